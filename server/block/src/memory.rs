@@ -1,0 +1,4 @@
+//! Objects in memory, for tests.
+/// A store that lives as long as the process.
+#[derive(Debug, Default)]
+pub struct MemoryStore {}

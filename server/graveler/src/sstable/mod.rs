@@ -1,0 +1,1 @@
+//! Sorted string tables: the file format of ranges and metaranges.

@@ -8,7 +8,7 @@ use block::BlockStore;
 use kv::Store;
 
 use crate::{
-    Branch, BranchId, Commit, CommitId, CommitParams, Condition, CreateRepository, Cursor, Diff, Hooks, LogRequest,
+    Branch, BranchId, Commit, CommitId, CommitParams, Condition, CreateRepository, Cursor, DiffCursor, Hooks, LogRequest,
     MergeBase, MergeOutcome, MergeParams, MetaRangeId, Repository, RepositoryId, ResolvedRef, Result, Tag, TagId, Value,
 };
 
@@ -182,21 +182,6 @@ pub struct CommitLog {}
 impl CommitLog {
     /// The next commit, or none at the end.
     pub async fn next(&mut self) -> Result<Option<Commit>> {
-        todo!()
-    }
-}
-
-/// Differences in key order.
-#[derive(Debug)]
-pub struct DiffCursor {}
-
-impl DiffCursor {
-    /// The next difference, or none at the end.
-    pub async fn next(&mut self) -> Result<Option<Diff>> {
-        todo!()
-    }
-    /// Moves forward to the first key >= `key`.
-    pub fn seek(&mut self, _key: &[u8]) {
         todo!()
     }
 }

@@ -4,6 +4,7 @@
 //! data). Does not know HTTP, users or Wasm: hooks are the trait [`Hooks`].
 
 mod cursor;
+mod diff;
 mod error;
 mod graveler;
 mod hooks;
@@ -13,8 +14,9 @@ pub mod committed;
 pub mod sstable;
 
 pub use cursor::{Cursor, Record};
+pub use diff::{DiffCursor, DiffSource};
 pub use error::{Error, Kind, Result};
-pub use graveler::{CommitLog, DiffCursor, Graveler, Options};
+pub use graveler::{CommitLog, Graveler, Options};
 pub use hooks::{Draft, Event, EventKind, Finding, HookOutcome, Hooks, NoHooks, Rejection, TreeSource};
 pub use ids::{BranchId, CommitId, MetaRangeId, RangeId, RepositoryId, StagingToken, TagId};
 pub use model::{

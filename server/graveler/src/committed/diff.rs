@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::future::try_join;
 
 use super::record::{same, value};
 use super::walker::{Front, Walker};
@@ -90,12 +91,7 @@ impl TreeDiff {
                     self.right.take_range();
                 }
                 Step::Enter { left, right } => {
-                    if left {
-                        self.left.enter().await?;
-                    }
-                    if right {
-                        self.right.enter().await?;
-                    }
+                    try_join(self.left.enter_if(left), self.right.enter_if(right)).await?;
                 }
                 Step::Compare { left, right } => {
                     // Nothing is awaited from here on: a dropped future loses no record.

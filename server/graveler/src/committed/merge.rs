@@ -9,6 +9,8 @@
 //! compares identities alone in two places; objects of equal content under neighbouring
 //! keys can make it drop one.)
 
+use futures::future::try_join3;
+
 use super::record::{Verdict, judge};
 use super::tables::Tables;
 use super::walker::{Front, Walker};
@@ -125,15 +127,18 @@ pub(super) async fn merge(
                 base.take_range();
             }
             Step::Enter(sides) => {
-                if sides.base {
-                    base.enter().await?;
+                // What comes out as it went in is not stored again.
+                for side in [(&source, sides.source), (&destination, sides.destination)] {
+                    if let (Some(range), true) = (side.0.range(), side.1) {
+                        output.writer.expect_again(range);
+                    }
                 }
-                if sides.source {
-                    output.enter(&mut source).await?;
-                }
-                if sides.destination {
-                    output.enter(&mut destination).await?;
-                }
+                try_join3(
+                    base.enter_if(sides.base),
+                    source.enter_if(sides.source),
+                    destination.enter_if(sides.destination),
+                )
+                .await?;
             }
             Step::Compare(sides) => {
                 let take = |side: &mut Walker, is_set: bool| {
@@ -185,14 +190,6 @@ impl Output {
             Some(range) if self.conflicts.is_empty() => self.writer.add_range(range).await,
             _ => Ok(()),
         }
-    }
-
-    /// Enters a range that may well come out as it is.
-    async fn enter(&mut self, side: &mut Walker) -> Result<()> {
-        if let Some(range) = side.range() {
-            self.writer.expect_again(range);
-        }
-        side.enter().await
     }
 
     async fn finish(self) -> Result<MetaRangeId> {

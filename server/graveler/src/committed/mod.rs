@@ -40,6 +40,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use block::BlockStore;
 use bytes::Bytes;
+use futures::future::{try_join, try_join3};
 
 use self::compare::TreeComparison;
 use self::cursor::TreeCursor;
@@ -164,18 +165,15 @@ impl Committed {
         left: &MetaRangeId,
         right: &MetaRangeId,
     ) -> Result<DiffCursor> {
-        // Equal trees are not even opened.
-        if left == right {
-            let none = MetaRangeId::trusted("");
-            return Ok(DiffCursor::new(TreeDiff::new(
-                self.walk(namespace, &none).await?,
-                self.walk(namespace, &none).await?,
-            )));
-        }
-        let (left, right) = (
-            self.walk(namespace, left).await?,
-            self.walk(namespace, right).await?,
-        );
+        // Equal trees differ nowhere: they need not be opened.
+        let empty = MetaRangeId::trusted("");
+        let (left, right) = if left == right {
+            (&empty, &empty)
+        } else {
+            (left, right)
+        };
+        let (left, right) =
+            try_join(self.walk(namespace, left), self.walk(namespace, right)).await?;
         Ok(DiffCursor::new(TreeDiff::new(left, right)))
     }
 
@@ -193,17 +191,19 @@ impl Committed {
         left: &MetaRangeId,
         right: &MetaRangeId,
     ) -> Result<DiffCursor> {
-        // What `left` is compared with is its own content: no difference can be a conflict.
+        // A left that has changed nothing conflicts with nothing.
         if left == base {
             return self.diff(namespace, base, right).await;
         }
-        let changes = TreeDiff::new(
-            self.walk(namespace, base).await?,
-            self.walk(namespace, right).await?,
-        );
+        let (base, left, right) = try_join3(
+            self.walk(namespace, base),
+            self.walk(namespace, left),
+            self.walk(namespace, right),
+        )
+        .await?;
         Ok(DiffCursor::new(TreeComparison::new(
-            changes,
-            self.walk(namespace, left).await?,
+            TreeDiff::new(base, right),
+            left,
         )))
     }
 
@@ -229,9 +229,12 @@ impl Committed {
         if source == base || source == destination {
             return Ok(destination.clone());
         }
-        let base = self.walk(namespace, base).await?;
-        let source = self.walk(namespace, source).await?;
-        let destination = self.walk(namespace, destination).await?;
+        let (base, source, destination) = try_join3(
+            self.walk(namespace, base),
+            self.walk(namespace, source),
+            self.walk(namespace, destination),
+        )
+        .await?;
         merge::merge(&self.tables, namespace, base, source, destination, strategy).await
     }
 

@@ -173,3 +173,35 @@ pub(super) fn adding(error: &sstable::Error) -> Error {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Breaking;
+
+    /// FNV-1a of `a` and 64 bits is `af63dc4c8601ec8c`.
+    const HASH_OF_A: u64 = 0xaf63_dc4c_8601_ec8c;
+
+    fn breaking(min_size_bytes: u64, max_size_bytes: u64, raggedness: u64) -> Breaking {
+        Breaking {
+            min_size_bytes,
+            max_size_bytes,
+            raggedness,
+        }
+    }
+
+    #[test]
+    fn a_range_ends_after_keys_whose_hash_is_a_multiple_of_the_raggedness() {
+        assert!(breaking(0, 1000, HASH_OF_A).ends_after(b"a", 10));
+        assert!(breaking(0, 1000, 4).ends_after(b"a", 10));
+        assert!(!breaking(0, 1000, 8).ends_after(b"a", 10));
+        assert!(!breaking(0, 1000, HASH_OF_A).ends_after(b"b", 10));
+    }
+
+    #[test]
+    fn a_range_ends_when_it_is_large_enough_and_not_while_it_is_too_small() {
+        assert!(breaking(0, 1000, 8).ends_after(b"a", 1000));
+        assert!(!breaking(0, 1000, 8).ends_after(b"a", 999));
+        assert!(!breaking(11, 1000, 4).ends_after(b"a", 10));
+        assert!(breaking(11, 1000, 4).ends_after(b"a", 11));
+    }
+}

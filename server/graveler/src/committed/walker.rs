@@ -54,7 +54,7 @@ pub(super) struct Walker {
     record: Option<Record>,
     /// The last key that was passed, of a record or a whole range.
     passed: Option<Bytes>,
-    /// Where a seek wants to be and the walker may not yet be; above `passed`.
+    /// Where a seek wants to be and the walker may not yet be.
     floor: Option<Bytes>,
 }
 
@@ -85,8 +85,7 @@ impl Walker {
 
     /// Moves forward to the first key >= `key`; never backward. Reads nothing.
     pub(super) fn seek(&mut self, key: &[u8]) {
-        let is_behind = |at: &Option<Bytes>| at.as_ref().is_some_and(|at| key <= at);
-        if !is_behind(&self.passed) && !is_behind(&self.floor) {
+        if self.floor.as_ref().is_none_or(|floor| floor < key) {
             self.floor = Some(Bytes::copy_from_slice(key));
         }
     }
@@ -130,6 +129,15 @@ impl Walker {
     /// The range in front, or the one that holds the record in front.
     pub(super) fn range(&self) -> Option<&RangeRef> {
         self.range.as_ref()
+    }
+
+    /// Enters the range in front, if it is wanted.
+    pub(super) async fn enter_if(&mut self, is_wanted: bool) -> Result<()> {
+        if is_wanted {
+            self.enter().await
+        } else {
+            Ok(())
+        }
     }
 
     /// Opens the range in front and stands before its first record.
@@ -179,7 +187,7 @@ impl Walker {
 
     /// Gets as near to the wanted floor as can be without entering a range.
     async fn approach_floor(&mut self) -> Result<()> {
-        // Whole ranges may have been passed since the seek.
+        // The position is beyond the floor: sought backward, or passed a whole range since.
         if self.passed >= self.floor {
             self.floor = None;
         }

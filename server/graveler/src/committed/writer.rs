@@ -23,6 +23,9 @@ const MAX_UPLOADS: usize = 4;
 /// The most ranges that are remembered because they may come out again.
 const MAX_REUSABLE_RANGES: usize = 8;
 
+/// An encoder at work; it comes back with the ranges that it finished.
+type Encoding = JoinHandle<Result<(Encoder, Vec<Finished>)>>;
+
 /// Writes one tree.
 #[derive(Debug)]
 pub(super) struct TreeWriter {
@@ -31,7 +34,7 @@ pub(super) struct TreeWriter {
     batch: Vec<Record>,
     batch_bytes: usize,
     encoder: Encoder,
-    encoding: Option<JoinHandle<Result<(Encoder, Vec<Finished>)>>>,
+    encoding: Option<Encoding>,
     uploads: JoinSet<Result<()>>,
     ranges: Vec<RangeRef>,
     reusable: VecDeque<RangeRef>,

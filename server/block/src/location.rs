@@ -47,7 +47,10 @@ const MAX_SEGMENT_BYTES: usize = 255;
 /// store's: each segment is a plain name.
 pub(crate) fn check_segments(address: &str, path: &str) -> Result<()> {
     if path.len() > MAX_PATH_BYTES {
-        return Err(Error::invalid(address, format!("it is longer than {MAX_PATH_BYTES} bytes")));
+        return Err(Error::invalid(
+            address,
+            format!("it is longer than {MAX_PATH_BYTES} bytes"),
+        ));
     }
     for segment in path.split('/') {
         let reason = match segment {

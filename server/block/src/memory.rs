@@ -152,10 +152,14 @@ impl BlockStore for MemoryStore {
     }
 
     async fn get(&self, at: &Location, range: Option<Range<u64>>) -> Result<ByteStream> {
-        let object = self.object(at)?.ok_or_else(|| Error::NotFound(at.clone()))?;
+        let object = self
+            .object(at)?
+            .ok_or_else(|| Error::NotFound(at.clone()))?;
         let range = clamp_range(range, object.bytes.len() as u64)?;
         let bound = |at: u64| usize::try_from(at).expect("the range was cut to what is in memory");
-        Ok(from_bytes(object.bytes.slice(bound(range.start)..bound(range.end))))
+        Ok(from_bytes(
+            object.bytes.slice(bound(range.start)..bound(range.end)),
+        ))
     }
 
     async fn properties(&self, at: &Location) -> Result<Option<ObjectProperties>> {
@@ -174,7 +178,9 @@ impl BlockStore for MemoryStore {
 
     async fn copy(&self, from: &Location, to: &Location) -> Result<Put> {
         check(to.as_str())?;
-        let object = self.object(from)?.ok_or_else(|| Error::NotFound(from.clone()))?;
+        let object = self
+            .object(from)?
+            .ok_or_else(|| Error::NotFound(from.clone()))?;
         let object = self.stamp(object.bytes);
         let put = object.put();
         self.state().objects.insert(to.clone(), object);
@@ -210,7 +216,10 @@ impl BlockStore for MemoryStore {
             size_bytes: part.bytes.len() as u64,
             last_modified: part.last_modified,
         };
-        self.state().upload(at, upload_id)?.parts.insert(number, part);
+        self.state()
+            .upload(at, upload_id)?
+            .parts
+            .insert(number, part);
         Ok(info)
     }
 

@@ -81,7 +81,8 @@ impl LocalStore {
     ) -> Result<Self> {
         blocking(move || {
             let failed = |source| Error::failed("open", &options.path.display(), source);
-            let paths = Paths::open(&options.path, &options.allowed_external_prefixes).map_err(failed)?;
+            let paths =
+                Paths::open(&options.path, &options.allowed_external_prefixes).map_err(failed)?;
             let temp = TempFolder::claim(paths.root()).map_err(failed)?;
             Ok(Self(Arc::new(Inner {
                 paths,
@@ -113,7 +114,11 @@ async fn blocking<T: Send + 'static>(
         Ok(result) => result,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            Err(stopped) => Err(Error::failed("finish", &"disk work", io::Error::other(stopped))),
+            Err(stopped) => Err(Error::failed(
+                "finish",
+                &"disk work",
+                io::Error::other(stopped),
+            )),
         },
     }
 }
@@ -124,12 +129,15 @@ impl Inner {
         let path = self.paths.resolve(at, Access::Read)?;
         let path = self.paths.confine(at, &path)?;
         // Looked at before it is opened: opening a pipe would wait for its writer.
-        let metadata = std::fs::metadata(&path).map_err(|source| Error::storage("read", at, source))?;
+        let metadata =
+            std::fs::metadata(&path).map_err(|source| Error::storage("read", at, source))?;
         if !metadata.is_file() {
             return Err(Error::NotFound(at.clone()));
         }
         let file = File::open(&path).map_err(|source| Error::storage("read", at, source))?;
-        let metadata = file.metadata().map_err(|source| Error::storage("read", at, source))?;
+        let metadata = file
+            .metadata()
+            .map_err(|source| Error::storage("read", at, source))?;
         Ok((file, metadata))
     }
 }
@@ -150,22 +158,25 @@ fn read_chunk(file: &File, range: &mut Range<u64>) -> io::Result<Option<Bytes>> 
 /// Streams the rest of a range behind its first chunk.
 fn stream_range(file: File, first: Option<Bytes>, range: Range<u64>) -> ByteStream {
     let file = Arc::new(file);
-    Box::pin(futures::stream::try_unfold((first, range), move |(first, mut range)| {
-        let file = Arc::clone(&file);
-        async move {
-            if let Some(first) = first {
-                return Ok(Some((first, (None, range))));
+    Box::pin(futures::stream::try_unfold(
+        (first, range),
+        move |(first, mut range)| {
+            let file = Arc::clone(&file);
+            async move {
+                if let Some(first) = first {
+                    return Ok(Some((first, (None, range))));
+                }
+                if range.is_empty() {
+                    return Ok(None);
+                }
+                let read = tokio::task::spawn_blocking(move || {
+                    read_chunk(&file, &mut range).map(|chunk| (chunk, range))
+                });
+                let (chunk, range) = read.await.map_err(io::Error::other)??;
+                Ok(chunk.map(|chunk| (chunk, (None, range))))
             }
-            if range.is_empty() {
-                return Ok(None);
-            }
-            let read = tokio::task::spawn_blocking(move || {
-                read_chunk(&file, &mut range).map(|chunk| (chunk, range))
-            });
-            let (chunk, range) = read.await.map_err(io::Error::other)??;
-            Ok(chunk.map(|chunk| (chunk, (None, range))))
-        }
-    }))
+        },
+    ))
 }
 
 #[async_trait]
@@ -184,7 +195,10 @@ impl BlockStore for LocalStore {
 
     fn check_namespace(&self, namespace: &str) -> Result<()> {
         let namespace = namespace.strip_suffix('/').unwrap_or(namespace);
-        self.0.paths.resolve(&Location::full(namespace), Access::Write).map(drop)
+        self.0
+            .paths
+            .resolve(&Location::full(namespace), Access::Write)
+            .map(drop)
     }
 
     async fn put(&self, at: &Location, body: ByteStream) -> Result<Put> {
@@ -202,7 +216,8 @@ impl BlockStore for LocalStore {
         self.run(move |inner| {
             let (file, metadata) = inner.open_object(&at)?;
             let mut range = clamp_range(range, metadata.len())?;
-            let first = read_chunk(&file, &mut range).map_err(|source| Error::failed("read", &at, source))?;
+            let first = read_chunk(&file, &mut range)
+                .map_err(|source| Error::failed("read", &at, source))?;
             Ok(stream_range(file, first, range))
         })
         .await
@@ -216,7 +231,9 @@ impl BlockStore for LocalStore {
                 Err(Error::NotFound(_)) => return Ok(None),
                 Err(error) => return Err(error),
             };
-            let modified = metadata.modified().map_err(|source| Error::failed("stat", &at, source))?;
+            let modified = metadata
+                .modified()
+                .map_err(|source| Error::failed("stat", &at, source))?;
             Ok(Some(ObjectProperties {
                 size_bytes: metadata.len(),
                 last_modified: modified.into(),
@@ -230,10 +247,9 @@ impl BlockStore for LocalStore {
         let at = at.clone();
         self.run(move |inner| {
             let path = inner.paths.resolve(&at, Access::Write)?;
-            let deleted = inner
-                .paths
-                .confine_parent(&at, &path)
-                .and_then(|path| std::fs::remove_file(path).map_err(|source| Error::storage("delete", &at, source)));
+            let deleted = inner.paths.confine_parent(&at, &path).and_then(|path| {
+                std::fs::remove_file(path).map_err(|source| Error::storage("delete", &at, source))
+            });
             match deleted {
                 Err(Error::NotFound(_)) => Ok(()),
                 other => other,

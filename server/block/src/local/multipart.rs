@@ -40,7 +40,9 @@ impl Inner {
         let unknown = || Error::NoSuchUpload(id.to_owned());
         let path = self.paths.resolve(at, Access::Write)?;
         // An id becomes part of a file name.
-        let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let plain = id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if id.is_empty() || id.len() > MAX_UPLOAD_ID_BYTES || !plain {
             return Err(unknown());
         }
@@ -48,7 +50,10 @@ impl Inner {
         let listed = self
             .paths
             .confine_parent(at, &marker_path(&folder, id))
-            .and_then(|_| part_numbers(&folder, id).map_err(|source| Error::storage("list the parts of", at, source)));
+            .and_then(|_| {
+                part_numbers(&folder, id)
+                    .map_err(|source| Error::storage("list the parts of", at, source))
+            });
         let numbers = match listed {
             Ok(numbers) => numbers,
             Err(Error::NotFound(_)) => return Err(unknown()),
@@ -62,7 +67,13 @@ impl Inner {
             }
             _ => return Err(unknown()),
         };
-        Ok(Upload { at: at.clone(), id: id.to_owned(), folder, marked, numbers })
+        Ok(Upload {
+            at: at.clone(),
+            id: id.to_owned(),
+            folder,
+            marked,
+            numbers,
+        })
     }
 }
 
@@ -74,7 +85,10 @@ impl Upload {
     /// The parts, by number.
     pub(super) fn parts(&self) -> Result<Vec<PartInfo>> {
         let failed = |source| Error::failed("read a part of", &self.at, source);
-        self.numbers.iter().map(|number| part_info(&self.part_path(*number), *number).map_err(failed)).collect()
+        self.numbers
+            .iter()
+            .map(|number| part_info(&self.part_path(*number), *number).map_err(failed))
+            .collect()
     }
 
     /// Removes the parts, then the marker.
@@ -111,7 +125,10 @@ impl Upload {
             }
             let digest: [u8; 16] = md5.finalize().into();
             if hex::encode(digest) != part.etag {
-                return Err(Error::InvalidPart(format!("part {} has changed", part.number)));
+                return Err(Error::InvalidPart(format!(
+                    "part {} has changed",
+                    part.number
+                )));
             }
             digests.push(digest);
         }
@@ -135,15 +152,24 @@ impl LocalStore {
         let path = self.0.paths.resolve(at, Access::Write)?;
         let id = self.0.ids.uuid().replace('-', "");
         let marker = marker_path(&upload_folder(self.0.paths.root(), &path), &id);
-        self.store(at, marker, from_bytes(at.as_str().to_owned().into())).await?;
+        self.store(at, marker, from_bytes(at.as_str().to_owned().into()))
+            .await?;
         Ok(id)
     }
 
     /// Stores a part and notes its MD5.
-    pub(super) async fn store_part(&self, at: &Location, id: &str, number: u32, body: ByteStream) -> Result<PartInfo> {
+    pub(super) async fn store_part(
+        &self,
+        at: &Location,
+        id: &str,
+        number: u32,
+        body: ByteStream,
+    ) -> Result<PartInfo> {
         check_number(number)?;
         let (known_at, known_id) = (at.clone(), id.to_owned());
-        let upload = self.run(move |inner| inner.upload(&known_at, &known_id)).await?;
+        let upload = self
+            .run(move |inner| inner.upload(&known_at, &known_id))
+            .await?;
         let path = upload.part_path(number);
         let stored = self.store(at, path.clone(), body).await?;
         let info = PartInfo {
@@ -166,17 +192,26 @@ impl LocalStore {
     }
 
     /// Joins parts to the object and ends the upload.
-    pub(super) async fn join_parts(&self, at: &Location, id: &str, named: &[CompletedPart]) -> Result<Put> {
+    pub(super) async fn join_parts(
+        &self,
+        at: &Location,
+        id: &str,
+        named: &[CompletedPart],
+    ) -> Result<Put> {
         let waiter = Waiter::default();
         let (at, id, named, gone) = (at.clone(), id.to_owned(), named.to_vec(), waiter.gone());
-        self.run(move |inner| inner.upload(&at, &id)?.join(inner, &named, &gone)).await
+        self.run(move |inner| inner.upload(&at, &id)?.join(inner, &named, &gone))
+            .await
     }
 }
 
 /// The folder of an object's namespace: above `data/<partition>/<name>`, the keys that are
 /// uploaded in parts; for another key, its own folder. Never the store's.
 fn upload_folder(root: &Path, path: &Path) -> PathBuf {
-    let above = path.ancestors().nth(3).filter(|above| above.starts_with(root) && *above != root);
+    let above = path
+        .ancestors()
+        .nth(3)
+        .filter(|above| above.starts_with(root) && *above != root);
     match (above, path.ancestors().nth(2).and_then(Path::file_name)) {
         (Some(above), Some(name)) if name == "data" => above.to_owned(),
         _ => split(path).0.to_owned(),
@@ -199,7 +234,9 @@ fn part_numbers(folder: &Path, id: &str) -> io::Result<Vec<u32>> {
         let number = name
             .to_str()
             .and_then(|name| name.strip_prefix(id)?.strip_prefix('-'))
-            .filter(|digits| digits.len() == 5 && digits.bytes().all(|digit| digit.is_ascii_digit()))
+            .filter(|digits| {
+                digits.len() == 5 && digits.bytes().all(|digit| digit.is_ascii_digit())
+            })
             .and_then(|digits| digits.parse().ok())
             .filter(|number| (1..=MAX_PART_NUMBER).contains(number));
         numbers.extend(number);
@@ -215,7 +252,12 @@ fn part_info(path: &Path, number: u32) -> io::Result<PartInfo> {
         Some(etag) => etag,
         None => hash_file(path)?,
     };
-    Ok(PartInfo { number, etag, size_bytes, last_modified })
+    Ok(PartInfo {
+        number,
+        etag,
+        size_bytes,
+        last_modified,
+    })
 }
 
 /// What a note says of the part it was written for.
@@ -230,13 +272,19 @@ fn write_note(part: &Path, info: &PartInfo) -> io::Result<()> {
 }
 
 /// The MD5 that was noted for a part as it is.
-fn read_note(part: &Path, size_bytes: u64, last_modified: OffsetDateTime) -> io::Result<Option<String>> {
+fn read_note(
+    part: &Path,
+    size_bytes: u64,
+    last_modified: OffsetDateTime,
+) -> io::Result<Option<String>> {
     let note = match std::fs::read_to_string(note_path(part)) {
         Ok(note) => note,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let noted = note.split_once(' ').filter(|(etag, of)| etag.len() == 32 && *of == fingerprint(size_bytes, last_modified));
+    let noted = note
+        .split_once(' ')
+        .filter(|(etag, of)| etag.len() == 32 && *of == fingerprint(size_bytes, last_modified));
     Ok(noted.map(|(etag, _)| etag.to_owned()))
 }
 

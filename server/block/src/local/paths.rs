@@ -45,7 +45,11 @@ impl Paths {
         Ok(Self {
             root: path.canonicalize()?,
             configured: std::path::absolute(path)?,
-            external: external.iter().map(PathBuf::from).filter(|prefix| prefix.is_absolute()).collect(),
+            external: external
+                .iter()
+                .map(PathBuf::from)
+                .filter(|prefix| prefix.is_absolute())
+                .collect(),
             known: Mutex::default(),
         })
     }
@@ -70,38 +74,54 @@ impl Paths {
                 self.root.join(path)
             }
         };
-        let inside = path.strip_prefix(&self.root).or_else(|_| path.strip_prefix(&self.configured));
+        let inside = path
+            .strip_prefix(&self.root)
+            .or_else(|_| path.strip_prefix(&self.configured));
         match inside {
             Ok(inside) if inside.starts_with(TEMP_FOLDER) || inside.as_os_str().is_empty() => {
                 Err(Error::invalid(address, "it is the store's own folder"))
             }
             Ok(inside) => Ok(self.root.join(inside)),
-            Err(_) if access == Access::Read && self.external.iter().any(|prefix| path.starts_with(prefix)) => Ok(path),
+            Err(_)
+                if access == Access::Read
+                    && self.external.iter().any(|prefix| path.starts_with(prefix)) =>
+            {
+                Ok(path)
+            }
             Err(_) => Err(Error::invalid(address, "it is outside the store")),
         }
     }
 
     /// Follows links, and checks that what `path` leads to is a place that may be read.
     pub(super) fn confine(&self, at: &Location, path: &Path) -> Result<PathBuf> {
-        let real = path.canonicalize().map_err(|source| Error::storage("read", at, source))?;
+        let real = path
+            .canonicalize()
+            .map_err(|source| Error::storage("read", at, source))?;
         if real.starts_with(&self.root) {
             return Ok(real);
         }
         for prefix in &self.external {
-            let allowed = prefix.canonicalize().is_ok_and(|prefix| real.starts_with(prefix));
+            let allowed = prefix
+                .canonicalize()
+                .is_ok_and(|prefix| real.starts_with(prefix));
             // An object of the store must not lead there either: only an address that says so.
             if allowed && path.starts_with(prefix) {
                 return Ok(real);
             }
         }
-        Err(Error::invalid(at.as_str(), "a link leads outside the store"))
+        Err(Error::invalid(
+            at.as_str(),
+            "a link leads outside the store",
+        ))
     }
 
     /// Follows the links of the folder of `path`, which must be inside the store. A link at
     /// the end is the name itself.
     pub(super) fn confine_parent(&self, at: &Location, path: &Path) -> Result<PathBuf> {
         let (parent, name) = split(path);
-        let parent = parent.canonicalize().map_err(|source| Error::storage("find the folder of", at, source))?;
+        let parent = parent
+            .canonicalize()
+            .map_err(|source| Error::storage("find the folder of", at, source))?;
         self.check_inside(at, &parent)?;
         Ok(parent.join(name))
     }
@@ -128,7 +148,9 @@ impl Paths {
         self.check_inside(at, &real)?;
         for folder in missing.into_iter().rev() {
             match std::fs::create_dir(folder) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(failed(error));
+                }
                 _ => sync_folder(split(folder).0).map_err(failed)?,
             }
         }
@@ -149,19 +171,28 @@ impl Paths {
         if folder.starts_with(&self.root) {
             Ok(())
         } else {
-            Err(Error::invalid(at.as_str(), "a link leads outside the store"))
+            Err(Error::invalid(
+                at.as_str(),
+                "a link leads outside the store",
+            ))
         }
     }
 
     fn known(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
-        self.known.lock().expect("no holder of the known folders panics")
+        self.known
+            .lock()
+            .expect("no holder of the known folders panics")
     }
 }
 
 /// The folder and the name of a path below the root.
 pub(super) fn split(path: &Path) -> (&Path, &std::ffi::OsStr) {
     let parent = path.parent().expect("a path below the root has a folder");
-    (parent, path.file_name().expect("a path below the root ends in a name"))
+    (
+        parent,
+        path.file_name()
+            .expect("a path below the root ends in a name"),
+    )
 }
 
 /// Makes the names in a folder durable.
@@ -181,7 +212,20 @@ mod tests {
 
     /// Addresses made of what could lead astray.
     fn addresses() -> impl Strategy<Value = String> {
-        let pieces = ["..", ".", "/", "//", "a", "\0", "local://", "ROOT", ".weir-tmp", "%2e%2e", "\\", "etc"];
+        let pieces = [
+            "..",
+            ".",
+            "/",
+            "//",
+            "a",
+            "\0",
+            "local://",
+            "ROOT",
+            ".weir-tmp",
+            "%2e%2e",
+            "\\",
+            "etc",
+        ];
         let pieces = proptest::collection::vec(proptest::sample::select(pieces.to_vec()), 0..10);
         pieces.prop_map(|pieces| format!("local://{}", pieces.concat()))
     }

@@ -30,12 +30,19 @@ impl TempFolder {
         std::fs::create_dir_all(&all)?;
         let mut claimed = None;
         for holder in 0..MAX_HOLDERS {
-            let (path, lock_path) = (all.join(holder.to_string()), all.join(format!("{holder}.lock")));
+            let (path, lock_path) = (
+                all.join(holder.to_string()),
+                all.join(format!("{holder}.lock")),
+            );
             // Behind the first free folder, only those that were used before are looked at.
             if claimed.is_some() && !lock_path.exists() {
                 break;
             }
-            let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path)?;
+            let lock = OpenOptions::new()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(&lock_path)?;
             match lock.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => continue,
@@ -46,14 +53,21 @@ impl TempFolder {
             claimed.get_or_insert((path, lock));
         }
         let (path, lock) = claimed.ok_or_else(|| {
-            io::Error::other(format!("{MAX_HOLDERS} processes have the store open already"))
+            io::Error::other(format!(
+                "{MAX_HOLDERS} processes have the store open already"
+            ))
         })?;
-        Ok(Self { path, next: AtomicU64::new(0), _lock: lock })
+        Ok(Self {
+            path,
+            next: AtomicU64::new(0),
+            _lock: lock,
+        })
     }
 
     /// A path that was not given before.
     pub(super) fn next_path(&self) -> PathBuf {
-        self.path.join(self.next.fetch_add(1, Ordering::Relaxed).to_string())
+        self.path
+            .join(self.next.fetch_add(1, Ordering::Relaxed).to_string())
     }
 }
 

@@ -23,7 +23,10 @@ async fn open_with(path: &Path, external: &[&Path], create: CreateSink) -> Local
         path: path.to_owned(),
         default_namespace_prefix: "local://".to_owned(),
         import_enabled: true,
-        allowed_external_prefixes: external.iter().map(|path| path.to_str().unwrap().to_owned()).collect(),
+        allowed_external_prefixes: external
+            .iter()
+            .map(|path| path.to_str().unwrap().to_owned())
+            .collect(),
     };
     let ids = Arc::new(SeededIds::new(1, Arc::new(SystemClock)));
     LocalStore::open_with(options, ids, create).await.unwrap()
@@ -38,11 +41,19 @@ fn at(address: &str) -> Location {
 }
 
 async fn put(store: &LocalStore, address: &str, bytes: &'static [u8]) {
-    store.put(&at(address), from_bytes(Bytes::from_static(bytes))).await.unwrap();
+    store
+        .put(&at(address), from_bytes(Bytes::from_static(bytes)))
+        .await
+        .unwrap();
 }
 
 async fn read(store: &LocalStore, address: &str) -> crate::Result<Vec<u8>> {
-    let pieces: Vec<Bytes> = store.get(&at(address), None).await?.try_collect().await.unwrap();
+    let pieces: Vec<Bytes> = store
+        .get(&at(address), None)
+        .await?
+        .try_collect()
+        .await
+        .unwrap();
     Ok(pieces.concat())
 }
 
@@ -56,7 +67,13 @@ fn files(folder: &Path) -> BTreeSet<String> {
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_none_or(|extension| extension != "lock") {
-                found.insert(path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned());
+                found.insert(
+                    path.strip_prefix(folder)
+                        .unwrap()
+                        .to_str()
+                        .unwrap()
+                        .to_owned(),
+                );
             }
         }
     }
@@ -73,7 +90,10 @@ async fn objects_lie_where_lakefs_has_them() {
     let store = open(root.path()).await;
     put(&store, "local://lake/repo/data/p/x,signature_-", b"1").await;
     put(&store, "local://lake/repo/_lakefs/dummy", b"2").await;
-    assert_eq!(files(root.path()), names(&["lake/repo/data/p/x,signature_-", "lake/repo/_lakefs/dummy"]));
+    assert_eq!(
+        files(root.path()),
+        names(&["lake/repo/data/p/x,signature_-", "lake/repo/_lakefs/dummy"])
+    );
 
     // lakeFS records addresses by their absolute path.
     let absolute = format!("local://{}/lake/repo/_lakefs/dummy", root.path().display());
@@ -81,7 +101,11 @@ async fn objects_lie_where_lakefs_has_them() {
 
     std::fs::remove_dir_all(root.path().join("lake")).unwrap();
     put(&store, "local://lake/repo/data/p/y", b"3").await;
-    assert_eq!(files(root.path()), names(&["lake/repo/data/p/y"]), "a folder that was removed is made again");
+    assert_eq!(
+        files(root.path()),
+        names(&["lake/repo/data/p/y"]),
+        "a folder that was removed is made again"
+    );
 }
 
 /// A disk with little room: it takes a few bytes of a write, then none.
@@ -92,7 +116,10 @@ struct FullDisk {
 
 impl FullDisk {
     fn create(path: &Path) -> io::Result<Box<dyn Sink>> {
-        Ok(Box::new(Self { file: File::create_new(path)?, room: 300_000 }))
+        Ok(Box::new(Self {
+            file: File::create_new(path)?,
+            room: 300_000,
+        }))
     }
 }
 
@@ -123,13 +150,26 @@ async fn a_full_disk_is_an_error_and_leaves_nothing() {
     let root = TempDir::new().unwrap();
     let store = open_with(root.path(), &[], FullDisk::create).await;
     let body = stream::iter((0..10).map(|_| Ok(Bytes::from(vec![7; 100_000]))));
-    let failed = store.put(&at("local://lake/data/p/x"), Box::pin(body)).await.unwrap_err();
-    let Error::Storage { source, .. } = failed else { panic!("{failed}") };
+    let failed = store
+        .put(&at("local://lake/data/p/x"), Box::pin(body))
+        .await
+        .unwrap_err();
+    let Error::Storage { source, .. } = failed else {
+        panic!("{failed}")
+    };
     assert_eq!(source.kind(), io::ErrorKind::StorageFull);
     assert_eq!(files(root.path()), names(&[]));
 
-    put(&store, "local://lake/data/p/x", b"short writes are continued").await;
-    assert_eq!(read(&store, "local://lake/data/p/x").await.unwrap(), b"short writes are continued");
+    put(
+        &store,
+        "local://lake/data/p/x",
+        b"short writes are continued",
+    )
+    .await;
+    assert_eq!(
+        read(&store, "local://lake/data/p/x").await.unwrap(),
+        b"short writes are continued"
+    );
 }
 
 /// A disk that takes all and then fails to keep it.
@@ -161,9 +201,19 @@ impl Sink for LyingDisk {
 async fn a_failed_flush_is_an_error_and_leaves_nothing() {
     let root = TempDir::new().unwrap();
     let store = open_with(root.path(), &[], LyingDisk::create).await;
-    let failed = store.put(&at("local://lake/data/p/x"), from_bytes(Bytes::from_static(b"1"))).await;
+    let failed = store
+        .put(
+            &at("local://lake/data/p/x"),
+            from_bytes(Bytes::from_static(b"1")),
+        )
+        .await;
     assert!(matches!(failed, Err(Error::Storage { .. })), "{failed:?}");
-    assert!(store.create_multipart(&at("local://lake/data/p/x")).await.is_err());
+    assert!(
+        store
+            .create_multipart(&at("local://lake/data/p/x"))
+            .await
+            .is_err()
+    );
     assert_eq!(files(root.path()), names(&[]));
 }
 
@@ -179,19 +229,41 @@ async fn links_lead_nowhere() {
     symlink(root.path().join("lake/data"), root.path().join("lake/in")).unwrap();
 
     for address in ["local://lake/out/secret", "local://lake/file"] {
-        assert!(matches!(read(&store, address).await, Err(Error::InvalidAddress { .. })), "{address}");
-        assert!(matches!(store.properties(&at(address)).await, Err(Error::InvalidAddress { .. })));
+        assert!(
+            matches!(
+                read(&store, address).await,
+                Err(Error::InvalidAddress { .. })
+            ),
+            "{address}"
+        );
+        assert!(matches!(
+            store.properties(&at(address)).await,
+            Err(Error::InvalidAddress { .. })
+        ));
     }
     for address in ["local://lake/out/new", "local://lake/out/folder/new"] {
         let refused = store.put(&at(address), from_bytes(Bytes::new())).await;
-        assert!(matches!(refused, Err(Error::InvalidAddress { .. })), "{refused:?}");
+        assert!(
+            matches!(refused, Err(Error::InvalidAddress { .. })),
+            "{refused:?}"
+        );
     }
-    assert!(matches!(store.delete(&at("local://lake/out/secret")).await, Err(Error::InvalidAddress { .. })));
-    assert_eq!(read(&store, "local://lake/in/p/x").await.unwrap(), b"1", "a link within the store may be followed");
+    assert!(matches!(
+        store.delete(&at("local://lake/out/secret")).await,
+        Err(Error::InvalidAddress { .. })
+    ));
+    assert_eq!(
+        read(&store, "local://lake/in/p/x").await.unwrap(),
+        b"1",
+        "a link within the store may be followed"
+    );
     // A put replaces a link, not what it leads to.
     put(&store, "local://lake/file", b"2").await;
     assert_eq!(files(outside.path()), names(&["secret"]));
-    assert_eq!(std::fs::read(outside.path().join("secret")).unwrap(), b"secret");
+    assert_eq!(
+        std::fs::read(outside.path().join("secret")).unwrap(),
+        b"secret"
+    );
 }
 
 #[tokio::test]
@@ -203,7 +275,10 @@ async fn folders_that_were_allowed_may_be_read() {
     let address = format!("local://{}/import", outside.path().display());
     assert_eq!(read(&store, &address).await.unwrap(), b"bytes");
     let refused = store.put(&at(&address), from_bytes(Bytes::new())).await;
-    assert!(matches!(refused, Err(Error::InvalidAddress { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(Error::InvalidAddress { .. })),
+        "{refused:?}"
+    );
     assert!(store.delete(&at(&address)).await.is_err());
     assert!(store.check_namespace(&address).is_err());
 }
@@ -215,7 +290,10 @@ async fn the_temporary_folder_is_nobodys_namespace() {
     assert!(store.check_namespace("local://.weir-tmp").is_err());
     assert!(read(&store, "local://.weir-tmp/0.lock").await.is_err());
     let absolute = format!("local://{}/.weir-tmp/0.lock", root.path().display());
-    assert!(matches!(read(&store, &absolute).await, Err(Error::InvalidAddress { .. })));
+    assert!(matches!(
+        read(&store, &absolute).await,
+        Err(Error::InvalidAddress { .. })
+    ));
 }
 
 #[tokio::test]
@@ -230,7 +308,11 @@ async fn what_a_dead_process_left_is_removed_and_a_living_ones_is_not() {
         Ok(Bytes::from_static(b"end"))
     }));
     let writer = living.clone();
-    let put = tokio::spawn(async move { writer.put(&at("local://lake/data/p/x"), Box::pin(body)).await });
+    let put = tokio::spawn(async move {
+        writer
+            .put(&at("local://lake/data/p/x"), Box::pin(body))
+            .await
+    });
     begun.await.unwrap();
     // A process that ended left this; its lock is free.
     std::fs::create_dir_all(root.path().join(".weir-tmp/1")).unwrap();
@@ -241,7 +323,10 @@ async fn what_a_dead_process_left_is_removed_and_a_living_ones_is_not() {
     put_and_check(&second).await;
     wait.send(()).unwrap();
     assert_eq!(put.await.unwrap().unwrap().size_bytes, 600_003);
-    assert_eq!(files(root.path()), names(&["lake/data/p/x", "lake/data/p/y"]));
+    assert_eq!(
+        files(root.path()),
+        names(&["lake/data/p/x", "lake/data/p/y"])
+    );
 }
 
 async fn put_and_check(store: &LocalStore) {
@@ -255,14 +340,23 @@ async fn an_upload_lies_in_the_namespace_and_leaves_nothing() {
     let store = open(root.path()).await;
     let x = at("local://lake/repo/data/p/x");
     let id = store.create_multipart(&x).await.unwrap();
-    let part = store.put_part(&x, &id, 1, from_bytes(Bytes::from_static(b"one"))).await.unwrap();
-    let (file, note, marker) =
-        (format!("lake/repo/{id}-00001"), format!("lake/repo/{id}-00001.weir-md5"), format!("lake/repo/{id}.weir-upload"));
+    let part = store
+        .put_part(&x, &id, 1, from_bytes(Bytes::from_static(b"one")))
+        .await
+        .unwrap();
+    let (file, note, marker) = (
+        format!("lake/repo/{id}-00001"),
+        format!("lake/repo/{id}-00001.weir-md5"),
+        format!("lake/repo/{id}.weir-upload"),
+    );
     assert_eq!(files(root.path()), names(&[&file, &note, &marker]));
 
     // A part that changed on the disk is not taken for what was uploaded.
     std::fs::write(root.path().join(&file), "two").unwrap();
-    let named = [CompletedPart { number: 1, etag: part.etag }];
+    let named = [CompletedPart {
+        number: 1,
+        etag: part.etag,
+    }];
     let refused = store.complete_multipart(&x, &id, &named).await;
     assert!(matches!(refused, Err(Error::InvalidPart(_))), "{refused:?}");
     std::fs::write(root.path().join(&file), "one").unwrap();
@@ -270,7 +364,10 @@ async fn an_upload_lies_in_the_namespace_and_leaves_nothing() {
     assert_eq!(files(root.path()), names(&["lake/repo/data/p/x"]));
 
     let id = store.create_multipart(&x).await.unwrap();
-    store.put_part(&x, &id, 1, from_bytes(Bytes::from_static(b"one"))).await.unwrap();
+    store
+        .put_part(&x, &id, 1, from_bytes(Bytes::from_static(b"one")))
+        .await
+        .unwrap();
     store.abort_multipart(&x, &id).await.unwrap();
     assert_eq!(files(root.path()), names(&["lake/repo/data/p/x"]));
 }
@@ -283,12 +380,24 @@ async fn an_upload_that_lakefs_began_is_completed() {
     std::fs::create_dir_all(root.path().join("lake")).unwrap();
     std::fs::write(root.path().join(format!("lake/{id}-00001")), "one").unwrap();
     let x = at("local://lake/data/p/x");
-    store.put_part(&x, id, 2, from_bytes(Bytes::from_static(b"two"))).await.unwrap();
+    store
+        .put_part(&x, id, 2, from_bytes(Bytes::from_static(b"two")))
+        .await
+        .unwrap();
     let parts = store.list_parts(&x, id).await.unwrap();
     assert_eq!(parts[0].etag, hex::encode(Md5::digest(b"one")));
-    let named: Vec<_> = parts.into_iter().map(|part| CompletedPart { number: part.number, etag: part.etag }).collect();
+    let named: Vec<_> = parts
+        .into_iter()
+        .map(|part| CompletedPart {
+            number: part.number,
+            etag: part.etag,
+        })
+        .collect();
     store.complete_multipart(&x, id, &named).await.unwrap();
-    assert_eq!(read(&store, "local://lake/data/p/x").await.unwrap(), b"onetwo");
+    assert_eq!(
+        read(&store, "local://lake/data/p/x").await.unwrap(),
+        b"onetwo"
+    );
     assert_eq!(files(root.path()), names(&["lake/data/p/x"]));
 }
 
@@ -305,7 +414,9 @@ async fn a_cancelled_put_leaves_no_file() {
     let put = store.put(&x, Box::pin(body));
     // The body waits between two hops to the disk, so nothing else is under way.
     match futures::future::select(put, begun).await {
-        futures::future::Either::Left((put, _)) => panic!("a put without an end has ended: {put:?}"),
+        futures::future::Either::Left((put, _)) => {
+            panic!("a put without an end has ended: {put:?}")
+        }
         futures::future::Either::Right((_, put)) => drop(put),
     }
     assert_eq!(files(root.path()), names(&[]));

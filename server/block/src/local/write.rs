@@ -68,22 +68,39 @@ impl Drop for Pending {
 impl Pending {
     pub(super) fn create(inner: &Inner, at: &Location) -> Result<Self> {
         let path = inner.temp.next_path();
-        let sink = (inner.create_sink)(&path).map_err(|source| Error::failed("write", at, source))?;
-        Ok(Self { sink, path, md5: Md5::new(), size_bytes: 0, placed: false })
+        let sink =
+            (inner.create_sink)(&path).map_err(|source| Error::failed("write", at, source))?;
+        Ok(Self {
+            sink,
+            path,
+            md5: Md5::new(),
+            size_bytes: 0,
+            placed: false,
+        })
     }
 
     pub(super) fn write(&mut self, at: &Location, bytes: &[u8]) -> Result<()> {
-        self.sink.write_all(bytes).map_err(|source| Error::failed("write", at, source))?;
+        self.sink
+            .write_all(bytes)
+            .map_err(|source| Error::failed("write", at, source))?;
         self.md5.update(bytes);
         self.size_bytes += bytes.len() as u64;
         Ok(())
     }
 
     /// Makes the file durable under its name, unless its writer has gone.
-    pub(super) fn place(mut self, inner: &Inner, at: &Location, to: &Path, gone: &Gone) -> Result<Stored> {
+    pub(super) fn place(
+        mut self,
+        inner: &Inner,
+        at: &Location,
+        to: &Path,
+        gone: &Gone,
+    ) -> Result<Stored> {
         let failed = |source| Error::failed("write", at, source);
         self.sink.sync().map_err(failed)?;
-        let modified = std::fs::metadata(&self.path).and_then(|metadata| metadata.modified()).map_err(failed)?;
+        let modified = std::fs::metadata(&self.path)
+            .and_then(|metadata| metadata.modified())
+            .map_err(failed)?;
         inner.paths.make_parent(at, to)?;
         if gone.is() {
             return Err(failed(io::Error::from(io::ErrorKind::Interrupted)));
@@ -136,7 +153,12 @@ impl Drop for Waiter {
 
 impl LocalStore {
     /// Stores a body as the file `to`.
-    pub(super) async fn store(&self, at: &Location, to: PathBuf, mut body: ByteStream) -> Result<Stored> {
+    pub(super) async fn store(
+        &self,
+        at: &Location,
+        to: PathBuf,
+        mut body: ByteStream,
+    ) -> Result<Stored> {
         let waiter = Waiter::default();
         let mut pending: Option<Pending> = None;
         loop {
@@ -151,7 +173,11 @@ impl LocalStore {
                     for piece in &pieces {
                         pending.write(&at, piece)?;
                     }
-                    if last { pending.place(inner, &at, &to, &gone).map(Written::All) } else { Ok(Written::Some(pending)) }
+                    if last {
+                        pending.place(inner, &at, &to, &gone).map(Written::All)
+                    } else {
+                        Ok(Written::Some(pending))
+                    }
                 })
                 .await?;
             match written {

@@ -20,7 +20,9 @@ use super::block::{Block, BlockBuilder, KeyForm, Packer, unpack};
 use super::format::{
     self, BlockHandle, Footer, TRAILER_SEPARATOR, TRAILER_SET, separator, successor,
 };
-use super::{Cache, CacheBounds, Error, Finished, Reader, Record, Source, StoreSource, Writer, encode_value};
+use super::{
+    Cache, CacheBounds, Error, Finished, Reader, Record, Source, StoreSource, Writer, encode_value,
+};
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -347,12 +349,20 @@ async fn a_table_in_a_block_store_is_read_by_ranges() {
         .put(&at, block::from_bytes(write(&model).bytes))
         .await
         .unwrap();
-    let source = |at: &Location| Arc::new(StoreSource::new(Arc::<MemoryStore>::clone(&store), at.clone()));
+    let source = |at: &Location| {
+        Arc::new(StoreSource::new(
+            Arc::<MemoryStore>::clone(&store),
+            at.clone(),
+        ))
+    };
     let reader = Reader::open(source(&at)).await.unwrap();
     assert_eq!(scan(&reader).await.unwrap().len(), model.len());
     let missing = Location::below("mem://lake", "_lakefs/2");
     let error = Reader::open(source(&missing)).await.unwrap_err();
-    assert!(matches!(error, Error::Read(block::Error::NotFound(_))), "{error}");
+    assert!(
+        matches!(error, Error::Read(block::Error::NotFound(_))),
+        "{error}"
+    );
 }
 
 #[tokio::test]

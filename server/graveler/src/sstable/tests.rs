@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use block::{BlockStore as _, Location, MemoryStore};
 use bytes::Bytes;
 use futures::executor::block_on;
 use proptest::prelude::{ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, proptest};
@@ -19,7 +20,9 @@ use super::block::{Block, BlockBuilder, KeyForm, Packer, unpack};
 use super::format::{
     self, BlockHandle, Footer, TRAILER_SEPARATOR, TRAILER_SET, separator, successor,
 };
-use super::{Cache, CacheBounds, Error, Finished, Reader, Record, Source, Writer, encode_value};
+use super::{
+    Cache, CacheBounds, Error, Finished, Reader, Record, Source, StoreSource, Writer, encode_value,
+};
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -335,6 +338,30 @@ async fn reading_costs_few_reads_and_nothing_twice() {
         scan(&reader).await.unwrap().len(),
         4000,
         "a cache without room is no hindrance"
+    );
+}
+
+#[tokio::test]
+async fn a_table_in_a_block_store_is_read_by_ranges() {
+    let (model, store) = (large(), Arc::new(MemoryStore::default()));
+    let at = Location::below("mem://lake", "_lakefs/1");
+    store
+        .put(&at, block::from_bytes(write(&model).bytes))
+        .await
+        .unwrap();
+    let source = |at: &Location| {
+        Arc::new(StoreSource::new(
+            Arc::<MemoryStore>::clone(&store),
+            at.clone(),
+        ))
+    };
+    let reader = Reader::open(source(&at)).await.unwrap();
+    assert_eq!(scan(&reader).await.unwrap().len(), model.len());
+    let missing = Location::below("mem://lake", "_lakefs/2");
+    let error = Reader::open(source(&missing)).await.unwrap_err();
+    assert!(
+        matches!(error, Error::Read(block::Error::NotFound(_))),
+        "{error}"
     );
 }
 

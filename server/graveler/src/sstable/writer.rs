@@ -82,7 +82,7 @@ impl Writer {
         }
     }
 
-    /// Adds a record; `value` is a frame made by [`format::encode_value`].
+    /// Adds a record; `value` is a frame made by [`super::encode_value`].
     ///
     /// # Errors
     /// [`Error::OutOfOrder`] if `key` is not above the last one, [`Error::TooLarge`] for

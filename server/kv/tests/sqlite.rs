@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use kv::{Error, Op, Predicate, SqliteOptions, SqliteStore, Store, conformance};
@@ -153,7 +152,10 @@ async fn a_writer_waits_for_another_process() {
         let store = Arc::clone(&store);
         async move { store.set(b"p", b"k", Bytes::from_static(b"new")).await }
     });
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    // The time that these reads take is enough for most writers to queue.
+    for _ in 0..50 {
+        store.get(b"p", b"taken").await.unwrap();
+    }
     assert!(!writer.is_finished(), "the lock is held");
     assert_eq!(store.get(b"p", b"k").await.unwrap().unwrap().value, "old");
     sqlx::raw_sql("COMMIT").execute(&mut other).await.unwrap();
@@ -199,7 +201,10 @@ async fn each_write_of_a_group_has_its_own_fate() {
             })
         })
         .collect();
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    // The time that these reads take is enough for most writers to queue.
+    for _ in 0..50 {
+        store.get(b"p", b"taken").await.unwrap();
+    }
     sqlx::raw_sql("COMMIT").execute(&mut other).await.unwrap();
 
     for (index, writer) in writers.into_iter().enumerate() {

@@ -1,0 +1,216 @@
+//! The engine's records and requests.
+
+use std::collections::BTreeMap;
+
+use base::OffsetDateTime;
+use bytes::Bytes;
+
+use crate::{BranchId, CommitId, MetaRangeId, RepositoryId, StagingToken, TagId};
+
+/// A value of the tree: equal identities mean equal content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Value {
+    /// 32 bytes for entries; never empty.
+    pub identity: Bytes,
+    /// Opaque; carried verbatim from tree to tree.
+    pub data: Bytes,
+}
+
+/// The state of a repository's record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RepositoryState {
+    Active,
+    InDeletion,
+}
+
+/// A repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repository {
+    pub id: RepositoryId,
+    pub storage_namespace: String,
+    pub default_branch: BranchId,
+    pub creation_date: OffsetDateTime,
+    pub state: RepositoryState,
+    /// Distinguishes a repository from an earlier one of the same name.
+    pub instance_uid: String,
+    pub read_only: bool,
+    /// Empty for the single block store.
+    pub storage_id: String,
+}
+
+impl Repository {
+    /// The partition that holds the repository's records.
+    #[must_use]
+    pub fn partition(&self) -> String {
+        format!("{}-{}", self.id, self.instance_uid)
+    }
+}
+
+/// What to create.
+#[derive(Debug, Clone)]
+pub struct CreateRepository {
+    pub id: RepositoryId,
+    pub storage_namespace: String,
+    pub default_branch: BranchId,
+    pub read_only: bool,
+    /// Without branch and first commit: the target of a restore.
+    pub bare: bool,
+    pub storage_id: String,
+}
+
+/// A branch's stored record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BranchRecord {
+    pub commit_id: CommitId,
+    pub staging_token: StagingToken,
+    /// Newest first.
+    pub sealed_tokens: Vec<StagingToken>,
+    pub hidden: bool,
+}
+
+/// A branch and its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Branch {
+    pub id: BranchId,
+    pub record: BranchRecord,
+}
+
+/// A tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tag {
+    pub id: TagId,
+    pub commit_id: CommitId,
+}
+
+/// A commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    pub id: CommitId,
+    pub committer: String,
+    pub message: String,
+    pub creation_date: OffsetDateTime,
+    pub meta_range_id: MetaRangeId,
+    pub metadata: BTreeMap<String, String>,
+    pub parents: Vec<CommitId>,
+    /// 0 initial, 1 parents in switched order.
+    pub version: i32,
+    /// Root 1; else one more than the highest parent's.
+    pub generation: i32,
+}
+
+/// What a reference expression names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefKind {
+    /// A branch: reads see staged changes over the head.
+    Branch,
+    /// A branch's head only (`branch@`).
+    BranchHead,
+    /// A branch's staged changes only (`branch$`).
+    BranchStaging,
+    Tag,
+    Commit,
+}
+
+/// A resolved reference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolvedRef {
+    pub kind: RefKind,
+    /// Of the three branch kinds.
+    pub branch: Option<Branch>,
+    /// The head, tagged or named commit.
+    pub commit_id: CommitId,
+}
+
+/// A condition of a staged write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// Write whatever is there.
+    Always,
+    /// Write only if the key has no value (staged or committed).
+    IfAbsent,
+}
+
+/// How to commit.
+#[derive(Debug, Clone)]
+pub struct CommitParams {
+    pub committer: String,
+    pub message: String,
+    pub metadata: BTreeMap<String, String>,
+    /// Overrides the time of the commit.
+    pub date: Option<OffsetDateTime>,
+    pub allow_empty: bool,
+    /// Commits even to a read-only repository.
+    pub force: bool,
+    /// Commit this tree instead of the staged changes, which must be none.
+    pub source_metarange: Option<MetaRangeId>,
+}
+
+/// Who wins a conflict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MergeStrategy {
+    /// Conflicts are errors.
+    None,
+    DestWins,
+    SourceWins,
+}
+
+/// How to merge.
+#[derive(Debug, Clone)]
+pub struct MergeParams {
+    pub committer: String,
+    /// Empty: the default message.
+    pub message: String,
+    pub metadata: BTreeMap<String, String>,
+    pub strategy: MergeStrategy,
+    pub squash: bool,
+    pub force: bool,
+    pub allow_empty: bool,
+}
+
+/// What a merge made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MergeOutcome {
+    pub commit_id: CommitId,
+}
+
+/// The two commits and their nearest common ancestor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MergeBase {
+    pub source: CommitId,
+    pub destination: CommitId,
+    /// None if the histories are unrelated.
+    pub base: Option<CommitId>,
+}
+
+/// How one key differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiffKind {
+    Added,
+    Changed,
+    Removed,
+    /// Changed on both sides since the merge base.
+    Conflict,
+}
+
+/// A difference, in key order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diff {
+    pub kind: DiffKind,
+    pub key: Bytes,
+    /// The value on the left (none if added).
+    pub left: Option<Value>,
+    /// The value on the right (none if removed).
+    pub right: Option<Value>,
+}
+
+/// Which commits to walk.
+#[derive(Debug, Clone)]
+pub struct LogRequest {
+    /// The newest commit.
+    pub from: CommitId,
+    pub first_parent: bool,
+    /// Commits before this instant are neither returned nor walked through.
+    pub since: Option<OffsetDateTime>,
+    /// Walk no further than this commit, which is still returned.
+    pub stop_at: Option<CommitId>,
+}

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kv::{Op, Predicate, SqliteStore, Store};
+use kv::{Op, Predicate, SqliteStore, Store as _};
 
 use crate::sqlite::options;
 

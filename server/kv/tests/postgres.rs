@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base::{IdGenerator as _, SystemClock, SystemIds};
 use bytes::Bytes;
-use kv::{Error, PostgresOptions, PostgresStore, Store, conformance};
+use kv::{Error, PostgresOptions, PostgresStore, Store as _, conformance};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _};
 

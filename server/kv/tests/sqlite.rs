@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kv::{Error, Op, Predicate, SqliteOptions, SqliteStore, Store, conformance};
+use kv::{Error, Op, Predicate, SqliteOptions, SqliteStore, Store as _, conformance};
 use sqlx::Connection as _;
 
 pub(crate) fn options(path: &Path) -> SqliteOptions {

@@ -1,4 +1,4 @@
-//! `PostgreSQL`, in lakeFS's table layout.
+//! PostgreSQL, in lakeFS's table layout.
 //!
 //! Both servers may use one database at one time. Point reads and writes go
 //! through [`crate::lanes`]: alone at once, or together when the lanes are busy.
@@ -79,7 +79,7 @@ impl fmt::Debug for PostgresOptions {
     }
 }
 
-/// A store in a partitioned `PostgreSQL` table.
+/// A store in a partitioned PostgreSQL table.
 pub struct PostgresStore {
     pool: PgPool,
     sql: Arc<Sql>,

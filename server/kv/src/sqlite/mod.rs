@@ -1,4 +1,4 @@
-//! The embedded default: `SQLite` in write-ahead mode.
+//! The embedded default: SQLite in write-ahead mode.
 //!
 //! Reads go to a pool of read-only connections, each in its own thread. Writes
 //! go to the one [`writer`] by a bounded queue. Readers never wait for the
@@ -37,7 +37,7 @@ pub struct SqliteOptions {
     pub max_readers: u32,
 }
 
-/// A store in one `SQLite` file.
+/// A store in one SQLite file.
 #[derive(Debug)]
 pub struct SqliteStore {
     writer: Writer,
@@ -256,7 +256,7 @@ fn failed(operation: &'static str, error: impl Into<std::sync::Arc<sqlx::Error>>
     }
 }
 
-/// Whether `SQLite` gave up waiting for a lock (`SQLITE_BUSY` and its extended codes).
+/// Whether SQLite gave up waiting for a lock (`SQLITE_BUSY` and its extended codes).
 fn is_busy(error: &sqlx::Error) -> bool {
     const SQLITE_BUSY: u32 = 5;
     let code = error

@@ -13,7 +13,7 @@ use sqlx::sqlite::{
 use super::{BUSY_TIMEOUT, SqliteOptions, is_busy};
 use crate::{Error, Result};
 
-/// The layout this code reads and writes, in `SQLite`'s `user_version`.
+/// The layout this code reads and writes, in SQLite's `user_version`.
 const LAYOUT_VERSION: i64 = 1;
 /// How long a read may wait for a free connection.
 const READER_WAIT: Duration = Duration::from_secs(10);
@@ -145,7 +145,7 @@ async fn layout_version(connection: &mut SqliteConnection) -> sqlx::Result<i64> 
         .await
 }
 
-/// Says what to check when `SQLite` refuses the file.
+/// Says what to check when SQLite refuses the file.
 fn explained(path: &Path, error: sqlx::Error) -> Error {
     const SQLITE_NOTADB: &str = "26";
     let code = error

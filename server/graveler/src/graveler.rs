@@ -62,6 +62,10 @@ pub struct Graveler {
 impl Graveler {
     /// Puts the engine together.
     #[must_use]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the options are the engine's from here on"
+    )]
     pub fn new(
         kv: Arc<dyn Store>,
         block: Arc<dyn BlockStore>,
@@ -140,7 +144,7 @@ impl Graveler {
     ) -> Result<()> {
         self.engine
             .change_repository_metadata(repository, |metadata| {
-                metadata.retain(|key, _| !keys.contains(key))
+                metadata.retain(|key, _| !keys.contains(key));
             })
             .await
     }

@@ -3,8 +3,6 @@
 //! `put("main", "a=1 b=2")` stages the value `1` under `a`; `show("main")` gives the
 //! live records in the same form.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -93,14 +93,14 @@ impl Lake {
     }
 
     pub(crate) async fn on(kv: Arc<dyn Store>) -> Self {
-        Self::with(kv, Options::default()).await
+        Self::with(kv, "lake", Options::default()).await
     }
 
-    pub(crate) async fn with(kv: Arc<dyn Store>, options: Options) -> Self {
+    pub(crate) async fn with(kv: Arc<dyn Store>, name: &str, options: Options) -> Self {
         let clock = Arc::new(ManualClock::new(
             OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap(),
         ));
-        let (graveler, repo) = open(&kv, &clock, options).await;
+        let (graveler, repo) = open(&kv, &clock, name, options).await;
         Self {
             graveler,
             repo,
@@ -244,6 +244,7 @@ impl Lake {
 pub(crate) async fn open(
     kv: &Arc<dyn Store>,
     clock: &Arc<ManualClock>,
+    name: &str,
     options: Options,
 ) -> (Graveler, Repository) {
     let clock: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
@@ -252,11 +253,11 @@ pub(crate) async fn open(
     let graveler = Graveler::new(Arc::clone(kv), block, clock, ids, options);
     let repo = loop {
         // Stores that fail on purpose may need some tries.
-        match graveler.create_repository(new_repository("lake")).await {
+        match graveler.create_repository(new_repository(name)).await {
             Ok(repo) => break repo,
             Err(crate::Error::Kv(_)) => {}
             Err(crate::Error::NotUnique { .. }) => {
-                if let Ok(repo) = graveler.repository(&RepositoryId::trusted("lake")).await {
+                if let Ok(repo) = graveler.repository(&RepositoryId::trusted(name)).await {
                     break repo;
                 }
             }

@@ -9,7 +9,7 @@ mod page;
 mod retry;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use id::{IdGenerator, SeededIds, SystemIds};
+pub use id::{IdGenerator, SeededIds, SystemIds, data_id_time, run_id_time, xid_time};
 pub use page::Page;
-pub use retry::Backoff;
+pub use retry::{Backoff, Delays};
 pub use time::OffsetDateTime;

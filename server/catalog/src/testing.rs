@@ -73,8 +73,8 @@ impl TestCatalog {
         let start = OffsetDateTime::from_unix_timestamp(START_UNIX_SECS).expect("a time of our days");
         let clock = Arc::new(ManualClock::new(start));
         let ids = Arc::new(SeededIds::new(1, Arc::<ManualClock>::clone(&clock)));
-        let kv = Arc::new(kv::MemoryStore::default());
-        let block = Arc::new(block::MemoryStore::default());
+        let kv = Arc::new(kv::MemoryStore::new());
+        let block = Arc::new(block::MemoryStore::new(Arc::<ManualClock>::clone(&clock)));
         let graveler = Graveler::new(
             Arc::<kv::MemoryStore>::clone(&kv),
             Arc::<block::MemoryStore>::clone(&block),

@@ -64,11 +64,6 @@ impl Graveler {
         Self { engine: Arc::new(Engine::new(kv, block, clock, ids, &options)) }
     }
 
-    /// Finishes what a server that died left: retired staging tokens, deletions of repositories.
-    pub async fn recover(&self) -> Result<()> {
-        todo!()
-    }
-
     // ---- repositories
 
     /// Creates a repository; unless bare, with a first commit and its default branch.

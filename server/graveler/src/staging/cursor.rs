@@ -51,16 +51,16 @@ impl BranchCursor {
             resume: Bytes::new(),
             ended: false,
         };
-        cursor.committed = cursor.open_committed().await?;
+        cursor.open_committed().await?;
         Ok(cursor)
     }
 
-    async fn open_committed(&self) -> Result<Option<Box<dyn Cursor>>> {
-        if self.staged_only {
-            return Ok(None);
+    async fn open_committed(&mut self) -> Result<()> {
+        if !self.staged_only {
+            let tree = self.engine.tree_of(&self.repository, &self.branch.record.commit_id).await?;
+            self.committed = Some(self.engine.committed.cursor(&self.repository.storage_namespace, &tree).await?);
         }
-        let tree = self.engine.tree_of(&self.repository, &self.branch.record.commit_id).await?;
-        Ok(Some(self.engine.committed.cursor(&self.repository.storage_namespace, &tree).await?))
+        Ok(())
     }
 
     /// Looks at the branch again if its tokens may soon be emptied behind our back.
@@ -76,7 +76,7 @@ impl BranchCursor {
         }
         self.branch.record = record;
         self.staged = StagedChanges::new(&self.engine.kv, self.branch.record.tokens());
-        self.committed = self.open_committed().await?;
+        self.open_committed().await?;
         self.change = None;
         self.record = None;
         let resume = self.resume.clone();

@@ -100,7 +100,7 @@ async fn sweep(kv: &dyn Store) -> Result<usize> {
         }
     }
     if !tokens.is_empty() {
-        tokio::time::sleep(TOKEN_GRACE).await;
+        tokio::time::sleep_until(Instant::now() + TOKEN_GRACE).await;
     }
     for token in &tokens {
         empty(kv, token).await?;

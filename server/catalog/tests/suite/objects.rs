@@ -1,16 +1,20 @@
 //! Objects: what an upload stores and refuses, listing, copies, deletions, lost bytes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use base::{ManualClock, SeededIds};
 use block::{BlockStore as _, Location};
 use bytes::Bytes;
 use catalog::testing::{COMMITTER, START_UNIX_SECS, TestCatalog, creation, path_of, text};
 use catalog::{
-    AddressType, ByteStream, DiffQuery, EngineError, Error, Kind, ListRequest, LogQuery,
-    MetaRangeId, Object, Repository, Upload, UploadOptions, WriteOptions, from_bytes,
+    AddressType, ByteStream, Catalog, DiffQuery, EngineError, Error, Kind, ListRequest, LogQuery,
+    MetaRangeId, Object, Reader, Repository, Upload, UploadOptions, WriteOptions, from_bytes,
 };
 use futures::StreamExt as _;
+use graveler::{Graveler, NoHooks, Options};
+use kv::testing::{Faults, FaultyStore};
 
 fn to<'a>(repository: &'a Repository, path: &'a str) -> Upload<'a> {
     Upload {
@@ -567,4 +571,72 @@ async fn reads_can_be_spawned() {
         ]
     });
     assert_eq!(counts.await.unwrap(), [1, 0, 1, 1, 1, 1, 0]);
+}
+
+/// A write whose acknowledgement is lost must not make the upload take its bytes back.
+#[tokio::test]
+async fn however_the_record_store_fails_no_entry_is_without_its_bytes() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let faults = Faults {
+        read: 20,
+        before_write: 40,
+        after_write: 80,
+        yields: 0,
+    };
+    let records = Arc::new(FaultyStore::new(
+        Arc::<kv::MemoryStore>::clone(&lake.kv),
+        7,
+        faults,
+    ));
+    let (block, clock, ids) = (
+        Arc::clone(&lake.block),
+        Arc::clone(&lake.clock),
+        Arc::clone(&lake.ids),
+    );
+    let graveler = Graveler::new(
+        Arc::<FaultyStore>::clone(&records),
+        Arc::<block::MemoryStore>::clone(&block),
+        Arc::<ManualClock>::clone(&clock),
+        Arc::<SeededIds>::clone(&ids),
+        Options::default(),
+    );
+    let shaky = Catalog::new(
+        Reader::new(graveler, block),
+        records,
+        Arc::new(NoHooks),
+        clock,
+        ids,
+    );
+
+    let (mut acknowledged, mut failed) = (0, 0);
+    for n in 0..200 {
+        let path = format!("p{}", n % 50);
+        let options = UploadOptions {
+            if_absent: n % 2 == 0,
+            ..UploadOptions::default()
+        };
+        match shaky
+            .upload(
+                to(&repository, &path),
+                from_bytes(path.clone().into()),
+                options,
+            )
+            .await
+        {
+            Ok(object) => {
+                acknowledged += 1;
+                assert_eq!(lake.stat(&repository, "main", &path).await.unwrap(), object);
+            }
+            Err(Error::PreconditionFailed) => {}
+            Err(_) => failed += 1,
+        }
+    }
+    assert!(
+        acknowledged > 20 && failed > 20,
+        "{acknowledged} acknowledged, {failed} failed"
+    );
+    for path in lake.paths(&repository, "main").await.split(' ') {
+        assert_eq!(lake.read(&repository, "main", path).await, path);
+    }
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use base::{ManualClock, SeededIds};
 use block::{BlockStore as _, Location};
 use bytes::Bytes;
-use catalog::testing::{COMMITTER, START_UNIX_SECS, TestCatalog, creation, path_of, text};
+use catalog::testing::{
+    COMMITTER, START_UNIX_SECS, TestCatalog, commit_params, creation, merge_params, path_of, text,
+};
 use catalog::{
     AddressType, ByteStream, Catalog, DiffQuery, EngineError, Error, Kind, ListRequest, LogQuery,
     MetaRangeId, Object, Reader, Repository, Upload, UploadOptions, WriteOptions, from_bytes,
@@ -507,6 +509,28 @@ async fn of_many_conditional_writers_one_wins() {
     };
     assert_eq!(lake.stat(&repository, "main", "x").await.unwrap(), *object);
     assert_eq!(lake.read(&repository, "main", "x").await, *body);
+}
+
+/// What a server can spawn.
+fn spawnable<T: Send>(_: T) {}
+
+#[tokio::test]
+async fn writes_can_be_spawned() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let (from, into) = ((&repository, "main", "a"), to(&repository, "b"));
+    spawnable(lake.create_repository(creation("other")));
+    spawnable(lake.add_sample_data(&repository, "tester"));
+    spawnable(lake.upload(into, untouched(), UploadOptions::default()));
+    spawnable(lake.copy(from, into, None, false));
+    spawnable(lake.delete_objects(&repository, "main", &[], WriteOptions::default()));
+    spawnable(lake.create_branch(&repository, "dev", "main", false, false, "tester"));
+    spawnable(lake.create_tag(&repository, "v1", "main", false, "tester"));
+    spawnable(lake.commit_branch(&repository, "main", commit_params("first")));
+    spawnable(lake.merge(&repository, "dev", "main", merge_params()));
+    spawnable(lake.create_multipart(into, &UploadOptions::default()));
+    spawnable(lake.put_part_copy(into, "id", 1, from, None));
+    spawnable(lake.complete_multipart(into, "id", &[], false));
 }
 
 #[tokio::test]

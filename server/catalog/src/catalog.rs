@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use base::{Clock, IdGenerator};
 use graveler::{
-    Branch, BranchId, Commit, CommitParams, Hooks, MergeOutcome, MergeParams, Repository, ResolvedRef, RefKind, Tag,
-    TagId,
+    Branch, BranchId, Commit, CommitParams, Hooks, MergeOutcome, MergeParams, RefKind, Repository,
+    ResolvedRef, Tag, TagId,
 };
 use tracing::{info, instrument};
 
@@ -79,7 +79,10 @@ impl Catalog {
     ) -> Result<Branch> {
         let id = BranchId::parse(id)?;
         let hooks = self.shared.hooks.as_ref();
-        Ok(self.graveler.create_branch(repository, &id, source, hidden, force, actor, hooks).await?)
+        Ok(self
+            .graveler
+            .create_branch(repository, &id, source, hidden, force, actor, hooks)
+            .await?)
     }
 
     /// Deletes a branch with its uncommitted changes; its commits stay.
@@ -87,9 +90,18 @@ impl Catalog {
     /// # Errors
     /// Not found; the default branch; refused by a hook.
     #[instrument(skip_all, fields(repo.id = %repository.id, branch.id = id))]
-    pub async fn delete_branch(&self, repository: &Repository, id: &str, force: bool, actor: &str) -> Result<()> {
+    pub async fn delete_branch(
+        &self,
+        repository: &Repository,
+        id: &str,
+        force: bool,
+        actor: &str,
+    ) -> Result<()> {
         let id = BranchId::parse(id)?;
-        Ok(self.graveler.delete_branch(repository, &id, force, actor, self.shared.hooks.as_ref()).await?)
+        Ok(self
+            .graveler
+            .delete_branch(repository, &id, force, actor, self.shared.hooks.as_ref())
+            .await?)
     }
 
     /// Tags the commit that `reference` resolves to.
@@ -107,7 +119,10 @@ impl Catalog {
     ) -> Result<Tag> {
         let id = TagId::parse(id)?;
         let hooks = self.shared.hooks.as_ref();
-        Ok(self.graveler.create_tag(repository, &id, reference, force, actor, hooks).await?)
+        Ok(self
+            .graveler
+            .create_tag(repository, &id, reference, force, actor, hooks)
+            .await?)
     }
 
     /// Deletes a tag.
@@ -115,9 +130,18 @@ impl Catalog {
     /// # Errors
     /// Not found; refused by a hook.
     #[instrument(skip_all, fields(repo.id = %repository.id, tag.id = id))]
-    pub async fn delete_tag(&self, repository: &Repository, id: &str, force: bool, actor: &str) -> Result<()> {
+    pub async fn delete_tag(
+        &self,
+        repository: &Repository,
+        id: &str,
+        force: bool,
+        actor: &str,
+    ) -> Result<()> {
         let id = TagId::parse(id)?;
-        Ok(self.graveler.delete_tag(repository, &id, force, actor, self.shared.hooks.as_ref()).await?)
+        Ok(self
+            .graveler
+            .delete_tag(repository, &id, force, actor, self.shared.hooks.as_ref())
+            .await?)
     }
 
     /// Commits a branch's staged changes.
@@ -125,9 +149,17 @@ impl Catalog {
     /// # Errors
     /// No changes; protected; refused by a hook.
     #[instrument(skip_all, fields(repo.id = %repository.id, branch.id = branch))]
-    pub async fn commit_branch(&self, repository: &Repository, branch: &str, params: CommitParams) -> Result<Commit> {
+    pub async fn commit_branch(
+        &self,
+        repository: &Repository,
+        branch: &str,
+        params: CommitParams,
+    ) -> Result<Commit> {
         let branch = BranchId::parse(branch)?;
-        let commit = self.graveler.commit(repository, &branch, params, self.shared.hooks.as_ref()).await?;
+        let commit = self
+            .graveler
+            .commit(repository, &branch, params, self.shared.hooks.as_ref())
+            .await?;
         info!(commit.id = %commit.id, "committed {} to {branch}", commit.id);
         Ok(commit)
     }
@@ -146,7 +178,10 @@ impl Catalog {
     ) -> Result<MergeOutcome> {
         let destination = BranchId::parse(destination)?;
         let hooks = self.shared.hooks.as_ref();
-        let outcome = self.graveler.merge(repository, &destination, source, params, hooks).await?;
+        let outcome = self
+            .graveler
+            .merge(repository, &destination, source, params, hooks)
+            .await?;
         info!(commit.id = %outcome.commit_id, "merged {source} into {destination} as {}", outcome.commit_id);
         Ok(outcome)
     }

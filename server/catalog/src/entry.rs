@@ -94,7 +94,9 @@ impl Entry {
         match self.address_type {
             AddressType::Full => Location::full(&self.address),
             AddressType::ByPrefix if self.address.contains("://") => Location::full(&self.address),
-            AddressType::Relative | AddressType::ByPrefix => Location::below(namespace, &self.address),
+            AddressType::Relative | AddressType::ByPrefix => {
+                Location::below(namespace, &self.address)
+            }
         }
     }
 
@@ -234,10 +236,13 @@ mod tests {
         Entry {
             address: "data/p/x".to_owned(),
             address_type: AddressType::Relative,
-            last_modified: OffsetDateTime::from_unix_timestamp(300).expect("in range") + std::time::Duration::from_nanos(5),
+            last_modified: OffsetDateTime::from_unix_timestamp(300).expect("in range")
+                + std::time::Duration::from_nanos(5),
             size_bytes: 8,
             etag: "344fd2323dd33d5c058b7cf27de029e8".to_owned(),
-            metadata: [("owner", "Me"), ("b", "2")].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+            metadata: [("owner", "Me"), ("b", "2")]
+                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                .into(),
             content_type: "text/csv".to_owned(),
         }
     }
@@ -245,14 +250,23 @@ mod tests {
     #[test]
     fn bytes_are_those_of_the_format() {
         let expected = [
-            "0a08", "646174612f702f78", // 1 address "data/p/x"
-            "1205", "08ac02", "1005", // 2 last_modified { 300 s, 5 ns }
+            "0a08",
+            "646174612f702f78", // 1 address "data/p/x"
+            "1205",
+            "08ac02",
+            "1005", // 2 last_modified { 300 s, 5 ns }
             "1808", // 3 size
-            "2220", "3334346664323332336464333364356330353862376366323764653032396538", // 4 e_tag
-            "2a06", "0a0162", "120132", // 5 metadata b=2, keys ascending
-            "2a0b", "0a056f776e6572", "12024d65", // 5 metadata owner=Me
-            "3001", // 6 relative
-            "3a08", "746578742f637376", // 7 content_type
+            "2220",
+            "3334346664323332336464333364356330353862376366323764653032396538", // 4 e_tag
+            "2a06",
+            "0a0162",
+            "120132", // 5 metadata b=2, keys ascending
+            "2a0b",
+            "0a056f776e6572",
+            "12024d65", // 5 metadata owner=Me
+            "3001",     // 6 relative
+            "3a08",
+            "746578742f637376", // 7 content_type
         ];
         assert_eq!(hex::encode(entry().to_value().data), expected.concat());
     }
@@ -268,17 +282,25 @@ mod tests {
             metadata: [("k".to_owned(), String::new())].into(),
             content_type: String::new(),
         };
-        assert_eq!(hex::encode(bare.to_value().data), "1200".to_owned() + "2a050a016b1200");
+        assert_eq!(
+            hex::encode(bare.to_value().data),
+            "1200".to_owned() + "2a050a016b1200"
+        );
     }
 
     #[test]
     fn gos_zero_time_is_read_and_written() {
         let zero = Entry {
-            last_modified: OffsetDateTime::from_unix_timestamp(-62_135_596_800).expect("the year 1"),
+            last_modified: OffsetDateTime::from_unix_timestamp(-62_135_596_800)
+                .expect("the year 1"),
             ..entry()
         };
         let value = zero.to_value();
-        assert!(hex::encode(&value.data).contains("120b088092b8c398feffffff01"), "{}", hex::encode(&value.data));
+        assert!(
+            hex::encode(&value.data).contains("120b088092b8c398feffffff01"),
+            "{}",
+            hex::encode(&value.data)
+        );
         assert_eq!(Entry::from_value(&value).expect("reads"), zero);
     }
 
@@ -336,10 +358,18 @@ mod tests {
         value.data = longer.into();
         assert_eq!(Entry::from_value(&value).expect("reads"), entry());
 
-        for broken in ["0a", "3009", "1209088080808080808002", "120b10ffffffffffffffffff01"] {
+        for broken in [
+            "0a",
+            "3009",
+            "1209088080808080808002",
+            "120b10ffffffffffffffffff01",
+        ] {
             value.data = hex::decode(broken).expect("hex").into();
             let error = Entry::from_value(&value).expect_err(broken);
-            assert!(matches!(error, graveler::Error::Corrupt { ref what, .. } if what == "entry"), "{broken}: {error}");
+            assert!(
+                matches!(error, graveler::Error::Corrupt { ref what, .. } if what == "entry"),
+                "{broken}: {error}"
+            );
         }
     }
 

@@ -30,8 +30,8 @@ pub use catalog::Catalog;
 pub use entry::{AddressType, DEFAULT_CONTENT_TYPE, Entry};
 pub use error::{Error, Result};
 pub use model::{
-    DiffQuery, Difference, DifferenceKind, ListRequest, LogQuery, MultipartUpload, Object, ObjectOrPrefix, Upload,
-    UploadOptions, WriteOptions,
+    DiffQuery, Difference, DifferenceKind, ListRequest, LogQuery, MultipartUpload, Object,
+    ObjectOrPrefix, Upload, UploadOptions, WriteOptions,
 };
 pub use reader::Reader;
 pub use snapshot::Snapshot;
@@ -39,7 +39,7 @@ pub use snapshot::Snapshot;
 // What the shells need of the layers below, so that they depend on this crate alone.
 pub use block::{ByteStream, CompletedPart, Error as BlockError, PartInfo, StoreInfo, from_bytes};
 pub use graveler::{
-    Branch, BranchId, Commit, CommitId, CommitParams, CreateRepository, Error as EngineError, Finding, Kind, MergeBase,
-    MergeOutcome, MergeParams, MergeStrategy, MetaRangeId, Rejection, Repository, RepositoryId, RepositoryState, Tag,
-    TagId,
+    Branch, BranchId, Commit, CommitId, CommitParams, CreateRepository, Error as EngineError,
+    Finding, Kind, MergeBase, MergeOutcome, MergeParams, MergeStrategy, MetaRangeId, Rejection,
+    Repository, RepositoryId, RepositoryState, Tag, TagId,
 };

@@ -40,12 +40,17 @@ pub(crate) enum Row<T> {
 }
 
 /// Returns up to `query.limit` rows in byte order of path. A page's offset is the path of its last row.
-pub(crate) async fn fold<S: Sorted>(source: &mut S, query: Fold<'_>) -> graveler::Result<Page<Row<S::Item>>> {
+pub(crate) async fn fold<S: Sorted>(
+    source: &mut S,
+    query: Fold<'_>,
+) -> graveler::Result<Page<Row<S::Item>>> {
     let mut page = Page::empty();
     if query.limit == 0 {
         return Ok(page);
     }
-    let Some(start) = query.start() else { return Ok(page) };
+    let Some(start) = query.start() else {
+        return Ok(page);
+    };
     if !start.is_empty() {
         source.seek(&start);
     }
@@ -68,7 +73,9 @@ pub(crate) async fn fold<S: Sorted>(source: &mut S, query: Fold<'_>) -> graveler
             });
         }
         if let Some(common) = common {
-            let Some(next) = successor(&common) else { break };
+            let Some(next) = successor(&common) else {
+                break;
+            };
             source.seek(&next);
         }
     }
@@ -104,7 +111,9 @@ impl Fold<'_> {
             return None;
         }
         let rest = key.strip_prefix(self.prefix.as_bytes())?;
-        let at = rest.windows(delimiter.len()).position(|window| window == delimiter)?;
+        let at = rest
+            .windows(delimiter.len())
+            .position(|window| window == delimiter)?;
         Some(&key[..self.prefix.len() + at + delimiter.len()])
     }
 }
@@ -129,7 +138,7 @@ impl Keyed for Diff {
     }
 }
 
-impl Sorted for Box<dyn Cursor> {
+impl Sorted for Box<dyn Cursor + '_> {
     type Item = Record;
 
     async fn next(&mut self) -> graveler::Result<Option<Record>> {

@@ -17,7 +17,12 @@ impl Reader {
     ///
     /// # Errors
     /// If `reference`, `query.after` or `query.stop_at` names no commit.
-    pub async fn log(&self, repository: &Repository, reference: &str, query: &LogQuery) -> Result<Page<Commit>> {
+    pub async fn log(
+        &self,
+        repository: &Repository,
+        reference: &str,
+        query: &LogQuery,
+    ) -> Result<Page<Commit>> {
         let mut page = Page::empty();
         let request = LogRequest {
             from: self.commit_id(repository, reference).await?,
@@ -49,11 +54,17 @@ impl Reader {
         }
 
         let filter = Filter::new(query);
-        let mut budget = if query.limit { query.amount } else { usize::MAX };
+        let mut budget = if query.limit {
+            query.amount
+        } else {
+            usize::MAX
+        };
         loop {
             let mut batch = Vec::new();
             while batch.len() < filter.width().min(budget) {
-                let Some(commit) = log.next().await? else { break };
+                let Some(commit) = log.next().await? else {
+                    break;
+                };
                 batch.push(commit);
             }
             if batch.is_empty() {
@@ -67,7 +78,11 @@ impl Reader {
                 }
                 if page.results.len() == query.amount {
                     page.has_more = true;
-                    page.next_offset = page.results.last().map(|last: &Commit| last.id.to_string()).unwrap_or_default();
+                    page.next_offset = page
+                        .results
+                        .last()
+                        .map(|last: &Commit| last.id.to_string())
+                        .unwrap_or_default();
                     return Ok(page);
                 }
                 page.results.push(commit);
@@ -75,11 +90,19 @@ impl Reader {
         }
     }
 
-    async fn matching(&self, repository: &Repository, filter: &Filter, commits: &[Commit]) -> Result<Vec<bool>> {
+    async fn matching(
+        &self,
+        repository: &Repository,
+        filter: &Filter,
+        commits: &[Commit],
+    ) -> Result<Vec<bool>> {
         if filter.is_empty() {
             return Ok(vec![true; commits.len()]);
         }
-        let looks = commits.iter().map(|commit| self.graveler.touches(repository, commit, &filter.keys, &filter.prefixes));
+        let looks = commits.iter().map(|commit| {
+            self.graveler
+                .touches(repository, commit, &filter.keys, &filter.prefixes)
+        });
         Ok(try_join_all(looks).await?)
     }
 }

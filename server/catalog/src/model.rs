@@ -22,7 +22,11 @@ pub struct Object {
 
 impl Object {
     /// Reads a stored value of a repository in `namespace`.
-    pub(crate) fn from_value(namespace: &str, path: String, value: &Value) -> graveler::Result<Self> {
+    pub(crate) fn from_value(
+        namespace: &str,
+        path: String,
+        value: &Value,
+    ) -> graveler::Result<Self> {
         let entry = Entry::from_value(value)?;
         Ok(Self {
             path,

@@ -21,7 +21,9 @@ use prost::Message as _;
 use tracing::{instrument, warn};
 
 use crate::upload::{Staged, content_type, size};
-use crate::{AddressType, Catalog, Entry, Error, MultipartUpload, Object, Result, Upload, UploadOptions};
+use crate::{
+    AddressType, Catalog, Entry, Error, MultipartUpload, Object, Result, Upload, UploadOptions,
+};
 
 const RECORDS: &[u8] = b"multiparts";
 const INDEX: &[u8] = b"weir-multiparts";
@@ -34,8 +36,13 @@ impl Catalog {
     /// # Errors
     /// As of [`Catalog::upload`], as far as they can be known before the body.
     #[instrument(skip_all, fields(repo.id = %to.repository.id, branch.id = to.branch))]
-    pub async fn create_multipart(&self, to: Upload<'_>, options: &UploadOptions) -> Result<MultipartUpload> {
-        self.check_write(to, options.if_absent, options.force).await?;
+    pub async fn create_multipart(
+        &self,
+        to: Upload<'_>,
+        options: &UploadOptions,
+    ) -> Result<MultipartUpload> {
+        self.check_write(to, options.if_absent, options.force)
+            .await?;
         let address = self.shared.addresses.next();
         let at = Location::below(&to.repository.storage_namespace, &address);
         let upload_id = self.block.create_multipart(&at).await?;
@@ -79,7 +86,9 @@ impl Catalog {
     /// # Errors
     /// [`Error::NoSuchUpload`], also if it is of another path or repository.
     pub async fn multipart(&self, to: Upload<'_>, upload_id: &str) -> Result<MultipartUpload> {
-        self.open_upload(to, upload_id).await?.into_upload(to.repository)
+        self.open_upload(to, upload_id)
+            .await?
+            .into_upload(to.repository)
     }
 
     /// Open uploads of a repository by path (`branch/path`), then upload id.
@@ -107,7 +116,11 @@ impl Catalog {
             (path, "") => format!("{folder}{path}\u{1}"),
             (path, id) => format!("{folder}{path}\0{id}\0"),
         };
-        let mut cursor = kv::Cursor::new(Arc::clone(&self.shared.kv), INDEX, start.max(first.clone()).as_bytes());
+        let mut cursor = kv::Cursor::new(
+            Arc::clone(&self.shared.kv),
+            INDEX,
+            start.max(first.clone()).as_bytes(),
+        );
         loop {
             // One more than fits tells whether more follow. Entries without a record were
             // finished by lakeFS, which does not know of the index: they are skipped.
@@ -121,13 +134,25 @@ impl Catalog {
             if ids.is_empty() {
                 return Ok(page);
             }
-            for record in self.shared.kv.get_many(RECORDS, &ids).await?.into_iter().flatten() {
+            for record in self
+                .shared
+                .kv
+                .get_many(RECORDS, &ids)
+                .await?
+                .into_iter()
+                .flatten()
+            {
                 if page.results.len() == limit {
                     page.has_more = true;
-                    page.next_offset = page.results.last().map(|last| last.path.clone()).unwrap_or_default();
+                    page.next_offset = page
+                        .results
+                        .last()
+                        .map(|last| last.path.clone())
+                        .unwrap_or_default();
                     return Ok(page);
                 }
-                page.results.push(UploadData::read(&record.value)?.into_upload(repository)?);
+                page.results
+                    .push(UploadData::read(&record.value)?.into_upload(repository)?);
             }
         }
     }
@@ -136,10 +161,19 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::NoSuchUpload`], [`Error::Body`], [`Error::InvalidValue`] for the number.
-    pub async fn put_part(&self, to: Upload<'_>, upload_id: &str, number: u32, body: ByteStream) -> Result<PartInfo> {
+    pub async fn put_part(
+        &self,
+        to: Upload<'_>,
+        upload_id: &str,
+        number: u32,
+        body: ByteStream,
+    ) -> Result<PartInfo> {
         check_number(number)?;
         let record = self.open_upload(to, upload_id).await?;
-        Ok(self.block.put_part(&record.at(to.repository), upload_id, number, body).await?)
+        Ok(self
+            .block
+            .put_part(&record.at(to.repository), upload_id, number, body)
+            .await?)
     }
 
     /// Copies (a range of, end exclusive) an object as a part.
@@ -159,11 +193,17 @@ impl Catalog {
         let record = self.open_upload(to, upload_id).await?;
         let source = self.stat(from.0, from.1, from.2).await?;
         let size = u64::try_from(source.entry.size_bytes).unwrap_or(0);
-        if range.as_ref().is_some_and(|range| range.is_empty() || range.end > size) {
+        if range
+            .as_ref()
+            .is_some_and(|range| range.is_empty() || range.end > size)
+        {
             return Err(Error::RangeNotSatisfiable { size });
         }
         let body = self.open(&source, range).await?;
-        Ok(self.block.put_part(&record.at(to.repository), upload_id, number, body).await?)
+        Ok(self
+            .block
+            .put_part(&record.at(to.repository), upload_id, number, body)
+            .await?)
     }
 
     /// The parts so far, by number.
@@ -172,7 +212,10 @@ impl Catalog {
     /// [`Error::NoSuchUpload`].
     pub async fn list_parts(&self, to: Upload<'_>, upload_id: &str) -> Result<Vec<PartInfo>> {
         let record = self.open_upload(to, upload_id).await?;
-        Ok(self.block.list_parts(&record.at(to.repository), upload_id).await?)
+        Ok(self
+            .block
+            .list_parts(&record.at(to.repository), upload_id)
+            .await?)
     }
 
     /// Joins the named parts and stages the object. The upload is unknown afterwards.
@@ -192,7 +235,10 @@ impl Catalog {
         check_parts(parts)?;
         let record = self.open_upload(to, upload_id).await?;
         self.check_write(to, if_absent, false).await?;
-        let put = self.block.complete_multipart(&record.at(to.repository), upload_id, parts).await?;
+        let put = self
+            .block
+            .complete_multipart(&record.at(to.repository), upload_id, parts)
+            .await?;
         let staged = Staged {
             entry: Entry {
                 address: record.physical_address,
@@ -223,7 +269,9 @@ impl Catalog {
     #[instrument(skip_all, fields(repo.id = %to.repository.id, branch.id = to.branch))]
     pub async fn abort_multipart(&self, to: Upload<'_>, upload_id: &str) -> Result<()> {
         let record = self.open_upload(to, upload_id).await?;
-        self.block.abort_multipart(&record.at(to.repository), upload_id).await?;
+        self.block
+            .abort_multipart(&record.at(to.repository), upload_id)
+            .await?;
         self.forget(to, upload_id).await
     }
 
@@ -238,7 +286,9 @@ impl Catalog {
             self.shared.kv.get(INDEX, &index_key),
             self.shared.kv.get(RECORDS, upload_id.as_bytes()),
         )?;
-        let (Some(_), Some(record)) = (indexed, record) else { return Err(unknown()) };
+        let (Some(_), Some(record)) = (indexed, record) else {
+            return Err(unknown());
+        };
         let record = UploadData::read(&record.value)?;
         if record.path != key_of(to) {
             return Err(unknown());
@@ -316,24 +366,37 @@ fn key_of(to: Upload<'_>) -> String {
 }
 
 fn index_key(to: Upload<'_>, upload_id: &str) -> Bytes {
-    format!("{}/{}/{}\0{upload_id}", to.repository.partition(), to.branch, to.path).into()
+    format!(
+        "{}/{}/{}\0{upload_id}",
+        to.repository.partition(),
+        to.branch,
+        to.path
+    )
+    .into()
 }
 
 fn check_number(number: u32) -> Result<()> {
     if !(1..=MAX_PARTS).contains(&number) {
-        return Err(Error::InvalidValue(format!("part number {number} is not between 1 and {MAX_PARTS}")));
+        return Err(Error::InvalidValue(format!(
+            "part number {number} is not between 1 and {MAX_PARTS}"
+        )));
     }
     Ok(())
 }
 
 fn check_parts(parts: &[CompletedPart]) -> Result<()> {
     if parts.is_empty() {
-        return Err(Error::InvalidValue("no parts are named: name at least one".to_owned()));
+        return Err(Error::InvalidValue(
+            "no parts are named: name at least one".to_owned(),
+        ));
     }
     for part in parts {
         check_number(part.number)?;
     }
-    if let Some(pair) = parts.windows(2).find(|pair| pair[0].number >= pair[1].number) {
+    if let Some(pair) = parts
+        .windows(2)
+        .find(|pair| pair[0].number >= pair[1].number)
+    {
         return Err(Error::InvalidValue(format!(
             "part {} is named before part {}: name parts in ascending order",
             pair[0].number, pair[1].number

@@ -9,14 +9,15 @@ use std::sync::Arc;
 use base::Page;
 use block::{BlockStore, ByteStream, Location, StoreInfo};
 use graveler::{
-    Branch, BranchId, Commit, CommitId, Diff, DiffCursor, DiffKind, Graveler, Kind, MergeBase, MetaRangeId, RefKind,
-    Repository, RepositoryId, ResolvedRef, Tag, TagId,
+    Branch, BranchId, Commit, CommitId, Diff, DiffCursor, DiffKind, Graveler, Kind, MergeBase,
+    MetaRangeId, RefKind, Repository, RepositoryId, ResolvedRef, Tag, TagId,
 };
 
 use crate::listing::{Fold, Row, fold, text};
 use crate::upload::MAX_PATH_BYTES;
 use crate::{
-    DiffQuery, Difference, DifferenceKind, Entry, Error, ListRequest, Object, ObjectOrPrefix, Result, Snapshot,
+    DiffQuery, Difference, DifferenceKind, Entry, Error, ListRequest, Object, ObjectOrPrefix,
+    Result, Snapshot,
 };
 
 /// The folder of the server's own files below a storage namespace.
@@ -69,7 +70,10 @@ impl Reader {
         search: &str,
         limit: usize,
     ) -> Result<Page<Repository>> {
-        Ok(self.graveler.list_repositories(prefix, after, search, limit).await?)
+        Ok(self
+            .graveler
+            .list_repositories(prefix, after, search, limit)
+            .await?)
     }
 
     /// A branch by name.
@@ -77,7 +81,10 @@ impl Reader {
     /// # Errors
     /// Not found; invalid name.
     pub async fn branch(&self, repository: &Repository, id: &str) -> Result<Branch> {
-        Ok(self.graveler.branch(repository, &BranchId::parse(id)?).await?)
+        Ok(self
+            .graveler
+            .branch(repository, &BranchId::parse(id)?)
+            .await?)
     }
 
     /// Branches by name from `after` (exclusive) whose names start with `prefix`.
@@ -92,7 +99,10 @@ impl Reader {
         show_hidden: bool,
         limit: usize,
     ) -> Result<Page<Branch>> {
-        Ok(self.graveler.list_branches(repository, prefix, after, show_hidden, limit).await?)
+        Ok(self
+            .graveler
+            .list_branches(repository, prefix, after, show_hidden, limit)
+            .await?)
     }
 
     /// A tag by name.
@@ -107,8 +117,17 @@ impl Reader {
     ///
     /// # Errors
     /// The record store's.
-    pub async fn list_tags(&self, repository: &Repository, prefix: &str, after: &str, limit: usize) -> Result<Page<Tag>> {
-        Ok(self.graveler.list_tags(repository, prefix, after, limit).await?)
+    pub async fn list_tags(
+        &self,
+        repository: &Repository,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Page<Tag>> {
+        Ok(self
+            .graveler
+            .list_tags(repository, prefix, after, limit)
+            .await?)
     }
 
     /// The commit that any reference resolves to.
@@ -120,7 +139,11 @@ impl Reader {
         Ok(self.graveler.get_commit(repository, &id).await?)
     }
 
-    pub(crate) async fn commit_id(&self, repository: &Repository, reference: &str) -> Result<CommitId> {
+    pub(crate) async fn commit_id(
+        &self,
+        repository: &Repository,
+        reference: &str,
+    ) -> Result<CommitId> {
         let resolved = self.graveler.resolve(repository, reference).await?;
         if resolved.kind == RefKind::BranchStaging {
             return Err(no_commit(reference));
@@ -132,8 +155,16 @@ impl Reader {
     ///
     /// # Errors
     /// Of the references.
-    pub async fn find_merge_base(&self, repository: &Repository, source: &str, destination: &str) -> Result<MergeBase> {
-        Ok(self.graveler.find_merge_base(repository, source, destination).await?)
+    pub async fn find_merge_base(
+        &self,
+        repository: &Repository,
+        source: &str,
+        destination: &str,
+    ) -> Result<MergeBase> {
+        Ok(self
+            .graveler
+            .find_merge_base(repository, source, destination)
+            .await?)
     }
 
     // ---- objects
@@ -142,7 +173,12 @@ impl Reader {
     ///
     /// # Errors
     /// [`Error::ObjectNotFound`], or the reference's.
-    pub async fn stat(&self, repository: &Repository, reference: &str, path: &str) -> Result<Object> {
+    pub async fn stat(
+        &self,
+        repository: &Repository,
+        reference: &str,
+        path: &str,
+    ) -> Result<Object> {
         let resolved = self.graveler.resolve(repository, reference).await?;
         match self.find(repository, &resolved, path).await? {
             Some(object) => Ok(object),
@@ -159,8 +195,18 @@ impl Reader {
         if path.is_empty() || path.len() > MAX_PATH_BYTES {
             return Ok(None);
         }
-        let Some(value) = self.graveler.get(repository, reference, path.as_bytes()).await? else { return Ok(None) };
-        Ok(Some(Object::from_value(&repository.storage_namespace, path.to_owned(), &value)?))
+        let Some(value) = self
+            .graveler
+            .get(repository, reference, path.as_bytes())
+            .await?
+        else {
+            return Ok(None);
+        };
+        Ok(Some(Object::from_value(
+            &repository.storage_namespace,
+            path.to_owned(),
+            &value,
+        )?))
     }
 
     /// Streams an object's bytes or a range of them (end exclusive, cut at the object's end).
@@ -217,7 +263,10 @@ impl Reader {
         branch: &str,
         query: &DiffQuery,
     ) -> Result<Page<Difference>> {
-        let cursor = self.graveler.diff_uncommitted(repository, &BranchId::parse(branch)?).await?;
+        let cursor = self
+            .graveler
+            .diff_uncommitted(repository, &BranchId::parse(branch)?)
+            .await?;
         fold_diff(cursor, query).await
     }
 
@@ -244,7 +293,9 @@ impl Reader {
         let cursor = if two_dot {
             self.graveler.diff(repository, &sides[0], &sides[1]).await?
         } else {
-            self.graveler.compare(repository, &sides[0], &sides[1]).await?
+            self.graveler
+                .compare(repository, &sides[0], &sides[1])
+                .await?
         };
         fold_diff(cursor, query).await
     }
@@ -265,7 +316,12 @@ impl Reader {
     ///
     /// # Errors
     /// [`Error::InvalidValue`] for a key that would leave the folder; the block store's.
-    pub async fn put_internal(&self, repository: &Repository, key: &str, body: bytes::Bytes) -> Result<()> {
+    pub async fn put_internal(
+        &self,
+        repository: &Repository,
+        key: &str,
+        body: bytes::Bytes,
+    ) -> Result<()> {
         let at = internal(repository, key)?;
         self.block.put(&at, block::from_bytes(body)).await?;
         Ok(())
@@ -275,7 +331,11 @@ impl Reader {
     ///
     /// # Errors
     /// [`Error::InvalidValue`] for a key that would leave the folder; the block store's.
-    pub async fn get_internal(&self, repository: &Repository, key: &str) -> Result<Option<ByteStream>> {
+    pub async fn get_internal(
+        &self,
+        repository: &Repository,
+        key: &str,
+    ) -> Result<Option<ByteStream>> {
         let at = internal(repository, key)?;
         match self.block.get(&at, None).await {
             Ok(body) => Ok(Some(body)),
@@ -324,14 +384,20 @@ fn difference(row: Row<Diff>) -> graveler::Result<Difference> {
 
 fn try_map<T, U>(page: Page<T>, convert: impl FnMut(T) -> graveler::Result<U>) -> Result<Page<U>> {
     Ok(Page {
-        results: page.results.into_iter().map(convert).collect::<graveler::Result<_>>()?,
+        results: page
+            .results
+            .into_iter()
+            .map(convert)
+            .collect::<graveler::Result<_>>()?,
         has_more: page.has_more,
         next_offset: page.next_offset,
     })
 }
 
 fn no_commit(reference: &str) -> Error {
-    Error::InvalidValue(format!("reference {reference:?} should point to a commit: leave out the '$'"))
+    Error::InvalidValue(format!(
+        "reference {reference:?} should point to a commit: leave out the '$'"
+    ))
 }
 
 /// A key of the server's own; its parts come from ids that users may name in a request.
@@ -339,5 +405,8 @@ fn internal(repository: &Repository, key: &str) -> Result<Location> {
     if key.split('/').any(|part| matches!(part, "" | "." | "..")) || key.contains(['\\', '\0']) {
         return Err(Error::InvalidValue(format!("invalid internal key {key:?}")));
     }
-    Ok(Location::below(&repository.storage_namespace, &format!("{INTERNAL_FOLDER}/{key}")))
+    Ok(Location::below(
+        &repository.storage_namespace,
+        &format!("{INTERNAL_FOLDER}/{key}"),
+    ))
 }

@@ -20,10 +20,26 @@ const MARKER_TEXT: &str = "This file marks the storage namespace as in use by a 
 
 /// The objects of a sample repository: path, content type, bytes.
 const SAMPLE: &[(&str, &str, &[u8])] = &[
-    ("README.md", "text/markdown", include_bytes!("../sample/README.md")),
-    ("lakes.csv", "text/csv", include_bytes!("../sample/lakes.csv")),
-    ("levels/year=2023/levels.csv", "text/csv", include_bytes!("../sample/levels-2023.csv")),
-    ("levels/year=2024/levels.csv", "text/csv", include_bytes!("../sample/levels-2024.csv")),
+    (
+        "README.md",
+        "text/markdown",
+        include_bytes!("../sample/README.md"),
+    ),
+    (
+        "lakes.csv",
+        "text/csv",
+        include_bytes!("../sample/lakes.csv"),
+    ),
+    (
+        "levels/year=2023/levels.csv",
+        "text/csv",
+        include_bytes!("../sample/levels-2023.csv"),
+    ),
+    (
+        "levels/year=2024/levels.csv",
+        "text/csv",
+        include_bytes!("../sample/levels-2024.csv"),
+    ),
 ];
 
 impl Catalog {
@@ -84,7 +100,8 @@ impl Catalog {
                 branch,
                 path,
             };
-            self.upload(to, block::from_bytes(Bytes::from_static(bytes)), options).await?;
+            self.upload(to, block::from_bytes(Bytes::from_static(bytes)), options)
+                .await?;
         }
         let params = CommitParams {
             committer: committer.to_owned(),
@@ -118,7 +135,10 @@ impl Catalog {
     ///
     /// # Errors
     /// The record store's.
-    pub async fn repository_metadata(&self, repository: &Repository) -> Result<BTreeMap<String, String>> {
+    pub async fn repository_metadata(
+        &self,
+        repository: &Repository,
+    ) -> Result<BTreeMap<String, String>> {
         Ok(self.graveler.repository_metadata(repository).await?)
     }
 
@@ -126,23 +146,37 @@ impl Catalog {
     ///
     /// # Errors
     /// The record store's.
-    pub async fn set_repository_metadata(&self, repository: &Repository, set: BTreeMap<String, String>) -> Result<()> {
-        Ok(self.graveler.set_repository_metadata(repository, set).await?)
+    pub async fn set_repository_metadata(
+        &self,
+        repository: &Repository,
+        set: BTreeMap<String, String>,
+    ) -> Result<()> {
+        Ok(self
+            .graveler
+            .set_repository_metadata(repository, set)
+            .await?)
     }
 
     /// Removes keys of the metadata; no error if absent.
     ///
     /// # Errors
     /// The record store's.
-    pub async fn delete_repository_metadata(&self, repository: &Repository, keys: &[String]) -> Result<()> {
-        Ok(self.graveler.delete_repository_metadata(repository, keys).await?)
+    pub async fn delete_repository_metadata(
+        &self,
+        repository: &Repository,
+        keys: &[String],
+    ) -> Result<()> {
+        Ok(self
+            .graveler
+            .delete_repository_metadata(repository, keys)
+            .await?)
     }
 
     fn check_namespace(&self, namespace: &str) -> Result<()> {
         match self.block.check_namespace(namespace) {
-            Err(block::Error::InvalidAddress { address, reason }) => {
-                Err(Error::Namespace(format!("invalid namespace {address:?}: {reason}")))
-            }
+            Err(block::Error::InvalidAddress { address, reason }) => Err(Error::Namespace(
+                format!("invalid namespace {address:?}: {reason}"),
+            )),
             checked => Ok(checked?),
         }
     }
@@ -150,14 +184,24 @@ impl Catalog {
     /// Proves that the namespace is free and can be written, and marks it.
     async fn claim_namespace(&self, namespace: &str) -> Result<Location> {
         for key in [MARKER, LEGACY_MARKER] {
-            if self.block.properties(&Location::below(namespace, key)).await?.is_some() {
+            if self
+                .block
+                .properties(&Location::below(namespace, key))
+                .await?
+                .is_some()
+            {
                 return Err(Error::Namespace(format!(
                     "found objects of a repository in {namespace} (key {key}): storage namespace already in use"
                 )));
             }
         }
         let marker = Location::below(namespace, MARKER);
-        self.block.put(&marker, block::from_bytes(Bytes::from_static(MARKER_TEXT.as_bytes()))).await?;
+        self.block
+            .put(
+                &marker,
+                block::from_bytes(Bytes::from_static(MARKER_TEXT.as_bytes())),
+            )
+            .await?;
         Ok(marker)
     }
 }

@@ -31,8 +31,13 @@ impl Snapshot {
         if path.is_empty() {
             return Ok(None);
         }
-        let value = self.graveler.get_in(&self.repository, &self.tree, path.as_bytes()).await?;
-        Ok(value.map(|value| self.object(path.to_owned(), &value)).transpose()?)
+        let value = self
+            .graveler
+            .get_in(&self.repository, &self.tree, path.as_bytes())
+            .await?;
+        Ok(value
+            .map(|value| self.object(path.to_owned(), &value))
+            .transpose()?)
     }
 
     /// Objects below a prefix after a path (exclusive), up to `limit`, in byte order of path.
@@ -40,9 +45,14 @@ impl Snapshot {
     /// # Errors
     /// The engine's, if the tree can't be read.
     pub async fn walk(&self, prefix: &str, after: &str, limit: usize) -> Result<Page<Object>> {
-        let mut cursor = self.graveler.tree_cursor(&self.repository, &self.tree).await?;
+        let mut cursor = self
+            .graveler
+            .tree_cursor(&self.repository, &self.tree)
+            .await?;
         let page = fold(&mut cursor, recursive(prefix, after, limit)).await?;
-        try_map(page, |record| self.object(text(record.key()), &record.value))
+        try_map(page, |record| {
+            self.object(text(record.key()), &record.value)
+        })
     }
 
     /// What must happen to this tree to become `other`, below a prefix, after a path (exclusive).
@@ -59,11 +69,16 @@ impl Snapshot {
         after: &str,
         limit: usize,
     ) -> Result<Page<(Option<Object>, Option<Object>)>> {
-        let mut cursor = self.graveler.diff_trees(&self.repository, &self.tree, &other.tree).await?;
+        let mut cursor = self
+            .graveler
+            .diff_trees(&self.repository, &self.tree, &other.tree)
+            .await?;
         let page = fold(&mut cursor, recursive(prefix, after, limit)).await?;
         try_map(page, |diff| {
             let side = |value: Option<&graveler::Value>| {
-                value.map(|value| self.object(text(diff.key()), value)).transpose()
+                value
+                    .map(|value| self.object(text(diff.key()), value))
+                    .transpose()
             };
             Ok((side(diff.left.as_ref())?, side(diff.right.as_ref())?))
         })
@@ -84,7 +99,10 @@ fn recursive<'a>(prefix: &'a str, after: &'a str, limit: usize) -> Fold<'a> {
 }
 
 /// Converts the items of a page that has no common prefixes.
-fn try_map<T, U>(page: Page<Row<T>>, convert: impl Fn(T) -> graveler::Result<U>) -> Result<Page<U>> {
+fn try_map<T, U>(
+    page: Page<Row<T>>,
+    convert: impl Fn(T) -> graveler::Result<U>,
+) -> Result<Page<U>> {
     let mut results = Vec::with_capacity(page.results.len());
     for row in page.results {
         match row {

@@ -1,11 +1,13 @@
 //! A whole catalog in memory, for the tests of this crate and of those above it.
 //!
-//! ```ignore
+//! ```no_run
+//! # async fn example() {
 //! let lake = catalog::testing::TestCatalog::new();
 //! let repository = lake.repository("lake").await;
 //! lake.put(&repository, "main", "a.txt", "hello").await;
 //! lake.commit(&repository, "main", "first").await;
 //! assert_eq!(lake.read(&repository, "main", "a.txt").await, "hello");
+//! # }
 //! ```
 //!
 //! The clock stands still until it is moved, and ids are drawn from a seed, so the
@@ -20,8 +22,8 @@ use base::{ManualClock, OffsetDateTime, SeededIds};
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use graveler::{
-    BranchId, Commit, CommitParams, CreateRepository, Graveler, Hooks, MergeParams, MergeStrategy, NoHooks, Options,
-    Repository, RepositoryId,
+    BranchId, Commit, CommitParams, CreateRepository, Graveler, Hooks, MergeParams, MergeStrategy,
+    NoHooks, Options, Repository, RepositoryId,
 };
 
 use crate::{Catalog, ListRequest, Object, ObjectOrPrefix, Reader, Upload, UploadOptions};
@@ -70,7 +72,8 @@ impl TestCatalog {
     /// An empty installation whose hooks are made from the reader they look through.
     #[must_use]
     pub fn with_hooks(hooks: impl FnOnce(&Reader) -> Arc<dyn Hooks>) -> Self {
-        let start = OffsetDateTime::from_unix_timestamp(START_UNIX_SECS).expect("a time of our days");
+        let start =
+            OffsetDateTime::from_unix_timestamp(START_UNIX_SECS).expect("a time of our days");
         let clock = Arc::new(ManualClock::new(start));
         let ids = Arc::new(SeededIds::new(1, Arc::<ManualClock>::clone(&clock)));
         let kv = Arc::new(kv::MemoryStore::new());
@@ -102,12 +105,22 @@ impl TestCatalog {
 
     /// Creates a repository with the default branch `main` in `mem://NAME`.
     pub async fn repository(&self, name: &str) -> Repository {
-        self.create_repository(creation(name)).await.expect("a new repository in a new namespace")
+        self.create_repository(creation(name))
+            .await
+            .expect("a new repository in a new namespace")
     }
 
     /// Uploads text without options.
-    pub async fn put(&self, repository: &Repository, branch: &str, path: &str, body: &str) -> Object {
-        self.put_with(repository, branch, path, body, UploadOptions::default()).await.expect("upload")
+    pub async fn put(
+        &self,
+        repository: &Repository,
+        branch: &str,
+        path: &str,
+        body: &str,
+    ) -> Object {
+        self.put_with(repository, branch, path, body, UploadOptions::default())
+            .await
+            .expect("upload")
     }
 
     /// Uploads text with options.
@@ -127,7 +140,12 @@ impl TestCatalog {
             branch,
             path,
         };
-        self.upload(to, block::from_bytes(Bytes::copy_from_slice(body.as_bytes())), options).await
+        self.upload(
+            to,
+            block::from_bytes(Bytes::copy_from_slice(body.as_bytes())),
+            options,
+        )
+        .await
     }
 
     /// Reads a whole object as text.
@@ -144,14 +162,24 @@ impl TestCatalog {
             delimiter: String::new(),
             limit: 1000,
         };
-        let page = self.list_objects(repository, reference, &request).await.expect("list");
+        let page = self
+            .list_objects(repository, reference, &request)
+            .await
+            .expect("list");
         assert!(!page.has_more, "a test's repository fits one page");
-        page.results.iter().map(path_of).collect::<Vec<_>>().join(" ")
+        page.results
+            .iter()
+            .map(path_of)
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     /// Commits a branch, then moves the clock by a second, so that commits have an order.
     pub async fn commit(&self, repository: &Repository, branch: &str, message: &str) -> Commit {
-        let commit = self.commit_branch(repository, branch, commit_params(message)).await.expect("commit");
+        let commit = self
+            .commit_branch(repository, branch, commit_params(message))
+            .await
+            .expect("commit");
         self.clock.advance(std::time::Duration::from_secs(1));
         commit
     }

@@ -14,7 +14,8 @@ use tracing::{instrument, warn};
 
 use crate::catalog::resolved;
 use crate::{
-    AddressType, Catalog, DEFAULT_CONTENT_TYPE, Entry, Error, Object, Result, Upload, UploadOptions, WriteOptions,
+    AddressType, Catalog, DEFAULT_CONTENT_TYPE, Entry, Error, Object, Result, Upload,
+    UploadOptions, WriteOptions,
 };
 
 /// The longest path.
@@ -34,12 +35,21 @@ impl Catalog {
     /// [`Error::InvalidValue`] for a path that is empty or too long or another MD5 than expected;
     /// [`Error::PreconditionFailed`]; [`Error::Body`]; branch not found, protected, read-only.
     #[instrument(skip_all, fields(repo.id = %to.repository.id, branch.id = to.branch))]
-    pub async fn upload(&self, to: Upload<'_>, body: ByteStream, options: UploadOptions) -> Result<Object> {
-        self.check_write(to, options.if_absent, options.force).await?;
+    pub async fn upload(
+        &self,
+        to: Upload<'_>,
+        body: ByteStream,
+        options: UploadOptions,
+    ) -> Result<Object> {
+        self.check_write(to, options.if_absent, options.force)
+            .await?;
         let address = self.shared.addresses.next();
         let at = Location::below(&to.repository.storage_namespace, &address);
         let put = self.block.put(&at, body).await?;
-        if let Some(expected) = options.expected_md5.filter(|expected| !expected.eq_ignore_ascii_case(&put.md5)) {
+        if let Some(expected) = options
+            .expected_md5
+            .filter(|expected| !expected.eq_ignore_ascii_case(&put.md5))
+        {
             self.take_back(&at).await;
             return Err(Error::InvalidValue(format!(
                 "the body has MD5 {}, not {expected} as announced: send it again",
@@ -83,7 +93,11 @@ impl Catalog {
         let (source, mut staged) = self.prepare_copy(from, to, options, force).await?;
         let address = self.shared.addresses.next();
         let at = Location::below(&to.repository.storage_namespace, &address);
-        let put = match self.block.copy(&Location::full(&source.physical_address), &at).await {
+        let put = match self
+            .block
+            .copy(&Location::full(&source.physical_address), &at)
+            .await
+        {
             Err(block::Error::NotFound(_)) => return Err(Error::DataGone(source.path)),
             copied => copied?,
         };
@@ -109,7 +123,9 @@ impl Catalog {
     ) -> Result<Object> {
         // Garbage collection looks at one repository's references only.
         if from.0.partition() != to.repository.partition() {
-            return Err(Error::InvalidValue("only a full copy can cross repositories".to_owned()));
+            return Err(Error::InvalidValue(
+                "only a full copy can cross repositories".to_owned(),
+            ));
         }
         let (_, mut staged) = self.prepare_copy(from, to, options, force).await?;
         staged.entry.last_modified = self.shared.clock.now();
@@ -153,7 +169,9 @@ impl Catalog {
         paths: &[String],
         options: WriteOptions,
     ) -> Result<()> {
-        let branch = self.writable_branch(repository, branch, options.force).await?;
+        let branch = self
+            .writable_branch(repository, branch, options.force)
+            .await?;
         let keys: Vec<_> = paths
             .iter()
             .filter(|path| check_path(path).is_ok()) // what can't exist needs no deletion
@@ -162,24 +180,51 @@ impl Catalog {
         if keys.is_empty() {
             return Ok(());
         }
-        Ok(self.graveler.delete(repository, &branch.id, &keys, options.force).await?)
+        Ok(self
+            .graveler
+            .delete(repository, &branch.id, &keys, options.force)
+            .await?)
     }
 
     /// All that can be refused before bytes are moved.
-    pub(crate) async fn check_write(&self, to: Upload<'_>, if_absent: bool, force: bool) -> Result<()> {
+    pub(crate) async fn check_write(
+        &self,
+        to: Upload<'_>,
+        if_absent: bool,
+        force: bool,
+    ) -> Result<()> {
         check_path(to.path)?;
-        let branch = resolved(self.writable_branch(to.repository, to.branch, force).await?);
-        if if_absent && self.graveler.get(to.repository, &branch, to.path.as_bytes()).await?.is_some() {
+        let branch = resolved(
+            self.writable_branch(to.repository, to.branch, force)
+                .await?,
+        );
+        if if_absent
+            && self
+                .graveler
+                .get(to.repository, &branch, to.path.as_bytes())
+                .await?
+                .is_some()
+        {
             return Err(Error::PreconditionFailed);
         }
         Ok(())
     }
 
-    async fn writable_branch(&self, repository: &Repository, branch: &str, force: bool) -> Result<Branch> {
+    async fn writable_branch(
+        &self,
+        repository: &Repository,
+        branch: &str,
+        force: bool,
+    ) -> Result<Branch> {
         if repository.read_only && !force {
-            return Err(Error::Engine(graveler::Error::ReadOnly(repository.id.to_string())));
+            return Err(Error::Engine(graveler::Error::ReadOnly(
+                repository.id.to_string(),
+            )));
         }
-        Ok(self.graveler.branch(repository, &BranchId::parse(branch)?).await?)
+        Ok(self
+            .graveler
+            .branch(repository, &BranchId::parse(branch)?)
+            .await?)
     }
 
     /// Stages an entry whose bytes are stored.
@@ -193,25 +238,39 @@ impl Catalog {
             physical_address: staged.entry.location(namespace).as_str().to_owned(),
             entry: staged.entry,
         };
-        let condition = if staged.if_absent { Condition::IfAbsent } else { Condition::Always };
+        let condition = if staged.if_absent {
+            Condition::IfAbsent
+        } else {
+            Condition::Always
+        };
         let key = to.path.as_bytes();
-        let Err(error) = self.graveler.set(to.repository, &id, key, value, condition, staged.force).await else {
+        let Err(error) = self
+            .graveler
+            .set(to.repository, &id, key, value, condition, staged.force)
+            .await
+        else {
             return Ok(object);
         };
         if is_refusal(&error) {
             // A conditional write that is repeated after a lost race may meet itself.
-            if matches!(error, graveler::Error::PreconditionFailed) && self.is_staged(to, &object).await? {
+            if matches!(error, graveler::Error::PreconditionFailed)
+                && self.is_staged(to, &object).await?
+            {
                 return Ok(object);
             }
             if staged.owns_bytes {
-                self.take_back(&Location::full(&object.physical_address)).await;
+                self.take_back(&Location::full(&object.physical_address))
+                    .await;
             }
         }
         Err(error.into())
     }
 
     async fn is_staged(&self, to: Upload<'_>, object: &Object) -> Result<bool> {
-        let branch = self.graveler.branch(to.repository, &BranchId::trusted(to.branch)).await?;
+        let branch = self
+            .graveler
+            .branch(to.repository, &BranchId::trusted(to.branch))
+            .await?;
         let found = self.find(to.repository, &resolved(branch), to.path).await?;
         Ok(found.is_some_and(|found| found.physical_address == object.physical_address))
     }
@@ -247,7 +306,9 @@ fn is_refusal(error: &graveler::Error) -> bool {
 
 fn check_path(path: &str) -> Result<()> {
     match path.len() {
-        0 => Err(Error::InvalidValue("the path is empty: name the object".to_owned())),
+        0 => Err(Error::InvalidValue(
+            "the path is empty: name the object".to_owned(),
+        )),
         1..=MAX_PATH_BYTES => Ok(()),
         len => Err(Error::InvalidValue(format!(
             "the path has {len} bytes: make it at most {MAX_PATH_BYTES}"
@@ -256,7 +317,11 @@ fn check_path(path: &str) -> Result<()> {
 }
 
 pub(crate) fn content_type(given: String) -> String {
-    if given.is_empty() { DEFAULT_CONTENT_TYPE.to_owned() } else { given }
+    if given.is_empty() {
+        DEFAULT_CONTENT_TYPE.to_owned()
+    } else {
+        given
+    }
 }
 
 pub(crate) fn size(bytes: u64) -> i64 {
@@ -292,9 +357,14 @@ impl Addresses {
 
     pub(crate) fn next(&self) -> String {
         let now = self.clock.now();
-        let mut current = self.partition.lock().expect("no holder of the partition panics");
+        let mut current = self
+            .partition
+            .lock()
+            .expect("no holder of the partition panics");
         let partition = current
-            .take_if(|partition| partition.made < PARTITION_ADDRESSES && now - partition.since < PARTITION_AGE)
+            .take_if(|partition| {
+                partition.made < PARTITION_ADDRESSES && now - partition.since < PARTITION_AGE
+            })
             .unwrap_or_else(|| Partition {
                 id: self.ids.descending_data_id(),
                 since: now,

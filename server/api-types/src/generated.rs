@@ -803,7 +803,7 @@ pub struct ObjectStageCreation {
     pub force: Option<bool>,
 }
 
-/// An object, or a common prefix of a listing (path and path_type only).
+/// An object, or a common prefix of a listing (`path` and `path_type` only).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ObjectStats {
     pub path: String,

@@ -13,3 +13,8 @@ pub use graveler::{
     Branch, BranchId, Commit, CommitId, CommitParams, CreateRepository, Finding, MergeBase, MergeOutcome, MergeParams,
     MergeStrategy, MetaRangeId, Rejection, Repository, RepositoryId, Tag, TagId,
 };
+
+// What the layers above meet in requests and failures, so that they need not know the crates below.
+pub use block::{ByteStream, Error as BlockError, StoreInfo};
+pub use graveler::{Error as EngineError, EventKind, Kind};
+pub use kv::Error as StoreError;

@@ -136,7 +136,7 @@ pub struct DeleteRepositoryOptions {
 /// What may be given to [`Client::set_branch_protection_rules`].
 #[derive(Debug, Clone, Default)]
 pub struct SetBranchProtectionRulesOptions {
-    /// Only if the current ETag is this.
+    /// Only if the current `ETag` is this.
     pub if_match: Option<String>,
 }
 
@@ -248,7 +248,7 @@ pub struct DiffRefsOptions {
 pub struct GetObjectOptions {
     /// Byte ranges, `bytes=0-99`.
     pub range: Option<String>,
-    /// `*`: only if there is no object yet. When reading: not if the object has this ETag.
+    /// `*`: only if there is no object yet. When reading: not if the object has this `ETag`.
     pub if_none_match: Option<String>,
     /// Answer a link to the store instead of bytes or an address.
     pub presign: Option<bool>,
@@ -278,18 +278,18 @@ pub struct GetPhysicalAddressOptions {
 /// What may be given to [`Client::link_physical_address`].
 #[derive(Debug, Clone, Default)]
 pub struct LinkPhysicalAddressOptions {
-    /// `*`: only if there is no object yet. When reading: not if the object has this ETag.
+    /// `*`: only if there is no object yet. When reading: not if the object has this `ETag`.
     pub if_none_match: Option<String>,
-    /// Only if the current ETag is this.
+    /// Only if the current `ETag` is this.
     pub if_match: Option<String>,
 }
 
 /// What may be given to [`Client::upload_object`].
 #[derive(Debug, Clone, Default)]
 pub struct UploadObjectOptions {
-    /// `*`: only if there is no object yet. When reading: not if the object has this ETag.
+    /// `*`: only if there is no object yet. When reading: not if the object has this `ETag`.
     pub if_none_match: Option<String>,
-    /// Only if the current ETag is this.
+    /// Only if the current `ETag` is this.
     pub if_match: Option<String>,
     /// Storage class to ask the store for.
     pub storage_class: Option<String>,
@@ -1070,7 +1070,7 @@ impl Client {
         .await
     }
 
-    /// Get the branch protection rules and their ETag.
+    /// Get the branch protection rules and their `ETag`.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -1454,7 +1454,7 @@ impl Client {
         .await
     }
 
-    /// Merge a reference into a branch. Conflicts answer 409 with a MergeResult.
+    /// Merge a reference into a branch. Conflicts answer 409 with a `MergeResult`.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -2320,7 +2320,7 @@ impl Client {
         .await
     }
 
-    /// Former path of getGCRules.
+    /// Former path of `getGCRules`.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -2334,7 +2334,7 @@ impl Client {
             .await
     }
 
-    /// Former path of setGCRules.
+    /// Former path of `setGCRules`.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -2350,7 +2350,7 @@ impl Client {
             .await
     }
 
-    /// Former path of deleteGCRules.
+    /// Former path of `deleteGCRules`.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -2453,7 +2453,7 @@ impl Client {
         .await
     }
 
-    /// Former path of getBranchProtectionRules.
+    /// Former path of `getBranchProtectionRules`.
     ///
     /// # Errors
     /// [`crate::Error`].

@@ -1,1 +1,1 @@
-//! The suite that every driver runs.
+//! The suite.

@@ -104,7 +104,9 @@ fn of_catalog(error: &catalog::Error) -> StatusCode {
         E::Block(error) => of_block(error),
         E::ObjectNotFound(_) | E::NoSuchUpload(_) => StatusCode::NOT_FOUND,
         E::DataGone(_) => StatusCode::GONE,
-        E::InvalidValue(_) | E::Namespace(_) => StatusCode::BAD_REQUEST,
+        E::InvalidValue(_) | E::Namespace(_) | E::InvalidPart(_) | E::Body(_) => {
+            StatusCode::BAD_REQUEST
+        }
         E::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
         E::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
     }
@@ -246,6 +248,8 @@ mod tests {
             (catalog::Error::RangeNotSatisfiable { size: 1 }.into(), 416, "1 bytes"),
             (catalog::Error::PreconditionFailed.into(), 412, "path already exists"),
             (catalog::Error::NoSuchUpload(s("x")).into(), 404, "upload"),
+            (catalog::Error::InvalidPart(s("1")).into(), 400, "invalid part"),
+            (catalog::Error::Body(io()).into(), 400, "body"),
             (block(BlockError::InvalidAddress { address: s("x"), reason: s("y") }), 400, "invalid address"),
             (block(BlockError::RangeNotSatisfiable { size: 1 }), 416, "past the end"),
             (block(BlockError::NoSuchUpload(s("x"))), 404, "upload"),

@@ -40,11 +40,7 @@ pub use snapshot::Snapshot;
 pub use block::{ByteStream, CompletedPart, Error as BlockError, PartInfo, StoreInfo, from_bytes};
 pub use graveler::{
     Branch, BranchId, Commit, CommitId, CommitParams, CreateRepository, Error as EngineError,
-    Finding, Kind, MergeBase, MergeOutcome, MergeParams, MergeStrategy, MetaRangeId, Rejection,
+    EventKind, Finding, Kind, MergeBase, MergeOutcome, MergeParams, MergeStrategy, MetaRangeId, Rejection,
     Repository, RepositoryId, RepositoryState, Tag, TagId,
 };
-
-// What the layers above meet in requests and failures, so that they need not know the crates below.
-pub use block::{ByteStream, Error as BlockError, StoreInfo};
-pub use graveler::{Error as EngineError, EventKind, Kind};
 pub use kv::Error as StoreError;

@@ -14,7 +14,8 @@ use crate::landing::{Attempt, MAX_TRIES, Verdict};
 use crate::protection::Blocked;
 use crate::staging::StagedChanges;
 use crate::{
-    BranchId, Commit, CommitId, CommitParams, Draft, Error, Event, EventKind, Hooks, MetaRangeId, Repository, Result, TreeSource,
+    BranchId, Commit, CommitId, CommitParams, Draft, Error, Event, EventKind, Hooks, MetaRangeId,
+    Repository, Result, TreeSource,
 };
 
 /// The version of commits made here: the first parent is the branch that was committed to.
@@ -30,11 +31,21 @@ impl Engine {
     ) -> Result<Commit> {
         check_read_only(repository, params.force)?;
         let first = self.refs.branch(repository, branch).await?;
-        self.protection.check(repository, branch, Blocked::Commit).await?;
+        self.protection
+            .check(repository, branch, Blocked::Commit)
+            .await?;
         let date = params.date.unwrap_or_else(|| self.clock.now());
 
-        let mut prepare = self.commit_event(repository, EventKind::PrepareCommit, branch, &params.committer);
-        let head = self.refs.commit(repository, &first.record.commit_id).await?;
+        let mut prepare = self.commit_event(
+            repository,
+            EventKind::PrepareCommit,
+            branch,
+            &params.committer,
+        );
+        let head = self
+            .refs
+            .commit(repository, &first.record.commit_id)
+            .await?;
         prepare.base = Some(head.meta_range_id.clone());
         prepare.commit = Some(Draft {
             message: params.message.clone(),
@@ -51,10 +62,14 @@ impl Engine {
         for attempt in 0..MAX_TRIES {
             let mut turn = self.queue.turn(repository, branch).await?;
             let at = self.refs.branch(repository, branch).await?;
-            let Some(at) = self.seal(repository, branch, at).await? else { continue };
+            let Some(at) = self.seal(repository, branch, at).await? else {
+                continue;
+            };
             let head = self.refs.commit(repository, &at.record.commit_id).await?;
             let work = Attempt { at, head };
-            let tree = self.tree_to_commit(repository, branch, &work, &params).await?;
+            let tree = self
+                .tree_to_commit(repository, branch, &work, &params)
+                .await?;
             let commit = new_commit(NewCommit {
                 committer: params.committer.clone(),
                 message: params.message.clone(),
@@ -65,18 +80,22 @@ impl Engine {
                 generation: generation_after([work.head.as_ref()]),
             });
             if verdict.as_ref().is_none_or(|verdict| verdict.tree != tree) {
-                let mut event = self.commit_event(repository, EventKind::PreCommit, branch, &params.committer);
+                let mut event =
+                    self.commit_event(repository, EventKind::PreCommit, branch, &params.committer);
                 event.commit = Some(draft_of(&commit));
                 event.candidate = Some(tree.clone());
                 event.base = Some(work.head.meta_range_id.clone());
                 let run_id;
-                (run_id, turn) = self.in_turn(repository, branch, turn, attempt, self.ask(hooks, &event)).await?;
+                (run_id, turn) = self
+                    .in_turn(repository, branch, turn, attempt, self.ask(hooks, &event))
+                    .await?;
                 verdict = Some(Verdict { tree, run_id });
             }
             let landed = self.land(repository, branch, &work.at, &commit).await?;
             drop(turn);
             if landed {
-                let mut event = self.commit_event(repository, EventKind::PostCommit, branch, &params.committer);
+                let mut event =
+                    self.commit_event(repository, EventKind::PostCommit, branch, &params.committer);
                 describe_landed(&mut event, &commit, &work.head, verdict);
                 self.tell(hooks, event).await;
                 return Ok(commit);
@@ -120,7 +139,13 @@ impl Engine {
         Ok(tree)
     }
 
-    fn commit_event(&self, repository: &Repository, kind: EventKind, branch: &BranchId, actor: &str) -> Event {
+    fn commit_event(
+        &self,
+        repository: &Repository,
+        kind: EventKind,
+        branch: &BranchId,
+        actor: &str,
+    ) -> Event {
         let mut event = self.event(repository, kind, actor);
         event.branch = Some(branch.clone());
         event.source_ref = branch.to_string();
@@ -172,7 +197,12 @@ pub(crate) fn draft_of(commit: &Commit) -> Draft {
 }
 
 /// What post-commit and post-merge tell.
-pub(crate) fn describe_landed(event: &mut Event, commit: &Commit, head: &Commit, verdict: Option<Verdict>) {
+pub(crate) fn describe_landed(
+    event: &mut Event,
+    commit: &Commit,
+    head: &Commit,
+    verdict: Option<Verdict>,
+) {
     event.pre_run_id = verdict.and_then(|verdict| verdict.run_id);
     event.source_ref = commit.id.to_string();
     event.commit_id = Some(commit.id.clone());

@@ -17,8 +17,8 @@ use crate::queue::BranchQueue;
 use crate::refs::Refs;
 use crate::staging::Janitor;
 use crate::{
-    BranchId, Commit, CommitId, Error, Event, EventKind, HookOutcome, Hooks, MetaRangeId, Options, Repository, RepositoryId,
-    Result, StagingToken, TreeSource,
+    BranchId, Commit, CommitId, Error, Event, EventKind, HookOutcome, Hooks, MetaRangeId, Options,
+    Repository, RepositoryId, Result, StagingToken, TreeSource,
 };
 
 /// How long a repository's record may be served without looking again. A
@@ -31,12 +31,15 @@ pub(crate) struct Engine {
     pub kv: Arc<dyn Store>,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn IdGenerator>,
+    #[cfg(test)]
+    pub block: Arc<dyn BlockStore>,
     pub committed: Committed,
     pub refs: Refs,
     pub repositories: Cache<RepositoryId, Repository>,
     pub protection: Protection,
     pub queue: BranchQueue,
     pub janitor: Janitor,
+    pub token_grace: Duration,
 }
 
 impl Engine {
@@ -48,12 +51,18 @@ impl Engine {
         options: &Options,
     ) -> Self {
         Self {
+            #[cfg(test)]
+            block: Arc::clone(&block),
             committed: Committed::new(block, options),
             refs: Refs::new(Arc::clone(&kv), options.commit_cache_entries),
-            repositories: Cache::builder().max_capacity(MAX_CACHED_REPOSITORIES).time_to_live(REPOSITORY_MAX_AGE).build(),
+            repositories: Cache::builder()
+                .max_capacity(MAX_CACHED_REPOSITORIES)
+                .time_to_live(REPOSITORY_MAX_AGE)
+                .build(),
             protection: Protection::new(Arc::clone(&kv)),
             queue: BranchQueue::default(),
-            janitor: Janitor::new(Arc::clone(&kv)),
+            janitor: Janitor::new(Arc::clone(&kv), options.token_grace),
+            token_grace: options.token_grace,
             kv,
             clock,
             ids,
@@ -61,13 +70,26 @@ impl Engine {
     }
 
     /// A staging token that no branch has had.
-    pub(crate) fn new_staging_token(&self, repository: &Repository, branch: &BranchId) -> StagingToken {
+    pub(crate) fn new_staging_token(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+    ) -> StagingToken {
         StagingToken::trusted(format!("{}-{branch}:{}", repository.id, self.ids.uuid()))
     }
 
     /// The tree of a commit.
-    pub(crate) async fn tree_of(&self, repository: &Repository, commit: &CommitId) -> Result<MetaRangeId> {
-        Ok(self.refs.commit(repository, commit).await?.meta_range_id.clone())
+    pub(crate) async fn tree_of(
+        &self,
+        repository: &Repository,
+        commit: &CommitId,
+    ) -> Result<MetaRangeId> {
+        Ok(self
+            .refs
+            .commit(repository, commit)
+            .await?
+            .meta_range_id
+            .clone())
     }
 
     /// An event with nothing but its kind.
@@ -121,5 +143,10 @@ pub(crate) fn check_read_only(repository: &Repository, force: bool) -> Result<()
 
 /// The generation of a commit on top of `parents`.
 pub(crate) fn generation_after<'a>(parents: impl IntoIterator<Item = &'a Commit>) -> i32 {
-    parents.into_iter().map(|p| p.generation).max().unwrap_or(0).saturating_add(1)
+    parents
+        .into_iter()
+        .map(|p| p.generation)
+        .max()
+        .unwrap_or(0)
+        .saturating_add(1)
 }

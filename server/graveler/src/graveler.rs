@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::{Clock, IdGenerator, Page};
 use block::BlockStore;
@@ -11,9 +12,9 @@ use crate::engine::Engine;
 use crate::refs::{Change, CommitLog, Listing};
 use crate::staging::{BranchCursor, Write};
 use crate::{
-    Branch, BranchId, Commit, CommitId, CommitParams, Condition, CreateRepository, Cursor, DiffCursor, Hooks, LogRequest,
-    MergeBase, MergeOutcome, MergeParams, MetaRangeId, Record, RefKind, Repository, RepositoryId, ResolvedRef, Result, Tag,
-    TagId, Value,
+    Branch, BranchId, Commit, CommitId, CommitParams, Condition, CreateRepository, Cursor,
+    DiffCursor, Hooks, LogRequest, MergeBase, MergeOutcome, MergeParams, MetaRangeId, Record,
+    RefKind, Repository, RepositoryId, ResolvedRef, Result, Tag, TagId, Value,
 };
 
 /// Tuning of the committed format and the caches.
@@ -26,6 +27,9 @@ pub struct Options {
     pub range_raggedness_entries: f64,
     pub commit_cache_entries: u64,
     pub sstable_cache_bytes: u64,
+    /// How long the records of uncommitted changes outlive their commit. No read may go by
+    /// a branch's record for longer without looking at the branch again.
+    pub token_grace: Duration,
 }
 
 impl Default for Options {
@@ -37,6 +41,7 @@ impl Default for Options {
             range_raggedness_entries: 50_000.0,
             commit_cache_entries: 50_000,
             sstable_cache_bytes: 256 << 20,
+            token_grace: Duration::from_secs(5),
         }
     }
 }
@@ -50,7 +55,10 @@ pub struct Graveler {
     engine: Arc<Engine>,
 }
 
-#[expect(clippy::missing_errors_doc, reason = "the errors all operations share are named once, on the type")]
+#[expect(
+    clippy::missing_errors_doc,
+    reason = "the errors all operations share are named once, on the type"
+)]
 impl Graveler {
     /// Puts the engine together.
     #[must_use]
@@ -61,7 +69,9 @@ impl Graveler {
         ids: Arc<dyn IdGenerator>,
         options: Options,
     ) -> Self {
-        Self { engine: Arc::new(Engine::new(kv, block, clock, ids, &options)) }
+        Self {
+            engine: Arc::new(Engine::new(kv, block, clock, ids, &options)),
+        }
     }
 
     // ---- repositories
@@ -78,8 +88,23 @@ impl Graveler {
     }
 
     /// Repositories by name from `after` (exclusive), `limit` at most, with names that start with `prefix` and contain `search`.
-    pub async fn list_repositories(&self, prefix: &str, after: &str, search: &str, limit: usize) -> Result<Page<Repository>> {
-        self.engine.list_repositories(Listing { prefix, after, limit }, search).await
+    pub async fn list_repositories(
+        &self,
+        prefix: &str,
+        after: &str,
+        search: &str,
+        limit: usize,
+    ) -> Result<Page<Repository>> {
+        self.engine
+            .list_repositories(
+                Listing {
+                    prefix,
+                    after,
+                    limit,
+                },
+                search,
+            )
+            .await
     }
 
     /// Removes a repository's records; objects stay. Goes on with a deletion that was
@@ -89,18 +114,35 @@ impl Graveler {
     }
 
     /// All metadata of a repository.
-    pub async fn repository_metadata(&self, repository: &Repository) -> Result<BTreeMap<String, String>> {
+    pub async fn repository_metadata(
+        &self,
+        repository: &Repository,
+    ) -> Result<BTreeMap<String, String>> {
         self.engine.repository_metadata(repository).await
     }
 
     /// Sets some keys of the metadata, leaving the others.
-    pub async fn set_repository_metadata(&self, repository: &Repository, set: BTreeMap<String, String>) -> Result<()> {
-        self.engine.change_repository_metadata(repository, |metadata| metadata.extend(set.clone())).await
+    pub async fn set_repository_metadata(
+        &self,
+        repository: &Repository,
+        set: BTreeMap<String, String>,
+    ) -> Result<()> {
+        self.engine
+            .change_repository_metadata(repository, |metadata| metadata.extend(set.clone()))
+            .await
     }
 
     /// Deletes some keys of the metadata; those that are not there are no error.
-    pub async fn delete_repository_metadata(&self, repository: &Repository, keys: &[String]) -> Result<()> {
-        self.engine.change_repository_metadata(repository, |metadata| metadata.retain(|key, _| !keys.contains(key))).await
+    pub async fn delete_repository_metadata(
+        &self,
+        repository: &Repository,
+        keys: &[String],
+    ) -> Result<()> {
+        self.engine
+            .change_repository_metadata(repository, |metadata| {
+                metadata.retain(|key, _| !keys.contains(key))
+            })
+            .await
     }
 
     // ---- refs
@@ -115,7 +157,10 @@ impl Graveler {
     /// The branch as it is now.
     pub async fn branch(&self, repository: &Repository, id: &BranchId) -> Result<Branch> {
         let record = self.engine.refs.branch(repository, id).await?.record;
-        Ok(Branch { id: id.clone(), record })
+        Ok(Branch {
+            id: id.clone(),
+            record,
+        })
     }
 
     /// Branches by name from `after` (exclusive), `limit` at most.
@@ -128,12 +173,26 @@ impl Graveler {
         limit: usize,
     ) -> Result<Page<Branch>> {
         let keep = |branch: &Branch| show_hidden || !branch.record.hidden;
-        self.engine.refs.list_branches(repository, Listing { prefix, after, limit }, keep).await
+        self.engine
+            .refs
+            .list_branches(
+                repository,
+                Listing {
+                    prefix,
+                    after,
+                    limit,
+                },
+                keep,
+            )
+            .await
     }
 
     /// Creates a branch at the commit that `source` names. [`crate::Error::NotUnique`] if a
     /// branch, tag or commit has the name.
-    #[expect(clippy::too_many_arguments, reason = "each is one field of the request; upper layers name them")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is one field of the request; upper layers name them"
+    )]
     pub async fn create_branch(
         &self,
         repository: &Repository,
@@ -144,7 +203,19 @@ impl Graveler {
         actor: &str,
         hooks: &dyn Hooks,
     ) -> Result<Branch> {
-        self.engine.create_branch(repository, id, source, hidden, Change { actor, force, hooks }).await
+        self.engine
+            .create_branch(
+                repository,
+                id,
+                source,
+                hidden,
+                Change {
+                    actor,
+                    force,
+                    hooks,
+                },
+            )
+            .await
     }
 
     /// Deletes a branch with its uncommitted changes. [`crate::Error::DefaultBranch`] for the default one.
@@ -156,7 +227,17 @@ impl Graveler {
         actor: &str,
         hooks: &dyn Hooks,
     ) -> Result<()> {
-        self.engine.delete_branch(repository, id, Change { actor, force, hooks }).await
+        self.engine
+            .delete_branch(
+                repository,
+                id,
+                Change {
+                    actor,
+                    force,
+                    hooks,
+                },
+            )
+            .await
     }
 
     /// The tag.
@@ -165,8 +246,24 @@ impl Graveler {
     }
 
     /// Tags by name from `after` (exclusive), `limit` at most.
-    pub async fn list_tags(&self, repository: &Repository, prefix: &str, after: &str, limit: usize) -> Result<Page<Tag>> {
-        self.engine.refs.list_tags(repository, Listing { prefix, after, limit }).await
+    pub async fn list_tags(
+        &self,
+        repository: &Repository,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Page<Tag>> {
+        self.engine
+            .refs
+            .list_tags(
+                repository,
+                Listing {
+                    prefix,
+                    after,
+                    limit,
+                },
+            )
+            .await
     }
 
     /// Creates a tag of the commit that `source` names. [`crate::Error::NotUnique`] if a
@@ -180,7 +277,18 @@ impl Graveler {
         actor: &str,
         hooks: &dyn Hooks,
     ) -> Result<Tag> {
-        self.engine.create_tag(repository, id, source, Change { actor, force, hooks }).await
+        self.engine
+            .create_tag(
+                repository,
+                id,
+                source,
+                Change {
+                    actor,
+                    force,
+                    hooks,
+                },
+            )
+            .await
     }
 
     /// Deletes a tag.
@@ -192,26 +300,56 @@ impl Graveler {
         actor: &str,
         hooks: &dyn Hooks,
     ) -> Result<()> {
-        self.engine.delete_tag(repository, id, Change { actor, force, hooks }).await
+        self.engine
+            .delete_tag(
+                repository,
+                id,
+                Change {
+                    actor,
+                    force,
+                    hooks,
+                },
+            )
+            .await
     }
 
     // ---- staging
 
     /// The value of a key at a reference, or none (also behind a tombstone).
-    pub async fn get(&self, repository: &Repository, reference: &ResolvedRef, key: &[u8]) -> Result<Option<Value>> {
+    pub async fn get(
+        &self,
+        repository: &Repository,
+        reference: &ResolvedRef,
+        key: &[u8],
+    ) -> Result<Option<Value>> {
         match (reference.kind, &reference.branch) {
-            (RefKind::Branch, Some(branch)) => self.engine.value_on(repository, &branch.record, key).await,
-            (RefKind::BranchStaging, Some(branch)) => Ok(self.engine.staged(&branch.record, key).await?.flatten()),
+            (RefKind::Branch, Some(branch)) => {
+                self.engine.value_on(repository, &branch.record, key).await
+            }
+            (RefKind::BranchStaging, Some(branch)) => {
+                Ok(self.engine.staged(&branch.record, key).await?.flatten())
+            }
             _ => {
-                let tree = self.engine.tree_of(repository, &reference.commit_id).await?;
+                let tree = self
+                    .engine
+                    .tree_of(repository, &reference.commit_id)
+                    .await?;
                 self.get_in(repository, &tree, key).await
             }
         }
     }
 
     /// The value of a key in a stored tree.
-    pub async fn get_in(&self, repository: &Repository, tree: &MetaRangeId, key: &[u8]) -> Result<Option<Value>> {
-        self.engine.committed.get(&repository.storage_namespace, tree, key).await
+    pub async fn get_in(
+        &self,
+        repository: &Repository,
+        tree: &MetaRangeId,
+        key: &[u8],
+    ) -> Result<Option<Value>> {
+        self.engine
+            .committed
+            .get(&repository.storage_namespace, tree, key)
+            .await
     }
 
     /// Stages a value. [`crate::Error::PreconditionFailed`] if the condition does not hold,
@@ -225,37 +363,81 @@ impl Graveler {
         condition: Condition,
         force: bool,
     ) -> Result<()> {
-        self.engine.write(repository, branch, Write::Set { key, value: &value, condition }, force).await
+        self.engine
+            .write(
+                repository,
+                branch,
+                Write::Set {
+                    key,
+                    value: &value,
+                    condition,
+                },
+                force,
+            )
+            .await
     }
 
     /// Stages values, many in one write of the store, whatever was there. Not all or nothing.
-    pub async fn set_many(&self, repository: &Repository, branch: &BranchId, records: &[Record], force: bool) -> Result<()> {
-        self.engine.write(repository, branch, Write::SetMany(records), force).await
+    pub async fn set_many(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        records: &[Record],
+        force: bool,
+    ) -> Result<()> {
+        self.engine
+            .write(repository, branch, Write::SetMany(records), force)
+            .await
     }
 
     /// Deletes keys; those that do not exist are no error.
-    pub async fn delete(&self, repository: &Repository, branch: &BranchId, keys: &[Vec<u8>], force: bool) -> Result<()> {
-        self.engine.write(repository, branch, Write::Delete(keys), force).await
+    pub async fn delete(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        keys: &[Vec<u8>],
+        force: bool,
+    ) -> Result<()> {
+        self.engine
+            .write(repository, branch, Write::Delete(keys), force)
+            .await
     }
 
     /// Live records at a reference: staged over committed.
-    pub async fn cursor(&self, repository: &Repository, reference: &ResolvedRef) -> Result<Box<dyn Cursor>> {
+    pub async fn cursor(
+        &self,
+        repository: &Repository,
+        reference: &ResolvedRef,
+    ) -> Result<Box<dyn Cursor>> {
         let staged_only = reference.kind == RefKind::BranchStaging;
         match (reference.kind, &reference.branch) {
             (RefKind::Branch | RefKind::BranchStaging, Some(branch)) => {
                 let engine = Arc::clone(&self.engine);
-                Ok(Box::new(BranchCursor::open(engine, repository.clone(), branch.clone(), staged_only).await?))
+                Ok(Box::new(
+                    BranchCursor::open(engine, repository.clone(), branch.clone(), staged_only)
+                        .await?,
+                ))
             }
             _ => {
-                let tree = self.engine.tree_of(repository, &reference.commit_id).await?;
+                let tree = self
+                    .engine
+                    .tree_of(repository, &reference.commit_id)
+                    .await?;
                 self.tree_cursor(repository, &tree).await
             }
         }
     }
 
     /// Records of a stored tree.
-    pub async fn tree_cursor(&self, repository: &Repository, tree: &MetaRangeId) -> Result<Box<dyn Cursor>> {
-        self.engine.committed.cursor(&repository.storage_namespace, tree).await
+    pub async fn tree_cursor(
+        &self,
+        repository: &Repository,
+        tree: &MetaRangeId,
+    ) -> Result<Box<dyn Cursor>> {
+        self.engine
+            .committed
+            .cursor(&repository.storage_namespace, tree)
+            .await
     }
 
     /// Empties the staging tokens that an earlier run of the server left behind, and gives
@@ -296,35 +478,66 @@ impl Graveler {
         keys: &[Vec<u8>],
         prefixes: &[Vec<u8>],
     ) -> Result<bool> {
-        self.engine.touches(repository, commit, keys, prefixes).await
+        self.engine
+            .touches(repository, commit, keys, prefixes)
+            .await
     }
 
     // ---- diff and merge
 
     /// Uncommitted changes of a branch, in key order.
-    pub async fn diff_uncommitted(&self, repository: &Repository, branch: &BranchId) -> Result<DiffCursor> {
+    pub async fn diff_uncommitted(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+    ) -> Result<DiffCursor> {
         self.engine.diff_uncommitted(repository, branch).await
     }
 
     /// Two-dot: what must happen to `left` to become `right`. A branch counts as its
     /// head; `branch$` on the right as the branch with its staged changes.
-    pub async fn diff(&self, repository: &Repository, left: &ResolvedRef, right: &ResolvedRef) -> Result<DiffCursor> {
+    pub async fn diff(
+        &self,
+        repository: &Repository,
+        left: &ResolvedRef,
+        right: &ResolvedRef,
+    ) -> Result<DiffCursor> {
         self.engine.diff(repository, left, right).await
     }
 
     /// Three-dot: what `right` changed since its merge base with `left`; a key both changed is a conflict.
-    pub async fn compare(&self, repository: &Repository, left: &ResolvedRef, right: &ResolvedRef) -> Result<DiffCursor> {
+    pub async fn compare(
+        &self,
+        repository: &Repository,
+        left: &ResolvedRef,
+        right: &ResolvedRef,
+    ) -> Result<DiffCursor> {
         self.engine.compare(repository, left, right).await
     }
 
     /// Between two stored trees.
-    pub async fn diff_trees(&self, repository: &Repository, left: &MetaRangeId, right: &MetaRangeId) -> Result<DiffCursor> {
-        self.engine.committed.diff(&repository.storage_namespace, left, right).await
+    pub async fn diff_trees(
+        &self,
+        repository: &Repository,
+        left: &MetaRangeId,
+        right: &MetaRangeId,
+    ) -> Result<DiffCursor> {
+        self.engine
+            .committed
+            .diff(&repository.storage_namespace, left, right)
+            .await
     }
 
     /// The nearest common ancestor of two references.
-    pub async fn find_merge_base(&self, repository: &Repository, source: &str, destination: &str) -> Result<MergeBase> {
-        self.engine.find_merge_base(repository, source, destination).await
+    pub async fn find_merge_base(
+        &self,
+        repository: &Repository,
+        source: &str,
+        destination: &str,
+    ) -> Result<MergeBase> {
+        self.engine
+            .find_merge_base(repository, source, destination)
+            .await
     }
 
     /// Merges a reference into a branch. [`crate::Error::DirtyBranch`], [`crate::Error::NoChanges`],
@@ -337,6 +550,31 @@ impl Graveler {
         params: MergeParams,
         hooks: &dyn Hooks,
     ) -> Result<MergeOutcome> {
-        self.engine.merge(repository, destination, source, params, hooks).await
+        self.engine
+            .merge(repository, destination, source, params, hooks)
+            .await
+    }
+}
+
+#[cfg(test)]
+impl Graveler {
+    /// Another server on the same stores: nothing remembered, nothing shared.
+    pub(crate) fn fork_for_tests(&self) -> Self {
+        self.on_store_for_tests(&self.engine.kv)
+    }
+
+    /// Another server on the same objects, with its records in `kv`.
+    pub(crate) fn on_store_for_tests(&self, kv: &Arc<dyn Store>) -> Self {
+        let engine = &self.engine;
+        let (clock, ids) = (Arc::clone(&engine.clock), Arc::clone(&engine.ids));
+        Self {
+            engine: Arc::new(Engine::new(
+                Arc::clone(kv),
+                Arc::clone(&engine.block),
+                clock,
+                ids,
+                &Options::default(),
+            )),
+        }
     }
 }

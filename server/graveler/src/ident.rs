@@ -44,7 +44,11 @@ impl Ident {
     /// Adds a text, or nothing at all if it is empty.
     #[must_use]
     pub fn text_unless_empty(self, value: &str) -> Self {
-        if value.is_empty() { self } else { self.text(value) }
+        if value.is_empty() {
+            self
+        } else {
+            self.text(value)
+        }
     }
 
     /// Adds a list of texts, in order.
@@ -125,14 +129,24 @@ mod tests {
     use super::*;
     use crate::MetaRangeId;
 
-    fn commit(committer: &str, message: &str, tree: &str, seconds: i64, metadata: &[(&str, &str)], parents: &[&str]) -> Commit {
+    fn commit(
+        committer: &str,
+        message: &str,
+        tree: &str,
+        seconds: i64,
+        metadata: &[(&str, &str)],
+        parents: &[&str],
+    ) -> Commit {
         Commit {
             id: CommitId::trusted(""),
             committer: committer.into(),
             message: message.into(),
             creation_date: OffsetDateTime::from_unix_timestamp(seconds).expect("in range"),
             meta_range_id: MetaRangeId::trusted(tree),
-            metadata: metadata.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
+            metadata: metadata
+                .iter()
+                .map(|(k, v)| ((*k).into(), (*v).into()))
+                .collect(),
             parents: parents.iter().map(|p| CommitId::trusted(*p)).collect(),
             version: 1,
             generation: 7,
@@ -150,7 +164,10 @@ mod tests {
             &[("sdkafjnb", "1234"), ("sdkjvcnbkjndsc", "asnjkdl")],
             &["132456987153687sdfsdf", "1324569csfvdkjhcsdkjc"],
         );
-        assert_eq!(commit_id(&one).as_str(), "f1a106bbeb12d3eb54418d6000f4507501d289d0d0879dcce6f4d31425587df1");
+        assert_eq!(
+            commit_id(&one).as_str(),
+            "f1a106bbeb12d3eb54418d6000f4507501d289d0d0879dcce6f4d31425587df1"
+        );
         let two = commit(
             "user1",
             "message1",
@@ -159,7 +176,10 @@ mod tests {
             &[("foo", "bar")],
             &["deadbeef1", "deadbeef12"],
         );
-        assert_eq!(commit_id(&two).as_str(), "2277b5abd2d3ba6b4d35c48a0e358b0c4bcf5cd6d891c67437fb4c4af0d2fd4b");
+        assert_eq!(
+            commit_id(&two).as_str(),
+            "2277b5abd2d3ba6b4d35c48a0e358b0c4bcf5cd6d891c67437fb4c4af0d2fd4b"
+        );
     }
 
     #[test]

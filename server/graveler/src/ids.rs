@@ -73,7 +73,9 @@ impl RepositoryId {
     pub fn parse(name: &str) -> Result<Self> {
         let lower = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
         let bytes = name.as_bytes();
-        let valid = (3..=63).contains(&bytes.len()) && lower(bytes[0]) && bytes.iter().all(|&b| lower(b) || b == b'-');
+        let valid = (3..=63).contains(&bytes.len())
+            && lower(bytes[0])
+            && bytes.iter().all(|&b| lower(b) || b == b'-');
         if !valid {
             return Err(Error::InvalidValue(
                 "repository id must be 3 to 63 lower-case letters, digits and dashes, and cannot start with a dash".to_owned(),
@@ -138,12 +140,17 @@ impl CommitId {
 
 /// Whether `text` is made of lower-case hex digits only.
 pub(crate) fn is_lower_hex(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 fn check_length(what: &str, name: &str) -> Result<()> {
     if name.len() > MAX_REF_NAME_BYTES {
-        return Err(Error::InvalidValue(format!("{what} id is longer than {MAX_REF_NAME_BYTES} bytes")));
+        return Err(Error::InvalidValue(format!(
+            "{what} id is longer than {MAX_REF_NAME_BYTES} bytes"
+        )));
     }
     Ok(())
 }
@@ -157,8 +164,22 @@ mod tests {
         for good in ["abc", "a-b", "0ab", "ab-", &"x".repeat(63)] {
             assert!(RepositoryId::parse(good).is_ok(), "{good}");
         }
-        for bad in ["", "A", "ab", "Up-Case", "-dash", "a_b", "a.b", "a/b", "äbc", &"x".repeat(64)] {
-            assert!(matches!(RepositoryId::parse(bad), Err(Error::InvalidValue(_))), "{bad}");
+        for bad in [
+            "",
+            "A",
+            "ab",
+            "Up-Case",
+            "-dash",
+            "a_b",
+            "a.b",
+            "a/b",
+            "äbc",
+            &"x".repeat(64),
+        ] {
+            assert!(
+                matches!(RepositoryId::parse(bad), Err(Error::InvalidValue(_))),
+                "{bad}"
+            );
         }
     }
 
@@ -167,8 +188,22 @@ mod tests {
         for good in ["main", "a", "_x", "1-2", "Dev_2-x", &"x".repeat(300)] {
             assert!(BranchId::parse(good).is_ok(), "{good}");
         }
-        for bad in ["", "a b", "a/b", "a~1", "a.b", "-a", "refs:x", "ä", "a$", &"x".repeat(MAX_REF_NAME_BYTES + 1)] {
-            assert!(matches!(BranchId::parse(bad), Err(Error::InvalidValue(_))), "{bad}");
+        for bad in [
+            "",
+            "a b",
+            "a/b",
+            "a~1",
+            "a.b",
+            "-a",
+            "refs:x",
+            "ä",
+            "a$",
+            &"x".repeat(MAX_REF_NAME_BYTES + 1),
+        ] {
+            assert!(
+                matches!(BranchId::parse(bad), Err(Error::InvalidValue(_))),
+                "{bad}"
+            );
         }
     }
 
@@ -177,8 +212,14 @@ mod tests {
         for good in ["v1", "v0.1", "a~1", "ä", "x@y", ".x", &"x".repeat(300)] {
             assert!(TagId::parse(good).is_ok(), "{good}");
         }
-        for bad in ["", "@", "v 2", "a..b", "a/b", "a@{b", "a^", "a:b", "a?", "a*", "a[b", "a\\b", "a.", "a.lock", "a\tb", "a\u{7f}"] {
-            assert!(matches!(TagId::parse(bad), Err(Error::InvalidValue(_))), "{bad}");
+        for bad in [
+            "", "@", "v 2", "a..b", "a/b", "a@{b", "a^", "a:b", "a?", "a*", "a[b", "a\\b", "a.",
+            "a.lock", "a\tb", "a\u{7f}",
+        ] {
+            assert!(
+                matches!(TagId::parse(bad), Err(Error::InvalidValue(_))),
+                "{bad}"
+            );
         }
     }
 }

@@ -45,16 +45,43 @@ pub(crate) struct Attempt {
 
 impl Engine {
     /// Seals the token that takes writes, if it holds any. None: the branch changed, look again.
-    pub(crate) async fn seal(&self, repository: &Repository, branch: &BranchId, at: StoredBranch) -> Result<Option<StoredBranch>> {
-        if self.kv.scan(at.record.staging_token.as_str().as_bytes(), b"", 1).await?.is_empty() {
+    pub(crate) async fn seal(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        at: StoredBranch,
+    ) -> Result<Option<StoredBranch>> {
+        if self
+            .kv
+            .scan(at.record.staging_token.as_str().as_bytes(), b"", 1)
+            .await?
+            .is_empty()
+        {
             return Ok(Some(at));
         }
         let mut sealed_tokens = vec![at.record.staging_token.clone()];
         sealed_tokens.extend(at.record.sealed_tokens);
-        let record = BranchRecord { staging_token: self.new_staging_token(repository, branch), sealed_tokens, ..at.record };
-        let value = Branch { id: branch.clone(), record }.encode();
+        let record = BranchRecord {
+            staging_token: self.new_staging_token(repository, branch),
+            sealed_tokens,
+            ..at.record
+        };
+        let value = Branch {
+            id: branch.clone(),
+            record,
+        }
+        .encode();
         let partition = repository.partition();
-        match self.kv.set_if(partition.as_bytes(), &branch_key(branch.as_str()), value, at.predicate).await {
+        match self
+            .kv
+            .set_if(
+                partition.as_bytes(),
+                &branch_key(branch.as_str()),
+                value,
+                at.predicate,
+            )
+            .await
+        {
             Ok(()) => Ok(Some(self.refs.branch(repository, branch).await?)),
             Err(kv::Error::PredicateFailed { .. }) => Ok(None),
             Err(error) => Err(error.into()),
@@ -63,19 +90,31 @@ impl Engine {
 
     /// Makes `commit` the head, if the head and the sealed tokens are still as in
     /// `at`; tokens sealed since stay. False: the head moved.
-    pub(crate) async fn land(&self, repository: &Repository, branch: &BranchId, at: &StoredBranch, commit: &Commit) -> Result<bool> {
+    pub(crate) async fn land(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        at: &StoredBranch,
+        commit: &Commit,
+    ) -> Result<bool> {
         let applied = &at.record.sealed_tokens;
         let mut now = at.clone();
         for _ in 0..MAX_REBASES {
             let newer = now.record.sealed_tokens.strip_suffix(applied.as_slice());
-            let (Some(newer), true) = (newer, now.record.commit_id == at.record.commit_id) else { return Ok(false) };
+            let (Some(newer), true) = (newer, now.record.commit_id == at.record.commit_id) else {
+                return Ok(false);
+            };
             let record = BranchRecord {
                 commit_id: commit.id.clone(),
                 staging_token: now.record.staging_token.clone(),
                 sealed_tokens: newer.to_vec(),
                 hidden: now.record.hidden,
             };
-            match self.kv.batch(self.landing_ops(repository, branch, record, &now, commit, at)).await {
+            match self
+                .kv
+                .batch(self.landing_ops(repository, branch, record, &now, commit, at))
+                .await
+            {
                 Ok(()) => {}
                 Err(kv::Error::PredicateFailed { .. }) => {
                     now = self.refs.branch(repository, branch).await?;
@@ -117,7 +156,11 @@ impl Engine {
             Op::Set {
                 partition,
                 key: branch_key(branch.as_str()),
-                value: Branch { id: branch.clone(), record }.encode(),
+                value: Branch {
+                    id: branch.clone(),
+                    record,
+                }
+                .encode(),
                 predicate: Some(now.predicate.clone()),
             },
         ];

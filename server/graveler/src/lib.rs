@@ -41,15 +41,22 @@ mod repositories;
 mod staging;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use cursor::{Cursor, Record};
 pub use diff::{DiffCursor, DiffSource};
 pub use error::{Error, Kind, Result};
 pub use graveler::{Graveler, Options};
-pub use hooks::{Draft, Event, EventKind, Finding, HookOutcome, Hooks, NoHooks, Rejection, TreeSource};
-pub use ids::{BranchId, CommitId, MAX_REF_NAME_BYTES, MetaRangeId, RangeId, RepositoryId, StagingToken, TagId};
+pub use hooks::{
+    Draft, Event, EventKind, Finding, HookOutcome, Hooks, NoHooks, Rejection, TreeSource,
+};
+pub use ids::{
+    BranchId, CommitId, MAX_REF_NAME_BYTES, MetaRangeId, RangeId, RepositoryId, StagingToken, TagId,
+};
 pub use model::{
-    Branch, BranchRecord, Commit, CommitParams, Condition, CreateRepository, Diff, DiffKind, LogRequest, MergeBase,
-    MergeOutcome, MergeParams, MergeStrategy, RefKind, Repository, RepositoryState, ResolvedRef, Tag, Value,
+    Branch, BranchRecord, Commit, CommitParams, Condition, CreateRepository, Diff, DiffKind,
+    LogRequest, MergeBase, MergeOutcome, MergeParams, MergeStrategy, RefKind, Repository,
+    RepositoryState, ResolvedRef, Tag, Value,
 };
 pub use refs::CommitLog;

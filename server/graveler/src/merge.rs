@@ -10,19 +10,31 @@ use crate::commit::{NewCommit, describe_landed, draft_of, new_commit};
 use crate::engine::{Engine, check_read_only, generation_after};
 use crate::landing::{Attempt, MAX_TRIES, Verdict};
 use crate::{
-    BranchId, Commit, Error, EventKind, Hooks, MergeBase, MergeOutcome, MergeParams, MergeStrategy, MetaRangeId, Repository,
-    Result, TreeSource,
+    BranchId, Commit, Error, EventKind, Hooks, MergeBase, MergeOutcome, MergeParams, MergeStrategy,
+    MetaRangeId, Repository, Result, TreeSource,
 };
 
 /// The key of a merge commit's metadata that tells the strategy.
 const STRATEGY_KEY: &str = ".lakefs.merge.strategy";
 
 impl Engine {
-    pub(crate) async fn find_merge_base(&self, repository: &Repository, source: &str, destination: &str) -> Result<MergeBase> {
+    pub(crate) async fn find_merge_base(
+        &self,
+        repository: &Repository,
+        source: &str,
+        destination: &str,
+    ) -> Result<MergeBase> {
         let source = self.refs.resolve_commit(repository, source).await?;
         let destination = self.refs.resolve_commit(repository, destination).await?;
-        let base = self.refs.merge_base(repository, &source, &destination).await?;
-        Ok(MergeBase { source, destination, base })
+        let base = self
+            .refs
+            .merge_base(repository, &source, &destination)
+            .await?;
+        Ok(MergeBase {
+            source,
+            destination,
+            base,
+        })
     }
 
     pub(crate) async fn merge(
@@ -39,15 +51,25 @@ impl Engine {
         let source_commit = self.refs.commit(repository, &source_id).await?;
         let date = self.clock.now();
         let mut metadata = params.metadata.clone();
-        metadata.insert(STRATEGY_KEY.to_owned(), strategy_name(params.strategy).to_owned());
-        let message =
-            if params.message.is_empty() { format!("Merge '{source}' into '{destination}'") } else { params.message.clone() };
+        metadata.insert(
+            STRATEGY_KEY.to_owned(),
+            strategy_name(params.strategy).to_owned(),
+        );
+        let message = if params.message.is_empty() {
+            format!("Merge '{source}' into '{destination}'")
+        } else {
+            params.message.clone()
+        };
 
         let mut verdict: Option<Verdict> = None;
         for attempt in 0..MAX_TRIES {
             let mut turn = self.queue.turn(repository, destination).await?;
-            let Some(work) = self.clean_destination(repository, destination).await? else { continue };
-            let tree = self.merged_tree(repository, &source_commit, &work.head, &params).await?;
+            let Some(work) = self.clean_destination(repository, destination).await? else {
+                continue;
+            };
+            let tree = self
+                .merged_tree(repository, &source_commit, &work.head, &params)
+                .await?;
             let mut parents = vec![work.head.id.clone()];
             if !params.squash {
                 parents.push(source_id.clone());
@@ -73,10 +95,20 @@ impl Engine {
                 event.candidate = Some(tree.clone());
                 event.base = Some(work.head.meta_range_id.clone());
                 let run_id;
-                (run_id, turn) = self.in_turn(repository, destination, turn, attempt, self.ask(hooks, &event)).await?;
+                (run_id, turn) = self
+                    .in_turn(
+                        repository,
+                        destination,
+                        turn,
+                        attempt,
+                        self.ask(hooks, &event),
+                    )
+                    .await?;
                 verdict = Some(Verdict { tree, run_id });
             }
-            let landed = self.land(repository, destination, &work.at, &commit).await?;
+            let landed = self
+                .land(repository, destination, &work.at, &commit)
+                .await?;
             drop(turn);
             if landed {
                 event.run_id = self.ids.descending_run_id();
@@ -84,7 +116,9 @@ impl Engine {
                 event.time = self.clock.now();
                 describe_landed(&mut event, &commit, &work.head, verdict);
                 self.tell(hooks, event).await;
-                return Ok(MergeOutcome { commit_id: commit.id });
+                return Ok(MergeOutcome {
+                    commit_id: commit.id,
+                });
             }
         }
         Err(Error::TooManyTries(destination.to_string()))
@@ -93,14 +127,20 @@ impl Engine {
     /// The destination with all that is staged sealed and known to make no
     /// difference, so that the merge may drop it: a leftover that equals the old
     /// head would otherwise undo what is merged. None: the branch changed, look again.
-    async fn clean_destination(&self, repository: &Repository, destination: &BranchId) -> Result<Option<Attempt>> {
+    async fn clean_destination(
+        &self,
+        repository: &Repository,
+        destination: &BranchId,
+    ) -> Result<Option<Attempt>> {
         let dirty = || Error::DirtyBranch(destination.to_string());
         let before = self.refs.branch(repository, destination).await?;
         if self.is_dirty(repository, &before.record).await? {
             return Err(dirty());
         }
         let checked = before.record.sealed_tokens.clone();
-        let Some(at) = self.seal(repository, destination, before).await? else { return Ok(None) };
+        let Some(at) = self.seal(repository, destination, before).await? else {
+            return Ok(None);
+        };
         // A write may have come between the look and the seal.
         if at.record.sealed_tokens != checked && self.is_dirty(repository, &at.record).await? {
             return Err(dirty());
@@ -116,22 +156,30 @@ impl Engine {
         destination: &Arc<Commit>,
         params: &MergeParams,
     ) -> Result<MetaRangeId> {
-        let Some(base) = self.refs.merge_base(repository, &source.id, &destination.id).await? else {
-            return Err(Error::NoMergeBase(source.id.to_string(), destination.id.to_string()));
+        let Some(base) = self
+            .refs
+            .merge_base(repository, &source.id, &destination.id)
+            .await?
+        else {
+            return Err(Error::NoMergeBase(
+                source.id.to_string(),
+                destination.id.to_string(),
+            ));
         };
         let base = self.tree_of(repository, &base).await?;
         let (source, destination) = (&source.meta_range_id, &destination.meta_range_id);
         if *source == base && !params.force && !params.allow_empty {
             return Err(Error::NoChanges);
         }
-        if *source == base || source == destination {
-            return Ok(destination.clone());
-        }
-        if *destination == base {
-            return Ok(source.clone());
-        }
-        let namespace = &repository.storage_namespace;
-        Ok(self.committed.merge(namespace, &base, source, destination, params.strategy).await?.0)
+        self.committed
+            .merge(
+                &repository.storage_namespace,
+                &base,
+                source,
+                destination,
+                params.strategy,
+            )
+            .await
     }
 }
 

@@ -31,17 +31,29 @@ pub(crate) struct Protection {
 
 impl Protection {
     pub(crate) fn new(kv: Arc<dyn Store>) -> Self {
-        Self { kv, rules: Cache::builder().max_capacity(MAX_CACHED_RULES).time_to_live(RULES_MAX_AGE).build() }
+        Self {
+            kv,
+            rules: Cache::builder()
+                .max_capacity(MAX_CACHED_RULES)
+                .time_to_live(RULES_MAX_AGE)
+                .build(),
+        }
     }
 
     /// Refuses `action` on a protected branch.
     ///
     /// # Errors
     /// [`Error::Protected`].
-    pub(crate) async fn check(&self, repository: &Repository, branch: &BranchId, action: Blocked) -> Result<()> {
+    pub(crate) async fn check(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        action: Blocked,
+    ) -> Result<()> {
         let rules = self.rules(repository).await?;
         let blocks = |(pattern, actions): (&String, &crate::records::BlockedActions)| {
-            actions.value.contains(&(action as i32)) && matches(pattern.as_bytes(), branch.as_str().as_bytes())
+            actions.value.contains(&(action as i32))
+                && matches(pattern.as_bytes(), branch.as_str().as_bytes())
         };
         if rules.blocked.iter().any(blocks) {
             return Err(Error::Protected(branch.to_string()));
@@ -54,10 +66,18 @@ impl Protection {
         if let Some(rules) = self.rules.get(&partition) {
             return Ok(rules);
         }
-        let rules = match self.kv.get(partition.as_bytes(), PROTECTED_BRANCHES).await? {
+        let rules = match self
+            .kv
+            .get(partition.as_bytes(), PROTECTED_BRANCHES)
+            .await?
+        {
             None => BranchProtectionRules::default(),
-            Some(stored) => BranchProtectionRules::decode(stored.value)
-                .map_err(|e| Error::Corrupt { what: "branch protection rules".to_owned(), reason: e.to_string() })?,
+            Some(stored) => {
+                BranchProtectionRules::decode(stored.value).map_err(|e| Error::Corrupt {
+                    what: "branch protection rules".to_owned(),
+                    reason: e.to_string(),
+                })?
+            }
         };
         let rules = Arc::new(rules);
         self.rules.insert(partition, Arc::clone(&rules));
@@ -100,11 +120,32 @@ mod tests {
 
     #[test]
     fn patterns() {
-        for (pattern, name) in [("main", "main"), ("ma*", "main"), ("*", ""), ("*", "x"), ("m??n", "main"), ("*-*", "a-b"), ("a*b*c", "aXbYbZc")] {
-            assert!(matches(pattern.as_bytes(), name.as_bytes()), "{pattern} {name}");
+        for (pattern, name) in [
+            ("main", "main"),
+            ("ma*", "main"),
+            ("*", ""),
+            ("*", "x"),
+            ("m??n", "main"),
+            ("*-*", "a-b"),
+            ("a*b*c", "aXbYbZc"),
+        ] {
+            assert!(
+                matches(pattern.as_bytes(), name.as_bytes()),
+                "{pattern} {name}"
+            );
         }
-        for (pattern, name) in [("main", "main2"), ("ma*", "dev"), ("?", ""), ("m?n", "main"), ("*x", "xy"), ("", "a")] {
-            assert!(!matches(pattern.as_bytes(), name.as_bytes()), "{pattern} {name}");
+        for (pattern, name) in [
+            ("main", "main2"),
+            ("ma*", "dev"),
+            ("?", ""),
+            ("m?n", "main"),
+            ("*x", "xy"),
+            ("", "a"),
+        ] {
+            assert!(
+                !matches(pattern.as_bytes(), name.as_bytes()),
+                "{pattern} {name}"
+            );
         }
     }
 }

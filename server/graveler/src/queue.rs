@@ -53,9 +53,16 @@ impl BranchQueue {
             }
             Arc::clone(line)
         };
-        let place = Place { lines: Arc::clone(&self.0), key, line: Some(Arc::clone(&line)) };
+        let place = Place {
+            lines: Arc::clone(&self.0),
+            key,
+            line: Some(Arc::clone(&line)),
+        };
         let turn = line.lock_owned().await;
-        Ok(Turn { _turn: turn, _place: place })
+        Ok(Turn {
+            _turn: turn,
+            _place: place,
+        })
     }
 }
 
@@ -63,7 +70,10 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         self.line = None;
-        if lines.get(&self.key).is_some_and(|line| Arc::strong_count(line) == 1) {
+        if lines
+            .get(&self.key)
+            .is_some_and(|line| Arc::strong_count(line) == 1)
+        {
             lines.remove(&self.key);
         }
     }
@@ -77,9 +87,16 @@ mod tests {
     #[tokio::test]
     async fn one_at_a_time_and_nothing_is_left() {
         let queue = BranchQueue::default();
-        let (repo, main, dev) = (repository("r"), BranchId::trusted("main"), BranchId::trusted("dev"));
+        let (repo, main, dev) = (
+            repository("r"),
+            BranchId::trusted("main"),
+            BranchId::trusted("dev"),
+        );
         let first = queue.turn(&repo, &main).await.expect("free");
-        let other = queue.turn(&repo, &dev).await.expect("another branch is free");
+        let other = queue
+            .turn(&repo, &dev)
+            .await
+            .expect("another branch is free");
         let mut second = Box::pin(queue.turn(&repo, &main));
         assert!(futures::poll!(&mut second).is_pending());
         let mut cancelled = Box::pin(queue.turn(&repo, &main));

@@ -11,8 +11,8 @@ use prost::Message;
 use prost_types::Timestamp;
 
 use crate::{
-    Branch, BranchId, BranchRecord, Commit, CommitId, Error, MetaRangeId, Repository, RepositoryId, RepositoryState, Result,
-    StagingToken, Tag, TagId, Value,
+    Branch, BranchId, BranchRecord, Commit, CommitId, Error, MetaRangeId, Repository, RepositoryId,
+    RepositoryState, Result, StagingToken, Tag, TagId, Value,
 };
 
 /// The partition of repository records.
@@ -157,7 +157,10 @@ pub(crate) trait Stored: Sized {
         Self::Data::decode(stored)
             .map_err(|e| e.to_string())
             .and_then(Self::from_data)
-            .map_err(|reason| Error::Corrupt { what: format!("{} record", Self::WHAT), reason })
+            .map_err(|reason| Error::Corrupt {
+                what: format!("{} record", Self::WHAT),
+                reason,
+            })
     }
 }
 
@@ -205,7 +208,12 @@ impl Stored for Branch {
             id: self.id.to_string(),
             commit_id: self.record.commit_id.to_string(),
             staging_token: self.record.staging_token.to_string(),
-            sealed_tokens: self.record.sealed_tokens.iter().map(StagingToken::to_string).collect(),
+            sealed_tokens: self
+                .record
+                .sealed_tokens
+                .iter()
+                .map(StagingToken::to_string)
+                .collect(),
             hidden: self.record.hidden,
         }
     }
@@ -216,7 +224,11 @@ impl Stored for Branch {
             record: BranchRecord {
                 commit_id: CommitId::trusted(data.commit_id),
                 staging_token: StagingToken::trusted(data.staging_token),
-                sealed_tokens: data.sealed_tokens.into_iter().map(StagingToken::trusted).collect(),
+                sealed_tokens: data
+                    .sealed_tokens
+                    .into_iter()
+                    .map(StagingToken::trusted)
+                    .collect(),
                 hidden: data.hidden,
             },
         })
@@ -228,11 +240,17 @@ impl Stored for Tag {
     const WHAT: &'static str = "tag";
 
     fn to_data(&self) -> TagData {
-        TagData { id: self.id.to_string(), commit_id: self.commit_id.to_string() }
+        TagData {
+            id: self.id.to_string(),
+            commit_id: self.commit_id.to_string(),
+        }
     }
 
     fn from_data(data: TagData) -> std::result::Result<Self, String> {
-        Ok(Self { id: TagId::trusted(data.id), commit_id: CommitId::trusted(data.commit_id) })
+        Ok(Self {
+            id: TagId::trusted(data.id),
+            commit_id: CommitId::trusted(data.commit_id),
+        })
     }
 }
 
@@ -271,23 +289,41 @@ impl Stored for Commit {
 
 /// The staged record of a key; no value is a tombstone.
 pub(crate) fn encode_staged(key: &[u8], value: Option<&Value>) -> Bytes {
-    let (identity, data) = value.map_or_else(Default::default, |v| (v.identity.clone(), v.data.clone()));
-    Bytes::from(StagedEntryData { key: Bytes::copy_from_slice(key), identity, data }.encode_to_vec())
+    let (identity, data) =
+        value.map_or_else(Default::default, |v| (v.identity.clone(), v.data.clone()));
+    Bytes::from(
+        StagedEntryData {
+            key: Bytes::copy_from_slice(key),
+            identity,
+            data,
+        }
+        .encode_to_vec(),
+    )
 }
 
 /// The staged value of a record; none is a tombstone.
 pub(crate) fn decode_staged(stored: Bytes) -> Result<Option<Value>> {
-    let entry = StagedEntryData::decode(stored)
-        .map_err(|e| Error::Corrupt { what: "staged entry".to_owned(), reason: e.to_string() })?;
-    Ok((!entry.identity.is_empty()).then_some(Value { identity: entry.identity, data: entry.data }))
+    let entry = StagedEntryData::decode(stored).map_err(|e| Error::Corrupt {
+        what: "staged entry".to_owned(),
+        reason: e.to_string(),
+    })?;
+    Ok((!entry.identity.is_empty()).then_some(Value {
+        identity: entry.identity,
+        data: entry.data,
+    }))
 }
 
 fn to_timestamp(at: OffsetDateTime) -> Timestamp {
-    Timestamp { seconds: at.unix_timestamp(), nanos: i32::try_from(at.nanosecond()).expect("nanoseconds are below a billion") }
+    Timestamp {
+        seconds: at.unix_timestamp(),
+        nanos: i32::try_from(at.nanosecond()).expect("nanoseconds are below a billion"),
+    }
 }
 
 fn from_timestamp(at: Option<Timestamp>) -> std::result::Result<OffsetDateTime, String> {
-    let Some(at) = at else { return Ok(OffsetDateTime::UNIX_EPOCH) };
+    let Some(at) = at else {
+        return Ok(OffsetDateTime::UNIX_EPOCH);
+    };
     let nanos = i128::from(at.seconds) * 1_000_000_000 + i128::from(at.nanos);
     OffsetDateTime::from_unix_timestamp_nanos(nanos).map_err(|e| e.to_string())
 }
@@ -303,7 +339,10 @@ mod tests {
             record: BranchRecord {
                 commit_id: CommitId::trusted("c"),
                 staging_token: StagingToken::trusted("r-dev:1"),
-                sealed_tokens: vec![StagingToken::trusted("r-dev:2"), StagingToken::trusted("r-dev:3")],
+                sealed_tokens: vec![
+                    StagingToken::trusted("r-dev:2"),
+                    StagingToken::trusted("r-dev:3"),
+                ],
                 hidden: true,
             },
         };
@@ -312,7 +351,8 @@ mod tests {
             id: CommitId::trusted("c"),
             committer: "me".into(),
             message: "m".into(),
-            creation_date: OffsetDateTime::from_unix_timestamp_nanos(-62_135_596_800_000_000_000).expect("in range"),
+            creation_date: OffsetDateTime::from_unix_timestamp_nanos(-62_135_596_800_000_000_000)
+                .expect("in range"),
             meta_range_id: MetaRangeId::trusted(""),
             metadata: [("k".to_owned(), String::new())].into(),
             parents: vec![CommitId::trusted("p")],
@@ -333,7 +373,10 @@ mod tests {
                 hidden: false,
             },
         };
-        assert_eq!(branch.encode().as_ref(), b"\x0a\x01m\x12\x01c\x1a\x01s\x22\x01x\x22\x01y");
+        assert_eq!(
+            branch.encode().as_ref(),
+            b"\x0a\x01m\x12\x01c\x1a\x01s\x22\x01x\x22\x01y"
+        );
     }
 
     #[test]
@@ -341,13 +384,25 @@ mod tests {
         let stored = encode_staged(b"a", None);
         assert_eq!(stored.as_ref(), b"\x0a\x01a");
         assert_eq!(decode_staged(stored).expect("decodes"), None);
-        let value = Value { identity: Bytes::from_static(b"i"), data: Bytes::from_static(b"d") };
-        assert_eq!(decode_staged(encode_staged(b"a", Some(&value))).expect("decodes"), Some(value));
+        let value = Value {
+            identity: Bytes::from_static(b"i"),
+            data: Bytes::from_static(b"d"),
+        };
+        assert_eq!(
+            decode_staged(encode_staged(b"a", Some(&value))).expect("decodes"),
+            Some(value)
+        );
     }
 
     #[test]
     fn stored_bytes_that_do_not_parse_are_an_error() {
-        assert!(matches!(Branch::decode(Bytes::from_static(b"\xff")), Err(Error::Corrupt { .. })));
-        assert!(matches!(Repository::decode(Bytes::from_static(b"\x28\x09")), Err(Error::Corrupt { .. })));
+        assert!(matches!(
+            Branch::decode(Bytes::from_static(b"\xff")),
+            Err(Error::Corrupt { .. })
+        ));
+        assert!(matches!(
+            Repository::decode(Bytes::from_static(b"\x28\x09")),
+            Err(Error::Corrupt { .. })
+        ));
     }
 }

@@ -8,43 +8,80 @@ use crate::engine::Engine;
 use crate::refs::committed_side;
 use crate::staging::StagedChanges;
 use crate::{
-    BranchId, BranchRecord, Commit, Cursor, Diff, DiffCursor, DiffKind, DiffSource, Error, MetaRangeId, Record, RefKind,
-    Repository, ResolvedRef, Result, Value,
+    BranchId, BranchRecord, Commit, Cursor, Diff, DiffCursor, DiffKind, DiffSource, Error,
+    MetaRangeId, Record, RefKind, Repository, ResolvedRef, Result, Value,
 };
 
 impl Engine {
     /// Uncommitted changes of a branch.
-    pub(crate) async fn diff_uncommitted(&self, repository: &Repository, branch: &BranchId) -> Result<DiffCursor> {
+    pub(crate) async fn diff_uncommitted(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+    ) -> Result<DiffCursor> {
         let record = self.refs.branch(repository, branch).await?.record;
         let head = self.tree_of(repository, &record.commit_id).await?;
-        Ok(DiffCursor::new(self.staged_over(repository, &head, &head, &record).await?))
+        Ok(DiffCursor::new(
+            self.staged_over(repository, &head, &head, &record).await?,
+        ))
     }
 
     /// Whether what is staged makes a difference to the head.
-    pub(crate) async fn is_dirty(&self, repository: &Repository, record: &BranchRecord) -> Result<bool> {
+    pub(crate) async fn is_dirty(
+        &self,
+        repository: &Repository,
+        record: &BranchRecord,
+    ) -> Result<bool> {
         let head = self.tree_of(repository, &record.commit_id).await?;
-        Ok(self.staged_over(repository, &head, &head, record).await?.next().await?.is_some())
+        Ok(self
+            .staged_over(repository, &head, &head, record)
+            .await?
+            .next()
+            .await?
+            .is_some())
     }
 
-    pub(crate) async fn diff(&self, repository: &Repository, left: &ResolvedRef, right: &ResolvedRef) -> Result<DiffCursor> {
-        let left = self.tree_of(repository, &committed_side(left, "left")?).await?;
+    pub(crate) async fn diff(
+        &self,
+        repository: &Repository,
+        left: &ResolvedRef,
+        right: &ResolvedRef,
+    ) -> Result<DiffCursor> {
+        let left = self
+            .tree_of(repository, &committed_side(left, "left")?)
+            .await?;
         let right_head = self.tree_of(repository, &right.commit_id).await?;
         match (&right.kind, &right.branch) {
-            (RefKind::BranchStaging, Some(branch)) => {
-                Ok(DiffCursor::new(self.staged_over(repository, &left, &right_head, &branch.record).await?))
+            (RefKind::BranchStaging, Some(branch)) => Ok(DiffCursor::new(
+                self.staged_over(repository, &left, &right_head, &branch.record)
+                    .await?,
+            )),
+            _ => {
+                self.committed
+                    .diff(&repository.storage_namespace, &left, &right_head)
+                    .await
             }
-            _ => self.committed.diff(&repository.storage_namespace, &left, &right_head).await,
         }
     }
 
-    pub(crate) async fn compare(&self, repository: &Repository, left: &ResolvedRef, right: &ResolvedRef) -> Result<DiffCursor> {
-        let (left, right) = (committed_side(left, "left")?, committed_side(right, "right")?);
+    pub(crate) async fn compare(
+        &self,
+        repository: &Repository,
+        left: &ResolvedRef,
+        right: &ResolvedRef,
+    ) -> Result<DiffCursor> {
+        let (left, right) = (
+            committed_side(left, "left")?,
+            committed_side(right, "right")?,
+        );
         let Some(base) = self.refs.merge_base(repository, &left, &right).await? else {
             return Err(Error::NoMergeBase(left.to_string(), right.to_string()));
         };
         let trees = self.refs.commits(repository, &[base, left, right]).await?;
         let [base, left, right] = [0, 1, 2].map(|i| &trees[i].meta_range_id);
-        self.committed.compare(&repository.storage_namespace, base, left, right).await
+        self.committed
+            .compare(&repository.storage_namespace, base, left, right)
+            .await
     }
 
     pub(crate) async fn touches(
@@ -73,7 +110,11 @@ impl Engine {
         for prefix in prefixes {
             let mut diff = self.committed.diff(namespace, &before, after).await?;
             diff.seek(prefix);
-            if diff.next().await?.is_some_and(|diff| diff.key.starts_with(prefix)) {
+            if diff
+                .next()
+                .await?
+                .is_some_and(|diff| diff.key.starts_with(prefix))
+            {
                 return Ok(true);
             }
         }
@@ -89,7 +130,11 @@ impl Engine {
         record: &BranchRecord,
     ) -> Result<StagedDiff> {
         let namespace = &repository.storage_namespace;
-        let committed = if left == head { None } else { Some(self.committed.diff(namespace, left, head).await?) };
+        let committed = if left == head {
+            None
+        } else {
+            Some(self.committed.diff(namespace, left, head).await?)
+        };
         Ok(StagedDiff {
             committed,
             difference: None,
@@ -121,7 +166,11 @@ impl StagedDiff {
             self.head.seek(key);
             self.at_head = self.head.next().await?;
         }
-        Ok(self.at_head.as_ref().filter(|record| record.key == *key).map(|record| record.value.clone()))
+        Ok(self
+            .at_head
+            .as_ref()
+            .filter(|record| record.key == *key)
+            .map(|record| record.value.clone()))
     }
 }
 
@@ -135,8 +184,14 @@ impl DiffSource for StagedDiff {
             if let (None, Some(committed)) = (&self.difference, &mut self.committed) {
                 self.difference = committed.next().await?;
             }
-            let Some(change) = &self.change else { return Ok(self.difference.take()) };
-            if self.difference.as_ref().is_some_and(|difference| difference.key < change.key) {
+            let Some(change) = &self.change else {
+                return Ok(self.difference.take());
+            };
+            if self
+                .difference
+                .as_ref()
+                .is_some_and(|difference| difference.key < change.key)
+            {
                 return Ok(self.difference.take());
             }
             let Change { key, value } = self.change.take().expect("there is a change");
@@ -152,16 +207,29 @@ impl DiffSource for StagedDiff {
                 (Some(_), Some(_)) => DiffKind::Changed,
                 (Some(_), None) => DiffKind::Removed,
             };
-            return Ok(Some(Diff { kind, key, left, right: value }));
+            return Ok(Some(Diff {
+                kind,
+                key,
+                left,
+                right: value,
+            }));
         }
     }
 
     fn seek(&mut self, key: &[u8]) {
-        if self.change.as_ref().is_none_or(|change| change.key.as_ref() < key) {
+        if self
+            .change
+            .as_ref()
+            .is_none_or(|change| change.key.as_ref() < key)
+        {
             self.change = None;
             self.staged.seek(key);
         }
-        if self.difference.as_ref().is_none_or(|difference| difference.key.as_ref() < key) {
+        if self
+            .difference
+            .as_ref()
+            .is_none_or(|difference| difference.key.as_ref() < key)
+        {
             self.difference = None;
             if let Some(committed) = &mut self.committed {
                 committed.seek(key);

@@ -13,14 +13,14 @@ use prost::Message as _;
 use crate::engine::{Engine, check_read_only, generation_after};
 use crate::ident::commit_id;
 use crate::records::{
-    BRANCHES, RepoMetadata, REPOSITORIES, REPOSITORY_METADATA, REPOSITORY_PREFIX, Stored as _, branch_key, commit_key,
-    repository_key,
+    BRANCHES, REPOSITORIES, REPOSITORY_METADATA, REPOSITORY_PREFIX, RepoMetadata, Stored as _,
+    branch_key, commit_key, repository_key,
 };
 use crate::refs::{Listing, list, not_found};
 use crate::staging::retire_op;
 use crate::{
-    Branch, BranchRecord, Commit, CommitId, CreateRepository, Error, Kind, MetaRangeId, Repository, RepositoryId,
-    RepositoryState, Result,
+    Branch, BranchRecord, Commit, CommitId, CreateRepository, Error, Kind, MetaRangeId, Repository,
+    RepositoryId, RepositoryState, Result,
 };
 
 /// How often a record is changed by compare-and-set before giving up.
@@ -34,7 +34,10 @@ impl Engine {
     pub(crate) async fn create_repository(&self, request: CreateRepository) -> Result<Repository> {
         let key = repository_key(&request.id);
         if self.kv.get(REPOSITORIES, &key).await?.is_some() {
-            return Err(Error::NotUnique { kind: Kind::Repository, id: request.id.to_string() });
+            return Err(Error::NotUnique {
+                kind: Kind::Repository,
+                id: request.id.to_string(),
+            });
         }
         let repository = Repository {
             id: request.id,
@@ -46,7 +49,11 @@ impl Engine {
             read_only: request.read_only,
             storage_id: request.storage_id,
         };
-        let mut ops = if request.bare { Vec::new() } else { self.first_records(&repository) };
+        let mut ops = if request.bare {
+            Vec::new()
+        } else {
+            self.first_records(&repository)
+        };
         ops.push(Op::Set {
             partition: Bytes::from_static(REPOSITORIES),
             key: key.clone(),
@@ -56,7 +63,10 @@ impl Engine {
         match self.kv.batch(ops).await {
             Ok(()) => {}
             Err(kv::Error::PredicateFailed { .. }) => {
-                return Err(Error::NotUnique { kind: Kind::Repository, id: repository.id.to_string() });
+                return Err(Error::NotUnique {
+                    kind: Kind::Repository,
+                    id: repository.id.to_string(),
+                });
             }
             // Not known whether it took effect: look.
             Err(error) => match self.stored_repository(&repository.id).await {
@@ -64,7 +74,8 @@ impl Engine {
                 _ => return Err(error.into()),
             },
         }
-        self.repositories.insert(repository.id.clone(), repository.clone());
+        self.repositories
+            .insert(repository.id.clone(), repository.clone());
         Ok(repository)
     }
 
@@ -98,7 +109,12 @@ impl Engine {
                 value: root.encode(),
                 predicate: None,
             },
-            Op::Set { partition, key: branch_key(branch.id.as_str()), value: branch.encode(), predicate: None },
+            Op::Set {
+                partition,
+                key: branch_key(branch.id.as_str()),
+                value: branch.encode(),
+                predicate: None,
+            },
         ]
     }
 
@@ -123,9 +139,22 @@ impl Engine {
     }
 
     /// Active repositories in order of name.
-    pub(crate) async fn list_repositories(&self, range: Listing<'_>, search: &str) -> Result<Page<Repository>> {
-        let keep = |r: &Repository| r.state == RepositoryState::Active && r.id.as_str().contains(search);
-        list(self.kv.as_ref(), REPOSITORIES, REPOSITORY_PREFIX, range, |r: &Repository| r.id.to_string(), keep).await
+    pub(crate) async fn list_repositories(
+        &self,
+        range: Listing<'_>,
+        search: &str,
+    ) -> Result<Page<Repository>> {
+        let keep =
+            |r: &Repository| r.state == RepositoryState::Active && r.id.as_str().contains(search);
+        list(
+            self.kv.as_ref(),
+            REPOSITORIES,
+            REPOSITORY_PREFIX,
+            range,
+            |r: &Repository| r.id.to_string(),
+            keep,
+        )
+        .await
     }
 
     /// Marks the repository, then removes its records, the mark last. A deletion
@@ -136,11 +165,20 @@ impl Engine {
         // Branches go first: a write that is under way fails its guard from then
         // on. Their tokens are recorded, so that none is left behind.
         loop {
-            let branches = self.kv.scan(partition.as_bytes(), BRANCHES.as_bytes(), DELETE_PAGE).await?;
+            let branches = self
+                .kv
+                .scan(partition.as_bytes(), BRANCHES.as_bytes(), DELETE_PAGE)
+                .await?;
             let mut ops = Vec::new();
             let mut tokens = Vec::new();
-            for entry in branches.into_iter().filter(|entry| entry.key.starts_with(BRANCHES.as_bytes())) {
-                ops.push(Op::Delete { partition: Bytes::from(partition.clone()), key: entry.key });
+            for entry in branches
+                .into_iter()
+                .filter(|entry| entry.key.starts_with(BRANCHES.as_bytes()))
+            {
+                ops.push(Op::Delete {
+                    partition: Bytes::from(partition.clone()),
+                    key: entry.key,
+                });
                 tokens.extend(Branch::decode(entry.value)?.record.tokens().cloned());
             }
             if ops.is_empty() {
@@ -165,7 +203,16 @@ impl Engine {
                 return Ok(repository);
             }
             repository.state = RepositoryState::InDeletion;
-            match self.kv.set_if(REPOSITORIES, &repository_key(id), repository.encode(), predicate).await {
+            match self
+                .kv
+                .set_if(
+                    REPOSITORIES,
+                    &repository_key(id),
+                    repository.encode(),
+                    predicate,
+                )
+                .await
+            {
                 Err(kv::Error::PredicateFailed { .. }) => {}
                 Ok(()) => return Ok(repository),
                 Err(error) => return Err(error.into()),
@@ -174,9 +221,18 @@ impl Engine {
         Err(Error::InDeletion(id.to_string()))
     }
 
-    pub(crate) async fn repository_metadata(&self, repository: &Repository) -> Result<BTreeMap<String, String>> {
-        let stored = self.kv.get(repository.partition().as_bytes(), REPOSITORY_METADATA).await?;
-        stored.map_or_else(|| Ok(BTreeMap::new()), |stored| decode_metadata(stored.value))
+    pub(crate) async fn repository_metadata(
+        &self,
+        repository: &Repository,
+    ) -> Result<BTreeMap<String, String>> {
+        let stored = self
+            .kv
+            .get(repository.partition().as_bytes(), REPOSITORY_METADATA)
+            .await?;
+        stored.map_or_else(
+            || Ok(BTreeMap::new()),
+            |stored| decode_metadata(stored.value),
+        )
     }
 
     /// Changes the metadata by compare-and-set.
@@ -188,13 +244,21 @@ impl Engine {
         check_read_only(repository, false)?;
         let partition = repository.partition();
         for _ in 0..MAX_TRIES {
-            let (mut metadata, predicate) = match self.kv.get(partition.as_bytes(), REPOSITORY_METADATA).await? {
+            let (mut metadata, predicate) = match self
+                .kv
+                .get(partition.as_bytes(), REPOSITORY_METADATA)
+                .await?
+            {
                 Some(stored) => (decode_metadata(stored.value)?, stored.predicate),
                 None => (BTreeMap::new(), Predicate::Absent),
             };
             change(&mut metadata);
             let value = Bytes::from(RepoMetadata { metadata }.encode_to_vec());
-            match self.kv.set_if(partition.as_bytes(), REPOSITORY_METADATA, value, predicate).await {
+            match self
+                .kv
+                .set_if(partition.as_bytes(), REPOSITORY_METADATA, value, predicate)
+                .await
+            {
                 Err(kv::Error::PredicateFailed { .. }) => {}
                 other => return Ok(other?),
             }
@@ -204,7 +268,9 @@ impl Engine {
 }
 
 fn decode_metadata(stored: Bytes) -> Result<BTreeMap<String, String>> {
-    let decoded = RepoMetadata::decode(stored)
-        .map_err(|e| Error::Corrupt { what: "repository metadata".to_owned(), reason: e.to_string() })?;
+    let decoded = RepoMetadata::decode(stored).map_err(|e| Error::Corrupt {
+        what: "repository metadata".to_owned(),
+        reason: e.to_string(),
+    })?;
     Ok(decoded.metadata)
 }

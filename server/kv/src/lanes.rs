@@ -165,8 +165,6 @@ impl<H: Handler> Drop for Pass<H> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use tokio::sync::Semaphore;
 
     use super::*;

@@ -9,7 +9,8 @@ use super::manager::not_found;
 use crate::engine::{Engine, check_read_only};
 use crate::records::{Stored as _, branch_key, tag_key};
 use crate::{
-    Branch, BranchId, BranchRecord, CommitId, Error, EventKind, Hooks, Kind, Repository, Result, Tag, TagId, TreeSource,
+    Branch, BranchId, BranchRecord, CommitId, Error, EventKind, Hooks, Kind, Repository, Result,
+    Tag, TagId, TreeSource,
 };
 
 /// Who changes a reference, and how.
@@ -46,14 +47,30 @@ impl Engine {
             sealed_tokens: Vec::new(),
             hidden,
         };
-        let branch = Branch { id: id.clone(), record };
-        self.create(repository, branch_key(id.as_str()), branch.encode(), Kind::Branch, id.as_str()).await?;
+        let branch = Branch {
+            id: id.clone(),
+            record,
+        };
+        self.create(
+            repository,
+            branch_key(id.as_str()),
+            branch.encode(),
+            Kind::Branch,
+            id.as_str(),
+        )
+        .await?;
 
-        self.tell_after(event, EventKind::PostCreateBranch, pre_run_id, by).await;
+        self.tell_after(event, EventKind::PostCreateBranch, pre_run_id, by)
+            .await;
         Ok(branch)
     }
 
-    pub(crate) async fn delete_branch(&self, repository: &Repository, id: &BranchId, by: Change<'_>) -> Result<()> {
+    pub(crate) async fn delete_branch(
+        &self,
+        repository: &Repository,
+        id: &BranchId,
+        by: Change<'_>,
+    ) -> Result<()> {
         check_read_only(repository, by.force)?;
         if *id == repository.default_branch {
             return Err(Error::DefaultBranch(id.to_string()));
@@ -62,7 +79,8 @@ impl Engine {
         let mut event = self.event(repository, EventKind::PreDeleteBranch, by.actor);
         event.branch = Some(id.clone());
         event.source_ref = stored.record.commit_id.to_string();
-        event.actions_from = TreeSource::MetaRange(self.tree_of(repository, &stored.record.commit_id).await?);
+        event.actions_from =
+            TreeSource::MetaRange(self.tree_of(repository, &stored.record.commit_id).await?);
         let pre_run_id = self.ask(by.hooks, &event).await?;
 
         {
@@ -70,45 +88,79 @@ impl Engine {
             // Read again: a commit may have moved the branch to other tokens meanwhile.
             let stored = self.refs.branch(repository, id).await?;
             let partition = Bytes::from(repository.partition());
-            let mut ops = vec![Op::Delete { partition, key: branch_key(id.as_str()) }];
+            let mut ops = vec![Op::Delete {
+                partition,
+                key: branch_key(id.as_str()),
+            }];
             let tokens: Vec<_> = stored.record.tokens().cloned().collect();
             ops.extend(tokens.iter().map(crate::staging::retire_op));
             self.kv.batch(ops).await?;
             self.janitor.retire(tokens);
         }
-        self.tell_after(event, EventKind::PostDeleteBranch, pre_run_id, by).await;
+        self.tell_after(event, EventKind::PostDeleteBranch, pre_run_id, by)
+            .await;
         Ok(())
     }
 
-    pub(crate) async fn create_tag(&self, repository: &Repository, id: &TagId, source: &str, by: Change<'_>) -> Result<Tag> {
+    pub(crate) async fn create_tag(
+        &self,
+        repository: &Repository,
+        id: &TagId,
+        source: &str,
+        by: Change<'_>,
+    ) -> Result<Tag> {
         check_read_only(repository, by.force)?;
         self.check_name_free(repository, id.as_str()).await?;
         let commit_id = self.refs.resolve_commit(repository, source).await?;
-        let tag = Tag { id: id.clone(), commit_id };
+        let tag = Tag {
+            id: id.clone(),
+            commit_id,
+        };
         let mut event = self.event(repository, EventKind::PreCreateTag, by.actor);
         self.describe_tag(repository, &tag, &mut event).await?;
         let pre_run_id = self.ask(by.hooks, &event).await?;
 
-        self.create(repository, tag_key(id.as_str()), tag.encode(), Kind::Tag, id.as_str()).await?;
+        self.create(
+            repository,
+            tag_key(id.as_str()),
+            tag.encode(),
+            Kind::Tag,
+            id.as_str(),
+        )
+        .await?;
 
-        self.tell_after(event, EventKind::PostCreateTag, pre_run_id, by).await;
+        self.tell_after(event, EventKind::PostCreateTag, pre_run_id, by)
+            .await;
         Ok(tag)
     }
 
-    pub(crate) async fn delete_tag(&self, repository: &Repository, id: &TagId, by: Change<'_>) -> Result<()> {
+    pub(crate) async fn delete_tag(
+        &self,
+        repository: &Repository,
+        id: &TagId,
+        by: Change<'_>,
+    ) -> Result<()> {
         check_read_only(repository, by.force)?;
         let tag = self.refs.tag(repository, id).await?;
         let mut event = self.event(repository, EventKind::PreDeleteTag, by.actor);
         self.describe_tag(repository, &tag, &mut event).await?;
         let pre_run_id = self.ask(by.hooks, &event).await?;
 
-        self.kv.delete(repository.partition().as_bytes(), &tag_key(id.as_str())).await?;
+        self.kv
+            .delete(repository.partition().as_bytes(), &tag_key(id.as_str()))
+            .await?;
 
-        self.tell_after(event, EventKind::PostDeleteTag, pre_run_id, by).await;
+        self.tell_after(event, EventKind::PostDeleteTag, pre_run_id, by)
+            .await;
         Ok(())
     }
 
-    async fn describe_tag(&self, repository: &Repository, tag: &Tag, event: &mut crate::Event) -> Result<()> {
+    async fn describe_tag(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        event: &mut crate::Event,
+    ) -> Result<()> {
         event.tag = Some(tag.id.clone());
         event.source_ref = tag.commit_id.to_string();
         event.commit_id = Some(tag.commit_id.clone());
@@ -117,29 +169,70 @@ impl Engine {
     }
 
     /// The post event of a reference is its pre event, told again.
-    async fn tell_after(&self, pre: crate::Event, kind: EventKind, pre_run_id: Option<String>, by: Change<'_>) {
-        let post = crate::Event { run_id: self.ids.descending_run_id(), pre_run_id, kind, time: self.clock.now(), ..pre };
+    async fn tell_after(
+        &self,
+        pre: crate::Event,
+        kind: EventKind,
+        pre_run_id: Option<String>,
+        by: Change<'_>,
+    ) {
+        let post = crate::Event {
+            run_id: self.ids.descending_run_id(),
+            pre_run_id,
+            kind,
+            time: self.clock.now(),
+            ..pre
+        };
         self.tell(by.hooks, post).await;
     }
 
     async fn check_name_free(&self, repository: &Repository, name: &str) -> Result<()> {
         let taken = self.refs.taken(repository, name).await?;
-        for (taken, kind) in taken.into_iter().zip([Kind::Branch, Kind::Tag, Kind::Commit]) {
+        for (taken, kind) in taken
+            .into_iter()
+            .zip([Kind::Branch, Kind::Tag, Kind::Commit])
+        {
             if taken {
-                return Err(Error::NotUnique { kind, id: name.to_owned() });
+                return Err(Error::NotUnique {
+                    kind,
+                    id: name.to_owned(),
+                });
             }
         }
         Ok(())
     }
 
-    async fn create(&self, repository: &Repository, key: Bytes, value: Bytes, kind: Kind, id: &str) -> Result<()> {
-        match self.kv.set_if(repository.partition().as_bytes(), &key, value, Predicate::Absent).await {
-            Err(kv::Error::PredicateFailed { .. }) => Err(Error::NotUnique { kind, id: id.to_owned() }),
+    async fn create(
+        &self,
+        repository: &Repository,
+        key: Bytes,
+        value: Bytes,
+        kind: Kind,
+        id: &str,
+    ) -> Result<()> {
+        match self
+            .kv
+            .set_if(
+                repository.partition().as_bytes(),
+                &key,
+                value,
+                Predicate::Absent,
+            )
+            .await
+        {
+            Err(kv::Error::PredicateFailed { .. }) => Err(Error::NotUnique {
+                kind,
+                id: id.to_owned(),
+            }),
             other => Ok(other?),
         }
     }
 
-    pub(crate) async fn get_commit(&self, repository: &Repository, id: &CommitId) -> Result<crate::Commit> {
+    pub(crate) async fn get_commit(
+        &self,
+        repository: &Repository,
+        id: &CommitId,
+    ) -> Result<crate::Commit> {
         // Also by a unique prefix, as lakeFS does.
         if !CommitId::is_full(id.as_str()) {
             let full = if crate::ids::is_lower_hex(id.as_str()) {

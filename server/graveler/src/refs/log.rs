@@ -24,7 +24,11 @@ pub struct CommitLog {
 }
 
 impl CommitLog {
-    pub(crate) async fn new(engine: Arc<Engine>, repository: Repository, request: LogRequest) -> Result<Self> {
+    pub(crate) async fn new(
+        engine: Arc<Engine>,
+        repository: Repository,
+        request: LogRequest,
+    ) -> Result<Self> {
         let mut log = Self {
             engine,
             repository,
@@ -43,19 +47,29 @@ impl CommitLog {
     /// # Errors
     /// [`crate::Error::NotFound`] if a commit's record is missing.
     pub async fn next(&mut self) -> Result<Option<Commit>> {
-        let Some((_, id)) = self.next.pop() else { return Ok(None) };
+        let Some((_, id)) = self.next.pop() else {
+            return Ok(None);
+        };
         let commit = self.engine.refs.commit(&self.repository, &id).await?;
         if self.stop_at.as_ref() == Some(&id) {
             self.next.clear();
         } else {
-            let parents = if self.first_parent { &commit.parents[..commit.parents.len().min(1)] } else { &commit.parents[..] };
+            let parents = if self.first_parent {
+                &commit.parents[..commit.parents.len().min(1)]
+            } else {
+                &commit.parents[..]
+            };
             self.enqueue(parents).await?;
         }
         Ok(Some(commit.as_ref().clone()))
     }
 
     async fn enqueue(&mut self, ids: &[CommitId]) -> Result<()> {
-        let new: Vec<CommitId> = ids.iter().filter(|id| self.seen.insert((*id).clone())).cloned().collect();
+        let new: Vec<CommitId> = ids
+            .iter()
+            .filter(|id| self.seen.insert((*id).clone()))
+            .cloned()
+            .collect();
         for commit in self.engine.refs.commits(&self.repository, &new).await? {
             if self.since.is_none_or(|since| commit.creation_date >= since) {
                 self.next.push((commit.creation_date, commit.id.clone()));

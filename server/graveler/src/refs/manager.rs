@@ -10,7 +10,9 @@ use kv::{Predicate, Store};
 use moka::sync::Cache;
 
 use crate::records::{BRANCHES, COMMITS, Stored, TAGS, branch_key, commit_key, tag_key};
-use crate::{Branch, BranchId, BranchRecord, Commit, CommitId, Error, Kind, Repository, Result, Tag, TagId};
+use crate::{
+    Branch, BranchId, BranchRecord, Commit, CommitId, Error, Kind, Repository, Result, Tag, TagId,
+};
 
 const MAX_CACHED_BRANCHES: u64 = 10_000;
 /// How many records a listing reads in one round trip.
@@ -32,42 +34,76 @@ pub(crate) struct Refs {
 
 impl Refs {
     pub(crate) fn new(kv: Arc<dyn Store>, commit_cache_entries: u64) -> Self {
-        Self { kv, commits: Cache::new(commit_cache_entries), recent: Cache::new(MAX_CACHED_BRANCHES) }
+        Self {
+            kv,
+            commits: Cache::new(commit_cache_entries),
+            recent: Cache::new(MAX_CACHED_BRANCHES),
+        }
     }
 
     /// The branch as it is now.
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub(crate) async fn branch(&self, repository: &Repository, id: &BranchId) -> Result<StoredBranch> {
+    pub(crate) async fn branch(
+        &self,
+        repository: &Repository,
+        id: &BranchId,
+    ) -> Result<StoredBranch> {
         let partition = repository.partition();
-        let Some(stored) = self.kv.get(partition.as_bytes(), &branch_key(id.as_str())).await? else {
+        let Some(stored) = self
+            .kv
+            .get(partition.as_bytes(), &branch_key(id.as_str()))
+            .await?
+        else {
             self.recent.invalidate(&(partition, id.clone()));
             return Err(not_found(Kind::Branch, id.as_str()));
         };
-        let branch = StoredBranch { record: Branch::decode(stored.value)?.record, predicate: stored.predicate };
+        let branch = StoredBranch {
+            record: Branch::decode(stored.value)?.record,
+            predicate: stored.predicate,
+        };
         self.recent.insert((partition, id.clone()), branch.clone());
         Ok(branch)
     }
 
     /// The branch as it was when last looked at, to be checked by what is done with it.
-    pub(crate) fn recent_branch(&self, repository: &Repository, id: &BranchId) -> Option<StoredBranch> {
+    pub(crate) fn recent_branch(
+        &self,
+        repository: &Repository,
+        id: &BranchId,
+    ) -> Option<StoredBranch> {
         self.recent.get(&(repository.partition(), id.clone()))
     }
 
     /// The branch and the tag of one name, in one round trip.
-    pub(crate) async fn branch_or_tag(&self, repository: &Repository, name: &str) -> Result<(Option<Branch>, Option<Tag>)> {
+    pub(crate) async fn branch_or_tag(
+        &self,
+        repository: &Repository,
+        name: &str,
+    ) -> Result<(Option<Branch>, Option<Tag>)> {
         let keys = [branch_key(name), tag_key(name)];
-        let mut found = self.kv.get_many(repository.partition().as_bytes(), &keys).await?.into_iter();
+        let mut found = self
+            .kv
+            .get_many(repository.partition().as_bytes(), &keys)
+            .await?
+            .into_iter();
         let mut next = || found.next().flatten().map(|stored| stored.value);
         let (branch, tag) = (next(), next());
-        Ok((branch.map(Branch::decode).transpose()?, tag.map(Tag::decode).transpose()?))
+        Ok((
+            branch.map(Branch::decode).transpose()?,
+            tag.map(Tag::decode).transpose()?,
+        ))
     }
 
     /// # Errors
     /// [`Error::NotFound`].
     pub(crate) async fn tag(&self, repository: &Repository, id: &TagId) -> Result<Tag> {
-        match self.kv.get(repository.partition().as_bytes(), &tag_key(id.as_str())).await? {
+        match self
+            .kv
+            .get(repository.partition().as_bytes(), &tag_key(id.as_str()))
+            .await?
+        {
             Some(stored) => Tag::decode(stored.value),
             None => Err(not_found(Kind::Tag, id.as_str())),
         }
@@ -75,7 +111,11 @@ impl Refs {
 
     /// # Errors
     /// [`Error::NotFound`].
-    pub(crate) async fn commit(&self, repository: &Repository, id: &CommitId) -> Result<Arc<Commit>> {
+    pub(crate) async fn commit(
+        &self,
+        repository: &Repository,
+        id: &CommitId,
+    ) -> Result<Arc<Commit>> {
         let mut one = self.commits(repository, std::slice::from_ref(id)).await?;
         Ok(one.pop().expect("as many commits as ids"))
     }
@@ -84,32 +124,58 @@ impl Refs {
     ///
     /// # Errors
     /// [`Error::NotFound`] if one of them is missing.
-    pub(crate) async fn commits(&self, repository: &Repository, ids: &[CommitId]) -> Result<Vec<Arc<Commit>>> {
+    pub(crate) async fn commits(
+        &self,
+        repository: &Repository,
+        ids: &[CommitId],
+    ) -> Result<Vec<Arc<Commit>>> {
         let partition = repository.partition();
-        let mut commits: Vec<_> = ids.iter().map(|id| self.commits.get(&(partition.clone(), id.clone()))).collect();
+        let mut commits: Vec<_> = ids
+            .iter()
+            .map(|id| self.commits.get(&(partition.clone(), id.clone())))
+            .collect();
         let missing: Vec<usize> = (0..ids.len()).filter(|&i| commits[i].is_none()).collect();
         if !missing.is_empty() {
-            let keys: Vec<Bytes> = missing.iter().map(|&i| commit_key(ids[i].as_str())).collect();
+            let keys: Vec<Bytes> = missing
+                .iter()
+                .map(|&i| commit_key(ids[i].as_str()))
+                .collect();
             let stored = self.kv.get_many(partition.as_bytes(), &keys).await?;
             for (i, stored) in missing.into_iter().zip(stored) {
-                let Some(stored) = stored else { return Err(not_found(Kind::Commit, ids[i].as_str())) };
+                let Some(stored) = stored else {
+                    return Err(not_found(Kind::Commit, ids[i].as_str()));
+                };
                 let commit = Arc::new(Commit::decode(stored.value)?);
-                self.commits.insert((partition.clone(), ids[i].clone()), Arc::clone(&commit));
+                self.commits
+                    .insert((partition.clone(), ids[i].clone()), Arc::clone(&commit));
                 commits[i] = Some(commit);
             }
         }
-        Ok(commits.into_iter().map(|commit| commit.expect("every missing commit was read")).collect())
+        Ok(commits
+            .into_iter()
+            .map(|commit| commit.expect("every missing commit was read"))
+            .collect())
     }
 
     /// The commit whose id starts with `prefix`, if there is exactly one.
-    pub(crate) async fn commit_by_prefix(&self, repository: &Repository, prefix: &str) -> Result<Option<CommitId>> {
+    pub(crate) async fn commit_by_prefix(
+        &self,
+        repository: &Repository,
+        prefix: &str,
+    ) -> Result<Option<CommitId>> {
         let start = commit_key(prefix);
-        let found = self.kv.scan(repository.partition().as_bytes(), &start, 2).await?;
+        let found = self
+            .kv
+            .scan(repository.partition().as_bytes(), &start, 2)
+            .await?;
         let mut ids = found.iter().filter(|entry| entry.key.starts_with(&start));
         match (ids.next(), ids.next()) {
             (Some(one), None) => {
-                let id = std::str::from_utf8(&one.key[COMMITS.len()..])
-                    .map_err(|e| Error::Corrupt { what: "commit key".to_owned(), reason: e.to_string() })?;
+                let id =
+                    std::str::from_utf8(&one.key[COMMITS.len()..]).map_err(|e| Error::Corrupt {
+                        what: "commit key".to_owned(),
+                        reason: e.to_string(),
+                    })?;
                 Ok(Some(CommitId::trusted(id)))
             }
             _ => Ok(None),
@@ -119,7 +185,10 @@ impl Refs {
     /// Which kinds of references bear `name` already: branch, tag, commit id.
     pub(crate) async fn taken(&self, repository: &Repository, name: &str) -> Result<[bool; 3]> {
         let keys = [branch_key(name), tag_key(name), commit_key(name)];
-        let found = self.kv.get_many(repository.partition().as_bytes(), &keys).await?;
+        let found = self
+            .kv
+            .get_many(repository.partition().as_bytes(), &keys)
+            .await?;
         let mut taken = [false; 3];
         for (taken, found) in taken.iter_mut().zip(found) {
             *taken = found.is_some();
@@ -128,7 +197,10 @@ impl Refs {
     }
 
     pub(crate) fn remember_commit(&self, repository: &Repository, commit: &Commit) {
-        self.commits.insert((repository.partition(), commit.id.clone()), Arc::new(commit.clone()));
+        self.commits.insert(
+            (repository.partition(), commit.id.clone()),
+            Arc::new(commit.clone()),
+        );
     }
 
     /// Branches in order of name; `keep` decides which count.
@@ -138,12 +210,32 @@ impl Refs {
         range: Listing<'_>,
         keep: impl Fn(&Branch) -> bool + Send,
     ) -> Result<base::Page<Branch>> {
-        list(self.kv.as_ref(), repository.partition().as_bytes(), BRANCHES, range, |b: &Branch| b.id.as_str().to_owned(), keep).await
+        list(
+            self.kv.as_ref(),
+            repository.partition().as_bytes(),
+            BRANCHES,
+            range,
+            |b: &Branch| b.id.as_str().to_owned(),
+            keep,
+        )
+        .await
     }
 
     /// Tags in order of name.
-    pub(crate) async fn list_tags(&self, repository: &Repository, range: Listing<'_>) -> Result<base::Page<Tag>> {
-        list(self.kv.as_ref(), repository.partition().as_bytes(), TAGS, range, |t: &Tag| t.id.as_str().to_owned(), |_| true).await
+    pub(crate) async fn list_tags(
+        &self,
+        repository: &Repository,
+        range: Listing<'_>,
+    ) -> Result<base::Page<Tag>> {
+        list(
+            self.kv.as_ref(),
+            repository.partition().as_bytes(),
+            TAGS,
+            range,
+            |t: &Tag| t.id.as_str().to_owned(),
+            |_| true,
+        )
+        .await
     }
 }
 
@@ -173,7 +265,11 @@ pub(crate) async fn list<T: Stored>(
     }
     let mut page = base::Page::empty();
     loop {
-        let limit = range.limit.saturating_add(1).saturating_sub(page.results.len()).clamp(1, LIST_PAGE);
+        let limit = range
+            .limit
+            .saturating_add(1)
+            .saturating_sub(page.results.len())
+            .clamp(1, LIST_PAGE);
         let entries = kv.scan(partition, &start, limit).await?;
         let last_page = entries.len() < limit;
         for entry in entries {
@@ -206,5 +302,8 @@ fn successor(key: &[u8]) -> Vec<u8> {
 }
 
 pub(crate) fn not_found(kind: Kind, id: &str) -> Error {
-    Error::NotFound { kind, id: id.to_owned() }
+    Error::NotFound {
+        kind,
+        id: id.to_owned(),
+    }
 }

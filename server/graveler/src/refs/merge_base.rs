@@ -26,13 +26,16 @@ impl Refs {
         left: &CommitId,
         right: &CommitId,
     ) -> Result<Option<CommitId>> {
-        let heads = self.commits(repository, &[left.clone(), right.clone()]).await?;
+        let heads = self
+            .commits(repository, &[left.clone(), right.clone()])
+            .await?;
         if left == right {
             return Ok(Some(left.clone()));
         }
         let mut reached: HashMap<CommitId, u8> = HashMap::new();
         let mut next: BinaryHeap<(i32, OffsetDateTime, CommitId)> = BinaryHeap::new();
-        let place = |commit: &Arc<Commit>| (commit.generation, commit.creation_date, commit.id.clone());
+        let place =
+            |commit: &Arc<Commit>| (commit.generation, commit.creation_date, commit.id.clone());
         for (head, side) in heads.iter().zip([FROM_LEFT, FROM_RIGHT]) {
             reached.insert(head.id.clone(), side);
             next.push(place(head));

@@ -39,7 +39,9 @@ pub(super) struct Expression<'a> {
 pub(super) fn parse(text: &str) -> Result<Expression<'_>> {
     let invalid = |why: &str| Error::InvalidValue(format!("reference {text:?} is invalid: {why}"));
     if text.len() > MAX_EXPRESSION_BYTES {
-        return Err(Error::InvalidValue(format!("reference is longer than {MAX_EXPRESSION_BYTES} bytes")));
+        return Err(Error::InvalidValue(format!(
+            "reference is longer than {MAX_EXPRESSION_BYTES} bytes"
+        )));
     }
     let (name, mut rest) = text.split_at(text.find(['~', '^', '@', '$']).unwrap_or(text.len()));
     if name.is_empty() {
@@ -53,8 +55,13 @@ pub(super) fn parse(text: &str) -> Result<Expression<'_>> {
             let mut steps = Vec::new();
             while let Some(kind) = rest.chars().next() {
                 let behind = &rest[kind.len_utf8()..];
-                let (number, next) = behind.split_at(behind.find(['~', '^', '@', '$']).unwrap_or(behind.len()));
-                let count = if number.is_empty() { Ok(1) } else { number.parse::<u32>() };
+                let (number, next) =
+                    behind.split_at(behind.find(['~', '^', '@', '$']).unwrap_or(behind.len()));
+                let count = if number.is_empty() {
+                    Ok(1)
+                } else {
+                    number.parse::<u32>()
+                };
                 let well_formed = number.bytes().all(|b| b.is_ascii_digit());
                 let (Ok(count), true) = (count, well_formed) else {
                     return Err(invalid(&format!("could not parse modifier {kind}{number}")));
@@ -95,19 +102,48 @@ mod tests {
         check("main~", expect!["main Steps([Ancestor(1)])"]);
         check("main~0", expect!["main Steps([Ancestor(0)])"]);
         check("main^", expect!["main Steps([Parent(1)])"]);
-        check("main~2^3~^", expect!["main Steps([Ancestor(2), Parent(3), Ancestor(1), Parent(1)])"]);
+        check(
+            "main~2^3~^",
+            expect!["main Steps([Ancestor(2), Parent(3), Ancestor(1), Parent(1)])"],
+        );
     }
 
     #[test]
     fn expressions_that_are_none() {
-        check("", expect![[r#"error: reference "" is invalid: it names nothing"#]]);
-        check("~1", expect![[r#"error: reference "~1" is invalid: it names nothing"#]]);
-        check("main~x", expect![[r#"error: reference "main~x" is invalid: could not parse modifier ~x"#]]);
-        check("main~+1", expect![[r#"error: reference "main~+1" is invalid: could not parse modifier ~+1"#]]);
-        check("main~99999999999", expect![[r#"error: reference "main~99999999999" is invalid: could not parse modifier ~99999999999"#]]);
-        check("main@~1", expect![[r#"error: reference "main@~1" is invalid: @ stands alone"#]]);
-        check("main~1$", expect![[r#"error: reference "main~1$" is invalid: $ stands alone"#]]);
-        check("main@1", expect![[r#"error: reference "main@1" is invalid: @ stands alone"#]]);
+        check(
+            "",
+            expect![[r#"error: reference "" is invalid: it names nothing"#]],
+        );
+        check(
+            "~1",
+            expect![[r#"error: reference "~1" is invalid: it names nothing"#]],
+        );
+        check(
+            "main~x",
+            expect![[r#"error: reference "main~x" is invalid: could not parse modifier ~x"#]],
+        );
+        check(
+            "main~+1",
+            expect![[r#"error: reference "main~+1" is invalid: could not parse modifier ~+1"#]],
+        );
+        check(
+            "main~99999999999",
+            expect![[
+                r#"error: reference "main~99999999999" is invalid: could not parse modifier ~99999999999"#
+            ]],
+        );
+        check(
+            "main@~1",
+            expect![[r#"error: reference "main@~1" is invalid: @ stands alone"#]],
+        );
+        check(
+            "main~1$",
+            expect![[r#"error: reference "main~1$" is invalid: $ stands alone"#]],
+        );
+        check(
+            "main@1",
+            expect![[r#"error: reference "main@1" is invalid: @ stands alone"#]],
+        );
         assert!(parse(&"x".repeat(MAX_EXPRESSION_BYTES + 1)).is_err());
     }
 }

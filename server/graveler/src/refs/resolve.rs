@@ -3,9 +3,9 @@
 //! A name is, in this order: a full commit id, a branch, a tag, the start of
 //! exactly one commit's id.
 
+use super::Refs;
 use super::manager::not_found;
 use super::parse::{Modifiers, Step, parse};
-use super::Refs;
 use crate::ids::is_lower_hex;
 use crate::{CommitId, Error, Kind, RefKind, Repository, ResolvedRef, Result};
 
@@ -25,11 +25,18 @@ impl Refs {
             Modifiers::Staging => RefKind::BranchStaging,
             Modifiers::Steps(steps) => {
                 let commit_id = self.walk(repository, named.commit_id, &steps, text).await?;
-                return Ok(ResolvedRef { kind: RefKind::Commit, branch: None, commit_id });
+                return Ok(ResolvedRef {
+                    kind: RefKind::Commit,
+                    branch: None,
+                    commit_id,
+                });
             }
         };
         if named.branch.is_none() {
-            return Err(Error::InvalidValue(format!("reference {text:?} is invalid: {} is not a branch", expression.name)));
+            return Err(Error::InvalidValue(format!(
+                "reference {text:?} is invalid: {} is not a branch",
+                expression.name
+            )));
         }
         Ok(ResolvedRef { kind, ..named })
     }
@@ -38,12 +45,20 @@ impl Refs {
     ///
     /// # Errors
     /// As [`Refs::resolve`], and [`Error::InvalidValue`] for `branch$`.
-    pub(crate) async fn resolve_commit(&self, repository: &Repository, text: &str) -> Result<CommitId> {
+    pub(crate) async fn resolve_commit(
+        &self,
+        repository: &Repository,
+        text: &str,
+    ) -> Result<CommitId> {
         committed_side(&self.resolve(repository, text).await?, text)
     }
 
     async fn resolve_name(&self, repository: &Repository, name: &str) -> Result<ResolvedRef> {
-        let commit = |commit_id| ResolvedRef { kind: RefKind::Commit, branch: None, commit_id };
+        let commit = |commit_id| ResolvedRef {
+            kind: RefKind::Commit,
+            branch: None,
+            commit_id,
+        };
         if CommitId::is_full(name) {
             let id = CommitId::trusted(name);
             match self.commit(repository, &id).await {
@@ -61,7 +76,11 @@ impl Refs {
             });
         }
         if let Some(tag) = tag {
-            return Ok(ResolvedRef { kind: RefKind::Tag, branch: None, commit_id: tag.commit_id });
+            return Ok(ResolvedRef {
+                kind: RefKind::Tag,
+                branch: None,
+                commit_id: tag.commit_id,
+            });
         }
         if name.len() < 64 && is_lower_hex(name) {
             if let Some(id) = self.commit_by_prefix(repository, name).await? {
@@ -71,14 +90,22 @@ impl Refs {
         Err(not_found(Kind::Reference, name))
     }
 
-    async fn walk(&self, repository: &Repository, from: CommitId, steps: &[Step], text: &str) -> Result<CommitId> {
+    async fn walk(
+        &self,
+        repository: &Repository,
+        from: CommitId,
+        steps: &[Step],
+        text: &str,
+    ) -> Result<CommitId> {
         let mut at = from;
         for step in steps {
             match *step {
                 Step::Ancestor(count) => {
                     for _ in 0..count {
                         let commit = self.commit(repository, &at).await?;
-                        let Some(parent) = commit.parents.first() else { return Err(not_found(Kind::Reference, text)) };
+                        let Some(parent) = commit.parents.first() else {
+                            return Err(not_found(Kind::Reference, text));
+                        };
                         at = parent.clone();
                     }
                 }
@@ -102,7 +129,9 @@ impl Refs {
 /// The commit of a resolved reference, unless it means staged changes.
 pub(crate) fn committed_side(resolved: &ResolvedRef, text: &str) -> Result<CommitId> {
     if resolved.kind == RefKind::BranchStaging {
-        return Err(Error::InvalidValue(format!("reference {text:?} is invalid: should point to a commit")));
+        return Err(Error::InvalidValue(format!(
+            "reference {text:?} is invalid: should point to a commit"
+        )));
     }
     Ok(resolved.commit_id.clone())
 }

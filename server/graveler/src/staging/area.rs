@@ -12,7 +12,9 @@ use crate::engine::{Engine, check_read_only};
 use crate::protection::Blocked;
 use crate::records::{branch_key, decode_staged, encode_staged};
 use crate::refs::StoredBranch;
-use crate::{BranchId, BranchRecord, Condition, Error, Record, Repository, Result, StagingToken, Value};
+use crate::{
+    BranchId, BranchRecord, Condition, Error, Record, Repository, Result, StagingToken, Value,
+};
 
 /// How often a write is tried against a branch that keeps changing. Every commit
 /// or merge changes it twice; each such change costs at most one try.
@@ -23,18 +25,30 @@ const MAX_BATCH_KEYS: usize = 1_000;
 /// What to write to a branch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Write<'a> {
-    Set { key: &'a [u8], value: &'a Value, condition: Condition },
+    Set {
+        key: &'a [u8],
+        value: &'a Value,
+        condition: Condition,
+    },
     SetMany(&'a [Record]),
     Delete(&'a [Vec<u8>]),
 }
 
 impl Engine {
     /// The staged state of a key: none if no token has it, `Some(None)` if it is deleted.
-    pub(crate) async fn staged(&self, branch: &BranchRecord, key: &[u8]) -> Result<Option<Option<Value>>> {
+    pub(crate) async fn staged(
+        &self,
+        branch: &BranchRecord,
+        key: &[u8],
+    ) -> Result<Option<Option<Value>>> {
         self.staged_in(branch.tokens(), key).await
     }
 
-    async fn staged_in(&self, tokens: impl Iterator<Item = &StagingToken> + Send, key: &[u8]) -> Result<Option<Option<Value>>> {
+    async fn staged_in(
+        &self,
+        tokens: impl Iterator<Item = &StagingToken> + Send,
+        key: &[u8],
+    ) -> Result<Option<Option<Value>>> {
         for token in tokens {
             if let Some(stored) = self.kv.get(token.as_str().as_bytes(), key).await? {
                 return Ok(Some(decode_staged(stored.value)?));
@@ -44,22 +58,42 @@ impl Engine {
     }
 
     /// The value of a key on a branch: staged, else committed.
-    pub(crate) async fn value_on(&self, repository: &Repository, branch: &BranchRecord, key: &[u8]) -> Result<Option<Value>> {
+    pub(crate) async fn value_on(
+        &self,
+        repository: &Repository,
+        branch: &BranchRecord,
+        key: &[u8],
+    ) -> Result<Option<Value>> {
         match self.staged(branch, key).await? {
             Some(staged) => Ok(staged),
             None => self.committed_value(repository, branch, key).await,
         }
     }
 
-    async fn committed_value(&self, repository: &Repository, branch: &BranchRecord, key: &[u8]) -> Result<Option<Value>> {
+    async fn committed_value(
+        &self,
+        repository: &Repository,
+        branch: &BranchRecord,
+        key: &[u8],
+    ) -> Result<Option<Value>> {
         let tree = self.tree_of(repository, &branch.commit_id).await?;
-        self.committed.get(&repository.storage_namespace, &tree, key).await
+        self.committed
+            .get(&repository.storage_namespace, &tree, key)
+            .await
     }
 
     /// Stages a change, in pieces of [`MAX_BATCH_KEYS`] keys; each piece is one write of the store.
-    pub(crate) async fn write(&self, repository: &Repository, branch: &BranchId, write: Write<'_>, force: bool) -> Result<()> {
+    pub(crate) async fn write(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        write: Write<'_>,
+        force: bool,
+    ) -> Result<()> {
         check_read_only(repository, force)?;
-        self.protection.check(repository, branch, Blocked::StagingWrite).await?;
+        self.protection
+            .check(repository, branch, Blocked::StagingWrite)
+            .await?;
         match write {
             Write::Set { key, value, .. } => {
                 check_key(key)?;
@@ -72,21 +106,28 @@ impl Engine {
                     check_value(&record.value)?;
                 }
                 for piece in records.chunks(MAX_BATCH_KEYS) {
-                    self.write_piece(repository, branch, Write::SetMany(piece)).await?;
+                    self.write_piece(repository, branch, Write::SetMany(piece))
+                        .await?;
                 }
                 Ok(())
             }
             Write::Delete(keys) => {
                 keys.iter().try_for_each(|key| check_key(key))?;
                 for piece in keys.chunks(MAX_BATCH_KEYS) {
-                    self.write_piece(repository, branch, Write::Delete(piece)).await?;
+                    self.write_piece(repository, branch, Write::Delete(piece))
+                        .await?;
                 }
                 Ok(())
             }
         }
     }
 
-    async fn write_piece(&self, repository: &Repository, branch: &BranchId, write: Write<'_>) -> Result<()> {
+    async fn write_piece(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        write: Write<'_>,
+    ) -> Result<()> {
         let partition = Bytes::from(repository.partition());
         let key = branch_key(branch.as_str());
         let mut remembered = self.refs.recent_branch(repository, branch);
@@ -109,7 +150,11 @@ impl Engine {
                 },
                 planned => planned?,
             };
-            let guard = Guard { partition: partition.clone(), key: key.clone(), predicate: stored.predicate };
+            let guard = Guard {
+                partition: partition.clone(),
+                key: key.clone(),
+                predicate: stored.predicate,
+            };
             match self.kv.guarded(&guard, ops).await {
                 Ok(GuardOutcome::Written) => return Ok(()),
                 // The writes may be in the old token all the same.
@@ -123,7 +168,13 @@ impl Engine {
     }
 
     /// The store's writes for a change of a branch that is as in `stored`; none if nothing is to do.
-    async fn plan(&self, repository: &Repository, stored: &StoredBranch, write: Write<'_>, again: bool) -> Result<Batch> {
+    async fn plan(
+        &self,
+        repository: &Repository,
+        stored: &StoredBranch,
+        write: Write<'_>,
+        again: bool,
+    ) -> Result<Batch> {
         let token = Bytes::copy_from_slice(stored.record.staging_token.as_str().as_bytes());
         let set = |key: &[u8], value: Option<&Value>, predicate| Op::Set {
             partition: token.clone(),
@@ -132,24 +183,43 @@ impl Engine {
             predicate,
         };
         match write {
-            Write::Set { key, value, condition: Condition::Always } => Ok(vec![set(key, Some(value), None)]),
-            Write::SetMany(records) => {
-                Ok(records.iter().map(|record| set(&record.key, Some(&record.value), None)).collect())
-            }
-            Write::Set { key, value, condition: Condition::IfAbsent } => {
+            Write::Set {
+                key,
+                value,
+                condition: Condition::Always,
+            } => Ok(vec![set(key, Some(value), None)]),
+            Write::SetMany(records) => Ok(records
+                .iter()
+                .map(|record| set(&record.key, Some(&record.value), None))
+                .collect()),
+            Write::Set {
+                key,
+                value,
+                condition: Condition::IfAbsent,
+            } => {
                 let in_token = self.kv.get(&token, key).await?;
-                let predicate = in_token.as_ref().map_or(Predicate::Absent, |found| found.predicate.clone());
+                let predicate = in_token
+                    .as_ref()
+                    .map_or(Predicate::Absent, |found| found.predicate.clone());
                 let present = match in_token {
                     Some(found) => decode_staged(found.value)?,
-                    None => match self.staged_in(stored.record.sealed_tokens.iter(), key).await? {
+                    None => match self
+                        .staged_in(stored.record.sealed_tokens.iter(), key)
+                        .await?
+                    {
                         Some(staged) => staged,
-                        None => self.committed_value(repository, &stored.record, key).await?,
+                        None => {
+                            self.committed_value(repository, &stored.record, key)
+                                .await?
+                        }
                     },
                 };
                 match present {
                     None => Ok(vec![set(key, Some(value), Some(predicate))]),
                     // A try that lost the race for the token had written it already.
-                    Some(present) if again && present == *value => Ok(vec![set(key, Some(value), Some(predicate))]),
+                    Some(present) if again && present == *value => {
+                        Ok(vec![set(key, Some(value), Some(predicate))])
+                    }
                     Some(_) => Err(Error::PreconditionFailed),
                 }
             }
@@ -164,7 +234,12 @@ impl Engine {
     }
 
     /// Those of `keys` that have a value on the branch: one round trip for each token, however many keys.
-    async fn live_keys<'k>(&self, repository: &Repository, branch: &BranchRecord, keys: &'k [Vec<u8>]) -> Result<Vec<&'k [u8]>> {
+    async fn live_keys<'k>(
+        &self,
+        repository: &Repository,
+        branch: &BranchRecord,
+        keys: &'k [Vec<u8>],
+    ) -> Result<Vec<&'k [u8]>> {
         let mut open: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
         let mut live = Vec::new();
         for token in branch.tokens() {
@@ -184,7 +259,11 @@ impl Engine {
             open = left;
         }
         for key in open {
-            if self.committed_value(repository, branch, key).await?.is_some() {
+            if self
+                .committed_value(repository, branch, key)
+                .await?
+                .is_some()
+            {
                 live.push(key);
             }
         }

@@ -29,19 +29,28 @@ struct Source {
 
 impl StagedChanges {
     /// The changes in `tokens`, given newest first.
-    pub(crate) fn new<'a>(kv: &Arc<dyn Store>, tokens: impl IntoIterator<Item = &'a StagingToken>) -> Self {
+    pub(crate) fn new<'a>(
+        kv: &Arc<dyn Store>,
+        tokens: impl IntoIterator<Item = &'a StagingToken>,
+    ) -> Self {
         let open = |token: &StagingToken| Source {
             cursor: kv::Cursor::new(Arc::clone(kv), token.as_str().as_bytes(), b""),
             head: None,
             ended: false,
         };
-        Self { sources: tokens.into_iter().map(open).collect() }
+        Self {
+            sources: tokens.into_iter().map(open).collect(),
+        }
     }
 
     /// Moves forward to the first key >= `key`; never backward. Reads nothing.
     pub(crate) fn seek(&mut self, key: &[u8]) {
         for source in &mut self.sources {
-            if source.head.as_ref().is_some_and(|head| head.key.as_ref() >= key) {
+            if source
+                .head
+                .as_ref()
+                .is_some_and(|head| head.key.as_ref() >= key)
+            {
                 continue;
             }
             source.head = None;
@@ -60,19 +69,29 @@ impl ChangeCursor for StagedChanges {
                 source.head = source.cursor.next().await?;
                 source.ended = source.head.is_none();
             }
-            let Some(head) = &self.sources[index].head else { continue };
+            let Some(head) = &self.sources[index].head else {
+                continue;
+            };
             let best = newest.and_then(|i| self.sources[i].head.as_ref());
             if best.is_none_or(|best| head.key < best.key) {
                 newest = Some(index);
             }
         }
-        let Some(newest) = newest else { return Ok(None) };
-        let Entry { key, value } = self.sources[newest].head.take().expect("the chosen source has a head");
+        let Some(newest) = newest else {
+            return Ok(None);
+        };
+        let Entry { key, value } = self.sources[newest]
+            .head
+            .take()
+            .expect("the chosen source has a head");
         for older in &mut self.sources[newest + 1..] {
             if older.head.as_ref().is_some_and(|head| head.key == key) {
                 older.head = None;
             }
         }
-        Ok(Some(Change { key, value: decode_staged(value)? }))
+        Ok(Some(Change {
+            key,
+            value: decode_staged(value)?,
+        }))
     }
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use base::OffsetDateTime;
 use bytes::Bytes;
 
-use super::{StagedChanges, TOKEN_GRACE};
+use super::StagedChanges;
 use crate::committed::{Change, ChangeCursor as _};
 use crate::engine::Engine;
 use crate::{Branch, BranchRecord, Cursor, Record, Repository, Result};
@@ -35,7 +35,12 @@ pub(crate) struct BranchCursor {
 }
 
 impl BranchCursor {
-    pub(crate) async fn open(engine: Arc<Engine>, repository: Repository, branch: Branch, staged_only: bool) -> Result<Self> {
+    pub(crate) async fn open(
+        engine: Arc<Engine>,
+        repository: Repository,
+        branch: Branch,
+        staged_only: bool,
+    ) -> Result<Self> {
         let looked_at = engine.clock.now();
         let staged = StagedChanges::new(&engine.kv, branch.record.tokens());
         let mut cursor = Self {
@@ -57,8 +62,16 @@ impl BranchCursor {
 
     async fn open_committed(&mut self) -> Result<()> {
         if !self.staged_only {
-            let tree = self.engine.tree_of(&self.repository, &self.branch.record.commit_id).await?;
-            self.committed = Some(self.engine.committed.cursor(&self.repository.storage_namespace, &tree).await?);
+            let tree = self
+                .engine
+                .tree_of(&self.repository, &self.branch.record.commit_id)
+                .await?;
+            self.committed = Some(
+                self.engine
+                    .committed
+                    .cursor(&self.repository.storage_namespace, &tree)
+                    .await?,
+            );
         }
         Ok(())
     }
@@ -66,10 +79,15 @@ impl BranchCursor {
     /// Looks at the branch again if its tokens may soon be emptied behind our back.
     async fn refresh(&mut self) -> Result<()> {
         let now = self.engine.clock.now();
-        if now - self.looked_at < TOKEN_GRACE / 2 {
+        if now - self.looked_at < self.engine.token_grace / 2 {
             return Ok(());
         }
-        let record: BranchRecord = self.engine.refs.branch(&self.repository, &self.branch.id).await?.record;
+        let record: BranchRecord = self
+            .engine
+            .refs
+            .branch(&self.repository, &self.branch.id)
+            .await?
+            .record;
         self.looked_at = now;
         if record == self.branch.record {
             return Ok(());
@@ -143,11 +161,19 @@ impl Cursor for BranchCursor {
         if key > self.resume.as_ref() {
             self.resume = Bytes::copy_from_slice(key);
         }
-        if self.change.as_ref().is_none_or(|change| change.key.as_ref() < key) {
+        if self
+            .change
+            .as_ref()
+            .is_none_or(|change| change.key.as_ref() < key)
+        {
             self.change = None;
             self.staged.seek(key);
         }
-        if self.record.as_ref().is_none_or(|record| record.key.as_ref() < key) {
+        if self
+            .record
+            .as_ref()
+            .is_none_or(|record| record.key.as_ref() < key)
+        {
             self.record = None;
             if let Some(committed) = &mut self.committed {
                 committed.seek(key);

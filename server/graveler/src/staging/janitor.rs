@@ -7,13 +7,13 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use kv::{Op, Store};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::TOKEN_GRACE;
 use crate::records::{CLEANUP_STUB, CLEANUP_TOKENS};
 use crate::{Result, StagingToken};
 
@@ -38,11 +38,18 @@ pub(crate) struct Janitor {
     kv: Arc<dyn Store>,
     queue: OnceLock<mpsc::Sender<(StagingToken, Instant)>>,
     overflowed: Arc<AtomicBool>,
+    /// How long retired tokens are left alone.
+    grace: Duration,
 }
 
 impl Janitor {
-    pub(crate) fn new(kv: Arc<dyn Store>) -> Self {
-        Self { kv, queue: OnceLock::new(), overflowed: Arc::default() }
+    pub(crate) fn new(kv: Arc<dyn Store>, grace: Duration) -> Self {
+        Self {
+            kv,
+            queue: OnceLock::new(),
+            overflowed: Arc::default(),
+            grace,
+        }
     }
 
     /// Empties tokens, whose retirement is recorded, when nobody reads them any more. Returns at once.
@@ -52,10 +59,15 @@ impl Janitor {
         }
         let queue = self.queue.get_or_init(|| {
             let (sender, receiver) = mpsc::channel(MAX_WAITING);
-            tokio::spawn(work(Arc::clone(&self.kv), receiver, Arc::clone(&self.overflowed)));
+            tokio::spawn(work(
+                Arc::clone(&self.kv),
+                receiver,
+                Arc::clone(&self.overflowed),
+                self.grace,
+            ));
             sender
         });
-        let due = Instant::now() + TOKEN_GRACE;
+        let due = Instant::now() + self.grace;
         for token in tokens {
             if queue.try_send((token, due)).is_err() {
                 self.overflowed.store(true, Ordering::Relaxed);
@@ -65,27 +77,35 @@ impl Janitor {
 
     /// Empties every token that is recorded as retired. Gives their number.
     ///
-    /// Waits for [`TOKEN_GRACE`] first, since another server may have retired some just now.
+    /// Waits for the grace first, since another server may have retired some just now.
     pub(crate) async fn sweep(&self) -> Result<usize> {
-        sweep(self.kv.as_ref()).await
+        sweep(self.kv.as_ref(), self.grace).await
     }
 }
 
-async fn work(kv: Arc<dyn Store>, mut queue: mpsc::Receiver<(StagingToken, Instant)>, overflowed: Arc<AtomicBool>) {
+async fn work(
+    kv: Arc<dyn Store>,
+    mut queue: mpsc::Receiver<(StagingToken, Instant)>,
+    overflowed: Arc<AtomicBool>,
+    grace: Duration,
+) {
     while let Some((token, due)) = queue.recv().await {
         tokio::time::sleep_until(due).await;
         if let Err(error) = empty(kv.as_ref(), token.as_str().as_bytes()).await {
             tracing::warn!(%token, error = &error as &dyn std::error::Error, "failed to empty a staging token; the next sweep tries again");
         }
         if queue.is_empty() && overflowed.swap(false, Ordering::Relaxed) {
-            if let Err(error) = sweep(kv.as_ref()).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "failed to sweep staging tokens; the next start tries again");
+            if let Err(error) = sweep(kv.as_ref(), grace).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "failed to sweep staging tokens; the next start tries again"
+                );
             }
         }
     }
 }
 
-async fn sweep(kv: &dyn Store) -> Result<usize> {
+async fn sweep(kv: &dyn Store, grace: Duration) -> Result<usize> {
     let mut tokens: Vec<Bytes> = Vec::new();
     let mut start: Vec<u8> = Vec::new();
     loop {
@@ -100,7 +120,7 @@ async fn sweep(kv: &dyn Store) -> Result<usize> {
         }
     }
     if !tokens.is_empty() {
-        tokio::time::sleep_until(Instant::now() + TOKEN_GRACE).await;
+        tokio::time::sleep_until(Instant::now() + grace).await;
     }
     for token in &tokens {
         empty(kv, token).await?;

@@ -5,20 +5,14 @@
 //! tombstone. A key's state is that of the newest token that has it, else the head's.
 //!
 //! A token that left its branch is not emptied at once: whoever read the branch's
-//! record a moment ago may still be reading its tokens. See [`TOKEN_GRACE`].
+//! record a moment ago may still be reading its tokens. See `Options::token_grace`.
 
 mod area;
 mod changes;
 mod cursor;
 mod janitor;
 
-use std::time::Duration;
-
 pub(crate) use area::Write;
 pub(crate) use changes::StagedChanges;
 pub(crate) use cursor::BranchCursor;
 pub(crate) use janitor::{Janitor, retire_op};
-
-/// How long a token is left alone after it left its branch. No reader may use a
-/// branch's record for longer without looking at the branch again.
-pub(crate) const TOKEN_GRACE: Duration = Duration::from_secs(5);

@@ -246,8 +246,6 @@ fn parse_pairs(text: &str) -> Result<Vec<(String, String)>> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use super::*;
 
     fn check(text: &str, target: &str, table: &str, options: Option<&str>) {

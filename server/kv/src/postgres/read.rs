@@ -57,10 +57,13 @@ impl Handler for Reader {
     }
 }
 
+/// Where keys of one partition stand in a batch, and the keys.
+type Asked<'a> = (Vec<usize>, Vec<&'a [u8]>);
+
 impl Reader {
     /// Looks all up on one connection, in one statement for each partition.
     async fn lookup(&self, requests: &[(Bytes, Bytes)]) -> sqlx::Result<Vec<Option<Bytes>>> {
-        let mut by_partition: HashMap<&[u8], (Vec<usize>, Vec<&[u8]>)> = HashMap::new();
+        let mut by_partition: HashMap<&[u8], Asked<'_>> = HashMap::new();
         for (index, (partition, key)) in requests.iter().enumerate() {
             let (indices, keys) = by_partition.entry(partition).or_default();
             indices.push(index);

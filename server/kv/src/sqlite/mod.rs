@@ -5,6 +5,7 @@
 //! writer, nor it for them. Other processes may open the file too: they
 //! take turns to write, within [`BUSY_TIMEOUT`].
 
+mod group;
 mod open;
 mod writer;
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base::{Clock, ManualClock, OffsetDateTime, SeededIds};
+use base::{Clock, ManualClock, OffsetDateTime, SystemIds};
 use bytes::Bytes;
 use kv::Store;
 
@@ -249,7 +249,7 @@ pub(crate) async fn open(
     options: Options,
 ) -> (Graveler, Repository) {
     let clock: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
-    let ids = Arc::new(SeededIds::new(7, Arc::clone(&clock)));
+    let ids = Arc::new(SystemIds::new(Arc::clone(&clock)));
     let block = Arc::new(block::MemoryStore::new(Arc::clone(&clock)));
     let graveler = Graveler::new(Arc::clone(kv), block, clock, ids, options);
     let repo = loop {

@@ -35,9 +35,10 @@ struct State {
 }
 
 impl CountingStore {
-    /// Forgets what was read and written so far.
+    /// Forgets what was read and written so far, and waits no more.
     pub(in crate::committed) fn reset(&self) {
         let mut state = self.state.lock().unwrap();
+        state.waited = None;
         state.reads.clear();
         state.puts.clear();
     }

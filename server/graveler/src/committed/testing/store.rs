@@ -1,7 +1,5 @@
 //! A block store in memory that counts, fails and waits as a test wants.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Mutex;

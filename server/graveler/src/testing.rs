@@ -12,6 +12,7 @@ use base::{Clock, ManualClock, OffsetDateTime, SystemIds};
 use bytes::Bytes;
 use kv::Store;
 
+use crate::engine::Engine;
 use crate::{
     BranchId, Commit, CommitParams, Condition, CreateRepository, Cursor, DiffCursor, DiffKind,
     Event, EventKind, Graveler, HookOutcome, Hooks, MergeOutcome, MergeParams, MergeStrategy,
@@ -347,5 +348,27 @@ impl Hooks for Recorder {
 
     async fn after(&self, event: Event) {
         self.events.lock().unwrap().push(event);
+    }
+}
+
+impl Graveler {
+    /// Another server on the same stores: nothing remembered, nothing shared.
+    pub(crate) fn fork_for_tests(&self) -> Self {
+        self.on_store_for_tests(&self.engine.kv)
+    }
+
+    /// Another server on the same objects, with its records in `kv`.
+    pub(crate) fn on_store_for_tests(&self, kv: &Arc<dyn Store>) -> Self {
+        let engine = &self.engine;
+        let (clock, ids) = (Arc::clone(&engine.clock), Arc::clone(&engine.ids));
+        Self {
+            engine: Arc::new(Engine::new(
+                Arc::clone(kv),
+                Arc::clone(&engine.block),
+                clock,
+                ids,
+                &Options::default(),
+            )),
+        }
     }
 }

@@ -1,1 +1,13 @@
-//! (skeleton)
+//! The `weir` server: configuration, wiring, serving, background jobs.
+//!
+//! The only crate that names concrete drivers. Everything below it is given
+//! what it needs through its constructor.
+
+pub mod config;
+mod jobs;
+mod quickstart;
+mod serve;
+mod telemetry;
+mod wiring;
+
+pub use serve::{Server, run};

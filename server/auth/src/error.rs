@@ -22,7 +22,9 @@ pub enum Error {
     #[error("{0} is not offered by this server's access-control mode")]
     NotImplemented(String),
     /// A stored secret does not decrypt: the configured secret key is not the one it was written with.
-    #[error("failed to decrypt stored credentials: auth.encrypt.secret_key is not the key they were encrypted with")]
+    #[error(
+        "failed to decrypt stored credentials: auth.encrypt.secret_key is not the key they were encrypted with"
+    )]
     Secret,
     #[error("failed to access auth records")]
     Kv(#[from] kv::Error),

@@ -9,7 +9,20 @@ mod page;
 mod retry;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use id::{IdGenerator, SeededIds, SystemIds};
+pub use id::{IdGenerator, SeededIds, SystemIds, data_id_time, run_id_time, xid_time};
 pub use page::Page;
-pub use retry::Backoff;
+pub use retry::{Backoff, Delays};
 pub use time::OffsetDateTime;
+
+/// An error with all its sources in one line: what failed, because of what.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

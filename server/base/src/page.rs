@@ -15,7 +15,11 @@ impl<T> Page<T> {
     /// A page with nothing in it and nothing after it.
     #[must_use]
     pub fn empty() -> Self {
-        Self { results: Vec::new(), has_more: false, next_offset: String::new() }
+        Self {
+            results: Vec::new(),
+            has_more: false,
+            next_offset: String::new(),
+        }
     }
 
     /// Converts each result, keeping the position.

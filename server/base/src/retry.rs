@@ -1,5 +1,129 @@
 //! Bounded retries with exponential back-off.
+//!
+//! For background work and contended loops only: no request sleeps on a timer.
+//! This file computes delays; who sleeps them is the caller.
+
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
 
 /// How often and how long to wait between tries.
+///
+/// Iterating gives one [`Duration`] before each further try, and ends when the
+/// tries are used up:
+///
+/// ```
+/// # use std::time::Duration;
+/// let backoff = base::Backoff::new(Duration::from_millis(10), Duration::from_secs(1), 5);
+/// assert_eq!(backoff.into_iter().count(), 5);
+/// ```
 #[derive(Debug, Clone, Copy)]
-pub struct Backoff {}
+pub struct Backoff {
+    initial: Duration,
+    max: Duration,
+    retries: u32,
+}
+
+impl Backoff {
+    /// At most `retries` delays, doubling from `initial` up to `max`.
+    ///
+    /// Each delay is drawn from its upper half, so that those who collided once
+    /// do not collide again.
+    #[must_use]
+    pub const fn new(initial: Duration, max: Duration, retries: u32) -> Self {
+        Self {
+            initial,
+            max,
+            retries,
+        }
+    }
+
+    /// The delays with jitter drawn from `seed`, for reproducible tests.
+    #[must_use]
+    pub fn seeded(self, seed: u64) -> Delays {
+        Delays {
+            next: self.initial,
+            max: self.max,
+            left: self.retries,
+            rng: StdRng::seed_from_u64(seed),
+        }
+    }
+}
+
+impl IntoIterator for Backoff {
+    type Item = Duration;
+    type IntoIter = Delays;
+
+    fn into_iter(self) -> Delays {
+        self.seeded(rand::rng().random())
+    }
+}
+
+/// The delays of one [`Backoff`].
+#[derive(Debug)]
+pub struct Delays {
+    next: Duration,
+    max: Duration,
+    left: u32,
+    rng: StdRng,
+}
+
+impl Iterator for Delays {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.left = self.left.checked_sub(1)?;
+        let ceiling = self.next.min(self.max);
+        self.next = ceiling.saturating_mul(2);
+        Some(ceiling.mul_f64(self.rng.random_range(0.5..1.0)))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.left as usize;
+        (left, Some(left))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_double_to_their_bound_and_end() {
+        let millis = Duration::from_millis;
+        let backoff = Backoff::new(millis(10), millis(50), 6);
+        for seed in 0..100 {
+            let delays: Vec<_> = backoff.seeded(seed).collect();
+            assert_eq!(delays.len(), 6);
+            for (delay, ceiling) in delays.iter().zip([10, 20, 40, 50, 50, 50]) {
+                assert!(
+                    *delay <= millis(ceiling) && *delay >= millis(ceiling) / 2,
+                    "{delay:?} of {ceiling}"
+                );
+            }
+        }
+        assert_ne!(
+            backoff.seeded(1).collect::<Vec<_>>(),
+            backoff.seeded(2).collect::<Vec<_>>(),
+            "jitter"
+        );
+    }
+
+    #[test]
+    fn no_retries_means_no_delay() {
+        assert_eq!(
+            Backoff::new(Duration::ZERO, Duration::MAX, 0)
+                .into_iter()
+                .next(),
+            None
+        );
+        assert_eq!(
+            Backoff::new(Duration::MAX, Duration::MAX, 3)
+                .seeded(0)
+                .count(),
+            3,
+            "no overflow"
+        );
+    }
+}

@@ -1,1 +1,580 @@
-//! The suite that every driver runs.
+//! The suite that every driver runs: what [`BlockStore`] promises, as assertions.
+//!
+//! Panics with the promise that was broken. Uses nothing but the trait, so what a driver
+//! leaves on its disk is for the driver's own tests.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, future, stream};
+use md5::{Digest as _, Md5};
+
+use crate::{BlockStore, ByteStream, CompletedPart, Error, Location, PartInfo, from_bytes};
+
+/// How many writers put to one address at once.
+const WRITERS: u8 = 8;
+/// Longer than any chunk a driver reads or writes at once.
+const LARGE_BYTES: usize = 3_000_001;
+
+/// Runs the suite below `namespace`, a URI without a trailing slash that nobody else uses.
+pub async fn run(store: Arc<dyn BlockStore>, namespace: &str) {
+    let suite = Suite { store, namespace };
+    suite.objects_come_and_go().await;
+    suite.ranges_are_cut_at_the_end().await;
+    suite.a_large_object_streams_in_pieces().await;
+    suite.a_failing_body_leaves_nothing().await;
+    suite.a_cancelled_put_leaves_nothing().await;
+    suite.puts_to_one_address_leave_one_whole_object().await;
+    suite.copies_are_objects_of_their_own().await;
+    suite.addresses_stay_in_their_place().await;
+    suite.parts_become_an_object().await;
+    suite.wrong_parts_are_refused_and_the_upload_stays().await;
+    suite.unknown_uploads_are_refused().await;
+    suite.an_aborted_upload_is_gone().await;
+}
+
+struct Suite<'a> {
+    store: Arc<dyn BlockStore>,
+    namespace: &'a str,
+}
+
+fn hex_md5(bytes: &[u8]) -> String {
+    hex::encode(Md5::digest(bytes))
+}
+
+/// Bytes that differ from place to place.
+fn pattern(len: usize, seed: u8) -> Bytes {
+    (0..len)
+        .map(|at| {
+            (at as u8)
+                .wrapping_mul(31)
+                .wrapping_add((at >> 8) as u8)
+                .wrapping_add(seed)
+        })
+        .collect()
+}
+
+fn in_pieces(bytes: &Bytes, piece: usize) -> ByteStream {
+    let pieces: Vec<_> = (0..bytes.len())
+        .step_by(piece)
+        .map(|at| Ok(bytes.slice(at..bytes.len().min(at + piece))))
+        .collect();
+    Box::pin(stream::iter(pieces))
+}
+
+fn broken_after(bytes: Bytes) -> ByteStream {
+    Box::pin(stream::iter([
+        Ok(bytes),
+        Err(io::Error::other("the client went away")),
+    ]))
+}
+
+fn named(parts: &[PartInfo]) -> Vec<CompletedPart> {
+    parts
+        .iter()
+        .map(|part| CompletedPart {
+            number: part.number,
+            etag: part.etag.clone(),
+        })
+        .collect()
+}
+
+impl Suite<'_> {
+    fn at(&self, key: &str) -> Location {
+        Location::below(self.namespace, key)
+    }
+
+    async fn put(&self, key: &str, bytes: &Bytes) -> crate::Put {
+        self.store
+            .put(&self.at(key), from_bytes(bytes.clone()))
+            .await
+            .expect("a put succeeds")
+    }
+
+    async fn read(&self, key: &str, range: Option<std::ops::Range<u64>>) -> crate::Result<Bytes> {
+        let body = self.store.get(&self.at(key), range).await?;
+        let pieces: Vec<Bytes> = body
+            .try_collect()
+            .await
+            .expect("a body that began is whole");
+        Ok(pieces.concat().into())
+    }
+
+    async fn assert_absent(&self, key: &str) {
+        let at = self.at(key);
+        assert!(
+            self.store
+                .properties(&at)
+                .await
+                .expect("properties answer")
+                .is_none(),
+            "{at} must be absent"
+        );
+        assert!(
+            matches!(self.store.get(&at, None).await, Err(Error::NotFound(_))),
+            "{at} must not be found"
+        );
+    }
+
+    async fn objects_come_and_go(&self) {
+        self.assert_absent("data/a/1").await;
+        for (key, bytes) in [
+            ("data/a/1", pattern(1000, 1)),
+            ("data/a/empty", Bytes::new()),
+            ("_lakefs/dummy", pattern(9, 2)),
+        ] {
+            let put = self.put(key, &bytes).await;
+            assert_eq!(
+                (put.size_bytes, put.md5),
+                (bytes.len() as u64, hex_md5(&bytes))
+            );
+            let properties = self
+                .store
+                .properties(&self.at(key))
+                .await
+                .expect("properties answer")
+                .expect("it was put");
+            assert_eq!(
+                (properties.size_bytes, properties.last_modified),
+                (bytes.len() as u64, put.last_modified)
+            );
+            assert_eq!(self.read(key, None).await.expect("it was put"), bytes);
+        }
+        let other = pattern(10, 3);
+        self.put("data/a/1", &other).await;
+        assert_eq!(
+            self.read("data/a/1", None).await.expect("it was put"),
+            other,
+            "a put replaces"
+        );
+        for _ in 0..2 {
+            self.store
+                .delete(&self.at("data/a/1"))
+                .await
+                .expect("deleting what is absent is no error");
+            self.assert_absent("data/a/1").await;
+        }
+        self.store
+            .delete(&self.at("never/there"))
+            .await
+            .expect("deleting what is absent is no error");
+        self.assert_absent("data/a").await;
+        self.assert_absent("data/a/empty/below").await;
+        // Any name that is text is a name.
+        let key = "data/o dd/%2e%2e %00 \\ ünï\n*?";
+        self.put(key, &other).await;
+        assert_eq!(self.read(key, None).await.expect("it was put"), other);
+    }
+
+    async fn ranges_are_cut_at_the_end(&self) {
+        let bytes = pattern(100, 4);
+        self.put("data/r/1", &bytes).await;
+        for (range, expected) in [
+            (0..100, 0..100),
+            (0..1, 0..1),
+            (10..20, 10..20),
+            (90..1000, 90..100),
+            (99..u64::MAX, 99..100),
+            (5..5, 5..5),
+        ] {
+            assert_eq!(
+                self.read("data/r/1", Some(range))
+                    .await
+                    .expect("the range is within"),
+                bytes.slice(expected)
+            );
+        }
+        for start in [100, 101, u64::MAX - 1] {
+            let refused = self.read("data/r/1", Some(start..u64::MAX)).await;
+            assert!(
+                matches!(refused, Err(Error::RangeNotSatisfiable { size: 100 })),
+                "{refused:?}"
+            );
+        }
+        self.put("data/r/empty", &Bytes::new()).await;
+        let refused = self.read("data/r/empty", Some(0..1)).await;
+        assert!(
+            matches!(refused, Err(Error::RangeNotSatisfiable { size: 0 })),
+            "{refused:?}"
+        );
+    }
+
+    async fn a_large_object_streams_in_pieces(&self) {
+        let bytes = pattern(LARGE_BYTES, 5);
+        let put = self
+            .store
+            .put(&self.at("data/l/1"), in_pieces(&bytes, 70_001))
+            .await
+            .expect("a put succeeds");
+        assert_eq!(
+            (put.size_bytes, put.md5),
+            (bytes.len() as u64, hex_md5(&bytes))
+        );
+        assert!(
+            self.read("data/l/1", None).await.expect("it was put") == bytes,
+            "read as it was put"
+        );
+        let read = self
+            .read("data/l/1", Some(100_000..2_500_000))
+            .await
+            .expect("the range is within");
+        assert!(
+            read == bytes.slice(100_000..2_500_000),
+            "a range over several chunks"
+        );
+        // A reader that stops early is no trouble.
+        let mut body = self
+            .store
+            .get(&self.at("data/l/1"), None)
+            .await
+            .expect("it was put");
+        assert!(body.next().await.is_some());
+    }
+
+    async fn a_failing_body_leaves_nothing(&self) {
+        for len in [0, 10, LARGE_BYTES] {
+            let failed = self
+                .store
+                .put(&self.at("data/f/1"), broken_after(pattern(len, 6)))
+                .await;
+            assert!(matches!(failed, Err(Error::Body(_))), "{failed:?}");
+            self.assert_absent("data/f/1").await;
+        }
+        let bytes = pattern(5, 7);
+        self.put("data/f/2", &bytes).await;
+        let failed = self
+            .store
+            .put(&self.at("data/f/2"), broken_after(pattern(10, 8)))
+            .await;
+        assert!(failed.is_err());
+        assert_eq!(
+            self.read("data/f/2", None).await.expect("it was put"),
+            bytes,
+            "what was there stays"
+        );
+    }
+
+    async fn a_cancelled_put_leaves_nothing(&self) {
+        // The body gives some and then waits for ever; the put is dropped while it waits.
+        let (told, waiting) = futures::channel::oneshot::channel();
+        let mut told = Some(told);
+        let silence = stream::poll_fn(move |_| {
+            if let Some(told) = told.take() {
+                told.send(()).expect("the test listens");
+            }
+            Poll::<Option<io::Result<Bytes>>>::Pending
+        });
+        let body = stream::iter([Ok(pattern(LARGE_BYTES, 9))]).chain(silence);
+        let at = self.at("data/c/1");
+        let put = self.store.put(&at, Box::pin(body)).fuse();
+        match future::select(Box::pin(put), waiting).await {
+            future::Either::Left((put, _)) => panic!("a put without an end has ended: {put:?}"),
+            future::Either::Right((_, put)) => drop(put),
+        }
+        self.assert_absent("data/c/1").await;
+    }
+
+    async fn puts_to_one_address_leave_one_whole_object(&self) {
+        let bodies: Vec<Bytes> = (0..WRITERS)
+            .map(|writer| pattern(LARGE_BYTES / 4 + usize::from(writer), writer))
+            .collect();
+        let at = self.at("data/w/1");
+        let puts = bodies
+            .iter()
+            .map(|body| self.store.put(&at, in_pieces(body, 10_000)));
+        for put in future::join_all(puts).await {
+            put.expect("each put succeeds");
+        }
+        let left = self.read("data/w/1", None).await.expect("it was put");
+        assert!(bodies.contains(&left), "one of the bodies is there, whole");
+    }
+
+    async fn copies_are_objects_of_their_own(&self) {
+        let bytes = pattern(LARGE_BYTES, 10);
+        self.put("data/k/1", &bytes).await;
+        let copy = self
+            .store
+            .copy(&self.at("data/k/1"), &self.at("data/k/2"))
+            .await
+            .expect("a copy succeeds");
+        assert_eq!(
+            (copy.size_bytes, copy.md5),
+            (bytes.len() as u64, hex_md5(&bytes))
+        );
+        self.store
+            .delete(&self.at("data/k/1"))
+            .await
+            .expect("a delete succeeds");
+        assert!(self.read("data/k/2", None).await.expect("it was copied") == bytes);
+        let missing = self
+            .store
+            .copy(&self.at("data/k/none"), &self.at("data/k/3"))
+            .await;
+        assert!(matches!(missing, Err(Error::NotFound(_))), "{missing:?}");
+        self.assert_absent("data/k/3").await;
+    }
+
+    async fn addresses_stay_in_their_place(&self) {
+        let scheme = self
+            .namespace
+            .split_once("://")
+            .expect("a namespace is a URI")
+            .0;
+        let long = "x".repeat(300);
+        let keys = ["../x", "a/../../x", "./x", "a//x", "a/", "", "a/\0", &long];
+        let mut bad: Vec<String> = keys
+            .iter()
+            .map(|key| format!("{}/{key}", self.namespace))
+            .collect();
+        bad.extend([
+            format!("{scheme}:///etc/passwd"),
+            format!("{scheme}://../x"),
+            "/etc/passwd".to_owned(),
+        ]);
+        bad.extend([
+            "file:///etc/passwd".to_owned(),
+            "other://lake/x".to_owned(),
+            String::new(),
+            format!("{scheme}://"),
+        ]);
+        for address in bad {
+            let at = Location::full(&address);
+            let invalid = |error: Option<Error>| {
+                assert!(
+                    matches!(error, Some(Error::InvalidAddress { .. })),
+                    "{address:?}: {error:?}"
+                );
+            };
+            invalid(self.store.put(&at, from_bytes(Bytes::new())).await.err());
+            invalid(self.store.get(&at, None).await.err());
+            invalid(self.store.properties(&at).await.err());
+            invalid(self.store.delete(&at).await.err());
+            invalid(self.store.create_multipart(&at).await.err());
+        }
+        for namespace in [
+            format!("{scheme}://"),
+            format!("{scheme}://../x"),
+            "other://x".to_owned(),
+            String::new(),
+        ] {
+            let refused = self.store.check_namespace(&namespace);
+            assert!(
+                matches!(refused, Err(Error::InvalidAddress { .. })),
+                "{namespace:?}: {refused:?}"
+            );
+        }
+        self.store
+            .check_namespace(self.namespace)
+            .expect("the namespace is valid");
+        self.store
+            .check_namespace(&format!("{}/", self.namespace))
+            .expect("a trailing slash is accepted");
+    }
+
+    async fn upload(&self, key: &str, parts: &[(u32, Bytes)]) -> (Location, String, Vec<PartInfo>) {
+        let at = self.at(key);
+        let id = self
+            .store
+            .create_multipart(&at)
+            .await
+            .expect("an upload begins");
+        let mut infos = Vec::new();
+        for (number, bytes) in parts {
+            let info = self
+                .store
+                .put_part(&at, &id, *number, in_pieces(bytes, 50_000))
+                .await
+                .expect("a part is stored");
+            assert_eq!(
+                (info.number, info.size_bytes, &info.etag),
+                (*number, bytes.len() as u64, &hex_md5(bytes))
+            );
+            infos.push(info);
+        }
+        (at, id, infos)
+    }
+
+    async fn parts_become_an_object(&self) {
+        let parts = [
+            (7, pattern(600_000, 1)),
+            (2, pattern(500_000, 2)),
+            (10_000, pattern(3, 3)),
+            (4, pattern(9, 4)),
+        ];
+        let (at, id, mut infos) = self.upload("data/m/1", &parts).await;
+        // The same number again replaces.
+        let again = pattern(11, 5);
+        infos[1] = self
+            .store
+            .put_part(&at, &id, 2, from_bytes(again.clone()))
+            .await
+            .expect("a part is replaced");
+        infos.sort_by_key(|info| info.number);
+        assert_eq!(
+            self.store
+                .list_parts(&at, &id)
+                .await
+                .expect("parts are listed"),
+            infos
+        );
+        self.assert_absent("data/m/1").await;
+
+        // Part 4 was uploaded and is not named.
+        infos.remove(1);
+        let put = self
+            .store
+            .complete_multipart(&at, &id, &named(&infos))
+            .await
+            .expect("an upload is completed");
+        let whole: Bytes = [&again[..], &parts[0].1, &parts[2].1].concat().into();
+        let digests: Vec<u8> = [&again, &parts[0].1, &parts[2].1]
+            .iter()
+            .flat_map(Md5::digest)
+            .collect();
+        assert_eq!(put.size_bytes, whole.len() as u64);
+        assert_eq!(put.md5, format!("{}-3", hex_md5(&digests)));
+        assert!(self.read("data/m/1", None).await.expect("it was completed") == whole);
+
+        let again = self
+            .store
+            .complete_multipart(&at, &id, &named(&infos))
+            .await;
+        assert!(matches!(again, Err(Error::NoSuchUpload(_))), "{again:?}");
+        self.store
+            .abort_multipart(&at, &id)
+            .await
+            .expect("aborting what is gone is no error");
+        assert!(
+            self.store
+                .properties(&at)
+                .await
+                .expect("properties answer")
+                .is_some(),
+            "the object stays"
+        );
+    }
+
+    async fn wrong_parts_are_refused_and_the_upload_stays(&self) {
+        let parts = [(1, pattern(100, 1)), (2, pattern(100, 2))];
+        let (at, id, infos) = self.upload("data/m/2", &parts).await;
+        let good = named(&infos);
+        let missing = CompletedPart {
+            number: 3,
+            etag: good[0].etag.clone(),
+        };
+        let other_tag = CompletedPart {
+            number: 2,
+            etag: good[0].etag.clone(),
+        };
+        let bad = [
+            vec![],
+            vec![good[1].clone(), good[0].clone()],
+            vec![good[0].clone(), good[0].clone()],
+            vec![good[0].clone(), missing],
+            vec![good[0].clone(), other_tag],
+        ];
+        for parts in bad {
+            let refused = self.store.complete_multipart(&at, &id, &parts).await;
+            assert!(
+                matches!(refused, Err(Error::InvalidPart(_))),
+                "{parts:?}: {refused:?}"
+            );
+        }
+        for number in [0, 10_001] {
+            let refused = self
+                .store
+                .put_part(&at, &id, number, from_bytes(Bytes::new()))
+                .await;
+            assert!(
+                matches!(refused, Err(Error::InvalidPart(_))),
+                "{number}: {refused:?}"
+            );
+        }
+        let failed = self
+            .store
+            .put_part(&at, &id, 2, broken_after(pattern(7, 3)))
+            .await;
+        assert!(matches!(failed, Err(Error::Body(_))), "{failed:?}");
+        self.assert_absent("data/m/2").await;
+        self.store
+            .complete_multipart(&at, &id, &good)
+            .await
+            .expect("the upload is as it was");
+    }
+
+    async fn unknown_uploads_are_refused(&self) {
+        let (at, id, infos) = self.upload("data/m/3", &[(1, pattern(10, 1))]).await;
+        let unknown = "0123456789abcdef0123456789abcdef";
+        for (at, id) in [
+            (&at, unknown),
+            (&at, ""),
+            (&at, "../x"),
+            (&at, "*"),
+            (&self.at("data/m/4"), &id),
+        ] {
+            let all = [
+                self.store
+                    .put_part(at, id, 1, from_bytes(Bytes::new()))
+                    .await
+                    .err(),
+                self.store.list_parts(at, id).await.err(),
+                self.store
+                    .complete_multipart(at, id, &named(&infos))
+                    .await
+                    .err(),
+            ];
+            for error in all {
+                assert!(
+                    matches!(error, Some(Error::NoSuchUpload(_))),
+                    "{id:?}: {error:?}"
+                );
+            }
+            self.store
+                .abort_multipart(at, id)
+                .await
+                .expect("aborting what is not there is no error");
+        }
+        assert_eq!(
+            self.store
+                .list_parts(&at, &id)
+                .await
+                .expect("the upload stays")
+                .len(),
+            1
+        );
+    }
+
+    async fn an_aborted_upload_is_gone(&self) {
+        let parts: Vec<_> = (1..=5)
+            .map(|number| (number, pattern(10, number as u8)))
+            .collect();
+        let (at, id, infos) = self.upload("data/m/5", &parts).await;
+        let (_, other, _) = self.upload("data/m/6", &parts).await;
+        assert_ne!(id, other);
+        self.store
+            .abort_multipart(&at, &id)
+            .await
+            .expect("an upload is aborted");
+        let gone = self
+            .store
+            .complete_multipart(&at, &id, &named(&infos))
+            .await;
+        assert!(matches!(gone, Err(Error::NoSuchUpload(_))), "{gone:?}");
+        self.assert_absent("data/m/5").await;
+        let left = self
+            .store
+            .list_parts(&self.at("data/m/6"), &other)
+            .await
+            .expect("another upload stays");
+        assert_eq!(
+            left.iter()
+                .map(|part| part.number)
+                .collect::<BTreeSet<_>>()
+                .len(),
+            5
+        );
+    }
+}

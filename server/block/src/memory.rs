@@ -1,4 +1,262 @@
 //! Objects in memory, for tests.
-/// A store that lives as long as the process.
+//!
+//! Keeps the promises of [`BlockStore`] but that of durability.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use base::{Clock, OffsetDateTime, SystemClock};
+use bytes::{Bytes, BytesMut};
+use futures::TryStreamExt as _;
+use md5::{Digest as _, Md5};
+
+use crate::multipart::{check_number, joined_tag, pick};
+use crate::store::{clamp_range, from_bytes};
+use crate::{
+    BlockStore, ByteStream, CompletedPart, Error, Location, ObjectProperties, PartInfo, Put,
+    Result, StoreInfo,
+};
+
+const SCHEME: &str = "mem://";
+
+/// A store that lives as long as the process. Its addresses begin with `mem://`.
+#[derive(Debug)]
+pub struct MemoryStore {
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
 #[derive(Debug, Default)]
-pub struct MemoryStore {}
+struct State {
+    objects: HashMap<Location, Object>,
+    uploads: HashMap<String, Upload>,
+    uploads_begun: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Object {
+    bytes: Bytes,
+    md5: [u8; 16],
+    last_modified: OffsetDateTime,
+}
+
+#[derive(Debug)]
+struct Upload {
+    at: Location,
+    parts: BTreeMap<u32, Object>,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new(Arc::new(SystemClock))
+    }
+}
+
+impl MemoryStore {
+    /// An empty store whose objects are stamped by `clock`.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            state: Mutex::default(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder of the state panics")
+    }
+
+    async fn collect(&self, body: ByteStream) -> Result<Object> {
+        let bytes: BytesMut = body.try_collect().await.map_err(Error::Body)?;
+        Ok(self.stamp(bytes.freeze()))
+    }
+
+    fn stamp(&self, bytes: Bytes) -> Object {
+        Object {
+            md5: Md5::digest(&bytes).into(),
+            last_modified: self.clock.now(),
+            bytes,
+        }
+    }
+
+    fn object(&self, at: &Location) -> Result<Option<Object>> {
+        check(at.as_str())?;
+        Ok(self.state().objects.get(at).cloned())
+    }
+}
+
+impl State {
+    fn upload(&mut self, at: &Location, id: &str) -> Result<&mut Upload> {
+        self.uploads
+            .get_mut(id)
+            .filter(|upload| upload.at == *at)
+            .ok_or_else(|| Error::NoSuchUpload(id.to_owned()))
+    }
+}
+
+impl Upload {
+    fn infos(&self) -> Vec<PartInfo> {
+        let info = |(number, part): (&u32, &Object)| PartInfo {
+            number: *number,
+            etag: hex::encode(part.md5),
+            size_bytes: part.bytes.len() as u64,
+            last_modified: part.last_modified,
+        };
+        self.parts.iter().map(info).collect()
+    }
+}
+
+impl Object {
+    fn put(&self) -> Put {
+        Put {
+            size_bytes: self.bytes.len() as u64,
+            md5: hex::encode(self.md5),
+            last_modified: self.last_modified,
+        }
+    }
+}
+
+fn check(address: &str) -> Result<()> {
+    let Some(rest) = address.strip_prefix(SCHEME) else {
+        return Err(Error::invalid(address, "it does not begin with mem://"));
+    };
+    crate::location::check_segments(address, rest)
+}
+
+#[async_trait]
+impl BlockStore for MemoryStore {
+    fn info(&self) -> StoreInfo {
+        StoreInfo {
+            kind: "mem",
+            namespace_validity_regex: "^mem://".to_owned(),
+            namespace_example: "mem://example-bucket/".to_owned(),
+            default_namespace_prefix: "mem://".to_owned(),
+            presign_support: false,
+            import_support: false,
+            import_validity_regex: "^mem://".to_owned(),
+        }
+    }
+
+    fn check_namespace(&self, namespace: &str) -> Result<()> {
+        check(namespace.strip_suffix('/').unwrap_or(namespace))
+    }
+
+    async fn put(&self, at: &Location, body: ByteStream) -> Result<Put> {
+        check(at.as_str())?;
+        let object = self.collect(body).await?;
+        let put = object.put();
+        self.state().objects.insert(at.clone(), object);
+        Ok(put)
+    }
+
+    async fn get(&self, at: &Location, range: Option<Range<u64>>) -> Result<ByteStream> {
+        let object = self
+            .object(at)?
+            .ok_or_else(|| Error::NotFound(at.clone()))?;
+        let range = clamp_range(range, object.bytes.len() as u64)?;
+        let bound = |at: u64| usize::try_from(at).expect("the range was cut to what is in memory");
+        Ok(from_bytes(
+            object.bytes.slice(bound(range.start)..bound(range.end)),
+        ))
+    }
+
+    async fn properties(&self, at: &Location) -> Result<Option<ObjectProperties>> {
+        Ok(self.object(at)?.map(|object| ObjectProperties {
+            size_bytes: object.bytes.len() as u64,
+            last_modified: object.last_modified,
+            storage_class: None,
+        }))
+    }
+
+    async fn delete(&self, at: &Location) -> Result<()> {
+        check(at.as_str())?;
+        self.state().objects.remove(at);
+        Ok(())
+    }
+
+    async fn copy(&self, from: &Location, to: &Location) -> Result<Put> {
+        check(to.as_str())?;
+        let object = self
+            .object(from)?
+            .ok_or_else(|| Error::NotFound(from.clone()))?;
+        let object = self.stamp(object.bytes);
+        let put = object.put();
+        self.state().objects.insert(to.clone(), object);
+        Ok(put)
+    }
+
+    async fn create_multipart(&self, at: &Location) -> Result<String> {
+        check(at.as_str())?;
+        let mut state = self.state();
+        state.uploads_begun += 1;
+        let id = format!("{:032x}", state.uploads_begun);
+        let upload = Upload {
+            at: at.clone(),
+            parts: BTreeMap::new(),
+        };
+        state.uploads.insert(id.clone(), upload);
+        Ok(id)
+    }
+
+    async fn put_part(
+        &self,
+        at: &Location,
+        upload_id: &str,
+        number: u32,
+        body: ByteStream,
+    ) -> Result<PartInfo> {
+        check_number(number)?;
+        self.state().upload(at, upload_id)?;
+        let part = self.collect(body).await?;
+        let info = PartInfo {
+            number,
+            etag: hex::encode(part.md5),
+            size_bytes: part.bytes.len() as u64,
+            last_modified: part.last_modified,
+        };
+        self.state()
+            .upload(at, upload_id)?
+            .parts
+            .insert(number, part);
+        Ok(info)
+    }
+
+    async fn list_parts(&self, at: &Location, upload_id: &str) -> Result<Vec<PartInfo>> {
+        Ok(self.state().upload(at, upload_id)?.infos())
+    }
+
+    async fn complete_multipart(
+        &self,
+        at: &Location,
+        upload_id: &str,
+        parts: &[CompletedPart],
+    ) -> Result<Put> {
+        let mut state = self.state();
+        let upload = state.upload(at, upload_id)?;
+        let mut bytes = BytesMut::new();
+        let mut digests = Vec::with_capacity(parts.len());
+        for info in pick(&upload.infos(), parts)? {
+            let part = &upload.parts[&info.number];
+            bytes.extend_from_slice(&part.bytes);
+            digests.push(part.md5);
+        }
+        let object = self.stamp(bytes.freeze());
+        let put = Put {
+            md5: joined_tag(&digests),
+            ..object.put()
+        };
+        state.uploads.remove(upload_id);
+        state.objects.insert(at.clone(), object);
+        Ok(put)
+    }
+
+    async fn abort_multipart(&self, at: &Location, upload_id: &str) -> Result<()> {
+        let mut state = self.state();
+        if state.upload(at, upload_id).is_ok() {
+            state.uploads.remove(upload_id);
+        }
+        Ok(())
+    }
+}

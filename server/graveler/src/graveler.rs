@@ -55,6 +55,11 @@ impl Graveler {
         todo!()
     }
 
+    /// Finishes what a server that died left: retired staging tokens, deletions of repositories.
+    pub async fn recover(&self) -> Result<()> {
+        todo!()
+    }
+
     // ---- repositories
     pub async fn create_repository(&self, request: CreateRepository) -> Result<Repository> {
         todo!()

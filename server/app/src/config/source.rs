@@ -1,0 +1,203 @@
+//! Where values come from: a YAML file, `WEIR_*` and `LAKEFS_*` variables, flat by dotted key.
+//!
+//! Typed getters remember nothing and name key, value and remedy in every error.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_yaml_ng::Value;
+
+use super::keys;
+
+/// A configuration that can't be used, in words for the person who wrote it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Error(pub String);
+
+/// Every value that was given, by key, with where it was given.
+#[derive(Debug, Default)]
+pub(crate) struct Source {
+    values: BTreeMap<String, (Value, String)>,
+    /// Things to tell once logging is set up.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Source {
+    /// Adds the values of a YAML document.
+    pub(crate) fn add_yaml(&mut self, text: &str, origin: &str) -> Result<(), Error> {
+        let document: Value =
+            serde_yaml_ng::from_str(text).map_err(|e| Error(format!("{origin} is not valid YAML: {e}")))?;
+        if document.is_null() {
+            return Ok(());
+        }
+        if !document.is_mapping() {
+            return Err(Error(format!("{origin}: expected keys such as `database:` at the top, found something else")));
+        }
+        self.flatten("", document, origin)
+    }
+
+    fn flatten(&mut self, key: &str, value: Value, origin: &str) -> Result<(), Error> {
+        let is_leaf = keys::is_known(key) && !keys::is_section(key);
+        match value {
+            Value::Mapping(entries) if !is_leaf => {
+                for (name, value) in entries {
+                    let Some(name) = name.as_str() else {
+                        return Err(Error(format!("{origin}: a key below `{key}` is not text")));
+                    };
+                    let name = name.to_lowercase();
+                    let full = if key.is_empty() { name } else { format!("{key}.{name}") };
+                    self.flatten(&full, value, origin)?;
+                }
+                Ok(())
+            }
+            Value::Null if keys::is_section(key) => Ok(()),
+            value if is_leaf => {
+                self.values.insert(key.to_owned(), (value, origin.to_owned()));
+                Ok(())
+            }
+            _ => {
+                let hint = keys::nearest(key).map(|k| format!(" (did you mean `{k}`?)")).unwrap_or_default();
+                Err(Error(format!("{origin}: unknown key `{key}`{hint}: remove it or correct its name")))
+            }
+        }
+    }
+
+    /// Adds environment variables: `LAKEFS_DATABASE_TYPE` and `WEIR_DATABASE_TYPE` (which wins) for `database.type`.
+    pub(crate) fn add_environment(&mut self, variables: impl Iterator<Item = (String, String)>) {
+        let given: BTreeMap<String, String> = variables.collect();
+        for prefix in ["LAKEFS_", "WEIR_"] {
+            for key in keys::all() {
+                let name = format!("{prefix}{}", key.to_uppercase().replace('.', "_"));
+                if let Some(value) = given.get(&name) {
+                    self.values.insert(key.to_owned(), (Value::String(value.clone()), format!("${name}")));
+                }
+            }
+        }
+        for name in given.keys().filter(|n| n.starts_with("WEIR_") && !n.starts_with("WEIR_TEST_")) {
+            let key = name["WEIR_".len()..].to_lowercase();
+            if !keys::all().any(|k| k.replace('.', "_") == key) {
+                self.warnings.push(format!("environment variable {name} names no configuration key and is ignored"));
+            }
+        }
+    }
+
+    /// Sets a value from the command line.
+    pub(crate) fn set(&mut self, key: &str, value: &str, origin: &str) {
+        debug_assert!(keys::is_known(key), "{key}");
+        self.values.insert(key.to_owned(), (Value::String(value.to_owned()), origin.to_owned()));
+    }
+
+    /// Sets a value unless one was given.
+    pub(crate) fn set_default(&mut self, key: &str, value: &str) {
+        if !self.values.contains_key(key) {
+            self.set(key, value, "default");
+        }
+    }
+
+    /// Keys that were given.
+    pub(crate) fn given(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().map(String::as_str)
+    }
+
+    fn refuse(&self, key: &str, value: &Value, why: &str) -> Error {
+        let origin = self.values.get(key).map_or("default", |v| v.1.as_str());
+        let shown = if keys::is_secret(key) { "[redacted]".to_owned() } else { show(value) };
+        Error(format!("{key}: {shown} ({origin}) {why}"))
+    }
+
+    /// An error about a value that was parsed well but can't be used.
+    pub(crate) fn unusable(&self, key: &str, why: &str) -> Error {
+        let value = self.values.get(key).map_or(Value::Null, |v| v.0.clone());
+        self.refuse(key, &value, why)
+    }
+
+    pub(crate) fn text(&self, key: &str) -> Result<Option<String>, Error> {
+        match self.values.get(key) {
+            None | Some((Value::Null, _)) => Ok(None),
+            Some((Value::String(s), _)) => Ok(Some(s.clone())),
+            Some((v @ (Value::Number(_) | Value::Bool(_)), _)) => Ok(Some(show(v))),
+            Some((v, _)) => Err(self.refuse(key, v, "must be text")),
+        }
+    }
+
+    pub(crate) fn text_or(&self, key: &str, default: &str) -> Result<String, Error> {
+        Ok(self.text(key)?.unwrap_or_else(|| default.to_owned()))
+    }
+
+    /// Text that must be given.
+    pub(crate) fn required(&self, key: &str, remedy: &str) -> Result<String, Error> {
+        match self.text(key)? {
+            Some(s) if !s.is_empty() => Ok(s),
+            _ => Err(Error(format!(
+                "{key} is not set: {remedy} (in the configuration file, or as ${})",
+                format!("WEIR_{key}").to_uppercase().replace('.', "_")
+            ))),
+        }
+    }
+
+    pub(crate) fn bool_or(&self, key: &str, default: bool) -> Result<bool, Error> {
+        match self.values.get(key) {
+            None | Some((Value::Null, _)) => Ok(default),
+            Some((Value::Bool(b), _)) => Ok(*b),
+            Some((v, _)) => match show(v).to_lowercase().as_str() {
+                "true" | "1" | "yes" | "t" => Ok(true),
+                "false" | "0" | "no" | "f" => Ok(false),
+                _ => Err(self.refuse(key, v, "is neither `true` nor `false`")),
+            },
+        }
+    }
+
+    pub(crate) fn number_or<T: std::str::FromStr + PartialOrd + std::fmt::Display + Copy>(
+        &self,
+        key: &str,
+        default: T,
+        allowed: std::ops::RangeInclusive<T>,
+    ) -> Result<T, Error> {
+        let Some((value, _)) = self.values.get(key) else { return Ok(default) };
+        let parsed = show(value).parse::<T>().ok().filter(|n| allowed.contains(n));
+        parsed.ok_or_else(|| {
+            self.refuse(key, value, &format!("is not a number from {} to {}", allowed.start(), allowed.end()))
+        })
+    }
+
+    pub(crate) fn duration_or(&self, key: &str, default: Duration) -> Result<Duration, Error> {
+        let Some(text) = self.text(key)? else { return Ok(default) };
+        humantime::parse_duration(&text).or_else(|_| if text == "0" { Ok(Duration::ZERO) } else { Err(()) }).map_err(
+            |()| self.unusable(key, "is not a duration: write a number with a unit, such as 300ms, 20s, 15m or 168h"),
+        )
+    }
+
+    pub(crate) fn path(&self, key: &str) -> Result<Option<PathBuf>, Error> {
+        Ok(self.text(key)?.map(|text| expand_home(&text)))
+    }
+
+    /// A list: YAML's, or text separated by commas.
+    pub(crate) fn list(&self, key: &str) -> Result<Option<Vec<String>>, Error> {
+        match self.values.get(key) {
+            None | Some((Value::Null, _)) => Ok(None),
+            Some((Value::Sequence(items), _)) => Ok(Some(items.iter().map(show).collect())),
+            Some((v @ (Value::String(_) | Value::Number(_)), _)) => {
+                let text = show(v);
+                let inner = text.trim().trim_start_matches('[').trim_end_matches(']').to_owned();
+                Ok(Some(inner.split(',').map(|s| s.trim().to_owned()).filter(|s| !s.is_empty()).collect()))
+            }
+            Some((v, _)) => Err(self.refuse(key, v, "must be a list")),
+        }
+    }
+}
+
+fn show(value: &Value) -> String {
+    match value {
+        Value::String(s) => s.clone(),
+        other => serde_yaml_ng::to_string(other).unwrap_or_default().trim().to_owned(),
+    }
+}
+
+/// `~/x` below the home folder; other paths as they are.
+pub(crate) fn expand_home(text: &str) -> PathBuf {
+    match (text.strip_prefix("~/"), std::env::var_os("HOME")) {
+        (Some(rest), Some(home)) => Path::new(&home).join(rest),
+        _ => PathBuf::from(text),
+    }
+}

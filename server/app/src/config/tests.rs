@@ -1,0 +1,127 @@
+//! Configurations as people write them, and what they are told when one is wrong.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use super::*;
+
+const MINIMAL: &str = "
+database:
+  type: postgres
+  postgres:
+    connection_string: postgres://lakefs:hunter2@db:5432/lakefs
+blockstore:
+  type: local
+  local:
+    path: /data
+auth:
+  encrypt:
+    secret_key: s3cr3t-key
+";
+
+fn refused(yaml: &str) -> String {
+    Config::from_yaml(yaml, &Overrides::default()).unwrap_err().to_string()
+}
+
+#[test]
+fn a_lakefs_file_starts_weir_unchanged() {
+    let config = Config::from_yaml(MINIMAL, &Overrides::default()).unwrap();
+    assert!(matches!(config.database, Database::Postgres { max_open_connections: 25, .. }));
+    assert_eq!(config.listen_address, "0.0.0.0:8000");
+    assert_eq!(config.auth.login_duration, Duration::from_secs(7 * 86_400));
+    assert_eq!(config.gateway.domain_names, ["s3.local.lakefs.io"]);
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+}
+
+#[test]
+fn nothing_that_is_printed_holds_a_secret() {
+    let yaml = format!("{MINIMAL}installation:\n  user_name: me\n  access_key_id: AKIASECRETID\n  secret_access_key: topsecret\n");
+    let printed = format!("{:?}", Config::from_yaml(&yaml, &Overrides::default()).unwrap());
+    for secret in ["hunter2", "s3cr3t-key", "topsecret", "AKIASECRETID"] {
+        assert!(!printed.contains(secret), "{printed}");
+    }
+    assert!(!refused("auth:\n  encrypt:\n    secret_key: [topsecret]\ndatabase: {type: mem}\nblockstore: {type: mem}\n").contains("topsecret"));
+}
+
+#[test]
+fn errors_name_key_value_and_remedy() {
+    for (yaml, expected) in [
+        ("database: {typ: sqlite}", "config.yaml: unknown key `database.typ` (did you mean `database.type`?): remove it or correct its name"),
+        ("databases: {}", "config.yaml: unknown key `databases`"),
+        ("[1, 2]", "expected keys such as `database:` at the top"),
+        ("a: [", "config.yaml is not valid YAML"),
+        ("{}", "database.type is not set: choose `sqlite` or `postgres`, or start with --data DIR (in the configuration file, or as $WEIR_DATABASE_TYPE)"),
+        ("database: {type: oracle}", "database.type: oracle (config.yaml) is none of `sqlite`, `postgres`, `local`, `mem`"),
+        ("database: {type: dynamodb}", "is not offered yet: use `sqlite` or `postgres`"),
+        ("database: {type: postgres}", "database.postgres.connection_string is not set"),
+        ("database: {type: mem}\nblockstore: {type: s3}", "blockstore.type: s3 (config.yaml) is not offered yet"),
+        ("database: {type: mem}\nblockstore: {type: mem}", "auth.encrypt.secret_key is not set"),
+        ("listen_address: here", "listen_address: here (config.yaml) is not HOST:PORT"),
+        ("logging: {level: loud}", "logging.level: loud (config.yaml) is none of"),
+        ("tls: {enabled: true}", "let a proxy in front of Weir terminate TLS"),
+        ("database: {type: postgres, postgres: {connection_string: x, max_open_connections: lots}}", "database.postgres.max_open_connections: lots (config.yaml) is not a number from 1 to 10000"),
+        ("database: {type: postgres, postgres: {connection_string: x, connection_max_lifetime: 5 fortnights}}", "is not a duration: write a number with a unit"),
+    ] {
+        let message = refused(yaml);
+        assert!(message.contains(expected), "{yaml}: {message}");
+    }
+    let twice = format!("{MINIMAL}gateways:\n  s3:\n    domain_name: [s3.x.io, b.s3.x.io]\n");
+    assert!(refused(&twice).contains("ends in another one"));
+    let rbac = MINIMAL.replace("auth:\n", "auth:\n  ui_config:\n    rbac: external\n");
+    assert!(refused(&rbac).contains("auth.ui_config.rbac: external"));
+}
+
+#[test]
+fn variables_win_over_the_file_and_weirs_over_lakefs() {
+    let mut source = Source::default();
+    source.add_yaml(MINIMAL, "config.yaml").unwrap();
+    let variables = [
+        ("LAKEFS_LISTEN_ADDRESS", "127.0.0.1:1"),
+        ("WEIR_LISTEN_ADDRESS", "127.0.0.1:2"),
+        ("LAKEFS_AUTH_LOGIN_DURATION", "1h30m"),
+        ("LAKEFS_GATEWAYS_S3_DOMAIN_NAME", "a.io, b.io"),
+        ("LAKEFS_NO_SUCH_THING", "x"),
+        ("WEIR_LISTEN_ADRESS", "x"),
+    ];
+    source.add_environment(variables.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())));
+    let config = Config::from_source(source, &Overrides::default()).unwrap();
+    assert_eq!(config.listen_address, "127.0.0.1:2");
+    assert_eq!(config.auth.login_duration, Duration::from_secs(5400));
+    assert_eq!(config.gateway.domain_names, ["a.io", "b.io"]);
+    assert_eq!(config.warnings.len(), 1);
+    assert!(config.warnings[0].contains("WEIR_LISTEN_ADRESS"));
+}
+
+#[test]
+fn one_folder_holds_the_embedded_default() {
+    let dir = tempfile::tempdir().unwrap();
+    let overrides = Overrides { data: Some(dir.path().to_owned()), ..Overrides::default() };
+    let first = Config::from_yaml("", &overrides).unwrap();
+    let second = Config::from_yaml("", &overrides).unwrap();
+    assert!(matches!(&first.database, Database::Sqlite { path, .. } if path.starts_with(dir.path())));
+    assert_eq!(first.auth.secret_key, second.auth.secret_key, "the key is kept");
+    assert!(first.auth.secret_key.len() >= 40);
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(dir.path().join("secret_key")).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    std::fs::write(dir.path().join("secret_key"), "").unwrap();
+    assert!(Config::from_yaml("", &overrides).unwrap_err().to_string().contains("is empty"));
+}
+
+#[test]
+fn a_quickstart_listens_on_this_machine_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let overrides = Overrides { data: Some(dir.path().to_owned()), quickstart: true, ..Overrides::default() };
+    let config = Config::from_yaml("", &overrides).unwrap();
+    assert_eq!(config.listen_address, "127.0.0.1:8000");
+    assert_eq!(config.installation.access_key_id.as_deref(), Some(QUICKSTART_ACCESS_KEY_ID));
+}
+
+#[test]
+fn a_badger_folder_is_not_taken_for_an_empty_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let yaml = MINIMAL.replace("type: postgres", "type: local").replace(
+        "  postgres:\n    connection_string: postgres://lakefs:hunter2@db:5432/lakefs",
+        &format!("  local:\n    path: {}", dir.path().display()),
+    );
+    assert!(matches!(Config::from_yaml(&yaml, &Overrides::default()).unwrap().database, Database::Sqlite { .. }));
+    std::fs::write(dir.path().join("MANIFEST"), "x").unwrap();
+    assert!(refused(&yaml).contains("Badger"));
+}

@@ -1,0 +1,60 @@
+//! Work behind the requests: emptying retired staging tokens, storing usage counts.
+//!
+//! Each job can be repeated and cut short at any point.
+
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::wiring::Layers;
+
+/// How often histograms are compacted.
+const METRICS_UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Starts the jobs; they end when `stop` is cancelled.
+pub(crate) fn start(layers: &Layers, usage_every: Duration, metrics: PrometheusHandle, stop: &CancellationToken) -> JoinSet<()> {
+    let mut jobs = JoinSet::new();
+    jobs.spawn(sweep(layers.clone(), stop.clone()));
+    jobs.spawn(store_usage(layers.clone(), usage_every, stop.clone()));
+    jobs.spawn(keep_metrics(metrics, stop.clone()));
+    jobs
+}
+
+/// What a server that died left: tokens that nobody reads any more, deletions of repositories.
+async fn sweep(layers: Layers, stop: CancellationToken) {
+    let work = async {
+        if let Err(e) = layers.graveler.recover().await {
+            tracing::warn!(error = %base::chain(&e), "failed to finish what an earlier server left; the next start tries again");
+        }
+    };
+    tokio::select! {
+        () = work => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+async fn store_usage(layers: Layers, every: Duration, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(every.max(Duration::from_secs(1)));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        if let Err(e) = layers.auth.flush_usage().await {
+            tracing::warn!(error = %base::chain(&e), "failed to store the usage count; it is kept for the next time");
+        }
+    }
+}
+
+async fn keep_metrics(metrics: PrometheusHandle, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(METRICS_UPKEEP_EVERY);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => metrics.run_upkeep(),
+            () = stop.cancelled() => return,
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! One port for REST and S3: accepts, dispatches, and stops without cutting a request.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use base::{IdGenerator, SystemClock, SystemIds};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, QUICKSTART_ACCESS_KEY_ID, QUICKSTART_SECRET_ACCESS_KEY};
+use crate::wiring::{self, Layers};
+use crate::{jobs, quickstart, telemetry};
+
+/// Requests under way get this long after a signal to stop.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// A client that does not finish its headers is not waited for.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Connections served at once; more wait to be accepted.
+const MAX_CONNECTIONS: usize = 10_000;
+
+/// Runs the server until it is told to stop (SIGINT or SIGTERM).
+///
+/// # Errors
+/// What keeps it from starting, with what to do.
+pub fn run(config: Config) -> anyhow::Result<()> {
+    telemetry::init_logging(&config.logging)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start the runtime")?;
+    runtime.block_on(async {
+        let server = Server::start(config).await?;
+        stop_signal().await?;
+        tracing::info!("stopping: requests under way are finished");
+        server.stop().await;
+        Ok(())
+    })
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    layers: Layers,
+    stop: CancellationToken,
+    accepting: tokio::task::JoinHandle<()>,
+    jobs: JoinSet<()>,
+}
+
+impl Server {
+    /// Opens the stores, binds the address and begins to answer.
+    ///
+    /// # Errors
+    /// What keeps it from starting.
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        let metrics = telemetry::init_metrics()?;
+        let layers = wiring::build(&config).await?;
+        quickstart::set_up(&layers.auth, &config.installation).await?;
+        let installation_id = layers.auth.installation_id().await.context("failed to read the installation's id")?;
+
+        let listener = TcpListener::bind(&config.listen_address)
+            .await
+            .with_context(|| format!("listen_address: can't listen on {}", config.listen_address))?;
+        let address = listener.local_addr().context("failed to read the bound address")?;
+        let stop = CancellationToken::new();
+        let app = router(&layers, metrics.clone(), &installation_id);
+        let accepting = tokio::spawn(accept(listener, app, stop.clone()));
+        let jobs = jobs::start(&layers, config.usage_flush_interval, metrics, &stop);
+        announce(&config, address);
+        Ok(Self { address, layers, stop, accepting, jobs })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops accepting, finishes requests and accepted post-event work, stores what is kept in memory.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        if let Err(e) = self.accepting.await {
+            tracing::warn!(error = %e, "the accept loop ended badly");
+        }
+        if tokio::time::timeout(DRAIN_TIMEOUT, self.layers.actions.drain()).await.is_err() {
+            tracing::warn!("some post-event hooks were still running and are given up");
+        }
+        while self.jobs.join_next().await.is_some() {}
+        if let Err(e) = self.layers.auth.flush_usage().await {
+            tracing::warn!(error = %base::chain(&e), "failed to store the usage count");
+        }
+    }
+}
+
+fn announce(config: &Config, address: SocketAddr) {
+    tracing::info!("Weir {} listens on http://{address}", env!("CARGO_PKG_VERSION"));
+    if config.quickstart {
+        tracing::warn!(
+            "quickstart: published keys are in use (access key {QUICKSTART_ACCESS_KEY_ID}, secret key {QUICKSTART_SECRET_ACCESS_KEY}); \
+             never run it where others can reach it"
+        );
+    }
+}
+
+/// What the outermost layer needs.
+#[derive(Debug, Clone)]
+struct Front {
+    layers: Layers,
+    ids: Arc<dyn IdGenerator>,
+}
+
+fn router(layers: &Layers, metrics: PrometheusHandle, installation_id: &str) -> Router {
+    let front = Front { layers: layers.clone(), ids: Arc::new(SystemIds::new(Arc::new(SystemClock))) };
+    let alive = format!("alive! {installation_id}");
+    Router::new()
+        .route("/_health", get(move || std::future::ready(alive.clone())))
+        .route("/metrics", get(move || std::future::ready(metrics.render())))
+        .merge(layers.api.clone())
+        .layer(middleware::from_fn_with_state(front, dispatch))
+}
+
+/// Hands S3 requests to the gateway and all others to the routes.
+async fn dispatch(State(front): State<Front>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let is_s3 = front.layers.gateway.claims(&parts);
+    let path = parts.uri.path();
+    let surface = if is_s3 {
+        "s3"
+    } else if path.starts_with("/api/") {
+        "api"
+    } else {
+        "other"
+    };
+    if surface != "other" {
+        front.layers.auth.count_request();
+    }
+    let request = Request::from_parts(parts, body);
+    let id = front.ids.uuid();
+    if is_s3 {
+        let gateway = front.layers.gateway.clone();
+        let handler = middleware::from_fn(move |request: Request, _next: Next| {
+            let gateway = gateway.clone();
+            async move { gateway.handle(request).await.into_response() }
+        });
+        let service = Router::<()>::new().fallback(|| async { http::StatusCode::NOT_FOUND }).layer(handler).layer(
+            middleware::from_fn(move |request: Request, next: Next| telemetry::observe(request, next, surface, id.clone())),
+        );
+        return match tower::ServiceExt::oneshot(service, request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+    }
+    telemetry::observe(request, next, surface, id).await
+}
+
+/// Accepts until told to stop, then waits for the connections' requests.
+async fn accept(listener: TcpListener, app: Router, stop: CancellationToken) {
+    let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    builder.http2().timer(TokioTimer::new());
+    loop {
+        let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(e) => {
+                    // Out of file descriptors, or the peer is gone already.
+                    tracing::warn!(error = %e, "failed to accept a connection");
+                    tokio::task::yield_now().await;
+                    continue;
+                }
+            },
+            () = stop.cancelled() => break,
+        };
+        if let Err(e) = stream.set_nodelay(true) {
+            tracing::debug!(error = %e, "failed to set TCP_NODELAY");
+        }
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(app.clone()));
+        let connection = graceful.watch(connection.into_owned());
+        tokio::spawn(async move {
+            if let Err(e) = connection.await {
+                tracing::debug!(error = %e, "connection ended");
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some requests took longer than {DRAIN_TIMEOUT:?} and are cut off");
+    }
+}
+
+async fn stop_signal() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result.context("failed to listen for SIGINT"),
+        _ = terminate.recv() => Ok(()),
+    }
+}

@@ -1,0 +1,102 @@
+//! Logs, request ids and metrics.
+//!
+//! One line per request, at `debug` when it went well and `info` or `warn` when
+//! not; a failure is logged where it is handled. No header or body is ever logged.
+
+use std::io;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
+use http::HeaderValue;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tracing::Instrument as _;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+
+use crate::config::Logging;
+
+/// A request's id, in and out.
+pub(crate) const REQUEST_ID: &str = "x-request-id";
+/// A longer id, or one with other characters, is replaced by our own.
+const MAX_REQUEST_ID_BYTES: usize = 128;
+
+/// Bucket borders of request durations, in seconds.
+const DURATION_BUCKETS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
+
+/// Sends log lines where the configuration says.
+pub(crate) fn init_logging(logging: &Logging) -> anyhow::Result<()> {
+    let writer = match logging.output.as_str() {
+        "-" | "" => BoxMakeWriter::new(io::stdout),
+        "=" => BoxMakeWriter::new(io::stderr),
+        path => {
+            let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+            BoxMakeWriter::new(Mutex::new(file.with_context(|| format!("logging.output: can't write to {path}"))?))
+        }
+    };
+    let filter = tracing_subscriber::EnvFilter::try_new(format!("{},sqlx=warn,wasmtime=warn,cranelift=warn,hyper=warn,s3s=warn", logging.level))
+        .context("logging.level is not a filter")?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false).with_target(false);
+    // A second initialisation happens only in tests that run several servers in one process.
+    let _already = if logging.json { builder.json().try_init() } else { builder.try_init() };
+    Ok(())
+}
+
+/// Starts collecting metrics; the handle prints them.
+pub(crate) fn init_metrics() -> anyhow::Result<PrometheusHandle> {
+    let recorder = PrometheusBuilder::new()
+        .set_buckets(DURATION_BUCKETS)
+        .context("failed to set up metrics")?
+        .build_recorder();
+    let handle = recorder.handle();
+    // Fails only where one process runs several servers; their figures are then one.
+    let _already = metrics::set_global_recorder(recorder);
+    Ok(handle)
+}
+
+/// Gives each request an id, a span, a log line and its place in the metrics.
+pub(crate) async fn observe(mut request: Request, next: Next, surface: &'static str, new_id: String) -> Response {
+    let id = request.headers().get(REQUEST_ID).filter(|v| is_fit(v)).cloned();
+    let id = id.unwrap_or_else(|| HeaderValue::from_str(&new_id).expect("generated ids are plain ASCII"));
+    request.headers_mut().insert(REQUEST_ID, id.clone());
+
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default(), surface, %method, path);
+    let started = Instant::now();
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let elapsed = started.elapsed();
+
+    let status = response.status();
+    metrics::counter!("http_requests_total", "surface" => surface, "method" => method_label(&method), "code" => status.as_str().to_owned()).increment(1);
+    metrics::histogram!("http_request_duration_seconds", "surface" => surface, "method" => method_label(&method)).record(elapsed.as_secs_f64());
+    let _entered = span.enter();
+    if status.is_server_error() && status != http::StatusCode::NOT_IMPLEMENTED {
+        tracing::warn!(status = status.as_u16(), ?elapsed, "request failed");
+    } else {
+        tracing::debug!(status = status.as_u16(), ?elapsed, "request done");
+    }
+    response.headers_mut().entry(REQUEST_ID).or_insert(id);
+    response
+}
+
+/// A bounded set of labels, whatever clients send.
+fn method_label(method: &http::Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "PUT" => "PUT",
+        "POST" => "POST",
+        "HEAD" => "HEAD",
+        "DELETE" => "DELETE",
+        "PATCH" => "PATCH",
+        _ => "other",
+    }
+}
+
+fn is_fit(value: &HeaderValue) -> bool {
+    let bytes = value.as_bytes();
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-_./:=+".contains(b);
+    !bytes.is_empty() && bytes.len() <= MAX_REQUEST_ID_BYTES && bytes.iter().all(plain)
+}

@@ -1,0 +1,267 @@
+//! Stories of the single-administrator mode.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{ManualClock, OffsetDateTime, SeededIds};
+use kv::{MemoryStore, Store};
+
+use super::*;
+use crate::arn;
+
+struct World {
+    kv: Arc<MemoryStore>,
+    clock: Arc<ManualClock>,
+}
+
+impl World {
+    fn new() -> Self {
+        let start = OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap();
+        Self {
+            kv: Arc::new(MemoryStore::default()),
+            clock: Arc::new(ManualClock::new(start)),
+        }
+    }
+
+    fn auth(&self, secret_key: &str) -> Auth {
+        let options = Options {
+            secret_key: secret_key.to_owned(),
+            login_duration: Duration::from_secs(3600),
+            cache_enabled: true,
+            cache_size: 16,
+            cache_ttl: Duration::from_secs(20),
+            fixed_installation_id: None,
+        };
+        let ids = Arc::new(SeededIds::new(3, Arc::clone(&self.clock) as Arc<dyn Clock>));
+        Auth::new(
+            Arc::clone(&self.kv) as Arc<dyn Store>,
+            Arc::clone(&self.clock) as Arc<dyn Clock>,
+            ids,
+            options,
+        )
+    }
+}
+
+#[tokio::test]
+async fn set_up_happens_once_and_its_key_opens_the_door() {
+    let world = World::new();
+    let auth = world.auth("k");
+    auth.start().await.unwrap();
+    assert!(!auth.setup_state().await.unwrap().initialized);
+
+    let key = auth.setup("admin", None).await.unwrap();
+    assert!(auth.setup_state().await.unwrap().initialized);
+    assert!(matches!(
+        auth.setup("eve", None).await,
+        Err(Error::AlreadyExists(_))
+    ));
+
+    let admin = auth
+        .authenticate_key(&key.access_key_id, &key.secret_access_key)
+        .await
+        .unwrap();
+    assert_eq!(admin.username, "admin");
+    let all = [Permission::new("fs:DeleteRepository", arn::repository("r"))];
+    auth.authorize(&admin, &all).await.unwrap();
+    for (id, secret) in [
+        (&key.access_key_id[..], "wrong"),
+        ("AKIAJUNKNOWN", "x"),
+        ("", ""),
+        (&"x".repeat(300)[..], "x"),
+    ] {
+        assert!(
+            matches!(
+                auth.authenticate_key(id, secret).await,
+                Err(Error::Unauthenticated)
+            ),
+            "{id}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn two_set_ups_at_once_make_one_administrator() {
+    let world = World::new();
+    let (a, b) = (world.auth("k"), world.auth("k"));
+    let (a, b) = tokio::join!(a.setup("one", None), b.setup("two", None));
+    assert_eq!(usize::from(a.is_ok()) + usize::from(b.is_ok()), 1);
+}
+
+#[tokio::test]
+async fn names_and_keys_that_are_empty_are_refused() {
+    let auth = World::new().auth("k");
+    for (name, key) in [
+        ("", None),
+        ("a", Some(("".into(), "s".into()))),
+        ("a", Some(("i".into(), "".into()))),
+    ] {
+        assert!(matches!(
+            auth.setup(name, key).await,
+            Err(Error::InvalidValue(_))
+        ));
+    }
+    assert!(!auth.setup_state().await.unwrap().initialized);
+}
+
+#[tokio::test]
+async fn a_session_ends_at_its_hour() {
+    let world = World::new();
+    let auth = world.auth("k");
+    let key = auth
+        .setup("admin", Some(("AK".into(), "SK".into())))
+        .await
+        .unwrap();
+    let (token, expires) = auth.login(&key.access_key_id, "SK").await.unwrap();
+    assert_eq!(expires, world.clock.now() + Duration::from_secs(3600));
+    assert_eq!(
+        auth.authenticate_token(&token).await.unwrap().username,
+        "admin"
+    );
+    world.clock.advance(Duration::from_secs(3600));
+    assert!(matches!(
+        auth.authenticate_token(&token).await,
+        Err(Error::Unauthenticated)
+    ));
+    assert!(matches!(
+        auth.login("AK", "no").await,
+        Err(Error::Unauthenticated)
+    ));
+}
+
+#[tokio::test]
+async fn a_token_of_a_user_who_is_gone_opens_nothing() {
+    let world = World::new();
+    let auth = world.auth("k");
+    auth.setup("admin", Some(("AK".into(), "SK".into())))
+        .await
+        .unwrap();
+    let (token, _) = auth.login("AK", "SK").await.unwrap();
+    world
+        .kv
+        .delete(BASIC_PARTITION, SUPER_ADMIN_KEY)
+        .await
+        .unwrap();
+    assert!(matches!(
+        auth.authenticate_token(&token).await,
+        Err(Error::Unauthenticated)
+    ));
+}
+
+#[tokio::test]
+async fn another_secret_key_says_what_is_wrong_and_prints_no_secret() {
+    let world = World::new();
+    world
+        .auth("right")
+        .setup("admin", Some(("AK".into(), "SK".into())))
+        .await
+        .unwrap();
+    let auth = world.auth("wrong-secret");
+    let e = auth.authenticate_key("AK", "SK").await.unwrap_err();
+    assert!(matches!(e, Error::Secret), "{e}");
+    assert!(!format!("{auth:?}").contains("wrong-secret"));
+}
+
+#[tokio::test]
+async fn one_user_one_key() {
+    let world = World::new();
+    let auth = world.auth("k");
+    auth.setup("admin", Some(("AK".into(), "SK".into())))
+        .await
+        .unwrap();
+    assert!(matches!(
+        auth.create_credentials("admin").await,
+        Err(Error::InvalidValue(_))
+    ));
+    assert_eq!(
+        auth.credentials("admin", "AK").await.unwrap().access_key_id,
+        "AK"
+    );
+    assert!(matches!(
+        auth.credentials("admin", "none").await,
+        Err(Error::NotFound(_))
+    ));
+    let names: Vec<_> = auth
+        .list_users("", "", 10)
+        .await
+        .unwrap()
+        .results
+        .into_iter()
+        .map(|u| u.username)
+        .collect();
+    assert_eq!(names, ["admin"]);
+    assert!(
+        auth.list_users("", "admin", 10)
+            .await
+            .unwrap()
+            .results
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn preferences_are_asked_once_and_after_set_up() {
+    let world = World::new();
+    let auth = world.auth("k");
+    let prefs = BTreeMap::from([("feature_updates".to_owned(), "true".to_owned())]);
+    assert!(matches!(
+        auth.set_comm_prefs(prefs.clone()).await,
+        Err(Error::NotFound(_))
+    ));
+    auth.setup("admin", None).await.unwrap();
+    auth.set_comm_prefs(prefs.clone()).await.unwrap();
+    assert!(!auth.setup_state().await.unwrap().comm_prefs_missing);
+    assert!(matches!(
+        auth.set_comm_prefs(prefs).await,
+        Err(Error::AlreadyExists(_))
+    ));
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_month_across_servers() {
+    let world = World::new();
+    let (a, b) = (world.auth("k"), world.auth("k"));
+    a.count_request();
+    b.count_request();
+    b.count_request();
+    a.flush_usage().await.unwrap();
+    assert_eq!(
+        b.usage().await.unwrap(),
+        [MonthlyUsage {
+            year: 2023,
+            month: 11,
+            count: 3
+        }]
+    );
+    world.clock.advance(Duration::from_secs(40 * 86_400));
+    a.count_request();
+    assert_eq!(
+        a.usage().await.unwrap().last().unwrap(),
+        &MonthlyUsage {
+            year: 2023,
+            month: 12,
+            count: 1
+        }
+    );
+}
+
+#[tokio::test]
+async fn a_store_of_another_layout_is_refused_with_both_versions() {
+    let world = World::new();
+    world
+        .kv
+        .set(SCHEMA_PARTITION, SCHEMA_KEY, Bytes::from_static(b"5"))
+        .await
+        .unwrap();
+    let e = world.auth("k").start().await.unwrap_err().to_string();
+    assert!(e.contains("version 5") && e.contains("version 4"), "{e}");
+}
+
+#[tokio::test]
+async fn the_installation_keeps_its_id() {
+    let world = World::new();
+    let id = world.auth("k").installation_id().await.unwrap();
+    assert_eq!(id, world.auth("k").installation_id().await.unwrap());
+    assert_eq!(id.len(), 36);
+}

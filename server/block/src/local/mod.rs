@@ -1,0 +1,307 @@
+//! Objects as files below one folder, where lakeFS's local store has them:
+//! `<path>/<namespace without local://>/<key>`.
+//!
+//! A put streams into a temporary file, is flushed to the disk and renamed into its
+//! place, so a name always stands for a whole object. All disk work runs on the blocking
+//! pool, small objects in one hop.
+
+mod multipart;
+mod paths;
+mod temp;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use base::IdGenerator;
+use bytes::Bytes;
+
+use self::paths::{Access, Paths};
+use self::temp::TempFolder;
+use self::write::CreateSink;
+use crate::store::clamp_range;
+use crate::{
+    BlockStore, ByteStream, CompletedPart, Error, Location, ObjectProperties, PartInfo, Put,
+    Result, StoreInfo,
+};
+
+/// What is read of a file at once, in bytes.
+const READ_CHUNK_BYTES: u64 = 256 << 10;
+
+/// Where the files are.
+#[derive(Debug, Clone)]
+pub struct LocalOptions {
+    /// The folder of all namespaces.
+    pub path: PathBuf,
+    /// What clients are told to begin namespaces with.
+    pub default_namespace_prefix: String,
+    /// Whether objects below the folder may be imported.
+    pub import_enabled: bool,
+    /// Absolute folders outside `path` that may be read by `local:///absolute/path`.
+    pub allowed_external_prefixes: Vec<String>,
+}
+
+/// A store on a local disk. Clones share it.
+#[derive(Debug, Clone)]
+pub struct LocalStore(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    paths: Paths,
+    temp: TempFolder,
+    ids: Arc<dyn IdGenerator>,
+    create_sink: CreateSink,
+    default_namespace_prefix: String,
+    import_enabled: bool,
+}
+
+impl LocalStore {
+    /// Makes the folder if it is missing and checks that it can be written.
+    ///
+    /// What processes that ended left half-written is removed. `ids` names uploads.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] if the folder cannot be made or written.
+    pub async fn open(options: LocalOptions, ids: Arc<dyn IdGenerator>) -> Result<Self> {
+        Self::open_with(options, ids, write::create_file).await
+    }
+
+    async fn open_with(
+        options: LocalOptions,
+        ids: Arc<dyn IdGenerator>,
+        create_sink: CreateSink,
+    ) -> Result<Self> {
+        blocking(move || {
+            let failed = |source| Error::failed("open", &options.path.display(), source);
+            let paths =
+                Paths::open(&options.path, &options.allowed_external_prefixes).map_err(failed)?;
+            let temp = TempFolder::claim(paths.root()).map_err(failed)?;
+            Ok(Self(Arc::new(Inner {
+                paths,
+                temp,
+                ids,
+                create_sink,
+                default_namespace_prefix: options.default_namespace_prefix,
+                import_enabled: options.import_enabled,
+            })))
+        })
+        .await
+    }
+
+    /// Runs disk work with the store's parts.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let inner = Arc::clone(&self.0);
+        blocking(move || work(&inner)).await
+    }
+}
+
+/// Runs disk work on the blocking pool.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(stopped) => Err(Error::failed(
+                "finish",
+                &"disk work",
+                io::Error::other(stopped),
+            )),
+        },
+    }
+}
+
+impl Inner {
+    /// Opens an object for reading; a folder or a device is no object.
+    fn open_object(&self, at: &Location) -> Result<(File, std::fs::Metadata)> {
+        let path = self.paths.resolve(at, Access::Read)?;
+        let path = self.paths.confine(at, &path)?;
+        // Looked at before it is opened: opening a pipe would wait for its writer.
+        let metadata =
+            std::fs::metadata(&path).map_err(|source| Error::storage("read", at, source))?;
+        if !metadata.is_file() {
+            return Err(Error::NotFound(at.clone()));
+        }
+        let file = File::open(&path).map_err(|source| Error::storage("read", at, source))?;
+        let metadata = file
+            .metadata()
+            .map_err(|source| Error::storage("read", at, source))?;
+        Ok((file, metadata))
+    }
+}
+
+/// Reads the next chunk of a range; none at its end.
+fn read_chunk(file: &File, range: &mut Range<u64>) -> io::Result<Option<Bytes>> {
+    let wanted = (range.end - range.start).min(READ_CHUNK_BYTES);
+    if wanted == 0 {
+        return Ok(None);
+    }
+    let mut chunk = vec![0; usize::try_from(wanted).expect("a chunk is small")];
+    // A file that became shorter meanwhile is an error, not a short answer.
+    file.read_exact_at(&mut chunk, range.start)?;
+    range.start += wanted;
+    Ok(Some(chunk.into()))
+}
+
+/// Streams the rest of a range behind its first chunk.
+fn stream_range(file: File, first: Option<Bytes>, range: Range<u64>) -> ByteStream {
+    let file = Arc::new(file);
+    Box::pin(futures::stream::try_unfold(
+        (first, range),
+        move |(first, mut range)| {
+            let file = Arc::clone(&file);
+            async move {
+                if let Some(first) = first {
+                    return Ok(Some((first, (None, range))));
+                }
+                if range.is_empty() {
+                    return Ok(None);
+                }
+                let read = tokio::task::spawn_blocking(move || {
+                    read_chunk(&file, &mut range).map(|chunk| (chunk, range))
+                });
+                let (chunk, range) = read.await.map_err(io::Error::other)??;
+                Ok(chunk.map(|chunk| (chunk, (None, range))))
+            }
+        },
+    ))
+}
+
+#[async_trait]
+impl BlockStore for LocalStore {
+    fn info(&self) -> StoreInfo {
+        StoreInfo {
+            kind: "local",
+            namespace_validity_regex: "^local://".to_owned(),
+            namespace_example: "local://example-bucket/".to_owned(),
+            default_namespace_prefix: self.0.default_namespace_prefix.clone(),
+            presign_support: false,
+            import_support: self.0.import_enabled,
+            import_validity_regex: "^local://".to_owned(),
+        }
+    }
+
+    fn check_namespace(&self, namespace: &str) -> Result<()> {
+        let namespace = namespace.strip_suffix('/').unwrap_or(namespace);
+        self.0
+            .paths
+            .resolve(&Location::full(namespace), Access::Write)
+            .map(drop)
+    }
+
+    async fn put(&self, at: &Location, body: ByteStream) -> Result<Put> {
+        let path = self.0.paths.resolve(at, Access::Write)?;
+        let stored = self.store(at, path, body).await?;
+        Ok(Put {
+            size_bytes: stored.size_bytes,
+            md5: hex::encode(stored.md5),
+            last_modified: stored.last_modified,
+        })
+    }
+
+    async fn get(&self, at: &Location, range: Option<Range<u64>>) -> Result<ByteStream> {
+        let at = at.clone();
+        self.run(move |inner| {
+            let (file, metadata) = inner.open_object(&at)?;
+            let mut range = clamp_range(range, metadata.len())?;
+            let first = read_chunk(&file, &mut range)
+                .map_err(|source| Error::failed("read", &at, source))?;
+            Ok(stream_range(file, first, range))
+        })
+        .await
+    }
+
+    async fn properties(&self, at: &Location) -> Result<Option<ObjectProperties>> {
+        let at = at.clone();
+        self.run(move |inner| {
+            let metadata = match inner.open_object(&at) {
+                Ok((_, metadata)) => metadata,
+                Err(Error::NotFound(_)) => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            let modified = metadata
+                .modified()
+                .map_err(|source| Error::failed("stat", &at, source))?;
+            Ok(Some(ObjectProperties {
+                size_bytes: metadata.len(),
+                last_modified: modified.into(),
+                storage_class: None,
+            }))
+        })
+        .await
+    }
+
+    async fn delete(&self, at: &Location) -> Result<()> {
+        let at = at.clone();
+        self.run(move |inner| {
+            let path = inner.paths.resolve(&at, Access::Write)?;
+            let deleted = inner.paths.confine_parent(&at, &path).and_then(|path| {
+                std::fs::remove_file(path).map_err(|source| Error::storage("delete", &at, source))
+            });
+            match deleted {
+                Err(Error::NotFound(_)) => Ok(()),
+                other => other,
+            }
+        })
+        .await
+    }
+
+    async fn copy(&self, from: &Location, to: &Location) -> Result<Put> {
+        let body = self.get(from, None).await?;
+        // What fails while the source is read is the store's failure, not a client's body.
+        self.put(to, body).await.map_err(|error| match error {
+            Error::Body(source) => Error::failed("copy", from, source),
+            other => other,
+        })
+    }
+
+    async fn create_multipart(&self, at: &Location) -> Result<String> {
+        self.begin_upload(at).await
+    }
+
+    async fn put_part(
+        &self,
+        at: &Location,
+        upload_id: &str,
+        number: u32,
+        body: ByteStream,
+    ) -> Result<PartInfo> {
+        self.store_part(at, upload_id, number, body).await
+    }
+
+    async fn list_parts(&self, at: &Location, upload_id: &str) -> Result<Vec<PartInfo>> {
+        let (at, id) = (at.clone(), upload_id.to_owned());
+        self.run(move |inner| inner.upload(&at, &id)?.parts()).await
+    }
+
+    async fn complete_multipart(
+        &self,
+        at: &Location,
+        upload_id: &str,
+        parts: &[CompletedPart],
+    ) -> Result<Put> {
+        self.join_parts(at, upload_id, parts).await
+    }
+
+    async fn abort_multipart(&self, at: &Location, upload_id: &str) -> Result<()> {
+        let (at, id) = (at.clone(), upload_id.to_owned());
+        self.run(move |inner| match inner.upload(&at, &id) {
+            Ok(upload) => upload.remove(),
+            Err(Error::NoSuchUpload(_)) => Ok(()),
+            Err(error) => Err(error),
+        })
+        .await
+    }
+}

@@ -1,0 +1,423 @@
+//! What the suite cannot see: where the files are, and what stays on the disk.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::Arc;
+
+use base::{SeededIds, SystemClock};
+use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use md5::{Digest as _, Md5};
+use tempfile::TempDir;
+
+use super::write::{self, CreateSink, Sink};
+use super::{LocalOptions, LocalStore};
+use crate::{BlockStore as _, CompletedPart, Error, Location, from_bytes};
+
+async fn open_with(path: &Path, external: &[&Path], create: CreateSink) -> LocalStore {
+    let options = LocalOptions {
+        path: path.to_owned(),
+        default_namespace_prefix: "local://".to_owned(),
+        import_enabled: true,
+        allowed_external_prefixes: external
+            .iter()
+            .map(|path| path.to_str().unwrap().to_owned())
+            .collect(),
+    };
+    let ids = Arc::new(SeededIds::new(1, Arc::new(SystemClock)));
+    LocalStore::open_with(options, ids, create).await.unwrap()
+}
+
+async fn open(path: &Path) -> LocalStore {
+    open_with(path, &[], write::create_file).await
+}
+
+fn at(address: &str) -> Location {
+    Location::full(address)
+}
+
+async fn put(store: &LocalStore, address: &str, bytes: &'static [u8]) {
+    store
+        .put(&at(address), from_bytes(Bytes::from_static(bytes)))
+        .await
+        .unwrap();
+}
+
+async fn read(store: &LocalStore, address: &str) -> crate::Result<Vec<u8>> {
+    let pieces: Vec<Bytes> = store
+        .get(&at(address), None)
+        .await?
+        .try_collect()
+        .await
+        .unwrap();
+    Ok(pieces.concat())
+}
+
+/// All files below a folder but the locks of the temporary ones.
+fn files(folder: &Path) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_none_or(|extension| extension != "lock") {
+                found.insert(
+                    path.strip_prefix(folder)
+                        .unwrap()
+                        .to_str()
+                        .unwrap()
+                        .to_owned(),
+                );
+            }
+        }
+    }
+    found
+}
+
+fn names(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+#[tokio::test]
+async fn objects_lie_where_lakefs_has_them() {
+    let root = TempDir::new().unwrap();
+    let store = open(root.path()).await;
+    put(&store, "local://lake/repo/data/p/x,signature_-", b"1").await;
+    put(&store, "local://lake/repo/_lakefs/dummy", b"2").await;
+    assert_eq!(
+        files(root.path()),
+        names(&["lake/repo/data/p/x,signature_-", "lake/repo/_lakefs/dummy"])
+    );
+
+    // lakeFS records addresses by their absolute path.
+    let absolute = format!("local://{}/lake/repo/_lakefs/dummy", root.path().display());
+    assert_eq!(read(&store, &absolute).await.unwrap(), b"2");
+
+    std::fs::remove_dir_all(root.path().join("lake")).unwrap();
+    put(&store, "local://lake/repo/data/p/y", b"3").await;
+    assert_eq!(
+        files(root.path()),
+        names(&["lake/repo/data/p/y"]),
+        "a folder that was removed is made again"
+    );
+}
+
+/// A disk with little room: it takes a few bytes of a write, then none.
+struct FullDisk {
+    file: File,
+    room: usize,
+}
+
+impl FullDisk {
+    fn create(path: &Path) -> io::Result<Box<dyn Sink>> {
+        Ok(Box::new(Self {
+            file: File::create_new(path)?,
+            room: 300_000,
+        }))
+    }
+}
+
+impl Write for FullDisk {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.room == 0 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let taken = bytes.len().min(self.room).min(1000);
+        self.room -= taken;
+        self.file.write_all(&bytes[..taken])?;
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Sink for FullDisk {
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_an_error_and_leaves_nothing() {
+    let root = TempDir::new().unwrap();
+    let store = open_with(root.path(), &[], FullDisk::create).await;
+    let body = stream::iter((0..10).map(|_| Ok(Bytes::from(vec![7; 100_000]))));
+    let failed = store
+        .put(&at("local://lake/data/p/x"), Box::pin(body))
+        .await
+        .unwrap_err();
+    let Error::Storage { source, .. } = failed else {
+        panic!("{failed}")
+    };
+    assert_eq!(source.kind(), io::ErrorKind::StorageFull);
+    assert_eq!(files(root.path()), names(&[]));
+
+    put(
+        &store,
+        "local://lake/data/p/x",
+        b"short writes are continued",
+    )
+    .await;
+    assert_eq!(
+        read(&store, "local://lake/data/p/x").await.unwrap(),
+        b"short writes are continued"
+    );
+}
+
+/// A disk that takes all and then fails to keep it.
+struct LyingDisk(File);
+
+impl LyingDisk {
+    fn create(path: &Path) -> io::Result<Box<dyn Sink>> {
+        Ok(Box::new(Self(File::create_new(path)?)))
+    }
+}
+
+impl Write for LyingDisk {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Sink for LyingDisk {
+    fn sync(&mut self) -> io::Result<()> {
+        Err(io::Error::other("the disk failed"))
+    }
+}
+
+#[tokio::test]
+async fn a_failed_flush_is_an_error_and_leaves_nothing() {
+    let root = TempDir::new().unwrap();
+    let store = open_with(root.path(), &[], LyingDisk::create).await;
+    let failed = store
+        .put(
+            &at("local://lake/data/p/x"),
+            from_bytes(Bytes::from_static(b"1")),
+        )
+        .await;
+    assert!(matches!(failed, Err(Error::Storage { .. })), "{failed:?}");
+    assert!(
+        store
+            .create_multipart(&at("local://lake/data/p/x"))
+            .await
+            .is_err()
+    );
+    assert_eq!(files(root.path()), names(&[]));
+}
+
+#[tokio::test]
+async fn links_lead_nowhere() {
+    let outside = TempDir::new().unwrap();
+    std::fs::write(outside.path().join("secret"), "secret").unwrap();
+    let root = TempDir::new().unwrap();
+    let store = open(root.path()).await;
+    put(&store, "local://lake/data/p/x", b"1").await;
+    symlink(outside.path(), root.path().join("lake/out")).unwrap();
+    symlink(outside.path().join("secret"), root.path().join("lake/file")).unwrap();
+    symlink(root.path().join("lake/data"), root.path().join("lake/in")).unwrap();
+
+    for address in ["local://lake/out/secret", "local://lake/file"] {
+        assert!(
+            matches!(
+                read(&store, address).await,
+                Err(Error::InvalidAddress { .. })
+            ),
+            "{address}"
+        );
+        assert!(matches!(
+            store.properties(&at(address)).await,
+            Err(Error::InvalidAddress { .. })
+        ));
+    }
+    for address in ["local://lake/out/new", "local://lake/out/folder/new"] {
+        let refused = store.put(&at(address), from_bytes(Bytes::new())).await;
+        assert!(
+            matches!(refused, Err(Error::InvalidAddress { .. })),
+            "{refused:?}"
+        );
+    }
+    assert!(matches!(
+        store.delete(&at("local://lake/out/secret")).await,
+        Err(Error::InvalidAddress { .. })
+    ));
+    assert_eq!(
+        read(&store, "local://lake/in/p/x").await.unwrap(),
+        b"1",
+        "a link within the store may be followed"
+    );
+    // A put replaces a link, not what it leads to.
+    put(&store, "local://lake/file", b"2").await;
+    assert_eq!(files(outside.path()), names(&["secret"]));
+    assert_eq!(
+        std::fs::read(outside.path().join("secret")).unwrap(),
+        b"secret"
+    );
+}
+
+#[tokio::test]
+async fn folders_that_were_allowed_may_be_read() {
+    let outside = TempDir::new().unwrap();
+    std::fs::write(outside.path().join("import"), "bytes").unwrap();
+    let root = TempDir::new().unwrap();
+    let store = open_with(root.path(), &[outside.path()], write::create_file).await;
+    let address = format!("local://{}/import", outside.path().display());
+    assert_eq!(read(&store, &address).await.unwrap(), b"bytes");
+    let refused = store.put(&at(&address), from_bytes(Bytes::new())).await;
+    assert!(
+        matches!(refused, Err(Error::InvalidAddress { .. })),
+        "{refused:?}"
+    );
+    assert!(store.delete(&at(&address)).await.is_err());
+    assert!(store.check_namespace(&address).is_err());
+}
+
+#[tokio::test]
+async fn the_temporary_folder_is_nobodys_namespace() {
+    let root = TempDir::new().unwrap();
+    let store = open(root.path()).await;
+    assert!(store.check_namespace("local://.weir-tmp").is_err());
+    assert!(read(&store, "local://.weir-tmp/0.lock").await.is_err());
+    let absolute = format!("local://{}/.weir-tmp/0.lock", root.path().display());
+    assert!(matches!(
+        read(&store, &absolute).await,
+        Err(Error::InvalidAddress { .. })
+    ));
+}
+
+#[tokio::test]
+async fn what_a_dead_process_left_is_removed_and_a_living_ones_is_not() {
+    let root = TempDir::new().unwrap();
+    let living = open(root.path()).await;
+    let (wait, held) = futures::channel::oneshot::channel::<()>();
+    let (began, begun) = futures::channel::oneshot::channel::<()>();
+    let body = stream::iter([Ok(Bytes::from(vec![1; 600_000]))]).chain(stream::once(async move {
+        began.send(()).unwrap();
+        held.await.map_err(io::Error::other)?;
+        Ok(Bytes::from_static(b"end"))
+    }));
+    let writer = living.clone();
+    let put = tokio::spawn(async move {
+        writer
+            .put(&at("local://lake/data/p/x"), Box::pin(body))
+            .await
+    });
+    begun.await.unwrap();
+    // A process that ended left this; its lock is free.
+    std::fs::create_dir_all(root.path().join(".weir-tmp/1")).unwrap();
+    std::fs::write(root.path().join(".weir-tmp/1/0"), "half").unwrap();
+
+    let second = open(root.path()).await;
+    assert_eq!(files(root.path()), names(&[".weir-tmp/0/0"]));
+    put_and_check(&second).await;
+    wait.send(()).unwrap();
+    assert_eq!(put.await.unwrap().unwrap().size_bytes, 600_003);
+    assert_eq!(
+        files(root.path()),
+        names(&["lake/data/p/x", "lake/data/p/y"])
+    );
+}
+
+async fn put_and_check(store: &LocalStore) {
+    put(store, "local://lake/data/p/y", b"1").await;
+    assert_eq!(read(store, "local://lake/data/p/y").await.unwrap(), b"1");
+}
+
+#[tokio::test]
+async fn an_upload_lies_in_the_namespace_and_leaves_nothing() {
+    let root = TempDir::new().unwrap();
+    let store = open(root.path()).await;
+    let x = at("local://lake/repo/data/p/x");
+    let id = store.create_multipart(&x).await.unwrap();
+    let part = store
+        .put_part(&x, &id, 1, from_bytes(Bytes::from_static(b"one")))
+        .await
+        .unwrap();
+    let (file, note, marker) = (
+        format!("lake/repo/{id}-00001"),
+        format!("lake/repo/{id}-00001.weir-md5"),
+        format!("lake/repo/{id}.weir-upload"),
+    );
+    assert_eq!(files(root.path()), names(&[&file, &note, &marker]));
+
+    // A part that changed on the disk is not taken for what was uploaded.
+    std::fs::write(root.path().join(&file), "two").unwrap();
+    let named = [CompletedPart {
+        number: 1,
+        etag: part.etag,
+    }];
+    let refused = store.complete_multipart(&x, &id, &named).await;
+    assert!(matches!(refused, Err(Error::InvalidPart(_))), "{refused:?}");
+    std::fs::write(root.path().join(&file), "one").unwrap();
+    store.complete_multipart(&x, &id, &named).await.unwrap();
+    assert_eq!(files(root.path()), names(&["lake/repo/data/p/x"]));
+
+    let id = store.create_multipart(&x).await.unwrap();
+    store
+        .put_part(&x, &id, 1, from_bytes(Bytes::from_static(b"one")))
+        .await
+        .unwrap();
+    store.abort_multipart(&x, &id).await.unwrap();
+    assert_eq!(files(root.path()), names(&["lake/repo/data/p/x"]));
+}
+
+#[tokio::test]
+async fn an_upload_that_lakefs_began_is_completed() {
+    let root = TempDir::new().unwrap();
+    let store = open(root.path()).await;
+    let id = "8b1c1d8f0a1b4c2d9e3f4a5b6c7d8e9f";
+    std::fs::create_dir_all(root.path().join("lake")).unwrap();
+    std::fs::write(root.path().join(format!("lake/{id}-00001")), "one").unwrap();
+    let x = at("local://lake/data/p/x");
+    store
+        .put_part(&x, id, 2, from_bytes(Bytes::from_static(b"two")))
+        .await
+        .unwrap();
+    let parts = store.list_parts(&x, id).await.unwrap();
+    assert_eq!(parts[0].etag, hex::encode(Md5::digest(b"one")));
+    let named: Vec<_> = parts
+        .into_iter()
+        .map(|part| CompletedPart {
+            number: part.number,
+            etag: part.etag,
+        })
+        .collect();
+    store.complete_multipart(&x, id, &named).await.unwrap();
+    assert_eq!(
+        read(&store, "local://lake/data/p/x").await.unwrap(),
+        b"onetwo"
+    );
+    assert_eq!(files(root.path()), names(&["lake/data/p/x"]));
+}
+
+#[tokio::test]
+async fn a_cancelled_put_leaves_no_file() {
+    let root = TempDir::new().unwrap();
+    let store = open(root.path()).await;
+    let (began, begun) = futures::channel::oneshot::channel::<()>();
+    let body = stream::iter([Ok(Bytes::from(vec![1; 600_000]))]).chain(stream::once(async move {
+        began.send(()).unwrap();
+        std::future::pending::<io::Result<Bytes>>().await
+    }));
+    let x = at("local://lake/data/p/x");
+    let put = store.put(&x, Box::pin(body));
+    // The body waits between two hops to the disk, so nothing else is under way.
+    match futures::future::select(put, begun).await {
+        futures::future::Either::Left((put, _)) => {
+            panic!("a put without an end has ended: {put:?}")
+        }
+        futures::future::Either::Right((_, put)) => drop(put),
+    }
+    assert_eq!(files(root.path()), names(&[]));
+}

@@ -1,0 +1,26 @@
+//! Every driver against the conformance suite.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::sync::Arc;
+
+use base::{SeededIds, SystemClock};
+use block::{LocalOptions, LocalStore, MemoryStore, conformance};
+
+#[tokio::test]
+async fn memory_keeps_the_promises() {
+    conformance::run(Arc::new(MemoryStore::default()), "mem://lake/repo").await;
+}
+
+#[tokio::test]
+async fn local_keeps_the_promises() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = LocalOptions {
+        path: folder.path().join("objects"),
+        default_namespace_prefix: "local://".to_owned(),
+        import_enabled: true,
+        allowed_external_prefixes: Vec::new(),
+    };
+    let ids = Arc::new(SeededIds::new(1, Arc::new(SystemClock)));
+    let store = LocalStore::open(options, ids).await.unwrap();
+    conformance::run(Arc::new(store), "local://lake/repo").await;
+}

@@ -1,0 +1,100 @@
+//! What has been read of tables, kept within bounds: opened tables, and decoded blocks.
+//!
+//! Tables are known by their location, blocks by the opened table they belong to and
+//! their offset: two writers may give one id to files whose bytes differ, so a block
+//! must never be taken for one of a file that was opened at another time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::block::Block;
+use super::reader::Table;
+
+/// The default bound on opened tables (properties and top index), in bytes.
+pub const DEFAULT_TABLE_CACHE_BYTES: u64 = 16 << 20;
+/// The default bound on decoded blocks, in bytes.
+pub const DEFAULT_BLOCK_CACHE_BYTES: u64 = 128 << 20;
+
+/// How much a [`Cache`] may keep.
+#[derive(Debug, Clone, Copy)]
+pub struct CacheBounds {
+    /// Opened tables, in bytes.
+    pub tables_bytes: u64,
+    /// Decoded blocks, in bytes.
+    pub blocks_bytes: u64,
+}
+
+impl Default for CacheBounds {
+    fn default() -> Self {
+        Self {
+            tables_bytes: DEFAULT_TABLE_CACHE_BYTES,
+            blocks_bytes: DEFAULT_BLOCK_CACHE_BYTES,
+        }
+    }
+}
+
+/// Shared by all readers of a process. Clones share what they hold.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    tables: moka::sync::Cache<Arc<str>, Arc<Table>>,
+    blocks: moka::sync::Cache<BlockKey, Arc<Block>>,
+    next_table: Arc<AtomicU64>,
+}
+
+/// A block of an opened table: the table's number in this process, the block's offset.
+type BlockKey = (u64, u64);
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self::new(CacheBounds::default())
+    }
+}
+
+impl Cache {
+    /// An empty cache.
+    #[must_use]
+    pub fn new(bounds: CacheBounds) -> Self {
+        let clamp = |weight: usize| u32::try_from(weight).unwrap_or(u32::MAX);
+        Self {
+            tables: moka::sync::Cache::builder()
+                .max_capacity(bounds.tables_bytes)
+                .weigher(move |location: &Arc<str>, table: &Arc<Table>| {
+                    clamp(location.len() + table.weight())
+                })
+                .build(),
+            blocks: moka::sync::Cache::builder()
+                .max_capacity(bounds.blocks_bytes)
+                .weigher(move |_: &BlockKey, block: &Arc<Block>| {
+                    clamp(size_of::<BlockKey>() + block.weight())
+                })
+                .build(),
+            next_table: Arc::new(AtomicU64::new(0)),
+        }
+    }
+
+    /// A number for a table that is being opened, never given twice.
+    pub(super) fn next_table(&self) -> u64 {
+        self.next_table.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn table(&self, location: &str) -> Option<Arc<Table>> {
+        self.tables.get(location)
+    }
+
+    pub(super) fn keep_table(&self, location: Arc<str>, table: Arc<Table>) {
+        self.tables.insert(location, table);
+    }
+
+    /// Drops an opened table; its blocks are out of reach from then on.
+    pub(super) fn forget_table(&self, location: &str) {
+        self.tables.invalidate(location);
+    }
+
+    pub(super) fn block(&self, table: u64, offset: u64) -> Option<Arc<Block>> {
+        self.blocks.get(&(table, offset))
+    }
+
+    pub(super) fn keep_block(&self, table: u64, offset: u64, block: Arc<Block>) {
+        self.blocks.insert((table, offset), block);
+    }
+}

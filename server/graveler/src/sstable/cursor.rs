@@ -1,0 +1,217 @@
+//! Walks a table's records in order of key, with seeks.
+//!
+//! A seek costs one block per level; walking on reads ahead, in ever longer pieces up to
+//! a bound, so that a scan of a remote file is a few long reads. A cursor whose future is
+//! dropped stands where it stood.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::block::{Block, KeyForm};
+use super::error::{Error, Result};
+use super::format::BlockHandle;
+use super::reader::{Reader, Record, read_exact};
+
+/// The first piece that is read ahead, in bytes.
+const MIN_READ_AHEAD_BYTES: usize = 16 << 10;
+/// The longest piece that is read ahead, in bytes: what a cursor may hold besides blocks.
+const MAX_READ_AHEAD_BYTES: usize = 1 << 20;
+
+/// A position between two records of a table.
+#[derive(Debug)]
+pub struct Cursor {
+    reader: Reader,
+    /// The way from the root to the position: index blocks, then the records' block.
+    path: Vec<Position>,
+    ahead: ReadAhead,
+    /// The last key of the block that was walked through, which the next must be above.
+    walked: Option<Bytes>,
+}
+
+/// A block and the entry that comes next in it.
+#[derive(Debug)]
+struct Position {
+    block: Arc<Block>,
+    at: usize,
+}
+
+impl Cursor {
+    pub(super) fn new(reader: Reader) -> Self {
+        let path = vec![Position {
+            block: Arc::clone(&reader.table.root),
+            at: 0,
+        }];
+        Self {
+            reader,
+            path,
+            ahead: ReadAhead::default(),
+            walked: None,
+        }
+    }
+
+    /// The table that is walked.
+    #[must_use]
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// Moves before the first record whose key is not below `key`, forward or back.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Unsupported`] or [`Error::Read`]; the cursor has not moved.
+    pub async fn seek(&mut self, key: &[u8]) -> Result<()> {
+        if self.seek_within_block(key) {
+            return Ok(());
+        }
+        let mut path = Vec::with_capacity(self.reader.table.index_levels + 1);
+        let mut block = Arc::clone(&self.reader.table.root);
+        for level in 1..=self.reader.table.index_levels {
+            let at = block.lower_bound(key);
+            if at == block.len() {
+                path.push(Position { block, at });
+                self.land(path);
+                return Ok(());
+            }
+            let below = self.load(&block, at, level).await?;
+            path.push(Position { block, at: at + 1 });
+            block = below;
+        }
+        let at = block.lower_bound(key);
+        path.push(Position { block, at });
+        self.land(path);
+        Ok(())
+    }
+
+    /// The next record, or none at the end. Records ascend strictly.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Unsupported`] or [`Error::Read`]; the same record is
+    /// tried again by the next call.
+    pub async fn next(&mut self) -> Result<Option<Record>> {
+        while let Some(position) = self.path.last() {
+            let level = self.path.len();
+            let at_records = level > self.reader.table.index_levels;
+            if position.at == position.block.len() {
+                if at_records && position.at > 0 {
+                    self.walked = Some(position.block.key(position.at - 1));
+                }
+                if level == 1 {
+                    return Ok(None);
+                }
+                self.path.pop();
+                continue;
+            }
+            if at_records {
+                let record = Record::of(&position.block, position.at);
+                self.step();
+                return Ok(Some(record));
+            }
+            let (index, at) = (Arc::clone(&position.block), position.at);
+            let block = self.load(&index, at, level).await?;
+            self.check_order(&block, level)?;
+            self.step();
+            self.path.push(Position { block, at: 0 });
+        }
+        Ok(None)
+    }
+
+    fn step(&mut self) {
+        if let Some(position) = self.path.last_mut() {
+            position.at += 1;
+        }
+    }
+
+    fn land(&mut self, path: Vec<Position>) {
+        self.path = path;
+        self.walked = None;
+    }
+
+    /// Seeks without reading when `key` lies in the block the cursor stands in.
+    fn seek_within_block(&mut self, key: &[u8]) -> bool {
+        if self.path.len() <= self.reader.table.index_levels {
+            return false;
+        }
+        let Some(Position { block, at }) = self.path.last_mut() else {
+            return false;
+        };
+        let inside =
+            block.len() > 0 && block.key_slice(0) <= key && key <= block.key_slice(block.len() - 1);
+        if inside {
+            *at = block.lower_bound(key);
+        }
+        inside
+    }
+
+    fn check_order(&self, block: &Block, level: usize) -> Result<()> {
+        let Some(walked) = &self.walked else {
+            return Ok(());
+        };
+        let is_records = self.reader.form_below(level) == KeyForm::Record;
+        if is_records && block.len() > 0 && block.key_slice(0) <= &walked[..] {
+            return Err(Error::corrupt("blocks are not in order of their keys"));
+        }
+        Ok(())
+    }
+
+    async fn load(&mut self, index: &Block, at: usize, level: usize) -> Result<Arc<Block>> {
+        let handle = self.reader.handle(index, at)?;
+        if let Some(kept) = self.reader.kept(handle) {
+            return Ok(kept);
+        }
+        let form = self.reader.form_below(level);
+        let stored = match form {
+            KeyForm::Record => self.ahead.read(&self.reader, handle).await,
+            KeyForm::Index | KeyForm::Raw => {
+                read_exact(&*self.reader.source, handle.offset, handle.stored_len()).await
+            }
+        };
+        self.reader.decode(handle, stored, form)
+    }
+}
+
+/// A stretch of the file that was read in one piece.
+#[derive(Debug, Default)]
+struct ReadAhead {
+    start: u64,
+    bytes: Bytes,
+    /// Where the block that was asked for last ended.
+    expected: u64,
+    len: usize,
+}
+
+impl ReadAhead {
+    async fn read(&mut self, reader: &Reader, handle: BlockHandle) -> Result<Bytes> {
+        if let Some(stored) = self.held(handle) {
+            self.expected = handle.offset + handle.stored_len() as u64;
+            return Ok(stored);
+        }
+        let sequential = handle.offset == self.expected && self.expected > 0;
+        let len = if sequential {
+            (self.len * 2).clamp(MIN_READ_AHEAD_BYTES, MAX_READ_AHEAD_BYTES)
+        } else {
+            0
+        };
+        let to_end = usize::try_from(reader.table.blocks_end - handle.offset).unwrap_or(usize::MAX);
+        let bytes = read_exact(
+            &*reader.source,
+            handle.offset,
+            handle.stored_len().max(len).min(to_end),
+        )
+        .await?;
+        let stored = bytes.slice(..handle.stored_len());
+        *self = Self {
+            start: handle.offset,
+            bytes,
+            expected: handle.offset + handle.stored_len() as u64,
+            len,
+        };
+        Ok(stored)
+    }
+
+    fn held(&self, handle: BlockHandle) -> Option<Bytes> {
+        let start = usize::try_from(handle.offset.checked_sub(self.start)?).ok()?;
+        let end = start.checked_add(handle.stored_len())?;
+        (end <= self.bytes.len()).then(|| self.bytes.slice(start..end))
+    }
+}

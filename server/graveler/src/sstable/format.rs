@@ -1,0 +1,272 @@
+//! The small encodings of the format: varints, value frames, internal keys, separators,
+//! block handles, checksums, the footer.
+//!
+//! Pure functions on bytes. Decoders accept any input: they answer with an error,
+//! never panic, and allocate nothing that the input's length does not justify.
+
+use bytes::Bytes;
+
+use super::error::{Error, Result};
+
+/// The size at which a block of data or of the index is closed, in bytes, uncompressed.
+pub(super) const BLOCK_BYTES: usize = 4096;
+/// A block this full (90 %) is closed if the next record would not fit.
+pub(super) const FLUSH_THRESHOLD_BYTES: usize = 3687;
+/// How many records of a data block share prefixes before one is written whole.
+pub(super) const DATA_RESTART_INTERVAL: usize = 16;
+/// Index keys are written whole.
+pub(super) const INDEX_RESTART_INTERVAL: usize = 1;
+/// What the writer takes for the length of an index value before it knows it.
+pub(super) const ESTIMATED_HANDLE_BYTES: usize = 20;
+/// The compression type and the checksum behind each block.
+pub(super) const BLOCK_TRAILER_BYTES: usize = 5;
+/// The footer's length.
+pub(super) const FOOTER_BYTES: usize = 53;
+/// The sequence number and kind behind each user key.
+pub(super) const KEY_TRAILER_BYTES: usize = 8;
+
+/// Sequence number 0, kind "set": what every record has.
+pub(super) const TRAILER_SET: u64 = 1;
+/// The greatest sequence number, kind "separator": index keys that are no record's key.
+pub(super) const TRAILER_SEPARATOR: u64 = (((1 << 56) - 1) << 8) | 17;
+/// The key of the only index entry of a table without records.
+pub(super) const TRAILER_INVALID: u64 = 255;
+
+/// The longest identity or data of a value that lakeFS reads, in bytes.
+pub const MAX_PART_BYTES: usize = 640 * 65_536;
+/// The longest value frame: two parts and their lengths.
+pub(super) const MAX_VALUE_BYTES: usize = 2 * (MAX_PART_BYTES + MAX_VARINT_BYTES);
+/// The longest key that is accepted, in bytes. An object's path is far shorter.
+pub(super) const MAX_KEY_BYTES: usize = 1 << 20;
+/// The longest block payload, uncompressed: one record of the greatest size and its frame.
+pub(super) const MAX_BLOCK_BYTES: usize = MAX_VALUE_BYTES + MAX_KEY_BYTES + 2 * BLOCK_BYTES;
+
+const MAX_VARINT_BYTES: usize = 10;
+/// The metaindex key of the properties block.
+pub(super) const PROPERTIES_KEY: &[u8] = b"rocksdb.properties";
+
+const FOOTER_MAGIC: [u8; 8] = [0xf7, 0xcf, 0xf4, 0x85, 0xb7, 0x41, 0xe2, 0x88];
+const FOOTER_VERSION: u32 = 2;
+const CHECKSUM_CRC32C: u8 = 1;
+const FOOTER_HANDLES_END: usize = 41;
+
+/// Appends an unsigned LEB128 number.
+pub(super) fn put_uvarint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// The length of `value` as an unsigned varint.
+pub(super) fn uvarint_len(value: usize) -> usize {
+    let bits = usize::BITS - (value | 1).leading_zeros();
+    bits.div_ceil(7) as usize
+}
+
+/// Takes an unsigned varint off the front of `input`; none if it is cut or overlong.
+pub(super) fn take_uvarint(input: &mut &[u8]) -> Option<u64> {
+    let mut value = 0u64;
+    for (at, &byte) in input.iter().take(MAX_VARINT_BYTES).enumerate() {
+        if at == MAX_VARINT_BYTES - 1 && byte > 1 {
+            return None;
+        }
+        value |= u64::from(byte & 0x7f) << (7 * at);
+        if byte < 0x80 {
+            *input = &input[at + 1..];
+            return Some(value);
+        }
+    }
+    None
+}
+
+/// Takes an unsigned varint that must fit a `usize`.
+pub(super) fn take_len(input: &mut &[u8]) -> Option<usize> {
+    take_uvarint(input).and_then(|value| usize::try_from(value).ok())
+}
+
+/// Frames a value: its identity and its data, each behind its zig-zag length.
+#[must_use]
+pub fn encode_value(identity: &[u8], data: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(identity.len() + data.len() + 2 * MAX_VARINT_BYTES);
+    put_uvarint(&mut out, (identity.len() as u64) << 1);
+    out.extend_from_slice(identity);
+    put_uvarint(&mut out, (data.len() as u64) << 1);
+    out.extend_from_slice(data);
+    out
+}
+
+/// Splits a framed value into its identity and its data; bytes behind them are ignored.
+///
+/// # Errors
+/// [`Error::Corrupt`] if a length is negative, beyond [`MAX_PART_BYTES`] or beyond the value.
+pub fn decode_value(value: &Bytes) -> Result<(Bytes, Bytes)> {
+    let mut rest = &value[..];
+    let identity = take_part(&mut rest)
+        .ok_or_else(|| Error::corrupt("a value's identity is cut or too long"))?;
+    let data =
+        take_part(&mut rest).ok_or_else(|| Error::corrupt("a value's data is cut or too long"))?;
+    Ok((value.slice_ref(identity), value.slice_ref(data)))
+}
+
+fn take_part<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let zigzag = take_uvarint(rest)?;
+    if zigzag & 1 == 1 {
+        return None;
+    }
+    let len = usize::try_from(zigzag >> 1)
+        .ok()
+        .filter(|len| *len <= MAX_PART_BYTES)?;
+    let (part, behind) = rest.split_at_checked(len)?;
+    *rest = behind;
+    Some(part)
+}
+
+/// Splits an internal key into the user key's length and the trailer.
+pub(super) fn split_internal_key(key: &[u8]) -> Option<(&[u8], u64)> {
+    let (user_key, trailer) = key.split_last_chunk::<KEY_TRAILER_BYTES>()?;
+    Some((user_key, u64::from_le_bytes(*trailer)))
+}
+
+/// The length of what `a` and `b` begin with in common.
+pub(super) fn common_prefix_len(a: &[u8], b: &[u8]) -> usize {
+    a.iter().zip(b).take_while(|(x, y)| x == y).count()
+}
+
+/// The index key between the last key `a` of a block and the first key `b` of the next,
+/// with its trailer: a short key in `a..b`, or `a` itself.
+pub(super) fn separator(a: &[u8], b: &[u8]) -> (Vec<u8>, u64) {
+    let at = common_prefix_len(a, b);
+    if at >= a.len().min(b.len()) || a[at] >= b[at] {
+        return (a.to_vec(), TRAILER_SET);
+    }
+    if at < b.len() - 1 || a[at] + 1 < b[at] {
+        return shortened(a, at);
+    }
+    shorten_from(a, at + 1)
+}
+
+/// The index key of the last block: a short key not below its last key `a`.
+pub(super) fn successor(a: &[u8]) -> (Vec<u8>, u64) {
+    shorten_from(a, 0)
+}
+
+/// Increments the first byte of `a` from `from` on that can be, and cuts behind it.
+fn shorten_from(a: &[u8], from: usize) -> (Vec<u8>, u64) {
+    match a[from..].iter().position(|byte| *byte != 0xff) {
+        Some(at) => shortened(a, from + at),
+        None => (a.to_vec(), TRAILER_SET),
+    }
+}
+
+fn shortened(a: &[u8], at: usize) -> (Vec<u8>, u64) {
+    let mut key = a[..=at].to_vec();
+    key[at] += 1;
+    (key, TRAILER_SEPARATOR)
+}
+
+/// Where a block lies: the file offset and length of its payload, without the trailer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct BlockHandle {
+    pub(super) offset: u64,
+    pub(super) len: usize,
+}
+
+impl BlockHandle {
+    pub(super) fn encode(self, out: &mut Vec<u8>) {
+        put_uvarint(out, self.offset);
+        put_uvarint(out, self.len as u64);
+    }
+
+    pub(super) fn take(input: &mut &[u8]) -> Option<Self> {
+        let offset = take_uvarint(input)?;
+        let len = take_len(input)?;
+        Some(Self { offset, len })
+    }
+
+    /// Decodes an index value, which holds a handle and nothing else.
+    pub(super) fn decode_exact(mut value: &[u8]) -> Result<Self> {
+        Self::take(&mut value)
+            .filter(|_| value.is_empty())
+            .ok_or_else(|| Error::corrupt("an index entry holds no block handle"))
+    }
+
+    /// The length on disk, with the trailer.
+    pub(super) fn stored_len(self) -> usize {
+        self.len + BLOCK_TRAILER_BYTES
+    }
+
+    /// Checks that the block ends at or before `end` and is not longer than any block may be.
+    pub(super) fn check(self, end: u64) -> Result<Self> {
+        let fits = self.len <= MAX_BLOCK_BYTES
+            && self
+                .offset
+                .checked_add(self.stored_len() as u64)
+                .is_some_and(|block_end| block_end <= end);
+        if fits {
+            Ok(self)
+        } else {
+            Err(Error::corrupt(format!(
+                "a block handle points out of the file: {self:?}"
+            )))
+        }
+    }
+}
+
+/// The masked CRC-32C that is stored behind a block.
+pub(super) fn checksum(payload: &[u8], kind: u8) -> u32 {
+    let crc = crc32c::crc32c_append(crc32c::crc32c(payload), &[kind]);
+    crc.rotate_right(15).wrapping_add(0xa282_ead8)
+}
+
+/// The last 53 bytes of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Footer {
+    pub(super) metaindex: BlockHandle,
+    pub(super) index: BlockHandle,
+}
+
+impl Footer {
+    pub(super) fn encode(self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.push(CHECKSUM_CRC32C);
+        self.metaindex.encode(out);
+        self.index.encode(out);
+        out.resize(start + FOOTER_HANDLES_END, 0);
+        out.extend_from_slice(&FOOTER_VERSION.to_le_bytes());
+        out.extend_from_slice(&FOOTER_MAGIC);
+    }
+
+    /// Decodes the footer of a file of `file_len` bytes.
+    pub(super) fn decode(footer: &[u8], file_len: u64) -> Result<Self> {
+        let footer: &[u8; FOOTER_BYTES] = footer
+            .try_into()
+            .map_err(|_| Error::corrupt("the file is shorter than a footer"))?;
+        if footer[FOOTER_BYTES - 8..] != FOOTER_MAGIC {
+            return Err(Error::Unsupported(
+                "the footer is not that of a RocksDB block-based table".to_owned(),
+            ));
+        }
+        let version = u32::from_le_bytes(
+            footer[FOOTER_HANDLES_END..FOOTER_HANDLES_END + 4]
+                .try_into()
+                .expect("4 bytes"),
+        );
+        if version != FOOTER_VERSION {
+            return Err(Error::Unsupported(format!("footer version {version}")));
+        }
+        if footer[0] != CHECKSUM_CRC32C {
+            return Err(Error::Unsupported(format!("checksum type {}", footer[0])));
+        }
+        let blocks_end = file_len - FOOTER_BYTES as u64;
+        let mut handles = &footer[1..FOOTER_HANDLES_END];
+        let mut take = || {
+            BlockHandle::take(&mut handles)
+                .ok_or_else(|| Error::corrupt("the footer holds no block handles"))
+                .and_then(|handle| handle.check(blocks_end))
+        };
+        let (metaindex, index) = (take()?, take()?);
+        Ok(Self { metaindex, index })
+    }
+}

@@ -1,0 +1,296 @@
+//! Opens a table and finds records in it, reading the tail once and then single blocks.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::block::{self, Block, KeyForm};
+use super::cache::Cache;
+use super::cursor::Cursor;
+use super::error::{Error, Result};
+use super::format::{self, BlockHandle, FOOTER_BYTES, Footer, PROPERTIES_KEY};
+use super::properties::Properties;
+use super::source::Source;
+
+/// What is read at opening: footer, metaindex, properties and, mostly, the top index.
+const TAIL_BYTES: usize = 16 << 10;
+/// The longest properties or metaindex block that is read, in bytes.
+const MAX_META_BYTES: usize = 8 << 20;
+
+/// A record of a table. Its parts are slices of the block they were read with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The key.
+    pub key: Bytes,
+    /// The framed value, as stored: what a copy into another table passes on.
+    pub value: Bytes,
+}
+
+impl Record {
+    pub(super) fn of(block: &Block, at: usize) -> Self {
+        Self {
+            key: block.key(at),
+            value: block.value(at),
+        }
+    }
+
+    /// Splits the value into its identity (32 raw bytes for an entry, the hex id for a
+    /// range) and its data.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if the value is no frame.
+    pub fn split_value(&self) -> Result<(Bytes, Bytes)> {
+        format::decode_value(&self.value)
+    }
+}
+
+/// What an opened table keeps: all but its records and lower index blocks.
+#[derive(Debug)]
+pub(super) struct Table {
+    pub(super) properties: Properties,
+    pub(super) root: Arc<Block>,
+    /// Index blocks between the root and a record's block, the root included: 1 or 2.
+    pub(super) index_levels: usize,
+    /// Where blocks must end.
+    pub(super) blocks_end: u64,
+    number: u64,
+}
+
+impl Table {
+    /// What the table occupies in memory, in bytes.
+    pub(super) fn weight(&self) -> usize {
+        self.properties.weight() + self.root.weight() + size_of::<Self>()
+    }
+
+    async fn read(source: &dyn Source, number: u64) -> Result<Self> {
+        let file_len = source.size().await.map_err(Error::Read)?;
+        let Some(blocks_end) = file_len.checked_sub(FOOTER_BYTES as u64) else {
+            return Err(Error::corrupt("the file is shorter than a footer"));
+        };
+        let tail = Tail::read(source, file_len).await?;
+        let footer = Footer::decode(&tail.bytes[tail.bytes.len() - FOOTER_BYTES..], file_len)?;
+
+        let metaindex = Block::decode(
+            tail.meta_block(source, footer.metaindex).await?,
+            KeyForm::Raw,
+        )?;
+        let at = metaindex.lower_bound(PROPERTIES_KEY);
+        if at == metaindex.len() || metaindex.key_slice(at) != PROPERTIES_KEY {
+            return Err(Error::Unsupported("the table has no properties".to_owned()));
+        }
+        let handle = BlockHandle::decode_exact(&metaindex.value(at))?.check(blocks_end)?;
+        let properties = Properties::decode(tail.meta_block(source, handle).await?)?;
+        let index_levels = if properties.two_level_index()? { 2 } else { 1 };
+        let root = Block::decode(tail.block(source, footer.index).await?, KeyForm::Index)?;
+        Ok(Self {
+            properties,
+            root: Arc::new(root),
+            index_levels,
+            blocks_end,
+            number,
+        })
+    }
+}
+
+/// The end of a file, from which most of what opening needs is taken.
+struct Tail {
+    start: u64,
+    bytes: Bytes,
+}
+
+impl Tail {
+    async fn read(source: &dyn Source, file_len: u64) -> Result<Self> {
+        let len = TAIL_BYTES.min(usize::try_from(file_len).unwrap_or(TAIL_BYTES));
+        let start = file_len - len as u64;
+        Ok(Self {
+            start,
+            bytes: read_exact(source, start, len).await?,
+        })
+    }
+
+    async fn meta_block(&self, source: &dyn Source, handle: BlockHandle) -> Result<Bytes> {
+        if handle.len > MAX_META_BYTES {
+            return Err(Error::Unsupported(format!(
+                "properties of {} bytes",
+                handle.len
+            )));
+        }
+        self.block(source, handle).await
+    }
+
+    async fn block(&self, source: &dyn Source, handle: BlockHandle) -> Result<Bytes> {
+        let inside = handle
+            .offset
+            .checked_sub(self.start)
+            .and_then(|start| usize::try_from(start).ok());
+        let stored = match inside {
+            // Copied, so that what is kept does not hold the whole tail.
+            Some(start) => Bytes::copy_from_slice(&self.bytes[start..start + handle.stored_len()]),
+            None => read_exact(source, handle.offset, handle.stored_len()).await?,
+        };
+        block::unpack(&stored)
+    }
+}
+
+/// Reads exactly `len` bytes.
+pub(super) async fn read_exact(source: &dyn Source, offset: u64, len: usize) -> Result<Bytes> {
+    let bytes = source.read_at(offset, len).await.map_err(Error::Read)?;
+    if bytes.len() == len {
+        Ok(bytes)
+    } else {
+        Err(Error::corrupt(format!(
+            "the file ends inside a block: {} of {len} bytes at {offset}",
+            bytes.len()
+        )))
+    }
+}
+
+/// An open table. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    pub(super) table: Arc<Table>,
+    pub(super) source: Arc<dyn Source>,
+    cached: Option<(Cache, Arc<str>)>,
+}
+
+impl Reader {
+    /// Opens a table and keeps nothing of it beyond the reader's life.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] or [`Error::Unsupported`] for what is no table of lakeFS's,
+    /// [`Error::Read`] if the source fails.
+    pub async fn open(source: Arc<dyn Source>) -> Result<Self> {
+        let table = Arc::new(Table::read(&*source, 0).await?);
+        Ok(Self {
+            table,
+            source,
+            cached: None,
+        })
+    }
+
+    /// Opens a table that is in memory.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn from_bytes(bytes: Bytes) -> Result<Self> {
+        Self::open(Arc::new(bytes)).await
+    }
+
+    /// Opens a table through a cache. `location` is its full address: one location is one
+    /// file, and an opened one is not read again.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_cached(
+        cache: &Cache,
+        location: &str,
+        source: Arc<dyn Source>,
+    ) -> Result<Self> {
+        let location: Arc<str> = Arc::from(location);
+        let table = match cache.table(&location) {
+            Some(table) => table,
+            None => {
+                let table = Arc::new(Table::read(&*source, cache.next_table()).await?);
+                cache.keep_table(Arc::clone(&location), Arc::clone(&table));
+                table
+            }
+        };
+        Ok(Self {
+            table,
+            source,
+            cached: Some((cache.clone(), location)),
+        })
+    }
+
+    /// What the table says of itself.
+    #[must_use]
+    pub fn properties(&self) -> &Properties {
+        &self.table.properties
+    }
+
+    /// The record under `key`, or none.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Unsupported`] or [`Error::Read`].
+    pub async fn get(&self, key: &[u8]) -> Result<Option<Record>> {
+        let mut block = Arc::clone(&self.table.root);
+        for level in 1..=self.table.index_levels {
+            let at = block.lower_bound(key);
+            if at == block.len() {
+                return Ok(None);
+            }
+            let handle = self.handle(&block, at)?;
+            block = match self.kept(handle) {
+                Some(kept) => kept,
+                None => {
+                    let stored =
+                        read_exact(&*self.source, handle.offset, handle.stored_len()).await;
+                    self.decode(handle, stored, self.form_below(level))?
+                }
+            };
+        }
+        let at = block.lower_bound(key);
+        if at == block.len() || block.key_slice(at) != key {
+            return Ok(None);
+        }
+        Ok(Some(Record::of(&block, at)))
+    }
+
+    /// A cursor before the first record.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        Cursor::new(self.clone())
+    }
+
+    /// What the blocks hold to which index level `level` (the root is 1) points.
+    pub(super) fn form_below(&self, level: usize) -> KeyForm {
+        if level == self.table.index_levels {
+            KeyForm::Record
+        } else {
+            KeyForm::Index
+        }
+    }
+
+    /// The handle that an index block holds.
+    pub(super) fn handle(&self, index: &Block, at: usize) -> Result<BlockHandle> {
+        BlockHandle::decode_exact(&index.value(at))
+            .and_then(|handle| handle.check(self.table.blocks_end))
+    }
+
+    /// A block from the cache.
+    pub(super) fn kept(&self, handle: BlockHandle) -> Option<Arc<Block>> {
+        let (cache, _) = self.cached.as_ref()?;
+        cache.block(self.table.number, handle.offset)
+    }
+
+    /// Decodes a block as it was read, and keeps it.
+    ///
+    /// A file that turns out to be corrupt is forgotten, so that it is opened afresh when
+    /// it has been replaced.
+    pub(super) fn decode(
+        &self,
+        handle: BlockHandle,
+        stored: Result<Bytes>,
+        form: KeyForm,
+    ) -> Result<Arc<Block>> {
+        let decoded = stored
+            .map(|stored| {
+                if self.cached.is_some() {
+                    Bytes::copy_from_slice(&stored)
+                } else {
+                    stored
+                }
+            })
+            .and_then(|stored| block::unpack(&stored))
+            .and_then(|payload| Block::decode(payload, form))
+            .map(Arc::new);
+        if let Some((cache, location)) = &self.cached {
+            match &decoded {
+                Ok(block) => cache.keep_block(self.table.number, handle.offset, Arc::clone(block)),
+                Err(Error::Corrupt(_) | Error::Unsupported(_)) => cache.forget_table(location),
+                Err(_) => {}
+            }
+        }
+        decoded
+    }
+}

@@ -1,0 +1,586 @@
+//! Tables against the reference files, against a naive reader, against a `BTreeMap`, and
+//! against damage.
+//!
+//! `testdata/sst/g*.sst` were written by the format's reference implementation. A larger
+//! one with a two-level index is checked as well if `WEIR_SST_G3` names it.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use block::{BlockStore as _, Location, MemoryStore};
+use bytes::Bytes;
+use futures::executor::block_on;
+use proptest::prelude::{ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, proptest};
+
+use super::block::{Block, BlockBuilder, KeyForm, Packer, unpack};
+use super::format::{
+    self, BlockHandle, Footer, TRAILER_SEPARATOR, TRAILER_SET, separator, successor,
+};
+use super::{
+    Cache, CacheBounds, Error, Finished, Reader, Record, Source, StoreSource, Writer, encode_value,
+};
+
+type Model = BTreeMap<Vec<u8>, Vec<u8>>;
+
+fn ranges() -> BTreeMap<String, String> {
+    BTreeMap::from([("type".to_owned(), "ranges".to_owned())])
+}
+
+fn write(records: &Model) -> Finished {
+    let mut writer = Writer::new();
+    for (key, data) in records {
+        writer.add(key, &encode_value(b"id", data)).unwrap();
+    }
+    writer.finish(&ranges())
+}
+
+fn data(record: &Record) -> Vec<u8> {
+    let (identity, data) = record.split_value().unwrap();
+    assert_eq!(identity, "id");
+    data.to_vec()
+}
+
+/// Reads every record, until the end or an error.
+async fn scan(reader: &Reader) -> super::Result<Vec<Record>> {
+    let mut cursor = reader.cursor();
+    let mut records = Vec::new();
+    while let Some(record) = cursor.next().await? {
+        records.push(record);
+    }
+    Ok(records)
+}
+
+/// Enough records, hardly compressible, for an index of two levels.
+fn large() -> Model {
+    let mut state = 7u64;
+    let mut random = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 24).to_be_bytes()
+    };
+    (0..4000u32)
+        .map(|n| {
+            (
+                format!("tables/{n:08}").into_bytes(),
+                (0..25).flat_map(|_| random()).collect(),
+            )
+        })
+        .collect()
+}
+
+fn testdata(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("testdata/sst")
+        .join(name)
+}
+
+/// Reads a file, writes its records again, and expects the same bytes.
+async fn check_rewrite(path: &Path) {
+    let original = Bytes::from(std::fs::read(path).unwrap());
+    let reader = Reader::from_bytes(original.clone()).await.unwrap();
+    let records = scan(&reader).await.unwrap();
+    let naive = naive::read(&original);
+    assert_eq!(records.len(), naive.len(), "{path:?}");
+    let mut writer = Writer::new();
+    for (record, (key, value)) in records.iter().zip(&naive) {
+        assert_eq!(record.key, key);
+        assert_eq!(record.value, *value);
+        writer.add(&record.key, &record.value).unwrap();
+        assert_eq!(
+            reader.get(&record.key).await.unwrap().as_ref(),
+            Some(record)
+        );
+    }
+    let kind = String::from_utf8(reader.properties().kind().to_vec()).unwrap();
+    let finished = writer.finish(&BTreeMap::from([("type".to_owned(), kind)]));
+    assert_eq!(reader.properties().count(), Some(finished.count));
+    assert_eq!(
+        reader.properties().estimated_size_bytes(),
+        Some(finished.estimated_size_bytes)
+    );
+    assert_eq!(reader.properties().min_key(), finished.min_key);
+    assert_eq!(reader.properties().max_key(), finished.max_key);
+    assert!(
+        finished.bytes == original,
+        "{path:?} is not the same when it is written again"
+    );
+}
+
+#[tokio::test]
+async fn rewriting_a_reference_file_gives_the_same_bytes() {
+    for name in ["g0.sst", "g1.sst", "g2.sst"] {
+        check_rewrite(&testdata(name)).await;
+    }
+    if let Some(files) = std::env::var_os("WEIR_SST_G3") {
+        for path in std::env::split_paths(&files) {
+            check_rewrite(&path).await;
+        }
+    }
+}
+
+#[test]
+fn an_empty_metarange_has_its_known_id() {
+    let finished = Writer::new().finish(&BTreeMap::from([(
+        "type".to_owned(),
+        "metaranges".to_owned(),
+    )]));
+    assert_eq!(
+        finished.id,
+        "00fb7eff1a97c500eb3ca8d2ef5464131d6b6a5f9512e41eba97843522213b66"
+    );
+}
+
+#[tokio::test]
+async fn a_two_level_index_is_read_by_a_naive_reader_and_ours() {
+    let model = large();
+    let finished = write(&model);
+    let expected: Vec<_> = model
+        .iter()
+        .map(|(key, data)| (key.clone(), encode_value(b"id", data)))
+        .collect();
+    assert_eq!(naive::read(&finished.bytes), expected);
+
+    let reader = Reader::from_bytes(finished.bytes).await.unwrap();
+    assert_eq!(reader.table.index_levels, 2);
+    let records = scan(&reader).await.unwrap();
+    assert_eq!(records.len(), model.len());
+    for (record, (key, expected)) in records.iter().zip(&model) {
+        assert_eq!(
+            (&record.key[..], data(record)),
+            (&key[..], expected.clone())
+        );
+        assert_eq!(reader.get(key).await.unwrap().as_ref(), Some(record));
+    }
+    assert_eq!(reader.get(b"tables/00000001x").await.unwrap(), None);
+    assert_eq!(reader.get(b"zzz").await.unwrap(), None);
+}
+
+#[test]
+fn separators_are_those_of_the_reference() {
+    let cut = |key: &[u8]| (key.to_vec(), TRAILER_SEPARATOR);
+    let whole = |key: &[u8]| (key.to_vec(), TRAILER_SET);
+    assert_eq!(separator(b"abcdef", b"abzz"), cut(b"abd"));
+    assert_eq!(separator(b"abc", b"abcd"), whole(b"abc"));
+    assert_eq!(
+        separator(b"a", b"b"),
+        whole(b"a"),
+        "there is nothing between that is as short"
+    );
+    assert_eq!(separator(b"ac1", b"b"), cut(b"ad"));
+    assert_eq!(separator(b"a\xff\xff", b"b"), whole(b"a\xff\xff"));
+    assert_eq!(separator(b"ax", b"bx"), cut(b"b"));
+    assert_eq!(successor(b"abc"), cut(b"b"));
+    assert_eq!(successor(b"\xff\xffa"), cut(b"\xff\xffb"));
+    assert_eq!(successor(b"\xff\xff"), whole(b"\xff\xff"));
+}
+
+#[test]
+fn records_must_ascend_and_be_of_bounded_size() {
+    let mut writer = Writer::new();
+    writer.add(b"b", b"").unwrap();
+    for key in [&b"b"[..], b"a", b""] {
+        assert!(matches!(
+            writer.add(key, b""),
+            Err(Error::OutOfOrder { .. })
+        ));
+    }
+    let long = vec![b'c'; format::MAX_KEY_BYTES + 1];
+    assert!(matches!(
+        writer.add(&long, b""),
+        Err(Error::TooLarge { what: "key", .. })
+    ));
+    writer.add(b"c", b"").unwrap();
+    assert_eq!(writer.count(), 2);
+}
+
+#[tokio::test]
+async fn a_table_of_another_kind_is_refused_with_its_reason() {
+    let bytes = write(&Model::from([(b"a".to_vec(), b"1".to_vec())])).bytes;
+    for (from, to, expected) in [
+        (
+            "leveldb.BytewiseComparator",
+            "leveldb.BytewiseComparat0r",
+            "rocksdb.comparator",
+        ),
+        (
+            "pebble.concatenate",
+            "pebble.c0ncatenate",
+            "rocksdb.merge.operator",
+        ),
+    ] {
+        let error = Reader::from_bytes(replace_in_properties(&bytes, from, to))
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(&error, Error::Unsupported(what) if what.contains(expected)),
+            "{error}"
+        );
+    }
+    let mut pebble_magic = bytes.to_vec();
+    let at = pebble_magic.len() - 8;
+    pebble_magic[at..].copy_from_slice(b"\xf0\x9f\xaa\xb3\xf0\x9f\xaa\xb3");
+    assert!(matches!(
+        Reader::from_bytes(pebble_magic.into()).await,
+        Err(Error::Unsupported(_))
+    ));
+}
+
+/// Changes a property and puts the block's checksum right.
+fn replace_in_properties(file: &Bytes, from: &str, to: &str) -> Bytes {
+    let mut file = file.to_vec();
+    let at = file
+        .windows(from.len())
+        .position(|window| window == from.as_bytes())
+        .unwrap();
+    file[at..at + from.len()].copy_from_slice(to.as_bytes());
+    let footer = Footer::decode(
+        &file[file.len() - format::FOOTER_BYTES..],
+        file.len() as u64,
+    )
+    .unwrap();
+    let start = footer.metaindex.offset as usize;
+    let metaindex = Block::decode(
+        Bytes::copy_from_slice(&file[start..][..footer.metaindex.len]),
+        KeyForm::Raw,
+    )
+    .unwrap();
+    let handle = BlockHandle::decode_exact(&metaindex.value(0)).unwrap();
+    let end = handle.offset as usize + handle.len;
+    let crc = format::checksum(&file[handle.offset as usize..end], 0);
+    file[end + 1..end + 5].copy_from_slice(&crc.to_le_bytes());
+    file.into()
+}
+
+/// A file that counts how often it is read.
+#[derive(Debug)]
+struct Counted {
+    bytes: Bytes,
+    reads: AtomicUsize,
+}
+
+impl Counted {
+    fn new(bytes: Bytes) -> Arc<Self> {
+        Arc::new(Self {
+            bytes,
+            reads: AtomicUsize::new(0),
+        })
+    }
+
+    fn reads(&self) -> usize {
+        self.reads.swap(0, Ordering::Relaxed)
+    }
+}
+
+#[async_trait]
+impl Source for Counted {
+    async fn size(&self) -> block::Result<u64> {
+        self.bytes.size().await
+    }
+
+    async fn read_at(&self, offset: u64, len: usize) -> block::Result<Bytes> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.bytes.read_at(offset, len).await
+    }
+}
+
+#[tokio::test]
+async fn reading_costs_few_reads_and_nothing_twice() {
+    let source = Counted::new(write(&large()).bytes);
+    let reader = Reader::open(Arc::<Counted>::clone(&source)).await.unwrap();
+    assert_eq!(
+        source.reads(),
+        1,
+        "the tail holds footer, properties and top index"
+    );
+    reader.get(b"tables/00002000").await.unwrap().unwrap();
+    assert_eq!(
+        source.reads(),
+        2,
+        "one lower index block, one block of records"
+    );
+    scan(&reader).await.unwrap();
+    let reads = source.reads();
+    assert!(reads < 25, "{reads} reads for {} bytes", source.bytes.len());
+
+    let cache = Cache::default();
+    let open = || {
+        Reader::open_cached(
+            &cache,
+            "local://lake/_lakefs/1",
+            Arc::<Counted>::clone(&source),
+        )
+    };
+    scan(&open().await.unwrap()).await.unwrap();
+    source.reads();
+    scan(&open().await.unwrap()).await.unwrap();
+    open()
+        .await
+        .unwrap()
+        .get(b"tables/00003999")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(source.reads(), 0, "all of it is kept");
+
+    let none = Cache::new(CacheBounds {
+        tables_bytes: 0,
+        blocks_bytes: 0,
+    });
+    let reader = Reader::open_cached(&none, "x", Arc::<Counted>::clone(&source))
+        .await
+        .unwrap();
+    assert_eq!(
+        scan(&reader).await.unwrap().len(),
+        4000,
+        "a cache without room is no hindrance"
+    );
+}
+
+#[tokio::test]
+async fn a_table_in_a_block_store_is_read_by_ranges() {
+    let (model, store) = (large(), Arc::new(MemoryStore::default()));
+    let at = Location::below("mem://lake", "_lakefs/1");
+    store
+        .put(&at, block::from_bytes(write(&model).bytes))
+        .await
+        .unwrap();
+    let source = |at: &Location| {
+        Arc::new(StoreSource::new(
+            Arc::<MemoryStore>::clone(&store),
+            at.clone(),
+        ))
+    };
+    let reader = Reader::open(source(&at)).await.unwrap();
+    assert_eq!(scan(&reader).await.unwrap().len(), model.len());
+    let missing = Location::below("mem://lake", "_lakefs/2");
+    let error = Reader::open(source(&missing)).await.unwrap_err();
+    assert!(
+        matches!(error, Error::Read(block::Error::NotFound(_))),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_corrupt_file_is_opened_afresh_when_it_was_replaced() {
+    let good = write(&large()).bytes;
+    let mut bad = good.to_vec();
+    bad[100] ^= 1;
+    let cache = Cache::default();
+    let reader = Reader::open_cached(&cache, "x", Arc::new(Bytes::from(bad)))
+        .await
+        .unwrap();
+    assert!(matches!(scan(&reader).await, Err(Error::Corrupt(_))));
+    let reader = Reader::open_cached(&cache, "x", Arc::new(good))
+        .await
+        .unwrap();
+    assert_eq!(scan(&reader).await.unwrap().len(), 4000);
+}
+
+#[test]
+fn a_lying_block_is_refused_before_memory_is_taken() {
+    // A compressed block of a few bytes that claims 80 MiB.
+    let mut claim = Vec::new();
+    format::put_uvarint(&mut claim, 80 << 20);
+    claim.extend_from_slice(&[0xfe, 1, 0]);
+    let mut stored = claim.clone();
+    stored.push(1);
+    stored.extend_from_slice(&format::checksum(&claim, 1).to_le_bytes());
+    assert!(matches!(unpack(&stored.into()), Err(Error::Corrupt(_))));
+
+    // Keys that double by sharing: each entry repeats the key before it and adds a byte.
+    let mut builder = BlockBuilder::new(usize::MAX);
+    let mut key = vec![b'k'; 20_000];
+    for _ in 0..2000 {
+        key.push(b'k');
+        builder.add_raw(&key, b"");
+    }
+    let error = Block::decode(builder.finish().into(), KeyForm::Raw).unwrap_err();
+    assert!(
+        matches!(&error, Error::Corrupt(what) if what.contains("too long")),
+        "{error}"
+    );
+}
+
+fn records() -> impl Strategy<Value = Model> {
+    let key = proptest::collection::vec(
+        proptest::sample::select(vec![0u8, b'a', b'b', 0xfe, 0xff]),
+        0..12,
+    );
+    let data = (any::<u8>(), 0..600usize).prop_map(|(byte, len)| vec![byte; len]);
+    proptest::collection::btree_map(key, data, 0..300)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn what_was_written_is_read(model in records()) {
+        let finished = write(&model);
+        let expected: Vec<_> = model.iter().map(|(key, data)| (key.clone(), encode_value(b"id", data))).collect();
+        prop_assert_eq!(naive::read(&finished.bytes), expected);
+        let reader = block_on(Reader::from_bytes(finished.bytes)).unwrap();
+        let read: Model =
+            block_on(scan(&reader)).unwrap().into_iter().map(|r| (r.key.to_vec(), data(&r))).collect();
+        prop_assert_eq!(read, model);
+    }
+
+    #[test]
+    fn a_seek_finds_the_lower_bound(model in records(), probes in proptest::collection::vec(records(), 1..3)) {
+        let reader = block_on(Reader::from_bytes(write(&model).bytes)).unwrap();
+        let mut cursor = reader.cursor();
+        for probe in probes.iter().flat_map(BTreeMap::keys).chain(model.keys()) {
+            block_on(cursor.seek(probe)).unwrap();
+            for (key, expected) in model.range(probe.clone()..).take(3) {
+                let record = block_on(cursor.next()).unwrap().unwrap();
+                prop_assert_eq!((&record.key[..], data(&record)), (&key[..], expected.clone()));
+            }
+            if model.range(probe.clone()..).count() < 3 {
+                prop_assert!(block_on(cursor.next()).unwrap().is_none());
+            }
+            let got = block_on(reader.get(probe)).unwrap().map(|record| data(&record));
+            prop_assert_eq!(got.as_ref(), model.get(probe));
+        }
+    }
+
+    #[test]
+    fn damage_is_an_error_or_harmless(model in records(), at in any::<proptest::sample::Index>(), flip in 1..=255u8, cut in any::<bool>()) {
+        let whole = write(&model).bytes;
+        let mut damaged = whole.to_vec();
+        let at = at.index(damaged.len());
+        if cut { damaged.truncate(at) } else { damaged[at] ^= flip }
+        let read = block_on(async { scan(&Reader::from_bytes(damaged.into()).await?).await });
+        if let Ok(records) = read {
+            prop_assert!(!cut);
+            let read: Model = records.into_iter().map(|r| (r.key.to_vec(), data(&r))).collect();
+            prop_assert_eq!(read, model, "only the footer's padding may be damaged unnoticed");
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_a_block_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..200), form in 0..3) {
+        let form = [KeyForm::Raw, KeyForm::Index, KeyForm::Record][form as usize];
+        if let Ok(block) = Block::decode(bytes.clone().into(), form) {
+            for at in 0..block.len() {
+                prop_assert_eq!(&block.key(at)[..], block.key_slice(at));
+                drop(block.value(at));
+            }
+        }
+        drop(format::decode_value(&bytes.clone().into()));
+        drop(BlockHandle::decode_exact(&bytes));
+        drop(unpack(&bytes.into()));
+    }
+
+    #[test]
+    fn a_damaged_payload_under_a_right_checksum_is_an_error_or_a_block(model in records(), at in any::<proptest::sample::Index>(), flip in 1..=255u8) {
+        let mut builder = BlockBuilder::new(16);
+        for (key, data) in &model {
+            builder.add(key, TRAILER_SET, data);
+        }
+        let mut payload = builder.finish();
+        let at = at.index(payload.len());
+        payload[at] ^= flip;
+        let mut file = Vec::new();
+        Packer::default().append(&mut file, &payload);
+        if let Ok(block) = Block::decode(unpack(&file.into()).unwrap(), KeyForm::Record) {
+            prop_assert!((1..block.len()).all(|at| block.key_slice(at - 1) < block.key_slice(at)));
+        }
+    }
+
+    #[test]
+    fn varints_have_the_length_they_are_given(value in any::<u32>(), shift in 0..32) {
+        let value = value as usize >> shift;
+        let mut out = Vec::new();
+        format::put_uvarint(&mut out, value as u64);
+        prop_assert_eq!(out.len(), format::uvarint_len(value));
+        let mut rest = &out[..];
+        prop_assert_eq!(format::take_len(&mut rest), Some(value));
+        prop_assert!(rest.is_empty());
+    }
+}
+
+/// The format read in the plainest way, sharing no code with the module under test.
+mod naive {
+    fn uvarint(bytes: &[u8], at: &mut usize) -> usize {
+        let (mut value, mut shift) = (0, 0);
+        loop {
+            let byte = bytes[*at];
+            *at += 1;
+            value |= usize::from(byte & 0x7f) << shift;
+            shift += 7;
+            if byte < 0x80 {
+                return value;
+            }
+        }
+    }
+
+    fn u32_at(bytes: &[u8], at: usize) -> usize {
+        u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize
+    }
+
+    fn block(file: &[u8], offset: usize, len: usize) -> Vec<u8> {
+        let payload = &file[offset..offset + len];
+        match file[offset + len] {
+            0 => payload.to_vec(),
+            1 => snap::raw::Decoder::new().decompress_vec(payload).unwrap(),
+            other => panic!("compression {other}"),
+        }
+    }
+
+    fn entries(payload: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let end = payload.len() - 4 - 4 * u32_at(payload, payload.len() - 4);
+        let (mut at, mut key, mut out) = (0, Vec::new(), Vec::new());
+        while at < end {
+            let shared = uvarint(payload, &mut at);
+            let unshared = uvarint(payload, &mut at);
+            let value_len = uvarint(payload, &mut at);
+            key.truncate(shared);
+            key.extend_from_slice(&payload[at..at + unshared]);
+            at += unshared;
+            out.push((key.clone(), payload[at..at + value_len].to_vec()));
+            at += value_len;
+        }
+        out
+    }
+
+    fn below(file: &[u8], handle: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut at = 0;
+        let (offset, len) = (uvarint(handle, &mut at), uvarint(handle, &mut at));
+        assert_eq!(at, handle.len());
+        entries(&block(file, offset, len))
+    }
+
+    /// The records of a table: user keys and framed values.
+    pub(super) fn read(file: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let footer = &file[file.len() - 53..];
+        let mut at = 1;
+        let metaindex = (uvarint(footer, &mut at), uvarint(footer, &mut at));
+        let index = (uvarint(footer, &mut at), uvarint(footer, &mut at));
+        let meta = entries(&block(file, metaindex.0, metaindex.1));
+        let properties = below(file, &meta[0].1);
+        let kind = &properties
+            .iter()
+            .find(|(name, _)| name == b"rocksdb.block.based.table.index.type")
+            .unwrap()
+            .1;
+        let mut index = entries(&block(file, index.0, index.1));
+        if u32_at(kind, 0) == 2 {
+            index = index
+                .iter()
+                .flat_map(|(_, handle)| below(file, handle))
+                .collect();
+        }
+        let records = index.iter().flat_map(|(_, handle)| below(file, handle));
+        records
+            .map(|(mut key, value)| {
+                let trailer = key.split_off(key.len() - 8);
+                assert_eq!(trailer, [1, 0, 0, 0, 0, 0, 0, 0]);
+                (key, value)
+            })
+            .collect()
+    }
+}

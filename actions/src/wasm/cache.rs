@@ -159,9 +159,8 @@ impl Compiler {
         };
         let abi = |e: wasmtime::Error| {
             let message = format!(
-                "component does not fit weir:hooks {}: {}",
-                check::VERSION,
-                e.root_cause()
+                "component does not fit weir:hooks {}: {e:#}",
+                check::VERSION
             );
             Failure::new(Cause::ComponentAbi, message)
         };
@@ -378,7 +377,6 @@ impl Hasher for Sha {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     fn engine() -> Engine {

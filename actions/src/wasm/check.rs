@@ -113,12 +113,8 @@ fn check_version(name: &str) -> Result<(), Failure> {
 
 fn check_import(name: &str) -> Result<(), Failure> {
     const WASI: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
-    let package = |p: &&str| {
-        name.strip_prefix("wasi:")
-            .and_then(|n| n.strip_prefix(*p))
-            .is_some_and(|n| n.starts_with('/'))
-    };
-    if name.starts_with(PACKAGE) || WASI.iter().any(|p| package(&p)) {
+    let package = name.strip_prefix("wasi:").and_then(|n| n.split('/').next());
+    if name.starts_with(PACKAGE) || package.is_some_and(|p| WASI.contains(&p)) {
         return Ok(());
     }
     Err(Failure::new(

@@ -52,14 +52,14 @@ impl Collector {
             Ok(Answer::Pass) => self.passed += 1,
             Ok(Answer::Fail) => self.failed += 1,
             Ok(Answer::Skip) => {}
-            Err(failure) => return self.error(run, path, failure),
+            Err(failure) => return self.error(run, path, &failure),
         }
         true
     }
 
     /// Notes that something got no verdict. A hook that merely could not decide
     /// about one object goes on with the next; one that broke is stopped.
-    pub(super) fn error(&mut self, run: &Run, path: Option<&str>, failure: Failure) -> bool {
+    pub(super) fn error(&mut self, run: &Run, path: Option<&str>, failure: &Failure) -> bool {
         let go_on = matches!(failure.cause, Cause::HookError | Cause::Denied);
         if let Some(path) = path {
             let finding = Finding {

@@ -39,8 +39,8 @@ pub(super) async fn objects(
         while let Some(outcome) = outcomes.next().await {
             let go_on = match outcome {
                 Ok((path, Ok(outcome))) => collector.add(run, Some(&path), outcome),
-                Ok((path, Err(failure))) => collector.error(run, Some(&path), failure),
-                Err(failure) => collector.error(run, None, failure),
+                Ok((path, Err(failure))) => collector.error(run, Some(&path), &failure),
+                Err(failure) => collector.error(run, None, &failure),
             };
             if !go_on {
                 break;
@@ -48,7 +48,7 @@ pub(super) async fn objects(
         }
     };
     if tokio::time::timeout(deadline.after, judge).await.is_err() {
-        collector.error(run, None, deadline.failure());
+        collector.error(run, None, &deadline.failure());
     }
 }
 

@@ -161,7 +161,7 @@ impl Host {
         let mut collector = Collector::default();
         match ready.callable {
             Callable::ObjectGate(_) => {
-                fanout::objects(&self.inner, ready, run, shown, &mut collector).await
+                fanout::objects(&self.inner, ready, run, shown, &mut collector).await;
             }
             Callable::Gate(_) => {
                 let (each, all) = (run.limits.time_per_object, run.limits.timeout);
@@ -185,7 +185,7 @@ impl Host {
                 .await
                 {
                     Ok(outcome) => collector.add(run, None, outcome),
-                    Err(failure) => collector.error(run, None, failure),
+                    Err(failure) => collector.error(run, None, &failure),
                 };
             }
         }
@@ -362,7 +362,6 @@ fn engine(pooled: bool) -> wasmtime::Result<Engine> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     /// A machine without the address space for a pool runs the same hooks.

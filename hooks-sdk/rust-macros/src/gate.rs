@@ -48,11 +48,12 @@ pub(crate) fn expand(scope: Scope, arguments: TokenStream, item: TokenStream) ->
         || quote!(<() as ::hooks_sdk::Schema>::schema()),
         |ty| quote!(<#ty as ::hooks_sdk::Schema>::schema()),
     );
-    let (world, scope_name, export) = match scope {
-        Scope::Change => ("weir:hooks/gate", "change", gate_export(name, load.as_ref(), &arguments)),
+    let (world, scope_name, call, guest) = match scope {
+        Scope::Change => ("weir:hooks/gate", "change", gate_call(name, load.as_ref(), &arguments), gate_guest()),
         Scope::Object => {
             let needs_object = parameters.iter().any(|p| matches!(p, Parameter::Object));
-            ("weir:hooks/object-gate", "object", object_gate_export(name, load.as_ref(), &arguments, needs_object))
+            let call = object_gate_call(name, load.as_ref(), &arguments, needs_object);
+            ("weir:hooks/object-gate", "object", call, object_gate_guest())
         }
     };
     let (paths, kinds) = (paths.iter(), kinds.iter());
@@ -60,12 +61,18 @@ pub(crate) fn expand(scope: Scope, arguments: TokenStream, item: TokenStream) ->
     Ok(quote! {
         #function
 
+        // Beside the module, where the names of the hook's crate hold; in it, those of the contract.
+        #[cfg(target_family = "wasm")]
+        fn __weir_schema() -> ::hooks_sdk::private::serde_json::Value {
+            #schema
+        }
+
+        #call
+
         #[cfg(target_family = "wasm")]
         #[doc(hidden)]
-        #[allow(warnings, clippy::all)]
+        #[allow(warnings, clippy::all, unsafe_code)]
         mod __weir_hook {
-            use super::*;
-
             ::hooks_sdk::private::wit_bindgen::generate!({
                 inline: #CONTRACT,
                 world: #world,
@@ -90,12 +97,12 @@ pub(crate) fn expand(scope: Scope, arguments: TokenStream, item: TokenStream) ->
                         #scope_name,
                         &[#(#paths),*],
                         &[#(#kinds),*],
-                        &#schema,
+                        &super::__weir_schema(),
                     )
                 }
             }
 
-            #export
+            #guest
 
             fn answer(verdict: ::hooks_sdk::Verdict) -> weir::hooks::answer::Verdict {
                 match verdict {
@@ -110,36 +117,61 @@ pub(crate) fn expand(scope: Scope, arguments: TokenStream, item: TokenStream) ->
     })
 }
 
-fn gate_export(name: &syn::Ident, load: Option<&TokenStream>, arguments: &[TokenStream]) -> TokenStream {
+fn gate_call(name: &syn::Ident, load: Option<&TokenStream>, arguments: &[TokenStream]) -> TokenStream {
+    quote! {
+        #[cfg(target_family = "wasm")]
+        fn __weir_check() -> ::core::result::Result<::hooks_sdk::Verdict, ::std::string::String> {
+            ::hooks_sdk::private::run_gate(|report| {
+                #load
+                #name(#(#arguments),*)
+            })
+        }
+    }
+}
+
+fn gate_guest() -> TokenStream {
     quote! {
         impl exports::weir::hooks::gate_api::Guest for Hook {
             fn check() -> Result<weir::hooks::answer::Verdict, String> {
-                ::hooks_sdk::private::run_gate(|report| {
-                    #load
-                    super::#name(#(#arguments),*)
-                })
-                .map(answer)
+                super::__weir_check().map(answer)
             }
         }
     }
 }
 
-fn object_gate_export(name: &syn::Ident, load: Option<&TokenStream>, arguments: &[TokenStream], needs_object: bool) -> TokenStream {
-    let object = needs_object.then(|| quote!(let Some(object) = object else { return Ok(None) };));
+fn object_gate_call(
+    name: &syn::Ident,
+    load: Option<&TokenStream>,
+    arguments: &[TokenStream],
+    needs_object: bool,
+) -> TokenStream {
+    let object =
+        needs_object.then(|| quote!(let Some(object) = object else { return ::core::result::Result::Ok(None) };));
+    quote! {
+        #[cfg(target_family = "wasm")]
+        fn __weir_check(
+            change: &::hooks_sdk::Change,
+            content: Option<&::hooks_sdk::Object>,
+        ) -> ::core::result::Result<::hooks_sdk::Verdict, ::std::string::String> {
+            ::hooks_sdk::private::run_object_gate(change, content, |change, object, report| {
+                #object
+                #load
+                #name(#(#arguments),*).map(Some)
+            })
+        }
+    }
+}
+
+fn object_gate_guest() -> TokenStream {
     quote! {
         impl exports::weir::hooks::object_gate_api::Guest for Hook {
             fn check_object(
                 subject: ::hooks_sdk::private::bindings::weir::hooks::tree::Change,
                 content: Option<::hooks_sdk::private::bindings::weir::hooks::tree::Object>,
-            ) -> ::core::result::Result<weir::hooks::answer::Verdict, String> {
+            ) -> Result<weir::hooks::answer::Verdict, String> {
                 let change = ::hooks_sdk::Change::from(subject);
                 let content = content.map(::hooks_sdk::Object::from);
-                ::hooks_sdk::private::run_object_gate(&change, content.as_ref(), |change, object, report| {
-                    #object
-                    #load
-                    super::#name(#(#arguments),*).map(Some)
-                })
-                .map(answer)
+                super::__weir_check(&change, content.as_ref()).map(answer)
             }
         }
     }

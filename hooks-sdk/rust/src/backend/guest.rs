@@ -4,7 +4,7 @@ use crate::{Change, ChangeKind, Entry, Event, Finding, Level, Report, Result, Se
 
 /// Bindings of the imported interfaces; exports are bound in the hook's own crate.
 #[doc(hidden)]
-#[expect(missing_debug_implementations, clippy::doc_markdown, reason = "generated")]
+#[expect(clippy::doc_markdown, reason = "generated")]
 pub mod bindings {
     wit_bindgen::generate!({
         path: "../../wit/since-v0.1.0",
@@ -19,7 +19,7 @@ pub mod bindings {
             }
         ",
         world: "weir:sdk/imports",
-        pub_export_macro: false,
+        generate_all,
     });
 }
 

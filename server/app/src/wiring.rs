@@ -28,7 +28,7 @@ pub(crate) async fn build(config: &Config) -> anyhow::Result<Layers> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn IdGenerator> = Arc::new(SystemIds::new(Arc::clone(&clock)));
     let kv = open_database(&config.database).await?;
-    let block = open_blockstore(&config.blockstore).await?;
+    let block = open_blockstore(&config.blockstore, Arc::clone(&ids)).await?;
 
     let auth = Auth::new(Arc::clone(&kv), Arc::clone(&clock), Arc::clone(&ids), auth_options(config));
     auth.start().await.context("failed to prepare the database")?;
@@ -55,7 +55,7 @@ pub(crate) async fn build(config: &Config) -> anyhow::Result<Layers> {
 }
 
 async fn open_database(database: &Database) -> anyhow::Result<Arc<dyn kv::Store>> {
-    Ok(match database {
+    let store: Arc<dyn kv::Store> = match database {
         Database::Sqlite { path, sync_writes, max_readers } => {
             let options =
                 kv::SqliteOptions { path: path.clone(), sync_writes: *sync_writes, max_readers: *max_readers };
@@ -79,10 +79,11 @@ async fn open_database(database: &Database) -> anyhow::Result<Arc<dyn kv::Store>
             Arc::new(kv::PostgresStore::connect(options).await.context("failed to open the PostgreSQL database")?)
         }
         Database::Memory => Arc::new(kv::MemoryStore::default()),
-    })
+    };
+    Ok(Arc::new(kv::Metered::new(store)))
 }
 
-async fn open_blockstore(blockstore: &Blockstore) -> anyhow::Result<Arc<dyn BlockStore>> {
+async fn open_blockstore(blockstore: &Blockstore, ids: Arc<dyn IdGenerator>) -> anyhow::Result<Arc<dyn BlockStore>> {
     Ok(match blockstore {
         Blockstore::Local { path, default_namespace_prefix, import_enabled, allowed_external_prefixes } => {
             let options = block::LocalOptions {
@@ -91,7 +92,7 @@ async fn open_blockstore(blockstore: &Blockstore) -> anyhow::Result<Arc<dyn Bloc
                 import_enabled: *import_enabled,
                 allowed_external_prefixes: allowed_external_prefixes.clone(),
             };
-            let store = block::LocalStore::open(options).await;
+            let store = block::LocalStore::open(options, ids).await;
             Arc::new(store.with_context(|| format!("failed to open the object folder {}", path.display()))?)
         }
         Blockstore::Memory => Arc::new(block::MemoryStore::default()),

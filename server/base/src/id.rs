@@ -266,8 +266,6 @@ fn nanoid_from(rng: &mut impl rand::RngCore, length: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use std::collections::HashSet;
     use std::time::Duration;
 

@@ -1,32 +1,90 @@
 //! A seekable cursor over one partition, reading pages that grow.
+//!
+//! Reads the first few entries cheaply and a long run in large pages. It keeps
+//! one page and no snapshot: entries written behind it are not seen, entries
+//! written ahead of the current page are.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::{Entry, Result, Store};
+
+/// Entries of the first page, and of the first after a seek out of the page.
+const FIRST_PAGE: usize = 32;
+/// Entries of the largest page.
+const LARGEST_PAGE: usize = 1000;
 
 /// Walks one partition in ascending key order.
 #[derive(Debug)]
 pub struct Cursor {
-    _store: Arc<dyn Store>,
+    store: Arc<dyn Store>,
+    partition: Bytes,
+    /// Read and not yet given.
+    page: VecDeque<Entry>,
+    /// Where the page after `page` starts.
+    start: Bytes,
+    page_size: usize,
+    /// Whether nothing follows `page`.
+    at_end: bool,
 }
 
 impl Cursor {
-    /// Starts at the first key >= `start`.
+    /// Starts at the first key >= `start`. Nothing is read before [`Cursor::next`].
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, _partition: &[u8], _start: &[u8]) -> Self {
-        Self { _store: store }
+    pub fn new(store: Arc<dyn Store>, partition: &[u8], start: &[u8]) -> Self {
+        Self {
+            store,
+            partition: Bytes::copy_from_slice(partition),
+            page: VecDeque::new(),
+            start: Bytes::copy_from_slice(start),
+            page_size: FIRST_PAGE,
+            at_end: false,
+        }
     }
 
     /// The next entry, or none at the end.
     ///
     /// # Errors
-    /// Whatever the store's scan gives.
+    /// Whatever the store's scan gives. The cursor has not moved: the call may be repeated.
     pub async fn next(&mut self) -> Result<Option<Entry>> {
-        todo!()
+        if self.page.is_empty() && !self.at_end {
+            self.read_page().await?;
+        }
+        Ok(self.page.pop_front())
     }
 
     /// Moves forward to the first key >= `key`; never backward.
-    pub fn seek(&mut self, _key: &[u8]) {
-        todo!()
+    pub fn seek(&mut self, key: &[u8]) {
+        let skipped = self.page.partition_point(|entry| entry.key < key);
+        if skipped < self.page.len() {
+            self.page.drain(..skipped);
+            return;
+        }
+        self.page.clear();
+        if self.start < key {
+            self.start = Bytes::copy_from_slice(key);
+            // Who jumps wants a few entries there, such as one of each common prefix.
+            self.page_size = FIRST_PAGE;
+        }
+    }
+
+    async fn read_page(&mut self) -> Result<()> {
+        let entries = self
+            .store
+            .scan(&self.partition, &self.start, self.page_size)
+            .await?;
+        self.at_end = entries.len() < self.page_size;
+        if let Some(last) = entries.last() {
+            // The least key greater than the last one.
+            let mut successor = Vec::with_capacity(last.key.len() + 1);
+            successor.extend_from_slice(&last.key);
+            successor.push(0);
+            self.start = successor.into();
+        }
+        self.page = entries.into();
+        self.page_size = (self.page_size * 2).min(LARGEST_PAGE);
+        Ok(())
     }
 }

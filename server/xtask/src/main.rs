@@ -1,1 +1,56 @@
-fn main() {}
+//! The menu of commands: `cargo xtask` lists them. CI calls the same ones.
+
+mod bench;
+mod codegen;
+mod hooks;
+mod postgres;
+mod quickstart;
+mod setup;
+mod shell;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+const MENU: &str = "\
+usage: cargo xtask COMMAND
+
+  quickstart [--check]   set up, build, and serve on 127.0.0.1:8000 a sample repository whose main is
+                         guarded by a Wasm hook (--check: show it at work, then stop)
+  test [FILTER]          set up everything and pass every test (FILTER: only Rust tests of that name)
+  check                  formatting, clippy, tidy
+  tidy                   the house rules that the compiler does not check
+  hooks [--fixtures]     build the example hooks to components (--fixtures: the test guests as well)
+  codegen                regenerate wire types and client from server/api/openapi.yaml
+  bench NAME             serve | hooks | start: measure with a release build
+  setup                  install what the commands above need
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments.as_slice() {
+        ["quickstart"] => quickstart::run_it(false),
+        ["quickstart", "--check"] => quickstart::run_it(true),
+        ["test"] => test::run_all(None),
+        ["test", filter] => test::run_all(Some(filter)),
+        ["check"] => test::check(),
+        ["tidy"] => tidy::run(),
+        ["hooks"] => hooks::build().map(|_| ()),
+        ["hooks", "--fixtures"] => hooks::build().and_then(|_| hooks::fixtures()),
+        ["codegen"] => codegen::run(&shell::root()),
+        ["bench", rest @ ..] => bench::run_named(rest),
+        ["setup"] => setup::everything(),
+        _ => {
+            shell::say(MENU);
+            return if arguments.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            shell::say(&format!("xtask: {e:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! Batches and guarded writes, one caller at a time.
+
+use bytes::Bytes;
+
+use super::{as_read, contents, delete, fresh, set, value};
+use crate::{Error, Guard, GuardOutcome, Op, Predicate, Store};
+
+fn unchanged(value: &str) -> Option<Predicate> {
+    Some(Predicate::Unchanged(Bytes::copy_from_slice(
+        value.as_bytes(),
+    )))
+}
+
+/// A guard on `g` of the partition.
+fn guard(partition: &Bytes, predicate: Predicate) -> Guard {
+    Guard {
+        partition: partition.clone(),
+        key: Bytes::from_static(b"g"),
+        predicate,
+    }
+}
+
+pub(super) async fn writes_apply_in_order(store: &dyn Store) {
+    let one = fresh(store, "order/1").await;
+    let two = fresh(store, "order/2").await;
+    let check = async |ops: Vec<Op>, expected: &str| {
+        store.batch(ops).await.expect("a batch can be applied");
+        let shown = format!(
+            "{} | {}",
+            contents(store, &one).await,
+            contents(store, &two).await
+        );
+        assert_eq!(shown, expected);
+    };
+    check(vec![], " | ").await;
+    check(
+        vec![set(&one, "a", "1", None), set(&two, "a", "2", None)],
+        "a=1 | a=2",
+    )
+    .await;
+    check(
+        vec![set(&one, "a", "3", None), set(&one, "a", "4", None)],
+        "a=4 | a=2",
+    )
+    .await;
+    check(
+        vec![
+            delete(&one, "a"),
+            delete(&one, "never"),
+            set(&two, "b", "5", None),
+        ],
+        " | a=2 b=5",
+    )
+    .await;
+    check(
+        vec![
+            set(&one, "a", "6", Some(Predicate::Absent)),
+            delete(&two, "b"),
+        ],
+        "a=6 | a=2",
+    )
+    .await;
+    check(
+        vec![
+            set(&one, "a", "7", unchanged("6")),
+            set(&two, "c", "", None),
+        ],
+        "a=7 | a=2 c=",
+    )
+    .await;
+    // Later writes see earlier ones.
+    check(
+        vec![
+            delete(&one, "a"),
+            set(&one, "a", "8", Some(Predicate::Absent)),
+        ],
+        "a=8 | a=2 c=",
+    )
+    .await;
+    check(
+        vec![
+            set(&one, "b", "1", Some(Predicate::Absent)),
+            delete(&one, "b"),
+        ],
+        "a=8 | a=2 c=",
+    )
+    .await;
+    let rewrite = vec![
+        set(&one, "a", "9", Some(Predicate::Exists)),
+        set(&one, "a", "10", unchanged("9")),
+    ];
+    check(rewrite, "a=10 | a=2 c=").await;
+    check(
+        vec![set(&one, "a", "11", None), delete(&one, "a")],
+        " | a=2 c=",
+    )
+    .await;
+    fresh(store, "order/2").await;
+}
+
+pub(super) async fn a_failed_predicate_names_its_write(store: &dyn Store) {
+    let partition = fresh(store, "index").await;
+    store
+        .set(&partition, b"a", Bytes::from_static(b"1"))
+        .await
+        .expect("a value can be set");
+    let fails_at = async |ops: Vec<Op>, expected: usize| match store.batch(ops).await {
+        Err(Error::PredicateFailed { index }) => assert_eq!(index, expected),
+        other => panic!("expected operation {expected} to fail: {other:?}"),
+    };
+    let absent = Some(Predicate::Absent);
+    let exists = Some(Predicate::Exists);
+    fails_at(vec![set(&partition, "a", "2", absent.clone())], 0).await;
+    fails_at(
+        vec![
+            delete(&partition, "z"),
+            set(&partition, "a", "2", absent.clone()),
+        ],
+        1,
+    )
+    .await;
+    fails_at(
+        vec![
+            delete(&partition, "z"),
+            set(&partition, "b", "2", exists.clone()),
+        ],
+        1,
+    )
+    .await;
+    fails_at(
+        vec![delete(&partition, "a"), set(&partition, "a", "2", exists)],
+        1,
+    )
+    .await;
+    fails_at(
+        vec![
+            delete(&partition, "a"),
+            set(&partition, "a", "2", unchanged("1")),
+        ],
+        1,
+    )
+    .await;
+    fails_at(
+        vec![
+            set(&partition, "c", "1", None),
+            set(&partition, "c", "2", absent.clone()),
+        ],
+        1,
+    )
+    .await;
+    // The first in the order of the batch, not of the keys.
+    fails_at(
+        vec![
+            set(&partition, "b", "1", unchanged("0")),
+            set(&partition, "a", "1", absent),
+        ],
+        0,
+    )
+    .await;
+    fresh(store, "index").await;
+}
+
+pub(super) async fn all_or_nothing(store: &dyn Store) {
+    let one = fresh(store, "atomic/1").await;
+    let two = fresh(store, "atomic/2").await;
+    for (partition, key) in [(&one, "a"), (&one, "b"), (&two, "c")] {
+        store
+            .batch(vec![set(partition, key, "old", None)])
+            .await
+            .expect("a value can be set");
+    }
+    for failing in [
+        set(&two, "c", "new", Some(Predicate::Absent)),
+        set(&two, "d", "new", Some(Predicate::Exists)),
+        set(&two, "c", "new", unchanged("other")),
+    ] {
+        let writes = || {
+            vec![
+                set(&one, "a", "new", None),
+                set(&one, "x", "new", None),
+                delete(&one, "b"),
+            ]
+        };
+        let last = [writes(), vec![failing.clone()]].concat();
+        let first = [vec![failing.clone()], writes()].concat();
+        for ops in [first, last] {
+            store
+                .batch(ops.clone())
+                .await
+                .expect_err("a predicate fails");
+            let holds = guard(&one, Predicate::Absent);
+            store
+                .guarded(&holds, ops)
+                .await
+                .expect_err("a predicate fails");
+            assert_eq!(
+                contents(store, &one).await,
+                "a=old b=old",
+                "something was written by {failing:?}"
+            );
+            assert_eq!(
+                contents(store, &two).await,
+                "c=old",
+                "something was written by {failing:?}"
+            );
+        }
+    }
+    fresh(store, "atomic/1").await;
+    fresh(store, "atomic/2").await;
+}
+
+pub(super) async fn a_guard_decides(store: &dyn Store) {
+    let partition = fresh(store, "guard").await;
+    let staged = fresh(store, "guard/staged").await;
+    let try_write = async |predicate: &Predicate, ops: Vec<Op>| {
+        store
+            .guarded(&guard(&partition, predicate.clone()), ops)
+            .await
+            .expect("a guarded write can be tried")
+    };
+    let plain = |text: &str| vec![set(&staged, "k", text, None)];
+    let several = |text: &str| vec![set(&staged, "k", text, None), delete(&staged, "never")];
+
+    // No record: only `Absent` holds.
+    let guess = Predicate::Unchanged(Bytes::from_static(b"1"));
+    for predicate in [&Predicate::Exists, &guess] {
+        for ops in [plain("x"), several("x"), vec![]] {
+            assert_eq!(try_write(predicate, ops).await, GuardOutcome::GuardFailed);
+        }
+    }
+    for ops in [plain("1"), several("2"), vec![]] {
+        assert_eq!(
+            try_write(&Predicate::Absent, ops).await,
+            GuardOutcome::Written
+        );
+    }
+    assert_eq!(
+        value(store, &partition, b"g").await,
+        None,
+        "a guard leaves no trace"
+    );
+    assert_eq!(contents(store, &staged).await, "k=2");
+
+    // A record: `Absent` and what it was before do not hold.
+    store
+        .set(&partition, b"g", Bytes::from_static(b"old"))
+        .await
+        .expect("a value can be set");
+    let stale = as_read(store, &partition, b"g").await;
+    store
+        .set(&partition, b"g", Bytes::from_static(b"new"))
+        .await
+        .expect("a value can be set");
+    let current = as_read(store, &partition, b"g").await;
+    for predicate in [&Predicate::Absent, &stale] {
+        for ops in [plain("x"), several("x"), vec![]] {
+            assert_eq!(try_write(predicate, ops).await, GuardOutcome::GuardFailed);
+        }
+    }
+    for (predicate, text) in [(&Predicate::Exists, "3"), (&current, "4")] {
+        for ops in [plain(text), several(text), vec![]] {
+            assert_eq!(try_write(predicate, ops).await, GuardOutcome::Written);
+        }
+        assert_eq!(contents(store, &staged).await, format!("k={text}"));
+    }
+
+    // Conditions inside, and a write of the guarded record itself.
+    let conditional = vec![
+        set(&staged, "k", "5", unchanged("4")),
+        set(&staged, "l", "5", Some(Predicate::Absent)),
+    ];
+    assert_eq!(
+        try_write(&current, conditional.clone()).await,
+        GuardOutcome::Written
+    );
+    let again = store
+        .guarded(&guard(&partition, current.clone()), conditional)
+        .await;
+    assert!(
+        matches!(again, Err(Error::PredicateFailed { index: 0 })),
+        "{again:?}"
+    );
+    let advance = vec![
+        set(&partition, "g", "newer", None),
+        set(&staged, "k", "6", None),
+    ];
+    assert_eq!(
+        try_write(&current, advance.clone()).await,
+        GuardOutcome::Written
+    );
+    assert_eq!(
+        try_write(&current, advance).await,
+        GuardOutcome::GuardFailed,
+        "it has advanced"
+    );
+    assert_eq!(contents(store, &staged).await, "k=6 l=5");
+    fresh(store, "guard").await;
+    fresh(store, "guard/staged").await;
+}

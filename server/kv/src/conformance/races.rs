@@ -1,0 +1,354 @@
+//! Many callers at once: who wins, and that nothing acknowledged is missed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use futures::future::join_all;
+
+use super::{as_read, delete, fresh, set, value};
+use crate::{Error, Guard, GuardOutcome, Op, Predicate, Store};
+
+/// Tasks of each race.
+const CALLERS: usize = 8;
+/// Times that the guarded record changes, for each kind of write.
+const GUARD_CHANGES: usize = 40;
+
+/// Runs `task` for each caller at once, and gives what they return in the callers' order.
+async fn race<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+    task: impl Fn(usize) -> F,
+) -> Vec<T> {
+    let tasks = (0..CALLERS).map(|caller| tokio::spawn(task(caller)));
+    join_all(tasks)
+        .await
+        .into_iter()
+        .map(|joined| joined.expect("no caller panics"))
+        .collect()
+}
+
+/// Counts up by compare-and-set: no step is lost and none taken twice.
+pub(super) async fn one_of_many_swaps_wins(store: &Arc<dyn Store>) {
+    const STEPS: usize = 15;
+    let partition = fresh(&**store, "swaps").await;
+    store
+        .set(&partition, b"n", Bytes::from_static(b"0"))
+        .await
+        .expect("a value can be set");
+    race(|caller| {
+        let (store, partition) = (Arc::clone(store), partition.clone());
+        async move {
+            let mut taken = 0;
+            while taken < STEPS {
+                let read = store
+                    .get(&partition, b"n")
+                    .await
+                    .expect("a value can be read")
+                    .expect("it exists");
+                let next = number(&read.value) + 1;
+                // By turns as a single write and as a batch: both must exclude each other.
+                let result = if (taken + caller).is_multiple_of(2) {
+                    store
+                        .set_if(
+                            &partition,
+                            b"n",
+                            Bytes::from(next.to_string()),
+                            read.predicate,
+                        )
+                        .await
+                } else {
+                    let log = set(
+                        &partition,
+                        &format!("log/{next}"),
+                        "",
+                        Some(Predicate::Absent),
+                    );
+                    store
+                        .batch(vec![
+                            set(&partition, "n", &next.to_string(), Some(read.predicate)),
+                            log,
+                        ])
+                        .await
+                };
+                match result {
+                    Ok(()) => taken += 1,
+                    Err(Error::PredicateFailed { index: 0 }) => {}
+                    Err(error) => panic!("a swap failed: {error:?}"),
+                }
+            }
+        }
+    })
+    .await;
+    let last = value(&**store, &partition, b"n").await.expect("it exists");
+    assert_eq!(number(&last), CALLERS * STEPS);
+    fresh(&**store, "swaps").await;
+}
+
+pub(super) async fn one_of_many_creators_wins(store: &Arc<dyn Store>) {
+    let partition = fresh(&**store, "creators").await;
+    for round in 0..10 {
+        let key = format!("{round}");
+        let won = race(|caller| {
+            let (store, partition, key) = (Arc::clone(store), partition.clone(), key.clone());
+            async move {
+                // By turns as a single write, a batch of one and a batch of two.
+                let text = caller.to_string();
+                let create = set(&partition, &key, &text, Some(Predicate::Absent));
+                let result = match caller % 3 {
+                    0 => {
+                        store
+                            .set_if(&partition, key.as_bytes(), text.into(), Predicate::Absent)
+                            .await
+                    }
+                    1 => store.batch(vec![create]).await,
+                    _ => store.batch(vec![create, delete(&partition, "never")]).await,
+                };
+                match result {
+                    Ok(()) => true,
+                    Err(Error::PredicateFailed { index: 0 }) => false,
+                    Err(error) => panic!("creating failed: {error:?}"),
+                }
+            }
+        })
+        .await;
+        let winners: Vec<_> = (0..CALLERS).filter(|caller| won[*caller]).collect();
+        let [winner] = winners.as_slice() else {
+            panic!("{winners:?} created one key");
+        };
+        let stored = value(&**store, &partition, key.as_bytes())
+            .await
+            .expect("it exists");
+        assert_eq!(number(&stored), *winner, "the winner's value is there");
+    }
+    fresh(&**store, "creators").await;
+}
+
+/// More requests than a driver has lanes or connections, over several partitions.
+pub(super) async fn concurrent_writes_and_reads_are_all_answered(store: &Arc<dyn Store>) {
+    const EACH: usize = 25;
+    let mut partitions = Vec::new();
+    for name in ["crowd/0", "crowd/1", "crowd/2"] {
+        partitions.push(fresh(&**store, name).await);
+    }
+    let partitions = &partitions;
+    race(|caller| {
+        let (store, partition) = (Arc::clone(store), partitions[caller % 3].clone());
+        async move {
+            let requests = (0..EACH).map(|index| {
+                let (store, partition) = (&store, &partition);
+                async move {
+                    let key = format!("{caller}/{index}");
+                    store
+                        .set(partition, key.as_bytes(), Bytes::from(key.clone()))
+                        .await
+                        .expect("a value can be set");
+                    let read = value(&**store, partition, key.as_bytes()).await;
+                    assert_eq!(
+                        read.as_deref(),
+                        Some(key.as_bytes()),
+                        "a write is seen once acknowledged"
+                    );
+                    // All callers of a partition write one key: they may share a transaction.
+                    store
+                        .set(partition, b"shared", Bytes::from(key))
+                        .await
+                        .expect("a value can be set");
+                }
+            });
+            join_all(requests).await;
+        }
+    })
+    .await;
+    for (index, partition) in partitions.iter().enumerate() {
+        let callers = (0..CALLERS).filter(|caller| caller % 3 == index).count();
+        let entries = store
+            .scan(partition, b"", 10_000)
+            .await
+            .expect("a partition can be scanned");
+        assert_eq!(entries.len(), callers * EACH + 1);
+        fresh(&**store, &format!("crowd/{index}")).await;
+    }
+}
+
+/// Batches over the same keys in opposite orders must not lock each other up.
+pub(super) async fn crossed_batches_finish(store: &Arc<dyn Store>) {
+    let partition = fresh(&**store, "crossed").await;
+    race(|caller| {
+        let (store, partition) = (Arc::clone(store), partition.clone());
+        async move {
+            for round in 0..20 {
+                let text = format!("{caller}/{round}");
+                let mut ops: Vec<Op> = ["a", "b", "c"]
+                    .map(|key| set(&partition, key, &text, None))
+                    .into();
+                if caller % 2 == 0 {
+                    ops.reverse();
+                }
+                if caller % 4 < 2 {
+                    ops.push(delete(&partition, "d"));
+                }
+                store.batch(ops).await.expect("a batch can be applied");
+            }
+        }
+    })
+    .await;
+    let entries = store
+        .scan(&partition, b"", 10)
+        .await
+        .expect("a partition can be scanned");
+    assert!(
+        entries
+            .windows(2)
+            .all(|pair| pair[0].value == pair[1].value),
+        "the last batch is whole: {entries:?}"
+    );
+    fresh(&**store, "crossed").await;
+}
+
+/// How a race writes under its guard.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    /// One write: the path of staging.
+    Plain,
+    /// A write and a deletion.
+    Several,
+    /// A write on a condition.
+    Conditional,
+    /// By turns, so that they share transactions.
+    Mixed,
+}
+
+/// Writers stage under the record's present value while it changes again and again. What
+/// was acknowledged as written under a value is seen by the scan that follows its change.
+pub(super) async fn a_guarded_write_is_seen_after_the_guard_changes(store: &Arc<dyn Store>) {
+    for kind in [Kind::Plain, Kind::Several, Kind::Conditional, Kind::Mixed] {
+        guarded_race(store, kind).await;
+    }
+}
+
+async fn guarded_race(store: &Arc<dyn Store>, kind: Kind) {
+    let branch = fresh(&**store, "guarded race").await;
+    let token = move |generation: usize| {
+        Bytes::from(format!("conformance/guarded race/{kind:?}/{generation}"))
+    };
+    for generation in 0..=GUARD_CHANGES {
+        store
+            .delete_partition(&token(generation))
+            .await
+            .expect("a partition can be deleted");
+    }
+    store
+        .set(&branch, b"head", Bytes::from_static(b"0"))
+        .await
+        .expect("a value can be set");
+
+    let done = Arc::new(AtomicBool::new(false));
+    let changer = {
+        let (store, branch, done) = (Arc::clone(store), branch.clone(), Arc::clone(&done));
+        tokio::spawn(async move {
+            let mut seen = Vec::new();
+            for generation in 0..GUARD_CHANGES {
+                // Lets the writers come at each generation: waits until one of them has written.
+                while store
+                    .scan(&token(generation), b"", 1)
+                    .await
+                    .expect("a token can be scanned")
+                    .is_empty()
+                {
+                    tokio::task::yield_now().await;
+                }
+                let unchanged = as_read(&*store, &branch, b"head").await;
+                let next = (generation + 1).to_string();
+                // By turns a single write and a transaction.
+                let changed = if generation % 2 == 0 {
+                    let next = set(&branch, "head", &next, Some(unchanged));
+                    store.batch(vec![next, delete(&branch, "never")]).await
+                } else {
+                    store.set_if(&branch, b"head", next.into(), unchanged).await
+                };
+                changed.expect("only this task changes it");
+                seen.push(keys(&*store, &token(generation)).await);
+            }
+            done.store(true, Ordering::Release);
+            seen
+        })
+    };
+    let acknowledged = race(|caller| {
+        let (store, branch, done) = (Arc::clone(store), branch.clone(), Arc::clone(&done));
+        async move {
+            let mut written = Vec::new();
+            let mut turn = caller;
+            while !done.load(Ordering::Acquire) {
+                // A store that never waits would keep the changing task from running at all.
+                tokio::task::yield_now().await;
+                let head = store
+                    .get(&branch, b"head")
+                    .await
+                    .expect("a value can be read")
+                    .expect("it exists");
+                let generation = number(&head.value);
+                let guard = Guard {
+                    partition: branch.clone(),
+                    key: Bytes::from_static(b"head"),
+                    predicate: head.predicate,
+                };
+                let key = format!("{caller}/{turn}");
+                turn += 1;
+                let outcome = store
+                    .guarded(&guard, ops(kind, turn, &token(generation), &key))
+                    .await;
+                if outcome.expect("a guarded write can be tried") == GuardOutcome::Written {
+                    written.push((generation, key));
+                }
+            }
+            written
+        }
+    })
+    .await;
+
+    let mut seen = changer.await.expect("the changing task does not panic");
+    seen.push(keys(&**store, &token(GUARD_CHANGES)).await);
+    for (generation, key) in acknowledged.into_iter().flatten() {
+        assert!(
+            seen[generation].contains(key.as_bytes()),
+            "{kind:?}: {key} of generation {generation} was lost"
+        );
+    }
+    for generation in 0..=GUARD_CHANGES {
+        store
+            .delete_partition(&token(generation))
+            .await
+            .expect("a partition can be deleted");
+    }
+    fresh(&**store, "guarded race").await;
+}
+
+fn ops(kind: Kind, turn: usize, token: &Bytes, key: &str) -> Vec<Op> {
+    match kind {
+        Kind::Plain => vec![set(token, key, "", None)],
+        Kind::Several => vec![delete(token, "never"), set(token, key, "", None)],
+        Kind::Conditional => vec![set(token, key, "", Some(Predicate::Absent))],
+        Kind::Mixed => {
+            let kind = [Kind::Plain, Kind::Several, Kind::Conditional][turn % 3];
+            ops(kind, turn, token, key)
+        }
+    }
+}
+
+async fn keys(store: &dyn Store, partition: &[u8]) -> BTreeSet<Vec<u8>> {
+    let entries = store
+        .scan(partition, b"", 1_000_000)
+        .await
+        .expect("a token can be scanned");
+    entries
+        .into_iter()
+        .map(|entry| entry.key.to_vec())
+        .collect()
+}
+
+fn number(value: &[u8]) -> usize {
+    std::str::from_utf8(value)
+        .expect("a number is text")
+        .parse()
+        .expect("a number is digits")
+}

@@ -1,0 +1,163 @@
+//! Scans, lookups of many keys, and the cursor against a sorted map.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base::{IdGenerator as _, SeededIds, SystemClock};
+use bytes::Bytes;
+
+use super::fresh;
+use crate::{Cursor, Op, Store};
+
+pub(super) async fn pages_are_bytewise_ordered_and_complete(store: &dyn Store) {
+    let partition = fresh(store, "pages").await;
+    let neighbour = fresh(store, "pages/neighbour").await;
+    store
+        .set(&neighbour, b"aa", Bytes::new())
+        .await
+        .expect("a value can be set");
+    let ordered: [&[u8]; 9] = [
+        b"\0", b"\0\0", b"A", b"a", b"a\0", b"a/b", b"ab", b"\x7f", b"\xff",
+    ];
+    // Written in another order than they sort in.
+    for key in ordered
+        .iter()
+        .rev()
+        .step_by(2)
+        .chain(ordered.iter().rev().skip(1).step_by(2))
+    {
+        store
+            .set(&partition, key, Bytes::copy_from_slice(key))
+            .await
+            .expect("a value can be set");
+    }
+    let scan = async |start: &[u8], limit| {
+        let entries = store
+            .scan(&partition, start, limit)
+            .await
+            .expect("a partition can be scanned");
+        entries
+            .into_iter()
+            .map(|entry| entry.key)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(scan(b"", 100).await, ordered, "bytewise order");
+    assert_eq!(
+        scan(b"", 9).await,
+        ordered,
+        "a limit that is reached exactly"
+    );
+    assert_eq!(scan(b"", 4).await, ordered[..4], "the limit holds");
+    assert_eq!(scan(b"a", 3).await, ordered[3..6], "the start is inclusive");
+    assert_eq!(
+        scan(b"a!", 2).await,
+        ordered[5..7],
+        "the start need not exist"
+    );
+    assert_eq!(
+        scan(b"\xff\0", 5).await,
+        [&b""[..]; 0],
+        "nothing after the last"
+    );
+    assert_eq!(scan(b"", 0).await, [&b""[..]; 0], "a limit of nothing");
+    fresh(store, "pages").await;
+    fresh(store, "pages/neighbour").await;
+}
+
+pub(super) async fn many_reads_answer_in_order(store: &dyn Store) {
+    let partition = fresh(store, "many").await;
+    let key = |index: usize| Bytes::from(format!("{index:04}"));
+    // Every third key is absent.
+    let ops = (0..600)
+        .filter(|index| index % 3 != 0)
+        .map(|index| Op::Set {
+            partition: partition.clone(),
+            key: key(index),
+            value: Bytes::from(format!("v{index}")),
+            predicate: None,
+        });
+    store
+        .batch(ops.collect())
+        .await
+        .expect("a batch can be applied");
+    assert_eq!(
+        store
+            .get_many(&partition, &[])
+            .await
+            .expect("no keys can be read"),
+        []
+    );
+    for count in [1, 2, 3, 255, 256, 257, 600] {
+        // Backwards, and the first one asked for twice.
+        let asked: Vec<usize> = (0..count).rev().chain([count - 1]).collect();
+        let keys: Vec<Bytes> = asked.iter().map(|index| key(*index)).collect();
+        let found = store
+            .get_many(&partition, &keys)
+            .await
+            .expect("many keys can be read");
+        let values: Vec<_> = found
+            .into_iter()
+            .map(|found| found.map(|versioned| versioned.value))
+            .collect();
+        let expected: Vec<_> = asked
+            .iter()
+            .map(|index| (index % 3 != 0).then(|| Bytes::from(format!("v{index}"))))
+            .collect();
+        assert_eq!(values, expected, "{count} keys");
+    }
+    fresh(store, "many").await;
+}
+
+/// Walks with seeks drawn from a seed, over sizes around those of the cursor's pages.
+pub(super) async fn a_cursor_agrees_with_a_sorted_map(store: &Arc<dyn Store>) {
+    for (seed, size) in [0, 1, 31, 32, 33, 96, 97, 1500].into_iter().enumerate() {
+        let partition = fresh(&**store, "cursor").await;
+        let dice = SeededIds::new(seed as u64, Arc::new(SystemClock));
+        let roll = |sides: usize| {
+            let mut bytes = [0; 4];
+            dice.random_bytes(&mut bytes);
+            u32::from_be_bytes(bytes) as usize % sides
+        };
+        let mut model: BTreeMap<Bytes, Bytes> = BTreeMap::new();
+        while model.len() < size {
+            let mut key = vec![0; 1 + roll(5)];
+            dice.random_bytes(&mut key);
+            model.insert(key.into(), Bytes::from(model.len().to_string()));
+        }
+        let ops = model.iter().map(|(key, value)| Op::Set {
+            partition: partition.clone(),
+            key: key.clone(),
+            value: value.clone(),
+            predicate: None,
+        });
+        store
+            .batch(ops.collect())
+            .await
+            .expect("a batch can be applied");
+
+        let mut cursor = Cursor::new(Arc::clone(store), &partition, b"");
+        let mut position = Bytes::new();
+        loop {
+            // Now and then a seek, forward, backward or to where it is.
+            if roll(20) == 0 {
+                let mut target = vec![0; 1 + roll(3)];
+                dice.random_bytes(&mut target);
+                cursor.seek(&target);
+                position = position.max(target.into());
+            }
+            let entry = cursor.next().await.expect("a cursor can move");
+            let expected = model.range(position.clone()..).next();
+            let found = entry.as_ref().map(|entry| (&entry.key, &entry.value));
+            assert_eq!(found, expected, "seed {seed}, at {position:?}");
+            let Some(entry) = entry else {
+                break;
+            };
+            position = [&entry.key[..], b"\0"].concat().into();
+        }
+        assert_eq!(
+            cursor.next().await.expect("a cursor can stay at the end"),
+            None
+        );
+        fresh(&**store, "cursor").await;
+    }
+}

@@ -1,0 +1,348 @@
+//! PostgreSQL, in lakeFS's table layout.
+//!
+//! Both servers may use one database at one time. Point reads and writes go
+//! through [`crate::lanes`]: alone at once, or together when the lanes are busy.
+//! Conditional writes and batches take a connection of the pool each; the server
+//! groups their commits.
+
+mod dsn;
+mod layout;
+mod read;
+mod retry;
+mod sql;
+mod transaction;
+mod write;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use sqlx::postgres::{PgPool, PgPoolOptions, PgRow};
+use sqlx::{Connection as _, Executor as _, Row as _};
+
+use crate::lanes::{Lanes, Limits};
+use crate::store::{check_address, check_ops, check_partition};
+use crate::{Batch, Entry, Error, Guard, GuardOutcome, Op, Predicate, Result, Store, Versioned};
+use dsn::Dsn;
+use retry::{failed, retry_read, retry_rolled_back};
+use sql::Sql;
+use transaction::Applied;
+
+/// Lanes of point reads, and reads that one statement looks up.
+const READER_LANES: Limits = Limits {
+    lanes: 4,
+    batch_weight: 256,
+    waiting: 16_384,
+};
+/// Lanes of writes, and rows that one transaction writes.
+const WRITER_LANES: Limits = Limits {
+    lanes: 2,
+    batch_weight: 256,
+    waiting: 16_384,
+};
+/// How long the first connection may take.
+const CONNECT_WAIT: Duration = Duration::from_secs(10);
+/// How long a request may wait for a connection of the pool.
+const POOL_WAIT: Duration = Duration::from_secs(10);
+/// After how much idleness a connection is tried before it is used.
+const TRUSTED_IDLE: Duration = Duration::from_secs(30);
+/// When a connection above the number of those kept idle is closed.
+const EXCESS_IDLE: Duration = Duration::from_secs(60);
+
+/// How to connect.
+#[derive(Clone)]
+pub struct PostgresOptions {
+    /// A URL (`postgres://user:password@host:port/database?sslmode=..`) or `key=value` pairs. The
+    /// parameter `lakefskv_table` names the table, `kv` if absent. Secret: never printed.
+    pub connection_string: String,
+    /// Connections at most; at least one is used.
+    pub max_open_connections: u32,
+    /// Connections kept when idle: where fewer than may be open, idle ones are closed after a minute.
+    pub max_idle_connections: u32,
+    /// Age at which a connection is replaced.
+    pub connection_max_lifetime: Duration,
+    /// Entries that one statement of a scan reads at most.
+    pub scan_page_size: usize,
+}
+
+impl fmt::Debug for PostgresOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresOptions")
+            .field("connection_string", &"[redacted]")
+            .field("max_open_connections", &self.max_open_connections)
+            .field("max_idle_connections", &self.max_idle_connections)
+            .field("connection_max_lifetime", &self.connection_max_lifetime)
+            .field("scan_page_size", &self.scan_page_size)
+            .finish()
+    }
+}
+
+/// A store in a partitioned PostgreSQL table.
+pub struct PostgresStore {
+    pool: PgPool,
+    sql: Arc<Sql>,
+    readers: Arc<Lanes<read::Reader>>,
+    writers: Arc<Lanes<write::Writer>>,
+    scan_page_size: usize,
+    table: String,
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore")
+            .field("table", &self.table)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PostgresStore {
+    /// Connects and makes the tables if they are missing.
+    ///
+    /// # Errors
+    /// [`Error::Open`] saying what to check; it never holds the password.
+    pub async fn connect(options: PostgresOptions) -> Result<Self> {
+        let dsn = Dsn::parse(&options.connection_string)?;
+        prepare(&dsn).await?;
+
+        let excess = options.max_idle_connections < options.max_open_connections;
+        let pool = PgPoolOptions::new()
+            .max_connections(options.max_open_connections.max(1))
+            .max_lifetime(options.connection_max_lifetime)
+            .idle_timeout(excess.then_some(EXCESS_IDLE))
+            .acquire_timeout(POOL_WAIT)
+            .test_before_acquire(false)
+            .after_connect(|connection, _| {
+                Box::pin(async move { connection.execute(sql::SESSION).await.map(|_| ()) })
+            })
+            .before_acquire(|connection, state| {
+                Box::pin(async move {
+                    if state.idle_for > TRUSTED_IDLE {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .connect_lazy_with(dsn.options);
+
+        let sql = Arc::new(Sql::new(&dsn.table));
+        let reader = read::Reader {
+            pool: pool.clone(),
+            sql: Arc::clone(&sql),
+        };
+        let writer = write::Writer {
+            pool: pool.clone(),
+            sql: Arc::clone(&sql),
+        };
+        Ok(Self {
+            readers: Lanes::new(reader, READER_LANES),
+            writers: Lanes::new(writer, WRITER_LANES),
+            scan_page_size: options.scan_page_size.max(1),
+            table: dsn.table,
+            pool,
+            sql,
+        })
+    }
+
+    /// Closes the connections, waiting for those in use. Later calls fail.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    async fn transact(
+        &self,
+        operation: &'static str,
+        guard: Option<&Guard>,
+        ops: &[Op],
+    ) -> Result<GuardOutcome> {
+        let applied =
+            retry_rolled_back(|| transaction::apply(&self.pool, &self.sql, guard, ops)).await;
+        match applied.map_err(|error| failed(operation, error))? {
+            Applied::Written => Ok(GuardOutcome::Written),
+            Applied::GuardFailed => Ok(GuardOutcome::GuardFailed),
+            Applied::PredicateFailed(index) => Err(Error::PredicateFailed { index }),
+        }
+    }
+}
+
+/// One connection, once: says clearly what is wrong, and makes what is missing.
+async fn prepare(dsn: &Dsn) -> Result<()> {
+    let refused = |error| dsn.refused(error);
+    let connecting = sqlx::PgConnection::connect_with(&dsn.options);
+    let Ok(connected) = tokio::time::timeout(CONNECT_WAIT, connecting).await else {
+        return Err(dsn.unanswered(CONNECT_WAIT));
+    };
+    let mut connection = connected.map_err(refused)?;
+    if !layout::exists(&mut connection, &dsn.table)
+        .await
+        .map_err(refused)?
+    {
+        // Under a session lock: dropping the connection on failure gives it back.
+        layout::create(&mut connection, &dsn.table)
+            .await
+            .map_err(|error| dsn.not_created(error))?;
+    }
+    connection.close().await.map_err(refused)
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    fn name(&self) -> &'static str {
+        "postgres"
+    }
+
+    async fn get(&self, partition: &[u8], key: &[u8]) -> Result<Option<Versioned>> {
+        check_address(partition, key)?;
+        let address = (
+            Bytes::copy_from_slice(partition),
+            Bytes::copy_from_slice(key),
+        );
+        Ok(self.readers.submit(address).await?.map(Versioned::by_value))
+    }
+
+    async fn get_many(&self, partition: &[u8], keys: &[Bytes]) -> Result<Vec<Option<Versioned>>> {
+        keys.iter()
+            .try_for_each(|key| check_address(partition, key))?;
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
+        let rows = retry_read(|| async {
+            let mut connection = self.pool.acquire().await?;
+            read::get_many(&mut connection, &self.sql, partition, &keys).await
+        });
+        let rows = rows.await.map_err(|error| failed("get values", error))?;
+        Ok(rows
+            .into_iter()
+            .map(|value| value.map(Versioned::by_value))
+            .collect())
+    }
+
+    async fn set(&self, partition: &[u8], key: &[u8], value: Bytes) -> Result<()> {
+        check_address(partition, key)?;
+        let row = (
+            Bytes::copy_from_slice(partition),
+            Bytes::copy_from_slice(key),
+            value,
+        );
+        self.writers
+            .submit(write::Request {
+                guard: None,
+                rows: vec![row],
+            })
+            .await?;
+        Ok(())
+    }
+
+    async fn set_if(
+        &self,
+        partition: &[u8],
+        key: &[u8],
+        value: Bytes,
+        predicate: Predicate,
+    ) -> Result<()> {
+        check_address(partition, key)?;
+        let held = retry_rolled_back(|| {
+            write::set_if(&self.pool, &self.sql, partition, key, &value, &predicate)
+        });
+        if held
+            .await
+            .map_err(|error| failed("set a value on a condition", error))?
+        {
+            return Ok(());
+        }
+        Err(Error::PredicateFailed { index: 0 })
+    }
+
+    async fn delete(&self, partition: &[u8], key: &[u8]) -> Result<()> {
+        check_address(partition, key)?;
+        let delete = || {
+            sqlx::query(self.sql.delete.clone())
+                .bind(partition)
+                .bind(key)
+                .execute(&self.pool)
+        };
+        retry_rolled_back(delete)
+            .await
+            .map_err(|error| failed("delete a key", error))?;
+        Ok(())
+    }
+
+    async fn delete_partition(&self, partition: &[u8]) -> Result<()> {
+        check_partition(partition)?;
+        let delete = || {
+            sqlx::query(self.sql.delete_partition.clone())
+                .bind(partition)
+                .execute(&self.pool)
+        };
+        retry_rolled_back(delete)
+            .await
+            .map_err(|error| failed("delete a partition", error))?;
+        Ok(())
+    }
+
+    async fn scan(&self, partition: &[u8], start: &[u8], limit: usize) -> Result<Vec<Entry>> {
+        check_partition(partition)?;
+        let mut entries: Vec<Entry> = Vec::new();
+        while entries.len() < limit {
+            let page = (limit - entries.len()).min(self.scan_page_size);
+            let (statement, from) = match entries.last() {
+                None => (&self.sql.scan_from, start),
+                Some(last) => (&self.sql.scan_after, last.key.as_ref()),
+            };
+            let query = || {
+                sqlx::query(statement.clone())
+                    .bind(partition)
+                    .bind(from)
+                    .bind(i64::try_from(page).unwrap_or(i64::MAX))
+                    .fetch_all(&self.pool)
+            };
+            let rows = retry_read(query)
+                .await
+                .map_err(|error| failed("scan a partition", error))?;
+            entries.extend(rows.iter().map(|row| Entry {
+                key: column(row, 0),
+                value: column(row, 1),
+            }));
+            if rows.len() < page {
+                break;
+            }
+        }
+        Ok(entries)
+    }
+
+    async fn batch(&self, ops: Batch) -> Result<()> {
+        check_ops(&ops)?;
+        if ops.is_empty() {
+            return Ok(());
+        }
+        if let Some(rows) = write::plain_rows(&ops) {
+            self.writers
+                .submit(write::Request { guard: None, rows })
+                .await?;
+            return Ok(());
+        }
+        self.transact("apply a batch", None, &ops).await?;
+        Ok(())
+    }
+
+    fn is_transactional(&self) -> bool {
+        true
+    }
+
+    async fn guarded(&self, guard: &Guard, ops: Batch) -> Result<GuardOutcome> {
+        check_address(&guard.partition, &guard.key)?;
+        check_ops(&ops)?;
+        if let Some(request) = write::Request::of_guarded(guard, &ops) {
+            return self.writers.submit(request).await;
+        }
+        self.transact("apply a guarded write", Some(guard), &ops)
+            .await
+    }
+}
+
+/// A `bytea` column that is not null.
+fn column(row: &PgRow, index: usize) -> Bytes {
+    Bytes::from(row.get::<Vec<u8>, _>(index))
+}

@@ -1,0 +1,105 @@
+//! Point reads, alone and by the batch.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use sqlx::Row as _;
+use sqlx::postgres::{PgConnection, PgPool};
+
+use super::retry::{failed, retry_read};
+use super::{Sql, column};
+use crate::Result;
+use crate::lanes::Handler;
+
+const OPERATION: &str = "get a value";
+
+/// What the reader lanes do.
+pub(super) struct Reader {
+    pub(super) pool: PgPool,
+    pub(super) sql: Arc<Sql>,
+}
+
+#[async_trait]
+impl Handler for Reader {
+    type Request = (Bytes, Bytes);
+    type Reply = Option<Bytes>;
+
+    async fn alone(&self, (partition, key): (Bytes, Bytes)) -> Result<Option<Bytes>> {
+        let query = || {
+            sqlx::query(self.sql.get.clone())
+                .bind(partition.as_ref())
+                .bind(key.as_ref())
+                .fetch_optional(&self.pool)
+        };
+        let row = retry_read(query)
+            .await
+            .map_err(|error| failed(OPERATION, error))?;
+        Ok(row.map(|row| column(&row, 0)))
+    }
+
+    async fn together(&self, requests: Vec<(Bytes, Bytes)>) -> Vec<Result<Option<Bytes>>> {
+        match retry_read(|| self.lookup(&requests)).await {
+            Ok(values) => values.into_iter().map(Ok).collect(),
+            Err(error) => {
+                let error = Arc::new(error);
+                requests
+                    .iter()
+                    .map(|_| Err(failed(OPERATION, Arc::clone(&error))))
+                    .collect()
+            }
+        }
+    }
+
+    fn weight(&self, _request: &(Bytes, Bytes)) -> usize {
+        1
+    }
+}
+
+/// Where keys of one partition stand in a batch, and the keys.
+type Asked<'a> = (Vec<usize>, Vec<&'a [u8]>);
+
+impl Reader {
+    /// Looks all up on one connection, in one statement for each partition.
+    async fn lookup(&self, requests: &[(Bytes, Bytes)]) -> sqlx::Result<Vec<Option<Bytes>>> {
+        let mut by_partition: HashMap<&[u8], Asked<'_>> = HashMap::new();
+        for (index, (partition, key)) in requests.iter().enumerate() {
+            let (indices, keys) = by_partition.entry(partition).or_default();
+            indices.push(index);
+            keys.push(key);
+        }
+        let mut values = vec![None; requests.len()];
+        let mut connection = self.pool.acquire().await?;
+        for (partition, (indices, keys)) in by_partition {
+            let found = get_many(&mut connection, &self.sql, partition, &keys).await?;
+            for (index, value) in indices.into_iter().zip(found) {
+                values[index] = value;
+            }
+        }
+        Ok(values)
+    }
+}
+
+/// Looks keys of one partition up, in one statement.
+pub(super) async fn get_many(
+    connection: &mut PgConnection,
+    sql: &Sql,
+    partition: &[u8],
+    keys: &[&[u8]],
+) -> sqlx::Result<Vec<Option<Bytes>>> {
+    if let [key] = keys {
+        let query = sqlx::query(sql.get.clone()).bind(partition).bind(*key);
+        let row = query.fetch_optional(connection).await?;
+        return Ok(vec![row.map(|row| column(&row, 0))]);
+    }
+    let rows = sqlx::query(sql.get_many.clone())
+        .bind(partition)
+        .bind(keys)
+        .fetch_all(connection)
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| row.get::<Option<Vec<u8>>, _>(0).map(Bytes::from))
+        .collect())
+}

@@ -1,0 +1,267 @@
+//! The embedded default: SQLite in write-ahead mode.
+//!
+//! Reads go to a pool of read-only connections, each in its own thread. Writes
+//! go to the one [`writer`] by a bounded queue. Readers never wait for the
+//! writer, nor it for them. Other processes may open the file too: they
+//! take turns to write, within [`BUSY_TIMEOUT`].
+
+mod group;
+mod open;
+mod writer;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use sqlx::sqlite::{SqlitePool, SqliteRow};
+use sqlx::{AssertSqlSafe, Row as _};
+
+use crate::store::{check_address, check_ops, check_partition};
+use crate::{Batch, Entry, Error, Guard, GuardOutcome, Op, Predicate, Result, Store, Versioned};
+use writer::{Outcome, Work, Writer};
+
+/// How long to wait for another process that writes to the same file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Keys that one statement of [`Store::get_many`] looks up at most.
+const LOOKUP_CHUNK: usize = 256;
+
+/// Where and how to open.
+#[derive(Debug, Clone)]
+pub struct SqliteOptions {
+    /// The database file; made with its folders if missing, readable by its owner only.
+    pub path: PathBuf,
+    /// Whether each transaction is flushed to the disk before it is acknowledged. Without, a
+    /// power failure may lose the last acknowledged writes; a killed process loses none.
+    pub sync_writes: bool,
+    /// Read-only connections; at least one is used.
+    pub max_readers: u32,
+}
+
+/// A store in one SQLite file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    writer: Writer,
+    readers: SqlitePool,
+}
+
+impl SqliteStore {
+    /// Opens the file and makes the table if it is missing.
+    ///
+    /// # Errors
+    /// [`Error::Open`] saying what to check: the folder cannot be made, the file is no database,
+    /// another process holds it, or a newer version made it.
+    pub async fn open(options: SqliteOptions) -> Result<Self> {
+        open::make_file(&options.path).await?;
+        let connection = open::writer(&options).await?;
+        let readers = open::readers(&options);
+        Ok(Self {
+            writer: Writer::spawn(connection, options),
+            readers,
+        })
+    }
+
+    /// Finishes the writes under way and closes the file. Later calls fail.
+    pub async fn close(&self) {
+        self.writer.close().await;
+        self.readers.close().await;
+    }
+
+    async fn write(&self, operation: &'static str, work: Work) -> Result<Outcome> {
+        self.writer.submit(operation, work).await
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    fn name(&self) -> &'static str {
+        "sqlite"
+    }
+
+    async fn get(&self, partition: &[u8], key: &[u8]) -> Result<Option<Versioned>> {
+        check_address(partition, key)?;
+        let row = sqlx::query("SELECT value FROM kv WHERE partition_key = ?1 AND key = ?2")
+            .bind(partition)
+            .bind(key)
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(|error| failed("get a value", error))?;
+        Ok(row.map(|row| Versioned::by_value(column(&row, 0))))
+    }
+
+    async fn get_many(&self, partition: &[u8], keys: &[Bytes]) -> Result<Vec<Option<Versioned>>> {
+        keys.iter()
+            .try_for_each(|key| check_address(partition, key))?;
+        let mut found = std::collections::HashMap::with_capacity(keys.len());
+        for chunk in keys.chunks(LOOKUP_CHUNK) {
+            // Padded to a few sizes by repeating the last key, so that few statements are prepared.
+            let slots = chunk.len().next_power_of_two();
+            let marks = vec!["?"; slots].join(",");
+            let sql =
+                format!("SELECT key, value FROM kv WHERE partition_key = ? AND key IN ({marks})");
+            let mut query = sqlx::query(AssertSqlSafe(sql)).bind(partition);
+            let last = chunk.last().expect("chunks are not empty");
+            for key in chunk
+                .iter()
+                .chain(std::iter::repeat_n(last, slots - chunk.len()))
+            {
+                query = query.bind(key.as_ref());
+            }
+            let rows = query
+                .fetch_all(&self.readers)
+                .await
+                .map_err(|error| failed("get values", error))?;
+            found.extend(rows.iter().map(|row| (column(row, 0), column(row, 1))));
+        }
+        Ok(keys
+            .iter()
+            .map(|key| found.get(key).cloned().map(Versioned::by_value))
+            .collect())
+    }
+
+    async fn set(&self, partition: &[u8], key: &[u8], value: Bytes) -> Result<()> {
+        check_address(partition, key)?;
+        let op = set(partition, key, value, None);
+        self.write(
+            "set a value",
+            Work::Ops {
+                guard: None,
+                ops: vec![op],
+            },
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn set_if(
+        &self,
+        partition: &[u8],
+        key: &[u8],
+        value: Bytes,
+        predicate: Predicate,
+    ) -> Result<()> {
+        check_address(partition, key)?;
+        let op = set(partition, key, value, Some(predicate));
+        self.write(
+            "set a value on a condition",
+            Work::Ops {
+                guard: None,
+                ops: vec![op],
+            },
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn delete(&self, partition: &[u8], key: &[u8]) -> Result<()> {
+        check_address(partition, key)?;
+        let op = Op::Delete {
+            partition: Bytes::copy_from_slice(partition),
+            key: Bytes::copy_from_slice(key),
+        };
+        self.write(
+            "delete a key",
+            Work::Ops {
+                guard: None,
+                ops: vec![op],
+            },
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn delete_partition(&self, partition: &[u8]) -> Result<()> {
+        check_partition(partition)?;
+        let partition = Bytes::copy_from_slice(partition);
+        // In pieces, so that a partition of a million keys does not stop the writer for seconds.
+        loop {
+            let work = Work::DeleteSome {
+                partition: partition.clone(),
+            };
+            if self.write("delete a partition", work).await? == Outcome::NothingLeft {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn scan(&self, partition: &[u8], start: &[u8], limit: usize) -> Result<Vec<Entry>> {
+        check_partition(partition)?;
+        let rows = sqlx::query(
+            "SELECT key, value FROM kv WHERE partition_key = ?1 AND key >= ?2 ORDER BY key LIMIT ?3",
+        )
+        .bind(partition)
+        .bind(start)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|error| failed("scan a partition", error))?;
+        Ok(rows
+            .iter()
+            .map(|row| Entry {
+                key: column(row, 0),
+                value: column(row, 1),
+            })
+            .collect())
+    }
+
+    async fn batch(&self, ops: Batch) -> Result<()> {
+        check_ops(&ops)?;
+        if !ops.is_empty() {
+            self.write("apply a batch", Work::Ops { guard: None, ops })
+                .await?;
+        }
+        Ok(())
+    }
+
+    fn is_transactional(&self) -> bool {
+        true
+    }
+
+    async fn guarded(&self, guard: &Guard, ops: Batch) -> Result<GuardOutcome> {
+        check_address(&guard.partition, &guard.key)?;
+        check_ops(&ops)?;
+        let work = Work::Ops {
+            guard: Some(guard.clone()),
+            ops,
+        };
+        match self.write("apply a guarded write", work).await? {
+            Outcome::GuardFailed => Ok(GuardOutcome::GuardFailed),
+            Outcome::Done | Outcome::NothingLeft => Ok(GuardOutcome::Written),
+        }
+    }
+}
+
+fn set(partition: &[u8], key: &[u8], value: Bytes, predicate: Option<Predicate>) -> Op {
+    Op::Set {
+        partition: Bytes::copy_from_slice(partition),
+        key: Bytes::copy_from_slice(key),
+        value,
+        predicate,
+    }
+}
+
+/// A blob column. The table's columns are `NOT NULL`.
+fn column(row: &SqliteRow, index: usize) -> Bytes {
+    Bytes::from(row.get::<Vec<u8>, _>(index))
+}
+
+/// Sorts a failure by what the caller does next. `error` may be shared by a group of writes.
+fn failed(operation: &'static str, error: impl Into<std::sync::Arc<sqlx::Error>>) -> Error {
+    let error = error.into();
+    match &*error {
+        _ if is_busy(&error) => {
+            Error::SlowDown("another process is writing to the database file".into())
+        }
+        sqlx::Error::PoolTimedOut => Error::SlowDown("no connection became free in time".into()),
+        _ => Error::storage(operation, error),
+    }
+}
+
+/// Whether SQLite gave up waiting for a lock (`SQLITE_BUSY` and its extended codes).
+fn is_busy(error: &sqlx::Error) -> bool {
+    const SQLITE_BUSY: u32 = 5;
+    let code = error
+        .as_database_error()
+        .and_then(|error| error.code()?.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xff == SQLITE_BUSY)
+}

@@ -1,0 +1,78 @@
+//! The cursor against a sorted map: any contents, any walk.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kv::{Cursor, MemoryStore, Store};
+use proptest::prelude::*;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Next(usize),
+    Seek(Vec<u8>),
+}
+
+/// Few distinct bytes, so that keys are often prefixes of each other and seeks hit.
+fn key() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(prop::sample::select(vec![0, b'/', b'a', b'b', 0xff]), 1..6)
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (1..80_usize).prop_map(Step::Next),
+        key().prop_map(Step::Seek)
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_walk_gives_what_a_sorted_map_gives(
+        model in prop::collection::btree_map(key(), prop::collection::vec(any::<u8>(), 0..3), 0..200),
+        start in prop::collection::vec(any::<u8>(), 0..2),
+        steps in prop::collection::vec(step(), 0..20),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(walk(&model, &start, &steps))?;
+    }
+}
+
+async fn walk(
+    model: &BTreeMap<Vec<u8>, Vec<u8>>,
+    start: &[u8],
+    steps: &[Step],
+) -> Result<(), TestCaseError> {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    for (key, value) in model {
+        store
+            .set(b"p", key, Bytes::copy_from_slice(value))
+            .await
+            .unwrap();
+    }
+    let mut cursor = Cursor::new(store, b"p", start);
+    let mut position = start.to_vec();
+    for step in steps {
+        match step {
+            Step::Seek(target) => {
+                cursor.seek(target);
+                position = position.max(target.clone());
+            }
+            Step::Next(times) => {
+                for _ in 0..*times {
+                    let found = cursor.next().await.unwrap();
+                    let expected = model.range(position.clone()..).next();
+                    prop_assert_eq!(
+                        found
+                            .as_ref()
+                            .map(|entry| (&entry.key[..], &entry.value[..])),
+                        expected.map(|(key, value)| (&key[..], &value[..]))
+                    );
+                    if let Some(entry) = found {
+                        position = [&entry.key[..], b"\0"].concat();
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! What the metered store reports.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kv::testing::{Faults, FaultyStore};
+use kv::{MemoryStore, Metered, Predicate, Store as _};
+use metrics_exporter_prometheus::PrometheusBuilder;
+
+#[test]
+fn durations_and_failures_are_told_by_driver_and_operation() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    metrics::with_local_recorder(&recorder, || {
+        runtime.block_on(async {
+            let store = Metered::new(Arc::new(MemoryStore::new()));
+            store.set(b"p", b"k", Bytes::new()).await.unwrap();
+            store.get(b"p", b"k").await.unwrap();
+            store.get(b"p", b"k").await.unwrap();
+            // A failed predicate is an answer.
+            store
+                .set_if(b"p", b"k", Bytes::new(), Predicate::Absent)
+                .await
+                .unwrap_err();
+
+            let faults = Faults {
+                read: 255,
+                ..Faults::default()
+            };
+            let broken = Metered::new(Arc::new(FaultyStore::new(
+                Arc::new(MemoryStore::new()),
+                1,
+                faults,
+            )));
+            broken.scan(b"p", b"", 1).await.unwrap_err();
+        });
+    });
+    let told = handle.render();
+    for line in [
+        r#"kv_request_duration_seconds_count{driver="mem",operation="get"} 2"#,
+        r#"kv_request_duration_seconds_count{driver="mem",operation="set"} 1"#,
+        r#"kv_request_duration_seconds_count{driver="mem",operation="set_if"} 1"#,
+        r#"kv_request_failures_total{driver="mem",operation="scan"} 1"#,
+    ] {
+        assert!(told.contains(line), "{line} is missing in\n{told}");
+    }
+    assert!(
+        !told.contains(r#"failures_total{driver="mem",operation="set_if"}"#),
+        "{told}"
+    );
+}

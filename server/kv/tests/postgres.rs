@@ -1,0 +1,215 @@
+//! What is particular to PostgreSQL: the tables, the connection string, batching.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{IdGenerator as _, SystemClock, SystemIds};
+use bytes::Bytes;
+use kv::{Error, PostgresOptions, PostgresStore, Store as _, conformance};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _};
+
+/// A table of its own, dropped by [`Table::drop`]; none without a server, which is said.
+struct Table {
+    server: String,
+    name: String,
+}
+
+impl Table {
+    fn new() -> Option<Self> {
+        let Ok(server) = std::env::var("WEIR_TEST_POSTGRES") else {
+            eprintln!("skipped: WEIR_TEST_POSTGRES names no PostgreSQL server");
+            return None;
+        };
+        let name = format!("kv_test_{}", SystemIds::new(Arc::new(SystemClock)).xid());
+        Some(Self { server, name })
+    }
+
+    fn options(&self) -> PostgresOptions {
+        let separator = if self.server.contains('?') { '&' } else { '?' };
+        PostgresOptions {
+            connection_string: format!("{}{separator}lakefskv_table={}", self.server, self.name),
+            max_open_connections: 10,
+            max_idle_connections: 10,
+            connection_max_lifetime: Duration::from_secs(300),
+            scan_page_size: 1000,
+        }
+    }
+
+    async fn connection(&self) -> sqlx::PgConnection {
+        self.server
+            .parse::<PgConnectOptions>()
+            .unwrap()
+            .connect()
+            .await
+            .unwrap()
+    }
+
+    async fn drop(self) {
+        let sql = format!("DROP TABLE {} CASCADE", self.name);
+        sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(&mut self.connection().await)
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn postgres_keeps_the_contract() {
+    let Some(table) = Table::new() else {
+        return;
+    };
+    let store = PostgresStore::connect(table.options()).await.unwrap();
+    conformance::run_all(Arc::new(store)).await;
+    table.drop().await;
+}
+
+/// Small pages and a single connection: paging inside a scan, and waiting for the pool.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_connection_and_small_pages_keep_the_contract() {
+    let Some(table) = Table::new() else {
+        return;
+    };
+    let options = PostgresOptions {
+        max_open_connections: 1,
+        max_idle_connections: 0,
+        scan_page_size: 7,
+        ..table.options()
+    };
+    let store = PostgresStore::connect(options).await.unwrap();
+    conformance::run_all(Arc::new(store)).await;
+    table.drop().await;
+}
+
+/// Several servers may start on an empty database at one time, and find one layout.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn servers_that_start_together_make_the_tables_once() {
+    let Some(table) = Table::new() else {
+        return;
+    };
+    let starts = (0..4).map(|_| tokio::spawn(PostgresStore::connect(table.options())));
+    let mut stores = Vec::new();
+    for start in starts {
+        stores.push(start.await.unwrap().unwrap());
+    }
+    stores[0]
+        .set(b"p", b"k\0", Bytes::from_static(b"v"))
+        .await
+        .unwrap();
+    assert_eq!(
+        stores[3].get(b"p", b"k\0").await.unwrap().unwrap().value,
+        "v"
+    );
+
+    let name = &table.name;
+    let mut connection = table.connection().await;
+    let sql = format!(
+        "SELECT (SELECT count(*) FROM pg_inherits WHERE inhparent = '{name}'::regclass),
+                pg_get_partkeydef('{name}'::regclass),
+                (SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE oid = '{name}_99'::regclass),
+                (SELECT string_agg(partition_key || ' ' || key, ',') FROM {name}_v)"
+    );
+    let row = sqlx::query(AssertSqlSafe(sql))
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(row.get::<i64, _>(0), 100);
+    assert_eq!(row.get::<String, _>(1), "HASH (partition_key)");
+    assert_eq!(
+        row.get::<String, _>(2),
+        "FOR VALUES WITH (modulus 100, remainder 99)"
+    );
+    assert_eq!(
+        row.get::<String, _>(3),
+        r"p k\000",
+        "the view is for people"
+    );
+    table.drop().await;
+}
+
+/// A restarted database server breaks every connection: reads go on with new ones.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_survive_broken_connections() {
+    let Some(table) = Table::new() else {
+        return;
+    };
+    let options = table.options();
+    let marked = format!(
+        "{}&application_name={}",
+        options.connection_string, table.name
+    );
+    let store = PostgresStore::connect(PostgresOptions {
+        connection_string: marked,
+        ..options
+    })
+    .await
+    .unwrap();
+    store
+        .set(b"p", b"k", Bytes::from_static(b"v"))
+        .await
+        .unwrap();
+    let mut connection = table.connection().await;
+    for _ in 0..5 {
+        store.get(b"p", b"k").await.unwrap();
+        let killed = sqlx::query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1",
+        )
+        .bind(&table.name)
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+        assert!(!killed.is_empty(), "there was a connection to break");
+        assert_eq!(store.get(b"p", b"k").await.unwrap().unwrap().value, "v");
+    }
+    store.close().await;
+    table.drop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_explained_without_the_password() {
+    // A port that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let options = PostgresOptions {
+        connection_string: format!("postgres://weir:hunter2@127.0.0.1:{port}/lake"),
+        max_open_connections: 1,
+        max_idle_connections: 1,
+        connection_max_lifetime: Duration::from_secs(1),
+        scan_page_size: 1,
+    };
+    assert!(!format!("{options:?}").contains("hunter2"));
+    let error = PostgresStore::connect(options).await.unwrap_err();
+    let told = format!("{error} {error:?}");
+    assert!(matches!(error, Error::Open { .. }), "{told}");
+    assert!(!told.contains("hunter2"), "{told}");
+    for word in [
+        &port.to_string(),
+        "database lake",
+        "user weir",
+        "check that the server runs",
+    ] {
+        assert!(told.contains(word), "{word} is missing in {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_by_the_server_is_explained() {
+    let Some(table) = Table::new() else {
+        return;
+    };
+    let options = table.options();
+    let elsewhere = format!("{}&dbname=no_such_database", options.connection_string);
+    let error = PostgresStore::connect(PostgresOptions {
+        connection_string: elsewhere,
+        ..options
+    })
+    .await
+    .unwrap_err();
+    assert!(
+        error.to_string().contains("the database does not exist"),
+        "{error}"
+    );
+}

@@ -1,0 +1,27 @@
+//! `cargo xtask bench NAME`: builds for release and measures; figures never decide a test.
+
+use anyhow::{Result, bail};
+
+use crate::postgres::Postgres;
+use crate::shell::{cargo, run, target_dir};
+use crate::hooks;
+
+/// The benchmarks of `tests/src/bin/bench`.
+const NAMES: &[&str] = &["serve", "hooks", "start"];
+
+/// Runs one benchmark with the arguments that follow its name.
+pub(crate) fn run_named(arguments: &[&str]) -> Result<()> {
+    let Some((name, rest)) = arguments.split_first().filter(|(n, _)| NAMES.contains(n)) else {
+        bail!("which benchmark? one of: {}", NAMES.join(", "));
+    };
+    let components = hooks::build()?;
+    run(cargo().args(["build", "--release", "--package", "app", "--package", "system-tests", "--bins"]))?;
+    let postgres = Postgres::start(true)?;
+    let release = target_dir().join("release");
+    run(crate::shell::command(release.join("bench"))
+        .arg(name)
+        .args(rest)
+        .env("WEIR_TEST_POSTGRES", postgres.connection_string())
+        .env("WEIR_TEST_HOOKS", &components)
+        .env("WEIR_TEST_BIN", release.join("weir")))
+}

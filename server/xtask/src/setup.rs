@@ -1,0 +1,107 @@
+//! Installs what the commands need, or says exactly what to install.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::shell::{command, has, output, root, run, say, tools_dir};
+
+/// The target that hooks are built for.
+pub(crate) const WASM_TARGET: &str = "wasm32-wasip2";
+
+/// All of it.
+pub(crate) fn everything() -> Result<()> {
+    wasm_target()?;
+    postgres_binaries()?;
+    python()?;
+    Ok(())
+}
+
+/// Makes sure that components can be built.
+pub(crate) fn wasm_target() -> Result<()> {
+    let how = format!("hooks are built for {WASM_TARGET}: install rustup (https://rustup.rs), then run `rustup target add {WASM_TARGET}`");
+    if !has("rustup") {
+        let sysroot = output(command("rustc").args(["--print", "sysroot"])).context(how.clone())?;
+        let installed = PathBuf::from(sysroot.trim()).join("lib/rustlib").join(WASM_TARGET).is_dir();
+        return if installed { Ok(()) } else { bail!(how) };
+    }
+    let installed = output(command("rustup").args(["target", "list", "--installed"])).context(how.clone())?;
+    if installed.lines().any(|l| l.trim() == WASM_TARGET) {
+        return Ok(());
+    }
+    run(command("rustup").args(["target", "add", WASM_TARGET])).context(how)
+}
+
+/// The folder with `initdb` and `pg_ctl`.
+pub(crate) fn postgres_binaries() -> Result<PathBuf> {
+    if let Some(found) = find_postgres() {
+        return Ok(found);
+    }
+    debian(&["postgresql"])?;
+    find_postgres().context("PostgreSQL was installed, but no initdb below /usr/lib/postgresql")
+}
+
+fn find_postgres() -> Option<PathBuf> {
+    let mut versions: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|e| e.path().join("bin"))
+        .filter(|p| p.join("initdb").is_file() && p.join("postgres").is_file())
+        .collect();
+    versions.sort();
+    let installed = versions.pop();
+    installed.or_else(|| {
+        let path = std::env::var_os("PATH")?;
+        std::env::split_paths(&path).find(|d| d.join("initdb").is_file() && d.join("pg_ctl").is_file())
+    })
+}
+
+/// Installs Debian packages as root, or says how.
+pub(crate) fn debian(packages: &[&str]) -> Result<()> {
+    let list = packages.join(" ");
+    let is_root = output(command("id").arg("-u")).is_ok_and(|uid| uid.trim() == "0");
+    if !has("apt-get") || !is_root {
+        bail!("please install: {list} (on Debian: `sudo apt-get install {list}`)");
+    }
+    // A mirror's hiccup should not fail a run.
+    let mut last = Ok(());
+    for _ in 0..3 {
+        last = run(command("apt-get").args(["-q", "update"])).and_then(|()| {
+            run(command("apt-get")
+                .args(["-q", "install", "-y", "--no-install-recommends"])
+                .args(packages)
+                .env("DEBIAN_FRONTEND", "noninteractive"))
+        });
+        if last.is_ok() {
+            break;
+        }
+        say("apt-get failed; trying again");
+    }
+    last.with_context(|| format!("please install: {list}"))
+}
+
+/// A Python environment with the clients that the system tests drive; returns its interpreter.
+pub(crate) fn python() -> Result<PathBuf> {
+    let requirements = root().join("tests/clients/requirements.txt");
+    let wanted = std::fs::read_to_string(&requirements).context("can't read tests/clients/requirements.txt")?;
+    let venv = tools_dir().join("python");
+    let interpreter = venv.join("bin/python");
+    let stamp = venv.join("installed.txt");
+    if interpreter.is_file() && std::fs::read_to_string(&stamp).is_ok_and(|s| s == wanted) {
+        return Ok(interpreter);
+    }
+    if !has("python3") {
+        debian(&["python3", "python3-venv"])?;
+    }
+    std::fs::create_dir_all(tools_dir())?;
+    let made = run(command("python3").args(["-m", "venv", "--clear"]).arg(&venv));
+    if made.is_err() {
+        debian(&["python3-venv"])?;
+        run(command("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
+    }
+    run(command(&interpreter).args(["-m", "pip", "install", "--quiet", "--retries", "5", "-r"]).arg(&requirements))
+        .context("can't install the Python clients that the system tests drive")?;
+    std::fs::write(&stamp, wanted)?;
+    Ok(interpreter)
+}

@@ -1,0 +1,129 @@
+//! House rules that the compiler does not check: who may depend on whom, what every file opens with.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::shell::{cargo, command, output, root, say};
+
+/// The layers: a crate, and the crates of this workspace that it may depend on (ARCHITECTURE.md, "What may depend on what").
+const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
+    ("base", &[]),
+    ("kv", &["base"]),
+    ("block", &["base"]),
+    ("graveler", &["kv", "block", "base"]),
+    ("catalog", &["graveler", "kv", "block", "base"]),
+    ("auth", &["kv", "base"]),
+    ("actions", &["catalog", "graveler", "kv", "block", "base"]),
+    ("api-types", &[]),
+    ("api", &["catalog", "auth", "actions", "api-types", "base"]),
+    ("gateway", &["catalog", "auth", "base"]),
+    ("client", &["api-types"]),
+    ("app", &["base", "kv", "block", "graveler", "catalog", "auth", "actions", "api", "gateway"]),
+    ("xtask", &[]),
+    ("hooks-sdk", &["hooks-sdk-macros"]),
+    ("hooks-sdk-macros", &[]),
+    ("parquet-guard", &["hooks-sdk"]),
+    ("format-allow-list", &["hooks-sdk"]),
+    ("commit-metadata", &["hooks-sdk"]),
+    ("system-tests", &["client", "api-types"]),
+];
+
+/// The top-level folders are the product owner's; beside them only what tools need.
+const TOP_LEVEL: &[&str] = &[
+    ".cargo", ".ci", ".config", ".gitattributes", ".gitignore", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md",
+    "Cargo.lock", "Cargo.toml", "LICENSE", "NOTICE", "README.md", "actions", "clippy.toml", "deny.toml", "docs",
+    "example-hooks", "hooks-sdk", "rustfmt.toml", "server", "tests", "ui", "wit",
+];
+
+/// Files that may be long: generated, or lists by nature.
+const MAX_LINES: usize = 1200;
+
+/// Checks all rules and lists every breach.
+pub(crate) fn run() -> Result<()> {
+    let mut breaches = Vec::new();
+    dependencies(&mut breaches)?;
+    files(&mut breaches)?;
+    if breaches.is_empty() {
+        say("tidy: fine");
+        return Ok(());
+    }
+    bail!("tidy found {} breaches of the house rules:\n  {}", breaches.len(), breaches.join("\n  "));
+}
+
+fn dependencies(breaches: &mut Vec<String>) -> Result<()> {
+    let metadata = output(cargo().args(["metadata", "--format-version=1", "--no-deps", "--offline"]))
+        .or_else(|_| output(cargo().args(["metadata", "--format-version=1", "--no-deps"])))?;
+    let metadata: Value = serde_json::from_str(&metadata).context("cargo metadata is not JSON")?;
+    let packages = metadata["packages"].as_array().context("cargo metadata lists no packages")?;
+    let names: BTreeSet<&str> = packages.iter().filter_map(|p| p["name"].as_str()).collect();
+    let allowed: BTreeMap<&str, &[&str]> = MAY_DEPEND_ON.iter().copied().collect();
+    for package in packages {
+        let name = package["name"].as_str().unwrap_or_default();
+        let Some(may) = allowed.get(name) else {
+            breaches.push(format!("crate {name} has no row in the table of layers (tidy.rs and ARCHITECTURE.md)"));
+            continue;
+        };
+        for dependency in package["dependencies"].as_array().into_iter().flatten() {
+            let to = dependency["name"].as_str().unwrap_or_default();
+            // Tests may reach below their layer.
+            let is_dev = dependency["kind"].as_str() == Some("dev");
+            if names.contains(to) && !is_dev && !may.contains(&to) {
+                breaches.push(format!("{name} must not depend on {to}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn files(breaches: &mut Vec<String>) -> Result<()> {
+    let listed = output(command("git").args(["ls-files", "--cached", "--others", "--exclude-standard"]));
+    // A source archive without git is not checked file by file.
+    let Ok(listed) = listed else { return Ok(()) };
+    let mut tops = BTreeSet::new();
+    for file in listed.lines() {
+        tops.insert(file.split('/').next().unwrap_or(file));
+        let path = root().join(file);
+        if path.is_file() {
+            check_file(file, &path, breaches)?;
+        }
+    }
+    for top in tops {
+        if !TOP_LEVEL.contains(&top) {
+            breaches.push(format!("{top}: not a top-level name of this project"));
+        }
+    }
+    Ok(())
+}
+
+fn check_file(file: &str, path: &Path, breaches: &mut Vec<String>) -> Result<()> {
+    let is_source = [".rs", ".py", ".md", ".toml", ".yaml", ".yml", ".wit", ".sh"].iter().any(|e| file.ends_with(e));
+    if !is_source || file.starts_with("tests/compat/") {
+        return Ok(());
+    }
+    let text = std::fs::read_to_string(path).with_context(|| format!("can't read {file}"))?;
+    let is_generated = file.ends_with("generated.rs");
+    if file.ends_with(".rs") {
+        if !text.starts_with("//!") {
+            breaches.push(format!("{file}: does not open with //! (what lives here, what does not, the invariant)"));
+        }
+        if !is_generated && text.lines().count() > MAX_LINES {
+            breaches.push(format!("{file}: over {MAX_LINES} lines; look for the second idea in it"));
+        }
+        let unfinished = ["todo!(", "unimplemented!(", "#[ignore"];
+        for (number, line) in text.lines().enumerate() {
+            let is_own_list = file.ends_with("xtask/src/tidy.rs");
+            if !is_own_list && unfinished.iter().any(|w| line.contains(w)) {
+                breaches.push(format!("{file}:{}: unfinished", number + 1));
+            }
+        }
+    }
+    for (number, line) in text.lines().enumerate() {
+        if line.ends_with([' ', '\t']) && !file.ends_with(".md") {
+            breaches.push(format!("{file}:{}: trailing space", number + 1));
+        }
+    }
+    Ok(())
+}

@@ -25,7 +25,7 @@ use wasmtime::component::{Component, Linker};
 
 use super::check::{self, World};
 use super::host::Describing;
-use super::limits::{CACHE_BYTES, COMPILED_BYTES, COMPILES, COMPILE_WAIT};
+use super::limits::{CACHE_BYTES, COMPILE_WAIT, COMPILED_BYTES, COMPILES};
 use super::session::State;
 use super::v0_1::gate::GatePre;
 use super::v0_1::hook::HookPre;
@@ -70,9 +70,18 @@ pub(super) struct Cache {
 
 impl Cache {
     pub(super) fn new(compiler: Compiler) -> Self {
-        let kib = |_: &ComponentDigest, r: &Arc<Ready>| u32::try_from(r.code_bytes >> 10).unwrap_or(u32::MAX).max(1);
-        let ready = moka::future::Cache::builder().max_capacity(COMPILED_BYTES >> 10).weigher(kib).build();
-        Self { compiler: Arc::new(compiler), ready, compiles: Arc::new(Semaphore::new(COMPILES)) }
+        let kib = |_: &ComponentDigest, r: &Arc<Ready>| {
+            u32::try_from(r.code_bytes >> 10).unwrap_or(u32::MAX).max(1)
+        };
+        let ready = moka::future::Cache::builder()
+            .max_capacity(COMPILED_BYTES >> 10)
+            .weigher(kib)
+            .build();
+        Self {
+            compiler: Arc::new(compiler),
+            ready,
+            compiles: Arc::new(Semaphore::new(COMPILES)),
+        }
     }
 
     pub(super) fn engine(&self) -> &Engine {
@@ -85,7 +94,12 @@ impl Cache {
         let digest: ComponentDigest = blocking(move || Sha256::digest(&bytes).into()).await?;
         let compile = async {
             // Moved into the thread: it is compiling even when nobody waits any more.
-            let permit = self.compiles.clone().acquire_owned().await.expect("never closed");
+            let permit = self
+                .compiles
+                .clone()
+                .acquire_owned()
+                .await
+                .expect("never closed");
             let (compiler, component) = (self.compiler.clone(), component.clone());
             blocking(move || {
                 let _permit = permit;
@@ -98,25 +112,43 @@ impl Cache {
             Ok(ready) => ready.map_err(Arc::unwrap_or_clone),
             Err(_) => {
                 let after = COMPILE_WAIT.as_secs();
-                Err(Failure::new(Cause::LimitTime, format!("component is still being compiled after {after} s: try again later")))
+                Err(Failure::new(
+                    Cause::LimitTime,
+                    format!("component is still being compiled after {after} s: try again later"),
+                ))
             }
         }
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
     tokio::task::spawn_blocking(work).await.map_err(|e| {
         tracing::error!(error = %e, "the engine failed on a component");
-        Failure::new(Cause::ComponentInvalid, "the engine failed on this component: see the server's log")
+        Failure::new(
+            Cause::ComponentInvalid,
+            "the engine failed on this component: see the server's log",
+        )
     })
 }
 
 impl Compiler {
     /// # Errors
     /// When the cache folder or its key can't be used.
-    pub(super) fn new(engine: Engine, linker: Linker<State>, describe_linker: Linker<Describing>, dir: &Path) -> Result<Self, String> {
+    pub(super) fn new(
+        engine: Engine,
+        linker: Linker<State>,
+        describe_linker: Linker<Describing>,
+        dir: &Path,
+    ) -> Result<Self, String> {
         let disk = Disk::new(dir, &engine)?;
-        Ok(Self { engine, linker, describe_linker, disk })
+        Ok(Self {
+            engine,
+            linker,
+            describe_linker,
+            disk,
+        })
     }
 
     fn ready(&self, digest: ComponentDigest, component: &[u8]) -> Result<Ready, Failure> {
@@ -126,12 +158,20 @@ impl Compiler {
             None => self.compile(&digest, component)?,
         };
         let abi = |e: wasmtime::Error| {
-            let message = format!("component does not fit weir:hooks {}: {}", check::VERSION, e.root_cause());
+            let message = format!(
+                "component does not fit weir:hooks {}: {e:#}",
+                check::VERSION
+            );
             Failure::new(Cause::ComponentAbi, message)
         };
         let mut describe_linker = self.describe_linker.clone();
-        describe_linker.define_unknown_imports_as_traps(&compiled).map_err(abi)?;
-        let describe = describe_linker.instantiate_pre(&compiled).and_then(HookPre::new).map_err(abi)?;
+        describe_linker
+            .define_unknown_imports_as_traps(&compiled)
+            .map_err(abi)?;
+        let describe = describe_linker
+            .instantiate_pre(&compiled)
+            .and_then(HookPre::new)
+            .map_err(abi)?;
         let pre = self.linker.instantiate_pre(&compiled).map_err(abi)?;
         let callable = match world {
             World::Gate => Callable::Gate(GatePre::new(pre).map_err(abi)?),
@@ -139,11 +179,22 @@ impl Compiler {
         };
         let image = compiled.image_range();
         let code_bytes = image.end as usize - image.start as usize;
-        Ok(Ready { digest, callable, describe, description: OnceCell::new(), code_bytes })
+        Ok(Ready {
+            digest,
+            callable,
+            describe,
+            description: OnceCell::new(),
+            code_bytes,
+        })
     }
 
     fn compile(&self, digest: &ComponentDigest, component: &[u8]) -> Result<Component, Failure> {
-        let invalid = |e: wasmtime::Error| Failure::new(Cause::ComponentInvalid, format!("component can't be compiled: {}", e.root_cause()));
+        let invalid = |e: wasmtime::Error| {
+            Failure::new(
+                Cause::ComponentInvalid,
+                format!("component can't be compiled: {}", e.root_cause()),
+            )
+        };
         let compiled = Component::from_binary(&self.engine, component).map_err(invalid)?;
         let code = compiled.serialize().map_err(invalid)?;
         // The component works without; the next start compiles again.
@@ -166,14 +217,25 @@ impl Disk {
         let mut hash = Sha(Sha256::new());
         engine.precompile_compatibility_hash().hash(&mut hash);
         let engine = hex::encode(&hash.0.finalize()[..16]);
-        let failed = |e: std::io::Error| format!("failed to set up the cache of compiled hooks in {}: {e}", dir.display());
+        let failed = |e: std::io::Error| {
+            format!(
+                "failed to set up the cache of compiled hooks in {}: {e}",
+                dir.display()
+            )
+        };
         fs::create_dir_all(dir.join(&engine)).map_err(failed)?;
         let key = key(&dir.join("key")).map_err(failed)?;
-        Ok(Self { dir: dir.to_owned(), engine, key })
+        Ok(Self {
+            dir: dir.to_owned(),
+            engine,
+            key,
+        })
     }
 
     fn path(&self, digest: &ComponentDigest) -> PathBuf {
-        self.dir.join(&self.engine).join(format!("{}.cwasm", hex::encode(digest)))
+        self.dir
+            .join(&self.engine)
+            .join(format!("{}.cwasm", hex::encode(digest)))
     }
 
     fn tag(&self, digest: &ComponentDigest, code: &[u8]) -> Hmac<Sha256> {
@@ -204,7 +266,11 @@ impl Disk {
         let path = self.path(digest);
         let temporary = path.with_extension(unique());
         let write = || {
-            let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+            let mut file = fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&temporary)?;
             file.write_all(&self.tag(digest, code).finalize().into_bytes())?;
             file.write_all(code)?;
             fs::rename(&temporary, &path)
@@ -216,10 +282,15 @@ impl Disk {
     /// Deletes the oldest files beyond [`CACHE_BYTES`], those of other engines too.
     fn evict(&self, keep: &Path) -> std::io::Result<()> {
         let mut files: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
-        for folder in fs::read_dir(&self.dir)?.filter_map(Result::ok).filter(|f| f.path().is_dir()) {
+        for folder in fs::read_dir(&self.dir)?
+            .filter_map(Result::ok)
+            .filter(|f| f.path().is_dir())
+        {
             for file in fs::read_dir(folder.path())?.filter_map(Result::ok) {
                 // A file may go while we look: somebody else evicts as well.
-                if let Ok((modified, size)) = file.metadata().and_then(|m| Ok((m.modified()?, m.len()))) {
+                if let Ok((modified, size)) =
+                    file.metadata().and_then(|m| Ok((m.modified()?, m.len())))
+                {
                     files.push((modified, size, file.path()));
                 }
             }
@@ -242,9 +313,15 @@ impl Disk {
 fn key(path: &Path) -> std::io::Result<[u8; 32]> {
     if !path.exists() {
         let mut key = [0; 32];
-        rand::rngs::OsRng.try_fill_bytes(&mut key).map_err(std::io::Error::other)?;
+        rand::rngs::OsRng
+            .try_fill_bytes(&mut key)
+            .map_err(std::io::Error::other)?;
         let temporary = path.with_extension(unique());
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&temporary)?;
         file.write_all(&key)?;
         file.sync_all()?;
         // Unlike a rename, a link never replaces the key of somebody who was faster.
@@ -257,17 +334,32 @@ fn key(path: &Path) -> std::io::Result<[u8; 32]> {
     }
     let mode = fs::metadata(path)?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
-        let message = format!("{} may be read by others (mode {mode:o}): delete it", path.display());
-        return Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, message));
+        let message = format!(
+            "{} may be read by others (mode {mode:o}): delete it",
+            path.display()
+        );
+        return Err(std::io::Error::new(
+            std::io::ErrorKind::PermissionDenied,
+            message,
+        ));
     }
     let bytes = fs::read(path)?;
-    bytes.try_into().map_err(|_| std::io::Error::other(format!("{} is not a key of 32 bytes: delete it", path.display())))
+    bytes.try_into().map_err(|_| {
+        std::io::Error::other(format!(
+            "{} is not a key of 32 bytes: delete it",
+            path.display()
+        ))
+    })
 }
 
 /// An extension for a file that no other thread or process writes.
 fn unique() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    format!("{}-{}.tmp", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    format!(
+        "{}-{}.tmp",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    )
 }
 
 struct Sha(Sha256);
@@ -285,7 +377,6 @@ impl Hasher for Sha {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     fn engine() -> Engine {
@@ -293,7 +384,10 @@ mod tests {
     }
 
     fn compiled(engine: &Engine) -> Vec<u8> {
-        Component::from_binary(engine, b"\0asm\x0d\0\x01\0").unwrap().serialize().unwrap()
+        Component::from_binary(engine, b"\0asm\x0d\0\x01\0")
+            .unwrap()
+            .serialize()
+            .unwrap()
     }
 
     #[test]
@@ -304,7 +398,9 @@ mod tests {
         disk.store(&[1; 32], &compiled(&engine)).unwrap();
         let again = Disk::new(dir.path(), &engine).unwrap();
         assert!(again.load(&[1; 32], &engine).is_some());
-        let left = fs::read_dir(dir.path().join(&again.engine)).unwrap().count();
+        let left = fs::read_dir(dir.path().join(&again.engine))
+            .unwrap()
+            .count();
         assert_eq!(left, 1, "no temporary file stays");
     }
 
@@ -336,10 +432,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
         let first = key(&path).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         assert_eq!(key(&path).unwrap(), first);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         let message = key(&path).unwrap_err().to_string();
-        assert!(message.ends_with("may be read by others (mode 644): delete it"), "{message}");
+        assert!(
+            message.ends_with("may be read by others (mode 644): delete it"),
+            "{message}"
+        );
     }
 }

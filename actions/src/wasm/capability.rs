@@ -21,7 +21,10 @@ impl ChangeKind {
             "added" => Ok(Self::Added),
             "changed" => Ok(Self::Changed),
             "removed" => Ok(Self::Removed),
-            _ => Err(Failure::new(Cause::HookError, format!("select.kinds: {name:?} is not added, changed or removed"))),
+            _ => Err(Failure::new(
+                Cause::HookError,
+                format!("select.kinds: {name:?} is not added, changed or removed"),
+            )),
         }
     }
 }
@@ -38,15 +41,31 @@ pub(super) struct Rights {
 
 impl Rights {
     /// Compiles `select` (with the component's default paths if it names none) and `read`.
-    pub(super) fn new(select: &Select, default_paths: &[String], read: &[String]) -> Result<Self, Failure> {
-        let paths = if select.paths.is_empty() { default_paths } else { &select.paths };
+    pub(super) fn new(
+        select: &Select,
+        default_paths: &[String],
+        read: &[String],
+    ) -> Result<Self, Failure> {
+        let paths = if select.paths.is_empty() {
+            default_paths
+        } else {
+            &select.paths
+        };
         let kinds = if select.kinds.is_empty() {
             vec![ChangeKind::Added, ChangeKind::Changed]
         } else {
-            select.kinds.iter().map(|k| ChangeKind::parse(k)).collect::<Result<_, _>>()?
+            select
+                .kinds
+                .iter()
+                .map(|k| ChangeKind::parse(k))
+                .collect::<Result<_, _>>()?
         };
         Ok(Self {
-            select: if paths.is_empty() { None } else { Some(globs("select.paths", paths)?) },
+            select: if paths.is_empty() {
+                None
+            } else {
+                Some(globs("select.paths", paths)?)
+            },
             read: globs("capabilities.read", read)?,
             kinds,
             prefix: common_prefix(paths),
@@ -73,7 +92,11 @@ fn globs(key: &str, patterns: &[String]) -> Result<GlobSet, Failure> {
     let bad = |e: globset::Error| Failure::new(Cause::HookError, format!("{key}: {e}"));
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
-        let glob: Glob = GlobBuilder::new(pattern).literal_separator(true).backslash_escape(true).build().map_err(bad)?;
+        let glob: Glob = GlobBuilder::new(pattern)
+            .literal_separator(true)
+            .backslash_escape(true)
+            .build()
+            .map_err(bad)?;
         set.add(glob);
     }
     set.build().map_err(bad)
@@ -88,7 +111,10 @@ fn common_prefix(patterns: &[String]) -> String {
         prefix = Some(match prefix {
             None => lead,
             Some(known) => {
-                let same = known.char_indices().zip(lead.chars()).find(|((_, a), b)| a != b);
+                let same = known
+                    .char_indices()
+                    .zip(lead.chars())
+                    .find(|((_, a), b)| a != b);
                 let end = same.map_or(known.len().min(lead.len()), |((at, _), _)| at);
                 &known[..end]
             }
@@ -103,28 +129,40 @@ mod tests {
 
     fn rights(paths: &[&str], read: &[&str]) -> Rights {
         let own = |s: &[&str]| s.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let select = Select { paths: own(paths), ..Select::default() };
+        let select = Select {
+            paths: own(paths),
+            ..Select::default()
+        };
         Rights::new(&select, &[], &own(read)).expect("good globs")
     }
 
     #[test]
     fn a_star_stops_at_a_slash() {
         let r = rights(&["tables/*.csv", "**/*.parquet"], &[]);
-        assert!(r.may_read("tables/a.csv") && r.may_read("x/y/z.parquet") && r.may_read("z.parquet"));
-        assert!(!r.may_read("tables/x/a.csv") && !r.may_read("tables/a.txt") && !r.may_read("TABLES/a.csv"));
+        assert!(
+            r.may_read("tables/a.csv") && r.may_read("x/y/z.parquet") && r.may_read("z.parquet")
+        );
+        assert!(
+            !r.may_read("tables/x/a.csv")
+                && !r.may_read("tables/a.txt")
+                && !r.may_read("TABLES/a.csv")
+        );
     }
 
     #[test]
     fn reading_may_be_wider_than_what_is_judged() {
         let r = rights(&["tables/**"], &["schemas/*"]);
         assert!(r.may_read("schemas/a.json") && !r.selects(ChangeKind::Added, "schemas/a.json"));
-        assert!(r.selects(ChangeKind::Added, "tables/a") && !r.selects(ChangeKind::Removed, "tables/a"));
+        assert!(
+            r.selects(ChangeKind::Added, "tables/a") && !r.selects(ChangeKind::Removed, "tables/a")
+        );
     }
 
     #[test]
     fn no_paths_mean_all_or_the_components_default() {
         assert!(rights(&[], &[]).may_read("anything"));
-        let defaults = Rights::new(&Select::default(), &["data/**".into()], &[]).expect("good globs");
+        let defaults =
+            Rights::new(&Select::default(), &["data/**".into()], &[]).expect("good globs");
         assert!(defaults.may_read("data/a") && !defaults.may_read("other"));
     }
 
@@ -140,10 +178,24 @@ mod tests {
 
     #[test]
     fn a_bad_glob_or_kind_names_its_key() {
-        let bad = Select { paths: vec!["a[".into()], ..Select::default() };
-        assert!(Rights::new(&bad, &[], &[]).expect_err("bad glob").message.starts_with("select.paths: "));
-        let bad = Select { kinds: vec!["moved".into()], ..Select::default() };
+        let bad = Select {
+            paths: vec!["a[".into()],
+            ..Select::default()
+        };
+        assert!(
+            Rights::new(&bad, &[], &[])
+                .expect_err("bad glob")
+                .message
+                .starts_with("select.paths: ")
+        );
+        let bad = Select {
+            kinds: vec!["moved".into()],
+            ..Select::default()
+        };
         let message = Rights::new(&bad, &[], &[]).expect_err("bad kind").message;
-        assert_eq!(message, r#"select.kinds: "moved" is not added, changed or removed"#);
+        assert_eq!(
+            message,
+            r#"select.kinds: "moved" is not added, changed or removed"#
+        );
     }
 }

@@ -52,14 +52,14 @@ impl Collector {
             Ok(Answer::Pass) => self.passed += 1,
             Ok(Answer::Fail) => self.failed += 1,
             Ok(Answer::Skip) => {}
-            Err(failure) => return self.error(run, path, failure),
+            Err(failure) => return self.error(run, path, &failure),
         }
         true
     }
 
     /// Notes that something got no verdict. A hook that merely could not decide
     /// about one object goes on with the next; one that broke is stopped.
-    pub(super) fn error(&mut self, run: &Run, path: Option<&str>, failure: Failure) -> bool {
+    pub(super) fn error(&mut self, run: &Run, path: Option<&str>, failure: &Failure) -> bool {
         let go_on = matches!(failure.cause, Cause::HookError | Cause::Denied);
         if let Some(path) = path {
             let finding = Finding {
@@ -74,8 +74,12 @@ impl Collector {
             self.find(run, finding);
         }
         self.undecided += 1;
-        let message = path.map_or_else(|| failure.message.clone(), |p| format!("{p}: {}", failure.message));
-        self.first_error.get_or_insert(Failure::new(failure.cause, message));
+        let message = path.map_or_else(
+            || failure.message.clone(),
+            |p| format!("{p}: {}", failure.message),
+        );
+        self.first_error
+            .get_or_insert(Failure::new(failure.cause, message));
         go_on
     }
 
@@ -113,22 +117,33 @@ impl Collector {
     /// The report. A failure of any object is the verdict of the whole: it is an
     /// answer, and no answer about another object can change it.
     pub(super) fn finish(self, run: &Run) -> Report {
-        let verdict = match self.first_error {
+        let undecided = self
+            .first_error
+            .map(|Failure { cause, message }| match self.undecided {
+                0 | 1 => (cause, message),
+                n => (cause, format!("{message} (and {} more)", n - 1)),
+            });
+        let verdict = match &undecided {
             _ if self.failed > 0 => Verdict::Fail,
-            Some(Failure { cause, message }) if self.undecided > 1 => {
-                Verdict::Error { cause, message: format!("{message} (and {} more)", self.undecided - 1) }
-            }
-            Some(Failure { cause, message }) => Verdict::Error { cause, message },
+            Some((cause, message)) => Verdict::Error {
+                cause: *cause,
+                message: message.clone(),
+            },
             None if self.passed > 0 => Verdict::Pass,
             None => Verdict::Skip,
         };
         Report {
             verdict,
+            undecided,
             findings: self.findings,
             findings_dropped: self.findings_dropped,
             log: self.log,
             summary: self.summary,
-            metrics: self.metrics.into_iter().map(|(name, (value, unit))| (name, value, unit)).collect(),
+            metrics: self
+                .metrics
+                .into_iter()
+                .map(|(name, (value, unit))| (name, value, unit))
+                .collect(),
             objects: self.objects,
             read_bytes: run.read.load(Ordering::Relaxed),
             peak_memory_bytes: self.peak_memory_bytes,
@@ -141,7 +156,11 @@ impl Report {
     /// Of a hook that was never called.
     pub(super) fn not_run(failure: Failure) -> Self {
         Self {
-            verdict: Verdict::Error { cause: failure.cause, message: failure.message },
+            verdict: Verdict::Error {
+                cause: failure.cause,
+                message: failure.message.clone(),
+            },
+            undecided: Some((failure.cause, failure.message)),
             findings: Vec::new(),
             findings_dropped: 0,
             log: Vec::new(),

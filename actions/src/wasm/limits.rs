@@ -45,6 +45,8 @@ pub(super) const SPANS: usize = 4096;
 pub(super) const SPAN_GAP: u64 = 64 << 10;
 /// Fetches of one `read-many` under way at once.
 pub(super) const FETCHES: usize = 4;
+/// Scans that an instance has under way; each may hold a connection.
+pub(super) const SCANS: usize = 16;
 /// What `chunks.next` waits for, if the guest asks for as much.
 pub(super) const CHUNK_BYTES: usize = 256 << 10;
 /// Rows of one page of a listing or a diff.
@@ -75,7 +77,12 @@ pub(super) struct Limiter {
 
 impl Limiter {
     pub(super) fn new(limit: u64) -> Self {
-        Self { limit, used: 0, peak: 0, refused: false }
+        Self {
+            limit,
+            used: 0,
+            peak: 0,
+            refused: false,
+        }
     }
 
     /// Whether the guest was refused memory. If it trapped after that, this is why.
@@ -104,11 +111,21 @@ impl Limiter {
 }
 
 impl ResourceLimiter for Limiter {
-    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         Ok(self.grow(desired.saturating_sub(current) as u64))
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         let elements = desired.saturating_sub(current);
         Ok(desired <= TABLE_ELEMENTS && self.grow((elements * size_of::<usize>()) as u64))
     }
@@ -171,6 +188,15 @@ mod tests {
 
     #[test]
     fn sizes_read_like_action_files() {
-        assert_eq!([size(64 << 20), size(1 << 30), size(1536), size(1000), size(0)], ["64MiB", "1GiB", "1536B", "1000B", "0B"]);
+        assert_eq!(
+            [
+                size(64 << 20),
+                size(1 << 30),
+                size(1536),
+                size(1000),
+                size(0)
+            ],
+            ["64MiB", "1GiB", "1536B", "1000B", "0B"]
+        );
     }
 }

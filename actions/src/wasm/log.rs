@@ -28,7 +28,11 @@ pub(super) struct Log(Arc<Mutex<Lines>>);
 
 impl Log {
     pub(super) fn new(limit: usize) -> Self {
-        Self(Arc::new(Mutex::new(Lines { bytes: Vec::new(), limit, full: false })))
+        Self(Arc::new(Mutex::new(Lines {
+            bytes: Vec::new(),
+            limit,
+            full: false,
+        })))
     }
 
     fn lines(&self) -> MutexGuard<'_, Lines> {
@@ -40,7 +44,9 @@ impl Log {
     pub(super) fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut lines = self.lines();
         let room = lines.limit.saturating_sub(lines.bytes.len());
-        lines.bytes.extend_from_slice(&bytes[..room.min(bytes.len())]);
+        lines
+            .bytes
+            .extend_from_slice(&bytes[..room.min(bytes.len())]);
         if bytes.len() > room {
             lines.full = true;
             return Err(lines.overflow());
@@ -63,14 +69,24 @@ impl Log {
     pub(super) fn panic_message(&self) -> Option<String> {
         let text = self.text();
         let (_, after) = text.rsplit_once("panicked at ")?;
-        let lines: Vec<&str> = after.lines().filter(|l| !l.starts_with("note: ")).map(str::trim).collect();
+        let lines: Vec<&str> = after
+            .lines()
+            .filter(|l| !l.starts_with("note: "))
+            .map(str::trim)
+            .collect();
         Some(lines.join(" ").trim().to_owned())
     }
 }
 
 impl Lines {
     fn overflow(&self) -> Failure {
-        Failure::new(Cause::LimitLog, format!("hook wrote more than {} to its log (limits.log)", size(self.limit as u64)))
+        Failure::new(
+            Cause::LimitLog,
+            format!(
+                "hook wrote more than {} to its log (limits.log)",
+                size(self.limit as u64)
+            ),
+        )
     }
 }
 
@@ -111,8 +127,16 @@ impl Pollable for Log {
 }
 
 impl AsyncWrite for Log {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        Poll::Ready(Log::write(&self, bytes).map(|()| bytes.len()).map_err(std::io::Error::other))
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Poll::Ready(
+            Log::write(&self, bytes)
+                .map(|()| bytes.len())
+                .map_err(std::io::Error::other),
+        )
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
@@ -134,14 +158,26 @@ mod tests {
         log.write(b"12345").expect("fits");
         assert_eq!(log.overflow(), None);
         let failure = log.write(b"67890").expect_err("does not fit");
-        assert_eq!((failure.cause, failure.message.as_str()), (Cause::LimitLog, "hook wrote more than 8B to its log (limits.log)"));
-        assert_eq!((log.text().as_str(), log.overflow()), ("12345678", Some(failure)));
+        assert_eq!(
+            (failure.cause, failure.message.as_str()),
+            (
+                Cause::LimitLog,
+                "hook wrote more than 8B to its log (limits.log)"
+            )
+        );
+        assert_eq!(
+            (log.text().as_str(), log.overflow()),
+            ("12345678", Some(failure))
+        );
     }
 
     #[test]
     fn a_panic_is_read_from_what_was_printed() {
         let log = Log::new(1000);
-        log.write(b"hello\n\nthread '<unnamed>' (1) panicked at src/lib.rs:3:5:\nboom\nnote: run with\n").expect("fits");
+        log.write(
+            b"hello\n\nthread '<unnamed>' (1) panicked at src/lib.rs:3:5:\nboom\nnote: run with\n",
+        )
+        .expect("fits");
         assert_eq!(log.panic_message().as_deref(), Some("src/lib.rs:3:5: boom"));
     }
 }

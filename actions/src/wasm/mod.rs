@@ -24,9 +24,6 @@ mod tree;
 mod v0_1;
 mod wasi;
 
-#[cfg(test)]
-mod tests;
-
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -136,13 +133,18 @@ pub enum Verdict {
     Fail,
     Skip,
     /// No answer; findings and log up to then are kept.
-    Error { cause: Cause, message: String },
+    Error {
+        cause: Cause,
+        message: String,
+    },
 }
 
 /// What a hook left.
 #[derive(Debug, Clone)]
 pub struct Report {
     pub verdict: Verdict,
+    /// Why something got no verdict, even if another object's `Fail` decided.
+    pub undecided: Option<(Cause, String)>,
     /// In path order, bounded by the limit. An object that got no verdict has
     /// one whose rule is the cause.
     pub findings: Vec<Finding>,
@@ -173,6 +175,9 @@ struct Failure {
 
 impl Failure {
     fn new(cause: Cause, message: impl Into<String>) -> Self {
-        Self { cause, message: message.into() }
+        Self {
+            cause,
+            message: message.into(),
+        }
     }
 }

@@ -4,8 +4,8 @@
 //! look at a tree passes [`Run`], which holds it against the rights and the
 //! budget before it asks [`super::Trees`].
 
-use std::collections::{BTreeMap, VecDeque};
-use std::future::Future;
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,7 +17,9 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::capability::{ChangeKind, Rights};
-use super::limits::{HANDLES, HOST_CALL, Limiter, METRICS, NAME_BYTES, PAGE, SUMMARY_BYTES, cut, size};
+use super::limits::{
+    HANDLES, HOST_CALL, Limiter, METRICS, NAME_BYTES, PAGE, SUMMARY_BYTES, cut, size,
+};
 use super::log::Log;
 use super::tree::{Side, Trees};
 use super::wasi::{self, Seed};
@@ -63,13 +65,32 @@ impl Refusal {
     }
 }
 
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound => f.write_str("not found"),
+            Self::OutOfRange => f.write_str("out of range"),
+            Self::Denied(m)
+            | Self::TooMuch(m)
+            | Self::Spent(m)
+            | Self::Unavailable(m)
+            | Self::Other(m) => f.write_str(m),
+        }
+    }
+}
+
 /// Waits for storage, but not for ever.
-pub(super) async fn storage<T>(call: impl Future<Output = catalog::Result<T>> + Send) -> Result<T, Refusal> {
+pub(super) async fn storage<T>(
+    call: impl Future<Output = catalog::Result<T>> + Send,
+) -> Result<T, Refusal> {
     match tokio::time::timeout(HOST_CALL, call).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(catalog::Error::ObjectNotFound(_))) => Err(Refusal::NotFound),
         Ok(Err(e)) => Err(Refusal::Unavailable(format!("storage failed: {e}"))),
-        Err(_) => Err(Refusal::Unavailable(format!("storage gave no answer within {} s", HOST_CALL.as_secs()))),
+        Err(_) => Err(Refusal::Unavailable(format!(
+            "storage gave no answer within {} s",
+            HOST_CALL.as_secs()
+        ))),
     }
 }
 
@@ -90,7 +111,12 @@ impl Change {
             (Some(b), None) => (ChangeKind::Removed, b.path.clone()),
             (None, None) => return None,
         };
-        Some(Self { kind, path, before: before.map(Arc::new), after: after.map(Arc::new) })
+        Some(Self {
+            kind,
+            path,
+            before: before.map(Arc::new),
+            after: after.map(Arc::new),
+        })
     }
 }
 
@@ -99,29 +125,51 @@ impl Run {
         if self.rights.may_read(path) {
             return Ok(());
         }
-        Err(Refusal::Denied(format!("{path:?} is neither selected nor in capabilities.read of this hook")))
+        Err(Refusal::Denied(format!(
+            "{path:?} is neither selected nor in capabilities.read of this hook"
+        )))
     }
 
     /// Takes bytes from the budget before they are fetched.
     pub(super) fn spend(&self, bytes: u64) -> Result<(), Refusal> {
-        let within = |spent: u64| spent.checked_add(bytes).filter(|n| *n <= self.limits.read_bytes);
-        match self.read.fetch_update(Ordering::Relaxed, Ordering::Relaxed, within) {
+        let within = |spent: u64| {
+            spent
+                .checked_add(bytes)
+                .filter(|n| *n <= self.limits.read_bytes)
+        };
+        match self
+            .read
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, within)
+        {
             Ok(_) => Ok(()),
-            Err(_) => Err(Refusal::Spent(format!("this hook may read {} in all (limits.read_bytes)", size(self.limits.read_bytes)))),
+            Err(_) => Err(Refusal::Spent(format!(
+                "this hook may read {} in all (limits.read_bytes)",
+                size(self.limits.read_bytes)
+            ))),
         }
     }
 
     pub(super) async fn stat(&self, side: Side, path: &str) -> Result<Object, Refusal> {
         self.may_read(path)?;
-        storage(self.trees.stat(side, path)).await?.ok_or(Refusal::NotFound)
+        storage(self.trees.stat(side, path))
+            .await?
+            .ok_or(Refusal::NotFound)
     }
 
-    /// One page of differences as stored, unfiltered; the position to go on from, if any.
-    pub(super) async fn changes(&self, prefix: &str, after: &str) -> Result<(Vec<Change>, Option<String>), Refusal> {
-        let page = storage(self.trees.diff(prefix, after, PAGE)).await?;
-        let changes: Vec<Change> = page.results.into_iter().filter_map(|(b, a)| Change::new(b, a)).collect();
-        let next = if page.has_more { changes.last().map(|c| c.path.clone()) } else { None };
-        Ok((changes, next))
+    /// One page of differences as stored, unfiltered, and whether more follow.
+    pub(super) async fn changes(
+        &self,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<(Vec<Change>, bool), Refusal> {
+        let page = storage(self.trees.diff(prefix, after, limit)).await?;
+        let changes = page
+            .results
+            .into_iter()
+            .filter_map(|(b, a)| Change::new(b, a))
+            .collect();
+        Ok((changes, page.has_more))
     }
 
     /// When the event happened, as guests see it.
@@ -131,64 +179,97 @@ impl Run {
     }
 }
 
-/// Rows of a listing or diff, page by page.
+/// A position in a listing or diff. Holds no rows: a guest may keep many of these.
 #[derive(Debug)]
-pub(super) struct Pages<T> {
+pub(super) struct Position {
     prefix: String,
     /// Where the next page begins; none when there is none.
     after: Option<String>,
-    rows: VecDeque<T>,
 }
 
-impl<T> Pages<T> {
+impl Position {
     pub(super) fn new(prefix: String, after: Option<String>) -> Self {
-        Self { prefix, after: Some(after.unwrap_or_default()), rows: VecDeque::new() }
+        Self {
+            prefix,
+            after: Some(after.unwrap_or_default()),
+        }
     }
 
-    fn take(&mut self, max: u32) -> Vec<T> {
-        let n = self.rows.len().min(max as usize);
-        self.rows.drain(..n).collect()
+    /// Up to `max` rows that may be read; none only at the end.
+    ///
+    /// Asks `page` for (rows, whether more follow) after a path, up to a limit.
+    /// Fetches no more than the guest asked for, until a page had nothing to show.
+    async fn next<T, F>(
+        &mut self,
+        rights: &Rights,
+        max: u32,
+        path: fn(&T) -> &str,
+        page: impl Fn(String, usize) -> F,
+    ) -> Result<Vec<T>, Refusal>
+    where
+        F: Future<Output = Result<(Vec<T>, bool), Refusal>>,
+    {
+        let max = (max as usize).min(PAGE);
+        if max == 0 {
+            return Err(Refusal::Other("max must be at least 1".into()));
+        }
+        let mut limit = max;
+        while let Some(after) = self.after.clone() {
+            let (mut rows, more) = page(after, limit).await?;
+            self.after = rows.last().filter(|_| more).map(|r| path(r).to_owned());
+            rows.retain(|r| rights.may_read(path(r)));
+            if rows.len() > max {
+                rows.truncate(max);
+                self.after = rows.last().map(|r| path(r).to_owned());
+            }
+            if !rows.is_empty() {
+                return Ok(rows);
+            }
+            limit = PAGE;
+        }
+        Ok(Vec::new())
     }
-}
-
-fn at_least_one(max: u32) -> Result<(), Refusal> {
-    if max == 0 { Err(Refusal::Other("max must be at least 1".into())) } else { Ok(()) }
 }
 
 /// Objects of a tree.
 #[derive(Debug)]
-pub(super) struct Listing {
+#[expect(unreachable_pub, reason = "the bindings re-export what guests hold")]
+pub struct Listing {
     pub(super) side: Side,
-    pub(super) pages: Pages<Object>,
+    pub(super) at: Position,
 }
 
 impl Listing {
     pub(super) async fn next(&mut self, run: &Run, max: u32) -> Result<Vec<Object>, Refusal> {
-        at_least_one(max)?;
-        while self.pages.rows.is_empty() {
-            let Some(after) = &self.pages.after else { break };
-            let page = storage(run.trees.walk(self.side, &self.pages.prefix, after, PAGE)).await?;
-            self.pages.after = if page.has_more { page.results.last().map(|o| o.path.clone()) } else { None };
-            self.pages.rows.extend(page.results.into_iter().filter(|o| run.rights.may_read(&o.path)));
-        }
-        Ok(self.pages.take(max))
+        let (side, prefix) = (self.side, self.at.prefix.clone());
+        let page = |after: String, limit| {
+            let prefix = prefix.clone();
+            async move {
+                let page = storage(run.trees.walk(side, &prefix, &after, limit)).await?;
+                Ok((page.results, page.has_more))
+            }
+        };
+        self.at
+            .next(&run.rights, max, |o: &Object| &o.path, page)
+            .await
     }
 }
 
 /// Differences from base to candidate.
 #[derive(Debug)]
-pub(super) struct Changes(pub(super) Pages<Change>);
+#[expect(unreachable_pub, reason = "the bindings re-export what guests hold")]
+pub struct Changes(pub(super) Position);
 
 impl Changes {
     pub(super) async fn next(&mut self, run: &Run, max: u32) -> Result<Vec<Change>, Refusal> {
-        at_least_one(max)?;
-        while self.0.rows.is_empty() {
-            let Some(after) = &self.0.after else { break };
-            let (changes, next) = run.changes(&self.0.prefix, after).await?;
-            self.0.after = next;
-            self.0.rows.extend(changes.into_iter().filter(|c| run.rights.may_read(&c.path)));
-        }
-        Ok(self.0.take(max))
+        let prefix = self.0.prefix.clone();
+        let page = |after: String, limit| {
+            let prefix = prefix.clone();
+            async move { run.changes(&prefix, &after, limit).await }
+        };
+        self.0
+            .next(&run.rights, max, |c: &Change| &c.path, page)
+            .await
     }
 }
 
@@ -210,6 +291,8 @@ pub(super) struct State {
     pub(super) out: Output,
     /// The path that an object gate judges.
     pub(super) subject: Option<String>,
+    /// Scans under way.
+    pub(super) scans: usize,
     /// The first refusal that explains a guest that gives up.
     pub(super) refused: Option<Cause>,
     wasi: WasiCtx,
@@ -219,8 +302,23 @@ impl State {
     pub(super) fn new(run: Arc<Run>, seed: &Seed, subject: Option<String>, log: Log) -> Self {
         let wasi = wasi::context(seed, run.time(), &log);
         let limiter = Limiter::new(run.limits.memory_bytes);
-        let out = Output { findings: Vec::new(), findings_dropped: 0, summary: None, metrics: BTreeMap::new(), log };
-        Self { run, table: table(), limiter, out, subject, refused: None, wasi }
+        let out = Output {
+            findings: Vec::new(),
+            findings_dropped: 0,
+            summary: None,
+            metrics: BTreeMap::new(),
+            log,
+        };
+        Self {
+            run,
+            table: table(),
+            limiter,
+            out,
+            subject,
+            scans: 0,
+            refused: None,
+            wasi,
+        }
     }
 
     /// Remembers why the guest might give up.
@@ -235,7 +333,9 @@ impl State {
         let limit = self.run.limits.findings;
         if self.out.findings.len() >= limit {
             self.out.findings_dropped += 1;
-            return Err(format!("{limit} findings are kept, this one is only counted (limits.findings)"));
+            return Err(format!(
+                "{limit} findings are kept, this one is only counted (limits.findings)"
+            ));
         }
         self.out.findings.push(finding);
         Ok(())
@@ -244,7 +344,9 @@ impl State {
     pub(super) fn metric(&mut self, name: &str, value: f64, unit: &str) {
         let name = cut(name, NAME_BYTES);
         if self.out.metrics.len() < METRICS || self.out.metrics.contains_key(&name) {
-            self.out.metrics.insert(name, (value, cut(unit, NAME_BYTES)));
+            self.out
+                .metrics
+                .insert(name, (value, cut(unit, NAME_BYTES)));
         }
     }
 
@@ -255,7 +357,10 @@ impl State {
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
     }
 }
 

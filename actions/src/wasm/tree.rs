@@ -35,11 +35,22 @@ pub trait Trees: Debug + Send + Sync {
     async fn stat(&self, side: Side, path: &str) -> Result<Option<Object>>;
 
     /// Up to `limit` objects below a prefix, after a path (exclusive).
-    async fn walk(&self, side: Side, prefix: &str, after: &str, limit: usize) -> Result<Page<Object>>;
+    async fn walk(
+        &self,
+        side: Side,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Page<Object>>;
 
     /// Up to `limit` differences (before, after) from base to candidate; a base
     /// that is missing counts as empty.
-    async fn diff(&self, prefix: &str, after: &str, limit: usize) -> Result<Page<(Option<Object>, Option<Object>)>>;
+    async fn diff(
+        &self,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Page<(Option<Object>, Option<Object>)>>;
 
     /// Streams a range of an object's bytes (end exclusive).
     async fn open(&self, object: &Object, range: Range<u64>) -> Result<ByteStream>;
@@ -59,10 +70,19 @@ impl SnapshotTrees {
     /// The trees that an event names.
     #[must_use]
     pub fn new(reader: Reader, event: &Event) -> Self {
-        let at = |tree: &Option<MetaRangeId>| tree.as_ref().map(|id| reader.snapshot(&event.repository, id));
+        let at = |tree: &Option<MetaRangeId>| {
+            tree.as_ref()
+                .map(|id| reader.snapshot(&event.repository, id))
+        };
         let (candidate, base, source) = (at(&event.candidate), at(&event.base), at(&event.source));
         let empty = reader.snapshot(&event.repository, &MetaRangeId::trusted(""));
-        Self { reader, candidate, base, source, empty }
+        Self {
+            reader,
+            candidate,
+            base,
+            source,
+            empty,
+        }
     }
 
     fn side(&self, side: Side) -> Option<&Snapshot> {
@@ -84,11 +104,25 @@ impl Trees for SnapshotTrees {
         self.side(side).unwrap_or(&self.empty).stat(path).await
     }
 
-    async fn walk(&self, side: Side, prefix: &str, after: &str, limit: usize) -> Result<Page<Object>> {
-        self.side(side).unwrap_or(&self.empty).walk(prefix, after, limit).await
+    async fn walk(
+        &self,
+        side: Side,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Page<Object>> {
+        self.side(side)
+            .unwrap_or(&self.empty)
+            .walk(prefix, after, limit)
+            .await
     }
 
-    async fn diff(&self, prefix: &str, after: &str, limit: usize) -> Result<Page<(Option<Object>, Option<Object>)>> {
+    async fn diff(
+        &self,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Page<(Option<Object>, Option<Object>)>> {
         let base = self.base.as_ref().unwrap_or(&self.empty);
         let candidate = self.candidate.as_ref().unwrap_or(&self.empty);
         base.diff(candidate, prefix, after, limit).await

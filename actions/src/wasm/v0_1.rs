@@ -11,9 +11,9 @@ use graveler::Finding;
 use wasmtime::component::{HasSelf, Linker, Resource};
 
 use super::capability::ChangeKind;
-use super::limits::{HANDLES, NAME_BYTES, PROPERTIES, READ_BYTES, TEXT_BYTES, cut};
+use super::limits::{HANDLES, NAME_BYTES, PROPERTIES, READ_BYTES, SCANS, TEXT_BYTES, cut};
 use super::reads::{self, Chunks};
-use super::session::{self, Changes, Listing, Pages, Refusal, State};
+use super::session::{self, Changes, Listing, Position, Refusal, State};
 use super::tree::Side;
 use super::{Cause, Failure};
 
@@ -25,12 +25,12 @@ pub(super) mod hook {
         imports: { "weir:hooks/tree": async | trappable, default: trappable },
         exports: { default: async },
         with: {
-            "weir:hooks/tree.chunks": super::Chunks,
-            "weir:hooks/tree.object": super::Opened,
-            "weir:hooks/tree.listing": super::Listing,
-            "weir:hooks/tree.changes": super::Changes,
-            "weir:hooks/tree.snapshot": super::Side,
-            "weir:hooks/report.finding": super::Finding,
+            "weir:hooks/tree.chunks": crate::wasm::reads::Chunks,
+            "weir:hooks/tree.object": crate::wasm::v0_1::Opened,
+            "weir:hooks/tree.listing": crate::wasm::session::Listing,
+            "weir:hooks/tree.changes": crate::wasm::session::Changes,
+            "weir:hooks/tree.snapshot": crate::wasm::tree::Side,
+            "weir:hooks/report.finding": graveler::Finding,
         },
     });
 }
@@ -72,7 +72,8 @@ pub(super) use gate::weir::hooks::answer::Verdict;
 use hook::weir::hooks::{config, event, log, report, tree};
 
 /// An object that a guest holds.
-pub(super) type Opened = Arc<Object>;
+#[expect(unreachable_pub, reason = "the bindings re-export what guests hold")]
+pub type Opened = Arc<Object>;
 
 type Answer<T> = wasmtime::Result<Result<T, tree::TreeError>>;
 
@@ -89,11 +90,20 @@ pub(super) fn change(change: &session::Change) -> tree::Change {
         ChangeKind::Removed => tree::ChangeKind::Removed,
     };
     let side = |object: &Option<Arc<Object>>| object.as_deref().map(entry);
-    tree::Change { kind, path: change.path.clone(), before: side(&change.before), after: side(&change.after) }
+    tree::Change {
+        kind,
+        path: change.path.clone(),
+        before: side(&change.before),
+        after: side(&change.after),
+    }
 }
 
 fn entry(object: &Object) -> tree::Entry {
-    tree::Entry { path: object.path.clone(), size: reads::size_of(object), content_id: hex::encode(&object.identity) }
+    tree::Entry {
+        path: object.path.clone(),
+        size: reads::size_of(object),
+        content_id: hex::encode(&object.identity),
+    }
 }
 
 fn error(refusal: Refusal) -> tree::TreeError {
@@ -119,7 +129,8 @@ impl State {
     /// Gives the guest a handle; one that holds too many is stopped.
     pub(super) fn hold<T: Send + 'static>(&mut self, item: T) -> wasmtime::Result<Resource<T>> {
         self.table.push(item).map_err(|_| {
-            let message = format!("hook holds more than {HANDLES} objects, listings or findings at once");
+            let message =
+                format!("hook holds more than {HANDLES} objects, listings or findings at once");
             Failure::new(Cause::Trap, message).into()
         })
     }
@@ -178,10 +189,23 @@ impl event::Host for State {
         Ok(self.run.event.commit.as_ref().map(|c| c.message.clone()))
     }
     fn commit_metadata(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
-        Ok(self.run.event.commit.iter().flat_map(|c| c.metadata.clone()).collect())
+        Ok(self
+            .run
+            .event
+            .commit
+            .iter()
+            .flat_map(|c| c.metadata.clone())
+            .collect())
     }
     fn parents(&mut self) -> wasmtime::Result<Vec<String>> {
-        Ok(self.run.event.commit.iter().flat_map(|c| &c.parents).map(ToString::to_string).collect())
+        Ok(self
+            .run
+            .event
+            .commit
+            .iter()
+            .flat_map(|c| &c.parents)
+            .map(ToString::to_string)
+            .collect())
     }
     /// The first version knows no attributes.
     fn attribute(&mut self, _name: String) -> wasmtime::Result<Option<String>> {
@@ -200,7 +224,7 @@ impl tree::Host for State {
         self.snapshot(Side::Source)
     }
     async fn diff(&mut self, prefix: String, after: Option<String>) -> Answer<Resource<Changes>> {
-        Ok(Ok(self.hold(Changes(Pages::new(prefix, after)))?))
+        Ok(Ok(self.hold(Changes(Position::new(prefix, after)))?))
     }
     async fn max_read(&mut self) -> wasmtime::Result<u32> {
         Ok(READ_BYTES)
@@ -225,9 +249,17 @@ impl tree::HostSnapshot for State {
             Err(e) => Ok(Err(e)),
         }
     }
-    async fn walk(&mut self, this: Resource<Side>, prefix: String, after: Option<String>) -> Answer<Resource<Listing>> {
+    async fn walk(
+        &mut self,
+        this: Resource<Side>,
+        prefix: String,
+        after: Option<String>,
+    ) -> Answer<Resource<Listing>> {
         let side = *self.table.get(&this)?;
-        Ok(Ok(self.hold(Listing { side, pages: Pages::new(prefix, after) })?))
+        Ok(Ok(self.hold(Listing {
+            side,
+            at: Position::new(prefix, after),
+        })?))
     }
     async fn drop(&mut self, this: Resource<Side>) -> wasmtime::Result<()> {
         self.table.delete(this)?;
@@ -239,7 +271,9 @@ impl tree::HostListing for State {
     async fn next(&mut self, this: Resource<Listing>, max: u32) -> Answer<Vec<tree::Entry>> {
         let run = self.run.clone();
         let answer = self.table.get_mut(&this)?.next(&run, max).await;
-        Ok(self.answer(answer).map(|rows| rows.iter().map(entry).collect()))
+        Ok(self
+            .answer(answer)
+            .map(|rows| rows.iter().map(entry).collect()))
     }
     async fn drop(&mut self, this: Resource<Listing>) -> wasmtime::Result<()> {
         self.table.delete(this)?;
@@ -251,7 +285,9 @@ impl tree::HostChanges for State {
     async fn next(&mut self, this: Resource<Changes>, max: u32) -> Answer<Vec<tree::Change>> {
         let run = self.run.clone();
         let answer = self.table.get_mut(&this)?.next(&run, max).await;
-        Ok(self.answer(answer).map(|rows| rows.iter().map(change).collect()))
+        Ok(self
+            .answer(answer)
+            .map(|rows| rows.iter().map(change).collect()))
     }
     async fn drop(&mut self, this: Resource<Changes>) -> wasmtime::Result<()> {
         self.table.delete(this)?;
@@ -270,19 +306,35 @@ impl tree::HostObject for State {
         let content_type = &self.table.get(&this)?.entry.content_type;
         Ok(Some(content_type.clone()).filter(|t| !t.is_empty()))
     }
-    async fn metadata(&mut self, this: Resource<Opened>) -> wasmtime::Result<Vec<(String, String)>> {
-        Ok(self.table.get(&this)?.entry.metadata.clone().into_iter().collect())
+    async fn metadata(
+        &mut self,
+        this: Resource<Opened>,
+    ) -> wasmtime::Result<Vec<(String, String)>> {
+        Ok(self
+            .table
+            .get(&this)?
+            .entry
+            .metadata
+            .clone()
+            .into_iter()
+            .collect())
     }
     async fn read(&mut self, this: Resource<Opened>, at: tree::Span) -> Answer<Vec<u8>> {
         let (object, run) = (self.table.get(&this)?.clone(), self.run.clone());
         let answer = reads::read(&run, &object, at.offset, at.length).await;
         Ok(self.answer(answer).map(Vec::from))
     }
-    async fn read_many(&mut self, this: Resource<Opened>, at: Vec<tree::Span>) -> Answer<Vec<Vec<u8>>> {
+    async fn read_many(
+        &mut self,
+        this: Resource<Opened>,
+        at: Vec<tree::Span>,
+    ) -> Answer<Vec<Vec<u8>>> {
         let (object, run) = (self.table.get(&this)?.clone(), self.run.clone());
         let spans: Vec<_> = at.iter().map(|s| (s.offset, s.length)).collect();
         let answer = reads::read_many(&run, &object, &spans).await;
-        Ok(self.answer(answer).map(|parts| parts.into_iter().map(Vec::from).collect()))
+        Ok(self
+            .answer(answer)
+            .map(|parts| parts.into_iter().map(Vec::from).collect()))
     }
     async fn read_tail(&mut self, this: Resource<Opened>, length: u32) -> Answer<Vec<u8>> {
         let (object, run) = (self.table.get(&this)?.clone(), self.run.clone());
@@ -291,8 +343,18 @@ impl tree::HostObject for State {
     }
     async fn scan(&mut self, this: Resource<Opened>, from_offset: u64) -> Answer<Resource<Chunks>> {
         let object = self.table.get(&this)?.clone();
-        match self.answer(Chunks::new(object, from_offset)) {
-            Ok(chunks) => Ok(Ok(self.hold(chunks)?)),
+        let chunks = if self.scans < SCANS {
+            Chunks::new(object, from_offset)
+        } else {
+            Err(Refusal::TooMuch(format!(
+                "a hook may have {SCANS} scans under way at once"
+            )))
+        };
+        match self.answer(chunks) {
+            Ok(chunks) => {
+                self.scans += 1;
+                Ok(Ok(self.hold(chunks)?))
+            }
             Err(e) => Ok(Err(e)),
         }
     }
@@ -310,6 +372,7 @@ impl tree::HostChunks for State {
     }
     async fn drop(&mut self, this: Resource<Chunks>) -> wasmtime::Result<()> {
         self.table.delete(this)?;
+        self.scans -= 1;
         Ok(())
     }
 }
@@ -345,7 +408,12 @@ impl State {
 }
 
 impl report::HostFinding for State {
-    fn new(&mut self, level: report::Severity, rule: String, message: String) -> wasmtime::Result<Resource<Finding>> {
+    fn new(
+        &mut self,
+        level: report::Severity,
+        rule: String,
+        message: String,
+    ) -> wasmtime::Result<Resource<Finding>> {
         let severity = match level {
             report::Severity::Info => "info",
             report::Severity::Warning => "warning",
@@ -366,18 +434,33 @@ impl report::HostFinding for State {
         self.table.get_mut(&this)?.path = Some(cut(&path, TEXT_BYTES));
         Ok(())
     }
-    fn at_bytes(&mut self, this: Resource<Finding>, offset: u64, length: u64) -> wasmtime::Result<()> {
+    fn at_bytes(
+        &mut self,
+        this: Resource<Finding>,
+        offset: u64,
+        length: u64,
+    ) -> wasmtime::Result<()> {
         self.set(&this, "offset", &offset.to_string())?;
         self.set(&this, "length", &length.to_string())
     }
-    fn at_row(&mut self, this: Resource<Finding>, row: u64, column: Option<String>) -> wasmtime::Result<()> {
+    fn at_row(
+        &mut self,
+        this: Resource<Finding>,
+        row: u64,
+        column: Option<String>,
+    ) -> wasmtime::Result<()> {
         self.set(&this, "row", &row.to_string())?;
         column.map_or(Ok(()), |c| self.set(&this, "column", &c))
     }
     fn at_column(&mut self, this: Resource<Finding>, column: String) -> wasmtime::Result<()> {
         self.set(&this, "column", &column)
     }
-    fn property(&mut self, this: Resource<Finding>, name: String, value: String) -> wasmtime::Result<()> {
+    fn property(
+        &mut self,
+        this: Resource<Finding>,
+        name: String,
+        value: String,
+    ) -> wasmtime::Result<()> {
         self.set(&this, &name, &value)
     }
     fn drop(&mut self, this: Resource<Finding>) -> wasmtime::Result<()> {
@@ -387,7 +470,12 @@ impl report::HostFinding for State {
 }
 
 impl log::Host for State {
-    fn write(&mut self, at: log::Level, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
+    fn write(
+        &mut self,
+        at: log::Level,
+        message: String,
+        fields: Vec<(String, String)>,
+    ) -> wasmtime::Result<()> {
         let level = match at {
             log::Level::Trace => "TRACE",
             log::Level::Debug => "DEBUG",

@@ -42,7 +42,13 @@ pub(super) fn context(seed: &Seed, time: Duration, log: &Log) -> WasiCtx {
 }
 
 fn numbers(seed: &Seed, stream: u8) -> Deterministic {
-    let block = |n: u64| Sha256::new().chain_update(seed).chain_update([stream]).chain_update(n.to_le_bytes()).finalize();
+    let block = |n: u64| {
+        Sha256::new()
+            .chain_update(seed)
+            .chain_update([stream])
+            .chain_update(n.to_le_bytes())
+            .finalize()
+    };
     Deterministic::new((0..RANDOM_PERIOD / 32).flat_map(block).collect())
 }
 

@@ -37,33 +37,82 @@ fn error(e: &TreeError) -> String {
 
 /// A string of the config, without its quotes.
 fn setting(pointer: &str) -> String {
-    config::get(pointer).unwrap_or_default().trim_matches('"').to_owned()
+    config::get(pointer)
+        .unwrap_or_default()
+        .trim_matches('"')
+        .to_owned()
 }
 
 fn read(path: &str) -> Result<(), TreeError> {
     let snapshot = tree::candidate().ok_or(TreeError::NotFound)?;
     let object = snapshot.open(path)?;
     let entry = object.entry();
-    say("entry", &format!("{} {} {}", entry.path, entry.size, object.modified_ms()));
-    say("type", &format!("{:?} {:?}", object.content_type(), object.metadata()));
-    say("read", &text(&object.read(Span { offset: 2, length: 3 })?));
+    say(
+        "entry",
+        &format!("{} {} {}", entry.path, entry.size, object.modified_ms()),
+    );
+    say(
+        "type",
+        &format!("{:?} {:?}", object.content_type(), object.metadata()),
+    );
+    say(
+        "read",
+        &text(&object.read(Span {
+            offset: 2,
+            length: 3,
+        })?),
+    );
     say("tail", &text(&object.read_tail(4)?));
     say("long tail", &text(&object.read_tail(1000)?));
-    let spans = [Span { offset: 6, length: 2 }, Span { offset: 0, length: 1 }, Span { offset: 0, length: 0 }];
+    let spans = [
+        Span {
+            offset: 6,
+            length: 2,
+        },
+        Span {
+            offset: 0,
+            length: 1,
+        },
+        Span {
+            offset: 0,
+            length: 0,
+        },
+    ];
     let many: Vec<String> = object.read_many(&spans)?.iter().map(|b| text(b)).collect();
     say("many", &many.join("|"));
-    let beyond = Span { offset: entry.size - 1, length: 2 };
-    say("beyond", &object.read(beyond).map_or_else(|e| error(&e), |b| text(&b)));
-    let huge = Span { offset: u64::MAX, length: u32::MAX };
-    say("huge", &object.read(huge).map_or_else(|e| error(&e), |b| text(&b)));
+    let beyond = Span {
+        offset: entry.size - 1,
+        length: 2,
+    };
+    say(
+        "beyond",
+        &object.read(beyond).map_or_else(|e| error(&e), |b| text(&b)),
+    );
+    let huge = Span {
+        offset: u64::MAX,
+        length: u32::MAX,
+    };
+    say(
+        "huge",
+        &object.read(huge).map_or_else(|e| error(&e), |b| text(&b)),
+    );
     let body = object.scan(1)?;
     let mut parts = Vec::new();
     while let Some(bytes) = body.next(4)? {
         parts.push(text(&bytes));
     }
     say("scan", &parts.join("|"));
-    say("scan end", &format!("{:?}", body.next(4).map(|b| b.is_none()).map_err(|e| error(&e))));
-    say("scan at the end", &format!("{}", object.scan(entry.size)?.next(4)?.is_none()));
+    say(
+        "scan end",
+        &format!(
+            "{:?}",
+            body.next(4).map(|b| b.is_none()).map_err(|e| error(&e))
+        ),
+    );
+    say(
+        "scan at the end",
+        &format!("{}", object.scan(entry.size)?.next(4)?.is_none()),
+    );
     Ok(())
 }
 
@@ -76,7 +125,14 @@ fn look_around() -> Result<(), TreeError> {
         if page.is_empty() {
             break;
         }
-        say("walk", &page.iter().map(|e| e.path.as_str()).collect::<Vec<_>>().join(" "));
+        say(
+            "walk",
+            &page
+                .iter()
+                .map(|e| e.path.as_str())
+                .collect::<Vec<_>>()
+                .join(" "),
+        );
     }
     let changes = tree::diff("", Some("a/0"))?;
     loop {
@@ -86,7 +142,16 @@ fn look_around() -> Result<(), TreeError> {
         }
         for change in page {
             let side = |e: Option<tree::Entry>| e.map_or("-".into(), |e| e.size.to_string());
-            say("diff", &format!("{:?} {} {} {}", change.kind, change.path, side(change.before), side(change.after)));
+            say(
+                "diff",
+                &format!(
+                    "{:?} {} {} {}",
+                    change.kind,
+                    change.path,
+                    side(change.before),
+                    side(change.after)
+                ),
+            );
         }
     }
     Ok(())
@@ -94,20 +159,56 @@ fn look_around() -> Result<(), TreeError> {
 
 fn facts() {
     say("kind", &event::kind());
-    say("run", &format!("{} attempt {} dry {}", event::run_id(), event::attempt(), event::dry_run()));
-    say("where", &format!("{} {:?} {:?}", event::repository(), event::branch(), event::tag()));
+    say(
+        "run",
+        &format!(
+            "{} attempt {} dry {}",
+            event::run_id(),
+            event::attempt(),
+            event::dry_run()
+        ),
+    );
+    say(
+        "where",
+        &format!(
+            "{} {:?} {:?}",
+            event::repository(),
+            event::branch(),
+            event::tag()
+        ),
+    );
     say("what", &format!("{} / {}", event::action(), event::hook()));
-    say("who", &format!("{} from {:?}", event::actor(), event::merge_source()));
+    say(
+        "who",
+        &format!("{} from {:?}", event::actor(), event::merge_source()),
+    );
     say("when", &event::time_ms().to_string());
-    say("commit", &format!("{:?} {:?} {:?} {:?}", event::commit_id(), event::commit_message(), event::commit_metadata(), event::parents()));
-    say("attribute", &format!("{:?}", event::attribute("moon-phase")));
+    say(
+        "commit",
+        &format!(
+            "{:?} {:?} {:?} {:?}",
+            event::commit_id(),
+            event::commit_message(),
+            event::commit_metadata(),
+            event::parents()
+        ),
+    );
+    say(
+        "attribute",
+        &format!("{:?}", event::attribute("moon-phase")),
+    );
     say("config", &config::all());
-    say("nested", &format!("{:?} {:?}", config::get("/list/1"), config::get("/list/9")));
+    say(
+        "nested",
+        &format!("{:?} {:?}", config::get("/list/1"), config::get("/list/9")),
+    );
     say("secret", &format!("{:?}", config::secret("token")));
 }
 
 fn surroundings() {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis());
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_millis());
     say("clock", &now.to_string());
     say("passed", &format!("{}", Instant::now().elapsed().as_secs()));
     let mut hasher = RandomState::new().build_hasher();
@@ -115,9 +216,20 @@ fn surroundings() {
     say("random", &hasher.finish().to_string());
     say("environment", &std::env::vars().count().to_string());
     say("arguments", &std::env::args().count().to_string());
-    say("file", &std::fs::read("/etc/passwd").map_or_else(|_| "refused".to_string(), |b| b.len().to_string()));
-    say("directory", &std::fs::read_dir(".").map_or_else(|_| "refused".to_string(), |d| d.count().to_string()));
-    say("network", &std::net::TcpStream::connect("127.0.0.1:80").map_or_else(|_| "refused".to_string(), |_| "open".to_string()));
+    say(
+        "file",
+        &std::fs::read("/etc/passwd")
+            .map_or_else(|_| "refused".to_string(), |b| b.len().to_string()),
+    );
+    say(
+        "directory",
+        &std::fs::read_dir(".").map_or_else(|_| "refused".to_string(), |d| d.count().to_string()),
+    );
+    say(
+        "network",
+        &std::net::TcpStream::connect("127.0.0.1:80")
+            .map_or_else(|_| "refused".to_string(), |_| "open".to_string()),
+    );
     println!("said on stdout");
     eprintln!("said on stderr");
 }
@@ -137,7 +249,11 @@ impl exports::weir::hooks::gate_api::Guest for Guest {
     fn check() -> Result<Verdict, String> {
         match setting("/mode").as_str() {
             "pass" => {
-                log::write(log::Level::Info, "looked at it", &[("rows".into(), "3".into())]);
+                log::write(
+                    log::Level::Info,
+                    "looked at it",
+                    &[("rows".into(), "3".into())],
+                );
                 report::metric("rows", 3.0, "rows");
                 report::progress(1, Some(1));
                 report::summary("all **good**");
@@ -210,13 +326,29 @@ impl exports::weir::hooks::gate_api::Guest for Guest {
                 say("big", &"x".repeat(64 << 20));
                 Ok(Verdict::Pass)
             }
-            "read" => read(&setting("/path")).map(|()| Verdict::Pass).map_err(|e| error(&e)),
+            "read" => read(&setting("/path"))
+                .map(|()| Verdict::Pass)
+                .map_err(|e| error(&e)),
             "read-all" => {
                 let snapshot = tree::candidate().ok_or("no candidate")?;
                 let object = snapshot.open(&setting("/path")).map_err(|e| error(&e))?;
                 let length = object.entry().size as u32;
                 loop {
-                    object.read(Span { offset: 0, length }).map_err(|e| error(&e))?;
+                    object
+                        .read(Span { offset: 0, length })
+                        .map_err(|e| error(&e))?;
+                }
+            }
+            "hoard-scans" => {
+                let snapshot = tree::candidate().ok_or("no candidate")?;
+                let object = snapshot.open(&setting("/path")).map_err(|e| error(&e))?;
+                // One that is done with makes room for another.
+                for _ in 0..100 {
+                    drop(object.scan(0).map_err(|e| error(&e))?);
+                }
+                let mut hoard = Vec::new();
+                loop {
+                    hoard.push(object.scan(0).map_err(|e| error(&e))?);
                 }
             }
             "stat" => {

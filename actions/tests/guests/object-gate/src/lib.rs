@@ -55,7 +55,12 @@ impl exports::weir::hooks::object_gate_api::Guest for Guest {
             return Ok(Verdict::Pass);
         };
         let size = object.entry().size.min(64) as u32;
-        let bytes = object.read(Span { offset: 0, length: size }).map_err(|e| format!("{e:?}"))?;
+        let bytes = object
+            .read(Span {
+                offset: 0,
+                length: size,
+            })
+            .map_err(|e| format!("{e:?}"))?;
         let text = String::from_utf8_lossy(&bytes).into_owned();
         say("saw", &format!("{:?} {text}", subject.kind));
         match text.lines().next().unwrap_or_default() {
@@ -69,10 +74,20 @@ impl exports::weir::hooks::object_gate_api::Guest for Guest {
             "loop" => loop {
                 std::hint::black_box(0);
             },
+            "speak" => {
+                println!("{} speaks", subject.path);
+                Ok(Verdict::Pass)
+            }
             // Compares with the object before, as a schema check would.
             "compare" => {
-                let before = tree::base().ok_or("no base")?.open(&subject.path).map_err(|e| format!("{e:?}"))?;
-                say("before", &String::from_utf8_lossy(&before.read_tail(64).map_err(|e| format!("{e:?}"))?));
+                let before = tree::base()
+                    .ok_or("no base")?
+                    .open(&subject.path)
+                    .map_err(|e| format!("{e:?}"))?;
+                say(
+                    "before",
+                    &String::from_utf8_lossy(&before.read_tail(64).map_err(|e| format!("{e:?}"))?),
+                );
                 Ok(Verdict::Pass)
             }
             _ => Ok(Verdict::Pass),

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use base::{Clock, IdGenerator, Page};
+use base::{Clock, Page};
 use block::ByteStream;
 use bytes::Bytes;
 use catalog::{Reader, Repository};
@@ -66,7 +66,7 @@ impl Actions {
     ///
     /// # Errors
     /// When the Wasm engine or the webhook client can't be set up.
-    pub fn new(reader: Reader, kv: Arc<dyn kv::Store>, clock: Arc<dyn Clock>, _ids: Arc<dyn IdGenerator>, options: Options) -> Result<Self, String> {
+    pub fn new(reader: Reader, kv: Arc<dyn kv::Store>, clock: Arc<dyn Clock>, options: Options) -> Result<Self, String> {
         let environment = Environment::of_process(options.env_enabled, &options.env_prefix);
         Self::with_environment(reader, kv, clock, options, environment)
     }

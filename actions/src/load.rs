@@ -101,7 +101,11 @@ impl Loader {
         }
     }
 
-    pub(crate) fn stored(&self, repository: &Repository, tree: &MetaRangeId) -> Snapshot {
+    pub(crate) fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    fn stored(&self, repository: &Repository, tree: &MetaRangeId) -> Snapshot {
         self.reader.snapshot(repository, tree)
     }
 

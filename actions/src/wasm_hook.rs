@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use crate::action_file::{Reaction, WasmProperties};
 use crate::load::{Judge, LoadError, Loader};
 use crate::output::Output;
-use crate::wasm::{Cause, Host, Report, Request, Verdict};
+use crate::wasm::{Cause, Host, Report, Request, SnapshotTrees, Verdict};
 
 /// Findings named in the sentence that refuses a change; the rest are counted.
 const FINDINGS_IN_MESSAGE: usize = 3;
@@ -47,19 +47,25 @@ pub(crate) async fn run(
         Err((cause, message)) => no_report(cause, message),
     };
     write_report(log, &report);
-    let (failure, reaction) = match &report.verdict {
-        Verdict::Pass | Verdict::Skip => (None, Reaction::Block),
-        Verdict::Fail => (Some(refusal(&report)), properties.on_failure),
-        Verdict::Error { cause, message } => (Some(format!("{}: {}", cause.as_str(), one_line(message))), properties.on_error),
+    Ended { failure: decide(&report, properties, log), findings: report.findings }
+}
+
+/// Why the hook failed, if it did: a `fail` and an answer that never came are each taken as the action says.
+fn decide(report: &Report, properties: &WasmProperties, log: &mut Output) -> Option<String> {
+    let undecided = match &report.verdict {
+        Verdict::Error { cause, message } => Some((*cause, message.as_str())),
+        _ => report.undecided.as_ref().map(|(cause, message)| (*cause, message.as_str())),
     };
-    let failure = match (failure, reaction) {
-        (Some(failure), Reaction::Warn) => {
-            log.text(&format!("warning, as the action asks for: {failure}\n"));
-            None
+    let failed = (report.verdict == Verdict::Fail).then(|| (refusal(report), properties.on_failure));
+    let undecided = undecided.map(|(cause, message)| (format!("{}: {}", cause.as_str(), one_line(message)), properties.on_error));
+    let mut decision = None;
+    for (reason, reaction) in failed.into_iter().chain(undecided) {
+        match reaction {
+            Reaction::Block => decision = decision.or(Some(reason)),
+            Reaction::Warn => log.text(&format!("warning, as the action asks for: {reason}\n")),
         }
-        (failure, _) => failure,
-    };
-    Ended { failure, findings: report.findings }
+    }
+    decision
 }
 
 /// Reads the component from the tree that the action file was read from, and checks its digest.
@@ -87,15 +93,12 @@ async fn component(loader: &Loader, judge: &Judge, properties: &WasmProperties) 
 }
 
 fn request(loader: &Loader, event: &Arc<Event>, component: Bytes, names: Names<'_>, properties: &WasmProperties) -> Request {
-    let tree = |id: &Option<catalog::MetaRangeId>| id.as_ref().map(|id| loader.stored(&event.repository, id));
     Request {
         component,
         action: names.action.to_owned(),
         hook: names.hook.to_owned(),
         event: Arc::clone(event),
-        candidate: tree(&event.candidate),
-        base: tree(&event.base),
-        source: tree(&event.source),
+        trees: Arc::new(SnapshotTrees::new(loader.reader().clone(), event)),
         config: properties.config.clone(),
         select: properties.select.clone(),
         read: properties.read.clone(),
@@ -116,6 +119,8 @@ fn no_report(cause: Cause, message: String) -> Report {
         objects: 0,
         read_bytes: 0,
         peak_memory_bytes: 0,
+        fuel: 0,
+        undecided: None,
     }
 }
 
@@ -143,8 +148,11 @@ fn write_report(log: &mut Output, report: &Report) {
         Verdict::Fail => "verdict: fail (verdict_fail)\n".to_owned(),
         Verdict::Error { cause, message } => format!("verdict: none ({}): {}\n", cause.as_str(), one_line(message)),
     });
-    let Report { objects, read_bytes, peak_memory_bytes, .. } = report;
-    log.text(&format!("usage: {objects} objects, {read_bytes} bytes read, {peak_memory_bytes} bytes of memory at most\n"));
+    if let (false, Some((cause, message))) = (matches!(report.verdict, Verdict::Error { .. }), &report.undecided) {
+        log.text(&format!("undecided in part ({}): {}\n", cause.as_str(), one_line(message)));
+    }
+    let Report { objects, read_bytes, peak_memory_bytes, fuel, .. } = report;
+    log.text(&format!("usage: {objects} objects, {read_bytes} bytes read, {peak_memory_bytes} bytes of memory at most, {fuel} units of work\n"));
 }
 
 /// `error tables/a.parquet pii-column: user_name`.
@@ -210,7 +218,7 @@ mod tests {
         report.summary = Some("1 table is broken\n".to_owned());
         report.metrics = vec![("rows".to_owned(), 12.0, "rows".to_owned())];
         report.findings_dropped = 2;
-        (report.objects, report.read_bytes, report.peak_memory_bytes) = (1, 70_000, 1 << 20);
+        (report.objects, report.read_bytes, report.peak_memory_bytes, report.fuel) = (1, 70_000, 1 << 20, 99);
         let mut log = Output::new(10_000);
         write_report(&mut log, &report);
         assert_eq!(
@@ -222,7 +230,7 @@ mod tests {
              1 table is broken\n\
              metric rows: 12 rows\n\
              verdict: fail (verdict_fail)\n\
-             usage: 1 objects, 70000 bytes read, 1048576 bytes of memory at most\n"
+             usage: 1 objects, 70000 bytes read, 1048576 bytes of memory at most, 99 units of work\n"
         );
     }
 

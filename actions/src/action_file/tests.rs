@@ -99,7 +99,7 @@ fn a_file_at_fault_is_named_with_line_and_reason() {
 #[test]
 fn what_is_no_yaml_is_said_to_be_none() {
     let said = parse("name: [").unwrap_err();
-    assert!(said.starts_with("parsing file _lakefs_actions/gate.yaml:1:") && said.contains("not valid YAML"), "{said}");
+    assert!(said.starts_with("parsing file _lakefs_actions/gate.yaml:1:8: ") && said.contains("not valid YAML"), "{said}");
     let said = Action::parse("_lakefs_actions/gate.yaml", b"name: x\n\xff\xfe").unwrap_err().to_string();
     assert_eq!(said, "parsing file _lakefs_actions/gate.yaml:2:1: not UTF-8 text");
     let huge = vec![b'#'; usize::try_from(MAX_FILE_BYTES).unwrap() + 1];

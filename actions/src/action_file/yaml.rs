@@ -142,7 +142,7 @@ fn plain_to_json(text: &str) -> serde_json::Value {
 
 /// Reads the first document of a text.
 pub(crate) fn parse(text: &str) -> Result<Node, Fault> {
-    let mut builder = Builder { parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 };
+    let mut builder = Builder { text, parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 };
     loop {
         match builder.next()? {
             (Event::DocumentStart(_), _) => {
@@ -162,6 +162,7 @@ fn position(span: Span) -> Position {
 }
 
 struct Builder<'a> {
+    text: &'a str,
     parser: Parser<'a, StrInput<'a>>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
@@ -172,10 +173,18 @@ impl<'a> Builder<'a> {
         match self.parser.next_event() {
             Some(Ok(event)) => Ok(event),
             Some(Err(e)) => {
-                let at = Position { line: e.marker().line().max(1), column: e.marker().col() + 1 };
-                Err(Fault::new(at, format!("not valid YAML: {}", e.info())))
+                let found = Position { line: e.marker().line().max(1), column: e.marker().col() + 1 };
+                Err(Fault::new(self.within_text(found), format!("not valid YAML: {}", e.info())))
             }
             None => Err(Fault::anywhere("not valid YAML: it ends too early")),
+        }
+    }
+
+    /// The parser finds some errors on the line after the last one, which no editor shows.
+    fn within_text(&self, at: Position) -> Position {
+        match self.text.lines().enumerate().last() {
+            Some((last, line)) if at.line > last + 1 => Position { line: last + 1, column: line.chars().count() + 1 },
+            _ => at,
         }
     }
 
@@ -307,15 +316,17 @@ mod tests {
 
     #[test]
     fn depth_is_bounded() {
-        let fault = parse(&"[".repeat(1000)).unwrap_err();
+        let fault = parse(&"[".repeat(100)).unwrap_err();
         assert!(fault.reason.contains("nested deeper"), "{fault:?}");
+        // Far beyond, the parser itself gives up: an error, not a full stack.
+        parse(&"[".repeat(1_000_000)).unwrap_err();
     }
 
     #[test]
     fn faults_carry_their_place() {
         let fault = parse("name: x\nname: y\n").unwrap_err();
         assert_eq!(fault, Fault::new(Position { line: 2, column: 1 }, "key 'name' is given twice"));
-        assert!(parse("name: [").unwrap_err().at.is_some());
+        assert_eq!(parse("name: [").unwrap_err().at, Some(Position { line: 1, column: 8 }));
         assert!(parse("").unwrap().is_null());
     }
 }

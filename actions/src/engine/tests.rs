@@ -315,7 +315,7 @@ async fn what_is_not_offered_fails_clearly() {
 
 // ---- Wasm
 
-const GUEST: &[u8] = include_bytes!("../../tests/fixtures/gate.wasm");
+const GUEST: &[u8] = include_bytes!("../../tests/fixtures/test_gate.wasm");
 
 fn wasm(properties: &str) -> String {
     format!("name: gate\non: {{pre-commit: , pre-merge: }}\nhooks:\n  - id: guard\n    type: wasm\n    properties:\n      component: hooks/gate.wasm\n{properties}")

@@ -55,7 +55,7 @@ pub(crate) async fn build(config: &Config) -> anyhow::Result<Layers> {
 }
 
 async fn open_database(database: &Database) -> anyhow::Result<Arc<dyn kv::Store>> {
-    Ok(match database {
+    let store: Arc<dyn kv::Store> = match database {
         Database::Sqlite { path, sync_writes, max_readers } => {
             let options =
                 kv::SqliteOptions { path: path.clone(), sync_writes: *sync_writes, max_readers: *max_readers };
@@ -79,7 +79,8 @@ async fn open_database(database: &Database) -> anyhow::Result<Arc<dyn kv::Store>
             Arc::new(kv::PostgresStore::connect(options).await.context("failed to open the PostgreSQL database")?)
         }
         Database::Memory => Arc::new(kv::MemoryStore::default()),
-    })
+    };
+    Ok(Arc::new(kv::Metered::new(store)))
 }
 
 async fn open_blockstore(blockstore: &Blockstore, ids: Arc<dyn IdGenerator>) -> anyhow::Result<Arc<dyn BlockStore>> {

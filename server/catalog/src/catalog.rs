@@ -1,147 +1,197 @@
 //! The writing half: reads, and the operations that change something.
+//!
+//! References are here; repositories, objects and multipart uploads have modules
+//! of their own. Judging by hooks is the engine's: it is handed [`Hooks`] with
+//! each operation that they may refuse.
 
-use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
-use base::{Clock, IdGenerator, Page};
-use block::{ByteStream, CompletedPart, PartInfo};
-use graveler::{Commit, CommitParams, CreateRepository, Branch, Hooks, MergeOutcome, MergeParams, Repository, Tag};
+use base::{Clock, IdGenerator};
+use graveler::{
+    Branch, BranchId, Commit, CommitParams, Hooks, MergeOutcome, MergeParams, RefKind, Repository,
+    ResolvedRef, Tag, TagId,
+};
+use tracing::{info, instrument};
 
-use crate::{Object, Reader, Result};
-
-/// How to store an object.
-#[derive(Debug, Clone, Default)]
-pub struct UploadOptions {
-    /// Empty: `application/octet-stream`.
-    pub content_type: String,
-    pub metadata: BTreeMap<String, String>,
-    /// Fail with [`crate::Error::PreconditionFailed`] if there is an object.
-    pub if_absent: bool,
-    /// Write to a read-only repository.
-    pub force: bool,
-    /// Hex MD5 that the body must have ([`crate::Error::InvalidValue`] otherwise).
-    pub expected_md5: Option<String>,
-}
-
-/// Options of deletions.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct WriteOptions {
-    pub force: bool,
-}
-
-/// Where an upload goes.
-#[derive(Debug, Clone, Copy)]
-pub struct Upload<'a> {
-    pub repository: &'a Repository,
-    pub branch: &'a str,
-    pub path: &'a str,
-}
-
-/// A multipart upload under way.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MultipartUpload {
-    pub upload_id: String,
-    /// `branch/path`, as the gateway's key.
-    pub path: String,
-    pub physical_address: String,
-    pub metadata: BTreeMap<String, String>,
-    pub content_type: String,
-    pub creation_date: base::OffsetDateTime,
-}
+use crate::upload::Addresses;
+use crate::{Reader, Result};
 
 /// Everything that can be done. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Catalog {}
+pub struct Catalog {
+    reader: Reader,
+    pub(crate) shared: Arc<Shared>,
+}
 
-impl std::ops::Deref for Catalog {
+/// What writing needs besides reading.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) kv: Arc<dyn kv::Store>,
+    pub(crate) hooks: Arc<dyn Hooks>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) addresses: Addresses,
+}
+
+impl Deref for Catalog {
     type Target = Reader;
+
     fn deref(&self) -> &Reader {
-        todo!()
+        &self.reader
     }
 }
 
-#[expect(unused_variables, clippy::unused_async, reason = "skeleton")]
 impl Catalog {
+    /// Puts the service together. `kv` is the store of the reader's engine.
     #[must_use]
-    pub fn new(reader: Reader, kv: Arc<dyn kv::Store>, hooks: Arc<dyn Hooks>, clock: Arc<dyn Clock>, ids: Arc<dyn IdGenerator>) -> Self {
-        todo!()
-    }
-    /// Checks the namespace (scheme, in use), marks it with `_lakefs/dummy`, then creates.
-    pub async fn create_repository(&self, request: CreateRepository) -> Result<Repository> {
-        todo!()
-    }
-    /// Fills a new repository with sample objects on its default branch, committed.
-    pub async fn add_sample_data(&self, repository: &Repository, committer: &str) -> Result<()> {
-        todo!()
-    }
-    pub async fn delete_repository(&self, id: &str, force: bool) -> Result<()> {
-        todo!()
-    }
-    pub async fn repository_metadata(&self, repository: &Repository) -> Result<BTreeMap<String, String>> {
-        todo!()
-    }
-    pub async fn set_repository_metadata(&self, repository: &Repository, set: BTreeMap<String, String>) -> Result<()> {
-        todo!()
-    }
-    pub async fn delete_repository_metadata(&self, repository: &Repository, keys: &[String]) -> Result<()> {
-        todo!()
-    }
-    pub async fn create_branch(&self, repository: &Repository, id: &str, source: &str, hidden: bool, force: bool, actor: &str) -> Result<Branch> {
-        todo!()
-    }
-    pub async fn delete_branch(&self, repository: &Repository, id: &str, force: bool, actor: &str) -> Result<()> {
-        todo!()
-    }
-    pub async fn create_tag(&self, repository: &Repository, id: &str, reference: &str, force: bool, actor: &str) -> Result<Tag> {
-        todo!()
-    }
-    pub async fn delete_tag(&self, repository: &Repository, id: &str, force: bool, actor: &str) -> Result<()> {
-        todo!()
-    }
-    /// Stores the bytes, then stages the entry. A body that fails leaves nothing.
-    pub async fn upload(&self, to: Upload<'_>, body: ByteStream, options: UploadOptions) -> Result<Object> {
-        todo!()
-    }
-    /// Deletes paths; those that do not exist are no error.
-    pub async fn delete_objects(&self, repository: &Repository, branch: &str, paths: &[String], options: WriteOptions) -> Result<()> {
-        todo!()
-    }
-    /// Copies an object (also from another repository of the same store). `options` none: keeps type and metadata.
-    pub async fn copy(&self, from: (&Repository, &str, &str), to: Upload<'_>, options: Option<UploadOptions>, force: bool) -> Result<Object> {
-        todo!()
-    }
-    pub async fn commit_branch(&self, repository: &Repository, branch: &str, params: CommitParams) -> Result<Commit> {
-        todo!()
-    }
-    pub async fn merge(&self, repository: &Repository, source: &str, destination: &str, params: MergeParams) -> Result<MergeOutcome> {
-        todo!()
+    pub fn new(
+        reader: Reader,
+        kv: Arc<dyn kv::Store>,
+        hooks: Arc<dyn Hooks>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdGenerator>,
+    ) -> Self {
+        let addresses = Addresses::new(Arc::clone(&clock), ids);
+        Self {
+            reader,
+            shared: Arc::new(Shared {
+                kv,
+                hooks,
+                clock,
+                addresses,
+            }),
+        }
     }
 
-    // ---- multipart uploads, tracked in the partition `multiparts`
-    pub async fn create_multipart(&self, to: Upload<'_>, options: &UploadOptions) -> Result<MultipartUpload> {
-        todo!()
+    /// Creates a branch at what `source` points to.
+    ///
+    /// # Errors
+    /// Name taken or invalid; source not found; refused by a hook.
+    #[instrument(skip_all, fields(repo.id = %repository.id, branch.id = id))]
+    pub async fn create_branch(
+        &self,
+        repository: &Repository,
+        id: &str,
+        source: &str,
+        hidden: bool,
+        force: bool,
+        actor: &str,
+    ) -> Result<Branch> {
+        let id = BranchId::parse(id)?;
+        let hooks = self.shared.hooks.as_ref();
+        Ok(self
+            .graveler
+            .create_branch(repository, &id, source, hidden, force, actor, hooks)
+            .await?)
     }
-    pub async fn multipart(&self, to: Upload<'_>, upload_id: &str) -> Result<MultipartUpload> {
-        todo!()
+
+    /// Deletes a branch with its uncommitted changes; its commits stay.
+    ///
+    /// # Errors
+    /// Not found; the default branch; refused by a hook.
+    #[instrument(skip_all, fields(repo.id = %repository.id, branch.id = id))]
+    pub async fn delete_branch(
+        &self,
+        repository: &Repository,
+        id: &str,
+        force: bool,
+        actor: &str,
+    ) -> Result<()> {
+        let id = BranchId::parse(id)?;
+        Ok(self
+            .graveler
+            .delete_branch(repository, &id, force, actor, self.shared.hooks.as_ref())
+            .await?)
     }
-    /// Open uploads of a repository by path then upload id.
-    pub async fn list_multiparts(&self, repository: &Repository, prefix: &str, after: (&str, &str), limit: usize) -> Result<Page<MultipartUpload>> {
-        todo!()
+
+    /// Tags the commit that `reference` resolves to.
+    ///
+    /// # Errors
+    /// Name taken or invalid; reference not found; refused by a hook.
+    #[instrument(skip_all, fields(repo.id = %repository.id, tag.id = id))]
+    pub async fn create_tag(
+        &self,
+        repository: &Repository,
+        id: &str,
+        reference: &str,
+        force: bool,
+        actor: &str,
+    ) -> Result<Tag> {
+        let id = TagId::parse(id)?;
+        let hooks = self.shared.hooks.as_ref();
+        Ok(self
+            .graveler
+            .create_tag(repository, &id, reference, force, actor, hooks)
+            .await?)
     }
-    pub async fn put_part(&self, to: Upload<'_>, upload_id: &str, number: u32, body: ByteStream) -> Result<PartInfo> {
-        todo!()
+
+    /// Deletes a tag.
+    ///
+    /// # Errors
+    /// Not found; refused by a hook.
+    #[instrument(skip_all, fields(repo.id = %repository.id, tag.id = id))]
+    pub async fn delete_tag(
+        &self,
+        repository: &Repository,
+        id: &str,
+        force: bool,
+        actor: &str,
+    ) -> Result<()> {
+        let id = TagId::parse(id)?;
+        Ok(self
+            .graveler
+            .delete_tag(repository, &id, force, actor, self.shared.hooks.as_ref())
+            .await?)
     }
-    /// Copies (a range of) an object as a part.
-    pub async fn put_part_copy(&self, to: Upload<'_>, upload_id: &str, number: u32, from: (&Repository, &str, &str), range: Option<std::ops::Range<u64>>) -> Result<PartInfo> {
-        todo!()
+
+    /// Commits a branch's staged changes.
+    ///
+    /// # Errors
+    /// No changes; protected; refused by a hook.
+    #[instrument(skip_all, fields(repo.id = %repository.id, branch.id = branch))]
+    pub async fn commit_branch(
+        &self,
+        repository: &Repository,
+        branch: &str,
+        params: CommitParams,
+    ) -> Result<Commit> {
+        let branch = BranchId::parse(branch)?;
+        let commit = self
+            .graveler
+            .commit(repository, &branch, params, self.shared.hooks.as_ref())
+            .await?;
+        info!(commit.id = %commit.id, "committed {} to {branch}", commit.id);
+        Ok(commit)
     }
-    pub async fn list_parts(&self, to: Upload<'_>, upload_id: &str) -> Result<Vec<PartInfo>> {
-        todo!()
+
+    /// Merges what `source` points to into a branch.
+    ///
+    /// # Errors
+    /// Conflicts; uncommitted changes in the destination; no changes; refused by a hook.
+    #[instrument(skip_all, fields(repo.id = %repository.id, branch.id = destination))]
+    pub async fn merge(
+        &self,
+        repository: &Repository,
+        source: &str,
+        destination: &str,
+        params: MergeParams,
+    ) -> Result<MergeOutcome> {
+        let destination = BranchId::parse(destination)?;
+        let hooks = self.shared.hooks.as_ref();
+        let outcome = self
+            .graveler
+            .merge(repository, &destination, source, params, hooks)
+            .await?;
+        info!(commit.id = %outcome.commit_id, "merged {source} into {destination} as {}", outcome.commit_id);
+        Ok(outcome)
     }
-    pub async fn complete_multipart(&self, to: Upload<'_>, upload_id: &str, parts: &[CompletedPart], if_absent: bool) -> Result<Object> {
-        todo!()
-    }
-    pub async fn abort_multipart(&self, to: Upload<'_>, upload_id: &str) -> Result<()> {
-        todo!()
+}
+
+/// A branch as reads take it: staged changes over the head.
+pub(crate) fn resolved(branch: Branch) -> ResolvedRef {
+    ResolvedRef {
+        kind: RefKind::Branch,
+        commit_id: branch.record.commit_id.clone(),
+        branch: Some(branch),
     }
 }

@@ -6,8 +6,9 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// A service's failure. The engine's own errors pass through.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The engine's refusal or failure.
     #[error(transparent)]
-    Engine(#[from] graveler::Error),
+    Engine(graveler::Error),
     /// No object at the path.
     #[error("path {0:?} not found")]
     ObjectNotFound(String),
@@ -22,26 +23,50 @@ pub enum Error {
     Namespace(String),
     /// The byte range begins past the end.
     #[error("range not satisfiable: the object has {size} bytes")]
-    RangeNotSatisfiable { size: u64 },
+    RangeNotSatisfiable {
+        /// The object's size.
+        size: u64,
+    },
     /// A conditional write's condition did not hold.
     #[error("precondition failed")]
     PreconditionFailed,
     /// No such multipart upload.
     #[error("no such upload {0}")]
     NoSuchUpload(String),
-    /// Bytes.
+    /// A part named at completion is missing or has another tag.
+    #[error("invalid part: {0}")]
+    InvalidPart(String),
+    /// The client's body broke off or was malformed; nothing was kept.
+    #[error("failed to read the body")]
+    Body(#[source] std::io::Error),
+    /// Bytes could not be stored or read.
     #[error(transparent)]
     Block(block::Error),
 }
 
+impl From<graveler::Error> for Error {
+    fn from(error: graveler::Error) -> Self {
+        match error {
+            graveler::Error::PreconditionFailed => Self::PreconditionFailed,
+            error => Self::Engine(error),
+        }
+    }
+}
+
 impl From<block::Error> for Error {
-    fn from(e: block::Error) -> Self {
-        Self::Block(e)
+    fn from(error: block::Error) -> Self {
+        match error {
+            block::Error::RangeNotSatisfiable { size } => Self::RangeNotSatisfiable { size },
+            block::Error::NoSuchUpload(id) => Self::NoSuchUpload(id),
+            block::Error::InvalidPart(reason) => Self::InvalidPart(reason),
+            block::Error::Body(source) => Self::Body(source),
+            error => Self::Block(error),
+        }
     }
 }
 
 impl From<kv::Error> for Error {
-    fn from(e: kv::Error) -> Self {
-        Self::Engine(e.into())
+    fn from(error: kv::Error) -> Self {
+        Self::Engine(error.into())
     }
 }

@@ -1,15 +1,46 @@
-//! The service layer: objects, branches, commits, as REST and S3 both mean them.
+//! The service layer: objects, branches and commits, as REST and S3 both mean them.
+//!
+//! ```text
+//!   Catalog ── derefs to ──> Reader ──> Snapshot      one stored tree
+//!      │ hooks, clock, ids      │
+//!      └──── graveler ──────────┴──── block           records and trees; bytes
+//! ```
+//!
+//! [`Reader`] only looks; hooks and the read routes are given it. [`Catalog`] is a
+//! reader that also changes things. Knows no HTTP, S3 or Wasm.
+//!
+//! One ordering holds everywhere: bytes are durable before the entry that names
+//! them is staged, so a crash leaves an object that garbage collection removes,
+//! never an entry without its bytes.
+
 mod catalog;
 mod entry;
 mod error;
+mod listing;
+mod log;
+mod model;
+mod multipart;
 mod reader;
+mod repository;
+mod snapshot;
+pub mod testing;
+mod upload;
 
-pub use catalog::{Catalog, MultipartUpload, Upload, UploadOptions, WriteOptions};
-pub use entry::{AddressType, Entry};
+pub use catalog::Catalog;
+pub use entry::{AddressType, DEFAULT_CONTENT_TYPE, Entry};
 pub use error::{Error, Result};
-pub use reader::{Difference, DifferenceKind, DiffQuery, ListRequest, LogQuery, Object, ObjectOrPrefix, Reader, Snapshot};
-
-pub use graveler::{
-    Branch, BranchId, Commit, CommitId, CommitParams, CreateRepository, Finding, MergeBase, MergeOutcome, MergeParams,
-    MergeStrategy, MetaRangeId, Rejection, Repository, RepositoryId, Tag, TagId,
+pub use model::{
+    DiffQuery, Difference, DifferenceKind, ListRequest, LogQuery, MultipartUpload, Object,
+    ObjectOrPrefix, Upload, UploadOptions, WriteOptions,
 };
+pub use reader::Reader;
+pub use snapshot::Snapshot;
+
+// What the shells need of the layers below, so that they depend on this crate alone.
+pub use block::{ByteStream, CompletedPart, Error as BlockError, PartInfo, StoreInfo, from_bytes};
+pub use graveler::{
+    Branch, BranchId, Commit, CommitId, CommitParams, CreateRepository, Error as EngineError,
+    EventKind, Finding, Kind, MergeBase, MergeOutcome, MergeParams, MergeStrategy, MetaRangeId, Rejection,
+    Repository, RepositoryId, RepositoryState, Tag, TagId,
+};
+pub use kv::Error as StoreError;

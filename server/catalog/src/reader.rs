@@ -1,192 +1,412 @@
 //! The read-only half: what the API, the gateway and hooks look at.
+//!
+//! Changes nothing but the server's own files below `_lakefs/`
+//! ([`Reader::put_internal`]), which hooks need for their logs.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use base::{OffsetDateTime, Page};
-use block::{BlockStore, ByteStream, StoreInfo};
-use graveler::{Branch, BranchId, Commit, CommitId, Graveler, MergeBase, MetaRangeId, Repository, RepositoryId, Tag, TagId};
+use base::Page;
+use block::{BlockStore, ByteStream, Location, StoreInfo};
+use graveler::{
+    Branch, BranchId, Commit, CommitId, Diff, DiffCursor, DiffKind, Graveler, Kind, MergeBase,
+    MetaRangeId, RefKind, Repository, RepositoryId, ResolvedRef, Tag, TagId,
+};
 
-use crate::{Entry, Result};
+use crate::listing::{Fold, Row, fold, text};
+use crate::upload::MAX_PATH_BYTES;
+use crate::{
+    DiffQuery, Difference, DifferenceKind, Entry, Error, ListRequest, Object, ObjectOrPrefix,
+    Result, Snapshot,
+};
 
-/// An object at a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Object {
-    pub path: String,
-    pub entry: Entry,
-    /// 32 bytes: equal identities mean equal content.
-    pub identity: bytes::Bytes,
-    /// The full URI of its bytes.
-    pub physical_address: String,
-}
-
-/// A row of a listing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ObjectOrPrefix {
-    Object(Box<Object>),
-    /// Ends in the delimiter.
-    Prefix(String),
-}
-
-/// What to list.
-#[derive(Debug, Clone)]
-pub struct ListRequest {
-    pub prefix: String,
-    /// Exclusive; may be a common prefix, which skips all below it.
-    pub after: String,
-    /// Empty: recursive.
-    pub delimiter: String,
-    pub limit: usize,
-}
-
-/// How a path differs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DifferenceKind {
-    Added,
-    Changed,
-    Removed,
-    Conflict,
-    /// Something below a common prefix differs.
-    PrefixChanged,
-}
-
-/// A row of a diff.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
-    pub kind: DifferenceKind,
-    pub path: String,
-    pub is_prefix: bool,
-    pub left: Option<Entry>,
-    pub right: Option<Entry>,
-}
-
-/// Which differences.
-#[derive(Debug, Clone)]
-pub struct DiffQuery {
-    pub prefix: String,
-    pub after: String,
-    pub delimiter: String,
-    pub limit: usize,
-}
-
-/// Which commits.
-#[derive(Debug, Clone, Default)]
-pub struct LogQuery {
-    /// A commit to continue after (exclusive); empty: from the start.
-    pub after: String,
-    pub amount: usize,
-    pub objects: Vec<String>,
-    pub prefixes: Vec<String>,
-    /// Look at `amount` commits only, however few of them match.
-    pub limit: bool,
-    pub first_parent: bool,
-    pub since: Option<OffsetDateTime>,
-    /// A reference; the commit itself is included.
-    pub stop_at: Option<String>,
-}
+/// The folder of the server's own files below a storage namespace.
+const INTERNAL_FOLDER: &str = "_lakefs";
 
 /// Reads everything. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Reader {}
+pub struct Reader {
+    pub(crate) graveler: Graveler,
+    pub(crate) block: Arc<dyn BlockStore>,
+}
 
-#[expect(unused_variables, clippy::unused_async, reason = "skeleton")]
 impl Reader {
+    /// Puts a reader together.
     #[must_use]
     pub fn new(graveler: Graveler, block: Arc<dyn BlockStore>) -> Self {
-        todo!()
+        Self { graveler, block }
     }
+
+    /// What clients are told of the block store.
     #[must_use]
     pub fn store_info(&self) -> StoreInfo {
-        todo!()
+        self.block.info()
     }
-    pub async fn repository(&self, id: &str) -> Result<Repository> {
-        todo!()
-    }
-    pub async fn list_repositories(&self, prefix: &str, after: &str, search: &str, limit: usize) -> Result<Page<Repository>> {
-        todo!()
-    }
-    pub async fn branch(&self, repository: &Repository, id: &str) -> Result<Branch> {
-        todo!()
-    }
-    pub async fn list_branches(&self, repository: &Repository, prefix: &str, after: &str, show_hidden: bool, limit: usize) -> Result<Page<Branch>> {
-        todo!()
-    }
-    pub async fn tag(&self, repository: &Repository, id: &str) -> Result<Tag> {
-        todo!()
-    }
-    pub async fn list_tags(&self, repository: &Repository, prefix: &str, after: &str, limit: usize) -> Result<Page<Tag>> {
-        todo!()
-    }
-    /// The entry at a path.
+
+    // ---- repositories and references
+
+    /// A repository by name.
     ///
     /// # Errors
-    /// [`crate::Error::ObjectNotFound`], or the reference's.
-    pub async fn stat(&self, repository: &Repository, reference: &str, path: &str) -> Result<Object> {
-        todo!()
+    /// Not found, also for what could not be a name; in deletion.
+    pub async fn repository(&self, id: &str) -> Result<Repository> {
+        let Ok(id) = RepositoryId::parse(id) else {
+            return Err(Error::Engine(graveler::Error::NotFound {
+                kind: Kind::Repository,
+                id: id.to_owned(),
+            }));
+        };
+        Ok(self.graveler.repository(&id).await?)
     }
-    /// Streams an object's bytes or a range of them (end exclusive).
-    pub async fn open(&self, object: &Object, range: Option<Range<u64>>) -> Result<ByteStream> {
-        todo!()
+
+    /// Repositories by name from `after` (exclusive) whose names start with `prefix` and contain `search`.
+    ///
+    /// # Errors
+    /// The record store's.
+    pub async fn list_repositories(
+        &self,
+        prefix: &str,
+        after: &str,
+        search: &str,
+        limit: usize,
+    ) -> Result<Page<Repository>> {
+        Ok(self
+            .graveler
+            .list_repositories(prefix, after, search, limit)
+            .await?)
     }
-    pub async fn list_objects(&self, repository: &Repository, reference: &str, request: &ListRequest) -> Result<Page<ObjectOrPrefix>> {
-        todo!()
+
+    /// A branch by name.
+    ///
+    /// # Errors
+    /// Not found; invalid name.
+    pub async fn branch(&self, repository: &Repository, id: &str) -> Result<Branch> {
+        Ok(self
+            .graveler
+            .branch(repository, &BranchId::parse(id)?)
+            .await?)
     }
+
+    /// Branches by name from `after` (exclusive) whose names start with `prefix`.
+    ///
+    /// # Errors
+    /// The record store's.
+    pub async fn list_branches(
+        &self,
+        repository: &Repository,
+        prefix: &str,
+        after: &str,
+        show_hidden: bool,
+        limit: usize,
+    ) -> Result<Page<Branch>> {
+        Ok(self
+            .graveler
+            .list_branches(repository, prefix, after, show_hidden, limit)
+            .await?)
+    }
+
+    /// A tag by name.
+    ///
+    /// # Errors
+    /// Not found; invalid name.
+    pub async fn tag(&self, repository: &Repository, id: &str) -> Result<Tag> {
+        Ok(self.graveler.tag(repository, &TagId::parse(id)?).await?)
+    }
+
+    /// Tags by name from `after` (exclusive) whose names start with `prefix`.
+    ///
+    /// # Errors
+    /// The record store's.
+    pub async fn list_tags(
+        &self,
+        repository: &Repository,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Page<Tag>> {
+        Ok(self
+            .graveler
+            .list_tags(repository, prefix, after, limit)
+            .await?)
+    }
+
     /// The commit that any reference resolves to.
+    ///
+    /// # Errors
+    /// Not found; invalid, also for `branch$`, which is no commit.
     pub async fn commit(&self, repository: &Repository, reference: &str) -> Result<Commit> {
-        todo!()
+        let id = self.commit_id(repository, reference).await?;
+        Ok(self.graveler.get_commit(repository, &id).await?)
     }
-    pub async fn log(&self, repository: &Repository, reference: &str, query: &LogQuery) -> Result<Page<Commit>> {
-        todo!()
+
+    pub(crate) async fn commit_id(
+        &self,
+        repository: &Repository,
+        reference: &str,
+    ) -> Result<CommitId> {
+        let resolved = self.graveler.resolve(repository, reference).await?;
+        if resolved.kind == RefKind::BranchStaging {
+            return Err(no_commit(reference));
+        }
+        Ok(resolved.commit_id)
     }
-    pub async fn diff_uncommitted(&self, repository: &Repository, branch: &str, query: &DiffQuery) -> Result<Page<Difference>> {
-        todo!()
+
+    /// The nearest common ancestor of two references.
+    ///
+    /// # Errors
+    /// Of the references.
+    pub async fn find_merge_base(
+        &self,
+        repository: &Repository,
+        source: &str,
+        destination: &str,
+    ) -> Result<MergeBase> {
+        Ok(self
+            .graveler
+            .find_merge_base(repository, source, destination)
+            .await?)
     }
+
+    // ---- objects
+
+    /// The object at a path.
+    ///
+    /// # Errors
+    /// [`Error::ObjectNotFound`], or the reference's.
+    pub async fn stat(
+        &self,
+        repository: &Repository,
+        reference: &str,
+        path: &str,
+    ) -> Result<Object> {
+        let resolved = self.graveler.resolve(repository, reference).await?;
+        match self.find(repository, &resolved, path).await? {
+            Some(object) => Ok(object),
+            None => Err(Error::ObjectNotFound(path.to_owned())),
+        }
+    }
+
+    pub(crate) async fn find(
+        &self,
+        repository: &Repository,
+        reference: &ResolvedRef,
+        path: &str,
+    ) -> Result<Option<Object>> {
+        if path.is_empty() || path.len() > MAX_PATH_BYTES {
+            return Ok(None);
+        }
+        let Some(value) = self
+            .graveler
+            .get(repository, reference, path.as_bytes())
+            .await?
+        else {
+            return Ok(None);
+        };
+        Ok(Some(Object::from_value(
+            &repository.storage_namespace,
+            path.to_owned(),
+            &value,
+        )?))
+    }
+
+    /// Streams an object's bytes or a range of them (end exclusive, cut at the object's end).
+    ///
+    /// # Errors
+    /// [`Error::DataGone`] if the bytes are missing, [`Error::RangeNotSatisfiable`].
+    pub async fn open(&self, object: &Object, range: Option<Range<u64>>) -> Result<ByteStream> {
+        let at = Location::full(&object.physical_address);
+        match self.block.get(&at, range).await {
+            Err(block::Error::NotFound(_)) => Err(Error::DataGone(object.path.clone())),
+            opened => Ok(opened?),
+        }
+    }
+
+    /// Up to `request.limit` objects and common prefixes, in byte order of path.
+    ///
+    /// # Errors
+    /// The reference's.
+    pub async fn list_objects(
+        &self,
+        repository: &Repository,
+        reference: &str,
+        request: &ListRequest,
+    ) -> Result<Page<ObjectOrPrefix>> {
+        let resolved = self.graveler.resolve(repository, reference).await?;
+        let mut cursor = self.graveler.cursor(repository, &resolved).await?;
+        let query = Fold {
+            prefix: &request.prefix,
+            after: &request.after,
+            delimiter: &request.delimiter,
+            limit: request.limit,
+        };
+        try_map(fold(&mut cursor, query).await?, |row| {
+            Ok(match row {
+                Row::Prefix(prefix) => ObjectOrPrefix::Prefix(prefix),
+                Row::Item(record) => ObjectOrPrefix::Object(Box::new(Object::from_value(
+                    &repository.storage_namespace,
+                    text(&record.key),
+                    &record.value,
+                )?)),
+            })
+        })
+    }
+
+    // ---- differences
+
+    /// Uncommitted changes of a branch, by path.
+    ///
+    /// # Errors
+    /// The branch's.
+    pub async fn diff_uncommitted(
+        &self,
+        repository: &Repository,
+        branch: &str,
+        query: &DiffQuery,
+    ) -> Result<Page<Difference>> {
+        let cursor = self
+            .graveler
+            .diff_uncommitted(repository, &BranchId::parse(branch)?)
+            .await?;
+        fold_diff(cursor, query).await
+    }
+
     /// `two_dot`: left against right; else what right changed since the merge base.
-    pub async fn diff_refs(&self, repository: &Repository, left: &str, right: &str, two_dot: bool, query: &DiffQuery) -> Result<Page<Difference>> {
-        todo!()
+    ///
+    /// # Errors
+    /// Of the references; `branch$` is valid in two-dot differences only.
+    pub async fn diff_refs(
+        &self,
+        repository: &Repository,
+        left: &str,
+        right: &str,
+        two_dot: bool,
+        query: &DiffQuery,
+    ) -> Result<Page<Difference>> {
+        let mut sides = Vec::with_capacity(2);
+        for reference in [left, right] {
+            let resolved = self.graveler.resolve(repository, reference).await?;
+            if !two_dot && resolved.kind == RefKind::BranchStaging {
+                return Err(no_commit(reference));
+            }
+            sides.push(resolved);
+        }
+        let cursor = if two_dot {
+            self.graveler.diff(repository, &sides[0], &sides[1]).await?
+        } else {
+            self.graveler
+                .compare(repository, &sides[0], &sides[1])
+                .await?
+        };
+        fold_diff(cursor, query).await
     }
-    pub async fn find_merge_base(&self, repository: &Repository, source: &str, destination: &str) -> Result<MergeBase> {
-        todo!()
-    }
+
     /// A stored tree (empty id: the empty tree) to look around in.
     #[must_use]
     pub fn snapshot(&self, repository: &Repository, tree: &MetaRangeId) -> Snapshot {
-        todo!()
+        Snapshot {
+            graveler: self.graveler.clone(),
+            repository: repository.clone(),
+            tree: tree.clone(),
+        }
     }
+
+    // ---- the server's own files
+
     /// Stores bytes of the server's own below `_lakefs/` (hook logs, manifests).
-    pub async fn put_internal(&self, repository: &Repository, key: &str, body: bytes::Bytes) -> Result<()> {
-        todo!()
+    ///
+    /// # Errors
+    /// [`Error::InvalidValue`] for a key that would leave the folder; the block store's.
+    pub async fn put_internal(
+        &self,
+        repository: &Repository,
+        key: &str,
+        body: bytes::Bytes,
+    ) -> Result<()> {
+        let at = internal(repository, key)?;
+        self.block.put(&at, block::from_bytes(body)).await?;
+        Ok(())
     }
+
     /// Reads them back; none if absent.
-    pub async fn get_internal(&self, repository: &Repository, key: &str) -> Result<Option<ByteStream>> {
-        todo!()
+    ///
+    /// # Errors
+    /// [`Error::InvalidValue`] for a key that would leave the folder; the block store's.
+    pub async fn get_internal(
+        &self,
+        repository: &Repository,
+        key: &str,
+    ) -> Result<Option<ByteStream>> {
+        let at = internal(repository, key)?;
+        match self.block.get(&at, None).await {
+            Ok(body) => Ok(Some(body)),
+            Err(block::Error::NotFound(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
-/// One stored tree.
-#[derive(Debug, Clone)]
-pub struct Snapshot {}
-
-#[expect(unused_variables, clippy::unused_async, reason = "skeleton")]
-impl Snapshot {
-    #[must_use]
-    pub fn tree_id(&self) -> &MetaRangeId {
-        todo!()
-    }
-    /// The object at a path, or none.
-    pub async fn stat(&self, path: &str) -> Result<Option<Object>> {
-        todo!()
-    }
-    /// Objects below a prefix after a path (exclusive), up to `limit`.
-    pub async fn walk(&self, prefix: &str, after: &str, limit: usize) -> Result<Page<Object>> {
-        todo!()
-    }
-    /// What must happen to this tree to become `other`, below a prefix, after a path.
-    /// Objects carry the identities of both sides.
-    pub async fn diff(&self, other: &Self, prefix: &str, after: &str, limit: usize) -> Result<Page<(Option<Object>, Option<Object>)>> {
-        todo!()
-    }
+async fn fold_diff(mut cursor: DiffCursor, query: &DiffQuery) -> Result<Page<Difference>> {
+    let query = Fold {
+        prefix: &query.prefix,
+        after: &query.after,
+        delimiter: &query.delimiter,
+        limit: query.limit,
+    };
+    try_map(fold(&mut cursor, query).await?, difference)
 }
 
-#[expect(dead_code, reason = "skeleton")]
-type Unused = (RepositoryId, BranchId, TagId, CommitId, Arc<()>);
+fn difference(row: Row<Diff>) -> graveler::Result<Difference> {
+    let diff = match row {
+        Row::Item(diff) => diff,
+        Row::Prefix(path) => {
+            return Ok(Difference {
+                kind: DifferenceKind::PrefixChanged,
+                path,
+                is_prefix: true,
+                left: None,
+                right: None,
+            });
+        }
+    };
+    Ok(Difference {
+        kind: match diff.kind {
+            DiffKind::Added => DifferenceKind::Added,
+            DiffKind::Changed => DifferenceKind::Changed,
+            DiffKind::Removed => DifferenceKind::Removed,
+            DiffKind::Conflict => DifferenceKind::Conflict,
+        },
+        path: text(&diff.key),
+        is_prefix: false,
+        left: diff.left.as_ref().map(Entry::from_value).transpose()?,
+        right: diff.right.as_ref().map(Entry::from_value).transpose()?,
+    })
+}
+
+fn try_map<T, U>(page: Page<T>, convert: impl FnMut(T) -> graveler::Result<U>) -> Result<Page<U>> {
+    Ok(Page {
+        results: page
+            .results
+            .into_iter()
+            .map(convert)
+            .collect::<graveler::Result<_>>()?,
+        has_more: page.has_more,
+        next_offset: page.next_offset,
+    })
+}
+
+fn no_commit(reference: &str) -> Error {
+    Error::InvalidValue(format!(
+        "reference {reference:?} should point to a commit: leave out the '$'"
+    ))
+}
+
+/// A key of the server's own; its parts come from ids that users may name in a request.
+fn internal(repository: &Repository, key: &str) -> Result<Location> {
+    if key.split('/').any(|part| matches!(part, "" | "." | "..")) || key.contains(['\\', '\0']) {
+        return Err(Error::InvalidValue(format!("invalid internal key {key:?}")));
+    }
+    Ok(Location::below(
+        &repository.storage_namespace,
+        &format!("{INTERNAL_FOLDER}/{key}"),
+    ))
+}

@@ -2,14 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::{Clock, IdGenerator, Page};
 use block::BlockStore;
 use kv::Store;
 
+use crate::engine::Engine;
+use crate::refs::{Change, CommitLog, Listing};
+use crate::staging::{BranchCursor, Write};
 use crate::{
-    Branch, BranchId, Commit, CommitId, CommitParams, Condition, CreateRepository, Cursor, Diff, Hooks, LogRequest,
-    MergeBase, MergeOutcome, MergeParams, MetaRangeId, Repository, RepositoryId, ResolvedRef, Result, Tag, TagId, Value,
+    Branch, BranchId, Commit, CommitId, CommitParams, Condition, CreateRepository, Cursor,
+    DiffCursor, Hooks, LogRequest, MergeBase, MergeOutcome, MergeParams, MetaRangeId, Record,
+    RefKind, Repository, RepositoryId, ResolvedRef, Result, Tag, TagId, Value,
 };
 
 /// Tuning of the committed format and the caches.
@@ -22,6 +27,9 @@ pub struct Options {
     pub range_raggedness_entries: f64,
     pub commit_cache_entries: u64,
     pub sstable_cache_bytes: u64,
+    /// How long the records of uncommitted changes outlive their commit. No read may go by
+    /// a branch's record for longer without looking at the branch again.
+    pub token_grace: Duration,
 }
 
 impl Default for Options {
@@ -33,15 +41,24 @@ impl Default for Options {
             range_raggedness_entries: 50_000.0,
             commit_cache_entries: 50_000,
             sstable_cache_bytes: 256 << 20,
+            token_grace: Duration::from_secs(5),
         }
     }
 }
 
 /// The engine. Cheap to clone; shared by every request.
+///
+/// Beside what each operation names, any can fail with [`crate::Error::Kv`],
+/// [`crate::Error::Block`] or [`crate::Error::Corrupt`].
 #[derive(Debug, Clone)]
-pub struct Graveler {}
+pub struct Graveler {
+    engine: Arc<Engine>,
+}
 
-#[expect(unused_variables, clippy::unused_async, reason = "skeleton")]
+#[expect(
+    clippy::missing_errors_doc,
+    reason = "the errors all operations share are named once, on the type"
+)]
 impl Graveler {
     /// Puts the engine together.
     #[must_use]
@@ -52,156 +69,512 @@ impl Graveler {
         ids: Arc<dyn IdGenerator>,
         options: Options,
     ) -> Self {
-        todo!()
-    }
-
-    /// Finishes what a server that died left: retired staging tokens, deletions of repositories.
-    pub async fn recover(&self) -> Result<()> {
-        todo!()
+        Self {
+            engine: Arc::new(Engine::new(kv, block, clock, ids, &options)),
+        }
     }
 
     // ---- repositories
+
+    /// Creates a repository; unless bare, with a first commit and its default branch.
+    /// [`crate::Error::NotUnique`] if the name is taken.
     pub async fn create_repository(&self, request: CreateRepository) -> Result<Repository> {
-        todo!()
+        self.engine.create_repository(request).await
     }
+
     /// Served from a cache for a bounded time. [`crate::Error::InDeletion`] while it is being deleted.
     pub async fn repository(&self, id: &RepositoryId) -> Result<Repository> {
-        todo!()
+        self.engine.repository(id).await
     }
+
     /// Repositories by name from `after` (exclusive), `limit` at most, with names that start with `prefix` and contain `search`.
-    pub async fn list_repositories(&self, prefix: &str, after: &str, search: &str, limit: usize) -> Result<Page<Repository>> {
-        todo!()
+    pub async fn list_repositories(
+        &self,
+        prefix: &str,
+        after: &str,
+        search: &str,
+        limit: usize,
+    ) -> Result<Page<Repository>> {
+        self.engine
+            .list_repositories(
+                Listing {
+                    prefix,
+                    after,
+                    limit,
+                },
+                search,
+            )
+            .await
     }
+
+    /// Removes a repository's records; objects stay. Goes on with a deletion that was
+    /// cut short. [`crate::Error::ReadOnly`] without `force`.
     pub async fn delete_repository(&self, id: &RepositoryId, force: bool) -> Result<()> {
-        todo!()
+        self.engine.delete_repository(id, force).await
     }
-    pub async fn repository_metadata(&self, repository: &Repository) -> Result<BTreeMap<String, String>> {
-        todo!()
+
+    /// All metadata of a repository.
+    pub async fn repository_metadata(
+        &self,
+        repository: &Repository,
+    ) -> Result<BTreeMap<String, String>> {
+        self.engine.repository_metadata(repository).await
     }
-    pub async fn set_repository_metadata(&self, repository: &Repository, set: BTreeMap<String, String>) -> Result<()> {
-        todo!()
+
+    /// Sets some keys of the metadata, leaving the others.
+    pub async fn set_repository_metadata(
+        &self,
+        repository: &Repository,
+        set: BTreeMap<String, String>,
+    ) -> Result<()> {
+        self.engine
+            .change_repository_metadata(repository, |metadata| metadata.extend(set.clone()))
+            .await
     }
-    pub async fn delete_repository_metadata(&self, repository: &Repository, keys: &[String]) -> Result<()> {
-        todo!()
+
+    /// Deletes some keys of the metadata; those that are not there are no error.
+    pub async fn delete_repository_metadata(
+        &self,
+        repository: &Repository,
+        keys: &[String],
+    ) -> Result<()> {
+        self.engine
+            .change_repository_metadata(repository, |metadata| {
+                metadata.retain(|key, _| !keys.contains(key))
+            })
+            .await
     }
 
     // ---- refs
+
+    /// Resolves a reference expression: a name (full commit id, branch, tag, unique
+    /// start of a commit id, in this order) and modifiers `~n ^n`, or `@` or `$`.
+    /// [`crate::Error::InvalidValue`] if malformed, [`crate::Error::NotFound`] if it names nothing.
     pub async fn resolve(&self, repository: &Repository, reference: &str) -> Result<ResolvedRef> {
-        todo!()
+        self.engine.refs.resolve(repository, reference).await
     }
+
+    /// The branch as it is now.
     pub async fn branch(&self, repository: &Repository, id: &BranchId) -> Result<Branch> {
-        todo!()
+        let record = self.engine.refs.branch(repository, id).await?.record;
+        Ok(Branch {
+            id: id.clone(),
+            record,
+        })
     }
-    pub async fn list_branches(&self, repository: &Repository, prefix: &str, after: &str, show_hidden: bool, limit: usize) -> Result<Page<Branch>> {
-        todo!()
+
+    /// Branches by name from `after` (exclusive), `limit` at most.
+    pub async fn list_branches(
+        &self,
+        repository: &Repository,
+        prefix: &str,
+        after: &str,
+        show_hidden: bool,
+        limit: usize,
+    ) -> Result<Page<Branch>> {
+        let keep = |branch: &Branch| show_hidden || !branch.record.hidden;
+        self.engine
+            .refs
+            .list_branches(
+                repository,
+                Listing {
+                    prefix,
+                    after,
+                    limit,
+                },
+                keep,
+            )
+            .await
     }
-    pub async fn create_branch(&self, repository: &Repository, id: &BranchId, source: &str, hidden: bool, force: bool, actor: &str, hooks: &dyn Hooks) -> Result<Branch> {
-        todo!()
+
+    /// Creates a branch at the commit that `source` names. [`crate::Error::NotUnique`] if a
+    /// branch, tag or commit has the name.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is one field of the request; upper layers name them"
+    )]
+    pub async fn create_branch(
+        &self,
+        repository: &Repository,
+        id: &BranchId,
+        source: &str,
+        hidden: bool,
+        force: bool,
+        actor: &str,
+        hooks: &dyn Hooks,
+    ) -> Result<Branch> {
+        self.engine
+            .create_branch(
+                repository,
+                id,
+                source,
+                hidden,
+                Change {
+                    actor,
+                    force,
+                    hooks,
+                },
+            )
+            .await
     }
-    pub async fn delete_branch(&self, repository: &Repository, id: &BranchId, force: bool, actor: &str, hooks: &dyn Hooks) -> Result<()> {
-        todo!()
+
+    /// Deletes a branch with its uncommitted changes. [`crate::Error::DefaultBranch`] for the default one.
+    pub async fn delete_branch(
+        &self,
+        repository: &Repository,
+        id: &BranchId,
+        force: bool,
+        actor: &str,
+        hooks: &dyn Hooks,
+    ) -> Result<()> {
+        self.engine
+            .delete_branch(
+                repository,
+                id,
+                Change {
+                    actor,
+                    force,
+                    hooks,
+                },
+            )
+            .await
     }
+
+    /// The tag.
     pub async fn tag(&self, repository: &Repository, id: &TagId) -> Result<Tag> {
-        todo!()
+        self.engine.refs.tag(repository, id).await
     }
-    pub async fn list_tags(&self, repository: &Repository, prefix: &str, after: &str, limit: usize) -> Result<Page<Tag>> {
-        todo!()
+
+    /// Tags by name from `after` (exclusive), `limit` at most.
+    pub async fn list_tags(
+        &self,
+        repository: &Repository,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Page<Tag>> {
+        self.engine
+            .refs
+            .list_tags(
+                repository,
+                Listing {
+                    prefix,
+                    after,
+                    limit,
+                },
+            )
+            .await
     }
-    pub async fn create_tag(&self, repository: &Repository, id: &TagId, source: &str, force: bool, actor: &str, hooks: &dyn Hooks) -> Result<Tag> {
-        todo!()
+
+    /// Creates a tag of the commit that `source` names. [`crate::Error::NotUnique`] if a
+    /// branch, tag or commit has the name.
+    pub async fn create_tag(
+        &self,
+        repository: &Repository,
+        id: &TagId,
+        source: &str,
+        force: bool,
+        actor: &str,
+        hooks: &dyn Hooks,
+    ) -> Result<Tag> {
+        self.engine
+            .create_tag(
+                repository,
+                id,
+                source,
+                Change {
+                    actor,
+                    force,
+                    hooks,
+                },
+            )
+            .await
     }
-    pub async fn delete_tag(&self, repository: &Repository, id: &TagId, force: bool, actor: &str, hooks: &dyn Hooks) -> Result<()> {
-        todo!()
+
+    /// Deletes a tag.
+    pub async fn delete_tag(
+        &self,
+        repository: &Repository,
+        id: &TagId,
+        force: bool,
+        actor: &str,
+        hooks: &dyn Hooks,
+    ) -> Result<()> {
+        self.engine
+            .delete_tag(
+                repository,
+                id,
+                Change {
+                    actor,
+                    force,
+                    hooks,
+                },
+            )
+            .await
     }
 
     // ---- staging
+
     /// The value of a key at a reference, or none (also behind a tombstone).
-    pub async fn get(&self, repository: &Repository, reference: &ResolvedRef, key: &[u8]) -> Result<Option<Value>> {
-        todo!()
+    pub async fn get(
+        &self,
+        repository: &Repository,
+        reference: &ResolvedRef,
+        key: &[u8],
+    ) -> Result<Option<Value>> {
+        match (reference.kind, &reference.branch) {
+            (RefKind::Branch, Some(branch)) => {
+                self.engine.value_on(repository, &branch.record, key).await
+            }
+            (RefKind::BranchStaging, Some(branch)) => {
+                Ok(self.engine.staged(&branch.record, key).await?.flatten())
+            }
+            _ => {
+                let tree = self
+                    .engine
+                    .tree_of(repository, &reference.commit_id)
+                    .await?;
+                self.get_in(repository, &tree, key).await
+            }
+        }
     }
+
     /// The value of a key in a stored tree.
-    pub async fn get_in(&self, repository: &Repository, tree: &MetaRangeId, key: &[u8]) -> Result<Option<Value>> {
-        todo!()
+    pub async fn get_in(
+        &self,
+        repository: &Repository,
+        tree: &MetaRangeId,
+        key: &[u8],
+    ) -> Result<Option<Value>> {
+        self.engine
+            .committed
+            .get(&repository.storage_namespace, tree, key)
+            .await
     }
-    pub async fn set(&self, repository: &Repository, branch: &BranchId, key: &[u8], value: Value, condition: Condition, force: bool) -> Result<()> {
-        todo!()
+
+    /// Stages a value. [`crate::Error::PreconditionFailed`] if the condition does not hold,
+    /// [`crate::Error::TooManyTries`] if the branch keeps changing.
+    pub async fn set(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        key: &[u8],
+        value: Value,
+        condition: Condition,
+        force: bool,
+    ) -> Result<()> {
+        self.engine
+            .write(
+                repository,
+                branch,
+                Write::Set {
+                    key,
+                    value: &value,
+                    condition,
+                },
+                force,
+            )
+            .await
     }
+
+    /// Stages values, many in one write of the store, whatever was there. Not all or nothing.
+    pub async fn set_many(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        records: &[Record],
+        force: bool,
+    ) -> Result<()> {
+        self.engine
+            .write(repository, branch, Write::SetMany(records), force)
+            .await
+    }
+
     /// Deletes keys; those that do not exist are no error.
-    pub async fn delete(&self, repository: &Repository, branch: &BranchId, keys: &[Vec<u8>], force: bool) -> Result<()> {
-        todo!()
+    pub async fn delete(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        keys: &[Vec<u8>],
+        force: bool,
+    ) -> Result<()> {
+        self.engine
+            .write(repository, branch, Write::Delete(keys), force)
+            .await
     }
+
     /// Live records at a reference: staged over committed.
-    pub async fn cursor(&self, repository: &Repository, reference: &ResolvedRef) -> Result<Box<dyn Cursor>> {
-        todo!()
+    pub async fn cursor(
+        &self,
+        repository: &Repository,
+        reference: &ResolvedRef,
+    ) -> Result<Box<dyn Cursor>> {
+        let staged_only = reference.kind == RefKind::BranchStaging;
+        match (reference.kind, &reference.branch) {
+            (RefKind::Branch | RefKind::BranchStaging, Some(branch)) => {
+                let engine = Arc::clone(&self.engine);
+                Ok(Box::new(
+                    BranchCursor::open(engine, repository.clone(), branch.clone(), staged_only)
+                        .await?,
+                ))
+            }
+            _ => {
+                let tree = self
+                    .engine
+                    .tree_of(repository, &reference.commit_id)
+                    .await?;
+                self.tree_cursor(repository, &tree).await
+            }
+        }
     }
+
     /// Records of a stored tree.
-    pub async fn tree_cursor(&self, repository: &Repository, tree: &MetaRangeId) -> Result<Box<dyn Cursor>> {
-        todo!()
+    pub async fn tree_cursor(
+        &self,
+        repository: &Repository,
+        tree: &MetaRangeId,
+    ) -> Result<Box<dyn Cursor>> {
+        self.engine
+            .committed
+            .cursor(&repository.storage_namespace, tree)
+            .await
+    }
+
+    /// Empties the staging tokens that an earlier run of the server left behind, and gives
+    /// their number. To be run beside the requests once after the start: it waits some seconds first.
+    pub async fn sweep_tokens(&self) -> Result<usize> {
+        self.engine.janitor.sweep().await
     }
 
     // ---- commits
-    pub async fn commit(&self, repository: &Repository, branch: &BranchId, params: CommitParams, hooks: &dyn Hooks) -> Result<Commit> {
-        todo!()
+
+    /// Commits what is staged. [`crate::Error::NoChanges`] if that is nothing (unless allowed),
+    /// [`crate::Error::Rejected`] if a hook refuses.
+    pub async fn commit(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        params: CommitParams,
+        hooks: &dyn Hooks,
+    ) -> Result<Commit> {
+        self.engine.commit(repository, branch, params, hooks).await
     }
+
+    /// The commit of this id, or of the only one that starts so.
     pub async fn get_commit(&self, repository: &Repository, id: &CommitId) -> Result<Commit> {
-        todo!()
+        self.engine.get_commit(repository, id).await
     }
+
     /// Commits in the order of the log; the caller stops when it has enough.
     pub async fn log(&self, repository: &Repository, request: LogRequest) -> Result<CommitLog> {
-        todo!()
+        CommitLog::new(Arc::clone(&self.engine), repository.clone(), request).await
     }
+
     /// Whether a commit changed one of `keys` or anything below one of `prefixes`, against its first parent.
-    pub async fn touches(&self, repository: &Repository, commit: &Commit, keys: &[Vec<u8>], prefixes: &[Vec<u8>]) -> Result<bool> {
-        todo!()
+    pub async fn touches(
+        &self,
+        repository: &Repository,
+        commit: &Commit,
+        keys: &[Vec<u8>],
+        prefixes: &[Vec<u8>],
+    ) -> Result<bool> {
+        self.engine
+            .touches(repository, commit, keys, prefixes)
+            .await
     }
 
     // ---- diff and merge
+
     /// Uncommitted changes of a branch, in key order.
-    pub async fn diff_uncommitted(&self, repository: &Repository, branch: &BranchId) -> Result<DiffCursor> {
-        todo!()
+    pub async fn diff_uncommitted(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+    ) -> Result<DiffCursor> {
+        self.engine.diff_uncommitted(repository, branch).await
     }
-    /// Two-dot: what must happen to `left` to become `right`.
-    pub async fn diff(&self, repository: &Repository, left: &ResolvedRef, right: &ResolvedRef) -> Result<DiffCursor> {
-        todo!()
+
+    /// Two-dot: what must happen to `left` to become `right`. A branch counts as its
+    /// head; `branch$` on the right as the branch with its staged changes.
+    pub async fn diff(
+        &self,
+        repository: &Repository,
+        left: &ResolvedRef,
+        right: &ResolvedRef,
+    ) -> Result<DiffCursor> {
+        self.engine.diff(repository, left, right).await
     }
+
     /// Three-dot: what `right` changed since its merge base with `left`; a key both changed is a conflict.
-    pub async fn compare(&self, repository: &Repository, left: &ResolvedRef, right: &ResolvedRef) -> Result<DiffCursor> {
-        todo!()
+    pub async fn compare(
+        &self,
+        repository: &Repository,
+        left: &ResolvedRef,
+        right: &ResolvedRef,
+    ) -> Result<DiffCursor> {
+        self.engine.compare(repository, left, right).await
     }
+
     /// Between two stored trees.
-    pub async fn diff_trees(&self, repository: &Repository, left: &MetaRangeId, right: &MetaRangeId) -> Result<DiffCursor> {
-        todo!()
+    pub async fn diff_trees(
+        &self,
+        repository: &Repository,
+        left: &MetaRangeId,
+        right: &MetaRangeId,
+    ) -> Result<DiffCursor> {
+        self.engine
+            .committed
+            .diff(&repository.storage_namespace, left, right)
+            .await
     }
-    pub async fn find_merge_base(&self, repository: &Repository, source: &str, destination: &str) -> Result<MergeBase> {
-        todo!()
+
+    /// The nearest common ancestor of two references.
+    pub async fn find_merge_base(
+        &self,
+        repository: &Repository,
+        source: &str,
+        destination: &str,
+    ) -> Result<MergeBase> {
+        self.engine
+            .find_merge_base(repository, source, destination)
+            .await
     }
-    pub async fn merge(&self, repository: &Repository, destination: &BranchId, source: &str, params: MergeParams, hooks: &dyn Hooks) -> Result<MergeOutcome> {
-        todo!()
+
+    /// Merges a reference into a branch. [`crate::Error::DirtyBranch`], [`crate::Error::NoChanges`],
+    /// [`crate::Error::Conflict`], [`crate::Error::NoMergeBase`] or [`crate::Error::Rejected`] leave the branch as it was.
+    pub async fn merge(
+        &self,
+        repository: &Repository,
+        destination: &BranchId,
+        source: &str,
+        params: MergeParams,
+        hooks: &dyn Hooks,
+    ) -> Result<MergeOutcome> {
+        self.engine
+            .merge(repository, destination, source, params, hooks)
+            .await
     }
 }
 
-/// Commits, newest first.
-#[derive(Debug)]
-pub struct CommitLog {}
-
-impl CommitLog {
-    /// The next commit, or none at the end.
-    pub async fn next(&mut self) -> Result<Option<Commit>> {
-        todo!()
+#[cfg(test)]
+impl Graveler {
+    /// Another server on the same stores: nothing remembered, nothing shared.
+    pub(crate) fn fork_for_tests(&self) -> Self {
+        self.on_store_for_tests(&self.engine.kv)
     }
-}
 
-/// Differences in key order.
-#[derive(Debug)]
-pub struct DiffCursor {}
-
-impl DiffCursor {
-    /// The next difference, or none at the end.
-    pub async fn next(&mut self) -> Result<Option<Diff>> {
-        todo!()
-    }
-    /// Moves forward to the first key >= `key`.
-    pub fn seek(&mut self, _key: &[u8]) {
-        todo!()
+    /// Another server on the same objects, with its records in `kv`.
+    pub(crate) fn on_store_for_tests(&self, kv: &Arc<dyn Store>) -> Self {
+        let engine = &self.engine;
+        let (clock, ids) = (Arc::clone(&engine.clock), Arc::clone(&engine.ids));
+        Self {
+            engine: Arc::new(Engine::new(
+                Arc::clone(kv),
+                Arc::clone(&engine.block),
+                clock,
+                ids,
+                &Options::default(),
+            )),
+        }
     }
 }

@@ -84,11 +84,28 @@ pub struct Draft {
 }
 
 /// One event, with all that hooks may look at.
+///
+/// What lakeFS sends, and so what is filled in (`-`: none or empty):
+///
+/// | kind | branch | tag | `source_ref` | `commit_id` | `commit` | `merge_source` | action files from |
+/// |---|---|---|---|---|---|---|---|
+/// | prepare-commit, pre-commit | the branch | - | the branch's name | - | yes | - | the branch with what is staged |
+/// | post-commit | the branch | - | the new commit's id | the new commit | yes | - | the new commit |
+/// | pre-merge | destination | - | the source's commit id | the commit to be | yes | the source as named | the source |
+/// | post-merge | destination | - | the new commit's id | the new commit | yes | the source as named | the new commit |
+/// | pre-, post-create-branch | the branch | - | the source as named | the source's commit | - | - | the source's commit |
+/// | pre-, post-delete-branch | the branch | - | the head's id | - | - | - | the head |
+/// | pre-, post-create-tag, -delete-tag | - | the tag | the tagged commit's id | the tagged commit | - | - | the tagged commit |
+///
+/// `candidate` and `base` come with pre-commit, post-commit, pre-merge and
+/// post-merge, `source` with merges; prepare-commit has `base` only. The
+/// `meta_range_id` of a prepare-commit's draft is the head's tree, since nothing is worked out yet.
 #[derive(Debug, Clone)]
 pub struct Event {
     /// The run's id (a descending run id), made by the engine.
     pub run_id: String,
-    /// Of a post event: the run of the matching pre event.
+    /// Of a post event: the run of the matching pre event, if any action ran then. That run's
+    /// record is to be given the commit's id after a commit.
     pub pre_run_id: Option<String>,
     pub kind: EventKind,
     pub time: OffsetDateTime,

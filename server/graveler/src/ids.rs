@@ -61,13 +61,27 @@ id!(
     StagingToken
 );
 
+/// Longest name of a branch or tag: the record's key and the keys of its hook
+/// runs must stay below what the narrowest driver takes (1 KiB).
+pub const MAX_REF_NAME_BYTES: usize = 900;
+
 impl RepositoryId {
     /// Checks a name given by a user.
     ///
     /// # Errors
     /// [`Error::InvalidValue`].
-    pub fn parse(_name: &str) -> Result<Self> {
-        todo!()
+    pub fn parse(name: &str) -> Result<Self> {
+        let lower = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        let bytes = name.as_bytes();
+        let valid = (3..=63).contains(&bytes.len())
+            && lower(bytes[0])
+            && bytes.iter().all(|&b| lower(b) || b == b'-');
+        if !valid {
+            return Err(Error::InvalidValue(
+                "repository id must be 3 to 63 lower-case letters, digits and dashes, and cannot start with a dash".to_owned(),
+            ));
+        }
+        Ok(Self(name.to_owned()))
     }
 }
 
@@ -76,8 +90,19 @@ impl BranchId {
     ///
     /// # Errors
     /// [`Error::InvalidValue`].
-    pub fn parse(_name: &str) -> Result<Self> {
-        todo!()
+    pub fn parse(name: &str) -> Result<Self> {
+        let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+        let bytes = name.as_bytes();
+        if bytes.is_empty() {
+            return Err(Error::InvalidValue("branch id is required".to_owned()));
+        }
+        if !word(bytes[0]) || !bytes.iter().all(|&b| word(b) || b == b'-') {
+            return Err(Error::InvalidValue(
+                "branch id must consist of letters, digits, underscores and dashes, and cannot start with a dash".to_owned(),
+            ));
+        }
+        check_length("branch", name)?;
+        Ok(Self(name.to_owned()))
     }
 }
 
@@ -86,7 +111,115 @@ impl TagId {
     ///
     /// # Errors
     /// [`Error::InvalidValue`].
-    pub fn parse(_name: &str) -> Result<Self> {
-        todo!()
+    pub fn parse(name: &str) -> Result<Self> {
+        let forbidden = |c: char| c <= ' ' || c == '\u{7f}' || "/^:?*[\\".contains(c);
+        let valid = !name.is_empty()
+            && name != "@"
+            && !name.chars().any(forbidden)
+            && !name.contains("..")
+            && !name.contains("@{")
+            && !name.ends_with('.')
+            && !name.ends_with(".lock");
+        if !valid {
+            return Err(Error::InvalidValue(format!(
+                "tag id {name:?} is invalid: no spaces, control characters, `..`, `@{{` or any of `/^:?*[\\`, nor `.` or `.lock` at the end"
+            )));
+        }
+        check_length("tag", name)?;
+        Ok(Self(name.to_owned()))
+    }
+}
+
+impl CommitId {
+    /// Whether `text` has the form of a full commit id.
+    #[must_use]
+    pub fn is_full(text: &str) -> bool {
+        text.len() == 64 && is_lower_hex(text)
+    }
+}
+
+/// Whether `text` is made of lower-case hex digits only.
+pub(crate) fn is_lower_hex(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+fn check_length(what: &str, name: &str) -> Result<()> {
+    if name.len() > MAX_REF_NAME_BYTES {
+        return Err(Error::InvalidValue(format!(
+            "{what} id is longer than {MAX_REF_NAME_BYTES} bytes"
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repository_names() {
+        for good in ["abc", "a-b", "0ab", "ab-", &"x".repeat(63)] {
+            assert!(RepositoryId::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "A",
+            "ab",
+            "Up-Case",
+            "-dash",
+            "a_b",
+            "a.b",
+            "a/b",
+            "äbc",
+            &"x".repeat(64),
+        ] {
+            assert!(
+                matches!(RepositoryId::parse(bad), Err(Error::InvalidValue(_))),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn branch_names() {
+        for good in ["main", "a", "_x", "1-2", "Dev_2-x", &"x".repeat(300)] {
+            assert!(BranchId::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "a b",
+            "a/b",
+            "a~1",
+            "a.b",
+            "-a",
+            "refs:x",
+            "ä",
+            "a$",
+            &"x".repeat(MAX_REF_NAME_BYTES + 1),
+        ] {
+            assert!(
+                matches!(BranchId::parse(bad), Err(Error::InvalidValue(_))),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn tag_names() {
+        for good in ["v1", "v0.1", "a~1", "ä", "x@y", ".x", &"x".repeat(300)] {
+            assert!(TagId::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "", "@", "v 2", "a..b", "a/b", "a@{b", "a^", "a:b", "a?", "a*", "a[b", "a\\b", "a.",
+            "a.lock", "a\tb", "a\u{7f}",
+        ] {
+            assert!(
+                matches!(TagId::parse(bad), Err(Error::InvalidValue(_))),
+                "{bad}"
+            );
+        }
     }
 }

@@ -2,22 +2,61 @@
 //!
 //! Does not know what an object is: a key has a [`Value`] (identity and opaque
 //! data). Does not know HTTP, users or Wasm: hooks are the trait [`Hooks`].
+//!
+//! ```text
+//! repository --- branch ---> head commit ---> parents ...
+//!                  |             |
+//!                  |             +--> metarange --> ranges     (committed/, sstable/)
+//!                  +--> staging token, sealed tokens           (staging/)
+//! ```
+//!
+//! What holds at every moment, whatever crashes or races:
+//! - a write that was acknowledged is in a token its branch names, or in a commit
+//!   its branch's head descends from;
+//! - a commit's ranges are stored before its metarange, that before its record,
+//!   that before (or together with) the branch that names it;
+//! - a branch changes by compare-and-set only.
 
+pub mod committed;
+pub mod ident;
+pub mod sstable;
+
+mod commit;
 mod cursor;
+mod diff;
+mod engine;
 mod error;
 mod graveler;
 mod hooks;
 mod ids;
+mod landing;
+mod merge;
 mod model;
-pub mod committed;
-pub mod sstable;
+mod protection;
+mod queue;
+mod records;
+mod ref_diff;
+mod refs;
+mod repositories;
+mod staging;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use cursor::{Cursor, Record};
+pub use diff::{DiffCursor, DiffSource};
 pub use error::{Error, Kind, Result};
-pub use graveler::{CommitLog, DiffCursor, Graveler, Options};
-pub use hooks::{Draft, Event, EventKind, Finding, HookOutcome, Hooks, NoHooks, Rejection, TreeSource};
-pub use ids::{BranchId, CommitId, MetaRangeId, RangeId, RepositoryId, StagingToken, TagId};
-pub use model::{
-    Branch, BranchRecord, Commit, CommitParams, Condition, CreateRepository, Diff, DiffKind, LogRequest,
-    MergeBase, MergeOutcome, MergeParams, MergeStrategy, Repository, RepositoryState, ResolvedRef, RefKind, Tag, Value,
+pub use graveler::{Graveler, Options};
+pub use hooks::{
+    Draft, Event, EventKind, Finding, HookOutcome, Hooks, NoHooks, Rejection, TreeSource,
 };
+pub use ids::{
+    BranchId, CommitId, MAX_REF_NAME_BYTES, MetaRangeId, RangeId, RepositoryId, StagingToken, TagId,
+};
+pub use model::{
+    Branch, BranchRecord, Commit, CommitParams, Condition, CreateRepository, Diff, DiffKind,
+    LogRequest, MergeBase, MergeOutcome, MergeParams, MergeStrategy, RefKind, Repository,
+    RepositoryState, ResolvedRef, Tag, Value,
+};
+pub use refs::CommitLog;

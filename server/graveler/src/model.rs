@@ -68,6 +68,13 @@ pub struct BranchRecord {
     pub hidden: bool,
 }
 
+impl BranchRecord {
+    /// All tokens, newest first: the one that takes writes, then the sealed ones.
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = &StagingToken> + Send {
+        std::iter::once(&self.staging_token).chain(&self.sealed_tokens)
+    }
+}
+
 /// A branch and its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Branch {

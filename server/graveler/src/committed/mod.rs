@@ -1,14 +1,55 @@
 //! Committed trees: ranges and metaranges, their cursors, writer, diff and merge.
 //!
-//! A committed range is never rewritten; equal range ids are never opened.
+//! A tree is a metarange, the sorted list of its ranges; a range is a sorted table of
+//! records. Both are files named by what they hold, so that equal content is found equal
+//! by its name alone.
+//!
+//! ```text
+//! metarange   [a..f] 3c0f..   [g..m] 91aa..   [n..z] 07de..
+//!                |               |               |
+//! ranges      a b c .. f      g h .. m        n o .. z      key -> identity, data
+//! ```
+//!
+//! Everything here walks trees with a [`walker::Walker`], which stands before a whole range
+//! or, once it has entered one, before a record. [`diff`], [`compare`], [`merge`] and
+//! [`apply`] decide from what is in front of each walker, and pass over or copy whole
+//! ranges wherever they can.
+//!
+//! A committed range is never rewritten; equal range ids are never opened. Memory is
+//! bounded by a block and a read-ahead for each walker, the list of ranges of the tree
+//! that is written, and a few ranges on their way to the store.
+
+mod apply;
+mod compare;
+mod cursor;
+mod diff;
+mod merge;
+mod metarange;
+mod record;
+mod tables;
+mod walker;
+mod writer;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use block::BlockStore;
 use bytes::Bytes;
+use futures::future::{try_join, try_join3};
 
+use self::compare::TreeComparison;
+use self::cursor::TreeCursor;
+use self::diff::TreeDiff;
+use self::tables::{TableKind, Tables};
+use self::walker::Walker;
 use crate::{Cursor, DiffCursor, MergeStrategy, MetaRangeId, Options, Result, Value};
+
+pub use self::merge::MAX_REPORTED_CONFLICTS;
 
 /// A staged change: a new value, or none for a deletion.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,40 +81,164 @@ impl Summary {
 }
 
 /// The trees of all repositories. Cheap to clone. An empty tree id is the empty tree.
+///
+/// Every operation fails with [`crate::Error::NotFound`] if a metarange or range is not
+/// there, with [`crate::Error::Corrupt`] if one does not parse, and with
+/// [`crate::Error::Block`] if the store fails.
 #[derive(Debug, Clone)]
-pub struct Committed {}
+pub struct Committed {
+    tables: Tables,
+}
 
-#[expect(unused_variables, clippy::unused_async, reason = "skeleton")]
 impl Committed {
+    /// Trees in `block`, with one cache for all of them.
     #[must_use]
     pub fn new(block: Arc<dyn BlockStore>, options: &Options) -> Self {
-        todo!()
+        Self {
+            tables: Tables::new(block, options),
+        }
     }
+
     /// The value of one key; reads the metarange's index, one range's index and one block.
-    pub async fn get(&self, namespace: &str, tree: &MetaRangeId, key: &[u8]) -> Result<Option<Value>> {
-        todo!()
-    }
-    pub async fn cursor(&self, namespace: &str, tree: &MetaRangeId) -> Result<Box<dyn Cursor>> {
-        todo!()
-    }
-    /// Applies changes to a tree and stores the result: ranges first, then the metarange.
-    /// A value whose identity the base already has keeps the base's bytes.
-    pub async fn apply(&self, namespace: &str, base: &MetaRangeId, changes: Box<dyn ChangeCursor>) -> Result<(MetaRangeId, Summary)> {
-        todo!()
-    }
-    /// Two-way differences of trees.
-    pub async fn diff(&self, namespace: &str, left: &MetaRangeId, right: &MetaRangeId) -> Result<DiffCursor> {
-        todo!()
-    }
-    /// What `right` changed since `base`, and where `left` changed the same key otherwise: a conflict.
-    pub async fn compare(&self, namespace: &str, base: &MetaRangeId, left: &MetaRangeId, right: &MetaRangeId) -> Result<DiffCursor> {
-        todo!()
-    }
-    /// Merges what `source` changed since `base` into `destination` and stores the result.
     ///
     /// # Errors
-    /// [`crate::Error::Conflict`] with the first conflicting keys, under [`MergeStrategy::None`].
-    pub async fn merge(&self, namespace: &str, base: &MetaRangeId, source: &MetaRangeId, destination: &MetaRangeId, strategy: MergeStrategy) -> Result<(MetaRangeId, Summary)> {
-        todo!()
+    /// As for all operations, see [`Self`].
+    pub async fn get(
+        &self,
+        namespace: &str,
+        tree: &MetaRangeId,
+        key: &[u8],
+    ) -> Result<Option<Value>> {
+        if tree.as_str().is_empty() {
+            return Ok(None);
+        }
+        let metarange = self
+            .tables
+            .open(namespace, TableKind::MetaRange, tree.as_str())
+            .await?;
+        let Some(range) = metarange::find(&metarange, tree.as_str(), key).await? else {
+            return Ok(None);
+        };
+        let reader = self
+            .tables
+            .open(namespace, TableKind::Range, range.id.as_str())
+            .await?;
+        let record = reader
+            .get(key)
+            .await
+            .map_err(|error| tables::reading(TableKind::Range, range.id.as_str(), error))?;
+        record.as_ref().map(record::value).transpose()
+    }
+
+    /// The records of a tree.
+    ///
+    /// # Errors
+    /// As for all operations, see [`Self`].
+    pub async fn cursor(&self, namespace: &str, tree: &MetaRangeId) -> Result<Box<dyn Cursor>> {
+        Ok(Box::new(TreeCursor::new(self.walk(namespace, tree).await?)))
+    }
+
+    /// Applies changes to a tree and stores the result: ranges first, then the metarange.
+    ///
+    /// A value whose identity the base already has keeps the base's bytes and is no change.
+    /// Without changes the result is `base` and nothing is stored.
+    ///
+    /// # Errors
+    /// As for all operations, and [`crate::Error::InvalidValue`] for a key or value that is
+    /// too large for a range. Nothing but unreferenced ranges is left then.
+    pub async fn apply(
+        &self,
+        namespace: &str,
+        base: &MetaRangeId,
+        changes: Box<dyn ChangeCursor>,
+    ) -> Result<(MetaRangeId, Summary)> {
+        apply::apply(&self.tables, namespace, base, changes).await
+    }
+
+    /// Two-way differences of trees: what must happen to `left` to become `right`.
+    ///
+    /// # Errors
+    /// As for all operations, see [`Self`].
+    pub async fn diff(
+        &self,
+        namespace: &str,
+        left: &MetaRangeId,
+        right: &MetaRangeId,
+    ) -> Result<DiffCursor> {
+        // Equal trees differ nowhere: they need not be opened.
+        let empty = MetaRangeId::trusted("");
+        let (left, right) = if left == right {
+            (&empty, &empty)
+        } else {
+            (left, right)
+        };
+        let (left, right) =
+            try_join(self.walk(namespace, left), self.walk(namespace, right)).await?;
+        Ok(DiffCursor::new(TreeDiff::new(left, right)))
+    }
+
+    /// What `right` changed since `base`, and where `left` changed the same key otherwise: a conflict.
+    ///
+    /// A key that both sides changed alike is not shown. `left` and `right` of a difference
+    /// are the values of those trees; the base's value is not shown.
+    ///
+    /// # Errors
+    /// As for all operations, see [`Self`].
+    pub async fn compare(
+        &self,
+        namespace: &str,
+        base: &MetaRangeId,
+        left: &MetaRangeId,
+        right: &MetaRangeId,
+    ) -> Result<DiffCursor> {
+        // A left that has changed nothing conflicts with nothing.
+        if left == base {
+            return self.diff(namespace, base, right).await;
+        }
+        let (base, left, right) = try_join3(
+            self.walk(namespace, base),
+            self.walk(namespace, left),
+            self.walk(namespace, right),
+        )
+        .await?;
+        Ok(DiffCursor::new(TreeComparison::new(
+            TreeDiff::new(base, right),
+            left,
+        )))
+    }
+
+    /// Merges what `source` changed since `base` into `destination` and stores the result.
+    ///
+    /// The result is exactly `source` if the destination has not changed, and exactly
+    /// `destination` if the source has not.
+    ///
+    /// # Errors
+    /// As for all operations, and [`crate::Error::Conflict`] with the first
+    /// [`MAX_REPORTED_CONFLICTS`] conflicting keys, under [`MergeStrategy::None`].
+    pub async fn merge(
+        &self,
+        namespace: &str,
+        base: &MetaRangeId,
+        source: &MetaRangeId,
+        destination: &MetaRangeId,
+        strategy: MergeStrategy,
+    ) -> Result<MetaRangeId> {
+        if destination == base {
+            return Ok(source.clone());
+        }
+        if source == base || source == destination {
+            return Ok(destination.clone());
+        }
+        let (base, source, destination) = try_join3(
+            self.walk(namespace, base),
+            self.walk(namespace, source),
+            self.walk(namespace, destination),
+        )
+        .await?;
+        merge::merge(&self.tables, namespace, base, source, destination, strategy).await
+    }
+
+    async fn walk(&self, namespace: &str, tree: &MetaRangeId) -> Result<Walker> {
+        Walker::new(self.tables.clone(), namespace, tree).await
     }
 }

@@ -1,0 +1,290 @@
+//! The fold against a model that reads everything, and how little it reads itself.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use futures::executor::block_on;
+use proptest::prelude::*;
+
+use super::{Fold, Keyed, Row, Sorted, fold, successor, text};
+
+/// Keys in memory that count what is read of them.
+#[derive(Debug)]
+struct Keys {
+    keys: BTreeMap<Vec<u8>, ()>,
+    from: Vec<u8>,
+    reads: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Key(Bytes);
+
+impl Keyed for Key {
+    fn key(&self) -> &Bytes {
+        &self.0
+    }
+}
+
+impl Sorted for Keys {
+    type Item = Key;
+
+    async fn next(&mut self) -> graveler::Result<Option<Key>> {
+        self.reads += 1;
+        let Some((key, ())) = self.keys.range(self.from.clone()..).next() else {
+            return Ok(None);
+        };
+        self.from = [key.as_slice(), b"\0"].concat();
+        Ok(Some(Key(Bytes::copy_from_slice(key))))
+    }
+
+    fn seek(&mut self, key: &[u8]) {
+        assert!(!key.is_empty(), "seeks go forward");
+        if key > self.from.as_slice() {
+            self.from = key.to_vec();
+        }
+    }
+}
+
+fn keys<'a>(keys: impl IntoIterator<Item = &'a str>) -> Keys {
+    Keys {
+        keys: keys
+            .into_iter()
+            .map(|key| (key.as_bytes().to_vec(), ()))
+            .collect(),
+        from: Vec::new(),
+        reads: 0,
+    }
+}
+
+/// The rows' paths, `+` at the end if more follow.
+fn list(source: &mut Keys, query: Fold<'_>) -> String {
+    let page = block_on(fold(source, query)).expect("memory does not fail");
+    let mut rows: Vec<_> = page.results.iter().map(path).collect();
+    if page.has_more {
+        assert_eq!(
+            Some(&page.next_offset),
+            rows.last(),
+            "the offset is the last row's path"
+        );
+        rows.push("+".to_owned());
+    } else {
+        assert_eq!(page.next_offset, "");
+    }
+    rows.join(" ")
+}
+
+fn path(row: &Row<Key>) -> String {
+    match row {
+        Row::Item(key) => text(key.key()),
+        Row::Prefix(prefix) => prefix.clone(),
+    }
+}
+
+const TREE: &str = "a a/1 a/2 a/b/3 a0 b/ b/1 c";
+
+fn check(query: Fold<'_>, expected: &str) {
+    assert_eq!(
+        list(&mut keys(TREE.split(' ')), query),
+        expected,
+        "{query:?}"
+    );
+}
+
+const ALL: Fold<'_> = Fold {
+    prefix: "",
+    after: "",
+    delimiter: "",
+    limit: 100,
+};
+const BY_SLASH: Fold<'_> = Fold {
+    delimiter: "/",
+    ..ALL
+};
+
+#[test]
+fn lists_as_a_tree_would() {
+    check(ALL, TREE);
+    check(BY_SLASH, "a a/ a0 b/ c");
+    check(
+        Fold {
+            prefix: "a/",
+            ..BY_SLASH
+        },
+        "a/1 a/2 a/b/",
+    );
+    check(
+        Fold {
+            prefix: "a",
+            ..BY_SLASH
+        },
+        "a a/ a0",
+    );
+    check(
+        Fold {
+            prefix: "b/",
+            ..BY_SLASH
+        },
+        "b/ b/1",
+    );
+    check(
+        Fold {
+            prefix: "none",
+            ..BY_SLASH
+        },
+        "",
+    );
+}
+
+#[test]
+fn pages_continue_after_objects_and_prefixes() {
+    check(
+        Fold {
+            limit: 2,
+            ..BY_SLASH
+        },
+        "a a/ +",
+    );
+    check(
+        Fold {
+            after: "a/",
+            limit: 2,
+            ..BY_SLASH
+        },
+        "a0 b/ +",
+    );
+    check(
+        Fold {
+            after: "b/",
+            limit: 2,
+            ..BY_SLASH
+        },
+        "c",
+    );
+    check(
+        Fold {
+            limit: 5,
+            ..BY_SLASH
+        },
+        "a a/ a0 b/ c",
+    );
+    check(
+        Fold {
+            limit: 0,
+            ..BY_SLASH
+        },
+        "",
+    );
+    check(Fold { after: "a/", ..ALL }, "a/1 a/2 a/b/3 a0 b/ b/1 c");
+    check(
+        Fold {
+            prefix: "a/",
+            after: "a/",
+            ..BY_SLASH
+        },
+        "a/1 a/2 a/b/",
+    );
+    check(
+        Fold {
+            prefix: "b",
+            after: "a",
+            ..BY_SLASH
+        },
+        "b/",
+    );
+    check(
+        Fold {
+            prefix: "a",
+            after: "z",
+            ..BY_SLASH
+        },
+        "",
+    );
+}
+
+#[test]
+fn a_start_below_a_common_prefix_still_shows_it() {
+    check(
+        Fold {
+            after: "a/1",
+            ..BY_SLASH
+        },
+        "a/ a0 b/ c",
+    );
+    check(
+        Fold {
+            after: "a/b/3",
+            ..BY_SLASH
+        },
+        "a0 b/ c",
+    );
+}
+
+#[test]
+fn a_directory_costs_one_read_however_much_is_below() {
+    let names: Vec<_> = (0..3)
+        .flat_map(|dir| (0..1000).map(move |n| format!("d{dir}/{n}")))
+        .collect();
+    let mut source = keys(names.iter().map(String::as_str));
+    assert_eq!(list(&mut source, BY_SLASH), "d0/ d1/ d2/");
+    assert_eq!(
+        source.reads, 4,
+        "one for each directory and one for the end"
+    );
+}
+
+#[test]
+fn the_successor_is_above_all_with_the_prefix() {
+    assert_eq!(successor(b"a/"), Some(b"a0".to_vec()));
+    assert_eq!(successor(b"a\xff\xff"), Some(b"b".to_vec()));
+    assert_eq!(successor(b"\xff"), None);
+    assert_eq!(successor(b""), None);
+}
+
+/// Reads every key.
+fn model(all: &BTreeMap<String, ()>, query: Fold<'_>) -> Vec<String> {
+    let mut rows = Vec::new();
+    for key in all
+        .keys()
+        .filter(|key| key.starts_with(query.prefix) && key.as_str() > query.after)
+    {
+        let rest = &key[query.prefix.len()..];
+        let row = match rest.find(query.delimiter) {
+            Some(at) if !query.delimiter.is_empty() => {
+                &key[..query.prefix.len() + at + query.delimiter.len()]
+            }
+            _ => key,
+        };
+        if row != query.after && rows.last().is_none_or(|last| last != row) {
+            rows.push(row.to_owned());
+        }
+    }
+    rows
+}
+
+proptest! {
+    #[test]
+    fn pages_put_together_are_the_model(
+        all in proptest::collection::btree_map("[ab/]{1,6}", Just(()), 0..40),
+        prefix in "[ab/]{0,2}",
+        after in "[ab/]{0,4}",
+        delimiter in prop_oneof![Just(""), Just("/"), Just("//"), Just("b/a")],
+        limit in 1..5_usize,
+    ) {
+        let query = Fold { prefix: &prefix, after: &after, delimiter, limit };
+        let expected = model(&all, query);
+        let mut rows: Vec<String> = Vec::new();
+        let mut offset = after.clone();
+        loop {
+            let mut source = keys(all.keys().map(String::as_str));
+            let page = block_on(fold(&mut source, Fold { after: &offset, ..query })).expect("memory does not fail");
+            prop_assert!(page.results.len() <= limit);
+            prop_assert!(!page.has_more || page.results.len() == limit);
+            rows.extend(page.results.iter().map(path));
+            if !page.has_more {
+                break;
+            }
+            offset = page.next_offset;
+        }
+        prop_assert_eq!(rows, expected);
+    }
+}

@@ -1,0 +1,406 @@
+//! Multipart uploads: parts go to the block store, a record here says what they will be.
+//!
+//! The record is lakeFS's, in the partition `multiparts` under the upload's id. It
+//! does not say whose repository it is, so an index of our own, `weir-multiparts`
+//! (`<repository partition>/<branch/path>\0<upload id>`), does: it orders the
+//! listing and keeps an upload from being finished in another repository.
+//!
+//! A record goes after the block store's upload is gone, never before: an upload
+//! that is still there can always be listed and aborted.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use base::{OffsetDateTime, Page};
+use block::{ByteStream, CompletedPart, Location, PartInfo};
+use bytes::Bytes;
+use graveler::Repository;
+use kv::{Op, Predicate};
+use prost::Message as _;
+use tracing::{instrument, warn};
+
+use crate::upload::{Staged, content_type, size};
+use crate::{
+    AddressType, Catalog, Entry, Error, MultipartUpload, Object, Result, Upload, UploadOptions,
+};
+
+const RECORDS: &[u8] = b"multiparts";
+const INDEX: &[u8] = b"weir-multiparts";
+/// Part numbers begin at 1; there are as many parts at most.
+const MAX_PARTS: u32 = 10_000;
+
+impl Catalog {
+    /// Begins an upload. Its parts become an object when it is completed.
+    ///
+    /// # Errors
+    /// As of [`Catalog::upload`], as far as they can be known before the body.
+    #[instrument(skip_all, fields(repo.id = %to.repository.id, branch.id = to.branch))]
+    pub async fn create_multipart(
+        &self,
+        to: Upload<'_>,
+        options: &UploadOptions,
+    ) -> Result<MultipartUpload> {
+        self.check_write(to, options.if_absent, options.force)
+            .await?;
+        let address = self.shared.addresses.next();
+        let at = Location::below(&to.repository.storage_namespace, &address);
+        let upload_id = self.block.create_multipart(&at).await?;
+        let now = self.shared.clock.now();
+        let record = UploadData {
+            path: key_of(to),
+            creation_date: Some(prost_types::Timestamp {
+                seconds: now.unix_timestamp(),
+                nanos: now.nanosecond().cast_signed(),
+            }),
+            physical_address: address,
+            metadata: options.metadata.clone(),
+            content_type: content_type(options.content_type.clone()),
+            upload_id: upload_id.clone(),
+        };
+        let batch = vec![
+            Op::Set {
+                partition: Bytes::from_static(INDEX),
+                key: index_key(to, &upload_id),
+                value: Bytes::from(upload_id.clone()),
+                predicate: None,
+            },
+            Op::Set {
+                partition: Bytes::from_static(RECORDS),
+                key: Bytes::from(upload_id.clone()),
+                value: record.encode_to_vec().into(),
+                predicate: Some(Predicate::Absent),
+            },
+        ];
+        if let Err(error) = self.shared.kv.batch(batch).await {
+            if let Err(error) = self.block.abort_multipart(&at, &upload_id).await {
+                warn!(%error, "failed to abort upload {upload_id}, which no record names");
+            }
+            return Err(error.into());
+        }
+        record.into_upload(to.repository)
+    }
+
+    /// An open upload.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchUpload`], also if it is of another path or repository.
+    pub async fn multipart(&self, to: Upload<'_>, upload_id: &str) -> Result<MultipartUpload> {
+        self.open_upload(to, upload_id)
+            .await?
+            .into_upload(to.repository)
+    }
+
+    /// Open uploads of a repository by path (`branch/path`), then upload id.
+    ///
+    /// `after` is exclusive: a path and an id, or a path with an empty id, which skips all of
+    /// that path. A page's offset is the path of its last upload.
+    ///
+    /// # Errors
+    /// The record store's.
+    pub async fn list_multiparts(
+        &self,
+        repository: &Repository,
+        prefix: &str,
+        after: (&str, &str),
+        limit: usize,
+    ) -> Result<Page<MultipartUpload>> {
+        let mut page: Page<MultipartUpload> = Page::empty();
+        if limit == 0 {
+            return Ok(page);
+        }
+        let folder = format!("{}/", repository.partition());
+        let first = format!("{folder}{prefix}");
+        let start = match after {
+            ("", _) => first.clone(),
+            (path, "") => format!("{folder}{path}\u{1}"),
+            (path, id) => format!("{folder}{path}\0{id}\0"),
+        };
+        let mut cursor = kv::Cursor::new(
+            Arc::clone(&self.shared.kv),
+            INDEX,
+            start.max(first.clone()).as_bytes(),
+        );
+        loop {
+            // One more than fits tells whether more follow. Entries without a record were
+            // finished by lakeFS, which does not know of the index: they are skipped.
+            let mut ids = Vec::new();
+            while ids.len() <= limit - page.results.len() {
+                match cursor.next().await? {
+                    Some(entry) if entry.key.starts_with(first.as_bytes()) => ids.push(entry.value),
+                    _ => break,
+                }
+            }
+            if ids.is_empty() {
+                return Ok(page);
+            }
+            for record in self
+                .shared
+                .kv
+                .get_many(RECORDS, &ids)
+                .await?
+                .into_iter()
+                .flatten()
+            {
+                if page.results.len() == limit {
+                    page.has_more = true;
+                    page.next_offset = page
+                        .results
+                        .last()
+                        .map(|last| last.path.clone())
+                        .unwrap_or_default();
+                    return Ok(page);
+                }
+                page.results
+                    .push(UploadData::read(&record.value)?.into_upload(repository)?);
+            }
+        }
+    }
+
+    /// Stores one part (1 to 10,000); the same number again replaces it.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchUpload`], [`Error::Body`], [`Error::InvalidValue`] for the number.
+    pub async fn put_part(
+        &self,
+        to: Upload<'_>,
+        upload_id: &str,
+        number: u32,
+        body: ByteStream,
+    ) -> Result<PartInfo> {
+        check_number(number)?;
+        let record = self.open_upload(to, upload_id).await?;
+        Ok(self
+            .block
+            .put_part(&record.at(to.repository), upload_id, number, body)
+            .await?)
+    }
+
+    /// Copies (a range of, end exclusive) an object as a part.
+    ///
+    /// # Errors
+    /// As of [`Catalog::put_part`]; [`Error::ObjectNotFound`]; [`Error::DataGone`];
+    /// [`Error::RangeNotSatisfiable`] for a range that is empty or leaves the object.
+    pub async fn put_part_copy(
+        &self,
+        to: Upload<'_>,
+        upload_id: &str,
+        number: u32,
+        from: (&Repository, &str, &str),
+        range: Option<Range<u64>>,
+    ) -> Result<PartInfo> {
+        check_number(number)?;
+        let record = self.open_upload(to, upload_id).await?;
+        let source = self.stat(from.0, from.1, from.2).await?;
+        let size = u64::try_from(source.entry.size_bytes).unwrap_or(0);
+        if range
+            .as_ref()
+            .is_some_and(|range| range.is_empty() || range.end > size)
+        {
+            return Err(Error::RangeNotSatisfiable { size });
+        }
+        let body = self.open(&source, range).await?;
+        Ok(self
+            .block
+            .put_part(&record.at(to.repository), upload_id, number, body)
+            .await?)
+    }
+
+    /// The parts so far, by number.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchUpload`].
+    pub async fn list_parts(&self, to: Upload<'_>, upload_id: &str) -> Result<Vec<PartInfo>> {
+        let record = self.open_upload(to, upload_id).await?;
+        Ok(self
+            .block
+            .list_parts(&record.at(to.repository), upload_id)
+            .await?)
+    }
+
+    /// Joins the named parts and stages the object. The upload is unknown afterwards.
+    ///
+    /// # Errors
+    /// [`Error::InvalidValue`] for no parts or parts out of order; [`Error::InvalidPart`];
+    /// [`Error::NoSuchUpload`]; [`Error::PreconditionFailed`]; else as of uploads. Up to the
+    /// joining a failure leaves the upload as it was.
+    #[instrument(skip_all, fields(repo.id = %to.repository.id, branch.id = to.branch))]
+    pub async fn complete_multipart(
+        &self,
+        to: Upload<'_>,
+        upload_id: &str,
+        parts: &[CompletedPart],
+        if_absent: bool,
+    ) -> Result<Object> {
+        check_parts(parts)?;
+        let record = self.open_upload(to, upload_id).await?;
+        self.check_write(to, if_absent, false).await?;
+        let put = self
+            .block
+            .complete_multipart(&record.at(to.repository), upload_id, parts)
+            .await?;
+        let staged = Staged {
+            entry: Entry {
+                address: record.physical_address,
+                address_type: AddressType::Relative,
+                last_modified: put.last_modified,
+                size_bytes: size(put.size_bytes),
+                etag: put.md5,
+                metadata: record.metadata,
+                content_type: content_type(record.content_type),
+            },
+            owns_bytes: true,
+            if_absent,
+            force: false,
+        };
+        let object = self.stage(to, staged).await;
+        // The object is staged, or its parts are gone for good: a record that can't be
+        // deleted now is found stale at its next use.
+        if let Err(error) = self.forget(to, upload_id).await {
+            warn!(%error, "failed to delete the record of finished upload {upload_id}");
+        }
+        object
+    }
+
+    /// Drops an upload and its parts.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchUpload`].
+    #[instrument(skip_all, fields(repo.id = %to.repository.id, branch.id = to.branch))]
+    pub async fn abort_multipart(&self, to: Upload<'_>, upload_id: &str) -> Result<()> {
+        let record = self.open_upload(to, upload_id).await?;
+        self.block
+            .abort_multipart(&record.at(to.repository), upload_id)
+            .await?;
+        self.forget(to, upload_id).await
+    }
+
+    /// The record of an upload of just this repository, branch and path.
+    async fn open_upload(&self, to: Upload<'_>, upload_id: &str) -> Result<UploadData> {
+        let unknown = || Error::NoSuchUpload(upload_id.to_owned());
+        if upload_id.is_empty() {
+            return Err(unknown());
+        }
+        let index_key = index_key(to, upload_id);
+        let (indexed, record) = futures::try_join!(
+            self.shared.kv.get(INDEX, &index_key),
+            self.shared.kv.get(RECORDS, upload_id.as_bytes()),
+        )?;
+        let (Some(_), Some(record)) = (indexed, record) else {
+            return Err(unknown());
+        };
+        let record = UploadData::read(&record.value)?;
+        if record.path != key_of(to) {
+            return Err(unknown());
+        }
+        Ok(record)
+    }
+
+    async fn forget(&self, to: Upload<'_>, upload_id: &str) -> Result<()> {
+        let batch = vec![
+            Op::Delete {
+                partition: Bytes::from_static(RECORDS),
+                key: Bytes::from(upload_id.to_owned()),
+            },
+            Op::Delete {
+                partition: Bytes::from_static(INDEX),
+                key: index_key(to, upload_id),
+            },
+        ];
+        Ok(self.shared.kv.batch(batch).await?)
+    }
+}
+
+/// The record of an open upload.
+#[derive(Clone, PartialEq, prost::Message)]
+struct UploadData {
+    #[prost(string, tag = "1")]
+    upload_id: String,
+    /// `branch/path`.
+    #[prost(string, tag = "2")]
+    path: String,
+    #[prost(message, optional, tag = "3")]
+    creation_date: Option<prost_types::Timestamp>,
+    /// Below the storage namespace.
+    #[prost(string, tag = "4")]
+    physical_address: String,
+    #[prost(btree_map = "string, string", tag = "5")]
+    metadata: BTreeMap<String, String>,
+    #[prost(string, tag = "6")]
+    content_type: String,
+}
+
+impl UploadData {
+    fn read(bytes: &[u8]) -> Result<Self> {
+        Self::decode(bytes).map_err(corrupt)
+    }
+
+    fn at(&self, repository: &Repository) -> Location {
+        Location::below(&repository.storage_namespace, &self.physical_address)
+    }
+
+    fn into_upload(self, repository: &Repository) -> Result<MultipartUpload> {
+        let physical_address = self.at(repository).as_str().to_owned();
+        let created = self.creation_date.unwrap_or_default();
+        Ok(MultipartUpload {
+            upload_id: self.upload_id,
+            path: self.path,
+            physical_address,
+            metadata: self.metadata,
+            content_type: self.content_type,
+            creation_date: OffsetDateTime::from_unix_timestamp(created.seconds).map_err(corrupt)?
+                + std::time::Duration::from_nanos(u64::try_from(created.nanos).unwrap_or(0)),
+        })
+    }
+}
+
+fn corrupt(reason: impl std::fmt::Display) -> Error {
+    Error::Engine(graveler::Error::Corrupt {
+        what: "multipart upload".to_owned(),
+        reason: reason.to_string(),
+    })
+}
+
+fn key_of(to: Upload<'_>) -> String {
+    format!("{}/{}", to.branch, to.path)
+}
+
+fn index_key(to: Upload<'_>, upload_id: &str) -> Bytes {
+    format!(
+        "{}/{}/{}\0{upload_id}",
+        to.repository.partition(),
+        to.branch,
+        to.path
+    )
+    .into()
+}
+
+fn check_number(number: u32) -> Result<()> {
+    if !(1..=MAX_PARTS).contains(&number) {
+        return Err(Error::InvalidValue(format!(
+            "part number {number} is not between 1 and {MAX_PARTS}"
+        )));
+    }
+    Ok(())
+}
+
+fn check_parts(parts: &[CompletedPart]) -> Result<()> {
+    if parts.is_empty() {
+        return Err(Error::InvalidValue(
+            "no parts are named: name at least one".to_owned(),
+        ));
+    }
+    for part in parts {
+        check_number(part.number)?;
+    }
+    if let Some(pair) = parts
+        .windows(2)
+        .find(|pair| pair[0].number >= pair[1].number)
+    {
+        return Err(Error::InvalidValue(format!(
+            "part {} is named before part {}: name parts in ascending order",
+            pair[0].number, pair[1].number
+        )));
+    }
+    Ok(())
+}

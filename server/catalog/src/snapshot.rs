@@ -1,0 +1,118 @@
+//! One stored tree, to look around in: what hooks and actions see.
+//!
+//! Trees never change, so neither do the answers.
+
+use base::Page;
+use graveler::{Graveler, MetaRangeId, Repository};
+
+use crate::listing::{Fold, Keyed as _, Row, fold, text};
+use crate::{Object, Result};
+
+/// One stored tree. Cheap to clone, apart from the repository's few names.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    pub(crate) graveler: Graveler,
+    pub(crate) repository: Repository,
+    pub(crate) tree: MetaRangeId,
+}
+
+impl Snapshot {
+    /// The tree's id; empty for the empty tree.
+    #[must_use]
+    pub fn tree_id(&self) -> &MetaRangeId {
+        &self.tree
+    }
+
+    /// The object at a path, or none.
+    ///
+    /// # Errors
+    /// The engine's, if the tree can't be read.
+    pub async fn stat(&self, path: &str) -> Result<Option<Object>> {
+        if path.is_empty() {
+            return Ok(None);
+        }
+        let value = self
+            .graveler
+            .get_in(&self.repository, &self.tree, path.as_bytes())
+            .await?;
+        Ok(value
+            .map(|value| self.object(path.to_owned(), &value))
+            .transpose()?)
+    }
+
+    /// Objects below a prefix after a path (exclusive), up to `limit`, in byte order of path.
+    ///
+    /// # Errors
+    /// The engine's, if the tree can't be read.
+    pub async fn walk(&self, prefix: &str, after: &str, limit: usize) -> Result<Page<Object>> {
+        let mut cursor = self
+            .graveler
+            .tree_cursor(&self.repository, &self.tree)
+            .await?;
+        let page = fold(&mut cursor, recursive(prefix, after, limit)).await?;
+        try_map(page, |record| {
+            self.object(text(record.key()), &record.value)
+        })
+    }
+
+    /// What must happen to this tree to become `other`, below a prefix, after a path (exclusive).
+    ///
+    /// Objects carry the identities of both sides. The left is none where one is
+    /// added, the right where one is removed.
+    ///
+    /// # Errors
+    /// The engine's, if a tree can't be read.
+    pub async fn diff(
+        &self,
+        other: &Self,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Page<(Option<Object>, Option<Object>)>> {
+        let mut cursor = self
+            .graveler
+            .diff_trees(&self.repository, &self.tree, &other.tree)
+            .await?;
+        let page = fold(&mut cursor, recursive(prefix, after, limit)).await?;
+        try_map(page, |diff| {
+            let side = |value: Option<&graveler::Value>| {
+                value
+                    .map(|value| self.object(text(diff.key()), value))
+                    .transpose()
+            };
+            Ok((side(diff.left.as_ref())?, side(diff.right.as_ref())?))
+        })
+    }
+
+    fn object(&self, path: String, value: &graveler::Value) -> graveler::Result<Object> {
+        Object::from_value(&self.repository.storage_namespace, path, value)
+    }
+}
+
+fn recursive<'a>(prefix: &'a str, after: &'a str, limit: usize) -> Fold<'a> {
+    Fold {
+        prefix,
+        after,
+        delimiter: "",
+        limit,
+    }
+}
+
+/// Converts the items of a page that has no common prefixes.
+fn try_map<T, U>(
+    page: Page<Row<T>>,
+    convert: impl Fn(T) -> graveler::Result<U>,
+) -> Result<Page<U>> {
+    let mut results = Vec::with_capacity(page.results.len());
+    for row in page.results {
+        match row {
+            Row::Item(item) => results.push(convert(item)?),
+            Row::Prefix(_) => unreachable!("nothing is folded without a delimiter"),
+        }
+    }
+    Ok(Page {
+        results,
+        has_more: page.has_more,
+        next_offset: page.next_offset,
+    })
+}

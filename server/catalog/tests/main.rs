@@ -1,0 +1,11 @@
+//! The service layer end to end, in memory: one module for each thing a user does.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+#[path = "suite/history.rs"]
+mod history;
+#[path = "suite/multipart.rs"]
+mod multipart;
+#[path = "suite/objects.rs"]
+mod objects;
+#[path = "suite/repositories.rs"]
+mod repositories;

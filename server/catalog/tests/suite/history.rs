@@ -1,0 +1,421 @@
+//! Commits, their log and differences, and looking around in stored trees.
+
+use base::Page;
+use catalog::testing::{TestCatalog, commit_params, merge_params};
+use catalog::{
+    Commit, DiffQuery, Difference, DifferenceKind, Error, LogQuery, MetaRangeId, Object,
+    Repository, WriteOptions,
+};
+
+const ALL: usize = 1000;
+
+fn query(amount: usize) -> LogQuery {
+    LogQuery {
+        amount,
+        ..LogQuery::default()
+    }
+}
+
+/// Messages of a page, `+` at the end if more follow.
+fn messages(page: &Page<Commit>) -> String {
+    let mut all: Vec<_> = page
+        .results
+        .iter()
+        .map(|commit| commit.message.as_str())
+        .collect();
+    if page.has_more {
+        assert_eq!(page.next_offset, page.results.last().unwrap().id.as_str());
+        all.push("+");
+    } else {
+        assert_eq!(page.next_offset, "");
+    }
+    all.join(", ")
+}
+
+async fn check_log(
+    lake: &TestCatalog,
+    repository: &Repository,
+    query: LogQuery,
+    expected: &str,
+) -> String {
+    let page = lake.log(repository, "main", &query).await.unwrap();
+    assert_eq!(messages(&page), expected, "{query:?}");
+    page.next_offset
+}
+
+/// Three commits over the first: `one` writes a/1 and b/1, `two` a/2, `three` c.
+async fn three_commits() -> (TestCatalog, Repository) {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    lake.clock.advance(std::time::Duration::from_secs(1));
+    for (message, paths) in [
+        ("one", &["a/1", "b/1"][..]),
+        ("two", &["a/2"]),
+        ("three", &["c"]),
+    ] {
+        for path in paths {
+            lake.put(&repository, "main", path, path).await;
+        }
+        lake.commit(&repository, "main", message).await;
+    }
+    (lake, repository)
+}
+
+#[tokio::test]
+async fn the_log_is_paged_and_filtered() {
+    let (lake, repository) = three_commits().await;
+    let check = async |query, expected| check_log(&lake, &repository, query, expected).await;
+    check(query(ALL), "three, two, one, Repository created").await;
+    let after = check(query(1), "three, +").await;
+    let after = check(LogQuery { after, ..query(2) }, "two, one, +").await;
+    check(LogQuery { after, ..query(2) }, "Repository created").await;
+    check(
+        LogQuery {
+            after: "main~1".to_owned(),
+            ..query(1)
+        },
+        "one, +",
+    )
+    .await;
+    check(query(0), "").await;
+    check(query(4), "three, two, one, Repository created").await;
+
+    let objects = |path: &str| LogQuery {
+        objects: vec![path.to_owned()],
+        ..query(ALL)
+    };
+    check(objects("a/2"), "two").await;
+    check(objects("a"), "").await;
+    let prefixes = |path: &str, amount| LogQuery {
+        prefixes: vec![path.to_owned()],
+        ..query(amount)
+    };
+    let after = check(prefixes("a/", 1), "two, +").await;
+    check(
+        LogQuery {
+            after,
+            ..prefixes("a/", 1)
+        },
+        "one",
+    )
+    .await;
+    check(
+        LogQuery {
+            objects: vec!["c".to_owned()],
+            ..prefixes("b/", ALL)
+        },
+        "three, one",
+    )
+    .await;
+
+    // Limited: as many commits are looked at as are asked for.
+    check(
+        LogQuery {
+            limit: true,
+            ..query(1)
+        },
+        "three",
+    )
+    .await;
+    check(
+        LogQuery {
+            limit: true,
+            ..prefixes("a/", 1)
+        },
+        "",
+    )
+    .await;
+    check(
+        LogQuery {
+            limit: true,
+            ..prefixes("a/", 2)
+        },
+        "two",
+    )
+    .await;
+
+    let one = lake.catalog.commit(&repository, "main~2").await.unwrap();
+    check(
+        LogQuery {
+            stop_at: Some(one.id.to_string()),
+            ..query(ALL)
+        },
+        "three, two, one",
+    )
+    .await;
+    check(
+        LogQuery {
+            since: Some(one.creation_date),
+            ..query(ALL)
+        },
+        "three, two, one",
+    )
+    .await;
+    check(
+        LogQuery {
+            first_parent: true,
+            ..query(ALL)
+        },
+        "three, two, one, Repository created",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn staged_changes_are_no_commit() {
+    let (lake, repository) = three_commits().await;
+    let error = lake.catalog.commit(&repository, "main$").await.unwrap_err();
+    assert!(matches!(error, Error::InvalidValue(_)), "{error}");
+    assert!(matches!(
+        lake.log(&repository, "main$", &query(1)).await,
+        Err(Error::InvalidValue(_))
+    ));
+    let compared = lake
+        .diff_refs(&repository, "main", "main$", false, &diffs(""))
+        .await;
+    assert!(matches!(compared, Err(Error::InvalidValue(_))));
+}
+
+fn diffs(delimiter: &str) -> DiffQuery {
+    DiffQuery {
+        prefix: String::new(),
+        after: String::new(),
+        delimiter: delimiter.to_owned(),
+        limit: ALL,
+    }
+}
+
+/// `+added -removed ~changed !conflict *prefix/`
+fn signs(page: &Page<Difference>) -> String {
+    let sign = |row: &Difference| {
+        assert_eq!(row.is_prefix, row.kind == DifferenceKind::PrefixChanged);
+        let (sign, sides) = match row.kind {
+            DifferenceKind::Added => ('+', (false, true)),
+            DifferenceKind::Removed => ('-', (true, false)),
+            DifferenceKind::Changed => ('~', (true, true)),
+            DifferenceKind::Conflict => ('!', (row.left.is_some(), row.right.is_some())),
+            DifferenceKind::PrefixChanged => ('*', (false, false)),
+        };
+        assert_eq!((row.left.is_some(), row.right.is_some()), sides, "{row:?}");
+        format!("{sign}{}", row.path)
+    };
+    page.results.iter().map(sign).collect::<Vec<_>>().join(" ")
+}
+
+async fn work_on_dev(lake: &TestCatalog, repository: &Repository) {
+    lake.create_branch(repository, "dev", "main", false, false, "tester")
+        .await
+        .unwrap();
+    lake.put(repository, "dev", "a/1", "changed").await;
+    lake.put(repository, "dev", "d/1", "new").await;
+    lake.delete_objects(
+        repository,
+        "dev",
+        &["c".to_owned()],
+        WriteOptions::default(),
+    )
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn differences_before_and_after_the_commit() {
+    let (lake, repository) = three_commits().await;
+    work_on_dev(&lake, &repository).await;
+    let uncommitted = async |query| {
+        signs(
+            &lake
+                .diff_uncommitted(&repository, "dev", &query)
+                .await
+                .unwrap(),
+        )
+    };
+    assert_eq!(uncommitted(diffs("")).await, "~a/1 -c +d/1");
+    assert_eq!(uncommitted(diffs("/")).await, "*a/ -c *d/");
+    assert_eq!(
+        uncommitted(DiffQuery {
+            prefix: "a/".to_owned(),
+            ..diffs("/")
+        })
+        .await,
+        "~a/1"
+    );
+
+    lake.commit(&repository, "dev", "work").await;
+    let between = async |left, right, two_dot, query| {
+        signs(
+            &lake
+                .diff_refs(&repository, left, right, two_dot, &query)
+                .await
+                .unwrap(),
+        )
+    };
+    assert_eq!(uncommitted(diffs("")).await, "");
+    assert_eq!(
+        between("main", "dev", false, diffs("")).await,
+        "~a/1 -c +d/1"
+    );
+    assert_eq!(between("dev", "main", false, diffs("")).await, "");
+    assert_eq!(
+        between("dev", "main", true, diffs("")).await,
+        "~a/1 +c -d/1"
+    );
+
+    let mut paged = DiffQuery {
+        limit: 2,
+        ..diffs("/")
+    };
+    let page = lake
+        .diff_refs(&repository, "main", "dev", false, &paged)
+        .await
+        .unwrap();
+    assert_eq!(
+        (
+            signs(&page).as_str(),
+            page.has_more,
+            page.next_offset.as_str()
+        ),
+        ("*a/ -c", true, "c")
+    );
+    paged.after = page.next_offset;
+    assert_eq!(between("main", "dev", false, paged).await, "*d/");
+}
+
+#[tokio::test]
+async fn both_sides_of_a_conflict_are_told_and_a_merge_refused() {
+    let (lake, repository) = three_commits().await;
+    work_on_dev(&lake, &repository).await;
+    lake.commit(&repository, "dev", "work").await;
+    lake.put(&repository, "main", "a/1", "otherwise").await;
+    lake.commit(&repository, "main", "otherwise").await;
+    let page = lake
+        .diff_refs(&repository, "main", "dev", false, &diffs(""))
+        .await
+        .unwrap();
+    assert_eq!(signs(&page), "!a/1 -c +d/1");
+    assert_eq!(page.results[0].right.as_ref().unwrap().size_bytes, 7);
+    let error = lake
+        .merge(&repository, "dev", "main", merge_params())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, Error::Engine(graveler::Error::Conflict { keys }) if keys == &[b"a/1".to_vec()]),
+        "{error}"
+    );
+
+    lake.delete_objects(
+        &repository,
+        "dev",
+        &["a/1".to_owned()],
+        WriteOptions::default(),
+    )
+    .await
+    .unwrap();
+    lake.put(&repository, "dev", "a/1", "otherwise").await;
+    lake.commit(&repository, "dev", "agree").await;
+    lake.merge(&repository, "dev", "main", merge_params())
+        .await
+        .unwrap();
+    assert_eq!(lake.paths(&repository, "main").await, "a/1 a/2 b/1 d/1");
+    let base = lake
+        .find_merge_base(&repository, "dev", "main")
+        .await
+        .unwrap();
+    assert_eq!(base.base, Some(base.source));
+}
+
+#[tokio::test]
+async fn a_snapshot_shows_one_tree() {
+    let (lake, repository) = three_commits().await;
+    let tree = async |reference: &str| {
+        let commit = lake.catalog.commit(&repository, reference).await.unwrap();
+        lake.snapshot(&repository, &commit.meta_range_id)
+    };
+    let (old, new) = (tree("main~1").await, tree("main").await);
+    assert!(old.stat("c").await.unwrap().is_none());
+    assert!(old.stat("").await.unwrap().is_none());
+    assert_eq!(
+        new.stat("c").await.unwrap().unwrap(),
+        lake.stat(&repository, "main", "c").await.unwrap()
+    );
+
+    let paths = |page: &Page<Object>| {
+        page.results
+            .iter()
+            .map(|object| object.path.clone())
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let page = new.walk("a/", "", 1).await.unwrap();
+    assert_eq!(
+        (
+            paths(&page).as_str(),
+            page.has_more,
+            page.next_offset.as_str()
+        ),
+        ("a/1", true, "a/1")
+    );
+    assert_eq!(paths(&new.walk("a/", "a/1", 9).await.unwrap()), "a/2");
+    assert_eq!(paths(&old.walk("", "", 9).await.unwrap()), "a/1 a/2 b/1");
+
+    let page = old.diff(&new, "", "", 9).await.unwrap();
+    let [(None, Some(added))] = &page.results[..] else {
+        panic!("{page:?}")
+    };
+    assert_eq!(added.path, "c");
+
+    let empty = lake.snapshot(&repository, &MetaRangeId::trusted(""));
+    assert_eq!(empty.tree_id().as_str(), "");
+    assert_eq!(paths(&empty.walk("", "", 9).await.unwrap()), "");
+    assert_eq!(
+        empty.diff(&old, "a/", "", 1).await.unwrap().next_offset,
+        "a/1"
+    );
+}
+
+#[tokio::test]
+async fn references_come_and_go() {
+    let (lake, repository) = three_commits().await;
+    lake.create_tag(&repository, "v1", "main~1", false, "tester")
+        .await
+        .unwrap();
+    assert_eq!(
+        lake.catalog
+            .commit(&repository, "v1")
+            .await
+            .unwrap()
+            .message,
+        "two"
+    );
+    assert_eq!(lake.tag(&repository, "v1").await.unwrap().id.as_str(), "v1");
+    lake.delete_tag(&repository, "v1", false, "tester")
+        .await
+        .unwrap();
+    assert!(lake.tag(&repository, "v1").await.is_err());
+    lake.create_branch(&repository, "dev", "main", false, false, "tester")
+        .await
+        .unwrap();
+    let names: Vec<_> = lake
+        .list_branches(&repository, "", "", false, 9)
+        .await
+        .unwrap()
+        .results;
+    assert_eq!(
+        names
+            .iter()
+            .map(|branch| branch.id.as_str())
+            .collect::<Vec<_>>(),
+        ["dev", "main"]
+    );
+    lake.delete_branch(&repository, "dev", false, "tester")
+        .await
+        .unwrap();
+    assert!(lake.branch(&repository, "dev").await.is_err());
+    let nothing = lake
+        .commit_branch(&repository, "main", commit_params("nothing"))
+        .await;
+    assert!(matches!(
+        nothing,
+        Err(Error::Engine(graveler::Error::NoChanges))
+    ));
+}

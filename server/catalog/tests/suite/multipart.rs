@@ -1,0 +1,302 @@
+//! Multipart uploads: from the first part to an object, and every way to go astray.
+
+use std::collections::BTreeMap;
+
+use catalog::testing::TestCatalog;
+use catalog::{
+    CompletedPart, EngineError, Error, Kind, MultipartUpload, PartInfo, Repository, Upload,
+    UploadOptions, from_bytes,
+};
+
+fn to<'a>(repository: &'a Repository, path: &'a str) -> Upload<'a> {
+    Upload {
+        repository,
+        branch: "main",
+        path,
+    }
+}
+
+async fn begin(lake: &TestCatalog, to: Upload<'_>) -> MultipartUpload {
+    lake.create_multipart(to, &UploadOptions::default())
+        .await
+        .unwrap()
+}
+
+async fn part(
+    lake: &TestCatalog,
+    to: Upload<'_>,
+    id: &str,
+    number: u32,
+    body: &'static str,
+) -> CompletedPart {
+    let PartInfo { number, etag, .. } = lake
+        .put_part(to, id, number, from_bytes(body.into()))
+        .await
+        .unwrap();
+    CompletedPart { number, etag }
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the calls read as statements"
+)]
+fn unknown<T: std::fmt::Debug>(result: Result<T, Error>) {
+    assert!(matches!(result, Err(Error::NoSuchUpload(_))), "{result:?}");
+}
+
+#[tokio::test]
+async fn parts_become_an_object() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let to = to(&repository, "big");
+    let options = UploadOptions {
+        content_type: "x/mp".to_owned(),
+        metadata: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
+        ..UploadOptions::default()
+    };
+    let upload = lake.create_multipart(to, &options).await.unwrap();
+    assert_eq!(upload.path, "main/big");
+    assert_eq!(lake.multipart(to, &upload.upload_id).await.unwrap(), upload);
+    let id = &upload.upload_id;
+    let parts = [
+        part(&lake, to, id, 1, "one ").await,
+        part(&lake, to, id, 3, "three").await,
+    ];
+    assert_eq!(lake.list_parts(to, id).await.unwrap().len(), 2);
+    assert_eq!(
+        lake.paths(&repository, "main").await,
+        "",
+        "nothing shows before the end"
+    );
+
+    let object = lake
+        .complete_multipart(to, id, &parts, false)
+        .await
+        .unwrap();
+    assert_eq!(object.physical_address, upload.physical_address);
+    assert_eq!(
+        (object.entry.size_bytes, object.entry.content_type.as_str()),
+        (9, "x/mp")
+    );
+    assert_eq!(object.entry.metadata["a"], "b");
+    assert!(object.entry.etag.ends_with("-2"), "{}", object.entry.etag);
+    assert_eq!(lake.read(&repository, "main", "big").await, "one three");
+
+    unknown(lake.complete_multipart(to, id, &parts, false).await);
+    unknown(lake.put_part(to, id, 1, from_bytes("x".into())).await);
+    unknown(lake.list_parts(to, id).await);
+    unknown(lake.abort_multipart(to, id).await);
+    assert!(
+        lake.list_multiparts(&repository, "", ("", ""), 9)
+            .await
+            .unwrap()
+            .results
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn an_aborted_upload_is_unknown() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let to = to(&repository, "big");
+    let id = begin(&lake, to).await.upload_id;
+    part(&lake, to, &id, 1, "x").await;
+    lake.abort_multipart(to, &id).await.unwrap();
+    unknown(lake.abort_multipart(to, &id).await);
+    unknown(lake.multipart(to, &id).await);
+    unknown(lake.multipart(to, "").await);
+}
+
+#[tokio::test]
+async fn an_upload_belongs_to_one_path_of_one_repository() {
+    let lake = TestCatalog::new();
+    let (repository, other) = (
+        lake.repository("lake").await,
+        lake.repository("other").await,
+    );
+    lake.create_branch(&repository, "dev", "main", false, false, "tester")
+        .await
+        .unwrap();
+    let id = begin(&lake, to(&repository, "big")).await.upload_id;
+    for wrong in [
+        to(&repository, "other"),
+        to(&other, "big"),
+        Upload {
+            branch: "dev",
+            ..to(&repository, "big")
+        },
+    ] {
+        unknown(lake.multipart(wrong, &id).await);
+        unknown(lake.put_part(wrong, &id, 1, from_bytes("x".into())).await);
+        unknown(lake.abort_multipart(wrong, &id).await);
+    }
+    lake.multipart(to(&repository, "big"), &id).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_completion_that_is_wrong_leaves_the_upload_as_it_was() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let to = to(&repository, "big");
+    let id = begin(&lake, to).await.upload_id;
+    let one = part(&lake, to, &id, 1, "one").await;
+    let two = part(&lake, to, &id, 2, "two").await;
+    let complete = async |parts: &[CompletedPart], if_absent| {
+        lake.complete_multipart(to, &id, parts, if_absent).await
+    };
+
+    assert!(matches!(
+        complete(&[], false).await,
+        Err(Error::InvalidValue(_))
+    ));
+    assert!(matches!(
+        complete(&[two.clone(), one.clone()], false).await,
+        Err(Error::InvalidValue(_))
+    ));
+    assert!(matches!(
+        complete(&[one.clone(), one.clone()], false).await,
+        Err(Error::InvalidValue(_))
+    ));
+    let forged = CompletedPart {
+        number: 2,
+        etag: "0".repeat(32),
+    };
+    assert!(matches!(
+        complete(&[one.clone(), forged], false).await,
+        Err(Error::InvalidPart(_))
+    ));
+    lake.put(&repository, "main", "big", "first").await;
+    assert!(matches!(
+        complete(&[one.clone(), two.clone()], true).await,
+        Err(Error::PreconditionFailed)
+    ));
+
+    complete(&[one, two], false).await.unwrap();
+    assert_eq!(lake.read(&repository, "main", "big").await, "onetwo");
+}
+
+#[tokio::test]
+async fn parts_have_numbers_and_branches_exist() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let to = to(&repository, "big");
+    let id = begin(&lake, to).await.upload_id;
+    for number in [0, 10_001] {
+        let error = lake
+            .put_part(to, &id, number, from_bytes("x".into()))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, Error::InvalidValue(_)), "{error}");
+    }
+    let error = lake
+        .create_multipart(
+            Upload {
+                branch: "none",
+                ..to
+            },
+            &UploadOptions::default(),
+        )
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::Engine(EngineError::NotFound {
+                kind: Kind::Branch,
+                ..
+            })
+        ),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_part_can_be_a_piece_of_an_object() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    lake.put(&repository, "main", "src", "0123456789").await;
+    let (to, from) = (to(&repository, "big"), (&repository, "main", "src"));
+    let id = begin(&lake, to).await.upload_id;
+    let copy = async |number, range| lake.put_part_copy(to, &id, number, from, range).await;
+    let first = copy(1, Some(2..5)).await.unwrap();
+    let second = copy(2, None).await.unwrap();
+    assert_eq!((first.size_bytes, second.size_bytes), (3, 10));
+    for range in [5..5, 8..11, 20..30] {
+        assert!(matches!(
+            copy(3, Some(range)).await,
+            Err(Error::RangeNotSatisfiable { size: 10 })
+        ));
+    }
+    let none = lake
+        .put_part_copy(to, &id, 3, (&repository, "main", "none"), None)
+        .await;
+    assert!(matches!(none, Err(Error::ObjectNotFound(_))));
+    let parts = [first, second].map(|part| CompletedPart {
+        number: part.number,
+        etag: part.etag,
+    });
+    lake.complete_multipart(to, &id, &parts, false)
+        .await
+        .unwrap();
+    assert_eq!(lake.read(&repository, "main", "big").await, "2340123456789");
+}
+
+#[tokio::test]
+async fn open_uploads_are_listed_by_path_then_id() {
+    let lake = TestCatalog::new();
+    let (repository, other) = (
+        lake.repository("lake").await,
+        lake.repository("other").await,
+    );
+    let mut twins = [
+        begin(&lake, to(&repository, "b")).await.upload_id,
+        begin(&lake, to(&repository, "b")).await.upload_id,
+    ];
+    twins.sort();
+    let a = begin(&lake, to(&repository, "a")).await.upload_id;
+    let c = begin(&lake, to(&repository, "b/c")).await.upload_id;
+    begin(&lake, to(&other, "x")).await;
+
+    let list = async |prefix, after, limit| {
+        let page = lake
+            .list_multiparts(&repository, prefix, after, limit)
+            .await
+            .unwrap();
+        let ids: Vec<_> = page
+            .results
+            .into_iter()
+            .map(|upload| upload.upload_id)
+            .collect();
+        (ids, page.has_more, page.next_offset)
+    };
+    let all = vec![a.clone(), twins[0].clone(), twins[1].clone(), c.clone()];
+    assert_eq!(
+        list("", ("", ""), 9).await,
+        (all.clone(), false, String::new())
+    );
+    assert_eq!(list("", ("", ""), 4).await.0, all);
+    assert_eq!(
+        list("", ("", ""), 2).await,
+        (all[..2].to_vec(), true, "main/b".to_owned())
+    );
+    assert_eq!(list("", ("main/b", &twins[0]), 9).await.0, all[2..]);
+    assert_eq!(list("", ("main/b", ""), 9).await.0, all[3..]);
+    assert_eq!(list("main/b", ("", ""), 9).await.0, all[1..]);
+    assert_eq!(
+        list("main/b", ("main/a", &a), 1).await,
+        (all[1..2].to_vec(), true, "main/b".to_owned())
+    );
+    assert_eq!(list("dev/", ("", ""), 9).await.0, [""; 0]);
+    assert_eq!(
+        list("", ("", ""), 0).await,
+        (Vec::new(), false, String::new())
+    );
+
+    // Another server finished one without knowing of the index.
+    kv::Store::delete(lake.kv.as_ref(), b"multiparts", a.as_bytes())
+        .await
+        .unwrap();
+    assert_eq!(list("", ("", ""), 2).await.0, all[1..3]);
+    unknown(lake.multipart(to(&repository, "a"), &a).await);
+}

@@ -1,0 +1,666 @@
+//! Objects: what an upload stores and refuses, listing, copies, deletions, lost bytes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{ManualClock, SeededIds};
+use block::{BlockStore as _, Location};
+use bytes::Bytes;
+use catalog::testing::{
+    COMMITTER, START_UNIX_SECS, TestCatalog, commit_params, creation, merge_params, path_of, text,
+};
+use catalog::{
+    AddressType, ByteStream, Catalog, DiffQuery, EngineError, Error, Kind, ListRequest, LogQuery,
+    MetaRangeId, Object, Reader, Repository, Upload, UploadOptions, WriteOptions, from_bytes,
+};
+use futures::StreamExt as _;
+use graveler::{Graveler, NoHooks, Options};
+use kv::testing::{Faults, FaultyStore};
+
+fn to<'a>(repository: &'a Repository, path: &'a str) -> Upload<'a> {
+    Upload {
+        repository,
+        branch: "main",
+        path,
+    }
+}
+
+/// A body that must not be read.
+fn untouched() -> ByteStream {
+    Box::pin(futures::stream::once(async {
+        panic!("the body was read before the request was checked")
+    }))
+}
+
+async fn stored(lake: &TestCatalog, object: &Object) -> bool {
+    lake.block
+        .properties(&Location::full(&object.physical_address))
+        .await
+        .unwrap()
+        .is_some()
+}
+
+/// Ids are drawn from a seed: the first object of another installation has the address
+/// that the first object of this one has, or had.
+async fn first_object_of_a_twin() -> Object {
+    let twin = TestCatalog::new();
+    let repository = twin.repository("lake").await;
+    let object = twin.put(&repository, "main", "x", "kept").await;
+    assert!(stored(&twin, &object).await);
+    object
+}
+
+fn if_absent() -> UploadOptions {
+    UploadOptions {
+        if_absent: true,
+        ..UploadOptions::default()
+    }
+}
+
+#[tokio::test]
+async fn an_upload_is_described_and_read_back() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let options = UploadOptions {
+        content_type: "text/csv".to_owned(),
+        metadata: BTreeMap::from([("owner".to_owned(), "me".to_owned())]),
+        expected_md5: Some("5BBF5A52328E7439AE6E719DFE712200".to_owned()),
+        ..UploadOptions::default()
+    };
+    let object = lake
+        .put_with(&repository, "main", "a/one.txt", "one\n", options)
+        .await
+        .unwrap();
+    assert_eq!(object.entry.etag, "5bbf5a52328e7439ae6e719dfe712200");
+    assert_eq!(object.entry.size_bytes, 4);
+    assert_eq!(object.entry.content_type, "text/csv");
+    assert_eq!(object.entry.address_type, AddressType::Relative);
+    assert_eq!(object.entry.last_modified.unix_timestamp(), START_UNIX_SECS);
+    assert_eq!(
+        object.physical_address,
+        format!("mem://lake/{}", object.entry.address)
+    );
+
+    assert_eq!(
+        lake.stat(&repository, "main", "a/one.txt").await.unwrap(),
+        object
+    );
+    assert_eq!(lake.read(&repository, "main", "a/one.txt").await, "one\n");
+    assert_eq!(
+        text(lake.open(&object, Some(1..3)).await.unwrap()).await,
+        "ne"
+    );
+    let error = lake.open(&object, Some(9..10)).await.err().unwrap();
+    assert!(
+        matches!(error, Error::RangeNotSatisfiable { size: 4 }),
+        "{error}"
+    );
+
+    let plain = lake.put(&repository, "main", "b", "").await;
+    assert_eq!(plain.entry.content_type, "application/octet-stream");
+    assert_eq!(lake.read(&repository, "main", "b").await, "");
+}
+
+#[tokio::test]
+async fn addresses_share_a_folder_for_an_hour() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let mut folders = Vec::new();
+    for (path, minutes) in [("a", 0), ("b", 59), ("c", 1), ("d", 1)] {
+        lake.clock.advance(Duration::from_secs(60 * minutes));
+        let address = lake.put(&repository, "main", path, "x").await.entry.address;
+        let [data, folder, name] = address.split('/').collect::<Vec<_>>()[..] else {
+            panic!("{address}")
+        };
+        assert_eq!((data, folder.len(), name.len()), ("data", 20, 20));
+        folders.push(folder.to_owned());
+    }
+    assert_eq!(folders[0], folders[1]);
+    assert_ne!(folders[1], folders[2]);
+    assert_eq!(folders[2], folders[3]);
+    assert!(
+        folders[2] < folders[1],
+        "a newer folder sorts before an older one"
+    );
+}
+
+#[tokio::test]
+async fn what_can_be_refused_is_refused_before_the_body_is_read() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    lake.put(&repository, "main", "taken", "x").await;
+
+    let unknown = Upload {
+        branch: "none",
+        ..to(&repository, "x")
+    };
+    let error = lake
+        .upload(unknown, untouched(), UploadOptions::default())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, Error::Engine(EngineError::NotFound { kind: Kind::Branch, id }) if id == "none"),
+        "{error}"
+    );
+
+    let error = lake
+        .upload(to(&repository, "taken"), untouched(), if_absent())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::PreconditionFailed), "{error}");
+
+    for path in ["", &"x".repeat(1025)] {
+        let error = lake
+            .upload(to(&repository, path), untouched(), UploadOptions::default())
+            .await
+            .unwrap_err();
+        assert!(matches!(error, Error::InvalidValue(_)), "{error}");
+    }
+    lake.put(&repository, "main", &"x".repeat(1024), "fits")
+        .await;
+
+    let mut request = creation("frozen");
+    request.read_only = true;
+    let frozen = lake.create_repository(request).await.unwrap();
+    let error = lake
+        .upload(to(&frozen, "x"), untouched(), UploadOptions::default())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, Error::Engine(EngineError::ReadOnly(_))),
+        "{error}"
+    );
+    let forced = UploadOptions {
+        force: true,
+        ..UploadOptions::default()
+    };
+    lake.put_with(&frozen, "main", "x", "forced", forced)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_conditional_write_that_loses_the_race_leaves_nothing() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    // While the body arrives another client writes the path.
+    let (racing, same) = (lake.clone(), repository.clone());
+    let body = futures::stream::once(async move {
+        racing.put(&same, "main", "x", "winner").await;
+        Ok(Bytes::from_static(b"loser"))
+    });
+    let error = lake
+        .upload(to(&repository, "x"), body.boxed(), if_absent())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::PreconditionFailed), "{error}");
+    assert_eq!(lake.read(&repository, "main", "x").await, "winner");
+    assert!(
+        !stored(&lake, &first_object_of_a_twin().await).await,
+        "the loser's bytes are gone"
+    );
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_or_differs_leaves_nothing() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let broken = futures::stream::iter([
+        Ok(Bytes::from_static(b"half")),
+        Err(std::io::Error::other("cut")),
+    ]);
+    let error = lake
+        .upload(
+            to(&repository, "x"),
+            broken.boxed(),
+            UploadOptions::default(),
+        )
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::Body(_)), "{error}");
+
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let options = UploadOptions {
+        expected_md5: Some("0".repeat(32)),
+        ..UploadOptions::default()
+    };
+    let error = lake
+        .put_with(&repository, "main", "x", "one", options)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, Error::InvalidValue(text) if text.contains("MD5")),
+        "{error}"
+    );
+
+    assert_eq!(lake.paths(&repository, "main").await, "");
+    assert!(!stored(&lake, &first_object_of_a_twin().await).await);
+}
+
+#[tokio::test]
+async fn listings_see_staged_over_committed() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    for path in ["a/1", "a/2", "b/1", "c"] {
+        lake.put(&repository, "main", path, path).await;
+    }
+    lake.commit(&repository, "main", "first").await;
+    lake.put(&repository, "main", "b/2", "new").await;
+    lake.delete_objects(
+        &repository,
+        "main",
+        &["a/1".to_owned(), "a/2".to_owned()],
+        WriteOptions::default(),
+    )
+    .await
+    .unwrap();
+
+    assert_eq!(lake.paths(&repository, "main").await, "b/1 b/2 c");
+    assert_eq!(lake.paths(&repository, "main@").await, "a/1 a/2 b/1 c");
+
+    let mut request = ListRequest {
+        prefix: String::new(),
+        after: String::new(),
+        delimiter: "/".to_owned(),
+        limit: 1,
+    };
+    let page = lake
+        .list_objects(&repository, "main", &request)
+        .await
+        .unwrap();
+    assert_eq!(
+        (
+            path_of(&page.results[0]).as_str(),
+            page.has_more,
+            page.next_offset.as_str()
+        ),
+        ("b/", true, "b/")
+    );
+    request.after = page.next_offset;
+    let page = lake
+        .list_objects(&repository, "main", &request)
+        .await
+        .unwrap();
+    assert_eq!(
+        (
+            path_of(&page.results[0]).as_str(),
+            page.has_more,
+            page.next_offset.as_str()
+        ),
+        ("c", false, "")
+    );
+}
+
+#[tokio::test]
+async fn deleting_what_is_not_there_is_no_error() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    lake.put(&repository, "main", "a", "x").await;
+    let paths = ["a", "none", "", &"x".repeat(2000)].map(str::to_owned);
+    lake.delete_objects(&repository, "main", &paths, WriteOptions::default())
+        .await
+        .unwrap();
+    assert_eq!(lake.paths(&repository, "main").await, "");
+    let error = lake.stat(&repository, "main", "a").await.unwrap_err();
+    assert!(
+        matches!(&error, Error::ObjectNotFound(path) if path == "a"),
+        "{error}"
+    );
+
+    let error = lake
+        .delete_objects(&repository, "none", &[], WriteOptions::default())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::Engine(EngineError::NotFound {
+                kind: Kind::Branch,
+                ..
+            })
+        ),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_copy_has_bytes_of_its_own_and_counts_as_equal() {
+    let lake = TestCatalog::new();
+    let (repository, other) = (
+        lake.repository("lake").await,
+        lake.repository("other").await,
+    );
+    let options = UploadOptions {
+        content_type: "text/csv".to_owned(),
+        metadata: BTreeMap::from([("k".to_owned(), "v".to_owned())]),
+        ..UploadOptions::default()
+    };
+    let source = lake
+        .put_with(&repository, "main", "a", "x,y", options)
+        .await
+        .unwrap();
+
+    let from = (&repository, "main", "a");
+    let copy = lake
+        .copy(from, to(&repository, "b"), None, false)
+        .await
+        .unwrap();
+    assert_ne!(copy.physical_address, source.physical_address);
+    assert_eq!(copy.identity, source.identity);
+    assert_eq!(lake.read(&repository, "main", "b").await, "x,y");
+
+    let elsewhere = lake.copy(from, to(&other, "b"), None, false).await.unwrap();
+    assert!(
+        elsewhere.physical_address.starts_with("mem://other/data/"),
+        "{}",
+        elsewhere.physical_address
+    );
+    assert_eq!(lake.read(&other, "main", "b").await, "x,y");
+
+    let replaced = lake
+        .copy(from, to(&repository, "c"), Some(if_absent()), false)
+        .await
+        .unwrap();
+    assert_eq!(replaced.entry.content_type, "application/octet-stream");
+    assert!(replaced.entry.metadata.is_empty());
+    assert!(matches!(
+        lake.copy(from, to(&repository, "c"), Some(if_absent()), false)
+            .await,
+        Err(Error::PreconditionFailed)
+    ));
+
+    let error = lake
+        .copy(
+            (&repository, "main", "none"),
+            to(&repository, "d"),
+            None,
+            false,
+        )
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::ObjectNotFound(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_copy_by_reference_shares_bytes_within_a_repository() {
+    let lake = TestCatalog::new();
+    let (repository, other) = (
+        lake.repository("lake").await,
+        lake.repository("other").await,
+    );
+    let source = lake.put(&repository, "main", "a", "x").await;
+    let from = (&repository, "main", "a");
+    let copy = lake
+        .copy_by_reference(from, to(&repository, "b"), None, false)
+        .await
+        .unwrap();
+    assert_eq!(copy.physical_address, source.physical_address);
+    // A refused copy must not take the shared bytes with it.
+    let again = lake
+        .copy_by_reference(from, to(&repository, "b"), Some(if_absent()), false)
+        .await;
+    assert!(matches!(again, Err(Error::PreconditionFailed)));
+    assert!(stored(&lake, &source).await);
+    let error = lake
+        .copy_by_reference(from, to(&other, "b"), None, false)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::InvalidValue(_)), "{error}");
+}
+
+#[tokio::test]
+async fn bytes_that_are_gone_are_told_from_objects_that_never_were() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let object = lake.put(&repository, "main", "a", "x").await;
+    lake.block
+        .delete(&Location::full(&object.physical_address))
+        .await
+        .unwrap();
+    let found = lake.stat(&repository, "main", "a").await.unwrap();
+    assert!(
+        matches!(lake.open(&found, None).await.err().unwrap(), Error::DataGone(path) if path == "a")
+    );
+    let copied = lake
+        .copy(
+            (&repository, "main", "a"),
+            to(&repository, "b"),
+            None,
+            false,
+        )
+        .await;
+    assert!(matches!(copied, Err(Error::DataGone(_))));
+}
+
+#[tokio::test]
+async fn internal_files_stay_in_their_folder() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    lake.put_internal(&repository, "actions/log/r/h.log", "said".into())
+        .await
+        .unwrap();
+    let body = lake
+        .get_internal(&repository, "actions/log/r/h.log")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(text(body).await, "said");
+    let at = Location::full("mem://lake/_lakefs/actions/log/r/h.log");
+    assert!(lake.block.properties(&at).await.unwrap().is_some());
+    assert!(
+        lake.get_internal(&repository, "actions/none")
+            .await
+            .unwrap()
+            .is_none()
+    );
+    for key in ["../x", "a/../../x", "/x", "a//b", "", "a/./b", "a\\b"] {
+        let error = lake.get_internal(&repository, key).await.err().unwrap();
+        assert!(matches!(error, Error::InvalidValue(_)), "{key}: {error}");
+        assert!(
+            lake.put_internal(&repository, key, Bytes::new())
+                .await
+                .is_err(),
+            "{key}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn uploads_are_committed_by_whom_the_commit_says() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    lake.upload(
+        to(&repository, "a"),
+        from_bytes("x".into()),
+        UploadOptions::default(),
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        lake.commit(&repository, "main", "first").await.committer,
+        COMMITTER
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_conditional_writers_one_wins() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let writers = (0..16).map(|n| {
+        let (lake, repository) = (lake.clone(), repository.clone());
+        tokio::spawn(async move {
+            let body = format!("writer {n}");
+            let put = lake.put_with(&repository, "main", "x", &body, if_absent());
+            match put.await {
+                Ok(object) => Some((body, object)),
+                Err(Error::PreconditionFailed) => None,
+                Err(error) => panic!("{error}"),
+            }
+        })
+    });
+    let mut winners = Vec::new();
+    for writer in writers.collect::<Vec<_>>() {
+        winners.extend(writer.await.unwrap());
+    }
+    let [(body, object)] = &winners[..] else {
+        panic!("{} writers won", winners.len())
+    };
+    assert_eq!(lake.stat(&repository, "main", "x").await.unwrap(), *object);
+    assert_eq!(lake.read(&repository, "main", "x").await, *body);
+}
+
+/// What a server can spawn.
+fn spawnable<T: Send>(_: T) {}
+
+#[tokio::test]
+async fn writes_can_be_spawned() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let (from, into) = ((&repository, "main", "a"), to(&repository, "b"));
+    spawnable(lake.create_repository(creation("other")));
+    spawnable(lake.add_sample_data(&repository, "tester"));
+    spawnable(lake.upload(into, untouched(), UploadOptions::default()));
+    spawnable(lake.copy(from, into, None, false));
+    spawnable(lake.delete_objects(&repository, "main", &[], WriteOptions::default()));
+    spawnable(lake.create_branch(&repository, "dev", "main", false, false, "tester"));
+    spawnable(lake.create_tag(&repository, "v1", "main", false, "tester"));
+    spawnable(lake.commit_branch(&repository, "main", commit_params("first")));
+    spawnable(lake.merge(&repository, "dev", "main", merge_params()));
+    spawnable(lake.create_multipart(into, &UploadOptions::default()));
+    spawnable(lake.put_part_copy(into, "id", 1, from, None));
+    spawnable(lake.complete_multipart(into, "id", &[], false));
+}
+
+#[tokio::test]
+async fn reads_can_be_spawned() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    lake.put(&repository, "main", "a/b", "x").await;
+    let commit = lake.commit(&repository, "main", "first").await;
+    let request = ListRequest {
+        prefix: String::new(),
+        after: String::new(),
+        delimiter: "/".to_owned(),
+        limit: 9,
+    };
+    let diffs = DiffQuery {
+        prefix: String::new(),
+        after: String::new(),
+        delimiter: String::new(),
+        limit: 9,
+    };
+    let log = LogQuery {
+        amount: 9,
+        prefixes: vec!["a/".to_owned()],
+        ..LogQuery::default()
+    };
+    let counts = tokio::spawn(async move {
+        let snapshot = lake.snapshot(&repository, &commit.meta_range_id);
+        let empty = lake.snapshot(&repository, &MetaRangeId::trusted(""));
+        [
+            lake.list_objects(&repository, "main", &request)
+                .await
+                .unwrap()
+                .results
+                .len(),
+            lake.diff_uncommitted(&repository, "main", &diffs)
+                .await
+                .unwrap()
+                .results
+                .len(),
+            lake.diff_refs(&repository, "main~1", "main", false, &diffs)
+                .await
+                .unwrap()
+                .results
+                .len(),
+            lake.log(&repository, "main", &log)
+                .await
+                .unwrap()
+                .results
+                .len(),
+            snapshot.walk("", "", 9).await.unwrap().results.len(),
+            empty
+                .diff(&snapshot, "", "", 9)
+                .await
+                .unwrap()
+                .results
+                .len(),
+            lake.list_multiparts(&repository, "", ("", ""), 9)
+                .await
+                .unwrap()
+                .results
+                .len(),
+        ]
+    });
+    assert_eq!(counts.await.unwrap(), [1, 0, 1, 1, 1, 1, 0]);
+}
+
+/// A write whose acknowledgement is lost must not make the upload take its bytes back.
+#[tokio::test]
+async fn however_the_record_store_fails_no_entry_is_without_its_bytes() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let faults = Faults {
+        read: 20,
+        before_write: 40,
+        after_write: 80,
+        yields: 0,
+    };
+    let records = Arc::new(FaultyStore::new(
+        Arc::<kv::MemoryStore>::clone(&lake.kv),
+        7,
+        faults,
+    ));
+    let (block, clock, ids) = (
+        Arc::clone(&lake.block),
+        Arc::clone(&lake.clock),
+        Arc::clone(&lake.ids),
+    );
+    let graveler = Graveler::new(
+        Arc::<FaultyStore>::clone(&records),
+        Arc::<block::MemoryStore>::clone(&block),
+        Arc::<ManualClock>::clone(&clock),
+        Arc::<SeededIds>::clone(&ids),
+        Options::default(),
+    );
+    let shaky = Catalog::new(
+        Reader::new(graveler, block),
+        records,
+        Arc::new(NoHooks),
+        clock,
+        ids,
+    );
+
+    let (mut acknowledged, mut failed) = (0, 0);
+    for n in 0..200 {
+        let path = format!("p{}", n % 50);
+        let options = UploadOptions {
+            if_absent: n % 2 == 0,
+            ..UploadOptions::default()
+        };
+        match shaky
+            .upload(
+                to(&repository, &path),
+                from_bytes(path.clone().into()),
+                options,
+            )
+            .await
+        {
+            Ok(object) => {
+                acknowledged += 1;
+                assert_eq!(lake.stat(&repository, "main", &path).await.unwrap(), object);
+            }
+            Err(Error::PreconditionFailed) => {}
+            Err(_) => failed += 1,
+        }
+    }
+    assert!(
+        acknowledged > 20 && failed > 20,
+        "{acknowledged} acknowledged, {failed} failed"
+    );
+    for path in lake.paths(&repository, "main").await.split(' ') {
+        assert_eq!(lake.read(&repository, "main", path).await, path);
+    }
+}

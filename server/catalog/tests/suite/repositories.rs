@@ -1,0 +1,157 @@
+//! Creating repositories: what is refused, in which order, and what that leaves behind.
+
+use block::{BlockStore as _, Location};
+use catalog::testing::{TestCatalog, creation};
+use catalog::{BranchId, EngineError, Error, Kind, RepositoryId};
+
+async fn marked(lake: &TestCatalog, namespace: &str) -> bool {
+    lake.block
+        .properties(&Location::below(namespace, "_lakefs/dummy"))
+        .await
+        .unwrap()
+        .is_some()
+}
+
+#[tokio::test]
+async fn a_new_repository_has_a_first_commit_and_a_marked_namespace() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    assert_eq!(lake.catalog.repository("lake").await.unwrap(), repository);
+    let commit = lake.catalog.commit(&repository, "main").await.unwrap();
+    assert_eq!(commit.message, "Repository created");
+    assert!(marked(&lake, "mem://lake").await);
+    assert_eq!(lake.paths(&repository, "main").await, "");
+}
+
+#[tokio::test]
+async fn a_taken_name_is_refused_before_the_namespace_is_looked_at() {
+    let lake = TestCatalog::new();
+    lake.repository("lake").await;
+    let mut request = creation("lake");
+    request.storage_namespace = "s3://elsewhere".to_owned();
+    let error = lake.create_repository(request).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::Engine(EngineError::NotUnique {
+                kind: Kind::Repository,
+                ..
+            })
+        ),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_namespace_serves_one_repository() {
+    let lake = TestCatalog::new();
+    lake.repository("lake").await;
+    let mut request = creation("other");
+    request.storage_namespace = "mem://lake/".to_owned();
+    let error = lake.create_repository(request.clone()).await.unwrap_err();
+    assert!(
+        matches!(&error, Error::Namespace(text) if text.contains("already in use") && text.contains("_lakefs/dummy")),
+        "{error}"
+    );
+
+    // Deleting the repository does not free it: its bytes are still there.
+    lake.delete_repository("lake", false).await.unwrap();
+    assert!(matches!(
+        lake.create_repository(request.clone()).await,
+        Err(Error::Namespace(_))
+    ));
+
+    // A restore goes to a namespace that is in use.
+    request.bare = true;
+    lake.create_repository(request).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_marker_of_old_releases_counts() {
+    let lake = TestCatalog::new();
+    lake.block
+        .put(
+            &Location::full("mem://old/dummy"),
+            block::from_bytes("x".into()),
+        )
+        .await
+        .unwrap();
+    let error = lake.create_repository(creation("old")).await.unwrap_err();
+    assert!(matches!(error, Error::Namespace(_)), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_invalid_is_refused_before_anything_is_written() {
+    let lake = TestCatalog::new();
+    let mut request = creation("lake");
+    request.default_branch = BranchId::trusted("a b");
+    let error = lake.create_repository(request).await.unwrap_err();
+    assert!(
+        matches!(error, Error::Engine(EngineError::InvalidValue(_))),
+        "{error}"
+    );
+    assert!(!marked(&lake, "mem://lake").await);
+
+    let mut request = creation("lake");
+    request.id = RepositoryId::trusted("Not A Name");
+    assert!(matches!(
+        lake.create_repository(request).await,
+        Err(Error::Engine(EngineError::InvalidValue(_)))
+    ));
+
+    let mut request = creation("lake");
+    request.storage_namespace = "s3://bucket/x".to_owned();
+    let error = lake.create_repository(request).await.unwrap_err();
+    assert!(matches!(error, Error::Namespace(_)), "{error}");
+
+    lake.repository("lake").await;
+}
+
+#[tokio::test]
+async fn unknown_names_are_not_found_whatever_they_are() {
+    let lake = TestCatalog::new();
+    for name in ["unknown", "Not A Name", ""] {
+        for result in [
+            lake.catalog.repository(name).await.map(drop),
+            lake.delete_repository(name, true).await,
+        ] {
+            let error = result.unwrap_err();
+            assert!(
+                matches!(
+                    error,
+                    Error::Engine(EngineError::NotFound {
+                        kind: Kind::Repository,
+                        ..
+                    })
+                ),
+                "{name:?}: {error}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn sample_data_is_committed() {
+    let lake = TestCatalog::new();
+    let mut request = creation("lake");
+    request.read_only = true;
+    let repository = lake.create_repository(request).await.unwrap();
+    lake.add_sample_data(&repository, "admin").await.unwrap();
+    assert_eq!(
+        lake.paths(&repository, "main@").await,
+        "README.md lakes.csv levels/year=2023/levels.csv levels/year=2024/levels.csv"
+    );
+    assert!(
+        lake.read(&repository, "main", "README.md")
+            .await
+            .starts_with("# ")
+    );
+    assert_eq!(
+        lake.catalog
+            .commit(&repository, "main")
+            .await
+            .unwrap()
+            .committer,
+        "admin"
+    );
+}

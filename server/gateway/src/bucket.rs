@@ -1,0 +1,112 @@
+//! Buckets: repositories as S3 shows them. They are neither made nor deleted here.
+
+use auth::arn;
+use s3s::dto::{
+    Bucket, BucketLocationConstraint, CreateBucketInput, CreateBucketOutput, DeleteBucketInput, DeleteBucketOutput,
+    GetBucketLocationInput, GetBucketLocationOutput, GetBucketVersioningInput, GetBucketVersioningOutput,
+    HeadBucketInput, HeadBucketOutput, ListBucketsInput, ListBucketsOutput, Owner, Timestamp,
+};
+use s3s::{S3Request, S3Response};
+
+use crate::error::{Fault, Result};
+use crate::list::{decode_token, encode_token};
+use crate::service::Surface;
+
+/// The most buckets in one answer; S3 allows as many.
+const MAX_BUCKETS: usize = 10_000;
+/// Repositories read at once.
+const PAGE: usize = 1000;
+/// The region that S3 gives no name in locations.
+const UNNAMED_REGION: &str = "us-east-1";
+
+impl Surface {
+    pub(crate) async fn list_buckets(
+        &self,
+        request: S3Request<ListBucketsInput>,
+    ) -> Result<S3Response<ListBucketsOutput>> {
+        self.allow(&request.extensions, "fs:ListRepositories", arn::all()).await?;
+        let input = request.input;
+        let wanted = match input.max_buckets {
+            None => MAX_BUCKETS,
+            Some(count) => usize::try_from(count)
+                .ok()
+                .filter(|count| (1..=MAX_BUCKETS).contains(count))
+                .ok_or_else(|| Fault::InvalidArgument(format!("max-buckets must be 1 to {MAX_BUCKETS}")))?,
+        };
+        let prefix = input.prefix.as_deref().unwrap_or_default();
+        let mut after = input.continuation_token.as_deref().map(decode_token).transpose()?.unwrap_or_default();
+        let mut buckets = Vec::new();
+        let has_more = loop {
+            let limit = PAGE.min(wanted - buckets.len());
+            let page = self.catalog.list_repositories(prefix, &after, "", limit).await?;
+            buckets.extend(page.results.into_iter().map(|repository| Bucket {
+                name: Some(repository.id.as_str().to_owned()),
+                creation_date: Some(Timestamp::from(repository.creation_date)),
+                ..Bucket::default()
+            }));
+            if !page.has_more || buckets.len() >= wanted {
+                after = page.next_offset;
+                break page.has_more;
+            }
+            after = page.next_offset;
+        };
+        Ok(S3Response::new(ListBucketsOutput {
+            buckets: Some(buckets),
+            continuation_token: has_more.then(|| encode_token(&after)),
+            owner: Some(Owner::default()),
+            prefix: input.prefix,
+        }))
+    }
+
+    pub(crate) async fn head_bucket(
+        &self,
+        request: S3Request<HeadBucketInput>,
+    ) -> Result<S3Response<HeadBucketOutput>> {
+        let bucket = &request.input.bucket;
+        self.allow(&request.extensions, "fs:ReadRepository", arn::repository(bucket)).await?;
+        self.repository(&request.extensions, bucket).await?;
+        Ok(S3Response::new(HeadBucketOutput::default()))
+    }
+
+    /// Clients create a bucket to be sure that it exists; a repository needs more than a name.
+    pub(crate) async fn create_bucket(
+        &self,
+        request: S3Request<CreateBucketInput>,
+    ) -> Result<S3Response<CreateBucketOutput>> {
+        let bucket = &request.input.bucket;
+        self.allow(&request.extensions, "fs:CreateRepository", arn::repository(bucket)).await?;
+        match self.find_repository(bucket).await? {
+            Some(_) => Err(Fault::BucketExists),
+            None => Err(Fault::not_implemented()),
+        }
+    }
+
+    pub(crate) async fn delete_bucket(
+        &self,
+        request: S3Request<DeleteBucketInput>,
+    ) -> Result<S3Response<DeleteBucketOutput>> {
+        self.repository(&request.extensions, &request.input.bucket).await?;
+        Err(Fault::NotSupported)
+    }
+
+    pub(crate) async fn get_bucket_location(
+        &self,
+        request: S3Request<GetBucketLocationInput>,
+    ) -> Result<S3Response<GetBucketLocationOutput>> {
+        let bucket = &request.input.bucket;
+        self.allow(&request.extensions, "fs:ListObjects", arn::repository(bucket)).await?;
+        self.repository(&request.extensions, bucket).await?;
+        let named = (self.region != UNNAMED_REGION).then(|| BucketLocationConstraint::from(self.region.clone()));
+        Ok(S3Response::new(GetBucketLocationOutput { location_constraint: named }))
+    }
+
+    pub(crate) async fn get_bucket_versioning(
+        &self,
+        request: S3Request<GetBucketVersioningInput>,
+    ) -> Result<S3Response<GetBucketVersioningOutput>> {
+        let bucket = &request.input.bucket;
+        self.allow(&request.extensions, "fs:ListObjects", arn::repository(bucket)).await?;
+        self.repository(&request.extensions, bucket).await?;
+        Ok(S3Response::new(GetBucketVersioningOutput::default()))
+    }
+}

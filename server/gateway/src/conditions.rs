@@ -1,0 +1,114 @@
+//! Conditional requests (RFC 9110, section 13), as S3 evaluates them.
+
+use base::OffsetDateTime;
+use http::{HeaderMap, HeaderValue, header};
+use s3s::dto::{ETag, ETagCondition, Timestamp};
+
+use crate::error::{Fault, Result};
+
+/// The conditions of a read.
+#[derive(Debug, Default)]
+pub(crate) struct Conditions<'a> {
+    pub(crate) if_match: Option<&'a ETagCondition>,
+    pub(crate) if_none_match: Option<&'a ETagCondition>,
+    pub(crate) if_modified_since: Option<&'a Timestamp>,
+    pub(crate) if_unmodified_since: Option<&'a Timestamp>,
+}
+
+impl Conditions<'_> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.if_match.is_none()
+            && self.if_none_match.is_none()
+            && self.if_modified_since.is_none()
+            && self.if_unmodified_since.is_none()
+    }
+
+    /// Checks the conditions against an object. Tags go before dates.
+    ///
+    /// # Errors
+    /// [`Fault::PreconditionFailed`], [`Fault::NotModified`].
+    pub(crate) fn check(&self, etag: &str, modified: OffsetDateTime) -> Result<()> {
+        // HTTP's dates have seconds.
+        let modified = modified.unix_timestamp();
+        let seconds = |date: &Timestamp| OffsetDateTime::from(date.clone()).unix_timestamp();
+        let holds = match (self.if_match, self.if_unmodified_since) {
+            (Some(condition), _) => matches_tag(condition, etag),
+            (None, Some(date)) => modified <= seconds(date),
+            (None, None) => true,
+        };
+        if !holds {
+            return Err(Fault::PreconditionFailed);
+        }
+        let is_current = match (self.if_none_match, self.if_modified_since) {
+            (Some(condition), _) => matches_tag(condition, etag),
+            (None, Some(date)) => modified <= seconds(date),
+            (None, None) => false,
+        };
+        if is_current { Err(Fault::NotModified(Box::new(validators(etag, modified)))) } else { Ok(()) }
+    }
+
+    /// Checks the conditions of a copy's source, where nothing is "not modified".
+    ///
+    /// # Errors
+    /// [`Fault::PreconditionFailed`].
+    pub(crate) fn check_source(&self, etag: &str, modified: OffsetDateTime) -> Result<()> {
+        self.check(etag, modified).map_err(|_| Fault::PreconditionFailed)
+    }
+}
+
+/// Whether a condition names a tag.
+pub(crate) fn matches_tag(condition: &ETagCondition, etag: &str) -> bool {
+    condition.is_any() || condition.as_etag().is_some_and(|given| given.value() == etag)
+}
+
+fn validators(etag: &str, modified: i64) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if let Ok(tag) = ETag::Strong(etag.to_owned()).to_http_header() {
+        headers.insert(header::ETAG, tag);
+    }
+    let mut date = Vec::new();
+    let at = OffsetDateTime::from_unix_timestamp(modified).map(Timestamp::from);
+    if let Ok(at) = at
+        && at.format(s3s::dto::TimestampFormat::HttpDate, &mut date).is_ok()
+        && let Ok(date) = HeaderValue::from_bytes(&date)
+    {
+        headers.insert(header::LAST_MODIFIED, date);
+    }
+    headers
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_go_before_dates() {
+        let at = OffsetDateTime::from_unix_timestamp(1000).unwrap();
+        let before = Timestamp::from(OffsetDateTime::from_unix_timestamp(999).unwrap());
+        let same = Timestamp::from(at);
+        let tag = ETagCondition::ETag(ETag::Strong("a".to_owned()));
+        let other = ETagCondition::ETag(ETag::Strong("b".to_owned()));
+        let answer = |conditions: Conditions<'_>| match conditions.check("a", at) {
+            Ok(()) => 200,
+            Err(Fault::PreconditionFailed) => 412,
+            Err(Fault::NotModified(_)) => 304,
+            Err(_) => 500,
+        };
+        let none = Conditions::default;
+        assert_eq!(answer(none()), 200);
+        assert_eq!(answer(Conditions { if_match: Some(&tag), ..none() }), 200);
+        assert_eq!(answer(Conditions { if_match: Some(&other), ..none() }), 412);
+        assert_eq!(answer(Conditions { if_match: Some(&ETagCondition::Any), ..none() }), 200);
+        assert_eq!(answer(Conditions { if_none_match: Some(&tag), ..none() }), 304);
+        assert_eq!(answer(Conditions { if_none_match: Some(&other), ..none() }), 200);
+        assert_eq!(answer(Conditions { if_modified_since: Some(&same), ..none() }), 304);
+        assert_eq!(answer(Conditions { if_modified_since: Some(&before), ..none() }), 200);
+        assert_eq!(answer(Conditions { if_unmodified_since: Some(&same), ..none() }), 200);
+        assert_eq!(answer(Conditions { if_unmodified_since: Some(&before), ..none() }), 412);
+        let both = Conditions { if_match: Some(&tag), if_unmodified_since: Some(&before), ..none() };
+        assert_eq!(answer(both), 200);
+        let both = Conditions { if_none_match: Some(&other), if_modified_since: Some(&same), ..none() };
+        assert_eq!(answer(both), 200);
+    }
+}

@@ -1,0 +1,107 @@
+//! Copying objects, also between repositories.
+
+use auth::arn;
+use catalog::{Object, Repository, Upload, UploadOptions};
+use http::Extensions;
+use s3s::dto::{CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, ETag, MetadataDirective, Timestamp};
+use s3s::{S3Request, S3Response};
+
+use crate::conditions::Conditions;
+use crate::error::{Fault, Result, reading, writing};
+use crate::metadata;
+use crate::path::ObjectPath;
+use crate::service::Surface;
+
+/// The source of a copy, which is there and may be read.
+pub(crate) struct Source {
+    pub(crate) repository: Repository,
+    key: String,
+    object: Object,
+}
+
+impl Source {
+    /// As the catalog names it.
+    pub(crate) fn place(&self) -> (&Repository, &str, &str) {
+        let ObjectPath { reference, path } = ObjectPath::parse(&self.key);
+        (&self.repository, reference, path)
+    }
+
+    /// Its size in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        u64::try_from(self.object.entry.size_bytes).unwrap_or_default()
+    }
+}
+
+impl Surface {
+    pub(crate) async fn copy_object(
+        &self,
+        request: S3Request<CopyObjectInput>,
+    ) -> Result<S3Response<CopyObjectOutput>> {
+        let input = request.input;
+        let ObjectPath { reference, path } = ObjectPath::parse(&input.key);
+        self.allow(&request.extensions, "fs:WriteObject", arn::object(&input.bucket, path)).await?;
+        let repository = self.repository(&request.extensions, &input.bucket).await?;
+        let conditions = Conditions {
+            if_match: input.copy_source_if_match.as_ref(),
+            if_none_match: input.copy_source_if_none_match.as_ref(),
+            if_modified_since: input.copy_source_if_modified_since.as_ref(),
+            if_unmodified_since: input.copy_source_if_unmodified_since.as_ref(),
+        };
+        let source = self.source(&request.extensions, &input.copy_source, &conditions).await?;
+        let replaces = match input.metadata_directive.as_ref().map(MetadataDirective::as_str) {
+            None | Some(MetadataDirective::COPY) => false,
+            Some(MetadataDirective::REPLACE) => true,
+            Some(_) => return Err(Fault::InvalidArgument("Unknown metadata directive.".to_owned())),
+        };
+        let options = if replaces {
+            Some(UploadOptions {
+                content_type: input.content_type.unwrap_or_default(),
+                metadata: metadata::store(input.metadata)?,
+                ..UploadOptions::default()
+            })
+        } else {
+            None
+        };
+        let to = Upload { repository: &repository, branch: reference, path };
+        let object = self.catalog.copy(source.place(), to, options, false).await.map_err(writing)?;
+        Ok(S3Response::new(CopyObjectOutput {
+            copy_object_result: Some(CopyObjectResult {
+                e_tag: Some(ETag::Strong(object.entry.etag)),
+                last_modified: Some(Timestamp::from(object.entry.last_modified)),
+                ..CopyObjectResult::default()
+            }),
+            ..CopyObjectOutput::default()
+        }))
+    }
+
+    /// Finds the source of a copy.
+    ///
+    /// # Errors
+    /// [`Fault::NoSuchBucket`], [`Fault::NoSuchKey`], [`Fault::AccessDenied`], [`Fault::PreconditionFailed`].
+    pub(crate) async fn source(
+        &self,
+        request: &Extensions,
+        source: &CopySource,
+        conditions: &Conditions<'_>,
+    ) -> Result<Source> {
+        let CopySource::Bucket { bucket, key, version_id } = source else {
+            return Err(Fault::InvalidArgument(
+                "Copy Source must mention the source bucket and key: sourcebucket/sourcekey.".to_owned(),
+            ));
+        };
+        if version_id.as_deref().is_some_and(|version| version != "null") {
+            return Err(Fault::not_implemented());
+        }
+        let ObjectPath { reference, path } = ObjectPath::parse(key);
+        self.allow(request, "fs:ReadObject", arn::object(bucket, path)).await?;
+        let repository = self.repository(request, bucket).await?;
+        let object = self.catalog.stat(&repository, reference, path).await.map_err(|error| match error {
+            catalog::Error::InvalidValue(_) => Fault::NoSuchKey,
+            error => reading(error),
+        })?;
+        if !conditions.is_empty() {
+            conditions.check_source(&object.entry.etag, object.entry.last_modified)?;
+        }
+        Ok(Source { repository, key: key.to_string(), object })
+    }
+}

@@ -1,0 +1,188 @@
+//! Reading objects: whole, in ranges, or only what is known of them. Bytes stream.
+
+use std::ops::Range as Bytes;
+
+use auth::arn;
+use catalog::{ByteStream, Object};
+use futures::TryStreamExt as _;
+use http::{Extensions, HeaderMap, HeaderValue, StatusCode};
+use http_body::Frame;
+use http_body_util::StreamBody;
+use s3s::dto::{
+    ETag, GetObjectAttributesInput, GetObjectAttributesOutput, GetObjectInput, GetObjectOutput,
+    GetObjectTaggingInput, GetObjectTaggingOutput, HeadObjectInput, HeadObjectOutput, PartNumber, Range,
+    StreamingBlob, Timestamp,
+};
+use s3s::{S3Request, S3Response};
+
+use crate::conditions::Conditions;
+use crate::error::{Fault, Result, reading};
+use crate::metadata;
+use crate::path::ObjectPath;
+use crate::service::Surface;
+
+const DEFAULT_CONTENT_TYPE: &str = "application/octet-stream";
+/// Objects may be pages: a browser that is shown one by a signed URL must not run it as ours.
+const SAFETY_HEADERS: [(&str, &str); 3] = [
+    ("content-security-policy", "default-src 'none'"),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "SAMEORIGIN"),
+];
+
+impl Surface {
+    pub(crate) async fn get_object(&self, request: S3Request<GetObjectInput>) -> Result<S3Response<GetObjectOutput>> {
+        let input = request.input;
+        let object = self.find(&request.extensions, &input.bucket, &input.key).await?;
+        let conditions = Conditions {
+            if_match: input.if_match.as_ref(),
+            if_none_match: input.if_none_match.as_ref(),
+            if_modified_since: input.if_modified_since.as_ref(),
+            if_unmodified_since: input.if_unmodified_since.as_ref(),
+        };
+        conditions.check(&object.entry.etag, object.entry.last_modified)?;
+        let extent = Extent::of(&object, input.range, input.part_number)?;
+        let bytes = self.catalog.open(&object, extent.range.clone()).await?;
+        let output = GetObjectOutput {
+            accept_ranges: Some("bytes".to_owned()),
+            body: Some(outgoing(bytes)),
+            content_length: Some(extent.length()),
+            content_range: extent.content_range(),
+            content_type: Some(content_type(&object)),
+            e_tag: Some(ETag::Strong(object.entry.etag)),
+            last_modified: Some(Timestamp::from(object.entry.last_modified)),
+            metadata: metadata::show(&object.entry.metadata),
+            ..GetObjectOutput::default()
+        };
+        let headers = SAFETY_HEADERS.map(|(name, value)| {
+            (http::HeaderName::from_static(name), HeaderValue::from_static(value))
+        });
+        let mut response = S3Response::with_headers(output, HeaderMap::from_iter(headers));
+        response.status = Some(extent.status());
+        Ok(response)
+    }
+
+    pub(crate) async fn head_object(
+        &self,
+        request: S3Request<HeadObjectInput>,
+    ) -> Result<S3Response<HeadObjectOutput>> {
+        let input = request.input;
+        let object = self.find(&request.extensions, &input.bucket, &input.key).await?;
+        let conditions = Conditions {
+            if_match: input.if_match.as_ref(),
+            if_none_match: input.if_none_match.as_ref(),
+            if_modified_since: input.if_modified_since.as_ref(),
+            if_unmodified_since: input.if_unmodified_since.as_ref(),
+        };
+        conditions.check(&object.entry.etag, object.entry.last_modified)?;
+        let extent = Extent::of(&object, input.range, input.part_number)?;
+        let output = HeadObjectOutput {
+            accept_ranges: Some("bytes".to_owned()),
+            content_length: Some(extent.length()),
+            content_range: extent.content_range(),
+            content_type: Some(input.response_content_type.unwrap_or_else(|| content_type(&object))),
+            content_disposition: input.response_content_disposition,
+            content_encoding: input.response_content_encoding,
+            content_language: input.response_content_language,
+            cache_control: input.response_cache_control,
+            expires: input.response_expires,
+            e_tag: Some(ETag::Strong(object.entry.etag)),
+            last_modified: Some(Timestamp::from(object.entry.last_modified)),
+            metadata: metadata::show(&object.entry.metadata),
+            ..HeadObjectOutput::default()
+        };
+        Ok(S3Response::with_status(output, extent.status()))
+    }
+
+    pub(crate) async fn get_object_attributes(
+        &self,
+        request: S3Request<GetObjectAttributesInput>,
+    ) -> Result<S3Response<GetObjectAttributesOutput>> {
+        let input = request.input;
+        let object = self.find(&request.extensions, &input.bucket, &input.key).await?;
+        let wants = |name: &str| input.object_attributes.iter().any(|wanted| wanted.as_str() == name);
+        Ok(S3Response::new(GetObjectAttributesOutput {
+            e_tag: wants("ETag").then_some(ETag::Strong(object.entry.etag)),
+            object_size: wants("ObjectSize").then_some(object.entry.size_bytes),
+            storage_class: wants("StorageClass").then(|| "STANDARD".to_owned().into()),
+            last_modified: Some(Timestamp::from(object.entry.last_modified)),
+            ..GetObjectAttributesOutput::default()
+        }))
+    }
+
+    /// Objects have no tags.
+    pub(crate) async fn get_object_tagging(
+        &self,
+        request: S3Request<GetObjectTaggingInput>,
+    ) -> Result<S3Response<GetObjectTaggingOutput>> {
+        let input = request.input;
+        self.find(&request.extensions, &input.bucket, &input.key).await?;
+        Ok(S3Response::new(GetObjectTaggingOutput { tag_set: Vec::new(), version_id: None }))
+    }
+
+    /// The object of a key, for an asker who may read it.
+    pub(crate) async fn find(&self, request: &Extensions, bucket: &str, key: &str) -> Result<Object> {
+        let ObjectPath { reference, path } = ObjectPath::parse(key);
+        self.allow(request, "fs:ReadObject", arn::object(bucket, path)).await?;
+        let repository = self.repository(request, bucket).await?;
+        if path.is_empty() {
+            return Err(Fault::NoSuchKey);
+        }
+        self.catalog.stat(&repository, reference, path).await.map_err(|error| match error {
+            // A path that no object can have.
+            catalog::Error::InvalidValue(_) => Fault::NoSuchKey,
+            error => reading(error),
+        })
+    }
+}
+
+/// What of an object is asked for.
+struct Extent {
+    size: u64,
+    range: Option<Bytes<u64>>,
+}
+
+impl Extent {
+    fn of(object: &Object, range: Option<Range>, part: Option<PartNumber>) -> Result<Self> {
+        let size = u64::try_from(object.entry.size_bytes).unwrap_or_default();
+        let range = match (range, part) {
+            (Some(_), Some(_)) => {
+                return Err(Fault::InvalidRequest("Cannot specify both Range header and partNumber query parameter".into()));
+            }
+            (Some(range), None) => Some(range.check(size).map_err(|_| Fault::InvalidRange { size })?),
+            // Where an object's parts met is not kept: it is one part.
+            (None, Some(1)) => (size > 0).then_some(0..size),
+            (None, Some(_)) => return Err(Fault::InvalidPartNumber),
+            (None, None) => None,
+        };
+        Ok(Self { size, range })
+    }
+
+    fn status(&self) -> StatusCode {
+        if self.range.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK }
+    }
+
+    fn length(&self) -> i64 {
+        let length = self.range.as_ref().map_or(self.size, |range| range.end - range.start);
+        i64::try_from(length).unwrap_or(i64::MAX)
+    }
+
+    fn content_range(&self) -> Option<String> {
+        let range = self.range.as_ref()?;
+        Some(format!("bytes {}-{}/{}", range.start, range.end - 1, self.size))
+    }
+}
+
+/// Imported objects have no type.
+fn content_type(object: &Object) -> String {
+    let kept = &object.entry.content_type;
+    // A type that is no header can't be shown as one.
+    if kept.is_empty() || HeaderValue::from_str(kept).is_err() {
+        DEFAULT_CONTENT_TYPE.to_owned()
+    } else {
+        kept.clone()
+    }
+}
+
+fn outgoing(bytes: ByteStream) -> StreamingBlob {
+    StreamingBlob::from(s3s::Body::http_body_unsync(StreamBody::new(bytes.map_ok(Frame::data))))
+}

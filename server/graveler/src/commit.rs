@@ -1,0 +1,213 @@
+//! Commits what is staged on a branch, or a given tree.
+//!
+//! Hooks are asked outside of every compare-and-set, and again only for a
+//! candidate that is another one than they judged. A refusal leaves the
+//! staged changes as they were (sealed, which reads do not notice).
+
+use std::collections::BTreeMap;
+
+use base::OffsetDateTime;
+
+use crate::engine::{Engine, check_read_only, generation_after};
+use crate::ident::commit_id;
+use crate::landing::{Attempt, MAX_TRIES, Verdict};
+use crate::protection::Blocked;
+use crate::staging::StagedChanges;
+use crate::{
+    BranchId, Commit, CommitId, CommitParams, Draft, Error, Event, EventKind, Hooks, MetaRangeId,
+    Repository, Result, TreeSource,
+};
+
+/// The version of commits made here: the first parent is the branch that was committed to.
+pub(crate) const COMMIT_VERSION: i32 = 1;
+
+impl Engine {
+    pub(crate) async fn commit(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        params: CommitParams,
+        hooks: &dyn Hooks,
+    ) -> Result<Commit> {
+        check_read_only(repository, params.force)?;
+        let first = self.refs.branch(repository, branch).await?;
+        self.protection
+            .check(repository, branch, Blocked::Commit)
+            .await?;
+        let date = params.date.unwrap_or_else(|| self.clock.now());
+
+        let mut prepare = self.commit_event(
+            repository,
+            EventKind::PrepareCommit,
+            branch,
+            &params.committer,
+        );
+        let head = self
+            .refs
+            .commit(repository, &first.record.commit_id)
+            .await?;
+        prepare.base = Some(head.meta_range_id.clone());
+        prepare.commit = Some(Draft {
+            message: params.message.clone(),
+            committer: params.committer.clone(),
+            metadata: params.metadata.clone(),
+            creation_date: date,
+            meta_range_id: head.meta_range_id.clone(),
+            parents: vec![head.id.clone()],
+            version: COMMIT_VERSION,
+        });
+        self.ask(hooks, &prepare).await?;
+
+        let mut verdict: Option<Verdict> = None;
+        for attempt in 0..MAX_TRIES {
+            let mut turn = self.queue.turn(repository, branch).await?;
+            let at = self.refs.branch(repository, branch).await?;
+            let Some(at) = self.seal(repository, branch, at).await? else {
+                continue;
+            };
+            let head = self.refs.commit(repository, &at.record.commit_id).await?;
+            let work = Attempt { at, head };
+            let tree = self
+                .tree_to_commit(repository, branch, &work, &params)
+                .await?;
+            let commit = new_commit(NewCommit {
+                committer: params.committer.clone(),
+                message: params.message.clone(),
+                metadata: params.metadata.clone(),
+                date,
+                tree: tree.clone(),
+                parents: vec![work.head.id.clone()],
+                generation: generation_after([work.head.as_ref()]),
+            });
+            if verdict.as_ref().is_none_or(|verdict| verdict.tree != tree) {
+                let mut event =
+                    self.commit_event(repository, EventKind::PreCommit, branch, &params.committer);
+                event.commit = Some(draft_of(&commit));
+                event.candidate = Some(tree.clone());
+                event.base = Some(work.head.meta_range_id.clone());
+                let run_id;
+                (run_id, turn) = self
+                    .in_turn(repository, branch, turn, attempt, self.ask(hooks, &event))
+                    .await?;
+                verdict = Some(Verdict { tree, run_id });
+            }
+            let landed = self.land(repository, branch, &work.at, &commit).await?;
+            drop(turn);
+            if landed {
+                let mut event =
+                    self.commit_event(repository, EventKind::PostCommit, branch, &params.committer);
+                describe_landed(&mut event, &commit, &work.head, verdict);
+                self.tell(hooks, event).await;
+                return Ok(commit);
+            }
+        }
+        Err(Error::TooManyTries(branch.to_string()))
+    }
+
+    /// The tree that a commit on top of the head will have.
+    async fn tree_to_commit(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        work: &Attempt,
+        params: &CommitParams,
+    ) -> Result<MetaRangeId> {
+        let namespace = &repository.storage_namespace;
+        let head_tree = &work.head.meta_range_id;
+        let sealed = &work.at.record.sealed_tokens;
+        let tree = match &params.source_metarange {
+            Some(tree) => {
+                if self.is_dirty(repository, &work.at.record).await? {
+                    return Err(Error::DirtyBranch(branch.to_string()));
+                }
+                // It must be there: opening it is the test.
+                self.committed.cursor(namespace, tree).await?.next().await?;
+                tree.clone()
+            }
+            None if sealed.is_empty() => head_tree.clone(),
+            None => {
+                let changes = Box::new(StagedChanges::new(&self.kv, sealed));
+                match self.committed.apply(namespace, head_tree, changes).await? {
+                    (_, summary) if summary.is_empty() => head_tree.clone(),
+                    (tree, _) => tree,
+                }
+            }
+        };
+        if tree == *head_tree && !params.allow_empty {
+            return Err(Error::NoChanges);
+        }
+        Ok(tree)
+    }
+
+    fn commit_event(
+        &self,
+        repository: &Repository,
+        kind: EventKind,
+        branch: &BranchId,
+        actor: &str,
+    ) -> Event {
+        let mut event = self.event(repository, kind, actor);
+        event.branch = Some(branch.clone());
+        event.source_ref = branch.to_string();
+        event.actions_from = TreeSource::Branch(branch.clone());
+        event
+    }
+}
+
+/// The content of a commit to be.
+#[derive(Debug)]
+pub(crate) struct NewCommit {
+    pub committer: String,
+    pub message: String,
+    pub metadata: BTreeMap<String, String>,
+    pub date: OffsetDateTime,
+    pub tree: MetaRangeId,
+    pub parents: Vec<CommitId>,
+    pub generation: i32,
+}
+
+/// Names a commit by its content.
+pub(crate) fn new_commit(new: NewCommit) -> Commit {
+    let mut commit = Commit {
+        id: CommitId::trusted(""),
+        committer: new.committer,
+        message: new.message,
+        creation_date: new.date,
+        meta_range_id: new.tree,
+        metadata: new.metadata,
+        parents: new.parents,
+        version: COMMIT_VERSION,
+        generation: new.generation,
+    };
+    commit.id = commit_id(&commit);
+    commit
+}
+
+/// The commit as hooks see it.
+pub(crate) fn draft_of(commit: &Commit) -> Draft {
+    Draft {
+        message: commit.message.clone(),
+        committer: commit.committer.clone(),
+        metadata: commit.metadata.clone(),
+        creation_date: commit.creation_date,
+        meta_range_id: commit.meta_range_id.clone(),
+        parents: commit.parents.clone(),
+        version: commit.version,
+    }
+}
+
+/// What post-commit and post-merge tell.
+pub(crate) fn describe_landed(
+    event: &mut Event,
+    commit: &Commit,
+    head: &Commit,
+    verdict: Option<Verdict>,
+) {
+    event.pre_run_id = verdict.and_then(|verdict| verdict.run_id);
+    event.source_ref = commit.id.to_string();
+    event.commit_id = Some(commit.id.clone());
+    event.commit = Some(draft_of(commit));
+    event.actions_from = TreeSource::MetaRange(commit.meta_range_id.clone());
+    event.candidate = Some(commit.meta_range_id.clone());
+    event.base = Some(head.meta_range_id.clone());
+}

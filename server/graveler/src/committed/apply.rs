@@ -1,0 +1,111 @@
+//! Applies sorted changes to a tree.
+//!
+//! A base range that no change falls into is referenced whole, without being opened.
+
+use std::cmp::Ordering;
+
+use super::record::{framed, same};
+use super::tables::Tables;
+use super::walker::{Front, Walker};
+use super::writer::TreeWriter;
+use super::{Change, ChangeCursor, Summary};
+use crate::{MetaRangeId, Result};
+
+/// What to do about what is in front of the base, and the next change.
+enum Step {
+    Done,
+    CopyRange,
+    Enter,
+    CopyRecord,
+    /// The change's key is not in the base.
+    Add,
+    /// The change's key is that of the base's record.
+    Replace,
+}
+
+fn decide(base: Front<'_>, change: Option<&Change>) -> Step {
+    let Some(Change { key, .. }) = change else {
+        return match base {
+            Front::End => Step::Done,
+            Front::Range(_) => Step::CopyRange,
+            Front::Record(_) => Step::CopyRecord,
+        };
+    };
+    match base {
+        Front::End => Step::Add,
+        Front::Range(range) if range.max_key < key => Step::CopyRange,
+        Front::Range(range) if range.min_key > key => Step::Add,
+        Front::Range(_) => Step::Enter,
+        Front::Record(record) => match record.key.cmp(key) {
+            Ordering::Less => Step::CopyRecord,
+            Ordering::Equal => Step::Replace,
+            Ordering::Greater => Step::Add,
+        },
+    }
+}
+
+/// See [`super::Committed::apply`].
+pub(super) async fn apply(
+    tables: &Tables,
+    namespace: &str,
+    base: &MetaRangeId,
+    mut changes: Box<dyn ChangeCursor>,
+) -> Result<(MetaRangeId, Summary)> {
+    let mut tree = Walker::new(tables.clone(), namespace, base).await?;
+    let mut writer = TreeWriter::new(tables.clone(), namespace);
+    let mut summary = Summary::default();
+    let mut change = changes.next().await?;
+    loop {
+        tree.settle().await?;
+        match decide(tree.front(), change.as_ref()) {
+            Step::Done => break,
+            Step::CopyRange => {
+                if let Some(range) = tree.take_range() {
+                    writer.add_range(range).await?;
+                }
+            }
+            Step::Enter => {
+                if let Some(range) = tree.range() {
+                    writer.expect_again(range);
+                }
+                tree.enter().await?;
+            }
+            Step::CopyRecord => {
+                if let Some(record) = tree.take_record() {
+                    writer.add(record).await?;
+                }
+            }
+            Step::Add => {
+                if let Some(Change {
+                    key,
+                    value: Some(value),
+                }) = change
+                {
+                    writer.add(framed(key, &value)).await?;
+                    summary.added += 1;
+                }
+                change = changes.next().await?;
+            }
+            Step::Replace => {
+                let old = tree.take_record();
+                let new =
+                    change.and_then(|Change { key, value }| value.map(|value| framed(key, &value)));
+                let is_same = same(old.as_ref(), new.as_ref())?;
+                if new.is_none() {
+                    summary.removed += 1;
+                } else if !is_same {
+                    summary.changed += 1;
+                }
+                // The base's bytes stay where the identity does.
+                if let Some(record) = if is_same { old } else { new } {
+                    writer.add(record).await?;
+                }
+                change = changes.next().await?;
+            }
+        }
+    }
+    if summary.is_empty() {
+        return Ok((base.clone(), summary));
+    }
+    Ok((writer.finish().await?, summary))
+}

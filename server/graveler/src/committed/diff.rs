@@ -1,0 +1,158 @@
+//! Two-way differences of trees.
+//!
+//! Both trees are walked side by side. A range that both have is passed without being
+//! opened; since ranges end by content, so is most of two trees that differ little.
+
+use std::cmp::Ordering;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::future::try_join;
+
+use super::record::{same, value};
+use super::walker::{Front, Walker};
+use crate::sstable::Record;
+use crate::{Diff, DiffKind, DiffSource, Result};
+
+/// A key and what each side has under it; the sides differ.
+#[derive(Debug)]
+pub(super) struct Pair {
+    pub(super) key: Bytes,
+    pub(super) left: Option<Record>,
+    pub(super) right: Option<Record>,
+}
+
+/// Walks two trees side by side.
+#[derive(Debug)]
+pub(super) struct TreeDiff {
+    pub(super) left: Walker,
+    pub(super) right: Walker,
+}
+
+/// What to do about what is in front of the two walkers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Done,
+    PassEqualRanges,
+    Enter {
+        left: bool,
+        right: bool,
+    },
+    /// Each set side has a record, with the lowest key of both trees.
+    Compare {
+        left: bool,
+        right: bool,
+    },
+}
+
+fn decide(left: Front<'_>, right: Front<'_>) -> Step {
+    if let (Front::Range(left), Front::Range(right)) = (left, right)
+        && left.id == right.id
+    {
+        return Step::PassEqualRanges;
+    }
+    let order = match (left.lower_bound(), right.lower_bound()) {
+        (None, None) => return Step::Done,
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        (Some(left), Some(right)) => left.cmp(right),
+    };
+    let (is_left, is_right) = (order.is_le(), order.is_ge());
+    // The lower side's range cannot be one that the other side still comes to.
+    let enter_left = is_left && matches!(left, Front::Range(_));
+    let enter_right = is_right && matches!(right, Front::Range(_));
+    if enter_left || enter_right {
+        Step::Enter {
+            left: enter_left,
+            right: enter_right,
+        }
+    } else {
+        Step::Compare {
+            left: is_left,
+            right: is_right,
+        }
+    }
+}
+
+impl TreeDiff {
+    pub(super) fn new(left: Walker, right: Walker) -> Self {
+        Self { left, right }
+    }
+
+    /// The next key under which the sides differ.
+    pub(super) async fn next_pair(&mut self) -> Result<Option<Pair>> {
+        loop {
+            self.left.settle().await?;
+            self.right.settle().await?;
+            match decide(self.left.front(), self.right.front()) {
+                Step::Done => return Ok(None),
+                Step::PassEqualRanges => {
+                    self.left.take_range();
+                    self.right.take_range();
+                }
+                Step::Enter { left, right } => {
+                    try_join(self.left.enter_if(left), self.right.enter_if(right)).await?;
+                }
+                Step::Compare { left, right } => {
+                    // Nothing is awaited from here on: a dropped future loses no record.
+                    let left = if left { self.left.take_record() } else { None };
+                    let right = if right {
+                        self.right.take_record()
+                    } else {
+                        None
+                    };
+                    let key = left
+                        .as_ref()
+                        .or(right.as_ref())
+                        .map(|record| record.key.clone());
+                    if let Some(key) = key
+                        && !same(left.as_ref(), right.as_ref())?
+                    {
+                        return Ok(Some(Pair { key, left, right }));
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn seek(&mut self, key: &[u8]) {
+        self.left.seek(key);
+        self.right.seek(key);
+    }
+}
+
+#[async_trait]
+impl DiffSource for TreeDiff {
+    async fn next(&mut self) -> Result<Option<Diff>> {
+        let Some(pair) = self.next_pair().await? else {
+            return Ok(None);
+        };
+        difference(None, pair.key, pair.left.as_ref(), pair.right.as_ref()).map(Some)
+    }
+
+    fn seek(&mut self, key: &[u8]) {
+        TreeDiff::seek(self, key);
+    }
+}
+
+/// Makes a difference of two records; without `kind`, of the kind that they show.
+pub(super) fn difference(
+    kind: Option<DiffKind>,
+    key: Bytes,
+    left: Option<&Record>,
+    right: Option<&Record>,
+) -> Result<Diff> {
+    let shown = match (left, right) {
+        (None, _) => DiffKind::Added,
+        (Some(_), None) => DiffKind::Removed,
+        (Some(_), Some(_)) => DiffKind::Changed,
+    };
+    let left = left.map(value).transpose()?;
+    let right = right.map(value).transpose()?;
+    Ok(Diff {
+        kind: kind.unwrap_or(shown),
+        key,
+        left,
+        right,
+    })
+}

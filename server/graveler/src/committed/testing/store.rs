@@ -1,0 +1,240 @@
+//! A block store in memory that counts, fails and waits as a test wants.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use block::{
+    BlockStore, ByteStream, CompletedPart, Location, ObjectProperties, PartInfo, Put, StoreInfo,
+    from_bytes,
+};
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt as _;
+
+use super::NAMESPACE;
+
+/// Objects in memory; remembers what was read and written, and can be made to fail.
+#[derive(Debug, Default)]
+pub(in crate::committed) struct CountingStore {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    objects: HashMap<String, Bytes>,
+    /// The object and the number of bytes of each read.
+    reads: Vec<(String, usize)>,
+    puts: Vec<String>,
+    /// How many more puts succeed.
+    puts_left: Option<usize>,
+    /// If set, each read waits once before it is answered; those that have waited.
+    waited: Option<HashSet<(Location, Option<Range<u64>>)>>,
+}
+
+impl CountingStore {
+    /// Forgets what was read and written so far.
+    pub(in crate::committed) fn reset(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.reads.clear();
+        state.puts.clear();
+    }
+
+    /// The ids of the tables that were read, each once, in no order.
+    pub(in crate::committed) fn tables_read(&self) -> Vec<String> {
+        let mut read: Vec<_> = self
+            .state
+            .lock()
+            .unwrap()
+            .reads
+            .iter()
+            .map(|(id, _)| id.clone())
+            .collect();
+        read.sort();
+        read.dedup();
+        read
+    }
+
+    pub(in crate::committed) fn bytes_read(&self) -> usize {
+        self.state
+            .lock()
+            .unwrap()
+            .reads
+            .iter()
+            .map(|(_, len)| len)
+            .sum()
+    }
+
+    pub(in crate::committed) fn bytes_stored(&self) -> usize {
+        self.state
+            .lock()
+            .unwrap()
+            .objects
+            .values()
+            .map(Bytes::len)
+            .sum()
+    }
+
+    /// The ids of the tables that were written, in order.
+    pub(in crate::committed) fn puts(&self) -> Vec<String> {
+        self.state.lock().unwrap().puts.clone()
+    }
+
+    pub(in crate::committed) fn fail_after_puts(&self, puts: usize) {
+        self.state.lock().unwrap().puts_left = Some(puts);
+    }
+
+    /// From now on a read is answered only when it is asked for again: for futures that are
+    /// polled once and dropped.
+    pub(in crate::committed) fn wait_once_for_each_read(&self) {
+        self.state.lock().unwrap().waited = Some(HashSet::new());
+    }
+
+    fn is_to_wait(&self, at: &Location, range: Option<&Range<u64>>) -> bool {
+        let mut state = self.state.lock().unwrap();
+        state
+            .waited
+            .as_mut()
+            .is_some_and(|waited| waited.insert((at.clone(), range.cloned())))
+    }
+
+    pub(in crate::committed) fn remove(&self, id: &str) {
+        self.state
+            .lock()
+            .unwrap()
+            .objects
+            .remove(&address(id))
+            .unwrap();
+    }
+
+    pub(in crate::committed) fn insert(&self, id: &str, bytes: Bytes) {
+        self.state
+            .lock()
+            .unwrap()
+            .objects
+            .insert(address(id), bytes);
+    }
+
+    pub(in crate::committed) fn object(&self, id: &str) -> Option<Bytes> {
+        self.state
+            .lock()
+            .unwrap()
+            .objects
+            .get(&address(id))
+            .cloned()
+    }
+}
+
+fn address(id: &str) -> String {
+    format!("{NAMESPACE}/_lakefs/{id}")
+}
+
+fn id_of(at: &Location) -> String {
+    at.as_str().rsplit('/').next().unwrap().to_owned()
+}
+
+fn failure(operation: &'static str, at: &Location) -> block::Error {
+    block::Error::Storage {
+        operation,
+        location: at.to_string(),
+        source: std::io::Error::other("made to fail"),
+    }
+}
+
+#[async_trait]
+impl BlockStore for CountingStore {
+    fn info(&self) -> StoreInfo {
+        unimplemented!("trees do not ask what a store is")
+    }
+
+    fn check_namespace(&self, _namespace: &str) -> block::Result<()> {
+        Ok(())
+    }
+
+    async fn put(&self, at: &Location, mut body: ByteStream) -> block::Result<Put> {
+        let mut bytes = BytesMut::new();
+        while let Some(piece) = body.next().await {
+            bytes.extend_from_slice(&piece.map_err(block::Error::Body)?);
+        }
+        let mut state = self.state.lock().unwrap();
+        if let Some(left) = &mut state.puts_left {
+            *left = left.checked_sub(1).ok_or_else(|| failure("put", at))?;
+        }
+        let size_bytes = bytes.len() as u64;
+        state.objects.insert(at.as_str().to_owned(), bytes.freeze());
+        state.puts.push(id_of(at));
+        Ok(Put {
+            size_bytes,
+            md5: String::new(),
+            last_modified: time::OffsetDateTime::UNIX_EPOCH,
+        })
+    }
+
+    async fn get(&self, at: &Location, range: Option<Range<u64>>) -> block::Result<ByteStream> {
+        if self.is_to_wait(at, range.as_ref()) {
+            futures::pending!();
+        }
+        let mut state = self.state.lock().unwrap();
+        let object = state
+            .objects
+            .get(at.as_str())
+            .ok_or_else(|| block::Error::NotFound(at.clone()))?;
+        let range = range.expect("tables are read by ranges");
+        let bytes = object.slice(range.start as usize..(range.end as usize).min(object.len()));
+        state.reads.push((id_of(at), bytes.len()));
+        Ok(from_bytes(bytes))
+    }
+
+    async fn properties(&self, at: &Location) -> block::Result<Option<ObjectProperties>> {
+        let state = self.state.lock().unwrap();
+        Ok(state
+            .objects
+            .get(at.as_str())
+            .map(|object| ObjectProperties {
+                size_bytes: object.len() as u64,
+                last_modified: time::OffsetDateTime::UNIX_EPOCH,
+                storage_class: None,
+            }))
+    }
+
+    async fn delete(&self, at: &Location) -> block::Result<()> {
+        Err(failure("delete", at))
+    }
+
+    async fn copy(&self, from: &Location, _to: &Location) -> block::Result<Put> {
+        Err(failure("copy", from))
+    }
+
+    async fn create_multipart(&self, at: &Location) -> block::Result<String> {
+        Err(failure("create upload of", at))
+    }
+
+    async fn put_part(
+        &self,
+        at: &Location,
+        _id: &str,
+        _number: u32,
+        _body: ByteStream,
+    ) -> block::Result<PartInfo> {
+        Err(failure("put part of", at))
+    }
+
+    async fn list_parts(&self, at: &Location, _id: &str) -> block::Result<Vec<PartInfo>> {
+        Err(failure("list parts of", at))
+    }
+
+    async fn complete_multipart(
+        &self,
+        at: &Location,
+        _id: &str,
+        _parts: &[CompletedPart],
+    ) -> block::Result<Put> {
+        Err(failure("complete", at))
+    }
+
+    async fn abort_multipart(&self, at: &Location, _id: &str) -> block::Result<()> {
+        Err(failure("abort", at))
+    }
+}

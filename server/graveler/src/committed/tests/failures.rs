@@ -1,0 +1,204 @@
+//! What is missing, corrupt, too large or cut off: the error, and what it leaves behind.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use futures::FutureExt as _;
+
+use crate::committed::metarange::RangeRef;
+use crate::committed::testing::{NAMESPACE, Trees, changes, model, show_diffs};
+use crate::sstable::{Finished, Reader, Writer, encode_value};
+use crate::{DiffCursor, Error, Kind, MetaRangeId, Options};
+
+#[tokio::test]
+async fn a_range_that_is_gone_is_not_found_and_no_id_leaves_the_folder() {
+    let mut trees = Trees::ragged(1);
+    let tree = trees.tree(&model("a=1 b=1")).await;
+    trees.store.remove(&trees.store.puts()[0]);
+    trees.cool();
+    let lost = trees.committed.get(NAMESPACE, &tree, b"a").await;
+    assert!(
+        matches!(
+            lost,
+            Err(Error::NotFound {
+                kind: Kind::Range,
+                ..
+            })
+        ),
+        "{lost:?}"
+    );
+    for id in ["../../etc/passwd", "00", &"g".repeat(64), &"0".repeat(64)] {
+        let missing = trees
+            .committed
+            .cursor(NAMESPACE, &MetaRangeId::trusted(id))
+            .await;
+        assert!(
+            matches!(
+                missing,
+                Err(Error::NotFound {
+                    kind: Kind::MetaRange,
+                    ..
+                })
+            ),
+            "{missing:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_range_is_not_taken_for_a_metarange() {
+    let trees = Trees::ragged(1);
+    trees.tree(&model("a=1")).await;
+    let range = MetaRangeId::trusted(trees.store.puts()[0].as_str());
+    let refused = trees.committed.get(NAMESPACE, &range, b"a").await;
+    assert!(
+        matches!(
+            refused,
+            Err(Error::NotFound {
+                kind: Kind::MetaRange,
+                ..
+            })
+        ),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_metarange_that_makes_no_sense_is_corrupt() {
+    let check = async |records: Vec<(&str, Vec<u8>)>, reason: &str| {
+        let trees = Trees::ragged(1);
+        let mut writer = Writer::new();
+        for (key, value) in records {
+            writer.add(key.as_bytes(), &value).unwrap();
+        }
+        let table = writer.finish(&BTreeMap::from([(
+            "type".to_owned(),
+            "metaranges".to_owned(),
+        )]));
+        trees.store.insert(&table.id, table.bytes.clone());
+        let mut cursor = trees
+            .committed
+            .cursor(NAMESPACE, &MetaRangeId::trusted(table.id))
+            .await
+            .unwrap();
+        cursor.seek(b"zz");
+        let error = cursor.next().await.unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+    };
+    let range = |min, max| {
+        let table = Finished {
+            bytes: Bytes::new(),
+            id: "a".repeat(64),
+            min_key: Bytes::from_static(min),
+            max_key: Bytes::from_static(max),
+            count: 1,
+            estimated_size_bytes: 1,
+        };
+        RangeRef::to(&table).record().1.to_vec()
+    };
+    check(vec![("zz", b"\x80".to_vec())], "identity is cut").await;
+    check(
+        vec![("zz", encode_value(b"../secret", b""))],
+        "not 64 hex digits",
+    )
+    .await;
+    check(
+        vec![("zz", encode_value("a".repeat(64).as_bytes(), b"\xff"))],
+        "range aaaa",
+    )
+    .await;
+    check(vec![("zz", range(b"a", b"b"))], "bounds").await;
+    check(vec![("zz", range(b"zzz", b"zz"))], "bounds").await;
+}
+
+#[tokio::test]
+async fn a_failed_upload_stores_no_metarange() {
+    let trees = Trees::ragged(1);
+    let changes = changes("a=1 b=1 c=1 d=1 e=1 f=1 g=1 h=1");
+    for puts in 0..8 {
+        trees.store.reset();
+        trees.store.fail_after_puts(puts);
+        let failed = trees.try_apply(&MetaRangeId::trusted(""), &changes).await;
+        assert!(matches!(failed, Err(Error::Block(_))), "{failed:?}");
+        for id in trees.store.puts() {
+            let reader = Reader::from_bytes(trees.store.object(&id).unwrap())
+                .await
+                .unwrap();
+            assert_eq!(reader.properties().kind(), b"ranges");
+        }
+    }
+    trees.store.fail_after_puts(9);
+    trees
+        .try_apply(&MetaRangeId::trusted(""), &changes)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_key_that_no_range_can_hold_is_an_invalid_value() {
+    let trees = Trees::new(Options::default());
+    let key = "k".repeat(2 << 20);
+    let refused = trees
+        .try_apply(&MetaRangeId::trusted(""), &changes(&format!("{key}=1")))
+        .await;
+    assert!(matches!(refused, Err(Error::InvalidValue(_))));
+}
+
+/// Reads differences by futures that are polled once and then dropped.
+fn read_impatiently(mut cursor: DiffCursor) -> (String, usize) {
+    let (mut diffs, mut dropped) = (Vec::new(), 0);
+    loop {
+        match cursor.next().now_or_never() {
+            Some(Ok(Some(diff))) => diffs.push(diff),
+            Some(end) => {
+                end.unwrap();
+                return (show_diffs(&diffs), dropped);
+            }
+            None => dropped += 1,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_future_that_is_dropped_loses_no_record() {
+    let mut trees = Trees::ragged(1);
+    let base = trees.tree(&model("a=1 b=1 c=1 d=1 e=1")).await;
+    let (ours, _) = trees.apply(&base, &changes("a=2 c=2 f=2")).await;
+    let (theirs, _) = trees.apply(&base, &changes("b=3 c=3 e=- g=3")).await;
+    let diff = trees.diff(&ours, &theirs).await;
+    let comparison = trees.compare(&base, &ours, &theirs).await;
+    trees.cool();
+
+    let (mut cursor, open_diff, open_comparison) = (
+        trees.committed.cursor(NAMESPACE, &ours).await.unwrap(),
+        trees
+            .committed
+            .diff(NAMESPACE, &ours, &theirs)
+            .await
+            .unwrap(),
+        trees
+            .committed
+            .compare(NAMESPACE, &base, &ours, &theirs)
+            .await
+            .unwrap(),
+    );
+    trees.store.wait_once_for_each_read();
+    let (found, dropped) = read_impatiently(open_comparison);
+    assert_eq!(found, show_diffs(&comparison));
+    assert!(dropped > 5, "{dropped} reads waited");
+    let (found, dropped) = read_impatiently(open_diff);
+    assert_eq!(found, show_diffs(&diff));
+    assert!(dropped > 0, "{dropped} reads waited");
+
+    let mut keys = Vec::new();
+    loop {
+        match cursor.next().now_or_never() {
+            Some(Ok(Some(record))) => keys.extend_from_slice(&record.key),
+            Some(end) => break assert_eq!(end.unwrap(), None),
+            None => {}
+        }
+    }
+    assert_eq!(keys, b"abcdef");
+}

@@ -1,0 +1,400 @@
+//! Trees against a model: any trees, any ranges, the same answers as a sorted map.
+//!
+//! Two hundred cases of each; `PROPTEST_CASES` asks for more.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
+
+use crate::committed::Summary;
+use crate::committed::testing::{Model, NAMESPACE, Trees, value};
+use crate::{Diff, DiffKind, Error, MergeStrategy, MetaRangeId, Options, Value};
+
+type Edits = BTreeMap<String, Option<Value>>;
+
+/// Sizes of ranges; small enough that some forty keys make many.
+#[derive(Debug, Clone)]
+struct Sizes {
+    raggedness: u32,
+    min_bytes: u64,
+    max_bytes: u64,
+}
+
+/// A base and what two sides made of it.
+#[derive(Debug, Clone)]
+struct Case {
+    sizes: Sizes,
+    base: Model,
+    ours: Edits,
+    theirs: Edits,
+    /// Whether the sides start from the base's ranges, or are written afresh.
+    is_shared: bool,
+}
+
+fn config() -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok())
+        .unwrap_or(200);
+    ProptestConfig {
+        cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+fn sizes() -> impl Strategy<Value = Sizes> {
+    let max_bytes = prop_oneof![Just(20 << 20), 60..600u64];
+    (1..10u32, 0..120u64, max_bytes).prop_map(|(raggedness, min_bytes, max_bytes)| Sizes {
+        raggedness,
+        min_bytes,
+        max_bytes,
+    })
+}
+
+fn key() -> impl Strategy<Value = String> {
+    (0..40u32, prop_oneof![3 => Just(""), 1 => Just("/x")])
+        .prop_map(|(number, end)| format!("k{number:02}{end}"))
+}
+
+/// Few identities, so that different keys often have the same; data that tells writers apart.
+fn content(origin: &'static str) -> impl Strategy<Value = Value> {
+    (0..3u8).prop_map(move |identity| value(&format!("{identity}/{origin}")))
+}
+
+fn edits(origin: &'static str) -> impl Strategy<Value = Edits> {
+    btree_map(
+        key(),
+        proptest::option::weighted(0.7, content(origin)),
+        0..20,
+    )
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    let base = btree_map(key(), content("base"), 0..50);
+    (sizes(), base, edits("ours"), edits("theirs"), any::<bool>()).prop_map(
+        |(sizes, base, ours, theirs, is_shared)| Case {
+            sizes,
+            base,
+            ours,
+            theirs,
+            is_shared,
+        },
+    )
+}
+
+/// A stored tree beside its model.
+struct Stored {
+    id: MetaRangeId,
+    model: Model,
+}
+
+struct Stage {
+    trees: Trees,
+    base: Stored,
+    ours: Stored,
+    theirs: Stored,
+}
+
+fn trees(sizes: &Sizes) -> Trees {
+    Trees::new(Options {
+        range_raggedness_entries: f64::from(sizes.raggedness),
+        min_range_size_bytes: sizes.min_bytes,
+        max_range_size_bytes: sizes.max_bytes,
+        ..Options::default()
+    })
+}
+
+/// What edits make of a model, with the base's bytes kept where the identity stays.
+fn edited(base: &Model, edits: &Edits) -> (Model, Summary) {
+    let (mut model, mut summary) = (base.clone(), Summary::default());
+    for (key, new) in edits {
+        match (base.get(key), new) {
+            (None, None) => {}
+            (Some(_), None) => {
+                model.remove(key);
+                summary.removed += 1;
+            }
+            (Some(old), Some(new)) if old.identity == new.identity => {}
+            (old, Some(new)) => {
+                model.insert(key.clone(), new.clone());
+                *(if old.is_none() {
+                    &mut summary.added
+                } else {
+                    &mut summary.changed
+                }) += 1;
+            }
+        }
+    }
+    (model, summary)
+}
+
+impl Case {
+    async fn stage(&self) -> Stage {
+        let trees = trees(&self.sizes);
+        let base = Stored {
+            id: trees.tree(&self.base).await,
+            model: self.base.clone(),
+        };
+        let mut sides = Vec::new();
+        for edits in [&self.ours, &self.theirs] {
+            let model = edited(&self.base, edits).0;
+            let id = if self.is_shared {
+                trees.apply(&base.id, edits).await.0
+            } else {
+                trees.tree(&model).await
+            };
+            sides.push(Stored { id, model });
+        }
+        let (theirs, ours) = (sides.pop().unwrap(), sides.pop().unwrap());
+        Stage {
+            trees,
+            base,
+            ours,
+            theirs,
+        }
+    }
+}
+
+fn identity<'a>(model: &'a Model, key: &str) -> Option<&'a Bytes> {
+    model.get(key).map(|value| &value.identity)
+}
+
+fn keys<'a>(models: &[&'a Model]) -> BTreeSet<&'a String> {
+    models.iter().flat_map(|model| model.keys()).collect()
+}
+
+fn difference(kind: Option<DiffKind>, key: &str, left: &Model, right: &Model) -> Diff {
+    let (left, right) = (left.get(key).cloned(), right.get(key).cloned());
+    let shown = match (&left, &right) {
+        (None, _) => DiffKind::Added,
+        (_, None) => DiffKind::Removed,
+        _ => DiffKind::Changed,
+    };
+    Diff {
+        kind: kind.unwrap_or(shown),
+        key: Bytes::from(key.to_owned()),
+        left,
+        right,
+    }
+}
+
+fn model_diff(left: &Model, right: &Model) -> Vec<Diff> {
+    let differs = |key: &&String| identity(left, key) != identity(right, key);
+    keys(&[left, right])
+        .into_iter()
+        .filter(differs)
+        .map(|key| difference(None, key, left, right))
+        .collect()
+}
+
+fn model_compare(base: &Model, left: &Model, right: &Model) -> Vec<Diff> {
+    let mut diffs = Vec::new();
+    for key in keys(&[base, left, right]) {
+        let [base, ours, theirs] = [base, left, right].map(|model| identity(model, key));
+        if theirs != base && theirs != ours {
+            let kind = (ours != base).then_some(DiffKind::Conflict);
+            diffs.push(difference(kind, key, left, right));
+        }
+    }
+    diffs
+}
+
+/// The merged identities, or the conflicting keys.
+fn model_merge(
+    stage: &Stage,
+    strategy: MergeStrategy,
+) -> Result<BTreeMap<String, Bytes>, Vec<Vec<u8>>> {
+    let (mut merged, mut conflicts) = (BTreeMap::new(), Vec::new());
+    for key in keys(&[&stage.base.model, &stage.ours.model, &stage.theirs.model]) {
+        let [base, ours, theirs] = [&stage.base, &stage.ours, &stage.theirs]
+            .map(|stored| identity(&stored.model, key).cloned());
+        let winner = if theirs == base || theirs == ours {
+            ours
+        } else if ours == base {
+            theirs
+        } else {
+            match strategy {
+                MergeStrategy::None => {
+                    conflicts.push(key.clone().into_bytes());
+                    continue;
+                }
+                MergeStrategy::DestWins => ours,
+                MergeStrategy::SourceWins => theirs,
+            }
+        };
+        merged.extend(winner.map(|identity| (key.clone(), identity)));
+    }
+    if conflicts.is_empty() {
+        Ok(merged)
+    } else {
+        Err(conflicts)
+    }
+}
+
+fn run(test: impl Future<Output = TestCaseResult>) -> TestCaseResult {
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(test)
+}
+
+/// Steps through something that walks keys: none is a step, some a seek.
+fn steps() -> impl Strategy<Value = Vec<Option<String>>> {
+    vec(
+        prop_oneof![2 => Just(None), 1 => key().prop_map(Some)],
+        1..60,
+    )
+}
+
+/// The same walk over a sorted list of keys: what each step finds.
+fn model_walk(keys: &[Bytes], steps: &[Option<String>]) -> Vec<Option<Bytes>> {
+    let (mut at, mut found) = (0, Vec::new());
+    for step in steps {
+        match step {
+            Some(key) => at = at.max(keys.partition_point(|other| other < key.as_bytes())),
+            None => {
+                found.push(keys.get(at).cloned());
+                at = (at + 1).min(keys.len());
+            }
+        }
+    }
+    found
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn applying_edits_a_map(case in case()) {
+        run(async {
+            let trees = trees(&case.sizes);
+            let base = trees.tree(&case.base).await;
+            prop_assert_eq!(trees.read(&base).await, case.base.clone());
+            let (expected, expected_summary) = edited(&case.base, &case.ours);
+            let (result, summary) = trees.apply(&base, &case.ours).await;
+            prop_assert_eq!(trees.read(&result).await, expected.clone());
+            prop_assert_eq!(summary, expected_summary);
+            prop_assert_eq!(result == base, summary.is_empty());
+            for key in keys(&[&case.base, &expected]) {
+                let found = trees.committed.get(NAMESPACE, &result, key.as_bytes()).await.unwrap();
+                prop_assert_eq!(found.as_ref(), expected.get(key));
+            }
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn equal_trees_have_equal_ids_whatever_ranges_they_reuse(
+        raggedness in 1..10u32,
+        base in btree_map(key(), content("base"), 1..50),
+        new in vec(0..3u8, 50),
+    ) {
+        run(async {
+            let trees = Trees::ragged(raggedness);
+            let base_id = trees.tree(&base).await;
+            // No key comes or goes, so that ranges end where they did.
+            let new: Model = base.keys().cloned().zip(new.iter().map(|new| value(&format!("{new}/base")))).collect();
+            let staged = |model: &Model| model.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
+            let (there, _) = trees.apply(&base_id, &staged(&new)).await;
+            prop_assert_eq!(&there, &trees.tree(&new).await);
+            let (back, _) = trees.apply(&there, &staged(&base)).await;
+            prop_assert_eq!(back, base_id);
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn a_diff_is_that_of_the_maps(case in case()) {
+        run(async {
+            let Stage { trees, base, ours, theirs } = case.stage().await;
+            for (left, right) in [(&base, &ours), (&ours, &base), (&ours, &theirs)] {
+                prop_assert_eq!(trees.diff(&left.id, &right.id).await, model_diff(&left.model, &right.model));
+            }
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn a_comparison_is_that_of_the_maps(case in case()) {
+        run(async {
+            let Stage { trees, base, ours, theirs } = case.stage().await;
+            for (base, left, right) in [(&base, &ours, &theirs), (&ours, &theirs, &base), (&base, &base, &ours)] {
+                let found = trees.compare(&base.id, &left.id, &right.id).await;
+                prop_assert_eq!(found, model_compare(&base.model, &left.model, &right.model));
+            }
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn a_merge_is_that_of_the_maps(case in case()) {
+        run(async {
+            let stage = case.stage().await;
+            for strategy in [MergeStrategy::None, MergeStrategy::DestWins, MergeStrategy::SourceWins] {
+                let merged = stage.trees.merge(&stage.base.id, &stage.theirs.id, &stage.ours.id, strategy).await;
+                let merged = match merged {
+                    Ok(id) => {
+                        let read = stage.trees.read(&id).await;
+                        let known = [&stage.ours.model, &stage.theirs.model];
+                        for (key, value) in &read {
+                            prop_assert!(known.iter().any(|side| side.get(key) == Some(value)), "bytes of {} are a side's", key);
+                        }
+                        Ok(read.into_iter().map(|(key, value)| (key, value.identity)).collect())
+                    }
+                    Err(Error::Conflict { keys }) => Err(keys),
+                    Err(error) => return Err(TestCaseError::fail(error.to_string())),
+                };
+                prop_assert_eq!(merged, model_merge(&stage, strategy));
+            }
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn a_cursor_seeks_as_in_a_list(sizes in sizes(), base in btree_map(key(), content("base"), 0..50), steps in steps()) {
+        run(async {
+            let trees = trees(&sizes);
+            let tree = trees.tree(&base).await;
+            let mut cursor = trees.committed.cursor(NAMESPACE, &tree).await.unwrap();
+            let mut found = Vec::new();
+            for step in &steps {
+                match step {
+                    Some(key) => cursor.seek(key.as_bytes()),
+                    None => found.push(cursor.next().await.unwrap().map(|record| record.key)),
+                }
+            }
+            let keys: Vec<_> = base.keys().map(|key| Bytes::from(key.clone())).collect();
+            prop_assert_eq!(found, model_walk(&keys, &steps));
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn a_diff_and_a_comparison_seek_as_in_a_list(case in case(), steps in steps()) {
+        run(async {
+            let Stage { trees, base, ours, theirs } = case.stage().await;
+            let diff = trees.committed.diff(NAMESPACE, &ours.id, &theirs.id).await.unwrap();
+            let comparison = trees.committed.compare(NAMESPACE, &base.id, &ours.id, &theirs.id).await.unwrap();
+            let in_diff = model_diff(&ours.model, &theirs.model);
+            let in_comparison = model_compare(&base.model, &ours.model, &theirs.model);
+            for (mut cursor, expected) in [(diff, in_diff), (comparison, in_comparison)] {
+                let mut found = Vec::new();
+                for step in &steps {
+                    match step {
+                        Some(key) => cursor.seek(key.as_bytes()),
+                        None => found.push(cursor.next().await.unwrap().map(|diff| diff.key)),
+                    }
+                }
+                let keys: Vec<_> = expected.into_iter().map(|diff| diff.key).collect();
+                prop_assert_eq!(found, model_walk(&keys, &steps));
+            }
+            Ok(())
+        })?;
+    }
+}

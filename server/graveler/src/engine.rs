@@ -1,0 +1,152 @@
+//! What every operation of the engine shares: stores, caches, queue, janitor.
+//!
+//! The operations are `impl Engine` blocks, one module each. Nothing here is
+//! request state: an [`Engine`] lives as long as the process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{Clock, IdGenerator};
+use block::BlockStore;
+use kv::Store;
+use moka::sync::Cache;
+
+use crate::committed::Committed;
+use crate::protection::Protection;
+use crate::queue::BranchQueue;
+use crate::refs::Refs;
+use crate::staging::Janitor;
+use crate::{
+    BranchId, Commit, CommitId, Error, Event, EventKind, HookOutcome, Hooks, MetaRangeId, Options,
+    Repository, RepositoryId, Result, StagingToken, TreeSource,
+};
+
+/// How long a repository's record may be served without looking again. A
+/// repository that another server deletes is still served here for this long.
+const REPOSITORY_MAX_AGE: Duration = Duration::from_secs(5);
+const MAX_CACHED_REPOSITORIES: u64 = 10_000;
+
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub kv: Arc<dyn Store>,
+    pub clock: Arc<dyn Clock>,
+    pub ids: Arc<dyn IdGenerator>,
+    #[cfg(test)]
+    pub block: Arc<dyn BlockStore>,
+    pub committed: Committed,
+    pub refs: Refs,
+    pub repositories: Cache<RepositoryId, Repository>,
+    pub protection: Protection,
+    pub queue: BranchQueue,
+    pub janitor: Janitor,
+    pub token_grace: Duration,
+}
+
+impl Engine {
+    pub(crate) fn new(
+        kv: Arc<dyn Store>,
+        block: Arc<dyn BlockStore>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdGenerator>,
+        options: &Options,
+    ) -> Self {
+        Self {
+            #[cfg(test)]
+            block: Arc::clone(&block),
+            committed: Committed::new(block, options),
+            refs: Refs::new(Arc::clone(&kv), options.commit_cache_entries),
+            repositories: Cache::builder()
+                .max_capacity(MAX_CACHED_REPOSITORIES)
+                .time_to_live(REPOSITORY_MAX_AGE)
+                .build(),
+            protection: Protection::new(Arc::clone(&kv)),
+            queue: BranchQueue::default(),
+            janitor: Janitor::new(Arc::clone(&kv), options.token_grace),
+            token_grace: options.token_grace,
+            kv,
+            clock,
+            ids,
+        }
+    }
+
+    /// A staging token that no branch has had.
+    pub(crate) fn new_staging_token(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+    ) -> StagingToken {
+        StagingToken::trusted(format!("{}-{branch}:{}", repository.id, self.ids.uuid()))
+    }
+
+    /// The tree of a commit.
+    pub(crate) async fn tree_of(
+        &self,
+        repository: &Repository,
+        commit: &CommitId,
+    ) -> Result<MetaRangeId> {
+        Ok(self
+            .refs
+            .commit(repository, commit)
+            .await?
+            .meta_range_id
+            .clone())
+    }
+
+    /// An event with nothing but its kind.
+    pub(crate) fn event(&self, repository: &Repository, kind: EventKind, actor: &str) -> Event {
+        Event {
+            run_id: self.ids.descending_run_id(),
+            pre_run_id: None,
+            kind,
+            time: self.clock.now(),
+            repository: repository.clone(),
+            branch: None,
+            tag: None,
+            source_ref: String::new(),
+            merge_source: None,
+            commit_id: None,
+            commit: None,
+            actor: actor.to_owned(),
+            actions_from: TreeSource::MetaRange(MetaRangeId::trusted("")),
+            candidate: None,
+            base: None,
+            source: None,
+        }
+    }
+
+    /// Asks the hooks, unless the repository is read-only. Gives the id of the run, if there was one.
+    pub(crate) async fn ask(&self, hooks: &dyn Hooks, event: &Event) -> Result<Option<String>> {
+        if event.repository.read_only {
+            return Ok(None);
+        }
+        match hooks.before(event).await {
+            Ok(HookOutcome { ran }) => Ok(ran.then(|| event.run_id.clone())),
+            Err(rejection) => Err(Error::Rejected(rejection)),
+        }
+    }
+
+    /// Tells the hooks what happened, unless the repository is read-only.
+    pub(crate) async fn tell(&self, hooks: &dyn Hooks, event: Event) {
+        if !event.repository.read_only {
+            hooks.after(event).await;
+        }
+    }
+}
+
+/// Refuses changes of a read-only repository, unless forced.
+pub(crate) fn check_read_only(repository: &Repository, force: bool) -> Result<()> {
+    if repository.read_only && !force {
+        return Err(Error::ReadOnly(repository.id.to_string()));
+    }
+    Ok(())
+}
+
+/// The generation of a commit on top of `parents`.
+pub(crate) fn generation_after<'a>(parents: impl IntoIterator<Item = &'a Commit>) -> i32 {
+    parents
+        .into_iter()
+        .map(|p| p.generation)
+        .max()
+        .unwrap_or(0)
+        .saturating_add(1)
+}

@@ -1,0 +1,194 @@
+//! How a new commit becomes a branch's head: sealing, and the compare-and-set at the end.
+//!
+//! Writes that come while a commit is worked out go to another token than the
+//! one it reads; that is what sealing is for. The head moves in one step,
+//! together with the commit's record and the retirement of the tokens it took in.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use kv::Op;
+
+use crate::engine::Engine;
+use crate::queue::Turn;
+use crate::records::{Stored as _, branch_key, commit_key};
+use crate::refs::StoredBranch;
+use crate::staging::retire_op;
+use crate::{Branch, BranchId, BranchRecord, Commit, Error, MetaRangeId, Repository, Result};
+
+/// How often a commit or merge is worked out anew because the head moved.
+pub(crate) const MAX_TRIES: usize = 10;
+/// From this try on the branch's turn is kept while hooks run, so that the try
+/// cannot be lost to this server's other commits, however slow the hooks.
+const FIRM_FROM_TRY: usize = 2;
+/// For so long hooks may run with the turn kept in any case: giving it up
+/// for a moment costs more than it frees.
+const BRIEF_HOOKS: Duration = Duration::from_millis(100);
+/// How often the record is put back under a change that left the head alone (a write was sealed).
+const MAX_REBASES: usize = 20;
+
+/// A candidate that the hooks allowed.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    pub tree: MetaRangeId,
+    pub run_id: Option<String>,
+}
+
+/// What one try works on.
+#[derive(Debug, Clone)]
+pub(crate) struct Attempt {
+    pub at: StoredBranch,
+    pub head: Arc<Commit>,
+}
+
+impl Engine {
+    /// Seals the token that takes writes, if it holds any. None: the branch changed, look again.
+    pub(crate) async fn seal(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        at: StoredBranch,
+    ) -> Result<Option<StoredBranch>> {
+        if self
+            .kv
+            .scan(at.record.staging_token.as_str().as_bytes(), b"", 1)
+            .await?
+            .is_empty()
+        {
+            return Ok(Some(at));
+        }
+        let mut sealed_tokens = vec![at.record.staging_token.clone()];
+        sealed_tokens.extend(at.record.sealed_tokens);
+        let record = BranchRecord {
+            staging_token: self.new_staging_token(repository, branch),
+            sealed_tokens,
+            ..at.record
+        };
+        let value = Branch {
+            id: branch.clone(),
+            record,
+        }
+        .encode();
+        let partition = repository.partition();
+        match self
+            .kv
+            .set_if(
+                partition.as_bytes(),
+                &branch_key(branch.as_str()),
+                value,
+                at.predicate,
+            )
+            .await
+        {
+            Ok(()) => Ok(Some(self.refs.branch(repository, branch).await?)),
+            Err(kv::Error::PredicateFailed { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Makes `commit` the head, if the head and the sealed tokens are still as in
+    /// `at`; tokens sealed since stay. False: the head moved.
+    pub(crate) async fn land(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        at: &StoredBranch,
+        commit: &Commit,
+    ) -> Result<bool> {
+        let applied = &at.record.sealed_tokens;
+        let mut now = at.clone();
+        for _ in 0..MAX_REBASES {
+            let newer = now.record.sealed_tokens.strip_suffix(applied.as_slice());
+            let (Some(newer), true) = (newer, now.record.commit_id == at.record.commit_id) else {
+                return Ok(false);
+            };
+            let record = BranchRecord {
+                commit_id: commit.id.clone(),
+                staging_token: now.record.staging_token.clone(),
+                sealed_tokens: newer.to_vec(),
+                hidden: now.record.hidden,
+            };
+            match self
+                .kv
+                .batch(self.landing_ops(repository, branch, record, &now, commit, at))
+                .await
+            {
+                Ok(()) => {}
+                Err(kv::Error::PredicateFailed { .. }) => {
+                    now = self.refs.branch(repository, branch).await?;
+                    continue;
+                }
+                // Not known whether it took effect: look, so that no client is
+                // told of the failure of a commit that is there.
+                Err(error) => match self.refs.branch(repository, branch).await {
+                    Ok(stored) if stored.record.commit_id == commit.id => {}
+                    _ => return Err(error.into()),
+                },
+            }
+            self.refs.remember_commit(repository, commit);
+            self.janitor.retire(applied.clone());
+            return Ok(true);
+        }
+        Err(Error::TooManyTries(branch.to_string()))
+    }
+
+    /// Ordered to be safe when cut short: a commit that no branch names, or
+    /// tokens that no sweep finds, do no harm.
+    fn landing_ops(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        record: BranchRecord,
+        now: &StoredBranch,
+        commit: &Commit,
+        at: &StoredBranch,
+    ) -> Vec<Op> {
+        let partition = Bytes::from(repository.partition());
+        let mut ops = vec![
+            Op::Set {
+                partition: partition.clone(),
+                key: commit_key(commit.id.as_str()),
+                value: commit.encode(),
+                predicate: None,
+            },
+            Op::Set {
+                partition,
+                key: branch_key(branch.as_str()),
+                value: Branch {
+                    id: branch.clone(),
+                    record,
+                }
+                .encode(),
+                predicate: Some(now.predicate.clone()),
+            },
+        ];
+        ops.extend(at.record.sealed_tokens.iter().map(retire_op));
+        ops
+    }
+
+    /// Runs `hooks` with the branch's turn kept for as long as they are brief, or
+    /// throughout from the third try on. Gives the turn back, taken anew if it was given up.
+    pub(crate) async fn in_turn<T: Send>(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        turn: Turn,
+        attempt: usize,
+        hooks: impl Future<Output = Result<T>> + Send,
+    ) -> Result<(T, Turn)> {
+        if attempt >= FIRM_FROM_TRY {
+            return Ok((hooks.await?, turn));
+        }
+        let mut hooks = std::pin::pin!(hooks);
+        match tokio::time::timeout(BRIEF_HOOKS, &mut hooks).await {
+            Ok(verdict) => Ok((verdict?, turn)),
+            Err(_) => {
+                drop(turn);
+                let verdict = hooks.await?;
+                Ok((verdict, self.queue.turn(repository, branch).await?))
+            }
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Merges a reference into a branch.
+//!
+//! The result is worked out first, judged by the hooks next, and moves the head
+//! last. Whoever loses the race for the head works out the merge with the new
+//! head; hooks are asked again only if the merged tree is another one.
+
+use std::sync::Arc;
+
+use crate::commit::{NewCommit, describe_landed, draft_of, new_commit};
+use crate::engine::{Engine, check_read_only, generation_after};
+use crate::landing::{Attempt, MAX_TRIES, Verdict};
+use crate::{
+    BranchId, Commit, Error, EventKind, Hooks, MergeBase, MergeOutcome, MergeParams, MergeStrategy,
+    MetaRangeId, Repository, Result, TreeSource,
+};
+
+/// The key of a merge commit's metadata that tells the strategy.
+const STRATEGY_KEY: &str = ".lakefs.merge.strategy";
+
+impl Engine {
+    pub(crate) async fn find_merge_base(
+        &self,
+        repository: &Repository,
+        source: &str,
+        destination: &str,
+    ) -> Result<MergeBase> {
+        let source = self.refs.resolve_commit(repository, source).await?;
+        let destination = self.refs.resolve_commit(repository, destination).await?;
+        let base = self
+            .refs
+            .merge_base(repository, &source, &destination)
+            .await?;
+        Ok(MergeBase {
+            source,
+            destination,
+            base,
+        })
+    }
+
+    pub(crate) async fn merge(
+        &self,
+        repository: &Repository,
+        destination: &BranchId,
+        source: &str,
+        params: MergeParams,
+        hooks: &dyn Hooks,
+    ) -> Result<MergeOutcome> {
+        check_read_only(repository, params.force)?;
+        self.refs.branch(repository, destination).await?;
+        let source_id = self.refs.resolve_commit(repository, source).await?;
+        let source_commit = self.refs.commit(repository, &source_id).await?;
+        let date = self.clock.now();
+        let mut metadata = params.metadata.clone();
+        metadata.insert(
+            STRATEGY_KEY.to_owned(),
+            strategy_name(params.strategy).to_owned(),
+        );
+        let message = if params.message.is_empty() {
+            format!("Merge '{source}' into '{destination}'")
+        } else {
+            params.message.clone()
+        };
+
+        let mut verdict: Option<Verdict> = None;
+        for attempt in 0..MAX_TRIES {
+            let mut turn = self.queue.turn(repository, destination).await?;
+            let Some(work) = self.clean_destination(repository, destination).await? else {
+                continue;
+            };
+            let tree = self
+                .merged_tree(repository, &source_commit, &work.head, &params)
+                .await?;
+            let mut parents = vec![work.head.id.clone()];
+            if !params.squash {
+                parents.push(source_id.clone());
+            }
+            let commit = new_commit(NewCommit {
+                committer: params.committer.clone(),
+                message: message.clone(),
+                metadata: metadata.clone(),
+                date,
+                tree: tree.clone(),
+                parents,
+                generation: generation_after([work.head.as_ref(), source_commit.as_ref()]),
+            });
+            let mut event = self.event(repository, EventKind::PreMerge, &params.committer);
+            event.branch = Some(destination.clone());
+            event.merge_source = Some(source.to_owned());
+            event.source = Some(source_commit.meta_range_id.clone());
+            if verdict.as_ref().is_none_or(|verdict| verdict.tree != tree) {
+                event.source_ref = source_id.to_string();
+                event.commit_id = Some(commit.id.clone());
+                event.commit = Some(draft_of(&commit));
+                event.actions_from = TreeSource::MetaRange(source_commit.meta_range_id.clone());
+                event.candidate = Some(tree.clone());
+                event.base = Some(work.head.meta_range_id.clone());
+                let run_id;
+                (run_id, turn) = self
+                    .in_turn(
+                        repository,
+                        destination,
+                        turn,
+                        attempt,
+                        self.ask(hooks, &event),
+                    )
+                    .await?;
+                verdict = Some(Verdict { tree, run_id });
+            }
+            let landed = self
+                .land(repository, destination, &work.at, &commit)
+                .await?;
+            drop(turn);
+            if landed {
+                event.run_id = self.ids.descending_run_id();
+                event.kind = EventKind::PostMerge;
+                event.time = self.clock.now();
+                describe_landed(&mut event, &commit, &work.head, verdict);
+                self.tell(hooks, event).await;
+                return Ok(MergeOutcome {
+                    commit_id: commit.id,
+                });
+            }
+        }
+        Err(Error::TooManyTries(destination.to_string()))
+    }
+
+    /// The destination with all that is staged sealed and known to make no
+    /// difference, so that the merge may drop it: a leftover that equals the old
+    /// head would otherwise undo what is merged. None: the branch changed, look again.
+    async fn clean_destination(
+        &self,
+        repository: &Repository,
+        destination: &BranchId,
+    ) -> Result<Option<Attempt>> {
+        let dirty = || Error::DirtyBranch(destination.to_string());
+        let before = self.refs.branch(repository, destination).await?;
+        if self.is_dirty(repository, &before.record).await? {
+            return Err(dirty());
+        }
+        let checked = before.record.sealed_tokens.clone();
+        let Some(at) = self.seal(repository, destination, before).await? else {
+            return Ok(None);
+        };
+        // A write may have come between the look and the seal.
+        if at.record.sealed_tokens != checked && self.is_dirty(repository, &at.record).await? {
+            return Err(dirty());
+        }
+        let head = self.refs.commit(repository, &at.record.commit_id).await?;
+        Ok(Some(Attempt { at, head }))
+    }
+
+    async fn merged_tree(
+        &self,
+        repository: &Repository,
+        source: &Arc<Commit>,
+        destination: &Arc<Commit>,
+        params: &MergeParams,
+    ) -> Result<MetaRangeId> {
+        let Some(base) = self
+            .refs
+            .merge_base(repository, &source.id, &destination.id)
+            .await?
+        else {
+            return Err(Error::NoMergeBase(
+                source.id.to_string(),
+                destination.id.to_string(),
+            ));
+        };
+        let base = self.tree_of(repository, &base).await?;
+        let (source, destination) = (&source.meta_range_id, &destination.meta_range_id);
+        if *source == base && !params.force && !params.allow_empty {
+            return Err(Error::NoChanges);
+        }
+        self.committed
+            .merge(
+                &repository.storage_namespace,
+                &base,
+                source,
+                destination,
+                params.strategy,
+            )
+            .await
+    }
+}
+
+fn strategy_name(strategy: MergeStrategy) -> &'static str {
+    match strategy {
+        MergeStrategy::None => "default",
+        MergeStrategy::DestWins => "dest-wins",
+        MergeStrategy::SourceWins => "source-wins",
+    }
+}

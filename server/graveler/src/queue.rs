@@ -1,0 +1,110 @@
+//! Takes turns: commits and merges of one branch, on one server, one after the other.
+//!
+//! First come, first served. The queue only saves work that would be lost to the
+//! compare-and-set of the branch; it is no part of correctness, which holds
+//! against other servers as well. A turn may be kept while storage is read and
+//! written: it is a place in a queue and guards no data.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use crate::{BranchId, Error, Repository, Result};
+
+/// How many may wait for one branch; more are told to come back later.
+const MAX_WAITING: usize = 1_024;
+
+type Key = (String, BranchId);
+type Lines = Arc<StdMutex<HashMap<Key, Arc<Mutex<()>>>>>;
+
+/// The branches that someone works on or waits for: bounded by the requests under way.
+#[derive(Debug, Default)]
+pub(crate) struct BranchQueue(Lines);
+
+/// A turn; dropping it lets the next one in.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    // Dropped in this order: the turn ends, then the place is given up.
+    _turn: OwnedMutexGuard<()>,
+    _place: Place,
+}
+
+/// A place in a branch's line, kept also while waiting.
+#[derive(Debug)]
+struct Place {
+    lines: Lines,
+    key: Key,
+    line: Option<Arc<Mutex<()>>>,
+}
+
+impl BranchQueue {
+    /// Waits for this branch's turn.
+    ///
+    /// # Errors
+    /// [`Error::TooManyTries`] if too many wait already.
+    pub(crate) async fn turn(&self, repository: &Repository, branch: &BranchId) -> Result<Turn> {
+        let key = (repository.partition(), branch.clone());
+        let line = {
+            let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let line = lines.entry(key.clone()).or_default();
+            if Arc::strong_count(line) > 2 * MAX_WAITING {
+                return Err(Error::TooManyTries(branch.to_string()));
+            }
+            Arc::clone(line)
+        };
+        let place = Place {
+            lines: Arc::clone(&self.0),
+            key,
+            line: Some(Arc::clone(&line)),
+        };
+        let turn = line.lock_owned().await;
+        Ok(Turn {
+            _turn: turn,
+            _place: place,
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        self.line = None;
+        if lines
+            .get(&self.key)
+            .is_some_and(|line| Arc::strong_count(line) == 1)
+        {
+            lines.remove(&self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::repository;
+
+    #[tokio::test]
+    async fn one_at_a_time_and_nothing_is_left() {
+        let queue = BranchQueue::default();
+        let (repo, main, dev) = (
+            repository("r"),
+            BranchId::trusted("main"),
+            BranchId::trusted("dev"),
+        );
+        let first = queue.turn(&repo, &main).await.expect("free");
+        let other = queue
+            .turn(&repo, &dev)
+            .await
+            .expect("another branch is free");
+        let mut second = Box::pin(queue.turn(&repo, &main));
+        assert!(futures::poll!(&mut second).is_pending());
+        let mut cancelled = Box::pin(queue.turn(&repo, &main));
+        assert!(futures::poll!(&mut cancelled).is_pending());
+        drop(cancelled);
+        drop(first);
+        let second = second.await.expect("its turn");
+        drop((second, other));
+        assert!(queue.0.lock().expect("no holder panics").is_empty());
+    }
+}

@@ -1,0 +1,239 @@
+//! Differences of references: what is staged, two refs, two refs since their merge base.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::committed::{Change, ChangeCursor as _};
+use crate::engine::Engine;
+use crate::refs::committed_side;
+use crate::staging::StagedChanges;
+use crate::{
+    BranchId, BranchRecord, Commit, Cursor, Diff, DiffCursor, DiffKind, DiffSource, Error,
+    MetaRangeId, Record, RefKind, Repository, ResolvedRef, Result, Value,
+};
+
+impl Engine {
+    /// Uncommitted changes of a branch.
+    pub(crate) async fn diff_uncommitted(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+    ) -> Result<DiffCursor> {
+        let record = self.refs.branch(repository, branch).await?.record;
+        let head = self.tree_of(repository, &record.commit_id).await?;
+        Ok(DiffCursor::new(
+            self.staged_over(repository, &head, &head, &record).await?,
+        ))
+    }
+
+    /// Whether what is staged makes a difference to the head.
+    pub(crate) async fn is_dirty(
+        &self,
+        repository: &Repository,
+        record: &BranchRecord,
+    ) -> Result<bool> {
+        let head = self.tree_of(repository, &record.commit_id).await?;
+        Ok(self
+            .staged_over(repository, &head, &head, record)
+            .await?
+            .next()
+            .await?
+            .is_some())
+    }
+
+    pub(crate) async fn diff(
+        &self,
+        repository: &Repository,
+        left: &ResolvedRef,
+        right: &ResolvedRef,
+    ) -> Result<DiffCursor> {
+        let left = self
+            .tree_of(repository, &committed_side(left, "left")?)
+            .await?;
+        let right_head = self.tree_of(repository, &right.commit_id).await?;
+        match (&right.kind, &right.branch) {
+            (RefKind::BranchStaging, Some(branch)) => Ok(DiffCursor::new(
+                self.staged_over(repository, &left, &right_head, &branch.record)
+                    .await?,
+            )),
+            _ => {
+                self.committed
+                    .diff(&repository.storage_namespace, &left, &right_head)
+                    .await
+            }
+        }
+    }
+
+    pub(crate) async fn compare(
+        &self,
+        repository: &Repository,
+        left: &ResolvedRef,
+        right: &ResolvedRef,
+    ) -> Result<DiffCursor> {
+        let (left, right) = (
+            committed_side(left, "left")?,
+            committed_side(right, "right")?,
+        );
+        let Some(base) = self.refs.merge_base(repository, &left, &right).await? else {
+            return Err(Error::NoMergeBase(left.to_string(), right.to_string()));
+        };
+        let trees = self.refs.commits(repository, &[base, left, right]).await?;
+        let [base, left, right] = [0, 1, 2].map(|i| &trees[i].meta_range_id);
+        self.committed
+            .compare(&repository.storage_namespace, base, left, right)
+            .await
+    }
+
+    pub(crate) async fn touches(
+        &self,
+        repository: &Repository,
+        commit: &Commit,
+        keys: &[Vec<u8>],
+        prefixes: &[Vec<u8>],
+    ) -> Result<bool> {
+        let before = match commit.parents.first() {
+            Some(parent) => self.tree_of(repository, parent).await?,
+            None => MetaRangeId::trusted(""),
+        };
+        let after = &commit.meta_range_id;
+        if before == *after {
+            return Ok(false);
+        }
+        let namespace = &repository.storage_namespace;
+        for key in keys {
+            let old = self.committed.get(namespace, &before, key).await?;
+            let new = self.committed.get(namespace, after, key).await?;
+            if old.map(|v| v.identity) != new.map(|v| v.identity) {
+                return Ok(true);
+            }
+        }
+        for prefix in prefixes {
+            let mut diff = self.committed.diff(namespace, &before, after).await?;
+            diff.seek(prefix);
+            if diff
+                .next()
+                .await?
+                .is_some_and(|diff| diff.key.starts_with(prefix))
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// What must happen to the tree `left` to become the tree `head` with the branch's staged changes.
+    async fn staged_over(
+        &self,
+        repository: &Repository,
+        left: &MetaRangeId,
+        head: &MetaRangeId,
+        record: &BranchRecord,
+    ) -> Result<StagedDiff> {
+        let namespace = &repository.storage_namespace;
+        let committed = if left == head {
+            None
+        } else {
+            Some(self.committed.diff(namespace, left, head).await?)
+        };
+        Ok(StagedDiff {
+            committed,
+            difference: None,
+            staged: StagedChanges::new(&self.kv, record.tokens()),
+            change: None,
+            head: self.committed.cursor(namespace, head).await?,
+            at_head: None,
+        })
+    }
+}
+
+/// Staged changes laid over the differences of two trees.
+#[derive(Debug)]
+struct StagedDiff {
+    /// From the left tree to the head; none if they are the same.
+    committed: Option<DiffCursor>,
+    difference: Option<Diff>,
+    staged: StagedChanges,
+    change: Option<Change>,
+    /// The head's records, looked up for staged keys.
+    head: Box<dyn Cursor>,
+    at_head: Option<Record>,
+}
+
+impl StagedDiff {
+    /// The head's value of a key; keys are asked for in ascending order.
+    async fn head_value(&mut self, key: &Bytes) -> Result<Option<Value>> {
+        if self.at_head.as_ref().is_none_or(|record| record.key < *key) {
+            self.head.seek(key);
+            self.at_head = self.head.next().await?;
+        }
+        Ok(self
+            .at_head
+            .as_ref()
+            .filter(|record| record.key == *key)
+            .map(|record| record.value.clone()))
+    }
+}
+
+#[async_trait]
+impl DiffSource for StagedDiff {
+    async fn next(&mut self) -> Result<Option<Diff>> {
+        loop {
+            if self.change.is_none() {
+                self.change = self.staged.next().await?;
+            }
+            if let (None, Some(committed)) = (&self.difference, &mut self.committed) {
+                self.difference = committed.next().await?;
+            }
+            let Some(change) = &self.change else {
+                return Ok(self.difference.take());
+            };
+            if self
+                .difference
+                .as_ref()
+                .is_some_and(|difference| difference.key < change.key)
+            {
+                return Ok(self.difference.take());
+            }
+            let Change { key, value } = self.change.take().expect("there is a change");
+            // Where the trees agree, the head's value is also the left one's.
+            let left = match self.difference.take_if(|difference| difference.key == key) {
+                Some(difference) => difference.left,
+                None => self.head_value(&key).await?,
+            };
+            let kind = match (&left, &value) {
+                (None, None) => continue,
+                (Some(left), Some(right)) if left.identity == right.identity => continue,
+                (None, Some(_)) => DiffKind::Added,
+                (Some(_), Some(_)) => DiffKind::Changed,
+                (Some(_), None) => DiffKind::Removed,
+            };
+            return Ok(Some(Diff {
+                kind,
+                key,
+                left,
+                right: value,
+            }));
+        }
+    }
+
+    fn seek(&mut self, key: &[u8]) {
+        if self
+            .change
+            .as_ref()
+            .is_none_or(|change| change.key.as_ref() < key)
+        {
+            self.change = None;
+            self.staged.seek(key);
+        }
+        if self
+            .difference
+            .as_ref()
+            .is_none_or(|difference| difference.key.as_ref() < key)
+        {
+            self.difference = None;
+            if let Some(committed) = &mut self.committed {
+                committed.seek(key);
+            }
+        }
+    }
+}

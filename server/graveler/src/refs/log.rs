@@ -1,0 +1,80 @@
+//! The log: commits reachable from one, newest first.
+//!
+//! Ordered by creation date, then by id, both descending, among the commits
+//! whose children were returned. No commit is returned twice.
+
+use std::collections::{BinaryHeap, HashSet};
+use std::sync::Arc;
+
+use base::OffsetDateTime;
+
+use crate::engine::Engine;
+use crate::{Commit, CommitId, LogRequest, Repository, Result};
+
+/// Commits, newest first.
+#[derive(Debug)]
+pub struct CommitLog {
+    engine: Arc<Engine>,
+    repository: Repository,
+    next: BinaryHeap<(OffsetDateTime, CommitId)>,
+    seen: HashSet<CommitId>,
+    first_parent: bool,
+    since: Option<OffsetDateTime>,
+    stop_at: Option<CommitId>,
+}
+
+impl CommitLog {
+    pub(crate) async fn new(
+        engine: Arc<Engine>,
+        repository: Repository,
+        request: LogRequest,
+    ) -> Result<Self> {
+        let mut log = Self {
+            engine,
+            repository,
+            next: BinaryHeap::new(),
+            seen: HashSet::new(),
+            first_parent: request.first_parent,
+            since: request.since,
+            stop_at: request.stop_at,
+        };
+        log.enqueue(&[request.from]).await?;
+        Ok(log)
+    }
+
+    /// The next commit, or none at the end.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotFound`] if a commit's record is missing.
+    pub async fn next(&mut self) -> Result<Option<Commit>> {
+        let Some((_, id)) = self.next.pop() else {
+            return Ok(None);
+        };
+        let commit = self.engine.refs.commit(&self.repository, &id).await?;
+        if self.stop_at.as_ref() == Some(&id) {
+            self.next.clear();
+        } else {
+            let parents = if self.first_parent {
+                &commit.parents[..commit.parents.len().min(1)]
+            } else {
+                &commit.parents[..]
+            };
+            self.enqueue(parents).await?;
+        }
+        Ok(Some(commit.as_ref().clone()))
+    }
+
+    async fn enqueue(&mut self, ids: &[CommitId]) -> Result<()> {
+        let new: Vec<CommitId> = ids
+            .iter()
+            .filter(|id| self.seen.insert((*id).clone()))
+            .cloned()
+            .collect();
+        for commit in self.engine.refs.commits(&self.repository, &new).await? {
+            if self.since.is_none_or(|since| commit.creation_date >= since) {
+                self.next.push((commit.creation_date, commit.id.clone()));
+            }
+        }
+        Ok(())
+    }
+}

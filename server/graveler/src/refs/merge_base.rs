@@ -1,0 +1,59 @@
+//! The nearest common ancestor of two commits.
+//!
+//! Commits are visited by generation, highest first, so all descendants of a
+//! commit are visited before it, and what was found to reach it is final when
+//! its turn comes. The first one that both heads reach is therefore an ancestor of
+//! no other common ancestor. Of several such (criss-cross merges) the one of
+//! the highest generation is taken, then the newest.
+
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::Arc;
+
+use base::OffsetDateTime;
+
+use super::Refs;
+use crate::{Commit, CommitId, Repository, Result};
+
+const FROM_LEFT: u8 = 1;
+const FROM_RIGHT: u8 = 2;
+const FROM_BOTH: u8 = FROM_LEFT | FROM_RIGHT;
+
+impl Refs {
+    /// The nearest common ancestor, or none if the histories are unrelated.
+    pub(crate) async fn merge_base(
+        &self,
+        repository: &Repository,
+        left: &CommitId,
+        right: &CommitId,
+    ) -> Result<Option<CommitId>> {
+        let heads = self
+            .commits(repository, &[left.clone(), right.clone()])
+            .await?;
+        if left == right {
+            return Ok(Some(left.clone()));
+        }
+        let mut reached: HashMap<CommitId, u8> = HashMap::new();
+        let mut next: BinaryHeap<(i32, OffsetDateTime, CommitId)> = BinaryHeap::new();
+        let place =
+            |commit: &Arc<Commit>| (commit.generation, commit.creation_date, commit.id.clone());
+        for (head, side) in heads.iter().zip([FROM_LEFT, FROM_RIGHT]) {
+            reached.insert(head.id.clone(), side);
+            next.push(place(head));
+        }
+        while let Some((_, _, id)) = next.pop() {
+            let sides = reached[&id];
+            if sides == FROM_BOTH {
+                return Ok(Some(id));
+            }
+            let commit = self.commit(repository, &id).await?;
+            for parent in self.commits(repository, &commit.parents).await? {
+                let known = reached.entry(parent.id.clone()).or_default();
+                if *known == 0 {
+                    next.push(place(&parent));
+                }
+                *known |= sides;
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,13 @@
+//! References: branches, tags, commits, and the expressions that name them.
+
+mod changes;
+mod log;
+mod manager;
+mod merge_base;
+mod parse;
+mod resolve;
+
+pub(crate) use changes::Change;
+pub use log::CommitLog;
+pub(crate) use manager::{Listing, Refs, StoredBranch, list, not_found};
+pub(crate) use resolve::committed_side;

@@ -1,0 +1,137 @@
+//! Turns a reference expression into a commit.
+//!
+//! A name is, in this order: a full commit id, a branch, a tag, the start of
+//! exactly one commit's id.
+
+use super::Refs;
+use super::manager::not_found;
+use super::parse::{Modifiers, Step, parse};
+use crate::ids::is_lower_hex;
+use crate::{CommitId, Error, Kind, RefKind, Repository, ResolvedRef, Result};
+
+impl Refs {
+    /// Resolves an expression.
+    ///
+    /// # Errors
+    /// [`Error::InvalidValue`] if it is malformed, puts `@` or `$` behind
+    /// something other than a branch, or names a parent that a commit has not;
+    /// [`Error::NotFound`] if it names nothing.
+    pub(crate) async fn resolve(&self, repository: &Repository, text: &str) -> Result<ResolvedRef> {
+        let expression = parse(text)?;
+        let named = self.resolve_name(repository, expression.name).await?;
+        let kind = match expression.modifiers {
+            Modifiers::None => return Ok(named),
+            Modifiers::Head => RefKind::BranchHead,
+            Modifiers::Staging => RefKind::BranchStaging,
+            Modifiers::Steps(steps) => {
+                let commit_id = self.walk(repository, named.commit_id, &steps, text).await?;
+                return Ok(ResolvedRef {
+                    kind: RefKind::Commit,
+                    branch: None,
+                    commit_id,
+                });
+            }
+        };
+        if named.branch.is_none() {
+            return Err(Error::InvalidValue(format!(
+                "reference {text:?} is invalid: {} is not a branch",
+                expression.name
+            )));
+        }
+        Ok(ResolvedRef { kind, ..named })
+    }
+
+    /// Resolves an expression that must name a commit, not staged changes.
+    ///
+    /// # Errors
+    /// As [`Refs::resolve`], and [`Error::InvalidValue`] for `branch$`.
+    pub(crate) async fn resolve_commit(
+        &self,
+        repository: &Repository,
+        text: &str,
+    ) -> Result<CommitId> {
+        committed_side(&self.resolve(repository, text).await?, text)
+    }
+
+    async fn resolve_name(&self, repository: &Repository, name: &str) -> Result<ResolvedRef> {
+        let commit = |commit_id| ResolvedRef {
+            kind: RefKind::Commit,
+            branch: None,
+            commit_id,
+        };
+        if CommitId::is_full(name) {
+            let id = CommitId::trusted(name);
+            match self.commit(repository, &id).await {
+                Ok(_) => return Ok(commit(id)),
+                Err(Error::NotFound { .. }) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        let (branch, tag) = self.branch_or_tag(repository, name).await?;
+        if let Some(branch) = branch {
+            return Ok(ResolvedRef {
+                kind: RefKind::Branch,
+                commit_id: branch.record.commit_id.clone(),
+                branch: Some(branch),
+            });
+        }
+        if let Some(tag) = tag {
+            return Ok(ResolvedRef {
+                kind: RefKind::Tag,
+                branch: None,
+                commit_id: tag.commit_id,
+            });
+        }
+        if name.len() < 64 && is_lower_hex(name) {
+            if let Some(id) = self.commit_by_prefix(repository, name).await? {
+                return Ok(commit(id));
+            }
+        }
+        Err(not_found(Kind::Reference, name))
+    }
+
+    async fn walk(
+        &self,
+        repository: &Repository,
+        from: CommitId,
+        steps: &[Step],
+        text: &str,
+    ) -> Result<CommitId> {
+        let mut at = from;
+        for step in steps {
+            match *step {
+                Step::Ancestor(count) => {
+                    for _ in 0..count {
+                        let commit = self.commit(repository, &at).await?;
+                        let Some(parent) = commit.parents.first() else {
+                            return Err(not_found(Kind::Reference, text));
+                        };
+                        at = parent.clone();
+                    }
+                }
+                Step::Parent(0) => {}
+                Step::Parent(number) => {
+                    let commit = self.commit(repository, &at).await?;
+                    let Some(parent) = commit.parents.get(number as usize - 1) else {
+                        return Err(Error::InvalidValue(format!(
+                            "reference {text:?} is invalid: commit {at} has {} parents",
+                            commit.parents.len()
+                        )));
+                    };
+                    at = parent.clone();
+                }
+            }
+        }
+        Ok(at)
+    }
+}
+
+/// The commit of a resolved reference, unless it means staged changes.
+pub(crate) fn committed_side(resolved: &ResolvedRef, text: &str) -> Result<CommitId> {
+    if resolved.kind == RefKind::BranchStaging {
+        return Err(Error::InvalidValue(format!(
+            "reference {text:?} is invalid: should point to a commit"
+        )));
+    }
+    Ok(resolved.commit_id.clone())
+}

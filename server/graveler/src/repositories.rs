@@ -1,0 +1,276 @@
+//! Repositories: creation, deletion, their records and metadata.
+//!
+//! A repository's records lie in a partition of its own, named by name and
+//! instance, so a repository made anew never sees what an earlier one left.
+
+use std::collections::BTreeMap;
+
+use base::Page;
+use bytes::Bytes;
+use kv::{Op, Predicate};
+use prost::Message as _;
+
+use crate::engine::{Engine, check_read_only, generation_after};
+use crate::ident::commit_id;
+use crate::records::{
+    BRANCHES, REPOSITORIES, REPOSITORY_METADATA, REPOSITORY_PREFIX, RepoMetadata, Stored as _,
+    branch_key, commit_key, repository_key,
+};
+use crate::refs::{Listing, list, not_found};
+use crate::staging::retire_op;
+use crate::{
+    Branch, BranchRecord, Commit, CommitId, CreateRepository, Error, Kind, MetaRangeId, Repository,
+    RepositoryId, RepositoryState, Result,
+};
+
+/// How often a record is changed by compare-and-set before giving up.
+const MAX_TRIES: usize = 10;
+/// How many branches a deletion reads and removes at a time.
+const DELETE_PAGE: usize = 500;
+
+impl Engine {
+    /// Stores first commit, default branch and record: in this order, so that
+    /// nothing is visible before the last, and as one transaction where there are any.
+    pub(crate) async fn create_repository(&self, request: CreateRepository) -> Result<Repository> {
+        let key = repository_key(&request.id);
+        if self.kv.get(REPOSITORIES, &key).await?.is_some() {
+            return Err(Error::NotUnique {
+                kind: Kind::Repository,
+                id: request.id.to_string(),
+            });
+        }
+        let repository = Repository {
+            id: request.id,
+            storage_namespace: request.storage_namespace,
+            default_branch: request.default_branch,
+            creation_date: self.clock.now(),
+            state: RepositoryState::Active,
+            instance_uid: self.ids.xid(),
+            read_only: request.read_only,
+            storage_id: request.storage_id,
+        };
+        let mut ops = if request.bare {
+            Vec::new()
+        } else {
+            self.first_records(&repository)
+        };
+        ops.push(Op::Set {
+            partition: Bytes::from_static(REPOSITORIES),
+            key: key.clone(),
+            value: repository.encode(),
+            predicate: Some(Predicate::Absent),
+        });
+        match self.kv.batch(ops).await {
+            Ok(()) => {}
+            Err(kv::Error::PredicateFailed { .. }) => {
+                return Err(Error::NotUnique {
+                    kind: Kind::Repository,
+                    id: repository.id.to_string(),
+                });
+            }
+            // Not known whether it took effect: look.
+            Err(error) => match self.stored_repository(&repository.id).await {
+                Ok((stored, _)) if stored == repository => {}
+                _ => return Err(error.into()),
+            },
+        }
+        self.repositories
+            .insert(repository.id.clone(), repository.clone());
+        Ok(repository)
+    }
+
+    fn first_records(&self, repository: &Repository) -> Vec<Op> {
+        let mut root = Commit {
+            id: CommitId::trusted(""),
+            committer: String::new(),
+            message: "Repository created".to_owned(),
+            creation_date: repository.creation_date,
+            meta_range_id: MetaRangeId::trusted(""),
+            metadata: BTreeMap::new(),
+            parents: Vec::new(),
+            version: 1,
+            generation: generation_after([]),
+        };
+        root.id = commit_id(&root);
+        let branch = Branch {
+            id: repository.default_branch.clone(),
+            record: BranchRecord {
+                commit_id: root.id.clone(),
+                staging_token: self.new_staging_token(repository, &repository.default_branch),
+                sealed_tokens: Vec::new(),
+                hidden: false,
+            },
+        };
+        let partition = Bytes::from(repository.partition());
+        vec![
+            Op::Set {
+                partition: partition.clone(),
+                key: commit_key(root.id.as_str()),
+                value: root.encode(),
+                predicate: None,
+            },
+            Op::Set {
+                partition,
+                key: branch_key(branch.id.as_str()),
+                value: branch.encode(),
+                predicate: None,
+            },
+        ]
+    }
+
+    /// Served from the cache for a bounded time.
+    pub(crate) async fn repository(&self, id: &RepositoryId) -> Result<Repository> {
+        if let Some(repository) = self.repositories.get(id) {
+            return Ok(repository);
+        }
+        let (repository, _) = self.stored_repository(id).await?;
+        if repository.state == RepositoryState::InDeletion {
+            return Err(Error::InDeletion(id.to_string()));
+        }
+        self.repositories.insert(id.clone(), repository.clone());
+        Ok(repository)
+    }
+
+    async fn stored_repository(&self, id: &RepositoryId) -> Result<(Repository, Predicate)> {
+        match self.kv.get(REPOSITORIES, &repository_key(id)).await? {
+            Some(stored) => Ok((Repository::decode(stored.value)?, stored.predicate)),
+            None => Err(not_found(Kind::Repository, id.as_str())),
+        }
+    }
+
+    /// Active repositories in order of name.
+    pub(crate) async fn list_repositories(
+        &self,
+        range: Listing<'_>,
+        search: &str,
+    ) -> Result<Page<Repository>> {
+        let keep =
+            |r: &Repository| r.state == RepositoryState::Active && r.id.as_str().contains(search);
+        list(
+            self.kv.as_ref(),
+            REPOSITORIES,
+            REPOSITORY_PREFIX,
+            range,
+            |r: &Repository| r.id.to_string(),
+            keep,
+        )
+        .await
+    }
+
+    /// Marks the repository, then removes its records, the mark last. A deletion
+    /// that was cut short is taken up where it stopped.
+    pub(crate) async fn delete_repository(&self, id: &RepositoryId, force: bool) -> Result<()> {
+        let repository = self.mark_deleted(id, force).await?;
+        let partition = repository.partition();
+        // Branches go first: a write that is under way fails its guard from then
+        // on. Their tokens are recorded, so that none is left behind.
+        loop {
+            let branches = self
+                .kv
+                .scan(partition.as_bytes(), BRANCHES.as_bytes(), DELETE_PAGE)
+                .await?;
+            let mut ops = Vec::new();
+            let mut tokens = Vec::new();
+            for entry in branches
+                .into_iter()
+                .filter(|entry| entry.key.starts_with(BRANCHES.as_bytes()))
+            {
+                ops.push(Op::Delete {
+                    partition: Bytes::from(partition.clone()),
+                    key: entry.key,
+                });
+                tokens.extend(Branch::decode(entry.value)?.record.tokens().cloned());
+            }
+            if ops.is_empty() {
+                break;
+            }
+            ops.splice(0..0, tokens.iter().map(retire_op));
+            self.kv.batch(ops).await?;
+            self.janitor.retire(tokens);
+        }
+        self.kv.delete_partition(partition.as_bytes()).await?;
+        self.kv.delete(REPOSITORIES, &repository_key(id)).await?;
+        self.repositories.invalidate(id);
+        Ok(())
+    }
+
+    async fn mark_deleted(&self, id: &RepositoryId, force: bool) -> Result<Repository> {
+        for _ in 0..MAX_TRIES {
+            let (mut repository, predicate) = self.stored_repository(id).await?;
+            check_read_only(&repository, force)?;
+            self.repositories.invalidate(id);
+            if repository.state == RepositoryState::InDeletion {
+                return Ok(repository);
+            }
+            repository.state = RepositoryState::InDeletion;
+            match self
+                .kv
+                .set_if(
+                    REPOSITORIES,
+                    &repository_key(id),
+                    repository.encode(),
+                    predicate,
+                )
+                .await
+            {
+                Err(kv::Error::PredicateFailed { .. }) => {}
+                Ok(()) => return Ok(repository),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::InDeletion(id.to_string()))
+    }
+
+    pub(crate) async fn repository_metadata(
+        &self,
+        repository: &Repository,
+    ) -> Result<BTreeMap<String, String>> {
+        let stored = self
+            .kv
+            .get(repository.partition().as_bytes(), REPOSITORY_METADATA)
+            .await?;
+        stored.map_or_else(
+            || Ok(BTreeMap::new()),
+            |stored| decode_metadata(stored.value),
+        )
+    }
+
+    /// Changes the metadata by compare-and-set.
+    pub(crate) async fn change_repository_metadata(
+        &self,
+        repository: &Repository,
+        change: impl Fn(&mut BTreeMap<String, String>) + Send,
+    ) -> Result<()> {
+        check_read_only(repository, false)?;
+        let partition = repository.partition();
+        for _ in 0..MAX_TRIES {
+            let (mut metadata, predicate) = match self
+                .kv
+                .get(partition.as_bytes(), REPOSITORY_METADATA)
+                .await?
+            {
+                Some(stored) => (decode_metadata(stored.value)?, stored.predicate),
+                None => (BTreeMap::new(), Predicate::Absent),
+            };
+            change(&mut metadata);
+            let value = Bytes::from(RepoMetadata { metadata }.encode_to_vec());
+            match self
+                .kv
+                .set_if(partition.as_bytes(), REPOSITORY_METADATA, value, predicate)
+                .await
+            {
+                Err(kv::Error::PredicateFailed { .. }) => {}
+                other => return Ok(other?),
+            }
+        }
+        Err(Error::ConcurrentChange(repository.id.to_string()))
+    }
+}
+
+fn decode_metadata(stored: Bytes) -> Result<BTreeMap<String, String>> {
+    let decoded = RepoMetadata::decode(stored).map_err(|e| Error::Corrupt {
+        what: "repository metadata".to_owned(),
+        reason: e.to_string(),
+    })?;
+    Ok(decoded.metadata)
+}

@@ -1,0 +1,287 @@
+//! Reads and writes of single staged keys.
+//!
+//! A write is acknowledged only if its branch named the same token before and after
+//! the write was durable, so a commit that seals the token either sees the write
+//! or makes it go to the next token. The branch's record may be remembered
+//! from earlier for the look before, never for the look after.
+
+use bytes::Bytes;
+use kv::{Batch, Guard, GuardOutcome, Op, Predicate};
+
+use crate::engine::{Engine, check_read_only};
+use crate::protection::Blocked;
+use crate::records::{branch_key, decode_staged, encode_staged};
+use crate::refs::StoredBranch;
+use crate::{
+    BranchId, BranchRecord, Condition, Error, Record, Repository, Result, StagingToken, Value,
+};
+
+/// How often a write is tried against a branch that keeps changing. Every commit
+/// or merge changes it twice; each such change costs at most one try.
+const MAX_WRITE_TRIES: usize = 10;
+/// How many keys go into one write of the store.
+const MAX_BATCH_KEYS: usize = 1_000;
+
+/// What to write to a branch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Write<'a> {
+    Set {
+        key: &'a [u8],
+        value: &'a Value,
+        condition: Condition,
+    },
+    SetMany(&'a [Record]),
+    Delete(&'a [Vec<u8>]),
+}
+
+impl Engine {
+    /// The staged state of a key: none if no token has it, `Some(None)` if it is deleted.
+    pub(crate) async fn staged(
+        &self,
+        branch: &BranchRecord,
+        key: &[u8],
+    ) -> Result<Option<Option<Value>>> {
+        self.staged_in(branch.tokens(), key).await
+    }
+
+    async fn staged_in(
+        &self,
+        tokens: impl Iterator<Item = &StagingToken> + Send,
+        key: &[u8],
+    ) -> Result<Option<Option<Value>>> {
+        for token in tokens {
+            if let Some(stored) = self.kv.get(token.as_str().as_bytes(), key).await? {
+                return Ok(Some(decode_staged(stored.value)?));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The value of a key on a branch: staged, else committed.
+    pub(crate) async fn value_on(
+        &self,
+        repository: &Repository,
+        branch: &BranchRecord,
+        key: &[u8],
+    ) -> Result<Option<Value>> {
+        match self.staged(branch, key).await? {
+            Some(staged) => Ok(staged),
+            None => self.committed_value(repository, branch, key).await,
+        }
+    }
+
+    async fn committed_value(
+        &self,
+        repository: &Repository,
+        branch: &BranchRecord,
+        key: &[u8],
+    ) -> Result<Option<Value>> {
+        let tree = self.tree_of(repository, &branch.commit_id).await?;
+        self.committed
+            .get(&repository.storage_namespace, &tree, key)
+            .await
+    }
+
+    /// Stages a change, in pieces of [`MAX_BATCH_KEYS`] keys; each piece is one write of the store.
+    pub(crate) async fn write(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        write: Write<'_>,
+        force: bool,
+    ) -> Result<()> {
+        check_read_only(repository, force)?;
+        self.protection
+            .check(repository, branch, Blocked::StagingWrite)
+            .await?;
+        match write {
+            Write::Set { key, value, .. } => {
+                check_key(key)?;
+                check_value(value)?;
+                self.write_piece(repository, branch, write).await
+            }
+            Write::SetMany(records) => {
+                for record in records {
+                    check_key(&record.key)?;
+                    check_value(&record.value)?;
+                }
+                for piece in records.chunks(MAX_BATCH_KEYS) {
+                    self.write_piece(repository, branch, Write::SetMany(piece))
+                        .await?;
+                }
+                Ok(())
+            }
+            Write::Delete(keys) => {
+                keys.iter().try_for_each(|key| check_key(key))?;
+                for piece in keys.chunks(MAX_BATCH_KEYS) {
+                    self.write_piece(repository, branch, Write::Delete(piece))
+                        .await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn write_piece(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        write: Write<'_>,
+    ) -> Result<()> {
+        let partition = Bytes::from(repository.partition());
+        let key = branch_key(branch.as_str());
+        let mut remembered = self.refs.recent_branch(repository, branch);
+        let mut again = false;
+        let mut tries = 0;
+        while tries < MAX_WRITE_TRIES {
+            let (stored, fresh) = match remembered.take() {
+                Some(stored) => (stored, false),
+                None => {
+                    tries += 1;
+                    (self.refs.branch(repository, branch).await?, true)
+                }
+            };
+            let ops = match self.plan(repository, &stored, write, again).await {
+                // What is refused, or not needed, by the look of an old record is looked at again.
+                Err(Error::PreconditionFailed) | Err(Error::NotFound { .. }) if !fresh => continue,
+                Ok(ops) if ops.is_empty() => match fresh {
+                    true => return Ok(()),
+                    false => continue,
+                },
+                planned => planned?,
+            };
+            let guard = Guard {
+                partition: partition.clone(),
+                key: key.clone(),
+                predicate: stored.predicate,
+            };
+            match self.kv.guarded(&guard, ops).await {
+                Ok(GuardOutcome::Written) => return Ok(()),
+                // The writes may be in the old token all the same.
+                Ok(GuardOutcome::GuardFailed) => again = true,
+                // Someone else wrote the key of a conditional write.
+                Err(kv::Error::PredicateFailed { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::TooManyTries(branch.to_string()))
+    }
+
+    /// The store's writes for a change of a branch that is as in `stored`; none if nothing is to do.
+    async fn plan(
+        &self,
+        repository: &Repository,
+        stored: &StoredBranch,
+        write: Write<'_>,
+        again: bool,
+    ) -> Result<Batch> {
+        let token = Bytes::copy_from_slice(stored.record.staging_token.as_str().as_bytes());
+        let set = |key: &[u8], value: Option<&Value>, predicate| Op::Set {
+            partition: token.clone(),
+            key: Bytes::copy_from_slice(key),
+            value: encode_staged(key, value),
+            predicate,
+        };
+        match write {
+            Write::Set {
+                key,
+                value,
+                condition: Condition::Always,
+            } => Ok(vec![set(key, Some(value), None)]),
+            Write::SetMany(records) => Ok(records
+                .iter()
+                .map(|record| set(&record.key, Some(&record.value), None))
+                .collect()),
+            Write::Set {
+                key,
+                value,
+                condition: Condition::IfAbsent,
+            } => {
+                let in_token = self.kv.get(&token, key).await?;
+                let predicate = in_token
+                    .as_ref()
+                    .map_or(Predicate::Absent, |found| found.predicate.clone());
+                let present = match in_token {
+                    Some(found) => decode_staged(found.value)?,
+                    None => match self
+                        .staged_in(stored.record.sealed_tokens.iter(), key)
+                        .await?
+                    {
+                        Some(staged) => staged,
+                        None => {
+                            self.committed_value(repository, &stored.record, key)
+                                .await?
+                        }
+                    },
+                };
+                match present {
+                    None => Ok(vec![set(key, Some(value), Some(predicate))]),
+                    // A try that lost the race for the token had written it already.
+                    Some(present) if again && present == *value => {
+                        Ok(vec![set(key, Some(value), Some(predicate))])
+                    }
+                    Some(_) => Err(Error::PreconditionFailed),
+                }
+            }
+            Write::Delete(keys) => {
+                let mut ops = Vec::with_capacity(keys.len());
+                for key in self.live_keys(repository, &stored.record, keys).await? {
+                    ops.push(set(key, None, None));
+                }
+                Ok(ops)
+            }
+        }
+    }
+
+    /// Those of `keys` that have a value on the branch: one round trip for each token, however many keys.
+    async fn live_keys<'k>(
+        &self,
+        repository: &Repository,
+        branch: &BranchRecord,
+        keys: &'k [Vec<u8>],
+    ) -> Result<Vec<&'k [u8]>> {
+        let mut open: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+        let mut live = Vec::new();
+        for token in branch.tokens() {
+            if open.is_empty() {
+                return Ok(live);
+            }
+            let asked: Vec<Bytes> = open.iter().map(|key| Bytes::copy_from_slice(key)).collect();
+            let found = self.kv.get_many(token.as_str().as_bytes(), &asked).await?;
+            let mut left = Vec::new();
+            for (key, found) in open.into_iter().zip(found) {
+                match found.map(|found| decode_staged(found.value)).transpose()? {
+                    None => left.push(key),
+                    Some(Some(_)) => live.push(key),
+                    Some(None) => {}
+                }
+            }
+            open = left;
+        }
+        for key in open {
+            if self
+                .committed_value(repository, branch, key)
+                .await?
+                .is_some()
+            {
+                live.push(key);
+            }
+        }
+        Ok(live)
+    }
+}
+
+fn check_key(key: &[u8]) -> Result<()> {
+    if key.is_empty() {
+        return Err(Error::InvalidValue("key is required".to_owned()));
+    }
+    Ok(())
+}
+
+/// A value without identity would read as a tombstone.
+fn check_value(value: &Value) -> Result<()> {
+    if value.identity.is_empty() {
+        return Err(Error::InvalidValue("value has no identity".to_owned()));
+    }
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! Empties the partitions of staging tokens that left their branch.
+//!
+//! A token's retirement is recorded in the store together with the change that
+//! takes it from its branch, so none is forgotten when the server stops: what was
+//! not emptied is swept at the next start. A token that a branch still names
+//! is never recorded.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use kv::{Op, Store};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::records::{CLEANUP_STUB, CLEANUP_TOKENS};
+use crate::{Result, StagingToken};
+
+/// Tokens that wait to be emptied; those beyond are left to a sweep.
+const MAX_WAITING: usize = 10_000;
+const SWEEP_PAGE: usize = 1_000;
+
+/// The write that records a token's retirement. It belongs behind the
+/// compare-and-set that takes the token from its branch.
+pub(crate) fn retire_op(token: &StagingToken) -> Op {
+    Op::Set {
+        partition: Bytes::from_static(CLEANUP_TOKENS),
+        key: Bytes::copy_from_slice(token.as_str().as_bytes()),
+        value: Bytes::from_static(CLEANUP_STUB),
+        predicate: None,
+    }
+}
+
+/// The task that empties tokens, started with the first one.
+#[derive(Debug)]
+pub(crate) struct Janitor {
+    kv: Arc<dyn Store>,
+    queue: OnceLock<mpsc::Sender<(StagingToken, Instant)>>,
+    overflowed: Arc<AtomicBool>,
+    /// How long retired tokens are left alone.
+    grace: Duration,
+}
+
+impl Janitor {
+    pub(crate) fn new(kv: Arc<dyn Store>, grace: Duration) -> Self {
+        Self {
+            kv,
+            queue: OnceLock::new(),
+            overflowed: Arc::default(),
+            grace,
+        }
+    }
+
+    /// Empties tokens, whose retirement is recorded, when nobody reads them any more. Returns at once.
+    pub(crate) fn retire(&self, tokens: Vec<StagingToken>) {
+        if tokens.is_empty() {
+            return;
+        }
+        let queue = self.queue.get_or_init(|| {
+            let (sender, receiver) = mpsc::channel(MAX_WAITING);
+            tokio::spawn(work(
+                Arc::clone(&self.kv),
+                receiver,
+                Arc::clone(&self.overflowed),
+                self.grace,
+            ));
+            sender
+        });
+        let due = Instant::now() + self.grace;
+        for token in tokens {
+            if queue.try_send((token, due)).is_err() {
+                self.overflowed.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Empties every token that is recorded as retired. Gives their number.
+    ///
+    /// Waits for the grace first, since another server may have retired some just now.
+    pub(crate) async fn sweep(&self) -> Result<usize> {
+        sweep(self.kv.as_ref(), self.grace).await
+    }
+}
+
+async fn work(
+    kv: Arc<dyn Store>,
+    mut queue: mpsc::Receiver<(StagingToken, Instant)>,
+    overflowed: Arc<AtomicBool>,
+    grace: Duration,
+) {
+    while let Some((token, due)) = queue.recv().await {
+        tokio::time::sleep_until(due).await;
+        if let Err(error) = empty(kv.as_ref(), token.as_str().as_bytes()).await {
+            tracing::warn!(%token, error = &error as &dyn std::error::Error, "failed to empty a staging token; the next sweep tries again");
+        }
+        if queue.is_empty() && overflowed.swap(false, Ordering::Relaxed) {
+            if let Err(error) = sweep(kv.as_ref(), grace).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "failed to sweep staging tokens; the next start tries again"
+                );
+            }
+        }
+    }
+}
+
+async fn sweep(kv: &dyn Store, grace: Duration) -> Result<usize> {
+    let mut tokens: Vec<Bytes> = Vec::new();
+    let mut start: Vec<u8> = Vec::new();
+    loop {
+        let page = kv.scan(CLEANUP_TOKENS, &start, SWEEP_PAGE).await?;
+        let full = page.len() == SWEEP_PAGE;
+        if let Some(last) = page.last() {
+            start = [last.key.as_ref(), &[0]].concat();
+        }
+        tokens.extend(page.into_iter().map(|entry| entry.key));
+        if !full {
+            break;
+        }
+    }
+    if !tokens.is_empty() {
+        tokio::time::sleep_until(Instant::now() + grace).await;
+    }
+    for token in &tokens {
+        empty(kv, token).await?;
+    }
+    Ok(tokens.len())
+}
+
+/// Empties a token, then forgets it: in this order, so that a crash leaves it recorded.
+async fn empty(kv: &dyn Store, token: &[u8]) -> Result<()> {
+    kv.delete_partition(token).await?;
+    Ok(kv.delete(CLEANUP_TOKENS, token).await?)
+}

@@ -1,0 +1,18 @@
+//! Uncommitted changes: where they are written, how they are read, and how they go.
+//!
+//! A branch names one token that takes writes and any number of sealed ones,
+//! newest first. A token is a partition of the record store: key to value, or to a
+//! tombstone. A key's state is that of the newest token that has it, else the head's.
+//!
+//! A token that left its branch is not emptied at once: whoever read the branch's
+//! record a moment ago may still be reading its tokens. See `Options::token_grace`.
+
+mod area;
+mod changes;
+mod cursor;
+mod janitor;
+
+pub(crate) use area::Write;
+pub(crate) use changes::StagedChanges;
+pub(crate) use cursor::BranchCursor;
+pub(crate) use janitor::{Janitor, retire_op};

@@ -1,0 +1,352 @@
+//! Fixtures for the engine's own tests: a lake in memory, driven by text.
+//!
+//! `put("main", "a=1 b=2")` stages the value `1` under `a`; `show("main")` gives the
+//! live records in the same form.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base::{Clock, ManualClock, OffsetDateTime, SystemIds};
+use bytes::Bytes;
+use kv::Store;
+
+use crate::{
+    BranchId, Commit, CommitParams, Condition, CreateRepository, Cursor, DiffCursor, DiffKind,
+    Event, EventKind, Graveler, HookOutcome, Hooks, MergeOutcome, MergeParams, MergeStrategy,
+    NoHooks, Options, Rejection, Repository, RepositoryId, RepositoryState, Result, Value,
+};
+
+/// A repository's record, stored nowhere.
+pub(crate) fn repository(id: &str) -> Repository {
+    Repository {
+        id: RepositoryId::trusted(id),
+        storage_namespace: format!("mem://{id}"),
+        default_branch: BranchId::trusted("main"),
+        creation_date: OffsetDateTime::UNIX_EPOCH,
+        state: RepositoryState::Active,
+        instance_uid: "uid".to_owned(),
+        read_only: false,
+        storage_id: String::new(),
+    }
+}
+
+pub(crate) fn branch(name: &str) -> BranchId {
+    BranchId::trusted(name)
+}
+
+pub(crate) fn value(text: &str) -> Value {
+    Value {
+        identity: Bytes::copy_from_slice(text.as_bytes()),
+        data: Bytes::copy_from_slice(text.as_bytes()),
+    }
+}
+
+pub(crate) fn new_repository(id: &str) -> CreateRepository {
+    CreateRepository {
+        id: RepositoryId::trusted(id),
+        storage_namespace: format!("mem://{id}"),
+        default_branch: branch("main"),
+        read_only: false,
+        bare: false,
+        storage_id: String::new(),
+    }
+}
+
+pub(crate) fn committing(message: &str) -> CommitParams {
+    CommitParams {
+        committer: "tester".to_owned(),
+        message: message.to_owned(),
+        metadata: BTreeMap::new(),
+        date: None,
+        allow_empty: false,
+        force: false,
+        source_metarange: None,
+    }
+}
+
+pub(crate) fn merging() -> MergeParams {
+    MergeParams {
+        committer: "tester".to_owned(),
+        message: String::new(),
+        metadata: BTreeMap::new(),
+        strategy: MergeStrategy::None,
+        squash: false,
+        force: false,
+        allow_empty: false,
+    }
+}
+
+/// An engine with one repository.
+#[derive(Debug, Clone)]
+pub(crate) struct Lake {
+    pub graveler: Graveler,
+    pub repo: Repository,
+    pub kv: Arc<dyn Store>,
+    pub clock: Arc<ManualClock>,
+}
+
+impl Lake {
+    pub(crate) async fn new() -> Self {
+        Self::on(Arc::new(kv::MemoryStore::default())).await
+    }
+
+    pub(crate) async fn on(kv: Arc<dyn Store>) -> Self {
+        Self::with(kv, Options::default()).await
+    }
+
+    pub(crate) async fn with(kv: Arc<dyn Store>, options: Options) -> Self {
+        let clock = Arc::new(ManualClock::new(
+            OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap(),
+        ));
+        let (graveler, repo) = open(&kv, &clock, options).await;
+        Self {
+            graveler,
+            repo,
+            kv,
+            clock,
+        }
+    }
+
+    pub(crate) async fn put(&self, on: &str, records: &str) {
+        for record in records.split_whitespace() {
+            let (key, text) = record.split_once('=').unwrap();
+            self.set(on, key, text, Condition::Always).await.unwrap();
+        }
+    }
+
+    pub(crate) async fn set(
+        &self,
+        on: &str,
+        key: &str,
+        text: &str,
+        condition: Condition,
+    ) -> Result<()> {
+        self.graveler
+            .set(
+                &self.repo,
+                &branch(on),
+                key.as_bytes(),
+                value(text),
+                condition,
+                false,
+            )
+            .await
+    }
+
+    pub(crate) async fn delete(&self, on: &str, keys: &str) -> Result<()> {
+        let keys: Vec<Vec<u8>> = keys
+            .split_whitespace()
+            .map(|key| key.as_bytes().to_vec())
+            .collect();
+        self.graveler
+            .delete(&self.repo, &branch(on), &keys, false)
+            .await
+    }
+
+    pub(crate) async fn commit(&self, on: &str, message: &str) -> Result<Commit> {
+        self.commit_with(on, committing(message), &NoHooks).await
+    }
+
+    pub(crate) async fn commit_with(
+        &self,
+        on: &str,
+        params: CommitParams,
+        hooks: &dyn Hooks,
+    ) -> Result<Commit> {
+        self.clock.advance(Duration::from_secs(1));
+        self.graveler
+            .commit(&self.repo, &branch(on), params, hooks)
+            .await
+    }
+
+    pub(crate) async fn merge(&self, source: &str, destination: &str) -> Result<MergeOutcome> {
+        self.merge_with(source, destination, merging(), &NoHooks)
+            .await
+    }
+
+    pub(crate) async fn merge_with(
+        &self,
+        source: &str,
+        destination: &str,
+        params: MergeParams,
+        hooks: &dyn Hooks,
+    ) -> Result<MergeOutcome> {
+        self.clock.advance(Duration::from_secs(1));
+        self.graveler
+            .merge(&self.repo, &branch(destination), source, params, hooks)
+            .await
+    }
+
+    pub(crate) async fn branch_from(&self, name: &str, source: &str) {
+        self.graveler
+            .create_branch(
+                &self.repo,
+                &branch(name),
+                source,
+                false,
+                false,
+                "tester",
+                &NoHooks,
+            )
+            .await
+            .unwrap();
+    }
+
+    pub(crate) async fn get(&self, reference: &str, key: &str) -> Option<String> {
+        let resolved = self.graveler.resolve(&self.repo, reference).await.unwrap();
+        let value = self
+            .graveler
+            .get(&self.repo, &resolved, key.as_bytes())
+            .await
+            .unwrap()?;
+        Some(String::from_utf8(value.data.to_vec()).unwrap())
+    }
+
+    pub(crate) async fn show(&self, reference: &str) -> String {
+        let resolved = self.graveler.resolve(&self.repo, reference).await.unwrap();
+        show(self.graveler.cursor(&self.repo, &resolved).await.unwrap()).await
+    }
+
+    pub(crate) async fn head(&self, on: &str) -> Commit {
+        let head = self
+            .graveler
+            .branch(&self.repo, &branch(on))
+            .await
+            .unwrap()
+            .record
+            .commit_id;
+        self.graveler.get_commit(&self.repo, &head).await.unwrap()
+    }
+
+    pub(crate) async fn uncommitted(&self, on: &str) -> String {
+        show_diff(
+            self.graveler
+                .diff_uncommitted(&self.repo, &branch(on))
+                .await
+                .unwrap(),
+        )
+        .await
+    }
+
+    /// Entries that still await the emptying of their tokens.
+    pub(crate) async fn retired_tokens(&self) -> usize {
+        self.kv
+            .scan(b"cleanup-tokens", b"", 1_000)
+            .await
+            .unwrap()
+            .len()
+    }
+}
+
+/// Another server on the same stores would be this.
+pub(crate) async fn open(
+    kv: &Arc<dyn Store>,
+    clock: &Arc<ManualClock>,
+    options: Options,
+) -> (Graveler, Repository) {
+    let clock: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
+    let ids = Arc::new(SystemIds::new(Arc::clone(&clock)));
+    let block = Arc::new(block::MemoryStore::new(Arc::clone(&clock)));
+    let graveler = Graveler::new(Arc::clone(kv), block, clock, ids, options);
+    let repo = loop {
+        // Stores that fail on purpose may need some tries.
+        match graveler.create_repository(new_repository("lake")).await {
+            Ok(repo) => break repo,
+            Err(crate::Error::Kv(_)) => {}
+            Err(crate::Error::NotUnique { .. }) => {
+                if let Ok(repo) = graveler.repository(&RepositoryId::trusted("lake")).await {
+                    break repo;
+                }
+            }
+            Err(other) => panic!("{other}"),
+        }
+    };
+    (graveler, repo)
+}
+
+pub(crate) async fn show(mut cursor: Box<dyn Cursor>) -> String {
+    let mut shown = Vec::new();
+    while let Some(record) = cursor.next().await.unwrap() {
+        shown.push(format!(
+            "{}={}",
+            record.key.escape_ascii(),
+            record.value.data.escape_ascii()
+        ));
+    }
+    assert!(
+        cursor.next().await.unwrap().is_none(),
+        "the end stays the end"
+    );
+    shown.join(" ")
+}
+
+/// `+` added, `~` changed, `-` removed, `!` conflict.
+pub(crate) async fn show_diff(mut diff: DiffCursor) -> String {
+    let mut shown = Vec::new();
+    while let Some(diff) = diff.next().await.unwrap() {
+        let sign = match diff.kind {
+            DiffKind::Added => '+',
+            DiffKind::Changed => '~',
+            DiffKind::Removed => '-',
+            DiffKind::Conflict => '!',
+        };
+        let side = |value: &Option<Value>| {
+            value
+                .as_ref()
+                .map(|v| v.data.escape_ascii().to_string())
+                .unwrap_or_default()
+        };
+        shown.push(format!(
+            "{sign}{}:{}>{}",
+            diff.key.escape_ascii(),
+            side(&diff.left),
+            side(&diff.right)
+        ));
+    }
+    shown.join(" ")
+}
+
+/// Hooks that write down what they are asked and told, and refuse what they are told to.
+#[derive(Debug, Default)]
+pub(crate) struct Recorder {
+    pub events: Mutex<Vec<Event>>,
+    pub refuse: Option<EventKind>,
+}
+
+impl Recorder {
+    pub(crate) fn refusing(kind: EventKind) -> Self {
+        Self {
+            refuse: Some(kind),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn take(&self) -> Vec<Event> {
+        std::mem::take(&mut *self.events.lock().unwrap())
+    }
+}
+
+#[async_trait]
+impl Hooks for Recorder {
+    async fn before(&self, event: &Event) -> std::result::Result<HookOutcome, Box<Rejection>> {
+        self.events.lock().unwrap().push(event.clone());
+        if self.refuse == Some(event.kind) {
+            return Err(Box::new(Rejection {
+                run_id: event.run_id.clone(),
+                kind: event.kind,
+                message: "not today".to_owned(),
+                invalid_actions: false,
+                findings: Vec::new(),
+            }));
+        }
+        Ok(HookOutcome { ran: true })
+    }
+
+    async fn after(&self, event: Event) {
+        self.events.lock().unwrap().push(event);
+    }
+}

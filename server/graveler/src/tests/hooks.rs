@@ -1,0 +1,295 @@
+//! What hooks are asked and told, and what a refusal leaves.
+
+use expect_test::expect;
+
+use crate::testing::{Lake, Recorder, branch, committing, merging};
+use crate::{Error, Event, EventKind, TagId, TreeSource};
+
+/// What lakeFS sends of an event; ids by where they come from.
+fn show(events: &[Event], names: &[(&str, &str)]) -> String {
+    let name = |text: &str| {
+        let known = names.iter().find(|(id, _)| *id == text);
+        known.map_or_else(|| text.to_owned(), |(_, name)| format!("<{name}>"))
+    };
+    let mut lines = Vec::new();
+    for event in events {
+        let mut line = event.kind.as_str().to_owned();
+        let mut add = |key: &str, value: Option<String>| {
+            if let Some(value) = value {
+                line.push_str(&format!(" {key}={value}"));
+            }
+        };
+        add("branch", event.branch.as_ref().map(ToString::to_string));
+        add("tag", event.tag.as_ref().map(ToString::to_string));
+        add("source_ref", Some(name(&event.source_ref)));
+        add(
+            "commit_id",
+            event.commit_id.as_ref().map(|id| name(id.as_str())),
+        );
+        add("message", event.commit.as_ref().map(|c| c.message.clone()));
+        add(
+            "metadata",
+            event
+                .commit
+                .as_ref()
+                .map(|c| format!("{:?}", c.metadata))
+                .filter(|m| m != "{}"),
+        );
+        add("merge_source", event.merge_source.clone());
+        add("by", Some(event.actor.clone()));
+        lines.push(line);
+    }
+    lines.join("\n")
+}
+
+#[tokio::test]
+async fn events_are_those_that_lakefs_sends() {
+    let lake = Lake::new().await;
+    let hooks = Recorder::default();
+    lake.put("main", "a=1").await;
+    let mut params = committing("with actions");
+    params.metadata.insert("k".into(), "v".into());
+    let first = lake.commit_with("main", params, &hooks).await.unwrap();
+    let main = (first.id.as_str(), "first");
+    let committed = hooks.take();
+    expect![[r#"
+        prepare-commit branch=main source_ref=main message=with actions metadata={"k": "v"} by=tester
+        pre-commit branch=main source_ref=main message=with actions metadata={"k": "v"} by=tester
+        post-commit branch=main source_ref=<first> commit_id=<first> message=with actions metadata={"k": "v"} by=tester"#]]
+    .assert_eq(&show(&committed, &[main]));
+    assert_eq!(
+        committed[1].actions_from,
+        TreeSource::Branch(branch("main"))
+    );
+    assert_eq!(committed[1].candidate.as_ref(), Some(&first.meta_range_id));
+    assert_eq!(committed[1].base.as_ref().unwrap().as_str(), "");
+    assert_eq!(committed[2].pre_run_id.as_ref(), Some(&committed[1].run_id));
+    assert_eq!(
+        committed[2].actions_from,
+        TreeSource::MetaRange(first.meta_range_id.clone())
+    );
+
+    let dev = branch("dev");
+    lake.graveler
+        .create_branch(&lake.repo, &dev, "main", false, false, "tester", &hooks)
+        .await
+        .unwrap();
+    expect![[r#"
+        pre-create-branch branch=dev source_ref=main commit_id=<first> by=tester
+        post-create-branch branch=dev source_ref=main commit_id=<first> by=tester"#]]
+    .assert_eq(&show(&hooks.take(), &[main]));
+
+    lake.put("dev", "x=1").await;
+    let second = lake.commit("dev", "x").await.unwrap();
+    let params = crate::MergeParams {
+        message: "m".into(),
+        metadata: [("a".to_owned(), "b".to_owned())].into(),
+        ..merging()
+    };
+    let merge = lake
+        .merge_with("dev", "main", params, &hooks)
+        .await
+        .unwrap();
+    let names = [
+        main,
+        (second.id.as_str(), "second"),
+        (merge.commit_id.as_str(), "merge"),
+    ];
+    let merged = hooks.take();
+    expect![[r#"
+        pre-merge branch=main source_ref=<second> commit_id=<merge> message=m metadata={".lakefs.merge.strategy": "default", "a": "b"} merge_source=dev by=tester
+        post-merge branch=main source_ref=<merge> commit_id=<merge> message=m metadata={".lakefs.merge.strategy": "default", "a": "b"} merge_source=dev by=tester"#]]
+    .assert_eq(&show(&merged, &names));
+    assert_eq!(merged[0].base.as_ref(), Some(&first.meta_range_id));
+    assert_eq!(merged[0].source.as_ref(), Some(&second.meta_range_id));
+    assert_eq!(
+        merged[0].candidate,
+        Some(lake.head("main").await.meta_range_id)
+    );
+    assert_eq!(merged[1].pre_run_id.as_ref(), Some(&merged[0].run_id));
+
+    let tag = TagId::trusted("t");
+    lake.graveler
+        .create_tag(&lake.repo, &tag, "main", false, "tester", &hooks)
+        .await
+        .unwrap();
+    lake.graveler
+        .delete_tag(&lake.repo, &tag, false, "tester", &hooks)
+        .await
+        .unwrap();
+    lake.graveler
+        .delete_branch(&lake.repo, &dev, false, "tester", &hooks)
+        .await
+        .unwrap();
+    expect![[r#"
+        pre-create-tag tag=t source_ref=<merge> commit_id=<merge> by=tester
+        post-create-tag tag=t source_ref=<merge> commit_id=<merge> by=tester
+        pre-delete-tag tag=t source_ref=<merge> commit_id=<merge> by=tester
+        post-delete-tag tag=t source_ref=<merge> commit_id=<merge> by=tester
+        pre-delete-branch branch=dev source_ref=<second> by=tester
+        post-delete-branch branch=dev source_ref=<second> by=tester"#]]
+    .assert_eq(&show(&hooks.take(), &names));
+}
+
+#[tokio::test]
+async fn a_refusal_moves_nothing() {
+    let lake = Lake::new().await;
+    lake.put("main", "a=1").await;
+    let head = lake.head("main").await;
+    for kind in [EventKind::PrepareCommit, EventKind::PreCommit] {
+        let hooks = Recorder::refusing(kind);
+        let refused = lake.commit_with("main", committing("no"), &hooks).await;
+        assert!(matches!(refused, Err(Error::Rejected(rejection)) if rejection.kind == kind));
+        assert!(hooks.take().iter().all(|event| !event.kind.is_post()));
+        assert_eq!(lake.head("main").await, head);
+        assert_eq!(lake.show("main").await, "a=1", "still staged");
+        assert_eq!(lake.uncommitted("main").await, "+a:>1");
+    }
+    lake.put("main", "a=2 b=1").await;
+    lake.commit("main", "allowed").await.unwrap();
+    assert_eq!(lake.show("main@").await, "a=2 b=1");
+
+    lake.branch_from("dev", "main").await;
+    lake.put("dev", "c=1").await;
+    lake.commit("dev", "c").await.unwrap();
+    let head = lake.head("main").await;
+    let refused = lake
+        .merge_with(
+            "dev",
+            "main",
+            merging(),
+            &Recorder::refusing(EventKind::PreMerge),
+        )
+        .await;
+    assert!(matches!(refused, Err(Error::Rejected(_))));
+    assert_eq!(lake.head("main").await, head);
+
+    let hooks = Recorder::refusing(EventKind::PreCreateBranch);
+    let refused = lake
+        .graveler
+        .create_branch(
+            &lake.repo,
+            &branch("x"),
+            "main",
+            false,
+            false,
+            "tester",
+            &hooks,
+        )
+        .await;
+    assert!(matches!(refused, Err(Error::Rejected(_))));
+    assert!(matches!(
+        lake.graveler.branch(&lake.repo, &branch("x")).await,
+        Err(Error::NotFound { .. })
+    ));
+    let hooks = Recorder::refusing(EventKind::PreDeleteBranch);
+    let refused = lake
+        .graveler
+        .delete_branch(&lake.repo, &branch("dev"), false, "tester", &hooks)
+        .await;
+    assert!(matches!(refused, Err(Error::Rejected(_))));
+    lake.graveler
+        .branch(&lake.repo, &branch("dev"))
+        .await
+        .unwrap();
+}
+
+/// A hook during which the branch changes: the first time it judges, another commit lands.
+#[derive(Debug)]
+struct Meddler {
+    lake: Lake,
+    inner: Recorder,
+    /// What the other one does to main while pre-commit or pre-merge is asked for the first time.
+    stage: &'static str,
+    commit: bool,
+    done: std::sync::atomic::AtomicBool,
+}
+
+#[async_trait::async_trait]
+impl crate::Hooks for Meddler {
+    async fn before(&self, event: &Event) -> Result<crate::HookOutcome, Box<crate::Rejection>> {
+        let judging = matches!(event.kind, EventKind::PreCommit | EventKind::PreMerge);
+        if judging && !self.done.swap(true, std::sync::atomic::Ordering::Relaxed) {
+            // From another server: this one keeps the branch's turn while hooks are brief.
+            let other = Lake {
+                graveler: self.lake.graveler.fork_for_tests(),
+                ..self.lake.clone()
+            };
+            other.put("main", self.stage).await;
+            if self.commit {
+                other.commit("main", "meddled").await.unwrap();
+            } else {
+                let refused = other
+                    .commit_with(
+                        "main",
+                        committing("no"),
+                        &Recorder::refusing(EventKind::PreCommit),
+                    )
+                    .await;
+                assert!(matches!(refused, Err(Error::Rejected(_))));
+            }
+        }
+        self.inner.before(event).await
+    }
+
+    async fn after(&self, event: Event) {
+        self.inner.after(event).await;
+    }
+}
+
+async fn meddled(lake: &Lake, stage: &'static str, commit: bool) -> Meddler {
+    Meddler {
+        lake: lake.clone(),
+        inner: Recorder::default(),
+        stage,
+        commit,
+        done: false.into(),
+    }
+}
+
+fn asked(meddler: &Meddler, kind: EventKind) -> usize {
+    meddler
+        .inner
+        .take()
+        .iter()
+        .filter(|event| event.kind == kind)
+        .count()
+}
+
+#[tokio::test]
+async fn hooks_judge_again_only_what_changed() {
+    let lake = Lake::new().await;
+    lake.put("main", "a=1").await;
+    lake.commit("main", "base").await.unwrap();
+    lake.branch_from("dev", "main").await;
+    lake.put("dev", "b=1").await;
+    lake.commit("dev", "b").await.unwrap();
+
+    // A commit landed: the merged tree is another one, so it is judged anew.
+    let meddler = meddled(&lake, "c=1", true).await;
+    lake.merge_with("dev", "main", merging(), &meddler)
+        .await
+        .unwrap();
+    assert_eq!(asked(&meddler, EventKind::PreMerge), 2);
+    assert_eq!(lake.show("main@").await, "a=1 b=1 c=1");
+
+    // Only a write was sealed: the candidate stands, and the write stays staged.
+    lake.put("dev", "d=1").await;
+    lake.commit("dev", "d").await.unwrap();
+    let meddler = meddled(&lake, "e=1", false).await;
+    lake.merge_with("dev", "main", merging(), &meddler)
+        .await
+        .unwrap();
+    assert_eq!(asked(&meddler, EventKind::PreMerge), 1);
+    assert_eq!(lake.show("main@").await, "a=1 b=1 c=1 d=1");
+    assert_eq!(lake.uncommitted("main").await, "+e:>1");
+
+    // The same for commits.
+    let meddler = meddled(&lake, "f=1", false).await;
+    lake.commit_with("main", committing("e"), &meddler)
+        .await
+        .unwrap();
+    assert_eq!(asked(&meddler, EventKind::PreCommit), 1);
+    assert_eq!(lake.show("main@").await, "a=1 b=1 c=1 d=1 e=1");
+    assert_eq!(lake.uncommitted("main").await, "+f:>1");
+}

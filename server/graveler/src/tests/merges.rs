@@ -1,0 +1,220 @@
+//! Merges and differences of references.
+
+use expect_test::{Expect, expect};
+
+use crate::testing::{Lake, merging, show_diff};
+use crate::{Error, MergeParams, MergeStrategy, NoHooks};
+
+/// Commits `base` on main, changes it on both sides, merges theirs (dev) into ours (main).
+async fn merged(
+    base: &str,
+    ours: &str,
+    theirs: &str,
+    strategy: MergeStrategy,
+) -> (Lake, crate::Result<()>) {
+    let lake = Lake::new().await;
+    lake.put("main", base).await;
+    lake.commit("main", "base").await.unwrap();
+    lake.branch_from("dev", "main").await;
+    for (on, changes) in [("main", ours), ("dev", theirs)] {
+        for change in changes.split_whitespace() {
+            match change.strip_prefix('-') {
+                Some(key) => lake.delete(on, key).await.unwrap(),
+                None => lake.put(on, change).await,
+            }
+        }
+        if !changes.is_empty() {
+            lake.commit(on, on).await.unwrap();
+        }
+    }
+    let outcome = lake
+        .merge_with(
+            "dev",
+            "main",
+            MergeParams {
+                strategy,
+                ..merging()
+            },
+            &NoHooks,
+        )
+        .await;
+    (lake, outcome.map(|_| ()))
+}
+
+async fn check(base: &str, ours: &str, theirs: &str, strategy: MergeStrategy, expected: Expect) {
+    let (lake, outcome) = merged(base, ours, theirs, strategy).await;
+    let shown = match outcome {
+        Ok(()) => lake.show("main@").await,
+        Err(Error::Conflict { keys }) => format!(
+            "conflict {}",
+            keys.iter()
+                .map(|k| k.escape_ascii().to_string())
+                .collect::<Vec<_>>()
+                .join(" ")
+        ),
+        Err(other) => other.to_string(),
+    };
+    expected.assert_eq(&shown);
+}
+
+#[tokio::test]
+async fn three_way_merges() {
+    use MergeStrategy::{DestWins, None, SourceWins};
+    check("a=1 b=1", "a=2", "c=3", None, expect!["a=2 b=1 c=3"]).await;
+    check("a=1 b=1", "", "c=3 -b", None, expect!["a=1 c=3"]).await;
+    check("a=1 b=1", "a=2", "", None, expect!["no changes"]).await;
+    check("a=1", "a=2 b=2", "a=2 c=3", None, expect!["a=2 b=2 c=3"]).await;
+    check("a=1 b=1", "a=2", "a=3", None, expect!["conflict a"]).await;
+    check("a=1 b=1", "-a b=2", "a=3 b=2", None, expect!["conflict a"]).await;
+    check("a=1 b=1", "a=2", "a=3 b=3", DestWins, expect!["a=2 b=3"]).await;
+    check("a=1 b=1", "a=2", "a=3 b=3", SourceWins, expect!["a=3 b=3"]).await;
+}
+
+#[tokio::test]
+async fn what_a_merge_records() {
+    let (lake, outcome) = merged("a=1", "b=1", "c=1", MergeStrategy::None).await;
+    outcome.unwrap();
+    let head = lake.head("main").await;
+    let dev = lake.head("dev").await;
+    assert_eq!(head.message, "Merge 'dev' into 'main'");
+    assert_eq!(head.metadata[".lakefs.merge.strategy"], "default");
+    assert_eq!(head.parents.len(), 2);
+    assert_eq!(head.parents[1], dev.id);
+    assert_eq!(head.generation, 4);
+    assert!(
+        matches!(lake.merge("dev", "main").await, Err(Error::NoChanges)),
+        "merged already"
+    );
+    // The other way it is a fast-forward in content: the very same tree.
+    lake.merge("main", "dev").await.unwrap();
+    assert_eq!(lake.head("dev").await.meta_range_id, head.meta_range_id);
+    // An empty merge, where it is wanted.
+    lake.merge_with(
+        "dev",
+        "main",
+        MergeParams {
+            allow_empty: true,
+            message: "own".into(),
+            ..merging()
+        },
+        &NoHooks,
+    )
+    .await
+    .unwrap();
+    assert_eq!(lake.head("main").await.message, "own");
+    assert_eq!(lake.head("main").await.meta_range_id, head.meta_range_id);
+}
+
+#[tokio::test]
+async fn a_squash_merge_has_one_parent() {
+    let lake = Lake::new().await;
+    lake.branch_from("dev", "main").await;
+    for key in ["a", "b", "c"] {
+        lake.put("dev", &format!("{key}=1")).await;
+        lake.commit("dev", key).await.unwrap();
+    }
+    let root = lake.head("main").await;
+    lake.merge_with(
+        "dev",
+        "main",
+        MergeParams {
+            squash: true,
+            ..merging()
+        },
+        &NoHooks,
+    )
+    .await
+    .unwrap();
+    let head = lake.head("main").await;
+    assert_eq!(head.parents, [root.id]);
+    assert_eq!(head.generation, 5);
+    assert_eq!(lake.show("main").await, "a=1 b=1 c=1");
+}
+
+#[tokio::test]
+async fn the_destination_must_be_clean_in_effect() {
+    let lake = Lake::new().await;
+    lake.put("main", "a=1 b=1").await;
+    lake.commit("main", "base").await.unwrap();
+    lake.branch_from("dev", "main").await;
+    lake.put("dev", "a=2").await;
+    lake.commit("dev", "change").await.unwrap();
+    lake.put("main", "c=1").await;
+    assert!(matches!(
+        lake.merge("dev", "main").await,
+        Err(Error::DirtyBranch(_))
+    ));
+    lake.delete("main", "c").await.unwrap();
+    // Equal to the head: no change, and must not undo what is merged.
+    lake.put("main", "a=1").await;
+    lake.merge("dev", "main").await.unwrap();
+    assert_eq!(lake.show("main").await, "a=2 b=1");
+    assert_eq!(lake.uncommitted("main").await, "");
+}
+
+#[tokio::test]
+async fn merges_that_cannot_be() {
+    let lake = Lake::new().await;
+    lake.put("main", "a=1").await;
+    assert!(matches!(
+        lake.merge("none", "main").await,
+        Err(Error::NotFound {
+            kind: crate::Kind::Reference,
+            ..
+        })
+    ));
+    assert!(matches!(
+        lake.merge("main", "none").await,
+        Err(Error::NotFound {
+            kind: crate::Kind::Branch,
+            ..
+        })
+    ));
+    assert!(matches!(
+        lake.merge("main$", "main").await,
+        Err(Error::InvalidValue(_))
+    ));
+}
+
+#[tokio::test]
+async fn differences_of_references() {
+    let (lake, outcome) = merged("a=1 b=1 e=1", "a=2 d=2", "a=3 -b", MergeStrategy::None).await;
+    assert!(matches!(outcome, Err(Error::Conflict { .. })));
+    let diff = async |left: &str, right: &str| {
+        let left = lake.graveler.resolve(&lake.repo, left).await.unwrap();
+        let right = lake.graveler.resolve(&lake.repo, right).await.unwrap();
+        show_diff(lake.graveler.diff(&lake.repo, &left, &right).await.unwrap()).await
+    };
+    expect!["~a:2>3 -b:1> -d:2>"].assert_eq(&diff("main", "dev").await);
+    expect![""].assert_eq(&diff("main", "main$").await);
+    let (left, right) = (
+        lake.graveler.resolve(&lake.repo, "main").await.unwrap(),
+        lake.graveler.resolve(&lake.repo, "dev").await.unwrap(),
+    );
+    expect!["!a:2>3 -b:1>"].assert_eq(
+        &show_diff(
+            lake.graveler
+                .compare(&lake.repo, &left, &right)
+                .await
+                .unwrap(),
+        )
+        .await,
+    );
+
+    // Staged changes of the right side count where they are asked for.
+    lake.put("dev", "a=2 c=4 e=5").await;
+    expect!["-b:1> +c:>4 -d:2> ~e:1>5"].assert_eq(&diff("main", "dev$").await);
+    expect!["~a:2>3 -b:1> -d:2>"].assert_eq(&diff("main", "dev").await);
+    expect!["~a:3>2 +c:>4 ~e:1>5"].assert_eq(&diff("dev@", "dev$").await);
+    lake.delete("dev", "a c").await.unwrap();
+    expect!["-a:2> -b:1> -d:2> ~e:1>5"].assert_eq(&diff("main", "dev$").await);
+    let staged = lake.graveler.resolve(&lake.repo, "dev$").await.unwrap();
+    assert!(matches!(
+        lake.graveler.diff(&lake.repo, &staged, &left).await,
+        Err(Error::InvalidValue(_))
+    ));
+    assert!(matches!(
+        lake.graveler.compare(&lake.repo, &left, &staged).await,
+        Err(Error::InvalidValue(_))
+    ));
+}

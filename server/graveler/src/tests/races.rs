@@ -1,0 +1,263 @@
+//! Races and failures: what was acknowledged is never lost.
+//!
+//! Run on every store there is: in memory, SQLite, and PostgreSQL if
+//! `WEIR_TEST_POSTGRES` names one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use kv::Store;
+use kv::testing::{Faults, FaultyStore};
+
+use crate::testing::{Lake, branch};
+use crate::{Condition, Error, LogRequest, NoHooks};
+
+const WRITERS: usize = 8;
+const COMMITS: usize = 50;
+const LOOPS: usize = 16;
+
+/// The stores to test on; the folder must outlive them.
+async fn stores(folder: &tempfile::TempDir) -> Vec<Arc<dyn Store>> {
+    let sqlite = kv::SqliteOptions {
+        path: folder.path().join("kv.db"),
+        sync_writes: false,
+        max_readers: 4,
+    };
+    let mut stores: Vec<Arc<dyn Store>> = vec![
+        Arc::new(kv::MemoryStore::default()),
+        Arc::new(kv::SqliteStore::open(sqlite).await.unwrap()),
+    ];
+    if let Ok(connection_string) = std::env::var("WEIR_TEST_POSTGRES") {
+        let options = kv::PostgresOptions {
+            connection_string,
+            max_open_connections: 10,
+            max_idle_connections: 10,
+            connection_max_lifetime: std::time::Duration::from_secs(300),
+            scan_page_size: 1_000,
+        };
+        stores.push(Arc::new(kv::PostgresStore::connect(options).await.unwrap()));
+    }
+    stores
+}
+
+/// Forgets what an earlier run of the test left in a store that lives longer than it.
+async fn lake_on(store: Arc<dyn Store>) -> Lake {
+    let lake = Lake::on(Arc::clone(&store)).await;
+    lake.graveler
+        .delete_repository(&lake.repo.id, true)
+        .await
+        .unwrap();
+    Lake::on(store).await
+}
+
+/// What was acknowledged: the number last written to each key.
+type Acknowledged = BTreeMap<String, u32>;
+
+/// Writes ascending numbers to a few keys of its own, and now and then to a new
+/// one on condition, until told to stop.
+async fn write_until(lake: Lake, writer: usize, stop: Arc<AtomicBool>) -> Acknowledged {
+    let mut acknowledged = Acknowledged::new();
+    let mut n = 0;
+    while !stop.load(Ordering::Relaxed) {
+        n += 1;
+        let (key, condition) = if n % 16 == 0 {
+            (format!("w{writer}-new{n}"), Condition::IfAbsent)
+        } else {
+            (format!("w{writer}-{}", n % 20), Condition::Always)
+        };
+        match lake.set("main", &key, &n.to_string(), condition).await {
+            Ok(()) => {
+                acknowledged.insert(key, n);
+            }
+            // Not acknowledged: may be there or not.
+            Err(Error::Kv(_) | Error::TooManyTries(_)) => {}
+            Err(other) => panic!("{other}"),
+        }
+        tokio::task::yield_now().await;
+    }
+    acknowledged
+}
+
+/// Every acknowledged write is there, or a later one of the same key.
+async fn assert_there(lake: &Lake, acknowledged: Vec<Acknowledged>, what: &str) {
+    let shown = lake.show("main").await;
+    let there: BTreeMap<&str, u32> = shown
+        .split_whitespace()
+        .filter_map(|r| r.split_once('='))
+        .map(|(k, v)| (k, v.parse().unwrap()))
+        .collect();
+    let all: Vec<_> = acknowledged.into_iter().flatten().collect();
+    assert!(all.len() > 100, "{what}: the race took place");
+    let lost: Vec<_> = all
+        .iter()
+        .filter(|(key, n)| there.get(key.as_str()).is_none_or(|found| found < n))
+        .collect();
+    assert!(lost.is_empty(), "{what}: lost {lost:?} of {}", all.len());
+}
+
+async fn joined(writers: Vec<tokio::task::JoinHandle<Acknowledged>>) -> Vec<Acknowledged> {
+    let mut all = Vec::new();
+    for writer in writers {
+        all.push(writer.await.unwrap());
+    }
+    all
+}
+
+async fn keys_on(lake: &Lake, reference: &str) -> BTreeSet<String> {
+    lake.show(reference)
+        .await
+        .split_whitespace()
+        .map(|r| r.split_once('=').unwrap().0.to_owned())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_acknowledged_write_is_lost_to_a_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    for store in stores(&folder).await {
+        let lake = lake_on(store).await;
+        let stop = Arc::new(AtomicBool::new(false));
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|writer| tokio::spawn(write_until(lake.clone(), writer, Arc::clone(&stop))))
+            .collect();
+        let mut landed = 0;
+        while landed < COMMITS {
+            match lake.commit("main", "race").await {
+                Ok(_) => landed += 1,
+                Err(Error::NoChanges) => tokio::task::yield_now().await,
+                Err(other) => panic!("{}: {other}", lake.kv.name()),
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+        assert_there(&lake, joined(writers).await, lake.kv.name()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_merge_into_one_branch_without_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    for store in stores(&folder).await {
+        let lake = lake_on(store).await;
+        lake.put("main", "base=1").await;
+        lake.commit("main", "base").await.unwrap();
+        let work = |i: usize| {
+            let lake = lake.clone();
+            async move {
+                for round in 0..3 {
+                    let name = format!("b{i}-{round}");
+                    lake.branch_from(&name, "main").await;
+                    lake.put(&name, &format!("{name}=1")).await;
+                    lake.commit(&name, &name).await.unwrap();
+                    lake.merge(&name, "main").await.unwrap();
+                    lake.graveler
+                        .delete_branch(&lake.repo, &branch(&name), false, "tester", &NoHooks)
+                        .await
+                        .unwrap();
+                }
+            }
+        };
+        let loops: Vec<_> = (0..LOOPS).map(|i| tokio::spawn(work(i))).collect();
+        for one in loops {
+            one.await.unwrap();
+        }
+        assert_eq!(keys_on(&lake, "main@").await.len(), 1 + 3 * LOOPS);
+        let request = LogRequest {
+            from: lake.head("main").await.id,
+            first_parent: true,
+            since: None,
+            stop_at: None,
+        };
+        let mut log = lake.graveler.log(&lake.repo, request).await.unwrap();
+        let mut merges = 0;
+        while let Some(commit) = log.next().await.unwrap() {
+            merges += usize::from(commit.parents.len() == 2);
+        }
+        assert_eq!(merges, 3 * LOOPS, "{}", lake.kv.name());
+    }
+}
+
+/// Two servers commit and merge against each other, with no queue between them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_servers_lose_nothing_to_each_other() {
+    let one = Lake::new().await;
+    let two = Lake {
+        graveler: one.graveler.fork_for_tests(),
+        ..one.clone()
+    };
+    let work = |lake: Lake, name: &'static str| async move {
+        let mut acknowledged = BTreeSet::new();
+        for n in 0..40 {
+            let key = format!("{name}-{n:02}");
+            lake.put("main", &format!("{key}=1")).await;
+            acknowledged.insert(key);
+            match lake.commit("main", name).await {
+                Ok(_) | Err(Error::NoChanges | Error::TooManyTries(_)) => {}
+                Err(other) => panic!("{other}"),
+            }
+        }
+        acknowledged
+    };
+    let (first, second) = (
+        tokio::spawn(work(one.clone(), "one")),
+        tokio::spawn(work(two.clone(), "two")),
+    );
+    let mut acknowledged = first.await.unwrap();
+    acknowledged.extend(second.await.unwrap());
+    assert_eq!(keys_on(&one, "main").await, acknowledged);
+    assert_eq!(keys_on(&two, "main").await, acknowledged);
+}
+
+/// The store fails before and after writes: the client is told of an error and may
+/// not know whether it took effect, but what it was told is done is done.
+#[tokio::test]
+async fn lost_acknowledgements_lose_no_writes() {
+    for seed in 0..20 {
+        let inner: Arc<dyn Store> = Arc::new(kv::MemoryStore::default());
+        let faults = Faults {
+            read: 4,
+            before_write: 16,
+            after_write: 32,
+            yields: 64,
+        };
+        let faulty = Lake::on(Arc::new(FaultyStore::new(Arc::clone(&inner), seed, faults))).await;
+        let stop = Arc::new(AtomicBool::new(false));
+        let writers: Vec<_> = (0..4)
+            .map(|writer| tokio::spawn(write_until(faulty.clone(), writer, Arc::clone(&stop))))
+            .collect();
+        let mut commits = BTreeSet::new();
+        for n in 0..30 {
+            match faulty.commit("main", &n.to_string()).await {
+                Ok(commit) => {
+                    commits.insert(commit.id);
+                }
+                Err(Error::Kv(_) | Error::NoChanges) => {}
+                Err(other) => panic!("seed {seed}: {other}"),
+            }
+            tokio::task::yield_now().await;
+        }
+        stop.store(true, Ordering::Relaxed);
+        let acknowledged = joined(writers).await;
+        // Looked at by a server whose store does not fail.
+        let sound = Lake {
+            graveler: faulty.graveler.on_store_for_tests(&inner),
+            kv: inner,
+            ..faulty
+        };
+        assert_there(&sound, acknowledged, &format!("seed {seed}")).await;
+        let request = LogRequest {
+            from: sound.head("main").await.id,
+            first_parent: false,
+            since: None,
+            stop_at: None,
+        };
+        let mut log = sound.graveler.log(&sound.repo, request).await.unwrap();
+        while let Some(commit) = log.next().await.unwrap() {
+            commits.remove(&commit.id);
+        }
+        assert!(
+            commits.is_empty(),
+            "seed {seed}: acknowledged commits that main does not descend from: {commits:?}"
+        );
+    }
+}

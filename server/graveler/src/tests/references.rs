@@ -1,0 +1,281 @@
+//! Branches, tags, and the expressions that name commits.
+
+use expect_test::expect;
+
+use crate::testing::{Lake, branch};
+use crate::{Error, Kind, NoHooks, TagId};
+
+async fn tag(lake: &Lake, name: &str, source: &str) -> crate::Result<crate::Tag> {
+    lake.graveler
+        .create_tag(
+            &lake.repo,
+            &TagId::trusted(name),
+            source,
+            false,
+            "tester",
+            &NoHooks,
+        )
+        .await
+}
+
+async fn new_branch(lake: &Lake, name: &str, source: &str) -> crate::Result<crate::Branch> {
+    lake.graveler
+        .create_branch(
+            &lake.repo,
+            &branch(name),
+            source,
+            false,
+            false,
+            "tester",
+            &NoHooks,
+        )
+        .await
+}
+
+#[tokio::test]
+async fn expressions() {
+    let lake = Lake::new().await;
+    for message in ["1", "2", "3"] {
+        lake.put("main", &format!("k={message}")).await;
+        lake.commit("main", message).await.unwrap();
+    }
+    lake.branch_from("dev", "main~1").await;
+    lake.put("dev", "x=1").await;
+    lake.commit("dev", "dev").await.unwrap();
+    lake.merge("dev", "main").await.unwrap();
+    tag(&lake, "v1", "main^2").await.unwrap();
+    let first = lake
+        .graveler
+        .resolve(&lake.repo, "main~3")
+        .await
+        .unwrap()
+        .commit_id;
+    let prefix = &first.as_str()[..12];
+
+    let name = async |text: &str| match lake.graveler.resolve(&lake.repo, text).await {
+        Ok(found) => {
+            lake.graveler
+                .get_commit(&lake.repo, &found.commit_id)
+                .await
+                .unwrap()
+                .message
+        }
+        Err(Error::NotFound { kind, .. }) => format!("no {kind:?}"),
+        Err(Error::InvalidValue(_)) => "invalid".to_owned(),
+        Err(other) => panic!("{other}"),
+    };
+    let mut shown = Vec::new();
+    for text in [
+        "main", "main@", "main$", "main~", "main~2", "main~4", "main~9", "main^0", "main~0",
+        "main^1", "main^2", "main^3", "main^2~1", "dev~1^1", "v1", "v1~1", "v1@", "v1$", "main~x",
+        "main@~1", "none", "none@", "",
+    ] {
+        shown.push(format!("{text}: {}", name(text).await));
+    }
+    expect![[r#"
+        main: Merge 'dev' into 'main'
+        main@: Merge 'dev' into 'main'
+        main$: Merge 'dev' into 'main'
+        main~: 3
+        main~2: 2
+        main~4: Repository created
+        main~9: no Reference
+        main^0: Merge 'dev' into 'main'
+        main~0: Merge 'dev' into 'main'
+        main^1: 3
+        main^2: dev
+        main^3: invalid
+        main^2~1: 2
+        dev~1^1: 1
+        v1: dev
+        v1~1: 2
+        v1@: invalid
+        v1$: invalid
+        main~x: invalid
+        main@~1: invalid
+        none: no Reference
+        none@: no Reference
+        : invalid"#]]
+    .assert_eq(&shown.join("\n"));
+    assert_eq!(name(first.as_str()).await, "1");
+    assert_eq!(name(prefix).await, "1");
+    assert_eq!(name(&format!("{prefix}~1")).await, "Repository created");
+    assert_eq!(name(&"ab".repeat(32)).await, "no Reference");
+}
+
+#[tokio::test]
+async fn an_ambiguous_start_of_an_id_names_nothing() {
+    let lake = Lake::new().await;
+    // More commits than hex digits: some digit starts two of them.
+    for i in 0..17 {
+        lake.put("main", &format!("k={i}")).await;
+        lake.commit("main", "x").await.unwrap();
+    }
+    let mut ambiguous = 0;
+    for digit in "0123456789abcdef".chars() {
+        let found = lake
+            .kv
+            .scan(
+                lake.repo.partition().as_bytes(),
+                format!("commits/{digit}").as_bytes(),
+                2,
+            )
+            .await
+            .unwrap();
+        let starts = found
+            .iter()
+            .filter(|e| e.key.starts_with(format!("commits/{digit}").as_bytes()))
+            .count();
+        let resolved = lake.graveler.resolve(&lake.repo, &digit.to_string()).await;
+        assert_eq!(resolved.is_ok(), starts == 1, "{digit}");
+        ambiguous += usize::from(starts == 2);
+    }
+    assert!(ambiguous > 0);
+}
+
+#[tokio::test]
+async fn one_name_names_one_thing() {
+    let lake = Lake::new().await;
+    let root = lake.head("main").await.id;
+    new_branch(&lake, "dev", "main").await.unwrap();
+    tag(&lake, "v1", "main").await.unwrap();
+    let kind = |result: crate::Result<()>| match result {
+        Err(Error::NotUnique { kind, .. }) => kind,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        kind(new_branch(&lake, "dev", "main").await.map(|_| ())),
+        Kind::Branch
+    );
+    assert_eq!(
+        kind(new_branch(&lake, "v1", "main").await.map(|_| ())),
+        Kind::Tag
+    );
+    assert_eq!(
+        kind(new_branch(&lake, root.as_str(), "main").await.map(|_| ())),
+        Kind::Commit
+    );
+    assert_eq!(kind(tag(&lake, "v1", "dev").await.map(|_| ())), Kind::Tag);
+    assert_eq!(
+        kind(tag(&lake, "dev", "main").await.map(|_| ())),
+        Kind::Branch
+    );
+    assert_eq!(
+        kind(tag(&lake, root.as_str(), "main").await.map(|_| ())),
+        Kind::Commit
+    );
+    assert!(matches!(
+        new_branch(&lake, "x", "none").await,
+        Err(Error::NotFound {
+            kind: Kind::Reference,
+            ..
+        })
+    ));
+    assert!(matches!(
+        new_branch(&lake, "x", "main$").await,
+        Err(Error::InvalidValue(_))
+    ));
+    assert!(matches!(
+        tag(&lake, "x", "main$").await,
+        Err(Error::InvalidValue(_))
+    ));
+}
+
+#[tokio::test]
+async fn listings_are_pages() {
+    let lake = Lake::new().await;
+    for name in ["a", "a-1", "b", "c"] {
+        new_branch(&lake, name, "main").await.unwrap();
+        tag(&lake, &format!("t-{name}"), "main").await.unwrap();
+    }
+    lake.graveler
+        .create_branch(
+            &lake.repo,
+            &branch("a-0"),
+            "main",
+            true,
+            false,
+            "tester",
+            &NoHooks,
+        )
+        .await
+        .unwrap();
+    let list = async |prefix: &str, after: &str, hidden: bool, limit: usize| {
+        let page = lake
+            .graveler
+            .list_branches(&lake.repo, prefix, after, hidden, limit)
+            .await
+            .unwrap();
+        let names: Vec<_> = page.results.iter().map(|b| b.id.as_str()).collect();
+        format!("{} {} {}", names.join(","), page.has_more, page.next_offset)
+    };
+    assert_eq!(list("", "", false, 100).await, "a,a-1,b,c,main false ");
+    assert_eq!(list("", "", true, 100).await, "a,a-0,a-1,b,c,main false ");
+    assert_eq!(list("", "", false, 2).await, "a,a-1 true a-1");
+    assert_eq!(list("", "a-1", false, 3).await, "b,c,main false ");
+    assert_eq!(list("a", "a", false, 1).await, "a-1 false ");
+    assert_eq!(list("a", "zzz", false, 1).await, " false ");
+    assert_eq!(list("b", "a", false, 1).await, "b false ");
+    let tags = lake
+        .graveler
+        .list_tags(&lake.repo, "t-", "t-a", 2)
+        .await
+        .unwrap();
+    assert_eq!(
+        tags.results
+            .iter()
+            .map(|t| t.id.as_str())
+            .collect::<Vec<_>>(),
+        ["t-a-1", "t-b"]
+    );
+    assert_eq!((tags.has_more, tags.next_offset.as_str()), (true, "t-b"));
+}
+
+#[tokio::test]
+async fn deletion() {
+    let lake = Lake::new().await;
+    new_branch(&lake, "dev", "main").await.unwrap();
+    lake.put("dev", "a=1").await;
+    let delete = async |name: &str| {
+        lake.graveler
+            .delete_branch(&lake.repo, &branch(name), false, "tester", &NoHooks)
+            .await
+    };
+    assert!(matches!(delete("main").await, Err(Error::DefaultBranch(_))));
+    assert!(matches!(
+        delete("none").await,
+        Err(Error::NotFound {
+            kind: Kind::Branch,
+            ..
+        })
+    ));
+    delete("dev").await.unwrap();
+    assert_eq!(lake.retired_tokens().await, 1);
+    assert!(matches!(
+        lake.graveler.branch(&lake.repo, &branch("dev")).await,
+        Err(Error::NotFound { .. })
+    ));
+    new_branch(&lake, "dev", "main").await.unwrap();
+    assert_eq!(
+        lake.show("dev").await,
+        "",
+        "a branch made anew holds nothing of the old one"
+    );
+    tag(&lake, "v1", "main").await.unwrap();
+    let v1 = TagId::trusted("v1");
+    lake.graveler
+        .delete_tag(&lake.repo, &v1, false, "tester", &NoHooks)
+        .await
+        .unwrap();
+    let again = lake
+        .graveler
+        .delete_tag(&lake.repo, &v1, false, "tester", &NoHooks)
+        .await;
+    assert!(matches!(
+        again,
+        Err(Error::NotFound {
+            kind: Kind::Tag,
+            ..
+        })
+    ));
+}

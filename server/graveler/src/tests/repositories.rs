@@ -1,0 +1,224 @@
+//! Repositories: creation, listing, metadata, deletion that can be taken up again.
+
+use bytes::Bytes;
+use kv::Op;
+
+use crate::records::{REPOSITORIES, Stored as _, repository_key};
+use crate::testing::{Lake, branch, new_repository, open};
+use crate::{CreateRepository, Error, Kind, Repository, RepositoryId, RepositoryState};
+
+#[tokio::test]
+async fn creation() {
+    let lake = Lake::new().await;
+    let again = lake
+        .graveler
+        .create_repository(new_repository("lake"))
+        .await;
+    assert!(matches!(
+        again,
+        Err(Error::NotUnique {
+            kind: Kind::Repository,
+            ..
+        })
+    ));
+    assert_eq!(
+        lake.graveler.repository(&lake.repo.id).await.unwrap(),
+        lake.repo
+    );
+    let none = lake
+        .graveler
+        .repository(&RepositoryId::trusted("none"))
+        .await;
+    assert!(matches!(
+        none,
+        Err(Error::NotFound {
+            kind: Kind::Repository,
+            ..
+        })
+    ));
+    let bare = CreateRepository {
+        bare: true,
+        ..new_repository("bare")
+    };
+    let bare = lake.graveler.create_repository(bare).await.unwrap();
+    let main = lake.graveler.branch(&bare, &branch("main")).await;
+    assert!(matches!(
+        main,
+        Err(Error::NotFound {
+            kind: Kind::Branch,
+            ..
+        })
+    ));
+}
+
+#[tokio::test]
+async fn listing_and_search() {
+    let lake = Lake::new().await;
+    for name in ["c-one", "c-two", "d-one"] {
+        lake.graveler
+            .create_repository(new_repository(name))
+            .await
+            .unwrap();
+    }
+    let list = async |prefix: &str, after: &str, search: &str, limit: usize| {
+        let page = lake
+            .graveler
+            .list_repositories(prefix, after, search, limit)
+            .await
+            .unwrap();
+        (
+            page.results
+                .iter()
+                .map(|r| r.id.to_string())
+                .collect::<Vec<_>>()
+                .join(","),
+            page.has_more,
+            page.next_offset,
+        )
+    };
+    assert_eq!(
+        list("", "", "", 10).await,
+        ("c-one,c-two,d-one,lake".into(), false, String::new())
+    );
+    assert_eq!(
+        list("c-", "", "", 1).await,
+        ("c-one".into(), true, "c-one".into())
+    );
+    assert_eq!(
+        list("c-", "c-one", "", 1).await,
+        ("c-two".into(), false, String::new())
+    );
+    assert_eq!(
+        list("", "", "one", 1).await,
+        ("c-one".into(), true, "c-one".into())
+    );
+    assert_eq!(
+        list("", "c-one", "one", 1).await,
+        ("d-one".into(), false, String::new())
+    );
+}
+
+#[tokio::test]
+async fn metadata() {
+    let lake = Lake::new().await;
+    assert!(
+        lake.graveler
+            .repository_metadata(&lake.repo)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let set = [
+        ("k".to_owned(), "v".to_owned()),
+        ("empty".to_owned(), String::new()),
+    ];
+    lake.graveler
+        .set_repository_metadata(&lake.repo, set.into())
+        .await
+        .unwrap();
+    lake.graveler
+        .delete_repository_metadata(&lake.repo, &["k".to_owned(), "none".to_owned()])
+        .await
+        .unwrap();
+    let left = lake.graveler.repository_metadata(&lake.repo).await.unwrap();
+    assert_eq!(left, [("empty".to_owned(), String::new())].into());
+}
+
+#[tokio::test]
+async fn deletion_leaves_nothing_and_the_name_is_free() {
+    let lake = Lake::new().await;
+    lake.put("main", "a=1").await;
+    lake.commit("main", "first").await.unwrap();
+    lake.put("main", "b=1").await;
+    lake.branch_from("dev", "main").await;
+    lake.graveler
+        .delete_repository(&lake.repo.id, false)
+        .await
+        .unwrap();
+    assert!(
+        lake.kv
+            .scan(lake.repo.partition().as_bytes(), b"", 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(lake.retired_tokens().await, 3);
+    assert!(matches!(
+        lake.graveler.repository(&lake.repo.id).await,
+        Err(Error::NotFound { .. })
+    ));
+    let again = lake.graveler.delete_repository(&lake.repo.id, false).await;
+    assert!(matches!(
+        again,
+        Err(Error::NotFound {
+            kind: Kind::Repository,
+            ..
+        })
+    ));
+    let set = lake.set("main", "c", "1", crate::Condition::Always).await;
+    assert!(matches!(set, Err(Error::NotFound { .. })));
+    let (_, anew) = open(&lake.kv, &lake.clock, crate::Options::default()).await;
+    assert_ne!(anew.instance_uid, "");
+    let lake = Lake {
+        repo: lake.graveler.repository(&anew.id).await.unwrap(),
+        ..lake
+    };
+    assert_eq!(lake.show("main").await, "");
+}
+
+#[tokio::test]
+async fn a_deletion_that_was_cut_short_goes_on() {
+    let lake = Lake::new().await;
+    let marked = Repository {
+        state: RepositoryState::InDeletion,
+        ..lake.repo.clone()
+    };
+    let key = repository_key(&lake.repo.id);
+    let op = Op::Set {
+        partition: Bytes::from_static(REPOSITORIES),
+        key,
+        value: marked.encode(),
+        predicate: None,
+    };
+    lake.kv.batch(vec![op]).await.unwrap();
+    let restarted = lake.graveler.fork_for_tests();
+    assert!(matches!(
+        restarted.repository(&lake.repo.id).await,
+        Err(Error::InDeletion(_))
+    ));
+    assert!(
+        restarted
+            .list_repositories("", "", "", 10)
+            .await
+            .unwrap()
+            .results
+            .is_empty()
+    );
+    restarted
+        .delete_repository(&lake.repo.id, false)
+        .await
+        .unwrap();
+    assert!(matches!(
+        restarted.repository(&lake.repo.id).await,
+        Err(Error::NotFound { .. })
+    ));
+}
+
+#[tokio::test]
+async fn a_read_only_repository_is_deleted_by_force_only() {
+    let lake = Lake::new().await;
+    let read_only = CreateRepository {
+        read_only: true,
+        ..new_repository("frozen")
+    };
+    let frozen = lake.graveler.create_repository(read_only).await.unwrap();
+    assert!(matches!(
+        lake.graveler.delete_repository(&frozen.id, false).await,
+        Err(Error::ReadOnly(_))
+    ));
+    assert_eq!(lake.graveler.repository(&frozen.id).await.unwrap(), frozen);
+    lake.graveler
+        .delete_repository(&frozen.id, true)
+        .await
+        .unwrap();
+}

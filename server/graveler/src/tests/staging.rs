@@ -1,0 +1,269 @@
+//! Writes and reads of uncommitted changes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use expect_test::expect;
+
+use crate::testing::{Lake, branch, show_diff, value};
+use crate::{Condition, Error, NoHooks, Options, Record};
+
+#[tokio::test]
+async fn staged_changes_lie_over_the_head() {
+    let lake = Lake::new().await;
+    lake.put("main", "a=1 b=1 c=1").await;
+    assert_eq!(lake.show("main@").await, "");
+    lake.commit("main", "first").await.unwrap();
+    lake.put("main", "b=2 d=2 0=2").await;
+    lake.delete("main", "c nothing").await.unwrap();
+    assert_eq!(lake.show("main").await, "0=2 a=1 b=2 d=2");
+    assert_eq!(lake.show("main@").await, "a=1 b=1 c=1");
+    assert_eq!(lake.show("main$").await, "0=2 b=2 d=2");
+    assert_eq!(lake.get("main", "b").await.as_deref(), Some("2"));
+    assert_eq!(lake.get("main", "c").await, None);
+    assert_eq!(lake.get("main@", "c").await.as_deref(), Some("1"));
+    assert_eq!(lake.get("main$", "a").await, None);
+    expect!["+0:>2 ~b:1>2 -c:1> +d:>2"].assert_eq(&lake.uncommitted("main").await);
+}
+
+#[tokio::test]
+async fn a_change_that_makes_no_difference_is_none() {
+    let lake = Lake::new().await;
+    lake.put("main", "a=1").await;
+    lake.commit("main", "first").await.unwrap();
+    lake.put("main", "a=1 b=1").await;
+    lake.delete("main", "b").await.unwrap();
+    assert_eq!(lake.uncommitted("main").await, "");
+    assert!(matches!(
+        lake.commit("main", "nothing").await,
+        Err(Error::NoChanges)
+    ));
+    assert_eq!(lake.show("main").await, "a=1");
+}
+
+#[tokio::test]
+async fn a_conditional_write_looks_everywhere() {
+    let lake = Lake::new().await;
+    let if_absent = async |key: &str, text: &str| match lake
+        .set("main", key, text, Condition::IfAbsent)
+        .await
+    {
+        Ok(()) => true,
+        Err(Error::PreconditionFailed) => false,
+        Err(other) => panic!("{other}"),
+    };
+    assert!(if_absent("a", "1").await);
+    assert!(!if_absent("a", "2").await, "staged");
+    lake.commit("main", "first").await.unwrap();
+    assert!(!if_absent("a", "2").await, "committed");
+    assert!(!if_absent("a", "1").await, "committed, and the same value");
+    lake.delete("main", "a").await.unwrap();
+    assert!(if_absent("a", "3").await, "over a tombstone");
+    assert_eq!(lake.get("main", "a").await.as_deref(), Some("3"));
+    lake.delete("main", "a").await.unwrap();
+    // A refused commit leaves its token sealed.
+    let refuse = crate::testing::Recorder::refusing(crate::EventKind::PreCommit);
+    let refused = lake
+        .commit_with("main", crate::testing::committing("no"), &refuse)
+        .await;
+    assert!(matches!(refused, Err(Error::Rejected(_))));
+    assert!(if_absent("a", "4").await, "over a sealed tombstone");
+    assert!(!if_absent("a", "5").await);
+}
+
+#[tokio::test]
+async fn many_writes_and_deletes_at_once() {
+    let lake = Lake::new().await;
+    let records: Vec<Record> = (0..2_500)
+        .map(|i| Record {
+            key: format!("k{i:04}").into_bytes().into(),
+            value: value("x"),
+        })
+        .collect();
+    lake.graveler
+        .set_many(&lake.repo, &branch("main"), &records, false)
+        .await
+        .unwrap();
+    lake.commit("main", "all").await.unwrap();
+    let keys: Vec<Vec<u8>> = records[..2_499].iter().map(|r| r.key.to_vec()).collect();
+    lake.graveler
+        .delete(&lake.repo, &branch("main"), &keys, false)
+        .await
+        .unwrap();
+    assert_eq!(lake.show("main").await, "k2499=x");
+    lake.commit("main", "nearly none").await.unwrap();
+    assert_eq!(lake.show("main@").await, "k2499=x");
+}
+
+#[tokio::test]
+async fn cursors_seek_forward_only() {
+    let lake = Lake::new().await;
+    lake.put("main", "a=1 b=1 c=1 d=1").await;
+    lake.commit("main", "first").await.unwrap();
+    lake.put("main", "bb=2 e=2").await;
+    lake.delete("main", "c").await.unwrap();
+    let resolved = lake.graveler.resolve(&lake.repo, "main").await.unwrap();
+    let mut cursor = lake.graveler.cursor(&lake.repo, &resolved).await.unwrap();
+    cursor.seek(b"b");
+    assert_eq!(cursor.next().await.unwrap().unwrap().key.as_ref(), b"b");
+    cursor.seek(b"a");
+    assert_eq!(cursor.next().await.unwrap().unwrap().key.as_ref(), b"bb");
+    cursor.seek(b"c");
+    assert_eq!(cursor.next().await.unwrap().unwrap().key.as_ref(), b"d");
+    cursor.seek(b"z");
+    assert!(cursor.next().await.unwrap().is_none());
+
+    let mut diff = lake
+        .graveler
+        .diff_uncommitted(&lake.repo, &branch("main"))
+        .await
+        .unwrap();
+    diff.seek(b"c");
+    assert_eq!(show_diff(diff).await, "-c:1> +e:>2");
+}
+
+/// A listing that is read slowly must not lose keys whose token is committed and emptied meanwhile.
+#[tokio::test]
+async fn a_slow_cursor_outlives_the_tokens_it_was_opened_on() {
+    let options = Options {
+        token_grace: Duration::from_millis(1),
+        ..Options::default()
+    };
+    let lake = Lake::with(Arc::new(kv::MemoryStore::default()), options).await;
+    for i in 0..200 {
+        lake.put("main", &format!("k{i:03}=1")).await;
+    }
+    let resolved = lake.graveler.resolve(&lake.repo, "main").await.unwrap();
+    let mut cursor = lake.graveler.cursor(&lake.repo, &resolved).await.unwrap();
+    for i in 0..10 {
+        assert_eq!(
+            cursor.next().await.unwrap().unwrap().key,
+            format!("k{i:03}")
+        );
+    }
+    lake.commit("main", "all").await.unwrap();
+    lake.clock.advance(Duration::from_secs(60));
+    while lake.retired_tokens().await > 0 {
+        tokio::task::yield_now().await;
+    }
+    for i in 10..200 {
+        assert_eq!(
+            cursor.next().await.unwrap().unwrap().key,
+            format!("k{i:03}")
+        );
+    }
+    assert!(cursor.next().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn tokens_left_behind_are_swept() {
+    let lake = Lake::new().await;
+    lake.put("main", "a=1").await;
+    let token = lake
+        .graveler
+        .branch(&lake.repo, &branch("main"))
+        .await
+        .unwrap()
+        .record
+        .staging_token;
+    lake.commit("main", "first").await.unwrap();
+    assert_eq!(lake.retired_tokens().await, 1);
+    assert_eq!(
+        lake.kv
+            .scan(token.as_str().as_bytes(), b"", 10)
+            .await
+            .unwrap()
+            .len(),
+        1,
+        "readers may still be at it"
+    );
+    // As after a restart: the task that would have emptied it is gone.
+    let again = crate::Graveler::new(
+        Arc::clone(&lake.kv),
+        Arc::new(block::MemoryStore::default()),
+        lake.clock.clone(),
+        Arc::new(base::SeededIds::new(8, lake.clock.clone())),
+        Options {
+            token_grace: Duration::ZERO,
+            ..Options::default()
+        },
+    );
+    assert_eq!(again.sweep_tokens().await.unwrap(), 1);
+    assert_eq!(
+        lake.kv
+            .scan(token.as_str().as_bytes(), b"", 10)
+            .await
+            .unwrap()
+            .len(),
+        0
+    );
+    assert_eq!(lake.retired_tokens().await, 0);
+    assert_eq!(again.sweep_tokens().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn writes_that_must_not_be() {
+    let lake = Lake::new().await;
+    let result = lake.set("none", "a", "1", Condition::Always).await;
+    assert!(matches!(
+        result,
+        Err(Error::NotFound {
+            kind: crate::Kind::Branch,
+            ..
+        })
+    ));
+    assert!(matches!(
+        lake.set("main", "", "1", Condition::Always).await,
+        Err(Error::InvalidValue(_))
+    ));
+    assert!(matches!(
+        lake.set("main", "a", "", Condition::Always).await,
+        Err(Error::InvalidValue(_))
+    ));
+    let mut read_only = lake.clone();
+    read_only.repo.read_only = true;
+    assert!(matches!(
+        read_only.set("main", "a", "1", Condition::Always).await,
+        Err(Error::ReadOnly(_))
+    ));
+    assert!(matches!(
+        read_only.delete("main", "a").await,
+        Err(Error::ReadOnly(_))
+    ));
+    // A branch that was deleted behind our back takes no more writes.
+    lake.branch_from("dev", "main").await;
+    lake.put("dev", "a=1").await;
+    lake.graveler
+        .delete_branch(&lake.repo, &branch("dev"), false, "tester", &NoHooks)
+        .await
+        .unwrap();
+    assert!(matches!(
+        lake.set("dev", "a", "1", Condition::Always).await,
+        Err(Error::NotFound { .. })
+    ));
+}
+
+/// The remembered record of a branch is only a first guess: another server may have moved it.
+#[tokio::test]
+async fn a_change_by_another_server_is_noticed() {
+    let one = Lake::new().await;
+    let two = Lake {
+        graveler: one.graveler.fork_for_tests(),
+        ..one.clone()
+    };
+    one.put("main", "a=1").await;
+    two.put("main", "b=1").await;
+    one.commit("main", "by one").await.unwrap();
+    two.put("main", "c=1").await;
+    assert_eq!(one.uncommitted("main").await, "+c:>1");
+    two.commit("main", "by two").await.unwrap();
+    // To one, d is absent; it looks again before it says so.
+    two.put("main", "d=1").await;
+    two.commit("main", "d").await.unwrap();
+    one.delete("main", "d").await.unwrap();
+    assert_eq!(two.uncommitted("main").await, "-d:1>");
+    assert!(matches!(
+        one.set("main", "c", "2", Condition::IfAbsent).await,
+        Err(Error::PreconditionFailed)
+    ));
+}

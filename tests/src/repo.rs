@@ -5,7 +5,7 @@
 
 use client::types::{ActionRun, BranchCreation, Commit, CommitCreation, Diff, HookRun, MergeResult, RepositoryCreation};
 use client::{
-    ByteStream, Client, CommitOptions, CreateRepositoryOptions, DiffBranchOptions, Error, GetObjectOptions,
+    ByteStream, Client, CommitOptions, CreateRepositoryOptions, DeleteObjectOptions, DiffBranchOptions, Error, GetObjectOptions,
     ListObjectsOptions, ListRepositoryRunsOptions, ListRunHooksOptions, LogCommitsOptions, PutObject, Result,
 };
 use futures::TryStreamExt as _;
@@ -128,12 +128,17 @@ impl Repo {
         }
     }
 
-    /// Commits from a reference back to the first one, newest first.
+    /// Commits along first parents, newest first: back to `stop_at` (included), or to the first one.
     ///
     /// # Errors
     /// The client's.
-    pub async fn log(&self, reference: &str) -> Result<Vec<Commit>> {
-        let mut options = LogCommitsOptions { amount: Some(PAGE), ..LogCommitsOptions::default() };
+    pub async fn log(&self, reference: &str, stop_at: Option<&str>) -> Result<Vec<Commit>> {
+        let mut options = LogCommitsOptions {
+            amount: Some(PAGE),
+            first_parent: Some(true),
+            stop_at: stop_at.map(str::to_owned),
+            ..LogCommitsOptions::default()
+        };
         let mut commits = Vec::new();
         loop {
             let page = self.client.log_commits(&self.name, reference, &options).await?;
@@ -143,6 +148,14 @@ impl Repo {
             }
             options.after = Some(page.pagination.next_offset);
         }
+    }
+
+    /// Deletes an object.
+    ///
+    /// # Errors
+    /// The client's.
+    pub async fn delete(&self, branch: &str, path: &str) -> Result<()> {
+        self.client.delete_object(&self.name, branch, path, &DeleteObjectOptions::default()).await
     }
 
     /// The newest run of a branch's actions, its hooks, and the log of each.

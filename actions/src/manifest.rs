@@ -5,14 +5,14 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::run::{HookRun, HookStatus, Run};
 
-/// Where a run's manifest is, below the storage namespace.
+/// Where a run's manifest is, below the folder `_lakefs` of the storage namespace.
 pub(crate) fn manifest_key(run_id: &str) -> String {
-    format!("_lakefs/actions/log/{run_id}/run.manifest")
+    format!("actions/log/{run_id}/run.manifest")
 }
 
-/// Where a hook's log is, below the storage namespace.
+/// Where a hook's log is, below the folder `_lakefs` of the storage namespace.
 pub(crate) fn log_key(run_id: &str, hook_run_id: &str) -> String {
-    format!("_lakefs/actions/log/{run_id}/{hook_run_id}.log")
+    format!("actions/log/{run_id}/{hook_run_id}.log")
 }
 
 #[derive(Debug, Serialize)]

@@ -1,7 +1,14 @@
 //! What unit tests of this crate share.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::routing::any;
 use graveler::{BranchId, Draft, Event, EventKind, MetaRangeId, Repository, RepositoryId, RepositoryState, TreeSource};
 use time::macros::datetime;
 
@@ -48,4 +55,30 @@ pub(crate) fn event(kind: EventKind) -> Event {
         base: None,
         source: None,
     }
+}
+
+/// What a [`server`] was told: target, headers and body of each request.
+pub(crate) type Seen = Arc<Mutex<Vec<(String, HeaderMap, Bytes)>>>;
+
+/// A server that keeps what it was told and answers by path. Returns its URL.
+pub(crate) async fn server() -> (String, Seen) {
+    async fn answer(State(seen): State<Seen>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+        let path = uri.path().to_owned();
+        seen.lock().expect("no holder panics").push((uri.to_string(), headers, body));
+        match path.as_str() {
+            "/fail" => (StatusCode::BAD_REQUEST, "checked").into_response(),
+            "/slow" => std::future::pending().await,
+            "/huge" => vec![b'x'; 1 << 20].into_response(),
+            "/loop" => Redirect::temporary("/loop").into_response(),
+            "/away" => Redirect::temporary("http://127.0.0.2:9/").into_response(),
+            "/moved" => Redirect::temporary("/ok").into_response(),
+            _ => "checked".into_response(),
+        }
+    }
+    let seen = Seen::default();
+    let router = Router::new().fallback(any(answer)).with_state(Arc::clone(&seen));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (url, seen)
 }

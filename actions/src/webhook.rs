@@ -48,7 +48,7 @@ impl Webhooks {
         let mut params = expand(&hook.query_params);
         params.sort_by(|a, b| a.0.cmp(&b.0));
         let headers = Headers::new(expand(&hook.headers))?;
-        log.text(&request_head(&hook.url, &params, &headers, payload));
+        log.text(&request_head(&hook.shown_url, &params, &headers, payload));
 
         let client = if is_loopback(&hook.url) { &self.loopback } else { &self.client };
         let request = client
@@ -61,11 +61,11 @@ impl Webhooks {
         let elapsed = (self.clock.now() - started).try_into().unwrap_or_default();
         let _ = write!(TextLog(log), "\n\nRequest duration: {}\n", format_duration(elapsed));
 
-        let answer = answer.map_err(|e| failure(&hook.url, &e, "while awaiting headers"))?;
+        let answer = answer.map_err(|e| failure(hook, &e, "while awaiting headers"))?;
         let status = answer.status();
         log.text("\nResponse:\n");
         log.text(&response_head(&answer));
-        read_body(&hook.url, answer, log).await?;
+        read_body(hook, answer, log).await?;
         if status.is_success() { Ok(()) } else { Err(format!("webhook request failed (status code: {})", status.as_u16())) }
     }
 }
@@ -135,7 +135,7 @@ impl Headers {
     }
 }
 
-fn request_head(url: &Url, params: &[(String, Expanded)], headers: &Headers, payload: &str) -> String {
+fn request_head(url: &str, params: &[(String, Expanded)], headers: &Headers, payload: &str) -> String {
     let mut text = format!("Request:\nPOST {url}\nQuery Params:\n");
     for (name, value) in params {
         let _ = writeln!(text, "{name}: {}", value.shown());
@@ -177,11 +177,11 @@ fn status_line(status: StatusCode) -> String {
     format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or(""))
 }
 
-async fn read_body(url: &Url, answer: Response, log: &mut Output) -> Result<(), String> {
+async fn read_body(hook: &WebhookProperties, answer: Response, log: &mut Output) -> Result<(), String> {
     let mut left = MAX_RESPONSE_BYTES;
     let mut body = answer.bytes_stream();
     while let Some(chunk) = body.next().await {
-        let chunk = chunk.map_err(|e| failure(url, &e, "while reading body"))?;
+        let chunk = chunk.map_err(|e| failure(hook, &e, "while reading body"))?;
         let kept = chunk.len().min(left);
         log.bytes(&chunk[..kept]);
         left -= kept;
@@ -194,7 +194,8 @@ async fn read_body(url: &Url, answer: Response, log: &mut Output) -> Result<(), 
 }
 
 /// Why a request got no answer. Never holds the query, which may hold secrets.
-fn failure(url: &Url, error: &reqwest::Error, when: &str) -> String {
+fn failure(hook: &WebhookProperties, error: &reqwest::Error, when: &str) -> String {
+    let url = &hook.url;
     let host = url.host_str().unwrap_or_default();
     let reason = if error.is_timeout() {
         format!("context deadline exceeded (Client.Timeout exceeded {when})")
@@ -208,7 +209,7 @@ fn failure(url: &Url, error: &reqwest::Error, when: &str) -> String {
     } else {
         root_cause(error)
     };
-    format!("Post \"{url}\": {reason}")
+    format!("Post \"{}\": {reason}", hook.shown_url)
 }
 
 fn io_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {

@@ -19,7 +19,7 @@ use graveler::EventKind;
 use regex::Regex;
 
 pub(crate) use units::format_duration;
-pub(crate) use wasm_properties::WasmProperties;
+pub(crate) use wasm_properties::{Reaction, WasmProperties};
 pub(crate) use webhook_properties::WebhookProperties;
 
 use crate::condition::Condition;

@@ -47,6 +47,15 @@ fn a_file_names_events_branches_and_hooks() {
 }
 
 #[test]
+fn a_password_in_a_url_is_not_shown() {
+    for (url, shown) in [("http://x", "http://x"), ("http://u:p@x/y", "http://u:xxxxx@x/y")] {
+        let action = parse(&webhook(&format!("      url: {url}\n"))).unwrap();
+        let HookKind::Webhook(webhook) = &action.hooks[0].kind else { panic!("{:?}", action.hooks[0]) };
+        assert_eq!(webhook.shown_url, shown);
+    }
+}
+
+#[test]
 fn what_lakefs_accepts_is_accepted() {
     parse(&format!("name: gate\ncolour: red\non:\n  pre-commit:\n    colour: red\n{GOOD_HOOK}")).unwrap();
     assert!(parse("name: gate\non:\n  pre-commit:\n").unwrap().hooks.is_empty());

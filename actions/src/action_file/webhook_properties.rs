@@ -14,6 +14,8 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WebhookProperties {
     pub(crate) url: url::Url,
+    /// As the file has it, without a password.
+    pub(crate) shown_url: String,
     pub(crate) timeout: Duration,
     /// In the order of the file; one name may have many values.
     pub(crate) query_params: Vec<(String, String)>,
@@ -35,11 +37,23 @@ impl WebhookProperties {
             Some(value) => duration("timeout", value, MAX_TIMEOUT)?,
         };
         Ok(Self {
+            shown_url: shown(text, &parsed),
             url: parsed,
             timeout,
             query_params: pairs("query_params", node, true)?,
             headers: pairs("headers", node, false)?,
         })
+    }
+}
+
+fn shown(text: &str, url: &url::Url) -> String {
+    if url.password().is_none() {
+        return text.to_owned();
+    }
+    let mut masked = url.clone();
+    match masked.set_password(Some("xxxxx")) {
+        Ok(()) => masked.into(),
+        Err(()) => String::new(),
     }
 }
 

@@ -2,49 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap as RequestHeaders, StatusCode as Status, Uri};
-use axum::response::{IntoResponse as _, Redirect};
-use axum::routing::any;
 use base::ManualClock;
 
 use super::{MAX_RESPONSE_BYTES, Webhooks};
 use crate::action_file::WebhookProperties;
 use crate::env::Environment;
 use crate::output::{MAX_LOG_BYTES, Output};
-
-type Seen = Arc<Mutex<Vec<(String, RequestHeaders, Bytes)>>>;
-
-/// A server that keeps what it was told and answers by path.
-async fn server() -> (String, Seen) {
-    async fn answer(State(seen): State<Seen>, uri: Uri, headers: RequestHeaders, body: Bytes) -> axum::response::Response {
-        let path = uri.path().to_owned();
-        seen.lock().unwrap().push((uri.to_string(), headers, body));
-        match path.as_str() {
-            "/fail" => (Status::BAD_REQUEST, "checked").into_response(),
-            "/slow" => std::future::pending().await,
-            "/huge" => vec![b'x'; 4 * MAX_RESPONSE_BYTES].into_response(),
-            "/loop" => Redirect::temporary("/loop").into_response(),
-            "/away" => Redirect::temporary("http://127.0.0.2:9/").into_response(),
-            "/moved" => Redirect::temporary("/ok").into_response(),
-            _ => "checked".into_response(),
-        }
-    }
-    let seen = Seen::default();
-    let router = Router::new().fallback(any(answer)).with_state(Arc::clone(&seen));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    (url, seen)
-}
+use crate::testing::server;
 
 fn hook(url: &str) -> WebhookProperties {
-    WebhookProperties { url: url.parse().unwrap(), timeout: Duration::from_secs(30), query_params: Vec::new(), headers: Vec::new() }
+    WebhookProperties { url: url.parse().unwrap(), shown_url: url.to_owned(), timeout: Duration::from_secs(30), query_params: Vec::new(), headers: Vec::new() }
 }
 
 fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {

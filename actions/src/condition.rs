@@ -27,7 +27,10 @@ impl Condition {
         if tokens.is_empty() {
             return Ok(Self::Success);
         }
-        let mut parser = ExpressionParser { tokens: &tokens, at: 0 };
+        let mut parser = ExpressionParser {
+            tokens: &tokens,
+            at: 0,
+        };
         let condition = parser.or(0)?;
         match parser.peek() {
             None => Ok(condition),
@@ -116,7 +119,10 @@ impl ExpressionParser<'_> {
             if self.take(&["=="]) {
                 left = Condition::Equal(Box::new(left), Box::new(self.unary(depth)?));
             } else if self.take(&["!="]) {
-                left = Condition::Not(Box::new(Condition::Equal(Box::new(left), Box::new(self.unary(depth)?))));
+                left = Condition::Not(Box::new(Condition::Equal(
+                    Box::new(left),
+                    Box::new(self.unary(depth)?),
+                )));
             } else {
                 return Ok(left);
             }
@@ -132,7 +138,11 @@ impl ExpressionParser<'_> {
         }
         if self.take(&["("]) {
             let inner = self.or(depth + 1)?;
-            return if self.take(&[")"]) { Ok(inner) } else { Err("')' is missing".to_owned()) };
+            return if self.take(&[")"]) {
+                Ok(inner)
+            } else {
+                Err("')' is missing".to_owned())
+            };
         }
         let Some(word) = self.peek().map(str::to_owned) else {
             return Err("it ends too early".to_owned());
@@ -145,9 +155,15 @@ impl ExpressionParser<'_> {
                 if !(self.take(&["("]) && self.take(&[")"])) {
                     return Err(format!("'{word}' needs parentheses: {word}()"));
                 }
-                Ok(if word == "success" { Condition::Success } else { Condition::Failure })
+                Ok(if word == "success" {
+                    Condition::Success
+                } else {
+                    Condition::Failure
+                })
             }
-            _ => Err(format!("'{word}' is not known; use success(), failure(), true, false, &&, || and !")),
+            _ => Err(format!(
+                "'{word}' is not known; use success(), failure(), true, false, &&, || and !"
+            )),
         }
     }
 }
@@ -175,7 +191,11 @@ mod tests {
             ("true || false && false", true, true),
         ] {
             let condition = Condition::parse(text).unwrap();
-            assert_eq!((condition.holds(false), condition.holds(true)), (after_success, after_failure), "{text}");
+            assert_eq!(
+                (condition.holds(false), condition.holds(true)),
+                (after_success, after_failure),
+                "{text}"
+            );
         }
     }
 
@@ -183,7 +203,10 @@ mod tests {
     fn what_is_no_condition_is_refused_with_its_reason() {
         for (text, reason) in [
             ("success", "'success' needs parentheses: success()"),
-            ("maybe()", "'maybe' is not known; use success(), failure(), true, false, &&, || and !"),
+            (
+                "maybe()",
+                "'maybe' is not known; use success(), failure(), true, false, &&, || and !",
+            ),
             ("success() &", "'&' is not an operator; did you mean '&&'?"),
             ("(true", "')' is missing"),
             ("true true", "'true' is not expected there"),
@@ -192,7 +215,15 @@ mod tests {
         ] {
             assert_eq!(Condition::parse(text).unwrap_err(), reason, "{text}");
         }
-        assert!(Condition::parse(&"!".repeat(100_000)).unwrap_err().contains("nested deeper"));
-        assert!(Condition::parse(&"(".repeat(100_000)).unwrap_err().contains("nested deeper"));
+        assert!(
+            Condition::parse(&"!".repeat(100_000))
+                .unwrap_err()
+                .contains("nested deeper")
+        );
+        assert!(
+            Condition::parse(&"(".repeat(100_000))
+                .unwrap_err()
+                .contains("nested deeper")
+        );
     }
 }

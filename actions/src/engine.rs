@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use base::{Clock, IdGenerator, Page};
+use base::{Clock, Page};
 use block::ByteStream;
 use bytes::Bytes;
 use catalog::{Reader, Repository};
@@ -66,7 +66,12 @@ impl Actions {
     ///
     /// # Errors
     /// When the Wasm engine or the webhook client can't be set up.
-    pub fn new(reader: Reader, kv: Arc<dyn kv::Store>, clock: Arc<dyn Clock>, _ids: Arc<dyn IdGenerator>, options: Options) -> Result<Self, String> {
+    pub fn new(
+        reader: Reader,
+        kv: Arc<dyn kv::Store>,
+        clock: Arc<dyn Clock>,
+        options: Options,
+    ) -> Result<Self, String> {
         let environment = Environment::of_process(options.env_enabled, &options.env_prefix);
         Self::with_environment(reader, kv, clock, options, environment)
     }
@@ -86,20 +91,35 @@ impl Actions {
             reader,
             clock,
         };
-        Ok(Self { enabled: options.enabled, gates_source: options.gates_source, executor, queue: Queue::new() })
+        Ok(Self {
+            enabled: options.enabled,
+            gates_source: options.gates_source,
+            executor,
+            queue: Queue::new(),
+        })
     }
 
     /// Runs newest first, after a run id (exclusive); of one branch or one commit, if named.
     ///
     /// # Errors
     /// Storage's.
-    pub async fn list_runs(&self, repository: &Repository, branch: Option<&str>, commit: Option<&str>, after: &str, limit: usize) -> catalog::Result<Page<Run>> {
+    pub async fn list_runs(
+        &self,
+        repository: &Repository,
+        branch: Option<&str>,
+        commit: Option<&str>,
+        after: &str,
+        limit: usize,
+    ) -> catalog::Result<Page<Run>> {
         let filter = match (branch, commit) {
             (Some(branch), _) => Filter::Branch(branch),
             (None, Some(commit)) => Filter::Commit(commit),
             (None, None) => Filter::All,
         };
-        self.executor.records.list(repository.id.as_str(), filter, after, limit).await
+        self.executor
+            .records
+            .list(repository.id.as_str(), filter, after, limit)
+            .await
     }
 
     /// One run, or none.
@@ -107,15 +127,28 @@ impl Actions {
     /// # Errors
     /// Storage's.
     pub async fn run(&self, repository: &Repository, run_id: &str) -> catalog::Result<Option<Run>> {
-        self.executor.records.run(repository.id.as_str(), run_id).await
+        self.executor
+            .records
+            .run(repository.id.as_str(), run_id)
+            .await
     }
 
     /// The hooks of a run in the order of their ids; none if there is no such run.
     ///
     /// # Errors
     /// Storage's.
-    pub async fn list_hooks(&self, repository: &Repository, run_id: &str, after: &str, limit: usize) -> catalog::Result<Option<Page<HookRun>>> {
-        let page = self.executor.records.hooks(repository.id.as_str(), run_id, after, limit).await?;
+    pub async fn list_hooks(
+        &self,
+        repository: &Repository,
+        run_id: &str,
+        after: &str,
+        limit: usize,
+    ) -> catalog::Result<Option<Page<HookRun>>> {
+        let page = self
+            .executor
+            .records
+            .hooks(repository.id.as_str(), run_id, after, limit)
+            .await?;
         if page.results.is_empty() && self.run(repository, run_id).await?.is_none() {
             return Ok(None);
         }
@@ -126,14 +159,27 @@ impl Actions {
     ///
     /// # Errors
     /// Storage's.
-    pub async fn hook_output(&self, repository: &Repository, run_id: &str, hook_run_id: &str) -> catalog::Result<Option<ByteStream>> {
-        let Some(hook) = self.executor.records.hook(repository.id.as_str(), run_id, hook_run_id).await? else {
+    pub async fn hook_output(
+        &self,
+        repository: &Repository,
+        run_id: &str,
+        hook_run_id: &str,
+    ) -> catalog::Result<Option<ByteStream>> {
+        let Some(hook) = self
+            .executor
+            .records
+            .hook(repository.id.as_str(), run_id, hook_run_id)
+            .await?
+        else {
             return Ok(None);
         };
         if hook.status == HookStatus::Skipped {
             return Ok(Some(block::from_bytes(Bytes::new())));
         }
-        self.executor.reader.get_internal(repository, &log_key(run_id, hook_run_id)).await
+        self.executor
+            .reader
+            .get_internal(repository, &log_key(run_id, hook_run_id))
+            .await
     }
 
     /// Waits for post-event work that was accepted (graceful shutdown, tests).
@@ -143,7 +189,11 @@ impl Actions {
 
     /// Runs what judges an event. None: nothing does.
     async fn judge(&self, event: &Arc<Event>) -> Result<Option<Outcome>, LoadError> {
-        let judges = self.executor.loader.judges(event, self.gates_source).await?;
+        let judges = self
+            .executor
+            .loader
+            .judges(event, self.gates_source)
+            .await?;
         if judges.is_empty() {
             return Ok(None);
         }
@@ -156,9 +206,16 @@ impl Actions {
             return Ok(());
         };
         let records = &self.executor.records;
-        if let Some(run) = records.set_commit(repository.id.as_str(), pre_run_id, commit.as_str()).await? {
-            let hooks = records.hooks(repository.id.as_str(), pre_run_id, "", MANIFEST_HOOKS).await?;
-            self.executor.save_manifest(repository, &run, &hooks.results).await?;
+        if let Some(run) = records
+            .set_commit(repository.id.as_str(), pre_run_id, commit.as_str())
+            .await?
+        {
+            let hooks = records
+                .hooks(repository.id.as_str(), pre_run_id, "", MANIFEST_HOOKS)
+                .await?;
+            self.executor
+                .save_manifest(repository, &run, &hooks.results)
+                .await?;
         }
         Ok(())
     }
@@ -204,7 +261,9 @@ impl Hooks for Actions {
             error!(run.id = %pre_run_id, repo.id = %event.repository.id, error = ?e, "failed to tell run {pre_run_id} of its commit");
         }
         let (actions, event) = (self.clone(), Arc::new(event));
-        self.queue.submit(async move { actions.run_after(&event).await }).await;
+        self.queue
+            .submit(async move { actions.run_after(&event).await })
+            .await;
     }
 }
 
@@ -233,7 +292,12 @@ fn reject<E: Display>(event: &Event, errors: &[E]) -> Box<Rejection> {
     Box::new(Rejection {
         run_id: event.run_id.clone(),
         kind: event.kind,
-        message: format!("{} hook aborted, run id '{}': {}", event.kind.as_str(), event.run_id, multiple(errors)),
+        message: format!(
+            "{} hook aborted, run id '{}': {}",
+            event.kind.as_str(),
+            event.run_id,
+            multiple(errors)
+        ),
         invalid_actions: false,
         findings: Vec::new(),
     })
@@ -241,7 +305,11 @@ fn reject<E: Display>(event: &Event, errors: &[E]) -> Box<Rejection> {
 
 /// Errors one per line, counted.
 fn multiple<E: Display>(errors: &[E]) -> String {
-    let head = if errors.len() == 1 { "1 error occurred:".to_owned() } else { format!("{} errors occurred:", errors.len()) };
+    let head = if errors.len() == 1 {
+        "1 error occurred:".to_owned()
+    } else {
+        format!("{} errors occurred:", errors.len())
+    };
     let lines: Vec<String> = errors.iter().map(|e| format!("* {e}")).collect();
     format!("{head}\n\t{}\n\n", lines.join("\n\t"))
 }

@@ -49,7 +49,10 @@ enum Token {
     Star,
     AnyChar,
     Char(char),
-    Class { negated: bool, ranges: Vec<(char, char)> },
+    Class {
+        negated: bool,
+        ranges: Vec<(char, char)>,
+    },
 }
 
 impl Token {
@@ -58,7 +61,9 @@ impl Token {
             Self::Star => false,
             Self::AnyChar => c != '/',
             Self::Char(x) => *x == c,
-            Self::Class { negated, ranges } => ranges.iter().any(|(lo, hi)| (*lo..=*hi).contains(&c)) != *negated,
+            Self::Class { negated, ranges } => {
+                ranges.iter().any(|(lo, hi)| (*lo..=*hi).contains(&c)) != *negated
+            }
         }
     }
 }
@@ -113,7 +118,9 @@ pub(crate) fn path_set(patterns: &[String]) -> Result<GlobSet, String> {
 
 /// What every path that matches begins with.
 pub(crate) fn literal_prefix(pattern: &str) -> &str {
-    let end = pattern.find(['*', '?', '[', '{', '\\']).unwrap_or(pattern.len());
+    let end = pattern
+        .find(['*', '?', '[', '{', '\\'])
+        .unwrap_or(pattern.len());
     &pattern[..end]
 }
 
@@ -165,10 +172,19 @@ mod tests {
     #[test]
     fn path_globs_know_two_stars() {
         let set = path_set(&["tables/**".to_owned(), "**/*.parquet".to_owned()]).unwrap();
-        for (path, expected) in [("tables/a/b", true), ("x/y.parquet", true), ("y.parquet", true), ("x/y.csv", false)] {
+        for (path, expected) in [
+            ("tables/a/b", true),
+            ("x/y.parquet", true),
+            ("y.parquet", true),
+            ("x/y.csv", false),
+        ] {
             assert_eq!(set.is_match(path), expected, "{path}");
         }
-        assert!(path_set(&["a[".to_owned()]).unwrap_err().contains("'a[' is no glob"));
+        assert!(
+            path_set(&["a[".to_owned()])
+                .unwrap_err()
+                .contains("'a[' is no glob")
+        );
         assert_eq!(literal_prefix("tables/2024-*/x"), "tables/2024-");
     }
 }

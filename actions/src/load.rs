@@ -46,7 +46,10 @@ pub(crate) enum LoadError {
 pub(crate) enum Tree {
     Stored(Snapshot),
     /// A branch with its staged changes.
-    Branch { repository: Repository, branch: String },
+    Branch {
+        repository: Repository,
+        branch: String,
+    },
 }
 
 /// A file that parsed.
@@ -84,7 +87,11 @@ pub(crate) struct Loader {
 type FileKey = (String, String, Bytes);
 
 fn file_key(object: &Object) -> FileKey {
-    (object.path.clone(), object.physical_address.clone(), object.identity.clone())
+    (
+        object.path.clone(),
+        object.physical_address.clone(),
+        object.identity.clone(),
+    )
 }
 
 impl Loader {
@@ -101,12 +108,20 @@ impl Loader {
         }
     }
 
-    pub(crate) fn stored(&self, repository: &Repository, tree: &MetaRangeId) -> Snapshot {
+    pub(crate) fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    fn stored(&self, repository: &Repository, tree: &MetaRangeId) -> Snapshot {
         self.reader.snapshot(repository, tree)
     }
 
     /// The actions that judge an event: those of the change first, by path.
-    pub(crate) async fn judges(&self, event: &Event, gates: GatesSource) -> Result<Vec<Judge>, LoadError> {
+    pub(crate) async fn judges(
+        &self,
+        event: &Event,
+        gates: GatesSource,
+    ) -> Result<Vec<Judge>, LoadError> {
         let tree = self.actions_tree(event);
         let own = self.files(event, &tree).await?;
         if !own.errors.is_empty() {
@@ -115,14 +130,24 @@ impl Loader {
         let mut judges = Vec::new();
         for file in &own.files {
             if self.concerns(file, event).await? {
-                judges.push(Judge { action: Arc::clone(&file.action), tree: tree.clone() });
+                judges.push(Judge {
+                    action: Arc::clone(&file.action),
+                    tree: tree.clone(),
+                });
             }
         }
-        if let (GatesSource::Both, EventKind::PreCommit | EventKind::PreMerge, Some(base)) = (gates, event.kind, &event.base) {
+        if let (GatesSource::Both, EventKind::PreCommit | EventKind::PreMerge, Some(base)) =
+            (gates, event.kind, &event.base)
+        {
             let base = Tree::Stored(self.stored(&event.repository, base));
             for file in &self.files(event, &base).await?.files {
-                if self.concerns(file, event).await? && self.was_edited(file, &base, &own, &tree).await? {
-                    judges.push(Judge { action: Arc::clone(&file.action), tree: base.clone() });
+                if self.concerns(file, event).await?
+                    && self.was_edited(file, &base, &own, &tree).await?
+                {
+                    judges.push(Judge {
+                        action: Arc::clone(&file.action),
+                        tree: base.clone(),
+                    });
                 }
             }
         }
@@ -133,8 +158,13 @@ impl Loader {
     /// staged later is no part of it, so a branch is looked at only while there is no such tree.
     fn actions_tree(&self, event: &Event) -> Tree {
         match (&event.actions_from, &event.candidate) {
-            (TreeSource::MetaRange(id), _) | (TreeSource::Branch(_), Some(id)) => Tree::Stored(self.stored(&event.repository, id)),
-            (TreeSource::Branch(branch), None) => Tree::Branch { repository: event.repository.clone(), branch: branch.to_string() },
+            (TreeSource::MetaRange(id), _) | (TreeSource::Branch(_), Some(id)) => {
+                Tree::Stored(self.stored(&event.repository, id))
+            }
+            (TreeSource::Branch(branch), None) => Tree::Branch {
+                repository: event.repository.clone(),
+                branch: branch.to_string(),
+            },
         }
     }
 
@@ -144,20 +174,37 @@ impl Loader {
             return Ok(false);
         };
         // An event without the two trees changes no objects that could be told apart: the filter does not apply.
-        let (false, Some(base), Some(candidate)) = (on.paths.is_empty(), &event.base, &event.candidate) else {
+        let (false, Some(base), Some(candidate)) =
+            (on.paths.is_empty(), &event.base, &event.candidate)
+        else {
             return Ok(true);
         };
-        let (base, candidate) = (self.stored(&event.repository, base), self.stored(&event.repository, candidate));
+        let (base, candidate) = (
+            self.stored(&event.repository, base),
+            self.stored(&event.repository, candidate),
+        );
         Ok(matching::touches(&base, &candidate, &on.paths).await?)
     }
 
     /// Whether a change edits, moves or removes a file of `base`, or a component that the file names.
-    async fn was_edited(&self, file: &LoadedFile, base: &Tree, own: &FileSet, tree: &Tree) -> Result<bool, LoadError> {
-        if !own.files.iter().any(|f| f.path == file.path && f.digest == file.digest) {
+    async fn was_edited(
+        &self,
+        file: &LoadedFile,
+        base: &Tree,
+        own: &FileSet,
+        tree: &Tree,
+    ) -> Result<bool, LoadError> {
+        if !own
+            .files
+            .iter()
+            .any(|f| f.path == file.path && f.digest == file.digest)
+        {
             return Ok(true);
         }
         for hook in &file.action.hooks {
-            let HookKind::Wasm(wasm) = &hook.kind else { continue };
+            let HookKind::Wasm(wasm) = &hook.kind else {
+                continue;
+            };
             let before = self.stat(base, &wasm.component).await?;
             let now = self.stat(tree, &wasm.component).await?;
             // A component that was missing before can't be edited: committing it late must be possible.
@@ -185,13 +232,19 @@ impl Loader {
         let mut set = FileSet::default();
         for object in self.list(tree).await? {
             if set.files.len() + set.errors.len() >= MAX_FILES {
-                set.errors.push(FileError::whole(&object.path, format!("more than {MAX_FILES} action files")));
+                set.errors.push(FileError::whole(
+                    &object.path,
+                    format!("more than {MAX_FILES} action files"),
+                ));
                 break;
             }
             match self.file(&object).await? {
                 Ok(file) => match set.files.iter().find(|f| f.action.name == file.action.name) {
                     Some(other) => {
-                        let reason = format!("name '{}' is already used by {}", file.action.name, other.path);
+                        let reason = format!(
+                            "name '{}' is already used by {}",
+                            file.action.name, other.path
+                        );
                         set.errors.push(FileError::whole(&file.path, reason));
                     }
                     None => set.files.push(file),
@@ -208,9 +261,16 @@ impl Loader {
             return Ok(file);
         }
         let file = match self.read(object, MAX_FILE_BYTES).await? {
-            None => Err(FileError::whole(&object.path, format!("larger than {MAX_FILE_BYTES} bytes"))),
+            None => Err(FileError::whole(
+                &object.path,
+                format!("larger than {MAX_FILE_BYTES} bytes"),
+            )),
             Some(bytes) => Action::parse(&object.path, &bytes).map(|action| {
-                Arc::new(LoadedFile { path: object.path.clone(), digest: Sha256::digest(&bytes).into(), action: Arc::new(action) })
+                Arc::new(LoadedFile {
+                    path: object.path.clone(),
+                    digest: Sha256::digest(&bytes).into(),
+                    action: Arc::new(action),
+                })
             }),
         };
         self.files.insert(key, file.clone());
@@ -224,7 +284,9 @@ impl Loader {
         for _ in 0..MAX_PAGES {
             let (objects, next) = match tree {
                 Tree::Stored(snapshot) => children(snapshot, &after).await?,
-                Tree::Branch { repository, branch } => self.staged_children(repository, branch, &after).await?,
+                Tree::Branch { repository, branch } => {
+                    self.staged_children(repository, branch, &after).await?
+                }
             };
             found.extend(objects.into_iter().filter(|o| o.path.ends_with(".yaml")));
             // One file too many is enough to know.
@@ -233,12 +295,28 @@ impl Loader {
                 _ => return Ok(found),
             }
         }
-        Err(LoadError::Invalid(vec![FileError::whole(FOLDER, "too many objects and folders beside the action files")]))
+        Err(LoadError::Invalid(vec![FileError::whole(
+            FOLDER,
+            "too many objects and folders beside the action files",
+        )]))
     }
 
-    async fn staged_children(&self, repository: &Repository, branch: &str, after: &str) -> Result<(Vec<Object>, Option<String>), LoadError> {
-        let request = ListRequest { prefix: FOLDER.to_owned(), after: after.to_owned(), delimiter: "/".to_owned(), limit: LIST_PAGE };
-        let page = self.reader.list_objects(repository, branch, &request).await?;
+    async fn staged_children(
+        &self,
+        repository: &Repository,
+        branch: &str,
+        after: &str,
+    ) -> Result<(Vec<Object>, Option<String>), LoadError> {
+        let request = ListRequest {
+            prefix: FOLDER.to_owned(),
+            after: after.to_owned(),
+            delimiter: "/".to_owned(),
+            limit: LIST_PAGE,
+        };
+        let page = self
+            .reader
+            .list_objects(repository, branch, &request)
+            .await?;
         let objects = page.results.into_iter().filter_map(|row| match row {
             ObjectOrPrefix::Object(object) => Some(*object),
             ObjectOrPrefix::Prefix(_) => None,
@@ -250,11 +328,13 @@ impl Loader {
     async fn stat(&self, tree: &Tree, path: &str) -> Result<Option<Object>, LoadError> {
         match tree {
             Tree::Stored(snapshot) => Ok(snapshot.stat(path).await?),
-            Tree::Branch { repository, branch } => match self.reader.stat(repository, branch, path).await {
-                Ok(object) => Ok(Some(object)),
-                Err(catalog::Error::ObjectNotFound(_)) => Ok(None),
-                Err(e) => Err(e.into()),
-            },
+            Tree::Branch { repository, branch } => {
+                match self.reader.stat(repository, branch, path).await {
+                    Ok(object) => Ok(Some(object)),
+                    Err(catalog::Error::ObjectNotFound(_)) => Ok(None),
+                    Err(e) => Err(e.into()),
+                }
+            }
         }
     }
 
@@ -262,7 +342,11 @@ impl Loader {
     ///
     /// # Errors
     /// Storage's; [`LoadError::Invalid`] if it is larger than [`MAX_COMPONENT_BYTES`].
-    pub(crate) async fn component(&self, tree: &Tree, path: &str) -> Result<Option<Bytes>, LoadError> {
+    pub(crate) async fn component(
+        &self,
+        tree: &Tree,
+        path: &str,
+    ) -> Result<Option<Bytes>, LoadError> {
         let Some(object) = self.stat(tree, path).await? else {
             return Ok(None);
         };
@@ -284,7 +368,11 @@ impl Loader {
         let mut bytes = BytesMut::new();
         while let Some(chunk) = body.next().await {
             let chunk = chunk.map_err(|source| {
-                catalog::Error::Block(block::Error::Storage { operation: "read", location: object.path.clone(), source })
+                catalog::Error::Block(block::Error::Storage {
+                    operation: "read",
+                    location: object.path.clone(),
+                    source,
+                })
             })?;
             if (bytes.len() + chunk.len()) as u64 > max {
                 return Ok(None);
@@ -296,7 +384,10 @@ impl Loader {
 }
 
 /// Objects directly in the folder of action files, and where to go on. Steps over what lies in folders below.
-async fn children(snapshot: &Snapshot, after: &str) -> Result<(Vec<Object>, Option<String>), LoadError> {
+async fn children(
+    snapshot: &Snapshot,
+    after: &str,
+) -> Result<(Vec<Object>, Option<String>), LoadError> {
     let page = snapshot.walk(FOLDER, after, LIST_PAGE).await?;
     let mut objects = Vec::new();
     for object in page.results {

@@ -48,7 +48,11 @@ struct HookEntry {
 
 /// The manifest of a run, as JSON.
 pub(crate) fn manifest(run: &Run, hooks: &[HookRun]) -> Vec<u8> {
-    let rfc3339 = |at: base::OffsetDateTime| at.to_offset(time::UtcOffset::UTC).format(&Rfc3339).expect("years 1 to 9999 can be formatted");
+    let rfc3339 = |at: base::OffsetDateTime| {
+        at.to_offset(time::UtcOffset::UTC)
+            .format(&Rfc3339)
+            .expect("years 1 to 9999 can be formatted")
+    };
     let manifest = Manifest {
         run: RunEntry {
             run_id: run.run_id.clone(),
@@ -103,12 +107,18 @@ mod tests {
             end_time: at,
             status,
         };
-        let hooks = [hook("0000_0000", HookStatus::Completed, run.start_time), hook("0000_0001", HookStatus::Skipped, NEVER)];
+        let hooks = [
+            hook("0000_0000", HookStatus::Completed, run.start_time),
+            hook("0000_0001", HookStatus::Skipped, NEVER),
+        ];
         assert_eq!(
             String::from_utf8_lossy(&manifest(&run, &hooks)),
             r#"{"run":{"run_id":"4oojt2hksdudq1pb8vkg","branch_id":"acted","source_ref":"acted","event_type":"pre-commit","commit_id":"1f24","start_time":"2026-11-22T21:24:06.680868927Z","end_time":"2026-11-22T21:24:06.68Z","passed":true},"hooks":[{"run_id":"4oojt2hksdudq1pb8vkg","hook_run_id":"0000_0000","hook_id":"says_hello","action_name":"museum action","start_time":"2026-11-22T21:24:06.680868927Z","end_time":"2026-11-22T21:24:06.680868927Z","passed":true},{"run_id":"4oojt2hksdudq1pb8vkg","hook_run_id":"0000_0001","hook_id":"says_hello","action_name":"museum action","start_time":"0001-01-01T00:00:00Z","end_time":"0001-01-01T00:00:00Z","passed":false}]}"#
         );
-        let refused = Run { commit_id: String::new(), ..run };
+        let refused = Run {
+            commit_id: String::new(),
+            ..run
+        };
         assert!(!String::from_utf8_lossy(&manifest(&refused, &[])).contains("commit_id"));
     }
 }

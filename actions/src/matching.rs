@@ -13,7 +13,11 @@ const PAGE: usize = 1_000;
 pub(crate) fn listens<'a>(action: &'a Action, event: &Event) -> Option<&'a On> {
     let on = action.on.get(&event.kind)?;
     let branch = event.branch.as_ref().map_or("", |b| b.as_str());
-    let matches = on.branches.is_empty() || on.branches.iter().any(|pattern| glob::branch_matches(pattern, branch));
+    let matches = on.branches.is_empty()
+        || on
+            .branches
+            .iter()
+            .any(|pattern| glob::branch_matches(pattern, branch));
     matches.then_some(on)
 }
 
@@ -21,7 +25,11 @@ pub(crate) fn listens<'a>(action: &'a Action, event: &Event) -> Option<&'a On> {
 ///
 /// # Errors
 /// Whatever reading the trees gives.
-pub(crate) async fn touches(base: &Snapshot, candidate: &Snapshot, patterns: &[String]) -> catalog::Result<bool> {
+pub(crate) async fn touches(
+    base: &Snapshot,
+    candidate: &Snapshot,
+    patterns: &[String],
+) -> catalog::Result<bool> {
     let Ok(set) = glob::path_set(patterns) else {
         // Checked when the file was read.
         return Ok(true);
@@ -33,7 +41,12 @@ pub(crate) async fn touches(base: &Snapshot, candidate: &Snapshot, patterns: &[S
         let mut after = String::new();
         loop {
             let page = base.diff(candidate, prefix, &after, PAGE).await?;
-            let changed = |(before, now): &(Option<Object>, Option<Object>)| before.as_ref().or(now.as_ref()).is_some_and(|o| set.is_match(&o.path));
+            let changed = |(before, now): &(Option<Object>, Option<Object>)| {
+                before
+                    .as_ref()
+                    .or(now.as_ref())
+                    .is_some_and(|o| set.is_match(&o.path))
+            };
             if page.results.iter().any(changed) {
                 return Ok(true);
             }
@@ -57,7 +70,11 @@ mod tests {
 
     #[test]
     fn an_action_listens_to_its_events_on_its_branches() {
-        let action = Action::parse("a.yaml", b"name: gate\non:\n  pre-commit:\n    branches: [main, case*]\n  pre-create-tag:\n").unwrap();
+        let action = Action::parse(
+            "a.yaml",
+            b"name: gate\non:\n  pre-commit:\n    branches: [main, case*]\n  pre-create-tag:\n",
+        )
+        .unwrap();
         for (kind, branch, expected) in [
             (EventKind::PreCommit, "main", true),
             (EventKind::PreCommit, "case12", true),
@@ -66,7 +83,11 @@ mod tests {
         ] {
             let mut event = event(kind);
             event.branch = Some(BranchId::trusted(branch));
-            assert_eq!(listens(&action, &event).is_some(), expected, "{kind:?} {branch}");
+            assert_eq!(
+                listens(&action, &event).is_some(),
+                expected,
+                "{kind:?} {branch}"
+            );
         }
         let mut event = event(EventKind::PreCreateTag);
         event.branch = None;

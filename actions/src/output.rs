@@ -13,7 +13,11 @@ pub(crate) struct Output {
 
 impl Output {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { bytes: Vec::new(), limit, dropped: 0 }
+        Self {
+            bytes: Vec::new(),
+            limit,
+            dropped: 0,
+        }
     }
 
     /// Appends text; what is beyond the limit is counted, not kept.
@@ -31,7 +35,10 @@ impl Output {
     /// The last words, which are never cut off: why the hook failed.
     pub(crate) fn finish(mut self, last: Option<&str>) -> Vec<u8> {
         if self.dropped > 0 {
-            let note = format!("\n[log cut at {} bytes; {} more were dropped]\n", self.limit, self.dropped);
+            let note = format!(
+                "\n[log cut at {} bytes; {} more were dropped]\n",
+                self.limit, self.dropped
+            );
             self.bytes.extend_from_slice(note.as_bytes());
         }
         if let Some(last) = last {
@@ -52,6 +59,9 @@ mod tests {
         output.text("5678");
         output.text("9");
         let log = String::from_utf8_lossy(&output.finish(Some("Error: x\n"))).into_owned();
-        assert_eq!(log, "12345\n[log cut at 5 bytes; 4 more were dropped]\nError: x\n");
+        assert_eq!(
+            log,
+            "12345\n[log cut at 5 bytes; 4 more were dropped]\nError: x\n"
+        );
     }
 }

@@ -39,7 +39,11 @@ pub(crate) fn payload(event: &Event, action: &str, hook: &str) -> String {
     let commit = event.commit.as_ref();
     let payload = Payload {
         event_type: event.kind.as_str(),
-        event_time: event.time.to_offset(time::UtcOffset::UTC).format(&second).expect("a date and a time can be formatted"),
+        event_time: event
+            .time
+            .to_offset(time::UtcOffset::UTC)
+            .format(&second)
+            .expect("a date and a time can be formatted"),
         action_name: action,
         hook_id: hook,
         repository_id: event.repository.id.as_str(),
@@ -77,7 +81,12 @@ mod tests {
         event.merge_source = Some("dev".to_owned());
         event.commit_id = Some(graveler::CommitId::trusted("c1"));
         event.source_ref = "c1".to_owned();
-        event.commit.as_mut().expect("the event has a commit").metadata.clear();
+        event
+            .commit
+            .as_mut()
+            .expect("the event has a commit")
+            .metadata
+            .clear();
         assert_eq!(
             payload(&event, "gate", "first"),
             r#"{"event_type":"post-merge","event_time":"2026-03-04T05:06:07Z","action_name":"gate","hook_id":"first","repository_id":"repo","branch_id":"main","source_ref":"c1","commit_id":"c1","commit_message":"with actions","committer":"admin","merge_source":"dev"}"#

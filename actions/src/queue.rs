@@ -19,23 +19,36 @@ pub(crate) struct Queue {
 
 impl Queue {
     pub(crate) fn new() -> Self {
-        Self { pending: Arc::new(Semaphore::new(MAX_PENDING as usize)), running: Arc::new(Semaphore::new(MAX_RUNNING)) }
+        Self {
+            pending: Arc::new(Semaphore::new(MAX_PENDING as usize)),
+            running: Arc::new(Semaphore::new(MAX_RUNNING)),
+        }
     }
 
     /// Accepts work; returns before it is done, but not before there is room for it.
     pub(crate) async fn submit(&self, work: impl Future<Output = ()> + Send + 'static) {
-        let place = Arc::clone(&self.pending).acquire_owned().await.expect("the queue is never closed");
+        let place = Arc::clone(&self.pending)
+            .acquire_owned()
+            .await
+            .expect("the queue is never closed");
         let running = Arc::clone(&self.running);
         tokio::spawn(async move {
             let _place = place;
-            let _turn = running.acquire_owned().await.expect("the queue is never closed");
+            let _turn = running
+                .acquire_owned()
+                .await
+                .expect("the queue is never closed");
             work.await;
         });
     }
 
     /// Waits until all that was accepted has ended.
     pub(crate) async fn drain(&self) {
-        let _all = self.pending.acquire_many(MAX_PENDING).await.expect("the queue is never closed");
+        let _all = self
+            .pending
+            .acquire_many(MAX_PENDING)
+            .await
+            .expect("the queue is never closed");
     }
 }
 
@@ -48,7 +61,11 @@ mod tests {
     #[tokio::test]
     async fn draining_waits_for_all_and_few_run_at_once() {
         let queue = Queue::new();
-        let (done, now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (done, now, most) = (
+            Arc::new(AtomicUsize::new(0)),
+            Arc::new(AtomicUsize::new(0)),
+            Arc::new(AtomicUsize::new(0)),
+        );
         for _ in 0..100 {
             let (done, now, most) = (Arc::clone(&done), Arc::clone(&now), Arc::clone(&most));
             queue

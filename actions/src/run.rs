@@ -122,14 +122,32 @@ impl Records {
     pub(crate) async fn save(&self, repository: &str, run: &Run, hooks: &[HookRun]) -> Result<()> {
         let mut ops = Vec::with_capacity(hooks.len() + 3);
         for hook in hooks {
-            let key = format!("{}{}", tasks_prefix(repository, &run.run_id), hook.hook_run_id);
-            ops.push(set(key, encode_hook(&run.run_id, hook), Some(Predicate::Absent)));
+            let key = format!(
+                "{}{}",
+                tasks_prefix(repository, &run.run_id),
+                hook.hook_run_id
+            );
+            ops.push(set(
+                key,
+                encode_hook(&run.run_id, hook),
+                Some(Predicate::Absent),
+            ));
         }
         let run_key = run_key(repository, &run.run_id);
-        let index = SecondaryIndex { primary_key: run_key.clone().into() }.encode_to_vec();
-        for (filter, id) in [(Filter::Branch(&run.branch_id), &run.branch_id), (Filter::Commit(&run.commit_id), &run.commit_id)] {
+        let index = SecondaryIndex {
+            primary_key: run_key.clone().into(),
+        }
+        .encode_to_vec();
+        for (filter, id) in [
+            (Filter::Branch(&run.branch_id), &run.branch_id),
+            (Filter::Commit(&run.commit_id), &run.commit_id),
+        ] {
             if !id.is_empty() {
-                ops.push(set(format!("{}{}", filter.prefix(repository), run.run_id), index.clone(), None));
+                ops.push(set(
+                    format!("{}{}", filter.prefix(repository), run.run_id),
+                    index.clone(),
+                    None,
+                ));
             }
         }
         ops.push(set(run_key, encode_run(run), None));
@@ -137,7 +155,12 @@ impl Records {
     }
 
     /// Tells a run of the commit that it let through. None if there is no such run, or it has a commit.
-    pub(crate) async fn set_commit(&self, repository: &str, run_id: &str, commit: &str) -> Result<Option<Run>> {
+    pub(crate) async fn set_commit(
+        &self,
+        repository: &str,
+        run_id: &str,
+        commit: &str,
+    ) -> Result<Option<Run>> {
         let key = run_key(repository, run_id);
         let Some(stored) = self.kv.get(PARTITION, key.as_bytes()).await? else {
             return Ok(None);
@@ -147,9 +170,17 @@ impl Records {
             return Ok(None);
         }
         commit.clone_into(&mut run.commit_id);
-        let index = SecondaryIndex { primary_key: key.clone().into() }.encode_to_vec();
+        let index = SecondaryIndex {
+            primary_key: key.clone().into(),
+        }
+        .encode_to_vec();
         let index_key = format!("{}{run_id}", Filter::Commit(commit).prefix(repository));
-        self.kv.batch(vec![set(index_key, index, None), set(key, encode_run(&run), Some(stored.predicate))]).await?;
+        self.kv
+            .batch(vec![
+                set(index_key, index, None),
+                set(key, encode_run(&run), Some(stored.predicate)),
+            ])
+            .await?;
         Ok(Some(run))
     }
 
@@ -157,38 +188,72 @@ impl Records {
         if run_id.is_empty() {
             return Ok(None);
         }
-        let stored = self.kv.get(PARTITION, run_key(repository, run_id).as_bytes()).await?;
+        let stored = self
+            .kv
+            .get(PARTITION, run_key(repository, run_id).as_bytes())
+            .await?;
         stored.map(|stored| decode_run(&stored.value)).transpose()
     }
 
     /// Runs newest first (run ids descend in time).
-    pub(crate) async fn list(&self, repository: &str, filter: Filter<'_>, after: &str, limit: usize) -> Result<Page<Run>> {
+    pub(crate) async fn list(
+        &self,
+        repository: &str,
+        filter: Filter<'_>,
+        after: &str,
+        limit: usize,
+    ) -> Result<Page<Run>> {
         let prefix = filter.prefix(repository);
         let mut runs = Vec::new();
         let mut cursor = after.to_owned();
         while runs.len() <= limit {
-            let entries = self.entries(&prefix, &cursor, limit + 1 - runs.len()).await?;
+            let entries = self
+                .entries(&prefix, &cursor, limit + 1 - runs.len())
+                .await?;
             let Some((last, _)) = entries.last() else {
                 break;
             };
             cursor.clone_from(last);
             let values: Vec<Bytes> = entries.into_iter().map(|(_, value)| value).collect();
             match filter {
-                Filter::All => runs.extend(values.iter().map(|v| decode_run(v)).collect::<Result<Vec<_>>>()?),
-                Filter::Branch(_) | Filter::Commit(_) => runs.extend(self.primaries(&values).await?),
+                Filter::All => runs.extend(
+                    values
+                        .iter()
+                        .map(|v| decode_run(v))
+                        .collect::<Result<Vec<_>>>()?,
+                ),
+                Filter::Branch(_) | Filter::Commit(_) => {
+                    runs.extend(self.primaries(&values).await?)
+                }
             }
         }
         Ok(page(runs, limit, |run| &run.run_id))
     }
 
     /// Hooks of a run in the order in which they were to run. Empty if there is no such run.
-    pub(crate) async fn hooks(&self, repository: &str, run_id: &str, after: &str, limit: usize) -> Result<Page<HookRun>> {
-        let entries = self.entries(&tasks_prefix(repository, run_id), after, limit + 1).await?;
-        let hooks = entries.iter().map(|(_, value)| decode_hook(value)).collect::<Result<Vec<_>>>()?;
+    pub(crate) async fn hooks(
+        &self,
+        repository: &str,
+        run_id: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Page<HookRun>> {
+        let entries = self
+            .entries(&tasks_prefix(repository, run_id), after, limit + 1)
+            .await?;
+        let hooks = entries
+            .iter()
+            .map(|(_, value)| decode_hook(value))
+            .collect::<Result<Vec<_>>>()?;
         Ok(page(hooks, limit, |hook| &hook.hook_run_id))
     }
 
-    pub(crate) async fn hook(&self, repository: &str, run_id: &str, hook_run_id: &str) -> Result<Option<HookRun>> {
+    pub(crate) async fn hook(
+        &self,
+        repository: &str,
+        run_id: &str,
+        hook_run_id: &str,
+    ) -> Result<Option<HookRun>> {
         let key = format!("{}{hook_run_id}", tasks_prefix(repository, run_id));
         let stored = self.kv.get(PARTITION, key.as_bytes()).await?;
         stored.map(|stored| decode_hook(&stored.value)).transpose()
@@ -198,14 +263,27 @@ impl Records {
     async fn primaries(&self, entries: &[Bytes]) -> Result<Vec<Run>> {
         let mut keys = Vec::with_capacity(entries.len());
         for value in entries {
-            keys.push(SecondaryIndex::decode(value.clone()).map_err(|e| corrupt("index of runs", &e))?.primary_key);
+            keys.push(
+                SecondaryIndex::decode(value.clone())
+                    .map_err(|e| corrupt("index of runs", &e))?
+                    .primary_key,
+            );
         }
         let found = self.kv.get_many(PARTITION, &keys).await?;
-        found.into_iter().flatten().map(|stored| decode_run(&stored.value)).collect()
+        found
+            .into_iter()
+            .flatten()
+            .map(|stored| decode_run(&stored.value))
+            .collect()
     }
 
     /// What follows `prefix` in keys beyond `after` (exclusive), and the values.
-    async fn entries(&self, prefix: &str, after: &str, limit: usize) -> Result<Vec<(String, Bytes)>> {
+    async fn entries(
+        &self,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, Bytes)>> {
         let start = format!("{prefix}{after}");
         // One more than asked for, because the first may be `after` itself.
         let scanned = self.kv.scan(PARTITION, start.as_bytes(), limit + 1).await?;
@@ -241,14 +319,27 @@ fn tasks_prefix(repository: &str, run_id: &str) -> String {
 }
 
 fn set(key: String, value: Vec<u8>, predicate: Option<Predicate>) -> Op {
-    Op::Set { partition: Bytes::from_static(PARTITION), key: key.into(), value: value.into(), predicate }
+    Op::Set {
+        partition: Bytes::from_static(PARTITION),
+        key: key.into(),
+        value: value.into(),
+        predicate,
+    }
 }
 
 fn page<T>(mut results: Vec<T>, limit: usize, id: impl Fn(&T) -> &String) -> Page<T> {
     let has_more = results.len() > limit;
     results.truncate(limit);
-    let next_offset = results.last().filter(|_| has_more).map(|last| id(last).clone()).unwrap_or_default();
-    Page { results, has_more, next_offset }
+    let next_offset = results
+        .last()
+        .filter(|_| has_more)
+        .map(|last| id(last).clone())
+        .unwrap_or_default();
+    Page {
+        results,
+        has_more,
+        next_offset,
+    }
 }
 
 fn encode_run(run: &Run) -> Vec<u8> {
@@ -314,7 +405,10 @@ fn decode_hook(value: &[u8]) -> Result<HookRun> {
 
 fn timestamp(at: OffsetDateTime) -> prost_types::Timestamp {
     let nanos = i32::try_from(at.nanosecond()).expect("a second has fewer than 2^31 nanoseconds");
-    prost_types::Timestamp { seconds: at.unix_timestamp(), nanos }
+    prost_types::Timestamp {
+        seconds: at.unix_timestamp(),
+        nanos,
+    }
 }
 
 /// An absent or impossible time is the zero time, as for lakeFS.
@@ -323,11 +417,15 @@ fn instant(at: Option<&prost_types::Timestamp>) -> OffsetDateTime {
         return NEVER;
     };
     let nanos = i64::from(at.nanos.clamp(0, 999_999_999));
-    OffsetDateTime::from_unix_timestamp(at.seconds).map_or(NEVER, |second| second + time::Duration::nanoseconds(nanos))
+    OffsetDateTime::from_unix_timestamp(at.seconds)
+        .map_or(NEVER, |second| second + time::Duration::nanoseconds(nanos))
 }
 
 fn corrupt(what: &str, error: &prost::DecodeError) -> catalog::Error {
-    catalog::Error::Engine(graveler::Error::Corrupt { what: what.to_owned(), reason: error.to_string() })
+    catalog::Error::Engine(graveler::Error::Corrupt {
+        what: what.to_owned(),
+        reason: error.to_string(),
+    })
 }
 
 #[cfg(test)]
@@ -353,8 +451,19 @@ mod tests {
     }
 
     fn hook(id: &str, status: HookStatus) -> HookRun {
-        let at = if status == HookStatus::Skipped { NEVER } else { datetime!(2026-03-04 05:06:07 UTC) };
-        HookRun { hook_run_id: id.to_owned(), hook_id: "h".to_owned(), action_name: "gate".to_owned(), start_time: at, end_time: at, status }
+        let at = if status == HookStatus::Skipped {
+            NEVER
+        } else {
+            datetime!(2026-03-04 05:06:07 UTC)
+        };
+        HookRun {
+            hook_run_id: id.to_owned(),
+            hook_id: "h".to_owned(),
+            action_name: "gate".to_owned(),
+            start_time: at,
+            end_time: at,
+            status,
+        }
     }
 
     fn records() -> (Records, Arc<MemoryStore>) {
@@ -362,27 +471,73 @@ mod tests {
         (Records::new(Arc::clone(&kv) as Arc<dyn Store>), kv)
     }
 
-    async fn ids(records: &Records, filter: Filter<'_>, after: &str, limit: usize) -> (Vec<String>, String) {
+    async fn ids(
+        records: &Records,
+        filter: Filter<'_>,
+        after: &str,
+        limit: usize,
+    ) -> (Vec<String>, String) {
         let page = records.list("repo", filter, after, limit).await.unwrap();
         assert_eq!(page.has_more, !page.next_offset.is_empty());
-        (page.results.into_iter().map(|run| run.run_id).collect(), page.next_offset)
+        (
+            page.results.into_iter().map(|run| run.run_id).collect(),
+            page.next_offset,
+        )
     }
 
     #[tokio::test]
     async fn runs_are_listed_by_branch_and_commit_and_paged() {
         let (records, _) = records();
-        for (id, branch, commit) in [("1", "main", "c1"), ("2", "main2", ""), ("3", "main", "c1"), ("4", "", "c2"), ("5", "main", "")] {
-            records.save("repo", &run(id, branch, commit), &[]).await.unwrap();
+        for (id, branch, commit) in [
+            ("1", "main", "c1"),
+            ("2", "main2", ""),
+            ("3", "main", "c1"),
+            ("4", "", "c2"),
+            ("5", "main", ""),
+        ] {
+            records
+                .save("repo", &run(id, branch, commit), &[])
+                .await
+                .unwrap();
         }
-        records.save("repo2", &run("9", "main", "c1"), &[]).await.unwrap();
-        assert_eq!(ids(&records, Filter::All, "", 10).await, (vec!["1".into(), "2".into(), "3".into(), "4".into(), "5".into()], String::new()));
-        assert_eq!(ids(&records, Filter::All, "", 2).await, (vec!["1".into(), "2".into()], "2".into()));
+        records
+            .save("repo2", &run("9", "main", "c1"), &[])
+            .await
+            .unwrap();
+        assert_eq!(
+            ids(&records, Filter::All, "", 10).await,
+            (
+                vec!["1".into(), "2".into(), "3".into(), "4".into(), "5".into()],
+                String::new()
+            )
+        );
+        assert_eq!(
+            ids(&records, Filter::All, "", 2).await,
+            (vec!["1".into(), "2".into()], "2".into())
+        );
         assert_eq!(ids(&records, Filter::All, "2", 3).await.0, ["3", "4", "5"]);
-        assert_eq!(ids(&records, Filter::Branch("main"), "", 2).await, (vec!["1".into(), "3".into()], "3".into()));
-        assert_eq!(ids(&records, Filter::Branch("main"), "3", 2).await, (vec!["5".into()], String::new()));
-        assert_eq!(ids(&records, Filter::Commit("c1"), "", 10).await.0, ["1", "3"]);
-        assert!(ids(&records, Filter::Branch("none"), "", 10).await.0.is_empty());
-        assert_eq!(records.run("repo", "1").await.unwrap(), Some(run("1", "main", "c1")));
+        assert_eq!(
+            ids(&records, Filter::Branch("main"), "", 2).await,
+            (vec!["1".into(), "3".into()], "3".into())
+        );
+        assert_eq!(
+            ids(&records, Filter::Branch("main"), "3", 2).await,
+            (vec!["5".into()], String::new())
+        );
+        assert_eq!(
+            ids(&records, Filter::Commit("c1"), "", 10).await.0,
+            ["1", "3"]
+        );
+        assert!(
+            ids(&records, Filter::Branch("none"), "", 10)
+                .await
+                .0
+                .is_empty()
+        );
+        assert_eq!(
+            records.run("repo", "1").await.unwrap(),
+            Some(run("1", "main", "c1"))
+        );
         assert_eq!(records.run("repo", "none").await.unwrap(), None);
     }
 
@@ -390,36 +545,91 @@ mod tests {
     async fn an_index_without_its_run_is_passed_over() {
         let (records, kv) = records();
         for id in ["1", "2", "3"] {
-            records.save("repo", &run(id, "main", ""), &[]).await.unwrap();
+            records
+                .save("repo", &run(id, "main", ""), &[])
+                .await
+                .unwrap();
         }
         kv.delete(PARTITION, b"repos/repo/runs/1").await.unwrap();
-        assert_eq!(ids(&records, Filter::Branch("main"), "", 1).await, (vec!["2".into()], "2".into()));
-        assert_eq!(ids(&records, Filter::Branch("main"), "", 2).await, (vec!["2".into(), "3".into()], String::new()));
+        assert_eq!(
+            ids(&records, Filter::Branch("main"), "", 1).await,
+            (vec!["2".into()], "2".into())
+        );
+        assert_eq!(
+            ids(&records, Filter::Branch("main"), "", 2).await,
+            (vec!["2".into(), "3".into()], String::new())
+        );
     }
 
     #[tokio::test]
     async fn a_run_learns_of_its_commit_once() {
         let (records, _) = records();
-        records.save("repo", &run("1", "main", ""), &[]).await.unwrap();
-        let updated = records.set_commit("repo", "1", "c1").await.unwrap().unwrap();
+        records
+            .save("repo", &run("1", "main", ""), &[])
+            .await
+            .unwrap();
+        let updated = records
+            .set_commit("repo", "1", "c1")
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(updated.commit_id, "c1");
         assert_eq!(ids(&records, Filter::Commit("c1"), "", 10).await.0, ["1"]);
         assert_eq!(records.set_commit("repo", "1", "c2").await.unwrap(), None);
-        assert_eq!(records.set_commit("repo", "none", "c2").await.unwrap(), None);
+        assert_eq!(
+            records.set_commit("repo", "none", "c2").await.unwrap(),
+            None
+        );
     }
 
     #[tokio::test]
     async fn hooks_keep_their_status() {
         let (records, _) = records();
-        let hooks = [hook("0000_0000", HookStatus::Failed), hook("0000_0001", HookStatus::Skipped), hook("0001_0000", HookStatus::Completed)];
-        records.save("repo", &run("1", "main", ""), &hooks).await.unwrap();
+        let hooks = [
+            hook("0000_0000", HookStatus::Failed),
+            hook("0000_0001", HookStatus::Skipped),
+            hook("0001_0000", HookStatus::Completed),
+        ];
+        records
+            .save("repo", &run("1", "main", ""), &hooks)
+            .await
+            .unwrap();
         let page = records.hooks("repo", "1", "", 2).await.unwrap();
-        assert_eq!((page.results.as_slice(), page.has_more, page.next_offset.as_str()), (&hooks[..2], true, "0000_0001"));
-        assert_eq!(records.hooks("repo", "1", "0000_0001", 2).await.unwrap().results, hooks[2..]);
-        assert_eq!(records.hook("repo", "1", "0000_0001").await.unwrap(), Some(hooks[1].clone()));
-        assert!(records.hooks("repo", "none", "", 2).await.unwrap().results.is_empty());
+        assert_eq!(
+            (
+                page.results.as_slice(),
+                page.has_more,
+                page.next_offset.as_str()
+            ),
+            (&hooks[..2], true, "0000_0001")
+        );
+        assert_eq!(
+            records
+                .hooks("repo", "1", "0000_0001", 2)
+                .await
+                .unwrap()
+                .results,
+            hooks[2..]
+        );
+        assert_eq!(
+            records.hook("repo", "1", "0000_0001").await.unwrap(),
+            Some(hooks[1].clone())
+        );
+        assert!(
+            records
+                .hooks("repo", "none", "", 2)
+                .await
+                .unwrap()
+                .results
+                .is_empty()
+        );
         // A second run of the same id is never mixed into the first.
-        assert!(records.save("repo", &run("1", "main", ""), &hooks).await.is_err());
+        assert!(
+            records
+                .save("repo", &run("1", "main", ""), &hooks)
+                .await
+                .is_err()
+        );
     }
 
     #[test]
@@ -427,8 +637,15 @@ mod tests {
         let skipped = encode_hook("r", &hook("0000_0001", HookStatus::Skipped));
         // Zero times are written, not left out: seconds -62135596800.
         let zero = "2a0b0880 92b8c398feffffff01".replace(' ', "");
-        assert!(hex::encode(&skipped).contains(&zero), "{}", hex::encode(&skipped));
+        assert!(
+            hex::encode(&skipped).contains(&zero),
+            "{}",
+            hex::encode(&skipped)
+        );
         let completed = encode_hook("r", &hook("0", HookStatus::Completed));
-        assert!(hex::encode(&completed).ends_with("4801"), "passed is field 9");
+        assert!(
+            hex::encode(&completed).ends_with("4801"),
+            "passed is field 9"
+        );
     }
 }

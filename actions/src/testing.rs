@@ -9,7 +9,10 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::any;
-use graveler::{BranchId, Draft, Event, EventKind, MetaRangeId, Repository, RepositoryId, RepositoryState, TreeSource};
+use graveler::{
+    BranchId, Draft, Event, EventKind, MetaRangeId, Repository, RepositoryId, RepositoryState,
+    TreeSource,
+};
 use time::macros::datetime;
 
 /// A repository `repo` with a default branch `main`.
@@ -62,9 +65,16 @@ pub(crate) type Seen = Arc<Mutex<Vec<(String, HeaderMap, Bytes)>>>;
 
 /// A server that keeps what it was told and answers by path. Returns its URL.
 pub(crate) async fn server() -> (String, Seen) {
-    async fn answer(State(seen): State<Seen>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    async fn answer(
+        State(seen): State<Seen>,
+        uri: Uri,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Response {
         let path = uri.path().to_owned();
-        seen.lock().expect("no holder panics").push((uri.to_string(), headers, body));
+        seen.lock()
+            .expect("no holder panics")
+            .push((uri.to_string(), headers, body));
         match path.as_str() {
             "/fail" => (StatusCode::BAD_REQUEST, "checked").into_response(),
             "/slow" => std::future::pending().await,
@@ -76,8 +86,12 @@ pub(crate) async fn server() -> (String, Seen) {
         }
     }
     let seen = Seen::default();
-    let router = Router::new().fallback(any(answer)).with_state(Arc::clone(&seen));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let router = Router::new()
+        .fallback(any(answer))
+        .with_state(Arc::clone(&seen));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("it is bound"));
     tokio::spawn(async move { axum::serve(listener, router).await });
     (url, seen)

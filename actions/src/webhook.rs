@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use base::Clock;
 use futures::StreamExt as _;
-use reqwest::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, Response, StatusCode, Version};
 use url::{Host, Url};
@@ -35,22 +37,46 @@ pub(crate) struct Webhooks {
 
 impl Webhooks {
     pub(crate) fn new(environment: Environment, clock: Arc<dyn Clock>) -> Result<Self, String> {
-        let builder = || Client::builder().user_agent(concat!("weir/", env!("CARGO_PKG_VERSION"))).redirect(Policy::custom(follow));
-        let build = |b: reqwest::ClientBuilder| b.build().map_err(|e| format!("failed to set up the webhook client: {}", root_cause(&e)));
-        Ok(Self { client: build(builder())?, loopback: build(builder().no_proxy())?, environment, clock })
+        let builder = || {
+            Client::builder()
+                .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")))
+                .redirect(Policy::custom(follow))
+        };
+        let build = |b: reqwest::ClientBuilder| {
+            b.build()
+                .map_err(|e| format!("failed to set up the webhook client: {}", root_cause(&e)))
+        };
+        Ok(Self {
+            client: build(builder())?,
+            loopback: build(builder().no_proxy())?,
+            environment,
+            clock,
+        })
     }
 
     /// Delivers `payload`. Whatever happens is in the log; the error is why the hook failed.
-    pub(crate) async fn run(&self, hook: &WebhookProperties, payload: &str, log: &mut Output) -> Result<(), String> {
+    pub(crate) async fn run(
+        &self,
+        hook: &WebhookProperties,
+        payload: &str,
+        log: &mut Output,
+    ) -> Result<(), String> {
         let expand = |pairs: &[(String, String)]| -> Vec<(String, Expanded)> {
-            pairs.iter().map(|(name, value)| (name.clone(), self.environment.expand(value))).collect()
+            pairs
+                .iter()
+                .map(|(name, value)| (name.clone(), self.environment.expand(value)))
+                .collect()
         };
         let mut params = expand(&hook.query_params);
         params.sort_by(|a, b| a.0.cmp(&b.0));
         let headers = Headers::new(expand(&hook.headers))?;
         log.text(&request_head(&hook.shown_url, &params, &headers, payload));
 
-        let client = if is_loopback(&hook.url) { &self.loopback } else { &self.client };
+        let client = if is_loopback(&hook.url) {
+            &self.loopback
+        } else {
+            &self.client
+        };
         let request = client
             .post(with_params(&hook.url, &params))
             .headers(headers.to_send)
@@ -59,14 +85,25 @@ impl Webhooks {
         let started = self.clock.now();
         let answer = request.send().await;
         let elapsed = (self.clock.now() - started).try_into().unwrap_or_default();
-        let _ = write!(TextLog(log), "\n\nRequest duration: {}\n", format_duration(elapsed));
+        let _ = write!(
+            TextLog(log),
+            "\n\nRequest duration: {}\n",
+            format_duration(elapsed)
+        );
 
         let answer = answer.map_err(|e| failure(hook, &e, "while awaiting headers"))?;
         let status = answer.status();
         log.text("\nResponse:\n");
         log.text(&response_head(&answer));
         read_body(hook, answer, log).await?;
-        if status.is_success() { Ok(()) } else { Err(format!("webhook request failed (status code: {})", status.as_u16())) }
+        if status.is_success() {
+            Ok(())
+        } else {
+            Err(format!(
+                "webhook request failed (status code: {})",
+                status.as_u16()
+            ))
+        }
     }
 }
 
@@ -84,8 +121,15 @@ fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     if attempt.previous().len() > MAX_REDIRECTS {
         return attempt.error(format!("stopped after {MAX_REDIRECTS} redirects"));
     }
-    let same_host = attempt.previous().first().is_none_or(|first| first.host() == attempt.url().host());
-    if same_host { attempt.follow() } else { attempt.stop() }
+    let same_host = attempt
+        .previous()
+        .first()
+        .is_none_or(|first| first.host() == attempt.url().host());
+    if same_host {
+        attempt.follow()
+    } else {
+        attempt.stop()
+    }
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -103,7 +147,11 @@ fn with_params(url: &Url, params: &[(String, Expanded)]) -> Url {
         return url.clone();
     }
     let mut pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
-    pairs.extend(params.iter().map(|(name, value)| (name.clone(), value.text.clone())));
+    pairs.extend(
+        params
+            .iter()
+            .map(|(name, value)| (name.clone(), value.text.clone())),
+    );
     pairs.sort_by(|a, b| a.0.cmp(&b.0));
     let mut url = url.clone();
     url.query_pairs_mut().clear().extend_pairs(pairs);
@@ -122,8 +170,13 @@ impl Headers {
         to_send.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let mut shown = vec![("Content-Type".to_owned(), "application/json".to_owned())];
         for (name, value) in pairs {
-            let key: HeaderName = name.parse().map_err(|_| format!("header name {name:?} is not valid"))?;
-            let mut sent: HeaderValue = value.text.parse().map_err(|_| format!("the value of header {name:?} is not valid"))?;
+            let key: HeaderName = name
+                .parse()
+                .map_err(|_| format!("header name {name:?} is not valid"))?;
+            let mut sent: HeaderValue = value
+                .text
+                .parse()
+                .map_err(|_| format!("the value of header {name:?} is not valid"))?;
             sent.set_sensitive(value.secret);
             to_send.insert(&key, sent);
             let name = canonical(key.as_str());
@@ -135,7 +188,12 @@ impl Headers {
     }
 }
 
-fn request_head(url: &str, params: &[(String, Expanded)], headers: &Headers, payload: &str) -> String {
+fn request_head(
+    url: &str,
+    params: &[(String, Expanded)],
+    headers: &Headers,
+    payload: &str,
+) -> String {
     let mut text = format!("Request:\nPOST {url}\nQuery Params:\n");
     for (name, value) in params {
         let _ = writeln!(text, "{name}: {}", value.shown());
@@ -151,8 +209,14 @@ fn request_head(url: &str, params: &[(String, Expanded)], headers: &Headers, pay
 /// The answer as it would look on the wire, in Go's order: connection, length, then the others by name.
 fn response_head(answer: &Response) -> String {
     let headers = answer.headers();
-    let mut text = format!("{:?} {}\r\n", answer.version(), status_line(answer.status()));
-    let closes = headers.get(CONNECTION).map_or(answer.version() == Version::HTTP_10, |v| v == "close");
+    let mut text = format!(
+        "{:?} {}\r\n",
+        answer.version(),
+        status_line(answer.status())
+    );
+    let closes = headers
+        .get(CONNECTION)
+        .map_or(answer.version() == Version::HTTP_10, |v| v == "close");
     if closes {
         text.push_str("Connection: close\r\n");
     }
@@ -174,10 +238,18 @@ fn response_head(answer: &Response) -> String {
 }
 
 fn status_line(status: StatusCode) -> String {
-    format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or(""))
+    format!(
+        "{} {}",
+        status.as_u16(),
+        status.canonical_reason().unwrap_or("")
+    )
 }
 
-async fn read_body(hook: &WebhookProperties, answer: Response, log: &mut Output) -> Result<(), String> {
+async fn read_body(
+    hook: &WebhookProperties,
+    answer: Response,
+    log: &mut Output,
+) -> Result<(), String> {
     let mut left = MAX_RESPONSE_BYTES;
     let mut body = answer.bytes_stream();
     while let Some(chunk) = body.next().await {
@@ -186,7 +258,10 @@ async fn read_body(hook: &WebhookProperties, answer: Response, log: &mut Output)
         log.bytes(&chunk[..kept]);
         left -= kept;
         if kept < chunk.len() {
-            let _ = write!(TextLog(log), "\n[answer cut at {MAX_RESPONSE_BYTES} bytes]\n");
+            let _ = write!(
+                TextLog(log),
+                "\n[answer cut at {MAX_RESPONSE_BYTES} bytes]\n"
+            );
             break;
         }
     }
@@ -202,8 +277,12 @@ fn failure(hook: &WebhookProperties, error: &reqwest::Error, when: &str) -> Stri
     } else if let Some(kind) = io_kind(error).filter(|_| error.is_connect()) {
         let port = url.port_or_known_default().unwrap_or_default();
         match kind {
-            io::ErrorKind::ConnectionRefused => format!("dial tcp {host}:{port}: connect: connection refused"),
-            _ if root_cause(error).contains("lookup") => format!("dial tcp: lookup {host}: no such host"),
+            io::ErrorKind::ConnectionRefused => {
+                format!("dial tcp {host}:{port}: connect: connection refused")
+            }
+            _ if root_cause(error).contains("lookup") => {
+                format!("dial tcp: lookup {host}: no such host")
+            }
             _ => format!("dial tcp {host}:{port}: connect: {}", root_cause(error)),
         }
     } else {
@@ -240,7 +319,11 @@ fn canonical(name: &str) -> String {
     let mut upper = true;
     name.chars()
         .map(|c| {
-            let c = if upper { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() };
+            let c = if upper {
+                c.to_ascii_uppercase()
+            } else {
+                c.to_ascii_lowercase()
+            };
             upper = c == '-';
             c
         })

@@ -14,7 +14,9 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     }
     while !rest.is_empty() {
         let (number, after) = split_number(rest)?;
-        let unit_end = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
+        let unit_end = after
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(after.len());
         let seconds = match &after[..unit_end] {
             "ns" => 1e-9,
             "us" | "µs" | "μs" => 1e-6,
@@ -48,13 +50,22 @@ pub(crate) fn parse_size(text: &str) -> Option<u64> {
     if let Ok(whole) = text[..text.len() - unit.len()].parse::<u64>() {
         return whole.checked_mul(factor);
     }
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a fraction of a unit is rounded down; the range is checked")]
-    Some(number * factor as f64).filter(|n| *n >= 0.0 && *n < 1e18).map(|n| n as u64)
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a fraction of a unit is rounded down; the range is checked"
+    )]
+    Some(number * factor as f64)
+        .filter(|n| *n >= 0.0 && *n < 1e18)
+        .map(|n| n as u64)
 }
 
 /// Splits off a decimal number at the start.
 fn split_number(text: &str) -> Option<(f64, &str)> {
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     Some((text[..end].parse().ok()?, &text[end..]))
 }
 
@@ -65,7 +76,11 @@ pub(crate) fn format_duration(duration: Duration) -> String {
         let (whole, part) = (nanos / unit, nanos % unit);
         let fraction = format!("{part:0digits$}");
         let fraction = fraction.trim_end_matches('0');
-        if fraction.is_empty() { format!("{whole}") } else { format!("{whole}.{fraction}") }
+        if fraction.is_empty() {
+            format!("{whole}")
+        } else {
+            format!("{whole}.{fraction}")
+        }
     };
     match nanos {
         0 => "0s".to_owned(),
@@ -91,7 +106,12 @@ pub(crate) fn format_duration(duration: Duration) -> String {
 
 /// The known word that was probably meant: at most two edits away.
 pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    known.iter().map(|k| (edit_distance(word, k), *k)).filter(|(d, k)| *d <= 2 && *d < k.len()).min().map(|(_, k)| k)
+    known
+        .iter()
+        .map(|k| (edit_distance(word, k), *k))
+        .filter(|(d, k)| *d <= 2 && *d < k.len())
+        .min()
+        .map(|(_, k)| k)
 }
 
 fn edit_distance(a: &str, b: &str) -> usize {
@@ -115,17 +135,44 @@ mod tests {
 
     #[test]
     fn durations_read_as_go_writes_them() {
-        for (text, millis) in [("10s", 10_000), ("1m30s", 90_000), ("1.5h", 5_400_000), ("250ms", 250), ("0", 0), ("1h0m1s", 3_601_000)] {
-            assert_eq!(parse_duration(text), Some(Duration::from_millis(millis)), "{text}");
+        for (text, millis) in [
+            ("10s", 10_000),
+            ("1m30s", 90_000),
+            ("1.5h", 5_400_000),
+            ("250ms", 250),
+            ("0", 0),
+            ("1h0m1s", 3_601_000),
+        ] {
+            assert_eq!(
+                parse_duration(text),
+                Some(Duration::from_millis(millis)),
+                "{text}"
+            );
         }
-        for text in ["", "10", "s", "10 s", "-1s", "1d", "1.2.3s", "9999999999999999999h"] {
+        for text in [
+            "",
+            "10",
+            "s",
+            "10 s",
+            "-1s",
+            "1d",
+            "1.2.3s",
+            "9999999999999999999h",
+        ] {
             assert_eq!(parse_duration(text), None, "{text}");
         }
     }
 
     #[test]
     fn sizes_read_in_both_systems() {
-        for (text, bytes) in [("256MiB", 256 << 20), ("20GiB", 20 << 30), ("1KB", 1000), ("1.5KiB", 1536), ("4096", 4096), ("50 GiB", 50 << 30)] {
+        for (text, bytes) in [
+            ("256MiB", 256 << 20),
+            ("20GiB", 20 << 30),
+            ("1KB", 1000),
+            ("1.5KiB", 1536),
+            ("4096", 4096),
+            ("50 GiB", 50 << 30),
+        ] {
             assert_eq!(parse_size(text), Some(bytes), "{text}");
         }
         for text in ["", "MiB", "1XB", "-1", "99999999999TiB"] {
@@ -150,7 +197,10 @@ mod tests {
 
     #[test]
     fn a_misspelt_word_finds_its_neighbour() {
-        assert_eq!(nearest("compnent", &["component", "config"]), Some("component"));
+        assert_eq!(
+            nearest("compnent", &["component", "config"]),
+            Some("component")
+        );
         assert_eq!(nearest("colour", &["component", "config"]), None);
     }
 }

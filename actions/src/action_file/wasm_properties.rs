@@ -2,15 +2,25 @@
 
 use std::time::Duration;
 
+use super::texts;
 use super::units::{nearest, parse_size};
 use super::webhook_properties::duration;
 use super::yaml::{Fault, Node};
-use super::texts;
 use crate::glob;
 use crate::wasm::{Limits, Select};
 
 const KEYS: [&str; 11] = [
-    "component", "sha256", "config", "args", "select", "parallelism", "capabilities", "limits", "timeout", "on_failure", "on_error",
+    "component",
+    "sha256",
+    "config",
+    "args",
+    "select",
+    "parallelism",
+    "capabilities",
+    "limits",
+    "timeout",
+    "on_failure",
+    "on_error",
 ];
 /// Planned, and refused by name so that nobody relies on them unawares.
 const LATER_KEYS: [&str; 4] = ["verify", "retry", "cache", "secrets"];
@@ -93,7 +103,10 @@ impl WasmProperties {
 /// Refuses keys that are not known, with the one that was probably meant.
 fn check_keys(of: &str, node: &Node, known: &[&str], later: &[&str]) -> Result<(), Fault> {
     let Some(pairs) = node.map() else {
-        return Err(Fault::new(node.at, format!("'{}' must be a map", of.trim_end_matches('.'))));
+        return Err(Fault::new(
+            node.at,
+            format!("'{}' must be a map", of.trim_end_matches('.')),
+        ));
     };
     for (key, _) in pairs {
         if known.contains(&key.text.as_str()) {
@@ -102,7 +115,10 @@ fn check_keys(of: &str, node: &Node, known: &[&str], later: &[&str]) -> Result<(
         let reason = if later.contains(&key.text.as_str()) {
             format!("'{of}{}' is not offered by this version", key.text)
         } else {
-            let hint = nearest(&key.text, known).map_or_else(|| format!("known are {}", known.join(", ")), |meant| format!("did you mean '{meant}'?"));
+            let hint = nearest(&key.text, known).map_or_else(
+                || format!("known are {}", known.join(", ")),
+                |meant| format!("did you mean '{meant}'?"),
+            );
             format!("unknown property '{of}{}'; {hint}", key.text)
         };
         return Err(Fault::new(key.at, reason));
@@ -112,13 +128,21 @@ fn check_keys(of: &str, node: &Node, known: &[&str], later: &[&str]) -> Result<(
 
 fn read_component(node: &Node) -> Result<String, Fault> {
     let Some(component) = node.get("component") else {
-        return Err(Fault::new(node.at, "'component' is required: the path of a Wasm component in this repository"));
+        return Err(Fault::new(
+            node.at,
+            "'component' is required: the path of a Wasm component in this repository",
+        ));
     };
     let Some(path) = component.text() else {
-        return Err(Fault::new(component.at, "'component' must be the path of a Wasm component in this repository"));
+        return Err(Fault::new(
+            component.at,
+            "'component' must be the path of a Wasm component in this repository",
+        ));
     };
     if let Some((scheme, _)) = path.split_once("://") {
-        let reason = format!("components from {scheme}:// are not offered by this version; commit the component to this repository and name its path");
+        let reason = format!(
+            "components from {scheme}:// are not offered by this version; commit the component to this repository and name its path"
+        );
         return Err(Fault::new(component.at, reason));
     }
     Ok(path.to_owned())
@@ -129,15 +153,22 @@ fn read_digest(node: Option<&Node>) -> Result<Option<String>, Fault> {
         return Ok(None);
     };
     match node.text() {
-        Some(text) if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) => Ok(Some(text.to_ascii_lowercase())),
+        Some(text) if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            Ok(Some(text.to_ascii_lowercase()))
+        }
         _ => Err(Fault::new(node.at, "'sha256' must be 64 hex digits")),
     }
 }
 
 fn read_config(node: &Node) -> Result<serde_json::Value, Fault> {
     match (node.get("config"), node.get("args")) {
-        (Some(_), Some(args)) => Err(Fault::new(args.at, "'args' is another name of 'config'; give one of them")),
-        (Some(config), None) | (None, Some(config)) if config.map().is_none() => Err(Fault::new(config.at, "'config' must be a map")),
+        (Some(_), Some(args)) => Err(Fault::new(
+            args.at,
+            "'args' is another name of 'config'; give one of them",
+        )),
+        (Some(config), None) | (None, Some(config)) if config.map().is_none() => {
+            Err(Fault::new(config.at, "'config' must be a map"))
+        }
         (Some(config), None) | (None, Some(config)) => Ok(config.to_json()),
         (None, None) => Ok(serde_json::json!({})),
     }
@@ -154,8 +185,15 @@ fn read_select(node: Option<&Node>) -> Result<Select, Fault> {
     }
     if let Some(kinds) = node.get("kinds") {
         select.kinds = texts("select.kinds", kinds)?;
-        if let Some(bad) = select.kinds.iter().find(|k| !["added", "changed", "removed"].contains(&k.as_str())) {
-            return Err(Fault::new(kinds.at, format!("'select.kinds': '{bad}' is none of added, changed, removed")));
+        if let Some(bad) = select
+            .kinds
+            .iter()
+            .find(|k| !["added", "changed", "removed"].contains(&k.as_str()))
+        {
+            return Err(Fault::new(
+                kinds.at,
+                format!("'select.kinds': '{bad}' is none of added, changed, removed"),
+            ));
         }
     }
     if let Some(max) = node.get("max_size") {
@@ -168,8 +206,14 @@ fn read_capabilities(node: Option<&Node>) -> Result<Vec<String>, Fault> {
     let Some(node) = node else {
         return Ok(Vec::new());
     };
-    check_keys("capabilities.", node, &CAPABILITY_KEYS, &LATER_CAPABILITY_KEYS)?;
-    node.get("read").map_or(Ok(Vec::new()), |read| globs("capabilities.read", read))
+    check_keys(
+        "capabilities.",
+        node,
+        &CAPABILITY_KEYS,
+        &LATER_CAPABILITY_KEYS,
+    )?;
+    node.get("read")
+        .map_or(Ok(Vec::new()), |read| globs("capabilities.read", read))
 }
 
 fn read_limits(node: Option<&Node>) -> Result<Limits, Fault> {
@@ -182,7 +226,8 @@ fn read_limits(node: Option<&Node>) -> Result<Limits, Fault> {
         limits.memory_bytes = size("limits.memory", memory, CEILINGS.memory_bytes)?;
     }
     if let Some(time) = node.get("time_per_object") {
-        limits.time_per_object = duration("limits.time_per_object", time, CEILINGS.time_per_object)?;
+        limits.time_per_object =
+            duration("limits.time_per_object", time, CEILINGS.time_per_object)?;
     }
     if let Some(read) = node.get("read_bytes") {
         limits.read_bytes = size("limits.read_bytes", read, CEILINGS.read_bytes)?;
@@ -203,7 +248,10 @@ fn read_reaction(name: &str, node: &Node) -> Result<Reaction, Fault> {
         Some(value) => match value.text() {
             Some("block") => Ok(Reaction::Block),
             Some("warn") => Ok(Reaction::Warn),
-            _ => Err(Fault::new(value.at, format!("'{name}' must be block or warn"))),
+            _ => Err(Fault::new(
+                value.at,
+                format!("'{name}' must be block or warn"),
+            )),
         },
     }
 }
@@ -217,14 +265,20 @@ fn globs(name: &str, node: &Node) -> Result<Vec<String>, Fault> {
 fn size(name: &str, node: &Node, max: u64) -> Result<u64, Fault> {
     let text = node.text().unwrap_or_default();
     match parse_size(text) {
-        Some(0) | None => Err(Fault::new(node.at, format!("'{name}' '{text}' is no size; write 256MiB, 20GiB or a number of bytes"))),
+        Some(0) | None => Err(Fault::new(
+            node.at,
+            format!("'{name}' '{text}' is no size; write 256MiB, 20GiB or a number of bytes"),
+        )),
         Some(bytes) => Ok(bytes.min(max)),
     }
 }
 
 fn count(name: &str, node: &Node, max: usize) -> Result<usize, Fault> {
     match node.text().and_then(|text| text.parse::<usize>().ok()) {
-        Some(0) | None => Err(Fault::new(node.at, format!("'{name}' must be a whole number from 1"))),
+        Some(0) | None => Err(Fault::new(
+            node.at,
+            format!("'{name}' must be a whole number from 1"),
+        )),
         Some(number) => Ok(number.min(max)),
     }
 }

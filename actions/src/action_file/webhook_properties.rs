@@ -28,9 +28,13 @@ impl WebhookProperties {
             return Err(Fault::new(node.at, "'url' is required"));
         };
         let text = url.text().unwrap_or_default();
-        let parsed = url::Url::parse(text).map_err(|e| Fault::new(url.at, format!("'url' '{text}' is no URL: {e}")))?;
+        let parsed = url::Url::parse(text)
+            .map_err(|e| Fault::new(url.at, format!("'url' '{text}' is no URL: {e}")))?;
         if !matches!(parsed.scheme(), "http" | "https") || !parsed.has_host() {
-            return Err(Fault::new(url.at, format!("'url' '{text}' must be http or https")));
+            return Err(Fault::new(
+                url.at,
+                format!("'url' '{text}' must be http or https"),
+            ));
         }
         let timeout = match node.get("timeout") {
             None => DEFAULT_TIMEOUT,
@@ -61,7 +65,10 @@ fn shown(text: &str, url: &url::Url) -> String {
 pub(super) fn duration(name: &str, node: &Node, max: Duration) -> Result<Duration, Fault> {
     let text = node.text().unwrap_or_default();
     match parse_duration(text) {
-        Some(Duration::ZERO) | None => Err(Fault::new(node.at, format!("'{name}' '{text}' is no duration; write 10s, 1m30s or 500ms"))),
+        Some(Duration::ZERO) | None => Err(Fault::new(
+            node.at,
+            format!("'{name}' '{text}' is no duration; write 10s, 1m30s or 500ms"),
+        )),
         Some(duration) => Ok(duration.min(max)),
     }
 }
@@ -79,13 +86,20 @@ fn pairs(name: &str, node: &Node, lists: bool) -> Result<Vec<(String, String)>, 
         match value.list() {
             Some(items) if lists => {
                 for item in items {
-                    let text = item.text().ok_or_else(|| Fault::new(item.at, format!("'{name}.{}' must be a list of texts", key.text)))?;
+                    let text = item.text().ok_or_else(|| {
+                        Fault::new(
+                            item.at,
+                            format!("'{name}.{}' must be a list of texts", key.text),
+                        )
+                    })?;
                     out.push((key.text.clone(), text.to_owned()));
                 }
             }
             _ if value.is_null() => out.push((key.text.clone(), String::new())),
             _ => {
-                let text = value.text().ok_or_else(|| Fault::new(value.at, format!("'{name}.{}' must be text", key.text)))?;
+                let text = value.text().ok_or_else(|| {
+                    Fault::new(value.at, format!("'{name}.{}' must be text", key.text))
+                })?;
                 out.push((key.text.clone(), text.to_owned()));
             }
         }

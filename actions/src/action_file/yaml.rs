@@ -29,11 +29,17 @@ pub(crate) struct Fault {
 
 impl Fault {
     pub(crate) fn new(at: Position, reason: impl Into<String>) -> Self {
-        Self { at: Some(at), reason: reason.into() }
+        Self {
+            at: Some(at),
+            reason: reason.into(),
+        }
     }
 
     fn anywhere(reason: impl Into<String>) -> Self {
-        Self { at: None, reason: reason.into() }
+        Self {
+            at: None,
+            reason: reason.into(),
+        }
     }
 }
 
@@ -48,7 +54,10 @@ pub(crate) struct Node {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Value {
     /// `plain`: without quotes, so that `1`, `true` and `null` are not text.
-    Scalar { text: String, plain: bool },
+    Scalar {
+        text: String,
+        plain: bool,
+    },
     List(Vec<Node>),
     /// In the order of the file.
     Map(Vec<(Key, Node)>),
@@ -78,7 +87,11 @@ impl Node {
     /// What a key of a map has, if it has something.
     pub(crate) fn get(&self, key: &str) -> Option<&Self> {
         match &self.value {
-            Value::Map(pairs) => pairs.iter().find(|(k, _)| k.text == key).map(|(_, v)| v).filter(|v| !v.is_null()),
+            Value::Map(pairs) => pairs
+                .iter()
+                .find(|(k, _)| k.text == key)
+                .map(|(_, v)| v)
+                .filter(|v| !v.is_null()),
             _ => None,
         }
     }
@@ -105,7 +118,11 @@ impl Node {
             Value::Scalar { text, plain: false } => text.as_str().into(),
             Value::Scalar { text, plain: true } => plain_to_json(text),
             Value::List(items) => items.iter().map(Self::to_json).collect(),
-            Value::Map(pairs) => pairs.iter().map(|(k, v)| (k.text.clone(), v.to_json())).collect::<serde_json::Map<_, _>>().into(),
+            Value::Map(pairs) => pairs
+                .iter()
+                .map(|(k, v)| (k.text.clone(), v.to_json()))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
         }
     }
 
@@ -129,12 +146,20 @@ fn plain_to_json(text: &str) -> serde_json::Value {
         return n.into();
     }
     for (prefix, radix) in [("0x", 16), ("0o", 8)] {
-        if let Some(Ok(n)) = text.strip_prefix(prefix).map(|digits| i64::from_str_radix(digits, radix)) {
+        if let Some(Ok(n)) = text
+            .strip_prefix(prefix)
+            .map(|digits| i64::from_str_radix(digits, radix))
+        {
             return n.into();
         }
     }
     let numeric = text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.'));
-    match text.parse::<f64>().ok().filter(|_| numeric).and_then(serde_json::Number::from_f64) {
+    match text
+        .parse::<f64>()
+        .ok()
+        .filter(|_| numeric)
+        .and_then(serde_json::Number::from_f64)
+    {
         Some(n) => n.into(),
         None => text.into(),
     }
@@ -142,7 +167,12 @@ fn plain_to_json(text: &str) -> serde_json::Value {
 
 /// Reads the first document of a text.
 pub(crate) fn parse(text: &str) -> Result<Node, Fault> {
-    let mut builder = Builder { parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 };
+    let mut builder = Builder {
+        text,
+        parser: Parser::new_from_str(text),
+        anchors: HashMap::new(),
+        nodes: 0,
+    };
     loop {
         match builder.next()? {
             (Event::DocumentStart(_), _) => {
@@ -150,7 +180,13 @@ pub(crate) fn parse(text: &str) -> Result<Node, Fault> {
                 return builder.node(event, span, 0);
             }
             (Event::StreamEnd, span) => {
-                return Ok(Node { at: position(span), value: Value::Scalar { text: String::new(), plain: true } });
+                return Ok(Node {
+                    at: position(span),
+                    value: Value::Scalar {
+                        text: String::new(),
+                        plain: true,
+                    },
+                });
             }
             _ => {}
         }
@@ -158,10 +194,14 @@ pub(crate) fn parse(text: &str) -> Result<Node, Fault> {
 }
 
 fn position(span: Span) -> Position {
-    Position { line: span.start.line().max(1), column: span.start.col() + 1 }
+    Position {
+        line: span.start.line().max(1),
+        column: span.start.col() + 1,
+    }
 }
 
 struct Builder<'a> {
+    text: &'a str,
     parser: Parser<'a, StrInput<'a>>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
@@ -172,17 +212,37 @@ impl<'a> Builder<'a> {
         match self.parser.next_event() {
             Some(Ok(event)) => Ok(event),
             Some(Err(e)) => {
-                let at = Position { line: e.marker().line().max(1), column: e.marker().col() + 1 };
-                Err(Fault::new(at, format!("not valid YAML: {}", e.info())))
+                let found = Position {
+                    line: e.marker().line().max(1),
+                    column: e.marker().col() + 1,
+                };
+                Err(Fault::new(
+                    self.within_text(found),
+                    format!("not valid YAML: {}", e.info()),
+                ))
             }
             None => Err(Fault::anywhere("not valid YAML: it ends too early")),
+        }
+    }
+
+    /// The parser finds some errors on the line after the last one, which no editor shows.
+    fn within_text(&self, at: Position) -> Position {
+        match self.text.lines().enumerate().last() {
+            Some((last, line)) if at.line > last + 1 => Position {
+                line: last + 1,
+                column: line.chars().count() + 1,
+            },
+            _ => at,
         }
     }
 
     fn count(&mut self, at: Position, nodes: usize) -> Result<(), Fault> {
         self.nodes += nodes;
         if self.nodes > MAX_NODES {
-            return Err(Fault::new(at, format!("more than {MAX_NODES} values in one file")));
+            return Err(Fault::new(
+                at,
+                format!("more than {MAX_NODES} values in one file"),
+            ));
         }
         Ok(())
     }
@@ -190,19 +250,33 @@ impl<'a> Builder<'a> {
     fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Fault> {
         let at = position(span);
         if depth > MAX_DEPTH {
-            return Err(Fault::new(at, format!("nested deeper than {MAX_DEPTH} levels")));
+            return Err(Fault::new(
+                at,
+                format!("nested deeper than {MAX_DEPTH} levels"),
+            ));
         }
         self.count(at, 1)?;
         let (value, anchor) = match event {
-            Event::Scalar(text, style, anchor, _) => {
-                (Value::Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain }, anchor)
-            }
+            Event::Scalar(text, style, anchor, _) => (
+                Value::Scalar {
+                    text: text.into_owned(),
+                    plain: style == ScalarStyle::Plain,
+                },
+                anchor,
+            ),
             Event::SequenceStart(anchor, _) => (Value::List(self.items(depth)?), anchor),
             Event::MappingStart(anchor, _) => (Value::Map(self.pairs(depth)?), anchor),
             Event::Alias(id) => {
-                let target = self.anchors.get(&id).cloned().ok_or_else(|| Fault::new(at, "an alias within its own anchor"))?;
+                let target = self
+                    .anchors
+                    .get(&id)
+                    .cloned()
+                    .ok_or_else(|| Fault::new(at, "an alias within its own anchor"))?;
                 self.count(at, target.size())?;
-                return Ok(Node { at, value: target.value });
+                return Ok(Node {
+                    at,
+                    value: target.value,
+                });
             }
             _ => return Err(Fault::new(at, "not valid YAML: a value is expected")),
         };
@@ -236,7 +310,10 @@ impl<'a> Builder<'a> {
             let Value::Scalar { text, plain } = key_node.value else {
                 return Err(Fault::new(key_node.at, "a key must be plain text"));
             };
-            let key = Key { at: key_node.at, text };
+            let key = Key {
+                at: key_node.at,
+                text,
+            };
             let (event, span) = self.next()?;
             let value = self.node(event, span, depth + 1)?;
             if plain && key.text == "<<" {
@@ -244,7 +321,10 @@ impl<'a> Builder<'a> {
                 continue;
             }
             if pairs.iter().any(|(k, _)| k.text == key.text) {
-                return Err(Fault::new(key.at, format!("key '{}' is given twice", key.text)));
+                return Err(Fault::new(
+                    key.at,
+                    format!("key '{}' is given twice", key.text),
+                ));
             }
             pairs.push((key, value));
         }
@@ -282,7 +362,8 @@ mod tests {
 
     #[test]
     fn scalars_get_the_types_of_the_core_schema() {
-        let node = parse("a: 1\nb: '1'\nc: true\nd: ~\ne: 1.5\nf: [x, 0x10]\ng: inf\nh: -2\n").unwrap();
+        let node =
+            parse("a: 1\nb: '1'\nc: true\nd: ~\ne: 1.5\nf: [x, 0x10]\ng: inf\nh: -2\n").unwrap();
         assert_eq!(
             node.to_json(),
             serde_json::json!({"a": 1, "b": "1", "c": true, "d": null, "e": 1.5, "f": ["x", 16], "g": "inf", "h": -2})
@@ -292,7 +373,10 @@ mod tests {
     #[test]
     fn anchors_and_merges_expand() {
         let node = parse("base: &b {x: 1, y: 2}\nuse:\n  <<: *b\n  y: 3\n").unwrap();
-        assert_eq!(node.get("use").unwrap().to_json(), serde_json::json!({"x": 1, "y": 3}));
+        assert_eq!(
+            node.get("use").unwrap().to_json(),
+            serde_json::json!({"x": 1, "y": 3})
+        );
     }
 
     #[test]
@@ -302,20 +386,33 @@ mod tests {
             let refs = vec![format!("*a{}", i - 1); 10].join(",");
             text.push_str(&format!("a{i}: &a{i} [{refs}]\n"));
         }
-        assert!(parse(&text).unwrap_err().reason.contains("more than 100000 values"));
+        assert!(
+            parse(&text)
+                .unwrap_err()
+                .reason
+                .contains("more than 100000 values")
+        );
     }
 
     #[test]
     fn depth_is_bounded() {
-        let fault = parse(&"[".repeat(1000)).unwrap_err();
+        let fault = parse(&"[".repeat(100)).unwrap_err();
         assert!(fault.reason.contains("nested deeper"), "{fault:?}");
+        // Far beyond, the parser itself gives up: an error, not a full stack.
+        parse(&"[".repeat(1_000_000)).unwrap_err();
     }
 
     #[test]
     fn faults_carry_their_place() {
         let fault = parse("name: x\nname: y\n").unwrap_err();
-        assert_eq!(fault, Fault::new(Position { line: 2, column: 1 }, "key 'name' is given twice"));
-        assert!(parse("name: [").unwrap_err().at.is_some());
+        assert_eq!(
+            fault,
+            Fault::new(Position { line: 2, column: 1 }, "key 'name' is given twice")
+        );
+        assert_eq!(
+            parse("name: [").unwrap_err().at,
+            Some(Position { line: 1, column: 8 })
+        );
         assert!(parse("").unwrap().is_null());
     }
 }

@@ -92,8 +92,7 @@ fn changes(
     let first = Some(String::new());
     let pages = stream::try_unfold((run.clone(), first), |(run, after)| async move {
         let Some(after) = after else { return Ok(None) };
-        let (page, more) = run.changes(run.rights.prefix(), &after, PAGE).await?;
-        let next = page.last().filter(|_| more).map(|c| c.path.clone());
+        let (page, next) = run.changes(run.rights.prefix(), &after, PAGE).await?;
         Ok(Some((page, (run, next))))
     });
     pages.flat_map(move |page| {

@@ -156,20 +156,20 @@ impl Run {
             .ok_or(Refusal::NotFound)
     }
 
-    /// One page of differences as stored, unfiltered, and whether more follow.
+    /// One page of differences as stored, unfiltered, and where the next begins.
     pub(super) async fn changes(
         &self,
         prefix: &str,
         after: &str,
         limit: usize,
-    ) -> Result<(Vec<Change>, bool), Refusal> {
+    ) -> Result<Rows<Change>, Refusal> {
         let page = storage(self.trees.diff(prefix, after, limit)).await?;
         let changes = page
             .results
             .into_iter()
             .filter_map(|(b, a)| Change::new(b, a))
             .collect();
-        Ok((changes, page.has_more))
+        Ok((changes, page.has_more.then_some(page.next_offset)))
     }
 
     /// When the event happened, as guests see it.
@@ -178,6 +178,9 @@ impl Run {
         Duration::from_millis(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 }
+
+/// Rows, and where the next page begins if there is one.
+type Rows<T> = (Vec<T>, Option<String>);
 
 /// A position in a listing or diff. Holds no rows: a guest may keep many of these.
 #[derive(Debug)]
@@ -197,7 +200,7 @@ impl Position {
 
     /// Up to `max` rows that may be read; none only at the end.
     ///
-    /// Asks `page` for (rows, whether more follow) after a path, up to a limit.
+    /// Asks `page` for rows after a path, up to a limit.
     /// Fetches no more than the guest asked for, until a page had nothing to show.
     async fn next<T, F>(
         &mut self,
@@ -207,7 +210,7 @@ impl Position {
         page: impl Fn(String, usize) -> F,
     ) -> Result<Vec<T>, Refusal>
     where
-        F: Future<Output = Result<(Vec<T>, bool), Refusal>>,
+        F: Future<Output = Result<Rows<T>, Refusal>>,
     {
         let max = (max as usize).min(PAGE);
         if max == 0 {
@@ -215,8 +218,8 @@ impl Position {
         }
         let mut limit = max;
         while let Some(after) = self.after.clone() {
-            let (mut rows, more) = page(after, limit).await?;
-            self.after = rows.last().filter(|_| more).map(|r| path(r).to_owned());
+            let (mut rows, next) = page(after, limit).await?;
+            self.after = next;
             rows.retain(|r| rights.may_read(path(r)));
             if rows.len() > max {
                 rows.truncate(max);
@@ -246,7 +249,7 @@ impl Listing {
             let prefix = prefix.clone();
             async move {
                 let page = storage(run.trees.walk(side, &prefix, &after, limit)).await?;
-                Ok((page.results, page.has_more))
+                Ok((page.results, page.has_more.then_some(page.next_offset)))
             }
         };
         self.at

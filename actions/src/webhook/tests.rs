@@ -14,19 +14,32 @@ use crate::output::{MAX_LOG_BYTES, Output};
 use crate::testing::server;
 
 fn hook(url: &str) -> WebhookProperties {
-    WebhookProperties { url: url.parse().unwrap(), shown_url: url.to_owned(), timeout: Duration::from_secs(30), query_params: Vec::new(), headers: Vec::new() }
+    WebhookProperties {
+        url: url.parse().unwrap(),
+        shown_url: url.to_owned(),
+        timeout: Duration::from_secs(30),
+        query_params: Vec::new(),
+        headers: Vec::new(),
+    }
 }
 
 fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
+    pairs
+        .iter()
+        .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
+        .collect()
 }
 
 async fn run(hook: &WebhookProperties) -> (Result<(), String>, String) {
     let environment = Environment::new(true, "LAKEFSACTION_", |_| Some("s3cret".to_owned()));
-    let clock = Arc::new(ManualClock::new(time::macros::datetime!(2026-03-04 05:06:07 UTC)));
+    let clock = Arc::new(ManualClock::new(
+        time::macros::datetime!(2026-03-04 05:06:07 UTC),
+    ));
     let webhooks = Webhooks::new(environment, clock).unwrap();
     let mut log = Output::new(MAX_LOG_BYTES);
-    let outcome = webhooks.run(hook, r#"{"event_type":"pre-commit"}"#, &mut log).await;
+    let outcome = webhooks
+        .run(hook, r#"{"event_type":"pre-commit"}"#, &mut log)
+        .await;
     (outcome, String::from_utf8(log.finish(None)).unwrap())
 }
 
@@ -35,7 +48,11 @@ async fn a_delivery_carries_payload_parameters_and_headers_and_is_logged() {
     let (url, seen) = server().await;
     let mut hook = hook(&format!("{url}/tell"));
     hook.query_params = pairs(&[("one", "1"), ("many", "a"), ("many", "b")]);
-    hook.headers = pairs(&[("X-Own", "v"), ("X-Var", "Bearer {{ ENV.LAKEFSACTION_TOKEN }}"), ("X-Home", "{{ ENV.HOME }}")]);
+    hook.headers = pairs(&[
+        ("X-Own", "v"),
+        ("X-Var", "Bearer {{ ENV.LAKEFSACTION_TOKEN }}"),
+        ("X-Home", "{{ ENV.HOME }}"),
+    ]);
     let (outcome, log) = run(&hook).await;
     assert_eq!(outcome, Ok(()));
 
@@ -44,7 +61,10 @@ async fn a_delivery_carries_payload_parameters_and_headers_and_is_logged() {
     assert_eq!(body, r#"{"event_type":"pre-commit"}"#);
     let header = |name: &str| headers.get(name).unwrap().to_str().unwrap().to_owned();
     assert_eq!(header("content-type"), "application/json");
-    assert_eq!((header("x-own"), header("x-var"), header("x-home")), ("v".to_owned(), "Bearer s3cret".to_owned(), String::new()));
+    assert_eq!(
+        (header("x-own"), header("x-var"), header("x-home")),
+        ("v".to_owned(), "Bearer s3cret".to_owned(), String::new())
+    );
 
     let (head, answer) = log.split_once("\nResponse:\n").unwrap();
     let expected = format!(
@@ -59,8 +79,14 @@ async fn a_delivery_carries_payload_parameters_and_headers_and_is_logged() {
 async fn a_refusal_fails_with_its_status() {
     let (url, _) = server().await;
     let (outcome, log) = run(&hook(&format!("{url}/fail"))).await;
-    assert_eq!(outcome.unwrap_err(), "webhook request failed (status code: 400)");
-    assert!(log.contains("HTTP/1.1 400 Bad Request\r\n") && log.ends_with("checked"), "{log}");
+    assert_eq!(
+        outcome.unwrap_err(),
+        "webhook request failed (status code: 400)"
+    );
+    assert!(
+        log.contains("HTTP/1.1 400 Bad Request\r\n") && log.ends_with("checked"),
+        "{log}"
+    );
 }
 
 #[tokio::test]
@@ -69,19 +95,33 @@ async fn silence_ends_at_the_timeout() {
     let mut hook = hook(&format!("{url}/slow"));
     hook.timeout = Duration::from_millis(50);
     let (outcome, log) = run(&hook).await;
-    assert_eq!(outcome.unwrap_err(), format!("Post \"{url}/slow\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)"));
+    assert_eq!(
+        outcome.unwrap_err(),
+        format!(
+            "Post \"{url}/slow\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+        )
+    );
     assert!(log.ends_with("Request duration: 0s\n"), "{log}");
 }
 
 #[tokio::test]
 async fn nobody_there_is_said_without_the_secrets_of_the_query() {
     // Bound and dropped: nobody listens there now.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let mut hook = hook(&format!("http://{free}/x"));
     hook.query_params = pairs(&[("token", "{{ ENV.LAKEFSACTION_TOKEN }}")]);
     let (outcome, log) = run(&hook).await;
-    assert_eq!(outcome.unwrap_err(), format!("Post \"http://{free}/x\": dial tcp {free}: connect: connection refused"));
-    assert!(!log.contains("s3cret") && log.contains("token: *******"), "{log}");
+    assert_eq!(
+        outcome.unwrap_err(),
+        format!("Post \"http://{free}/x\": dial tcp {free}: connect: connection refused")
+    );
+    assert!(
+        !log.contains("s3cret") && log.contains("token: *******"),
+        "{log}"
+    );
 }
 
 #[tokio::test]
@@ -89,7 +129,9 @@ async fn an_endless_answer_is_cut() {
     let (url, _) = server().await;
     let (outcome, log) = run(&hook(&format!("{url}/huge"))).await;
     assert_eq!(outcome, Ok(()));
-    assert!(log.ends_with("[answer cut at 65536 bytes]\n") && log.len() < MAX_RESPONSE_BYTES + 2_000);
+    assert!(
+        log.ends_with("[answer cut at 65536 bytes]\n") && log.len() < MAX_RESPONSE_BYTES + 2_000
+    );
 }
 
 #[tokio::test]
@@ -98,7 +140,10 @@ async fn redirects_are_bounded_and_stay_on_their_host() {
     assert_eq!(run(&hook(&format!("{url}/moved"))).await.0, Ok(()));
     seen.lock().unwrap().clear();
     let error = run(&hook(&format!("{url}/loop"))).await.0.unwrap_err();
-    assert_eq!(error, format!("Post \"{url}/loop\": stopped after 10 redirects"));
+    assert_eq!(
+        error,
+        format!("Post \"{url}/loop\": stopped after 10 redirects")
+    );
     assert_eq!(seen.lock().unwrap().len(), 11);
     let error = run(&hook(&format!("{url}/away"))).await.0.unwrap_err();
     assert_eq!(error, "webhook request failed (status code: 307)");
@@ -108,5 +153,8 @@ async fn redirects_are_bounded_and_stay_on_their_host() {
 async fn a_header_that_would_smuggle_is_refused() {
     let mut hook = hook("http://127.0.0.1:9/x");
     hook.headers = pairs(&[("X-A", "b\r\nX-C: d")]);
-    assert_eq!(run(&hook).await.0.unwrap_err(), "the value of header \"X-A\" is not valid");
+    assert_eq!(
+        run(&hook).await.0.unwrap_err(),
+        "the value of header \"X-A\" is not valid"
+    );
 }

@@ -6,6 +6,7 @@
 mod gate;
 mod hostile;
 mod objects;
+mod stored;
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -104,7 +104,6 @@ impl TestApi {
             reader.clone(),
             Arc::<kv::MemoryStore>::clone(&lake.kv),
             Arc::<base::ManualClock>::clone(&lake.clock),
-            Arc::<base::SeededIds>::clone(&lake.ids),
             actions::Options {
                 enabled: true,
                 env_enabled: false,

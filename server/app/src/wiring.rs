@@ -36,7 +36,7 @@ pub(crate) async fn build(config: &Config) -> anyhow::Result<Layers> {
     let graveler =
         Graveler::new(Arc::clone(&kv), Arc::clone(&block), Arc::clone(&clock), Arc::clone(&ids), graveler_options(config));
     let reader = Reader::new(graveler.clone(), block);
-    let actions = Actions::new(reader.clone(), Arc::clone(&kv), Arc::clone(&clock), Arc::clone(&ids), actions_options(config))
+    let actions = Actions::new(reader.clone(), Arc::clone(&kv), Arc::clone(&clock), actions_options(config))
         .map_err(|e| anyhow::anyhow!("failed to set up hooks: {e}"))?;
     let catalog = Catalog::new(reader, kv, Arc::new(actions.clone()), clock, ids);
 
@@ -118,6 +118,7 @@ fn graveler_options(config: &Config) -> graveler::Options {
         range_raggedness_entries: config.committed.range_raggedness_entries,
         commit_cache_entries: config.committed.commit_cache_entries,
         sstable_cache_bytes: config.committed.sstable_cache_bytes,
+        ..graveler::Options::default()
     }
 }
 

@@ -28,6 +28,7 @@ hooks:
     type: wasm
     properties:
       component: hooks/parquet_guard.wasm
+      select: { paths: ['flights/**'] }
       config:
         required: [year, month, day, carrier, flight]
         forbidden: ["passenger_*"]

@@ -90,7 +90,7 @@ impl Gateway {
     pub fn new(catalog: Catalog, auth: Auth, options: Options) -> Self {
         // The signature layer reads the machine's clock, so the checks beside it do as well.
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let domains = Domains::new(options.domain_names);
+        let domains = Domains::new(&options.domain_names);
         let mut config = S3Config::default();
         config.xml_max_body_size = MAX_XML_BYTES;
         config.presigned_url_max_skew_time_secs = MAX_CLOCK_SKEW_SECS;

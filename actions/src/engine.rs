@@ -1,22 +1,41 @@
-//! Runs the actions of an event.
+//! The hooks of an installation: implements [`Hooks`] for the versioning engine, and reads runs back.
+//!
+//! A change can't edit the gate that judges it: see [`GatesSource::Both`].
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use base::{Clock, IdGenerator, Page};
+use base::{Clock, Page};
 use block::ByteStream;
+use bytes::Bytes;
 use catalog::{Reader, Repository};
-use graveler::{Event, HookOutcome, Hooks, Rejection};
+use graveler::{Event, EventKind, HookOutcome, Hooks, Rejection};
+use tracing::{error, info, warn};
 
-use crate::{HookRun, Run};
+use crate::env::Environment;
+use crate::execute::{Executor, Outcome};
+use crate::load::{LoadError, Loader};
+use crate::manifest::log_key;
+use crate::queue::Queue;
+use crate::run::{Filter, Records};
+use crate::wasm::Host;
+use crate::webhook::Webhooks;
+use crate::{HookRun, HookStatus, Run};
 
-/// Whose action files judge a change.
+/// Hooks read for the manifest of one run.
+const MANIFEST_HOOKS: usize = 100_000;
+
+/// Whose action files judge a commit or merge before it lands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum GatesSource {
-    /// Those of the change itself, as lakeFS does.
+    /// Those of the change itself, as lakeFS does: a change may edit or delete its own gate.
     Source,
-    /// Those of the change, and those of the tree it lands on where they differ.
+    /// Those of the change, and beside them those of the tree it lands on that the change
+    /// edits, moves or deletes (the file, or a component that it names). The latter read their
+    /// components from the tree the change lands on, and are recorded under their own names.
+    /// Files there that do not parse judge nothing, so that they can be repaired.
     #[default]
     Both,
 }
@@ -35,41 +54,265 @@ pub struct Options {
 
 /// The actions of an installation: implements [`Hooks`], reads back runs. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Actions {}
+pub struct Actions {
+    enabled: bool,
+    gates_source: GatesSource,
+    executor: Executor,
+    queue: Queue,
+}
 
-#[expect(unused_variables, clippy::unused_async, reason = "skeleton")]
 impl Actions {
+    /// Puts the engine together.
+    ///
     /// # Errors
-    /// When the Wasm engine can't be set up.
-    pub fn new(reader: Reader, kv: Arc<dyn kv::Store>, clock: Arc<dyn Clock>, ids: Arc<dyn IdGenerator>, options: Options) -> Result<Self, String> {
-        todo!()
+    /// When the Wasm engine or the webhook client can't be set up.
+    pub fn new(
+        reader: Reader,
+        kv: Arc<dyn kv::Store>,
+        clock: Arc<dyn Clock>,
+        options: Options,
+    ) -> Result<Self, String> {
+        let environment = Environment::of_process(options.env_enabled, &options.env_prefix);
+        Self::with_environment(reader, kv, clock, options, environment)
     }
-    /// Runs newest first; filtered by branch or commit.
-    pub async fn list_runs(&self, repository: &Repository, branch: Option<&str>, commit: Option<&str>, after: &str, limit: usize) -> catalog::Result<Page<Run>> {
-        todo!()
+
+    pub(crate) fn with_environment(
+        reader: Reader,
+        kv: Arc<dyn kv::Store>,
+        clock: Arc<dyn Clock>,
+        options: Options,
+        environment: Environment,
+    ) -> Result<Self, String> {
+        let executor = Executor {
+            records: Records::new(kv),
+            loader: Loader::new(reader.clone()),
+            webhooks: Webhooks::new(environment, Arc::clone(&clock))?,
+            host: Host::new(options.cache_dir)?,
+            reader,
+            clock,
+        };
+        Ok(Self {
+            enabled: options.enabled,
+            gates_source: options.gates_source,
+            executor,
+            queue: Queue::new(),
+        })
     }
+
+    /// Runs newest first, after a run id (exclusive); of one branch or one commit, if named.
+    ///
+    /// # Errors
+    /// Storage's.
+    pub async fn list_runs(
+        &self,
+        repository: &Repository,
+        branch: Option<&str>,
+        commit: Option<&str>,
+        after: &str,
+        limit: usize,
+    ) -> catalog::Result<Page<Run>> {
+        let filter = match (branch, commit) {
+            (Some(branch), _) => Filter::Branch(branch),
+            (None, Some(commit)) => Filter::Commit(commit),
+            (None, None) => Filter::All,
+        };
+        self.executor
+            .records
+            .list(repository.id.as_str(), filter, after, limit)
+            .await
+    }
+
+    /// One run, or none.
+    ///
+    /// # Errors
+    /// Storage's.
     pub async fn run(&self, repository: &Repository, run_id: &str) -> catalog::Result<Option<Run>> {
-        todo!()
+        self.executor
+            .records
+            .run(repository.id.as_str(), run_id)
+            .await
     }
-    pub async fn list_hooks(&self, repository: &Repository, run_id: &str, after: &str, limit: usize) -> catalog::Result<Option<Page<HookRun>>> {
-        todo!()
+
+    /// The hooks of a run in the order of their ids; none if there is no such run.
+    ///
+    /// # Errors
+    /// Storage's.
+    pub async fn list_hooks(
+        &self,
+        repository: &Repository,
+        run_id: &str,
+        after: &str,
+        limit: usize,
+    ) -> catalog::Result<Option<Page<HookRun>>> {
+        let page = self
+            .executor
+            .records
+            .hooks(repository.id.as_str(), run_id, after, limit)
+            .await?;
+        if page.results.is_empty() && self.run(repository, run_id).await?.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(page))
     }
-    /// The log of one hook.
-    pub async fn hook_output(&self, repository: &Repository, run_id: &str, hook_run_id: &str) -> catalog::Result<Option<ByteStream>> {
-        todo!()
+
+    /// The log of one hook: empty for one that was skipped, none if there is no such hook or its log is gone.
+    ///
+    /// # Errors
+    /// Storage's.
+    pub async fn hook_output(
+        &self,
+        repository: &Repository,
+        run_id: &str,
+        hook_run_id: &str,
+    ) -> catalog::Result<Option<ByteStream>> {
+        let Some(hook) = self
+            .executor
+            .records
+            .hook(repository.id.as_str(), run_id, hook_run_id)
+            .await?
+        else {
+            return Ok(None);
+        };
+        if hook.status == HookStatus::Skipped {
+            return Ok(Some(block::from_bytes(Bytes::new())));
+        }
+        self.executor
+            .reader
+            .get_internal(repository, &log_key(run_id, hook_run_id))
+            .await
     }
+
     /// Waits for post-event work that was accepted (graceful shutdown, tests).
     pub async fn drain(&self) {
-        todo!()
+        self.queue.drain().await;
+    }
+
+    /// Runs what judges an event. None: nothing does.
+    async fn judge(&self, event: &Arc<Event>) -> Result<Option<Outcome>, LoadError> {
+        let judges = self
+            .executor
+            .loader
+            .judges(event, self.gates_source)
+            .await?;
+        if judges.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(self.executor.run(event, judges).await?))
+    }
+
+    /// Tells the run that let a commit through of the commit it became.
+    async fn tell_commit(&self, event: &Event, pre_run_id: &str) -> catalog::Result<()> {
+        let (repository, Some(commit)) = (&event.repository, &event.commit_id) else {
+            return Ok(());
+        };
+        let records = &self.executor.records;
+        if let Some(run) = records
+            .set_commit(repository.id.as_str(), pre_run_id, commit.as_str())
+            .await?
+        {
+            let hooks = records
+                .hooks(repository.id.as_str(), pre_run_id, "", MANIFEST_HOOKS)
+                .await?;
+            self.executor
+                .save_manifest(repository, &run, &hooks.results)
+                .await?;
+        }
+        Ok(())
     }
 }
 
 #[async_trait]
 impl Hooks for Actions {
-    async fn before(&self, _event: &Event) -> Result<HookOutcome, Box<Rejection>> {
-        todo!()
+    async fn before(&self, event: &Event) -> Result<HookOutcome, Box<Rejection>> {
+        if !self.enabled {
+            return Ok(HookOutcome::default());
+        }
+        let event = Arc::new(event.clone());
+        match self.judge(&event).await {
+            Ok(None) => Ok(HookOutcome { ran: false }),
+            Ok(Some(outcome)) if outcome.failures.is_empty() => Ok(HookOutcome { ran: true }),
+            Ok(Some(outcome)) => {
+                let mut rejection = reject(&event, &outcome.failures);
+                rejection.findings = outcome.findings;
+                info!(run.id = %event.run_id, repo.id = %event.repository.id, "{} refused by {} hooks", event.kind.as_str(), outcome.failures.len());
+                Err(rejection)
+            }
+            Err(LoadError::Invalid(errors)) => {
+                let mut rejection = reject(&event, &errors);
+                rejection.invalid_actions = true;
+                Err(rejection)
+            }
+            // A gate that can't be read or recorded does not let anything through.
+            Err(LoadError::Read(e)) => {
+                error!(run.id = %event.run_id, repo.id = %event.repository.id, error = ?e, "failed to run actions of {}", event.kind.as_str());
+                Err(reject(&event, &[format!("failed to run actions: {e}")]))
+            }
+        }
     }
-    async fn after(&self, _event: Event) {
-        todo!()
+
+    async fn after(&self, event: Event) {
+        if !self.enabled {
+            return;
+        }
+        // Done before the answer, so that who commits and asks for the commit's runs finds them.
+        if let (EventKind::PostCommit, Some(pre_run_id)) = (event.kind, &event.pre_run_id)
+            && let Err(e) = self.tell_commit(&event, pre_run_id).await
+        {
+            error!(run.id = %pre_run_id, repo.id = %event.repository.id, error = ?e, "failed to tell run {pre_run_id} of its commit");
+        }
+        let (actions, event) = (self.clone(), Arc::new(event));
+        self.queue
+            .submit(async move { actions.run_after(&event).await })
+            .await;
     }
 }
+
+impl Actions {
+    /// Runs a post event. The change has landed: what fails is recorded and logged.
+    async fn run_after(&self, event: &Arc<Event>) {
+        let kind = event.kind.as_str();
+        match self.judge(event).await {
+            Ok(None) => {}
+            Ok(Some(outcome)) if outcome.failures.is_empty() => {}
+            Ok(Some(outcome)) => {
+                warn!(run.id = %event.run_id, repo.id = %event.repository.id, "{kind} hooks failed: {}", multiple(&outcome.failures));
+            }
+            Err(LoadError::Invalid(errors)) => {
+                warn!(run.id = %event.run_id, repo.id = %event.repository.id, "{kind} actions did not run: {}", multiple(&errors));
+            }
+            Err(LoadError::Read(e)) => {
+                error!(run.id = %event.run_id, repo.id = %event.repository.id, error = ?e, "failed to run actions of {kind}");
+            }
+        }
+    }
+}
+
+/// A refusal in lakeFS's words.
+fn reject<E: Display>(event: &Event, errors: &[E]) -> Box<Rejection> {
+    Box::new(Rejection {
+        run_id: event.run_id.clone(),
+        kind: event.kind,
+        message: format!(
+            "{} hook aborted, run id '{}': {}",
+            event.kind.as_str(),
+            event.run_id,
+            multiple(errors)
+        ),
+        invalid_actions: false,
+        findings: Vec::new(),
+    })
+}
+
+/// Errors one per line, counted.
+fn multiple<E: Display>(errors: &[E]) -> String {
+    let head = if errors.len() == 1 {
+        "1 error occurred:".to_owned()
+    } else {
+        format!("{} errors occurred:", errors.len())
+    };
+    let lines: Vec<String> = errors.iter().map(|e| format!("* {e}")).collect();
+    format!("{head}\n\t{}\n\n", lines.join("\n\t"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,20 +1,37 @@
-//! What a run leaves: records in the key-value store, logs and a manifest in the namespace.
+//! What a run leaves in the key-value store: the run, its hooks, and the two indexes over runs.
+//!
+//! Keys and messages are lakeFS's (partition `actions`). A run is written when it has ended:
+//! first its hooks, then the indexes, last the record itself, so that whoever finds a run finds all of it.
 
-use base::OffsetDateTime;
+use std::sync::Arc;
+
+use base::{OffsetDateTime, Page};
+use bytes::Bytes;
+use catalog::Result;
+use kv::{Op, Predicate, Store};
+use prost::Message;
+
+const PARTITION: &[u8] = b"actions";
 
 /// How a hook ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HookStatus {
     Completed,
     Failed,
+    /// Its condition did not hold. It has no times: both are [`NEVER`].
     Skipped,
 }
+
+/// The start and end of a hook that was skipped: the first instant of year 1.
+pub const NEVER: OffsetDateTime = time::macros::datetime!(0001-01-01 00:00:00 UTC);
 
 /// One run of the actions of one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
     pub run_id: String,
+    /// Empty for tag events.
     pub branch_id: String,
+    /// Empty while there is no commit, and for ever if the change was refused.
     pub commit_id: String,
     pub source_ref: String,
     pub event_type: String,
@@ -26,10 +43,609 @@ pub struct Run {
 /// One hook of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HookRun {
+    /// `0001_0002`: the third hook of the second action of the run.
     pub hook_run_id: String,
     pub hook_id: String,
     pub action_name: String,
     pub start_time: OffsetDateTime,
     pub end_time: OffsetDateTime,
     pub status: HookStatus,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct RunResultData {
+    #[prost(string, tag = "1")]
+    run_id: String,
+    #[prost(string, tag = "2")]
+    branch_id: String,
+    #[prost(string, tag = "3")]
+    commit_id: String,
+    #[prost(string, tag = "4")]
+    source_ref: String,
+    #[prost(string, tag = "5")]
+    event_type: String,
+    #[prost(message, optional, tag = "6")]
+    start_time: Option<prost_types::Timestamp>,
+    #[prost(message, optional, tag = "7")]
+    end_time: Option<prost_types::Timestamp>,
+    #[prost(bool, tag = "8")]
+    passed: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TaskResultData {
+    #[prost(string, tag = "1")]
+    run_id: String,
+    #[prost(string, tag = "2")]
+    hook_run_id: String,
+    #[prost(string, tag = "3")]
+    hook_id: String,
+    #[prost(string, tag = "4")]
+    action_name: String,
+    #[prost(message, optional, tag = "5")]
+    start_time: Option<prost_types::Timestamp>,
+    #[prost(message, optional, tag = "6")]
+    end_time: Option<prost_types::Timestamp>,
+    #[prost(bool, tag = "9")]
+    passed: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct SecondaryIndex {
+    #[prost(bytes = "bytes", tag = "1")]
+    primary_key: Bytes,
+}
+
+/// Which runs to list.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Filter<'a> {
+    All,
+    Branch(&'a str),
+    Commit(&'a str),
+}
+
+/// The records of all repositories. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Records {
+    kv: Arc<dyn Store>,
+}
+
+impl Records {
+    pub(crate) fn new(kv: Arc<dyn Store>) -> Self {
+        Self { kv }
+    }
+
+    /// Writes a run that has ended.
+    ///
+    /// # Errors
+    /// The store's; the run may then be there in part, never its own record.
+    pub(crate) async fn save(&self, repository: &str, run: &Run, hooks: &[HookRun]) -> Result<()> {
+        let mut ops = Vec::with_capacity(hooks.len() + 3);
+        for hook in hooks {
+            let key = format!(
+                "{}{}",
+                tasks_prefix(repository, &run.run_id),
+                hook.hook_run_id
+            );
+            ops.push(set(
+                key,
+                encode_hook(&run.run_id, hook),
+                Some(Predicate::Absent),
+            ));
+        }
+        let run_key = run_key(repository, &run.run_id);
+        let index = SecondaryIndex {
+            primary_key: run_key.clone().into(),
+        }
+        .encode_to_vec();
+        for (filter, id) in [
+            (Filter::Branch(&run.branch_id), &run.branch_id),
+            (Filter::Commit(&run.commit_id), &run.commit_id),
+        ] {
+            if !id.is_empty() {
+                ops.push(set(
+                    format!("{}{}", filter.prefix(repository), run.run_id),
+                    index.clone(),
+                    None,
+                ));
+            }
+        }
+        ops.push(set(run_key, encode_run(run), None));
+        Ok(self.kv.batch(ops).await?)
+    }
+
+    /// Tells a run of the commit that it let through. None if there is no such run, or it has a commit.
+    pub(crate) async fn set_commit(
+        &self,
+        repository: &str,
+        run_id: &str,
+        commit: &str,
+    ) -> Result<Option<Run>> {
+        let key = run_key(repository, run_id);
+        let Some(stored) = self.kv.get(PARTITION, key.as_bytes()).await? else {
+            return Ok(None);
+        };
+        let mut run = decode_run(&stored.value)?;
+        if !run.commit_id.is_empty() {
+            return Ok(None);
+        }
+        commit.clone_into(&mut run.commit_id);
+        let index = SecondaryIndex {
+            primary_key: key.clone().into(),
+        }
+        .encode_to_vec();
+        let index_key = format!("{}{run_id}", Filter::Commit(commit).prefix(repository));
+        self.kv
+            .batch(vec![
+                set(index_key, index, None),
+                set(key, encode_run(&run), Some(stored.predicate)),
+            ])
+            .await?;
+        Ok(Some(run))
+    }
+
+    pub(crate) async fn run(&self, repository: &str, run_id: &str) -> Result<Option<Run>> {
+        if run_id.is_empty() {
+            return Ok(None);
+        }
+        let stored = self
+            .kv
+            .get(PARTITION, run_key(repository, run_id).as_bytes())
+            .await?;
+        stored.map(|stored| decode_run(&stored.value)).transpose()
+    }
+
+    /// Runs newest first (run ids descend in time).
+    pub(crate) async fn list(
+        &self,
+        repository: &str,
+        filter: Filter<'_>,
+        after: &str,
+        limit: usize,
+    ) -> Result<Page<Run>> {
+        let prefix = filter.prefix(repository);
+        let mut runs = Vec::new();
+        let mut cursor = after.to_owned();
+        while runs.len() <= limit {
+            let entries = self
+                .entries(&prefix, &cursor, limit + 1 - runs.len())
+                .await?;
+            let Some((last, _)) = entries.last() else {
+                break;
+            };
+            cursor.clone_from(last);
+            let values: Vec<Bytes> = entries.into_iter().map(|(_, value)| value).collect();
+            match filter {
+                Filter::All => runs.extend(
+                    values
+                        .iter()
+                        .map(|v| decode_run(v))
+                        .collect::<Result<Vec<_>>>()?,
+                ),
+                Filter::Branch(_) | Filter::Commit(_) => {
+                    runs.extend(self.primaries(&values).await?)
+                }
+            }
+        }
+        Ok(page(runs, limit, |run| &run.run_id))
+    }
+
+    /// Hooks of a run in the order in which they were to run. Empty if there is no such run.
+    pub(crate) async fn hooks(
+        &self,
+        repository: &str,
+        run_id: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Page<HookRun>> {
+        let entries = self
+            .entries(&tasks_prefix(repository, run_id), after, limit + 1)
+            .await?;
+        let hooks = entries
+            .iter()
+            .map(|(_, value)| decode_hook(value))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(page(hooks, limit, |hook| &hook.hook_run_id))
+    }
+
+    pub(crate) async fn hook(
+        &self,
+        repository: &str,
+        run_id: &str,
+        hook_run_id: &str,
+    ) -> Result<Option<HookRun>> {
+        let key = format!("{}{hook_run_id}", tasks_prefix(repository, run_id));
+        let stored = self.kv.get(PARTITION, key.as_bytes()).await?;
+        stored.map(|stored| decode_hook(&stored.value)).transpose()
+    }
+
+    /// The runs that index entries point to; those that are gone are left out.
+    async fn primaries(&self, entries: &[Bytes]) -> Result<Vec<Run>> {
+        let mut keys = Vec::with_capacity(entries.len());
+        for value in entries {
+            keys.push(
+                SecondaryIndex::decode(value.clone())
+                    .map_err(|e| corrupt("index of runs", &e))?
+                    .primary_key,
+            );
+        }
+        let found = self.kv.get_many(PARTITION, &keys).await?;
+        found
+            .into_iter()
+            .flatten()
+            .map(|stored| decode_run(&stored.value))
+            .collect()
+    }
+
+    /// What follows `prefix` in keys beyond `after` (exclusive), and the values.
+    async fn entries(
+        &self,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, Bytes)>> {
+        let start = format!("{prefix}{after}");
+        // One more than asked for, because the first may be `after` itself.
+        let scanned = self.kv.scan(PARTITION, start.as_bytes(), limit + 1).await?;
+        let mut entries = Vec::with_capacity(limit);
+        for entry in scanned {
+            let Some(rest) = entry.key.strip_prefix(prefix.as_bytes()) else {
+                break;
+            };
+            if rest != after.as_bytes() && entries.len() < limit {
+                entries.push((String::from_utf8_lossy(rest).into_owned(), entry.value));
+            }
+        }
+        Ok(entries)
+    }
+}
+
+impl Filter<'_> {
+    fn prefix(self, repository: &str) -> String {
+        match self {
+            Self::All => format!("repos/{repository}/runs/"),
+            Self::Branch(id) => format!("repos/{repository}/branches/{id}/"),
+            Self::Commit(id) => format!("repos/{repository}/commits/{id}/"),
+        }
+    }
+}
+
+fn run_key(repository: &str, run_id: &str) -> String {
+    format!("repos/{repository}/runs/{run_id}")
+}
+
+fn tasks_prefix(repository: &str, run_id: &str) -> String {
+    format!("repos/{repository}/tasks/{run_id}/")
+}
+
+fn set(key: String, value: Vec<u8>, predicate: Option<Predicate>) -> Op {
+    Op::Set {
+        partition: Bytes::from_static(PARTITION),
+        key: key.into(),
+        value: value.into(),
+        predicate,
+    }
+}
+
+fn page<T>(mut results: Vec<T>, limit: usize, id: impl Fn(&T) -> &String) -> Page<T> {
+    let has_more = results.len() > limit;
+    results.truncate(limit);
+    let next_offset = results
+        .last()
+        .filter(|_| has_more)
+        .map(|last| id(last).clone())
+        .unwrap_or_default();
+    Page {
+        results,
+        has_more,
+        next_offset,
+    }
+}
+
+fn encode_run(run: &Run) -> Vec<u8> {
+    let run = run.clone();
+    let data = RunResultData {
+        run_id: run.run_id,
+        branch_id: run.branch_id,
+        commit_id: run.commit_id,
+        source_ref: run.source_ref,
+        event_type: run.event_type,
+        start_time: Some(timestamp(run.start_time)),
+        end_time: Some(timestamp(run.end_time)),
+        passed: run.passed,
+    };
+    data.encode_to_vec()
+}
+
+fn decode_run(value: &[u8]) -> Result<Run> {
+    let data = RunResultData::decode(value).map_err(|e| corrupt("run", &e))?;
+    Ok(Run {
+        run_id: data.run_id,
+        branch_id: data.branch_id,
+        commit_id: data.commit_id,
+        source_ref: data.source_ref,
+        event_type: data.event_type,
+        start_time: instant(data.start_time.as_ref()),
+        end_time: instant(data.end_time.as_ref()),
+        passed: data.passed,
+    })
+}
+
+fn encode_hook(run_id: &str, hook: &HookRun) -> Vec<u8> {
+    let data = TaskResultData {
+        run_id: run_id.to_owned(),
+        hook_run_id: hook.hook_run_id.clone(),
+        hook_id: hook.hook_id.clone(),
+        action_name: hook.action_name.clone(),
+        start_time: Some(timestamp(hook.start_time)),
+        end_time: Some(timestamp(hook.end_time)),
+        passed: hook.status == HookStatus::Completed,
+    };
+    data.encode_to_vec()
+}
+
+fn decode_hook(value: &[u8]) -> Result<HookRun> {
+    let data = TaskResultData::decode(value).map_err(|e| corrupt("hook run", &e))?;
+    let start_time = instant(data.start_time.as_ref());
+    // The message has no third state: a hook that never started was skipped.
+    let status = match data.passed {
+        true => HookStatus::Completed,
+        false if start_time == NEVER => HookStatus::Skipped,
+        false => HookStatus::Failed,
+    };
+    Ok(HookRun {
+        hook_run_id: data.hook_run_id,
+        hook_id: data.hook_id,
+        action_name: data.action_name,
+        start_time,
+        end_time: instant(data.end_time.as_ref()),
+        status,
+    })
+}
+
+fn timestamp(at: OffsetDateTime) -> prost_types::Timestamp {
+    let nanos = i32::try_from(at.nanosecond()).expect("a second has fewer than 2^31 nanoseconds");
+    prost_types::Timestamp {
+        seconds: at.unix_timestamp(),
+        nanos,
+    }
+}
+
+/// An absent or impossible time is the zero time, as for lakeFS.
+fn instant(at: Option<&prost_types::Timestamp>) -> OffsetDateTime {
+    let Some(at) = at else {
+        return NEVER;
+    };
+    let nanos = i64::from(at.nanos.clamp(0, 999_999_999));
+    OffsetDateTime::from_unix_timestamp(at.seconds)
+        .map_or(NEVER, |second| second + time::Duration::nanoseconds(nanos))
+}
+
+fn corrupt(what: &str, error: &prost::DecodeError) -> catalog::Error {
+    catalog::Error::Engine(graveler::Error::Corrupt {
+        what: what.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use kv::MemoryStore;
+    use time::macros::datetime;
+
+    use super::*;
+
+    fn run(id: &str, branch: &str, commit: &str) -> Run {
+        Run {
+            run_id: id.to_owned(),
+            branch_id: branch.to_owned(),
+            commit_id: commit.to_owned(),
+            source_ref: branch.to_owned(),
+            event_type: "pre-commit".to_owned(),
+            start_time: datetime!(2026-03-04 05:06:07.000000001 UTC),
+            end_time: datetime!(2026-03-04 05:06:08 UTC),
+            passed: true,
+        }
+    }
+
+    fn hook(id: &str, status: HookStatus) -> HookRun {
+        let at = if status == HookStatus::Skipped {
+            NEVER
+        } else {
+            datetime!(2026-03-04 05:06:07 UTC)
+        };
+        HookRun {
+            hook_run_id: id.to_owned(),
+            hook_id: "h".to_owned(),
+            action_name: "gate".to_owned(),
+            start_time: at,
+            end_time: at,
+            status,
+        }
+    }
+
+    fn records() -> (Records, Arc<MemoryStore>) {
+        let kv = Arc::new(MemoryStore::default());
+        (Records::new(Arc::clone(&kv) as Arc<dyn Store>), kv)
+    }
+
+    async fn ids(
+        records: &Records,
+        filter: Filter<'_>,
+        after: &str,
+        limit: usize,
+    ) -> (Vec<String>, String) {
+        let page = records.list("repo", filter, after, limit).await.unwrap();
+        assert_eq!(page.has_more, !page.next_offset.is_empty());
+        (
+            page.results.into_iter().map(|run| run.run_id).collect(),
+            page.next_offset,
+        )
+    }
+
+    #[tokio::test]
+    async fn runs_are_listed_by_branch_and_commit_and_paged() {
+        let (records, _) = records();
+        for (id, branch, commit) in [
+            ("1", "main", "c1"),
+            ("2", "main2", ""),
+            ("3", "main", "c1"),
+            ("4", "", "c2"),
+            ("5", "main", ""),
+        ] {
+            records
+                .save("repo", &run(id, branch, commit), &[])
+                .await
+                .unwrap();
+        }
+        records
+            .save("repo2", &run("9", "main", "c1"), &[])
+            .await
+            .unwrap();
+        assert_eq!(
+            ids(&records, Filter::All, "", 10).await,
+            (
+                vec!["1".into(), "2".into(), "3".into(), "4".into(), "5".into()],
+                String::new()
+            )
+        );
+        assert_eq!(
+            ids(&records, Filter::All, "", 2).await,
+            (vec!["1".into(), "2".into()], "2".into())
+        );
+        assert_eq!(ids(&records, Filter::All, "2", 3).await.0, ["3", "4", "5"]);
+        assert_eq!(
+            ids(&records, Filter::Branch("main"), "", 2).await,
+            (vec!["1".into(), "3".into()], "3".into())
+        );
+        assert_eq!(
+            ids(&records, Filter::Branch("main"), "3", 2).await,
+            (vec!["5".into()], String::new())
+        );
+        assert_eq!(
+            ids(&records, Filter::Commit("c1"), "", 10).await.0,
+            ["1", "3"]
+        );
+        assert!(
+            ids(&records, Filter::Branch("none"), "", 10)
+                .await
+                .0
+                .is_empty()
+        );
+        assert_eq!(
+            records.run("repo", "1").await.unwrap(),
+            Some(run("1", "main", "c1"))
+        );
+        assert_eq!(records.run("repo", "none").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn an_index_without_its_run_is_passed_over() {
+        let (records, kv) = records();
+        for id in ["1", "2", "3"] {
+            records
+                .save("repo", &run(id, "main", ""), &[])
+                .await
+                .unwrap();
+        }
+        kv.delete(PARTITION, b"repos/repo/runs/1").await.unwrap();
+        assert_eq!(
+            ids(&records, Filter::Branch("main"), "", 1).await,
+            (vec!["2".into()], "2".into())
+        );
+        assert_eq!(
+            ids(&records, Filter::Branch("main"), "", 2).await,
+            (vec!["2".into(), "3".into()], String::new())
+        );
+    }
+
+    #[tokio::test]
+    async fn a_run_learns_of_its_commit_once() {
+        let (records, _) = records();
+        records
+            .save("repo", &run("1", "main", ""), &[])
+            .await
+            .unwrap();
+        let updated = records
+            .set_commit("repo", "1", "c1")
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(updated.commit_id, "c1");
+        assert_eq!(ids(&records, Filter::Commit("c1"), "", 10).await.0, ["1"]);
+        assert_eq!(records.set_commit("repo", "1", "c2").await.unwrap(), None);
+        assert_eq!(
+            records.set_commit("repo", "none", "c2").await.unwrap(),
+            None
+        );
+    }
+
+    #[tokio::test]
+    async fn hooks_keep_their_status() {
+        let (records, _) = records();
+        let hooks = [
+            hook("0000_0000", HookStatus::Failed),
+            hook("0000_0001", HookStatus::Skipped),
+            hook("0001_0000", HookStatus::Completed),
+        ];
+        records
+            .save("repo", &run("1", "main", ""), &hooks)
+            .await
+            .unwrap();
+        let page = records.hooks("repo", "1", "", 2).await.unwrap();
+        assert_eq!(
+            (
+                page.results.as_slice(),
+                page.has_more,
+                page.next_offset.as_str()
+            ),
+            (&hooks[..2], true, "0000_0001")
+        );
+        assert_eq!(
+            records
+                .hooks("repo", "1", "0000_0001", 2)
+                .await
+                .unwrap()
+                .results,
+            hooks[2..]
+        );
+        assert_eq!(
+            records.hook("repo", "1", "0000_0001").await.unwrap(),
+            Some(hooks[1].clone())
+        );
+        assert!(
+            records
+                .hooks("repo", "none", "", 2)
+                .await
+                .unwrap()
+                .results
+                .is_empty()
+        );
+        // A second run of the same id is never mixed into the first.
+        assert!(
+            records
+                .save("repo", &run("1", "main", ""), &hooks)
+                .await
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn a_record_has_the_bytes_that_lakefs_reads() {
+        let skipped = encode_hook("r", &hook("0000_0001", HookStatus::Skipped));
+        // Zero times are written, not left out: seconds -62135596800.
+        let zero = "2a0b0880 92b8c398feffffff01".replace(' ', "");
+        assert!(
+            hex::encode(&skipped).contains(&zero),
+            "{}",
+            hex::encode(&skipped)
+        );
+        let completed = encode_hook("r", &hook("0", HookStatus::Completed));
+        assert!(
+            hex::encode(&completed).ends_with("4801"),
+            "passed is field 9"
+        );
+    }
 }

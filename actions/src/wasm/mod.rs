@@ -1,33 +1,64 @@
 //! Runs hooks that are WebAssembly components, sandboxed and bounded.
+//!
+//! This file is what the rest of the crate sees: a [`Request`] in, a [`Report`]
+//! out. Below it, [`Host`] owns the engine; a component is checked (`check`),
+//! compiled once per digest (`cache`) and run in a fresh instance per call
+//! (`instance`), which sees the world through `session` and its WIT shim `v0_1`.
+//! `fanout` runs an object gate over every changed object.
+//!
+//! Nothing here knows action files or run records. The invariant: whatever a
+//! component does, [`Host::run`] returns, within its limits, with a cause.
 
-use std::path::PathBuf;
+mod cache;
+mod capability;
+mod check;
+mod collect;
+mod fanout;
+mod host;
+mod instance;
+mod limits;
+mod log;
+mod reads;
+mod session;
+mod tree;
+mod v0_1;
+mod wasi;
+
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use catalog::Snapshot;
 use graveler::{Event, Finding};
+
+pub use host::Host;
+pub use tree::{Side, SnapshotTrees, Trees};
 
 /// What one hook may use. Effective limits are the lower of the server's and the action's.
 #[derive(Debug, Clone)]
 pub struct Limits {
+    /// Linear memory and tables of one instance.
     pub memory_bytes: u64,
     /// Of one object (object-gate) or the whole call (gate).
     pub time_per_object: Duration,
     /// Of the whole hook.
     pub timeout: Duration,
+    /// Bytes fetched from storage by the whole hook.
     pub read_bytes: u64,
+    /// Findings that are kept; more are counted.
     pub findings: usize,
+    /// An instance that writes more is stopped; what is kept of a whole hook is cut.
     pub log_bytes: usize,
 }
 
 /// Which changes an object gate is shown.
 #[derive(Debug, Clone, Default)]
 pub struct Select {
-    /// Globs on whole paths; empty: all (or the component's own default).
+    /// Globs on whole paths; empty: the component's own default, or all.
     pub paths: Vec<String>,
     /// `added`, `changed`, `removed`; empty: added and changed.
     pub kinds: Vec<String>,
+    /// Larger objects are not shown.
     pub max_size_bytes: Option<u64>,
 }
 
@@ -39,9 +70,8 @@ pub struct Request {
     pub action: String,
     pub hook: String,
     pub event: Arc<Event>,
-    pub candidate: Option<Snapshot>,
-    pub base: Option<Snapshot>,
-    pub source: Option<Snapshot>,
+    /// The trees of the event: [`SnapshotTrees`] outside of tests.
+    pub trees: Arc<dyn Trees>,
     pub config: serde_json::Value,
     pub select: Select,
     /// Globs of paths that may be read beside the selected ones.
@@ -54,11 +84,13 @@ pub struct Request {
 /// Why a hook gave no verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
+    /// The hook said that it could not decide, or was asked to do what can't be done.
     HookError,
     Trap,
     LimitTime,
     LimitMemory,
     LimitRead,
+    LimitLog,
     ComponentMissing,
     ComponentDigest,
     ComponentInvalid,
@@ -77,6 +109,7 @@ impl Cause {
             Self::LimitTime => "limit_time",
             Self::LimitMemory => "limit_memory",
             Self::LimitRead => "limit_read",
+            Self::LimitLog => "limit_log",
             Self::ComponentMissing => "component_missing",
             Self::ComponentDigest => "component_digest",
             Self::ComponentInvalid => "component_invalid",
@@ -87,6 +120,12 @@ impl Cause {
     }
 }
 
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// How a hook ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -94,14 +133,20 @@ pub enum Verdict {
     Fail,
     Skip,
     /// No answer; findings and log up to then are kept.
-    Error { cause: Cause, message: String },
+    Error {
+        cause: Cause,
+        message: String,
+    },
 }
 
 /// What a hook left.
 #[derive(Debug, Clone)]
 pub struct Report {
     pub verdict: Verdict,
-    /// In path order, bounded by the limit.
+    /// Why something got no verdict, even if another object's `Fail` decided.
+    pub undecided: Option<(Cause, String)>,
+    /// In path order, bounded by the limit. An object that got no verdict has
+    /// one whose rule is the cause.
     pub findings: Vec<Finding>,
     /// Findings beyond the limit, which were dropped.
     pub findings_dropped: u64,
@@ -109,35 +154,30 @@ pub struct Report {
     pub log: Vec<u8>,
     /// Markdown, if the hook gave one.
     pub summary: Option<String>,
-    /// (name, value, unit).
+    /// (name, value, unit), in order of name; of an object gate, sums over objects.
     pub metrics: Vec<(String, f64, String)>,
+    /// Objects judged; 0 for a gate.
     pub objects: u64,
     pub read_bytes: u64,
+    /// Of the largest instance.
     pub peak_memory_bytes: u64,
+    /// Units of work done in the guest: the same on every run with the same inputs.
+    pub fuel: u64,
 }
 
-/// The Wasm engine with its compiled components. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Host {}
+/// No verdict, and why. What the user reads is `message`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+struct Failure {
+    cause: Cause,
+    message: String,
+}
 
-#[expect(unused_variables, clippy::unused_async, reason = "skeleton")]
-impl Host {
-    /// Sets up the engine; compiled code is kept in `cache_dir`, keyed by digest.
-    ///
-    /// # Errors
-    /// When the engine can't be set up on this machine.
-    pub fn new(cache_dir: PathBuf) -> Result<Self, String> {
-        todo!()
-    }
-    /// Runs one hook. Never panics and never outlives its limits, whatever the component does.
-    pub async fn run(&self, request: Request) -> Report {
-        todo!()
-    }
-    /// What a component says of itself (JSON of `describe`), cached by digest.
-    ///
-    /// # Errors
-    /// The cause and a message with what to do.
-    pub async fn describe(&self, component: &Bytes) -> Result<serde_json::Value, (Cause, String)> {
-        todo!()
+impl Failure {
+    fn new(cause: Cause, message: impl Into<String>) -> Self {
+        Self {
+            cause,
+            message: message.into(),
+        }
     }
 }

@@ -1,10 +1,46 @@
-//! The REST API: routes, extraction, authorization, conversion. No domain logic.
+//! The REST API: routes, checks, extraction, authorization, conversion. No domain logic.
+//!
+//! `router.rs` is the table of contents; a request passes `guard.rs` (contract, caller,
+//! body), then its handler: extract, authorize, one call of the catalog, convert.
+//! Failures become statuses in `error.rs` and nowhere else. The contract is
+//! `openapi.yaml`; `generated.rs` is made from it.
 
-use actions::Actions;
-use auth::Auth;
+mod actions;
+mod branches;
+mod commits;
+mod config;
+mod convert;
+mod diff;
+mod download;
+mod error;
+mod extract;
+mod generated;
+mod guard;
+mod objects;
+mod range;
+mod repositories;
+mod router;
+mod schema;
+mod session;
+mod setup;
+mod spec;
+mod tags;
+mod upload;
+mod users;
+
+use ::actions::Actions;
+use auth::{Auth, Permission};
 use catalog::Catalog;
 
-/// What handlers share.
+use error::Result;
+use extract::Caller;
+
+pub use router::{ROUTES, router};
+
+/// Where the operations are.
+const PREFIX: &str = "/api/v1";
+
+/// What handlers share. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ApiState {
     pub catalog: Catalog,
@@ -26,7 +62,14 @@ pub struct Options {
     pub secure_cookies: bool,
 }
 
-/// All routes below `/api/v1`, ready to be merged into a server's router.
-pub fn router(_state: ApiState) -> axum::Router {
-    todo!()
+impl ApiState {
+    /// Lets the caller go on only with all of the permissions.
+    async fn authorize<const N: usize>(
+        &self,
+        caller: &Caller,
+        permissions: [(&'static str, String); N],
+    ) -> Result<()> {
+        let permissions = permissions.map(|(action, resource)| Permission::new(action, resource));
+        Ok(self.auth.authorize(&caller.0, &permissions).await?)
+    }
 }

@@ -36,7 +36,7 @@ pub(crate) async fn build(config: &Config) -> anyhow::Result<Layers> {
     let graveler =
         Graveler::new(Arc::clone(&kv), Arc::clone(&block), Arc::clone(&clock), Arc::clone(&ids), graveler_options(config));
     let reader = Reader::new(graveler.clone(), block);
-    let actions = Actions::new(reader.clone(), Arc::clone(&kv), Arc::clone(&clock), Arc::clone(&ids), actions_options(config))
+    let actions = Actions::new(reader.clone(), Arc::clone(&kv), Arc::clone(&clock), actions_options(config))
         .map_err(|e| anyhow::anyhow!("failed to set up hooks: {e}"))?;
     let catalog = Catalog::new(reader, kv, Arc::new(actions.clone()), clock, ids);
 
@@ -55,7 +55,7 @@ pub(crate) async fn build(config: &Config) -> anyhow::Result<Layers> {
 }
 
 async fn open_database(database: &Database) -> anyhow::Result<Arc<dyn kv::Store>> {
-    Ok(match database {
+    let store: Arc<dyn kv::Store> = match database {
         Database::Sqlite { path, sync_writes, max_readers } => {
             let options =
                 kv::SqliteOptions { path: path.clone(), sync_writes: *sync_writes, max_readers: *max_readers };
@@ -79,7 +79,8 @@ async fn open_database(database: &Database) -> anyhow::Result<Arc<dyn kv::Store>
             Arc::new(kv::PostgresStore::connect(options).await.context("failed to open the PostgreSQL database")?)
         }
         Database::Memory => Arc::new(kv::MemoryStore::default()),
-    })
+    };
+    Ok(Arc::new(kv::Metered::new(store)))
 }
 
 async fn open_blockstore(blockstore: &Blockstore, ids: Arc<dyn IdGenerator>) -> anyhow::Result<Arc<dyn BlockStore>> {
@@ -117,6 +118,7 @@ fn graveler_options(config: &Config) -> graveler::Options {
         range_raggedness_entries: config.committed.range_raggedness_entries,
         commit_cache_entries: config.committed.commit_cache_entries,
         sstable_cache_bytes: config.committed.sstable_cache_bytes,
+        ..graveler::Options::default()
     }
 }
 

@@ -1,0 +1,265 @@
+//! Files that are accepted, and what is said of those that are not.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::time::Duration;
+
+use graveler::EventKind;
+
+use super::wasm_properties::Reaction;
+use super::{Action, HookKind, MAX_FILE_BYTES, On};
+
+const GOOD_HOOK: &str =
+    "hooks:\n  - id: aa\n    type: webhook\n    properties:\n      url: http://x\n";
+
+fn parse(text: &str) -> Result<Action, String> {
+    Action::parse("_lakefs_actions/gate.yaml", text.as_bytes()).map_err(|e| e.to_string())
+}
+
+#[track_caller]
+fn check_refused(text: &str, reason: &str) {
+    assert_eq!(
+        parse(text).unwrap_err(),
+        format!("parsing file _lakefs_actions/gate.yaml:{reason}"),
+        "{text}"
+    );
+}
+
+fn webhook(properties: &str) -> String {
+    format!(
+        "name: gate\non:\n  pre-commit:\nhooks:\n  - id: aa\n    type: webhook\n    properties:\n{properties}"
+    )
+}
+
+fn wasm(properties: &str) -> String {
+    format!(
+        "name: gate\non:\n  pre-merge:\nhooks:\n  - id: aa\n    type: wasm\n    properties:\n      component: hooks/x.wasm\n{properties}"
+    )
+}
+
+#[test]
+fn a_file_names_events_branches_and_hooks() {
+    let action = parse(
+        "name: Tables gate\ndescription: d\non:\n  pre-merge:\n    branches: [main, \"release-*\"]\n    paths: ['tables/**']\n  post-commit:\nhooks:\n  - id: first\n    type: webhook\n    description: d\n    if: failure()\n    properties:\n      url: http://h/p\n      timeout: 1m30s\n      query_params:\n        one: '1'\n        many: [a, b]\n        number: 7\n      headers:\n        X-Own: v\n  - id: second\n    type: lua\n    properties: {script: print(1)}\n",
+    )
+    .unwrap();
+    assert_eq!(action.name, "Tables gate");
+    let on = On {
+        branches: vec!["main".to_owned(), "release-*".to_owned()],
+        paths: vec!["tables/**".to_owned()],
+    };
+    assert_eq!(action.on.get(&EventKind::PreMerge), Some(&on));
+    assert_eq!(action.on.get(&EventKind::PostCommit), Some(&On::default()));
+    assert!(action.hooks[0].condition.holds(true));
+    let HookKind::Webhook(webhook) = &action.hooks[0].kind else {
+        panic!("{:?}", action.hooks[0])
+    };
+    assert_eq!(webhook.timeout, Duration::from_secs(90));
+    let params: Vec<_> = webhook
+        .query_params
+        .iter()
+        .map(|(k, v)| format!("{k}={v}"))
+        .collect();
+    assert_eq!(params, ["one=1", "many=a", "many=b", "number=7"]);
+    assert!(matches!(action.hooks[1].kind, HookKind::Lua));
+}
+
+#[test]
+fn a_password_in_a_url_is_not_shown() {
+    for (url, shown) in [
+        ("http://x", "http://x"),
+        ("http://u:p@x/y", "http://u:xxxxx@x/y"),
+    ] {
+        let action = parse(&webhook(&format!("      url: {url}\n"))).unwrap();
+        let HookKind::Webhook(webhook) = &action.hooks[0].kind else {
+            panic!("{:?}", action.hooks[0])
+        };
+        assert_eq!(webhook.shown_url, shown);
+    }
+}
+
+#[test]
+fn what_lakefs_accepts_is_accepted() {
+    parse(&format!(
+        "name: gate\ncolour: red\non:\n  pre-commit:\n    colour: red\n{GOOD_HOOK}"
+    ))
+    .unwrap();
+    assert!(
+        parse("name: gate\non:\n  pre-commit:\n")
+            .unwrap()
+            .hooks
+            .is_empty()
+    );
+    assert!(
+        parse("name: gate\non:\n  pre-commit:\nhooks: []\n")
+            .unwrap()
+            .hooks
+            .is_empty()
+    );
+    let airflow = "name: gate\non: {pre-commit: }\nhooks:\n  - id: dag\n    type: airflow\n    properties: {url: 'http://a', dag_id: d, username: u, password: '{{ ENV.P }}'}\n";
+    assert!(matches!(
+        parse(airflow).unwrap().hooks[0].kind,
+        HookKind::Airflow
+    ));
+}
+
+#[test]
+fn a_file_at_fault_is_named_with_line_and_reason() {
+    let name_rule = "'name' is invalid: use at least two characters, letters, digits, '_', '-', '.' and spaces, with a letter, digit or '_' first";
+    for (text, reason) in [
+        ("on:\n  pre-commit:\nhooks: []\n".to_owned(), "1:1: 'name' is required".to_owned()),
+        (format!("name: a\non:\n  pre-commit:\n{GOOD_HOOK}"), format!("1:7: {name_rule}")),
+        (format!("name: [a, b]\non:\n  pre-commit:\n{GOOD_HOOK}"), format!("1:7: {name_rule}")),
+        (format!("name: gate\non:\n  pre-dance:\n{GOOD_HOOK}"), "3:3: event 'pre-dance' is not supported".to_owned()),
+        (format!("name: gate\non:\n  pre-comit:\n{GOOD_HOOK}"), "3:3: event 'pre-comit' is not supported; did you mean 'pre-commit'?".to_owned()),
+        (format!("name: gate\non:\n  schedule: {{cron: '0 3 * * *'}}\n{GOOD_HOOK}"), "3:3: event 'schedule' is not offered by this version".to_owned()),
+        (format!("name: gate\n{GOOD_HOOK}"), "1:1: 'on' is required".to_owned()),
+        (format!("name: gate\non: pre-commit\n{GOOD_HOOK}"), "2:5: 'on' must be a map from events to their filters".to_owned()),
+        ("name: gate\non:\n  pre-commit:\nhooks:\n  - id: aa\n    type: shell\n".to_owned(), "6:11: hook[0] type 'shell' unknown; use webhook, wasm, lua or airflow".to_owned()),
+        ("name: gate\non:\n  pre-commit:\nhooks:\n  - id: aa\n    type: webhook\n".to_owned(), "5:5: hook[0] type 'webhook': missing hook properties".to_owned()),
+        ("name: gate\non:\n  pre-commit:\nhooks:\n  - type: webhook\n    properties:\n      url: http://x\n".to_owned(), "5:5: hook[0] missing ID".to_owned()),
+        (format!("name: gate\non:\n  pre-commit:\n{GOOD_HOOK}  - id: aa\n    type: webhook\n    properties:\n      url: http://x\n"), "9:9: hook[1] duplicate ID 'aa'".to_owned()),
+        (format!("name: gate\non:\n  pre-create-tag:\n    branches: [a]\n{GOOD_HOOK}"), "4:15: 'branches' is not supported in tag event types".to_owned()),
+        (format!("name: gate\non:\n  pre-commit:\n    branches: ['[']\n{GOOD_HOOK}"), "4:15: 'branches': '[' is no glob".to_owned()),
+        (format!("name: gate\non:\n  pre-commit:\n    branches: main\n{GOOD_HOOK}"), "4:15: 'branches' must be a list".to_owned()),
+        ("name: gate\non:\n  pre-commit:\nhooks:\n  - id: 1a\n    type: lua\n".to_owned(), "5:9: hook[0] ID '1a' is invalid: use a letter or '_', then one to 255 letters, digits, '-' or '_'".to_owned()),
+        ("name: gate\non:\n  pre-commit:\nhooks:\n  - id: aa\n    if: maybe()\n    type: lua\n".to_owned(), "6:9: hook[0] 'if' 'maybe()': 'maybe' is not known; use success(), failure(), true, false, &&, || and !".to_owned()),
+        ("name: gate\non:\n  pre-commit:\nhooks:\n  - id: aa\n    type: lua\n    properties: {args: {}}\n".to_owned(), "7:17: hook[0] type 'lua': 'script' or 'script_path' is required".to_owned()),
+        ("name: gate\non:\n  pre-commit:\nhooks:\n  - id: aa\n    type: airflow\n    properties: {url: x}\n".to_owned(), "7:17: hook[0] type 'airflow': 'dag_id' is required".to_owned()),
+        (webhook("      timeout: 1s\n"), "8:7: hook[0] type 'webhook': 'url' is required".to_owned()),
+        (webhook("      url: ftp://x\n"), "8:12: hook[0] type 'webhook': 'url' 'ftp://x' must be http or https".to_owned()),
+        (webhook("      url: http://x\n      timeout: soon\n"), "9:16: hook[0] type 'webhook': 'timeout' 'soon' is no duration; write 10s, 1m30s or 500ms".to_owned()),
+        (webhook("      url: http://x\n      headers: [a]\n"), "9:16: hook[0] type 'webhook': 'headers' must be a map".to_owned()),
+    ] {
+        check_refused(&text, &reason);
+    }
+}
+
+#[test]
+fn what_is_no_yaml_is_said_to_be_none() {
+    let said = parse("name: [").unwrap_err();
+    assert!(
+        said.starts_with("parsing file _lakefs_actions/gate.yaml:1:8: ")
+            && said.contains("not valid YAML"),
+        "{said}"
+    );
+    let said = Action::parse("_lakefs_actions/gate.yaml", b"name: x\n\xff\xfe")
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        said,
+        "parsing file _lakefs_actions/gate.yaml:2:1: not UTF-8 text"
+    );
+    let huge = vec![b'#'; usize::try_from(MAX_FILE_BYTES).unwrap() + 1];
+    let said = Action::parse("_lakefs_actions/gate.yaml", &huge)
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        said,
+        "parsing file _lakefs_actions/gate.yaml: larger than 1048576 bytes"
+    );
+}
+
+#[test]
+fn a_wasm_hook_has_typed_properties() {
+    let digest = "AB".repeat(32);
+    let action = parse(&wasm(&format!(
+        "      sha256: {digest}\n      config:\n        forbid: [user_, ssn]\n        max: 3\n      select: {{ paths: ['**/*.parquet'], kinds: [added, changed], max_size: 20GiB }}\n      parallelism: 500\n      capabilities:\n        read: ['tables/**']\n      limits: {{ memory: 64MiB, time_per_object: 2s, read_bytes: 1GiB, findings: 10, log: 4KiB }}\n      timeout: 5m\n      on_failure: warn\n"
+    )))
+    .unwrap();
+    let HookKind::Wasm(wasm) = &action.hooks[0].kind else {
+        panic!("{:?}", action.hooks[0])
+    };
+    assert_eq!(wasm.component, "hooks/x.wasm");
+    assert_eq!(wasm.sha256.as_deref(), Some("ab".repeat(32).as_str()));
+    assert_eq!(
+        wasm.config,
+        serde_json::json!({"forbid": ["user_", "ssn"], "max": 3})
+    );
+    assert_eq!(wasm.select.max_size_bytes, Some(20 << 30));
+    assert_eq!(wasm.parallelism, 64, "the server's ceiling");
+    assert_eq!(
+        (
+            wasm.limits.memory_bytes,
+            wasm.limits.findings,
+            wasm.limits.log_bytes
+        ),
+        (64 << 20, 10, 4096)
+    );
+    assert_eq!(wasm.limits.timeout, Duration::from_secs(300));
+    assert_eq!(
+        (wasm.on_failure, wasm.on_error),
+        (Reaction::Warn, Reaction::Block)
+    );
+}
+
+#[test]
+fn the_properties_of_a_wasm_hook_are_strict() {
+    for (properties, reason) in [
+        (
+            "      compnent: x\n",
+            "9:7: hook[0] type 'wasm': unknown property 'compnent'; did you mean 'component'?",
+        ),
+        (
+            "      retry: {attempts: 3}\n",
+            "9:7: hook[0] type 'wasm': 'retry' is not offered by this version",
+        ),
+        (
+            "      colour: red\n",
+            "9:7: hook[0] type 'wasm': unknown property 'colour'; known are component, sha256, config, args, select, parallelism, capabilities, limits, timeout, on_failure, on_error",
+        ),
+        (
+            "      limits: {memry: 1GiB}\n",
+            "9:16: hook[0] type 'wasm': unknown property 'limits.memry'; did you mean 'memory'?",
+        ),
+        (
+            "      limits: {memory: lots}\n",
+            "9:24: hook[0] type 'wasm': 'limits.memory' 'lots' is no size; write 256MiB, 20GiB or a number of bytes",
+        ),
+        (
+            "      select: {kinds: [moved]}\n",
+            "9:23: hook[0] type 'wasm': 'select.kinds': 'moved' is none of added, changed, removed",
+        ),
+        (
+            "      capabilities: {http: [x]}\n",
+            "9:22: hook[0] type 'wasm': 'capabilities.http' is not offered by this version",
+        ),
+        (
+            "      on_error: ignore\n",
+            "9:17: hook[0] type 'wasm': 'on_error' must be block or warn",
+        ),
+        (
+            "      sha256: abc\n",
+            "9:15: hook[0] type 'wasm': 'sha256' must be 64 hex digits",
+        ),
+        (
+            "      parallelism: 0\n",
+            "9:20: hook[0] type 'wasm': 'parallelism' must be a whole number from 1",
+        ),
+        (
+            "      config: {a: 1}\n      args: {a: 1}\n",
+            "10:13: hook[0] type 'wasm': 'args' is another name of 'config'; give one of them",
+        ),
+    ] {
+        check_refused(&wasm(properties), reason);
+    }
+    let oci = wasm("").replace("hooks/x.wasm", "oci://ghcr.io/a/b:1");
+    check_refused(
+        &oci,
+        "8:18: hook[0] type 'wasm': components from oci:// are not offered by this version; commit the component to this repository and name its path",
+    );
+}
+
+#[test]
+fn every_example_can_be_used() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let action =
+            Action::parse(&path.display().to_string(), &std::fs::read(&path).unwrap()).unwrap();
+        assert!(!action.hooks.is_empty(), "{}", path.display());
+        seen += 1;
+    }
+    assert!(seen >= 3, "the examples were found");
+}

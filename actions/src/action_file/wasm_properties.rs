@@ -1,0 +1,284 @@
+//! The properties of `type: wasm`. These are ours alone, so a key that is not known is an error.
+
+use std::time::Duration;
+
+use super::texts;
+use super::units::{nearest, parse_size};
+use super::webhook_properties::duration;
+use super::yaml::{Fault, Node};
+use crate::glob;
+use crate::wasm::{Limits, Select};
+
+const KEYS: [&str; 11] = [
+    "component",
+    "sha256",
+    "config",
+    "args",
+    "select",
+    "parallelism",
+    "capabilities",
+    "limits",
+    "timeout",
+    "on_failure",
+    "on_error",
+];
+/// Planned, and refused by name so that nobody relies on them unawares.
+const LATER_KEYS: [&str; 4] = ["verify", "retry", "cache", "secrets"];
+const SELECT_KEYS: [&str; 3] = ["paths", "kinds", "max_size"];
+const CAPABILITY_KEYS: [&str; 1] = ["read"];
+const LATER_CAPABILITY_KEYS: [&str; 1] = ["http"];
+const LIMIT_KEYS: [&str; 5] = ["memory", "time_per_object", "read_bytes", "findings", "log"];
+
+/// What a hook gets where its file does not say.
+const DEFAULTS: Limits = Limits {
+    memory_bytes: 256 << 20,
+    time_per_object: Duration::from_secs(10),
+    timeout: Duration::from_secs(10 * 60),
+    read_bytes: 50 << 30,
+    findings: 1_000,
+    log_bytes: 1 << 20,
+};
+/// What a hook gets at most, whatever its file says.
+const CEILINGS: Limits = Limits {
+    memory_bytes: 2 << 30,
+    time_per_object: Duration::from_secs(10 * 60),
+    timeout: Duration::from_secs(60 * 60),
+    read_bytes: 10 << 40,
+    findings: 10_000,
+    log_bytes: 16 << 20,
+};
+const DEFAULT_PARALLELISM: usize = 8;
+const MAX_PARALLELISM: usize = 64;
+
+/// What to do with an answer that is no pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reaction {
+    /// The hook failed.
+    Block,
+    /// The log says so; the hook passed.
+    Warn,
+}
+
+/// How to run a component.
+#[derive(Debug, Clone)]
+pub(crate) struct WasmProperties {
+    /// Path in the repository, read from the tree that the action file is read from.
+    pub(crate) component: String,
+    /// Lower-case hex.
+    pub(crate) sha256: Option<String>,
+    pub(crate) config: serde_json::Value,
+    pub(crate) select: Select,
+    pub(crate) read: Vec<String>,
+    pub(crate) limits: Limits,
+    pub(crate) parallelism: usize,
+    pub(crate) on_failure: Reaction,
+    pub(crate) on_error: Reaction,
+}
+
+impl WasmProperties {
+    pub(super) fn read(node: &Node) -> Result<Self, Fault> {
+        check_keys("", node, &KEYS, &LATER_KEYS)?;
+        let mut limits = read_limits(node.get("limits"))?;
+        if let Some(timeout) = node.get("timeout") {
+            limits.timeout = duration("timeout", timeout, CEILINGS.timeout)?;
+        }
+        let parallelism = match node.get("parallelism") {
+            None => DEFAULT_PARALLELISM,
+            Some(value) => count("parallelism", value, MAX_PARALLELISM)?,
+        };
+        Ok(Self {
+            component: read_component(node)?,
+            sha256: read_digest(node.get("sha256"))?,
+            config: read_config(node)?,
+            select: read_select(node.get("select"))?,
+            read: read_capabilities(node.get("capabilities"))?,
+            limits,
+            parallelism,
+            on_failure: read_reaction("on_failure", node)?,
+            on_error: read_reaction("on_error", node)?,
+        })
+    }
+}
+
+/// Refuses keys that are not known, with the one that was probably meant.
+fn check_keys(of: &str, node: &Node, known: &[&str], later: &[&str]) -> Result<(), Fault> {
+    let Some(pairs) = node.map() else {
+        return Err(Fault::new(
+            node.at,
+            format!("'{}' must be a map", of.trim_end_matches('.')),
+        ));
+    };
+    for (key, _) in pairs {
+        if known.contains(&key.text.as_str()) {
+            continue;
+        }
+        let reason = if later.contains(&key.text.as_str()) {
+            format!("'{of}{}' is not offered by this version", key.text)
+        } else {
+            let hint = nearest(&key.text, known).map_or_else(
+                || format!("known are {}", known.join(", ")),
+                |meant| format!("did you mean '{meant}'?"),
+            );
+            format!("unknown property '{of}{}'; {hint}", key.text)
+        };
+        return Err(Fault::new(key.at, reason));
+    }
+    Ok(())
+}
+
+fn read_component(node: &Node) -> Result<String, Fault> {
+    let Some(component) = node.get("component") else {
+        return Err(Fault::new(
+            node.at,
+            "'component' is required: the path of a Wasm component in this repository",
+        ));
+    };
+    let Some(path) = component.text() else {
+        return Err(Fault::new(
+            component.at,
+            "'component' must be the path of a Wasm component in this repository",
+        ));
+    };
+    if let Some((scheme, _)) = path.split_once("://") {
+        let reason = format!(
+            "components from {scheme}:// are not offered by this version; commit the component to this repository and name its path"
+        );
+        return Err(Fault::new(component.at, reason));
+    }
+    Ok(path.to_owned())
+}
+
+fn read_digest(node: Option<&Node>) -> Result<Option<String>, Fault> {
+    let Some(node) = node else {
+        return Ok(None);
+    };
+    match node.text() {
+        Some(text) if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            Ok(Some(text.to_ascii_lowercase()))
+        }
+        _ => Err(Fault::new(node.at, "'sha256' must be 64 hex digits")),
+    }
+}
+
+fn read_config(node: &Node) -> Result<serde_json::Value, Fault> {
+    match (node.get("config"), node.get("args")) {
+        (Some(_), Some(args)) => Err(Fault::new(
+            args.at,
+            "'args' is another name of 'config'; give one of them",
+        )),
+        (Some(config), None) | (None, Some(config)) if config.map().is_none() => {
+            Err(Fault::new(config.at, "'config' must be a map"))
+        }
+        (Some(config), None) | (None, Some(config)) => Ok(config.to_json()),
+        (None, None) => Ok(serde_json::json!({})),
+    }
+}
+
+fn read_select(node: Option<&Node>) -> Result<Select, Fault> {
+    let Some(node) = node else {
+        return Ok(Select::default());
+    };
+    check_keys("select.", node, &SELECT_KEYS, &[])?;
+    let mut select = Select::default();
+    if let Some(paths) = node.get("paths") {
+        select.paths = globs("select.paths", paths)?;
+    }
+    if let Some(kinds) = node.get("kinds") {
+        select.kinds = texts("select.kinds", kinds)?;
+        if let Some(bad) = select
+            .kinds
+            .iter()
+            .find(|k| !["added", "changed", "removed"].contains(&k.as_str()))
+        {
+            return Err(Fault::new(
+                kinds.at,
+                format!("'select.kinds': '{bad}' is none of added, changed, removed"),
+            ));
+        }
+    }
+    if let Some(max) = node.get("max_size") {
+        select.max_size_bytes = Some(size("select.max_size", max, u64::MAX)?);
+    }
+    Ok(select)
+}
+
+fn read_capabilities(node: Option<&Node>) -> Result<Vec<String>, Fault> {
+    let Some(node) = node else {
+        return Ok(Vec::new());
+    };
+    check_keys(
+        "capabilities.",
+        node,
+        &CAPABILITY_KEYS,
+        &LATER_CAPABILITY_KEYS,
+    )?;
+    node.get("read")
+        .map_or(Ok(Vec::new()), |read| globs("capabilities.read", read))
+}
+
+fn read_limits(node: Option<&Node>) -> Result<Limits, Fault> {
+    let mut limits = DEFAULTS;
+    let Some(node) = node else {
+        return Ok(limits);
+    };
+    check_keys("limits.", node, &LIMIT_KEYS, &[])?;
+    if let Some(memory) = node.get("memory") {
+        limits.memory_bytes = size("limits.memory", memory, CEILINGS.memory_bytes)?;
+    }
+    if let Some(time) = node.get("time_per_object") {
+        limits.time_per_object =
+            duration("limits.time_per_object", time, CEILINGS.time_per_object)?;
+    }
+    if let Some(read) = node.get("read_bytes") {
+        limits.read_bytes = size("limits.read_bytes", read, CEILINGS.read_bytes)?;
+    }
+    if let Some(findings) = node.get("findings") {
+        limits.findings = count("limits.findings", findings, CEILINGS.findings)?;
+    }
+    if let Some(log) = node.get("log") {
+        let bytes = size("limits.log", log, CEILINGS.log_bytes as u64)?;
+        limits.log_bytes = usize::try_from(bytes).expect("it is at most the ceiling");
+    }
+    Ok(limits)
+}
+
+fn read_reaction(name: &str, node: &Node) -> Result<Reaction, Fault> {
+    match node.get(name) {
+        None => Ok(Reaction::Block),
+        Some(value) => match value.text() {
+            Some("block") => Ok(Reaction::Block),
+            Some("warn") => Ok(Reaction::Warn),
+            _ => Err(Fault::new(
+                value.at,
+                format!("'{name}' must be block or warn"),
+            )),
+        },
+    }
+}
+
+fn globs(name: &str, node: &Node) -> Result<Vec<String>, Fault> {
+    let globs = texts(name, node)?;
+    glob::path_set(&globs).map_err(|reason| Fault::new(node.at, format!("'{name}': {reason}")))?;
+    Ok(globs)
+}
+
+fn size(name: &str, node: &Node, max: u64) -> Result<u64, Fault> {
+    let text = node.text().unwrap_or_default();
+    match parse_size(text) {
+        Some(0) | None => Err(Fault::new(
+            node.at,
+            format!("'{name}' '{text}' is no size; write 256MiB, 20GiB or a number of bytes"),
+        )),
+        Some(bytes) => Ok(bytes.min(max)),
+    }
+}
+
+fn count(name: &str, node: &Node, max: usize) -> Result<usize, Fault> {
+    match node.text().and_then(|text| text.parse::<usize>().ok()) {
+        Some(0) | None => Err(Fault::new(
+            node.at,
+            format!("'{name}' must be a whole number from 1"),
+        )),
+        Some(number) => Ok(number.min(max)),
+    }
+}

@@ -1,0 +1,418 @@
+//! YAML with positions: a small tree of scalars, lists and maps, each with its line and column.
+//!
+//! Knows nothing of actions. Deserializers lose positions, and an error without
+//! one is of little use in a file of a hundred lines. Depth and size are bounded,
+//! aliases count for what they expand to.
+
+use std::collections::HashMap;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput};
+
+/// Maps and lists within each other.
+const MAX_DEPTH: usize = 64;
+/// Nodes of one file, aliases expanded.
+const MAX_NODES: usize = 100_000;
+
+/// Where something begins in a file; both count from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+}
+
+/// What is wrong, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) at: Option<Position>,
+    pub(crate) reason: String,
+}
+
+impl Fault {
+    pub(crate) fn new(at: Position, reason: impl Into<String>) -> Self {
+        Self {
+            at: Some(at),
+            reason: reason.into(),
+        }
+    }
+
+    fn anywhere(reason: impl Into<String>) -> Self {
+        Self {
+            at: None,
+            reason: reason.into(),
+        }
+    }
+}
+
+/// A node of a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Node {
+    pub(crate) at: Position,
+    pub(crate) value: Value,
+}
+
+/// What a node holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Value {
+    /// `plain`: without quotes, so that `1`, `true` and `null` are not text.
+    Scalar {
+        text: String,
+        plain: bool,
+    },
+    List(Vec<Node>),
+    /// In the order of the file.
+    Map(Vec<(Key, Node)>),
+}
+
+/// A key of a map.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(crate) at: Position,
+    pub(crate) text: String,
+}
+
+impl Node {
+    /// Whether nothing was given: absent, `~` or `null`.
+    pub(crate) fn is_null(&self) -> bool {
+        matches!(&self.value, Value::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
+    }
+
+    /// The text of a scalar, whatever its type.
+    pub(crate) fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Scalar { text, .. } if !self.is_null() => Some(text),
+            _ => None,
+        }
+    }
+
+    /// What a key of a map has, if it has something.
+    pub(crate) fn get(&self, key: &str) -> Option<&Self> {
+        match &self.value {
+            Value::Map(pairs) => pairs
+                .iter()
+                .find(|(k, _)| k.text == key)
+                .map(|(_, v)| v)
+                .filter(|v| !v.is_null()),
+            _ => None,
+        }
+    }
+
+    /// The pairs of a map; none if it is something else.
+    pub(crate) fn map(&self) -> Option<&[(Key, Self)]> {
+        match &self.value {
+            Value::Map(pairs) => Some(pairs),
+            _ => None,
+        }
+    }
+
+    /// The items of a list; none if it is something else.
+    pub(crate) fn list(&self) -> Option<&[Self]> {
+        match &self.value {
+            Value::List(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// The same as JSON, with plain scalars typed as in YAML's core schema.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        match &self.value {
+            Value::Scalar { text, plain: false } => text.as_str().into(),
+            Value::Scalar { text, plain: true } => plain_to_json(text),
+            Value::List(items) => items.iter().map(Self::to_json).collect(),
+            Value::Map(pairs) => pairs
+                .iter()
+                .map(|(k, v)| (k.text.clone(), v.to_json()))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
+        }
+    }
+
+    fn size(&self) -> usize {
+        1 + match &self.value {
+            Value::Scalar { .. } => 0,
+            Value::List(items) => items.iter().map(Self::size).sum(),
+            Value::Map(pairs) => pairs.iter().map(|(_, v)| 1 + v.size()).sum(),
+        }
+    }
+}
+
+fn plain_to_json(text: &str) -> serde_json::Value {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => return serde_json::Value::Null,
+        "true" | "True" | "TRUE" => return true.into(),
+        "false" | "False" | "FALSE" => return false.into(),
+        _ => {}
+    }
+    if let Ok(n) = text.parse::<i64>() {
+        return n.into();
+    }
+    for (prefix, radix) in [("0x", 16), ("0o", 8)] {
+        if let Some(Ok(n)) = text
+            .strip_prefix(prefix)
+            .map(|digits| i64::from_str_radix(digits, radix))
+        {
+            return n.into();
+        }
+    }
+    let numeric = text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.'));
+    match text
+        .parse::<f64>()
+        .ok()
+        .filter(|_| numeric)
+        .and_then(serde_json::Number::from_f64)
+    {
+        Some(n) => n.into(),
+        None => text.into(),
+    }
+}
+
+/// Reads the first document of a text.
+pub(crate) fn parse(text: &str) -> Result<Node, Fault> {
+    let mut builder = Builder {
+        text,
+        parser: Parser::new_from_str(text),
+        anchors: HashMap::new(),
+        nodes: 0,
+    };
+    loop {
+        match builder.next()? {
+            (Event::DocumentStart(_), _) => {
+                let (event, span) = builder.next()?;
+                return builder.node(event, span, 0);
+            }
+            (Event::StreamEnd, span) => {
+                return Ok(Node {
+                    at: position(span),
+                    value: Value::Scalar {
+                        text: String::new(),
+                        plain: true,
+                    },
+                });
+            }
+            _ => {}
+        }
+    }
+}
+
+fn position(span: Span) -> Position {
+    Position {
+        line: span.start.line().max(1),
+        column: span.start.col() + 1,
+    }
+}
+
+struct Builder<'a> {
+    text: &'a str,
+    parser: Parser<'a, StrInput<'a>>,
+    anchors: HashMap<usize, Node>,
+    nodes: usize,
+}
+
+impl<'a> Builder<'a> {
+    fn next(&mut self) -> Result<(Event<'a>, Span), Fault> {
+        match self.parser.next_event() {
+            Some(Ok(event)) => Ok(event),
+            Some(Err(e)) => {
+                let found = Position {
+                    line: e.marker().line().max(1),
+                    column: e.marker().col() + 1,
+                };
+                Err(Fault::new(
+                    self.within_text(found),
+                    format!("not valid YAML: {}", e.info()),
+                ))
+            }
+            None => Err(Fault::anywhere("not valid YAML: it ends too early")),
+        }
+    }
+
+    /// The parser finds some errors on the line after the last one, which no editor shows.
+    fn within_text(&self, at: Position) -> Position {
+        match self.text.lines().enumerate().last() {
+            Some((last, line)) if at.line > last + 1 => Position {
+                line: last + 1,
+                column: line.chars().count() + 1,
+            },
+            _ => at,
+        }
+    }
+
+    fn count(&mut self, at: Position, nodes: usize) -> Result<(), Fault> {
+        self.nodes += nodes;
+        if self.nodes > MAX_NODES {
+            return Err(Fault::new(
+                at,
+                format!("more than {MAX_NODES} values in one file"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Fault> {
+        let at = position(span);
+        if depth > MAX_DEPTH {
+            return Err(Fault::new(
+                at,
+                format!("nested deeper than {MAX_DEPTH} levels"),
+            ));
+        }
+        self.count(at, 1)?;
+        let (value, anchor) = match event {
+            Event::Scalar(text, style, anchor, _) => (
+                Value::Scalar {
+                    text: text.into_owned(),
+                    plain: style == ScalarStyle::Plain,
+                },
+                anchor,
+            ),
+            Event::SequenceStart(anchor, _) => (Value::List(self.items(depth)?), anchor),
+            Event::MappingStart(anchor, _) => (Value::Map(self.pairs(depth)?), anchor),
+            Event::Alias(id) => {
+                let target = self
+                    .anchors
+                    .get(&id)
+                    .cloned()
+                    .ok_or_else(|| Fault::new(at, "an alias within its own anchor"))?;
+                self.count(at, target.size())?;
+                return Ok(Node {
+                    at,
+                    value: target.value,
+                });
+            }
+            _ => return Err(Fault::new(at, "not valid YAML: a value is expected")),
+        };
+        let node = Node { at, value };
+        if anchor > 0 {
+            self.count(at, node.size())?;
+            self.anchors.insert(anchor, node.clone());
+        }
+        Ok(node)
+    }
+
+    fn items(&mut self, depth: usize) -> Result<Vec<Node>, Fault> {
+        let mut items = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::SequenceEnd, _) => return Ok(items),
+                (event, span) => items.push(self.node(event, span, depth + 1)?),
+            }
+        }
+    }
+
+    fn pairs(&mut self, depth: usize) -> Result<Vec<(Key, Node)>, Fault> {
+        let mut pairs: Vec<(Key, Node)> = Vec::new();
+        let mut merged: Vec<(Key, Node)> = Vec::new();
+        loop {
+            let (event, span) = self.next()?;
+            if matches!(event, Event::MappingEnd) {
+                break;
+            }
+            let key_node = self.node(event, span, depth + 1)?;
+            let Value::Scalar { text, plain } = key_node.value else {
+                return Err(Fault::new(key_node.at, "a key must be plain text"));
+            };
+            let key = Key {
+                at: key_node.at,
+                text,
+            };
+            let (event, span) = self.next()?;
+            let value = self.node(event, span, depth + 1)?;
+            if plain && key.text == "<<" {
+                merge_into(&mut merged, value)?;
+                continue;
+            }
+            if pairs.iter().any(|(k, _)| k.text == key.text) {
+                return Err(Fault::new(
+                    key.at,
+                    format!("key '{}' is given twice", key.text),
+                ));
+            }
+            pairs.push((key, value));
+        }
+        for (key, value) in merged {
+            // What the map says itself wins over what it merges in.
+            if !pairs.iter().any(|(k, _)| k.text == key.text) {
+                pairs.push((key, value));
+            }
+        }
+        Ok(pairs)
+    }
+}
+
+/// The merge key `<<`: one map, or a list of maps of which earlier ones win.
+fn merge_into(merged: &mut Vec<(Key, Node)>, value: Node) -> Result<(), Fault> {
+    match value.value {
+        Value::Map(pairs) => merged.extend(pairs),
+        Value::List(items) => {
+            for item in items {
+                let Value::Map(pairs) = item.value else {
+                    return Err(Fault::new(item.at, "'<<' merges maps only"));
+                };
+                merged.extend(pairs);
+            }
+        }
+        Value::Scalar { .. } => return Err(Fault::new(value.at, "'<<' merges maps only")),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn scalars_get_the_types_of_the_core_schema() {
+        let node =
+            parse("a: 1\nb: '1'\nc: true\nd: ~\ne: 1.5\nf: [x, 0x10]\ng: inf\nh: -2\n").unwrap();
+        assert_eq!(
+            node.to_json(),
+            serde_json::json!({"a": 1, "b": "1", "c": true, "d": null, "e": 1.5, "f": ["x", 16], "g": "inf", "h": -2})
+        );
+    }
+
+    #[test]
+    fn anchors_and_merges_expand() {
+        let node = parse("base: &b {x: 1, y: 2}\nuse:\n  <<: *b\n  y: 3\n").unwrap();
+        assert_eq!(
+            node.get("use").unwrap().to_json(),
+            serde_json::json!({"x": 1, "y": 3})
+        );
+    }
+
+    #[test]
+    fn a_bomb_of_aliases_is_refused() {
+        let mut text = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
+        for i in 1..12 {
+            let refs = vec![format!("*a{}", i - 1); 10].join(",");
+            text.push_str(&format!("a{i}: &a{i} [{refs}]\n"));
+        }
+        assert!(
+            parse(&text)
+                .unwrap_err()
+                .reason
+                .contains("more than 100000 values")
+        );
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let fault = parse(&"[".repeat(100)).unwrap_err();
+        assert!(fault.reason.contains("nested deeper"), "{fault:?}");
+        // Far beyond, the parser itself gives up: an error, not a full stack.
+        parse(&"[".repeat(1_000_000)).unwrap_err();
+    }
+
+    #[test]
+    fn faults_carry_their_place() {
+        let fault = parse("name: x\nname: y\n").unwrap_err();
+        assert_eq!(
+            fault,
+            Fault::new(Position { line: 2, column: 1 }, "key 'name' is given twice")
+        );
+        assert_eq!(
+            parse("name: [").unwrap_err().at,
+            Some(Position { line: 1, column: 8 })
+        );
+        assert!(parse("").unwrap().is_null());
+    }
+}

@@ -1,0 +1,229 @@
+//! The `if:` of a hook: a boolean expression over how the hooks before it ended.
+//!
+//! Pure. Grammar: `success()`, `failure()`, `true`, `false`, `!`/`not`, `&&`/`and`,
+//! `||`/`or`, `==`, `!=`, parentheses. Anything else is refused when the file is read, not when it runs.
+
+/// Expressions within each other.
+const MAX_DEPTH: usize = 32;
+
+/// A parsed condition.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) enum Condition {
+    /// No hook of the action failed so far. What applies where a hook has no `if`.
+    #[default]
+    Success,
+    Failure,
+    Literal(bool),
+    Not(Box<Condition>),
+    And(Box<Condition>, Box<Condition>),
+    Or(Box<Condition>, Box<Condition>),
+    Equal(Box<Condition>, Box<Condition>),
+}
+
+impl Condition {
+    /// Reads an expression; an empty one means `success()`.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let tokens = tokenize(text)?;
+        if tokens.is_empty() {
+            return Ok(Self::Success);
+        }
+        let mut parser = ExpressionParser {
+            tokens: &tokens,
+            at: 0,
+        };
+        let condition = parser.or(0)?;
+        match parser.peek() {
+            None => Ok(condition),
+            Some(token) => Err(format!("'{token}' is not expected there")),
+        }
+    }
+
+    /// Whether the hook runs, given whether a hook before it failed.
+    pub(crate) fn holds(&self, failed: bool) -> bool {
+        match self {
+            Self::Success => !failed,
+            Self::Failure => failed,
+            Self::Literal(b) => *b,
+            Self::Not(a) => !a.holds(failed),
+            Self::And(a, b) => a.holds(failed) && b.holds(failed),
+            Self::Or(a, b) => a.holds(failed) || b.holds(failed),
+            Self::Equal(a, b) => a.holds(failed) == b.holds(failed),
+        }
+    }
+}
+
+fn tokenize(text: &str) -> Result<Vec<String>, String> {
+    let mut tokens = Vec::new();
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let token = match c {
+            c if c.is_whitespace() => continue,
+            '(' | ')' => c.to_string(),
+            '!' => match chars.next_if_eq(&'=') {
+                Some(_) => "!=".to_owned(),
+                None => "!".to_owned(),
+            },
+            '&' | '|' | '=' => match chars.next_if_eq(&c) {
+                Some(_) => format!("{c}{c}"),
+                None => return Err(format!("'{c}' is not an operator; did you mean '{c}{c}'?")),
+            },
+            c if c.is_ascii_alphabetic() || c == '_' => {
+                let mut word = c.to_string();
+                while let Some(c) = chars.next_if(|c| c.is_ascii_alphanumeric() || *c == '_') {
+                    word.push(c);
+                }
+                word
+            }
+            c => return Err(format!("'{c}' is not expected there")),
+        };
+        tokens.push(token);
+    }
+    Ok(tokens)
+}
+
+struct ExpressionParser<'a> {
+    tokens: &'a [String],
+    at: usize,
+}
+
+impl ExpressionParser<'_> {
+    fn peek(&self) -> Option<&str> {
+        self.tokens.get(self.at).map(String::as_str)
+    }
+
+    fn take(&mut self, any_of: &[&str]) -> bool {
+        let found = self.peek().is_some_and(|t| any_of.contains(&t));
+        self.at += usize::from(found);
+        found
+    }
+
+    fn or(&mut self, depth: usize) -> Result<Condition, String> {
+        let mut left = self.and(depth)?;
+        while self.take(&["||", "or"]) {
+            left = Condition::Or(Box::new(left), Box::new(self.and(depth)?));
+        }
+        Ok(left)
+    }
+
+    fn and(&mut self, depth: usize) -> Result<Condition, String> {
+        let mut left = self.equal(depth)?;
+        while self.take(&["&&", "and"]) {
+            left = Condition::And(Box::new(left), Box::new(self.equal(depth)?));
+        }
+        Ok(left)
+    }
+
+    fn equal(&mut self, depth: usize) -> Result<Condition, String> {
+        let mut left = self.unary(depth)?;
+        loop {
+            if self.take(&["=="]) {
+                left = Condition::Equal(Box::new(left), Box::new(self.unary(depth)?));
+            } else if self.take(&["!="]) {
+                left = Condition::Not(Box::new(Condition::Equal(
+                    Box::new(left),
+                    Box::new(self.unary(depth)?),
+                )));
+            } else {
+                return Ok(left);
+            }
+        }
+    }
+
+    fn unary(&mut self, depth: usize) -> Result<Condition, String> {
+        if depth > MAX_DEPTH {
+            return Err(format!("nested deeper than {MAX_DEPTH} levels"));
+        }
+        if self.take(&["!", "not"]) {
+            return Ok(Condition::Not(Box::new(self.unary(depth + 1)?)));
+        }
+        if self.take(&["("]) {
+            let inner = self.or(depth + 1)?;
+            return if self.take(&[")"]) {
+                Ok(inner)
+            } else {
+                Err("')' is missing".to_owned())
+            };
+        }
+        let Some(word) = self.peek().map(str::to_owned) else {
+            return Err("it ends too early".to_owned());
+        };
+        self.at += 1;
+        match word.as_str() {
+            "true" => Ok(Condition::Literal(true)),
+            "false" => Ok(Condition::Literal(false)),
+            "success" | "failure" => {
+                if !(self.take(&["("]) && self.take(&[")"])) {
+                    return Err(format!("'{word}' needs parentheses: {word}()"));
+                }
+                Ok(if word == "success" {
+                    Condition::Success
+                } else {
+                    Condition::Failure
+                })
+            }
+            _ => Err(format!(
+                "'{word}' is not known; use success(), failure(), true, false, &&, || and !"
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn expressions_decide_by_what_happened_before() {
+        // (expression, runs after success, runs after failure)
+        for (text, after_success, after_failure) in [
+            ("", true, false),
+            ("success()", true, false),
+            ("failure()", false, true),
+            ("true", true, true),
+            ("false", false, false),
+            ("success() || failure()", true, true),
+            ("success() && failure()", false, false),
+            ("!failure()", true, false),
+            ("not (success() and true)", false, true),
+            ("failure() == true", false, true),
+            ("failure() != true", true, false),
+            ("true || false && false", true, true),
+        ] {
+            let condition = Condition::parse(text).unwrap();
+            assert_eq!(
+                (condition.holds(false), condition.holds(true)),
+                (after_success, after_failure),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_condition_is_refused_with_its_reason() {
+        for (text, reason) in [
+            ("success", "'success' needs parentheses: success()"),
+            (
+                "maybe()",
+                "'maybe' is not known; use success(), failure(), true, false, &&, || and !",
+            ),
+            ("success() &", "'&' is not an operator; did you mean '&&'?"),
+            ("(true", "')' is missing"),
+            ("true true", "'true' is not expected there"),
+            ("true &&", "it ends too early"),
+            ("1 + 1", "'1' is not expected there"),
+        ] {
+            assert_eq!(Condition::parse(text).unwrap_err(), reason, "{text}");
+        }
+        assert!(
+            Condition::parse(&"!".repeat(100_000))
+                .unwrap_err()
+                .contains("nested deeper")
+        );
+        assert!(
+            Condition::parse(&"(".repeat(100_000))
+                .unwrap_err()
+                .contains("nested deeper")
+        );
+    }
+}

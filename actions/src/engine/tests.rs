@@ -1,0 +1,637 @@
+//! Commits and merges that actions judge, on a whole catalog in memory.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::fmt::Write as _;
+
+use base::ManualClock;
+use catalog::testing::{TestCatalog, commit_params, merge_params, text};
+use catalog::{Error, Upload, UploadOptions};
+
+use super::*;
+use crate::testing::{Seen, event, server};
+
+struct Lake {
+    catalog: TestCatalog,
+    actions: Actions,
+    repository: Repository,
+    url: String,
+    seen: Seen,
+    _cache: tempfile::TempDir,
+}
+
+impl Lake {
+    async fn new() -> Self {
+        Self::with(GatesSource::Both).await
+    }
+
+    async fn with(gates_source: GatesSource) -> Self {
+        let (url, seen) = server().await;
+        let cache = tempfile::tempdir().unwrap();
+        let options = Options {
+            enabled: true,
+            env_enabled: true,
+            env_prefix: "LAKEFSACTION_".to_owned(),
+            gates_source,
+            cache_dir: cache.path().to_owned(),
+        };
+        let environment = Environment::new(true, "LAKEFSACTION_", |_| Some("s3cret".to_owned()));
+        let mut actions = None;
+        let catalog = TestCatalog::with_hooks(|reader| {
+            let kv = Arc::new(kv::MemoryStore::new());
+            let made = Actions::with_environment(
+                reader.clone(),
+                kv,
+                Arc::new(ManualClock::new(
+                    time::macros::datetime!(2026-03-04 05:06:07 UTC),
+                )),
+                options,
+                environment,
+            )
+            .unwrap();
+            actions = Some(made.clone());
+            Arc::new(made)
+        });
+        let repository = catalog.repository("lake").await;
+        Self {
+            actions: actions.unwrap(),
+            catalog,
+            repository,
+            url,
+            seen,
+            _cache: cache,
+        }
+    }
+
+    /// Stages an action file; `HOOK` in it stands for the server.
+    async fn gate(&self, branch: &str, name: &str, yaml: &str) {
+        let yaml = yaml.replace("HOOK", &self.url);
+        self.catalog
+            .put(
+                &self.repository,
+                branch,
+                &format!("_lakefs_actions/{name}"),
+                &yaml,
+            )
+            .await;
+    }
+
+    async fn put(&self, branch: &str, path: &str) {
+        self.catalog.put(&self.repository, branch, path, path).await;
+    }
+
+    async fn branch(&self, name: &str) {
+        self.catalog
+            .create_branch(&self.repository, name, "main", false, false, "tester")
+            .await
+            .unwrap();
+    }
+
+    async fn commit(&self, branch: &str) -> Result<String, Box<Rejection>> {
+        let outcome = self
+            .catalog
+            .commit_branch(&self.repository, branch, commit_params("c"))
+            .await;
+        outcome
+            .map(|commit| commit.id.to_string())
+            .map_err(rejection)
+    }
+
+    async fn merge(&self, source: &str, destination: &str) -> Result<String, Box<Rejection>> {
+        let outcome = self
+            .catalog
+            .merge(&self.repository, source, destination, merge_params())
+            .await;
+        outcome
+            .map(|merged| merged.commit_id.to_string())
+            .map_err(rejection)
+    }
+
+    async fn delete(&self, branch: &str, path: &str) {
+        let options = catalog::WriteOptions::default();
+        self.catalog
+            .delete_objects(&self.repository, branch, &[path.to_owned()], options)
+            .await
+            .unwrap();
+    }
+
+    /// The targets of requests so far, in order of arrival.
+    async fn calls(&self) -> Vec<String> {
+        self.actions.drain().await;
+        self.seen
+            .lock()
+            .unwrap()
+            .drain(..)
+            .map(|(target, _, _)| target)
+            .collect()
+    }
+
+    /// Runs of a branch, newest first: event, status, hooks with theirs.
+    async fn runs(&self, branch: &str) -> String {
+        self.actions.drain().await;
+        let runs = self
+            .actions
+            .list_runs(&self.repository, Some(branch), None, "", 100)
+            .await
+            .unwrap();
+        let mut out = String::new();
+        for run in runs.results {
+            let hooks = self
+                .actions
+                .list_hooks(&self.repository, &run.run_id, "", 100)
+                .await
+                .unwrap()
+                .unwrap();
+            let hooks: Vec<_> = hooks
+                .results
+                .iter()
+                .map(|h| {
+                    format!(
+                        "{} {}/{} {:?}",
+                        h.hook_run_id, h.action_name, h.hook_id, h.status
+                    )
+                })
+                .collect();
+            let commit = if run.commit_id.is_empty() {
+                "no commit"
+            } else {
+                "commit"
+            };
+            let _ = writeln!(
+                out,
+                "{} {} {commit}: {}",
+                run.event_type,
+                if run.passed { "passed" } else { "failed" },
+                hooks.join(", ")
+            );
+        }
+        out
+    }
+
+    async fn output(&self, run_id: &str, hook_run_id: &str) -> Option<String> {
+        let log = self
+            .actions
+            .hook_output(&self.repository, run_id, hook_run_id)
+            .await
+            .unwrap();
+        match log {
+            Some(log) => Some(text(log).await),
+            None => None,
+        }
+    }
+}
+
+fn rejection(error: Error) -> Box<Rejection> {
+    match error {
+        Error::Engine(graveler::Error::Rejected(rejection)) => rejection,
+        other => panic!("not refused by a hook: {other}"),
+    }
+}
+
+const TELL: &str = "name: tell\non:\n  prepare-commit:\n  pre-commit:\n  post-commit:\n  pre-merge:\n  post-merge:\nhooks:\n  - id: tell\n    type: webhook\n    properties: {url: HOOK/tell}\n";
+
+/// A gate on commits that fails.
+const REFUSE: &str = "name: gate\non: {pre-commit: }\nhooks:\n  - id: no\n    type: webhook\n    properties: {url: HOOK/fail}\n";
+
+#[test]
+fn a_refusal_reads_as_in_lakefs() {
+    let failure = "hook run id '0000_0000' failed on action 'gate' hook 'first': action failed: webhook request failed (status code: 400)";
+    assert_eq!(
+        reject(&event(EventKind::PreCommit), &[failure]).message,
+        format!("pre-commit hook aborted, run id 'run1': 1 error occurred:\n\t* {failure}\n\n")
+    );
+    assert_eq!(
+        multiple(&["a", "b"]),
+        "2 errors occurred:\n\t* a\n\t* b\n\n"
+    );
+}
+
+#[tokio::test]
+async fn a_commit_and_a_merge_are_told_and_recorded() {
+    let lake = Lake::new().await;
+    lake.gate("main", "tell.yaml", TELL).await;
+    let commit = lake.commit("main").await.unwrap();
+    assert_eq!(lake.calls().await.len(), 3);
+    let runs = lake
+        .actions
+        .list_runs(&lake.repository, None, Some(&commit), "", 10)
+        .await
+        .unwrap();
+    // The run before the commit learned of it.
+    let kinds: Vec<_> = runs
+        .results
+        .iter()
+        .map(|run| run.event_type.as_str())
+        .collect();
+    assert_eq!(kinds.len(), 2, "{kinds:?}");
+    assert!(kinds.contains(&"pre-commit") && kinds.contains(&"post-commit"));
+
+    lake.branch("dev").await;
+    lake.put("dev", "x").await;
+    lake.commit("dev").await.unwrap();
+    lake.calls().await;
+    lake.merge("dev", "main").await.unwrap();
+    assert_eq!(lake.calls().await.len(), 2);
+    let mut runs: Vec<_> = lake.runs("main").await.lines().map(str::to_owned).collect();
+    runs.sort();
+    assert_eq!(
+        runs,
+        [
+            "post-commit passed commit: 0000_0000 tell/tell Completed",
+            "post-merge passed commit: 0000_0000 tell/tell Completed",
+            "pre-commit passed commit: 0000_0000 tell/tell Completed",
+            "pre-merge passed commit: 0000_0000 tell/tell Completed",
+            "prepare-commit passed no commit: 0000_0000 tell/tell Completed",
+        ]
+    );
+    // The manifest of the pre-commit run names the commit as well.
+    let run = lake
+        .actions
+        .list_runs(&lake.repository, None, Some(&commit), "", 10)
+        .await
+        .unwrap()
+        .results;
+    let pre = run
+        .iter()
+        .find(|run| run.event_type == "pre-commit")
+        .unwrap();
+    let manifest = lake
+        .catalog
+        .get_internal(
+            &lake.repository,
+            &format!("actions/log/{}/run.manifest", pre.run_id),
+        )
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(text(manifest).await.contains(&commit));
+}
+
+#[tokio::test]
+async fn a_refused_commit_moves_nothing_and_says_why() {
+    let lake = Lake::new().await;
+    lake.gate(
+        "main",
+        "gate.yaml",
+        "name: gate\non:\n  pre-commit:\n    branches: ['ma*']\nhooks:\n  - id: bad_one\n    type: webhook\n    properties: {url: HOOK/fail}\n  - id: on_failure\n    type: webhook\n    if: failure()\n    properties: {url: HOOK/cleanup}\n  - id: on_success\n    type: webhook\n    properties: {url: HOOK/never}\n",
+    )
+    .await;
+    let head = lake
+        .catalog
+        .branch(&lake.repository, "main")
+        .await
+        .unwrap()
+        .record
+        .commit_id;
+    let rejection = lake.commit("main").await.unwrap_err();
+    let run = &rejection.run_id;
+    assert!(!rejection.invalid_actions);
+    assert_eq!(
+        rejection.message,
+        format!(
+            "pre-commit hook aborted, run id '{run}': 1 error occurred:\n\t* hook run id '0000_0000' failed on action 'gate' hook 'bad_one': action failed: webhook request failed (status code: 400)\n\n"
+        )
+    );
+    assert_eq!(
+        lake.catalog
+            .branch(&lake.repository, "main")
+            .await
+            .unwrap()
+            .record
+            .commit_id,
+        head
+    );
+    assert_eq!(lake.calls().await, ["/fail", "/cleanup"]);
+    assert_eq!(
+        lake.runs("main").await,
+        "pre-commit failed no commit: 0000_0000 gate/bad_one Failed, 0000_0001 gate/on_failure Completed, 0000_0002 gate/on_success Skipped\n"
+    );
+    let log = lake.output(run, "0000_0000").await.unwrap();
+    assert!(
+        log.ends_with("checkedError: action failed: webhook request failed (status code: 400)\n"),
+        "{log}"
+    );
+    assert_eq!(lake.output(run, "0000_0002").await.as_deref(), Some(""));
+    assert_eq!(lake.output(run, "0000_0009").await, None);
+    assert_eq!(lake.output("../../x", "../y").await, None);
+    assert!(
+        lake.actions
+            .list_hooks(&lake.repository, "none", "", 10)
+            .await
+            .unwrap()
+            .is_none()
+    );
+
+    // Another branch's gate says nothing.
+    lake.branch("other").await;
+    lake.gate(
+        "other",
+        "gate.yaml",
+        &REFUSE.replace("{pre-commit: }", "{pre-commit: {branches: [main]}}"),
+    )
+    .await;
+    lake.commit("other").await.unwrap();
+    assert_eq!(lake.runs("other").await, "");
+}
+
+#[tokio::test]
+async fn a_refusal_after_the_fact_is_recorded_only() {
+    let lake = Lake::new().await;
+    lake.gate(
+        "main",
+        "gate.yaml",
+        &REFUSE.replace("pre-commit", "post-commit"),
+    )
+    .await;
+    lake.commit("main").await.unwrap();
+    assert_eq!(
+        lake.runs("main").await,
+        "post-commit failed commit: 0000_0000 gate/no Failed\n"
+    );
+}
+
+#[tokio::test]
+async fn a_file_at_fault_is_named_and_blocks_only_its_own_branch() {
+    let lake = Lake::new().await;
+    lake.branch("other").await;
+    lake.gate("main", "gate.yaml", "name: gate\non:\n  pre-dance:\n")
+        .await;
+    lake.gate("main", "two.yaml", "on:\n").await;
+    lake.gate("main", "notes.txt", "not: [yaml").await;
+    lake.gate("main", "below/nested.yaml", "not: [yaml").await;
+    let rejection = lake.commit("main").await.unwrap_err();
+    assert!(rejection.invalid_actions);
+    assert_eq!(
+        rejection.message,
+        format!(
+            "prepare-commit hook aborted, run id '{}': 2 errors occurred:\n\t* parsing file _lakefs_actions/gate.yaml:3:3: event 'pre-dance' is not supported\n\t* parsing file _lakefs_actions/two.yaml:1:1: 'name' is required\n\n",
+            rejection.run_id
+        )
+    );
+    lake.put("other", "x").await;
+    lake.commit("other").await.unwrap();
+}
+
+#[tokio::test]
+async fn two_files_of_one_name_are_refused() {
+    let lake = Lake::new().await;
+    lake.gate("main", "a.yaml", TELL).await;
+    lake.gate("main", "b.yaml", TELL).await;
+    let message = lake.commit("main").await.unwrap_err().message;
+    assert!(message.contains("parsing file _lakefs_actions/b.yaml: name 'tell' is already used by _lakefs_actions/a.yaml"), "{message}");
+}
+
+/// `main` has a gate on merges that fails; `dev` edits or deletes it and wants to be merged.
+async fn merge_that_edits_its_gate(
+    gates_source: GatesSource,
+    edit: Option<&str>,
+) -> (Lake, Result<String, Box<Rejection>>) {
+    let lake = Lake::with(gates_source).await;
+    lake.gate(
+        "main",
+        "gate.yaml",
+        &REFUSE.replace("pre-commit", "pre-merge"),
+    )
+    .await;
+    lake.commit("main").await.unwrap();
+    lake.branch("dev").await;
+    match edit {
+        Some(yaml) => lake.gate("dev", "gate.yaml", yaml).await,
+        None => lake.delete("dev", "_lakefs_actions/gate.yaml").await,
+    }
+    lake.commit("dev").await.unwrap();
+    let merged = lake.merge("dev", "main").await;
+    (lake, merged)
+}
+
+#[tokio::test]
+async fn a_change_cannot_edit_the_gate_that_judges_it() {
+    let harmless = TELL.replace("name: tell", "name: gate");
+    for edit in [Some(harmless.as_str()), None] {
+        let (lake, merged) = merge_that_edits_its_gate(GatesSource::Both, edit).await;
+        let message = merged.unwrap_err().message;
+        assert!(
+            message.contains("failed on action 'gate' hook 'no'"),
+            "{message}"
+        );
+        assert!(lake.runs("main").await.starts_with("pre-merge failed"));
+        // As lakeFS does it, the change is its own judge.
+        merge_that_edits_its_gate(GatesSource::Source, edit)
+            .await
+            .1
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_gate_that_a_change_leaves_alone_judges_once() {
+    let lake = Lake::new().await;
+    lake.gate(
+        "main",
+        "tell.yaml",
+        &TELL
+            .replace("  prepare-commit:\n", "")
+            .replace("  post-commit:\n", ""),
+    )
+    .await;
+    lake.commit("main").await.unwrap();
+    lake.calls().await;
+    lake.put("main", "x").await;
+    lake.commit("main").await.unwrap();
+    assert_eq!(lake.calls().await, ["/tell"]);
+}
+
+#[tokio::test]
+async fn a_gate_is_deleted_by_a_commit_that_passes_it() {
+    let lake = Lake::new().await;
+    lake.gate("main", "tell.yaml", "name: tell\non: {pre-commit: }\nhooks:\n  - id: tell\n    type: webhook\n    properties: {url: HOOK/tell}\n").await;
+    lake.commit("main").await.unwrap();
+    lake.calls().await;
+    lake.delete("main", "_lakefs_actions/tell.yaml").await;
+    lake.commit("main").await.unwrap();
+    assert_eq!(
+        lake.calls().await,
+        ["/tell"],
+        "the old file judged its own removal"
+    );
+    lake.put("main", "x").await;
+    lake.commit("main").await.unwrap();
+    assert!(lake.calls().await.is_empty());
+}
+
+#[tokio::test]
+async fn an_action_with_paths_runs_only_when_one_of_them_changed() {
+    let lake = Lake::new().await;
+    lake.gate(
+        "main",
+        "gate.yaml",
+        &REFUSE.replace(
+            "{pre-commit: }",
+            "{pre-commit: {paths: ['tables/**/*.csv']}}",
+        ),
+    )
+    .await;
+    lake.put("main", "tables/readme.md").await;
+    lake.put("main", "x.csv").await;
+    lake.commit("main").await.unwrap();
+    lake.put("main", "tables/a/b.csv").await;
+    lake.commit("main").await.unwrap_err();
+}
+
+#[tokio::test]
+async fn what_is_not_offered_fails_clearly() {
+    let lake = Lake::new().await;
+    lake.gate("main", "gate.yaml", "name: gate\non: {pre-commit: }\nhooks:\n  - id: lua\n    type: lua\n    properties: {script: print(1)}\n").await;
+    let rejection = lake.commit("main").await.unwrap_err();
+    assert!(
+        rejection
+            .message
+            .contains("action failed: hook type lua is not offered by this version"),
+        "{}",
+        rejection.message
+    );
+    let log = lake.output(&rejection.run_id, "0000_0000").await.unwrap();
+    assert_eq!(
+        log,
+        "Error: action failed: hook type lua is not offered by this version\n"
+    );
+}
+
+// ---- Wasm
+
+const GUEST: &[u8] = include_bytes!("../../tests/fixtures/test_gate.wasm");
+
+fn wasm(properties: &str) -> String {
+    format!(
+        "name: gate\non: {{pre-commit: , pre-merge: }}\nhooks:\n  - id: guard\n    type: wasm\n    properties:\n      component: hooks/gate.wasm\n{properties}"
+    )
+}
+
+async fn put_component(lake: &Lake, branch: &str, bytes: &'static [u8]) {
+    let to = Upload {
+        repository: &lake.repository,
+        branch,
+        path: "hooks/gate.wasm",
+    };
+    lake.catalog
+        .upload(
+            to,
+            block::from_bytes(Bytes::from_static(bytes)),
+            UploadOptions::default(),
+        )
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_component_that_is_missing_or_another_is_said_to_be() {
+    let lake = Lake::new().await;
+    lake.gate("main", "gate.yaml", &wasm("")).await;
+    let message = lake.commit("main").await.unwrap_err().message;
+    assert!(
+        message.contains("action failed: component_missing: there is no object hooks/gate.wasm"),
+        "{message}"
+    );
+
+    put_component(&lake, "main", GUEST).await;
+    lake.gate(
+        "main",
+        "gate.yaml",
+        &wasm(&format!("      sha256: {}\n", "0".repeat(64))),
+    )
+    .await;
+    let message = lake.commit("main").await.unwrap_err().message;
+    assert!(
+        message.contains("action failed: component_digest: component hooks/gate.wasm has sha256 "),
+        "{message}"
+    );
+
+    // An error that is only to warn lets the change through, and is in the log.
+    lake.gate(
+        "main",
+        "gate.yaml",
+        &wasm(&format!(
+            "      on_error: warn\n      sha256: {}\n",
+            "0".repeat(64)
+        )),
+    )
+    .await;
+    lake.commit("main").await.unwrap();
+    let run = lake
+        .actions
+        .list_runs(&lake.repository, Some("main"), None, "", 1)
+        .await
+        .unwrap()
+        .results
+        .remove(0);
+    let log = lake.output(&run.run_id, "0000_0000").await.unwrap();
+    assert!(
+        log.contains("warning, as the action asks for: component_digest"),
+        "{log}"
+    );
+}
+
+#[tokio::test]
+async fn a_component_judges_with_findings_in_the_refusal_and_the_log() {
+    let lake = Lake::new().await;
+    put_component(&lake, "main", GUEST).await;
+    lake.gate("main", "gate.yaml", &wasm("      config: {mode: fail}\n"))
+        .await;
+    let rejection = lake.commit("main").await.unwrap_err();
+    assert!(
+        rejection
+            .message
+            .contains("action failed: verdict_fail: error tables/a.csv null-ratio: too many nulls"),
+        "{}",
+        rejection.message
+    );
+    let [finding] = rejection.findings.as_slice() else {
+        panic!("{:?}", rejection.findings)
+    };
+    assert_eq!(
+        (
+            finding.action.as_str(),
+            finding.hook.as_str(),
+            finding.rule.as_str()
+        ),
+        ("gate", "guard", "null-ratio")
+    );
+    let log = lake.output(&rejection.run_id, "0000_0000").await.unwrap();
+    assert!(
+        log.contains("error tables/a.csv null-ratio: too many nulls")
+            && log.contains("verdict: fail (verdict_fail)\nusage: "),
+        "{log}"
+    );
+
+    lake.gate("main", "gate.yaml", &wasm("      config: {mode: pass}\n"))
+        .await;
+    lake.commit("main").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_change_cannot_swap_the_component_of_the_gate_that_judges_it() {
+    let lake = Lake::new().await;
+    put_component(&lake, "main", GUEST).await;
+    // The gate fails on merges only once `main` has it: it is committed where it does not yet judge.
+    lake.gate(
+        "main",
+        "gate.yaml",
+        &wasm("      config: {mode: fail}\n").replace("pre-commit: , ", ""),
+    )
+    .await;
+    lake.commit("main").await.unwrap();
+    lake.branch("dev").await;
+    // The change keeps the file and swaps what it runs for something that is no component.
+    put_component(&lake, "dev", b"not wasm").await;
+    lake.commit("dev").await.unwrap();
+    let message = lake.merge("dev", "main").await.unwrap_err().message;
+    assert!(message.contains("2 errors occurred"), "{message}");
+    assert!(
+        message.contains("hook run id '0000_0000'") && message.contains("component_invalid"),
+        "{message}"
+    );
+    assert!(
+        message.contains("hook run id '0001_0000'") && message.contains("null-ratio"),
+        "{message}"
+    );
+}

@@ -1,0 +1,190 @@
+//! Globs: of branches as Go's `path.Match` reads them, of object paths with `**`.
+//!
+//! Branch patterns come from files that lakeFS reads as well, so they mean the same here:
+//! `*` and `?` stop at `/`, classes are `[a-z]` and `[^a-z]`, a backslash escapes.
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+
+/// Whether a pattern can be read at all.
+pub(crate) fn is_branch_pattern(pattern: &str) -> bool {
+    tokens(pattern).is_some()
+}
+
+/// Whether a whole name matches. A pattern that can't be read matches nothing.
+pub(crate) fn branch_matches(pattern: &str, name: &str) -> bool {
+    let Some(tokens) = tokens(pattern) else {
+        return false;
+    };
+    let name: Vec<char> = name.chars().collect();
+    let (mut t, mut n) = (0, 0);
+    // Where to go back to: the token after the last star, and the first name character that the star has not eaten.
+    let mut star: Option<(usize, usize)> = None;
+    loop {
+        match tokens.get(t) {
+            Some(Token::Star) => {
+                star = Some((t + 1, n));
+                t += 1;
+                continue;
+            }
+            Some(token) if name.get(n).is_some_and(|c| token.matches(*c)) => {
+                t += 1;
+                n += 1;
+                continue;
+            }
+            None if n == name.len() => return true,
+            _ => {}
+        }
+        match star {
+            Some((after, eaten)) if name.get(eaten).is_some_and(|c| *c != '/') => {
+                star = Some((after, eaten + 1));
+                t = after;
+                n = eaten + 1;
+            }
+            _ => return false,
+        }
+    }
+}
+
+enum Token {
+    Star,
+    AnyChar,
+    Char(char),
+    Class {
+        negated: bool,
+        ranges: Vec<(char, char)>,
+    },
+}
+
+impl Token {
+    fn matches(&self, c: char) -> bool {
+        match self {
+            Self::Star => false,
+            Self::AnyChar => c != '/',
+            Self::Char(x) => *x == c,
+            Self::Class { negated, ranges } => {
+                ranges.iter().any(|(lo, hi)| (*lo..=*hi).contains(&c)) != *negated
+            }
+        }
+    }
+}
+
+fn tokens(pattern: &str) -> Option<Vec<Token>> {
+    let mut out = Vec::new();
+    let mut chars = pattern.chars().peekable();
+    while let Some(c) = chars.next() {
+        out.push(match c {
+            '*' => Token::Star,
+            '?' => Token::AnyChar,
+            '\\' => Token::Char(chars.next()?),
+            '[' => {
+                let negated = chars.next_if_eq(&'^').is_some();
+                let mut ranges = Vec::new();
+                loop {
+                    match chars.next()? {
+                        ']' if !ranges.is_empty() => break,
+                        ']' | '-' => return None,
+                        c => {
+                            let low = if c == '\\' { chars.next()? } else { c };
+                            let high = if chars.next_if_eq(&'-').is_some() {
+                                match chars.next()? {
+                                    '\\' => chars.next()?,
+                                    ']' | '-' => return None,
+                                    c => c,
+                                }
+                            } else {
+                                low
+                            };
+                            ranges.push((low, high));
+                        }
+                    }
+                }
+                Token::Class { negated, ranges }
+            }
+            c => Token::Char(c),
+        });
+    }
+    Some(out)
+}
+
+/// Globs on whole object paths: `*` stops at `/`, `**` does not.
+pub(crate) fn path_set(patterns: &[String]) -> Result<GlobSet, String> {
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        let glob = GlobBuilder::new(pattern).literal_separator(true).build();
+        set.add(glob.map_err(|e| format!("'{pattern}' is no glob: {}", e.kind()))?);
+    }
+    set.build().map_err(|e| e.to_string())
+}
+
+/// What every path that matches begins with.
+pub(crate) fn literal_prefix(pattern: &str) -> &str {
+    let end = pattern
+        .find(['*', '?', '[', '{', '\\'])
+        .unwrap_or(pattern.len());
+    &pattern[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn branch_globs_match_as_in_go() {
+        for (pattern, name, expected) in [
+            ("main", "main", true),
+            ("main", "main2", false),
+            ("case*", "case10", true),
+            ("case*", "case", true),
+            ("*", "anything", true),
+            ("*", "a/b", false),
+            ("a/*", "a/b", true),
+            ("?", "/", false),
+            ("release-?", "release-1", true),
+            ("release-?", "release-10", false),
+            ("[a-c]x", "bx", true),
+            ("[^a-c]x", "bx", false),
+            ("[^a-c]x", "dx", true),
+            ("a*b*c", "aXXbYYc", true),
+            ("a*b*c", "aXXbYY", false),
+            ("\\*", "*", true),
+            ("\\*", "x", false),
+            ("", "", true),
+            ("*a", "aaaaaaaaab", false),
+        ] {
+            assert_eq!(branch_matches(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn malformed_branch_globs_are_known_as_such() {
+        for pattern in ["[", "[]", "[a", "[a-]", "a\\", "[-x]"] {
+            assert!(!is_branch_pattern(pattern), "{pattern}");
+        }
+        assert!(is_branch_pattern("[a-z]*?\\["));
+    }
+
+    #[test]
+    fn stars_do_not_take_exponential_time() {
+        assert!(!branch_matches(&"*a".repeat(500), &"a".repeat(499)));
+    }
+
+    #[test]
+    fn path_globs_know_two_stars() {
+        let set = path_set(&["tables/**".to_owned(), "**/*.parquet".to_owned()]).unwrap();
+        for (path, expected) in [
+            ("tables/a/b", true),
+            ("x/y.parquet", true),
+            ("y.parquet", true),
+            ("x/y.csv", false),
+        ] {
+            assert_eq!(set.is_match(path), expected, "{path}");
+        }
+        assert!(
+            path_set(&["a[".to_owned()])
+                .unwrap_err()
+                .contains("'a[' is no glob")
+        );
+        assert_eq!(literal_prefix("tables/2024-*/x"), "tables/2024-");
+    }
+}

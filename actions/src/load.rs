@@ -1,0 +1,402 @@
+//! Reads the action files of a tree, and decides which of two trees' actions judge a change.
+//!
+//! Stored trees never change, so what was read of one is kept by its id; a file is
+//! kept by the address and identity of its object. A file that can't be used is an
+//! error of the tree that is about to be, but not of the tree it replaces: there,
+//! the broken file must be allowed to be repaired.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use catalog::{ListRequest, MetaRangeId, Object, ObjectOrPrefix, Reader, Repository, Snapshot};
+use futures::StreamExt as _;
+use graveler::{Event, EventKind, TreeSource};
+use sha2::{Digest as _, Sha256};
+
+use crate::GatesSource;
+use crate::action_file::{Action, FOLDER, FileError, HookKind, MAX_FILE_BYTES, MAX_FILES};
+use crate::matching;
+
+/// Parsed files kept.
+const FILE_CACHE_ENTRIES: u64 = 10_000;
+/// Stored trees whose set of files is kept.
+const SET_CACHE_ENTRIES: u64 = 1_000;
+/// Bytes of components kept.
+const COMPONENT_CACHE_BYTES: u64 = 256 << 20;
+/// The largest component that is read.
+pub(crate) const MAX_COMPONENT_BYTES: u64 = 64 << 20;
+/// Objects listed at once.
+const LIST_PAGE: usize = 1_000;
+/// Pages and folders that are looked through for action files.
+const MAX_PAGES: usize = 1_000;
+
+/// Why the actions of an event can't be told.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoadError {
+    /// Files that can't be used; at least one.
+    #[error("action files are not valid")]
+    Invalid(Vec<FileError>),
+    /// Storage failed.
+    #[error("failed to read action files: {0}")]
+    Read(#[from] catalog::Error),
+}
+
+/// A tree to look up action files and components in.
+#[derive(Debug, Clone)]
+pub(crate) enum Tree {
+    Stored(Snapshot),
+    /// A branch with its staged changes.
+    Branch {
+        repository: Repository,
+        branch: String,
+    },
+}
+
+/// A file that parsed.
+#[derive(Debug)]
+struct LoadedFile {
+    path: String,
+    digest: [u8; 32],
+    action: Arc<Action>,
+}
+
+/// The files of one tree, by path.
+#[derive(Debug, Default)]
+struct FileSet {
+    files: Vec<Arc<LoadedFile>>,
+    errors: Vec<FileError>,
+}
+
+/// An action that judges, and the tree that its components are read from.
+#[derive(Debug, Clone)]
+pub(crate) struct Judge {
+    pub(crate) action: Arc<Action>,
+    pub(crate) tree: Tree,
+}
+
+/// Loads action files and components. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Loader {
+    reader: Reader,
+    files: moka::sync::Cache<FileKey, Result<Arc<LoadedFile>, FileError>>,
+    sets: moka::sync::Cache<(String, String), Arc<FileSet>>,
+    components: moka::sync::Cache<FileKey, Bytes>,
+}
+
+/// Path, address and identity: equal keys mean equal bytes.
+type FileKey = (String, String, Bytes);
+
+fn file_key(object: &Object) -> FileKey {
+    (
+        object.path.clone(),
+        object.physical_address.clone(),
+        object.identity.clone(),
+    )
+}
+
+impl Loader {
+    pub(crate) fn new(reader: Reader) -> Self {
+        let components = moka::sync::Cache::builder()
+            .max_capacity(COMPONENT_CACHE_BYTES)
+            .weigher(|_, bytes: &Bytes| u32::try_from(bytes.len()).unwrap_or(u32::MAX))
+            .build();
+        Self {
+            reader,
+            files: moka::sync::Cache::new(FILE_CACHE_ENTRIES),
+            sets: moka::sync::Cache::new(SET_CACHE_ENTRIES),
+            components,
+        }
+    }
+
+    pub(crate) fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    fn stored(&self, repository: &Repository, tree: &MetaRangeId) -> Snapshot {
+        self.reader.snapshot(repository, tree)
+    }
+
+    /// The actions that judge an event: those of the change first, by path.
+    pub(crate) async fn judges(
+        &self,
+        event: &Event,
+        gates: GatesSource,
+    ) -> Result<Vec<Judge>, LoadError> {
+        let tree = self.actions_tree(event);
+        let own = self.files(event, &tree).await?;
+        if !own.errors.is_empty() {
+            return Err(LoadError::Invalid(own.errors.clone()));
+        }
+        let mut judges = Vec::new();
+        for file in &own.files {
+            if self.concerns(file, event).await? {
+                judges.push(Judge {
+                    action: Arc::clone(&file.action),
+                    tree: tree.clone(),
+                });
+            }
+        }
+        if let (GatesSource::Both, EventKind::PreCommit | EventKind::PreMerge, Some(base)) =
+            (gates, event.kind, &event.base)
+        {
+            let base = Tree::Stored(self.stored(&event.repository, base));
+            for file in &self.files(event, &base).await?.files {
+                if self.concerns(file, event).await?
+                    && self.was_edited(file, &base, &own, &tree).await?
+                {
+                    judges.push(Judge {
+                        action: Arc::clone(&file.action),
+                        tree: base.clone(),
+                    });
+                }
+            }
+        }
+        Ok(judges)
+    }
+
+    /// Where the event's own action files are. Once the change has been turned into a stored tree, what is
+    /// staged later is no part of it, so a branch is looked at only while there is no such tree.
+    fn actions_tree(&self, event: &Event) -> Tree {
+        match (&event.actions_from, &event.candidate) {
+            (TreeSource::MetaRange(id), _) | (TreeSource::Branch(_), Some(id)) => {
+                Tree::Stored(self.stored(&event.repository, id))
+            }
+            (TreeSource::Branch(branch), None) => Tree::Branch {
+                repository: event.repository.clone(),
+                branch: branch.to_string(),
+            },
+        }
+    }
+
+    /// Whether a file's action runs for an event.
+    async fn concerns(&self, file: &LoadedFile, event: &Event) -> Result<bool, LoadError> {
+        let Some(on) = matching::listens(&file.action, event) else {
+            return Ok(false);
+        };
+        // An event without the two trees changes no objects that could be told apart: the filter does not apply.
+        let (false, Some(base), Some(candidate)) =
+            (on.paths.is_empty(), &event.base, &event.candidate)
+        else {
+            return Ok(true);
+        };
+        let (base, candidate) = (
+            self.stored(&event.repository, base),
+            self.stored(&event.repository, candidate),
+        );
+        Ok(matching::touches(&base, &candidate, &on.paths).await?)
+    }
+
+    /// Whether a change edits, moves or removes a file of `base`, or a component that the file names.
+    async fn was_edited(
+        &self,
+        file: &LoadedFile,
+        base: &Tree,
+        own: &FileSet,
+        tree: &Tree,
+    ) -> Result<bool, LoadError> {
+        if !own
+            .files
+            .iter()
+            .any(|f| f.path == file.path && f.digest == file.digest)
+        {
+            return Ok(true);
+        }
+        for hook in &file.action.hooks {
+            let HookKind::Wasm(wasm) = &hook.kind else {
+                continue;
+            };
+            let before = self.stat(base, &wasm.component).await?;
+            let now = self.stat(tree, &wasm.component).await?;
+            // A component that was missing before can't be edited: committing it late must be possible.
+            if before.is_some_and(|before| now.is_none_or(|now| now.identity != before.identity)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn files(&self, event: &Event, tree: &Tree) -> Result<Arc<FileSet>, LoadError> {
+        let Tree::Stored(snapshot) = tree else {
+            return Ok(Arc::new(self.read_files(tree).await?));
+        };
+        let key = (event.repository.partition(), snapshot.tree_id().to_string());
+        if let Some(set) = self.sets.get(&key) {
+            return Ok(set);
+        }
+        let set = Arc::new(self.read_files(tree).await?);
+        self.sets.insert(key, Arc::clone(&set));
+        Ok(set)
+    }
+
+    async fn read_files(&self, tree: &Tree) -> Result<FileSet, LoadError> {
+        let mut set = FileSet::default();
+        for object in self.list(tree).await? {
+            if set.files.len() + set.errors.len() >= MAX_FILES {
+                set.errors.push(FileError::whole(
+                    &object.path,
+                    format!("more than {MAX_FILES} action files"),
+                ));
+                break;
+            }
+            match self.file(&object).await? {
+                Ok(file) => match set.files.iter().find(|f| f.action.name == file.action.name) {
+                    Some(other) => {
+                        let reason = format!(
+                            "name '{}' is already used by {}",
+                            file.action.name, other.path
+                        );
+                        set.errors.push(FileError::whole(&file.path, reason));
+                    }
+                    None => set.files.push(file),
+                },
+                Err(error) => set.errors.push(error),
+            }
+        }
+        Ok(set)
+    }
+
+    async fn file(&self, object: &Object) -> Result<Result<Arc<LoadedFile>, FileError>, LoadError> {
+        let key = file_key(object);
+        if let Some(file) = self.files.get(&key) {
+            return Ok(file);
+        }
+        let file = match self.read(object, MAX_FILE_BYTES).await? {
+            None => Err(FileError::whole(
+                &object.path,
+                format!("larger than {MAX_FILE_BYTES} bytes"),
+            )),
+            Some(bytes) => Action::parse(&object.path, &bytes).map(|action| {
+                Arc::new(LoadedFile {
+                    path: object.path.clone(),
+                    digest: Sha256::digest(&bytes).into(),
+                    action: Arc::new(action),
+                })
+            }),
+        };
+        self.files.insert(key, file.clone());
+        Ok(file)
+    }
+
+    /// The `.yaml` objects directly in the folder of action files.
+    async fn list(&self, tree: &Tree) -> Result<Vec<Object>, LoadError> {
+        let mut found = Vec::new();
+        let mut after = String::new();
+        for _ in 0..MAX_PAGES {
+            let (objects, next) = match tree {
+                Tree::Stored(snapshot) => children(snapshot, &after).await?,
+                Tree::Branch { repository, branch } => {
+                    self.staged_children(repository, branch, &after).await?
+                }
+            };
+            found.extend(objects.into_iter().filter(|o| o.path.ends_with(".yaml")));
+            // One file too many is enough to know.
+            match next {
+                Some(next) if found.len() <= MAX_FILES => after = next,
+                _ => return Ok(found),
+            }
+        }
+        Err(LoadError::Invalid(vec![FileError::whole(
+            FOLDER,
+            "too many objects and folders beside the action files",
+        )]))
+    }
+
+    async fn staged_children(
+        &self,
+        repository: &Repository,
+        branch: &str,
+        after: &str,
+    ) -> Result<(Vec<Object>, Option<String>), LoadError> {
+        let request = ListRequest {
+            prefix: FOLDER.to_owned(),
+            after: after.to_owned(),
+            delimiter: "/".to_owned(),
+            limit: LIST_PAGE,
+        };
+        let page = self
+            .reader
+            .list_objects(repository, branch, &request)
+            .await?;
+        let objects = page.results.into_iter().filter_map(|row| match row {
+            ObjectOrPrefix::Object(object) => Some(*object),
+            ObjectOrPrefix::Prefix(_) => None,
+        });
+        Ok((objects.collect(), page.has_more.then_some(page.next_offset)))
+    }
+
+    /// The object at a path of a tree.
+    async fn stat(&self, tree: &Tree, path: &str) -> Result<Option<Object>, LoadError> {
+        match tree {
+            Tree::Stored(snapshot) => Ok(snapshot.stat(path).await?),
+            Tree::Branch { repository, branch } => {
+                match self.reader.stat(repository, branch, path).await {
+                    Ok(object) => Ok(Some(object)),
+                    Err(catalog::Error::ObjectNotFound(_)) => Ok(None),
+                    Err(e) => Err(e.into()),
+                }
+            }
+        }
+    }
+
+    /// A component's bytes; none if there is no such object.
+    ///
+    /// # Errors
+    /// Storage's; [`LoadError::Invalid`] if it is larger than [`MAX_COMPONENT_BYTES`].
+    pub(crate) async fn component(
+        &self,
+        tree: &Tree,
+        path: &str,
+    ) -> Result<Option<Bytes>, LoadError> {
+        let Some(object) = self.stat(tree, path).await? else {
+            return Ok(None);
+        };
+        let key = file_key(&object);
+        if let Some(bytes) = self.components.get(&key) {
+            return Ok(Some(bytes));
+        }
+        let Some(bytes) = self.read(&object, MAX_COMPONENT_BYTES).await? else {
+            let reason = format!("larger than {MAX_COMPONENT_BYTES} bytes");
+            return Err(LoadError::Invalid(vec![FileError::whole(path, reason)]));
+        };
+        self.components.insert(key, bytes.clone());
+        Ok(Some(bytes))
+    }
+
+    /// An object's bytes; none if there are more than `max`.
+    async fn read(&self, object: &Object, max: u64) -> Result<Option<Bytes>, LoadError> {
+        let mut body = self.reader.open(object, None).await?;
+        let mut bytes = BytesMut::new();
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk.map_err(|source| {
+                catalog::Error::Block(block::Error::Storage {
+                    operation: "read",
+                    location: object.path.clone(),
+                    source,
+                })
+            })?;
+            if (bytes.len() + chunk.len()) as u64 > max {
+                return Ok(None);
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(Some(bytes.freeze()))
+    }
+}
+
+/// Objects directly in the folder of action files, and where to go on. Steps over what lies in folders below.
+async fn children(
+    snapshot: &Snapshot,
+    after: &str,
+) -> Result<(Vec<Object>, Option<String>), LoadError> {
+    let page = snapshot.walk(FOLDER, after, LIST_PAGE).await?;
+    let mut objects = Vec::new();
+    for object in page.results {
+        let name = object.path.strip_prefix(FOLDER).unwrap_or(&object.path);
+        if let Some((folder, _)) = name.split_once('/') {
+            // No path is greater than this one and still in the folder, but for paths of code points beyond all that are assigned.
+            return Ok((objects, Some(format!("{FOLDER}{folder}/{}", char::MAX))));
+        }
+        objects.push(object);
+    }
+    Ok((objects, page.has_more.then_some(page.next_offset)))
+}

@@ -1,0 +1,98 @@
+//! What unit tests of this crate share.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::routing::any;
+use graveler::{
+    BranchId, Draft, Event, EventKind, MetaRangeId, Repository, RepositoryId, RepositoryState,
+    TreeSource,
+};
+use time::macros::datetime;
+
+/// A repository `repo` with a default branch `main`.
+pub(crate) fn repository() -> Repository {
+    Repository {
+        id: RepositoryId::trusted("repo"),
+        storage_namespace: "mem://repo".to_owned(),
+        default_branch: BranchId::trusted("main"),
+        creation_date: datetime!(2026-03-04 05:06:07 UTC),
+        state: RepositoryState::Active,
+        instance_uid: "uid".to_owned(),
+        read_only: false,
+        storage_id: String::new(),
+    }
+}
+
+/// An event about a commit to `main`.
+pub(crate) fn event(kind: EventKind) -> Event {
+    let time = datetime!(2026-03-04 05:06:07.5 UTC);
+    Event {
+        run_id: "run1".to_owned(),
+        pre_run_id: None,
+        kind,
+        time,
+        repository: repository(),
+        branch: Some(BranchId::trusted("main")),
+        tag: None,
+        source_ref: "main".to_owned(),
+        merge_source: None,
+        commit_id: None,
+        commit: Some(Draft {
+            message: "with actions".to_owned(),
+            committer: "admin".to_owned(),
+            metadata: BTreeMap::from([("k".to_owned(), "v".to_owned())]),
+            creation_date: time,
+            meta_range_id: MetaRangeId::trusted(""),
+            parents: Vec::new(),
+            version: 1,
+        }),
+        actor: "admin".to_owned(),
+        actions_from: TreeSource::Branch(BranchId::trusted("main")),
+        candidate: None,
+        base: None,
+        source: None,
+    }
+}
+
+/// What a [`server`] was told: target, headers and body of each request.
+pub(crate) type Seen = Arc<Mutex<Vec<(String, HeaderMap, Bytes)>>>;
+
+/// A server that keeps what it was told and answers by path. Returns its URL.
+pub(crate) async fn server() -> (String, Seen) {
+    async fn answer(
+        State(seen): State<Seen>,
+        uri: Uri,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Response {
+        let path = uri.path().to_owned();
+        seen.lock()
+            .expect("no holder panics")
+            .push((uri.to_string(), headers, body));
+        match path.as_str() {
+            "/fail" => (StatusCode::BAD_REQUEST, "checked").into_response(),
+            "/slow" => std::future::pending().await,
+            "/huge" => vec![b'x'; 1 << 20].into_response(),
+            "/loop" => Redirect::temporary("/loop").into_response(),
+            "/away" => Redirect::temporary("http://127.0.0.2:9/").into_response(),
+            "/moved" => Redirect::temporary("/ok").into_response(),
+            _ => "checked".into_response(),
+        }
+    }
+    let seen = Seen::default();
+    let router = Router::new()
+        .fallback(any(answer))
+        .with_state(Arc::clone(&seen));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (url, seen)
+}

@@ -1,0 +1,201 @@
+//! What one hook may look at: globs of the action file, compiled.
+//!
+//! Paths are matched whole; `*` stops at a slash, `**` does not. Rights are the
+//! same on every side: candidate, base and source.
+
+use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
+
+use super::{Cause, Failure, Select};
+
+/// The kinds of change, as action files name them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ChangeKind {
+    Added,
+    Changed,
+    Removed,
+}
+
+impl ChangeKind {
+    fn parse(name: &str) -> Result<Self, Failure> {
+        match name {
+            "added" => Ok(Self::Added),
+            "changed" => Ok(Self::Changed),
+            "removed" => Ok(Self::Removed),
+            _ => Err(Failure::new(
+                Cause::HookError,
+                format!("select.kinds: {name:?} is not added, changed or removed"),
+            )),
+        }
+    }
+}
+
+/// What a hook is shown and what it may read.
+#[derive(Debug)]
+pub(super) struct Rights {
+    /// None: every path.
+    select: Option<GlobSet>,
+    read: GlobSet,
+    kinds: Vec<ChangeKind>,
+    prefix: String,
+}
+
+impl Rights {
+    /// Compiles `select` (with the component's default paths if it names none) and `read`.
+    pub(super) fn new(
+        select: &Select,
+        default_paths: &[String],
+        read: &[String],
+    ) -> Result<Self, Failure> {
+        let paths = if select.paths.is_empty() {
+            default_paths
+        } else {
+            &select.paths
+        };
+        let kinds = if select.kinds.is_empty() {
+            vec![ChangeKind::Added, ChangeKind::Changed]
+        } else {
+            select
+                .kinds
+                .iter()
+                .map(|k| ChangeKind::parse(k))
+                .collect::<Result<_, _>>()?
+        };
+        Ok(Self {
+            select: if paths.is_empty() {
+                None
+            } else {
+                Some(globs("select.paths", paths)?)
+            },
+            read: globs("capabilities.read", read)?,
+            kinds,
+            prefix: common_prefix(paths),
+        })
+    }
+
+    /// Whether a change at this path is for an object gate to judge.
+    pub(super) fn selects(&self, kind: ChangeKind, path: &str) -> bool {
+        self.kinds.contains(&kind) && self.select.as_ref().is_none_or(|s| s.is_match(path))
+    }
+
+    /// Whether the object at this path may be looked at.
+    pub(super) fn may_read(&self, path: &str) -> bool {
+        self.select.as_ref().is_none_or(|s| s.is_match(path)) || self.read.is_match(path)
+    }
+
+    /// All selected paths begin with this.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+}
+
+fn globs(key: &str, patterns: &[String]) -> Result<GlobSet, Failure> {
+    let bad = |e: globset::Error| Failure::new(Cause::HookError, format!("{key}: {e}"));
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        let glob: Glob = GlobBuilder::new(pattern)
+            .literal_separator(true)
+            .backslash_escape(true)
+            .build()
+            .map_err(bad)?;
+        set.add(glob);
+    }
+    set.build().map_err(bad)
+}
+
+/// The longest text that every match of every pattern begins with.
+fn common_prefix(patterns: &[String]) -> String {
+    let literal = |p: &'static str, s: &str| s.find(|c| p.contains(c)).map_or(s.len(), |at| at);
+    let mut prefix: Option<&str> = None;
+    for pattern in patterns {
+        let lead = &pattern[..literal("*?[]{}\\!", pattern)];
+        prefix = Some(match prefix {
+            None => lead,
+            Some(known) => {
+                let same = known
+                    .char_indices()
+                    .zip(lead.chars())
+                    .find(|((_, a), b)| a != b);
+                let end = same.map_or(known.len().min(lead.len()), |((at, _), _)| at);
+                &known[..end]
+            }
+        });
+    }
+    prefix.unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rights(paths: &[&str], read: &[&str]) -> Rights {
+        let own = |s: &[&str]| s.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let select = Select {
+            paths: own(paths),
+            ..Select::default()
+        };
+        Rights::new(&select, &[], &own(read)).expect("good globs")
+    }
+
+    #[test]
+    fn a_star_stops_at_a_slash() {
+        let r = rights(&["tables/*.csv", "**/*.parquet"], &[]);
+        assert!(
+            r.may_read("tables/a.csv") && r.may_read("x/y/z.parquet") && r.may_read("z.parquet")
+        );
+        assert!(
+            !r.may_read("tables/x/a.csv")
+                && !r.may_read("tables/a.txt")
+                && !r.may_read("TABLES/a.csv")
+        );
+    }
+
+    #[test]
+    fn reading_may_be_wider_than_what_is_judged() {
+        let r = rights(&["tables/**"], &["schemas/*"]);
+        assert!(r.may_read("schemas/a.json") && !r.selects(ChangeKind::Added, "schemas/a.json"));
+        assert!(
+            r.selects(ChangeKind::Added, "tables/a") && !r.selects(ChangeKind::Removed, "tables/a")
+        );
+    }
+
+    #[test]
+    fn no_paths_mean_all_or_the_components_default() {
+        assert!(rights(&[], &[]).may_read("anything"));
+        let defaults =
+            Rights::new(&Select::default(), &["data/**".into()], &[]).expect("good globs");
+        assert!(defaults.may_read("data/a") && !defaults.may_read("other"));
+    }
+
+    #[test]
+    fn the_prefix_is_what_all_patterns_share() {
+        let prefix = |p: &[&str]| rights(p, &[]).prefix().to_owned();
+        assert_eq!(prefix(&["tables/a*", "tables/abc/**"]), "tables/a");
+        assert_eq!(prefix(&["tables/**", "other"]), "");
+        assert_eq!(prefix(&["tables/x", "tables/x"]), "tables/x");
+        assert_eq!(prefix(&["{a,b}/x"]), "");
+        assert_eq!(prefix(&["é/a", "è/a"]), "");
+    }
+
+    #[test]
+    fn a_bad_glob_or_kind_names_its_key() {
+        let bad = Select {
+            paths: vec!["a[".into()],
+            ..Select::default()
+        };
+        assert!(
+            Rights::new(&bad, &[], &[])
+                .expect_err("bad glob")
+                .message
+                .starts_with("select.paths: ")
+        );
+        let bad = Select {
+            kinds: vec!["moved".into()],
+            ..Select::default()
+        };
+        let message = Rights::new(&bad, &[], &[]).expect_err("bad kind").message;
+        assert_eq!(
+            message,
+            r#"select.kinds: "moved" is not added, changed or removed"#
+        );
+    }
+}

@@ -1,0 +1,239 @@
+//! Looks at a component before the engine does: is it one, for which world, and
+//! does it want what this server has?
+//!
+//! Answers are for the author of the hook, who else would read a linker's message.
+
+use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
+
+use super::limits::{COMPONENT_BYTES, size};
+use super::{Cause, Failure};
+
+/// How to call a component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum World {
+    Gate,
+    ObjectGate,
+}
+
+/// The version of `weir:hooks` that this server speaks.
+pub(super) const VERSION: &str = "0.1.0";
+
+const BUILD: &str = "build for wasm32-wasip2";
+const PACKAGE: &str = "weir:hooks/";
+
+/// Checks and tells the world.
+pub(super) fn check(component: &[u8]) -> Result<World, Failure> {
+    if component.len() > COMPONENT_BYTES {
+        let (is, limit) = (component.len(), size(COMPONENT_BYTES as u64));
+        return Err(invalid(format!(
+            "component has {is} bytes, this server takes up to {limit}"
+        )));
+    }
+    match component.get(..8) {
+        Some([0, b'a', b's', b'm', _, _, 0, 0]) => {
+            return Err(invalid(format!(
+                "this is a core WebAssembly module, not a component: {BUILD}"
+            )));
+        }
+        Some([0, b'a', b's', b'm', _, _, 1, 0]) => {}
+        _ => {
+            return Err(invalid(format!(
+                "this is not a WebAssembly component: {BUILD}"
+            )));
+        }
+    }
+    Validator::new_with_features(WasmFeatures::default())
+        .validate_all(component)
+        .map_err(|e| invalid(format!("component is not valid: {e}")))?;
+    let (imports, exports) =
+        names(component).map_err(|e| invalid(format!("component is not valid: {e}")))?;
+    for name in imports.iter().chain(&exports) {
+        check_version(name)?;
+    }
+    for name in &imports {
+        check_import(name)?;
+    }
+    world(&exports)
+}
+
+fn invalid(message: String) -> Failure {
+    Failure::new(Cause::ComponentInvalid, message)
+}
+
+/// What the component itself imports and exports, not what is nested in it.
+fn names(component: &[u8]) -> wasmparser::Result<(Vec<String>, Vec<String>)> {
+    let (mut imports, mut exports) = (Vec::new(), Vec::new());
+    let mut depth = 0_u32;
+    for payload in Parser::new(0).parse_all(component) {
+        match payload? {
+            Payload::Version {
+                encoding: Encoding::Module | Encoding::Component,
+                ..
+            } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(section) if depth == 1 => {
+                for import in section {
+                    imports.push(import?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 1 => {
+                for export in section {
+                    exports.push(export?.name.name.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok((imports, exports))
+}
+
+/// `weir:hooks/tree@0.1.3` is served by any 0.1; the linker sees to the rest.
+fn check_version(name: &str) -> Result<(), Failure> {
+    let Some(version) = name
+        .strip_prefix(PACKAGE)
+        .and_then(|n| n.split_once('@'))
+        .map(|(_, v)| v)
+    else {
+        return Ok(());
+    };
+    let minor = |v: &str| {
+        v.splitn(3, '.')
+            .take(2)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    if minor(version) == minor(VERSION) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Cause::ComponentAbi,
+        format!("component wants weir:hooks {version}, this server has {VERSION}"),
+    ))
+}
+
+fn check_import(name: &str) -> Result<(), Failure> {
+    const WASI: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
+    let package = name.strip_prefix("wasi:").and_then(|n| n.split('/').next());
+    if name.starts_with(PACKAGE) || package.is_some_and(|p| WASI.contains(&p)) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Cause::ComponentAbi,
+        format!("component imports {name}, which this server does not give to hooks"),
+    ))
+}
+
+fn world(exports: &[String]) -> Result<World, Failure> {
+    let has = |interface: &str| {
+        exports.iter().any(|e| {
+            e.strip_prefix(PACKAGE)
+                .is_some_and(|n| n.split('@').next() == Some(interface))
+        })
+    };
+    let abi = |message: &str| Err(Failure::new(Cause::ComponentAbi, message));
+    match (has("describe-api"), has("gate-api"), has("object-gate-api")) {
+        (true, true, false) => Ok(World::Gate),
+        (true, false, true) => Ok(World::ObjectGate),
+        (_, true, true) => abi(
+            "component exports gate-api and object-gate-api: build it for one world of weir:hooks",
+        ),
+        (false, true, _) | (false, _, true) => {
+            abi("component does not export weir:hooks/describe-api")
+        }
+        (_, false, false) => abi(
+            "component exports neither weir:hooks/gate-api nor object-gate-api: build it for the world gate or object-gate",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(component: &[u8]) -> (Cause, String) {
+        let failure = check(component).expect_err("refused");
+        (failure.cause, failure.message)
+    }
+
+    #[test]
+    fn what_is_no_component_is_told_how_to_become_one() {
+        let not = (
+            Cause::ComponentInvalid,
+            "this is not a WebAssembly component: build for wasm32-wasip2".to_owned(),
+        );
+        for garbage in [
+            &b""[..],
+            b"\0asm",
+            b"#!/bin/sh\necho pass\n",
+            b"\x7fELF\x02\x01\x01\0\0\0",
+        ] {
+            assert_eq!(refusal(garbage), not);
+        }
+        let core = (
+            Cause::ComponentInvalid,
+            "this is a core WebAssembly module, not a component: build for wasm32-wasip2"
+                .to_owned(),
+        );
+        assert_eq!(refusal(b"\0asm\x01\0\0\0"), core);
+        assert_eq!(
+            refusal(b"\0asm\x0d\0\x01\0").0,
+            Cause::ComponentAbi,
+            "an empty component exports nothing"
+        );
+        let (cause, message) = refusal(b"\0asm\x0d\0\x01\0\x01\xff\xff\xff\xff\x0fjunk");
+        assert!(
+            cause == Cause::ComponentInvalid && message.starts_with("component is not valid: "),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn versions_match_by_minor() {
+        assert_eq!(check_version("weir:hooks/tree@0.1.9"), Ok(()));
+        assert_eq!(check_version("wasi:io/streams@0.2.6"), Ok(()));
+        let wrong = check_version("weir:hooks/tree@0.3.0").expect_err("too new");
+        assert_eq!(
+            (wrong.cause, wrong.message.as_str()),
+            (
+                Cause::ComponentAbi,
+                "component wants weir:hooks 0.3.0, this server has 0.1.0"
+            )
+        );
+        check_version("weir:hooks/tree@0.10.0").expect_err("0.10 is not 0.1");
+    }
+
+    #[test]
+    fn what_hooks_do_not_get_is_named() {
+        assert_eq!(check_import("wasi:clocks/wall-clock@0.2.6"), Ok(()));
+        let message = check_import("wasi:http/outgoing-handler@0.2.0")
+            .expect_err("no network")
+            .message;
+        assert_eq!(
+            message,
+            "component imports wasi:http/outgoing-handler@0.2.0, which this server does not give to hooks"
+        );
+    }
+
+    #[test]
+    fn the_exports_tell_the_world() {
+        let of = |e: &[&str]| {
+            world(
+                &e.iter()
+                    .map(|e| format!("weir:hooks/{e}@0.1.0"))
+                    .collect::<Vec<_>>(),
+            )
+        };
+        assert_eq!(of(&["describe-api", "gate-api"]), Ok(World::Gate));
+        assert_eq!(
+            of(&["describe-api", "object-gate-api"]),
+            Ok(World::ObjectGate)
+        );
+        for bad in [
+            &["describe-api"][..],
+            &["gate-api"],
+            &["describe-api", "gate-api", "object-gate-api"],
+        ] {
+            assert_eq!(of(bad).expect_err("no world").cause, Cause::ComponentAbi);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Joins what instances left into one report, in the order of paths.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use graveler::Finding;
+
+use super::instance::Outcome;
+use super::limits::{METRICS, size};
+use super::session::Run;
+use super::v0_1::Verdict as Answer;
+use super::{Cause, Failure, Report, Verdict};
+
+/// A report in the making.
+#[derive(Debug, Default)]
+pub(super) struct Collector {
+    findings: Vec<Finding>,
+    findings_dropped: u64,
+    log: Vec<u8>,
+    log_cut: bool,
+    summary: Option<String>,
+    metrics: BTreeMap<String, (f64, String)>,
+    objects: u64,
+    peak_memory_bytes: u64,
+    fuel: u64,
+    passed: u64,
+    failed: u64,
+    undecided: u64,
+    first_error: Option<Failure>,
+}
+
+impl Collector {
+    /// Adds one outcome; `path` is none for a gate. Tells whether to go on.
+    pub(super) fn add(&mut self, run: &Run, path: Option<&str>, outcome: Outcome) -> bool {
+        let out = outcome.output;
+        self.findings_dropped += out.findings_dropped;
+        for finding in out.findings {
+            self.find(run, finding);
+        }
+        self.write(run, path, &out.log.text());
+        self.summary = out.summary.or(self.summary.take());
+        for (name, (value, unit)) in out.metrics {
+            if self.metrics.len() < METRICS || self.metrics.contains_key(&name) {
+                let metric = self.metrics.entry(name).or_insert((0.0, String::new()));
+                *metric = (metric.0 + value, unit);
+            }
+        }
+        self.objects += u64::from(path.is_some());
+        self.peak_memory_bytes = self.peak_memory_bytes.max(outcome.peak_memory_bytes);
+        self.fuel = self.fuel.saturating_add(outcome.fuel);
+        match outcome.verdict {
+            Ok(Answer::Pass) => self.passed += 1,
+            Ok(Answer::Fail) => self.failed += 1,
+            Ok(Answer::Skip) => {}
+            Err(failure) => return self.error(run, path, &failure),
+        }
+        true
+    }
+
+    /// Notes that something got no verdict. A hook that merely could not decide
+    /// about one object goes on with the next; one that broke is stopped.
+    pub(super) fn error(&mut self, run: &Run, path: Option<&str>, failure: &Failure) -> bool {
+        let go_on = matches!(failure.cause, Cause::HookError | Cause::Denied);
+        if let Some(path) = path {
+            let finding = Finding {
+                action: run.action.clone(),
+                hook: run.hook.clone(),
+                severity: "error".into(),
+                rule: failure.cause.as_str().into(),
+                message: failure.message.clone(),
+                path: Some(path.to_owned()),
+                properties: BTreeMap::new(),
+            };
+            self.find(run, finding);
+        }
+        self.undecided += 1;
+        let message = path.map_or_else(
+            || failure.message.clone(),
+            |p| format!("{p}: {}", failure.message),
+        );
+        self.first_error
+            .get_or_insert(Failure::new(failure.cause, message));
+        go_on
+    }
+
+    fn find(&mut self, run: &Run, finding: Finding) {
+        if self.findings.len() < run.limits.findings {
+            self.findings.push(finding);
+        } else {
+            self.findings_dropped += 1;
+        }
+    }
+
+    fn write(&mut self, run: &Run, path: Option<&str>, text: &str) {
+        if text.is_empty() || self.log_cut {
+            return;
+        }
+        let heading = path.map(|p| format!("--- {p}\n")).unwrap_or_default();
+        let mut lines = heading + text;
+        if !lines.ends_with('\n') {
+            lines.push('\n');
+        }
+        let room = run.limits.log_bytes.saturating_sub(self.log.len());
+        if lines.len() > room {
+            let mut end = room;
+            while !lines.is_char_boundary(end) {
+                end -= 1;
+            }
+            lines.truncate(end);
+            let limit = size(run.limits.log_bytes as u64);
+            lines.push_str(&format!("\n... the log was cut at {limit} (limits.log)\n"));
+            self.log_cut = true;
+        }
+        self.log.extend_from_slice(lines.as_bytes());
+    }
+
+    /// The report. A failure of any object is the verdict of the whole: it is an
+    /// answer, and no answer about another object can change it.
+    pub(super) fn finish(self, run: &Run) -> Report {
+        let undecided = self
+            .first_error
+            .map(|Failure { cause, message }| match self.undecided {
+                0 | 1 => (cause, message),
+                n => (cause, format!("{message} (and {} more)", n - 1)),
+            });
+        let verdict = match &undecided {
+            _ if self.failed > 0 => Verdict::Fail,
+            Some((cause, message)) => Verdict::Error {
+                cause: *cause,
+                message: message.clone(),
+            },
+            None if self.passed > 0 => Verdict::Pass,
+            None => Verdict::Skip,
+        };
+        Report {
+            verdict,
+            undecided,
+            findings: self.findings,
+            findings_dropped: self.findings_dropped,
+            log: self.log,
+            summary: self.summary,
+            metrics: self
+                .metrics
+                .into_iter()
+                .map(|(name, (value, unit))| (name, value, unit))
+                .collect(),
+            objects: self.objects,
+            read_bytes: run.read.load(Ordering::Relaxed),
+            peak_memory_bytes: self.peak_memory_bytes,
+            fuel: self.fuel,
+        }
+    }
+}
+
+impl Report {
+    /// Of a hook that was never called.
+    pub(super) fn not_run(failure: Failure) -> Self {
+        Self {
+            verdict: Verdict::Error {
+                cause: failure.cause,
+                message: failure.message.clone(),
+            },
+            undecided: Some((failure.cause, failure.message)),
+            findings: Vec::new(),
+            findings_dropped: 0,
+            log: Vec::new(),
+            summary: None,
+            metrics: Vec::new(),
+            objects: 0,
+            read_bytes: 0,
+            peak_memory_bytes: 0,
+            fuel: 0,
+        }
+    }
+}

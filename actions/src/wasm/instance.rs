@@ -1,0 +1,177 @@
+//! One call into a fresh instance, and what it left.
+//!
+//! An instance is used once: no memory of one object, repository or user is ever
+//! seen by another. Interruption is fuel that yields to the runtime every
+//! millisecond or so, where a timeout can stop the call
+//! (docs/decisions/0004-interruption.md).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::{Engine, Store, Trap};
+
+use super::cache::{Callable, Ready};
+use super::limits::{HANDLES, HOSTCALL_BYTES, Limiter, TEXT_BYTES, YIELD_FUEL, cut, size};
+use super::log::Log;
+use super::session::{Change, Output, Run, State};
+use super::v0_1::{self, Verdict};
+use super::wasi::Seed;
+use super::{Cause, Failure};
+
+/// How one call ended.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) verdict: Result<Verdict, Failure>,
+    pub(super) output: Output,
+    pub(super) peak_memory_bytes: u64,
+    pub(super) fuel: u64,
+}
+
+/// A limit of time with the words for whoever meets it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadline {
+    pub(super) after: Duration,
+    /// `on one object (limits.time_per_object)`.
+    pub(super) what: &'static str,
+}
+
+impl Deadline {
+    pub(super) fn failure(self) -> Failure {
+        let after = humantime::format_duration(self.after);
+        Failure::new(
+            Cause::LimitTime,
+            format!("hook was stopped after {after} {}", self.what),
+        )
+    }
+}
+
+/// Calls the component: for one change, or for all of them.
+pub(super) async fn judge(
+    engine: &Engine,
+    ready: &Ready,
+    run: Arc<Run>,
+    seed: &Seed,
+    change: Option<Change>,
+    deadline: Deadline,
+) -> Outcome {
+    let log = Log::new(run.limits.log_bytes);
+    let subject = change.as_ref().map(|c| c.path.clone());
+    let mut store = store(engine, State::new(run, seed, subject, log), |s| {
+        &mut s.limiter
+    });
+    let answer = tokio::time::timeout(deadline.after, call(&mut store, ready, change)).await;
+    let verdict = match answer {
+        Err(_) => Err(deadline.failure()),
+        Ok(Err(e)) => Err(explain(
+            &e,
+            &store.data().limiter,
+            &store.data().out.log,
+            store.data().refused,
+        )),
+        Ok(Ok(Err(message))) => {
+            let cause = store.data().refused.unwrap_or(Cause::HookError);
+            Err(Failure::new(
+                cause,
+                format!("hook could not decide: {}", cut(&message, TEXT_BYTES)),
+            ))
+        }
+        Ok(Ok(Ok(verdict))) => Ok(verdict),
+    };
+    let fuel = used(&store);
+    let state = store.into_data();
+    Outcome {
+        verdict,
+        peak_memory_bytes: state.limiter.peak(),
+        output: state.out,
+        fuel,
+    }
+}
+
+async fn call(
+    store: &mut Store<State>,
+    ready: &Ready,
+    change: Option<Change>,
+) -> wasmtime::Result<Result<Verdict, String>> {
+    match &ready.callable {
+        Callable::Gate(pre) => {
+            let gate = pre.instantiate_async(&mut *store).await?;
+            gate.weir_hooks_gate_api().call_check(store).await
+        }
+        Callable::ObjectGate(pre) => {
+            let gate = pre.instantiate_async(&mut *store).await?;
+            let change = change.expect("an object gate is called for a change");
+            let content = match &change.after {
+                Some(object) => Some(store.data_mut().hold(object.clone())?),
+                None => None,
+            };
+            let subject = v0_1::change(&change);
+            gate.weir_hooks_object_gate_api()
+                .call_check_object(store, &subject, content)
+                .await
+        }
+    }
+}
+
+/// A store with every bound set.
+pub(super) fn store<T: Send>(
+    engine: &Engine,
+    data: T,
+    limiter: fn(&mut T) -> &mut Limiter,
+) -> Store<T> {
+    let mut store = Store::new(engine, data);
+    store.limiter(move |data| limiter(data));
+    store.set_fuel(u64::MAX).expect("the engine counts fuel");
+    store
+        .fuel_async_yield_interval(Some(YIELD_FUEL))
+        .expect("the engine counts fuel");
+    store.set_hostcall_fuel(HOSTCALL_BYTES);
+    store.set_max_component_handles(2 * HANDLES);
+    store
+}
+
+fn used<T>(store: &Store<T>) -> u64 {
+    u64::MAX - store.get_fuel().expect("the engine counts fuel")
+}
+
+/// Why a call into a guest ended without an answer, in words for its author.
+pub(super) fn explain(
+    error: &wasmtime::Error,
+    limiter: &Limiter,
+    log: &Log,
+    refused: Option<Cause>,
+) -> Failure {
+    if let Some(overflow) = log.overflow() {
+        return overflow;
+    }
+    if let Some(failure) = error.downcast_ref::<Failure>() {
+        return failure.clone();
+    }
+    if limiter.refused() {
+        return Failure::new(
+            Cause::LimitMemory,
+            format!(
+                "hook wanted more than {} of memory (limits.memory)",
+                size(limiter.limit())
+            ),
+        );
+    }
+    let cause = refused.unwrap_or(Cause::Trap);
+    if let Some(message) = log.panic_message() {
+        return Failure::new(
+            cause,
+            format!("hook panicked: {}", cut(&message, TEXT_BYTES)),
+        );
+    }
+    let what = match error.downcast_ref::<Trap>() {
+        Some(Trap::StackOverflow) => "call stack exhausted".to_owned(),
+        Some(trap) => trap.to_string(),
+        None => error.root_cause().to_string(),
+    };
+    Failure::new(
+        cause,
+        format!(
+            "hook trapped: {}",
+            cut(what.trim_start_matches("wasm trap: "), TEXT_BYTES)
+        ),
+    )
+}

@@ -1,0 +1,202 @@
+//! Every bound of the host by name, and the limiter of guest memory.
+//!
+//! What an action file may set is in [`super::Limits`]; these bound the rest.
+
+use std::time::Duration;
+
+use wasmtime::ResourceLimiter;
+
+/// A component may be this large.
+pub(super) const COMPONENT_BYTES: usize = 64 << 20;
+/// Compiled components kept in memory.
+pub(super) const COMPILED_BYTES: u64 = 512 << 20;
+/// Compiled components kept on disk; the oldest go first.
+pub(super) const CACHE_BYTES: u64 = 2 << 30;
+/// Components compiled at once; each uses all cores.
+pub(super) const COMPILES: usize = 2;
+/// A request waits this long for its component. Compilation goes on behind it.
+pub(super) const COMPILE_WAIT: Duration = Duration::from_secs(120);
+
+/// Instances alive at once, over all hooks: the size of the pool.
+pub(super) const INSTANCES: u32 = 64;
+/// Guest memory that may be in use at once, by the limits of running instances.
+pub(super) const MEMORY_MIB: u32 = 4096;
+/// Core instances, tables and memories of one component.
+pub(super) const CORE_INSTANCES_EACH: u32 = 64;
+pub(super) const TABLES_EACH: u32 = 64;
+pub(super) const MEMORIES_EACH: u32 = 4;
+pub(super) const TABLE_ELEMENTS: usize = 40_000;
+/// Memory that stays with a slot of the pool, cleared instead of unmapped.
+pub(super) const KEEP_RESIDENT: usize = 1 << 20;
+
+/// Objects of one hook judged at once, whatever its action says.
+pub(super) const PARALLELISM: usize = 64;
+/// Units of work between two looks at the clock: about a millisecond.
+pub(super) const YIELD_FUEL: u64 = 10_000_000;
+/// One host call may take this long.
+pub(super) const HOST_CALL: Duration = Duration::from_secs(60);
+/// What a guest may hand over in one call.
+pub(super) const HOSTCALL_BYTES: usize = 8 << 20;
+/// What a guest may ask for in one call.
+pub(super) const READ_BYTES: u32 = 8 << 20;
+/// Spans in one `read-many`.
+pub(super) const SPANS: usize = 4096;
+/// Spans nearer than this are fetched as one.
+pub(super) const SPAN_GAP: u64 = 64 << 10;
+/// Fetches of one `read-many` under way at once.
+pub(super) const FETCHES: usize = 4;
+/// Scans that an instance has under way; each may hold a connection.
+pub(super) const SCANS: usize = 16;
+/// What `chunks.next` waits for, if the guest asks for as much.
+pub(super) const CHUNK_BYTES: usize = 256 << 10;
+/// Rows of one page of a listing or a diff.
+pub(super) const PAGE: usize = 1000;
+/// Objects, listings, findings and streams that an instance holds at once.
+pub(super) const HANDLES: usize = 1024;
+
+/// Texts of a finding, and how many properties it has.
+pub(super) const TEXT_BYTES: usize = 4096;
+pub(super) const NAME_BYTES: usize = 256;
+pub(super) const PROPERTIES: usize = 32;
+pub(super) const METRICS: usize = 100;
+pub(super) const SUMMARY_BYTES: usize = 64 << 10;
+
+/// `describe`.
+pub(super) const DESCRIBE_MEMORY: u64 = 64 << 20;
+pub(super) const DESCRIBE_TIME: Duration = Duration::from_secs(1);
+pub(super) const DESCRIBE_BYTES: usize = 256 << 10;
+
+/// Counts the memory of an instance and refuses to let it grow beyond its limit.
+#[derive(Debug)]
+pub(super) struct Limiter {
+    limit: u64,
+    used: u64,
+    peak: u64,
+    refused: bool,
+}
+
+impl Limiter {
+    pub(super) fn new(limit: u64) -> Self {
+        Self {
+            limit,
+            used: 0,
+            peak: 0,
+            refused: false,
+        }
+    }
+
+    /// Whether the guest was refused memory. If it trapped after that, this is why.
+    pub(super) fn refused(&self) -> bool {
+        self.refused
+    }
+
+    pub(super) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    pub(super) fn peak(&self) -> u64 {
+        self.peak
+    }
+
+    fn grow(&mut self, more: u64) -> bool {
+        let wanted = self.used.saturating_add(more);
+        if wanted > self.limit {
+            self.refused = true;
+            return false;
+        }
+        self.used = wanted;
+        self.peak = self.peak.max(wanted);
+        true
+    }
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(self.grow(desired.saturating_sub(current) as u64))
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let elements = desired.saturating_sub(current);
+        Ok(desired <= TABLE_ELEMENTS && self.grow((elements * size_of::<usize>()) as u64))
+    }
+
+    fn instances(&self) -> usize {
+        CORE_INSTANCES_EACH as usize
+    }
+
+    fn tables(&self) -> usize {
+        TABLES_EACH as usize
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES_EACH as usize
+    }
+}
+
+/// A size as action files write it: `64MiB`.
+pub(super) fn size(bytes: u64) -> String {
+    for (shift, unit) in [(30, "GiB"), (20, "MiB"), (10, "KiB")] {
+        if bytes >= 1 << shift && bytes.trailing_zeros() >= shift {
+            return format!("{}{unit}", bytes >> shift);
+        }
+    }
+    format!("{bytes}B")
+}
+
+/// At most `limit` bytes of a text, cut between characters, with a mark.
+pub(super) fn cut(text: &str, limit: usize) -> String {
+    const MARK: &str = " …";
+    if text.len() <= limit {
+        return text.to_owned();
+    }
+    let mut end = limit.saturating_sub(MARK.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}{MARK}", &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_counted_over_all_memories() {
+        let mut l = Limiter::new(100);
+        assert!(l.memory_growing(0, 60, None).expect("never fails"));
+        assert!(!l.memory_growing(0, 60, None).expect("never fails") && l.refused());
+        assert!(l.memory_growing(60, 100, None).expect("never fails"));
+        assert_eq!(l.peak(), 100);
+    }
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        assert_eq!(cut("short", 5), "short");
+        assert_eq!(cut("éééééé", 8), "éé …");
+        assert_eq!(cut("abc", 0), " …");
+    }
+
+    #[test]
+    fn sizes_read_like_action_files() {
+        assert_eq!(
+            [
+                size(64 << 20),
+                size(1 << 30),
+                size(1536),
+                size(1000),
+                size(0)
+            ],
+            ["64MiB", "1GiB", "1536B", "1000B", "0B"]
+        );
+    }
+}

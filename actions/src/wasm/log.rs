@@ -1,0 +1,183 @@
+//! The log of one instance: lines of the hook, and what it prints.
+//!
+//! Bounded: who writes more than the limit is stopped. Kept outside of the
+//! instance, so that it outlives a trap.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
+
+use super::limits::size;
+use super::{Cause, Failure};
+
+#[derive(Debug)]
+struct Lines {
+    bytes: Vec<u8>,
+    limit: usize,
+    full: bool,
+}
+
+/// Shared by the instance and whoever reads what it left.
+#[derive(Debug, Clone)]
+pub(super) struct Log(Arc<Mutex<Lines>>);
+
+impl Log {
+    pub(super) fn new(limit: usize) -> Self {
+        Self(Arc::new(Mutex::new(Lines {
+            bytes: Vec::new(),
+            limit,
+            full: false,
+        })))
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        // A panic while the lock was held can at worst have lost a line.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Appends; what does not fit is dropped and the hook is to be stopped.
+    pub(super) fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
+        let mut lines = self.lines();
+        let room = lines.limit.saturating_sub(lines.bytes.len());
+        lines
+            .bytes
+            .extend_from_slice(&bytes[..room.min(bytes.len())]);
+        if bytes.len() > room {
+            lines.full = true;
+            return Err(lines.overflow());
+        }
+        Ok(())
+    }
+
+    /// The reason to stop, if the hook wrote too much.
+    pub(super) fn overflow(&self) -> Option<Failure> {
+        let lines = self.lines();
+        lines.full.then(|| lines.overflow())
+    }
+
+    /// The text so far.
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.lines().bytes).into_owned()
+    }
+
+    /// What a Rust guest printed when it panicked: place and message.
+    pub(super) fn panic_message(&self) -> Option<String> {
+        let text = self.text();
+        let (_, after) = text.rsplit_once("panicked at ")?;
+        let lines: Vec<&str> = after
+            .lines()
+            .filter(|l| !l.starts_with("note: "))
+            .map(str::trim)
+            .collect();
+        Some(lines.join(" ").trim().to_owned())
+    }
+}
+
+impl Lines {
+    fn overflow(&self) -> Failure {
+        Failure::new(
+            Cause::LimitLog,
+            format!(
+                "hook wrote more than {} to its log (limits.log)",
+                size(self.limit as u64)
+            ),
+        )
+    }
+}
+
+impl IsTerminal for Log {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Log {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+/// Traps on overflow: an error would be ignored by most runtimes' `print`.
+impl OutputStream for Log {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        Self::write(self, &bytes).map_err(|e| StreamError::Trap(e.into()))
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(64 << 10)
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Log {
+    async fn ready(&mut self) {}
+}
+
+impl AsyncWrite for Log {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Poll::Ready(
+            Log::write(&self, bytes)
+                .map(|()| bytes.len())
+                .map_err(std::io::Error::other),
+        )
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_cut_and_reported() {
+        let log = Log::new(8);
+        log.write(b"12345").expect("fits");
+        assert_eq!(log.overflow(), None);
+        let failure = log.write(b"67890").expect_err("does not fit");
+        assert_eq!(
+            (failure.cause, failure.message.as_str()),
+            (
+                Cause::LimitLog,
+                "hook wrote more than 8B to its log (limits.log)"
+            )
+        );
+        assert_eq!(
+            (log.text().as_str(), log.overflow()),
+            ("12345678", Some(failure))
+        );
+    }
+
+    #[test]
+    fn a_panic_is_read_from_what_was_printed() {
+        let log = Log::new(1000);
+        log.write(
+            b"hello\n\nthread '<unnamed>' (1) panicked at src/lib.rs:3:5:\nboom\nnote: run with\n",
+        )
+        .expect("fits");
+        assert_eq!(log.panic_message().as_deref(), Some("src/lib.rs:3:5: boom"));
+    }
+}

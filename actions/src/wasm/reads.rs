@@ -1,0 +1,243 @@
+//! Bytes of objects: spans, many spans at once, and streams of chunks.
+//!
+//! Every byte that is fetched is taken from the hook's budget first, those
+//! between two near spans included. No call makes the host hold more than
+//! twice [`READ_BYTES`].
+
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+use catalog::Object;
+use futures::{StreamExt as _, TryStreamExt as _};
+use std::sync::Arc;
+
+use block::ByteStream;
+
+use super::limits::{CHUNK_BYTES, FETCHES, READ_BYTES, SPAN_GAP, SPANS, size};
+use super::session::{Refusal, Run, storage};
+
+/// The size of an object; a negative one in a broken entry counts as empty.
+pub(super) fn size_of(object: &Object) -> u64 {
+    u64::try_from(object.entry.size_bytes).unwrap_or(0)
+}
+
+/// Exactly the bytes of one span.
+pub(super) async fn read(
+    run: &Run,
+    object: &Object,
+    offset: u64,
+    length: u32,
+) -> Result<Bytes, Refusal> {
+    let range = within(object, offset, length)?;
+    not_too_much(u64::from(length))?;
+    fetch(run, object, range).await
+}
+
+/// The last bytes, or all of a shorter object.
+pub(super) async fn read_tail(run: &Run, object: &Object, length: u32) -> Result<Bytes, Refusal> {
+    let size = size_of(object);
+    let length = u64::from(length).min(size);
+    not_too_much(length)?;
+    fetch(run, object, size - length..size).await
+}
+
+/// Exactly the bytes of each span, in the order asked.
+pub(super) async fn read_many(
+    run: &Run,
+    object: &Object,
+    spans: &[(u64, u32)],
+) -> Result<Vec<Bytes>, Refusal> {
+    if spans.len() > SPANS {
+        return Err(Refusal::TooMuch(format!(
+            "one call may ask for {SPANS} spans"
+        )));
+    }
+    let spans: Vec<Range<u64>> = spans
+        .iter()
+        .map(|(o, l)| within(object, *o, *l))
+        .collect::<Result<_, _>>()?;
+    not_too_much(spans.iter().map(|s| s.end - s.start).sum())?;
+    let plan = plan(&spans);
+    let fetches = plan
+        .clone()
+        .into_iter()
+        .map(|range| fetch(run, object, range));
+    let fetched: Vec<Bytes> = futures::stream::iter(fetches)
+        .buffered(FETCHES)
+        .try_collect()
+        .await?;
+    let part = |span: &Range<u64>| {
+        if span.is_empty() {
+            return Bytes::new();
+        }
+        let n = plan.partition_point(|r| r.end < span.end);
+        let start =
+            usize::try_from(span.start - plan[n].start).expect("a plan's ranges fit in memory");
+        let length = usize::try_from(span.end - span.start).expect("a span fits in memory");
+        fetched[n].slice(start..start + length)
+    };
+    Ok(spans.iter().map(part).collect())
+}
+
+/// What to fetch: ascending, apart, covering all spans. Joins spans that are near,
+/// as long as what lies between them stays within the bound of a call.
+fn plan(spans: &[Range<u64>]) -> Vec<Range<u64>> {
+    let mut sorted: Vec<Range<u64>> = spans.iter().filter(|s| !s.is_empty()).cloned().collect();
+    sorted.sort_by_key(|s| (s.start, s.end));
+    let mut plan: Vec<Range<u64>> = Vec::new();
+    let mut between = 0;
+    for span in sorted {
+        match plan.last_mut() {
+            Some(last) if span.start <= last.end => last.end = last.end.max(span.end),
+            Some(last)
+                if span.start - last.end <= SPAN_GAP
+                    && between + span.start - last.end <= u64::from(READ_BYTES) =>
+            {
+                between += span.start - last.end;
+                last.end = span.end;
+            }
+            _ => plan.push(span),
+        }
+    }
+    plan
+}
+
+fn within(object: &Object, offset: u64, length: u32) -> Result<Range<u64>, Refusal> {
+    match offset.checked_add(u64::from(length)) {
+        Some(end) if end <= size_of(object) => Ok(offset..end),
+        _ => Err(Refusal::OutOfRange),
+    }
+}
+
+fn not_too_much(bytes: u64) -> Result<(), Refusal> {
+    if bytes > u64::from(READ_BYTES) {
+        return Err(Refusal::TooMuch(format!(
+            "one call may ask for {}",
+            size(READ_BYTES.into())
+        )));
+    }
+    Ok(())
+}
+
+async fn fetch(run: &Run, object: &Object, range: Range<u64>) -> Result<Bytes, Refusal> {
+    let length = range.end - range.start;
+    if length == 0 {
+        return Ok(Bytes::new());
+    }
+    run.spend(length)?;
+    let expected = usize::try_from(length).expect("bounded by the size of a call");
+    let read = async {
+        let mut body = run.trees.open(object, range).await?;
+        let mut bytes = BytesMut::with_capacity(expected);
+        while let Some(piece) = body.next().await {
+            let piece =
+                piece.map_err(|e| catalog::Error::DataGone(format!("{} ({e})", object.path)))?;
+            // A store that sends more than was asked for must not grow the buffer.
+            let room = expected - bytes.len();
+            bytes.extend_from_slice(&piece[..piece.len().min(room)]);
+        }
+        Ok(bytes.freeze())
+    };
+    let bytes = storage(read).await?;
+    if bytes.len() != expected {
+        return Err(Refusal::Unavailable(format!(
+            "storage has fewer bytes of {:?} than its entry says",
+            object.path
+        )));
+    }
+    Ok(bytes)
+}
+
+/// The bytes of an object from an offset on.
+#[expect(unreachable_pub, reason = "the bindings re-export what guests hold")]
+pub struct Chunks {
+    object: Arc<Object>,
+    at: u64,
+    body: Option<ByteStream>,
+    /// Fetched and paid for, not yet handed out.
+    rest: BytesMut,
+}
+
+impl Chunks {
+    pub(super) fn new(object: Arc<Object>, from: u64) -> Result<Self, Refusal> {
+        if from > size_of(&object) {
+            return Err(Refusal::OutOfRange);
+        }
+        Ok(Self {
+            object,
+            at: from,
+            body: None,
+            rest: BytesMut::new(),
+        })
+    }
+
+    /// Up to `max` bytes; none at the end.
+    pub(super) async fn next(&mut self, run: &Run, max: u32) -> Result<Option<Bytes>, Refusal> {
+        if max == 0 {
+            return Err(Refusal::Other("max must be at least 1".into()));
+        }
+        let end = size_of(&self.object);
+        let wanted = (max as usize).min(CHUNK_BYTES);
+        while self.rest.len() < wanted && self.at < end {
+            if self.body.is_none() {
+                self.body = Some(storage(run.trees.open(&self.object, self.at..end)).await?);
+            }
+            let body = self.body.as_mut().expect("opened above");
+            let path = &self.object.path;
+            let piece = storage(async {
+                body.next()
+                    .await
+                    .transpose()
+                    .map_err(|e| catalog::Error::DataGone(format!("{path} ({e})")))
+            });
+            let Some(piece) = piece.await? else {
+                return Err(Refusal::Unavailable(format!(
+                    "storage has fewer bytes of {path:?} than its entry says"
+                )));
+            };
+            run.spend(piece.len() as u64)?;
+            self.at += piece.len() as u64;
+            self.rest.extend_from_slice(&piece);
+        }
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        let n = self.rest.len().min(max.min(READ_BYTES) as usize);
+        Ok(Some(self.rest.split_to(n).freeze()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_spans_are_fetched_as_one() {
+        let plan = |spans: &[Range<u64>]| {
+            plan(spans)
+                .iter()
+                .map(|r| format!("{r:?}"))
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        assert_eq!(plan(&[]), "");
+        assert_eq!(plan(&[10..20, 0..5]), "0..20");
+        let far = 20 + SPAN_GAP + 1;
+        assert_eq!(
+            plan(&[far..far + 1, 10..20]),
+            format!("10..20 {far}..{}", far + 1)
+        );
+        assert_eq!(plan(&[0..100, 10..20, 5..5]), "0..100");
+    }
+
+    #[test]
+    fn what_lies_between_is_bounded_too() {
+        let spans: Vec<_> = (0..1000)
+            .map(|n| n * (SPAN_GAP + 1)..n * (SPAN_GAP + 1) + 1)
+            .collect();
+        let plan = plan(&spans);
+        let fetched: u64 = plan.iter().map(|r| r.end - r.start).sum();
+        assert!(fetched <= 1000 + u64::from(READ_BYTES), "{fetched}");
+        assert!(plan.len() > 1 && plan.len() < 1000);
+    }
+}

@@ -1,0 +1,375 @@
+//! What one instance sees and leaves, whatever version of the WIT it speaks.
+//!
+//! [`Run`] is shared by all instances of a hook, [`State`] belongs to one. Every
+//! look at a tree passes [`Run`], which holds it against the rights and the
+//! budget before it asks [`super::Trees`].
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use catalog::Object;
+use graveler::{Event, Finding};
+use serde_json::Value;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::capability::{ChangeKind, Rights};
+use super::limits::{
+    HANDLES, HOST_CALL, Limiter, METRICS, NAME_BYTES, PAGE, SUMMARY_BYTES, cut, size,
+};
+use super::log::Log;
+use super::tree::{Side, Trees};
+use super::wasi::{self, Seed};
+use super::{Cause, Limits};
+
+/// What all instances of one hook share.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) action: String,
+    pub(super) hook: String,
+    pub(super) event: Arc<Event>,
+    pub(super) config: Value,
+    pub(super) trees: Arc<dyn Trees>,
+    pub(super) rights: Rights,
+    pub(super) limits: Limits,
+    /// Fetched so far.
+    pub(super) read: AtomicU64,
+}
+
+/// Why a look at a tree gave nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Refusal {
+    NotFound,
+    Denied(String),
+    OutOfRange,
+    /// One call asked for too much.
+    TooMuch(String),
+    /// The budget of the hook is used up.
+    Spent(String),
+    Unavailable(String),
+    Other(String),
+}
+
+impl Refusal {
+    /// The cause, if the guest gives up over this.
+    fn cause(&self) -> Option<Cause> {
+        match self {
+            Self::Denied(_) => Some(Cause::Denied),
+            Self::Spent(_) => Some(Cause::LimitRead),
+            Self::Unavailable(_) => Some(Cause::Storage),
+            Self::NotFound | Self::OutOfRange | Self::TooMuch(_) | Self::Other(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound => f.write_str("not found"),
+            Self::OutOfRange => f.write_str("out of range"),
+            Self::Denied(m)
+            | Self::TooMuch(m)
+            | Self::Spent(m)
+            | Self::Unavailable(m)
+            | Self::Other(m) => f.write_str(m),
+        }
+    }
+}
+
+/// Waits for storage, but not for ever.
+pub(super) async fn storage<T>(
+    call: impl Future<Output = catalog::Result<T>> + Send,
+) -> Result<T, Refusal> {
+    match tokio::time::timeout(HOST_CALL, call).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(catalog::Error::ObjectNotFound(_))) => Err(Refusal::NotFound),
+        Ok(Err(e)) => Err(Refusal::Unavailable(format!("storage failed: {e}"))),
+        Err(_) => Err(Refusal::Unavailable(format!(
+            "storage gave no answer within {} s",
+            HOST_CALL.as_secs()
+        ))),
+    }
+}
+
+/// A difference that the hook may see.
+#[derive(Debug, Clone)]
+pub(super) struct Change {
+    pub(super) kind: ChangeKind,
+    pub(super) path: String,
+    pub(super) before: Option<Arc<Object>>,
+    pub(super) after: Option<Arc<Object>>,
+}
+
+impl Change {
+    fn new(before: Option<Object>, after: Option<Object>) -> Option<Self> {
+        let (kind, path) = match (&before, &after) {
+            (None, Some(a)) => (ChangeKind::Added, a.path.clone()),
+            (Some(_), Some(a)) => (ChangeKind::Changed, a.path.clone()),
+            (Some(b), None) => (ChangeKind::Removed, b.path.clone()),
+            (None, None) => return None,
+        };
+        Some(Self {
+            kind,
+            path,
+            before: before.map(Arc::new),
+            after: after.map(Arc::new),
+        })
+    }
+}
+
+impl Run {
+    fn may_read(&self, path: &str) -> Result<(), Refusal> {
+        if self.rights.may_read(path) {
+            return Ok(());
+        }
+        Err(Refusal::Denied(format!(
+            "{path:?} is neither selected nor in capabilities.read of this hook"
+        )))
+    }
+
+    /// Takes bytes from the budget before they are fetched.
+    pub(super) fn spend(&self, bytes: u64) -> Result<(), Refusal> {
+        let within = |spent: u64| {
+            spent
+                .checked_add(bytes)
+                .filter(|n| *n <= self.limits.read_bytes)
+        };
+        match self
+            .read
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, within)
+        {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Refusal::Spent(format!(
+                "this hook may read {} in all (limits.read_bytes)",
+                size(self.limits.read_bytes)
+            ))),
+        }
+    }
+
+    pub(super) async fn stat(&self, side: Side, path: &str) -> Result<Object, Refusal> {
+        self.may_read(path)?;
+        storage(self.trees.stat(side, path))
+            .await?
+            .ok_or(Refusal::NotFound)
+    }
+
+    /// One page of differences as stored, unfiltered, and where the next begins.
+    pub(super) async fn changes(
+        &self,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Rows<Change>, Refusal> {
+        let page = storage(self.trees.diff(prefix, after, limit)).await?;
+        let changes = page
+            .results
+            .into_iter()
+            .filter_map(|(b, a)| Change::new(b, a))
+            .collect();
+        Ok((changes, page.has_more.then_some(page.next_offset)))
+    }
+
+    /// When the event happened, as guests see it.
+    pub(super) fn time(&self) -> Duration {
+        let nanos = self.event.time.unix_timestamp_nanos().max(0) / 1_000_000;
+        Duration::from_millis(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+}
+
+/// Rows, and where the next page begins if there is one.
+type Rows<T> = (Vec<T>, Option<String>);
+
+/// A position in a listing or diff. Holds no rows: a guest may keep many of these.
+#[derive(Debug)]
+pub(super) struct Position {
+    prefix: String,
+    /// Where the next page begins; none when there is none.
+    after: Option<String>,
+}
+
+impl Position {
+    pub(super) fn new(prefix: String, after: Option<String>) -> Self {
+        Self {
+            prefix,
+            after: Some(after.unwrap_or_default()),
+        }
+    }
+
+    /// Up to `max` rows that may be read; none only at the end.
+    ///
+    /// Asks `page` for rows after a path, up to a limit.
+    /// Fetches no more than the guest asked for, until a page had nothing to show.
+    async fn next<T, F>(
+        &mut self,
+        rights: &Rights,
+        max: u32,
+        path: fn(&T) -> &str,
+        page: impl Fn(String, usize) -> F,
+    ) -> Result<Vec<T>, Refusal>
+    where
+        F: Future<Output = Result<Rows<T>, Refusal>>,
+    {
+        let max = (max as usize).min(PAGE);
+        if max == 0 {
+            return Err(Refusal::Other("max must be at least 1".into()));
+        }
+        let mut limit = max;
+        while let Some(after) = self.after.clone() {
+            let (mut rows, next) = page(after, limit).await?;
+            self.after = next;
+            rows.retain(|r| rights.may_read(path(r)));
+            if rows.len() > max {
+                rows.truncate(max);
+                self.after = rows.last().map(|r| path(r).to_owned());
+            }
+            if !rows.is_empty() {
+                return Ok(rows);
+            }
+            limit = PAGE;
+        }
+        Ok(Vec::new())
+    }
+}
+
+/// Objects of a tree.
+#[derive(Debug)]
+#[expect(unreachable_pub, reason = "the bindings re-export what guests hold")]
+pub struct Listing {
+    pub(super) side: Side,
+    pub(super) at: Position,
+}
+
+impl Listing {
+    pub(super) async fn next(&mut self, run: &Run, max: u32) -> Result<Vec<Object>, Refusal> {
+        let (side, prefix) = (self.side, self.at.prefix.clone());
+        let page = |after: String, limit| {
+            let prefix = prefix.clone();
+            async move {
+                let page = storage(run.trees.walk(side, &prefix, &after, limit)).await?;
+                Ok((page.results, page.has_more.then_some(page.next_offset)))
+            }
+        };
+        self.at
+            .next(&run.rights, max, |o: &Object| &o.path, page)
+            .await
+    }
+}
+
+/// Differences from base to candidate.
+#[derive(Debug)]
+#[expect(unreachable_pub, reason = "the bindings re-export what guests hold")]
+pub struct Changes(pub(super) Position);
+
+impl Changes {
+    pub(super) async fn next(&mut self, run: &Run, max: u32) -> Result<Vec<Change>, Refusal> {
+        let prefix = self.0.prefix.clone();
+        let page = |after: String, limit| {
+            let prefix = prefix.clone();
+            async move { run.changes(&prefix, &after, limit).await }
+        };
+        self.0
+            .next(&run.rights, max, |c: &Change| &c.path, page)
+            .await
+    }
+}
+
+/// What an instance says beside its verdict.
+#[derive(Debug)]
+pub(super) struct Output {
+    pub(super) findings: Vec<Finding>,
+    pub(super) findings_dropped: u64,
+    pub(super) summary: Option<String>,
+    pub(super) metrics: BTreeMap<String, (f64, String)>,
+    pub(super) log: Log,
+}
+
+/// One instance.
+pub(super) struct State {
+    pub(super) run: Arc<Run>,
+    pub(super) table: ResourceTable,
+    pub(super) limiter: Limiter,
+    pub(super) out: Output,
+    /// The path that an object gate judges.
+    pub(super) subject: Option<String>,
+    /// Scans under way.
+    pub(super) scans: usize,
+    /// The first refusal that explains a guest that gives up.
+    pub(super) refused: Option<Cause>,
+    wasi: WasiCtx,
+}
+
+impl State {
+    pub(super) fn new(run: Arc<Run>, seed: &Seed, subject: Option<String>, log: Log) -> Self {
+        let wasi = wasi::context(seed, run.time(), &log);
+        let limiter = Limiter::new(run.limits.memory_bytes);
+        let out = Output {
+            findings: Vec::new(),
+            findings_dropped: 0,
+            summary: None,
+            metrics: BTreeMap::new(),
+            log,
+        };
+        Self {
+            run,
+            table: table(),
+            limiter,
+            out,
+            subject,
+            scans: 0,
+            refused: None,
+            wasi,
+        }
+    }
+
+    /// Remembers why the guest might give up.
+    pub(super) fn note<T>(&mut self, answer: Result<T, Refusal>) -> Result<T, Refusal> {
+        if let Err(refusal) = &answer {
+            self.refused = self.refused.or(refusal.cause());
+        }
+        answer
+    }
+
+    pub(super) fn submit(&mut self, finding: Finding) -> Result<(), String> {
+        let limit = self.run.limits.findings;
+        if self.out.findings.len() >= limit {
+            self.out.findings_dropped += 1;
+            return Err(format!(
+                "{limit} findings are kept, this one is only counted (limits.findings)"
+            ));
+        }
+        self.out.findings.push(finding);
+        Ok(())
+    }
+
+    pub(super) fn metric(&mut self, name: &str, value: f64, unit: &str) {
+        let name = cut(name, NAME_BYTES);
+        if self.out.metrics.len() < METRICS || self.out.metrics.contains_key(&name) {
+            self.out
+                .metrics
+                .insert(name, (value, cut(unit, NAME_BYTES)));
+        }
+    }
+
+    pub(super) fn summary(&mut self, markdown: &str) {
+        self.out.summary = Some(cut(markdown, SUMMARY_BYTES));
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+/// A bounded table of what an instance holds.
+pub(super) fn table() -> ResourceTable {
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(HANDLES);
+    table
+}

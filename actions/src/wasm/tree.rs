@@ -1,0 +1,135 @@
+//! The seam between hooks and what they look at: the trees of one event.
+//!
+//! Two implementations: stored trees here, trees in memory in the tests.
+//! Capabilities are not checked here; `session` does that before it asks.
+
+use std::fmt::Debug;
+use std::ops::Range;
+
+use async_trait::async_trait;
+use base::Page;
+use block::ByteStream;
+use catalog::{Object, Reader, Result, Snapshot};
+use graveler::{Event, MetaRangeId};
+
+/// Which tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// As it will be.
+    Candidate,
+    /// As it was.
+    Base,
+    /// The incoming side of a merge.
+    Source,
+}
+
+/// The trees of one event. They never change while a hook runs.
+///
+/// Implementors list in byte order of path, say where the next page begins, and
+/// retry what may pass.
+#[async_trait]
+pub trait Trees: Debug + Send + Sync {
+    /// Equal ids mean equal trees; none if the event has no such side.
+    fn tree_id(&self, side: Side) -> Option<String>;
+
+    /// The object at a path.
+    async fn stat(&self, side: Side, path: &str) -> Result<Option<Object>>;
+
+    /// Up to `limit` objects below a prefix, after a path (exclusive).
+    async fn walk(
+        &self,
+        side: Side,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Page<Object>>;
+
+    /// Up to `limit` differences (before, after) from base to candidate; a base
+    /// that is missing counts as empty.
+    async fn diff(
+        &self,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Page<(Option<Object>, Option<Object>)>>;
+
+    /// Streams a range of an object's bytes (end exclusive).
+    async fn open(&self, object: &Object, range: Range<u64>) -> Result<ByteStream>;
+}
+
+/// The stored trees of an event.
+#[derive(Debug)]
+pub struct SnapshotTrees {
+    reader: Reader,
+    candidate: Option<Snapshot>,
+    base: Option<Snapshot>,
+    source: Option<Snapshot>,
+    empty: Snapshot,
+}
+
+impl SnapshotTrees {
+    /// The trees that an event names.
+    #[must_use]
+    pub fn new(reader: Reader, event: &Event) -> Self {
+        let at = |tree: &Option<MetaRangeId>| {
+            tree.as_ref()
+                .map(|id| reader.snapshot(&event.repository, id))
+        };
+        let (candidate, base, source) = (at(&event.candidate), at(&event.base), at(&event.source));
+        let empty = reader.snapshot(&event.repository, &MetaRangeId::trusted(""));
+        Self {
+            reader,
+            candidate,
+            base,
+            source,
+            empty,
+        }
+    }
+
+    fn side(&self, side: Side) -> Option<&Snapshot> {
+        match side {
+            Side::Candidate => self.candidate.as_ref(),
+            Side::Base => self.base.as_ref(),
+            Side::Source => self.source.as_ref(),
+        }
+    }
+}
+
+#[async_trait]
+impl Trees for SnapshotTrees {
+    fn tree_id(&self, side: Side) -> Option<String> {
+        self.side(side).map(|s| s.tree_id().to_string())
+    }
+
+    async fn stat(&self, side: Side, path: &str) -> Result<Option<Object>> {
+        self.side(side).unwrap_or(&self.empty).stat(path).await
+    }
+
+    async fn walk(
+        &self,
+        side: Side,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Page<Object>> {
+        self.side(side)
+            .unwrap_or(&self.empty)
+            .walk(prefix, after, limit)
+            .await
+    }
+
+    async fn diff(
+        &self,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Page<(Option<Object>, Option<Object>)>> {
+        let base = self.base.as_ref().unwrap_or(&self.empty);
+        let candidate = self.candidate.as_ref().unwrap_or(&self.empty);
+        base.diff(candidate, prefix, after, limit).await
+    }
+
+    async fn open(&self, object: &Object, range: Range<u64>) -> Result<ByteStream> {
+        self.reader.open(object, Some(range)).await
+    }
+}

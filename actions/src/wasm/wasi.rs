@@ -1,0 +1,78 @@
+//! The WASI that language runtimes ask for: it grants nothing and never varies.
+//!
+//! No files, no environment, no arguments, no network. The clock stands at the
+//! time of the event, the monotonic clock counts how often it was asked, and
+//! random numbers come from the seed. What is printed goes into the hook's log.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use wasmtime_wasi::clocks::{HostMonotonicClock, HostWallClock};
+use wasmtime_wasi::random::Deterministic;
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
+
+use super::log::Log;
+
+/// A guest that wants more in one call traps.
+const RANDOM_BYTES: u64 = 1 << 20;
+/// After so many bytes, numbers repeat.
+const RANDOM_PERIOD: u64 = 4096;
+
+pub(super) type Seed = [u8; 32];
+
+/// A context for one instance.
+pub(super) fn context(seed: &Seed, time: Duration, log: &Log) -> WasiCtx {
+    let mut half = [0; 16];
+    half.copy_from_slice(&seed[..16]);
+    let mut builder = WasiCtxBuilder::new();
+    builder
+        .stdout(log.clone())
+        .stderr(log.clone())
+        .wall_clock(Standing(time))
+        .monotonic_clock(Counting(AtomicU64::new(0)))
+        .secure_random(numbers(seed, 0))
+        .insecure_random(numbers(seed, 1))
+        .insecure_random_seed(u128::from_le_bytes(half))
+        .max_random_size(RANDOM_BYTES)
+        .allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false);
+    builder.build()
+}
+
+fn numbers(seed: &Seed, stream: u8) -> Deterministic {
+    let block = |n: u64| {
+        Sha256::new()
+            .chain_update(seed)
+            .chain_update([stream])
+            .chain_update(n.to_le_bytes())
+            .finalize()
+    };
+    Deterministic::new((0..RANDOM_PERIOD / 32).flat_map(block).collect())
+}
+
+struct Standing(Duration);
+
+impl HostWallClock for Standing {
+    fn resolution(&self) -> Duration {
+        Duration::from_millis(1)
+    }
+
+    fn now(&self) -> Duration {
+        self.0
+    }
+}
+
+/// Moves by a microsecond whenever it is asked, so that waiting for it to move ends.
+struct Counting(AtomicU64);
+
+impl HostMonotonicClock for Counting {
+    fn resolution(&self) -> u64 {
+        1000
+    }
+
+    fn now(&self) -> u64 {
+        self.0.fetch_add(1000, Ordering::Relaxed)
+    }
+}

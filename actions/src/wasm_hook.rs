@@ -1,0 +1,368 @@
+//! Between an action and the Wasm host: gathers what a component is given, tells what it answered.
+//!
+//! The host runs components; here is only which one, with which trees, and how its report reads.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use graveler::{Event, Finding};
+use sha2::{Digest as _, Sha256};
+
+use crate::action_file::{Reaction, WasmProperties};
+use crate::load::{Judge, LoadError, Loader};
+use crate::output::Output;
+use crate::wasm::{Cause, Host, Report, Request, SnapshotTrees, Verdict};
+
+/// Findings named in the sentence that refuses a change; the rest are counted.
+const FINDINGS_IN_MESSAGE: usize = 3;
+
+/// Names of what is run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Names<'a> {
+    pub(crate) action: &'a str,
+    pub(crate) hook: &'a str,
+}
+
+/// How a Wasm hook ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// Why the hook failed; none if it passed or was only to warn.
+    pub(crate) failure: Option<String>,
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// Runs one hook and writes its log.
+pub(crate) async fn run(
+    host: &Host,
+    loader: &Loader,
+    event: &Arc<Event>,
+    judge: &Judge,
+    names: Names<'_>,
+    properties: &WasmProperties,
+    log: &mut Output,
+) -> Ended {
+    let report = match component(loader, judge, properties).await {
+        Ok(component) => {
+            host.run(request(loader, event, component, names, properties))
+                .await
+        }
+        Err((cause, message)) => no_report(cause, message),
+    };
+    write_report(log, &report);
+    Ended {
+        failure: decide(&report, properties, log),
+        findings: report.findings,
+    }
+}
+
+/// Why the hook failed, if it did: a `fail` and an answer that never came are each taken as the action says.
+fn decide(report: &Report, properties: &WasmProperties, log: &mut Output) -> Option<String> {
+    let undecided = match &report.verdict {
+        Verdict::Error { cause, message } => Some((*cause, message.as_str())),
+        _ => report
+            .undecided
+            .as_ref()
+            .map(|(cause, message)| (*cause, message.as_str())),
+    };
+    let failed =
+        (report.verdict == Verdict::Fail).then(|| (refusal(report), properties.on_failure));
+    let undecided = undecided.map(|(cause, message)| {
+        (
+            format!("{}: {}", cause.as_str(), one_line(message)),
+            properties.on_error,
+        )
+    });
+    let mut decision = None;
+    for (reason, reaction) in failed.into_iter().chain(undecided) {
+        match reaction {
+            Reaction::Block => decision = decision.or(Some(reason)),
+            Reaction::Warn => log.text(&format!("warning, as the action asks for: {reason}\n")),
+        }
+    }
+    decision
+}
+
+/// Reads the component from the tree that the action file was read from, and checks its digest.
+async fn component(
+    loader: &Loader,
+    judge: &Judge,
+    properties: &WasmProperties,
+) -> Result<Bytes, (Cause, String)> {
+    let path = &properties.component;
+    let bytes = match loader.component(&judge.tree, path).await {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => {
+            let message = format!(
+                "there is no object {path} beside the action file; upload the component and commit it with the action"
+            );
+            return Err((Cause::ComponentMissing, message));
+        }
+        Err(LoadError::Invalid(errors)) => {
+            let why = errors.first().map(ToString::to_string).unwrap_or_default();
+            return Err((Cause::ComponentInvalid, why));
+        }
+        Err(LoadError::Read(e)) => {
+            return Err((
+                Cause::Storage,
+                format!("failed to read component {path}: {e}"),
+            ));
+        }
+    };
+    let digest = hex::encode(Sha256::digest(&bytes));
+    match &properties.sha256 {
+        Some(expected) if *expected != digest => Err((
+            Cause::ComponentDigest,
+            format!("component {path} has sha256 {digest}, the action asks for {expected}"),
+        )),
+        _ => Ok(bytes),
+    }
+}
+
+fn request(
+    loader: &Loader,
+    event: &Arc<Event>,
+    component: Bytes,
+    names: Names<'_>,
+    properties: &WasmProperties,
+) -> Request {
+    Request {
+        component,
+        action: names.action.to_owned(),
+        hook: names.hook.to_owned(),
+        event: Arc::clone(event),
+        trees: Arc::new(SnapshotTrees::new(loader.reader().clone(), event)),
+        config: properties.config.clone(),
+        select: properties.select.clone(),
+        read: properties.read.clone(),
+        limits: properties.limits.clone(),
+        parallelism: properties.parallelism,
+    }
+}
+
+/// The report of a component that could not even be run.
+fn no_report(cause: Cause, message: String) -> Report {
+    Report {
+        verdict: Verdict::Error { cause, message },
+        findings: Vec::new(),
+        findings_dropped: 0,
+        log: Vec::new(),
+        summary: None,
+        metrics: Vec::new(),
+        objects: 0,
+        read_bytes: 0,
+        peak_memory_bytes: 0,
+        fuel: 0,
+        undecided: None,
+    }
+}
+
+/// What the hook said, what it found, how it ended, what it used.
+fn write_report(log: &mut Output, report: &Report) {
+    log.bytes(&report.log);
+    if !report.log.is_empty() && !report.log.ends_with(b"\n") {
+        log.text("\n");
+    }
+    for finding in &report.findings {
+        log.text(&format!("{}\n", finding_line(finding)));
+    }
+    if report.findings_dropped > 0 {
+        log.text(&format!(
+            "({} more findings were dropped at the limit)\n",
+            report.findings_dropped
+        ));
+    }
+    if let Some(summary) = &report.summary {
+        log.text(&format!("{}\n", summary.trim_end()));
+    }
+    for (name, value, unit) in &report.metrics {
+        log.text(&format!(
+            "metric {}: {value} {}\n",
+            one_line(name),
+            one_line(unit)
+        ));
+    }
+    log.text(&match &report.verdict {
+        Verdict::Pass => "verdict: pass\n".to_owned(),
+        Verdict::Skip => "verdict: skip\n".to_owned(),
+        Verdict::Fail => "verdict: fail (verdict_fail)\n".to_owned(),
+        Verdict::Error { cause, message } => format!(
+            "verdict: none ({}): {}\n",
+            cause.as_str(),
+            one_line(message)
+        ),
+    });
+    if let (false, Some((cause, message))) = (
+        matches!(report.verdict, Verdict::Error { .. }),
+        &report.undecided,
+    ) {
+        log.text(&format!(
+            "undecided in part ({}): {}\n",
+            cause.as_str(),
+            one_line(message)
+        ));
+    }
+    let Report {
+        objects,
+        read_bytes,
+        peak_memory_bytes,
+        fuel,
+        ..
+    } = report;
+    log.text(&format!("usage: {objects} objects, {read_bytes} bytes read, {peak_memory_bytes} bytes of memory at most, {fuel} units of work\n"));
+}
+
+/// `error tables/a.parquet pii-column: user_name`.
+fn finding_line(finding: &Finding) -> String {
+    let mut line = one_line(&finding.severity);
+    if let Some(path) = &finding.path {
+        let _ = write!(line, " {}", one_line(path));
+    }
+    let _ = write!(
+        line,
+        " {}: {}",
+        one_line(&finding.rule),
+        one_line(&finding.message)
+    );
+    for (name, value) in &finding.properties {
+        let _ = write!(line, " [{}={}]", one_line(name), one_line(value));
+    }
+    line
+}
+
+/// Why a hook that answered `fail` did: its gravest findings.
+fn refusal(report: &Report) -> String {
+    let errors: Vec<&Finding> = report
+        .findings
+        .iter()
+        .filter(|f| f.severity == "error")
+        .collect();
+    let told = if errors.is_empty() {
+        report.findings.iter().collect()
+    } else {
+        errors
+    };
+    let total = told.len() as u64 + report.findings_dropped;
+    if told.is_empty() {
+        let why = report
+            .summary
+            .as_deref()
+            .map(one_line)
+            .filter(|s| !s.is_empty());
+        return format!(
+            "verdict_fail: {}",
+            why.unwrap_or_else(|| "the hook gave no reason".to_owned())
+        );
+    }
+    let lines: Vec<String> = told
+        .iter()
+        .take(FINDINGS_IN_MESSAGE)
+        .map(|f| finding_line(f))
+        .collect();
+    let more = total - lines.len() as u64;
+    let more = if more > 0 {
+        format!("; and {more} more")
+    } else {
+        String::new()
+    };
+    format!("verdict_fail: {}{more}", lines.join("; "))
+}
+
+/// A guest's text without line breaks and other control characters, so that it can't forge lines of a log.
+fn one_line(text: &str) -> String {
+    text.trim()
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn finding(severity: &str, path: Option<&str>, message: &str) -> Finding {
+        Finding {
+            action: "gate".to_owned(),
+            hook: "schema".to_owned(),
+            severity: severity.to_owned(),
+            rule: "retyped-column".to_owned(),
+            message: message.to_owned(),
+            path: path.map(str::to_owned),
+            properties: BTreeMap::new(),
+        }
+    }
+
+    fn report(verdict: Verdict, findings: Vec<Finding>) -> Report {
+        Report {
+            verdict,
+            findings,
+            ..no_report(Cause::Trap, String::new())
+        }
+    }
+
+    #[test]
+    fn a_report_reads_from_the_guests_words_to_the_usage() {
+        let mut report = report(
+            Verdict::Fail,
+            vec![
+                finding(
+                    "error",
+                    Some("tables/1.parquet"),
+                    "dep_delay: double was\nstring",
+                ),
+                finding("info", None, "x"),
+            ],
+        );
+        report.findings[0]
+            .properties
+            .insert("column".to_owned(), "dep_delay".to_owned());
+        report.log = b"hello".to_vec();
+        report.summary = Some("1 table is broken\n".to_owned());
+        report.metrics = vec![("rows".to_owned(), 12.0, "rows".to_owned())];
+        report.findings_dropped = 2;
+        (
+            report.objects,
+            report.read_bytes,
+            report.peak_memory_bytes,
+            report.fuel,
+        ) = (1, 70_000, 1 << 20, 99);
+        let mut log = Output::new(10_000);
+        write_report(&mut log, &report);
+        assert_eq!(
+            String::from_utf8_lossy(&log.finish(None)),
+            "hello\n\
+             error tables/1.parquet retyped-column: dep_delay: double was string [column=dep_delay]\n\
+             info retyped-column: x\n\
+             (2 more findings were dropped at the limit)\n\
+             1 table is broken\n\
+             metric rows: 12 rows\n\
+             verdict: fail (verdict_fail)\n\
+             usage: 1 objects, 70000 bytes read, 1048576 bytes of memory at most, 99 units of work\n"
+        );
+    }
+
+    #[test]
+    fn a_refusal_names_the_first_errors() {
+        let findings = vec![
+            finding("warning", Some("w"), "w"),
+            finding("error", Some("a"), "1"),
+            finding("error", Some("b"), "2"),
+            finding("error", Some("c"), "3"),
+            finding("error", Some("d"), "4"),
+        ];
+        assert_eq!(
+            refusal(&report(Verdict::Fail, findings)),
+            "verdict_fail: error a retyped-column: 1; error b retyped-column: 2; error c retyped-column: 3; and 1 more"
+        );
+        assert_eq!(
+            refusal(&report(Verdict::Fail, vec![finding("warning", None, "w")])),
+            "verdict_fail: warning retyped-column: w"
+        );
+        assert_eq!(
+            refusal(&report(Verdict::Fail, Vec::new())),
+            "verdict_fail: the hook gave no reason"
+        );
+    }
+}

@@ -1,0 +1,334 @@
+//! Runs `type: webhook`: one POST, bounded in time and size, logged with its secrets masked.
+//!
+//! The log's layout and the error texts are those of lakeFS, because people and scripts read them.
+
+use std::error::Error as _;
+use std::fmt::Write as _;
+use std::io;
+use std::sync::Arc;
+
+use base::Clock;
+use futures::StreamExt as _;
+use reqwest::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+};
+use reqwest::redirect::{Attempt, Policy};
+use reqwest::{Client, Response, StatusCode, Version};
+use url::{Host, Url};
+
+use crate::action_file::{WebhookProperties, format_duration};
+use crate::env::{Environment, Expanded};
+use crate::output::Output;
+
+/// Redirects that are followed, to the same host only: a header may hold a secret.
+const MAX_REDIRECTS: usize = 10;
+/// How much of an answer's body is read and logged.
+const MAX_RESPONSE_BYTES: usize = 64 << 10;
+
+/// Calls webhooks. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Webhooks {
+    client: Client,
+    /// Without the environment's proxies, which are never meant for this machine itself.
+    loopback: Client,
+    environment: Environment,
+    clock: Arc<dyn Clock>,
+}
+
+impl Webhooks {
+    pub(crate) fn new(environment: Environment, clock: Arc<dyn Clock>) -> Result<Self, String> {
+        let builder = || {
+            Client::builder()
+                .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")))
+                .redirect(Policy::custom(follow))
+        };
+        let build = |b: reqwest::ClientBuilder| {
+            b.build()
+                .map_err(|e| format!("failed to set up the webhook client: {}", root_cause(&e)))
+        };
+        Ok(Self {
+            client: build(builder())?,
+            loopback: build(builder().no_proxy())?,
+            environment,
+            clock,
+        })
+    }
+
+    /// Delivers `payload`. Whatever happens is in the log; the error is why the hook failed.
+    pub(crate) async fn run(
+        &self,
+        hook: &WebhookProperties,
+        payload: &str,
+        log: &mut Output,
+    ) -> Result<(), String> {
+        let expand = |pairs: &[(String, String)]| -> Vec<(String, Expanded)> {
+            pairs
+                .iter()
+                .map(|(name, value)| (name.clone(), self.environment.expand(value)))
+                .collect()
+        };
+        let mut params = expand(&hook.query_params);
+        params.sort_by(|a, b| a.0.cmp(&b.0));
+        let headers = Headers::new(expand(&hook.headers))?;
+        log.text(&request_head(&hook.shown_url, &params, &headers, payload));
+
+        let client = if is_loopback(&hook.url) {
+            &self.loopback
+        } else {
+            &self.client
+        };
+        let request = client
+            .post(with_params(&hook.url, &params))
+            .headers(headers.to_send)
+            .timeout(hook.timeout)
+            .body(payload.to_owned());
+        let started = self.clock.now();
+        let answer = request.send().await;
+        let elapsed = (self.clock.now() - started).try_into().unwrap_or_default();
+        let _ = write!(
+            TextLog(log),
+            "\n\nRequest duration: {}\n",
+            format_duration(elapsed)
+        );
+
+        let answer = answer.map_err(|e| failure(hook, &e, "while awaiting headers"))?;
+        let status = answer.status();
+        log.text("\nResponse:\n");
+        log.text(&response_head(&answer));
+        read_body(hook, answer, log).await?;
+        if status.is_success() {
+            Ok(())
+        } else {
+            Err(format!(
+                "webhook request failed (status code: {})",
+                status.as_u16()
+            ))
+        }
+    }
+}
+
+/// Lets `write!` append to a log.
+struct TextLog<'a>(&'a mut Output);
+
+impl std::fmt::Write for TextLog<'_> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0.text(text);
+        Ok(())
+    }
+}
+
+fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
+    if attempt.previous().len() > MAX_REDIRECTS {
+        return attempt.error(format!("stopped after {MAX_REDIRECTS} redirects"));
+    }
+    let same_host = attempt
+        .previous()
+        .first()
+        .is_none_or(|first| first.host() == attempt.url().host());
+    if same_host {
+        attempt.follow()
+    } else {
+        attempt.stop()
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+/// The URL with the parameters beside its own, in order of name.
+fn with_params(url: &Url, params: &[(String, Expanded)]) -> Url {
+    if params.is_empty() {
+        return url.clone();
+    }
+    let mut pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+    pairs.extend(
+        params
+            .iter()
+            .map(|(name, value)| (name.clone(), value.text.clone())),
+    );
+    pairs.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut url = url.clone();
+    url.query_pairs_mut().clear().extend_pairs(pairs);
+    url
+}
+
+/// Headers as they are sent, and as the log shows them.
+struct Headers {
+    to_send: HeaderMap,
+    shown: Vec<(String, String)>,
+}
+
+impl Headers {
+    fn new(pairs: Vec<(String, Expanded)>) -> Result<Self, String> {
+        let mut to_send = HeaderMap::new();
+        to_send.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let mut shown = vec![("Content-Type".to_owned(), "application/json".to_owned())];
+        for (name, value) in pairs {
+            let key: HeaderName = name
+                .parse()
+                .map_err(|_| format!("header name {name:?} is not valid"))?;
+            let mut sent: HeaderValue = value
+                .text
+                .parse()
+                .map_err(|_| format!("the value of header {name:?} is not valid"))?;
+            sent.set_sensitive(value.secret);
+            to_send.insert(&key, sent);
+            let name = canonical(key.as_str());
+            shown.retain(|(n, _)| *n != name);
+            shown.push((name, value.shown().to_owned()));
+        }
+        shown.sort();
+        Ok(Self { to_send, shown })
+    }
+}
+
+fn request_head(
+    url: &str,
+    params: &[(String, Expanded)],
+    headers: &Headers,
+    payload: &str,
+) -> String {
+    let mut text = format!("Request:\nPOST {url}\nQuery Params:\n");
+    for (name, value) in params {
+        let _ = writeln!(text, "{name}: {}", value.shown());
+    }
+    text.push_str("Headers:\n");
+    for (name, value) in &headers.shown {
+        let _ = writeln!(text, "{name}: {value}");
+    }
+    let _ = writeln!(text, "Request Body:\n{payload}");
+    text
+}
+
+/// The answer as it would look on the wire, in Go's order: connection, length, then the others by name.
+fn response_head(answer: &Response) -> String {
+    let headers = answer.headers();
+    let mut text = format!(
+        "{:?} {}\r\n",
+        answer.version(),
+        status_line(answer.status())
+    );
+    let closes = headers
+        .get(CONNECTION)
+        .map_or(answer.version() == Version::HTTP_10, |v| v == "close");
+    if closes {
+        text.push_str("Connection: close\r\n");
+    }
+    let value_text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    if let Some(length) = headers.get(CONTENT_LENGTH) {
+        let _ = write!(text, "Content-Length: {}\r\n", value_text(length));
+    }
+    let mut others: Vec<(String, String)> = headers
+        .iter()
+        .filter(|(name, _)| **name != CONNECTION && **name != CONTENT_LENGTH)
+        .map(|(name, value)| (canonical(name.as_str()), value_text(value)))
+        .collect();
+    others.sort();
+    for (name, value) in others {
+        let _ = write!(text, "{name}: {value}\r\n");
+    }
+    text.push_str("\r\n");
+    text
+}
+
+fn status_line(status: StatusCode) -> String {
+    format!(
+        "{} {}",
+        status.as_u16(),
+        status.canonical_reason().unwrap_or("")
+    )
+}
+
+async fn read_body(
+    hook: &WebhookProperties,
+    answer: Response,
+    log: &mut Output,
+) -> Result<(), String> {
+    let mut left = MAX_RESPONSE_BYTES;
+    let mut body = answer.bytes_stream();
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|e| failure(hook, &e, "while reading body"))?;
+        let kept = chunk.len().min(left);
+        log.bytes(&chunk[..kept]);
+        left -= kept;
+        if kept < chunk.len() {
+            let _ = write!(
+                TextLog(log),
+                "\n[answer cut at {MAX_RESPONSE_BYTES} bytes]\n"
+            );
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Why a request got no answer. Never holds the query, which may hold secrets.
+fn failure(hook: &WebhookProperties, error: &reqwest::Error, when: &str) -> String {
+    let url = &hook.url;
+    let host = url.host_str().unwrap_or_default();
+    let reason = if error.is_timeout() {
+        format!("context deadline exceeded (Client.Timeout exceeded {when})")
+    } else if let Some(kind) = io_kind(error).filter(|_| error.is_connect()) {
+        let port = url.port_or_known_default().unwrap_or_default();
+        match kind {
+            io::ErrorKind::ConnectionRefused => {
+                format!("dial tcp {host}:{port}: connect: connection refused")
+            }
+            _ if root_cause(error).contains("lookup") => {
+                format!("dial tcp: lookup {host}: no such host")
+            }
+            _ => format!("dial tcp {host}:{port}: connect: {}", root_cause(error)),
+        }
+    } else {
+        root_cause(error)
+    };
+    format!("Post \"{}\": {reason}", hook.shown_url)
+}
+
+fn io_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(io) = cause.downcast_ref::<io::Error>() {
+            return Some(io.kind());
+        }
+        source = cause.source();
+    }
+    None
+}
+
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    match cause.downcast_ref::<reqwest::Error>() {
+        // reqwest's own text names the URL with its query.
+        Some(_) => "request failed".to_owned(),
+        None => cause.to_string(),
+    }
+}
+
+/// `x-own-header` as `X-Own-Header`.
+fn canonical(name: &str) -> String {
+    let mut upper = true;
+    name.chars()
+        .map(|c| {
+            let c = if upper {
+                c.to_ascii_uppercase()
+            } else {
+                c.to_ascii_lowercase()
+            };
+            upper = c == '-';
+            c
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

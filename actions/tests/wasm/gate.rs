@@ -1,0 +1,269 @@
+//! A gate that behaves: what it may see, what it says, and that both are the same each time.
+
+use std::sync::Arc;
+
+use actions::wasm::{Cause, Select, Verdict};
+use serde_json::json;
+
+use super::{Fault, Memory, error, findings, gate, host, log, object_gate, request, run_mode};
+
+#[tokio::test]
+async fn verdicts_come_with_what_the_hook_said() {
+    let report = run_mode("pass").await;
+    assert_eq!(report.verdict, Verdict::Pass);
+    assert_eq!(log(&report), "INFO looked at it rows=3\n");
+    assert_eq!(
+        report.metrics,
+        [("rows".to_owned(), 3.0, "rows".to_owned())]
+    );
+    assert_eq!(report.summary.as_deref(), Some("all **good**"));
+    assert_eq!((report.objects, report.undecided), (0, None));
+
+    let report = run_mode("fail").await;
+    assert_eq!(report.verdict, Verdict::Fail);
+    assert_eq!(
+        findings(&report),
+        ["tables/a.csv null-ratio: too many nulls"]
+    );
+    let finding = &report.findings[0];
+    assert_eq!(
+        (
+            finding.action.as_str(),
+            finding.hook.as_str(),
+            finding.severity.as_str()
+        ),
+        ("tables gate", "schema", "error")
+    );
+    let properties: Vec<String> = finding
+        .properties
+        .iter()
+        .map(|(k, v)| format!("{k}={v}"))
+        .collect();
+    assert_eq!(
+        properties,
+        [
+            "column=delay",
+            "length=20",
+            "offset=10",
+            "ratio=0.5",
+            "row=7"
+        ]
+    );
+
+    assert_eq!(run_mode("skip").await.verdict, Verdict::Skip);
+}
+
+#[tokio::test]
+async fn a_hook_knows_what_it_judges() {
+    let config = json!({ "mode": "facts", "list": [1, { "a": "b" }] });
+    let report = host().run(request(gate(), Memory::default(), config)).await;
+    assert_eq!(
+        findings(&report),
+        [
+            "kind: pre-merge",
+            "run: run-1 attempt 1 dry false",
+            r#"where: lake Some("main") None"#,
+            "what: tables gate / schema",
+            r#"who: ada from Some("ingest")"#,
+            "when: 1700000123000",
+            r#"commit: None Some("load of May") [("job", "7")] ["p1", "p2"]"#,
+            "attribute: None",
+            r#"config: {"list":[1,{"a":"b"}],"mode":"facts"}"#,
+            r#"nested: Some("{\"a\":\"b\"}") None"#,
+            r#"secret: Err("secret \"token\" is not granted to this hook")"#,
+        ]
+    );
+}
+
+#[tokio::test]
+async fn objects_are_read_by_spans_tails_and_chunks() {
+    let trees = Arc::new(Memory::new(&[], &[("tables/a", "0123456789")]));
+    let mut request = request(
+        gate(),
+        Memory::default(),
+        json!({ "mode": "read", "path": "tables/a" }),
+    );
+    request.trees = trees.clone();
+    let report = host().run(request).await;
+    assert_eq!(report.verdict, Verdict::Pass, "{:?}", findings(&report));
+    assert_eq!(
+        findings(&report),
+        [
+            "entry: tables/a 10 1700000000000",
+            r#"type: Some("text/csv") [("owner", "ada")]"#,
+            "read: 234",
+            "tail: 6789",
+            "long tail: 0123456789",
+            "many: 67|0|",
+            "beyond: out of range",
+            "huge: out of range",
+            "scan: 1234|5678|9",
+            "scan end: Ok(true)",
+            "scan at the end: true",
+        ]
+    );
+    // Of read-many, the two near spans came in one fetch, and it was paid for whole.
+    let ranges: Vec<_> = trees
+        .fetched
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|(_, r)| r.clone())
+        .collect();
+    assert_eq!(ranges, [2..5, 6..10, 0..10, 0..8, 1..10]);
+    assert_eq!(report.read_bytes, 3 + 4 + 10 + 8 + 9);
+}
+
+#[tokio::test]
+async fn trees_are_listed_and_compared_page_by_page() {
+    let trees = Memory::new(
+        &[("a/0", "x"), ("a/1", "x"), ("a/2", "xx"), ("b", "same")],
+        &[
+            ("a/0", "y"),
+            ("a/2", "yyy"),
+            ("a/3", "z"),
+            ("b", "same"),
+            ("c", ""),
+        ],
+    );
+    let report = host()
+        .run(request(gate(), trees, json!({ "mode": "look" })))
+        .await;
+    assert_eq!(report.verdict, Verdict::Pass, "{:?}", findings(&report));
+    assert_eq!(
+        findings(&report),
+        [
+            "tree: candidate-tree",
+            "walk: a/0 a/2",
+            "walk: a/3 b",
+            "walk: c",
+            "diff: ChangeKind::Removed a/1 1 -",
+            "diff: ChangeKind::Changed a/2 2 3",
+            "diff: ChangeKind::Added a/3 - 1",
+            "diff: ChangeKind::Added c - 0",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_granted_is_denied_by_name_and_absent_from_lists() {
+    let files = [("secret/a", "s"), ("schemas/a", "s"), ("tables/a", "t")];
+    let run = |mode: &str, path: &str| {
+        let mut request = request(
+            gate(),
+            Memory::new(&[], &files),
+            json!({ "mode": mode, "path": path }),
+        );
+        request.select = Select {
+            paths: vec!["tables/**".to_owned()],
+            ..Select::default()
+        };
+        request.read = vec!["schemas/*".to_owned()];
+        async move { host().run(request).await }
+    };
+    let denied = r#"denied: hook could not decide: denied: "secret/a" is neither selected nor in capabilities.read of this hook"#;
+    assert_eq!(error(&run("stat", "secret/a").await), denied);
+    assert_eq!(error(&run("read", "secret/a").await), denied);
+    assert_eq!(run("stat", "schemas/a").await.verdict, Verdict::Pass);
+    assert_eq!(
+        error(&run("stat", "tables/none").await),
+        "hook_error: hook could not decide: not found"
+    );
+    let report = run("look", "").await;
+    let walked = findings(&report)
+        .into_iter()
+        .filter(|f| f.starts_with("walk"));
+    assert_eq!(
+        walked.collect::<Vec<_>>(),
+        ["walk: schemas/a", "walk: tables/a"]
+    );
+    assert!(!findings(&report).iter().any(|f| f.contains("secret")));
+}
+
+#[tokio::test]
+async fn storage_that_fails_is_the_cause() {
+    for (fault, words) in [
+        (Fault::Fails, "storage failed: "),
+        (Fault::Short, "storage has fewer bytes of \"a\""),
+    ] {
+        let trees = Memory::new(&[], &[("a", "0123456789")]).with_fault("a", fault);
+        let report = host()
+            .run(request(
+                gate(),
+                trees,
+                json!({ "mode": "read", "path": "a" }),
+            ))
+            .await;
+        let message = error(&report);
+        assert!(
+            message.starts_with("storage: hook could not decide: unavailable: ")
+                && message.contains(words),
+            "{message}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_surroundings_grant_nothing_and_never_vary() {
+    let first = run_mode("surroundings").await;
+    assert_eq!(first.verdict, Verdict::Pass, "{:?}", log(&first));
+    let said = findings(&first);
+    let said: Vec<&str> = said.iter().map(String::as_str).collect();
+    assert_eq!(said[..2], ["clock: 1700000123000", "passed: 0"]);
+    assert_eq!(
+        said[3..],
+        [
+            "environment: 0",
+            "arguments: 0",
+            "file: refused",
+            "directory: refused",
+            "network: refused"
+        ]
+    );
+    assert_eq!(log(&first), "said on stdout\nsaid on stderr\n");
+    let again = run_mode("surroundings").await;
+    assert_eq!(
+        (findings(&again), again.fuel),
+        (findings(&first), first.fuel)
+    );
+    // Another config is another run of numbers.
+    let config = json!({ "mode": "surroundings", "salt": 1 });
+    let other = host().run(request(gate(), Memory::default(), config)).await;
+    assert_ne!(findings(&other)[2], said[2]);
+}
+
+#[tokio::test]
+async fn the_same_work_takes_the_same_fuel() {
+    let (first, again) = (run_mode("spin").await, run_mode("spin").await);
+    assert_eq!(first.verdict, Verdict::Pass);
+    assert_eq!(findings(&first), findings(&again));
+    assert_eq!(first.fuel, again.fuel);
+}
+
+#[tokio::test]
+async fn a_component_describes_itself() {
+    let description = host().describe(&gate()).await.unwrap();
+    assert_eq!(description["name"], "test-gate");
+    assert_eq!(
+        host().describe(&object_gate()).await.unwrap()["defaults"]["paths"],
+        json!(["data/**"])
+    );
+    let (cause, message) = host()
+        .describe(&bytes::Bytes::from_static(b"junk"))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (cause, message.as_str()),
+        (
+            Cause::ComponentInvalid,
+            "this is not a WebAssembly component: build for wasm32-wasip2"
+        )
+    );
+}
+
+#[tokio::test]
+async fn many_ask_for_one_component_at_once() {
+    let runs = (0..20).map(|_| run_mode("pass"));
+    let reports = futures::future::join_all(runs).await;
+    assert!(reports.iter().all(|r| r.verdict == Verdict::Pass));
+}

@@ -1,0 +1,283 @@
+//! Hooks that misbehave: each is stopped, with its cause and words for its author.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use actions::wasm::{Report, Verdict};
+use bytes::Bytes;
+use serde_json::json;
+
+use super::{Memory, error, findings, gate, host, limits, log, object_gate, request, run_mode};
+
+async fn run_component(component: impl Into<Bytes>) -> Report {
+    host()
+        .run(request(
+            component.into(),
+            Memory::default(),
+            json!({ "mode": "pass" }),
+        ))
+        .await
+}
+
+/// A mode that only a limit of time ends.
+async fn run_briefly(mode: &str) -> Report {
+    let mut request = request(gate(), Memory::default(), json!({ "mode": mode }));
+    request.limits.time_per_object = Duration::from_millis(200);
+    host().run(request).await
+}
+
+#[tokio::test]
+async fn a_loop_is_stopped_and_what_it_found_is_kept() {
+    let report = run_briefly("loop").await;
+    assert_eq!(
+        error(&report),
+        "limit_time: hook was stopped after 200ms (limits.time_per_object)"
+    );
+    assert_eq!(findings(&report), ["before: found before the loop"]);
+    assert!(report.fuel > 0);
+}
+
+#[tokio::test]
+async fn waiting_for_the_host_is_stopped_too() {
+    assert_eq!(
+        error(&run_briefly("sleep").await),
+        "limit_time: hook was stopped after 200ms (limits.time_per_object)"
+    );
+}
+
+#[tokio::test]
+async fn the_timeout_of_a_gate_is_named_if_it_is_the_lower() {
+    let mut request = request(gate(), Memory::default(), json!({ "mode": "loop" }));
+    request.limits.timeout = Duration::from_millis(100);
+    assert_eq!(
+        error(&host().run(request).await),
+        "limit_time: hook was stopped after 100ms (timeout)"
+    );
+}
+
+/// One thread for everything: a hook that did not yield would starve the rest.
+#[tokio::test(flavor = "current_thread")]
+async fn others_are_answered_while_a_hook_loops() {
+    run_mode("pass").await;
+    let (done, ticks) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicU64::new(0)),
+    );
+    let other = tokio::spawn({
+        let (done, ticks) = (done.clone(), ticks.clone());
+        async move {
+            while !done.load(Ordering::Relaxed) {
+                ticks.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    let report = run_briefly("loop").await;
+    done.store(true, Ordering::Relaxed);
+    other.await.unwrap();
+    assert!(error(&report).starts_with("limit_time: "));
+    let ticks = ticks.load(Ordering::Relaxed);
+    assert!(ticks >= 3, "{ticks}");
+}
+
+#[tokio::test]
+async fn memory_is_bounded() {
+    let report = run_mode("allocate").await;
+    assert_eq!(
+        error(&report),
+        "limit_memory: hook wanted more than 16MiB of memory (limits.memory)"
+    );
+    assert!(
+        report.peak_memory_bytes > 8 << 20 && report.peak_memory_bytes <= 16 << 20,
+        "{}",
+        report.peak_memory_bytes
+    );
+}
+
+#[tokio::test]
+async fn a_panic_is_told_with_its_message() {
+    let report = run_mode("panic").await;
+    let message = error(&report);
+    assert!(
+        message.starts_with("trap: hook panicked: gate/src/lib.rs:"),
+        "{message}"
+    );
+    assert!(message.ends_with(": no such column: delay"), "{message}");
+    assert!(log(&report).contains("no such column: delay"));
+}
+
+#[tokio::test]
+async fn traps_are_told_by_name() {
+    assert_eq!(
+        error(&run_mode("unreachable").await),
+        "trap: hook trapped: wasm `unreachable` instruction executed"
+    );
+    assert_eq!(
+        error(&run_mode("descend").await),
+        "trap: hook trapped: call stack exhausted"
+    );
+}
+
+#[tokio::test]
+async fn an_error_is_no_verdict() {
+    assert_eq!(
+        error(&run_mode("err").await),
+        "hook_error: hook could not decide: the moon is in the wrong phase"
+    );
+}
+
+#[tokio::test]
+async fn a_flood_of_log_lines_is_stopped_and_its_beginning_kept() {
+    for (mode, line) in [
+        ("flood-log", "WARN tick tick"),
+        ("flood-stderr", "tock tock"),
+    ] {
+        let report = run_mode(mode).await;
+        assert_eq!(
+            error(&report),
+            "limit_log: hook wrote more than 4KiB to its log (limits.log)",
+            "{mode}"
+        );
+        assert!(
+            log(&report).starts_with(line) && report.log.len() <= 4200,
+            "{mode}: {} bytes",
+            report.log.len()
+        );
+    }
+}
+
+#[tokio::test]
+async fn findings_beyond_the_quota_are_counted() {
+    let report = run_mode("flood-findings").await;
+    assert_eq!(report.verdict, Verdict::Fail);
+    assert_eq!((report.findings.len(), report.findings_dropped), (50, 50));
+    assert_eq!(report.findings[49].message, "number 49");
+    assert_eq!(report.summary.as_deref(), Some("50 refused"));
+}
+
+#[tokio::test]
+async fn whatever_else_is_reported_is_bounded() {
+    let report = run_mode("flood-reports").await;
+    assert_eq!(report.verdict, Verdict::Pass);
+    assert_eq!(report.metrics.len(), 100);
+    assert!(report.summary.unwrap().len() <= 64 << 10);
+    let finding = &report.findings[0];
+    assert!(finding.message.len() <= 4096 && finding.properties.len() <= 32);
+    assert!(finding.properties.values().all(|v| v.len() <= 4096));
+}
+
+#[tokio::test]
+async fn handles_are_bounded() {
+    let message = error(&run_mode("hoard-findings").await);
+    assert_eq!(
+        message,
+        "trap: hook holds more than 1024 objects, listings or findings at once"
+    );
+}
+
+#[tokio::test]
+async fn scans_under_way_are_bounded() {
+    let trees = Memory::new(&[], &[("a", "0123456789")]);
+    let report = host()
+        .run(request(
+            gate(),
+            trees,
+            json!({ "mode": "hoard-scans", "path": "a" }),
+        ))
+        .await;
+    let message =
+        "hook_error: hook could not decide: budget: a hook may have 16 scans under way at once";
+    assert_eq!(error(&report), message);
+}
+
+#[tokio::test]
+async fn one_call_can_not_make_the_host_allocate_much() {
+    let mut request = request(gate(), Memory::default(), json!({ "mode": "big-string" }));
+    request.limits.memory_bytes = 256 << 20;
+    let message = error(&host().run(request).await);
+    assert!(message.starts_with("trap: hook trapped: "), "{message}");
+}
+
+#[tokio::test]
+async fn what_is_no_component_is_told_how_to_become_one() {
+    let not = "component_invalid: this is not a WebAssembly component: build for wasm32-wasip2";
+    assert_eq!(
+        error(&run_component(&b"#!/bin/sh\nexit 0\n"[..]).await),
+        not
+    );
+    assert_eq!(error(&run_component(&b""[..]).await), not);
+    let core = "component_invalid: this is a core WebAssembly module, not a component: build for wasm32-wasip2";
+    assert_eq!(error(&run_component(&b"\0asm\x01\0\0\0"[..]).await), core);
+    let half = gate().slice(..gate().len() / 2);
+    let message = error(&run_component(half).await);
+    assert!(
+        message.starts_with("component_invalid: component is not valid: "),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn any_damage_to_a_component_ends_in_a_report() {
+    let good = object_gate();
+    for at in (8..good.len()).step_by(good.len() / 23) {
+        let mut bad = good.to_vec();
+        bad[at] ^= 0x55;
+        let mut request = request(
+            bad.into(),
+            Memory::new(&[], &[("data/a", "x")]),
+            json!(null),
+        );
+        request.limits.time_per_object = Duration::from_millis(500);
+        // Damage to data may go unnoticed; to all else it is told.
+        host().run(request).await;
+    }
+}
+
+#[tokio::test]
+async fn a_component_for_another_version_is_told_both_versions() {
+    let newer = replaced(&gate(), b"@0.1.0", b"@0.3.0");
+    assert_eq!(
+        error(&run_component(newer).await),
+        "component_abi: component wants weir:hooks 0.3.0, this server has 0.1.0"
+    );
+    // A patch that we do not know is fine as long as only what we know is used.
+    let patch = replaced(&gate(), b"@0.1.0", b"@0.1.7");
+    assert_eq!(run_component(patch).await.verdict, Verdict::Pass);
+    // Something newer in it is told as a mismatch, not as a crash.
+    let unknown = replaced(&gate(), b"merge-source", b"merge-saucer");
+    let message = error(&run_component(unknown).await);
+    assert!(
+        message.starts_with("component_abi: component does not fit weir:hooks 0.1.0: "),
+        "{message}"
+    );
+    assert!(message.contains("merge-saucer"), "{message}");
+}
+
+fn replaced(component: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let mut bytes = component.to_vec();
+    let mut found = 0;
+    for at in 0..bytes.len() - from.len() {
+        if bytes[at..].starts_with(from) {
+            bytes[at..at + from.len()].copy_from_slice(to);
+            found += 1;
+        }
+    }
+    assert!(found > 0);
+    bytes
+}
+
+#[tokio::test]
+async fn reading_is_bounded_over_the_whole_hook() {
+    let trees = Memory::new(&[], &[("a", &"x".repeat(400))]);
+    let mut request = request(gate(), trees, json!({ "mode": "read-all", "path": "a" }));
+    request.limits = actions::wasm::Limits {
+        read_bytes: 1000,
+        ..limits()
+    };
+    let report = host().run(request).await;
+    let message = "limit_read: hook could not decide: budget: this hook may read 1000B in all (limits.read_bytes)";
+    assert_eq!(error(&report), message);
+    assert_eq!(report.read_bytes, 800);
+}

@@ -1,0 +1,295 @@
+//! The Wasm host with real components over trees in memory.
+//!
+//! The components are committed builds of `tests/guests`; what each mode does
+//! is written there.
+
+mod gate;
+mod hostile;
+mod objects;
+mod stored;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
+
+use actions::wasm::{Host, Limits, Report, Request, Select, Side, Trees, Verdict};
+use async_trait::async_trait;
+use base::{OffsetDateTime, Page};
+use block::ByteStream;
+use bytes::Bytes;
+use catalog::{AddressType, Entry, Object};
+use futures::stream;
+use graveler::{
+    BranchId, CommitId, Draft, Event, EventKind, MetaRangeId, Repository, RepositoryId,
+    RepositoryState, TreeSource,
+};
+use serde_json::{Value, json};
+
+/// One engine for all tests; what it compiles is kept among the build's files.
+static HOST: LazyLock<Host> =
+    LazyLock::new(|| Host::new(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("hooks")).unwrap());
+
+fn host() -> Host {
+    HOST.clone()
+}
+
+fn gate() -> Bytes {
+    Bytes::from_static(include_bytes!("../fixtures/test_gate.wasm"))
+}
+
+fn object_gate() -> Bytes {
+    Bytes::from_static(include_bytes!("../fixtures/test_object_gate.wasm"))
+}
+
+/// Storage that misbehaves at one path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Fails,
+    Short,
+}
+
+type Files = BTreeMap<String, Object>;
+
+/// Trees in memory, in small pages and small pieces.
+#[derive(Debug, Default)]
+struct Memory {
+    candidate: Files,
+    base: Files,
+    bytes: BTreeMap<String, Bytes>,
+    faults: BTreeMap<String, Fault>,
+    /// (path, range) of each fetch.
+    fetched: Mutex<Vec<(String, Range<u64>)>>,
+}
+
+const ROWS: usize = 3;
+const PIECE: usize = 5;
+
+impl Memory {
+    /// From text: `path=content` for each object.
+    fn new(base: &[(&str, &str)], candidate: &[(&str, &str)]) -> Self {
+        let mut trees = Self::default();
+        trees.base = base.iter().map(|(p, c)| trees.file(p, c)).collect();
+        trees.candidate = candidate.iter().map(|(p, c)| trees.file(p, c)).collect();
+        trees
+    }
+
+    fn file(&mut self, path: &str, content: &str) -> (String, Object) {
+        let address = format!("memory://{path}/{content}");
+        self.bytes
+            .insert(address.clone(), Bytes::copy_from_slice(content.as_bytes()));
+        let entry = Entry {
+            address: address.clone(),
+            address_type: AddressType::Full,
+            last_modified: OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap(),
+            size_bytes: i64::try_from(content.len()).unwrap(),
+            etag: String::new(),
+            metadata: [("owner".to_owned(), "ada".to_owned())].into(),
+            content_type: "text/csv".to_owned(),
+        };
+        let identity = Bytes::copy_from_slice(content.as_bytes());
+        (
+            path.to_owned(),
+            Object {
+                path: path.to_owned(),
+                entry,
+                identity,
+                physical_address: address,
+            },
+        )
+    }
+
+    fn with_fault(mut self, path: &str, fault: Fault) -> Self {
+        self.faults.insert(path.to_owned(), fault);
+        self
+    }
+
+    fn side(&self, side: Side) -> &Files {
+        match side {
+            Side::Candidate => &self.candidate,
+            Side::Base | Side::Source => &self.base,
+        }
+    }
+}
+
+fn page<T>(mut rows: Vec<T>, limit: usize, key: impl Fn(&T) -> String) -> Page<T> {
+    let has_more = rows.len() > limit.min(ROWS);
+    rows.truncate(limit.min(ROWS));
+    let next_offset = rows
+        .last()
+        .filter(|_| has_more)
+        .map(key)
+        .unwrap_or_default();
+    Page {
+        results: rows,
+        has_more,
+        next_offset,
+    }
+}
+
+#[async_trait]
+impl Trees for Memory {
+    fn tree_id(&self, side: Side) -> Option<String> {
+        match side {
+            Side::Candidate => Some("candidate-tree".to_owned()),
+            Side::Base => Some("base-tree".to_owned()),
+            Side::Source => None,
+        }
+    }
+
+    async fn stat(&self, side: Side, path: &str) -> catalog::Result<Option<Object>> {
+        Ok(self.side(side).get(path).cloned())
+    }
+
+    async fn walk(
+        &self,
+        side: Side,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> catalog::Result<Page<Object>> {
+        let rows = self
+            .side(side)
+            .values()
+            .filter(|o| o.path.starts_with(prefix) && o.path.as_str() > after)
+            .cloned();
+        Ok(page(rows.collect(), limit, |o| o.path.clone()))
+    }
+
+    async fn diff(
+        &self,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> catalog::Result<Page<(Option<Object>, Option<Object>)>> {
+        let mut paths: Vec<&String> = self.base.keys().chain(self.candidate.keys()).collect();
+        paths.sort();
+        paths.dedup();
+        let rows = paths
+            .into_iter()
+            .filter(|p| p.starts_with(prefix) && p.as_str() > after);
+        let rows = rows.map(|p| (self.base.get(p).cloned(), self.candidate.get(p).cloned()));
+        let differ = rows
+            .filter(|(b, a)| b.as_ref().map(|o| &o.identity) != a.as_ref().map(|o| &o.identity));
+        Ok(page(differ.collect(), limit, |(b, a)| {
+            a.as_ref().or(b.as_ref()).unwrap().path.clone()
+        }))
+    }
+
+    async fn open(&self, object: &Object, range: Range<u64>) -> catalog::Result<ByteStream> {
+        self.fetched
+            .lock()
+            .unwrap()
+            .push((object.path.clone(), range.clone()));
+        let mut range = usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap();
+        match self.faults.get(&object.path) {
+            Some(Fault::Fails) => return Err(catalog::Error::DataGone(object.path.clone())),
+            Some(Fault::Short) => range.end -= 1,
+            None => {}
+        }
+        let bytes = self.bytes[&object.physical_address].slice(range);
+        let pieces: Vec<_> = bytes
+            .chunks(PIECE)
+            .map(|p| Ok(Bytes::copy_from_slice(p)))
+            .collect();
+        Ok(Box::pin(stream::iter(pieces)))
+    }
+}
+
+fn event() -> Event {
+    let time = OffsetDateTime::from_unix_timestamp(1_700_000_123).unwrap();
+    Event {
+        run_id: "run-1".to_owned(),
+        pre_run_id: None,
+        kind: EventKind::PreMerge,
+        time,
+        repository: Repository {
+            id: RepositoryId::trusted("lake"),
+            storage_namespace: "mem://lake".to_owned(),
+            default_branch: BranchId::trusted("main"),
+            creation_date: time,
+            state: RepositoryState::Active,
+            instance_uid: "uid".to_owned(),
+            read_only: false,
+            storage_id: String::new(),
+        },
+        branch: Some(BranchId::trusted("main")),
+        tag: None,
+        source_ref: "ingest".to_owned(),
+        merge_source: Some("ingest".to_owned()),
+        commit_id: None,
+        commit: Some(Draft {
+            message: "load of May".to_owned(),
+            committer: "ada".to_owned(),
+            metadata: [("job".to_owned(), "7".to_owned())].into(),
+            creation_date: time,
+            meta_range_id: MetaRangeId::trusted("m"),
+            parents: vec![CommitId::trusted("p1"), CommitId::trusted("p2")],
+            version: 1,
+        }),
+        actor: "ada".to_owned(),
+        actions_from: TreeSource::MetaRange(MetaRangeId::trusted("m")),
+        candidate: Some(MetaRangeId::trusted("m")),
+        base: None,
+        source: None,
+    }
+}
+
+/// Generous in time, so that a slow machine changes nothing.
+fn limits() -> Limits {
+    Limits {
+        memory_bytes: 16 << 20,
+        time_per_object: Duration::from_secs(100),
+        timeout: Duration::from_secs(100),
+        read_bytes: 1 << 20,
+        findings: 50,
+        log_bytes: 4096,
+    }
+}
+
+fn request(component: Bytes, trees: Memory, config: Value) -> Request {
+    Request {
+        component,
+        action: "tables gate".to_owned(),
+        hook: "schema".to_owned(),
+        event: Arc::new(event()),
+        trees: Arc::new(trees),
+        config,
+        select: Select::default(),
+        read: Vec::new(),
+        limits: limits(),
+        parallelism: 4,
+    }
+}
+
+/// Runs the gate in a mode, with nothing to look at.
+async fn run_mode(mode: &str) -> Report {
+    host()
+        .run(request(gate(), Memory::default(), json!({ "mode": mode })))
+        .await
+}
+
+/// `rule: message` of each finding, with its path if it has one.
+fn findings(report: &Report) -> Vec<String> {
+    let line = |f: &graveler::Finding| match &f.path {
+        Some(path) => format!("{path} {}: {}", f.rule, f.message),
+        None => format!("{}: {}", f.rule, f.message),
+    };
+    report.findings.iter().map(line).collect()
+}
+
+fn log(report: &Report) -> &str {
+    std::str::from_utf8(&report.log).unwrap()
+}
+
+/// `trap: hook panicked ...`.
+fn error(report: &Report) -> String {
+    match &report.verdict {
+        Verdict::Error { cause, message } => format!("{cause}: {message}"),
+        other => panic!(
+            "{other:?} instead of an error; findings {:?}",
+            findings(report)
+        ),
+    }
+}

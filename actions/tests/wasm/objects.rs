@@ -1,0 +1,243 @@
+//! An object gate over many objects: in order, apart from each other, joined to one report.
+
+use std::time::Duration;
+
+use actions::wasm::{Cause, Report, Select, Verdict};
+use serde_json::json;
+
+use super::{Fault, Memory, error, findings, host, log, object_gate, request};
+
+async fn run(base: &[(&str, &str)], candidate: &[(&str, &str)]) -> Report {
+    host()
+        .run(request(
+            object_gate(),
+            Memory::new(base, candidate),
+            json!(null),
+        ))
+        .await
+}
+
+#[tokio::test]
+async fn two_hundred_objects_are_reported_in_order() {
+    let files: Vec<(String, String)> = (0..200)
+        .map(|n| (format!("data/{n:03}"), format!("object {n}")))
+        .collect();
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(p, c)| (p.as_str(), c.as_str()))
+        .collect();
+    let mut request = request(object_gate(), Memory::new(&[], &files), json!(null));
+    request.limits.findings = 500;
+    request.parallelism = 16;
+    let report = host().run(request).await;
+    assert_eq!(
+        (report.verdict.clone(), report.objects),
+        (Verdict::Pass, 200)
+    );
+    let expected: Vec<String> = files
+        .iter()
+        .map(|(p, c)| format!("{p} saw: ChangeKind::Added {c}"))
+        .collect();
+    assert_eq!(findings(&report), expected);
+    let bytes: usize = files.iter().map(|(_, c)| c.len()).sum();
+    assert_eq!(report.read_bytes, bytes as u64);
+}
+
+/// Each instance grows its memory, looks for what others left and leaves a mark.
+#[tokio::test]
+async fn no_object_sees_a_trace_of_another() {
+    let files: Vec<String> = (0..150).map(|n| format!("data/{n:03}")).collect();
+    let files: Vec<(&str, &str)> = files.iter().map(|p| (p.as_str(), "x")).collect();
+    for _ in 0..2 {
+        let mut request = request(object_gate(), Memory::new(&[], &files), json!(null));
+        request.limits.findings = 500;
+        let report = host().run(request).await;
+        assert_eq!(report.objects, 150);
+        assert!(
+            report.findings.iter().all(|f| f.rule == "saw"),
+            "{:?}",
+            findings(&report)
+        );
+        assert!(report.peak_memory_bytes > 4 << 20);
+    }
+}
+
+#[tokio::test]
+async fn only_what_is_selected_is_judged() {
+    let base = [
+        ("data/changed", "old"),
+        ("data/gone", "old"),
+        ("data/same", "same"),
+    ];
+    let candidate = [
+        ("data/changed", "new"),
+        ("data/large", "0123456789"),
+        ("data/same", "same"),
+        ("other", "new"),
+    ];
+    assert_eq!(
+        findings(&run(&base, &candidate).await),
+        [
+            "data/changed saw: ChangeKind::Changed new",
+            "data/large saw: ChangeKind::Added 0123456789"
+        ],
+        "the component's own paths, added and changed"
+    );
+    let mut request = request(object_gate(), Memory::new(&base, &candidate), json!(null));
+    let kinds = ["added", "removed"].map(str::to_owned).to_vec();
+    request.select = Select {
+        paths: vec!["**".to_owned()],
+        kinds,
+        max_size_bytes: Some(9),
+    };
+    let report = host().run(request).await;
+    assert_eq!(
+        findings(&report),
+        [
+            "data/gone removed: ChangeKind::Removed data/gone",
+            "other saw: ChangeKind::Added new"
+        ]
+    );
+    assert_eq!(
+        run(&base, &base).await.verdict,
+        Verdict::Skip,
+        "nothing to judge"
+    );
+}
+
+#[tokio::test]
+async fn an_object_is_compared_with_its_base() {
+    let report = run(&[("data/a", "before")], &[("data/a", "compare")]).await;
+    assert_eq!(report.verdict, Verdict::Pass, "{:?}", findings(&report));
+    assert_eq!(findings(&report)[1], "data/a before: before");
+}
+
+#[tokio::test]
+async fn one_bad_object_fails_the_change_and_the_others_are_told() {
+    let report = run(
+        &[],
+        &[
+            ("data/a", "fine"),
+            ("data/b", "fail"),
+            ("data/c", "err"),
+            ("data/d", "fine"),
+        ],
+    )
+    .await;
+    assert_eq!(report.verdict, Verdict::Fail);
+    assert_eq!(
+        findings(&report),
+        [
+            "data/a saw: ChangeKind::Added fine",
+            "data/b saw: ChangeKind::Added fail",
+            "data/b bad: says fail",
+            "data/c saw: ChangeKind::Added err",
+            "data/c hook_error: hook could not decide: undecided",
+            "data/d saw: ChangeKind::Added fine",
+        ]
+    );
+    let undecided = (
+        Cause::HookError,
+        "data/c: hook could not decide: undecided".to_owned(),
+    );
+    assert_eq!(report.undecided, Some(undecided));
+}
+
+#[tokio::test]
+async fn undecided_objects_are_counted() {
+    let report = run(
+        &[],
+        &[("data/a", "err"), ("data/b", "skip"), ("data/c", "err")],
+    )
+    .await;
+    assert_eq!(
+        error(&report),
+        "hook_error: data/a: hook could not decide: undecided (and 1 more)"
+    );
+    assert_eq!(report.objects, 3);
+}
+
+#[tokio::test]
+async fn a_hook_that_breaks_is_not_shown_the_rest() {
+    let report = run(
+        &[],
+        &[("data/a", "fine"), ("data/b", "panic"), ("data/c", "fine")],
+    )
+    .await;
+    let message = error(&report);
+    assert!(
+        message.starts_with("trap: data/b: hook panicked: "),
+        "{message}"
+    );
+    assert!(message.ends_with(": this object is cursed"), "{message}");
+    let paths: Vec<_> = report
+        .findings
+        .iter()
+        .map(|f| f.path.clone().unwrap())
+        .collect();
+    assert_eq!(paths, ["data/a", "data/b", "data/b"]);
+    assert!(log(&report).starts_with("--- data/b\n"), "{}", log(&report));
+}
+
+#[tokio::test]
+async fn time_is_limited_by_object_and_in_all() {
+    let files = [("data/a", "fine"), ("data/b", "loop"), ("data/c", "fine")];
+    let mut one = request(object_gate(), Memory::new(&[], &files), json!(null));
+    one.limits.time_per_object = Duration::from_millis(200);
+    let report = host().run(one).await;
+    assert_eq!(
+        error(&report),
+        "limit_time: data/b: hook was stopped after 200ms on one object (limits.time_per_object)"
+    );
+
+    let mut all = request(object_gate(), Memory::new(&[], &files), json!(null));
+    all.limits.timeout = Duration::from_millis(500);
+    let report = host().run(all).await;
+    assert_eq!(
+        error(&report),
+        "limit_time: hook was stopped after 500ms (timeout)"
+    );
+}
+
+#[tokio::test]
+async fn storage_that_fails_stops_the_hook_with_its_path() {
+    let trees =
+        Memory::new(&[], &[("data/a", "x"), ("data/b", "x")]).with_fault("data/b", Fault::Fails);
+    let report = host().run(request(object_gate(), trees, json!(null))).await;
+    let message = error(&report);
+    assert!(
+        message.starts_with("storage: data/b: hook could not decide: "),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn the_log_of_a_whole_hook_is_cut_with_a_note() {
+    let files: Vec<String> = (0..40).map(|n| format!("data/{n:03}")).collect();
+    let files: Vec<(&str, &str)> = files.iter().map(|p| (p.as_str(), "speak")).collect();
+    let mut request = request(object_gate(), Memory::new(&[], &files), json!(null));
+    request.limits.log_bytes = 300;
+    let report = host().run(request).await;
+    assert_eq!(report.verdict, Verdict::Pass);
+    assert!(
+        log(&report).ends_with("\n... the log was cut at 300B (limits.log)\n"),
+        "{}",
+        log(&report)
+    );
+    assert!(report.log.len() < 400);
+}
+
+#[tokio::test]
+async fn a_bad_glob_is_told_before_anything_runs() {
+    let mut request = request(
+        object_gate(),
+        Memory::new(&[], &[("data/a", "panic")]),
+        json!(null),
+    );
+    request.select.paths = vec!["data/[".to_owned()];
+    let message = error(&host().run(request).await);
+    assert!(
+        message.starts_with("hook_error: select.paths: "),
+        "{message}"
+    );
+}

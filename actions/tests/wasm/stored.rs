@@ -1,0 +1,109 @@
+//! The host over stored trees: what a merge into `main` would be judged by.
+
+use std::sync::Arc;
+
+use actions::wasm::{Request, SnapshotTrees, Verdict};
+use catalog::testing::TestCatalog;
+use graveler::Event;
+use serde_json::json;
+
+use super::{Memory, event, findings, gate, host, object_gate, request};
+
+/// A repository whose `main` grew by one commit, and the event that would judge that commit.
+async fn lake() -> (TestCatalog, Arc<Event>) {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    for (path, body) in [("data/a", "old"), ("data/b", "same"), ("data/c", "gone")] {
+        lake.put(&repository, "main", path, body).await;
+    }
+    let base = lake.commit(&repository, "main", "before").await;
+    for (path, body) in [("data/a", "compare\n12"), ("data/d", "new")] {
+        lake.put(&repository, "main", path, body).await;
+    }
+    let candidate = lake.commit(&repository, "main", "after").await;
+    let event = Event {
+        repository,
+        base: Some(base.meta_range_id),
+        candidate: Some(candidate.meta_range_id),
+        ..event()
+    };
+    (lake, Arc::new(event))
+}
+
+fn over(lake: &TestCatalog, event: &Arc<Event>, request: Request) -> Request {
+    let trees = Arc::new(SnapshotTrees::new((*lake.catalog).clone(), event));
+    Request {
+        event: event.clone(),
+        trees,
+        ..request
+    }
+}
+
+#[tokio::test]
+async fn changed_objects_are_judged_beside_their_base() {
+    let (lake, event) = lake().await;
+    let request = over(
+        &lake,
+        &event,
+        request(object_gate(), Memory::default(), json!(null)),
+    );
+    let report = host().run(request).await;
+    assert_eq!(report.verdict, Verdict::Pass);
+    assert_eq!(
+        findings(&report),
+        [
+            "data/a saw: ChangeKind::Changed compare\n12",
+            "data/a before: old",
+            "data/d saw: ChangeKind::Added new",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_gate_reads_and_lists_the_candidate() {
+    let (lake, event) = lake().await;
+    let look = over(
+        &lake,
+        &event,
+        request(gate(), Memory::default(), json!({ "mode": "look" })),
+    );
+    let walked = findings(&host().run(look).await);
+    assert_eq!(
+        walked[1..4],
+        [
+            "walk: data/a data/b",
+            "walk: data/c data/d",
+            "diff: ChangeKind::Changed data/a 3 10"
+        ]
+    );
+
+    let config = json!({ "mode": "read", "path": "data/a" });
+    let read = over(&lake, &event, request(gate(), Memory::default(), config));
+    let said = findings(&host().run(read).await);
+    assert!(
+        said.contains(&"many: e\n|c|".to_owned()) && said.contains(&"tail: e\n12".to_owned()),
+        "{said:?}"
+    );
+}
+
+/// The first commit of a branch has nothing before it.
+#[tokio::test]
+async fn without_a_base_everything_is_added() {
+    let (lake, event) = lake().await;
+    let event = Arc::new(Event {
+        base: None,
+        ..(*event).clone()
+    });
+    let report = host()
+        .run(over(
+            &lake,
+            &event,
+            request(gate(), Memory::default(), json!({ "mode": "look" })),
+        ))
+        .await;
+    let added = findings(&report)
+        .iter()
+        .filter(|f| f.starts_with("diff: ChangeKind::Added"))
+        .count();
+    assert_eq!(added, 4);
+}

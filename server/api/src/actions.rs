@@ -1,0 +1,101 @@
+//! Runs of hooks: what they were, how they ended, what they said.
+
+use api_types as types;
+use auth::arn;
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use base::Page;
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+
+use crate::error::{Error, Result};
+use crate::extract::{Caller, Params, Path};
+use crate::{ApiState, convert};
+
+pub(crate) async fn list_runs(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Json<types::ActionRunList>> {
+    api.authorize(&caller, [("ci:ReadAction", arn::repository(&id))])
+        .await?;
+    let (branch, commit) = (params.given("branch"), params.given("commit"));
+    if branch.is_some() && commit.is_some() {
+        return Err(Error::Invalid(
+            "ask for the runs of a branch or of a commit, not of both".to_owned(),
+        ));
+    }
+    let repository = api.catalog.repository(&id).await?;
+    let page = api
+        .actions
+        .list_runs(
+            &repository,
+            branch,
+            commit,
+            params.text("after"),
+            params.amount(),
+        )
+        .await?;
+    let pagination = convert::pagination(&page);
+    Ok(Json(types::ActionRunList {
+        pagination,
+        results: page.map(convert::run).results,
+    }))
+}
+
+pub(crate) async fn get_run(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path((id, run)): Path<(String, String)>,
+) -> Result<Json<types::ActionRun>> {
+    api.authorize(&caller, [("ci:ReadAction", arn::repository(&id))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    let found = api.actions.run(&repository, &run).await?;
+    Ok(Json(convert::run(
+        found.ok_or_else(|| Error::NotFound(format!("run '{run}'")))?,
+    )))
+}
+
+/// The hooks of a run that is not known are none.
+pub(crate) async fn list_hooks(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path((id, run)): Path<(String, String)>,
+    params: Params,
+) -> Result<Json<types::HookRunList>> {
+    api.authorize(&caller, [("ci:ReadAction", arn::repository(&id))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    let page = api
+        .actions
+        .list_hooks(&repository, &run, params.text("after"), params.amount())
+        .await?;
+    let page = page.unwrap_or_else(Page::empty);
+    let pagination = convert::pagination(&page);
+    Ok(Json(types::HookRunList {
+        pagination,
+        results: page.map(convert::hook).results,
+    }))
+}
+
+pub(crate) async fn get_output(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path((id, run, hook)): Path<(String, String, String)>,
+) -> Result<Response> {
+    api.authorize(&caller, [("ci:ReadAction", arn::repository(&id))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    let log = api.actions.hook_output(&repository, &run, &hook).await?;
+    let log = log.ok_or_else(|| Error::NotFound(format!("log of hook '{hook}' of run '{run}'")))?;
+    // Hooks are numbered, so that what is found has a name fit for a header.
+    let name = format!("attachment; filename={hook}.log");
+    let headers = [
+        (CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (CONTENT_DISPOSITION, name),
+    ];
+    Ok((headers, Body::from_stream(log)).into_response())
+}

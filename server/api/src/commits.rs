@@ -1,0 +1,90 @@
+//! Committing, and walking what was committed.
+
+use api_types as types;
+use auth::arn;
+use axum::Json;
+use axum::extract::State;
+use base::OffsetDateTime;
+use catalog::{CommitParams, LogQuery, MetaRangeId};
+use http::StatusCode;
+
+use crate::error::{Error, Result};
+use crate::extract::{Body, Caller, Params, Path};
+use crate::{ApiState, convert};
+
+pub(crate) async fn log_commits(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path((id, reference)): Path<(String, String)>,
+    params: Params,
+) -> Result<Json<types::CommitList>> {
+    api.authorize(&caller, [("fs:ReadBranch", arn::branch(&id, &reference))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    let page = api
+        .catalog
+        .log(&repository, &reference, &log_query(&params))
+        .await?;
+    let pagination = convert::pagination(&page);
+    Ok(Json(types::CommitList {
+        pagination,
+        results: page.map(convert::commit).results,
+    }))
+}
+
+fn log_query(params: &Params) -> LogQuery {
+    LogQuery {
+        after: params.text("after").to_owned(),
+        amount: params.amount(),
+        objects: params.list("objects"),
+        prefixes: params.list("prefixes"),
+        limit: params.flag("limit"),
+        first_parent: params.flag("first_parent"),
+        since: params.given("since").and_then(convert::parse_date_time),
+        stop_at: params.given("stop_at").map(str::to_owned),
+    }
+}
+
+pub(crate) async fn commit(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path((id, branch)): Path<(String, String)>,
+    params: Params,
+    Body(body): Body<types::CommitCreation>,
+) -> Result<(StatusCode, Json<types::Commit>)> {
+    api.authorize(&caller, [("fs:CreateCommit", arn::branch(&id, &branch))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    let request = CommitParams {
+        committer: caller.0.committer,
+        message: body.message,
+        metadata: body.metadata.unwrap_or_default(),
+        date: body.date.map(instant).transpose()?,
+        allow_empty: body.allow_empty.unwrap_or(false),
+        force: body.force.unwrap_or(false),
+        source_metarange: params.given("source_metarange").map(MetaRangeId::trusted),
+    };
+    let made = api
+        .catalog
+        .commit_branch(&repository, &branch, request)
+        .await?;
+    Ok((StatusCode::CREATED, Json(convert::commit(made))))
+}
+
+fn instant(secs: i64) -> Result<OffsetDateTime> {
+    OffsetDateTime::from_unix_timestamp(secs)
+        .map_err(|_| Error::Invalid(format!("date {secs} is out of range")))
+}
+
+pub(crate) async fn get_commit(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path((id, commit)): Path<(String, String)>,
+) -> Result<Json<types::Commit>> {
+    api.authorize(&caller, [("fs:ReadCommit", arn::repository(&id))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    Ok(Json(convert::commit(
+        api.catalog.commit(&repository, &commit).await?,
+    )))
+}

@@ -1,0 +1,116 @@
+//! What the server and its store offer, and what clients tell of themselves.
+
+use api_types as types;
+use auth::arn;
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+
+use crate::ApiState;
+use crate::error::Result;
+use crate::extract::Caller;
+
+/// The name by which clients know a server of this contract; others make them warn.
+const VERSION_CONTEXT: &str = "lakeFS";
+/// How long bytes that no entry names yet are spared, in seconds: as long as an upload may be linked.
+const GRACE_PERIOD_SECS: i64 = 24 * 60 * 60;
+
+pub(crate) async fn health_check() -> StatusCode {
+    StatusCode::NO_CONTENT
+}
+
+/// All of it, or the version alone for those who may not read the configuration.
+pub(crate) async fn get_config(
+    State(api): State<ApiState>,
+    caller: Caller,
+) -> Result<Json<types::Config>> {
+    let version_config = Some(version(&api));
+    Ok(Json(match may_read_config(&api, &caller).await {
+        Ok(()) => types::Config {
+            version_config,
+            storage_config: Some(storage(&api)),
+            storage_config_list: Some(Vec::new()),
+            ui_config: Some(types::UIConfig::default()),
+            capabilities_config: Some(types::CapabilitiesConfig::default()),
+        },
+        Err(crate::error::Error::Auth(auth::Error::Forbidden(_))) => types::Config {
+            version_config,
+            ..types::Config::default()
+        },
+        Err(error) => return Err(error),
+    }))
+}
+
+pub(crate) async fn get_version(
+    State(api): State<ApiState>,
+    _: Caller,
+) -> Json<types::VersionConfig> {
+    Json(version(&api))
+}
+
+pub(crate) async fn get_storage_config(
+    State(api): State<ApiState>,
+    caller: Caller,
+) -> Result<Json<types::StorageConfig>> {
+    may_read_config(&api, &caller).await?;
+    Ok(Json(storage(&api)))
+}
+
+pub(crate) async fn get_garbage_collection_config(
+    _: Caller,
+) -> Json<types::GarbageCollectionConfig> {
+    Json(types::GarbageCollectionConfig {
+        grace_period: Some(GRACE_PERIOD_SECS),
+    })
+}
+
+/// Takes note of nothing: this server reports to nobody.
+pub(crate) async fn post_stats_events(_: Caller) -> StatusCode {
+    StatusCode::NO_CONTENT
+}
+
+pub(crate) async fn get_usage_report(
+    State(api): State<ApiState>,
+    _: Caller,
+) -> Result<Json<types::InstallationUsageReport>> {
+    let months = api.auth.usage().await?;
+    let reports = months.into_iter().map(|month| types::UsageReport {
+        year: i64::from(month.year),
+        month: i64::from(month.month),
+        count: i64::try_from(month.count).unwrap_or(i64::MAX),
+    });
+    let installation_id = api.auth.installation_id().await?;
+    Ok(Json(types::InstallationUsageReport {
+        installation_id,
+        reports: reports.collect(),
+    }))
+}
+
+async fn may_read_config(api: &ApiState, caller: &Caller) -> Result<()> {
+    api.authorize(caller, [("fs:ReadConfig", arn::all())]).await
+}
+
+fn version(api: &ApiState) -> types::VersionConfig {
+    types::VersionConfig {
+        version: Some(api.options.version.clone()),
+        version_context: Some(VERSION_CONTEXT.to_owned()),
+        ..types::VersionConfig::default()
+    }
+}
+
+fn storage(api: &ApiState) -> types::StorageConfig {
+    let info = api.catalog.store_info();
+    types::StorageConfig {
+        blockstore_type: info.kind.to_owned(),
+        blockstore_namespace_example: info.namespace_example,
+        blockstore_namespace_validity_regex: info.namespace_validity_regex,
+        default_namespace_prefix: Some(info.default_namespace_prefix),
+        pre_sign_support: info.presign_support,
+        pre_sign_support_ui: false,
+        import_support: info.import_support,
+        import_validity_regex: info.import_validity_regex,
+        pre_sign_multipart_upload: Some(false),
+        blockstore_id: Some(String::new()),
+        blockstore_description: Some(String::new()),
+    }
+}

@@ -1,0 +1,318 @@
+//! The services' types as the wire has them. No decisions but of form.
+
+use ::actions::{HookRun, HookStatus, Run};
+use api_types as types;
+use base::{OffsetDateTime, Page};
+use catalog::{
+    Branch, Commit, Difference, DifferenceKind, Entry, Finding, Object, ObjectOrPrefix, Repository,
+    Tag,
+};
+use time::format_description::well_known::Rfc3339;
+
+use crate::extract::MAX_PER_PAGE;
+
+/// Where a page stands in its listing.
+pub(crate) fn pagination<T>(page: &Page<T>) -> types::Pagination {
+    types::Pagination {
+        has_more: page.has_more,
+        next_offset: page.next_offset.clone(),
+        results: number(page.results.len()),
+        max_per_page: number(MAX_PER_PAGE),
+    }
+}
+
+/// A count as the wire has it.
+pub(crate) fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// An instant as the wire writes it in words.
+pub(crate) fn date_time(at: OffsetDateTime) -> String {
+    at.format(&Rfc3339).unwrap_or_default()
+}
+
+/// Reads an instant in words.
+pub(crate) fn parse_date_time(text: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(text, &Rfc3339).ok()
+}
+
+pub(crate) fn repository(repository: Repository) -> types::Repository {
+    types::Repository {
+        id: repository.id.to_string(),
+        creation_date: repository.creation_date.unix_timestamp(),
+        default_branch: repository.default_branch.to_string(),
+        storage_id: Some(repository.storage_id),
+        storage_namespace: repository.storage_namespace,
+        read_only: Some(repository.read_only),
+    }
+}
+
+pub(crate) fn branch(branch: &Branch) -> types::Ref {
+    types::Ref {
+        id: branch.id.to_string(),
+        commit_id: branch.record.commit_id.to_string(),
+    }
+}
+
+pub(crate) fn tag(tag: &Tag) -> types::Ref {
+    types::Ref {
+        id: tag.id.to_string(),
+        commit_id: tag.commit_id.to_string(),
+    }
+}
+
+pub(crate) fn commit(commit: Commit) -> types::Commit {
+    types::Commit {
+        id: commit.id.to_string(),
+        parents: commit.parents.iter().map(ToString::to_string).collect(),
+        committer: commit.committer,
+        message: commit.message,
+        creation_date: commit.creation_date.unix_timestamp(),
+        meta_range_id: commit.meta_range_id.to_string(),
+        metadata: Some(commit.metadata),
+        generation: Some(i64::from(commit.generation)),
+        version: Some(i64::from(commit.version)),
+    }
+}
+
+/// An object as stat and upload answer it: metadata is there even if it is empty or not asked for.
+pub(crate) fn object(object: Object, with_metadata: bool) -> types::ObjectStats {
+    let metadata = if with_metadata {
+        object.entry.metadata
+    } else {
+        types::ObjectUserMetadata::new()
+    };
+    types::ObjectStats {
+        path: object.path,
+        path_type: types::ObjectStatsPathType::Object,
+        physical_address: object.physical_address,
+        physical_address_expiry: None,
+        checksum: object.entry.etag,
+        size_bytes: Some(object.entry.size_bytes),
+        mtime: object.entry.last_modified.unix_timestamp(),
+        metadata: Some(metadata),
+        content_type: Some(content_type(object.entry.content_type)),
+    }
+}
+
+/// A row of a listing: metadata is left out if it is empty.
+pub(crate) fn row(row: ObjectOrPrefix, with_metadata: bool) -> types::ObjectStats {
+    match row {
+        ObjectOrPrefix::Object(found) => {
+            let mut stats = object(*found, with_metadata);
+            stats.metadata = stats.metadata.filter(|metadata| !metadata.is_empty());
+            stats
+        }
+        ObjectOrPrefix::Prefix(path) => types::ObjectStats {
+            path,
+            path_type: types::ObjectStatsPathType::CommonPrefix,
+            physical_address: String::new(),
+            physical_address_expiry: None,
+            checksum: String::new(),
+            size_bytes: None,
+            mtime: 0,
+            metadata: None,
+            content_type: None,
+        },
+    }
+}
+
+/// What an object without a type is served as.
+pub(crate) fn content_type(given: String) -> String {
+    if given.is_empty() {
+        "application/octet-stream".to_owned()
+    } else {
+        given
+    }
+}
+
+/// A difference. Its size is the right side's; `sized_by_left` gives a removed object the size it had.
+pub(crate) fn difference(
+    difference: Difference,
+    sized_by_left: bool,
+    with_right: bool,
+) -> types::Diff {
+    let is_prefix = difference.is_prefix;
+    let left_size = difference
+        .left
+        .filter(|_| sized_by_left)
+        .map(|entry| entry.size_bytes);
+    let right_size = difference.right.as_ref().map(|entry| entry.size_bytes);
+    types::Diff {
+        r#type: match difference.kind {
+            DifferenceKind::Added => types::DiffType::Added,
+            DifferenceKind::Changed => types::DiffType::Changed,
+            DifferenceKind::Removed => types::DiffType::Removed,
+            DifferenceKind::Conflict => types::DiffType::Conflict,
+            DifferenceKind::PrefixChanged => types::DiffType::PrefixChanged,
+        },
+        path: difference.path,
+        path_type: if is_prefix {
+            types::DiffPathType::CommonPrefix
+        } else {
+            types::DiffPathType::Object
+        },
+        size_bytes: (!is_prefix).then(|| right_size.or(left_size).unwrap_or(0)),
+        right: difference.right.filter(|_| with_right).map(side),
+    }
+}
+
+fn side(entry: Entry) -> types::DiffObjectStat {
+    types::DiffObjectStat {
+        checksum: entry.etag,
+        mtime: entry.last_modified.unix_timestamp(),
+        content_type: content_type(entry.content_type),
+        metadata: Some(entry.metadata),
+    }
+}
+
+pub(crate) fn user(user: auth::User) -> types::User {
+    types::User {
+        id: user.username,
+        creation_date: user.creation_date.unix_timestamp(),
+        friendly_name: Some(user.friendly_name),
+        email: Some(user.email),
+    }
+}
+
+pub(crate) fn new_key(key: auth::CreatedCredentials) -> types::CredentialsWithSecret {
+    types::CredentialsWithSecret {
+        access_key_id: key.access_key_id,
+        secret_access_key: key.secret_access_key,
+        creation_date: key.issued.unix_timestamp(),
+    }
+}
+
+pub(crate) fn run(run: Run) -> types::ActionRun {
+    let status = if run.passed {
+        types::ActionRunStatus::Completed
+    } else {
+        types::ActionRunStatus::Failed
+    };
+    types::ActionRun {
+        run_id: run.run_id,
+        branch: run.branch_id,
+        start_time: date_time(run.start_time),
+        end_time: Some(date_time(run.end_time)),
+        event_type: run.event_type,
+        status,
+        commit_id: run.commit_id,
+    }
+}
+
+/// A hook of a run; one that was skipped never ended.
+pub(crate) fn hook(hook: HookRun) -> types::HookRun {
+    types::HookRun {
+        hook_run_id: hook.hook_run_id,
+        action: hook.action_name,
+        hook_id: hook.hook_id,
+        start_time: date_time(hook.start_time),
+        end_time: (hook.status != HookStatus::Skipped).then(|| date_time(hook.end_time)),
+        status: match hook.status {
+            HookStatus::Completed => types::HookRunStatus::Completed,
+            HookStatus::Failed => types::HookRunStatus::Failed,
+            HookStatus::Skipped => types::HookRunStatus::Skipped,
+        },
+    }
+}
+
+pub(crate) fn finding(finding: &Finding) -> types::HookFinding {
+    types::HookFinding {
+        action: finding.action.clone(),
+        hook: finding.hook.clone(),
+        severity: finding.severity.clone(),
+        rule: finding.rule.clone(),
+        message: finding.message.clone(),
+        path: finding.path.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{difference, object, pagination, row};
+    use base::{OffsetDateTime, Page};
+    use catalog::{AddressType, Difference, DifferenceKind, Entry, Object, ObjectOrPrefix};
+    use serde_json::json;
+    use std::collections::BTreeMap;
+
+    fn entry(size_bytes: i64) -> Entry {
+        Entry {
+            address: "data/a/b".to_owned(),
+            address_type: AddressType::Relative,
+            last_modified: OffsetDateTime::from_unix_timestamp(1_700_000_000).expect("a time"),
+            size_bytes,
+            etag: "e".to_owned(),
+            metadata: BTreeMap::from([("k".to_owned(), "v".to_owned())]),
+            content_type: String::new(),
+        }
+    }
+
+    fn some_object() -> Object {
+        Object {
+            path: "a/b".to_owned(),
+            entry: entry(3),
+            identity: bytes::Bytes::new(),
+            physical_address: "local://r/data/a/b".to_owned(),
+        }
+    }
+
+    #[test]
+    fn objects_and_prefixes() {
+        let full = json!({
+            "path": "a/b", "path_type": "object", "physical_address": "local://r/data/a/b", "checksum": "e",
+            "size_bytes": 3, "mtime": 1_700_000_000, "metadata": {"k": "v"}, "content_type": "application/octet-stream",
+        });
+        assert_eq!(json!(object(some_object(), true)), full);
+        assert_eq!(json!(object(some_object(), false))["metadata"], json!({}));
+        let listed = json!(row(ObjectOrPrefix::Object(Box::new(some_object())), false));
+        assert_eq!(listed.get("metadata"), None);
+        let prefix = json!({"path": "a/", "path_type": "common_prefix", "physical_address": "", "checksum": "", "mtime": 0});
+        assert_eq!(
+            json!(row(ObjectOrPrefix::Prefix("a/".to_owned()), true)),
+            prefix
+        );
+    }
+
+    #[test]
+    fn sizes_of_differences() {
+        let removed = || Difference {
+            kind: DifferenceKind::Removed,
+            path: "a".to_owned(),
+            is_prefix: false,
+            left: Some(entry(4)),
+            right: None,
+        };
+        assert_eq!(difference(removed(), true, true).size_bytes, Some(4));
+        assert_eq!(difference(removed(), false, false).size_bytes, Some(0));
+        let changed = Difference {
+            kind: DifferenceKind::Changed,
+            right: Some(entry(7)),
+            ..removed()
+        };
+        let wire = json!(difference(changed, true, true));
+        assert_eq!(
+            (&wire["size_bytes"], &wire["right"]["checksum"]),
+            (&json!(7), &json!("e"))
+        );
+        let folded = Difference {
+            kind: DifferenceKind::PrefixChanged,
+            is_prefix: true,
+            left: None,
+            ..removed()
+        };
+        let wire = json!({"type": "prefix_changed", "path": "a", "path_type": "common_prefix"});
+        assert_eq!(json!(difference(folded, true, false)), wire);
+    }
+
+    #[test]
+    fn where_a_page_stands() {
+        let page = Page {
+            results: vec![1, 2],
+            has_more: true,
+            next_offset: "b".to_owned(),
+        };
+        let wire =
+            json!({"has_more": true, "next_offset": "b", "results": 2, "max_per_page": 1000});
+        assert_eq!(json!(pagination(&page)), wire);
+    }
+}

@@ -1,0 +1,150 @@
+//! What differs between trees, and bringing it together.
+
+use api_types as types;
+use auth::arn;
+use axum::Json;
+use axum::extract::State;
+use catalog::{DiffQuery, EngineError, MergeParams, MergeStrategy};
+use http::StatusCode;
+
+use crate::error::{Error, Result};
+use crate::extract::{Caller, MaybeBody, Params, Path};
+use crate::{ApiState, convert};
+
+pub(crate) async fn diff_branch(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path((id, branch)): Path<(String, String)>,
+    params: Params,
+) -> Result<Json<types::DiffList>> {
+    api.authorize(&caller, [("fs:ListObjects", arn::repository(&id))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    let page = api
+        .catalog
+        .diff_uncommitted(&repository, &branch, &diff_query(&params))
+        .await?;
+    let pagination = convert::pagination(&page);
+    // A staged deletion has no size: lakeFS's clients know it as 0.
+    let results = page.map(|d| convert::difference(d, false, false)).results;
+    Ok(Json(types::DiffList {
+        pagination,
+        results,
+    }))
+}
+
+pub(crate) async fn diff_refs(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path((id, left, right)): Path<(String, String, String)>,
+    params: Params,
+) -> Result<Json<types::DiffList>> {
+    api.authorize(&caller, [("fs:ListObjects", arn::repository(&id))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    let two_dot = params.given("type") == Some("two_dot");
+    let page = api
+        .catalog
+        .diff_refs(&repository, &left, &right, two_dot, &diff_query(&params))
+        .await?;
+    let (pagination, with_right) = (
+        convert::pagination(&page),
+        params.flag("include_right_stats"),
+    );
+    let results = page
+        .map(|d| convert::difference(d, true, with_right))
+        .results;
+    Ok(Json(types::DiffList {
+        pagination,
+        results,
+    }))
+}
+
+fn diff_query(params: &Params) -> DiffQuery {
+    DiffQuery {
+        prefix: params.text("prefix").to_owned(),
+        after: params.text("after").to_owned(),
+        delimiter: params.text("delimiter").to_owned(),
+        limit: params.amount(),
+    }
+}
+
+/// Names the two ends the other way round than the path does, as lakeFS does.
+pub(crate) async fn find_merge_base(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path((id, source, destination)): Path<(String, String, String)>,
+) -> Result<Json<types::FindMergeBaseResult>> {
+    api.authorize(&caller, [("fs:ListCommits", arn::repository(&id))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    let found = api
+        .catalog
+        .find_merge_base(&repository, &source, &destination)
+        .await?;
+    let base = found
+        .base
+        .ok_or_else(|| EngineError::NoMergeBase(source, destination))?;
+    Ok(Json(types::FindMergeBaseResult {
+        source_commit_id: found.destination.to_string(),
+        destination_commit_id: found.source.to_string(),
+        base_commit_id: base.to_string(),
+    }))
+}
+
+/// A conflict answers a `MergeResult` as well, with no reference.
+pub(crate) async fn merge_into_branch(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path((id, source, destination)): Path<(String, String, String)>,
+    MaybeBody(body): MaybeBody<types::Merge>,
+) -> Result<(StatusCode, Json<types::MergeResult>)> {
+    api.authorize(
+        &caller,
+        [("fs:CreateCommit", arn::branch(&id, &destination))],
+    )
+    .await?;
+    let request = merge_params(caller, body.unwrap_or_default())?;
+    let repository = api.catalog.repository(&id).await?;
+    match api
+        .catalog
+        .merge(&repository, &source, &destination, request)
+        .await
+    {
+        Ok(made) => Ok((
+            StatusCode::OK,
+            Json(types::MergeResult {
+                reference: made.commit_id.to_string(),
+            }),
+        )),
+        Err(catalog::Error::Engine(EngineError::Conflict { .. })) => Ok((
+            StatusCode::CONFLICT,
+            Json(types::MergeResult {
+                reference: String::new(),
+            }),
+        )),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn merge_params(caller: Caller, body: types::Merge) -> Result<MergeParams> {
+    Ok(MergeParams {
+        committer: caller.0.committer,
+        message: body.message.unwrap_or_default(),
+        metadata: body.metadata.unwrap_or_default(),
+        strategy: match body.strategy.as_deref().unwrap_or_default() {
+            "" => MergeStrategy::None,
+            "dest-wins" => MergeStrategy::DestWins,
+            "source-wins" => MergeStrategy::SourceWins,
+            other => {
+                let hint = "use dest-wins, source-wins, or none at all";
+                return Err(Error::Invalid(format!(
+                    "invalid merge strategy '{other}': {hint}"
+                )));
+            }
+        },
+        squash: body.squash_merge.unwrap_or(false),
+        force: body.force.unwrap_or(false),
+        allow_empty: body.allow_empty.unwrap_or(false),
+    })
+}

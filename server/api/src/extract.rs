@@ -1,0 +1,250 @@
+//! What handlers ask of a request: who asks, parameters, a JSON body.
+//!
+//! The guard has checked all of it against the contract before a handler runs;
+//! what is here only hands it over.
+
+use std::sync::Arc;
+
+use auth::{Auth, Principal};
+use axum::extract::{FromRequestParts, Path as AxumPath};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, COOKIE};
+use http::request::Parts;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+
+/// The cookie that the log-in sets; its value is the session token.
+pub(crate) const SESSION_COOKIE: &str = "internal_auth_session";
+/// The most that one page of a listing holds.
+pub(crate) const MAX_PER_PAGE: usize = 1000;
+/// What a page holds if the caller does not say.
+const DEFAULT_PER_PAGE: usize = 100;
+
+/// Finds out who asks: by `Authorization` (basic or bearer) if it is there, else by the session cookie.
+pub(crate) async fn authenticate(auth: &Auth, headers: &HeaderMap) -> Result<Principal> {
+    let Some(given) = headers.get(AUTHORIZATION) else {
+        let token = session_cookie(headers).ok_or(auth::Error::Unauthenticated)?;
+        return Ok(auth.authenticate_token(token).await?);
+    };
+    let given = given.to_str().map_err(|_| auth::Error::Unauthenticated)?;
+    match scheme(given) {
+        Some(Scheme::Basic(key, secret)) => Ok(auth.authenticate_key(&key, &secret).await?),
+        Some(Scheme::Bearer(token)) => Ok(auth.authenticate_token(token).await?),
+        None => Err(auth::Error::Unauthenticated.into()),
+    }
+}
+
+enum Scheme<'a> {
+    Basic(String, String),
+    Bearer(&'a str),
+}
+
+fn scheme(header: &str) -> Option<Scheme<'_>> {
+    let (scheme, value) = header.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(Scheme::Bearer(value.trim()));
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = String::from_utf8(STANDARD.decode(value.trim()).ok()?).ok()?;
+    let (key, secret) = decoded.split_once(':')?;
+    Some(Scheme::Basic(key.to_owned(), secret.to_owned()))
+}
+
+fn session_cookie(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(name, value)| *name == SESSION_COOKIE && !value.is_empty())
+        .map(|(_, value)| value)
+}
+
+/// The authenticated asker.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller(pub(crate) Principal);
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| auth::Error::Unauthenticated.into())
+    }
+}
+
+/// Parts of the path, percent-decoded.
+#[derive(Debug, FromRequestParts)]
+#[from_request(via(AxumPath), rejection(Error))]
+pub(crate) struct Path<T>(pub(crate) T);
+
+/// The query's parameters, checked.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Params(pub(crate) Arc<[(String, String)]>);
+
+impl Params {
+    /// A parameter; none if it is absent or empty.
+    pub(crate) fn given(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(given, _)| given == name)
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
+    }
+
+    /// A parameter; empty if it is absent.
+    pub(crate) fn text(&self, name: &str) -> &str {
+        self.given(name).unwrap_or_default()
+    }
+
+    /// All values of a parameter.
+    pub(crate) fn list(&self, name: &str) -> Vec<String> {
+        self.0
+            .iter()
+            .filter(|(given, _)| given == name)
+            .map(|(_, value)| value.clone())
+            .collect()
+    }
+
+    /// A switch, off if it is absent.
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        self.given(name) == Some("true")
+    }
+
+    /// A switch that is on unless it is said to be off.
+    pub(crate) fn flag_unless_off(&self, name: &str) -> bool {
+        self.given(name) != Some("false")
+    }
+
+    /// How many results a page has: 0 and -1 stand for as many as it holds.
+    pub(crate) fn amount(&self) -> usize {
+        match self.given("amount").map(str::parse::<i64>) {
+            None | Some(Err(_)) => DEFAULT_PER_PAGE,
+            Some(Ok(amount)) => match usize::try_from(amount) {
+                Ok(amount @ 1..=MAX_PER_PAGE) => amount,
+                _ => MAX_PER_PAGE,
+            },
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Params {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_default())
+    }
+}
+
+/// A JSON body as the guard read it.
+#[derive(Debug, Clone)]
+pub(crate) struct ParsedBody(pub(crate) Arc<Value>);
+
+/// A JSON body of the operation's type.
+#[derive(Debug)]
+pub(crate) struct Body<T>(pub(crate) T);
+
+/// A JSON body that may be absent.
+#[derive(Debug)]
+pub(crate) struct MaybeBody<T>(pub(crate) Option<T>);
+
+impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for MaybeBody<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let Some(ParsedBody(value)) = parts.extensions.get::<ParsedBody>() else {
+            return Ok(Self(None));
+        };
+        let body = T::deserialize(&**value)
+            .map_err(|e| Error::Invalid(format!("request body has an error: {e}")))?;
+        Ok(Self(Some(body)))
+    }
+}
+
+impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Body<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let MaybeBody(body) = MaybeBody::from_request_parts(parts, state).await?;
+        let missing = || {
+            Error::Invalid("request body has an error: value is required but missing".to_owned())
+        };
+        body.map(Self).ok_or_else(missing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Params, Scheme, scheme, session_cookie};
+    use http::{HeaderMap, HeaderValue};
+
+    fn params(query: &str) -> Params {
+        Params(
+            url::form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn amounts() {
+        for (query, expected) in [
+            ("", 100),
+            ("amount=", 100),
+            ("amount=7", 7),
+            ("amount=0", 1000),
+            ("amount=-1", 1000),
+        ] {
+            assert_eq!(params(query).amount(), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn switches_and_lists() {
+        let given = params("force=true&user_metadata=false&objects=a%2Fb&objects=c&after=");
+        assert!(given.flag("force") && !given.flag("bare"));
+        assert!(!given.flag_unless_off("user_metadata") && given.flag_unless_off("other"));
+        assert_eq!(given.list("objects"), ["a/b", "c"]);
+        assert_eq!((given.given("after"), given.text("after")), (None, ""));
+    }
+
+    #[test]
+    fn schemes() {
+        assert!(
+            matches!(scheme("Basic YTpiOmM="), Some(Scheme::Basic(k, s)) if k == "a" && s == "b:c")
+        );
+        assert!(matches!(
+            scheme("bearer x.y.z"),
+            Some(Scheme::Bearer("x.y.z"))
+        ));
+        for bad in ["Basic !!!", "Basic YQ==", "Digest x", "Basic", ""] {
+            assert!(scheme(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_cookie_among_others() {
+        let mut headers = HeaderMap::new();
+        headers.append(
+            "cookie",
+            HeaderValue::from_static("a=b; internal_auth_session=t=1; c=d"),
+        );
+        assert_eq!(session_cookie(&headers), Some("t=1"));
+        let mut other = HeaderMap::new();
+        other.append(
+            "cookie",
+            HeaderValue::from_static("xinternal_auth_session=t; internal_auth_session="),
+        );
+        assert_eq!(session_cookie(&other), None);
+    }
+}

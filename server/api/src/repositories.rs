@@ -1,0 +1,133 @@
+//! Repositories and their metadata.
+
+use api_types as types;
+use auth::arn;
+use axum::Json;
+use axum::extract::State;
+use catalog::{BranchId, CreateRepository, RepositoryId};
+use http::StatusCode;
+
+use crate::error::Result;
+use crate::extract::{Body, Caller, Params, Path};
+use crate::{ApiState, convert};
+
+const DEFAULT_BRANCH: &str = "main";
+
+pub(crate) async fn list_repositories(
+    State(api): State<ApiState>,
+    caller: Caller,
+    params: Params,
+) -> Result<Json<types::RepositoryList>> {
+    api.authorize(&caller, [("fs:ListRepositories", arn::all())])
+        .await?;
+    let (prefix, after, search) = (
+        params.text("prefix"),
+        params.text("after"),
+        params.text("search"),
+    );
+    let page = api
+        .catalog
+        .list_repositories(prefix, after, search, params.amount())
+        .await?;
+    let pagination = convert::pagination(&page);
+    Ok(Json(types::RepositoryList {
+        pagination,
+        results: page.map(convert::repository).results,
+    }))
+}
+
+pub(crate) async fn create_repository(
+    State(api): State<ApiState>,
+    caller: Caller,
+    params: Params,
+    Body(body): Body<types::RepositoryCreation>,
+) -> Result<(StatusCode, Json<types::Repository>)> {
+    let namespace = arn::namespace(&body.storage_namespace);
+    let permissions = [
+        ("fs:CreateRepository", arn::repository(&body.name)),
+        ("fs:AttachStorageNamespace", namespace),
+    ];
+    api.authorize(&caller, permissions).await?;
+    let request = CreateRepository {
+        id: RepositoryId::parse(&body.name)?,
+        default_branch: BranchId::parse(body.default_branch.as_deref().unwrap_or(DEFAULT_BRANCH))?,
+        storage_namespace: body.storage_namespace,
+        read_only: body.read_only.unwrap_or(false),
+        bare: params.flag("bare"),
+        storage_id: body.storage_id.unwrap_or_default(),
+    };
+    let bare = request.bare;
+    let made = api.catalog.create_repository(request).await?;
+    if body.sample_data.unwrap_or(false) && !bare {
+        api.catalog
+            .add_sample_data(&made, &caller.0.committer)
+            .await?;
+    }
+    Ok((StatusCode::CREATED, Json(convert::repository(made))))
+}
+
+pub(crate) async fn get_repository(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<types::Repository>> {
+    api.authorize(&caller, [("fs:ReadRepository", arn::repository(&id))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    Ok(Json(convert::repository(repository)))
+}
+
+pub(crate) async fn delete_repository(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<StatusCode> {
+    api.authorize(&caller, [("fs:DeleteRepository", arn::repository(&id))])
+        .await?;
+    api.catalog
+        .delete_repository(&id, params.flag("force"))
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(crate) async fn get_metadata(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<types::RepositoryMetadata>> {
+    api.authorize(&caller, [("fs:ReadRepository", arn::repository(&id))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    Ok(Json(api.catalog.repository_metadata(&repository).await?))
+}
+
+pub(crate) async fn set_metadata(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(body): Body<types::RepositoryMetadataSet>,
+) -> Result<StatusCode> {
+    api.authorize(&caller, [("fs:UpdateRepository", arn::repository(&id))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    api.catalog
+        .set_repository_metadata(&repository, body.metadata)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(crate) async fn delete_metadata(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(body): Body<types::RepositoryMetadataKeys>,
+) -> Result<StatusCode> {
+    api.authorize(&caller, [("fs:UpdateRepository", arn::repository(&id))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    api.catalog
+        .delete_repository_metadata(&repository, &body.keys)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,228 @@
+//! All routes, one line each: method, path, operation of the contract, handler.
+//!
+//! A test holds the table against the contract. `later` answers 501 by name.
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{delete, get, head, patch, post, put};
+
+use crate::guard::{guard, later, no_endpoint, no_sniffing};
+use crate::{ApiState, PREFIX};
+use crate::{
+    actions, branches, commits, config, diff, download, objects, repositories, session, setup,
+    spec, tags, upload, users,
+};
+
+macro_rules! routes {
+    ($($method:ident $path:literal $operation:ident $handler:expr;)+) => {
+        /// Method, path and operation of every route, in the table's order.
+        pub const ROUTES: &[(&str, &str, &str)] = &[$((stringify!($method), $path, stringify!($operation))),+];
+
+        fn routes() -> Router<ApiState> {
+            Router::new()$(.route($path, $method($handler)))+
+        }
+    };
+}
+
+/// The routes below `/api/v1`, and `/openapi.json`, ready to be merged into a server's router.
+pub fn router(state: ApiState) -> Router {
+    let api = routes()
+        .method_not_allowed_fallback(no_endpoint)
+        .route_layer(from_fn_with_state(state.clone(), guard))
+        .fallback(no_endpoint)
+        .layer(from_fn(no_sniffing))
+        .with_state(state);
+    Router::new()
+        .nest(PREFIX, api)
+        .route("/openapi.json", get(spec::openapi_json))
+}
+
+routes! {
+    // set-up and sessions
+    get "/setup_lakefs" getSetupState setup::get_setup_state;
+    post "/setup_lakefs" setup setup::setup;
+    post "/setup_comm_prefs" setupCommPrefs setup::setup_comm_prefs;
+    get "/healthcheck" healthCheck config::health_check;
+    post "/auth/login" login session::login;
+    get "/user" getCurrentUser session::get_current_user;
+    get "/auth/capabilities" getAuthCapabilities session::get_auth_capabilities;
+    post "/auth/external/principal/login" externalPrincipalLogin later;
+    post "/sts/login" stsLogin later;
+    get "/oidc/callback" oauthCallback later;
+
+    // users and their keys
+    get "/auth/users" listUsers users::list_users;
+    post "/auth/users" createUser users::create_user;
+    get "/auth/users/{userId}" getUser users::get_user;
+    delete "/auth/users/{userId}" deleteUser later;
+    get "/auth/users/{userId}/credentials" listUserCredentials later;
+    post "/auth/users/{userId}/credentials" createCredentials users::create_credentials;
+    get "/auth/users/{userId}/credentials/{accessKeyId}" getCredentials users::get_credentials;
+    delete "/auth/users/{userId}/credentials/{accessKeyId}" deleteCredentials later;
+    get "/auth/users/{userId}/groups" listUserGroups later;
+    get "/auth/users/{userId}/policies" listUserPolicies later;
+    put "/auth/users/{userId}/policies/{policyId}" attachPolicyToUser later;
+    delete "/auth/users/{userId}/policies/{policyId}" detachPolicyFromUser later;
+    post "/auth/users/{userId}/external/principals" createUserExternalPrincipal later;
+    delete "/auth/users/{userId}/external/principals" deleteUserExternalPrincipal later;
+    get "/auth/users/{userId}/external/principals/ls" listUserExternalPrincipals later;
+    get "/auth/external/principals" getExternalPrincipal later;
+
+    // groups and policies
+    get "/auth/groups" listGroups later;
+    post "/auth/groups" createGroup later;
+    get "/auth/groups/{groupId}" getGroup later;
+    delete "/auth/groups/{groupId}" deleteGroup later;
+    get "/auth/groups/{groupId}/members" listGroupMembers later;
+    put "/auth/groups/{groupId}/members/{userId}" addGroupMembership later;
+    delete "/auth/groups/{groupId}/members/{userId}" deleteGroupMembership later;
+    get "/auth/groups/{groupId}/policies" listGroupPolicies later;
+    put "/auth/groups/{groupId}/policies/{policyId}" attachPolicyToGroup later;
+    delete "/auth/groups/{groupId}/policies/{policyId}" detachPolicyFromGroup later;
+    get "/auth/groups/{groupId}/acl" getGroupACL later;
+    post "/auth/groups/{groupId}/acl" setGroupACL later;
+    get "/auth/policies" listPolicies later;
+    post "/auth/policies" createPolicy later;
+    get "/auth/policies/{policyId}" getPolicy later;
+    put "/auth/policies/{policyId}" updatePolicy later;
+    delete "/auth/policies/{policyId}" deletePolicy later;
+
+    // the server
+    get "/config" getConfig config::get_config;
+    get "/config/version" getLakeFSVersion config::get_version;
+    get "/config/storage" getStorageConfig config::get_storage_config;
+    get "/config/garbage-collection" getGarbageCollectionConfig config::get_garbage_collection_config;
+    post "/statistics" postStatsEvents config::post_stats_events;
+    get "/usage-report/summary" getUsageReportSummary config::get_usage_report;
+
+    // repositories
+    get "/repositories" listRepositories repositories::list_repositories;
+    post "/repositories" createRepository repositories::create_repository;
+    get "/repositories/{repository}" getRepository repositories::get_repository;
+    delete "/repositories/{repository}" deleteRepository repositories::delete_repository;
+    get "/repositories/{repository}/metadata" getRepositoryMetadata repositories::get_metadata;
+    post "/repositories/{repository}/metadata" setRepositoryMetadata repositories::set_metadata;
+    delete "/repositories/{repository}/metadata" deleteRepositoryMetadata repositories::delete_metadata;
+    get "/repositories/{repository}/settings/gc_rules" getGCRules later;
+    put "/repositories/{repository}/settings/gc_rules" setGCRules later;
+    delete "/repositories/{repository}/settings/gc_rules" deleteGCRules later;
+    get "/repositories/{repository}/settings/branch_protection" getBranchProtectionRules later;
+    put "/repositories/{repository}/settings/branch_protection" setBranchProtectionRules later;
+    put "/repositories/{repository}/refs/dump" dumpRefs later;
+    put "/repositories/{repository}/refs/restore" restoreRefs later;
+    post "/repositories/{repository}/dump" dumpSubmit later;
+    get "/repositories/{repository}/dump" dumpStatus later;
+    post "/repositories/{repository}/restore" restoreSubmit later;
+    get "/repositories/{repository}/restore" restoreStatus later;
+
+    // branches and tags
+    get "/repositories/{repository}/branches" listBranches branches::list_branches;
+    post "/repositories/{repository}/branches" createBranch branches::create_branch;
+    get "/repositories/{repository}/branches/{branch}" getBranch branches::get_branch;
+    delete "/repositories/{repository}/branches/{branch}" deleteBranch branches::delete_branch;
+    put "/repositories/{repository}/branches/{branch}" resetBranch later;
+    put "/repositories/{repository}/branches/{branch}/hard_reset" hardResetBranch later;
+    post "/repositories/{repository}/branches/{branch}/revert" revertBranch later;
+    post "/repositories/{repository}/branches/{branch}/cherry-pick" cherryPick later;
+    get "/repositories/{repository}/tags" listTags tags::list_tags;
+    post "/repositories/{repository}/tags" createTag tags::create_tag;
+    get "/repositories/{repository}/tags/{tag}" getTag tags::get_tag;
+    delete "/repositories/{repository}/tags/{tag}" deleteTag tags::delete_tag;
+
+    // commits, diffs, merges
+    get "/repositories/{repository}/refs/{ref}/commits" logCommits commits::log_commits;
+    post "/repositories/{repository}/branches/{branch}/commits" commit commits::commit;
+    get "/repositories/{repository}/commits/{commitId}" getCommit commits::get_commit;
+    post "/repositories/{repository}/commits" CreateCommitRecord later;
+    get "/repositories/{repository}/branches/{branch}/diff" diffBranch diff::diff_branch;
+    get "/repositories/{repository}/refs/{leftRef}/diff/{rightRef}" diffRefs diff::diff_refs;
+    get "/repositories/{repository}/refs/{sourceRef}/merge/{destinationBranch}" findMergeBase diff::find_merge_base;
+    post "/repositories/{repository}/refs/{sourceRef}/merge/{destinationBranch}" mergeIntoBranch diff::merge_into_branch;
+
+    // objects
+    get "/repositories/{repository}/refs/{ref}/objects" getObject download::get_object;
+    head "/repositories/{repository}/refs/{ref}/objects" headObject download::head_object;
+    get "/repositories/{repository}/refs/{ref}/objects/stat" statObject objects::stat_object;
+    get "/repositories/{repository}/refs/{ref}/objects/ls" listObjects objects::list_objects;
+    get "/repositories/{repository}/refs/{ref}/objects/underlyingProperties" getUnderlyingProperties later;
+    post "/repositories/{repository}/branches/{branch}/objects" uploadObject upload::upload_object;
+    put "/repositories/{repository}/branches/{branch}/objects" stageObject later;
+    delete "/repositories/{repository}/branches/{branch}/objects" deleteObject objects::delete_object;
+    post "/repositories/{repository}/branches/{branch}/objects/delete" deleteObjects objects::delete_objects;
+    post "/repositories/{repository}/branches/{branch}/objects/copy" copyObject objects::copy_object;
+    get "/repositories/{repository}/branches/{branch}/objects/stage_allowed" uploadObjectPreflight upload::preflight;
+    put "/repositories/{repository}/branches/{branch}/objects/stat/user_metadata" updateObjectUserMetadata later;
+    post "/repositories/{repository}/refs/{branch}/symlink" createSymlinkFile later;
+
+    // uploads straight to the store, imports
+    get "/repositories/{repository}/branches/{branch}/staging/backing" getPhysicalAddress later;
+    put "/repositories/{repository}/branches/{branch}/staging/backing" linkPhysicalAddress later;
+    post "/repositories/{repository}/branches/{branch}/staging/pmpu" createPresignMultipartUpload later;
+    put "/repositories/{repository}/branches/{branch}/staging/pmpu/{uploadId}" completePresignMultipartUpload later;
+    delete "/repositories/{repository}/branches/{branch}/staging/pmpu/{uploadId}" abortPresignMultipartUpload later;
+    put "/repositories/{repository}/branches/{branch}/staging/pmpu/{uploadId}/parts/{partNumber}" uploadPart later;
+    put "/repositories/{repository}/branches/{branch}/staging/pmpu/{uploadId}/parts/{partNumber}/copy" uploadPartCopy later;
+    get "/repositories/{repository}/branches/{branch}/import" importStatus later;
+    post "/repositories/{repository}/branches/{branch}/import" importStart later;
+    delete "/repositories/{repository}/branches/{branch}/import" importCancel later;
+
+    // runs of hooks
+    get "/repositories/{repository}/actions/runs" listRepositoryRuns actions::list_runs;
+    get "/repositories/{repository}/actions/runs/{run_id}" getRun actions::get_run;
+    get "/repositories/{repository}/actions/runs/{run_id}/hooks" listRunHooks actions::list_hooks;
+    get "/repositories/{repository}/actions/runs/{run_id}/hooks/{hook_run_id}/output" getRunHookOutput actions::get_output;
+
+    // pull requests
+    get "/repositories/{repository}/pulls" listPullRequests later;
+    post "/repositories/{repository}/pulls" createPullRequest later;
+    get "/repositories/{repository}/pulls/{pull_request}" getPullRequest later;
+    patch "/repositories/{repository}/pulls/{pull_request}" updatePullRequest later;
+    put "/repositories/{repository}/pulls/{pull_request}/merge" mergePullRequest later;
+
+    // stored trees, garbage collection
+    get "/repositories/{repository}/metadata/object/{type}/{object_id}" getMetadataObject later;
+    get "/repositories/{repository}/metadata/meta_range/{meta_range}" getMetaRange later;
+    get "/repositories/{repository}/metadata/range/{range}" getRange later;
+    post "/repositories/{repository}/gc/prepare_commits" prepareGarbageCollectionCommits later;
+    post "/repositories/{repository}/gc/prepare_commits/async" prepareGarbageCollectionCommitsAsync later;
+    get "/repositories/{repository}/gc/prepare_commits/status" prepareGarbageCollectionCommitsStatus later;
+    post "/repositories/{repository}/gc/prepare_uncommited" prepareGarbageCollectionUncommitted later;
+    get "/repositories/{repository}/gc/rules/set_allowed" setGarbageCollectionRulesPreflight later;
+    get "/repositories/{repository}/gc/rules" internalGetGarbageCollectionRules later;
+    post "/repositories/{repository}/gc/rules" internalSetGarbageCollectionRules later;
+    delete "/repositories/{repository}/gc/rules" internalDeleteGarbageCollectionRules later;
+    get "/repositories/{repository}/branch_protection/set_allowed" createBranchProtectionRulePreflight later;
+    get "/repositories/{repository}/branch_protection" internalGetBranchProtectionRules later;
+    post "/repositories/{repository}/branch_protection" internalCreateBranchProtectionRule later;
+    delete "/repositories/{repository}/branch_protection" internalDeleteBranchProtectionRule later;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ROUTES;
+    use crate::generated::OPERATIONS;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn routes_are_the_operations_of_the_contract() {
+        let contract: BTreeSet<_> = OPERATIONS
+            .iter()
+            .map(|o| (o.method.to_ascii_lowercase(), o.path, o.id))
+            .collect();
+        let routes: BTreeSet<_> = ROUTES
+            .iter()
+            .map(|(m, p, o)| ((*m).to_owned(), *p, *o))
+            .collect();
+        let missing: Vec<_> = contract.difference(&routes).collect();
+        let extra: Vec<_> = routes.difference(&contract).collect();
+        assert!(
+            missing.is_empty() && extra.is_empty(),
+            "without a route: {missing:?}; not in the contract: {extra:?}"
+        );
+        assert_eq!(
+            ROUTES.len(),
+            OPERATIONS.len(),
+            "an operation is routed twice"
+        );
+    }
+}

@@ -1,0 +1,457 @@
+//! Checks of a request against the contract: parameters and JSON bodies.
+//!
+//! The tables are generated; here is what they mean. Texts name the member or
+//! parameter and what is wrong with it, in the form that clients of lakeFS know.
+//! Unknown parameters and members pass.
+
+use std::sync::OnceLock;
+
+use http::HeaderMap;
+use regex::Regex;
+use serde_json::Value;
+
+/// How deep a body may nest before it is refused; the contract needs six levels.
+const MAX_DEPTH: usize = 32;
+
+/// One operation of the contract.
+#[derive(Debug)]
+pub(crate) struct Operation {
+    pub(crate) id: &'static str,
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    /// Whether callers must say who they are.
+    pub(crate) authenticated: bool,
+    pub(crate) parameters: &'static [Parameter],
+    /// A JSON body; none if there is none or the handler reads it.
+    pub(crate) body: Option<Body>,
+}
+
+/// Where a parameter is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Query,
+    Header,
+}
+
+/// A parameter outside of the path.
+#[derive(Debug)]
+pub(crate) struct Parameter {
+    pub(crate) name: &'static str,
+    pub(crate) place: Place,
+    pub(crate) required: bool,
+    pub(crate) allow_empty: bool,
+    pub(crate) schema: &'static Schema,
+}
+
+/// A JSON body.
+#[derive(Debug)]
+pub(crate) struct Body {
+    /// The schema's name, if it has one.
+    pub(crate) name: Option<&'static str>,
+    pub(crate) required: bool,
+    pub(crate) schema: &'static Schema,
+}
+
+/// What a value must look like.
+#[derive(Debug)]
+pub(crate) enum Schema {
+    String {
+        pattern: Option<&'static Pattern>,
+        min_length: usize,
+        date_time: bool,
+        variants: &'static [&'static str],
+    },
+    Integer {
+        minimum: Option<i64>,
+        maximum: Option<i64>,
+    },
+    Boolean,
+    Array {
+        items: &'static Schema,
+        min_items: usize,
+    },
+    /// String keys, values of one kind.
+    Map(&'static Schema),
+    Object(&'static [Property]),
+    /// Any JSON object.
+    Free,
+}
+
+/// A member of an object.
+#[derive(Debug)]
+pub(crate) struct Property {
+    pub(crate) name: &'static str,
+    pub(crate) required: bool,
+    pub(crate) schema: &'static Schema,
+}
+
+/// A regular expression, compiled when first needed.
+#[derive(Debug)]
+pub(crate) struct Pattern {
+    text: &'static str,
+    compiled: OnceLock<Regex>,
+}
+
+impl Pattern {
+    pub(crate) const fn new(text: &'static str) -> Self {
+        Self {
+            text,
+            compiled: OnceLock::new(),
+        }
+    }
+
+    fn matches(&self, value: &str) -> bool {
+        let regex = self.compiled.get_or_init(|| {
+            Regex::new(self.text).expect("a test compiles every pattern of the contract")
+        });
+        regex.is_match(value)
+    }
+}
+
+impl Operation {
+    /// Checks query and header parameters.
+    pub(crate) fn check_parameters(
+        &self,
+        query: &[(String, String)],
+        headers: &HeaderMap,
+    ) -> Result<(), String> {
+        for parameter in self.parameters {
+            parameter.check(query, headers)?;
+        }
+        Ok(())
+    }
+}
+
+impl Parameter {
+    fn check(&self, query: &[(String, String)], headers: &HeaderMap) -> Result<(), String> {
+        let place = match self.place {
+            Place::Query => "query",
+            Place::Header => "header",
+        };
+        let wrong = |reason: String| {
+            format!(
+                "parameter {:?} in {place} has an error: {reason}",
+                self.name
+            )
+        };
+        let mut given = 0;
+        match self.place {
+            Place::Query => {
+                for (_, value) in query.iter().filter(|(name, _)| name == self.name) {
+                    given += 1;
+                    self.check_value(value).map_err(wrong)?;
+                }
+            }
+            Place::Header => {
+                if let Some(value) = headers.get(self.name) {
+                    given += 1;
+                    let text = value
+                        .to_str()
+                        .map_err(|_| wrong("value is not printable ASCII".to_owned()))?;
+                    self.check_value(text).map_err(wrong)?;
+                }
+            }
+        }
+        if given == 0 && self.required {
+            return Err(wrong("value is required but missing".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn check_value(&self, text: &str) -> Result<(), String> {
+        if text.is_empty() {
+            return if self.allow_empty {
+                Ok(())
+            } else {
+                Err("empty value is not allowed".to_owned())
+            };
+        }
+        let schema = match self.schema {
+            Schema::Array { items, .. } => items,
+            schema => schema,
+        };
+        match schema {
+            Schema::Integer { .. } => match text.parse::<i64>() {
+                Ok(number) => schema.check_here(&Value::from(number)),
+                Err(_) => Err(format!("value {text}: an invalid integer: invalid syntax")),
+            },
+            Schema::Boolean if !matches!(text, "true" | "false") => {
+                Err(format!("value {text}: an invalid boolean: invalid syntax"))
+            }
+            Schema::Boolean => Ok(()),
+            _ => schema.check_here(&Value::from(text)),
+        }
+    }
+}
+
+impl Body {
+    /// Checks a body.
+    pub(crate) fn check(&self, value: &Value) -> Result<(), String> {
+        let mut path = Vec::new();
+        self.schema.check(value, &mut path).map_err(|reason| {
+            let of = self
+                .name
+                .map(|name| format!(" #/components/schemas/{name}"))
+                .unwrap_or_default();
+            format!(
+                "request body has an error: doesn't match schema{of}: Error at \"/{}\": {reason}",
+                path.join("/")
+            )
+        })
+    }
+}
+
+impl Schema {
+    /// Checks a value and all below it; leaves the way to the culprit in `path`.
+    fn check(&self, value: &Value, path: &mut Vec<String>) -> Result<(), String> {
+        if path.len() > MAX_DEPTH {
+            return Err("value nests too deep".to_owned());
+        }
+        self.check_here(value)?;
+        match (self, value) {
+            (Self::Array { items, .. }, Value::Array(values)) => {
+                for (i, value) in values.iter().enumerate() {
+                    path.push(i.to_string());
+                    items.check(value, path)?;
+                    path.pop();
+                }
+            }
+            (Self::Map(schema), Value::Object(members)) => {
+                for (name, value) in members {
+                    path.push(name.clone());
+                    schema.check(value, path)?;
+                    path.pop();
+                }
+            }
+            (Self::Object(properties), Value::Object(members)) => {
+                for property in *properties {
+                    path.push(property.name.to_owned());
+                    match members.get(property.name) {
+                        None if property.required => {
+                            return Err(format!("property {:?} is missing", property.name));
+                        }
+                        // Clients write null for what they leave out.
+                        None => {}
+                        Some(Value::Null) if !property.required => {}
+                        Some(value) => property.schema.check(value, path)?,
+                    }
+                    path.pop();
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Checks a value itself, not what is below it.
+    fn check_here(&self, value: &Value) -> Result<(), String> {
+        match (self, value) {
+            (
+                Self::String {
+                    pattern,
+                    min_length,
+                    date_time,
+                    variants,
+                },
+                Value::String(text),
+            ) => {
+                if text.chars().count() < *min_length {
+                    return Err(format!("minimum string length is {min_length}"));
+                }
+                if let Some(pattern) = pattern
+                    && !pattern.matches(text)
+                {
+                    return Err(format!(
+                        "string doesn't match the regular expression {:?}",
+                        pattern.text
+                    ));
+                }
+                if *date_time && crate::convert::parse_date_time(text).is_none() {
+                    return Err("string doesn't match the format \"date-time\"".to_owned());
+                }
+                if !variants.is_empty() && !variants.contains(&text.as_str()) {
+                    return Err(format!(
+                        "value is not one of the allowed values {variants:?}"
+                    ));
+                }
+                Ok(())
+            }
+            (Self::Integer { minimum, maximum }, Value::Number(number)) => {
+                let number = number
+                    .as_i64()
+                    .ok_or("value must be an integer of 64 bits")?;
+                match (minimum, maximum) {
+                    (Some(least), _) if number < *least => {
+                        Err(format!("number must be at least {least}"))
+                    }
+                    (_, Some(most)) if number > *most => {
+                        Err(format!("number must be at most {most}"))
+                    }
+                    _ => Ok(()),
+                }
+            }
+            (Self::Array { min_items, .. }, Value::Array(items)) if items.len() < *min_items => {
+                Err(format!("minimum number of items is {min_items}"))
+            }
+            (Self::Boolean, Value::Bool(_))
+            | (Self::Array { .. }, Value::Array(_))
+            | (Self::Map(_) | Self::Object(_) | Self::Free, Value::Object(_)) => Ok(()),
+            (expected, _) => Err(format!("value must be {}", expected.article())),
+        }
+    }
+
+    fn article(&self) -> &'static str {
+        match self {
+            Self::String { .. } => "a string",
+            Self::Integer { .. } => "an integer",
+            Self::Boolean => "a boolean",
+            Self::Array { .. } => "an array",
+            Self::Map(_) | Self::Object(_) | Self::Free => "an object",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Operation, Schema};
+    use crate::generated::OPERATIONS;
+    use http::{HeaderMap, HeaderValue};
+    use serde_json::{Value, json};
+
+    fn operation(id: &str) -> &'static Operation {
+        OPERATIONS
+            .iter()
+            .find(|o| o.id == id)
+            .expect("an operation of the contract")
+    }
+
+    fn query(text: &str) -> Vec<(String, String)> {
+        url::form_urlencoded::parse(text.as_bytes())
+            .into_owned()
+            .collect()
+    }
+
+    fn refuse(id: &str, query_text: &str) -> String {
+        operation(id)
+            .check_parameters(&query(query_text), &HeaderMap::new())
+            .expect_err("a refusal")
+    }
+
+    fn refuse_body(id: &str, body: &Value) -> String {
+        operation(id)
+            .body
+            .as_ref()
+            .expect("a body")
+            .check(body)
+            .expect_err("a refusal")
+    }
+
+    #[test]
+    fn parameters() {
+        for (text, expected) in [
+            (
+                "amount=-2",
+                "parameter \"amount\" in query has an error: number must be at least -1",
+            ),
+            (
+                "amount=1001",
+                "parameter \"amount\" in query has an error: number must be at most 1000",
+            ),
+            (
+                "amount=x",
+                "parameter \"amount\" in query has an error: value x: an invalid integer: invalid syntax",
+            ),
+        ] {
+            assert_eq!(refuse("listRepositories", text), expected);
+        }
+        let missing = "parameter \"path\" in query has an error: value is required but missing";
+        assert_eq!(refuse("statObject", ""), missing);
+        assert!(refuse("statObject", "path=").contains("empty value"));
+        assert!(refuse("statObject", "path=a&presign=yes").contains("invalid boolean"));
+        assert!(refuse("logCommits", "since=yesterday").contains("date-time"));
+        let good = operation("logCommits");
+        let text = "since=2020-01-01T00:00:00Z&objects=a&objects=b&amount=-1&after=";
+        assert_eq!(
+            good.check_parameters(&query(text), &HeaderMap::new()),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn header_parameters() {
+        let check = |range: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("range", HeaderValue::from_static(range));
+            operation("getObject").check_parameters(&query("path=a"), &headers)
+        };
+        assert!(
+            check("bytes=x-y")
+                .expect_err("a refusal")
+                .contains("\"Range\" in header")
+        );
+        assert_eq!(check("bytes=0-1, 3-"), Ok(()));
+    }
+
+    #[test]
+    fn bodies() {
+        assert_eq!(
+            refuse_body("createRepository", &json!({"name": "x"})),
+            "request body has an error: doesn't match schema #/components/schemas/RepositoryCreation: \
+             Error at \"/name\": string doesn't match the regular expression \"^[a-z0-9][a-z0-9-]{2,62}$\""
+        );
+        assert!(
+            refuse_body("createRepository", &json!({"name": "abc"}))
+                .contains("\"storage_namespace\" is missing")
+        );
+        assert!(refuse_body("createRepository", &json!([])).contains("must be an object"));
+        let key = json!({"username": "a", "key": {"access_key_id": "x", "secret_access_key": ""}});
+        assert!(
+            refuse_body("setup", &key)
+                .contains("\"/key/secret_access_key\": minimum string length is 1")
+        );
+        assert!(
+            refuse_body("commit", &json!({"message": "m", "metadata": {"n": 1}}))
+                .contains("/metadata/n")
+        );
+        let nulls = json!({"message": "m", "metadata": null, "unknown": [1]});
+        assert_eq!(
+            operation("commit")
+                .body
+                .as_ref()
+                .expect("a body")
+                .check(&nulls),
+            Ok(())
+        );
+        assert!(refuse_body("commit", &json!({"message": null})).contains("must be a string"));
+    }
+
+    #[test]
+    fn every_pattern_compiles() {
+        fn walk(schema: &Schema, seen: &mut usize) {
+            match schema {
+                Schema::String {
+                    pattern: Some(pattern),
+                    ..
+                } => {
+                    regex::Regex::new(pattern.text).expect("a pattern of the contract");
+                    *seen += 1;
+                }
+                Schema::Array { items, .. } | Schema::Map(items) => walk(items, seen),
+                Schema::Object(properties) => properties.iter().for_each(|p| walk(p.schema, seen)),
+                _ => {}
+            }
+        }
+        let mut seen = 0;
+        for operation in OPERATIONS {
+            operation
+                .parameters
+                .iter()
+                .for_each(|p| walk(p.schema, &mut seen));
+            operation
+                .body
+                .iter()
+                .for_each(|b| walk(b.schema, &mut seen));
+        }
+        assert!(seen >= 4, "the contract has patterns, {seen} were seen");
+    }
+}

@@ -1,0 +1,93 @@
+//! Logging in and telling who is logged in.
+
+use api_types as types;
+use axum::Json;
+use axum::extract::State;
+use base::OffsetDateTime;
+use http::header::SET_COOKIE;
+use http::{HeaderMap, HeaderValue};
+use time::format_description::FormatItem;
+use time::macros::format_description;
+
+use crate::error::{Error, Result};
+use crate::extract::{Caller, MaybeBody, SESSION_COOKIE};
+use crate::{ApiState, convert};
+
+const COOKIE_DATE: &[FormatItem<'_>] = format_description!(
+    "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+);
+
+pub(crate) async fn login(
+    State(api): State<ApiState>,
+    MaybeBody(body): MaybeBody<types::LoginInformation>,
+) -> Result<(HeaderMap, Json<types::AuthenticationToken>)> {
+    let key = body.ok_or(auth::Error::Unauthenticated)?;
+    let (token, expires) = api
+        .auth
+        .login(&key.access_key_id, &key.secret_access_key)
+        .await?;
+    let headers = HeaderMap::from_iter([(
+        SET_COOKIE,
+        session_cookie(&token, expires, api.options.secure_cookies)?,
+    )]);
+    Ok((
+        headers,
+        Json(types::AuthenticationToken {
+            token,
+            token_expiration: Some(expires.unix_timestamp()),
+        }),
+    ))
+}
+
+/// The session's cookie: out of reach of scripts, and not sent along by other sites' forms.
+fn session_cookie(token: &str, expires: OffsetDateTime, secure: bool) -> Result<HeaderValue> {
+    let expires = expires
+        .to_offset(time::UtcOffset::UTC)
+        .format(COOKIE_DATE)
+        .unwrap_or_default();
+    let secure = if secure { "; Secure" } else { "" };
+    let text = format!(
+        "{SESSION_COOKIE}={token}; Path=/; Expires={expires}; HttpOnly; SameSite=Lax{secure}"
+    );
+    let mut value = HeaderValue::from_str(&text)
+        .map_err(|_| Error::Invalid("the token fits no cookie".to_owned()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+pub(crate) async fn get_current_user(
+    State(api): State<ApiState>,
+    Caller(who): Caller,
+) -> Result<Json<types::CurrentUser>> {
+    let user = api.auth.user(&who.username).await?;
+    Ok(Json(types::CurrentUser {
+        user: convert::user(user),
+    }))
+}
+
+pub(crate) async fn get_auth_capabilities() -> Json<types::AuthCapabilities> {
+    Json(types::AuthCapabilities {
+        invite_user: Some(false),
+        forgot_password: Some(false),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use base::OffsetDateTime;
+
+    #[test]
+    fn cookies() {
+        let at = OffsetDateTime::from_unix_timestamp(1_700_000_000).expect("a time");
+        let cookie = |secure| super::session_cookie("t.o.k", at, secure).expect("a cookie");
+        assert_eq!(
+            cookie(false),
+            "internal_auth_session=t.o.k; Path=/; Expires=Tue, 14 Nov 2023 22:13:20 GMT; HttpOnly; SameSite=Lax"
+        );
+        assert!(cookie(true).to_str().expect("ASCII").ends_with("; Secure"));
+        assert!(
+            !format!("{:?}", cookie(false)).contains("t.o.k"),
+            "a cookie is a secret"
+        );
+    }
+}

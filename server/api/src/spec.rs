@@ -1,0 +1,34 @@
+//! Serves the contract itself, as JSON at `/openapi.json`.
+
+use std::sync::LazyLock;
+
+use axum::Json;
+use axum::response::{IntoResponse as _, Response};
+
+use crate::error::Error;
+
+const CONTRACT: &str = include_str!("../openapi.yaml");
+
+/// Read when first asked for, so that starting up costs nothing.
+static JSON: LazyLock<Option<serde_json::Value>> =
+    LazyLock::new(|| serde_yaml_ng::from_str(CONTRACT).ok());
+
+/// The contract as JSON.
+pub(crate) async fn openapi_json() -> Response {
+    match &*JSON {
+        Some(contract) => Json(contract).into_response(),
+        None => Error::NotFound("the contract".to_owned()).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_contract_is_json_as_well() {
+        let contract = super::JSON.as_ref().expect("the contract parses");
+        assert_eq!(
+            contract["paths"]["/user"]["get"]["operationId"],
+            "getCurrentUser"
+        );
+    }
+}

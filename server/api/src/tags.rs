@@ -1,0 +1,87 @@
+//! Tags.
+
+use api_types as types;
+use auth::arn;
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+
+use crate::error::Result;
+use crate::extract::{Body, Caller, Params, Path};
+use crate::{ApiState, convert};
+
+pub(crate) async fn list_tags(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Json<types::RefList>> {
+    api.authorize(&caller, [("fs:ListTags", arn::repository(&id))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    let page = api
+        .catalog
+        .list_tags(
+            &repository,
+            params.text("prefix"),
+            params.text("after"),
+            params.amount(),
+        )
+        .await?;
+    let pagination = convert::pagination(&page);
+    Ok(Json(types::RefList {
+        pagination,
+        results: page.results.iter().map(convert::tag).collect(),
+    }))
+}
+
+pub(crate) async fn create_tag(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(body): Body<types::TagCreation>,
+) -> Result<(StatusCode, Json<types::Ref>)> {
+    api.authorize(&caller, [("fs:CreateTag", arn::tag(&id, &body.id))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    let force = body.force.unwrap_or(false);
+    let tag = api
+        .catalog
+        .create_tag(
+            &repository,
+            &body.id,
+            &body.r#ref,
+            force,
+            &caller.0.committer,
+        )
+        .await?;
+    Ok((StatusCode::CREATED, Json(convert::tag(&tag))))
+}
+
+pub(crate) async fn get_tag(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path((id, tag)): Path<(String, String)>,
+) -> Result<Json<types::Ref>> {
+    api.authorize(&caller, [("fs:ReadTag", arn::tag(&id, &tag))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    Ok(Json(convert::tag(
+        &api.catalog.tag(&repository, &tag).await?,
+    )))
+}
+
+pub(crate) async fn delete_tag(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path((id, tag)): Path<(String, String)>,
+    params: Params,
+) -> Result<StatusCode> {
+    api.authorize(&caller, [("fs:DeleteTag", arn::tag(&id, &tag))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    api.catalog
+        .delete_tag(&repository, &tag, params.flag("force"), &caller.0.committer)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}

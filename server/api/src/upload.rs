@@ -1,0 +1,276 @@
+//! Storing objects: the bytes of a form's field or of the body itself, streamed through.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use api_types as types;
+use auth::arn;
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use bytes::Bytes;
+use catalog::{ByteStream, Upload, UploadOptions};
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
+use http::header::{CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
+use http::{HeaderMap, StatusCode};
+
+use crate::error::{Error, Result};
+use crate::extract::{Caller, Params, Path};
+use crate::{ApiState, convert};
+
+/// The form's field with the object's bytes.
+const CONTENT_FIELD: &str = "content";
+/// Headers that carry user metadata.
+const METADATA_PREFIX: &str = "x-lakefs-meta-";
+/// Headers that carry metadata of the project's own clients, and where it goes.
+const INTERNAL_PREFIX: &str = "x-lakefs-internal-";
+const INTERNAL_KEY_PREFIX: &str = "::lakefs::";
+/// The most user metadata that an object may have, keys and values.
+const MAX_METADATA_BYTES: usize = 16 << 10;
+/// The most that a form may have before its content.
+const MAX_FORM_PREAMBLE_BYTES: usize = 1 << 20;
+
+pub(crate) async fn upload_object(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path((id, branch)): Path<(String, String)>,
+    params: Params,
+    request: Request,
+) -> Result<(StatusCode, Json<types::ObjectStats>)> {
+    let path = params.text("path");
+    api.authorize(&caller, [("fs:WriteObject", arn::object(&id, path))])
+        .await?;
+    let mut options = options(request.headers(), params.flag("force"))?;
+    let repository = api.catalog.repository(&id).await?;
+    let (content_type, bytes) = content(request).await?;
+    options.content_type = content_type;
+    let object = api
+        .catalog
+        .upload(
+            Upload {
+                repository: &repository,
+                branch: &branch,
+                path,
+            },
+            bytes,
+            options,
+        )
+        .await?;
+    Ok((StatusCode::CREATED, Json(convert::object(object, true))))
+}
+
+pub(crate) async fn preflight(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path((id, _branch)): Path<(String, String)>,
+    params: Params,
+) -> Result<StatusCode> {
+    api.authorize(
+        &caller,
+        [("fs:WriteObject", arn::object(&id, params.text("path")))],
+    )
+    .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn options(headers: &HeaderMap, force: bool) -> Result<UploadOptions> {
+    if headers.contains_key(IF_MATCH) {
+        return Err(Error::NotImplemented("uploading with If-Match"));
+    }
+    let if_absent = match headers.get(IF_NONE_MATCH).map(|value| value.as_bytes()) {
+        None => false,
+        Some(b"*") => true,
+        Some(_) => {
+            return Err(Error::NotImplemented(
+                "uploading with If-None-Match of a tag",
+            ));
+        }
+    };
+    Ok(UploadOptions {
+        metadata: metadata(headers)?,
+        if_absent,
+        force,
+        ..UploadOptions::default()
+    })
+}
+
+/// User metadata, keys in lower case.
+fn metadata(headers: &HeaderMap) -> Result<BTreeMap<String, String>> {
+    let mut out = BTreeMap::new();
+    let mut total = 0;
+    for (name, value) in headers {
+        let name = name.as_str();
+        let key = match (
+            name.strip_prefix(METADATA_PREFIX),
+            name.strip_prefix(INTERNAL_PREFIX),
+        ) {
+            (Some(key), _) => key.to_owned(),
+            (None, Some(key)) => format!("{INTERNAL_KEY_PREFIX}{key}"),
+            (None, None) => continue,
+        };
+        let value = std::str::from_utf8(value.as_bytes())
+            .map_err(|_| Error::Invalid(format!("the value of header {name} is not UTF-8")))?;
+        total += key.len() + value.len();
+        out.insert(key, value.to_owned());
+    }
+    if total > MAX_METADATA_BYTES {
+        return Err(Error::Invalid(format!(
+            "user metadata has {total} bytes, at most {MAX_METADATA_BYTES} are taken"
+        )));
+    }
+    Ok(out)
+}
+
+/// The object's type and bytes.
+async fn content(request: Request) -> Result<(String, ByteStream)> {
+    let kind = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
+    let body = request.into_body();
+    if kind.to_ascii_lowercase().starts_with("multipart/form-data") {
+        return of_form(&kind, body).await;
+    }
+    Ok((
+        kind,
+        body.into_data_stream()
+            .map_err(std::io::Error::other)
+            .boxed(),
+    ))
+}
+
+/// The first field named `content`; what comes before it is skipped, within bounds.
+async fn of_form(kind: &str, body: Body) -> Result<(String, ByteStream)> {
+    let wrong = |error: multer::Error| Error::Invalid(format!("malformed form: {error}"));
+    let boundary = multer::parse_boundary(kind).map_err(wrong)?;
+    let reached = Arc::new(AtomicBool::new(false));
+    let mut form = multer::Multipart::new(bounded_preamble(body, Arc::clone(&reached)), boundary);
+    while let Some(field) = form.next_field().await.map_err(wrong)? {
+        if field.name() == Some(CONTENT_FIELD) {
+            reached.store(true, Ordering::Relaxed);
+            let kind = field
+                .content_type()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            return Ok((kind, field.map_err(std::io::Error::other).boxed()));
+        }
+    }
+    Err(Error::Invalid(format!(
+        "the form has no field '{CONTENT_FIELD}'"
+    )))
+}
+
+/// Fails when a form goes on too long without its content: its parser keeps what it has not understood.
+fn bounded_preamble(
+    body: Body,
+    reached: Arc<AtomicBool>,
+) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
+    let mut seen = 0;
+    body.into_data_stream().map(move |piece| {
+        let piece = piece.map_err(std::io::Error::other)?;
+        if !reached.load(Ordering::Relaxed) {
+            if seen > MAX_FORM_PREAMBLE_BYTES {
+                return Err(std::io::Error::other("too much before the content"));
+            }
+            seen += piece.len();
+        }
+        Ok(piece)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{metadata, of_form, options};
+    use axum::body::Body;
+    use futures::TryStreamExt as _;
+    use http::{HeaderMap, HeaderValue};
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| {
+                (
+                    http::HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn metadata_of_headers() {
+        let given = headers(&[
+            ("x-lakefs-meta-owner", "Me"),
+            ("x-lakefs-internal-client-mtime", "1"),
+            ("other", "no"),
+        ]);
+        let found = metadata(&given).expect("metadata");
+        assert_eq!(
+            Vec::from_iter(found),
+            [
+                ("::lakefs::client-mtime".to_owned(), "1".to_owned()),
+                ("owner".to_owned(), "Me".to_owned())
+            ]
+        );
+        let mut large = HeaderMap::new();
+        large.insert(
+            "x-lakefs-meta-a",
+            HeaderValue::from_str(&"x".repeat(20_000)).expect("a value"),
+        );
+        assert!(metadata(&large).is_err());
+    }
+
+    #[test]
+    fn conditions() {
+        assert!(
+            options(&headers(&[("if-none-match", "*")]), false)
+                .expect("options")
+                .if_absent
+        );
+        for given in [("if-none-match", "\"abc\""), ("if-match", "\"abc\"")] {
+            assert_eq!(
+                options(&headers(&[given]), false)
+                    .expect_err("a refusal")
+                    .status(),
+                501
+            );
+        }
+    }
+
+    async fn form(text: &str) -> Result<(String, Vec<u8>), String> {
+        let body = Body::from(text.replace('\n', "\r\n"));
+        let (kind, bytes) = of_form("multipart/form-data; boundary=B", body)
+            .await
+            .map_err(|e| e.to_string())?;
+        let pieces: Vec<bytes::Bytes> = bytes.try_collect().await.map_err(|e| e.to_string())?;
+        Ok((kind, pieces.concat()))
+    }
+
+    #[tokio::test]
+    async fn forms() {
+        let content = "--B\nContent-Disposition: form-data; name=\"content\"; filename=\"t\"\nContent-Type: image/png\n\nPNG!\n";
+        let other = "--B\nContent-Disposition: form-data; name=\"note\"\n\nhello\n";
+        let expected = Ok(("image/png".to_owned(), b"PNG!".to_vec()));
+        assert_eq!(form(&format!("{content}--B--\n")).await, expected);
+        assert_eq!(form(&format!("{other}{content}--B--\n")).await, expected);
+        assert!(
+            form(&format!("{other}--B--\n"))
+                .await
+                .expect_err("a refusal")
+                .contains("'content'")
+        );
+        assert!(
+            form("--B--\n")
+                .await
+                .expect_err("a refusal")
+                .contains("'content'")
+        );
+        assert!(
+            form(content).await.is_err(),
+            "a form that breaks off is no object"
+        );
+    }
+}

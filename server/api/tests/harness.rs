@@ -1,0 +1,258 @@
+//! A server in memory and a client that asks it without a socket.
+
+use std::sync::Arc;
+
+use api::{ApiState, Options};
+use axum::Router;
+use axum::body::Body;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use catalog::Reader;
+use catalog::testing::TestCatalog;
+use graveler::Hooks;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+pub(crate) const ACCESS_KEY: &str = "AKIAJTESTTESTTESTTEQ";
+pub(crate) const SECRET_KEY: &str = "a-secret-for-tests";
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {:?}", self.body))
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn message(&self) -> String {
+        self.json()["message"].as_str().unwrap().to_owned()
+    }
+
+    /// The answer, if its status is the one expected.
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{:?}", self.body);
+        self
+    }
+}
+
+/// What a request carries beside method and path.
+#[derive(Debug, Default)]
+pub(crate) struct Ask {
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Vec<u8>,
+    /// Without the administrator's key.
+    pub(crate) anonymous: bool,
+}
+
+/// A server in memory.
+pub(crate) struct TestApi {
+    router: Router,
+    /// The lake behind it.
+    pub(crate) lake: TestCatalog,
+    _cache: tempfile::TempDir,
+}
+
+impl TestApi {
+    /// A server that was never set up.
+    pub(crate) async fn unset() -> Self {
+        Self::with_hooks(|_| Arc::new(graveler::NoHooks)).await
+    }
+
+    /// A server with its administrator.
+    pub(crate) async fn new() -> Self {
+        let api = Self::unset().await;
+        api.set_up().await;
+        api
+    }
+
+    pub(crate) async fn with_hooks(hooks: impl FnOnce(&Reader) -> Arc<dyn Hooks>) -> Self {
+        let lake = TestCatalog::with_hooks(hooks);
+        let cache = tempfile::tempdir().unwrap();
+        let auth = auth::Auth::new(
+            Arc::<kv::MemoryStore>::clone(&lake.kv),
+            Arc::<base::ManualClock>::clone(&lake.clock),
+            Arc::<base::SeededIds>::clone(&lake.ids),
+            auth::Options {
+                secret_key: "a secret key for tests".to_owned(),
+                login_duration: std::time::Duration::from_secs(3600),
+                cache_enabled: true,
+                cache_size: 16,
+                cache_ttl: std::time::Duration::from_secs(20),
+                fixed_installation_id: None,
+            },
+        );
+        auth.start().await.unwrap();
+        let reader: &Reader = &lake.catalog;
+        let actions = actions::Actions::new(
+            reader.clone(),
+            Arc::<kv::MemoryStore>::clone(&lake.kv),
+            Arc::<base::ManualClock>::clone(&lake.clock),
+            actions::Options {
+                enabled: true,
+                env_enabled: false,
+                env_prefix: String::new(),
+                gates_source: actions::GatesSource::Both,
+                cache_dir: cache.path().to_owned(),
+            },
+        )
+        .unwrap();
+        let options = Options {
+            version: "0.1.0".to_owned(),
+            login_cookie_names: vec!["internal_auth_session".to_owned()],
+            login_failed_message: "The credentials don't match.".to_owned(),
+            login_url: String::new(),
+            logout_url: String::new(),
+            secure_cookies: false,
+        };
+        let state = ApiState {
+            catalog: lake.catalog.clone(),
+            auth,
+            actions,
+            options,
+        };
+        Self {
+            router: api::router(state),
+            lake,
+            _cache: cache,
+        }
+    }
+
+    pub(crate) async fn set_up(&self) {
+        let key = json!({"access_key_id": ACCESS_KEY, "secret_access_key": SECRET_KEY});
+        self.post("/setup_lakefs", &json!({"username": "admin", "key": key}))
+            .await
+            .expect(200);
+    }
+
+    /// Asks below `/api/v1`.
+    pub(crate) async fn ask(&self, method: Method, path: &str, ask: Ask) -> Answer {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("/api/v1{path}"));
+        if !ask.anonymous {
+            let key = STANDARD.encode(format!("{ACCESS_KEY}:{SECRET_KEY}"));
+            request = request.header("authorization", format!("Basic {key}"));
+        }
+        for (name, value) in ask.headers {
+            request = request.header(name, value);
+        }
+        self.send(request.body(Body::from(ask.body)).unwrap()).await
+    }
+
+    /// Asks as it is.
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body,
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.ask(Method::GET, path, Ask::default()).await
+    }
+
+    pub(crate) async fn get_with(&self, path: &str, name: &'static str, value: &str) -> Answer {
+        let headers = vec![(name, value.to_owned())];
+        self.ask(
+            Method::GET,
+            path,
+            Ask {
+                headers,
+                ..Ask::default()
+            },
+        )
+        .await
+    }
+
+    pub(crate) async fn get_anonymous(&self, path: &str) -> Answer {
+        self.ask(
+            Method::GET,
+            path,
+            Ask {
+                anonymous: true,
+                ..Ask::default()
+            },
+        )
+        .await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.ask(Method::DELETE, path, Ask::default()).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        let headers = vec![("content-type", "application/json".to_owned())];
+        self.ask(
+            Method::POST,
+            path,
+            Ask {
+                headers,
+                body: body.to_string().into_bytes(),
+                anonymous: false,
+            },
+        )
+        .await
+    }
+
+    /// Uploads bytes as they are.
+    pub(crate) async fn put_object(
+        &self,
+        repository: &str,
+        branch: &str,
+        path: &str,
+        bytes: &str,
+    ) -> Answer {
+        let path = format!("/repositories/{repository}/branches/{branch}/objects?path={path}");
+        let headers = vec![("content-type", "application/octet-stream".to_owned())];
+        self.ask(
+            Method::POST,
+            &path,
+            Ask {
+                headers,
+                body: bytes.as_bytes().to_vec(),
+                anonymous: false,
+            },
+        )
+        .await
+    }
+
+    /// Commits and returns the commit's id. Time moves, so that commits have an order.
+    pub(crate) async fn commit(&self, repository: &str, branch: &str, message: &str) -> String {
+        self.lake.clock.advance(std::time::Duration::from_secs(1));
+        let path = format!("/repositories/{repository}/branches/{branch}/commits");
+        let made = self
+            .post(&path, &json!({"message": message}))
+            .await
+            .expect(StatusCode::CREATED.as_u16());
+        made.json()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Creates a repository on the memory store.
+    pub(crate) async fn repository(&self, name: &str) {
+        let body = json!({"name": name, "storage_namespace": format!("mem://{name}")});
+        self.post("/repositories", &body).await.expect(201);
+    }
+}

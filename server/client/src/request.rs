@@ -1,0 +1,132 @@
+//! One request on its way, and the ways to read its answer.
+
+use bytes::BytesMut;
+use futures::{StreamExt as _, TryStreamExt as _};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{RequestBuilder, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::types;
+use crate::{ByteStream, Error, Result};
+
+/// A request that is being put together.
+#[derive(Debug)]
+pub(crate) struct Request(RequestBuilder);
+
+impl Request {
+    pub(crate) fn new(builder: RequestBuilder) -> Self {
+        Self(builder)
+    }
+
+    pub(crate) fn query(self, name: &str, value: impl Serialize) -> Self {
+        Self(self.0.query(&[(name, value)]))
+    }
+
+    pub(crate) fn query_option(self, name: &str, value: Option<impl Serialize>) -> Self {
+        match value {
+            Some(value) => self.query(name, value),
+            None => self,
+        }
+    }
+
+    pub(crate) fn query_list(self, name: &str, values: &[String]) -> Self {
+        values
+            .iter()
+            .fold(self, |request, value| request.query(name, value))
+    }
+
+    pub(crate) fn header_option(self, name: &str, value: Option<&str>) -> Self {
+        match value {
+            Some(value) => Self(self.0.header(name, value)),
+            None => self,
+        }
+    }
+
+    pub(crate) fn send_json(self, body: &impl Serialize) -> Self {
+        Self(self.0.json(body))
+    }
+
+    pub(crate) fn send_json_option(self, body: Option<&impl Serialize>) -> Self {
+        match body {
+            Some(body) => self.send_json(body),
+            None => self,
+        }
+    }
+
+    pub(crate) fn send_bytes(self, body: reqwest::Body) -> Self {
+        self.send_typed("application/octet-stream", body)
+    }
+
+    pub(crate) fn send_typed(self, content_type: &str, body: reqwest::Body) -> Self {
+        Self(self.0.header(CONTENT_TYPE, content_type).body(body))
+    }
+
+    pub(crate) async fn nothing(self) -> Result<()> {
+        self.send().await.map(|_| ())
+    }
+
+    pub(crate) async fn json<T: DeserializeOwned>(self) -> Result<T> {
+        Ok(serde_json::from_slice(&self.send().await?.bytes().await?)?)
+    }
+
+    pub(crate) async fn text(self) -> Result<String> {
+        Ok(self.send().await?.text().await?)
+    }
+
+    pub(crate) async fn bytes(self) -> Result<ByteStream> {
+        Ok(self
+            .send()
+            .await?
+            .bytes_stream()
+            .map_err(Error::from)
+            .boxed())
+    }
+
+    async fn send(self) -> Result<Response> {
+        let response = self.0.send().await?;
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(refusal(response).await)
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn into_url(self) -> String {
+        self.0
+            .build()
+            .expect("parts of a test are valid")
+            .url()
+            .to_string()
+    }
+}
+
+/// Reads a refusal, at most so much of it.
+async fn refusal(response: Response) -> Error {
+    let status = response.status();
+    let mut body = BytesMut::new();
+    let mut pieces = response.bytes_stream();
+    while let Some(piece) = pieces.next().await {
+        match piece {
+            Ok(piece) => body.extend_from_slice(&piece),
+            Err(error) => return error.into(),
+        }
+        if body.len() >= Error::MAX_BODY_BYTES {
+            body.truncate(Error::MAX_BODY_BYTES);
+            break;
+        }
+    }
+    let error = serde_json::from_slice(&body).unwrap_or_else(|_| types::Error {
+        message: status
+            .canonical_reason()
+            .unwrap_or("refused without words")
+            .to_owned(),
+        findings: None,
+    });
+    Error::Refused {
+        status: status.as_u16(),
+        error,
+        body: body.to_vec(),
+    }
+}

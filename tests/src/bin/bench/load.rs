@@ -1,0 +1,66 @@
+//! A closed loop: so many clients, each asking again as soon as it is answered.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use tokio::task::JoinSet;
+
+use crate::process::Server;
+
+/// What one loop measured.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    pub(crate) per_second: f64,
+    pub(crate) p50: Duration,
+    pub(crate) p99: Duration,
+    /// Of the server, user and system.
+    pub(crate) cpu_per_operation: Duration,
+}
+
+/// Runs `operation` (given a number that no other call got) with `clients` at once for about `time`.
+pub(crate) async fn measure<F, R>(server: &Arc<Server>, clients: usize, time: Duration, operation: F) -> Result<Measured>
+where
+    F: Fn(Arc<Server>, u64) -> R + Clone + Send + Sync + 'static,
+    R: Future<Output = Result<()>> + Send + 'static,
+{
+    let next = Arc::new(AtomicU64::new(0));
+    let cpu_before = server.cpu_time()?;
+    let started = Instant::now();
+    let mut running = JoinSet::new();
+    for _ in 0..clients {
+        let (server, next, operation) = (Arc::clone(server), Arc::clone(&next), operation.clone());
+        running.spawn(async move {
+            let mut latencies = Vec::new();
+            while started.elapsed() < time {
+                let asked = Instant::now();
+                operation(Arc::clone(&server), next.fetch_add(1, Ordering::Relaxed)).await?;
+                latencies.push(asked.elapsed());
+            }
+            Ok::<_, anyhow::Error>(latencies)
+        });
+    }
+    let mut latencies = Vec::new();
+    while let Some(done) = running.join_next().await {
+        latencies.extend(done??);
+    }
+    let elapsed = started.elapsed();
+    let cpu = server.cpu_time()?.saturating_sub(cpu_before);
+    ensure!(!latencies.is_empty(), "no operation ended in time");
+    latencies.sort_unstable();
+    let count = latencies.len();
+    let operations = u32::try_from(count)?;
+    Ok(Measured {
+        per_second: f64::from(operations) / elapsed.as_secs_f64(),
+        p50: latencies[count / 2],
+        p99: latencies[(count * 99 / 100).min(count - 1)],
+        cpu_per_operation: cpu / operations,
+    })
+}
+
+/// A duration in milliseconds, as the tables have it.
+pub(crate) fn milliseconds(duration: Duration) -> String {
+    format!("{:.2}", duration.as_secs_f64() * 1000.0)
+}

@@ -1,0 +1,28 @@
+//! Benchmarks of a release build: `cargo xtask bench serve | hooks | start`.
+//!
+//! Each prints one table. Figures depend on the machine, above all on how long it
+//! takes to flush to its disk; CPU time per operation is the steadiest of them.
+
+mod hooks;
+mod load;
+mod process;
+mod serve;
+mod start;
+
+use anyhow::{Result, bail};
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["serve", rest @ ..] => serve::run(rest).await,
+        ["hooks"] => hooks::run().await,
+        ["start"] => start::run().await,
+        _ => bail!("usage: bench serve [SECONDS] | hooks | start"),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "a command-line tool")]
+fn say(text: &str) {
+    println!("{text}");
+}

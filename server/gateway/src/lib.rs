@@ -133,8 +133,9 @@ impl Gateway {
     }
 
     fn admit(&self, request: Request<Body>) -> error::Result<Request<s3s::Body>> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         admission::check(&parts, self.inner.clock.now())?;
+        admission::drop_malformed_range(&mut parts.headers);
         let body = match admission::chunking(&parts) {
             Some(signed) => chunked::bounded(body, signed),
             None => body,

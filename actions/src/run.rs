@@ -223,7 +223,7 @@ impl Records {
                         .collect::<Result<Vec<_>>>()?,
                 ),
                 Filter::Branch(_) | Filter::Commit(_) => {
-                    runs.extend(self.primaries(&values).await?)
+                    runs.extend(self.primaries(&values).await?);
                 }
             }
         }

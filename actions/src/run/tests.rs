@@ -1,7 +1,5 @@
 //! Records written, listed, and learning of their commit.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use kv::MemoryStore;
 use time::macros::datetime;
 

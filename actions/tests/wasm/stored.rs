@@ -17,7 +17,7 @@ async fn lake() -> (TestCatalog, Arc<Event>) {
         lake.put(&repository, "main", path, body).await;
     }
     let base = lake.commit(&repository, "main", "before").await;
-    for (path, body) in [("data/a", "compare"), ("data/d", "new")] {
+    for (path, body) in [("data/a", "compare\n12"), ("data/d", "new")] {
         lake.put(&repository, "main", path, body).await;
     }
     let candidate = lake.commit(&repository, "main", "after").await;
@@ -31,7 +31,7 @@ async fn lake() -> (TestCatalog, Arc<Event>) {
 }
 
 fn over(lake: &TestCatalog, event: &Arc<Event>, request: Request) -> Request {
-    let trees = Arc::new(SnapshotTrees::new((**lake.catalog).clone(), event));
+    let trees = Arc::new(SnapshotTrees::new((*lake.catalog).clone(), event));
     Request {
         event: event.clone(),
         trees,
@@ -52,7 +52,7 @@ async fn changed_objects_are_judged_beside_their_base() {
     assert_eq!(
         findings(&report),
         [
-            "data/a saw: ChangeKind::Changed compare",
+            "data/a saw: ChangeKind::Changed compare\n12",
             "data/a before: old",
             "data/d saw: ChangeKind::Added new",
         ]
@@ -73,7 +73,7 @@ async fn a_gate_reads_and_lists_the_candidate() {
         [
             "walk: data/a data/b",
             "walk: data/c data/d",
-            "diff: ChangeKind::Changed data/a 3 7"
+            "diff: ChangeKind::Changed data/a 3 10"
         ]
     );
 
@@ -81,7 +81,7 @@ async fn a_gate_reads_and_lists_the_candidate() {
     let read = over(&lake, &event, request(gate(), Memory::default(), config));
     let said = findings(&host().run(read).await);
     assert!(
-        said.contains(&"many: e|c|".to_owned()) && said.contains(&"tail: pare".to_owned()),
+        said.contains(&"many: e\n|c|".to_owned()) && said.contains(&"tail: e\n12".to_owned()),
         "{said:?}"
     );
 }

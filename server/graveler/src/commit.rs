@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use base::OffsetDateTime;
 
-use crate::engine::{Engine, check_read_only, generation_after};
+use crate::engine::{Engine, check_read_only, count_retry, generation_after};
 use crate::ident::commit_id;
 use crate::landing::{Attempt, MAX_TRIES, Verdict};
 use crate::protection::Blocked;
@@ -100,6 +100,7 @@ impl Engine {
                 self.tell(hooks, event).await;
                 return Ok(commit);
             }
+            count_retry("commit");
         }
         Err(Error::TooManyTries(branch.to_string()))
     }

@@ -150,3 +150,8 @@ pub(crate) fn generation_after<'a>(parents: impl IntoIterator<Item = &'a Commit>
         .unwrap_or(0)
         .saturating_add(1)
 }
+
+/// Counts a compare-and-set that was lost and is tried again.
+pub(crate) fn count_retry(operation: &'static str) {
+    metrics::counter!("graveler_kv_retries", "operation" => operation).increment(1);
+}

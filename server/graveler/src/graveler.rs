@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use base::{Clock, IdGenerator, Page};
 use block::BlockStore;
@@ -13,38 +12,9 @@ use crate::refs::{Change, CommitLog, Listing};
 use crate::staging::{BranchCursor, Write};
 use crate::{
     Branch, BranchId, Commit, CommitId, CommitParams, Condition, CreateRepository, Cursor,
-    DiffCursor, Hooks, LogRequest, MergeBase, MergeOutcome, MergeParams, MetaRangeId, Record,
-    RefKind, Repository, RepositoryId, ResolvedRef, Result, Tag, TagId, Value,
+    DiffCursor, Hooks, LogRequest, MergeBase, MergeOutcome, MergeParams, MetaRangeId, Options,
+    Record, RefKind, Repository, RepositoryId, ResolvedRef, Result, Tag, TagId, Value,
 };
-
-/// Tuning of the committed format and the caches.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Folder of ranges and metaranges below the namespace: `_lakefs`.
-    pub block_storage_prefix: String,
-    pub min_range_size_bytes: u64,
-    pub max_range_size_bytes: u64,
-    pub range_raggedness_entries: f64,
-    pub commit_cache_entries: u64,
-    pub sstable_cache_bytes: u64,
-    /// How long the records of uncommitted changes outlive their commit. No read may go by
-    /// a branch's record for longer without looking at the branch again.
-    pub token_grace: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            block_storage_prefix: "_lakefs".to_owned(),
-            min_range_size_bytes: 0,
-            max_range_size_bytes: 20 << 20,
-            range_raggedness_entries: 50_000.0,
-            commit_cache_entries: 50_000,
-            sstable_cache_bytes: 256 << 20,
-            token_grace: Duration::from_secs(5),
-        }
-    }
-}
 
 /// The engine. Cheap to clone; shared by every request.
 ///
@@ -52,7 +22,7 @@ impl Default for Options {
 /// [`crate::Error::Block`] or [`crate::Error::Corrupt`].
 #[derive(Debug, Clone)]
 pub struct Graveler {
-    engine: Arc<Engine>,
+    pub(crate) engine: Arc<Engine>,
 }
 
 #[expect(
@@ -62,6 +32,10 @@ pub struct Graveler {
 impl Graveler {
     /// Puts the engine together.
     #[must_use]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the options are the engine's from here on"
+    )]
     pub fn new(
         kv: Arc<dyn Store>,
         block: Arc<dyn BlockStore>,
@@ -140,7 +114,7 @@ impl Graveler {
     ) -> Result<()> {
         self.engine
             .change_repository_metadata(repository, |metadata| {
-                metadata.retain(|key, _| !keys.contains(key))
+                metadata.retain(|key, _| !keys.contains(key));
             })
             .await
     }
@@ -553,28 +527,5 @@ impl Graveler {
         self.engine
             .merge(repository, destination, source, params, hooks)
             .await
-    }
-}
-
-#[cfg(test)]
-impl Graveler {
-    /// Another server on the same stores: nothing remembered, nothing shared.
-    pub(crate) fn fork_for_tests(&self) -> Self {
-        self.on_store_for_tests(&self.engine.kv)
-    }
-
-    /// Another server on the same objects, with its records in `kv`.
-    pub(crate) fn on_store_for_tests(&self, kv: &Arc<dyn Store>) -> Self {
-        let engine = &self.engine;
-        let (clock, ids) = (Arc::clone(&engine.clock), Arc::clone(&engine.ids));
-        Self {
-            engine: Arc::new(Engine::new(
-                Arc::clone(kv),
-                Arc::clone(&engine.block),
-                clock,
-                ids,
-                &Options::default(),
-            )),
-        }
     }
 }

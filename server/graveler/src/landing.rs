@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kv::Op;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, count_retry};
 use crate::queue::Turn;
 use crate::records::{Stored as _, branch_key, commit_key};
 use crate::refs::StoredBranch;
@@ -83,7 +83,10 @@ impl Engine {
             .await
         {
             Ok(()) => Ok(Some(self.refs.branch(repository, branch).await?)),
-            Err(kv::Error::PredicateFailed { .. }) => Ok(None),
+            Err(kv::Error::PredicateFailed { .. }) => {
+                count_retry("seal");
+                Ok(None)
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -117,6 +120,7 @@ impl Engine {
             {
                 Ok(()) => {}
                 Err(kv::Error::PredicateFailed { .. }) => {
+                    count_retry("land");
                     now = self.refs.branch(repository, branch).await?;
                     continue;
                 }

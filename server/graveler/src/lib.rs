@@ -32,6 +32,7 @@ mod ids;
 mod landing;
 mod merge;
 mod model;
+mod options;
 mod protection;
 mod queue;
 mod records;
@@ -47,7 +48,7 @@ mod tests;
 pub use cursor::{Cursor, Record};
 pub use diff::{DiffCursor, DiffSource};
 pub use error::{Error, Kind, Result};
-pub use graveler::{Graveler, Options};
+pub use graveler::Graveler;
 pub use hooks::{
     Draft, Event, EventKind, Finding, HookOutcome, Hooks, NoHooks, Rejection, TreeSource,
 };
@@ -59,4 +60,5 @@ pub use model::{
     LogRequest, MergeBase, MergeOutcome, MergeParams, MergeStrategy, RefKind, Repository,
     RepositoryState, ResolvedRef, Tag, Value,
 };
+pub use options::Options;
 pub use refs::CommitLog;

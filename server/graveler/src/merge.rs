@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::commit::{NewCommit, describe_landed, draft_of, new_commit};
-use crate::engine::{Engine, check_read_only, generation_after};
+use crate::engine::{Engine, check_read_only, count_retry, generation_after};
 use crate::landing::{Attempt, MAX_TRIES, Verdict};
 use crate::{
     BranchId, Commit, Error, EventKind, Hooks, MergeBase, MergeOutcome, MergeParams, MergeStrategy,
@@ -120,6 +120,7 @@ impl Engine {
                     commit_id: commit.id,
                 });
             }
+            count_retry("merge");
         }
         Err(Error::TooManyTries(destination.to_string()))
     }

@@ -3,8 +3,6 @@
 //! `put("main", "a=1 b=2")` stages the value `1` under `a`; `show("main")` gives the
 //! live records in the same form.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,6 +12,7 @@ use base::{Clock, ManualClock, OffsetDateTime, SystemIds};
 use bytes::Bytes;
 use kv::Store;
 
+use crate::engine::Engine;
 use crate::{
     BranchId, Commit, CommitParams, Condition, CreateRepository, Cursor, DiffCursor, DiffKind,
     Event, EventKind, Graveler, HookOutcome, Hooks, MergeOutcome, MergeParams, MergeStrategy,
@@ -95,14 +94,14 @@ impl Lake {
     }
 
     pub(crate) async fn on(kv: Arc<dyn Store>) -> Self {
-        Self::with(kv, Options::default()).await
+        Self::with(kv, "lake", Options::default()).await
     }
 
-    pub(crate) async fn with(kv: Arc<dyn Store>, options: Options) -> Self {
+    pub(crate) async fn with(kv: Arc<dyn Store>, name: &str, options: Options) -> Self {
         let clock = Arc::new(ManualClock::new(
             OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap(),
         ));
-        let (graveler, repo) = open(&kv, &clock, options).await;
+        let (graveler, repo) = open(&kv, &clock, name, options).await;
         Self {
             graveler,
             repo,
@@ -246,6 +245,7 @@ impl Lake {
 pub(crate) async fn open(
     kv: &Arc<dyn Store>,
     clock: &Arc<ManualClock>,
+    name: &str,
     options: Options,
 ) -> (Graveler, Repository) {
     let clock: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
@@ -254,11 +254,11 @@ pub(crate) async fn open(
     let graveler = Graveler::new(Arc::clone(kv), block, clock, ids, options);
     let repo = loop {
         // Stores that fail on purpose may need some tries.
-        match graveler.create_repository(new_repository("lake")).await {
+        match graveler.create_repository(new_repository(name)).await {
             Ok(repo) => break repo,
             Err(crate::Error::Kv(_)) => {}
             Err(crate::Error::NotUnique { .. }) => {
-                if let Ok(repo) = graveler.repository(&RepositoryId::trusted("lake")).await {
+                if let Ok(repo) = graveler.repository(&RepositoryId::trusted(name)).await {
                     break repo;
                 }
             }
@@ -348,5 +348,27 @@ impl Hooks for Recorder {
 
     async fn after(&self, event: Event) {
         self.events.lock().unwrap().push(event);
+    }
+}
+
+impl Graveler {
+    /// Another server on the same stores: nothing remembered, nothing shared.
+    pub(crate) fn fork_for_tests(&self) -> Self {
+        self.on_store_for_tests(&self.engine.kv)
+    }
+
+    /// Another server on the same objects, with its records in `kv`.
+    pub(crate) fn on_store_for_tests(&self, kv: &Arc<dyn Store>) -> Self {
+        let engine = &self.engine;
+        let (clock, ids) = (Arc::clone(&engine.clock), Arc::clone(&engine.ids));
+        Self {
+            engine: Arc::new(Engine::new(
+                Arc::clone(kv),
+                Arc::clone(&engine.block),
+                clock,
+                ids,
+                &Options::default(),
+            )),
+        }
     }
 }

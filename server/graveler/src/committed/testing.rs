@@ -3,8 +3,6 @@
 //! A tree is written `a=1 b=2/x`: under key `b` the identity `2` with data `x`. Without
 //! `/` the data is the identity's.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 mod store;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -85,7 +85,7 @@ mod tests {
 
     use super::*;
 
-    fn check(text: &str, expected: Expect) {
+    fn check(text: &str, expected: &Expect) {
         let shown = match parse(text) {
             Ok(Expression { name, modifiers }) => format!("{name} {modifiers:?}"),
             Err(e) => format!("error: {e}"),
@@ -95,16 +95,16 @@ mod tests {
 
     #[test]
     fn expressions() {
-        check("main", expect!["main None"]);
-        check("v0.1-x", expect!["v0.1-x None"]);
-        check("main@", expect!["main Head"]);
-        check("main$", expect!["main Staging"]);
-        check("main~", expect!["main Steps([Ancestor(1)])"]);
-        check("main~0", expect!["main Steps([Ancestor(0)])"]);
-        check("main^", expect!["main Steps([Parent(1)])"]);
+        check("main", &expect!["main None"]);
+        check("v0.1-x", &expect!["v0.1-x None"]);
+        check("main@", &expect!["main Head"]);
+        check("main$", &expect!["main Staging"]);
+        check("main~", &expect!["main Steps([Ancestor(1)])"]);
+        check("main~0", &expect!["main Steps([Ancestor(0)])"]);
+        check("main^", &expect!["main Steps([Parent(1)])"]);
         check(
             "main~2^3~^",
-            expect!["main Steps([Ancestor(2), Parent(3), Ancestor(1), Parent(1)])"],
+            &expect!["main Steps([Ancestor(2), Parent(3), Ancestor(1), Parent(1)])"],
         );
     }
 
@@ -112,37 +112,37 @@ mod tests {
     fn expressions_that_are_none() {
         check(
             "",
-            expect![[r#"error: reference "" is invalid: it names nothing"#]],
+            &expect![[r#"error: reference "" is invalid: it names nothing"#]],
         );
         check(
             "~1",
-            expect![[r#"error: reference "~1" is invalid: it names nothing"#]],
+            &expect![[r#"error: reference "~1" is invalid: it names nothing"#]],
         );
         check(
             "main~x",
-            expect![[r#"error: reference "main~x" is invalid: could not parse modifier ~x"#]],
+            &expect![[r#"error: reference "main~x" is invalid: could not parse modifier ~x"#]],
         );
         check(
             "main~+1",
-            expect![[r#"error: reference "main~+1" is invalid: could not parse modifier ~+1"#]],
+            &expect![[r#"error: reference "main~+1" is invalid: could not parse modifier ~+1"#]],
         );
         check(
             "main~99999999999",
-            expect![[
+            &expect![[
                 r#"error: reference "main~99999999999" is invalid: could not parse modifier ~99999999999"#
             ]],
         );
         check(
             "main@~1",
-            expect![[r#"error: reference "main@~1" is invalid: @ stands alone"#]],
+            &expect![[r#"error: reference "main@~1" is invalid: @ stands alone"#]],
         );
         check(
             "main~1$",
-            expect![[r#"error: reference "main~1$" is invalid: $ stands alone"#]],
+            &expect![[r#"error: reference "main~1$" is invalid: $ stands alone"#]],
         );
         check(
             "main@1",
-            expect![[r#"error: reference "main@1" is invalid: @ stands alone"#]],
+            &expect![[r#"error: reference "main@1" is invalid: @ stands alone"#]],
         );
         assert!(parse(&"x".repeat(MAX_EXPRESSION_BYTES + 1)).is_err());
     }

@@ -82,10 +82,11 @@ impl Refs {
                 commit_id: tag.commit_id,
             });
         }
-        if name.len() < 64 && is_lower_hex(name) {
-            if let Some(id) = self.commit_by_prefix(repository, name).await? {
-                return Ok(commit(id));
-            }
+        if name.len() < 64
+            && is_lower_hex(name)
+            && let Some(id) = self.commit_by_prefix(repository, name).await?
+        {
+            return Ok(commit(id));
         }
         Err(not_found(Kind::Reference, name))
     }

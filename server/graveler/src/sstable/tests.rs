@@ -3,8 +3,6 @@
 //!
 //! `testdata/sst/g*.sst` were written by the format's reference implementation. A larger
 //! one with a two-level index is checked as well if `WEIR_SST_G3` names it.
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

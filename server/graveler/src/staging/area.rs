@@ -8,7 +8,7 @@
 use bytes::Bytes;
 use kv::{Batch, Guard, GuardOutcome, Op, Predicate};
 
-use crate::engine::{Engine, check_read_only};
+use crate::engine::{Engine, check_read_only, count_retry};
 use crate::protection::Blocked;
 use crate::records::{branch_key, decode_staged, encode_staged};
 use crate::refs::StoredBranch;
@@ -163,6 +163,7 @@ impl Engine {
                 Err(kv::Error::PredicateFailed { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
+            count_retry("write");
         }
         Err(Error::TooManyTries(branch.to_string()))
     }

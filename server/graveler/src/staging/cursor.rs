@@ -106,10 +106,10 @@ impl BranchCursor {
         if self.change.is_none() {
             self.change = self.staged.next().await?;
         }
-        if self.record.is_none() {
-            if let Some(committed) = &mut self.committed {
-                self.record = committed.next().await?;
-            }
+        if self.record.is_none()
+            && let Some(committed) = &mut self.committed
+        {
+            self.record = committed.next().await?;
         }
         Ok(())
     }

@@ -94,13 +94,14 @@ async fn work(
         if let Err(error) = empty(kv.as_ref(), token.as_str().as_bytes()).await {
             tracing::warn!(%token, error = &error as &dyn std::error::Error, "failed to empty a staging token; the next sweep tries again");
         }
-        if queue.is_empty() && overflowed.swap(false, Ordering::Relaxed) {
-            if let Err(error) = sweep(kv.as_ref(), grace).await {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "failed to sweep staging tokens; the next start tries again"
-                );
-            }
+        if queue.is_empty()
+            && overflowed.swap(false, Ordering::Relaxed)
+            && let Err(error) = sweep(kv.as_ref(), grace).await
+        {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "failed to sweep staging tokens; the next start tries again"
+            );
         }
     }
 }

@@ -197,7 +197,7 @@ async fn a_refusal_moves_nothing() {
 /// A hook during which the branch changes: the first time it judges, another commit lands.
 #[derive(Debug)]
 struct Meddler {
-    lake: Lake,
+    other: Lake,
     inner: Recorder,
     /// What the other one does to main while pre-commit or pre-merge is asked for the first time.
     stage: &'static str,
@@ -210,11 +210,7 @@ impl crate::Hooks for Meddler {
     async fn before(&self, event: &Event) -> Result<crate::HookOutcome, Box<crate::Rejection>> {
         let judging = matches!(event.kind, EventKind::PreCommit | EventKind::PreMerge);
         if judging && !self.done.swap(true, std::sync::atomic::Ordering::Relaxed) {
-            // From another server: this one keeps the branch's turn while hooks are brief.
-            let other = Lake {
-                graveler: self.lake.graveler.fork_for_tests(),
-                ..self.lake.clone()
-            };
+            let other = &self.other;
             other.put("main", self.stage).await;
             if self.commit {
                 other.commit("main", "meddled").await.unwrap();
@@ -237,9 +233,15 @@ impl crate::Hooks for Meddler {
     }
 }
 
-async fn meddled(lake: &Lake, stage: &'static str, commit: bool) -> Meddler {
+/// Meddles from another server: this one keeps the branch's turn while hooks are brief.
+fn meddled(lake: &Lake, stage: &'static str, commit: bool) -> Meddler {
+    let graveler = lake.graveler.fork_for_tests();
+    let other = Lake {
+        graveler,
+        ..lake.clone()
+    };
     Meddler {
-        lake: lake.clone(),
+        other,
         inner: Recorder::default(),
         stage,
         commit,
@@ -266,7 +268,7 @@ async fn hooks_judge_again_only_what_changed() {
     lake.commit("dev", "b").await.unwrap();
 
     // A commit landed: the merged tree is another one, so it is judged anew.
-    let meddler = meddled(&lake, "c=1", true).await;
+    let meddler = meddled(&lake, "c=1", true);
     lake.merge_with("dev", "main", merging(), &meddler)
         .await
         .unwrap();
@@ -276,7 +278,7 @@ async fn hooks_judge_again_only_what_changed() {
     // Only a write was sealed: the candidate stands, and the write stays staged.
     lake.put("dev", "d=1").await;
     lake.commit("dev", "d").await.unwrap();
-    let meddler = meddled(&lake, "e=1", false).await;
+    let meddler = meddled(&lake, "e=1", false);
     lake.merge_with("dev", "main", merging(), &meddler)
         .await
         .unwrap();
@@ -285,11 +287,32 @@ async fn hooks_judge_again_only_what_changed() {
     assert_eq!(lake.uncommitted("main").await, "+e:>1");
 
     // The same for commits.
-    let meddler = meddled(&lake, "f=1", false).await;
+    let meddler = meddled(&lake, "f=1", false);
     lake.commit_with("main", committing("e"), &meddler)
         .await
         .unwrap();
     assert_eq!(asked(&meddler, EventKind::PreCommit), 1);
     assert_eq!(lake.show("main@").await, "a=1 b=1 c=1 d=1 e=1");
     assert_eq!(lake.uncommitted("main").await, "+f:>1");
+}
+
+/// A hook that commits to the very branch it gates waits for the turn that the gated
+/// commit keeps: that one gives it up before long, and comes after.
+#[tokio::test]
+async fn a_hook_may_commit_to_the_branch_it_gates() {
+    let lake = Lake::new().await;
+    lake.put("main", "a=1").await;
+    let meddler = Meddler {
+        other: lake.clone(),
+        ..meddled(&lake, "b=1", true)
+    };
+    let params = crate::CommitParams {
+        allow_empty: true,
+        ..committing("outer")
+    };
+    lake.commit_with("main", params, &meddler).await.unwrap();
+    // The inner commit took in what was staged: what is left to the outer one is another tree.
+    assert_eq!(asked(&meddler, EventKind::PreCommit), 2);
+    assert_eq!(lake.show("main@").await, "a=1 b=1");
+    assert_eq!(lake.head("main").await.message, "outer");
 }

@@ -41,7 +41,7 @@ async fn merged(
     (lake, outcome.map(|_| ()))
 }
 
-async fn check(base: &str, ours: &str, theirs: &str, strategy: MergeStrategy, expected: Expect) {
+async fn check(base: &str, ours: &str, theirs: &str, strategy: MergeStrategy, expected: &Expect) {
     let (lake, outcome) = merged(base, ours, theirs, strategy).await;
     let shown = match outcome {
         Ok(()) => lake.show("main@").await,
@@ -60,14 +60,14 @@ async fn check(base: &str, ours: &str, theirs: &str, strategy: MergeStrategy, ex
 #[tokio::test]
 async fn three_way_merges() {
     use MergeStrategy::{DestWins, None, SourceWins};
-    check("a=1 b=1", "a=2", "c=3", None, expect!["a=2 b=1 c=3"]).await;
-    check("a=1 b=1", "", "c=3 -b", None, expect!["a=1 c=3"]).await;
-    check("a=1 b=1", "a=2", "", None, expect!["no changes"]).await;
-    check("a=1", "a=2 b=2", "a=2 c=3", None, expect!["a=2 b=2 c=3"]).await;
-    check("a=1 b=1", "a=2", "a=3", None, expect!["conflict a"]).await;
-    check("a=1 b=1", "-a b=2", "a=3 b=2", None, expect!["conflict a"]).await;
-    check("a=1 b=1", "a=2", "a=3 b=3", DestWins, expect!["a=2 b=3"]).await;
-    check("a=1 b=1", "a=2", "a=3 b=3", SourceWins, expect!["a=3 b=3"]).await;
+    check("a=1 b=1", "a=2", "c=3", None, &expect!["a=2 b=1 c=3"]).await;
+    check("a=1 b=1", "", "c=3 -b", None, &expect!["a=1 c=3"]).await;
+    check("a=1 b=1", "a=2", "", None, &expect!["no changes"]).await;
+    check("a=1", "a=2 b=2", "a=2 c=3", None, &expect!["a=2 b=2 c=3"]).await;
+    check("a=1 b=1", "a=2", "a=3", None, &expect!["conflict a"]).await;
+    check("a=1 b=1", "-a b=2", "a=3 b=2", None, &expect!["conflict a"]).await;
+    check("a=1 b=1", "a=2", "a=3 b=3", DestWins, &expect!["a=2 b=3"]).await;
+    check("a=1 b=1", "a=2", "a=3 b=3", SourceWins, &expect!["a=3 b=3"]).await;
 }
 
 #[tokio::test]

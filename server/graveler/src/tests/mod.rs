@@ -1,7 +1,5 @@
 //! Stories of the whole engine, in memory.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 mod commits;
 mod graph;
 mod hooks;

@@ -157,8 +157,8 @@ async fn deletion_leaves_nothing_and_the_name_is_free() {
     ));
     let set = lake.set("main", "c", "1", crate::Condition::Always).await;
     assert!(matches!(set, Err(Error::NotFound { .. })));
-    let (_, anew) = open(&lake.kv, &lake.clock, crate::Options::default()).await;
-    assert_ne!(anew.instance_uid, "");
+    let (_, anew) = open(&lake.kv, &lake.clock, "lake", crate::Options::default()).await;
+    assert_ne!(anew.instance_uid, lake.repo.instance_uid);
     let lake = Lake {
         repo: lake.graveler.repository(&anew.id).await.unwrap(),
         ..lake

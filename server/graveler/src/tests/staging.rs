@@ -129,7 +129,7 @@ async fn a_slow_cursor_outlives_the_tokens_it_was_opened_on() {
         token_grace: Duration::from_millis(1),
         ..Options::default()
     };
-    let lake = Lake::with(Arc::new(kv::MemoryStore::default()), options).await;
+    let lake = Lake::with(Arc::new(kv::MemoryStore::default()), "lake", options).await;
     for i in 0..200 {
         lake.put("main", &format!("k{i:03}=1")).await;
     }

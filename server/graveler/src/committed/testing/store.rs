@@ -1,7 +1,5 @@
 //! A block store in memory that counts, fails and waits as a test wants.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Mutex;
@@ -35,9 +33,10 @@ struct State {
 }
 
 impl CountingStore {
-    /// Forgets what was read and written so far.
+    /// Forgets what was read and written so far, and waits no more.
     pub(in crate::committed) fn reset(&self) {
         let mut state = self.state.lock().unwrap();
+        state.waited = None;
         state.reads.clear();
         state.puts.clear();
     }

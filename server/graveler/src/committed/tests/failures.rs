@@ -1,7 +1,5 @@
 //! What is missing, corrupt, too large or cut off: the error, and what it leaves behind.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -201,4 +199,57 @@ async fn a_future_that_is_dropped_loses_no_record() {
         }
     }
     assert_eq!(keys, b"abcdef");
+}
+
+#[tokio::test]
+async fn a_seek_after_a_dropped_future_forgets_what_lies_before() {
+    let mut trees = Trees::ragged(1);
+    let base = trees.tree(&model("a=1 b=1 c=1 d=1")).await;
+    let (ours, _) = trees.apply(&base, &changes("a=2 b=2 c=2")).await;
+    let (theirs, _) = trees.apply(&base, &changes("a=3 b=3 c=3 d=3")).await;
+    for polls in 0..12 {
+        trees.cool();
+        let mut comparison = trees
+            .committed
+            .compare(NAMESPACE, &base, &ours, &theirs)
+            .await
+            .unwrap();
+        trees.store.wait_once_for_each_read();
+        for _ in 0..polls {
+            // What it finds before the sought key does not matter here.
+            if let Some(found) = comparison.next().now_or_never() {
+                assert_eq!(found.unwrap().unwrap().key, "a");
+                break;
+            }
+        }
+        comparison.seek(b"c");
+        assert_eq!(read_impatiently(comparison).0, "!c:2>3 ~d:1>3");
+    }
+}
+
+#[tokio::test]
+async fn ranges_that_overlap_are_corrupt() {
+    let trees = Trees::ragged(1);
+    let mut writer = Writer::new();
+    for (id, min_key, max_key) in [("a", "a", "c"), ("b", "b", "d")] {
+        let range = RangeRef::to(&Finished {
+            bytes: Bytes::new(),
+            id: id.repeat(64),
+            min_key: Bytes::from(min_key),
+            max_key: Bytes::from(max_key),
+            count: 1,
+            estimated_size_bytes: 1,
+        });
+        writer.add(range.record().0, range.record().1).unwrap();
+    }
+    let user = BTreeMap::from([("type".to_owned(), "metaranges".to_owned())]);
+    let table = writer.finish(&user);
+    trees.store.insert(&table.id, table.bytes.clone());
+    let overlapping = MetaRangeId::trusted(table.id);
+    let refused = trees.try_apply(&overlapping, &changes("z=1")).await;
+    assert!(
+        matches!(&refused, Err(Error::Corrupt { reason, .. }) if reason.contains("overlaps")),
+        "{refused:?}"
+    );
+    assert_eq!(trees.store.puts(), Vec::<String>::new());
 }

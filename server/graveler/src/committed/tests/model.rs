@@ -2,8 +2,6 @@
 //!
 //! Two hundred cases of each; `PROPTEST_CASES` asks for more.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;

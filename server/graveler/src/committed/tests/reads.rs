@@ -1,7 +1,5 @@
 //! What is read and written: equal ranges stay closed, a lookup reads blocks and not files.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use crate::committed::Summary;
 use crate::committed::testing::{
     Model, NAMESPACE, Trees, changes, model, read_diffs, show_diffs, value,

@@ -1,7 +1,5 @@
 //! Small trees as text: what applying, comparing and merging mean.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use expect_test::expect;
 
 use crate::committed::testing::{

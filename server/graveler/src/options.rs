@@ -1,0 +1,37 @@
+//! What can be tuned: sizes and ages, never the format.
+
+use std::time::Duration;
+
+/// Tuning of the committed format and the caches.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Folder of ranges and metaranges below the namespace: `_lakefs`.
+    pub block_storage_prefix: String,
+    /// No range is closed before it has so many bytes, whatever its keys.
+    pub min_range_size_bytes: u64,
+    /// A range is closed once it has so many bytes.
+    pub max_range_size_bytes: u64,
+    /// Between the two, one of so many keys closes its range.
+    pub range_raggedness_entries: f64,
+    /// Commits kept in memory.
+    pub commit_cache_entries: u64,
+    /// Bytes of parsed ranges and metaranges kept in memory.
+    pub sstable_cache_bytes: u64,
+    /// How long the records of uncommitted changes outlive their commit. No read may go by
+    /// a branch's record for longer without looking at the branch again.
+    pub token_grace: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            block_storage_prefix: "_lakefs".to_owned(),
+            min_range_size_bytes: 0,
+            max_range_size_bytes: 20 << 20,
+            range_raggedness_entries: 50_000.0,
+            commit_cache_entries: 50_000,
+            sstable_cache_bytes: 256 << 20,
+            token_grace: Duration::from_secs(5),
+        }
+    }
+}

@@ -19,15 +19,30 @@ pub(crate) async fn list_runs(
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Json<types::ActionRunList>> {
-    api.authorize(&caller, [("ci:ReadAction", arn::repository(&id))]).await?;
+    api.authorize(&caller, [("ci:ReadAction", arn::repository(&id))])
+        .await?;
     let (branch, commit) = (params.given("branch"), params.given("commit"));
     if branch.is_some() && commit.is_some() {
-        return Err(Error::Invalid("ask for the runs of a branch or of a commit, not of both".to_owned()));
+        return Err(Error::Invalid(
+            "ask for the runs of a branch or of a commit, not of both".to_owned(),
+        ));
     }
     let repository = api.catalog.repository(&id).await?;
-    let page = api.actions.list_runs(&repository, branch, commit, params.text("after"), params.amount()).await?;
+    let page = api
+        .actions
+        .list_runs(
+            &repository,
+            branch,
+            commit,
+            params.text("after"),
+            params.amount(),
+        )
+        .await?;
     let pagination = convert::pagination(&page);
-    Ok(Json(types::ActionRunList { pagination, results: page.map(convert::run).results }))
+    Ok(Json(types::ActionRunList {
+        pagination,
+        results: page.map(convert::run).results,
+    }))
 }
 
 pub(crate) async fn get_run(
@@ -35,10 +50,13 @@ pub(crate) async fn get_run(
     caller: Caller,
     Path((id, run)): Path<(String, String)>,
 ) -> Result<Json<types::ActionRun>> {
-    api.authorize(&caller, [("ci:ReadAction", arn::repository(&id))]).await?;
+    api.authorize(&caller, [("ci:ReadAction", arn::repository(&id))])
+        .await?;
     let repository = api.catalog.repository(&id).await?;
     let found = api.actions.run(&repository, &run).await?;
-    Ok(Json(convert::run(found.ok_or_else(|| Error::NotFound(format!("run '{run}'")))?)))
+    Ok(Json(convert::run(
+        found.ok_or_else(|| Error::NotFound(format!("run '{run}'")))?,
+    )))
 }
 
 /// The hooks of a run that is not known are none.
@@ -48,12 +66,19 @@ pub(crate) async fn list_hooks(
     Path((id, run)): Path<(String, String)>,
     params: Params,
 ) -> Result<Json<types::HookRunList>> {
-    api.authorize(&caller, [("ci:ReadAction", arn::repository(&id))]).await?;
+    api.authorize(&caller, [("ci:ReadAction", arn::repository(&id))])
+        .await?;
     let repository = api.catalog.repository(&id).await?;
-    let page = api.actions.list_hooks(&repository, &run, params.text("after"), params.amount()).await?;
+    let page = api
+        .actions
+        .list_hooks(&repository, &run, params.text("after"), params.amount())
+        .await?;
     let page = page.unwrap_or_else(Page::empty);
     let pagination = convert::pagination(&page);
-    Ok(Json(types::HookRunList { pagination, results: page.map(convert::hook).results }))
+    Ok(Json(types::HookRunList {
+        pagination,
+        results: page.map(convert::hook).results,
+    }))
 }
 
 pub(crate) async fn get_output(
@@ -61,12 +86,16 @@ pub(crate) async fn get_output(
     caller: Caller,
     Path((id, run, hook)): Path<(String, String, String)>,
 ) -> Result<Response> {
-    api.authorize(&caller, [("ci:ReadAction", arn::repository(&id))]).await?;
+    api.authorize(&caller, [("ci:ReadAction", arn::repository(&id))])
+        .await?;
     let repository = api.catalog.repository(&id).await?;
     let log = api.actions.hook_output(&repository, &run, &hook).await?;
     let log = log.ok_or_else(|| Error::NotFound(format!("log of hook '{hook}' of run '{run}'")))?;
     // Hooks are numbered, so that what is found has a name fit for a header.
     let name = format!("attachment; filename={hook}.log");
-    let headers = [(CONTENT_TYPE, "application/octet-stream".to_owned()), (CONTENT_DISPOSITION, name)];
+    let headers = [
+        (CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (CONTENT_DISPOSITION, name),
+    ];
     Ok((headers, Body::from_stream(log)).into_response())
 }

@@ -16,12 +16,23 @@ pub(crate) async fn list_branches(
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Json<types::RefList>> {
-    api.authorize(&caller, [("fs:ListBranches", arn::repository(&id))]).await?;
+    api.authorize(&caller, [("fs:ListBranches", arn::repository(&id))])
+        .await?;
     let repository = api.catalog.repository(&id).await?;
-    let (prefix, after, hidden) = (params.text("prefix"), params.text("after"), params.flag("show_hidden"));
-    let page = api.catalog.list_branches(&repository, prefix, after, hidden, params.amount()).await?;
+    let (prefix, after, hidden) = (
+        params.text("prefix"),
+        params.text("after"),
+        params.flag("show_hidden"),
+    );
+    let page = api
+        .catalog
+        .list_branches(&repository, prefix, after, hidden, params.amount())
+        .await?;
     let pagination = convert::pagination(&page);
-    Ok(Json(types::RefList { pagination, results: page.map(convert::branch).results }))
+    Ok(Json(types::RefList {
+        pagination,
+        results: page.results.iter().map(convert::branch).collect(),
+    }))
 }
 
 /// Answers the commit that the branch starts at, as plain text.
@@ -31,11 +42,15 @@ pub(crate) async fn create_branch(
     Path(id): Path<String>,
     Body(body): Body<types::BranchCreation>,
 ) -> Result<(StatusCode, String)> {
-    api.authorize(&caller, [("fs:CreateBranch", arn::branch(&id, &body.name))]).await?;
+    api.authorize(&caller, [("fs:CreateBranch", arn::branch(&id, &body.name))])
+        .await?;
     let repository = api.catalog.repository(&id).await?;
     let (hidden, force) = (body.hidden.unwrap_or(false), body.force.unwrap_or(false));
     let actor = &caller.0.committer;
-    let branch = api.catalog.create_branch(&repository, &body.name, &body.source, hidden, force, actor).await?;
+    let branch = api
+        .catalog
+        .create_branch(&repository, &body.name, &body.source, hidden, force, actor)
+        .await?;
     Ok((StatusCode::CREATED, branch.record.commit_id.to_string()))
 }
 
@@ -44,9 +59,12 @@ pub(crate) async fn get_branch(
     caller: Caller,
     Path((id, branch)): Path<(String, String)>,
 ) -> Result<Json<types::Ref>> {
-    api.authorize(&caller, [("fs:ReadBranch", arn::branch(&id, &branch))]).await?;
+    api.authorize(&caller, [("fs:ReadBranch", arn::branch(&id, &branch))])
+        .await?;
     let repository = api.catalog.repository(&id).await?;
-    Ok(Json(convert::branch(api.catalog.branch(&repository, &branch).await?)))
+    Ok(Json(convert::branch(
+        &api.catalog.branch(&repository, &branch).await?,
+    )))
 }
 
 pub(crate) async fn delete_branch(
@@ -55,8 +73,16 @@ pub(crate) async fn delete_branch(
     Path((id, branch)): Path<(String, String)>,
     params: Params,
 ) -> Result<StatusCode> {
-    api.authorize(&caller, [("fs:DeleteBranch", arn::branch(&id, &branch))]).await?;
+    api.authorize(&caller, [("fs:DeleteBranch", arn::branch(&id, &branch))])
+        .await?;
     let repository = api.catalog.repository(&id).await?;
-    api.catalog.delete_branch(&repository, &branch, params.flag("force"), &caller.0.committer).await?;
+    api.catalog
+        .delete_branch(
+            &repository,
+            &branch,
+            params.flag("force"),
+            &caller.0.committer,
+        )
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }

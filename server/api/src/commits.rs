@@ -18,11 +18,18 @@ pub(crate) async fn log_commits(
     Path((id, reference)): Path<(String, String)>,
     params: Params,
 ) -> Result<Json<types::CommitList>> {
-    api.authorize(&caller, [("fs:ReadBranch", arn::branch(&id, &reference))]).await?;
+    api.authorize(&caller, [("fs:ReadBranch", arn::branch(&id, &reference))])
+        .await?;
     let repository = api.catalog.repository(&id).await?;
-    let page = api.catalog.log(&repository, &reference, &log_query(&params)).await?;
+    let page = api
+        .catalog
+        .log(&repository, &reference, &log_query(&params))
+        .await?;
     let pagination = convert::pagination(&page);
-    Ok(Json(types::CommitList { pagination, results: page.map(convert::commit).results }))
+    Ok(Json(types::CommitList {
+        pagination,
+        results: page.map(convert::commit).results,
+    }))
 }
 
 fn log_query(params: &Params) -> LogQuery {
@@ -45,7 +52,8 @@ pub(crate) async fn commit(
     params: Params,
     Body(body): Body<types::CommitCreation>,
 ) -> Result<(StatusCode, Json<types::Commit>)> {
-    api.authorize(&caller, [("fs:CreateCommit", arn::branch(&id, &branch))]).await?;
+    api.authorize(&caller, [("fs:CreateCommit", arn::branch(&id, &branch))])
+        .await?;
     let repository = api.catalog.repository(&id).await?;
     let request = CommitParams {
         committer: caller.0.committer,
@@ -56,12 +64,16 @@ pub(crate) async fn commit(
         force: body.force.unwrap_or(false),
         source_metarange: params.given("source_metarange").map(MetaRangeId::trusted),
     };
-    let made = api.catalog.commit_branch(&repository, &branch, request).await?;
+    let made = api
+        .catalog
+        .commit_branch(&repository, &branch, request)
+        .await?;
     Ok((StatusCode::CREATED, Json(convert::commit(made))))
 }
 
 fn instant(secs: i64) -> Result<OffsetDateTime> {
-    OffsetDateTime::from_unix_timestamp(secs).map_err(|_| Error::Invalid(format!("date {secs} is out of range")))
+    OffsetDateTime::from_unix_timestamp(secs)
+        .map_err(|_| Error::Invalid(format!("date {secs} is out of range")))
 }
 
 pub(crate) async fn get_commit(
@@ -69,7 +81,10 @@ pub(crate) async fn get_commit(
     caller: Caller,
     Path((id, commit)): Path<(String, String)>,
 ) -> Result<Json<types::Commit>> {
-    api.authorize(&caller, [("fs:ReadCommit", arn::repository(&id))]).await?;
+    api.authorize(&caller, [("fs:ReadCommit", arn::repository(&id))])
+        .await?;
     let repository = api.catalog.repository(&id).await?;
-    Ok(Json(convert::commit(api.catalog.commit(&repository, &commit).await?)))
+    Ok(Json(convert::commit(
+        api.catalog.commit(&repository, &commit).await?,
+    )))
 }

@@ -20,7 +20,10 @@ pub(crate) async fn health_check() -> StatusCode {
 }
 
 /// All of it, or the version alone for those who may not read the configuration.
-pub(crate) async fn get_config(State(api): State<ApiState>, caller: Caller) -> Result<Json<types::Config>> {
+pub(crate) async fn get_config(
+    State(api): State<ApiState>,
+    caller: Caller,
+) -> Result<Json<types::Config>> {
     let version_config = Some(version(&api));
     Ok(Json(match may_read_config(&api, &caller).await {
         Ok(()) => types::Config {
@@ -30,14 +33,18 @@ pub(crate) async fn get_config(State(api): State<ApiState>, caller: Caller) -> R
             ui_config: Some(types::UIConfig::default()),
             capabilities_config: Some(types::CapabilitiesConfig::default()),
         },
-        Err(crate::error::Error::Auth(auth::Error::Forbidden(_))) => {
-            types::Config { version_config, ..types::Config::default() }
-        }
+        Err(crate::error::Error::Auth(auth::Error::Forbidden(_))) => types::Config {
+            version_config,
+            ..types::Config::default()
+        },
         Err(error) => return Err(error),
     }))
 }
 
-pub(crate) async fn get_version(State(api): State<ApiState>, _: Caller) -> Json<types::VersionConfig> {
+pub(crate) async fn get_version(
+    State(api): State<ApiState>,
+    _: Caller,
+) -> Json<types::VersionConfig> {
     Json(version(&api))
 }
 
@@ -49,8 +56,12 @@ pub(crate) async fn get_storage_config(
     Ok(Json(storage(&api)))
 }
 
-pub(crate) async fn get_garbage_collection_config(_: Caller) -> Json<types::GarbageCollectionConfig> {
-    Json(types::GarbageCollectionConfig { grace_period: Some(GRACE_PERIOD_SECS) })
+pub(crate) async fn get_garbage_collection_config(
+    _: Caller,
+) -> Json<types::GarbageCollectionConfig> {
+    Json(types::GarbageCollectionConfig {
+        grace_period: Some(GRACE_PERIOD_SECS),
+    })
 }
 
 /// Takes note of nothing: this server reports to nobody.
@@ -69,7 +80,10 @@ pub(crate) async fn get_usage_report(
         count: i64::try_from(month.count).unwrap_or(i64::MAX),
     });
     let installation_id = api.auth.installation_id().await?;
-    Ok(Json(types::InstallationUsageReport { installation_id, reports: reports.collect() }))
+    Ok(Json(types::InstallationUsageReport {
+        installation_id,
+        reports: reports.collect(),
+    }))
 }
 
 async fn may_read_config(api: &ApiState, caller: &Caller) -> Result<()> {

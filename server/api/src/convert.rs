@@ -3,7 +3,10 @@
 use ::actions::{HookRun, HookStatus, Run};
 use api_types as types;
 use base::{OffsetDateTime, Page};
-use catalog::{Branch, Commit, Difference, DifferenceKind, Entry, Finding, Object, ObjectOrPrefix, Repository, Tag};
+use catalog::{
+    Branch, Commit, Difference, DifferenceKind, Entry, Finding, Object, ObjectOrPrefix, Repository,
+    Tag,
+};
 use time::format_description::well_known::Rfc3339;
 
 use crate::extract::MAX_PER_PAGE;
@@ -44,12 +47,18 @@ pub(crate) fn repository(repository: Repository) -> types::Repository {
     }
 }
 
-pub(crate) fn branch(branch: Branch) -> types::Ref {
-    types::Ref { id: branch.id.to_string(), commit_id: branch.record.commit_id.to_string() }
+pub(crate) fn branch(branch: &Branch) -> types::Ref {
+    types::Ref {
+        id: branch.id.to_string(),
+        commit_id: branch.record.commit_id.to_string(),
+    }
 }
 
-pub(crate) fn tag(tag: Tag) -> types::Ref {
-    types::Ref { id: tag.id.to_string(), commit_id: tag.commit_id.to_string() }
+pub(crate) fn tag(tag: &Tag) -> types::Ref {
+    types::Ref {
+        id: tag.id.to_string(),
+        commit_id: tag.commit_id.to_string(),
+    }
 }
 
 pub(crate) fn commit(commit: Commit) -> types::Commit {
@@ -68,7 +77,11 @@ pub(crate) fn commit(commit: Commit) -> types::Commit {
 
 /// An object as stat and upload answer it: metadata is there even if it is empty or not asked for.
 pub(crate) fn object(object: Object, with_metadata: bool) -> types::ObjectStats {
-    let metadata = if with_metadata { object.entry.metadata } else { types::ObjectUserMetadata::new() };
+    let metadata = if with_metadata {
+        object.entry.metadata
+    } else {
+        types::ObjectUserMetadata::new()
+    };
     types::ObjectStats {
         path: object.path,
         path_type: types::ObjectStatsPathType::Object,
@@ -106,13 +119,24 @@ pub(crate) fn row(row: ObjectOrPrefix, with_metadata: bool) -> types::ObjectStat
 
 /// What an object without a type is served as.
 pub(crate) fn content_type(given: String) -> String {
-    if given.is_empty() { "application/octet-stream".to_owned() } else { given }
+    if given.is_empty() {
+        "application/octet-stream".to_owned()
+    } else {
+        given
+    }
 }
 
 /// A difference. Its size is the right side's; `sized_by_left` gives a removed object the size it had.
-pub(crate) fn difference(difference: Difference, sized_by_left: bool, with_right: bool) -> types::Diff {
+pub(crate) fn difference(
+    difference: Difference,
+    sized_by_left: bool,
+    with_right: bool,
+) -> types::Diff {
     let is_prefix = difference.is_prefix;
-    let left_size = difference.left.filter(|_| sized_by_left).map(|entry| entry.size_bytes);
+    let left_size = difference
+        .left
+        .filter(|_| sized_by_left)
+        .map(|entry| entry.size_bytes);
     let right_size = difference.right.as_ref().map(|entry| entry.size_bytes);
     types::Diff {
         r#type: match difference.kind {
@@ -123,7 +147,11 @@ pub(crate) fn difference(difference: Difference, sized_by_left: bool, with_right
             DifferenceKind::PrefixChanged => types::DiffType::PrefixChanged,
         },
         path: difference.path,
-        path_type: if is_prefix { types::DiffPathType::CommonPrefix } else { types::DiffPathType::Object },
+        path_type: if is_prefix {
+            types::DiffPathType::CommonPrefix
+        } else {
+            types::DiffPathType::Object
+        },
         size_bytes: (!is_prefix).then(|| right_size.or(left_size).unwrap_or(0)),
         right: difference.right.filter(|_| with_right).map(side),
     }
@@ -156,7 +184,11 @@ pub(crate) fn new_key(key: auth::CreatedCredentials) -> types::CredentialsWithSe
 }
 
 pub(crate) fn run(run: Run) -> types::ActionRun {
-    let status = if run.passed { types::ActionRunStatus::Completed } else { types::ActionRunStatus::Failed };
+    let status = if run.passed {
+        types::ActionRunStatus::Completed
+    } else {
+        types::ActionRunStatus::Failed
+    };
     types::ActionRun {
         run_id: run.run_id,
         branch: run.branch_id,
@@ -235,7 +267,10 @@ mod tests {
         let listed = json!(row(ObjectOrPrefix::Object(Box::new(some_object())), false));
         assert_eq!(listed.get("metadata"), None);
         let prefix = json!({"path": "a/", "path_type": "common_prefix", "physical_address": "", "checksum": "", "mtime": 0});
-        assert_eq!(json!(row(ObjectOrPrefix::Prefix("a/".to_owned()), true)), prefix);
+        assert_eq!(
+            json!(row(ObjectOrPrefix::Prefix("a/".to_owned()), true)),
+            prefix
+        );
     }
 
     #[test]
@@ -249,18 +284,35 @@ mod tests {
         };
         assert_eq!(difference(removed(), true, true).size_bytes, Some(4));
         assert_eq!(difference(removed(), false, false).size_bytes, Some(0));
-        let changed = Difference { kind: DifferenceKind::Changed, right: Some(entry(7)), ..removed() };
+        let changed = Difference {
+            kind: DifferenceKind::Changed,
+            right: Some(entry(7)),
+            ..removed()
+        };
         let wire = json!(difference(changed, true, true));
-        assert_eq!((&wire["size_bytes"], &wire["right"]["checksum"]), (&json!(7), &json!("e")));
-        let folded = Difference { kind: DifferenceKind::PrefixChanged, is_prefix: true, left: None, ..removed() };
+        assert_eq!(
+            (&wire["size_bytes"], &wire["right"]["checksum"]),
+            (&json!(7), &json!("e"))
+        );
+        let folded = Difference {
+            kind: DifferenceKind::PrefixChanged,
+            is_prefix: true,
+            left: None,
+            ..removed()
+        };
         let wire = json!({"type": "prefix_changed", "path": "a", "path_type": "common_prefix"});
         assert_eq!(json!(difference(folded, true, false)), wire);
     }
 
     #[test]
     fn where_a_page_stands() {
-        let page = Page { results: vec![1, 2], has_more: true, next_offset: "b".to_owned() };
-        let wire = json!({"has_more": true, "next_offset": "b", "results": 2, "max_per_page": 1000});
+        let page = Page {
+            results: vec![1, 2],
+            has_more: true,
+            next_offset: "b".to_owned(),
+        };
+        let wire =
+            json!({"has_more": true, "next_offset": "b", "results": 2, "max_per_page": 1000});
         assert_eq!(json!(pagination(&page)), wire);
     }
 }

@@ -17,13 +17,20 @@ pub(crate) async fn diff_branch(
     Path((id, branch)): Path<(String, String)>,
     params: Params,
 ) -> Result<Json<types::DiffList>> {
-    api.authorize(&caller, [("fs:ListObjects", arn::repository(&id))]).await?;
+    api.authorize(&caller, [("fs:ListObjects", arn::repository(&id))])
+        .await?;
     let repository = api.catalog.repository(&id).await?;
-    let page = api.catalog.diff_uncommitted(&repository, &branch, &diff_query(&params)).await?;
+    let page = api
+        .catalog
+        .diff_uncommitted(&repository, &branch, &diff_query(&params))
+        .await?;
     let pagination = convert::pagination(&page);
     // A staged deletion has no size: lakeFS's clients know it as 0.
     let results = page.map(|d| convert::difference(d, false, false)).results;
-    Ok(Json(types::DiffList { pagination, results }))
+    Ok(Json(types::DiffList {
+        pagination,
+        results,
+    }))
 }
 
 pub(crate) async fn diff_refs(
@@ -32,13 +39,25 @@ pub(crate) async fn diff_refs(
     Path((id, left, right)): Path<(String, String, String)>,
     params: Params,
 ) -> Result<Json<types::DiffList>> {
-    api.authorize(&caller, [("fs:ListObjects", arn::repository(&id))]).await?;
+    api.authorize(&caller, [("fs:ListObjects", arn::repository(&id))])
+        .await?;
     let repository = api.catalog.repository(&id).await?;
     let two_dot = params.given("type") == Some("two_dot");
-    let page = api.catalog.diff_refs(&repository, &left, &right, two_dot, &diff_query(&params)).await?;
-    let (pagination, with_right) = (convert::pagination(&page), params.flag("include_right_stats"));
-    let results = page.map(|d| convert::difference(d, true, with_right)).results;
-    Ok(Json(types::DiffList { pagination, results }))
+    let page = api
+        .catalog
+        .diff_refs(&repository, &left, &right, two_dot, &diff_query(&params))
+        .await?;
+    let (pagination, with_right) = (
+        convert::pagination(&page),
+        params.flag("include_right_stats"),
+    );
+    let results = page
+        .map(|d| convert::difference(d, true, with_right))
+        .results;
+    Ok(Json(types::DiffList {
+        pagination,
+        results,
+    }))
 }
 
 fn diff_query(params: &Params) -> DiffQuery {
@@ -56,10 +75,16 @@ pub(crate) async fn find_merge_base(
     caller: Caller,
     Path((id, source, destination)): Path<(String, String, String)>,
 ) -> Result<Json<types::FindMergeBaseResult>> {
-    api.authorize(&caller, [("fs:ListCommits", arn::repository(&id))]).await?;
+    api.authorize(&caller, [("fs:ListCommits", arn::repository(&id))])
+        .await?;
     let repository = api.catalog.repository(&id).await?;
-    let found = api.catalog.find_merge_base(&repository, &source, &destination).await?;
-    let base = found.base.ok_or_else(|| EngineError::NoMergeBase(source, destination))?;
+    let found = api
+        .catalog
+        .find_merge_base(&repository, &source, &destination)
+        .await?;
+    let base = found
+        .base
+        .ok_or_else(|| EngineError::NoMergeBase(source, destination))?;
     Ok(Json(types::FindMergeBaseResult {
         source_commit_id: found.destination.to_string(),
         destination_commit_id: found.source.to_string(),
@@ -74,14 +99,30 @@ pub(crate) async fn merge_into_branch(
     Path((id, source, destination)): Path<(String, String, String)>,
     MaybeBody(body): MaybeBody<types::Merge>,
 ) -> Result<(StatusCode, Json<types::MergeResult>)> {
-    api.authorize(&caller, [("fs:CreateCommit", arn::branch(&id, &destination))]).await?;
+    api.authorize(
+        &caller,
+        [("fs:CreateCommit", arn::branch(&id, &destination))],
+    )
+    .await?;
     let request = merge_params(caller, body.unwrap_or_default())?;
     let repository = api.catalog.repository(&id).await?;
-    match api.catalog.merge(&repository, &source, &destination, request).await {
-        Ok(made) => Ok((StatusCode::OK, Json(types::MergeResult { reference: made.commit_id.to_string() }))),
-        Err(catalog::Error::Engine(EngineError::Conflict { .. })) => {
-            Ok((StatusCode::CONFLICT, Json(types::MergeResult { reference: String::new() })))
-        }
+    match api
+        .catalog
+        .merge(&repository, &source, &destination, request)
+        .await
+    {
+        Ok(made) => Ok((
+            StatusCode::OK,
+            Json(types::MergeResult {
+                reference: made.commit_id.to_string(),
+            }),
+        )),
+        Err(catalog::Error::Engine(EngineError::Conflict { .. })) => Ok((
+            StatusCode::CONFLICT,
+            Json(types::MergeResult {
+                reference: String::new(),
+            }),
+        )),
         Err(error) => Err(error.into()),
     }
 }
@@ -97,7 +138,9 @@ fn merge_params(caller: Caller, body: types::Merge) -> Result<MergeParams> {
             "source-wins" => MergeStrategy::SourceWins,
             other => {
                 let hint = "use dest-wins, source-wins, or none at all";
-                return Err(Error::Invalid(format!("invalid merge strategy '{other}': {hint}")));
+                return Err(Error::Invalid(format!(
+                    "invalid merge strategy '{other}': {hint}"
+                )));
             }
         },
         squash: body.squash_merge.unwrap_or(false),

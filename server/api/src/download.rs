@@ -8,8 +8,9 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use catalog::Object;
 use http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY,
-    CONTENT_TYPE, ETAG, EXPIRES, IF_NONE_MATCH, LAST_MODIFIED, RANGE, X_FRAME_OPTIONS,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, EXPIRES, IF_NONE_MATCH, LAST_MODIFIED, RANGE,
+    X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use time::UtcOffset;
@@ -21,12 +22,21 @@ use crate::extract::{Caller, Params, Path};
 use crate::objects::refuse_presign;
 use crate::{ApiState, convert, range};
 
-const HTTP_DATE: &[FormatItem<'_>] =
-    format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
+const HTTP_DATE: &[FormatItem<'_>] = format_description!(
+    "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+);
 
 /// Types that a browser may show on this server's address: none of them runs scripts.
-const SHOWN: &[&str] =
-    &["text/plain", "application/json", "image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "image/bmp"];
+const SHOWN: &[&str] = &[
+    "text/plain",
+    "application/json",
+    "image/png",
+    "image/jpeg",
+    "image/gif",
+    "image/webp",
+    "image/avif",
+    "image/bmp",
+];
 
 pub(crate) async fn get_object(
     State(api): State<ApiState>,
@@ -36,19 +46,29 @@ pub(crate) async fn get_object(
     headers: HeaderMap,
 ) -> Result<Response> {
     let path = params.text("path");
-    api.authorize(&caller, [("fs:ReadObject", arn::object(&id, path))]).await?;
+    api.authorize(&caller, [("fs:ReadObject", arn::object(&id, path))])
+        .await?;
     refuse_presign(&api, &params)?;
     let repository = api.catalog.repository(&id).await?;
     let object = api.catalog.stat(&repository, &reference, path).await?;
     let etag = entity_tag(&object);
-    if headers.get_all(IF_NONE_MATCH).iter().any(|given| names_tag(given, &etag)) {
+    if headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .any(|given| names_tag(given, &etag))
+    {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response());
     }
     let mut answer = common_headers(&object)?;
     answer.insert(CONTENT_DISPOSITION, disposition(&object));
-    answer.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'"));
+    answer.insert(
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'"),
+    );
     answer.insert(X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN"));
-    let Some(part) = part(&headers, &object) else { return Ok(unsatisfiable(answer, &object)) };
+    let Some(part) = part(&headers, &object) else {
+        return Ok(unsatisfiable(answer, &object));
+    };
     let status = describe(&mut answer, &part, &object)?;
     let bytes = api.catalog.open(&object, part).await?;
     Ok((status, answer, Body::from_stream(bytes)).into_response())
@@ -62,12 +82,15 @@ pub(crate) async fn head_object(
     headers: HeaderMap,
 ) -> Result<Response> {
     let path = params.text("path");
-    api.authorize(&caller, [("fs:ReadObject", arn::object(&id, path))]).await?;
+    api.authorize(&caller, [("fs:ReadObject", arn::object(&id, path))])
+        .await?;
     let repository = api.catalog.repository(&id).await?;
     let object = api.catalog.stat(&repository, &reference, path).await?;
     let mut answer = common_headers(&object)?;
     answer.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    let Some(part) = part(&headers, &object) else { return Ok(unsatisfiable(answer, &object)) };
+    let Some(part) = part(&headers, &object) else {
+        return Ok(unsatisfiable(answer, &object));
+    };
     let status = describe(&mut answer, &part, &object)?;
     Ok((status, answer).into_response())
 }
@@ -77,7 +100,10 @@ fn size(object: &Object) -> u64 {
 }
 
 /// The part that is asked for, none for the whole; outer none if there is no such part.
-#[expect(clippy::option_option, reason = "no such part is another thing than no part asked for")]
+#[expect(
+    clippy::option_option,
+    reason = "no such part is another thing than no part asked for"
+)]
 fn part(headers: &HeaderMap, object: &Object) -> Option<Option<Range<u64>>> {
     match headers.get(RANGE).and_then(|value| value.to_str().ok()) {
         None => Some(None),
@@ -86,8 +112,15 @@ fn part(headers: &HeaderMap, object: &Object) -> Option<Option<Range<u64>>> {
 }
 
 /// Length, type and place of what is sent.
-fn describe(answer: &mut HeaderMap, part: &Option<Range<u64>>, object: &Object) -> Result<StatusCode> {
-    answer.insert(CONTENT_TYPE, header(&convert::content_type(object.entry.content_type.clone()))?);
+fn describe(
+    answer: &mut HeaderMap,
+    part: &Option<Range<u64>>,
+    object: &Object,
+) -> Result<StatusCode> {
+    answer.insert(
+        CONTENT_TYPE,
+        header(&convert::content_type(object.entry.content_type.clone()))?,
+    );
     let Some(range) = part else {
         answer.insert(CONTENT_LENGTH, HeaderValue::from(size(object)));
         return Ok(StatusCode::OK);
@@ -99,7 +132,8 @@ fn describe(answer: &mut HeaderMap, part: &Option<Range<u64>>, object: &Object) 
 }
 
 fn unsatisfiable(mut answer: HeaderMap, object: &Object) -> Response {
-    let mut response = Error::from(catalog::Error::RangeNotSatisfiable { size: size(object) }).into_response();
+    let mut response =
+        Error::from(catalog::Error::RangeNotSatisfiable { size: size(object) }).into_response();
     if let Ok(place) = HeaderValue::from_str(&format!("bytes */{}", size(object))) {
         answer.insert(CONTENT_RANGE, place);
     }
@@ -109,18 +143,27 @@ fn unsatisfiable(mut answer: HeaderMap, object: &Object) -> Response {
 
 /// What every answer about an object says. Caches must not keep what a later permission may forbid.
 fn common_headers(object: &Object) -> Result<HeaderMap> {
-    let modified = object.entry.last_modified.to_offset(UtcOffset::UTC).format(HTTP_DATE).unwrap_or_default();
+    let modified = object
+        .entry
+        .last_modified
+        .to_offset(UtcOffset::UTC)
+        .format(HTTP_DATE)
+        .unwrap_or_default();
     let pairs: [(HeaderName, HeaderValue); 4] = [
         (ETAG, header(&entity_tag(object))?),
         (LAST_MODIFIED, header(&modified)?),
-        (CACHE_CONTROL, HeaderValue::from_static("no-store, must-revalidate")),
+        (
+            CACHE_CONTROL,
+            HeaderValue::from_static("no-store, must-revalidate"),
+        ),
         (EXPIRES, HeaderValue::from_static("0")),
     ];
     Ok(HeaderMap::from_iter(pairs))
 }
 
 fn header(text: &str) -> Result<HeaderValue> {
-    HeaderValue::from_str(text).map_err(|_| Error::Invalid(format!("stored metadata {text:?} fits no header")))
+    HeaderValue::from_str(text)
+        .map_err(|_| Error::Invalid(format!("stored metadata {text:?} fits no header")))
 }
 
 fn entity_tag(object: &Object) -> String {
@@ -129,13 +172,29 @@ fn entity_tag(object: &Object) -> String {
 
 /// Whether an `If-None-Match` names the tag, weakly or among others.
 fn names_tag(given: &HeaderValue, etag: &str) -> bool {
-    let Ok(given) = given.to_str() else { return false };
-    given.split(',').map(str::trim).any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == etag)
+    let Ok(given) = given.to_str() else {
+        return false;
+    };
+    given
+        .split(',')
+        .map(str::trim)
+        .any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == etag)
 }
 
 fn disposition(object: &Object) -> HeaderValue {
-    let kind = object.entry.content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    HeaderValue::from_static(if SHOWN.contains(&kind.as_str()) { "inline" } else { "attachment" })
+    let kind = object
+        .entry
+        .content_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    HeaderValue::from_static(if SHOWN.contains(&kind.as_str()) {
+        "inline"
+    } else {
+        "attachment"
+    })
 }
 
 #[cfg(test)]
@@ -153,7 +212,11 @@ mod tests {
             ("\"b\"", false),
             ("a", false),
         ] {
-            assert_eq!(names_tag(&HeaderValue::from_static(given), "\"a\""), expected, "{given}");
+            assert_eq!(
+                names_tag(&HeaderValue::from_static(given), "\"a\""),
+                expected,
+                "{given}"
+            );
         }
     }
 }

@@ -58,7 +58,9 @@ impl Error {
     fn message(&self) -> String {
         match self {
             Self::Catalog(catalog::Error::Engine(error)) => words_of_engine(error),
-            Self::Catalog(catalog::Error::ObjectNotFound(path)) => format!("object '{path}' not found"),
+            Self::Catalog(catalog::Error::ObjectNotFound(path)) => {
+                format!("object '{path}' not found")
+            }
             Self::Catalog(catalog::Error::PreconditionFailed) => "path already exists".to_owned(),
             other => other.to_string(),
         }
@@ -66,15 +68,19 @@ impl Error {
 
     fn findings(&self) -> Option<Vec<types::HookFinding>> {
         match self {
-            Self::Catalog(catalog::Error::Engine(EngineError::Rejected(rejection))) => {
-                Some(rejection.findings.iter().map(crate::convert::finding).collect())
-            }
+            Self::Catalog(catalog::Error::Engine(EngineError::Rejected(rejection))) => Some(
+                rejection
+                    .findings
+                    .iter()
+                    .map(crate::convert::finding)
+                    .collect(),
+            ),
             _ => None,
         }
     }
 }
 
-impl From<catalog::EngineError> for Error {
+impl From<EngineError> for Error {
     fn from(error: EngineError) -> Self {
         Self::Catalog(error.into())
     }
@@ -93,7 +99,14 @@ impl IntoResponse for Error {
             tracing::error!(status = status.as_u16(), error = %base::chain(&self), "failed to answer a request");
         }
         let findings = self.findings().filter(|findings| !findings.is_empty());
-        (status, Json(types::Error { message: self.message(), findings })).into_response()
+        (
+            status,
+            Json(types::Error {
+                message: self.message(),
+                findings,
+            }),
+        )
+            .into_response()
     }
 }
 
@@ -119,7 +132,9 @@ fn of_engine(error: &EngineError) -> StatusCode {
         E::NotUnique { .. } | E::Conflict { .. } | E::ConcurrentChange(_) => StatusCode::CONFLICT,
         E::InDeletion(_) => StatusCode::GONE,
         E::ReadOnly(_) | E::Protected(_) | E::DefaultBranch(_) => StatusCode::FORBIDDEN,
-        E::InvalidValue(_) | E::NoChanges | E::DirtyBranch(_) | E::NoMergeBase(..) => StatusCode::BAD_REQUEST,
+        E::InvalidValue(_) | E::NoChanges | E::DirtyBranch(_) | E::NoMergeBase(..) => {
+            StatusCode::BAD_REQUEST
+        }
         E::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         E::TooManyTries(_) => StatusCode::TOO_MANY_REQUESTS,
         E::Rejected(rejection) if rejection.invalid_actions => StatusCode::BAD_REQUEST,
@@ -143,10 +158,10 @@ fn of_block(error: &BlockError) -> StatusCode {
 }
 
 fn of_store(error: &StoreError) -> StatusCode {
-    use StoreError as E;
     match error {
-        E::SlowDown(_) => StatusCode::SERVICE_UNAVAILABLE,
-        E::PredicateFailed { .. } | E::Invalid(_) | E::Storage { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        StoreError::SlowDown(_) => StatusCode::SERVICE_UNAVAILABLE,
+        // The store's other failures, and those it may grow, are the server's fault.
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
@@ -167,9 +182,13 @@ fn of_auth(error: &auth::Error) -> StatusCode {
 fn words_of_engine(error: &EngineError) -> String {
     match error {
         EngineError::NotFound { kind, id } => format!("{} '{id}' not found", name(*kind)),
-        EngineError::NotUnique { kind, id } => format!("{} '{id}' already exists: not unique", name(*kind)),
+        EngineError::NotUnique { kind, id } => {
+            format!("{} '{id}' already exists: not unique", name(*kind))
+        }
         EngineError::ReadOnly(repository) => format!("read-only repository '{repository}'"),
-        EngineError::DirtyBranch(branch) => format!("branch '{branch}' has uncommitted changes (dirty branch)"),
+        EngineError::DirtyBranch(branch) => {
+            format!("branch '{branch}' has uncommitted changes (dirty branch)")
+        }
         EngineError::PreconditionFailed => "path already exists".to_owned(),
         other => other.to_string(),
     }
@@ -216,50 +235,159 @@ mod tests {
     fn every_failure_has_its_status() {
         let s = str::to_owned;
         let io = || std::io::Error::other("x");
-        let not_found = |kind| Error::from(catalog::Error::from(EngineError::NotFound { kind, id: s("x") }));
+        let not_found = |kind| {
+            Error::from(catalog::Error::from(EngineError::NotFound {
+                kind,
+                id: s("x"),
+            }))
+        };
         let engine = |error| Error::from(catalog::Error::from(error));
         let block = |error: BlockError| Error::from(catalog::Error::from(error));
-        let storage = || StoreError::Storage { operation: "get", source: Box::new(io()) };
+        let storage = || StoreError::Storage {
+            operation: "get",
+            source: Box::new(io()),
+        };
         for (error, status, words) in [
             (not_found(Kind::Branch), 404, "branch 'x' not found"),
             (not_found(Kind::Repository), 404, "repository 'x' not found"),
-            (engine(EngineError::NotUnique { kind: Kind::Tag, id: s("x") }), 409, "tag 'x' already exists"),
-            (engine(EngineError::InDeletion(s("x"))), 410, "being deleted"),
+            (
+                engine(EngineError::NotUnique {
+                    kind: Kind::Tag,
+                    id: s("x"),
+                }),
+                409,
+                "tag 'x' already exists",
+            ),
+            (
+                engine(EngineError::InDeletion(s("x"))),
+                410,
+                "being deleted",
+            ),
             (engine(EngineError::ReadOnly(s("x"))), 403, "read-only"),
             (engine(EngineError::Protected(s("x"))), 403, "protected"),
-            (engine(EngineError::DefaultBranch(s("x"))), 403, "default branch"),
+            (
+                engine(EngineError::DefaultBranch(s("x"))),
+                403,
+                "default branch",
+            ),
             (engine(EngineError::InvalidValue(s("bad"))), 400, "bad"),
             (engine(EngineError::NoChanges), 400, "no changes"),
-            (engine(EngineError::DirtyBranch(s("x"))), 400, "dirty branch"),
-            (engine(EngineError::Conflict { keys: vec![] }), 409, "conflict found"),
-            (engine(EngineError::NoMergeBase(s("x"), s("y"))), 400, "no merge base"),
-            (engine(EngineError::PreconditionFailed), 412, "already exists"),
+            (
+                engine(EngineError::DirtyBranch(s("x"))),
+                400,
+                "dirty branch",
+            ),
+            (
+                engine(EngineError::Conflict { keys: vec![] }),
+                409,
+                "conflict found",
+            ),
+            (
+                engine(EngineError::NoMergeBase(s("x"), s("y"))),
+                400,
+                "no merge base",
+            ),
+            (
+                engine(EngineError::PreconditionFailed),
+                412,
+                "already exists",
+            ),
             (engine(EngineError::TooManyTries(s("x"))), 429, "too many"),
-            (engine(EngineError::ConcurrentChange(s("x"))), 409, "at the same time"),
+            (
+                engine(EngineError::ConcurrentChange(s("x"))),
+                409,
+                "at the same time",
+            ),
             (engine(rejection(false)), 412, "hook aborted"),
             (engine(rejection(true)), 400, "hook aborted"),
-            (engine(EngineError::Corrupt { what: s("x"), reason: s("y") }), 500, "corrupt"),
-            (engine(EngineError::Kv(storage())), 500, "failed to access records"),
-            (engine(EngineError::Kv(StoreError::SlowDown(s("x")))), 503, "failed to access records"),
-            (catalog::Error::ObjectNotFound(s("x")).into(), 404, "object 'x' not found"),
+            (
+                engine(EngineError::Corrupt {
+                    what: s("x"),
+                    reason: s("y"),
+                }),
+                500,
+                "corrupt",
+            ),
+            (
+                engine(EngineError::Kv(storage())),
+                500,
+                "failed to access records",
+            ),
+            (
+                engine(EngineError::Kv(StoreError::SlowDown(s("x")))),
+                503,
+                "failed to access records",
+            ),
+            (
+                catalog::Error::ObjectNotFound(s("x")).into(),
+                404,
+                "object 'x' not found",
+            ),
             (catalog::Error::DataGone(s("x")).into(), 410, "gone"),
             (catalog::Error::InvalidValue(s("bad")).into(), 400, "bad"),
             (catalog::Error::Namespace(s("bad")).into(), 400, "bad"),
-            (catalog::Error::RangeNotSatisfiable { size: 1 }.into(), 416, "1 bytes"),
-            (catalog::Error::PreconditionFailed.into(), 412, "path already exists"),
+            (
+                catalog::Error::RangeNotSatisfiable { size: 1 }.into(),
+                416,
+                "1 bytes",
+            ),
+            (
+                catalog::Error::PreconditionFailed.into(),
+                412,
+                "path already exists",
+            ),
             (catalog::Error::NoSuchUpload(s("x")).into(), 404, "upload"),
-            (catalog::Error::InvalidPart(s("1")).into(), 400, "invalid part"),
+            (
+                catalog::Error::InvalidPart(s("1")).into(),
+                400,
+                "invalid part",
+            ),
             (catalog::Error::Body(io()).into(), 400, "body"),
-            (block(BlockError::InvalidAddress { address: s("x"), reason: s("y") }), 400, "invalid address"),
-            (block(BlockError::RangeNotSatisfiable { size: 1 }), 416, "past the end"),
+            (
+                block(BlockError::InvalidAddress {
+                    address: s("x"),
+                    reason: s("y"),
+                }),
+                400,
+                "invalid address",
+            ),
+            (
+                block(BlockError::RangeNotSatisfiable { size: 1 }),
+                416,
+                "past the end",
+            ),
             (block(BlockError::NoSuchUpload(s("x"))), 404, "upload"),
             (block(BlockError::InvalidPart(s("x"))), 400, "part"),
             (block(BlockError::Body(io())), 400, "body"),
-            (block(BlockError::Storage { operation: "write", location: s("l"), source: io() }), 500, "failed to write l"),
-            (auth::Error::Unauthenticated.into(), 401, "error authenticating request"),
-            (auth::Error::Forbidden(s("x")).into(), 401, "insufficient permissions"),
-            (auth::Error::NotFound(s("user")).into(), 404, "user not found"),
-            (auth::Error::AlreadyExists(s("user")).into(), 409, "already exists"),
+            (
+                block(BlockError::Storage {
+                    operation: "write",
+                    location: s("l"),
+                    source: io(),
+                }),
+                500,
+                "failed to write l",
+            ),
+            (
+                auth::Error::Unauthenticated.into(),
+                401,
+                "error authenticating request",
+            ),
+            (
+                auth::Error::Forbidden(s("x")).into(),
+                401,
+                "insufficient permissions",
+            ),
+            (
+                auth::Error::NotFound(s("user")).into(),
+                404,
+                "user not found",
+            ),
+            (
+                auth::Error::AlreadyExists(s("user")).into(),
+                409,
+                "already exists",
+            ),
             (auth::Error::InvalidValue(s("bad")).into(), 400, "bad"),
             (auth::Error::NotImplemented(s("x")).into(), 501, "x"),
             (auth::Error::Secret.into(), 500, "secret_key"),
@@ -269,10 +397,18 @@ mod tests {
             (Error::NoEndpoint, 404, "invalid API endpoint"),
             (Error::NotFound(s("run 'x'")), 404, "run 'x' not found"),
             (Error::Precondition(s("first set up")), 412, "first set up"),
-            (Error::NotImplemented("createGroup"), 501, "createGroup is not implemented"),
+            (
+                Error::NotImplemented("createGroup"),
+                501,
+                "createGroup is not implemented",
+            ),
         ] {
             assert_eq!(error.status().as_u16(), status, "{error:?}");
-            assert!(error.message().contains(words), "{words:?} in {:?}", error.message());
+            assert!(
+                error.message().contains(words),
+                "{words:?} in {:?}",
+                error.message()
+            );
         }
     }
 
@@ -280,15 +416,24 @@ mod tests {
     fn a_refusal_carries_its_findings() {
         let error = Error::from(catalog::Error::from(rejection(false)));
         let findings = error.findings().expect("findings");
-        assert_eq!((findings[0].rule.as_str(), findings[0].path.as_deref()), ("column", Some("p")));
+        assert_eq!(
+            (findings[0].rule.as_str(), findings[0].path.as_deref()),
+            ("column", Some("p"))
+        );
         assert_eq!(Error::NoEndpoint.findings(), None);
     }
 
     #[test]
     fn causes_are_kept_for_the_log() {
-        let source = StoreError::Storage { operation: "get", source: Box::new(std::io::Error::other("disk on fire")) };
+        let source = StoreError::Storage {
+            operation: "get",
+            source: Box::new(std::io::Error::other("disk on fire")),
+        };
         let error = Error::from(auth::Error::Kv(source));
-        assert_eq!(base::chain(&error), "failed to access auth records: failed to get: disk on fire");
+        assert_eq!(
+            base::chain(&error),
+            "failed to access auth records: failed to get: disk on fire"
+        );
         assert_eq!(error.message(), "failed to access auth records");
     }
 }

@@ -75,7 +75,11 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        parts.extensions.get::<Self>().cloned().ok_or_else(|| auth::Error::Unauthenticated.into())
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| auth::Error::Unauthenticated.into())
     }
 }
 
@@ -91,7 +95,11 @@ pub(crate) struct Params(pub(crate) Arc<[(String, String)]>);
 impl Params {
     /// A parameter; none if it is absent or empty.
     pub(crate) fn given(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+        self.0
+            .iter()
+            .find(|(given, _)| given == name)
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
     }
 
     /// A parameter; empty if it is absent.
@@ -101,7 +109,11 @@ impl Params {
 
     /// All values of a parameter.
     pub(crate) fn list(&self, name: &str) -> Vec<String> {
-        self.0.iter().filter(|(given, _)| given == name).map(|(_, value)| value.clone()).collect()
+        self.0
+            .iter()
+            .filter(|(given, _)| given == name)
+            .map(|(_, value)| value.clone())
+            .collect()
     }
 
     /// A switch, off if it is absent.
@@ -150,8 +162,11 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for MaybeBody<T> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        let Some(ParsedBody(value)) = parts.extensions.get::<ParsedBody>() else { return Ok(Self(None)) };
-        let body = T::deserialize(&**value).map_err(|e| Error::Invalid(format!("request body has an error: {e}")))?;
+        let Some(ParsedBody(value)) = parts.extensions.get::<ParsedBody>() else {
+            return Ok(Self(None));
+        };
+        let body = T::deserialize(&**value)
+            .map_err(|e| Error::Invalid(format!("request body has an error: {e}")))?;
         Ok(Self(Some(body)))
     }
 }
@@ -161,7 +176,9 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Body<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let MaybeBody(body) = MaybeBody::from_request_parts(parts, state).await?;
-        let missing = || Error::Invalid("request body has an error: value is required but missing".to_owned());
+        let missing = || {
+            Error::Invalid("request body has an error: value is required but missing".to_owned())
+        };
         body.map(Self).ok_or_else(missing)
     }
 }
@@ -172,12 +189,22 @@ mod tests {
     use http::{HeaderMap, HeaderValue};
 
     fn params(query: &str) -> Params {
-        Params(url::form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+        Params(
+            url::form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
+        )
     }
 
     #[test]
     fn amounts() {
-        for (query, expected) in [("", 100), ("amount=", 100), ("amount=7", 7), ("amount=0", 1000), ("amount=-1", 1000)] {
+        for (query, expected) in [
+            ("", 100),
+            ("amount=", 100),
+            ("amount=7", 7),
+            ("amount=0", 1000),
+            ("amount=-1", 1000),
+        ] {
             assert_eq!(params(query).amount(), expected, "{query}");
         }
     }
@@ -193,8 +220,13 @@ mod tests {
 
     #[test]
     fn schemes() {
-        assert!(matches!(scheme("Basic YTpiOmM="), Some(Scheme::Basic(k, s)) if k == "a" && s == "b:c"));
-        assert!(matches!(scheme("bearer x.y.z"), Some(Scheme::Bearer("x.y.z"))));
+        assert!(
+            matches!(scheme("Basic YTpiOmM="), Some(Scheme::Basic(k, s)) if k == "a" && s == "b:c")
+        );
+        assert!(matches!(
+            scheme("bearer x.y.z"),
+            Some(Scheme::Bearer("x.y.z"))
+        ));
         for bad in ["Basic !!!", "Basic YQ==", "Digest x", "Basic", ""] {
             assert!(scheme(bad).is_none(), "{bad}");
         }
@@ -203,10 +235,16 @@ mod tests {
     #[test]
     fn the_cookie_among_others() {
         let mut headers = HeaderMap::new();
-        headers.append("cookie", HeaderValue::from_static("a=b; internal_auth_session=t=1; c=d"));
+        headers.append(
+            "cookie",
+            HeaderValue::from_static("a=b; internal_auth_session=t=1; c=d"),
+        );
         assert_eq!(session_cookie(&headers), Some("t=1"));
         let mut other = HeaderMap::new();
-        other.append("cookie", HeaderValue::from_static("xinternal_auth_session=t; internal_auth_session="));
+        other.append(
+            "cookie",
+            HeaderValue::from_static("xinternal_auth_session=t; internal_auth_session="),
+        );
         assert_eq!(session_cookie(&other), None);
     }
 }

@@ -27,7 +27,9 @@ pub(crate) const MAX_JSON_BODY_BYTES: usize = 10 << 20;
 pub(crate) async fn guard(State(api): State<ApiState>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
-    let Some(operation) = operation(&request) else { return Error::NoEndpoint.into_response() };
+    let Some(operation) = operation(&request) else {
+        return Error::NoEndpoint.into_response();
+    };
     let response = match admit(&api, operation, request).await {
         Ok(request) => next.run(request).await,
         Err(error) => error.into_response(),
@@ -40,7 +42,9 @@ pub(crate) async fn guard(State(api): State<ApiState>, request: Request, next: N
 pub(crate) async fn no_sniffing(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let header = HeaderName::from_static("x-content-type-options");
-    response.headers_mut().insert(header, HeaderValue::from_static("nosniff"));
+    response
+        .headers_mut()
+        .insert(header, HeaderValue::from_static("nosniff"));
     response
 }
 
@@ -48,13 +52,23 @@ pub(crate) async fn no_sniffing(request: Request, next: Next) -> Response {
 fn operation(request: &Request) -> Option<&'static Operation> {
     let path = request.extensions().get::<MatchedPath>()?.as_str();
     let path = path.strip_prefix(PREFIX).unwrap_or(path);
-    OPERATIONS.iter().find(|o| o.method == request.method().as_str() && o.path == path)
+    OPERATIONS
+        .iter()
+        .find(|o| o.method == request.method().as_str() && o.path == path)
 }
 
-async fn admit(api: &ApiState, operation: &'static Operation, mut request: Request) -> Result<Request> {
+async fn admit(
+    api: &ApiState,
+    operation: &'static Operation,
+    mut request: Request,
+) -> Result<Request> {
     let query = request.uri().query().unwrap_or_default();
-    let query: Arc<[(String, String)]> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-    operation.check_parameters(&query, request.headers()).map_err(Error::Invalid)?;
+    let query: Arc<[(String, String)]> = url::form_urlencoded::parse(query.as_bytes())
+        .into_owned()
+        .collect();
+    operation
+        .check_parameters(&query, request.headers())
+        .map_err(Error::Invalid)?;
     if operation.authenticated {
         let caller = Caller(authenticate(&api.auth, request.headers()).await?);
         request.extensions_mut().insert(caller);
@@ -72,26 +86,41 @@ async fn admit(api: &ApiState, operation: &'static Operation, mut request: Reque
 
 async fn read_json(body: &schema::Body, request: &mut Request) -> Result<Option<ParsedBody>> {
     let wrong = |reason: String| Error::Invalid(format!("request body has an error: {reason}"));
-    let announced = request.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    let announced = request
+        .headers()
+        .get(CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > MAX_JSON_BODY_BYTES as u64) {
         return Err(Error::TooLarge(MAX_JSON_BODY_BYTES));
     }
     let taken = std::mem::replace(request.body_mut(), Body::empty());
     let bytes = match Limited::new(taken, MAX_JSON_BODY_BYTES).collect().await {
         Ok(collected) => collected.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return Err(Error::TooLarge(MAX_JSON_BODY_BYTES)),
+        Err(error) if error.is::<LengthLimitError>() => {
+            return Err(Error::TooLarge(MAX_JSON_BODY_BYTES));
+        }
         Err(error) => return Err(wrong(format!("failed to read it: {error}"))),
     };
     if bytes.is_empty() {
-        return if body.required { Err(wrong("value is required but missing".to_owned())) } else { Ok(None) };
+        return if body.required {
+            Err(wrong("value is required but missing".to_owned()))
+        } else {
+            Ok(None)
+        };
     }
     // A form that another site's page sends with the caller's cookie has another type.
-    let kind = request.headers().get(CONTENT_TYPE).map_or("", |v| v.to_str().unwrap_or_default());
+    let kind = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .map_or("", |v| v.to_str().unwrap_or_default());
     let kind = kind.split(';').next().unwrap_or_default().trim();
     if !kind.eq_ignore_ascii_case("application/json") {
-        return Err(wrong(format!("header Content-Type has unexpected value {kind:?}")));
+        return Err(wrong(format!(
+            "header Content-Type has unexpected value {kind:?}"
+        )));
     }
-    let value = serde_json::from_slice(&bytes).map_err(|e| wrong(format!("failed to decode request body: {e}")))?;
+    let value = serde_json::from_slice(&bytes)
+        .map_err(|e| wrong(format!("failed to decode request body: {e}")))?;
     body.check(&value).map_err(Error::Invalid)?;
     Ok(Some(ParsedBody(Arc::new(value))))
 }
@@ -104,7 +133,9 @@ fn measure(operation: &Operation, method: &Method, response: &Response, started:
 }
 
 /// Answers what this server does not do yet, by name.
-pub(crate) async fn later(axum::Extension(operation): axum::Extension<&'static Operation>) -> Error {
+pub(crate) async fn later(
+    axum::Extension(operation): axum::Extension<&'static Operation>,
+) -> Error {
     Error::NotImplemented(operation.id)
 }
 

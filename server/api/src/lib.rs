@@ -64,7 +64,11 @@ pub struct Options {
 
 impl ApiState {
     /// Lets the caller go on only with all of the permissions.
-    async fn authorize<const N: usize>(&self, caller: &Caller, permissions: [(&'static str, String); N]) -> Result<()> {
+    async fn authorize<const N: usize>(
+        &self,
+        caller: &Caller,
+        permissions: [(&'static str, String); N],
+    ) -> Result<()> {
         let permissions = permissions.map(|(action, resource)| Permission::new(action, resource));
         Ok(self.auth.authorize(&caller.0, &permissions).await?)
     }

@@ -21,11 +21,15 @@ pub(crate) async fn stat_object(
     params: Params,
 ) -> Result<Json<types::ObjectStats>> {
     let path = params.text("path");
-    api.authorize(&caller, [("fs:ReadObject", arn::object(&id, path))]).await?;
+    api.authorize(&caller, [("fs:ReadObject", arn::object(&id, path))])
+        .await?;
     refuse_presign(&api, &params)?;
     let repository = api.catalog.repository(&id).await?;
     let object = api.catalog.stat(&repository, &reference, path).await?;
-    Ok(Json(convert::object(object, params.flag_unless_off("user_metadata"))))
+    Ok(Json(convert::object(
+        object,
+        params.flag_unless_off("user_metadata"),
+    )))
 }
 
 pub(crate) async fn list_objects(
@@ -34,7 +38,8 @@ pub(crate) async fn list_objects(
     Path((id, reference)): Path<(String, String)>,
     params: Params,
 ) -> Result<Json<types::ObjectStatsList>> {
-    api.authorize(&caller, [("fs:ListObjects", arn::repository(&id))]).await?;
+    api.authorize(&caller, [("fs:ListObjects", arn::repository(&id))])
+        .await?;
     refuse_presign(&api, &params)?;
     let repository = api.catalog.repository(&id).await?;
     let request = ListRequest {
@@ -43,9 +48,18 @@ pub(crate) async fn list_objects(
         delimiter: params.text("delimiter").to_owned(),
         limit: params.amount(),
     };
-    let page = api.catalog.list_objects(&repository, &reference, &request).await?;
-    let (pagination, metadata) = (convert::pagination(&page), params.flag_unless_off("user_metadata"));
-    Ok(Json(types::ObjectStatsList { pagination, results: page.map(|row| convert::row(row, metadata)).results }))
+    let page = api
+        .catalog
+        .list_objects(&repository, &reference, &request)
+        .await?;
+    let (pagination, metadata) = (
+        convert::pagination(&page),
+        params.flag_unless_off("user_metadata"),
+    );
+    Ok(Json(types::ObjectStatsList {
+        pagination,
+        results: page.map(|row| convert::row(row, metadata)).results,
+    }))
 }
 
 /// Links to the store are not made yet, by any store.
@@ -57,7 +71,10 @@ pub(crate) fn refuse_presign(api: &ApiState, params: &Params) -> Result<()> {
     if info.presign_support {
         return Err(Error::NotImplemented("presign"));
     }
-    Err(Error::Invalid(format!("the {} store makes no presigned links", info.kind)))
+    Err(Error::Invalid(format!(
+        "the {} store makes no presigned links",
+        info.kind
+    )))
 }
 
 pub(crate) async fn delete_object(
@@ -67,10 +84,15 @@ pub(crate) async fn delete_object(
     params: Params,
 ) -> Result<StatusCode> {
     let path = params.text("path");
-    api.authorize(&caller, [("fs:DeleteObject", arn::object(&id, path))]).await?;
+    api.authorize(&caller, [("fs:DeleteObject", arn::object(&id, path))])
+        .await?;
     let repository = api.catalog.repository(&id).await?;
-    let options = WriteOptions { force: params.flag("force") };
-    api.catalog.delete_objects(&repository, &branch, &[path.to_owned()], options).await?;
+    let options = WriteOptions {
+        force: params.flag("force"),
+    };
+    api.catalog
+        .delete_objects(&repository, &branch, &[path.to_owned()], options)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -83,12 +105,18 @@ pub(crate) async fn delete_objects(
     Body(body): Body<types::PathList>,
 ) -> Result<Json<types::ObjectErrorList>> {
     if body.paths.len() > MAX_DELETE_PATHS {
-        return Err(Error::Invalid(format!("request size exceeded, max paths is set to {MAX_DELETE_PATHS}")));
+        return Err(Error::Invalid(format!(
+            "request size exceeded, max paths is set to {MAX_DELETE_PATHS}"
+        )));
     }
     let repository = api.catalog.repository(&id).await?;
     let (allowed, errors) = split_by_permission(&api, &caller, &id, body.paths).await?;
-    let options = WriteOptions { force: params.flag("force") };
-    api.catalog.delete_objects(&repository, &branch, &allowed, options).await?;
+    let options = WriteOptions {
+        force: params.flag("force"),
+    };
+    api.catalog
+        .delete_objects(&repository, &branch, &allowed, options)
+        .await?;
     Ok(Json(types::ObjectErrorList { errors }))
 }
 
@@ -107,7 +135,11 @@ async fn split_by_permission(
             Err(refusal @ auth::Error::Forbidden(_)) => {
                 let message = refusal.to_string();
                 let status_code = i64::from(Error::from(refusal).status().as_u16());
-                errors.push(types::ObjectError { status_code, message, path: Some(path) });
+                errors.push(types::ObjectError {
+                    status_code,
+                    message,
+                    path: Some(path),
+                });
             }
             Err(error) => return Err(error.into()),
         }
@@ -124,13 +156,26 @@ pub(crate) async fn copy_object(
     Body(body): Body<types::ObjectCopyCreation>,
 ) -> Result<(StatusCode, Json<types::ObjectStats>)> {
     let path = params.text("dest_path");
-    let permissions =
-        [("fs:ReadObject", arn::object(&id, &body.src_path)), ("fs:WriteObject", arn::object(&id, path))];
+    let permissions = [
+        ("fs:ReadObject", arn::object(&id, &body.src_path)),
+        ("fs:WriteObject", arn::object(&id, path)),
+    ];
     api.authorize(&caller, permissions).await?;
     let repository = api.catalog.repository(&id).await?;
-    let source = body.src_ref.as_deref().filter(|reference| !reference.is_empty()).unwrap_or(&branch);
-    let to = Upload { repository: &repository, branch: &branch, path };
+    let source = body
+        .src_ref
+        .as_deref()
+        .filter(|reference| !reference.is_empty())
+        .unwrap_or(&branch);
+    let to = Upload {
+        repository: &repository,
+        branch: &branch,
+        path,
+    };
     let force = body.force.unwrap_or(false);
-    let object = api.catalog.copy((&repository, source, &body.src_path), to, None, force).await?;
+    let object = api
+        .catalog
+        .copy((&repository, source, &body.src_path), to, None, force)
+        .await?;
     Ok((StatusCode::CREATED, Json(convert::object(object, true))))
 }

@@ -11,7 +11,9 @@ pub(crate) struct Unsatisfiable;
 /// `bytes=a-b` (cut at the end), `bytes=a-`, `bytes=-n` (the last n). None if the header
 /// asks for no bytes at all (another unit), so that the whole object is served.
 pub(crate) fn parse(header: &str, size: u64) -> Result<Option<Range<u64>>, Unsatisfiable> {
-    let Some(spec) = header.trim().strip_prefix("bytes=") else { return Ok(None) };
+    let Some(spec) = header.trim().strip_prefix("bytes=") else {
+        return Ok(None);
+    };
     let (first, last) = spec.trim().split_once('-').ok_or(Unsatisfiable)?;
     let number = |text: &str| text.trim().parse::<u64>().map_err(|_| Unsatisfiable);
     let range = match (first.trim(), last.trim()) {
@@ -25,7 +27,11 @@ pub(crate) fn parse(header: &str, size: u64) -> Result<Option<Range<u64>>, Unsat
             first..last.saturating_add(1).min(size)
         }
     };
-    if range.start >= size || range.is_empty() { Err(Unsatisfiable) } else { Ok(Some(range)) }
+    if range.start >= size || range.is_empty() {
+        Err(Unsatisfiable)
+    } else {
+        Ok(Some(range))
+    }
 }
 
 #[cfg(test)]

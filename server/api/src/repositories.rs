@@ -18,11 +18,22 @@ pub(crate) async fn list_repositories(
     caller: Caller,
     params: Params,
 ) -> Result<Json<types::RepositoryList>> {
-    api.authorize(&caller, [("fs:ListRepositories", arn::all())]).await?;
-    let (prefix, after, search) = (params.text("prefix"), params.text("after"), params.text("search"));
-    let page = api.catalog.list_repositories(prefix, after, search, params.amount()).await?;
+    api.authorize(&caller, [("fs:ListRepositories", arn::all())])
+        .await?;
+    let (prefix, after, search) = (
+        params.text("prefix"),
+        params.text("after"),
+        params.text("search"),
+    );
+    let page = api
+        .catalog
+        .list_repositories(prefix, after, search, params.amount())
+        .await?;
     let pagination = convert::pagination(&page);
-    Ok(Json(types::RepositoryList { pagination, results: page.map(convert::repository).results }))
+    Ok(Json(types::RepositoryList {
+        pagination,
+        results: page.map(convert::repository).results,
+    }))
 }
 
 pub(crate) async fn create_repository(
@@ -32,8 +43,10 @@ pub(crate) async fn create_repository(
     Body(body): Body<types::RepositoryCreation>,
 ) -> Result<(StatusCode, Json<types::Repository>)> {
     let namespace = arn::namespace(&body.storage_namespace);
-    let permissions =
-        [("fs:CreateRepository", arn::repository(&body.name)), ("fs:AttachStorageNamespace", namespace)];
+    let permissions = [
+        ("fs:CreateRepository", arn::repository(&body.name)),
+        ("fs:AttachStorageNamespace", namespace),
+    ];
     api.authorize(&caller, permissions).await?;
     let request = CreateRepository {
         id: RepositoryId::parse(&body.name)?,
@@ -46,7 +59,9 @@ pub(crate) async fn create_repository(
     let bare = request.bare;
     let made = api.catalog.create_repository(request).await?;
     if body.sample_data.unwrap_or(false) && !bare {
-        api.catalog.add_sample_data(&made, &caller.0.committer).await?;
+        api.catalog
+            .add_sample_data(&made, &caller.0.committer)
+            .await?;
     }
     Ok((StatusCode::CREATED, Json(convert::repository(made))))
 }
@@ -56,7 +71,8 @@ pub(crate) async fn get_repository(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<types::Repository>> {
-    api.authorize(&caller, [("fs:ReadRepository", arn::repository(&id))]).await?;
+    api.authorize(&caller, [("fs:ReadRepository", arn::repository(&id))])
+        .await?;
     let repository = api.catalog.repository(&id).await?;
     Ok(Json(convert::repository(repository)))
 }
@@ -67,8 +83,11 @@ pub(crate) async fn delete_repository(
     Path(id): Path<String>,
     params: Params,
 ) -> Result<StatusCode> {
-    api.authorize(&caller, [("fs:DeleteRepository", arn::repository(&id))]).await?;
-    api.catalog.delete_repository(&id, params.flag("force")).await?;
+    api.authorize(&caller, [("fs:DeleteRepository", arn::repository(&id))])
+        .await?;
+    api.catalog
+        .delete_repository(&id, params.flag("force"))
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -77,7 +96,8 @@ pub(crate) async fn get_metadata(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<types::RepositoryMetadata>> {
-    api.authorize(&caller, [("fs:ReadRepository", arn::repository(&id))]).await?;
+    api.authorize(&caller, [("fs:ReadRepository", arn::repository(&id))])
+        .await?;
     let repository = api.catalog.repository(&id).await?;
     Ok(Json(api.catalog.repository_metadata(&repository).await?))
 }
@@ -88,9 +108,12 @@ pub(crate) async fn set_metadata(
     Path(id): Path<String>,
     Body(body): Body<types::RepositoryMetadataSet>,
 ) -> Result<StatusCode> {
-    api.authorize(&caller, [("fs:UpdateRepository", arn::repository(&id))]).await?;
+    api.authorize(&caller, [("fs:UpdateRepository", arn::repository(&id))])
+        .await?;
     let repository = api.catalog.repository(&id).await?;
-    api.catalog.set_repository_metadata(&repository, body.metadata).await?;
+    api.catalog
+        .set_repository_metadata(&repository, body.metadata)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -100,8 +123,11 @@ pub(crate) async fn delete_metadata(
     Path(id): Path<String>,
     Body(body): Body<types::RepositoryMetadataKeys>,
 ) -> Result<StatusCode> {
-    api.authorize(&caller, [("fs:UpdateRepository", arn::repository(&id))]).await?;
+    api.authorize(&caller, [("fs:UpdateRepository", arn::repository(&id))])
+        .await?;
     let repository = api.catalog.repository(&id).await?;
-    api.catalog.delete_repository_metadata(&repository, &body.keys).await?;
+    api.catalog
+        .delete_repository_metadata(&repository, &body.keys)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }

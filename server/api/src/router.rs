@@ -8,7 +8,10 @@ use axum::routing::{delete, get, head, patch, post, put};
 
 use crate::guard::{guard, later, no_endpoint, no_sniffing};
 use crate::{ApiState, PREFIX};
-use crate::{actions, branches, commits, config, diff, download, objects, repositories, session, setup, spec, tags, upload, users};
+use crate::{
+    actions, branches, commits, config, diff, download, objects, repositories, session, setup,
+    spec, tags, upload, users,
+};
 
 macro_rules! routes {
     ($($method:ident $path:literal $operation:ident $handler:expr;)+) => {
@@ -29,7 +32,9 @@ pub fn router(state: ApiState) -> Router {
         .fallback(no_endpoint)
         .layer(from_fn(no_sniffing))
         .with_state(state);
-    Router::new().nest(PREFIX, api).route("/openapi.json", get(spec::openapi_json))
+    Router::new()
+        .nest(PREFIX, api)
+        .route("/openapi.json", get(spec::openapi_json))
 }
 
 routes! {
@@ -200,11 +205,24 @@ mod tests {
 
     #[test]
     fn routes_are_the_operations_of_the_contract() {
-        let contract: BTreeSet<_> = OPERATIONS.iter().map(|o| (o.method.to_ascii_lowercase(), o.path, o.id)).collect();
-        let routes: BTreeSet<_> = ROUTES.iter().map(|(m, p, o)| ((*m).to_owned(), *p, *o)).collect();
+        let contract: BTreeSet<_> = OPERATIONS
+            .iter()
+            .map(|o| (o.method.to_ascii_lowercase(), o.path, o.id))
+            .collect();
+        let routes: BTreeSet<_> = ROUTES
+            .iter()
+            .map(|(m, p, o)| ((*m).to_owned(), *p, *o))
+            .collect();
         let missing: Vec<_> = contract.difference(&routes).collect();
         let extra: Vec<_> = routes.difference(&contract).collect();
-        assert!(missing.is_empty() && extra.is_empty(), "without a route: {missing:?}; not in the contract: {extra:?}");
-        assert_eq!(ROUTES.len(), OPERATIONS.len(), "an operation is routed twice");
+        assert!(
+            missing.is_empty() && extra.is_empty(),
+            "without a route: {missing:?}; not in the contract: {extra:?}"
+        );
+        assert_eq!(
+            ROUTES.len(),
+            OPERATIONS.len(),
+            "an operation is routed twice"
+        );
     }
 }

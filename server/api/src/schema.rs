@@ -55,10 +55,21 @@ pub(crate) struct Body {
 /// What a value must look like.
 #[derive(Debug)]
 pub(crate) enum Schema {
-    String { pattern: Option<&'static Pattern>, min_length: usize, date_time: bool, variants: &'static [&'static str] },
-    Integer { minimum: Option<i64>, maximum: Option<i64> },
+    String {
+        pattern: Option<&'static Pattern>,
+        min_length: usize,
+        date_time: bool,
+        variants: &'static [&'static str],
+    },
+    Integer {
+        minimum: Option<i64>,
+        maximum: Option<i64>,
+    },
     Boolean,
-    Array { items: &'static Schema, min_items: usize },
+    Array {
+        items: &'static Schema,
+        min_items: usize,
+    },
     /// String keys, values of one kind.
     Map(&'static Schema),
     Object(&'static [Property]),
@@ -83,7 +94,10 @@ pub(crate) struct Pattern {
 
 impl Pattern {
     pub(crate) const fn new(text: &'static str) -> Self {
-        Self { text, compiled: OnceLock::new() }
+        Self {
+            text,
+            compiled: OnceLock::new(),
+        }
     }
 
     fn matches(&self, value: &str) -> bool {
@@ -96,7 +110,11 @@ impl Pattern {
 
 impl Operation {
     /// Checks query and header parameters.
-    pub(crate) fn check_parameters(&self, query: &[(String, String)], headers: &HeaderMap) -> Result<(), String> {
+    pub(crate) fn check_parameters(
+        &self,
+        query: &[(String, String)],
+        headers: &HeaderMap,
+    ) -> Result<(), String> {
         for parameter in self.parameters {
             parameter.check(query, headers)?;
         }
@@ -110,7 +128,12 @@ impl Parameter {
             Place::Query => "query",
             Place::Header => "header",
         };
-        let wrong = |reason: String| format!("parameter {:?} in {place} has an error: {reason}", self.name);
+        let wrong = |reason: String| {
+            format!(
+                "parameter {:?} in {place} has an error: {reason}",
+                self.name
+            )
+        };
         let mut given = 0;
         match self.place {
             Place::Query => {
@@ -122,7 +145,9 @@ impl Parameter {
             Place::Header => {
                 if let Some(value) = headers.get(self.name) {
                     given += 1;
-                    let text = value.to_str().map_err(|_| wrong("value is not printable ASCII".to_owned()))?;
+                    let text = value
+                        .to_str()
+                        .map_err(|_| wrong("value is not printable ASCII".to_owned()))?;
                     self.check_value(text).map_err(wrong)?;
                 }
             }
@@ -135,7 +160,11 @@ impl Parameter {
 
     fn check_value(&self, text: &str) -> Result<(), String> {
         if text.is_empty() {
-            return if self.allow_empty { Ok(()) } else { Err("empty value is not allowed".to_owned()) };
+            return if self.allow_empty {
+                Ok(())
+            } else {
+                Err("empty value is not allowed".to_owned())
+            };
         }
         let schema = match self.schema {
             Schema::Array { items, .. } => items,
@@ -160,8 +189,14 @@ impl Body {
     pub(crate) fn check(&self, value: &Value) -> Result<(), String> {
         let mut path = Vec::new();
         self.schema.check(value, &mut path).map_err(|reason| {
-            let of = self.name.map(|name| format!(" #/components/schemas/{name}")).unwrap_or_default();
-            format!("request body has an error: doesn't match schema{of}: Error at \"/{}\": {reason}", path.join("/"))
+            let of = self
+                .name
+                .map(|name| format!(" #/components/schemas/{name}"))
+                .unwrap_or_default();
+            format!(
+                "request body has an error: doesn't match schema{of}: Error at \"/{}\": {reason}",
+                path.join("/")
+            )
         })
     }
 }
@@ -192,7 +227,9 @@ impl Schema {
                 for property in *properties {
                     path.push(property.name.to_owned());
                     match members.get(property.name) {
-                        None if property.required => return Err(format!("property {:?} is missing", property.name)),
+                        None if property.required => {
+                            return Err(format!("property {:?} is missing", property.name));
+                        }
                         // Clients write null for what they leave out.
                         None => {}
                         Some(Value::Null) if !property.required => {}
@@ -209,28 +246,47 @@ impl Schema {
     /// Checks a value itself, not what is below it.
     fn check_here(&self, value: &Value) -> Result<(), String> {
         match (self, value) {
-            (Self::String { pattern, min_length, date_time, variants }, Value::String(text)) => {
+            (
+                Self::String {
+                    pattern,
+                    min_length,
+                    date_time,
+                    variants,
+                },
+                Value::String(text),
+            ) => {
                 if text.chars().count() < *min_length {
                     return Err(format!("minimum string length is {min_length}"));
                 }
                 if let Some(pattern) = pattern
                     && !pattern.matches(text)
                 {
-                    return Err(format!("string doesn't match the regular expression {:?}", pattern.text));
+                    return Err(format!(
+                        "string doesn't match the regular expression {:?}",
+                        pattern.text
+                    ));
                 }
                 if *date_time && crate::convert::parse_date_time(text).is_none() {
                     return Err("string doesn't match the format \"date-time\"".to_owned());
                 }
                 if !variants.is_empty() && !variants.contains(&text.as_str()) {
-                    return Err(format!("value is not one of the allowed values {variants:?}"));
+                    return Err(format!(
+                        "value is not one of the allowed values {variants:?}"
+                    ));
                 }
                 Ok(())
             }
             (Self::Integer { minimum, maximum }, Value::Number(number)) => {
-                let number = number.as_i64().ok_or("value must be an integer of 64 bits")?;
+                let number = number
+                    .as_i64()
+                    .ok_or("value must be an integer of 64 bits")?;
                 match (minimum, maximum) {
-                    (Some(least), _) if number < *least => Err(format!("number must be at least {least}")),
-                    (_, Some(most)) if number > *most => Err(format!("number must be at most {most}")),
+                    (Some(least), _) if number < *least => {
+                        Err(format!("number must be at least {least}"))
+                    }
+                    (_, Some(most)) if number > *most => {
+                        Err(format!("number must be at most {most}"))
+                    }
                     _ => Ok(()),
                 }
             }
@@ -263,27 +319,48 @@ mod tests {
     use serde_json::{Value, json};
 
     fn operation(id: &str) -> &'static Operation {
-        OPERATIONS.iter().find(|o| o.id == id).expect("an operation of the contract")
+        OPERATIONS
+            .iter()
+            .find(|o| o.id == id)
+            .expect("an operation of the contract")
     }
 
     fn query(text: &str) -> Vec<(String, String)> {
-        url::form_urlencoded::parse(text.as_bytes()).into_owned().collect()
+        url::form_urlencoded::parse(text.as_bytes())
+            .into_owned()
+            .collect()
     }
 
     fn refuse(id: &str, query_text: &str) -> String {
-        operation(id).check_parameters(&query(query_text), &HeaderMap::new()).expect_err("a refusal")
+        operation(id)
+            .check_parameters(&query(query_text), &HeaderMap::new())
+            .expect_err("a refusal")
     }
 
     fn refuse_body(id: &str, body: &Value) -> String {
-        operation(id).body.as_ref().expect("a body").check(body).expect_err("a refusal")
+        operation(id)
+            .body
+            .as_ref()
+            .expect("a body")
+            .check(body)
+            .expect_err("a refusal")
     }
 
     #[test]
     fn parameters() {
         for (text, expected) in [
-            ("amount=-2", "parameter \"amount\" in query has an error: number must be at least -1"),
-            ("amount=1001", "parameter \"amount\" in query has an error: number must be at most 1000"),
-            ("amount=x", "parameter \"amount\" in query has an error: value x: an invalid integer: invalid syntax"),
+            (
+                "amount=-2",
+                "parameter \"amount\" in query has an error: number must be at least -1",
+            ),
+            (
+                "amount=1001",
+                "parameter \"amount\" in query has an error: number must be at most 1000",
+            ),
+            (
+                "amount=x",
+                "parameter \"amount\" in query has an error: value x: an invalid integer: invalid syntax",
+            ),
         ] {
             assert_eq!(refuse("listRepositories", text), expected);
         }
@@ -294,7 +371,10 @@ mod tests {
         assert!(refuse("logCommits", "since=yesterday").contains("date-time"));
         let good = operation("logCommits");
         let text = "since=2020-01-01T00:00:00Z&objects=a&objects=b&amount=-1&after=";
-        assert_eq!(good.check_parameters(&query(text), &HeaderMap::new()), Ok(()));
+        assert_eq!(
+            good.check_parameters(&query(text), &HeaderMap::new()),
+            Ok(())
+        );
     }
 
     #[test]
@@ -304,7 +384,11 @@ mod tests {
             headers.insert("range", HeaderValue::from_static(range));
             operation("getObject").check_parameters(&query("path=a"), &headers)
         };
-        assert!(check("bytes=x-y").expect_err("a refusal").contains("\"Range\" in header"));
+        assert!(
+            check("bytes=x-y")
+                .expect_err("a refusal")
+                .contains("\"Range\" in header")
+        );
         assert_eq!(check("bytes=0-1, 3-"), Ok(()));
     }
 
@@ -315,13 +399,29 @@ mod tests {
             "request body has an error: doesn't match schema #/components/schemas/RepositoryCreation: \
              Error at \"/name\": string doesn't match the regular expression \"^[a-z0-9][a-z0-9-]{2,62}$\""
         );
-        assert!(refuse_body("createRepository", &json!({"name": "abc"})).contains("\"storage_namespace\" is missing"));
+        assert!(
+            refuse_body("createRepository", &json!({"name": "abc"}))
+                .contains("\"storage_namespace\" is missing")
+        );
         assert!(refuse_body("createRepository", &json!([])).contains("must be an object"));
         let key = json!({"username": "a", "key": {"access_key_id": "x", "secret_access_key": ""}});
-        assert!(refuse_body("setup", &key).contains("\"/key/secret_access_key\": minimum string length is 1"));
-        assert!(refuse_body("commit", &json!({"message": "m", "metadata": {"n": 1}})).contains("/metadata/n"));
+        assert!(
+            refuse_body("setup", &key)
+                .contains("\"/key/secret_access_key\": minimum string length is 1")
+        );
+        assert!(
+            refuse_body("commit", &json!({"message": "m", "metadata": {"n": 1}}))
+                .contains("/metadata/n")
+        );
         let nulls = json!({"message": "m", "metadata": null, "unknown": [1]});
-        assert_eq!(operation("commit").body.as_ref().expect("a body").check(&nulls), Ok(()));
+        assert_eq!(
+            operation("commit")
+                .body
+                .as_ref()
+                .expect("a body")
+                .check(&nulls),
+            Ok(())
+        );
         assert!(refuse_body("commit", &json!({"message": null})).contains("must be a string"));
     }
 
@@ -329,7 +429,10 @@ mod tests {
     fn every_pattern_compiles() {
         fn walk(schema: &Schema, seen: &mut usize) {
             match schema {
-                Schema::String { pattern: Some(pattern), .. } => {
+                Schema::String {
+                    pattern: Some(pattern),
+                    ..
+                } => {
                     regex::Regex::new(pattern.text).expect("a pattern of the contract");
                     *seen += 1;
                 }
@@ -340,8 +443,14 @@ mod tests {
         }
         let mut seen = 0;
         for operation in OPERATIONS {
-            operation.parameters.iter().for_each(|p| walk(p.schema, &mut seen));
-            operation.body.iter().for_each(|b| walk(b.schema, &mut seen));
+            operation
+                .parameters
+                .iter()
+                .for_each(|p| walk(p.schema, &mut seen));
+            operation
+                .body
+                .iter()
+                .for_each(|b| walk(b.schema, &mut seen));
         }
         assert!(seen >= 4, "the contract has patterns, {seen} were seen");
     }

@@ -22,17 +22,35 @@ pub(crate) async fn login(
     MaybeBody(body): MaybeBody<types::LoginInformation>,
 ) -> Result<(HeaderMap, Json<types::AuthenticationToken>)> {
     let key = body.ok_or(auth::Error::Unauthenticated)?;
-    let (token, expires) = api.auth.login(&key.access_key_id, &key.secret_access_key).await?;
-    let headers = HeaderMap::from_iter([(SET_COOKIE, session_cookie(&token, expires, api.options.secure_cookies)?)]);
-    Ok((headers, Json(types::AuthenticationToken { token, token_expiration: Some(expires.unix_timestamp()) })))
+    let (token, expires) = api
+        .auth
+        .login(&key.access_key_id, &key.secret_access_key)
+        .await?;
+    let headers = HeaderMap::from_iter([(
+        SET_COOKIE,
+        session_cookie(&token, expires, api.options.secure_cookies)?,
+    )]);
+    Ok((
+        headers,
+        Json(types::AuthenticationToken {
+            token,
+            token_expiration: Some(expires.unix_timestamp()),
+        }),
+    ))
 }
 
 /// The session's cookie: out of reach of scripts, and not sent along by other sites' forms.
 fn session_cookie(token: &str, expires: OffsetDateTime, secure: bool) -> Result<HeaderValue> {
-    let expires = expires.to_offset(time::UtcOffset::UTC).format(COOKIE_DATE).unwrap_or_default();
+    let expires = expires
+        .to_offset(time::UtcOffset::UTC)
+        .format(COOKIE_DATE)
+        .unwrap_or_default();
     let secure = if secure { "; Secure" } else { "" };
-    let text = format!("{SESSION_COOKIE}={token}; Path=/; Expires={expires}; HttpOnly; SameSite=Lax{secure}");
-    let mut value = HeaderValue::from_str(&text).map_err(|_| Error::Invalid("the token fits no cookie".to_owned()))?;
+    let text = format!(
+        "{SESSION_COOKIE}={token}; Path=/; Expires={expires}; HttpOnly; SameSite=Lax{secure}"
+    );
+    let mut value = HeaderValue::from_str(&text)
+        .map_err(|_| Error::Invalid("the token fits no cookie".to_owned()))?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -42,11 +60,16 @@ pub(crate) async fn get_current_user(
     Caller(who): Caller,
 ) -> Result<Json<types::CurrentUser>> {
     let user = api.auth.user(&who.username).await?;
-    Ok(Json(types::CurrentUser { user: convert::user(user) }))
+    Ok(Json(types::CurrentUser {
+        user: convert::user(user),
+    }))
 }
 
 pub(crate) async fn get_auth_capabilities() -> Json<types::AuthCapabilities> {
-    Json(types::AuthCapabilities { invite_user: Some(false), forgot_password: Some(false) })
+    Json(types::AuthCapabilities {
+        invite_user: Some(false),
+        forgot_password: Some(false),
+    })
 }
 
 #[cfg(test)]
@@ -62,6 +85,9 @@ mod tests {
             "internal_auth_session=t.o.k; Path=/; Expires=Tue, 14 Nov 2023 22:13:20 GMT; HttpOnly; SameSite=Lax"
         );
         assert!(cookie(true).to_str().expect("ASCII").ends_with("; Secure"));
-        assert!(!format!("{:?}", cookie(false)).contains("t.o.k"), "a cookie is a secret");
+        assert!(
+            !format!("{:?}", cookie(false)).contains("t.o.k"),
+            "a cookie is a secret"
+        );
     }
 }

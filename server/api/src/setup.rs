@@ -13,7 +13,9 @@ use crate::error::{Error, Result};
 use crate::extract::Body;
 use crate::{ApiState, convert};
 
-pub(crate) async fn get_setup_state(State(api): State<ApiState>) -> Result<Json<types::SetupState>> {
+pub(crate) async fn get_setup_state(
+    State(api): State<ApiState>,
+) -> Result<Json<types::SetupState>> {
     let state = api.auth.setup_state().await?;
     Ok(Json(types::SetupState {
         state: Some(match state.initialized {
@@ -47,7 +49,9 @@ pub(crate) async fn setup(
     State(api): State<ApiState>,
     Body(body): Body<types::Setup>,
 ) -> Result<Json<types::CredentialsWithSecret>> {
-    let key = body.key.map(|key| (key.access_key_id, key.secret_access_key));
+    let key = body
+        .key
+        .map(|key| (key.access_key_id, key.secret_access_key));
     let made = api.auth.setup(&body.username, key).await?;
     Ok(Json(convert::new_key(made)))
 }
@@ -58,14 +62,19 @@ pub(crate) async fn setup_comm_prefs(
 ) -> Result<StatusCode> {
     match api.auth.set_comm_prefs(answers(&body)).await {
         Ok(()) => Ok(StatusCode::OK),
-        Err(auth::Error::NotFound(_)) => Err(Error::Precondition("the server is not set up yet".to_owned())),
+        Err(auth::Error::NotFound(_)) => Err(Error::Precondition(
+            "the server is not set up yet".to_owned(),
+        )),
         Err(error) => Err(error.into()),
     }
 }
 
 /// The answers under the names they are stored by.
 fn answers(body: &types::CommPrefsInput) -> BTreeMap<String, String> {
-    let mut out = BTreeMap::from([("feature_updates".to_owned(), body.feature_updates.to_string())]);
+    let mut out = BTreeMap::from([(
+        "feature_updates".to_owned(),
+        body.feature_updates.to_string(),
+    )]);
     for (name, value) in [
         ("encoded_user_email", &body.email),
         ("encoded_user_first_name", &body.first_name),

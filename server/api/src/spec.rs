@@ -10,7 +10,8 @@ use crate::error::Error;
 const CONTRACT: &str = include_str!("../openapi.yaml");
 
 /// Read when first asked for, so that starting up costs nothing.
-static JSON: LazyLock<Option<serde_json::Value>> = LazyLock::new(|| serde_yaml_ng::from_str(CONTRACT).ok());
+static JSON: LazyLock<Option<serde_json::Value>> =
+    LazyLock::new(|| serde_yaml_ng::from_str(CONTRACT).ok());
 
 /// The contract as JSON.
 pub(crate) async fn openapi_json() -> Response {
@@ -25,6 +26,9 @@ mod tests {
     #[test]
     fn the_contract_is_json_as_well() {
         let contract = super::JSON.as_ref().expect("the contract parses");
-        assert_eq!(contract["paths"]["/user"]["get"]["operationId"], "getCurrentUser");
+        assert_eq!(
+            contract["paths"]["/user"]["get"]["operationId"],
+            "getCurrentUser"
+        );
     }
 }

@@ -16,12 +16,23 @@ pub(crate) async fn list_tags(
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Json<types::RefList>> {
-    api.authorize(&caller, [("fs:ListTags", arn::repository(&id))]).await?;
+    api.authorize(&caller, [("fs:ListTags", arn::repository(&id))])
+        .await?;
     let repository = api.catalog.repository(&id).await?;
-    let page =
-        api.catalog.list_tags(&repository, params.text("prefix"), params.text("after"), params.amount()).await?;
+    let page = api
+        .catalog
+        .list_tags(
+            &repository,
+            params.text("prefix"),
+            params.text("after"),
+            params.amount(),
+        )
+        .await?;
     let pagination = convert::pagination(&page);
-    Ok(Json(types::RefList { pagination, results: page.map(convert::tag).results }))
+    Ok(Json(types::RefList {
+        pagination,
+        results: page.results.iter().map(convert::tag).collect(),
+    }))
 }
 
 pub(crate) async fn create_tag(
@@ -30,11 +41,21 @@ pub(crate) async fn create_tag(
     Path(id): Path<String>,
     Body(body): Body<types::TagCreation>,
 ) -> Result<(StatusCode, Json<types::Ref>)> {
-    api.authorize(&caller, [("fs:CreateTag", arn::tag(&id, &body.id))]).await?;
+    api.authorize(&caller, [("fs:CreateTag", arn::tag(&id, &body.id))])
+        .await?;
     let repository = api.catalog.repository(&id).await?;
     let force = body.force.unwrap_or(false);
-    let tag = api.catalog.create_tag(&repository, &body.id, &body.r#ref, force, &caller.0.committer).await?;
-    Ok((StatusCode::CREATED, Json(convert::tag(tag))))
+    let tag = api
+        .catalog
+        .create_tag(
+            &repository,
+            &body.id,
+            &body.r#ref,
+            force,
+            &caller.0.committer,
+        )
+        .await?;
+    Ok((StatusCode::CREATED, Json(convert::tag(&tag))))
 }
 
 pub(crate) async fn get_tag(
@@ -42,9 +63,12 @@ pub(crate) async fn get_tag(
     caller: Caller,
     Path((id, tag)): Path<(String, String)>,
 ) -> Result<Json<types::Ref>> {
-    api.authorize(&caller, [("fs:ReadTag", arn::tag(&id, &tag))]).await?;
+    api.authorize(&caller, [("fs:ReadTag", arn::tag(&id, &tag))])
+        .await?;
     let repository = api.catalog.repository(&id).await?;
-    Ok(Json(convert::tag(api.catalog.tag(&repository, &tag).await?)))
+    Ok(Json(convert::tag(
+        &api.catalog.tag(&repository, &tag).await?,
+    )))
 }
 
 pub(crate) async fn delete_tag(
@@ -53,8 +77,11 @@ pub(crate) async fn delete_tag(
     Path((id, tag)): Path<(String, String)>,
     params: Params,
 ) -> Result<StatusCode> {
-    api.authorize(&caller, [("fs:DeleteTag", arn::tag(&id, &tag))]).await?;
+    api.authorize(&caller, [("fs:DeleteTag", arn::tag(&id, &tag))])
+        .await?;
     let repository = api.catalog.repository(&id).await?;
-    api.catalog.delete_tag(&repository, &tag, params.flag("force"), &caller.0.committer).await?;
+    api.catalog
+        .delete_tag(&repository, &tag, params.flag("force"), &caller.0.committer)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }

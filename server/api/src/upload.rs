@@ -39,12 +39,24 @@ pub(crate) async fn upload_object(
     request: Request,
 ) -> Result<(StatusCode, Json<types::ObjectStats>)> {
     let path = params.text("path");
-    api.authorize(&caller, [("fs:WriteObject", arn::object(&id, path))]).await?;
+    api.authorize(&caller, [("fs:WriteObject", arn::object(&id, path))])
+        .await?;
     let mut options = options(request.headers(), params.flag("force"))?;
     let repository = api.catalog.repository(&id).await?;
     let (content_type, bytes) = content(request).await?;
     options.content_type = content_type;
-    let object = api.catalog.upload(Upload { repository: &repository, branch: &branch, path }, bytes, options).await?;
+    let object = api
+        .catalog
+        .upload(
+            Upload {
+                repository: &repository,
+                branch: &branch,
+                path,
+            },
+            bytes,
+            options,
+        )
+        .await?;
     Ok((StatusCode::CREATED, Json(convert::object(object, true))))
 }
 
@@ -54,7 +66,11 @@ pub(crate) async fn preflight(
     Path((id, _branch)): Path<(String, String)>,
     params: Params,
 ) -> Result<StatusCode> {
-    api.authorize(&caller, [("fs:WriteObject", arn::object(&id, params.text("path")))]).await?;
+    api.authorize(
+        &caller,
+        [("fs:WriteObject", arn::object(&id, params.text("path")))],
+    )
+    .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -65,9 +81,18 @@ fn options(headers: &HeaderMap, force: bool) -> Result<UploadOptions> {
     let if_absent = match headers.get(IF_NONE_MATCH).map(|value| value.as_bytes()) {
         None => false,
         Some(b"*") => true,
-        Some(_) => return Err(Error::NotImplemented("uploading with If-None-Match of a tag")),
+        Some(_) => {
+            return Err(Error::NotImplemented(
+                "uploading with If-None-Match of a tag",
+            ));
+        }
     };
-    Ok(UploadOptions { metadata: metadata(headers)?, if_absent, force, ..UploadOptions::default() })
+    Ok(UploadOptions {
+        metadata: metadata(headers)?,
+        if_absent,
+        force,
+        ..UploadOptions::default()
+    })
 }
 
 /// User metadata, keys in lower case.
@@ -76,7 +101,10 @@ fn metadata(headers: &HeaderMap) -> Result<BTreeMap<String, String>> {
     let mut total = 0;
     for (name, value) in headers {
         let name = name.as_str();
-        let key = match (name.strip_prefix(METADATA_PREFIX), name.strip_prefix(INTERNAL_PREFIX)) {
+        let key = match (
+            name.strip_prefix(METADATA_PREFIX),
+            name.strip_prefix(INTERNAL_PREFIX),
+        ) {
             (Some(key), _) => key.to_owned(),
             (None, Some(key)) => format!("{INTERNAL_KEY_PREFIX}{key}"),
             (None, None) => continue,
@@ -87,19 +115,31 @@ fn metadata(headers: &HeaderMap) -> Result<BTreeMap<String, String>> {
         out.insert(key, value.to_owned());
     }
     if total > MAX_METADATA_BYTES {
-        return Err(Error::Invalid(format!("user metadata has {total} bytes, at most {MAX_METADATA_BYTES} are taken")));
+        return Err(Error::Invalid(format!(
+            "user metadata has {total} bytes, at most {MAX_METADATA_BYTES} are taken"
+        )));
     }
     Ok(out)
 }
 
 /// The object's type and bytes.
 async fn content(request: Request) -> Result<(String, ByteStream)> {
-    let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let kind = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
     let body = request.into_body();
     if kind.to_ascii_lowercase().starts_with("multipart/form-data") {
         return of_form(&kind, body).await;
     }
-    Ok((kind, body.into_data_stream().map_err(std::io::Error::other).boxed()))
+    Ok((
+        kind,
+        body.into_data_stream()
+            .map_err(std::io::Error::other)
+            .boxed(),
+    ))
 }
 
 /// The first field named `content`; what comes before it is skipped, within bounds.
@@ -111,15 +151,23 @@ async fn of_form(kind: &str, body: Body) -> Result<(String, ByteStream)> {
     while let Some(field) = form.next_field().await.map_err(wrong)? {
         if field.name() == Some(CONTENT_FIELD) {
             reached.store(true, Ordering::Relaxed);
-            let kind = field.content_type().map(ToString::to_string).unwrap_or_default();
+            let kind = field
+                .content_type()
+                .map(ToString::to_string)
+                .unwrap_or_default();
             return Ok((kind, field.map_err(std::io::Error::other).boxed()));
         }
     }
-    Err(Error::Invalid(format!("the form has no field '{CONTENT_FIELD}'")))
+    Err(Error::Invalid(format!(
+        "the form has no field '{CONTENT_FIELD}'"
+    )))
 }
 
 /// Fails when a form goes on too long without its content: its parser keeps what it has not understood.
-fn bounded_preamble(body: Body, reached: Arc<AtomicBool>) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
+fn bounded_preamble(
+    body: Body,
+    reached: Arc<AtomicBool>,
+) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
     let mut seen = 0;
     body.into_data_stream().map(move |piece| {
         let piece = piece.map_err(std::io::Error::other)?;
@@ -141,33 +189,62 @@ mod tests {
     use http::{HeaderMap, HeaderValue};
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| {
+                (
+                    http::HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
+            .collect()
     }
 
     #[test]
     fn metadata_of_headers() {
-        let given = headers(&[("x-lakefs-meta-owner", "Me"), ("x-lakefs-internal-client-mtime", "1"), ("other", "no")]);
-        let found = metadata(&given).expect("metadata");
-        assert_eq!(Vec::from_iter(found), [
-            ("::lakefs::client-mtime".to_owned(), "1".to_owned()),
-            ("owner".to_owned(), "Me".to_owned())
+        let given = headers(&[
+            ("x-lakefs-meta-owner", "Me"),
+            ("x-lakefs-internal-client-mtime", "1"),
+            ("other", "no"),
         ]);
+        let found = metadata(&given).expect("metadata");
+        assert_eq!(
+            Vec::from_iter(found),
+            [
+                ("::lakefs::client-mtime".to_owned(), "1".to_owned()),
+                ("owner".to_owned(), "Me".to_owned())
+            ]
+        );
         let mut large = HeaderMap::new();
-        large.insert("x-lakefs-meta-a", HeaderValue::from_str(&"x".repeat(20_000)).expect("a value"));
+        large.insert(
+            "x-lakefs-meta-a",
+            HeaderValue::from_str(&"x".repeat(20_000)).expect("a value"),
+        );
         assert!(metadata(&large).is_err());
     }
 
     #[test]
     fn conditions() {
-        assert!(options(&headers(&[("if-none-match", "*")]), false).expect("options").if_absent);
+        assert!(
+            options(&headers(&[("if-none-match", "*")]), false)
+                .expect("options")
+                .if_absent
+        );
         for given in [("if-none-match", "\"abc\""), ("if-match", "\"abc\"")] {
-            assert_eq!(options(&headers(&[given]), false).expect_err("a refusal").status(), 501);
+            assert_eq!(
+                options(&headers(&[given]), false)
+                    .expect_err("a refusal")
+                    .status(),
+                501
+            );
         }
     }
 
     async fn form(text: &str) -> Result<(String, Vec<u8>), String> {
         let body = Body::from(text.replace('\n', "\r\n"));
-        let (kind, bytes) = of_form("multipart/form-data; boundary=B", body).await.map_err(|e| e.to_string())?;
+        let (kind, bytes) = of_form("multipart/form-data; boundary=B", body)
+            .await
+            .map_err(|e| e.to_string())?;
         let pieces: Vec<bytes::Bytes> = bytes.try_collect().await.map_err(|e| e.to_string())?;
         Ok((kind, pieces.concat()))
     }
@@ -179,8 +256,21 @@ mod tests {
         let expected = Ok(("image/png".to_owned(), b"PNG!".to_vec()));
         assert_eq!(form(&format!("{content}--B--\n")).await, expected);
         assert_eq!(form(&format!("{other}{content}--B--\n")).await, expected);
-        assert!(form(&format!("{other}--B--\n")).await.expect_err("a refusal").contains("'content'"));
-        assert!(form("--B--\n").await.expect_err("a refusal").contains("'content'"));
-        assert!(form(content).await.is_err(), "a form that breaks off is no object");
+        assert!(
+            form(&format!("{other}--B--\n"))
+                .await
+                .expect_err("a refusal")
+                .contains("'content'")
+        );
+        assert!(
+            form("--B--\n")
+                .await
+                .expect_err("a refusal")
+                .contains("'content'")
+        );
+        assert!(
+            form(content).await.is_err(),
+            "a form that breaks off is no object"
+        );
     }
 }

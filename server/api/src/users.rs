@@ -15,11 +15,21 @@ pub(crate) async fn list_users(
     caller: Caller,
     params: Params,
 ) -> Result<Json<types::UserList>> {
-    api.authorize(&caller, [("auth:ListUsers", arn::all())]).await?;
-    let page = api.auth.list_users(params.text("prefix"), params.text("after"), params.amount()).await?;
+    api.authorize(&caller, [("auth:ListUsers", arn::all())])
+        .await?;
+    let page = api
+        .auth
+        .list_users(params.text("prefix"), params.text("after"), params.amount())
+        .await?;
     // Clients of lakeFS see 0 here: the one administrator is no listing.
-    let pagination = types::Pagination { max_per_page: 0, ..convert::pagination(&page) };
-    Ok(Json(types::UserList { pagination, results: page.results.into_iter().map(convert::user).collect() }))
+    let pagination = types::Pagination {
+        max_per_page: 0,
+        ..convert::pagination(&page)
+    };
+    Ok(Json(types::UserList {
+        pagination,
+        results: page.results.into_iter().map(convert::user).collect(),
+    }))
 }
 
 /// There is one user, and it is there already.
@@ -28,7 +38,8 @@ pub(crate) async fn create_user(
     caller: Caller,
     Body(body): Body<types::UserCreation>,
 ) -> Result<StatusCode> {
-    api.authorize(&caller, [("auth:CreateUser", arn::user(&body.id))]).await?;
+    api.authorize(&caller, [("auth:CreateUser", arn::user(&body.id))])
+        .await?;
     Err(auth::Error::AlreadyExists("this server's one user".to_owned()).into())
 }
 
@@ -37,7 +48,8 @@ pub(crate) async fn get_user(
     caller: Caller,
     Path(user): Path<String>,
 ) -> Result<Json<types::User>> {
-    api.authorize(&caller, [("auth:ReadUser", arn::user(&user))]).await?;
+    api.authorize(&caller, [("auth:ReadUser", arn::user(&user))])
+        .await?;
     let user = api.auth.user(&user).await?;
     Ok(Json(convert::user(user)))
 }
@@ -47,7 +59,8 @@ pub(crate) async fn create_credentials(
     caller: Caller,
     Path(user): Path<String>,
 ) -> Result<(StatusCode, Json<types::CredentialsWithSecret>)> {
-    api.authorize(&caller, [("auth:CreateCredentials", arn::user(&user))]).await?;
+    api.authorize(&caller, [("auth:CreateCredentials", arn::user(&user))])
+        .await?;
     let made = api.auth.create_credentials(&user).await?;
     Ok((StatusCode::CREATED, Json(convert::new_key(made))))
 }
@@ -57,8 +70,12 @@ pub(crate) async fn get_credentials(
     caller: Caller,
     Path((user, key)): Path<(String, String)>,
 ) -> Result<Json<types::Credentials>> {
-    api.authorize(&caller, [("auth:ReadCredentials", arn::user(&user))]).await?;
+    api.authorize(&caller, [("auth:ReadCredentials", arn::user(&user))])
+        .await?;
     let found = api.auth.credentials(&user, &key).await?;
     let creation_date = found.issued.unix_timestamp();
-    Ok(Json(types::Credentials { access_key_id: found.access_key_id, creation_date }))
+    Ok(Json(types::Credentials {
+        access_key_id: found.access_key_id,
+        creation_date,
+    }))
 }

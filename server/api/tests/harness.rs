@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use api::{ApiState, Options};
-use axum::body::Body;
 use axum::Router;
+use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -37,7 +37,9 @@ impl Answer {
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
     }
 
     pub(crate) fn message(&self) -> String {
@@ -121,18 +123,31 @@ impl TestApi {
             logout_url: String::new(),
             secure_cookies: false,
         };
-        let state = ApiState { catalog: lake.catalog.clone(), auth, actions, options };
-        Self { router: api::router(state), lake, _cache: cache }
+        let state = ApiState {
+            catalog: lake.catalog.clone(),
+            auth,
+            actions,
+            options,
+        };
+        Self {
+            router: api::router(state),
+            lake,
+            _cache: cache,
+        }
     }
 
     pub(crate) async fn set_up(&self) {
         let key = json!({"access_key_id": ACCESS_KEY, "secret_access_key": SECRET_KEY});
-        self.post("/setup_lakefs", &json!({"username": "admin", "key": key})).await.expect(200);
+        self.post("/setup_lakefs", &json!({"username": "admin", "key": key}))
+            .await
+            .expect(200);
     }
 
     /// Asks below `/api/v1`.
     pub(crate) async fn ask(&self, method: Method, path: &str, ask: Ask) -> Answer {
-        let mut request = Request::builder().method(method).uri(format!("/api/v1{path}"));
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("/api/v1{path}"));
         if !ask.anonymous {
             let key = STANDARD.encode(format!("{ACCESS_KEY}:{SECRET_KEY}"));
             request = request.header("authorization", format!("Basic {key}"));
@@ -148,7 +163,11 @@ impl TestApi {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+        Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body,
+        }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -157,11 +176,27 @@ impl TestApi {
 
     pub(crate) async fn get_with(&self, path: &str, name: &'static str, value: &str) -> Answer {
         let headers = vec![(name, value.to_owned())];
-        self.ask(Method::GET, path, Ask { headers, ..Ask::default() }).await
+        self.ask(
+            Method::GET,
+            path,
+            Ask {
+                headers,
+                ..Ask::default()
+            },
+        )
+        .await
     }
 
     pub(crate) async fn get_anonymous(&self, path: &str) -> Answer {
-        self.ask(Method::GET, path, Ask { anonymous: true, ..Ask::default() }).await
+        self.ask(
+            Method::GET,
+            path,
+            Ask {
+                anonymous: true,
+                ..Ask::default()
+            },
+        )
+        .await
     }
 
     pub(crate) async fn delete(&self, path: &str) -> Answer {
@@ -170,21 +205,48 @@ impl TestApi {
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         let headers = vec![("content-type", "application/json".to_owned())];
-        self.ask(Method::POST, path, Ask { headers, body: body.to_string().into_bytes(), anonymous: false }).await
+        self.ask(
+            Method::POST,
+            path,
+            Ask {
+                headers,
+                body: body.to_string().into_bytes(),
+                anonymous: false,
+            },
+        )
+        .await
     }
 
     /// Uploads bytes as they are.
-    pub(crate) async fn put_object(&self, repository: &str, branch: &str, path: &str, bytes: &str) -> Answer {
+    pub(crate) async fn put_object(
+        &self,
+        repository: &str,
+        branch: &str,
+        path: &str,
+        bytes: &str,
+    ) -> Answer {
         let path = format!("/repositories/{repository}/branches/{branch}/objects?path={path}");
         let headers = vec![("content-type", "application/octet-stream".to_owned())];
-        self.ask(Method::POST, &path, Ask { headers, body: bytes.as_bytes().to_vec(), anonymous: false }).await
+        self.ask(
+            Method::POST,
+            &path,
+            Ask {
+                headers,
+                body: bytes.as_bytes().to_vec(),
+                anonymous: false,
+            },
+        )
+        .await
     }
 
     /// Commits and returns the commit's id. Time moves, so that commits have an order.
     pub(crate) async fn commit(&self, repository: &str, branch: &str, message: &str) -> String {
         self.lake.clock.advance(std::time::Duration::from_secs(1));
         let path = format!("/repositories/{repository}/branches/{branch}/commits");
-        let made = self.post(&path, &json!({"message": message})).await.expect(StatusCode::CREATED.as_u16());
+        let made = self
+            .post(&path, &json!({"message": message}))
+            .await
+            .expect(StatusCode::CREATED.as_u16());
         made.json()["id"].as_str().unwrap().to_owned()
     }
 

@@ -15,23 +15,46 @@ async fn lake() -> TestApi {
 }
 
 async fn upload(api: &TestApi, path: &str, headers: &[(&'static str, &str)], body: &str) -> Answer {
-    let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-    let ask = Ask { headers, body: body.as_bytes().to_vec(), anonymous: false };
-    api.ask(Method::POST, &format!("{BRANCH}?path={path}"), ask).await
+    let headers = headers
+        .iter()
+        .map(|(name, value)| (*name, (*value).to_owned()))
+        .collect();
+    let ask = Ask {
+        headers,
+        body: body.as_bytes().to_vec(),
+        anonymous: false,
+    };
+    api.ask(Method::POST, &format!("{BRANCH}?path={path}"), ask)
+        .await
 }
 
 #[tokio::test]
 async fn type_and_metadata_come_with_the_upload() {
     let api = lake().await;
     let headers = [("content-type", "text/csv"), ("x-lakefs-meta-Owner", "Me")];
-    let stored = upload(&api, "a.csv", &headers, "x,y\n1,2\n").await.expect(201).json();
+    let stored = upload(&api, "a.csv", &headers, "x,y\n1,2\n")
+        .await
+        .expect(201)
+        .json();
     assert_eq!(stored["checksum"], "344fd2323dd33d5c058b7cf27de029e8");
-    assert_eq!((&stored["content_type"], &stored["metadata"]), (&json!("text/csv"), &json!({"owner": "Me"})));
-    let stat = api.get(&format!("{OBJECTS}/stat?path=a.csv")).await.expect(200).json();
+    assert_eq!(
+        (&stored["content_type"], &stored["metadata"]),
+        (&json!("text/csv"), &json!({"owner": "Me"}))
+    );
+    let stat = api
+        .get(&format!("{OBJECTS}/stat?path=a.csv"))
+        .await
+        .expect(200)
+        .json();
     assert_eq!(stat, stored);
-    let bare = api.get(&format!("{OBJECTS}/stat?path=a.csv&user_metadata=false")).await.json();
+    let bare = api
+        .get(&format!("{OBJECTS}/stat?path=a.csv&user_metadata=false"))
+        .await
+        .json();
     assert_eq!(bare["metadata"], json!({}));
-    api.get(&format!("{OBJECTS}/stat?path=a.csv&presign=true")).await.expect(400);
+    api.get(&format!("{OBJECTS}/stat?path=a.csv&presign=true"))
+        .await
+        .expect(400);
 }
 
 #[tokio::test]
@@ -40,11 +63,18 @@ async fn forms() {
     let form = [("content-type", "multipart/form-data; boundary=B")];
     let part = "--B\r\nContent-Disposition: form-data; name=\"content\"; filename=\"t\"\r\nContent-Type: image/png\r\n\r\nPNG!\r\n--B--\r\n";
     let stored = upload(&api, "p", &form, part).await.expect(201).json();
-    assert_eq!((&stored["content_type"], &stored["size_bytes"]), (&json!("image/png"), &json!(4)));
+    assert_eq!(
+        (&stored["content_type"], &stored["size_bytes"]),
+        (&json!("image/png"), &json!(4))
+    );
     upload(&api, "none", &form, "--B--\r\n").await.expect(400);
-    upload(&api, "half", &form, &part[..part.len() - 9]).await.expect(400);
+    upload(&api, "half", &form, &part[..part.len() - 9])
+        .await
+        .expect(400);
     for path in ["none", "half"] {
-        api.get(&format!("{OBJECTS}/stat?path={path}")).await.expect(404);
+        api.get(&format!("{OBJECTS}/stat?path={path}"))
+            .await
+            .expect(404);
     }
 }
 
@@ -53,15 +83,25 @@ async fn an_upload_that_must_be_the_first() {
     let api = lake().await;
     let once = [("if-none-match", "*")];
     upload(&api, "a", &once, "first").await.expect(201);
-    assert_eq!(upload(&api, "a", &once, "second").await.expect(412).message(), "path already exists");
+    assert_eq!(
+        upload(&api, "a", &once, "second")
+            .await
+            .expect(412)
+            .message(),
+        "path already exists"
+    );
     assert_eq!(api.get(&format!("{OBJECTS}?path=a")).await.text(), "first");
-    upload(&api, "a", &[("if-none-match", "\"abc\"")], "x").await.expect(501);
+    upload(&api, "a", &[("if-none-match", "\"abc\"")], "x")
+        .await
+        .expect(501);
 }
 
 #[tokio::test]
 async fn reading_whole_and_in_part() {
     let api = lake().await;
-    upload(&api, "a", &[("content-type", "text/csv")], "x,y\n1,2\n").await.expect(201);
+    upload(&api, "a", &[("content-type", "text/csv")], "x,y\n1,2\n")
+        .await
+        .expect(201);
     let url = format!("{OBJECTS}?path=a");
     let whole = api.get(&url).await.expect(200);
     assert_eq!(whole.text(), "x,y\n1,2\n");
@@ -77,9 +117,11 @@ async fn reading_whole_and_in_part() {
     ] {
         assert_eq!(whole.header(name), value, "{name}");
     }
-    for (range, text, place) in
-        [("bytes=2-4", "y\n1", "bytes 2-4/8"), ("bytes=-3", ",2\n", "bytes 5-7/8"), ("bytes=5-", ",2\n", "bytes 5-7/8")]
-    {
+    for (range, text, place) in [
+        ("bytes=2-4", "y\n1", "bytes 2-4/8"),
+        ("bytes=-3", ",2\n", "bytes 5-7/8"),
+        ("bytes=5-", ",2\n", "bytes 5-7/8"),
+    ] {
         let part = api.get_with(&url, "range", range).await.expect(206);
         assert_eq!((part.text(), part.header("content-range")), (text, place));
         assert_eq!(part.header("content-length"), text.len().to_string());
@@ -87,7 +129,10 @@ async fn reading_whole_and_in_part() {
     let past = api.get_with(&url, "range", "bytes=50-60").await.expect(416);
     assert_eq!(past.header("content-range"), "bytes */8");
     api.get_with(&url, "range", "bytes=x-y").await.expect(400);
-    let unchanged = api.get_with(&url, "if-none-match", whole.header("etag")).await.expect(304);
+    let unchanged = api
+        .get_with(&url, "if-none-match", whole.header("etag"))
+        .await
+        .expect(304);
     assert!(unchanged.body.is_empty());
 }
 
@@ -96,12 +141,31 @@ async fn heads() {
     let api = lake().await;
     upload(&api, "a", &[], "12345678").await.expect(201);
     let head = async |path: &str, headers| {
-        api.ask(Method::HEAD, &format!("{OBJECTS}?path={path}"), Ask { headers, ..Ask::default() }).await
+        api.ask(
+            Method::HEAD,
+            &format!("{OBJECTS}?path={path}"),
+            Ask {
+                headers,
+                ..Ask::default()
+            },
+        )
+        .await
     };
     let whole = head("a", vec![]).await.expect(200);
-    assert_eq!((whole.header("content-length"), whole.header("accept-ranges")), ("8", "bytes"));
-    let part = head("a", vec![("range", "bytes=2-4".to_owned())]).await.expect(206);
-    assert_eq!((part.header("content-length"), part.header("content-range")), ("3", "bytes 2-4/8"));
+    assert_eq!(
+        (
+            whole.header("content-length"),
+            whole.header("accept-ranges")
+        ),
+        ("8", "bytes")
+    );
+    let part = head("a", vec![("range", "bytes=2-4".to_owned())])
+        .await
+        .expect(206);
+    assert_eq!(
+        (part.header("content-length"), part.header("content-range")),
+        ("3", "bytes 2-4/8")
+    );
     assert!(head("none", vec![]).await.expect(404).body.is_empty());
 }
 
@@ -114,16 +178,34 @@ async fn listing_by_delimiter_page_by_page() {
     let mut rows = Vec::new();
     let mut after = String::new();
     loop {
-        let page = api.get(&format!("{OBJECTS}/ls?delimiter=/&amount=1&after={after}")).await.expect(200).json();
-        rows.extend(page["results"].as_array().unwrap().iter().map(|row| row["path"].clone()));
-        after = page["pagination"]["next_offset"].as_str().unwrap().to_owned();
+        let page = api
+            .get(&format!("{OBJECTS}/ls?delimiter=/&amount=1&after={after}"))
+            .await
+            .expect(200)
+            .json();
+        rows.extend(
+            page["results"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|row| row["path"].clone()),
+        );
+        after = page["pagination"]["next_offset"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         if page["pagination"]["has_more"] == json!(false) {
             break;
         }
     }
     assert_eq!(Value::from(rows), json!(["a/", "b/", "c"]));
-    let none = api.get(&format!("{OBJECTS}/ls?prefix=zzz")).await.expect(200).json();
-    let pagination = json!({"has_more": false, "next_offset": "", "results": 0, "max_per_page": 1000});
+    let none = api
+        .get(&format!("{OBJECTS}/ls?prefix=zzz"))
+        .await
+        .expect(200)
+        .json();
+    let pagination =
+        json!({"has_more": false, "next_offset": "", "results": 0, "max_per_page": 1000});
     assert_eq!(none, json!({"pagination": pagination, "results": []}));
 }
 
@@ -133,15 +215,40 @@ async fn deleting_and_copying() {
     for path in ["a", "b", "c"] {
         api.put_object("lake", "main", path, path).await.expect(201);
     }
-    let copy = api.post(&format!("{BRANCH}/copy?dest_path=d"), &json!({"src_path": "a"})).await.expect(201).json();
-    assert_eq!((&copy["path"], &copy["size_bytes"]), (&json!("d"), &json!(1)));
+    let copy = api
+        .post(
+            &format!("{BRANCH}/copy?dest_path=d"),
+            &json!({"src_path": "a"}),
+        )
+        .await
+        .expect(201)
+        .json();
+    assert_eq!(
+        (&copy["path"], &copy["size_bytes"]),
+        (&json!("d"), &json!(1))
+    );
     api.delete(&format!("{BRANCH}?path=a")).await.expect(204);
-    api.delete(&format!("{BRANCH}?path=never")).await.expect(204);
-    let many = api.post(&format!("{BRANCH}/delete"), &json!({"paths": ["b", "never"]})).await.expect(200);
+    api.delete(&format!("{BRANCH}?path=never"))
+        .await
+        .expect(204);
+    let many = api
+        .post(
+            &format!("{BRANCH}/delete"),
+            &json!({"paths": ["b", "never"]}),
+        )
+        .await
+        .expect(200);
     assert_eq!(many.json(), json!({"errors": []}));
     let left = api.get(&format!("{OBJECTS}/ls")).await.json();
-    let left: Vec<&Value> = left["results"].as_array().unwrap().iter().map(|row| &row["path"]).collect();
+    let left: Vec<&Value> = left["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| &row["path"])
+        .collect();
     assert_eq!(left, ["c", "d"]);
     let too_many: Vec<String> = (0..1001).map(|i| i.to_string()).collect();
-    api.post(&format!("{BRANCH}/delete"), &json!({"paths": too_many})).await.expect(400);
+    api.post(&format!("{BRANCH}/delete"), &json!({"paths": too_many}))
+        .await
+        .expect(400);
 }

@@ -15,13 +15,22 @@ async fn unknown_routes_and_methods() {
         (Method::HEAD, "/user"),
         (Method::GET, "/repositories/x/"),
     ] {
-        let answer = api.ask(method.clone(), path, Ask::default()).await.expect(404);
+        let answer = api
+            .ask(method.clone(), path, Ask::default())
+            .await
+            .expect(404);
         if method != Method::HEAD {
             assert_eq!(answer.message(), "invalid API endpoint", "{path}");
         }
         assert_eq!(answer.header("x-content-type-options"), "nosniff");
     }
-    assert_eq!(api.get_anonymous("/no/such/route").await.expect(404).message(), "invalid API endpoint");
+    assert_eq!(
+        api.get_anonymous("/no/such/route")
+            .await
+            .expect(404)
+            .message(),
+        "invalid API endpoint"
+    );
 }
 
 /// Operations that ask for no credentials.
@@ -41,12 +50,23 @@ const OPEN: &[&str] = &[
 async fn every_other_operation_wants_to_know_who_asks() {
     let api = TestApi::new().await;
     let mut asked = 0;
-    for (method, path, operation) in api::ROUTES.iter().filter(|(.., operation)| !OPEN.contains(operation)) {
+    for (method, path, operation) in api::ROUTES
+        .iter()
+        .filter(|(.., operation)| !OPEN.contains(operation))
+    {
         // Whatever an operation may require beside.
         let query = "path=a&dest_path=a&ref=main&id=x&task_id=x&principalId=x";
         let uri = format!("/api/v1{}?{query}", path.replace(['{', '}'], ""));
         let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes()).unwrap();
-        let answer = api.send(Request::builder().method(method).uri(uri).body(Body::empty()).unwrap()).await;
+        let answer = api
+            .send(
+                Request::builder()
+                    .method(method)
+                    .uri(uri)
+                    .body(Body::empty())
+                    .unwrap(),
+            )
+            .await;
         assert_eq!(answer.status, 401, "{operation}: {:?}", answer.body);
         asked += 1;
     }
@@ -58,36 +78,83 @@ async fn malformed_requests() {
     let api = TestApi::new().await;
     let send = async |kind: &str, body: &[u8]| {
         let headers = vec![("content-type", kind.to_owned())];
-        api.ask(Method::POST, "/repositories", Ask { headers, body: body.to_vec(), anonymous: false }).await
+        api.ask(
+            Method::POST,
+            "/repositories",
+            Ask {
+                headers,
+                body: body.to_vec(),
+                anonymous: false,
+            },
+        )
+        .await
     };
     for (kind, body, status, words) in [
-        ("application/json", &b"{"[..], 400, "failed to decode request body"),
-        ("application/json", b"", 400, "value is required but missing"),
+        (
+            "application/json",
+            &b"{"[..],
+            400,
+            "failed to decode request body",
+        ),
+        (
+            "application/json",
+            b"",
+            400,
+            "value is required but missing",
+        ),
         ("text/plain", b"{}", 400, "Content-Type"),
-        ("application/json; charset=utf-8", b"{}", 400, "\"name\" is missing"),
-        ("application/json", &vec![b' '; (10 << 20) + 1], 413, "10485760 bytes"),
+        (
+            "application/json; charset=utf-8",
+            b"{}",
+            400,
+            "\"name\" is missing",
+        ),
+        (
+            "application/json",
+            &vec![b' '; (10 << 20) + 1],
+            413,
+            "10485760 bytes",
+        ),
     ] {
         let answer = send(kind, body).await.expect(status);
-        assert!(answer.message().contains(words), "{words:?} in {:?}", answer.message());
+        assert!(
+            answer.message().contains(words),
+            "{words:?} in {:?}",
+            answer.message()
+        );
         assert_eq!(answer.header("content-type"), "application/json");
     }
     for (path, words) in [
         ("/repositories?amount=1001", "number must be at most 1000"),
-        ("/repositories/lake/refs/main/objects/stat", "\"path\" in query"),
+        (
+            "/repositories/lake/refs/main/objects/stat",
+            "\"path\" in query",
+        ),
         ("/repositories/lake/refs/%FF/objects/stat?path=a", ""),
     ] {
-        assert!(api.get(path).await.expect(400).message().contains(words), "{path}");
+        assert!(
+            api.get(path).await.expect(400).message().contains(words),
+            "{path}"
+        );
     }
 }
 
 #[tokio::test]
 async fn operations_of_later_answer_by_name() {
     let api = TestApi::new().await;
-    for (path, operation) in
-        [("/auth/groups", "listGroups"), ("/auth/policies", "listPolicies"), ("/repositories/x/pulls", "listPullRequests")]
-    {
-        assert_eq!(api.get(path).await.expect(501).message(), format!("{operation} is not implemented"));
+    for (path, operation) in [
+        ("/auth/groups", "listGroups"),
+        ("/auth/policies", "listPolicies"),
+        ("/repositories/x/pulls", "listPullRequests"),
+    ] {
+        assert_eq!(
+            api.get(path).await.expect(501).message(),
+            format!("{operation} is not implemented")
+        );
     }
     let sts = json!({"code": "c", "state": "s", "redirect_uri": "r"});
-    assert_eq!(api.post("/sts/login", &sts).await.expect(501).message(), "stsLogin is not implemented");
+    assert_eq!(
+        api.post("/sts/login", &sts).await.expect(501).message(),
+        "stsLogin is not implemented"
+    );
 }

@@ -14,55 +14,127 @@ async fn a_repository_from_birth_to_death() {
     let api = TestApi::new().await;
     let body = json!({"name": "lake", "storage_namespace": "mem://lake", "default_branch": "trunk", "read_only": true});
     let made = api.post("/repositories", &body).await.expect(201).json();
-    assert_eq!((&made["default_branch"], &made["read_only"]), (&json!("trunk"), &json!(true)));
+    assert_eq!(
+        (&made["default_branch"], &made["read_only"]),
+        (&json!("trunk"), &json!(true))
+    );
     api.post("/repositories", &body).await.expect(409);
     let bad = json!({"name": "other", "storage_namespace": "mem://other", "default_branch": "a b"});
     api.post("/repositories", &bad).await.expect(400);
     assert_eq!(api.get("/repositories/lake").await.expect(200).json(), made);
     api.put_object("lake", "trunk", "a", "x").await.expect(403);
     api.delete("/repositories/lake").await.expect(403);
-    api.delete("/repositories/lake?force=true").await.expect(204);
-    assert_eq!(api.get("/repositories/lake").await.expect(404).message(), "repository 'lake' not found");
+    api.delete("/repositories/lake?force=true")
+        .await
+        .expect(204);
+    assert_eq!(
+        api.get("/repositories/lake").await.expect(404).message(),
+        "repository 'lake' not found"
+    );
 }
 
 #[tokio::test]
 async fn branch_commit_merge() {
     let api = TestApi::new().await;
     api.repository("lake").await;
-    let branch = api.post("/repositories/lake/branches", &json!({"name": "dev", "source": "main"})).await.expect(201);
-    assert_eq!((branch.text().len(), branch.header("content-type")), (64, "text/plain; charset=utf-8"));
+    let branch = api
+        .post(
+            "/repositories/lake/branches",
+            &json!({"name": "dev", "source": "main"}),
+        )
+        .await
+        .expect(201);
+    assert_eq!(
+        (branch.text().len(), branch.header("content-type")),
+        (64, "text/plain; charset=utf-8")
+    );
     api.put_object("lake", "dev", "a", "1").await.expect(201);
-    let diff = api.get("/repositories/lake/branches/dev/diff").await.expect(200).json();
-    assert_eq!(diff["results"], json!([{"type": "added", "path": "a", "path_type": "object", "size_bytes": 1}]));
-    let empty = api.post("/repositories/lake/refs/dev/merge/main", &json!({})).await.expect(400);
+    let diff = api
+        .get("/repositories/lake/branches/dev/diff")
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(
+        diff["results"],
+        json!([{"type": "added", "path": "a", "path_type": "object", "size_bytes": 1}])
+    );
+    let empty = api
+        .post("/repositories/lake/refs/dev/merge/main", &json!({}))
+        .await
+        .expect(400);
     assert!(empty.message().contains("no changes"));
 
     let work = api.commit("lake", "dev", "work").await;
-    let merged = api.post("/repositories/lake/refs/dev/merge/main", &json!({"message": "m"})).await.expect(200);
-    let log = api.get("/repositories/lake/refs/main/commits?amount=1").await.expect(200).json();
+    let merged = api
+        .post(
+            "/repositories/lake/refs/dev/merge/main",
+            &json!({"message": "m"}),
+        )
+        .await
+        .expect(200);
+    let log = api
+        .get("/repositories/lake/refs/main/commits?amount=1")
+        .await
+        .expect(200)
+        .json();
     assert_eq!(log["results"][0]["id"], merged.json()["reference"]);
     assert_eq!(log["results"][0]["parents"][1], work);
     assert_eq!(log["pagination"]["has_more"], true);
-    assert_eq!(api.get(&format!("/repositories/lake/commits/{}", &work[..12])).await.expect(200).json()["message"], "work");
-    api.delete("/repositories/lake/branches/main").await.expect(403);
-    api.delete("/repositories/lake/branches/dev").await.expect(204);
-    assert_eq!(api.get("/repositories/lake/branches/dev").await.expect(404).message(), "branch 'dev' not found");
+    assert_eq!(
+        api.get(&format!("/repositories/lake/commits/{}", &work[..12]))
+            .await
+            .expect(200)
+            .json()["message"],
+        "work"
+    );
+    api.delete("/repositories/lake/branches/main")
+        .await
+        .expect(403);
+    api.delete("/repositories/lake/branches/dev")
+        .await
+        .expect(204);
+    assert_eq!(
+        api.get("/repositories/lake/branches/dev")
+            .await
+            .expect(404)
+            .message(),
+        "branch 'dev' not found"
+    );
 }
 
 #[tokio::test]
 async fn a_conflict_answers_a_merge_result() {
     let api = TestApi::new().await;
     api.repository("lake").await;
-    api.post("/repositories/lake/branches", &json!({"name": "dev", "source": "main"})).await.expect(201);
+    api.post(
+        "/repositories/lake/branches",
+        &json!({"name": "dev", "source": "main"}),
+    )
+    .await
+    .expect(201);
     for branch in ["main", "dev"] {
-        api.put_object("lake", branch, "a", branch).await.expect(201);
+        api.put_object("lake", branch, "a", branch)
+            .await
+            .expect(201);
         api.commit("lake", branch, branch).await;
     }
     let merge = "/repositories/lake/refs/dev/merge/main";
-    assert_eq!(api.post(merge, &json!({})).await.expect(409).json(), json!({"reference": ""}));
-    api.post(merge, &json!({"strategy": "best"})).await.expect(400);
-    api.post(merge, &json!({"strategy": "source-wins"})).await.expect(200);
-    assert_eq!(api.get("/repositories/lake/refs/main/objects?path=a").await.text(), "dev");
+    assert_eq!(
+        api.post(merge, &json!({})).await.expect(409).json(),
+        json!({"reference": ""})
+    );
+    api.post(merge, &json!({"strategy": "best"}))
+        .await
+        .expect(400);
+    api.post(merge, &json!({"strategy": "source-wins"}))
+        .await
+        .expect(200);
+    assert_eq!(
+        api.get("/repositories/lake/refs/main/objects?path=a")
+            .await
+            .text(),
+        "dev"
+    );
 }
 
 #[tokio::test]
@@ -70,10 +142,23 @@ async fn tags() {
     let api = TestApi::new().await;
     api.repository("lake").await;
     let tag = json!({"id": "v1", "ref": "main"});
-    let made = api.post("/repositories/lake/tags", &tag).await.expect(201).json();
+    let made = api
+        .post("/repositories/lake/tags", &tag)
+        .await
+        .expect(201)
+        .json();
     api.post("/repositories/lake/tags", &tag).await.expect(409);
-    assert_eq!(api.get("/repositories/lake/tags/v1").await.expect(200).json(), made);
-    assert_eq!(api.get("/repositories/lake/tags").await.json()["results"], json!([made]));
+    assert_eq!(
+        api.get("/repositories/lake/tags/v1")
+            .await
+            .expect(200)
+            .json(),
+        made
+    );
+    assert_eq!(
+        api.get("/repositories/lake/tags").await.json()["results"],
+        json!([made])
+    );
     api.delete("/repositories/lake/tags/v1").await.expect(204);
     api.delete("/repositories/lake/tags/v1").await.expect(404);
 }
@@ -113,15 +198,31 @@ async fn a_refusing_hook_answers_what_it_found() {
     let api = TestApi::with_hooks(|_| Arc::new(Refusing)).await;
     api.set_up().await;
     api.repository("lake").await;
-    api.post("/repositories/lake/branches", &json!({"name": "dev", "source": "main"})).await.expect(201);
+    api.post(
+        "/repositories/lake/branches",
+        &json!({"name": "dev", "source": "main"}),
+    )
+    .await
+    .expect(201);
     api.put_object("lake", "dev", "a", "1").await.expect(201);
     api.commit("lake", "dev", "work").await;
     let before = api.get("/repositories/lake/branches/main").await.json();
-    let refused = api.post("/repositories/lake/refs/dev/merge/main", &json!({})).await.expect(412).json();
+    let refused = api
+        .post("/repositories/lake/refs/dev/merge/main", &json!({}))
+        .await
+        .expect(412)
+        .json();
     assert_eq!(refused["message"], "pre-merge hook aborted");
     let finding = &refused["findings"][0];
-    assert_eq!((&finding["rule"], &finding["path"]), (&json!("column-lost"), &json!("flights/01.parquet")));
-    assert_eq!(api.get("/repositories/lake/branches/main").await.json(), before, "nothing moved");
+    assert_eq!(
+        (&finding["rule"], &finding["path"]),
+        (&json!("column-lost"), &json!("flights/01.parquet"))
+    );
+    assert_eq!(
+        api.get("/repositories/lake/branches/main").await.json(),
+        before,
+        "nothing moved"
+    );
 }
 
 #[tokio::test]
@@ -131,7 +232,17 @@ async fn runs_of_hooks() {
     let runs = "/repositories/lake/actions/runs";
     assert_eq!(api.get(runs).await.expect(200).json()["results"], json!([]));
     api.get(&format!("{runs}/none")).await.expect(404);
-    assert_eq!(api.get(&format!("{runs}/none/hooks")).await.expect(200).json()["results"], json!([]));
-    api.get(&format!("{runs}/none/hooks/none/output")).await.expect(404);
-    api.get(&format!("{runs}?branch=main&commit=abc")).await.expect(400);
+    assert_eq!(
+        api.get(&format!("{runs}/none/hooks"))
+            .await
+            .expect(200)
+            .json()["results"],
+        json!([])
+    );
+    api.get(&format!("{runs}/none/hooks/none/output"))
+        .await
+        .expect(404);
+    api.get(&format!("{runs}?branch=main&commit=abc"))
+        .await
+        .expect(400);
 }

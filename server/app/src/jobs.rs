@@ -22,10 +22,10 @@ pub(crate) fn start(layers: &Layers, usage_every: Duration, metrics: PrometheusH
     jobs
 }
 
-/// What a server that died left: tokens that nobody reads any more, deletions of repositories.
+/// Tokens that were retired by a server that died before it emptied them.
 async fn sweep(layers: Layers, stop: CancellationToken) {
     let work = async {
-        if let Err(e) = layers.graveler.recover().await {
+        if let Err(e) = layers.graveler.sweep_tokens().await {
             tracing::warn!(error = %base::chain(&e), "failed to finish what an earlier server left; the next start tries again");
         }
     };

@@ -31,7 +31,10 @@ pub type ByteStream = Pin<Box<dyn futures::Stream<Item = Result<Bytes>> + Send>>
 #[derive(Clone)]
 pub enum Credentials {
     /// An access key.
-    Key { access_key_id: String, secret_access_key: String },
+    Key {
+        access_key_id: String,
+        secret_access_key: String,
+    },
     /// A session token.
     Token(String),
     /// Nobody: only what needs no credentials.
@@ -41,7 +44,10 @@ pub enum Credentials {
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Key { access_key_id, .. } => f.debug_struct("Key").field("access_key_id", access_key_id).finish_non_exhaustive(),
+            Self::Key { access_key_id, .. } => f
+                .debug_struct("Key")
+                .field("access_key_id", access_key_id)
+                .finish_non_exhaustive(),
             Self::Token(_) => f.write_str("Token([redacted])"),
             Self::None => f.write_str("None"),
         }
@@ -70,28 +76,47 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Endpoint`] if it is not an HTTP address.
-    pub fn with_http(endpoint: &str, credentials: Credentials, http: reqwest::Client) -> Result<Self> {
-        let wrong = |reason: String| Error::Endpoint { endpoint: endpoint.to_owned(), reason };
+    pub fn with_http(
+        endpoint: &str,
+        credentials: Credentials,
+        http: reqwest::Client,
+    ) -> Result<Self> {
+        let wrong = |reason: String| Error::Endpoint {
+            endpoint: endpoint.to_owned(),
+            reason,
+        };
         let trimmed = endpoint.trim_end_matches('/');
-        let full = if trimmed.ends_with("/api/v1") { trimmed.to_owned() } else { format!("{trimmed}/api/v1") };
+        let full = if trimmed.ends_with("/api/v1") {
+            trimmed.to_owned()
+        } else {
+            format!("{trimmed}/api/v1")
+        };
         let base = Url::parse(&full).map_err(|e| wrong(e.to_string()))?;
         if !matches!(base.scheme(), "http" | "https") {
             return Err(wrong("it must begin with http:// or https://".to_owned()));
         }
-        Ok(Self { http, base: Arc::new(base), credentials })
+        Ok(Self {
+            http,
+            base: Arc::new(base),
+            credentials,
+        })
     }
 
     /// Begins a request; each segment is one part of the path, escaped here.
     fn request(&self, method: Method, segments: &[&str]) -> Result<Request> {
         let mut url = (*self.base).clone();
         url.path_segments_mut()
-            .map_err(|()| Error::Endpoint { endpoint: self.base.to_string(), reason: "it can have no path".to_owned() })?
+            .map_err(|()| Error::Endpoint {
+                endpoint: self.base.to_string(),
+                reason: "it can have no path".to_owned(),
+            })?
             .extend(segments);
         let request = self.http.request(method, url);
         Ok(Request::new(match &self.credentials {
-            Credentials::Key { access_key_id, secret_access_key } => {
-                request.basic_auth(access_key_id, Some(secret_access_key))
-            }
+            Credentials::Key {
+                access_key_id,
+                secret_access_key,
+            } => request.basic_auth(access_key_id, Some(secret_access_key)),
             Credentials::Token(token) => request.bearer_auth(token),
             Credentials::None => request,
         }))
@@ -121,7 +146,12 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused_and_secrets_are_not_printed() {
         assert!(Client::new("ftp://x", Credentials::None).is_err());
-        let key = Credentials::Key { access_key_id: "AKIA".to_owned(), secret_access_key: "hidden".to_owned() };
-        assert!(!format!("{key:?} {:?}", Credentials::Token("hidden".to_owned())).contains("hidden"));
+        let key = Credentials::Key {
+            access_key_id: "AKIA".to_owned(),
+            secret_access_key: "hidden".to_owned(),
+        };
+        assert!(
+            !format!("{key:?} {:?}", Credentials::Token("hidden".to_owned())).contains("hidden")
+        );
     }
 }

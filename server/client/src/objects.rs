@@ -42,8 +42,11 @@ impl Client {
         for (key, value) in &options.metadata {
             request = request.header_option(&format!("x-lakefs-meta-{key}"), Some(value));
         }
-        let content_type =
-            if options.content_type.is_empty() { "application/octet-stream" } else { &options.content_type };
+        let content_type = if options.content_type.is_empty() {
+            "application/octet-stream"
+        } else {
+            &options.content_type
+        };
         request.send_typed(content_type, body).json().await
     }
 }

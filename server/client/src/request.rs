@@ -31,7 +31,9 @@ impl Request {
     }
 
     pub(crate) fn query_list(self, name: &str, values: &[String]) -> Self {
-        values.iter().fold(self, |request, value| request.query(name, value))
+        values
+            .iter()
+            .fold(self, |request, value| request.query(name, value))
     }
 
     pub(crate) fn header_option(self, name: &str, value: Option<&str>) -> Self {
@@ -73,17 +75,30 @@ impl Request {
     }
 
     pub(crate) async fn bytes(self) -> Result<ByteStream> {
-        Ok(self.send().await?.bytes_stream().map_err(Error::from).boxed())
+        Ok(self
+            .send()
+            .await?
+            .bytes_stream()
+            .map_err(Error::from)
+            .boxed())
     }
 
     async fn send(self) -> Result<Response> {
         let response = self.0.send().await?;
-        if response.status().is_success() { Ok(response) } else { Err(refusal(response).await) }
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(refusal(response).await)
+        }
     }
 
     #[cfg(test)]
     pub(crate) fn into_url(self) -> String {
-        self.0.build().expect("parts of a test are valid").url().to_string()
+        self.0
+            .build()
+            .expect("parts of a test are valid")
+            .url()
+            .to_string()
     }
 }
 
@@ -103,8 +118,15 @@ async fn refusal(response: Response) -> Error {
         }
     }
     let error = serde_json::from_slice(&body).unwrap_or_else(|_| types::Error {
-        message: status.canonical_reason().unwrap_or("refused without words").to_owned(),
+        message: status
+            .canonical_reason()
+            .unwrap_or("refused without words")
+            .to_owned(),
         findings: None,
     });
-    Error::Refused { status: status.as_u16(), error, body: body.to_vec() }
+    Error::Refused {
+        status: status.as_u16(),
+        error,
+        body: body.to_vec(),
+    }
 }

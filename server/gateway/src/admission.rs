@@ -31,7 +31,9 @@ pub(crate) fn is_signed(request: &Parts) -> bool {
 /// Refuses what the signature layer would let pass.
 pub(crate) fn check(request: &Parts, now: OffsetDateTime) -> Result<()> {
     if request.method == Method::POST && is_form(&request.headers) {
-        return Err(Fault::NotImplemented("Uploads by HTML forms are not implemented".into()));
+        return Err(Fault::NotImplemented(
+            "Uploads by HTML forms are not implemented".into(),
+        ));
     }
     if authorization(&request.headers).is_some_and(|value| value.starts_with("AWS ")) {
         check_v2_date(&request.headers, now)?;
@@ -46,7 +48,9 @@ pub(crate) fn check(request: &Parts, now: OffsetDateTime) -> Result<()> {
 /// Whether the body is `aws-chunked`, and if so whether its chunks are signed.
 pub(crate) fn chunking(request: &Parts) -> Option<bool> {
     let payload = request.headers.get("x-amz-content-sha256")?.to_str().ok()?;
-    payload.strip_prefix("STREAMING-").map(|kind| !kind.starts_with("UNSIGNED-"))
+    payload
+        .strip_prefix("STREAMING-")
+        .map(|kind| !kind.starts_with("UNSIGNED-"))
 }
 
 /// The decoded query parameters, in their order.
@@ -56,7 +60,11 @@ pub(crate) fn parameters(request: &Parts) -> Vec<(String, String)> {
 
 /// Decodes a query as the signature layer does.
 pub(crate) fn query(query: &str) -> Vec<(String, String)> {
-    let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+    let decode = |text: &str| {
+        percent_decode_str(&text.replace('+', " "))
+            .decode_utf8_lossy()
+            .into_owned()
+    };
     query
         .split('&')
         .filter(|pair| !pair.is_empty())
@@ -70,16 +78,27 @@ fn authorization(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    kind.trim_start().to_ascii_lowercase().starts_with("multipart/form-data")
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    kind.trim_start()
+        .to_ascii_lowercase()
+        .starts_with("multipart/form-data")
 }
 
 /// V2 signs a date but the signature layer does not look at it: a request once seen could be sent for ever.
 fn check_v2_date(headers: &HeaderMap, now: OffsetDateTime) -> Result<()> {
-    let date = headers.get("x-amz-date").or_else(|| headers.get(header::DATE));
-    let date = date.and_then(|value| value.to_str().ok()).ok_or(Fault::InvalidRequest("missing date".into()))?;
+    let date = headers
+        .get("x-amz-date")
+        .or_else(|| headers.get(header::DATE));
+    let date = date
+        .and_then(|value| value.to_str().ok())
+        .ok_or(Fault::InvalidRequest("missing date".into()))?;
     // Older clients write the zone as a number.
-    let date = date.strip_suffix("+0000").map_or_else(|| date.to_owned(), |date| format!("{date}GMT"));
+    let date = date
+        .strip_suffix("+0000")
+        .map_or_else(|| date.to_owned(), |date| format!("{date}GMT"));
     let date = Timestamp::parse(TimestampFormat::HttpDate, &date)
         .map_err(|_| Fault::InvalidRequest("the date is not in the form of RFC 9110".into()))?;
     if (now - OffsetDateTime::from(date)).abs() > max_skew() {
@@ -88,8 +107,17 @@ fn check_v2_date(headers: &HeaderMap, now: OffsetDateTime) -> Result<()> {
     Ok(())
 }
 
-fn check_presigned(parameters: &[(String, String)], headers: &HeaderMap, now: OffsetDateTime) -> Result<()> {
-    let get = |name: &str| parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+fn check_presigned(
+    parameters: &[(String, String)],
+    headers: &HeaderMap,
+    now: OffsetDateTime,
+) -> Result<()> {
+    let get = |name: &str| {
+        parameters
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    };
     let expires: u64 = get("X-Amz-Expires")
         .and_then(|value| value.parse().ok())
         .ok_or(Fault::QueryParameters("X-Amz-Expires should be a number"))?;
@@ -101,16 +129,25 @@ fn check_presigned(parameters: &[(String, String)], headers: &HeaderMap, now: Of
     let format = format_description!("[year][month][day]T[hour][minute][second]Z");
     let signed_at = get("X-Amz-Date")
         .and_then(|value| PrimitiveDateTime::parse(value, format).ok())
-        .ok_or(Fault::QueryParameters("X-Amz-Date must be in the form 20060102T150405Z"))?
+        .ok_or(Fault::QueryParameters(
+            "X-Amz-Date must be in the form 20060102T150405Z",
+        ))?
         .assume_utc();
     if signed_at - now > max_skew() {
         return Err(Fault::Refused("Request is not valid yet"));
     }
     // Whoever was given a URL must not turn it into a copy of anything its signer can read.
-    let signed: Vec<_> = get("X-Amz-SignedHeaders").unwrap_or_default().split(';').collect();
-    let covered = |name: &str| !name.starts_with("x-amz-") || name == "x-amz-content-sha256" || signed.contains(&name);
+    let signed: Vec<_> = get("X-Amz-SignedHeaders")
+        .unwrap_or_default()
+        .split(';')
+        .collect();
+    let covered = |name: &str| {
+        !name.starts_with("x-amz-") || name == "x-amz-content-sha256" || signed.contains(&name)
+    };
     if headers.keys().any(|name| !covered(name.as_str())) {
-        return Err(Fault::Refused("There were headers present in the request which were not signed"));
+        return Err(Fault::Refused(
+            "There were headers present in the request which were not signed",
+        ));
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use axum::body::Body;
 use base::IdGenerator;
-use http::{HeaderName, HeaderValue, Method, Request, Response, header};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 
 use crate::error::default_message;
 
@@ -16,6 +16,10 @@ const MAX_REQUEST_ID_BYTES: usize = 128;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct KeyCount(pub(crate) usize);
 
+/// The status of an answer, where the protocol layer takes no other than its own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Status(pub(crate) StatusCode);
+
 /// What an answer must know of its request.
 pub(crate) struct Asked {
     id: HeaderValue,
@@ -26,9 +30,15 @@ pub(crate) struct Asked {
 impl Asked {
     pub(crate) fn of(request: &Request<Body>, ids: &dyn IdGenerator) -> Self {
         let fits = |id: &&HeaderValue| id.len() <= MAX_REQUEST_ID_BYTES && id.to_str().is_ok();
-        let given = request.headers().get(OUTER_REQUEST_ID).filter(fits).cloned();
+        let given = request
+            .headers()
+            .get(OUTER_REQUEST_ID)
+            .filter(fits)
+            .cloned();
         Self {
-            id: given.unwrap_or_else(|| HeaderValue::from_str(&ids.uuid()).expect("generated ids are plain ASCII")),
+            id: given.unwrap_or_else(|| {
+                HeaderValue::from_str(&ids.uuid()).expect("generated ids are plain ASCII")
+            }),
             is_head: request.method() == Method::HEAD,
             path: request.uri().path().to_owned(),
         }
@@ -38,8 +48,12 @@ impl Asked {
     pub(crate) fn finish(self, answer: Response<s3s::Body>) -> Response<Body> {
         let (mut parts, mut body) = answer.into_parts();
         parts.headers.insert(REQUEST_ID, self.id.clone());
+        if let Some(Status(status)) = parts.extensions.get() {
+            parts.status = *status;
+        }
         let is_error = parts.status.is_client_error() || parts.status.is_server_error();
-        let is_empty_answer = parts.status == http::StatusCode::NOT_MODIFIED || (is_error && self.is_head);
+        let is_empty_answer =
+            parts.status == StatusCode::NOT_MODIFIED || (is_error && self.is_head);
         if is_empty_answer {
             parts.headers.remove(header::CONTENT_TYPE);
             return Response::from_parts(parts, Body::empty());
@@ -80,10 +94,17 @@ fn element<'a>(document: &'a str, name: &str) -> Option<&'a str> {
 }
 
 fn with_key_count(document: &[u8], count: usize) -> Option<String> {
-    let (before, after) = std::str::from_utf8(document).ok()?.rsplit_once("</ListBucketResult>")?;
-    Some(format!("{before}<KeyCount>{count}</KeyCount></ListBucketResult>{after}"))
+    let (before, after) = std::str::from_utf8(document)
+        .ok()?
+        .rsplit_once("</ListBucketResult>")?;
+    Some(format!(
+        "{before}<KeyCount>{count}</KeyCount></ListBucketResult>{after}"
+    ))
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }

@@ -48,8 +48,16 @@ impl S3Access for Gate {
     async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
         let credentials = cx.credentials().ok_or(Fault::AccessDenied)?;
         // The second look at a key that was just looked up: from the cache of the auth service.
-        let (_, principal) = self.auth.secret_of(&credentials.access_key).await.map_err(fault)?;
-        subresource::check(cx.s3_op().name(), cx.method(), cx.uri().query().unwrap_or_default())?;
+        let (_, principal) = self
+            .auth
+            .secret_of(&credentials.access_key)
+            .await
+            .map_err(fault)?;
+        subresource::check(
+            cx.s3_op().name(),
+            cx.method(),
+            cx.uri().query().unwrap_or_default(),
+        )?;
         cx.extensions_mut().insert(principal);
         Ok(())
     }

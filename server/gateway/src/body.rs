@@ -46,7 +46,10 @@ pub(crate) enum BodyFault {
 
 /// The answer to a body that failed.
 pub(crate) fn fault(error: &io::Error) -> Fault {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<BodyFault>()) {
+    match error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<BodyFault>())
+    {
         Some(BodyFault::Digest(what)) => Fault::BadDigest(what),
         Some(BodyFault::PayloadHash) => Fault::PayloadHashMismatch,
         Some(BodyFault::ChunkSignature) => Fault::ChunkSignatureMismatch,
@@ -67,16 +70,19 @@ pub(crate) fn receive(
 ) -> Result<ByteStream> {
     let announced = Announced::read(headers, trailers)?;
     let body = body.unwrap_or_else(|| StreamingBlob::from(s3s::Body::empty()));
-    Ok(Box::pin(futures::stream::try_unfold((body, announced), |(mut body, mut announced)| async move {
-        match body.next().await {
-            Some(Ok(bytes)) => {
-                announced.update(&bytes);
-                Ok(Some((bytes, (body, announced))))
+    Ok(Box::pin(futures::stream::try_unfold(
+        (body, announced),
+        |(mut body, mut announced)| async move {
+            match body.next().await {
+                Some(Ok(bytes)) => {
+                    announced.update(&bytes);
+                    Ok(Some((bytes, (body, announced))))
+                }
+                Some(Err(error)) => Err(io::Error::other(classify(error.as_ref()))),
+                None => announced.check().map(|()| None).map_err(io::Error::other),
             }
-            Some(Err(error)) => Err(io::Error::other(classify(error.as_ref()))),
-            None => announced.check().map(|()| None).map_err(io::Error::other),
-        }
-    })))
+        },
+    )))
 }
 
 /// The signature layer's stream errors are private types, told apart by their text only.
@@ -106,15 +112,23 @@ struct Announced {
 
 impl Announced {
     fn read(headers: &HeaderMap, trailers: Option<TrailingHeaders>) -> Result<Self> {
-        let text = |name: &str| headers.get(name).map(|value| value.to_str().map_err(|_| Fault::InvalidDigest));
-        let length = headers.get("x-amz-decoded-content-length").or_else(|| headers.get("content-length"));
+        let text = |name: &str| {
+            headers
+                .get(name)
+                .map(|value| value.to_str().map_err(|_| Fault::InvalidDigest))
+        };
+        let length = headers
+            .get("x-amz-decoded-content-length")
+            .or_else(|| headers.get("content-length"));
         let md5 = match text("content-md5").transpose()? {
             Some(value) => Some((Md5::new(), digest(value, 16)?)),
             None => None,
         };
         let promised = text("x-amz-trailer").transpose()?.unwrap_or_default();
         let mut announced = Self {
-            length: length.and_then(|value| value.to_str().ok()).and_then(|value| value.parse().ok()),
+            length: length
+                .and_then(|value| value.to_str().ok())
+                .and_then(|value| value.parse().ok()),
             seen: 0,
             md5,
             hasher: ChecksumHasher::default(),
@@ -123,7 +137,9 @@ impl Announced {
         };
         for (header, name) in CHECKSUMS {
             let value = text(header).transpose()?.map(str::to_owned);
-            let trails = promised.split(',').any(|trailer| trailer.trim().eq_ignore_ascii_case(header));
+            let trails = promised
+                .split(',')
+                .any(|trailer| trailer.trim().eq_ignore_ascii_case(header));
             if value.is_some() || trails {
                 announced.begin(header);
                 announced.checksums.push((header, name, value));
@@ -136,7 +152,9 @@ impl Announced {
         match header {
             "x-amz-checksum-crc32" => self.hasher.crc32 = Some(s3s::crypto::Crc32::new()),
             "x-amz-checksum-crc32c" => self.hasher.crc32c = Some(s3s::crypto::Crc32c::new()),
-            "x-amz-checksum-crc64nvme" => self.hasher.crc64nvme = Some(s3s::crypto::Crc64Nvme::new()),
+            "x-amz-checksum-crc64nvme" => {
+                self.hasher.crc64nvme = Some(s3s::crypto::Crc64Nvme::new())
+            }
             "x-amz-checksum-sha1" => self.hasher.sha1 = Some(s3s::crypto::Sha1::new()),
             _ => self.hasher.sha256 = Some(s3s::crypto::Sha256::new()),
         }
@@ -162,10 +180,18 @@ impl Announced {
         {
             return Err(BodyFault::Digest("Content-MD5"));
         }
-        let trailers = self.trailers.and_then(|trailers| trailers.take()).unwrap_or_default();
+        let trailers = self
+            .trailers
+            .and_then(|trailers| trailers.take())
+            .unwrap_or_default();
         let computed = self.hasher.finalize();
         for (header, name, value) in self.checksums {
-            let trailing = || trailers.get(header).and_then(|value| value.to_str().ok()).map(str::to_owned);
+            let trailing = || {
+                trailers
+                    .get(header)
+                    .and_then(|value| value.to_str().ok())
+                    .map(str::to_owned)
+            };
             let expected = value.or_else(trailing).ok_or(BodyFault::Incomplete)?;
             let computed = match header {
                 "x-amz-checksum-crc32" => &computed.checksum_crc32,
@@ -183,6 +209,12 @@ impl Announced {
 }
 
 fn digest(value: &str, len: usize) -> Result<Vec<u8>> {
-    let bytes = STANDARD.decode(value.trim()).map_err(|_| Fault::InvalidDigest)?;
-    if bytes.len() == len { Ok(bytes) } else { Err(Fault::InvalidDigest) }
+    let bytes = STANDARD
+        .decode(value.trim())
+        .map_err(|_| Fault::InvalidDigest)?;
+    if bytes.len() == len {
+        Ok(bytes)
+    } else {
+        Err(Fault::InvalidDigest)
+    }
 }

@@ -2,9 +2,10 @@
 
 use auth::arn;
 use s3s::dto::{
-    Bucket, BucketLocationConstraint, CreateBucketInput, CreateBucketOutput, DeleteBucketInput, DeleteBucketOutput,
-    GetBucketLocationInput, GetBucketLocationOutput, GetBucketVersioningInput, GetBucketVersioningOutput,
-    HeadBucketInput, HeadBucketOutput, ListBucketsInput, ListBucketsOutput, Owner, Timestamp,
+    Bucket, BucketLocationConstraint, CreateBucketInput, CreateBucketOutput, DeleteBucketInput,
+    DeleteBucketOutput, GetBucketLocationInput, GetBucketLocationOutput, GetBucketVersioningInput,
+    GetBucketVersioningOutput, HeadBucketInput, HeadBucketOutput, ListBucketsInput,
+    ListBucketsOutput, Owner, Timestamp,
 };
 use s3s::{S3Request, S3Response};
 
@@ -24,21 +25,32 @@ impl Surface {
         &self,
         request: S3Request<ListBucketsInput>,
     ) -> Result<S3Response<ListBucketsOutput>> {
-        self.allow(&request.extensions, "fs:ListRepositories", arn::all()).await?;
+        self.allow(&request.extensions, "fs:ListRepositories", arn::all())
+            .await?;
         let input = request.input;
         let wanted = match input.max_buckets {
             None => MAX_BUCKETS,
             Some(count) => usize::try_from(count)
                 .ok()
                 .filter(|count| (1..=MAX_BUCKETS).contains(count))
-                .ok_or_else(|| Fault::InvalidArgument(format!("max-buckets must be 1 to {MAX_BUCKETS}")))?,
+                .ok_or_else(|| {
+                    Fault::InvalidArgument(format!("max-buckets must be 1 to {MAX_BUCKETS}"))
+                })?,
         };
         let prefix = input.prefix.as_deref().unwrap_or_default();
-        let mut after = input.continuation_token.as_deref().map(decode_token).transpose()?.unwrap_or_default();
+        let mut after = input
+            .continuation_token
+            .as_deref()
+            .map(decode_token)
+            .transpose()?
+            .unwrap_or_default();
         let mut buckets = Vec::new();
         let has_more = loop {
             let limit = PAGE.min(wanted - buckets.len());
-            let page = self.catalog.list_repositories(prefix, &after, "", limit).await?;
+            let page = self
+                .catalog
+                .list_repositories(prefix, &after, "", limit)
+                .await?;
             buckets.extend(page.results.into_iter().map(|repository| Bucket {
                 name: Some(repository.id.as_str().to_owned()),
                 creation_date: Some(Timestamp::from(repository.creation_date)),
@@ -63,7 +75,12 @@ impl Surface {
         request: S3Request<HeadBucketInput>,
     ) -> Result<S3Response<HeadBucketOutput>> {
         let bucket = &request.input.bucket;
-        self.allow(&request.extensions, "fs:ReadRepository", arn::repository(bucket)).await?;
+        self.allow(
+            &request.extensions,
+            "fs:ReadRepository",
+            arn::repository(bucket),
+        )
+        .await?;
         self.repository(&request.extensions, bucket).await?;
         Ok(S3Response::new(HeadBucketOutput::default()))
     }
@@ -74,7 +91,12 @@ impl Surface {
         request: S3Request<CreateBucketInput>,
     ) -> Result<S3Response<CreateBucketOutput>> {
         let bucket = &request.input.bucket;
-        self.allow(&request.extensions, "fs:CreateRepository", arn::repository(bucket)).await?;
+        self.allow(
+            &request.extensions,
+            "fs:CreateRepository",
+            arn::repository(bucket),
+        )
+        .await?;
         match self.find_repository(bucket).await? {
             Some(_) => Err(Fault::BucketExists),
             None => Err(Fault::not_implemented()),
@@ -85,7 +107,8 @@ impl Surface {
         &self,
         request: S3Request<DeleteBucketInput>,
     ) -> Result<S3Response<DeleteBucketOutput>> {
-        self.repository(&request.extensions, &request.input.bucket).await?;
+        self.repository(&request.extensions, &request.input.bucket)
+            .await?;
         Err(Fault::NotSupported)
     }
 
@@ -94,10 +117,18 @@ impl Surface {
         request: S3Request<GetBucketLocationInput>,
     ) -> Result<S3Response<GetBucketLocationOutput>> {
         let bucket = &request.input.bucket;
-        self.allow(&request.extensions, "fs:ListObjects", arn::repository(bucket)).await?;
+        self.allow(
+            &request.extensions,
+            "fs:ListObjects",
+            arn::repository(bucket),
+        )
+        .await?;
         self.repository(&request.extensions, bucket).await?;
-        let named = (self.region != UNNAMED_REGION).then(|| BucketLocationConstraint::from(self.region.clone()));
-        Ok(S3Response::new(GetBucketLocationOutput { location_constraint: named }))
+        let named = (self.region != UNNAMED_REGION)
+            .then(|| BucketLocationConstraint::from(self.region.clone()));
+        Ok(S3Response::new(GetBucketLocationOutput {
+            location_constraint: named,
+        }))
     }
 
     pub(crate) async fn get_bucket_versioning(
@@ -105,7 +136,12 @@ impl Surface {
         request: S3Request<GetBucketVersioningInput>,
     ) -> Result<S3Response<GetBucketVersioningOutput>> {
         let bucket = &request.input.bucket;
-        self.allow(&request.extensions, "fs:ListObjects", arn::repository(bucket)).await?;
+        self.allow(
+            &request.extensions,
+            "fs:ListObjects",
+            arn::repository(bucket),
+        )
+        .await?;
         self.repository(&request.extensions, bucket).await?;
         Ok(S3Response::new(GetBucketVersioningOutput::default()))
     }

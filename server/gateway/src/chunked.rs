@@ -20,7 +20,10 @@ const MAX_HEADER_BYTES: usize = 1024;
 
 /// Wraps a body whose chunks do (`signed`) or don't carry signatures.
 pub(crate) fn bounded(body: Body, signed: bool) -> Body {
-    let mut chunks = Chunks { signed, state: State::Header(Vec::new()) };
+    let mut chunks = Chunks {
+        signed,
+        state: State::Header(Vec::new()),
+    };
     let pieces = body
         .into_data_stream()
         .map(move |piece| chunks.cut(piece.map_err(io::Error::other)?))
@@ -64,13 +67,19 @@ impl Chunks {
                     if self.signed && size > MAX_SIGNED_CHUNK_BYTES {
                         return Err(io::Error::other(BodyFault::ChunkTooLarge));
                     }
-                    self.state = if size == 0 { State::Trailers } else { State::Data(size) };
+                    self.state = if size == 0 {
+                        State::Trailers
+                    } else {
+                        State::Data(size)
+                    };
                     if self.signed || size == 0 {
                         out.push(Bytes::from(line));
                     }
                 }
                 State::Data(left) => {
-                    let len = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
+                    let len = usize::try_from(*left)
+                        .unwrap_or(usize::MAX)
+                        .min(input.len());
                     let data = input.split_to(len);
                     *left -= len as u64;
                     if *left == 0 {
@@ -79,7 +88,11 @@ impl Chunks {
                     if self.signed {
                         out.push(data);
                     } else {
-                        out.extend([Bytes::from(format!("{len:x}\r\n")), data, Bytes::from_static(b"\r\n")]);
+                        out.extend([
+                            Bytes::from(format!("{len:x}\r\n")),
+                            data,
+                            Bytes::from_static(b"\r\n"),
+                        ]);
                     }
                 }
                 State::LineEnd(left) => {
@@ -117,7 +130,10 @@ mod tests {
 
     /// Feeds a body in pieces of every size and returns what comes out, joined.
     fn cut(body: &[u8], piece: usize, signed: bool) -> io::Result<Vec<u8>> {
-        let mut chunks = Chunks { signed, state: State::Header(Vec::new()) };
+        let mut chunks = Chunks {
+            signed,
+            state: State::Header(Vec::new()),
+        };
         let mut out = Vec::new();
         for piece in body.chunks(piece) {
             out.extend(chunks.cut(Bytes::copy_from_slice(piece))?);
@@ -147,7 +163,10 @@ mod tests {
         for piece in 1..body.len() {
             let (data, largest, trailers) = decode(&cut(body, piece, false).unwrap());
             assert_eq!(data, b"hello worldabc");
-            assert!(largest <= piece, "a chunk of {largest} from pieces of {piece}");
+            assert!(
+                largest <= piece,
+                "a chunk of {largest} from pieces of {piece}"
+            );
             assert_eq!(trailers, b"x-amz-checksum-crc32:AAAA\r\n\r\n");
         }
     }

@@ -44,7 +44,11 @@ impl Conditions<'_> {
             (None, Some(date)) => modified <= seconds(date),
             (None, None) => false,
         };
-        if is_current { Err(Fault::NotModified(Box::new(validators(etag, modified)))) } else { Ok(()) }
+        if is_current {
+            Err(Fault::NotModified(Box::new(validators(etag, modified))))
+        } else {
+            Ok(())
+        }
     }
 
     /// Checks the conditions of a copy's source, where nothing is "not modified".
@@ -52,13 +56,17 @@ impl Conditions<'_> {
     /// # Errors
     /// [`Fault::PreconditionFailed`].
     pub(crate) fn check_source(&self, etag: &str, modified: OffsetDateTime) -> Result<()> {
-        self.check(etag, modified).map_err(|_| Fault::PreconditionFailed)
+        self.check(etag, modified)
+            .map_err(|_| Fault::PreconditionFailed)
     }
 }
 
 /// Whether a condition names a tag.
 pub(crate) fn matches_tag(condition: &ETagCondition, etag: &str) -> bool {
-    condition.is_any() || condition.as_etag().is_some_and(|given| given.value() == etag)
+    condition.is_any()
+        || condition
+            .as_etag()
+            .is_some_and(|given| given.value() == etag)
 }
 
 fn validators(etag: &str, modified: i64) -> HeaderMap {
@@ -69,7 +77,9 @@ fn validators(etag: &str, modified: i64) -> HeaderMap {
     let mut date = Vec::new();
     let at = OffsetDateTime::from_unix_timestamp(modified).map(Timestamp::from);
     if let Ok(at) = at
-        && at.format(s3s::dto::TimestampFormat::HttpDate, &mut date).is_ok()
+        && at
+            .format(s3s::dto::TimestampFormat::HttpDate, &mut date)
+            .is_ok()
         && let Ok(date) = HeaderValue::from_bytes(&date)
     {
         headers.insert(header::LAST_MODIFIED, date);
@@ -97,18 +107,80 @@ mod tests {
         };
         let none = Conditions::default;
         assert_eq!(answer(none()), 200);
-        assert_eq!(answer(Conditions { if_match: Some(&tag), ..none() }), 200);
-        assert_eq!(answer(Conditions { if_match: Some(&other), ..none() }), 412);
-        assert_eq!(answer(Conditions { if_match: Some(&ETagCondition::Any), ..none() }), 200);
-        assert_eq!(answer(Conditions { if_none_match: Some(&tag), ..none() }), 304);
-        assert_eq!(answer(Conditions { if_none_match: Some(&other), ..none() }), 200);
-        assert_eq!(answer(Conditions { if_modified_since: Some(&same), ..none() }), 304);
-        assert_eq!(answer(Conditions { if_modified_since: Some(&before), ..none() }), 200);
-        assert_eq!(answer(Conditions { if_unmodified_since: Some(&same), ..none() }), 200);
-        assert_eq!(answer(Conditions { if_unmodified_since: Some(&before), ..none() }), 412);
-        let both = Conditions { if_match: Some(&tag), if_unmodified_since: Some(&before), ..none() };
+        assert_eq!(
+            answer(Conditions {
+                if_match: Some(&tag),
+                ..none()
+            }),
+            200
+        );
+        assert_eq!(
+            answer(Conditions {
+                if_match: Some(&other),
+                ..none()
+            }),
+            412
+        );
+        assert_eq!(
+            answer(Conditions {
+                if_match: Some(&ETagCondition::Any),
+                ..none()
+            }),
+            200
+        );
+        assert_eq!(
+            answer(Conditions {
+                if_none_match: Some(&tag),
+                ..none()
+            }),
+            304
+        );
+        assert_eq!(
+            answer(Conditions {
+                if_none_match: Some(&other),
+                ..none()
+            }),
+            200
+        );
+        assert_eq!(
+            answer(Conditions {
+                if_modified_since: Some(&same),
+                ..none()
+            }),
+            304
+        );
+        assert_eq!(
+            answer(Conditions {
+                if_modified_since: Some(&before),
+                ..none()
+            }),
+            200
+        );
+        assert_eq!(
+            answer(Conditions {
+                if_unmodified_since: Some(&same),
+                ..none()
+            }),
+            200
+        );
+        assert_eq!(
+            answer(Conditions {
+                if_unmodified_since: Some(&before),
+                ..none()
+            }),
+            412
+        );
+        let both = Conditions {
+            if_match: Some(&tag),
+            if_unmodified_since: Some(&before),
+            ..none()
+        };
         assert_eq!(answer(both), 200);
-        let both = Conditions { if_none_match: Some(&other), if_modified_since: Some(&same), ..none() };
+        let both = Conditions {
+            if_none_match: Some(&other),
+            if_modified_since: Some(&same),
+            ..none()
+        };
         assert_eq!(answer(both), 200);
     }
 }

@@ -3,7 +3,10 @@
 use auth::arn;
 use catalog::{Object, Repository, Upload, UploadOptions};
 use http::Extensions;
-use s3s::dto::{CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, ETag, MetadataDirective, Timestamp};
+use s3s::dto::{
+    CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, ETag, MetadataDirective,
+    Timestamp,
+};
 use s3s::{S3Request, S3Response};
 
 use crate::conditions::Conditions;
@@ -39,7 +42,12 @@ impl Surface {
     ) -> Result<S3Response<CopyObjectOutput>> {
         let input = request.input;
         let ObjectPath { reference, path } = ObjectPath::parse(&input.key);
-        self.allow(&request.extensions, "fs:WriteObject", arn::object(&input.bucket, path)).await?;
+        self.allow(
+            &request.extensions,
+            "fs:WriteObject",
+            arn::object(&input.bucket, path),
+        )
+        .await?;
         let repository = self.repository(&request.extensions, &input.bucket).await?;
         let conditions = Conditions {
             if_match: input.copy_source_if_match.as_ref(),
@@ -47,11 +55,21 @@ impl Surface {
             if_modified_since: input.copy_source_if_modified_since.as_ref(),
             if_unmodified_since: input.copy_source_if_unmodified_since.as_ref(),
         };
-        let source = self.source(&request.extensions, &input.copy_source, &conditions).await?;
-        let replaces = match input.metadata_directive.as_ref().map(MetadataDirective::as_str) {
+        let source = self
+            .source(&request.extensions, &input.copy_source, &conditions)
+            .await?;
+        let replaces = match input
+            .metadata_directive
+            .as_ref()
+            .map(MetadataDirective::as_str)
+        {
             None | Some(MetadataDirective::COPY) => false,
             Some(MetadataDirective::REPLACE) => true,
-            Some(_) => return Err(Fault::InvalidArgument("Unknown metadata directive.".to_owned())),
+            Some(_) => {
+                return Err(Fault::InvalidArgument(
+                    "Unknown metadata directive.".to_owned(),
+                ));
+            }
         };
         let options = if replaces {
             Some(UploadOptions {
@@ -62,8 +80,16 @@ impl Surface {
         } else {
             None
         };
-        let to = Upload { repository: &repository, branch: reference, path };
-        let object = self.catalog.copy(source.place(), to, options, false).await.map_err(writing)?;
+        let to = Upload {
+            repository: &repository,
+            branch: reference,
+            path,
+        };
+        let object = self
+            .catalog
+            .copy(source.place(), to, options, false)
+            .await
+            .map_err(writing)?;
         Ok(S3Response::new(CopyObjectOutput {
             copy_object_result: Some(CopyObjectResult {
                 e_tag: Some(ETag::Strong(object.entry.etag)),
@@ -84,24 +110,42 @@ impl Surface {
         source: &CopySource,
         conditions: &Conditions<'_>,
     ) -> Result<Source> {
-        let CopySource::Bucket { bucket, key, version_id } = source else {
+        let CopySource::Bucket {
+            bucket,
+            key,
+            version_id,
+        } = source
+        else {
             return Err(Fault::InvalidArgument(
-                "Copy Source must mention the source bucket and key: sourcebucket/sourcekey.".to_owned(),
+                "Copy Source must mention the source bucket and key: sourcebucket/sourcekey."
+                    .to_owned(),
             ));
         };
-        if version_id.as_deref().is_some_and(|version| version != "null") {
+        if version_id
+            .as_deref()
+            .is_some_and(|version| version != "null")
+        {
             return Err(Fault::not_implemented());
         }
         let ObjectPath { reference, path } = ObjectPath::parse(key);
-        self.allow(request, "fs:ReadObject", arn::object(bucket, path)).await?;
+        self.allow(request, "fs:ReadObject", arn::object(bucket, path))
+            .await?;
         let repository = self.repository(request, bucket).await?;
-        let object = self.catalog.stat(&repository, reference, path).await.map_err(|error| match error {
-            catalog::Error::InvalidValue(_) => Fault::NoSuchKey,
-            error => reading(error),
-        })?;
+        let object = self
+            .catalog
+            .stat(&repository, reference, path)
+            .await
+            .map_err(|error| match error {
+                catalog::Error::InvalidValue(_) => Fault::NoSuchKey,
+                error => reading(error),
+            })?;
         if !conditions.is_empty() {
             conditions.check_source(&object.entry.etag, object.entry.last_modified)?;
         }
-        Ok(Source { repository, key: key.to_string(), object })
+        Ok(Source {
+            repository,
+            key: key.to_string(),
+            object,
+        })
     }
 }

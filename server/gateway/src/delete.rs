@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use auth::arn;
 use catalog::{Repository, WriteOptions};
-use http::StatusCode;
 use s3s::dto::{
-    DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, Error,
-    ObjectIdentifier,
+    DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject,
+    Error, ObjectIdentifier,
 };
 use s3s::{S3Request, S3Response};
 
@@ -25,10 +24,16 @@ impl Surface {
     ) -> Result<S3Response<DeleteObjectOutput>> {
         let input = request.input;
         let ObjectPath { reference, path } = ObjectPath::parse(&input.key);
-        self.allow(&request.extensions, "fs:DeleteObject", arn::object(&input.bucket, path)).await?;
+        self.allow(
+            &request.extensions,
+            "fs:DeleteObject",
+            arn::object(&input.bucket, path),
+        )
+        .await?;
         let repository = self.repository(&request.extensions, &input.bucket).await?;
-        self.delete(&repository, reference, &[path.to_owned()]).await?;
-        Ok(S3Response::with_status(DeleteObjectOutput::default(), StatusCode::NO_CONTENT))
+        self.delete(&repository, reference, &[path.to_owned()])
+            .await?;
+        Ok(S3Response::new(DeleteObjectOutput::default()))
     }
 
     pub(crate) async fn delete_objects(
@@ -47,15 +52,27 @@ impl Surface {
         let mut by_reference: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (at, object) in keys.iter().enumerate() {
             let ObjectPath { reference, path } = ObjectPath::parse(&object.key);
-            match self.allow(&request.extensions, "fs:DeleteObject", arn::object(&input.bucket, path)).await {
+            match self
+                .allow(
+                    &request.extensions,
+                    "fs:DeleteObject",
+                    arn::object(&input.bucket, path),
+                )
+                .await
+            {
                 // There are no versions to delete, and the object is not one of them.
-                Ok(()) if names_a_version(object) => refused[at] = Some(Fault::not_implemented().entry()),
+                Ok(()) if names_a_version(object) => {
+                    refused[at] = Some(Fault::not_implemented().entry())
+                }
                 Ok(()) => by_reference.entry(reference).or_default().push(at),
                 Err(fault) => refused[at] = Some(entry(&fault)),
             }
         }
         for (reference, places) in by_reference {
-            let paths: Vec<_> = places.iter().map(|at| ObjectPath::parse(&keys[*at].key).path.to_owned()).collect();
+            let paths: Vec<_> = places
+                .iter()
+                .map(|at| ObjectPath::parse(&keys[*at].key).path.to_owned())
+                .collect();
             if let Err(fault) = self.delete(&repository, reference, &paths).await {
                 let entry = entry(&fault);
                 for at in places {
@@ -69,10 +86,18 @@ impl Surface {
         for (object, refused) in keys.iter().zip(refused) {
             let key = Some(object.key.clone());
             if let Some((code, message)) = refused {
-                let error = Error { code: Some(code.to_owned()), key, message: Some(message), version_id: None };
+                let error = Error {
+                    code: Some(code.to_owned()),
+                    key,
+                    message: Some(message),
+                    version_id: None,
+                };
                 output.errors.get_or_insert_default().push(error);
             } else if !is_quiet {
-                output.deleted.get_or_insert_default().push(DeletedObject { key, ..DeletedObject::default() });
+                output.deleted.get_or_insert_default().push(DeletedObject {
+                    key,
+                    ..DeletedObject::default()
+                });
             }
         }
         Ok(S3Response::new(output))
@@ -80,8 +105,17 @@ impl Surface {
 
     /// Deletes paths of a branch. On a branch that is not there nothing is, and the branch
     /// itself (an empty path, which clients delete as a folder) stays.
-    async fn delete(&self, repository: &Repository, reference: &str, paths: &[String]) -> Result<()> {
-        match self.catalog.delete_objects(repository, reference, paths, WriteOptions::default()).await {
+    async fn delete(
+        &self,
+        repository: &Repository,
+        reference: &str,
+        paths: &[String],
+    ) -> Result<()> {
+        match self
+            .catalog
+            .delete_objects(repository, reference, paths, WriteOptions::default())
+            .await
+        {
             Err(error) if is_missing_reference(&error) => Ok(()),
             deleted => Ok(deleted?),
         }
@@ -89,7 +123,10 @@ impl Surface {
 }
 
 fn names_a_version(object: &ObjectIdentifier) -> bool {
-    object.version_id.as_deref().is_some_and(|version| !matches!(version, "" | "null"))
+    object
+        .version_id
+        .as_deref()
+        .is_some_and(|version| !matches!(version, "" | "null"))
 }
 
 /// The codes of lakeFS for a key that was not deleted.

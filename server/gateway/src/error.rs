@@ -71,18 +71,36 @@ impl Fault {
         let (code, status, message): (_, _, &'static str) = match self {
             Self::AccessDenied => ("AccessDenied", StatusCode::FORBIDDEN, "Access Denied."),
             Self::Refused(message) => ("AccessDenied", StatusCode::FORBIDDEN, message),
-            Self::QueryParameters(message) => ("AuthorizationQueryParametersError", StatusCode::BAD_REQUEST, message),
-            Self::TimeSkewed => ("RequestTimeTooSkewed", StatusCode::FORBIDDEN, TIME_SKEWED_MESSAGE),
-            Self::NoSuchBucket => ("NoSuchBucket", StatusCode::NOT_FOUND, "The specified bucket does not exist"),
+            Self::QueryParameters(message) => (
+                "AuthorizationQueryParametersError",
+                StatusCode::BAD_REQUEST,
+                message,
+            ),
+            Self::TimeSkewed => (
+                "RequestTimeTooSkewed",
+                StatusCode::FORBIDDEN,
+                TIME_SKEWED_MESSAGE,
+            ),
+            Self::NoSuchBucket => (
+                "NoSuchBucket",
+                StatusCode::NOT_FOUND,
+                "The specified bucket does not exist",
+            ),
             Self::BucketIsApi => (
                 "ErrNoSuchBucketPossibleAPIEndpoint",
                 StatusCode::NOT_FOUND,
                 "Repository \"api\" not found; this can happen if your endpoint URL mistakenly ends in \"/api/v1\".",
             ),
-            Self::NoSuchKey => ("NoSuchKey", StatusCode::NOT_FOUND, "The specified key does not exist."),
-            Self::NoSuchVersion => {
-                ("NoSuchVersion", StatusCode::NOT_FOUND, "The data of the specified object does not exist any more.")
-            }
+            Self::NoSuchKey => (
+                "NoSuchKey",
+                StatusCode::NOT_FOUND,
+                "The specified key does not exist.",
+            ),
+            Self::NoSuchVersion => (
+                "NoSuchVersion",
+                StatusCode::NOT_FOUND,
+                "The data of the specified object does not exist any more.",
+            ),
             Self::NoSuchUpload => (
                 "NoSuchUpload",
                 StatusCode::NOT_FOUND,
@@ -94,19 +112,27 @@ impl Fault {
                 "The requested bucket name is not available. The bucket namespace is shared by all users of the system. Please select a different name and try again.",
             ),
             Self::NotImplemented(message) => {
-                return ("NotImplemented", StatusCode::NOT_IMPLEMENTED, message.clone());
+                return (
+                    "NotImplemented",
+                    StatusCode::NOT_IMPLEMENTED,
+                    message.clone(),
+                );
             }
             Self::NotSupported => (
                 "ERRLakeFSNotSupported",
                 StatusCode::METHOD_NOT_ALLOWED,
                 "This operation is not supported in LakeFS",
             ),
-            Self::ReadOnly => {
-                ("ErrReadOnlyRepository", StatusCode::FORBIDDEN, "Attempted to write to a read-only repository")
-            }
-            Self::Protected => {
-                ("ErrWriteToProtectedBranch", StatusCode::FORBIDDEN, "Attempted to write to a protected branch")
-            }
+            Self::ReadOnly => (
+                "ErrReadOnlyRepository",
+                StatusCode::FORBIDDEN,
+                "Attempted to write to a read-only repository",
+            ),
+            Self::Protected => (
+                "ErrWriteToProtectedBranch",
+                StatusCode::FORBIDDEN,
+                "Attempted to write to a protected branch",
+            ),
             Self::PreconditionFailed => (
                 "PreconditionFailed",
                 StatusCode::PRECONDITION_FAILED,
@@ -129,11 +155,21 @@ impl Fault {
                 "The requested partnumber is not satisfiable",
             ),
             Self::InvalidArgument(message) => {
-                return ("InvalidArgument", StatusCode::BAD_REQUEST, Cow::Owned(message.clone()));
+                return (
+                    "InvalidArgument",
+                    StatusCode::BAD_REQUEST,
+                    Cow::Owned(message.clone()),
+                );
             }
-            Self::InvalidRequest(message) => return ("InvalidRequest", StatusCode::BAD_REQUEST, message.clone()),
+            Self::InvalidRequest(message) => {
+                return ("InvalidRequest", StatusCode::BAD_REQUEST, message.clone());
+            }
             Self::InvalidPart(message) => {
-                return ("InvalidPart", StatusCode::BAD_REQUEST, Cow::Owned(message.clone()));
+                return (
+                    "InvalidPart",
+                    StatusCode::BAD_REQUEST,
+                    Cow::Owned(message.clone()),
+                );
             }
             Self::MalformedXml => (
                 "MalformedXML",
@@ -146,9 +182,11 @@ impl Fault {
                 "Your metadata headers exceed the maximum allowed metadata size.",
             ),
             Self::BadRequest => ("BadRequest", StatusCode::BAD_REQUEST, "400 BadRequest"),
-            Self::InvalidDigest => {
-                ("InvalidDigest", StatusCode::BAD_REQUEST, "The Content-MD5 or checksum you specified is not valid.")
-            }
+            Self::InvalidDigest => (
+                "InvalidDigest",
+                StatusCode::BAD_REQUEST,
+                "The Content-MD5 or checksum you specified is not valid.",
+            ),
             Self::BadDigest(what) => {
                 let message = format!("The {what} you specified did not match what we received.");
                 return ("BadDigest", StatusCode::BAD_REQUEST, Cow::Owned(message));
@@ -158,7 +196,11 @@ impl Fault {
                 StatusCode::BAD_REQUEST,
                 "The provided 'x-amz-content-sha256' header does not match what was computed.",
             ),
-            Self::ChunkSignatureMismatch => ("SignatureDoesNotMatch", StatusCode::FORBIDDEN, SIGNATURE_MESSAGE),
+            Self::ChunkSignatureMismatch => (
+                "SignatureDoesNotMatch",
+                StatusCode::FORBIDDEN,
+                SIGNATURE_MESSAGE,
+            ),
             Self::IncompleteBody => (
                 "IncompleteBody",
                 StatusCode::BAD_REQUEST,
@@ -169,7 +211,11 @@ impl Fault {
                 StatusCode::BAD_REQUEST,
                 "A signed chunk of the body is larger than this server takes: send smaller chunks.",
             ),
-            Self::SlowDown => ("SlowDown", StatusCode::SERVICE_UNAVAILABLE, "Please reduce your request rate."),
+            Self::SlowDown => (
+                "SlowDown",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Please reduce your request rate.",
+            ),
             Self::Conflict => (
                 "OperationAborted",
                 StatusCode::CONFLICT,
@@ -213,21 +259,26 @@ impl Fault {
     }
 }
 
-const SIGNATURE_MESSAGE: &str =
-    "The request signature we calculated does not match the signature you provided. Check your key and signing method.";
-const TIME_SKEWED_MESSAGE: &str = "The difference between the request time and the server's time is too large.";
-const NOT_IMPLEMENTED_MESSAGE: &str = "A header you provided implies functionality that is not implemented";
+const SIGNATURE_MESSAGE: &str = "The request signature we calculated does not match the signature you provided. Check your key and signing method.";
+const TIME_SKEWED_MESSAGE: &str =
+    "The difference between the request time and the server's time is too large.";
+const NOT_IMPLEMENTED_MESSAGE: &str =
+    "A header you provided implies functionality that is not implemented";
 
 /// The message of a code that the protocol layer answers without one.
 pub(crate) fn default_message(code: &str) -> &'static str {
     match code {
         "SignatureDoesNotMatch" => SIGNATURE_MESSAGE,
         "AccessDenied" => "Access Denied.",
-        "MalformedXML" => "The XML you provided was not well-formed or did not validate against our published schema",
+        "MalformedXML" => {
+            "The XML you provided was not well-formed or did not validate against our published schema"
+        }
         "NotImplemented" => NOT_IMPLEMENTED_MESSAGE,
         "KeyTooLongError" => "Your key is too long",
         "InvalidURI" => "Couldn't parse the specified URI.",
-        "IncompleteBody" => "The body ended early or is not in the form and length that the headers announce.",
+        "IncompleteBody" => {
+            "The body ended early or is not in the form and length that the headers announce."
+        }
         "MaxMessageLengthExceeded" => "Your request was too big.",
         "MissingContentLength" => "You must provide the Content-Length HTTP header.",
         "RequestTimeTooSkewed" => TIME_SKEWED_MESSAGE,
@@ -261,7 +312,9 @@ impl From<Fault> for S3Error {
 impl From<auth::Error> for Fault {
     fn from(error: auth::Error) -> Self {
         match error {
-            auth::Error::Unauthenticated | auth::Error::Forbidden(_) | auth::Error::NotFound(_) => Self::AccessDenied,
+            auth::Error::Unauthenticated | auth::Error::Forbidden(_) | auth::Error::NotFound(_) => {
+                Self::AccessDenied
+            }
             auth::Error::InvalidValue(message) => Self::InvalidArgument(message),
             auth::Error::NotImplemented(what) => Self::NotImplemented(what.into()),
             error @ (auth::Error::AlreadyExists(_) | auth::Error::Secret | auth::Error::Kv(_)) => {
@@ -323,18 +376,28 @@ fn block(error: BlockError) -> Fault {
         BlockError::NoSuchUpload(_) => Fault::NoSuchUpload,
         BlockError::InvalidPart(message) => Fault::InvalidPart(message),
         BlockError::Body(error) => crate::body::fault(&error),
-        error @ (BlockError::InvalidAddress { .. } | BlockError::Storage { .. }) => Fault::Internal(Box::new(error)),
+        error @ (BlockError::InvalidAddress { .. } | BlockError::Storage { .. }) => {
+            Fault::Internal(Box::new(error))
+        }
     }
 }
 
 /// The failure of a read: a reference that is not there, or can't be, has no keys.
 pub(crate) fn reading(error: catalog::Error) -> Fault {
-    if is_missing_reference(&error) { Fault::NoSuchKey } else { error.into() }
+    if is_missing_reference(&error) {
+        Fault::NoSuchKey
+    } else {
+        error.into()
+    }
 }
 
 /// The failure of a write: only branches can be written to, others count as buckets that are not there.
 pub(crate) fn writing(error: catalog::Error) -> Fault {
-    if is_missing_reference(&error) { Fault::NoSuchBucket } else { error.into() }
+    if is_missing_reference(&error) {
+        Fault::NoSuchBucket
+    } else {
+        error.into()
+    }
 }
 
 /// Whether the reference of a request names nothing.
@@ -342,8 +405,10 @@ pub(crate) fn is_missing_reference(error: &catalog::Error) -> bool {
     matches!(
         error,
         catalog::Error::Engine(
-            EngineError::NotFound { kind: Kind::Branch | Kind::Tag | Kind::Commit | Kind::Reference, .. }
-                | EngineError::InvalidValue(_)
+            EngineError::NotFound {
+                kind: Kind::Branch | Kind::Tag | Kind::Commit | Kind::Reference,
+                ..
+            } | EngineError::InvalidValue(_)
         )
     )
 }

@@ -12,7 +12,11 @@ fn answer(fault: Fault) -> (u16, String) {
 }
 
 fn missing(kind: Kind) -> catalog::Error {
-    EngineError::NotFound { kind, id: "x".to_owned() }.into()
+    EngineError::NotFound {
+        kind,
+        id: "x".to_owned(),
+    }
+    .into()
 }
 
 #[test]
@@ -25,27 +29,91 @@ fn each_failure_has_its_code_and_status() {
         (missing(Kind::Range).into(), 500, "InternalError"),
         (reading(missing(Kind::Branch)), 404, "NoSuchKey"),
         (reading(missing(Kind::Reference)), 404, "NoSuchKey"),
-        (reading(EngineError::InvalidValue(name()).into()), 404, "NoSuchKey"),
+        (
+            reading(EngineError::InvalidValue(name()).into()),
+            404,
+            "NoSuchKey",
+        ),
         (writing(missing(Kind::Branch)), 404, "NoSuchBucket"),
         (writing(missing(Kind::Commit)), 404, "NoSuchBucket"),
-        (catalog::Error::from(EngineError::ReadOnly(name())).into(), 403, "ErrReadOnlyRepository"),
-        (catalog::Error::from(EngineError::Protected(name())).into(), 403, "ErrWriteToProtectedBranch"),
-        (catalog::Error::from(EngineError::TooManyTries(name())).into(), 503, "SlowDown"),
-        (catalog::Error::from(EngineError::ConcurrentChange(name())).into(), 409, "OperationAborted"),
-        (catalog::Error::from(EngineError::InDeletion(name())).into(), 404, "NoSuchBucket"),
-        (catalog::Error::from(EngineError::NoChanges).into(), 500, "InternalError"),
-        (catalog::Error::ObjectNotFound(name()).into(), 404, "NoSuchKey"),
-        (catalog::Error::DataGone(name()).into(), 404, "NoSuchVersion"),
-        (catalog::Error::InvalidValue(name()).into(), 400, "InvalidArgument"),
-        (catalog::Error::RangeNotSatisfiable { size: 4 }.into(), 416, "InvalidRange"),
-        (catalog::Error::PreconditionFailed.into(), 412, "PreconditionFailed"),
-        (catalog::Error::NoSuchUpload(name()).into(), 404, "NoSuchUpload"),
-        (catalog::Error::InvalidPart(name()).into(), 400, "InvalidPart"),
-        (catalog::Error::Body(cut_off()).into(), 400, "IncompleteBody"),
+        (
+            catalog::Error::from(EngineError::ReadOnly(name())).into(),
+            403,
+            "ErrReadOnlyRepository",
+        ),
+        (
+            catalog::Error::from(EngineError::Protected(name())).into(),
+            403,
+            "ErrWriteToProtectedBranch",
+        ),
+        (
+            catalog::Error::from(EngineError::TooManyTries(name())).into(),
+            503,
+            "SlowDown",
+        ),
+        (
+            catalog::Error::from(EngineError::ConcurrentChange(name())).into(),
+            409,
+            "OperationAborted",
+        ),
+        (
+            catalog::Error::from(EngineError::InDeletion(name())).into(),
+            404,
+            "NoSuchBucket",
+        ),
+        (
+            catalog::Error::from(EngineError::NoChanges).into(),
+            500,
+            "InternalError",
+        ),
+        (
+            catalog::Error::ObjectNotFound(name()).into(),
+            404,
+            "NoSuchKey",
+        ),
+        (
+            catalog::Error::DataGone(name()).into(),
+            404,
+            "NoSuchVersion",
+        ),
+        (
+            catalog::Error::InvalidValue(name()).into(),
+            400,
+            "InvalidArgument",
+        ),
+        (
+            catalog::Error::RangeNotSatisfiable { size: 4 }.into(),
+            416,
+            "InvalidRange",
+        ),
+        (
+            catalog::Error::PreconditionFailed.into(),
+            412,
+            "PreconditionFailed",
+        ),
+        (
+            catalog::Error::NoSuchUpload(name()).into(),
+            404,
+            "NoSuchUpload",
+        ),
+        (
+            catalog::Error::InvalidPart(name()).into(),
+            400,
+            "InvalidPart",
+        ),
+        (
+            catalog::Error::Body(cut_off()).into(),
+            400,
+            "IncompleteBody",
+        ),
         (auth::Error::Unauthenticated.into(), 403, "AccessDenied"),
         (auth::Error::Forbidden(name()).into(), 403, "AccessDenied"),
         (auth::Error::Secret.into(), 500, "InternalError"),
-        (Fault::BucketIsApi, 404, "ErrNoSuchBucketPossibleAPIEndpoint"),
+        (
+            Fault::BucketIsApi,
+            404,
+            "ErrNoSuchBucketPossibleAPIEndpoint",
+        ),
         (Fault::BucketExists, 409, "BucketAlreadyExists"),
         (Fault::NotSupported, 405, "ERRLakeFSNotSupported"),
         (Fault::not_implemented(), 501, "NotImplemented"),
@@ -67,6 +135,11 @@ fn each_failure_has_its_code_and_status() {
 #[test]
 fn an_unsatisfiable_range_says_the_size() {
     let error = S3Error::from(Fault::InvalidRange { size: 4 });
-    let range = error.headers().and_then(|headers| headers.get("content-range"));
-    assert_eq!(range.and_then(|value| value.to_str().ok()), Some("bytes */4"));
+    let range = error
+        .headers()
+        .and_then(|headers| headers.get("content-range"));
+    assert_eq!(
+        range.and_then(|value| value.to_str().ok()),
+        Some("bytes */4")
+    );
 }

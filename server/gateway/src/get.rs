@@ -10,11 +10,12 @@ use http_body::Frame;
 use http_body_util::StreamBody;
 use s3s::dto::{
     ETag, GetObjectAttributesInput, GetObjectAttributesOutput, GetObjectInput, GetObjectOutput,
-    GetObjectTaggingInput, GetObjectTaggingOutput, HeadObjectInput, HeadObjectOutput, PartNumber, Range,
-    StreamingBlob, Timestamp,
+    GetObjectTaggingInput, GetObjectTaggingOutput, HeadObjectInput, HeadObjectOutput, PartNumber,
+    Range, StreamingBlob, Timestamp,
 };
 use s3s::{S3Request, S3Response};
 
+use crate::answer::Status;
 use crate::conditions::Conditions;
 use crate::error::{Fault, Result, reading};
 use crate::metadata;
@@ -30,9 +31,14 @@ const SAFETY_HEADERS: [(&str, &str); 3] = [
 ];
 
 impl Surface {
-    pub(crate) async fn get_object(&self, request: S3Request<GetObjectInput>) -> Result<S3Response<GetObjectOutput>> {
+    pub(crate) async fn get_object(
+        &self,
+        request: S3Request<GetObjectInput>,
+    ) -> Result<S3Response<GetObjectOutput>> {
         let input = request.input;
-        let object = self.find(&request.extensions, &input.bucket, &input.key).await?;
+        let object = self
+            .find(&request.extensions, &input.bucket, &input.key)
+            .await?;
         let conditions = Conditions {
             if_match: input.if_match.as_ref(),
             if_none_match: input.if_none_match.as_ref(),
@@ -54,10 +60,13 @@ impl Surface {
             ..GetObjectOutput::default()
         };
         let headers = SAFETY_HEADERS.map(|(name, value)| {
-            (http::HeaderName::from_static(name), HeaderValue::from_static(value))
+            (
+                http::HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
         });
         let mut response = S3Response::with_headers(output, HeaderMap::from_iter(headers));
-        response.status = Some(extent.status());
+        response.extensions.insert(Status(extent.status()));
         Ok(response)
     }
 
@@ -66,7 +75,9 @@ impl Surface {
         request: S3Request<HeadObjectInput>,
     ) -> Result<S3Response<HeadObjectOutput>> {
         let input = request.input;
-        let object = self.find(&request.extensions, &input.bucket, &input.key).await?;
+        let object = self
+            .find(&request.extensions, &input.bucket, &input.key)
+            .await?;
         let conditions = Conditions {
             if_match: input.if_match.as_ref(),
             if_none_match: input.if_none_match.as_ref(),
@@ -79,7 +90,11 @@ impl Surface {
             accept_ranges: Some("bytes".to_owned()),
             content_length: Some(extent.length()),
             content_range: extent.content_range(),
-            content_type: Some(input.response_content_type.unwrap_or_else(|| content_type(&object))),
+            content_type: Some(
+                input
+                    .response_content_type
+                    .unwrap_or_else(|| content_type(&object)),
+            ),
             content_disposition: input.response_content_disposition,
             content_encoding: input.response_content_encoding,
             content_language: input.response_content_language,
@@ -90,7 +105,9 @@ impl Surface {
             metadata: metadata::show(&object.entry.metadata),
             ..HeadObjectOutput::default()
         };
-        Ok(S3Response::with_status(output, extent.status()))
+        let mut response = S3Response::new(output);
+        response.extensions.insert(Status(extent.status()));
+        Ok(response)
     }
 
     pub(crate) async fn get_object_attributes(
@@ -98,8 +115,17 @@ impl Surface {
         request: S3Request<GetObjectAttributesInput>,
     ) -> Result<S3Response<GetObjectAttributesOutput>> {
         let input = request.input;
-        let object = self.find(&request.extensions, &input.bucket, &input.key).await?;
-        let wants = |name: &str| input.object_attributes.iter().any(|wanted| wanted.as_str() == name);
+        let object = self
+            .find(&request.extensions, &input.bucket, &input.key)
+            .await?;
+        // One header may name several, and there may be several headers.
+        let wanted: Vec<_> = input
+            .object_attributes
+            .iter()
+            .flat_map(|names| names.as_str().split(',').map(str::trim))
+            .collect();
+        let wants = |name: &str| wanted.contains(&name);
+
         Ok(S3Response::new(GetObjectAttributesOutput {
             e_tag: wants("ETag").then_some(ETag::Strong(object.entry.etag)),
             object_size: wants("ObjectSize").then_some(object.entry.size_bytes),
@@ -115,23 +141,36 @@ impl Surface {
         request: S3Request<GetObjectTaggingInput>,
     ) -> Result<S3Response<GetObjectTaggingOutput>> {
         let input = request.input;
-        self.find(&request.extensions, &input.bucket, &input.key).await?;
-        Ok(S3Response::new(GetObjectTaggingOutput { tag_set: Vec::new(), version_id: None }))
+        self.find(&request.extensions, &input.bucket, &input.key)
+            .await?;
+        Ok(S3Response::new(GetObjectTaggingOutput {
+            tag_set: Vec::new(),
+            version_id: None,
+        }))
     }
 
     /// The object of a key, for an asker who may read it.
-    pub(crate) async fn find(&self, request: &Extensions, bucket: &str, key: &str) -> Result<Object> {
+    pub(crate) async fn find(
+        &self,
+        request: &Extensions,
+        bucket: &str,
+        key: &str,
+    ) -> Result<Object> {
         let ObjectPath { reference, path } = ObjectPath::parse(key);
-        self.allow(request, "fs:ReadObject", arn::object(bucket, path)).await?;
+        self.allow(request, "fs:ReadObject", arn::object(bucket, path))
+            .await?;
         let repository = self.repository(request, bucket).await?;
         if path.is_empty() {
             return Err(Fault::NoSuchKey);
         }
-        self.catalog.stat(&repository, reference, path).await.map_err(|error| match error {
-            // A path that no object can have.
-            catalog::Error::InvalidValue(_) => Fault::NoSuchKey,
-            error => reading(error),
-        })
+        self.catalog
+            .stat(&repository, reference, path)
+            .await
+            .map_err(|error| match error {
+                // A path that no object can have.
+                catalog::Error::InvalidValue(_) => Fault::NoSuchKey,
+                error => reading(error),
+            })
     }
 }
 
@@ -146,9 +185,15 @@ impl Extent {
         let size = u64::try_from(object.entry.size_bytes).unwrap_or_default();
         let range = match (range, part) {
             (Some(_), Some(_)) => {
-                return Err(Fault::InvalidRequest("Cannot specify both Range header and partNumber query parameter".into()));
+                return Err(Fault::InvalidRequest(
+                    "Cannot specify both Range header and partNumber query parameter".into(),
+                ));
             }
-            (Some(range), None) => Some(range.check(size).map_err(|_| Fault::InvalidRange { size })?),
+            (Some(range), None) => Some(
+                range
+                    .check(size)
+                    .map_err(|_| Fault::InvalidRange { size })?,
+            ),
             // Where an object's parts met is not kept: it is one part.
             (None, Some(1)) => (size > 0).then_some(0..size),
             (None, Some(_)) => return Err(Fault::InvalidPartNumber),
@@ -158,17 +203,29 @@ impl Extent {
     }
 
     fn status(&self) -> StatusCode {
-        if self.range.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK }
+        if self.range.is_some() {
+            StatusCode::PARTIAL_CONTENT
+        } else {
+            StatusCode::OK
+        }
     }
 
     fn length(&self) -> i64 {
-        let length = self.range.as_ref().map_or(self.size, |range| range.end - range.start);
+        let length = self
+            .range
+            .as_ref()
+            .map_or(self.size, |range| range.end - range.start);
         i64::try_from(length).unwrap_or(i64::MAX)
     }
 
     fn content_range(&self) -> Option<String> {
         let range = self.range.as_ref()?;
-        Some(format!("bytes {}-{}/{}", range.start, range.end - 1, self.size))
+        Some(format!(
+            "bytes {}-{}/{}",
+            range.start,
+            range.end - 1,
+            self.size
+        ))
     }
 }
 
@@ -184,5 +241,7 @@ fn content_type(object: &Object) -> String {
 }
 
 fn outgoing(bytes: ByteStream) -> StreamingBlob {
-    StreamingBlob::from(s3s::Body::http_body_unsync(StreamBody::new(bytes.map_ok(Frame::data))))
+    StreamingBlob::from(s3s::Body::http_body_unsync(StreamBody::new(
+        bytes.map_ok(Frame::data),
+    )))
 }

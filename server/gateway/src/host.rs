@@ -13,12 +13,21 @@ pub(crate) struct Domains(Vec<String>);
 
 impl Domains {
     pub(crate) fn new(names: Vec<String>) -> Self {
-        Self(names.iter().map(|name| bare(name)).filter(|name| !name.is_empty()).collect())
+        Self(
+            names
+                .iter()
+                .map(|name| bare(name))
+                .filter(|name| !name.is_empty())
+                .collect(),
+        )
     }
 
     /// Whether a request goes to one of the domains, or to a bucket below it.
     pub(crate) fn serves(&self, request: &Parts) -> bool {
-        let header = request.headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
+        let header = request
+            .headers
+            .get(http::header::HOST)
+            .and_then(|host| host.to_str().ok());
         let host = header.or_else(|| request.uri.authority().map(http::uri::Authority::as_str));
         host.is_some_and(|host| self.find(&bare(host)).is_some())
     }
@@ -30,7 +39,9 @@ impl Domains {
             if before.is_empty() {
                 return Some((domain.as_str(), None));
             }
-            let bucket = before.strip_suffix('.').filter(|bucket| !bucket.is_empty())?;
+            let bucket = before
+                .strip_suffix('.')
+                .filter(|bucket| !bucket.is_empty())?;
             Some((domain.as_str(), Some(bucket)))
         })
     }
@@ -73,9 +84,21 @@ mod tests {
 
     #[test]
     fn a_host_names_its_bucket() {
-        let domains = Domains::new(vec!["s3.local.lakefs.io".to_owned(), "S3.example.com:8000".to_owned()]);
-        let bucket = |host| domains.parse_host_header(host).unwrap().bucket().map(str::to_owned);
-        assert_eq!(bucket("repo.s3.local.lakefs.io:8000").as_deref(), Some("repo"));
+        let domains = Domains::new(vec![
+            "s3.local.lakefs.io".to_owned(),
+            "S3.example.com:8000".to_owned(),
+        ]);
+        let bucket = |host| {
+            domains
+                .parse_host_header(host)
+                .unwrap()
+                .bucket()
+                .map(str::to_owned)
+        };
+        assert_eq!(
+            bucket("repo.s3.local.lakefs.io:8000").as_deref(),
+            Some("repo")
+        );
         assert_eq!(bucket("REPO.s3.example.com").as_deref(), Some("repo"));
         assert_eq!(bucket("s3.example.com"), None);
         assert_eq!(bucket("evils3.example.com"), None);

@@ -78,7 +78,9 @@ struct Inner {
 
 impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gateway").field("domains", &self.inner.domains).finish_non_exhaustive()
+        f.debug_struct("Gateway")
+            .field("domains", &self.inner.domains)
+            .finish_non_exhaustive()
     }
 }
 
@@ -93,12 +95,13 @@ impl Gateway {
         config.xml_max_body_size = MAX_XML_BYTES;
         config.presigned_url_max_skew_time_secs = MAX_CLOCK_SKEW_SECS;
 
-        let mut builder = S3ServiceBuilder::new(Surface::new(catalog, auth.clone(), options.region));
+        let mut builder =
+            S3ServiceBuilder::new(Surface::new(catalog, auth.clone(), options.region));
         // Access is checked only where keys are: both are needed to refuse unsigned requests.
-        builder.set_auth(crate::auth::Keys::new(auth.clone()));
-        builder.set_access(crate::auth::Gate::new(auth));
+        builder.set_auth(auth::Keys::new(auth.clone()));
+        builder.set_access(auth::Gate::new(auth));
         builder.set_host(domains.clone());
-        builder.set_validation(crate::host::AnyName);
+        builder.set_validation(host::AnyName);
         builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
         Self {
             inner: Arc::new(Inner {
@@ -136,6 +139,9 @@ impl Gateway {
             Some(signed) => chunked::bounded(body, signed),
             None => body,
         };
-        Ok(Request::from_parts(parts, s3s::Body::http_body_unsync(body)))
+        Ok(Request::from_parts(
+            parts,
+            s3s::Body::http_body_unsync(body),
+        ))
     }
 }

@@ -9,8 +9,8 @@ use catalog::{ListRequest, ObjectOrPrefix, Repository};
 use http::Extensions;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::{
-    CommonPrefix, ETag, EncodingType, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output,
-    Object, ObjectStorageClass, Timestamp,
+    CommonPrefix, ETag, EncodingType, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input,
+    ListObjectsV2Output, Object, ObjectStorageClass, Timestamp,
 };
 use s3s::{S3Request, S3Response};
 
@@ -22,7 +22,12 @@ use crate::service::Surface;
 /// The most keys and prefixes in one answer.
 const MAX_KEYS: i32 = 1000;
 /// What `encoding-type=url` leaves as it is.
-const URL_ENCODED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+const URL_ENCODED: AsciiSet = NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'/');
 const STORAGE_CLASS: &str = "STANDARD";
 
 /// What to list, whichever version of the operation asked.
@@ -62,16 +67,26 @@ impl Surface {
         let rows = self.list(&request.extensions, &query).await?;
         let encode = Encode::new(input.encoding_type)?;
         // As lakeFS counts: branches are none.
-        let count = if rows.is_root { 0 } else { rows.objects.len() + rows.prefixes.len() };
+        let count = if rows.is_root {
+            0
+        } else {
+            rows.objects.len() + rows.prefixes.len()
+        };
         let output = ListObjectsOutput {
             name: Some(input.bucket.clone()),
             prefix: Some(encode.text(query.prefix)),
             marker: Some(encode.text(query.after)),
             max_keys: Some(query.max_keys),
             is_truncated: Some(rows.next.is_some()),
-            delimiter: input.delimiter.as_deref().map(|delimiter| encode.text(delimiter)),
+            delimiter: input
+                .delimiter
+                .as_deref()
+                .map(|delimiter| encode.text(delimiter)),
             // Without a delimiter clients continue after the last key.
-            next_marker: rows.next.filter(|_| !query.delimiter.is_empty()).map(|next| encode.text(&next)),
+            next_marker: rows
+                .next
+                .filter(|_| !query.delimiter.is_empty())
+                .map(|next| encode.text(&next)),
             contents: Some(encode.objects(rows.objects)),
             common_prefixes: Some(encode.prefixes(&rows.prefixes)),
             encoding_type: encode.0,
@@ -87,12 +102,19 @@ impl Surface {
         request: S3Request<ListObjectsV2Input>,
     ) -> Result<S3Response<ListObjectsV2Output>> {
         let input = request.input;
-        let token = input.continuation_token.as_deref().map(decode_token).transpose()?;
+        let token = input
+            .continuation_token
+            .as_deref()
+            .map(decode_token)
+            .transpose()?;
         let query = Query {
             bucket: &input.bucket,
             prefix: input.prefix.as_deref().unwrap_or_default(),
             delimiter: input.delimiter.as_deref().unwrap_or_default(),
-            after: token.as_deref().or(input.start_after.as_deref()).unwrap_or_default(),
+            after: token
+                .as_deref()
+                .or(input.start_after.as_deref())
+                .unwrap_or_default(),
             max_keys: max_keys(input.max_keys)?,
         };
         let rows = self.list(&request.extensions, &query).await?;
@@ -105,7 +127,10 @@ impl Surface {
             key_count: Some(i32::try_from(count).unwrap_or(MAX_KEYS)),
             is_truncated: Some(rows.next.is_some()),
             next_continuation_token: rows.next.as_deref().map(encode_token),
-            delimiter: input.delimiter.as_deref().map(|delimiter| encode.text(delimiter)),
+            delimiter: input
+                .delimiter
+                .as_deref()
+                .map(|delimiter| encode.text(delimiter)),
             start_after: input.start_after.as_deref().map(|key| encode.text(key)),
             contents: Some(encode.objects(rows.objects)),
             common_prefixes: Some(encode.prefixes(&rows.prefixes)),
@@ -117,11 +142,19 @@ impl Surface {
 
     async fn list(&self, request: &Extensions, query: &Query<'_>) -> Result<Rows> {
         let is_root = !query.prefix.contains('/');
-        let action = if is_root && query.delimiter == "/" { "fs:ListBranches" } else { "fs:ListObjects" };
-        self.allow(request, action, arn::repository(query.bucket)).await?;
+        let action = if is_root && query.delimiter == "/" {
+            "fs:ListBranches"
+        } else {
+            "fs:ListObjects"
+        };
+        self.allow(request, action, arn::repository(query.bucket))
+            .await?;
         let repository = self.repository(request, query.bucket).await?;
         if query.max_keys == 0 {
-            return Ok(Rows { is_root, ..Rows::default() });
+            return Ok(Rows {
+                is_root,
+                ..Rows::default()
+            });
         }
         let limit = usize::try_from(query.max_keys).unwrap_or_default();
         if is_root {
@@ -131,20 +164,40 @@ impl Surface {
         }
     }
 
-    async fn list_branches(&self, repository: &Repository, query: &Query<'_>, limit: usize) -> Result<Rows> {
+    async fn list_branches(
+        &self,
+        repository: &Repository,
+        query: &Query<'_>,
+        limit: usize,
+    ) -> Result<Rows> {
         // A key inside a branch continues after the branch.
         let after = ObjectPath::parse(query.after).reference;
-        let page = self.catalog.list_branches(repository, query.prefix, after, false, limit).await?;
+        let page = self
+            .catalog
+            .list_branches(repository, query.prefix, after, false, limit)
+            .await?;
         Ok(Rows {
-            prefixes: page.results.iter().map(|branch| key(branch.id.as_str(), "")).collect(),
+            prefixes: page
+                .results
+                .iter()
+                .map(|branch| key(branch.id.as_str(), ""))
+                .collect(),
             next: page.has_more.then(|| key(&page.next_offset, "")),
             is_root: true,
             ..Rows::default()
         })
     }
 
-    async fn list_below(&self, repository: &Repository, query: &Query<'_>, limit: usize) -> Result<Rows> {
-        let ObjectPath { reference, path: prefix } = ObjectPath::parse(query.prefix);
+    async fn list_below(
+        &self,
+        repository: &Repository,
+        query: &Query<'_>,
+        limit: usize,
+    ) -> Result<Rows> {
+        let ObjectPath {
+            reference,
+            path: prefix,
+        } = ObjectPath::parse(query.prefix);
         let after = match query.after {
             "" => "",
             after => {
@@ -161,11 +214,18 @@ impl Surface {
             delimiter: query.delimiter.to_owned(),
             limit,
         };
-        let page = match self.catalog.list_objects(repository, reference, &list).await {
+        let page = match self
+            .catalog
+            .list_objects(repository, reference, &list)
+            .await
+        {
             Err(error) if is_missing_reference(&error) => return Err(Fault::BadRequest),
             page => page?,
         };
-        let mut rows = Rows { next: page.has_more.then(|| key(reference, &page.next_offset)), ..Rows::default() };
+        let mut rows = Rows {
+            next: page.has_more.then(|| key(reference, &page.next_offset)),
+            ..Rows::default()
+        };
         for row in page.results {
             match row {
                 ObjectOrPrefix::Prefix(prefix) => rows.prefixes.push(key(reference, &prefix)),
@@ -186,7 +246,9 @@ impl Surface {
 fn max_keys(given: Option<i32>) -> Result<i32> {
     match given {
         None => Ok(MAX_KEYS),
-        Some(count) if count < 0 => Err(Fault::InvalidArgument("max-keys must not be negative".to_owned())),
+        Some(count) if count < 0 => Err(Fault::InvalidArgument(
+            "max-keys must not be negative".to_owned(),
+        )),
         Some(count) => Ok(count.min(MAX_KEYS)),
     }
 }
@@ -201,8 +263,10 @@ pub(crate) fn encode_token(key: &str) -> String {
 /// # Errors
 /// [`Fault::InvalidArgument`] for what is none.
 pub(crate) fn decode_token(token: &str) -> Result<String> {
-    let malformed = || Fault::InvalidArgument("The continuation token provided is incorrect".to_owned());
-    String::from_utf8(URL_SAFE_NO_PAD.decode(token).map_err(|_| malformed())?).map_err(|_| malformed())
+    let malformed =
+        || Fault::InvalidArgument("The continuation token provided is incorrect".to_owned());
+    String::from_utf8(URL_SAFE_NO_PAD.decode(token).map_err(|_| malformed())?)
+        .map_err(|_| malformed())
 }
 
 /// How keys are written: XML can't hold every character that a key can.
@@ -210,8 +274,13 @@ pub(crate) struct Encode(pub(crate) Option<EncodingType>);
 
 impl Encode {
     pub(crate) fn new(asked: Option<EncodingType>) -> Result<Self> {
-        if asked.as_ref().is_some_and(|kind| kind.as_str() != EncodingType::URL) {
-            return Err(Fault::InvalidArgument("Invalid Encoding Method specified in Request".to_owned()));
+        if asked
+            .as_ref()
+            .is_some_and(|kind| kind.as_str() != EncodingType::URL)
+        {
+            return Err(Fault::InvalidArgument(
+                "Invalid Encoding Method specified in Request".to_owned(),
+            ));
         }
         Ok(Self(asked))
     }
@@ -231,6 +300,11 @@ impl Encode {
     }
 
     fn prefixes(&self, prefixes: &[String]) -> Vec<CommonPrefix> {
-        prefixes.iter().map(|prefix| CommonPrefix { prefix: Some(self.text(prefix)) }).collect()
+        prefixes
+            .iter()
+            .map(|prefix| CommonPrefix {
+                prefix: Some(self.text(prefix)),
+            })
+            .collect()
     }
 }

@@ -18,11 +18,19 @@ const MAX_METADATA_BYTES: usize = 2048;
 /// [`Fault::MetadataTooLarge`].
 pub(crate) fn store(metadata: Option<Metadata>) -> Result<BTreeMap<String, String>> {
     let metadata = metadata.unwrap_or_default();
-    let bytes: usize = metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
+    let bytes: usize = metadata
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
     if bytes > MAX_METADATA_BYTES {
         return Err(Fault::MetadataTooLarge);
     }
-    let stored = |(name, value): (String, String)| (format!("{STORED_PREFIX}{}", name.to_ascii_lowercase()), value);
+    let stored = |(name, value): (String, String)| {
+        (
+            format!("{STORED_PREFIX}{}", name.to_ascii_lowercase()),
+            value,
+        )
+    };
     Ok(metadata.into_iter().map(stored).collect())
 }
 
@@ -50,8 +58,14 @@ mod tests {
     fn names_are_kept_with_the_prefix_of_lakefs() {
         let sent: Metadata = [("Owner".to_owned(), "Me".to_owned())].into();
         let stored = store(Some(sent)).unwrap();
-        assert_eq!(stored, [("X-Amz-Meta-owner".to_owned(), "Me".to_owned())].into());
-        assert_eq!(show(&stored), Some([("owner".to_owned(), "Me".to_owned())].into()));
+        assert_eq!(
+            stored,
+            [("X-Amz-Meta-owner".to_owned(), "Me".to_owned())].into()
+        );
+        assert_eq!(
+            show(&stored),
+            Some([("owner".to_owned(), "Me".to_owned())].into())
+        );
     }
 
     #[test]

@@ -2,13 +2,14 @@
 
 use auth::arn;
 use catalog::{CompletedPart, Repository, Upload, UploadOptions};
-use http::{Extensions, HeaderMap, StatusCode, header};
+use http::{Extensions, HeaderMap, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput,
-    CompleteMultipartUploadOutput, CopyPartResult, CreateMultipartUploadInput, CreateMultipartUploadOutput, ETag,
-    ListMultipartUploadsInput, ListMultipartUploadsOutput, ListPartsInput, ListPartsOutput, MultipartUpload, Part,
-    StorageClass, Timestamp, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
+    CompleteMultipartUploadOutput, CopyPartResult, CreateMultipartUploadInput,
+    CreateMultipartUploadOutput, ETag, ListMultipartUploadsInput, ListMultipartUploadsOutput,
+    ListPartsInput, ListPartsOutput, MultipartUpload, Part, StorageClass, Timestamp,
+    UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
 };
 use s3s::{S3Request, S3Response};
 
@@ -26,7 +27,12 @@ const MAX_ROWS: i32 = 1000;
 const MAX_PARTS: i32 = 10_000;
 const STORAGE_CLASS: &str = "STANDARD";
 /// What a key keeps in a URL.
-const URL_KEY: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+const URL_KEY: AsciiSet = NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'/');
 
 impl Surface {
     pub(crate) async fn create_multipart_upload(
@@ -34,15 +40,25 @@ impl Surface {
         request: S3Request<CreateMultipartUploadInput>,
     ) -> Result<S3Response<CreateMultipartUploadOutput>> {
         let input = request.input;
-        let repository =
-            self.target(&request.extensions, "fs:WriteObject", &input.bucket, &input.key).await?;
+        let repository = self
+            .target(
+                &request.extensions,
+                "fs:WriteObject",
+                &input.bucket,
+                &input.key,
+            )
+            .await?;
         let options = UploadOptions {
             content_type: input.content_type.unwrap_or_default(),
             metadata: metadata::store(input.metadata)?,
             ..UploadOptions::default()
         };
         let to = place(&repository, &input.key);
-        let upload = self.catalog.create_multipart(to, &options).await.map_err(writing)?;
+        let upload = self
+            .catalog
+            .create_multipart(to, &options)
+            .await
+            .map_err(writing)?;
         Ok(S3Response::new(CreateMultipartUploadOutput {
             bucket: Some(input.bucket),
             key: Some(input.key),
@@ -56,12 +72,22 @@ impl Surface {
         request: S3Request<UploadPartInput>,
     ) -> Result<S3Response<UploadPartOutput>> {
         let input = request.input;
-        let repository =
-            self.target(&request.extensions, "fs:WriteObject", &input.bucket, &input.key).await?;
+        let repository = self
+            .target(
+                &request.extensions,
+                "fs:WriteObject",
+                &input.bucket,
+                &input.key,
+            )
+            .await?;
         let number = part_number(input.part_number)?;
         let bytes = body::receive(&request.headers, request.trailing_headers, input.body)?;
         let to = place(&repository, &input.key);
-        let part = self.catalog.put_part(to, &input.upload_id, number, bytes).await.map_err(writing)?;
+        let part = self
+            .catalog
+            .put_part(to, &input.upload_id, number, bytes)
+            .await
+            .map_err(writing)?;
         Ok(S3Response::new(UploadPartOutput {
             e_tag: Some(ETag::Strong(part.etag)),
             ..UploadPartOutput::default()
@@ -73,8 +99,14 @@ impl Surface {
         request: S3Request<UploadPartCopyInput>,
     ) -> Result<S3Response<UploadPartCopyOutput>> {
         let input = request.input;
-        let repository =
-            self.target(&request.extensions, "fs:WriteObject", &input.bucket, &input.key).await?;
+        let repository = self
+            .target(
+                &request.extensions,
+                "fs:WriteObject",
+                &input.bucket,
+                &input.key,
+            )
+            .await?;
         let number = part_number(input.part_number)?;
         let conditions = Conditions {
             if_match: input.copy_source_if_match.as_ref(),
@@ -82,8 +114,14 @@ impl Surface {
             if_modified_since: input.copy_source_if_modified_since.as_ref(),
             if_unmodified_since: input.copy_source_if_unmodified_since.as_ref(),
         };
-        let source = self.source(&request.extensions, &input.copy_source, &conditions).await?;
-        let range = input.copy_source_range.as_deref().map(|range| copy_range(range, source.size())).transpose()?;
+        let source = self
+            .source(&request.extensions, &input.copy_source, &conditions)
+            .await?;
+        let range = input
+            .copy_source_range
+            .as_deref()
+            .map(|range| copy_range(range, source.size()))
+            .transpose()?;
         let to = place(&repository, &input.key);
         let part = self
             .catalog
@@ -105,11 +143,22 @@ impl Surface {
         request: S3Request<ListPartsInput>,
     ) -> Result<S3Response<ListPartsOutput>> {
         let input = request.input;
-        let repository = self.target(&request.extensions, "fs:ReadObject", &input.bucket, &input.key).await?;
+        let repository = self
+            .target(
+                &request.extensions,
+                "fs:ReadObject",
+                &input.bucket,
+                &input.key,
+            )
+            .await?;
         let max_parts = rows("max-parts", input.max_parts)?;
         let marker = input.part_number_marker.unwrap_or_default();
         let to = place(&repository, &input.key);
-        let uploaded = self.catalog.list_parts(to, &input.upload_id).await.map_err(writing)?;
+        let uploaded = self
+            .catalog
+            .list_parts(to, &input.upload_id)
+            .await
+            .map_err(writing)?;
         let mut parts: Vec<Part> = uploaded
             .into_iter()
             .map(|part| Part {
@@ -130,7 +179,10 @@ impl Surface {
             upload_id: Some(input.upload_id),
             max_parts: Some(max_parts),
             part_number_marker: Some(marker),
-            next_part_number_marker: parts.last().filter(|_| is_truncated).and_then(|part| part.part_number),
+            next_part_number_marker: parts
+                .last()
+                .filter(|_| is_truncated)
+                .and_then(|part| part.part_number),
             is_truncated: Some(is_truncated),
             storage_class: Some(StorageClass::from_static(STORAGE_CLASS)),
             parts: Some(parts),
@@ -143,12 +195,21 @@ impl Surface {
         request: S3Request<CompleteMultipartUploadInput>,
     ) -> Result<S3Response<CompleteMultipartUploadOutput>> {
         let input = request.input;
-        let repository =
-            self.target(&request.extensions, "fs:WriteObject", &input.bucket, &input.key).await?;
+        let repository = self
+            .target(
+                &request.extensions,
+                "fs:WriteObject",
+                &input.bucket,
+                &input.key,
+            )
+            .await?;
         let if_absent = if_absent(input.if_none_match.as_ref())?;
         let to = place(&repository, &input.key);
         self.refuse_if_match(to, input.if_match.as_ref()).await?;
-        let named = input.multipart_upload.and_then(|named| named.parts).unwrap_or_default();
+        let named = input
+            .multipart_upload
+            .and_then(|named| named.parts)
+            .unwrap_or_default();
         if named.is_empty() {
             return Err(Fault::MalformedXml);
         }
@@ -158,13 +219,22 @@ impl Surface {
                 return Err(Fault::MalformedXml);
             };
             let number = part_number(number)?;
-            if parts.last().is_some_and(|last: &CompletedPart| last.number >= number) {
+            if parts
+                .last()
+                .is_some_and(|last: &CompletedPart| last.number >= number)
+            {
                 return Err(Fault::InvalidPartOrder);
             }
-            parts.push(CompletedPart { number, etag: tag.into_value() });
+            parts.push(CompletedPart {
+                number,
+                etag: tag.into_value(),
+            });
         }
-        let object =
-            self.catalog.complete_multipart(to, &input.upload_id, &parts, if_absent).await.map_err(writing)?;
+        let object = self
+            .catalog
+            .complete_multipart(to, &input.upload_id, &parts, if_absent)
+            .await
+            .map_err(writing)?;
         Ok(S3Response::new(CompleteMultipartUploadOutput {
             location: Some(location(&request.headers, &input.bucket, &input.key)),
             bucket: Some(input.bucket),
@@ -179,11 +249,20 @@ impl Surface {
         request: S3Request<AbortMultipartUploadInput>,
     ) -> Result<S3Response<AbortMultipartUploadOutput>> {
         let input = request.input;
-        let repository =
-            self.target(&request.extensions, "fs:DeleteObject", &input.bucket, &input.key).await?;
+        let repository = self
+            .target(
+                &request.extensions,
+                "fs:DeleteObject",
+                &input.bucket,
+                &input.key,
+            )
+            .await?;
         let to = place(&repository, &input.key);
-        self.catalog.abort_multipart(to, &input.upload_id).await.map_err(writing)?;
-        Ok(S3Response::with_status(AbortMultipartUploadOutput::default(), StatusCode::NO_CONTENT))
+        self.catalog
+            .abort_multipart(to, &input.upload_id)
+            .await
+            .map_err(writing)?;
+        Ok(S3Response::new(AbortMultipartUploadOutput::default()))
     }
 
     pub(crate) async fn list_multipart_uploads(
@@ -191,9 +270,18 @@ impl Surface {
         request: S3Request<ListMultipartUploadsInput>,
     ) -> Result<S3Response<ListMultipartUploadsOutput>> {
         let input = request.input;
-        self.allow(&request.extensions, "fs:ListObjects", arn::repository(&input.bucket)).await?;
+        self.allow(
+            &request.extensions,
+            "fs:ListObjects",
+            arn::repository(&input.bucket),
+        )
+        .await?;
         let repository = self.repository(&request.extensions, &input.bucket).await?;
-        if input.delimiter.as_deref().is_some_and(|delimiter| !delimiter.is_empty()) {
+        if input
+            .delimiter
+            .as_deref()
+            .is_some_and(|delimiter| !delimiter.is_empty())
+        {
             return Err(Fault::not_implemented());
         }
         let max_uploads = rows("max-uploads", input.max_uploads)?;
@@ -201,9 +289,16 @@ impl Surface {
         let prefix = input.prefix.as_deref().unwrap_or_default();
         let key_marker = input.key_marker.as_deref().unwrap_or_default();
         // An id is a marker only within a key.
-        let id_marker = input.upload_id_marker.as_deref().filter(|_| !key_marker.is_empty()).unwrap_or_default();
+        let id_marker = input
+            .upload_id_marker
+            .as_deref()
+            .filter(|_| !key_marker.is_empty())
+            .unwrap_or_default();
         let limit = usize::try_from(max_uploads).unwrap_or_default();
-        let page = self.catalog.list_multiparts(&repository, prefix, (key_marker, id_marker), limit).await?;
+        let page = self
+            .catalog
+            .list_multiparts(&repository, prefix, (key_marker, id_marker), limit)
+            .await?;
         let last = page.results.last().filter(|_| page.has_more);
         Ok(S3Response::new(ListMultipartUploadsOutput {
             prefix: Some(encode.text(prefix)),
@@ -239,26 +334,42 @@ impl Surface {
         bucket: &str,
         key: &str,
     ) -> Result<Repository> {
-        self.allow(request, action, arn::object(bucket, ObjectPath::parse(key).path)).await?;
+        self.allow(
+            request,
+            action,
+            arn::object(bucket, ObjectPath::parse(key).path),
+        )
+        .await?;
         self.repository(request, bucket).await
     }
 }
 
 fn place<'a>(repository: &'a Repository, key: &'a str) -> Upload<'a> {
     let ObjectPath { reference, path } = ObjectPath::parse(key);
-    Upload { repository, branch: reference, path }
+    Upload {
+        repository,
+        branch: reference,
+        path,
+    }
 }
 
 fn part_number(number: i32) -> Result<u32> {
-    u32::try_from(number).ok().filter(|_| (1..=MAX_PARTS).contains(&number)).ok_or_else(|| {
-        Fault::InvalidArgument(format!("Part number must be an integer between 1 and {MAX_PARTS}, inclusive"))
-    })
+    u32::try_from(number)
+        .ok()
+        .filter(|_| (1..=MAX_PARTS).contains(&number))
+        .ok_or_else(|| {
+            Fault::InvalidArgument(format!(
+                "Part number must be an integer between 1 and {MAX_PARTS}, inclusive"
+            ))
+        })
 }
 
 fn rows(name: &str, given: Option<i32>) -> Result<i32> {
     match given {
         None => Ok(MAX_ROWS),
-        Some(count) if count < 0 => Err(Fault::InvalidArgument(format!("{name} must not be negative"))),
+        Some(count) if count < 0 => Err(Fault::InvalidArgument(format!(
+            "{name} must not be negative"
+        ))),
         Some(count) => Ok(count.min(MAX_ROWS)),
     }
 }
@@ -272,7 +383,10 @@ fn copy_range(text: &str, size: u64) -> Result<std::ops::Range<u64>> {
                 .to_owned(),
         )
     };
-    let (first, last) = text.strip_prefix("bytes=").and_then(|range| range.split_once('-')).ok_or_else(malformed)?;
+    let (first, last) = text
+        .strip_prefix("bytes=")
+        .and_then(|range| range.split_once('-'))
+        .ok_or_else(malformed)?;
     let first: u64 = first.parse().map_err(|_| malformed())?;
     let last: u64 = last.parse().map_err(|_| malformed())?;
     if first > last {
@@ -287,9 +401,14 @@ fn copy_range(text: &str, size: u64) -> Result<std::ops::Range<u64>> {
 /// Where the client finds the object.
 fn location(headers: &HeaderMap, bucket: &str, key: &str) -> String {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let scheme = text("x-forwarded-proto").filter(|scheme| *scheme == "https").unwrap_or("http");
+    let scheme = text("x-forwarded-proto")
+        .filter(|scheme| *scheme == "https")
+        .unwrap_or("http");
     let host = text(header::HOST.as_str()).unwrap_or_default();
-    format!("{scheme}://{host}/{bucket}/{}", utf8_percent_encode(key, &URL_KEY))
+    format!(
+        "{scheme}://{host}/{bucket}/{}",
+        utf8_percent_encode(key, &URL_KEY)
+    )
 }
 
 #[cfg(test)]
@@ -300,9 +419,15 @@ mod tests {
     fn a_copy_range_is_whole_and_inside_its_source() {
         assert!(matches!(copy_range("bytes=0-3", 4), Ok(range) if range == (0..4)));
         assert!(matches!(copy_range("bytes=1-1", 4), Ok(range) if range == (1..2)));
-        assert!(matches!(copy_range("bytes=0-4", 4), Err(Fault::InvalidRange { size: 4 })));
+        assert!(matches!(
+            copy_range("bytes=0-4", 4),
+            Err(Fault::InvalidRange { size: 4 })
+        ));
         for malformed in ["0-3", "bytes=-3", "bytes=1-", "bytes=3-1", "bytes=a-b"] {
-            assert!(matches!(copy_range(malformed, 4), Err(Fault::InvalidArgument(_))), "{malformed}");
+            assert!(
+                matches!(copy_range(malformed, 4), Err(Fault::InvalidArgument(_))),
+                "{malformed}"
+            );
         }
     }
 }

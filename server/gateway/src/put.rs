@@ -6,6 +6,7 @@ use http::StatusCode;
 use s3s::dto::{ETag, ETagCondition, PutObjectInput, PutObjectOutput};
 use s3s::{S3Request, S3Response};
 
+use crate::answer::Status;
 use crate::conditions::matches_tag;
 use crate::error::{Fault, Result, reading, writing};
 use crate::path::ObjectPath;
@@ -13,16 +14,30 @@ use crate::service::Surface;
 use crate::{body, metadata};
 
 impl Surface {
-    pub(crate) async fn put_object(&self, request: S3Request<PutObjectInput>) -> Result<S3Response<PutObjectOutput>> {
+    pub(crate) async fn put_object(
+        &self,
+        request: S3Request<PutObjectInput>,
+    ) -> Result<S3Response<PutObjectOutput>> {
         let input = request.input;
         let ObjectPath { reference, path } = ObjectPath::parse(&input.key);
-        self.allow(&request.extensions, "fs:WriteObject", arn::object(&input.bucket, path)).await?;
+        self.allow(
+            &request.extensions,
+            "fs:WriteObject",
+            arn::object(&input.bucket, path),
+        )
+        .await?;
         let repository = self.repository(&request.extensions, &input.bucket).await?;
         if path.is_empty() {
             // lakeFS has no route for a write to a reference, and answers with nothing.
-            return Ok(S3Response::with_status(PutObjectOutput::default(), StatusCode::NOT_FOUND));
+            let mut response = S3Response::new(PutObjectOutput::default());
+            response.extensions.insert(Status(StatusCode::NOT_FOUND));
+            return Ok(response);
         }
-        let to = Upload { repository: &repository, branch: reference, path };
+        let to = Upload {
+            repository: &repository,
+            branch: reference,
+            path,
+        };
         let if_absent = if_absent(input.if_none_match.as_ref())?;
         self.refuse_if_match(to, input.if_match.as_ref()).await?;
         let options = UploadOptions {
@@ -33,7 +48,11 @@ impl Surface {
         };
         let bytes = body::receive(&request.headers, request.trailing_headers, input.body)?;
         // Whether the branch can be written to is checked before the body is read.
-        let object = self.catalog.upload(to, bytes, options).await.map_err(writing)?;
+        let object = self
+            .catalog
+            .upload(to, bytes, options)
+            .await
+            .map_err(writing)?;
         Ok(S3Response::new(PutObjectOutput {
             e_tag: Some(ETag::Strong(object.entry.etag)),
             ..PutObjectOutput::default()
@@ -42,12 +61,18 @@ impl Surface {
 
     /// Refuses writes that are bound to a tag: 412 if it is another one. If it is the one,
     /// nothing can hold it until the write is done, and a promise of that must not be made.
-    pub(crate) async fn refuse_if_match(&self, to: Upload<'_>, condition: Option<&ETagCondition>) -> Result<()> {
-        let Some(condition) = condition else { return Ok(()) };
+    pub(crate) async fn refuse_if_match(
+        &self,
+        to: Upload<'_>,
+        condition: Option<&ETagCondition>,
+    ) -> Result<()> {
+        let Some(condition) = condition else {
+            return Ok(());
+        };
         match self.catalog.stat(to.repository, to.branch, to.path).await {
-            Ok(object) if matches_tag(condition, &object.entry.etag) => {
-                Err(Fault::NotImplemented("Writes that depend on a tag (If-Match) are not implemented".into()))
-            }
+            Ok(object) if matches_tag(condition, &object.entry.etag) => Err(Fault::NotImplemented(
+                "Writes that depend on a tag (If-Match) are not implemented".into(),
+            )),
             Ok(_) => Err(Fault::PreconditionFailed),
             Err(error) => Err(reading(error)),
         }

@@ -8,15 +8,16 @@ use catalog::{Catalog, Repository};
 use http::Extensions;
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput,
-    CompleteMultipartUploadOutput, CopyObjectInput, CopyObjectOutput, CreateBucketInput, CreateBucketOutput,
-    CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteBucketInput, DeleteBucketOutput,
-    DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, GetBucketLocationInput,
-    GetBucketLocationOutput, GetBucketVersioningInput, GetBucketVersioningOutput, GetObjectAttributesInput,
-    GetObjectAttributesOutput, GetObjectInput, GetObjectOutput, GetObjectTaggingInput, GetObjectTaggingOutput,
-    HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListBucketsInput, ListBucketsOutput,
+    CompleteMultipartUploadOutput, CopyObjectInput, CopyObjectOutput, CreateBucketInput,
+    CreateBucketOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteBucketInput,
+    DeleteBucketOutput, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput,
+    DeleteObjectsOutput, GetBucketLocationInput, GetBucketLocationOutput, GetBucketVersioningInput,
+    GetBucketVersioningOutput, GetObjectAttributesInput, GetObjectAttributesOutput, GetObjectInput,
+    GetObjectOutput, GetObjectTaggingInput, GetObjectTaggingOutput, HeadBucketInput,
+    HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListBucketsInput, ListBucketsOutput,
     ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectsInput, ListObjectsOutput,
-    ListObjectsV2Input, ListObjectsV2Output, ListPartsInput, ListPartsOutput, PutObjectInput, PutObjectOutput,
-    UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
+    ListObjectsV2Input, ListObjectsV2Output, ListPartsInput, ListPartsOutput, PutObjectInput,
+    PutObjectOutput, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
 };
 use s3s::{S3, S3Request, S3Response, S3Result};
 
@@ -32,26 +33,47 @@ pub(crate) struct Surface {
 
 impl Surface {
     pub(crate) fn new(catalog: Catalog, auth: Auth, region: String) -> Self {
-        Self { catalog, auth, region }
+        Self {
+            catalog,
+            auth,
+            region,
+        }
     }
 
     /// Lets the asker do something, or refuses.
     ///
     /// # Errors
     /// [`Fault::AccessDenied`].
-    pub(crate) async fn allow(&self, request: &Extensions, action: &'static str, resource: String) -> Result<()> {
+    pub(crate) async fn allow(
+        &self,
+        request: &Extensions,
+        action: &'static str,
+        resource: String,
+    ) -> Result<()> {
         let principal = request.get::<Principal>().ok_or(Fault::AccessDenied)?;
-        Ok(self.auth.authorize(principal, &[Permission::new(action, resource)]).await?)
+        Ok(self
+            .auth
+            .authorize(principal, &[Permission::new(action, resource)])
+            .await?)
     }
 
     /// The repository that a bucket is. Whether one exists is told to those who may list them.
     ///
     /// # Errors
     /// [`Fault::NoSuchBucket`], [`Fault::AccessDenied`].
-    pub(crate) async fn repository(&self, request: &Extensions, bucket: &str) -> Result<Repository> {
+    pub(crate) async fn repository(
+        &self,
+        request: &Extensions,
+        bucket: &str,
+    ) -> Result<Repository> {
         let Some(repository) = self.find_repository(bucket).await? else {
-            self.allow(request, "fs:ListRepositories", arn::all()).await?;
-            return Err(if bucket == "api" { Fault::BucketIsApi } else { Fault::NoSuchBucket });
+            self.allow(request, "fs:ListRepositories", arn::all())
+                .await?;
+            return Err(if bucket == "api" {
+                Fault::BucketIsApi
+            } else {
+                Fault::NoSuchBucket
+            });
         };
         Ok(repository)
     }

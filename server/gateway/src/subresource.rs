@@ -72,13 +72,24 @@ pub(crate) fn check(operation: &str, method: &Method, raw_query: &str) -> Result
         return Err(Fault::NotSupported);
     }
     let known: &[&str] = match operation {
-        "ListBuckets" => &["prefix", "continuation-token", "max-buckets", "bucket-region"],
+        "ListBuckets" => &[
+            "prefix",
+            "continuation-token",
+            "max-buckets",
+            "bucket-region",
+        ],
         "ListObjects" | "ListObjectsV2" => &LISTING,
         "GetBucketLocation" => &["location"],
         "GetBucketVersioning" => &["versioning"],
-        "ListMultipartUploads" => {
-            &["uploads", "prefix", "delimiter", "key-marker", "upload-id-marker", "max-uploads", "encoding-type"]
-        }
+        "ListMultipartUploads" => &[
+            "uploads",
+            "prefix",
+            "delimiter",
+            "key-marker",
+            "upload-id-marker",
+            "max-uploads",
+            "encoding-type",
+        ],
         "GetObject" | "HeadObject" => &READING,
         "GetObjectTagging" => &["tagging", "versionId"],
         "GetObjectAttributes" => &["attributes", "versionId"],
@@ -89,8 +100,12 @@ pub(crate) fn check(operation: &str, method: &Method, raw_query: &str) -> Result
         "CompleteMultipartUpload" | "AbortMultipartUpload" => &["uploadId"],
         "ListParts" => &["uploadId", "max-parts", "part-number-marker"],
         "HeadBucket" | "CreateBucket" | "DeleteBucket" | "PutObject" | "CopyObject" => &[],
-        "GetBucketTagging" | "PutBucketTagging" | "DeleteBucketTagging" | "PutObjectTagging"
-        | "DeleteObjectTagging" | "PutBucketVersioning" => return Err(Fault::NotSupported),
+        "GetBucketTagging"
+        | "PutBucketTagging"
+        | "DeleteBucketTagging"
+        | "PutObjectTagging"
+        | "DeleteObjectTagging"
+        | "PutBucketVersioning" => return Err(Fault::NotSupported),
         _ => return Err(Fault::not_implemented()),
     };
     let reads = matches!(*method, Method::GET | Method::HEAD);
@@ -105,7 +120,10 @@ pub(crate) fn check(operation: &str, method: &Method, raw_query: &str) -> Result
         }
         // By the convention of S3, `x-` parameters are for the sender's own use. Those that
         // would change what is written count as headers only.
-        if lower.starts_with("x-") && !lower.starts_with("x-amz-copy-") && lower != "x-amz-metadata-directive" {
+        if lower.starts_with("x-")
+            && !lower.starts_with("x-amz-copy-")
+            && lower != "x-amz-metadata-directive"
+        {
             continue;
         }
         // To a read, a parameter with a value is noise; without one it is a sub-resource.
@@ -133,7 +151,12 @@ mod tests {
     fn what_is_not_understood_is_not_taken_for_the_plain_operation() {
         for (operation, method, query, expected) in [
             ("PutObject", Method::PUT, "", "ok"),
-            ("PutObject", Method::PUT, "x-id=PutObject&X-Amz-Signature=a", "ok"),
+            (
+                "PutObject",
+                Method::PUT,
+                "x-id=PutObject&X-Amz-Signature=a",
+                "ok",
+            ),
             ("PutObject", Method::PUT, "foo", "501"),
             ("PutObject", Method::PUT, "foo=bar", "501"),
             ("PutObject", Method::PUT, "uploadId=1", "501"),
@@ -146,7 +169,12 @@ mod tests {
             ("DeleteObject", Method::DELETE, "versionId=abc", "501"),
             ("DeleteObject", Method::DELETE, "versionId=null", "ok"),
             ("DeleteObject", Method::DELETE, "tagging", "501"),
-            ("GetObject", Method::GET, "response-content-type=x%2Fy&partNumber=1", "ok"),
+            (
+                "GetObject",
+                Method::GET,
+                "response-content-type=x%2Fy&partNumber=1",
+                "ok",
+            ),
             ("GetObject", Method::GET, "foo", "501"),
             ("GetObject", Method::GET, "foo=bar", "ok"),
             ("HeadObject", Method::HEAD, "acl=", "405"),
@@ -155,7 +183,11 @@ mod tests {
             ("CreateSession", Method::GET, "session", "501"),
             ("ListObjects", Method::GET, "versions", "405"),
         ] {
-            assert_eq!(answer(operation, method, query), expected, "{operation}?{query}");
+            assert_eq!(
+                answer(operation, method, query),
+                expected,
+                "{operation}?{query}"
+            );
         }
     }
 }

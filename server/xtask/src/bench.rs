@@ -2,9 +2,9 @@
 
 use anyhow::{Result, bail};
 
+use crate::hooks;
 use crate::postgres::Postgres;
 use crate::shell::{cargo, run, target_dir};
-use crate::hooks;
 
 /// The benchmarks of `tests/src/bin/bench`.
 const NAMES: &[&str] = &["serve", "hooks", "start"];
@@ -15,7 +15,15 @@ pub(crate) fn run_named(arguments: &[&str]) -> Result<()> {
         bail!("which benchmark? one of: {}", NAMES.join(", "));
     };
     let components = hooks::build()?;
-    run(cargo().args(["build", "--release", "--package", "app", "--package", "system-tests", "--bins"]))?;
+    run(cargo().args([
+        "build",
+        "--release",
+        "--package",
+        "app",
+        "--package",
+        "system-tests",
+        "--bins",
+    ]))?;
     let postgres = Postgres::start(true)?;
     let release = target_dir().join("release");
     run(crate::shell::command(release.join("bench"))

@@ -60,7 +60,8 @@ pub(crate) fn generate(openapi: &str) -> Result<Generated> {
 
 /// The files and what they should hold, formatted.
 fn outputs(root: &Path) -> Result<[(&'static str, String); 3]> {
-    let text = std::fs::read_to_string(root.join(CONTRACT)).with_context(|| format!("failed to read {CONTRACT}"))?;
+    let text = std::fs::read_to_string(root.join(CONTRACT))
+        .with_context(|| format!("failed to read {CONTRACT}"))?;
     let made = generate(&text)?;
     Ok([
         (TYPES, format(root, &made.types)?),
@@ -78,11 +79,18 @@ fn format(root: &Path, text: &str) -> Result<String> {
         .stdout(Stdio::piped())
         .spawn()
         .context("failed to start rustfmt (rustup component add rustfmt)")?;
-    let mut stdin = child.stdin.take().context("rustfmt has no standard input")?;
+    let mut stdin = child
+        .stdin
+        .take()
+        .context("rustfmt has no standard input")?;
     let input = text.to_owned();
     let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
-    let output = child.wait_with_output().context("failed to wait for rustfmt")?;
-    let written = writer.join().map_err(|_| anyhow::anyhow!("the thread that feeds rustfmt panicked"))?;
+    let output = child
+        .wait_with_output()
+        .context("failed to wait for rustfmt")?;
+    let written = writer
+        .join()
+        .map_err(|_| anyhow::anyhow!("the thread that feeds rustfmt panicked"))?;
     if !output.status.success() {
         bail!("rustfmt refused the generated code");
     }
@@ -103,7 +111,10 @@ mod tests {
         let root = Path::new(ROOT);
         for (path, expected) in outputs(root)? {
             let committed = std::fs::read_to_string(root.join(path))?;
-            assert!(committed == expected, "{path} is stale: run `cargo xtask codegen`");
+            assert!(
+                committed == expected,
+                "{path} is stale: run `cargo xtask codegen`"
+            );
         }
         Ok(())
     }
@@ -152,9 +163,18 @@ components:
             "VerySmall,",
             "[redacted]",
         ] {
-            assert!(made.types.contains(expected), "{expected} in\n{}", made.types);
+            assert!(
+                made.types.contains(expected),
+                "{expected} in\n{}",
+                made.types
+            );
         }
-        assert!(made.client.contains("pub async fn get_thing(&self, id: &str, options: &GetThingOptions"), "{}", made.client);
+        assert!(
+            made.client
+                .contains("pub async fn get_thing(&self, id: &str, options: &GetThingOptions"),
+            "{}",
+            made.client
+        );
         assert!(made.checks.contains("\"deep\""), "{}", made.checks);
         Ok(())
     }

@@ -14,7 +14,14 @@ const EXAMPLES: &[&str] = &["parquet-guard", "format-allow-list", "commit-metada
 pub(crate) fn build() -> Result<PathBuf> {
     wasm_target()?;
     let mut build = cargo();
-    build.args(["build", "--quiet", "--profile", "hook", "--target", WASM_TARGET]);
+    build.args([
+        "build",
+        "--quiet",
+        "--profile",
+        "hook",
+        "--target",
+        WASM_TARGET,
+    ]);
     for name in EXAMPLES {
         build.args(["--package", name]);
     }
@@ -24,7 +31,8 @@ pub(crate) fn build() -> Result<PathBuf> {
     for name in EXAMPLES {
         let file = format!("{}.wasm", name.replace('-', "_"));
         let built = target_dir().join(WASM_TARGET).join("hook").join(&file);
-        let size = std::fs::copy(&built, out.join(&file)).with_context(|| format!("can't copy {}", built.display()))?;
+        let size = std::fs::copy(&built, out.join(&file))
+            .with_context(|| format!("can't copy {}", built.display()))?;
         say(&format!("{file}: {size} bytes"));
     }
     Ok(out)
@@ -36,7 +44,14 @@ pub(crate) fn fixtures() -> Result<()> {
     let guests = root().join("actions/tests/guests");
     let target = target_dir().join("guests");
     run(cargo()
-        .args(["build", "--quiet", "--release", "--target", WASM_TARGET, "--manifest-path"])
+        .args([
+            "build",
+            "--quiet",
+            "--release",
+            "--target",
+            WASM_TARGET,
+            "--manifest-path",
+        ])
         .arg(guests.join("Cargo.toml"))
         .env("CARGO_TARGET_DIR", &target))?;
     let built = target.join(WASM_TARGET).join("release");

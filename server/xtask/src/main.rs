@@ -43,7 +43,11 @@ fn main() -> ExitCode {
         ["setup"] => setup::everything(),
         _ => {
             shell::say(MENU);
-            return if arguments.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+            return if arguments.is_empty() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            };
         }
     };
     match done {

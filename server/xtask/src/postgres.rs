@@ -27,13 +27,25 @@ impl Postgres {
         std::fs::create_dir_all(&dir)?;
         std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o755))?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let server = Self { dir, binaries, port };
+        let server = Self {
+            dir,
+            binaries,
+            port,
+        };
         if is_root()? {
             run(command("chown").arg("postgres:").arg(&server.dir))?;
         }
         let data = server.dir.join("data");
-        output(server.tool("initdb").arg("-D").arg(&data).args(["-U", "weir", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]))
-            .context("can't make a PostgreSQL cluster")?;
+        output(server.tool("initdb").arg("-D").arg(&data).args([
+            "-U",
+            "weir",
+            "--auth=trust",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+            "--no-sync",
+        ]))
+        .context("can't make a PostgreSQL cluster")?;
         let mut options = format!(
             "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={} -c max_connections=200",
             server.dir.display()
@@ -42,8 +54,17 @@ impl Postgres {
             options.push_str(" -c fsync=off -c synchronous_commit=off -c full_page_writes=off");
         }
         // Its output must not hold our own open: it outlives the command that starts it.
-        run(server.tool("pg_ctl").arg("-D").arg(&data).arg("-w").arg("-l").arg(server.dir.join("log")).arg("-o").arg(options).arg("start"))
-            .context("can't start PostgreSQL")?;
+        run(server
+            .tool("pg_ctl")
+            .arg("-D")
+            .arg(&data)
+            .arg("-w")
+            .arg("-l")
+            .arg(server.dir.join("log"))
+            .arg("-o")
+            .arg(options)
+            .arg("start"))
+        .context("can't start PostgreSQL")?;
         Ok(server)
     }
 
@@ -59,15 +80,27 @@ impl Postgres {
             return at(&self.dir, Command::new(program));
         }
         let mut command = Command::new("setpriv");
-        command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "env"]);
-        command.arg(format!("HOME={}", self.dir.display())).arg(program);
+        command.args([
+            "--reuid=postgres",
+            "--regid=postgres",
+            "--clear-groups",
+            "env",
+        ]);
+        command
+            .arg(format!("HOME={}", self.dir.display()))
+            .arg(program);
         at(&self.dir, command)
     }
 }
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        let stopped = output(self.tool("pg_ctl").arg("-D").arg(self.dir.join("data")).args(["-m", "immediate", "-w", "stop"]));
+        let stopped = output(
+            self.tool("pg_ctl")
+                .arg("-D")
+                .arg(self.dir.join("data"))
+                .args(["-m", "immediate", "-w", "stop"]),
+        );
         if let Err(e) = stopped {
             crate::shell::say(&format!("PostgreSQL did not stop: {e:#}"));
         }

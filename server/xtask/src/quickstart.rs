@@ -14,7 +14,15 @@ const URL: &str = "http://127.0.0.1:8000";
 /// Goes on serving until it is interrupted, unless `check`.
 pub(crate) fn run_it(check: bool) -> Result<()> {
     let components = hooks::build()?;
-    run(cargo().args(["build", "--quiet", "--package", "app", "--package", "system-tests", "--bins"]))?;
+    run(cargo().args([
+        "build",
+        "--quiet",
+        "--package",
+        "app",
+        "--package",
+        "system-tests",
+        "--bins",
+    ]))?;
     let debug = target_dir().join("debug");
     let data = target_dir().join("quickstart");
     if check && data.exists() {
@@ -32,15 +40,27 @@ pub(crate) fn run_it(check: bool) -> Result<()> {
     if check {
         return Ok(());
     }
-    say(&format!("\nWeir serves on {URL}; its data lies in {}. Ctrl-C stops it.", data.display()));
+    say(&format!(
+        "\nWeir serves on {URL}; its data lies in {}. Ctrl-C stops it.",
+        data.display()
+    ));
     let status = server.0.wait().context("can't wait for the server")?;
-    if status.success() { Ok(()) } else { bail!("the server ended: {status}") }
+    if status.success() {
+        Ok(())
+    } else {
+        bail!("the server ended: {status}")
+    }
 }
 
 fn start(weir: &std::path::Path, data: &std::path::Path) -> Result<Child> {
     let mut server = Command::new(weir);
-    server.args(["run", "--quickstart", "--data"]).arg(data).env("WEIR_LOGGING_OUTPUT", "=");
-    server.spawn().with_context(|| format!("can't start {}", weir.display()))
+    server
+        .args(["run", "--quickstart", "--data"])
+        .arg(data)
+        .env("WEIR_LOGGING_OUTPUT", "=");
+    server
+        .spawn()
+        .with_context(|| format!("can't start {}", weir.display()))
 }
 
 /// The server, stopped with us.

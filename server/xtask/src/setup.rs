@@ -19,13 +19,19 @@ pub(crate) fn everything() -> Result<()> {
 
 /// Makes sure that components can be built.
 pub(crate) fn wasm_target() -> Result<()> {
-    let how = format!("hooks are built for {WASM_TARGET}: install rustup (https://rustup.rs), then run `rustup target add {WASM_TARGET}`");
+    let how = format!(
+        "hooks are built for {WASM_TARGET}: install rustup (https://rustup.rs), then run `rustup target add {WASM_TARGET}`"
+    );
     if !has("rustup") {
         let sysroot = output(command("rustc").args(["--print", "sysroot"])).context(how.clone())?;
-        let installed = PathBuf::from(sysroot.trim()).join("lib/rustlib").join(WASM_TARGET).is_dir();
+        let installed = PathBuf::from(sysroot.trim())
+            .join("lib/rustlib")
+            .join(WASM_TARGET)
+            .is_dir();
         return if installed { Ok(()) } else { bail!(how) };
     }
-    let installed = output(command("rustup").args(["target", "list", "--installed"])).context(how.clone())?;
+    let installed =
+        output(command("rustup").args(["target", "list", "--installed"])).context(how.clone())?;
     if installed.lines().any(|l| l.trim() == WASM_TARGET) {
         return Ok(());
     }
@@ -53,7 +59,8 @@ fn find_postgres() -> Option<PathBuf> {
     let installed = versions.pop();
     installed.or_else(|| {
         let path = std::env::var_os("PATH")?;
-        std::env::split_paths(&path).find(|d| d.join("initdb").is_file() && d.join("pg_ctl").is_file())
+        std::env::split_paths(&path)
+            .find(|d| d.join("initdb").is_file() && d.join("pg_ctl").is_file())
     })
 }
 
@@ -84,7 +91,8 @@ pub(crate) fn debian(packages: &[&str]) -> Result<()> {
 /// A Python environment with the clients that the system tests drive; returns its interpreter.
 pub(crate) fn python() -> Result<PathBuf> {
     let requirements = root().join("tests/clients/requirements.txt");
-    let wanted = std::fs::read_to_string(&requirements).context("can't read tests/clients/requirements.txt")?;
+    let wanted = std::fs::read_to_string(&requirements)
+        .context("can't read tests/clients/requirements.txt")?;
     let venv = tools_dir().join("python");
     let interpreter = venv.join("bin/python");
     let stamp = venv.join("installed.txt");
@@ -95,13 +103,19 @@ pub(crate) fn python() -> Result<PathBuf> {
         debian(&["python3", "python3-venv"])?;
     }
     std::fs::create_dir_all(tools_dir())?;
-    let made = run(command("python3").args(["-m", "venv", "--clear"]).arg(&venv));
+    let made = run(command("python3")
+        .args(["-m", "venv", "--clear"])
+        .arg(&venv));
     if made.is_err() {
         debian(&["python3-venv"])?;
-        run(command("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
+        run(command("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&venv))?;
     }
-    run(command(&interpreter).args(["-m", "pip", "install", "--quiet", "--retries", "5", "-r"]).arg(&requirements))
-        .context("can't install the Python clients that the system tests drive")?;
+    run(command(&interpreter)
+        .args(["-m", "pip", "install", "--quiet", "--retries", "5", "-r"])
+        .arg(&requirements))
+    .context("can't install the Python clients that the system tests drive")?;
     std::fs::write(&stamp, wanted)?;
     Ok(interpreter)
 }

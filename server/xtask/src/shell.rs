@@ -8,7 +8,10 @@ use anyhow::{Context as _, Result, bail};
 /// The top of the project.
 pub(crate) fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).expect("xtask lies two folders below the top").to_owned()
+    here.ancestors()
+        .nth(2)
+        .expect("xtask lies two folders below the top")
+        .to_owned()
 }
 
 /// Where cargo puts what it builds.
@@ -43,7 +46,9 @@ pub(crate) fn cargo() -> Command {
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let shown = show(command);
     say(&format!("$ {shown}"));
-    let status = command.status().with_context(|| format!("can't start `{shown}`"))?;
+    let status = command
+        .status()
+        .with_context(|| format!("can't start `{shown}`"))?;
     if !status.success() {
         bail!("`{shown}` failed ({status})");
     }
@@ -53,9 +58,16 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 /// Runs to the end and returns what it printed.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let shown = show(command);
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("can't start `{shown}`"))?;
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("can't start `{shown}`"))?;
     if !output.status.success() {
-        bail!("`{shown}` failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "`{shown}` failed ({}): {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -67,7 +79,9 @@ pub(crate) fn has(program: &str) -> bool {
 }
 
 fn show(command: &Command) -> String {
-    let name = Path::new(command.get_program()).file_name().map(|n| n.to_string_lossy().into_owned());
+    let name = Path::new(command.get_program())
+        .file_name()
+        .map(|n| n.to_string_lossy().into_owned());
     let mut words = vec![name.unwrap_or_default()];
     words.extend(command.get_args().map(|a| a.to_string_lossy().into_owned()));
     words.join(" ")

@@ -38,5 +38,12 @@ pub(crate) fn run_all(filter: Option<&str>) -> Result<()> {
 pub(crate) fn check() -> Result<()> {
     tidy::run()?;
     run(cargo().args(["fmt", "--all", "--check"]))?;
-    run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    run(cargo().args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]))
 }

@@ -21,7 +21,12 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("api", &["catalog", "auth", "actions", "api-types", "base"]),
     ("gateway", &["catalog", "auth", "base"]),
     ("client", &["api-types"]),
-    ("app", &["base", "kv", "block", "graveler", "catalog", "auth", "actions", "api", "gateway"]),
+    (
+        "app",
+        &[
+            "base", "kv", "block", "graveler", "catalog", "auth", "actions", "api", "gateway",
+        ],
+    ),
     ("xtask", &[]),
     ("hooks-sdk", &["hooks-sdk-macros"]),
     ("hooks-sdk-macros", &[]),
@@ -33,9 +38,30 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
 
 /// The top-level folders are the product owner's; beside them only what tools need.
 const TOP_LEVEL: &[&str] = &[
-    ".cargo", ".ci", ".config", ".gitattributes", ".gitignore", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md",
-    "Cargo.lock", "Cargo.toml", "LICENSE", "NOTICE", "README.md", "actions", "clippy.toml", "deny.toml", "docs",
-    "example-hooks", "hooks-sdk", "rustfmt.toml", "server", "tests", "ui", "wit",
+    ".cargo",
+    ".ci",
+    ".config",
+    ".gitattributes",
+    ".gitignore",
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE",
+    "NOTICE",
+    "README.md",
+    "actions",
+    "clippy.toml",
+    "deny.toml",
+    "docs",
+    "example-hooks",
+    "hooks-sdk",
+    "rustfmt.toml",
+    "server",
+    "tests",
+    "ui",
+    "wit",
 ];
 
 /// Files that may be long: generated, or lists by nature.
@@ -50,20 +76,29 @@ pub(crate) fn run() -> Result<()> {
         say("tidy: fine");
         return Ok(());
     }
-    bail!("tidy found {} breaches of the house rules:\n  {}", breaches.len(), breaches.join("\n  "));
+    bail!(
+        "tidy found {} breaches of the house rules:\n  {}",
+        breaches.len(),
+        breaches.join("\n  ")
+    );
 }
 
 fn dependencies(breaches: &mut Vec<String>) -> Result<()> {
-    let metadata = output(cargo().args(["metadata", "--format-version=1", "--no-deps", "--offline"]))
-        .or_else(|_| output(cargo().args(["metadata", "--format-version=1", "--no-deps"])))?;
+    let metadata =
+        output(cargo().args(["metadata", "--format-version=1", "--no-deps", "--offline"]))
+            .or_else(|_| output(cargo().args(["metadata", "--format-version=1", "--no-deps"])))?;
     let metadata: Value = serde_json::from_str(&metadata).context("cargo metadata is not JSON")?;
-    let packages = metadata["packages"].as_array().context("cargo metadata lists no packages")?;
+    let packages = metadata["packages"]
+        .as_array()
+        .context("cargo metadata lists no packages")?;
     let names: BTreeSet<&str> = packages.iter().filter_map(|p| p["name"].as_str()).collect();
     let allowed: BTreeMap<&str, &[&str]> = MAY_DEPEND_ON.iter().copied().collect();
     for package in packages {
         let name = package["name"].as_str().unwrap_or_default();
         let Some(may) = allowed.get(name) else {
-            breaches.push(format!("crate {name} has no row in the table of layers (tidy.rs and ARCHITECTURE.md)"));
+            breaches.push(format!(
+                "crate {name} has no row in the table of layers (tidy.rs and ARCHITECTURE.md)"
+            ));
             continue;
         };
         for dependency in package["dependencies"].as_array().into_iter().flatten() {
@@ -79,7 +114,8 @@ fn dependencies(breaches: &mut Vec<String>) -> Result<()> {
 }
 
 fn files(breaches: &mut Vec<String>) -> Result<()> {
-    let listed = output(command("git").args(["ls-files", "--cached", "--others", "--exclude-standard"]));
+    let listed =
+        output(command("git").args(["ls-files", "--cached", "--others", "--exclude-standard"]));
     // A source archive without git is not checked file by file.
     let Ok(listed) = listed else { return Ok(()) };
     let mut tops = BTreeSet::new();
@@ -99,7 +135,9 @@ fn files(breaches: &mut Vec<String>) -> Result<()> {
 }
 
 fn check_file(file: &str, path: &Path, breaches: &mut Vec<String>) -> Result<()> {
-    let is_source = [".rs", ".py", ".md", ".toml", ".yaml", ".yml", ".wit", ".sh"].iter().any(|e| file.ends_with(e));
+    let is_source = [".rs", ".py", ".md", ".toml", ".yaml", ".yml", ".wit", ".sh"]
+        .iter()
+        .any(|e| file.ends_with(e));
     if !is_source || file.starts_with("tests/compat/") {
         return Ok(());
     }
@@ -107,10 +145,14 @@ fn check_file(file: &str, path: &Path, breaches: &mut Vec<String>) -> Result<()>
     let is_generated = file.ends_with("generated.rs");
     if file.ends_with(".rs") {
         if !text.starts_with("//!") {
-            breaches.push(format!("{file}: does not open with //! (what lives here, what does not, the invariant)"));
+            breaches.push(format!(
+                "{file}: does not open with //! (what lives here, what does not, the invariant)"
+            ));
         }
         if !is_generated && text.lines().count() > MAX_LINES {
-            breaches.push(format!("{file}: over {MAX_LINES} lines; look for the second idea in it"));
+            breaches.push(format!(
+                "{file}: over {MAX_LINES} lines; look for the second idea in it"
+            ));
         }
         let unfinished = ["todo!(", "unimplemented!(", "#[ignore"];
         for (number, line) in text.lines().enumerate() {

@@ -15,9 +15,15 @@ pub(super) fn generate(contract: &Contract) -> Result<String> {
         let value = literal(&mut patterns, schema)?;
         writeln!(schemas, "static {}: Schema = {value};\n", constant(name))?;
     }
-    let mut operations = String::from("/// Every operation, in the contract's order.\npub(crate) static OPERATIONS: &[Operation] = &[\n");
+    let mut operations = String::from(
+        "/// Every operation, in the contract's order.\npub(crate) static OPERATIONS: &[Operation] = &[\n",
+    );
     for operation in &contract.operations {
-        let (method, path, id) = (operation.method.to_ascii_uppercase(), &operation.path, &operation.id);
+        let (method, path, id) = (
+            operation.method.to_ascii_uppercase(),
+            &operation.path,
+            &operation.id,
+        );
         write!(
             operations,
             "Operation {{ id: {id:?}, method: {method:?}, path: {path:?}, authenticated: {}, parameters: &[",
@@ -44,7 +50,10 @@ pub(super) fn generate(contract: &Contract) -> Result<String> {
                     _ => "None".to_owned(),
                 };
                 let schema = reference(&mut patterns, schema)?;
-                write!(operations, "Some(Body {{ name: {name}, required: {required}, schema: {schema} }})")?;
+                write!(
+                    operations,
+                    "Some(Body {{ name: {name}, required: {required}, schema: {schema} }})"
+                )?;
             }
             _ => operations.push_str("None"),
         }
@@ -57,7 +66,10 @@ pub(super) fn generate(contract: &Contract) -> Result<String> {
     );
     out.push_str(&operations);
     for (i, pattern) in patterns.iter().enumerate() {
-        writeln!(out, "static PATTERN_{i}: Pattern = Pattern::new({pattern:?});\n")?;
+        writeln!(
+            out,
+            "static PATTERN_{i}: Pattern = Pattern::new({pattern:?});\n"
+        )?;
     }
     out.push_str(&used(&schemas, &operations));
     Ok(out)
@@ -65,15 +77,23 @@ pub(super) fn generate(contract: &Contract) -> Result<String> {
 
 /// Drops the schemas that no request refers to, so that the compiler has nothing to warn of.
 fn used(schemas: &str, operations: &str) -> String {
-    let all: Vec<&str> = schemas.split("\n\n").filter(|s| !s.trim().is_empty()).collect();
+    let all: Vec<&str> = schemas
+        .split("\n\n")
+        .filter(|s| !s.trim().is_empty())
+        .collect();
     let mut kept = vec![false; all.len()];
     let mut text = operations.to_owned();
     loop {
         let before = text.len();
         for (i, item) in all.iter().enumerate() {
-            let name = item.trim_start_matches("static ").split(':').next().unwrap_or_default();
+            let name = item
+                .trim_start_matches("static ")
+                .split(':')
+                .next()
+                .unwrap_or_default();
             let referred = text.match_indices(&format!("&{name}")).any(|(at, found)| {
-                !text[at + found.len()..].starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+                !text[at + found.len()..]
+                    .starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
             });
             if !kept[i] && referred {
                 kept[i] = true;
@@ -84,7 +104,11 @@ fn used(schemas: &str, operations: &str) -> String {
             break;
         }
     }
-    all.iter().zip(kept).filter(|(_, kept)| *kept).map(|(item, _)| format!("{}\n\n", item.trim())).collect()
+    all.iter()
+        .zip(kept)
+        .filter(|(_, kept)| *kept)
+        .map(|(item, _)| format!("{}\n\n", item.trim()))
+        .collect()
 }
 
 fn reference(patterns: &mut Vec<String>, schema: &Schema) -> Result<String> {
@@ -97,7 +121,12 @@ fn reference(patterns: &mut Vec<String>, schema: &Schema) -> Result<String> {
 fn literal(patterns: &mut Vec<String>, schema: &Schema) -> Result<String> {
     Ok(match &schema.kind {
         Kind::Ref(name) => bail!("schema {name} by another name"),
-        Kind::String { pattern, min_length, format, variants } => {
+        Kind::String {
+            pattern,
+            min_length,
+            format,
+            variants,
+        } => {
             let pattern = pattern.as_ref().map(|p| {
                 let at = patterns.iter().position(|q| q == p).unwrap_or_else(|| {
                     patterns.push(p.clone());
@@ -113,12 +142,19 @@ fn literal(patterns: &mut Vec<String>, schema: &Schema) -> Result<String> {
             )
         }
         Kind::Integer { minimum, maximum } => {
-            format!("Schema::Integer {{ minimum: {}, maximum: {} }}", option(*minimum), option(*maximum))
+            format!(
+                "Schema::Integer {{ minimum: {}, maximum: {} }}",
+                option(*minimum),
+                option(*maximum)
+            )
         }
         Kind::Boolean => "Schema::Boolean".to_owned(),
         Kind::Array { items, min_items } => {
             let items = reference(patterns, items)?;
-            format!("Schema::Array {{ items: {items}, min_items: {} }}", min_items.unwrap_or(0))
+            format!(
+                "Schema::Array {{ items: {items}, min_items: {} }}",
+                min_items.unwrap_or(0)
+            )
         }
         Kind::Map(values) => format!("Schema::Map({})", reference(patterns, values)?),
         Kind::Free => "Schema::Free".to_owned(),
@@ -126,7 +162,11 @@ fn literal(patterns: &mut Vec<String>, schema: &Schema) -> Result<String> {
             let mut out = String::from("Schema::Object(&[");
             for member in members {
                 let schema = reference(patterns, &member.schema)?;
-                write!(out, "Property {{ name: {:?}, required: {}, schema: {schema} }},", member.name, member.required)?;
+                write!(
+                    out,
+                    "Property {{ name: {:?}, required: {}, schema: {schema} }},",
+                    member.name, member.required
+                )?;
             }
             out.push_str("])");
             out

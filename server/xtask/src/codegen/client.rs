@@ -44,10 +44,21 @@ fn options(out: &mut String, operation: &Operation) -> Result<()> {
         return Ok(());
     }
     let name = options_name(operation);
-    writeln!(out, "/// What may be given to [`Client::{}`].", snake(&operation.id))?;
-    writeln!(out, "#[derive(Debug, Clone, Default)]\npub struct {name} {{")?;
+    writeln!(
+        out,
+        "/// What may be given to [`Client::{}`].",
+        snake(&operation.id)
+    )?;
+    writeln!(
+        out,
+        "#[derive(Debug, Clone, Default)]\npub struct {name} {{"
+    )?;
     for parameter in optional(operation) {
-        out.push_str(&doc_or("    ", parameter.description.as_deref(), &parameter.name));
+        out.push_str(&doc_or(
+            "    ",
+            parameter.description.as_deref(),
+            &parameter.name,
+        ));
         let ty = match &parameter.schema.kind {
             Kind::Array { .. } => "Vec<String>".to_owned(),
             _ => format!("Option<{}>", scalar(&parameter.schema, false)?),
@@ -66,15 +77,26 @@ fn method(out: &mut String, operation: &Operation) -> Result<()> {
     }
     let mut arguments = String::from("&self");
     for parameter in required(operation) {
-        write!(arguments, ", {}: {}", field(&parameter.name), scalar(&parameter.schema, true)?)?;
+        write!(
+            arguments,
+            ", {}: {}",
+            field(&parameter.name),
+            scalar(&parameter.schema, true)?
+        )?;
     }
     if optional(operation).next().is_some() {
         write!(arguments, ", options: &{}", options_name(operation))?;
     }
     match &operation.body {
         Body::None => {}
-        Body::Json { schema, required: true } => write!(arguments, ", body: &{}", type_of(schema)?)?,
-        Body::Json { schema, required: false } => write!(arguments, ", body: Option<&{}>", type_of(schema)?)?,
+        Body::Json {
+            schema,
+            required: true,
+        } => write!(arguments, ", body: &{}", type_of(schema)?)?,
+        Body::Json {
+            schema,
+            required: false,
+        } => write!(arguments, ", body: Option<&{}>", type_of(schema)?)?,
         Body::Bytes => arguments.push_str(", body: reqwest::Body"),
     }
     let answer = match &operation.answer {
@@ -83,7 +105,11 @@ fn method(out: &mut String, operation: &Operation) -> Result<()> {
         Answer::Text => "String".to_owned(),
         Answer::Bytes => "ByteStream".to_owned(),
     };
-    writeln!(out, "    pub async fn {}({arguments}) -> Result<{answer}> {{", snake(&operation.id))?;
+    writeln!(
+        out,
+        "    pub async fn {}({arguments}) -> Result<{answer}> {{",
+        snake(&operation.id)
+    )?;
     let receive = match &operation.answer {
         Answer::Nothing => "nothing",
         Answer::Json(_) => "json",
@@ -98,17 +124,23 @@ fn method(out: &mut String, operation: &Operation) -> Result<()> {
 fn request(operation: &Operation) -> Result<String> {
     let verb = operation.method.to_ascii_uppercase();
     let mut out = format!("self.request(Method::{verb}, &[");
-    for (i, segment) in operation.path.trim_start_matches('/').split('/').enumerate() {
+    for (i, segment) in operation
+        .path
+        .trim_start_matches('/')
+        .split('/')
+        .enumerate()
+    {
         if i > 0 {
             out.push_str(", ");
         }
         match segment.strip_prefix('{').and_then(|s| s.strip_suffix('}')) {
             None => write!(out, "{segment:?}")?,
             Some(name) => {
-                let integer = operation
-                    .parameters
-                    .iter()
-                    .any(|p| p.place == Place::Path && p.name == name && matches!(p.schema.kind, Kind::Integer { .. }));
+                let integer = operation.parameters.iter().any(|p| {
+                    p.place == Place::Path
+                        && p.name == name
+                        && matches!(p.schema.kind, Kind::Integer { .. })
+                });
                 write!(out, "{}{}", if integer { "&" } else { "" }, field(name))?;
                 if integer {
                     out.push_str(".to_string()");
@@ -122,9 +154,13 @@ fn request(operation: &Operation) -> Result<String> {
         let call = match (parameter.place, parameter.required, &parameter.schema.kind) {
             (Place::Path, ..) => continue,
             (Place::Query, true, _) => format!(".query({name:?}, {rust})"),
-            (Place::Query, false, Kind::Array { .. }) => format!(".query_list({name:?}, &options.{rust})"),
+            (Place::Query, false, Kind::Array { .. }) => {
+                format!(".query_list({name:?}, &options.{rust})")
+            }
             (Place::Query, false, _) => format!(".query_option({name:?}, options.{rust}.as_ref())"),
-            (Place::Header, false, _) => format!(".header_option({name:?}, options.{rust}.as_deref())"),
+            (Place::Header, false, _) => {
+                format!(".header_option({name:?}, options.{rust}.as_deref())")
+            }
             (Place::Header, true, _) => bail!("{}: a required header", operation.id),
         };
         out.push_str(&call);
@@ -132,7 +168,9 @@ fn request(operation: &Operation) -> Result<String> {
     out.push_str(match &operation.body {
         Body::None => "",
         Body::Json { required: true, .. } => ".send_json(body)",
-        Body::Json { required: false, .. } => ".send_json_option(body)",
+        Body::Json {
+            required: false, ..
+        } => ".send_json_option(body)",
         Body::Bytes => ".send_bytes(body)",
     });
     Ok(out)

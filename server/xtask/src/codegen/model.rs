@@ -29,10 +29,21 @@ pub(super) struct Schema {
 pub(super) enum Kind {
     /// A schema by name.
     Ref(String),
-    String { pattern: Option<String>, min_length: Option<usize>, format: Option<String>, variants: Vec<String> },
-    Integer { minimum: Option<i64>, maximum: Option<i64> },
+    String {
+        pattern: Option<String>,
+        min_length: Option<usize>,
+        format: Option<String>,
+        variants: Vec<String>,
+    },
+    Integer {
+        minimum: Option<i64>,
+        maximum: Option<i64>,
+    },
     Boolean,
-    Array { items: Box<Schema>, min_items: Option<usize> },
+    Array {
+        items: Box<Schema>,
+        min_items: Option<usize>,
+    },
     /// String keys, values of one kind.
     Map(Box<Schema>),
     Object(Vec<Property>),
@@ -71,7 +82,10 @@ pub(super) struct Parameter {
 #[derive(Debug)]
 pub(super) enum Body {
     None,
-    Json { schema: Schema, required: bool },
+    Json {
+        schema: Schema,
+        required: bool,
+    },
     /// Bytes as they are (a form may be offered beside).
     Bytes,
 }
@@ -109,8 +123,15 @@ impl Contract {
         let mut schemas = BTreeMap::new();
         for (name, value) in map(&root["components"]["schemas"]) {
             let name = string(name)?;
-            let schema = if value.get("allOf").is_some() { joined(&root, value) } else { schema(value) };
-            schemas.insert(name.clone(), schema.with_context(|| format!("schema {name}"))?);
+            let schema = if value.get("allOf").is_some() {
+                joined(&root, value)
+            } else {
+                schema(value)
+            };
+            schemas.insert(
+                name.clone(),
+                schema.with_context(|| format!("schema {name}"))?,
+            );
         }
         let mut operations = Vec::new();
         for (path, item) in map(&root["paths"]) {
@@ -123,13 +144,25 @@ impl Contract {
                 }
             }
         }
-        Ok(Self { schemas, operations })
+        Ok(Self {
+            schemas,
+            operations,
+        })
     }
 }
 
-fn operation(root: &Value, path: &str, method: &str, item: &Value, value: &Value) -> Result<Operation> {
+fn operation(
+    root: &Value,
+    path: &str,
+    method: &str,
+    item: &Value,
+    value: &Value,
+) -> Result<Operation> {
     let mut parameters = Vec::new();
-    for given in list(&item["parameters"]).iter().chain(list(&value["parameters"])) {
+    for given in list(&item["parameters"])
+        .iter()
+        .chain(list(&value["parameters"]))
+    {
         parameters.push(parameter(deref(root, given)?)?);
     }
     let body = body(root, &value["requestBody"])?;
@@ -141,7 +174,9 @@ fn operation(root: &Value, path: &str, method: &str, item: &Value, value: &Value
         deprecated: value["deprecated"].as_bool().unwrap_or(false),
         authenticated: value.get("security").is_none(),
         parameters,
-        raw_body: value["x-validation-exclude-body"].as_bool().unwrap_or(false),
+        raw_body: value["x-validation-exclude-body"]
+            .as_bool()
+            .unwrap_or(false),
         body,
         answer: answer(root, value)?,
     })
@@ -173,8 +208,13 @@ fn body(root: &Value, value: &Value) -> Result<Body> {
     if content.get("application/octet-stream").is_some() {
         return Ok(Body::Bytes);
     }
-    let json = content.get("application/json").context("a request body that is neither JSON nor bytes")?;
-    Ok(Body::Json { schema: schema(&json["schema"])?, required: value["required"].as_bool().unwrap_or(false) })
+    let json = content
+        .get("application/json")
+        .context("a request body that is neither JSON nor bytes")?;
+    Ok(Body::Json {
+        schema: schema(&json["schema"])?,
+        required: value["required"].as_bool().unwrap_or(false),
+    })
 }
 
 /// What the first successful status carries.
@@ -190,7 +230,11 @@ fn answer(root: &Value, operation: &Value) -> Result<Answer> {
         if content.get("application/octet-stream").is_some() {
             return Ok(Answer::Bytes);
         }
-        return Ok(if content.get("text/html").is_some() { Answer::Text } else { Answer::Nothing });
+        return Ok(if content.get("text/html").is_some() {
+            Answer::Text
+        } else {
+            Answer::Nothing
+        });
     }
     Ok(Answer::Nothing)
 }
@@ -209,18 +253,29 @@ fn joined(root: &Value, value: &Value) -> Result<Schema> {
     let mut required = Vec::new();
     for part in list(&value["allOf"]) {
         let part = deref(root, part)?;
-        required.extend(list(&part["required"]).iter().map(string).collect::<Result<Vec<_>>>()?);
+        required.extend(
+            list(&part["required"])
+                .iter()
+                .map(string)
+                .collect::<Result<Vec<_>>>()?,
+        );
         members.extend(properties(part)?);
     }
     for member in &mut members {
         member.required |= required.contains(&member.name);
     }
-    Ok(Schema { kind: Kind::Object(members), description: text(value, "description"), nullable: false })
+    Ok(Schema {
+        kind: Kind::Object(members),
+        description: text(value, "description"),
+        nullable: false,
+    })
 }
 
 fn kind(value: &Value) -> Result<Kind> {
     if let Some(reference) = value["$ref"].as_str() {
-        let name = reference.strip_prefix("#/components/schemas/").context("a reference to no schema")?;
+        let name = reference
+            .strip_prefix("#/components/schemas/")
+            .context("a reference to no schema")?;
         return Ok(Kind::Ref(name.to_owned()));
     }
     if value.get("allOf").is_some() {
@@ -231,16 +286,23 @@ fn kind(value: &Value) -> Result<Kind> {
             pattern: text(value, "pattern"),
             min_length: number(value, "minLength")?,
             format: text(value, "format"),
-            variants: list(&value["enum"]).iter().map(string).collect::<Result<_>>()?,
+            variants: list(&value["enum"])
+                .iter()
+                .map(string)
+                .collect::<Result<_>>()?,
         }),
-        Some("integer") => {
-            Ok(Kind::Integer { minimum: value["minimum"].as_i64(), maximum: value["maximum"].as_i64() })
-        }
+        Some("integer") => Ok(Kind::Integer {
+            minimum: value["minimum"].as_i64(),
+            maximum: value["maximum"].as_i64(),
+        }),
         Some("boolean") => Ok(Kind::Boolean),
-        Some("array") => {
-            Ok(Kind::Array { items: Box::new(schema(&value["items"])?), min_items: number(value, "minItems")? })
+        Some("array") => Ok(Kind::Array {
+            items: Box::new(schema(&value["items"])?),
+            min_items: number(value, "minItems")?,
+        }),
+        Some("object") | None if value.get("properties").is_some() => {
+            Ok(Kind::Object(properties(value)?))
         }
-        Some("object") | None if value.get("properties").is_some() => Ok(Kind::Object(properties(value)?)),
         Some("object") if value["additionalProperties"].is_mapping() => {
             Ok(Kind::Map(Box::new(schema(&value["additionalProperties"])?)))
         }
@@ -250,21 +312,32 @@ fn kind(value: &Value) -> Result<Kind> {
 }
 
 fn properties(value: &Value) -> Result<Vec<Property>> {
-    let required: Vec<String> = list(&value["required"]).iter().map(string).collect::<Result<_>>()?;
+    let required: Vec<String> = list(&value["required"])
+        .iter()
+        .map(string)
+        .collect::<Result<_>>()?;
     let mut out = Vec::new();
     for (name, member) in map(&value["properties"]) {
         let name = string(name)?;
         let schema = schema(member).with_context(|| format!("property {name}"))?;
-        out.push(Property { required: required.contains(&name), schema, name });
+        out.push(Property {
+            required: required.contains(&name),
+            schema,
+            name,
+        });
     }
     Ok(out)
 }
 
 fn deref<'a>(root: &'a Value, value: &'a Value) -> Result<&'a Value> {
-    let Some(reference) = value["$ref"].as_str() else { return Ok(value) };
+    let Some(reference) = value["$ref"].as_str() else {
+        return Ok(value);
+    };
     let mut at = root;
     for part in reference.trim_start_matches("#/").split('/') {
-        at = at.get(part).with_context(|| format!("nothing at {reference}"))?;
+        at = at
+            .get(part)
+            .with_context(|| format!("nothing at {reference}"))?;
     }
     Ok(at)
 }
@@ -286,5 +359,9 @@ fn text(value: &Value, key: &str) -> Option<String> {
 }
 
 fn number(value: &Value, key: &str) -> Result<Option<usize>> {
-    value[key].as_u64().map(usize::try_from).transpose().context("a number out of range")
+    value[key]
+        .as_u64()
+        .map(usize::try_from)
+        .transpose()
+        .context("a number out of range")
 }

@@ -11,7 +11,8 @@ pub(super) fn snake(name: &str) -> String {
             }
             continue;
         }
-        let after_lower = i > 0 && (chars[i - 1].is_ascii_lowercase() || chars[i - 1].is_ascii_digit());
+        let after_lower =
+            i > 0 && (chars[i - 1].is_ascii_lowercase() || chars[i - 1].is_ascii_digit());
         let before_lower = i > 0
             && chars[i - 1].is_ascii_uppercase()
             && chars.get(i + 1).is_some_and(char::is_ascii_lowercase);
@@ -26,7 +27,11 @@ pub(super) fn snake(name: &str) -> String {
 /// A field's or argument's name, escaped where Rust has taken it.
 pub(super) fn field(name: &str) -> String {
     let name = snake(name);
-    if matches!(name.as_str(), "type" | "ref" | "use" | "move" | "match") { format!("r#{name}") } else { name }
+    if matches!(name.as_str(), "type" | "ref" | "use" | "move" | "match") {
+        format!("r#{name}")
+    } else {
+        name
+    }
 }
 
 /// `common_prefix` -> `CommonPrefix`, `getObject` -> `GetObject`.
@@ -35,7 +40,10 @@ pub(super) fn camel(name: &str) -> String {
         .split('_')
         .map(|word| {
             let mut chars = word.chars();
-            chars.next().map(|c| c.to_ascii_uppercase().to_string() + chars.as_str()).unwrap_or_default()
+            chars
+                .next()
+                .map(|c| c.to_ascii_uppercase().to_string() + chars.as_str())
+                .unwrap_or_default()
         })
         .collect()
 }
@@ -47,7 +55,10 @@ pub(super) fn constant(name: &str) -> String {
 
 /// A doc comment of a text, one line per line.
 pub(super) fn doc(indent: &str, text: &str) -> String {
-    text.trim().lines().map(|line| format!("{indent}/// {}\n", line.trim_end())).collect()
+    text.trim()
+        .lines()
+        .map(|line| format!("{indent}/// {}\n", line.trim_end()))
+        .collect()
 }
 
 /// `a` or `an`-free description, with a stand-in where the contract has none.
@@ -64,9 +75,15 @@ mod tests {
         for (given, expected) in [
             ("RBAC", "rbac"),
             ("firstName", "first_name"),
-            ("blockstore_namespace_ValidityRegex", "blockstore_namespace_validity_regex"),
+            (
+                "blockstore_namespace_ValidityRegex",
+                "blockstore_namespace_validity_regex",
+            ),
             ("If-None-Match", "if_none_match"),
-            ("PrepareGCUncommittedRequest", "prepare_gc_uncommitted_request"),
+            (
+                "PrepareGCUncommittedRequest",
+                "prepare_gc_uncommitted_request",
+            ),
             ("getLakeFSVersion", "get_lake_fs_version"),
         ] {
             assert_eq!(snake(given), expected);

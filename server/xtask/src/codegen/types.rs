@@ -18,8 +18,12 @@ pub(super) fn generate(contract: &Contract) -> Result<String> {
     for (name, schema) in &contract.schemas {
         match &schema.kind {
             Kind::Object(members) => object(&mut out, contract, name, schema, members)?,
-            Kind::String { variants, .. } if !variants.is_empty() => enumeration(&mut out, name, variants, schema),
-            Kind::Integer { .. } | Kind::Boolean | Kind::Ref(_) => bail!("schema {name} is not worth a name"),
+            Kind::String { variants, .. } if !variants.is_empty() => {
+                enumeration(&mut out, name, variants, schema)
+            }
+            Kind::Integer { .. } | Kind::Boolean | Kind::Ref(_) => {
+                bail!("schema {name} is not worth a name")
+            }
             _ => {
                 out.push_str(&doc_or("", schema.description.as_deref(), name));
                 writeln!(out, "pub type {name} = {};\n", rust_type(name, schema)?)?;
@@ -44,17 +48,30 @@ pub(super) fn rust_type(context: &str, schema: &Schema) -> Result<String> {
     })
 }
 
-fn object(out: &mut String, contract: &Contract, name: &str, schema: &Schema, members: &[Property]) -> Result<()> {
+fn object(
+    out: &mut String,
+    contract: &Contract,
+    name: &str,
+    schema: &Schema,
+    members: &[Property],
+) -> Result<()> {
     let secret = members.iter().any(|m| is_secret(&m.schema));
     let mut derives = vec!["Clone", "PartialEq", "Serialize", "Deserialize"];
     if !secret {
         derives.insert(0, "Debug");
     }
-    if members.iter().all(|m| !m.required || has_default(contract, &m.schema)) {
+    if members
+        .iter()
+        .all(|m| !m.required || has_default(contract, &m.schema))
+    {
         derives.push("Default");
     }
     out.push_str(&doc_or("", schema.description.as_deref(), name));
-    writeln!(out, "#[derive({})]\npub struct {name} {{", derives.join(", "))?;
+    writeln!(
+        out,
+        "#[derive({})]\npub struct {name} {{",
+        derives.join(", ")
+    )?;
     let mut enums = String::new();
     for member in members {
         let context = format!("{name}{}", camel(&member.name));
@@ -92,18 +109,28 @@ fn declare(out: &mut String, context: &str, member: &Property) -> Result<()> {
 }
 
 fn enumeration(out: &mut String, name: &str, variants: &[String], schema: &Schema) {
-    out.push_str(&doc_or("", schema.description.as_deref(), &format!("Values of `{name}`.")));
+    out.push_str(&doc_or(
+        "",
+        schema.description.as_deref(),
+        &format!("Values of `{name}`."),
+    ));
     out.push_str("#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]\n");
     out.push_str(&format!("pub enum {name} {{\n"));
     for variant in variants {
-        out.push_str(&format!("    #[serde(rename = {variant:?})]\n    {},\n", camel(variant)));
+        out.push_str(&format!(
+            "    #[serde(rename = {variant:?})]\n    {},\n",
+            camel(variant)
+        ));
     }
     out.push_str(&format!(
         "}}\n\nimpl {name} {{\n    /// The value as it is written on the wire.\n    #[must_use]\n    \
          pub fn as_str(self) -> &'static str {{\n        match self {{\n"
     ));
     for variant in variants {
-        out.push_str(&format!("            Self::{} => {variant:?},\n", camel(variant)));
+        out.push_str(&format!(
+            "            Self::{} => {variant:?},\n",
+            camel(variant)
+        ));
     }
     out.push_str("        }\n    }\n}\n\n");
 }
@@ -115,8 +142,11 @@ fn redacted_debug(out: &mut String, name: &str, members: &[Property]) -> Result<
          f.debug_struct({name:?})"
     )?;
     for member in members {
-        let value =
-            if is_secret(&member.schema) { "\"[redacted]\"".to_owned() } else { format!("self.{}", field(&member.name)) };
+        let value = if is_secret(&member.schema) {
+            "\"[redacted]\"".to_owned()
+        } else {
+            format!("self.{}", field(&member.name))
+        };
         writeln!(out, "            .field({:?}, &{value})", member.name)?;
     }
     out.push_str("            .finish()\n    }\n}\n\n");
@@ -130,9 +160,16 @@ fn is_secret(schema: &Schema) -> bool {
 /// Whether a required value has a default: enums have none, objects where their required members have.
 fn has_default(contract: &Contract, schema: &Schema) -> bool {
     match &schema.kind {
-        Kind::Ref(name) => contract.schemas.get(name).is_some_and(|s| has_default(contract, s)),
+        Kind::Ref(name) => contract
+            .schemas
+            .get(name)
+            .is_some_and(|s| has_default(contract, s)),
         Kind::String { variants, .. } => variants.is_empty(),
-        Kind::Object(members) => members.iter().all(|m| !m.required || has_default(contract, &m.schema)),
-        Kind::Integer { .. } | Kind::Boolean | Kind::Array { .. } | Kind::Map(_) | Kind::Free => true,
+        Kind::Object(members) => members
+            .iter()
+            .all(|m| !m.required || has_default(contract, &m.schema)),
+        Kind::Integer { .. } | Kind::Boolean | Kind::Array { .. } | Kind::Map(_) | Kind::Free => {
+            true
+        }
     }
 }

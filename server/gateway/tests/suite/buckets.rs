@@ -1,0 +1,60 @@
+//! Repositories as buckets.
+
+use super::harness::Lake;
+
+#[tokio::test]
+async fn repositories_are_listed_and_found() {
+    let lake = Lake::new().await;
+    lake.catalog.repository("other").await;
+    let answer = lake.get("/").await;
+    assert_eq!(
+        (answer.status, answer.all("Name").as_str()),
+        (200, "lake other")
+    );
+    assert_eq!(lake.get("/?prefix=ot").await.all("Name"), "other");
+    let page = lake.get("/?max-buckets=1").await;
+    assert_eq!(page.all("Name"), "lake");
+    let token = page.all("ContinuationToken");
+    assert_eq!(
+        lake.get(&format!("/?continuation-token={token}"))
+            .await
+            .all("Name"),
+        "other"
+    );
+
+    assert_eq!(lake.send(lake.call("HEAD", "/lake")).await.outcome(), "200");
+    let missing = lake.send(lake.call("HEAD", "/none")).await;
+    assert_eq!((missing.status, missing.body.as_str()), (404, ""));
+    assert_eq!(lake.get("/lake?location").await.status, 200);
+    assert_eq!(
+        lake.get("/none?location").await.outcome(),
+        "404 NoSuchBucket"
+    );
+    assert_eq!(lake.get("/lake?versioning").await.status, 200);
+    assert_eq!(
+        lake.get("/Not_a_Name/main/x").await.outcome(),
+        "404 NoSuchBucket"
+    );
+    assert_eq!(
+        lake.get("/api/v1").await.outcome(),
+        "404 ErrNoSuchBucketPossibleAPIEndpoint"
+    );
+}
+
+#[tokio::test]
+async fn repositories_are_neither_made_nor_deleted() {
+    let lake = Lake::new().await;
+    assert_eq!(
+        lake.put("/lake", "").await.outcome(),
+        "409 BucketAlreadyExists"
+    );
+    assert_eq!(
+        lake.put("/new-one", "").await.outcome(),
+        "501 NotImplemented"
+    );
+    assert_eq!(
+        lake.send(lake.call("DELETE", "/lake")).await.outcome(),
+        "405 ERRLakeFSNotSupported"
+    );
+    assert_eq!(lake.get("/").await.all("Name"), "lake");
+}

@@ -1,0 +1,107 @@
+//! Bodies in `aws-chunked`: signed chunks, and unsigned ones with a checksum behind them.
+
+use super::harness::{Call, Lake};
+
+/// CRC-32 of `hello world`.
+const CRC32: &str = "DUoRhQ==";
+
+fn trailing(lake: &Lake, chunks: &[&str], trailer: &str) -> Call {
+    let length: usize = chunks.iter().map(|chunk| chunk.len()).sum();
+    let data: String = chunks
+        .iter()
+        .map(|chunk| format!("{:x}\r\n{chunk}\r\n", chunk.len()))
+        .collect();
+    lake.call("PUT", "/lake/main/a")
+        .header("x-amz-trailer", "x-amz-checksum-crc32")
+        .header("x-amz-decoded-content-length", &length.to_string())
+        .header("content-encoding", "aws-chunked")
+        .payload("STREAMING-UNSIGNED-PAYLOAD-TRAILER")
+        .body(format!("{data}0\r\n{trailer}\r\n"))
+}
+
+#[tokio::test]
+async fn a_trailing_checksum_is_verified() {
+    let lake = Lake::new().await;
+    let good = format!("x-amz-checksum-crc32:{CRC32}\r\n");
+    for (chunks, trailer, expected) in [
+        (
+            ["hello ", "world"],
+            "x-amz-checksum-crc32:AAAAAA==\r\n",
+            "400 BadDigest",
+        ),
+        (["hello ", "w0rld"], good.as_str(), "400 BadDigest"),
+        (["hello ", "world"], "", "400 IncompleteBody"),
+    ] {
+        let answer = lake.send(trailing(&lake, &chunks, trailer)).await;
+        assert_eq!(answer.outcome(), expected, "{chunks:?} {trailer}");
+        assert_eq!(lake.paths().await, "");
+    }
+    assert_eq!(
+        lake.send(trailing(&lake, &["hello ", "world"], &good))
+            .await
+            .outcome(),
+        "200"
+    );
+    assert_eq!(lake.get("/lake/main/a").await.body, "hello world");
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_not_kept() {
+    let lake = Lake::new().await;
+    let whole = |body: &'static str| {
+        lake.call("PUT", "/lake/main/a")
+            .header("x-amz-trailer", "x-amz-checksum-crc32")
+            .header("x-amz-decoded-content-length", "11")
+            .payload("STREAMING-UNSIGNED-PAYLOAD-TRAILER")
+            .body(body)
+    };
+    for body in [
+        "",
+        "b\r\nhello",
+        "5\r\nhello\r\n",
+        "zz\r\nhello\r\n",
+        "5\r\nhello\r\n0\r\n\r\n",
+    ] {
+        assert_eq!(
+            lake.send(whole(body)).await.outcome(),
+            "400 IncompleteBody",
+            "{body:?}"
+        );
+        assert_eq!(lake.paths().await, "");
+    }
+}
+
+#[tokio::test]
+async fn each_signed_chunk_is_verified() {
+    let lake = Lake::new().await;
+    let put = |tamper: bool| {
+        let signer = lake.signer.clone();
+        let call = lake
+            .call("PUT", "/lake/main/a")
+            .header("x-amz-decoded-content-length", "11")
+            .payload("STREAMING-AWS4-HMAC-SHA256-PAYLOAD");
+        call.sign_with(move |seed, _| {
+            let mut previous = seed.to_owned();
+            let mut body = String::new();
+            for chunk in ["hello ", "world", ""] {
+                previous = signer.chunk(&previous, chunk.as_bytes());
+                body += &format!(
+                    "{:x};chunk-signature={previous}\r\n{chunk}\r\n",
+                    chunk.len()
+                );
+            }
+            if tamper {
+                body.replace("world", "w0rld").into_bytes()
+            } else {
+                body.into_bytes()
+            }
+        })
+    };
+    assert_eq!(
+        lake.raw(put(true)).await.outcome(),
+        "403 SignatureDoesNotMatch"
+    );
+    assert_eq!(lake.paths().await, "");
+    assert_eq!(lake.raw(put(false)).await.outcome(), "200");
+    assert_eq!(lake.get("/lake/main/a").await.body, "hello world");
+}

@@ -1,0 +1,81 @@
+//! Deleting objects.
+
+use super::harness::Lake;
+
+#[tokio::test]
+async fn deleting_what_is_not_there_succeeds() {
+    let lake = Lake::new().await;
+    lake.put("/lake/main/a", "a").await;
+    for target in [
+        "/lake/main/a",
+        "/lake/main/a",
+        "/lake/none/x",
+        "/lake/main/",
+        "/lake/main",
+    ] {
+        assert_eq!(
+            lake.send(lake.call("DELETE", target)).await.outcome(),
+            "204",
+            "{target}"
+        );
+    }
+    assert_eq!(lake.paths().await, "");
+    assert!(lake.catalog.branch(&lake.repository, "main").await.is_ok());
+    assert_eq!(
+        lake.send(lake.call("DELETE", "/none/main/a"))
+            .await
+            .outcome(),
+        "404 NoSuchBucket"
+    );
+}
+
+#[tokio::test]
+async fn many_are_deleted_at_once_each_with_its_outcome() {
+    let lake = Lake::new().await;
+    for path in ["a", "b", "c"] {
+        lake.put(&format!("/lake/main/{path}"), "x").await;
+    }
+    let delete = |keys: &[&str], quiet: bool| {
+        let objects: String = keys
+            .iter()
+            .map(|key| format!("<Object><Key>{key}</Key></Object>"))
+            .collect();
+        lake.call("POST", "/lake?delete")
+            .body(format!("<Delete><Quiet>{quiet}</Quiet>{objects}</Delete>"))
+    };
+    let answer = lake
+        .send(delete(
+            &["main/b", "none/x", "main/a", "main/none", "main/"],
+            false,
+        ))
+        .await;
+    assert_eq!(
+        (answer.status, answer.all("Key").as_str()),
+        (200, "main/b none/x main/a main/none main/")
+    );
+    assert_eq!(answer.all("Error"), "");
+    let answer = lake.send(delete(&["main/c"], true)).await;
+    assert_eq!((answer.status, answer.all("Key").as_str()), (200, ""));
+    assert_eq!(lake.paths().await, "");
+
+    lake.put("/lake/main/kept", "x").await;
+    let versioned =
+        "<Delete><Object><Key>main/kept</Key><VersionId>1</VersionId></Object></Delete>";
+    let answer = lake
+        .send(lake.call("POST", "/lake?delete").body(versioned))
+        .await;
+    assert_eq!(
+        (answer.status, answer.all("Code").as_str()),
+        (200, "NotImplemented")
+    );
+    let malformed = lake
+        .send(lake.call("POST", "/lake?delete").body("<Del"))
+        .await;
+    assert_eq!(malformed.outcome(), "400 MalformedXML");
+    let keys = vec!["main/kept"; 1001];
+    assert_eq!(
+        lake.send(delete(&keys, false)).await.outcome(),
+        "400 MalformedXML"
+    );
+    assert_eq!(lake.paths().await, "kept");
+}

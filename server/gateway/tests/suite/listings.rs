@@ -1,0 +1,191 @@
+//! Listing branches and objects.
+
+use super::harness::Lake;
+
+async fn filled() -> Lake {
+    let lake = Lake::new().await;
+    for path in ["a/1", "a/2", "b c", "d", "folder/"] {
+        lake.put(&format!("/lake/main/{path}"), "x").await;
+    }
+    lake.catalog
+        .create_branch(&lake.repository, "dev", "main", false, false, "admin")
+        .await
+        .unwrap();
+    lake
+}
+
+#[tokio::test]
+async fn branches_are_folders_at_the_root() {
+    let lake = filled().await;
+    for query in ["list-type=2", "list-type=2&delimiter=/", "", "delimiter=/"] {
+        let answer = lake.get(&format!("/lake?{query}")).await;
+        assert_eq!(
+            answer.all("CommonPrefixes"),
+            "<Prefix>dev/</Prefix> <Prefix>main/</Prefix>",
+            "{query}"
+        );
+        assert_eq!(answer.all("IsTruncated"), "false");
+    }
+    assert_eq!(lake.get("/lake?list-type=2").await.all("KeyCount"), "2");
+    assert_eq!(lake.get("/lake").await.all("KeyCount"), "0");
+    assert_eq!(
+        lake.get("/lake?list-type=2&prefix=ma")
+            .await
+            .all("CommonPrefixes"),
+        "<Prefix>main/</Prefix>"
+    );
+    let page = lake.get("/lake?list-type=2&max-keys=1").await;
+    assert_eq!(
+        (
+            page.all("CommonPrefixes").as_str(),
+            page.all("IsTruncated").as_str()
+        ),
+        ("<Prefix>dev/</Prefix>", "true")
+    );
+    let next = lake
+        .get(&format!(
+            "/lake?list-type=2&continuation-token={}",
+            page.all("NextContinuationToken")
+        ))
+        .await;
+    assert_eq!(next.all("CommonPrefixes"), "<Prefix>main/</Prefix>");
+}
+
+#[tokio::test]
+async fn every_page_size_lists_the_same() {
+    let lake = filled().await;
+    let all = "main/a/1 main/a/2 main/b c main/d main/folder/";
+    assert_eq!(
+        lake.get("/lake?list-type=2&prefix=main/").await.all("Key"),
+        all
+    );
+    assert_eq!(lake.get("/lake?prefix=main/").await.all("KeyCount"), "5");
+    for size in 1..=6 {
+        let (mut keys, mut token) = (Vec::new(), String::new());
+        loop {
+            let page = lake
+                .get(&format!(
+                    "/lake?list-type=2&prefix=main/&max-keys={size}{token}"
+                ))
+                .await;
+            keys.push(page.all("Key"));
+            if page.all("IsTruncated") == "false" {
+                break;
+            }
+            assert_eq!(page.all("KeyCount"), size.to_string());
+            token = format!("&continuation-token={}", page.all("NextContinuationToken"));
+        }
+        assert_eq!(keys.join(" "), all);
+    }
+}
+
+#[tokio::test]
+async fn a_delimiter_folds_and_a_marker_skips() {
+    let lake = filled().await;
+    for version in ["list-type=2&", ""] {
+        let folded = lake
+            .get(&format!("/lake?{version}prefix=main/&delimiter=/"))
+            .await;
+        assert_eq!(
+            folded.all("CommonPrefixes"),
+            "<Prefix>main/a/</Prefix> <Prefix>main/folder/</Prefix>"
+        );
+        assert_eq!(folded.all("Key"), "main/b c main/d");
+        assert_eq!(folded.all("KeyCount"), "4");
+    }
+    let page = lake.get("/lake?prefix=main/&delimiter=/&max-keys=1").await;
+    assert_eq!(page.all("NextMarker"), "main/a/");
+    let next = lake
+        .get("/lake?prefix=main/&delimiter=/&max-keys=1&marker=main/a/")
+        .await;
+    assert_eq!(
+        (
+            next.all("CommonPrefixes").as_str(),
+            next.all("Key").as_str()
+        ),
+        ("", "main/b c")
+    );
+    assert_eq!(
+        lake.get("/lake?prefix=main/&max-keys=1")
+            .await
+            .all("NextMarker"),
+        ""
+    );
+    assert_eq!(
+        lake.get("/lake?list-type=2&prefix=main/&start-after=main/b%20c")
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        lake.get("/lake?list-type=2&prefix=main/&start-after=main/b c")
+            .await
+            .all("Key"),
+        "main/d main/folder/"
+    );
+    assert_eq!(
+        lake.get("/lake?prefix=main/&marker=main/d")
+            .await
+            .all("Key"),
+        "main/folder/"
+    );
+    assert_eq!(
+        lake.get("/lake?list-type=2&prefix=main/a/")
+            .await
+            .all("Key"),
+        "main/a/1 main/a/2"
+    );
+}
+
+#[tokio::test]
+async fn odd_questions_have_clear_answers() {
+    let lake = filled().await;
+    let none = lake.get("/lake?list-type=2&prefix=main/&max-keys=0").await;
+    assert_eq!(
+        (
+            none.all("IsTruncated").as_str(),
+            none.all("KeyCount").as_str()
+        ),
+        ("false", "0")
+    );
+    let encoded = lake
+        .get("/lake?list-type=2&prefix=main/b&encoding-type=url")
+        .await;
+    assert_eq!(
+        (
+            encoded.all("Key").as_str(),
+            encoded.all("EncodingType").as_str()
+        ),
+        ("main/b%20c", "url")
+    );
+    for (query, expected) in [
+        ("list-type=2&prefix=main/&max-keys=x", "400 InvalidArgument"),
+        (
+            "list-type=2&prefix=main/&max-keys=-1",
+            "400 InvalidArgument",
+        ),
+        ("list-type=2&prefix=none/", "400 BadRequest"),
+        (
+            "list-type=2&prefix=main/&start-after=dev/a",
+            "400 BadRequest",
+        ),
+        (
+            "list-type=2&prefix=main/&continuation-token=!",
+            "400 InvalidArgument",
+        ),
+        (
+            "list-type=2&prefix=main/&encoding-type=x",
+            "400 InvalidArgument",
+        ),
+    ] {
+        assert_eq!(
+            lake.get(&format!("/lake?{query}")).await.outcome(),
+            expected,
+            "{query}"
+        );
+    }
+    assert_eq!(
+        lake.get("/none?list-type=2").await.outcome(),
+        "404 NoSuchBucket"
+    );
+}

@@ -1,0 +1,204 @@
+//! Who is let in.
+
+use axum::body::Body;
+use http::Request;
+use time::Duration;
+
+use super::harness::Lake;
+use super::signer::HOST;
+
+#[tokio::test]
+async fn without_a_signature_nothing_is_answered() {
+    let lake = Lake::new().await;
+    lake.put("/lake/main/a", "secret").await;
+    for (method, uri) in [
+        ("GET", "/"),
+        ("GET", "/lake"),
+        ("GET", "/lake/main/a"),
+        ("PUT", "/lake/main/b"),
+        ("DELETE", "/lake/main/a"),
+        ("POST", "/lake?delete"),
+    ] {
+        let request = Request::builder()
+            .method(method)
+            .uri(uri)
+            .header("host", HOST)
+            .body(Body::empty());
+        let answer = lake.raw(request.unwrap()).await;
+        assert_eq!(answer.outcome(), "403 AccessDenied", "{method} {uri}");
+        assert_ne!(answer.header("x-amz-request-id"), "");
+    }
+    assert_eq!(lake.paths().await, "a");
+}
+
+#[tokio::test]
+async fn a_signature_holds_for_its_request_only() {
+    let lake = Lake::new().await;
+    lake.put("/lake/main/a", "a").await;
+
+    let mut call = lake.call("GET", "/lake/main/a");
+    call.signer.secret = "another".to_owned();
+    assert_eq!(lake.send(call).await.outcome(), "403 SignatureDoesNotMatch");
+
+    let mut call = lake.call("GET", "/lake/main/a");
+    call.signer.access_key = "AKIAJUNKNOWNKEY0000Q".to_owned();
+    assert_eq!(lake.send(call).await.outcome(), "403 AccessDenied");
+
+    let mut call = lake.call("GET", "/lake/main/a");
+    call.signer.at -= Duration::minutes(16);
+    assert_eq!(lake.send(call).await.outcome(), "403 RequestTimeTooSkewed");
+
+    let mut request = lake.call("GET", "/lake/main/a").sign();
+    *request.uri_mut() = "/lake/main/b".parse().unwrap();
+    assert_eq!(
+        lake.raw(request).await.outcome(),
+        "403 SignatureDoesNotMatch"
+    );
+
+    let mut request = lake.call("DELETE", "/lake/main/none").sign();
+    *request.uri_mut() = "/lake/main/a".parse().unwrap();
+    assert_eq!(
+        lake.raw(request).await.outcome(),
+        "403 SignatureDoesNotMatch"
+    );
+
+    let mut request = lake.call("PUT", "/lake/main/b").body("good").sign();
+    *request.body_mut() = Body::from("evil");
+    assert_eq!(
+        lake.raw(request).await.outcome(),
+        "400 XAmzContentSHA256Mismatch"
+    );
+    assert_eq!(lake.paths().await, "a");
+}
+
+#[tokio::test]
+async fn a_presigned_url_holds_for_its_time_and_request() {
+    let lake = Lake::new().await;
+    lake.put("/lake/main/a", "hello").await;
+    let ask = |at, expires: &str| {
+        let mut signer = lake.signer.clone();
+        signer.at += at;
+        let query = signer.presign("GET", "/lake/main/a", Vec::new(), expires);
+        Request::get(format!("/lake/main/a?{query}"))
+            .header("host", HOST)
+            .body(Body::empty())
+            .unwrap()
+    };
+    let answer = lake.raw(ask(Duration::ZERO, "60")).await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "hello"));
+
+    let answer = lake.raw(ask(Duration::minutes(-10), "60")).await;
+    assert_eq!(
+        (answer.outcome().as_str(), answer.all("Message").as_str()),
+        ("403 AccessDenied", "Request has expired")
+    );
+    let answer = lake.raw(ask(Duration::hours(1), "60")).await;
+    assert_eq!(answer.all("Message"), "Request is not valid yet");
+    assert_eq!(
+        lake.raw(ask(Duration::ZERO, "604801")).await.outcome(),
+        "400 AuthorizationQueryParametersError"
+    );
+    assert_eq!(
+        lake.raw(ask(Duration::ZERO, "x")).await.outcome(),
+        "400 AuthorizationQueryParametersError"
+    );
+
+    let mut other = ask(Duration::ZERO, "60");
+    *other.method_mut() = http::Method::DELETE;
+    assert_eq!(lake.raw(other).await.outcome(), "403 SignatureDoesNotMatch");
+    assert_eq!(lake.paths().await, "a");
+}
+
+/// Whoever is given a URL to upload to must not be able to copy with it what its signer can read.
+#[tokio::test]
+async fn a_presigned_put_is_no_licence_to_copy() {
+    let lake = Lake::new().await;
+    lake.put("/lake/main/secret", "secret").await;
+    let query = lake.signer.presign("PUT", "/lake/main/b", Vec::new(), "60");
+    let put = || Request::put(format!("/lake/main/b?{query}")).header("host", HOST);
+    let copy = put()
+        .header("x-amz-copy-source", "/lake/main/secret")
+        .body(Body::empty())
+        .unwrap();
+    assert_eq!(lake.raw(copy).await.outcome(), "403 AccessDenied");
+    assert_eq!(lake.paths().await, "secret");
+    let plain = put()
+        .header("content-length", 1)
+        .body(Body::from("b"))
+        .unwrap();
+    assert_eq!(lake.raw(plain).await.status, 200);
+    assert_eq!(lake.paths().await, "b secret");
+}
+
+#[tokio::test]
+async fn signed_requests_are_the_gateways_whatever_their_host() {
+    let lake = Lake::new().await;
+    let claims = |request: http::request::Builder| {
+        lake.gateway.claims(
+            &request
+                .header("host", HOST)
+                .body(())
+                .unwrap()
+                .into_parts()
+                .0,
+        )
+    };
+    assert!(claims(
+        Request::get("/").header("authorization", "AWS4-HMAC-SHA256 Credential=x")
+    ));
+    assert!(claims(
+        Request::get("/").header("authorization", "AWS key:signature")
+    ));
+    assert!(claims(Request::get("/a?X-Amz-Signature=x")));
+    assert!(claims(Request::get("/a?X-Amz-Algorithm=AWS4-HMAC-SHA256")));
+    assert!(claims(Request::get(
+        "/a?AWSAccessKeyId=k&Signature=s&Expires=1"
+    )));
+    assert!(!claims(Request::get("/a?Signature=s")));
+    assert!(!claims(
+        Request::get("/api/v1/repositories").header("authorization", "Basic eA==")
+    ));
+    assert!(!claims(
+        Request::get("/api/v1/repositories").header("authorization", "Bearer eA")
+    ));
+    let to = |host: &str| {
+        lake.gateway.claims(
+            &Request::get("/")
+                .header("host", host)
+                .body(())
+                .unwrap()
+                .into_parts()
+                .0,
+        )
+    };
+    assert!(to("s3.example.com") && to("lake.s3.example.com:443"));
+    assert!(!to("example.com") && !to("evils3.example.com"));
+}
+
+#[tokio::test]
+async fn an_old_date_does_not_pass_with_version_2_either() {
+    let lake = Lake::new().await;
+    let request = Request::get("/lake")
+        .header("host", HOST)
+        .header("date", "Tue, 27 Mar 2007 19:36:42 +0000")
+        .header(
+            "authorization",
+            format!("AWS {}:c2lnbmF0dXJl", lake.signer.access_key),
+        )
+        .body(Body::empty());
+    assert_eq!(
+        lake.raw(request.unwrap()).await.outcome(),
+        "403 RequestTimeTooSkewed"
+    );
+}
+
+#[tokio::test]
+async fn a_virtual_host_names_the_bucket() {
+    let lake = Lake::new().await;
+    let call = lake
+        .call("PUT", "/main/a")
+        .header("host", "lake.s3.example.com")
+        .body("a");
+    assert_eq!(lake.send(call).await.outcome(), "200");
+    assert_eq!(lake.paths().await, "a");
+}

@@ -1,0 +1,58 @@
+//! What is not understood changes nothing.
+
+use super::harness::Lake;
+
+#[tokio::test]
+async fn unknown_sub_resources_have_no_side_effects() {
+    let lake = Lake::new().await;
+    lake.put("/lake/main/a", "a").await;
+    for (method, target, expected) in [
+        ("GET", "/lake?acl", "405 ERRLakeFSNotSupported"),
+        ("GET", "/lake?tagging", "405 ERRLakeFSNotSupported"),
+        ("GET", "/lake?versions", "405 ERRLakeFSNotSupported"),
+        ("GET", "/lake?website", "405 ERRLakeFSNotSupported"),
+        ("PUT", "/lake?cors", "405 ERRLakeFSNotSupported"),
+        ("PUT", "/lake?versioning", "405 ERRLakeFSNotSupported"),
+        ("PUT", "/lake?foo", "501 NotImplemented"),
+        ("PUT", "/lake/main/b?acl", "405 ERRLakeFSNotSupported"),
+        ("PUT", "/lake/main/b?tagging", "405 ERRLakeFSNotSupported"),
+        (
+            "PUT",
+            "/lake/main/b?legal-hold",
+            "405 ERRLakeFSNotSupported",
+        ),
+        ("PUT", "/lake/main/b?torrent", "405 ERRLakeFSNotSupported"),
+        ("PUT", "/lake/main/b?restore", "405 ERRLakeFSNotSupported"),
+        ("PUT", "/lake/main/b?foo", "501 NotImplemented"),
+        ("PUT", "/lake/main/b?foo=bar", "501 NotImplemented"),
+        ("PUT", "/lake/main/b?uploadId=x", "501 NotImplemented"),
+        ("PUT", "/lake/main/b?uploads", "501 NotImplemented"),
+        ("POST", "/lake/main/b?restore", "405 ERRLakeFSNotSupported"),
+        (
+            "POST",
+            "/lake/main/b?select&select-type=2",
+            "405 ERRLakeFSNotSupported",
+        ),
+        ("POST", "/lake/main/b", "501 NotImplemented"),
+        ("POST", "/lake", "501 NotImplemented"),
+        ("DELETE", "/lake?policy", "405 ERRLakeFSNotSupported"),
+        (
+            "DELETE",
+            "/lake/main/a?tagging",
+            "405 ERRLakeFSNotSupported",
+        ),
+        ("DELETE", "/lake/main/a?foo", "501 NotImplemented"),
+        ("DELETE", "/lake/main/a?versionId=1", "501 NotImplemented"),
+        ("GET", "/lake/main/a?acl", "405 ERRLakeFSNotSupported"),
+        ("GET", "/lake/main/a?foo", "501 NotImplemented"),
+    ] {
+        let answer = lake.send(lake.call(method, target).body("<x/>")).await;
+        assert_eq!(answer.outcome(), expected, "{method} {target}");
+        assert_eq!(lake.paths().await, "a", "after {method} {target}");
+    }
+    let form = lake
+        .call("POST", "/lake")
+        .header("content-type", "multipart/form-data; boundary=x")
+        .body("--x");
+    assert_eq!(lake.send(form).await.outcome(), "501 NotImplemented");
+}

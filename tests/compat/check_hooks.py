@@ -1,0 +1,35 @@
+"""Asks a running server what lakeFS was asked about hooks, but for what waits for a feature.
+
+  check_hooks.py URL          (keys of an administrator in ACCESS_KEY and SECRET_KEY)
+
+Runs conformance.py on area `hooks` and compares the steps that differ with hooks_later.txt, whose lines are
+PATTERN | WHY: every step that differs must fit a line, and every line must still be needed.
+"""
+import os, re, subprocess, sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+later = {}
+for line in open(os.path.join(HERE, "hooks_later.txt")):
+    if line.strip() and not line.startswith("#"):
+        pattern, why = line.rstrip("\n").split(" | ", 1)
+        later[pattern] = why
+
+done = subprocess.run(
+    [sys.executable, os.path.join(HERE, "conformance", "conformance.py"), "check", sys.argv[1], "--only", "hooks"],
+    capture_output=True, text=True)
+print(done.stdout, done.stderr, sep="\n")
+
+summary = re.search(r"^hooks: (\d+) steps, (\d+) same, (\d+) better", done.stdout, re.M)
+if not summary or int(summary[2]) == 0:
+    sys.exit("conformance.py did not come to its end")
+
+# A label may itself hold ": "; what follows it is the method and the path.
+differs = re.findall(r"^-- hooks/(.*?): (?:GET|HEAD|POST|PUT|DELETE) ", done.stdout, re.M)
+wrong = [label for label in differs if not any(re.fullmatch(p, label) for p in later)]
+stale = [p for p in later if not any(re.fullmatch(p, label) for label in differs)]
+for label in wrong:
+    print(f"differs: {label}")
+for pattern in stale:
+    print(f"no step differs any more, remove it from hooks_later.txt: {pattern}")
+sys.exit(1 if wrong or stale else 0)

@@ -1,0 +1,12 @@
+//! The system tests: a real server process, real clients, both databases.
+//!
+//! Each module tells one story; the harness is `system_tests`.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod compat;
+mod crash;
+mod hostile;
+mod race;
+mod s3;
+mod story;

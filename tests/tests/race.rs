@@ -1,0 +1,84 @@
+//! Eight writers on one branch while it is committed fifty times: every acknowledged write is committed or still staged.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use system_tests::{Backend, MAIN, Repo, TestServer};
+
+const WRITERS: usize = 8;
+const COMMITS: usize = 50;
+/// Every so manyth write goes to the writer's one path that it overwrites.
+const OVERWRITE_EVERY: usize = 4;
+
+/// What one writer was told is written: path and the number it holds.
+type Acknowledged = BTreeMap<String, usize>;
+
+async fn write(repo: Repo, writer: usize, stop: Arc<AtomicBool>) -> Acknowledged {
+    let mut acknowledged = Acknowledged::new();
+    let mut number = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let path = if number % OVERWRITE_EVERY == 0 { format!("{writer}/hot") } else { format!("{writer}/{number}") };
+        repo.put(MAIN, &path, number.to_string()).await.unwrap();
+        acknowledged.insert(path, number);
+        number += 1;
+    }
+    acknowledged
+}
+
+/// Commits until it has made fifty; one that finds nothing staged is asked for again.
+async fn commit(repo: &Repo) -> Vec<String> {
+    let mut made = Vec::new();
+    while made.len() < COMMITS {
+        match repo.commit(MAIN, "whatever is staged").await {
+            Ok(commit) => made.push(commit.id),
+            Err(e) => assert!(e.status() == Some(400) && e.to_string().contains("no changes"), "{e}"),
+        }
+    }
+    made
+}
+
+async fn race(backend: Backend) {
+    let server = TestServer::start(backend);
+    let repo = server.repo("race").await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let writers: Vec<_> = (0..WRITERS).map(|w| tokio::spawn(write(repo.clone(), w, Arc::clone(&stop)))).collect();
+    let commits = commit(&repo).await;
+    stop.store(true, Ordering::Relaxed);
+    let mut acknowledged = Acknowledged::new();
+    for writer in writers {
+        acknowledged.extend(writer.await.unwrap());
+    }
+
+    // Committed, or still staged.
+    let staged: BTreeSet<String> = repo.uncommitted(MAIN).await.unwrap().into_iter().map(|d| d.path).collect();
+    let committed: BTreeSet<String> = repo.list(&repo.head(MAIN).await.unwrap(), "").await.unwrap().into_iter().collect();
+    for path in acknowledged.keys() {
+        assert!(staged.contains(path) || committed.contains(path), "{path} is lost");
+    }
+    // Nothing else came to be, and each path holds what was written last.
+    let listed = repo.list(MAIN, "").await.unwrap();
+    assert_eq!(listed, acknowledged.keys().cloned().collect::<Vec<_>>());
+    for (path, number) in &acknowledged {
+        assert_eq!(repo.get(MAIN, path).await.unwrap(), Some(number.to_string().into_bytes()), "{path}");
+    }
+    let log: Vec<String> = repo.log(MAIN, None).await.unwrap().into_iter().map(|c| c.id).collect();
+    assert_eq!(log[..COMMITS], commits.iter().rev().cloned().collect::<Vec<_>>());
+
+    // One more commit takes the rest.
+    if !staged.is_empty() {
+        repo.commit(MAIN, "the rest").await.unwrap();
+    }
+    assert!(repo.uncommitted(MAIN).await.unwrap().is_empty());
+    assert_eq!(repo.list(&repo.head(MAIN).await.unwrap(), "").await.unwrap(), listed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writers_against_commits_on_sqlite() {
+    race(Backend::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writers_against_commits_on_postgres() {
+    race(Backend::Postgres).await;
+}

@@ -38,7 +38,10 @@ const MAX_CONNECTIONS: usize = 10_000;
 /// What keeps it from starting, with what to do.
 pub fn run(config: Config) -> anyhow::Result<()> {
     telemetry::init_logging(&config.logging)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start the runtime")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("failed to start the runtime")?;
     runtime.block_on(async {
         let server = Server::start(config).await?;
         stop_signal().await?;
@@ -70,18 +73,32 @@ impl Server {
         let metrics = telemetry::init_metrics()?;
         let layers = wiring::build(&config).await?;
         quickstart::set_up(&layers.auth, &config.installation).await?;
-        let installation_id = layers.auth.installation_id().await.context("failed to read the installation's id")?;
+        let installation_id = layers
+            .auth
+            .installation_id()
+            .await
+            .context("failed to read the installation's id")?;
 
         let listener = TcpListener::bind(&config.listen_address)
             .await
-            .with_context(|| format!("listen_address: can't listen on {}", config.listen_address))?;
-        let address = listener.local_addr().context("failed to read the bound address")?;
+            .with_context(|| {
+                format!("listen_address: can't listen on {}", config.listen_address)
+            })?;
+        let address = listener
+            .local_addr()
+            .context("failed to read the bound address")?;
         let stop = CancellationToken::new();
         let app = router(&layers, metrics.clone(), &installation_id);
         let accepting = tokio::spawn(accept(listener, app, stop.clone()));
         let jobs = jobs::start(&layers, config.usage_flush_interval, metrics, &stop);
         announce(&config, address);
-        Ok(Self { address, layers, stop, accepting, jobs })
+        Ok(Self {
+            address,
+            layers,
+            stop,
+            accepting,
+            jobs,
+        })
     }
 
     /// Where it listens.
@@ -96,7 +113,10 @@ impl Server {
         if let Err(e) = self.accepting.await {
             tracing::warn!(error = %e, "the accept loop ended badly");
         }
-        if tokio::time::timeout(DRAIN_TIMEOUT, self.layers.actions.drain()).await.is_err() {
+        if tokio::time::timeout(DRAIN_TIMEOUT, self.layers.actions.drain())
+            .await
+            .is_err()
+        {
             tracing::warn!("some post-event hooks were still running and are given up");
         }
         while self.jobs.join_next().await.is_some() {}
@@ -107,7 +127,10 @@ impl Server {
 }
 
 fn announce(config: &Config, address: SocketAddr) {
-    tracing::info!("Weir {} listens on http://{address}", env!("CARGO_PKG_VERSION"));
+    tracing::info!(
+        "Weir {} listens on http://{address}",
+        env!("CARGO_PKG_VERSION")
+    );
     if config.quickstart {
         tracing::warn!(
             "quickstart: published keys are in use (access key {QUICKSTART_ACCESS_KEY_ID}, secret key {QUICKSTART_SECRET_ACCESS_KEY}); \
@@ -124,11 +147,17 @@ struct Front {
 }
 
 fn router(layers: &Layers, metrics: PrometheusHandle, installation_id: &str) -> Router {
-    let front = Front { layers: layers.clone(), ids: Arc::new(SystemIds::new(Arc::new(SystemClock))) };
+    let front = Front {
+        layers: layers.clone(),
+        ids: Arc::new(SystemIds::new(Arc::new(SystemClock))),
+    };
     let alive = format!("alive! {installation_id}");
     Router::new()
         .route("/_health", get(move || std::future::ready(alive.clone())))
-        .route("/metrics", get(move || std::future::ready(metrics.render())))
+        .route(
+            "/metrics",
+            get(move || std::future::ready(metrics.render())),
+        )
         .merge(layers.api.clone())
         .layer(middleware::from_fn_with_state(front, dispatch))
 }
@@ -156,9 +185,12 @@ async fn dispatch(State(front): State<Front>, request: Request, next: Next) -> R
             let gateway = gateway.clone();
             async move { gateway.handle(request).await.into_response() }
         });
-        let service = Router::<()>::new().fallback(|| async { http::StatusCode::NOT_FOUND }).layer(handler).layer(
-            middleware::from_fn(move |request: Request, next: Next| telemetry::observe(request, next, surface, id.clone())),
-        );
+        let service = Router::<()>::new()
+            .fallback(|| async { http::StatusCode::NOT_FOUND })
+            .layer(handler)
+            .layer(middleware::from_fn(move |request: Request, next: Next| {
+                telemetry::observe(request, next, surface, id.clone())
+            }));
         return match tower::ServiceExt::oneshot(service, request).await {
             Ok(response) => response,
             Err(never) => match never {},
@@ -172,10 +204,16 @@ async fn accept(listener: TcpListener, app: Router, stop: CancellationToken) {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT);
     builder.http2().timer(TokioTimer::new());
     loop {
-        let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
+        let place = Arc::clone(&places)
+            .acquire_owned()
+            .await
+            .expect("the semaphore is never closed");
         let stream = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
@@ -191,7 +229,10 @@ async fn accept(listener: TcpListener, app: Router, stop: CancellationToken) {
         if let Err(e) = stream.set_nodelay(true) {
             tracing::debug!(error = %e, "failed to set TCP_NODELAY");
         }
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(app.clone()));
+        let connection = builder.serve_connection_with_upgrades(
+            TokioIo::new(stream),
+            TowerToHyperService::new(app.clone()),
+        );
         let connection = graceful.watch(connection.into_owned());
         tokio::spawn(async move {
             if let Err(e) = connection.await {
@@ -201,7 +242,10 @@ async fn accept(listener: TcpListener, app: Router, stop: CancellationToken) {
         });
     }
     drop(listener);
-    if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown())
+        .await
+        .is_err()
+    {
         tracing::warn!("some requests took longer than {DRAIN_TIMEOUT:?} and are cut off");
     }
 }

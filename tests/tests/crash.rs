@@ -102,7 +102,7 @@ async fn commit(repo: Repo) -> Vec<String> {
         match repo.commit(MAIN, "whatever is staged").await {
             Ok(commit) => made.push(commit.id),
             Err(e) if e.status() == Some(400) => {
-                assert!(e.to_string().contains("no changes"), "{e}")
+                assert!(e.to_string().contains("no changes"), "{e}");
             }
             Err(e) if is_gone(&e) => return made,
             Err(e) => panic!("{e}"),

@@ -71,7 +71,6 @@ pub fn commit_metadata(rules: &Rules, out: &mut Report) -> Result<()> {
 #[cfg(test)]
 mod tests {
     //! The gate natively.
-    #![expect(clippy::unwrap_used, reason = "tests")]
 
     use hooks_sdk::testing::World;
 

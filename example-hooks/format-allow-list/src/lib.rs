@@ -60,7 +60,6 @@ pub fn format_allow_list(object: &Object, rules: &Rules, out: &mut Report) -> Re
 #[cfg(test)]
 mod tests {
     //! The gate natively.
-    #![expect(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
 

@@ -1,5 +1,4 @@
 //! The guard natively, on small files that pyarrow wrote.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use hooks_sdk::testing::World;
 

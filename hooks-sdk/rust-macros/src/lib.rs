@@ -11,7 +11,7 @@ use proc_macro::TokenStream;
 /// have `#[config(default = ...)]`. Unknown names are errors. Doc comments become descriptions.
 #[proc_macro_derive(Config, attributes(config))]
 pub fn derive_config(input: TokenStream) -> TokenStream {
-    config::derive(syn::parse_macro_input!(input as syn::DeriveInput))
+    config::derive(&syn::parse_macro_input!(input as syn::DeriveInput))
         .unwrap_or_else(syn::Error::into_compile_error)
         .into()
 }

@@ -1,5 +1,4 @@
 //! Configurations as people write them, and what they are told when one is wrong.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
 

@@ -1,4 +1,3 @@
 //! Tests of the crate from outside.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod wasm;

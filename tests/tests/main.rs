@@ -2,8 +2,6 @@
 //!
 //! Each module tells one story; the harness is `system_tests`.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 mod compat;
 mod crash;
 mod hostile;

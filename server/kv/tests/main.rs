@@ -2,7 +2,6 @@
 //!
 //! PostgreSQL is used when `WEIR_TEST_POSTGRES` holds a connection string of a
 //! user who may create tables.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod crash;
 mod cursor;

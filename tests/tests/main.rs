@@ -5,6 +5,7 @@
 mod compat;
 mod crash;
 mod hostile;
+mod lifecycle;
 mod race;
 mod s3;
 mod story;

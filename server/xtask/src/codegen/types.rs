@@ -19,7 +19,7 @@ pub(super) fn generate(contract: &Contract) -> Result<String> {
         match &schema.kind {
             Kind::Object(members) => object(&mut out, contract, name, schema, members)?,
             Kind::String { variants, .. } if !variants.is_empty() => {
-                enumeration(&mut out, name, variants, schema)
+                enumeration(&mut out, name, variants, schema);
             }
             Kind::Integer { .. } | Kind::Boolean | Kind::Ref(_) => {
                 bail!("schema {name} is not worth a name")

@@ -15,12 +15,15 @@ static VARIABLE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"\{\{\s*ENV\.([A-Za-z0-9_]+)\s*\}\}").expect("the pattern is a constant")
 });
 
+/// Reads one variable.
+type Lookup = dyn Fn(&str) -> Option<String> + Send + Sync;
+
 /// The variables that hooks may use.
 #[derive(Clone)]
 pub(crate) struct Environment {
     enabled: bool,
     prefix: String,
-    lookup: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    lookup: Arc<Lookup>,
 }
 
 impl fmt::Debug for Environment {

@@ -126,7 +126,6 @@ pub(crate) fn literal_prefix(pattern: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

@@ -61,8 +61,6 @@ pub(crate) async fn touches(
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use graveler::{BranchId, EventKind};
 
     use super::*;

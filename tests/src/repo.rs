@@ -3,10 +3,14 @@
 //! Whatever the server is not expected to refuse fails the test with the server's words;
 //! calls that may be refused return the client's result.
 
-use client::types::{ActionRun, BranchCreation, Commit, CommitCreation, Diff, HookRun, MergeResult, RepositoryCreation};
+use client::types::{
+    ActionRun, BranchCreation, Commit, CommitCreation, Diff, HookRun, MergeResult,
+    RepositoryCreation,
+};
 use client::{
-    ByteStream, Client, CommitOptions, CreateRepositoryOptions, DeleteObjectOptions, DiffBranchOptions, Error, GetObjectOptions,
-    ListObjectsOptions, ListRepositoryRunsOptions, ListRunHooksOptions, LogCommitsOptions, PutObject, Result,
+    ByteStream, Client, CommitOptions, CreateRepositoryOptions, DeleteObjectOptions,
+    DiffBranchOptions, Error, GetObjectOptions, ListObjectsOptions, ListRepositoryRunsOptions,
+    ListRunHooksOptions, LogCommitsOptions, PutObject, Result,
 };
 use futures::TryStreamExt as _;
 
@@ -34,9 +38,14 @@ impl Repo {
             default_branch: Some(MAIN.to_owned()),
             ..RepositoryCreation::default()
         };
-        let made = client.create_repository(&CreateRepositoryOptions::default(), &creation).await;
+        let made = client
+            .create_repository(&CreateRepositoryOptions::default(), &creation)
+            .await;
         made.unwrap_or_else(|e| panic!("failed to create repository {name}: {e}"));
-        Self { client, name: name.to_owned() }
+        Self {
+            client,
+            name: name.to_owned(),
+        }
     }
 
     /// Writes an object.
@@ -45,7 +54,10 @@ impl Repo {
     /// The client's.
     pub async fn put(&self, branch: &str, path: &str, content: impl Into<Vec<u8>>) -> Result<()> {
         let body = reqwest::Body::from(content.into());
-        self.client.put_object(&self.name, branch, path, body, &PutObject::default()).await.map(|_| ())
+        self.client
+            .put_object(&self.name, branch, path, body, &PutObject::default())
+            .await
+            .map(|_| ())
     }
 
     /// Reads an object; none if there is none.
@@ -53,7 +65,11 @@ impl Repo {
     /// # Errors
     /// The client's.
     pub async fn get(&self, reference: &str, path: &str) -> Result<Option<Vec<u8>>> {
-        match self.client.get_object(&self.name, reference, path, &GetObjectOptions::default()).await {
+        match self
+            .client
+            .get_object(&self.name, reference, path, &GetObjectOptions::default())
+            .await
+        {
             Ok(body) => read_all(body).await.map(Some),
             Err(e) if e.status() == Some(404) => Ok(None),
             Err(e) => Err(e),
@@ -65,8 +81,13 @@ impl Repo {
     /// # Errors
     /// The client's.
     pub async fn commit(&self, branch: &str, message: &str) -> Result<Commit> {
-        let creation = CommitCreation { message: message.to_owned(), ..CommitCreation::default() };
-        self.client.commit(&self.name, branch, &CommitOptions::default(), &creation).await
+        let creation = CommitCreation {
+            message: message.to_owned(),
+            ..CommitCreation::default()
+        };
+        self.client
+            .commit(&self.name, branch, &CommitOptions::default(), &creation)
+            .await
     }
 
     /// Merges a reference into a branch.
@@ -74,7 +95,9 @@ impl Repo {
     /// # Errors
     /// The client's.
     pub async fn merge(&self, source: &str, destination: &str) -> Result<MergeResult> {
-        self.client.merge_into_branch(&self.name, source, destination, None).await
+        self.client
+            .merge_into_branch(&self.name, source, destination, None)
+            .await
     }
 
     /// Makes a branch.
@@ -82,8 +105,15 @@ impl Repo {
     /// # Errors
     /// The client's.
     pub async fn branch(&self, name: &str, source: &str) -> Result<()> {
-        let creation = BranchCreation { name: name.to_owned(), source: source.to_owned(), ..BranchCreation::default() };
-        self.client.create_branch(&self.name, &creation).await.map(|_| ())
+        let creation = BranchCreation {
+            name: name.to_owned(),
+            source: source.to_owned(),
+            ..BranchCreation::default()
+        };
+        self.client
+            .create_branch(&self.name, &creation)
+            .await
+            .map(|_| ())
     }
 
     /// The commit that a branch points at.
@@ -91,7 +121,10 @@ impl Repo {
     /// # Errors
     /// The client's.
     pub async fn head(&self, branch: &str) -> Result<String> {
-        self.client.get_branch(&self.name, branch).await.map(|b| b.commit_id)
+        self.client
+            .get_branch(&self.name, branch)
+            .await
+            .map(|b| b.commit_id)
     }
 
     /// Paths of all objects below a prefix, in order.
@@ -99,10 +132,17 @@ impl Repo {
     /// # Errors
     /// The client's.
     pub async fn list(&self, reference: &str, prefix: &str) -> Result<Vec<String>> {
-        let mut options = ListObjectsOptions { amount: Some(PAGE), prefix: Some(prefix.to_owned()), ..ListObjectsOptions::default() };
+        let mut options = ListObjectsOptions {
+            amount: Some(PAGE),
+            prefix: Some(prefix.to_owned()),
+            ..ListObjectsOptions::default()
+        };
         let mut paths = Vec::new();
         loop {
-            let page = self.client.list_objects(&self.name, reference, &options).await?;
+            let page = self
+                .client
+                .list_objects(&self.name, reference, &options)
+                .await?;
             paths.extend(page.results.into_iter().map(|o| o.path));
             if !page.pagination.has_more {
                 return Ok(paths);
@@ -116,10 +156,16 @@ impl Repo {
     /// # Errors
     /// The client's.
     pub async fn uncommitted(&self, branch: &str) -> Result<Vec<Diff>> {
-        let mut options = DiffBranchOptions { amount: Some(PAGE), ..DiffBranchOptions::default() };
+        let mut options = DiffBranchOptions {
+            amount: Some(PAGE),
+            ..DiffBranchOptions::default()
+        };
         let mut changes = Vec::new();
         loop {
-            let page = self.client.diff_branch(&self.name, branch, &options).await?;
+            let page = self
+                .client
+                .diff_branch(&self.name, branch, &options)
+                .await?;
             changes.extend(page.results);
             if !page.pagination.has_more {
                 return Ok(changes);
@@ -141,7 +187,10 @@ impl Repo {
         };
         let mut commits = Vec::new();
         loop {
-            let page = self.client.log_commits(&self.name, reference, &options).await?;
+            let page = self
+                .client
+                .log_commits(&self.name, reference, &options)
+                .await?;
             commits.extend(page.results);
             if !page.pagination.has_more {
                 return Ok(commits);
@@ -155,7 +204,9 @@ impl Repo {
     /// # Errors
     /// The client's.
     pub async fn delete(&self, branch: &str, path: &str) -> Result<()> {
-        self.client.delete_object(&self.name, branch, path, &DeleteObjectOptions::default()).await
+        self.client
+            .delete_object(&self.name, branch, path, &DeleteObjectOptions::default())
+            .await
     }
 
     /// The newest run of a branch's actions, its hooks, and the log of each.
@@ -163,14 +214,33 @@ impl Repo {
     /// # Panics
     /// If there is none, or it can't be read.
     pub async fn newest_run(&self, branch: &str) -> (ActionRun, Vec<(HookRun, String)>) {
-        let options = ListRepositoryRunsOptions { branch: Some(branch.to_owned()), ..ListRepositoryRunsOptions::default() };
-        let runs = self.client.list_repository_runs(&self.name, &options).await.expect("runs can be listed");
-        let run = runs.results.into_iter().next().unwrap_or_else(|| panic!("no run on {branch}"));
-        let hooks = self.client.list_run_hooks(&self.name, &run.run_id, &ListRunHooksOptions::default()).await;
+        let options = ListRepositoryRunsOptions {
+            branch: Some(branch.to_owned()),
+            ..ListRepositoryRunsOptions::default()
+        };
+        let runs = self
+            .client
+            .list_repository_runs(&self.name, &options)
+            .await
+            .expect("runs can be listed");
+        let run = runs
+            .results
+            .into_iter()
+            .next()
+            .unwrap_or_else(|| panic!("no run on {branch}"));
+        let hooks = self
+            .client
+            .list_run_hooks(&self.name, &run.run_id, &ListRunHooksOptions::default())
+            .await;
         let mut logs = Vec::new();
         for hook in hooks.expect("a run's hooks can be listed").results {
-            let body = self.client.get_run_hook_output(&self.name, &run.run_id, &hook.hook_run_id).await;
-            let log = read_all(body.expect("a hook's log can be read")).await.expect("a hook's log can be read");
+            let body = self
+                .client
+                .get_run_hook_output(&self.name, &run.run_id, &hook.hook_run_id)
+                .await;
+            let log = read_all(body.expect("a hook's log can be read"))
+                .await
+                .expect("a hook's log can be read");
             logs.push((hook, String::from_utf8_lossy(&log).into_owned()));
         }
         (run, logs)

@@ -19,7 +19,11 @@ use crate::environment::{conformance, python, required};
 use crate::repo::Repo;
 
 /// The administrator's name and keys on a server of a test.
-pub const ADMIN: (&str, &str, &str) = ("admin", "AKIAJSYSTEMTESTS000Q", "system-tests/secret+key000000000000000000");
+pub const ADMIN: (&str, &str, &str) = (
+    "admin",
+    "AKIAJSYSTEMTESTS000Q",
+    "system-tests/secret+key000000000000000000",
+);
 
 /// Servers that run at once.
 const AT_ONCE: usize = 2;
@@ -74,8 +78,15 @@ impl TestServer {
     #[must_use]
     pub fn start_with(backend: Backend, setup: Setup) -> Self {
         let place = Place::wait();
-        let dir = tempfile::Builder::new().prefix("weir-test-").tempdir().expect("the system's temporary folder can be written");
-        let mut settings = vec![("LAKEFSACTION_VAR", "this_is_actions_var".to_owned())];
+        let dir = tempfile::Builder::new()
+            .prefix("weir-test-")
+            .tempdir()
+            .expect("the system's temporary folder can be written");
+        // As the server had them that was recorded for `compat`.
+        let mut settings = vec![
+            ("LAKEFSACTION_VAR", "this_is_actions_var".to_owned()),
+            ("WEIR_BLOCKSTORE_LOCAL_IMPORT_ENABLED", "true".to_owned()),
+        ];
         if setup == Setup::Done {
             settings.push(("WEIR_INSTALLATION_USER_NAME", ADMIN.0.to_owned()));
             settings.push(("WEIR_INSTALLATION_ACCESS_KEY_ID", ADMIN.1.to_owned()));
@@ -85,7 +96,13 @@ impl TestServer {
             settings.push(("WEIR_DATABASE_TYPE", "postgres".to_owned()));
             settings.push(("WEIR_DATABASE_POSTGRES_CONNECTION_STRING", own_table()));
         }
-        let mut server = Self { process: None, dir, port: free_port(), settings, _place: place };
+        let mut server = Self {
+            process: None,
+            dir,
+            port: free_port(),
+            settings,
+            _place: place,
+        };
         server.spawn();
         server
     }
@@ -114,12 +131,23 @@ impl TestServer {
     /// # Panics
     /// If it does not end in time, or ends badly.
     pub fn stop(&mut self) {
-        let Some(mut process) = self.process.take() else { return };
-        let told = Command::new("kill").arg("-TERM").arg(process.id().to_string()).status();
-        assert!(told.expect("there is a kill command").success(), "failed to stop the server");
+        let Some(mut process) = self.process.take() else {
+            return;
+        };
+        let told = Command::new("kill")
+            .arg("-TERM")
+            .arg(process.id().to_string())
+            .status();
+        assert!(
+            told.expect("there is a kill command").success(),
+            "failed to stop the server"
+        );
         let deadline = Instant::now() + STOP_TIMEOUT;
         let status = loop {
-            match process.try_wait().expect("our own process can be waited for") {
+            match process
+                .try_wait()
+                .expect("our own process can be waited for")
+            {
                 Some(status) => break status,
                 None if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(2)),
                 None => {
@@ -167,7 +195,10 @@ impl TestServer {
     /// Never: the address is one.
     #[must_use]
     pub fn client(&self) -> Client {
-        let credentials = Credentials::Key { access_key_id: ADMIN.1.to_owned(), secret_access_key: ADMIN.2.to_owned() };
+        let credentials = Credentials::Key {
+            access_key_id: ADMIN.1.to_owned(),
+            secret_access_key: ADMIN.2.to_owned(),
+        };
         Client::new(&self.url(), credentials).expect("our own address is one")
     }
 
@@ -185,7 +216,15 @@ impl TestServer {
     /// If it fails, with its output.
     pub fn python(&self, script: &str, arguments: &[&str]) -> String {
         let url = self.url();
-        python(script, arguments, &[("WEIR_URL", &url), ("ACCESS_KEY", ADMIN.1), ("SECRET_KEY", ADMIN.2)])
+        python(
+            script,
+            arguments,
+            &[
+                ("WEIR_URL", &url),
+                ("ACCESS_KEY", ADMIN.1),
+                ("SECRET_KEY", ADMIN.2),
+            ],
+        )
     }
 
     /// Asks what lakeFS was asked, in these areas.
@@ -201,10 +240,19 @@ impl TestServer {
     }
 
     fn spawn(&mut self) {
-        let log = File::options().create(true).append(true).open(self.log_path()).expect("the log can be written");
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_path())
+            .expect("the log can be written");
         let mut command = Command::new(binary());
         command
-            .args(["run", "--listen", &format!("127.0.0.1:{}", self.port), "--data"])
+            .args([
+                "run",
+                "--listen",
+                &format!("127.0.0.1:{}", self.port),
+                "--data",
+            ])
             .arg(self.data())
             // Nothing of the machine's may reach it: no settings, no home.
             .env_clear()
@@ -217,19 +265,26 @@ impl TestServer {
             .stdout(log.try_clone().expect("a file handle can be shared"))
             .stderr(log);
         let process = command.spawn();
-        self.process = Some(process.unwrap_or_else(|e| panic!("failed to start {}: {e}", binary().display())));
+        self.process =
+            Some(process.unwrap_or_else(|e| panic!("failed to start {}: {e}", binary().display())));
         self.wait_until_healthy();
     }
 
     fn wait_until_healthy(&mut self) {
         let deadline = Instant::now() + START_TIMEOUT;
         while !is_healthy(self.port) {
-            let ended = self.process.as_mut().and_then(|p| p.try_wait().expect("our own process can be waited for"));
+            let ended = self
+                .process
+                .as_mut()
+                .and_then(|p| p.try_wait().expect("our own process can be waited for"));
             if let Some(status) = ended {
                 self.process = None;
                 panic!("the server ended at its start: {status}");
             }
-            assert!(Instant::now() < deadline, "the server did not answer within {START_TIMEOUT:?}");
+            assert!(
+                Instant::now() < deadline,
+                "the server did not answer within {START_TIMEOUT:?}"
+            );
             std::thread::sleep(Duration::from_millis(2));
         }
     }
@@ -271,7 +326,9 @@ impl Place {
     fn wait() -> Self {
         // A test that failed while it counted has counted right.
         let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut running = FREED.wait_while(running, |n| *n >= AT_ONCE).unwrap_or_else(PoisonError::into_inner);
+        let mut running = FREED
+            .wait_while(running, |n| *n >= AT_ONCE)
+            .unwrap_or_else(PoisonError::into_inner);
         *running += 1;
         Self
     }
@@ -290,8 +347,16 @@ fn binary() -> PathBuf {
         return named.into();
     }
     let test = std::env::current_exe().expect("a test is a program");
-    let beside = test.ancestors().nth(2).expect("tests lie in a folder of the profile's").join("weir");
-    assert!(beside.is_file(), "there is no {}: run `cargo xtask test`, which builds it", beside.display());
+    let beside = test
+        .ancestors()
+        .nth(2)
+        .expect("tests lie in a folder of the profile's")
+        .join("weir");
+    assert!(
+        beside.is_file(),
+        "there is no {}: run `cargo xtask test`, which builds it",
+        beside.display()
+    );
     beside
 }
 
@@ -314,14 +379,19 @@ fn own_table() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let given = required("WEIR_TEST_POSTGRES");
     let join = if given.contains('?') { '&' } else { '?' };
-    format!("{given}{join}lakefskv_table=kv_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    format!(
+        "{given}{join}lakefskv_table=kv_{}_{}",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    )
 }
 
 fn is_healthy(port: u16) -> bool {
     let ask = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_read_timeout(Some(START_TIMEOUT))?;
-        stream.write_all(b"GET /_health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        stream
+            .write_all(b"GET /_health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         Ok(answer)

@@ -24,7 +24,10 @@ struct Model(BTreeMap<String, Vec<Content>>);
 
 impl Model {
     fn ask(&mut self, path: &str, content: Content) {
-        self.0.entry(path.to_owned()).or_insert_with(|| vec![None]).push(content);
+        self.0
+            .entry(path.to_owned())
+            .or_insert_with(|| vec![None])
+            .push(content);
     }
 
     /// The last thing asked for has happened.
@@ -38,7 +41,12 @@ impl Model {
         let allowed = self.0.get_mut(path).expect("it was asked for");
         let fits = |content: &Content| content.map(|n| bytes_of(path, n)).as_deref() == found;
         let held = allowed.iter().copied().find(fits);
-        let held = held.unwrap_or_else(|| panic!("{path} holds {} bytes that are none of the writes {allowed:?}", found.map_or(0, <[u8]>::len)));
+        let held = held.unwrap_or_else(|| {
+            panic!(
+                "{path} holds {} bytes that are none of the writes {allowed:?}",
+                found.map_or(0, <[u8]>::len)
+            )
+        });
         *allowed = vec![held];
     }
 }
@@ -46,7 +54,11 @@ impl Model {
 /// Every seventh write is big, so that it can be cut in its middle.
 fn bytes_of(path: &str, number: u64) -> Vec<u8> {
     let line = format!("{path} {number}\n");
-    let copies = if number.is_multiple_of(7) { BIG_BYTES / line.len() } else { 1 };
+    let copies = if number.is_multiple_of(7) {
+        BIG_BYTES / line.len()
+    } else {
+        1
+    };
     line.repeat(copies).into_bytes()
 }
 
@@ -62,7 +74,11 @@ async fn write(repo: Repo, worker: u64, round: u64) -> Model {
     let mut model = Model::default();
     for number in 0.. {
         let earlier = number > 3 && random.between(0, 4) == 0;
-        let n = if earlier { random.between(0, number) } else { number };
+        let n = if earlier {
+            random.between(0, number)
+        } else {
+            number
+        };
         let path = format!("w{worker}/{round}-{n}");
         let content = (!earlier || random.between(0, 2) == 0).then_some(number);
         model.ask(&path, content);
@@ -85,7 +101,9 @@ async fn commit(repo: Repo) -> Vec<String> {
     loop {
         match repo.commit(MAIN, "whatever is staged").await {
             Ok(commit) => made.push(commit.id),
-            Err(e) if e.status() == Some(400) => assert!(e.to_string().contains("no changes"), "{e}"),
+            Err(e) if e.status() == Some(400) => {
+                assert!(e.to_string().contains("no changes"), "{e}");
+            }
             Err(e) if is_gone(&e) => return made,
             Err(e) => panic!("{e}"),
         }
@@ -138,10 +156,20 @@ async fn check_writes(repo: &Repo, round: u64, models: Vec<Model>, state: &mut S
             let found = repo.get(MAIN, path).await.unwrap();
             model.settle(path, found.as_deref());
         }
-        let held = model.0.into_iter().filter_map(|(path, content)| content[0].map(|n| (path, n)));
+        let held = model
+            .0
+            .into_iter()
+            .filter_map(|(path, content)| content[0].map(|n| (path, n)));
         let held: BTreeMap<String, u64> = held.collect();
-        let listed = repo.list(MAIN, &format!("w{worker}/{round}-")).await.unwrap();
-        assert_eq!(listed, held.keys().cloned().collect::<Vec<_>>(), "the listing shows what can be read");
+        let listed = repo
+            .list(MAIN, &format!("w{worker}/{round}-"))
+            .await
+            .unwrap();
+        assert_eq!(
+            listed,
+            held.keys().cloned().collect::<Vec<_>>(),
+            "the listing shows what can be read"
+        );
         state.held.extend(held);
     }
 }
@@ -150,8 +178,15 @@ async fn check_writes(repo: &Repo, round: u64, models: Vec<Model>, state: &mut S
 async fn chain(repo: &Repo, branch: &str, since: &str) -> Vec<String> {
     let log = repo.log(branch, Some(since)).await.unwrap();
     let ids: Vec<String> = log.iter().map(|c| c.id.clone()).collect();
-    assert_eq!(ids.first().map(String::as_str), Some(repo.head(branch).await.unwrap().as_str()));
-    assert_eq!(ids.last().map(String::as_str), Some(since), "{branch} no longer reaches {since}");
+    assert_eq!(
+        ids.first().map(String::as_str),
+        Some(repo.head(branch).await.unwrap().as_str())
+    );
+    assert_eq!(
+        ids.last().map(String::as_str),
+        Some(since),
+        "{branch} no longer reaches {since}"
+    );
     for (commit, parent) in log.iter().zip(&ids[1..]) {
         assert_eq!(&commit.parents[0], parent);
     }
@@ -160,29 +195,56 @@ async fn chain(repo: &Repo, branch: &str, since: &str) -> Vec<String> {
 
 async fn check_commits(repo: &Repo, commits: Vec<String>, state: &mut State) {
     let ids = chain(repo, MAIN, &state.main).await;
-    assert!(commits.iter().all(|c| ids.contains(c)), "an acknowledged commit is not in the log");
+    assert!(
+        commits.iter().all(|c| ids.contains(c)),
+        "an acknowledged commit is not in the log"
+    );
     state.main.clone_from(&ids[0]);
     state.commits.extend(commits);
 }
 
 async fn check_merges(repo: &Repo, round: u64, merged: Merged, state: &mut State) {
     let ids = chain(repo, TRUNK, &state.trunk).await;
-    let listed = repo.list(TRUNK, &format!("merged/m-{round}-")).await.unwrap();
-    assert_eq!(listed.len(), ids.len() - 1, "each merge brought its object, and no object came otherwise");
+    let listed = repo
+        .list(TRUNK, &format!("merged/m-{round}-"))
+        .await
+        .unwrap();
+    assert_eq!(
+        listed.len(),
+        ids.len() - 1,
+        "each merge brought its object, and no object came otherwise"
+    );
     assert!(listed.len() as u64 <= merged.attempted);
     for path in &listed {
-        assert_eq!(repo.get(TRUNK, path).await.unwrap(), Some(bytes_of(path, 1)));
+        assert_eq!(
+            repo.get(TRUNK, path).await.unwrap(),
+            Some(bytes_of(path, 1))
+        );
     }
     for (reference, path) in &merged.done {
-        assert!(ids.contains(reference) && listed.contains(path), "the acknowledged merge of {path} is lost");
+        assert!(
+            ids.contains(reference) && listed.contains(path),
+            "the acknowledged merge of {path} is lost"
+        );
     }
     state.merges += listed.len();
     state.trunk.clone_from(&ids[0]);
 }
 
-async fn one_round(server: &mut TestServer, name: &str, round: u64, random: &mut Random, state: &mut State) {
-    let repo = Repo { client: server.client(), name: name.to_owned() };
-    let writers: Vec<_> = (0..WRITERS).map(|w| tokio::spawn(write(repo.clone(), w, round))).collect();
+async fn one_round(
+    server: &mut TestServer,
+    name: &str,
+    round: u64,
+    random: &mut Random,
+    state: &mut State,
+) {
+    let repo = Repo {
+        client: server.client(),
+        name: name.to_owned(),
+    };
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|w| tokio::spawn(write(repo.clone(), w, round)))
+        .collect();
     let committer = tokio::spawn(commit(repo.clone()));
     let merger = tokio::spawn(merge(repo, round));
     std::thread::sleep(Duration::from_millis(random.between(50, 300)));
@@ -193,7 +255,10 @@ async fn one_round(server: &mut TestServer, name: &str, round: u64, random: &mut
     }
     let (commits, merged) = (committer.await.unwrap(), merger.await.unwrap());
     server.restart();
-    let repo = Repo { client: server.client(), name: name.to_owned() };
+    let repo = Repo {
+        client: server.client(),
+        name: name.to_owned(),
+    };
     check_writes(&repo, round, models, state).await;
     check_commits(&repo, commits, state).await;
     check_merges(&repo, round, merged, state).await;
@@ -204,15 +269,23 @@ async fn crash(backend: Backend, rounds: u64) {
     let repo = server.repo("crash").await;
     repo.branch(TRUNK, MAIN).await.unwrap();
     let root = repo.head(MAIN).await.unwrap();
-    let mut state =
-        State { main: root.clone(), trunk: root.clone(), held: BTreeMap::new(), commits: Vec::new(), merges: 0 };
+    let mut state = State {
+        main: root.clone(),
+        trunk: root.clone(),
+        held: BTreeMap::new(),
+        commits: Vec::new(),
+        merges: 0,
+    };
     let mut random = Random::new(2013);
     for round in 0..rounds {
         one_round(&mut server, &repo.name, round, &mut random, &mut state).await;
     }
 
     // What each round left is still there after all the others.
-    let repo = Repo { client: server.client(), name: repo.name };
+    let repo = Repo {
+        client: server.client(),
+        name: repo.name,
+    };
     if !repo.uncommitted(MAIN).await.unwrap().is_empty() {
         repo.commit(MAIN, "the rest").await.unwrap();
     }
@@ -221,9 +294,20 @@ async fn crash(backend: Backend, rounds: u64) {
     assert_eq!(listed, state.held.keys().cloned().collect::<Vec<_>>());
     let log = chain(&repo, MAIN, &root).await;
     assert!(state.commits.iter().all(|c| log.contains(c)));
-    assert_eq!(repo.list(TRUNK, "merged/").await.unwrap().len(), state.merges);
+    assert_eq!(
+        repo.list(TRUNK, "merged/").await.unwrap().len(),
+        state.merges
+    );
     // The moments were such that there was something to lose.
-    assert!(state.held.len() as u64 > rounds && state.commits.len() as u64 > rounds / 2 && state.merges as u64 > rounds / 2, "{} objects, {} commits, {} merges", state.held.len(), state.commits.len(), state.merges);
+    assert!(
+        state.held.len() as u64 > rounds
+            && state.commits.len() as u64 > rounds / 2
+            && state.merges as u64 > rounds / 2,
+        "{} objects, {} commits, {} merges",
+        state.held.len(),
+        state.commits.len(),
+        state.merges
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

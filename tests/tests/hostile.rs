@@ -18,10 +18,30 @@ struct Hostile {
 }
 
 const HOSTILE: &[Hostile] = &[
-    Hostile { name: "loop", component: None, mode: "loop", says: "limit_time: hook was stopped after 2s (limits.time_per_object)" },
-    Hostile { name: "allocate", component: None, mode: "allocate", says: "limit_memory: hook wanted more than 16MiB of memory (limits.memory)" },
-    Hostile { name: "panic", component: None, mode: "panic", says: "no such column: delay" },
-    Hostile { name: "flood", component: None, mode: "flood-log", says: "limit_log: hook wrote more than 4KiB to its log (limits.log)" },
+    Hostile {
+        name: "loop",
+        component: None,
+        mode: "loop",
+        says: "limit_time: hook was stopped after 2s (limits.time_per_object)",
+    },
+    Hostile {
+        name: "allocate",
+        component: None,
+        mode: "allocate",
+        says: "limit_memory: hook wanted more than 16MiB of memory (limits.memory)",
+    },
+    Hostile {
+        name: "panic",
+        component: None,
+        mode: "panic",
+        says: "no such column: delay",
+    },
+    Hostile {
+        name: "flood",
+        component: None,
+        mode: "flood-log",
+        says: "limit_log: hook wrote more than 4KiB to its log (limits.log)",
+    },
     Hostile {
         name: "no-component",
         component: Some(b"#!/bin/sh\nexit 0\n"),
@@ -33,24 +53,40 @@ const HOSTILE: &[Hostile] = &[
 /// A branch with a hostile hook and its action file, not yet committed.
 async fn prepare(repo: &Repo, hook: &Hostile, branch: &str, on: &str) {
     repo.branch(branch, MAIN).await.unwrap();
-    let component = hook.component.map_or_else(|| fixture("test_gate.wasm"), <[u8]>::to_vec);
-    repo.put(branch, "hooks/hostile.wasm", component).await.unwrap();
+    let component = hook
+        .component
+        .map_or_else(|| fixture("test_gate.wasm"), <[u8]>::to_vec);
+    repo.put(branch, "hooks/hostile.wasm", component)
+        .await
+        .unwrap();
     let file = format!(
         "name: hostile\non:\n{on}hooks:\n  - id: guest\n    type: wasm\n    properties:\n      component: hooks/hostile.wasm\n      config:\n        mode: {}\n      limits: {{ memory: 16MiB, time_per_object: 2s, log: 4KiB }}\n",
         hook.mode
     );
-    repo.put(branch, "_lakefs_actions/hostile.yaml", file).await.unwrap();
+    repo.put(branch, "_lakefs_actions/hostile.yaml", file)
+        .await
+        .unwrap();
 }
 
 /// Asks for other things until `work` is done; fails unless each was answered. Returns the work's result.
-async fn answered_meanwhile<T: Send + 'static>(server: &TestServer, repo: &Repo, work: impl Future<Output = T> + Send + 'static) -> T {
+async fn answered_meanwhile<T: Send + 'static>(
+    server: &TestServer,
+    repo: &Repo,
+    work: impl Future<Output = T> + Send + 'static,
+) -> T {
     let work = tokio::spawn(work);
     let health = format!("{}/_health", server.url());
-    let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
+    let http = reqwest::Client::builder()
+        .timeout(Duration::from_secs(20))
+        .build()
+        .unwrap();
     let mut answered = 0;
     while !work.is_finished() || answered == 0 {
         assert_eq!(http.get(&health).send().await.unwrap().status(), 200);
-        assert_eq!(repo.get(MAIN, "calm").await.unwrap().as_deref(), Some(&b"sea"[..]));
+        assert_eq!(
+            repo.get(MAIN, "calm").await.unwrap().as_deref(),
+            Some(&b"sea"[..])
+        );
         answered += 1;
     }
     work.await.unwrap()
@@ -59,9 +95,17 @@ async fn answered_meanwhile<T: Send + 'static>(server: &TestServer, repo: &Repo,
 /// The run of a refused event tells the same as the refusal did.
 async fn check_run(repo: &Repo, branch: &str, event: &str, says: &str) {
     let (run, hooks) = repo.newest_run(branch).await;
-    assert_eq!((run.status, run.event_type.as_str(), run.commit_id.as_str()), (ActionRunStatus::Failed, event, ""));
-    let [(hook, log)] = &hooks[..] else { panic!("{hooks:?}") };
-    assert_eq!((hook.status, hook.action.as_str(), hook.hook_id.as_str()), (HookRunStatus::Failed, "hostile", "guest"));
+    assert_eq!(
+        (run.status, run.event_type.as_str(), run.commit_id.as_str()),
+        (ActionRunStatus::Failed, event, "")
+    );
+    let [(hook, log)] = &hooks[..] else {
+        panic!("{hooks:?}")
+    };
+    assert_eq!(
+        (hook.status, hook.action.as_str(), hook.hook_id.as_str()),
+        (HookRunStatus::Failed, "hostile", "guest")
+    );
     assert!(log.contains(says), "{log}");
     assert!(log.len() < 64 << 10, "{} bytes", log.len());
 }
@@ -77,35 +121,74 @@ async fn hostile_hooks_are_stopped_with_their_cause() {
         let branch = format!("commit-{}", hook.name);
         prepare(&repo, hook, &branch, "  pre-commit:\n").await;
         let before = repo.head(&branch).await.unwrap();
-        let work = { let (repo, branch) = (repo.clone(), branch.clone()); async move { repo.commit(&branch, "hostile").await } };
+        let work = {
+            let (repo, branch) = (repo.clone(), branch.clone());
+            async move { repo.commit(&branch, "hostile").await }
+        };
         let (status, error) = refusal(answered_meanwhile(&server, &repo, work).await);
-        assert!(status == 412 && error.message.contains(hook.says), "{}: {status} {}", hook.name, error.message);
-        assert_eq!(repo.head(&branch).await.unwrap(), before, "{}: the branch has moved", hook.name);
+        assert!(
+            status == 412 && error.message.contains(hook.says),
+            "{}: {status} {}",
+            hook.name,
+            error.message
+        );
+        assert_eq!(
+            repo.head(&branch).await.unwrap(),
+            before,
+            "{}: the branch has moved",
+            hook.name
+        );
         check_run(&repo, &branch, "pre-commit", hook.says).await;
 
         // At a merge.
         let (source, destination) = (format!("from-{}", hook.name), format!("to-{}", hook.name));
         prepare(&repo, hook, &source, "  pre-merge:\n").await;
-        repo.commit(&source, "nothing stops a commit").await.unwrap();
+        repo.commit(&source, "nothing stops a commit")
+            .await
+            .unwrap();
         repo.branch(&destination, MAIN).await.unwrap();
         let before = repo.head(&destination).await.unwrap();
-        let work = { let (repo, destination) = (repo.clone(), destination.clone()); async move { repo.merge(&source, &destination).await } };
+        let work = {
+            let (repo, destination) = (repo.clone(), destination.clone());
+            async move { repo.merge(&source, &destination).await }
+        };
         let (status, error) = refusal(answered_meanwhile(&server, &repo, work).await);
-        assert!(status == 412 && error.message.contains(hook.says), "{}: {status} {}", hook.name, error.message);
-        assert_eq!(repo.head(&destination).await.unwrap(), before, "{}: the branch has moved", hook.name);
+        assert!(
+            status == 412 && error.message.contains(hook.says),
+            "{}: {status} {}",
+            hook.name,
+            error.message
+        );
+        assert_eq!(
+            repo.head(&destination).await.unwrap(),
+            before,
+            "{}: the branch has moved",
+            hook.name
+        );
         check_run(&repo, &destination, "pre-merge", hook.says).await;
     }
     // Once the hook is mended, the same change lands.
-    let mended = Hostile { name: "mended", component: None, mode: "pass", says: "" };
+    let mended = Hostile {
+        name: "mended",
+        component: None,
+        mode: "pass",
+        says: "",
+    };
     prepare(&repo, &mended, "mended", "  pre-commit:\n").await;
     repo.commit("mended", "calm again").await.unwrap();
 }
 
 /// The file below, and what a commit of it is refused with.
 const WRONG_FILES: &[(&str, &str)] = &[
-    ("name: [", "is not valid YAML"),
-    ("name: gate\non:\n  pre-comit:\nhooks:\n  - id: one\n    type: wasm\n    properties: { component: a.wasm }\n", "did you mean 'pre-commit'?"),
-    ("name: gate\non:\n  pre-commit:\nhooks:\n  - id: one\n    type: wasm\n    properties: { config: {} }\n", "'component' is required"),
+    ("name: [", "not valid YAML"),
+    (
+        "name: gate\non:\n  pre-comit:\nhooks:\n  - id: one\n    type: wasm\n    properties: { component: a.wasm }\n",
+        "did you mean 'pre-commit'?",
+    ),
+    (
+        "name: gate\non:\n  pre-commit:\nhooks:\n  - id: one\n    type: wasm\n    properties: { config: {} }\n",
+        "'component' is required",
+    ),
     (
         "name: gate\non:\n  pre-commit:\nhooks:\n  - id: one\n    type: wasm\n    properties: { component: a.wasm, limits: { memry: 1GiB } }\n",
         "unknown property 'limits.memry'; did you mean 'memory'?",
@@ -119,14 +202,29 @@ async fn wrong_action_files_are_told_with_their_place() {
     for (number, (file, says)) in WRONG_FILES.iter().enumerate() {
         let branch = format!("wrong-{number}");
         repo.branch(&branch, MAIN).await.unwrap();
-        repo.put(&branch, "_lakefs_actions/gate.yaml", *file).await.unwrap();
+        repo.put(&branch, "_lakefs_actions/gate.yaml", *file)
+            .await
+            .unwrap();
         let (status, error) = refusal(repo.commit(&branch, "wrong").await);
-        assert!(status == 400 && error.message.contains("gate.yaml") && error.message.contains(says), "{status} {}", error.message);
+        assert!(
+            status == 400 && error.message.contains("gate.yaml") && error.message.contains(says),
+            "{status} {}",
+            error.message
+        );
     }
     // A component that is not there is found when it is asked to judge.
     repo.branch("missing", MAIN).await.unwrap();
     let file = "name: gate\non:\n  pre-commit:\nhooks:\n  - id: one\n    type: wasm\n    properties: { component: hooks/none.wasm }\n";
-    repo.put("missing", "_lakefs_actions/gate.yaml", file).await.unwrap();
+    repo.put("missing", "_lakefs_actions/gate.yaml", file)
+        .await
+        .unwrap();
     let (status, error) = refusal(repo.commit("missing", "missing").await);
-    assert!(status == 412 && error.message.contains("there is no object hooks/none.wasm beside the action file"), "{status} {}", error.message);
+    assert!(
+        status == 412
+            && error
+                .message
+                .contains("there is no object hooks/none.wasm beside the action file"),
+        "{status} {}",
+        error.message
+    );
 }

@@ -18,7 +18,11 @@ async fn write(repo: Repo, writer: usize, stop: Arc<AtomicBool>) -> Acknowledged
     let mut acknowledged = Acknowledged::new();
     let mut number = 0;
     while !stop.load(Ordering::Relaxed) {
-        let path = if number % OVERWRITE_EVERY == 0 { format!("{writer}/hot") } else { format!("{writer}/{number}") };
+        let path = if number % OVERWRITE_EVERY == 0 {
+            format!("{writer}/hot")
+        } else {
+            format!("{writer}/{number}")
+        };
         repo.put(MAIN, &path, number.to_string()).await.unwrap();
         acknowledged.insert(path, number);
         number += 1;
@@ -32,7 +36,10 @@ async fn commit(repo: &Repo) -> Vec<String> {
     while made.len() < COMMITS {
         match repo.commit(MAIN, "whatever is staged").await {
             Ok(commit) => made.push(commit.id),
-            Err(e) => assert!(e.status() == Some(400) && e.to_string().contains("no changes"), "{e}"),
+            Err(e) => assert!(
+                e.status() == Some(400) && e.to_string().contains("no changes"),
+                "{e}"
+            ),
         }
     }
     made
@@ -42,7 +49,9 @@ async fn race(backend: Backend) {
     let server = TestServer::start(backend);
     let repo = server.repo("race").await;
     let stop = Arc::new(AtomicBool::new(false));
-    let writers: Vec<_> = (0..WRITERS).map(|w| tokio::spawn(write(repo.clone(), w, Arc::clone(&stop)))).collect();
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|w| tokio::spawn(write(repo.clone(), w, Arc::clone(&stop))))
+        .collect();
     let commits = commit(&repo).await;
     stop.store(true, Ordering::Relaxed);
     let mut acknowledged = Acknowledged::new();
@@ -51,26 +60,58 @@ async fn race(backend: Backend) {
     }
 
     // Committed, or still staged.
-    let staged: BTreeSet<String> = repo.uncommitted(MAIN).await.unwrap().into_iter().map(|d| d.path).collect();
-    let committed: BTreeSet<String> = repo.list(&repo.head(MAIN).await.unwrap(), "").await.unwrap().into_iter().collect();
+    let staged: BTreeSet<String> = repo
+        .uncommitted(MAIN)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|d| d.path)
+        .collect();
+    let committed: BTreeSet<String> = repo
+        .list(&repo.head(MAIN).await.unwrap(), "")
+        .await
+        .unwrap()
+        .into_iter()
+        .collect();
     for path in acknowledged.keys() {
-        assert!(staged.contains(path) || committed.contains(path), "{path} is lost");
+        assert!(
+            staged.contains(path) || committed.contains(path),
+            "{path} is lost"
+        );
     }
     // Nothing else came to be, and each path holds what was written last.
     let listed = repo.list(MAIN, "").await.unwrap();
     assert_eq!(listed, acknowledged.keys().cloned().collect::<Vec<_>>());
     for (path, number) in &acknowledged {
-        assert_eq!(repo.get(MAIN, path).await.unwrap(), Some(number.to_string().into_bytes()), "{path}");
+        assert_eq!(
+            repo.get(MAIN, path).await.unwrap(),
+            Some(number.to_string().into_bytes()),
+            "{path}"
+        );
     }
-    let log: Vec<String> = repo.log(MAIN, None).await.unwrap().into_iter().map(|c| c.id).collect();
-    assert_eq!(log[..COMMITS], commits.iter().rev().cloned().collect::<Vec<_>>());
+    let log: Vec<String> = repo
+        .log(MAIN, None)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|c| c.id)
+        .collect();
+    assert_eq!(
+        log[..COMMITS],
+        commits.iter().rev().cloned().collect::<Vec<_>>()
+    );
 
     // One more commit takes the rest.
     if !staged.is_empty() {
         repo.commit(MAIN, "the rest").await.unwrap();
     }
     assert!(repo.uncommitted(MAIN).await.unwrap().is_empty());
-    assert_eq!(repo.list(&repo.head(MAIN).await.unwrap(), "").await.unwrap(), listed);
+    assert_eq!(
+        repo.list(&repo.head(MAIN).await.unwrap(), "")
+            .await
+            .unwrap(),
+        listed
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,9 +7,17 @@ use system_tests::{Backend, TestServer, hooks};
 fn story(backend: Backend) {
     let server = TestServer::start(backend);
     let guard = hooks().join("parquet_guard.wasm");
-    let transcript = server.python("clients/story.py", &[guard.to_str().expect("a path of ours is text")]);
+    let transcript = server.python(
+        "clients/story.py",
+        &[guard.to_str().expect("a path of ours is text")],
+    );
     // The last line is printed when every claim of the script was checked.
-    assert!(transcript.trim_end().ends_with("main holds 336,776 flights in 12 files."), "{transcript}");
+    assert!(
+        transcript
+            .trim_end()
+            .ends_with("main holds 336,776 flights in 12 files."),
+        "{transcript}"
+    );
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! Files that are accepted, and what is said of those that are not.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::time::Duration;
 
 use graveler::EventKind;

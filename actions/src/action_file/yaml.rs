@@ -357,7 +357,6 @@ fn merge_into(merged: &mut Vec<(Key, Node)>, value: Node) -> Result<(), Fault> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

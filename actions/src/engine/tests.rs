@@ -1,7 +1,5 @@
 //! Commits and merges that actions judge, on a whole catalog in memory.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::fmt::Write as _;
 
 use base::ManualClock;

@@ -1,7 +1,5 @@
 //! Webhooks against a server on this machine.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::sync::Arc;
 use std::time::Duration;
 

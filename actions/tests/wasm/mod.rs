@@ -26,6 +26,7 @@ use graveler::{
     RepositoryState, TreeSource,
 };
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 /// One engine for all tests; what it compiles is kept among the build's files.
 static HOST: LazyLock<Host> =
@@ -61,6 +62,8 @@ struct Memory {
     faults: BTreeMap<String, Fault>,
     /// (path, range) of each fetch.
     fetched: Mutex<Vec<(String, Range<u64>)>>,
+    /// Told whenever a guest asks for a tree.
+    looked: Notify,
 }
 
 const ROWS: usize = 3;
@@ -131,6 +134,7 @@ fn page<T>(mut rows: Vec<T>, limit: usize, key: impl Fn(&T) -> String) -> Page<T
 #[async_trait]
 impl Trees for Memory {
     fn tree_id(&self, side: Side) -> Option<String> {
+        self.looked.notify_one();
         match side {
             Side::Candidate => Some("candidate-tree".to_owned()),
             Side::Base => Some("base-tree".to_owned()),

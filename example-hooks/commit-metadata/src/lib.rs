@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use hooks_sdk::prelude::*;
 use hooks_sdk::event;
+use hooks_sdk::prelude::*;
 
 /// What the action's `config` may say.
 #[derive(Debug, Config)]
@@ -25,20 +25,45 @@ pub struct Rules {
 pub fn commit_metadata(rules: &Rules, out: &mut Report) -> Result<()> {
     let event = event();
     for key in &rules.required {
-        if event.commit_metadata.get(key).is_none_or(|v| v.trim().is_empty()) {
-            out.error("required-metadata", format!("commit metadata {key} is missing"))?;
+        if event
+            .commit_metadata
+            .get(key)
+            .is_none_or(|v| v.trim().is_empty())
+        {
+            out.error(
+                "required-metadata",
+                format!("commit metadata {key} is missing"),
+            )?;
         }
     }
     for (key, allowed) in &rules.allowed_values {
         if let Some(value) = event.commit_metadata.get(key)
             && !allowed.contains(value)
         {
-            out.error("metadata-value", format!("commit metadata {key} is {value:?}, allowed are: {}", allowed.join(", ")))?;
+            out.error(
+                "metadata-value",
+                format!(
+                    "commit metadata {key} is {value:?}, allowed are: {}",
+                    allowed.join(", ")
+                ),
+            )?;
         }
     }
-    let length = event.commit_message.as_deref().unwrap_or_default().trim().chars().count();
+    let length = event
+        .commit_message
+        .as_deref()
+        .unwrap_or_default()
+        .trim()
+        .chars()
+        .count();
     if length < rules.min_message_length as usize {
-        out.error("short-message", format!("the message has {length} characters, {} are asked for", rules.min_message_length))?;
+        out.error(
+            "short-message",
+            format!(
+                "the message has {length} characters, {} are asked for",
+                rules.min_message_length
+            ),
+        )?;
     }
     Ok(())
 }
@@ -46,15 +71,21 @@ pub fn commit_metadata(rules: &Rules, out: &mut Report) -> Result<()> {
 #[cfg(test)]
 mod tests {
     //! The gate natively.
-    #![expect(clippy::unwrap_used, reason = "tests")]
 
     use hooks_sdk::testing::World;
 
     use super::*;
 
     fn judge(message: &str, metadata: &[(&str, &str)], config: &str) -> Vec<String> {
-        let metadata = metadata.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let event = Event { commit_message: Some(message.to_owned()), commit_metadata: metadata, ..Event::default() };
+        let metadata = metadata
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
+        let event = Event {
+            commit_message: Some(message.to_owned()),
+            commit_metadata: metadata,
+            ..Event::default()
+        };
         let _world = World::new().event(event).enter();
         let mut out = Report::default();
         commit_metadata(&Rules::from_json(config).unwrap(), &mut out).unwrap();
@@ -64,7 +95,10 @@ mod tests {
     #[test]
     fn keys_values_and_messages() {
         let config = r#"{"required": ["job"], "allowed_values": {"env": ["dev", "prod"]}, "min_message_length": 5}"#;
-        assert_eq!(judge("nightly load", &[("job", "42"), ("env", "dev")], config), [""; 0]);
+        assert_eq!(
+            judge("nightly load", &[("job", "42"), ("env", "dev")], config),
+            [""; 0]
+        );
         let found = judge("x", &[("job", " "), ("env", "test")], config);
         assert_eq!(
             found,

@@ -35,7 +35,12 @@ pub struct Rules {
 /// # Errors
 /// When a tree can't be read.
 #[object_gate(paths = "**/*.parquet", kinds = "added, changed")]
-pub fn parquet_guard(object: &Object, change: &Change, rules: &Rules, out: &mut Report) -> Result<()> {
+pub fn parquet_guard(
+    object: &Object,
+    change: &Change,
+    rules: &Rules,
+    out: &mut Report,
+) -> Result<()> {
     let file = match object.parquet() {
         Ok(file) => file,
         Err(e @ Error::Tree(_)) => return Err(e),
@@ -55,14 +60,20 @@ pub fn parquet_guard(object: &Object, change: &Change, rules: &Rules, out: &mut 
 fn check_names(columns: &[Column], rules: &Rules, out: &mut Report) -> Result<()> {
     for name in &rules.required {
         if !columns.iter().any(|c| &c.name == name) {
-            let finding = Finding::new(Severity::Error, "required-column", format!("column {name} is missing"));
+            let finding = Finding::new(
+                Severity::Error,
+                "required-column",
+                format!("column {name} is missing"),
+            );
             out.submit(finding.at_column(name))?;
         }
     }
     for column in columns {
         if let Some(pattern) = rules.forbidden.iter().find(|p| fits(p, &column.name)) {
             let message = format!("column {} is forbidden ({pattern})", column.name);
-            out.submit(Finding::new(Severity::Error, "forbidden-column", message).at_column(&column.name))?;
+            out.submit(
+                Finding::new(Severity::Error, "forbidden-column", message).at_column(&column.name),
+            )?;
         }
     }
     Ok(())
@@ -78,26 +89,43 @@ fn check_nulls(file: &ParquetFile, rules: &Rules, out: &mut Report) -> Result<()
             out.submit(Finding::new(Severity::Warning, "no-statistics", message).at_column(name))?;
             continue;
         };
-        #[expect(clippy::cast_precision_loss, reason = "a ratio of counts far below 2^52")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a ratio of counts far below 2^52"
+        )]
         let ratio = nulls as f64 / file.rows() as f64;
         out.metric(&format!("null_ratio.{name}"), ratio, "ratio");
         if ratio > *allowed {
-            let message = format!("column {name} is null in {:.1} % of rows, {:.1} % are allowed", ratio * 100.0, allowed * 100.0);
+            let message = format!(
+                "column {name} is null in {:.1} % of rows, {:.1} % are allowed",
+                ratio * 100.0,
+                allowed * 100.0
+            );
             out.submit(Finding::new(Severity::Error, "null-ratio", message).at_column(name))?;
         }
     }
     Ok(())
 }
 
-fn check_against(columns: &[Column], before: &(String, ParquetFile), rules: &Rules, out: &mut Report) -> Result<()> {
+fn check_against(
+    columns: &[Column],
+    before: &(String, ParquetFile),
+    rules: &Rules,
+    out: &mut Report,
+) -> Result<()> {
     let (path, file) = before;
     for old in file.columns() {
         let finding = match columns.iter().find(|c| c.name == old.name) {
-            None if rules.refuse_dropped => {
-                Finding::new(Severity::Error, "dropped-column", format!("column {} is gone, {path} has it", old.name))
-            }
+            None if rules.refuse_dropped => Finding::new(
+                Severity::Error,
+                "dropped-column",
+                format!("column {} is gone, {path} has it", old.name),
+            ),
             Some(new) if new.type_name != old.type_name && rules.refuse_retyped => {
-                let message = format!("column {} became {}, it is {} in {path}", old.name, new.type_name, old.type_name);
+                let message = format!(
+                    "column {} became {}, it is {} in {path}",
+                    old.name, new.type_name, old.type_name
+                );
                 Finding::new(Severity::Error, "retyped-column", message)
             }
             _ => continue,
@@ -113,14 +141,25 @@ fn neighbour(change: &Change) -> Result<Option<(String, ParquetFile)>> {
     let candidates = match &change.before {
         Some(entry) => vec![entry.path.clone()],
         None => {
-            let folder = change.path.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+            let folder = change
+                .path
+                .rsplit_once('/')
+                .map_or(String::new(), |(folder, _)| format!("{folder}/"));
             let entries = tree.walk(&folder, None)?.next(NEIGHBOURS)?;
-            let is_near = |path: &str| path.ends_with(".parquet") && !path[folder.len()..].contains('/');
-            entries.into_iter().map(|e| e.path).filter(|p| is_near(p)).take(1).collect()
+            let is_near =
+                |path: &str| path.ends_with(".parquet") && !path[folder.len()..].contains('/');
+            entries
+                .into_iter()
+                .map(|e| e.path)
+                .filter(|p| is_near(p))
+                .take(1)
+                .collect()
         }
     };
     for path in candidates {
-        let Some(object) = tree.open(&path)? else { continue };
+        let Some(object) = tree.open(&path)? else {
+            continue;
+        };
         match object.parquet() {
             Ok(file) => return Ok(Some((path, file))),
             Err(e @ Error::Tree(_)) => return Err(e),
@@ -132,7 +171,9 @@ fn neighbour(change: &Change) -> Result<Option<(String, ParquetFile)>> {
 }
 
 fn fits(pattern: &str, name: &str) -> bool {
-    pattern.strip_suffix('*').map_or(pattern == name, |start| name.starts_with(start))
+    pattern
+        .strip_suffix('*')
+        .map_or(pattern == name, |start| name.starts_with(start))
 }
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
 //! The guard natively, on small files that pyarrow wrote.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use hooks_sdk::testing::World;
 
@@ -21,62 +20,121 @@ fn judge(world: World, rules: &Rules) -> Vec<String> {
     for (change, object) in world.changes() {
         parquet_guard(&object.unwrap(), &change, rules, &mut out).unwrap();
     }
-    out.findings().iter().map(|f| format!("{}: {}", f.rule, f.message)).collect()
+    out.findings()
+        .iter()
+        .map(|f| format!("{}: {}", f.rule, f.message))
+        .collect()
 }
 
 #[test]
 fn a_good_file_passes() {
-    let world = World::new().base("t/01.parquet", GOOD).candidate("t/01.parquet", GOOD).candidate("t/02.parquet", GOOD);
-    assert_eq!(judge(world, &rules(r#"{"required": ["dep_delay"], "max_null_ratio": {"dep_delay": 0.5}}"#)), [""; 0]);
+    let world = World::new()
+        .base("t/01.parquet", GOOD)
+        .candidate("t/01.parquet", GOOD)
+        .candidate("t/02.parquet", GOOD);
+    assert_eq!(
+        judge(
+            world,
+            &rules(r#"{"required": ["dep_delay"], "max_null_ratio": {"dep_delay": 0.5}}"#)
+        ),
+        [""; 0]
+    );
 }
 
 #[test]
 fn a_column_of_another_type_is_told_with_both_types() {
-    let world = World::new().base("t/01.parquet", GOOD).candidate("t/01.parquet", RETYPED);
+    let world = World::new()
+        .base("t/01.parquet", GOOD)
+        .candidate("t/01.parquet", RETYPED);
     let found = judge(world, &rules("null"));
-    assert_eq!(found, ["retyped-column: column dep_delay became BYTE_ARRAY (String), it is DOUBLE in t/01.parquet"]);
+    assert_eq!(
+        found,
+        [
+            "retyped-column: column dep_delay became BYTE_ARRAY (String), it is DOUBLE in t/01.parquet"
+        ]
+    );
 }
 
 #[test]
 fn a_new_file_is_compared_with_its_neighbour() {
-    let before = || World::new().base("t/01.parquet", GOOD).candidate("t/01.parquet", GOOD);
+    let before = || {
+        World::new()
+            .base("t/01.parquet", GOOD)
+            .candidate("t/01.parquet", GOOD)
+    };
     let found = judge(before().candidate("t/02.parquet", DROPPED), &rules("null"));
-    assert_eq!(found, ["dropped-column: column dep_delay is gone, t/01.parquet has it"]);
+    assert_eq!(
+        found,
+        ["dropped-column: column dep_delay is gone, t/01.parquet has it"]
+    );
     let elsewhere = judge(before().candidate("u/02.parquet", DROPPED), &rules("null"));
     assert_eq!(elsewhere, [""; 0]);
 }
 
 #[test]
 fn what_may_change_can_be_allowed() {
-    let world = World::new().base("t/01.parquet", GOOD).candidate("t/01.parquet", RETYPED).base("t/02.parquet", GOOD).candidate("t/02.parquet", DROPPED);
-    assert_eq!(judge(world, &rules(r#"{"refuse_retyped": false, "refuse_dropped": false}"#)), [""; 0]);
+    let world = World::new()
+        .base("t/01.parquet", GOOD)
+        .candidate("t/01.parquet", RETYPED)
+        .base("t/02.parquet", GOOD)
+        .candidate("t/02.parquet", DROPPED);
+    assert_eq!(
+        judge(
+            world,
+            &rules(r#"{"refuse_retyped": false, "refuse_dropped": false}"#)
+        ),
+        [""; 0]
+    );
 }
 
 #[test]
 fn required_and_forbidden_columns() {
     let world = World::new().candidate("a.parquet", GOOD);
-    let found = judge(world, &rules(r#"{"required": ["tail", "dep_delay"], "forbidden": ["carr*", "x"]}"#));
-    assert_eq!(found, ["required-column: column tail is missing", "forbidden-column: column carrier is forbidden (carr*)"]);
+    let found = judge(
+        world,
+        &rules(r#"{"required": ["tail", "dep_delay"], "forbidden": ["carr*", "x"]}"#),
+    );
+    assert_eq!(
+        found,
+        [
+            "required-column: column tail is missing",
+            "forbidden-column: column carrier is forbidden (carr*)"
+        ]
+    );
 }
 
 #[test]
 fn too_many_nulls() {
-    let found = judge(World::new().candidate("a.parquet", NULLS), &rules(r#"{"max_null_ratio": {"dep_delay": 0.25}}"#));
-    assert_eq!(found, ["null-ratio: column dep_delay is null in 50.0 % of rows, 25.0 % are allowed"]);
+    let found = judge(
+        World::new().candidate("a.parquet", NULLS),
+        &rules(r#"{"max_null_ratio": {"dep_delay": 0.25}}"#),
+    );
+    assert_eq!(
+        found,
+        ["null-ratio: column dep_delay is null in 50.0 % of rows, 25.0 % are allowed"]
+    );
 }
 
 #[test]
 fn what_is_no_parquet_file_is_a_finding_not_an_error() {
     for bytes in [&b""[..], b"PAR1", b"a,b\n1,2\n", &GOOD[..GOOD.len() - 3]] {
-        let found = judge(World::new().candidate("a.parquet", bytes.to_vec()), &rules("null"));
+        let found = judge(
+            World::new().candidate("a.parquet", bytes.to_vec()),
+            &rules("null"),
+        );
         assert_eq!(found.len(), 1);
-        assert!(found[0].starts_with("unreadable: is not a readable Parquet file"), "{found:?}");
+        assert!(
+            found[0].starts_with("unreadable: is not a readable Parquet file"),
+            "{found:?}"
+        );
     }
 }
 
 #[test]
 fn a_config_that_does_not_fit_says_where() {
-    let e = Rules::from_json(r#"{"requird": []}"#).unwrap_err().to_string();
+    let e = Rules::from_json(r#"{"requird": []}"#)
+        .unwrap_err()
+        .to_string();
     assert!(e.contains("unknown field `requird`"), "{e}");
     let schema = <Rules as hooks_sdk::Schema>::schema();
     assert_eq!(schema["properties"]["forbidden"]["items"]["type"], "string");

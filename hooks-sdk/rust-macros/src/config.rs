@@ -4,11 +4,15 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::{Data, DeriveInput, Error, Expr, Field, Fields, Lit, Meta, Result, Type};
 
-pub(crate) fn derive(input: DeriveInput) -> Result<TokenStream> {
+pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     let name = &input.ident;
     let wrong = || Error::new_spanned(name, "Config can be derived for structs with named fields");
-    let Data::Struct(data) = &input.data else { return Err(wrong()) };
-    let Fields::Named(fields) = &data.fields else { return Err(wrong()) };
+    let Data::Struct(data) = &input.data else {
+        return Err(wrong());
+    };
+    let Fields::Named(fields) = &data.fields else {
+        return Err(wrong());
+    };
 
     let mirror = format_ident!("__{name}Fields");
     let mut mirrored = Vec::new();

@@ -22,12 +22,28 @@ enum Parameter {
     Config(Box<Type>),
 }
 
-pub(crate) fn expand(scope: Scope, arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
+pub(crate) fn expand(
+    scope: Scope,
+    arguments: TokenStream,
+    item: TokenStream,
+) -> Result<TokenStream> {
     let function: ItemFn = syn::parse2(item)?;
     let (paths, kinds) = options(scope, arguments)?;
-    let parameters = function.sig.inputs.iter().map(|a| parameter(scope, a)).collect::<Result<Vec<_>>>()?;
-    if scope == Scope::Object && !parameters.iter().any(|p| matches!(p, Parameter::Object | Parameter::Change)) {
-        return Err(Error::new_spanned(&function.sig, "an object gate takes an `&Object` or a `&Change`"));
+    let parameters = function
+        .sig
+        .inputs
+        .iter()
+        .map(|a| parameter(scope, a))
+        .collect::<Result<Vec<_>>>()?;
+    if scope == Scope::Object
+        && !parameters
+            .iter()
+            .any(|p| matches!(p, Parameter::Object | Parameter::Change))
+    {
+        return Err(Error::new_spanned(
+            &function.sig,
+            "an object gate takes an `&Object` or a `&Change`",
+        ));
     }
     let config = parameters.iter().find_map(|p| match p {
         Parameter::Config(ty) => Some(ty.as_ref().clone()),
@@ -43,17 +59,29 @@ pub(crate) fn expand(scope: Scope, arguments: TokenStream, item: TokenStream) ->
             Parameter::Config(_) => quote!(&config),
         })
         .collect();
-    let load = config.as_ref().map(|ty| quote!(let config = <#ty as ::hooks_sdk::Config>::load()?;));
+    let load = config
+        .as_ref()
+        .map(|ty| quote!(let config = <#ty as ::hooks_sdk::Config>::load()?;));
     let schema = config.as_ref().map_or_else(
         || quote!(<() as ::hooks_sdk::Schema>::schema()),
         |ty| quote!(<#ty as ::hooks_sdk::Schema>::schema()),
     );
     let (world, scope_name, call, guest) = match scope {
-        Scope::Change => ("weir:hooks/gate", "change", gate_call(name, load.as_ref(), &arguments), gate_guest()),
+        Scope::Change => (
+            "weir:hooks/gate",
+            "change",
+            gate_call(name, load.as_ref(), &arguments),
+            gate_guest(),
+        ),
         Scope::Object => {
             let needs_object = parameters.iter().any(|p| matches!(p, Parameter::Object));
             let call = object_gate_call(name, load.as_ref(), &arguments, needs_object);
-            ("weir:hooks/object-gate", "object", call, object_gate_guest())
+            (
+                "weir:hooks/object-gate",
+                "object",
+                call,
+                object_gate_guest(),
+            )
         }
     };
     let (paths, kinds) = (paths.iter(), kinds.iter());
@@ -117,7 +145,11 @@ pub(crate) fn expand(scope: Scope, arguments: TokenStream, item: TokenStream) ->
     })
 }
 
-fn gate_call(name: &syn::Ident, load: Option<&TokenStream>, arguments: &[TokenStream]) -> TokenStream {
+fn gate_call(
+    name: &syn::Ident,
+    load: Option<&TokenStream>,
+    arguments: &[TokenStream],
+) -> TokenStream {
     quote! {
         #[cfg(target_family = "wasm")]
         fn __weir_check() -> ::core::result::Result<::hooks_sdk::Verdict, ::std::string::String> {
@@ -145,8 +177,9 @@ fn object_gate_call(
     arguments: &[TokenStream],
     needs_object: bool,
 ) -> TokenStream {
-    let object =
-        needs_object.then(|| quote!(let Some(object) = object else { return ::core::result::Result::Ok(None) };));
+    let object = needs_object.then(
+        || quote!(let Some(object) = object else { return ::core::result::Result::Ok(None) };),
+    );
     quote! {
         #[cfg(target_family = "wasm")]
         fn __weir_check(
@@ -182,16 +215,29 @@ fn options(scope: Scope, arguments: TokenStream) -> Result<(Vec<String>, Vec<Str
     let (mut paths, mut kinds) = (Vec::new(), Vec::new());
     let parser = syn::meta::parser(|meta| {
         let list: LitStr = meta.value()?.parse()?;
-        let items = list.value().split(',').map(|s| s.trim().to_owned()).filter(|s| !s.is_empty()).collect();
+        let items = list
+            .value()
+            .split(',')
+            .map(|s| s.trim().to_owned())
+            .filter(|s| !s.is_empty())
+            .collect();
         if meta.path.is_ident("paths") && scope == Scope::Object {
             paths = items;
         } else if meta.path.is_ident("kinds") && scope == Scope::Object {
             kinds = items;
-            if kinds.iter().any(|k| !["added", "changed", "removed"].contains(&k.as_str())) {
-                return Err(Error::new_spanned(&list, "kinds are added, changed and removed"));
+            if kinds
+                .iter()
+                .any(|k| !["added", "changed", "removed"].contains(&k.as_str()))
+            {
+                return Err(Error::new_spanned(
+                    &list,
+                    "kinds are added, changed and removed",
+                ));
             }
         } else {
-            return Err(meta.error("expected `paths = \"...\"` or `kinds = \"...\"` (object gates only)"));
+            return Err(
+                meta.error("expected `paths = \"...\"` or `kinds = \"...\"` (object gates only)")
+            );
         }
         Ok(())
     });
@@ -201,19 +247,30 @@ fn options(scope: Scope, arguments: TokenStream) -> Result<(Vec<String>, Vec<Str
 
 fn parameter(scope: Scope, argument: &FnArg) -> Result<Parameter> {
     let FnArg::Typed(typed) = argument else {
-        return Err(Error::new_spanned(argument, "a hook is a function, not a method"));
+        return Err(Error::new_spanned(
+            argument,
+            "a hook is a function, not a method",
+        ));
     };
     let Type::Reference(reference) = typed.ty.as_ref() else {
         return Err(Error::new_spanned(&typed.ty, "a hook takes references"));
     };
     let last = match reference.elem.as_ref() {
-        Type::Path(path) => path.path.segments.last().map(|s| s.ident.to_string()).unwrap_or_default(),
+        Type::Path(path) => path
+            .path
+            .segments
+            .last()
+            .map(|s| s.ident.to_string())
+            .unwrap_or_default(),
         _ => String::new(),
     };
     match last.as_str() {
         "Object" if scope == Scope::Object => Ok(Parameter::Object),
         "Change" if scope == Scope::Object => Ok(Parameter::Change),
-        "Object" | "Change" => Err(Error::new_spanned(&typed.ty, "only an object gate takes an object")),
+        "Object" | "Change" => Err(Error::new_spanned(
+            &typed.ty,
+            "only an object gate takes an object",
+        )),
         "Report" => Ok(Parameter::Report),
         _ => Ok(Parameter::Config(reference.elem.clone())),
     }

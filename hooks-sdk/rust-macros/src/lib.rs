@@ -11,7 +11,7 @@ use proc_macro::TokenStream;
 /// have `#[config(default = ...)]`. Unknown names are errors. Doc comments become descriptions.
 #[proc_macro_derive(Config, attributes(config))]
 pub fn derive_config(input: TokenStream) -> TokenStream {
-    config::derive(syn::parse_macro_input!(input as syn::DeriveInput))
+    config::derive(&syn::parse_macro_input!(input as syn::DeriveInput))
         .unwrap_or_else(syn::Error::into_compile_error)
         .into()
 }
@@ -23,11 +23,15 @@ pub fn derive_config(input: TokenStream) -> TokenStream {
 /// is shown by default.
 #[proc_macro_attribute]
 pub fn object_gate(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    gate::expand(gate::Scope::Object, arguments.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+    gate::expand(gate::Scope::Object, arguments.into(), item.into())
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
 }
 
 /// Makes a function judge a change as a whole. It takes, in any order, a `&Config` and `&mut Report`, both optional.
 #[proc_macro_attribute]
 pub fn gate(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    gate::expand(gate::Scope::Change, arguments.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+    gate::expand(gate::Scope::Change, arguments.into(), item.into())
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
 }

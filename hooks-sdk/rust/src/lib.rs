@@ -30,14 +30,16 @@ mod backend;
 mod config;
 mod error;
 mod model;
+#[cfg(feature = "parquet")]
+pub mod parquet;
 mod report;
 mod run;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
-#[cfg(feature = "parquet")]
-pub mod parquet;
 
-pub use backend::{Changes, Chunks, Listing, Object, Snapshot, base, candidate, diff, event, log, max_read, source};
+pub use backend::{
+    Changes, Chunks, Listing, Object, Snapshot, base, candidate, diff, event, log, max_read, source,
+};
 pub use config::{Config, Schema};
 pub use error::{Error, Result, TreeError};
 pub use hooks_sdk_macros::{Config, gate, object_gate};
@@ -47,7 +49,8 @@ pub use report::Report;
 /// All that a hook usually needs.
 pub mod prelude {
     pub use crate::{
-        Change, ChangeKind, Config, Entry, Error, Event, Object, Report, Result, Severity, Verdict, gate, object_gate,
+        Change, ChangeKind, Config, Entry, Error, Event, Object, Report, Result, Severity, Verdict,
+        gate, object_gate,
     };
 }
 

@@ -44,9 +44,14 @@ impl Object {
         loop {
             let mut reader = ParquetMetaDataReader::new();
             match reader.try_parse_sized(&Bytes::from(tail), self.size_bytes()) {
-                Ok(()) => return Ok(ParquetFile { metadata: reader.finish().map_err(Error::from)? }),
+                Ok(()) => {
+                    return Ok(ParquetFile {
+                        metadata: reader.finish().map_err(Error::from)?,
+                    });
+                }
                 Err(ParquetError::NeedMoreData(needed)) if needed <= MAX_FOOTER_BYTES => {
-                    let needed = u32::try_from(needed).map_err(|_| Error::new("the Parquet footer is too long"))?;
+                    let needed = u32::try_from(needed)
+                        .map_err(|_| Error::new("the Parquet footer is too long"))?;
                     tail = self.read_last(needed)?;
                 }
                 Err(e) => return Err(e.into()),
@@ -61,8 +66,12 @@ impl Object {
         let mut offset = self.size_bytes() - length;
         while offset < self.size_bytes() {
             let left = self.size_bytes() - offset;
-            let piece = u32::try_from(left.min(u64::from(crate::max_read()))).expect("at most a u32");
-            out.extend_from_slice(&self.read(Span { offset, length: piece })?);
+            let piece =
+                u32::try_from(left.min(u64::from(crate::max_read()))).expect("at most a u32");
+            out.extend_from_slice(&self.read(Span {
+                offset,
+                length: piece,
+            })?);
             offset += u64::from(piece);
         }
         Ok(out)
@@ -73,7 +82,13 @@ impl ParquetFile {
     /// Leaf columns in the order of the schema.
     #[must_use]
     pub fn columns(&self) -> Vec<Column> {
-        self.schema_columns().iter().map(|c| Column { name: c.path().string(), type_name: type_name(c) }).collect()
+        self.schema_columns()
+            .iter()
+            .map(|c| Column {
+                name: c.path().string(),
+                type_name: type_name(c),
+            })
+            .collect()
     }
 
     /// How many rows the file has.
@@ -85,8 +100,15 @@ impl ParquetFile {
     /// How many values of a column are null; none where the writer left no statistics.
     #[must_use]
     pub fn nulls(&self, column: &str) -> Option<u64> {
-        let index = self.schema_columns().iter().position(|c| c.path().string() == column)?;
-        self.metadata.row_groups().iter().map(|g| g.column(index).statistics()?.null_count_opt()).sum()
+        let index = self
+            .schema_columns()
+            .iter()
+            .position(|c| c.path().string() == column)?;
+        self.metadata
+            .row_groups()
+            .iter()
+            .map(|g| g.column(index).statistics()?.null_count_opt())
+            .sum()
     }
 
     /// The footer as the `parquet` crate has it.
@@ -124,13 +146,23 @@ impl ChunkReader for Object {
     type T = ObjectReader;
 
     fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
-        let chunks = self.scan(start).map_err(|e| ParquetError::General(e.to_string()))?;
-        Ok(ObjectReader { chunks, piece: Bytes::new() })
+        let chunks = self
+            .scan(start)
+            .map_err(|e| ParquetError::General(e.to_string()))?;
+        Ok(ObjectReader {
+            chunks,
+            piece: Bytes::new(),
+        })
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
         let length = u32::try_from(length).map_err(|e| ParquetError::General(e.to_string()))?;
-        let bytes = self.read(Span { offset: start, length }).map_err(|e| ParquetError::General(e.to_string()))?;
+        let bytes = self
+            .read(Span {
+                offset: start,
+                length,
+            })
+            .map_err(|e| ParquetError::General(e.to_string()))?;
         Ok(bytes.into())
     }
 }
@@ -145,7 +177,11 @@ pub struct ObjectReader {
 impl Read for ObjectReader {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.piece.is_empty() {
-            match self.chunks.next(CHUNK_BYTES).map_err(|e| io::Error::other(e.to_string()))? {
+            match self
+                .chunks
+                .next(CHUNK_BYTES)
+                .map_err(|e| io::Error::other(e.to_string()))?
+            {
                 Some(piece) => self.piece = piece.into(),
                 None => return Ok(0),
             }

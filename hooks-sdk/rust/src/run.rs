@@ -12,14 +12,22 @@ pub trait Answer {
 
 impl Answer for () {
     fn verdict(self, report: &Report) -> Verdict {
-        if report.errors() == 0 { Verdict::Pass } else { Verdict::Fail }
+        if report.errors() == 0 {
+            Verdict::Pass
+        } else {
+            Verdict::Fail
+        }
     }
 }
 
 impl Answer for Verdict {
     /// An error finding stands, whatever was returned.
     fn verdict(self, report: &Report) -> Verdict {
-        if report.errors() == 0 { self } else { Verdict::Fail }
+        if report.errors() == 0 {
+            self
+        } else {
+            Verdict::Fail
+        }
     }
 }
 
@@ -27,7 +35,9 @@ impl Answer for Verdict {
 ///
 /// # Errors
 /// Why it could not decide.
-pub fn run_gate<A: Answer>(check: impl FnOnce(&mut Report) -> Result<A>) -> std::result::Result<Verdict, String> {
+pub fn run_gate<A: Answer>(
+    check: impl FnOnce(&mut Report) -> Result<A>,
+) -> std::result::Result<Verdict, String> {
     let mut report = Report::default();
     let answer = check(&mut report).map_err(|e| e.to_string())?;
     Ok(answer.verdict(&report))
@@ -49,7 +59,14 @@ pub fn run_object_gate<A: Answer>(
 
 /// The JSON that a component describes itself with.
 #[must_use]
-pub fn describe(name: &str, version: &str, scope: &str, paths: &[&str], kinds: &[&str], schema: &Value) -> String {
+pub fn describe(
+    name: &str,
+    version: &str,
+    scope: &str,
+    paths: &[&str],
+    kinds: &[&str],
+    schema: &Value,
+) -> String {
     json!({
         "name": name,
         "version": version,

@@ -45,14 +45,16 @@ impl World {
     /// Puts an object into the tree as it will be.
     #[must_use]
     pub fn candidate(mut self, path: &str, bytes: impl Into<Bytes>) -> Self {
-        self.candidate.insert(path.to_owned(), Object::from_bytes(path, bytes));
+        self.candidate
+            .insert(path.to_owned(), Object::from_bytes(path, bytes));
         self
     }
 
     /// Puts an object into the tree before.
     #[must_use]
     pub fn base(mut self, path: &str, bytes: impl Into<Bytes>) -> Self {
-        self.base.insert(path.to_owned(), Object::from_bytes(path, bytes));
+        self.base
+            .insert(path.to_owned(), Object::from_bytes(path, bytes));
         self
     }
 
@@ -99,8 +101,12 @@ impl Entered {
         let mut paths: Vec<&String> = self.base.keys().chain(self.candidate.keys()).collect();
         paths.sort();
         paths.dedup();
-        let changes = paths.into_iter().filter_map(|p| change_at(&self.base, &self.candidate, p));
-        changes.map(|c| (c.clone(), self.candidate.get(&c.path).cloned())).collect()
+        let changes = paths
+            .into_iter()
+            .filter_map(|p| change_at(&self.base, &self.candidate, p));
+        changes
+            .map(|c| (c.clone(), self.candidate.get(&c.path).cloned()))
+            .collect()
     }
 }
 

@@ -14,7 +14,12 @@ use crate::wiring::Layers;
 const METRICS_UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Starts the jobs; they end when `stop` is cancelled.
-pub(crate) fn start(layers: &Layers, usage_every: Duration, metrics: PrometheusHandle, stop: &CancellationToken) -> JoinSet<()> {
+pub(crate) fn start(
+    layers: &Layers,
+    usage_every: Duration,
+    metrics: PrometheusHandle,
+    stop: &CancellationToken,
+) -> JoinSet<()> {
     let mut jobs = JoinSet::new();
     jobs.spawn(sweep(layers.clone(), stop.clone()));
     jobs.spawn(store_usage(layers.clone(), usage_every, stop.clone()));

@@ -38,9 +38,15 @@ struct RunArgs {
 }
 
 fn main() -> ExitCode {
-    let Cli { command: Command::Run(args) } = Cli::parse();
-    let overrides =
-        Overrides { file: args.config, data: args.data, quickstart: args.quickstart, listen_address: args.listen };
+    let Cli {
+        command: Command::Run(args),
+    } = Cli::parse();
+    let overrides = Overrides {
+        file: args.config,
+        data: args.data,
+        quickstart: args.quickstart,
+        listen_address: args.listen,
+    };
     let config = match Config::load(&overrides) {
         Ok(config) => config,
         Err(e) => return fail(&e.to_string()),

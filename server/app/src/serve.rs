@@ -38,7 +38,10 @@ const MAX_CONNECTIONS: usize = 10_000;
 /// What keeps it from starting, with what to do.
 pub fn run(config: Config) -> anyhow::Result<()> {
     telemetry::init_logging(&config.logging)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start the runtime")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("failed to start the runtime")?;
     runtime.block_on(async {
         let server = Server::start(config).await?;
         stop_signal().await?;
@@ -70,18 +73,32 @@ impl Server {
         let metrics = telemetry::init_metrics()?;
         let layers = wiring::build(&config).await?;
         quickstart::set_up(&layers.auth, &config.installation).await?;
-        let installation_id = layers.auth.installation_id().await.context("failed to read the installation's id")?;
+        let installation_id = layers
+            .auth
+            .installation_id()
+            .await
+            .context("failed to read the installation's id")?;
 
         let listener = TcpListener::bind(&config.listen_address)
             .await
-            .with_context(|| format!("listen_address: can't listen on {}", config.listen_address))?;
-        let address = listener.local_addr().context("failed to read the bound address")?;
+            .with_context(|| {
+                format!("listen_address: can't listen on {}", config.listen_address)
+            })?;
+        let address = listener
+            .local_addr()
+            .context("failed to read the bound address")?;
         let stop = CancellationToken::new();
         let app = router(&layers, metrics.clone(), &installation_id);
         let accepting = tokio::spawn(accept(listener, app, stop.clone()));
         let jobs = jobs::start(&layers, config.usage_flush_interval, metrics, &stop);
         announce(&config, address);
-        Ok(Self { address, layers, stop, accepting, jobs })
+        Ok(Self {
+            address,
+            layers,
+            stop,
+            accepting,
+            jobs,
+        })
     }
 
     /// Where it listens.
@@ -96,7 +113,10 @@ impl Server {
         if let Err(e) = self.accepting.await {
             tracing::warn!(error = %e, "the accept loop ended badly");
         }
-        if tokio::time::timeout(DRAIN_TIMEOUT, self.layers.actions.drain()).await.is_err() {
+        if tokio::time::timeout(DRAIN_TIMEOUT, self.layers.actions.drain())
+            .await
+            .is_err()
+        {
             tracing::warn!("some post-event hooks were still running and are given up");
         }
         while self.jobs.join_next().await.is_some() {}
@@ -107,7 +127,10 @@ impl Server {
 }
 
 fn announce(config: &Config, address: SocketAddr) {
-    tracing::info!("Weir {} listens on http://{address}", env!("CARGO_PKG_VERSION"));
+    tracing::info!(
+        "Weir {} listens on http://{address}",
+        env!("CARGO_PKG_VERSION")
+    );
     if config.quickstart {
         tracing::warn!(
             "quickstart: published keys are in use (access key {QUICKSTART_ACCESS_KEY_ID}, secret key {QUICKSTART_SECRET_ACCESS_KEY}); \
@@ -124,11 +147,17 @@ struct Front {
 }
 
 fn router(layers: &Layers, metrics: PrometheusHandle, installation_id: &str) -> Router {
-    let front = Front { layers: layers.clone(), ids: Arc::new(SystemIds::new(Arc::new(SystemClock))) };
+    let front = Front {
+        layers: layers.clone(),
+        ids: Arc::new(SystemIds::new(Arc::new(SystemClock))),
+    };
     let alive = format!("alive! {installation_id}");
     Router::new()
         .route("/_health", get(move || std::future::ready(alive.clone())))
-        .route("/metrics", get(move || std::future::ready(metrics.render())))
+        .route(
+            "/metrics",
+            get(move || std::future::ready(metrics.render())),
+        )
         .merge(layers.api.clone())
         .layer(middleware::from_fn_with_state(front, dispatch))
 }
@@ -148,17 +177,35 @@ async fn dispatch(State(front): State<Front>, request: Request, next: Next) -> R
     if surface != "other" {
         front.layers.auth.count_request();
     }
+    let may_leave_body_unread =
+        parts.version == http::Version::HTTP_11 && parts.headers.contains_key(http::header::EXPECT);
     let request = Request::from_parts(parts, body);
+    let mut response = answer(&front, request, next, surface).await;
+    if may_leave_body_unread && response.status().is_client_error() {
+        // Who waits for `100 Continue` is refused before it sends; the connection can't be used
+        // again and is closed. Unless told, clients with a pool find out at their next request.
+        response.headers_mut().insert(
+            http::header::CONNECTION,
+            http::HeaderValue::from_static("close"),
+        );
+    }
+    response
+}
+
+async fn answer(front: &Front, request: Request, next: Next, surface: &'static str) -> Response {
     let id = front.ids.uuid();
-    if is_s3 {
+    if surface == "s3" {
         let gateway = front.layers.gateway.clone();
         let handler = middleware::from_fn(move |request: Request, _next: Next| {
             let gateway = gateway.clone();
             async move { gateway.handle(request).await.into_response() }
         });
-        let service = Router::<()>::new().fallback(|| async { http::StatusCode::NOT_FOUND }).layer(handler).layer(
-            middleware::from_fn(move |request: Request, next: Next| telemetry::observe(request, next, surface, id.clone())),
-        );
+        let service = Router::<()>::new()
+            .fallback(|| async { http::StatusCode::NOT_FOUND })
+            .layer(handler)
+            .layer(middleware::from_fn(move |request: Request, next: Next| {
+                telemetry::observe(request, next, surface, id.clone())
+            }));
         return match tower::ServiceExt::oneshot(service, request).await {
             Ok(response) => response,
             Err(never) => match never {},
@@ -172,10 +219,16 @@ async fn accept(listener: TcpListener, app: Router, stop: CancellationToken) {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT);
     builder.http2().timer(TokioTimer::new());
     loop {
-        let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
+        let place = Arc::clone(&places)
+            .acquire_owned()
+            .await
+            .expect("the semaphore is never closed");
         let stream = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
@@ -191,7 +244,10 @@ async fn accept(listener: TcpListener, app: Router, stop: CancellationToken) {
         if let Err(e) = stream.set_nodelay(true) {
             tracing::debug!(error = %e, "failed to set TCP_NODELAY");
         }
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(app.clone()));
+        let connection = builder.serve_connection_with_upgrades(
+            TokioIo::new(stream),
+            TowerToHyperService::new(app.clone()),
+        );
         let connection = graceful.watch(connection.into_owned());
         tokio::spawn(async move {
             if let Err(e) = connection.await {
@@ -201,7 +257,10 @@ async fn accept(listener: TcpListener, app: Router, stop: CancellationToken) {
         });
     }
     drop(listener);
-    if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown())
+        .await
+        .is_err()
+    {
         tracing::warn!("some requests took longer than {DRAIN_TIMEOUT:?} and are cut off");
     }
 }

@@ -24,7 +24,9 @@ pub(crate) const REQUEST_ID: &str = "x-request-id";
 const MAX_REQUEST_ID_BYTES: usize = 128;
 
 /// Bucket borders of request durations, in seconds.
-const DURATION_BUCKETS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
+const DURATION_BUCKETS: &[f64] = &[
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0,
+];
 
 /// Sends log lines where the configuration says.
 pub(crate) fn init_logging(logging: &Logging) -> anyhow::Result<()> {
@@ -32,15 +34,31 @@ pub(crate) fn init_logging(logging: &Logging) -> anyhow::Result<()> {
         "-" | "" => BoxMakeWriter::new(io::stdout),
         "=" => BoxMakeWriter::new(io::stderr),
         path => {
-            let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
-            BoxMakeWriter::new(Mutex::new(file.with_context(|| format!("logging.output: can't write to {path}"))?))
+            let file = std::fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(path);
+            BoxMakeWriter::new(Mutex::new(
+                file.with_context(|| format!("logging.output: can't write to {path}"))?,
+            ))
         }
     };
-    let filter = tracing_subscriber::EnvFilter::try_new(format!("{},sqlx=warn,wasmtime=warn,cranelift=warn,hyper=warn,s3s=warn", logging.level))
-        .context("logging.level is not a filter")?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false).with_target(false);
+    let filter = tracing_subscriber::EnvFilter::try_new(format!(
+        "{},sqlx=warn,wasmtime=warn,cranelift=warn,hyper=warn,s3s=off",
+        logging.level
+    ))
+    .context("logging.level is not a filter")?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(writer)
+        .with_ansi(false)
+        .with_target(false);
     // A second initialisation happens only in tests that run several servers in one process.
-    let _already = if logging.json { builder.json().try_init() } else { builder.try_init() };
+    let _already = if logging.json {
+        builder.json().try_init()
+    } else {
+        builder.try_init()
+    };
     Ok(())
 }
 
@@ -57,9 +75,19 @@ pub(crate) fn init_metrics() -> anyhow::Result<PrometheusHandle> {
 }
 
 /// Gives each request an id, a span, a log line and its place in the metrics.
-pub(crate) async fn observe(mut request: Request, next: Next, surface: &'static str, new_id: String) -> Response {
-    let id = request.headers().get(REQUEST_ID).filter(|v| is_fit(v)).cloned();
-    let id = id.unwrap_or_else(|| HeaderValue::from_str(&new_id).expect("generated ids are plain ASCII"));
+pub(crate) async fn observe(
+    mut request: Request,
+    next: Next,
+    surface: &'static str,
+    new_id: String,
+) -> Response {
+    let id = request
+        .headers()
+        .get(REQUEST_ID)
+        .filter(|v| is_fit(v))
+        .cloned();
+    let id = id
+        .unwrap_or_else(|| HeaderValue::from_str(&new_id).expect("generated ids are plain ASCII"));
     request.headers_mut().insert(REQUEST_ID, id.clone());
 
     let method = request.method().clone();

@@ -17,7 +17,6 @@ use crate::config::{Blockstore, Config, Database};
 #[derive(Debug, Clone)]
 pub(crate) struct Layers {
     pub(crate) graveler: Graveler,
-    pub(crate) catalog: Catalog,
     pub(crate) auth: Auth,
     pub(crate) actions: Actions,
     pub(crate) api: axum::Router,
@@ -30,14 +29,31 @@ pub(crate) async fn build(config: &Config) -> anyhow::Result<Layers> {
     let kv = open_database(&config.database).await?;
     let block = open_blockstore(&config.blockstore, Arc::clone(&ids)).await?;
 
-    let auth = Auth::new(Arc::clone(&kv), Arc::clone(&clock), Arc::clone(&ids), auth_options(config));
-    auth.start().await.context("failed to prepare the database")?;
+    let auth = Auth::new(
+        Arc::clone(&kv),
+        Arc::clone(&clock),
+        Arc::clone(&ids),
+        auth_options(config),
+    );
+    auth.start()
+        .await
+        .context("failed to prepare the database")?;
 
-    let graveler =
-        Graveler::new(Arc::clone(&kv), Arc::clone(&block), Arc::clone(&clock), Arc::clone(&ids), graveler_options(config));
+    let graveler = Graveler::new(
+        Arc::clone(&kv),
+        Arc::clone(&block),
+        Arc::clone(&clock),
+        Arc::clone(&ids),
+        graveler_options(config),
+    );
     let reader = Reader::new(graveler.clone(), block);
-    let actions = Actions::new(reader.clone(), Arc::clone(&kv), Arc::clone(&clock), actions_options(config))
-        .map_err(|e| anyhow::anyhow!("failed to set up hooks: {e}"))?;
+    let actions = Actions::new(
+        reader.clone(),
+        Arc::clone(&kv),
+        Arc::clone(&clock),
+        actions_options(config),
+    )
+    .map_err(|e| anyhow::anyhow!("failed to set up hooks: {e}"))?;
     let catalog = Catalog::new(reader, kv, Arc::new(actions.clone()), clock, ids);
 
     let api = api::router(api::ApiState {
@@ -47,20 +63,38 @@ pub(crate) async fn build(config: &Config) -> anyhow::Result<Layers> {
         options: api_options(config),
     });
     let gateway = Gateway::new(
-        catalog.clone(),
+        catalog,
         auth.clone(),
-        gateway::Options { domain_names: config.gateway.domain_names.clone(), region: config.gateway.region.clone() },
+        gateway::Options {
+            domain_names: config.gateway.domain_names.clone(),
+            region: config.gateway.region.clone(),
+        },
     );
-    Ok(Layers { graveler, catalog, auth, actions, api, gateway })
+    Ok(Layers {
+        graveler,
+        auth,
+        actions,
+        api,
+        gateway,
+    })
 }
 
 async fn open_database(database: &Database) -> anyhow::Result<Arc<dyn kv::Store>> {
     let store: Arc<dyn kv::Store> = match database {
-        Database::Sqlite { path, sync_writes, max_readers } => {
-            let options =
-                kv::SqliteOptions { path: path.clone(), sync_writes: *sync_writes, max_readers: *max_readers };
+        Database::Sqlite {
+            path,
+            sync_writes,
+            max_readers,
+        } => {
+            let options = kv::SqliteOptions {
+                path: path.clone(),
+                sync_writes: *sync_writes,
+                max_readers: *max_readers,
+            };
             let store = kv::SqliteStore::open(options).await;
-            Arc::new(store.with_context(|| format!("failed to open the SQLite database {}", path.display()))?)
+            Arc::new(store.with_context(|| {
+                format!("failed to open the SQLite database {}", path.display())
+            })?)
         }
         Database::Postgres {
             connection_string,
@@ -76,16 +110,28 @@ async fn open_database(database: &Database) -> anyhow::Result<Arc<dyn kv::Store>
                 connection_max_lifetime: *connection_max_lifetime,
                 scan_page_size: *scan_page_size,
             };
-            Arc::new(kv::PostgresStore::connect(options).await.context("failed to open the PostgreSQL database")?)
+            Arc::new(
+                kv::PostgresStore::connect(options)
+                    .await
+                    .context("failed to open the PostgreSQL database")?,
+            )
         }
         Database::Memory => Arc::new(kv::MemoryStore::default()),
     };
     Ok(Arc::new(kv::Metered::new(store)))
 }
 
-async fn open_blockstore(blockstore: &Blockstore, ids: Arc<dyn IdGenerator>) -> anyhow::Result<Arc<dyn BlockStore>> {
+async fn open_blockstore(
+    blockstore: &Blockstore,
+    ids: Arc<dyn IdGenerator>,
+) -> anyhow::Result<Arc<dyn BlockStore>> {
     Ok(match blockstore {
-        Blockstore::Local { path, default_namespace_prefix, import_enabled, allowed_external_prefixes } => {
+        Blockstore::Local {
+            path,
+            default_namespace_prefix,
+            import_enabled,
+            allowed_external_prefixes,
+        } => {
             let options = block::LocalOptions {
                 path: path.clone(),
                 default_namespace_prefix: default_namespace_prefix.clone(),
@@ -93,7 +139,11 @@ async fn open_blockstore(blockstore: &Blockstore, ids: Arc<dyn IdGenerator>) -> 
                 allowed_external_prefixes: allowed_external_prefixes.clone(),
             };
             let store = block::LocalStore::open(options, ids).await;
-            Arc::new(store.with_context(|| format!("failed to open the object folder {}", path.display()))?)
+            Arc::new(
+                store.with_context(|| {
+                    format!("failed to open the object folder {}", path.display())
+                })?,
+            )
         }
         Blockstore::Memory => Arc::new(block::MemoryStore::default()),
     })
@@ -127,7 +177,11 @@ fn actions_options(config: &Config) -> actions::Options {
         enabled: config.actions.enabled,
         env_enabled: config.actions.env_enabled,
         env_prefix: config.actions.env_prefix.clone(),
-        gates_source: if config.actions.gates_of_both { GatesSource::Both } else { GatesSource::Source },
+        gates_source: if config.actions.gates_of_both {
+            GatesSource::Both
+        } else {
+            GatesSource::Source
+        },
         cache_dir: config.actions.cache_dir.clone(),
     }
 }

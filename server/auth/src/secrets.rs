@@ -70,7 +70,6 @@ pub(crate) fn new_secret(ids: &dyn IdGenerator) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
 
     use std::sync::Arc;
 

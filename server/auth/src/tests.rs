@@ -1,5 +1,4 @@
 //! Stories of the single-administrator mode.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

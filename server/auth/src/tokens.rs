@@ -81,7 +81,6 @@ pub(crate) fn verify(secret_key: &str, token: &str, now: OffsetDateTime) -> Resu
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
 
     use std::sync::Arc;
     use std::time::Duration;

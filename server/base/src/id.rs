@@ -32,7 +32,10 @@ pub trait IdGenerator: Debug + Send + Sync {
     /// A descending xid counted from the year 4000: data partitions, garbage-collection runs.
     fn descending_data_id(&self) -> String;
     /// A descending xid counted from the year 3000: action runs, pull requests.
-    fn descending_run_id(&self) -> String;
+    ///
+    /// Ids of one second ascend, as in lakeFS. So runs of one operation, which all take the
+    /// second at which it began, are listed in the order they ran, and operations newest first.
+    fn descending_run_id(&self, began: OffsetDateTime) -> String;
     /// A random version-4 UUID, hyphenated lower case.
     fn uuid(&self) -> String;
     /// `length` random characters of `A-Za-z0-9_-`.
@@ -92,8 +95,8 @@ impl IdGenerator for SystemIds {
         self.xids.descending(DATA_EPOCH_SECS)
     }
 
-    fn descending_run_id(&self) -> String {
-        self.xids.descending(RUN_EPOCH_SECS)
+    fn descending_run_id(&self, began: OffsetDateTime) -> String {
+        self.xids.descending_from(RUN_EPOCH_SECS, began)
     }
 
     fn uuid(&self) -> String {
@@ -143,8 +146,8 @@ impl IdGenerator for SeededIds {
         self.xids.descending(DATA_EPOCH_SECS)
     }
 
-    fn descending_run_id(&self) -> String {
-        self.xids.descending(RUN_EPOCH_SECS)
+    fn descending_run_id(&self, began: OffsetDateTime) -> String {
+        self.xids.descending_from(RUN_EPOCH_SECS, began)
     }
 
     fn uuid(&self) -> String {
@@ -188,6 +191,11 @@ impl Xids {
             epoch_secs - self.clock.now().unix_timestamp(),
             !self.count(),
         )
+    }
+
+    /// Descends by second, ascends within one.
+    fn descending_from(&self, epoch_secs: i64, at: OffsetDateTime) -> String {
+        self.encode(epoch_secs - at.unix_timestamp(), self.count())
     }
 
     fn count(&self) -> u32 {
@@ -316,7 +324,7 @@ mod tests {
         let ids = SeededIds::new(7, clock.clone());
         let mut rows = Vec::new();
         for step in 0..20 {
-            rows.push((ids.xid(), ids.descending_data_id(), ids.descending_run_id()));
+            rows.push((ids.xid(), ids.descending_data_id()));
             if step % 3 == 0 {
                 clock.advance(Duration::from_secs(1));
             }
@@ -324,8 +332,20 @@ mod tests {
         for pair in rows.windows(2) {
             assert!(pair[0].0 < pair[1].0, "ascending");
             assert!(pair[0].1 > pair[1].1, "data ids descend");
-            assert!(pair[0].2 > pair[1].2, "run ids descend");
         }
+    }
+
+    #[test]
+    fn runs_of_one_second_are_in_order_and_those_of_a_later_one_come_first() {
+        let clock = at(1_700_000_000);
+        let ids = SeededIds::new(7, clock.clone());
+        let began = clock.now();
+        let first = ids.descending_run_id(began);
+        clock.advance(Duration::from_secs(5));
+        let second_of_the_same = ids.descending_run_id(began);
+        let later = ids.descending_run_id(clock.now());
+        assert!(first < second_of_the_same);
+        assert!(later < first);
     }
 
     #[test]
@@ -361,7 +381,7 @@ mod tests {
         fn every_kind_of_id_gives_back_its_second(secs in 0_i64..=i64::from(u32::MAX), seed: u64) {
             let ids = SeededIds::new(seed, at(secs));
             prop_assert_eq!(xid_time(&ids.xid()).unwrap().unix_timestamp(), secs);
-            prop_assert_eq!(run_id_time(&ids.descending_run_id()).unwrap().unix_timestamp(), secs);
+            prop_assert_eq!(run_id_time(&ids.descending_run_id(OffsetDateTime::from_unix_timestamp(secs).unwrap())).unwrap().unix_timestamp(), secs);
             prop_assert_eq!(data_id_time(&ids.descending_data_id()).unwrap().unix_timestamp(), secs);
         }
     }

@@ -1,5 +1,4 @@
 //! Every driver against the conformance suite.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::sync::Arc;
 

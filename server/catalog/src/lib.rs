@@ -40,7 +40,7 @@ pub use snapshot::Snapshot;
 pub use block::{ByteStream, CompletedPart, Error as BlockError, PartInfo, StoreInfo, from_bytes};
 pub use graveler::{
     Branch, BranchId, Commit, CommitId, CommitParams, CreateRepository, Error as EngineError,
-    EventKind, Finding, Kind, MergeBase, MergeOutcome, MergeParams, MergeStrategy, MetaRangeId, Rejection,
-    Repository, RepositoryId, RepositoryState, Tag, TagId,
+    EventKind, Finding, Kind, MergeBase, MergeOutcome, MergeParams, MergeStrategy, MetaRangeId,
+    Rejection, Repository, RepositoryId, RepositoryState, Tag, TagId,
 };
 pub use kv::Error as StoreError;

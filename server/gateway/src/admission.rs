@@ -6,7 +6,7 @@ use base::OffsetDateTime;
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
 use percent_encoding::percent_decode_str;
-use s3s::dto::{Timestamp, TimestampFormat};
+use s3s::dto::{Range, Timestamp, TimestampFormat};
 use time::macros::format_description;
 use time::{Duration, PrimitiveDateTime};
 
@@ -43,6 +43,27 @@ pub(crate) fn check(request: &Parts, now: OffsetDateTime) -> Result<()> {
         check_presigned(&parameters, &request.headers, now)?;
     }
     Ok(())
+}
+
+/// Removes a range that can't be read, which counts as none; the signature layer would
+/// refuse it. Where the range is signed it must stay, and is refused.
+pub(crate) fn drop_malformed_range(headers: &mut HeaderMap) {
+    let Some(range) = headers.get(header::RANGE) else {
+        return;
+    };
+    if range
+        .to_str()
+        .is_ok_and(|range| Range::parse(range).is_ok())
+    {
+        return;
+    }
+    let names = authorization(headers).and_then(|value| value.split_once("SignedHeaders="));
+    let names = names
+        .and_then(|(_, rest)| rest.split([',', ' ']).next())
+        .unwrap_or_default();
+    if !names.split(';').any(|name| name == "range") {
+        headers.remove(header::RANGE);
+    }
 }
 
 /// Whether the body is `aws-chunked`, and if so whether its chunks are signed.

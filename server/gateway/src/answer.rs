@@ -5,7 +5,7 @@ use axum::body::Body;
 use base::IdGenerator;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 
-use crate::error::default_message;
+use crate::error::{default_message, known_message};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 /// Set by the server around the gateway, so that its log and our answer name the same id.
@@ -74,7 +74,9 @@ impl Asked {
         let text = std::str::from_utf8(document).ok()?;
         let code = element(text, "Code")?;
         let message = match element(text, "Message") {
-            Some(message) => message.to_owned(),
+            Some(message) => {
+                known_message(code, message).map_or_else(|| message.to_owned(), escape)
+            }
             None => escape(default_message(code)),
         };
         let id = self.id.to_str().unwrap_or_default();

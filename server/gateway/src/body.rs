@@ -153,7 +153,7 @@ impl Announced {
             "x-amz-checksum-crc32" => self.hasher.crc32 = Some(s3s::crypto::Crc32::new()),
             "x-amz-checksum-crc32c" => self.hasher.crc32c = Some(s3s::crypto::Crc32c::new()),
             "x-amz-checksum-crc64nvme" => {
-                self.hasher.crc64nvme = Some(s3s::crypto::Crc64Nvme::new())
+                self.hasher.crc64nvme = Some(s3s::crypto::Crc64Nvme::new());
             }
             "x-amz-checksum-sha1" => self.hasher.sha1 = Some(s3s::crypto::Sha1::new()),
             _ => self.hasher.sha256 = Some(s3s::crypto::Sha256::new()),

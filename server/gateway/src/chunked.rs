@@ -124,7 +124,6 @@ fn size(line: &[u8]) -> io::Result<u64> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

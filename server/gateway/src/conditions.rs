@@ -88,7 +88,6 @@ fn validators(etag: &str, modified: i64) -> HeaderMap {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

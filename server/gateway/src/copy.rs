@@ -10,7 +10,7 @@ use s3s::dto::{
 use s3s::{S3Request, S3Response};
 
 use crate::conditions::Conditions;
-use crate::error::{Fault, Result, reading, writing};
+use crate::error::{COPY_SOURCE_MESSAGE, Fault, Result, reading, writing};
 use crate::metadata;
 use crate::path::ObjectPath;
 use crate::service::Surface;
@@ -116,10 +116,7 @@ impl Surface {
             version_id,
         } = source
         else {
-            return Err(Fault::InvalidArgument(
-                "Copy Source must mention the source bucket and key: sourcebucket/sourcekey."
-                    .to_owned(),
-            ));
+            return Err(Fault::InvalidArgument(COPY_SOURCE_MESSAGE.to_owned()));
         };
         if version_id
             .as_deref()

@@ -62,7 +62,7 @@ impl Surface {
             {
                 // There are no versions to delete, and the object is not one of them.
                 Ok(()) if names_a_version(object) => {
-                    refused[at] = Some(Fault::not_implemented().entry())
+                    refused[at] = Some(Fault::not_implemented().entry());
                 }
                 Ok(()) => by_reference.entry(reference).or_default().push(at),
                 Err(fault) => refused[at] = Some(entry(&fault)),

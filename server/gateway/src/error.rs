@@ -262,8 +262,20 @@ impl Fault {
 const SIGNATURE_MESSAGE: &str = "The request signature we calculated does not match the signature you provided. Check your key and signing method.";
 const TIME_SKEWED_MESSAGE: &str =
     "The difference between the request time and the server's time is too large.";
+/// What a copy's source must look like.
+pub(crate) const COPY_SOURCE_MESSAGE: &str =
+    "Copy Source must mention the source bucket and key: sourcebucket/sourcekey.";
 const NOT_IMPLEMENTED_MESSAGE: &str =
     "A header you provided implies functionality that is not implemented";
+
+/// The message of lakeFS for what the protocol layer says in words of its own, if there is one.
+pub(crate) fn known_message(code: &str, given: &str) -> Option<&'static str> {
+    match code {
+        "RequestTimeTooSkewed" => Some(TIME_SKEWED_MESSAGE),
+        "InvalidArgument" if given.contains("x-amz-copy-source:") => Some(COPY_SOURCE_MESSAGE),
+        _ => None,
+    }
+}
 
 /// The message of a code that the protocol layer answers without one.
 pub(crate) fn default_message(code: &str) -> &'static str {
@@ -296,7 +308,12 @@ impl From<Fault> for S3Error {
         error.set_status_code(status);
         match fault {
             Fault::InvalidRange { size } => {
+                // These replace the headers of the document.
                 let mut headers = HeaderMap::new();
+                headers.insert(
+                    header::CONTENT_TYPE,
+                    HeaderValue::from_static("application/xml"),
+                );
                 if let Ok(value) = HeaderValue::from_str(&format!("bytes */{size}")) {
                     headers.insert(header::CONTENT_RANGE, value);
                 }

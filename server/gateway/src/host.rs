@@ -12,7 +12,7 @@ use s3s::validation::NameValidation;
 pub(crate) struct Domains(Vec<String>);
 
 impl Domains {
-    pub(crate) fn new(names: Vec<String>) -> Self {
+    pub(crate) fn new(names: &[String]) -> Self {
         Self(
             names
                 .iter()
@@ -78,13 +78,12 @@ impl NameValidation for AnyName {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
     #[test]
     fn a_host_names_its_bucket() {
-        let domains = Domains::new(vec![
+        let domains = Domains::new(&[
             "s3.local.lakefs.io".to_owned(),
             "S3.example.com:8000".to_owned(),
         ]);

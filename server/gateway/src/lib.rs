@@ -90,7 +90,7 @@ impl Gateway {
     pub fn new(catalog: Catalog, auth: Auth, options: Options) -> Self {
         // The signature layer reads the machine's clock, so the checks beside it do as well.
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let domains = Domains::new(options.domain_names);
+        let domains = Domains::new(&options.domain_names);
         let mut config = S3Config::default();
         config.xml_max_body_size = MAX_XML_BYTES;
         config.presigned_url_max_skew_time_secs = MAX_CLOCK_SKEW_SECS;
@@ -133,8 +133,9 @@ impl Gateway {
     }
 
     fn admit(&self, request: Request<Body>) -> error::Result<Request<s3s::Body>> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         admission::check(&parts, self.inner.clock.now())?;
+        admission::drop_malformed_range(&mut parts.headers);
         let body = match admission::chunking(&parts) {
             Some(signed) => chunked::bounded(body, signed),
             None => body,

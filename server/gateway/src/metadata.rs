@@ -50,7 +50,6 @@ pub(crate) fn show(stored: &BTreeMap<String, String>) -> Option<Metadata> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -7,7 +7,7 @@ use crate::admission::query;
 use crate::error::{Fault, Result};
 
 /// Sub-resources of S3 that repositories do not have.
-const UNSUPPORTED: [&str; 26] = [
+const UNSUPPORTED: [&str; 27] = [
     "accelerate",
     "acl",
     "analytics",
@@ -34,8 +34,8 @@ const UNSUPPORTED: [&str; 26] = [
     "select",
     "torrent",
     "versions",
+    "website",
 ];
-const UNSUPPORTED_TOO: [&str; 1] = ["website"];
 /// Parameters of V2 signatures.
 const SIGNATURE: [&str; 3] = ["AWSAccessKeyId", "Signature", "Expires"];
 const LISTING: [&str; 9] = [
@@ -67,7 +67,7 @@ const READING: [&str; 8] = [
 /// [`Fault::NotImplemented`](crate::error::Fault) for what is not known at all.
 pub(crate) fn check(operation: &str, method: &Method, raw_query: &str) -> Result<()> {
     let parameters = query(raw_query);
-    let unsupported = |name: &str| UNSUPPORTED.contains(&name) || UNSUPPORTED_TOO.contains(&name);
+    let unsupported = |name: &str| UNSUPPORTED.contains(&name);
     if parameters.iter().any(|(key, _)| unsupported(key)) {
         return Err(Fault::NotSupported);
     }
@@ -138,8 +138,8 @@ pub(crate) fn check(operation: &str, method: &Method, raw_query: &str) -> Result
 mod tests {
     use super::*;
 
-    fn answer(operation: &str, method: Method, query: &str) -> &'static str {
-        match check(operation, &method, query) {
+    fn answer(operation: &str, method: &Method, query: &str) -> &'static str {
+        match check(operation, method, query) {
             Ok(()) => "ok",
             Err(Fault::NotSupported) => "405",
             Err(Fault::NotImplemented(_)) => "501",
@@ -184,7 +184,7 @@ mod tests {
             ("ListObjects", Method::GET, "versions", "405"),
         ] {
             assert_eq!(
-                answer(operation, method, query),
+                answer(operation, &method, query),
                 expected,
                 "{operation}?{query}"
             );

@@ -94,11 +94,12 @@ impl Engine {
 
     /// An event with nothing but its kind.
     pub(crate) fn event(&self, repository: &Repository, kind: EventKind, actor: &str) -> Event {
+        let time = self.clock.now();
         Event {
-            run_id: self.ids.descending_run_id(),
+            run_id: self.ids.descending_run_id(time),
             pre_run_id: None,
             kind,
-            time: self.clock.now(),
+            time,
             repository: repository.clone(),
             branch: None,
             tag: None,

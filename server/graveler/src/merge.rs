@@ -111,7 +111,7 @@ impl Engine {
                 .await?;
             drop(turn);
             if landed {
-                event.run_id = self.ids.descending_run_id();
+                event.run_id = self.ids.descending_run_id(event.time);
                 event.kind = EventKind::PostMerge;
                 event.time = self.clock.now();
                 describe_landed(&mut event, &commit, &work.head, verdict);

@@ -40,17 +40,38 @@ async fn main() -> Result<()> {
     let [url, components, parquet] = arguments.as_slice() else {
         bail!("usage: tour URL COMPONENTS PARQUET");
     };
-    let server = Server { url: url.trim_end_matches('/').to_owned(), http: Client::new() };
+    let server = Server {
+        url: url.trim_end_matches('/').to_owned(),
+        http: Client::new(),
+    };
     server.wait().await?;
     let guard = read(Path::new(components), "parquet_guard.wasm")?;
     let file = |name: &str| read(Path::new(parquet), name);
 
-    say("1. A repository, and a gate on its branch main (_lakefs_actions/flights.yaml, hooks/parquet_guard.wasm)");
+    say(
+        "1. A repository, and a gate on its branch main (_lakefs_actions/flights.yaml, hooks/parquet_guard.wasm)",
+    );
     server.make_repository().await?;
-    server.upload("main", "hooks/parquet_guard.wasm", guard).await?;
-    server.upload("main", "_lakefs_actions/flights.yaml", ACTION.as_bytes().to_vec()).await?;
-    server.upload("main", "tables/flights/2013-01.parquet", file("good.parquet")?).await?;
-    server.commit("main", "flights of January, and the gate").await?;
+    server
+        .upload("main", "hooks/parquet_guard.wasm", guard)
+        .await?;
+    server
+        .upload(
+            "main",
+            "_lakefs_actions/flights.yaml",
+            ACTION.as_bytes().to_vec(),
+        )
+        .await?;
+    server
+        .upload(
+            "main",
+            "tables/flights/2013-01.parquet",
+            file("good.parquet")?,
+        )
+        .await?;
+    server
+        .commit("main", "flights of January, and the gate")
+        .await?;
     let before = server.head("main").await?;
 
     let branch = format!("load-{}", &server.unique()?);
@@ -59,23 +80,42 @@ async fn main() -> Result<()> {
     let path = "tables/flights/2013-02.parquet";
 
     say("3. A load whose dep_delay became a string is committed there, and refused by main:");
-    server.upload(&branch, path, file("retyped.parquet")?).await?;
+    server
+        .upload(&branch, path, file("retyped.parquet")?)
+        .await?;
     server.commit(&branch, "flights of February").await?;
     let (status, answer) = server.merge(&branch).await?;
-    ensure!(status == StatusCode::PRECONDITION_FAILED, "the merge should have been refused, but answered {status}: {answer}");
+    ensure!(
+        status == StatusCode::PRECONDITION_FAILED,
+        "the merge should have been refused, but answered {status}: {answer}"
+    );
     say(&format!("   {status}"));
     for finding in answer["findings"].as_array().into_iter().flatten() {
         let text = |name: &str| finding[name].as_str().unwrap_or_default().to_owned();
-        say(&format!("   {}: {}: {} ({})", text("path"), text("rule"), text("message"), text("hook")));
+        say(&format!(
+            "   {}: {}: {} ({})",
+            text("path"),
+            text("rule"),
+            text("message"),
+            text("hook")
+        ));
     }
-    ensure!(server.head("main").await? == before, "main moved although its gate refused");
+    ensure!(
+        server.head("main").await? == before,
+        "main moved although its gate refused"
+    );
     say("   main has not moved");
 
     say("4. Repaired, it lands:");
     server.upload(&branch, path, file("good.parquet")?).await?;
-    server.commit(&branch, "flights of February, as numbers").await?;
+    server
+        .commit(&branch, "flights of February, as numbers")
+        .await?;
     let (status, answer) = server.merge(&branch).await?;
-    ensure!(status.is_success(), "the repaired load should merge, but answered {status}: {answer}");
+    ensure!(
+        status.is_success(),
+        "the repaired load should merge, but answered {status}: {answer}"
+    );
     let head = server.head("main").await?;
     ensure!(head != before, "main did not move");
     say(&format!("   {status}: main is at {}", &head[..12]));
@@ -107,7 +147,9 @@ impl Server {
             pause.tick().await;
             match self.http.get(format!("{}/_health", self.url)).send().await {
                 Ok(answer) if answer.status().is_success() => return Ok(()),
-                other if Instant::now() > deadline => bail!("the server is not ready after {START_TIMEOUT:?}: {other:?}"),
+                other if Instant::now() > deadline => {
+                    bail!("the server is not ready after {START_TIMEOUT:?}: {other:?}")
+                }
                 _ => {}
             }
         }
@@ -115,59 +157,132 @@ impl Server {
 
     /// A name that no earlier tour on this server took.
     fn unique(&self) -> Result<String> {
-        let now = std::time::UNIX_EPOCH.elapsed().context("the clock stands before 1970")?;
+        let now = std::time::UNIX_EPOCH
+            .elapsed()
+            .context("the clock stands before 1970")?;
         Ok(format!("{:x}", now.as_millis()))
     }
 
-    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<(StatusCode, Value)> {
-        let mut request = self.http.request(method, format!("{}/api/v1{path}", self.url)).basic_auth(KEY, Some(SECRET));
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<(StatusCode, Value)> {
+        let mut request = self
+            .http
+            .request(method, format!("{}/api/v1{path}", self.url))
+            .basic_auth(KEY, Some(SECRET));
         if let Some(body) = body {
             request = request.json(&body);
         }
-        let answer = request.send().await.with_context(|| format!("can't reach {}", self.url))?;
+        let answer = request
+            .send()
+            .await
+            .with_context(|| format!("can't reach {}", self.url))?;
         let status = answer.status();
         let text = answer.text().await.context("the answer broke off")?;
-        Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+        Ok((
+            status,
+            serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        ))
     }
 
-    async fn expect(&self, method: Method, path: &str, body: Option<Value>, fine: &[StatusCode]) -> Result<Value> {
+    async fn expect(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        fine: &[StatusCode],
+    ) -> Result<Value> {
         let (status, answer) = self.call(method.clone(), path, body).await?;
-        ensure!(status.is_success() || fine.contains(&status), "{method} {path} answered {status}: {answer}");
+        ensure!(
+            status.is_success() || fine.contains(&status),
+            "{method} {path} answered {status}: {answer}"
+        );
         Ok(answer)
     }
 
     async fn make_repository(&self) -> Result<()> {
         let body = json!({ "name": REPOSITORY, "storage_namespace": format!("local://{REPOSITORY}"), "default_branch": "main", "sample_data": true });
-        self.expect(Method::POST, "/repositories", Some(body), &[StatusCode::CONFLICT]).await?;
+        self.expect(
+            Method::POST,
+            "/repositories",
+            Some(body),
+            &[StatusCode::CONFLICT],
+        )
+        .await?;
         Ok(())
     }
 
     async fn upload(&self, branch: &str, path: &str, bytes: Vec<u8>) -> Result<()> {
-        let url = format!("{}/api/v1/repositories/{REPOSITORY}/branches/{branch}/objects", self.url);
-        let request = self.http.post(url).query(&[("path", path)]).basic_auth(KEY, Some(SECRET));
-        let answer = request.header("content-type", "application/octet-stream").body(bytes).send().await?;
-        ensure!(answer.status().is_success(), "upload of {path} answered {}", answer.status());
+        let url = format!(
+            "{}/api/v1/repositories/{REPOSITORY}/branches/{branch}/objects",
+            self.url
+        );
+        let request = self
+            .http
+            .post(url)
+            .query(&[("path", path)])
+            .basic_auth(KEY, Some(SECRET));
+        let answer = request
+            .header("content-type", "application/octet-stream")
+            .body(bytes)
+            .send()
+            .await?;
+        ensure!(
+            answer.status().is_success(),
+            "upload of {path} answered {}",
+            answer.status()
+        );
         Ok(())
     }
 
     async fn commit(&self, branch: &str, message: &str) -> Result<()> {
         let body = json!({ "message": message, "allow_empty": true });
-        self.expect(Method::POST, &format!("/repositories/{REPOSITORY}/branches/{branch}/commits"), Some(body), &[]).await?;
+        self.expect(
+            Method::POST,
+            &format!("/repositories/{REPOSITORY}/branches/{branch}/commits"),
+            Some(body),
+            &[],
+        )
+        .await?;
         Ok(())
     }
 
     async fn branch(&self, name: &str) -> Result<()> {
         let body = json!({ "name": name, "source": "main" });
-        self.expect(Method::POST, &format!("/repositories/{REPOSITORY}/branches"), Some(body), &[]).await?;
+        self.expect(
+            Method::POST,
+            &format!("/repositories/{REPOSITORY}/branches"),
+            Some(body),
+            &[],
+        )
+        .await?;
         Ok(())
     }
 
     async fn merge(&self, source: &str) -> Result<(StatusCode, Value)> {
-        self.call(Method::POST, &format!("/repositories/{REPOSITORY}/refs/{source}/merge/main"), Some(json!({}))).await
+        self.call(
+            Method::POST,
+            &format!("/repositories/{REPOSITORY}/refs/{source}/merge/main"),
+            Some(json!({})),
+        )
+        .await
     }
 
     async fn head(&self, branch: &str) -> Result<String> {
-        let answer = self.expect(Method::GET, &format!("/repositories/{REPOSITORY}/branches/{branch}"), None, &[]).await?;
-        Ok(answer["commit_id"].as_str().context("a branch without commit_id")?.to_owned())
+        let answer = self
+            .expect(
+                Method::GET,
+                &format!("/repositories/{REPOSITORY}/branches/{branch}"),
+                None,
+                &[],
+            )
+            .await?;
+        Ok(answer["commit_id"]
+            .as_str()
+            .context("a branch without commit_id")?
+            .to_owned())
     }
 }

@@ -1,6 +1,8 @@
 //! The host's side of the contract, in the SDK's words.
 
-use crate::{Change, ChangeKind, Entry, Event, Finding, Level, Report, Result, Severity, Span, TreeError};
+use crate::{
+    Change, ChangeKind, Entry, Event, Finding, Level, Report, Result, Severity, Span, TreeError,
+};
 
 /// Bindings of the imported interfaces; exports are bound in the hook's own crate.
 #[doc(hidden)]
@@ -46,7 +48,11 @@ impl From<wit::tree::TreeError> for crate::Error {
 
 impl From<wit::tree::Entry> for Entry {
     fn from(e: wit::tree::Entry) -> Self {
-        Self { path: e.path, size_bytes: e.size, content_id: e.content_id }
+        Self {
+            path: e.path,
+            size_bytes: e.size,
+            content_id: e.content_id,
+        }
     }
 }
 
@@ -57,7 +63,12 @@ impl From<wit::tree::Change> for Change {
             wit::tree::ChangeKind::Changed => ChangeKind::Changed,
             wit::tree::ChangeKind::Removed => ChangeKind::Removed,
         };
-        Self { kind, path: c.path, before: c.before.map(Into::into), after: c.after.map(Into::into) }
+        Self {
+            kind,
+            path: c.path,
+            before: c.before.map(Into::into),
+            after: c.after.map(Into::into),
+        }
     }
 }
 
@@ -70,7 +81,10 @@ pub struct Object {
 
 impl From<wit::tree::Object> for Object {
     fn from(handle: wit::tree::Object) -> Self {
-        Self { entry: handle.entry().into(), handle }
+        Self {
+            entry: handle.entry().into(),
+            handle,
+        }
     }
 }
 
@@ -116,7 +130,10 @@ impl Object {
     /// # Errors
     /// Why there are none.
     pub fn read(&self, at: Span) -> Result<Vec<u8>> {
-        Ok(self.handle.read(wit::tree::Span { offset: at.offset, length: at.length })?)
+        Ok(self.handle.read(wit::tree::Span {
+            offset: at.offset,
+            length: at.length,
+        })?)
     }
 
     /// The bytes of each span, in the order asked, fetched together.
@@ -124,7 +141,13 @@ impl Object {
     /// # Errors
     /// Why there are none.
     pub fn read_many(&self, at: &[Span]) -> Result<Vec<Vec<u8>>> {
-        let spans: Vec<_> = at.iter().map(|s| wit::tree::Span { offset: s.offset, length: s.length }).collect();
+        let spans: Vec<_> = at
+            .iter()
+            .map(|s| wit::tree::Span {
+                offset: s.offset,
+                length: s.length,
+            })
+            .collect();
         Ok(self.handle.read_many(&spans)?)
     }
 

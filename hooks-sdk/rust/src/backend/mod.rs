@@ -8,13 +8,17 @@ mod guest;
 #[cfg(target_family = "wasm")]
 pub use guest::bindings;
 #[cfg(target_family = "wasm")]
-pub use guest::{Changes, Chunks, Listing, Object, Snapshot, base, candidate, diff, event, log, max_read, source};
+pub use guest::{
+    Changes, Chunks, Listing, Object, Snapshot, base, candidate, diff, event, log, max_read, source,
+};
 #[cfg(target_family = "wasm")]
 pub(crate) use guest::{config, metric, submit, summary};
 
 #[cfg(not(target_family = "wasm"))]
 pub(crate) mod native;
 #[cfg(not(target_family = "wasm"))]
-pub use native::{Changes, Chunks, Listing, Object, Snapshot, base, candidate, diff, event, log, max_read, source};
+pub use native::{
+    Changes, Chunks, Listing, Object, Snapshot, base, candidate, diff, event, log, max_read, source,
+};
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use native::{config, metric, submit, summary};

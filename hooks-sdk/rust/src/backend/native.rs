@@ -53,7 +53,13 @@ impl Object {
             size_bytes: bytes.len() as u64,
             content_id: format!("{:016x}", hasher.finish()),
         };
-        Self { entry, content_type: None, metadata: Vec::new(), modified_ms: 0, bytes }
+        Self {
+            entry,
+            content_type: None,
+            metadata: Vec::new(),
+            modified_ms: 0,
+            bytes,
+        }
     }
 
     /// The same with a content type.
@@ -142,7 +148,9 @@ impl Object {
     /// # Errors
     /// [`TreeError::OutOfRange`].
     pub fn scan(&self, from_offset: u64) -> Result<Chunks> {
-        let start = usize::try_from(from_offset).ok().filter(|s| *s <= self.bytes.len());
+        let start = usize::try_from(from_offset)
+            .ok()
+            .filter(|s| *s <= self.bytes.len());
         let start = start.ok_or(TreeError::OutOfRange)?;
         Ok(Chunks(self.bytes.slice(start..)))
     }
@@ -174,7 +182,10 @@ impl Snapshot {
     /// Equal ids mean equal trees.
     #[must_use]
     pub fn tree_id(&self) -> String {
-        let ids = self.0.iter().map(|(path, object)| format!("{path}={}", object.entry.content_id));
+        let ids = self
+            .0
+            .iter()
+            .map(|(path, object)| format!("{path}={}", object.entry.content_id));
         ids.collect::<Vec<_>>().join(";")
     }
 
@@ -200,7 +211,11 @@ impl Snapshot {
     /// None natively.
     pub fn walk(&self, prefix: &str, after: Option<&str>) -> Result<Listing> {
         let wanted = |p: &str| p.starts_with(prefix) && after.is_none_or(|a| p > a);
-        let entries = self.0.iter().filter(|(p, _)| wanted(p)).map(|(_, o)| o.entry.clone());
+        let entries = self
+            .0
+            .iter()
+            .filter(|(p, _)| wanted(p))
+            .map(|(_, o)| o.entry.clone());
         Ok(Listing(entries.collect::<Vec<_>>().into_iter()))
     }
 }
@@ -256,25 +271,44 @@ pub fn source() -> Option<Snapshot> {
 /// # Errors
 /// None natively.
 pub fn diff(prefix: &str, after: Option<&str>) -> Result<Changes> {
-    let (before, after_change) = ambient(|a| (a.base.clone().unwrap_or_default(), a.candidate.clone().unwrap_or_default()));
+    let (before, after_change) = ambient(|a| {
+        (
+            a.base.clone().unwrap_or_default(),
+            a.candidate.clone().unwrap_or_default(),
+        )
+    });
     let wanted = |p: &&String| p.starts_with(prefix) && after.is_none_or(|a| p.as_str() > a);
-    let mut paths: Vec<&String> = before.keys().chain(after_change.keys()).filter(wanted).collect();
+    let mut paths: Vec<&String> = before
+        .keys()
+        .chain(after_change.keys())
+        .filter(wanted)
+        .collect();
     paths.sort();
     paths.dedup();
-    let changes = paths.into_iter().filter_map(|p| change_at(&before, &after_change, p));
+    let changes = paths
+        .into_iter()
+        .filter_map(|p| change_at(&before, &after_change, p));
     Ok(Changes(changes.collect::<Vec<_>>().into_iter()))
 }
 
 /// The change at a path, none if both sides have the same bytes there.
 pub(crate) fn change_at(before: &Tree, after: &Tree, path: &str) -> Option<Change> {
-    let (old, new) = (before.get(path).map(|o| o.entry.clone()), after.get(path).map(|o| o.entry.clone()));
+    let (old, new) = (
+        before.get(path).map(|o| o.entry.clone()),
+        after.get(path).map(|o| o.entry.clone()),
+    );
     let kind = match (&old, &new) {
         (None, Some(_)) => ChangeKind::Added,
         (Some(_), None) => ChangeKind::Removed,
         (Some(a), Some(b)) if a.content_id != b.content_id => ChangeKind::Changed,
         _ => return None,
     };
-    Some(Change { kind, path: path.to_owned(), before: old, after: new })
+    Some(Change {
+        kind,
+        path: path.to_owned(),
+        before: old,
+        after: new,
+    })
 }
 
 /// How many bytes one call may ask for in all.
@@ -293,7 +327,13 @@ pub fn event() -> Event {
 pub fn log(_level: Level, _message: &str) {}
 
 pub(crate) fn config() -> String {
-    ambient(|a| if a.config.is_empty() { "null".to_owned() } else { a.config.clone() })
+    ambient(|a| {
+        if a.config.is_empty() {
+            "null".to_owned()
+        } else {
+            a.config.clone()
+        }
+    })
 }
 
 pub(crate) fn submit(report: &mut Report, finding: Finding) {
@@ -302,7 +342,10 @@ pub(crate) fn submit(report: &mut Report, finding: Finding) {
 
 pub(crate) fn metric(report: &mut Report, name: &str, value: f64, unit: &str) {
     report.kept.metrics.retain(|(n, _, _)| n != name);
-    report.kept.metrics.push((name.to_owned(), value, unit.to_owned()));
+    report
+        .kept
+        .metrics
+        .push((name.to_owned(), value, unit.to_owned()));
 }
 
 pub(crate) fn summary(report: &mut Report, markdown: &str) {

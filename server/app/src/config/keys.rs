@@ -14,10 +14,21 @@ const KEYS: &[(&str, &[&str])] = &[
     ("actions.env", &["enabled", "prefix"]),
     (
         "logging",
-        &["format", "level", "output", "file_max_size_mb", "files_keep", "audit_log_level", "trace_request_headers"],
+        &[
+            "format",
+            "level",
+            "output",
+            "file_max_size_mb",
+            "files_keep",
+            "audit_log_level",
+            "trace_request_headers",
+        ],
     ),
     ("database", &["type", "drop_tables"]),
-    ("database.local", &["path", "sync_writes", "prefetch_size", "enable_logging"]),
+    (
+        "database.local",
+        &["path", "sync_writes", "prefetch_size", "enable_logging"],
+    ),
     ("database.sqlite", &["path", "sync_writes", "max_readers"]),
     (
         "database.postgres",
@@ -47,10 +58,28 @@ const KEYS: &[(&str, &[&str])] = &[
             "credentials_cache_expiry_window_jitter_fraction",
         ],
     ),
-    ("database.cosmosdb", &["key", "endpoint", "database", "container", "throughput", "autoscale"]),
+    (
+        "database.cosmosdb",
+        &[
+            "key",
+            "endpoint",
+            "database",
+            "container",
+            "throughput",
+            "autoscale",
+        ],
+    ),
     ("blockstore", &["type", "default_namespace_prefix"]),
     ("blockstore.signing", &["secret_key"]),
-    ("blockstore.local", &["path", "import_enabled", "import_hidden", "allowed_external_prefixes"]),
+    (
+        "blockstore.local",
+        &[
+            "path",
+            "import_enabled",
+            "import_hidden",
+            "allowed_external_prefixes",
+        ],
+    ),
     (
         "blockstore.s3",
         &[
@@ -73,8 +102,14 @@ const KEYS: &[(&str, &[&str])] = &[
             "client_log_request",
         ],
     ),
-    ("blockstore.s3.credentials", &["access_key_id", "secret_access_key", "session_token"]),
-    ("blockstore.s3.web_identity", &["session_duration", "session_expiry_window"]),
+    (
+        "blockstore.s3.credentials",
+        &["access_key_id", "secret_access_key", "session_token"],
+    ),
+    (
+        "blockstore.s3.web_identity",
+        &["session_duration", "session_expiry_window"],
+    ),
     (
         "blockstore.azure",
         &[
@@ -108,9 +143,22 @@ const KEYS: &[(&str, &[&str])] = &[
     ("committed", &["block_storage_prefix"]),
     (
         "committed.local_cache",
-        &["size_bytes", "dir", "max_uploaders_per_writer", "range_proportion", "metarange_proportion"],
+        &[
+            "size_bytes",
+            "dir",
+            "max_uploaders_per_writer",
+            "range_proportion",
+            "metarange_proportion",
+        ],
     ),
-    ("committed.permanent", &["min_range_size_bytes", "max_range_size_bytes", "range_raggedness_entries"]),
+    (
+        "committed.permanent",
+        &[
+            "min_range_size_bytes",
+            "max_range_size_bytes",
+            "range_raggedness_entries",
+        ],
+    ),
     ("committed.sstable.memory", &["cache_size_bytes"]),
     (
         "graveler",
@@ -124,15 +172,53 @@ const KEYS: &[(&str, &[&str])] = &[
     ("graveler.repository_cache", &["size", "expiry", "jitter"]),
     ("graveler.commit_cache", &["size", "expiry", "jitter"]),
     ("graveler.background", &["rate_limit"]),
-    ("graveler.branch_ownership", &["enabled", "refresh", "acquire"]),
+    (
+        "graveler.branch_ownership",
+        &["enabled", "refresh", "acquire"],
+    ),
     ("ugc", &["prepare_max_file_size", "prepare_interval"]),
-    ("gateways.s3", &["domain_name", "region", "fallback_url", "verify_unsupported"]),
-    ("auth", &["logout_redirect_url", "login_duration", "login_max_duration"]),
+    (
+        "gateways.s3",
+        &[
+            "domain_name",
+            "region",
+            "fallback_url",
+            "verify_unsupported",
+        ],
+    ),
+    (
+        "auth",
+        &[
+            "logout_redirect_url",
+            "login_duration",
+            "login_max_duration",
+        ],
+    ),
     ("auth.cache", &["enabled", "size", "ttl", "jitter"]),
     ("auth.encrypt", &["secret_key"]),
-    ("auth.api", &["endpoint", "token", "supports_invites", "health_check_timeout", "skip_health_check"]),
-    ("auth.authentication_api", &["endpoint", "external_principals_enabled"]),
-    ("auth.remote_authenticator", &["enabled", "endpoint", "default_user_group", "request_timeout"]),
+    (
+        "auth.api",
+        &[
+            "endpoint",
+            "token",
+            "supports_invites",
+            "health_check_timeout",
+            "skip_health_check",
+        ],
+    ),
+    (
+        "auth.authentication_api",
+        &["endpoint", "external_principals_enabled"],
+    ),
+    (
+        "auth.remote_authenticator",
+        &[
+            "enabled",
+            "endpoint",
+            "default_user_group",
+            "request_timeout",
+        ],
+    ),
     (
         "auth.oidc",
         &[
@@ -169,16 +255,48 @@ const KEYS: &[(&str, &[&str])] = &[
             "use_login_placeholders",
         ],
     ),
-    ("stats", &["enabled", "address", "flush_interval", "flush_size", "extended"]),
-    ("installation", &["fixed_id", "user_name", "access_key_id", "secret_access_key", "allow_inter_region_storage"]),
-    ("security", &["check_latest_version", "check_latest_version_cache", "audit_check_interval", "audit_check_url"]),
+    (
+        "stats",
+        &[
+            "enabled",
+            "address",
+            "flush_interval",
+            "flush_size",
+            "extended",
+        ],
+    ),
+    (
+        "installation",
+        &[
+            "fixed_id",
+            "user_name",
+            "access_key_id",
+            "secret_access_key",
+            "allow_inter_region_storage",
+        ],
+    ),
+    (
+        "security",
+        &[
+            "check_latest_version",
+            "check_latest_version_cache",
+            "audit_check_interval",
+            "audit_check_url",
+        ],
+    ),
     ("usage_report", &["flush_interval", "enabled"]),
 ];
 
 /// All keys, dotted.
 pub(crate) fn all() -> impl Iterator<Item = String> {
     KEYS.iter().flat_map(|(section, names)| {
-        names.iter().map(move |n| if section.is_empty() { (*n).to_owned() } else { format!("{section}.{n}") })
+        names.iter().map(move |n| {
+            if section.is_empty() {
+                (*n).to_owned()
+            } else {
+                format!("{section}.{n}")
+            }
+        })
     })
 }
 
@@ -189,7 +307,11 @@ pub(crate) fn is_known(key: &str) -> bool {
 
 /// Whether a dotted name holds further keys.
 pub(crate) fn is_section(key: &str) -> bool {
-    key.is_empty() || all().any(|k| k.strip_prefix(key).is_some_and(|rest| rest.starts_with('.')))
+    key.is_empty()
+        || all().any(|k| {
+            k.strip_prefix(key)
+                .is_some_and(|rest| rest.starts_with('.'))
+        })
 }
 
 /// Whether the value must never be printed.
@@ -209,12 +331,18 @@ pub(crate) fn is_secret(key: &str) -> bool {
         "token",
         "key",
     ];
-    key.rsplit('.').next().is_some_and(|last| SECRETS.contains(&last))
+    key.rsplit('.')
+        .next()
+        .is_some_and(|last| SECRETS.contains(&last))
 }
 
 /// The known key that a mistyped one is closest to, if any is close.
 pub(crate) fn nearest(key: &str) -> Option<String> {
-    all().map(|k| (distance(key, &k), k)).min().filter(|(d, k)| *d <= 3 && *d < k.len()).map(|(_, k)| k)
+    all()
+        .map(|k| (distance(key, &k), k))
+        .min()
+        .filter(|(d, k)| *d <= 3 && *d < k.len())
+        .map(|(_, k)| k)
 }
 
 /// Levenshtein's distance.
@@ -224,7 +352,9 @@ fn distance(a: &str, b: &str) -> usize {
     for (i, x) in a.chars().enumerate() {
         let mut diagonal = std::mem::replace(&mut row[0], i + 1);
         for (j, y) in b.iter().enumerate() {
-            let next = (row[j] + 1).min(row[j + 1] + 1).min(diagonal + usize::from(x != *y));
+            let next = (row[j] + 1)
+                .min(row[j + 1] + 1)
+                .min(diagonal + usize::from(x != *y));
             diagonal = std::mem::replace(&mut row[j + 1], next);
         }
     }

@@ -11,8 +11,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use source::Source;
 pub use source::Error;
+use source::Source;
 
 /// What the command line sets.
 #[derive(Debug, Default, Clone)]
@@ -54,7 +54,11 @@ pub struct Logging {
 /// Where records live.
 #[derive(Clone)]
 pub enum Database {
-    Sqlite { path: PathBuf, sync_writes: bool, max_readers: u32 },
+    Sqlite {
+        path: PathBuf,
+        sync_writes: bool,
+        max_readers: u32,
+    },
     Postgres {
         connection_string: String,
         max_open_connections: u32,
@@ -68,8 +72,14 @@ pub enum Database {
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Sqlite { path, .. } => f.debug_struct("Sqlite").field("path", path).finish_non_exhaustive(),
-            Self::Postgres { .. } => f.debug_struct("Postgres").field("connection_string", &"[redacted]").finish_non_exhaustive(),
+            Self::Sqlite { path, .. } => f
+                .debug_struct("Sqlite")
+                .field("path", path)
+                .finish_non_exhaustive(),
+            Self::Postgres { .. } => f
+                .debug_struct("Postgres")
+                .field("connection_string", &"[redacted]")
+                .finish_non_exhaustive(),
             Self::Memory => f.write_str("Memory"),
         }
     }
@@ -78,7 +88,12 @@ impl fmt::Debug for Database {
 /// Where objects live.
 #[derive(Debug, Clone)]
 pub enum Blockstore {
-    Local { path: PathBuf, default_namespace_prefix: String, import_enabled: bool, allowed_external_prefixes: Vec<String> },
+    Local {
+        path: PathBuf,
+        default_namespace_prefix: String,
+        import_enabled: bool,
+        allowed_external_prefixes: Vec<String>,
+    },
     Memory,
 }
 
@@ -109,7 +124,10 @@ pub struct Auth {
 
 impl fmt::Debug for Auth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Auth").field("secret_key", &"[redacted]").field("login_duration", &self.login_duration).finish_non_exhaustive()
+        f.debug_struct("Auth")
+            .field("secret_key", &"[redacted]")
+            .field("login_duration", &self.login_duration)
+            .finish_non_exhaustive()
     }
 }
 
@@ -142,7 +160,9 @@ pub struct Installation {
 
 impl fmt::Debug for Installation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Installation").field("user_name", &self.user_name).finish_non_exhaustive()
+        f.debug_struct("Installation")
+            .field("user_name", &self.user_name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -161,8 +181,12 @@ impl Config {
     pub fn load(overrides: &Overrides) -> Result<Self, Error> {
         let mut source = Source::default();
         if let Some(path) = config_file(overrides) {
-            let text = std::fs::read_to_string(&path)
-                .map_err(|e| Error(format!("can't read the configuration file {}: {e}", path.display())))?;
+            let text = std::fs::read_to_string(&path).map_err(|e| {
+                Error(format!(
+                    "can't read the configuration file {}: {e}",
+                    path.display()
+                ))
+            })?;
             source.add_yaml(&text, &path.display().to_string())?;
         }
         source.add_environment(std::env::vars());
@@ -180,14 +204,25 @@ impl Config {
     }
 
     fn from_source(mut source: Source, overrides: &Overrides) -> Result<Self, Error> {
-        let data = overrides.data.clone().or_else(|| overrides.quickstart.then(|| source::expand_home("~/weir")));
+        let data = overrides
+            .data
+            .clone()
+            .or_else(|| overrides.quickstart.then(|| source::expand_home("~/weir")));
         if let Some(dir) = &data {
             embedded_defaults(&mut source, dir)?;
         }
         if overrides.quickstart {
             source.set("installation.user_name", "quickstart", "--quickstart");
-            source.set("installation.access_key_id", QUICKSTART_ACCESS_KEY_ID, "--quickstart");
-            source.set("installation.secret_access_key", QUICKSTART_SECRET_ACCESS_KEY, "--quickstart");
+            source.set(
+                "installation.access_key_id",
+                QUICKSTART_ACCESS_KEY_ID,
+                "--quickstart",
+            );
+            source.set(
+                "installation.secret_access_key",
+                QUICKSTART_SECRET_ACCESS_KEY,
+                "--quickstart",
+            );
             // Published keys must not open a server to the network.
             source.set_default("listen_address", "127.0.0.1:8000");
         }
@@ -216,7 +251,8 @@ impl Config {
             gateway: gateway(&source)?,
             actions: actions(&source)?,
             installation: installation(&source)?,
-            usage_flush_interval: source.duration_or("usage_report.flush_interval", Duration::from_secs(300))?,
+            usage_flush_interval: source
+                .duration_or("usage_report.flush_interval", Duration::from_secs(300))?,
             warnings: source.warnings,
         })
     }
@@ -229,10 +265,15 @@ fn config_file(overrides: &Overrides) -> Option<PathBuf> {
     if overrides.data.is_some() || overrides.quickstart {
         return None;
     }
-    ["config.yaml", "~/.lakefs/config.yaml", "/etc/lakefs/config.yaml", "~/.lakefs.yaml"]
-        .into_iter()
-        .map(source::expand_home)
-        .find(|p| p.is_file())
+    [
+        "config.yaml",
+        "~/.lakefs/config.yaml",
+        "/etc/lakefs/config.yaml",
+        "~/.lakefs.yaml",
+    ]
+    .into_iter()
+    .map(source::expand_home)
+    .find(|p| p.is_file())
 }
 
 /// SQLite, local disk and a secret key of its own below one folder.
@@ -256,31 +297,71 @@ fn secret_key_in(dir: &Path) -> Result<String, Error> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let path = dir.join("secret_key");
-    let failed = |e: std::io::Error| Error(format!("--data: can't keep the secret key in {}: {e}", path.display()));
+    let failed = |e: std::io::Error| {
+        Error(format!(
+            "--data: can't keep the secret key in {}: {e}",
+            path.display()
+        ))
+    };
     match std::fs::read_to_string(&path) {
         Ok(key) if !key.trim().is_empty() => return Ok(key.trim().to_owned()),
-        Ok(_) => return Err(Error(format!("--data: {} is empty: restore it from a backup, or remove it to start anew (stored keys will not open then)", path.display()))),
+        Ok(_) => {
+            return Err(Error(format!(
+                "--data: {} is empty: restore it from a backup, or remove it to start anew (stored keys will not open then)",
+                path.display()
+            )));
+        }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
         Err(e) => return Err(failed(e)),
     }
     std::fs::create_dir_all(dir).map_err(failed)?;
     let ids = base::SystemIds::new(std::sync::Arc::new(base::SystemClock));
     let key = ids.nanoid(43);
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
-    file.write_all(key.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(failed)?;
+    file.write_all(key.as_bytes())
+        .and_then(|()| file.sync_all())
+        .map_err(failed)?;
     Ok(key)
 }
 
 /// Keys of features that another release will bring: accepted, and said to have no effect.
 fn warn_of_keys_without_effect(source: &mut Source) {
     const QUIET: &[&str] = &[
-        "stats.", "security.", "email_subscription.", "ui.", "logging.", "database.", "blockstore.", "graveler.",
-        "committed.", "auth.", "installation.", "gateways.", "actions.", "listen_address", "usage_report.", "tls.",
+        "stats.",
+        "security.",
+        "email_subscription.",
+        "ui.",
+        "logging.",
+        "database.",
+        "blockstore.",
+        "graveler.",
+        "committed.",
+        "auth.",
+        "installation.",
+        "gateways.",
+        "actions.",
+        "listen_address",
+        "usage_report.",
+        "tls.",
     ];
-    const LOUD: &[&str] = &["auth.api.", "auth.authentication_api.", "auth.remote_authenticator.", "auth.oidc.", "auth.cookie_auth_verification.", "gateways.s3.fallback_url"];
+    const LOUD: &[&str] = &[
+        "auth.api.",
+        "auth.authentication_api.",
+        "auth.remote_authenticator.",
+        "auth.oidc.",
+        "auth.cookie_auth_verification.",
+        "gateways.s3.fallback_url",
+    ];
     let told: Vec<String> = source
         .given()
-        .filter(|k| LOUD.iter().any(|p| k.starts_with(p)) || !QUIET.iter().any(|p| k.starts_with(p)))
+        .filter(|k| {
+            LOUD.iter().any(|p| k.starts_with(p)) || !QUIET.iter().any(|p| k.starts_with(p))
+        })
         .map(|k| format!("configuration key {k} has no effect in this version"))
         .collect();
     source.warnings.extend(told);
@@ -288,9 +369,19 @@ fn warn_of_keys_without_effect(source: &mut Source) {
 
 fn listen_address(source: &Source) -> Result<String, Error> {
     let address = source.text_or("listen_address", "0.0.0.0:8000")?;
-    let address = if address.starts_with(':') { format!("0.0.0.0{address}") } else { address };
-    let port_fits = address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    if port_fits { Ok(address) } else { Err(source.unusable("listen_address", "is not HOST:PORT, such as 0.0.0.0:8000")) }
+    let address = if address.starts_with(':') {
+        format!("0.0.0.0{address}")
+    } else {
+        address
+    };
+    let port_fits = address
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    if port_fits {
+        Ok(address)
+    } else {
+        Err(source.unusable("listen_address", "is not HOST:PORT, such as 0.0.0.0:8000"))
+    }
 }
 
 fn logging(source: &Source) -> Result<Logging, Error> {
@@ -304,22 +395,41 @@ fn logging(source: &Source) -> Result<Logging, Error> {
         "fatal" => "error",
         "warning" => "warn",
         l @ ("trace" | "debug" | "info" | "warn" | "error" | "off") => l,
-        _ => return Err(source.unusable("logging.level", "is none of trace, debug, info, warn, error, none")),
+        _ => {
+            return Err(source.unusable(
+                "logging.level",
+                "is none of trace, debug, info, warn, error, none",
+            ));
+        }
     };
-    let output = source.list("logging.output")?.and_then(|l| l.into_iter().next()).unwrap_or_else(|| "-".to_owned());
-    Ok(Logging { json: format == "json", level: level.to_owned(), output })
+    let output = source
+        .list("logging.output")?
+        .and_then(|l| l.into_iter().next())
+        .unwrap_or_else(|| "-".to_owned());
+    Ok(Logging {
+        json: format == "json",
+        level: level.to_owned(),
+        output,
+    })
 }
 
 fn database(source: &Source) -> Result<Database, Error> {
-    let kind = source.required("database.type", "choose `sqlite` or `postgres`, or start with --data DIR")?;
+    let kind = source.required(
+        "database.type",
+        "choose `sqlite` or `postgres`, or start with --data DIR",
+    )?;
     match kind.as_str() {
         "sqlite" => Ok(Database::Sqlite {
-            path: source.path("database.sqlite.path")?.unwrap_or_else(|| source::expand_home("~/weir/metadata/weir.db")),
+            path: source
+                .path("database.sqlite.path")?
+                .unwrap_or_else(|| source::expand_home("~/weir/metadata/weir.db")),
             sync_writes: source.bool_or("database.sqlite.sync_writes", true)?,
             max_readers: source.number_or("database.sqlite.max_readers", 8, 1..=256)?,
         }),
         "local" => {
-            let dir = source.path("database.local.path")?.unwrap_or_else(|| source::expand_home("~/lakefs/metadata"));
+            let dir = source
+                .path("database.local.path")?
+                .unwrap_or_else(|| source::expand_home("~/lakefs/metadata"));
             if dir.join("MANIFEST").exists() {
                 return Err(source.unusable(
                     "database.type",
@@ -331,84 +441,164 @@ fn database(source: &Source) -> Result<Database, Error> {
                 ));
             }
             let sync_writes = source.bool_or("database.local.sync_writes", true)?;
-            Ok(Database::Sqlite { path: dir.join("weir.db"), sync_writes, max_readers: 8 })
+            Ok(Database::Sqlite {
+                path: dir.join("weir.db"),
+                sync_writes,
+                max_readers: 8,
+            })
         }
         "postgres" => Ok(Database::Postgres {
             connection_string: source.required(
                 "database.postgres.connection_string",
                 "give it as postgres://USER:PASSWORD@HOST:5432/DATABASE",
             )?,
-            max_open_connections: source.number_or("database.postgres.max_open_connections", 25, 1..=10_000)?,
-            max_idle_connections: source.number_or("database.postgres.max_idle_connections", 25, 0..=10_000)?,
-            connection_max_lifetime: source.duration_or("database.postgres.connection_max_lifetime", Duration::from_secs(300))?,
-            scan_page_size: source.number_or("database.postgres.scan_page_size", 1000, 1..=100_000)?,
+            max_open_connections: source.number_or(
+                "database.postgres.max_open_connections",
+                25,
+                1..=10_000,
+            )?,
+            max_idle_connections: source.number_or(
+                "database.postgres.max_idle_connections",
+                25,
+                0..=10_000,
+            )?,
+            connection_max_lifetime: source.duration_or(
+                "database.postgres.connection_max_lifetime",
+                Duration::from_secs(300),
+            )?,
+            scan_page_size: source.number_or(
+                "database.postgres.scan_page_size",
+                1000,
+                1..=100_000,
+            )?,
         }),
         "mem" => Ok(Database::Memory),
-        "dynamodb" | "cosmosdb" | "redis" => {
-            Err(source.unusable("database.type", "is not offered yet: use `sqlite` or `postgres`"))
-        }
-        _ => Err(source.unusable("database.type", "is none of `sqlite`, `postgres`, `local`, `mem`")),
+        "dynamodb" | "cosmosdb" | "redis" => Err(source.unusable(
+            "database.type",
+            "is not offered yet: use `sqlite` or `postgres`",
+        )),
+        _ => Err(source.unusable(
+            "database.type",
+            "is none of `sqlite`, `postgres`, `local`, `mem`",
+        )),
     }
 }
 
 fn blockstore(source: &Source) -> Result<Blockstore, Error> {
-    let kind = source.required("blockstore.type", "choose `local`, or start with --data DIR")?;
+    let kind = source.required(
+        "blockstore.type",
+        "choose `local`, or start with --data DIR",
+    )?;
     match kind.as_str() {
         "local" => Ok(Blockstore::Local {
-            path: source.path("blockstore.local.path")?.unwrap_or_else(|| source::expand_home("~/lakefs/data/block")),
-            default_namespace_prefix: source.text_or("blockstore.default_namespace_prefix", "local://")?,
+            path: source
+                .path("blockstore.local.path")?
+                .unwrap_or_else(|| source::expand_home("~/lakefs/data/block")),
+            default_namespace_prefix: source
+                .text_or("blockstore.default_namespace_prefix", "local://")?,
             import_enabled: source.bool_or("blockstore.local.import_enabled", false)?,
-            allowed_external_prefixes: source.list("blockstore.local.allowed_external_prefixes")?.unwrap_or_default(),
+            allowed_external_prefixes: source
+                .list("blockstore.local.allowed_external_prefixes")?
+                .unwrap_or_default(),
         }),
         "mem" => Ok(Blockstore::Memory),
-        "s3" | "gs" | "azure" => Err(source.unusable("blockstore.type", "is not offered yet: use `local`")),
+        "s3" | "gs" | "azure" => {
+            Err(source.unusable("blockstore.type", "is not offered yet: use `local`"))
+        }
         _ => Err(source.unusable("blockstore.type", "is neither `local` nor `mem`")),
     }
 }
 
 fn committed(source: &Source) -> Result<Committed, Error> {
-    let max_range_size_bytes = source.number_or("committed.permanent.max_range_size_bytes", 20 * MIB, 1..=1024 * MIB)?;
+    let max_range_size_bytes = source.number_or(
+        "committed.permanent.max_range_size_bytes",
+        20 * MIB,
+        1..=1024 * MIB,
+    )?;
     let prefix = source.text_or("committed.block_storage_prefix", "_lakefs")?;
     if prefix.is_empty() || prefix.contains("..") || prefix.starts_with('/') {
-        return Err(source.unusable("committed.block_storage_prefix", "must be a plain folder name, such as _lakefs"));
+        return Err(source.unusable(
+            "committed.block_storage_prefix",
+            "must be a plain folder name, such as _lakefs",
+        ));
     }
     Ok(Committed {
         block_storage_prefix: prefix,
-        min_range_size_bytes: source.number_or("committed.permanent.min_range_size_bytes", 0, 0..=max_range_size_bytes)?,
+        min_range_size_bytes: source.number_or(
+            "committed.permanent.min_range_size_bytes",
+            0,
+            0..=max_range_size_bytes,
+        )?,
         max_range_size_bytes,
-        range_raggedness_entries: source.number_or("committed.permanent.range_raggedness_entries", 50_000.0, 1.0..=1e12)?,
-        sstable_cache_bytes: source.number_or("committed.sstable.memory.cache_size_bytes", 256 * MIB, MIB..=1024 * 1024 * MIB)?,
-        commit_cache_entries: source.number_or("graveler.commit_cache.size", 50_000, 0..=100_000_000)?,
+        range_raggedness_entries: source.number_or(
+            "committed.permanent.range_raggedness_entries",
+            50_000.0,
+            1.0..=1e12,
+        )?,
+        sstable_cache_bytes: source.number_or(
+            "committed.sstable.memory.cache_size_bytes",
+            256 * MIB,
+            MIB..=1024 * 1024 * MIB,
+        )?,
+        commit_cache_entries: source.number_or(
+            "graveler.commit_cache.size",
+            50_000,
+            0..=100_000_000,
+        )?,
     })
 }
 
 fn auth(source: &Source) -> Result<Auth, Error> {
     let mode = source.text_or("auth.ui_config.rbac", "none")?;
     if mode != "none" {
-        return Err(source.unusable("auth.ui_config.rbac", "is not offered yet: use `none` (one administrator)"));
+        return Err(source.unusable(
+            "auth.ui_config.rbac",
+            "is not offered yet: use `none` (one administrator)",
+        ));
     }
-    let secret_key = source.required("auth.encrypt.secret_key", "give a long random text and keep it: stored keys can't be read without it")?;
+    let secret_key = source.required(
+        "auth.encrypt.secret_key",
+        "give a long random text and keep it: stored keys can't be read without it",
+    )?;
     Ok(Auth {
         secret_key,
-        login_duration: source.duration_or("auth.login_duration", Duration::from_secs(168 * 3600))?,
+        login_duration: source
+            .duration_or("auth.login_duration", Duration::from_secs(168 * 3600))?,
         cache_enabled: source.bool_or("auth.cache.enabled", true)?,
         cache_size: source.number_or("auth.cache.size", 1024, 1..=10_000_000)?,
         cache_ttl: source.duration_or("auth.cache.ttl", Duration::from_secs(20))?,
         login_url: source.text_or("auth.ui_config.login_url", "")?,
-        login_failed_message: source.text_or("auth.ui_config.login_failed_message", "The credentials don't match.")?,
-        login_cookie_names: source.list("auth.ui_config.login_cookie_names")?.unwrap_or_else(|| vec!["internal_auth_session".to_owned()]),
+        login_failed_message: source.text_or(
+            "auth.ui_config.login_failed_message",
+            "The credentials don't match.",
+        )?,
+        login_cookie_names: source
+            .list("auth.ui_config.login_cookie_names")?
+            .unwrap_or_else(|| vec!["internal_auth_session".to_owned()]),
         logout_url: source.text_or("auth.ui_config.logout_url", "")?,
     })
 }
 
 fn gateway(source: &Source) -> Result<Gateway, Error> {
-    let domain_names = source.list("gateways.s3.domain_name")?.unwrap_or_else(|| vec!["s3.local.lakefs.io".to_owned()]);
+    let domain_names = source
+        .list("gateways.s3.domain_name")?
+        .unwrap_or_else(|| vec!["s3.local.lakefs.io".to_owned()]);
     for (i, a) in domain_names.iter().enumerate() {
-        if domain_names.iter().enumerate().any(|(j, b)| i != j && (a == b || a.ends_with(&format!(".{b}")))) {
-            return Err(source.unusable("gateways.s3.domain_name", "has a name that ends in another one: hosts could not be told apart"));
+        if domain_names
+            .iter()
+            .enumerate()
+            .any(|(j, b)| i != j && (a == b || a.ends_with(&format!(".{b}"))))
+        {
+            return Err(source.unusable(
+                "gateways.s3.domain_name",
+                "has a name that ends in another one: hosts could not be told apart",
+            ));
         }
     }
-    Ok(Gateway { domain_names, region: source.text_or("gateways.s3.region", "us-east-1")? })
+    Ok(Gateway {
+        domain_names,
+        region: source.text_or("gateways.s3.region", "us-east-1")?,
+    })
 }
 
 fn actions(source: &Source) -> Result<Actions, Error> {
@@ -421,16 +611,26 @@ fn actions(source: &Source) -> Result<Actions, Error> {
         env_enabled: source.bool_or("actions.env.enabled", true)?,
         env_prefix: source.text_or("actions.env.prefix", "LAKEFSACTION_")?,
         gates_of_both: gates == "both",
-        cache_dir: source.path("actions.cache_dir")?.unwrap_or_else(|| source::expand_home("~/weir/cache")),
+        cache_dir: source
+            .path("actions.cache_dir")?
+            .unwrap_or_else(|| source::expand_home("~/weir/cache")),
     })
 }
 
 fn installation(source: &Source) -> Result<Installation, Error> {
     let given = Installation {
-        fixed_id: source.text("installation.fixed_id")?.filter(|s| !s.is_empty()),
-        user_name: source.text("installation.user_name")?.filter(|s| !s.is_empty()),
-        access_key_id: source.text("installation.access_key_id")?.filter(|s| !s.is_empty()),
-        secret_access_key: source.text("installation.secret_access_key")?.filter(|s| !s.is_empty()),
+        fixed_id: source
+            .text("installation.fixed_id")?
+            .filter(|s| !s.is_empty()),
+        user_name: source
+            .text("installation.user_name")?
+            .filter(|s| !s.is_empty()),
+        access_key_id: source
+            .text("installation.access_key_id")?
+            .filter(|s| !s.is_empty()),
+        secret_access_key: source
+            .text("installation.secret_access_key")?
+            .filter(|s| !s.is_empty()),
     };
     if given.access_key_id.is_some() != given.secret_access_key.is_some() {
         return Err(Error("installation.access_key_id and installation.secret_access_key go together: give both or none".to_owned()));

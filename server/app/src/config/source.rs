@@ -26,13 +26,15 @@ pub(crate) struct Source {
 impl Source {
     /// Adds the values of a YAML document.
     pub(crate) fn add_yaml(&mut self, text: &str, origin: &str) -> Result<(), Error> {
-        let document: Value =
-            serde_yaml_ng::from_str(text).map_err(|e| Error(format!("{origin} is not valid YAML: {e}")))?;
+        let document: Value = serde_yaml_ng::from_str(text)
+            .map_err(|e| Error(format!("{origin} is not valid YAML: {e}")))?;
         if document.is_null() {
             return Ok(());
         }
         if !document.is_mapping() {
-            return Err(Error(format!("{origin}: expected keys such as `database:` at the top, found something else")));
+            return Err(Error(format!(
+                "{origin}: expected keys such as `database:` at the top, found something else"
+            )));
         }
         self.flatten("", document, origin)
     }
@@ -46,19 +48,28 @@ impl Source {
                         return Err(Error(format!("{origin}: a key below `{key}` is not text")));
                     };
                     let name = name.to_lowercase();
-                    let full = if key.is_empty() { name } else { format!("{key}.{name}") };
+                    let full = if key.is_empty() {
+                        name
+                    } else {
+                        format!("{key}.{name}")
+                    };
                     self.flatten(&full, value, origin)?;
                 }
                 Ok(())
             }
             Value::Null if keys::is_section(key) => Ok(()),
             value if is_leaf => {
-                self.values.insert(key.to_owned(), (value, origin.to_owned()));
+                self.values
+                    .insert(key.to_owned(), (value, origin.to_owned()));
                 Ok(())
             }
             _ => {
-                let hint = keys::nearest(key).map(|k| format!(" (did you mean `{k}`?)")).unwrap_or_default();
-                Err(Error(format!("{origin}: unknown key `{key}`{hint}: remove it or correct its name")))
+                let hint = keys::nearest(key)
+                    .map(|k| format!(" (did you mean `{k}`?)"))
+                    .unwrap_or_default();
+                Err(Error(format!(
+                    "{origin}: unknown key `{key}`{hint}: remove it or correct its name"
+                )))
             }
         }
     }
@@ -70,14 +81,22 @@ impl Source {
             for key in keys::all() {
                 let name = format!("{prefix}{}", key.to_uppercase().replace('.', "_"));
                 if let Some(value) = given.get(&name) {
-                    self.values.insert(key.to_owned(), (Value::String(value.clone()), format!("${name}")));
+                    self.values.insert(
+                        key.to_owned(),
+                        (Value::String(value.clone()), format!("${name}")),
+                    );
                 }
             }
         }
-        for name in given.keys().filter(|n| n.starts_with("WEIR_") && !n.starts_with("WEIR_TEST_")) {
+        for name in given
+            .keys()
+            .filter(|n| n.starts_with("WEIR_") && !n.starts_with("WEIR_TEST_"))
+        {
             let key = name["WEIR_".len()..].to_lowercase();
             if !keys::all().any(|k| k.replace('.', "_") == key) {
-                self.warnings.push(format!("environment variable {name} names no configuration key and is ignored"));
+                self.warnings.push(format!(
+                    "environment variable {name} names no configuration key and is ignored"
+                ));
             }
         }
     }
@@ -85,7 +104,10 @@ impl Source {
     /// Sets a value from the command line.
     pub(crate) fn set(&mut self, key: &str, value: &str, origin: &str) {
         debug_assert!(keys::is_known(key), "{key}");
-        self.values.insert(key.to_owned(), (Value::String(value.to_owned()), origin.to_owned()));
+        self.values.insert(
+            key.to_owned(),
+            (Value::String(value.to_owned()), origin.to_owned()),
+        );
     }
 
     /// Sets a value unless one was given.
@@ -102,7 +124,11 @@ impl Source {
 
     fn refuse(&self, key: &str, value: &Value, why: &str) -> Error {
         let origin = self.values.get(key).map_or("default", |v| v.1.as_str());
-        let shown = if keys::is_secret(key) { "[redacted]".to_owned() } else { show(value) };
+        let shown = if keys::is_secret(key) {
+            "[redacted]".to_owned()
+        } else {
+            show(value)
+        };
         Error(format!("{key}: {shown} ({origin}) {why}"))
     }
 
@@ -154,15 +180,30 @@ impl Source {
         default: T,
         allowed: std::ops::RangeInclusive<T>,
     ) -> Result<T, Error> {
-        let Some((value, _)) = self.values.get(key) else { return Ok(default) };
-        let parsed = show(value).parse::<T>().ok().filter(|n| allowed.contains(n));
+        let Some((value, _)) = self.values.get(key) else {
+            return Ok(default);
+        };
+        let parsed = show(value)
+            .parse::<T>()
+            .ok()
+            .filter(|n| allowed.contains(n));
         parsed.ok_or_else(|| {
-            self.refuse(key, value, &format!("is not a number from {} to {}", allowed.start(), allowed.end()))
+            self.refuse(
+                key,
+                value,
+                &format!(
+                    "is not a number from {} to {}",
+                    allowed.start(),
+                    allowed.end()
+                ),
+            )
         })
     }
 
     pub(crate) fn duration_or(&self, key: &str, default: Duration) -> Result<Duration, Error> {
-        let Some(text) = self.text(key)? else { return Ok(default) };
+        let Some(text) = self.text(key)? else {
+            return Ok(default);
+        };
         humantime::parse_duration(&text).or_else(|_| if text == "0" { Ok(Duration::ZERO) } else { Err(()) }).map_err(
             |()| self.unusable(key, "is not a duration: write a number with a unit, such as 300ms, 20s, 15m or 168h"),
         )
@@ -179,8 +220,18 @@ impl Source {
             Some((Value::Sequence(items), _)) => Ok(Some(items.iter().map(show).collect())),
             Some((v @ (Value::String(_) | Value::Number(_)), _)) => {
                 let text = show(v);
-                let inner = text.trim().trim_start_matches('[').trim_end_matches(']').to_owned();
-                Ok(Some(inner.split(',').map(|s| s.trim().to_owned()).filter(|s| !s.is_empty()).collect()))
+                let inner = text
+                    .trim()
+                    .trim_start_matches('[')
+                    .trim_end_matches(']')
+                    .to_owned();
+                Ok(Some(
+                    inner
+                        .split(',')
+                        .map(|s| s.trim().to_owned())
+                        .filter(|s| !s.is_empty())
+                        .collect(),
+                ))
             }
             Some((v, _)) => Err(self.refuse(key, v, "must be a list")),
         }
@@ -190,7 +241,10 @@ impl Source {
 fn show(value: &Value) -> String {
     match value {
         Value::String(s) => s.clone(),
-        other => serde_yaml_ng::to_string(other).unwrap_or_default().trim().to_owned(),
+        other => serde_yaml_ng::to_string(other)
+            .unwrap_or_default()
+            .trim()
+            .to_owned(),
     }
 }
 

@@ -1,5 +1,4 @@
 //! Configurations as people write them, and what they are told when one is wrong.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
 
@@ -18,13 +17,21 @@ auth:
 ";
 
 fn refused(yaml: &str) -> String {
-    Config::from_yaml(yaml, &Overrides::default()).unwrap_err().to_string()
+    Config::from_yaml(yaml, &Overrides::default())
+        .unwrap_err()
+        .to_string()
 }
 
 #[test]
 fn a_lakefs_file_starts_weir_unchanged() {
     let config = Config::from_yaml(MINIMAL, &Overrides::default()).unwrap();
-    assert!(matches!(config.database, Database::Postgres { max_open_connections: 25, .. }));
+    assert!(matches!(
+        config.database,
+        Database::Postgres {
+            max_open_connections: 25,
+            ..
+        }
+    ));
     assert_eq!(config.listen_address, "0.0.0.0:8000");
     assert_eq!(config.auth.login_duration, Duration::from_secs(7 * 86_400));
     assert_eq!(config.gateway.domain_names, ["s3.local.lakefs.io"]);
@@ -33,8 +40,13 @@ fn a_lakefs_file_starts_weir_unchanged() {
 
 #[test]
 fn nothing_that_is_printed_holds_a_secret() {
-    let yaml = format!("{MINIMAL}installation:\n  user_name: me\n  access_key_id: AKIASECRETID\n  secret_access_key: topsecret\n");
-    let printed = format!("{:?}", Config::from_yaml(&yaml, &Overrides::default()).unwrap());
+    let yaml = format!(
+        "{MINIMAL}installation:\n  user_name: me\n  access_key_id: AKIASECRETID\n  secret_access_key: topsecret\n"
+    );
+    let printed = format!(
+        "{:?}",
+        Config::from_yaml(&yaml, &Overrides::default()).unwrap()
+    );
     for secret in ["hunter2", "s3cr3t-key", "topsecret", "AKIASECRETID"] {
         assert!(!printed.contains(secret), "{printed}");
     }
@@ -44,21 +56,57 @@ fn nothing_that_is_printed_holds_a_secret() {
 #[test]
 fn errors_name_key_value_and_remedy() {
     for (yaml, expected) in [
-        ("database: {typ: sqlite}", "config.yaml: unknown key `database.typ` (did you mean `database.type`?): remove it or correct its name"),
+        (
+            "database: {typ: sqlite}",
+            "config.yaml: unknown key `database.typ` (did you mean `database.type`?): remove it or correct its name",
+        ),
         ("databases: {}", "config.yaml: unknown key `databases`"),
         ("[1, 2]", "expected keys such as `database:` at the top"),
         ("a: [", "config.yaml is not valid YAML"),
-        ("{}", "database.type is not set: choose `sqlite` or `postgres`, or start with --data DIR (in the configuration file, or as $WEIR_DATABASE_TYPE)"),
-        ("database: {type: oracle}", "database.type: oracle (config.yaml) is none of `sqlite`, `postgres`, `local`, `mem`"),
-        ("database: {type: dynamodb}", "is not offered yet: use `sqlite` or `postgres`"),
-        ("database: {type: postgres}", "database.postgres.connection_string is not set"),
-        ("database: {type: mem}\nblockstore: {type: s3}", "blockstore.type: s3 (config.yaml) is not offered yet"),
-        ("database: {type: mem}\nblockstore: {type: mem}", "auth.encrypt.secret_key is not set"),
-        ("listen_address: here", "listen_address: here (config.yaml) is not HOST:PORT"),
-        ("logging: {level: loud}", "logging.level: loud (config.yaml) is none of"),
-        ("tls: {enabled: true}", "let a proxy in front of Weir terminate TLS"),
-        ("database: {type: postgres, postgres: {connection_string: x, max_open_connections: lots}}", "database.postgres.max_open_connections: lots (config.yaml) is not a number from 1 to 10000"),
-        ("database: {type: postgres, postgres: {connection_string: x, connection_max_lifetime: 5 fortnights}}", "is not a duration: write a number with a unit"),
+        (
+            "{}",
+            "database.type is not set: choose `sqlite` or `postgres`, or start with --data DIR (in the configuration file, or as $WEIR_DATABASE_TYPE)",
+        ),
+        (
+            "database: {type: oracle}",
+            "database.type: oracle (config.yaml) is none of `sqlite`, `postgres`, `local`, `mem`",
+        ),
+        (
+            "database: {type: dynamodb}",
+            "is not offered yet: use `sqlite` or `postgres`",
+        ),
+        (
+            "database: {type: postgres}",
+            "database.postgres.connection_string is not set",
+        ),
+        (
+            "database: {type: mem}\nblockstore: {type: s3}",
+            "blockstore.type: s3 (config.yaml) is not offered yet",
+        ),
+        (
+            "database: {type: mem}\nblockstore: {type: mem}",
+            "auth.encrypt.secret_key is not set",
+        ),
+        (
+            "listen_address: here",
+            "listen_address: here (config.yaml) is not HOST:PORT",
+        ),
+        (
+            "logging: {level: loud}",
+            "logging.level: loud (config.yaml) is none of",
+        ),
+        (
+            "tls: {enabled: true}",
+            "let a proxy in front of Weir terminate TLS",
+        ),
+        (
+            "database: {type: postgres, postgres: {connection_string: x, max_open_connections: lots}}",
+            "database.postgres.max_open_connections: lots (config.yaml) is not a number from 1 to 10000",
+        ),
+        (
+            "database: {type: postgres, postgres: {connection_string: x, connection_max_lifetime: 5 fortnights}}",
+            "is not a duration: write a number with a unit",
+        ),
     ] {
         let message = refused(yaml);
         assert!(message.contains(expected), "{yaml}: {message}");
@@ -81,7 +129,11 @@ fn variables_win_over_the_file_and_weirs_over_lakefs() {
         ("LAKEFS_NO_SUCH_THING", "x"),
         ("WEIR_LISTEN_ADRESS", "x"),
     ];
-    source.add_environment(variables.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())));
+    source.add_environment(
+        variables
+            .into_iter()
+            .map(|(k, v)| (k.to_owned(), v.to_owned())),
+    );
     let config = Config::from_source(source, &Overrides::default()).unwrap();
     assert_eq!(config.listen_address, "127.0.0.1:2");
     assert_eq!(config.auth.login_duration, Duration::from_secs(5400));
@@ -93,25 +145,49 @@ fn variables_win_over_the_file_and_weirs_over_lakefs() {
 #[test]
 fn one_folder_holds_the_embedded_default() {
     let dir = tempfile::tempdir().unwrap();
-    let overrides = Overrides { data: Some(dir.path().to_owned()), ..Overrides::default() };
+    let overrides = Overrides {
+        data: Some(dir.path().to_owned()),
+        ..Overrides::default()
+    };
     let first = Config::from_yaml("", &overrides).unwrap();
     let second = Config::from_yaml("", &overrides).unwrap();
-    assert!(matches!(&first.database, Database::Sqlite { path, .. } if path.starts_with(dir.path())));
-    assert_eq!(first.auth.secret_key, second.auth.secret_key, "the key is kept");
+    assert!(
+        matches!(&first.database, Database::Sqlite { path, .. } if path.starts_with(dir.path()))
+    );
+    assert_eq!(
+        first.auth.secret_key, second.auth.secret_key,
+        "the key is kept"
+    );
     assert!(first.auth.secret_key.len() >= 40);
-    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(dir.path().join("secret_key")).unwrap().permissions());
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &std::fs::metadata(dir.path().join("secret_key"))
+            .unwrap()
+            .permissions(),
+    );
     assert_eq!(mode & 0o777, 0o600);
     std::fs::write(dir.path().join("secret_key"), "").unwrap();
-    assert!(Config::from_yaml("", &overrides).unwrap_err().to_string().contains("is empty"));
+    assert!(
+        Config::from_yaml("", &overrides)
+            .unwrap_err()
+            .to_string()
+            .contains("is empty")
+    );
 }
 
 #[test]
 fn a_quickstart_listens_on_this_machine_only() {
     let dir = tempfile::tempdir().unwrap();
-    let overrides = Overrides { data: Some(dir.path().to_owned()), quickstart: true, ..Overrides::default() };
+    let overrides = Overrides {
+        data: Some(dir.path().to_owned()),
+        quickstart: true,
+        ..Overrides::default()
+    };
     let config = Config::from_yaml("", &overrides).unwrap();
     assert_eq!(config.listen_address, "127.0.0.1:8000");
-    assert_eq!(config.installation.access_key_id.as_deref(), Some(QUICKSTART_ACCESS_KEY_ID));
+    assert_eq!(
+        config.installation.access_key_id.as_deref(),
+        Some(QUICKSTART_ACCESS_KEY_ID)
+    );
 }
 
 #[test]
@@ -121,7 +197,12 @@ fn a_badger_folder_is_not_taken_for_an_empty_one() {
         "  postgres:\n    connection_string: postgres://lakefs:hunter2@db:5432/lakefs",
         &format!("  local:\n    path: {}", dir.path().display()),
     );
-    assert!(matches!(Config::from_yaml(&yaml, &Overrides::default()).unwrap().database, Database::Sqlite { .. }));
+    assert!(matches!(
+        Config::from_yaml(&yaml, &Overrides::default())
+            .unwrap()
+            .database,
+        Database::Sqlite { .. }
+    ));
     std::fs::write(dir.path().join("MANIFEST"), "x").unwrap();
     assert!(refused(&yaml).contains("Badger"));
 }

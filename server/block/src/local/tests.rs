@@ -1,5 +1,4 @@
 //! What the suite cannot see: where the files are, and what stays on the disk.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeSet;
 use std::fs::File;

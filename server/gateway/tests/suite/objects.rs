@@ -81,6 +81,15 @@ async fn an_object_is_read_back_whole_and_in_ranges() {
             (got.outcome().as_str(), got.header("content-range")),
             ("416 InvalidRange", "bytes */4")
         );
+        assert_eq!(got.header("content-type"), "application/xml");
+    }
+    for range in ["bytes=x", "bytes=0-1,2-3", "lines=1-2"] {
+        let mut request = lake.call("GET", "/lake/main/a/two.csv").sign();
+        request
+            .headers_mut()
+            .insert("range", range.parse().unwrap());
+        let got = lake.raw(request).await;
+        assert_eq!((got.status, got.body.as_str()), (200, "x,y\n"), "{range}");
     }
     let part = lake.get("/lake/main/a/two.csv?partNumber=1").await;
     assert_eq!(

@@ -177,7 +177,7 @@ impl Engine {
         by: Change<'_>,
     ) {
         let post = crate::Event {
-            run_id: self.ids.descending_run_id(),
+            run_id: self.ids.descending_run_id(pre.time),
             pre_run_id,
             kind,
             time: self.clock.now(),

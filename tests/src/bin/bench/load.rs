@@ -21,7 +21,12 @@ pub(crate) struct Measured {
 }
 
 /// Runs `operation` (given a number that no other call got) with `clients` at once for about `time`.
-pub(crate) async fn measure<F, R>(server: &Arc<Server>, clients: usize, time: Duration, operation: F) -> Result<Measured>
+pub(crate) async fn measure<F, R>(
+    server: &Arc<Server>,
+    clients: usize,
+    time: Duration,
+    operation: F,
+) -> Result<Measured>
 where
     F: Fn(Arc<Server>, u64) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = Result<()>> + Send + 'static,

@@ -14,7 +14,12 @@ use anyhow::{Result, bail};
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+    match arguments
+        .iter()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .as_slice()
+    {
         ["serve", rest @ ..] => serve::run(rest).await,
         ["hooks"] => hooks::run().await,
         ["start"] => start::run().await,

@@ -41,10 +41,17 @@ impl Server {
     pub(crate) async fn start(database: Database) -> Result<Self> {
         let data = tempfile::tempdir()?;
         let port = free_port()?;
-        let child = command(database, &data, port)?.spawn().context("can't start the server")?;
+        let child = command(database, &data, port)?
+            .spawn()
+            .context("can't start the server")?;
         let url = format!("http://127.0.0.1:{port}");
         let http = Client::builder().pool_max_idle_per_host(256).build()?;
-        let mut server = Self { child, url, http, data };
+        let mut server = Self {
+            child,
+            url,
+            http,
+            data,
+        };
         server.wait_until_ready().await?;
         Ok(server)
     }
@@ -68,7 +75,10 @@ impl Server {
     /// User and system time of the server so far.
     pub(crate) fn cpu_time(&self) -> Result<Duration> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let after_name = stat.rsplit_once(") ").context("/proc/PID/stat has another form")?.1;
+        let after_name = stat
+            .rsplit_once(") ")
+            .context("/proc/PID/stat has another form")?
+            .1;
         let fields: Vec<&str> = after_name.split(' ').collect();
         let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
         // The kernel's USER_HZ is 100 on every architecture that this runs on.
@@ -78,12 +88,18 @@ impl Server {
     /// Resident memory.
     pub(crate) fn resident_bytes(&self) -> Result<u64> {
         let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id()))?;
-        let pages: u64 = statm.split(' ').nth(1).context("/proc/PID/statm has another form")?.parse()?;
+        let pages: u64 = statm
+            .split(' ')
+            .nth(1)
+            .context("/proc/PID/statm has another form")?
+            .parse()?;
         Ok(pages * 4096)
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}/api/v1{path}", self.url)).basic_auth(KEY, Some(SECRET))
+        self.http
+            .request(method, format!("{}/api/v1{path}", self.url))
+            .basic_auth(KEY, Some(SECRET))
     }
 
     pub(crate) async fn json(&self, method: Method, path: &str, body: Value) -> Result<Value> {
@@ -92,9 +108,17 @@ impl Server {
         Ok(serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
 
-    pub(crate) async fn put(&self, repository: &str, branch: &str, path: &str, body: Vec<u8>) -> Result<()> {
+    pub(crate) async fn put(
+        &self,
+        repository: &str,
+        branch: &str,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<()> {
         let url = format!("/repositories/{repository}/branches/{branch}/objects?path={path}");
-        let request = self.request(Method::POST, &url).header("content-type", "application/octet-stream");
+        let request = self
+            .request(Method::POST, &url)
+            .header("content-type", "application/octet-stream");
         drain(check(request.body(body).send().await?).await?).await
     }
 
@@ -104,12 +128,20 @@ impl Server {
 
     pub(crate) async fn repository(&self, name: &str) -> Result<()> {
         let body = serde_json::json!({ "name": name, "storage_namespace": format!("local://{name}"), "default_branch": "main" });
-        self.json(Method::POST, "/repositories", body).await.map(|_| ())
+        self.json(Method::POST, "/repositories", body)
+            .await
+            .map(|_| ())
     }
 
     pub(crate) async fn commit(&self, repository: &str, branch: &str) -> Result<()> {
         let body = serde_json::json!({ "message": "bench" });
-        self.json(Method::POST, &format!("/repositories/{repository}/branches/{branch}/commits"), body).await.map(|_| ())
+        self.json(
+            Method::POST,
+            &format!("/repositories/{repository}/branches/{branch}/commits"),
+            body,
+        )
+        .await
+        .map(|_| ())
     }
 }
 
@@ -124,7 +156,9 @@ impl Drop for Server {
 
 /// How a server is started on a port, records in a database.
 pub(crate) fn command(database: Database, data: &tempfile::TempDir, port: u16) -> Result<Command> {
-    let binary = std::env::var_os("WEIR_TEST_BIN").map(PathBuf::from).context("run `cargo xtask bench`: WEIR_TEST_BIN is not set")?;
+    let binary = std::env::var_os("WEIR_TEST_BIN")
+        .map(PathBuf::from)
+        .context("run `cargo xtask bench`: WEIR_TEST_BIN is not set")?;
     let mut command = Command::new(binary);
     command
         .args(["run", "--listen", &format!("127.0.0.1:{port}"), "--data"])
@@ -135,11 +169,15 @@ pub(crate) fn command(database: Database, data: &tempfile::TempDir, port: u16) -
         .env("WEIR_LOGGING_LEVEL", "error")
         .stdout(Stdio::null());
     if database == Database::Postgres {
-        let url = std::env::var("WEIR_TEST_POSTGRES").context("run `cargo xtask bench`: WEIR_TEST_POSTGRES is not set")?;
+        let url = std::env::var("WEIR_TEST_POSTGRES")
+            .context("run `cargo xtask bench`: WEIR_TEST_POSTGRES is not set")?;
         let separator = if url.contains('?') { '&' } else { '?' };
         let table = format!("bench_{port}");
         command.env("WEIR_DATABASE_TYPE", "postgres");
-        command.env("WEIR_DATABASE_POSTGRES_CONNECTION_STRING", format!("{url}{separator}lakefskv_table={table}"));
+        command.env(
+            "WEIR_DATABASE_POSTGRES_CONNECTION_STRING",
+            format!("{url}{separator}lakefskv_table={table}"),
+        );
     }
     Ok(command)
 }

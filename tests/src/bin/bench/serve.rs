@@ -20,7 +20,10 @@ const OBJECTS: u64 = 2_000;
 const BODY: usize = 1024;
 
 pub(crate) async fn run(arguments: &[&str]) -> Result<()> {
-    let seconds: u64 = arguments.first().map_or(Ok(3), |s| s.parse()).context("SECONDS is not a number")?;
+    let seconds: u64 = arguments
+        .first()
+        .map_or(Ok(3), |s| s.parse())
+        .context("SECONDS is not a number")?;
     let time = Duration::from_secs(seconds);
     say("| database | operation | clients | per second | p50 ms | p99 ms | server CPU ms |");
     say("|---|---|--:|--:|--:|--:|--:|");
@@ -38,15 +41,37 @@ pub(crate) async fn run(arguments: &[&str]) -> Result<()> {
                     m.cpu_per_operation.as_secs_f64() * 1000.0
                 ));
             };
-            row("PUT 1 KiB", &measure(&server, clients, time, put(clients)).await?);
+            row(
+                "PUT 1 KiB",
+                &measure(&server, clients, time, put(clients)).await?,
+            );
             row("GET 1 KiB", &measure(&server, clients, time, get).await?);
             let reference = commit.clone();
-            row("stat by commit", &measure(&server, clients, time, move |s, n| stat(s, n, reference.clone())).await?);
-            row("listing page of 1,000", &measure(&server, clients, time, list).await?);
-            row("branch + PUT + commit of one change", &measure(&server, clients, time, commit_one(clients)).await?);
-            row("branch + PUT + commit + merge", &measure(&server, clients, time, whole_loop(clients)).await?);
+            row(
+                "stat by commit",
+                &measure(&server, clients, time, move |s, n| {
+                    stat(s, n, reference.clone())
+                })
+                .await?,
+            );
+            row(
+                "listing page of 1,000",
+                &measure(&server, clients, time, list).await?,
+            );
+            row(
+                "branch + PUT + commit of one change",
+                &measure(&server, clients, time, commit_one(clients)).await?,
+            );
+            row(
+                "branch + PUT + commit + merge",
+                &measure(&server, clients, time, whole_loop(clients)).await?,
+            );
         }
-        say(&format!("| {} | resident memory afterwards | | {} MiB | | | |", database.name(), server.resident_bytes()? >> 20));
+        say(&format!(
+            "| {} | resident memory afterwards | | {} MiB | | | |",
+            database.name(),
+            server.resident_bytes()? >> 20
+        ));
     }
     Ok(())
 }
@@ -56,11 +81,22 @@ async fn prepare(server: &Arc<Server>) -> Result<String> {
     server.repository(REPOSITORY).await?;
     server.repository(LOOPS).await?;
     for n in 0..OBJECTS {
-        server.put(REPOSITORY, "main", &object(n), vec![b'x'; BODY]).await?;
+        server
+            .put(REPOSITORY, "main", &object(n), vec![b'x'; BODY])
+            .await?;
     }
     server.commit(REPOSITORY, "main").await?;
-    let branch = server.json(Method::GET, &format!("/repositories/{REPOSITORY}/branches/main"), json!({})).await?;
-    Ok(branch["commit_id"].as_str().context("a branch without commit_id")?.to_owned())
+    let branch = server
+        .json(
+            Method::GET,
+            &format!("/repositories/{REPOSITORY}/branches/main"),
+            json!({}),
+        )
+        .await?;
+    Ok(branch["commit_id"]
+        .as_str()
+        .context("a branch without commit_id")?
+        .to_owned())
 }
 
 fn object(n: u64) -> String {
@@ -69,22 +105,45 @@ fn object(n: u64) -> String {
 
 fn put(clients: usize) -> impl Fn(Arc<Server>, u64) -> BoxedResult + Clone {
     move |server, n| {
-        Box::pin(async move { server.put(REPOSITORY, "main", &format!("put/{clients}/{n}"), vec![b'y'; BODY]).await })
+        Box::pin(async move {
+            server
+                .put(
+                    REPOSITORY,
+                    "main",
+                    &format!("put/{clients}/{n}"),
+                    vec![b'y'; BODY],
+                )
+                .await
+        })
     }
 }
 
 type BoxedResult = std::pin::Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
 async fn get(server: Arc<Server>, n: u64) -> Result<()> {
-    server.get(&format!("/repositories/{REPOSITORY}/refs/main/objects?path={}", object(n % OBJECTS))).await
+    server
+        .get(&format!(
+            "/repositories/{REPOSITORY}/refs/main/objects?path={}",
+            object(n % OBJECTS)
+        ))
+        .await
 }
 
 async fn stat(server: Arc<Server>, n: u64, commit: String) -> Result<()> {
-    server.get(&format!("/repositories/{REPOSITORY}/refs/{commit}/objects/stat?path={}", object(n % OBJECTS))).await
+    server
+        .get(&format!(
+            "/repositories/{REPOSITORY}/refs/{commit}/objects/stat?path={}",
+            object(n % OBJECTS)
+        ))
+        .await
 }
 
 async fn list(server: Arc<Server>, _n: u64) -> Result<()> {
-    server.get(&format!("/repositories/{REPOSITORY}/refs/main/objects/ls?amount=1000&prefix=data/")).await
+    server
+        .get(&format!(
+            "/repositories/{REPOSITORY}/refs/main/objects/ls?amount=1000&prefix=data/"
+        ))
+        .await
 }
 
 /// Each on a branch of its own, so that the commit is measured and not the queue.
@@ -93,8 +152,16 @@ fn commit_one(clients: usize) -> impl Fn(Arc<Server>, u64) -> BoxedResult + Clon
         Box::pin(async move {
             let branch = format!("one-{clients}-{n}");
             let body = json!({ "name": branch, "source": "main" });
-            server.json(Method::POST, &format!("/repositories/{REPOSITORY}/branches"), body).await?;
-            server.put(REPOSITORY, &branch, "one", vec![b'z'; BODY]).await?;
+            server
+                .json(
+                    Method::POST,
+                    &format!("/repositories/{REPOSITORY}/branches"),
+                    body,
+                )
+                .await?;
+            server
+                .put(REPOSITORY, &branch, "one", vec![b'z'; BODY])
+                .await?;
             server.commit(REPOSITORY, &branch).await
         })
     }
@@ -106,10 +173,30 @@ fn whole_loop(clients: usize) -> impl Fn(Arc<Server>, u64) -> BoxedResult + Clon
         Box::pin(async move {
             let branch = format!("loop-{clients}-{n}");
             let body = json!({ "name": branch, "source": "main" });
-            server.json(Method::POST, &format!("/repositories/{LOOPS}/branches"), body).await?;
-            server.put(LOOPS, &branch, &format!("loop/{clients}/{n}"), vec![b'w'; BODY]).await?;
+            server
+                .json(
+                    Method::POST,
+                    &format!("/repositories/{LOOPS}/branches"),
+                    body,
+                )
+                .await?;
+            server
+                .put(
+                    LOOPS,
+                    &branch,
+                    &format!("loop/{clients}/{n}"),
+                    vec![b'w'; BODY],
+                )
+                .await?;
             server.commit(LOOPS, &branch).await?;
-            server.json(Method::POST, &format!("/repositories/{LOOPS}/refs/{branch}/merge/main"), json!({})).await.map(|_| ())
+            server
+                .json(
+                    Method::POST,
+                    &format!("/repositories/{LOOPS}/refs/{branch}/merge/main"),
+                    json!({}),
+                )
+                .await
+                .map(|_| ())
         })
     }
 }

@@ -13,7 +13,10 @@ use crate::say;
 const STARTS: usize = 20;
 const GIVE_UP: Duration = Duration::from_secs(20);
 
-#[expect(clippy::unused_async, reason = "the same shape as the other benchmarks")]
+#[expect(
+    clippy::unused_async,
+    reason = "the same shape as the other benchmarks"
+)]
 pub(crate) async fn run() -> Result<()> {
     say("| database | folder | median ms | longest ms |");
     say("|---|---|--:|--:|");
@@ -21,17 +24,30 @@ pub(crate) async fn run() -> Result<()> {
         let kept = tempfile::tempdir()?;
         let port = free_port()?;
         start_once(database, &kept, port)?;
-        row(database, "used before", || start_once(database, &kept, port))?;
-        row(database, "empty", || start_once(database, &tempfile::tempdir()?, free_port()?))?;
+        row(database, "used before", || {
+            start_once(database, &kept, port)
+        })?;
+        row(database, "empty", || {
+            start_once(database, &tempfile::tempdir()?, free_port()?)
+        })?;
     }
     Ok(())
 }
 
-fn row(database: Database, folder: &str, mut start: impl FnMut() -> Result<Duration>) -> Result<()> {
+fn row(
+    database: Database,
+    folder: &str,
+    mut start: impl FnMut() -> Result<Duration>,
+) -> Result<()> {
     let mut taken = (0..STARTS).map(|_| start()).collect::<Result<Vec<_>>>()?;
     taken.sort_unstable();
     let (median, longest) = (taken[STARTS / 2], taken[STARTS - 1]);
-    say(&format!("| {} | {folder} | {} | {} |", database.name(), milliseconds(median), milliseconds(longest)));
+    say(&format!(
+        "| {} | {folder} | {} | {} |",
+        database.name(),
+        milliseconds(median),
+        milliseconds(longest)
+    ));
     Ok(())
 }
 
@@ -57,6 +73,7 @@ fn ask(port: u16) -> bool {
         return false;
     };
     let mut answer = [0; 12];
-    let asked = stream.write_all(b"GET /_health HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n");
+    let asked =
+        stream.write_all(b"GET /_health HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n");
     asked.is_ok() && stream.read_exact(&mut answer).is_ok() && &answer == b"HTTP/1.1 200"
 }

@@ -272,6 +272,8 @@ impl exports::weir::hooks::gate_api::Guest for Guest {
             "err" => Err("the moon is in the wrong phase".into()),
             "loop" => {
                 say("before", "found before the loop");
+                // Tells the test that the loop begins.
+                drop(tree::candidate());
                 loop {
                     std::hint::black_box(0);
                 }

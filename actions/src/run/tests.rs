@@ -1,0 +1,218 @@
+//! Records written, listed, and learning of their commit.
+
+use kv::MemoryStore;
+use time::macros::datetime;
+
+use super::*;
+
+fn run(id: &str, branch: &str, commit: &str) -> Run {
+    Run {
+        run_id: id.to_owned(),
+        branch_id: branch.to_owned(),
+        commit_id: commit.to_owned(),
+        source_ref: branch.to_owned(),
+        event_type: "pre-commit".to_owned(),
+        start_time: datetime!(2026-03-04 05:06:07.000000001 UTC),
+        end_time: datetime!(2026-03-04 05:06:08 UTC),
+        passed: true,
+    }
+}
+
+fn hook(id: &str, status: HookStatus) -> HookRun {
+    let at = if status == HookStatus::Skipped {
+        NEVER
+    } else {
+        datetime!(2026-03-04 05:06:07 UTC)
+    };
+    HookRun {
+        hook_run_id: id.to_owned(),
+        hook_id: "h".to_owned(),
+        action_name: "gate".to_owned(),
+        start_time: at,
+        end_time: at,
+        status,
+    }
+}
+
+fn records() -> (Records, Arc<MemoryStore>) {
+    let kv = Arc::new(MemoryStore::default());
+    (Records::new(Arc::clone(&kv) as Arc<dyn Store>), kv)
+}
+
+async fn ids(
+    records: &Records,
+    filter: Filter<'_>,
+    after: &str,
+    limit: usize,
+) -> (Vec<String>, String) {
+    let page = records.list("repo", filter, after, limit).await.unwrap();
+    assert_eq!(page.has_more, !page.next_offset.is_empty());
+    (
+        page.results.into_iter().map(|run| run.run_id).collect(),
+        page.next_offset,
+    )
+}
+
+#[tokio::test]
+async fn runs_are_listed_by_branch_and_commit_and_paged() {
+    let (records, _) = records();
+    for (id, branch, commit) in [
+        ("1", "main", "c1"),
+        ("2", "main2", ""),
+        ("3", "main", "c1"),
+        ("4", "", "c2"),
+        ("5", "main", ""),
+    ] {
+        records
+            .save("repo", &run(id, branch, commit), &[])
+            .await
+            .unwrap();
+    }
+    records
+        .save("repo2", &run("9", "main", "c1"), &[])
+        .await
+        .unwrap();
+    assert_eq!(
+        ids(&records, Filter::All, "", 10).await,
+        (
+            vec!["1".into(), "2".into(), "3".into(), "4".into(), "5".into()],
+            String::new()
+        )
+    );
+    assert_eq!(
+        ids(&records, Filter::All, "", 2).await,
+        (vec!["1".into(), "2".into()], "2".into())
+    );
+    assert_eq!(ids(&records, Filter::All, "2", 3).await.0, ["3", "4", "5"]);
+    assert_eq!(
+        ids(&records, Filter::Branch("main"), "", 2).await,
+        (vec!["1".into(), "3".into()], "3".into())
+    );
+    assert_eq!(
+        ids(&records, Filter::Branch("main"), "3", 2).await,
+        (vec!["5".into()], String::new())
+    );
+    assert_eq!(
+        ids(&records, Filter::Commit("c1"), "", 10).await.0,
+        ["1", "3"]
+    );
+    assert!(
+        ids(&records, Filter::Branch("none"), "", 10)
+            .await
+            .0
+            .is_empty()
+    );
+    assert_eq!(
+        records.run("repo", "1").await.unwrap(),
+        Some(run("1", "main", "c1"))
+    );
+    assert_eq!(records.run("repo", "none").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_index_without_its_run_is_passed_over() {
+    let (records, kv) = records();
+    for id in ["1", "2", "3"] {
+        records
+            .save("repo", &run(id, "main", ""), &[])
+            .await
+            .unwrap();
+    }
+    kv.delete(PARTITION, b"repos/repo/runs/1").await.unwrap();
+    assert_eq!(
+        ids(&records, Filter::Branch("main"), "", 1).await,
+        (vec!["2".into()], "2".into())
+    );
+    assert_eq!(
+        ids(&records, Filter::Branch("main"), "", 2).await,
+        (vec!["2".into(), "3".into()], String::new())
+    );
+}
+
+#[tokio::test]
+async fn a_run_learns_of_its_commit_once() {
+    let (records, _) = records();
+    records
+        .save("repo", &run("1", "main", ""), &[])
+        .await
+        .unwrap();
+    let updated = records
+        .set_commit("repo", "1", "c1")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(updated.commit_id, "c1");
+    assert_eq!(ids(&records, Filter::Commit("c1"), "", 10).await.0, ["1"]);
+    assert_eq!(records.set_commit("repo", "1", "c2").await.unwrap(), None);
+    assert_eq!(
+        records.set_commit("repo", "none", "c2").await.unwrap(),
+        None
+    );
+}
+
+#[tokio::test]
+async fn hooks_keep_their_status() {
+    let (records, _) = records();
+    let hooks = [
+        hook("0000_0000", HookStatus::Failed),
+        hook("0000_0001", HookStatus::Skipped),
+        hook("0001_0000", HookStatus::Completed),
+    ];
+    records
+        .save("repo", &run("1", "main", ""), &hooks)
+        .await
+        .unwrap();
+    let page = records.hooks("repo", "1", "", 2).await.unwrap();
+    assert_eq!(
+        (
+            page.results.as_slice(),
+            page.has_more,
+            page.next_offset.as_str()
+        ),
+        (&hooks[..2], true, "0000_0001")
+    );
+    assert_eq!(
+        records
+            .hooks("repo", "1", "0000_0001", 2)
+            .await
+            .unwrap()
+            .results,
+        hooks[2..]
+    );
+    assert_eq!(
+        records.hook("repo", "1", "0000_0001").await.unwrap(),
+        Some(hooks[1].clone())
+    );
+    assert!(
+        records
+            .hooks("repo", "none", "", 2)
+            .await
+            .unwrap()
+            .results
+            .is_empty()
+    );
+    // A second run of the same id is never mixed into the first.
+    assert!(
+        records
+            .save("repo", &run("1", "main", ""), &hooks)
+            .await
+            .is_err()
+    );
+}
+
+#[test]
+fn a_record_has_the_bytes_that_lakefs_reads() {
+    let skipped = encode_hook("r", &hook("0000_0001", HookStatus::Skipped));
+    // Zero times are written, not left out: seconds -62135596800.
+    let zero = "2a0b0880 92b8c398feffffff01".replace(' ', "");
+    assert!(
+        hex::encode(&skipped).contains(&zero),
+        "{}",
+        hex::encode(&skipped)
+    );
+    let completed = encode_hook("r", &hook("0", HookStatus::Completed));
+    assert!(
+        hex::encode(&completed).ends_with("4801"),
+        "passed is field 9"
+    );
+}

@@ -1,0 +1,89 @@
+//! How the report of a component reads.
+
+use std::collections::BTreeMap;
+
+use super::*;
+
+fn finding(severity: &str, path: Option<&str>, message: &str) -> Finding {
+    Finding {
+        action: "gate".to_owned(),
+        hook: "schema".to_owned(),
+        severity: severity.to_owned(),
+        rule: "retyped-column".to_owned(),
+        message: message.to_owned(),
+        path: path.map(str::to_owned),
+        properties: BTreeMap::new(),
+    }
+}
+
+fn report(verdict: Verdict, findings: Vec<Finding>) -> Report {
+    Report {
+        verdict,
+        findings,
+        ..no_report(Cause::Trap, String::new())
+    }
+}
+
+#[test]
+fn a_report_reads_from_the_guests_words_to_the_usage() {
+    let mut report = report(
+        Verdict::Fail,
+        vec![
+            finding(
+                "error",
+                Some("tables/1.parquet"),
+                "dep_delay: double was\nstring",
+            ),
+            finding("info", None, "x"),
+        ],
+    );
+    report.findings[0]
+        .properties
+        .insert("column".to_owned(), "dep_delay".to_owned());
+    report.log = b"hello".to_vec();
+    report.summary = Some("1 table is broken\n".to_owned());
+    report.metrics = vec![("rows".to_owned(), 12.0, "rows".to_owned())];
+    report.findings_dropped = 2;
+    (
+        report.objects,
+        report.read_bytes,
+        report.peak_memory_bytes,
+        report.fuel,
+    ) = (1, 70_000, 1 << 20, 99);
+    let mut log = Output::new(10_000);
+    write_report(&mut log, &report);
+    assert_eq!(
+        String::from_utf8_lossy(&log.finish(None)),
+        "hello\n\
+         error tables/1.parquet retyped-column: dep_delay: double was string [column=dep_delay]\n\
+         info retyped-column: x\n\
+         (2 more findings were dropped at the limit)\n\
+         1 table is broken\n\
+         metric rows: 12 rows\n\
+         verdict: fail (verdict_fail)\n\
+         usage: 1 objects, 70000 bytes read, 1048576 bytes of memory at most, 99 units of work\n"
+    );
+}
+
+#[test]
+fn a_refusal_names_the_first_errors() {
+    let findings = vec![
+        finding("warning", Some("w"), "w"),
+        finding("error", Some("a"), "1"),
+        finding("error", Some("b"), "2"),
+        finding("error", Some("c"), "3"),
+        finding("error", Some("d"), "4"),
+    ];
+    assert_eq!(
+        refusal(&report(Verdict::Fail, findings)),
+        "verdict_fail: error a retyped-column: 1; error b retyped-column: 2; error c retyped-column: 3; and 1 more"
+    );
+    assert_eq!(
+        refusal(&report(Verdict::Fail, vec![finding("warning", None, "w")])),
+        "verdict_fail: warning retyped-column: w"
+    );
+    assert_eq!(
+        refusal(&report(Verdict::Fail, Vec::new())),
+        "verdict_fail: the hook gave no reason"
+    );
+}

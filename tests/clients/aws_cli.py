@@ -14,7 +14,8 @@ from connect import ACCESS_KEY, REGION, SECRET_KEY, URL, lakefs_client
 
 REPOSITORY = "command-line"
 lakefs.repository(REPOSITORY, client=lakefs_client()).create(storage_namespace=f"local://{REPOSITORY}")
-folder = tempfile.mkdtemp(prefix="weir-test-")
+temporary = tempfile.TemporaryDirectory(prefix="weir-test-")
+folder = temporary.name
 environment = {
     "PATH": os.environ["PATH"], "HOME": folder, "AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
     "AWS_DEFAULT_REGION": REGION, "AWS_ENDPOINT_URL": URL, "AWS_MAX_ATTEMPTS": "1"}

@@ -1,5 +1,7 @@
 //! The service layer end to end, in memory: one module for each thing a user does.
 
+#[path = "suite/hangups.rs"]
+mod hangups;
 #[path = "suite/history.rs"]
 mod history;
 #[path = "suite/multipart.rs"]

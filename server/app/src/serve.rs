@@ -225,6 +225,7 @@ async fn accept(listener: TcpListener, app: Router, stop: CancellationToken) {
                 Err(e) => {
                     // Out of file descriptors, or the peer is gone already.
                     tracing::warn!(error = %e, "failed to accept a connection");
+                    #[expect(clippy::disallowed_methods, reason = "no request waits here")]
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 }

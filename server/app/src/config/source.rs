@@ -45,7 +45,7 @@ impl Source {
     fn flatten(&mut self, key: &str, value: Value, origin: &str) -> Result<(), Error> {
         let is_leaf = keys::is_known(key) && !keys::is_section(key);
         match value {
-            Value::Mapping(entries) if !is_leaf => {
+            Value::Mapping(entries) if keys::is_section(key) => {
                 for (name, value) in entries {
                     let Some(name) = name.as_str() else {
                         return Err(Error(format!("{origin}: a key below `{key}` is not text")));

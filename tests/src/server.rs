@@ -82,7 +82,11 @@ impl TestServer {
             .prefix("weir-test-")
             .tempdir()
             .expect("the system's temporary folder can be written");
-        let mut settings = vec![("LAKEFSACTION_VAR", "this_is_actions_var".to_owned())];
+        // As the server had them that was recorded for `compat`.
+        let mut settings = vec![
+            ("LAKEFSACTION_VAR", "this_is_actions_var".to_owned()),
+            ("WEIR_BLOCKSTORE_LOCAL_IMPORT_ENABLED", "true".to_owned()),
+        ];
         if setup == Setup::Done {
             settings.push(("WEIR_INSTALLATION_USER_NAME", ADMIN.0.to_owned()));
             settings.push(("WEIR_INSTALLATION_ACCESS_KEY_ID", ADMIN.1.to_owned()));
@@ -127,17 +131,33 @@ impl TestServer {
     /// # Panics
     /// If it does not end in time, or ends badly.
     pub fn stop(&mut self) {
-        let Some(mut process) = self.process.take() else {
-            return;
-        };
+        if self.process.is_some() {
+            self.terminate();
+            self.wait();
+        }
+    }
+
+    /// Sends SIGTERM and does not wait.
+    ///
+    /// # Panics
+    /// If the server does not run.
+    pub fn terminate(&self) {
         let told = Command::new("kill")
             .arg("-TERM")
-            .arg(process.id().to_string())
+            .arg(self.pid().to_string())
             .status();
         assert!(
             told.expect("there is a kill command").success(),
             "failed to stop the server"
         );
+    }
+
+    /// Waits until a server that was told to stop has ended.
+    ///
+    /// # Panics
+    /// If it does not end in time, or ends badly.
+    pub fn wait(&mut self) {
+        let mut process = self.process.take().expect("the server runs");
         let deadline = Instant::now() + STOP_TIMEOUT;
         let status = loop {
             match process
@@ -153,6 +173,27 @@ impl TestServer {
             }
         };
         assert!(status.success(), "the server ended badly: {status}");
+    }
+
+    /// Whether somebody accepts connections on the server's port.
+    #[must_use]
+    pub fn accepts(&self) -> bool {
+        TcpStream::connect(("127.0.0.1", self.port)).is_ok()
+    }
+
+    /// Starts a server that must refuse these settings; returns what it says.
+    ///
+    /// # Panics
+    /// If it starts.
+    #[must_use]
+    pub fn refuse_to_start(settings: &[(&str, &str)]) -> String {
+        let dir = tempfile::tempdir().expect("the system's temporary folder can be written");
+        let output = weir(dir.path(), free_port())
+            .envs(settings.iter().copied())
+            .output()
+            .expect("the server's program can be started");
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
     /// The process id.
@@ -173,7 +214,7 @@ impl TestServer {
     /// Where its data is.
     #[must_use]
     pub fn data(&self) -> PathBuf {
-        self.dir.path().join("data")
+        data_in(self.dir.path())
     }
 
     /// What it has logged so far.
@@ -241,23 +282,9 @@ impl TestServer {
             .append(true)
             .open(self.log_path())
             .expect("the log can be written");
-        let mut command = Command::new(binary());
+        let mut command = weir(self.dir.path(), self.port);
         command
-            .args([
-                "run",
-                "--listen",
-                &format!("127.0.0.1:{}", self.port),
-                "--data",
-            ])
-            .arg(self.data())
-            // Nothing of the machine's may reach it: no settings, no home.
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", self.dir.path())
-            .env("RUST_BACKTRACE", "1")
             .envs(self.settings.iter().map(|(k, v)| (k, v)))
-            .current_dir(self.dir.path())
-            .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file handle can be shared"))
             .stderr(log);
         let process = command.spawn();
@@ -335,6 +362,25 @@ impl Drop for Place {
         *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
         FREED.notify_one();
     }
+}
+
+/// `weir run` on a port, with all it keeps below `dir`. Nothing of the machine's reaches it: no settings, no home.
+fn weir(dir: &Path, port: u16) -> Command {
+    let mut command = Command::new(binary());
+    command
+        .args(["run", "--listen", &format!("127.0.0.1:{port}"), "--data"])
+        .arg(data_in(dir))
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", dir)
+        .env("RUST_BACKTRACE", "1")
+        .current_dir(dir)
+        .stdin(Stdio::null());
+    command
+}
+
+fn data_in(dir: &Path) -> PathBuf {
+    dir.join("data")
 }
 
 /// The server's program: named by `cargo xtask test`, else the one built beside this test.

@@ -2,9 +2,12 @@
 //!
 //! Each module tells one story; the harness is `system_tests`.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 mod compat;
 mod crash;
 mod hostile;
+mod lifecycle;
 mod race;
 mod s3;
 mod story;

@@ -262,7 +262,7 @@ impl Schema {
                     && !pattern.matches(text)
                 {
                     return Err(format!(
-                        "string doesn't match the regular expression {:?}",
+                        "string doesn't match the regular expression \"{}\"",
                         pattern.text
                     ));
                 }

@@ -457,7 +457,7 @@ impl Client {
             .await
     }
 
-    /// Exchange an OpenID Connect code for a session token.
+    /// Exchange an OIDC code for a session token.
     ///
     /// # Errors
     /// [`crate::Error`].

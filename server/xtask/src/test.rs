@@ -18,7 +18,7 @@ pub(crate) fn run_all(filter: Option<&str>) -> Result<()> {
     run(cargo().args(["build", "--workspace", "--bins", "--tests"]))?;
     let mut tests = cargo();
     tests
-        .args(["test", "--workspace"])
+        .args(["test", "--workspace", "--no-fail-fast"])
         .env("WEIR_TEST_POSTGRES", postgres.connection_string())
         .env("WEIR_TEST_PYTHON", &python)
         .env("WEIR_TEST_HOOKS", &components)

@@ -1,0 +1,159 @@
+//! From the first start to the last request: what a server says when it can't start, what it finishes when it stops.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use client::types::LoginInformation;
+use client::{Client, Credentials};
+use system_tests::{ADMIN, Backend, MAIN, Repo, Setup, TestServer};
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_start_that_fails_names_key_value_and_remedy() {
+    let said = TestServer::refuse_to_start(&[("WEIR_DATABASE_TYPE", "oracle")]);
+    assert!(
+        said.contains("database.type: oracle ($WEIR_DATABASE_TYPE) is none of `sqlite`"),
+        "{said}"
+    );
+    // lakeFS's names of the same keys work, and ours win.
+    let said = TestServer::refuse_to_start(&[
+        ("LAKEFS_LOGGING_FORMAT", "text"),
+        ("LAKEFS_LOGGING_LEVEL", "loud"),
+    ]);
+    assert!(
+        said.contains("logging.level: loud ($LAKEFS_LOGGING_LEVEL)"),
+        "{said}"
+    );
+}
+
+#[test]
+fn no_secret_is_told_when_a_start_fails() {
+    let secrets = [
+        ("WEIR_DATABASE_TYPE", "postgres"),
+        (
+            "WEIR_DATABASE_POSTGRES_CONNECTION_STRING",
+            "postgres://weir:hunter2@127.0.0.1:1/weir?no_such_parameter=1&sslmode=disable",
+        ),
+        ("WEIR_AUTH_ENCRYPT_SECRET_KEY", "swordfish"),
+        ("WEIR_INSTALLATION_SECRET_ACCESS_KEY", "open sesame"),
+        // What makes it fail.
+        ("WEIR_LOGGING_LEVEL", "loud"),
+    ];
+    for count in [secrets.len(), secrets.len() - 1] {
+        let said = TestServer::refuse_to_start(&secrets[..count]);
+        for secret in ["hunter2", "swordfish", "open sesame"] {
+            assert!(!said.contains(secret), "{said}");
+        }
+    }
+}
+
+/// Reads an HTTP head from a raw connection, up to the empty line.
+fn read_head(connection: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        connection.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    String::from_utf8(head).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopping_server_finishes_what_is_under_way() {
+    let mut server = TestServer::start(Backend::Sqlite);
+    let repo = server.repo("lake").await;
+    let login = LoginInformation {
+        access_key_id: ADMIN.1.to_owned(),
+        secret_access_key: ADMIN.2.to_owned(),
+    };
+    let token = repo.client.login(Some(&login)).await.unwrap().token;
+
+    let mut upload = TcpStream::connect(server.url().trim_start_matches("http://")).unwrap();
+    upload.set_read_timeout(Some(PATIENCE)).unwrap();
+    let head = format!(
+        "POST /api/v1/repositories/lake/branches/main/objects?path=slow HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Type: application/octet-stream\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"
+    );
+    upload.write_all(head.as_bytes()).unwrap();
+    // Said when the server begins to read the body: the request is under way.
+    assert!(read_head(&mut upload).starts_with("HTTP/1.1 100"));
+    upload.write_all(b"begun").unwrap();
+    server.terminate();
+    let deadline = Instant::now() + PATIENCE;
+    while server.accepts() {
+        assert!(
+            Instant::now() < deadline,
+            "it goes on accepting connections"
+        );
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    upload.write_all(b"done").unwrap();
+    assert!(read_head(&mut upload).starts_with("HTTP/1.1 201"));
+    drop(upload);
+    server.wait();
+    server.restart();
+    let repo = Repo {
+        client: server.client(),
+        name: repo.name,
+    };
+    assert_eq!(
+        repo.get(MAIN, "slow").await.unwrap().as_deref(),
+        Some(&b"begundone"[..])
+    );
+}
+
+#[tokio::test]
+async fn what_was_set_up_stays_set_up() {
+    let mut server = TestServer::start_with(Backend::Sqlite, Setup::Open);
+    let nobody = Client::new(&server.url(), Credentials::None).unwrap();
+    let setup = client::types::Setup {
+        username: ADMIN.0.to_owned(),
+        ..client::types::Setup::default()
+    };
+    let made = nobody.setup(&setup).await.unwrap();
+    server.restart();
+    let credentials = Credentials::Key {
+        access_key_id: made.access_key_id,
+        secret_access_key: made.secret_access_key.clone(),
+    };
+    let user = Client::new(&server.url(), credentials)
+        .unwrap()
+        .get_current_user()
+        .await
+        .unwrap();
+    assert_eq!(user.user.id, ADMIN.0);
+    assert_eq!(nobody.setup(&setup).await.unwrap_err().status(), Some(409));
+    assert!(!server.log().contains(&made.secret_access_key));
+}
+
+#[tokio::test]
+async fn metrics_and_health_need_no_credentials() {
+    let server = TestServer::start(Backend::Sqlite);
+    server.repo("lake").await;
+    let health = reqwest::get(format!("{}/_health", server.url()))
+        .await
+        .unwrap();
+    assert_eq!(health.status(), 200);
+    let health = reqwest::get(format!("{}/api/v1/healthcheck", server.url()))
+        .await
+        .unwrap();
+    assert_eq!(health.status(), 204);
+    let metrics = reqwest::get(format!("{}/metrics", server.url()))
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    let samples = metrics
+        .lines()
+        .filter(|l| !l.starts_with('#') && !l.is_empty());
+    assert!(
+        samples.clone().count() > 0
+            && samples.clone().all(|l| l
+                .rsplit_once(' ')
+                .is_some_and(|(_, v)| v.parse::<f64>().is_ok())),
+        "{metrics}"
+    );
+}

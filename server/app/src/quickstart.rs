@@ -22,7 +22,14 @@ pub(crate) async fn set_up(auth: &Auth, installation: &Installation) -> anyhow::
         .access_key_id
         .clone()
         .zip(installation.secret_access_key.clone());
-    match auth.setup(name, key).await {
+    let Some(key) = key else {
+        // Nobody would ever see the secret of a key that is made here.
+        tracing::warn!(
+            "installation.user_name without access_key_id and secret_access_key makes no administrator: give all three, or set the server up through its API"
+        );
+        return Ok(());
+    };
+    match auth.setup(name, Some(key)).await {
         // Another server on the same database may have come first.
         Ok(_) | Err(auth::Error::AlreadyExists(_)) => Ok(()),
         Err(e) => {

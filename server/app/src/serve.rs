@@ -29,6 +29,8 @@ use crate::{jobs, quickstart, telemetry};
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// A client that does not finish its headers is not waited for.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long to wait when no connection can be accepted, out of file descriptors for one.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Connections served at once; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 10_000;
 
@@ -82,7 +84,10 @@ impl Server {
         let listener = TcpListener::bind(&config.listen_address)
             .await
             .with_context(|| {
-                format!("listen_address: can't listen on {}", config.listen_address)
+                format!(
+                    "listen_address: can't listen on {}: choose another address (--listen HOST:PORT), or stop what listens there",
+                    config.listen_address
+                )
             })?;
         let address = listener
             .local_addr()
@@ -225,17 +230,18 @@ async fn accept(listener: TcpListener, app: Router, stop: CancellationToken) {
         .header_read_timeout(HEADER_TIMEOUT);
     builder.http2().timer(TokioTimer::new());
     loop {
-        let place = Arc::clone(&places)
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed");
+        let place = tokio::select! {
+            place = Arc::clone(&places).acquire_owned() => place.expect("the semaphore is never closed"),
+            () = stop.cancelled() => break,
+        };
         let stream = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
                 Err(e) => {
                     // Out of file descriptors, or the peer is gone already.
                     tracing::warn!(error = %e, "failed to accept a connection");
-                    tokio::task::yield_now().await;
+                    #[expect(clippy::disallowed_methods, reason = "no request waits here")]
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
             },

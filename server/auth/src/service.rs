@@ -148,9 +148,11 @@ impl Auth {
     }
 
     /// Checks that the stored layout is one this program knows, and marks a new store with it.
+    /// Checks that the secret key opens what is stored, so that a wrong one is told at the start
+    /// and not by every request.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`] naming both versions.
+    /// [`Error::InvalidValue`] naming both versions; [`Error::Secret`].
     pub async fn start(&self) -> Result<()> {
         let kv = &self.inner.kv;
         let version = Bytes::from(SCHEMA_VERSION.to_string());
@@ -172,7 +174,26 @@ impl Auth {
             }
         }
         self.installation_id().await?;
+        self.check_secret_key().await
+    }
+
+    async fn check_secret_key(&self) -> Result<()> {
+        let prefix = CREDENTIALS_PREFIX.as_bytes();
+        let stored = self.inner.kv.scan(BASIC_PARTITION, prefix, 1).await?;
+        let Some(stored) = stored.first().filter(|e| e.key.starts_with(prefix)) else {
+            return Ok(());
+        };
+        let stored = CredentialData::decode(stored.value.as_ref()).map_err(|_| Error::Secret)?;
+        self.unseal(stored.secret_access_key_encrypted).await?;
         Ok(())
+    }
+
+    /// Decrypts on the blocking pool: deriving the key takes a core for a millisecond.
+    async fn unseal(&self, stored: Vec<u8>) -> Result<String> {
+        let secret_key = self.inner.options.secret_key.clone();
+        tokio::task::spawn_blocking(move || secrets::open(&secret_key, &stored))
+            .await
+            .expect("decrypting does not panic, and nobody cancels it")
     }
 
     /// The installation's id; the first to ask makes it.
@@ -433,10 +454,7 @@ impl Auth {
         if credential.user_id != user.username.as_bytes() {
             return Err(Error::Unauthenticated);
         }
-        let secret = secrets::open(
-            &self.inner.options.secret_key,
-            &credential.secret_access_key_encrypted,
-        )?;
+        let secret = self.unseal(credential.secret_access_key_encrypted).await?;
         let known = KnownKey {
             secret: secret.into(),
             principal: principal(&user),

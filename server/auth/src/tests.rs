@@ -81,6 +81,16 @@ async fn set_up_happens_once_and_its_key_opens_the_door() {
 }
 
 #[tokio::test]
+async fn a_server_with_another_secret_key_does_not_start() {
+    let world = World::new();
+    world.auth("k").setup("admin", None).await.unwrap();
+    world.auth("k").start().await.unwrap();
+    let refused = world.auth("other").start().await.unwrap_err();
+    assert!(matches!(refused, Error::Secret));
+    assert!(refused.to_string().contains("auth.encrypt.secret_key"));
+}
+
+#[tokio::test]
 async fn two_set_ups_at_once_make_one_administrator() {
     let world = World::new();
     let (a, b) = (world.auth("k"), world.auth("k"));

@@ -3,7 +3,11 @@
 //! References are here; repositories, objects and multipart uploads have modules
 //! of their own. Judging by hooks is the engine's: it is handed [`Hooks`] with
 //! each operation that they may refuse.
+//!
+//! What hooks hear of runs in a task of its own: a client that hangs up cannot
+//! stop it between the change and the hooks that are to be told of it.
 
+use std::future::Future;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -12,7 +16,7 @@ use graveler::{
     Branch, BranchId, Commit, CommitParams, Hooks, MergeOutcome, MergeParams, RefKind, Repository,
     ResolvedRef, Tag, TagId,
 };
-use tracing::{info, instrument};
+use tracing::{Instrument as _, info, instrument};
 
 use crate::upload::Addresses;
 use crate::{Reader, Result};
@@ -78,11 +82,16 @@ impl Catalog {
         actor: &str,
     ) -> Result<Branch> {
         let id = BranchId::parse(id)?;
-        let hooks = self.shared.hooks.as_ref();
-        Ok(self
-            .graveler
-            .create_branch(repository, &id, source, hidden, force, actor, hooks)
-            .await?)
+        let (catalog, repository) = (self.clone(), repository.clone());
+        let (source, actor) = (source.to_owned(), actor.to_owned());
+        see_through(async move {
+            let hooks = catalog.shared.hooks.as_ref();
+            Ok(catalog
+                .graveler
+                .create_branch(&repository, &id, &source, hidden, force, &actor, hooks)
+                .await?)
+        })
+        .await
     }
 
     /// Deletes a branch with its uncommitted changes; its commits stay.
@@ -98,10 +107,15 @@ impl Catalog {
         actor: &str,
     ) -> Result<()> {
         let id = BranchId::parse(id)?;
-        Ok(self
-            .graveler
-            .delete_branch(repository, &id, force, actor, self.shared.hooks.as_ref())
-            .await?)
+        let (catalog, repository, actor) = (self.clone(), repository.clone(), actor.to_owned());
+        see_through(async move {
+            let hooks = catalog.shared.hooks.as_ref();
+            Ok(catalog
+                .graveler
+                .delete_branch(&repository, &id, force, &actor, hooks)
+                .await?)
+        })
+        .await
     }
 
     /// Tags the commit that `reference` resolves to.
@@ -118,11 +132,16 @@ impl Catalog {
         actor: &str,
     ) -> Result<Tag> {
         let id = TagId::parse(id)?;
-        let hooks = self.shared.hooks.as_ref();
-        Ok(self
-            .graveler
-            .create_tag(repository, &id, reference, force, actor, hooks)
-            .await?)
+        let (catalog, repository) = (self.clone(), repository.clone());
+        let (reference, actor) = (reference.to_owned(), actor.to_owned());
+        see_through(async move {
+            let hooks = catalog.shared.hooks.as_ref();
+            Ok(catalog
+                .graveler
+                .create_tag(&repository, &id, &reference, force, &actor, hooks)
+                .await?)
+        })
+        .await
     }
 
     /// Deletes a tag.
@@ -138,10 +157,15 @@ impl Catalog {
         actor: &str,
     ) -> Result<()> {
         let id = TagId::parse(id)?;
-        Ok(self
-            .graveler
-            .delete_tag(repository, &id, force, actor, self.shared.hooks.as_ref())
-            .await?)
+        let (catalog, repository, actor) = (self.clone(), repository.clone(), actor.to_owned());
+        see_through(async move {
+            let hooks = catalog.shared.hooks.as_ref();
+            Ok(catalog
+                .graveler
+                .delete_tag(&repository, &id, force, &actor, hooks)
+                .await?)
+        })
+        .await
     }
 
     /// Commits a branch's staged changes.
@@ -156,12 +180,17 @@ impl Catalog {
         params: CommitParams,
     ) -> Result<Commit> {
         let branch = BranchId::parse(branch)?;
-        let commit = self
-            .graveler
-            .commit(repository, &branch, params, self.shared.hooks.as_ref())
-            .await?;
-        info!(commit.id = %commit.id, "committed {} to {branch}", commit.id);
-        Ok(commit)
+        let (catalog, repository) = (self.clone(), repository.clone());
+        see_through(async move {
+            let hooks = catalog.shared.hooks.as_ref();
+            let commit = catalog
+                .graveler
+                .commit(&repository, &branch, params, hooks)
+                .await?;
+            info!(commit.id = %commit.id, "committed {} to {branch}", commit.id);
+            Ok(commit)
+        })
+        .await
     }
 
     /// Merges what `source` points to into a branch.
@@ -177,13 +206,33 @@ impl Catalog {
         params: MergeParams,
     ) -> Result<MergeOutcome> {
         let destination = BranchId::parse(destination)?;
-        let hooks = self.shared.hooks.as_ref();
-        let outcome = self
-            .graveler
-            .merge(repository, &destination, source, params, hooks)
-            .await?;
-        info!(commit.id = %outcome.commit_id, "merged {source} into {destination} as {}", outcome.commit_id);
-        Ok(outcome)
+        let (catalog, repository, source) = (self.clone(), repository.clone(), source.to_owned());
+        see_through(async move {
+            let hooks = catalog.shared.hooks.as_ref();
+            let outcome = catalog
+                .graveler
+                .merge(&repository, &destination, &source, params, hooks)
+                .await?;
+            info!(commit.id = %outcome.commit_id, "merged {source} into {destination} as {}", outcome.commit_id);
+            Ok(outcome)
+        })
+        .await
+    }
+}
+
+/// Runs a change to its end, also when whoever waits for it goes away.
+///
+/// Such tasks are bounded by the places in the branches' queues.
+pub(crate) async fn see_through<T: Send + 'static>(
+    change: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    match tokio::spawn(change.in_current_span()).await {
+        Ok(outcome) => outcome,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is going down, and whoever waits here with it.
+            Err(_) => std::future::pending().await,
+        },
     }
 }
 

@@ -20,6 +20,7 @@ use kv::{Op, Predicate};
 use prost::Message as _;
 use tracing::{instrument, warn};
 
+use crate::catalog::see_through;
 use crate::upload::{Staged, content_type, size};
 use crate::{
     AddressType, Catalog, Entry, Error, MultipartUpload, Object, Result, Upload, UploadOptions,
@@ -233,6 +234,29 @@ impl Catalog {
         if_absent: bool,
     ) -> Result<Object> {
         check_parts(parts)?;
+        let (catalog, repository) = (self.clone(), to.repository.clone());
+        let (branch, path) = (to.branch.to_owned(), to.path.to_owned());
+        let (upload_id, parts) = (upload_id.to_owned(), parts.to_vec());
+        // Joining takes long and takes the parts: a client that gave up waiting, and perhaps
+        // tries again, must not leave an object that is joined but has no name.
+        see_through(async move {
+            let to = Upload {
+                repository: &repository,
+                branch: &branch,
+                path: &path,
+            };
+            catalog.complete(to, &upload_id, &parts, if_absent).await
+        })
+        .await
+    }
+
+    async fn complete(
+        &self,
+        to: Upload<'_>,
+        upload_id: &str,
+        parts: &[CompletedPart],
+        if_absent: bool,
+    ) -> Result<Object> {
         let record = self.open_upload(to, upload_id).await?;
         self.check_write(to, if_absent, false).await?;
         let put = self

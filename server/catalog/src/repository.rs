@@ -69,9 +69,12 @@ impl Catalog {
             return Ok(self.graveler.create_repository(request).await?);
         }
 
-        let marker = self.claim_namespace(&request.storage_namespace).await?;
+        let (id, namespace) = (request.id.clone(), request.storage_namespace.clone());
+        let marker = self.claim_namespace(&namespace).await?;
         let created = self.graveler.create_repository(request).await;
-        if let Err(graveler::Error::NotUnique { .. } | graveler::Error::InvalidValue(_)) = created {
+        if let Err(graveler::Error::NotUnique { .. } | graveler::Error::InvalidValue(_)) = created
+            && !self.is_claimed_by(&id, &namespace).await
+        {
             // Certainly not created: another took the name just now. The namespace is free again.
             if let Err(error) = self.block.delete(&marker).await {
                 warn!(%error, "failed to free namespace marker {marker}");
@@ -178,6 +181,18 @@ impl Catalog {
                 format!("invalid namespace {address:?}: {reason}"),
             )),
             checked => Ok(checked?),
+        }
+    }
+
+    /// Whether a repository that was made just now lies in the namespace; in doubt it does.
+    async fn is_claimed_by(&self, id: &RepositoryId, namespace: &str) -> bool {
+        match self.graveler.repository(id).await {
+            Ok(repository) => {
+                let bare = |namespace: &str| namespace.trim_end_matches('/').to_owned();
+                bare(&repository.storage_namespace) == bare(namespace)
+            }
+            Err(graveler::Error::NotFound { .. }) => false,
+            Err(_) => true,
         }
     }
 

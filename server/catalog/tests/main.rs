@@ -1,6 +1,8 @@
 //! The service layer end to end, in memory: one module for each thing a user does.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[path = "suite/hangups.rs"]
+mod hangups;
 #[path = "suite/history.rs"]
 mod history;
 #[path = "suite/multipart.rs"]

@@ -189,7 +189,11 @@ impl Config {
             })?;
             source.add_yaml(&text, &path.display().to_string())?;
         }
-        source.add_environment(std::env::vars());
+        // Variables that are not text are not ours.
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        source.add_environment(variables);
         Self::from_source(source, overrides)
     }
 

@@ -10,6 +10,9 @@ use serde_yaml_ng::Value;
 
 use super::keys;
 
+/// Longer durations would leave the calendar when they are added to the present.
+const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// A configuration that can't be used, in words for the person who wrote it.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -42,7 +45,7 @@ impl Source {
     fn flatten(&mut self, key: &str, value: Value, origin: &str) -> Result<(), Error> {
         let is_leaf = keys::is_known(key) && !keys::is_section(key);
         match value {
-            Value::Mapping(entries) if !is_leaf && keys::is_section(key) => {
+            Value::Mapping(entries) if keys::is_section(key) => {
                 for (name, value) in entries {
                     let Some(name) = name.as_str() else {
                         return Err(Error(format!("{origin}: a key below `{key}` is not text")));
@@ -180,8 +183,9 @@ impl Source {
         default: T,
         allowed: std::ops::RangeInclusive<T>,
     ) -> Result<T, Error> {
-        let Some((value, _)) = self.values.get(key) else {
-            return Ok(default);
+        let value = match self.values.get(key) {
+            None | Some((Value::Null, _)) => return Ok(default),
+            Some((value, _)) => value,
         };
         let parsed = show(value)
             .parse::<T>()
@@ -204,9 +208,18 @@ impl Source {
         let Some(text) = self.text(key)? else {
             return Ok(default);
         };
-        humantime::parse_duration(&text).or_else(|_| if text == "0" { Ok(Duration::ZERO) } else { Err(()) }).map_err(
-            |()| self.unusable(key, "is not a duration: write a number with a unit, such as 300ms, 20s, 15m or 168h"),
-        )
+        let parsed = match text.as_str() {
+            "0" => Some(Duration::ZERO),
+            text => humantime::parse_duration(text).ok(),
+        };
+        match parsed {
+            Some(duration) if duration <= MAX_DURATION => Ok(duration),
+            Some(_) => Err(self.unusable(key, "is longer than a hundred years")),
+            None => Err(self.unusable(
+                key,
+                "is not a duration: write a number with a unit, such as 300ms, 20s, 15m or 168h",
+            )),
+        }
     }
 
     pub(crate) fn path(&self, key: &str) -> Result<Option<PathBuf>, Error> {

@@ -39,6 +39,14 @@ fn a_lakefs_file_starts_weir_unchanged() {
 }
 
 #[test]
+fn a_key_without_a_value_keeps_its_default() {
+    let yaml = format!("{MINIMAL}  login_duration:\n  cache:\n    size:\n");
+    let config = Config::from_yaml(&yaml, &Overrides::default()).unwrap();
+    assert_eq!(config.auth.cache_size, 1024);
+    assert_eq!(config.auth.login_duration, Duration::from_secs(7 * 86_400));
+}
+
+#[test]
 fn nothing_that_is_printed_holds_a_secret() {
     let yaml = format!(
         "{MINIMAL}installation:\n  user_name: me\n  access_key_id: AKIASECRETID\n  secret_access_key: topsecret\n"
@@ -106,6 +114,10 @@ fn errors_name_key_value_and_remedy() {
         (
             "database: {type: postgres, postgres: {connection_string: x, connection_max_lifetime: 5 fortnights}}",
             "is not a duration: write a number with a unit",
+        ),
+        (
+            "database: {type: mem}\nblockstore: {type: mem}\nauth: {encrypt: {secret_key: k}, login_duration: 9000y}",
+            "auth.login_duration: 9000y (config.yaml) is longer than a hundred years",
         ),
     ] {
         let message = refused(yaml);

@@ -1,0 +1,142 @@
+//! Clients that hang up while their change is worked out.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use catalog::testing::{TestCatalog, commit_params, merge_params};
+use catalog::{CompletedPart, Upload, UploadOptions};
+use graveler::{Event, EventKind, HookOutcome, Hooks, Rejection};
+use tokio::sync::Notify;
+
+/// More turns than anything here takes; only a failing test takes them all.
+const MAX_TURNS: usize = 10_000;
+
+/// Hooks that hold up one kind of event until they are let go, and note what they are told of.
+#[derive(Debug)]
+struct Slow {
+    kind: EventKind,
+    entered: Notify,
+    released: Notify,
+    told: Mutex<Vec<EventKind>>,
+}
+
+impl Slow {
+    fn new(kind: EventKind) -> Arc<Self> {
+        Arc::new(Self {
+            kind,
+            entered: Notify::new(),
+            released: Notify::new(),
+            told: Mutex::default(),
+        })
+    }
+
+    async fn is_told_of(&self, kind: EventKind) -> bool {
+        for _ in 0..MAX_TURNS {
+            if self.told.lock().unwrap().contains(&kind) {
+                return true;
+            }
+            tokio::task::yield_now().await;
+        }
+        false
+    }
+}
+
+#[async_trait]
+impl Hooks for Slow {
+    async fn before(&self, event: &Event) -> Result<HookOutcome, Box<Rejection>> {
+        if event.kind == self.kind {
+            self.entered.notify_one();
+            self.released.notified().await;
+        }
+        Ok(HookOutcome::default())
+    }
+
+    async fn after(&self, event: Event) {
+        self.told.lock().unwrap().push(event.kind);
+    }
+}
+
+#[tokio::test]
+async fn a_commit_lands_and_its_hooks_hear_of_it_when_the_client_is_gone() {
+    let hooks = Slow::new(EventKind::PreCommit);
+    let lake = TestCatalog::with_hooks(|_| Arc::<Slow>::clone(&hooks));
+    let repository = lake.repository("lake").await;
+    lake.put(&repository, "main", "a", "1").await;
+
+    let client = tokio::spawn({
+        let (lake, repository) = (lake.clone(), repository.clone());
+        async move {
+            lake.commit_branch(&repository, "main", commit_params("one"))
+                .await
+        }
+    });
+    hooks.entered.notified().await;
+    client.abort();
+    client.await.unwrap_err();
+    hooks.released.notify_one();
+
+    assert!(hooks.is_told_of(EventKind::PostCommit).await);
+    let head = lake.catalog.commit(&repository, "main").await.unwrap();
+    assert_eq!(head.message, "one");
+}
+
+#[tokio::test]
+async fn a_merge_lands_and_its_hooks_hear_of_it_when_the_client_is_gone() {
+    let hooks = Slow::new(EventKind::PreMerge);
+    let lake = TestCatalog::with_hooks(|_| Arc::<Slow>::clone(&hooks));
+    let repository = lake.repository("lake").await;
+    lake.create_branch(&repository, "dev", "main", false, false, "me")
+        .await
+        .unwrap();
+    lake.put(&repository, "dev", "a", "1").await;
+    lake.commit_branch(&repository, "dev", commit_params("one"))
+        .await
+        .unwrap();
+
+    let client = tokio::spawn({
+        let (lake, repository) = (lake.clone(), repository.clone());
+        async move { lake.merge(&repository, "dev", "main", merge_params()).await }
+    });
+    hooks.entered.notified().await;
+    client.abort();
+    client.await.unwrap_err();
+    hooks.released.notify_one();
+
+    assert!(hooks.is_told_of(EventKind::PostMerge).await);
+    assert_eq!(lake.read(&repository, "main", "a").await, "1");
+}
+
+#[tokio::test]
+async fn an_upload_is_completed_when_the_client_is_gone() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let to = Upload {
+        repository: &repository,
+        branch: "main",
+        path: "big",
+    };
+    let upload = lake
+        .create_multipart(to, &UploadOptions::default())
+        .await
+        .unwrap();
+    let part = lake
+        .put_part(to, &upload.upload_id, 1, block::from_bytes("x".into()))
+        .await
+        .unwrap();
+    let parts = [CompletedPart {
+        number: 1,
+        etag: part.etag,
+    }];
+
+    let mut request = Box::pin(lake.complete_multipart(to, &upload.upload_id, &parts, false));
+    assert!(futures::poll!(&mut request).is_pending());
+    drop(request);
+
+    for _ in 0..MAX_TURNS {
+        if lake.stat(&repository, "main", "big").await.is_ok() {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(lake.read(&repository, "main", "big").await, "x");
+}

@@ -26,6 +26,9 @@ const FIRM_FROM_TRY: usize = 2;
 /// For so long hooks may run with the turn kept in any case: giving it up
 /// for a moment costs more than it frees.
 const BRIEF_HOOKS: Duration = Duration::from_millis(100);
+/// Sealed tokens that a branch may have. They are merged into one before there are more:
+/// each costs every read a look, and each refused commit may leave one.
+pub(crate) const MAX_SEALED_TOKENS: usize = 16;
 /// How often the record is put back under a change that left the head alone (a write was sealed).
 const MAX_REBASES: usize = 20;
 
@@ -59,34 +62,55 @@ impl Engine {
         {
             return Ok(Some(at));
         }
-        let mut sealed_tokens = vec![at.record.staging_token.clone()];
-        sealed_tokens.extend(at.record.sealed_tokens);
+        let (merged, kept) = if at.record.sealed_tokens.len() < MAX_SEALED_TOKENS {
+            (None, at.record.sealed_tokens.as_slice())
+        } else {
+            let tokens = &at.record.sealed_tokens;
+            (
+                Some(self.compacted(repository, branch, tokens).await?),
+                &[][..],
+            )
+        };
+        let sealed_tokens = std::iter::once(&at.record.staging_token)
+            .chain(&merged)
+            .chain(kept)
+            .cloned()
+            .collect();
         let record = BranchRecord {
+            commit_id: at.record.commit_id.clone(),
             staging_token: self.new_staging_token(repository, branch),
             sealed_tokens,
-            ..at.record
+            hidden: at.record.hidden,
         };
         let value = Branch {
             id: branch.clone(),
             record,
         }
         .encode();
-        let partition = repository.partition();
-        match self
-            .kv
-            .set_if(
-                partition.as_bytes(),
-                &branch_key(branch.as_str()),
-                value,
-                at.predicate,
-            )
-            .await
-        {
-            Ok(()) => Ok(Some(self.refs.branch(repository, branch).await?)),
+        let replaced = match merged {
+            Some(_) => at.record.sealed_tokens,
+            None => Vec::new(),
+        };
+        let mut ops = vec![Op::Set {
+            partition: Bytes::from(repository.partition()),
+            key: branch_key(branch.as_str()),
+            value,
+            predicate: Some(at.predicate),
+        }];
+        ops.extend(replaced.iter().map(retire_op));
+        match self.kv.batch(ops).await {
+            Ok(()) => {
+                self.janitor.retire(replaced);
+                Ok(Some(self.refs.branch(repository, branch).await?))
+            }
             Err(kv::Error::PredicateFailed { .. }) => {
                 count_retry("seal");
+                if let Some(merged) = merged {
+                    self.give_up_token(merged).await;
+                }
                 Ok(None)
             }
+            // Not known whether it took effect: the branch may name the merged token, so it stays.
             Err(error) => Err(error.into()),
         }
     }

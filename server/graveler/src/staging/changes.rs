@@ -16,7 +16,7 @@ use crate::{Result, StagingToken};
 #[derive(Debug)]
 pub(crate) struct StagedChanges {
     /// Newest first. A branch has few: one that takes writes, and one for each
-    /// commit that is under way or was refused.
+    /// commit that is under way or was refused, up to a bound.
     sources: Vec<Source>,
 }
 

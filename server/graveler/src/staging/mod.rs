@@ -1,6 +1,6 @@
 //! Uncommitted changes: where they are written, how they are read, and how they go.
 //!
-//! A branch names one token that takes writes and any number of sealed ones,
+//! A branch names one token that takes writes and a few sealed ones,
 //! newest first. A token is a partition of the record store: key to value, or to a
 //! tombstone. A key's state is that of the newest token that has it, else the head's.
 //!
@@ -9,6 +9,7 @@
 
 mod area;
 mod changes;
+mod compact;
 mod cursor;
 mod janitor;
 

@@ -316,3 +316,41 @@ async fn a_hook_may_commit_to_the_branch_it_gates() {
     assert_eq!(lake.show("main@").await, "a=1 b=1");
     assert_eq!(lake.head("main").await.message, "outer");
 }
+
+#[tokio::test]
+async fn refused_commits_leave_a_bounded_branch() {
+    let lake = Lake::new().await;
+    lake.put("main", "gone=0 kept=0 old=0").await;
+    lake.commit("main", "first").await.unwrap();
+    lake.delete("main", "gone").await.unwrap();
+    let hooks = Recorder::refusing(EventKind::PreCommit);
+    let mut expected = vec!["kept=0".to_owned()];
+    let mut seen = std::collections::HashSet::new();
+    for round in 0..40 {
+        lake.put("main", &format!("k{round:02}={round} old={round}"))
+            .await;
+        expected.insert(round, format!("k{round:02}={round}"));
+        let refused = lake.commit_with("main", committing("no"), &hooks).await;
+        assert!(matches!(refused, Err(Error::Rejected(_))));
+        let record = lake
+            .graveler
+            .branch(&lake.repo, &branch("main"))
+            .await
+            .unwrap()
+            .record;
+        assert!(record.sealed_tokens.len() <= crate::landing::MAX_SEALED_TOKENS);
+        seen.extend(record.tokens().cloned());
+        let live = format!("{} old={round}", expected.join(" "));
+        assert_eq!(lake.show("main").await, live);
+    }
+    let before = lake.show("main").await;
+    lake.commit("main", "allowed").await.unwrap();
+    assert_eq!(lake.show("main@").await, before);
+    assert_eq!(lake.uncommitted("main").await, "");
+    assert_eq!(
+        lake.retired_tokens().await,
+        // All but the one that takes writes now; that of the first commit besides.
+        seen.len() - 1 + 1,
+        "what was merged is retired like what was committed"
+    );
+}

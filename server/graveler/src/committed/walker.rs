@@ -13,6 +13,10 @@ use super::tables::{TableKind, Tables, reading};
 use crate::sstable::{self, Record};
 use crate::{Error, MetaRangeId, Result};
 
+/// How many steps count as one in the scheduler's budget, which is 128 of them between two
+/// yields: blocks that are cached never make a walk wait, and others want the thread too.
+const STEPS_PER_BUDGET: u32 = 8;
+
 /// What comes next in a tree.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Front<'a> {
@@ -56,6 +60,8 @@ pub(super) struct Walker {
     passed: Option<Bytes>,
     /// Where a seek wants to be and the walker may not yet be.
     floor: Option<Bytes>,
+    /// Counts up to [`STEPS_PER_BUDGET`].
+    steps: u32,
 }
 
 impl Walker {
@@ -80,6 +86,7 @@ impl Walker {
             record: None,
             passed: None,
             floor: None,
+            steps: 0,
         })
     }
 
@@ -92,6 +99,11 @@ impl Walker {
 
     /// Reads on until [`Self::front`] is known. Reads nothing if it is.
     pub(super) async fn settle(&mut self) -> Result<()> {
+        self.steps += 1;
+        if self.steps >= STEPS_PER_BUDGET {
+            self.steps = 0;
+            tokio::task::consume_budget().await;
+        }
         self.approach_floor().await?;
         while self.record.is_none() {
             if let Some(records) = &mut self.records {

@@ -17,6 +17,8 @@ use crate::{
 const MAX_CACHED_BRANCHES: u64 = 10_000;
 /// How many records a listing reads in one round trip.
 const LIST_PAGE: usize = 1_000;
+/// How many it reads at least, however few are asked for: those that do not count are read too.
+const MIN_LIST_PAGE: usize = 100;
 
 /// A branch's record and what a compare-and-set of it compares with.
 #[derive(Debug, Clone)]
@@ -269,7 +271,7 @@ pub(crate) async fn list<T: Stored>(
             .limit
             .saturating_add(1)
             .saturating_sub(page.results.len())
-            .clamp(1, LIST_PAGE);
+            .clamp(MIN_LIST_PAGE, LIST_PAGE);
         let entries = kv.scan(partition, &start, limit).await?;
         let last_page = entries.len() < limit;
         for entry in entries {

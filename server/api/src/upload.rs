@@ -26,8 +26,6 @@ const METADATA_PREFIX: &str = "x-lakefs-meta-";
 /// Headers that carry metadata of the project's own clients, and where it goes.
 const INTERNAL_PREFIX: &str = "x-lakefs-internal-";
 const INTERNAL_KEY_PREFIX: &str = "::lakefs::";
-/// The most user metadata that an object may have, keys and values.
-const MAX_METADATA_BYTES: usize = 16 << 10;
 /// The most that a form may have before its content.
 const MAX_FORM_PREAMBLE_BYTES: usize = 1 << 20;
 
@@ -98,7 +96,6 @@ fn options(headers: &HeaderMap, force: bool) -> Result<UploadOptions> {
 /// User metadata, keys in lower case.
 fn metadata(headers: &HeaderMap) -> Result<BTreeMap<String, String>> {
     let mut out = BTreeMap::new();
-    let mut total = 0;
     for (name, value) in headers {
         let name = name.as_str();
         let key = match (
@@ -111,13 +108,7 @@ fn metadata(headers: &HeaderMap) -> Result<BTreeMap<String, String>> {
         };
         let value = std::str::from_utf8(value.as_bytes())
             .map_err(|_| Error::Invalid(format!("the value of header {name} is not UTF-8")))?;
-        total += key.len() + value.len();
         out.insert(key, value.to_owned());
-    }
-    if total > MAX_METADATA_BYTES {
-        return Err(Error::Invalid(format!(
-            "user metadata has {total} bytes, at most {MAX_METADATA_BYTES} are taken"
-        )));
     }
     Ok(out)
 }
@@ -215,12 +206,6 @@ mod tests {
                 ("owner".to_owned(), "Me".to_owned())
             ]
         );
-        let mut large = HeaderMap::new();
-        large.insert(
-            "x-lakefs-meta-a",
-            HeaderValue::from_str(&"x".repeat(20_000)).expect("a value"),
-        );
-        assert!(metadata(&large).is_err());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod harness;
+mod limits;
 mod objects;
 mod refusals;
 mod setup;

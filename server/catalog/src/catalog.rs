@@ -18,6 +18,7 @@ use graveler::{
 };
 use tracing::{Instrument as _, info, instrument};
 
+use crate::limits::check_commit;
 use crate::upload::Addresses;
 use crate::{Reader, Result};
 
@@ -171,7 +172,8 @@ impl Catalog {
     /// Commits a branch's staged changes.
     ///
     /// # Errors
-    /// No changes; protected; refused by a hook.
+    /// [`crate::Error::InvalidValue`] for too long a message or metadata; no changes; protected;
+    /// refused by a hook.
     #[instrument(skip_all, fields(repo.id = %repository.id, branch.id = branch))]
     pub async fn commit_branch(
         &self,
@@ -180,6 +182,7 @@ impl Catalog {
         params: CommitParams,
     ) -> Result<Commit> {
         let branch = BranchId::parse(branch)?;
+        check_commit(&params.message, &params.metadata)?;
         let (catalog, repository) = (self.clone(), repository.clone());
         see_through(async move {
             let hooks = catalog.shared.hooks.as_ref();
@@ -206,6 +209,7 @@ impl Catalog {
         params: MergeParams,
     ) -> Result<MergeOutcome> {
         let destination = BranchId::parse(destination)?;
+        check_commit(&params.message, &params.metadata)?;
         let (catalog, repository, source) = (self.clone(), repository.clone(), source.to_owned());
         see_through(async move {
             let hooks = catalog.shared.hooks.as_ref();

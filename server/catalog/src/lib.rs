@@ -16,6 +16,7 @@
 mod catalog;
 mod entry;
 mod error;
+mod limits;
 mod listing;
 mod log;
 mod model;
@@ -29,6 +30,10 @@ mod upload;
 pub use catalog::Catalog;
 pub use entry::{AddressType, DEFAULT_CONTENT_TYPE, Entry};
 pub use error::{Error, Result};
+pub use limits::{
+    MAX_COMMIT_METADATA_BYTES, MAX_MESSAGE_BYTES, MAX_REPOSITORY_METADATA_BYTES,
+    MAX_USER_METADATA_BYTES,
+};
 pub use model::{
     DiffQuery, Difference, DifferenceKind, ListRequest, LogQuery, MultipartUpload, Object,
     ObjectOrPrefix, Upload, UploadOptions, WriteOptions,

@@ -21,6 +21,7 @@ use prost::Message as _;
 use tracing::{instrument, warn};
 
 use crate::catalog::see_through;
+use crate::limits::check_user_metadata;
 use crate::upload::{Staged, content_type, size};
 use crate::{
     AddressType, Catalog, Entry, Error, MultipartUpload, Object, Result, Upload, UploadOptions,
@@ -42,6 +43,7 @@ impl Catalog {
         to: Upload<'_>,
         options: &UploadOptions,
     ) -> Result<MultipartUpload> {
+        check_user_metadata(&options.metadata)?;
         self.check_write(to, options.if_absent, options.force)
             .await?;
         let address = self.shared.addresses.next();

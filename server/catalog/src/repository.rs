@@ -10,7 +10,7 @@ use bytes::Bytes;
 use graveler::{BranchId, CommitParams, CreateRepository, Kind, Repository, RepositoryId};
 use tracing::{info, instrument, warn};
 
-use crate::{Catalog, Error, Result, Upload, UploadOptions};
+use crate::{Catalog, Error, MAX_REPOSITORY_METADATA_BYTES, Result, Upload, UploadOptions};
 
 /// Marks a namespace as in use.
 const MARKER: &str = "_lakefs/dummy";
@@ -148,7 +148,7 @@ impl Catalog {
     /// Sets keys of the metadata; others stay.
     ///
     /// # Errors
-    /// The record store's.
+    /// If it would have more than [`MAX_REPOSITORY_METADATA_BYTES`]; the record store's.
     pub async fn set_repository_metadata(
         &self,
         repository: &Repository,
@@ -156,7 +156,7 @@ impl Catalog {
     ) -> Result<()> {
         Ok(self
             .graveler
-            .set_repository_metadata(repository, set)
+            .set_repository_metadata(repository, set, MAX_REPOSITORY_METADATA_BYTES)
             .await?)
     }
 

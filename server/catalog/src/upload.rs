@@ -13,6 +13,7 @@ use graveler::{Branch, BranchId, Condition, Repository};
 use tracing::{instrument, warn};
 
 use crate::catalog::resolved;
+use crate::limits::check_user_metadata;
 use crate::{
     AddressType, Catalog, DEFAULT_CONTENT_TYPE, Entry, Error, Object, Result, Upload,
     UploadOptions, WriteOptions,
@@ -32,7 +33,8 @@ impl Catalog {
     /// read; the latter again when the entry is staged.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`] for a path that is empty or too long or another MD5 than expected;
+    /// [`Error::InvalidValue`] for a path that is empty or too long, too much metadata, or another
+    /// MD5 than expected;
     /// [`Error::PreconditionFailed`]; [`Error::Body`]; branch not found, protected, read-only.
     #[instrument(skip_all, fields(repo.id = %to.repository.id, branch.id = to.branch))]
     pub async fn upload(
@@ -41,6 +43,7 @@ impl Catalog {
         body: ByteStream,
         options: UploadOptions,
     ) -> Result<Object> {
+        check_user_metadata(&options.metadata)?;
         self.check_write(to, options.if_absent, options.force)
             .await?;
         let address = self.shared.addresses.next();
@@ -141,6 +144,9 @@ impl Catalog {
     ) -> Result<(Object, Staged)> {
         let if_absent = options.as_ref().is_some_and(|options| options.if_absent);
         let force = force || options.as_ref().is_some_and(|options| options.force);
+        if let Some(options) = &options {
+            check_user_metadata(&options.metadata)?;
+        }
         self.check_write(to, if_absent, force).await?;
         let source = self.stat(repository, reference, path).await?;
         let mut entry = source.entry.clone();

@@ -95,14 +95,25 @@ impl Graveler {
         self.engine.repository_metadata(repository).await
     }
 
-    /// Sets some keys of the metadata, leaving the others.
+    /// Sets some keys of the metadata, leaving the others. [`crate::Error::InvalidValue`] if all of it
+    /// would then have more than `max_bytes`, keys and values.
     pub async fn set_repository_metadata(
         &self,
         repository: &Repository,
         set: BTreeMap<String, String>,
+        max_bytes: usize,
     ) -> Result<()> {
         self.engine
-            .change_repository_metadata(repository, |metadata| metadata.extend(set.clone()))
+            .change_repository_metadata(repository, |metadata| {
+                metadata.extend(set.clone());
+                let bytes: usize = metadata.iter().map(|(k, v)| k.len() + v.len()).sum();
+                if bytes > max_bytes {
+                    return Err(crate::Error::InvalidValue(format!(
+                        "repository metadata would have {bytes} bytes: make it at most {max_bytes}"
+                    )));
+                }
+                Ok(())
+            })
             .await
     }
 
@@ -115,6 +126,7 @@ impl Graveler {
         self.engine
             .change_repository_metadata(repository, |metadata| {
                 metadata.retain(|key, _| !keys.contains(key));
+                Ok(())
             })
             .await
     }

@@ -239,7 +239,7 @@ impl Engine {
     pub(crate) async fn change_repository_metadata(
         &self,
         repository: &Repository,
-        change: impl Fn(&mut BTreeMap<String, String>) + Send,
+        change: impl Fn(&mut BTreeMap<String, String>) -> Result<()> + Send,
     ) -> Result<()> {
         check_read_only(repository, false)?;
         let partition = repository.partition();
@@ -252,7 +252,7 @@ impl Engine {
                 Some(stored) => (decode_metadata(stored.value)?, stored.predicate),
                 None => (BTreeMap::new(), Predicate::Absent),
             };
-            change(&mut metadata);
+            change(&mut metadata)?;
             let value = Bytes::from(RepoMetadata { metadata }.encode_to_vec());
             match self
                 .kv

@@ -113,13 +113,22 @@ async fn metadata() {
         ("empty".to_owned(), String::new()),
     ];
     lake.graveler
-        .set_repository_metadata(&lake.repo, set.into())
+        .set_repository_metadata(&lake.repo, set.into(), 100)
         .await
         .unwrap();
     lake.graveler
         .delete_repository_metadata(&lake.repo, &["k".to_owned(), "none".to_owned()])
         .await
         .unwrap();
+    let large = [("large".to_owned(), "x".repeat(91))];
+    let refused = lake
+        .graveler
+        .set_repository_metadata(&lake.repo, large.into(), 100)
+        .await;
+    assert!(
+        matches!(refused, Err(Error::InvalidValue(_))),
+        "with what is there"
+    );
     let left = lake.graveler.repository_metadata(&lake.repo).await.unwrap();
     assert_eq!(left, [("empty".to_owned(), String::new())].into());
 }

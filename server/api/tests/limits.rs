@@ -1,0 +1,79 @@
+//! Records that would be too large for those who read them.
+
+use catalog::{
+    MAX_COMMIT_METADATA_BYTES, MAX_MESSAGE_BYTES, MAX_REPOSITORY_METADATA_BYTES,
+    MAX_USER_METADATA_BYTES,
+};
+use http::Method;
+use serde_json::json;
+
+use crate::harness::{Answer, Ask, TestApi};
+
+#[track_caller]
+fn is_refused(answer: Answer, what: &str) {
+    let message = answer.expect(400).message();
+    assert!(
+        message.contains(what) && message.contains("at most"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn commits_and_merges() {
+    let api = TestApi::new().await;
+    api.repository("lake").await;
+    api.post(
+        "/repositories/lake/branches",
+        &json!({"name": "dev", "source": "main"}),
+    )
+    .await
+    .expect(201);
+    api.put_object("lake", "dev", "a", "1").await.expect(201);
+    let commits = "/repositories/lake/branches/dev/commits";
+    let merge = "/repositories/lake/refs/dev/merge/main";
+    // As much as fits, and one more.
+    let message = "m".repeat(MAX_MESSAGE_BYTES);
+    let value = "v".repeat(MAX_COMMIT_METADATA_BYTES - 1);
+    for path in [commits, merge] {
+        let body = json!({"message": format!("{message}+")});
+        is_refused(api.post(path, &body).await, "message");
+        let body = json!({"message": "m", "metadata": {"k": format!("{value}+")}});
+        is_refused(api.post(path, &body).await, "commit metadata");
+        let body = json!({"message": message, "metadata": {"k": value}});
+        let made = api.post(path, &body).await;
+        assert!(matches!(made.status, 200 | 201), "{:?}", made.body);
+    }
+}
+
+#[tokio::test]
+async fn user_metadata() {
+    let api = TestApi::new().await;
+    api.repository("lake").await;
+    let upload = async |bytes: usize| {
+        let ask = Ask {
+            headers: vec![
+                ("content-type", "text/plain".to_owned()),
+                ("x-lakefs-meta-k", "v".repeat(bytes - 1)),
+            ],
+            ..Ask::default()
+        };
+        let path = "/repositories/lake/branches/main/objects?path=a";
+        api.ask(Method::POST, path, ask).await
+    };
+    is_refused(upload(MAX_USER_METADATA_BYTES + 1).await, "user metadata");
+    upload(MAX_USER_METADATA_BYTES).await.expect(201);
+}
+
+#[tokio::test]
+async fn repository_metadata() {
+    let api = TestApi::new().await;
+    api.repository("lake").await;
+    let set = async |key: &str, bytes: usize| {
+        let body = json!({"metadata": {key: "v".repeat(bytes - 1)}});
+        api.post("/repositories/lake/metadata", &body).await
+    };
+    set("a", MAX_REPOSITORY_METADATA_BYTES).await.expect(204);
+    is_refused(set("b", 1).await, "repository metadata");
+    set("a", 1).await.expect(204);
+    set("b", 1).await.expect(204);
+}

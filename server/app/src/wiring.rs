@@ -19,6 +19,7 @@ pub(crate) struct Layers {
     pub(crate) graveler: Graveler,
     pub(crate) auth: Auth,
     pub(crate) actions: Actions,
+    pub(crate) catalog: Catalog,
     pub(crate) api: axum::Router,
     pub(crate) gateway: Gateway,
 }
@@ -63,7 +64,7 @@ pub(crate) async fn build(config: &Config) -> anyhow::Result<Layers> {
         options: api_options(config),
     });
     let gateway = Gateway::new(
-        catalog,
+        catalog.clone(),
         auth.clone(),
         gateway::Options {
             domain_names: config.gateway.domain_names.clone(),
@@ -74,6 +75,7 @@ pub(crate) async fn build(config: &Config) -> anyhow::Result<Layers> {
         graveler,
         auth,
         actions,
+        catalog,
         api,
         gateway,
     })

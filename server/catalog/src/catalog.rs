@@ -19,6 +19,7 @@ use graveler::{
 use tracing::{Instrument as _, info, instrument};
 
 use crate::limits::check_commit;
+use crate::pending::Pending;
 use crate::upload::Addresses;
 use crate::{Reader, Result};
 
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) hooks: Arc<dyn Hooks>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) addresses: Addresses,
+    /// Changes that are seen through.
+    pending: Pending,
 }
 
 impl Deref for Catalog {
@@ -64,6 +67,7 @@ impl Catalog {
                 hooks,
                 clock,
                 addresses,
+                pending: Pending::default(),
             }),
         }
     }
@@ -85,7 +89,7 @@ impl Catalog {
         let id = BranchId::parse(id)?;
         let (catalog, repository) = (self.clone(), repository.clone());
         let (source, actor) = (source.to_owned(), actor.to_owned());
-        see_through(async move {
+        self.see_through(async move {
             let hooks = catalog.shared.hooks.as_ref();
             Ok(catalog
                 .graveler
@@ -109,7 +113,7 @@ impl Catalog {
     ) -> Result<()> {
         let id = BranchId::parse(id)?;
         let (catalog, repository, actor) = (self.clone(), repository.clone(), actor.to_owned());
-        see_through(async move {
+        self.see_through(async move {
             let hooks = catalog.shared.hooks.as_ref();
             Ok(catalog
                 .graveler
@@ -135,7 +139,7 @@ impl Catalog {
         let id = TagId::parse(id)?;
         let (catalog, repository) = (self.clone(), repository.clone());
         let (reference, actor) = (reference.to_owned(), actor.to_owned());
-        see_through(async move {
+        self.see_through(async move {
             let hooks = catalog.shared.hooks.as_ref();
             Ok(catalog
                 .graveler
@@ -159,7 +163,7 @@ impl Catalog {
     ) -> Result<()> {
         let id = TagId::parse(id)?;
         let (catalog, repository, actor) = (self.clone(), repository.clone(), actor.to_owned());
-        see_through(async move {
+        self.see_through(async move {
             let hooks = catalog.shared.hooks.as_ref();
             Ok(catalog
                 .graveler
@@ -184,7 +188,7 @@ impl Catalog {
         let branch = BranchId::parse(branch)?;
         check_commit(&params.message, &params.metadata)?;
         let (catalog, repository) = (self.clone(), repository.clone());
-        see_through(async move {
+        self.see_through(async move {
             let hooks = catalog.shared.hooks.as_ref();
             let commit = catalog
                 .graveler
@@ -211,7 +215,7 @@ impl Catalog {
         let destination = BranchId::parse(destination)?;
         check_commit(&params.message, &params.metadata)?;
         let (catalog, repository, source) = (self.clone(), repository.clone(), source.to_owned());
-        see_through(async move {
+        self.see_through(async move {
             let hooks = catalog.shared.hooks.as_ref();
             let outcome = catalog
                 .graveler
@@ -222,21 +226,28 @@ impl Catalog {
         })
         .await
     }
-}
 
-/// Runs a change to its end, also when whoever waits for it goes away.
-///
-/// Such tasks are bounded by the places in the branches' queues.
-pub(crate) async fn see_through<T: Send + 'static>(
-    change: impl Future<Output = Result<T>> + Send + 'static,
-) -> Result<T> {
-    match tokio::spawn(change.in_current_span()).await {
-        Ok(outcome) => outcome,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime is going down, and whoever waits here with it.
-            Err(_) => std::future::pending().await,
-        },
+    /// Waits for changes that go on after their clients are gone, to be called when no more come.
+    pub async fn drain(&self) {
+        self.shared.pending.none().await;
+    }
+
+    /// Runs a change to its end, also when whoever waits for it goes away.
+    ///
+    /// Such tasks are bounded by the places in the branches' queues.
+    pub(crate) async fn see_through<T: Send + 'static>(
+        &self,
+        change: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let change = self.shared.pending.count(change);
+        match tokio::spawn(change.in_current_span()).await {
+            Ok(outcome) => outcome,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime is going down, and whoever waits here with it.
+                Err(_) => std::future::pending().await,
+            },
+        }
     }
 }
 

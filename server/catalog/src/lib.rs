@@ -21,6 +21,7 @@ mod listing;
 mod log;
 mod model;
 mod multipart;
+mod pending;
 mod reader;
 mod repository;
 mod snapshot;

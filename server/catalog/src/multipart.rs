@@ -20,7 +20,6 @@ use kv::{Op, Predicate};
 use prost::Message as _;
 use tracing::{instrument, warn};
 
-use crate::catalog::see_through;
 use crate::limits::check_user_metadata;
 use crate::upload::{Staged, content_type, size};
 use crate::{
@@ -241,7 +240,7 @@ impl Catalog {
         let (upload_id, parts) = (upload_id.to_owned(), parts.to_vec());
         // Joining takes long and takes the parts: a client that gave up waiting, and perhaps
         // tries again, must not leave an object that is joined but has no name.
-        see_through(async move {
+        self.see_through(async move {
             let to = Upload {
                 repository: &repository,
                 branch: &branch,

@@ -140,3 +140,32 @@ async fn an_upload_is_completed_when_the_client_is_gone() {
     }
     assert_eq!(lake.read(&repository, "main", "big").await, "x");
 }
+
+#[tokio::test]
+async fn a_shutdown_waits_for_changes_whose_clients_are_gone() {
+    let hooks = Slow::new(EventKind::PreCommit);
+    let lake = TestCatalog::with_hooks(|_| Arc::<Slow>::clone(&hooks));
+    let repository = lake.repository("lake").await;
+    lake.put(&repository, "main", "a", "1").await;
+    lake.drain().await;
+
+    let client = tokio::spawn({
+        let (lake, repository) = (lake.clone(), repository.clone());
+        async move {
+            lake.commit_branch(&repository, "main", commit_params("one"))
+                .await
+        }
+    });
+    hooks.entered.notified().await;
+    client.abort();
+    client.await.unwrap_err();
+
+    let mut drained = Box::pin(lake.drain());
+    assert!(futures::poll!(&mut drained).is_pending());
+    hooks.released.notify_one();
+    drained.await;
+    assert_eq!(
+        hooks.told.lock().unwrap().last(),
+        Some(&EventKind::PostCommit)
+    );
+}

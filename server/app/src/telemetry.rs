@@ -3,14 +3,17 @@
 //! One line per request, at `debug` when it went well and `info` or `warn` when
 //! not; a failure is logged where it is handled. No header or body is ever logged.
 
+use std::any::Any;
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::sync::Mutex;
 use std::time::Instant;
 
 use anyhow::Context as _;
 use axum::extract::Request;
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
+use futures::FutureExt as _;
 use http::HeaderValue;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing::Instrument as _;
@@ -74,7 +77,8 @@ pub(crate) fn init_metrics() -> anyhow::Result<PrometheusHandle> {
     Ok(handle)
 }
 
-/// Gives each request an id, a span, a log line and its place in the metrics.
+/// Gives each request an id, a span, a log line and its place in the metrics. A panic of a handler
+/// costs its own request and not the connection, which others may share.
 pub(crate) async fn observe(
     mut request: Request,
     next: Next,
@@ -94,7 +98,14 @@ pub(crate) async fn observe(
     let path = request.uri().path().to_owned();
     let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default(), surface, %method, path);
     let started = Instant::now();
-    let mut response = next.run(request).instrument(span.clone()).await;
+    // What a handler left half done is dropped with it; what is shared is never left so.
+    let answer = AssertUnwindSafe(next.run(request))
+        .catch_unwind()
+        .instrument(span.clone());
+    let mut response = match answer.await {
+        Ok(response) => response,
+        Err(panic) => span.in_scope(|| after_panic(panic.as_ref())),
+    };
     let elapsed = started.elapsed();
 
     let status = response.status();
@@ -108,6 +119,15 @@ pub(crate) async fn observe(
     }
     response.headers_mut().entry(REQUEST_ID).or_insert(id);
     response
+}
+
+/// Logs a panic and answers for it.
+fn after_panic(panic: &(dyn Any + Send)) -> Response {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(panic = text.unwrap_or("of no text"), "a handler panicked");
+    let body = serde_json::json!({"message": "internal error"});
+    (http::StatusCode::INTERNAL_SERVER_ERROR, axum::Json(body)).into_response()
 }
 
 /// A bounded set of labels, whatever clients send.
@@ -127,4 +147,33 @@ fn is_fit(value: &HeaderValue) -> bool {
     let bytes = value.as_bytes();
     let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-_./:=+".contains(b);
     !bytes.is_empty() && bytes.len() <= MAX_REQUEST_ID_BYTES && bytes.iter().all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::middleware;
+    use axum::routing::get;
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered_and_named_by_its_request() {
+        let app = Router::new()
+            .route("/panic", get(async || -> &'static str { panic!("secret") }))
+            .layer(middleware::from_fn(|request: Request, next: Next| {
+                observe(request, next, "other", "an-id".to_owned())
+            }));
+        let request = Request::get("/panic")
+            .body(Body::empty())
+            .expect("a request");
+        let Ok(response) = app.oneshot(request).await;
+        assert_eq!(response.status(), 500);
+        assert_eq!(response.headers()[REQUEST_ID], "an-id");
+        let body = response.into_body().collect().await.expect("a body");
+        assert_eq!(body.to_bytes(), r#"{"message":"internal error"}"#);
+    }
 }

@@ -218,3 +218,29 @@ fn a_badger_folder_is_not_taken_for_an_empty_one() {
     std::fs::write(dir.path().join("MANIFEST"), "x").unwrap();
     assert!(refused(&yaml).contains("Badger"));
 }
+
+#[test]
+fn two_first_starts_at_once_agree_on_the_key() {
+    use std::os::unix::fs::PermissionsExt as _;
+    for _ in 0..20 {
+        let dir = tempfile::tempdir().unwrap();
+        let begin = std::sync::Barrier::new(2);
+        let start = || {
+            begin.wait();
+            secret_key_in(dir.path()).unwrap()
+        };
+        let (one, other) = std::thread::scope(|scope| {
+            let other = scope.spawn(start);
+            (start(), other.join().unwrap())
+        });
+        assert_eq!(one, other);
+        assert_eq!(secret_key_in(dir.path()).unwrap(), one, "and it is kept");
+        let files: Vec<_> = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(|file| file.unwrap())
+            .collect();
+        assert_eq!(files.len(), 1, "{files:?}");
+        let mode = files[0].metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}

@@ -109,8 +109,12 @@ pub(crate) async fn delete_objects(
             "request size exceeded, max paths is set to {MAX_DELETE_PATHS}"
         )));
     }
-    let repository = api.catalog.repository(&id).await?;
     let (allowed, errors) = split_by_permission(&api, &caller, &id, body.paths).await?;
+    if allowed.is_empty() && !errors.is_empty() {
+        // Who may delete nothing here is not told whether the repository exists.
+        return Ok(Json(types::ObjectErrorList { errors }));
+    }
+    let repository = api.catalog.repository(&id).await?;
     let options = WriteOptions {
         force: params.flag("force"),
     };

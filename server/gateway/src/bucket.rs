@@ -107,8 +107,14 @@ impl Surface {
         &self,
         request: S3Request<DeleteBucketInput>,
     ) -> Result<S3Response<DeleteBucketOutput>> {
-        self.repository(&request.extensions, &request.input.bucket)
-            .await?;
+        let bucket = &request.input.bucket;
+        self.allow(
+            &request.extensions,
+            "fs:DeleteRepository",
+            arn::repository(bucket),
+        )
+        .await?;
+        self.repository(&request.extensions, bucket).await?;
         Err(Fault::NotSupported)
     }
 

@@ -45,21 +45,22 @@ impl Surface {
         if keys.is_empty() || keys.len() > MAX_KEYS {
             return Err(Fault::MalformedXml);
         }
-        let repository = self.repository(&request.extensions, &input.bucket).await?;
 
         // One write per reference; what became of each key is told in the request's order.
         let mut refused: Vec<Option<(&'static str, String)>> = vec![None; keys.len()];
         let mut by_reference: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        let mut may_delete_any = false;
         for (at, object) in keys.iter().enumerate() {
             let ObjectPath { reference, path } = ObjectPath::parse(&object.key);
-            match self
+            let allowed = self
                 .allow(
                     &request.extensions,
                     "fs:DeleteObject",
                     arn::object(&input.bucket, path),
                 )
-                .await
-            {
+                .await;
+            may_delete_any |= allowed.is_ok();
+            match allowed {
                 // There are no versions to delete, and the object is not one of them.
                 Ok(()) if names_a_version(object) => {
                     refused[at] = Some(Fault::not_implemented().entry());
@@ -68,17 +69,11 @@ impl Surface {
                 Err(fault) => refused[at] = Some(entry(&fault)),
             }
         }
-        for (reference, places) in by_reference {
-            let paths: Vec<_> = places
-                .iter()
-                .map(|at| ObjectPath::parse(&keys[*at].key).path.to_owned())
-                .collect();
-            if let Err(fault) = self.delete(&repository, reference, &paths).await {
-                let entry = entry(&fault);
-                for at in places {
-                    refused[at] = Some(entry.clone());
-                }
-            }
+        // Who may delete nothing here is not told whether the repository exists.
+        if may_delete_any {
+            let repository = self.repository(&request.extensions, &input.bucket).await?;
+            self.delete_by_reference(&repository, keys, by_reference, &mut refused)
+                .await;
         }
 
         let is_quiet = input.delete.quiet.unwrap_or_default();
@@ -101,6 +96,28 @@ impl Surface {
             }
         }
         Ok(S3Response::new(output))
+    }
+
+    /// Deletes the keys at some places, given by reference, and notes what is refused.
+    async fn delete_by_reference(
+        &self,
+        repository: &Repository,
+        keys: &[ObjectIdentifier],
+        by_reference: BTreeMap<&str, Vec<usize>>,
+        refused: &mut [Option<(&'static str, String)>],
+    ) {
+        for (reference, places) in by_reference {
+            let paths: Vec<_> = places
+                .iter()
+                .map(|at| ObjectPath::parse(&keys[*at].key).path.to_owned())
+                .collect();
+            if let Err(fault) = self.delete(repository, reference, &paths).await {
+                let entry = entry(&fault);
+                for at in places {
+                    refused[at] = Some(entry.clone());
+                }
+            }
+        }
     }
 
     /// Deletes paths of a branch. On a branch that is not there nothing is, and the branch

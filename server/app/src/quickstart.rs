@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use auth::Auth;
 
-use crate::config::Installation;
+use crate::config::{Installation, QUICKSTART_ACCESS_KEY_ID, QUICKSTART_SECRET_ACCESS_KEY};
 
 /// Makes the administrator, unless there is one.
 pub(crate) async fn set_up(auth: &Auth, installation: &Installation) -> anyhow::Result<()> {
@@ -35,5 +35,18 @@ pub(crate) async fn set_up(auth: &Auth, installation: &Installation) -> anyhow::
         Err(e) => {
             Err(e).context("failed to make the administrator named by installation.user_name")
         }
+    }
+}
+
+/// Whether the published keys open this installation: one that was set up before keeps its
+/// administrator.
+pub(crate) async fn published_keys_in_use(auth: &Auth) -> anyhow::Result<bool> {
+    match auth
+        .authenticate_key(QUICKSTART_ACCESS_KEY_ID, QUICKSTART_SECRET_ACCESS_KEY)
+        .await
+    {
+        Ok(_) => Ok(true),
+        Err(auth::Error::Unauthenticated) => Ok(false),
+        Err(e) => Err(e).context("failed to look up the published keys"),
     }
 }

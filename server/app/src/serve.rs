@@ -17,6 +17,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -44,13 +45,30 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("failed to start the runtime")?;
-    runtime.block_on(async {
+    let ending = runtime.block_on(async {
         let server = Server::start(config).await?;
-        stop_signal().await?;
+        let mut signals = StopSignals::listen()?;
+        signals.next().await;
         tracing::info!("stopping: requests under way are finished");
-        server.stop().await;
-        Ok(())
-    })
+        tokio::select! {
+            () = server.stop() => anyhow::Ok(Ending::Drained),
+            () = signals.next() => {
+                tracing::warn!("stopping at once, as told again: requests under way are cut off");
+                Ok(Ending::CutOff)
+            }
+        }
+    })?;
+    if let Ending::CutOff = ending {
+        // Dropping the runtime would wait for work on blocking threads.
+        runtime.shutdown_background();
+    }
+    Ok(())
+}
+
+/// How a server came to its end.
+enum Ending {
+    Drained,
+    CutOff,
 }
 
 /// A running server.
@@ -75,6 +93,8 @@ impl Server {
         let metrics = telemetry::init_metrics()?;
         let layers = wiring::build(&config).await?;
         quickstart::set_up(&layers.auth, &config.installation).await?;
+        let published_keys =
+            config.quickstart && quickstart::published_keys_in_use(&layers.auth).await?;
         let installation_id = layers
             .auth
             .installation_id()
@@ -96,7 +116,7 @@ impl Server {
         let app = router(&layers, metrics.clone(), &installation_id);
         let accepting = tokio::spawn(accept(listener, app, stop.clone()));
         let jobs = jobs::start(&layers, config.usage_flush_interval, metrics, &stop);
-        announce(&config, address);
+        announce(&config, address, published_keys);
         Ok(Self {
             address,
             layers,
@@ -118,6 +138,13 @@ impl Server {
         if let Err(e) = self.accepting.await {
             tracing::warn!(error = %e, "the accept loop ended badly");
         }
+        // Changes first: when one has landed, hooks are still to be told of it.
+        if tokio::time::timeout(DRAIN_TIMEOUT, self.layers.catalog.drain())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some commits or merges were still under way and are given up");
+        }
         if tokio::time::timeout(DRAIN_TIMEOUT, self.layers.actions.drain())
             .await
             .is_err()
@@ -131,15 +158,20 @@ impl Server {
     }
 }
 
-fn announce(config: &Config, address: SocketAddr) {
+/// Says where the server listens, and of a quickstart whether its published keys are `in_use`.
+fn announce(config: &Config, address: SocketAddr, in_use: bool) {
     tracing::info!(
         "Weir {} listens on http://{address}",
         env!("CARGO_PKG_VERSION")
     );
-    if config.quickstart {
+    if in_use {
         tracing::warn!(
             "quickstart: published keys are in use (access key {QUICKSTART_ACCESS_KEY_ID}, secret key {QUICKSTART_SECRET_ACCESS_KEY}); \
              never run it where others can reach it"
+        );
+    } else if config.quickstart {
+        tracing::info!(
+            "quickstart: this installation was set up before; its own keys are in use, not the published ones"
         );
     }
 }
@@ -271,11 +303,24 @@ async fn accept(listener: TcpListener, app: Router, stop: CancellationToken) {
     }
 }
 
-async fn stop_signal() -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => result.context("failed to listen for SIGINT"),
-        _ = terminate.recv() => Ok(()),
+/// What tells the server to stop. None that comes after the first is lost.
+struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?,
+            terminate: signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }

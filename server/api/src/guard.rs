@@ -132,13 +132,6 @@ fn measure(operation: &Operation, method: &Method, response: &Response, started:
         .record(started.elapsed().as_secs_f64());
 }
 
-/// Answers what this server does not do yet, by name.
-pub(crate) async fn later(
-    axum::Extension(operation): axum::Extension<&'static Operation>,
-) -> Error {
-    Error::NotImplemented(operation.id)
-}
-
 /// Answers an unknown route.
 pub(crate) async fn no_endpoint() -> Error {
     Error::NoEndpoint

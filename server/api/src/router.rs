@@ -6,7 +6,8 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{delete, get, head, patch, post, put};
 
-use crate::guard::{guard, later, no_endpoint, no_sniffing};
+use crate::guard::{guard, no_endpoint, no_sniffing};
+use crate::later::later;
 use crate::{ApiState, PREFIX};
 use crate::{
     actions, branches, commits, config, diff, download, objects, repositories, session, setup,

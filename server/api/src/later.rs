@@ -1,0 +1,213 @@
+//! Operations that this server does not have yet: who may not do them is told that, not more.
+
+use auth::{Permission, arn};
+use axum::Extension;
+use axum::extract::{RawPathParams, State};
+
+use crate::ApiState;
+use crate::error::{Error, Result};
+use crate::extract::Caller;
+use crate::schema::Operation;
+
+/// What each operation takes, as lakeFS asks it. Those that are not here take nothing.
+const ACTIONS: &[(&str, &[&str])] = &[
+    ("deleteUser", &["auth:DeleteUser"]),
+    ("listGroups", &["auth:ListGroups"]),
+    ("createGroup", &["auth:CreateGroup"]),
+    ("getGroup", &["auth:ReadGroup"]),
+    ("deleteGroup", &["auth:DeleteGroup"]),
+    ("listPolicies", &["auth:ListPolicies"]),
+    ("createPolicy", &["auth:CreatePolicy"]),
+    ("getPolicy", &["auth:ReadPolicy"]),
+    ("updatePolicy", &["auth:UpdatePolicy"]),
+    ("deletePolicy", &["auth:DeletePolicy"]),
+    ("listGroupMembers", &["auth:ReadGroup"]),
+    ("addGroupMembership", &["auth:AddGroupMember"]),
+    ("deleteGroupMembership", &["auth:RemoveGroupMember"]),
+    ("listUserCredentials", &["auth:ListCredentials"]),
+    ("deleteCredentials", &["auth:DeleteCredentials"]),
+    ("listUserGroups", &["auth:ReadUser"]),
+    ("listUserPolicies", &["auth:ReadUser"]),
+    ("attachPolicyToUser", &["auth:AttachPolicy"]),
+    ("detachPolicyFromUser", &["auth:DetachPolicy"]),
+    (
+        "createUserExternalPrincipal",
+        &["auth:CreateUserExternalPrincipal"],
+    ),
+    (
+        "deleteUserExternalPrincipal",
+        &["auth:DeleteUserExternalPrincipal"],
+    ),
+    ("listUserExternalPrincipals", &["auth:ReadUser"]),
+    ("getExternalPrincipal", &["auth:ReadExternalPrincipal"]),
+    ("listGroupPolicies", &["auth:ReadGroup"]),
+    ("attachPolicyToGroup", &["auth:AttachPolicy"]),
+    ("detachPolicyFromGroup", &["auth:DetachPolicy"]),
+    (
+        "setGroupACL",
+        &["auth:ReadGroup", "auth:AttachPolicy", "auth:UpdatePolicy"],
+    ),
+    ("getGroupACL", &["auth:ReadGroup", "auth:ReadPolicy"]),
+    ("getGCRules", &["retention:GetGarbageCollectionRules"]),
+    ("setGCRules", &["retention:SetGarbageCollectionRules"]),
+    ("deleteGCRules", &["retention:SetGarbageCollectionRules"]),
+    (
+        "getBranchProtectionRules",
+        &["branches:GetBranchProtectionRules"],
+    ),
+    (
+        "setBranchProtectionRules",
+        &["branches:SetBranchProtectionRules"],
+    ),
+    (
+        "dumpRefs",
+        &["fs:ListTags", "fs:ListBranches", "fs:ListCommits"],
+    ),
+    (
+        "restoreRefs",
+        &["fs:CreateTag", "fs:CreateBranch", "fs:CreateCommit"],
+    ),
+    (
+        "dumpSubmit",
+        &["fs:ListTags", "fs:ListBranches", "fs:ListCommits"],
+    ),
+    (
+        "dumpStatus",
+        &["fs:ListTags", "fs:ListBranches", "fs:ListCommits"],
+    ),
+    (
+        "restoreSubmit",
+        &["fs:CreateTag", "fs:CreateBranch", "fs:CreateCommit"],
+    ),
+    (
+        "restoreStatus",
+        &["fs:CreateTag", "fs:CreateBranch", "fs:CreateCommit"],
+    ),
+    ("CreateCommitRecord", &["fs:CreateCommit"]),
+    ("resetBranch", &["fs:RevertBranch"]),
+    ("hardResetBranch", &["fs:RevertBranch"]),
+    ("revertBranch", &["fs:RevertBranch"]),
+    ("cherryPick", &["fs:CreateCommit", "fs:ReadCommit"]),
+    ("createPresignMultipartUpload", &["fs:WriteObject"]),
+    ("completePresignMultipartUpload", &["fs:WriteObject"]),
+    ("abortPresignMultipartUpload", &["fs:WriteObject"]),
+    ("uploadPart", &["fs:WriteObject"]),
+    ("uploadPartCopy", &["fs:WriteObject", "fs:ReadObject"]),
+    ("getPhysicalAddress", &["fs:WriteObject"]),
+    ("linkPhysicalAddress", &["fs:WriteObject"]),
+    ("importStatus", &["fs:ReadBranch"]),
+    (
+        "importStart",
+        &["fs:WriteObject", "fs:CreateCommit", "fs:ImportFromStorage"],
+    ),
+    ("importCancel", &["fs:ImportCancel"]),
+    ("stageObject", &["fs:WriteObject"]),
+    ("updateObjectUserMetadata", &["fs:WriteObject"]),
+    ("getUnderlyingProperties", &["fs:ReadObject"]),
+    ("createSymlinkFile", &["fs:WriteObject"]),
+    (
+        "getMetadataObject",
+        &["fs:ListObjects", "fs:ReadRepository"],
+    ),
+    ("getMetaRange", &["fs:ListObjects", "fs:ReadRepository"]),
+    ("getRange", &["fs:ListObjects", "fs:ReadRepository"]),
+    (
+        "setGarbageCollectionRulesPreflight",
+        &["retention:SetGarbageCollectionRules"],
+    ),
+    (
+        "prepareGarbageCollectionCommits",
+        &["retention:PrepareGarbageCollectionCommits"],
+    ),
+    (
+        "prepareGarbageCollectionCommitsAsync",
+        &["retention:PrepareGarbageCollectionCommits"],
+    ),
+    (
+        "prepareGarbageCollectionCommitsStatus",
+        &["retention:PrepareGarbageCollectionCommits"],
+    ),
+    (
+        "prepareGarbageCollectionUncommitted",
+        &["retention:PrepareGarbageCollectionUncommitted"],
+    ),
+    (
+        "createBranchProtectionRulePreflight",
+        &["branches:SetBranchProtectionRules"],
+    ),
+    (
+        "internalCreateBranchProtectionRule",
+        &["branches:SetBranchProtectionRules"],
+    ),
+    (
+        "internalDeleteBranchProtectionRule",
+        &["branches:SetBranchProtectionRules"],
+    ),
+    ("listPullRequests", &["pr:ListPullRequests"]),
+    ("createPullRequest", &["pr:WritePullRequest"]),
+    ("getPullRequest", &["pr:ReadPullRequest"]),
+    ("updatePullRequest", &["pr:WritePullRequest"]),
+    (
+        "mergePullRequest",
+        &["fs:CreateCommit", "pr:WritePullRequest"],
+    ),
+];
+
+/// Answers what this server does not do yet, by name.
+pub(crate) async fn later(
+    State(api): State<ApiState>,
+    caller: Option<Extension<Caller>>,
+    Extension(operation): Extension<&'static Operation>,
+    path: RawPathParams,
+) -> Result<()> {
+    if let Some(Extension(caller)) = caller {
+        let repository = path.iter().find(|(name, _)| *name == "repository");
+        let permissions = permissions(operation.id, repository.map(|(_, id)| id));
+        api.auth.authorize(&caller.0, &permissions).await?;
+    }
+    Err(Error::NotImplemented(operation.id))
+}
+
+/// On the repository that the path names, or on everything.
+fn permissions(operation: &str, repository: Option<&str>) -> Vec<Permission> {
+    let actions = ACTIONS.iter().find(|(id, _)| *id == operation);
+    let resource = || repository.map_or_else(arn::all, arn::repository);
+    actions
+        .into_iter()
+        .flat_map(|(_, actions)| *actions)
+        .map(|action| Permission::new(action, resource()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ACTIONS, permissions};
+    use crate::generated::OPERATIONS;
+
+    #[test]
+    fn each_is_an_operation_that_knows_who_asks() {
+        for (id, actions) in ACTIONS {
+            let operation = OPERATIONS.iter().find(|o| o.id == *id);
+            assert!(operation.is_some_and(|o| o.authenticated), "{id}");
+            assert!(!actions.is_empty(), "{id}");
+            assert_eq!(ACTIONS.iter().filter(|(other, _)| other == id).count(), 1);
+        }
+    }
+
+    #[test]
+    fn permissions_are_on_the_repository_of_the_path() {
+        let asked = permissions("restoreRefs", Some("lake"));
+        let actions: Vec<_> = asked.iter().map(|p| p.action).collect();
+        assert_eq!(
+            actions,
+            ["fs:CreateTag", "fs:CreateBranch", "fs:CreateCommit"]
+        );
+        assert!(
+            asked
+                .iter()
+                .all(|p| p.resource.ends_with("repository/lake"))
+        );
+        assert_eq!(permissions("listGroups", None)[0].resource, "*");
+        assert_eq!(permissions("stsLogin", None), []);
+    }
+}

@@ -1,3 +1,4 @@
 //! Tests of the crate from outside.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod wasm;

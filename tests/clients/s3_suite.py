@@ -239,15 +239,18 @@ def signed(method, path, headers, payload):
     signer.payload = lambda _: payload
     request.context["payload_signing_enabled"] = True
     signer.add_auth(request)
-    return {**dict(request.headers), "x-amz-content-sha256": payload}
+    return {name.lower(): value for name, value in request.headers.items()}
 
 
 def a_body_must_be_what_was_signed():
     path = f"/{B}/main/tampered"
     headers = signed("PUT", path, {}, hashlib.sha256(b"honest").hexdigest())
-    status, _, _ = send("PUT", path, headers, b"forged")
-    assert status in (400, 403), status
+    status, _, body = send("PUT", path, headers, b"forged")
+    assert status in (400, 403) and b"<Code>XAmzContentSHA256Mismatch</Code>" in body, (status, body)
     refused(404, "NoSuchKey", s3.get_object, Bucket=B, Key="main/tampered")
+    status, _, body = send("PUT", path, headers, b"honest")
+    assert status == 200, (status, body)
+    assert get("main/tampered") == b"honest"
 
 
 def a_chunked_body_without_a_length():

@@ -70,14 +70,23 @@ pub fn python(script: &str, arguments: &[&str], variables: &[(&str, &str)]) -> S
     printed
 }
 
-/// Asks a server what lakeFS was asked, in one area or several; every difference fails.
+/// Asks a server what lakeFS was asked, in one area or several; every difference fails but for
+/// those that `compat/better.txt` explains.
 ///
 /// # Panics
 /// On a difference, with the list of them.
 pub fn conformance(url: &str, areas: &str, keys: (&str, &str)) -> String {
+    let arguments = [
+        "check",
+        url,
+        "--only",
+        areas,
+        "--allow",
+        "compat/better.txt",
+    ];
     python(
         "compat/conformance/conformance.py",
-        &["check", url, "--only", areas],
+        &arguments,
         &[("ACCESS_KEY", keys.0), ("SECRET_KEY", keys.1)],
     )
 }

@@ -82,7 +82,11 @@ impl TestServer {
             .prefix("weir-test-")
             .tempdir()
             .expect("the system's temporary folder can be written");
-        let mut settings = vec![("LAKEFSACTION_VAR", "this_is_actions_var".to_owned())];
+        // As the server had them that was recorded for `compat`.
+        let mut settings = vec![
+            ("LAKEFSACTION_VAR", "this_is_actions_var".to_owned()),
+            ("WEIR_BLOCKSTORE_LOCAL_IMPORT_ENABLED", "true".to_owned()),
+        ];
         if setup == Setup::Done {
             settings.push(("WEIR_INSTALLATION_USER_NAME", ADMIN.0.to_owned()));
             settings.push(("WEIR_INSTALLATION_ACCESS_KEY_ID", ADMIN.1.to_owned()));

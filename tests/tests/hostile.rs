@@ -180,7 +180,7 @@ async fn hostile_hooks_are_stopped_with_their_cause() {
 
 /// The file below, and what a commit of it is refused with.
 const WRONG_FILES: &[(&str, &str)] = &[
-    ("name: [", "is not valid YAML"),
+    ("name: [", "not valid YAML"),
     (
         "name: gate\non:\n  pre-comit:\nhooks:\n  - id: one\n    type: wasm\n    properties: { component: a.wasm }\n",
         "did you mean 'pre-commit'?",

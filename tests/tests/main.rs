@@ -2,6 +2,8 @@
 //!
 //! Each module tells one story; the harness is `system_tests`.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 mod compat;
 mod crash;
 mod hostile;

@@ -242,7 +242,7 @@ mod tests {
             }))
         };
         let engine = |error| Error::from(catalog::Error::from(error));
-        let block = |error: BlockError| Error::from(catalog::Error::from(error));
+        let block = |error: BlockError| Error::from(catalog::Error::Block(error));
         let storage = || StoreError::Storage {
             operation: "get",
             source: Box::new(io()),

@@ -177,9 +177,24 @@ async fn dispatch(State(front): State<Front>, request: Request, next: Next) -> R
     if surface != "other" {
         front.layers.auth.count_request();
     }
+    let may_leave_body_unread =
+        parts.version == http::Version::HTTP_11 && parts.headers.contains_key(http::header::EXPECT);
     let request = Request::from_parts(parts, body);
+    let mut response = answer(&front, request, next, surface).await;
+    if may_leave_body_unread && response.status().is_client_error() {
+        // Who waits for `100 Continue` is refused before it sends; the connection can't be used
+        // again and is closed. Unless told, clients with a pool find out at their next request.
+        response.headers_mut().insert(
+            http::header::CONNECTION,
+            http::HeaderValue::from_static("close"),
+        );
+    }
+    response
+}
+
+async fn answer(front: &Front, request: Request, next: Next, surface: &'static str) -> Response {
     let id = front.ids.uuid();
-    if is_s3 {
+    if surface == "s3" {
         let gateway = front.layers.gateway.clone();
         let handler = middleware::from_fn(move |request: Request, _next: Next| {
             let gateway = gateway.clone();

@@ -1,4 +1,5 @@
 //! The service layer end to end, in memory: one module for each thing a user does.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 #[path = "suite/history.rs"]
 mod history;

@@ -2,6 +2,8 @@
 //! catalog in memory. One file per group of operations; requests are signed by hand,
 //! so that what is on the wire is known.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 mod suite {
     mod buckets;
     mod chunked;

@@ -2,6 +2,7 @@
 //!
 //! PostgreSQL is used when `WEIR_TEST_POSTGRES` holds a connection string of a
 //! user who may create tables.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod crash;
 mod cursor;

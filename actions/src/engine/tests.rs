@@ -554,10 +554,10 @@ async fn a_component_that_is_missing_or_another_is_said_to_be() {
         )),
     )
     .await;
-    lake.commit("main").await.unwrap();
+    let commit = lake.commit("main").await.unwrap();
     let run = lake
         .actions
-        .list_runs(&lake.repository, Some("main"), None, "", 1)
+        .list_runs(&lake.repository, None, Some(&commit), "", 1)
         .await
         .unwrap()
         .results

@@ -5,6 +5,8 @@
 
 /// Expressions within each other.
 const MAX_DEPTH: usize = 32;
+/// Words and signs of one expression. A chain of operators nests as deep as it is long.
+const MAX_TOKENS: usize = 256;
 
 /// A parsed condition.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -76,6 +78,9 @@ fn tokenize(text: &str) -> Result<Vec<String>, String> {
             }
             c => return Err(format!("'{c}' is not expected there")),
         };
+        if tokens.len() == MAX_TOKENS {
+            return Err(format!("more than {MAX_TOKENS} words and signs"));
+        }
         tokens.push(token);
     }
     Ok(tokens)
@@ -214,15 +219,15 @@ mod tests {
         ] {
             assert_eq!(Condition::parse(text).unwrap_err(), reason, "{text}");
         }
-        assert!(
-            Condition::parse(&"!".repeat(100_000))
-                .unwrap_err()
-                .contains("nested deeper")
-        );
-        assert!(
-            Condition::parse(&"(".repeat(100_000))
-                .unwrap_err()
-                .contains("nested deeper")
+        for deep in ["!".repeat(200), "(".repeat(200)] {
+            let reason = Condition::parse(&deep).unwrap_err();
+            assert!(reason.contains("nested deeper"), "{reason}");
+        }
+        // Would nest as deep as it is long, and fill the stack when it is decided or dropped.
+        let long = format!("true{}", " && true".repeat(100_000));
+        assert_eq!(
+            Condition::parse(&long).unwrap_err(),
+            "more than 256 words and signs"
         );
     }
 }

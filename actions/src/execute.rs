@@ -65,35 +65,36 @@ impl Executor {
         judges: Vec<Judge>,
     ) -> catalog::Result<Outcome> {
         let start_time = self.clock.now();
-        let steps: Vec<Vec<Step>> = stream::iter(judges.into_iter().enumerate())
+        let actions = stream::iter(judges.into_iter().enumerate())
             .map(|(index, judge)| async move { self.run_action(event, index, &judge).await })
-            .buffered(MAX_PARALLEL_ACTIONS)
-            .try_collect()
-            .await?;
+            .buffered(MAX_PARALLEL_ACTIONS);
+        let mut actions = std::pin::pin!(actions);
 
         let mut hooks = Vec::new();
         let mut outcome = Outcome {
             failures: Vec::new(),
             findings: Vec::new(),
         };
-        for step in steps.into_iter().flatten() {
-            if let Some(failure) = step.failure {
-                let HookRun {
-                    hook_run_id,
-                    action_name,
-                    hook_id,
-                    ..
-                } = &step.run;
-                let failure = format!(
-                    "hook run id '{hook_run_id}' failed on action '{action_name}' hook '{hook_id}': {failure}"
-                );
-                outcome.failures.push(failure);
+        while let Some(steps) = actions.try_next().await? {
+            for step in steps {
+                if let Some(failure) = step.failure {
+                    let HookRun {
+                        hook_run_id,
+                        action_name,
+                        hook_id,
+                        ..
+                    } = &step.run;
+                    let failure = format!(
+                        "hook run id '{hook_run_id}' failed on action '{action_name}' hook '{hook_id}': {failure}"
+                    );
+                    outcome.failures.push(failure);
+                }
+                let room = MAX_FINDINGS - outcome.findings.len();
+                outcome
+                    .findings
+                    .extend(step.findings.into_iter().take(room));
+                hooks.push(step.run);
             }
-            let room = MAX_FINDINGS - outcome.findings.len();
-            outcome
-                .findings
-                .extend(step.findings.into_iter().take(room));
-            hooks.push(step.run);
         }
         let run = Run {
             run_id: event.run_id.clone(),
@@ -144,9 +145,10 @@ impl Executor {
     ) -> catalog::Result<Vec<Step>> {
         let mut steps: Vec<Step> = Vec::with_capacity(judge.action.hooks.len());
         let mut failed = false;
+        let mut found = 0;
         for (hook_index, hook) in judge.action.hooks.iter().enumerate() {
             let hook_run_id = format!("{index:04}_{hook_index:04}");
-            let step = if hook.condition.holds(failed) {
+            let mut step = if hook.condition.holds(failed) {
                 self.run_hook(event, judge, hook, hook_run_id).await?
             } else {
                 Step {
@@ -156,6 +158,9 @@ impl Executor {
                 }
             };
             failed |= step.failure.is_some();
+            // More would be cut from the answer in any case.
+            step.findings.truncate(MAX_FINDINGS - found);
+            found += step.findings.len();
             steps.push(step);
         }
         Ok(steps)

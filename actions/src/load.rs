@@ -17,10 +17,14 @@ use crate::GatesSource;
 use crate::action_file::{Action, FOLDER, FileError, HookKind, MAX_FILE_BYTES, MAX_FILES};
 use crate::matching;
 
-/// Parsed files kept.
-const FILE_CACHE_ENTRIES: u64 = 10_000;
-/// Stored trees whose set of files is kept.
-const SET_CACHE_ENTRIES: u64 = 1_000;
+/// Files of one tree together.
+const MAX_TREE_BYTES: u64 = 16 << 20;
+/// Files that are kept parsed, by their bytes in the tree.
+const FILE_CACHE_BYTES: u64 = 64 << 20;
+/// Stored trees whose set of files is kept, by the bytes of the files.
+const SET_CACHE_BYTES: u64 = 64 << 20;
+/// What an entry of these caches counts for, beside the bytes of files.
+const ENTRY_BYTES: u64 = 1 << 10;
 /// Bytes of components kept.
 const COMPONENT_CACHE_BYTES: u64 = 256 << 20;
 /// The largest component that is read.
@@ -57,6 +61,7 @@ pub(crate) enum Tree {
 struct LoadedFile {
     path: String,
     digest: [u8; 32],
+    bytes: u64,
     action: Arc<Action>,
 }
 
@@ -65,6 +70,8 @@ struct LoadedFile {
 struct FileSet {
     files: Vec<Arc<LoadedFile>>,
     errors: Vec<FileError>,
+    /// Of the files that parsed.
+    bytes: u64,
 }
 
 /// An action that judges, and the tree that its components are read from.
@@ -100,10 +107,23 @@ impl Loader {
             .max_capacity(COMPONENT_CACHE_BYTES)
             .weigher(|_, bytes: &Bytes| u32::try_from(bytes.len()).unwrap_or(u32::MAX))
             .build();
+        let weight = |bytes: u64| u32::try_from(bytes + ENTRY_BYTES).unwrap_or(u32::MAX);
+        let files = moka::sync::Cache::builder()
+            .max_capacity(FILE_CACHE_BYTES)
+            .weigher(move |_, file: &Result<Arc<LoadedFile>, FileError>| {
+                weight(file.as_ref().map_or(0, |file| file.bytes))
+            })
+            .build();
+        let sets = moka::sync::Cache::builder()
+            .max_capacity(SET_CACHE_BYTES)
+            .weigher(move |_, set: &Arc<FileSet>| {
+                weight(set.bytes + ENTRY_BYTES * (set.files.len() + set.errors.len()) as u64)
+            })
+            .build();
         Self {
             reader,
-            files: moka::sync::Cache::new(FILE_CACHE_ENTRIES),
-            sets: moka::sync::Cache::new(SET_CACHE_ENTRIES),
+            files,
+            sets,
             components,
         }
     }
@@ -247,7 +267,19 @@ impl Loader {
                         );
                         set.errors.push(FileError::whole(&file.path, reason));
                     }
-                    None => set.files.push(file),
+                    None if set.bytes + file.bytes > MAX_TREE_BYTES => {
+                        set.errors.push(FileError::whole(
+                            &file.path,
+                            format!(
+                                "the action files have more than {MAX_TREE_BYTES} bytes in all"
+                            ),
+                        ));
+                        break;
+                    }
+                    None => {
+                        set.bytes += file.bytes;
+                        set.files.push(file);
+                    }
                 },
                 Err(error) => set.errors.push(error),
             }
@@ -269,6 +301,7 @@ impl Loader {
                 Arc::new(LoadedFile {
                     path: object.path.clone(),
                     digest: Sha256::digest(&bytes).into(),
+                    bytes: bytes.len() as u64,
                     action: Arc::new(action),
                 })
             }),

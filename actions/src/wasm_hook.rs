@@ -109,14 +109,23 @@ async fn component(
             ));
         }
     };
-    let digest = hex::encode(Sha256::digest(&bytes));
-    match &properties.sha256 {
-        Some(expected) if *expected != digest => Err((
+    let Some(expected) = &properties.sha256 else {
+        return Ok(bytes);
+    };
+    let hashed = bytes.clone();
+    let digest = tokio::task::spawn_blocking(move || hex::encode(Sha256::digest(&hashed)))
+        .await
+        .map_err(|e| {
+            let message = format!("failed to check component {path}: {e}");
+            (Cause::ComponentInvalid, message)
+        })?;
+    if *expected != digest {
+        return Err((
             Cause::ComponentDigest,
             format!("component {path} has sha256 {digest}, the action asks for {expected}"),
-        )),
-        _ => Ok(bytes),
+        ));
     }
+    Ok(bytes)
 }
 
 fn request(

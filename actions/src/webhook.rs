@@ -20,7 +20,7 @@ use crate::action_file::{WebhookProperties, format_duration};
 use crate::env::{Environment, Expanded};
 use crate::output::Output;
 
-/// Redirects that are followed, to the same host only: a header may hold a secret.
+/// Redirects that are followed, to the same server only: a header may hold a secret.
 const MAX_REDIRECTS: usize = 10;
 /// How much of an answer's body is read and logged.
 const MAX_RESPONSE_BYTES: usize = 64 << 10;
@@ -121,15 +121,22 @@ fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     if attempt.previous().len() > MAX_REDIRECTS {
         return attempt.error(format!("stopped after {MAX_REDIRECTS} redirects"));
     }
-    let same_host = attempt
+    let stays = attempt
         .previous()
         .first()
-        .is_none_or(|first| first.host() == attempt.url().host());
-    if same_host {
+        .is_none_or(|first| is_same_server(first, attempt.url()));
+    if stays {
         attempt.follow()
     } else {
         attempt.stop()
     }
+}
+
+/// Whether a secret meant for one URL may go to the other: same host and port, or the same
+/// host by `https` where it was plain before.
+fn is_same_server(from: &Url, to: &Url) -> bool {
+    let secured = from.scheme() == "http" && to.scheme() == "https" && to.port().is_none();
+    from.host() == to.host() && (from.origin() == to.origin() || secured)
 }
 
 fn is_loopback(url: &Url) -> bool {

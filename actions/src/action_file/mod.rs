@@ -33,6 +33,8 @@ pub(crate) const FOLDER: &str = "_lakefs_actions/";
 pub(crate) const MAX_FILE_BYTES: u64 = 1 << 20;
 /// Files of one tree.
 pub(crate) const MAX_FILES: usize = 1_000;
+/// Globs of one list, which are compiled together.
+const MAX_GLOBS: usize = 1_000;
 /// Hooks of one action: as many as a hook run id has numbers for.
 const MAX_HOOKS: usize = 10_000;
 
@@ -286,6 +288,10 @@ fn texts(name: &str, node: &Node) -> Result<Vec<String>, Fault> {
     let Some(items) = node.list() else {
         return Err(Fault::new(node.at, format!("'{name}' must be a list")));
     };
+    if items.len() > MAX_GLOBS {
+        let reason = format!("'{name}' has more than {MAX_GLOBS} items");
+        return Err(Fault::new(node.at, reason));
+    }
     items
         .iter()
         .map(|item| {

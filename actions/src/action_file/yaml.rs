@@ -4,7 +4,7 @@
 //! one is of little use in a file of a hundred lines. Depth and size are bounded,
 //! aliases count for what they expand to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput};
 
@@ -12,6 +12,10 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput};
 const MAX_DEPTH: usize = 64;
 /// Nodes of one file, aliases expanded.
 const MAX_NODES: usize = 100_000;
+/// Bytes of all texts of one file, aliases expanded.
+const MAX_TEXT_BYTES: usize = 4 << 20;
+/// What a fault quotes of a file.
+const MAX_REASON_CHARS: usize = 500;
 
 /// Where something begins in a file; both count from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,9 +33,15 @@ pub(crate) struct Fault {
 
 impl Fault {
     pub(crate) fn new(at: Position, reason: impl Into<String>) -> Self {
+        let mut reason = reason.into();
+        // Whoever is refused reads this; a key of a megabyte helps nobody.
+        if let Some((end, _)) = reason.char_indices().nth(MAX_REASON_CHARS) {
+            reason.truncate(end);
+            reason.push('…');
+        }
         Self {
             at: Some(at),
-            reason: reason.into(),
+            reason,
         }
     }
 
@@ -126,11 +136,39 @@ impl Node {
         }
     }
 
-    fn size(&self) -> usize {
-        1 + match &self.value {
-            Value::Scalar { .. } => 0,
-            Value::List(items) => items.iter().map(Self::size).sum(),
-            Value::Map(pairs) => pairs.iter().map(|(_, v)| 1 + v.size()).sum(),
+    fn size(&self) -> Size {
+        let one = Size { nodes: 1, bytes: 0 };
+        match &self.value {
+            Value::Scalar { text, .. } => Size {
+                bytes: text.len(),
+                ..one
+            },
+            Value::List(items) => items.iter().map(Self::size).fold(one, Size::plus),
+            Value::Map(pairs) => pairs
+                .iter()
+                .map(|(k, v)| {
+                    v.size().plus(Size {
+                        nodes: 1,
+                        bytes: k.text.len(),
+                    })
+                })
+                .fold(one, Size::plus),
+        }
+    }
+}
+
+/// What a node takes up.
+#[derive(Debug, Clone, Copy)]
+struct Size {
+    nodes: usize,
+    bytes: usize,
+}
+
+impl Size {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            nodes: self.nodes + other.nodes,
+            bytes: self.bytes + other.bytes,
         }
     }
 }
@@ -171,7 +209,7 @@ pub(crate) fn parse(text: &str) -> Result<Node, Fault> {
         text,
         parser: Parser::new_from_str(text),
         anchors: HashMap::new(),
-        nodes: 0,
+        size: Size { nodes: 0, bytes: 0 },
     };
     loop {
         match builder.next()? {
@@ -204,7 +242,8 @@ struct Builder<'a> {
     text: &'a str,
     parser: Parser<'a, StrInput<'a>>,
     anchors: HashMap<usize, Node>,
-    nodes: usize,
+    /// Of all that was built so far.
+    size: Size,
 }
 
 impl<'a> Builder<'a> {
@@ -236,12 +275,18 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn count(&mut self, at: Position, nodes: usize) -> Result<(), Fault> {
-        self.nodes += nodes;
-        if self.nodes > MAX_NODES {
+    fn count(&mut self, at: Position, more: Size) -> Result<(), Fault> {
+        self.size = self.size.plus(more);
+        if self.size.nodes > MAX_NODES {
             return Err(Fault::new(
                 at,
                 format!("more than {MAX_NODES} values in one file"),
+            ));
+        }
+        if self.size.bytes > MAX_TEXT_BYTES {
+            return Err(Fault::new(
+                at,
+                format!("more than {MAX_TEXT_BYTES} bytes of text in one file"),
             ));
         }
         Ok(())
@@ -255,7 +300,11 @@ impl<'a> Builder<'a> {
                 format!("nested deeper than {MAX_DEPTH} levels"),
             ));
         }
-        self.count(at, 1)?;
+        let bytes = match &event {
+            Event::Scalar(text, ..) => text.len(),
+            _ => 0,
+        };
+        self.count(at, Size { nodes: 1, bytes })?;
         let (value, anchor) = match event {
             Event::Scalar(text, style, anchor, _) => (
                 Value::Scalar {
@@ -270,12 +319,13 @@ impl<'a> Builder<'a> {
                 let target = self
                     .anchors
                     .get(&id)
-                    .cloned()
                     .ok_or_else(|| Fault::new(at, "an alias within its own anchor"))?;
-                self.count(at, target.size())?;
+                // Counted before it is copied.
+                let size = target.size();
+                self.count(at, size)?;
                 return Ok(Node {
                     at,
-                    value: target.value,
+                    value: self.anchors[&id].value.clone(),
                 });
             }
             _ => return Err(Fault::new(at, "not valid YAML: a value is expected")),
@@ -301,6 +351,7 @@ impl<'a> Builder<'a> {
     fn pairs(&mut self, depth: usize) -> Result<Vec<(Key, Node)>, Fault> {
         let mut pairs: Vec<(Key, Node)> = Vec::new();
         let mut merged: Vec<(Key, Node)> = Vec::new();
+        let mut known = HashSet::new();
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::MappingEnd) {
@@ -320,7 +371,7 @@ impl<'a> Builder<'a> {
                 merge_into(&mut merged, value)?;
                 continue;
             }
-            if pairs.iter().any(|(k, _)| k.text == key.text) {
+            if !known.insert(key.text.clone()) {
                 return Err(Fault::new(
                     key.at,
                     format!("key '{}' is given twice", key.text),
@@ -330,7 +381,7 @@ impl<'a> Builder<'a> {
         }
         for (key, value) in merged {
             // What the map says itself wins over what it merges in.
-            if !pairs.iter().any(|(k, _)| k.text == key.text) {
+            if known.insert(key.text.clone()) {
                 pairs.push((key, value));
             }
         }
@@ -391,6 +442,24 @@ mod tests {
                 .reason
                 .contains("more than 100000 values")
         );
+    }
+
+    #[test]
+    fn a_bomb_of_one_long_text_is_refused() {
+        let bomb = format!(
+            "a: &a {}\nb: [{}]\n",
+            "x".repeat(500_000),
+            vec!["*a"; 40_000].join(",")
+        );
+        let reason = parse(&bomb).unwrap_err().reason;
+        assert_eq!(reason, "more than 4194304 bytes of text in one file");
+    }
+
+    #[test]
+    fn a_fault_quotes_no_more_than_helps() {
+        let key = "k".repeat(1000);
+        let reason = parse(&format!("{key}: 1\n{key}: 2\n")).unwrap_err().reason;
+        assert_eq!(reason.chars().count(), MAX_REASON_CHARS + 1);
     }
 
     #[test]

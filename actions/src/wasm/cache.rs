@@ -287,11 +287,16 @@ impl Disk {
             .filter(|f| f.path().is_dir())
         {
             for file in fs::read_dir(folder.path())?.filter_map(Result::ok) {
+                // Whatever else lies there is not ours to delete.
+                let path = file.path();
+                if !path.extension().is_some_and(|e| e == "cwasm" || e == "tmp") {
+                    continue;
+                }
                 // A file may go while we look: somebody else evicts as well.
                 if let Ok((modified, size)) =
                     file.metadata().and_then(|m| Ok((m.modified()?, m.len())))
                 {
-                    files.push((modified, size, file.path()));
+                    files.push((modified, size, path));
                 }
             }
         }

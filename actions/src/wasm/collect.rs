@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use graveler::Finding;
 
 use super::instance::Outcome;
-use super::limits::{METRICS, size};
-use super::session::Run;
+use super::limits::{FINDINGS_BYTES, METRICS, size};
+use super::session::{Run, weight};
 use super::v0_1::Verdict as Answer;
 use super::{Cause, Failure, Report, Verdict};
 
@@ -15,6 +15,7 @@ use super::{Cause, Failure, Report, Verdict};
 #[derive(Debug, Default)]
 pub(super) struct Collector {
     findings: Vec<Finding>,
+    findings_bytes: usize,
     findings_dropped: u64,
     log: Vec<u8>,
     log_cut: bool,
@@ -84,7 +85,9 @@ impl Collector {
     }
 
     fn find(&mut self, run: &Run, finding: Finding) {
-        if self.findings.len() < run.limits.findings {
+        let bytes = self.findings_bytes + weight(&finding);
+        if self.findings.len() < run.limits.findings && bytes <= FINDINGS_BYTES {
+            self.findings_bytes = bytes;
             self.findings.push(finding);
         } else {
             self.findings_dropped += 1;

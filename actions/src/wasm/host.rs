@@ -124,20 +124,15 @@ impl Host {
             .map_err(|f: Failure| (f.cause, f.message))
     }
 
-    async fn prepare(&self, request: Request) -> Result<(Arc<Ready>, Run, Shown), Failure> {
+    async fn prepare(&self, mut request: Request) -> Result<(Arc<Ready>, Run, Shown), Failure> {
         let ready = self.inner.cache.get(&request.component).await?;
         let mut defaults = Vec::new();
-        if request.select.paths.is_empty() {
+        if request.select.paths.is_empty() || request.select.kinds.is_empty() {
             let description = self.inner.description(&ready).await?;
-            let paths = description
-                .pointer("/defaults/paths")
-                .and_then(Value::as_array);
-            defaults = paths
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str)
-                .map(str::to_owned)
-                .collect();
+            defaults = texts(&description, "/defaults/paths");
+            if request.select.kinds.is_empty() {
+                request.select.kinds = texts(&description, "/defaults/kinds");
+            }
         }
         let rights = Rights::new(&request.select, &defaults, &request.read)?;
         let shown = Shown {
@@ -288,6 +283,13 @@ impl Inner {
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn failed(e: wasmtime::Error) -> String {
     format!("failed to set up the engine for hooks: {e:#}")
+}
+
+/// A list of texts in a description; empty if it is not there.
+fn texts(description: &Value, pointer: &str) -> Vec<String> {
+    let items = description.pointer(pointer).and_then(Value::as_array);
+    let texts = items.into_iter().flatten().filter_map(Value::as_str);
+    texts.map(str::to_owned).collect()
 }
 
 /// The same for the same inputs.

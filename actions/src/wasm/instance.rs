@@ -2,16 +2,21 @@
 //!
 //! An instance is used once: no memory of one object, repository or user is ever
 //! seen by another. Interruption is fuel that yields to the runtime every
-//! millisecond or so, where a timeout can stop the call
+//! millisecond or so, and a yield every few host calls, where a timeout can stop the call
 //! (docs/decisions/0004-interruption.md).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use wasmtime::{Engine, Store, Trap};
+use async_trait::async_trait;
+use tokio::task::yield_now;
+use wasmtime::{CallHook, CallHookHandler, Engine, Store, StoreContextMut, Trap};
 
 use super::cache::{Callable, Ready};
-use super::limits::{HANDLES, HOSTCALL_BYTES, Limiter, TEXT_BYTES, YIELD_FUEL, cut, size};
+use super::limits::{
+    CALLS_PER_TURN, HANDLES, HOSTCALL_BYTES, Limiter, TEXT_BYTES, YIELD_FUEL, cut, size,
+};
 use super::log::Log;
 use super::session::{Change, Output, Run, State};
 use super::v0_1::{self, Verdict};
@@ -124,9 +129,33 @@ pub(super) fn store<T: Send>(
     store
         .fuel_async_yield_interval(Some(YIELD_FUEL))
         .expect("the engine counts fuel");
+    store.call_hook_async(Turns::default());
     store.set_hostcall_fuel(HOSTCALL_BYTES);
     store.set_max_component_handles(2 * HANDLES);
     store
+}
+
+/// Yields to the runtime after some host calls: a guest that does little but call would use so little
+/// fuel that it had the thread for minutes, and its limit of time would not be looked at.
+#[derive(Debug, Default)]
+struct Turns {
+    calls: AtomicU32,
+}
+
+#[async_trait]
+impl<T: Send> CallHookHandler<T> for Turns {
+    async fn handle_call_event(
+        &self,
+        _: StoreContextMut<'_, T>,
+        event: CallHook,
+    ) -> wasmtime::Result<()> {
+        if matches!(event, CallHook::ReturningFromHost)
+            && self.calls.fetch_add(1, Ordering::Relaxed) % CALLS_PER_TURN == CALLS_PER_TURN - 1
+        {
+            yield_now().await;
+        }
+        Ok(())
+    }
 }
 
 fn used<T>(store: &Store<T>) -> u64 {

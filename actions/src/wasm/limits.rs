@@ -33,6 +33,8 @@ pub(super) const KEEP_RESIDENT: usize = 1 << 20;
 pub(super) const PARALLELISM: usize = 64;
 /// Units of work between two looks at the clock: about a millisecond.
 pub(super) const YIELD_FUEL: u64 = 10_000_000;
+/// Host calls between two turns for others: a call costs no fuel, however long it takes.
+pub(super) const CALLS_PER_TURN: u32 = 16;
 /// One host call may take this long.
 pub(super) const HOST_CALL: Duration = Duration::from_secs(60);
 /// What a guest may hand over in one call.
@@ -54,10 +56,16 @@ pub(super) const PAGE: usize = 1000;
 /// Objects, listings, findings and streams that an instance holds at once.
 pub(super) const HANDLES: usize = 1024;
 
+/// The prefix and the start of a listing or diff: no path is longer.
+pub(super) const PATH_BYTES: usize = 4096;
 /// Texts of a finding, and how many properties it has.
 pub(super) const TEXT_BYTES: usize = 4096;
 pub(super) const NAME_BYTES: usize = 256;
 pub(super) const PROPERTIES: usize = 32;
+/// All properties of a finding together; what does not fit is left out.
+pub(super) const PROPERTY_BYTES: usize = 8192;
+/// All findings of one instance, and of one hook; more are only counted.
+pub(super) const FINDINGS_BYTES: usize = 16 << 20;
 pub(super) const METRICS: usize = 100;
 pub(super) const SUMMARY_BYTES: usize = 64 << 10;
 

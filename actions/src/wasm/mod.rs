@@ -56,7 +56,7 @@ pub struct Limits {
 pub struct Select {
     /// Globs on whole paths; empty: the component's own default, or all.
     pub paths: Vec<String>,
-    /// `added`, `changed`, `removed`; empty: added and changed.
+    /// `added`, `changed`, `removed`; empty: the component's own default, or added and changed.
     pub kinds: Vec<String>,
     /// Larger objects are not shown.
     pub max_size_bytes: Option<u64>,

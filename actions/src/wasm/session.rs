@@ -18,7 +18,8 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::capability::{ChangeKind, Rights};
 use super::limits::{
-    HANDLES, HOST_CALL, Limiter, METRICS, NAME_BYTES, PAGE, SUMMARY_BYTES, cut, size,
+    FINDINGS_BYTES, HANDLES, HOST_CALL, Limiter, METRICS, NAME_BYTES, PAGE, PATH_BYTES,
+    SUMMARY_BYTES, cut, size,
 };
 use super::log::Log;
 use super::tree::{Side, Trees};
@@ -191,11 +192,17 @@ pub(super) struct Position {
 }
 
 impl Position {
-    pub(super) fn new(prefix: String, after: Option<String>) -> Self {
-        Self {
-            prefix,
-            after: Some(after.unwrap_or_default()),
+    pub(super) fn new(prefix: String, after: Option<String>) -> Result<Self, Refusal> {
+        let after = after.unwrap_or_default();
+        if prefix.len().max(after.len()) > PATH_BYTES {
+            return Err(Refusal::TooMuch(format!(
+                "a prefix or path has up to {PATH_BYTES} bytes"
+            )));
         }
+        Ok(Self {
+            prefix,
+            after: Some(after),
+        })
     }
 
     /// Up to `max` rows that may be read; none only at the end.
@@ -280,6 +287,8 @@ impl Changes {
 #[derive(Debug)]
 pub(super) struct Output {
     pub(super) findings: Vec<Finding>,
+    /// Of all findings, see [`weight`].
+    pub(super) findings_bytes: usize,
     pub(super) findings_dropped: u64,
     pub(super) summary: Option<String>,
     pub(super) metrics: BTreeMap<String, (f64, String)>,
@@ -307,6 +316,7 @@ impl State {
         let limiter = Limiter::new(run.limits.memory_bytes);
         let out = Output {
             findings: Vec::new(),
+            findings_bytes: 0,
             findings_dropped: 0,
             summary: None,
             metrics: BTreeMap::new(),
@@ -340,6 +350,15 @@ impl State {
                 "{limit} findings are kept, this one is only counted (limits.findings)"
             ));
         }
+        let bytes = self.out.findings_bytes + weight(&finding);
+        if bytes > FINDINGS_BYTES {
+            self.out.findings_dropped += 1;
+            return Err(format!(
+                "findings of {} in all are kept, this one is only counted",
+                size(FINDINGS_BYTES as u64)
+            ));
+        }
+        self.out.findings_bytes = bytes;
         self.out.findings.push(finding);
         Ok(())
     }
@@ -365,6 +384,24 @@ impl WasiView for State {
             table: &mut self.table,
         }
     }
+}
+
+/// The memory that a finding takes up, in bytes.
+pub(super) fn weight(finding: &Finding) -> usize {
+    let properties = finding.properties.iter();
+    let properties: usize = properties
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
+    let texts = [
+        &finding.rule,
+        &finding.message,
+        &finding.action,
+        &finding.hook,
+    ];
+    size_of::<Finding>()
+        + texts.iter().map(|text| text.len()).sum::<usize>()
+        + finding.path.as_ref().map_or(0, String::len)
+        + properties
 }
 
 /// A bounded table of what an instance holds.

@@ -11,7 +11,9 @@ use graveler::Finding;
 use wasmtime::component::{HasSelf, Linker, Resource};
 
 use super::capability::ChangeKind;
-use super::limits::{HANDLES, NAME_BYTES, PROPERTIES, READ_BYTES, SCANS, TEXT_BYTES, cut};
+use super::limits::{
+    HANDLES, NAME_BYTES, PROPERTIES, PROPERTY_BYTES, READ_BYTES, SCANS, TEXT_BYTES, cut,
+};
 use super::reads::{self, Chunks};
 use super::session::{self, Changes, Listing, Position, Refusal, State};
 use super::tree::Side;
@@ -224,7 +226,10 @@ impl tree::Host for State {
         self.snapshot(Side::Source)
     }
     async fn diff(&mut self, prefix: String, after: Option<String>) -> Answer<Resource<Changes>> {
-        Ok(Ok(self.hold(Changes(Position::new(prefix, after)))?))
+        match self.answer(Position::new(prefix, after)) {
+            Ok(at) => Ok(Ok(self.hold(Changes(at))?)),
+            Err(e) => Ok(Err(e)),
+        }
     }
     async fn max_read(&mut self) -> wasmtime::Result<u32> {
         Ok(READ_BYTES)
@@ -256,10 +261,10 @@ impl tree::HostSnapshot for State {
         after: Option<String>,
     ) -> Answer<Resource<Listing>> {
         let side = *self.table.get(&this)?;
-        Ok(Ok(self.hold(Listing {
-            side,
-            at: Position::new(prefix, after),
-        })?))
+        match self.answer(Position::new(prefix, after)) {
+            Ok(at) => Ok(Ok(self.hold(Listing { side, at })?)),
+            Err(e) => Ok(Err(e)),
+        }
     }
     async fn drop(&mut self, this: Resource<Side>) -> wasmtime::Result<()> {
         self.table.delete(this)?;
@@ -399,9 +404,14 @@ impl report::Host for State {
 impl State {
     fn set(&mut self, this: &Resource<Finding>, name: &str, value: &str) -> wasmtime::Result<()> {
         let properties = &mut self.table.get_mut(this)?.properties;
-        let name = cut(name, NAME_BYTES);
-        if properties.len() < PROPERTIES || properties.contains_key(&name) {
-            properties.insert(name, cut(value, TEXT_BYTES));
+        let (name, value) = (cut(name, NAME_BYTES), cut(value, TEXT_BYTES));
+        let others = properties.iter().filter(|(n, _)| **n != name);
+        let bytes: usize = others.map(|(n, v)| n.len() + v.len()).sum();
+        let is_new = !properties.contains_key(&name);
+        if bytes + name.len() + value.len() <= PROPERTY_BYTES
+            && (!is_new || properties.len() < PROPERTIES)
+        {
+            properties.insert(name, value);
         }
         Ok(())
     }

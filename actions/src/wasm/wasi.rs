@@ -15,7 +15,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 use super::log::Log;
 
 /// A guest that wants more in one call traps.
-const RANDOM_BYTES: u64 = 1 << 20;
+const RANDOM_BYTES: u64 = 64 << 10;
 /// After so many bytes, numbers repeat.
 const RANDOM_PERIOD: u64 = 4096;
 

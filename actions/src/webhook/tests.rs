@@ -156,3 +156,16 @@ async fn a_header_that_would_smuggle_is_refused() {
         "the value of header \"X-A\" is not valid"
     );
 }
+
+#[test]
+fn a_secret_goes_to_no_other_port_and_never_from_https_to_plain() {
+    let same =
+        |from: &str, to: &str| super::is_same_server(&from.parse().unwrap(), &to.parse().unwrap());
+    assert!(same("https://a.example/x", "https://a.example:443/y"));
+    assert!(same("http://a.example:8080/x", "http://a.example:8080/y"));
+    assert!(same("http://a.example/x", "https://a.example/x"));
+    assert!(!same("https://a.example/x", "http://a.example/x"));
+    assert!(!same("http://a.example/x", "http://a.example:8080/x"));
+    assert!(!same("http://a.example/x", "https://a.example:8443/x"));
+    assert!(!same("https://a.example/x", "https://b.example/x"));
+}

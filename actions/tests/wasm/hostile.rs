@@ -1,6 +1,7 @@
 //! Hooks that misbehave: each is stopped, with its cause and words for its author.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actions::wasm::{Report, Verdict};
@@ -73,6 +74,37 @@ async fn others_are_answered_while_a_hook_loops() {
         report = hook => panic!("the loop ended: {:?}", report.verdict),
         () = others => {}
     }
+}
+
+/// What the host does for a guest costs no fuel: a hook that does little but call yields all the same.
+#[tokio::test(flavor = "current_thread")]
+async fn others_are_answered_while_a_hook_calls_for_ever() {
+    let trees = Arc::new(Memory::default());
+    let mut request = request(gate(), Memory::default(), json!({ "mode": "call" }));
+    request.trees = trees.clone();
+    let host = host();
+    let hook = host.run(request);
+    let others = async {
+        trees.looked.notified().await;
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        report = hook => panic!("the loop ended: {:?}", report.verdict),
+        () = others => {}
+    }
+    let looks = trees.looks.load(Ordering::Relaxed);
+    assert!(looks < 2_000, "{looks} calls while others had 20 turns");
+}
+
+#[tokio::test]
+async fn what_a_listing_holds_is_bounded() {
+    let message = error(&run_mode("hoard-prefixes").await);
+    assert_eq!(
+        message,
+        "hook_error: hook could not decide: budget: a prefix or path has up to 4096 bytes"
+    );
 }
 
 #[tokio::test]
@@ -158,7 +190,12 @@ async fn whatever_else_is_reported_is_bounded() {
     assert!(report.summary.unwrap().len() <= 64 << 10);
     let finding = &report.findings[0];
     assert!(finding.message.len() <= 4096 && finding.properties.len() <= 32);
-    assert!(finding.properties.values().all(|v| v.len() <= 4096));
+    let bytes: usize = finding
+        .properties
+        .iter()
+        .map(|(n, v)| n.len() + v.len())
+        .sum();
+    assert!(bytes > 4096 && bytes <= 8192, "{bytes}");
 }
 
 #[tokio::test]
@@ -248,7 +285,7 @@ async fn a_component_for_another_version_is_told_both_versions() {
     assert!(message.contains("merge-saucer"), "{message}");
 }
 
-fn replaced(component: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+pub(super) fn replaced(component: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
     let mut bytes = component.to_vec();
     let mut found = 0;

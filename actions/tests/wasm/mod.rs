@@ -11,6 +11,7 @@ mod stored;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
@@ -64,6 +65,8 @@ struct Memory {
     fetched: Mutex<Vec<(String, Range<u64>)>>,
     /// Told whenever a guest asks for a tree.
     looked: Notify,
+    /// How often guests asked for a tree.
+    looks: AtomicU64,
 }
 
 const ROWS: usize = 3;
@@ -134,6 +137,7 @@ fn page<T>(mut rows: Vec<T>, limit: usize, key: impl Fn(&T) -> String) -> Page<T
 #[async_trait]
 impl Trees for Memory {
     fn tree_id(&self, side: Side) -> Option<String> {
+        self.looks.fetch_add(1, Ordering::Relaxed);
         self.looked.notify_one();
         match side {
             Side::Candidate => Some("candidate-tree".to_owned()),

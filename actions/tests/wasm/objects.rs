@@ -5,6 +5,7 @@ use std::time::Duration;
 use actions::wasm::{Cause, Report, Select, Verdict};
 use serde_json::json;
 
+use super::hostile::replaced;
 use super::{Fault, Memory, error, findings, host, log, object_gate, request};
 
 async fn run(base: &[(&str, &str)], candidate: &[(&str, &str)]) -> Report {
@@ -240,4 +241,25 @@ async fn a_bad_glob_is_told_before_anything_runs() {
         message.starts_with("hook_error: select.paths: "),
         "{message}"
     );
+}
+
+/// A gate that is made for removals would else be shown none, and pass.
+#[tokio::test]
+async fn a_component_says_which_kinds_it_is_for() {
+    let removals = replaced(
+        &object_gate(),
+        br#""paths":["data/**"]"#,
+        br#""kinds":["removed"]"#,
+    );
+    let trees = || Memory::new(&[("data/old", "x")], &[("data/new", "x")]);
+    let report = host()
+        .run(request(removals.clone().into(), trees(), json!(null)))
+        .await;
+    assert_eq!(report.objects, 1);
+    assert_eq!(report.findings[0].path.as_deref(), Some("data/old"));
+    // The action has the last word.
+    let mut asked = request(removals.into(), trees(), json!(null));
+    asked.select.kinds = vec!["added".to_owned()];
+    let report = host().run(asked).await;
+    assert_eq!(report.findings[0].path.as_deref(), Some("data/new"));
 }

@@ -52,20 +52,20 @@ impl Object {
                 Err(ParquetError::NeedMoreData(needed)) if needed <= MAX_FOOTER_BYTES => {
                     let needed = u32::try_from(needed)
                         .map_err(|_| Error::new("the Parquet footer is too long"))?;
-                    tail = self.read_last(needed)?;
+                    let length = u64::from(needed).min(self.size_bytes());
+                    tail = self.read_in_pieces(self.size_bytes() - length, length)?;
                 }
                 Err(e) => return Err(e.into()),
             }
         }
     }
 
-    /// The last bytes, in as many reads as one call's limit asks for.
-    fn read_last(&self, length: u32) -> Result<Vec<u8>> {
-        let length = u64::from(length).min(self.size_bytes());
+    /// The bytes from an offset on, in as many reads as one call's limit asks for.
+    fn read_in_pieces(&self, mut offset: u64, length: u64) -> Result<Vec<u8>> {
+        let end = offset.saturating_add(length);
         let mut out = Vec::new();
-        let mut offset = self.size_bytes() - length;
-        while offset < self.size_bytes() {
-            let left = self.size_bytes() - offset;
+        while offset < end {
+            let left = end - offset;
             let piece =
                 u32::try_from(left.min(u64::from(crate::max_read()))).expect("at most a u32");
             out.extend_from_slice(&self.read(Span {
@@ -156,12 +156,9 @@ impl ChunkReader for Object {
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
-        let length = u32::try_from(length).map_err(|e| ParquetError::General(e.to_string()))?;
+        // A column chunk may be larger than one read.
         let bytes = self
-            .read(Span {
-                offset: start,
-                length,
-            })
+            .read_in_pieces(start, length as u64)
             .map_err(|e| ParquetError::General(e.to_string()))?;
         Ok(bytes.into())
     }

@@ -49,6 +49,13 @@ impl Surface {
         )
         .await?;
         let repository = self.repository(&request.extensions, &input.bucket).await?;
+        // Conditions on what is there before are newer than the signature layer's list of inputs.
+        if ["if-match", "if-none-match"]
+            .iter()
+            .any(|name| request.headers.contains_key(*name))
+        {
+            return Err(Fault::not_implemented());
+        }
         let conditions = Conditions {
             if_match: input.copy_source_if_match.as_ref(),
             if_none_match: input.copy_source_if_none_match.as_ref(),

@@ -30,6 +30,12 @@ impl Surface {
             arn::object(&input.bucket, path),
         )
         .await?;
+        if input.if_match.is_some()
+            || input.if_match_last_modified_time.is_some()
+            || input.if_match_size.is_some()
+        {
+            return Err(Fault::not_implemented());
+        }
         let repository = self.repository(&request.extensions, &input.bucket).await?;
         self.delete(&repository, reference, &[path.to_owned()])
             .await?;
@@ -61,8 +67,9 @@ impl Surface {
                 .await;
             may_delete_any |= allowed.is_ok();
             match allowed {
-                // There are no versions to delete, and the object is not one of them.
-                Ok(()) if names_a_version(object) => {
+                // There are no versions to delete, and the object is not one of them; a condition that is not
+                // checked must not be taken for one that holds.
+                Ok(()) if names_a_version(object) || has_condition(object) => {
                     refused[at] = Some(Fault::not_implemented().entry());
                 }
                 Ok(()) => by_reference.entry(reference).or_default().push(at),
@@ -144,6 +151,10 @@ fn names_a_version(object: &ObjectIdentifier) -> bool {
         .version_id
         .as_deref()
         .is_some_and(|version| !matches!(version, "" | "null"))
+}
+
+fn has_condition(object: &ObjectIdentifier) -> bool {
+    object.e_tag.is_some() || object.last_modified_time.is_some() || object.size.is_some()
 }
 
 /// The codes of lakeFS for a key that was not deleted.

@@ -33,6 +33,10 @@ impl Surface {
             response.extensions.insert(Status(StatusCode::NOT_FOUND));
             return Ok(response);
         }
+        // An append that replaced the object, or a key that encrypted nothing, would be a loss.
+        if input.write_offset_bytes.is_some() || input.sse_customer_key.is_some() {
+            return Err(Fault::not_implemented());
+        }
         let to = Upload {
             repository: &repository,
             branch: reference,

@@ -24,6 +24,9 @@ pub(crate) fn run_named(arguments: &[&str]) -> Result<()> {
         "system-tests",
         "--bins",
     ]))?;
+    if name == &"hooks" {
+        run(cargo().args(["bench", "--package", "actions", "--bench", "noop"]))?;
+    }
     let postgres = Postgres::start(true)?;
     let release = target_dir().join("release");
     run(crate::shell::command(release.join("bench"))

@@ -57,7 +57,9 @@ fn start(weir: &std::path::Path, data: &std::path::Path) -> Result<Child> {
     server
         .args(["run", "--quickstart", "--data"])
         .arg(data)
-        .env("WEIR_LOGGING_OUTPUT", "=");
+        .env("WEIR_LOGGING_OUTPUT", "=")
+        .env("WEIR_LOGGING_LEVEL", "warn")
+        .env_remove("WEIR_TOOLS");
     server
         .spawn()
         .with_context(|| format!("can't start {}", weir.display()))

@@ -56,3 +56,47 @@ async fn unknown_sub_resources_have_no_side_effects() {
         .body("--x");
     assert_eq!(lake.send(form).await.outcome(), "501 NotImplemented");
 }
+
+/// A write that a condition or an offset was to bound must not become one without.
+#[tokio::test]
+async fn headers_that_bound_a_write_are_never_passed_over() {
+    let lake = Lake::new().await;
+    lake.put("/lake/main/a", "a").await;
+    for (method, target, name, value) in [
+        ("PUT", "/lake/main/a", "x-amz-write-offset-bytes", "1"),
+        (
+            "PUT",
+            "/lake/main/a",
+            "x-amz-server-side-encryption-customer-key",
+            "a2V5",
+        ),
+        ("DELETE", "/lake/main/a", "if-match", "\"other\""),
+        ("DELETE", "/lake/main/a", "x-amz-if-match-size", "7"),
+    ] {
+        let call = lake.call(method, target).header(name, value);
+        let call = if method == "PUT" {
+            call.body("b")
+        } else {
+            call
+        };
+        assert_eq!(
+            lake.send(call).await.outcome(),
+            "501 NotImplemented",
+            "{method} {name}"
+        );
+    }
+    let copy = lake
+        .call("PUT", "/lake/main/b")
+        .header("x-amz-copy-source", "/lake/main/a")
+        .header("if-none-match", "*");
+    assert_eq!(lake.send(copy).await.outcome(), "501 NotImplemented");
+    let delete = lake
+        .call("POST", "/lake?delete")
+        .body("<Delete><Object><Key>main/a</Key><ETag>\"other\"</ETag></Object></Delete>");
+    let answer = lake.send(delete).await;
+    assert_eq!(answer.all("Key"), "main/a", "{}", answer.body);
+    assert!(answer.body.contains("<Error>"), "{}", answer.body);
+    assert_eq!(lake.paths().await, "a");
+    let read = lake.send(lake.call("GET", "/lake/main/a")).await;
+    assert_eq!(read.body, "a");
+}

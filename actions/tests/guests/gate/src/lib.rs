@@ -278,6 +278,15 @@ impl exports::weir::hooks::gate_api::Guest for Guest {
                     std::hint::black_box(0);
                 }
             }
+            "call" => loop {
+                drop(tree::candidate());
+            },
+            "hoard-prefixes" => {
+                let prefix = "p".repeat(5000);
+                tree::diff(&prefix, None)
+                    .map(|_| Verdict::Pass)
+                    .map_err(|e| error(&e))
+            }
             "sleep" => {
                 std::thread::sleep(std::time::Duration::from_secs(3600));
                 Ok(Verdict::Pass)

@@ -59,9 +59,15 @@ impl Collector {
     }
 
     /// Notes that something got no verdict. A hook that merely could not decide
-    /// about one object goes on with the next; one that broke is stopped.
+    /// about one object goes on with the next; one that broke is stopped, unless it is to keep going:
+    /// else one object made to break it would keep all after it from being judged.
     pub(super) fn error(&mut self, run: &Run, path: Option<&str>, failure: &Failure) -> bool {
-        let go_on = matches!(failure.cause, Cause::HookError | Cause::Denied);
+        let go_on = match failure.cause {
+            Cause::HookError | Cause::Denied => true,
+            // The next would wait as long.
+            Cause::Busy => false,
+            _ => run.keep_going && path.is_some(),
+        };
         if let Some(path) = path {
             let finding = Finding {
                 action: run.action.clone(),

@@ -21,6 +21,8 @@ pub(super) const COMPILE_WAIT: Duration = Duration::from_secs(120);
 pub(super) const INSTANCES: u32 = 64;
 /// Guest memory that may be in use at once, by the limits of running instances.
 pub(super) const MEMORY_MIB: u32 = 4096;
+/// An instance waits this long for room.
+pub(super) const ADMISSION_WAIT: Duration = Duration::from_secs(120);
 /// Core instances, tables and memories of one component.
 pub(super) const CORE_INSTANCES_EACH: u32 = 64;
 pub(super) const TABLES_EACH: u32 = 64;
@@ -28,6 +30,9 @@ pub(super) const MEMORIES_EACH: u32 = 4;
 pub(super) const TABLE_ELEMENTS: usize = 40_000;
 /// Memory that stays with a slot of the pool, cleared instead of unmapped.
 pub(super) const KEEP_RESIDENT: usize = 1 << 20;
+
+/// A hook's time is looked at no more often than this while it waits for room.
+pub(super) const TICK: Duration = Duration::from_millis(50);
 
 /// Objects of one hook judged at once, whatever its action says.
 pub(super) const PARALLELISM: usize = 64;

@@ -1,14 +1,17 @@
 //! Compiled components: in memory by digest, on disk by digest and engine.
 //!
 //! Compiling takes from milliseconds to half a minute, so it is done once, off
-//! the runtime's threads, few at a time. What is on disk is machine code that
+//! the runtime's threads, few at a time. A component that can't be used is
+//! remembered too, with its cause. What is on disk is machine code that
 //! the engine would run unseen: a file is used only if its tag was made with a
 //! key that this server alone can read.
 
 use std::fs;
 use std::hash::{Hash as _, Hasher};
-use std::io::Write as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,12 +23,16 @@ use rand::TryRngCore as _;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{OnceCell, Semaphore};
+use tokio::task::JoinError;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
 use super::check::{self, World};
 use super::host::Describing;
-use super::limits::{CACHE_BYTES, COMPILE_WAIT, COMPILED_BYTES, COMPILES};
+use super::limits::{
+    BROKEN, BROKEN_AGE, CACHE_BYTES, COMPILE_QUEUE, COMPILE_WAIT, COMPILED_BYTES, COMPILES,
+    TEXT_BYTES, cut,
+};
 use super::session::State;
 use super::v0_1::gate::GatePre;
 use super::v0_1::hook::HookPre;
@@ -59,13 +66,20 @@ pub(super) struct Compiler {
     pub(super) linker: Linker<State>,
     pub(super) describe_linker: Linker<Describing>,
     disk: Disk,
+    /// Components checked and compiled, or found on disk, since the start.
+    prepared: AtomicU64,
 }
 
-/// Compiled components. One compilation per digest, however many ask.
+/// Compiled components. One compilation per digest, however many ask. Cheap to clone.
+#[derive(Clone)]
 pub(super) struct Cache {
     compiler: Arc<Compiler>,
     ready: moka::future::Cache<ComponentDigest, Arc<Ready>>,
+    /// Why a component can't be used.
+    broken: moka::sync::Cache<ComponentDigest, Failure>,
     compiles: Arc<Semaphore>,
+    /// Each holds the bytes of a component.
+    queue: Arc<Semaphore>,
 }
 
 impl Cache {
@@ -80,8 +94,18 @@ impl Cache {
         Self {
             compiler: Arc::new(compiler),
             ready,
+            broken: moka::sync::Cache::builder()
+                .max_capacity(BROKEN)
+                .time_to_live(BROKEN_AGE)
+                .build(),
             compiles: Arc::new(Semaphore::new(COMPILES)),
+            queue: Arc::new(Semaphore::new(COMPILE_QUEUE)),
         }
+    }
+
+    /// How often a component was made ready, or tried to be.
+    pub(super) fn prepared(&self) -> u64 {
+        self.compiler.prepared.load(Ordering::Relaxed)
     }
 
     pub(super) fn engine(&self) -> &Engine {
@@ -92,24 +116,13 @@ impl Cache {
     pub(super) async fn get(&self, component: &Bytes) -> Result<Arc<Ready>, Failure> {
         let bytes = component.clone();
         let digest: ComponentDigest = blocking(move || Sha256::digest(&bytes).into()).await?;
-        let compile = async {
-            // Moved into the thread: it is compiling even when nobody waits any more.
-            let permit = self
-                .compiles
-                .clone()
-                .acquire_owned()
-                .await
-                .expect("never closed");
-            let (compiler, component) = (self.compiler.clone(), component.clone());
-            blocking(move || {
-                let _permit = permit;
-                compiler.ready(digest, &component).map(Arc::new)
-            })
-            .await?
-        };
-        let wait = tokio::time::timeout(COMPILE_WAIT, self.ready.try_get_with(digest, compile));
-        match wait.await {
-            Ok(ready) => ready.map_err(Arc::unwrap_or_clone),
+        if let Some(ready) = self.ready.get(&digest).await {
+            return Ok(ready);
+        }
+        // A task of its own: it goes on when nobody waits any more, and who tries again waits for the same one.
+        let compile = tokio::spawn(self.clone().compiled(digest, component.clone()));
+        match tokio::time::timeout(COMPILE_WAIT, compile).await {
+            Ok(ended) => ended.unwrap_or_else(|e| Err(engine_failed(&e))),
             Err(_) => {
                 let after = COMPILE_WAIT.as_secs();
                 Err(Failure::new(
@@ -119,18 +132,53 @@ impl Cache {
             }
         }
     }
+
+    async fn compiled(
+        self,
+        digest: ComponentDigest,
+        component: Bytes,
+    ) -> Result<Arc<Ready>, Failure> {
+        let compile = async {
+            if let Some(failure) = self.broken.get(&digest) {
+                return Err(failure);
+            }
+            let _queued = self.queue.clone().try_acquire_owned().map_err(|_| {
+                let message = "the server is compiling too many components: try again";
+                Failure::new(Cause::Busy, message)
+            })?;
+            let permit = self.compiles.clone().acquire_owned().await;
+            let permit = permit.expect("never closed");
+            let compiler = self.compiler.clone();
+            let ready = blocking(move || {
+                let _permit = permit;
+                compiler.ready(digest, &component).map(Arc::new)
+            });
+            ready.await.flatten().map_err(|failure| {
+                let failure = Failure::new(failure.cause, cut(&failure.message, TEXT_BYTES));
+                if matches!(failure.cause, Cause::ComponentInvalid | Cause::ComponentAbi) {
+                    self.broken.insert(digest, failure.clone());
+                }
+                failure
+            })
+        };
+        let ready = self.ready.try_get_with(digest, compile).await;
+        ready.map_err(Arc::unwrap_or_clone)
+    }
 }
 
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| {
-        tracing::error!(error = %e, "the engine failed on a component");
-        Failure::new(
-            Cause::ComponentInvalid,
-            "the engine failed on this component: see the server's log",
-        )
-    })
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|e| engine_failed(&e))
+}
+
+fn engine_failed(error: &JoinError) -> Failure {
+    tracing::error!(error = %error, "the engine failed on a component");
+    Failure::new(
+        Cause::ComponentInvalid,
+        "the engine failed on this component: see the server's log",
+    )
 }
 
 impl Compiler {
@@ -148,10 +196,12 @@ impl Compiler {
             linker,
             describe_linker,
             disk,
+            prepared: AtomicU64::new(0),
         })
     }
 
     fn ready(&self, digest: ComponentDigest, component: &[u8]) -> Result<Ready, Failure> {
+        self.prepared.fetch_add(1, Ordering::Relaxed);
         let world = check::check(component)?;
         let compiled = match self.disk.load(&digest, &self.engine) {
             Some(compiled) => compiled,
@@ -223,8 +273,8 @@ impl Disk {
                 dir.display()
             )
         };
-        fs::create_dir_all(dir.join(&engine)).map_err(failed)?;
-        let key = key(&dir.join("key")).map_err(failed)?;
+        let owner = folder(&dir.join(&engine)).map_err(failed)?;
+        let key = key(&dir.join("key"), owner).map_err(failed)?;
         Ok(Self {
             dir: dir.to_owned(),
             engine,
@@ -259,7 +309,12 @@ impl Disk {
         // SAFETY: the bytes are what `Component::serialize` of an engine with this very
         // configuration returned: their tag covers both and its key is ours alone.
         let component = unsafe { Component::deserialize(engine, code) };
-        component.inspect_err(|e| tracing::warn!(error = %e, path = %path.display(), "a compiled hook can't be loaded")).ok()
+        let component = component.inspect_err(|e| tracing::warn!(error = %e, path = %path.display(), "a compiled hook can't be loaded")).ok()?;
+        // Used now: what was not used for longest goes first.
+        if let Err(e) = touch(&path) {
+            tracing::debug!(error = %e, path = %path.display(), "a compiled hook keeps its age");
+        }
+        Some(component)
     }
 
     fn store(&self, digest: &ComponentDigest, code: &[u8]) -> std::io::Result<()> {
@@ -279,7 +334,7 @@ impl Disk {
         self.evict(&path)
     }
 
-    /// Deletes the oldest files beyond [`CACHE_BYTES`], those of other engines too.
+    /// Deletes the files not used for longest beyond [`CACHE_BYTES`], those of other engines too.
     fn evict(&self, keep: &Path) -> std::io::Result<()> {
         let mut files: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
         for folder in fs::read_dir(&self.dir)?
@@ -314,47 +369,73 @@ impl Disk {
     }
 }
 
-/// Reads the key, or makes one. Servers that start together agree on one.
-fn key(path: &Path) -> std::io::Result<[u8; 32]> {
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the age of a file is told by the clock of the file system"
+)]
+fn touch(path: &Path) -> std::io::Result<()> {
+    let file = fs::OpenOptions::new().append(true).open(path)?;
+    file.set_modified(SystemTime::now())
+}
+
+/// Makes the folder of compiled code ours alone, and tells whom the file system takes us for. The cache
+/// folder around it may have been there, with more in it.
+fn folder(path: &Path) -> std::io::Result<u32> {
+    let mut folders = fs::DirBuilder::new();
+    folders.recursive(true).mode(0o700).create(path)?;
+    let found = fs::metadata(path)?;
+    if found.permissions().mode() & 0o077 != 0 {
+        // Fails if it belongs to somebody else.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(found.uid())
+}
+
+/// Reads the key, or makes one, which must be of `owner`. Servers that start together agree on one.
+fn key(path: &Path, owner: u32) -> std::io::Result<[u8; 32]> {
     if !path.exists() {
-        let mut key = [0; 32];
-        rand::rngs::OsRng
-            .try_fill_bytes(&mut key)
-            .map_err(std::io::Error::other)?;
         let temporary = path.with_extension(unique());
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&temporary)?;
-        file.write_all(&key)?;
-        file.sync_all()?;
-        // Unlike a rename, a link never replaces the key of somebody who was faster.
-        let linked = fs::hard_link(&temporary, path);
-        fs::remove_file(&temporary)?;
-        match linked {
-            Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(e),
-            _ => {}
-        }
+        let made = make_key(path, &temporary);
+        let removed = fs::remove_file(&temporary);
+        made.and(removed)?;
     }
-    let mode = fs::metadata(path)?.permissions().mode() & 0o777;
+    let file = fs::File::open(path)?;
+    let found = file.metadata()?;
+    let refuse = |why: String| {
+        let message = format!("{} {why}: delete it", path.display());
+        std::io::Error::new(std::io::ErrorKind::PermissionDenied, message)
+    };
+    let mode = found.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
-        let message = format!(
-            "{} may be read by others (mode {mode:o}): delete it",
-            path.display()
-        );
-        return Err(std::io::Error::new(
-            std::io::ErrorKind::PermissionDenied,
-            message,
-        ));
+        return Err(refuse(format!("may be read by others (mode {mode:o})")));
     }
-    let bytes = fs::read(path)?;
-    bytes.try_into().map_err(|_| {
-        std::io::Error::other(format!(
-            "{} is not a key of 32 bytes: delete it",
-            path.display()
-        ))
-    })
+    if found.uid() != owner {
+        return Err(refuse(format!("belongs to another user ({})", found.uid())));
+    }
+    let mut key = Vec::new();
+    file.take(33).read_to_end(&mut key)?;
+    key.try_into()
+        .map_err(|_| refuse("is not a key of 32 bytes".to_owned()))
+}
+
+/// Writes a key to a temporary file, and makes it the key if there is none by now.
+fn make_key(path: &Path, temporary: &Path) -> std::io::Result<()> {
+    let mut key = [0; 32];
+    rand::rngs::OsRng
+        .try_fill_bytes(&mut key)
+        .map_err(std::io::Error::other)?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(temporary)?;
+    file.write_all(&key)?;
+    file.sync_all()?;
+    // Unlike a rename, a link never replaces the key of somebody who was faster.
+    match fs::hard_link(temporary, path) {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(e),
+        _ => Ok(()),
+    }
 }
 
 /// An extension for a file that no other thread or process writes.
@@ -433,17 +514,47 @@ mod tests {
     }
 
     #[test]
+    fn what_is_made_is_for_the_owner_only() {
+        let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
+        let disk = Disk::new(&dir.path().join("cache"), &engine).unwrap();
+        for folder in [disk.dir.clone(), disk.dir.join(&disk.engine)] {
+            let mode = fs::metadata(folder).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700);
+        }
+    }
+
+    /// What is used often must outlive what was compiled later and is not.
+    #[test]
+    fn a_file_that_is_used_is_young_again() {
+        let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
+        let disk = Disk::new(dir.path(), &engine).unwrap();
+        disk.store(&[1; 32], &compiled(&engine)).unwrap();
+        let path = disk.path(&[1; 32]);
+        let old = SystemTime::UNIX_EPOCH;
+        let file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+        file.set_modified(old).unwrap();
+        assert!(disk.load(&[1; 32], &engine).is_some());
+        assert!(fs::metadata(&path).unwrap().modified().unwrap() > old);
+    }
+
+    #[test]
     fn the_key_is_for_the_owner_only() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
-        let first = key(&path).unwrap();
+        let owner = fs::metadata(dir.path()).unwrap().uid();
+        let first = key(&path, owner).unwrap();
         assert_eq!(
             fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o600
         );
-        assert_eq!(key(&path).unwrap(), first);
+        assert_eq!(key(&path, owner).unwrap(), first);
+        let message = key(&path, owner + 1).unwrap_err().to_string();
+        assert!(
+            message.ends_with(&format!("belongs to another user ({owner}): delete it")),
+            "{message}"
+        );
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        let message = key(&path).unwrap_err().to_string();
+        let message = key(&path, owner).unwrap_err().to_string();
         assert!(
             message.ends_with("may be read by others (mode 644): delete it"),
             "{message}"

@@ -38,7 +38,7 @@ impl Collector {
         for finding in out.findings {
             self.find(run, finding);
         }
-        self.write(run, path, &out.log.text());
+        self.write(run, path, &out.log.text(), out.log.was_cut());
         self.summary = out.summary.or(self.summary.take());
         for (name, (value, unit)) in out.metrics {
             if self.metrics.len() < METRICS || self.metrics.contains_key(&name) {
@@ -100,7 +100,7 @@ impl Collector {
         }
     }
 
-    fn write(&mut self, run: &Run, path: Option<&str>, text: &str) {
+    fn write(&mut self, run: &Run, path: Option<&str>, text: &str, cut: bool) {
         if text.is_empty() || self.log_cut {
             return;
         }
@@ -110,8 +110,8 @@ impl Collector {
             lines.push('\n');
         }
         let room = run.limits.log_bytes.saturating_sub(self.log.len());
-        if lines.len() > room {
-            let mut end = room;
+        if cut || lines.len() > room {
+            let mut end = room.min(lines.len());
             while !lines.is_char_boundary(end) {
                 end -= 1;
             }

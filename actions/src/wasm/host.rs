@@ -25,7 +25,7 @@ use super::limits::{
     CORE_INSTANCES_EACH, DESCRIBE_BYTES, DESCRIBE_MEMORY, DESCRIBE_TIME, INSTANCES, KEEP_RESIDENT,
     Limiter, MEMORIES_EACH, TABLE_ELEMENTS, TABLES_EACH,
 };
-use super::log::Log;
+use super::log::{self, Log};
 use super::session::{self, Change, Run};
 use super::wasi::{self, Seed};
 use super::{Cause, Failure, Report, Request, v0_1};
@@ -46,6 +46,7 @@ impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Host")
             .field("pooled", &self.inner.pooled)
+            .field("components_prepared", &self.inner.cache.prepared())
             .finish_non_exhaustive()
     }
 }
@@ -137,6 +138,7 @@ impl Host {
             max_size_bytes: request.select.max_size_bytes,
             parallelism: request.parallelism,
         };
+        let log_room = log::room(request.limits.log_bytes);
         let run = Run {
             action: request.action,
             hook: request.hook,
@@ -149,6 +151,7 @@ impl Host {
             read: AtomicU64::new(0),
             share,
             waits: Waits::default(),
+            log_room,
         };
         Ok((ready, run, shown))
     }
@@ -220,7 +223,7 @@ impl Inner {
 
     async fn describe(&self, ready: &Ready, share: &Pool) -> Result<Arc<Value>, Failure> {
         let _admitted = self.admission.admit(share, DESCRIBE_MEMORY).await?;
-        let log = Log::new(DESCRIBE_BYTES);
+        let log = Log::new(DESCRIBE_BYTES, log::room(DESCRIBE_BYTES));
         let mut store = instance::store(
             self.cache.engine(),
             Describing::new(&ready.digest, &log),
@@ -352,6 +355,22 @@ fn engine(pooled: bool) -> wasmtime::Result<Engine> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A broken component was compiled anew at every try, at the cost of whoever waited for the compiler.
+    #[tokio::test]
+    async fn a_component_that_can_not_be_used_is_tried_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = Host::with_engine(dir.path(), engine(false).unwrap(), false).unwrap();
+        let broken = Bytes::from_static(b"\0asm\x0d\0\x01\0\xff\xff");
+        let first = host.describe(&broken).await.unwrap_err();
+        assert_eq!(first.0, Cause::ComponentInvalid);
+        assert_eq!(host.describe(&broken).await.unwrap_err(), first);
+        assert_eq!(host.inner.cache.prepared(), 1);
+        // Another is another.
+        let other = Bytes::from_static(b"\0asm\x0d\0\x01\0\xff\xfe");
+        host.describe(&other).await.unwrap_err();
+        assert_eq!(host.inner.cache.prepared(), 2);
+    }
 
     /// A machine without the address space for a pool runs the same hooks.
     #[tokio::test]

@@ -22,7 +22,7 @@ use super::limits::{
     FINDINGS_BYTES, HANDLES, HOST_CALL, Limiter, METRICS, NAME_BYTES, PAGE, PATH_BYTES,
     SUMMARY_BYTES, cut, size,
 };
-use super::log::Log;
+use super::log::{Log, Room};
 use super::tree::{Side, Trees};
 use super::wasi::{self, Seed};
 use super::{Cause, Limits};
@@ -43,6 +43,8 @@ pub(super) struct Run {
     /// Of its repository, for admission.
     pub(super) share: Arc<Pool>,
     pub(super) waits: Waits,
+    /// What may still be kept of its instances' logs.
+    pub(super) log_room: Room,
 }
 
 /// Why a look at a tree gave nothing.

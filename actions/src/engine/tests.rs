@@ -655,3 +655,31 @@ async fn a_change_cannot_swap_the_component_of_the_gate_that_judges_it() {
         "{message}"
     );
 }
+
+/// One object made to trap let all objects after it through a gate with `on_error: warn`.
+#[tokio::test]
+async fn a_gate_that_only_warns_of_errors_still_refuses_what_it_fails() {
+    let lake = Lake::new().await;
+    let guest = include_bytes!("../../tests/fixtures/test_object_gate.wasm");
+    put_component(&lake, "main", guest).await;
+    lake.gate("main", "gate.yaml", &wasm("      on_error: warn\n"))
+        .await;
+    for (path, content) in [("data/a", "panic"), ("data/b", "fail")] {
+        lake.catalog
+            .put(&lake.repository, "main", path, content)
+            .await;
+    }
+    let rejection = lake.commit("main").await.unwrap_err();
+    assert!(
+        rejection
+            .message
+            .contains("action failed: verdict_fail: error data/a trap: hook panicked"),
+        "{}",
+        rejection.message
+    );
+    assert!(
+        rejection.message.contains("error data/b bad: says fail"),
+        "{}",
+        rejection.message
+    );
+}

@@ -14,6 +14,7 @@ mod cache;
 mod capability;
 mod check;
 mod collect;
+mod disk;
 mod fanout;
 mod host;
 mod instance;

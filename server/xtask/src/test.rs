@@ -10,6 +10,7 @@ use crate::{hooks, setup, tidy};
 pub(crate) fn run_all(filter: Option<&str>) -> Result<()> {
     if filter.is_none() {
         tidy::run()?;
+        run(cargo().args(["fmt", "--all", "--check"]))?;
     }
     let python = setup::python()?;
     let components = hooks::build()?;

@@ -85,6 +85,7 @@ fn request() -> Request {
             log_bytes: 4096,
         },
         parallelism: 1,
+        keep_going: false,
     }
 }
 

@@ -19,6 +19,8 @@ use crate::matching;
 
 /// Files of one tree together.
 const MAX_TREE_BYTES: u64 = 16 << 20;
+/// Hooks of one tree that one event runs.
+const MAX_EVENT_HOOKS: usize = 1_000;
 /// Files that are kept parsed, by their bytes in the tree.
 const FILE_CACHE_BYTES: u64 = 64 << 20;
 /// Stored trees whose set of files is kept, by the bytes of the files.
@@ -79,6 +81,24 @@ struct FileSet {
 pub(crate) struct Judge {
     pub(crate) action: Arc<Action>,
     pub(crate) tree: Tree,
+}
+
+/// Counts the hooks of a tree that an event would run.
+#[derive(Debug, Default)]
+struct Hooks(usize);
+
+impl Hooks {
+    fn add(&mut self, file: &LoadedFile) -> Result<(), LoadError> {
+        self.0 += file.action.hooks.len();
+        if self.0 <= MAX_EVENT_HOOKS {
+            return Ok(());
+        }
+        let why = format!(
+            "with this file there are {} hooks to run for one event; up to {MAX_EVENT_HOOKS} are run",
+            self.0
+        );
+        Err(LoadError::Invalid(vec![FileError::whole(&file.path, why)]))
+    }
 }
 
 /// Loads action files and components. Cheap to clone.
@@ -148,8 +168,10 @@ impl Loader {
             return Err(LoadError::Invalid(own.errors.clone()));
         }
         let mut judges = Vec::new();
+        let mut hooks = Hooks::default();
         for file in &own.files {
             if self.concerns(file, event).await? {
+                hooks.add(file)?;
                 judges.push(Judge {
                     action: Arc::clone(&file.action),
                     tree: tree.clone(),
@@ -160,10 +182,13 @@ impl Loader {
             (gates, event.kind, &event.base)
         {
             let base = Tree::Stored(self.stored(&event.repository, base));
+            // Counted apart, so that a tree with too many can be repaired, a few files at a time.
+            let mut hooks = Hooks::default();
             for file in &self.files(event, &base).await?.files {
                 if self.concerns(file, event).await?
                     && self.was_edited(file, &base, &own, &tree).await?
                 {
+                    hooks.add(file)?;
                     judges.push(Judge {
                         action: Arc::clone(&file.action),
                         tree: base.clone(),

@@ -146,6 +146,8 @@ fn request(
         read: properties.read.clone(),
         limits: properties.limits.clone(),
         parallelism: properties.parallelism,
+        // What is only warned of must not hide what the gate says of other objects.
+        keep_going: properties.on_error == Reaction::Warn,
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! The log's layout and the error texts are those of lakeFS, because people and scripts read them.
 
+mod targets;
+
 use std::error::Error as _;
 use std::fmt::Write as _;
 use std::io;
@@ -40,6 +42,7 @@ impl Webhooks {
         let builder = || {
             Client::builder()
                 .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")))
+                .dns_resolver(targets::Guarded)
                 .redirect(Policy::custom(follow))
         };
         let build = |b: reqwest::ClientBuilder| {
@@ -72,6 +75,8 @@ impl Webhooks {
         let headers = Headers::new(expand(&hook.headers))?;
         log.text(&request_head(&hook.shown_url, &params, &headers, payload));
 
+        // Redirects stay on this host, so one look is enough; names are looked at whenever they are resolved.
+        targets::check(&hook.url).map_err(|e| format!("Post \"{}\": {e}", hook.shown_url))?;
         let client = if is_loopback(&hook.url) {
             &self.loopback
         } else {

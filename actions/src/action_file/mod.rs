@@ -1,6 +1,6 @@
 //! Action files: `_lakefs_actions/*.yaml` read and checked, with line and column of what is wrong.
 //!
-//! Every file that lakeFS accepts is accepted, unknown keys included; what is ours
+//! Every file that lakeFS accepts is accepted, unknown keys included and up to our bounds; what is ours
 //! alone (`type: wasm`) is strict. Reading a file runs nothing and looks at nothing else.
 
 mod units;
@@ -35,8 +35,8 @@ pub(crate) const MAX_FILE_BYTES: u64 = 1 << 20;
 pub(crate) const MAX_FILES: usize = 1_000;
 /// Globs of one list, which are compiled together.
 const MAX_GLOBS: usize = 1_000;
-/// Hooks of one action: as many as a hook run id has numbers for.
-const MAX_HOOKS: usize = 10_000;
+/// Hooks of one action, which run one after the other.
+pub(crate) const MAX_HOOKS: usize = 100;
 
 static NAME: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"^[0-9A-Za-z_][0-9A-Za-z_\-. ]+$").expect("the pattern is a constant")
@@ -208,7 +208,8 @@ fn read_action(root: &Node) -> Result<Action, Fault> {
             return Err(Fault::new(hooks.at, "'hooks' must be a list"));
         };
         if hooks.len() > MAX_HOOKS {
-            return Err(Fault::new(root.at, format!("more than {MAX_HOOKS} hooks")));
+            let why = format!("{} hooks; an action may have {MAX_HOOKS}", hooks.len());
+            return Err(Fault::new(root.at, why));
         }
         for (index, node) in hooks.iter().enumerate() {
             let hook = read_hook(index, node)?;

@@ -134,6 +134,26 @@ fn a_file_at_fault_is_named_with_line_and_reason() {
 }
 
 #[test]
+fn the_hooks_of_an_action_are_bounded() {
+    let action = |hooks: usize| {
+        let hooks: String = (0..hooks)
+            .map(|n| {
+                format!("  - {{id: hook{n}, type: webhook, properties: {{url: 'http://h/'}}}}\n")
+            })
+            .collect();
+        parse(&format!(
+            "name: many\non: {{pre-commit: }}\nhooks:\n{hooks}"
+        ))
+    };
+    assert_eq!(action(100).unwrap().hooks.len(), 100);
+    let refused = action(132).unwrap_err();
+    assert!(
+        refused.ends_with("132 hooks; an action may have 100"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn what_is_no_yaml_is_said_to_be_none() {
     let said = parse("name: [").unwrap_err();
     assert!(

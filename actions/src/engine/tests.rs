@@ -380,6 +380,28 @@ async fn two_files_of_one_name_are_refused() {
 }
 
 /// `main` has a gate on merges that fails; `dev` edits or deletes it and wants to be merged.
+/// A tree of many small files could keep every change waiting for hours.
+#[tokio::test]
+async fn the_hooks_of_one_event_are_bounded() {
+    let lake = Lake::new().await;
+    let hooks: String = (0..100).fold(String::new(), |mut text, n| {
+        let _ = writeln!(
+            text,
+            "  - {{id: hook{n}, type: webhook, properties: {{url: HOOK/x}}}}"
+        );
+        text
+    });
+    for n in 0..11 {
+        let yaml = format!("name: many {n}\non: {{pre-commit: }}\nhooks:\n{hooks}");
+        lake.gate("main", &format!("{n:02}.yaml"), &yaml).await;
+    }
+    let refused = lake.commit("main").await.unwrap_err();
+    assert!(refused.invalid_actions);
+    let told = "parsing file _lakefs_actions/10.yaml: with this file there are 1100 hooks to run for one event; up to 1000 are run";
+    assert!(refused.message.contains(told), "{}", refused.message);
+    assert!(lake.calls().await.is_empty());
+}
+
 async fn merge_that_edits_its_gate(
     gates_source: GatesSource,
     edit: Option<&str>,
@@ -631,5 +653,33 @@ async fn a_change_cannot_swap_the_component_of_the_gate_that_judges_it() {
     assert!(
         message.contains("hook run id '0001_0000'") && message.contains("null-ratio"),
         "{message}"
+    );
+}
+
+/// One object made to trap let all objects after it through a gate with `on_error: warn`.
+#[tokio::test]
+async fn a_gate_that_only_warns_of_errors_still_refuses_what_it_fails() {
+    let lake = Lake::new().await;
+    let guest = include_bytes!("../../tests/fixtures/test_object_gate.wasm");
+    put_component(&lake, "main", guest).await;
+    lake.gate("main", "gate.yaml", &wasm("      on_error: warn\n"))
+        .await;
+    for (path, content) in [("data/a", "panic"), ("data/b", "fail")] {
+        lake.catalog
+            .put(&lake.repository, "main", path, content)
+            .await;
+    }
+    let rejection = lake.commit("main").await.unwrap_err();
+    assert!(
+        rejection
+            .message
+            .contains("action failed: verdict_fail: error data/a trap: hook panicked"),
+        "{}",
+        rejection.message
+    );
+    assert!(
+        rejection.message.contains("error data/b bad: says fail"),
+        "{}",
+        rejection.message
     );
 }

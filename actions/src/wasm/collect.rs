@@ -38,7 +38,7 @@ impl Collector {
         for finding in out.findings {
             self.find(run, finding);
         }
-        self.write(run, path, &out.log.text());
+        self.write(run, path, &out.log.text(), out.log.was_cut());
         self.summary = out.summary.or(self.summary.take());
         for (name, (value, unit)) in out.metrics {
             if self.metrics.len() < METRICS || self.metrics.contains_key(&name) {
@@ -59,9 +59,15 @@ impl Collector {
     }
 
     /// Notes that something got no verdict. A hook that merely could not decide
-    /// about one object goes on with the next; one that broke is stopped.
+    /// about one object goes on with the next; one that broke is stopped, unless it is to keep going:
+    /// else one object made to break it would keep all after it from being judged.
     pub(super) fn error(&mut self, run: &Run, path: Option<&str>, failure: &Failure) -> bool {
-        let go_on = matches!(failure.cause, Cause::HookError | Cause::Denied);
+        let go_on = match failure.cause {
+            Cause::HookError | Cause::Denied => true,
+            // The next would wait as long.
+            Cause::Busy => false,
+            _ => run.keep_going && path.is_some(),
+        };
         if let Some(path) = path {
             let finding = Finding {
                 action: run.action.clone(),
@@ -94,7 +100,7 @@ impl Collector {
         }
     }
 
-    fn write(&mut self, run: &Run, path: Option<&str>, text: &str) {
+    fn write(&mut self, run: &Run, path: Option<&str>, text: &str, cut: bool) {
         if text.is_empty() || self.log_cut {
             return;
         }
@@ -104,8 +110,8 @@ impl Collector {
             lines.push('\n');
         }
         let room = run.limits.log_bytes.saturating_sub(self.log.len());
-        if lines.len() > room {
-            let mut end = room;
+        if cut || lines.len() > room {
+            let mut end = room.min(lines.len());
             while !lines.is_char_boundary(end) {
                 end -= 1;
             }

@@ -7,14 +7,17 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::{Stream, StreamExt as _, stream};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
+use super::admission::{Waits, fit};
 use super::collect::Collector;
 use super::host::Inner;
 use super::instance::{Deadline, Outcome};
-use super::limits::{PAGE, PARALLELISM};
+use super::limits::{PAGE, PARALLELISM, TICK};
 use super::reads::size_of;
 use super::session::{Change, Refusal, Run};
 use super::{Cause, Failure};
@@ -31,10 +34,11 @@ pub(super) async fn objects(
         after: run.limits.timeout,
         what: "(timeout)",
     };
+    let at_once = select.parallelism.min(fit(run.limits.memory_bytes));
     let judge = async {
         let outcomes = changes(run.clone(), select.max_size_bytes)
             .map(|change| judge(host, ready, run, change))
-            .buffered(select.parallelism.clamp(1, PARALLELISM));
+            .buffered(at_once.clamp(1, PARALLELISM));
         let mut outcomes = std::pin::pin!(outcomes);
         while let Some(outcome) = outcomes.next().await {
             let go_on = match outcome {
@@ -47,8 +51,25 @@ pub(super) async fn objects(
             }
         }
     };
-    if tokio::time::timeout(deadline.after, judge).await.is_err() {
+    if within(deadline.after, &run.waits, judge).await.is_none() {
         collector.error(run, None, &deadline.failure());
+    }
+}
+
+/// What `work` comes to, if it has an end in its time. While it waits for room its clock stands.
+async fn within<T>(time: Duration, waits: &Waits, work: impl Future<Output = T>) -> Option<T> {
+    let start = Instant::now();
+    let mut work = std::pin::pin!(work);
+    loop {
+        let now = Instant::now();
+        let used = now.duration_since(start).saturating_sub(waits.total(now));
+        if used >= time {
+            return None;
+        }
+        let left = (time - used).max(TICK.min(time));
+        if let Ok(done) = tokio::time::timeout(left, work.as_mut()).await {
+            return Some(done);
+        }
     }
 }
 
@@ -111,18 +132,20 @@ fn changes(
 }
 
 /// A task that ends with whoever waits for it.
-pub(super) struct Task(pub(super) JoinHandle<Outcome>);
+pub(super) struct Task(pub(super) JoinHandle<Result<Outcome, Failure>>);
 
 impl Future for Task {
     type Output = Result<Outcome, Failure>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(context).map_err(|e| {
-            tracing::error!(error = %e, "the host of a hook failed");
-            Failure::new(
-                Cause::Trap,
-                "the server failed while it ran this hook: see its log",
-            )
+        Pin::new(&mut self.0).poll(context).map(|ended| {
+            ended.unwrap_or_else(|e| {
+                tracing::error!(error = %e, "the host of a hook failed");
+                Err(Failure::new(
+                    Cause::Trap,
+                    "the server failed while it ran this hook: see its log",
+                ))
+            })
         })
     }
 }
@@ -130,5 +153,28 @@ impl Future for Task {
 impl Drop for Task {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::future;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_clock_of_a_hook_stands_while_it_waits_for_room() {
+        let waits = Waits::default();
+        let mut turn = waits.turn();
+        let hook = async {
+            // Other hooks have all the room for longer than this one may take.
+            let room = tokio::time::timeout(Duration::from_millis(120), future::pending::<()>());
+            assert!(room.await.is_err());
+            turn.start();
+            "pass"
+        };
+        let brief = Duration::from_millis(40);
+        assert_eq!(within(brief, &waits, hook).await, Some("pass"));
+        assert_eq!(within(brief, &waits, future::pending::<()>()).await, None);
     }
 }

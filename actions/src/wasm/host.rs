@@ -1,8 +1,6 @@
 //! The engine: set up once, shared by all hooks.
 //!
-//! Owns admission: how many instances run and how much memory they may use, over
-//! all hooks of the server. Waiting is in order of arrival, and a hook waits
-//! with no more than its parallelism, so none can starve another.
+//! Finds a component ready, prepares a run of it, and calls each instance when it is admitted.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,11 +11,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime::{Config, Engine, PoolingAllocationConfig};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use super::admission::{Admission, Pool, Waits};
 use super::cache::{Cache, Callable, Compiler, Ready};
 use super::capability::Rights;
 use super::collect::Collector;
@@ -25,9 +23,9 @@ use super::fanout::{self, Shown, Task};
 use super::instance::{self, Deadline, Outcome};
 use super::limits::{
     CORE_INSTANCES_EACH, DESCRIBE_BYTES, DESCRIBE_MEMORY, DESCRIBE_TIME, INSTANCES, KEEP_RESIDENT,
-    Limiter, MEMORIES_EACH, MEMORY_MIB, TABLE_ELEMENTS, TABLES_EACH,
+    Limiter, MEMORIES_EACH, TABLE_ELEMENTS, TABLES_EACH,
 };
-use super::log::Log;
+use super::log::{self, Log};
 use super::session::{self, Change, Run};
 use super::wasi::{self, Seed};
 use super::{Cause, Failure, Report, Request, v0_1};
@@ -40,8 +38,7 @@ pub struct Host {
 
 pub(super) struct Inner {
     cache: Cache,
-    instances: Arc<Semaphore>,
-    memory_mib: Arc<Semaphore>,
+    admission: Admission,
     pooled: bool,
 }
 
@@ -49,6 +46,7 @@ impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Host")
             .field("pooled", &self.inner.pooled)
+            .field("components_prepared", &self.inner.cache.prepared())
             .finish_non_exhaustive()
     }
 }
@@ -81,15 +79,10 @@ impl Host {
         let mut describe_linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut describe_linker).map_err(failed)?;
         let cache = Cache::new(Compiler::new(engine, linker, describe_linker, cache_dir)?);
-        let (instances, memory_mib) = (
-            Semaphore::new(INSTANCES as usize),
-            Semaphore::new(MEMORY_MIB as usize),
-        );
         Ok(Self {
             inner: Arc::new(Inner {
                 cache,
-                instances: Arc::new(instances),
-                memory_mib: Arc::new(memory_mib),
+                admission: Admission::new(),
                 pooled,
             }),
         })
@@ -116,7 +109,9 @@ impl Host {
     pub async fn describe(&self, component: &Bytes) -> Result<Value, (Cause, String)> {
         let describe = async {
             let ready = self.inner.cache.get(component).await?;
-            self.inner.description(&ready).await
+            // It belongs to no repository.
+            let share = self.inner.admission.share("");
+            self.inner.description(&ready, &share).await
         };
         describe
             .await
@@ -126,9 +121,13 @@ impl Host {
 
     async fn prepare(&self, mut request: Request) -> Result<(Arc<Ready>, Run, Shown), Failure> {
         let ready = self.inner.cache.get(&request.component).await?;
+        let share = self
+            .inner
+            .admission
+            .share(&request.event.repository.partition());
         let mut defaults = Vec::new();
         if request.select.paths.is_empty() || request.select.kinds.is_empty() {
-            let description = self.inner.description(&ready).await?;
+            let description = self.inner.description(&ready, &share).await?;
             defaults = texts(&description, "/defaults/paths");
             if request.select.kinds.is_empty() {
                 request.select.kinds = texts(&description, "/defaults/kinds");
@@ -139,6 +138,7 @@ impl Host {
             max_size_bytes: request.select.max_size_bytes,
             parallelism: request.parallelism,
         };
+        let log_room = log::room(request.limits.log_bytes);
         let run = Run {
             action: request.action,
             hook: request.hook,
@@ -147,7 +147,11 @@ impl Host {
             trees: request.trees,
             rights,
             limits: request.limits,
+            keep_going: request.keep_going,
             read: AtomicU64::new(0),
+            share,
+            waits: Waits::default(),
+            log_room,
         };
         Ok((ready, run, shown))
     }
@@ -197,43 +201,29 @@ impl Inner {
         run: Arc<Run>,
         change: Option<Change>,
         deadline: Deadline,
-    ) -> Outcome {
-        let _admitted = self.admit(run.limits.memory_bytes).await;
+    ) -> Result<Outcome, Failure> {
+        let mut turn = run.waits.turn();
+        let _admitted = self
+            .admission
+            .admit(&run.share, run.limits.memory_bytes)
+            .await?;
+        turn.start();
         let seed = seed(&ready, &run, change.as_ref());
-        instance::judge(self.cache.engine(), &ready, run, &seed, change, deadline).await
+        let engine = self.cache.engine();
+        Ok(instance::judge(engine, &ready, run.clone(), &seed, change, deadline).await)
     }
 
-    /// Memory first, then a slot: whoever holds a slot needs nothing else.
-    async fn admit(&self, memory_bytes: u64) -> (OwnedSemaphorePermit, OwnedSemaphorePermit) {
-        let mib = u32::try_from(memory_bytes.div_ceil(1 << 20))
-            .unwrap_or(u32::MAX)
-            .clamp(1, MEMORY_MIB);
-        let memory = self
-            .memory_mib
-            .clone()
-            .acquire_many_owned(mib)
-            .await
-            .expect("never closed");
-        let slot = self
-            .instances
-            .clone()
-            .acquire_owned()
-            .await
-            .expect("never closed");
-        (memory, slot)
-    }
-
-    async fn description(&self, ready: &Ready) -> Result<Arc<Value>, Failure> {
+    async fn description(&self, ready: &Ready, share: &Pool) -> Result<Arc<Value>, Failure> {
         ready
             .description
-            .get_or_try_init(|| self.describe(ready))
+            .get_or_try_init(|| self.describe(ready, share))
             .await
             .cloned()
     }
 
-    async fn describe(&self, ready: &Ready) -> Result<Arc<Value>, Failure> {
-        let _admitted = self.admit(DESCRIBE_MEMORY).await;
-        let log = Log::new(DESCRIBE_BYTES);
+    async fn describe(&self, ready: &Ready, share: &Pool) -> Result<Arc<Value>, Failure> {
+        let _admitted = self.admission.admit(share, DESCRIBE_MEMORY).await?;
+        let log = Log::new(DESCRIBE_BYTES, log::room(DESCRIBE_BYTES));
         let mut store = instance::store(
             self.cache.engine(),
             Describing::new(&ready.digest, &log),
@@ -365,6 +355,22 @@ fn engine(pooled: bool) -> wasmtime::Result<Engine> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A broken component was compiled anew at every try, at the cost of whoever waited for the compiler.
+    #[tokio::test]
+    async fn a_component_that_can_not_be_used_is_tried_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = Host::with_engine(dir.path(), engine(false).unwrap(), false).unwrap();
+        let broken = Bytes::from_static(b"\0asm\x0d\0\x01\0\xff\xff");
+        let first = host.describe(&broken).await.unwrap_err();
+        assert_eq!(first.0, Cause::ComponentInvalid);
+        assert_eq!(host.describe(&broken).await.unwrap_err(), first);
+        assert_eq!(host.inner.cache.prepared(), 1);
+        // Another is another.
+        let other = Bytes::from_static(b"\0asm\x0d\0\x01\0\xff\xfe");
+        host.describe(&other).await.unwrap_err();
+        assert_eq!(host.inner.cache.prepared(), 2);
+    }
 
     /// A machine without the address space for a pool runs the same hooks.
     #[tokio::test]

@@ -59,7 +59,7 @@ pub(super) async fn judge(
     change: Option<Change>,
     deadline: Deadline,
 ) -> Outcome {
-    let log = Log::new(run.limits.log_bytes);
+    let log = Log::new(run.limits.log_bytes, run.log_room.clone());
     let subject = change.as_ref().map(|c| c.path.clone());
     let mut store = store(engine, State::new(run, seed, subject, log), |s| {
         &mut s.limiter

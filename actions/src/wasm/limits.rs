@@ -10,10 +10,15 @@ use wasmtime::ResourceLimiter;
 pub(super) const COMPONENT_BYTES: usize = 64 << 20;
 /// Compiled components kept in memory.
 pub(super) const COMPILED_BYTES: u64 = 512 << 20;
-/// Compiled components kept on disk; the oldest go first.
+/// Compiled components kept on disk; what was not used for longest goes first.
 pub(super) const CACHE_BYTES: u64 = 2 << 30;
 /// Components compiled at once; each uses all cores.
 pub(super) const COMPILES: usize = 2;
+/// Components compiled or waiting for that; each is held in memory.
+pub(super) const COMPILE_QUEUE: usize = 8;
+/// Components of which is known that they can't be used, and for how long: a cause may have been the machine's.
+pub(super) const BROKEN: u64 = 1024;
+pub(super) const BROKEN_AGE: Duration = Duration::from_secs(600);
 /// A request waits this long for its component. Compilation goes on behind it.
 pub(super) const COMPILE_WAIT: Duration = Duration::from_secs(120);
 
@@ -21,6 +26,8 @@ pub(super) const COMPILE_WAIT: Duration = Duration::from_secs(120);
 pub(super) const INSTANCES: u32 = 64;
 /// Guest memory that may be in use at once, by the limits of running instances.
 pub(super) const MEMORY_MIB: u32 = 4096;
+/// An instance waits this long for room.
+pub(super) const ADMISSION_WAIT: Duration = Duration::from_secs(120);
 /// Core instances, tables and memories of one component.
 pub(super) const CORE_INSTANCES_EACH: u32 = 64;
 pub(super) const TABLES_EACH: u32 = 64;
@@ -28,6 +35,9 @@ pub(super) const MEMORIES_EACH: u32 = 4;
 pub(super) const TABLE_ELEMENTS: usize = 40_000;
 /// Memory that stays with a slot of the pool, cleared instead of unmapped.
 pub(super) const KEEP_RESIDENT: usize = 1 << 20;
+
+/// A hook's time is looked at no more often than this while it waits for room.
+pub(super) const TICK: Duration = Duration::from_millis(50);
 
 /// Objects of one hook judged at once, whatever its action says.
 pub(super) const PARALLELISM: usize = 64;
@@ -58,6 +68,8 @@ pub(super) const HANDLES: usize = 1024;
 
 /// The prefix and the start of a listing or diff: no path is longer.
 pub(super) const PATH_BYTES: usize = 4096;
+/// Of an instance's log, so much is kept whatever others of the hook wrote.
+pub(super) const LOG_EACH: usize = 4096;
 /// Texts of a finding, and how many properties it has.
 pub(super) const TEXT_BYTES: usize = 4096;
 pub(super) const NAME_BYTES: usize = 256;

@@ -1,9 +1,11 @@
 //! The log of one instance: lines of the hook, and what it prints.
 //!
-//! Bounded: who writes more than the limit is stopped. Kept outside of the
+//! Bounded: who writes more than the limit is stopped. What is kept of all instances
+//! of a hook is bounded together: each takes from the same room. Kept outside of the
 //! instance, so that it outlives a trap.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -12,14 +14,26 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
-use super::limits::size;
+use super::limits::{LOG_EACH, size};
 use super::{Cause, Failure};
+
+/// How many bytes the instances of a hook may still keep beyond [`LOG_EACH`].
+pub(super) type Room = Arc<AtomicUsize>;
+
+pub(super) fn room(bytes: usize) -> Room {
+    Arc::new(AtomicUsize::new(bytes))
+}
 
 #[derive(Debug)]
 struct Lines {
     bytes: Vec<u8>,
+    room: Room,
+    /// Kept or not.
+    written: usize,
     limit: usize,
     full: bool,
+    /// Something was written that was not kept.
+    cut: bool,
 }
 
 /// Shared by the instance and whoever reads what it left.
@@ -27,11 +41,14 @@ struct Lines {
 pub(super) struct Log(Arc<Mutex<Lines>>);
 
 impl Log {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(super) fn new(limit: usize, room: Room) -> Self {
         Self(Arc::new(Mutex::new(Lines {
             bytes: Vec::new(),
+            room,
+            written: 0,
             limit,
             full: false,
+            cut: false,
         })))
     }
 
@@ -43,10 +60,8 @@ impl Log {
     /// Appends; what does not fit is dropped and the hook is to be stopped.
     pub(super) fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut lines = self.lines();
-        let room = lines.limit.saturating_sub(lines.bytes.len());
-        lines
-            .bytes
-            .extend_from_slice(&bytes[..room.min(bytes.len())]);
+        let room = lines.limit.saturating_sub(lines.written);
+        lines.keep(&bytes[..room.min(bytes.len())]);
         if bytes.len() > room {
             lines.full = true;
             return Err(lines.overflow());
@@ -58,6 +73,11 @@ impl Log {
     pub(super) fn overflow(&self) -> Option<Failure> {
         let lines = self.lines();
         lines.full.then(|| lines.overflow())
+    }
+
+    /// Whether something is missing since other instances of the hook took the room.
+    pub(super) fn was_cut(&self) -> bool {
+        self.lines().cut
     }
 
     /// The text so far.
@@ -79,6 +99,23 @@ impl Log {
 }
 
 impl Lines {
+    fn keep(&mut self, bytes: &[u8]) {
+        self.written += bytes.len();
+        if self.cut {
+            return;
+        }
+        let own = LOG_EACH.saturating_sub(self.bytes.len()).min(bytes.len());
+        let wanted = bytes.len() - own;
+        let take = |left: usize| Some(left.saturating_sub(wanted));
+        let left = self
+            .room
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+            .expect("the closure always answers");
+        let kept = own + wanted.min(left);
+        self.bytes.extend_from_slice(&bytes[..kept]);
+        self.cut = kept < bytes.len();
+    }
+
     fn overflow(&self) -> Failure {
         Failure::new(
             Cause::LimitLog,
@@ -154,7 +191,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_cut_and_reported() {
-        let log = Log::new(8);
+        let log = Log::new(8, room(8));
         log.write(b"12345").expect("fits");
         assert_eq!(log.overflow(), None);
         let failure = log.write(b"67890").expect_err("does not fit");
@@ -171,9 +208,28 @@ mod tests {
         );
     }
 
+    /// 64 instances with 16 MiB each held a GiB of log for one hook.
+    #[test]
+    fn instances_of_a_hook_share_the_room_for_logs() {
+        let shared = room(10_000);
+        let logs: Vec<Log> = (0..8).map(|_| Log::new(10_000, shared.clone())).collect();
+        for log in &logs {
+            log.write(&[b'x'; 9_000]).expect("each is within its limit");
+            log.write(b"y").expect("each is within its limit");
+        }
+        let kept: Vec<usize> = logs.iter().map(|log| log.text().len()).collect();
+        assert_eq!(kept[..4], [9_001, 9_001, 4_286, 4_096]);
+        assert!(kept.iter().sum::<usize>() <= 10_000 + 8 * LOG_EACH);
+        assert!(!logs[0].was_cut() && logs[7].was_cut());
+        // Counted all the same: what is too much for one is too much.
+        logs[7]
+            .write(&[b'x'; 1_000])
+            .expect_err("over its own limit");
+    }
+
     #[test]
     fn a_panic_is_read_from_what_was_printed() {
-        let log = Log::new(1000);
+        let log = Log::new(1000, room(1000));
         log.write(
             b"hello\n\nthread '<unnamed>' (1) panicked at src/lib.rs:3:5:\nboom\nnote: run with\n",
         )

@@ -2,17 +2,19 @@
 //!
 //! This file is what the rest of the crate sees: a [`Request`] in, a [`Report`]
 //! out. Below it, [`Host`] owns the engine; a component is checked (`check`),
-//! compiled once per digest (`cache`) and run in a fresh instance per call
-//! (`instance`), which sees the world through `session` and its WIT shim `v0_1`.
+//! compiled once per digest (`cache`), waits for room (`admission`) and runs in a fresh instance per
+//! call (`instance`), which sees the world through `session` and its WIT shim `v0_1`.
 //! `fanout` runs an object gate over every changed object.
 //!
 //! Nothing here knows action files or run records. The invariant: whatever a
 //! component does, [`Host::run`] returns, within its limits, with a cause.
 
+mod admission;
 mod cache;
 mod capability;
 mod check;
 mod collect;
+mod disk;
 mod fanout;
 mod host;
 mod instance;
@@ -79,6 +81,8 @@ pub struct Request {
     pub limits: Limits,
     /// Objects judged at once.
     pub parallelism: usize,
+    /// Whether an object gate that breaks on one object (a trap, a limit) is shown the rest all the same.
+    pub keep_going: bool,
 }
 
 /// Why a hook gave no verdict.
@@ -91,6 +95,8 @@ pub enum Cause {
     LimitMemory,
     LimitRead,
     LimitLog,
+    /// There was no room on the server in time.
+    Busy,
     ComponentMissing,
     ComponentDigest,
     ComponentInvalid,
@@ -110,6 +116,7 @@ impl Cause {
             Self::LimitMemory => "limit_memory",
             Self::LimitRead => "limit_read",
             Self::LimitLog => "limit_log",
+            Self::Busy => "busy",
             Self::ComponentMissing => "component_missing",
             Self::ComponentDigest => "component_digest",
             Self::ComponentInvalid => "component_invalid",

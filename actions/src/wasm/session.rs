@@ -16,12 +16,13 @@ use serde_json::Value;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use super::admission::{Pool, Waits};
 use super::capability::{ChangeKind, Rights};
 use super::limits::{
     FINDINGS_BYTES, HANDLES, HOST_CALL, Limiter, METRICS, NAME_BYTES, PAGE, PATH_BYTES,
     SUMMARY_BYTES, cut, size,
 };
-use super::log::Log;
+use super::log::{Log, Room};
 use super::tree::{Side, Trees};
 use super::wasi::{self, Seed};
 use super::{Cause, Limits};
@@ -36,8 +37,14 @@ pub(super) struct Run {
     pub(super) trees: Arc<dyn Trees>,
     pub(super) rights: Rights,
     pub(super) limits: Limits,
+    pub(super) keep_going: bool,
     /// Fetched so far.
     pub(super) read: AtomicU64,
+    /// Of its repository, for admission.
+    pub(super) share: Arc<Pool>,
+    pub(super) waits: Waits,
+    /// What may still be kept of its instances' logs.
+    pub(super) log_room: Room,
 }
 
 /// Why a look at a tree gave nothing.

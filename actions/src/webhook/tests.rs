@@ -147,6 +147,17 @@ async fn redirects_are_bounded_and_stay_on_their_host() {
     assert_eq!(error, "webhook request failed (status code: 307)");
 }
 
+/// Whoever commits an action file could read the server's own credentials off the log.
+#[tokio::test]
+async fn the_metadata_service_of_a_cloud_is_not_called() {
+    let (outcome, log) = run(&hook("http://169.254.169.254/latest/meta-data/")).await;
+    assert_eq!(
+        outcome.unwrap_err(),
+        "Post \"http://169.254.169.254/latest/meta-data/\": 169.254.169.254 is a link-local address or a cloud's metadata service: webhooks may not go there"
+    );
+    assert!(!log.contains("Response:"), "{log}");
+}
+
 #[tokio::test]
 async fn a_header_that_would_smuggle_is_refused() {
     let mut hook = hook("http://127.0.0.1:9/x");

@@ -268,6 +268,7 @@ fn request(component: Bytes, trees: Memory, config: Value) -> Request {
         read: Vec::new(),
         limits: limits(),
         parallelism: 4,
+        keep_going: false,
     }
 }
 

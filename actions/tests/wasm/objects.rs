@@ -180,6 +180,44 @@ async fn a_hook_that_breaks_is_not_shown_the_rest() {
     assert!(log(&report).starts_with("--- data/b\n"), "{}", log(&report));
 }
 
+/// One object made to trap kept a gate with `on_error: warn` from judging all objects after it.
+#[tokio::test]
+async fn a_hook_that_is_to_keep_going_judges_what_comes_after_a_trap() {
+    let files = [
+        ("data/a", "panic"),
+        ("data/b", "loop"),
+        ("data/c", "fail"),
+        ("data/d", "fine"),
+    ];
+    let mut request = request(object_gate(), Memory::new(&[], &files), json!(null));
+    request.keep_going = true;
+    request.limits.time_per_object = Duration::from_secs(2);
+    let report = host().run(request).await;
+    assert_eq!(report.verdict, Verdict::Fail);
+    assert_eq!(report.objects, 4);
+    let (cause, message) = report.undecided.clone().unwrap();
+    assert_eq!(cause, Cause::Trap);
+    assert!(message.starts_with("data/a: hook panicked: "), "{message}");
+    assert!(message.ends_with(" (and 1 more)"), "{message}");
+    let told = findings(&report);
+    assert!(
+        told.contains(&"data/c bad: says fail".to_owned()),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_hook_that_is_to_keep_going_still_ends_in_time() {
+    let files = [("data/a", "loop"), ("data/b", "fine")];
+    let mut request = request(object_gate(), Memory::new(&[], &files), json!(null));
+    request.keep_going = true;
+    request.limits.timeout = Duration::from_millis(300);
+    assert_eq!(
+        error(&host().run(request).await),
+        "limit_time: hook was stopped after 300ms (timeout)"
+    );
+}
+
 #[tokio::test]
 async fn time_is_limited_by_object_and_in_all() {
     let files = [("data/a", "fine"), ("data/b", "loop"), ("data/c", "fine")];

@@ -1,0 +1,332 @@
+//! Compiled components on disk, by digest and engine.
+//!
+//! What is on disk is machine code that the engine would run unseen: a file is
+//! used only if its tag was made with a key that this server alone can read.
+
+use std::fs;
+use std::hash::{Hash as _, Hasher};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use hmac::{Hmac, Mac as _};
+use rand::TryRngCore as _;
+use sha2::{Digest as _, Sha256};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use super::cache::ComponentDigest;
+use super::limits::CACHE_BYTES;
+
+const TAG_BYTES: usize = 32;
+
+/// Machine code on disk: `<dir>/<engine>/<digest>.cwasm`, a tag and the code.
+pub(super) struct Disk {
+    pub(super) dir: PathBuf,
+    engine: String,
+    key: [u8; 32],
+}
+
+impl Disk {
+    pub(super) fn new(dir: &Path, engine: &Engine) -> Result<Self, String> {
+        let mut hash = Sha(Sha256::new());
+        engine.precompile_compatibility_hash().hash(&mut hash);
+        let engine = hex::encode(&hash.0.finalize()[..16]);
+        let failed = |e: std::io::Error| {
+            format!(
+                "failed to set up the cache of compiled hooks in {}: {e}",
+                dir.display()
+            )
+        };
+        let owner = folder(&dir.join(&engine)).map_err(failed)?;
+        let key = key(&dir.join("key"), owner).map_err(failed)?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            engine,
+            key,
+        })
+    }
+
+    fn path(&self, digest: &ComponentDigest) -> PathBuf {
+        self.dir
+            .join(&self.engine)
+            .join(format!("{}.cwasm", hex::encode(digest)))
+    }
+
+    fn tag(&self, digest: &ComponentDigest, code: &[u8]) -> Hmac<Sha256> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("any key length will do");
+        mac.update(self.engine.as_bytes());
+        mac.update(digest);
+        mac.update(code);
+        mac
+    }
+
+    /// None if it is not there, was made by somebody else, or is damaged.
+    pub(super) fn load(&self, digest: &ComponentDigest, engine: &Engine) -> Option<Component> {
+        let path = self.path(digest);
+        let bytes = fs::read(&path).ok()?;
+        let (tag, code) = bytes.split_at_checked(TAG_BYTES)?;
+        if self.tag(digest, code).verify_slice(tag).is_err() {
+            tracing::warn!(path = %path.display(), "a compiled hook is not what this server wrote; compiling it again");
+            return None;
+        }
+        #[expect(unsafe_code, reason = "the only way to load compiled code")]
+        // SAFETY: the bytes are what `Component::serialize` of an engine with this very
+        // configuration returned: their tag covers both and its key is ours alone.
+        let component = unsafe { Component::deserialize(engine, code) };
+        let component = component.inspect_err(|e| tracing::warn!(error = %e, path = %path.display(), "a compiled hook can't be loaded")).ok()?;
+        // Used now: what was not used for longest goes first.
+        if let Err(e) = touch(&path) {
+            tracing::debug!(error = %e, path = %path.display(), "a compiled hook keeps its age");
+        }
+        Some(component)
+    }
+
+    pub(super) fn store(&self, digest: &ComponentDigest, code: &[u8]) -> std::io::Result<()> {
+        let path = self.path(digest);
+        let temporary = path.with_extension(unique());
+        let write = || {
+            let mut file = fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&temporary)?;
+            file.write_all(&self.tag(digest, code).finalize().into_bytes())?;
+            file.write_all(code)?;
+            fs::rename(&temporary, &path)
+        };
+        write().inspect_err(|_| drop(fs::remove_file(&temporary)))?;
+        self.evict(&path)
+    }
+
+    /// Deletes the files not used for longest beyond [`CACHE_BYTES`], those of other engines too.
+    fn evict(&self, keep: &Path) -> std::io::Result<()> {
+        let mut files: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
+        for folder in fs::read_dir(&self.dir)?
+            .filter_map(Result::ok)
+            .filter(|f| f.path().is_dir())
+        {
+            for file in fs::read_dir(folder.path())?.filter_map(Result::ok) {
+                // Whatever else lies there is not ours to delete.
+                let path = file.path();
+                if !path.extension().is_some_and(|e| e == "cwasm" || e == "tmp") {
+                    continue;
+                }
+                // A file may go while we look: somebody else evicts as well.
+                if let Ok((modified, size)) =
+                    file.metadata().and_then(|m| Ok((m.modified()?, m.len())))
+                {
+                    files.push((modified, size, path));
+                }
+            }
+        }
+        files.sort();
+        let mut total: u64 = files.iter().map(|f| f.1).sum();
+        for (_, size, path) in files {
+            if total <= CACHE_BYTES {
+                break;
+            }
+            if path != keep && fs::remove_file(&path).is_ok() {
+                total -= size;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the age of a file is told by the clock of the file system"
+)]
+fn touch(path: &Path) -> std::io::Result<()> {
+    let file = fs::OpenOptions::new().append(true).open(path)?;
+    file.set_modified(SystemTime::now())
+}
+
+/// Makes the folder of compiled code ours alone, and tells whom the file system takes us for. The cache
+/// folder around it may have been there, with more in it.
+fn folder(path: &Path) -> std::io::Result<u32> {
+    let mut folders = fs::DirBuilder::new();
+    folders.recursive(true).mode(0o700).create(path)?;
+    let found = fs::metadata(path)?;
+    if found.permissions().mode() & 0o077 != 0 {
+        // Fails if it belongs to somebody else.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(found.uid())
+}
+
+/// Reads the key, or makes one, which must be of `owner`. Servers that start together agree on one.
+fn key(path: &Path, owner: u32) -> std::io::Result<[u8; 32]> {
+    if !path.exists() {
+        let temporary = path.with_extension(unique());
+        let made = make_key(path, &temporary);
+        let removed = fs::remove_file(&temporary);
+        made.and(removed)?;
+    }
+    let file = fs::File::open(path)?;
+    let found = file.metadata()?;
+    let refuse = |why: String| {
+        let message = format!("{} {why}: delete it", path.display());
+        std::io::Error::new(std::io::ErrorKind::PermissionDenied, message)
+    };
+    let mode = found.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(refuse(format!("may be read by others (mode {mode:o})")));
+    }
+    if found.uid() != owner {
+        return Err(refuse(format!("belongs to another user ({})", found.uid())));
+    }
+    let mut key = Vec::new();
+    file.take(33).read_to_end(&mut key)?;
+    key.try_into()
+        .map_err(|_| refuse("is not a key of 32 bytes".to_owned()))
+}
+
+/// Writes a key to a temporary file, and makes it the key if there is none by now.
+fn make_key(path: &Path, temporary: &Path) -> std::io::Result<()> {
+    let mut key = [0; 32];
+    rand::rngs::OsRng
+        .try_fill_bytes(&mut key)
+        .map_err(std::io::Error::other)?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(temporary)?;
+    file.write_all(&key)?;
+    file.sync_all()?;
+    // Unlike a rename, a link never replaces the key of somebody who was faster.
+    match fs::hard_link(temporary, path) {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// An extension for a file that no other thread or process writes.
+fn unique() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!(
+        "{}-{}.tmp",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    )
+}
+
+struct Sha(Sha256);
+
+impl Hasher for Sha {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        let digest = self.0.clone().finalize();
+        u64::from_le_bytes(digest[..8].try_into().expect("a digest has 32 bytes"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn engine() -> Engine {
+        Engine::new(wasmtime::Config::new().wasm_component_model(true)).unwrap()
+    }
+
+    fn compiled(engine: &Engine) -> Vec<u8> {
+        Component::from_binary(engine, b"\0asm\x0d\0\x01\0")
+            .unwrap()
+            .serialize()
+            .unwrap()
+    }
+
+    #[test]
+    fn what_was_stored_is_found_again_by_the_next_start() {
+        let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
+        let disk = Disk::new(dir.path(), &engine).unwrap();
+        assert!(disk.load(&[1; 32], &engine).is_none());
+        disk.store(&[1; 32], &compiled(&engine)).unwrap();
+        let again = Disk::new(dir.path(), &engine).unwrap();
+        assert!(again.load(&[1; 32], &engine).is_some());
+        let left = fs::read_dir(dir.path().join(&again.engine))
+            .unwrap()
+            .count();
+        assert_eq!(left, 1, "no temporary file stays");
+    }
+
+    #[test]
+    fn code_that_this_server_did_not_write_is_never_run() {
+        let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
+        let disk = Disk::new(dir.path(), &engine).unwrap();
+        disk.store(&[1; 32], &compiled(&engine)).unwrap();
+        let good = fs::read(disk.path(&[1; 32])).unwrap();
+
+        let mut flipped = good.clone();
+        *flipped.last_mut().unwrap() ^= 1;
+        for bad in [flipped, good[..10].to_vec(), Vec::new()] {
+            fs::write(disk.path(&[1; 32]), bad).unwrap();
+            assert!(disk.load(&[1; 32], &engine).is_none());
+        }
+        // Code of one component under the name of another.
+        fs::write(disk.path(&[2; 32]), &good).unwrap();
+        assert!(disk.load(&[2; 32], &engine).is_none());
+        // A tag made with another key.
+        let other = tempfile::tempdir().unwrap();
+        let stranger = Disk::new(other.path(), &engine).unwrap();
+        fs::write(stranger.path(&[1; 32]), &good).unwrap();
+        assert!(stranger.load(&[1; 32], &engine).is_none());
+    }
+
+    #[test]
+    fn what_is_made_is_for_the_owner_only() {
+        let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
+        let disk = Disk::new(&dir.path().join("cache"), &engine).unwrap();
+        for folder in [disk.dir.clone(), disk.dir.join(&disk.engine)] {
+            let mode = fs::metadata(folder).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700);
+        }
+    }
+
+    /// What is used often must outlive what was compiled later and is not.
+    #[test]
+    fn a_file_that_is_used_is_young_again() {
+        let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
+        let disk = Disk::new(dir.path(), &engine).unwrap();
+        disk.store(&[1; 32], &compiled(&engine)).unwrap();
+        let path = disk.path(&[1; 32]);
+        let old = SystemTime::UNIX_EPOCH;
+        let file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+        file.set_modified(old).unwrap();
+        assert!(disk.load(&[1; 32], &engine).is_some());
+        assert!(fs::metadata(&path).unwrap().modified().unwrap() > old);
+    }
+
+    #[test]
+    fn the_key_is_for_the_owner_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        let owner = fs::metadata(dir.path()).unwrap().uid();
+        let first = key(&path, owner).unwrap();
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(key(&path, owner).unwrap(), first);
+        let message = key(&path, owner + 1).unwrap_err().to_string();
+        assert!(
+            message.ends_with(&format!("belongs to another user ({owner}): delete it")),
+            "{message}"
+        );
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let message = key(&path, owner).unwrap_err().to_string();
+        assert!(
+            message.ends_with("may be read by others (mode 644): delete it"),
+            "{message}"
+        );
+    }
+}

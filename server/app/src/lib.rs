@@ -5,6 +5,7 @@
 
 pub mod config;
 mod jobs;
+mod leftover;
 mod quickstart;
 mod serve;
 mod telemetry;

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, QUICKSTART_ACCESS_KEY_ID, QUICKSTART_SECRET_ACCESS_KEY};
 use crate::wiring::{self, Layers};
-use crate::{jobs, quickstart, telemetry};
+use crate::{jobs, leftover, quickstart, telemetry};
 
 /// Requests under way get this long after a signal to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -217,7 +217,8 @@ async fn dispatch(State(front): State<Front>, request: Request, next: Next) -> R
     let may_leave_body_unread =
         parts.version == http::Version::HTTP_11 && parts.headers.contains_key(http::header::EXPECT);
     let request = Request::from_parts(parts, body);
-    let mut response = answer(&front, request, next, surface).await;
+    let mut response =
+        leftover::with_body_taken_in(request, |r| answer(&front, r, next, surface)).await;
     if may_leave_body_unread && response.status().is_client_error() {
         // Who waits for `100 Continue` is refused before it sends; the connection can't be used
         // again and is closed. Unless told, clients with a pool find out at their next request.

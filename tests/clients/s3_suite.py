@@ -257,7 +257,7 @@ def a_body_must_be_what_was_signed():
 def a_chunked_body_without_a_length():
     path = f"/{B}/main/chunked"
     headers = signed("PUT", path, {}, "UNSIGNED-PAYLOAD")
-    lines = [f"PUT {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "Transfer-Encoding: chunked", "", ""]
+    lines = [f"PUT {path} HTTP/1.1", f"Host: {HOST}", *(f"{name}: {value}" for name, value in headers.items()), "Transfer-Encoding: chunked", "", ""]
     body = "".join(f"{len(piece):x}\r\n{piece}\r\n" for piece in ("piece one, ", "piece two")) + "0\r\n\r\n"
     # All at once: a server that refuses it may do so, and hang up, before a second piece is sent.
     name, port = HOST.split(":")

@@ -233,6 +233,9 @@ impl Config {
         if let Some(address) = &overrides.listen_address {
             source.set("listen_address", address, "--listen");
         }
+        if overrides.quickstart {
+            refuse_published_keys_on_the_network(&source)?;
+        }
         Self::check(source, overrides.quickstart)
     }
 
@@ -397,6 +400,20 @@ fn warn_of_keys_without_effect(source: &mut Source) {
         .map(|k| format!("configuration key {k} has no effect in this version"))
         .collect();
     source.warnings.extend(told);
+}
+
+/// The keys of a quickstart are published: they must not open a server to others.
+fn refuse_published_keys_on_the_network(source: &Source) -> Result<(), Error> {
+    let address = listen_address(source)?;
+    let host = address.rsplit_once(':').map_or("", |(host, _)| host);
+    let is_own = host == "localhost" || host == "[::1]" || host.starts_with("127.");
+    if is_own {
+        return Ok(());
+    }
+    Err(source.unusable(
+        "listen_address",
+        "would open a quickstart, whose keys are published, to the network: use 127.0.0.1, or start without --quickstart",
+    ))
 }
 
 fn listen_address(source: &Source) -> Result<String, Error> {

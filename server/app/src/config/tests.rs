@@ -196,6 +196,14 @@ fn a_quickstart_listens_on_this_machine_only() {
     };
     let config = Config::from_yaml("", &overrides).unwrap();
     assert_eq!(config.listen_address, "127.0.0.1:8000");
+    for open in ["0.0.0.0:8000", "192.168.0.7:80", ":8000"] {
+        let open = Overrides {
+            listen_address: Some(open.to_owned()),
+            ..overrides.clone()
+        };
+        let refused = Config::from_yaml("", &open).unwrap_err().to_string();
+        assert!(refused.contains("whose keys are published"), "{refused}");
+    }
     assert_eq!(
         config.installation.access_key_id.as_deref(),
         Some(QUICKSTART_ACCESS_KEY_ID)

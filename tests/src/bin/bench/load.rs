@@ -31,6 +31,21 @@ where
     F: Fn(Arc<Server>, u64) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = Result<()>> + Send + 'static,
 {
+    measure_up_to(u64::MAX, server, clients, time, operation).await
+}
+
+/// As [`measure`], for operations of which only so many were prepared.
+pub(crate) async fn measure_up_to<F, R>(
+    count: u64,
+    server: &Arc<Server>,
+    clients: usize,
+    time: Duration,
+    operation: F,
+) -> Result<Measured>
+where
+    F: Fn(Arc<Server>, u64) -> R + Clone + Send + Sync + 'static,
+    R: Future<Output = Result<()>> + Send + 'static,
+{
     let next = Arc::new(AtomicU64::new(0));
     let cpu_before = server.cpu_time()?;
     let started = Instant::now();
@@ -40,8 +55,12 @@ where
         running.spawn(async move {
             let mut latencies = Vec::new();
             while started.elapsed() < time {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= count {
+                    break;
+                }
                 let asked = Instant::now();
-                operation(Arc::clone(&server), next.fetch_add(1, Ordering::Relaxed)).await?;
+                operation(Arc::clone(&server), number).await?;
                 latencies.push(asked.elapsed());
             }
             Ok::<_, anyhow::Error>(latencies)
@@ -55,12 +74,12 @@ where
     let cpu = server.cpu_time()?.saturating_sub(cpu_before);
     ensure!(!latencies.is_empty(), "no operation ended in time");
     latencies.sort_unstable();
-    let count = latencies.len();
-    let operations = u32::try_from(count)?;
+    let done = latencies.len();
+    let operations = u32::try_from(done)?;
     Ok(Measured {
         per_second: f64::from(operations) / elapsed.as_secs_f64(),
-        p50: latencies[count / 2],
-        p99: latencies[(count * 99 / 100).min(count - 1)],
+        p50: latencies[done / 2],
+        p99: latencies[(done * 99 / 100).min(done - 1)],
         cpu_per_operation: cpu / operations,
     })
 }

@@ -24,6 +24,7 @@ mod multipart;
 mod pending;
 mod reader;
 mod repository;
+mod retention;
 mod snapshot;
 pub mod testing;
 mod upload;
@@ -40,6 +41,7 @@ pub use model::{
     ObjectOrPrefix, Upload, UploadOptions, WriteOptions,
 };
 pub use reader::Reader;
+pub use retention::GcRules;
 pub use snapshot::Snapshot;
 
 // What the shells need of the layers below, so that they depend on this crate alone.

@@ -11,3 +11,5 @@ mod multipart;
 mod objects;
 #[path = "suite/repositories.rs"]
 mod repositories;
+#[path = "suite/retention.rs"]
+mod retention;

@@ -1,0 +1,161 @@
+//! For how long garbage collection keeps what no branch shows any more: the rules of a repository.
+//!
+//! They lie in the block store, below `_lakefs/`, as the protobuf message that lakeFS and its
+//! Spark client read. An empty object stands for no rules: that is how they are deleted.
+
+use std::collections::BTreeMap;
+
+use bytes::{Bytes, BytesMut};
+use futures::TryStreamExt as _;
+use graveler::{BranchId, Repository};
+use prost::Message;
+use tracing::{info, instrument};
+
+use crate::{Catalog, Error, Reader, Result};
+
+/// Where the rules lie, below `_lakefs/`. Named by lakeFS; it is no JSON.
+const RULES_KEY: &str = "retention/gc/rules/config.json";
+/// The largest rules that are read or stored.
+const MAX_RULES_BYTES: usize = 16 << 20;
+/// The field of the default with the value 0, which the encoding leaves out of a message. Without
+/// it, rules of nothing but zeros would be stored as no rules.
+const ZERO_DEFAULT: &[u8] = b"\x08\x00";
+
+/// How many days what is in no branch any more is kept. Never negative.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GcRules {
+    /// On branches that are not named, and of commits that no branch leads to.
+    pub default_retention_days: i32,
+    /// On single branches, by name; they need not exist.
+    pub branch_retention_days: BTreeMap<String, i32>,
+}
+
+impl GcRules {
+    /// How many days a branch keeps what was replaced or deleted on it.
+    #[must_use]
+    pub fn retention_days(&self, branch: &str) -> i32 {
+        let of_branch = self.branch_retention_days.get(branch);
+        of_branch.copied().unwrap_or(self.default_retention_days)
+    }
+
+    fn check(&self) -> Result<()> {
+        let days = |what: &str, days: i32| match days {
+            0.. => Ok(()),
+            _ => Err(Error::InvalidValue(format!(
+                "{what} is {days}: make it a number of days from 0 on"
+            ))),
+        };
+        days("default_retention_days", self.default_retention_days)?;
+        for (branch, kept) in &self.branch_retention_days {
+            BranchId::parse(branch)?;
+            days(&format!("retention_days of branch {branch:?}"), *kept)?;
+        }
+        Ok(())
+    }
+
+    fn encode(&self) -> Bytes {
+        let stored = StoredRules {
+            default_retention_days: self.default_retention_days,
+            branch_retention_days: self.branch_retention_days.clone(),
+        }
+        .encode_to_vec();
+        if stored.is_empty() {
+            return Bytes::from_static(ZERO_DEFAULT);
+        }
+        Bytes::from(stored)
+    }
+}
+
+impl Reader {
+    /// The rules of a repository; none if there never were any, or they were deleted.
+    ///
+    /// # Errors
+    /// The block store's; [`graveler::Error::Corrupt`].
+    pub async fn gc_rules(&self, repository: &Repository) -> Result<Option<GcRules>> {
+        let Some(mut body) = self.get_internal(repository, RULES_KEY).await? else {
+            return Ok(None);
+        };
+        let mut stored = BytesMut::new();
+        while let Some(piece) = body.try_next().await.map_err(unreadable)? {
+            stored.extend_from_slice(&piece);
+            if stored.len() > MAX_RULES_BYTES {
+                return Err(corrupt(format!("larger than {MAX_RULES_BYTES} bytes")));
+            }
+        }
+        if stored.is_empty() {
+            return Ok(None);
+        }
+        let rules = StoredRules::decode(stored.freeze()).map_err(|e| corrupt(e.to_string()))?;
+        Ok(Some(GcRules {
+            default_retention_days: rules.default_retention_days,
+            branch_retention_days: rules.branch_retention_days,
+        }))
+    }
+}
+
+impl Catalog {
+    /// Replaces the rules. Of two calls at the same time one wins, whole.
+    ///
+    /// # Errors
+    /// [`Error::InvalidValue`] for negative days and for what can't be a branch; read-only.
+    #[instrument(skip_all, fields(repo.id = %repository.id))]
+    pub async fn set_gc_rules(&self, repository: &Repository, rules: &GcRules) -> Result<()> {
+        check_writable(repository)?;
+        rules.check()?;
+        let stored = rules.encode();
+        if stored.len() > MAX_RULES_BYTES {
+            return Err(Error::InvalidValue(format!(
+                "the rules have {} bytes: make them at most {MAX_RULES_BYTES}",
+                stored.len()
+            )));
+        }
+        self.put_internal(repository, RULES_KEY, stored).await?;
+        info!(repo.id = %repository.id, "set garbage collection rules of {}", repository.id);
+        Ok(())
+    }
+
+    /// Deletes the rules; no error if there are none.
+    ///
+    /// # Errors
+    /// Read-only; the block store's.
+    #[instrument(skip_all, fields(repo.id = %repository.id))]
+    pub async fn delete_gc_rules(&self, repository: &Repository) -> Result<()> {
+        check_writable(repository)?;
+        self.put_internal(repository, RULES_KEY, Bytes::new())
+            .await?;
+        info!(repo.id = %repository.id, "deleted garbage collection rules of {}", repository.id);
+        Ok(())
+    }
+}
+
+/// Refuses changes of a read-only repository.
+pub(crate) fn check_writable(repository: &Repository) -> Result<()> {
+    if repository.read_only {
+        let id = repository.id.to_string();
+        return Err(Error::Engine(graveler::Error::ReadOnly(id)));
+    }
+    Ok(())
+}
+
+fn unreadable(source: std::io::Error) -> Error {
+    Error::Block(block::Error::Storage {
+        operation: "read",
+        location: RULES_KEY.to_owned(),
+        source,
+    })
+}
+
+fn corrupt(reason: String) -> Error {
+    Error::Engine(graveler::Error::Corrupt {
+        what: "garbage collection rules".to_owned(),
+        reason,
+    })
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct StoredRules {
+    #[prost(int32, tag = "1")]
+    default_retention_days: i32,
+    #[prost(btree_map = "string, int32", tag = "2")]
+    branch_retention_days: BTreeMap<String, i32>,
+}

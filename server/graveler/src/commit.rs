@@ -15,7 +15,7 @@ use crate::protection::Blocked;
 use crate::staging::StagedChanges;
 use crate::{
     BranchId, Commit, CommitId, CommitParams, Draft, Error, Event, EventKind, Hooks, MetaRangeId,
-    Repository, Result, TreeSource,
+    Operation, Repository, Result, TreeSource,
 };
 
 /// The version of commits made here: the first parent is the branch that was committed to.
@@ -93,7 +93,9 @@ impl Engine {
                     .await?;
                 verdict = Some(Verdict { tree, run_id });
             }
-            let landed = self.land(repository, branch, &work.at, &commit).await?;
+            let landed = self
+                .land(repository, branch, &work.at, &commit, Operation::Commit)
+                .await?;
             drop(turn);
             if landed {
                 let mut event =

@@ -40,6 +40,7 @@ pub(crate) struct Engine {
     pub queue: BranchQueue,
     pub janitor: Janitor,
     pub token_grace: Duration,
+    pub keep_staged: Duration,
 }
 
 impl Engine {
@@ -63,6 +64,7 @@ impl Engine {
             queue: BranchQueue::default(),
             janitor: Janitor::new(Arc::clone(&kv), options.token_grace),
             token_grace: options.token_grace,
+            keep_staged: options.keep_staged,
             kv,
             clock,
             ids,

@@ -13,7 +13,8 @@ use crate::staging::{BranchCursor, Write};
 use crate::{
     Branch, BranchId, Commit, CommitId, CommitParams, Condition, CreateRepository, Cursor,
     DiffCursor, Hooks, LogRequest, MergeBase, MergeOutcome, MergeParams, MetaRangeId, Options,
-    Record, RefKind, Repository, RepositoryId, ResolvedRef, Result, Tag, TagId, Value,
+    Record, RefKind, RefName, ReflogEntry, Repository, RepositoryId, ResolvedRef, Result, Tag,
+    TagId, Value,
 };
 
 /// The engine. Cheap to clone; shared by every request.
@@ -297,6 +298,18 @@ impl Graveler {
                 },
             )
             .await
+    }
+
+    /// Changes of a branch or tag, or of all of them, newest first, from `after` (the id of an
+    /// entry, exclusive), `limit` at most. Also of references that are gone.
+    pub async fn reflog(
+        &self,
+        repository: &Repository,
+        of: Option<&RefName>,
+        after: &str,
+        limit: usize,
+    ) -> Result<Page<ReflogEntry>> {
+        self.engine.reflog(repository, of, after, limit).await
     }
 
     // ---- staging

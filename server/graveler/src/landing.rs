@@ -14,9 +14,12 @@ use kv::Op;
 use crate::engine::{Engine, count_retry};
 use crate::queue::Turn;
 use crate::records::{Stored as _, branch_key, commit_key};
+use crate::reflog::RefChange;
 use crate::refs::StoredBranch;
 use crate::staging::retire_op;
-use crate::{Branch, BranchId, BranchRecord, Commit, Error, MetaRangeId, Repository, Result};
+use crate::{
+    Branch, BranchId, BranchRecord, Commit, Error, MetaRangeId, Operation, Repository, Result,
+};
 
 /// How often a commit or merge is worked out anew because the head moved.
 pub(crate) const MAX_TRIES: usize = 10;
@@ -116,13 +119,14 @@ impl Engine {
     }
 
     /// Makes `commit` the head, if the head and the sealed tokens are still as in
-    /// `at`; tokens sealed since stay. False: the head moved.
+    /// `at`; tokens sealed since stay. The reflog tells of it as `operation`. False: the head moved.
     pub(crate) async fn land(
         &self,
         repository: &Repository,
         branch: &BranchId,
         at: &StoredBranch,
         commit: &Commit,
+        operation: Operation,
     ) -> Result<bool> {
         let applied = &at.record.sealed_tokens;
         let mut now = at.clone();
@@ -137,11 +141,10 @@ impl Engine {
                 sealed_tokens: newer.to_vec(),
                 hidden: now.record.hidden,
             };
-            match self
-                .kv
-                .batch(self.landing_ops(repository, branch, record, &now, commit, at))
-                .await
-            {
+            let mut ops = self.landing_ops(repository, branch, record, &now, commit, at);
+            let change = RefChange::head(branch, operation, &at.record.commit_id, &commit.id);
+            ops.extend(self.reflog_ops(repository, change.by(&commit.committer, &commit.message)));
+            match self.kv.batch(ops).await {
                 Ok(()) => {}
                 Err(kv::Error::PredicateFailed { .. }) => {
                     count_retry("land");

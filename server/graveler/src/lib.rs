@@ -37,6 +37,7 @@ mod protection;
 mod queue;
 mod records;
 mod ref_diff;
+mod reflog;
 mod refs;
 mod repositories;
 mod staging;
@@ -57,8 +58,8 @@ pub use ids::{
 };
 pub use model::{
     Branch, BranchRecord, Commit, CommitParams, Condition, CreateRepository, Diff, DiffKind,
-    LogRequest, MergeBase, MergeOutcome, MergeParams, MergeStrategy, RefKind, Repository,
-    RepositoryState, ResolvedRef, Tag, Value,
+    LogRequest, MergeBase, MergeOutcome, MergeParams, MergeStrategy, Operation, RefKind, RefName,
+    ReflogEntry, Repository, RepositoryState, ResolvedRef, Tag, Value,
 };
 pub use options::Options;
 pub use refs::CommitLog;

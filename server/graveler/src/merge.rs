@@ -11,7 +11,7 @@ use crate::engine::{Engine, check_read_only, count_retry, generation_after};
 use crate::landing::{Attempt, MAX_TRIES, Verdict};
 use crate::{
     BranchId, Commit, Error, EventKind, Hooks, MergeBase, MergeOutcome, MergeParams, MergeStrategy,
-    MetaRangeId, Repository, Result, TreeSource,
+    MetaRangeId, Operation, Repository, Result, TreeSource,
 };
 
 /// The key of a merge commit's metadata that tells the strategy.
@@ -107,7 +107,7 @@ impl Engine {
                 verdict = Some(Verdict { tree, run_id });
             }
             let landed = self
-                .land(repository, destination, &work.at, &commit)
+                .land(repository, destination, &work.at, &commit, Operation::Merge)
                 .await?;
             drop(turn);
             if landed {

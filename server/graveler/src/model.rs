@@ -89,6 +89,54 @@ pub struct Tag {
     pub commit_id: CommitId,
 }
 
+/// The name of a branch or tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RefName {
+    Branch(BranchId),
+    Tag(TagId),
+}
+
+/// What changed a reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    Create,
+    Commit,
+    Merge,
+    Revert,
+    CherryPick,
+    /// The head was moved to another commit.
+    HardReset,
+    /// Staged changes were thrown away; the head stayed.
+    Reset,
+    Delete,
+    Undo,
+    Import,
+    /// References were restored from a dump.
+    Restore,
+}
+
+/// One change of a reference, as it was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReflogEntry {
+    /// Those of later changes sort first.
+    pub id: String,
+    pub reference: RefName,
+    pub operation: Operation,
+    /// Who asked for it; empty if no one did.
+    pub actor: String,
+    pub time: OffsetDateTime,
+    /// One line: the commit's message, or the source as the user named it.
+    pub reason: String,
+    /// None: the reference did not exist.
+    pub from: Option<CommitId>,
+    /// None: it no longer exists.
+    pub to: Option<CommitId>,
+    /// Whether the branch was hidden.
+    pub hidden: bool,
+    /// Staged changes that the change threw away and an undo brings back, newest first.
+    pub(crate) kept_tokens: Vec<StagingToken>,
+}
+
 /// A commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Commit {

@@ -20,6 +20,9 @@ pub struct Options {
     /// How long the records of uncommitted changes outlive their commit. No read may go by
     /// a branch's record for longer without looking at the branch again.
     pub token_grace: Duration,
+    /// How long staged changes that a reset or a branch's deletion threw away can be brought
+    /// back. Zero: not at all.
+    pub keep_staged: Duration,
 }
 
 impl Default for Options {
@@ -32,6 +35,7 @@ impl Default for Options {
             commit_cache_entries: 50_000,
             sstable_cache_bytes: 256 << 20,
             token_grace: Duration::from_secs(5),
+            keep_staged: Duration::from_secs(24 * 60 * 60),
         }
     }
 }

@@ -313,14 +313,14 @@ pub(crate) fn decode_staged(stored: Bytes) -> Result<Option<Value>> {
     }))
 }
 
-fn to_timestamp(at: OffsetDateTime) -> Timestamp {
+pub(crate) fn to_timestamp(at: OffsetDateTime) -> Timestamp {
     Timestamp {
         seconds: at.unix_timestamp(),
         nanos: i32::try_from(at.nanosecond()).expect("nanoseconds are below a billion"),
     }
 }
 
-fn from_timestamp(at: Option<Timestamp>) -> std::result::Result<OffsetDateTime, String> {
+pub(crate) fn from_timestamp(at: Option<Timestamp>) -> std::result::Result<OffsetDateTime, String> {
     let Some(at) = at else {
         return Ok(OffsetDateTime::UNIX_EPOCH);
     };

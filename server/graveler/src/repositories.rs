@@ -16,11 +16,12 @@ use crate::records::{
     BRANCHES, REPOSITORIES, REPOSITORY_METADATA, REPOSITORY_PREFIX, RepoMetadata, Stored as _,
     branch_key, commit_key, repository_key,
 };
+use crate::reflog::{RefChange, RefTarget};
 use crate::refs::{Listing, list, not_found};
 use crate::staging::retire_op;
 use crate::{
-    Branch, BranchRecord, Commit, CommitId, CreateRepository, Error, Kind, MetaRangeId, Repository,
-    RepositoryId, RepositoryState, Result,
+    Branch, BranchRecord, Commit, CommitId, CreateRepository, Error, Kind, MetaRangeId, Operation,
+    Repository, RepositoryId, RepositoryState, Result,
 };
 
 /// How often a record is changed by compare-and-set before giving up.
@@ -102,7 +103,17 @@ impl Engine {
             },
         };
         let partition = Bytes::from(repository.partition());
-        vec![
+        let change = RefChange {
+            reference: RefTarget::Branch(&branch.id),
+            operation: Operation::Create,
+            actor: "",
+            reason: &root.message,
+            from: None,
+            to: Some(&root.id),
+            hidden: false,
+            discarded: &[],
+        };
+        let mut ops = vec![
             Op::Set {
                 partition: partition.clone(),
                 key: commit_key(root.id.as_str()),
@@ -115,7 +126,9 @@ impl Engine {
                 value: branch.encode(),
                 predicate: None,
             },
-        ]
+        ];
+        ops.extend(self.reflog_ops(repository, change));
+        ops
     }
 
     /// Served from the cache for a bounded time.
@@ -188,6 +201,7 @@ impl Engine {
             self.kv.batch(ops).await?;
             self.janitor.retire(tokens);
         }
+        self.forget_reflog(&repository).await?;
         self.kv.delete_partition(partition.as_bytes()).await?;
         self.kv.delete(REPOSITORIES, &repository_key(id)).await?;
         self.repositories.invalidate(id);

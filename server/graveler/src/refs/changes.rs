@@ -6,11 +6,13 @@ use bytes::Bytes;
 use kv::{Op, Predicate};
 
 use super::manager::not_found;
-use crate::engine::{Engine, check_read_only};
+use crate::engine::{Engine, check_read_only, count_retry};
+use crate::landing::MAX_TRIES;
 use crate::records::{Stored as _, branch_key, tag_key};
+use crate::reflog::{RefChange, RefTarget};
 use crate::{
-    Branch, BranchId, BranchRecord, CommitId, Error, EventKind, Hooks, Kind, Repository, Result,
-    Tag, TagId, TreeSource,
+    Branch, BranchId, BranchRecord, CommitId, Error, EventKind, Hooks, Kind, Operation, Repository,
+    Result, Tag, TagId, TreeSource,
 };
 
 /// Who changes a reference, and how.
@@ -51,14 +53,19 @@ impl Engine {
             id: id.clone(),
             record,
         };
-        self.create(
-            repository,
-            branch_key(id.as_str()),
-            branch.encode(),
-            Kind::Branch,
-            id.as_str(),
-        )
-        .await?;
+        let change = RefChange {
+            reference: RefTarget::Branch(id),
+            operation: Operation::Create,
+            actor: by.actor,
+            reason: source,
+            from: None,
+            to: Some(&branch.record.commit_id),
+            hidden,
+            discarded: &[],
+        };
+        let key = branch_key(id.as_str());
+        self.create(repository, key, branch.encode(), change)
+            .await?;
 
         self.tell_after(event, EventKind::PostCreateBranch, pre_run_id, by)
             .await;
@@ -83,23 +90,59 @@ impl Engine {
             TreeSource::MetaRange(self.tree_of(repository, &stored.record.commit_id).await?);
         let pre_run_id = self.ask(by.hooks, &event).await?;
 
-        {
-            let _turn = self.queue.turn(repository, id).await?;
-            // Read again: a commit may have moved the branch to other tokens meanwhile.
-            let stored = self.refs.branch(repository, id).await?;
-            let partition = Bytes::from(repository.partition());
-            let mut ops = vec![Op::Delete {
-                partition,
-                key: branch_key(id.as_str()),
-            }];
-            let tokens: Vec<_> = stored.record.tokens().cloned().collect();
-            ops.extend(tokens.iter().map(crate::staging::retire_op));
-            self.kv.batch(ops).await?;
-            self.janitor.retire(tokens);
-        }
+        self.remove_branch(repository, id, by).await?;
         self.tell_after(event, EventKind::PostDeleteBranch, pre_run_id, by)
             .await;
         Ok(())
+    }
+
+    /// Takes the branch away by compare-and-set, so that no commit that lands meanwhile, on
+    /// whichever server, goes with it unseen.
+    async fn remove_branch(
+        &self,
+        repository: &Repository,
+        id: &BranchId,
+        by: Change<'_>,
+    ) -> Result<()> {
+        let _turn = self.queue.turn(repository, id).await?;
+        for _ in 0..MAX_TRIES {
+            // Read again: a commit may have moved the branch to other tokens meanwhile.
+            let stored = self.refs.branch(repository, id).await?;
+            let tokens: Vec<_> = stored.record.tokens().cloned().collect();
+            let change = RefChange {
+                reference: RefTarget::Branch(id),
+                operation: Operation::Delete,
+                actor: by.actor,
+                reason: "",
+                from: Some(&stored.record.commit_id),
+                to: None,
+                hidden: stored.record.hidden,
+                discarded: &tokens,
+            };
+            let value = Branch {
+                id: id.clone(),
+                record: stored.record.clone(),
+            }
+            .encode();
+            let key = branch_key(id.as_str());
+            let mut ops = delete_ops(repository, &key, value, stored.predicate);
+            ops.extend(self.reflog_ops(repository, change));
+            match self.kv.batch(ops).await {
+                Ok(()) => {}
+                Err(kv::Error::PredicateFailed { .. }) => {
+                    count_retry("delete");
+                    continue;
+                }
+                // Not known whether it took effect: look.
+                Err(error) => match self.refs.branch(repository, id).await {
+                    Err(Error::NotFound { .. }) => {}
+                    _ => return Err(error.into()),
+                },
+            }
+            self.discarded(tokens);
+            return Ok(());
+        }
+        Err(Error::TooManyTries(id.to_string()))
     }
 
     pub(crate) async fn create_tag(
@@ -120,14 +163,18 @@ impl Engine {
         self.describe_tag(repository, &tag, &mut event).await?;
         let pre_run_id = self.ask(by.hooks, &event).await?;
 
-        self.create(
-            repository,
-            tag_key(id.as_str()),
-            tag.encode(),
-            Kind::Tag,
-            id.as_str(),
-        )
-        .await?;
+        let change = RefChange {
+            reference: RefTarget::Tag(id),
+            operation: Operation::Create,
+            actor: by.actor,
+            reason: source,
+            from: None,
+            to: Some(&tag.commit_id),
+            hidden: false,
+            discarded: &[],
+        };
+        let key = tag_key(id.as_str());
+        self.create(repository, key, tag.encode(), change).await?;
 
         self.tell_after(event, EventKind::PostCreateTag, pre_run_id, by)
             .await;
@@ -146,13 +193,39 @@ impl Engine {
         self.describe_tag(repository, &tag, &mut event).await?;
         let pre_run_id = self.ask(by.hooks, &event).await?;
 
-        self.kv
-            .delete(repository.partition().as_bytes(), &tag_key(id.as_str()))
-            .await?;
+        self.remove_tag(repository, &tag, by).await?;
 
         self.tell_after(event, EventKind::PostDeleteTag, pre_run_id, by)
             .await;
         Ok(())
+    }
+
+    /// Takes the tag away as it was judged: one that was deleted and made anew meanwhile stays.
+    async fn remove_tag(&self, repository: &Repository, tag: &Tag, by: Change<'_>) -> Result<()> {
+        let change = RefChange {
+            reference: RefTarget::Tag(&tag.id),
+            operation: Operation::Delete,
+            actor: by.actor,
+            reason: "",
+            from: Some(&tag.commit_id),
+            to: None,
+            hidden: false,
+            discarded: &[],
+        };
+        let key = tag_key(tag.id.as_str());
+        let gone = || not_found(Kind::Tag, tag.id.as_str());
+        let partition = repository.partition();
+        let stored = self.kv.get(partition.as_bytes(), &key).await?;
+        let stored = stored.ok_or_else(gone)?;
+        if Tag::decode(stored.value.clone())? != *tag {
+            return Err(Error::ConcurrentChange(tag.id.to_string()));
+        }
+        let mut ops = delete_ops(repository, &key, stored.value, stored.predicate);
+        ops.extend(self.reflog_ops(repository, change));
+        match self.kv.batch(ops).await {
+            Err(kv::Error::PredicateFailed { .. }) => Err(gone()),
+            other => Ok(other?),
+        }
     }
 
     async fn describe_tag(
@@ -193,10 +266,7 @@ impl Engine {
             .zip([Kind::Branch, Kind::Tag, Kind::Commit])
         {
             if taken {
-                return Err(Error::NotUnique {
-                    kind,
-                    id: name.to_owned(),
-                });
+                return Err(not_unique(kind, name));
             }
         }
         Ok(())
@@ -207,22 +277,19 @@ impl Engine {
         repository: &Repository,
         key: Bytes,
         value: Bytes,
-        kind: Kind,
-        id: &str,
+        change: RefChange<'_>,
     ) -> Result<()> {
-        match self
-            .kv
-            .set_if(
-                repository.partition().as_bytes(),
-                &key,
-                value,
-                Predicate::Absent,
-            )
-            .await
-        {
-            Err(kv::Error::PredicateFailed { .. }) => Err(Error::NotUnique {
-                kind,
-                id: id.to_owned(),
+        let mut ops = vec![Op::Set {
+            partition: Bytes::from(repository.partition()),
+            key,
+            value,
+            predicate: Some(Predicate::Absent),
+        }];
+        ops.extend(self.reflog_ops(repository, change));
+        match self.kv.batch(ops).await {
+            Err(kv::Error::PredicateFailed { .. }) => Err(match change.reference {
+                RefTarget::Branch(id) => not_unique(Kind::Branch, id.as_str()),
+                RefTarget::Tag(id) => not_unique(Kind::Tag, id.as_str()),
             }),
             other => Ok(other?),
         }
@@ -244,5 +311,29 @@ impl Engine {
             return Ok(self.refs.commit(repository, &full).await?.as_ref().clone());
         }
         Ok(self.refs.commit(repository, id).await?.as_ref().clone())
+    }
+}
+
+/// Deletes a record that is still `value`: a batch has no other way to condition a deletion.
+fn delete_ops(repository: &Repository, key: &Bytes, value: Bytes, predicate: Predicate) -> Vec<Op> {
+    let partition = Bytes::from(repository.partition());
+    vec![
+        Op::Set {
+            partition: partition.clone(),
+            key: key.clone(),
+            value,
+            predicate: Some(predicate),
+        },
+        Op::Delete {
+            partition,
+            key: key.clone(),
+        },
+    ]
+}
+
+fn not_unique(kind: Kind, id: &str) -> Error {
+    Error::NotUnique {
+        kind,
+        id: id.to_owned(),
     }
 }

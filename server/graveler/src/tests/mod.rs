@@ -6,5 +6,6 @@ mod hooks;
 mod merges;
 mod races;
 mod references;
+mod reflog;
 mod repositories;
 mod staging;

@@ -250,7 +250,11 @@ async fn deletion() {
         })
     ));
     delete("dev").await.unwrap();
-    assert_eq!(lake.retired_tokens().await, 1);
+    assert_eq!(
+        lake.retired_tokens().await,
+        0,
+        "what was staged is kept for an undo"
+    );
     assert!(matches!(
         lake.graveler.branch(&lake.repo, &branch("dev")).await,
         Err(Error::NotFound { .. })

@@ -1,0 +1,460 @@
+//! The reflog: every change of a branch or tag, who made it, when, from where to where, and why.
+//!
+//! An entry is written in the batch that changes the reference, so there is none
+//! without its change and, where Weir made the change, no change without one: it costs
+//! no transaction of its own. lakeFS writes none, so an entry tells
+//! what the reference was made then, never what it is now.
+//!
+//! Entries lie in a partition of their repository's own:
+//!
+//! ```text
+//! branches/NAME/ID, tags/NAME/ID    the entry; ids descend, so a scan gives the newest first
+//! log/ID                            the key of the entry: all references together, newest first
+//! kept/NANOS/ID                     the key of an entry that keeps staged changes, oldest first
+//! ```
+
+use base::Page;
+use bytes::Bytes;
+use kv::Op;
+use prost::Message;
+use prost_types::Timestamp;
+
+use crate::engine::Engine;
+use crate::records::{BRANCHES, Stored, TAGS, from_timestamp, to_timestamp};
+use crate::refs::{Listing, list};
+use crate::staging::retire_op;
+use crate::{
+    BranchId, CommitId, Operation, RefName, ReflogEntry, Repository, Result, StagingToken, TagId,
+};
+
+/// What the name of a repository's partition begins with for its reflog.
+const PARTITION_PREFIX: &str = "weir-reflog-";
+/// Folders of the partition, beside those of branches and tags.
+const TIMELINE: &str = "log/";
+const KEPT: &str = "kept/";
+/// The reason of an entry is cut to so many bytes: the first line of a commit's message, mostly.
+const MAX_REASON_BYTES: usize = 200;
+
+/// How many entries are read at a time.
+const PAGE: usize = 500;
+
+/// A change of a reference that is about to be made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RefChange<'a> {
+    pub reference: RefTarget<'a>,
+    pub operation: Operation,
+    /// Who asked for it.
+    pub actor: &'a str,
+    /// Why: the commit's message, the source as the user named it. Only the first line is kept.
+    pub reason: &'a str,
+    /// None: the reference did not exist.
+    pub from: Option<&'a CommitId>,
+    /// None: it no longer exists.
+    pub to: Option<&'a CommitId>,
+    /// The branch's flag, for a deleted one to come back as it was.
+    pub hidden: bool,
+    /// Tokens, newest first, that leave the branch with staged changes that were never committed.
+    pub discarded: &'a [StagingToken],
+}
+
+/// The reference that changes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum RefTarget<'a> {
+    Branch(&'a BranchId),
+    Tag(&'a TagId),
+}
+
+impl<'a> RefChange<'a> {
+    /// A branch whose head moves, and nothing else of it.
+    pub(crate) fn head(
+        branch: &'a BranchId,
+        operation: Operation,
+        from: &'a CommitId,
+        to: &'a CommitId,
+    ) -> Self {
+        Self {
+            reference: RefTarget::Branch(branch),
+            operation,
+            actor: "",
+            reason: "",
+            from: Some(from),
+            to: Some(to),
+            hidden: false,
+            discarded: &[],
+        }
+    }
+
+    /// The same, told who and why.
+    pub(crate) fn by(self, actor: &'a str, reason: &'a str) -> Self {
+        Self {
+            actor,
+            reason,
+            ..self
+        }
+    }
+}
+
+impl Engine {
+    /// The writes that record a change. They belong into the batch that makes it, behind its
+    /// compare-and-set.
+    ///
+    /// Staged changes that it throws away are kept by the entry for an undo, or retired with the
+    /// batch where nothing is kept; in either case [`Engine::discarded`] is to be told after the batch.
+    pub(crate) fn reflog_ops(&self, repository: &Repository, change: RefChange<'_>) -> Vec<Op> {
+        let keeps = self.keep_staged.as_secs() > 0;
+        let entry = ReflogEntry {
+            id: self.new_reflog_id(),
+            reference: change.reference.into(),
+            operation: change.operation,
+            actor: change.actor.to_owned(),
+            time: self.clock.now(),
+            reason: first_line(change.reason),
+            from: change.from.cloned(),
+            to: change.to.cloned(),
+            hidden: change.hidden,
+            kept_tokens: match keeps {
+                true => change.discarded.to_vec(),
+                false => Vec::new(),
+            },
+        };
+        let mut ops = entry_ops(repository, &entry);
+        if !keeps {
+            ops.extend(change.discarded.iter().map(retire_op));
+        }
+        ops
+    }
+
+    /// Has thrown away tokens emptied, if no entry keeps them. To be called when the batch with
+    /// their [`Engine::reflog_ops`] took effect.
+    pub(crate) fn discarded(&self, tokens: Vec<StagingToken>) {
+        if self.keep_staged.as_secs() == 0 {
+            self.janitor.retire(tokens);
+        }
+    }
+
+    /// Entries, newest first: of one reference, or of all.
+    pub(crate) async fn reflog(
+        &self,
+        repository: &Repository,
+        of: Option<&RefName>,
+        after: &str,
+        limit: usize,
+    ) -> Result<Page<ReflogEntry>> {
+        let partition = reflog_partition(repository);
+        let range = Listing {
+            prefix: "",
+            after,
+            limit,
+        };
+        let id = |entry: &ReflogEntry| entry.id.clone();
+        match of {
+            Some(reference) => {
+                let kv = self.kv.as_ref();
+                list(kv, &partition, &folder(reference), range, id, |_| true).await
+            }
+            None => self.timeline(&partition, after, limit).await,
+        }
+    }
+
+    /// Entries of all references, newest first. Those that are pruned at the same time are left out.
+    async fn timeline(
+        &self,
+        partition: &Bytes,
+        after: &str,
+        limit: usize,
+    ) -> Result<Page<ReflogEntry>> {
+        let mut start = format!("{TIMELINE}{after}").into_bytes();
+        if !after.is_empty() {
+            start.push(0);
+        }
+        let mut rows = self.kv.scan(partition, &start, limit + 1).await?;
+        rows.retain(|row| row.key.starts_with(TIMELINE.as_bytes()));
+        let has_more = rows.len() > limit;
+        rows.truncate(limit);
+        let next_offset = match rows.last() {
+            Some(row) if has_more => String::from_utf8_lossy(&row.key[TIMELINE.len()..]).into(),
+            _ => String::new(),
+        };
+        let keys: Vec<Bytes> = rows.into_iter().map(|row| row.value).collect();
+        let mut results = Vec::with_capacity(keys.len());
+        for entry in self
+            .kv
+            .get_many(partition, &keys)
+            .await?
+            .into_iter()
+            .flatten()
+        {
+            results.push(ReflogEntry::decode(entry.value)?);
+        }
+        Ok(Page {
+            results,
+            has_more,
+            next_offset,
+        })
+    }
+
+    /// Removes the reflog of a repository whose branches are gone; what its entries kept is retired.
+    pub(crate) async fn forget_reflog(&self, repository: &Repository) -> Result<()> {
+        let partition = reflog_partition(repository);
+        loop {
+            let page = self.kv.scan(&partition, KEPT.as_bytes(), PAGE).await?;
+            let kept: Vec<_> = page
+                .into_iter()
+                .filter(|row| row.key.starts_with(KEPT.as_bytes()))
+                .collect();
+            if kept.is_empty() {
+                break;
+            }
+            let entries: Vec<Bytes> = kept.iter().map(|row| row.value.clone()).collect();
+            let mut tokens = Vec::new();
+            for entry in self
+                .kv
+                .get_many(&partition, &entries)
+                .await?
+                .into_iter()
+                .flatten()
+            {
+                tokens.extend(ReflogEntry::decode(entry.value)?.kept_tokens);
+            }
+            let mut ops: Vec<Op> = tokens.iter().map(retire_op).collect();
+            ops.extend(kept.into_iter().map(|row| Op::Delete {
+                partition: partition.clone(),
+                key: row.key,
+            }));
+            self.kv.batch(ops).await?;
+            self.janitor.retire(tokens);
+        }
+        Ok(self.kv.delete_partition(&partition).await?)
+    }
+
+    /// Sorts before every id that was made earlier.
+    fn new_reflog_id(&self) -> String {
+        let nanos = u64::try_from(self.clock.now().unix_timestamp_nanos()).unwrap_or_default();
+        // The second part tells apart what one instant of one server, or of two, made.
+        format!("{:016x}{}", !nanos, self.ids.descending_data_id())
+    }
+}
+
+/// The partition of a repository's reflog.
+pub(crate) fn reflog_partition(repository: &Repository) -> Bytes {
+    Bytes::from(format!("{PARTITION_PREFIX}{}", repository.partition()))
+}
+
+/// The writes of a new entry and of what points to it.
+fn entry_ops(repository: &Repository, entry: &ReflogEntry) -> Vec<Op> {
+    let partition = reflog_partition(repository);
+    let key = entry_key(&entry.reference, &entry.id);
+    let set = |key: Bytes, value: Bytes| Op::Set {
+        partition: partition.clone(),
+        key,
+        value,
+        predicate: None,
+    };
+    let mut ops = vec![
+        set(key.clone(), entry.encode()),
+        set(Bytes::from(format!("{TIMELINE}{}", entry.id)), key.clone()),
+    ];
+    if !entry.kept_tokens.is_empty() {
+        ops.push(set(kept_key(entry), key));
+    }
+    ops
+}
+
+/// Where the entry lies.
+pub(crate) fn entry_key(reference: &RefName, id: &str) -> Bytes {
+    Bytes::from(format!("{}{id}", folder(reference)))
+}
+
+/// What the keys of a reference's entries begin with. No name has a slash.
+fn folder(reference: &RefName) -> String {
+    match reference {
+        RefName::Branch(branch) => format!("{BRANCHES}{branch}/"),
+        RefName::Tag(tag) => format!("{TAGS}{tag}/"),
+    }
+}
+
+/// Where an entry that keeps staged changes is found by its age.
+fn kept_key(entry: &ReflogEntry) -> Bytes {
+    let nanos = u64::try_from(entry.time.unix_timestamp_nanos()).unwrap_or_default();
+    Bytes::from(format!("{KEPT}{nanos:016x}/{}", entry.id))
+}
+
+/// The first line, cut at a character.
+fn first_line(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    let mut end = line.len().min(MAX_REASON_BYTES);
+    while !line.is_char_boundary(end) {
+        end -= 1;
+    }
+    line[..end].to_owned()
+}
+
+impl From<RefTarget<'_>> for RefName {
+    fn from(target: RefTarget<'_>) -> Self {
+        match target {
+            RefTarget::Branch(branch) => Self::Branch(branch.clone()),
+            RefTarget::Tag(tag) => Self::Tag(tag.clone()),
+        }
+    }
+}
+
+/// Our own record, in a partition of our own: lakeFS neither reads nor rewrites it.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ReflogData {
+    #[prost(string, tag = "1")]
+    pub id: String,
+    /// 1 branch, 2 tag.
+    #[prost(int32, tag = "2")]
+    pub kind: i32,
+    #[prost(string, tag = "3")]
+    pub name: String,
+    /// See `Operation`.
+    #[prost(int32, tag = "4")]
+    pub operation: i32,
+    #[prost(string, tag = "5")]
+    pub actor: String,
+    #[prost(message, optional, tag = "6")]
+    pub time: Option<Timestamp>,
+    #[prost(string, tag = "7")]
+    pub reason: String,
+    /// Empty: the reference did not exist.
+    #[prost(string, tag = "8")]
+    pub from: String,
+    /// Empty: it no longer exists.
+    #[prost(string, tag = "9")]
+    pub to: String,
+    #[prost(bool, tag = "10")]
+    pub hidden: bool,
+    /// Newest first.
+    #[prost(string, repeated, tag = "11")]
+    pub kept_tokens: Vec<String>,
+}
+
+/// Each operation, its stored number and its name.
+const OPERATIONS: [(Operation, i32, &str); 11] = [
+    (Operation::Create, 1, "create"),
+    (Operation::Commit, 2, "commit"),
+    (Operation::Merge, 3, "merge"),
+    (Operation::Revert, 4, "revert"),
+    (Operation::CherryPick, 5, "cherry-pick"),
+    (Operation::HardReset, 6, "hard-reset"),
+    (Operation::Reset, 7, "reset"),
+    (Operation::Delete, 8, "delete"),
+    (Operation::Undo, 9, "undo"),
+    (Operation::Import, 10, "import"),
+    (Operation::Restore, 11, "restore"),
+];
+
+impl Operation {
+    /// The name on the wire: `hard-reset`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.row().2
+    }
+
+    fn row(self) -> (Self, i32, &'static str) {
+        *OPERATIONS
+            .iter()
+            .find(|(operation, ..)| *operation == self)
+            .expect("every operation has its row")
+    }
+}
+
+impl Stored for ReflogEntry {
+    type Data = ReflogData;
+    const WHAT: &'static str = "reflog";
+
+    fn to_data(&self) -> ReflogData {
+        let (kind, name) = match &self.reference {
+            RefName::Branch(branch) => (1, branch.to_string()),
+            RefName::Tag(tag) => (2, tag.to_string()),
+        };
+        let commit =
+            |id: &Option<CommitId>| id.as_ref().map(CommitId::to_string).unwrap_or_default();
+        ReflogData {
+            id: self.id.clone(),
+            kind,
+            name,
+            operation: self.operation.row().1,
+            actor: self.actor.clone(),
+            time: Some(to_timestamp(self.time)),
+            reason: self.reason.clone(),
+            from: commit(&self.from),
+            to: commit(&self.to),
+            hidden: self.hidden,
+            kept_tokens: self
+                .kept_tokens
+                .iter()
+                .map(StagingToken::to_string)
+                .collect(),
+        }
+    }
+
+    fn from_data(data: ReflogData) -> std::result::Result<Self, String> {
+        let commit = |id: String| (!id.is_empty()).then(|| CommitId::trusted(id));
+        Ok(Self {
+            id: data.id,
+            reference: match data.kind {
+                1 => RefName::Branch(BranchId::trusted(data.name)),
+                2 => RefName::Tag(TagId::trusted(data.name)),
+                other => return Err(format!("unknown kind of reference {other}")),
+            },
+            operation: OPERATIONS
+                .iter()
+                .find(|(_, number, _)| *number == data.operation)
+                .map(|(operation, ..)| *operation)
+                .ok_or_else(|| format!("unknown operation {}", data.operation))?,
+            actor: data.actor,
+            time: from_timestamp(data.time)?,
+            reason: data.reason,
+            from: commit(data.from),
+            to: commit(data.to),
+            hidden: data.hidden,
+            kept_tokens: data
+                .kept_tokens
+                .into_iter()
+                .map(StagingToken::trusted)
+                .collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base::OffsetDateTime;
+
+    use super::*;
+
+    #[test]
+    fn an_entry_survives_its_encoding_with_every_operation() {
+        for (operation, ..) in OPERATIONS {
+            for reference in [
+                RefName::Branch(BranchId::trusted("dev")),
+                RefName::Tag(TagId::trusted("v1")),
+            ] {
+                let entry = ReflogEntry {
+                    id: "id".to_owned(),
+                    reference,
+                    operation,
+                    actor: "me".to_owned(),
+                    time: OffsetDateTime::from_unix_timestamp(1_700_000_000).expect("in range"),
+                    reason: "why".to_owned(),
+                    from: None,
+                    to: Some(CommitId::trusted("c")),
+                    hidden: true,
+                    kept_tokens: vec![StagingToken::trusted("r-dev:1")],
+                };
+                assert_eq!(ReflogEntry::decode(entry.encode()).expect("decodes"), entry);
+            }
+        }
+    }
+
+    #[test]
+    fn a_reason_is_one_line_of_bounded_length() {
+        assert_eq!(first_line("one\ntwo"), "one");
+        assert_eq!(first_line(""), "");
+        let long = "ä".repeat(MAX_REASON_BYTES);
+        assert_eq!(first_line(&long).len(), MAX_REASON_BYTES);
+        assert_eq!(first_line(&format!("x{long}")).len(), MAX_REASON_BYTES - 1);
+    }
+}

@@ -1,17 +1,18 @@
 //! Merges a reference into a branch.
 //!
 //! The result is worked out first, judged by the hooks next, and moves the head
-//! last. Whoever loses the race for the head works out the merge with the new
+//! last. Whoever loses the race for the head carries its merge over to the new
 //! head; hooks are asked again only if the merged tree is another one.
 
 use std::sync::Arc;
 
 use crate::commit::{NewCommit, describe_landed, draft_of, new_commit};
+use crate::committed::Merged;
 use crate::engine::{Engine, check_read_only, count_retry, generation_after};
 use crate::landing::{Attempt, MAX_TRIES, Verdict};
 use crate::{
     BranchId, Commit, Error, EventKind, Hooks, MergeBase, MergeOutcome, MergeParams, MergeStrategy,
-    MetaRangeId, Operation, Repository, Result, TreeSource,
+    Operation, Repository, Result, TreeSource,
 };
 
 /// The key of a merge commit's metadata that tells the strategy.
@@ -62,14 +63,17 @@ impl Engine {
         };
 
         let mut verdict: Option<Verdict> = None;
+        let mut merged: Option<Merged> = None;
         for attempt in 0..MAX_TRIES {
             let mut turn = self.queue.turn(repository, destination).await?;
             let Some(work) = self.clean_destination(repository, destination).await? else {
                 continue;
             };
-            let tree = self
-                .merged_tree(repository, &source_commit, &work.head, &params)
+            let before = merged.take();
+            let candidate = self
+                .merged(repository, &source_commit, &work.head, &params, before)
                 .await?;
+            let tree = merged.insert(candidate).tree.clone();
             let mut parents = vec![work.head.id.clone()];
             if !params.squash {
                 parents.push(source_id.clone());
@@ -150,13 +154,15 @@ impl Engine {
         Ok(Some(Attempt { at, head }))
     }
 
-    async fn merged_tree(
+    /// The merge into `destination`; `before` is what the try before this one worked out.
+    async fn merged(
         &self,
         repository: &Repository,
         source: &Arc<Commit>,
         destination: &Arc<Commit>,
         params: &MergeParams,
-    ) -> Result<MetaRangeId> {
+        before: Option<Merged>,
+    ) -> Result<Merged> {
         let Some(base) = self
             .refs
             .merge_base(repository, &source.id, &destination.id)
@@ -173,8 +179,9 @@ impl Engine {
             return Err(Error::NoChanges);
         }
         self.committed
-            .merge(
+            .merge_again(
                 &repository.storage_namespace,
+                before.as_ref(),
                 &base,
                 source,
                 destination,

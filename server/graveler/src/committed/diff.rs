@@ -115,9 +115,42 @@ impl TreeDiff {
         }
     }
 
+    /// Whether the sides differ under `key`; keys are asked for in ascending order.
+    ///
+    /// Opens no range but those that may hold the key, and none that both sides have.
+    pub(super) async fn differs_at(&mut self, key: &[u8]) -> Result<bool> {
+        self.seek(key);
+        loop {
+            self.left.settle().await?;
+            self.right.settle().await?;
+            if let (Front::Range(left), Front::Range(right)) =
+                (self.left.front(), self.right.front())
+                && left.id == right.id
+            {
+                return Ok(false);
+            }
+            let holds =
+                |front: Front<'_>| matches!(front, Front::Range(range) if range.min_key <= key);
+            let (left, right) = (holds(self.left.front()), holds(self.right.front()));
+            if !left && !right {
+                break;
+            }
+            try_join(self.left.enter_if(left), self.right.enter_if(right)).await?;
+        }
+        let left = record_at(self.left.front(), key);
+        Ok(!same(left, record_at(self.right.front(), key))?)
+    }
+
     pub(super) fn seek(&mut self, key: &[u8]) {
         self.left.seek(key);
         self.right.seek(key);
+    }
+}
+
+fn record_at<'a>(front: Front<'a>, key: &[u8]) -> Option<&'a Record> {
+    match front {
+        Front::Record(record) if record.key == key => Some(record),
+        _ => None,
     }
 }
 

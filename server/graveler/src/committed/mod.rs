@@ -25,6 +25,7 @@ mod cursor;
 mod diff;
 mod merge;
 mod metarange;
+mod rebase;
 mod record;
 mod tables;
 mod walker;
@@ -50,6 +51,7 @@ use self::walker::Walker;
 use crate::{Cursor, DiffCursor, MergeStrategy, MetaRangeId, Options, Result, Value};
 
 pub use self::merge::MAX_REPORTED_CONFLICTS;
+pub use self::rebase::Merged;
 
 /// A staged change: a new value, or none for a deletion.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,4 +3,5 @@
 mod failures;
 mod model;
 mod reads;
+mod rebase;
 mod stories;

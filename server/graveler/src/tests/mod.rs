@@ -1,6 +1,7 @@
 //! Stories of the whole engine, in memory.
 
 mod commits;
+mod contention;
 mod graph;
 mod hooks;
 mod merges;

@@ -13,11 +13,11 @@ use crate::committed::Summary;
 use crate::committed::testing::{Model, NAMESPACE, Trees, value};
 use crate::{Diff, DiffKind, Error, MergeStrategy, MetaRangeId, Options, Value};
 
-type Edits = BTreeMap<String, Option<Value>>;
+pub(super) type Edits = BTreeMap<String, Option<Value>>;
 
 /// Sizes of ranges; small enough that some forty keys make many.
 #[derive(Debug, Clone)]
-struct Sizes {
+pub(super) struct Sizes {
     raggedness: u32,
     min_bytes: u64,
     max_bytes: u64,
@@ -34,7 +34,7 @@ struct Case {
     is_shared: bool,
 }
 
-fn config() -> ProptestConfig {
+pub(super) fn config() -> ProptestConfig {
     let cases = std::env::var("PROPTEST_CASES")
         .ok()
         .and_then(|cases| cases.parse().ok())
@@ -46,7 +46,7 @@ fn config() -> ProptestConfig {
     }
 }
 
-fn sizes() -> impl Strategy<Value = Sizes> {
+pub(super) fn sizes() -> impl Strategy<Value = Sizes> {
     let max_bytes = prop_oneof![Just(20 << 20), 60..600u64];
     (1..10u32, 0..120u64, max_bytes).prop_map(|(raggedness, min_bytes, max_bytes)| Sizes {
         raggedness,
@@ -55,17 +55,17 @@ fn sizes() -> impl Strategy<Value = Sizes> {
     })
 }
 
-fn key() -> impl Strategy<Value = String> {
+pub(super) fn key() -> impl Strategy<Value = String> {
     (0..40u32, prop_oneof![3 => Just(""), 1 => Just("/x")])
         .prop_map(|(number, end)| format!("k{number:02}{end}"))
 }
 
 /// Few identities, so that different keys often have the same; data that tells writers apart.
-fn content(origin: &'static str) -> impl Strategy<Value = Value> {
+pub(super) fn content(origin: &'static str) -> impl Strategy<Value = Value> {
     (0..3u8).prop_map(move |identity| value(&format!("{identity}/{origin}")))
 }
 
-fn edits(origin: &'static str) -> impl Strategy<Value = Edits> {
+pub(super) fn edits(origin: &'static str) -> impl Strategy<Value = Edits> {
     btree_map(
         key(),
         proptest::option::weighted(0.7, content(origin)),
@@ -99,7 +99,7 @@ struct Stage {
     theirs: Stored,
 }
 
-fn trees(sizes: &Sizes) -> Trees {
+pub(super) fn trees(sizes: &Sizes) -> Trees {
     Trees::new(Options {
         range_raggedness_entries: f64::from(sizes.raggedness),
         min_range_size_bytes: sizes.min_bytes,
@@ -109,7 +109,7 @@ fn trees(sizes: &Sizes) -> Trees {
 }
 
 /// What edits make of a model, with the base's bytes kept where the identity stays.
-fn edited(base: &Model, edits: &Edits) -> (Model, Summary) {
+pub(super) fn edited(base: &Model, edits: &Edits) -> (Model, Summary) {
     let (mut model, mut summary) = (base.clone(), Summary::default());
     for (key, new) in edits {
         match (base.get(key), new) {
@@ -235,7 +235,7 @@ fn model_merge(
     }
 }
 
-fn run(test: impl Future<Output = TestCaseResult>) -> TestCaseResult {
+pub(super) fn run(test: impl Future<Output = TestCaseResult>) -> TestCaseResult {
     tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap()

@@ -1,0 +1,124 @@
+//! Servers that lose the race for a branch's head: what is done again, and what is asked again.
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+
+use crate::testing::{Lake, branch, committing, merging};
+use crate::{
+    Error, Event, EventKind, HookOutcome, Hooks, MergeParams, MergeStrategy, NoHooks, Rejection,
+};
+
+/// Another server on the same stores.
+fn second_server(lake: &Lake) -> Lake {
+    Lake {
+        graveler: lake.graveler.fork_for_tests(),
+        ..lake.clone()
+    }
+}
+
+/// While a merge is judged, another server commits: one set of changes for each time it is judged.
+#[derive(Debug)]
+struct Rival {
+    server: Lake,
+    commits: Mutex<Vec<&'static str>>,
+    /// The candidate trees that were judged.
+    judged: Mutex<Vec<String>>,
+}
+
+impl Rival {
+    fn new(server: Lake, commits: &[&'static str]) -> Self {
+        Self {
+            server,
+            commits: Mutex::new(commits.iter().rev().copied().collect()),
+            judged: Mutex::default(),
+        }
+    }
+}
+
+#[async_trait]
+impl Hooks for Rival {
+    async fn before(&self, event: &Event) -> Result<HookOutcome, Box<Rejection>> {
+        if event.kind == EventKind::PreMerge {
+            let candidate = event.candidate.as_ref().unwrap().to_string();
+            self.judged.lock().unwrap().push(candidate);
+            let next = self.commits.lock().unwrap().pop();
+            if let Some(changes) = next {
+                self.server.put("main", changes).await;
+                self.server
+                    .graveler
+                    .commit(
+                        &self.server.repo,
+                        &branch("main"),
+                        committing("rival"),
+                        &NoHooks,
+                    )
+                    .await
+                    .unwrap();
+            }
+        }
+        Ok(HookOutcome { ran: true })
+    }
+
+    async fn after(&self, _event: Event) {}
+}
+
+async fn diverged() -> Lake {
+    let lake = Lake::new().await;
+    lake.put("main", "a=1 b=1 c=1 d=1").await;
+    lake.commit("main", "base").await.unwrap();
+    lake.branch_from("dev", "main").await;
+    lake.put("dev", "b=2 n=2").await;
+    lake.commit("dev", "theirs").await.unwrap();
+    lake.put("main", "c=3").await;
+    lake.commit("main", "ours").await.unwrap();
+    lake
+}
+
+#[tokio::test]
+async fn a_merge_that_loses_the_head_is_carried_over() {
+    let lake = diverged().await;
+    let rival = Rival::new(second_server(&lake), &["d=4", "e=5"]);
+    lake.merge_with("dev", "main", merging(), &rival)
+        .await
+        .unwrap();
+    assert_eq!(lake.show("main@").await, "a=1 b=2 c=3 d=4 e=5 n=2");
+    let head = lake.head("main").await;
+    assert_eq!(head.parents[1], lake.head("dev").await.id);
+    let judged = rival.judged.lock().unwrap().clone();
+    assert_eq!(judged.len(), 3, "each is another candidate");
+    assert_eq!(judged[2], head.meta_range_id.to_string());
+}
+
+#[tokio::test]
+async fn what_the_rival_changed_too_is_judged_as_if_it_had_been_first() {
+    let lake = diverged().await;
+    let rival = Rival::new(second_server(&lake), &["b=9"]);
+    let refused = lake.merge_with("dev", "main", merging(), &rival).await;
+    assert!(
+        matches!(&refused, Err(Error::Conflict { keys }) if keys == &[b"b".to_vec()]),
+        "{refused:?}"
+    );
+    assert_eq!(lake.show("main@").await, "a=1 b=9 c=3 d=1");
+
+    let rival = Rival::new(second_server(&lake), &["b=8 d=8"]);
+    let params = MergeParams {
+        strategy: MergeStrategy::SourceWins,
+        ..merging()
+    };
+    lake.merge_with("dev", "main", params, &rival)
+        .await
+        .unwrap();
+    assert_eq!(lake.show("main@").await, "a=1 b=2 c=3 d=8 n=2");
+}
+
+/// The rival makes the merge's own change: the candidate is another one, its change is kept once.
+#[tokio::test]
+async fn a_rival_that_changes_alike_is_no_conflict() {
+    let lake = diverged().await;
+    let rival = Rival::new(second_server(&lake), &["b=2 n=2"]);
+    lake.merge_with("dev", "main", merging(), &rival)
+        .await
+        .unwrap();
+    assert_eq!(lake.show("main@").await, "a=1 b=2 c=3 d=1 n=2");
+}

@@ -57,11 +57,7 @@ impl Error {
     /// What people read. Some clients look for parts of it: `no changes`, `error authenticating request`.
     fn message(&self) -> String {
         match self {
-            Self::Catalog(catalog::Error::Engine(error)) => words_of_engine(error),
-            Self::Catalog(catalog::Error::ObjectNotFound(path)) => {
-                format!("object '{path}' not found")
-            }
-            Self::Catalog(catalog::Error::PreconditionFailed) => "path already exists".to_owned(),
+            Self::Catalog(error) => words_of_catalog(error),
             other => other.to_string(),
         }
     }
@@ -78,6 +74,12 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// The status and the words of a failure of the services, for what is answered later than its request.
+#[must_use]
+pub fn describe_failure(error: &catalog::Error) -> (u16, String) {
+    (of_catalog(error).as_u16(), words_of_catalog(error))
 }
 
 impl From<EngineError> for Error {
@@ -115,7 +117,8 @@ fn of_catalog(error: &catalog::Error) -> StatusCode {
     match error {
         E::Engine(error) => of_engine(error),
         E::Block(error) => of_block(error),
-        E::ObjectNotFound(_) | E::NoSuchUpload(_) => StatusCode::NOT_FOUND,
+        E::ObjectNotFound(_) | E::NoSuchUpload(_) | E::TaskNotFound(_) => StatusCode::NOT_FOUND,
+        E::TooManyTasks => StatusCode::TOO_MANY_REQUESTS,
         E::DataGone(_) => StatusCode::GONE,
         E::InvalidValue(_) | E::Namespace(_) | E::InvalidPart(_) | E::Body(_) => {
             StatusCode::BAD_REQUEST
@@ -176,6 +179,15 @@ fn of_auth(error: &auth::Error) -> StatusCode {
         E::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
         E::Secret => StatusCode::INTERNAL_SERVER_ERROR,
         E::Kv(error) => of_store(error),
+    }
+}
+
+fn words_of_catalog(error: &catalog::Error) -> String {
+    match error {
+        catalog::Error::Engine(error) => words_of_engine(error),
+        catalog::Error::ObjectNotFound(path) => format!("object '{path}' not found"),
+        catalog::Error::PreconditionFailed => "path already exists".to_owned(),
+        other => other.to_string(),
     }
 }
 
@@ -337,6 +349,8 @@ mod tests {
                 "path already exists",
             ),
             (catalog::Error::NoSuchUpload(s("x")).into(), 404, "upload"),
+            (catalog::Error::TaskNotFound(s("x")).into(), 404, "task 'x'"),
+            (catalog::Error::TooManyTasks.into(), 429, "too many tasks"),
             (
                 catalog::Error::InvalidPart(s("1")).into(),
                 400,

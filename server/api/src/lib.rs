@@ -36,6 +36,7 @@ use catalog::Catalog;
 use error::Result;
 use extract::Caller;
 
+pub use error::describe_failure;
 pub use router::{ROUTES, router};
 
 /// Where the operations are.

@@ -1,4 +1,4 @@
-//! Work behind the requests: emptying retired staging tokens, storing usage counts.
+//! Work behind the requests: emptying retired staging tokens, looking after tasks, storing usage counts.
 //!
 //! Each job can be repeated and cut short at any point.
 
@@ -13,6 +13,11 @@ use crate::wiring::Layers;
 /// How often histograms are compacted.
 const METRICS_UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
+/// How often tasks of servers that died are looked for.
+const LOOK_AFTER_TASKS_EVERY: Duration = Duration::from_secs(10);
+/// How often tasks are forgotten that were done long ago.
+const FORGET_TASKS_EVERY: Duration = Duration::from_secs(60 * 60);
+
 /// Starts the jobs; they end when `stop` is cancelled.
 pub(crate) fn start(
     layers: &Layers,
@@ -22,6 +27,8 @@ pub(crate) fn start(
 ) -> JoinSet<()> {
     let mut jobs = JoinSet::new();
     jobs.spawn(sweep(layers.clone(), stop.clone()));
+    jobs.spawn(look_after_tasks(layers.clone(), stop.clone()));
+    jobs.spawn(forget_tasks(layers.clone(), stop.clone()));
     jobs.spawn(store_usage(layers.clone(), usage_every, stop.clone()));
     jobs.spawn(keep_metrics(metrics, stop.clone()));
     jobs
@@ -38,6 +45,44 @@ async fn sweep(layers: Layers, stop: CancellationToken) {
         () = work => {}
         () = stop.cancelled() => {}
     }
+}
+
+async fn look_after_tasks(layers: Layers, stop: CancellationToken) {
+    let mut ticks = ticks(LOOK_AFTER_TASKS_EVERY);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        if let Err(e) = layers.catalog.look_after_tasks().await {
+            tracing::warn!(error = %base::chain(&e), "failed to look after the tasks of servers that died; it is tried again");
+        }
+    }
+}
+
+async fn forget_tasks(layers: Layers, stop: CancellationToken) {
+    let mut ticks = ticks(FORGET_TASKS_EVERY);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        let work = async {
+            if let Err(e) = layers.catalog.forget_tasks().await {
+                tracing::warn!(error = %base::chain(&e), "failed to forget tasks that are long done; it is tried again");
+            }
+        };
+        tokio::select! {
+            () = work => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+fn ticks(every: Duration) -> tokio::time::Interval {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    ticks
 }
 
 async fn store_usage(layers: Layers, every: Duration, stop: CancellationToken) {

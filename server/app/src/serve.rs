@@ -145,6 +145,7 @@ impl Server {
         {
             tracing::warn!("some commits or merges were still under way and are given up");
         }
+        self.layers.catalog.hand_over_tasks().await;
         if tokio::time::timeout(DRAIN_TIMEOUT, self.layers.actions.drain())
             .await
             .is_err()

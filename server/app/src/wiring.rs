@@ -55,7 +55,8 @@ pub(crate) async fn build(config: &Config) -> anyhow::Result<Layers> {
         actions_options(config),
     )
     .map_err(|e| anyhow::anyhow!("failed to set up hooks: {e}"))?;
-    let catalog = Catalog::new(reader, kv, Arc::new(actions.clone()), clock, ids);
+    let catalog = Catalog::new(reader, kv, Arc::new(actions.clone()), clock, ids)
+        .describing_failures(api::describe_failure);
 
     let api = api::router(api::ApiState {
         catalog: catalog.clone(),

@@ -20,6 +20,7 @@ use tracing::{Instrument as _, info, instrument};
 
 use crate::limits::check_commit;
 use crate::pending::Pending;
+use crate::tasks::{DescribeFailure, Tasks, describe_plainly};
 use crate::upload::Addresses;
 use crate::{Reader, Result};
 
@@ -28,6 +29,8 @@ use crate::{Reader, Result};
 pub struct Catalog {
     reader: Reader,
     pub(crate) shared: Arc<Shared>,
+    /// How the failure of a task is put into its record.
+    pub(crate) describe: DescribeFailure,
 }
 
 /// What writing needs besides reading.
@@ -38,7 +41,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) addresses: Addresses,
     /// Changes that are seen through.
-    pending: Pending,
+    pub(crate) pending: Pending,
+    pub(crate) tasks: Arc<Tasks>,
 }
 
 impl Deref for Catalog {
@@ -59,6 +63,7 @@ impl Catalog {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdGenerator>,
     ) -> Self {
+        let tasks = Tasks::new(Arc::clone(&kv), Arc::clone(&clock), Arc::clone(&ids));
         let addresses = Addresses::new(Arc::clone(&clock), ids);
         Self {
             reader,
@@ -68,8 +73,16 @@ impl Catalog {
                 clock,
                 addresses,
                 pending: Pending::default(),
+                tasks: Arc::new(tasks),
             }),
+            describe: describe_plainly,
         }
+    }
+
+    /// The same service, whose tasks tell of failures in the words and with the status of `describe`.
+    #[must_use]
+    pub fn describing_failures(self, describe: DescribeFailure) -> Self {
+        Self { describe, ..self }
     }
 
     /// Creates a branch at what `source` points to.
@@ -228,7 +241,9 @@ impl Catalog {
     }
 
     /// Waits for changes that go on after their clients are gone, to be called when no more come.
+    /// Tasks that have not begun yet do not begin any more.
     pub async fn drain(&self) {
+        self.shared.tasks.close();
         self.shared.pending.none().await;
     }
 

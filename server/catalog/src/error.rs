@@ -33,6 +33,12 @@ pub enum Error {
     /// No such multipart upload.
     #[error("no such upload {0}")]
     NoSuchUpload(String),
+    /// No such task, or one that was done long ago.
+    #[error("task '{0}' not found: tasks are kept for a day after their end")]
+    TaskNotFound(String),
+    /// This server has as many tasks as it may. Retry later.
+    #[error("too many tasks are under way on this server: try again when some are done")]
+    TooManyTasks,
     /// A part named at completion is missing or has another tag.
     #[error("invalid part: {0}")]
     InvalidPart(String),

@@ -26,6 +26,7 @@ mod reader;
 mod repository;
 mod retention;
 mod snapshot;
+pub mod tasks;
 pub mod testing;
 mod upload;
 
@@ -43,6 +44,7 @@ pub use model::{
 pub use reader::Reader;
 pub use retention::GcRules;
 pub use snapshot::Snapshot;
+pub use tasks::{DescribeFailure, Failure, Progress, TaskKind, TaskStatus};
 
 // What the shells need of the layers below, so that they depend on this crate alone.
 pub use block::{ByteStream, CompletedPart, Error as BlockError, PartInfo, StoreInfo, from_bytes};

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use base::{ManualClock, OffsetDateTime, SeededIds};
+use base::{IdGenerator as _, ManualClock, OffsetDateTime, SeededIds};
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use graveler::{
@@ -26,10 +26,14 @@ use graveler::{
     NoHooks, Options, Repository, RepositoryId,
 };
 
+use kv::Store as _;
+
 use crate::{Catalog, ListRequest, Object, ObjectOrPrefix, Reader, Upload, UploadOptions};
 
 /// The second at which the clock of a [`TestCatalog`] stands at first: 2024-05-01T00:00:00Z.
 pub const START_UNIX_SECS: i64 = 1_714_521_600;
+/// Records that [`TestCatalog::records`] reads at most.
+const MAX_RECORDS: usize = 100_000;
 /// The committer of [`TestCatalog::commit`] and [`TestCatalog::merge`].
 pub const COMMITTER: &str = "tester";
 
@@ -75,9 +79,39 @@ impl TestCatalog {
         let start =
             OffsetDateTime::from_unix_timestamp(START_UNIX_SECS).expect("a time of our days");
         let clock = Arc::new(ManualClock::new(start));
-        let ids = Arc::new(SeededIds::new(1, Arc::<ManualClock>::clone(&clock)));
         let kv = Arc::new(kv::MemoryStore::new());
         let block = Arc::new(block::MemoryStore::new(Arc::<ManualClock>::clone(&clock)));
+        Self::over(1, clock, kv, block, hooks)
+    }
+
+    /// Another server of the same installation: its stores, its clock, ids of its own; no hooks.
+    #[must_use]
+    pub fn another_server(&self) -> Self {
+        self.another_server_with_hooks(|_| Arc::new(NoHooks))
+    }
+
+    /// Another server of the same installation, with hooks.
+    #[must_use]
+    pub fn another_server_with_hooks(&self, hooks: impl FnOnce(&Reader) -> Arc<dyn Hooks>) -> Self {
+        let mut seed = [0; 8];
+        self.ids.random_bytes(&mut seed);
+        Self::over(
+            u64::from_le_bytes(seed),
+            Arc::clone(&self.clock),
+            Arc::clone(&self.kv),
+            Arc::clone(&self.block),
+            hooks,
+        )
+    }
+
+    fn over(
+        seed: u64,
+        clock: Arc<ManualClock>,
+        kv: Arc<kv::MemoryStore>,
+        block: Arc<block::MemoryStore>,
+        hooks: impl FnOnce(&Reader) -> Arc<dyn Hooks>,
+    ) -> Self {
+        let ids = Arc::new(SeededIds::new(seed, Arc::<ManualClock>::clone(&clock)));
         let graveler = Graveler::new(
             Arc::<kv::MemoryStore>::clone(&kv),
             Arc::<block::MemoryStore>::clone(&block),
@@ -172,6 +206,23 @@ impl TestCatalog {
             .map(path_of)
             .collect::<Vec<_>>()
             .join(" ")
+    }
+
+    /// The keys of a partition of records, in order.
+    pub async fn records(&self, partition: &str) -> Vec<String> {
+        let entries = self
+            .kv
+            .scan(partition.as_bytes(), b"", MAX_RECORDS)
+            .await
+            .expect("a store in memory");
+        assert!(
+            entries.len() < MAX_RECORDS,
+            "a test's partition fits one page"
+        );
+        entries
+            .iter()
+            .map(|entry| String::from_utf8_lossy(&entry.key).into_owned())
+            .collect()
     }
 
     /// Commits a branch, then moves the clock by a second, so that commits have an order.

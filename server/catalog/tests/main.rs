@@ -13,3 +13,5 @@ mod objects;
 mod repositories;
 #[path = "suite/retention.rs"]
 mod retention;
+#[path = "suite/tasks.rs"]
+mod tasks;

@@ -354,7 +354,9 @@ impl From<catalog::Error> for Fault {
             catalog::Error::InvalidPart(message) => Self::InvalidPart(message),
             catalog::Error::Body(error) => crate::body::fault(&error),
             catalog::Error::Block(error) => block(error),
-            error @ catalog::Error::Namespace(_) => Self::Internal(Box::new(error)),
+            error @ (catalog::Error::Namespace(_)
+            | catalog::Error::TaskNotFound(_)
+            | catalog::Error::TooManyTasks) => Self::Internal(Box::new(error)),
         }
     }
 }

@@ -1,0 +1,279 @@
+//! Records of tasks: lakeFS's messages, and the claims that are our own.
+//!
+//! Field numbers and keys are lakeFS's, and no field is added to its messages. What it has no
+//! room for lies in partitions of ours: who works on a task and how to do it again
+//! (`weir-tasks`), and what hooks found when they refused it (`weir-task-findings`).
+
+use std::collections::BTreeMap;
+
+use base::OffsetDateTime;
+use bytes::Bytes;
+use graveler::{Finding, Repository};
+use prost::Message;
+use prost_types::Timestamp;
+
+use crate::{Error, Result};
+
+/// The partition of heartbeats.
+pub(super) const INSTANCES_PARTITION: &[u8] = b"catalog";
+pub(super) const INSTANCES: &str = "instances/";
+/// The folder of tasks in a repository's partition.
+pub(super) const TASKS: &str = "tasks/";
+/// The partition of claims: one for each task that is not done.
+pub(super) const CLAIMS: &[u8] = b"weir-tasks";
+/// The partition of what hooks found when they refused what a task asked for.
+pub(super) const FINDINGS: &[u8] = b"weir-task-findings";
+
+pub(super) fn task_key(id: &str) -> Bytes {
+    Bytes::from(format!("{TASKS}{id}"))
+}
+
+pub(super) fn instance_key(id: &str) -> Bytes {
+    Bytes::from(format!("{INSTANCES}{id}"))
+}
+
+/// The key of a task in the partitions of our own.
+pub(super) fn own_key(partition: &str, id: &str) -> Bytes {
+    Bytes::from(format!("{partition}/{id}"))
+}
+
+/// lakeFS's `Task`.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct TaskData {
+    #[prost(string, tag = "1")]
+    pub id: String,
+    #[prost(bool, tag = "2")]
+    pub done: bool,
+    #[prost(message, optional, tag = "3")]
+    pub updated_at: Option<Timestamp>,
+    #[prost(int64, tag = "4")]
+    pub progress: i64,
+    #[prost(string, tag = "5")]
+    pub error_msg: String,
+    #[prost(int32, tag = "6")]
+    pub status_code: i32,
+    #[prost(string, tag = "7")]
+    pub operation: String,
+    #[prost(string, tag = "8")]
+    pub owner_instance_id: String,
+}
+
+/// A stored task: every kind has `Task` in field 1 and, if any, its result in field 2.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct TaskRecord {
+    #[prost(message, optional, tag = "1")]
+    pub task: Option<TaskData>,
+    /// The result as encoded: a nested message is stored as its bytes.
+    #[prost(bytes = "bytes", optional, tag = "2")]
+    pub info: Option<Bytes>,
+}
+
+impl TaskRecord {
+    pub(super) fn of(task: TaskData, info: Option<Bytes>) -> Self {
+        Self {
+            task: Some(task),
+            info,
+        }
+    }
+
+    pub(super) fn encode(&self) -> Bytes {
+        Bytes::from(self.encode_to_vec())
+    }
+
+    /// # Errors
+    /// [`graveler::Error::Corrupt`].
+    pub(super) fn parse(stored: Bytes) -> Result<(TaskData, Option<Bytes>)> {
+        let record = Self::decode(stored).map_err(|e| corrupt(e.to_string()))?;
+        let task = record
+            .task
+            .ok_or_else(|| corrupt("without its first field".to_owned()))?;
+        Ok((task, record.info))
+    }
+}
+
+/// lakeFS's `InstanceHeartbeat`.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct InstanceHeartbeat {
+    #[prost(message, optional, tag = "1")]
+    pub updated_at: Option<Timestamp>,
+}
+
+/// Who works on a task. Whoever ends it writes this record in the same batch, on the condition
+/// that it is unchanged: a task has one end, however many believe that it is theirs.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Claim {
+    #[prost(string, tag = "1")]
+    pub repository: String,
+    /// Tells a repository from an earlier one of its name.
+    #[prost(string, tag = "2")]
+    pub repository_uid: String,
+    #[prost(string, tag = "3")]
+    pub task_id: String,
+    #[prost(string, tag = "4")]
+    pub owner_instance_id: String,
+    /// 1 at first, one more with each that takes the task over.
+    #[prost(uint32, tag = "5")]
+    pub attempt: u32,
+    /// What to do, if it can be done again; empty if not.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub work: Bytes,
+    #[prost(string, tag = "7")]
+    pub operation: String,
+}
+
+impl Claim {
+    /// The partition of the task's repository.
+    pub(super) fn partition(&self) -> String {
+        format!("{}-{}", self.repository, self.repository_uid)
+    }
+
+    pub(super) fn key(&self) -> Bytes {
+        own_key(&self.partition(), &self.task_id)
+    }
+
+    pub(super) fn encode(&self) -> Bytes {
+        Bytes::from(self.encode_to_vec())
+    }
+
+    /// # Errors
+    /// [`graveler::Error::Corrupt`].
+    pub(super) fn parse(stored: Bytes) -> Result<Self> {
+        Self::decode(stored).map_err(|e| corrupt(e.to_string()))
+    }
+
+    pub(super) fn is_of(&self, repository: &Repository) -> bool {
+        self.repository_uid == repository.instance_uid
+    }
+}
+
+/// What hooks found, at most [`super::MAX_FINDINGS`].
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Findings {
+    #[prost(message, repeated, tag = "1")]
+    findings: Vec<FindingData>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct FindingData {
+    #[prost(string, tag = "1")]
+    action: String,
+    #[prost(string, tag = "2")]
+    hook: String,
+    #[prost(string, tag = "3")]
+    severity: String,
+    #[prost(string, tag = "4")]
+    rule: String,
+    #[prost(string, tag = "5")]
+    message: String,
+    #[prost(string, optional, tag = "6")]
+    path: Option<String>,
+    #[prost(btree_map = "string, string", tag = "7")]
+    properties: BTreeMap<String, String>,
+}
+
+impl Findings {
+    pub(super) fn encoded(findings: &[Finding]) -> Bytes {
+        let findings = findings.iter().map(|f| FindingData {
+            action: f.action.clone(),
+            hook: f.hook.clone(),
+            severity: f.severity.clone(),
+            rule: f.rule.clone(),
+            message: f.message.clone(),
+            path: f.path.clone(),
+            properties: f.properties.clone(),
+        });
+        let findings = findings.collect();
+        Bytes::from(Self { findings }.encode_to_vec())
+    }
+
+    /// # Errors
+    /// [`graveler::Error::Corrupt`].
+    pub(super) fn parse(stored: Bytes) -> Result<Vec<Finding>> {
+        let stored = Self::decode(stored).map_err(|e| corrupt(e.to_string()))?;
+        let findings = stored.findings.into_iter().map(|f| Finding {
+            action: f.action,
+            hook: f.hook,
+            severity: f.severity,
+            rule: f.rule,
+            message: f.message,
+            path: f.path,
+            properties: f.properties,
+        });
+        Ok(findings.collect())
+    }
+}
+
+pub(super) fn timestamp(at: OffsetDateTime) -> Timestamp {
+    Timestamp {
+        seconds: at.unix_timestamp(),
+        nanos: at.nanosecond().cast_signed(),
+    }
+}
+
+/// The instant of a record; long ago if it has none.
+pub(super) fn instant(at: Option<&Timestamp>) -> OffsetDateTime {
+    at.and_then(|at| {
+        let nanos = i128::from(at.seconds) * 1_000_000_000 + i128::from(at.nanos);
+        OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()
+    })
+    .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+fn corrupt(reason: String) -> Error {
+    Error::Engine(graveler::Error::Corrupt {
+        what: "task".to_owned(),
+        reason,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// lakeFS's `RepositoryDumpStatus` and `RepositoryDumpInfo`, as the format names them.
+    #[derive(Clone, PartialEq, Message)]
+    struct DumpStatus {
+        #[prost(message, optional, tag = "1")]
+        task: Option<TaskData>,
+        #[prost(message, optional, tag = "2")]
+        info: Option<DumpInfo>,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    struct DumpInfo {
+        #[prost(string, tag = "1")]
+        commits: String,
+    }
+
+    #[test]
+    fn a_result_is_stored_as_the_nested_message_that_lakefs_reads() {
+        let task = TaskData {
+            id: "DRx".into(),
+            done: true,
+            progress: 3,
+            operation: "dump_refs".into(),
+            ..TaskData::default()
+        };
+        let info = DumpInfo {
+            commits: "abc".into(),
+        };
+        let ours = TaskRecord::of(task.clone(), Some(Bytes::from(info.encode_to_vec()))).encode();
+        let theirs = DumpStatus {
+            task: Some(task),
+            info: Some(info),
+        };
+        assert_eq!(ours, theirs.encode_to_vec());
+        assert_eq!(
+            ours.as_ref(),
+            b"\x0a\x14\x0a\x03DRx\x10\x01\x20\x03\x3a\x09dump_refs\x12\x05\x0a\x03abc"
+        );
+    }
+
+    #[test]
+    fn a_record_without_a_task_is_corrupt() {
+        for broken in [&b""[..], b"\xff"] {
+            let error = TaskRecord::parse(Bytes::from_static(broken)).expect_err("no task");
+            assert!(error.to_string().contains("corrupt task"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Tasks: asked for by id, ended once, and never left hanging by a server that dies.
+
+use std::collections::BTreeMap;
+use std::future::{Future, pending};
+use std::time::Duration;
+
+use catalog::tasks::{DEAD_AFTER, KEPT_FOR, MAX_OPEN_TASKS};
+use catalog::testing::{TestCatalog, creation};
+use catalog::{Catalog, Error, TaskKind, TaskStatus};
+use graveler::{Error as EngineError, Finding, Rejection, Repository};
+use tokio::runtime::Runtime;
+
+const KIND: TaskKind = TaskKind::PREPARE_GC_COMMITS;
+/// More turns than anything here takes; only a failing test takes them all.
+const MAX_TURNS: usize = 100_000;
+
+/// The result of tasks here: how many were counted.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Counted {
+    #[prost(int64, tag = "1")]
+    number: i64,
+}
+
+async fn status(lake: &Catalog, repository: &Repository, id: &str) -> TaskStatus<Counted> {
+    lake.task_status(repository, KIND, id).await.unwrap()
+}
+
+async fn done(lake: &Catalog, repository: &Repository, id: &str) -> TaskStatus<Counted> {
+    for _ in 0..MAX_TURNS {
+        let status = status(lake, repository, id).await;
+        if status.done {
+            return status;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("task {id} is not done");
+}
+
+async fn submit<F>(lake: &Catalog, repository: &Repository, work: F) -> catalog::Result<String>
+where
+    F: Future<Output = catalog::Result<Counted>> + Send + 'static,
+{
+    lake.submit_task(repository, KIND, move |_| work).await
+}
+
+/// A server that has begun a task which never ends, and then dies.
+async fn begun_by_the_dead(lake: &TestCatalog, repository: &Repository) -> String {
+    let server = Runtime::new().unwrap();
+    let (dying, repository) = (lake.another_server(), repository.clone());
+    let id = server
+        .spawn(async move { submit(&dying, &repository, pending()).await.unwrap() })
+        .await
+        .unwrap();
+    server.shutdown_background();
+    id
+}
+
+#[tokio::test]
+async fn a_task_is_asked_for_by_its_id_until_a_day_after_its_end() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let id = lake
+        .submit_task(&repository, KIND, |progress| async move {
+            progress.add(3);
+            Ok(Counted { number: 7 })
+        })
+        .await
+        .unwrap();
+    assert_eq!((&id[..4], id.len()), ("GCPC", 24));
+    let found = done(&lake, &repository, &id).await;
+    assert_eq!(found.info, Some(Counted { number: 7 }));
+    assert_eq!((found.progress, found.failure), (3, None));
+
+    lake.clock.advance(KEPT_FOR);
+    lake.forget_tasks().await.unwrap();
+    status(&lake, &repository, &id).await;
+    lake.clock.advance(Duration::from_secs(1));
+    lake.forget_tasks().await.unwrap();
+    let gone = lake.task_status::<Counted>(&repository, KIND, &id).await;
+    assert!(matches!(gone, Err(Error::TaskNotFound(_))), "{gone:?}");
+    assert_eq!(
+        lake.records("catalog").await,
+        [""; 0],
+        "heartbeats are forgotten too"
+    );
+}
+
+#[tokio::test]
+async fn a_failure_is_told_with_what_hooks_found() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let finding = Finding {
+        action: "a".into(),
+        hook: "h".into(),
+        severity: "error".into(),
+        rule: "column".into(),
+        message: "no such column".into(),
+        path: Some("t.parquet".into()),
+        properties: BTreeMap::from([("column".into(), "id".into())]),
+    };
+    let refusal = EngineError::Rejected(Box::new(Rejection {
+        run_id: "r".into(),
+        kind: graveler::EventKind::PreCommit,
+        message: "refused by h".into(),
+        invalid_actions: false,
+        findings: vec![finding.clone()],
+    }));
+    let server = lake
+        .catalog
+        .clone()
+        .describing_failures(|e| (412, format!("told: {e}")));
+    let id = submit(&server, &repository, async { Err(refusal.into()) })
+        .await
+        .unwrap();
+    let failure = done(&lake, &repository, &id).await.failure.unwrap();
+    assert_eq!(
+        (failure.status_code, failure.message.as_str()),
+        (412, "told: refused by h")
+    );
+    assert_eq!(failure.findings, [finding]);
+
+    lake.clock.advance(KEPT_FOR + Duration::from_secs(1));
+    lake.forget_tasks().await.unwrap();
+    assert_eq!(lake.records("weir-task-findings").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_task_that_panics_fails() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let id = submit(&lake, &repository, async { panic!("a bug") })
+        .await
+        .unwrap();
+    let failure = done(&lake, &repository, &id).await.failure.unwrap();
+    assert_eq!(failure.status_code, 500);
+    assert!(failure.message.contains("unexpectedly"), "{failure:?}");
+}
+
+#[tokio::test]
+async fn the_dead_are_found_by_the_job_and_the_living_are_left_alone() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let id = begun_by_the_dead(&lake, &repository).await;
+    lake.clock.advance(DEAD_AFTER - Duration::from_secs(1));
+    lake.look_after_tasks().await.unwrap();
+    assert!(
+        !status(&lake, &repository, &id).await.done,
+        "it may still live"
+    );
+
+    lake.clock.advance(Duration::from_secs(1));
+    lake.look_after_tasks().await.unwrap();
+    assert_eq!(lake.records("weir-tasks").await, [""; 0]);
+    let failure = status(&lake, &repository, &id).await.failure.unwrap();
+    assert_eq!(failure.status_code, 503);
+    assert!(failure.message.contains("start it again"), "{failure:?}");
+}
+
+#[tokio::test]
+async fn whoever_asks_for_a_task_of_the_dead_is_told_so_without_any_job() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let id = begun_by_the_dead(&lake, &repository).await;
+    lake.clock.advance(DEAD_AFTER);
+    let failure = status(&lake, &repository, &id).await.failure.unwrap();
+    assert_eq!(failure.status_code, 503);
+}
+
+#[tokio::test]
+async fn a_server_that_stops_hands_its_tasks_over_at_once() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let stopping = lake.another_server();
+    let id = submit(&stopping, &repository, pending()).await.unwrap();
+    stopping.hand_over_tasks().await;
+    stopping.drain().await;
+    lake.look_after_tasks().await.unwrap();
+    assert!(status(&lake, &repository, &id).await.failure.is_some());
+}
+
+#[tokio::test]
+async fn a_server_takes_no_more_tasks_than_it_has_places() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    for _ in 0..MAX_OPEN_TASKS {
+        submit(&lake, &repository, pending()).await.unwrap();
+    }
+    let refused = submit(&lake, &repository, pending()).await;
+    assert!(matches!(refused, Err(Error::TooManyTasks)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn tasks_go_with_their_repository() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let (go, gone) = tokio::sync::oneshot::channel::<()>();
+    submit(&lake, &repository, async {
+        gone.await.unwrap();
+        Ok(Counted { number: 1 })
+    })
+    .await
+    .unwrap();
+    begun_by_the_dead(&lake, &repository).await;
+    lake.delete_repository("lake", false).await.unwrap();
+    lake.create_repository(graveler::CreateRepository {
+        bare: true,
+        ..creation("lake")
+    })
+    .await
+    .unwrap();
+    go.send(()).unwrap();
+    lake.drain().await;
+    lake.clock.advance(DEAD_AFTER);
+    lake.look_after_tasks().await.unwrap();
+    assert_eq!(lake.records("weir-tasks").await, [""; 0]);
+    assert_eq!(lake.records(&repository.partition()).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn ids_of_other_tasks_are_not_found() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let other = lake.repository("other").await;
+    let id = submit(&lake, &repository, async { Ok(Counted { number: 1 }) })
+        .await
+        .unwrap();
+    for (repository, kind, id) in [
+        (&other, KIND, id.as_str()),
+        (
+            &repository,
+            TaskKind {
+                prefix: "DR",
+                ..KIND
+            },
+            id.as_str(),
+        ),
+        (&repository, KIND, ""),
+        (&repository, KIND, "GCPC"),
+        (&repository, KIND, "GCPC/../../branches/mai"),
+        (&repository, KIND, "GCPC00000000000000000000"),
+    ] {
+        let found = lake.task_status::<Counted>(repository, kind, id).await;
+        assert!(
+            matches!(found, Err(Error::TaskNotFound(_))),
+            "{id}: {found:?}"
+        );
+    }
+}

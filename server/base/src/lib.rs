@@ -7,6 +7,7 @@ mod clock;
 mod id;
 mod page;
 mod retry;
+pub mod testing;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use id::{IdGenerator, SeededIds, SystemIds, data_id_time, run_id_time, xid_time};

@@ -6,9 +6,11 @@
 //! is known above; here an object has an address ([`Location`]) and bytes.
 //!
 //! Drivers: [`LocalStore`] (files below one folder, in lakeFS's layout) and
-//! [`MemoryStore`] (tests). Both pass the suite in [`conformance`].
+//! [`MemoryStore`] (tests). Both pass the suite in [`conformance`]; [`testing::FaultyStore`] breaks one.
 
 pub mod conformance;
+pub mod testing;
+
 mod error;
 mod local;
 mod location;

@@ -76,6 +76,12 @@ impl TestCatalog {
     /// An empty installation whose hooks are made from the reader they look through.
     #[must_use]
     pub fn with_hooks(hooks: impl FnOnce(&Reader) -> Arc<dyn Hooks>) -> Self {
+        Self::with_options(Options::default(), hooks)
+    }
+
+    /// As [`Self::with_hooks`], with an engine tuned otherwise.
+    #[must_use]
+    pub fn with_options(options: Options, hooks: impl FnOnce(&Reader) -> Arc<dyn Hooks>) -> Self {
         let start =
             OffsetDateTime::from_unix_timestamp(START_UNIX_SECS).expect("a time of our days");
         let clock = Arc::new(ManualClock::new(start));
@@ -117,7 +123,7 @@ impl TestCatalog {
             Arc::<block::MemoryStore>::clone(&block),
             Arc::<ManualClock>::clone(&clock),
             Arc::<SeededIds>::clone(&ids),
-            Options::default(),
+            options,
         );
         let reader = Reader::new(graveler, Arc::<block::MemoryStore>::clone(&block));
         let hooks = hooks(&reader);

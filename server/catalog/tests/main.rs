@@ -5,6 +5,8 @@
 mod hangups;
 #[path = "suite/history.rs"]
 mod history;
+#[path = "suite/models.rs"]
+mod models;
 #[path = "suite/multipart.rs"]
 mod multipart;
 #[path = "suite/objects.rs"]

@@ -241,6 +241,32 @@ impl Lake {
     }
 }
 
+/// The record stores to test on: in memory, SQLite in `folder`, which must outlive them, and
+/// PostgreSQL if `WEIR_TEST_POSTGRES` names one; each with records of its own for each `name`.
+pub(crate) async fn stores(folder: &tempfile::TempDir, name: &str) -> Vec<Arc<dyn Store>> {
+    let sqlite = kv::SqliteOptions {
+        path: folder.path().join(format!("{name}.db")),
+        sync_writes: false,
+        max_readers: 4,
+    };
+    let mut stores: Vec<Arc<dyn Store>> = vec![
+        Arc::new(kv::MemoryStore::default()),
+        Arc::new(kv::SqliteStore::open(sqlite).await.unwrap()),
+    ];
+    if let Ok(given) = std::env::var("WEIR_TEST_POSTGRES") {
+        let join = if given.contains('?') { '&' } else { '?' };
+        let options = kv::PostgresOptions {
+            connection_string: format!("{given}{join}lakefskv_table=kv_{name}"),
+            max_open_connections: 10,
+            max_idle_connections: 10,
+            connection_max_lifetime: Duration::from_secs(300),
+            scan_page_size: 1_000,
+        };
+        stores.push(Arc::new(kv::PostgresStore::connect(options).await.unwrap()));
+    }
+    stores
+}
+
 /// Another server on the same stores would be this.
 pub(crate) async fn open(
     kv: &Arc<dyn Store>,

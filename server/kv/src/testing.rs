@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use base::{IdGenerator as _, SeededIds, SystemClock};
+use base::testing::{Dice, Fate};
 use bytes::Bytes;
 
 use crate::{Batch, Entry, Error, Guard, GuardOutcome, Predicate, Result, Store, Versioned};
@@ -29,51 +29,49 @@ pub struct Faults {
 pub struct FaultyStore {
     inner: Arc<dyn Store>,
     faults: Faults,
-    dice: SeededIds,
+    fate: Arc<dyn Fate>,
 }
 
 impl FaultyStore {
     /// Wraps `inner`; `seed` decides which calls fail.
     #[must_use]
     pub fn new(inner: Arc<dyn Store>, seed: u64, faults: Faults) -> Self {
+        let fate = Arc::new(Dice::new(seed, faults.yields));
+        Self::by_fate(inner, faults, fate)
+    }
+
+    /// Wraps `inner`; `fate` decides which calls fail and when each goes on, before it is
+    /// made and before its answer is heard. [`Faults::yields`] counts for nothing.
+    #[must_use]
+    pub fn by_fate(inner: Arc<dyn Store>, faults: Faults, fate: Arc<dyn Fate>) -> Self {
         Self {
             inner,
             faults,
-            dice: SeededIds::new(seed, Arc::new(SystemClock)),
+            fate,
         }
-    }
-
-    fn strikes(&self, parts: u8) -> bool {
-        let mut roll = [0];
-        self.dice.random_bytes(&mut roll);
-        roll[0] < parts
     }
 
     async fn read<T>(&self, request: impl Future<Output = Result<T>>) -> Result<T> {
-        self.stir().await;
-        if self.strikes(self.faults.read) {
+        self.fate.turn().await;
+        if self.fate.strikes(self.faults.read) {
             return Err(injected("read (injected before)"));
         }
-        request.await
-    }
-
-    async fn write<T>(&self, request: impl Future<Output = Result<T>>) -> Result<T> {
-        self.stir().await;
-        if self.strikes(self.faults.before_write) {
-            return Err(injected("write (injected before)"));
-        }
         let result = request.await;
-        self.stir().await;
-        if self.strikes(self.faults.after_write) {
-            return Err(injected("write (injected after)"));
-        }
+        self.fate.turn().await;
         result
     }
 
-    async fn stir(&self) {
-        if self.strikes(self.faults.yields) {
-            tokio::task::yield_now().await;
+    async fn write<T>(&self, request: impl Future<Output = Result<T>>) -> Result<T> {
+        self.fate.turn().await;
+        if self.fate.strikes(self.faults.before_write) {
+            return Err(injected("write (injected before)"));
         }
+        let result = request.await;
+        self.fate.turn().await;
+        if self.fate.strikes(self.faults.after_write) {
+            return Err(injected("write (injected after)"));
+        }
+        result
     }
 }
 

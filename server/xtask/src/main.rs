@@ -18,6 +18,8 @@ usage: cargo xtask COMMAND
   quickstart [--check]   set up, build, and serve on 127.0.0.1:8000 a sample repository whose main is
                          guarded by a Wasm hook (--check: show it at work, then stop)
   test [FILTER]          set up everything and pass every test (FILTER: only Rust tests of that name)
+  soak [FILTER]          the long run of the tests that try cases, seeds and crashes: 10,000 cases of each property,
+                         20,000 seeds of the simulation, 300 kills and more (an hour and more)
   check                  formatting, clippy, tidy
   tidy                   the house rules that the compiler does not check
   hooks [--fixtures]     build the example hooks to components (--fixtures: the test guests as well)
@@ -34,6 +36,8 @@ fn main() -> ExitCode {
         ["quickstart", "--check"] => quickstart::run_it(true),
         ["test"] => test::run_all(None),
         ["test", filter] => test::run_all(Some(filter)),
+        ["soak"] => test::soak(None),
+        ["soak", filter] => test::soak(Some(filter)),
         ["check"] => test::check(),
         ["tidy"] => tidy::run(),
         ["hooks"] => hooks::build().map(|_| ()),

@@ -1,4 +1,8 @@
-//! `cargo xtask test`: sets up everything, then passes every test.
+//! `cargo xtask test`: sets up everything, then passes every test. `cargo xtask soak`: those
+//! that try cases, seeds and crashes, for long.
+
+use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::Result;
 
@@ -12,27 +16,81 @@ pub(crate) fn run_all(filter: Option<&str>) -> Result<()> {
         tidy::run()?;
         run(cargo().args(["fmt", "--all", "--check"]))?;
     }
-    let python = setup::python()?;
-    let components = hooks::build()?;
-    let postgres = Postgres::start(false)?;
-    // Builds the server as well: the system tests start it as a process.
-    run(cargo().args(["build", "--workspace", "--bins", "--tests"]))?;
-    let mut tests = cargo();
-    tests
-        .args(["test", "--workspace", "--no-fail-fast"])
-        .env("WEIR_TEST_POSTGRES", postgres.connection_string())
-        .env("WEIR_TEST_PYTHON", &python)
-        .env("WEIR_TEST_HOOKS", &components)
-        .env("WEIR_TEST_BIN", target_dir().join("debug/weir"));
+    let needs = Needs::new()?;
+    let mut tests = needs.tests();
+    tests.args(["test", "--workspace", "--no-fail-fast"]);
     if let Some(filter) = filter {
         tests.arg(filter);
     }
     let done = run(&mut tests);
-    drop(postgres);
+    drop(needs);
     if done.is_ok() {
         say("all tests passed");
     }
     done
+}
+
+/// What the soak runs, by names of modules and tests.
+const SOAKED: &[&str] = &[
+    "model",
+    "graph",
+    "listing",
+    "simulation",
+    "sstable",
+    "crash",
+];
+
+/// The tests that try cases, seeds and crashes, each for long, or those of them whose name contains `filter`.
+pub(crate) fn soak(filter: Option<&str>) -> Result<()> {
+    let needs = Needs::new()?;
+    let mut tests = needs.tests();
+    tests
+        .env("WEIR_TEST_LONG", "1")
+        .args(["test", "--no-fail-fast"])
+        .args(["-p", "graveler", "-p", "catalog", "-p", "system-tests"])
+        .args(["--lib", "--tests", "--"]);
+    match filter {
+        Some(filter) => tests.arg(filter),
+        None => tests.args(SOAKED),
+    };
+    let done = run(&mut tests);
+    drop(needs);
+    if done.is_ok() {
+        say("the soak passed");
+    }
+    done
+}
+
+/// What the tests are handed: a Python with the clients, the hooks, a PostgreSQL, the server's program.
+struct Needs {
+    python: PathBuf,
+    components: PathBuf,
+    postgres: Postgres,
+}
+
+impl Needs {
+    fn new() -> Result<Self> {
+        let python = setup::python()?;
+        let components = hooks::build()?;
+        let postgres = Postgres::start(false)?;
+        // Builds the server as well: the system tests start it as a process.
+        run(cargo().args(["build", "--workspace", "--bins", "--tests"]))?;
+        Ok(Self {
+            python,
+            components,
+            postgres,
+        })
+    }
+
+    fn tests(&self) -> Command {
+        let mut tests = cargo();
+        tests
+            .env("WEIR_TEST_POSTGRES", self.postgres.connection_string())
+            .env("WEIR_TEST_PYTHON", &self.python)
+            .env("WEIR_TEST_HOOKS", &self.components)
+            .env("WEIR_TEST_BIN", target_dir().join("debug/weir"));
+        tests
+    }
 }
 
 /// Formatting, lints and house rules.

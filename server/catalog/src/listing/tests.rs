@@ -262,6 +262,8 @@ fn model(all: &BTreeMap<String, ()>, query: Fold<'_>) -> Vec<String> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: base::testing::cases(), failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn pages_put_together_are_the_model(
         all in proptest::collection::btree_map("[ab/]{1,6}", Just(()), 0..40),

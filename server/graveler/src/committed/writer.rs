@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use super::metarange::RangeRef;
@@ -91,8 +92,7 @@ impl TreeWriter {
             joined(stored)?;
         }
         let ranges = self.ranges;
-        let metarange =
-            joined(tokio::task::spawn_blocking(move || encode_metarange(&ranges)).await)?;
+        let metarange = joined(aside(move || encode_metarange(&ranges)).await)?;
         let id = MetaRangeId::trusted(metarange.id.as_str());
         self.tables.store(&self.namespace, metarange).await?;
         Ok(id)
@@ -116,9 +116,7 @@ impl TreeWriter {
             open: None,
         };
         let encoder = std::mem::replace(&mut self.encoder, idle);
-        self.encoding = Some(tokio::task::spawn_blocking(move || {
-            encoder.run(batch, close)
-        }));
+        self.encoding = Some(aside(move || encoder.run(batch, close)));
         Ok(())
     }
 
@@ -207,6 +205,15 @@ fn encode_metarange(ranges: &[RangeRef]) -> Result<Finished> {
 
 fn properties(kind: TableKind) -> BTreeMap<String, String> {
     BTreeMap::from([("type".to_owned(), kind.property().to_owned())])
+}
+
+/// Has heavy work done by a blocking thread; on a runtime of one thread, whose tests decide the
+/// order of everything, by that one.
+fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::CurrentThread => tokio::spawn(async { work() }),
+        _ => tokio::task::spawn_blocking(work),
+    }
 }
 
 /// The result of a task; its panic is passed on.

@@ -414,7 +414,7 @@ fn records() -> impl Strategy<Value = Model> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(base::testing::effort(96, 10_000)))]
 
     #[test]
     fn what_was_written_is_read(model in records()) {

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kv::Op;
-use proptest::prelude::{Strategy, any, prop, prop_assert, prop_assert_eq, proptest};
+use proptest::prelude::{
+    Just, ProptestConfig, Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest,
+};
 
 use crate::ident::commit_id;
 use crate::records::{Stored as _, commit_key};
@@ -80,15 +82,24 @@ impl Model {
     }
 
     /// The log by the plain rule: of all commits in sight, the newest comes next.
-    fn log(&self, from: &CommitId) -> Vec<CommitId> {
-        let mut in_sight = BTreeSet::from([(self.0[from].creation_date, from.clone())]);
+    fn log(&self, request: &LogRequest) -> Vec<CommitId> {
+        let mut in_sight = BTreeSet::new();
+        let look = |id: &CommitId, log: &[CommitId], in_sight: &mut BTreeSet<_>| {
+            let date = self.0[id].creation_date;
+            if request.since.is_none_or(|since| date >= since) && !log.contains(id) {
+                in_sight.insert((date, id.clone()));
+            }
+        };
         let mut log: Vec<CommitId> = Vec::new();
+        look(&request.from, &log, &mut in_sight);
         while let Some((_, id)) = in_sight.pop_last() {
             log.push(id.clone());
-            for parent in &self.0[&id].parents {
-                if !log.contains(parent) {
-                    in_sight.insert((self.0[parent].creation_date, parent.clone()));
-                }
+            if request.stop_at.as_ref() == Some(&id) {
+                break;
+            }
+            let followed = if request.first_parent { 1 } else { usize::MAX };
+            for parent in self.0[&id].parents.iter().take(followed) {
+                look(parent, &log, &mut in_sight);
             }
         }
         log
@@ -112,7 +123,37 @@ async fn stored(commits: &[Commit]) -> (Lake, Repository) {
 }
 
 proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig { cases: 64, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: base::testing::cases(), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_log_is_that_of_the_model(
+        history in histories(),
+        from in any::<usize>(),
+        first_parent in any::<bool>(),
+        since in prop_oneof![1 => Just(None), 2 => (0..25_u64).prop_map(Some)],
+        stop_at in prop_oneof![1 => Just(None), 2 => any::<usize>().prop_map(Some)],
+    ) {
+        let commits = commits(&history);
+        let model = Model(commits.iter().map(|c| (c.id.clone(), c.clone())).collect());
+        let id = |pick: usize| commits[pick % commits.len()].id.clone();
+        let request = LogRequest {
+            from: id(from),
+            first_parent,
+            since: since.map(|secs| base::OffsetDateTime::UNIX_EPOCH + Duration::from_secs(1_000 + secs)),
+            stop_at: stop_at.map(id),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let log = runtime.block_on(async {
+            let (lake, repo) = stored(&commits).await;
+            let mut cursor = lake.graveler.log(&repo, request.clone()).await.unwrap();
+            let mut log = Vec::new();
+            while let Some(commit) = cursor.next().await.unwrap() {
+                log.push(commit.id);
+            }
+            log
+        });
+        prop_assert_eq!(log, model.log(&request));
+    }
 
     #[test]
     fn log_and_merge_base_are_those_of_the_model(history in histories(), left in any::<usize>(), right in any::<usize>()) {
@@ -121,10 +162,10 @@ proptest! {
         let left = commits[left % commits.len()].id.clone();
         let right = commits[right % commits.len()].id.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let request = LogRequest { from: left.clone(), first_parent: false, since: None, stop_at: None };
         let (log, base, back) = runtime.block_on(async {
             let (lake, repo) = stored(&commits).await;
-            let request = LogRequest { from: left.clone(), first_parent: false, since: None, stop_at: None };
-            let mut cursor = lake.graveler.log(&repo, request).await.unwrap();
+            let mut cursor = lake.graveler.log(&repo, request.clone()).await.unwrap();
             let mut log = Vec::new();
             while let Some(commit) = cursor.next().await.unwrap() {
                 log.push(commit.id);
@@ -133,7 +174,7 @@ proptest! {
             let back = lake.graveler.find_merge_base(&repo, right.as_str(), left.as_str()).await.unwrap().base;
             (log, base, back)
         });
-        prop_assert_eq!(&log, &model.log(&left));
+        prop_assert_eq!(&log, &model.log(&request));
         prop_assert_eq!(log.into_iter().collect::<BTreeSet<_>>(), model.ancestors(&left));
         prop_assert_eq!(&base, &back, "the same both ways");
         let nearest = model.nearest(&left, &right);

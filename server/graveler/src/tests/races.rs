@@ -10,36 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use kv::Store;
 use kv::testing::{Faults, FaultyStore};
 
-use crate::testing::{Lake, branch};
+use crate::testing::{Lake, branch, stores};
 use crate::{Condition, Error, LogRequest, NoHooks, Options};
 
 const WRITERS: usize = 8;
 const COMMITS: usize = 50;
 const LOOPS: usize = 16;
-
-/// The stores to test on; the folder must outlive them.
-async fn stores(folder: &tempfile::TempDir) -> Vec<Arc<dyn Store>> {
-    let sqlite = kv::SqliteOptions {
-        path: folder.path().join("kv.db"),
-        sync_writes: false,
-        max_readers: 4,
-    };
-    let mut stores: Vec<Arc<dyn Store>> = vec![
-        Arc::new(kv::MemoryStore::default()),
-        Arc::new(kv::SqliteStore::open(sqlite).await.unwrap()),
-    ];
-    if let Ok(connection_string) = std::env::var("WEIR_TEST_POSTGRES") {
-        let options = kv::PostgresOptions {
-            connection_string,
-            max_open_connections: 10,
-            max_idle_connections: 10,
-            connection_max_lifetime: std::time::Duration::from_secs(300),
-            scan_page_size: 1_000,
-        };
-        stores.push(Arc::new(kv::PostgresStore::connect(options).await.unwrap()));
-    }
-    stores
-}
 
 /// Forgets what an earlier run of the test left in a store that lives longer than it.
 async fn lake_on(store: Arc<dyn Store>, name: &str) -> Lake {
@@ -116,7 +92,7 @@ async fn keys_on(lake: &Lake, reference: &str) -> BTreeSet<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_acknowledged_write_is_lost_to_a_commit() {
     let folder = tempfile::tempdir().unwrap();
-    for store in stores(&folder).await {
+    for store in stores(&folder, "races").await {
         let lake = lake_on(store, "race-of-writers").await;
         let stop = Arc::new(AtomicBool::new(false));
         let writers: Vec<_> = (0..WRITERS)
@@ -138,7 +114,7 @@ async fn no_acknowledged_write_is_lost_to_a_commit() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_merge_into_one_branch_without_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    for store in stores(&folder).await {
+    for store in stores(&folder, "races").await {
         let lake = lake_on(store, "race-of-merges").await;
         lake.put("main", "base=1").await;
         lake.commit("main", "base").await.unwrap();

@@ -1,6 +1,6 @@
 //! Trees against a model: any trees, any ranges, the same answers as a sorted map.
 //!
-//! Two hundred cases of each; `PROPTEST_CASES` asks for more.
+//! How many cases: see `base::testing`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,12 +35,8 @@ struct Case {
 }
 
 pub(super) fn config() -> ProptestConfig {
-    let cases = std::env::var("PROPTEST_CASES")
-        .ok()
-        .and_then(|cases| cases.parse().ok())
-        .unwrap_or(200);
     ProptestConfig {
-        cases,
+        cases: base::testing::cases(),
         failure_persistence: None,
         ..ProptestConfig::default()
     }

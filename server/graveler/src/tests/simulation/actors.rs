@@ -1,0 +1,213 @@
+//! The actors: each does one thing after the other, chosen by its seed, and writes down what came of it.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{Clock as _, ManualClock, OffsetDateTime};
+use bytes::Bytes;
+use futures::future::{Either, select};
+use kv::Store;
+
+use super::gate::Gate;
+use super::history::{Action, Answer, Call, History, Tree};
+use super::random::Random;
+use crate::testing::{branch, committing, merging, value};
+use crate::{Condition, Graveler, MergeStrategy, NoHooks, Repository, Result, Value};
+
+/// The branch that is always there; the others come and go.
+pub(super) const MAIN: &str = "main";
+pub(super) const BRANCHES: [&str; 3] = [MAIN, "dev", "fix"];
+pub(super) const KEYS: [&str; 6] = ["a", "b", "c/1", "c/2", "d", "e"];
+
+/// Of 256 calls so many are given up by their client,
+const GIVEN_UP: u8 = 12;
+/// after so many turns at most.
+const PATIENCE_TURNS: u64 = 40;
+
+#[derive(Debug)]
+pub(super) struct Actor {
+    pub id: usize,
+    pub graveler: Graveler,
+    pub repo: Repository,
+    pub history: Arc<History>,
+    pub random: Random,
+    /// The scheduler, if there is one: calls are given up only by its measure.
+    pub gate: Option<Arc<Gate>>,
+}
+
+impl Actor {
+    pub(super) async fn run(mut self, calls: usize) {
+        for _ in 0..calls {
+            let id = self.history.next_id();
+            let action = self.choose();
+            let patience = match self.random.strikes(GIVEN_UP) {
+                true => Some(self.random.below(PATIENCE_TURNS)),
+                false => None,
+            };
+            let from = self.history.tick();
+            let answer = match (&self.gate, patience) {
+                (Some(gate), Some(turns)) => {
+                    let asked = pin!(self.ask(id, &action));
+                    match select(asked, gate.later(turns)).await {
+                        Either::Left((answer, _)) => answer,
+                        Either::Right(_) => Answer::Unknown("given up".to_owned()),
+                    }
+                }
+                _ => self.ask(id, &action).await,
+            };
+            let to = self.history.tick();
+            self.history.record(Call {
+                id,
+                actor: self.id,
+                action,
+                from,
+                to,
+                answer,
+            });
+        }
+    }
+
+    fn choose(&mut self) -> Action {
+        let random = &mut self.random;
+        let branch = match random.below(2) {
+            0 => MAIN,
+            _ => random.pick(&BRANCHES),
+        };
+        let key = random.pick(&KEYS);
+        match random.below(100) {
+            0..34 => Action::Put {
+                branch,
+                key,
+                if_absent: random.strikes(48),
+            },
+            34..44 => Action::Delete {
+                branch,
+                keys: vec![key, random.pick(&KEYS)],
+            },
+            44..60 => Action::Commit { branch },
+            60..70 => Action::Merge {
+                source: random.pick(&BRANCHES),
+                destination: branch,
+            },
+            70..80 => Action::Branch {
+                name: random.pick(&BRANCHES[1..]),
+                source: random.pick(&BRANCHES),
+            },
+            80..84 => Action::DropBranch {
+                name: random.pick(&BRANCHES[1..]),
+            },
+            84..93 => Action::Get { branch, key },
+            _ => Action::List { branch },
+        }
+    }
+
+    async fn ask(&self, id: usize, action: &Action) -> Answer {
+        match self.try_ask(id, action).await {
+            Ok(answer) => answer,
+            Err(error) => Answer::of(&error),
+        }
+    }
+
+    async fn try_ask(&self, id: usize, action: &Action) -> Result<Answer> {
+        let (graveler, repo, mark) = (&self.graveler, &self.repo, Call::mark(id));
+        let on = branch(action.branch());
+        match action {
+            Action::Put { key, if_absent, .. } => {
+                let condition = match if_absent {
+                    true => Condition::IfAbsent,
+                    false => Condition::Always,
+                };
+                graveler
+                    .set(repo, &on, key.as_bytes(), value(&mark), condition, false)
+                    .await?;
+            }
+            Action::Delete { keys, .. } => {
+                let keys: Vec<_> = keys.iter().map(|key| key.as_bytes().to_vec()).collect();
+                graveler.delete(repo, &on, &keys, false).await?;
+            }
+            Action::Commit { .. } => {
+                let commit = graveler
+                    .commit(repo, &on, committing(&mark), &NoHooks)
+                    .await?;
+                return Ok(Answer::Commit(commit.id));
+            }
+            Action::Merge { source, .. } => {
+                let mut params = merging();
+                params.message = mark;
+                params.strategy = [MergeStrategy::SourceWins, MergeStrategy::DestWins][id % 2];
+                params.squash = id.is_multiple_of(3);
+                let merged = graveler.merge(repo, &on, source, params, &NoHooks).await?;
+                return Ok(Answer::Commit(merged.commit_id));
+            }
+            Action::Branch { source, .. } => {
+                let made = graveler
+                    .create_branch(repo, &on, source, false, false, "actor", &NoHooks)
+                    .await?;
+                return Ok(Answer::Commit(made.record.commit_id));
+            }
+            Action::DropBranch { .. } => {
+                graveler
+                    .delete_branch(repo, &on, false, "actor", &NoHooks)
+                    .await?;
+            }
+            Action::Get { key, .. } => {
+                let resolved = graveler.resolve(repo, on.as_str()).await?;
+                let value = graveler.get(repo, &resolved, key.as_bytes()).await?;
+                return Ok(Answer::Value(value.map(|value| text(&value))));
+            }
+            Action::List { .. } => {
+                return Ok(Answer::Tree(list(graveler, repo, on.as_str()).await?));
+            }
+        }
+        Ok(Answer::Done)
+    }
+}
+
+/// All that a reference shows.
+pub(super) async fn list(graveler: &Graveler, repo: &Repository, reference: &str) -> Result<Tree> {
+    let resolved = graveler.resolve(repo, reference).await?;
+    let mut cursor = graveler.cursor(repo, &resolved).await?;
+    let mut tree = Tree::new();
+    while let Some(record) = cursor.next().await? {
+        let key = String::from_utf8_lossy(&record.key).into_owned();
+        tree.insert(key, text(&record.value));
+    }
+    Ok(tree)
+}
+
+fn text(value: &Value) -> String {
+    String::from_utf8_lossy(&value.data).into_owned()
+}
+
+/// Empties retired tokens when their grace is over, as the engine's janitor does, but by
+/// the scheduler's time.
+#[derive(Debug)]
+pub(super) struct Emptier {
+    pub kv: Arc<dyn Store>,
+    pub gate: Arc<Gate>,
+    pub clock: Arc<ManualClock>,
+    pub grace: Duration,
+}
+
+impl Emptier {
+    pub(super) async fn run(self, rounds: usize, pause_turns: u64) {
+        let mut since: BTreeMap<Bytes, OffsetDateTime> = BTreeMap::new();
+        for _ in 0..rounds {
+            self.gate.later(pause_turns).await;
+            let retired = self.kv.scan(b"cleanup-tokens", b"", 1_000).await;
+            let now = self.clock.now();
+            for entry in retired.unwrap_or_default() {
+                let first = *since.entry(entry.key.clone()).or_insert(now);
+                if now - first < self.grace {
+                    continue;
+                }
+                // A failure leaves it recorded; the next round tries again.
+                if self.kv.delete_partition(&entry.key).await.is_ok() {
+                    let _tried = self.kv.delete(b"cleanup-tokens", &entry.key).await;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What was asked and what was answered, with the order in which it began and ended.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::linear::Content;
+use crate::{CommitId, Error, Kind};
+
+/// The live records of a tree.
+pub(super) type Tree = BTreeMap<String, String>;
+
+/// What an actor asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Action {
+    Put {
+        branch: &'static str,
+        key: &'static str,
+        if_absent: bool,
+    },
+    Delete {
+        branch: &'static str,
+        keys: Vec<&'static str>,
+    },
+    Commit {
+        branch: &'static str,
+    },
+    Merge {
+        source: &'static str,
+        destination: &'static str,
+    },
+    Branch {
+        name: &'static str,
+        source: &'static str,
+    },
+    DropBranch {
+        name: &'static str,
+    },
+    Get {
+        branch: &'static str,
+        key: &'static str,
+    },
+    List {
+        branch: &'static str,
+    },
+}
+
+impl Action {
+    /// The branch that it is about.
+    pub(super) fn branch(&self) -> &'static str {
+        match self {
+            Self::Put { branch, .. }
+            | Self::Delete { branch, .. }
+            | Self::Commit { branch }
+            | Self::Get { branch, .. }
+            | Self::List { branch } => branch,
+            Self::Merge { destination, .. } => destination,
+            Self::Branch { name, .. } | Self::DropBranch { name } => name,
+        }
+    }
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Answer {
+    Done,
+    /// The commit that was made, or that a new branch is at.
+    Commit(CommitId),
+    Value(Content),
+    Tree(Tree),
+    /// There is no such branch; nothing was done.
+    NoBranch(String),
+    /// The branch is there already; nothing was done.
+    Exists,
+    /// There is a value already; nothing was written.
+    Present,
+    /// Refused for another reason; nothing was done.
+    Refused(String),
+    /// It may have been done.
+    Unknown(String),
+    /// What no fault of a store explains.
+    Wrong(String),
+}
+
+impl Answer {
+    pub(super) fn of(error: &Error) -> Self {
+        let text = base::chain(error);
+        match error {
+            Error::NotFound {
+                kind: Kind::Branch | Kind::Reference,
+                id,
+            } => Self::NoBranch(id.clone()),
+            Error::NotUnique { .. } => Self::Exists,
+            Error::PreconditionFailed => Self::Present,
+            Error::NoChanges
+            | Error::DirtyBranch(_)
+            | Error::Conflict { .. }
+            | Error::NoMergeBase(..)
+            | Error::TooManyTries(_)
+            | Error::ConcurrentChange(_)
+            | Error::Rejected(_)
+            | Error::Block(block::Error::Storage { .. } | block::Error::Body(_)) => {
+                Self::Refused(text)
+            }
+            Error::Kv(kv::Error::Storage { .. }) => Self::Unknown(text),
+            _ => Self::Wrong(text),
+        }
+    }
+}
+
+/// One call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Call {
+    /// Also its mark: the value that it writes, the message of its commit.
+    pub id: usize,
+    pub actor: usize,
+    pub action: Action,
+    pub from: u64,
+    pub to: u64,
+    pub answer: Answer,
+}
+
+impl Call {
+    pub(super) fn mark(id: usize) -> String {
+        format!("call {id}")
+    }
+}
+
+/// All calls, by the order in which they ended.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    clock: AtomicU64,
+    calls: Mutex<Vec<Call>>,
+    ids: AtomicU64,
+}
+
+impl History {
+    /// The place of something that happens now among all that happens.
+    pub(super) fn tick(&self) -> u64 {
+        self.clock.fetch_add(1, Ordering::SeqCst)
+    }
+
+    pub(super) fn next_id(&self) -> usize {
+        self.ids.fetch_add(1, Ordering::SeqCst) as usize
+    }
+
+    pub(super) fn record(&self, call: Call) {
+        self.calls
+            .lock()
+            .expect("no holder of the history panics")
+            .push(call);
+    }
+
+    pub(super) fn calls(&self) -> Vec<Call> {
+        self.calls
+            .lock()
+            .expect("no holder of the history panics")
+            .clone()
+    }
+}

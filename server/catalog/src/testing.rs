@@ -87,7 +87,7 @@ impl TestCatalog {
         let clock = Arc::new(ManualClock::new(start));
         let kv = Arc::new(kv::MemoryStore::new());
         let block = Arc::new(block::MemoryStore::new(Arc::<ManualClock>::clone(&clock)));
-        Self::over(1, clock, kv, block, hooks)
+        Self::over(1, options, clock, kv, block, hooks)
     }
 
     /// Another server of the same installation: its stores, its clock, ids of its own; no hooks.
@@ -103,6 +103,7 @@ impl TestCatalog {
         self.ids.random_bytes(&mut seed);
         Self::over(
             u64::from_le_bytes(seed),
+            Options::default(),
             Arc::clone(&self.clock),
             Arc::clone(&self.kv),
             Arc::clone(&self.block),
@@ -112,6 +113,7 @@ impl TestCatalog {
 
     fn over(
         seed: u64,
+        options: Options,
         clock: Arc<ManualClock>,
         kv: Arc<kv::MemoryStore>,
         block: Arc<block::MemoryStore>,

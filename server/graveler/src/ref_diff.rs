@@ -140,8 +140,8 @@ impl Engine {
             difference: None,
             staged: StagedChanges::new(&self.kv, record.tokens()),
             change: None,
-            head: self.committed.cursor(namespace, head).await?,
-            at_head: None,
+            base: self.committed.cursor(namespace, left).await?,
+            at_base: None,
         })
     }
 }
@@ -154,20 +154,20 @@ struct StagedDiff {
     difference: Option<Diff>,
     staged: StagedChanges,
     change: Option<Change>,
-    /// The head's records, looked up for staged keys.
-    head: Box<dyn Cursor>,
-    at_head: Option<Record>,
+    /// The left tree's records, looked up for staged keys.
+    base: Box<dyn Cursor>,
+    at_base: Option<Record>,
 }
 
 impl StagedDiff {
-    /// The head's value of a key; keys are asked for in ascending order.
-    async fn head_value(&mut self, key: &Bytes) -> Result<Option<Value>> {
-        if self.at_head.as_ref().is_none_or(|record| record.key < *key) {
-            self.head.seek(key);
-            self.at_head = self.head.next().await?;
+    /// The left tree's value of a key; keys are asked for in ascending order.
+    async fn base_value(&mut self, key: &Bytes) -> Result<Option<Value>> {
+        if self.at_base.as_ref().is_none_or(|record| record.key < *key) {
+            self.base.seek(key);
+            self.at_base = self.base.next().await?;
         }
         Ok(self
-            .at_head
+            .at_base
             .as_ref()
             .filter(|record| record.key == *key)
             .map(|record| record.value.clone()))
@@ -195,10 +195,10 @@ impl DiffSource for StagedDiff {
                 return Ok(self.difference.take());
             }
             let Change { key, value } = self.change.take().expect("there is a change");
-            // Where the trees agree, the head's value is also the left one's.
+            // Where the trees agree they still may differ in bytes, so the left one is asked.
             let left = match self.difference.take_if(|difference| difference.key == key) {
                 Some(difference) => difference.left,
-                None => self.head_value(&key).await?,
+                None => self.base_value(&key).await?,
             };
             let kind = match (&left, &value) {
                 (None, None) => continue,

@@ -447,3 +447,28 @@ proptest! {
         })?;
     }
 }
+
+/// Of a key with one identity and different bytes on both sides, deleted in what is staged on
+/// the right, the difference told the right side's bytes as the left one's.
+#[tokio::test]
+async fn a_difference_tells_the_left_sides_bytes_where_both_have_one_identity() {
+    let one = |origin: &str| {
+        let value = Value {
+            identity: Bytes::from("3"),
+            data: Bytes::from(format!("3 by {origin}")),
+        };
+        Edits::from([("k03".to_owned(), Some(value))])
+    };
+    let case = Case {
+        raggedness: 1,
+        min_bytes: 0,
+        max_bytes: 20 << 20,
+        base: Tree::new(),
+        ours: one("ours"),
+        theirs: one("theirs"),
+        staged: Edits::from([("k03".to_owned(), None)]),
+    };
+    let stage = case.stage().await;
+    let found = read_diffs(stage.diff("ours", "theirs$").await).await;
+    assert_eq!(found, model_diff(&stage.ours, &stage.shown));
+}

@@ -397,6 +397,12 @@ pub struct Error {
     /// What hooks found, where a hook refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub findings: Option<Vec<HookFinding>>,
+    /// Paths that both sides changed, the first thousand of them in order, where a revert or cherry-pick met conflicts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conflicts: Option<Vec<String>>,
+    /// How many paths both sides changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conflict_count: Option<i64>,
 }
 
 /// What went wrong, and whether it is that the group has no access level.
@@ -741,6 +747,15 @@ pub struct Merge {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct MergeResult {
     pub reference: String,
+    /// What went wrong, for people to read; only where it met conflicts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Paths that both sides changed, the first thousand of them in order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conflicts: Option<Vec<String>>,
+    /// How many paths both sides changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conflict_count: Option<i64>,
 }
 
 /// Ranges to join.

@@ -4,11 +4,10 @@ use api_types as types;
 use auth::arn;
 use axum::Json;
 use axum::extract::State;
-use base::OffsetDateTime;
 use catalog::{CommitParams, LogQuery, MetaRangeId};
 use http::StatusCode;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::extract::{Body, Caller, Params, Path};
 use crate::{ApiState, convert};
 
@@ -59,7 +58,7 @@ pub(crate) async fn commit(
         committer: caller.0.committer,
         message: body.message,
         metadata: body.metadata.unwrap_or_default(),
-        date: body.date.map(instant).transpose()?,
+        date: body.date.map(convert::instant).transpose()?,
         allow_empty: body.allow_empty.unwrap_or(false),
         force: body.force.unwrap_or(false),
         source_metarange: params.given("source_metarange").map(MetaRangeId::trusted),
@@ -69,11 +68,6 @@ pub(crate) async fn commit(
         .commit_branch(&repository, &branch, request)
         .await?;
     Ok((StatusCode::CREATED, Json(convert::commit(made))))
-}
-
-fn instant(secs: i64) -> Result<OffsetDateTime> {
-    OffsetDateTime::from_unix_timestamp(secs)
-        .map_err(|_| Error::Invalid(format!("date {secs} is out of range")))
 }
 
 pub(crate) async fn get_commit(

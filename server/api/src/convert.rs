@@ -9,6 +9,7 @@ use catalog::{
 };
 use time::format_description::well_known::Rfc3339;
 
+use crate::error::{Conflicts, Error, Result};
 use crate::extract::MAX_PER_PAGE;
 
 /// Where a page stands in its listing.
@@ -58,6 +59,22 @@ pub(crate) fn tag(tag: &Tag) -> types::Ref {
     types::Ref {
         id: tag.id.to_string(),
         commit_id: tag.commit_id.to_string(),
+    }
+}
+
+/// Seconds since 1970 as a request gives them.
+pub(crate) fn instant(secs: i64) -> Result<OffsetDateTime> {
+    OffsetDateTime::from_unix_timestamp(secs)
+        .map_err(|_| Error::Invalid(format!("date {secs} is out of range")))
+}
+
+/// A merge that made nothing, with what it met.
+pub(crate) fn conflicts(conflicts: Conflicts) -> types::MergeResult {
+    types::MergeResult {
+        reference: String::new(),
+        message: Some(conflicts.message),
+        conflicts: Some(conflicts.paths),
+        conflict_count: Some(conflicts.count),
     }
 }
 

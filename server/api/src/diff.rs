@@ -92,7 +92,7 @@ pub(crate) async fn find_merge_base(
     }))
 }
 
-/// A conflict answers a `MergeResult` as well, with no reference.
+/// A conflict answers a `MergeResult` as well, with no reference, and what it met beside.
 pub(crate) async fn merge_into_branch(
     State(api): State<ApiState>,
     caller: Caller,
@@ -115,15 +115,17 @@ pub(crate) async fn merge_into_branch(
             StatusCode::OK,
             Json(types::MergeResult {
                 reference: made.commit_id.to_string(),
+                ..types::MergeResult::default()
             }),
         )),
-        Err(catalog::Error::Engine(EngineError::Conflict { .. })) => Ok((
-            StatusCode::CONFLICT,
-            Json(types::MergeResult {
-                reference: String::new(),
-            }),
-        )),
-        Err(error) => Err(error.into()),
+        Err(error) => {
+            let error = Error::from(error);
+            let conflicts = match error.conflicts() {
+                Some(conflicts) => conflicts,
+                None => return Err(error),
+            };
+            Ok((StatusCode::CONFLICT, Json(convert::conflicts(conflicts))))
+        }
     }
 }
 

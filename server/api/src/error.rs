@@ -12,6 +12,9 @@ use axum::response::{IntoResponse, Response};
 use catalog::{BlockError, EngineError, Kind, StoreError};
 use http::StatusCode;
 
+/// How many bytes of paths are told of a conflict at most.
+const MAX_CONFLICT_BYTES: usize = 256 << 10;
+
 /// The result of a handler.
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
@@ -40,6 +43,15 @@ pub(crate) enum Error {
     NotImplemented(&'static str),
 }
 
+/// The paths that a merge, revert or cherry-pick met conflicts at.
+#[derive(Debug)]
+pub(crate) struct Conflicts {
+    pub(crate) message: String,
+    /// The first of them, in order of path.
+    pub(crate) paths: Vec<String>,
+    pub(crate) count: i64,
+}
+
 impl Error {
     /// The status that clients decide by.
     pub(crate) fn status(&self) -> StatusCode {
@@ -59,6 +71,26 @@ impl Error {
         match self {
             Self::Catalog(error) => words_of_catalog(error),
             other => other.to_string(),
+        }
+    }
+
+    /// What contradicts each other, where that is the failure.
+    pub(crate) fn conflicts(&self) -> Option<Conflicts> {
+        match self {
+            Self::Catalog(catalog::Error::Engine(EngineError::Conflict { keys, count })) => {
+                let mut bytes = 0;
+                let fits = |key: &&Vec<u8>| {
+                    bytes += key.len();
+                    bytes <= MAX_CONFLICT_BYTES
+                };
+                let path = |key: &Vec<u8>| String::from_utf8_lossy(key).into_owned();
+                Some(Conflicts {
+                    message: self.message(),
+                    paths: keys.iter().take_while(fits).map(path).collect(),
+                    count: i64::try_from(*count).unwrap_or(i64::MAX),
+                })
+            }
+            _ => None,
         }
     }
 
@@ -101,11 +133,17 @@ impl IntoResponse for Error {
             tracing::error!(status = status.as_u16(), error = %base::chain(&self), "failed to answer a request");
         }
         let findings = self.findings().filter(|findings| !findings.is_empty());
+        let (conflicts, conflict_count) = self
+            .conflicts()
+            .map(|conflicts| (conflicts.paths, conflicts.count))
+            .unzip();
         (
             status,
             Json(types::Error {
                 message: self.message(),
                 findings,
+                conflicts,
+                conflict_count,
             }),
         )
             .into_response()
@@ -132,7 +170,9 @@ fn of_engine(error: &EngineError) -> StatusCode {
     use EngineError as E;
     match error {
         E::NotFound { .. } => StatusCode::NOT_FOUND,
-        E::NotUnique { .. } | E::Conflict { .. } | E::ConcurrentChange(_) => StatusCode::CONFLICT,
+        E::NotUnique { .. } | E::Conflict { .. } | E::ParentRequired | E::ConcurrentChange(_) => {
+            StatusCode::CONFLICT
+        }
         E::InDeletion(_) => StatusCode::GONE,
         E::ReadOnly(_) | E::Protected(_) | E::DefaultBranch(_) => StatusCode::FORBIDDEN,
         E::InvalidValue(_) | E::NoChanges | E::DirtyBranch(_) | E::NoMergeBase(..) => {
@@ -243,6 +283,13 @@ mod tests {
         }))
     }
 
+    fn conflict() -> EngineError {
+        EngineError::Conflict {
+            keys: vec![b"a/1".to_vec(), b"b".to_vec()],
+            count: 3,
+        }
+    }
+
     #[test]
     fn every_failure_has_its_status() {
         let s = str::to_owned;
@@ -290,9 +337,14 @@ mod tests {
                 "dirty branch",
             ),
             (
-                engine(EngineError::Conflict { keys: vec![] }),
+                engine(conflict()),
                 409,
-                "conflict found",
+                "conflict found: 3 paths, the first is \"a/1\"",
+            ),
+            (
+                engine(EngineError::ParentRequired),
+                409,
+                "must specify 1-based parent number",
             ),
             (
                 engine(EngineError::NoMergeBase(s("x"), s("y"))),
@@ -424,6 +476,17 @@ mod tests {
                 error.message()
             );
         }
+    }
+
+    #[test]
+    fn a_conflict_carries_its_paths() {
+        let error = Error::from(catalog::Error::from(conflict()));
+        let conflicts = error.conflicts().expect("conflicts");
+        assert_eq!(
+            (conflicts.paths, conflicts.count),
+            (vec!["a/1".to_owned(), "b".to_owned()], 3)
+        );
+        assert!(Error::NoEndpoint.conflicts().is_none());
     }
 
     #[test]

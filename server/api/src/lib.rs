@@ -16,6 +16,7 @@ mod error;
 mod extract;
 mod generated;
 mod guard;
+mod history;
 mod later;
 mod objects;
 mod range;

@@ -10,8 +10,8 @@ use crate::guard::{guard, no_endpoint, no_sniffing};
 use crate::later::later;
 use crate::{ApiState, PREFIX};
 use crate::{
-    actions, branches, commits, config, diff, download, objects, repositories, session, setup,
-    spec, tags, upload, users,
+    actions, branches, commits, config, diff, download, history, objects, repositories, session,
+    setup, spec, tags, upload, users,
 };
 
 macro_rules! routes {
@@ -121,10 +121,10 @@ routes! {
     post "/repositories/{repository}/branches" createBranch branches::create_branch;
     get "/repositories/{repository}/branches/{branch}" getBranch branches::get_branch;
     delete "/repositories/{repository}/branches/{branch}" deleteBranch branches::delete_branch;
-    put "/repositories/{repository}/branches/{branch}" resetBranch later;
-    put "/repositories/{repository}/branches/{branch}/hard_reset" hardResetBranch later;
-    post "/repositories/{repository}/branches/{branch}/revert" revertBranch later;
-    post "/repositories/{repository}/branches/{branch}/cherry-pick" cherryPick later;
+    put "/repositories/{repository}/branches/{branch}" resetBranch history::reset_branch;
+    put "/repositories/{repository}/branches/{branch}/hard_reset" hardResetBranch history::hard_reset_branch;
+    post "/repositories/{repository}/branches/{branch}/revert" revertBranch history::revert_branch;
+    post "/repositories/{repository}/branches/{branch}/cherry-pick" cherryPick history::cherry_pick;
     get "/repositories/{repository}/tags" listTags tags::list_tags;
     post "/repositories/{repository}/tags" createTag tags::create_tag;
     get "/repositories/{repository}/tags/{tag}" getTag tags::get_tag;
@@ -134,7 +134,7 @@ routes! {
     get "/repositories/{repository}/refs/{ref}/commits" logCommits commits::log_commits;
     post "/repositories/{repository}/branches/{branch}/commits" commit commits::commit;
     get "/repositories/{repository}/commits/{commitId}" getCommit commits::get_commit;
-    post "/repositories/{repository}/commits" CreateCommitRecord later;
+    post "/repositories/{repository}/commits" CreateCommitRecord history::create_commit_record;
     get "/repositories/{repository}/branches/{branch}/diff" diffBranch diff::diff_branch;
     get "/repositories/{repository}/refs/{leftRef}/diff/{rightRef}" diffRefs diff::diff_refs;
     get "/repositories/{repository}/refs/{sourceRef}/merge/{destinationBranch}" findMergeBase diff::find_merge_base;

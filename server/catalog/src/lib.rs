@@ -16,6 +16,7 @@
 mod catalog;
 mod entry;
 mod error;
+mod history;
 mod limits;
 mod listing;
 mod log;
@@ -49,8 +50,9 @@ pub use tasks::{DescribeFailure, Failure, Progress, TaskKind, TaskStatus};
 // What the shells need of the layers below, so that they depend on this crate alone.
 pub use block::{ByteStream, CompletedPart, Error as BlockError, PartInfo, StoreInfo, from_bytes};
 pub use graveler::{
-    Branch, BranchId, Commit, CommitId, CommitParams, CreateRepository, Error as EngineError,
-    EventKind, Finding, Kind, MergeBase, MergeOutcome, MergeParams, MergeStrategy, MetaRangeId,
-    Rejection, Repository, RepositoryId, RepositoryState, Tag, TagId,
+    Branch, BranchId, CherryPickParams, Commit, CommitId, CommitParams, CreateRepository,
+    Error as EngineError, EventKind, Finding, Kind, MergeBase, MergeOutcome, MergeParams,
+    MergeStrategy, MetaRangeId, Rejection, Repository, RepositoryId, RepositoryState, ResetScope,
+    RevertParams, Tag, TagId,
 };
 pub use kv::Error as StoreError;

@@ -1389,7 +1389,7 @@ impl Client {
         .await
     }
 
-    /// Point a branch at another commit.
+    /// Point a branch at another commit. Uncommitted changes stay, over the new head.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -1454,7 +1454,7 @@ impl Client {
         .await
     }
 
-    /// Merge a reference into a branch. Conflicts answer 409 with a `MergeResult`.
+    /// Merge a reference into a branch. Conflicts answer 409 with a `MergeResult` that lists them.
     ///
     /// # Errors
     /// [`crate::Error`].

@@ -123,6 +123,8 @@ async fn refusal(response: Response) -> Error {
             .unwrap_or("refused without words")
             .to_owned(),
         findings: None,
+        conflicts: None,
+        conflict_count: None,
     });
     Error::Refused {
         status: status.as_u16(),

@@ -381,6 +381,7 @@ fn engine(error: EngineError) -> Fault {
         | EngineError::NoChanges
         | EngineError::DirtyBranch(_)
         | EngineError::Conflict { .. }
+        | EngineError::ParentRequired
         | EngineError::NoMergeBase(..)
         | EngineError::Rejected(_)
         | EngineError::Corrupt { .. }

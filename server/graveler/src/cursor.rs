@@ -23,3 +23,36 @@ pub trait Cursor: Debug + Send {
     /// Moves forward to the first key >= `key`; never backward. Reads nothing.
     fn seek(&mut self, key: &[u8]);
 }
+
+/// Looks keys up that are asked for in ascending order.
+#[derive(Debug)]
+pub(crate) struct Lookup {
+    cursor: Box<dyn Cursor>,
+    /// What the cursor stands behind.
+    at: Option<Record>,
+    ended: bool,
+}
+
+impl Lookup {
+    pub(crate) fn new(cursor: Box<dyn Cursor>) -> Self {
+        Self {
+            cursor,
+            at: None,
+            ended: false,
+        }
+    }
+
+    pub(crate) async fn get(&mut self, key: &[u8]) -> Result<Option<Value>> {
+        let behind = self.at.as_ref().is_none_or(|record| record.key < key);
+        if behind && !self.ended {
+            self.cursor.seek(key);
+            self.at = self.cursor.next().await?;
+            self.ended = self.at.is_none();
+        }
+        Ok(self
+            .at
+            .as_ref()
+            .filter(|record| record.key == key)
+            .map(|record| record.value.clone()))
+    }
+}

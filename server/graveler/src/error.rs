@@ -48,9 +48,13 @@ pub enum Error {
     /// The operation needs a branch without uncommitted changes.
     #[error("branch {0} has uncommitted changes")]
     DirtyBranch(String),
-    /// Merge conflict; the first conflicting keys, ascending.
-    #[error("conflict found")]
-    Conflict { keys: Vec<Vec<u8>> },
+    /// Changes that contradict each other: the first keys, ascending, at most
+    /// [`crate::committed::MAX_REPORTED_CONFLICTS`], and how many there are in all.
+    #[error("conflict found: {count} {}, the first is {:?}", if *count == 1 { "path" } else { "paths" }, first_of(keys))]
+    Conflict { keys: Vec<Vec<u8>>, count: u64 },
+    /// The commit to revert is a merge: which of its parents to go back to must be said.
+    #[error("must specify 1-based parent number for reverting merge commit")]
+    ParentRequired,
     /// No common ancestor.
     #[error("no merge base of {0} and {1}")]
     NoMergeBase(String, String),
@@ -75,4 +79,10 @@ pub enum Error {
     /// The block store failed.
     #[error("failed to access stored data")]
     Block(#[from] block::Error),
+}
+
+fn first_of(keys: &[Vec<u8>]) -> String {
+    keys.first()
+        .map(|key| String::from_utf8_lossy(key).into_owned())
+        .unwrap_or_default()
 }

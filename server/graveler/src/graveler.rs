@@ -9,12 +9,13 @@ use kv::Store;
 
 use crate::engine::Engine;
 use crate::refs::{Change, CommitLog, Listing};
+use crate::reset::ResetBy;
 use crate::staging::{BranchCursor, Write};
 use crate::{
-    Branch, BranchId, Commit, CommitId, CommitParams, Condition, CreateRepository, Cursor,
-    DiffCursor, Hooks, LogRequest, MergeBase, MergeOutcome, MergeParams, MetaRangeId, Options,
-    Record, RefKind, RefName, ReflogEntry, Repository, RepositoryId, ResolvedRef, Result, Tag,
-    TagId, Value,
+    Branch, BranchId, CherryPickParams, Commit, CommitId, CommitParams, Condition,
+    CreateRepository, Cursor, DiffCursor, Hooks, LogRequest, MergeBase, MergeOutcome, MergeParams,
+    MetaRangeId, Options, Record, RefKind, RefName, ReflogEntry, Repository, RepositoryId,
+    ResetScope, ResolvedRef, Result, RevertParams, Tag, TagId, Value,
 };
 
 /// The engine. Cheap to clone; shared by every request.
@@ -457,6 +458,80 @@ impl Graveler {
         hooks: &dyn Hooks,
     ) -> Result<Commit> {
         self.engine.commit(repository, branch, params, hooks).await
+    }
+
+    /// Takes back what the commit that `reference` names changed, in a new commit. Conflicts as
+    /// with [`Self::merge`]; [`crate::Error::ParentRequired`] for a merge without a parent's number,
+    /// [`crate::Error::NoChanges`] if there is nothing to take back (unless allowed).
+    pub async fn revert(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        reference: &str,
+        params: RevertParams,
+        hooks: &dyn Hooks,
+    ) -> Result<Commit> {
+        self.engine
+            .revert(repository, branch, reference, params, hooks)
+            .await
+    }
+
+    /// Makes the change of the commit that `reference` names, in a new commit, which is made
+    /// also if there is nothing to change. Conflicts as with [`Self::merge`].
+    pub async fn cherry_pick(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        reference: &str,
+        params: CherryPickParams,
+        hooks: &dyn Hooks,
+    ) -> Result<Commit> {
+        self.engine
+            .cherry_pick(repository, branch, reference, params, hooks)
+            .await
+    }
+
+    /// Throws away uncommitted changes; what is not staged is no error.
+    /// [`crate::Error::Protected`] on a protected branch.
+    pub async fn reset(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        scope: ResetScope,
+        force: bool,
+        actor: &str,
+    ) -> Result<()> {
+        self.engine
+            .reset(repository, branch, scope, ResetBy { actor, force })
+            .await
+    }
+
+    /// Moves a branch's head to the commit that `reference` names. What is staged stays staged.
+    /// [`crate::Error::Protected`] on a protected branch.
+    pub async fn hard_reset(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        reference: &str,
+        force: bool,
+        actor: &str,
+    ) -> Result<()> {
+        self.engine
+            .hard_reset(repository, branch, reference, ResetBy { actor, force })
+            .await
+    }
+
+    /// Records a commit that was made elsewhere; no branch moves. [`crate::Error::InvalidValue`] if its id
+    /// is not that of its content, or a parent or its tree is not here. To record it again is no error.
+    pub async fn create_commit_record(
+        &self,
+        repository: &Repository,
+        commit: &Commit,
+        force: bool,
+    ) -> Result<()> {
+        self.engine
+            .create_commit_record(repository, commit, force)
+            .await
     }
 
     /// The commit of this id, or of the only one that starts so.

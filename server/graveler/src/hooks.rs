@@ -93,12 +93,14 @@ pub struct Draft {
 /// | post-commit | the branch | - | the new commit's id | the new commit | yes | - | the new commit |
 /// | pre-merge | destination | - | the source's commit id | the commit to be | yes | the source as named | the source |
 /// | post-merge | destination | - | the new commit's id | the new commit | yes | the source as named | the new commit |
+/// | pre-revert, pre-cherry-pick | the branch | - | the branch's name | - | yes | - | the branch's head |
+/// | post-revert, post-cherry-pick | the branch | - | the new commit's id | the new commit | yes | - | the new commit |
 /// | pre-, post-create-branch | the branch | - | the source as named | the source's commit | - | - | the source's commit |
 /// | pre-, post-delete-branch | the branch | - | the head's id | - | - | - | the head |
 /// | pre-, post-create-tag, -delete-tag | - | the tag | the tagged commit's id | the tagged commit | - | - | the tagged commit |
 ///
-/// `candidate` and `base` come with pre-commit, post-commit, pre-merge and
-/// post-merge, `source` with merges; prepare-commit has `base` only. The
+/// `candidate` and `base` come with the pre and post events of commits, merges, reverts and
+/// cherry-picks, `source` with merges; prepare-commit has `base` only. The
 /// `meta_range_id` of a prepare-commit's draft is the head's tree, since nothing is worked out yet.
 #[derive(Debug, Clone)]
 pub struct Event {
@@ -122,7 +124,7 @@ pub struct Event {
     pub actor: String,
     /// The tree that action files are read from.
     pub actions_from: TreeSource,
-    /// The tree as it will be (pre) or is (post): staged changes applied, or the merged result.
+    /// The tree as it will be (pre) or is (post): staged changes applied, or the merged, reverted or picked result.
     pub candidate: Option<MetaRangeId>,
     /// The tree before: the destination's head or the parent commit.
     pub base: Option<MetaRangeId>,

@@ -138,6 +138,17 @@ impl CommitId {
     }
 }
 
+/// The id of a metarange without ranges.
+const EMPTY_METARANGE: &str = "00fb7eff1a97c500eb3ca8d2ef5464131d6b6a5f9512e41eba97843522213b66";
+
+impl MetaRangeId {
+    /// Whether this is the empty tree, under either of its two names.
+    #[must_use]
+    pub fn is_empty_tree(&self) -> bool {
+        matches!(self.as_str(), "" | EMPTY_METARANGE)
+    }
+}
+
 /// Whether `text` is made of lower-case hex digits only.
 pub(crate) fn is_lower_hex(text: &str) -> bool {
     !text.is_empty()

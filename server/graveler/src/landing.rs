@@ -65,14 +65,12 @@ impl Engine {
         {
             return Ok(Some(at));
         }
-        let (merged, kept) = if at.record.sealed_tokens.len() < MAX_SEALED_TOKENS {
-            (None, at.record.sealed_tokens.as_slice())
-        } else {
+        let is_full = at.record.sealed_tokens.len() >= MAX_SEALED_TOKENS;
+        let (merged, kept) = if is_full {
             let tokens = &at.record.sealed_tokens;
-            (
-                Some(self.compacted(repository, branch, tokens).await?),
-                &[][..],
-            )
+            (self.compacted(repository, branch, tokens).await?, &[][..])
+        } else {
+            (None, at.record.sealed_tokens.as_slice())
         };
         let sealed_tokens = std::iter::once(&at.record.staging_token)
             .chain(&merged)
@@ -90,9 +88,9 @@ impl Engine {
             record,
         }
         .encode();
-        let replaced = match merged {
-            Some(_) => at.record.sealed_tokens,
-            None => Vec::new(),
+        let replaced = match is_full {
+            true => at.record.sealed_tokens,
+            false => Vec::new(),
         };
         let mut ops = vec![Op::Set {
             partition: Bytes::from(repository.partition()),

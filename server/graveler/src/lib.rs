@@ -21,7 +21,9 @@ pub mod committed;
 pub mod ident;
 pub mod sstable;
 
+mod cherry_pick;
 mod commit;
+mod commit_record;
 mod cursor;
 mod diff;
 mod engine;
@@ -39,7 +41,10 @@ mod records;
 mod ref_diff;
 mod reflog;
 mod refs;
+mod replay;
 mod repositories;
+mod reset;
+mod revert;
 mod staging;
 #[cfg(test)]
 mod testing;
@@ -57,9 +62,10 @@ pub use ids::{
     BranchId, CommitId, MAX_REF_NAME_BYTES, MetaRangeId, RangeId, RepositoryId, StagingToken, TagId,
 };
 pub use model::{
-    Branch, BranchRecord, Commit, CommitParams, Condition, CreateRepository, Diff, DiffKind,
-    LogRequest, MergeBase, MergeOutcome, MergeParams, MergeStrategy, Operation, RefKind, RefName,
-    ReflogEntry, Repository, RepositoryState, ResolvedRef, Tag, Value,
+    Branch, BranchRecord, CherryPickParams, Commit, CommitParams, Condition, CreateRepository,
+    Diff, DiffKind, LogRequest, MergeBase, MergeOutcome, MergeParams, MergeStrategy, Operation,
+    RefKind, RefName, ReflogEntry, Repository, RepositoryState, ResetScope, ResolvedRef,
+    RevertParams, Tag, Value,
 };
 pub use options::Options;
 pub use refs::CommitLog;

@@ -132,7 +132,7 @@ impl Engine {
     /// The destination with all that is staged sealed and known to make no
     /// difference, so that the merge may drop it: a leftover that equals the old
     /// head would otherwise undo what is merged. None: the branch changed, look again.
-    async fn clean_destination(
+    pub(crate) async fn clean_destination(
         &self,
         repository: &Repository,
         destination: &BranchId,

@@ -228,6 +228,45 @@ pub struct MergeOutcome {
     pub commit_id: CommitId,
 }
 
+/// How to revert a commit.
+#[derive(Debug, Clone)]
+pub struct RevertParams {
+    pub committer: String,
+    /// Which parent to go back to, counted from 1; 0 is the only one.
+    pub parent_number: usize,
+    /// Empty: the default message.
+    pub message: String,
+    pub metadata: BTreeMap<String, String>,
+    /// Commits even if there is nothing to take back.
+    pub allow_empty: bool,
+    /// Also in a read-only repository.
+    pub force: bool,
+}
+
+/// How to pick a commit.
+#[derive(Debug, Clone)]
+pub struct CherryPickParams {
+    pub committer: String,
+    /// The parent that the commit's change is taken against, counted from 1; 0 is the only one.
+    pub parent_number: usize,
+    /// None: the commit's own.
+    pub message: Option<String>,
+    /// None: the commit's own. Where the pick came from is added to either.
+    pub metadata: Option<BTreeMap<String, String>>,
+    /// Also in a read-only repository.
+    pub force: bool,
+}
+
+/// Which uncommitted changes to throw away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ResetScope {
+    All,
+    /// Of one key.
+    Key(Vec<u8>),
+    /// Of all keys that start so.
+    Prefix(Vec<u8>),
+}
+
 /// The two commits and their nearest common ancestor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MergeBase {

@@ -1,15 +1,15 @@
 //! Differences of references: what is staged, two refs, two refs since their merge base.
 
 use async_trait::async_trait;
-use bytes::Bytes;
 
 use crate::committed::{Change, ChangeCursor as _};
+use crate::cursor::Lookup;
 use crate::engine::Engine;
 use crate::refs::committed_side;
 use crate::staging::StagedChanges;
 use crate::{
-    BranchId, BranchRecord, Commit, Cursor, Diff, DiffCursor, DiffKind, DiffSource, Error,
-    MetaRangeId, Record, RefKind, Repository, ResolvedRef, Result, Value,
+    BranchId, BranchRecord, Commit, Diff, DiffCursor, DiffKind, DiffSource, Error, MetaRangeId,
+    RefKind, Repository, ResolvedRef, Result,
 };
 
 impl Engine {
@@ -21,8 +21,22 @@ impl Engine {
     ) -> Result<DiffCursor> {
         let record = self.refs.branch(repository, branch).await?.record;
         let head = self.tree_of(repository, &record.commit_id).await?;
+        let staged = StagedChanges::new(&self.kv, record.tokens());
         Ok(DiffCursor::new(
-            self.staged_over(repository, &head, &head, &record).await?,
+            self.staged_over(repository, &head, &head, staged).await?,
+        ))
+    }
+
+    /// What a branch's sealed tokens change of its head.
+    pub(crate) async fn diff_sealed(
+        &self,
+        repository: &Repository,
+        record: &BranchRecord,
+    ) -> Result<DiffCursor> {
+        let head = self.tree_of(repository, &record.commit_id).await?;
+        let sealed = StagedChanges::new(&self.kv, &record.sealed_tokens);
+        Ok(DiffCursor::new(
+            self.staged_over(repository, &head, &head, sealed).await?,
         ))
     }
 
@@ -34,7 +48,12 @@ impl Engine {
     ) -> Result<bool> {
         let head = self.tree_of(repository, &record.commit_id).await?;
         Ok(self
-            .staged_over(repository, &head, &head, record)
+            .staged_over(
+                repository,
+                &head,
+                &head,
+                StagedChanges::new(&self.kv, record.tokens()),
+            )
             .await?
             .next()
             .await?
@@ -53,8 +72,13 @@ impl Engine {
         let right_head = self.tree_of(repository, &right.commit_id).await?;
         match (&right.kind, &right.branch) {
             (RefKind::BranchStaging, Some(branch)) => Ok(DiffCursor::new(
-                self.staged_over(repository, &left, &right_head, &branch.record)
-                    .await?,
+                self.staged_over(
+                    repository,
+                    &left,
+                    &right_head,
+                    StagedChanges::new(&self.kv, branch.record.tokens()),
+                )
+                .await?,
             )),
             _ => {
                 self.committed
@@ -127,7 +151,7 @@ impl Engine {
         repository: &Repository,
         left: &MetaRangeId,
         head: &MetaRangeId,
-        record: &BranchRecord,
+        staged: StagedChanges,
     ) -> Result<StagedDiff> {
         let namespace = &repository.storage_namespace;
         let committed = if left == head {
@@ -138,10 +162,9 @@ impl Engine {
         Ok(StagedDiff {
             committed,
             difference: None,
-            staged: StagedChanges::new(&self.kv, record.tokens()),
+            staged,
             change: None,
-            base: self.committed.cursor(namespace, left).await?,
-            at_base: None,
+            base: Lookup::new(self.committed.cursor(namespace, left).await?),
         })
     }
 }
@@ -155,23 +178,7 @@ struct StagedDiff {
     staged: StagedChanges,
     change: Option<Change>,
     /// The left tree's records, looked up for staged keys.
-    base: Box<dyn Cursor>,
-    at_base: Option<Record>,
-}
-
-impl StagedDiff {
-    /// The left tree's value of a key; keys are asked for in ascending order.
-    async fn base_value(&mut self, key: &Bytes) -> Result<Option<Value>> {
-        if self.at_base.as_ref().is_none_or(|record| record.key < *key) {
-            self.base.seek(key);
-            self.at_base = self.base.next().await?;
-        }
-        Ok(self
-            .at_base
-            .as_ref()
-            .filter(|record| record.key == *key)
-            .map(|record| record.value.clone()))
-    }
+    base: Lookup,
 }
 
 #[async_trait]
@@ -198,7 +205,7 @@ impl DiffSource for StagedDiff {
             // Where the trees agree they still may differ in bytes, so the left one is asked.
             let left = match self.difference.take_if(|difference| difference.key == key) {
                 Some(difference) => difference.left,
-                None => self.base_value(&key).await?,
+                None => self.base.get(&key).await?,
             };
             let kind = match (&left, &value) {
                 (None, None) => continue,

@@ -11,12 +11,15 @@ use async_trait::async_trait;
 use base::{Clock, ManualClock, OffsetDateTime, SystemIds};
 use bytes::Bytes;
 use kv::Store;
+use prost::Message as _;
 
 use crate::engine::Engine;
+use crate::records::{BlockedActions, BranchProtectionRules, PROTECTED_BRANCHES};
 use crate::{
-    BranchId, Commit, CommitParams, Condition, CreateRepository, Cursor, DiffCursor, DiffKind,
-    Event, EventKind, Graveler, HookOutcome, Hooks, MergeOutcome, MergeParams, MergeStrategy,
-    NoHooks, Options, Rejection, Repository, RepositoryId, RepositoryState, Result, Value,
+    BranchId, CherryPickParams, Commit, CommitParams, Condition, CreateRepository, Cursor,
+    DiffCursor, DiffKind, Event, EventKind, Graveler, HookOutcome, Hooks, MergeOutcome,
+    MergeParams, MergeStrategy, NoHooks, Options, Rejection, Repository, RepositoryId,
+    RepositoryState, ResetScope, Result, RevertParams, Value,
 };
 
 /// A repository's record, stored nowhere.
@@ -76,6 +79,34 @@ pub(crate) fn merging() -> MergeParams {
         squash: false,
         force: false,
         allow_empty: false,
+    }
+}
+
+pub(crate) fn reverting() -> RevertParams {
+    RevertParams {
+        committer: "tester".to_owned(),
+        parent_number: 0,
+        message: String::new(),
+        metadata: BTreeMap::new(),
+        allow_empty: false,
+        force: false,
+    }
+}
+
+pub(crate) fn picking() -> CherryPickParams {
+    CherryPickParams {
+        committer: "picker".to_owned(),
+        parent_number: 0,
+        message: None,
+        metadata: None,
+        force: false,
+    }
+}
+
+fn parent_of(what: &str) -> (&str, usize) {
+    match what.split_once(" -m ") {
+        Some((reference, number)) => (reference, number.parse().unwrap()),
+        None => (what, 0),
     }
 }
 
@@ -178,6 +209,87 @@ impl Lake {
         self.graveler
             .merge(&self.repo, &branch(destination), source, params, hooks)
             .await
+    }
+
+    /// Reverts as the words say: `main~1` or, of a merge, `main -m 2`.
+    pub(crate) async fn revert(&self, on: &str, what: &str) -> Result<Commit> {
+        let (reference, parent_number) = parent_of(what);
+        let params = RevertParams {
+            parent_number,
+            ..reverting()
+        };
+        self.revert_with(on, reference, params, &NoHooks).await
+    }
+
+    pub(crate) async fn revert_with(
+        &self,
+        on: &str,
+        reference: &str,
+        params: RevertParams,
+        hooks: &dyn Hooks,
+    ) -> Result<Commit> {
+        self.clock.advance(Duration::from_secs(1));
+        self.graveler
+            .revert(&self.repo, &branch(on), reference, params, hooks)
+            .await
+    }
+
+    /// Picks as the words say: `dev~1` or, of a merge, `dev -m 2`.
+    pub(crate) async fn pick(&self, on: &str, what: &str) -> Result<Commit> {
+        let (reference, parent_number) = parent_of(what);
+        let params = CherryPickParams {
+            parent_number,
+            ..picking()
+        };
+        self.pick_with(on, reference, params, &NoHooks).await
+    }
+
+    pub(crate) async fn pick_with(
+        &self,
+        on: &str,
+        reference: &str,
+        params: CherryPickParams,
+        hooks: &dyn Hooks,
+    ) -> Result<Commit> {
+        self.clock.advance(Duration::from_secs(1));
+        self.graveler
+            .cherry_pick(&self.repo, &branch(on), reference, params, hooks)
+            .await
+    }
+
+    /// Resets one key, all that begin with `dir/` (given as `dir/*`), or everything (`*`).
+    pub(crate) async fn reset(&self, on: &str, what: &str) -> Result<()> {
+        let scope = match what.strip_suffix('*') {
+            Some("") => ResetScope::All,
+            Some(prefix) => ResetScope::Prefix(prefix.as_bytes().to_vec()),
+            None => ResetScope::Key(what.as_bytes().to_vec()),
+        };
+        self.graveler
+            .reset(&self.repo, &branch(on), scope, false, "tester")
+            .await
+    }
+
+    pub(crate) async fn hard_reset(&self, on: &str, reference: &str) -> Result<()> {
+        self.graveler
+            .hard_reset(&self.repo, &branch(on), reference, false, "tester")
+            .await
+    }
+
+    /// Blocks staged writes and commits on the branches that match.
+    pub(crate) async fn protect(&mut self, pattern: &str) {
+        let rules = BranchProtectionRules {
+            blocked: [(pattern.to_owned(), BlockedActions { value: vec![0, 1] })].into(),
+        };
+        self.kv
+            .set(
+                self.repo.partition().as_bytes(),
+                PROTECTED_BRANCHES,
+                Bytes::from(rules.encode_to_vec()),
+            )
+            .await
+            .unwrap();
+        // Rules are remembered for a moment.
+        self.graveler = self.graveler.fork_for_tests();
     }
 
     pub(crate) async fn branch_from(&self, name: &str, source: &str) {

@@ -299,7 +299,7 @@ async fn both_sides_of_a_conflict_are_told_and_a_merge_refused() {
         .await
         .unwrap_err();
     assert!(
-        matches!(&error, Error::Engine(graveler::Error::Conflict { keys }) if keys == &[b"a/1".to_vec()]),
+        matches!(&error, Error::Engine(graveler::Error::Conflict { keys, count: 1 }) if keys == &[b"a/1".to_vec()]),
         "{error}"
     );
 

@@ -17,7 +17,7 @@ use super::walker::{Front, Walker};
 use super::writer::TreeWriter;
 use crate::{Error, MergeStrategy, MetaRangeId, Result};
 
-/// The most conflicting keys that are found before a merge gives up.
+/// The most conflicting keys that are told; those beyond are only counted.
 pub const MAX_REPORTED_CONFLICTS: usize = 1000;
 
 /// Base, source and destination: which of them something applies to.
@@ -102,8 +102,9 @@ pub(super) async fn merge(
     let mut output = Output {
         writer: TreeWriter::new(tables.clone(), namespace),
         conflicts: Vec::new(),
+        conflict_count: 0,
     };
-    while output.conflicts.len() < MAX_REPORTED_CONFLICTS {
+    loop {
         base.settle().await?;
         source.settle().await?;
         destination.settle().await?;
@@ -155,9 +156,9 @@ pub(super) async fn merge(
                     (Verdict::Take, _) | (Verdict::Conflict, MergeStrategy::SourceWins) => theirs,
                     (Verdict::Conflict, MergeStrategy::None) => {
                         // Two sides that differ are not both without the key.
-                        output
-                            .conflicts
-                            .extend(theirs.or(ours).map(|record| record.key.to_vec()));
+                        if let Some(record) = theirs.or(ours) {
+                            output.conflict(&record.key);
+                        }
                         continue;
                     }
                 };
@@ -173,10 +174,19 @@ pub(super) async fn merge(
 /// The merged tree, as long as there is no conflict; then the conflicts.
 struct Output {
     writer: TreeWriter,
+    /// The first of them.
     conflicts: Vec<Vec<u8>>,
+    conflict_count: u64,
 }
 
 impl Output {
+    fn conflict(&mut self, key: &[u8]) {
+        self.conflict_count += 1;
+        if self.conflicts.len() < MAX_REPORTED_CONFLICTS {
+            self.conflicts.push(key.to_vec());
+        }
+    }
+
     async fn add(&mut self, record: crate::sstable::Record) -> Result<()> {
         if self.conflicts.is_empty() {
             self.writer.add(record).await
@@ -198,6 +208,7 @@ impl Output {
         } else {
             Err(Error::Conflict {
                 keys: self.conflicts,
+                count: self.conflict_count,
             })
         }
     }

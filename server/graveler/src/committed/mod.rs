@@ -216,7 +216,7 @@ impl Committed {
     ///
     /// # Errors
     /// As for all operations, and [`crate::Error::Conflict`] with the first
-    /// [`MAX_REPORTED_CONFLICTS`] conflicting keys, under [`MergeStrategy::None`].
+    /// [`MAX_REPORTED_CONFLICTS`] conflicting keys and their number, under [`MergeStrategy::None`].
     pub async fn merge(
         &self,
         namespace: &str,

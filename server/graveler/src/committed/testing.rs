@@ -287,7 +287,7 @@ pub(super) async fn check_merge_with(
     let [base, ours, theirs] = stored(&trees, [base, ours, theirs]).await;
     let merged = match trees.merge(&base, &theirs, &ours, strategy).await {
         Ok(tree) => show(&trees.read(&tree).await),
-        Err(Error::Conflict { keys }) => {
+        Err(Error::Conflict { keys, .. }) => {
             let keys: Vec<_> = keys
                 .iter()
                 .map(|key| String::from_utf8_lossy(key))

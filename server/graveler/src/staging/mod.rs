@@ -12,8 +12,13 @@ mod changes;
 mod compact;
 mod cursor;
 mod janitor;
+mod without;
 
 pub(crate) use area::Write;
 pub(crate) use changes::StagedChanges;
+pub(crate) use compact::FreshToken;
 pub(crate) use cursor::BranchCursor;
 pub(crate) use janitor::{Janitor, retire_op};
+#[cfg(test)]
+pub(crate) use without::MAX_FOLDED_KEYS;
+pub(crate) use without::{Rewritten, Stretch};

@@ -96,7 +96,7 @@ async fn what_the_rival_changed_too_is_judged_as_if_it_had_been_first() {
     let rival = Rival::new(second_server(&lake), &["b=9"]);
     let refused = lake.merge_with("dev", "main", merging(), &rival).await;
     assert!(
-        matches!(&refused, Err(Error::Conflict { keys }) if keys == &[b"b".to_vec()]),
+        matches!(&refused, Err(Error::Conflict { keys, count: 1 }) if keys == &[b"b".to_vec()]),
         "{refused:?}"
     );
     assert_eq!(lake.show("main@").await, "a=1 b=9 c=3 d=1");

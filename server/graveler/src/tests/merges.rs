@@ -45,7 +45,7 @@ async fn check(base: &str, ours: &str, theirs: &str, strategy: MergeStrategy, ex
     let (lake, outcome) = merged(base, ours, theirs, strategy).await;
     let shown = match outcome {
         Ok(()) => lake.show("main@").await,
-        Err(Error::Conflict { keys }) => format!(
+        Err(Error::Conflict { keys, .. }) => format!(
             "conflict {}",
             keys.iter()
                 .map(|k| k.escape_ascii().to_string())

@@ -3,12 +3,15 @@
 mod commits;
 mod contention;
 mod graph;
+mod history;
 mod hooks;
 mod merges;
 mod model;
 mod races;
+mod records;
 mod references;
 mod reflog;
 mod repositories;
+mod resets;
 mod simulation;
 mod staging;

@@ -341,7 +341,10 @@ proptest! {
                         }
                         Ok(read.into_iter().map(|(key, value)| (key, value.identity)).collect())
                     }
-                    Err(Error::Conflict { keys }) => Err(keys),
+                    Err(Error::Conflict { keys, count }) => {
+                        prop_assert_eq!(keys.len() as u64, count);
+                        Err(keys)
+                    }
                     Err(error) => return Err(TestCaseError::fail(error.to_string())),
                 };
                 prop_assert_eq!(merged, model_merge(&stage, strategy));

@@ -78,7 +78,7 @@ proptest! {
                         (Ok(carried), Ok(whole)) => {
                             prop_assert_eq!(trees.read(&carried.tree).await, trees.read(&whole).await);
                         }
-                        (Err(Error::Conflict { keys: carried }), Err(Error::Conflict { keys: whole })) => {
+                        (Err(Error::Conflict { keys: carried, .. }), Err(Error::Conflict { keys: whole, .. })) => {
                             prop_assert_eq!(carried, whole);
                         }
                         (carried, whole) => {

@@ -1,0 +1,202 @@
+//! Taking changes back and over: revert, cherry-pick, resets; and commits taken in as records.
+
+use api_types as types;
+use auth::arn;
+use axum::Json;
+use axum::extract::State;
+use catalog::{CherryPickParams, Commit, CommitId, MetaRangeId, ResetScope, RevertParams};
+use http::StatusCode;
+
+use crate::error::{Error, Result};
+use crate::extract::{Body, Caller, Params, Path};
+use crate::{ApiState, convert};
+
+pub(crate) async fn revert_branch(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path((id, branch)): Path<(String, String)>,
+    Body(body): Body<types::RevertCreation>,
+) -> Result<StatusCode> {
+    api.authorize(&caller, [("fs:RevertBranch", arn::branch(&id, &branch))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    let overrides = body.commit_overrides.unwrap_or_default();
+    let request = RevertParams {
+        committer: caller.0.committer,
+        parent_number: parent_number(body.parent_number)?,
+        message: overrides.message.unwrap_or_default(),
+        metadata: overrides.metadata.unwrap_or_default(),
+        allow_empty: body.allow_empty.unwrap_or(false),
+        force: body.force.unwrap_or(false),
+    };
+    api.catalog
+        .revert(&repository, &branch, &body.r#ref, request)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(crate) async fn cherry_pick(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path((id, branch)): Path<(String, String)>,
+    Body(body): Body<types::CherryPickCreation>,
+) -> Result<(StatusCode, Json<types::Commit>)> {
+    let permissions = [
+        ("fs:CreateCommit", arn::branch(&id, &branch)),
+        ("fs:ReadCommit", arn::repository(&id)),
+    ];
+    api.authorize(&caller, permissions).await?;
+    let repository = api.catalog.repository(&id).await?;
+    let overrides = body.commit_overrides.unwrap_or_default();
+    let request = CherryPickParams {
+        committer: caller.0.committer,
+        parent_number: parent_number(body.parent_number.unwrap_or(0))?,
+        message: overrides.message.filter(|message| !message.is_empty()),
+        metadata: overrides.metadata,
+        force: body.force.unwrap_or(false),
+    };
+    let made = api
+        .catalog
+        .cherry_pick(&repository, &branch, &body.r#ref, request)
+        .await?;
+    Ok((StatusCode::CREATED, Json(convert::commit(made))))
+}
+
+/// 0 stands for the only parent.
+fn parent_number(given: i64) -> Result<usize> {
+    usize::try_from(given).map_err(|_| {
+        Error::Invalid(format!(
+            "parent number {given} is invalid: parents are counted from 1, and 0 is the only one"
+        ))
+    })
+}
+
+pub(crate) async fn reset_branch(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path((id, branch)): Path<(String, String)>,
+    Body(body): Body<types::ResetCreation>,
+) -> Result<StatusCode> {
+    api.authorize(&caller, [("fs:RevertBranch", arn::branch(&id, &branch))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    let (scope, force) = (reset_scope(body.r#type, body.path)?, body.force);
+    let actor = &caller.0.committer;
+    api.catalog
+        .reset_branch(&repository, &branch, scope, force.unwrap_or(false), actor)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn reset_scope(kind: types::ResetCreationType, path: Option<String>) -> Result<ResetScope> {
+    use types::ResetCreationType as Kind;
+    let missing = || {
+        Error::Invalid("path is required: say what to reset, or reset all by type reset".to_owned())
+    };
+    match kind {
+        Kind::Reset => Ok(ResetScope::All),
+        Kind::Object => path
+            .filter(|path| !path.is_empty())
+            .map(|path| ResetScope::Key(path.into_bytes()))
+            .ok_or_else(missing),
+        Kind::CommonPrefix => path
+            .map(|path| ResetScope::Prefix(path.into_bytes()))
+            .ok_or_else(missing),
+    }
+}
+
+pub(crate) async fn hard_reset_branch(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path((id, branch)): Path<(String, String)>,
+    params: Params,
+) -> Result<StatusCode> {
+    api.authorize(&caller, [("fs:RevertBranch", arn::branch(&id, &branch))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    let (reference, force) = (params.text("ref"), params.flag("force"));
+    let actor = &caller.0.committer;
+    api.catalog
+        .hard_reset_branch(&repository, &branch, reference, force, actor)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(crate) async fn create_commit_record(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(body): Body<types::CommitRecordCreation>,
+) -> Result<StatusCode> {
+    api.authorize(&caller, [("fs:CreateCommit", arn::repository(&id))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    let force = body.force.unwrap_or(false);
+    api.catalog
+        .create_commit_record(&repository, &recorded(body)?, force)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn recorded(body: types::CommitRecordCreation) -> Result<Commit> {
+    let small = |what: &str, number: i64| {
+        i32::try_from(number)
+            .ok()
+            .filter(|number| *number >= 0)
+            .ok_or_else(|| Error::Invalid(format!("{what} {number} is out of range")))
+    };
+    if let Some(bad) = body.parents.iter().find(|id| !CommitId::is_full(id)) {
+        return Err(Error::Invalid(format!(
+            "parent {bad:?} is not a commit id: 64 lower-case hex digits"
+        )));
+    }
+    Ok(Commit {
+        id: CommitId::trusted(body.commit_id),
+        committer: body.committer,
+        message: body.message,
+        creation_date: convert::instant(body.creation_date)?,
+        meta_range_id: MetaRangeId::trusted(body.metarange_id),
+        metadata: body.metadata.unwrap_or_default(),
+        parents: body.parents.into_iter().map(CommitId::trusted).collect(),
+        version: small("version", body.version)?,
+        generation: small("generation", body.generation)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{parent_number, reset_scope};
+    use api_types::ResetCreationType as Kind;
+    use catalog::ResetScope;
+
+    #[test]
+    fn what_to_reset_must_be_said() {
+        let path = |text: &str| Some(text.to_owned());
+        for (kind, path, scope) in [
+            (Kind::Reset, None, Some(ResetScope::All)),
+            (Kind::Reset, path("ignored"), Some(ResetScope::All)),
+            (
+                Kind::Object,
+                path("a"),
+                Some(ResetScope::Key(b"a".to_vec())),
+            ),
+            (Kind::Object, path(""), None),
+            (Kind::Object, None, None),
+            (
+                Kind::CommonPrefix,
+                path(""),
+                Some(ResetScope::Prefix(Vec::new())),
+            ),
+            (Kind::CommonPrefix, None, None),
+        ] {
+            assert_eq!(reset_scope(kind, path).ok(), scope, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn parents_are_counted_from_one() {
+        assert_eq!(parent_number(0).ok(), Some(0));
+        assert_eq!(parent_number(2).ok(), Some(2));
+        assert!(parent_number(-1).is_err());
+    }
+}

@@ -1,0 +1,115 @@
+//! Takes in a commit that was made elsewhere, as a record: mirroring and plumbing. No branch moves.
+//!
+//! What is taken in can be walked: its id is that of its content, its parents are here,
+//! its generation is above theirs and its tree can be opened. A mirror sends trees
+//! before commits and parents before children, so this costs it nothing, and a log or a
+//! merge base never runs into a hole. (A restore of a dump, which has its commits in no
+//! such order, is checked as a whole instead.)
+
+use kv::Predicate;
+
+use crate::engine::{Engine, check_read_only};
+use crate::ident::commit_id;
+use crate::records::{Stored as _, commit_key};
+use crate::{Commit, Error, Kind, Repository, Result};
+
+/// The most parents that a commit taken in may have; those made here have at most two.
+const MAX_PARENTS: usize = 16;
+
+impl Engine {
+    pub(crate) async fn create_commit_record(
+        &self,
+        repository: &Repository,
+        commit: &Commit,
+        force: bool,
+    ) -> Result<()> {
+        check_read_only(repository, force)?;
+        check_id(commit)?;
+        self.check_parents(repository, commit).await?;
+        self.check_tree(repository, commit).await?;
+        let partition = repository.partition();
+        let key = commit_key(commit.id.as_str());
+        match self
+            .kv
+            .set_if(
+                partition.as_bytes(),
+                &key,
+                commit.encode(),
+                Predicate::Absent,
+            )
+            .await
+        {
+            Err(kv::Error::PredicateFailed { .. }) => self.check_same(repository, commit).await,
+            other => Ok(other?),
+        }
+    }
+
+    async fn check_parents(&self, repository: &Repository, commit: &Commit) -> Result<()> {
+        if commit.parents.len() > MAX_PARENTS {
+            return Err(Error::InvalidValue(format!(
+                "commit {} has {} parents: at most {MAX_PARENTS} are taken",
+                commit.id,
+                commit.parents.len()
+            )));
+        }
+        let parents = match self.refs.commits(repository, &commit.parents).await {
+            Err(Error::NotFound { id, .. }) => {
+                return Err(Error::InvalidValue(format!(
+                    "parent {id} of commit {} is not in the repository: record it first",
+                    commit.id
+                )));
+            }
+            parents => parents?,
+        };
+        let above = parents.iter().map(|parent| parent.generation).max();
+        let above = above.unwrap_or(0);
+        if commit.generation <= above {
+            return Err(Error::InvalidValue(format!(
+                "commit {} has generation {}: it must be above {above}",
+                commit.id, commit.generation
+            )));
+        }
+        Ok(())
+    }
+
+    async fn check_tree(&self, repository: &Repository, commit: &Commit) -> Result<()> {
+        let tree = &commit.meta_range_id;
+        match self
+            .committed
+            .cursor(&repository.storage_namespace, tree)
+            .await
+        {
+            Err(Error::NotFound {
+                kind: Kind::MetaRange,
+                ..
+            }) => Err(Error::InvalidValue(format!(
+                "metarange {tree} of commit {} is not in the storage namespace: copy it there first",
+                commit.id
+            ))),
+            opened => opened.map(|_| ()),
+        }
+    }
+
+    /// To record a commit again is no error; what its id does not cover must be the same.
+    async fn check_same(&self, repository: &Repository, commit: &Commit) -> Result<()> {
+        let recorded = self.refs.commit(repository, &commit.id).await?;
+        if (recorded.generation, recorded.version) != (commit.generation, commit.version) {
+            return Err(Error::InvalidValue(format!(
+                "commit {} is recorded already, with generation {} and version {}",
+                commit.id, recorded.generation, recorded.version
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn check_id(commit: &Commit) -> Result<()> {
+    let id = commit_id(commit);
+    if id != commit.id {
+        return Err(Error::InvalidValue(format!(
+            "commit id {:?} is not that of its content, which is {id}: send each field as the commit has it",
+            commit.id.as_str()
+        )));
+    }
+    Ok(())
+}

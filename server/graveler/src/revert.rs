@@ -1,0 +1,50 @@
+//! Reverts a commit: takes back on a branch what the commit changed, in a commit of its own.
+//!
+//! It is a merge with the commit as base and its parent as source, so what was
+//! changed again since is a conflict, and what others changed stays.
+
+use crate::engine::{Engine, check_read_only};
+use crate::replay::Replay;
+use crate::{
+    BranchId, Commit, Error, EventKind, Hooks, Operation, Repository, Result, RevertParams,
+};
+
+impl Engine {
+    pub(crate) async fn revert(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        reference: &str,
+        params: RevertParams,
+        hooks: &dyn Hooks,
+    ) -> Result<Commit> {
+        check_read_only(repository, params.force)?;
+        self.refs.branch(repository, branch).await?;
+        let reverted = self.refs.resolve_commit(repository, reference).await?;
+        let reverted = self.refs.commit(repository, &reverted).await?;
+        let parent_number = match params.parent_number {
+            0 if reverted.parents.len() > 1 => return Err(Error::ParentRequired),
+            0 => 1,
+            number => number,
+        };
+        let parent = self
+            .parent_tree(repository, &reverted, parent_number)
+            .await?;
+        let message = if params.message.is_empty() {
+            format!("Revert {reference}")
+        } else {
+            params.message
+        };
+        let change = Replay {
+            operation: Operation::Revert,
+            from: reverted.meta_range_id.clone(),
+            to: parent,
+            committer: params.committer,
+            message,
+            metadata: params.metadata,
+            allow_empty: params.allow_empty,
+            events: [EventKind::PreRevert, EventKind::PostRevert],
+        };
+        self.replay(repository, branch, change, hooks).await
+    }
+}

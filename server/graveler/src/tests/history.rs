@@ -1,0 +1,367 @@
+//! Reverts and cherry-picks.
+
+use expect_test::expect;
+
+use crate::testing::{Lake, Recorder, branch, committing, merging, picking, reverting};
+use crate::{CherryPickParams, CommitParams, Error, EventKind, NoHooks, RevertParams, TreeSource};
+
+/// Four commits on main: `f0=1`, `f1=1`, `f2=1`, and `f0=2 f3=1`.
+async fn four_commits() -> Lake {
+    let lake = Lake::new().await;
+    for (n, records) in ["f0=1", "f1=1", "f2=1", "f0=2 f3=1"].iter().enumerate() {
+        lake.put("main", records).await;
+        lake.commit("main", &format!("commit {n}")).await.unwrap();
+    }
+    lake
+}
+
+/// main has merged dev, which wrote `d=1`, while main wrote `m=1`.
+async fn merged() -> Lake {
+    let lake = four_commits().await;
+    lake.branch_from("dev", "main").await;
+    lake.put("dev", "d=1").await;
+    lake.commit("dev", "on dev").await.unwrap();
+    lake.put("main", "m=1").await;
+    lake.commit("main", "on main").await.unwrap();
+    lake.merge("dev", "main").await.unwrap();
+    lake
+}
+
+#[tokio::test]
+async fn a_revert_takes_back_one_commit_and_no_other() {
+    let lake = four_commits().await;
+    let before = lake.head("main").await;
+    let commit = lake.revert("main", "main~1").await.unwrap();
+    assert_eq!(lake.show("main").await, "f0=2 f1=1 f3=1");
+    assert_eq!(commit, lake.head("main").await);
+    assert_eq!(commit.parents, [before.id]);
+    assert_eq!(commit.generation, before.generation + 1);
+    assert_eq!(
+        (commit.message.as_str(), commit.committer.as_str()),
+        ("Revert main~1", "tester")
+    );
+    assert!(commit.metadata.is_empty());
+    // The revert reverted: all is back.
+    lake.revert("main", "main").await.unwrap();
+    assert_eq!(lake.show("main").await, "f0=2 f1=1 f2=1 f3=1");
+    assert_eq!(lake.head("main").await.meta_range_id, before.meta_range_id);
+}
+
+#[tokio::test]
+async fn to_revert_again_is_no_change() {
+    let lake = four_commits().await;
+    let third = lake.head("main").await.parents[0].clone();
+    lake.revert("main", third.as_str()).await.unwrap();
+    let once = lake.head("main").await;
+    assert!(matches!(
+        lake.revert("main", third.as_str()).await,
+        Err(Error::NoChanges)
+    ));
+    assert_eq!(lake.head("main").await, once);
+    let params = RevertParams {
+        allow_empty: true,
+        message: "own words".to_owned(),
+        metadata: [("k".to_owned(), "v".to_owned())].into(),
+        ..reverting()
+    };
+    let empty = lake
+        .revert_with("main", third.as_str(), params, &NoHooks)
+        .await
+        .unwrap();
+    assert_eq!(empty.meta_range_id, once.meta_range_id);
+    assert_eq!(
+        (empty.message.as_str(), empty.metadata["k"].as_str()),
+        ("own words", "v")
+    );
+}
+
+/// Two trees without objects are one, whether or not there is a file for them.
+#[tokio::test]
+async fn to_revert_from_nothing_is_no_change() {
+    let lake = four_commits().await;
+    lake.branch_from("empty", "main~4").await;
+    assert_eq!(lake.show("empty").await, "");
+    let deleted = async {
+        lake.delete("main", "f0 f1 f2 f3").await.unwrap();
+        lake.commit("main", "all gone").await.unwrap();
+    };
+    deleted.await;
+    for commit in ["main~2", "main~4"] {
+        assert!(
+            matches!(lake.revert("empty", commit).await, Err(Error::NoChanges)),
+            "{commit}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_changed_again_since_is_a_conflict() {
+    let lake = four_commits().await;
+    let before = lake.head("main").await;
+    let Err(Error::Conflict { keys, count }) = lake.revert("main", "main~3").await else {
+        panic!("f0 was changed again");
+    };
+    assert_eq!((keys, count), (vec![b"f0".to_vec()], 1));
+    assert_eq!(lake.head("main").await, before);
+}
+
+#[tokio::test]
+async fn of_a_merge_the_parent_must_be_named() {
+    let lake = merged().await;
+    assert!(matches!(
+        lake.revert("main", "main").await,
+        Err(Error::ParentRequired)
+    ));
+    let refused = lake.pick("main", "main").await;
+    assert!(
+        matches!(&refused, Err(Error::InvalidValue(why)) if why.contains("parent number")),
+        "{refused:?}"
+    );
+    let refused = lake.revert("main", "main -m 3").await;
+    assert!(
+        matches!(&refused, Err(Error::InvalidValue(why)) if why.contains("parent 3")),
+        "{refused:?}"
+    );
+
+    lake.branch_from("other", "main").await;
+    lake.revert("main", "main -m 1").await.unwrap();
+    assert_eq!(lake.show("main").await, "f0=2 f1=1 f2=1 f3=1 m=1");
+    lake.revert("other", "other -m 2").await.unwrap();
+    assert_eq!(lake.show("other").await, "d=1 f0=2 f1=1 f2=1 f3=1");
+
+    // What dev brought to main, and what main brought to dev.
+    for (name, parent, shown) in [("one", 1, "d=1 f0=1"), ("two", 2, "f0=1 m=1")] {
+        lake.branch_from(name, "dev~4").await;
+        let commit = lake
+            .pick(name, &format!("other~1 -m {parent}"))
+            .await
+            .unwrap();
+        assert_eq!(lake.show(name).await, shown);
+        assert_eq!(commit.parents.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn the_first_commit_has_nothing_before_it() {
+    let lake = four_commits().await;
+    for refused in [
+        lake.revert("main", "main~4").await,
+        lake.pick("main", "main~4").await,
+    ] {
+        assert!(
+            matches!(&refused, Err(Error::InvalidValue(why)) if why.contains("parent 1")),
+            "{refused:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_pick_brings_one_commits_change_and_says_where_from() {
+    let lake = four_commits().await;
+    lake.branch_from("side", "main~3").await;
+    lake.put("side", "side=1").await;
+    let params = CommitParams {
+        metadata: [("job".to_owned(), "etl".to_owned())].into(),
+        ..committing("side work")
+    };
+    let side = lake.commit_with("side", params, &NoHooks).await.unwrap();
+    lake.put("side", "later=1").await;
+    lake.commit("side", "later").await.unwrap();
+
+    let before = lake.head("main").await;
+    let commit = lake.pick("main", "side~1").await.unwrap();
+    assert_eq!(lake.show("main").await, "f0=2 f1=1 f2=1 f3=1 side=1");
+    assert_eq!(commit.parents, [before.id]);
+    assert_eq!(commit.generation, before.generation + 1);
+    assert_eq!(
+        (commit.message.as_str(), commit.committer.as_str()),
+        ("side work", "picker")
+    );
+    expect![[r#"{"cherry-pick-committer": "tester", "cherry-pick-origin": "SIDE", "job": "etl"}"#]]
+        .assert_eq(&format!("{:?}", commit.metadata).replace(side.id.as_str(), "SIDE"));
+
+    // Once more: a commit all the same, of the same tree.
+    let again = lake.pick("main", side.id.as_str()).await.unwrap();
+    assert_eq!(again.meta_range_id, commit.meta_range_id);
+    assert_eq!(again.parents, [commit.id]);
+
+    let params = CherryPickParams {
+        message: Some("own words".to_owned()),
+        metadata: Some([("k".to_owned(), "v".to_owned())].into()),
+        ..picking()
+    };
+    let own = lake
+        .pick_with("main", "side~1", params, &NoHooks)
+        .await
+        .unwrap();
+    assert_eq!(own.message, "own words");
+    assert_eq!(
+        own.metadata.keys().collect::<Vec<_>>(),
+        ["cherry-pick-committer", "cherry-pick-origin", "k"]
+    );
+
+    lake.put("main", "later=2").await;
+    lake.commit("main", "otherwise").await.unwrap();
+    assert!(matches!(
+        lake.pick("main", "side").await,
+        Err(Error::Conflict { count: 1, .. })
+    ));
+}
+
+#[tokio::test]
+async fn the_branch_must_be_clean_in_effect() {
+    let lake = four_commits().await;
+    lake.put("main", "dirty=1").await;
+    for refused in [
+        lake.revert("main", "main").await,
+        lake.pick("main", "main").await,
+    ] {
+        assert!(matches!(refused, Err(Error::DirtyBranch(_))), "{refused:?}");
+    }
+    lake.delete("main", "dirty").await.unwrap();
+    // As the head has it: no change, and must not stand against what is taken back.
+    lake.put("main", "f0=2").await;
+    lake.revert("main", "main").await.unwrap();
+    assert_eq!(lake.show("main").await, "f0=1 f1=1 f2=1");
+    assert_eq!(lake.uncommitted("main").await, "");
+}
+
+#[tokio::test]
+async fn what_is_not_there_and_what_is_read_only() {
+    let mut lake = four_commits().await;
+    for (on, reference) in [("main", "none"), ("none", "main")] {
+        for refused in [
+            lake.revert(on, reference).await,
+            lake.pick(on, reference).await,
+        ] {
+            assert!(
+                matches!(refused, Err(Error::NotFound { .. })),
+                "{refused:?}"
+            );
+        }
+    }
+    assert!(matches!(
+        lake.revert("main", "main$").await,
+        Err(Error::InvalidValue(_))
+    ));
+    // A protected branch takes both.
+    lake.protect("main").await;
+    lake.revert("main", "main").await.unwrap();
+    lake.repo.read_only = true;
+    for refused in [
+        lake.revert("main", "main").await,
+        lake.pick("main", "main").await,
+    ] {
+        assert!(matches!(refused, Err(Error::ReadOnly(_))), "{refused:?}");
+    }
+    let forced = RevertParams {
+        force: true,
+        ..reverting()
+    };
+    let hooks = Recorder::refusing(EventKind::PreRevert);
+    lake.revert_with("main", "main", forced, &hooks)
+        .await
+        .unwrap();
+    assert!(
+        hooks.take().is_empty(),
+        "no hooks run in a read-only repository"
+    );
+}
+
+#[tokio::test]
+async fn hooks_judge_the_result_before_it_lands() {
+    let lake = four_commits().await;
+    let before = lake.head("main").await;
+    let refusing = Recorder::refusing(EventKind::PreRevert);
+    let refused = lake
+        .revert_with("main", "main~1", reverting(), &refusing)
+        .await;
+    assert!(matches!(refused, Err(Error::Rejected(_))));
+    let refusing = Recorder::refusing(EventKind::PreCherryPick);
+    let refused = lake.pick_with("main", "main~1", picking(), &refusing).await;
+    assert!(matches!(refused, Err(Error::Rejected(_))));
+    assert_eq!(lake.head("main").await, before);
+
+    let hooks = Recorder::default();
+    let commit = lake
+        .revert_with("main", "main~1", reverting(), &hooks)
+        .await
+        .unwrap();
+    let [pre, post] = <[_; 2]>::try_from(hooks.take()).unwrap();
+    assert_eq!(
+        (pre.kind, post.kind),
+        (EventKind::PreRevert, EventKind::PostRevert)
+    );
+    // What stands on the branch judges, and sees both trees.
+    assert_eq!(
+        pre.actions_from,
+        TreeSource::MetaRange(before.meta_range_id.clone())
+    );
+    assert_eq!(pre.candidate.as_ref(), Some(&commit.meta_range_id));
+    assert_eq!(pre.base.as_ref(), Some(&before.meta_range_id));
+    assert_eq!(pre.commit.unwrap().parents, [before.id]);
+    assert_eq!(post.pre_run_id.as_ref(), Some(&pre.run_id));
+    assert_ne!(post.run_id, pre.run_id);
+    assert_eq!(
+        post.actions_from,
+        TreeSource::MetaRange(commit.meta_range_id)
+    );
+}
+
+/// A hook that moves the branch while it judges.
+#[derive(Debug)]
+struct Meddling {
+    lake: Lake,
+    asked: std::sync::atomic::AtomicUsize,
+}
+
+#[async_trait::async_trait]
+impl crate::Hooks for Meddling {
+    async fn before(
+        &self,
+        event: &crate::Event,
+    ) -> Result<crate::HookOutcome, Box<crate::Rejection>> {
+        if self
+            .asked
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+            == 0
+        {
+            // Another server's: it does not wait for the turn.
+            let other = self.lake.graveler.fork_for_tests();
+            let mut params = merging();
+            params.allow_empty = true;
+            let main = branch("main");
+            other
+                .merge(&event.repository, &main, "side", params, &NoHooks)
+                .await
+                .unwrap();
+        }
+        Ok(crate::HookOutcome { ran: true })
+    }
+
+    async fn after(&self, _event: crate::Event) {}
+}
+
+#[tokio::test]
+async fn who_loses_the_head_works_it_out_again_and_is_judged_again() {
+    let lake = four_commits().await;
+    lake.branch_from("side", "main").await;
+    lake.put("side", "s=1").await;
+    lake.commit("side", "side").await.unwrap();
+    let hooks = Meddling {
+        lake: lake.clone(),
+        asked: 0.into(),
+    };
+    let target = lake.head("main").await.parents[0].clone();
+    let commit = lake
+        .revert_with("main", target.as_str(), reverting(), &hooks)
+        .await
+        .unwrap();
+    assert_eq!(lake.show("main").await, "f0=2 f1=1 f3=1 s=1");
+    assert_eq!(commit, lake.head("main").await);
+    assert_eq!(
+        hooks.asked.into_inner(),
+        2,
+        "another tree is another candidate"
+    );
+}

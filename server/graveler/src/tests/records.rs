@@ -1,0 +1,132 @@
+//! Commits that were made elsewhere and are taken in as records.
+
+use crate::ident::commit_id;
+use crate::testing::Lake;
+use crate::{Commit, CommitId, Error, MetaRangeId};
+
+/// A commit on top of main's head that nobody made here.
+async fn made_elsewhere(lake: &Lake) -> Commit {
+    let head = lake.head("main").await;
+    let mut commit = Commit {
+        message: "from afar".to_owned(),
+        committer: "someone else".to_owned(),
+        generation: head.generation + 1,
+        parents: vec![head.id.clone()],
+        ..head
+    };
+    commit.id = commit_id(&commit);
+    commit
+}
+
+async fn take_in(lake: &Lake, commit: &Commit) -> crate::Result<()> {
+    lake.graveler
+        .create_commit_record(&lake.repo, commit, false)
+        .await
+}
+
+async fn lake() -> Lake {
+    let lake = Lake::new().await;
+    lake.put("main", "a=1").await;
+    lake.commit("main", "base").await.unwrap();
+    lake
+}
+
+#[tokio::test]
+async fn a_commit_made_elsewhere_is_taken_in_and_no_branch_moves() {
+    let lake = lake().await;
+    let head = lake.head("main").await;
+    let commit = made_elsewhere(&lake).await;
+    take_in(&lake, &commit).await.unwrap();
+    assert_eq!(lake.head("main").await, head);
+    let found = lake
+        .graveler
+        .get_commit(&lake.repo, &commit.id)
+        .await
+        .unwrap();
+    assert_eq!(found, commit);
+    assert_eq!(lake.show(commit.id.as_str()).await, "a=1");
+    take_in(&lake, &commit).await.unwrap();
+
+    // A first commit, of the empty tree.
+    let mut root = Commit {
+        meta_range_id: MetaRangeId::trusted(""),
+        parents: Vec::new(),
+        generation: 1,
+        ..commit
+    };
+    root.id = commit_id(&root);
+    take_in(&lake, &root).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_cannot_be_walked_is_not_taken_in() {
+    let mut lake = lake().await;
+    let commit = made_elsewhere(&lake).await;
+    let nowhere = "0".repeat(64);
+    let changed = |change: &dyn Fn(&mut Commit)| {
+        let mut other = commit.clone();
+        change(&mut other);
+        other.id = commit_id(&other);
+        other
+    };
+    let wrong_id = Commit {
+        id: CommitId::trusted(nowhere.clone()),
+        ..commit.clone()
+    };
+    for (other, why) in [
+        (wrong_id, "not that of its content"),
+        (
+            changed(&|c| c.parents = vec![CommitId::trusted(nowhere.clone())]),
+            "record it first",
+        ),
+        (
+            changed(&|c| c.parents = vec![c.parents[0].clone(); 17]),
+            "at most 16",
+        ),
+        (changed(&|c| c.generation = 2), "must be above 2"),
+        (
+            changed(&|c| (c.generation, c.parents) = (0, Vec::new())),
+            "must be above 0",
+        ),
+        (
+            changed(&|c| c.meta_range_id = MetaRangeId::trusted(nowhere.clone())),
+            "copy it there first",
+        ),
+        (
+            changed(&|c| c.meta_range_id = MetaRangeId::trusted("../x")),
+            "copy it there first",
+        ),
+    ] {
+        let refused = take_in(&lake, &other).await;
+        assert!(
+            matches!(&refused, Err(Error::InvalidValue(said)) if said.contains(why)),
+            "{why}: {refused:?}"
+        );
+        let found = lake.graveler.get_commit(&lake.repo, &other.id).await;
+        assert!(matches!(found, Err(Error::NotFound { .. })), "{why}");
+    }
+    // What the id does not cover is not changed behind it.
+    take_in(&lake, &commit).await.unwrap();
+    let refused = take_in(
+        &lake,
+        &Commit {
+            generation: 9,
+            ..commit.clone()
+        },
+    )
+    .await;
+    assert!(
+        matches!(&refused, Err(Error::InvalidValue(said)) if said.contains("recorded already")),
+        "{refused:?}"
+    );
+
+    lake.repo.read_only = true;
+    assert!(matches!(
+        take_in(&lake, &commit).await,
+        Err(Error::ReadOnly(_))
+    ));
+    lake.graveler
+        .create_commit_record(&lake.repo, &commit, true)
+        .await
+        .unwrap();
+}

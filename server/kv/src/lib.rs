@@ -31,11 +31,12 @@
 //!
 //! [`MemoryStore`] is the model, [`SqliteStore`] the embedded default, [`PostgresStore`] the
 //! shared one, in lakeFS's own table layout. [`Cursor`] walks a partition on any of them,
-//! [`Metered`] times one, [`testing::FaultyStore`] breaks one.
+//! [`Metered`] times one, [`testing::FaultyStore`] breaks one, [`testing::CountingStore`] counts its requests.
 
 pub mod conformance;
 pub mod testing;
 
+mod counting;
 mod cursor;
 mod error;
 mod lanes;

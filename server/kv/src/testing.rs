@@ -1,4 +1,4 @@
-//! A store that fails on purpose, for race and recovery tests of what stands on a store.
+//! Stores that fail on purpose or count, for tests of what stands on a store.
 //!
 //! Failures are drawn from a seed, so the same calls in the same order fail alike.
 //! Never wired into a server.
@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use base::testing::{Dice, Fate};
 use bytes::Bytes;
 
+pub use crate::counting::{CountingStore, Counts};
 use crate::{Batch, Entry, Error, Guard, GuardOutcome, Predicate, Result, Store, Versioned};
 
 /// How often a [`FaultyStore`] misbehaves, in parts of 256 (0 never, 255 nearly always).

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use base::OffsetDateTime;
 
+use super::walk::Walk;
 use crate::engine::Engine;
 use crate::{Commit, CommitId, LogRequest, Repository, Result};
 
@@ -21,6 +22,7 @@ pub struct CommitLog {
     first_parent: bool,
     since: Option<OffsetDateTime>,
     stop_at: Option<CommitId>,
+    walk: Walk,
 }
 
 impl CommitLog {
@@ -37,6 +39,7 @@ impl CommitLog {
             first_parent: request.first_parent,
             since: request.since,
             stop_at: request.stop_at,
+            walk: Walk::default(),
         };
         log.enqueue(&[request.from]).await?;
         Ok(log)
@@ -70,7 +73,8 @@ impl CommitLog {
             .filter(|id| self.seen.insert((*id).clone()))
             .cloned()
             .collect();
-        for commit in self.engine.refs.commits(&self.repository, &new).await? {
+        let refs = &self.engine.refs;
+        for commit in refs.step(&self.repository, &new, &mut self.walk).await? {
             if self.since.is_none_or(|since| commit.creation_date >= since) {
                 self.next.push((commit.creation_date, commit.id.clone()));
             }

@@ -30,7 +30,7 @@ pub(crate) struct StoredBranch {
 #[derive(Debug)]
 pub(crate) struct Refs {
     pub(super) kv: Arc<dyn Store>,
-    commits: Cache<(String, CommitId), Arc<Commit>>,
+    pub(super) commits: Cache<(String, CommitId), Arc<Commit>>,
     recent: Cache<(String, BranchId), StoredBranch>,
 }
 

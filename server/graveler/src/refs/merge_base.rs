@@ -12,6 +12,7 @@ use std::sync::Arc;
 use base::OffsetDateTime;
 
 use super::Refs;
+use super::walk::Walk;
 use crate::{Commit, CommitId, Repository, Result};
 
 const FROM_LEFT: u8 = 1;
@@ -32,6 +33,7 @@ impl Refs {
         if left == right {
             return Ok(Some(left.clone()));
         }
+        let mut walk = Walk::default();
         let mut reached: HashMap<CommitId, u8> = HashMap::new();
         let mut next: BinaryHeap<(i32, OffsetDateTime, CommitId)> = BinaryHeap::new();
         let place =
@@ -46,7 +48,7 @@ impl Refs {
                 return Ok(Some(id));
             }
             let commit = self.commit(repository, &id).await?;
-            for parent in self.commits(repository, &commit.parents).await? {
+            for parent in self.step(repository, &commit.parents, &mut walk).await? {
                 let known = reached.entry(parent.id.clone()).or_default();
                 if *known == 0 {
                     next.push(place(&parent));

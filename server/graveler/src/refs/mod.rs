@@ -6,6 +6,7 @@ mod manager;
 mod merge_base;
 mod parse;
 mod resolve;
+mod walk;
 
 pub(crate) use changes::Change;
 pub use log::CommitLog;

@@ -2,6 +2,7 @@
 
 mod commits;
 mod contention;
+mod cost;
 mod graph;
 mod history;
 mod hooks;

@@ -1,0 +1,206 @@
+//! What operations ask of the stores, counted: round trips, not time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base::OffsetDateTime;
+use kv::testing::{CountingStore, Counts};
+
+use crate::commit::{NewCommit, new_commit};
+use crate::records::{Stored as _, commit_key};
+use crate::testing::{Lake, branch, value};
+use crate::{Commit, CommitId, Condition, LogRequest, MetaRangeId, Record};
+
+/// A lake whose requests to the record store are counted.
+async fn counted() -> (Lake, Arc<CountingStore>) {
+    let store = Arc::new(CountingStore::new(Arc::new(kv::MemoryStore::default())));
+    let lake = Lake::on(Arc::clone(&store) as Arc<dyn kv::Store>).await;
+    lake.put("main", "a=1").await;
+    lake.commit("main", "base").await.unwrap();
+    lake.put("main", "warm=1").await;
+    store.take();
+    (lake, store)
+}
+
+#[tokio::test]
+async fn a_staged_write_is_one_round_trip() {
+    let (lake, store) = counted().await;
+    let once = Counts {
+        reads: 0,
+        writes: 1,
+    };
+    lake.put("main", "b=1").await;
+    assert_eq!(store.take(), once);
+    let many: Vec<Record> = (0..1_000)
+        .map(|n| Record {
+            key: format!("many/{n:04}").into(),
+            value: value("1"),
+        })
+        .collect();
+    lake.graveler
+        .set_many(&lake.repo, &branch("main"), &many, false)
+        .await
+        .unwrap();
+    assert_eq!(store.take(), once, "a thousand are one write");
+    lake.delete("main", "b many/0000 many/0001").await.unwrap();
+    assert_eq!(
+        store.take(),
+        Counts {
+            reads: 1,
+            writes: 1
+        },
+        "a deletion looks, once for all keys"
+    );
+
+    // The branch moved behind its back: one look more, and the write again.
+    let other = Lake {
+        graveler: lake.graveler.fork_for_tests(),
+        ..lake.clone()
+    };
+    other.commit("main", "elsewhere").await.unwrap();
+    store.take();
+    lake.put("main", "c=1").await;
+    assert_eq!(
+        store.take(),
+        Counts {
+            reads: 1,
+            writes: 2
+        }
+    );
+    lake.put("main", "d=1").await;
+    assert_eq!(store.take(), once);
+}
+
+#[tokio::test]
+async fn a_conditional_write_reads_each_place_once() {
+    let (lake, store) = counted().await;
+    lake.set("main", "new", "1", Condition::IfAbsent)
+        .await
+        .unwrap();
+    assert_eq!(
+        store.take(),
+        Counts {
+            reads: 1,
+            writes: 1
+        }
+    );
+}
+
+#[tokio::test]
+async fn a_commit_is_two_durable_writes_and_a_merge_is_one() {
+    let (lake, store) = counted().await;
+    lake.commit("main", "one").await.unwrap();
+    let Counts { reads, writes } = store.take();
+    assert_eq!(writes, 2, "the seal, and the landing");
+    assert!(reads <= 6, "{reads} reads");
+
+    lake.branch_from("dev", "main").await;
+    lake.put("dev", "b=1").await;
+    lake.commit("dev", "theirs").await.unwrap();
+    store.take();
+    lake.merge("dev", "main").await.unwrap();
+    let Counts { reads, writes } = store.take();
+    assert_eq!(
+        writes, 1,
+        "the landing; nothing is staged that would be sealed"
+    );
+    assert!(reads <= 8, "{reads} reads");
+}
+
+/// A line of commits with a side branch off its middle, stored as they are.
+async fn history(lake: &Lake, length: usize) -> (Commit, Commit, Commit) {
+    let mut parents: Vec<CommitId> = Vec::new();
+    let mut made = Vec::new();
+    let make = async |n: usize, parents: Vec<CommitId>| {
+        let commit = new_commit(NewCommit {
+            committer: "tester".to_owned(),
+            message: n.to_string(),
+            metadata: BTreeMap::new(),
+            date: OffsetDateTime::from_unix_timestamp(1_600_000_000 + n as i64).unwrap(),
+            tree: MetaRangeId::trusted(""),
+            parents,
+            generation: i32::try_from(n + 1).unwrap(),
+        });
+        lake.kv
+            .set(
+                lake.repo.partition().as_bytes(),
+                &commit_key(commit.id.as_str()),
+                commit.encode(),
+            )
+            .await
+            .unwrap();
+        commit
+    };
+    for n in 0..length {
+        let commit = make(n, parents).await;
+        parents = vec![commit.id.clone()];
+        made.push(commit);
+    }
+    let middle = made[length / 2].clone();
+    let side = make(length, vec![middle.id.clone()]).await;
+    (made.pop().unwrap(), middle, side)
+}
+
+async fn log_of(lake: &Lake, from: &Commit) -> usize {
+    let request = LogRequest {
+        from: from.id.clone(),
+        first_parent: false,
+        since: None,
+        stop_at: None,
+    };
+    let mut log = lake.graveler.log(&lake.repo, request).await.unwrap();
+    let mut length = 0;
+    while log.next().await.unwrap().is_some() {
+        length += 1;
+    }
+    length
+}
+
+#[tokio::test]
+async fn log_and_merge_base_read_a_long_history_by_the_page_and_then_not_at_all() {
+    let (lake, store) = counted().await;
+    let length = 5_000;
+    let (head, middle, side) = history(&lake, length).await;
+    store.take();
+    let base = async || {
+        lake.graveler
+            .find_merge_base(&lake.repo, head.id.as_str(), side.id.as_str())
+            .await
+            .unwrap()
+            .base
+    };
+    assert_eq!(base().await, Some(middle.id.clone()));
+    let Counts { reads, .. } = store.take();
+    assert!(reads < 25, "cold: {reads} reads");
+    base().await;
+    // Names are looked up; commits are not.
+    let names = store.take().reads;
+    assert!(names <= 4, "warm: {names} reads");
+    assert_eq!(log_of(&lake, &head).await, length);
+    assert_eq!(store.take().reads, 0, "warm");
+
+    let cold = Lake {
+        graveler: lake.graveler.fork_for_tests(),
+        ..lake.clone()
+    };
+    assert_eq!(log_of(&cold, &head).await, length);
+    let reads = store.take().reads;
+    assert!(reads < 20, "cold: {reads} reads");
+    // A short walk reads no page.
+    let request = LogRequest {
+        from: head.id.clone(),
+        first_parent: true,
+        since: None,
+        stop_at: None,
+    };
+    let cold = lake.graveler.fork_for_tests();
+    let mut log = cold.log(&lake.repo, request).await.unwrap();
+    for _ in 0..4 {
+        log.next().await.unwrap();
+    }
+    assert_eq!(
+        store.take().reads,
+        5,
+        "each of the four, and the parent of the last"
+    );
+}

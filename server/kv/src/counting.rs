@@ -1,0 +1,111 @@
+//! A store that counts what is asked of another, to hold operations to a number of round trips.
+//!
+//! Never wired into a server.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::{Batch, Entry, Guard, GuardOutcome, Predicate, Result, Store, Versioned};
+
+/// How many requests a [`CountingStore`] passed on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Of one value, of many, and of pages.
+    pub reads: u64,
+    /// What is durable when it returns: one transaction each, or a share of one.
+    pub writes: u64,
+}
+
+/// Forwards to a store, and counts.
+#[derive(Debug)]
+pub struct CountingStore {
+    inner: Arc<dyn Store>,
+    reads: AtomicU64,
+    writes: AtomicU64,
+}
+
+impl CountingStore {
+    /// Wraps `inner`, with nothing counted.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Store>) -> Self {
+        Self {
+            inner,
+            reads: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
+        }
+    }
+
+    /// What was counted since the last call.
+    pub fn take(&self) -> Counts {
+        Counts {
+            reads: self.reads.swap(0, Ordering::Relaxed),
+            writes: self.writes.swap(0, Ordering::Relaxed),
+        }
+    }
+
+    fn read(&self) -> &dyn Store {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.inner.as_ref()
+    }
+
+    fn write(&self) -> &dyn Store {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        self.inner.as_ref()
+    }
+}
+
+#[async_trait]
+impl Store for CountingStore {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    async fn get(&self, partition: &[u8], key: &[u8]) -> Result<Option<Versioned>> {
+        self.read().get(partition, key).await
+    }
+
+    async fn get_many(&self, partition: &[u8], keys: &[Bytes]) -> Result<Vec<Option<Versioned>>> {
+        self.read().get_many(partition, keys).await
+    }
+
+    async fn set(&self, partition: &[u8], key: &[u8], value: Bytes) -> Result<()> {
+        self.write().set(partition, key, value).await
+    }
+
+    async fn set_if(
+        &self,
+        partition: &[u8],
+        key: &[u8],
+        value: Bytes,
+        predicate: Predicate,
+    ) -> Result<()> {
+        self.write().set_if(partition, key, value, predicate).await
+    }
+
+    async fn delete(&self, partition: &[u8], key: &[u8]) -> Result<()> {
+        self.write().delete(partition, key).await
+    }
+
+    async fn delete_partition(&self, partition: &[u8]) -> Result<()> {
+        self.write().delete_partition(partition).await
+    }
+
+    async fn scan(&self, partition: &[u8], start: &[u8], limit: usize) -> Result<Vec<Entry>> {
+        self.read().scan(partition, start, limit).await
+    }
+
+    async fn batch(&self, ops: Batch) -> Result<()> {
+        self.write().batch(ops).await
+    }
+
+    fn is_transactional(&self) -> bool {
+        self.inner.is_transactional()
+    }
+
+    async fn guarded(&self, guard: &Guard, ops: Batch) -> Result<GuardOutcome> {
+        self.write().guarded(guard, ops).await
+    }
+}

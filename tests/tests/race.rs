@@ -1,4 +1,7 @@
-//! Eight writers on one branch while it is committed fifty times: every acknowledged write is committed or still staged.
+//! Races of whole servers: writers against commits, and many who merge into one branch.
+//!
+//! Eight writers on one branch while it is committed fifty times: every acknowledged write is committed or
+//! still staged. Sixty-four clients that branch, write, commit and merge at once: none is told of an error.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -122,4 +125,44 @@ async fn writers_against_commits_on_sqlite() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writers_against_commits_on_postgres() {
     race(Backend::Postgres).await;
+}
+
+const LOOPS: usize = 64;
+
+/// All at once, each from the branch as it finds it; whatever is refused fails the test.
+async fn loops(backend: Backend) {
+    let server = TestServer::start(backend);
+    let repo = server.repo("loops").await;
+    repo.put(MAIN, "base", "base").await.unwrap();
+    repo.commit(MAIN, "base").await.unwrap();
+    let one = |n: usize| {
+        let repo = repo.clone();
+        async move {
+            let name = format!("loop-{n:02}");
+            repo.branch(&name, MAIN).await.unwrap();
+            repo.put(&name, &name, name.clone()).await.unwrap();
+            repo.commit(&name, &name).await.unwrap();
+            repo.merge(&name, MAIN).await.unwrap();
+        }
+    };
+    let running: Vec<_> = (0..LOOPS).map(|n| tokio::spawn(one(n))).collect();
+    for one in running {
+        one.await.unwrap();
+    }
+    let mut expected: Vec<String> = (0..LOOPS).map(|n| format!("loop-{n:02}")).collect();
+    expected.insert(0, "base".to_owned());
+    assert_eq!(repo.list(MAIN, "").await.unwrap(), expected);
+    let merges = repo.log(MAIN, None).await.unwrap();
+    let merges = merges.iter().filter(|commit| commit.parents.len() == 2);
+    assert_eq!(merges.count(), LOOPS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn loops_into_one_branch_on_sqlite() {
+    loops(Backend::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn loops_into_one_branch_on_postgres() {
+    loops(Backend::Postgres).await;
 }

@@ -21,8 +21,9 @@ use crate::{
     Branch, BranchId, BranchRecord, Commit, Error, MetaRangeId, Operation, Repository, Result,
 };
 
-/// How often a commit or merge is worked out anew because the head moved.
-pub(crate) const MAX_TRIES: usize = 10;
+/// How often a commit or merge is tried again because the head moved. A try costs what moved, so
+/// two servers that merge into one branch all day may take turns at losing.
+pub(crate) const MAX_TRIES: usize = 50;
 /// From this try on the branch's turn is kept while hooks run, so that the try
 /// cannot be lost to this server's other commits, however slow the hooks.
 const FIRM_FROM_TRY: usize = 2;

@@ -1,18 +1,23 @@
 //! A seekable cursor over one partition, reading pages that grow.
 //!
-//! Reads the first few entries cheaply and a long run in large pages. It keeps
-//! one page and no snapshot: entries written behind it are not seen, entries
-//! written ahead of the current page are.
+//! Reads the first few entries cheaply and a long run in large pages, of which it has the next
+//! one read while the caller works on the last. It keeps these two pages and no
+//! snapshot: entries written behind it are not seen, entries written ahead of them are.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::task::JoinSet;
 
-use crate::{Entry, Result, Store};
+use crate::{Entry, Error, Result, Store};
 
-/// Entries of the first page, and of the first after a seek out of the page.
+/// Entries of the first page.
 const FIRST_PAGE: usize = 32;
+/// Entries of the first page after a seek out of the page: who jumps mostly jumps again.
+const PAGE_AFTER_SEEK: usize = 4;
+/// Each page is so many times as long as the one before it.
+const GROWTH: usize = 4;
 /// Entries of the largest page.
 const LARGEST_PAGE: usize = 1000;
 
@@ -28,6 +33,8 @@ pub struct Cursor {
     page_size: usize,
     /// Whether nothing follows `page`.
     at_end: bool,
+    /// The page after `page` on its way, of a long run: one task at most, which ends with the cursor.
+    next_page: JoinSet<Result<Vec<Entry>>>,
 }
 
 impl Cursor {
@@ -41,6 +48,7 @@ impl Cursor {
             start: Bytes::copy_from_slice(start),
             page_size: FIRST_PAGE,
             at_end: false,
+            next_page: JoinSet::new(),
         }
     }
 
@@ -65,16 +73,21 @@ impl Cursor {
         self.page.clear();
         if self.start < key {
             self.start = Bytes::copy_from_slice(key);
-            // Who jumps wants a few entries there, such as one of each common prefix.
-            self.page_size = FIRST_PAGE;
+            self.next_page = JoinSet::new();
+            self.page_size = PAGE_AFTER_SEEK;
         }
     }
 
     async fn read_page(&mut self) -> Result<()> {
-        let entries = self
-            .store
-            .scan(&self.partition, &self.start, self.page_size)
-            .await?;
+        let entries = match self.next_page.join_next().await {
+            Some(read) => read.map_err(|error| Error::storage("read the next page", error))??,
+            None => {
+                self.store
+                    .scan(&self.partition, &self.start, self.page_size)
+                    .await?
+            }
+        };
+        let is_long_run = self.page_size == LARGEST_PAGE;
         self.at_end = entries.len() < self.page_size;
         if let Some(last) = entries.last() {
             // The least key greater than the last one.
@@ -84,7 +97,13 @@ impl Cursor {
             self.start = successor.into();
         }
         self.page = entries.into();
-        self.page_size = (self.page_size * 2).min(LARGEST_PAGE);
+        self.page_size = (self.page_size * GROWTH).min(LARGEST_PAGE);
+        if is_long_run && !self.at_end {
+            let (store, partition) = (Arc::clone(&self.store), self.partition.clone());
+            let start = self.start.clone();
+            self.next_page
+                .spawn(async move { store.scan(&partition, &start, LARGEST_PAGE).await });
+        }
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use kv::testing::CountingStore;
 use kv::{Cursor, MemoryStore, Store};
 use proptest::prelude::*;
 
@@ -75,4 +76,50 @@ async fn walk(
         }
     }
     Ok(())
+}
+
+/// A partition of `n` entries in a store that counts.
+async fn counted(n: usize) -> Arc<CountingStore> {
+    let store = Arc::new(CountingStore::new(Arc::new(MemoryStore::new())));
+    for n in 0..n {
+        let key = format!("{n:05}");
+        store.set(b"p", key.as_bytes(), Bytes::new()).await.unwrap();
+    }
+    store.take();
+    store
+}
+
+#[tokio::test]
+async fn only_a_long_run_has_its_next_page_on_the_way() {
+    let store = counted(5_000).await;
+    let mut cursor = Cursor::new(Arc::clone(&store) as Arc<dyn Store>, b"p", b"");
+    for _ in 0..600 {
+        cursor.next().await.unwrap();
+    }
+    tokio::task::yield_now().await;
+    assert_eq!(store.take().reads, 3, "32, 128 and 512 entries");
+    for n in 600..5_000 {
+        assert_eq!(cursor.next().await.unwrap().unwrap().key, format!("{n:05}"));
+        if n == 700 {
+            tokio::task::yield_now().await;
+            assert_eq!(
+                store.take().reads,
+                2,
+                "a thousand, and the next before it is asked for"
+            );
+        }
+    }
+    assert_eq!(cursor.next().await.unwrap(), None);
+    assert_eq!(store.take().reads, 3);
+}
+
+#[tokio::test]
+async fn jumps_read_a_few_entries_each() {
+    let store = counted(5_000).await;
+    let mut cursor = Cursor::new(Arc::clone(&store) as Arc<dyn Store>, b"p", b"");
+    for n in (0..5_000).step_by(100) {
+        cursor.seek(format!("{n:05}").as_bytes());
+        assert_eq!(cursor.next().await.unwrap().unwrap().key, format!("{n:05}"));
+    }
+    assert_eq!(store.take().reads, 50);
 }

@@ -7,6 +7,7 @@
 mod crash;
 mod cursor;
 mod faults;
+mod group;
 mod metered;
 mod postgres;
 mod sqlite;

@@ -81,6 +81,34 @@ async fn one_connection_and_small_pages_keep_the_contract() {
     table.drop().await;
 }
 
+/// Rows that one transaction wrote bear its number.
+#[tokio::test]
+async fn writes_at_once_share_transactions() {
+    let Some(table) = Table::new() else {
+        return;
+    };
+    let store = PostgresStore::connect(table.options()).await.unwrap();
+    let (store, writes) = (&store, 200);
+    let at_once = (0..writes).map(|n| async move {
+        let key = format!("k{n:03}");
+        let value = Bytes::from_static(b"v");
+        store.set(b"group", key.as_bytes(), value).await.unwrap();
+    });
+    futures::future::join_all(at_once).await;
+    let sql = format!(
+        "SELECT count(*), count(DISTINCT xmin::text) FROM {}",
+        table.name
+    );
+    let row = sqlx::query(AssertSqlSafe(sql))
+        .fetch_one(&mut table.connection().await)
+        .await
+        .unwrap();
+    assert_eq!(row.get::<i64, _>(0), writes);
+    let shared = row.get::<i64, _>(1);
+    assert!(shared <= 20, "{writes} writes took {shared} transactions");
+    table.drop().await;
+}
+
 /// Several servers may start on an empty database at one time, and find one layout.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn servers_that_start_together_make_the_tables_once() {

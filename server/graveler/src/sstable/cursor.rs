@@ -1,22 +1,17 @@
 //! Walks a table's records in order of key, with seeks.
 //!
 //! A seek costs one block per level; walking on reads ahead, in ever longer pieces up to
-//! a bound, so that a scan of a remote file is a few long reads. A cursor whose future is
+//! a bound, so that a scan of a remote file is a few long reads, and decodes ahead. A cursor whose future is
 //! dropped stands where it stood.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::ahead::{DecodeAhead, ReadAhead};
 use super::block::{Block, KeyForm};
 use super::error::{Error, Result};
-use super::format::BlockHandle;
 use super::reader::{Reader, Record, read_exact};
-
-/// The first piece that is read ahead, in bytes.
-const MIN_READ_AHEAD_BYTES: usize = 16 << 10;
-/// The longest piece that is read ahead, in bytes: what a cursor may hold besides blocks.
-const MAX_READ_AHEAD_BYTES: usize = 1 << 20;
 
 /// A position between two records of a table.
 #[derive(Debug)]
@@ -25,6 +20,7 @@ pub struct Cursor {
     /// The way from the root to the position: index blocks, then the records' block.
     path: Vec<Position>,
     ahead: ReadAhead,
+    decoded: DecodeAhead,
     /// The last key of the block that was walked through, which the next must be above.
     walked: Option<Bytes>,
 }
@@ -46,6 +42,7 @@ impl Cursor {
             reader,
             path,
             ahead: ReadAhead::default(),
+            decoded: DecodeAhead::default(),
             walked: None,
         }
     }
@@ -156,62 +153,23 @@ impl Cursor {
 
     async fn load(&mut self, index: &Block, at: usize, level: usize) -> Result<Arc<Block>> {
         let handle = self.reader.handle(index, at)?;
+        let form = self.reader.form_below(level);
+        if form != KeyForm::Record {
+            if let Some(kept) = self.reader.kept(handle) {
+                return Ok(kept);
+            }
+            let stored = read_exact(&*self.reader.source, handle.offset, handle.stored_len()).await;
+            return self.reader.decode(handle, stored, form);
+        }
+        if let Some(block) = self.decoded.take(&mut self.ahead, handle).await? {
+            self.decoded.go_on(&self.reader, &self.ahead, index, at);
+            return Ok(block);
+        }
         if let Some(kept) = self.reader.kept(handle) {
             return Ok(kept);
         }
-        let form = self.reader.form_below(level);
-        let stored = match form {
-            KeyForm::Record => self.ahead.read(&self.reader, handle).await,
-            KeyForm::Index | KeyForm::Raw => {
-                read_exact(&*self.reader.source, handle.offset, handle.stored_len()).await
-            }
-        };
+        let stored = self.ahead.read(&self.reader, handle).await;
+        self.decoded.go_on(&self.reader, &self.ahead, index, at);
         self.reader.decode(handle, stored, form)
-    }
-}
-
-/// A stretch of the file that was read in one piece.
-#[derive(Debug, Default)]
-struct ReadAhead {
-    start: u64,
-    bytes: Bytes,
-    /// Where the block that was asked for last ended.
-    expected: u64,
-    len: usize,
-}
-
-impl ReadAhead {
-    async fn read(&mut self, reader: &Reader, handle: BlockHandle) -> Result<Bytes> {
-        if let Some(stored) = self.held(handle) {
-            self.expected = handle.offset + handle.stored_len() as u64;
-            return Ok(stored);
-        }
-        let sequential = handle.offset == self.expected && self.expected > 0;
-        let len = if sequential {
-            (self.len * 2).clamp(MIN_READ_AHEAD_BYTES, MAX_READ_AHEAD_BYTES)
-        } else {
-            0
-        };
-        let to_end = usize::try_from(reader.table.blocks_end - handle.offset).unwrap_or(usize::MAX);
-        let bytes = read_exact(
-            &*reader.source,
-            handle.offset,
-            handle.stored_len().max(len).min(to_end),
-        )
-        .await?;
-        let stored = bytes.slice(..handle.stored_len());
-        *self = Self {
-            start: handle.offset,
-            bytes,
-            expected: handle.offset + handle.stored_len() as u64,
-            len,
-        };
-        Ok(stored)
-    }
-
-    fn held(&self, handle: BlockHandle) -> Option<Bytes> {
-        let start = usize::try_from(handle.offset.checked_sub(self.start)?).ok()?;
-        let end = start.checked_add(handle.stored_len())?;
-        (end <= self.bytes.len()).then(|| self.bytes.slice(start..end))
     }
 }

@@ -14,6 +14,7 @@
 //! lakeFS's writer makes, because a metarange's id depends on the size of every
 //! compressed block below it.
 
+mod ahead;
 mod block;
 mod cache;
 mod cursor;

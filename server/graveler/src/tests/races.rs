@@ -15,7 +15,9 @@ use crate::{Condition, Error, LogRequest, NoHooks, Options};
 
 const WRITERS: usize = 8;
 const COMMITS: usize = 50;
-const LOOPS: usize = 16;
+const LOOPS: usize = 64;
+/// How often each of them goes round.
+const ROUNDS: usize = 2;
 
 /// Forgets what an earlier run of the test left in a store that lives longer than it.
 async fn lake_on(store: Arc<dyn Store>, name: &str) -> Lake {
@@ -121,7 +123,7 @@ async fn many_merge_into_one_branch_without_an_error() {
         let work = |i: usize| {
             let lake = lake.clone();
             async move {
-                for round in 0..3 {
+                for round in 0..ROUNDS {
                     let name = format!("b{i}-{round}");
                     lake.branch_from(&name, "main").await;
                     lake.put(&name, &format!("{name}=1")).await;
@@ -138,7 +140,7 @@ async fn many_merge_into_one_branch_without_an_error() {
         for one in loops {
             one.await.unwrap();
         }
-        assert_eq!(keys_on(&lake, "main@").await.len(), 1 + 3 * LOOPS);
+        assert_eq!(keys_on(&lake, "main@").await.len(), 1 + ROUNDS * LOOPS);
         let request = LogRequest {
             from: lake.head("main").await.id,
             first_parent: true,
@@ -150,8 +152,37 @@ async fn many_merge_into_one_branch_without_an_error() {
         while let Some(commit) = log.next().await.unwrap() {
             merges += usize::from(commit.parents.len() == 2);
         }
-        assert_eq!(merges, 3 * LOOPS, "{}", lake.kv.name());
+        assert_eq!(merges, ROUNDS * LOOPS, "{}", lake.kv.name());
     }
+}
+
+/// Two servers merge into one branch, with no queue between them: losers carry their merges over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_servers_merge_into_one_branch_without_an_error() {
+    const LOOPS_OF_EACH: usize = 16;
+    let one = Lake::new().await;
+    one.put("main", "base=1").await;
+    one.commit("main", "base").await.unwrap();
+    let two = Lake {
+        graveler: one.graveler.fork_for_tests(),
+        ..one.clone()
+    };
+    let mut running = Vec::new();
+    for (server, lake) in [("one", &one), ("two", &two)] {
+        for i in 0..LOOPS_OF_EACH {
+            let (lake, name) = (lake.clone(), format!("{server}-{i:02}"));
+            running.push(tokio::spawn(async move {
+                lake.branch_from(&name, "main").await;
+                lake.put(&name, &format!("{name}=1")).await;
+                lake.commit(&name, &name).await.unwrap();
+                lake.merge(&name, "main").await.unwrap();
+            }));
+        }
+    }
+    for one in running {
+        one.await.unwrap();
+    }
+    assert_eq!(keys_on(&one, "main@").await.len(), 1 + 2 * LOOPS_OF_EACH);
 }
 
 /// Two servers commit and merge against each other, with no queue between them.

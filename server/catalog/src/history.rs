@@ -1,5 +1,7 @@
 //! Changes of a branch beside commits and merges: revert, cherry-pick, resets, and commits taken in as records.
 
+use std::collections::BTreeMap;
+
 use graveler::{BranchId, CherryPickParams, Commit, Repository, ResetScope, RevertParams};
 use tracing::{info, instrument};
 
@@ -50,7 +52,7 @@ impl Catalog {
         let branch = BranchId::parse(branch)?;
         check_commit(
             params.message.as_deref().unwrap_or_default(),
-            params.metadata.as_ref().unwrap_or(&Default::default()),
+            params.metadata.as_ref().unwrap_or(&BTreeMap::new()),
         )?;
         let (catalog, repository) = (self.clone(), repository.clone());
         let reference = reference.to_owned();

@@ -4,8 +4,8 @@ use ::actions::{HookRun, HookStatus, Run};
 use api_types as types;
 use base::{OffsetDateTime, Page};
 use catalog::{
-    Branch, Commit, Difference, DifferenceKind, Entry, Finding, Object, ObjectOrPrefix, Repository,
-    Tag,
+    Branch, Commit, Difference, DifferenceKind, Entry, Finding, Object, ObjectOrPrefix,
+    PullRequest, PullStatus, Repository, Tag,
 };
 use time::format_description::well_known::Rfc3339;
 
@@ -180,6 +180,25 @@ fn side(entry: Entry) -> types::DiffObjectStat {
         mtime: entry.last_modified.unix_timestamp(),
         content_type: content_type(entry.content_type),
         metadata: Some(entry.metadata),
+    }
+}
+
+pub(crate) fn pull_request(pull: PullRequest) -> types::PullRequest {
+    types::PullRequest {
+        id: pull.id,
+        status: match pull.status {
+            PullStatus::Open => types::PullRequestStatus::Open,
+            PullStatus::Closed => types::PullRequestStatus::Closed,
+            PullStatus::Merged => types::PullRequestStatus::Merged,
+        },
+        title: pull.title,
+        description: pull.description,
+        author: pull.author,
+        source_branch: pull.source_branch,
+        destination_branch: pull.destination_branch,
+        creation_date: date_time(pull.created_at),
+        closed_date: pull.closed_at.map(date_time),
+        merged_commit_id: pull.merged_commit.map(|id| id.to_string()),
     }
 }
 

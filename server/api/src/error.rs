@@ -155,7 +155,10 @@ fn of_catalog(error: &catalog::Error) -> StatusCode {
     match error {
         E::Engine(error) => of_engine(error),
         E::Block(error) => of_block(error),
-        E::ObjectNotFound(_) | E::NoSuchUpload(_) | E::TaskNotFound(_) => StatusCode::NOT_FOUND,
+        E::ObjectNotFound(_)
+        | E::NoSuchUpload(_)
+        | E::TaskNotFound(_)
+        | E::NoSuchPullRequest(_) => StatusCode::NOT_FOUND,
         E::TooManyTasks => StatusCode::TOO_MANY_REQUESTS,
         E::DataGone(_) => StatusCode::GONE,
         E::InvalidValue(_) | E::Namespace(_) | E::InvalidPart(_) | E::Body(_) => {
@@ -163,6 +166,7 @@ fn of_catalog(error: &catalog::Error) -> StatusCode {
         }
         E::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
         E::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+        E::PullRequestBusy(_) => StatusCode::TOO_MANY_REQUESTS,
     }
 }
 
@@ -178,7 +182,7 @@ fn of_engine(error: &EngineError) -> StatusCode {
         E::InvalidValue(_) | E::NoChanges | E::DirtyBranch(_) | E::NoMergeBase(..) => {
             StatusCode::BAD_REQUEST
         }
-        E::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+        E::PreconditionFailed | E::Stale(_) => StatusCode::PRECONDITION_FAILED,
         E::TooManyTries(_) => StatusCode::TOO_MANY_REQUESTS,
         E::Rejected(rejection) if rejection.invalid_actions => StatusCode::BAD_REQUEST,
         E::Rejected(_) => StatusCode::PRECONDITION_FAILED,
@@ -256,6 +260,7 @@ fn name(kind: Kind) -> &'static str {
         Kind::Key => "path",
         Kind::MetaRange => "meta-range",
         Kind::Range => "range",
+        Kind::ProtectionRule => "branch protection rule",
     }
 }
 
@@ -323,7 +328,23 @@ mod tests {
                 "being deleted",
             ),
             (engine(EngineError::ReadOnly(s("x"))), 403, "read-only"),
-            (engine(EngineError::Protected(s("x"))), 403, "protected"),
+            (
+                engine(EngineError::Protected(s(
+                    "cannot write to protected branch x",
+                ))),
+                403,
+                "cannot write to protected branch x: change another",
+            ),
+            (
+                engine(EngineError::Stale("rules")),
+                412,
+                "rules were changed meanwhile",
+            ),
+            (
+                not_found(Kind::ProtectionRule),
+                404,
+                "branch protection rule 'x' not found",
+            ),
             (
                 engine(EngineError::DefaultBranch(s("x"))),
                 403,
@@ -403,6 +424,16 @@ mod tests {
             (catalog::Error::NoSuchUpload(s("x")).into(), 404, "upload"),
             (catalog::Error::TaskNotFound(s("x")).into(), 404, "task 'x'"),
             (catalog::Error::TooManyTasks.into(), 429, "too many tasks"),
+            (
+                catalog::Error::NoSuchPullRequest(s("x")).into(),
+                404,
+                "pull request x not found",
+            ),
+            (
+                catalog::Error::PullRequestBusy(s("x")).into(),
+                429,
+                "try again",
+            ),
             (
                 catalog::Error::InvalidPart(s("1")).into(),
                 400,

@@ -48,17 +48,6 @@ const ACTIONS: &[(&str, &[&str])] = &[
         &["auth:ReadGroup", "auth:AttachPolicy", "auth:UpdatePolicy"],
     ),
     ("getGroupACL", &["auth:ReadGroup", "auth:ReadPolicy"]),
-    ("getGCRules", &["retention:GetGarbageCollectionRules"]),
-    ("setGCRules", &["retention:SetGarbageCollectionRules"]),
-    ("deleteGCRules", &["retention:SetGarbageCollectionRules"]),
-    (
-        "getBranchProtectionRules",
-        &["branches:GetBranchProtectionRules"],
-    ),
-    (
-        "setBranchProtectionRules",
-        &["branches:SetBranchProtectionRules"],
-    ),
     (
         "dumpRefs",
         &["fs:ListTags", "fs:ListBranches", "fs:ListCommits"],
@@ -107,10 +96,6 @@ const ACTIONS: &[(&str, &[&str])] = &[
     ("getMetaRange", &["fs:ListObjects", "fs:ReadRepository"]),
     ("getRange", &["fs:ListObjects", "fs:ReadRepository"]),
     (
-        "setGarbageCollectionRulesPreflight",
-        &["retention:SetGarbageCollectionRules"],
-    ),
-    (
         "prepareGarbageCollectionCommits",
         &["retention:PrepareGarbageCollectionCommits"],
     ),
@@ -125,26 +110,6 @@ const ACTIONS: &[(&str, &[&str])] = &[
     (
         "prepareGarbageCollectionUncommitted",
         &["retention:PrepareGarbageCollectionUncommitted"],
-    ),
-    (
-        "createBranchProtectionRulePreflight",
-        &["branches:SetBranchProtectionRules"],
-    ),
-    (
-        "internalCreateBranchProtectionRule",
-        &["branches:SetBranchProtectionRules"],
-    ),
-    (
-        "internalDeleteBranchProtectionRule",
-        &["branches:SetBranchProtectionRules"],
-    ),
-    ("listPullRequests", &["pr:ListPullRequests"]),
-    ("createPullRequest", &["pr:WritePullRequest"]),
-    ("getPullRequest", &["pr:ReadPullRequest"]),
-    ("updatePullRequest", &["pr:WritePullRequest"]),
-    (
-        "mergePullRequest",
-        &["fs:CreateCommit", "pr:WritePullRequest"],
     ),
 ];
 

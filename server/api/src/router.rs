@@ -10,8 +10,8 @@ use crate::guard::{guard, no_endpoint, no_sniffing};
 use crate::later::later;
 use crate::{ApiState, PREFIX};
 use crate::{
-    actions, branches, commits, config, diff, download, history, objects, repositories, session,
-    setup, spec, tags, upload, users,
+    actions, branches, commits, config, diff, download, history, objects, protection, pulls,
+    repositories, retention, session, setup, spec, tags, upload, users,
 };
 
 macro_rules! routes {
@@ -104,11 +104,11 @@ routes! {
     get "/repositories/{repository}/metadata" getRepositoryMetadata repositories::get_metadata;
     post "/repositories/{repository}/metadata" setRepositoryMetadata repositories::set_metadata;
     delete "/repositories/{repository}/metadata" deleteRepositoryMetadata repositories::delete_metadata;
-    get "/repositories/{repository}/settings/gc_rules" getGCRules later;
-    put "/repositories/{repository}/settings/gc_rules" setGCRules later;
-    delete "/repositories/{repository}/settings/gc_rules" deleteGCRules later;
-    get "/repositories/{repository}/settings/branch_protection" getBranchProtectionRules later;
-    put "/repositories/{repository}/settings/branch_protection" setBranchProtectionRules later;
+    get "/repositories/{repository}/settings/gc_rules" getGCRules retention::get_rules;
+    put "/repositories/{repository}/settings/gc_rules" setGCRules retention::set_rules;
+    delete "/repositories/{repository}/settings/gc_rules" deleteGCRules retention::delete_rules;
+    get "/repositories/{repository}/settings/branch_protection" getBranchProtectionRules protection::get_rules;
+    put "/repositories/{repository}/settings/branch_protection" setBranchProtectionRules protection::set_rules;
     put "/repositories/{repository}/refs/dump" dumpRefs later;
     put "/repositories/{repository}/refs/restore" restoreRefs later;
     post "/repositories/{repository}/dump" dumpSubmit later;
@@ -174,11 +174,11 @@ routes! {
     get "/repositories/{repository}/actions/runs/{run_id}/hooks/{hook_run_id}/output" getRunHookOutput actions::get_output;
 
     // pull requests
-    get "/repositories/{repository}/pulls" listPullRequests later;
-    post "/repositories/{repository}/pulls" createPullRequest later;
-    get "/repositories/{repository}/pulls/{pull_request}" getPullRequest later;
-    patch "/repositories/{repository}/pulls/{pull_request}" updatePullRequest later;
-    put "/repositories/{repository}/pulls/{pull_request}/merge" mergePullRequest later;
+    get "/repositories/{repository}/pulls" listPullRequests pulls::list_pull_requests;
+    post "/repositories/{repository}/pulls" createPullRequest pulls::create_pull_request;
+    get "/repositories/{repository}/pulls/{pull_request}" getPullRequest pulls::get_pull_request;
+    patch "/repositories/{repository}/pulls/{pull_request}" updatePullRequest pulls::update_pull_request;
+    put "/repositories/{repository}/pulls/{pull_request}/merge" mergePullRequest pulls::merge_pull_request;
 
     // stored trees, garbage collection
     get "/repositories/{repository}/metadata/object/{type}/{object_id}" getMetadataObject later;
@@ -188,14 +188,14 @@ routes! {
     post "/repositories/{repository}/gc/prepare_commits/async" prepareGarbageCollectionCommitsAsync later;
     get "/repositories/{repository}/gc/prepare_commits/status" prepareGarbageCollectionCommitsStatus later;
     post "/repositories/{repository}/gc/prepare_uncommited" prepareGarbageCollectionUncommitted later;
-    get "/repositories/{repository}/gc/rules/set_allowed" setGarbageCollectionRulesPreflight later;
-    get "/repositories/{repository}/gc/rules" internalGetGarbageCollectionRules later;
-    post "/repositories/{repository}/gc/rules" internalSetGarbageCollectionRules later;
-    delete "/repositories/{repository}/gc/rules" internalDeleteGarbageCollectionRules later;
-    get "/repositories/{repository}/branch_protection/set_allowed" createBranchProtectionRulePreflight later;
-    get "/repositories/{repository}/branch_protection" internalGetBranchProtectionRules later;
-    post "/repositories/{repository}/branch_protection" internalCreateBranchProtectionRule later;
-    delete "/repositories/{repository}/branch_protection" internalDeleteBranchProtectionRule later;
+    get "/repositories/{repository}/gc/rules/set_allowed" setGarbageCollectionRulesPreflight retention::may_set;
+    get "/repositories/{repository}/gc/rules" internalGetGarbageCollectionRules retention::get_rules;
+    post "/repositories/{repository}/gc/rules" internalSetGarbageCollectionRules retention::set_rules;
+    delete "/repositories/{repository}/gc/rules" internalDeleteGarbageCollectionRules retention::delete_rules;
+    get "/repositories/{repository}/branch_protection/set_allowed" createBranchProtectionRulePreflight protection::may_set;
+    get "/repositories/{repository}/branch_protection" internalGetBranchProtectionRules protection::get_rules;
+    post "/repositories/{repository}/branch_protection" internalCreateBranchProtectionRule protection::add_rule;
+    delete "/repositories/{repository}/branch_protection" internalDeleteBranchProtectionRule protection::delete_rule;
 }
 
 #[cfg(test)]

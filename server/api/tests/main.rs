@@ -6,5 +6,6 @@ mod harness;
 mod limits;
 mod objects;
 mod refusals;
+mod settings;
 mod setup;
 mod versions;

@@ -145,7 +145,6 @@ async fn operations_of_later_answer_by_name() {
     for (path, operation) in [
         ("/auth/groups", "listGroups"),
         ("/auth/policies", "listPolicies"),
-        ("/repositories/x/pulls", "listPullRequests"),
     ] {
         assert_eq!(
             api.get(path).await.expect(501).message(),

@@ -39,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) kv: Arc<dyn kv::Store>,
     pub(crate) hooks: Arc<dyn Hooks>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn IdGenerator>,
     pub(crate) addresses: Addresses,
     /// Changes that are seen through.
     pub(crate) pending: Pending,
@@ -64,13 +65,14 @@ impl Catalog {
         ids: Arc<dyn IdGenerator>,
     ) -> Self {
         let tasks = Tasks::new(Arc::clone(&kv), Arc::clone(&clock), Arc::clone(&ids));
-        let addresses = Addresses::new(Arc::clone(&clock), ids);
+        let addresses = Addresses::new(Arc::clone(&clock), Arc::clone(&ids));
         Self {
             reader,
             shared: Arc::new(Shared {
                 kv,
                 hooks,
                 clock,
+                ids,
                 addresses,
                 pending: Pending::default(),
                 tasks: Arc::new(tasks),

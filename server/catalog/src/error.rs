@@ -39,6 +39,12 @@ pub enum Error {
     /// This server has as many tasks as it may. Retry later.
     #[error("too many tasks are under way on this server: try again when some are done")]
     TooManyTasks,
+    /// No such pull request.
+    #[error("pull request {0} not found")]
+    NoSuchPullRequest(String),
+    /// Lost every try against others who change the request. Retry later.
+    #[error("pull request {0} keeps changing: try again")]
+    PullRequestBusy(String),
     /// A part named at completion is missing or has another tag.
     #[error("invalid part: {0}")]
     InvalidPart(String),

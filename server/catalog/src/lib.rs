@@ -23,6 +23,9 @@ mod log;
 mod model;
 mod multipart;
 mod pending;
+mod protection;
+mod pull_records;
+mod pulls;
 mod reader;
 mod repository;
 mod retention;
@@ -35,13 +38,14 @@ pub use catalog::Catalog;
 pub use entry::{AddressType, DEFAULT_CONTENT_TYPE, Entry};
 pub use error::{Error, Result};
 pub use limits::{
-    MAX_COMMIT_METADATA_BYTES, MAX_MESSAGE_BYTES, MAX_REPOSITORY_METADATA_BYTES,
-    MAX_USER_METADATA_BYTES,
+    MAX_COMMIT_METADATA_BYTES, MAX_MESSAGE_BYTES, MAX_PULL_DESCRIPTION_BYTES, MAX_PULL_TITLE_BYTES,
+    MAX_REPOSITORY_METADATA_BYTES, MAX_USER_METADATA_BYTES,
 };
 pub use model::{
     DiffQuery, Difference, DifferenceKind, ListRequest, LogQuery, MultipartUpload, Object,
     ObjectOrPrefix, Upload, UploadOptions, WriteOptions,
 };
+pub use pulls::{NewPullRequest, PullFilter, PullRequest, PullRequestUpdate, PullStatus};
 pub use reader::Reader;
 pub use retention::GcRules;
 pub use snapshot::Snapshot;
@@ -50,9 +54,9 @@ pub use tasks::{DescribeFailure, Failure, Progress, TaskKind, TaskStatus};
 // What the shells need of the layers below, so that they depend on this crate alone.
 pub use block::{ByteStream, CompletedPart, Error as BlockError, PartInfo, StoreInfo, from_bytes};
 pub use graveler::{
-    Branch, BranchId, CherryPickParams, Commit, CommitId, CommitParams, CreateRepository,
-    Error as EngineError, EventKind, Finding, Kind, MergeBase, MergeOutcome, MergeParams,
-    MergeStrategy, MetaRangeId, Rejection, Repository, RepositoryId, RepositoryState, ResetScope,
-    RevertParams, Tag, TagId,
+    Branch, BranchId, BranchProtection, CherryPickParams, Commit, CommitId, CommitParams,
+    CreateRepository, Error as EngineError, EventKind, Finding, Kind, MergeBase, MergeOutcome,
+    MergeParams, MergeStrategy, MetaRangeId, Rejection, Repository, RepositoryId, RepositoryState,
+    ResetScope, RevertParams, Tag, TagId,
 };
 pub use kv::Error as StoreError;

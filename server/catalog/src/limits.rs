@@ -15,6 +15,10 @@ pub const MAX_COMMIT_METADATA_BYTES: usize = 1 << 20;
 pub const MAX_USER_METADATA_BYTES: usize = 64 << 10;
 /// The most metadata of a repository, keys and values, in bytes.
 pub const MAX_REPOSITORY_METADATA_BYTES: usize = 1 << 20;
+/// The longest title of a pull request, in bytes.
+pub const MAX_PULL_TITLE_BYTES: usize = 1 << 10;
+/// The longest description of a pull request, in bytes.
+pub const MAX_PULL_DESCRIPTION_BYTES: usize = 32 << 10;
 
 /// # Errors
 /// [`Error::InvalidValue`].
@@ -31,6 +35,13 @@ pub(crate) fn check_commit(message: &str, metadata: &BTreeMap<String, String>) -
 /// [`Error::InvalidValue`].
 pub(crate) fn check_user_metadata(metadata: &BTreeMap<String, String>) -> Result<()> {
     check("user metadata", size_of(metadata), MAX_USER_METADATA_BYTES)
+}
+
+/// # Errors
+/// [`Error::InvalidValue`].
+pub(crate) fn check_pull(title: &str, description: &str) -> Result<()> {
+    check("title", title.len(), MAX_PULL_TITLE_BYTES)?;
+    check("description", description.len(), MAX_PULL_DESCRIPTION_BYTES)
 }
 
 fn check(what: &str, bytes: usize, most: usize) -> Result<()> {

@@ -227,10 +227,10 @@ impl Catalog {
                 repository.id.to_string(),
             )));
         }
-        Ok(self
-            .graveler
-            .branch(repository, &BranchId::parse(branch)?)
-            .await?)
+        let id = BranchId::parse(branch)?;
+        let branch = self.graveler.branch(repository, &id).await?;
+        self.graveler.check_unprotected(repository, &id).await?;
+        Ok(branch)
     }
 
     /// Stages an entry whose bytes are stored.

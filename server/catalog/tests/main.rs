@@ -11,6 +11,10 @@ mod models;
 mod multipart;
 #[path = "suite/objects.rs"]
 mod objects;
+#[path = "suite/protection.rs"]
+mod protection;
+#[path = "suite/pulls.rs"]
+mod pulls;
 #[path = "suite/repositories.rs"]
 mod repositories;
 #[path = "suite/retention.rs"]

@@ -356,7 +356,9 @@ impl From<catalog::Error> for Fault {
             catalog::Error::Block(error) => block(error),
             error @ (catalog::Error::Namespace(_)
             | catalog::Error::TaskNotFound(_)
-            | catalog::Error::TooManyTasks) => Self::Internal(Box::new(error)),
+            | catalog::Error::TooManyTasks
+            | catalog::Error::NoSuchPullRequest(_)
+            | catalog::Error::PullRequestBusy(_)) => Self::Internal(Box::new(error)),
         }
     }
 }
@@ -366,7 +368,9 @@ fn engine(error: EngineError) -> Fault {
         EngineError::NotFound { kind, .. } => match kind {
             Kind::Repository | Kind::Branch => Fault::NoSuchBucket,
             Kind::Tag | Kind::Commit | Kind::Reference | Kind::Key => Fault::NoSuchKey,
-            Kind::MetaRange | Kind::Range => Fault::Internal(Box::new(error)),
+            Kind::MetaRange | Kind::Range | Kind::ProtectionRule => {
+                Fault::Internal(Box::new(error))
+            }
         },
         EngineError::InDeletion(_) => Fault::NoSuchBucket,
         EngineError::ReadOnly(_) => Fault::ReadOnly,
@@ -379,6 +383,7 @@ fn engine(error: EngineError) -> Fault {
         error @ (EngineError::NotUnique { .. }
         | EngineError::DefaultBranch(_)
         | EngineError::NoChanges
+        | EngineError::Stale(_)
         | EngineError::DirtyBranch(_)
         | EngineError::Conflict { .. }
         | EngineError::ParentRequired

@@ -14,6 +14,7 @@ pub enum Kind {
     Commit,
     Reference,
     Key,
+    ProtectionRule,
     MetaRange,
     Range,
 }
@@ -33,8 +34,8 @@ pub enum Error {
     /// The repository takes no writes, unless forced.
     #[error("repository {0} is read-only")]
     ReadOnly(String),
-    /// The branch is protected against this kind of change.
-    #[error("branch {0} is protected")]
+    /// The branch is protected against this kind of change; says which change of which branch.
+    #[error("{0}: change another branch and merge it")]
     Protected(String),
     /// The default branch can't be deleted.
     #[error("cannot delete the default branch {0}")]
@@ -61,6 +62,9 @@ pub enum Error {
     /// A conditional write's condition did not hold.
     #[error("precondition failed")]
     PreconditionFailed,
+    /// Settings are no longer as the caller read them.
+    #[error("precondition failed: {0} were changed meanwhile, read them again")]
+    Stale(&'static str),
     /// Lost every try against concurrent changes. Retry later.
     #[error("too many concurrent changes of branch {0}")]
     TooManyTries(String),

@@ -8,14 +8,15 @@ use block::BlockStore;
 use kv::Store;
 
 use crate::engine::Engine;
+use crate::protection::Blocked;
 use crate::refs::{Change, CommitLog, Listing};
 use crate::reset::ResetBy;
 use crate::staging::{BranchCursor, Write};
 use crate::{
-    Branch, BranchId, CherryPickParams, Commit, CommitId, CommitParams, Condition,
-    CreateRepository, Cursor, DiffCursor, Hooks, LogRequest, MergeBase, MergeOutcome, MergeParams,
-    MetaRangeId, Options, Record, RefKind, RefName, ReflogEntry, Repository, RepositoryId,
-    ResetScope, ResolvedRef, Result, RevertParams, Tag, TagId, Value,
+    Branch, BranchId, BranchProtection, CherryPickParams, Commit, CommitId, CommitParams,
+    Condition, CreateRepository, Cursor, DiffCursor, Hooks, LogRequest, MergeBase, MergeOutcome,
+    MergeParams, MetaRangeId, Options, Record, RefKind, RefName, ReflogEntry, Repository,
+    RepositoryId, ResetScope, ResolvedRef, Result, RevertParams, Tag, TagId, Value,
 };
 
 /// The engine. Cheap to clone; shared by every request.
@@ -130,6 +131,56 @@ impl Graveler {
                 metadata.retain(|key, _| !keys.contains(key));
                 Ok(())
             })
+            .await
+    }
+
+    // ---- branch protection
+
+    /// The rules as they are now.
+    pub async fn branch_protection(&self, repository: &Repository) -> Result<BranchProtection> {
+        self.engine.protection.rules(repository).await
+    }
+
+    /// Replaces the rules; with a tag, only if they still are those of the tag ([`crate::Error::Stale`]).
+    /// They hold on this server at once, on others within a second. [`crate::Error::InvalidValue`]
+    /// for malformed patterns.
+    pub async fn set_branch_protection(
+        &self,
+        repository: &Repository,
+        patterns: &[String],
+        if_tag: Option<&str>,
+    ) -> Result<()> {
+        let protection = &self.engine.protection;
+        protection.replace(repository, patterns, if_tag).await
+    }
+
+    /// Adds one rule to the others. [`crate::Error::NotUnique`] if it is there.
+    pub async fn add_protected_pattern(
+        &self,
+        repository: &Repository,
+        pattern: &str,
+    ) -> Result<()> {
+        self.engine.protection.add(repository, pattern).await
+    }
+
+    /// Removes one rule from the others. [`crate::Error::NotFound`] if it is not there.
+    pub async fn remove_protected_pattern(
+        &self,
+        repository: &Repository,
+        pattern: &str,
+    ) -> Result<()> {
+        self.engine.protection.remove(repository, pattern).await
+    }
+
+    /// [`crate::Error::Protected`] if the branch takes no writes, for who would do work before it writes.
+    pub async fn check_unprotected(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+    ) -> Result<()> {
+        let protection = &self.engine.protection;
+        protection
+            .check(repository, branch, Blocked::StagingWrite)
             .await
     }
 

@@ -62,10 +62,10 @@ pub use ids::{
     BranchId, CommitId, MAX_REF_NAME_BYTES, MetaRangeId, RangeId, RepositoryId, StagingToken, TagId,
 };
 pub use model::{
-    Branch, BranchRecord, CherryPickParams, Commit, CommitParams, Condition, CreateRepository,
-    Diff, DiffKind, LogRequest, MergeBase, MergeOutcome, MergeParams, MergeStrategy, Operation,
-    RefKind, RefName, ReflogEntry, Repository, RepositoryState, ResetScope, ResolvedRef,
-    RevertParams, Tag, Value,
+    Branch, BranchProtection, BranchRecord, CherryPickParams, Commit, CommitParams, Condition,
+    CreateRepository, Diff, DiffKind, LogRequest, MergeBase, MergeOutcome, MergeParams,
+    MergeStrategy, Operation, RefKind, RefName, ReflogEntry, Repository, RepositoryState,
+    ResetScope, ResolvedRef, RevertParams, Tag, Value,
 };
 pub use options::Options;
 pub use refs::CommitLog;

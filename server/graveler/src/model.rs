@@ -46,6 +46,15 @@ impl Repository {
     }
 }
 
+/// The branch protection of a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BranchProtection {
+    /// Branches that match one of these take neither writes nor commits.
+    pub patterns: Vec<String>,
+    /// Names this state of the rules; empty if there never were any.
+    pub tag: String,
+}
+
 /// What to create.
 #[derive(Debug, Clone)]
 pub struct CreateRepository {

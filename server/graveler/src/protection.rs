@@ -1,20 +1,33 @@
-//! Branch protection: which branches take no direct writes or commits.
+//! Branch protection: which branches take no direct writes or commits, but only merges.
 //!
-//! Rules are read from the repository's settings and may be as old as
-//! [`RULES_MAX_AGE`]: they guard against mistakes, not against races.
+//! Rules are read from the repository's settings. For enforcing them what was read
+//! may be as old as [`RULES_MAX_AGE`], unless they were changed on this server:
+//! they guard against mistakes, not against races.
+//!
+//! A rule is a pattern: `*` is any run of characters, `?` any one, `[a-c]` any of some, `{a,b}`
+//! either, and `\` takes the next character as it is.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kv::Store;
+use bytes::Bytes;
+use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
+use kv::{Predicate, Store, Versioned};
 use moka::sync::Cache;
 use prost::Message as _;
+use sha2::{Digest as _, Sha256};
 
-use crate::records::{BranchProtectionRules, PROTECTED_BRANCHES};
-use crate::{BranchId, Error, Repository, Result};
+use crate::engine::{check_read_only, count_retry};
+use crate::ids::MAX_REF_NAME_BYTES;
+use crate::records::{BlockedActions, BranchProtectionRules, PROTECTED_BRANCHES, ProtectionRule};
+use crate::{BranchId, BranchProtection, Error, Kind, Repository, Result};
 
 const RULES_MAX_AGE: Duration = Duration::from_secs(1);
 const MAX_CACHED_RULES: u64 = 10_000;
+/// The largest record of a repository's rules: each write is held against all of them.
+const MAX_RULES_BYTES: usize = 32 << 10;
+/// How often a single rule is added or removed against others who change the rules.
+const MAX_TRIES: usize = 10;
 
 /// What a rule can block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,10 +36,22 @@ pub(crate) enum Blocked {
     Commit = 1,
 }
 
+/// What a rule that is made here blocks: all there is.
+const BLOCKED_BY_A_RULE: [i32; 2] = [Blocked::StagingWrite as i32, Blocked::Commit as i32];
+
 #[derive(Debug)]
 pub(crate) struct Protection {
     kv: Arc<dyn Store>,
-    rules: Cache<String, Arc<BranchProtectionRules>>,
+    rules: Cache<String, Arc<Compiled>>,
+    /// How often rules were changed here. What was read before a change is not remembered after it.
+    changes: Mutex<u64>,
+}
+
+/// Rules, ready to be matched.
+#[derive(Debug)]
+struct Compiled {
+    staging_write: GlobSet,
+    commit: GlobSet,
 }
 
 impl Protection {
@@ -37,6 +62,7 @@ impl Protection {
                 .max_capacity(MAX_CACHED_RULES)
                 .time_to_live(RULES_MAX_AGE)
                 .build(),
+            changes: Mutex::new(0),
         }
     }
 
@@ -50,102 +76,331 @@ impl Protection {
         branch: &BranchId,
         action: Blocked,
     ) -> Result<()> {
-        let rules = self.rules(repository).await?;
-        let blocks = |(pattern, actions): (&String, &crate::records::BlockedActions)| {
-            actions.value.contains(&(action as i32))
-                && matches(pattern.as_bytes(), branch.as_str().as_bytes())
+        let rules = self.compiled(repository).await?;
+        let (blocked, doing) = match action {
+            Blocked::StagingWrite => (&rules.staging_write, "write"),
+            Blocked::Commit => (&rules.commit, "commit"),
         };
-        if rules.blocked.iter().any(blocks) {
-            return Err(Error::Protected(branch.to_string()));
+        if blocked.is_match(branch.as_str()) {
+            return Err(Error::Protected(format!(
+                "cannot {doing} to protected branch {branch}"
+            )));
         }
         Ok(())
     }
 
-    async fn rules(&self, repository: &Repository) -> Result<Arc<BranchProtectionRules>> {
+    async fn compiled(&self, repository: &Repository) -> Result<Arc<Compiled>> {
         let partition = repository.partition();
         if let Some(rules) = self.rules.get(&partition) {
             return Ok(rules);
         }
-        let rules = match self
-            .kv
-            .get(partition.as_bytes(), PROTECTED_BRANCHES)
-            .await?
-        {
-            None => BranchProtectionRules::default(),
-            Some(stored) => {
-                BranchProtectionRules::decode(stored.value).map_err(|e| Error::Corrupt {
-                    what: "branch protection rules".to_owned(),
-                    reason: e.to_string(),
-                })?
+        let before = *self.changes();
+        let stored = self.stored(&partition).await?;
+        let rules = Arc::new(Compiled::of(&decode(stored.as_ref())?)?);
+        self.remember(partition, Arc::clone(&rules), before);
+        Ok(rules)
+    }
+
+    /// Caches rules that were read when there had been `before` changes, unless there was one since.
+    fn remember(&self, partition: String, rules: Arc<Compiled>, before: u64) {
+        let changes = self.changes();
+        if *changes == before {
+            self.rules.insert(partition, rules);
+        }
+    }
+
+    fn forget(&self, partition: &str) {
+        *self.changes() += 1;
+        self.rules.invalidate(partition);
+    }
+
+    fn changes(&self) -> MutexGuard<'_, u64> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The rules as they are now, in the order they are stored.
+    pub(crate) async fn rules(&self, repository: &Repository) -> Result<BranchProtection> {
+        let stored = self.stored(&repository.partition()).await?;
+        let rules = decode(stored.as_ref())?;
+        Ok(BranchProtection {
+            patterns: rules.rules.into_iter().map(|rule| rule.pattern).collect(),
+            tag: tag_of(stored.as_ref()),
+        })
+    }
+
+    /// Replaces the rules, if their tag still is the one given.
+    pub(crate) async fn replace(
+        &self,
+        repository: &Repository,
+        patterns: &[String],
+        if_tag: Option<&str>,
+    ) -> Result<()> {
+        check_read_only(repository, false)?;
+        let mut rules = BranchProtectionRules::default();
+        for pattern in patterns {
+            if rules.rules.iter().all(|rule| rule.pattern != *pattern) {
+                rules.rules.push(rule(pattern)?);
+            }
+        }
+        let partition = repository.partition();
+        let predicate = match if_tag {
+            None => None,
+            Some(tag) => {
+                let stored = self.stored(&partition).await?;
+                if tag_of(stored.as_ref()) != tag {
+                    return Err(Error::Stale(RULES));
+                }
+                Some(predicate_of(stored))
             }
         };
-        let rules = Arc::new(rules);
-        self.rules.insert(partition, Arc::clone(&rules));
-        Ok(rules)
+        match self.store(&partition, &rules, predicate).await {
+            Err(Error::Kv(kv::Error::PredicateFailed { .. })) => Err(Error::Stale(RULES)),
+            stored => stored,
+        }
+    }
+
+    /// Adds a rule to the others.
+    pub(crate) async fn add(&self, repository: &Repository, pattern: &str) -> Result<()> {
+        let new = rule(pattern)?;
+        self.change(repository, |rules| {
+            if rules.iter().any(|rule| rule.pattern == pattern) {
+                return Err(Error::NotUnique {
+                    kind: Kind::ProtectionRule,
+                    id: pattern.to_owned(),
+                });
+            }
+            rules.push(new.clone());
+            Ok(())
+        })
+        .await
+    }
+
+    /// Removes a rule from the others.
+    pub(crate) async fn remove(&self, repository: &Repository, pattern: &str) -> Result<()> {
+        self.change(repository, |rules| {
+            let before = rules.len();
+            rules.retain(|rule| rule.pattern != pattern);
+            if rules.len() == before {
+                return Err(Error::NotFound {
+                    kind: Kind::ProtectionRule,
+                    id: pattern.to_owned(),
+                });
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Changes the rules by compare-and-set.
+    async fn change(
+        &self,
+        repository: &Repository,
+        change: impl Fn(&mut Vec<ProtectionRule>) -> Result<()> + Send,
+    ) -> Result<()> {
+        check_read_only(repository, false)?;
+        let partition = repository.partition();
+        for _ in 0..MAX_TRIES {
+            let stored = self.stored(&partition).await?;
+            let mut rules = decode(stored.as_ref())?;
+            change(&mut rules.rules)?;
+            match self
+                .store(&partition, &rules, Some(predicate_of(stored)))
+                .await
+            {
+                Err(Error::Kv(kv::Error::PredicateFailed { .. })) => count_retry("protection"),
+                stored => return stored,
+            }
+        }
+        Err(Error::Stale(RULES))
+    }
+
+    async fn stored(&self, partition: &str) -> Result<Option<Versioned>> {
+        Ok(self
+            .kv
+            .get(partition.as_bytes(), PROTECTED_BRANCHES)
+            .await?)
+    }
+
+    /// Writes the record, and sees to it that this server holds writes against it from here on.
+    async fn store(
+        &self,
+        partition: &str,
+        rules: &BranchProtectionRules,
+        predicate: Option<Predicate>,
+    ) -> Result<()> {
+        let value = Bytes::from(rules.encode_to_vec());
+        if value.len() > MAX_RULES_BYTES {
+            return Err(Error::InvalidValue(format!(
+                "the branch protection rules have {} bytes: make them at most {MAX_RULES_BYTES}, \
+                 with patterns that match more branches",
+                value.len()
+            )));
+        }
+        let (space, key) = (partition.as_bytes(), PROTECTED_BRANCHES);
+        let written = match predicate {
+            None => self.kv.set(space, key, value.clone()).await,
+            Some(predicate) => self.kv.set_if(space, key, value.clone(), predicate).await,
+        };
+        let written = match written {
+            // Not known whether it took effect: look.
+            Err(error @ kv::Error::Storage { .. }) => match self.kv.get(space, key).await {
+                Ok(Some(stored)) if stored.value == value => Ok(()),
+                _ => Err(error),
+            },
+            written => written,
+        };
+        self.forget(partition);
+        Ok(written?)
     }
 }
 
-/// Whether a name matches a pattern of literals, `*` (any run) and `?` (any one).
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    let (mut p, mut n) = (0, 0);
-    // Where to resume after the last star: behind it in the pattern, and one
-    // more byte swallowed in the name.
-    let mut star: Option<(usize, usize)> = None;
-    while n < name.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                star = Some((p + 1, n));
-                p += 1;
-            }
-            Some(&c) if c == b'?' || c == name[n] => {
-                p += 1;
-                n += 1;
-            }
-            _ => match star {
-                Some((behind, swallowed)) => {
-                    star = Some((behind, swallowed + 1));
-                    p = behind;
-                    n = swallowed + 1;
+impl Compiled {
+    fn of(rules: &BranchProtectionRules) -> Result<Self> {
+        let that_block = |action: Blocked| {
+            let mut set = GlobSetBuilder::new();
+            for rule in &rules.rules {
+                let blocks = rule.blocked.as_ref().map_or(&[][..], |b| &b.value);
+                if !blocks.contains(&(action as i32)) {
+                    continue;
                 }
-                None => return false,
-            },
-        }
+                match glob(&rule.pattern) {
+                    Ok(glob) => {
+                        set.add(glob);
+                    }
+                    // lakeFS takes such patterns in; they match nothing there.
+                    Err(error) => tracing::warn!(%error, "ignoring a branch protection rule"),
+                }
+            }
+            set.build().map_err(|error| corrupt(error.to_string()))
+        };
+        Ok(Self {
+            staging_write: that_block(Blocked::StagingWrite)?,
+            commit: that_block(Blocked::Commit)?,
+        })
     }
-    pattern[p..].iter().all(|&c| c == b'*')
+}
+
+/// How the rules are called in errors.
+const RULES: &str = "branch protection rules";
+
+/// A rule that is about to be stored.
+fn rule(pattern: &str) -> Result<ProtectionRule> {
+    let wrong = |reason: String| {
+        Error::InvalidValue(format!(
+            "invalid branch protection pattern {pattern:?}: {reason}"
+        ))
+    };
+    if pattern.is_empty() {
+        return Err(wrong("it is empty: use * for all branches".to_owned()));
+    }
+    if pattern.len() > MAX_REF_NAME_BYTES {
+        return Err(wrong(format!(
+            "it is longer than {MAX_REF_NAME_BYTES} bytes"
+        )));
+    }
+    glob(pattern).map_err(|error| wrong(error.kind().to_string()))?;
+    Ok(ProtectionRule {
+        pattern: pattern.to_owned(),
+        blocked: Some(BlockedActions {
+            value: BLOCKED_BY_A_RULE.to_vec(),
+        }),
+    })
+}
+
+fn glob(pattern: &str) -> std::result::Result<Glob, globset::Error> {
+    GlobBuilder::new(pattern)
+        .literal_separator(false)
+        .backslash_escape(true)
+        .empty_alternates(true)
+        .build()
+}
+
+/// As lakeFS makes it, so that a tag that it gave stays good: SHA-256 of the record, empty without one.
+fn tag_of(stored: Option<&Versioned>) -> String {
+    stored.map_or_else(String::new, |stored| {
+        hex::encode(Sha256::digest(&stored.value))
+    })
+}
+
+fn predicate_of(stored: Option<Versioned>) -> Predicate {
+    stored.map_or(Predicate::Absent, |stored| stored.predicate)
+}
+
+fn decode(stored: Option<&Versioned>) -> Result<BranchProtectionRules> {
+    let Some(stored) = stored else {
+        return Ok(BranchProtectionRules::default());
+    };
+    BranchProtectionRules::decode(stored.value.clone()).map_err(|e| corrupt(e.to_string()))
+}
+
+fn corrupt(reason: String) -> Error {
+    Error::Corrupt {
+        what: RULES.to_owned(),
+        reason,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::matches;
+    use std::sync::Arc;
+
+    use super::{Compiled, Protection, glob, rule};
+    use crate::records::BranchProtectionRules;
+    use crate::testing::{branch, repository};
+
+    #[tokio::test]
+    async fn rules_that_were_read_before_a_change_are_not_remembered_after_it() {
+        let protection = Protection::new(Arc::new(kv::MemoryStore::new()));
+        let lake = repository("lake");
+        let before = *protection.changes();
+        let old = Arc::new(Compiled::of(&BranchProtectionRules::default()).unwrap());
+        let patterns = ["main".to_owned()];
+        protection.replace(&lake, &patterns, None).await.unwrap();
+        protection.remember(lake.partition(), old, before);
+        protection
+            .check(&lake, &branch("main"), super::Blocked::Commit)
+            .await
+            .unwrap_err();
+    }
 
     #[test]
     fn patterns() {
+        let matches =
+            |pattern: &str, name: &str| glob(pattern).unwrap().compile_matcher().is_match(name);
         for (pattern, name) in [
             ("main", "main"),
             ("ma*", "main"),
-            ("*", ""),
             ("*", "x"),
+            ("**", "x"),
             ("m??n", "main"),
             ("*-*", "a-b"),
             ("a*b*c", "aXbYbZc"),
+            ("v[0-9]*", "v10"),
+            ("{main,prod}", "prod"),
+            ("release{,-*}", "release"),
         ] {
-            assert!(
-                matches(pattern.as_bytes(), name.as_bytes()),
-                "{pattern} {name}"
-            );
+            assert!(matches(pattern, name), "{pattern} {name}");
         }
         for (pattern, name) in [
             ("main", "main2"),
+            ("main", "xmain"),
             ("ma*", "dev"),
-            ("?", ""),
             ("m?n", "main"),
             ("*x", "xy"),
-            ("", "a"),
+            ("v[!0-9]*", "v10"),
+            ("{main,prod}", "dev"),
+            ("Main", "main"),
         ] {
-            assert!(
-                !matches(pattern.as_bytes(), name.as_bytes()),
-                "{pattern} {name}"
-            );
+            assert!(!matches(pattern, name), "{pattern} {name}");
         }
+    }
+
+    #[test]
+    fn patterns_that_no_rule_is_made_of() {
+        for bad in ["", "[a", "{a", "[z-a]", &"x".repeat(901)] {
+            let error = rule(bad).unwrap_err().to_string();
+            assert!(error.contains("branch protection pattern"), "{error}");
+        }
+        rule(&"x".repeat(900)).unwrap();
     }
 }

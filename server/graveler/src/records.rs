@@ -129,8 +129,17 @@ pub(crate) struct RepoMetadata {
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct BranchProtectionRules {
-    #[prost(btree_map = "string, message", tag = "1")]
-    pub blocked: BTreeMap<String, BlockedActions>,
+    #[prost(message, repeated, tag = "1")]
+    pub rules: Vec<ProtectionRule>,
+}
+
+/// An entry of the map that the rules are to lakeFS: as a list they keep their order.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ProtectionRule {
+    #[prost(string, tag = "1")]
+    pub pattern: String,
+    #[prost(message, optional, tag = "2")]
+    pub blocked: Option<BlockedActions>,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -1,0 +1,115 @@
+//! Branch protection rules, at their path and at their former one.
+
+use api_types as types;
+use auth::arn;
+use axum::Json;
+use axum::extract::State;
+use http::header::{ETAG, HeaderName, IF_MATCH};
+use http::{HeaderMap, StatusCode};
+
+use crate::ApiState;
+use crate::error::Result;
+use crate::extract::{Body, Caller, Path};
+
+const SET: &str = "branches:SetBranchProtectionRules";
+
+/// The rules, and in `ETag` a name of their state: bare, and empty if there never were any, as lakeFS's clients expect.
+pub(crate) async fn get_rules(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<(
+    [(HeaderName, String); 1],
+    Json<Vec<types::BranchProtectionRule>>,
+)> {
+    let permission = ("branches:GetBranchProtectionRules", arn::repository(&id));
+    api.authorize(&caller, [permission]).await?;
+    let repository = api.catalog.repository(&id).await?;
+    let found = api.catalog.branch_protection(&repository).await?;
+    let rule = |pattern| types::BranchProtectionRule { pattern };
+    let rules = found.patterns.into_iter().map(rule).collect();
+    Ok(([(ETAG, found.tag)], Json(rules)))
+}
+
+pub(crate) async fn set_rules(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Body(body): Body<Vec<types::BranchProtectionRule>>,
+) -> Result<StatusCode> {
+    api.authorize(&caller, [(SET, arn::repository(&id))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    let patterns: Vec<String> = body.into_iter().map(|rule| rule.pattern).collect();
+    api.catalog
+        .set_branch_protection(&repository, &patterns, if_match(&headers))
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The tag that the rules must have: with quotes, as HTTP wants it, or without, as `getBranchProtectionRules` gives it.
+fn if_match(headers: &HeaderMap) -> Option<&str> {
+    let given = headers.get(IF_MATCH)?.to_str().ok()?.trim();
+    let unquoted = given
+        .strip_prefix('"')
+        .and_then(|tag| tag.strip_suffix('"'));
+    Some(unquoted.unwrap_or(given))
+}
+
+pub(crate) async fn may_set(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode> {
+    api.authorize(&caller, [(SET, arn::repository(&id))])
+        .await?;
+    api.catalog.repository(&id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(crate) async fn add_rule(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(rule): Body<types::BranchProtectionRule>,
+) -> Result<StatusCode> {
+    api.authorize(&caller, [(SET, arn::repository(&id))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    api.catalog
+        .add_protected_pattern(&repository, &rule.pattern)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(crate) async fn delete_rule(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(rule): Body<types::BranchProtectionRule>,
+) -> Result<StatusCode> {
+    api.authorize(&caller, [(SET, arn::repository(&id))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    api.catalog
+        .remove_protected_pattern(&repository, &rule.pattern)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::if_match;
+    use http::{HeaderMap, HeaderValue};
+
+    #[test]
+    fn tags_with_and_without_quotes() {
+        assert_eq!(if_match(&HeaderMap::new()), None);
+        for (given, tag) in [("abc", "abc"), ("\"abc\"", "abc"), ("", ""), ("\"\"", "")] {
+            let mut headers = HeaderMap::new();
+            headers.insert("if-match", HeaderValue::from_static(given));
+            assert_eq!(if_match(&headers), Some(tag), "{given}");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Pull requests.
+
+use api_types as types;
+use auth::arn;
+use axum::Json;
+use axum::extract::State;
+use catalog::{NewPullRequest, PullFilter, PullRequestUpdate, PullStatus};
+use http::StatusCode;
+
+use crate::error::{Error, Result};
+use crate::extract::{Body, Caller, Params, Path};
+use crate::{ApiState, convert};
+
+pub(crate) async fn list_pull_requests(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Json<types::PullRequestsList>> {
+    api.authorize(&caller, [("pr:ListPullRequests", arn::repository(&id))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    let filter = match params.given("status") {
+        Some("open") => PullFilter::Open,
+        Some("closed") => PullFilter::Closed,
+        _ => PullFilter::All,
+    };
+    let (prefix, after) = (params.text("prefix"), params.text("after"));
+    let page = api
+        .catalog
+        .list_pull_requests(&repository, filter, prefix, after, params.amount())
+        .await?;
+    let pagination = convert::pagination(&page);
+    Ok(Json(types::PullRequestsList {
+        pagination,
+        results: page.map(convert::pull_request).results,
+    }))
+}
+
+pub(crate) async fn create_pull_request(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(body): Body<types::PullRequestCreation>,
+) -> Result<(StatusCode, Json<types::PullRequestCreationResponse>)> {
+    api.authorize(&caller, [("pr:WritePullRequest", arn::repository(&id))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    let new = NewPullRequest {
+        title: body.title,
+        description: body.description.unwrap_or_default(),
+        author: caller.0.committer,
+        source_branch: body.source_branch,
+        destination_branch: body.destination_branch,
+    };
+    let id = api.catalog.create_pull_request(&repository, new).await?.id;
+    let answer = types::PullRequestCreationResponse { id };
+    Ok((StatusCode::CREATED, Json(answer)))
+}
+
+pub(crate) async fn get_pull_request(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path((id, pull)): Path<(String, String)>,
+) -> Result<Json<types::PullRequest>> {
+    api.authorize(&caller, [("pr:ReadPullRequest", arn::repository(&id))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    let pull = api.catalog.pull_request(&repository, &pull).await?;
+    Ok(Json(convert::pull_request(pull)))
+}
+
+/// Answers 204, as lakeFS does and its web interface expects, not the contract's 200.
+pub(crate) async fn update_pull_request(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path((id, pull)): Path<(String, String)>,
+    Body(body): Body<types::PullRequestBasic>,
+) -> Result<StatusCode> {
+    api.authorize(&caller, [("pr:WritePullRequest", arn::repository(&id))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    let status = |status| match status {
+        types::PullRequestBasicStatus::Open => PullStatus::Open,
+        types::PullRequestBasicStatus::Closed => PullStatus::Closed,
+        types::PullRequestBasicStatus::Merged => PullStatus::Merged,
+    };
+    let update = PullRequestUpdate {
+        title: body.title,
+        description: body.description,
+        status: body.status.map(status),
+    };
+    api.catalog
+        .update_pull_request(&repository, &pull, update)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Asks for the right to commit to the destination as well, which only the request tells.
+/// Conflicts are answered as those of `mergeIntoBranch` are.
+pub(crate) async fn merge_pull_request(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path((id, pull)): Path<(String, String)>,
+) -> Result<(StatusCode, Json<types::MergeResult>)> {
+    api.authorize(&caller, [("pr:WritePullRequest", arn::repository(&id))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    let to = api.catalog.pull_request(&repository, &pull).await?;
+    let destination = arn::branch(&id, &to.destination_branch);
+    api.authorize(&caller, [("fs:CreateCommit", destination)])
+        .await?;
+    let committer = &caller.0.committer;
+    let merged = api
+        .catalog
+        .merge_pull_request(&repository, &pull, committer)
+        .await;
+    match merged {
+        Ok(commit) => Ok((
+            StatusCode::OK,
+            Json(types::MergeResult {
+                reference: commit.to_string(),
+                ..types::MergeResult::default()
+            }),
+        )),
+        Err(error) => {
+            let error = Error::from(error);
+            let conflicts = match error.conflicts() {
+                Some(conflicts) => conflicts,
+                None => return Err(error),
+            };
+            Ok((StatusCode::CONFLICT, Json(convert::conflicts(conflicts))))
+        }
+    }
+}

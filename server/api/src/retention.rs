@@ -1,0 +1,136 @@
+//! Rules of garbage collection, at their path and at their former one.
+
+use std::collections::BTreeMap;
+
+use api_types as types;
+use auth::arn;
+use axum::Json;
+use axum::extract::State;
+use catalog::GcRules;
+use http::StatusCode;
+
+use crate::ApiState;
+use crate::error::{Error, Result};
+use crate::extract::{Body, Caller, Path};
+
+const SET: &str = "retention:SetGarbageCollectionRules";
+
+pub(crate) async fn get_rules(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<types::GarbageCollectionRules>> {
+    let permission = ("retention:GetGarbageCollectionRules", arn::repository(&id));
+    api.authorize(&caller, [permission]).await?;
+    let repository = api.catalog.repository(&id).await?;
+    let rules = api.catalog.gc_rules(&repository).await?;
+    let none = || Error::NotFound(format!("garbage collection rules of repository '{id}'"));
+    Ok(Json(to_wire(rules.ok_or_else(none)?)))
+}
+
+pub(crate) async fn set_rules(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(body): Body<types::GarbageCollectionRules>,
+) -> Result<StatusCode> {
+    api.authorize(&caller, [(SET, arn::repository(&id))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    api.catalog
+        .set_gc_rules(&repository, &from_wire(body)?)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(crate) async fn delete_rules(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode> {
+    api.authorize(&caller, [(SET, arn::repository(&id))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    api.catalog.delete_gc_rules(&repository).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(crate) async fn may_set(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode> {
+    api.authorize(&caller, [(SET, arn::repository(&id))])
+        .await?;
+    api.catalog.repository(&id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn to_wire(rules: GcRules) -> types::GarbageCollectionRules {
+    let rule = |(branch_id, days)| types::GarbageCollectionRule {
+        branch_id,
+        retention_days: i64::from(days),
+    };
+    types::GarbageCollectionRules {
+        default_retention_days: i64::from(rules.default_retention_days),
+        branches: rules.branch_retention_days.into_iter().map(rule).collect(),
+    }
+}
+
+/// Refuses what the stored form has no room for.
+fn from_wire(rules: types::GarbageCollectionRules) -> Result<GcRules> {
+    let mut branch_retention_days = BTreeMap::new();
+    for rule in rules.branches {
+        let days = days(rule.retention_days)?;
+        if let Some(other) = branch_retention_days.insert(rule.branch_id.clone(), days)
+            && other != days
+        {
+            let branch = rule.branch_id;
+            return Err(Error::Invalid(format!(
+                "branch '{branch}' has two rules, {other} and {days} days: give it one"
+            )));
+        }
+    }
+    Ok(GcRules {
+        default_retention_days: days(rules.default_retention_days)?,
+        branch_retention_days,
+    })
+}
+
+fn days(days: i64) -> Result<i32> {
+    i32::try_from(days).map_err(|_| {
+        Error::Invalid(format!(
+            "{days} days are out of range: make them 0 to {}",
+            i32::MAX
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{from_wire, to_wire};
+    use api_types::GarbageCollectionRules;
+    use serde_json::json;
+
+    fn wire(default: i64, branches: &[(&str, i64)]) -> GarbageCollectionRules {
+        let rule =
+            |(branch, days): &(&str, i64)| json!({"branch_id": branch, "retention_days": days});
+        let branches: Vec<_> = branches.iter().map(rule).collect();
+        let rules = json!({"default_retention_days": default, "branches": branches});
+        serde_json::from_value(rules).expect("rules")
+    }
+
+    #[test]
+    fn rules_and_the_wire() {
+        let rules = wire(21, &[("dev", 7), ("main", 3), ("main", 3)]);
+        let read = from_wire(rules).expect("good rules");
+        assert_eq!(to_wire(read), wire(21, &[("dev", 7), ("main", 3)]));
+        for bad in [
+            wire(1 << 40, &[]),
+            wire(1, &[("dev", 1 << 40)]),
+            wire(1, &[("dev", 1), ("dev", 2)]),
+        ] {
+            assert_eq!(from_wire(bad).expect_err("bad").status(), 400);
+        }
+    }
+}

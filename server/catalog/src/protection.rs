@@ -1,0 +1,70 @@
+//! Branch protection, as the services offer it. Enforced by the engine, below every way of writing.
+
+use graveler::{BranchProtection, Repository};
+use tracing::{info, instrument};
+
+use crate::{Catalog, Reader, Result};
+
+impl Reader {
+    /// The rules of a repository and their tag.
+    ///
+    /// # Errors
+    /// The record store's.
+    pub async fn branch_protection(&self, repository: &Repository) -> Result<BranchProtection> {
+        Ok(self.graveler.branch_protection(repository).await?)
+    }
+}
+
+impl Catalog {
+    /// Replaces the rules; with a tag, only if they still are those of the tag.
+    ///
+    /// # Errors
+    /// A malformed pattern; changed meanwhile; read-only.
+    #[instrument(skip_all, fields(repo.id = %repository.id))]
+    pub async fn set_branch_protection(
+        &self,
+        repository: &Repository,
+        patterns: &[String],
+        if_tag: Option<&str>,
+    ) -> Result<()> {
+        self.graveler
+            .set_branch_protection(repository, patterns, if_tag)
+            .await?;
+        info!(repo.id = %repository.id, "set branch protection of {}: {patterns:?}", repository.id);
+        Ok(())
+    }
+
+    /// Adds one rule.
+    ///
+    /// # Errors
+    /// A malformed pattern; there already; read-only.
+    #[instrument(skip_all, fields(repo.id = %repository.id))]
+    pub async fn add_protected_pattern(
+        &self,
+        repository: &Repository,
+        pattern: &str,
+    ) -> Result<()> {
+        self.graveler
+            .add_protected_pattern(repository, pattern)
+            .await?;
+        info!(repo.id = %repository.id, "protected branches {pattern:?} of {}", repository.id);
+        Ok(())
+    }
+
+    /// Removes one rule.
+    ///
+    /// # Errors
+    /// Not there; read-only.
+    #[instrument(skip_all, fields(repo.id = %repository.id))]
+    pub async fn remove_protected_pattern(
+        &self,
+        repository: &Repository,
+        pattern: &str,
+    ) -> Result<()> {
+        self.graveler
+            .remove_protected_pattern(repository, pattern)
+            .await?;
+        info!(repo.id = %repository.id, "unprotected branches {pattern:?} of {}", repository.id);
+        Ok(())
+    }
+}

@@ -1,0 +1,182 @@
+//! The stored form of pull requests: lakeFS's messages and keys.
+
+use base::OffsetDateTime;
+use bytes::Bytes;
+use graveler::{CommitId, Repository};
+use kv::Op;
+use prost::Message;
+use prost_types::Timestamp;
+
+use crate::{Error, PullRequest, PullStatus, Result};
+
+/// Keys of the repository's partition.
+pub(crate) const RECORDS: &str = "pulls/";
+/// The partition of the index by branches.
+const INDEX: &[u8] = b"pulls";
+/// What Go takes for no time at all: the first second of the year 1.
+const NO_TIME_SECS: i64 = -62_135_596_800;
+
+pub(crate) fn record_key(id: &str) -> Bytes {
+    Bytes::from(format!("{RECORDS}{id}"))
+}
+
+/// Notes a request as the newest of its two branches.
+pub(crate) fn index_op(repository: &Repository, pull: &PullRequest) -> Op {
+    let (source, destination) = (&pull.source_branch, &pull.destination_branch);
+    let partition = repository.partition();
+    let entry = SecondaryIndex {
+        primary_key: Bytes::copy_from_slice(pull.id.as_bytes()),
+    };
+    Op::Set {
+        partition: Bytes::from_static(INDEX),
+        key: Bytes::from(format!("repos/{partition}/{source}/{destination}")),
+        value: Bytes::from(entry.encode_to_vec()),
+        predicate: None,
+    }
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct SecondaryIndex {
+    #[prost(bytes = "bytes", tag = "1")]
+    primary_key: Bytes,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct PullData {
+    #[prost(string, tag = "1")]
+    id: String,
+    /// 0 open, 1 closed, 2 merged.
+    #[prost(int32, tag = "2")]
+    status: i32,
+    #[prost(message, optional, tag = "3")]
+    created_at: Option<Timestamp>,
+    #[prost(string, tag = "4")]
+    title: String,
+    #[prost(string, tag = "5")]
+    author: String,
+    #[prost(string, tag = "6")]
+    description: String,
+    #[prost(string, tag = "7")]
+    source_branch: String,
+    #[prost(string, tag = "8")]
+    destination_branch: String,
+    #[prost(string, optional, tag = "9")]
+    commit_id: Option<String>,
+    #[prost(message, optional, tag = "10")]
+    closed_at: Option<Timestamp>,
+}
+
+impl PullData {
+    pub(crate) fn encode(pull: &PullRequest) -> Bytes {
+        let data = Self {
+            id: pull.id.clone(),
+            status: match pull.status {
+                PullStatus::Open => 0,
+                PullStatus::Closed => 1,
+                PullStatus::Merged => 2,
+            },
+            created_at: Some(to_timestamp(pull.created_at)),
+            title: pull.title.clone(),
+            author: pull.author.clone(),
+            description: pull.description.clone(),
+            source_branch: pull.source_branch.clone(),
+            destination_branch: pull.destination_branch.clone(),
+            commit_id: pull.merged_commit.as_ref().map(CommitId::to_string),
+            closed_at: pull.closed_at.map(to_timestamp),
+        };
+        Bytes::from(data.encode_to_vec())
+    }
+
+    /// # Errors
+    /// [`graveler::Error::Corrupt`].
+    pub(crate) fn decode(stored: Bytes) -> Result<PullRequest> {
+        let data = <Self as Message>::decode(stored).map_err(corrupt)?;
+        Ok(PullRequest {
+            status: match data.status {
+                0 => PullStatus::Open,
+                1 => PullStatus::Closed,
+                2 => PullStatus::Merged,
+                other => return Err(corrupt(format!("unknown status {other}"))),
+            },
+            id: data.id,
+            title: data.title,
+            description: data.description,
+            author: data.author,
+            source_branch: data.source_branch,
+            destination_branch: data.destination_branch,
+            created_at: from_timestamp(data.created_at.unwrap_or_default())?,
+            closed_at: data
+                .closed_at
+                .filter(|at| at.seconds != NO_TIME_SECS)
+                .map(from_timestamp)
+                .transpose()?,
+            merged_commit: data
+                .commit_id
+                .filter(|id| !id.is_empty())
+                .map(CommitId::trusted),
+        })
+    }
+}
+
+fn to_timestamp(at: OffsetDateTime) -> Timestamp {
+    Timestamp {
+        seconds: at.unix_timestamp(),
+        nanos: at.nanosecond().cast_signed(),
+    }
+}
+
+fn from_timestamp(at: Timestamp) -> Result<OffsetDateTime> {
+    let nanos = i128::from(at.seconds) * 1_000_000_000 + i128::from(at.nanos);
+    OffsetDateTime::from_unix_timestamp_nanos(nanos).map_err(corrupt)
+}
+
+fn corrupt(reason: impl std::fmt::Display) -> Error {
+    Error::Engine(graveler::Error::Corrupt {
+        what: "pull request".to_owned(),
+        reason: reason.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As lakeFS 1.84 wrote it.
+    const CLOSED: &[u8] = b"\n\x144oojt2hksdudq1pb8vi0\x10\x01\x1a\x0c\x08\xf6\xba\x8d\xd8\x06\x10\xd5\xd3\x8c\xa3\x02\"\nclosed one*\x05admin:\x03devB\x04mainR\x0c\x08\xf6\xba\x8d\xd8\x06\x10\xf6\xab\xec\xa7\x02";
+
+    #[test]
+    fn a_request_is_stored_as_lakefs_stores_it() {
+        let pull = PullData::decode(Bytes::from_static(CLOSED)).expect("decodes");
+        assert_eq!(pull.id, "4oojt2hksdudq1pb8vi0");
+        assert_eq!(pull.status, PullStatus::Closed);
+        assert_eq!(
+            (pull.title.as_str(), pull.author.as_str()),
+            ("closed one", "admin")
+        );
+        assert_eq!(pull.created_at.nanosecond(), 610_478_549);
+        assert_eq!(pull.closed_at.map(|at| at.nanosecond()), Some(620_434_934));
+        assert_eq!(pull.merged_commit, None);
+        assert_eq!(PullData::encode(&pull).as_ref(), CLOSED);
+    }
+
+    #[test]
+    fn no_time_is_none_and_what_does_not_parse_is_an_error() {
+        let mut data = <PullData as Message>::decode(CLOSED).expect("decodes");
+        data.closed_at = Some(Timestamp {
+            seconds: NO_TIME_SECS,
+            nanos: 0,
+        });
+        let pull = PullData::decode(Bytes::from(data.encode_to_vec())).expect("decodes");
+        assert_eq!(pull.closed_at, None);
+        data.status = 3;
+        for bad in [
+            Bytes::from(data.encode_to_vec()),
+            Bytes::from_static(b"\xff"),
+        ] {
+            assert!(matches!(
+                PullData::decode(bad),
+                Err(Error::Engine(graveler::Error::Corrupt { .. }))
+            ));
+        }
+    }
+}

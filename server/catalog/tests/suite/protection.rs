@@ -1,0 +1,102 @@
+//! Protected branches, by every way that writes.
+
+use catalog::testing::{TestCatalog, commit_params, merge_params};
+use catalog::{
+    EngineError, Error, Repository, Result, Upload, UploadOptions, WriteOptions, from_bytes,
+};
+
+fn assert_protected<T: std::fmt::Debug>(outcome: Result<T>, what: &str) {
+    assert!(
+        matches!(outcome, Err(Error::Engine(EngineError::Protected(_)))),
+        "{what}: {outcome:?}"
+    );
+}
+
+fn at<'a>(repository: &'a Repository, path: &'a str) -> Upload<'a> {
+    Upload {
+        repository,
+        branch: "main",
+        path,
+    }
+}
+
+async fn protect(lake: &TestCatalog, repository: &Repository, patterns: &[&str]) {
+    let patterns: Vec<String> = patterns.iter().map(|&p| p.to_owned()).collect();
+    lake.set_branch_protection(repository, &patterns, None)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn no_way_of_writing_leads_to_a_protected_branch() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    lake.put(&repository, "main", "a", "1").await;
+    lake.commit(&repository, "main", "first").await;
+    lake.create_branch(&repository, "dev", "main", false, false, "me")
+        .await
+        .unwrap();
+    let options = UploadOptions::default();
+    let upload = lake
+        .create_multipart(at(&repository, "big"), &options)
+        .await
+        .unwrap();
+    let part = lake
+        .put_part(
+            at(&repository, "big"),
+            &upload.upload_id,
+            1,
+            from_bytes("part".into()),
+        )
+        .await
+        .unwrap();
+    protect(&lake, &repository, &["main"]).await;
+
+    // Nobody reads a body that is refused anyway.
+    let body = Box::pin(futures::stream::poll_fn(|_| panic!("the body is read")));
+    let to = at(&repository, "b");
+    assert_protected(lake.upload(to, body, options.clone()).await, "upload");
+    let from = (&repository, "dev", "a");
+    assert_protected(lake.copy(from, to, None, false).await, "copy");
+    assert_protected(
+        lake.copy_by_reference(from, to, None, false).await,
+        "copy by reference",
+    );
+    let paths = ["a".to_owned()];
+    assert_protected(
+        lake.delete_objects(&repository, "main", &paths, WriteOptions::default())
+            .await,
+        "delete",
+    );
+    assert_protected(lake.create_multipart(to, &options).await, "begin an upload");
+    let parts = [catalog::CompletedPart {
+        number: 1,
+        etag: part.etag,
+    }];
+    assert_protected(
+        lake.complete_multipart(at(&repository, "big"), &upload.upload_id, &parts, false)
+            .await,
+        "complete an upload",
+    );
+    assert_protected(
+        lake.commit_branch(&repository, "main", commit_params("x"))
+            .await,
+        "commit",
+    );
+    assert_eq!(lake.paths(&repository, "main").await, "a");
+
+    // Merges are the way in.
+    lake.put(&repository, "dev", "b", "2").await;
+    lake.commit(&repository, "dev", "second").await;
+    lake.merge(&repository, "dev", "main", merge_params())
+        .await
+        .unwrap();
+    assert_eq!(lake.paths(&repository, "main").await, "a b");
+
+    // What was uploaded before is not lost: the upload ends when the rule is gone.
+    protect(&lake, &repository, &[]).await;
+    lake.complete_multipart(at(&repository, "big"), &upload.upload_id, &parts, false)
+        .await
+        .unwrap();
+    assert_eq!(lake.paths(&repository, "main").await, "a b big");
+}

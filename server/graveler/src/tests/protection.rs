@@ -1,0 +1,299 @@
+//! Branch protection: what it blocks and lets pass, how rules change, and when they hold.
+
+use std::sync::Arc;
+
+use kv::Store;
+use kv::testing::{Faults, FaultyStore};
+
+use crate::testing::{Lake, branch};
+use crate::{BranchProtection, Condition, Error, Kind, NoHooks, Result};
+
+const STORED_AT: &[u8] = b"settings/protected_branches";
+/// `main`, as lakeFS stores it.
+const MAIN_ONLY: &[u8] = b"\x0a\x0c\x0a\x04main\x12\x04\x0a\x02\x00\x01";
+
+async fn protect(lake: &Lake, patterns: &str) -> Result<()> {
+    protect_if(lake, patterns, None).await
+}
+
+async fn protect_if(lake: &Lake, patterns: &str, if_tag: Option<&str>) -> Result<()> {
+    let patterns: Vec<String> = patterns.split_whitespace().map(str::to_owned).collect();
+    lake.graveler
+        .set_branch_protection(&lake.repo, &patterns, if_tag)
+        .await
+}
+
+async fn rules(lake: &Lake) -> BranchProtection {
+    lake.graveler.branch_protection(&lake.repo).await.unwrap()
+}
+
+async fn write(lake: &Lake, on: &str) -> Result<()> {
+    lake.set(on, "k", "v", Condition::Always).await
+}
+
+/// The same lake as another server sees it, whose records go through `kv`.
+fn through(lake: &Lake, kv: Arc<dyn Store>) -> Lake {
+    Lake {
+        graveler: lake.graveler.on_store_for_tests(&kv),
+        kv,
+        ..lake.clone()
+    }
+}
+
+#[tokio::test]
+async fn a_protected_branch_takes_merges_but_neither_writes_nor_commits() {
+    let lake = Lake::new().await;
+    lake.put("main", "a=1").await;
+    lake.branch_from("dev", "main").await;
+    protect(&lake, "ma* release-?").await.unwrap();
+
+    for refused in [
+        write(&lake, "main").await,
+        lake.delete("main", "a").await,
+        lake.commit("main", "x").await.map(|_| ()),
+        lake.graveler
+            .check_unprotected(&lake.repo, &branch("main"))
+            .await,
+    ] {
+        match refused {
+            Err(Error::Protected(text)) => assert!(text.ends_with("branch main"), "{text}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(lake.show("main").await, "a=1", "as it was");
+
+    // What was staged before the rule came would stand in the way of a merge.
+    protect(&lake, "").await.unwrap();
+    lake.commit("main", "before").await.unwrap();
+    protect(&lake, "ma* release-?").await.unwrap();
+    lake.put("dev", "b=2").await;
+    lake.commit("dev", "allowed").await.unwrap();
+    lake.merge("dev", "main").await.unwrap();
+    assert_eq!(lake.show("main").await, "a=1 b=2");
+
+    // Protected branches come and go as others do.
+    lake.branch_from("release-1", "main").await;
+    write(&lake, "release-1").await.unwrap_err();
+    lake.graveler
+        .delete_branch(&lake.repo, &branch("release-1"), false, "me", &NoHooks)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn changed_rules_hold_at_once_where_they_were_changed() {
+    let lake = Lake::new().await;
+    write(&lake, "main").await.unwrap();
+    protect(&lake, "main").await.unwrap();
+    write(&lake, "main").await.unwrap_err();
+    protect(&lake, "dev").await.unwrap();
+    write(&lake, "main").await.unwrap();
+    lake.graveler
+        .add_protected_pattern(&lake.repo, "main")
+        .await
+        .unwrap();
+    write(&lake, "main").await.unwrap_err();
+    lake.graveler
+        .remove_protected_pattern(&lake.repo, "main")
+        .await
+        .unwrap();
+    write(&lake, "main").await.unwrap();
+}
+
+#[tokio::test]
+async fn rules_are_stored_and_tagged_as_in_lakefs() {
+    let lake = Lake::new().await;
+    let none = rules(&lake).await;
+    assert_eq!((none.patterns.len(), none.tag.as_str()), (0, ""));
+
+    protect(&lake, "main main").await.unwrap();
+    let partition = lake.repo.partition();
+    let stored = lake.kv.get(partition.as_bytes(), STORED_AT).await.unwrap();
+    assert_eq!(stored.unwrap().value, MAIN_ONLY);
+
+    // Written and tagged by lakeFS 1.84, in its order.
+    let theirs = b"\n\x11\n\trelease-*\x12\x04\n\x02\x00\x01\n\x0c\n\x04main\x12\x04\n\x02\x00\x01";
+    lake.kv
+        .set(
+            partition.as_bytes(),
+            STORED_AT,
+            bytes::Bytes::from_static(theirs),
+        )
+        .await
+        .unwrap();
+    let read = rules(&lake).await;
+    assert_eq!(read.patterns, ["release-*", "main"]);
+    assert_eq!(
+        read.tag,
+        "88c8fe9500f463d9d66181ebc7ac6050d653cfed594b1e743e218efd7e783949"
+    );
+
+    // No rules are an empty record, whose tag is not that of no record.
+    protect(&lake, "").await.unwrap();
+    let lifted = rules(&lake).await;
+    assert!(lifted.patterns.is_empty() && !lifted.tag.is_empty());
+    protect_if(&lake, "main", Some(&lifted.tag)).await.unwrap();
+}
+
+#[tokio::test]
+async fn rules_that_block_one_thing_only_block_no_more() {
+    let lake = Lake::new().await;
+    // Commits to `main`, by a rule that lakeFS's older versions could make.
+    let commits_only = b"\x0a\x0b\x0a\x04main\x12\x03\x0a\x01\x01";
+    lake.kv
+        .set(
+            lake.repo.partition().as_bytes(),
+            STORED_AT,
+            bytes::Bytes::from_static(commits_only),
+        )
+        .await
+        .unwrap();
+    write(&lake, "main").await.unwrap();
+    lake.commit("main", "x").await.unwrap_err();
+    // Adding another leaves it as it is.
+    lake.graveler
+        .add_protected_pattern(&lake.repo, "x")
+        .await
+        .unwrap();
+    write(&lake, "main").await.unwrap();
+    lake.commit("main", "x").await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_stale_tag_changes_nothing() {
+    let lake = Lake::new().await;
+    for stale in ["stale", &"0".repeat(64)] {
+        assert!(matches!(
+            protect_if(&lake, "x", Some(stale)).await,
+            Err(Error::Stale(_))
+        ));
+    }
+    protect_if(&lake, "main", Some("")).await.unwrap();
+    assert!(matches!(
+        protect_if(&lake, "x", Some("")).await,
+        Err(Error::Stale(_))
+    ));
+    let first = rules(&lake).await.tag;
+    protect_if(&lake, "dev", Some(&first)).await.unwrap();
+    assert!(matches!(
+        protect_if(&lake, "x", Some(&first)).await,
+        Err(Error::Stale(_))
+    ));
+    assert_eq!(rules(&lake).await.patterns, ["dev"]);
+}
+
+#[tokio::test]
+async fn malformed_and_too_many_rules_are_refused_whole() {
+    let lake = Lake::new().await;
+    protect(&lake, "main").await.unwrap();
+    let many: Vec<String> = (0..3_000).map(|n| format!("branch-{n}")).collect();
+    for bad in ["dev [a".to_owned(), many.join(" ")] {
+        assert!(matches!(
+            protect(&lake, &bad).await,
+            Err(Error::InvalidValue(_))
+        ));
+    }
+    let empty = [String::new()];
+    let refused = lake
+        .graveler
+        .set_branch_protection(&lake.repo, &empty, None)
+        .await;
+    assert!(matches!(refused, Err(Error::InvalidValue(_))));
+    assert_eq!(rules(&lake).await.patterns, ["main"]);
+
+    // lakeFS takes a malformed pattern in: it matches nothing, and the others still do.
+    let theirs = b"\x0a\x0a\x0a\x02[a\x12\x04\x0a\x02\x00\x01";
+    let both = [&theirs[..], MAIN_ONLY].concat();
+    let partition = lake.repo.partition();
+    lake.kv
+        .set(partition.as_bytes(), STORED_AT, both.into())
+        .await
+        .unwrap();
+    let other = through(&lake, Arc::clone(&lake.kv));
+    write(&other, "main").await.unwrap_err();
+    other.branch_from("a", "main").await;
+    write(&other, "a").await.unwrap();
+}
+
+#[tokio::test]
+async fn single_rules_are_added_and_removed_once() {
+    let lake = Lake::new().await;
+    let (graveler, repo) = (&lake.graveler, &lake.repo);
+    graveler.add_protected_pattern(repo, "main").await.unwrap();
+    assert!(matches!(
+        graveler.add_protected_pattern(repo, "main").await,
+        Err(Error::NotUnique {
+            kind: Kind::ProtectionRule,
+            ..
+        })
+    ));
+    graveler.add_protected_pattern(repo, "dev").await.unwrap();
+    assert_eq!(rules(&lake).await.patterns, ["main", "dev"]);
+    graveler
+        .remove_protected_pattern(repo, "main")
+        .await
+        .unwrap();
+    assert!(matches!(
+        graveler.remove_protected_pattern(repo, "main").await,
+        Err(Error::NotFound {
+            kind: Kind::ProtectionRule,
+            ..
+        })
+    ));
+    assert_eq!(rules(&lake).await.patterns, ["dev"]);
+}
+
+#[tokio::test]
+async fn rules_added_at_the_same_time_are_all_there() {
+    let lake = Lake::new().await;
+    let stirred = Faults {
+        yields: 128,
+        ..Faults::default()
+    };
+    let stirred = through(
+        &lake,
+        Arc::new(FaultyStore::new(Arc::clone(&lake.kv), 7, stirred)),
+    );
+    let patterns = ["a", "b", "c", "d", "e"];
+    let adding =
+        patterns.map(|pattern| stirred.graveler.add_protected_pattern(&lake.repo, pattern));
+    for added in futures::future::join_all(adding).await {
+        added.unwrap();
+    }
+    let mut there = rules(&lake).await.patterns;
+    there.sort_unstable();
+    assert_eq!(there, patterns);
+}
+
+#[tokio::test]
+async fn a_change_whose_acknowledgement_is_lost_is_no_failure() {
+    let lake = Lake::new().await;
+    let deaf = Faults {
+        after_write: 255,
+        ..Faults::default()
+    };
+    let deaf = through(
+        &lake,
+        Arc::new(FaultyStore::new(Arc::clone(&lake.kv), 7, deaf)),
+    );
+    protect(&deaf, "main").await.unwrap();
+    let tag = rules(&deaf).await.tag;
+    protect_if(&deaf, "dev", Some(&tag)).await.unwrap();
+    assert_eq!(rules(&lake).await.patterns, ["dev"]);
+}
+
+#[tokio::test]
+async fn rules_of_a_read_only_repository_stay() {
+    let mut lake = Lake::new().await;
+    protect(&lake, "main").await.unwrap();
+    lake.repo.read_only = true;
+    assert!(matches!(protect(&lake, "x").await, Err(Error::ReadOnly(_))));
+    let (graveler, repo) = (&lake.graveler, &lake.repo);
+    for refused in [
+        graveler.add_protected_pattern(repo, "x").await,
+        graveler.remove_protected_pattern(repo, "main").await,
+    ] {
+        assert!(matches!(refused, Err(Error::ReadOnly(_))));
+    }
+    assert_eq!(rules(&lake).await.patterns, ["main"]);
+}

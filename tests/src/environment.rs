@@ -18,7 +18,8 @@ pub fn hooks() -> PathBuf {
     PathBuf::from(required("WEIR_TEST_HOOKS"))
 }
 
-fn here() -> &'static Path {
+/// The folder of the system tests.
+pub(crate) fn here() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 

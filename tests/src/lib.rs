@@ -5,11 +5,14 @@
 //! claims is in `tests/`.
 
 mod environment;
+mod museum;
 mod random;
 mod repo;
 mod server;
+mod sstables;
 
 pub use environment::{conformance, fixture, hooks, python};
+pub use museum::{Museum, Records};
 pub use random::Random;
 pub use repo::{MAIN, Repo, read_all, refusal};
 pub use server::{ADMIN, Backend, Setup, TestServer};

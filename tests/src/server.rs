@@ -58,6 +58,8 @@ pub struct TestServer {
     dir: TempDir,
     port: u16,
     settings: Vec<(&'static str, String)>,
+    /// The administrator's key and secret.
+    keys: (&'static str, &'static str),
     _place: Place,
 }
 
@@ -77,11 +79,6 @@ impl TestServer {
     /// If it does not start, with its log.
     #[must_use]
     pub fn start_with(backend: Backend, setup: Setup) -> Self {
-        let place = Place::wait();
-        let dir = tempfile::Builder::new()
-            .prefix("weir-test-")
-            .tempdir()
-            .expect("the system's temporary folder can be written");
         // As the server had them that was recorded for `compat`.
         let mut settings = vec![
             ("LAKEFSACTION_VAR", "this_is_actions_var".to_owned()),
@@ -96,11 +93,27 @@ impl TestServer {
             settings.push(("WEIR_DATABASE_TYPE", "postgres".to_owned()));
             settings.push(("WEIR_DATABASE_POSTGRES_CONNECTION_STRING", own_table()));
         }
+        Self::start_prepared((ADMIN.1, ADMIN.2), |_| settings)
+    }
+
+    /// Starts a server on what `prepare` puts into its folder, with the settings that it returns and an
+    /// administrator of these keys, whom the folder or the settings bring.
+    pub(crate) fn start_prepared(
+        keys: (&'static str, &'static str),
+        prepare: impl FnOnce(&Path) -> Vec<(&'static str, String)>,
+    ) -> Self {
+        let place = Place::wait();
+        let dir = tempfile::Builder::new()
+            .prefix("weir-test-")
+            .tempdir()
+            .expect("the system's temporary folder can be written");
+        let settings = prepare(dir.path());
         let mut server = Self {
             process: None,
             dir,
             port: free_port(),
             settings,
+            keys,
             _place: place,
         };
         server.spawn();
@@ -233,8 +246,8 @@ impl TestServer {
     #[must_use]
     pub fn client(&self) -> Client {
         let credentials = Credentials::Key {
-            access_key_id: ADMIN.1.to_owned(),
-            secret_access_key: ADMIN.2.to_owned(),
+            access_key_id: self.keys.0.to_owned(),
+            secret_access_key: self.keys.1.to_owned(),
         };
         Client::new(&self.url(), credentials).expect("our own address is one")
     }
@@ -258,8 +271,8 @@ impl TestServer {
             arguments,
             &[
                 ("WEIR_URL", &url),
-                ("ACCESS_KEY", ADMIN.1),
-                ("SECRET_KEY", ADMIN.2),
+                ("ACCESS_KEY", self.keys.0),
+                ("SECRET_KEY", self.keys.1),
             ],
         )
     }
@@ -269,7 +282,7 @@ impl TestServer {
     /// # Panics
     /// On any difference, with the list of them.
     pub fn conformance(&self, areas: &str) -> String {
-        conformance(&self.url(), areas, (ADMIN.1, ADMIN.2))
+        conformance(&self.url(), areas, self.keys)
     }
 
     fn log_path(&self) -> PathBuf {
@@ -322,6 +335,8 @@ impl Drop for TestServer {
         }
         if std::thread::panicking() {
             show(&self.log_path());
+        } else {
+            crate::sstables::keep(self.dir.path());
         }
     }
 }

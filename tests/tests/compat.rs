@@ -1,11 +1,11 @@
 //! What lakeFS answered, Weir answers: the recorded conversations, on both databases.
 //!
 //! Recordings and script are in `compat/conformance`, which is not edited here;
-//! `compat/hooks_later.txt` names the steps of area `hooks` that wait for a feature.
+//! `compat/AREA_later.txt` names the steps of an area that wait for a feature.
 
 use std::sync::{Mutex, PoisonError};
 
-use system_tests::{Backend, Setup, TestServer};
+use system_tests::{Backend, Museum, Records, Setup, TestServer};
 
 /// The webhook receiver of area `hooks` listens on a port that is written in the recordings.
 static HOOKS_PORT: Mutex<()> = Mutex::new(());
@@ -16,10 +16,36 @@ fn setup_auth_and_main(backend: Backend) {
     server.conformance("auth,main");
 }
 
+/// Asks what lakeFS was asked in an area of which steps wait for a feature.
+fn all_but_what_is_later(server: &TestServer, area: &str) {
+    server.python("compat/check_area.py", &[&server.url(), area]);
+}
+
 fn hooks(backend: Backend) {
     let _alone = HOOKS_PORT.lock().unwrap_or_else(PoisonError::into_inner);
-    let server = TestServer::start(backend);
-    server.python("compat/check_hooks.py", &[&server.url()]);
+    all_but_what_is_later(&TestServer::start(backend), "hooks");
+}
+
+fn versioning(backend: Backend) {
+    all_but_what_is_later(&TestServer::start(backend), "versioning");
+}
+
+/// An installation that lakeFS made is answered from as lakeFS does, ids and times included, and
+/// looking at it changes nothing in it.
+fn museum(backend: Backend) {
+    let mut museum = Museum::open(backend);
+    all_but_what_is_later(&museum.server, "museum");
+    museum.server.stop();
+    let before = Museum::records_of_lakefs();
+    assert_eq!(of_repositories(museum.records()), of_repositories(before));
+}
+
+/// Without what a server notes of itself at its start, and its count of requests.
+fn of_repositories(records: Records) -> Records {
+    let of_server = |partition: &[u8]| matches!(partition, b"auth" | b"usage");
+    let kept = records.into_iter();
+    kept.filter(|((partition, _), _)| !of_server(partition))
+        .collect()
 }
 
 #[test]
@@ -40,4 +66,24 @@ fn sqlite_runs_hooks_as_lakefs() {
 #[test]
 fn postgres_runs_hooks_as_lakefs() {
     hooks(Backend::Postgres);
+}
+
+#[test]
+fn sqlite_keeps_versions_as_lakefs() {
+    versioning(Backend::Sqlite);
+}
+
+#[test]
+fn postgres_keeps_versions_as_lakefs() {
+    versioning(Backend::Postgres);
+}
+
+#[test]
+fn sqlite_answers_from_an_installation_of_lakefs() {
+    museum(Backend::Sqlite);
+}
+
+#[test]
+fn postgres_answers_from_an_installation_of_lakefs() {
+    museum(Backend::Postgres);
 }

@@ -8,6 +8,7 @@ mod compat;
 mod crash;
 mod hostile;
 mod lifecycle;
+mod museum;
 mod race;
 mod s3;
 mod story;

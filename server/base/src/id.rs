@@ -300,6 +300,27 @@ mod tests {
         );
     }
 
+    /// Ids that lakeFS made for the installation in `tests/compat/museum`, of which the database tells the time.
+    #[test]
+    fn ids_of_lakefs_are_made_from_their_time() {
+        let place = [0x34, 0xe3, 0x7c, 0xdd, 0x07];
+        let ids = |secs, counter| Xids::new(at(secs), place, counter);
+        let began = OffsetDateTime::from_unix_timestamp(1_795_382_646).unwrap();
+        assert_eq!(
+            ids(0, 0x2b_47e9).descending_from(RUN_EPOCH_SECS, began),
+            "4oojt2hksdudq1pb8vkg"
+        );
+        assert_eq!(run_id_time("4oojt2hksdudq1pb8vkg"), Some(began));
+        assert_eq!(
+            ids(1_795_382_627, !0x2b_44aa).descending(DATA_EPOCH_SECS),
+            "ft5qb79ksdudq1pb8il0"
+        );
+        assert_eq!(
+            ids(1_795_382_635, 0x2b_44ac).ascending(),
+            "dc1lqqpksdudq1pb8im0"
+        );
+    }
+
     #[test]
     fn what_is_no_xid_has_no_time() {
         for id in [

@@ -334,6 +334,33 @@ mod tests {
         );
     }
 
+    /// Entries that lakeFS staged in the installation in `tests/compat/museum`: identity and bytes.
+    #[test]
+    fn entries_of_lakefs_are_written_again_as_they_were() {
+        for (identity, data) in [
+            (
+                "48b5e6f37915b05a570a9bd0041f7e2c368ef091bc766e072a65899729b7c6b5",
+                "0a2e646174612f667435716237396b736475647131706238696c302f6463316c7174686b736475647131706238766730120c08f6ba8dd806108afbb6820218032220323261663634356431383539636235636136646130633438346631663337656130013a186170706c69636174696f6e2f6f637465742d73747265616d",
+            ),
+            // With metadata, of the API and of the gateway.
+            (
+                "2f97a0609e90033d34018db268f8ac297696dac9949b933a620ef9c066bf61db",
+                "0a2e646174612f667435716237396b736475647131706238696c302f6463316c7174686b736475647131706238766830120c08f6ba8dd8061084b28395021801222036663866353737313530393064613236333234353339383864396131353031622a0b0a056f776e657212026d6530013a186170706c69636174696f6e2f6f637465742d73747265616d",
+            ),
+            (
+                "6d6d9ad405185a0d748a4abf6e8e43b4f0827462ca13dc22473555106d95b94b",
+                "0a2e646174612f667435716237396b736475647131706238696c302f6463316c7176706b736475647131706238766e30120c08ffba8dd80610b69ef9e6021803222066393763356432393934316266623162326664616230383734393036616238322a130a0d582d416d7a2d4d6574612d62791202733330013a0a746578742f706c61696e",
+            ),
+        ] {
+            let stored = graveler::Value {
+                identity: hex::decode(identity).expect("hex").into(),
+                data: hex::decode(data).expect("hex").into(),
+            };
+            let entry = Entry::from_value(&stored).expect("reads");
+            assert_eq!(entry.to_value(), stored);
+        }
+    }
+
     #[test]
     fn identity_ignores_where_and_when() {
         let moved = Entry {

@@ -273,7 +273,7 @@ impl Reader {
     /// `two_dot`: left against right; else what right changed since the merge base.
     ///
     /// # Errors
-    /// Of the references; `branch$` is valid in two-dot differences only.
+    /// Of the references; `branch$` is valid on the right of two-dot differences only.
     pub async fn diff_refs(
         &self,
         repository: &Repository,
@@ -283,9 +283,9 @@ impl Reader {
         query: &DiffQuery,
     ) -> Result<Page<Difference>> {
         let mut sides = Vec::with_capacity(2);
-        for reference in [left, right] {
+        for (reference, may_be_staged) in [(left, false), (right, two_dot)] {
             let resolved = self.graveler.resolve(repository, reference).await?;
-            if !two_dot && resolved.kind == RefKind::BranchStaging {
+            if resolved.kind == RefKind::BranchStaging && !may_be_staged {
                 return Err(no_commit(reference));
             }
             sides.push(resolved);

@@ -11,6 +11,8 @@ mod models;
 mod multipart;
 #[path = "suite/objects.rs"]
 mod objects;
+#[path = "suite/pages.rs"]
+mod pages;
 #[path = "suite/protection.rs"]
 mod protection;
 #[path = "suite/pulls.rs"]

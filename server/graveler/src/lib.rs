@@ -21,6 +21,7 @@ pub mod committed;
 pub mod ident;
 pub mod sstable;
 
+mod branch_diff;
 mod cherry_pick;
 mod commit;
 mod commit_record;

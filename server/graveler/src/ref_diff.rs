@@ -1,29 +1,34 @@
 //! Differences of references: what is staged, two refs, two refs since their merge base.
 
-use async_trait::async_trait;
+use std::sync::Arc;
 
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::branch_diff::BranchDiff;
 use crate::committed::{Change, ChangeCursor as _};
 use crate::cursor::Lookup;
 use crate::engine::Engine;
 use crate::refs::committed_side;
 use crate::staging::StagedChanges;
 use crate::{
-    BranchId, BranchRecord, Commit, Diff, DiffCursor, DiffKind, DiffSource, Error, MetaRangeId,
-    RefKind, Repository, ResolvedRef, Result,
+    Branch, BranchId, BranchRecord, Commit, Diff, DiffCursor, DiffKind, DiffSource, Error,
+    MetaRangeId, RefKind, Repository, ResolvedRef, Result,
 };
 
 impl Engine {
     /// Uncommitted changes of a branch.
     pub(crate) async fn diff_uncommitted(
-        &self,
+        self: &Arc<Self>,
         repository: &Repository,
         branch: &BranchId,
     ) -> Result<DiffCursor> {
-        let record = self.refs.branch(repository, branch).await?.record;
-        let head = self.tree_of(repository, &record.commit_id).await?;
-        let staged = StagedChanges::new(&self.kv, record.tokens());
+        let branch = Branch {
+            id: branch.clone(),
+            record: self.refs.branch(repository, branch).await?.record,
+        };
         Ok(DiffCursor::new(
-            self.staged_over(repository, &head, &head, staged).await?,
+            BranchDiff::open(self, repository, None, branch).await?,
         ))
     }
 
@@ -61,7 +66,7 @@ impl Engine {
     }
 
     pub(crate) async fn diff(
-        &self,
+        self: &Arc<Self>,
         repository: &Repository,
         left: &ResolvedRef,
         right: &ResolvedRef,
@@ -69,20 +74,14 @@ impl Engine {
         let left = self
             .tree_of(repository, &committed_side(left, "left")?)
             .await?;
-        let right_head = self.tree_of(repository, &right.commit_id).await?;
         match (&right.kind, &right.branch) {
             (RefKind::BranchStaging, Some(branch)) => Ok(DiffCursor::new(
-                self.staged_over(
-                    repository,
-                    &left,
-                    &right_head,
-                    StagedChanges::new(&self.kv, branch.record.tokens()),
-                )
-                .await?,
+                BranchDiff::open(self, repository, Some(left), branch.clone()).await?,
             )),
             _ => {
+                let right = self.tree_of(repository, &right.commit_id).await?;
                 self.committed
-                    .diff(&repository.storage_namespace, &left, &right_head)
+                    .diff(&repository.storage_namespace, &left, &right)
                     .await
             }
         }
@@ -146,7 +145,7 @@ impl Engine {
     }
 
     /// What must happen to the tree `left` to become the tree `head` with the branch's staged changes.
-    async fn staged_over(
+    pub(crate) async fn staged_over(
         &self,
         repository: &Repository,
         left: &MetaRangeId,
@@ -171,7 +170,7 @@ impl Engine {
 
 /// Staged changes laid over the differences of two trees.
 #[derive(Debug)]
-struct StagedDiff {
+pub(crate) struct StagedDiff {
     /// From the left tree to the head; none if they are the same.
     committed: Option<DiffCursor>,
     difference: Option<Diff>,
@@ -181,45 +180,72 @@ struct StagedDiff {
     base: Lookup,
 }
 
+/// What one staged change, or one difference of the trees, comes to.
+#[derive(Debug)]
+pub(crate) enum Step {
+    Found(Diff),
+    /// A staged change of this key makes no difference.
+    Same(Bytes),
+    End,
+}
+
+impl StagedDiff {
+    /// Reads on by one key. A future that is dropped loses no change.
+    pub(crate) async fn step(&mut self) -> Result<Step> {
+        if self.change.is_none() {
+            self.change = self.staged.next().await?;
+        }
+        if let (None, Some(committed)) = (&self.difference, &mut self.committed) {
+            self.difference = committed.next().await?;
+        }
+        let difference = self.difference.as_ref().map(|difference| &difference.key);
+        let (key, differs) = match (&self.change, difference) {
+            (None, None) => return Ok(Step::End),
+            (Some(change), at) if at.is_none_or(|at| *at >= change.key) => {
+                (change.key.clone(), at == Some(&change.key))
+            }
+            _ => return Ok(self.difference.take().map_or(Step::End, Step::Found)),
+        };
+        // Where the trees agree they still may differ in bytes, so the left one is asked.
+        let at_base = if differs {
+            None
+        } else {
+            self.base.get(&key).await?
+        };
+        // Nothing is awaited from here on.
+        let left = if differs {
+            self.difference.take().and_then(|found| found.left)
+        } else {
+            at_base
+        };
+        let right = self.change.take().and_then(|change| change.value);
+        let kind = match (&left, &right) {
+            (None, None) => return Ok(Step::Same(key)),
+            (Some(left), Some(right)) if left.identity == right.identity => {
+                return Ok(Step::Same(key));
+            }
+            (None, Some(_)) => DiffKind::Added,
+            (Some(_), Some(_)) => DiffKind::Changed,
+            (Some(_), None) => DiffKind::Removed,
+        };
+        Ok(Step::Found(Diff {
+            kind,
+            key,
+            left,
+            right,
+        }))
+    }
+}
+
 #[async_trait]
 impl DiffSource for StagedDiff {
     async fn next(&mut self) -> Result<Option<Diff>> {
         loop {
-            if self.change.is_none() {
-                self.change = self.staged.next().await?;
+            match self.step().await? {
+                Step::Found(diff) => return Ok(Some(diff)),
+                Step::Same(_) => {}
+                Step::End => return Ok(None),
             }
-            if let (None, Some(committed)) = (&self.difference, &mut self.committed) {
-                self.difference = committed.next().await?;
-            }
-            let Some(change) = &self.change else {
-                return Ok(self.difference.take());
-            };
-            if self
-                .difference
-                .as_ref()
-                .is_some_and(|difference| difference.key < change.key)
-            {
-                return Ok(self.difference.take());
-            }
-            let Change { key, value } = self.change.take().expect("there is a change");
-            // Where the trees agree they still may differ in bytes, so the left one is asked.
-            let left = match self.difference.take_if(|difference| difference.key == key) {
-                Some(difference) => difference.left,
-                None => self.base.get(&key).await?,
-            };
-            let kind = match (&left, &value) {
-                (None, None) => continue,
-                (Some(left), Some(right)) if left.identity == right.identity => continue,
-                (None, Some(_)) => DiffKind::Added,
-                (Some(_), Some(_)) => DiffKind::Changed,
-                (Some(_), None) => DiffKind::Removed,
-            };
-            return Ok(Some(Diff {
-                kind,
-                key,
-                left,
-                right: value,
-            }));
         }
     }
 

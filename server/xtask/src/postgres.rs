@@ -73,6 +73,11 @@ impl Postgres {
         format!("postgres://weir@127.0.0.1:{}/postgres", self.port)
     }
 
+    /// The client that comes with the server.
+    pub(crate) fn psql(&self) -> PathBuf {
+        self.binaries.join("psql")
+    }
+
     /// A program of PostgreSQL's, run as a user that it accepts: never root.
     fn tool(&self, name: &str) -> Command {
         let program = self.binaries.join(name);

@@ -8,6 +8,9 @@ use crate::{Error, Result};
 /// Longest expression that is read at all.
 const MAX_EXPRESSION_BYTES: usize = 4_096;
 
+/// What begins a modifier.
+pub(super) const MODIFIERS: [char; 4] = ['~', '^', '@', '$'];
+
 /// A step from one commit to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
@@ -43,7 +46,7 @@ pub(super) fn parse(text: &str) -> Result<Expression<'_>> {
             "reference is longer than {MAX_EXPRESSION_BYTES} bytes"
         )));
     }
-    let (name, mut rest) = text.split_at(text.find(['~', '^', '@', '$']).unwrap_or(text.len()));
+    let (name, mut rest) = text.split_at(text.find(MODIFIERS).unwrap_or(text.len()));
     if name.is_empty() {
         return Err(invalid("it names nothing"));
     }
@@ -56,7 +59,7 @@ pub(super) fn parse(text: &str) -> Result<Expression<'_>> {
             while let Some(kind) = rest.chars().next() {
                 let behind = &rest[kind.len_utf8()..];
                 let (number, next) =
-                    behind.split_at(behind.find(['~', '^', '@', '$']).unwrap_or(behind.len()));
+                    behind.split_at(behind.find(MODIFIERS).unwrap_or(behind.len()));
                 let count = if number.is_empty() {
                     Ok(1)
                 } else {

@@ -1,13 +1,14 @@
 //! Turns a reference expression into a commit.
 //!
 //! A name is, in this order: a full commit id, a branch, a tag, the start of
-//! exactly one commit's id.
+//! exactly one commit's id. A tag's name may hold what modifies others: where the
+//! expression means nothing, it is looked up as it is.
 
 use super::Refs;
 use super::manager::not_found;
-use super::parse::{Modifiers, Step, parse};
+use super::parse::{MODIFIERS, Modifiers, Step, parse};
 use crate::ids::is_lower_hex;
-use crate::{CommitId, Error, Kind, RefKind, Repository, ResolvedRef, Result};
+use crate::{CommitId, Error, Kind, RefKind, Repository, ResolvedRef, Result, TagId};
 
 impl Refs {
     /// Resolves an expression.
@@ -17,6 +18,24 @@ impl Refs {
     /// something other than a branch, or names a parent that a commit has not;
     /// [`Error::NotFound`] if it names nothing.
     pub(crate) async fn resolve(&self, repository: &Repository, text: &str) -> Result<ResolvedRef> {
+        let resolved = self.resolve_expression(repository, text).await;
+        let Err(Error::NotFound { .. } | Error::InvalidValue(_)) = resolved else {
+            return resolved;
+        };
+        if !text.contains(MODIFIERS) || TagId::parse(text).is_err() {
+            return resolved;
+        }
+        let (_, tag) = self.branch_or_tag(repository, text).await?;
+        tag.map_or(resolved, |tag| {
+            Ok(ResolvedRef {
+                kind: RefKind::Tag,
+                branch: None,
+                commit_id: tag.commit_id,
+            })
+        })
+    }
+
+    async fn resolve_expression(&self, repository: &Repository, text: &str) -> Result<ResolvedRef> {
         let expression = parse(text)?;
         let named = self.resolve_name(repository, expression.name).await?;
         let kind = match expression.modifiers {

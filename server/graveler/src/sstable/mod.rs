@@ -20,6 +20,8 @@ mod cache;
 mod cursor;
 mod error;
 mod format;
+#[cfg(test)]
+mod kept;
 mod properties;
 mod reader;
 mod source;

@@ -138,7 +138,15 @@ impl Writer {
 
     /// Closes the table. `user` properties (`type` and others) are part of its id.
     #[must_use]
-    pub fn finish(mut self, user: &BTreeMap<String, String>) -> Finished {
+    pub fn finish(self, user: &BTreeMap<String, String>) -> Finished {
+        let finished = self.close(user);
+        #[cfg(test)]
+        super::kept::keep(&finished);
+        finished
+    }
+
+    /// Closes the table, which no test keeps to be read back: those of wrong content are closed by this.
+    pub(crate) fn close(mut self, user: &BTreeMap<String, String>) -> Finished {
         let estimated_size_bytes = self.estimated_size();
         let (index_key, trailer) = match self.counts.entries {
             0 => (Vec::new(), TRAILER_INVALID),

@@ -8,6 +8,7 @@ mod history;
 mod hooks;
 mod merges;
 mod model;
+mod museum;
 mod protection;
 mod races;
 mod records;

@@ -3,7 +3,7 @@
 use expect_test::expect;
 
 use crate::testing::{Lake, branch};
-use crate::{Error, Kind, NoHooks, TagId};
+use crate::{Condition, Error, Kind, NoHooks, RefKind, TagId};
 
 async fn tag(lake: &Lake, name: &str, source: &str) -> crate::Result<crate::Tag> {
     lake.graveler
@@ -282,4 +282,150 @@ async fn deletion() {
             ..
         })
     ));
+}
+
+/// A full id before a branch before a tag before the start of an id.
+#[tokio::test]
+async fn names_are_looked_up_in_order() {
+    let lake = Lake::new().await;
+    let root = lake.head("main").await.id;
+    lake.put("main", "a=1").await;
+    let one = lake.commit("main", "one").await.unwrap().id;
+    let resolve = async |text: &str| {
+        let found = lake.graveler.resolve(&lake.repo, text).await.unwrap();
+        (found.kind, found.commit_id)
+    };
+    let start = &root.as_str()[..10];
+    assert_eq!(resolve(start).await, (RefKind::Commit, root.clone()));
+    tag(&lake, start, "main").await.unwrap();
+    assert_eq!(resolve(start).await, (RefKind::Tag, one.clone()));
+    lake.graveler
+        .delete_tag(
+            &lake.repo,
+            &TagId::trusted(start),
+            false,
+            "tester",
+            &NoHooks,
+        )
+        .await
+        .unwrap();
+    new_branch(&lake, start, "main").await.unwrap();
+    assert_eq!(resolve(start).await, (RefKind::Branch, one.clone()));
+    assert_eq!(resolve(root.as_str()).await, (RefKind::Commit, root));
+
+    // The name of a tag may look like an expression, which goes first.
+    for odd in ["main~1", "v~1", "v@2", "v$"] {
+        tag(&lake, odd, "main").await.unwrap();
+    }
+    assert_eq!(resolve("main~1").await.0, RefKind::Commit);
+    for odd in ["v~1", "v@2", "v$"] {
+        assert_eq!(resolve(odd).await, (RefKind::Tag, one.clone()), "{odd}");
+    }
+    let none = lake.graveler.resolve(&lake.repo, "v~2").await;
+    assert!(matches!(none, Err(Error::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn what_a_deleted_branch_leaves() {
+    let lake = Lake::new().await;
+    lake.branch_from("dev", "main").await;
+    lake.put("dev", "a=1").await;
+    let one = lake.commit("dev", "one").await.unwrap().id;
+    tag(&lake, "v1", "dev").await.unwrap();
+    // So that this server remembers the branch as it was.
+    lake.put("dev", "b=1").await;
+    let other = lake.graveler.fork_for_tests();
+    other
+        .delete_branch(&lake.repo, &branch("dev"), false, "tester", &NoHooks)
+        .await
+        .unwrap();
+
+    let gone = |result: crate::Result<()>, what: &str| {
+        let is_gone = matches!(&result, Err(Error::NotFound { id, .. }) if id == "dev");
+        assert!(is_gone, "{what}: {result:?}");
+    };
+    gone(
+        lake.set("dev", "c", "1", Condition::Always).await,
+        "a write",
+    );
+    gone(
+        lake.set("dev", "c", "1", Condition::IfAbsent).await,
+        "a conditional write",
+    );
+    gone(lake.delete("dev", "a").await, "a deletion");
+    gone(lake.commit("dev", "two").await.map(|_| ()), "a commit");
+    gone(
+        lake.merge("main", "dev").await.map(|_| ()),
+        "a merge into it",
+    );
+    gone(lake.merge("dev", "main").await.map(|_| ()), "a merge of it");
+    gone(
+        lake.graveler
+            .diff_uncommitted(&lake.repo, &branch("dev"))
+            .await
+            .map(|_| ()),
+        "its changes",
+    );
+    for text in ["dev", "dev@", "dev$", "dev~1"] {
+        let resolved = lake.graveler.resolve(&lake.repo, text).await;
+        gone(resolved.map(|_| ()), text);
+    }
+
+    // What was committed is there by tag and id, and can be made a branch of again.
+    for text in ["v1", one.as_str(), &one.as_str()[..12]] {
+        assert_eq!(lake.show(text).await, "a=1", "{text}");
+    }
+    lake.branch_from("dev", "v1").await;
+    assert_eq!(lake.show("dev").await, "a=1");
+    lake.put("dev", "d=1").await;
+    assert_eq!(lake.uncommitted("dev").await, "+d:>1");
+}
+
+/// A bare repository has no commit and no branch until a restore brings them.
+#[tokio::test]
+async fn nothing_is_in_a_bare_repository() {
+    let lake = Lake::new().await;
+    let request = crate::CreateRepository {
+        bare: true,
+        ..crate::testing::new_repository("bare")
+    };
+    let repo = lake.graveler.create_repository(request).await.unwrap();
+    let lake = Lake { repo, ..lake };
+    let no = |result: crate::Result<()>, expected: Kind, what: &str| match result {
+        Err(Error::NotFound { kind, .. }) => assert_eq!(kind, expected, "{what}"),
+        other => panic!("{what}: {other:?}"),
+    };
+    for text in ["main", "main@", "main$", "main~1", "00"] {
+        let resolved = lake.graveler.resolve(&lake.repo, text).await;
+        no(resolved.map(|_| ()), Kind::Reference, text);
+    }
+    let made = new_branch(&lake, "dev", "main").await;
+    no(made.map(|_| ()), Kind::Reference, "a branch");
+    let made = tag(&lake, "v1", "main").await;
+    no(made.map(|_| ()), Kind::Reference, "a tag");
+    let main = branch("main");
+    no(
+        lake.set("main", "a", "1", Condition::Always).await,
+        Kind::Branch,
+        "a write",
+    );
+    no(lake.delete("main", "a").await, Kind::Branch, "a deletion");
+    let committed = lake.commit("main", "one").await;
+    no(committed.map(|_| ()), Kind::Branch, "a commit");
+    let diff = lake.graveler.diff_uncommitted(&lake.repo, &main).await;
+    no(diff.map(|_| ()), Kind::Branch, "its changes");
+    let found = lake.graveler.branch(&lake.repo, &main).await;
+    no(found.map(|_| ()), Kind::Branch, "the branch");
+    let listed = lake
+        .graveler
+        .list_branches(&lake.repo, "", "", true, 10)
+        .await
+        .unwrap();
+    assert!(listed.results.is_empty());
+    let listed = lake
+        .graveler
+        .list_tags(&lake.repo, "", "", 10)
+        .await
+        .unwrap();
+    assert!(listed.results.is_empty());
 }

@@ -155,6 +155,46 @@ async fn a_slow_cursor_outlives_the_tokens_it_was_opened_on() {
     assert!(cursor.next().await.unwrap().is_none());
 }
 
+/// So must differences that are read slowly; and what is committed meanwhile is uncommitted no more.
+#[tokio::test]
+async fn slow_differences_outlive_the_tokens_they_were_opened_on() {
+    let options = Options {
+        token_grace: Duration::from_millis(1),
+        ..Options::default()
+    };
+    let lake = Lake::with(Arc::new(kv::MemoryStore::default()), "lake", options).await;
+    lake.branch_from("base", "main").await;
+    for i in 0..200 {
+        lake.put("main", &format!("k{i:03}=1")).await;
+    }
+    let uncommitted = lake
+        .graveler
+        .diff_uncommitted(&lake.repo, &branch("main"))
+        .await;
+    let left = lake.graveler.resolve(&lake.repo, "base").await.unwrap();
+    let right = lake.graveler.resolve(&lake.repo, "main$").await.unwrap();
+    let since_base = lake.graveler.diff(&lake.repo, &left, &right).await;
+    let (mut uncommitted, mut since_base) = (uncommitted.unwrap(), since_base.unwrap());
+    for i in 0..10 {
+        for diff in [&mut uncommitted, &mut since_base] {
+            let key = diff.next().await.unwrap().unwrap().key;
+            assert_eq!(key, format!("k{i:03}"));
+        }
+    }
+    lake.commit("main", "all").await.unwrap();
+    lake.put("main", "k000=2 k150=2 z=1").await;
+    lake.clock.advance(Duration::from_secs(60));
+    while lake.retired_tokens().await > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(show_diff(uncommitted).await, "~k150:1>2 +z:>1");
+    let mut expected: Vec<_> = (10..200)
+        .map(|i| format!("+k{i:03}:>{}", 1 + u8::from(i == 150)))
+        .collect();
+    expected.push("+z:>1".to_owned());
+    assert_eq!(show_diff(since_base).await, expected.join(" "));
+}
+
 #[tokio::test]
 async fn tokens_left_behind_are_swept() {
     let lake = Lake::new().await;

@@ -71,7 +71,7 @@ async fn a_metarange_that_makes_no_sense_is_corrupt() {
         for (key, value) in records {
             writer.add(key.as_bytes(), &value).unwrap();
         }
-        let table = writer.finish(&BTreeMap::from([(
+        let table = writer.close(&BTreeMap::from([(
             "type".to_owned(),
             "metaranges".to_owned(),
         )]));
@@ -243,7 +243,7 @@ async fn ranges_that_overlap_are_corrupt() {
         writer.add(range.record().0, range.record().1).unwrap();
     }
     let user = BTreeMap::from([("type".to_owned(), "metaranges".to_owned())]);
-    let table = writer.finish(&user);
+    let table = writer.close(&user);
     trees.store.insert(&table.id, table.bytes.clone());
     let overlapping = MetaRangeId::trusted(table.id);
     let refused = trees.try_apply(&overlapping, &changes("z=1")).await;

@@ -1,0 +1,196 @@
+"""Reads back with RocksDB what the tests wrote as ranges and metaranges, and holds every table to its name.
+
+  sstables.py FOLDER     (tables under their ids)
+
+RocksDB itself takes each file in, checks its blocks and gives its records. From them this script computes,
+without any code of Weir's, the id that the file must be named by, and what its properties must say; the
+properties it reads by a parser of its own. A metarange must describe its ranges as they are, where they
+are in the folder too.
+"""
+import hashlib, os, re, struct, sys, tempfile
+
+from rocksdict import IngestExternalFileOptions, Options, Rdict
+
+MAGIC = bytes.fromhex("f7cff485b741e288")
+FOOTER = 53
+# Of the properties these are counted by the writer; the others were given to it and are part of the id.
+COUNTED = {"min_key", "max_key", "count", "estimated_size_bytes"}
+
+
+class Wrong(Exception):
+    pass
+
+
+def must(holds, what):
+    if not holds:
+        raise Wrong(what)
+
+
+def uvarint(b, at):
+    value = shift = 0
+    while True:
+        byte = b[at]
+        value, shift, at = value | (byte & 0x7F) << shift, shift + 7, at + 1
+        if byte < 0x80:
+            return value, at
+
+
+def block(b, offset, size):
+    """Keys and values of a block that is not compressed."""
+    must(b[offset + size] == 0, "a block of properties is compressed")
+    payload = b[offset:offset + size]
+    end = size - 4 - 4 * struct.unpack("<I", payload[-4:])[0]
+    at, key, entries = 0, b"", {}
+    while at < end:
+        shared, at = uvarint(payload, at)
+        unshared, at = uvarint(payload, at)
+        length, at = uvarint(payload, at)
+        key = key[:shared] + payload[at:at + unshared]
+        entries[key] = payload[at + unshared:at + unshared + length]
+        at += unshared + length
+    return entries
+
+
+def handle(b, at):
+    offset, at = uvarint(b, at)
+    size, at = uvarint(b, at)
+    return offset, size
+
+
+def properties(b):
+    must(b[-8:] == MAGIC and b[-FOOTER] == 1 and b[-12:-8] == b"\2\0\0\0", "not a RocksDB table of version 2 with CRC-32C")
+    metaindex = block(b, *handle(b, len(b) - FOOTER + 1))
+    must(list(metaindex) == [b"rocksdb.properties"], f"other blocks than properties: {list(metaindex)}")
+    return {k.decode(): v for k, v in block(b, *handle(metaindex[b"rocksdb.properties"], 0)).items()}
+
+
+def frame(value):
+    """The two parts of a stored value, each behind its zig-zag length."""
+    parts, at = [], 0
+    for _ in range(2):
+        length, at = uvarint(value, at)
+        must(length % 2 == 0 and at + length // 2 <= len(value), "a value is cut off")
+        parts.append(value[at:at + length // 2])
+        at += length // 2
+    must(at == len(value), "bytes behind a value")
+    return parts
+
+
+def fields(message):
+    """A protobuf message of numbers and bytes."""
+    at, found = 0, {}
+    while at < len(message):
+        tag, at = uvarint(message, at)
+        value, at = uvarint(message, at)
+        if tag & 7 == 2:
+            value, at = message[at:at + value], at + value
+        found[tag >> 3] = value
+    return found
+
+
+def identity(records, given):
+    """The id: the records in order, then the given properties in the framing of identities."""
+    h = hashlib.sha256()
+    for key, value in records:
+        for part in (key, value):
+            h.update(b"%d" % len(part) + part + b"|")
+    number = lambda n: b"\x02\x08" + n.to_bytes(8, "big")
+    text = lambda t: b"\x01" + number(len(t)) + t
+    h.update(b"\x04" + number(len(given)) + b"".join(text(k.encode()) + text(v) for k, v in sorted(given.items())))
+    return h.hexdigest()
+
+
+def read(db, name, path):
+    """The records, as RocksDB reads them."""
+    family = db.create_column_family(name, Options(raw_mode=True))
+    family.ingest_external_file([path], IngestExternalFileOptions())
+    records, at = [], family.iter()
+    at.seek_to_first()
+    while at.valid():
+        records.append((at.key(), at.value()))
+        at.next()
+    file, = family.live_files()
+    must(file["num_entries"] == len(records) and file["num_deletions"] == 0, f"RocksDB counts otherwise: {file}")
+    del at, family
+    db.drop_column_family(name)
+    return records
+
+
+def check_metarange(records, folder):
+    last = None
+    for key, value in records:
+        id, data = frame(value)
+        must(re.fullmatch(rb"[0-9a-f]{64}", id), f"a range named {id}")
+        said = fields(data)
+        low, high = said.get(1, b""), said.get(2, b"")
+        must(key == high and low <= high and (last is None or last < low), f"range {id.decode()} is out of place")
+        last = high
+        path = os.path.join(folder, id.decode())
+        if os.path.exists(path):
+            given = properties(open(path, "rb").read())
+            of_range = (given["type"], given["min_key"], given["max_key"], int(given["estimated_size_bytes"]), int(given["count"]))
+            must(of_range == (b"ranges", low, high, said.get(3, 0), said.get(4, 0)), f"range {id.decode()} is not as described")
+
+
+def check(db, folder, name):
+    path = os.path.join(folder, name)
+    said = properties(open(path, "rb").read())
+    # RocksDB takes no table without records.
+    records = read(db, name, path) if said["count"] != b"0" else []
+    given = {k: v for k, v in said.items() if not k.startswith("rocksdb.") and k not in COUNTED}
+    must(identity(records, given) == name, f"the records and {given} make {identity(records, given)}")
+    must(given.get("type") in (b"ranges", b"metaranges"), f"type {given.get('type')}")
+    keys = [key for key, _ in records]
+    must(int(said["count"]) == len(keys) == uvarint(said["rocksdb.num.entries"], 0)[0], "the count is wrong")
+    must((said["min_key"], said["max_key"]) == ((keys[0], keys[-1]) if keys else (b"", b"")), "the bounds are wrong")
+    if given["type"] == b"metaranges" and "entity" not in given:
+        check_metarange(records, folder)
+    else:
+        for _, value in records:
+            must(frame(value)[0], "a value without identity")
+    return given["type"].decode()
+
+
+def check_all(folder, names, say):
+    # In memory where there is such a place: nothing of this is kept.
+    place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    counts, wrong = {}, 0
+    with tempfile.TemporaryDirectory(dir=place) as scratch:
+        db = Rdict(os.path.join(scratch, "db"), Options(raw_mode=True))
+        for name in names:
+            say(name)
+            try:
+                kind = check(db, folder, name)
+                counts[kind] = counts.get(kind, 0) + 1
+            except Exception as e:
+                wrong += 1
+                print(f"{name}: {e}")
+        db.close()
+    print(f"read back with RocksDB: {counts}; {wrong} wrong")
+    return 1 if wrong else 0
+
+
+def main():
+    folder = sys.argv[1]
+    names = sorted(n for n in os.listdir(folder) if re.fullmatch("[0-9a-f]{64}", n))
+    if not names:
+        sys.exit(f"no tables in {folder}: the tests left none to read back")
+    # In a process of its own: RocksDB ends the whole one over a table that it cannot bear.
+    at, told = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(at)
+        status = check_all(folder, names, lambda name: os.write(told, name.encode()))
+        sys.stdout.flush()
+        os._exit(status)
+    os.close(told)
+    last = b""
+    while piece := os.read(at, 65536):
+        last = (last + piece)[-64:]
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        print(f"{last.decode()}: RocksDB gave up")
+    sys.exit(0 if status == 0 else 1)
+
+
+main()

@@ -1,0 +1,207 @@
+//! An installation that lakeFS made is written to: what was there stays, byte for byte where it is
+//! not what was changed.
+
+use std::collections::BTreeMap;
+
+use client::types::{RepositoryMetadataSet, TagCreation};
+use client::{DeleteBranchOptions, DeleteTagOptions};
+use system_tests::{Backend, Museum, Records, Repo};
+
+/// All references of the museum but those that are written to.
+const UNTOUCHED: [&str; 3] = ["v1", "conflict", "acted"];
+/// Of so many objects one is read.
+const READ_EVERY: usize = 50;
+/// The key of a repository's record of metadata.
+const METADATA: &str = "repo-metadata";
+
+fn repo(museum: &Museum) -> Repo {
+    Repo {
+        client: museum.server.client(),
+        name: "museum".to_owned(),
+    }
+}
+
+/// The paths at a reference, and the bytes of some of them.
+type Contents = (Vec<String>, Vec<Vec<u8>>);
+
+async fn contents(repo: &Repo, reference: &str) -> Contents {
+    let paths = repo.list(reference, "").await.unwrap();
+    assert!(paths.len() > 500, "{reference} has its objects");
+    let mut bytes = Vec::new();
+    for path in paths.iter().step_by(READ_EVERY) {
+        let object = repo.get(reference, path).await.unwrap();
+        bytes.push(object.expect("what is listed can be read"));
+    }
+    (paths, bytes)
+}
+
+/// Commits, merges and makes references, as users of the installation would go on.
+async fn go_on(repo: &Repo) {
+    let staged = repo.uncommitted("dev").await.unwrap();
+    assert_eq!(staged.len(), 6, "what lakeFS staged is there");
+    let commit = repo.commit("dev", "go on").await.unwrap();
+    assert_eq!(repo.uncommitted("dev").await.unwrap(), []);
+    repo.merge("dev", "main").await.unwrap();
+    let merged = repo.log("main", None).await.unwrap().swap_remove(0);
+    assert_eq!(merged.parents.last(), Some(&commit.id));
+
+    repo.put("hidden", "by-weir", "1").await.unwrap();
+    repo.commit("hidden", "stays hidden").await.unwrap();
+
+    repo.branch("short-lived", "v1").await.unwrap();
+    repo.put("short-lived", "x", "1").await.unwrap();
+    repo.commit("short-lived", "short").await.unwrap();
+    let tag = TagCreation {
+        id: "v2".to_owned(),
+        r#ref: "short-lived".to_owned(),
+        force: None,
+    };
+    repo.client.create_tag(&repo.name, &tag).await.unwrap();
+    let options = DeleteBranchOptions::default();
+    let deleted = repo
+        .client
+        .delete_branch(&repo.name, "short-lived", &options);
+    deleted.await.unwrap();
+    assert_eq!(
+        repo.get("v2", "x").await.unwrap().as_deref(),
+        Some(&b"1"[..])
+    );
+    let options = DeleteTagOptions::default();
+    let deleted = repo.client.delete_tag(&repo.name, "v2", &options);
+    deleted.await.unwrap();
+
+    let more = RepositoryMetadataSet {
+        metadata: [("opened-by".to_owned(), "weir".to_owned())].into(),
+    };
+    let set = repo.client.set_repository_metadata(&repo.name, &more);
+    set.await.unwrap();
+}
+
+/// The fields of a protobuf message, in order, as they lie there.
+fn fields(message: &[u8]) -> Vec<(u64, Vec<u8>)> {
+    fn varint(rest: &mut &[u8]) -> u64 {
+        let mut value = 0;
+        for shift in (0..).step_by(7) {
+            let (&byte, behind) = rest.split_first().expect("a whole number");
+            *rest = behind;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                break;
+            }
+        }
+        value
+    }
+    let mut rest = message;
+    let mut fields = Vec::new();
+    while !rest.is_empty() {
+        let tag = varint(&mut rest);
+        let number = varint(&mut rest);
+        let value = match tag & 7 {
+            0 => number.to_be_bytes().to_vec(),
+            2 => {
+                let (value, behind) = rest.split_at(usize::try_from(number).unwrap());
+                rest = behind;
+                value.to_vec()
+            }
+            other => panic!("wire type {other}"),
+        };
+        fields.push((tag >> 3, value));
+    }
+    fields
+}
+
+/// What lakeFS left and is not there as it was, by key. What was staged on `dev` is committed, and
+/// may be gone.
+fn rewritten(before: &Records, after: &Records) -> BTreeMap<String, [Vec<u8>; 2]> {
+    let mut rewritten = BTreeMap::new();
+    for ((partition, key), old) in before {
+        let of_server = partition == b"auth" || partition == b"usage";
+        if of_server || partition.starts_with(b"museum-dev:") {
+            continue;
+        }
+        let name = String::from_utf8_lossy(key).into_owned();
+        let new = after
+            .get(&(partition.clone(), key.clone()))
+            .unwrap_or_else(|| panic!("{name} is gone"));
+        if new != old {
+            rewritten.insert(name, [old.clone(), new.clone()]);
+        }
+    }
+    rewritten
+}
+
+fn assert_records_are_kept(before: &Records, after: &Records) {
+    let rewritten = rewritten(before, after);
+    let keys: Vec<_> = rewritten.keys().map(String::as_str).collect();
+    assert_eq!(
+        keys,
+        ["branches/dev", "branches/hidden", "branches/main", METADATA]
+    );
+    for (name, [old, new]) in rewritten {
+        let (old, new) = (fields(&old), fields(&new));
+        if name == METADATA {
+            assert!(old.iter().all(|entry| new.contains(entry)), "{new:?}");
+            continue;
+        }
+        // Of a branch only the commit (2) and the tokens (3, 4) change, never its name (1), nor
+        // whether it is hidden (5); nothing that lakeFS does not know is added.
+        let lasting = |fields: &[(u64, Vec<u8>)]| -> Vec<(u64, Vec<u8>)> {
+            let lasting = fields
+                .iter()
+                .filter(|(number, _)| !(2..=4).contains(number));
+            lasting.cloned().collect()
+        };
+        assert_eq!(lasting(&old), lasting(&new), "{name}");
+        assert_eq!(
+            lasting(&new).len(),
+            1 + usize::from(name == "branches/hidden")
+        );
+    }
+}
+
+async fn goes_on(backend: Backend) {
+    let mut museum = Museum::open(backend);
+    let lake = repo(&museum);
+    let mut untouched = BTreeMap::new();
+    for reference in UNTOUCHED {
+        untouched.insert(reference, contents(&lake, reference).await);
+    }
+    let staged = contents(&lake, "dev").await;
+    let main = lake.head("main").await.unwrap();
+    let main_before = contents(&lake, "main").await;
+
+    go_on(&lake).await;
+    museum.server.restart();
+    // The old client's connections are gone.
+    let lake = repo(&museum);
+    for (reference, before) in untouched {
+        assert_eq!(contents(&lake, reference).await, before, "{reference}");
+    }
+    assert_eq!(contents(&lake, &main).await, main_before);
+    assert_eq!(contents(&lake, "dev").await, staged);
+    for path in [
+        "s3/one",
+        "s3/multi",
+        "staged/copy",
+        "data/00/part-00001.csv",
+    ] {
+        let merged = lake.get("main", path).await.unwrap();
+        assert!(merged.is_some(), "{path}");
+        assert_eq!(merged, lake.get("dev", path).await.unwrap(), "{path}");
+    }
+    let removed = lake.get("main", "data/00/part-00002.csv").await.unwrap();
+    assert_eq!(removed, None);
+
+    museum.server.stop();
+    assert_records_are_kept(&Museum::records_of_lakefs(), &museum.records());
+}
+
+#[tokio::test]
+async fn sqlite_goes_on_from_an_installation_of_lakefs() {
+    goes_on(Backend::Sqlite).await;
+}
+
+#[tokio::test]
+async fn postgres_goes_on_from_an_installation_of_lakefs() {
+    goes_on(Backend::Postgres).await;
+}

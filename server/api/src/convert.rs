@@ -4,7 +4,7 @@ use ::actions::{HookRun, HookStatus, Run};
 use api_types as types;
 use base::{OffsetDateTime, Page};
 use catalog::{
-    Branch, Commit, Difference, DifferenceKind, Entry, Finding, Object, ObjectOrPrefix,
+    Branch, Commit, Difference, DifferenceKind, Entry, Failure, Finding, Object, ObjectOrPrefix,
     PullRequest, PullStatus, Repository, Tag,
 };
 use time::format_description::well_known::Rfc3339;
@@ -249,6 +249,16 @@ pub(crate) fn hook(hook: HookRun) -> types::HookRun {
             HookStatus::Failed => types::HookRunStatus::Failed,
             HookStatus::Skipped => types::HookRunStatus::Skipped,
         },
+    }
+}
+
+/// How a task failed.
+pub(crate) fn failure(failure: Failure) -> types::Error {
+    let findings: Vec<_> = failure.findings.iter().map(finding).collect();
+    types::Error {
+        message: failure.message,
+        findings: (!findings.is_empty()).then_some(findings),
+        ..types::Error::default()
     }
 }
 

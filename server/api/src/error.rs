@@ -158,6 +158,7 @@ fn of_catalog(error: &catalog::Error) -> StatusCode {
         E::ObjectNotFound(_)
         | E::NoSuchUpload(_)
         | E::TaskNotFound(_)
+        | E::NoGcRules
         | E::NoSuchPullRequest(_) => StatusCode::NOT_FOUND,
         E::TooManyTasks => StatusCode::TOO_MANY_REQUESTS,
         E::DataGone(_) => StatusCode::GONE,
@@ -423,6 +424,7 @@ mod tests {
             ),
             (catalog::Error::NoSuchUpload(s("x")).into(), 404, "upload"),
             (catalog::Error::TaskNotFound(s("x")).into(), 404, "task 'x'"),
+            (catalog::Error::NoGcRules.into(), 404, "rules not found"),
             (catalog::Error::TooManyTasks.into(), 429, "too many tasks"),
             (
                 catalog::Error::NoSuchPullRequest(s("x")).into(),

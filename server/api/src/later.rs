@@ -88,29 +88,6 @@ const ACTIONS: &[(&str, &[&str])] = &[
     ("stageObject", &["fs:WriteObject"]),
     ("updateObjectUserMetadata", &["fs:WriteObject"]),
     ("getUnderlyingProperties", &["fs:ReadObject"]),
-    ("createSymlinkFile", &["fs:WriteObject"]),
-    (
-        "getMetadataObject",
-        &["fs:ListObjects", "fs:ReadRepository"],
-    ),
-    ("getMetaRange", &["fs:ListObjects", "fs:ReadRepository"]),
-    ("getRange", &["fs:ListObjects", "fs:ReadRepository"]),
-    (
-        "prepareGarbageCollectionCommits",
-        &["retention:PrepareGarbageCollectionCommits"],
-    ),
-    (
-        "prepareGarbageCollectionCommitsAsync",
-        &["retention:PrepareGarbageCollectionCommits"],
-    ),
-    (
-        "prepareGarbageCollectionCommitsStatus",
-        &["retention:PrepareGarbageCollectionCommits"],
-    ),
-    (
-        "prepareGarbageCollectionUncommitted",
-        &["retention:PrepareGarbageCollectionUncommitted"],
-    ),
 ];
 
 /// Answers what this server does not do yet, by name.

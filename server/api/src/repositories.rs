@@ -18,8 +18,8 @@ pub(crate) async fn list_repositories(
     caller: Caller,
     params: Params,
 ) -> Result<Json<types::RepositoryList>> {
-    api.authorize(&caller, [("fs:ListRepositories", arn::all())])
-        .await?;
+    let scope = api.auth.scope(&caller.0, "fs:ListRepositories").await?;
+    let is_visible = |id: &RepositoryId| scope.covers(&arn::repository(id.as_str()));
     let (prefix, after, search) = (
         params.text("prefix"),
         params.text("after"),
@@ -27,7 +27,7 @@ pub(crate) async fn list_repositories(
     );
     let page = api
         .catalog
-        .list_repositories(prefix, after, search, params.amount())
+        .list_visible_repositories(prefix, after, search, params.amount(), is_visible)
         .await?;
     let pagination = convert::pagination(&page);
     Ok(Json(types::RepositoryList {

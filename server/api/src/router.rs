@@ -10,8 +10,9 @@ use crate::guard::{guard, no_endpoint, no_sniffing};
 use crate::later::later;
 use crate::{ApiState, PREFIX};
 use crate::{
-    actions, branches, commits, config, diff, download, history, objects, protection, pulls,
-    repositories, retention, session, setup, spec, tags, upload, users,
+    actions, branches, commits, config, diff, download, gc_prepare, history, metadata, objects,
+    protection, pulls, repositories, retention, session, setup, spec, symlinks, tags, upload,
+    users,
 };
 
 macro_rules! routes {
@@ -153,7 +154,7 @@ routes! {
     post "/repositories/{repository}/branches/{branch}/objects/copy" copyObject objects::copy_object;
     get "/repositories/{repository}/branches/{branch}/objects/stage_allowed" uploadObjectPreflight upload::preflight;
     put "/repositories/{repository}/branches/{branch}/objects/stat/user_metadata" updateObjectUserMetadata later;
-    post "/repositories/{repository}/refs/{branch}/symlink" createSymlinkFile later;
+    post "/repositories/{repository}/refs/{branch}/symlink" createSymlinkFile symlinks::create_symlink_file;
 
     // uploads straight to the store, imports
     get "/repositories/{repository}/branches/{branch}/staging/backing" getPhysicalAddress later;
@@ -181,13 +182,13 @@ routes! {
     put "/repositories/{repository}/pulls/{pull_request}/merge" mergePullRequest pulls::merge_pull_request;
 
     // stored trees, garbage collection
-    get "/repositories/{repository}/metadata/object/{type}/{object_id}" getMetadataObject later;
-    get "/repositories/{repository}/metadata/meta_range/{meta_range}" getMetaRange later;
-    get "/repositories/{repository}/metadata/range/{range}" getRange later;
-    post "/repositories/{repository}/gc/prepare_commits" prepareGarbageCollectionCommits later;
-    post "/repositories/{repository}/gc/prepare_commits/async" prepareGarbageCollectionCommitsAsync later;
-    get "/repositories/{repository}/gc/prepare_commits/status" prepareGarbageCollectionCommitsStatus later;
-    post "/repositories/{repository}/gc/prepare_uncommited" prepareGarbageCollectionUncommitted later;
+    get "/repositories/{repository}/metadata/object/{type}/{object_id}" getMetadataObject metadata::get_metadata_object;
+    get "/repositories/{repository}/metadata/meta_range/{meta_range}" getMetaRange metadata::get_table_address;
+    get "/repositories/{repository}/metadata/range/{range}" getRange metadata::get_table_address;
+    post "/repositories/{repository}/gc/prepare_commits" prepareGarbageCollectionCommits gc_prepare::prepare_commits;
+    post "/repositories/{repository}/gc/prepare_commits/async" prepareGarbageCollectionCommitsAsync gc_prepare::submit_commits;
+    get "/repositories/{repository}/gc/prepare_commits/status" prepareGarbageCollectionCommitsStatus gc_prepare::commits_status;
+    post "/repositories/{repository}/gc/prepare_uncommited" prepareGarbageCollectionUncommitted gc_prepare::prepare_uncommitted;
     get "/repositories/{repository}/gc/rules/set_allowed" setGarbageCollectionRulesPreflight retention::may_set;
     get "/repositories/{repository}/gc/rules" internalGetGarbageCollectionRules retention::get_rules;
     post "/repositories/{repository}/gc/rules" internalSetGarbageCollectionRules retention::set_rules;

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod collection;
+mod deletion;
 mod harness;
 mod limits;
 mod objects;

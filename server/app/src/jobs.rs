@@ -1,4 +1,5 @@
-//! Work behind the requests: emptying retired staging tokens, looking after tasks, storing usage counts.
+//! Work behind the requests: emptying retired staging tokens, looking after tasks, finishing
+//! deletions, storing usage counts.
 //!
 //! Each job can be repeated and cut short at any point.
 
@@ -18,6 +19,9 @@ const LOOK_AFTER_TASKS_EVERY: Duration = Duration::from_secs(10);
 /// How often tasks are forgotten that were done long ago.
 const FORGET_TASKS_EVERY: Duration = Duration::from_secs(60 * 60);
 
+/// How often deletions of repositories that were cut short are looked for.
+const FINISH_DELETIONS_EVERY: Duration = Duration::from_secs(5 * 60);
+
 /// Starts the jobs; they end when `stop` is cancelled.
 pub(crate) fn start(
     layers: &Layers,
@@ -29,6 +33,7 @@ pub(crate) fn start(
     jobs.spawn(sweep(layers.clone(), stop.clone()));
     jobs.spawn(look_after_tasks(layers.clone(), stop.clone()));
     jobs.spawn(forget_tasks(layers.clone(), stop.clone()));
+    jobs.spawn(finish_deletions(layers.clone(), stop.clone()));
     jobs.spawn(store_usage(layers.clone(), usage_every, stop.clone()));
     jobs.spawn(keep_metrics(metrics, stop.clone()));
     jobs
@@ -70,6 +75,28 @@ async fn forget_tasks(layers: Layers, stop: CancellationToken) {
         let work = async {
             if let Err(e) = layers.catalog.forget_tasks().await {
                 tracing::warn!(error = %base::chain(&e), "failed to forget tasks that are long done; it is tried again");
+            }
+        };
+        tokio::select! {
+            () = work => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// Deletions of repositories in which a server, this one or another, was stopped. One that another
+/// server is at just now is not disturbed by doing the same.
+async fn finish_deletions(layers: Layers, stop: CancellationToken) {
+    let mut ticks = ticks(FINISH_DELETIONS_EVERY);
+    loop {
+        let work = async {
+            ticks.tick().await;
+            match layers.catalog.finish_deletions().await {
+                Ok(0) => {}
+                Ok(finished) => tracing::info!("finished {finished} deletions of repositories"),
+                Err(e) => {
+                    tracing::warn!(error = %base::chain(&e), "failed to finish deletions of repositories; the next round tries again");
+                }
             }
         };
         tokio::select! {

@@ -14,7 +14,7 @@ mod tokens;
 mod usage;
 
 pub use error::{Error, Result};
-pub use permission::{Permission, arn};
+pub use permission::{Permission, Scope, arn};
 pub use principal::Principal;
 pub use service::{Auth, CreatedCredentials, Credentials, Options, SetupState, User};
 pub use usage::MonthlyUsage;

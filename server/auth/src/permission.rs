@@ -17,6 +17,23 @@ impl Permission {
     }
 }
 
+/// Where a principal may do one action, asked for once and held against many resources.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// On every resource.
+    Everything,
+}
+
+impl Scope {
+    /// Whether the action is allowed on a resource.
+    #[must_use]
+    pub fn covers(&self, _resource: &str) -> bool {
+        match self {
+            Self::Everything => true,
+        }
+    }
+}
+
 /// Names of resources.
 pub mod arn {
     /// Everything.

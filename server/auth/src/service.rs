@@ -16,7 +16,7 @@ use crate::records::{
     credential_key, instant, timestamp,
 };
 use crate::usage::{self, MonthlyUsage, Usage};
-use crate::{Error, Permission, Principal, Result, secrets, tokens};
+use crate::{Error, Permission, Principal, Result, Scope, arn, secrets, tokens};
 
 const SCHEMA_PARTITION: &[u8] = b"kv-internal-metadata";
 const SCHEMA_KEY: &[u8] = b"kv/schema/version";
@@ -480,6 +480,16 @@ impl Auth {
             return Err(Error::Forbidden(missing.to_owned()));
         }
         Ok(())
+    }
+
+    /// Where the principal may do an action: for listings that show what one may see.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] if there is no resource that it may do it on.
+    pub async fn scope(&self, principal: &Principal, action: &'static str) -> Result<Scope> {
+        self.authorize(principal, &[Permission::new(action, arn::all())])
+            .await?;
+        Ok(Scope::Everything)
     }
 
     // ---- users and keys

@@ -64,6 +64,14 @@ impl MemoryStore {
         }
     }
 
+    /// The addresses of all objects, in order.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<Location> {
+        let mut addresses: Vec<Location> = self.state().objects.keys().cloned().collect();
+        addresses.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+        addresses
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no holder of the state panics")
     }

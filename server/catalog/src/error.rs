@@ -33,6 +33,9 @@ pub enum Error {
     /// No such multipart upload.
     #[error("no such upload {0}")]
     NoSuchUpload(String),
+    /// The repository has no rules of garbage collection: all is kept.
+    #[error("garbage collection rules not found: the repository has none, so all of it is kept")]
+    NoGcRules,
     /// No such task, or one that was done long ago.
     #[error("task '{0}' not found: tasks are kept for a day after their end")]
     TaskNotFound(String),

@@ -16,6 +16,9 @@
 mod catalog;
 mod entry;
 mod error;
+mod file_writer;
+mod gc_commits;
+mod gc_uncommitted;
 mod history;
 mod limits;
 mod listing;
@@ -30,6 +33,8 @@ mod reader;
 mod repository;
 mod retention;
 mod snapshot;
+mod symlinks;
+mod tables;
 pub mod tasks;
 pub mod testing;
 mod upload;
@@ -37,6 +42,8 @@ mod upload;
 pub use catalog::Catalog;
 pub use entry::{AddressType, DEFAULT_CONTENT_TYPE, Entry};
 pub use error::{Error, Result};
+pub use gc_commits::PreparedCommits;
+pub use gc_uncommitted::PreparedUncommitted;
 pub use limits::{
     MAX_COMMIT_METADATA_BYTES, MAX_MESSAGE_BYTES, MAX_PULL_DESCRIPTION_BYTES, MAX_PULL_TITLE_BYTES,
     MAX_REPOSITORY_METADATA_BYTES, MAX_USER_METADATA_BYTES,
@@ -49,6 +56,7 @@ pub use pulls::{NewPullRequest, PullFilter, PullRequest, PullRequestUpdate, Pull
 pub use reader::Reader;
 pub use retention::GcRules;
 pub use snapshot::Snapshot;
+pub use symlinks::MAX_NESTED_DIRECTORIES;
 pub use tasks::{DescribeFailure, Failure, Progress, TaskKind, TaskStatus};
 
 // What the shells need of the layers below, so that they depend on this crate alone.

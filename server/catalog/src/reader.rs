@@ -70,9 +70,25 @@ impl Reader {
         search: &str,
         limit: usize,
     ) -> Result<Page<Repository>> {
+        self.list_visible_repositories(prefix, after, search, limit, |_| true)
+            .await
+    }
+
+    /// The same of those that the asker may see: pages are as full as if there were no others.
+    ///
+    /// # Errors
+    /// The record store's.
+    pub async fn list_visible_repositories(
+        &self,
+        prefix: &str,
+        after: &str,
+        search: &str,
+        limit: usize,
+        is_visible: impl Fn(&RepositoryId) -> bool + Send,
+    ) -> Result<Page<Repository>> {
         Ok(self
             .graveler
-            .list_repositories(prefix, after, search, limit)
+            .list_repositories(prefix, after, search, limit, is_visible)
             .await?)
     }
 

@@ -18,6 +18,9 @@ const MARKER: &str = "_lakefs/dummy";
 const LEGACY_MARKER: &str = "dummy";
 const MARKER_TEXT: &str = "This file marks the storage namespace as in use by a repository.\n";
 
+/// The most deletions that one call goes on with.
+const MAX_DELETIONS: usize = 1_000;
+
 /// The objects of a sample repository: path, content type, bytes.
 const SAMPLE: &[(&str, &str, &[u8])] = &[
     (
@@ -43,10 +46,10 @@ const SAMPLE: &[(&str, &str, &[u8])] = &[
 ];
 
 impl Catalog {
-    /// Checks the namespace (scheme, in use), marks it with `_lakefs/dummy`, then creates.
+    /// Checks the namespace (scheme, in use, inside of another's), marks it with `_lakefs/dummy`, then creates.
     ///
     /// A bare repository is the target of a restore, whose namespace is in use already: it is
-    /// neither checked for that nor marked.
+    /// neither checked for that nor marked. Inside of another's it may not be either.
     ///
     /// # Errors
     /// Name taken; invalid name or default branch; [`Error::Namespace`].
@@ -65,6 +68,10 @@ impl Catalog {
         }
         BranchId::parse(request.default_branch.as_str())?;
         self.check_namespace(&request.storage_namespace)?;
+        if !request.bare {
+            self.check_unmarked(&request.storage_namespace).await?;
+        }
+        self.check_overlap(&request).await?;
         if request.bare {
             return Ok(self.graveler.create_repository(request).await?);
         }
@@ -184,6 +191,32 @@ impl Catalog {
         }
     }
 
+    /// Refuses a namespace inside of another repository's or around it: garbage collection of the
+    /// one would take the other's objects for its own, which nobody names.
+    async fn check_overlap(&self, request: &CreateRepository) -> Result<()> {
+        let namespace = &request.storage_namespace;
+        let other = self
+            .graveler
+            .overlapping_repository(namespace, !request.bare)
+            .await?;
+        let Some(other) = other else {
+            return Ok(());
+        };
+        let (id, theirs) = (other.id, other.storage_namespace);
+        Err(Error::Namespace(format!(
+            "storage namespace already in use: {namespace} and {theirs} of repository {id:?} are the same or inside of each other; choose a folder beside it",
+            id = id.as_str(),
+        )))
+    }
+
+    /// Goes on with deletions that a server was stopped in, a bounded number of them. Gives that number.
+    ///
+    /// # Errors
+    /// The record store's; the next call tries again.
+    pub async fn finish_deletions(&self) -> Result<usize> {
+        Ok(self.graveler.finish_deletions(MAX_DELETIONS).await?)
+    }
+
     /// Whether a repository that was made just now lies in the namespace; in doubt it does.
     async fn is_claimed_by(&self, id: &RepositoryId, namespace: &str) -> bool {
         match self.graveler.repository(id).await {
@@ -196,8 +229,7 @@ impl Catalog {
         }
     }
 
-    /// Proves that the namespace is free and can be written, and marks it.
-    async fn claim_namespace(&self, namespace: &str) -> Result<Location> {
+    async fn check_unmarked(&self, namespace: &str) -> Result<()> {
         for key in [MARKER, LEGACY_MARKER] {
             if self
                 .block
@@ -210,6 +242,11 @@ impl Catalog {
                 )));
             }
         }
+        Ok(())
+    }
+
+    /// Proves that the namespace can be written, and marks it.
+    async fn claim_namespace(&self, namespace: &str) -> Result<Location> {
         let marker = Location::below(namespace, MARKER);
         self.block
             .put(

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use base::{IdGenerator as _, ManualClock, OffsetDateTime, SeededIds};
+use base::{Clock, IdGenerator as _, ManualClock, OffsetDateTime, SeededIds};
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use graveler::{
@@ -143,6 +143,19 @@ impl TestCatalog {
             kv,
             block,
         }
+    }
+
+    /// The same installation by another clock.
+    #[must_use]
+    pub fn with_clock(&self, clock: Arc<dyn Clock>) -> Catalog {
+        let reader: &Reader = &self.catalog;
+        Catalog::new(
+            reader.clone(),
+            Arc::<kv::MemoryStore>::clone(&self.kv),
+            Arc::new(NoHooks),
+            clock,
+            Arc::<SeededIds>::clone(&self.ids),
+        )
     }
 
     /// Creates a repository with the default branch `main` in `mem://NAME`.

@@ -1,6 +1,8 @@
 //! The service layer end to end, in memory: one module for each thing a user does.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[path = "suite/gc_prepare.rs"]
+mod gc_prepare;
 #[path = "suite/hangups.rs"]
 mod hangups;
 #[path = "suite/history.rs"]
@@ -21,5 +23,9 @@ mod pulls;
 mod repositories;
 #[path = "suite/retention.rs"]
 mod retention;
+#[path = "suite/symlinks.rs"]
+mod symlinks;
 #[path = "suite/tasks.rs"]
 mod tasks;
+#[path = "suite/trees.rs"]
+mod trees;

@@ -1,6 +1,7 @@
 //! Buckets: repositories as S3 shows them. They are neither made nor deleted here.
 
 use auth::arn;
+use catalog::RepositoryId;
 use s3s::dto::{
     Bucket, BucketLocationConstraint, CreateBucketInput, CreateBucketOutput, DeleteBucketInput,
     DeleteBucketOutput, GetBucketLocationInput, GetBucketLocationOutput, GetBucketVersioningInput,
@@ -25,8 +26,10 @@ impl Surface {
         &self,
         request: S3Request<ListBucketsInput>,
     ) -> Result<S3Response<ListBucketsOutput>> {
-        self.allow(&request.extensions, "fs:ListRepositories", arn::all())
+        let scope = self
+            .scope(&request.extensions, "fs:ListRepositories")
             .await?;
+        let is_visible = |id: &RepositoryId| scope.covers(&arn::repository(id.as_str()));
         let input = request.input;
         let wanted = match input.max_buckets {
             None => MAX_BUCKETS,
@@ -49,7 +52,7 @@ impl Surface {
             let limit = PAGE.min(wanted - buckets.len());
             let page = self
                 .catalog
-                .list_repositories(prefix, &after, "", limit)
+                .list_visible_repositories(prefix, &after, "", limit, is_visible)
                 .await?;
             buckets.extend(page.results.into_iter().map(|repository| Bucket {
                 name: Some(repository.id.as_str().to_owned()),

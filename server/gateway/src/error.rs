@@ -355,6 +355,7 @@ impl From<catalog::Error> for Fault {
             catalog::Error::Body(error) => crate::body::fault(&error),
             catalog::Error::Block(error) => block(error),
             error @ (catalog::Error::Namespace(_)
+            | catalog::Error::NoGcRules
             | catalog::Error::TaskNotFound(_)
             | catalog::Error::TooManyTasks
             | catalog::Error::NoSuchPullRequest(_)

@@ -3,7 +3,7 @@
 //! What is not listed here is refused by [`Gate`](crate::auth::Gate) before it gets this far.
 
 use async_trait::async_trait;
-use auth::{Auth, Permission, Principal, arn};
+use auth::{Auth, Permission, Principal, Scope, arn};
 use catalog::{Catalog, Repository};
 use http::Extensions;
 use s3s::dto::{
@@ -55,6 +55,15 @@ impl Surface {
             .auth
             .authorize(principal, &[Permission::new(action, resource)])
             .await?)
+    }
+
+    /// Where the asker may do something.
+    ///
+    /// # Errors
+    /// [`Fault::AccessDenied`] if nowhere.
+    pub(crate) async fn scope(&self, request: &Extensions, action: &'static str) -> Result<Scope> {
+        let principal = request.get::<Principal>().ok_or(Fault::AccessDenied)?;
+        Ok(self.auth.scope(principal, action).await?)
     }
 
     /// The repository that a bucket is. Whether one exists is told to those who may list them.

@@ -11,6 +11,7 @@ use crate::engine::Engine;
 use crate::protection::Blocked;
 use crate::refs::{Change, CommitLog, Listing};
 use crate::reset::ResetBy;
+use crate::retention::{KeptCommits, MAX_INDEXED_COMMITS, Retention};
 use crate::staging::{BranchCursor, Write};
 use crate::{
     Branch, BranchId, BranchProtection, CherryPickParams, Commit, CommitId, CommitParams,
@@ -64,30 +65,46 @@ impl Graveler {
         self.engine.repository(id).await
     }
 
-    /// Repositories by name from `after` (exclusive), `limit` at most, with names that start with `prefix` and contain `search`.
+    /// Repositories by name from `after` (exclusive), `limit` at most, with names that start with `prefix` and contain
+    /// `search`, of those that `is_visible` tells of.
     pub async fn list_repositories(
         &self,
         prefix: &str,
         after: &str,
         search: &str,
         limit: usize,
+        is_visible: impl Fn(&RepositoryId) -> bool + Send,
     ) -> Result<Page<Repository>> {
+        let range = Listing {
+            prefix,
+            after,
+            limit,
+        };
         self.engine
-            .list_repositories(
-                Listing {
-                    prefix,
-                    after,
-                    limit,
-                },
-                search,
-            )
+            .list_repositories(range, search, is_visible)
             .await
+    }
+
+    /// A repository, in whatever state, whose storage namespace is inside of `namespace` or around
+    /// it, or the same where `or_same`.
+    pub async fn overlapping_repository(
+        &self,
+        namespace: &str,
+        or_same: bool,
+    ) -> Result<Option<Repository>> {
+        self.engine.overlapping_repository(namespace, or_same).await
     }
 
     /// Removes a repository's records; objects stay. Goes on with a deletion that was
     /// cut short. [`crate::Error::ReadOnly`] without `force`.
     pub async fn delete_repository(&self, id: &RepositoryId, force: bool) -> Result<()> {
         self.engine.delete_repository(id, force).await
+    }
+
+    /// Goes on with deletions that were cut short, `limit` of them at most, and gives their number.
+    /// Other servers may do the same, and may be deleting just now.
+    pub async fn finish_deletions(&self, limit: usize) -> Result<usize> {
+        self.engine.finish_deletions(limit).await
     }
 
     /// All metadata of a repository.
@@ -491,6 +508,12 @@ impl Graveler {
             .await
     }
 
+    /// Where the file of a range or metarange lies below a storage namespace, whether or not it is
+    /// there. [`crate::Error::InvalidValue`] for what is not 64 lower-case hex digits.
+    pub fn table_key(&self, id: &str) -> Result<String> {
+        self.engine.committed.key_of(id)
+    }
+
     /// Empties the staging tokens that an earlier run of the server left behind, and gives
     /// their number. To be run beside the requests once after the start: it waits some seconds first.
     pub async fn sweep_tokens(&self) -> Result<usize> {
@@ -606,6 +629,15 @@ impl Graveler {
         self.engine
             .touches(repository, commit, keys, prefixes)
             .await
+    }
+
+    /// The commits that garbage collection must keep.
+    pub async fn kept_commits<'a>(
+        &'a self,
+        repository: &'a Repository,
+        retention: &Retention,
+    ) -> Result<KeptCommits<'a>> {
+        KeptCommits::open(&self.engine, repository, retention, MAX_INDEXED_COMMITS).await
     }
 
     // ---- diff and merge

@@ -45,6 +45,7 @@ mod refs;
 mod replay;
 mod repositories;
 mod reset;
+mod retention;
 mod revert;
 mod staging;
 #[cfg(test)]
@@ -70,3 +71,4 @@ pub use model::{
 };
 pub use options::Options;
 pub use refs::CommitLog;
+pub use retention::{KeptCommit, KeptCommits, Retention};

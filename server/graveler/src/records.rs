@@ -27,6 +27,13 @@ pub(crate) const TAGS: &str = "tags/";
 pub(crate) const COMMITS: &str = "commits/";
 pub(crate) const REPOSITORY_METADATA: &[u8] = b"repo-metadata";
 pub(crate) const PROTECTED_BRANCHES: &[u8] = b"settings/protected_branches";
+/// Partitions in which the catalog keeps rows of all repositories, and what their keys have before the
+/// name of the repository's partition: the index of pull requests, claims of tasks, findings of tasks.
+pub(crate) const SHARED_PARTITIONS: &[(&[u8], &str)] = &[
+    (b"pulls", "repos/"),
+    (b"weir-tasks", ""),
+    (b"weir-task-findings", ""),
+];
 /// The prefix of keys in [`REPOSITORIES`].
 pub(crate) const REPOSITORY_PREFIX: &str = "repos/";
 

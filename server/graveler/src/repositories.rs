@@ -13,8 +13,8 @@ use prost::Message as _;
 use crate::engine::{Engine, check_read_only, generation_after};
 use crate::ident::commit_id;
 use crate::records::{
-    BRANCHES, REPOSITORIES, REPOSITORY_METADATA, REPOSITORY_PREFIX, RepoMetadata, Stored as _,
-    branch_key, commit_key, repository_key,
+    BRANCHES, REPOSITORIES, REPOSITORY_METADATA, REPOSITORY_PREFIX, RepoMetadata,
+    SHARED_PARTITIONS, Stored as _, branch_key, commit_key, repository_key,
 };
 use crate::reflog::{RefChange, RefTarget};
 use crate::refs::{Listing, list, not_found};
@@ -34,11 +34,18 @@ impl Engine {
     /// nothing is visible before the last, and as one transaction where there are any.
     pub(crate) async fn create_repository(&self, request: CreateRepository) -> Result<Repository> {
         let key = repository_key(&request.id);
-        if self.kv.get(REPOSITORIES, &key).await?.is_some() {
-            return Err(Error::NotUnique {
-                kind: Kind::Repository,
-                id: request.id.to_string(),
-            });
+        match self.stored_repository(&request.id).await {
+            Err(Error::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+            Ok((there, _)) if there.state == RepositoryState::InDeletion => {
+                return Err(Error::InDeletion(request.id.to_string()));
+            }
+            Ok(_) => {
+                return Err(Error::NotUnique {
+                    kind: Kind::Repository,
+                    id: request.id.to_string(),
+                });
+            }
         }
         let repository = Repository {
             id: request.id,
@@ -151,14 +158,18 @@ impl Engine {
         }
     }
 
-    /// Active repositories in order of name.
+    /// Active repositories in order of name, of those that `is_visible` tells of.
     pub(crate) async fn list_repositories(
         &self,
         range: Listing<'_>,
         search: &str,
+        is_visible: impl Fn(&RepositoryId) -> bool + Send,
     ) -> Result<Page<Repository>> {
-        let keep =
-            |r: &Repository| r.state == RepositoryState::Active && r.id.as_str().contains(search);
+        let keep = move |r: &Repository| {
+            r.state == RepositoryState::Active
+                && r.id.as_str().contains(search)
+                && is_visible(&r.id)
+        };
         list(
             self.kv.as_ref(),
             REPOSITORIES,
@@ -170,10 +181,40 @@ impl Engine {
         .await
     }
 
+    /// A repository, in whatever state, whose storage namespace is inside of `namespace` or around
+    /// it, or the same where `or_same`. Reads the records of all repositories, a page at a time.
+    pub(crate) async fn overlapping_repository(
+        &self,
+        namespace: &str,
+        or_same: bool,
+    ) -> Result<Option<Repository>> {
+        let range = Listing {
+            prefix: "",
+            after: "",
+            limit: 1,
+        };
+        let overlaps = |r: &Repository| overlap(&r.storage_namespace, namespace, or_same);
+        let found = list(
+            self.kv.as_ref(),
+            REPOSITORIES,
+            REPOSITORY_PREFIX,
+            range,
+            |r: &Repository| r.id.to_string(),
+            overlaps,
+        );
+        Ok(found.await?.results.pop())
+    }
+
     /// Marks the repository, then removes its records, the mark last. A deletion
     /// that was cut short is taken up where it stopped.
     pub(crate) async fn delete_repository(&self, id: &RepositoryId, force: bool) -> Result<()> {
-        let repository = self.mark_deleted(id, force).await?;
+        let marked = self.mark_deleted(id, force).await?;
+        self.purge_repository(&marked).await
+    }
+
+    /// Removes what belongs to a marked repository. May be done by many at a time: all goes by the
+    /// repository's instance, so a later repository of the same name is not touched.
+    pub(crate) async fn purge_repository(&self, repository: &Repository) -> Result<()> {
         let partition = repository.partition();
         // Branches go first: a write that is under way fails its guard from then
         // on. Their tokens are recorded, so that none is left behind.
@@ -201,11 +242,91 @@ impl Engine {
             self.kv.batch(ops).await?;
             self.janitor.retire(tokens);
         }
-        self.forget_reflog(&repository).await?;
+        self.forget_reflog(repository).await?;
+        self.delete_shared_rows(&partition).await?;
         self.kv.delete_partition(partition.as_bytes()).await?;
-        self.kv.delete(REPOSITORIES, &repository_key(id)).await?;
-        self.repositories.invalidate(id);
+        self.forget_repository(repository).await?;
+        self.repositories.invalidate(&repository.id);
         Ok(())
+    }
+
+    /// Rows of the repository in partitions of all repositories.
+    async fn delete_shared_rows(&self, partition: &str) -> Result<()> {
+        for (shared, folder) in SHARED_PARTITIONS {
+            let prefix = format!("{folder}{partition}/").into_bytes();
+            loop {
+                let entries = self.kv.scan(shared, &prefix, DELETE_PAGE).await?;
+                let ops: Vec<Op> = entries
+                    .into_iter()
+                    .filter(|entry| entry.key.starts_with(&prefix))
+                    .map(|entry| Op::Delete {
+                        partition: Bytes::from_static(shared),
+                        key: entry.key,
+                    })
+                    .collect();
+                if ops.is_empty() {
+                    break;
+                }
+                self.kv.batch(ops).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the record that marks a deletion, if it is still there: whoever finished the same
+    /// deletion meanwhile has freed the name, and it may be another repository's by now.
+    async fn forget_repository(&self, marked: &Repository) -> Result<()> {
+        let predicate = match self.stored_repository(&marked.id).await {
+            Ok((stored, predicate)) if stored == *marked => predicate,
+            Ok(_) | Err(Error::NotFound { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let partition = Bytes::from_static(REPOSITORIES);
+        let key = repository_key(&marked.id);
+        let removed = self.kv.batch(vec![
+            Op::Set {
+                partition: partition.clone(),
+                key: key.clone(),
+                value: marked.encode(),
+                predicate: Some(predicate),
+            },
+            Op::Delete { partition, key },
+        ]);
+        match removed.await {
+            Err(kv::Error::PredicateFailed { .. }) => Ok(()),
+            other => Ok(other?),
+        }
+    }
+
+    /// Goes on with deletions that were cut short, `limit` of them at most, and gives their number.
+    /// One that fails does not keep the others from it.
+    pub(crate) async fn finish_deletions(&self, limit: usize) -> Result<usize> {
+        let is_marked = |r: &Repository| r.state == RepositoryState::InDeletion;
+        let range = Listing {
+            prefix: "",
+            after: "",
+            limit,
+        };
+        let name = |r: &Repository| r.id.to_string();
+        let marked = list(
+            self.kv.as_ref(),
+            REPOSITORIES,
+            REPOSITORY_PREFIX,
+            range,
+            name,
+            is_marked,
+        )
+        .await?
+        .results;
+        let mut finished = 0;
+        let mut failure = None;
+        for repository in marked {
+            match self.purge_repository(&repository).await {
+                Ok(()) => finished += 1,
+                Err(error) => failure = Some(error),
+            }
+        }
+        failure.map_or(Ok(finished), Err)
     }
 
     async fn mark_deleted(&self, id: &RepositoryId, force: bool) -> Result<Repository> {
@@ -279,6 +400,16 @@ impl Engine {
         }
         Err(Error::ConcurrentChange(repository.id.to_string()))
     }
+}
+
+/// Whether one of two namespaces is inside of the other.
+fn overlap(one: &str, other: &str, or_same: bool) -> bool {
+    let (one, other) = (one.trim_end_matches('/'), other.trim_end_matches('/'));
+    let is_below = |inner: &str, outer: &str| {
+        let rest = inner.strip_prefix(outer);
+        rest.is_some_and(|rest| rest.starts_with('/'))
+    };
+    (or_same && one == other) || is_below(one, other) || is_below(other, one)
 }
 
 fn decode_metadata(stored: Bytes) -> Result<BTreeMap<String, String>> {

@@ -109,6 +109,20 @@ pub struct TaskStatus<I> {
     pub info: Option<I>,
 }
 
+impl<I> TaskStatus<I> {
+    /// The same with its result in another form.
+    pub fn map<T>(self, convert: impl FnOnce(I) -> T) -> TaskStatus<T> {
+        TaskStatus {
+            id: self.id,
+            done: self.done,
+            updated_at: self.updated_at,
+            progress: self.progress,
+            failure: self.failure,
+            info: self.info.map(convert),
+        }
+    }
+}
+
 /// What clients are told of an operation that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {

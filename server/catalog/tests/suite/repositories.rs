@@ -66,6 +66,119 @@ async fn a_namespace_serves_one_repository() {
     lake.create_repository(request).await.unwrap();
 }
 
+/// Garbage collection of the outer one would delete the objects of the inner one.
+#[tokio::test]
+async fn a_namespace_lies_in_no_other_and_around_none() {
+    let lake = TestCatalog::new();
+    let mut request = creation("lake");
+    request.storage_namespace = "mem://data/lake".to_owned();
+    lake.create_repository(request).await.unwrap();
+    for (namespace, bare) in [
+        ("mem://data/lake/inner", false),
+        ("mem://data/lake/data/", false),
+        ("mem://data", false),
+        ("mem://data/lake/inner", true),
+    ] {
+        let mut request = creation("other");
+        request.storage_namespace = namespace.to_owned();
+        request.bare = bare;
+        let error = lake.create_repository(request).await.unwrap_err();
+        assert!(
+            matches!(&error, Error::Namespace(text) if text.contains("\"lake\"") && text.contains("already in use")),
+            "{namespace}: {error}"
+        );
+        assert!(
+            !marked(&lake, namespace).await,
+            "refused before it is marked"
+        );
+    }
+    for (name, namespace) in [("beside", "mem://data/lake2"), ("other", "mem://data2")] {
+        let mut request = creation(name);
+        request.storage_namespace = namespace.to_owned();
+        lake.create_repository(request).await.unwrap();
+    }
+}
+
+/// Somebody took the marker away; the repository is still there.
+#[tokio::test]
+async fn a_namespace_without_its_marker_is_in_use_as_well() {
+    let lake = TestCatalog::new();
+    lake.repository("lake").await;
+    lake.block
+        .delete(&Location::full("mem://lake/_lakefs/dummy"))
+        .await
+        .unwrap();
+    let mut request = creation("other");
+    request.storage_namespace = "mem://lake".to_owned();
+    let error = lake.create_repository(request).await.unwrap_err();
+    assert!(matches!(error, Error::Namespace(_)), "{error}");
+}
+
+#[tokio::test]
+async fn metadata_of_a_read_only_repository_is_read_only() {
+    let lake = TestCatalog::new();
+    let mut request = creation("frozen");
+    request.read_only = true;
+    let frozen = lake.create_repository(request).await.unwrap();
+    let set = [("k".to_owned(), "v".to_owned())];
+    for refused in [
+        lake.set_repository_metadata(&frozen, set.into()).await,
+        lake.delete_repository_metadata(&frozen, &["k".to_owned()])
+            .await,
+    ] {
+        assert!(matches!(
+            refused,
+            Err(Error::Engine(EngineError::ReadOnly(_)))
+        ));
+    }
+    let metadata = lake.repository_metadata(&frozen).await.unwrap();
+    assert!(metadata.is_empty());
+}
+
+/// A bare repository awaits its restore: there is nothing to write to yet.
+#[tokio::test]
+async fn a_bare_repository_has_no_branch_to_write_to() {
+    let lake = TestCatalog::new();
+    let mut request = creation("bare");
+    request.bare = true;
+    let bare = lake.create_repository(request).await.unwrap();
+    let branch = |result: catalog::Result<()>| {
+        let error = result.unwrap_err();
+        let is_missing = matches!(
+            error,
+            Error::Engine(EngineError::NotFound {
+                kind: Kind::Branch | Kind::Reference,
+                ..
+            })
+        );
+        assert!(is_missing, "{error}");
+    };
+    let put = lake.put_with(&bare, "main", "a", "1", catalog::UploadOptions::default());
+    branch(put.await.map(drop));
+    branch(
+        lake.delete_objects(
+            &bare,
+            "main",
+            &["a".to_owned()],
+            catalog::WriteOptions::default(),
+        )
+        .await,
+    );
+    let commit = lake.commit_branch(&bare, "main", catalog::testing::commit_params("m"));
+    branch(commit.await.map(drop));
+    branch(
+        lake.create_branch(&bare, "main", "main", false, false, "me")
+            .await
+            .map(drop),
+    );
+    branch(
+        lake.create_tag(&bare, "v1", "main", false, "me")
+            .await
+            .map(drop),
+    );
+    assert!(!marked(&lake, "mem://bare").await);
+}
+
 #[tokio::test]
 async fn a_marker_of_old_releases_counts() {
     let lake = TestCatalog::new();

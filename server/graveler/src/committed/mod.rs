@@ -240,6 +240,15 @@ impl Committed {
         merge::merge(&self.tables, namespace, base, source, destination, strategy).await
     }
 
+    /// Where the file of a range or metarange lies below a storage namespace. Says nothing of
+    /// whether it is there.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidValue`] for what is no id of a table.
+    pub fn key_of(&self, id: &str) -> Result<String> {
+        self.tables.key_of(id)
+    }
+
     async fn walk(&self, namespace: &str, tree: &MetaRangeId) -> Result<Walker> {
         Walker::new(self.tables.clone(), namespace, tree).await
     }

@@ -139,8 +139,23 @@ impl Tables {
         Ok(())
     }
 
+    /// The key of a table's file below any namespace, for an id that a user gave.
+    pub(super) fn key_of(&self, id: &str) -> Result<String> {
+        if is_table_id(id) {
+            Ok(self.key(id))
+        } else {
+            Err(Error::InvalidValue(format!(
+                "invalid id {id:?}: ranges and metaranges are named by {ID_LEN} lower-case hex digits"
+            )))
+        }
+    }
+
     fn location(&self, namespace: &str, id: &str) -> Location {
-        Location::below(namespace, &format!("{}/{id}", self.prefix))
+        Location::below(namespace, &self.key(id))
+    }
+
+    fn key(&self, id: &str) -> String {
+        format!("{}/{id}", self.prefix)
     }
 }
 

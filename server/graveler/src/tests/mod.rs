@@ -16,5 +16,6 @@ mod references;
 mod reflog;
 mod repositories;
 mod resets;
+mod retention;
 mod simulation;
 mod staging;

@@ -63,7 +63,7 @@ async fn listing_and_search() {
     let list = async |prefix: &str, after: &str, search: &str, limit: usize| {
         let page = lake
             .graveler
-            .list_repositories(prefix, after, search, limit)
+            .list_repositories(prefix, after, search, limit, |_| true)
             .await
             .unwrap();
         (
@@ -95,6 +95,18 @@ async fn listing_and_search() {
     assert_eq!(
         list("", "c-one", "one", 1).await,
         ("d-one".into(), false, String::new())
+    );
+    let visible = |id: &RepositoryId| id.as_str() != "c-two";
+    let page = lake
+        .graveler
+        .list_repositories("", "", "", 2, visible)
+        .await
+        .unwrap();
+    let names: Vec<_> = page.results.iter().map(|r| r.id.as_str()).collect();
+    assert_eq!(
+        (names.as_slice(), page.has_more),
+        (&["c-one", "d-one"][..], true),
+        "pages are of what one may see"
     );
 }
 
@@ -197,7 +209,7 @@ async fn a_deletion_that_was_cut_short_goes_on() {
     ));
     assert!(
         restarted
-            .list_repositories("", "", "", 10)
+            .list_repositories("", "", "", 10, |_| true)
             .await
             .unwrap()
             .results
@@ -211,6 +223,164 @@ async fn a_deletion_that_was_cut_short_goes_on() {
         restarted.repository(&lake.repo.id).await,
         Err(Error::NotFound { .. })
     ));
+}
+
+async fn mark(lake: &Lake, repo: &Repository) {
+    let marked = Repository {
+        state: RepositoryState::InDeletion,
+        ..repo.clone()
+    };
+    let key = repository_key(&repo.id);
+    lake.kv
+        .set(REPOSITORIES, &key, marked.encode())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn deletions_that_a_server_died_in_are_finished() {
+    let lake = Lake::new().await;
+    lake.put("main", "a=1").await;
+    for name in ["one", "two", "kept"] {
+        let made = lake.graveler.create_repository(new_repository(name)).await;
+        if name != "kept" {
+            mark(&lake, &made.unwrap()).await;
+        }
+    }
+    mark(&lake, &lake.repo).await;
+    let restarted = lake.graveler.fork_for_tests();
+    assert_eq!(restarted.finish_deletions(2).await.unwrap(), 2, "bounded");
+    assert_eq!(restarted.finish_deletions(2).await.unwrap(), 1);
+    assert_eq!(restarted.finish_deletions(2).await.unwrap(), 0);
+    let left = lake.kv.scan(REPOSITORIES, b"", 10).await.unwrap();
+    assert_eq!(left.len(), 1, "only the one that nobody deletes");
+    let rows = lake
+        .kv
+        .scan(lake.repo.partition().as_bytes(), b"", 10)
+        .await;
+    assert!(rows.unwrap().is_empty());
+}
+
+/// Two servers delete; one is done, and the name is taken anew before the other comes to its end.
+#[tokio::test]
+async fn a_late_deletion_leaves_the_next_repository_of_the_name_alone() {
+    let lake = Lake::new().await;
+    mark(&lake, &lake.repo).await;
+    let marked = Repository {
+        state: RepositoryState::InDeletion,
+        ..lake.repo.clone()
+    };
+    let other = lake.graveler.fork_for_tests();
+    other.finish_deletions(10).await.unwrap();
+    let anew = other
+        .create_repository(new_repository("lake"))
+        .await
+        .unwrap();
+    lake.graveler
+        .engine
+        .purge_repository(&marked)
+        .await
+        .unwrap();
+    assert_eq!(
+        other.fork_for_tests().repository(&anew.id).await.unwrap(),
+        anew
+    );
+    other.branch(&anew, &branch("main")).await.unwrap();
+    // Neither if that one is being deleted itself, before its rows are gone.
+    mark(&lake, &anew).await;
+    lake.graveler
+        .engine
+        .purge_repository(&marked)
+        .await
+        .unwrap();
+    let record = lake.kv.get(REPOSITORIES, &repository_key(&anew.id)).await;
+    assert!(record.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn rows_that_lakefs_leaves_behind_go_too() {
+    let lake = Lake::new().await;
+    let partition = lake.repo.partition();
+    for key in [
+        "settings/protected_branches",
+        "pulls/p",
+        "tasks/DRx",
+        "imports/i",
+    ] {
+        let set = lake
+            .kv
+            .set(partition.as_bytes(), key.as_bytes(), Bytes::new());
+        set.await.unwrap();
+    }
+    for shared in [b"weir-tasks".as_slice(), b"weir-task-findings"] {
+        for key in [format!("{partition}/GCPCx"), format!("{partition}x/GCPCx")] {
+            lake.kv
+                .set(shared, key.as_bytes(), Bytes::new())
+                .await
+                .unwrap();
+        }
+    }
+    let other = format!("repos/{partition}x/side/main");
+    for number in 0..1_200 {
+        let key = format!("repos/{partition}/side/{number}");
+        lake.kv
+            .set(b"pulls", key.as_bytes(), Bytes::new())
+            .await
+            .unwrap();
+    }
+    lake.kv
+        .set(b"pulls", other.as_bytes(), Bytes::new())
+        .await
+        .unwrap();
+    lake.graveler
+        .delete_repository(&lake.repo.id, false)
+        .await
+        .unwrap();
+    let rows = lake.kv.scan(partition.as_bytes(), b"", 10).await.unwrap();
+    assert_eq!(rows, []);
+    let index = lake.kv.scan(b"pulls", b"", 10).await.unwrap();
+    assert_eq!(index.len(), 1, "that of another repository");
+    assert_eq!(index[0].key, other.as_bytes());
+    for shared in [b"weir-tasks".as_slice(), b"weir-task-findings"] {
+        assert_eq!(lake.kv.scan(shared, b"", 10).await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_name_in_deletion_is_not_free() {
+    let lake = Lake::new().await;
+    mark(&lake, &lake.repo).await;
+    let again = lake
+        .graveler
+        .create_repository(new_repository("lake"))
+        .await;
+    assert!(matches!(again, Err(Error::InDeletion(_))), "{again:?}");
+}
+
+#[tokio::test]
+async fn namespaces_inside_of_each_other() {
+    let lake = Lake::new().await; // in mem://lake
+    let overlapping = async |namespace: &str, or_same| {
+        let found = lake
+            .graveler
+            .overlapping_repository(namespace, or_same)
+            .await;
+        found.unwrap().is_some()
+    };
+    for (namespace, expected) in [
+        ("mem://lake", true),
+        ("mem://lake/", true),
+        ("mem://lake/a/b", true),
+        ("mem://lakeside", false),
+        ("mem://other/lake", false),
+        ("mem:/", true),
+    ] {
+        assert_eq!(overlapping(namespace, true).await, expected, "{namespace}");
+    }
+    assert!(!overlapping("mem://lake/", false).await);
+    assert!(overlapping("mem://lake/a", false).await);
+    mark(&lake, &lake.repo).await;
+    assert!(overlapping("mem://lake/a", true).await, "until it is gone");
 }
 
 #[tokio::test]

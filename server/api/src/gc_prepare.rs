@@ -1,0 +1,92 @@
+//! Preparing garbage collection: what jobs that delete unused objects are told to keep.
+
+use api_types as types;
+use auth::arn;
+use axum::Json;
+use axum::extract::State;
+use catalog::PreparedCommits;
+use http::StatusCode;
+
+use crate::error::Result;
+use crate::extract::{Caller, MaybeBody, Params, Path};
+use crate::{ApiState, convert};
+
+const PREPARE_COMMITS: &str = "retention:PrepareGarbageCollectionCommits";
+const PREPARE_UNCOMMITTED: &str = "retention:PrepareGarbageCollectionUncommitted";
+
+pub(crate) async fn prepare_commits(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<types::GarbageCollectionPrepareResponse>)> {
+    api.authorize(&caller, [(PREPARE_COMMITS, arn::repository(&id))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    let prepared = api.catalog.prepare_gc_commits(&repository).await?;
+    Ok((StatusCode::CREATED, Json(commits(prepared))))
+}
+
+pub(crate) async fn submit_commits(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<types::TaskCreation>)> {
+    api.authorize(&caller, [(PREPARE_COMMITS, arn::repository(&id))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    let id = api.catalog.submit_gc_commits(&repository).await?;
+    Ok((StatusCode::ACCEPTED, Json(types::TaskCreation { id })))
+}
+
+pub(crate) async fn commits_status(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Json<types::PrepareGarbageCollectionCommitsStatus>> {
+    api.authorize(&caller, [(PREPARE_COMMITS, arn::repository(&id))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    let task = params.text("id");
+    let status = api.catalog.gc_commits_status(&repository, task).await?;
+    Ok(Json(types::PrepareGarbageCollectionCommitsStatus {
+        task_id: status.id,
+        completed: status.done,
+        update_time: convert::date_time(status.updated_at),
+        result: status.info.map(commits),
+        error: status.failure.map(convert::failure),
+    }))
+}
+
+pub(crate) async fn prepare_uncommitted(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    MaybeBody(body): MaybeBody<types::PrepareGCUncommittedRequest>,
+) -> Result<(StatusCode, Json<types::PrepareGCUncommittedResponse>)> {
+    api.authorize(&caller, [(PREPARE_UNCOMMITTED, arn::repository(&id))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    let token = body.and_then(|body| body.continuation_token);
+    let token = token.as_deref().filter(|token| !token.is_empty());
+    let prepared = api
+        .catalog
+        .prepare_gc_uncommitted(&repository, token)
+        .await?;
+    let answer = types::PrepareGCUncommittedResponse {
+        run_id: prepared.run_id,
+        gc_uncommitted_location: prepared.location,
+        continuation_token: prepared.continuation,
+    };
+    Ok((StatusCode::CREATED, Json(answer)))
+}
+
+/// The link is left empty: no store makes presigned ones yet, and jobs read the location then.
+fn commits(prepared: PreparedCommits) -> types::GarbageCollectionPrepareResponse {
+    types::GarbageCollectionPrepareResponse {
+        run_id: prepared.run_id,
+        gc_commits_location: prepared.commits_location,
+        gc_addresses_location: prepared.addresses_location,
+        gc_commits_presigned_url: Some(String::new()),
+    }
+}

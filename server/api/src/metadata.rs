@@ -1,0 +1,89 @@
+//! The files of committed trees: addresses and bytes, for clients that read trees themselves.
+
+use api_types as types;
+use auth::arn;
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use http::HeaderValue;
+use http::header::{
+    CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, X_FRAME_OPTIONS,
+};
+
+use crate::ApiState;
+use crate::error::{Error, Result};
+use crate::extract::{Caller, Params, Path};
+use crate::objects::refuse_presign;
+
+/// The kinds of file, as paths name them.
+const KINDS: &[&str] = &["range", "meta_range"];
+
+/// The address of a range or a metarange: both lie in one folder, and no id serves two files.
+pub(crate) async fn get_table_address(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path((id, table)): Path<(String, String)>,
+) -> Result<([(http::HeaderName, String); 1], Json<types::StorageURI>)> {
+    authorize(&api, &caller, &id).await?;
+    api.catalog.repository(&id).await?;
+    let location = api.catalog.table_key(&table)?;
+    Ok((
+        [(LOCATION, location.clone())],
+        Json(types::StorageURI { location }),
+    ))
+}
+
+/// The bytes of a range or metarange. Browsers are told to make nothing of them.
+pub(crate) async fn get_metadata_object(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path((id, kind, table)): Path<(String, String, String)>,
+    params: Params,
+) -> Response {
+    let mut answer = match bytes(&api, &caller, [&id, &kind, &table], &params).await {
+        Ok(answer) => answer,
+        Err(refusal) => refusal.into_response(),
+    };
+    let headers = answer.headers_mut();
+    headers.insert(
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'"),
+    );
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN"));
+    answer
+}
+
+async fn bytes(
+    api: &ApiState,
+    caller: &Caller,
+    [id, kind, table]: [&str; 3],
+    params: &Params,
+) -> Result<Response> {
+    authorize(api, caller, id).await?;
+    if !KINDS.contains(&kind) {
+        return Err(Error::Invalid(format!(
+            "type {kind:?} must be one of {}",
+            KINDS.join(", ")
+        )));
+    }
+    refuse_presign(api, params)?;
+    let repository = api.catalog.repository(id).await?;
+    let (size_bytes, bytes) = api.catalog.open_table(&repository, table).await?;
+    let headers = [
+        (
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/octet-stream"),
+        ),
+        (CONTENT_LENGTH, HeaderValue::from(size_bytes)),
+    ];
+    Ok((headers, Body::from_stream(bytes)).into_response())
+}
+
+async fn authorize(api: &ApiState, caller: &Caller, repository: &str) -> Result<()> {
+    let permissions = [
+        ("fs:ListObjects", arn::repository(repository)),
+        ("fs:ReadRepository", arn::repository(repository)),
+    ];
+    api.authorize(caller, permissions).await
+}

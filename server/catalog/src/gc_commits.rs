@@ -1,0 +1,162 @@
+//! What jobs of garbage collection are told of commits: a file of those whose objects are kept.
+//!
+//! The job, lakeFS's Spark client or one like it, keeps what these commits and the uncommitted
+//! objects name, and deletes the rest: a file that was not finished must not be there.
+
+use std::time::Duration;
+
+use base::OffsetDateTime;
+use block::Location;
+use graveler::{BranchId, Repository, Retention};
+use tracing::{info, instrument};
+
+use crate::file_writer::FileWriter;
+use crate::retention::check_writable;
+use crate::{Catalog, Error, GcRules, Progress, Result, TaskKind, TaskStatus};
+
+/// Where runs have their files. Named by lakeFS, as is all else here.
+const COMMITS_FOLDER: &str = "_lakefs/retention/gc/commits";
+const ADDRESSES_FOLDER: &str = "_lakefs/retention/gc/addresses";
+const HEADER: &str = "commit_id,expired,metarange_id\n";
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Where a job finds the commits of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreparedCommits {
+    /// Later runs sort before earlier ones.
+    pub run_id: String,
+    /// The full address of the file.
+    pub commits_location: String,
+    /// A folder for the job's own use.
+    pub addresses_location: String,
+}
+
+impl Catalog {
+    /// Writes the commits whose objects are kept, `commits.csv`, into the folder of a new run.
+    ///
+    /// # Errors
+    /// [`Error::NoGcRules`]; read-only; a commit's record that is missing or corrupt; the stores'.
+    #[instrument(skip_all, fields(repo.id = %repository.id))]
+    pub async fn prepare_gc_commits(&self, repository: &Repository) -> Result<PreparedCommits> {
+        self.write_kept_commits(repository, &Progress::default())
+            .await
+    }
+
+    /// Does the same in a task that outlives the request, and gives the task's id. It counts commits.
+    ///
+    /// # Errors
+    /// [`Error::NoGcRules`]; read-only; as of tasks.
+    pub async fn submit_gc_commits(&self, repository: &Repository) -> Result<String> {
+        self.rules_to_collect_by(repository).await?;
+        let (catalog, repository) = (self.clone(), repository.clone());
+        let work = {
+            let repository = repository.clone();
+            move |progress| async move {
+                let prepared = catalog.write_kept_commits(&repository, &progress).await?;
+                Ok(StoredInfo::from(prepared))
+            }
+        };
+        self.submit_task(&repository, TaskKind::PREPARE_GC_COMMITS, work)
+            .await
+    }
+
+    /// Where such a task stands.
+    ///
+    /// # Errors
+    /// [`Error::TaskNotFound`].
+    pub async fn gc_commits_status(
+        &self,
+        repository: &Repository,
+        task: &str,
+    ) -> Result<TaskStatus<PreparedCommits>> {
+        let kind = TaskKind::PREPARE_GC_COMMITS;
+        let status = self
+            .task_status::<StoredInfo>(repository, kind, task)
+            .await?;
+        Ok(status.map(PreparedCommits::from))
+    }
+
+    async fn rules_to_collect_by(&self, repository: &Repository) -> Result<GcRules> {
+        check_writable(repository)?;
+        self.gc_rules(repository).await?.ok_or(Error::NoGcRules)
+    }
+
+    async fn write_kept_commits(
+        &self,
+        repository: &Repository,
+        progress: &Progress,
+    ) -> Result<PreparedCommits> {
+        let rules = self.rules_to_collect_by(repository).await?;
+        let run_id = self.shared.ids.descending_data_id();
+        let below = |key: &str| Location::below(&repository.storage_namespace, key);
+        let at = below(&format!("{COMMITS_FOLDER}/run_id={run_id}/commits.csv"));
+
+        let retention = retention(&rules, self.shared.clock.now());
+        let mut kept = self.graveler.kept_commits(repository, &retention).await?;
+        let mut file = FileWriter::create(&self.block, at.clone());
+        file.write(HEADER.as_bytes()).await?;
+        let mut written = 0_u64;
+        while let Some(commit) = kept.next().await? {
+            let row = format!("{},false,{}\n", commit.id, commit.meta_range_id);
+            file.write(row.as_bytes()).await?;
+            written += 1;
+            progress.set(written);
+        }
+        file.finish().await?;
+        info!("run {run_id} of garbage collection keeps {written} commits");
+        Ok(PreparedCommits {
+            run_id,
+            commits_location: at.as_str().to_owned(),
+            addresses_location: below(ADDRESSES_FOLDER).as_str().to_owned(),
+        })
+    }
+}
+
+fn retention(rules: &GcRules, now: OffsetDateTime) -> Retention {
+    // lakeFS has stored rules below zero, which would give up what is not even written yet.
+    let days = |days: i32| {
+        now.saturating_sub(
+            (DAY * days.max(0).unsigned_abs())
+                .try_into()
+                .unwrap_or(time::Duration::MAX),
+        )
+    };
+    let branches = rules.branch_retention_days.iter();
+    Retention {
+        default: days(rules.default_retention_days),
+        branches: branches
+            .map(|(branch, of_branch)| (BranchId::trusted(branch), days(*of_branch)))
+            .collect(),
+    }
+}
+
+/// lakeFS's `GarbageCollectionPrepareCommitsInfo`, as a task keeps it.
+#[derive(Clone, PartialEq, prost::Message)]
+struct StoredInfo {
+    #[prost(string, tag = "1")]
+    run_id: String,
+    #[prost(string, tag = "2")]
+    gc_commits_location: String,
+    #[prost(string, tag = "3")]
+    gc_addresses_location: String,
+}
+
+impl From<PreparedCommits> for StoredInfo {
+    fn from(prepared: PreparedCommits) -> Self {
+        Self {
+            run_id: prepared.run_id,
+            gc_commits_location: prepared.commits_location,
+            gc_addresses_location: prepared.addresses_location,
+        }
+    }
+}
+
+impl From<StoredInfo> for PreparedCommits {
+    fn from(stored: StoredInfo) -> Self {
+        Self {
+            run_id: stored.run_id,
+            commits_location: stored.gc_commits_location,
+            addresses_location: stored.gc_addresses_location,
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Where a run goes on: what the continuation token says.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use graveler::BranchId;
+use serde::{Deserialize, Serialize};
+
+use crate::upload::MAX_PATH_BYTES;
+use crate::{Error, Result};
+
+/// The longest token that is looked into.
+const MAX_TOKEN_BYTES: usize = 8 << 10;
+
+/// A place in the staged objects of a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// Becomes part of an address.
+    pub(super) run_id: String,
+    pub(super) branch: String,
+    /// The last path that was seen on the branch; none if it was seen to its end.
+    pub(super) path: Option<Vec<u8>>,
+}
+
+/// Paths may be no text, so they are in base64.
+#[derive(Serialize, Deserialize)]
+struct Wire {
+    run_id: String,
+    branch: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+}
+
+impl Mark {
+    pub(super) fn token(&self) -> String {
+        let wire = Wire {
+            run_id: self.run_id.clone(),
+            branch: self.branch.clone(),
+            path: self.path.as_ref().map(|path| URL_SAFE_NO_PAD.encode(path)),
+        };
+        let json = serde_json::to_vec(&wire).expect("texts are JSON");
+        URL_SAFE_NO_PAD.encode(json)
+    }
+
+    /// Reads a token, which may be anybody's.
+    ///
+    /// # Errors
+    /// [`Error::InvalidValue`].
+    pub(super) fn parse(token: &str) -> Result<Self> {
+        let invalid = || {
+            Error::InvalidValue(
+                "invalid continuation token: give the one that the call before answered, or none to begin a run"
+                    .to_owned(),
+            )
+        };
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(invalid());
+        }
+        let json = URL_SAFE_NO_PAD.decode(token).map_err(|_| invalid())?;
+        let wire: Wire = serde_json::from_slice(&json).map_err(|_| invalid())?;
+        let path = wire.path.map(|path| URL_SAFE_NO_PAD.decode(path));
+        let path = path.transpose().map_err(|_| invalid())?;
+        let is_path = path
+            .as_ref()
+            .is_none_or(|path| path.len() <= MAX_PATH_BYTES);
+        let is_ours = base::data_id_time(&wire.run_id).is_some();
+        if !is_path || !is_ours || BranchId::parse(&wire.branch).is_err() {
+            return Err(invalid());
+        }
+        Ok(Self {
+            run_id: wire.run_id,
+            branch: wire.branch,
+            path,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark() -> Mark {
+        Mark {
+            run_id: "g0000000000000000000".to_owned(),
+            branch: "main".to_owned(),
+            path: Some(b"a/\xff".to_vec()),
+        }
+    }
+
+    #[test]
+    fn tokens_say_where_to_go_on() {
+        let done = Mark {
+            path: None,
+            ..mark()
+        };
+        let longest = Mark {
+            path: Some(vec![0xff; MAX_PATH_BYTES]),
+            branch: "b".repeat(900),
+            ..mark()
+        };
+        for mark in [mark(), done, longest] {
+            assert_eq!(Mark::parse(&mark.token()).expect("a token"), mark);
+        }
+    }
+
+    #[test]
+    fn what_no_call_gave_is_refused() {
+        let elsewhere = Mark {
+            run_id: "../../x".to_owned(),
+            ..mark()
+        };
+        let no_branch = Mark {
+            branch: "a/b".to_owned(),
+            ..mark()
+        };
+        let too_long = Mark {
+            path: Some(vec![0; MAX_PATH_BYTES + 1]),
+            ..mark()
+        };
+        let tokens = [elsewhere, no_branch, too_long].map(|mark| mark.token());
+        let others = ["", "x", "e30", "!!!"].map(str::to_owned);
+        for token in tokens
+            .into_iter()
+            .chain(others)
+            .chain(["A".repeat(MAX_TOKEN_BYTES + 1)])
+        {
+            assert!(
+                matches!(Mark::parse(&token), Err(Error::InvalidValue(_))),
+                "{token}"
+            );
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! One Parquet file in the making, as lakeFS's Spark client reads it: GZIP, two required columns.
+//!
+//! Compressing is done beside the requests. In memory are the rows of a group and the file so far.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parquet::basic::{Compression, GzipLevel};
+use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
+
+use crate::{Error, Result};
+
+/// How many rows are compressed together.
+pub(super) const MAX_GROUP_ROWS: usize = 100_000;
+const SCHEMA: &str = "message uncommitted {
+    REQUIRED BYTE_ARRAY physical_address (UTF8);
+    REQUIRED INT64 creation_date;
+}";
+
+/// Rows, and the file that holds those before them.
+#[derive(Debug)]
+pub(super) struct Part {
+    addresses: Vec<ByteArray>,
+    created_secs: Vec<i64>,
+    /// None only while it is being written to.
+    file: Option<File>,
+    groups: usize,
+}
+
+struct File(SerializedFileWriter<Vec<u8>>);
+
+impl std::fmt::Debug for File {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("File").finish_non_exhaustive()
+    }
+}
+
+impl Part {
+    pub(super) fn new() -> Result<Self> {
+        let schema = Arc::new(parse_message_type(SCHEMA).map_err(failed)?);
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::GZIP(GzipLevel::default()))
+            .build();
+        let file = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties));
+        Ok(Self {
+            addresses: Vec::new(),
+            created_secs: Vec::new(),
+            file: Some(File(file.map_err(failed)?)),
+            groups: 0,
+        })
+    }
+
+    pub(super) fn add(&mut self, address: &str, created_secs: i64) {
+        self.addresses.push(ByteArray::from(address));
+        self.created_secs.push(created_secs);
+    }
+
+    pub(super) fn is_full_group(&self) -> bool {
+        self.addresses.len() >= MAX_GROUP_ROWS
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.groups == 0 && self.addresses.is_empty()
+    }
+
+    /// The size of what was flushed.
+    pub(super) fn written_bytes(&self) -> usize {
+        self.file.as_ref().map_or(0, |file| file.0.bytes_written())
+    }
+
+    /// Compresses the rows into the file.
+    pub(super) async fn flush(&mut self) -> Result<()> {
+        let mut file = self.file.take().expect("nobody writes to it now");
+        let addresses = std::mem::take(&mut self.addresses);
+        let created_secs = std::mem::take(&mut self.created_secs);
+        let written = tokio::task::spawn_blocking(move || {
+            write_group(&mut file.0, &addresses, &created_secs).map(|()| file)
+        });
+        let written = written
+            .await
+            .expect("compressing does not panic, and nobody cancels it");
+        self.file = Some(written.map_err(failed)?);
+        self.groups += 1;
+        Ok(())
+    }
+
+    /// The whole file.
+    pub(super) async fn close(mut self) -> Result<Bytes> {
+        if !self.addresses.is_empty() {
+            self.flush().await?;
+        }
+        let file = self.file.take().expect("nobody writes to it now");
+        let bytes = file.0.into_inner().map_err(failed)?;
+        Ok(Bytes::from(bytes))
+    }
+}
+
+fn write_group(
+    file: &mut SerializedFileWriter<Vec<u8>>,
+    addresses: &[ByteArray],
+    created_secs: &[i64],
+) -> std::result::Result<(), ParquetError> {
+    let mut group = file.next_row_group()?;
+    if let Some(mut column) = group.next_column()? {
+        column
+            .typed::<ByteArrayType>()
+            .write_batch(addresses, None, None)?;
+        column.close()?;
+    }
+    if let Some(mut column) = group.next_column()? {
+        column
+            .typed::<Int64Type>()
+            .write_batch(created_secs, None, None)?;
+        column.close()?;
+    }
+    group.close()?;
+    Ok(())
+}
+
+fn failed(error: ParquetError) -> Error {
+    Error::Block(block::Error::Storage {
+        operation: "encode",
+        location: "a file of uncommitted objects".to_owned(),
+        source: std::io::Error::other(error),
+    })
+}

@@ -1,0 +1,62 @@
+//! Trees as files: where they lie, what is in them.
+
+use catalog::testing::TestCatalog;
+use catalog::{EngineError, Error};
+use futures::TryStreamExt as _;
+
+#[tokio::test]
+async fn a_commit_s_tree_is_read_as_it_is_stored() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    lake.put(&repository, "main", "a", "1").await;
+    let commit = lake.commit(&repository, "main", "first").await;
+    let tree = commit.meta_range_id.as_str();
+    assert_eq!(lake.table_key(tree).unwrap(), format!("_lakefs/{tree}"));
+
+    let (size_bytes, body) = lake.open_table(&repository, tree).await.unwrap();
+    let pieces: Vec<bytes::Bytes> = body.try_collect().await.unwrap();
+    let bytes = pieces.concat();
+    assert_eq!(bytes.len() as u64, size_bytes);
+    assert!(
+        bytes.ends_with(b"\xf7\xcf\xf4\x85\xb7\x41\xe2\x88"),
+        "RocksDB's mark"
+    );
+}
+
+#[tokio::test]
+async fn only_ids_of_trees_become_paths() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let upper = "A".repeat(64);
+    for id in [
+        "",
+        "dummy",
+        "../data/x",
+        "a/b",
+        "0",
+        &upper,
+        &"0".repeat(63),
+        &"0".repeat(65),
+    ] {
+        for error in [
+            lake.table_key(id).unwrap_err(),
+            lake.open_table(&repository, id)
+                .await
+                .map(drop)
+                .unwrap_err(),
+        ] {
+            assert!(
+                matches!(error, Error::Engine(EngineError::InvalidValue(_))),
+                "{id}: {error}"
+            );
+        }
+    }
+    let unknown = "0".repeat(64);
+    lake.table_key(&unknown).unwrap();
+    let error = lake
+        .open_table(&repository, &unknown)
+        .await
+        .map(drop)
+        .unwrap_err();
+    assert!(matches!(error, Error::DataGone(_)), "{error}");
+}

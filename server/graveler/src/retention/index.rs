@@ -1,0 +1,114 @@
+//! Commits in the little space that walking them takes: 112 bytes each.
+
+use crate::records::{COMMITS, Stored as _};
+use crate::{Commit, Error, MetaRangeId, Repository, Result};
+
+/// The most commits that are held at a time, 56 MB of them. A longer history is gone through in
+/// parts, and what is not at hand is read one by one.
+pub(crate) const MAX_INDEXED_COMMITS: usize = 500_000;
+/// How many commits are read in one round trip.
+const PAGE: usize = 1_000;
+
+/// What retention looks at in a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Node {
+    pub(super) id: [u8; 32],
+    /// The commit that the branch was at before.
+    pub(super) main_parent: Option<[u8; 32]>,
+    pub(super) generation: i32,
+    pub(super) created_secs: i64,
+    tree: Option<[u8; 32]>,
+}
+
+impl Node {
+    pub(super) fn of(commit: &Commit) -> Result<Self> {
+        // Commits of version 0 name the destination of a merge last.
+        let main_parent = if commit.version == 0 {
+            commit.parents.last()
+        } else {
+            commit.parents.first()
+        };
+        let tree = commit.meta_range_id.as_str();
+        Ok(Self {
+            id: digest(commit.id.as_str())?,
+            main_parent: main_parent.map(|id| digest(id.as_str())).transpose()?,
+            generation: commit.generation,
+            created_secs: commit.creation_date.unix_timestamp(),
+            tree: (!tree.is_empty()).then(|| digest(tree)).transpose()?,
+        })
+    }
+
+    pub(super) fn meta_range_id(&self) -> MetaRangeId {
+        MetaRangeId::trusted(self.tree.map(hex::encode).unwrap_or_default())
+    }
+}
+
+fn digest(id: &str) -> Result<[u8; 32]> {
+    let mut digest = [0; 32];
+    hex::decode_to_slice(id, &mut digest).map_err(|error| Error::Corrupt {
+        what: "commit".to_owned(),
+        reason: format!("{id:?} is no id: {error}"),
+    })?;
+    Ok(digest)
+}
+
+/// Commits in order of id.
+#[derive(Debug, Default)]
+pub(super) struct CommitIndex(pub(super) Vec<Node>);
+
+impl CommitIndex {
+    pub(super) fn get(&self, id: &[u8; 32]) -> Option<&Node> {
+        self.position(id).map(|at| &self.0[at])
+    }
+
+    pub(super) fn position(&self, id: &[u8; 32]) -> Option<usize> {
+        self.0.binary_search_by(|node| node.id.cmp(id)).ok()
+    }
+}
+
+/// Reads the commits of a repository in order of id.
+#[derive(Debug)]
+pub(super) struct Commits<'a> {
+    kv: &'a dyn kv::Store,
+    partition: String,
+    start: Vec<u8>,
+    ended: bool,
+}
+
+impl<'a> Commits<'a> {
+    pub(super) fn new(kv: &'a dyn kv::Store, repository: &Repository) -> Self {
+        Self {
+            kv,
+            partition: repository.partition(),
+            start: COMMITS.into(),
+            ended: false,
+        }
+    }
+
+    /// The next commits, `limit` at most; none at the end.
+    pub(super) async fn next(&mut self, limit: usize) -> Result<Vec<Node>> {
+        let mut nodes = Vec::new();
+        while !self.ended && nodes.len() < limit {
+            let page = PAGE.min(limit - nodes.len());
+            let entries = self
+                .kv
+                .scan(self.partition.as_bytes(), &self.start, page)
+                .await?;
+            self.ended = entries.len() < page;
+            for entry in entries {
+                if !entry.key.starts_with(COMMITS.as_bytes()) {
+                    self.ended = true;
+                    break;
+                }
+                self.start.clear();
+                self.start.extend_from_slice(&entry.key);
+                self.start.push(0);
+                nodes.push(Node::of(&Commit::decode(entry.value)?)?);
+            }
+        }
+        debug_assert!(nodes.is_sorted_by(|a, b| a.id < b.id));
+        Ok(nodes)
+    }
+}
+
+const _: () = assert!(size_of::<Node>() <= 120);

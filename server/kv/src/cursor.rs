@@ -14,7 +14,8 @@ use crate::{Entry, Error, Result, Store};
 
 /// Entries of the first page.
 const FIRST_PAGE: usize = 32;
-/// Entries of the first page after a seek out of the page: who jumps mostly jumps again.
+/// Entries of the first page after a seek out of the page, at least: who jumps mostly jumps
+/// again, after about as many entries as the last time.
 const PAGE_AFTER_SEEK: usize = 4;
 /// Each page is so many times as long as the one before it.
 const GROWTH: usize = 4;
@@ -31,6 +32,8 @@ pub struct Cursor {
     /// Where the page after `page` starts.
     start: Bytes,
     page_size: usize,
+    /// Entries given since the last seek out of the page.
+    given: usize,
     /// Whether nothing follows `page`.
     at_end: bool,
     /// The page after `page` on its way, of a long run: one task at most, which ends with the cursor.
@@ -47,6 +50,7 @@ impl Cursor {
             page: VecDeque::new(),
             start: Bytes::copy_from_slice(start),
             page_size: FIRST_PAGE,
+            given: 0,
             at_end: false,
             next_page: JoinSet::new(),
         }
@@ -60,6 +64,7 @@ impl Cursor {
         if self.page.is_empty() && !self.at_end {
             self.read_page().await?;
         }
+        self.given += 1;
         Ok(self.page.pop_front())
     }
 
@@ -74,7 +79,8 @@ impl Cursor {
         if self.start < key {
             self.start = Bytes::copy_from_slice(key);
             self.next_page = JoinSet::new();
-            self.page_size = PAGE_AFTER_SEEK;
+            self.page_size = (self.given + self.given / 4).clamp(PAGE_AFTER_SEEK, LARGEST_PAGE);
+            self.given = 0;
         }
     }
 

@@ -122,4 +122,18 @@ async fn jumps_read_a_few_entries_each() {
         assert_eq!(cursor.next().await.unwrap().unwrap().key, format!("{n:05}"));
     }
     assert_eq!(store.take().reads, 50);
+
+    // Who reads on for a while between two jumps is given as much at once.
+    let mut cursor = Cursor::new(Arc::clone(&store) as Arc<dyn Store>, b"p", b"");
+    for n in (0..5_000).step_by(200) {
+        cursor.seek(format!("{n:05}").as_bytes());
+        for _ in 0..70 {
+            cursor.next().await.unwrap();
+        }
+    }
+    assert_eq!(
+        store.take().reads,
+        3 + 24,
+        "4, 16 and 64 entries, then 87 each time"
+    );
 }

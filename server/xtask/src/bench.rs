@@ -8,11 +8,16 @@ use crate::shell::{cargo, run, target_dir};
 
 /// The benchmarks of `tests/src/bin/bench`.
 const NAMES: &[&str] = &["serve", "hooks", "start"];
+/// The benchmark of `server/catalog/benches/engine`, which needs no server.
+const ENGINE: &str = "engine";
 
 /// Runs one benchmark with the arguments that follow its name.
 pub(crate) fn run_named(arguments: &[&str]) -> Result<()> {
+    if let Some((&ENGINE, rest)) = arguments.split_first() {
+        return run_engine(rest);
+    }
     let Some((name, rest)) = arguments.split_first().filter(|(n, _)| NAMES.contains(n)) else {
-        bail!("which benchmark? one of: {}", NAMES.join(", "));
+        bail!("which benchmark? one of: {}, {ENGINE}", NAMES.join(", "));
     };
     let components = hooks::build()?;
     run(cargo().args([
@@ -35,4 +40,23 @@ pub(crate) fn run_named(arguments: &[&str]) -> Result<()> {
         .env("WEIR_TEST_POSTGRES", postgres.connection_string())
         .env("WEIR_TEST_HOOKS", &components)
         .env("WEIR_TEST_BIN", release.join("weir")))
+}
+
+fn run_engine(rest: &[&str]) -> Result<()> {
+    let mut bench = cargo();
+    bench.args(["bench", "--package", "catalog", "--bench", ENGINE]);
+    // Built first: PostgreSQL is not to wait beside the compiler.
+    run(cargo().args([
+        "bench",
+        "--package",
+        "catalog",
+        "--bench",
+        ENGINE,
+        "--no-run",
+    ]))?;
+    let postgres = Postgres::start(true)?;
+    run(bench
+        .arg("--")
+        .args(rest)
+        .env("WEIR_TEST_POSTGRES", postgres.connection_string()))
 }

@@ -24,7 +24,7 @@ usage: cargo xtask COMMAND
   tidy                   the house rules that the compiler does not check
   hooks [--fixtures]     build the example hooks to components (--fixtures: the test guests as well)
   codegen                regenerate wire types and client from server/api/openapi.yaml
-  bench NAME             serve | hooks | start: measure with a release build
+  bench NAME             serve | hooks | start | engine: measure with a release build
   setup                  install what the commands above need
 ";
 

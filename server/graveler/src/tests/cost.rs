@@ -204,3 +204,40 @@ async fn log_and_merge_base_read_a_long_history_by_the_page_and_then_not_at_all(
         "each of the four, and the parent of the last"
     );
 }
+
+/// Twenty folders of a hundred keys, of which the first half is deleted: a listing of the folders
+/// jumps from one to the next.
+#[tokio::test]
+async fn a_jump_behind_staged_deletions_is_one_read_or_two() {
+    let (lake, store) = counted().await;
+    let key = |folder: usize, n: usize| format!("folder{folder:02}/{n:03}");
+    let records: Vec<Record> = (0..2_000)
+        .map(|n| Record {
+            key: key(n / 100, n % 100).into(),
+            value: value("1"),
+        })
+        .collect();
+    let main = branch("main");
+    lake.graveler
+        .set_many(&lake.repo, &main, &records, false)
+        .await
+        .unwrap();
+    lake.commit("main", "folders").await.unwrap();
+    let deleted: Vec<Vec<u8>> = (0..1_000)
+        .map(|n| key(n / 50, n % 50).into_bytes())
+        .collect();
+    lake.graveler
+        .delete(&lake.repo, &main, &deleted, false)
+        .await
+        .unwrap();
+    let resolved = lake.graveler.resolve(&lake.repo, "main").await.unwrap();
+    let mut cursor = lake.graveler.cursor(&lake.repo, &resolved).await.unwrap();
+    store.take();
+    for folder in 0..20 {
+        cursor.seek(key(folder, 0).as_bytes());
+        let found = cursor.next().await.unwrap().unwrap();
+        assert_eq!(found.key, key(folder, 50));
+    }
+    let reads = store.take().reads;
+    assert!(reads <= 2 * 20, "{reads} reads");
+}

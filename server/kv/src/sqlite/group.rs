@@ -256,8 +256,9 @@ async fn delete_some(
     partition: &Bytes,
 ) -> sqlx::Result<Outcome> {
     let result = sqlx::query(
+        // One walk to the end of the chunk and one that deletes; a list of keys would be looked up one by one.
         "DELETE FROM kv WHERE partition_key = ?1
-         AND key IN (SELECT key FROM kv WHERE partition_key = ?1 ORDER BY key LIMIT ?2)",
+         AND key <= (SELECT max(key) FROM (SELECT key FROM kv WHERE partition_key = ?1 ORDER BY key LIMIT ?2))",
     )
     .bind(partition.as_ref())
     .bind(DELETE_CHUNK)

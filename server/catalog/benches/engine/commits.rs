@@ -1,0 +1,170 @@
+//! Commits: of a million staged objects, and of one on top of a million.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use graveler::BranchId;
+use md5::{Digest as _, Md5};
+
+use crate::measure::{mebibytes, median, millis, peak, reset_peak, seconds, timed};
+use crate::world::{World, commit, entry, key};
+
+/// Commits of one object.
+const SMALL: u64 = 20;
+/// How often is looked whether the staged rows are gone.
+const POLL: Duration = Duration::from_millis(2);
+/// What the MD5 probe hashes at once.
+const PIECE: usize = 1 << 20;
+
+pub(crate) async fn run(world: &World) -> Result<()> {
+    large(world).await?;
+    small(world).await
+}
+
+async fn large(world: &World) -> Result<()> {
+    let n = world.objects;
+    let ((), staging) = timed(world.stage("main", 0..n, 0)).await?;
+    world.row(
+        &format!("staging of {n} objects, 1,000 a write"),
+        &seconds(staging.time),
+        "",
+    );
+    let main = BranchId::trusted("main");
+    let token = world
+        .graveler
+        .branch(&world.repo, &main)
+        .await?
+        .record
+        .staging_token
+        .to_string();
+
+    let mut raw = world.raw().await?;
+    raw.copy_partition(&token, "probe").await?;
+    let (_, range_delete) = timed(raw.delete_partition("probe")).await?;
+
+    let (_, read) = timed(async {
+        let store = Arc::clone(&world.kv) as Arc<dyn kv::Store>;
+        let mut cursor = kv::Cursor::new(store, token.as_bytes(), b"");
+        while cursor.next().await?.is_some() {}
+        Ok(())
+    })
+    .await?;
+    world.block.take();
+    let before = reset_peak()?;
+    let (_, committing) = timed(world.commit("main")).await?;
+    let committed = Instant::now();
+    let mut look = tokio::time::interval(POLL);
+    let growth = peak()?.saturating_sub(before);
+    while !kv::Store::scan(world.kv.as_ref(), token.as_bytes(), b"", 1)
+        .await?
+        .is_empty()
+    {
+        look.tick().await;
+    }
+    let gone = committed.elapsed();
+    let written = world.block.take().1;
+    let piece = vec![7; PIECE];
+    let (_, hashing) = timed(async {
+        let mut hash = Md5::new();
+        for _ in 0..written.div_ceil(PIECE as u64) {
+            hash.update(&piece);
+        }
+        std::hint::black_box(hash.finalize());
+        Ok(())
+    })
+    .await?;
+
+    let probe = read.time + hashing.time;
+    world.row(
+        "probe: streamed read of the staged rows",
+        &seconds(read.time),
+        "",
+    );
+    world.row(
+        &format!("probe: MD5 over {} written", mebibytes(written)),
+        &seconds(hashing.time),
+        "",
+    );
+    world.row(
+        &format!(
+            "commit of {n} staged objects ({}, {:.2} threads busy), times the probes",
+            seconds(committing.time),
+            committing.busy()
+        ),
+        &format!("{:.2}", committing.time.as_secs_f64() / probe.as_secs_f64()),
+        "2.5",
+    );
+    world.row(
+        "peak growth of resident memory meanwhile",
+        &mebibytes(growth),
+        "256 MiB",
+    );
+    world.row(
+        &format!(
+            "staged rows gone after {}, times one range delete ({})",
+            seconds(gone),
+            seconds(range_delete.time)
+        ),
+        &format!(
+            "{:.2}",
+            gone.as_secs_f64() / range_delete.time.as_secs_f64()
+        ),
+        "3",
+    );
+    Ok(())
+}
+
+async fn small(world: &World) -> Result<()> {
+    let graveler = world.cold();
+    let mut raw = world.raw().await?;
+    let main = BranchId::trusted("main");
+    let (mut times, mut puts) = (Vec::new(), Vec::new());
+    let (mut durable, mut transactions) = (0, None);
+    for i in 0..SMALL {
+        let (n, value) = (i * 7919 % world.objects, entry(i, 1).to_value());
+        let (_, put) = timed(async {
+            let condition = graveler::Condition::Always;
+            Ok(graveler
+                .set(
+                    &world.repo,
+                    &main,
+                    key(n).as_bytes(),
+                    value,
+                    condition,
+                    false,
+                )
+                .await?)
+        })
+        .await?;
+        puts.push(put.time);
+        world.kv.take();
+        let before = raw.transactions().await?;
+        let (_, spent) = timed(commit(&graveler, &world.repo, "main", false)).await?;
+        times.push(spent.time);
+        durable = durable.max(world.kv.take().writes);
+        if let (Some(before), Some(after)) = (before, raw.transactions().await?) {
+            // One was that of the count itself.
+            transactions = transactions.max(Some(after - before - 1));
+        }
+    }
+    world.row("put of one object, median", &millis(median(puts)), "");
+    world.row(
+        "commit of one object on top, median",
+        &millis(median(times)),
+        "",
+    );
+    world.row(
+        "the same, durable writes of the store",
+        &durable.to_string(),
+        "3",
+    );
+    if let Some(transactions) = transactions {
+        world.row(
+            "the same, transactions that wrote, by the server",
+            &transactions.to_string(),
+            "3",
+        );
+    }
+    Ok(())
+}

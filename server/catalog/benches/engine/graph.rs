@@ -1,0 +1,71 @@
+//! Log and merge base over a long history.
+
+use anyhow::Result;
+use graveler::{BranchId, Graveler, LogRequest, Repository};
+
+use crate::measure::{millis, timed};
+use crate::world::{World, branch, commit};
+
+const COMMITS: usize = 10_000;
+
+pub(crate) async fn run(world: &World) -> Result<()> {
+    let repo = world.repository("history").await?;
+    for n in 0..COMMITS {
+        if n == COMMITS / 2 {
+            branch(&world.graveler, &repo, "side", "main").await?;
+        }
+        commit(&world.graveler, &repo, "main", true).await?;
+    }
+    commit(&world.graveler, &repo, "side", true).await?;
+
+    let cold = world.cold();
+    for (state, target) in [("cold", "pages"), ("warm", "0, and 2 names")] {
+        world.kv.take();
+        let (_, spent) =
+            timed(async { Ok(cold.find_merge_base(&repo, "main", "side").await?) }).await?;
+        let reads = world.kv.take().reads;
+        world.row(
+            &format!(
+                "merge base over {COMMITS} commits, {state} ({}), reads of the store",
+                millis(spent.time)
+            ),
+            &reads.to_string(),
+            target,
+        );
+    }
+    let cold = world.cold();
+    for (state, target) in [("cold", "pages"), ("warm", "0")] {
+        let from = cold
+            .branch(&repo, &BranchId::trusted("main"))
+            .await?
+            .record
+            .commit_id;
+        world.kv.take();
+        let (_, spent) = timed(log(&cold, &repo, from)).await?;
+        let reads = world.kv.take().reads;
+        world.row(
+            &format!(
+                "log of {COMMITS} commits, {state} ({}), reads of the store",
+                millis(spent.time)
+            ),
+            &reads.to_string(),
+            target,
+        );
+    }
+    Ok(())
+}
+
+async fn log(graveler: &Graveler, repo: &Repository, from: graveler::CommitId) -> Result<usize> {
+    let request = LogRequest {
+        from,
+        first_parent: false,
+        since: None,
+        stop_at: None,
+    };
+    let mut log = graveler.log(repo, request).await?;
+    let mut length = 0;
+    while log.next().await?.is_some() {
+        length += 1;
+    }
+    Ok(length)
+}

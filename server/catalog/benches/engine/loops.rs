@@ -1,0 +1,107 @@
+//! Many who each branch, write, commit and merge into one branch; and many who write to it.
+
+use anyhow::Result;
+use graveler::{BranchId, Condition, Graveler, Repository};
+use tokio::task::JoinSet;
+
+use crate::measure::timed;
+use crate::world::{World, branch, commit, entry, merge};
+
+/// Loops of each row, so that all of them end with as many objects.
+const LOOPS: u64 = 320;
+const WRITES: u64 = 2_000;
+
+pub(crate) async fn run(world: &World) -> Result<()> {
+    for clients in [1, 64] {
+        let repo = world.repository(&format!("writes-{clients}")).await?;
+        let mut raw = world.raw().await?;
+        let before = raw.transactions().await?;
+        let (_, spent) = timed(all(clients, WRITES, &world.graveler, &repo, write)).await?;
+        let share = match (before, raw.transactions().await?) {
+            (Some(before), Some(after)) => format!(
+                "{:.2} transactions a write, ",
+                f64::from(u32::try_from(after - before)?) / f64::from(u32::try_from(WRITES)?)
+            ),
+            _ => String::new(),
+        };
+        world.row(
+            &format!("staged writes by {clients} clients"),
+            &format!(
+                "{share}{:.0}/s",
+                f64::from(u32::try_from(WRITES)?) / spent.time.as_secs_f64()
+            ),
+            "grouped",
+        );
+    }
+    for clients in [1, 16, 64] {
+        let repo = world.repository(&format!("loops-{clients}")).await?;
+        let (_, spent) = timed(all(clients, LOOPS, &world.graveler, &repo, whole)).await?;
+        world.row(
+            &format!(
+                "loops of branch, write, commit, merge by {clients} clients, {:.2} ms CPU each",
+                spent.cpu.as_secs_f64() * 1000.0 / f64::from(u32::try_from(LOOPS)?)
+            ),
+            &format!(
+                "{:.0}/s",
+                f64::from(u32::try_from(LOOPS)?) / spent.time.as_secs_f64()
+            ),
+            "no error",
+        );
+    }
+    Ok(())
+}
+
+/// Runs `work` for every number below `count`, `clients` at a time.
+async fn all<F, R>(
+    clients: u64,
+    count: u64,
+    graveler: &Graveler,
+    repo: &Repository,
+    work: F,
+) -> Result<()>
+where
+    F: Fn(Graveler, Repository, u64) -> R + Clone + Send + 'static,
+    R: Future<Output = Result<()>> + Send + 'static,
+{
+    let mut running = JoinSet::new();
+    for client in 0..clients {
+        let (graveler, repo, work) = (graveler.clone(), repo.clone(), work.clone());
+        running.spawn(async move {
+            for n in (client..count).step_by(usize::try_from(clients)?) {
+                work(graveler.clone(), repo.clone(), n).await?;
+            }
+            Ok::<_, anyhow::Error>(())
+        });
+    }
+    while let Some(done) = running.join_next().await {
+        done??;
+    }
+    Ok(())
+}
+
+async fn write(graveler: Graveler, repo: Repository, n: u64) -> Result<()> {
+    let key = format!("write/{n:08}");
+    let (main, value) = (BranchId::trusted("main"), entry(n, 6).to_value());
+    Ok(graveler
+        .set(
+            &repo,
+            &main,
+            key.as_bytes(),
+            value,
+            Condition::Always,
+            false,
+        )
+        .await?)
+}
+
+async fn whole(graveler: Graveler, repo: Repository, n: u64) -> Result<()> {
+    let name = format!("loop-{n}");
+    branch(&graveler, &repo, &name, "main").await?;
+    let (on, key) = (BranchId::trusted(&name), format!("loop/{n:08}"));
+    let value = entry(n, 7).to_value();
+    graveler
+        .set(&repo, &on, key.as_bytes(), value, Condition::Always, false)
+        .await?;
+    commit(&graveler, &repo, &name, false).await?;
+    merge(&graveler, &repo, &name, "main").await
+}

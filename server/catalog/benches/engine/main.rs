@@ -1,0 +1,50 @@
+//! Versioning at a million objects: `cargo xtask bench engine [OBJECTS]`.
+//!
+//! Drives the engine in process, over a local disk, on SQLite and on PostgreSQL
+//! (`WEIR_TEST_POSTGRES`). Times are told as ratios to probes of the same run, and every
+//! figure with the target it is held to; counts do not depend on the machine at all.
+
+mod commits;
+mod graph;
+mod listings;
+mod loops;
+mod measure;
+mod store;
+mod trees;
+mod world;
+
+use anyhow::{Context as _, Result};
+
+use crate::world::{Database, World};
+
+const OBJECTS: u64 = 1_000_000;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    // `cargo bench` adds an argument of its own.
+    let mut arguments = std::env::args().skip(1).filter(|a| a != "--bench");
+    let objects = match arguments.next() {
+        None => OBJECTS,
+        Some(text) => text.parse().context("OBJECTS is not a number")?,
+    };
+    let only = arguments.next();
+    say("| database | what | figure | target |");
+    say("|---|---|--:|--:|");
+    for database in Database::all() {
+        if only.as_deref().is_some_and(|only| only != database.name()) {
+            continue;
+        }
+        let world = World::open(database, objects).await?;
+        commits::run(&world).await?;
+        trees::run(&world).await?;
+        listings::run(&world).await?;
+        graph::run(&world).await?;
+        loops::run(&world).await?;
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "a command-line tool")]
+fn say(text: &str) {
+    println!("{text}");
+}

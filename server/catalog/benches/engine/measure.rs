@@ -1,0 +1,99 @@
+//! Time, CPU time and memory of this process.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+
+/// Runs something, and tells what it took.
+pub(crate) async fn timed<T>(work: impl Future<Output = Result<T>>) -> Result<(T, Spent)> {
+    let (begun, before) = (Instant::now(), Load::now()?);
+    let result = work.await?;
+    let (time, after) = (begun.elapsed(), Load::now()?);
+    let spent = Spent {
+        time,
+        cpu: after.ran.saturating_sub(before.ran),
+        waited: after.waited.saturating_sub(before.waited),
+    };
+    Ok((result, spent))
+}
+
+/// What something took.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spent {
+    pub(crate) time: Duration,
+    /// CPU time of all threads of this process.
+    pub(crate) cpu: Duration,
+    /// Time that its threads were ready to run and other processes had the cores.
+    waited: Duration,
+}
+
+impl Spent {
+    /// How many threads had work, on average; on a machine with nothing else to do, cores.
+    pub(crate) fn busy(self) -> f64 {
+        (self.cpu + self.waited).as_secs_f64() / self.time.as_secs_f64()
+    }
+}
+
+/// What the scheduler says of this process's threads.
+#[derive(Debug, Clone, Copy)]
+struct Load {
+    ran: Duration,
+    waited: Duration,
+}
+
+impl Load {
+    fn now() -> Result<Self> {
+        let (mut ran, mut waited) = (0, 0);
+        for thread in std::fs::read_dir("/proc/self/task")? {
+            // A thread may end meanwhile; those that idle do so after ten seconds.
+            let Ok(text) = std::fs::read_to_string(thread?.path().join("schedstat")) else {
+                continue;
+            };
+            let mut fields = text.split_whitespace().map(str::parse::<u64>);
+            let mut next = || fields.next().context("schedstat has another form");
+            ran += next()??;
+            waited += next()??;
+        }
+        Ok(Self {
+            ran: Duration::from_nanos(ran),
+            waited: Duration::from_nanos(waited),
+        })
+    }
+}
+
+pub(crate) fn seconds(duration: Duration) -> String {
+    format!("{:.2} s", duration.as_secs_f64())
+}
+
+pub(crate) fn millis(duration: Duration) -> String {
+    format!("{:.2} ms", duration.as_secs_f64() * 1000.0)
+}
+
+pub(crate) fn mebibytes(bytes: u64) -> String {
+    format!(
+        "{:.1} MiB",
+        f64::from(u32::try_from(bytes >> 10).unwrap_or(u32::MAX)) / 1024.0
+    )
+}
+
+/// The middle of several.
+pub(crate) fn median<T: Ord + Copy>(mut values: Vec<T>) -> T {
+    values.sort_unstable();
+    values[values.len() / 2]
+}
+
+/// Makes the peak of resident memory the present one, and gives it in bytes.
+pub(crate) fn reset_peak() -> Result<u64> {
+    std::fs::write("/proc/self/clear_refs", "5")?;
+    peak()
+}
+
+/// The peak of resident memory since it was reset, in bytes.
+pub(crate) fn peak() -> Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .context("/proc/self/status has another form")?;
+    Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? << 10)
+}

@@ -1,0 +1,98 @@
+//! Differences and merges of two trees of a million objects.
+
+use anyhow::Result;
+
+use crate::measure::{mebibytes, millis, seconds, timed};
+use crate::world::{World, diff, merge};
+
+pub(crate) async fn run(world: &World) -> Result<()> {
+    few(world).await?;
+    many(world).await
+}
+
+async fn count(world: &World, left: &str, right: &str) -> Result<u64> {
+    let mut cursor = diff(&world.cold(), &world.repo, left, right).await?;
+    let mut differences = 0;
+    while cursor.next().await?.is_some() {
+        differences += 1;
+    }
+    Ok(differences)
+}
+
+/// Ten changes on each side.
+async fn few(world: &World) -> Result<()> {
+    let spread = world.objects / 10;
+    world.branch("few", "main").await?;
+    world.stage("few", (0..10).map(|i| i * spread), 2).await?;
+    world.block.take();
+    world.commit("few").await?;
+    let theirs = world.block.take().1;
+    let (differences, diffing) = timed(count(world, "main", "few")).await?;
+    let read = world.block.take().0;
+    // A range that changed is there twice, before and after; so is the metarange.
+    world.row(
+        &format!(
+            "diff with {differences} changes ({}), bytes read",
+            millis(diffing.time)
+        ),
+        &mebibytes(read),
+        &format!("changed ranges, old and new: {}", mebibytes(2 * theirs)),
+    );
+    world.branch("ours", "main").await?;
+    world
+        .stage("ours", (0..10).map(|i| i * spread + 1), 3)
+        .await?;
+    world.block.take();
+    world.commit("ours").await?;
+    let ours = world.block.take().1;
+    let cold = world.cold();
+    let (_, merging) = timed(merge(&cold, &world.repo, "few", "ours")).await?;
+    let (read, written) = world.block.take();
+    world.row(
+        &format!(
+            "merge of 10 changes into 10 others ({}, {} written), bytes read",
+            millis(merging.time),
+            mebibytes(written)
+        ),
+        &mebibytes(read),
+        &format!(
+            "changed ranges of three trees: {}",
+            mebibytes(theirs + 2 * ours)
+        ),
+    );
+    Ok(())
+}
+
+/// Half of all objects on one side, some in every range on the other.
+async fn many(world: &World) -> Result<()> {
+    let n = world.objects;
+    world.branch("many", "main").await?;
+    world.stage("many", (0..n).step_by(2), 4).await?;
+    let (_, committing) = timed(world.commit("many")).await?;
+    world.row(
+        &format!("commit of {} changes, threads busy", n / 2),
+        &format!("{:.2} ({})", committing.busy(), seconds(committing.time)),
+        "2",
+    );
+    let (differences, diffing) = timed(count(world, "main", "many")).await?;
+    world.row(
+        &format!("diff with {differences} changes, threads busy"),
+        &format!("{:.2} ({})", diffing.busy(), seconds(diffing.time)),
+        "2",
+    );
+    world.branch("into", "main").await?;
+    world.stage("into", (1..n).step_by(1_000), 5).await?;
+    world.commit("into").await?;
+    let cold = world.cold();
+    let (_, merging) = timed(merge(&cold, &world.repo, "many", "into")).await?;
+    world.row(
+        &format!(
+            "merge of {} changes into {}, threads busy",
+            n / 2,
+            n / 1_000
+        ),
+        &format!("{:.2} ({})", merging.busy(), seconds(merging.time)),
+        "2",
+    );
+    Ok(())
+}

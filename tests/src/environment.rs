@@ -12,6 +12,16 @@ pub(crate) fn required(name: &str) -> String {
     })
 }
 
+/// How much a test does: `brief` in the test command, `long` in `cargo xtask soak`.
+#[must_use]
+pub fn effort<T>(brief: T, long: T) -> T {
+    if std::env::var_os("WEIR_TEST_LONG").is_some() {
+        long
+    } else {
+        brief
+    }
+}
+
 /// The folder with the example hooks, built to components.
 #[must_use]
 pub fn hooks() -> PathBuf {

@@ -11,7 +11,7 @@ mod repo;
 mod server;
 mod sstables;
 
-pub use environment::{conformance, fixture, hooks, python};
+pub use environment::{conformance, effort, fixture, hooks, python};
 pub use museum::{Museum, Records};
 pub use random::Random;
 pub use repo::{MAIN, Repo, read_all, refusal};

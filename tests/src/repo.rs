@@ -4,13 +4,14 @@
 //! calls that may be refused return the client's result.
 
 use client::types::{
-    ActionRun, BranchCreation, Commit, CommitCreation, Diff, HookRun, MergeResult,
-    RepositoryCreation,
+    ActionRun, BranchCreation, CherryPickCreation, Commit, CommitCreation, Diff, HookRun,
+    MergeResult, RepositoryCreation, ResetCreation, ResetCreationType, RevertCreation,
 };
 use client::{
-    ByteStream, Client, CommitOptions, CreateRepositoryOptions, DeleteObjectOptions,
-    DiffBranchOptions, Error, GetObjectOptions, ListObjectsOptions, ListRepositoryRunsOptions,
-    ListRunHooksOptions, LogCommitsOptions, PutObject, Result,
+    ByteStream, Client, CommitOptions, CreateRepositoryOptions, DeleteBranchOptions,
+    DeleteObjectOptions, DiffBranchOptions, Error, GetObjectOptions, HardResetBranchOptions,
+    ListObjectsOptions, ListRepositoryRunsOptions, ListRunHooksOptions, LogCommitsOptions,
+    PutObject, Result,
 };
 use futures::TryStreamExt as _;
 
@@ -206,6 +207,72 @@ impl Repo {
     pub async fn delete(&self, branch: &str, path: &str) -> Result<()> {
         self.client
             .delete_object(&self.name, branch, path, &DeleteObjectOptions::default())
+            .await
+    }
+
+    /// Deletes a branch.
+    ///
+    /// # Errors
+    /// The client's.
+    pub async fn drop_branch(&self, branch: &str) -> Result<()> {
+        self.client
+            .delete_branch(&self.name, branch, &DeleteBranchOptions::default())
+            .await
+    }
+
+    /// Takes a commit back; of a merge, against its first parent.
+    ///
+    /// # Errors
+    /// The client's.
+    pub async fn revert(&self, branch: &str, commit: &str) -> Result<()> {
+        let creation = RevertCreation {
+            r#ref: commit.to_owned(),
+            parent_number: 1,
+            ..RevertCreation::default()
+        };
+        self.client
+            .revert_branch(&self.name, branch, &creation)
+            .await
+    }
+
+    /// Makes the change of a commit on a branch.
+    ///
+    /// # Errors
+    /// The client's.
+    pub async fn cherry_pick(&self, branch: &str, commit: &str) -> Result<Commit> {
+        let creation = CherryPickCreation {
+            r#ref: commit.to_owned(),
+            ..CherryPickCreation::default()
+        };
+        self.client.cherry_pick(&self.name, branch, &creation).await
+    }
+
+    /// Throws away what is staged: at a path, or all of it.
+    ///
+    /// # Errors
+    /// The client's.
+    pub async fn reset(&self, branch: &str, path: Option<&str>) -> Result<()> {
+        let creation = ResetCreation {
+            r#type: match path {
+                Some(_) => ResetCreationType::Object,
+                None => ResetCreationType::Reset,
+            },
+            path: path.map(str::to_owned),
+            force: None,
+        };
+        self.client
+            .reset_branch(&self.name, branch, &creation)
+            .await
+    }
+
+    /// Moves a branch's head to a commit.
+    ///
+    /// # Errors
+    /// The client's.
+    pub async fn hard_reset(&self, branch: &str, commit: &str) -> Result<()> {
+        let options = HardResetBranchOptions::default();
+        self.client
+            .hard_reset_branch(&self.name, branch, commit, &options)
             .await
     }
 

@@ -9,7 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use client::{Client, Credentials};
@@ -55,12 +55,13 @@ pub enum Setup {
 #[derive(Debug)]
 pub struct TestServer {
     process: Option<Child>,
-    dir: TempDir,
+    dir: Arc<TempDir>,
     port: u16,
     settings: Vec<(&'static str, String)>,
     /// The administrator's key and secret.
     keys: (&'static str, &'static str),
-    _place: Place,
+    /// None of a server beside another one, which has the place of both.
+    _place: Option<Place>,
 }
 
 impl TestServer {
@@ -110,11 +111,29 @@ impl TestServer {
         let settings = prepare(dir.path());
         let mut server = Self {
             process: None,
-            dir,
+            dir: Arc::new(dir),
             port: free_port(),
             settings,
             keys,
-            _place: place,
+            _place: Some(place),
+        };
+        server.spawn();
+        server
+    }
+
+    /// Starts another server of the same installation: the same PostgreSQL, the same folder.
+    ///
+    /// # Panics
+    /// If it does not start, with its log.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        let mut server = Self {
+            process: None,
+            dir: Arc::clone(&self.dir),
+            port: free_port(),
+            settings: self.settings.clone(),
+            keys: self.keys,
+            _place: None,
         };
         server.spawn();
         server
@@ -286,7 +305,7 @@ impl TestServer {
     }
 
     fn log_path(&self) -> PathBuf {
-        self.dir.path().join("server.log")
+        self.dir.path().join(format!("server-{}.log", self.port))
     }
 
     fn spawn(&mut self) {

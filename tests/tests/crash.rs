@@ -1,4 +1,5 @@
-//! `kill -9` at random moments of writing, deleting, committing and merging, many times over, on one data folder.
+//! `kill -9` at random moments of writing, deleting, committing, merging and whatever else changes a
+//! branch, many times over, on one data folder; and of one of two servers on one database.
 //!
 //! After each restart: what was acknowledged is there, what was not is there in full
 //! or not at all, and the server starts. Each path has one writer, so that the model
@@ -7,11 +8,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use client::Error;
-use system_tests::{Backend, MAIN, Random, Repo, TestServer};
+use system_tests::{Backend, MAIN, Random, Repo, TestServer, effort};
+
+use self::lives::Life;
+
+#[path = "crash/lives.rs"]
+mod lives;
+#[path = "crash/two.rs"]
+mod two;
 
 const WRITERS: u64 = 4;
 /// The branch that only merges change.
@@ -83,16 +91,45 @@ struct Progress {
     writes: AtomicU64,
     commits: AtomicU64,
     merges: AtomicU64,
+    /// Steps of lives.
+    steps: AtomicU64,
+    over: AtomicBool,
+    /// Whether another server changes the same branches.
+    is_contended: bool,
 }
 
 impl Progress {
-    /// Returns a while after the first write, commit or merge of a certain number was acknowledged.
+    /// Whether a call was refused since the other server came first again and again: to be
+    /// asked again. One server alone lets its callers queue.
+    fn lost_to_the_other(&self, e: &Error) -> bool {
+        self.is_contended && e.status() == Some(429)
+    }
+
+    fn lived(&self) {
+        self.steps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether those who work are to stop, also if the server is still there.
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    /// Returns a while after a certain number of writes, commits, merges or steps of a life
+    /// was acknowledged.
     fn wait(&self, random: &mut Random) {
-        let (kind, answers) = match random.between(0, 3) {
-            0 => (&self.writes, 4 * random.between(ANSWERS.start, ANSWERS.end)),
-            1 => (&self.commits, random.between(ANSWERS.start, ANSWERS.end)),
-            _ => (&self.merges, random.between(1, 4)),
-        };
+        let answers = random.between(ANSWERS.start, ANSWERS.end);
+        match random.between(0, 4) {
+            0 => self.wait_for(&self.writes, 4 * answers),
+            1 => self.wait_for(&self.commits, answers),
+            2 => self.wait_for(&self.merges, random.between(1, 4)),
+            _ => self.wait_for(&self.steps, 2 * answers),
+        }
+        std::thread::sleep(Duration::from_micros(
+            random.between(LATER_US.start, LATER_US.end),
+        ));
+    }
+
+    fn wait_for(&self, kind: &AtomicU64, answers: u64) {
         let deadline = Instant::now() + PATIENCE;
         while kind.load(Ordering::Relaxed) < answers {
             assert!(
@@ -101,9 +138,6 @@ impl Progress {
             );
             std::thread::sleep(Duration::from_micros(200));
         }
-        std::thread::sleep(Duration::from_micros(
-            random.between(LATER_US.start, LATER_US.end),
-        ));
     }
 }
 
@@ -112,6 +146,9 @@ async fn write(repo: Repo, progress: Arc<Progress>, worker: u64, round: u64) -> 
     let mut random = Random::new(round * WRITERS + worker);
     let mut model = Model::default();
     for number in 0.. {
+        if progress.is_over() {
+            break;
+        }
         let earlier = number > 3 && random.between(0, 4) == 0;
         let n = if earlier {
             random.between(0, number)
@@ -130,6 +167,7 @@ async fn write(repo: Repo, progress: Arc<Progress>, worker: u64, round: u64) -> 
                 model.acknowledge(&path);
                 progress.writes.fetch_add(1, Ordering::Relaxed);
             }
+            Err(e) if progress.lost_to_the_other(&e) => {}
             Err(e) if is_gone(&e) => break,
             Err(e) => panic!("{e}"),
         }
@@ -140,7 +178,7 @@ async fn write(repo: Repo, progress: Arc<Progress>, worker: u64, round: u64) -> 
 /// Commits until the server is gone; returns the commits that were acknowledged.
 async fn commit(repo: Repo, progress: Arc<Progress>) -> Vec<String> {
     let mut made = Vec::new();
-    loop {
+    while !progress.is_over() {
         match repo.commit(MAIN, "whatever is staged").await {
             Ok(commit) => {
                 made.push(commit.id);
@@ -149,10 +187,12 @@ async fn commit(repo: Repo, progress: Arc<Progress>) -> Vec<String> {
             Err(e) if e.status() == Some(400) => {
                 assert!(e.to_string().contains("no changes"), "{e}");
             }
-            Err(e) if is_gone(&e) => return made,
+            Err(e) if progress.lost_to_the_other(&e) => {}
+            Err(e) if is_gone(&e) => break,
             Err(e) => panic!("{e}"),
         }
     }
+    made
 }
 
 /// What the merges of one round left for certain.
@@ -164,10 +204,10 @@ struct Merged {
 }
 
 /// Branches, writes, commits and merges until the server is gone.
-async fn merge(repo: Repo, progress: Arc<Progress>, round: u64) -> Merged {
+async fn merge(repo: Repo, progress: Arc<Progress>, label: String) -> Merged {
     let mut merged = Merged::default();
-    loop {
-        let name = format!("m-{round}-{}", merged.attempted);
+    while !progress.is_over() {
+        let name = format!("m-{label}-{}", merged.attempted);
         let path = format!("merged/{name}");
         merged.attempted += 1;
         let steps = async {
@@ -181,20 +221,68 @@ async fn merge(repo: Repo, progress: Arc<Progress>, round: u64) -> Merged {
                 merged.done.push((result.reference, path));
                 progress.merges.fetch_add(1, Ordering::Relaxed);
             }
-            Err(e) if is_gone(&e) => return merged,
+            Err(e) if progress.lost_to_the_other(&e) => {}
+            Err(e) if is_gone(&e) => break,
             Err(e) => panic!("{e}"),
         }
     }
+    merged
 }
 
 /// Heads at the last restart, and everything that is held for certain.
 #[derive(Debug)]
 struct State {
+    /// The repository's first commit.
+    root: String,
     main: String,
     trunk: String,
     held: BTreeMap<String, u64>,
     commits: Vec<String>,
     merges: usize,
+    lives: Vec<Life>,
+}
+
+impl State {
+    fn new(root: String) -> Self {
+        Self {
+            main: root.clone(),
+            trunk: root.clone(),
+            root,
+            held: BTreeMap::new(),
+            commits: Vec::new(),
+            merges: 0,
+            lives: Vec::new(),
+        }
+    }
+
+    /// What each round left is still there after all the others.
+    async fn check(&mut self, repo: &Repo) {
+        if !repo.uncommitted(MAIN).await.unwrap().is_empty() {
+            repo.commit(MAIN, "the rest").await.unwrap();
+        }
+        let head = repo.head(MAIN).await.unwrap();
+        let listed = repo.list(&head, "w").await.unwrap();
+        assert_eq!(listed, self.held.keys().cloned().collect::<Vec<_>>());
+        let log = chain(repo, MAIN, &self.root).await;
+        assert!(self.commits.iter().all(|c| log.contains(c)));
+        assert_eq!(
+            repo.list(TRUNK, "merged/").await.unwrap().len(),
+            self.merges
+        );
+        for life in &mut self.lives {
+            life.settle(repo).await;
+        }
+        // The moments were such that there was something of each kind to lose.
+        assert!(!self.held.is_empty() && !self.commits.is_empty());
+        assert!(self.merges > 0 && !self.lives.is_empty());
+    }
+}
+
+async fn check_lives(repo: &Repo, mut lives: Vec<Life>, state: &mut State) {
+    for life in &mut lives {
+        life.settle(repo).await;
+    }
+    state.lives.extend(lives);
 }
 
 async fn check_writes(repo: &Repo, round: u64, models: Vec<Model>, state: &mut State) {
@@ -295,7 +383,18 @@ async fn one_round(
         .map(|w| tokio::spawn(write(repo.clone(), Arc::clone(&progress), w, round)))
         .collect();
     let committer = tokio::spawn(commit(repo.clone(), Arc::clone(&progress)));
-    let merger = tokio::spawn(merge(repo, Arc::clone(&progress), round));
+    let merger = tokio::spawn(merge(
+        repo.clone(),
+        Arc::clone(&progress),
+        round.to_string(),
+    ));
+    let root = state.root.clone();
+    let liver = tokio::spawn(lives::lead(
+        repo,
+        Arc::clone(&progress),
+        round.to_string(),
+        root,
+    ));
     progress.wait(random);
     server.kill9();
     let mut models = Vec::new();
@@ -303,6 +402,7 @@ async fn one_round(
         models.push(writer.await.unwrap());
     }
     let (commits, merged) = (committer.await.unwrap(), merger.await.unwrap());
+    let lives = liver.await.unwrap();
     server.restart();
     let repo = Repo {
         client: server.client(),
@@ -311,52 +411,31 @@ async fn one_round(
     check_writes(&repo, round, models, state).await;
     check_commits(&repo, commits, state).await;
     check_merges(&repo, round, merged, state).await;
+    check_lives(&repo, lives, state).await;
 }
 
 async fn crash(backend: Backend, rounds: u64) {
     let mut server = TestServer::start(backend);
     let repo = server.repo("crash").await;
     repo.branch(TRUNK, MAIN).await.unwrap();
-    let root = repo.head(MAIN).await.unwrap();
-    let mut state = State {
-        main: root.clone(),
-        trunk: root.clone(),
-        held: BTreeMap::new(),
-        commits: Vec::new(),
-        merges: 0,
-    };
+    let mut state = State::new(repo.head(MAIN).await.unwrap());
     let mut random = Random::new(2013);
     for round in 0..rounds {
         one_round(&mut server, &repo.name, round, &mut random, &mut state).await;
     }
-
-    // What each round left is still there after all the others.
     let repo = Repo {
         client: server.client(),
         name: repo.name,
     };
-    if !repo.uncommitted(MAIN).await.unwrap().is_empty() {
-        repo.commit(MAIN, "the rest").await.unwrap();
-    }
-    let head = repo.head(MAIN).await.unwrap();
-    let listed = repo.list(&head, "w").await.unwrap();
-    assert_eq!(listed, state.held.keys().cloned().collect::<Vec<_>>());
-    let log = chain(&repo, MAIN, &root).await;
-    assert!(state.commits.iter().all(|c| log.contains(c)));
-    assert_eq!(
-        repo.list(TRUNK, "merged/").await.unwrap().len(),
-        state.merges
-    );
-    // The moments were such that there was something of each kind to lose.
-    assert!(!state.held.is_empty() && !state.commits.is_empty() && state.merges > 0);
+    state.check(&repo).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_on_sqlite() {
-    crash(Backend::Sqlite, 70).await;
+    crash(Backend::Sqlite, effort(40, 200)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_on_postgres() {
-    crash(Backend::Postgres, 30).await;
+    crash(Backend::Postgres, effort(20, 100)).await;
 }

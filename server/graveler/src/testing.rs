@@ -14,7 +14,7 @@ use kv::Store;
 use prost::Message as _;
 
 use crate::engine::Engine;
-use crate::records::{BlockedActions, BranchProtectionRules, PROTECTED_BRANCHES};
+use crate::records::{BlockedActions, BranchProtectionRules, PROTECTED_BRANCHES, ProtectionRule};
 use crate::{
     BranchId, CherryPickParams, Commit, CommitParams, Condition, CreateRepository, Cursor,
     DiffCursor, DiffKind, Event, EventKind, Graveler, HookOutcome, Hooks, MergeOutcome,
@@ -278,7 +278,10 @@ impl Lake {
     /// Blocks staged writes and commits on the branches that match.
     pub(crate) async fn protect(&mut self, pattern: &str) {
         let rules = BranchProtectionRules {
-            blocked: [(pattern.to_owned(), BlockedActions { value: vec![0, 1] })].into(),
+            rules: vec![ProtectionRule {
+                pattern: pattern.to_owned(),
+                blocked: Some(BlockedActions { value: vec![0, 1] }),
+            }],
         };
         self.kv
             .set(

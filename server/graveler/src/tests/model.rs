@@ -12,7 +12,8 @@ use proptest::test_runner::TestCaseResult;
 
 use crate::testing::{Lake, branch, committing, merging};
 use crate::{
-    CommitId, Diff, DiffCursor, DiffKind, Error, MergeStrategy, NoHooks, Options, Record, Value,
+    CherryPickParams, CommitId, Diff, DiffCursor, DiffKind, Error, MergeStrategy, NoHooks, Options,
+    Record, ResetScope, RevertParams, Value,
 };
 
 type Tree = BTreeMap<String, Value>;
@@ -305,6 +306,27 @@ impl Stage {
     }
 }
 
+fn reverting() -> RevertParams {
+    RevertParams {
+        committer: "tester".to_owned(),
+        parent_number: 0,
+        message: String::new(),
+        metadata: BTreeMap::new(),
+        allow_empty: false,
+        force: false,
+    }
+}
+
+fn picking() -> CherryPickParams {
+    CherryPickParams {
+        committer: "tester".to_owned(),
+        parent_number: 0,
+        message: None,
+        metadata: None,
+        force: false,
+    }
+}
+
 async fn read_diffs(mut cursor: DiffCursor) -> Vec<Diff> {
     let mut diffs = Vec::new();
     while let Some(diff) = cursor.next().await.unwrap() {
@@ -443,6 +465,87 @@ proptest! {
                     }
                 }
             }
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn a_revert_and_a_cherry_pick_are_merges_of_one_commits_change(case in case()) {
+        run(async {
+            let stage = case.stage().await;
+            let Stage { lake, base, ours, theirs, .. } = &stage;
+            let (graveler, repo) = (&lake.graveler, &lake.repo);
+            for is_revert in [true, false] {
+                let on = if is_revert { "reverted" } else { "picked" };
+                lake.branch_from(on, "ours").await;
+                let before = graveler.branch(repo, &branch(on)).await.unwrap();
+                let (made, expected, brought) = match is_revert {
+                    true => (
+                        graveler.revert(repo, &branch(on), "theirs", reverting(), &NoHooks).await,
+                        model_merge(theirs, ours, base, MergeStrategy::None),
+                        base,
+                    ),
+                    false => (
+                        graveler.cherry_pick(repo, &branch(on), "theirs", picking(), &NoHooks).await,
+                        model_merge(base, ours, theirs, MergeStrategy::None),
+                        theirs,
+                    ),
+                };
+                let after = graveler.branch(repo, &branch(on)).await.unwrap();
+                match (made, expected) {
+                    (Err(Error::NoChanges), Ok(expected)) => {
+                        prop_assert!(is_revert);
+                        prop_assert_eq!(expected, identities(ours));
+                        prop_assert_eq!(before, after);
+                    }
+                    (Err(Error::Conflict { keys, count }), Err(expected)) => {
+                        prop_assert_eq!(count, expected.len() as u64);
+                        prop_assert_eq!(keys, expected);
+                        prop_assert_eq!(before, after);
+                    }
+                    (Ok(made), Ok(expected)) => {
+                        prop_assert!(!is_revert || expected != identities(ours));
+                        prop_assert_eq!(&made.parents, &[before.record.commit_id]);
+                        prop_assert_eq!(made.id, after.record.commit_id);
+                        stage.check_joined(on, &expected, &[ours, brought]).await?;
+                    }
+                    (other, expected) => prop_assert!(false, "{:?} instead of {:?}", other, expected),
+                }
+            }
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn a_reset_leaves_what_is_committed_and_a_hard_reset_what_is_staged(
+        case in case(), prefix in prop_oneof![Just(String::new()), "k[012]", key()],
+    ) {
+        run(async {
+            let stage = case.stage().await;
+            let Stage { lake, base, theirs, shown, .. } = &stage;
+            let (graveler, repo, on) = (&lake.graveler, &lake.repo, branch("theirs"));
+            let scope = ResetScope::Prefix(prefix.clone().into_bytes());
+            graveler.reset(repo, &on, scope, false, "tester").await.unwrap();
+            let pick = |tree: &Tree, inside: bool| -> Tree {
+                let of = tree.iter().filter(|(key, _)| key.starts_with(&prefix) == inside);
+                of.map(|(key, value)| (key.clone(), value.clone())).collect()
+            };
+            let mut left = pick(shown, false);
+            left.extend(pick(theirs, true));
+            prop_assert_eq!(&stage.read("theirs").await, &left);
+            prop_assert_eq!(&stage.read("theirs@").await, theirs);
+
+            graveler.hard_reset(repo, &on, "main", false, "tester").await.unwrap();
+            let mut moved = base.clone();
+            for diff in model_diff(theirs, &left) {
+                let key = String::from_utf8(diff.key.to_vec()).unwrap();
+                match diff.right {
+                    Some(value) => moved.insert(key, value),
+                    None => moved.remove(&key),
+                };
+            }
+            prop_assert_eq!(&identities(&stage.read("theirs").await), &identities(&moved));
+            prop_assert_eq!(&stage.read("theirs@").await, base);
             Ok(())
         })?;
     }

@@ -14,7 +14,10 @@ use super::gate::Gate;
 use super::history::{Action, Answer, Call, History, Tree};
 use super::random::Random;
 use crate::testing::{branch, committing, merging, value};
-use crate::{Condition, Graveler, MergeStrategy, NoHooks, Repository, Result, Value};
+use crate::{
+    CherryPickParams, CommitId, Condition, Graveler, MergeStrategy, NoHooks, Repository,
+    ResetScope, Result, RevertParams, Value,
+};
 
 /// The branch that is always there; the others come and go.
 pub(super) const MAIN: &str = "main";
@@ -33,6 +36,8 @@ pub(super) struct Actor {
     pub repo: Repository,
     pub history: Arc<History>,
     pub random: Random,
+    /// Commits that it was told of.
+    pub known: Vec<CommitId>,
     /// The scheduler, if there is one: calls are given up only by its measure.
     pub gate: Option<Arc<Gate>>,
 }
@@ -58,6 +63,9 @@ impl Actor {
                 _ => self.ask(id, &action).await,
             };
             let to = self.history.tick();
+            if let Answer::Commit(id) = &answer {
+                self.known.push(id.clone());
+            }
             self.history.record(Call {
                 id,
                 actor: self.id,
@@ -76,7 +84,28 @@ impl Actor {
             _ => random.pick(&BRANCHES),
         };
         let key = random.pick(&KEYS);
+        let commit = |random: &mut Random, known: &[CommitId]| {
+            known[random.below(known.len() as u64) as usize].clone()
+        };
         match random.below(100) {
+            _ if random.strikes(40) && !self.known.is_empty() => match random.below(4) {
+                0 => Action::Revert {
+                    branch,
+                    commit: commit(random, &self.known),
+                },
+                1 => Action::Pick {
+                    branch,
+                    commit: commit(random, &self.known),
+                },
+                2 => Action::Reset {
+                    branch,
+                    key: random.strikes(128).then_some(key),
+                },
+                _ => Action::HardReset {
+                    branch: random.pick(&BRANCHES[1..]),
+                    to: commit(random, &self.known),
+                },
+            },
             0..34 => Action::Put {
                 branch,
                 key,
@@ -140,6 +169,45 @@ impl Actor {
                 params.squash = id.is_multiple_of(3);
                 let merged = graveler.merge(repo, &on, source, params, &NoHooks).await?;
                 return Ok(Answer::Commit(merged.commit_id));
+            }
+            Action::Revert { commit, .. } => {
+                let params = RevertParams {
+                    committer: "actor".to_owned(),
+                    parent_number: 1,
+                    message: mark,
+                    metadata: BTreeMap::new(),
+                    allow_empty: false,
+                    force: false,
+                };
+                let commit = graveler
+                    .revert(repo, &on, commit.as_str(), params, &NoHooks)
+                    .await?;
+                return Ok(Answer::Commit(commit.id));
+            }
+            Action::Pick { commit, .. } => {
+                let params = CherryPickParams {
+                    committer: "actor".to_owned(),
+                    parent_number: 1,
+                    message: Some(mark),
+                    metadata: None,
+                    force: false,
+                };
+                let commit = graveler
+                    .cherry_pick(repo, &on, commit.as_str(), params, &NoHooks)
+                    .await?;
+                return Ok(Answer::Commit(commit.id));
+            }
+            Action::Reset { key, .. } => {
+                let scope = match key {
+                    Some(key) => ResetScope::Key(key.as_bytes().to_vec()),
+                    None => ResetScope::All,
+                };
+                graveler.reset(repo, &on, scope, false, "actor").await?;
+            }
+            Action::HardReset { to, .. } => {
+                graveler
+                    .hard_reset(repo, &on, to.as_str(), false, "actor")
+                    .await?;
             }
             Action::Branch { source, .. } => {
                 let made = graveler

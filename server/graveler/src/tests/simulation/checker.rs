@@ -103,11 +103,10 @@ impl<'a> Checker<'a> {
         let mut landed: Vec<(&Call, usize)> = Vec::new();
         let mut complaints = Vec::new();
         for call in self.calls {
-            let makes = matches!(call.action, Action::Commit { .. } | Action::Merge { .. });
             let Answer::Commit(id) = &call.answer else {
                 continue;
             };
-            if !makes || call.action.branch() != MAIN {
+            if !call.action.commits() || call.action.branch() != MAIN {
                 continue;
             }
             match place(id) {
@@ -174,12 +173,12 @@ impl<'a> Checker<'a> {
             Action::Put { .. } if call.answer == Answer::Present => Effect::HoldsSomething,
             Action::Put {
                 if_absent: true, ..
-            } => Effect::WriteFirst(mark),
+            } if !self.head_may_move(call) => Effect::WriteFirst(mark),
             Action::Put { .. } => Effect::Write(Some(mark)),
             Action::Delete { keys, .. } if !keys.contains(&key) => return None,
             Action::Delete { .. } => Effect::Write(None),
             Action::Commit { .. } => Effect::Holds(self.at(self.made.get(&mark)?, key)),
-            Action::Merge { .. } => {
+            Action::Merge { .. } | Action::Revert { .. } | Action::Pick { .. } => {
                 let id = self.made.get(&mark)?;
                 let parent = self.stored.commits[*id].0.parents.first()?;
                 Effect::Replace {
@@ -187,6 +186,12 @@ impl<'a> Checker<'a> {
                     to: self.at(id, key),
                 }
             }
+            Action::Reset { key: on, .. } if on.is_some_and(|on| on != key) => return None,
+            Action::Reset { .. } => Effect::OneOf(self.at_head(call, key)),
+            Action::HardReset { to, .. } => Effect::Rebase {
+                old: self.at_head(call, key),
+                new: self.at(to, key),
+            },
             Action::Branch { .. } => Effect::Create(match &call.answer {
                 Answer::Commit(id) => vec![self.at(id, key)],
                 _ => self.anywhere(key),
@@ -206,6 +211,63 @@ impl<'a> Checker<'a> {
 
     fn at(&self, id: &CommitId, key: &str) -> Content {
         self.stored.commits.get(id)?.1.get(key).cloned()
+    }
+
+    /// Whether a change of the head's tree was under way during a call. It looks at what is staged
+    /// before it is worked out, and what is staged since lies over it: a conditional write of
+    /// that time was judged by the head before.
+    fn head_may_move(&self, during: &Call) -> bool {
+        self.calls.iter().any(|call| {
+            call.action.branch() == during.action.branch()
+                && !matches!(
+                    call.action,
+                    Action::Put { .. }
+                        | Action::Delete { .. }
+                        | Action::Commit { .. }
+                        | Action::Get { .. }
+                        | Action::List { .. }
+                )
+                && call.from < during.to
+                && call.to > during.from
+        })
+    }
+
+    /// What the key holds in the commits that may have been the branch's head during a call.
+    fn at_head(&self, during: &Call, key: &str) -> Vec<Content> {
+        let branch = during.action.branch();
+        let mut heads: Vec<(u64, u64, bool, &CommitId)> = Vec::new();
+        if branch == MAIN
+            && let Some(root) = &self.stored.root
+        {
+            heads.push((0, 0, true, root));
+        }
+        for call in self.calls {
+            if call.action.branch() != branch || call.id == during.id {
+                continue;
+            }
+            let moved_to = match (&call.action, &call.answer) {
+                (_, Answer::Refused(_) | Answer::NoBranch(_) | Answer::Exists) => None,
+                (Action::HardReset { to, .. }, _) => Some(to),
+                (_, Answer::Commit(id)) => Some(id),
+                (action, _) if action.commits() => self.made.get(&Call::mark(call.id)).copied(),
+                // Of a creation that is not known to have been made, anything may have come.
+                (Action::Branch { .. }, _) => return self.anywhere(key),
+                _ => None,
+            };
+            let is_certain = !matches!(call.answer, Answer::Unknown(_));
+            heads.extend(moved_to.map(|id| (call.from, call.to, is_certain, id)));
+        }
+        let is_over = |to: u64| {
+            heads
+                .iter()
+                .any(|head| head.2 && head.0 > to && head.1 < during.from)
+        };
+        let possible: BTreeSet<Content> = heads
+            .iter()
+            .filter(|head| head.0 <= during.to && !is_over(head.1))
+            .map(|head| self.at(head.3, key))
+            .collect();
+        possible.into_iter().collect()
     }
 
     /// What the key holds in any commit.
@@ -233,9 +295,13 @@ impl<'a> Checker<'a> {
             _ => false,
         };
         let brings_back = on_branch.iter().any(|call| {
-            matches!(
+            !matches!(
                 call.action,
-                Action::Merge { .. } | Action::Branch { .. } | Action::DropBranch { .. }
+                Action::Put { .. }
+                    | Action::Delete { .. }
+                    | Action::Commit { .. }
+                    | Action::Get { .. }
+                    | Action::List { .. }
             ) && !matches!(
                 call.answer,
                 Answer::Refused(_) | Answer::NoBranch(_) | Answer::Exists

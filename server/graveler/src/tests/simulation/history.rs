@@ -29,6 +29,26 @@ pub(super) enum Action {
         source: &'static str,
         destination: &'static str,
     },
+    /// Takes a commit back on the branch.
+    Revert {
+        branch: &'static str,
+        commit: CommitId,
+    },
+    /// Makes a commit's change on the branch.
+    Pick {
+        branch: &'static str,
+        commit: CommitId,
+    },
+    /// Throws away what is staged on a key, or on all of them.
+    Reset {
+        branch: &'static str,
+        key: Option<&'static str>,
+    },
+    /// Moves the head.
+    HardReset {
+        branch: &'static str,
+        to: CommitId,
+    },
     Branch {
         name: &'static str,
         source: &'static str,
@@ -46,12 +66,24 @@ pub(super) enum Action {
 }
 
 impl Action {
+    /// Whether it makes a commit and moves the branch on to it.
+    pub(super) fn commits(&self) -> bool {
+        matches!(
+            self,
+            Self::Commit { .. } | Self::Merge { .. } | Self::Revert { .. } | Self::Pick { .. }
+        )
+    }
+
     /// The branch that it is about.
     pub(super) fn branch(&self) -> &'static str {
         match self {
             Self::Put { branch, .. }
             | Self::Delete { branch, .. }
             | Self::Commit { branch }
+            | Self::Revert { branch, .. }
+            | Self::Pick { branch, .. }
+            | Self::Reset { branch, .. }
+            | Self::HardReset { branch, .. }
             | Self::Get { branch, .. }
             | Self::List { branch } => branch,
             Self::Merge { destination, .. } => destination,
@@ -98,6 +130,8 @@ impl Answer {
             | Error::NoMergeBase(..)
             | Error::TooManyTries(_)
             | Error::ConcurrentChange(_)
+            | Error::ParentRequired
+            | Error::InvalidValue(_)
             | Error::Rejected(_)
             | Error::Block(block::Error::Storage { .. } | block::Error::Body(_)) => {
                 Self::Refused(text)

@@ -28,9 +28,13 @@ pub(super) enum Effect {
     WriteFirst(String),
     /// Puts `to` in the place of `from`, which must be there: a merge into a clean branch.
     Replace { from: Content, to: Content },
+    /// Leaves one of these: a reset to a head that is not known for certain.
+    OneOf(Vec<Content>),
+    /// What was one of the old head's becomes the new head's; what was staged stays.
+    Rebase { old: Vec<Content>, new: Content },
     /// Makes the branch; the key holds one of these.
     Create(Vec<Content>),
-    /// Deletes the branch.
+    /// Deletes the branch, or finds after a failure that somebody else has.
     Drop,
 }
 
@@ -46,6 +50,7 @@ impl Effect {
     fn after(&self, state: &State) -> Vec<State> {
         match (self, state) {
             (Self::NoBranch, None) => vec![None],
+            (Self::Drop, None) => vec![None],
             (Self::Create(of), None) => of.iter().cloned().map(Some).collect(),
             (_, None) => Vec::new(),
             (Self::HasBranch, Some(_)) => vec![state.clone()],
@@ -54,6 +59,17 @@ impl Effect {
             (Self::Write(content), Some(_)) => vec![Some(content.clone())],
             (Self::WriteFirst(value), Some(None)) => vec![Some(Some(value.clone()))],
             (Self::Replace { from, to }, Some(held)) if from == held => vec![Some(to.clone())],
+            (Self::OneOf(of), Some(_)) => of.iter().cloned().map(Some).collect(),
+            (Self::Rebase { old, new }, Some(held)) => {
+                let mut after = Vec::new();
+                if old.contains(held) {
+                    after.push(Some(new.clone()));
+                }
+                if old.iter().any(|old| old != held) {
+                    after.push(state.clone());
+                }
+                after
+            }
             (Self::Drop, Some(_)) => vec![None],
             _ => Vec::new(),
         }

@@ -30,8 +30,10 @@ use crate::records::commit_key;
 use crate::testing::{new_repository, stores};
 use crate::{CommitId, Graveler, LogRequest, Options, Repository, RepositoryId};
 
-/// Longer than anything that an engine may do with a token that was retired meanwhile.
+/// How long the records of a token outlive their commit: much longer than a call of a store may
+/// take, but with `BRIEF_GRACE` not longer than an operation may.
 const GRACE: Duration = Duration::from_secs(2 * 60 * 60);
+const BRIEF_GRACE: Duration = Duration::from_secs(60 * 60);
 const EMPTIER_ROUNDS: usize = 30;
 const EMPTIER_PAUSE_TURNS: u64 = 50;
 
@@ -46,6 +48,7 @@ struct Plan {
     block: block::testing::Faults,
     /// Whether tables are read from the store each time.
     is_cold: bool,
+    grace: Duration,
 }
 
 impl Plan {
@@ -83,6 +86,11 @@ impl Plan {
             kv,
             block,
             is_cold: seed.is_multiple_of(5),
+            grace: if seed.is_multiple_of(7) {
+                BRIEF_GRACE
+            } else {
+                GRACE
+            },
         }
     }
 
@@ -151,7 +159,7 @@ impl World {
             .commit_id;
         let history = Arc::new(History::default());
         let engines: Vec<Graveler> = (0..self.plan.engines)
-            .map(|number| self.engine(1 + number as u64, false, GRACE))
+            .map(|number| self.engine(1 + number as u64, false, self.plan.grace))
             .collect();
         let mut tasks = Vec::new();
         for id in 0..self.plan.actors {
@@ -161,6 +169,7 @@ impl World {
                 repo: repo.clone(),
                 history: Arc::clone(&history),
                 random: Random::new(self.plan.seed ^ ((id as u64 + 1) << 48)),
+                known: Vec::new(),
                 gate: self.gate.clone(),
             };
             tasks.push(tokio::spawn(actor.run(self.plan.calls)));
@@ -170,7 +179,7 @@ impl World {
                 kv: Arc::clone(&self.faulty_kv),
                 gate: Arc::clone(gate),
                 clock: Arc::clone(&self.clock),
-                grace: GRACE,
+                grace: self.plan.grace,
             };
             tasks.push(tokio::spawn(
                 emptier.run(EMPTIER_ROUNDS, EMPTIER_PAUSE_TURNS),

@@ -172,6 +172,25 @@ pub struct Commit {
     pub version: Option<i64>,
 }
 
+/// State of a commit that runs as a task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct CommitAsyncStatus {
+    pub task_id: String,
+    /// With success or without.
+    pub completed: bool,
+    pub update_time: String,
+    /// 1 when the tree is stored, 2 when hooks allowed it, 3 when it landed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Error>,
+    /// The status that the commit would have been answered with, if it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_code: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Commit>,
+}
+
 /// How to commit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct CommitCreation {
@@ -743,6 +762,25 @@ pub struct Merge {
     pub squash_merge: Option<bool>,
 }
 
+/// State of a merge that runs as a task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct MergeAsyncStatus {
+    pub task_id: String,
+    /// With success or without.
+    pub completed: bool,
+    pub update_time: String,
+    /// 1 when the tree is stored, 2 when hooks allowed it, 3 when it landed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Error>,
+    /// The status that the merge would have been answered with, if it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_code: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<MergeResult>,
+}
+
 /// What a merge made; an empty reference if it met conflicts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct MergeResult {
@@ -1121,6 +1159,9 @@ pub struct RepositoryDumpStatus {
     pub id: String,
     pub done: bool,
     pub update_time: String,
+    /// Records of commits, tags and branches that are written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -1155,6 +1196,9 @@ pub struct RepositoryRestoreStatus {
     pub id: String,
     pub done: bool,
     pub update_time: String,
+    /// Records of commits, tags and branches that are restored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }

@@ -54,7 +54,20 @@ pub(crate) async fn commit(
     api.authorize(&caller, [("fs:CreateCommit", arn::branch(&id, &branch))])
         .await?;
     let repository = api.catalog.repository(&id).await?;
-    let request = CommitParams {
+    let request = commit_params(caller, &params, body)?;
+    let made = api
+        .catalog
+        .commit_branch(&repository, &branch, request)
+        .await?;
+    Ok((StatusCode::CREATED, Json(convert::commit(made))))
+}
+
+pub(crate) fn commit_params(
+    caller: Caller,
+    params: &Params,
+    body: types::CommitCreation,
+) -> Result<CommitParams> {
+    Ok(CommitParams {
         committer: caller.0.committer,
         message: body.message,
         metadata: body.metadata.unwrap_or_default(),
@@ -62,12 +75,7 @@ pub(crate) async fn commit(
         allow_empty: body.allow_empty.unwrap_or(false),
         force: body.force.unwrap_or(false),
         source_metarange: params.given("source_metarange").map(MetaRangeId::trusted),
-    };
-    let made = api
-        .catalog
-        .commit_branch(&repository, &branch, request)
-        .await?;
-    Ok((StatusCode::CREATED, Json(convert::commit(made))))
+    })
 }
 
 pub(crate) async fn get_commit(

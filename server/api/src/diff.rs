@@ -128,7 +128,7 @@ pub(crate) async fn merge_into_branch(
     }
 }
 
-fn merge_params(caller: Caller, body: types::Merge) -> Result<MergeParams> {
+pub(crate) fn merge_params(caller: Caller, body: types::Merge) -> Result<MergeParams> {
     Ok(MergeParams {
         committer: caller.0.committer,
         message: body.message.unwrap_or_default(),

@@ -48,30 +48,6 @@ const ACTIONS: &[(&str, &[&str])] = &[
         &["auth:ReadGroup", "auth:AttachPolicy", "auth:UpdatePolicy"],
     ),
     ("getGroupACL", &["auth:ReadGroup", "auth:ReadPolicy"]),
-    (
-        "dumpRefs",
-        &["fs:ListTags", "fs:ListBranches", "fs:ListCommits"],
-    ),
-    (
-        "restoreRefs",
-        &["fs:CreateTag", "fs:CreateBranch", "fs:CreateCommit"],
-    ),
-    (
-        "dumpSubmit",
-        &["fs:ListTags", "fs:ListBranches", "fs:ListCommits"],
-    ),
-    (
-        "dumpStatus",
-        &["fs:ListTags", "fs:ListBranches", "fs:ListCommits"],
-    ),
-    (
-        "restoreSubmit",
-        &["fs:CreateTag", "fs:CreateBranch", "fs:CreateCommit"],
-    ),
-    (
-        "restoreStatus",
-        &["fs:CreateTag", "fs:CreateBranch", "fs:CreateCommit"],
-    ),
     ("createPresignMultipartUpload", &["fs:WriteObject"]),
     ("completePresignMultipartUpload", &["fs:WriteObject"]),
     ("abortPresignMultipartUpload", &["fs:WriteObject"]),
@@ -133,12 +109,9 @@ mod tests {
 
     #[test]
     fn permissions_are_on_the_repository_of_the_path() {
-        let asked = permissions("restoreRefs", Some("lake"));
+        let asked = permissions("getRange", Some("lake"));
         let actions: Vec<_> = asked.iter().map(|p| p.action).collect();
-        assert_eq!(
-            actions,
-            ["fs:CreateTag", "fs:CreateBranch", "fs:CreateCommit"]
-        );
+        assert_eq!(actions, ["fs:ListObjects", "fs:ReadRepository"]);
         assert!(
             asked
                 .iter()

@@ -12,6 +12,7 @@ mod config;
 mod convert;
 mod diff;
 mod download;
+mod dump;
 mod error;
 mod extract;
 mod gc_prepare;
@@ -33,6 +34,7 @@ mod setup;
 mod spec;
 mod symlinks;
 mod tags;
+mod tasks;
 mod upload;
 mod users;
 

@@ -10,9 +10,9 @@ use crate::guard::{guard, no_endpoint, no_sniffing};
 use crate::later::later;
 use crate::{ApiState, PREFIX};
 use crate::{
-    actions, branches, commits, config, diff, download, gc_prepare, history, metadata, objects,
-    protection, pulls, repositories, retention, session, setup, spec, symlinks, tags, upload,
-    users,
+    actions, branches, commits, config, diff, download, dump, gc_prepare, history, metadata,
+    objects, protection, pulls, repositories, retention, session, setup, spec, symlinks, tags,
+    tasks, upload, users,
 };
 
 macro_rules! routes {
@@ -110,12 +110,12 @@ routes! {
     delete "/repositories/{repository}/settings/gc_rules" deleteGCRules retention::delete_rules;
     get "/repositories/{repository}/settings/branch_protection" getBranchProtectionRules protection::get_rules;
     put "/repositories/{repository}/settings/branch_protection" setBranchProtectionRules protection::set_rules;
-    put "/repositories/{repository}/refs/dump" dumpRefs later;
-    put "/repositories/{repository}/refs/restore" restoreRefs later;
-    post "/repositories/{repository}/dump" dumpSubmit later;
-    get "/repositories/{repository}/dump" dumpStatus later;
-    post "/repositories/{repository}/restore" restoreSubmit later;
-    get "/repositories/{repository}/restore" restoreStatus later;
+    put "/repositories/{repository}/refs/dump" dumpRefs dump::dump_refs;
+    put "/repositories/{repository}/refs/restore" restoreRefs dump::restore_refs;
+    post "/repositories/{repository}/dump" dumpSubmit dump::submit_dump;
+    get "/repositories/{repository}/dump" dumpStatus dump::dump_status;
+    post "/repositories/{repository}/restore" restoreSubmit dump::submit_restore;
+    get "/repositories/{repository}/restore" restoreStatus dump::restore_status;
 
     // branches and tags
     get "/repositories/{repository}/branches" listBranches branches::list_branches;
@@ -134,12 +134,16 @@ routes! {
     // commits, diffs, merges
     get "/repositories/{repository}/refs/{ref}/commits" logCommits commits::log_commits;
     post "/repositories/{repository}/branches/{branch}/commits" commit commits::commit;
+    post "/repositories/{repository}/branches/{branch}/commits/async" commitAsync tasks::commit;
+    get "/repositories/{repository}/branches/{branch}/commits/async/{id}/status" commitAsyncStatus tasks::commit_status;
     get "/repositories/{repository}/commits/{commitId}" getCommit commits::get_commit;
     post "/repositories/{repository}/commits" CreateCommitRecord history::create_commit_record;
     get "/repositories/{repository}/branches/{branch}/diff" diffBranch diff::diff_branch;
     get "/repositories/{repository}/refs/{leftRef}/diff/{rightRef}" diffRefs diff::diff_refs;
     get "/repositories/{repository}/refs/{sourceRef}/merge/{destinationBranch}" findMergeBase diff::find_merge_base;
     post "/repositories/{repository}/refs/{sourceRef}/merge/{destinationBranch}" mergeIntoBranch diff::merge_into_branch;
+    post "/repositories/{repository}/refs/{sourceRef}/merge/{destinationBranch}/async" mergeIntoBranchAsync tasks::merge;
+    get "/repositories/{repository}/refs/{sourceRef}/merge/{destinationBranch}/async/{id}/status" mergeIntoBranchAsyncStatus tasks::merge_status;
 
     // objects
     get "/repositories/{repository}/refs/{ref}/objects" getObject download::get_object;

@@ -124,7 +124,10 @@ impl TestApi {
             secure_cookies: false,
         };
         let state = ApiState {
-            catalog: lake.catalog.clone(),
+            catalog: lake
+                .catalog
+                .clone()
+                .describing_failures(api::describe_failure),
             auth,
             actions,
             options,

@@ -10,4 +10,5 @@ mod objects;
 mod refusals;
 mod settings;
 mod setup;
+mod tasks;
 mod versions;

@@ -14,6 +14,7 @@
 //! never an entry without its bytes.
 
 mod catalog;
+mod dump;
 mod entry;
 mod error;
 mod file_writer;
@@ -64,7 +65,7 @@ pub use block::{ByteStream, CompletedPart, Error as BlockError, PartInfo, StoreI
 pub use graveler::{
     Branch, BranchId, BranchProtection, CherryPickParams, Commit, CommitId, CommitParams,
     CreateRepository, Error as EngineError, EventKind, Finding, Kind, MergeBase, MergeOutcome,
-    MergeParams, MergeStrategy, MetaRangeId, Rejection, Repository, RepositoryId, RepositoryState,
-    ResetScope, RevertParams, Tag, TagId,
+    MergeParams, MergeStrategy, MetaRangeId, RefsDump, Rejection, Repository, RepositoryId,
+    RepositoryState, ResetScope, RevertParams, Tag, TagId,
 };
 pub use kv::Error as StoreError;

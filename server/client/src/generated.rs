@@ -199,6 +199,13 @@ pub struct CommitOptions {
     pub source_metarange: Option<String>,
 }
 
+/// What may be given to [`Client::commit_async`].
+#[derive(Debug, Clone, Default)]
+pub struct CommitAsyncOptions {
+    /// Commit this stored tree; nothing may be staged.
+    pub source_metarange: Option<String>,
+}
+
 /// What may be given to [`Client::delete_branch`].
 #[derive(Debug, Clone, Default)]
 pub struct DeleteBranchOptions {
@@ -1323,6 +1330,61 @@ impl Client {
         .await
     }
 
+    /// Start a commit of the staged changes of a branch, as a task that outlives the request.
+    ///
+    /// # Errors
+    /// [`crate::Error`].
+    pub async fn commit_async(
+        &self,
+        repository: &str,
+        branch: &str,
+        options: &CommitAsyncOptions,
+        body: &types::CommitCreation,
+    ) -> Result<types::TaskCreation> {
+        self.request(
+            Method::POST,
+            &[
+                "repositories",
+                repository,
+                "branches",
+                branch,
+                "commits",
+                "async",
+            ],
+        )?
+        .query_option("source_metarange", options.source_metarange.as_ref())
+        .send_json(body)
+        .json()
+        .await
+    }
+
+    /// Ask how a commit stands that was started as a task.
+    ///
+    /// # Errors
+    /// [`crate::Error`].
+    pub async fn commit_async_status(
+        &self,
+        repository: &str,
+        branch: &str,
+        id: &str,
+    ) -> Result<types::CommitAsyncStatus> {
+        self.request(
+            Method::GET,
+            &[
+                "repositories",
+                repository,
+                "branches",
+                branch,
+                "commits",
+                "async",
+                id,
+                "status",
+            ],
+        )?
+        .json()
+        .await
+    }
+
     /// Insert a commit as it is; moves no branch.
     ///
     /// # Errors
@@ -1500,6 +1562,63 @@ impl Client {
                 source_ref,
                 "merge",
                 destination_branch,
+            ],
+        )?
+        .json()
+        .await
+    }
+
+    /// Start a merge of a reference into a branch, as a task that outlives the request.
+    ///
+    /// # Errors
+    /// [`crate::Error`].
+    pub async fn merge_into_branch_async(
+        &self,
+        repository: &str,
+        source_ref: &str,
+        destination_branch: &str,
+        body: Option<&types::Merge>,
+    ) -> Result<types::TaskCreation> {
+        self.request(
+            Method::POST,
+            &[
+                "repositories",
+                repository,
+                "refs",
+                source_ref,
+                "merge",
+                destination_branch,
+                "async",
+            ],
+        )?
+        .send_json_option(body)
+        .json()
+        .await
+    }
+
+    /// Ask how a merge stands that was started as a task.
+    ///
+    /// # Errors
+    /// [`crate::Error`].
+    pub async fn merge_into_branch_async_status(
+        &self,
+        repository: &str,
+        source_ref: &str,
+        destination_branch: &str,
+        id: &str,
+    ) -> Result<types::MergeAsyncStatus> {
+        self.request(
+            Method::GET,
+            &[
+                "repositories",
+                repository,
+                "refs",
+                source_ref,
+                "merge",
+                destination_branch,
+                "async",
+                id,
+                "status",
             ],
         )?
         .json()

@@ -12,6 +12,7 @@ use crate::engine::{Engine, check_read_only, count_retry, generation_after};
 use crate::ident::commit_id;
 use crate::landing::{Attempt, MAX_TRIES, Verdict};
 use crate::protection::Blocked;
+use crate::receipt::{Receipt, Step};
 use crate::staging::StagedChanges;
 use crate::{
     BranchId, Commit, CommitId, CommitParams, Draft, Error, Event, EventKind, Hooks, MetaRangeId,
@@ -28,6 +29,7 @@ impl Engine {
         branch: &BranchId,
         params: CommitParams,
         hooks: &dyn Hooks,
+        receipt: &dyn Receipt,
     ) -> Result<Commit> {
         check_read_only(repository, params.force)?;
         let first = self.refs.branch(repository, branch).await?;
@@ -71,6 +73,7 @@ impl Engine {
             let tree = self
                 .tree_to_commit(repository, branch, &work, &params)
                 .await?;
+            receipt.reached(Step::Built);
             let commit = new_commit(NewCommit {
                 committer: params.committer.clone(),
                 message: params.message.clone(),
@@ -93,8 +96,10 @@ impl Engine {
                     .await?;
                 verdict = Some(Verdict { tree, run_id });
             }
+            receipt.reached(Step::Judged);
+            let operation = Operation::Commit;
             let landed = self
-                .land(repository, branch, &work.at, &commit, Operation::Commit)
+                .land(repository, branch, &work.at, &commit, operation, receipt)
                 .await?;
             drop(turn);
             if landed {

@@ -7,8 +7,10 @@ use base::{Clock, IdGenerator, Page};
 use block::BlockStore;
 use kv::Store;
 
+use crate::dump::{CountRecords, RefsDump, RestoreRefs};
 use crate::engine::Engine;
 use crate::protection::Blocked;
+use crate::receipt::{NoReceipt, Receipt};
 use crate::refs::{Change, CommitLog, Listing};
 use crate::reset::ResetBy;
 use crate::retention::{KeptCommits, MAX_INDEXED_COMMITS, Retention};
@@ -531,7 +533,23 @@ impl Graveler {
         params: CommitParams,
         hooks: &dyn Hooks,
     ) -> Result<Commit> {
-        self.engine.commit(repository, branch, params, hooks).await
+        self.commit_with(repository, branch, params, hooks, &NoReceipt)
+            .await
+    }
+
+    /// Commits, and writes what `receipt` wants in the batch that makes the commit the head.
+    /// [`crate::Error::ConcurrentChange`] if a condition of those writes does not hold: nothing moved.
+    pub async fn commit_with(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        params: CommitParams,
+        hooks: &dyn Hooks,
+        receipt: &dyn Receipt,
+    ) -> Result<Commit> {
+        self.engine
+            .commit(repository, branch, params, hooks, receipt)
+            .await
     }
 
     /// Takes back what the commit that `reference` names changed, in a new commit. Conflicts as
@@ -707,8 +725,47 @@ impl Graveler {
         params: MergeParams,
         hooks: &dyn Hooks,
     ) -> Result<MergeOutcome> {
-        self.engine
-            .merge(repository, destination, source, params, hooks)
+        self.merge_with(repository, destination, source, params, hooks, &NoReceipt)
             .await
+    }
+
+    /// Merges, and writes what `receipt` wants in the batch that makes the commit the head.
+    /// [`crate::Error::ConcurrentChange`] if a condition of those writes does not hold: nothing moved.
+    pub async fn merge_with(
+        &self,
+        repository: &Repository,
+        destination: &BranchId,
+        source: &str,
+        params: MergeParams,
+        hooks: &dyn Hooks,
+        receipt: &dyn Receipt,
+    ) -> Result<MergeOutcome> {
+        self.engine
+            .merge(repository, destination, source, params, hooks, receipt)
+            .await
+    }
+
+    // ---- dumps
+
+    /// Writes all commits, tags and branches into the storage namespace; not uncommitted changes.
+    /// `count` hears of every record.
+    pub async fn dump_refs(
+        &self,
+        repository: &Repository,
+        count: CountRecords<'_>,
+    ) -> Result<RefsDump> {
+        self.engine.dump_refs(repository, count).await
+    }
+
+    /// Fills a bare repository from a dump in its storage namespace, every commit's id worked out anew.
+    /// [`crate::Error::InvalidValue`] if it is not bare, or the dump not sound: nothing is written then.
+    /// One that was cut short goes on when it is repeated.
+    pub async fn restore_refs(
+        &self,
+        repository: &Repository,
+        restore: &RestoreRefs<'_>,
+        count: CountRecords<'_>,
+    ) -> Result<()> {
+        self.engine.restore_refs(repository, restore, count).await
     }
 }

@@ -13,6 +13,7 @@ use kv::Op;
 
 use crate::engine::{Engine, count_retry};
 use crate::queue::Turn;
+use crate::receipt::Receipt;
 use crate::records::{Stored as _, branch_key, commit_key};
 use crate::reflog::RefChange;
 use crate::refs::StoredBranch;
@@ -119,6 +120,9 @@ impl Engine {
 
     /// Makes `commit` the head, if the head and the sealed tokens are still as in
     /// `at`; tokens sealed since stay. The reflog tells of it as `operation`. False: the head moved.
+    ///
+    /// What `receipt` wants is written in the same batch; [`Error::ConcurrentChange`] if a condition
+    /// of its writes does not hold.
     pub(crate) async fn land(
         &self,
         repository: &Repository,
@@ -126,6 +130,7 @@ impl Engine {
         at: &StoredBranch,
         commit: &Commit,
         operation: Operation,
+        receipt: &dyn Receipt,
     ) -> Result<bool> {
         let applied = &at.record.sealed_tokens;
         let mut now = at.clone();
@@ -143,8 +148,13 @@ impl Engine {
             let mut ops = self.landing_ops(repository, branch, record, &now, commit, at);
             let change = RefChange::head(branch, operation, &at.record.commit_id, &commit.id);
             ops.extend(self.reflog_ops(repository, change.by(&commit.committer, &commit.message)));
+            let own = ops.len();
+            ops.extend(receipt.ops(commit));
             match self.kv.batch(ops).await {
                 Ok(()) => {}
+                Err(kv::Error::PredicateFailed { index }) if index >= own => {
+                    return Err(Error::ConcurrentChange(branch.to_string()));
+                }
                 Err(kv::Error::PredicateFailed { .. }) => {
                     count_retry("land");
                     now = self.refs.branch(repository, branch).await?;

@@ -27,6 +27,7 @@ mod commit;
 mod commit_record;
 mod cursor;
 mod diff;
+mod dump;
 mod engine;
 mod error;
 mod graveler;
@@ -38,6 +39,7 @@ mod model;
 mod options;
 mod protection;
 mod queue;
+mod receipt;
 mod records;
 mod ref_diff;
 mod reflog;
@@ -55,6 +57,7 @@ mod tests;
 
 pub use cursor::{Cursor, Record};
 pub use diff::{DiffCursor, DiffSource};
+pub use dump::{CountRecords, RefsDump, RestoreRefs};
 pub use error::{Error, Kind, Result};
 pub use graveler::Graveler;
 pub use hooks::{
@@ -70,5 +73,6 @@ pub use model::{
     ResetScope, ResolvedRef, RevertParams, Tag, Value,
 };
 pub use options::Options;
+pub use receipt::{NoReceipt, Receipt, Step};
 pub use refs::CommitLog;
 pub use retention::{KeptCommit, KeptCommits, Retention};

@@ -10,6 +10,7 @@ use crate::commit::{NewCommit, describe_landed, draft_of, new_commit};
 use crate::committed::Merged;
 use crate::engine::{Engine, check_read_only, count_retry, generation_after};
 use crate::landing::{Attempt, MAX_TRIES, Verdict};
+use crate::receipt::{Receipt, Step};
 use crate::{
     BranchId, Commit, Error, EventKind, Hooks, MergeBase, MergeOutcome, MergeParams, MergeStrategy,
     Operation, Repository, Result, TreeSource,
@@ -45,6 +46,7 @@ impl Engine {
         source: &str,
         params: MergeParams,
         hooks: &dyn Hooks,
+        receipt: &dyn Receipt,
     ) -> Result<MergeOutcome> {
         check_read_only(repository, params.force)?;
         self.refs.branch(repository, destination).await?;
@@ -74,6 +76,7 @@ impl Engine {
                 .merged(repository, &source_commit, &work.head, &params, before)
                 .await?;
             let tree = merged.insert(candidate).tree.clone();
+            receipt.reached(Step::Built);
             let mut parents = vec![work.head.id.clone()];
             if !params.squash {
                 parents.push(source_id.clone());
@@ -110,8 +113,17 @@ impl Engine {
                     .await?;
                 verdict = Some(Verdict { tree, run_id });
             }
+            receipt.reached(Step::Judged);
+            let operation = Operation::Merge;
             let landed = self
-                .land(repository, destination, &work.at, &commit, Operation::Merge)
+                .land(
+                    repository,
+                    destination,
+                    &work.at,
+                    &commit,
+                    operation,
+                    receipt,
+                )
                 .await?;
             drop(turn);
             if landed {

@@ -21,6 +21,8 @@ pub(crate) const REPOSITORIES: &[u8] = b"graveler";
 pub(crate) const CLEANUP_TOKENS: &[u8] = b"cleanup-tokens";
 /// What every entry of [`CLEANUP_TOKENS`] holds.
 pub(crate) const CLEANUP_STUB: &[u8] = b"stub-value";
+/// The partition of restores that have begun, by their repository's partition; lakeFS has no such record.
+pub(crate) const RESTORES: &[u8] = b"weir-restores";
 /// Keys of the repository's partition.
 pub(crate) const BRANCHES: &str = "branches/";
 pub(crate) const TAGS: &str = "tags/";
@@ -300,6 +302,22 @@ impl Stored for Commit {
             version: data.version,
             generation: data.generation,
         })
+    }
+}
+
+impl Commit {
+    /// The commit as it is stored.
+    #[must_use]
+    pub fn to_record(&self) -> Bytes {
+        self.encode()
+    }
+
+    /// Reads a commit as it is stored.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`].
+    pub fn from_record(stored: Bytes) -> Result<Self> {
+        Self::decode(stored)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::commit::{NewCommit, describe_landed, draft_of, new_commit};
 use crate::committed::Merged;
 use crate::engine::{Engine, count_retry, generation_after};
 use crate::landing::{MAX_TRIES, Verdict};
+use crate::receipt::NoReceipt;
 use crate::{
     BranchId, Commit, Error, EventKind, Hooks, MergeStrategy, MetaRangeId, Operation, Repository,
     Result, TreeSource,
@@ -81,7 +82,14 @@ impl Engine {
                 verdict = Some(Verdict { tree, run_id });
             }
             let landed = self
-                .land(repository, branch, &work.at, &commit, change.operation)
+                .land(
+                    repository,
+                    branch,
+                    &work.at,
+                    &commit,
+                    change.operation,
+                    &NoReceipt,
+                )
                 .await?;
             drop(turn);
             if landed {

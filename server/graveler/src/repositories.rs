@@ -13,7 +13,7 @@ use prost::Message as _;
 use crate::engine::{Engine, check_read_only, generation_after};
 use crate::ident::commit_id;
 use crate::records::{
-    BRANCHES, REPOSITORIES, REPOSITORY_METADATA, REPOSITORY_PREFIX, RepoMetadata,
+    BRANCHES, REPOSITORIES, REPOSITORY_METADATA, REPOSITORY_PREFIX, RESTORES, RepoMetadata,
     SHARED_PARTITIONS, Stored as _, branch_key, commit_key, repository_key,
 };
 use crate::reflog::{RefChange, RefTarget};
@@ -245,6 +245,7 @@ impl Engine {
         self.forget_reflog(repository).await?;
         self.delete_shared_rows(&partition).await?;
         self.kv.delete_partition(partition.as_bytes()).await?;
+        self.kv.delete(RESTORES, partition.as_bytes()).await?;
         self.forget_repository(repository).await?;
         self.repositories.invalidate(&repository.id);
         Ok(())

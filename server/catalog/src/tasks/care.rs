@@ -17,7 +17,8 @@ use super::records::{
     instant, own_key, task_key,
 };
 use super::registry::Tasks;
-use super::{Failure, KEPT_FOR};
+use super::work::work_of;
+use super::{Failure, KEPT_FOR, MAX_ATTEMPTS};
 use crate::{Catalog, Result};
 
 /// Repositories of one page when forgetting.
@@ -83,7 +84,7 @@ impl Tasks {
 
     /// Marks a task failed because its server died, if the claim is unchanged.
     pub(super) async fn bury(&self, claim: &Claim, unchanged: &Predicate) -> Result<()> {
-        let failure = Err(owner_died(&claim.operation));
+        let failure = Err(owner_died(&claim.operation, claim.attempt));
         let progress = super::Progress::default();
         let ops = self.ending(claim, unchanged, failure, &progress);
         self.write_end(claim, ops).await
@@ -99,7 +100,7 @@ impl Tasks {
         if task != seen {
             return Ok(());
         }
-        let failure = owner_died(&task.operation);
+        let failure = owner_died(&task.operation, 1);
         (task.done, task.error_msg) = (true, failure.message);
         task.status_code = i32::from(failure.status_code);
         task.updated_at = Some(super::records::timestamp(self.clock.now()));
@@ -178,6 +179,9 @@ impl Catalog {
         let mut cursor = kv::Cursor::new(Arc::clone(&tasks.kv), CLAIMS, b"");
         while let Some(entry) = cursor.next().await? {
             let claim = Claim::parse(entry.value)?;
+            if tasks.is_closing() {
+                return Ok(());
+            }
             if tasks.holds(&claim) {
                 continue;
             }
@@ -219,8 +223,28 @@ impl Catalog {
             }
             Err(error) => return Err(error.into()),
         };
-        info!(repo.id = %repository.id, "task {} is marked failed: its server died", claim.task_id);
-        tasks.bury(&claim, &stored.predicate).await
+        let partition = claim.partition();
+        let open = tasks.stored(&partition, &claim.task_id).await?;
+        if open.is_none_or(|(task, _)| task.done) {
+            return Ok(tasks.kv.delete(CLAIMS, &claim.key()).await?);
+        }
+        let work = match work_of(&claim.work) {
+            Some(work) if claim.attempt < MAX_ATTEMPTS => work,
+            _ => {
+                info!(repo.id = %repository.id, "task {} is marked failed: its server died", claim.task_id);
+                return tasks.bury(&claim, &stored.predicate).await;
+            }
+        };
+        let ours = tasks.succeeding(&claim);
+        // None: another server was first.
+        if let Some(ticket) = tasks
+            .claim(ours, stored.predicate, Predicate::Exists)
+            .await?
+        {
+            info!(repo.id = %repository.id, "task {} is taken over: its server died", claim.task_id);
+            self.do_work(ticket, &repository, work);
+        }
+        Ok(())
     }
 
     /// Forgets tasks and heartbeats that are older than [`KEPT_FOR`]. To be run now and then.

@@ -30,11 +30,15 @@ pub(super) fn panicked() -> Failure {
 }
 
 /// What a task is told to have failed of when its server died.
-pub(super) fn owner_died(operation: &str) -> Failure {
+pub(super) fn owner_died(operation: &str, attempts: u32) -> Failure {
+    let times = match attempts {
+        0 | 1 => String::new(),
+        more => format!(", for the {more}. time"),
+    };
     Failure {
         status_code: 503,
         message: format!(
-            "the server that worked on {operation} stopped before it was done: start it again"
+            "the server that worked on {operation} stopped before it was done{times}: start it again"
         ),
         findings: Vec::new(),
     }
@@ -127,7 +131,8 @@ impl Tasks {
         };
         let mut findings = None;
         let info = match outcome {
-            Ok(info) => Some(info),
+            // An empty result has no field, as in the messages of lakeFS that have none.
+            Ok(info) => (!info.is_empty()).then_some(info),
             Err(failure) => {
                 task.error_msg = failure.message;
                 task.status_code = i32::from(failure.status_code);

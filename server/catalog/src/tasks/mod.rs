@@ -22,6 +22,9 @@ mod ending;
 mod heart;
 mod records;
 mod registry;
+#[cfg(test)]
+mod tests;
+mod work;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -121,6 +124,18 @@ impl<I> TaskStatus<I> {
             info: self.info.map(convert),
         }
     }
+
+    fn map_info<T>(self, convert: impl FnOnce(I) -> Result<T>) -> Result<TaskStatus<T>> {
+        let status = self.map(convert);
+        Ok(TaskStatus {
+            info: status.info.transpose()?,
+            id: status.id,
+            done: status.done,
+            updated_at: status.updated_at,
+            progress: status.progress,
+            failure: status.failure,
+        })
+    }
 }
 
 /// What clients are told of an operation that failed.
@@ -167,7 +182,7 @@ impl Catalog {
             .await?;
         let id = ticket.id().to_owned();
         let progress = ticket.progress();
-        self.run_task(ticket, async move {
+        self.run_task(Arc::new(ticket), async move {
             Ok(Bytes::from(work(progress).await?.encode_to_vec()))
         });
         Ok(id)
@@ -184,6 +199,24 @@ impl Catalog {
         kind: TaskKind,
         id: &str,
     ) -> Result<TaskStatus<I>> {
+        let status = self.task_outcome(repository, kind, id).await?;
+        status.map_info(|info| {
+            I::decode(info).map_err(|e| {
+                Error::Engine(graveler::Error::Corrupt {
+                    what: format!("result of task {id}"),
+                    reason: e.to_string(),
+                })
+            })
+        })
+    }
+
+    /// Where a task stands, with its result as it is stored.
+    async fn task_outcome(
+        &self,
+        repository: &Repository,
+        kind: TaskKind,
+        id: &str,
+    ) -> Result<TaskStatus<Bytes>> {
         let not_found = || Error::TaskNotFound(id.to_owned());
         if !is_id_of(kind, id) {
             return Err(not_found());
@@ -193,22 +226,14 @@ impl Catalog {
             return Err(not_found());
         };
         let failure = tasks.failure_of(repository, &task).await?;
-        let info = match info {
-            Some(info) if task.done && failure.is_none() => Some(I::decode(info).map_err(|e| {
-                Error::Engine(graveler::Error::Corrupt {
-                    what: format!("result of task {id}"),
-                    reason: e.to_string(),
-                })
-            })?),
-            _ => None,
-        };
+        let succeeded = task.done && failure.is_none();
         Ok(TaskStatus {
+            info: succeeded.then(|| info.unwrap_or_default()),
             id: task.id,
             done: task.done,
             updated_at: records::instant(task.updated_at.as_ref()),
             progress: task.progress,
             failure,
-            info,
         })
     }
 }

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use graveler::Repository;
 use kv::{Op, Predicate};
+use metrics::{gauge, histogram};
 use prost::Message as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
@@ -138,6 +139,15 @@ impl Tasks {
             .ok_or_else(|| Error::Engine(graveler::Error::ConcurrentChange("task".to_owned())))
     }
 
+    /// The claim by which this server takes a task over.
+    pub(super) fn succeeding(&self, claim: &Claim) -> Claim {
+        Claim {
+            owner_instance_id: self.instance.clone(),
+            attempt: claim.attempt + 1,
+            ..claim.clone()
+        }
+    }
+
     /// Takes a task for this server, if the conditions on its claim and its record hold. None: they do not.
     pub(super) async fn claim(
         self: &Arc<Self>,
@@ -233,6 +243,11 @@ impl Tasks {
         self.closing.cancel();
     }
 
+    /// Whether no task is begun any more.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.is_cancelled()
+    }
+
     /// Gives every task up, and says at once that this server is dead, so that others need not wait to find out.
     pub(crate) async fn hand_over(&self) {
         self.close();
@@ -263,12 +278,13 @@ impl Catalog {
     /// `work` gives the encoded result. The task's end is written also if it panics.
     pub(super) fn run_task(
         &self,
-        ticket: Ticket,
+        ticket: Arc<Ticket>,
         work: impl Future<Output = Result<Bytes>> + Send + 'static,
     ) {
         let tasks = Arc::clone(&self.shared.tasks);
         let key = ticket.claim.key();
         let describe = self.describe;
+        let operation = ticket.claim.operation.clone();
         let run = {
             let tasks = Arc::clone(&tasks);
             async move {
@@ -277,6 +293,9 @@ impl Catalog {
                     () = tasks.closing.cancelled() => return,
                     turn = tasks.running.acquire() => turn.expect("the semaphore is never closed"),
                 };
+                let began = tasks.clock.now();
+                gauge!("lakefs_async_operations_running", "operation" => operation.clone())
+                    .increment(1.0);
                 let outcome = match AssertUnwindSafe(work).catch_unwind().await {
                     Ok(outcome) => outcome.map_err(|e| tasks.failure(&e, describe, &ticket)),
                     Err(_) => {
@@ -285,6 +304,11 @@ impl Catalog {
                     }
                 };
                 drop(turn);
+                gauge!("lakefs_async_operations_running", "operation" => operation.clone())
+                    .decrement(1.0);
+                let took = (tasks.clock.now() - began).as_seconds_f64();
+                histogram!("lakefs_async_operation_duration_seconds", "operation" => operation)
+                    .record(took);
                 tasks.end(&ticket, outcome).await;
             }
         };

@@ -211,7 +211,8 @@ async fn tasks_go_with_their_repository() {
     go.send(()).unwrap();
     lake.drain().await;
     lake.clock.advance(DEAD_AFTER);
-    lake.look_after_tasks().await.unwrap();
+    let other = lake.another_server();
+    other.look_after_tasks().await.unwrap();
     assert_eq!(lake.records("weir-tasks").await, [""; 0]);
     assert_eq!(lake.records(&repository.partition()).await, [""; 0]);
 }

@@ -36,6 +36,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -48,7 +49,8 @@ use self::cursor::TreeCursor;
 use self::diff::TreeDiff;
 use self::tables::{TableKind, Tables};
 use self::walker::Walker;
-use crate::{Cursor, DiffCursor, MergeStrategy, MetaRangeId, Options, Result, Value};
+use self::writer::TreeWriter;
+use crate::{Cursor, DiffCursor, MergeStrategy, MetaRangeId, Options, Record, Result, Value};
 
 pub use self::merge::MAX_REPORTED_CONFLICTS;
 pub use self::rebase::Merged;
@@ -79,6 +81,22 @@ impl Summary {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+/// Writes a tree of records that come in ascending order of key.
+#[derive(Debug)]
+pub(crate) struct RecordWriter(TreeWriter);
+
+impl RecordWriter {
+    /// Adds a record.
+    pub(crate) async fn add(&mut self, record: Record) -> Result<()> {
+        self.0.add(record::framed(record.key, &record.value)).await
+    }
+
+    /// Stores the tree and gives its id.
+    pub(crate) async fn finish(self) -> Result<MetaRangeId> {
+        self.0.finish().await
     }
 }
 
@@ -247,6 +265,36 @@ impl Committed {
     /// [`crate::Error::InvalidValue`] for what is no id of a table.
     pub fn key_of(&self, id: &str) -> Result<String> {
         self.tables.key_of(id)
+    }
+
+    /// Starts a tree that says more of itself than what kind of table it is: the dump of a repository's records.
+    pub(crate) fn record_writer(
+        &self,
+        namespace: &str,
+        properties: BTreeMap<String, String>,
+    ) -> RecordWriter {
+        RecordWriter(TreeWriter::with_properties(
+            self.tables.clone(),
+            namespace,
+            properties,
+        ))
+    }
+
+    /// What a tree says of itself under a name. The empty tree says nothing.
+    pub(crate) async fn property(
+        &self,
+        namespace: &str,
+        tree: &MetaRangeId,
+        name: &str,
+    ) -> Result<Option<Bytes>> {
+        if tree.as_str().is_empty() {
+            return Ok(None);
+        }
+        let metarange = self
+            .tables
+            .open(namespace, TableKind::MetaRange, tree.as_str())
+            .await?;
+        Ok(metarange.properties().get(name).cloned())
     }
 
     async fn walk(&self, namespace: &str, tree: &MetaRangeId) -> Result<Walker> {

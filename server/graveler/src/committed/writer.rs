@@ -32,6 +32,8 @@ type Encoding = JoinHandle<Result<(Encoder, Vec<Finished>)>>;
 pub(super) struct TreeWriter {
     tables: Tables,
     namespace: Arc<str>,
+    /// What each table says of itself, beside its type; part of its id.
+    properties: Arc<BTreeMap<String, String>>,
     batch: Vec<Record>,
     batch_bytes: usize,
     encoder: Encoder,
@@ -43,13 +45,25 @@ pub(super) struct TreeWriter {
 
 impl TreeWriter {
     pub(super) fn new(tables: Tables, namespace: &str) -> Self {
+        Self::with_properties(tables, namespace, BTreeMap::new())
+    }
+
+    /// A writer of tables that say more of themselves than their type.
+    pub(super) fn with_properties(
+        tables: Tables,
+        namespace: &str,
+        properties: BTreeMap<String, String>,
+    ) -> Self {
+        let properties = Arc::new(properties);
         let encoder = Encoder {
             breaking: tables.breaking,
+            properties: Arc::clone(&properties),
             open: None,
         };
         Self {
             tables,
             namespace: Arc::from(namespace),
+            properties,
             batch: Vec::new(),
             batch_bytes: 0,
             encoder,
@@ -91,8 +105,8 @@ impl TreeWriter {
         while let Some(stored) = self.uploads.join_next().await {
             joined(stored)?;
         }
-        let ranges = self.ranges;
-        let metarange = joined(aside(move || encode_metarange(&ranges)).await)?;
+        let (ranges, extra) = (self.ranges, self.properties);
+        let metarange = joined(aside(move || encode_metarange(&ranges, &extra)).await)?;
         let id = MetaRangeId::trusted(metarange.id.as_str());
         self.tables.store(&self.namespace, metarange).await?;
         Ok(id)
@@ -113,6 +127,7 @@ impl TreeWriter {
         let batch = std::mem::take(&mut self.batch);
         let idle = Encoder {
             breaking: self.tables.breaking,
+            properties: Arc::clone(&self.properties),
             open: None,
         };
         let encoder = std::mem::replace(&mut self.encoder, idle);
@@ -173,6 +188,7 @@ impl TreeWriter {
 #[derive(Debug)]
 struct Encoder {
     breaking: Breaking,
+    properties: Arc<BTreeMap<String, String>>,
     open: Option<sstable::Writer>,
 }
 
@@ -183,28 +199,30 @@ impl Encoder {
             let mut open = self.open.take().unwrap_or_default();
             open.add(&key, &value).map_err(|error| adding(&error))?;
             if self.breaking.ends_after(&key, open.estimated_size()) {
-                finished.push(open.finish(&properties(TableKind::Range)));
+                finished.push(open.finish(&properties(TableKind::Range, &self.properties)));
             } else {
                 self.open = Some(open);
             }
         }
         if close && let Some(open) = self.open.take() {
-            finished.push(open.finish(&properties(TableKind::Range)));
+            finished.push(open.finish(&properties(TableKind::Range, &self.properties)));
         }
         Ok((self, finished))
     }
 }
 
-fn encode_metarange(ranges: &[RangeRef]) -> Result<Finished> {
+fn encode_metarange(ranges: &[RangeRef], extra: &BTreeMap<String, String>) -> Result<Finished> {
     let mut metarange = sstable::Writer::new();
     for (key, value) in ranges.iter().map(RangeRef::record) {
         metarange.add(key, value).map_err(|error| adding(&error))?;
     }
-    Ok(metarange.finish(&properties(TableKind::MetaRange)))
+    Ok(metarange.finish(&properties(TableKind::MetaRange, extra)))
 }
 
-fn properties(kind: TableKind) -> BTreeMap<String, String> {
-    BTreeMap::from([("type".to_owned(), kind.property().to_owned())])
+fn properties(kind: TableKind, extra: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut all = extra.clone();
+    all.insert("type".to_owned(), kind.property().to_owned());
+    all
 }
 
 /// Has heavy work done by a blocking thread; on a runtime of one thread, whose tests decide the

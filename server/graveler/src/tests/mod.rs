@@ -3,6 +3,7 @@
 mod commits;
 mod contention;
 mod cost;
+mod dump;
 mod graph;
 mod history;
 mod hooks;

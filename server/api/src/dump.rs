@@ -1,0 +1,143 @@
+//! Dumps of commits, tags and branches into the storage namespace, and restores from them.
+
+use api_types as types;
+use auth::arn;
+use axum::Json;
+use axum::extract::State;
+use catalog::{MetaRangeId, RefsDump};
+use http::StatusCode;
+
+use crate::error::{Error, Result};
+use crate::extract::{Body, Caller, Params, Path};
+use crate::{ApiState, convert};
+
+/// What whoever dumps may see.
+const DUMP: [&str; 3] = ["fs:ListTags", "fs:ListBranches", "fs:ListCommits"];
+/// What whoever restores may make.
+const RESTORE: [&str; 3] = ["fs:CreateTag", "fs:CreateBranch", "fs:CreateCommit"];
+
+pub(crate) async fn dump_refs(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<types::RefsDump>)> {
+    authorize(&api, &caller, DUMP, &id).await?;
+    let repository = api.catalog.repository(&id).await?;
+    let dump = api.catalog.dump_refs(&repository).await?;
+    Ok((StatusCode::CREATED, Json(dumped(dump))))
+}
+
+pub(crate) async fn restore_refs(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(body): Body<types::RefsRestore>,
+) -> Result<StatusCode> {
+    authorize(&api, &caller, RESTORE, &id).await?;
+    let repository = api.catalog.repository(&id).await?;
+    let (dump, force) = to_restore(body);
+    api.catalog.restore_refs(&repository, &dump, force).await?;
+    Ok(StatusCode::OK)
+}
+
+pub(crate) async fn submit_dump(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<types::TaskInfo>)> {
+    authorize(&api, &caller, DUMP, &id).await?;
+    let repository = api.catalog.repository(&id).await?;
+    let id = api.catalog.submit_dump(&repository).await?;
+    Ok((StatusCode::ACCEPTED, Json(types::TaskInfo { id })))
+}
+
+pub(crate) async fn dump_status(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Json<types::RepositoryDumpStatus>> {
+    authorize(&api, &caller, DUMP, &id).await?;
+    let repository = api.catalog.repository(&id).await?;
+    let task = task_id(&params)?;
+    let status = api.catalog.dump_status(&repository, task).await?;
+    Ok(Json(types::RepositoryDumpStatus {
+        id: status.id,
+        done: status.done,
+        update_time: convert::date_time(status.updated_at),
+        progress: Some(status.progress),
+        error: status.failure.map(|failure| failure.message),
+        refs: status.info.map(dumped),
+    }))
+}
+
+pub(crate) async fn submit_restore(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(body): Body<types::RefsRestore>,
+) -> Result<(StatusCode, Json<types::TaskInfo>)> {
+    authorize(&api, &caller, RESTORE, &id).await?;
+    let repository = api.catalog.repository(&id).await?;
+    let (dump, force) = to_restore(body);
+    let task = api.catalog.submit_restore(&repository, &dump, force);
+    Ok((
+        StatusCode::ACCEPTED,
+        Json(types::TaskInfo { id: task.await? }),
+    ))
+}
+
+pub(crate) async fn restore_status(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Json<types::RepositoryRestoreStatus>> {
+    authorize(&api, &caller, RESTORE, &id).await?;
+    let repository = api.catalog.repository(&id).await?;
+    let task = task_id(&params)?;
+    let status = api.catalog.restore_status(&repository, task).await?;
+    Ok(Json(types::RepositoryRestoreStatus {
+        id: status.id,
+        done: status.done,
+        update_time: convert::date_time(status.updated_at),
+        progress: Some(status.progress),
+        error: status.failure.map(|failure| failure.message),
+    }))
+}
+
+async fn authorize(
+    api: &ApiState,
+    caller: &Caller,
+    actions: [&'static str; 3],
+    repository: &str,
+) -> Result<()> {
+    api.authorize(
+        caller,
+        actions.map(|action| (action, arn::repository(repository))),
+    )
+    .await
+}
+
+fn task_id(params: &Params) -> Result<&str> {
+    params
+        .given("task_id")
+        .ok_or_else(|| Error::Invalid("task_id is empty: give the id of a task".to_owned()))
+}
+
+fn dumped(dump: RefsDump) -> types::RefsDump {
+    types::RefsDump {
+        commits_meta_range_id: dump.commits.to_string(),
+        tags_meta_range_id: dump.tags.to_string(),
+        branches_meta_range_id: dump.branches.to_string(),
+    }
+}
+
+fn to_restore(body: types::RefsRestore) -> (RefsDump, bool) {
+    let dump = RefsDump {
+        commits: MetaRangeId::trusted(body.commits_meta_range_id),
+        tags: MetaRangeId::trusted(body.tags_meta_range_id),
+        branches: MetaRangeId::trusted(body.branches_meta_range_id),
+    };
+    (dump, body.force.unwrap_or(false))
+}

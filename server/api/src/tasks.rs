@@ -1,0 +1,115 @@
+//! Commits and merges as tasks: started by one request, asked for by others.
+//!
+//! A task's failure is no failure of the request that asks for it: the answer is 200, with
+//! the status and the error that the operation would have been answered with.
+
+use api_types as types;
+use auth::arn;
+use axum::Json;
+use axum::extract::State;
+use catalog::{Failure, TaskStatus};
+use http::StatusCode;
+
+use crate::error::Result;
+use crate::extract::{Body, Caller, MaybeBody, Params, Path};
+use crate::{ApiState, commits, convert, diff};
+
+pub(crate) async fn commit(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path((id, branch)): Path<(String, String)>,
+    params: Params,
+    Body(body): Body<types::CommitCreation>,
+) -> Result<(StatusCode, Json<types::TaskCreation>)> {
+    api.authorize(&caller, [("fs:CreateCommit", arn::branch(&id, &branch))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    let request = commits::commit_params(caller, &params, body)?;
+    let task = api.catalog.submit_commit(&repository, &branch, request);
+    Ok((
+        StatusCode::ACCEPTED,
+        Json(types::TaskCreation { id: task.await? }),
+    ))
+}
+
+pub(crate) async fn commit_status(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path((id, branch, task)): Path<(String, String, String)>,
+) -> Result<Json<types::CommitAsyncStatus>> {
+    api.authorize(&caller, [("fs:CreateCommit", arn::branch(&id, &branch))])
+        .await?;
+    let repository = api.catalog.repository(&id).await?;
+    let status = api.catalog.commit_status(&repository, &task).await?;
+    let (status_code, error) = failure(&status);
+    Ok(Json(types::CommitAsyncStatus {
+        task_id: status.id,
+        completed: status.done,
+        update_time: convert::date_time(status.updated_at),
+        progress: Some(status.progress),
+        error,
+        status_code,
+        result: status.info.map(convert::commit),
+    }))
+}
+
+pub(crate) async fn merge(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path((id, source, destination)): Path<(String, String, String)>,
+    MaybeBody(body): MaybeBody<types::Merge>,
+) -> Result<(StatusCode, Json<types::TaskCreation>)> {
+    let permission = ("fs:CreateCommit", arn::branch(&id, &destination));
+    api.authorize(&caller, [permission]).await?;
+    let request = diff::merge_params(caller, body.unwrap_or_default())?;
+    let repository = api.catalog.repository(&id).await?;
+    let catalog = &api.catalog;
+    let task = catalog.submit_merge(&repository, &source, &destination, request);
+    Ok((
+        StatusCode::ACCEPTED,
+        Json(types::TaskCreation { id: task.await? }),
+    ))
+}
+
+pub(crate) async fn merge_status(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path((id, _source, destination, task)): Path<(String, String, String, String)>,
+) -> Result<Json<types::MergeAsyncStatus>> {
+    let permission = ("fs:CreateCommit", arn::branch(&id, &destination));
+    api.authorize(&caller, [permission]).await?;
+    let repository = api.catalog.repository(&id).await?;
+    let status = api.catalog.merge_status(&repository, &task).await?;
+    let (status_code, error) = failure(&status);
+    Ok(Json(types::MergeAsyncStatus {
+        task_id: status.id,
+        completed: status.done,
+        update_time: convert::date_time(status.updated_at),
+        progress: Some(status.progress),
+        error,
+        status_code,
+        result: status.info.map(|commit| types::MergeResult {
+            reference: commit.to_string(),
+            ..types::MergeResult::default()
+        }),
+    }))
+}
+
+/// The status and the error that the operation would have been answered with.
+fn failure<T>(status: &TaskStatus<T>) -> (Option<i64>, Option<types::Error>) {
+    let Some(Failure {
+        status_code,
+        message,
+        findings,
+    }) = &status.failure
+    else {
+        return (None, None);
+    };
+    let findings: Vec<_> = findings.iter().map(convert::finding).collect();
+    let error = types::Error {
+        message: message.clone(),
+        findings: Some(findings).filter(|findings| !findings.is_empty()),
+        ..types::Error::default()
+    };
+    (Some(i64::from(*status_code)), Some(error))
+}

@@ -1,0 +1,460 @@
+//! Dumps, and repositories made anew from them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use kv::testing::{Faults, FaultyStore};
+
+use crate::ident::{Ident, commit_id};
+use crate::records::{Stored as _, branch_key, commit_key};
+use crate::testing::{Lake, branch, new_repository};
+use crate::{
+    Branch, BranchRecord, Commit, CommitId, CreateRepository, Error, Graveler, Kind, LogRequest,
+    MetaRangeId, NoHooks, Record, RefsDump, Repository, RepositoryId, RestoreRefs, Result,
+    StagingToken, Tag, TagId, Value,
+};
+
+async fn dump(lake: &Lake) -> RefsDump {
+    lake.graveler.dump_refs(&lake.repo, &|_| {}).await.unwrap()
+}
+
+/// A bare repository in the namespace of another.
+async fn bare(lake: &Lake, name: &str) -> Repository {
+    let request = CreateRepository {
+        storage_namespace: lake.repo.storage_namespace.clone(),
+        bare: true,
+        ..new_repository(name)
+    };
+    lake.graveler.create_repository(request).await.unwrap()
+}
+
+async fn restore(graveler: &Graveler, into: &Repository, dump: &RefsDump) -> Result<()> {
+    let restore = RestoreRefs {
+        dump,
+        force: false,
+        token: "",
+    };
+    graveler.restore_refs(into, &restore, &|_| {}).await
+}
+
+/// Everything but staging tokens: references with their heads and flags, and every commit.
+async fn refs(graveler: &Graveler, repo: &Repository) -> String {
+    let mut told = Vec::new();
+    let branches = graveler.list_branches(repo, "", "", true, 1_000).await;
+    for branch in branches.unwrap().results {
+        let record = branch.record;
+        told.push(format!(
+            "{} {} {}",
+            branch.id, record.commit_id, record.hidden
+        ));
+    }
+    for tag in graveler
+        .list_tags(repo, "", "", 1_000)
+        .await
+        .unwrap()
+        .results
+    {
+        told.push(format!("{} {}", tag.id, tag.commit_id));
+    }
+    for entry in graveler
+        .engine
+        .kv
+        .scan(repo.partition().as_bytes(), b"commits/", 100_000)
+        .await
+        .unwrap()
+        .into_iter()
+        .filter(|entry| entry.key.starts_with(b"commits/"))
+    {
+        told.push(format!("{:?}", Commit::decode(entry.value).unwrap()));
+    }
+    told.join("\n")
+}
+
+async fn eventful() -> Lake {
+    let lake = Lake::new().await;
+    lake.put("main", "a=1 b=1").await;
+    lake.commit("main", "one").await.unwrap();
+    lake.branch_from("dev", "main").await;
+    lake.put("dev", "b=2 c=2").await;
+    lake.commit("dev", "two").await.unwrap();
+    lake.put("main", "d=3").await;
+    lake.commit("main", "three").await.unwrap();
+    lake.merge("dev", "main").await.unwrap();
+    lake.graveler
+        .create_branch(
+            &lake.repo,
+            &branch("secret"),
+            "dev",
+            true,
+            false,
+            "me",
+            &NoHooks,
+        )
+        .await
+        .unwrap();
+    lake.graveler
+        .create_tag(
+            &lake.repo,
+            &TagId::trusted("v1"),
+            "main~1",
+            false,
+            "me",
+            &NoHooks,
+        )
+        .await
+        .unwrap();
+    // A commit that no reference leads to.
+    lake.branch_from("gone", "main").await;
+    lake.put("gone", "e=4").await;
+    lake.commit("gone", "lost").await.unwrap();
+    lake.graveler
+        .delete_branch(&lake.repo, &branch("gone"), false, "me", &NoHooks)
+        .await
+        .unwrap();
+    lake
+}
+
+#[tokio::test]
+async fn a_repository_is_made_anew_from_its_dump() {
+    let lake = eventful().await;
+    lake.put("main", "uncommitted=5").await;
+    let counted = AtomicU64::new(0);
+    let count = |records| {
+        counted.fetch_add(records, Ordering::Relaxed);
+    };
+    let dump = lake.graveler.dump_refs(&lake.repo, &count).await.unwrap();
+    // Three branches, one tag; the first commit, four of main and dev, the lost one.
+    assert_eq!(counted.swap(0, Ordering::Relaxed), 10);
+
+    let anew = bare(&lake, "anew").await;
+    let request = RestoreRefs {
+        dump: &dump,
+        force: false,
+        token: "",
+    };
+    lake.graveler
+        .restore_refs(&anew, &request, &count)
+        .await
+        .unwrap();
+    assert_eq!(counted.load(Ordering::Relaxed), 10);
+    let (then, now) = (
+        refs(&lake.graveler, &lake.repo).await,
+        refs(&lake.graveler, &anew).await,
+    );
+    assert_eq!(then, now);
+
+    let restored = Lake {
+        repo: anew,
+        ..lake.clone()
+    };
+    assert_eq!(restored.show("main").await, "a=1 b=2 c=2 d=3");
+    assert_eq!(log(&restored).await, log(&lake).await);
+    // It lives: it has tokens of its own.
+    restored.put("main", "f=6").await;
+    restored.commit("main", "after").await.unwrap();
+    assert_eq!(restored.show("main").await, "a=1 b=2 c=2 d=3 f=6");
+    assert_eq!(lake.show("main").await, "a=1 b=2 c=2 d=3 uncommitted=5");
+}
+
+async fn log(lake: &Lake) -> Vec<CommitId> {
+    let request = LogRequest {
+        from: lake.head("main").await.id,
+        first_parent: false,
+        since: None,
+        stop_at: None,
+    };
+    let mut log = lake.graveler.log(&lake.repo, request).await.unwrap();
+    let mut ids = Vec::new();
+    while let Some(commit) = log.next().await.unwrap() {
+        ids.push(commit.id);
+    }
+    ids
+}
+
+#[tokio::test]
+async fn ten_thousand_commits_go_through_a_dump() {
+    const COMMITS: i32 = 10_000;
+    let lake = Lake::new().await;
+    let mut last = lake.head("main").await;
+    let partition = lake.repo.partition();
+    for number in 0..COMMITS {
+        last.parents = vec![last.id.clone()];
+        last.message = number.to_string();
+        last.generation += 1;
+        last.id = commit_id(&last);
+        let key = commit_key(last.id.as_str());
+        lake.kv
+            .set(partition.as_bytes(), &key, last.encode())
+            .await
+            .unwrap();
+    }
+    let dump = dump(&lake).await;
+    let anew = bare(&lake, "anew").await;
+    restore(&lake.graveler, &anew, &dump).await.unwrap();
+    let then = refs(&lake.graveler, &lake.repo).await;
+    assert_eq!(then.lines().count(), 1 + 1 + COMMITS as usize);
+    assert!(then == refs(&lake.graveler, &anew).await);
+}
+
+#[tokio::test]
+async fn a_restore_needs_a_bare_repository_and_is_done_once() {
+    let lake = eventful().await;
+    let dump = dump(&lake).await;
+    let refused = restore(&lake.graveler, &lake.repo, &dump).await;
+    check_refused(refused, "can only restore into a bare repository");
+
+    let anew = bare(&lake, "anew").await;
+    let task = RestoreRefs {
+        dump: &dump,
+        force: false,
+        token: "task",
+    };
+    lake.graveler
+        .restore_refs(&anew, &task, &|_| {})
+        .await
+        .unwrap();
+    let refused = restore(&lake.graveler, &anew, &dump).await;
+    check_refused(refused, "can only restore into a bare repository");
+    // Whoever takes the task over finds its work done.
+    lake.graveler
+        .restore_refs(&anew, &task, &|_| {})
+        .await
+        .unwrap();
+
+    let mut read_only = bare(&lake, "read-only").await;
+    read_only.read_only = true;
+    let refused = restore(&lake.graveler, &read_only, &dump).await;
+    assert!(matches!(refused, Err(Error::ReadOnly(_))), "{refused:?}");
+    let forced = RestoreRefs {
+        force: true,
+        ..task
+    };
+    lake.graveler
+        .restore_refs(&read_only, &forced, &|_| {})
+        .await
+        .unwrap();
+}
+
+/// Stores a tree of records that say they are of `entity`.
+async fn tree(lake: &Lake, entity: &str, records: &[(&str, Bytes)]) -> MetaRangeId {
+    let properties = BTreeMap::from([("entity".to_owned(), entity.to_owned())]);
+    let namespace = &lake.repo.storage_namespace;
+    let mut writer = lake
+        .graveler
+        .engine
+        .committed
+        .record_writer(namespace, properties);
+    for (key, data) in records {
+        let record = Record {
+            key: Bytes::copy_from_slice(key.as_bytes()),
+            value: Value {
+                identity: Bytes::from_static(b"x"),
+                data: data.clone(),
+            },
+        };
+        writer.add(record).await.unwrap();
+    }
+    writer.finish().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_dump_that_is_not_sound_is_refused_before_anything_is_written() {
+    let lake = eventful().await;
+    let good = dump(&lake).await;
+    let head = lake.head("main").await;
+    let id = head.id.as_str();
+    let with_commit = async |commit: &Commit, key: &str| RefsDump {
+        commits: tree(&lake, "commit", &[(key, commit.encode())]).await,
+        ..good.clone()
+    };
+    let mut forged = head.clone();
+    forged.message = "forged".to_owned();
+    let mut old = head.clone();
+    old.generation = 0;
+    let no_such = CommitId::trusted("0".repeat(64));
+    let tag = Tag {
+        id: TagId::trusted("v9"),
+        commit_id: no_such.clone(),
+    };
+    let sly = Tag {
+        id: TagId::trusted("../x"),
+        commit_id: head.id.clone(),
+    };
+    let cases = [
+        (with_commit(&forged, id).await, "is not what its id says"),
+        (with_commit(&old, id).await, "has no generation"),
+        (with_commit(&head, "elsewhere").await, "lies under the name"),
+        (
+            RefsDump {
+                tags: tree(&lake, "tag", &[("v9", tag.encode())]).await,
+                ..good.clone()
+            },
+            "which the dump does not hold",
+        ),
+        (
+            RefsDump {
+                tags: tree(&lake, "tag", &[("../x", sly.encode())]).await,
+                ..good.clone()
+            },
+            "tag id \"../x\" is invalid",
+        ),
+        (
+            RefsDump {
+                tags: good.branches.clone(),
+                branches: good.tags.clone(),
+                ..good.clone()
+            },
+            "is a dump of kind \"branch\", not of kind \"tag\"",
+        ),
+        (
+            RefsDump {
+                commits: MetaRangeId::trusted(""),
+                ..good.clone()
+            },
+            "name its commits_meta_range_id",
+        ),
+    ];
+    let anew = bare(&lake, "anew").await;
+    for (dump, words) in cases {
+        check_refused(restore(&lake.graveler, &anew, &dump).await, words);
+    }
+    let absent = RefsDump {
+        commits: MetaRangeId::trusted(no_such.as_str()),
+        ..good.clone()
+    };
+    let refused = restore(&lake.graveler, &anew, &absent).await;
+    assert!(
+        matches!(
+            &refused,
+            Err(Error::NotFound {
+                kind: Kind::MetaRange,
+                ..
+            })
+        ),
+        "{refused:?}"
+    );
+    let written = lake.kv.scan(anew.partition().as_bytes(), b"", 10).await;
+    assert_eq!(written.unwrap(), []);
+    restore(&lake.graveler, &anew, &good).await.unwrap();
+}
+
+fn check_refused(outcome: Result<()>, words: &str) {
+    match outcome {
+        Err(Error::InvalidValue(reason)) => assert!(reason.contains(words), "{reason}"),
+        other => panic!("{words}: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_restore_that_is_cut_short_goes_on_when_it_is_repeated() {
+    let lake = eventful().await;
+    let good = dump(&lake).await;
+    let expected = refs(&lake.graveler, &lake.repo).await;
+    let mut cut_short = 0;
+    for seed in 0..60 {
+        let anew = bare(&lake, &format!("anew-{seed}")).await;
+        let faults = Faults {
+            read: 20,
+            before_write: 60,
+            after_write: 60,
+            yields: 0,
+        };
+        let store = FaultyStore::new(Arc::clone(&lake.kv), seed, faults);
+        let faulty = lake.graveler.on_store_for_tests(&(Arc::new(store) as _));
+        let mut tries = 0;
+        let request = RestoreRefs {
+            dump: &good,
+            force: false,
+            token: "the same",
+        };
+        while let Err(error) = faulty.restore_refs(&anew, &request, &|_| {}).await {
+            assert!(matches!(error, Error::Kv(_)), "{error}");
+            tries += 1;
+        }
+        cut_short += tries;
+        assert_eq!(refs(&lake.graveler, &anew).await, expected, "seed {seed}");
+    }
+    assert!(cut_short > 60, "the store was too kind: {cut_short}");
+}
+
+#[tokio::test]
+async fn another_dump_does_not_go_on_with_a_restore() {
+    let lake = eventful().await;
+    let one = dump(&lake).await;
+    lake.branch_from("later", "main").await;
+    let other = dump(&lake).await;
+    let anew = bare(&lake, "anew").await;
+    let begun = RestoreRefs {
+        dump: &one,
+        force: false,
+        token: "",
+    };
+    lake.graveler
+        .engine
+        .begin_restore(&anew, &begun)
+        .await
+        .unwrap();
+    let refused = restore(&lake.graveler, &anew, &other).await;
+    check_refused(refused, "a restore of another dump");
+
+    // A branch that came with the first try, and was written to since, stays as it is.
+    let used = Branch {
+        id: branch("main"),
+        record: BranchRecord {
+            commit_id: lake.head("main").await.id,
+            staging_token: StagingToken::trusted("anew-main:used"),
+            sealed_tokens: Vec::new(),
+            hidden: false,
+        },
+    };
+    let partition = anew.partition();
+    lake.kv
+        .set(partition.as_bytes(), &branch_key("main"), used.encode())
+        .await
+        .unwrap();
+    restore(&lake.graveler, &anew, &one).await.unwrap();
+    let main = lake.graveler.branch(&anew, &branch("main")).await.unwrap();
+    assert_eq!(main, used);
+
+    let id = RepositoryId::trusted("anew");
+    lake.graveler.delete_repository(&id, false).await.unwrap();
+    let anew = bare(&lake, "anew").await;
+    restore(&lake.graveler, &anew, &other).await.unwrap();
+}
+
+#[tokio::test]
+async fn tables_of_a_dump_say_what_they_hold_and_their_ids_cover_it() {
+    let lake = Lake::new().await;
+    let dump = dump(&lake).await;
+    let committed = &lake.graveler.engine.committed;
+    let namespace = &lake.repo.storage_namespace;
+    let mut properties = BTreeMap::new();
+    for name in ["type", "entity", "schema_name", "schema_definition"] {
+        let said = committed
+            .property(namespace, &dump.tags, name)
+            .await
+            .unwrap();
+        let said = String::from_utf8(said.unwrap().to_vec()).unwrap();
+        properties.insert(name.to_owned(), said);
+    }
+    assert_eq!(properties["type"], "metaranges");
+    assert_eq!(properties["entity"], "tag");
+    assert_eq!(
+        properties["schema_name"],
+        "io.treeverse.lakefs.graveler.TagData"
+    );
+    // Of no records, the id is that of the properties alone.
+    let id = hex::encode(Ident::new().map(&properties).finish());
+    assert_eq!(dump.tags.as_str(), id);
+
+    let mut cursor = committed.cursor(namespace, &dump.branches).await.unwrap();
+    let record = cursor.next().await.unwrap().unwrap();
+    let head = lake.head("main").await.id;
+    assert_eq!(record.key.as_ref(), b"main");
+    assert_eq!(record.value.identity.as_ref(), head.as_str().as_bytes());
+    // Neither tokens nor anything else that means nothing elsewhere.
+    let expected = [b"\x0a\x04main\x12\x40", head.as_str().as_bytes()].concat();
+    assert_eq!(record.value.data.as_ref(), expected);
+}

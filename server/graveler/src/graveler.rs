@@ -14,12 +14,12 @@ use crate::receipt::{NoReceipt, Receipt};
 use crate::refs::{Change, CommitLog, Listing};
 use crate::reset::ResetBy;
 use crate::retention::{KeptCommits, MAX_INDEXED_COMMITS, Retention};
-use crate::staging::{BranchCursor, Write};
+use crate::staging::{BranchCursor, StagedChanges, TokensCursor, Write};
 use crate::{
     Branch, BranchId, BranchProtection, CherryPickParams, Commit, CommitId, CommitParams,
     Condition, CreateRepository, Cursor, DiffCursor, Hooks, LogRequest, MergeBase, MergeOutcome,
     MergeParams, MetaRangeId, Options, Record, RefKind, RefName, ReflogEntry, Repository,
-    RepositoryId, ResetScope, ResolvedRef, Result, RevertParams, Tag, TagId, Value,
+    RepositoryId, ResetScope, ResolvedRef, Result, RevertParams, StagingToken, Tag, TagId, Value,
 };
 
 /// The engine. Cheap to clone; shared by every request.
@@ -496,6 +496,23 @@ impl Graveler {
                 self.tree_cursor(repository, &tree).await
             }
         }
+    }
+
+    /// Staged changes that left their branch and are kept for an undo, oldest first, `limit` of them at most: a
+    /// place to begin `from` (empty: the first), and the tokens.
+    pub async fn kept_staged(
+        &self,
+        repository: &Repository,
+        from: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, Vec<StagingToken>)>> {
+        self.engine.kept_staged(repository, from, limit).await
+    }
+
+    /// Live records of tokens, given newest first, that no branch names.
+    #[must_use]
+    pub fn tokens_cursor(&self, tokens: &[StagingToken]) -> Box<dyn Cursor> {
+        Box::new(TokensCursor(StagedChanges::new(&self.engine.kv, tokens)))
     }
 
     /// Records of a stored tree.

@@ -193,6 +193,33 @@ impl Engine {
         })
     }
 
+    /// Staged changes that entries keep for an undo, oldest first, from `from` on: the place of each
+    /// in that order, and its tokens.
+    pub(crate) async fn kept_staged(
+        &self,
+        repository: &Repository,
+        from: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, Vec<StagingToken>)>> {
+        let partition = reflog_partition(repository);
+        let start = format!("{KEPT}{from}").into_bytes();
+        let mut rows = self.kv.scan(&partition, &start, limit).await?;
+        rows.retain(|row| row.key.starts_with(KEPT.as_bytes()));
+        let keys: Vec<Bytes> = rows.iter().map(|row| row.value.clone()).collect();
+        let entries = self.kv.get_many(&partition, &keys).await?;
+        let mut kept = Vec::with_capacity(rows.len());
+        for (row, entry) in rows.iter().zip(entries) {
+            // One that was pruned just now keeps nothing any more.
+            let tokens = match entry {
+                Some(entry) => ReflogEntry::decode(entry.value)?.kept_tokens,
+                None => Vec::new(),
+            };
+            let place = String::from_utf8_lossy(&row.key[KEPT.len()..]).into_owned();
+            kept.push((place, tokens));
+        }
+        Ok(kept)
+    }
+
     /// Removes the reflog of a repository whose branches are gone; what its entries kept is retired.
     pub(crate) async fn forget_reflog(&self, repository: &Repository) -> Result<()> {
         let partition = reflog_partition(repository);

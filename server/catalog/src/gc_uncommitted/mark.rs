@@ -16,25 +16,41 @@ const MAX_TOKEN_BYTES: usize = 8 << 10;
 pub(super) struct Mark {
     /// Becomes part of an address.
     pub(super) run_id: String,
-    pub(super) branch: String,
-    /// The last path that was seen on the branch; none if it was seen to its end.
+    pub(super) place: Place,
+    /// The last path that was seen there; none if it was seen to its end.
     pub(super) path: Option<Vec<u8>>,
+}
+
+/// Where staged objects are, in the order in which they are gone through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    Branch(String),
+    /// Left their branch, and are kept for an undo.
+    Kept(String),
 }
 
 /// Paths may be no text, so they are in base64.
 #[derive(Serialize, Deserialize)]
 struct Wire {
     run_id: String,
-    branch: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    branch: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
 }
 
 impl Mark {
     pub(super) fn token(&self) -> String {
+        let (branch, kept) = match &self.place {
+            Place::Branch(branch) => (Some(branch.clone()), None),
+            Place::Kept(kept) => (None, Some(kept.clone())),
+        };
         let wire = Wire {
             run_id: self.run_id.clone(),
-            branch: self.branch.clone(),
+            branch,
+            kept,
             path: self.path.as_ref().map(|path| URL_SAFE_NO_PAD.encode(path)),
         };
         let json = serde_json::to_vec(&wire).expect("texts are JSON");
@@ -63,12 +79,17 @@ impl Mark {
             .as_ref()
             .is_none_or(|path| path.len() <= MAX_PATH_BYTES);
         let is_ours = base::data_id_time(&wire.run_id).is_some();
-        if !is_path || !is_ours || BranchId::parse(&wire.branch).is_err() {
+        let place = match (wire.branch, wire.kept) {
+            (Some(branch), None) if BranchId::parse(&branch).is_ok() => Place::Branch(branch),
+            (None, Some(kept)) => Place::Kept(kept),
+            _ => return Err(invalid()),
+        };
+        if !is_path || !is_ours {
             return Err(invalid());
         }
         Ok(Self {
             run_id: wire.run_id,
-            branch: wire.branch,
+            place,
             path,
         })
     }
@@ -81,7 +102,7 @@ mod tests {
     fn mark() -> Mark {
         Mark {
             run_id: "g0000000000000000000".to_owned(),
-            branch: "main".to_owned(),
+            place: Place::Branch("main".to_owned()),
             path: Some(b"a/\xff".to_vec()),
         }
     }
@@ -94,10 +115,14 @@ mod tests {
         };
         let longest = Mark {
             path: Some(vec![0xff; MAX_PATH_BYTES]),
-            branch: "b".repeat(900),
+            place: Place::Branch("b".repeat(900)),
             ..mark()
         };
-        for mark in [mark(), done, longest] {
+        let kept = Mark {
+            place: Place::Kept("0/x".to_owned()),
+            ..mark()
+        };
+        for mark in [mark(), done, longest, kept] {
             assert_eq!(Mark::parse(&mark.token()).expect("a token"), mark);
         }
     }
@@ -109,7 +134,7 @@ mod tests {
             ..mark()
         };
         let no_branch = Mark {
-            branch: "a/b".to_owned(),
+            place: Place::Branch("a/b".to_owned()),
             ..mark()
         };
         let too_long = Mark {

@@ -1,7 +1,7 @@
 //! What jobs of garbage collection are told of uncommitted objects: Parquet files of their addresses.
 //!
 //! The job deletes what neither these files nor a commit names, so every object that is staged on
-//! any branch has to be in one. A call lasts a bounded time and says where to go on.
+//! any branch, or that an undo can stage again, has to be in one. A call lasts a bounded time and says where to go on.
 
 mod mark;
 mod part;
@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use base::OffsetDateTime;
 use block::Location;
-use graveler::{Branch, Kind, RefKind, Repository, ResolvedRef};
+use graveler::{Branch, Cursor, Kind, RefKind, Repository, ResolvedRef};
 use tracing::{info, instrument};
 
-use self::mark::Mark;
+use self::mark::{Mark, Place};
 use self::part::Part;
 use crate::retention::check_writable;
 use crate::{AddressType, Catalog, Entry, Error, Result};
@@ -24,6 +24,8 @@ const MAX_CALL: Duration = Duration::from_secs(60);
 const ROWS_PER_LOOK: usize = 1_000;
 /// How many branches are read at a time.
 const BRANCHES_PAGE: usize = 1_000;
+/// How many kept changes are read at a time; two at least, since the one to go on from is among them.
+const KEPT_PAGE: usize = 500;
 /// The size at which a file ends, as it is stored.
 const MAX_FILE_BYTES: usize = 20 << 20;
 /// Where runs have their files. Named by lakeFS.
@@ -53,7 +55,7 @@ struct Run<'a> {
 }
 
 impl Catalog {
-    /// Writes addresses and times of objects that are staged on any branch, for a minute, and
+    /// Writes addresses and times of objects that are staged on any branch or kept for an undo, for a minute, and
     /// says where to go on. A run that finds none has one file without rows.
     ///
     /// # Errors
@@ -93,14 +95,18 @@ impl Catalog {
 impl Run<'_> {
     /// Gives where it stopped, or none at the end.
     async fn gather(&mut self, from: Option<Mark>) -> Result<Option<Mark>> {
+        let (place, path) = from.map_or((None, None), |mark| (Some(mark.place), mark.path));
+        if let Some(Place::Kept(kept)) = place {
+            return self.gather_kept(kept, path).await;
+        }
         let mut after = String::new();
-        if let Some(mark) = from {
-            after.clone_from(&mark.branch);
-            if let Some(path) = mark.path
-                && let Some(stopped_at) = self.gather_branch(&mark.branch, &path).await?
+        if let Some(Place::Branch(branch)) = place {
+            if let Some(path) = path
+                && let Some(stopped_at) = self.gather_branch(&branch, &path).await?
             {
                 return Ok(Some(stopped_at));
             }
+            after = branch;
         }
         loop {
             let catalog = self.catalog;
@@ -114,13 +120,48 @@ impl Run<'_> {
                     return Ok(Some(stopped_at));
                 }
                 if self.is_over() {
-                    return Ok(Some(self.mark(name, None)));
+                    return Ok(Some(self.mark(Place::Branch(name.to_owned()), None)));
                 }
             }
             if !page.has_more {
-                return Ok(None);
+                return self.gather_kept(String::new(), None).await;
             }
             after = page.next_offset;
+        }
+    }
+
+    /// What left its branch and may come back by an undo. `from` was seen down to `path`, or to its end.
+    async fn gather_kept(
+        &mut self,
+        mut from: String,
+        mut path: Option<Vec<u8>>,
+    ) -> Result<Option<Mark>> {
+        let catalog = self.catalog;
+        loop {
+            let page = catalog
+                .graveler
+                .kept_staged(self.repository, &from, KEPT_PAGE)
+                .await?;
+            let is_last = page.len() < KEPT_PAGE;
+            for (kept, tokens) in page {
+                let after = match path.take() {
+                    _ if kept != from => Vec::new(),
+                    Some(path) => path,
+                    None => continue,
+                };
+                from.clone_from(&kept);
+                let records = catalog.graveler.tokens_cursor(&tokens);
+                let place = Place::Kept(kept);
+                if let Some(stopped_at) = self.gather_records(records, &place, &after).await? {
+                    return Ok(Some(stopped_at));
+                }
+                if self.is_over() {
+                    return Ok(Some(self.mark(place, None)));
+                }
+            }
+            if is_last {
+                return Ok(None);
+            }
         }
     }
 
@@ -138,7 +179,17 @@ impl Run<'_> {
         let catalog = self.catalog;
         let found = catalog.branch(self.repository, branch).await?;
         let staged = staged(found);
-        let mut records = catalog.graveler.cursor(self.repository, &staged).await?;
+        let records = catalog.graveler.cursor(self.repository, &staged).await?;
+        self.gather_records(records, &Place::Branch(branch.to_owned()), after)
+            .await
+    }
+
+    async fn gather_records(
+        &mut self,
+        mut records: Box<dyn Cursor>,
+        place: &Place,
+        after: &[u8],
+    ) -> Result<Option<Mark>> {
         records.seek(after);
         let mut rows = 0;
         while let Some(record) = records.next().await? {
@@ -151,7 +202,7 @@ impl Run<'_> {
             }
             rows += 1;
             if rows % ROWS_PER_LOOK == 0 && self.is_over() {
-                return Ok(Some(self.mark(branch, Some(record.key.to_vec()))));
+                return Ok(Some(self.mark(place.clone(), Some(record.key.to_vec()))));
             }
         }
         Ok(None)
@@ -194,10 +245,10 @@ impl Run<'_> {
         self.catalog.shared.clock.now() >= self.until
     }
 
-    fn mark(&self, branch: &str, path: Option<Vec<u8>>) -> Mark {
+    fn mark(&self, place: Place, path: Option<Vec<u8>>) -> Mark {
         Mark {
             run_id: self.id.clone(),
-            branch: branch.to_owned(),
+            place,
             path,
         }
     }

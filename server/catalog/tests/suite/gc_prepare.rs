@@ -343,3 +343,44 @@ async fn a_call_lasts_a_minute_and_the_next_goes_on() {
     assert_eq!(rows, expected, "each once");
     assert!(calls >= 3, "{calls}");
 }
+
+/// Changes that were thrown away with their branch can be brought back: not without their objects.
+#[tokio::test]
+async fn what_an_undo_brings_back_is_named() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let mut expected = Vec::new();
+    for branch in ["gone", "gone-too"] {
+        lake.create_branch(&repository, branch, "main", false, false, "me")
+            .await
+            .unwrap();
+        for path in ["a", "b"] {
+            let object = lake.put(&repository, branch, path, branch).await;
+            expected.push(relative(&object.physical_address));
+        }
+        lake.delete_branch(&repository, branch, false, "me")
+            .await
+            .unwrap();
+    }
+    expected.sort();
+    let slow = lake.with_clock(Arc::new(Slow(
+        Arc::clone(&lake.clock),
+        Duration::from_secs(40),
+    )));
+    let mut prepared = slow
+        .prepare_gc_uncommitted(&repository, None)
+        .await
+        .unwrap();
+    let mut calls = 1;
+    while let Some(token) = prepared.continuation {
+        prepared = slow
+            .prepare_gc_uncommitted(&repository, Some(&token))
+            .await
+            .unwrap();
+        calls += 1;
+    }
+    let rows = uncommitted(&lake, &prepared).await;
+    let addresses: Vec<String> = rows.into_iter().map(|(address, _)| address).collect();
+    assert_eq!(addresses, expected, "each once");
+    assert!(calls >= 2, "{calls}");
+}

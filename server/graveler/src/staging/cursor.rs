@@ -181,3 +181,23 @@ impl Cursor for BranchCursor {
         }
     }
 }
+
+/// Live records of tokens that no branch names.
+#[derive(Debug)]
+pub(crate) struct TokensCursor(pub(crate) StagedChanges);
+
+#[async_trait]
+impl Cursor for TokensCursor {
+    async fn next(&mut self) -> Result<Option<Record>> {
+        while let Some(Change { key, value }) = self.0.next().await? {
+            if let Some(value) = value {
+                return Ok(Some(Record { key, value }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn seek(&mut self, key: &[u8]) {
+        self.0.seek(key);
+    }
+}

@@ -17,7 +17,7 @@ mod without;
 pub(crate) use area::Write;
 pub(crate) use changes::StagedChanges;
 pub(crate) use compact::FreshToken;
-pub(crate) use cursor::BranchCursor;
+pub(crate) use cursor::{BranchCursor, TokensCursor};
 pub(crate) use janitor::{Janitor, retire_op};
 #[cfg(test)]
 pub(crate) use without::MAX_FOLDED_KEYS;

@@ -132,7 +132,9 @@ fn of_engine(error: &EngineError) -> StatusCode {
     use EngineError as E;
     match error {
         E::NotFound { .. } => StatusCode::NOT_FOUND,
-        E::NotUnique { .. } | E::Conflict { .. } | E::ConcurrentChange(_) => StatusCode::CONFLICT,
+        E::NotUnique { .. } | E::Conflict { .. } | E::ConcurrentChange(_) | E::MovedOn(_) => {
+            StatusCode::CONFLICT
+        }
         E::InDeletion(_) => StatusCode::GONE,
         E::ReadOnly(_) | E::Protected(_) | E::DefaultBranch(_) => StatusCode::FORBIDDEN,
         E::InvalidValue(_) | E::NoChanges | E::DirtyBranch(_) | E::NoMergeBase(..) => {
@@ -216,6 +218,7 @@ fn name(kind: Kind) -> &'static str {
         Kind::Key => "path",
         Kind::MetaRange => "meta-range",
         Kind::Range => "range",
+        Kind::ReflogEntry => "reflog entry",
     }
 }
 
@@ -305,6 +308,7 @@ mod tests {
                 "already exists",
             ),
             (engine(EngineError::TooManyTries(s("x"))), 429, "too many"),
+            (engine(EngineError::MovedOn(s("later"))), 409, "later"),
             (
                 engine(EngineError::ConcurrentChange(s("x"))),
                 409,

@@ -366,7 +366,7 @@ fn engine(error: EngineError) -> Fault {
         EngineError::NotFound { kind, .. } => match kind {
             Kind::Repository | Kind::Branch => Fault::NoSuchBucket,
             Kind::Tag | Kind::Commit | Kind::Reference | Kind::Key => Fault::NoSuchKey,
-            Kind::MetaRange | Kind::Range => Fault::Internal(Box::new(error)),
+            Kind::MetaRange | Kind::Range | Kind::ReflogEntry => Fault::Internal(Box::new(error)),
         },
         EngineError::InDeletion(_) => Fault::NoSuchBucket,
         EngineError::ReadOnly(_) => Fault::ReadOnly,
@@ -382,6 +382,7 @@ fn engine(error: EngineError) -> Fault {
         | EngineError::DirtyBranch(_)
         | EngineError::Conflict { .. }
         | EngineError::NoMergeBase(..)
+        | EngineError::MovedOn(_)
         | EngineError::Rejected(_)
         | EngineError::Corrupt { .. }
         | EngineError::Kv(_)) => Fault::Internal(Box::new(error)),

@@ -16,6 +16,7 @@ pub enum Kind {
     Key,
     MetaRange,
     Range,
+    ReflogEntry,
 }
 
 /// The engine's failure.
@@ -63,6 +64,9 @@ pub enum Error {
     /// Lost a single-try compare-and-set.
     #[error("branch {0} changed at the same time")]
     ConcurrentChange(String),
+    /// A change that can't be undone, since others came after it; the message says which, and what to do.
+    #[error("{0}")]
+    MovedOn(String),
     /// A hook refused the change; nothing moved.
     #[error("{0}")]
     Rejected(Box<Rejection>),

@@ -59,7 +59,7 @@ pub use ids::{
 pub use model::{
     Branch, BranchRecord, Commit, CommitParams, Condition, CreateRepository, Diff, DiffKind,
     LogRequest, MergeBase, MergeOutcome, MergeParams, MergeStrategy, Operation, RefKind, RefName,
-    ReflogEntry, Repository, RepositoryState, ResolvedRef, Tag, Value,
+    ReflogEntry, Repository, RepositoryState, ResolvedRef, Tag, UndoParams, Undone, Value,
 };
 pub use options::Options;
 pub use refs::CommitLog;

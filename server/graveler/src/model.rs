@@ -135,6 +135,40 @@ pub struct ReflogEntry {
     pub hidden: bool,
     /// Staged changes that the change threw away and an undo brings back, newest first.
     pub(crate) kept_tokens: Vec<StagingToken>,
+    /// Of an undo: the id of the entry that it undid.
+    pub undone: Option<String>,
+    /// Of an undo: the staged changes that it brought back, newest first.
+    pub(crate) brought_back: Vec<StagingToken>,
+}
+
+impl ReflogEntry {
+    /// Whether staged changes that the change threw away are still kept.
+    #[must_use]
+    pub fn keeps_staged(&self) -> bool {
+        !self.kept_tokens.is_empty()
+    }
+}
+
+/// What to undo, and how.
+#[derive(Debug, Clone, Default)]
+pub struct UndoParams {
+    /// The id of the entry to undo; none: the newest one of the reference.
+    pub entry: Option<String>,
+    /// Also in a read-only repository.
+    pub force: bool,
+    /// Who asks for it.
+    pub actor: String,
+}
+
+/// What an undo left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undone {
+    /// The entry that was undone.
+    pub entry: ReflogEntry,
+    /// The commit that the reference is at now.
+    pub commit_id: CommitId,
+    /// Whether staged changes came back as well.
+    pub staged_came_back: bool,
 }
 
 /// A commit.

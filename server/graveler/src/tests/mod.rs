@@ -12,3 +12,4 @@ mod reflog;
 mod repositories;
 mod simulation;
 mod staging;
+mod undo;

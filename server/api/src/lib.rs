@@ -19,6 +19,7 @@ mod guard;
 mod later;
 mod objects;
 mod range;
+mod reflog;
 mod repositories;
 mod router;
 mod schema;

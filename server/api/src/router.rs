@@ -10,8 +10,8 @@ use crate::guard::{guard, no_endpoint, no_sniffing};
 use crate::later::later;
 use crate::{ApiState, PREFIX};
 use crate::{
-    actions, branches, commits, config, diff, download, objects, repositories, session, setup,
-    spec, tags, upload, users,
+    actions, branches, commits, config, diff, download, objects, reflog, repositories, session,
+    setup, spec, tags, upload, users,
 };
 
 macro_rules! routes {
@@ -125,10 +125,13 @@ routes! {
     put "/repositories/{repository}/branches/{branch}/hard_reset" hardResetBranch later;
     post "/repositories/{repository}/branches/{branch}/revert" revertBranch later;
     post "/repositories/{repository}/branches/{branch}/cherry-pick" cherryPick later;
+    post "/repositories/{repository}/branches/{branch}/undo" undoBranch reflog::undo_branch;
+    get "/repositories/{repository}/reflog" listReflog reflog::list_reflog;
     get "/repositories/{repository}/tags" listTags tags::list_tags;
     post "/repositories/{repository}/tags" createTag tags::create_tag;
     get "/repositories/{repository}/tags/{tag}" getTag tags::get_tag;
     delete "/repositories/{repository}/tags/{tag}" deleteTag tags::delete_tag;
+    post "/repositories/{repository}/tags/{tag}/undo" undoTag reflog::undo_tag;
 
     // commits, diffs, merges
     get "/repositories/{repository}/refs/{ref}/commits" logCommits commits::log_commits;

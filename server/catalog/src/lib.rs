@@ -23,6 +23,7 @@ mod model;
 mod multipart;
 mod pending;
 mod reader;
+mod reflog;
 mod repository;
 mod retention;
 mod snapshot;
@@ -51,6 +52,7 @@ pub use block::{ByteStream, CompletedPart, Error as BlockError, PartInfo, StoreI
 pub use graveler::{
     Branch, BranchId, Commit, CommitId, CommitParams, CreateRepository, Error as EngineError,
     EventKind, Finding, Kind, MergeBase, MergeOutcome, MergeParams, MergeStrategy, MetaRangeId,
-    Rejection, Repository, RepositoryId, RepositoryState, Tag, TagId,
+    Operation, RefName, ReflogEntry, Rejection, Repository, RepositoryId, RepositoryState, Tag,
+    TagId, UndoParams, Undone,
 };
 pub use kv::Error as StoreError;

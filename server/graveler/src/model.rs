@@ -96,6 +96,24 @@ pub enum RefName {
     Tag(TagId),
 }
 
+impl RefName {
+    /// A branch's name, given by a user.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidValue`].
+    pub fn branch(name: &str) -> crate::Result<Self> {
+        BranchId::parse(name).map(Self::Branch)
+    }
+
+    /// A tag's name, given by a user.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidValue`].
+    pub fn tag(name: &str) -> crate::Result<Self> {
+        TagId::parse(name).map(Self::Tag)
+    }
+}
+
 /// What changed a reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {

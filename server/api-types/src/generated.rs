@@ -1106,6 +1106,62 @@ pub struct RefList {
     pub results: Vec<Ref>,
 }
 
+/// A change of a branch or tag, as it was made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReflogEntry {
+    /// Ids of later changes sort first.
+    pub id: String,
+    pub ref_type: ReflogEntryRefType,
+    /// Name of the branch or tag.
+    pub r#ref: String,
+    /// What was done: create, commit, merge, revert, cherry-pick, hard-reset, reset, delete, undo, import, restore. More may come.
+    pub operation: String,
+    /// Who did it; empty if no one.
+    pub actor: String,
+    /// When, in seconds since 1970.
+    pub creation_date: i64,
+    /// The first line of the commit's message, or the source as it was named.
+    pub reason: String,
+    /// Where it was before; absent if it did not exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_commit: Option<String>,
+    /// Where it was afterwards; absent if it was deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_commit: Option<String>,
+    /// Whether uncommitted changes that it threw away are kept for an undo.
+    pub uncommitted_kept: bool,
+    /// Of an undo, the id of what it took back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone: Option<String>,
+}
+
+/// Values of `ReflogEntryRefType`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReflogEntryRefType {
+    #[serde(rename = "branch")]
+    Branch,
+    #[serde(rename = "tag")]
+    Tag,
+}
+
+impl ReflogEntryRefType {
+    /// The value as it is written on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Branch => "branch",
+            Self::Tag => "tag",
+        }
+    }
+}
+
+/// A page of changes, newest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct ReflogEntryList {
+    pub pagination: Pagination,
+    pub results: Vec<ReflogEntry>,
+}
+
 /// Where the refs were written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct RefsDump {
@@ -1454,6 +1510,29 @@ pub struct UIConfig {
 pub struct UnderlyingObjectProperties {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_class: Option<String>,
+}
+
+/// What to take back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct UndoCreation {
+    /// Id of the change, from the reflog; the latest one if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<String>,
+    /// Also when the repository is read-only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub force: Option<bool>,
+}
+
+/// What a branch or tag is after an undo.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UndoResult {
+    /// Name of the branch or tag.
+    pub id: String,
+    /// The commit that it is at now.
+    pub commit_id: String,
+    /// Whether uncommitted changes came back as well.
+    pub uncommitted_restored: bool,
+    pub undone: ReflogEntry,
 }
 
 /// The metadata to have.

@@ -5,7 +5,7 @@ use api_types as types;
 use base::{OffsetDateTime, Page};
 use catalog::{
     Branch, Commit, Difference, DifferenceKind, Entry, Failure, Finding, Object, ObjectOrPrefix,
-    PullRequest, PullStatus, Repository, Tag,
+    PullRequest, PullStatus, RefName, ReflogEntry, Repository, Tag,
 };
 use time::format_description::well_known::Rfc3339;
 
@@ -52,6 +52,26 @@ pub(crate) fn branch(branch: &Branch) -> types::Ref {
     types::Ref {
         id: branch.id.to_string(),
         commit_id: branch.record.commit_id.to_string(),
+    }
+}
+
+pub(crate) fn reflog_entry(entry: &ReflogEntry) -> types::ReflogEntry {
+    let (ref_type, name) = match &entry.reference {
+        RefName::Branch(id) => (types::ReflogEntryRefType::Branch, id.to_string()),
+        RefName::Tag(id) => (types::ReflogEntryRefType::Tag, id.to_string()),
+    };
+    types::ReflogEntry {
+        id: entry.id.clone(),
+        ref_type,
+        r#ref: name,
+        operation: entry.operation.as_str().to_owned(),
+        actor: entry.actor.clone(),
+        creation_date: entry.time.unix_timestamp(),
+        reason: entry.reason.clone(),
+        from_commit: entry.from.as_ref().map(ToString::to_string),
+        to_commit: entry.to.as_ref().map(ToString::to_string),
+        uncommitted_kept: entry.keeps_staged(),
+        undone: entry.undone.clone(),
     }
 }
 

@@ -175,9 +175,11 @@ fn of_engine(error: &EngineError) -> StatusCode {
     use EngineError as E;
     match error {
         E::NotFound { .. } => StatusCode::NOT_FOUND,
-        E::NotUnique { .. } | E::Conflict { .. } | E::ParentRequired | E::ConcurrentChange(_) => {
-            StatusCode::CONFLICT
-        }
+        E::NotUnique { .. }
+        | E::Conflict { .. }
+        | E::ParentRequired
+        | E::ConcurrentChange(_)
+        | E::MovedOn(_) => StatusCode::CONFLICT,
         E::InDeletion(_) => StatusCode::GONE,
         E::ReadOnly(_) | E::Protected(_) | E::DefaultBranch(_) => StatusCode::FORBIDDEN,
         E::InvalidValue(_) | E::NoChanges | E::DirtyBranch(_) | E::NoMergeBase(..) => {
@@ -262,6 +264,7 @@ fn name(kind: Kind) -> &'static str {
         Kind::MetaRange => "meta-range",
         Kind::Range => "range",
         Kind::ProtectionRule => "branch protection rule",
+        Kind::ReflogEntry => "reflog entry",
     }
 }
 
@@ -379,6 +382,7 @@ mod tests {
                 "already exists",
             ),
             (engine(EngineError::TooManyTries(s("x"))), 429, "too many"),
+            (engine(EngineError::MovedOn(s("later"))), 409, "later"),
             (
                 engine(EngineError::ConcurrentChange(s("x"))),
                 409,

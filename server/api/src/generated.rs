@@ -1337,6 +1337,85 @@ pub(crate) static OPERATIONS: &[Operation] = &[
         }),
     },
     Operation {
+        id: "undoBranch",
+        method: "POST",
+        path: "/repositories/{repository}/branches/{branch}/undo",
+        authenticated: true,
+        parameters: &[],
+        body: Some(Body {
+            name: Some("UndoCreation"),
+            required: false,
+            schema: &UNDO_CREATION,
+        }),
+    },
+    Operation {
+        id: "undoTag",
+        method: "POST",
+        path: "/repositories/{repository}/tags/{tag}/undo",
+        authenticated: true,
+        parameters: &[],
+        body: Some(Body {
+            name: Some("UndoCreation"),
+            required: false,
+            schema: &UNDO_CREATION,
+        }),
+    },
+    Operation {
+        id: "listReflog",
+        method: "GET",
+        path: "/repositories/{repository}/reflog",
+        authenticated: true,
+        parameters: &[
+            Parameter {
+                name: "branch",
+                place: Place::Query,
+                required: false,
+                allow_empty: false,
+                schema: &Schema::String {
+                    pattern: None,
+                    min_length: 0,
+                    date_time: false,
+                    variants: &[],
+                },
+            },
+            Parameter {
+                name: "tag",
+                place: Place::Query,
+                required: false,
+                allow_empty: false,
+                schema: &Schema::String {
+                    pattern: None,
+                    min_length: 0,
+                    date_time: false,
+                    variants: &[],
+                },
+            },
+            Parameter {
+                name: "after",
+                place: Place::Query,
+                required: false,
+                allow_empty: true,
+                schema: &Schema::String {
+                    pattern: None,
+                    min_length: 0,
+                    date_time: false,
+                    variants: &[],
+                },
+            },
+            Parameter {
+                name: "amount",
+                place: Place::Query,
+                required: false,
+                allow_empty: false,
+                schema: &Schema::Integer {
+                    minimum: Some(-1),
+                    maximum: Some(1000),
+                },
+            },
+        ],
+        body: None,
+    },
+    Operation {
         id: "hardResetBranch",
         method: "PUT",
         path: "/repositories/{repository}/branches/{branch}/hard_reset",
@@ -4030,6 +4109,24 @@ static TAG_CREATION: Schema = Schema::Object(&[
     Property {
         name: "ref",
         required: true,
+        schema: &Schema::String {
+            pattern: None,
+            min_length: 0,
+            date_time: false,
+            variants: &[],
+        },
+    },
+    Property {
+        name: "force",
+        required: false,
+        schema: &Schema::Boolean,
+    },
+]);
+
+static UNDO_CREATION: Schema = Schema::Object(&[
+    Property {
+        name: "entry",
+        required: false,
         schema: &Schema::String {
             pattern: None,
             min_length: 0,

@@ -25,6 +25,7 @@ mod objects;
 mod protection;
 mod pulls;
 mod range;
+mod reflog;
 mod repositories;
 mod retention;
 mod router;

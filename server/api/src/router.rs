@@ -11,8 +11,8 @@ use crate::later::later;
 use crate::{ApiState, PREFIX};
 use crate::{
     actions, branches, commits, config, diff, download, dump, gc_prepare, history, metadata,
-    objects, protection, pulls, repositories, retention, session, setup, spec, symlinks, tags,
-    tasks, upload, users,
+    objects, protection, pulls, reflog, repositories, retention, session, setup, spec, symlinks,
+    tags, tasks, upload, users,
 };
 
 macro_rules! routes {
@@ -126,10 +126,13 @@ routes! {
     put "/repositories/{repository}/branches/{branch}/hard_reset" hardResetBranch history::hard_reset_branch;
     post "/repositories/{repository}/branches/{branch}/revert" revertBranch history::revert_branch;
     post "/repositories/{repository}/branches/{branch}/cherry-pick" cherryPick history::cherry_pick;
+    post "/repositories/{repository}/branches/{branch}/undo" undoBranch reflog::undo_branch;
+    get "/repositories/{repository}/reflog" listReflog reflog::list_reflog;
     get "/repositories/{repository}/tags" listTags tags::list_tags;
     post "/repositories/{repository}/tags" createTag tags::create_tag;
     get "/repositories/{repository}/tags/{tag}" getTag tags::get_tag;
     delete "/repositories/{repository}/tags/{tag}" deleteTag tags::delete_tag;
+    post "/repositories/{repository}/tags/{tag}/undo" undoTag reflog::undo_tag;
 
     // commits, diffs, merges
     get "/repositories/{repository}/refs/{ref}/commits" logCommits commits::log_commits;

@@ -1,5 +1,5 @@
-//! Work behind the requests: emptying retired staging tokens, looking after tasks, finishing
-//! deletions, storing usage counts.
+//! Work behind the requests: emptying retired staging tokens, looking after tasks, tending the
+//! reflog, finishing deletions, storing usage counts.
 //!
 //! Each job can be repeated and cut short at any point.
 
@@ -21,6 +21,10 @@ const FORGET_TASKS_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// How often deletions of repositories that were cut short are looked for.
 const FINISH_DELETIONS_EVERY: Duration = Duration::from_secs(5 * 60);
+/// How often staged changes are retired that were thrown away and kept for long enough.
+const RETIRE_KEPT_EVERY: Duration = Duration::from_secs(10 * 60);
+/// How often old entries of the reflog are forgotten: each time reads all of it.
+const PRUNE_REFLOG_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Starts the jobs; they end when `stop` is cancelled.
 pub(crate) fn start(
@@ -34,6 +38,8 @@ pub(crate) fn start(
     jobs.spawn(look_after_tasks(layers.clone(), stop.clone()));
     jobs.spawn(forget_tasks(layers.clone(), stop.clone()));
     jobs.spawn(finish_deletions(layers.clone(), stop.clone()));
+    jobs.spawn(retire_kept(layers.clone(), stop.clone()));
+    jobs.spawn(prune_reflog(layers.clone(), stop.clone()));
     jobs.spawn(store_usage(layers.clone(), usage_every, stop.clone()));
     jobs.spawn(keep_metrics(metrics, stop.clone()));
     jobs
@@ -110,6 +116,44 @@ fn ticks(every: Duration) -> tokio::time::Interval {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     ticks
+}
+
+async fn retire_kept(layers: Layers, stop: CancellationToken) {
+    let mut ticks = ticks(RETIRE_KEPT_EVERY);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        let work = async {
+            if let Err(e) = layers.graveler.retire_kept().await {
+                tracing::warn!(error = %base::chain(&e), "failed to retire uncommitted changes that were thrown away; it is tried again");
+            }
+        };
+        tokio::select! {
+            () = work => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+async fn prune_reflog(layers: Layers, stop: CancellationToken) {
+    let mut ticks = ticks(PRUNE_REFLOG_EVERY);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        let work = async {
+            if let Err(e) = layers.graveler.prune_reflog().await {
+                tracing::warn!(error = %base::chain(&e), "failed to forget old entries of the reflog; it is tried again");
+            }
+        };
+        tokio::select! {
+            () = work => {}
+            () = stop.cancelled() => return,
+        }
+    }
 }
 
 async fn store_usage(layers: Layers, every: Duration, stop: CancellationToken) {

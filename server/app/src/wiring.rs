@@ -171,6 +171,8 @@ fn graveler_options(config: &Config) -> graveler::Options {
         range_raggedness_entries: config.committed.range_raggedness_entries,
         commit_cache_entries: config.committed.commit_cache_entries,
         sstable_cache_bytes: config.committed.sstable_cache_bytes,
+        keep_staged: config.undo.keep_staged,
+        keep_reflog: config.undo.keep_reflog,
         ..graveler::Options::default()
     }
 }

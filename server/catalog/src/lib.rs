@@ -31,6 +31,7 @@ mod protection;
 mod pull_records;
 mod pulls;
 mod reader;
+mod reflog;
 mod repository;
 mod retention;
 mod snapshot;
@@ -65,7 +66,8 @@ pub use block::{ByteStream, CompletedPart, Error as BlockError, PartInfo, StoreI
 pub use graveler::{
     Branch, BranchId, BranchProtection, CherryPickParams, Commit, CommitId, CommitParams,
     CreateRepository, Error as EngineError, EventKind, Finding, Kind, MergeBase, MergeOutcome,
-    MergeParams, MergeStrategy, MetaRangeId, RefsDump, Rejection, Repository, RepositoryId,
-    RepositoryState, ResetScope, RevertParams, Tag, TagId,
+    MergeParams, MergeStrategy, MetaRangeId, Operation, RefName, ReflogEntry, RefsDump, Rejection,
+    Repository, RepositoryId, RepositoryState, ResetScope, RevertParams, Tag, TagId, UndoParams,
+    Undone,
 };
 pub use kv::Error as StoreError;

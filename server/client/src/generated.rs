@@ -213,6 +213,19 @@ pub struct DeleteBranchOptions {
     pub force: Option<bool>,
 }
 
+/// What may be given to [`Client::list_reflog`].
+#[derive(Debug, Clone, Default)]
+pub struct ListReflogOptions {
+    /// Only changes of this branch.
+    pub branch: Option<String>,
+    /// Only changes of this tag.
+    pub tag: Option<String>,
+    /// Continue after this (exclusive).
+    pub after: Option<String>,
+    /// How many at most; 0 and -1 stand for as many as one page holds.
+    pub amount: Option<i64>,
+}
+
 /// What may be given to [`Client::hard_reset_branch`].
 #[derive(Debug, Clone, Default)]
 pub struct HardResetBranchOptions {

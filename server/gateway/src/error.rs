@@ -369,7 +369,7 @@ fn engine(error: EngineError) -> Fault {
         EngineError::NotFound { kind, .. } => match kind {
             Kind::Repository | Kind::Branch => Fault::NoSuchBucket,
             Kind::Tag | Kind::Commit | Kind::Reference | Kind::Key => Fault::NoSuchKey,
-            Kind::MetaRange | Kind::Range | Kind::ProtectionRule => {
+            Kind::MetaRange | Kind::Range | Kind::ProtectionRule | Kind::ReflogEntry => {
                 Fault::Internal(Box::new(error))
             }
         },
@@ -389,6 +389,7 @@ fn engine(error: EngineError) -> Fault {
         | EngineError::Conflict { .. }
         | EngineError::ParentRequired
         | EngineError::NoMergeBase(..)
+        | EngineError::MovedOn(_)
         | EngineError::Rejected(_)
         | EngineError::Corrupt { .. }
         | EngineError::Kv(_)) => Fault::Internal(Box::new(error)),

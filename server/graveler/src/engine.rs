@@ -41,6 +41,7 @@ pub(crate) struct Engine {
     pub janitor: Janitor,
     pub token_grace: Duration,
     pub keep_staged: Duration,
+    pub keep_reflog: Duration,
 }
 
 impl Engine {
@@ -65,6 +66,7 @@ impl Engine {
             janitor: Janitor::new(Arc::clone(&kv), options.token_grace),
             token_grace: options.token_grace,
             keep_staged: options.keep_staged,
+            keep_reflog: options.keep_reflog,
             kv,
             clock,
             ids,

@@ -17,6 +17,7 @@ pub enum Kind {
     ProtectionRule,
     MetaRange,
     Range,
+    ReflogEntry,
 }
 
 /// The engine's failure.
@@ -71,6 +72,9 @@ pub enum Error {
     /// Lost a single-try compare-and-set.
     #[error("branch {0} changed at the same time")]
     ConcurrentChange(String),
+    /// A change that can't be undone, since others came after it; the message says which, and what to do.
+    #[error("{0}")]
+    MovedOn(String),
     /// A hook refused the change; nothing moved.
     #[error("{0}")]
     Rejected(Box<Rejection>),

@@ -19,7 +19,8 @@ use crate::{
     Branch, BranchId, BranchProtection, CherryPickParams, Commit, CommitId, CommitParams,
     Condition, CreateRepository, Cursor, DiffCursor, Hooks, LogRequest, MergeBase, MergeOutcome,
     MergeParams, MetaRangeId, Options, Record, RefKind, RefName, ReflogEntry, Repository,
-    RepositoryId, ResetScope, ResolvedRef, Result, RevertParams, StagingToken, Tag, TagId, Value,
+    RepositoryId, ResetScope, ResolvedRef, Result, RevertParams, StagingToken, Tag, TagId,
+    UndoParams, Undone, Value,
 };
 
 /// The engine. Cheap to clone; shared by every request.
@@ -381,6 +382,41 @@ impl Graveler {
         limit: usize,
     ) -> Result<Page<ReflogEntry>> {
         self.engine.reflog(repository, of, after, limit).await
+    }
+
+    /// The entry that an undo would take back: the one of this id, or the newest of the reference.
+    /// [`crate::Error::NotFound`] if there is none.
+    pub async fn entry_to_undo(
+        &self,
+        repository: &Repository,
+        reference: &RefName,
+        id: Option<&str>,
+    ) -> Result<ReflogEntry> {
+        self.engine.entry_to_undo(repository, reference, id).await
+    }
+
+    /// Takes a change of a reference back, if the reference still is what the change made it; else
+    /// [`crate::Error::MovedOn`]. [`crate::Error::InvalidValue`] for what can't be undone.
+    /// An undo of an undo is a redo. Hooks are not asked: the reference was so before.
+    pub async fn undo(
+        &self,
+        repository: &Repository,
+        reference: &RefName,
+        params: &UndoParams,
+    ) -> Result<Undone> {
+        self.engine.undo(repository, reference, params).await
+    }
+
+    /// Retires staged changes that were thrown away and kept for long enough
+    /// (`Options::keep_staged`), in all repositories. Gives the number of entries that kept some.
+    pub async fn retire_kept(&self) -> Result<usize> {
+        self.engine.retire_kept().await
+    }
+
+    /// Forgets entries of the reflog that are older than `Options::keep_reflog`, or behind the
+    /// newest 10,000 of their reference, in all repositories. Gives their number.
+    pub async fn prune_reflog(&self) -> Result<usize> {
+        self.engine.prune_reflog().await
     }
 
     // ---- staging

@@ -70,7 +70,7 @@ pub use model::{
     Branch, BranchProtection, BranchRecord, CherryPickParams, Commit, CommitParams, Condition,
     CreateRepository, Diff, DiffKind, LogRequest, MergeBase, MergeOutcome, MergeParams,
     MergeStrategy, Operation, RefKind, RefName, ReflogEntry, Repository, RepositoryState,
-    ResetScope, ResolvedRef, RevertParams, Tag, Value,
+    ResetScope, ResolvedRef, RevertParams, Tag, UndoParams, Undone, Value,
 };
 pub use options::Options;
 pub use receipt::{NoReceipt, Receipt, Step};

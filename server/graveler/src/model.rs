@@ -105,6 +105,24 @@ pub enum RefName {
     Tag(TagId),
 }
 
+impl RefName {
+    /// A branch's name, given by a user.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidValue`].
+    pub fn branch(name: &str) -> crate::Result<Self> {
+        BranchId::parse(name).map(Self::Branch)
+    }
+
+    /// A tag's name, given by a user.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidValue`].
+    pub fn tag(name: &str) -> crate::Result<Self> {
+        TagId::parse(name).map(Self::Tag)
+    }
+}
+
 /// What changed a reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
@@ -144,6 +162,40 @@ pub struct ReflogEntry {
     pub hidden: bool,
     /// Staged changes that the change threw away and an undo brings back, newest first.
     pub(crate) kept_tokens: Vec<StagingToken>,
+    /// Of an undo: the id of the entry that it undid.
+    pub undone: Option<String>,
+    /// Of an undo: the staged changes that it brought back, newest first.
+    pub(crate) brought_back: Vec<StagingToken>,
+}
+
+impl ReflogEntry {
+    /// Whether staged changes that the change threw away are still kept.
+    #[must_use]
+    pub fn keeps_staged(&self) -> bool {
+        !self.kept_tokens.is_empty()
+    }
+}
+
+/// What to undo, and how.
+#[derive(Debug, Clone, Default)]
+pub struct UndoParams {
+    /// The id of the entry to undo; none: the newest one of the reference.
+    pub entry: Option<String>,
+    /// Also in a read-only repository.
+    pub force: bool,
+    /// Who asks for it.
+    pub actor: String,
+}
+
+/// What an undo left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undone {
+    /// The entry that was undone.
+    pub entry: ReflogEntry,
+    /// The commit that the reference is at now.
+    pub commit_id: CommitId,
+    /// Whether staged changes came back as well.
+    pub staged_came_back: bool,
 }
 
 /// A commit.

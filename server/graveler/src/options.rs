@@ -23,6 +23,8 @@ pub struct Options {
     /// How long staged changes that a reset or a branch's deletion threw away can be brought
     /// back. Zero: not at all.
     pub keep_staged: Duration,
+    /// How long the reflog tells of a change.
+    pub keep_reflog: Duration,
 }
 
 impl Default for Options {
@@ -36,6 +38,7 @@ impl Default for Options {
             sstable_cache_bytes: 256 << 20,
             token_grace: Duration::from_secs(5),
             keep_staged: Duration::from_secs(24 * 60 * 60),
+            keep_reflog: Duration::from_secs(90 * 24 * 60 * 60),
         }
     }
 }

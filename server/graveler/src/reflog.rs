@@ -13,14 +13,17 @@
 //! kept/NANOS/ID                     the key of an entry that keeps staged changes, oldest first
 //! ```
 
-use base::Page;
+mod record;
+mod refusal;
+mod tend;
+mod undo;
+
+use base::{OffsetDateTime, Page};
 use bytes::Bytes;
-use kv::Op;
-use prost::Message;
-use prost_types::Timestamp;
+use kv::{Op, Predicate};
 
 use crate::engine::Engine;
-use crate::records::{BRANCHES, Stored, TAGS, from_timestamp, to_timestamp};
+use crate::records::{BRANCHES, Stored as _, TAGS};
 use crate::refs::{Listing, list};
 use crate::staging::retire_op;
 use crate::{
@@ -34,7 +37,8 @@ const TIMELINE: &str = "log/";
 const KEPT: &str = "kept/";
 /// The reason of an entry is cut to so many bytes: the first line of a commit's message, mostly.
 const MAX_REASON_BYTES: usize = 200;
-
+/// The first part of an id: hex digits of the time, counted down.
+const ID_NANOS: usize = 16;
 /// How many entries are read at a time.
 const PAGE: usize = 500;
 
@@ -55,6 +59,13 @@ pub(crate) struct RefChange<'a> {
     pub hidden: bool,
     /// Tokens, newest first, that leave the branch with staged changes that were never committed.
     pub discarded: &'a [StagingToken],
+}
+
+/// An entry and what a compare-and-set of it compares with.
+#[derive(Debug, Clone)]
+struct StoredEntry {
+    entry: ReflogEntry,
+    predicate: Predicate,
 }
 
 /// The reference that changes.
@@ -101,8 +112,17 @@ impl Engine {
     /// Staged changes that it throws away are kept by the entry for an undo, or retired with the
     /// batch where nothing is kept; in either case [`Engine::discarded`] is to be told after the batch.
     pub(crate) fn reflog_ops(&self, repository: &Repository, change: RefChange<'_>) -> Vec<Op> {
+        let entry = self.new_reflog_entry(change);
+        let mut ops = entry_ops(repository, &entry);
+        if entry.kept_tokens.is_empty() {
+            ops.extend(change.discarded.iter().map(retire_op));
+        }
+        ops
+    }
+
+    fn new_reflog_entry(&self, change: RefChange<'_>) -> ReflogEntry {
         let keeps = self.keep_staged.as_secs() > 0;
-        let entry = ReflogEntry {
+        ReflogEntry {
             id: self.new_reflog_id(),
             reference: change.reference.into(),
             operation: change.operation,
@@ -116,12 +136,9 @@ impl Engine {
                 true => change.discarded.to_vec(),
                 false => Vec::new(),
             },
-        };
-        let mut ops = entry_ops(repository, &entry);
-        if !keeps {
-            ops.extend(change.discarded.iter().map(retire_op));
+            undone: None,
+            brought_back: Vec::new(),
         }
-        ops
     }
 
     /// Has thrown away tokens emptied, if no entry keeps them. To be called when the batch with
@@ -154,6 +171,25 @@ impl Engine {
             }
             None => self.timeline(&partition, after, limit).await,
         }
+    }
+
+    /// One entry, as it is stored.
+    async fn reflog_entry(
+        &self,
+        repository: &Repository,
+        reference: &RefName,
+        id: &str,
+    ) -> Result<Option<StoredEntry>> {
+        let key = entry_key(reference, id);
+        let stored = self.kv.get(&reflog_partition(repository), &key).await?;
+        stored
+            .map(|stored| {
+                Ok(StoredEntry {
+                    entry: ReflogEntry::decode(stored.value)?,
+                    predicate: stored.predicate,
+                })
+            })
+            .transpose()
     }
 
     /// Entries of all references, newest first. Those that are pruned at the same time are left out.
@@ -256,8 +292,8 @@ impl Engine {
 
     /// Sorts before every id that was made earlier.
     fn new_reflog_id(&self) -> String {
-        let nanos = u64::try_from(self.clock.now().unix_timestamp_nanos()).unwrap_or_default();
         // The second part tells apart what one instant of one server, or of two, made.
+        let nanos = nanos(self.clock.now());
         format!("{:016x}{}", !nanos, self.ids.descending_data_id())
     }
 }
@@ -302,8 +338,52 @@ fn folder(reference: &RefName) -> String {
 
 /// Where an entry that keeps staged changes is found by its age.
 fn kept_key(entry: &ReflogEntry) -> Bytes {
-    let nanos = u64::try_from(entry.time.unix_timestamp_nanos()).unwrap_or_default();
-    Bytes::from(format!("{KEPT}{nanos:016x}/{}", entry.id))
+    Bytes::from(format!("{KEPT}{:016x}/{}", nanos(entry.time), entry.id))
+}
+
+/// The writes by which an entry gives up what it keeps, if it still keeps it: whoever brings
+/// staged changes back and whoever retires them exclude each other so.
+fn let_go_ops(repository: &Repository, stored: &StoredEntry) -> Vec<Op> {
+    let entry = &stored.entry;
+    if entry.kept_tokens.is_empty() {
+        return Vec::new();
+    }
+    let partition = reflog_partition(repository);
+    let without = ReflogEntry {
+        kept_tokens: Vec::new(),
+        ..entry.clone()
+    };
+    vec![
+        Op::Set {
+            partition: partition.clone(),
+            key: entry_key(&entry.reference, &entry.id),
+            value: without.encode(),
+            predicate: Some(stored.predicate.clone()),
+        },
+        Op::Delete {
+            partition,
+            key: kept_key(entry),
+        },
+    ]
+}
+
+/// When the entry of this id was made, in nanoseconds since 1970; none if it is no id.
+fn made_at(id: &str) -> Option<u64> {
+    u64::from_str_radix(id.get(..ID_NANOS)?, 16)
+        .ok()
+        .map(|nanos| !nanos)
+}
+
+fn nanos(time: OffsetDateTime) -> u64 {
+    u64::try_from(time.unix_timestamp_nanos()).unwrap_or_default()
+}
+
+/// Kind and name, for messages.
+fn described(reference: &RefName) -> (&'static str, &str) {
+    match reference {
+        RefName::Branch(branch) => ("branch", branch.as_str()),
+        RefName::Tag(tag) => ("tag", tag.as_str()),
+    }
 }
 
 /// The first line, cut at a character.
@@ -325,156 +405,9 @@ impl From<RefTarget<'_>> for RefName {
     }
 }
 
-/// Our own record, in a partition of our own: lakeFS neither reads nor rewrites it.
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct ReflogData {
-    #[prost(string, tag = "1")]
-    pub id: String,
-    /// 1 branch, 2 tag.
-    #[prost(int32, tag = "2")]
-    pub kind: i32,
-    #[prost(string, tag = "3")]
-    pub name: String,
-    /// See `Operation`.
-    #[prost(int32, tag = "4")]
-    pub operation: i32,
-    #[prost(string, tag = "5")]
-    pub actor: String,
-    #[prost(message, optional, tag = "6")]
-    pub time: Option<Timestamp>,
-    #[prost(string, tag = "7")]
-    pub reason: String,
-    /// Empty: the reference did not exist.
-    #[prost(string, tag = "8")]
-    pub from: String,
-    /// Empty: it no longer exists.
-    #[prost(string, tag = "9")]
-    pub to: String,
-    #[prost(bool, tag = "10")]
-    pub hidden: bool,
-    /// Newest first.
-    #[prost(string, repeated, tag = "11")]
-    pub kept_tokens: Vec<String>,
-}
-
-/// Each operation, its stored number and its name.
-const OPERATIONS: [(Operation, i32, &str); 11] = [
-    (Operation::Create, 1, "create"),
-    (Operation::Commit, 2, "commit"),
-    (Operation::Merge, 3, "merge"),
-    (Operation::Revert, 4, "revert"),
-    (Operation::CherryPick, 5, "cherry-pick"),
-    (Operation::HardReset, 6, "hard-reset"),
-    (Operation::Reset, 7, "reset"),
-    (Operation::Delete, 8, "delete"),
-    (Operation::Undo, 9, "undo"),
-    (Operation::Import, 10, "import"),
-    (Operation::Restore, 11, "restore"),
-];
-
-impl Operation {
-    /// The name on the wire: `hard-reset`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.row().2
-    }
-
-    fn row(self) -> (Self, i32, &'static str) {
-        *OPERATIONS
-            .iter()
-            .find(|(operation, ..)| *operation == self)
-            .expect("every operation has its row")
-    }
-}
-
-impl Stored for ReflogEntry {
-    type Data = ReflogData;
-    const WHAT: &'static str = "reflog";
-
-    fn to_data(&self) -> ReflogData {
-        let (kind, name) = match &self.reference {
-            RefName::Branch(branch) => (1, branch.to_string()),
-            RefName::Tag(tag) => (2, tag.to_string()),
-        };
-        let commit =
-            |id: &Option<CommitId>| id.as_ref().map(CommitId::to_string).unwrap_or_default();
-        ReflogData {
-            id: self.id.clone(),
-            kind,
-            name,
-            operation: self.operation.row().1,
-            actor: self.actor.clone(),
-            time: Some(to_timestamp(self.time)),
-            reason: self.reason.clone(),
-            from: commit(&self.from),
-            to: commit(&self.to),
-            hidden: self.hidden,
-            kept_tokens: self
-                .kept_tokens
-                .iter()
-                .map(StagingToken::to_string)
-                .collect(),
-        }
-    }
-
-    fn from_data(data: ReflogData) -> std::result::Result<Self, String> {
-        let commit = |id: String| (!id.is_empty()).then(|| CommitId::trusted(id));
-        Ok(Self {
-            id: data.id,
-            reference: match data.kind {
-                1 => RefName::Branch(BranchId::trusted(data.name)),
-                2 => RefName::Tag(TagId::trusted(data.name)),
-                other => return Err(format!("unknown kind of reference {other}")),
-            },
-            operation: OPERATIONS
-                .iter()
-                .find(|(_, number, _)| *number == data.operation)
-                .map(|(operation, ..)| *operation)
-                .ok_or_else(|| format!("unknown operation {}", data.operation))?,
-            actor: data.actor,
-            time: from_timestamp(data.time)?,
-            reason: data.reason,
-            from: commit(data.from),
-            to: commit(data.to),
-            hidden: data.hidden,
-            kept_tokens: data
-                .kept_tokens
-                .into_iter()
-                .map(StagingToken::trusted)
-                .collect(),
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use base::OffsetDateTime;
-
-    use super::*;
-
-    #[test]
-    fn an_entry_survives_its_encoding_with_every_operation() {
-        for (operation, ..) in OPERATIONS {
-            for reference in [
-                RefName::Branch(BranchId::trusted("dev")),
-                RefName::Tag(TagId::trusted("v1")),
-            ] {
-                let entry = ReflogEntry {
-                    id: "id".to_owned(),
-                    reference,
-                    operation,
-                    actor: "me".to_owned(),
-                    time: OffsetDateTime::from_unix_timestamp(1_700_000_000).expect("in range"),
-                    reason: "why".to_owned(),
-                    from: None,
-                    to: Some(CommitId::trusted("c")),
-                    hidden: true,
-                    kept_tokens: vec![StagingToken::trusted("r-dev:1")],
-                };
-                assert_eq!(ReflogEntry::decode(entry.encode()).expect("decodes"), entry);
-            }
-        }
-    }
+    use super::{MAX_REASON_BYTES, first_line};
 
     #[test]
     fn a_reason_is_one_line_of_bounded_length() {

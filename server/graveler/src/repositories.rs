@@ -151,7 +151,10 @@ impl Engine {
         Ok(repository)
     }
 
-    async fn stored_repository(&self, id: &RepositoryId) -> Result<(Repository, Predicate)> {
+    pub(crate) async fn stored_repository(
+        &self,
+        id: &RepositoryId,
+    ) -> Result<(Repository, Predicate)> {
         match self.kv.get(REPOSITORIES, &repository_key(id)).await? {
             Some(stored) => Ok((Repository::decode(stored.value)?, stored.predicate)),
             None => Err(not_found(Kind::Repository, id.as_str())),

@@ -172,6 +172,7 @@ const KEYS: &[(&str, &[&str])] = &[
     ("graveler.repository_cache", &["size", "expiry", "jitter"]),
     ("graveler.commit_cache", &["size", "expiry", "jitter"]),
     ("graveler.background", &["rate_limit"]),
+    ("graveler.undo", &["keep_staged", "keep_reflog"]),
     (
         "graveler.branch_ownership",
         &["enabled", "refresh", "acquire"],

@@ -33,6 +33,7 @@ pub struct Config {
     pub database: Database,
     pub blockstore: Blockstore,
     pub committed: Committed,
+    pub undo: Undo,
     pub auth: Auth,
     pub gateway: Gateway,
     pub actions: Actions,
@@ -108,6 +109,15 @@ pub struct Committed {
     pub commit_cache_entries: u64,
 }
 
+/// How long what was undone by mistake can be brought back.
+#[derive(Debug, Clone)]
+pub struct Undo {
+    /// Uncommitted changes that a reset or a branch's deletion threw away.
+    pub keep_staged: Duration,
+    /// What was done to branches and tags.
+    pub keep_reflog: Duration,
+}
+
 /// Authentication.
 #[derive(Clone)]
 pub struct Auth {
@@ -172,6 +182,7 @@ pub const QUICKSTART_ACCESS_KEY_ID: &str = "AKIAIOSFOLQUICKSTART";
 pub const QUICKSTART_SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
 const MIB: u64 = 1 << 20;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Config {
     /// Reads the configuration of this process: file, environment, command line.
@@ -254,6 +265,7 @@ impl Config {
             database: database(&source)?,
             blockstore: blockstore(&source)?,
             committed: committed(&source)?,
+            undo: undo(&source)?,
             auth: auth(&source)?,
             gateway: gateway(&source)?,
             actions: actions(&source)?,
@@ -556,6 +568,13 @@ fn blockstore(source: &Source) -> Result<Blockstore, Error> {
         }
         _ => Err(source.unusable("blockstore.type", "is neither `local` nor `mem`")),
     }
+}
+
+fn undo(source: &Source) -> Result<Undo, Error> {
+    Ok(Undo {
+        keep_staged: source.duration_or("graveler.undo.keep_staged", DAY)?,
+        keep_reflog: source.duration_or("graveler.undo.keep_reflog", 90 * DAY)?,
+    })
 }
 
 fn committed(source: &Source) -> Result<Committed, Error> {

@@ -259,7 +259,7 @@ impl Engine {
         self.tell(by.hooks, post).await;
     }
 
-    async fn check_name_free(&self, repository: &Repository, name: &str) -> Result<()> {
+    pub(crate) async fn check_name_free(&self, repository: &Repository, name: &str) -> Result<()> {
         let taken = self.refs.taken(repository, name).await?;
         for (taken, kind) in taken
             .into_iter()

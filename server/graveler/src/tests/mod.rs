@@ -20,3 +20,4 @@ mod resets;
 mod retention;
 mod simulation;
 mod staging;
+mod undo;

@@ -1,0 +1,130 @@
+//! The reflog of branches and tags, and undo.
+
+use api_types as types;
+use auth::arn;
+use axum::Json;
+use axum::extract::State;
+use catalog::{RefName, UndoParams, Undone};
+
+use crate::error::{Error, Result};
+use crate::extract::{Caller, MaybeBody, Params, Path};
+use crate::{ApiState, convert};
+
+pub(crate) async fn list_reflog(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Json<types::ReflogEntryList>> {
+    let (branch, tag) = (params.text("branch"), params.text("tag"));
+    let of = match (branch, tag) {
+        ("", "") => {
+            let asked = ["fs:ListBranches", "fs:ListTags"];
+            api.authorize(&caller, asked.map(|action| (action, arn::repository(&id))))
+                .await?;
+            None
+        }
+        (branch, "") => {
+            api.authorize(&caller, [("fs:ReadBranch", arn::branch(&id, branch))])
+                .await?;
+            Some(RefName::branch(branch)?)
+        }
+        ("", tag) => {
+            api.authorize(&caller, [("fs:ReadTag", arn::tag(&id, tag))])
+                .await?;
+            Some(RefName::tag(tag)?)
+        }
+        _ => {
+            return Err(Error::Invalid(
+                "name a branch or a tag, not both".to_owned(),
+            ));
+        }
+    };
+    let repository = api.catalog.repository(&id).await?;
+    let (after, amount) = (params.text("after"), params.amount());
+    let page = api
+        .catalog
+        .reflog(&repository, of.as_ref(), after, amount)
+        .await?;
+    let pagination = convert::pagination(&page);
+    Ok(Json(types::ReflogEntryList {
+        pagination,
+        results: page.results.iter().map(convert::reflog_entry).collect(),
+    }))
+}
+
+pub(crate) async fn undo_branch(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path((id, branch)): Path<(String, String)>,
+    MaybeBody(body): MaybeBody<types::UndoCreation>,
+) -> Result<Json<types::UndoResult>> {
+    let resource = arn::branch(&id, &branch);
+    api.authorize(&caller, [("fs:RevertBranch", resource.clone())])
+        .await?;
+    let undo = Undoing {
+        of: RefName::branch(&branch)?,
+        id,
+        body,
+        creation: ("fs:CreateBranch", resource),
+    };
+    Ok(Json(undo_result(branch, &undo.run(&api, &caller).await?)))
+}
+
+pub(crate) async fn undo_tag(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path((id, tag)): Path<(String, String)>,
+    MaybeBody(body): MaybeBody<types::UndoCreation>,
+) -> Result<Json<types::UndoResult>> {
+    let resource = arn::tag(&id, &tag);
+    api.authorize(&caller, [("fs:CreateTag", resource.clone())])
+        .await?;
+    let undo = Undoing {
+        of: RefName::tag(&tag)?,
+        id,
+        body,
+        creation: ("fs:CreateTag", resource),
+    };
+    Ok(Json(undo_result(tag, &undo.run(&api, &caller).await?)))
+}
+
+/// An undo that was asked for.
+struct Undoing {
+    /// The repository.
+    id: String,
+    of: RefName,
+    body: Option<types::UndoCreation>,
+    /// What it takes besides if it brings back what was deleted.
+    creation: (&'static str, String),
+}
+
+impl Undoing {
+    /// The entry is chosen first and named to the undo, so that what was allowed is what is done.
+    async fn run(self, api: &ApiState, caller: &Caller) -> Result<Undone> {
+        let repository = api.catalog.repository(&self.id).await?;
+        let asked = self.body.as_ref().and_then(|body| body.entry.as_deref());
+        let entry = api
+            .catalog
+            .entry_to_undo(&repository, &self.of, asked)
+            .await?;
+        if entry.to.is_none() {
+            api.authorize(caller, [self.creation]).await?;
+        }
+        let params = UndoParams {
+            entry: Some(entry.id),
+            force: self.body.and_then(|body| body.force).unwrap_or(false),
+            actor: caller.0.committer.clone(),
+        };
+        Ok(api.catalog.undo(&repository, &self.of, params).await?)
+    }
+}
+
+fn undo_result(id: String, undone: &Undone) -> types::UndoResult {
+    types::UndoResult {
+        id,
+        commit_id: undone.commit_id.to_string(),
+        uncommitted_restored: undone.staged_came_back,
+        undone: convert::reflog_entry(&undone.entry),
+    }
+}

@@ -1464,6 +1464,62 @@ impl Client {
         .await
     }
 
+    /// Take back a change of a branch; what a deletion took away comes back.
+    ///
+    /// # Errors
+    /// [`crate::Error`].
+    pub async fn undo_branch(
+        &self,
+        repository: &str,
+        branch: &str,
+        body: Option<&types::UndoCreation>,
+    ) -> Result<types::UndoResult> {
+        self.request(
+            Method::POST,
+            &["repositories", repository, "branches", branch, "undo"],
+        )?
+        .send_json_option(body)
+        .json()
+        .await
+    }
+
+    /// Take back a change of a tag; what a deletion took away comes back.
+    ///
+    /// # Errors
+    /// [`crate::Error`].
+    pub async fn undo_tag(
+        &self,
+        repository: &str,
+        tag: &str,
+        body: Option<&types::UndoCreation>,
+    ) -> Result<types::UndoResult> {
+        self.request(
+            Method::POST,
+            &["repositories", repository, "tags", tag, "undo"],
+        )?
+        .send_json_option(body)
+        .json()
+        .await
+    }
+
+    /// List what was done to branches and tags, newest first, also to those that are gone.
+    ///
+    /// # Errors
+    /// [`crate::Error`].
+    pub async fn list_reflog(
+        &self,
+        repository: &str,
+        options: &ListReflogOptions,
+    ) -> Result<types::ReflogEntryList> {
+        self.request(Method::GET, &["repositories", repository, "reflog"])?
+            .query_option("branch", options.branch.as_ref())
+            .query_option("tag", options.tag.as_ref())
+            .query_option("after", options.after.as_ref())
+            .query_option("amount", options.amount.as_ref())
+            .json()
+            .await
+    }
+
     /// Point a branch at another commit. Uncommitted changes stay, over the new head.
     ///
     /// # Errors

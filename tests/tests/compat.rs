@@ -16,25 +16,21 @@ fn setup_auth_and_main(backend: Backend) {
     server.conformance("auth,main");
 }
 
-/// Asks what lakeFS was asked in an area of which steps wait for a feature.
-fn all_but_what_is_later(server: &TestServer, area: &str) {
-    server.python("compat/check_area.py", &[&server.url(), area]);
-}
-
 fn hooks(backend: Backend) {
     let _alone = HOOKS_PORT.lock().unwrap_or_else(PoisonError::into_inner);
-    all_but_what_is_later(&TestServer::start(backend), "hooks");
+    let server = TestServer::start(backend);
+    server.python("compat/check_area.py", &[&server.url(), "hooks"]);
 }
 
 fn versioning(backend: Backend) {
-    all_but_what_is_later(&TestServer::start(backend), "versioning");
+    TestServer::start(backend).conformance("versioning");
 }
 
 /// An installation that lakeFS made is answered from as lakeFS does, ids and times included, and
 /// looking at it changes nothing in it.
 fn museum(backend: Backend) {
     let mut museum = Museum::open(backend);
-    all_but_what_is_later(&museum.server, "museum");
+    museum.server.conformance("museum");
     museum.server.stop();
     let before = Museum::records_of_lakefs();
     assert_eq!(of_repositories(museum.records()), of_repositories(before));

@@ -24,7 +24,7 @@ pub(crate) async fn dump_refs(
     authorize(&api, &caller, DUMP, &id).await?;
     let repository = api.catalog.repository(&id).await?;
     let dump = api.catalog.dump_refs(&repository).await?;
-    Ok((StatusCode::CREATED, Json(dumped(dump))))
+    Ok((StatusCode::CREATED, Json(dumped(&dump))))
 }
 
 pub(crate) async fn restore_refs(
@@ -67,7 +67,7 @@ pub(crate) async fn dump_status(
         update_time: convert::date_time(status.updated_at),
         progress: Some(status.progress),
         error: status.failure.map(|failure| failure.message),
-        refs: status.info.map(dumped),
+        refs: status.info.map(|dump| dumped(&dump)),
     }))
 }
 
@@ -125,7 +125,7 @@ fn task_id(params: &Params) -> Result<&str> {
         .ok_or_else(|| Error::Invalid("task_id is empty: give the id of a task".to_owned()))
 }
 
-fn dumped(dump: RefsDump) -> types::RefsDump {
+fn dumped(dump: &RefsDump) -> types::RefsDump {
     types::RefsDump {
         commits_meta_range_id: dump.commits.to_string(),
         tags_meta_range_id: dump.tags.to_string(),

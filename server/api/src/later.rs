@@ -109,9 +109,12 @@ mod tests {
 
     #[test]
     fn permissions_are_on_the_repository_of_the_path() {
-        let asked = permissions("getRange", Some("lake"));
+        let asked = permissions("importStart", Some("lake"));
         let actions: Vec<_> = asked.iter().map(|p| p.action).collect();
-        assert_eq!(actions, ["fs:ListObjects", "fs:ReadRepository"]);
+        assert_eq!(
+            actions,
+            ["fs:WriteObject", "fs:CreateCommit", "fs:ImportFromStorage"]
+        );
         assert!(
             asked
                 .iter()

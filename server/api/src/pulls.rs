@@ -125,9 +125,8 @@ pub(crate) async fn merge_pull_request(
         )),
         Err(error) => {
             let error = Error::from(error);
-            let conflicts = match error.conflicts() {
-                Some(conflicts) => conflicts,
-                None => return Err(error),
+            let Some(conflicts) = error.conflicts() else {
+                return Err(error);
             };
             Ok((StatusCode::CONFLICT, Json(convert::conflicts(conflicts))))
         }

@@ -121,7 +121,12 @@ async fn a_conflict_answers_a_merge_result() {
     let merge = "/repositories/lake/refs/dev/merge/main";
     assert_eq!(
         api.post(merge, &json!({})).await.expect(409).json(),
-        json!({"reference": ""})
+        json!({
+            "reference": "",
+            "message": "conflict found: 1 path, the first is \"a\"",
+            "conflicts": ["a"],
+            "conflict_count": 1
+        })
     );
     api.post(merge, &json!({"strategy": "best"}))
         .await

@@ -171,7 +171,10 @@ impl Catalog {
         let (partition, first) = (repository.partition(), format!("{RECORDS}{prefix}"));
         // The least key greater than that of `after`.
         let mut start = first.clone().max(format!("{RECORDS}{after}\0"));
-        while limit > 0 {
+        if limit == 0 {
+            return Ok(page);
+        }
+        loop {
             let read = self
                 .shared
                 .kv

@@ -5,7 +5,7 @@ use catalog::{
     EngineError, Error, Repository, Result, Upload, UploadOptions, WriteOptions, from_bytes,
 };
 
-fn assert_protected<T: std::fmt::Debug>(outcome: Result<T>, what: &str) {
+fn assert_protected<T: std::fmt::Debug>(outcome: &Result<T>, what: &str) {
     assert!(
         matches!(outcome, Err(Error::Engine(EngineError::Protected(_)))),
         "{what}: {outcome:?}"
@@ -55,31 +55,37 @@ async fn no_way_of_writing_leads_to_a_protected_branch() {
     // Nobody reads a body that is refused anyway.
     let body = Box::pin(futures::stream::poll_fn(|_| panic!("the body is read")));
     let to = at(&repository, "b");
-    assert_protected(lake.upload(to, body, options.clone()).await, "upload");
+    assert_protected(&lake.upload(to, body, options.clone()).await, "upload");
     let from = (&repository, "dev", "a");
-    assert_protected(lake.copy(from, to, None, false).await, "copy");
+    assert_protected(&lake.copy(from, to, None, false).await, "copy");
     assert_protected(
-        lake.copy_by_reference(from, to, None, false).await,
+        &lake.copy_by_reference(from, to, None, false).await,
         "copy by reference",
     );
     let paths = ["a".to_owned()];
     assert_protected(
-        lake.delete_objects(&repository, "main", &paths, WriteOptions::default())
+        &lake
+            .delete_objects(&repository, "main", &paths, WriteOptions::default())
             .await,
         "delete",
     );
-    assert_protected(lake.create_multipart(to, &options).await, "begin an upload");
+    assert_protected(
+        &lake.create_multipart(to, &options).await,
+        "begin an upload",
+    );
     let parts = [catalog::CompletedPart {
         number: 1,
         etag: part.etag,
     }];
     assert_protected(
-        lake.complete_multipart(at(&repository, "big"), &upload.upload_id, &parts, false)
+        &lake
+            .complete_multipart(at(&repository, "big"), &upload.upload_id, &parts, false)
             .await,
         "complete an upload",
     );
     assert_protected(
-        lake.commit_branch(&repository, "main", commit_params("x"))
+        &lake
+            .commit_branch(&repository, "main", commit_params("x"))
             .await,
         "commit",
     );

@@ -171,7 +171,7 @@ impl Engine {
     }
 
     /// Of what is sealed, that which makes a difference to the head, in one token or none.
-    async fn kept(
+    pub(crate) async fn kept(
         &self,
         repository: &Repository,
         branch: &BranchId,

@@ -139,21 +139,22 @@ impl Engine {
         if Some(&at.record.commit_id) != by.found.entry.to.as_ref() {
             return Ok(None);
         }
-        let dirty = self.is_dirty(by.repository, &at.record).await?;
-        let (sealed_tokens, dropped) = match dirty {
-            true => (at.record.sealed_tokens, Vec::new()),
-            false => (Vec::new(), at.record.sealed_tokens),
-        };
+        let kept = self.kept(by.repository, branch, &at).await?;
         let record = BranchRecord {
             commit_id: by.before.clone(),
-            sealed_tokens,
+            sealed_tokens: kept.tokens,
             ..at.record
         };
         let mut ops = vec![by.set_branch(branch, record, at.predicate)];
-        ops.extend(dropped.iter().map(retire_op));
+        ops.extend(kept.replaced.iter().map(retire_op));
         let undone = self.land_undo(by, self.undo_entry(by), ops).await?;
-        if undone.is_some() {
-            self.janitor.retire(dropped);
+        match &undone {
+            Some(_) => self.janitor.retire(kept.replaced),
+            None => {
+                for token in kept.fresh {
+                    self.give_up_token(token).await;
+                }
+            }
         }
         Ok(undone)
     }

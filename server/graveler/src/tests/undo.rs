@@ -7,7 +7,6 @@ use kv::testing::{Faults, FaultyStore};
 use kv::{MemoryStore, Op, Predicate, Store};
 
 use crate::records::{BRANCHES, Stored as _, branch_key};
-use crate::reflog::RefChange;
 use crate::testing::{Lake, branch, committing, value};
 use crate::{
     Branch, BranchRecord, CommitId, Condition, Error, Kind, NoHooks, Operation, Options, RefName,
@@ -114,6 +113,23 @@ async fn what_is_staged_stays_when_the_head_goes_back() {
     undo(&lake, &on("main"), None).await.unwrap();
     assert_eq!(lake.show("main").await, "a=7 c=3");
     assert_eq!(lake.uncommitted("main").await, "~a:1>7 +c:>3");
+}
+
+/// What a refused or lost commit left behind may be equal to the head, beside what is not.
+#[tokio::test]
+async fn what_made_no_difference_makes_none_beside_what_did() {
+    let lake = lake_with_dev().await;
+    lake.merge("dev", "main").await.unwrap();
+    lake.put("main", "b=2 c=5").await;
+    let retired = lake.retired_tokens().await;
+    undo(&lake, &on("main"), None).await.unwrap();
+    assert_eq!(lake.uncommitted("main").await, "+c:>5");
+    assert_eq!(lake.show("main").await, "a=1 c=5");
+    assert_eq!(
+        lake.retired_tokens().await,
+        retired + 1,
+        "and not left over"
+    );
 }
 
 #[tokio::test]
@@ -240,27 +256,6 @@ async fn a_repository_that_goes_takes_along_what_was_kept() {
     );
 }
 
-/// Throws away all that is staged.
-async fn reset(lake: &Lake, name: &str) {
-    let engine = &lake.graveler.engine;
-    let name = branch(name);
-    let at = engine.refs.branch(&lake.repo, &name).await.unwrap();
-    let tokens: Vec<_> = at.record.tokens().cloned().collect();
-    let head = at.record.commit_id.clone();
-    let record = BranchRecord {
-        staging_token: engine.new_staging_token(&lake.repo, &name),
-        sealed_tokens: Vec::new(),
-        ..at.record
-    };
-    let change = RefChange {
-        discarded: &tokens,
-        ..RefChange::head(&name, Operation::Reset, &head, &head).by("tester", "")
-    };
-    let mut ops = vec![set_branch(lake, &name, record, Some(at.predicate))];
-    ops.extend(engine.reflog_ops(&lake.repo, change));
-    lake.kv.batch(ops).await.unwrap();
-}
-
 fn set_branch(
     lake: &Lake,
     name: &crate::BranchId,
@@ -299,7 +294,7 @@ async fn a_reset_is_taken_back_and_done_again() {
     let lake = lake_with_dev().await;
     lake.put("dev", "a=5 c=5").await;
     lake.delete("dev", "b").await.unwrap();
-    reset(&lake, "dev").await;
+    lake.reset("dev", "*").await.unwrap();
     assert_eq!(lake.show("dev").await, "a=2 b=2");
     lake.put("dev", "c=6").await;
 
@@ -330,10 +325,80 @@ async fn a_reset_is_taken_back_and_done_again() {
 }
 
 #[tokio::test]
+async fn a_hard_reset_is_taken_back_and_what_was_staged_stays() {
+    let lake = lake_with_dev().await;
+    let before = lake.head("dev").await.id;
+    lake.put("dev", "c=3").await;
+    lake.hard_reset("dev", "main").await.unwrap();
+    assert_eq!(lake.show("dev").await, "a=1 c=3");
+    lake.put("dev", "d=4").await;
+
+    let undone = undo(&lake, &on("dev"), None).await.unwrap();
+    assert_eq!(undone.entry.operation, Operation::HardReset);
+    assert_eq!(undone.entry.reason, "main");
+    assert_eq!(lake.head("dev").await.id, before);
+    assert_eq!(lake.show("dev").await, "a=2 b=2 c=3 d=4");
+    assert_eq!(lake.uncommitted("dev").await, "+c:>3 +d:>4");
+    undo(&lake, &on("dev"), None).await.unwrap();
+    assert_eq!(lake.show("dev").await, "a=1 c=3 d=4");
+}
+
+#[tokio::test]
+async fn a_revert_and_a_cherry_pick_are_taken_back() {
+    let lake = lake_with_dev().await;
+    lake.revert("dev", "dev").await.unwrap();
+    assert_eq!(lake.show("dev").await, "a=1");
+    let undone = undo(&lake, &on("dev"), None).await.unwrap();
+    assert_eq!(undone.entry.operation, Operation::Revert);
+    assert_eq!(lake.show("dev").await, "a=2 b=2");
+
+    lake.pick("main", "dev").await.unwrap();
+    assert_eq!(lake.show("main").await, "a=2 b=2");
+    let undone = undo(&lake, &on("main"), None).await.unwrap();
+    assert_eq!(undone.entry.operation, Operation::CherryPick);
+    assert_eq!(lake.show("main").await, "a=1");
+}
+
+#[tokio::test]
+async fn a_reset_of_one_object_or_prefix_is_told_and_not_taken_back() {
+    let lake = lake_with_dev().await;
+    lake.put("dev", "a=5 c/1=5").await;
+    for what in ["a", "c/*"] {
+        lake.reset("dev", what).await.unwrap();
+        let refused = undo(&lake, &on("dev"), None).await;
+        assert!(
+            matches!(&refused, Err(Error::InvalidValue(why)) if why.contains("nothing to undo")),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(lake.show("dev").await, "a=2 b=2");
+}
+
+/// Protection gates what is new: what the branch has been, its gates let through.
+#[tokio::test]
+async fn protection_stops_only_an_undo_that_throws_changes_away() {
+    let mut lake = lake_with_dev().await;
+    lake.put("dev", "c=3").await;
+    lake.reset("dev", "*").await.unwrap();
+    lake.protect("*").await;
+    undo(&lake, &on("dev"), None).await.unwrap();
+    assert_eq!(lake.show("dev").await, "a=2 b=2 c=3");
+    let refused = undo(&lake, &on("dev"), None).await;
+    assert!(
+        matches!(refused, Err(Error::Protected { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(lake.show("dev").await, "a=2 b=2 c=3");
+
+    undo(&lake, &on("main"), None).await.unwrap();
+    assert_eq!(lake.show("main").await, "");
+}
+
+#[tokio::test]
 async fn a_reset_that_kept_nothing_is_refused() {
     let lake = lake_with_dev().await;
     lake.put("dev", "a=5").await;
-    reset(&lake, "dev").await;
+    lake.reset("dev", "*").await.unwrap();
     assert_eq!(wait_and_retire(&lake).await, 1);
     let late = undo(&lake, &on("dev"), None).await;
     assert!(

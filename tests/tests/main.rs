@@ -12,3 +12,4 @@ mod museum;
 mod race;
 mod s3;
 mod story;
+mod versions;

@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::schema::boolean;
 
 /// The cookie that the log-in sets; its value is the session token.
 pub(crate) const SESSION_COOKIE: &str = "internal_auth_session";
@@ -118,12 +119,12 @@ impl Params {
 
     /// A switch, off if it is absent.
     pub(crate) fn flag(&self, name: &str) -> bool {
-        self.given(name) == Some("true")
+        self.given(name).and_then(boolean) == Some(true)
     }
 
     /// A switch that is on unless it is said to be off.
     pub(crate) fn flag_unless_off(&self, name: &str) -> bool {
-        self.given(name) != Some("false")
+        self.given(name).and_then(boolean) != Some(false)
     }
 
     /// How many results a page has: 0 and -1 stand for as many as it holds.
@@ -213,6 +214,9 @@ mod tests {
     fn switches_and_lists() {
         let given = params("force=true&user_metadata=false&objects=a%2Fb&objects=c&after=");
         assert!(given.flag("force") && !given.flag("bare"));
+        let of_python = params("force=True&bare=False&user_metadata=False");
+        assert!(of_python.flag("force") && !of_python.flag("bare"));
+        assert!(!of_python.flag_unless_off("user_metadata"));
         assert!(!given.flag_unless_off("user_metadata") && given.flag_unless_off("other"));
         assert_eq!(given.list("objects"), ["a/b", "c"]);
         assert_eq!((given.given("after"), given.text("after")), (None, ""));

@@ -175,12 +175,21 @@ impl Parameter {
                 Ok(number) => schema.check_here(&Value::from(number)),
                 Err(_) => Err(format!("value {text}: an invalid integer: invalid syntax")),
             },
-            Schema::Boolean if !matches!(text, "true" | "false") => {
+            Schema::Boolean if boolean(text).is_none() => {
                 Err(format!("value {text}: an invalid boolean: invalid syntax"))
             }
             Schema::Boolean => Ok(()),
             _ => schema.check_here(&Value::from(text)),
         }
+    }
+}
+
+/// A boolean as clients write it: each language prints its own, and lakeFS takes them all.
+pub(crate) fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
     }
 }
 

@@ -416,7 +416,7 @@ pub struct Error {
     /// What hooks found, where a hook refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub findings: Option<Vec<HookFinding>>,
-    /// Paths that both sides changed, the first thousand of them in order, where a revert or cherry-pick met conflicts.
+    /// Paths that both sides changed, the first thousand of them in order, where a merge, revert or cherry-pick met conflicts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conflicts: Option<Vec<String>>,
     /// How many paths both sides changed.

@@ -55,6 +55,7 @@ pub(crate) async fn create_repository(
         read_only: body.read_only.unwrap_or(false),
         bare: params.flag("bare"),
         storage_id: body.storage_id.unwrap_or_default(),
+        creator: caller.0.committer.clone(),
     };
     let bare = request.bare;
     let made = api.catalog.create_repository(request).await?;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use graveler::{Event, EventKind, Finding, HookOutcome, Hooks, Rejection};
+use http::Method;
 use serde_json::json;
 
-use crate::harness::TestApi;
+use crate::harness::{Ask, TestApi};
 
 #[tokio::test]
 async fn a_repository_from_birth_to_death() {
@@ -166,6 +167,43 @@ async fn tags() {
     );
     api.delete("/repositories/lake/tags/v1").await.expect(204);
     api.delete("/repositories/lake/tags/v1").await.expect(404);
+}
+
+#[tokio::test]
+async fn an_undo_and_the_reflog_want_to_know_who_asks() {
+    let api = TestApi::new().await;
+    api.repository("lake").await;
+    let head = async || {
+        let branch = api
+            .get("/repositories/lake/branches/main")
+            .await
+            .expect(200);
+        branch.json()["commit_id"].clone()
+    };
+    let before = head().await;
+    api.put_object("lake", "main", "a", "x").await.expect(201);
+    let commit = api.commit("lake", "main", "change").await;
+    let (undo, log) = (
+        "/repositories/lake/branches/main/undo",
+        "/repositories/lake/reflog",
+    );
+    let nobody = Ask {
+        anonymous: true,
+        ..Ask::default()
+    };
+    api.ask(Method::POST, undo, nobody).await.expect(401);
+    api.get_anonymous(log).await.expect(401);
+    assert_eq!(head().await, json!(commit));
+
+    let undone = api.post(undo, &json!({})).await.expect(200).json();
+    assert_eq!(undone["undone"]["to_commit"], json!(commit));
+    assert_eq!(head().await, before);
+    let told = api.get(log).await.expect(200).json();
+    let told = told["results"].as_array().unwrap().clone();
+    assert_eq!(told.len(), 3, "{told:?}");
+    for entry in told {
+        assert_eq!(entry["actor"], "admin", "{entry}");
+    }
 }
 
 #[derive(Debug)]

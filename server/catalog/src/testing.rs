@@ -267,6 +267,7 @@ pub fn creation(name: &str) -> CreateRepository {
         read_only: false,
         bare: false,
         storage_id: String::new(),
+        creator: "tester".to_owned(),
     }
 }
 

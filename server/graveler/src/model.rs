@@ -65,6 +65,8 @@ pub struct CreateRepository {
     /// Without branch and first commit: the target of a restore.
     pub bare: bool,
     pub storage_id: String,
+    /// Who asks for it: told by the reflog of the default branch, and nowhere else.
+    pub creator: String,
 }
 
 /// A branch's stored record.

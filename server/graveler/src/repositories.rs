@@ -60,7 +60,7 @@ impl Engine {
         let mut ops = if request.bare {
             Vec::new()
         } else {
-            self.first_records(&repository)
+            self.first_records(&repository, &request.creator)
         };
         ops.push(Op::Set {
             partition: Bytes::from_static(REPOSITORIES),
@@ -87,7 +87,7 @@ impl Engine {
         Ok(repository)
     }
 
-    fn first_records(&self, repository: &Repository) -> Vec<Op> {
+    fn first_records(&self, repository: &Repository, creator: &str) -> Vec<Op> {
         let mut root = Commit {
             id: CommitId::trusted(""),
             committer: String::new(),
@@ -113,7 +113,7 @@ impl Engine {
         let change = RefChange {
             reference: RefTarget::Branch(&branch.id),
             operation: Operation::Create,
-            actor: "",
+            actor: creator,
             reason: &root.message,
             from: None,
             to: Some(&root.id),

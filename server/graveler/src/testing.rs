@@ -55,6 +55,7 @@ pub(crate) fn new_repository(id: &str) -> CreateRepository {
         read_only: false,
         bare: false,
         storage_id: String::new(),
+        creator: "tester".to_owned(),
     }
 }
 

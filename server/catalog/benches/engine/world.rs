@@ -268,6 +268,7 @@ async fn repository(graveler: &Graveler, name: &str) -> Result<Repository> {
             read_only: false,
             bare: false,
             storage_id: String::new(),
+            creator: String::new(),
         })
         .await?)
 }

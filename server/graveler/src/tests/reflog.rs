@@ -76,7 +76,7 @@ async fn every_change_is_told_newest_first_also_of_what_is_gone() {
     assert_eq!(log(&lake, Some(RefName::Tag(v1))).await, tag);
     let main = [
         "main: merge by tester: Repository created > Merge 'dev' into 'main'",
-        "main: create by : nothing > Repository created",
+        "main: create by tester: nothing > Repository created",
     ];
     assert_eq!(log(&lake, on("main")).await, main);
     let all = [dev[0], tag[0], tag[1], main[0], dev[1], dev[2], main[1]];

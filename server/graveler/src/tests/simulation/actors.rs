@@ -15,8 +15,8 @@ use super::history::{Action, Answer, Call, History, Tree};
 use super::random::Random;
 use crate::testing::{branch, committing, merging, value};
 use crate::{
-    CherryPickParams, CommitId, Condition, Graveler, MergeStrategy, NoHooks, Repository,
-    ResetScope, Result, RevertParams, Value,
+    CherryPickParams, CommitId, Condition, Graveler, MergeStrategy, NoHooks, RefName, Repository,
+    ResetScope, Result, RevertParams, UndoParams, Value,
 };
 
 /// The branch that is always there; the others come and go.
@@ -88,7 +88,10 @@ impl Actor {
             known[random.below(known.len() as u64) as usize].clone()
         };
         match random.below(100) {
-            _ if random.strikes(40) && !self.known.is_empty() => match random.below(4) {
+            _ if random.strikes(40) && !self.known.is_empty() => match random.below(5) {
+                4 => Action::Undo {
+                    branch: random.pick(&BRANCHES[1..]),
+                },
                 0 => Action::Revert {
                     branch,
                     commit: commit(random, &self.known),
@@ -208,6 +211,17 @@ impl Actor {
                 graveler
                     .hard_reset(repo, &on, to.as_str(), false, "actor")
                     .await?;
+            }
+            Action::Undo { .. } => {
+                let params = UndoParams {
+                    actor: "actor".to_owned(),
+                    ..UndoParams::default()
+                };
+                let undone = graveler.undo(repo, &RefName::Branch(on), &params).await?;
+                return Ok(Answer::Undone {
+                    from: undone.entry.to,
+                    to: undone.commit_id,
+                });
             }
             Action::Branch { source, .. } => {
                 let made = graveler

@@ -192,6 +192,19 @@ impl<'a> Checker<'a> {
                 old: self.at_head(call, key),
                 new: self.at(to, key),
             },
+            Action::Undo { .. } => match &call.answer {
+                Answer::Undone { from: None, .. } => Effect::Create(self.ever(key)),
+                Answer::Undone {
+                    from: Some(from),
+                    to,
+                } if from != to => Effect::Rebase {
+                    old: vec![self.at(from, key)],
+                    new: self.at(to, key),
+                },
+                // A reset, of which comes back what was not written again.
+                Answer::Undone { .. } => Effect::OneOf(self.ever(key)),
+                _ => Effect::BringBack(self.ever(key)),
+            },
             Action::Branch { .. } => Effect::Create(match &call.answer {
                 Answer::Commit(id) => vec![self.at(id, key)],
                 _ => self.anywhere(key),
@@ -247,7 +260,8 @@ impl<'a> Checker<'a> {
             }
             let moved_to = match (&call.action, &call.answer) {
                 (_, Answer::Refused(_) | Answer::NoBranch(_) | Answer::Exists) => None,
-                (Action::HardReset { to, .. }, _) => Some(to),
+                (Action::HardReset { to, .. }, _) | (_, Answer::Undone { to, .. }) => Some(to),
+                (Action::Undo { .. }, _) => return self.anywhere(key),
                 (_, Answer::Commit(id)) => Some(id),
                 (action, _) if action.commits() => self.made.get(&Call::mark(call.id)).copied(),
                 // Of a creation that is not known to have been made, anything may have come.
@@ -268,6 +282,17 @@ impl<'a> Checker<'a> {
             .map(|head| self.at(head.3, key))
             .collect();
         possible.into_iter().collect()
+    }
+
+    /// What the key may ever have held, on any branch.
+    fn ever(&self, key: &str) -> Vec<Content> {
+        let written = self.calls.iter().filter_map(|call| match call.action {
+            Action::Put { key: on, .. } if on == key => Some(Some(Call::mark(call.id))),
+            _ => None,
+        });
+        let mut all: BTreeSet<Content> = self.anywhere(key).into_iter().chain(written).collect();
+        all.insert(None);
+        all.into_iter().collect()
     }
 
     /// What the key holds in any commit.

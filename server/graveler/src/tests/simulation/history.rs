@@ -49,6 +49,10 @@ pub(super) enum Action {
         branch: &'static str,
         to: CommitId,
     },
+    /// Takes the newest change of the branch back.
+    Undo {
+        branch: &'static str,
+    },
     Branch {
         name: &'static str,
         source: &'static str,
@@ -84,6 +88,7 @@ impl Action {
             | Self::Pick { branch, .. }
             | Self::Reset { branch, .. }
             | Self::HardReset { branch, .. }
+            | Self::Undo { branch }
             | Self::Get { branch, .. }
             | Self::List { branch } => branch,
             Self::Merge { destination, .. } => destination,
@@ -98,6 +103,11 @@ pub(super) enum Answer {
     Done,
     /// The commit that was made, or that a new branch is at.
     Commit(CommitId),
+    /// What was taken back had moved the head to `from`, none where it deleted the branch.
+    Undone {
+        from: Option<CommitId>,
+        to: CommitId,
+    },
     Value(Content),
     Tree(Tree),
     /// There is no such branch; nothing was done.
@@ -131,6 +141,11 @@ impl Answer {
             | Error::TooManyTries(_)
             | Error::ConcurrentChange(_)
             | Error::ParentRequired
+            | Error::MovedOn(_)
+            | Error::NotFound {
+                kind: Kind::ReflogEntry,
+                ..
+            }
             | Error::InvalidValue(_)
             | Error::Rejected(_)
             | Error::Block(block::Error::Storage { .. } | block::Error::Body(_)) => {

@@ -32,6 +32,8 @@ pub(super) enum Effect {
     OneOf(Vec<Content>),
     /// What was one of the old head's becomes the new head's; what was staged stays.
     Rebase { old: Vec<Content>, new: Content },
+    /// Leaves one of these, whether the branch was there or not: an undo of an unknown outcome.
+    BringBack(Vec<Content>),
     /// Makes the branch; the key holds one of these.
     Create(Vec<Content>),
     /// Deletes the branch, or finds after a failure that somebody else has.
@@ -51,6 +53,7 @@ impl Effect {
         match (self, state) {
             (Self::NoBranch, None) => vec![None],
             (Self::Drop, None) => vec![None],
+            (Self::BringBack(of), _) => of.iter().cloned().map(Some).collect(),
             (Self::Create(of), None) => of.iter().cloned().map(Some).collect(),
             (_, None) => Vec::new(),
             (Self::HasBranch, Some(_)) => vec![state.clone()],

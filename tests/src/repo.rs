@@ -6,6 +6,7 @@
 use client::types::{
     ActionRun, BranchCreation, CherryPickCreation, Commit, CommitCreation, Diff, HookRun,
     MergeResult, RepositoryCreation, ResetCreation, ResetCreationType, RevertCreation,
+    UndoCreation, UndoResult,
 };
 use client::{
     ByteStream, Client, CommitOptions, CreateRepositoryOptions, DeleteBranchOptions,
@@ -273,6 +274,20 @@ impl Repo {
         let options = HardResetBranchOptions::default();
         self.client
             .hard_reset_branch(&self.name, branch, commit, &options)
+            .await
+    }
+
+    /// Takes a change of a branch back: the one of this entry of the reflog, or the latest.
+    ///
+    /// # Errors
+    /// The client's.
+    pub async fn undo(&self, branch: &str, entry: Option<&str>) -> Result<UndoResult> {
+        let creation = entry.map(|entry| UndoCreation {
+            entry: Some(entry.to_owned()),
+            force: None,
+        });
+        self.client
+            .undo_branch(&self.name, branch, creation.as_ref())
             .await
     }
 

@@ -12,4 +12,5 @@ mod museum;
 mod race;
 mod s3;
 mod story;
+mod undo;
 mod versions;

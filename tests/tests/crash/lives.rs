@@ -27,6 +27,8 @@ enum Step {
     ResetPath(&'static str),
     HardReset(usize),
     Drop,
+    /// Takes back the step before, which is one that an undo takes back whole.
+    Undo,
 }
 
 /// Every operation with something to lose. No two in a row leave the branch alike.
@@ -40,13 +42,21 @@ const LIFE: &[Step] = &[
     Step::Revert(1),
     Step::Put("c"),
     Step::ResetAll,
+    Step::Undo,
+    Step::ResetAll,
+    Step::CherryPick(1),
+    Step::Undo,
     Step::CherryPick(1),
     Step::Put("d"),
     Step::Put("e"),
     Step::ResetPath("d"),
     Step::HardReset(0),
+    Step::Undo,
+    Step::HardReset(0),
     Step::Commit,
     Step::Put("f"),
+    Step::Drop,
+    Step::Undo,
     Step::Drop,
 ];
 
@@ -55,6 +65,8 @@ const LIFE: &[Step] = &[
 pub(super) struct Life {
     branch: String,
     possible: Vec<State>,
+    /// What it was before the last step.
+    earlier: State,
     /// Commits that were acknowledged, and their paths.
     commits: Vec<(String, BTreeSet<&'static str>)>,
 }
@@ -71,6 +83,7 @@ pub(super) async fn lead(
         let mut life = Life {
             branch: format!("life-{label}-{}", lives.len()),
             possible: vec![None],
+            earlier: None,
             commits: Vec::new(),
         };
         // Each second one is cut before its end, and left to be looked at.
@@ -93,7 +106,7 @@ pub(super) async fn lead(
 impl Life {
     async fn take(&mut self, step: Step, repo: &Repo, root: &str) -> Result<()> {
         let before = self.possible.last().cloned().expect("there is a state");
-        let after = self.after(step, before);
+        let after = self.after(step, before.clone());
         self.possible.push(after.clone());
         let on = self.branch.as_str();
         match step {
@@ -113,18 +126,24 @@ impl Life {
             Step::ResetPath(path) => repo.reset(on, Some(path)).await?,
             Step::HardReset(number) => repo.hard_reset(on, &self.commits[number].0).await?,
             Step::Drop => repo.drop_branch(on).await?,
+            Step::Undo => {
+                repo.undo(on, None).await?;
+            }
         }
+        self.earlier = before;
         self.possible = vec![after];
         Ok(())
     }
 
     fn after(&self, step: Step, before: State) -> State {
-        if matches!(step, Step::Make) {
-            return Some(Default::default());
+        match step {
+            Step::Make => return Some(Default::default()),
+            Step::Undo => return self.earlier.clone(),
+            _ => {}
         }
         let (mut committed, mut shown) = before.expect("a life begins with its branch");
         match step {
-            Step::Make | Step::Drop => return None,
+            Step::Make | Step::Undo | Step::Drop => return None,
             Step::Put(path) => {
                 shown.insert(path);
             }

@@ -1,0 +1,174 @@
+//! Undo as a user of the REST contract meets it: what went wrong, who did it, and how it is taken back.
+
+use client::types::{ReflogEntry, TagCreation, UndoCreation};
+use client::{DeleteTagOptions, ListReflogOptions};
+use system_tests::{ADMIN, Backend, MAIN, Repo, TestServer, refusal};
+
+/// A lake whose `main` holds `a`, and `dev` beside it `b` as well.
+async fn lake(server: &TestServer) -> Repo {
+    let repo = server.repo("lake").await;
+    repo.put(MAIN, "a", "1").await.unwrap();
+    repo.commit(MAIN, "base").await.unwrap();
+    repo.branch("dev", MAIN).await.unwrap();
+    repo.put("dev", "b", "2").await.unwrap();
+    repo.commit("dev", "change").await.unwrap();
+    repo
+}
+
+/// What was done to branches and tags as the options choose, by pages of two.
+async fn told(repo: &Repo, mut options: ListReflogOptions) -> Vec<ReflogEntry> {
+    options.amount = Some(2);
+    let mut told = Vec::new();
+    loop {
+        let page = repo.client.list_reflog(&repo.name, &options).await.unwrap();
+        assert!(page.results.len() <= 2);
+        told.extend(page.results);
+        if !page.pagination.has_more {
+            return told;
+        }
+        options.after = Some(page.pagination.next_offset);
+    }
+}
+
+fn of(branch: &str) -> ListReflogOptions {
+    ListReflogOptions {
+        branch: Some(branch.to_owned()),
+        ..ListReflogOptions::default()
+    }
+}
+
+fn operations(told: &[ReflogEntry]) -> Vec<String> {
+    let operation = |entry: &ReflogEntry| format!("{} {}", entry.operation, entry.r#ref);
+    told.iter().map(operation).collect()
+}
+
+#[tokio::test]
+async fn a_bad_merge_is_taken_back_until_others_came_after_it() {
+    let server = TestServer::start(Backend::Sqlite);
+    let repo = lake(&server).await;
+    let before = repo.head(MAIN).await.unwrap();
+    let merged = repo.merge("dev", MAIN).await.unwrap().reference;
+    let undone = repo.undo(MAIN, None).await.unwrap();
+    assert_eq!((undone.id.as_str(), &undone.commit_id), (MAIN, &before));
+    assert!(!undone.uncommitted_restored);
+    let merge = undone.undone;
+    assert_eq!(
+        (merge.operation.as_str(), merge.actor.as_str()),
+        ("merge", ADMIN.0)
+    );
+    assert_eq!(merge.from_commit.as_ref(), Some(&before));
+    assert_eq!(merge.to_commit.as_ref(), Some(&merged));
+    assert_eq!(repo.head(MAIN).await.unwrap(), before);
+    assert_eq!(repo.list(MAIN, "").await.unwrap(), ["a"]);
+    assert_eq!(repo.list(&merged, "").await.unwrap(), ["a", "b"]);
+
+    let again = repo.undo(MAIN, Some(&merge.id)).await;
+    let (status, error) = refusal(again);
+    assert_eq!(status, 409, "{}", error.message);
+    repo.merge("dev", MAIN).await.unwrap();
+    repo.put(MAIN, "c", "3").await.unwrap();
+    let later = repo.commit(MAIN, "later").await.unwrap().id;
+    let told = told(&repo, of(MAIN)).await;
+    assert_eq!(
+        operations(&told),
+        [
+            "commit main",
+            "merge main",
+            "undo main",
+            "merge main",
+            "commit main",
+            "create main"
+        ]
+    );
+    assert!(told.iter().all(|entry| entry.actor == ADMIN.0), "{told:?}");
+    assert_eq!(told[2].undone.as_ref(), Some(&merge.id));
+    let (status, error) = refusal(repo.undo(MAIN, Some(&told[1].id)).await);
+    assert_eq!(status, 409);
+    for part in [
+        format!("now it is at commit {later}"),
+        format!("commit {} by {}", told[0].id, ADMIN.0),
+        "undo what came later first".to_owned(),
+    ] {
+        assert!(error.message.contains(&part), "{part}: {}", error.message);
+    }
+    assert_eq!(repo.head(MAIN).await.unwrap(), later);
+}
+
+#[tokio::test]
+async fn what_was_deleted_or_reset_comes_back() {
+    let server = TestServer::start(Backend::Sqlite);
+    let repo = lake(&server).await;
+    repo.put("dev", "c", "3").await.unwrap();
+    repo.reset("dev", None).await.unwrap();
+    assert!(repo.undo("dev", None).await.unwrap().uncommitted_restored);
+    assert_eq!(
+        repo.get("dev", "c").await.unwrap().as_deref(),
+        Some(&b"3"[..])
+    );
+
+    let head = repo.head("dev").await.unwrap();
+    repo.drop_branch("dev").await.unwrap();
+    // Whoever forgot the name finds it.
+    let newest = &told(&repo, ListReflogOptions::default()).await[0];
+    assert_eq!(operations(std::slice::from_ref(newest)), ["delete dev"]);
+    assert!(newest.uncommitted_kept);
+    assert_eq!(newest.from_commit.as_ref(), Some(&head));
+    let undone = repo.undo(&newest.r#ref, Some(&newest.id)).await.unwrap();
+    assert!(undone.uncommitted_restored);
+    assert_eq!(repo.head("dev").await.unwrap(), head);
+    assert_eq!(
+        repo.get("dev", "c").await.unwrap().as_deref(),
+        Some(&b"3"[..])
+    );
+    assert_eq!(repo.uncommitted("dev").await.unwrap().len(), 1);
+    repo.commit("dev", "what came back").await.unwrap();
+    assert_eq!(repo.list("dev", "").await.unwrap(), ["a", "b", "c"]);
+
+    // To delete is another permission, with hooks of its own.
+    repo.branch("new", MAIN).await.unwrap();
+    let (status, error) = refusal(repo.undo("new", None).await);
+    assert_eq!(status, 400);
+    assert!(
+        error.message.contains("delete the branch instead"),
+        "{error:?}"
+    );
+    let (status, _) = refusal(repo.undo("never", None).await);
+    assert_eq!(status, 404);
+}
+
+#[tokio::test]
+async fn a_deleted_tag_comes_back() {
+    let server = TestServer::start(Backend::Sqlite);
+    let repo = lake(&server).await;
+    let creation = TagCreation {
+        id: "v1".to_owned(),
+        r#ref: "dev".to_owned(),
+        ..TagCreation::default()
+    };
+    let (client, name) = (&repo.client, repo.name.as_str());
+    let tag = client.create_tag(name, &creation).await.unwrap();
+    client
+        .delete_tag(name, "v1", &DeleteTagOptions::default())
+        .await
+        .unwrap();
+    let undone = client
+        .undo_tag(name, "v1", Some(&UndoCreation::default()))
+        .await
+        .unwrap();
+    assert_eq!(undone.commit_id, tag.commit_id);
+    assert_eq!(client.get_tag(name, "v1").await.unwrap(), tag);
+    let of_tag = ListReflogOptions {
+        tag: Some("v1".to_owned()),
+        ..ListReflogOptions::default()
+    };
+    let told = told(&repo, of_tag).await;
+    assert_eq!(operations(&told), ["undo v1", "delete v1", "create v1"]);
+    let both = ListReflogOptions {
+        branch: Some(MAIN.to_owned()),
+        tag: Some("v1".to_owned()),
+        ..ListReflogOptions::default()
+    };
+    let (status, error) = refusal(client.list_reflog(name, &both).await);
+    assert_eq!(status, 400);
+    assert!(error.message.contains("not both"), "{error:?}");
+}

@@ -275,11 +275,20 @@ pub(crate) fn hook(hook: HookRun) -> types::HookRun {
 /// How a task failed.
 pub(crate) fn failure(failure: Failure) -> types::Error {
     let findings: Vec<_> = failure.findings.iter().map(finding).collect();
+    let (conflicts, conflict_count) = failure.conflicts.as_ref().map(conflicting).unzip();
     types::Error {
         message: failure.message,
         findings: (!findings.is_empty()).then_some(findings),
-        ..types::Error::default()
+        conflicts,
+        conflict_count,
     }
+}
+
+/// The paths that both sides changed, and how many there are in all.
+pub(crate) fn conflicting(conflicts: &catalog::Conflicts) -> (Vec<String>, i64) {
+    let path = |key: &Vec<u8>| String::from_utf8_lossy(key).into_owned();
+    let count = i64::try_from(conflicts.count).unwrap_or(i64::MAX);
+    (conflicts.keys.iter().map(path).collect(), count)
 }
 
 pub(crate) fn finding(finding: &Finding) -> types::HookFinding {

@@ -12,9 +12,6 @@ use axum::response::{IntoResponse, Response};
 use catalog::{BlockError, EngineError, Kind, StoreError};
 use http::StatusCode;
 
-/// How many bytes of paths are told of a conflict at most.
-const MAX_CONFLICT_BYTES: usize = 256 << 10;
-
 /// The result of a handler.
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
@@ -76,22 +73,15 @@ impl Error {
 
     /// What contradicts each other, where that is the failure.
     pub(crate) fn conflicts(&self) -> Option<Conflicts> {
-        match self {
-            Self::Catalog(catalog::Error::Engine(EngineError::Conflict { keys, count })) => {
-                let mut bytes = 0;
-                let fits = |key: &&Vec<u8>| {
-                    bytes += key.len();
-                    bytes <= MAX_CONFLICT_BYTES
-                };
-                let path = |key: &Vec<u8>| String::from_utf8_lossy(key).into_owned();
-                Some(Conflicts {
-                    message: self.message(),
-                    paths: keys.iter().take_while(fits).map(path).collect(),
-                    count: i64::try_from(*count).unwrap_or(i64::MAX),
-                })
-            }
-            _ => None,
-        }
+        let Self::Catalog(error) = self else {
+            return None;
+        };
+        let (paths, count) = crate::convert::conflicting(&catalog::Conflicts::of(error)?);
+        Some(Conflicts {
+            message: self.message(),
+            paths,
+            count,
+        })
     }
 
     fn findings(&self) -> Option<Vec<types::HookFinding>> {

@@ -97,19 +97,9 @@ pub(crate) async fn merge_status(
 
 /// The status and the error that the operation would have been answered with.
 fn failure<T>(status: &TaskStatus<T>) -> (Option<i64>, Option<types::Error>) {
-    let Some(Failure {
-        status_code,
-        message,
-        findings,
-    }) = &status.failure
-    else {
-        return (None, None);
+    let told = |failure: &Failure| {
+        let status_code = i64::from(failure.status_code);
+        (status_code, convert::failure(failure.clone()))
     };
-    let findings: Vec<_> = findings.iter().map(convert::finding).collect();
-    let error = types::Error {
-        message: message.clone(),
-        findings: Some(findings).filter(|findings| !findings.is_empty()),
-        ..types::Error::default()
-    };
-    (Some(i64::from(*status_code)), Some(error))
+    status.failure.as_ref().map(told).unzip()
 }

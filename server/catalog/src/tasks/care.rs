@@ -68,9 +68,9 @@ impl Tasks {
             return Ok(None);
         }
         let key = own_key(&repository.partition(), &task.id);
-        let findings = match self.kv.get(FINDINGS, &key).await? {
+        let (findings, conflicts) = match self.kv.get(FINDINGS, &key).await? {
             Some(stored) => Findings::parse(stored.value)?,
-            None => Vec::new(),
+            None => (Vec::new(), None),
         };
         Ok(Some(Failure {
             status_code: u16::try_from(task.status_code)
@@ -79,6 +79,7 @@ impl Tasks {
                 .unwrap_or(500),
             message: task.error_msg.clone(),
             findings,
+            conflicts,
         }))
     }
 

@@ -11,7 +11,7 @@ use super::records::{
     CLAIMS, Claim, FINDINGS, Findings, TaskData, TaskRecord, own_key, task_key, timestamp,
 };
 use super::registry::{Tasks, Ticket};
-use super::{DescribeFailure, Failure, MAX_FINDINGS};
+use super::{Conflicts, DescribeFailure, Failure, MAX_FINDINGS};
 use crate::{Error, Result};
 
 /// Between tries to write an end. After the last one the claim is left, and found as an orphan.
@@ -26,6 +26,7 @@ pub(super) fn panicked() -> Failure {
         status_code: 500,
         message: "the task failed unexpectedly: see the server's log".to_owned(),
         findings: Vec::new(),
+        conflicts: None,
     }
 }
 
@@ -41,6 +42,7 @@ pub(super) fn owner_died(operation: &str, attempts: u32) -> Failure {
             "the server that worked on {operation} stopped before it was done{times}: start it again"
         ),
         findings: Vec::new(),
+        conflicts: None,
     }
 }
 
@@ -68,6 +70,7 @@ impl Tasks {
             status_code,
             message,
             findings,
+            conflicts: Conflicts::of(error),
         }
     }
 
@@ -136,9 +139,7 @@ impl Tasks {
             Err(failure) => {
                 task.error_msg = failure.message;
                 task.status_code = i32::from(failure.status_code);
-                if !failure.findings.is_empty() {
-                    findings = Some(Findings::encoded(&failure.findings));
-                }
+                findings = Findings::encoded(&failure.findings, failure.conflicts);
                 None
             }
         };

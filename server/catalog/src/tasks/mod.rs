@@ -54,6 +54,8 @@ pub const DEAD_AFTER: Duration = Duration::from_secs(30);
 pub const MAX_ATTEMPTS: u32 = 3;
 /// The most findings of hooks that are kept with a task that they refused.
 pub const MAX_FINDINGS: usize = 1_000;
+/// How many bytes of paths are told of a conflict at most.
+pub const MAX_CONFLICT_BYTES: usize = 256 << 10;
 /// The random part of a task's id.
 const NANOID_LENGTH: usize = 20;
 
@@ -146,6 +148,36 @@ pub struct Failure {
     pub message: String,
     /// Of hooks that refused, at most [`MAX_FINDINGS`].
     pub findings: Vec<Finding>,
+    /// Where changes contradict each other.
+    pub conflicts: Option<Conflicts>,
+}
+
+/// The keys that a merge, revert or cherry-pick met conflicts at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflicts {
+    /// The first of them, ascending: at most [`MAX_CONFLICT_BYTES`].
+    pub keys: Vec<Vec<u8>>,
+    /// How many there are in all.
+    pub count: u64,
+}
+
+impl Conflicts {
+    /// What contradicts each other, where that is the failure.
+    #[must_use]
+    pub fn of(error: &Error) -> Option<Self> {
+        let Error::Engine(graveler::Error::Conflict { keys, count }) = error else {
+            return None;
+        };
+        let mut bytes = 0;
+        let fits = |key: &&Vec<u8>| {
+            bytes += key.len();
+            bytes <= MAX_CONFLICT_BYTES
+        };
+        Some(Self {
+            keys: keys.iter().take_while(fits).cloned().collect(),
+            count: *count,
+        })
+    }
 }
 
 /// Puts an error into the words and the status that the wire has for it.

@@ -2,7 +2,8 @@
 //!
 //! Field numbers and keys are lakeFS's, and no field is added to its messages. What it has no
 //! room for lies in partitions of ours: who works on a task and how to do it again
-//! (`weir-tasks`), and what hooks found when they refused it (`weir-task-findings`).
+//! (`weir-tasks`), and what stood against it when it failed: what hooks found, where changes
+//! contradict each other (`weir-task-findings`).
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,7 @@ use graveler::{Finding, Repository};
 use prost::Message;
 use prost_types::Timestamp;
 
+use super::Conflicts;
 use crate::{Error, Result};
 
 /// The partition of heartbeats.
@@ -21,7 +23,7 @@ pub(super) const INSTANCES: &str = "instances/";
 pub(super) const TASKS: &str = "tasks/";
 /// The partition of claims: one for each task that is not done.
 pub(super) const CLAIMS: &[u8] = b"weir-tasks";
-/// The partition of what hooks found when they refused what a task asked for.
+/// The partition of what stood against what a task asked for: findings of hooks, conflicts.
 pub(super) const FINDINGS: &[u8] = b"weir-task-findings";
 
 pub(super) fn task_key(id: &str) -> Bytes {
@@ -146,11 +148,25 @@ impl Claim {
     }
 }
 
-/// What hooks found, at most [`super::MAX_FINDINGS`].
+/// What stood against a task that failed. Stored only if there is something.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Findings {
+    /// What hooks found, at most [`super::MAX_FINDINGS`].
     #[prost(message, repeated, tag = "1")]
     findings: Vec<FindingData>,
+    #[prost(message, optional, tag = "2")]
+    conflicts: Option<ConflictsData>,
+}
+
+/// Where changes contradict each other.
+#[derive(Clone, PartialEq, Message)]
+struct ConflictsData {
+    /// The first ones, ascending, at most [`super::MAX_CONFLICT_BYTES`].
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    keys: Vec<Vec<u8>>,
+    /// How many there are in all.
+    #[prost(uint64, tag = "2")]
+    count: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -172,7 +188,11 @@ struct FindingData {
 }
 
 impl Findings {
-    pub(super) fn encoded(findings: &[Finding]) -> Bytes {
+    /// None: there is nothing to store.
+    pub(super) fn encoded(findings: &[Finding], conflicts: Option<Conflicts>) -> Option<Bytes> {
+        if findings.is_empty() && conflicts.is_none() {
+            return None;
+        }
         let findings = findings.iter().map(|f| FindingData {
             action: f.action.clone(),
             hook: f.hook.clone(),
@@ -182,13 +202,16 @@ impl Findings {
             path: f.path.clone(),
             properties: f.properties.clone(),
         });
-        let findings = findings.collect();
-        Bytes::from(Self { findings }.encode_to_vec())
+        let record = Self {
+            findings: findings.collect(),
+            conflicts: conflicts.map(|Conflicts { keys, count }| ConflictsData { keys, count }),
+        };
+        Some(Bytes::from(record.encode_to_vec()))
     }
 
     /// # Errors
     /// [`graveler::Error::Corrupt`].
-    pub(super) fn parse(stored: Bytes) -> Result<Vec<Finding>> {
+    pub(super) fn parse(stored: Bytes) -> Result<(Vec<Finding>, Option<Conflicts>)> {
         let stored = Self::decode(stored).map_err(|e| corrupt(e.to_string()))?;
         let findings = stored.findings.into_iter().map(|f| Finding {
             action: f.action,
@@ -199,7 +222,10 @@ impl Findings {
             path: f.path,
             properties: f.properties,
         });
-        Ok(findings.collect())
+        let conflicts = stored
+            .conflicts
+            .map(|ConflictsData { keys, count }| Conflicts { keys, count });
+        Ok((findings.collect(), conflicts))
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
 use super::work::Work;
-use super::{DEAD_AFTER, KEPT_FOR, MAX_ATTEMPTS, TaskKind, TaskStatus};
+use super::{Conflicts, DEAD_AFTER, KEPT_FOR, MAX_ATTEMPTS, TaskKind, TaskStatus};
 use crate::testing::{TestCatalog, commit_params, creation, merge_params};
 use crate::{Catalog, LogQuery, Reader};
 
@@ -202,6 +202,16 @@ async fn what_fails_at_once_is_refused_and_what_fails_later_is_told_by_the_task(
     idle(&lake).await;
     let status = lake.merge_status(&repository, &conflict).await.unwrap();
     assert!(failed(&status).starts_with("conflict found"), "{status:?}");
+    let conflicts = status.failure.and_then(|failure| failure.conflicts);
+    let found = Conflicts {
+        keys: vec![b"a".to_vec()],
+        count: 1,
+    };
+    assert_eq!(
+        conflicts,
+        Some(found),
+        "as the merge itself would have told"
+    );
 }
 
 async fn branch(lake: &Catalog, repository: &Repository, name: &str) {

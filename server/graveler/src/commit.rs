@@ -98,11 +98,10 @@ impl Engine {
             }
             receipt.reached(Step::Judged);
             let operation = Operation::Commit;
-            let landed = self
+            let landing = self
                 .land(repository, branch, &work.at, &commit, operation, receipt)
                 .await?;
-            drop(turn);
-            if landed {
+            if landing.end(turn) {
                 let mut event =
                     self.commit_event(repository, EventKind::PostCommit, branch, &params.committer);
                 event.run_id = self.ids.descending_run_id(began);

@@ -51,6 +51,27 @@ pub(crate) struct Attempt {
     pub head: Arc<Commit>,
 }
 
+/// What became of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Landing {
+    /// The commit is the head.
+    Landed,
+    /// It is, and another server works on a change of the branch.
+    LandedBeforeRival,
+    /// The head moved: to be tried again.
+    Lost,
+}
+
+impl Landing {
+    /// Ends the turn that the attempt was made in. True: it landed.
+    pub(crate) fn end(self, turn: Turn) -> bool {
+        if self == Self::LandedBeforeRival {
+            turn.end_after_rival();
+        }
+        self != Self::Lost
+    }
+}
+
 impl Engine {
     /// Seals the token that takes writes, if it holds any. None: the branch changed, look again.
     pub(crate) async fn seal(
@@ -119,7 +140,7 @@ impl Engine {
     }
 
     /// Makes `commit` the head, if the head and the sealed tokens are still as in
-    /// `at`; tokens sealed since stay. The reflog tells of it as `operation`. False: the head moved.
+    /// `at`; tokens sealed since stay. The reflog tells of it as `operation`.
     ///
     /// What `receipt` wants is written in the same batch; [`Error::ConcurrentChange`] if a condition
     /// of its writes does not hold.
@@ -131,13 +152,13 @@ impl Engine {
         commit: &Commit,
         operation: Operation,
         receipt: &dyn Receipt,
-    ) -> Result<bool> {
+    ) -> Result<Landing> {
         let applied = &at.record.sealed_tokens;
         let mut now = at.clone();
         for _ in 0..MAX_REBASES {
             let newer = now.record.sealed_tokens.strip_suffix(applied.as_slice());
             let (Some(newer), true) = (newer, now.record.commit_id == at.record.commit_id) else {
-                return Ok(false);
+                return Ok(Landing::Lost);
             };
             let record = BranchRecord {
                 commit_id: commit.id.clone(),
@@ -169,7 +190,11 @@ impl Engine {
             }
             self.refs.remember_commit(repository, commit);
             self.janitor.retire(applied.clone());
-            return Ok(true);
+            // This server's changes take turns: who sealed meanwhile is another one.
+            return Ok(match newer {
+                [] => Landing::Landed,
+                [_, ..] => Landing::LandedBeforeRival,
+            });
         }
         Err(Error::TooManyTries(branch.to_string()))
     }

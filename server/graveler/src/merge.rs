@@ -115,7 +115,7 @@ impl Engine {
             }
             receipt.reached(Step::Judged);
             let operation = Operation::Merge;
-            let landed = self
+            let landing = self
                 .land(
                     repository,
                     destination,
@@ -125,8 +125,7 @@ impl Engine {
                     receipt,
                 )
                 .await?;
-            drop(turn);
-            if landed {
+            if landing.end(turn) {
                 event.run_id = self.ids.descending_run_id(event.time);
                 event.kind = EventKind::PostMerge;
                 event.time = self.clock.now();

@@ -4,16 +4,25 @@
 //! compare-and-set of the branch; it is no part of correctness, which holds
 //! against other servers as well. A turn may be kept while storage is read and
 //! written: it is a place in a queue and guards no data.
+//!
+//! Other servers have queues of their own. One whose tries take a little longer would lose every
+//! one of them to a server that goes from change to change, so whoever comes first leaves
+//! the branch to the other for about as long as a try takes.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::time::Duration;
 
+use base::Backoff;
 use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::time::Instant;
 
 use crate::{BranchId, Error, Repository, Result};
 
 /// How many may wait for one branch; more are told to come back later.
 const MAX_WAITING: usize = 1_024;
+/// For so long at most a branch is left to another server.
+const MAX_COURTESY: Duration = Duration::from_secs(1);
 
 type Key = (String, BranchId);
 type Lines = Arc<StdMutex<HashMap<Key, Arc<Mutex<()>>>>>;
@@ -28,6 +37,25 @@ pub(crate) struct Turn {
     // Dropped in this order: the turn ends, then the place is given up.
     _turn: OwnedMutexGuard<()>,
     _place: Place,
+    since: Instant,
+}
+
+impl Turn {
+    /// Ends the turn once another server has had the time for a try: one to two times as long
+    /// as this turn took, at most [`MAX_COURTESY`]. Does not wait for that; those in line do.
+    pub(crate) fn end_after_rival(self) {
+        let until = Instant::now() + courtesy(self.since.elapsed());
+        tokio::spawn(async move {
+            tokio::time::sleep_until(until).await;
+            drop(self);
+        });
+    }
+}
+
+/// For how long a branch is left to another server, after a turn that took so long.
+fn courtesy(took: Duration) -> Duration {
+    let longest = took.min(MAX_COURTESY / 2) * 2;
+    Backoff::new(longest, MAX_COURTESY, 1).into_iter().sum()
 }
 
 /// A place in a branch's line, kept also while waiting.
@@ -62,6 +90,7 @@ impl BranchQueue {
         Ok(Turn {
             _turn: turn,
             _place: place,
+            since: Instant::now(),
         })
     }
 }
@@ -83,6 +112,31 @@ impl Drop for Place {
 mod tests {
     use super::*;
     use crate::testing::repository;
+
+    #[test]
+    fn a_rival_gets_the_time_of_a_try_but_not_for_ever() {
+        for (took, least, most) in [(20, 20, 40), (400, 400, 800), (60_000, 500, 1_000)] {
+            let [took, least, most] = [took, least, most].map(Duration::from_millis);
+            let pause = courtesy(took);
+            assert!(pause >= least && pause <= most, "{pause:?} for {took:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_next_in_line_comes_after_the_rival() {
+        let queue = BranchQueue::default();
+        let (repo, main) = (repository("r"), BranchId::trusted("main"));
+        let mut turn = queue.turn(&repo, &main).await.expect("free");
+        let took = Duration::from_millis(20);
+        turn.since = turn.since.checked_sub(took).expect("the clock runs longer");
+        let ended = Instant::now();
+        turn.end_after_rival();
+        let mut next = Box::pin(queue.turn(&repo, &main));
+        assert!(futures::poll!(&mut next).is_pending());
+        drop(next.await.expect("its turn"));
+        assert!(ended.elapsed() >= took);
+        assert!(queue.0.lock().expect("no holder panics").is_empty());
+    }
 
     #[tokio::test]
     async fn one_at_a_time_and_nothing_is_left() {

@@ -81,7 +81,7 @@ impl Engine {
                     .await?;
                 verdict = Some(Verdict { tree, run_id });
             }
-            let landed = self
+            let landing = self
                 .land(
                     repository,
                     branch,
@@ -91,8 +91,7 @@ impl Engine {
                     &NoReceipt,
                 )
                 .await?;
-            drop(turn);
-            if landed {
+            if landing.end(turn) {
                 event.run_id = self.ids.descending_run_id(event.time);
                 event.kind = post;
                 event.time = self.clock.now();

@@ -122,3 +122,65 @@ async fn a_rival_that_changes_alike_is_no_conflict() {
         .unwrap();
     assert_eq!(lake.show("main@").await, "a=1 b=2 c=3 d=1 n=2");
 }
+
+/// While a commit is judged, another server seals what is staged and is refused.
+#[derive(Debug)]
+struct Sealing(Lake);
+
+#[async_trait]
+impl Hooks for Sealing {
+    async fn before(&self, event: &Event) -> Result<HookOutcome, Box<Rejection>> {
+        if event.kind == EventKind::PreCommit {
+            self.0.put("main", "z=1").await;
+            let (repo, main) = (&self.0.repo, branch("main"));
+            let graveler = &self.0.graveler;
+            let refused = graveler.commit(repo, &main, committing("rival"), &Refusing);
+            refused.await.unwrap_err();
+        }
+        Ok(HookOutcome { ran: true })
+    }
+
+    async fn after(&self, _event: Event) {}
+}
+
+#[derive(Debug)]
+struct Refusing;
+
+#[async_trait]
+impl Hooks for Refusing {
+    async fn before(&self, event: &Event) -> Result<HookOutcome, Box<Rejection>> {
+        match event.kind {
+            EventKind::PreCommit => Err(Box::new(Rejection {
+                run_id: event.run_id.clone(),
+                kind: event.kind,
+                message: "refused".into(),
+                invalid_actions: false,
+                findings: Vec::new(),
+            })),
+            _ => Ok(HookOutcome::default()),
+        }
+    }
+
+    async fn after(&self, _event: Event) {}
+}
+
+/// Or the other one, if its tries take longer, would lose them all.
+#[tokio::test]
+async fn who_lands_before_a_rival_leaves_the_branch_to_it_for_a_while() {
+    let lake = Lake::new().await;
+    let (repo, main) = (&lake.repo, branch("main"));
+    let rival = Sealing(second_server(&lake));
+    for (hooks, waits) in [(&NoHooks as &dyn Hooks, false), (&rival, true)] {
+        lake.put("main", if waits { "a=2" } else { "a=1" }).await;
+        let graveler = &lake.graveler;
+        let landed = graveler.commit(repo, &main, committing("ours"), hooks);
+        landed.await.unwrap();
+        let mut next = Box::pin(graveler.engine.queue.turn(repo, &main));
+        let turn = futures::poll!(&mut next);
+        assert_eq!(turn.is_pending(), waits);
+        if waits {
+            drop(next.await.unwrap());
+        }
+    }
+    assert_eq!(lake.show("main@").await, "a=2");
+}

@@ -1,5 +1,5 @@
 //! `kill -9` at random moments of writing, deleting, committing, merging and whatever else changes a
-//! branch, many times over, on one data folder; and of one of two servers on one database.
+//! branch or fills a repository, many times over, on one data folder; and of one of two servers on one database.
 //!
 //! After each restart: what was acknowledged is there, what was not is there in full
 //! or not at all, and the server starts. Each path has one writer, so that the model
@@ -14,8 +14,11 @@ use std::time::{Duration, Instant};
 use client::Error;
 use system_tests::{Backend, MAIN, Random, Repo, TestServer, effort};
 
+use self::errands::{Errand, Given};
 use self::lives::Life;
 
+#[path = "crash/errands.rs"]
+mod errands;
 #[path = "crash/lives.rs"]
 mod lives;
 #[path = "crash/two.rs"]
@@ -93,20 +96,18 @@ struct Progress {
     merges: AtomicU64,
     /// Steps of lives.
     steps: AtomicU64,
+    /// Parts of errands.
+    errands: AtomicU64,
     over: AtomicBool,
-    /// Whether another server changes the same branches.
-    is_contended: bool,
 }
 
 impl Progress {
-    /// Whether a call was refused since the other server came first again and again: to be
-    /// asked again. One server alone lets its callers queue.
-    fn lost_to_the_other(&self, e: &Error) -> bool {
-        self.is_contended && e.status() == Some(429)
-    }
-
     fn lived(&self) {
         self.steps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn ran_errand(&self) {
+        self.errands.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether those who work are to stop, also if the server is still there.
@@ -114,15 +115,16 @@ impl Progress {
         self.over.load(Ordering::Relaxed)
     }
 
-    /// Returns a while after a certain number of writes, commits, merges or steps of a life
-    /// was acknowledged.
+    /// Returns a while after a certain number of writes, commits, merges, steps of a life or
+    /// parts of errands was acknowledged.
     fn wait(&self, random: &mut Random) {
         let answers = random.between(ANSWERS.start, ANSWERS.end);
-        match random.between(0, 4) {
+        match random.between(0, 5) {
             0 => self.wait_for(&self.writes, 4 * answers),
             1 => self.wait_for(&self.commits, answers),
             2 => self.wait_for(&self.merges, random.between(1, 4)),
-            _ => self.wait_for(&self.steps, 2 * answers),
+            3 => self.wait_for(&self.steps, 2 * answers),
+            _ => self.wait_for(&self.errands, random.between(1, 9)),
         }
         std::thread::sleep(Duration::from_micros(
             random.between(LATER_US.start, LATER_US.end),
@@ -167,7 +169,6 @@ async fn write(repo: Repo, progress: Arc<Progress>, worker: u64, round: u64) -> 
                 model.acknowledge(&path);
                 progress.writes.fetch_add(1, Ordering::Relaxed);
             }
-            Err(e) if progress.lost_to_the_other(&e) => {}
             Err(e) if is_gone(&e) => break,
             Err(e) => panic!("{e}"),
         }
@@ -187,7 +188,6 @@ async fn commit(repo: Repo, progress: Arc<Progress>) -> Vec<String> {
             Err(e) if e.status() == Some(400) => {
                 assert!(e.to_string().contains("no changes"), "{e}");
             }
-            Err(e) if progress.lost_to_the_other(&e) => {}
             Err(e) if is_gone(&e) => break,
             Err(e) => panic!("{e}"),
         }
@@ -221,7 +221,6 @@ async fn merge(repo: Repo, progress: Arc<Progress>, label: String) -> Merged {
                 merged.done.push((result.reference, path));
                 progress.merges.fetch_add(1, Ordering::Relaxed);
             }
-            Err(e) if progress.lost_to_the_other(&e) => {}
             Err(e) if is_gone(&e) => break,
             Err(e) => panic!("{e}"),
         }
@@ -240,18 +239,24 @@ struct State {
     commits: Vec<String>,
     merges: usize,
     lives: Vec<Life>,
+    errands: Vec<Errand>,
+    given: Arc<Given>,
 }
 
 impl State {
-    fn new(root: String) -> Self {
+    async fn new(repo: &Repo) -> Self {
+        repo.branch(TRUNK, MAIN).await.unwrap();
+        let root = repo.head(MAIN).await.unwrap();
         Self {
             main: root.clone(),
             trunk: root.clone(),
+            given: Arc::new(Given::make(repo, &root).await),
             root,
             held: BTreeMap::new(),
             commits: Vec::new(),
             merges: 0,
             lives: Vec::new(),
+            errands: Vec::new(),
         }
     }
 
@@ -272,9 +277,12 @@ impl State {
         for life in &mut self.lives {
             life.settle(repo).await;
         }
+        for errand in &mut self.errands {
+            errand.settle(repo, &self.given, true).await;
+        }
         // The moments were such that there was something of each kind to lose.
         assert!(!self.held.is_empty() && !self.commits.is_empty());
-        assert!(self.merges > 0 && !self.lives.is_empty());
+        assert!(self.merges > 0 && !self.lives.is_empty() && !self.errands.is_empty());
     }
 }
 
@@ -283,6 +291,13 @@ async fn check_lives(repo: &Repo, mut lives: Vec<Life>, state: &mut State) {
         life.settle(repo).await;
     }
     state.lives.extend(lives);
+}
+
+async fn check_errands(repo: &Repo, mut errands: Vec<Errand>, state: &mut State) {
+    for errand in &mut errands {
+        errand.settle(repo, &state.given, false).await;
+    }
+    state.errands.extend(errands);
 }
 
 async fn check_writes(repo: &Repo, round: u64, models: Vec<Model>, state: &mut State) {
@@ -390,10 +405,16 @@ async fn one_round(
     ));
     let root = state.root.clone();
     let liver = tokio::spawn(lives::lead(
-        repo,
+        repo.clone(),
         Arc::clone(&progress),
         round.to_string(),
         root,
+    ));
+    let runner = tokio::spawn(errands::run(
+        repo,
+        Arc::clone(&progress),
+        round.to_string(),
+        Arc::clone(&state.given),
     ));
     progress.wait(random);
     server.kill9();
@@ -402,7 +423,7 @@ async fn one_round(
         models.push(writer.await.unwrap());
     }
     let (commits, merged) = (committer.await.unwrap(), merger.await.unwrap());
-    let lives = liver.await.unwrap();
+    let (lives, errands) = (liver.await.unwrap(), runner.await.unwrap());
     server.restart();
     let repo = Repo {
         client: server.client(),
@@ -412,13 +433,13 @@ async fn one_round(
     check_commits(&repo, commits, state).await;
     check_merges(&repo, round, merged, state).await;
     check_lives(&repo, lives, state).await;
+    check_errands(&repo, errands, state).await;
 }
 
 async fn crash(backend: Backend, rounds: u64) {
     let mut server = TestServer::start(backend);
     let repo = server.repo("crash").await;
-    repo.branch(TRUNK, MAIN).await.unwrap();
-    let mut state = State::new(repo.head(MAIN).await.unwrap());
+    let mut state = State::new(&repo).await;
     let mut random = Random::new(2013);
     for round in 0..rounds {
         one_round(&mut server, &repo.name, round, &mut random, &mut state).await;

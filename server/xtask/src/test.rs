@@ -65,8 +65,8 @@ pub(crate) fn soak(filter: Option<&str>) -> Result<()> {
     let mut tests = needs.tests();
     tests
         .env("WEIR_TEST_LONG", "1")
-        .args(["test", "--no-fail-fast"])
-        .args(["-p", "graveler", "-p", "catalog", "-p", "system-tests"])
+        // All packages, as they were just built: of a few of them other features would be built anew.
+        .args(["test", "--workspace", "--no-fail-fast"])
         .args(["--lib", "--tests", "--"]);
     match filter {
         Some(filter) => tests.arg(filter),

@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 use system_tests::{Backend, MAIN, Random, Repo, TestServer, effort};
 
 use super::{
-    Merged, Progress, State, TRUNK, WRITERS, check_commits, check_lives, check_merges,
-    check_writes, commit, lives, merge, write,
+    Merged, Progress, State, TRUNK, WRITERS, check_commits, check_errands, check_lives,
+    check_merges, check_writes, commit, errands, lives, merge, write,
 };
 
 /// What the one that is left must acknowledge after the other's death, of each kind.
@@ -23,14 +23,12 @@ struct Crew {
     committer: tokio::task::JoinHandle<Vec<String>>,
     merger: tokio::task::JoinHandle<Merged>,
     liver: tokio::task::JoinHandle<Vec<lives::Life>>,
+    runner: tokio::task::JoinHandle<Vec<errands::Errand>>,
 }
 
 impl Crew {
-    fn start(repo: &Repo, number: u64, round: u64, root: &str) -> Self {
-        let progress = Arc::new(Progress {
-            is_contended: true,
-            ..Progress::default()
-        });
+    fn start(repo: &Repo, number: u64, round: u64, state: &State) -> Self {
+        let progress = Arc::new(Progress::default());
         let share = WRITERS / 2;
         let label = format!("{round}-{number}");
         Self {
@@ -42,8 +40,14 @@ impl Crew {
             liver: tokio::spawn(lives::lead(
                 repo.clone(),
                 Arc::clone(&progress),
+                label.clone(),
+                state.root.clone(),
+            )),
+            runner: tokio::spawn(errands::run(
+                repo.clone(),
+                Arc::clone(&progress),
                 label,
-                root.to_owned(),
+                Arc::clone(&state.given),
             )),
             progress,
         }
@@ -76,15 +80,15 @@ async fn one_round(
     };
     let crews = [0, 1].map(|number: u64| {
         let repo = repo(&servers[number as usize]);
-        Crew::start(&repo, number, round, &state.root)
+        Crew::start(&repo, number, round, state)
     });
     let victim = random.between(0, 2) as usize;
     crews[victim].progress.wait(random);
     servers[victim].kill9();
     crews[1 - victim].wait_until_it_goes_on();
 
-    let (mut models, mut commits, mut merged, mut lives) =
-        (Vec::new(), Vec::new(), Merged::default(), Vec::new());
+    let (mut models, mut commits, mut merged) = (Vec::new(), Vec::new(), Merged::default());
+    let (mut lives, mut errands) = (Vec::new(), Vec::new());
     for crew in crews {
         for writer in crew.writers {
             models.push(writer.await.unwrap());
@@ -94,12 +98,14 @@ async fn one_round(
         merged.done.extend(more.done);
         merged.attempted += more.attempted;
         lives.extend(crew.liver.await.unwrap());
+        errands.extend(crew.runner.await.unwrap());
     }
     let left = repo(&servers[1 - victim]);
     check_writes(&left, round, models, state).await;
     check_commits(&left, commits, state).await;
     check_merges(&left, round, merged, state).await;
     check_lives(&left, lives, state).await;
+    check_errands(&left, errands, state).await;
     servers[victim].restart();
     let back = repo(&servers[victim]);
     assert_eq!(back.head(MAIN).await.unwrap(), state.main);
@@ -111,8 +117,7 @@ async fn one_of_two_servers_dies_and_the_other_goes_on() {
     let one = TestServer::start(Backend::Postgres);
     let two = one.beside();
     let repo = one.repo("two").await;
-    repo.branch(TRUNK, MAIN).await.unwrap();
-    let mut state = State::new(repo.head(MAIN).await.unwrap());
+    let mut state = State::new(&repo).await;
     let mut random = Random::new(2017);
     let mut servers = [one, two];
     for round in 0..effort(6, 60) {

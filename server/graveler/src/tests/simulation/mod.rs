@@ -316,6 +316,8 @@ fn assert_explained(what: &str, seed: u64, run: &Run) {
 #[test]
 fn every_answer_is_explained_whatever_fails_and_whoever_comes_first() {
     let (mut done, mut unknown) = (0, 0);
+    // Branches that came back, heads that went back, staged changes that came back.
+    let mut undone = [0; 3];
     for seed in seeds(300, 20_000) {
         let run = scheduled(&Plan::of(seed), sound);
         assert_explained("scheduled", seed, &run);
@@ -323,8 +325,20 @@ fn every_answer_is_explained_whatever_fails_and_whoever_comes_first() {
         done += run.calls.iter().filter(commits).count();
         let unknown_ones = |call: &&Call| matches!(call.answer, Answer::Unknown(_));
         unknown += run.calls.iter().filter(unknown_ones).count();
+        for call in &run.calls {
+            if let Answer::Undone { from, to } = &call.answer {
+                let kind = from
+                    .as_ref()
+                    .map_or(0, |from| if from == to { 2 } else { 1 });
+                undone[kind] += 1;
+            }
+        }
     }
     assert!(done > 0 && unknown > 0, "there was something to explain");
+    assert!(
+        !undone.contains(&0),
+        "something of each kind was undone: {undone:?}"
+    );
 }
 
 #[test]

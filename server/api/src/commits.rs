@@ -74,7 +74,10 @@ pub(crate) fn commit_params(
         date: body.date.map(convert::instant).transpose()?,
         allow_empty: body.allow_empty.unwrap_or(false),
         force: body.force.unwrap_or(false),
-        source_metarange: params.given("source_metarange").map(MetaRangeId::trusted),
+        source_metarange: params
+            .given("source_metarange")
+            .map(MetaRangeId::parse)
+            .transpose()?,
     })
 }
 

@@ -35,8 +35,11 @@ pub(crate) async fn restore_refs(
 ) -> Result<StatusCode> {
     authorize(&api, &caller, RESTORE, &id).await?;
     let repository = api.catalog.repository(&id).await?;
-    let (dump, force) = to_restore(body);
-    api.catalog.restore_refs(&repository, &dump, force).await?;
+    let (dump, force) = to_restore(&body)?;
+    let actor = &caller.0.committer;
+    api.catalog
+        .restore_refs(&repository, &dump, force, actor)
+        .await?;
     Ok(StatusCode::OK)
 }
 
@@ -79,8 +82,9 @@ pub(crate) async fn submit_restore(
 ) -> Result<(StatusCode, Json<types::TaskInfo>)> {
     authorize(&api, &caller, RESTORE, &id).await?;
     let repository = api.catalog.repository(&id).await?;
-    let (dump, force) = to_restore(body);
-    let task = api.catalog.submit_restore(&repository, &dump, force);
+    let (dump, force) = to_restore(&body)?;
+    let actor = &caller.0.committer;
+    let task = api.catalog.submit_restore(&repository, &dump, force, actor);
     Ok((
         StatusCode::ACCEPTED,
         Json(types::TaskInfo { id: task.await? }),
@@ -133,11 +137,11 @@ fn dumped(dump: &RefsDump) -> types::RefsDump {
     }
 }
 
-fn to_restore(body: types::RefsRestore) -> (RefsDump, bool) {
+fn to_restore(body: &types::RefsRestore) -> Result<(RefsDump, bool)> {
     let dump = RefsDump {
-        commits: MetaRangeId::trusted(body.commits_meta_range_id),
-        tags: MetaRangeId::trusted(body.tags_meta_range_id),
-        branches: MetaRangeId::trusted(body.branches_meta_range_id),
+        commits: MetaRangeId::parse(&body.commits_meta_range_id)?,
+        tags: MetaRangeId::parse(&body.tags_meta_range_id)?,
+        branches: MetaRangeId::parse(&body.branches_meta_range_id)?,
     };
-    (dump, body.force.unwrap_or(false))
+    Ok((dump, body.force.unwrap_or(false)))
 }

@@ -145,6 +145,11 @@ fn recorded(body: types::CommitRecordCreation) -> Result<Commit> {
             .filter(|number| *number >= 0)
             .ok_or_else(|| Error::Invalid(format!("{what} {number} is out of range")))
     };
+    // The tree of a repository's first commit has no id.
+    let meta_range_id = match body.metarange_id.as_str() {
+        "" => MetaRangeId::trusted(""),
+        id => MetaRangeId::parse(id)?,
+    };
     if let Some(bad) = body.parents.iter().find(|id| !CommitId::is_full(id)) {
         return Err(Error::Invalid(format!(
             "parent {bad:?} is not a commit id: 64 lower-case hex digits"
@@ -155,7 +160,7 @@ fn recorded(body: types::CommitRecordCreation) -> Result<Commit> {
         committer: body.committer,
         message: body.message,
         creation_date: convert::instant(body.creation_date)?,
-        meta_range_id: MetaRangeId::trusted(body.metarange_id),
+        meta_range_id,
         metadata: body.metadata.unwrap_or_default(),
         parents: body.parents.into_iter().map(CommitId::trusted).collect(),
         version: small("version", body.version)?,

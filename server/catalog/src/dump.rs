@@ -45,11 +45,22 @@ impl Catalog {
         repository: &Repository,
         dump: &RefsDump,
         force: bool,
+        actor: &str,
     ) -> Result<()> {
         let (catalog, repository, dump) = (self.clone(), repository.clone(), dump.clone());
+        let actor = actor.to_owned();
         self.see_through(async move {
             catalog
-                .restore(&repository, &dump, force, "", &Progress::default())
+                .restore(
+                    &repository,
+                    &RestoreRefs {
+                        dump: &dump,
+                        force,
+                        actor: &actor,
+                        token: "",
+                    },
+                    &Progress::default(),
+                )
                 .await
         })
         .await
@@ -81,14 +92,11 @@ impl Catalog {
     pub(crate) async fn restore(
         &self,
         repository: &Repository,
-        dump: &RefsDump,
-        force: bool,
-        token: &str,
+        restore: &RestoreRefs<'_>,
         progress: &Progress,
     ) -> Result<()> {
-        let restore = RestoreRefs { dump, force, token };
         self.graveler
-            .restore_refs(repository, &restore, &|records| progress.add(records))
+            .restore_refs(repository, restore, &|records| progress.add(records))
             .await?;
         info!("restored the refs of {}", repository.id);
         Ok(())

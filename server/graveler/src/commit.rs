@@ -132,6 +132,7 @@ impl Engine {
                 }
                 // It must be there: opening it is the test.
                 self.committed.cursor(namespace, tree).await?.next().await?;
+                self.check_object_tree(repository, tree).await?;
                 tree.clone()
             }
             None if sealed.is_empty() => head_tree.clone(),

@@ -86,7 +86,10 @@ impl Engine {
                 "metarange {tree} of commit {} is not in the storage namespace: copy it there first",
                 commit.id
             ))),
-            opened => opened.map(|_| ()),
+            opened => {
+                opened?;
+                self.check_object_tree(repository, tree).await
+            }
         }
     }
 

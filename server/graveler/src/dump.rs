@@ -20,9 +20,10 @@ use crate::ident::commit_id;
 use crate::records::{
     BRANCHES, BranchData, COMMITS, RESTORES, Stored as _, TAGS, branch_key, commit_key, tag_key,
 };
+use crate::reflog::{RefChange, RefTarget};
 use crate::{
-    Branch, BranchId, BranchRecord, Commit, CommitId, Error, MetaRangeId, Record, Repository,
-    Result, Tag, TagId, Value,
+    Branch, BranchId, BranchRecord, Commit, CommitId, Error, MetaRangeId, Operation, Record,
+    Repository, Result, Tag, TagId, Value,
 };
 
 /// Records of a restore that are written in one batch.
@@ -44,6 +45,8 @@ pub struct RestoreRefs<'a> {
     pub dump: &'a RefsDump,
     /// Also into a read-only repository.
     pub force: bool,
+    /// Who asks for it: told by the reflog.
+    pub actor: &'a str,
     /// Tells a repeated restore from another one: once it is done, to repeat it does nothing.
     /// Empty: nobody repeats it.
     pub token: &'a str,
@@ -186,7 +189,8 @@ impl Engine {
         self.check_dump(repository, restore.dump).await?;
         self.begin_restore(repository, restore).await?;
         for (entity, tree) in restore.dump.trees() {
-            self.restore(repository, entity, tree, count).await?;
+            self.restore(repository, (entity, tree), restore.actor, count)
+                .await?;
         }
         self.finish_restore(repository, restore).await
     }
@@ -267,10 +271,14 @@ impl Engine {
 
     /// Reads a whole dump and checks what can be checked.
     async fn check_dump(&self, repository: &Repository, dump: &RefsDump) -> Result<()> {
-        if dump.commits.as_str().is_empty() {
-            return Err(invalid(
-                "the dump has no commits: name its commits_meta_range_id",
-            ));
+        // A dump has all three, also of a repository without tags: one that is left out would be lost.
+        for (entity, tree) in dump.trees() {
+            if tree.as_str().is_empty() {
+                return Err(invalid(format!(
+                    "the id of the dump's metarange of kind {:?} is empty: give all three ids that the dump answered",
+                    entity.name()
+                )));
+            }
         }
         for (entity, tree) in dump.trees() {
             self.check_entity(repository, entity, tree).await?;
@@ -288,6 +296,22 @@ impl Engine {
         Ok(())
     }
 
+    /// Refuses a table that is there but is no tree of objects: a branch of it could not be read.
+    pub(crate) async fn check_object_tree(
+        &self,
+        repository: &Repository,
+        tree: &MetaRangeId,
+    ) -> Result<()> {
+        let namespace = &repository.storage_namespace;
+        match self.committed.property(namespace, tree, ENTITY).await? {
+            None => Ok(()),
+            Some(entity) => Err(invalid(format!(
+                "metarange {tree} is a dump of kind {:?}, not a tree of objects: give the meta_range_id of a commit",
+                String::from_utf8_lossy(&entity)
+            ))),
+        }
+    }
+
     /// A tree of another kind reads like one of tags or branches: their messages begin alike.
     async fn check_entity(
         &self,
@@ -298,12 +322,16 @@ impl Engine {
         let namespace = &repository.storage_namespace;
         let said = self.committed.property(namespace, tree, ENTITY).await?;
         match said {
-            Some(said) if said != entity.name().as_bytes() => Err(invalid(format!(
+            Some(said) if said == entity.name().as_bytes() => Ok(()),
+            Some(said) => Err(invalid(format!(
                 "metarange {tree} is a dump of kind {:?}, not of kind {:?}: check which id is given for which",
                 String::from_utf8_lossy(&said),
                 entity.name()
             ))),
-            _ => Ok(()),
+            None => Err(invalid(format!(
+                "metarange {tree} is a tree of objects, not a dump of kind {:?}: give the ids that the dump answered",
+                entity.name()
+            ))),
         }
     }
 
@@ -333,8 +361,8 @@ impl Engine {
     async fn restore(
         &self,
         repository: &Repository,
-        entity: Entity,
-        tree: &MetaRangeId,
+        (entity, tree): (Entity, &MetaRangeId),
+        actor: &str,
         count: CountRecords<'_>,
     ) -> Result<()> {
         let mut cursor = self.tree(repository, tree).await?;
@@ -349,27 +377,35 @@ impl Engine {
                 return Ok(());
             }
             let records = page.len() as u64;
-            self.write_missing(repository, &page).await?;
+            self.write_missing(repository, &page, actor).await?;
             count(records);
         }
     }
 
     /// Writes what is not there yet: a branch that an earlier, cut restore brought may be in use.
-    async fn write_missing(&self, repository: &Repository, page: &[Restored]) -> Result<()> {
+    async fn write_missing(
+        &self,
+        repository: &Repository,
+        page: &[Restored],
+        actor: &str,
+    ) -> Result<()> {
         let partition = Bytes::from(repository.partition());
         let keys: Vec<Bytes> = page.iter().map(Restored::key).collect();
         for _ in 0..MAX_TRIES {
             let found = self.kv.get_many(&partition, &keys).await?;
             let missing = page.iter().zip(&keys).zip(found);
-            let ops: Vec<Op> = missing
-                .filter(|(_, found)| found.is_none())
-                .map(|((record, key), _)| Op::Set {
+            let mut ops = Vec::new();
+            for ((record, key), _) in missing.filter(|(_, found)| found.is_none()) {
+                ops.push(Op::Set {
                     partition: partition.clone(),
                     key: key.clone(),
                     value: self.record_of(repository, record),
                     predicate: Some(Predicate::Absent),
-                })
-                .collect();
+                });
+                if let Some(change) = record.change(actor) {
+                    ops.extend(self.reflog_ops(repository, change));
+                }
+            }
             if ops.is_empty() {
                 return Ok(());
             }
@@ -471,6 +507,29 @@ enum Restored {
 }
 
 impl Restored {
+    /// What the reflog tells of it; nothing of a commit, which no reference is.
+    fn change<'a>(&'a self, actor: &'a str) -> Option<RefChange<'a>> {
+        let (reference, to, hidden) = match self {
+            Self::Commit(_) => return None,
+            Self::Tag(tag) => (RefTarget::Tag(&tag.id), &tag.commit_id, false),
+            Self::Branch {
+                id,
+                commit_id,
+                hidden,
+            } => (RefTarget::Branch(id), commit_id, *hidden),
+        };
+        Some(RefChange {
+            reference,
+            operation: Operation::Restore,
+            actor,
+            reason: "restored from a dump",
+            from: None,
+            to: Some(to),
+            hidden,
+            discarded: &[],
+        })
+    }
+
     fn parse(entity: Entity, record: &Record) -> Result<Self> {
         let key = String::from_utf8_lossy(&record.key);
         let data = record.value.data.clone();

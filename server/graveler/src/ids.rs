@@ -142,6 +142,20 @@ impl CommitId {
 const EMPTY_METARANGE: &str = "00fb7eff1a97c500eb3ca8d2ef5464131d6b6a5f9512e41eba97843522213b66";
 
 impl MetaRangeId {
+    /// Takes what a user gives: 64 lower-case hex digits.
+    ///
+    /// # Errors
+    /// [`Error::InvalidValue`].
+    pub fn parse(text: &str) -> Result<Self> {
+        if text.len() != 64 || !is_lower_hex(text) {
+            let shown: String = text.chars().take(64).collect();
+            return Err(Error::InvalidValue(format!(
+                "metarange id {shown:?} is invalid: it has 64 lower-case hex digits"
+            )));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
     /// Whether this is the empty tree, under either of its two names.
     #[must_use]
     pub fn is_empty_tree(&self) -> bool {

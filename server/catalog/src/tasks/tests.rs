@@ -456,18 +456,27 @@ async fn a_dump_and_a_restore_are_tasks() {
         ..creation("anew")
     };
     let anew = lake.create_repository(anew).await.unwrap();
-    let id = lake.submit_restore(&anew, &dump, false).await.unwrap();
+    let id = lake
+        .submit_restore(&anew, &dump, false, "tests")
+        .await
+        .unwrap();
     assert!(id.starts_with("RR"));
     idle(&lake).await;
     succeeded(lake.restore_status(&anew, &id).await.unwrap());
     assert_eq!(lake.catalog.commit(&anew, "main").await.unwrap(), head);
     assert_eq!(lake.read(&anew, "main", "a").await, "1");
 
-    let again = lake.submit_restore(&anew, &dump, false).await.unwrap();
+    let again = lake
+        .submit_restore(&anew, &dump, false, "tests")
+        .await
+        .unwrap();
     idle(&lake).await;
     let status = lake.restore_status(&anew, &again).await.unwrap();
     assert_eq!(failed(&status), "can only restore into a bare repository");
-    let synchronous = lake.restore_refs(&anew, &dump, false).await.unwrap_err();
+    let synchronous = lake
+        .restore_refs(&anew, &dump, false, "tests")
+        .await
+        .unwrap_err();
     assert_eq!(
         synchronous.to_string(),
         "can only restore into a bare repository"
@@ -507,16 +516,20 @@ async fn a_restore_whose_server_died_is_taken_over_wherever_it_was() {
             .submit(
                 &anew,
                 TaskKind::RESTORE_REFS,
-                Work::restore(&dump, false).recipe(),
+                Work::restore(&dump, false, "tests").recipe(),
             )
             .await
         else {
             continue;
         };
         let token = ticket.id().to_owned();
-        let cut = dying
-            .restore(&anew, &dump, false, &token, &ticket.progress())
-            .await;
+        let restore = graveler::RestoreRefs {
+            dump: &dump,
+            force: false,
+            actor: "tests",
+            token: &token,
+        };
+        let cut = dying.restore(&anew, &restore, &ticket.progress()).await;
         drop((cut, ticket));
         look_after(&lake, &lake).await;
         idle(&lake).await;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use graveler::{
     BranchId, Commit, CommitId, CommitParams, MergeParams, MergeStrategy, MetaRangeId, Receipt,
-    RefsDump, Repository, Step,
+    RefsDump, Repository, RestoreRefs, Step,
 };
 use prost::Message;
 use prost_types::Timestamp;
@@ -50,12 +50,13 @@ impl Work {
         Bytes::from(data.encode_to_vec())
     }
 
-    pub(super) fn restore(dump: &RefsDump, force: bool) -> Self {
+    pub(super) fn restore(dump: &RefsDump, force: bool, actor: &str) -> Self {
         Self::Restore(RestoreWork {
             commits: dump.commits.to_string(),
             tags: dump.tags.to_string(),
             branches: dump.branches.to_string(),
             force,
+            actor: actor.to_owned(),
         })
     }
 }
@@ -117,6 +118,9 @@ pub(super) struct RestoreWork {
     branches: String,
     #[prost(bool, tag = "4")]
     force: bool,
+    /// Who asked: told by the reflog.
+    #[prost(string, tag = "5")]
+    actor: String,
 }
 
 /// lakeFS's `MergeData`.
@@ -293,8 +297,9 @@ impl Catalog {
         repository: &Repository,
         dump: &RefsDump,
         force: bool,
+        actor: &str,
     ) -> Result<String> {
-        let work = Work::restore(dump, force);
+        let work = Work::restore(dump, force, actor);
         self.submit_work(repository, TaskKind::RESTORE_REFS, work)
             .await
     }
@@ -369,9 +374,13 @@ impl Catalog {
                         tags: MetaRangeId::trusted(work.tags),
                         branches: MetaRangeId::trusted(work.branches),
                     };
-                    catalog
-                        .restore(&repository, &dump, work.force, &token, &progress)
-                        .await?;
+                    let restore = RestoreRefs {
+                        dump: &dump,
+                        force: work.force,
+                        actor: &work.actor,
+                        token: &token,
+                    };
+                    catalog.restore(&repository, &restore, &progress).await?;
                     Ok(Bytes::new())
                 });
             }

@@ -34,6 +34,7 @@ async fn restore(graveler: &Graveler, into: &Repository, dump: &RefsDump) -> Res
     let restore = RestoreRefs {
         dump,
         force: false,
+        actor: "tests",
         token: "",
     };
     graveler.restore_refs(into, &restore, &|_| {}).await
@@ -132,6 +133,7 @@ async fn a_repository_is_made_anew_from_its_dump() {
     let request = RestoreRefs {
         dump: &dump,
         force: false,
+        actor: "tests",
         token: "",
     };
     lake.graveler
@@ -209,6 +211,7 @@ async fn a_restore_needs_a_bare_repository_and_is_done_once() {
     let task = RestoreRefs {
         dump: &dump,
         force: false,
+        actor: "tests",
         token: "task",
     };
     lake.graveler
@@ -367,6 +370,7 @@ async fn a_restore_that_is_cut_short_goes_on_when_it_is_repeated() {
         let request = RestoreRefs {
             dump: &good,
             force: false,
+            actor: "tests",
             token: "the same",
         };
         while let Err(error) = faulty.restore_refs(&anew, &request, &|_| {}).await {
@@ -389,6 +393,7 @@ async fn another_dump_does_not_go_on_with_a_restore() {
     let begun = RestoreRefs {
         dump: &one,
         force: false,
+        actor: "tests",
         token: "",
     };
     lake.graveler
@@ -457,4 +462,69 @@ async fn tables_of_a_dump_say_what_they_hold_and_their_ids_cover_it() {
     // Neither tokens nor anything else that means nothing elsewhere.
     let expected = [b"\x0a\x04main\x12\x40", head.as_str().as_bytes()].concat();
     assert_eq!(record.value.data.as_ref(), expected);
+}
+
+#[tokio::test]
+async fn a_dump_is_no_tree_of_objects_and_the_other_way_round() {
+    let lake = Lake::new().await;
+    lake.put("main", "a=1").await;
+    lake.commit("main", "first").await.unwrap();
+    let dump = lake.graveler.dump_refs(&lake.repo, &|_| {}).await.unwrap();
+
+    // A branch of the dump could never be read again.
+    let as_tree = crate::CommitParams {
+        source_metarange: Some(dump.commits.clone()),
+        ..crate::testing::committing("a dump")
+    };
+    let refused = lake
+        .graveler
+        .commit(&lake.repo, &branch("main"), as_tree, &crate::NoHooks)
+        .await;
+    assert!(
+        matches!(refused, Err(Error::InvalidValue(why)) if why.contains("not a tree of objects"))
+    );
+
+    let anew = bare(&lake, "anew").await;
+    let objects = lake.head("main").await.meta_range_id;
+    for (wrong, why) in [
+        (
+            RefsDump {
+                commits: objects.clone(),
+                ..dump.clone()
+            },
+            "tree of objects",
+        ),
+        (
+            RefsDump {
+                tags: crate::MetaRangeId::trusted(""),
+                ..dump.clone()
+            },
+            "empty",
+        ),
+        (
+            RefsDump {
+                branches: dump.tags.clone(),
+                ..dump.clone()
+            },
+            "of kind",
+        ),
+    ] {
+        let refused = restore(&lake.graveler, &anew, &wrong).await;
+        assert!(
+            matches!(refused, Err(Error::InvalidValue(said)) if said.contains(why)),
+            "{why}"
+        );
+    }
+    restore(&lake.graveler, &anew, &dump).await.unwrap();
+    let told = lake
+        .graveler
+        .reflog(&anew, None, "", 10)
+        .await
+        .unwrap()
+        .results;
+    let told: Vec<_> = told
+        .iter()
+        .map(|entry| (entry.operation, entry.actor.as_str(), entry.to.is_some()))
+        .collect();
+    assert_eq!(told, [(crate::Operation::Restore, "tests", true)]);
 }

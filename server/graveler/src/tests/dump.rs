@@ -478,7 +478,7 @@ async fn a_dump_is_no_tree_of_objects_and_the_other_way_round() {
     };
     let refused = lake
         .graveler
-        .commit(&lake.repo, &branch("main"), as_tree, &crate::NoHooks)
+        .commit(&lake.repo, &branch("main"), as_tree, &NoHooks)
         .await;
     assert!(
         matches!(refused, Err(Error::InvalidValue(why)) if why.contains("not a tree of objects"))
@@ -496,7 +496,7 @@ async fn a_dump_is_no_tree_of_objects_and_the_other_way_round() {
         ),
         (
             RefsDump {
-                tags: crate::MetaRangeId::trusted(""),
+                tags: MetaRangeId::trusted(""),
                 ..dump.clone()
             },
             "empty",

@@ -136,6 +136,11 @@ impl Engine {
                 tree.clone()
             }
             None if sealed.is_empty() => head_tree.clone(),
+            None if let Some(tree) =
+                self.materialized_commit(repository, branch, head_tree, sealed) =>
+            {
+                tree
+            }
             None => {
                 let changes = Box::new(StagedChanges::new(&self.kv, sealed));
                 match self.committed.apply(namespace, head_tree, changes).await? {

@@ -15,7 +15,7 @@ use crate::committed::Committed;
 use crate::protection::Protection;
 use crate::queue::BranchQueue;
 use crate::refs::Refs;
-use crate::staging::Janitor;
+use crate::staging::{Janitor, Materializer};
 use crate::{
     BranchId, Commit, CommitId, Error, Event, EventKind, HookOutcome, Hooks, MetaRangeId, Options,
     Repository, RepositoryId, Result, StagingToken, TreeSource,
@@ -39,6 +39,7 @@ pub(crate) struct Engine {
     pub protection: Protection,
     pub queue: BranchQueue,
     pub janitor: Janitor,
+    pub materializer: Materializer,
     pub token_grace: Duration,
     pub keep_staged: Duration,
     pub keep_reflog: Duration,
@@ -64,6 +65,7 @@ impl Engine {
             protection: Protection::new(Arc::clone(&kv)),
             queue: BranchQueue::default(),
             janitor: Janitor::new(Arc::clone(&kv), options.token_grace),
+            materializer: Materializer::new(options.materialize_after_rows),
             token_grace: options.token_grace,
             keep_staged: options.keep_staged,
             keep_reflog: options.keep_reflog,

@@ -429,9 +429,7 @@ impl Graveler {
         key: &[u8],
     ) -> Result<Option<Value>> {
         match (reference.kind, &reference.branch) {
-            (RefKind::Branch, Some(branch)) => {
-                self.engine.value_on(repository, &branch.record, key).await
-            }
+            (RefKind::Branch, Some(branch)) => self.engine.value_on(repository, branch, key).await,
             (RefKind::BranchStaging, Some(branch)) => {
                 Ok(self.engine.staged(&branch.record, key).await?.flatten())
             }

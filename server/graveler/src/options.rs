@@ -23,6 +23,9 @@ pub struct Options {
     /// How long staged changes that a reset or a branch's deletion threw away can be brought
     /// back. Zero: not at all.
     pub keep_staged: Duration,
+    /// So many staged rows a read passes over before it has the tree of what is staged worked out for
+    /// the reads behind it. A request to the record store counts as some rows.
+    pub materialize_after_rows: u64,
     /// How long the reflog tells of a change.
     pub keep_reflog: Duration,
 }
@@ -38,6 +41,7 @@ impl Default for Options {
             sstable_cache_bytes: 256 << 20,
             token_grace: Duration::from_secs(5),
             keep_staged: Duration::from_secs(24 * 60 * 60),
+            materialize_after_rows: 5_000,
             keep_reflog: Duration::from_secs(90 * 24 * 60 * 60),
         }
     }

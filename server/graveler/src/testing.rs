@@ -178,6 +178,13 @@ impl Lake {
             .await
     }
 
+    /// Has the tree of what is staged worked out.
+    pub(crate) async fn materialize(&self, on: &str) {
+        let (engine, on) = (&self.graveler.engine, branch(on));
+        let sealed = engine.seal_for_tests(&self.repo, &on).await;
+        engine.materialize_for_tests(&self.repo, &on, sealed).await;
+    }
+
     pub(crate) async fn commit(&self, on: &str, message: &str) -> Result<Commit> {
         self.commit_with(on, committing(message), &NoHooks).await
     }

@@ -32,6 +32,8 @@ pub struct Cursor {
     /// Where the page after `page` starts.
     start: Bytes,
     page_size: usize,
+    pages_read: u64,
+    entries_read: u64,
     /// Entries given since the last seek out of the page.
     given: usize,
     /// Whether nothing follows `page`.
@@ -50,6 +52,8 @@ impl Cursor {
             page: VecDeque::new(),
             start: Bytes::copy_from_slice(start),
             page_size: FIRST_PAGE,
+            pages_read: 0,
+            entries_read: 0,
             given: 0,
             at_end: false,
             next_page: JoinSet::new(),
@@ -84,6 +88,18 @@ impl Cursor {
         }
     }
 
+    /// Pages that were asked of the store, whatever was in them.
+    #[must_use]
+    pub fn pages_read(&self) -> u64 {
+        self.pages_read
+    }
+
+    /// Entries that the store gave, passed over or not.
+    #[must_use]
+    pub fn entries_read(&self) -> u64 {
+        self.entries_read
+    }
+
     async fn read_page(&mut self) -> Result<()> {
         let entries = match self.next_page.join_next().await {
             Some(read) => read.map_err(|error| Error::storage("read the next page", error))??,
@@ -102,6 +118,8 @@ impl Cursor {
             successor.push(0);
             self.start = successor.into();
         }
+        self.pages_read += 1;
+        self.entries_read += entries.len() as u64;
         self.page = entries.into();
         self.page_size = (self.page_size * GROWTH).min(LARGEST_PAGE);
         if is_long_run && !self.at_end {

@@ -44,16 +44,36 @@ fn decide(base: Front<'_>, change: Option<&Change>) -> Step {
     }
 }
 
+/// Whose bytes stay where the identity of a change is that of the base's record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SameIdentity {
+    OfBase,
+    OfChange,
+}
+
+/// What came of an application.
+#[derive(Debug)]
+pub(crate) struct Applied {
+    pub tree: MetaRangeId,
+    pub summary: Summary,
+    /// Records that got other bytes, and are no change.
+    pub restated: u64,
+    /// Changes read, and records written.
+    pub cost_rows: u64,
+}
+
 /// See [`super::Committed::apply`].
 pub(super) async fn apply(
     tables: &Tables,
     namespace: &str,
     base: &MetaRangeId,
     mut changes: Box<dyn ChangeCursor>,
-) -> Result<(MetaRangeId, Summary)> {
+    same_identity: SameIdentity,
+) -> Result<Applied> {
     let mut tree = Walker::new(tables.clone(), namespace, base).await?;
     let mut writer = TreeWriter::new(tables.clone(), namespace);
     let mut summary = Summary::default();
+    let (mut restated, mut cost_rows) = (0, 0);
     let mut change = changes.next().await?;
     loop {
         tree.settle().await?;
@@ -72,6 +92,7 @@ pub(super) async fn apply(
             }
             Step::CopyRecord => {
                 if let Some(record) = tree.take_record() {
+                    cost_rows += 1;
                     writer.add(record).await?;
                 }
             }
@@ -84,6 +105,7 @@ pub(super) async fn apply(
                     writer.add(framed(key, &value)).await?;
                     summary.added += 1;
                 }
+                cost_rows += 1;
                 change = changes.next().await?;
             }
             Step::Replace => {
@@ -96,16 +118,26 @@ pub(super) async fn apply(
                 } else if !is_same {
                     summary.changed += 1;
                 }
-                // The base's bytes stay where the identity does.
-                if let Some(record) = if is_same { old } else { new } {
+                let keeps_old = is_same && (same_identity == SameIdentity::OfBase || old == new);
+                if is_same && !keeps_old {
+                    restated += 1;
+                }
+                cost_rows += 1;
+                if let Some(record) = if keeps_old { old } else { new } {
                     writer.add(record).await?;
                 }
                 change = changes.next().await?;
             }
         }
     }
-    if summary.is_empty() {
-        return Ok((base.clone(), summary));
-    }
-    Ok((writer.finish().await?, summary))
+    let tree = match summary.is_empty() && restated == 0 {
+        true => base.clone(),
+        false => writer.finish().await?,
+    };
+    Ok(Applied {
+        tree,
+        summary,
+        restated,
+        cost_rows,
+    })
 }

@@ -44,6 +44,8 @@ use block::BlockStore;
 use bytes::Bytes;
 use futures::future::{try_join, try_join3};
 
+pub(crate) use self::apply::Applied;
+use self::apply::SameIdentity;
 use self::compare::TreeComparison;
 use self::cursor::TreeCursor;
 use self::diff::TreeDiff;
@@ -172,7 +174,27 @@ impl Committed {
         base: &MetaRangeId,
         changes: Box<dyn ChangeCursor>,
     ) -> Result<(MetaRangeId, Summary)> {
-        apply::apply(&self.tables, namespace, base, changes).await
+        let applied =
+            apply::apply(&self.tables, namespace, base, changes, SameIdentity::OfBase).await?;
+        Ok((applied.tree, applied.summary))
+    }
+
+    /// The same, but a value whose identity the base already has brings its own bytes: what reads of
+    /// staged changes show.
+    pub(crate) async fn apply_as_staged(
+        &self,
+        namespace: &str,
+        base: &MetaRangeId,
+        changes: Box<dyn ChangeCursor>,
+    ) -> Result<Applied> {
+        apply::apply(
+            &self.tables,
+            namespace,
+            base,
+            changes,
+            SameIdentity::OfChange,
+        )
+        .await
     }
 
     /// Two-way differences of trees: what must happen to `left` to become `right`.

@@ -12,8 +12,10 @@ use crate::engine::{Engine, check_read_only, count_retry};
 use crate::protection::Blocked;
 use crate::records::{branch_key, decode_staged, encode_staged};
 use crate::refs::StoredBranch;
+use crate::staging::Layers;
 use crate::{
-    BranchId, BranchRecord, Condition, Error, Record, Repository, Result, StagingToken, Value,
+    Branch, BranchId, BranchRecord, Condition, Error, Record, Repository, Result, StagingToken,
+    Value,
 };
 
 /// How often a write is tried against a branch that keeps changing. Every commit
@@ -61,12 +63,23 @@ impl Engine {
     pub(crate) async fn value_on(
         &self,
         repository: &Repository,
-        branch: &BranchRecord,
+        branch: &Branch,
         key: &[u8],
     ) -> Result<Option<Value>> {
-        match self.staged(branch, key).await? {
+        let record = &branch.record;
+        if self.is_materialized(repository, &branch.id) {
+            let Layers { tokens, tree } = self.layers(repository, branch).await?;
+            return match self.staged_in(tokens.iter(), key).await? {
+                Some(staged) => Ok(staged),
+                None => {
+                    let namespace = &repository.storage_namespace;
+                    self.committed.get(namespace, &tree, key).await
+                }
+            };
+        }
+        match self.staged(record, key).await? {
             Some(staged) => Ok(staged),
-            None => self.committed_value(repository, branch, key).await,
+            None => self.committed_value(repository, record, key).await,
         }
     }
 

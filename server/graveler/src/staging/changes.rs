@@ -12,6 +12,9 @@ use crate::committed::{Change, ChangeCursor};
 use crate::records::decode_staged;
 use crate::{Result, StagingToken};
 
+/// A request to the store takes about as long as so many rows in a long page do.
+const ROWS_OF_A_REQUEST: u64 = 32;
+
 /// Changes of several tokens in key order, each key once.
 #[derive(Debug)]
 pub(crate) struct StagedChanges {
@@ -41,6 +44,13 @@ impl StagedChanges {
         Self {
             sources: tokens.into_iter().map(open).collect(),
         }
+    }
+
+    /// What has been read so far, in rows; a request counts as [`ROWS_OF_A_REQUEST`].
+    pub(crate) fn rows_read(&self) -> u64 {
+        let of =
+            |cursor: &kv::Cursor| cursor.entries_read() + cursor.pages_read() * ROWS_OF_A_REQUEST;
+        self.sources.iter().map(|source| of(&source.cursor)).sum()
     }
 
     /// Moves forward to the first key >= `key`; never backward. Reads nothing.

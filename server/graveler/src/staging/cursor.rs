@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use base::OffsetDateTime;
 use bytes::Bytes;
 
-use super::StagedChanges;
+use super::{Layers, StagedChanges};
 use crate::committed::{Change, ChangeCursor as _};
 use crate::engine::Engine;
 use crate::{Branch, BranchRecord, Cursor, Record, Repository, Result};
@@ -26,6 +26,8 @@ pub(crate) struct BranchCursor {
     staged_only: bool,
     looked_at: OffsetDateTime,
     staged: StagedChanges,
+    /// Of the rows that `staged` has read, those that the engine was told of.
+    told_rows: u64,
     change: Option<Change>,
     committed: Option<Box<dyn Cursor>>,
     record: Option<Record>,
@@ -42,7 +44,7 @@ impl BranchCursor {
         staged_only: bool,
     ) -> Result<Self> {
         let looked_at = engine.clock.now();
-        let staged = StagedChanges::new(&engine.kv, branch.record.tokens());
+        let staged = StagedChanges::new(&engine.kv, []);
         let mut cursor = Self {
             engine,
             repository,
@@ -50,22 +52,25 @@ impl BranchCursor {
             staged_only,
             looked_at,
             staged,
+            told_rows: 0,
             change: None,
             committed: None,
             record: None,
             resume: Bytes::new(),
             ended: false,
         };
-        cursor.open_committed().await?;
+        cursor.open_layers().await?;
         Ok(cursor)
     }
 
-    async fn open_committed(&mut self) -> Result<()> {
-        if !self.staged_only {
-            let tree = self
-                .engine
-                .tree_of(&self.repository, &self.branch.record.commit_id)
-                .await?;
+    async fn open_layers(&mut self) -> Result<()> {
+        self.told_rows = 0;
+        if self.staged_only {
+            self.staged = StagedChanges::new(&self.engine.kv, self.branch.record.tokens());
+        } else {
+            let Layers { tokens, tree } =
+                self.engine.layers(&self.repository, &self.branch).await?;
+            self.staged = StagedChanges::new(&self.engine.kv, &tokens);
             self.committed = Some(
                 self.engine
                     .committed
@@ -93,8 +98,7 @@ impl BranchCursor {
             return Ok(());
         }
         self.branch.record = record;
-        self.staged = StagedChanges::new(&self.engine.kv, self.branch.record.tokens());
-        self.open_committed().await?;
+        self.open_layers().await?;
         self.change = None;
         self.record = None;
         let resume = self.resume.clone();
@@ -105,6 +109,7 @@ impl BranchCursor {
     async fn fill(&mut self) -> Result<()> {
         if self.change.is_none() {
             self.change = self.staged.next().await?;
+            self.tell();
         }
         if self.record.is_none()
             && let Some(committed) = &mut self.committed
@@ -112,6 +117,16 @@ impl BranchCursor {
             self.record = committed.next().await?;
         }
         Ok(())
+    }
+
+    /// Tells the engine of rows read, once they are many.
+    fn tell(&mut self) {
+        let rows = self.staged.rows_read() - self.told_rows;
+        if !self.staged_only && rows >= self.engine.materializer.after_rows() {
+            self.told_rows += rows;
+            let (repository, branch) = (&self.repository, &self.branch.id);
+            self.engine.passed_over(repository, branch, rows);
+        }
     }
 
     /// Behind `key` is where reading goes on.

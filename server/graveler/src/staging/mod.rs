@@ -12,6 +12,7 @@ mod changes;
 mod compact;
 mod cursor;
 mod janitor;
+mod materialize;
 mod without;
 
 pub(crate) use area::Write;
@@ -19,6 +20,7 @@ pub(crate) use changes::StagedChanges;
 pub(crate) use compact::FreshToken;
 pub(crate) use cursor::{BranchCursor, TokensCursor};
 pub(crate) use janitor::{Janitor, retire_op};
+pub(crate) use materialize::{Layers, Materializer};
 #[cfg(test)]
 pub(crate) use without::MAX_FOLDED_KEYS;
 pub(crate) use without::{Rewritten, Stretch};

@@ -7,6 +7,7 @@ mod dump;
 mod graph;
 mod history;
 mod hooks;
+mod materialize;
 mod merges;
 mod model;
 mod museum;

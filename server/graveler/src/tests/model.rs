@@ -93,6 +93,11 @@ struct Stage {
 
 impl Case {
     async fn stage(&self) -> Stage {
+        self.stage_materialized(None).await
+    }
+
+    /// Has the tree of what is staged worked out after so many of the edits.
+    async fn stage_materialized(&self, after: Option<usize>) -> Stage {
         let options = Options {
             range_raggedness_entries: f64::from(self.raggedness),
             min_range_size_bytes: self.min_bytes,
@@ -108,7 +113,24 @@ impl Case {
             write(&lake, name, edits).await;
             commit(&lake, name).await;
         }
-        write(&lake, "theirs", &self.staged).await;
+        let (mut early, mut late) = (self.staged.clone(), Edits::new());
+        if let Some(after) = after {
+            late = self.staged.clone().into_iter().skip(after).collect();
+            early.retain(|key, _| !late.contains_key(key));
+        }
+        write(&lake, "theirs", &early).await;
+        if after.is_some() && !lake.show("theirs$").await.is_empty() {
+            lake.materialize("theirs").await;
+            // Keys of the tree change once more.
+            write(
+                &lake,
+                "theirs",
+                &early.keys().map(|key| (key.clone(), None)).collect(),
+            )
+            .await;
+            write(&lake, "theirs", &early).await;
+        }
+        write(&lake, "theirs", &late).await;
         let theirs = edited(&self.base, &self.theirs);
         let mut shown = theirs.clone();
         for (key, value) in &self.staged {
@@ -371,9 +393,11 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn a_branch_lists_what_is_staged_over_what_is_committed(case in case(), steps in steps()) {
+    fn a_branch_lists_what_is_staged_over_what_is_committed(
+        case in case(), steps in steps(), materialized in proptest::option::of(0..16usize)
+    ) {
         run(async {
-            let stage = case.stage().await;
+            let stage = case.stage_materialized(materialized).await;
             prop_assert_eq!(&stage.read("main").await, &stage.base);
             prop_assert_eq!(&stage.read("theirs@").await, &stage.theirs);
             prop_assert_eq!(&stage.read("theirs").await, &stage.shown);

@@ -1,0 +1,309 @@
+//! Trees of what is staged: reads are the same with and without, and cheap with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use expect_test::expect;
+use kv::testing::CountingStore;
+
+use crate::testing::{Lake, branch, value};
+use crate::{BranchRecord, Condition, Error, Options, Record, RefName, UndoParams, Value};
+
+async fn lake_after(materialize_after_rows: u64) -> (Lake, Arc<CountingStore>) {
+    let grace = Options::default().token_grace;
+    lake_with(materialize_after_rows, grace).await
+}
+
+async fn lake_with(
+    materialize_after_rows: u64,
+    token_grace: Duration,
+) -> (Lake, Arc<CountingStore>) {
+    let store = Arc::new(CountingStore::new(Arc::new(kv::MemoryStore::default())));
+    let options = Options {
+        materialize_after_rows,
+        token_grace,
+        ..Options::default()
+    };
+    let kv = Arc::clone(&store) as Arc<dyn kv::Store>;
+    (Lake::with(kv, "lake", options).await, store)
+}
+
+/// Three records, and changes of them and beside them.
+async fn staged_over() -> Lake {
+    let (lake, _) = lake_with(5_000, Duration::ZERO).await;
+    lake.put("main", "a=1 b=1 c=1").await;
+    lake.commit("main", "first").await.unwrap();
+    lake.put("main", "b=2 d=2").await;
+    lake.delete("main", "a").await.unwrap();
+    lake
+}
+
+fn is_there(lake: &Lake) -> bool {
+    let engine = &lake.graveler.engine;
+    engine.is_materialized(&lake.repo, &branch("main"))
+}
+
+async fn seal(lake: &Lake) -> BranchRecord {
+    let engine = &lake.graveler.engine;
+    engine.seal_for_tests(&lake.repo, &branch("main")).await
+}
+
+async fn finish(lake: &Lake, sealed: BranchRecord) {
+    let engine = &lake.graveler.engine;
+    engine
+        .materialize_for_tests(&lake.repo, &branch("main"), sealed)
+        .await;
+}
+
+#[tokio::test]
+async fn newer_changes_lie_over_the_tree() {
+    let lake = staged_over().await;
+    lake.materialize("main").await;
+    assert!(is_there(&lake));
+    assert_eq!(lake.show("main").await, "b=2 c=1 d=2");
+    lake.put("main", "a=3 b=3").await;
+    lake.delete("main", "d").await.unwrap();
+    assert_eq!(lake.show("main").await, "a=3 b=3 c=1");
+    for (key, expected) in [("a", Some("3")), ("c", Some("1")), ("d", None)] {
+        assert_eq!(lake.get("main", key).await.as_deref(), expected, "{key}");
+    }
+    assert_eq!(lake.show("main$").await, "a=3 b=3");
+    expect!["~a:1>3 ~b:1>3"].assert_eq(&lake.uncommitted("main").await);
+    // The next one takes in all.
+    lake.materialize("main").await;
+    assert_eq!(lake.show("main").await, "a=3 b=3 c=1");
+    lake.commit("main", "second").await.unwrap();
+    assert_eq!(lake.show("main").await, "a=3 b=3 c=1");
+    assert_eq!(lake.show("main@").await, "a=3 b=3 c=1");
+}
+
+#[tokio::test]
+async fn a_write_between_the_seal_and_the_tree_is_read() {
+    let lake = staged_over().await;
+    let sealed = seal(&lake).await;
+    lake.put("main", "b=late e=late").await;
+    finish(&lake, sealed).await;
+    assert!(is_there(&lake));
+    assert_eq!(lake.show("main").await, "b=late c=1 d=2 e=late");
+    assert_eq!(lake.get("main", "b").await.as_deref(), Some("late"));
+}
+
+#[tokio::test]
+async fn a_reset_meanwhile_is_not_taken_back() {
+    let lake = staged_over().await;
+    lake.materialize("main").await;
+    lake.put("main", "e=2").await;
+    let sealed = seal(&lake).await;
+    lake.reset("main", "*").await.unwrap();
+    finish(&lake, sealed).await;
+    assert_eq!(lake.show("main").await, "a=1 b=1 c=1");
+    assert_eq!(lake.get("main", "b").await.as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn a_reset_of_one_key_shows_the_head_of_it() {
+    let lake = staged_over().await;
+    lake.materialize("main").await;
+    lake.reset("main", "b").await.unwrap();
+    assert_eq!(lake.show("main").await, "b=1 c=1 d=2");
+    lake.materialize("main").await;
+    assert_eq!(lake.show("main").await, "b=1 c=1 d=2");
+    assert_eq!(lake.uncommitted("main").await, "-a:1> +d:>2");
+}
+
+/// The tokens are emptied while their tree is worked out: it would lack them.
+#[tokio::test]
+async fn a_tree_of_tokens_that_were_committed_meanwhile_is_not_remembered() {
+    let lake = staged_over().await;
+    let sealed = seal(&lake).await;
+    lake.commit("main", "meanwhile").await.unwrap();
+    lake.graveler.sweep_tokens().await.unwrap();
+    finish(&lake, sealed).await;
+    assert!(!is_there(&lake));
+    assert_eq!(lake.show("main").await, "b=2 c=1 d=2");
+}
+
+#[tokio::test]
+async fn a_commit_takes_the_tree_and_reads_no_row_again() {
+    let trees = async |is_materialized: bool| {
+        let (lake, store) = lake_after(5_000).await;
+        stage_many(&lake, 3_000).await;
+        if is_materialized {
+            lake.materialize("main").await;
+        }
+        store.take();
+        let tree = lake.commit("main", "many").await.unwrap().meta_range_id;
+        (tree, store.take().reads)
+    };
+    let ((with, few), (without, many)) = (trees(true).await, trees(false).await);
+    assert_eq!(with, without);
+    assert!(few < many, "{few} reads instead of {many}");
+}
+
+#[tokio::test]
+async fn a_tree_without_changes_is_nothing_to_commit() {
+    let lake = staged_over().await;
+    lake.commit("main", "second").await.unwrap();
+    lake.put("main", "b=2 x=1").await;
+    lake.delete("main", "x").await.unwrap();
+    lake.materialize("main").await;
+    assert!(is_there(&lake));
+    let nothing = lake.commit("main", "nothing").await;
+    assert!(matches!(nothing, Err(Error::NoChanges)), "{nothing:?}");
+}
+
+/// Reads show the bytes that were staged, a commit keeps those of the head where the identity is the same.
+#[tokio::test]
+async fn the_same_content_anew_is_shown_and_not_committed() {
+    let lake = staged_over().await;
+    let anew = Value {
+        identity: Bytes::from("1"),
+        data: Bytes::from("1-anew"),
+    };
+    let main = branch("main");
+    lake.graveler
+        .set(&lake.repo, &main, b"c", anew, Condition::Always, false)
+        .await
+        .unwrap();
+    lake.materialize("main").await;
+    assert_eq!(lake.show("main").await, "b=2 c=1-anew d=2");
+    assert_eq!(lake.get("main", "c").await.as_deref(), Some("1-anew"));
+    lake.commit("main", "second").await.unwrap();
+    assert_eq!(lake.show("main").await, "b=2 c=1 d=2");
+}
+
+/// Commits records, two for each of `deleted`, and stages the deletion of every other.
+async fn stage_many(lake: &Lake, deleted: usize) {
+    let main = branch("main");
+    let key = |n: usize| format!("{n:06}");
+    let records: Vec<Record> = (0..2 * deleted)
+        .map(|n| Record {
+            key: key(n).into(),
+            value: value("1"),
+        })
+        .collect();
+    lake.graveler
+        .set_many(&lake.repo, &main, &records, false)
+        .await
+        .unwrap();
+    lake.commit("main", "records").await.unwrap();
+    let keys: Vec<Vec<u8>> = (0..deleted).map(|n| key(2 * n).into_bytes()).collect();
+    lake.graveler
+        .delete(&lake.repo, &main, &keys, false)
+        .await
+        .unwrap();
+}
+
+/// Waits for the work beside the requests.
+async fn let_work(lake: &Lake) {
+    lake.graveler.engine.materializer.settled().await;
+}
+
+async fn count(lake: &Lake) -> usize {
+    lake.show("main").await.split_whitespace().count()
+}
+
+#[tokio::test]
+async fn a_read_behind_many_deletions_makes_the_next_ones_cheap() {
+    let mut reads = Vec::new();
+    for deleted in [500, 4_000] {
+        let (lake, store) = lake_after(400).await;
+        stage_many(&lake, deleted).await;
+        store.take();
+        assert_eq!(count(&lake).await, deleted);
+        let first = store.take().reads;
+        let_work(&lake).await;
+        assert!(is_there(&lake));
+        store.take();
+        assert_eq!(count(&lake).await, deleted);
+        reads.push(store.take().reads);
+        assert!(reads[0] < first, "{reads:?}, the first {first}");
+    }
+    assert_eq!(reads[0], reads[1], "however many deletions");
+    assert!(reads[0] <= 3, "{reads:?}");
+}
+
+#[tokio::test]
+async fn a_few_changes_are_left_as_they_are() {
+    let (lake, _) = lake_after(5_000).await;
+    stage_many(&lake, 1_000).await;
+    for _ in 0..20 {
+        count(&lake).await;
+    }
+    let_work(&lake).await;
+    assert!(!is_there(&lake));
+    let head = lake.graveler.branch(&lake.repo, &branch("main")).await;
+    assert_eq!(head.unwrap().record.sealed_tokens.len(), 0);
+}
+
+/// The next tree is due when reads have passed over a share of what the last one cost.
+#[tokio::test]
+async fn the_next_tree_is_paid_for() {
+    let (lake, _) = lake_after(400).await;
+    stage_many(&lake, 4_000).await;
+    count(&lake).await;
+    let_work(&lake).await;
+    let due = lake.graveler.engine.due_rows(&lake.repo, &branch("main"));
+    // Four thousand changes read, and as many records written that stayed.
+    assert_eq!(due, 2_000);
+}
+
+#[tokio::test]
+async fn a_read_only_repository_is_left_alone() {
+    let (mut lake, _) = lake_after(400).await;
+    stage_many(&lake, 1_000).await;
+    lake.repo.read_only = true;
+    count(&lake).await;
+    let_work(&lake).await;
+    assert!(!is_there(&lake));
+    let head = lake.graveler.branch(&lake.repo, &branch("main")).await;
+    assert_eq!(head.unwrap().record.sealed_tokens.len(), 0);
+}
+
+#[tokio::test]
+async fn a_failure_is_not_tried_again_at_once_and_reads_go_on() {
+    let (lake, _) = lake_after(400).await;
+    stage_many(&lake, 1_000).await;
+    let main = lake.graveler.branch(&lake.repo, &branch("main")).await;
+    let token = main.unwrap().record.staging_token;
+    let broken = Bytes::from_static(b"\xff");
+    lake.kv
+        .set(token.as_str().as_bytes(), b"zzz", broken)
+        .await
+        .unwrap();
+    let resolved = lake.graveler.resolve(&lake.repo, "main").await.unwrap();
+    for _ in 0..2 {
+        let mut cursor = lake.graveler.cursor(&lake.repo, &resolved).await.unwrap();
+        for _ in 0..900 {
+            assert!(cursor.next().await.unwrap().is_some());
+        }
+        let_work(&lake).await;
+    }
+    assert!(!is_there(&lake));
+    let due = lake.graveler.engine.due_rows(&lake.repo, &branch("main"));
+    assert_eq!(due, 8 * 400, "one try");
+}
+
+#[tokio::test]
+async fn an_undone_reset_reads_as_before() {
+    let lake = staged_over().await;
+    lake.materialize("main").await;
+    lake.put("main", "e=2").await;
+    let before = lake.show("main").await;
+    lake.reset("main", "*").await.unwrap();
+    assert_eq!(lake.show("main").await, "a=1 b=1 c=1");
+    let params = UndoParams {
+        entry: None,
+        force: false,
+        actor: "helper".to_owned(),
+    };
+    let main = RefName::Branch(branch("main"));
+    lake.graveler
+        .undo(&lake.repo, &main, &params)
+        .await
+        .unwrap();
+    assert_eq!(lake.show("main").await, before);
+    lake.commit("main", "all").await.unwrap();
+    assert_eq!(lake.show("main").await, before);
+}

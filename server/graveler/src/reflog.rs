@@ -68,6 +68,13 @@ struct StoredEntry {
     predicate: Predicate,
 }
 
+/// The writes of an entry, and the key by which it is seen afterwards whether they took effect.
+#[derive(Debug)]
+pub(crate) struct Recorded {
+    pub ops: Vec<Op>,
+    pub key: Bytes,
+}
+
 /// The reference that changes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum RefTarget<'a> {
@@ -112,12 +119,36 @@ impl Engine {
     /// Staged changes that it throws away are kept by the entry for an undo, or retired with the
     /// batch where nothing is kept; in either case [`Engine::discarded`] is to be told after the batch.
     pub(crate) fn reflog_ops(&self, repository: &Repository, change: RefChange<'_>) -> Vec<Op> {
+        self.reflog_record(repository, change).ops
+    }
+
+    /// [`Engine::reflog_ops`], and what [`Engine::look_for`] wants where the batch fails.
+    pub(crate) fn reflog_record(&self, repository: &Repository, change: RefChange<'_>) -> Recorded {
         let entry = self.new_reflog_entry(change);
         let mut ops = entry_ops(repository, &entry);
         if entry.kept_tokens.is_empty() {
             ops.extend(change.discarded.iter().map(retire_op));
         }
-        ops
+        let key = entry_key(&entry.reference, &entry.id);
+        Recorded { ops, key }
+    }
+
+    /// Looks whether a batch took effect that failed with `error`, by the entry that it writes
+    /// below `key`: no other has its id, and it stays whatever becomes of the reference. So no
+    /// client is told of the failure of a change that is there.
+    ///
+    /// # Errors
+    /// `error`, if the entry is not there or can't be looked for.
+    pub(crate) async fn look_for(
+        &self,
+        repository: &Repository,
+        key: &Bytes,
+        error: kv::Error,
+    ) -> Result<()> {
+        match self.kv.get(&reflog_partition(repository), key).await {
+            Ok(Some(_)) => Ok(()),
+            _ => Err(error.into()),
+        }
     }
 
     fn new_reflog_entry(&self, change: RefChange<'_>) -> ReflogEntry {

@@ -10,6 +10,7 @@ mod hooks;
 mod merges;
 mod model;
 mod museum;
+mod outcomes;
 mod protection;
 mod races;
 mod records;

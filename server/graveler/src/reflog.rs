@@ -200,7 +200,11 @@ impl Engine {
                 let kv = self.kv.as_ref();
                 list(kv, &partition, &folder(reference), range, id, |_| true).await
             }
-            None => self.timeline(&partition, after, limit).await,
+            None => {
+                let behind: &[u8] = if after.is_empty() { b"" } else { &[0] };
+                let start = [TIMELINE.as_bytes(), after.as_bytes(), behind].concat();
+                self.timeline(&partition, &start, limit).await
+            }
         }
     }
 
@@ -223,18 +227,14 @@ impl Engine {
             .transpose()
     }
 
-    /// Entries of all references, newest first. Those that are pruned at the same time are left out.
+    /// Entries of all references, newest first, from the key `start` on. Those that are pruned at the same time are left out.
     async fn timeline(
         &self,
         partition: &Bytes,
-        after: &str,
+        start: &[u8],
         limit: usize,
     ) -> Result<Page<ReflogEntry>> {
-        let mut start = format!("{TIMELINE}{after}").into_bytes();
-        if !after.is_empty() {
-            start.push(0);
-        }
-        let mut rows = self.kv.scan(partition, &start, limit + 1).await?;
+        let mut rows = self.kv.scan(partition, start, limit + 1).await?;
         rows.retain(|row| row.key.starts_with(TIMELINE.as_bytes()));
         let has_more = rows.len() > limit;
         rows.truncate(limit);
@@ -285,6 +285,34 @@ impl Engine {
             kept.push((place, tokens));
         }
         Ok(kept)
+    }
+
+    /// Staged changes that undos brought back `since` then, newest undo first, from the entry `from`
+    /// on: the id of each entry among the `limit` that are looked at, and its tokens. The next offset
+    /// is the last of the ids.
+    pub(crate) async fn brought_back(
+        &self,
+        repository: &Repository,
+        since: OffsetDateTime,
+        from: &str,
+        limit: usize,
+    ) -> Result<Page<(String, Vec<StagingToken>)>> {
+        let partition = reflog_partition(repository);
+        let start = format!("{TIMELINE}{from}").into_bytes();
+        let page = self.timeline(&partition, &start, limit).await?;
+        let since = nanos(since);
+        let looked_at = page.results.len();
+        let results: Vec<_> = page
+            .results
+            .into_iter()
+            .take_while(|entry| made_at(&entry.id).is_some_and(|at| at >= since))
+            .map(|entry| (entry.id, entry.brought_back))
+            .collect();
+        Ok(Page {
+            has_more: page.has_more && results.len() == looked_at,
+            results,
+            next_offset: page.next_offset,
+        })
     }
 
     /// Removes the reflog of a repository whose branches are gone; what its entries kept is retired.

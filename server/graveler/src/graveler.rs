@@ -543,6 +543,20 @@ impl Graveler {
         self.engine.kept_staged(repository, from, limit).await
     }
 
+    /// Staged changes that undos brought back to branches `since` then, newest undo first, of `limit` entries of
+    /// the reflog at most: the id of each entry, to begin `from` (empty: the newest), and the tokens.
+    pub async fn brought_back(
+        &self,
+        repository: &Repository,
+        since: base::OffsetDateTime,
+        from: &str,
+        limit: usize,
+    ) -> Result<Page<(String, Vec<StagingToken>)>> {
+        self.engine
+            .brought_back(repository, since, from, limit)
+            .await
+    }
+
     /// Live records of tokens, given newest first, that no branch names.
     #[must_use]
     pub fn tokens_cursor(&self, tokens: &[StagingToken]) -> Box<dyn Cursor> {

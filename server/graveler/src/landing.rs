@@ -160,15 +160,17 @@ impl Engine {
             let (Some(newer), true) = (newer, now.record.commit_id == at.record.commit_id) else {
                 return Ok(Landing::Lost);
             };
-            let record = BranchRecord {
+            let branch_record = BranchRecord {
                 commit_id: commit.id.clone(),
                 staging_token: now.record.staging_token.clone(),
                 sealed_tokens: newer.to_vec(),
                 hidden: now.record.hidden,
             };
-            let mut ops = self.landing_ops(repository, branch, record, &now, commit, at);
+            let mut ops = self.landing_ops(repository, branch, branch_record, &now, commit, at);
             let change = RefChange::head(branch, operation, &at.record.commit_id, &commit.id);
-            ops.extend(self.reflog_ops(repository, change.by(&commit.committer, &commit.message)));
+            let change = change.by(&commit.committer, &commit.message);
+            let record = self.reflog_record(repository, change);
+            ops.extend(record.ops);
             let own = ops.len();
             ops.extend(receipt.ops(commit));
             match self.kv.batch(ops).await {
@@ -181,12 +183,8 @@ impl Engine {
                     now = self.refs.branch(repository, branch).await?;
                     continue;
                 }
-                // Not known whether it took effect: look, so that no client is
-                // told of the failure of a commit that is there.
-                Err(error) => match self.refs.branch(repository, branch).await {
-                    Ok(stored) if stored.record.commit_id == commit.id => {}
-                    _ => return Err(error.into()),
-                },
+                // Another server may have landed on top of it already.
+                Err(error) => self.look_for(repository, &record.key, error).await?,
             }
             self.refs.remember_commit(repository, commit);
             self.janitor.retire(applied.clone());

@@ -68,6 +68,13 @@ struct StoredEntry {
     predicate: Predicate,
 }
 
+/// The writes of an entry, and the key by which it is seen afterwards whether they took effect.
+#[derive(Debug)]
+pub(crate) struct Recorded {
+    pub ops: Vec<Op>,
+    pub key: Bytes,
+}
+
 /// The reference that changes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum RefTarget<'a> {
@@ -112,12 +119,36 @@ impl Engine {
     /// Staged changes that it throws away are kept by the entry for an undo, or retired with the
     /// batch where nothing is kept; in either case [`Engine::discarded`] is to be told after the batch.
     pub(crate) fn reflog_ops(&self, repository: &Repository, change: RefChange<'_>) -> Vec<Op> {
+        self.reflog_record(repository, change).ops
+    }
+
+    /// [`Engine::reflog_ops`], and what [`Engine::look_for`] wants where the batch fails.
+    pub(crate) fn reflog_record(&self, repository: &Repository, change: RefChange<'_>) -> Recorded {
         let entry = self.new_reflog_entry(change);
         let mut ops = entry_ops(repository, &entry);
         if entry.kept_tokens.is_empty() {
             ops.extend(change.discarded.iter().map(retire_op));
         }
-        ops
+        let key = entry_key(&entry.reference, &entry.id);
+        Recorded { ops, key }
+    }
+
+    /// Looks whether a batch took effect that failed with `error`, by the entry that it writes
+    /// below `key`: no other has its id, and it stays whatever becomes of the reference. So no
+    /// client is told of the failure of a change that is there.
+    ///
+    /// # Errors
+    /// `error`, if the entry is not there or can't be looked for.
+    pub(crate) async fn look_for(
+        &self,
+        repository: &Repository,
+        key: &Bytes,
+        error: kv::Error,
+    ) -> Result<()> {
+        match self.kv.get(&reflog_partition(repository), key).await {
+            Ok(Some(_)) => Ok(()),
+            _ => Err(error.into()),
+        }
     }
 
     fn new_reflog_entry(&self, change: RefChange<'_>) -> ReflogEntry {
@@ -169,7 +200,11 @@ impl Engine {
                 let kv = self.kv.as_ref();
                 list(kv, &partition, &folder(reference), range, id, |_| true).await
             }
-            None => self.timeline(&partition, after, limit).await,
+            None => {
+                let behind: &[u8] = if after.is_empty() { b"" } else { &[0] };
+                let start = [TIMELINE.as_bytes(), after.as_bytes(), behind].concat();
+                self.timeline(&partition, &start, limit).await
+            }
         }
     }
 
@@ -192,18 +227,14 @@ impl Engine {
             .transpose()
     }
 
-    /// Entries of all references, newest first. Those that are pruned at the same time are left out.
+    /// Entries of all references, newest first, from the key `start` on. Those that are pruned at the same time are left out.
     async fn timeline(
         &self,
         partition: &Bytes,
-        after: &str,
+        start: &[u8],
         limit: usize,
     ) -> Result<Page<ReflogEntry>> {
-        let mut start = format!("{TIMELINE}{after}").into_bytes();
-        if !after.is_empty() {
-            start.push(0);
-        }
-        let mut rows = self.kv.scan(partition, &start, limit + 1).await?;
+        let mut rows = self.kv.scan(partition, start, limit + 1).await?;
         rows.retain(|row| row.key.starts_with(TIMELINE.as_bytes()));
         let has_more = rows.len() > limit;
         rows.truncate(limit);
@@ -254,6 +285,34 @@ impl Engine {
             kept.push((place, tokens));
         }
         Ok(kept)
+    }
+
+    /// Staged changes that undos brought back `since` then, newest undo first, from the entry `from`
+    /// on: the id of each entry among the `limit` that are looked at, and its tokens. The next offset
+    /// is the last of the ids.
+    pub(crate) async fn brought_back(
+        &self,
+        repository: &Repository,
+        since: OffsetDateTime,
+        from: &str,
+        limit: usize,
+    ) -> Result<Page<(String, Vec<StagingToken>)>> {
+        let partition = reflog_partition(repository);
+        let start = format!("{TIMELINE}{from}").into_bytes();
+        let page = self.timeline(&partition, &start, limit).await?;
+        let since = nanos(since);
+        let looked_at = page.results.len();
+        let results: Vec<_> = page
+            .results
+            .into_iter()
+            .take_while(|entry| made_at(&entry.id).is_some_and(|at| at >= since))
+            .map(|entry| (entry.id, entry.brought_back))
+            .collect();
+        Ok(Page {
+            has_more: page.has_more && results.len() == looked_at,
+            results,
+            next_offset: page.next_offset,
+        })
     }
 
     /// Removes the reflog of a repository whose branches are gone; what its entries kept is retired.

@@ -206,7 +206,7 @@ impl Engine {
     ) -> Result<bool> {
         let value = Branch {
             id: branch.clone(),
-            record: record.clone(),
+            record,
         }
         .encode();
         let mut ops = vec![Op::Set {
@@ -216,7 +216,8 @@ impl Engine {
             predicate: Some(at.predicate.clone()),
         }];
         ops.extend(staged.replaced.iter().map(retire_op));
-        ops.extend(self.reflog_ops(repository, change));
+        let told = self.reflog_record(repository, change);
+        ops.extend(told.ops);
         match self.kv.batch(ops).await {
             Ok(()) => {}
             Err(kv::Error::PredicateFailed { .. }) => {
@@ -226,11 +227,8 @@ impl Engine {
                 }
                 return Ok(false);
             }
-            // Not known whether it took effect: look. The fresh tokens stay, since it may have.
-            Err(error) => match self.refs.branch(repository, branch).await {
-                Ok(stored) if stored.record == record => {}
-                _ => return Err(error.into()),
-            },
+            // The fresh tokens stay, since it may have taken effect.
+            Err(error) => self.look_for(repository, &told.key, error).await?,
         }
         self.janitor.retire(staged.replaced);
         Ok(true)

@@ -54,6 +54,7 @@ const SOAKED: &[&str] = &[
     "model",
     "graph",
     "listing",
+    "retention",
     "simulation",
     "sstable",
     "crash",

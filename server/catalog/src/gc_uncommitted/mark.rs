@@ -27,6 +27,8 @@ pub(super) enum Place {
     Branch(String),
     /// Left their branch, and are kept for an undo.
     Kept(String),
+    /// Came back to a branch by the undo of this entry since the run began.
+    BroughtBack(String),
 }
 
 /// Paths may be no text, so they are in base64.
@@ -38,19 +40,24 @@ struct Wire {
     #[serde(skip_serializing_if = "Option::is_none")]
     kept: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    brought_back: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
 }
 
 impl Mark {
     pub(super) fn token(&self) -> String {
-        let (branch, kept) = match &self.place {
-            Place::Branch(branch) => (Some(branch.clone()), None),
-            Place::Kept(kept) => (None, Some(kept.clone())),
-        };
+        let (mut branch, mut kept, mut brought_back) = (None, None, None);
+        match &self.place {
+            Place::Branch(name) => branch = Some(name.clone()),
+            Place::Kept(place) => kept = Some(place.clone()),
+            Place::BroughtBack(entry) => brought_back = Some(entry.clone()),
+        }
         let wire = Wire {
             run_id: self.run_id.clone(),
             branch,
             kept,
+            brought_back,
             path: self.path.as_ref().map(|path| URL_SAFE_NO_PAD.encode(path)),
         };
         let json = serde_json::to_vec(&wire).expect("texts are JSON");
@@ -79,9 +86,10 @@ impl Mark {
             .as_ref()
             .is_none_or(|path| path.len() <= MAX_PATH_BYTES);
         let is_ours = base::data_id_time(&wire.run_id).is_some();
-        let place = match (wire.branch, wire.kept) {
-            (Some(branch), None) if BranchId::parse(&branch).is_ok() => Place::Branch(branch),
-            (None, Some(kept)) => Place::Kept(kept),
+        let place = match (wire.branch, wire.kept, wire.brought_back) {
+            (Some(branch), None, None) if BranchId::parse(&branch).is_ok() => Place::Branch(branch),
+            (None, Some(kept), None) => Place::Kept(kept),
+            (None, None, Some(entry)) => Place::BroughtBack(entry),
             _ => return Err(invalid()),
         };
         if !is_path || !is_ours {
@@ -122,7 +130,11 @@ mod tests {
             place: Place::Kept("0/x".to_owned()),
             ..mark()
         };
-        for mark in [mark(), done, longest, kept] {
+        let brought_back = Mark {
+            place: Place::BroughtBack("0x".to_owned()),
+            ..mark()
+        };
+        for mark in [mark(), done, longest, kept, brought_back] {
             assert_eq!(Mark::parse(&mark.token()).expect("a token"), mark);
         }
     }

@@ -2,6 +2,9 @@
 //!
 //! The job deletes what neither these files nor a commit names, so every object that is staged on
 //! any branch, or that an undo can stage again, has to be in one. A call lasts a bounded time and says where to go on.
+//!
+//! Branches are gone through first, then what entries of the reflog keep: whatever leaves its branch meanwhile is kept
+//! at the end of that. What an undo takes the other way, to a branch that was gone through already, comes last.
 
 mod mark;
 mod part;
@@ -26,6 +29,10 @@ const ROWS_PER_LOOK: usize = 1_000;
 const BRANCHES_PAGE: usize = 1_000;
 /// How many kept changes are read at a time; two at least, since the one to go on from is among them.
 const KEPT_PAGE: usize = 500;
+/// How many entries of the reflog are looked at at a time for what was brought back; two at least.
+const BROUGHT_BACK_PAGE: usize = 500;
+/// So much the clocks of two servers may differ: entries of so long before the run count as made since.
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
 /// The size at which a file ends, as it is stored.
 const MAX_FILE_BYTES: usize = 20 << 20;
 /// Where runs have their files. Named by lakeFS.
@@ -96,17 +103,19 @@ impl Run<'_> {
     /// Gives where it stopped, or none at the end.
     async fn gather(&mut self, from: Option<Mark>) -> Result<Option<Mark>> {
         let (place, path) = from.map_or((None, None), |mark| (Some(mark.place), mark.path));
-        if let Some(Place::Kept(kept)) = place {
-            return self.gather_kept(kept, path).await;
-        }
         let mut after = String::new();
-        if let Some(Place::Branch(branch)) = place {
-            if let Some(path) = path
-                && let Some(stopped_at) = self.gather_branch(&branch, &path).await?
-            {
-                return Ok(Some(stopped_at));
+        match place {
+            Some(Place::Kept(kept)) => return self.gather_kept(kept, path).await,
+            Some(Place::BroughtBack(entry)) => return self.gather_brought_back(entry, path).await,
+            Some(Place::Branch(branch)) => {
+                if let Some(path) = path
+                    && let Some(stopped_at) = self.gather_branch(&branch, &path).await?
+                {
+                    return Ok(Some(stopped_at));
+                }
+                after = branch;
             }
-            after = branch;
+            None => {}
         }
         loop {
             let catalog = self.catalog;
@@ -160,6 +169,47 @@ impl Run<'_> {
                 }
             }
             if is_last {
+                return self.gather_brought_back(String::new(), None).await;
+            }
+        }
+    }
+
+    /// What was no longer kept when that was gone through, and not on its branch yet when that was: undos
+    /// since the run began moved it. `from` was seen down to `path`, or to its end.
+    async fn gather_brought_back(
+        &mut self,
+        mut from: String,
+        mut path: Option<Vec<u8>>,
+    ) -> Result<Option<Mark>> {
+        let catalog = self.catalog;
+        let began = base::data_id_time(&self.id).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        loop {
+            let page = catalog
+                .graveler
+                .brought_back(
+                    self.repository,
+                    began - MAX_CLOCK_SKEW,
+                    &from,
+                    BROUGHT_BACK_PAGE,
+                )
+                .await?;
+            for (entry, tokens) in page.results {
+                let after = match path.take() {
+                    _ if entry != from => Vec::new(),
+                    Some(path) => path,
+                    None => continue,
+                };
+                from.clone_from(&entry);
+                let records = catalog.graveler.tokens_cursor(&tokens);
+                let place = Place::BroughtBack(entry);
+                if let Some(stopped_at) = self.gather_records(records, &place, &after).await? {
+                    return Ok(Some(stopped_at));
+                }
+                if self.is_over() {
+                    return Ok(Some(self.mark(place, None)));
+                }
+            }
+            if !page.has_more {
                 return Ok(None);
             }
         }

@@ -384,3 +384,42 @@ async fn what_an_undo_brings_back_is_named() {
     assert_eq!(addresses, expected, "each once");
     assert!(calls >= 2, "{calls}");
 }
+
+/// An undo between two calls takes what was kept to a branch that was gone through already.
+#[tokio::test]
+async fn what_an_undo_brings_back_during_a_run_is_named() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let gone = graveler::RefName::branch("a-gone").unwrap();
+    lake.create_branch(&repository, "a-gone", "main", false, false, "me")
+        .await
+        .unwrap();
+    let object = lake.put(&repository, "a-gone", "path", "1").await;
+    lake.delete_branch(&repository, "a-gone", false, "me")
+        .await
+        .unwrap();
+    let slow = lake.with_clock(Arc::new(Slow(
+        Arc::clone(&lake.clock),
+        Duration::from_secs(70),
+    )));
+    let first = slow
+        .prepare_gc_uncommitted(&repository, None)
+        .await
+        .unwrap();
+    // `main` was gone through, and sorts behind the branch that comes back now.
+    lake.undo(&repository, &gone, graveler::UndoParams::default())
+        .await
+        .unwrap();
+    let (mut prepared, mut calls) = (first, 1);
+    while let Some(token) = prepared.continuation {
+        prepared = slow
+            .prepare_gc_uncommitted(&repository, Some(&token))
+            .await
+            .unwrap();
+        calls += 1;
+    }
+    assert!(calls >= 2, "{calls}");
+    let rows = uncommitted(&lake, &prepared).await;
+    let addresses: Vec<String> = rows.into_iter().map(|(address, _)| address).collect();
+    assert_eq!(addresses, [relative(&object.physical_address)]);
+}

@@ -15,7 +15,7 @@ use crate::engine::{Engine, check_read_only, count_retry};
 use crate::landing::MAX_TRIES;
 use crate::protection::Blocked;
 use crate::records::{REPOSITORIES, Stored as _, branch_key, repository_key, tag_key};
-use crate::refs::{StoredBranch, not_found};
+use crate::refs::{StoredBranch, not_found, sole_name_ops};
 use crate::staging::retire_op;
 use crate::{
     Branch, BranchId, BranchRecord, CommitId, Error, Kind, Operation, RefName, ReflogEntry,
@@ -121,7 +121,8 @@ impl Engine {
             sealed_tokens: by.found.entry.kept_tokens.clone(),
             hidden: by.found.entry.hidden,
         };
-        let ops = vec![guard, by.set_branch(branch, record, Predicate::Absent)];
+        let mut ops = vec![guard, by.set_branch(branch, record, Predicate::Absent)];
+        ops.extend(sole_name_ops(by.repository, RefTarget::Branch(branch)));
         self.land_undo(by, self.undo_entry(by), ops).await
     }
 
@@ -228,7 +229,7 @@ impl Engine {
             id: id.clone(),
             commit_id: by.before.clone(),
         };
-        let ops = vec![
+        let mut ops = vec![
             self.guard_against_deletion(by.repository).await?,
             Op::Set {
                 partition: Bytes::from(by.repository.partition()),
@@ -237,6 +238,7 @@ impl Engine {
                 predicate: Some(Predicate::Absent),
             },
         ];
+        ops.extend(sole_name_ops(by.repository, RefTarget::Tag(id)));
         self.land_undo(by, self.undo_entry(by), ops).await
     }
 

@@ -1,6 +1,7 @@
 //! Creates and deletes branches and tags, with their hooks.
 //!
-//! One name belongs to a branch, a tag or a commit, never to two of them.
+//! One name belongs to a branch, a tag or a commit, never to two of them: the batch that makes a
+//! branch fails if there is a tag of its name, and the other way round, whichever server made it.
 
 use bytes::Bytes;
 use kv::{Op, Predicate};
@@ -63,9 +64,7 @@ impl Engine {
             hidden,
             discarded: &[],
         };
-        let key = branch_key(id.as_str());
-        self.create(repository, key, branch.encode(), change)
-            .await?;
+        self.create(repository, branch.encode(), change).await?;
 
         self.tell_after(event, EventKind::PostCreateBranch, pre_run_id, by)
             .await;
@@ -90,24 +89,29 @@ impl Engine {
             TreeSource::MetaRange(self.tree_of(repository, &stored.record.commit_id).await?);
         let pre_run_id = self.ask(by.hooks, &event).await?;
 
-        self.remove_branch(repository, id, by).await?;
+        let judged = &stored.record.commit_id;
+        self.remove_branch(repository, id, judged, by).await?;
         self.tell_after(event, EventKind::PostDeleteBranch, pre_run_id, by)
             .await;
         Ok(())
     }
 
-    /// Takes the branch away by compare-and-set, so that no commit that lands meanwhile, on
-    /// whichever server, goes with it unseen.
+    /// Takes the branch away by compare-and-set while its head is the one that was judged: no
+    /// commit that lands meanwhile, on whichever server, goes with it unseen.
     async fn remove_branch(
         &self,
         repository: &Repository,
         id: &BranchId,
+        judged: &CommitId,
         by: Change<'_>,
     ) -> Result<()> {
         let _turn = self.queue.turn(repository, id).await?;
         for _ in 0..MAX_TRIES {
-            // Read again: a commit may have moved the branch to other tokens meanwhile.
+            // Read again: its tokens may be others by now.
             let stored = self.refs.branch(repository, id).await?;
+            if stored.record.commit_id != *judged {
+                return Err(Error::ConcurrentChange(id.to_string()));
+            }
             let tokens: Vec<_> = stored.record.tokens().cloned().collect();
             let change = RefChange {
                 reference: RefTarget::Branch(id),
@@ -126,18 +130,15 @@ impl Engine {
             .encode();
             let key = branch_key(id.as_str());
             let mut ops = delete_ops(repository, &key, value, stored.predicate);
-            ops.extend(self.reflog_ops(repository, change));
+            let record = self.reflog_record(repository, change);
+            ops.extend(record.ops);
             match self.kv.batch(ops).await {
                 Ok(()) => {}
                 Err(kv::Error::PredicateFailed { .. }) => {
                     count_retry("delete");
                     continue;
                 }
-                // Not known whether it took effect: look.
-                Err(error) => match self.refs.branch(repository, id).await {
-                    Err(Error::NotFound { .. }) => {}
-                    _ => return Err(error.into()),
-                },
+                Err(error) => self.look_for(repository, &record.key, error).await?,
             }
             self.discarded(tokens);
             return Ok(());
@@ -173,8 +174,7 @@ impl Engine {
             hidden: false,
             discarded: &[],
         };
-        let key = tag_key(id.as_str());
-        self.create(repository, key, tag.encode(), change).await?;
+        self.create(repository, tag.encode(), change).await?;
 
         self.tell_after(event, EventKind::PostCreateTag, pre_run_id, by)
             .await;
@@ -221,10 +221,12 @@ impl Engine {
             return Err(Error::ConcurrentChange(tag.id.to_string()));
         }
         let mut ops = delete_ops(repository, &key, stored.value, stored.predicate);
-        ops.extend(self.reflog_ops(repository, change));
+        let record = self.reflog_record(repository, change);
+        ops.extend(record.ops);
         match self.kv.batch(ops).await {
+            Ok(()) => Ok(()),
             Err(kv::Error::PredicateFailed { .. }) => Err(gone()),
-            other => Ok(other?),
+            Err(error) => self.look_for(repository, &record.key, error).await,
         }
     }
 
@@ -275,23 +277,30 @@ impl Engine {
     async fn create(
         &self,
         repository: &Repository,
-        key: Bytes,
         value: Bytes,
         change: RefChange<'_>,
     ) -> Result<()> {
+        let (name, kind, other) = match change.reference {
+            RefTarget::Branch(id) => (id.as_str(), Kind::Branch, Kind::Tag),
+            RefTarget::Tag(id) => (id.as_str(), Kind::Tag, Kind::Branch),
+        };
         let mut ops = vec![Op::Set {
             partition: Bytes::from(repository.partition()),
-            key,
+            key: match change.reference {
+                RefTarget::Branch(_) => branch_key(name),
+                RefTarget::Tag(_) => tag_key(name),
+            },
             value,
             predicate: Some(Predicate::Absent),
         }];
-        ops.extend(self.reflog_ops(repository, change));
+        ops.extend(sole_name_ops(repository, change.reference));
+        let record = self.reflog_record(repository, change);
+        ops.extend(record.ops);
         match self.kv.batch(ops).await {
-            Err(kv::Error::PredicateFailed { .. }) => Err(match change.reference {
-                RefTarget::Branch(id) => not_unique(Kind::Branch, id.as_str()),
-                RefTarget::Tag(id) => not_unique(Kind::Tag, id.as_str()),
-            }),
-            other => Ok(other?),
+            Ok(()) => Ok(()),
+            Err(kv::Error::PredicateFailed { index: 0 }) => Err(not_unique(kind, name)),
+            Err(kv::Error::PredicateFailed { .. }) => Err(not_unique(other, name)),
+            Err(error) => self.look_for(repository, &record.key, error).await,
         }
     }
 
@@ -312,6 +321,26 @@ impl Engine {
         }
         Ok(self.refs.commit(repository, id).await?.as_ref().clone())
     }
+}
+
+/// Writes that change nothing, and fail if there is something of the other kind by the name of
+/// `reference`. What is absent has no other way to be conditioned on: it is made and taken away
+/// again, and whoever makes it at the same time has to wait, or fails.
+pub(crate) fn sole_name_ops(repository: &Repository, reference: RefTarget<'_>) -> [Op; 2] {
+    let partition = Bytes::from(repository.partition());
+    let key = match reference {
+        RefTarget::Branch(id) => tag_key(id.as_str()),
+        RefTarget::Tag(id) => branch_key(id.as_str()),
+    };
+    [
+        Op::Set {
+            partition: partition.clone(),
+            key: key.clone(),
+            value: Bytes::new(),
+            predicate: Some(Predicate::Absent),
+        },
+        Op::Delete { partition, key },
+    ]
 }
 
 /// Deletes a record that is still `value`: a batch has no other way to condition a deletion.

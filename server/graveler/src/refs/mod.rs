@@ -8,7 +8,7 @@ mod parse;
 mod resolve;
 mod walk;
 
-pub(crate) use changes::Change;
+pub(crate) use changes::{Change, sole_name_ops};
 pub use log::CommitLog;
 pub(crate) use manager::{Listing, Refs, StoredBranch, list, not_found};
 pub(crate) use resolve::committed_side;

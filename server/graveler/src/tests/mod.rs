@@ -11,6 +11,7 @@ mod materialize;
 mod merges;
 mod model;
 mod museum;
+mod outcomes;
 mod protection;
 mod races;
 mod records;

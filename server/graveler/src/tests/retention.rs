@@ -293,7 +293,7 @@ fn plainly(history: &History) -> BTreeSet<&str> {
 }
 
 proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig { cases: 64, ..Default::default() })]
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: base::testing::cases(), failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn histories_of_any_shape(drawn in histories(), max_indexed in 1_usize..30) {

@@ -1,0 +1,331 @@
+//! What clients are told of changes of references that race or whose acknowledgement is lost:
+//! one name stays one thing, and what is told to have failed is not there.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use base::testing::{Fate, Turn};
+use kv::testing::{Faults, FaultyStore};
+use kv::{MemoryStore, Store};
+
+use crate::testing::{Lake, branch, stores};
+use crate::{
+    Error, Event, EventKind, HookOutcome, Kind, NoHooks, Options, RefName, Rejection, Result,
+    TagId, UndoParams,
+};
+
+async fn create_branch(lake: &Lake, name: &str) -> Result<()> {
+    let (repo, name) = (&lake.repo, branch(name));
+    let created = lake
+        .graveler
+        .create_branch(repo, &name, "main", false, false, "tester", &NoHooks);
+    created.await.map(drop)
+}
+
+async fn delete_branch(lake: &Lake, name: &str) -> Result<()> {
+    let (repo, name) = (&lake.repo, branch(name));
+    let deleted = lake
+        .graveler
+        .delete_branch(repo, &name, false, "tester", &NoHooks);
+    deleted.await
+}
+
+async fn create_tag(lake: &Lake, name: &str) -> Result<()> {
+    let (repo, name) = (&lake.repo, TagId::trusted(name));
+    let created = lake
+        .graveler
+        .create_tag(repo, &name, "main", false, "tester", &NoHooks);
+    created.await.map(drop)
+}
+
+async fn delete_tag(lake: &Lake, name: &str) -> Result<()> {
+    let (repo, name) = (&lake.repo, TagId::trusted(name));
+    let deleted = lake
+        .graveler
+        .delete_tag(repo, &name, false, "tester", &NoHooks);
+    deleted.await
+}
+
+async fn undo(lake: &Lake, of: RefName) -> Result<()> {
+    let params = UndoParams::default();
+    lake.graveler.undo(&lake.repo, &of, &params).await.map(drop)
+}
+
+/// Whether there is a branch and whether there is a tag of this name.
+async fn there(lake: &Lake, name: &str) -> (bool, bool) {
+    let found = lake.graveler.branch(&lake.repo, &branch(name)).await;
+    let tag = lake.graveler.tag(&lake.repo, &TagId::trusted(name)).await;
+    (found.is_ok(), tag.is_ok())
+}
+
+fn other_server(lake: &Lake) -> Lake {
+    Lake {
+        graveler: lake.graveler.fork_for_tests(),
+        ..lake.clone()
+    }
+}
+
+/// Exactly one of the two won, the other was told that the name is taken, and that is so.
+async fn assert_one_won(lake: &Lake, name: &str, made: Result<()>, tagged: Result<()>) {
+    match (&made, &tagged) {
+        (Ok(()), Err(Error::NotUnique { kind, .. })) => assert_eq!(*kind, Kind::Branch),
+        (Err(Error::NotUnique { kind, .. }), Ok(())) => assert_eq!(*kind, Kind::Tag),
+        both => panic!("{name} on {}: {both:?}", lake.kv.name()),
+    }
+    let there = there(lake, name).await;
+    assert_eq!(there, (made.is_ok(), tagged.is_ok()), "{name}");
+}
+
+/// A hook during which another server makes the tag of the branch's name, or the other way round.
+#[derive(Debug)]
+struct Rival(Lake);
+
+#[async_trait::async_trait]
+impl crate::Hooks for Rival {
+    async fn before(&self, event: &Event) -> std::result::Result<HookOutcome, Box<Rejection>> {
+        match event.kind {
+            EventKind::PreCreateBranch => create_tag(&self.0, "b").await.unwrap(),
+            EventKind::PreCreateTag => create_branch(&self.0, "t").await.unwrap(),
+            EventKind::PreDeleteBranch => {
+                self.0.put("b", "late=1").await;
+                self.0.commit("b", "late").await.unwrap();
+            }
+            _ => {}
+        }
+        Ok(HookOutcome { ran: true })
+    }
+
+    async fn after(&self, _event: Event) {}
+}
+
+#[tokio::test]
+async fn a_name_that_is_taken_while_hooks_run_is_refused() {
+    let lake = Lake::new().await;
+    let (repo, hooks) = (&lake.repo, Rival(other_server(&lake)));
+    let refused = lake
+        .graveler
+        .create_branch(repo, &branch("b"), "main", false, false, "tester", &hooks)
+        .await;
+    assert_one_won(&lake, "b", refused.map(drop), Ok(())).await;
+    let refused = lake
+        .graveler
+        .create_tag(repo, &TagId::trusted("t"), "main", false, "tester", &hooks)
+        .await;
+    assert_one_won(&lake, "t", Ok(()), refused.map(drop)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_branch_and_a_tag_race_for_their_name() {
+    let folder = tempfile::tempdir().unwrap();
+    for store in stores(&folder, "names").await {
+        let one = Lake::with(store, "race-for-names", Options::default()).await;
+        let other = other_server(&one);
+        for n in 0..20 {
+            let name = format!("n{n}");
+            for tagging in [&one, &other] {
+                let (made, tagged) = tokio::join!(
+                    tokio::spawn({
+                        let (lake, name) = (one.clone(), name.clone());
+                        async move { create_branch(&lake, &name).await }
+                    }),
+                    tokio::spawn({
+                        let (lake, name) = (tagging.clone(), name.clone());
+                        async move { create_tag(&lake, &name).await }
+                    }),
+                );
+                let (made, tagged) = (made.unwrap(), tagged.unwrap());
+                let is_branch = made.is_ok();
+                assert_one_won(&one, &name, made, tagged).await;
+                match is_branch {
+                    true => delete_branch(&one, &name).await.unwrap(),
+                    false => delete_tag(&one, &name).await.unwrap(),
+                }
+            }
+        }
+        let id = one.repo.id.clone();
+        one.graveler.delete_repository(&id, false).await.unwrap();
+    }
+}
+
+/// What comes back by an undo races for its name as well.
+#[tokio::test]
+async fn an_undo_takes_no_name_from_another() {
+    let (mut came_back, mut lost) = (0, 0);
+    for seed in 0..60 {
+        let inner: Arc<dyn Store> = Arc::new(MemoryStore::default());
+        let lake = Lake::on(Arc::clone(&inner)).await;
+        create_branch(&lake, "b").await.unwrap();
+        delete_branch(&lake, "b").await.unwrap();
+        create_tag(&lake, "t").await.unwrap();
+        delete_tag(&lake, "t").await.unwrap();
+        let faults = Faults {
+            yields: 128,
+            ..Faults::default()
+        };
+        let stirred: Arc<dyn Store> = Arc::new(FaultyStore::new(inner, seed, faults));
+        let server = || Lake {
+            graveler: lake.graveler.on_store_for_tests(&stirred),
+            ..lake.clone()
+        };
+        let (one, other) = (server(), server());
+        let (back, tagged, tag_back, made) = tokio::join!(
+            undo(&one, RefName::Branch(branch("b"))),
+            create_tag(&other, "b"),
+            undo(&other, RefName::Tag(TagId::trusted("t"))),
+            create_branch(&one, "t"),
+        );
+        for won in [&back, &tag_back] {
+            came_back += usize::from(won.is_ok());
+            lost += usize::from(won.is_err());
+        }
+        assert_one_won(&lake, "b", back, tagged).await;
+        assert_one_won(&lake, "t", made, tag_back).await;
+    }
+    assert!(came_back > 5 && lost > 5, "{came_back} {lost}");
+}
+
+/// Nearly every write is applied and its acknowledgement lost, or not applied at all: what is
+/// told of creations and deletions is what is there.
+#[tokio::test]
+async fn lost_acknowledgements_are_looked_into() {
+    let (before, after) = (
+        Faults {
+            before_write: 255,
+            ..Faults::default()
+        },
+        Faults {
+            after_write: 255,
+            ..Faults::default()
+        },
+    );
+    let inner: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let lake = Lake::on(Arc::clone(&inner)).await;
+    let on = |faults| {
+        let faulty: Arc<dyn Store> = Arc::new(FaultyStore::new(Arc::clone(&inner), 5, faults));
+        Lake {
+            graveler: lake.graveler.on_store_for_tests(&faulty),
+            ..lake.clone()
+        }
+    };
+    let (refusing, forgetful) = (on(before), on(after));
+    for n in 0..10 {
+        let (b, t) = (format!("b{n}"), format!("t{n}"));
+        let created = [
+            create_branch(&refusing, &b).await,
+            create_tag(&refusing, &t).await,
+        ];
+        assert!(created.iter().all(Result::is_err), "{created:?}");
+        assert_eq!(there(&lake, &b).await, (false, false));
+        assert_eq!(there(&lake, &t).await, (false, false));
+        create_branch(&forgetful, &b).await.unwrap();
+        create_tag(&forgetful, &t).await.unwrap();
+        assert_eq!(there(&lake, &b).await, (true, false));
+        assert_eq!(there(&lake, &t).await, (false, true));
+        let deleted = [
+            delete_branch(&refusing, &b).await,
+            delete_tag(&refusing, &t).await,
+        ];
+        assert!(deleted.iter().all(Result::is_err), "{deleted:?}");
+        delete_branch(&forgetful, &b).await.unwrap();
+        delete_tag(&forgetful, &t).await.unwrap();
+        assert_eq!(there(&lake, &b).await, (false, false));
+        assert_eq!(there(&lake, &t).await, (false, false));
+    }
+}
+
+/// Loses the acknowledgement of the write that moves the head of `main`, and has another server
+/// commit on top before anyone looks.
+#[derive(Debug)]
+struct Overtaking {
+    other: Lake,
+    from: crate::CommitId,
+    done: AtomicBool,
+    strikes: AtomicBool,
+}
+
+const AFTER_WRITE: u8 = 1;
+
+impl Fate for Overtaking {
+    fn strikes(&self, parts: u8) -> bool {
+        parts == AFTER_WRITE && self.strikes.swap(false, Ordering::Relaxed)
+    }
+
+    fn turn(&self) -> Turn<'_> {
+        Box::pin(async {
+            let moved = self.other.head("main").await.id != self.from;
+            if moved && !self.done.swap(true, Ordering::Relaxed) {
+                self.other.put("main", "top=1").await;
+                self.other.commit("main", "on top").await.unwrap();
+                self.strikes.store(true, Ordering::Relaxed);
+            }
+        })
+    }
+}
+
+async fn overtaken(lake: &Lake) -> (Lake, Arc<Overtaking>) {
+    let fate = Arc::new(Overtaking {
+        other: other_server(lake),
+        from: lake.head("main").await.id,
+        done: false.into(),
+        strikes: false.into(),
+    });
+    let faults = Faults {
+        after_write: AFTER_WRITE,
+        ..Faults::default()
+    };
+    let kv = Arc::clone(&lake.kv);
+    let faulty: Arc<dyn Store> = Arc::new(FaultyStore::by_fate(kv, faults, Arc::clone(&fate) as _));
+    let graveler = lake.graveler.on_store_for_tests(&faulty);
+    let lake = Lake {
+        graveler,
+        ..lake.clone()
+    };
+    (lake, fate)
+}
+
+#[tokio::test]
+async fn a_commit_below_the_head_by_the_time_of_the_look_has_landed() {
+    let lake = Lake::new().await;
+    lake.put("main", "a=1").await;
+    let (server, fate) = overtaken(&lake).await;
+    let commit = server.commit("main", "mine").await.unwrap();
+    assert!(fate.done.load(Ordering::Relaxed));
+    let head = lake.head("main").await;
+    assert_eq!(
+        (head.message.as_str(), head.parents),
+        ("on top", vec![commit.id])
+    );
+    assert_eq!(lake.show("main@").await, "a=1 top=1");
+}
+
+#[tokio::test]
+async fn a_reset_that_was_built_on_by_the_time_of_the_look_has_landed() {
+    let lake = Lake::new().await;
+    lake.put("main", "a=1").await;
+    let base = lake.commit("main", "base").await.unwrap();
+    lake.put("main", "a=2").await;
+    lake.commit("main", "bad").await.unwrap();
+    let (server, fate) = overtaken(&lake).await;
+    server.hard_reset("main", base.id.as_str()).await.unwrap();
+    assert!(fate.done.load(Ordering::Relaxed));
+    assert_eq!(lake.head("main").await.parents, [base.id]);
+    assert_eq!(lake.show("main@").await, "a=1 top=1");
+}
+
+#[tokio::test]
+async fn a_branch_is_deleted_as_its_hooks_judged_it() {
+    let lake = Lake::new().await;
+    create_branch(&lake, "b").await.unwrap();
+    let hooks = Rival(other_server(&lake));
+    let refused = lake
+        .graveler
+        .delete_branch(&lake.repo, &branch("b"), false, "tester", &hooks)
+        .await;
+    assert!(
+        matches!(refused, Err(Error::ConcurrentChange(_))),
+        "{refused:?}"
+    );
+    assert_eq!(lake.head("b").await.message, "late");
+    delete_branch(&lake, "b").await.unwrap();
+    assert_eq!(there(&lake, "b").await, (false, false));
+}

@@ -63,7 +63,7 @@ impl Engine {
                 .time_to_live(REPOSITORY_MAX_AGE)
                 .build(),
             protection: Protection::new(Arc::clone(&kv)),
-            queue: BranchQueue::default(),
+            queue: BranchQueue::new(options.max_courtesy),
             janitor: Janitor::new(Arc::clone(&kv), options.token_grace),
             materializer: Materializer::new(options.materialize_after_rows),
             token_grace: options.token_grace,

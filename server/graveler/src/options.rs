@@ -26,6 +26,9 @@ pub struct Options {
     /// So many staged rows a read passes over before it has the tree of what is staged worked out for
     /// the reads behind it. A request to the record store counts as some rows.
     pub materialize_after_rows: u64,
+    /// For how long at most a branch that another server changes as well is left to that one after
+    /// each change. Zero: not at all.
+    pub max_courtesy: Duration,
     /// How long the reflog tells of a change.
     pub keep_reflog: Duration,
 }
@@ -42,6 +45,7 @@ impl Default for Options {
             token_grace: Duration::from_secs(5),
             keep_staged: Duration::from_secs(24 * 60 * 60),
             materialize_after_rows: 5_000,
+            max_courtesy: Duration::from_secs(1),
             keep_reflog: Duration::from_secs(90 * 24 * 60 * 60),
         }
     }

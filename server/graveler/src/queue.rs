@@ -21,15 +21,15 @@ use crate::{BranchId, Error, Repository, Result};
 
 /// How many may wait for one branch; more are told to come back later.
 const MAX_WAITING: usize = 1_024;
-/// For so long at most a branch is left to another server.
-const MAX_COURTESY: Duration = Duration::from_secs(1);
 
 type Key = (String, BranchId);
 type Lines = Arc<StdMutex<HashMap<Key, Arc<Mutex<()>>>>>;
 
 /// The branches that someone works on or waits for: bounded by the requests under way.
-#[derive(Debug, Default)]
-pub(crate) struct BranchQueue(Lines);
+///
+/// The second is for how long at most a branch is left to another server.
+#[derive(Debug)]
+pub(crate) struct BranchQueue(Lines, Duration);
 
 /// A turn; dropping it lets the next one in.
 #[derive(Debug)]
@@ -38,13 +38,17 @@ pub(crate) struct Turn {
     _turn: OwnedMutexGuard<()>,
     _place: Place,
     since: Instant,
+    max_courtesy: Duration,
 }
 
 impl Turn {
     /// Ends the turn once another server has had the time for a try: one to two times as long
-    /// as this turn took, at most [`MAX_COURTESY`]. Does not wait for that; those in line do.
+    /// as this turn took, at most [`crate::Options::max_courtesy`]. Does not wait for that; those in line do.
     pub(crate) fn end_after_rival(self) {
-        let until = Instant::now() + courtesy(self.since.elapsed());
+        if self.max_courtesy.is_zero() {
+            return;
+        }
+        let until = Instant::now() + courtesy(self.since.elapsed(), self.max_courtesy);
         tokio::spawn(async move {
             tokio::time::sleep_until(until).await;
             drop(self);
@@ -53,9 +57,9 @@ impl Turn {
 }
 
 /// For how long a branch is left to another server, after a turn that took so long.
-fn courtesy(took: Duration) -> Duration {
-    let longest = took.min(MAX_COURTESY / 2) * 2;
-    Backoff::new(longest, MAX_COURTESY, 1).into_iter().sum()
+fn courtesy(took: Duration, max: Duration) -> Duration {
+    let longest = took.min(max / 2) * 2;
+    Backoff::new(longest, max, 1).into_iter().sum()
 }
 
 /// A place in a branch's line, kept also while waiting.
@@ -67,6 +71,10 @@ struct Place {
 }
 
 impl BranchQueue {
+    pub(crate) fn new(max_courtesy: Duration) -> Self {
+        Self(Lines::default(), max_courtesy)
+    }
+
     /// Waits for this branch's turn.
     ///
     /// # Errors
@@ -91,6 +99,7 @@ impl BranchQueue {
             _turn: turn,
             _place: place,
             since: Instant::now(),
+            max_courtesy: self.1,
         })
     }
 }
@@ -117,14 +126,14 @@ mod tests {
     fn a_rival_gets_the_time_of_a_try_but_not_for_ever() {
         for (took, least, most) in [(20, 20, 40), (400, 400, 800), (60_000, 500, 1_000)] {
             let [took, least, most] = [took, least, most].map(Duration::from_millis);
-            let pause = courtesy(took);
+            let pause = courtesy(took, Duration::from_secs(1));
             assert!(pause >= least && pause <= most, "{pause:?} for {took:?}");
         }
     }
 
     #[tokio::test]
     async fn the_next_in_line_comes_after_the_rival() {
-        let queue = BranchQueue::default();
+        let queue = BranchQueue::new(Duration::from_secs(1));
         let (repo, main) = (repository("r"), BranchId::trusted("main"));
         let mut turn = queue.turn(&repo, &main).await.expect("free");
         let took = Duration::from_millis(20);
@@ -140,7 +149,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_at_a_time_and_nothing_is_left() {
-        let queue = BranchQueue::default();
+        let queue = BranchQueue::new(Duration::from_secs(1));
         let (repo, main, dev) = (
             repository("r"),
             BranchId::trusted("main"),

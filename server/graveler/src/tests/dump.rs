@@ -316,7 +316,7 @@ async fn a_dump_that_is_not_sound_is_refused_before_anything_is_written() {
                 commits: MetaRangeId::trusted(""),
                 ..good.clone()
             },
-            "name its commits_meta_range_id",
+            "kind \"commit\" is empty",
         ),
     ];
     let anew = bare(&lake, "anew").await;

@@ -353,7 +353,7 @@ fn read_kind(index: usize, kind: &Node, hook: &Node) -> Result<HookKind, Fault> 
     if !["webhook", "wasm", "lua", "airflow"].contains(&name) {
         return Err(Fault::new(
             kind.at,
-            format!("hook[{index}] type '{name}' unknown; use webhook, wasm, lua or airflow"),
+            format!("hook[{index}] type '{name}' unknown; use wasm or webhook"),
         ));
     }
     let Some(properties) = hook.get("properties") else {

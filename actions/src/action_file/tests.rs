@@ -113,7 +113,7 @@ fn a_file_at_fault_is_named_with_line_and_reason() {
         (format!("name: gate\non:\n  schedule: {{cron: '0 3 * * *'}}\n{GOOD_HOOK}"), "3:3: event 'schedule' is not offered by this version".to_owned()),
         (format!("name: gate\n{GOOD_HOOK}"), "1:1: 'on' is required".to_owned()),
         (format!("name: gate\non: pre-commit\n{GOOD_HOOK}"), "2:5: 'on' must be a map from events to their filters".to_owned()),
-        ("name: gate\non:\n  pre-commit:\nhooks:\n  - id: aa\n    type: shell\n".to_owned(), "6:11: hook[0] type 'shell' unknown; use webhook, wasm, lua or airflow".to_owned()),
+        ("name: gate\non:\n  pre-commit:\nhooks:\n  - id: aa\n    type: shell\n".to_owned(), "6:11: hook[0] type 'shell' unknown; use wasm or webhook".to_owned()),
         ("name: gate\non:\n  pre-commit:\nhooks:\n  - id: aa\n    type: webhook\n".to_owned(), "5:5: hook[0] type 'webhook': missing hook properties".to_owned()),
         ("name: gate\non:\n  pre-commit:\nhooks:\n  - type: webhook\n    properties:\n      url: http://x\n".to_owned(), "5:5: hook[0] missing ID".to_owned()),
         (format!("name: gate\non:\n  pre-commit:\n{GOOD_HOOK}  - id: aa\n    type: webhook\n    properties:\n      url: http://x\n"), "9:9: hook[1] duplicate ID 'aa'".to_owned()),

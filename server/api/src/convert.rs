@@ -85,7 +85,9 @@ pub(crate) fn tag(tag: &Tag) -> types::Ref {
 /// Seconds since 1970 as a request gives them.
 pub(crate) fn instant(secs: i64) -> Result<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp(secs)
-        .map_err(|_| Error::Invalid(format!("date {secs} is out of range")))
+        .ok()
+        .filter(|at| (1..=9_999).contains(&at.year()))
+        .ok_or_else(|| Error::Invalid(format!("date {secs} is out of range: years 1 to 9999")))
 }
 
 /// A merge that made nothing, with what it met.
@@ -389,5 +391,15 @@ mod tests {
         let wire =
             json!({"has_more": true, "next_offset": "b", "results": 2, "max_per_page": 1000});
         assert_eq!(json!(pagination(&page)), wire);
+    }
+
+    #[test]
+    fn dates_are_those_that_records_can_hold() {
+        for secs in [0, -62_135_596_800, 253_402_300_799] {
+            assert_eq!(super::instant(secs).expect("a date").unix_timestamp(), secs);
+        }
+        for secs in [-62_135_596_801, 253_402_300_800, i64::MAX, i64::MIN] {
+            assert!(super::instant(secs).is_err(), "{secs}");
+        }
     }
 }

@@ -27,7 +27,8 @@ use crate::records::{BRANCHES, Stored as _, TAGS};
 use crate::refs::{Listing, list};
 use crate::staging::retire_op;
 use crate::{
-    BranchId, CommitId, Operation, RefName, ReflogEntry, Repository, Result, StagingToken, TagId,
+    BranchId, CommitId, Error, Operation, RefName, ReflogEntry, Repository, Result, StagingToken,
+    TagId,
 };
 
 /// What the name of a repository's partition begins with for its reflog.
@@ -39,6 +40,9 @@ const KEPT: &str = "kept/";
 const MAX_REASON_BYTES: usize = 200;
 /// The first part of an id: hex digits of the time, counted down.
 const ID_NANOS: usize = 16;
+/// The length of an entry's id: 16 hex digits of time, 20 of an xid.
+const ENTRY_ID_BYTES: usize = 36;
+
 /// How many entries are read at a time.
 const PAGE: usize = 500;
 
@@ -188,6 +192,7 @@ impl Engine {
         after: &str,
         limit: usize,
     ) -> Result<Page<ReflogEntry>> {
+        check_after(after)?;
         let partition = reflog_partition(repository);
         let range = Listing {
             prefix: "",
@@ -355,6 +360,21 @@ impl Engine {
         let nanos = nanos(self.clock.now());
         format!("{:016x}{}", !nanos, self.ids.descending_data_id())
     }
+}
+
+/// Refuses a page that begins behind what is no entry: it would begin anywhere.
+fn check_after(after: &str) -> Result<()> {
+    let is_id = after.len() == ENTRY_ID_BYTES
+        && after
+            .bytes()
+            .all(|b| b.is_ascii_digit() || b.is_ascii_lowercase());
+    if after.is_empty() || is_id {
+        return Ok(());
+    }
+    let shown: String = after.chars().take(ENTRY_ID_BYTES).collect();
+    Err(Error::InvalidValue(format!(
+        "{shown:?} is no entry of the reflog: pass the next_offset of the page before"
+    )))
 }
 
 /// The partition of a repository's reflog.

@@ -19,8 +19,8 @@ impl Engine {
         let later = self.named_later(repository, entry).await?;
         let (kind, name) = described(&entry.reference);
         let place = |at: Option<&CommitId>| match at {
-            Some(id) => format!("at commit {id}"),
-            None => "deleted".to_owned(),
+            Some(id) => format!("commit {id}"),
+            None => "nothing (deleted)".to_owned(),
         };
         let story = if later.is_empty() {
             "the reflog does not tell of what changed it since".to_owned()
@@ -35,7 +35,7 @@ impl Engine {
             _ => "undo what came later first".to_owned(),
         };
         Ok(Error::MovedOn(format!(
-            "cannot undo {} {} of {kind} {name}, which came from {} and left it {}: now it is {}; {story}; {remedy}",
+            "cannot undo {} {} of {kind} {name}, which took it from {} to {}: now it is at {}; {story}; {remedy}",
             entry.operation.as_str(),
             entry.id,
             place(entry.from.as_ref()),

@@ -108,3 +108,16 @@ async fn a_listing_goes_on_where_it_stopped() {
         assert_eq!(seen, ["4", "3", "2", "1", "0", "Repository created"]);
     }
 }
+
+#[tokio::test]
+async fn a_page_begins_behind_an_entry_or_not_at_all() {
+    let lake = Lake::new().await;
+    let from = async |after: &str| lake.graveler.reflog(&lake.repo, None, after, 10).await;
+    let refused = from("bad").await;
+    assert!(
+        matches!(&refused, Err(crate::Error::InvalidValue(why)) if why.contains("next_offset")),
+        "{refused:?}"
+    );
+    let first = from("").await.unwrap().results;
+    assert_eq!(from(&first[0].id).await.unwrap().results, first[1..]);
+}

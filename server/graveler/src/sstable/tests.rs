@@ -95,7 +95,8 @@ async fn check_rewrite(path: &Path) {
         );
     }
     let kind = String::from_utf8(reader.properties().kind().to_vec()).unwrap();
-    let finished = writer.finish(&BTreeMap::from([("type".to_owned(), kind)]));
+    // The reference files of the format hold values that are no frames.
+    let finished = writer.close(&BTreeMap::from([("type".to_owned(), kind)]));
     assert_eq!(reader.properties().count(), Some(finished.count));
     assert_eq!(
         reader.properties().estimated_size_bytes(),

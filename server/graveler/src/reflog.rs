@@ -205,12 +205,21 @@ impl Engine {
                 let kv = self.kv.as_ref();
                 list(kv, &partition, &folder(reference), range, id, |_| true).await
             }
-            None => {
-                let behind: &[u8] = if after.is_empty() { b"" } else { &[0] };
-                let start = [TIMELINE.as_bytes(), after.as_bytes(), behind].concat();
-                self.timeline(&partition, &start, limit).await
-            }
+            None => self.changes(repository, after, limit).await,
         }
+    }
+
+    /// Changes of all references, newest first, from behind the entry `after` on; as they are stored.
+    pub(crate) async fn changes(
+        &self,
+        repository: &Repository,
+        after: &str,
+        limit: usize,
+    ) -> Result<Page<ReflogEntry>> {
+        let behind: &[u8] = if after.is_empty() { b"" } else { &[0] };
+        let start = [TIMELINE.as_bytes(), after.as_bytes(), behind].concat();
+        self.timeline(&reflog_partition(repository), &start, limit)
+            .await
     }
 
     /// One entry, as it is stored.

@@ -1,22 +1,29 @@
-//! Where the walk starts: the heads of branches, and commits that are no commit's first parent.
+//! Where the walk starts: the heads of branches, those that branches were moved away from, and
+//! commits that are no commit's first parent.
 
 use std::collections::BTreeMap;
+
+use base::OffsetDateTime;
 
 use super::index::Commits;
 use super::{CommitIndex, KeptCommits, Node, Retention};
 use crate::refs::Listing;
-use crate::{Branch, CommitId, Result};
+use crate::{Branch, CommitId, Operation, RefName, ReflogEntry, Result};
 
 /// How many branches are read at a time.
 const BRANCHES_PAGE: usize = 1_000;
 /// How many commits are looked at at a time where not all are at hand.
 const COMMITS_PAGE: usize = 1_000;
+/// How many entries of the reflog are read at a time.
+const ENTRIES_PAGE: usize = 500;
 
 impl KeptCommits<'_> {
     pub(super) async fn start(&mut self, retention: &Retention, max_indexed: usize) -> Result<()> {
         let keeps_from = retention.default.unix_timestamp();
         let mut dangling = self.young_without_children(keeps_from, max_indexed).await?;
         self.start_at_branches(retention, &mut dangling).await?;
+        // Behind the branches: what moves off one before it is read is told of then.
+        self.start_at_left_heads(retention).await?;
         for node in dangling.values() {
             self.keep(node, keeps_from);
         }
@@ -108,4 +115,67 @@ impl KeptCommits<'_> {
             after = page.next_offset;
         }
     }
+
+    /// Heads that a change moved a branch away from: by when it did so, whatever the commit's age.
+    async fn start_at_left_heads(&mut self, retention: &Retention) -> Result<()> {
+        let undo_from = self.engine.clock.now().saturating_sub(
+            self.engine
+                .keep_staged
+                .try_into()
+                .unwrap_or(time::Duration::MAX),
+        );
+        let earliest = retention.earliest().min(undo_from);
+        let mut after = String::new();
+        loop {
+            let page = self
+                .engine
+                .changes(self.repository, &after, ENTRIES_PAGE)
+                .await?;
+            let is_over = page.results.iter().any(|entry| entry.time < earliest);
+            let mut left = BTreeMap::new();
+            for entry in &page.results {
+                if let Some((head, keeps_from)) = left_head(entry, retention, undo_from) {
+                    let keeps = left.entry(head.clone()).or_insert(keeps_from);
+                    *keeps = keeps_from.min(*keeps);
+                }
+            }
+            self.keep_commits(left).await?;
+            if is_over || !page.has_more {
+                return Ok(());
+            }
+            after = page.next_offset;
+        }
+    }
+
+    /// Keeps commits, each from its own time on.
+    async fn keep_commits(&mut self, commits: BTreeMap<CommitId, i64>) -> Result<()> {
+        let (ids, times): (Vec<CommitId>, Vec<i64>) = commits.into_iter().unzip();
+        let commits = self.engine.refs.commits(self.repository, &ids).await?;
+        for (commit, keeps_from) in commits.iter().zip(times) {
+            let node = Node::of(commit)?;
+            self.keep(&node, keeps_from);
+        }
+        Ok(())
+    }
+}
+
+/// The head that a change left, if it did so lately enough, and from when on what is behind it is kept.
+///
+/// A change that went on from the old head has it behind the new one: there the branch's own time
+/// decides, however short. What any change left is kept for as long as an undo is to find it.
+fn left_head<'e>(
+    entry: &'e ReflogEntry,
+    retention: &Retention,
+    undo_from: OffsetDateTime,
+) -> Option<(&'e CommitId, i64)> {
+    let RefName::Branch(branch) = &entry.reference else {
+        return None;
+    };
+    let from = entry.from.as_ref().filter(|_| entry.from != entry.to)?;
+    let own = retention.of(branch);
+    let counts_from = match entry.operation {
+        Operation::Commit | Operation::Merge | Operation::Revert | Operation::CherryPick => own,
+        _ => own.min(retention.default),
+    };
+    (entry.time >= counts_from.min(undo_from)).then(|| (from, own.unix_timestamp()))
 }

@@ -2,11 +2,15 @@
 //!
 //! A branch keeps its head, and behind it each commit that was its head within the time of
 //! retention: the first parent of every commit that is young enough. So the first commit that
-//! is too old is the last one kept. Heads that no branch names any more (of deleted branches, of
-//! branches that were reset, merged sides) keep what is young enough by the default.
+//! is too old is the last one kept. Commits that nothing goes on from (merged sides, what an
+//! undo took back) keep what is young enough by the default.
 //!
-//! Too much kept costs storage, too little costs data: commits are read before the branches, so
-//! that a head which moves meanwhile is seen at its new place.
+//! A head that a branch was moved away from, by its deletion, a hard reset, an undo, is kept by when that
+//! was, as the reflog tells, and not by its own age: else an undo would bring back a commit
+//! whose objects are gone. What any change left is kept as long as what it left uncommitted.
+//!
+//! Too much kept costs storage, too little costs data: commits are read before the branches, and the
+//! reflog behind them, so that a head which moves meanwhile is seen at one place or the other.
 
 mod heads;
 mod index;
@@ -33,6 +37,11 @@ impl Retention {
     fn of(&self, branch: &BranchId) -> OffsetDateTime {
         self.branches.get(branch).copied().unwrap_or(self.default)
     }
+
+    fn earliest(&self) -> OffsetDateTime {
+        let branches = self.branches.values().copied();
+        branches.fold(self.default, OffsetDateTime::min)
+    }
 }
 
 /// A commit that is kept.
@@ -45,8 +54,8 @@ pub struct KeptCommit {
 
 /// The commits that are kept, each once, children before parents.
 ///
-/// In memory are the commits of the index ([`MAX_INDEXED_COMMITS`]) and one entry for each head
-/// whose history is walked; histories that meet are walked on as one.
+/// In memory are the commits of the index ([`MAX_INDEXED_COMMITS`]) and 48 bytes for each head
+/// whose history is walked, of which the reflog tells a bounded number; histories that meet are walked on as one.
 #[derive(Debug)]
 pub struct KeptCommits<'a> {
     engine: &'a Engine,

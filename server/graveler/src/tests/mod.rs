@@ -23,3 +23,4 @@ mod retention;
 mod simulation;
 mod staging;
 mod undo;
+mod undo_retention;

@@ -1,0 +1,119 @@
+//! What garbage collection keeps for an undo: heads that branches were moved away from.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::testing::{Lake, branch};
+use crate::{CommitId, NoHooks, Options, RefName, Retention, UndoParams};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What is kept now by so many days, and so many for `dev`.
+async fn kept(lake: &Lake, default: u32, dev: Option<u32>) -> BTreeSet<CommitId> {
+    use base::Clock as _;
+    let ago = |days: u32| lake.clock.now() - DAY * days;
+    let retention = Retention {
+        default: ago(default),
+        branches: BTreeMap::from_iter(dev.map(|days| (branch("dev"), ago(days)))),
+    };
+    let kept = lake.graveler.kept_commits(&lake.repo, &retention).await;
+    let (mut kept, mut ids) = (kept.unwrap(), BTreeSet::new());
+    while let Some(commit) = kept.next().await.unwrap() {
+        assert!(ids.insert(commit.id), "each once");
+    }
+    ids
+}
+
+async fn undo(lake: &Lake, name: &str) {
+    let of = RefName::Branch(branch(name));
+    let undone = lake
+        .graveler
+        .undo(&lake.repo, &of, &UndoParams::default())
+        .await;
+    undone.unwrap();
+}
+
+async fn delete(lake: &Lake, name: &str) {
+    lake.graveler
+        .delete_branch(&lake.repo, &branch(name), false, "tester", &NoHooks)
+        .await
+        .unwrap();
+}
+
+/// `dev` with two commits of its own on `main`, which is the older.
+async fn lake_with_dev() -> (Lake, [CommitId; 2]) {
+    let lake = Lake::new().await;
+    lake.put("main", "a=1").await;
+    lake.commit("main", "base").await.unwrap();
+    lake.branch_from("dev", "main").await;
+    lake.put("dev", "b=1").await;
+    let one = lake.commit("dev", "one").await.unwrap().id;
+    lake.put("dev", "b=2").await;
+    let two = lake.commit("dev", "two").await.unwrap().id;
+    (lake, [one, two])
+}
+
+#[tokio::test]
+async fn an_old_branch_that_is_deleted_today_comes_back_whole_tomorrow() {
+    let (lake, [one, two]) = lake_with_dev().await;
+    lake.clock.advance(DAY * 30);
+    delete(&lake, "dev").await;
+    lake.clock.advance(DAY / 2);
+    let by_night = kept(&lake, 7, None).await;
+    assert!(by_night.contains(&two));
+    assert!(!by_night.contains(&one), "no head for long");
+
+    lake.clock.advance(DAY / 2);
+    undo(&lake, "dev").await;
+    assert_eq!(lake.head("dev").await.id, two);
+    assert!(by_night.contains(&lake.head("dev").await.id));
+    assert_eq!(lake.show("dev").await, "a=1 b=2");
+}
+
+#[tokio::test]
+async fn a_head_is_kept_by_when_its_branch_left_it() {
+    for leave in ["delete", "reset", "undo"] {
+        let (lake, [_, two]) = lake_with_dev().await;
+        lake.clock.advance(DAY * 30);
+        match leave {
+            "delete" => delete(&lake, "dev").await,
+            "reset" => lake.hard_reset("dev", "main").await.unwrap(),
+            _ => undo(&lake, "dev").await,
+        }
+        lake.clock.advance(DAY * 7);
+        assert!(kept(&lake, 7, None).await.contains(&two), "{leave}");
+        lake.clock.advance(Duration::from_secs(1));
+        assert!(!kept(&lake, 7, None).await.contains(&two), "{leave}");
+        // The time of the branch holds where it is longer, and is no less than that of any head.
+        assert!(kept(&lake, 7, Some(8)).await.contains(&two), "{leave}");
+        assert!(kept(&lake, 8, Some(0)).await.contains(&two), "{leave}");
+    }
+}
+
+/// However short the rules are: an undo finds what changes left for as long as it finds what was staged.
+#[tokio::test]
+async fn what_any_change_left_is_kept_as_long_as_what_was_staged() {
+    let (lake, [one, two]) = lake_with_dev().await;
+    lake.clock.advance(DAY * 30);
+    lake.put("dev", "b=3").await;
+    lake.commit("dev", "three").await.unwrap();
+    lake.clock.advance(Options::default().keep_staged);
+    let kept_then = kept(&lake, 0, None).await;
+    assert!(kept_then.contains(&two));
+    assert!(!kept_then.contains(&one), "left long ago");
+    lake.clock.advance(Duration::from_secs(1));
+    assert!(!kept(&lake, 0, None).await.contains(&two));
+
+    undo(&lake, "dev").await;
+    assert_eq!(lake.show("dev").await, "a=1 b=2");
+    assert!(kept_then.contains(&lake.head("dev").await.id));
+}
+
+/// A commit leaves its parent behind it: a branch with a short time of its own keeps it no longer.
+#[tokio::test]
+async fn a_branch_that_goes_on_keeps_by_its_own_time() {
+    let (lake, [one, _]) = lake_with_dev().await;
+    lake.clock.advance(DAY * 3);
+    assert!(kept(&lake, 90, Some(4)).await.contains(&one));
+    assert!(!kept(&lake, 90, Some(2)).await.contains(&one));
+}

@@ -309,3 +309,11 @@ pub(crate) fn not_found(kind: Kind, id: &str) -> Error {
         id: id.to_owned(),
     }
 }
+
+/// Of a commit that another record names: a hole in the records, whatever was asked for.
+pub(crate) fn hole(id: &CommitId, named_by: &str) -> Error {
+    Error::Corrupt {
+        what: format!("commit {id}"),
+        reason: format!("{named_by} names it, and there is no record of it"),
+    }
+}

@@ -10,5 +10,5 @@ mod walk;
 
 pub(crate) use changes::{Change, sole_name_ops};
 pub use log::CommitLog;
-pub(crate) use manager::{Listing, Refs, StoredBranch, list, not_found};
+pub(crate) use manager::{Listing, Refs, StoredBranch, hole, list, not_found};
 pub(crate) use resolve::committed_side;

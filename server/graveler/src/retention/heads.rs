@@ -2,13 +2,14 @@
 //! commits that are no commit's first parent.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use base::OffsetDateTime;
 
 use super::index::Commits;
 use super::{CommitIndex, KeptCommits, Node, Retention};
-use crate::refs::Listing;
-use crate::{Branch, CommitId, Operation, RefName, ReflogEntry, Result};
+use crate::refs::{Listing, hole};
+use crate::{Branch, Commit, CommitId, Error, Operation, RefName, ReflogEntry, Result};
 
 /// How many branches are read at a time.
 const BRANCHES_PAGE: usize = 1_000;
@@ -103,7 +104,7 @@ impl KeptCommits<'_> {
                 .iter()
                 .map(|branch| branch.record.commit_id.clone())
                 .collect();
-            let heads = refs.commits(self.repository, &heads).await?;
+            let heads = self.named_commits(&heads, "a branch").await?;
             for (branch, head) in page.results.iter().zip(heads) {
                 let head = Node::of(&head)?;
                 dangling.remove(&head.id);
@@ -147,10 +148,17 @@ impl KeptCommits<'_> {
         }
     }
 
+    async fn named_commits(&self, ids: &[CommitId], by: &str) -> Result<Vec<Arc<Commit>>> {
+        match self.engine.refs.commits(self.repository, ids).await {
+            Err(Error::NotFound { id, .. }) => Err(hole(&CommitId::trusted(id), by)),
+            other => other,
+        }
+    }
+
     /// Keeps commits, each from its own time on.
     async fn keep_commits(&mut self, commits: BTreeMap<CommitId, i64>) -> Result<()> {
         let (ids, times): (Vec<CommitId>, Vec<i64>) = commits.into_iter().unzip();
-        let commits = self.engine.refs.commits(self.repository, &ids).await?;
+        let commits = self.named_commits(&ids, "the reflog").await?;
         for (commit, keeps_from) in commits.iter().zip(times) {
             let node = Node::of(commit)?;
             self.keep(&node, keeps_from);

@@ -23,7 +23,8 @@ use base::OffsetDateTime;
 pub(crate) use self::index::MAX_INDEXED_COMMITS;
 use self::index::{CommitIndex, Node};
 use crate::engine::Engine;
-use crate::{BranchId, CommitId, MetaRangeId, Repository, Result};
+use crate::refs::hole;
+use crate::{BranchId, CommitId, Error, MetaRangeId, Repository, Result};
 
 /// The instants before which commits are too old to keep what is behind them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +87,7 @@ impl<'a> KeptCommits<'a> {
     /// The next commit, or none at the end.
     ///
     /// # Errors
-    /// [`crate::Error::NotFound`] if a commit's record is missing: nothing may be concluded then.
+    /// [`crate::Error::Corrupt`] if a commit's record is missing: nothing may be concluded then.
     pub async fn next(&mut self) -> Result<Option<KeptCommit>> {
         let Some((_, id, Reverse(mut keeps_from))) = self.waiting.pop() else {
             return Ok(None);
@@ -102,7 +103,7 @@ impl<'a> KeptCommits<'a> {
         if node.created_secs >= keeps_from
             && let Some(parent) = node.main_parent
         {
-            let parent = self.node(&parent).await?;
+            let parent = self.parent(&parent, &id).await?;
             self.keep(&parent, keeps_from);
         }
         Ok(Some(KeptCommit {
@@ -114,6 +115,16 @@ impl<'a> KeptCommits<'a> {
     fn keep(&mut self, node: &Node, keeps_from: i64) {
         self.waiting
             .push((node.generation, node.id, Reverse(keeps_from)));
+    }
+
+    async fn parent(&self, id: &[u8; 32], child: &[u8; 32]) -> Result<Node> {
+        match self.node(id).await {
+            Err(Error::NotFound { .. }) => {
+                let id = CommitId::trusted(hex::encode(id));
+                Err(hole(&id, &format!("commit {}", hex::encode(child))))
+            }
+            other => other,
+        }
     }
 
     async fn node(&self, id: &[u8; 32]) -> Result<Node> {

@@ -16,12 +16,12 @@ use crate::{
     StagingToken, Tag, TagId, Value,
 };
 
-async fn dump(lake: &Lake) -> RefsDump {
+pub(super) async fn dump(lake: &Lake) -> RefsDump {
     lake.graveler.dump_refs(&lake.repo, &|_| {}).await.unwrap()
 }
 
 /// A bare repository in the namespace of another.
-async fn bare(lake: &Lake, name: &str) -> Repository {
+pub(super) async fn bare(lake: &Lake, name: &str) -> Repository {
     let request = CreateRepository {
         storage_namespace: lake.repo.storage_namespace.clone(),
         bare: true,
@@ -30,7 +30,7 @@ async fn bare(lake: &Lake, name: &str) -> Repository {
     lake.graveler.create_repository(request).await.unwrap()
 }
 
-async fn restore(graveler: &Graveler, into: &Repository, dump: &RefsDump) -> Result<()> {
+pub(super) async fn restore(graveler: &Graveler, into: &Repository, dump: &RefsDump) -> Result<()> {
     let restore = RestoreRefs {
         dump,
         force: false,
@@ -41,7 +41,7 @@ async fn restore(graveler: &Graveler, into: &Repository, dump: &RefsDump) -> Res
 }
 
 /// Everything but staging tokens: references with their heads and flags, and every commit.
-async fn refs(graveler: &Graveler, repo: &Repository) -> String {
+pub(super) async fn refs(graveler: &Graveler, repo: &Repository) -> String {
     let mut told = Vec::new();
     let branches = graveler.list_branches(repo, "", "", true, 1_000).await;
     for branch in branches.unwrap().results {
@@ -241,7 +241,7 @@ async fn a_restore_needs_a_bare_repository_and_is_done_once() {
 }
 
 /// Stores a tree of records that say they are of `entity`.
-async fn tree(lake: &Lake, entity: &str, records: &[(&str, Bytes)]) -> MetaRangeId {
+pub(super) async fn tree(lake: &Lake, entity: &str, records: &[(&str, Bytes)]) -> MetaRangeId {
     let properties = BTreeMap::from([("entity".to_owned(), entity.to_owned())]);
     let namespace = &lake.repo.storage_namespace;
     let mut writer = lake
@@ -343,7 +343,7 @@ async fn a_dump_that_is_not_sound_is_refused_before_anything_is_written() {
     restore(&lake.graveler, &anew, &good).await.unwrap();
 }
 
-fn check_refused(outcome: Result<()>, words: &str) {
+pub(super) fn check_refused(outcome: Result<()>, words: &str) {
     match outcome {
         Err(Error::InvalidValue(reason)) => assert!(reason.contains(words), "{reason}"),
         other => panic!("{words}: {other:?}"),

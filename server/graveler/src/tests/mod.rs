@@ -4,6 +4,7 @@ mod commits;
 mod contention;
 mod cost;
 mod dump;
+mod dump_parents;
 mod graph;
 mod history;
 mod hooks;

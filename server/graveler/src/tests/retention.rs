@@ -186,7 +186,12 @@ async fn a_missing_commit_is_an_error_not_an_end() {
         .kept_commits(&repo, &retention())
         .await
         .unwrap();
-    assert!(matches!(kept.next().await, Err(Error::NotFound { .. })));
+    let told = kept.next().await.unwrap_err();
+    assert!(matches!(told, Error::Corrupt { .. }), "{told:?}");
+    for name in ["a", "b"] {
+        let id = history.commits[name].id.as_str();
+        assert!(told.to_string().contains(id), "{name}: {told}");
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,177 @@
+//! Parents that a dump of commits lacks: found in bounded memory, and added.
+//!
+//! Commits are read by id, page by page, while others commit. A commit whose parent landed behind the
+//! page that is read, and that itself landed ahead of it, is in the tree without its parent.
+//! What a commit of the tree descends from was there before it: so the parents that are
+//! to be added are of a set that no longer grows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::CountRecords;
+use super::entity::Entity;
+use super::take::add;
+use crate::engine::Engine;
+use crate::records::Stored as _;
+use crate::refs::hole;
+use crate::{Commit, CommitId, Cursor, Error, MetaRangeId, Repository, Result};
+
+/// Ids that are held to look for parents among, 16 MB of them. More are gone through in parts.
+pub(crate) const MAX_IDS: usize = 500_000;
+/// Missing parents that are held.
+pub(crate) const MAX_MISSING: usize = 10_000;
+
+/// Missing parents, each with a commit that names it.
+pub(crate) type Missing = BTreeMap<CommitId, CommitId>;
+
+impl Engine {
+    /// Parents that commits of a dump name and it does not hold; some of them where there are more
+    /// than [`MAX_MISSING`].
+    pub(crate) async fn missing_parents(
+        &self,
+        repository: &Repository,
+        commits: &MetaRangeId,
+        max_ids: usize,
+    ) -> Result<Missing> {
+        let mut ids = self.tree(repository, commits).await?;
+        let mut missing = Missing::new();
+        let mut after = None;
+        loop {
+            let part = Part::read(ids.as_mut(), after, max_ids).await?;
+            let mut children = self.tree(repository, commits).await?;
+            while let Some(record) = children.next().await? {
+                let child = Commit::decode(record.value.data)?;
+                for parent in child.parents.iter().filter(|parent| part.lacks(parent)) {
+                    missing
+                        .entry(parent.clone())
+                        .or_insert_with(|| child.id.clone());
+                }
+                if missing.len() >= MAX_MISSING {
+                    return Ok(missing);
+                }
+            }
+            if part.is_last {
+                return Ok(missing);
+            }
+            after = part.ids.last().copied();
+        }
+    }
+
+    /// The same dump of commits, and in it what it lacked.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if there is no record of a commit that another names as its parent.
+    pub(super) async fn with_missing(
+        &self,
+        repository: &Repository,
+        commits: &MetaRangeId,
+        missing: Missing,
+        count: CountRecords<'_>,
+    ) -> Result<MetaRangeId> {
+        let added = self.ancestry(repository, commits, missing).await?;
+        let mut added = added.into_iter().peekable();
+        let mut present = self.tree(repository, commits).await?;
+        let mut writer = self
+            .committed
+            .record_writer(&repository.storage_namespace, Entity::Commit.properties());
+        loop {
+            let record = present.next().await?;
+            let is_before = |id: &CommitId| {
+                let key = record.as_ref().map(|record| record.key.as_ref());
+                key.is_none_or(|key| id.as_str().as_bytes() < key)
+            };
+            while let Some((id, commit)) = added.next_if(|(id, _)| is_before(id)) {
+                let key = Bytes::copy_from_slice(id.as_str().as_bytes());
+                add(&mut writer, Entity::Commit, key, commit.encode()).await?;
+                count(1);
+            }
+            match record {
+                Some(record) => writer.add(record).await?,
+                None => return writer.finish().await,
+            }
+        }
+    }
+
+    /// Missing commits, and what of their ancestors is missing too, up to [`MAX_MISSING`] in all.
+    async fn ancestry(
+        &self,
+        repository: &Repository,
+        commits: &MetaRangeId,
+        missing: Missing,
+    ) -> Result<BTreeMap<CommitId, Arc<Commit>>> {
+        let namespace = &repository.storage_namespace;
+        let mut found = BTreeMap::new();
+        let mut to_read: Vec<(CommitId, CommitId)> = missing.into_iter().collect();
+        while found.len() < MAX_MISSING
+            && let Some((id, child)) = to_read.pop()
+        {
+            if found.contains_key(&id) {
+                continue;
+            }
+            let commit = match self.refs.commit(repository, &id).await {
+                Err(Error::NotFound { .. }) => return Err(hole(&id, &format!("commit {child}"))),
+                other => other?,
+            };
+            for parent in &commit.parents {
+                let key = parent.as_str().as_bytes();
+                if self.committed.get(namespace, commits, key).await?.is_none() {
+                    to_read.push((parent.clone(), id.clone()));
+                }
+            }
+            found.insert(id, commit);
+        }
+        Ok(found)
+    }
+}
+
+/// The ids of a stretch of a tree.
+#[derive(Debug)]
+struct Part {
+    /// Ascending.
+    ids: Vec<[u8; 32]>,
+    /// The last id before them.
+    after: Option<[u8; 32]>,
+    /// Nothing comes behind them.
+    is_last: bool,
+}
+
+impl Part {
+    async fn read(cursor: &mut dyn Cursor, after: Option<[u8; 32]>, limit: usize) -> Result<Self> {
+        let mut ids = Vec::new();
+        while ids.len() < limit {
+            let Some(record) = cursor.next().await? else {
+                break;
+            };
+            ids.push(digest(&record.key).ok_or_else(|| Error::Corrupt {
+                what: "dump".to_owned(),
+                reason: format!(
+                    "{:?} is no id of a commit",
+                    String::from_utf8_lossy(&record.key)
+                ),
+            })?);
+        }
+        let is_last = ids.len() < limit;
+        Ok(Self {
+            ids,
+            after,
+            is_last,
+        })
+    }
+
+    /// Whether a commit would be in this stretch and is not. What is no id is in none.
+    fn lacks(&self, id: &CommitId) -> bool {
+        let Some(id) = digest(id.as_str().as_bytes()) else {
+            return true;
+        };
+        let is_here = self.after.is_none_or(|after| after < id)
+            && (self.is_last || self.ids.last().is_some_and(|last| id <= *last));
+        is_here && self.ids.binary_search(&id).is_err()
+    }
+}
+
+fn digest(id: &[u8]) -> Option<[u8; 32]> {
+    let mut digest = [0; 32];
+    hex::decode_to_slice(id, &mut digest).ok().map(|()| digest)
+}

@@ -1,0 +1,268 @@
+//! Restores a dump into a bare repository. Nothing is held but a page of records. A restore that was
+//! cut short goes on when it is repeated: which dump it is of is on record.
+
+use bytes::Bytes;
+use kv::{Op, Predicate};
+use prost::Message as _;
+
+use super::entity::Entity;
+use super::restored::Restored;
+use super::{CountRecords, RefsDump, invalid};
+use crate::engine::{Engine, check_read_only};
+use crate::records::{BRANCHES, COMMITS, RESTORES, Stored as _, TAGS};
+use crate::{Branch, BranchRecord, Error, MetaRangeId, Repository, Result};
+
+/// Records of a restore that are written in one batch.
+const RESTORE_BATCH: usize = 500;
+/// How often a batch of a restore is tried against another restore of the same dump.
+const MAX_TRIES: usize = 10;
+
+/// What to restore.
+#[derive(Debug, Clone, Copy)]
+pub struct RestoreRefs<'a> {
+    pub dump: &'a RefsDump,
+    /// Also into a read-only repository.
+    pub force: bool,
+    /// Who asks for it: told by the reflog.
+    pub actor: &'a str,
+    /// Tells a repeated restore from another one: once it is done, to repeat it does nothing.
+    /// Empty: nobody repeats it.
+    pub token: &'a str,
+}
+
+/// A restore that has begun, or is done: of which dump, and for whom.
+#[derive(Clone, PartialEq, prost::Message)]
+struct RestoreData {
+    #[prost(string, tag = "1")]
+    commits: String,
+    #[prost(string, tag = "2")]
+    tags: String,
+    #[prost(string, tag = "3")]
+    branches: String,
+    #[prost(string, tag = "4")]
+    token: String,
+    #[prost(bool, tag = "5")]
+    done: bool,
+}
+
+impl Engine {
+    /// Makes a bare repository what a dump says. Each commit's id is worked out again from what it holds.
+    ///
+    /// # Errors
+    /// [`Error::InvalidValue`] if the repository has commits or references, unless they are of an earlier
+    /// restore of this dump that was cut short, and if the dump is not what it says; nothing is written then.
+    pub(crate) async fn restore_refs(
+        &self,
+        repository: &Repository,
+        restore: &RestoreRefs<'_>,
+        count: CountRecords<'_>,
+    ) -> Result<()> {
+        check_read_only(repository, restore.force)?;
+        match self.restored(repository).await? {
+            Some(begun)
+                if begun.done && !restore.token.is_empty() && begun.token == restore.token =>
+            {
+                return Ok(());
+            }
+            Some(begun) if begun.done => return Err(not_bare()),
+            Some(begun) => begun.check_same(restore.dump)?,
+            None => self.check_bare(repository).await?,
+        }
+        self.check_dump(repository, restore.dump).await?;
+        self.begin_restore(repository, restore).await?;
+        for (entity, tree) in restore.dump.trees() {
+            self.restore(repository, (entity, tree), restore.actor, count)
+                .await?;
+        }
+        self.finish_restore(repository, restore).await
+    }
+
+    async fn restored(&self, repository: &Repository) -> Result<Option<RestoreData>> {
+        let partition = repository.partition();
+        let stored = self.kv.get(RESTORES, partition.as_bytes()).await?;
+        stored
+            .map(|stored| {
+                RestoreData::decode(stored.value).map_err(|e| Error::Corrupt {
+                    what: "restore".to_owned(),
+                    reason: e.to_string(),
+                })
+            })
+            .transpose()
+    }
+
+    /// Whether nothing is there that a restore could damage.
+    async fn check_bare(&self, repository: &Repository) -> Result<()> {
+        let partition = repository.partition();
+        for folder in [COMMITS, TAGS, BRANCHES] {
+            let found = self
+                .kv
+                .scan(partition.as_bytes(), folder.as_bytes(), 1)
+                .await?;
+            if found
+                .first()
+                .is_some_and(|entry| entry.key.starts_with(folder.as_bytes()))
+            {
+                return Err(not_bare());
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes which dump is restored, so that a repeated restore knows the records of its own.
+    pub(crate) async fn begin_restore(
+        &self,
+        repository: &Repository,
+        restore: &RestoreRefs<'_>,
+    ) -> Result<()> {
+        let partition = repository.partition();
+        let begun = self
+            .kv
+            .set_if(
+                RESTORES,
+                partition.as_bytes(),
+                RestoreData::of(restore, false),
+                Predicate::Absent,
+            )
+            .await;
+        match begun {
+            Ok(()) => Ok(()),
+            Err(kv::Error::PredicateFailed { .. }) => match self.restored(repository).await? {
+                Some(begun) => begun.check_same(restore.dump),
+                None => Err(Error::ConcurrentChange(repository.id.to_string())),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn finish_restore(
+        &self,
+        repository: &Repository,
+        restore: &RestoreRefs<'_>,
+    ) -> Result<()> {
+        let partition = repository.partition();
+        let done = RestoreData::of(restore, true);
+        match self.kv.set(RESTORES, partition.as_bytes(), done).await {
+            Ok(()) => Ok(()),
+            // Not known whether it took effect: look.
+            Err(error) => match self.restored(repository).await {
+                Ok(Some(begun)) if begun.done => Ok(()),
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    async fn restore(
+        &self,
+        repository: &Repository,
+        (entity, tree): (Entity, &MetaRangeId),
+        actor: &str,
+        count: CountRecords<'_>,
+    ) -> Result<()> {
+        let mut cursor = self.tree(repository, tree).await?;
+        loop {
+            let mut page = Vec::with_capacity(RESTORE_BATCH);
+            while page.len() < RESTORE_BATCH
+                && let Some(record) = cursor.next().await?
+            {
+                page.push(Restored::parse(entity, &record)?);
+            }
+            if page.is_empty() {
+                return Ok(());
+            }
+            let records = page.len() as u64;
+            self.write_missing(repository, &page, actor).await?;
+            count(records);
+        }
+    }
+
+    /// Writes what is not there yet: a branch that an earlier, cut restore brought may be in use.
+    async fn write_missing(
+        &self,
+        repository: &Repository,
+        page: &[Restored],
+        actor: &str,
+    ) -> Result<()> {
+        let partition = Bytes::from(repository.partition());
+        let keys: Vec<Bytes> = page.iter().map(Restored::key).collect();
+        for _ in 0..MAX_TRIES {
+            let found = self.kv.get_many(&partition, &keys).await?;
+            let missing = page.iter().zip(&keys).zip(found);
+            let mut ops = Vec::new();
+            for ((record, key), _) in missing.filter(|(_, found)| found.is_none()) {
+                ops.push(Op::Set {
+                    partition: partition.clone(),
+                    key: key.clone(),
+                    value: self.record_of(repository, record),
+                    predicate: Some(Predicate::Absent),
+                });
+                if let Some(change) = record.change(actor) {
+                    ops.extend(self.reflog_ops(repository, change));
+                }
+            }
+            if ops.is_empty() {
+                return Ok(());
+            }
+            match self.kv.batch(ops).await {
+                // Another server restores the same dump: what it has written counts as well.
+                Err(kv::Error::PredicateFailed { .. }) => {}
+                written => return Ok(written?),
+            }
+        }
+        Err(Error::ConcurrentChange(repository.id.to_string()))
+    }
+
+    fn record_of(&self, repository: &Repository, record: &Restored) -> Bytes {
+        match record {
+            Restored::Commit(commit) => commit.encode(),
+            Restored::Tag(tag) => tag.encode(),
+            Restored::Branch {
+                id,
+                commit_id,
+                hidden,
+            } => Branch {
+                id: id.clone(),
+                record: BranchRecord {
+                    commit_id: commit_id.clone(),
+                    staging_token: self.new_staging_token(repository, id),
+                    sealed_tokens: Vec::new(),
+                    hidden: *hidden,
+                },
+            }
+            .encode(),
+        }
+    }
+}
+
+impl RestoreData {
+    fn of(restore: &RestoreRefs<'_>, done: bool) -> Bytes {
+        let data = Self {
+            commits: restore.dump.commits.to_string(),
+            tags: restore.dump.tags.to_string(),
+            branches: restore.dump.branches.to_string(),
+            token: restore.token.to_owned(),
+            done,
+        };
+        Bytes::from(data.encode_to_vec())
+    }
+
+    fn check_same(&self, dump: &RefsDump) -> Result<()> {
+        let begun = [&self.commits, &self.tags, &self.branches];
+        if begun
+            == [
+                dump.commits.as_str(),
+                dump.tags.as_str(),
+                dump.branches.as_str(),
+            ]
+        {
+            return Ok(());
+        }
+        Err(invalid(format!(
+            "a restore of another dump into this repository was cut short: repeat that one (commits {}, tags {}, branches {}), or delete the repository and make it anew",
+            self.commits, self.tags, self.branches
+        )))
+    }
+}
+
+fn not_bare() -> Error {
+    invalid("can only restore into a bare repository")
+}

@@ -1,0 +1,101 @@
+//! Takes a dump: references first, then commits, until the parents of each are in it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use prost::Message as _;
+
+use super::closure::MAX_IDS;
+use super::entity::Entity;
+use super::{CountRecords, RefsDump};
+use crate::committed::RecordWriter;
+use crate::engine::Engine;
+use crate::records::{BranchData, Stored as _};
+use crate::{Branch, CommitId, MetaRangeId, Record, Repository, Result, Tag, Value};
+
+impl Engine {
+    /// Writes all commits, tags and branches of a repository into its storage namespace.
+    ///
+    /// References come before commits, so that whatever a reference of the dump names is in it,
+    /// however much is committed meanwhile; and so are the parents of each commit. Uncommitted changes
+    /// are not in a dump.
+    pub(crate) async fn dump_refs(
+        &self,
+        repository: &Repository,
+        count: CountRecords<'_>,
+    ) -> Result<RefsDump> {
+        let branches = self.dump(repository, Entity::Branch, count).await?;
+        let tags = self.dump(repository, Entity::Tag, count).await?;
+        let mut commits = self.dump(repository, Entity::Commit, count).await?;
+        loop {
+            let missing = self.missing_parents(repository, &commits, MAX_IDS).await?;
+            if missing.is_empty() {
+                break;
+            }
+            commits = self
+                .with_missing(repository, &commits, missing, count)
+                .await?;
+        }
+        Ok(RefsDump {
+            commits,
+            tags,
+            branches,
+        })
+    }
+
+    async fn dump(
+        &self,
+        repository: &Repository,
+        entity: Entity,
+        count: CountRecords<'_>,
+    ) -> Result<MetaRangeId> {
+        let folder = entity.folder().as_bytes();
+        let partition = repository.partition();
+        let mut cursor = kv::Cursor::new(Arc::clone(&self.kv), partition.as_bytes(), folder);
+        let mut writer = self
+            .committed
+            .record_writer(&repository.storage_namespace, entity.properties());
+        while let Some(entry) = cursor.next().await? {
+            let Some(id) = entry.key.strip_prefix(folder) else {
+                break;
+            };
+            add(&mut writer, entity, Bytes::copy_from_slice(id), entry.value).await?;
+            count(1);
+        }
+        writer.finish().await
+    }
+}
+
+/// Adds a stored record to a dump: of a branch, only what means something elsewhere.
+pub(super) async fn add(
+    writer: &mut RecordWriter,
+    entity: Entity,
+    id: Bytes,
+    stored: Bytes,
+) -> Result<()> {
+    let (identity, data) = match entity {
+        Entity::Commit => (id.clone(), stored),
+        Entity::Tag => (bytes_of(&Tag::decode(stored.clone())?.commit_id), stored),
+        Entity::Branch => {
+            let branch = Branch::decode(stored)?;
+            let data = BranchData {
+                id: branch.id.to_string(),
+                commit_id: branch.record.commit_id.to_string(),
+                hidden: branch.record.hidden,
+                ..BranchData::default()
+            };
+            let identity = bytes_of(&branch.record.commit_id);
+            (identity, Bytes::from(data.encode_to_vec()))
+        }
+    };
+    writer
+        .add(Record {
+            key: id,
+            value: Value { identity, data },
+        })
+        .await
+}
+
+fn bytes_of(commit: &CommitId) -> Bytes {
+    Bytes::copy_from_slice(commit.as_str().as_bytes())
+}

@@ -1,0 +1,207 @@
+//! A dump of commits holds the parents of each, whatever is committed while it is taken.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use kv::{Batch, Entry, Guard, GuardOutcome, Op, Predicate, Store, Versioned};
+
+use super::dump::{bare, check_refused, dump, refs, restore, tree};
+use crate::ident::commit_id;
+use crate::records::{COMMITS, Stored as _, commit_key};
+use crate::testing::Lake;
+use crate::{Commit, Error, RefsDump};
+
+/// Commits something as soon as the first page of commits was read.
+#[derive(Debug)]
+struct Busy {
+    inner: Arc<dyn Store>,
+    to_land: Mutex<Batch>,
+}
+
+#[async_trait]
+impl Store for Busy {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    async fn get(&self, partition: &[u8], key: &[u8]) -> kv::Result<Option<Versioned>> {
+        self.inner.get(partition, key).await
+    }
+
+    async fn get_many(
+        &self,
+        partition: &[u8],
+        keys: &[Bytes],
+    ) -> kv::Result<Vec<Option<Versioned>>> {
+        self.inner.get_many(partition, keys).await
+    }
+
+    async fn set(&self, partition: &[u8], key: &[u8], value: Bytes) -> kv::Result<()> {
+        self.inner.set(partition, key, value).await
+    }
+
+    async fn set_if(
+        &self,
+        partition: &[u8],
+        key: &[u8],
+        value: Bytes,
+        predicate: Predicate,
+    ) -> kv::Result<()> {
+        self.inner.set_if(partition, key, value, predicate).await
+    }
+
+    async fn delete(&self, partition: &[u8], key: &[u8]) -> kv::Result<()> {
+        self.inner.delete(partition, key).await
+    }
+
+    async fn delete_partition(&self, partition: &[u8]) -> kv::Result<()> {
+        self.inner.delete_partition(partition).await
+    }
+
+    async fn scan(&self, partition: &[u8], start: &[u8], limit: usize) -> kv::Result<Vec<Entry>> {
+        let page = self.inner.scan(partition, start, limit).await?;
+        if start.starts_with(COMMITS.as_bytes()) {
+            let to_land = std::mem::take(&mut *self.to_land.lock().unwrap());
+            self.inner.batch(to_land).await?;
+        }
+        Ok(page)
+    }
+
+    async fn batch(&self, ops: Batch) -> kv::Result<()> {
+        self.inner.batch(ops).await
+    }
+
+    fn is_transactional(&self) -> bool {
+        self.inner.is_transactional()
+    }
+
+    async fn guarded(&self, guard: &Guard, ops: Batch) -> kv::Result<GuardOutcome> {
+        self.inner.guarded(guard, ops).await
+    }
+}
+
+/// A commit on top of `parent` whose id begins with `digit`.
+fn child_of(parent: &Commit, digit: char) -> Commit {
+    let mut child = parent.clone();
+    child.parents = vec![parent.id.clone()];
+    child.generation += 1;
+    for number in 0.. {
+        child.message = number.to_string();
+        child.id = commit_id(&child);
+        if child.id.as_str().starts_with(digit) {
+            break;
+        }
+    }
+    child
+}
+
+fn set(lake: &Lake, commit: &Commit) -> Op {
+    Op::Set {
+        partition: lake.repo.partition().into(),
+        key: commit_key(commit.id.as_str()),
+        value: commit.encode(),
+        predicate: None,
+    }
+}
+
+/// A line of a hundred commits: more than a page.
+async fn lake_with_history() -> (Lake, Commit) {
+    let lake = Lake::new().await;
+    let mut last = lake.head("main").await;
+    for number in 0..100 {
+        last = child_of(&last, char::from_digit(number % 16, 16).unwrap());
+        lake.kv.batch(vec![set(&lake, &last)]).await.unwrap();
+    }
+    (lake, last)
+}
+
+#[tokio::test]
+async fn what_is_committed_meanwhile_is_in_it_with_its_parents() {
+    let (lake, head) = lake_with_history().await;
+    // The first page ends before 8. One commit lies behind it, its parent and that one's parent do not.
+    let grandparent = child_of(&head, '0');
+    let parent = child_of(&grandparent, '1');
+    let child = child_of(&parent, 'f');
+    let landing = [&grandparent, &parent, &child].map(|commit| set(&lake, commit));
+    let busy: Arc<dyn Store> = Arc::new(Busy {
+        inner: Arc::clone(&lake.kv),
+        to_land: Mutex::new(landing.into()),
+    });
+    let server = lake.graveler.on_store_for_tests(&busy);
+    let counted = std::sync::atomic::AtomicU64::new(0);
+    let count = |records| {
+        counted.fetch_add(records, std::sync::atomic::Ordering::Relaxed);
+    };
+    let dump = server.dump_refs(&lake.repo, &count).await.unwrap();
+    assert_eq!(counted.into_inner(), 1 + 101 + 3, "a branch, and commits");
+
+    let anew = bare(&lake, "anew").await;
+    restore(&lake.graveler, &anew, &dump).await.unwrap();
+    let (then, now) = (
+        refs(&lake.graveler, &lake.repo).await,
+        refs(&lake.graveler, &anew).await,
+    );
+    assert!(now.contains(child.id.as_str()), "it came with the dump");
+    assert_eq!(then, now);
+}
+
+#[tokio::test]
+async fn a_dump_without_a_parent_is_refused_and_names_both() {
+    let (lake, head) = lake_with_history().await;
+    let good = dump(&lake).await;
+    let orphan = RefsDump {
+        commits: tree(&lake, "commit", &[(head.id.as_str(), head.encode())]).await,
+        tags: good.tags.clone(),
+        branches: tree(&lake, "branch", &[]).await,
+    };
+    let anew = bare(&lake, "anew").await;
+    let words = format!(
+        "commit {} names parent {}, which the dump does not hold",
+        head.id, head.parents[0]
+    );
+    check_refused(restore(&lake.graveler, &anew, &orphan).await, &words);
+    let written = lake.kv.scan(anew.partition().as_bytes(), b"", 10).await;
+    assert_eq!(written.unwrap(), []);
+}
+
+#[tokio::test]
+async fn parents_are_missed_whatever_part_they_would_be_in() {
+    let (lake, head) = lake_with_history().await;
+    let mut line = vec![head];
+    while let Some(parent) = line.last().unwrap().parents.first() {
+        let parent = lake.graveler.get_commit(&lake.repo, parent).await.unwrap();
+        line.push(parent);
+    }
+    line.sort_by(|a, b| a.id.cmp(&b.id));
+    for gone in (0..line.len()).step_by(6) {
+        let without: Vec<_> = line
+            .iter()
+            .filter(|commit| commit.id != line[gone].id)
+            .map(|commit| (commit.id.as_str(), commit.encode()))
+            .collect();
+        let commits = tree(&lake, "commit", &without).await;
+        let engine = &lake.graveler.engine;
+        for max_ids in [1 + gone % 7, 33, 100, 101] {
+            let missing = engine.missing_parents(&lake.repo, &commits, max_ids).await;
+            let missing: Vec<_> = missing.unwrap().into_keys().collect();
+            let is_parent = line.iter().any(|c| c.parents.contains(&line[gone].id));
+            let expected = is_parent.then(|| line[gone].id.clone());
+            assert_eq!(missing, Vec::from_iter(expected), "{gone} {max_ids}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_repository_with_a_hole_gives_no_dump() {
+    let (lake, head) = lake_with_history().await;
+    let gone = commit_key(head.parents[0].as_str());
+    let partition = lake.repo.partition();
+    lake.kv.delete(partition.as_bytes(), &gone).await.unwrap();
+    let server = lake.graveler.fork_for_tests();
+    let told = server.dump_refs(&lake.repo, &|_| {}).await.unwrap_err();
+    assert!(matches!(told, Error::Corrupt { .. }), "{told:?}");
+    for id in [&head.id, &head.parents[0]] {
+        assert!(told.to_string().contains(id.as_str()), "{told}");
+    }
+}

@@ -72,7 +72,8 @@ pub enum Error {
     /// Lost a single-try compare-and-set.
     #[error("branch {0} changed at the same time")]
     ConcurrentChange(String),
-    /// A change that can't be undone, since others came after it; the message says which, and what to do.
+    /// Something is not what the request takes it for, since others changed it: an undo, a restore that is
+    /// repeated. The message says what they did, and what to do.
     #[error("{0}")]
     MovedOn(String),
     /// A hook refused the change; nothing moved.

@@ -10,12 +10,18 @@ use super::restored::Restored;
 use super::{CountRecords, RefsDump, invalid};
 use crate::engine::{Engine, check_read_only};
 use crate::records::{BRANCHES, COMMITS, RESTORES, Stored as _, TAGS};
-use crate::{Branch, BranchRecord, Error, MetaRangeId, Repository, Result};
+use crate::refs::sole_name_ops;
+use crate::{
+    Branch, BranchRecord, CommitId, Error, Kind, MetaRangeId, Operation, RefName, Repository,
+    Result, Tag,
+};
 
 /// Records of a restore that are written in one batch.
 const RESTORE_BATCH: usize = 500;
 /// How often a batch of a restore is tried against another restore of the same dump.
 const MAX_TRIES: usize = 10;
+/// Entries of the reflog that are read at a time.
+const REFLOG_PAGE: usize = 500;
 
 /// What to restore.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +57,8 @@ impl Engine {
     /// # Errors
     /// [`Error::InvalidValue`] if the repository has commits or references, unless they are of an earlier
     /// restore of this dump that was cut short, and if the dump is not what it says; nothing is written then.
+    /// [`Error::MovedOn`] if a reference came meanwhile that is elsewhere than in the dump, and
+    /// [`Error::NotUnique`] if its name was taken; what was written until then stays.
     pub(crate) async fn restore_refs(
         &self,
         repository: &Repository,
@@ -71,7 +79,7 @@ impl Engine {
         self.check_dump(repository, restore.dump).await?;
         self.begin_restore(repository, restore).await?;
         for (entity, tree) in restore.dump.trees() {
-            self.restore(repository, (entity, tree), restore.actor, count)
+            self.restore(repository, (entity, tree), restore, count)
                 .await?;
         }
         self.finish_restore(repository, restore).await
@@ -155,7 +163,7 @@ impl Engine {
         &self,
         repository: &Repository,
         (entity, tree): (Entity, &MetaRangeId),
-        actor: &str,
+        restore: &RestoreRefs<'_>,
         count: CountRecords<'_>,
     ) -> Result<()> {
         let mut cursor = self.tree(repository, tree).await?;
@@ -170,7 +178,7 @@ impl Engine {
                 return Ok(());
             }
             let records = page.len() as u64;
-            self.write_missing(repository, &page, actor).await?;
+            self.write_missing(repository, &page, restore).await?;
             count(records);
         }
     }
@@ -180,35 +188,147 @@ impl Engine {
         &self,
         repository: &Repository,
         page: &[Restored],
-        actor: &str,
+        restore: &RestoreRefs<'_>,
     ) -> Result<()> {
         let partition = Bytes::from(repository.partition());
         let keys: Vec<Bytes> = page.iter().map(Restored::key).collect();
         for _ in 0..MAX_TRIES {
             let found = self.kv.get_many(&partition, &keys).await?;
-            let missing = page.iter().zip(&keys).zip(found);
-            let mut ops = Vec::new();
-            for ((record, key), _) in missing.filter(|(_, found)| found.is_none()) {
-                ops.push(Op::Set {
-                    partition: partition.clone(),
-                    key: key.clone(),
-                    value: self.record_of(repository, record),
-                    predicate: Some(Predicate::Absent),
-                });
-                if let Some(change) = record.change(actor) {
-                    ops.extend(self.reflog_ops(repository, change));
+            let mut missing = Vec::new();
+            for (record, found) in page.iter().zip(found) {
+                match found {
+                    Some(found) => self.check_own(repository, record, found.value).await?,
+                    None => missing.push(record),
                 }
             }
-            if ops.is_empty() {
+            if missing.is_empty() {
                 return Ok(());
             }
+            let ops = self.write_ops(repository, &missing, restore).await?;
             match self.kv.batch(ops).await {
-                // Another server restores the same dump: what it has written counts as well.
+                // Another server restores the same dump, or somebody took a name: looked at again.
                 Err(kv::Error::PredicateFailed { .. }) => {}
                 written => return Ok(written?),
             }
         }
         Err(Error::ConcurrentChange(repository.id.to_string()))
+    }
+
+    async fn write_ops(
+        &self,
+        repository: &Repository,
+        missing: &[&Restored],
+        restore: &RestoreRefs<'_>,
+    ) -> Result<Vec<Op>> {
+        let partition = Bytes::from(repository.partition());
+        let rivals: Vec<Bytes> = missing.iter().filter_map(|r| r.rival_key()).collect();
+        let mut rivals = match rivals.as_slice() {
+            [] => Vec::new(),
+            keys => self.kv.get_many(&partition, keys).await?,
+        }
+        .into_iter();
+        let mut ops = Vec::new();
+        for record in missing {
+            ops.push(Op::Set {
+                partition: partition.clone(),
+                key: record.key(),
+                value: self.record_of(repository, record),
+                predicate: Some(Predicate::Absent),
+            });
+            let Some(change) = record.change(restore.actor) else {
+                continue;
+            };
+            match rivals.next().flatten() {
+                None => ops.extend(sole_name_ops(repository, change.reference)),
+                // lakeFS can make a branch and a tag of one name at the same moment.
+                Some(_) => {
+                    self.check_rival_of(repository, record, restore.dump)
+                        .await?;
+                }
+            }
+            ops.extend(self.reflog_ops(repository, change));
+        }
+        Ok(ops)
+    }
+
+    /// Refuses a branch whose name became a tag's meanwhile, or the other way round, unless the dump
+    /// has both.
+    async fn check_rival_of(
+        &self,
+        repository: &Repository,
+        record: &Restored,
+        dump: &RefsDump,
+    ) -> Result<()> {
+        let (kind, tree) = match record {
+            Restored::Branch { .. } => (Kind::Tag, &dump.tags),
+            _ => (Kind::Branch, &dump.branches),
+        };
+        let namespace = &repository.storage_namespace;
+        let name = record.id();
+        let known = self.committed.get(namespace, tree, name.as_bytes()).await?;
+        match known {
+            Some(_) => Ok(()),
+            None => Err(Error::NotUnique {
+                kind,
+                id: name.to_owned(),
+            }),
+        }
+    }
+
+    /// Whether what is there already is as the dump has it, or came with this restore and was used since.
+    async fn check_own(
+        &self,
+        repository: &Repository,
+        record: &Restored,
+        found: Bytes,
+    ) -> Result<()> {
+        let (reference, here, in_dump) = match record {
+            // Its id is that of what it holds.
+            Restored::Commit(_) => return Ok(()),
+            Restored::Tag(tag) => {
+                let here = Tag::decode(found)?.commit_id;
+                (RefName::Tag(tag.id.clone()), here, &tag.commit_id)
+            }
+            Restored::Branch { id, commit_id, .. } => {
+                let here = Branch::decode(found)?.record.commit_id;
+                (RefName::Branch(id.clone()), here, commit_id)
+            }
+        };
+        if here == *in_dump || self.was_restored(repository, &reference, in_dump).await? {
+            return Ok(());
+        }
+        let (what, remedy) = match &reference {
+            RefName::Branch(id) => (format!("branch {id}"), "reset the branch to that commit"),
+            RefName::Tag(id) => (format!("tag {id}"), "delete the tag"),
+        };
+        Err(Error::MovedOn(format!(
+            "{what} is at commit {here}, the dump has it at {in_dump}, and it did not come with this restore: {remedy} and repeat the restore, or delete the repository and make it anew"
+        )))
+    }
+
+    /// Whether the reflog tells that a restore made the reference.
+    async fn was_restored(
+        &self,
+        repository: &Repository,
+        reference: &RefName,
+        at: &CommitId,
+    ) -> Result<bool> {
+        let mut after = String::new();
+        loop {
+            let page = self
+                .reflog(repository, Some(reference), &after, REFLOG_PAGE)
+                .await?;
+            let mut entries = page.results.iter();
+            if entries
+                .any(|entry| entry.operation == Operation::Restore && entry.to.as_ref() == Some(at))
+            {
+                return Ok(true);
+            }
+            if !page.has_more {
+                return Ok(false);
+            }
+            after = page.next_offset;
+        }
     }
 
     fn record_of(&self, repository: &Repository, record: &Restored) -> Bytes {

@@ -86,6 +86,15 @@ impl Restored {
         }
     }
 
+    /// Where the other kind of reference lies by this name; none of a commit.
+    pub(super) fn rival_key(&self) -> Option<Bytes> {
+        match self {
+            Self::Commit(_) => None,
+            Self::Tag(tag) => Some(branch_key(tag.id.as_str())),
+            Self::Branch { id, .. } => Some(tag_key(id.as_str())),
+        }
+    }
+
     pub(super) fn key(&self) -> Bytes {
         match self {
             Self::Commit(commit) => commit_key(commit.id.as_str()),

@@ -1,85 +1,13 @@
 //! A dump of commits holds the parents of each, whatever is committed while it is taken.
 
-use std::sync::{Arc, Mutex};
+use kv::Op;
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use kv::{Batch, Entry, Guard, GuardOutcome, Op, Predicate, Store, Versioned};
-
+use super::busy::{Busy, Moment};
 use super::dump::{bare, check_refused, dump, refs, restore, tree};
 use crate::ident::commit_id;
 use crate::records::{COMMITS, Stored as _, commit_key};
 use crate::testing::Lake;
 use crate::{Commit, Error, RefsDump};
-
-/// Commits something as soon as the first page of commits was read.
-#[derive(Debug)]
-struct Busy {
-    inner: Arc<dyn Store>,
-    to_land: Mutex<Batch>,
-}
-
-#[async_trait]
-impl Store for Busy {
-    fn name(&self) -> &'static str {
-        self.inner.name()
-    }
-
-    async fn get(&self, partition: &[u8], key: &[u8]) -> kv::Result<Option<Versioned>> {
-        self.inner.get(partition, key).await
-    }
-
-    async fn get_many(
-        &self,
-        partition: &[u8],
-        keys: &[Bytes],
-    ) -> kv::Result<Vec<Option<Versioned>>> {
-        self.inner.get_many(partition, keys).await
-    }
-
-    async fn set(&self, partition: &[u8], key: &[u8], value: Bytes) -> kv::Result<()> {
-        self.inner.set(partition, key, value).await
-    }
-
-    async fn set_if(
-        &self,
-        partition: &[u8],
-        key: &[u8],
-        value: Bytes,
-        predicate: Predicate,
-    ) -> kv::Result<()> {
-        self.inner.set_if(partition, key, value, predicate).await
-    }
-
-    async fn delete(&self, partition: &[u8], key: &[u8]) -> kv::Result<()> {
-        self.inner.delete(partition, key).await
-    }
-
-    async fn delete_partition(&self, partition: &[u8]) -> kv::Result<()> {
-        self.inner.delete_partition(partition).await
-    }
-
-    async fn scan(&self, partition: &[u8], start: &[u8], limit: usize) -> kv::Result<Vec<Entry>> {
-        let page = self.inner.scan(partition, start, limit).await?;
-        if start.starts_with(COMMITS.as_bytes()) {
-            let to_land = std::mem::take(&mut *self.to_land.lock().unwrap());
-            self.inner.batch(to_land).await?;
-        }
-        Ok(page)
-    }
-
-    async fn batch(&self, ops: Batch) -> kv::Result<()> {
-        self.inner.batch(ops).await
-    }
-
-    fn is_transactional(&self) -> bool {
-        self.inner.is_transactional()
-    }
-
-    async fn guarded(&self, guard: &Guard, ops: Batch) -> kv::Result<GuardOutcome> {
-        self.inner.guarded(guard, ops).await
-    }
-}
 
 /// A commit on top of `parent` whose id begins with `digit`.
 fn child_of(parent: &Commit, digit: char) -> Commit {
@@ -124,10 +52,7 @@ async fn what_is_committed_meanwhile_is_in_it_with_its_parents() {
     let parent = child_of(&grandparent, '1');
     let child = child_of(&parent, 'f');
     let landing = [&grandparent, &parent, &child].map(|commit| set(&lake, commit));
-    let busy: Arc<dyn Store> = Arc::new(Busy {
-        inner: Arc::clone(&lake.kv),
-        to_land: Mutex::new(landing.into()),
-    });
+    let busy = Busy::store(&lake.kv, Moment::Scanned(COMMITS), landing.into());
     let server = lake.graveler.on_store_for_tests(&busy);
     let counted = std::sync::atomic::AtomicU64::new(0);
     let count = |records| {

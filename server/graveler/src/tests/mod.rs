@@ -1,10 +1,12 @@
 //! Stories of the whole engine, in memory.
 
+mod busy;
 mod commits;
 mod contention;
 mod cost;
 mod dump;
 mod dump_parents;
+mod dump_repeated;
 mod graph;
 mod history;
 mod hooks;

@@ -30,6 +30,7 @@ pub async fn run(store: Arc<dyn BlockStore>, namespace: &str) {
     suite.puts_to_one_address_leave_one_whole_object().await;
     suite.copies_are_objects_of_their_own().await;
     suite.addresses_stay_in_their_place().await;
+    suite.canonical_namespaces().await;
     suite.parts_become_an_object().await;
     suite.wrong_parts_are_refused_and_the_upload_stays().await;
     suite.unknown_uploads_are_refused().await;
@@ -372,6 +373,29 @@ impl Suite<'_> {
         self.store
             .check_namespace(&format!("{}/", self.namespace))
             .expect("a trailing slash is accepted");
+    }
+
+    /// What the places of namespaces are called tells which are the same and which are inside of others.
+    async fn canonical_namespaces(&self) {
+        let namespace = self.namespace.trim_end_matches('/');
+        let asked = [
+            namespace.to_owned(),
+            format!("{namespace}/"),
+            format!("{namespace}/inner/most"),
+            format!("{namespace}side"),
+            "other://x/".to_owned(),
+        ];
+        let named = self.store.canonical_namespaces(asked.to_vec()).await;
+        let [place, slashed, inner, beside, foreign] =
+            <[String; 5]>::try_from(named).expect("as many as asked");
+        assert_eq!(place, slashed);
+        assert!(!place.ends_with('/'));
+        assert!(
+            inner.starts_with(&format!("{place}/")),
+            "{inner} in {place}"
+        );
+        assert!(beside != place && !beside.starts_with(&format!("{place}/")));
+        assert_eq!(foreign, "other://x");
     }
 
     async fn upload(&self, key: &str, parts: &[(u32, Bytes)]) -> (Location, String, Vec<PartInfo>) {

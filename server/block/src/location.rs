@@ -37,6 +37,11 @@ impl fmt::Display for Location {
     }
 }
 
+/// A namespace without slashes at its end.
+pub(crate) fn trimmed(namespace: &str) -> String {
+    namespace.trim_end_matches('/').to_owned()
+}
+
 /// The longest address behind its scheme, in bytes: with a store's folder before it, it
 /// stays within what file systems take.
 const MAX_PATH_BYTES: usize = 3072;

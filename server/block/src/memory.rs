@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use futures::TryStreamExt as _;
 use md5::{Digest as _, Md5};
 
+use crate::location::trimmed;
 use crate::multipart::{check_number, joined_tag, pick};
 use crate::store::{clamp_range, from_bytes};
 use crate::{
@@ -149,6 +150,13 @@ impl BlockStore for MemoryStore {
 
     fn check_namespace(&self, namespace: &str) -> Result<()> {
         check(namespace.strip_suffix('/').unwrap_or(namespace))
+    }
+
+    async fn canonical_namespaces(&self, namespaces: Vec<String>) -> Vec<String> {
+        namespaces
+            .iter()
+            .map(|namespace| trimmed(namespace))
+            .collect()
     }
 
     async fn put(&self, at: &Location, body: ByteStream) -> Result<Put> {

@@ -109,6 +109,12 @@ pub trait BlockStore: Debug + Send + Sync {
     /// [`Error::InvalidAddress`].
     fn check_namespace(&self, namespace: &str) -> Result<()>;
 
+    /// How the store itself calls the places of namespaces, without a slash at the end, in the order asked.
+    ///
+    /// Two namespaces are one place, or one is inside of the other, exactly if this is so of the text
+    /// of their canonical forms, cut at slashes. What is not of this store stays as it is.
+    async fn canonical_namespaces(&self, namespaces: Vec<String>) -> Vec<String>;
+
     /// Stores a body, replacing what is there. Hashes while streaming.
     ///
     /// Of several puts to one address one stays, whole. If the future is dropped, nothing

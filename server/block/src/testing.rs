@@ -104,6 +104,10 @@ impl BlockStore for FaultyStore {
         self.inner.check_namespace(namespace)
     }
 
+    async fn canonical_namespaces(&self, namespaces: Vec<String>) -> Vec<String> {
+        self.inner.canonical_namespaces(namespaces).await
+    }
+
     async fn put(&self, at: &Location, body: ByteStream) -> Result<Put> {
         self.write(at, self.inner.put(at, body)).await
     }

@@ -31,7 +31,6 @@ pub(crate) struct Engine {
     pub kv: Arc<dyn Store>,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn IdGenerator>,
-    #[cfg(test)]
     pub block: Arc<dyn BlockStore>,
     pub committed: Committed,
     pub refs: Refs,
@@ -54,7 +53,6 @@ impl Engine {
         options: &Options,
     ) -> Self {
         Self {
-            #[cfg(test)]
             block: Arc::clone(&block),
             committed: Committed::new(block, options),
             refs: Refs::new(Arc::clone(&kv), options.commit_cache_entries),

@@ -36,6 +36,7 @@ mod ids;
 mod landing;
 mod merge;
 mod model;
+mod namespaces;
 mod options;
 mod protection;
 mod queue;

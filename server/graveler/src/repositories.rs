@@ -184,30 +184,6 @@ impl Engine {
         .await
     }
 
-    /// A repository, in whatever state, whose storage namespace is inside of `namespace` or around
-    /// it, or the same where `or_same`. Reads the records of all repositories, a page at a time.
-    pub(crate) async fn overlapping_repository(
-        &self,
-        namespace: &str,
-        or_same: bool,
-    ) -> Result<Option<Repository>> {
-        let range = Listing {
-            prefix: "",
-            after: "",
-            limit: 1,
-        };
-        let overlaps = |r: &Repository| overlap(&r.storage_namespace, namespace, or_same);
-        let found = list(
-            self.kv.as_ref(),
-            REPOSITORIES,
-            REPOSITORY_PREFIX,
-            range,
-            |r: &Repository| r.id.to_string(),
-            overlaps,
-        );
-        Ok(found.await?.results.pop())
-    }
-
     /// Marks the repository, then removes its records, the mark last. A deletion
     /// that was cut short is taken up where it stopped.
     pub(crate) async fn delete_repository(&self, id: &RepositoryId, force: bool) -> Result<()> {
@@ -404,16 +380,6 @@ impl Engine {
         }
         Err(Error::ConcurrentChange(repository.id.to_string()))
     }
-}
-
-/// Whether one of two namespaces is inside of the other.
-fn overlap(one: &str, other: &str, or_same: bool) -> bool {
-    let (one, other) = (one.trim_end_matches('/'), other.trim_end_matches('/'));
-    let is_below = |inner: &str, outer: &str| {
-        let rest = inner.strip_prefix(outer);
-        rest.is_some_and(|rest| rest.starts_with('/'))
-    };
-    (or_same && one == other) || is_below(one, other) || is_below(other, one)
 }
 
 fn decode_metadata(stored: Bytes) -> Result<BTreeMap<String, String>> {

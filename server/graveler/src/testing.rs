@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use base::{Clock, ManualClock, OffsetDateTime, SystemIds};
+use block::BlockStore;
 use bytes::Bytes;
 use kv::Store;
 use prost::Message as _;
@@ -508,12 +509,21 @@ impl Graveler {
 
     /// Another server on the same objects, with its records in `kv`.
     pub(crate) fn on_store_for_tests(&self, kv: &Arc<dyn Store>) -> Self {
+        self.over_for_tests(kv, Arc::clone(&self.engine.block))
+    }
+
+    /// Another server on the same records, with its objects in `block`.
+    pub(crate) fn on_blocks_for_tests(&self, block: Arc<dyn BlockStore>) -> Self {
+        self.over_for_tests(&self.engine.kv, block)
+    }
+
+    fn over_for_tests(&self, kv: &Arc<dyn Store>, block: Arc<dyn BlockStore>) -> Self {
         let engine = &self.engine;
         let (clock, ids) = (Arc::clone(&engine.clock), Arc::clone(&engine.ids));
         Self {
             engine: Arc::new(Engine::new(
                 Arc::clone(kv),
-                Arc::clone(&engine.block),
+                block,
                 clock,
                 ids,
                 &Options::default(),

@@ -201,6 +201,17 @@ impl BlockStore for LocalStore {
             .map(drop)
     }
 
+    async fn canonical_namespaces(&self, namespaces: Vec<String>) -> Vec<String> {
+        let inner = Arc::clone(&self.0);
+        let asked = namespaces.clone();
+        let named = blocking(move || {
+            let canonical = |namespace: &String| inner.paths.canonical(namespace);
+            Ok(namespaces.iter().map(canonical).collect())
+        });
+        // Only a process that is going down has no blocking pool.
+        named.await.unwrap_or(asked)
+    }
+
     async fn put(&self, at: &Location, body: ByteStream) -> Result<Put> {
         let path = self.0.paths.resolve(at, Access::Write)?;
         let stored = self.store(at, path, body).await?;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
 use super::temp::TEMP_FOLDER;
-use crate::location::check_segments;
+use crate::location::{check_segments, trimmed};
 use crate::{Error, Location, Result};
 
 const SCHEME: &str = "local://";
@@ -90,6 +90,29 @@ impl Paths {
             }
             Err(_) => Err(Error::invalid(address, "it is outside the store")),
         }
+    }
+
+    /// The place of a namespace: below the root, links followed as far as it is there already.
+    pub(super) fn canonical(&self, namespace: &str) -> String {
+        let at = Location::full(&trimmed(namespace));
+        let Ok(path) = self.resolve(&at, Access::Write) else {
+            return trimmed(namespace);
+        };
+        let mut existing = path.as_path();
+        let real = loop {
+            match existing.canonicalize() {
+                Ok(real) => break real,
+                Err(_) if existing != self.root => existing = split(existing).0,
+                Err(_) => break self.root.clone(),
+            }
+        };
+        let rest = path.strip_prefix(existing).unwrap_or(Path::new(""));
+        // Joining nothing would leave a slash at the end.
+        let real = match rest.as_os_str().is_empty() {
+            true => real,
+            false => real.join(rest),
+        };
+        format!("{SCHEME}{}", real.display())
     }
 
     /// Follows links, and checks that what `path` leads to is a place that may be read.

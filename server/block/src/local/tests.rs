@@ -282,6 +282,38 @@ async fn folders_that_were_allowed_may_be_read() {
     assert!(store.check_namespace(&address).is_err());
 }
 
+/// One folder has many names: below the store or from the root, as configured or as it is, by a link.
+#[tokio::test]
+async fn a_folder_has_one_canonical_name() {
+    let home = TempDir::new().unwrap();
+    let home = home.path().canonicalize().unwrap();
+    symlink(home.join("real"), home.join("configured")).unwrap();
+    std::fs::create_dir(home.join("real")).unwrap();
+    let store = open(&home.join("configured")).await;
+    put(&store, "local://lake/_lakefs/dummy", b"x").await;
+    symlink(home.join("real/lake"), home.join("real/pond")).unwrap();
+    let inner = format!("local://{}/real/lake/inner", home.display());
+    for spelling in [
+        "local://lake/inner".to_owned(),
+        "local://lake/inner/".to_owned(),
+        "local://pond/inner".to_owned(),
+        format!("local://{}/real/lake/inner", home.display()),
+        format!("local://{}/configured/pond/inner", home.display()),
+    ] {
+        let named = store.canonical_namespaces(vec![spelling.clone()]).await;
+        assert_eq!(named, [inner.as_str()], "{spelling}");
+    }
+    let named = ["local://pond", "local://new/er", "local://../x"].map(str::to_owned);
+    let named = store.canonical_namespaces(named.to_vec()).await;
+    let real = format!("local://{}/real", home.display());
+    let expected = [
+        format!("{real}/lake"),
+        format!("{real}/new/er"),
+        "local://../x".to_owned(),
+    ];
+    assert_eq!(named, expected);
+}
+
 #[tokio::test]
 async fn the_temporary_folder_is_nobodys_namespace() {
     let root = TempDir::new().unwrap();

@@ -45,6 +45,10 @@ impl BlockStore for CountingBlocks {
         self.inner.check_namespace(namespace)
     }
 
+    async fn canonical_namespaces(&self, namespaces: Vec<String>) -> Vec<String> {
+        self.inner.canonical_namespaces(namespaces).await
+    }
+
     async fn put(&self, at: &Location, body: ByteStream) -> Result<Put> {
         let put = self.inner.put(at, body).await?;
         self.written.fetch_add(put.size_bytes, Ordering::Relaxed);

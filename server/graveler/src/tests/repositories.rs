@@ -1,5 +1,7 @@
 //! Repositories: creation, listing, metadata, deletion that can be taken up again.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use kv::Op;
 
@@ -381,6 +383,46 @@ async fn namespaces_inside_of_each_other() {
     assert!(overlapping("mem://lake/a", false).await);
     mark(&lake, &lake.repo).await;
     assert!(overlapping("mem://lake/a", true).await, "until it is gone");
+}
+
+/// The folder of a namespace, spelled from the root of the disk, or below the store.
+#[tokio::test]
+async fn namespaces_are_compared_as_places() {
+    let lake = Lake::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let options = block::LocalOptions {
+        path: folder.path().to_owned(),
+        default_namespace_prefix: "local://".to_owned(),
+        import_enabled: false,
+        allowed_external_prefixes: Vec::new(),
+    };
+    let ids = Arc::clone(&lake.graveler.engine.ids);
+    let block = block::LocalStore::open(options, ids).await.unwrap();
+    let graveler = lake.graveler.on_blocks_for_tests(Arc::new(block));
+    let absolute = |below: &str| format!("local://{}/{below}", folder.path().display());
+    for (name, namespace) in [
+        ("relative", "local://one/lake".to_owned()),
+        ("absolute", absolute("other/lake/")),
+    ] {
+        let request = CreateRepository {
+            storage_namespace: namespace,
+            ..new_repository(name)
+        };
+        graveler.create_repository(request).await.unwrap();
+    }
+    for (namespace, expected) in [
+        (absolute("one/lake"), Some("relative")),
+        (absolute("one/lake/inner"), Some("relative")),
+        (absolute("one"), Some("relative")),
+        (absolute("one/lakeside"), None),
+        ("local://other/lake".to_owned(), Some("absolute")),
+        ("local://other/lake/inner".to_owned(), Some("absolute")),
+        ("local://other/lakeside".to_owned(), None),
+    ] {
+        let found = graveler.overlapping_repository(&namespace, true).await;
+        let found = found.unwrap().map(|found| found.id.to_string());
+        assert_eq!(found.as_deref(), expected, "{namespace}");
+    }
 }
 
 #[tokio::test]

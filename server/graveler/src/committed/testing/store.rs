@@ -152,6 +152,10 @@ impl BlockStore for CountingStore {
         Ok(())
     }
 
+    async fn canonical_namespaces(&self, namespaces: Vec<String>) -> Vec<String> {
+        namespaces
+    }
+
     async fn put(&self, at: &Location, mut body: ByteStream) -> block::Result<Put> {
         let mut bytes = BytesMut::new();
         while let Some(piece) = body.next().await {

@@ -172,7 +172,7 @@ fn of_engine(error: &EngineError) -> StatusCode {
         | E::MovedOn(_) => StatusCode::CONFLICT,
         E::InDeletion(_) => StatusCode::GONE,
         E::ReadOnly(_) | E::Protected(_) | E::DefaultBranch(_) => StatusCode::FORBIDDEN,
-        E::InvalidValue(_) | E::NoChanges | E::DirtyBranch(_) | E::NoMergeBase(..) => {
+        E::InvalidValue(_) | E::Namespace(_) | E::NoChanges | E::DirtyBranch(_) | E::NoMergeBase(..) => {
             StatusCode::BAD_REQUEST
         }
         E::PreconditionFailed | E::Stale(_) => StatusCode::PRECONDITION_FAILED,

@@ -63,6 +63,7 @@ impl From<graveler::Error> for Error {
     fn from(error: graveler::Error) -> Self {
         match error {
             graveler::Error::PreconditionFailed => Self::PreconditionFailed,
+            graveler::Error::Namespace(reason) => Self::Namespace(reason),
             error => Self::Engine(error),
         }
     }

@@ -24,6 +24,7 @@ mod history;
 mod limits;
 mod listing;
 mod log;
+mod marker;
 mod model;
 mod multipart;
 mod pending;

@@ -1,22 +1,15 @@
-//! Repositories: claiming a storage namespace, creation, sample data, metadata.
+//! Repositories: creation, sample data, metadata, deletion.
 //!
-//! Everything that can be refused is refused before anything is written, and a
-//! namespace is marked before the repository that claims it exists.
+//! Everything that can be refused is refused before anything is written.
 
 use std::collections::BTreeMap;
 
-use block::Location;
 use bytes::Bytes;
 use graveler::{BranchId, CommitParams, CreateRepository, Kind, Repository, RepositoryId};
-use tracing::{info, instrument, warn};
+use tracing::{info, instrument};
 
+use crate::marker::Marker;
 use crate::{Catalog, Error, MAX_REPOSITORY_METADATA_BYTES, Result, Upload, UploadOptions};
-
-/// Marks a namespace as in use.
-const MARKER: &str = "_lakefs/dummy";
-/// Where releases of long ago put the marker.
-const LEGACY_MARKER: &str = "dummy";
-const MARKER_TEXT: &str = "This file marks the storage namespace as in use by a repository.\n";
 
 /// The most deletions that one call goes on with.
 const MAX_DELETIONS: usize = 1_000;
@@ -46,13 +39,14 @@ const SAMPLE: &[(&str, &str, &[u8])] = &[
 ];
 
 impl Catalog {
-    /// Checks the namespace (scheme, in use, inside of another's), marks it with `_lakefs/dummy`, then creates.
+    /// Creates a repository in a namespace of its own (of this store, not in use, not inside of another's or
+    /// around it), and marks that with `_lakefs/dummy`. Goes on when the caller goes away.
     ///
     /// A bare repository is the target of a restore, whose namespace is in use already: it is
     /// neither checked for that nor marked. Inside of another's it may not be either.
     ///
     /// # Errors
-    /// Name taken; invalid name or default branch; [`Error::Namespace`].
+    /// Name taken; invalid name or default branch; [`Error::Namespace`]; too many others are created at the same time.
     #[instrument(skip_all, fields(repo.id = %request.id))]
     pub async fn create_repository(&self, request: CreateRepository) -> Result<Repository> {
         RepositoryId::parse(request.id.as_str())?;
@@ -68,28 +62,34 @@ impl Catalog {
         }
         BranchId::parse(request.default_branch.as_str())?;
         self.check_namespace(&request.storage_namespace)?;
-        if !request.bare {
-            self.check_unmarked(&request.storage_namespace).await?;
-        }
-        self.check_overlap(&request).await?;
+        let catalog = self.clone();
+        self.see_through(async move {
+            let repository = catalog.create_in_namespace(request).await?;
+            info!(repo.id = %repository.id, "created repository {} in {}", repository.id, repository.storage_namespace);
+            Ok(repository)
+        })
+        .await
+    }
+
+    async fn create_in_namespace(&self, request: CreateRepository) -> Result<Repository> {
         if request.bare {
             return Ok(self.graveler.create_repository(request).await?);
         }
-
-        let (id, namespace) = (request.id.clone(), request.storage_namespace.clone());
-        let marker = self.claim_namespace(&namespace).await?;
-        let created = self.graveler.create_repository(request).await;
-        if let Err(graveler::Error::NotUnique { .. } | graveler::Error::InvalidValue(_)) = created
-            && !self.is_claimed_by(&id, &namespace).await
-        {
-            // Certainly not created: another took the name just now. The namespace is free again.
-            if let Err(error) = self.block.delete(&marker).await {
-                warn!(%error, "failed to free namespace marker {marker}");
+        let namespace = request.storage_namespace.clone();
+        let marker = Marker::new(self, &namespace);
+        // Also before it waits for its turn.
+        marker.check().await?;
+        let created = self.graveler.create_repository_claiming(request, &marker);
+        match created.await {
+            Ok(repository) => {
+                marker.confirm().await;
+                Ok(repository)
+            }
+            Err(error) => {
+                marker.withdraw().await;
+                Err(error.into())
             }
         }
-        let repository = created?;
-        info!(repo.id = %repository.id, "created repository {} in {}", repository.id, repository.storage_namespace);
-        Ok(repository)
     }
 
     /// Fills a new repository with sample objects on its default branch, committed.
@@ -191,69 +191,11 @@ impl Catalog {
         }
     }
 
-    /// Refuses a namespace inside of another repository's or around it: garbage collection of the
-    /// one would take the other's objects for its own, which nobody names.
-    async fn check_overlap(&self, request: &CreateRepository) -> Result<()> {
-        let namespace = &request.storage_namespace;
-        let other = self
-            .graveler
-            .overlapping_repository(namespace, !request.bare)
-            .await?;
-        let Some(other) = other else {
-            return Ok(());
-        };
-        let (id, theirs) = (other.id, other.storage_namespace);
-        Err(Error::Namespace(format!(
-            "storage namespace already in use: {namespace} and {theirs} of repository {id:?} are the same or inside of each other; choose a folder beside it",
-            id = id.as_str(),
-        )))
-    }
-
     /// Goes on with deletions that a server was stopped in, a bounded number of them. Gives that number.
     ///
     /// # Errors
     /// The record store's; the next call tries again.
     pub async fn finish_deletions(&self) -> Result<usize> {
         Ok(self.graveler.finish_deletions(MAX_DELETIONS).await?)
-    }
-
-    /// Whether a repository that was made just now lies in the namespace; in doubt it does.
-    async fn is_claimed_by(&self, id: &RepositoryId, namespace: &str) -> bool {
-        match self.graveler.repository(id).await {
-            Ok(repository) => {
-                let bare = |namespace: &str| namespace.trim_end_matches('/').to_owned();
-                bare(&repository.storage_namespace) == bare(namespace)
-            }
-            Err(graveler::Error::NotFound { .. }) => false,
-            Err(_) => true,
-        }
-    }
-
-    async fn check_unmarked(&self, namespace: &str) -> Result<()> {
-        for key in [MARKER, LEGACY_MARKER] {
-            if self
-                .block
-                .properties(&Location::below(namespace, key))
-                .await?
-                .is_some()
-            {
-                return Err(Error::Namespace(format!(
-                    "found objects of a repository in {namespace} (key {key}): storage namespace already in use"
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    /// Proves that the namespace can be written, and marks it.
-    async fn claim_namespace(&self, namespace: &str) -> Result<Location> {
-        let marker = Location::below(namespace, MARKER);
-        self.block
-            .put(
-                &marker,
-                block::from_bytes(Bytes::from_static(MARKER_TEXT.as_bytes())),
-            )
-            .await?;
-        Ok(marker)
     }
 }

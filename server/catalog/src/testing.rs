@@ -145,6 +145,26 @@ impl TestCatalog {
         }
     }
 
+    /// Another server of the same installation, whose records are asked for through `kv`, such as a
+    /// store that fails now and then; no hooks.
+    #[must_use]
+    pub fn through(&self, kv: &Arc<dyn kv::Store>) -> Catalog {
+        let graveler = Graveler::new(
+            Arc::clone(kv),
+            Arc::<block::MemoryStore>::clone(&self.block),
+            Arc::<ManualClock>::clone(&self.clock),
+            Arc::<SeededIds>::clone(&self.ids),
+            Options::default(),
+        );
+        Catalog::new(
+            Reader::new(graveler, Arc::<block::MemoryStore>::clone(&self.block)),
+            Arc::clone(kv),
+            Arc::new(NoHooks),
+            Arc::<ManualClock>::clone(&self.clock),
+            Arc::<SeededIds>::clone(&self.ids),
+        )
+    }
+
     /// The same installation by another clock.
     #[must_use]
     pub fn with_clock(&self, clock: Arc<dyn Clock>) -> Catalog {

@@ -11,6 +11,8 @@ mod history;
 mod models;
 #[path = "suite/multipart.rs"]
 mod multipart;
+#[path = "suite/namespaces.rs"]
+mod namespaces;
 #[path = "suite/objects.rs"]
 mod objects;
 #[path = "suite/pages.rs"]

@@ -382,6 +382,7 @@ fn engine(error: EngineError) -> Fault {
         EngineError::ConcurrentChange(_) => Fault::Conflict,
         EngineError::Block(error) => block(error),
         error @ (EngineError::NotUnique { .. }
+        | EngineError::Namespace(_)
         | EngineError::DefaultBranch(_)
         | EngineError::NoChanges
         | EngineError::Stale(_)

@@ -111,7 +111,7 @@ impl Engine {
             }
             count_retry("commit");
         }
-        Err(Error::TooManyTries(branch.to_string()))
+        Err(Error::TooManyTries(format!("branch {branch}")))
     }
 
     /// The tree that a commit on top of the head will have.

@@ -13,7 +13,7 @@ use moka::sync::Cache;
 
 use crate::committed::Committed;
 use crate::protection::Protection;
-use crate::queue::BranchQueue;
+use crate::queue::Queue;
 use crate::refs::Refs;
 use crate::staging::{Janitor, Materializer};
 use crate::{
@@ -36,7 +36,7 @@ pub(crate) struct Engine {
     pub refs: Refs,
     pub repositories: Cache<RepositoryId, Repository>,
     pub protection: Protection,
-    pub queue: BranchQueue,
+    pub queue: Queue,
     pub janitor: Janitor,
     pub materializer: Materializer,
     pub token_grace: Duration,
@@ -61,7 +61,7 @@ impl Engine {
                 .time_to_live(REPOSITORY_MAX_AGE)
                 .build(),
             protection: Protection::new(Arc::clone(&kv)),
-            queue: BranchQueue::new(options.max_courtesy),
+            queue: Queue::new(options.max_courtesy),
             janitor: Janitor::new(Arc::clone(&kv), options.token_grace),
             materializer: Materializer::new(options.materialize_after_rows),
             token_grace: options.token_grace,

@@ -66,11 +66,14 @@ pub enum Error {
     /// Settings are no longer as the caller read them.
     #[error("precondition failed: {0} were changed meanwhile, read them again")]
     Stale(&'static str),
-    /// Lost every try against concurrent changes. Retry later.
-    #[error("too many concurrent changes of branch {0}")]
+    /// A storage namespace that a new repository can't have; the message says why, and what to do.
+    #[error("{0}")]
+    Namespace(String),
+    /// Lost every try against concurrent changes of what is named, such as `branch main`. Retry later.
+    #[error("too many concurrent changes of {0}: try again")]
     TooManyTries(String),
-    /// Lost a single-try compare-and-set.
-    #[error("branch {0} changed at the same time")]
+    /// What is named, such as `branch main`, is no longer what the change was meant for.
+    #[error("{0} changed at the same time: look at it, and try again")]
     ConcurrentChange(String),
     /// Something is not what the request takes it for, since others changed it: an undo, a restore that is
     /// repeated. The message says what they did, and what to do.

@@ -9,6 +9,7 @@ use kv::Store;
 
 use crate::dump::{CountRecords, RefsDump, RestoreRefs};
 use crate::engine::Engine;
+use crate::namespaces::{Claim, NoClaim};
 use crate::protection::Blocked;
 use crate::receipt::{NoReceipt, Receipt};
 use crate::refs::{Change, CommitLog, Listing};
@@ -58,9 +59,19 @@ impl Graveler {
     // ---- repositories
 
     /// Creates a repository; unless bare, with a first commit and its default branch.
-    /// [`crate::Error::NotUnique`] if the name is taken.
+    /// [`crate::Error::NotUnique`] if the name is taken, [`crate::Error::Namespace`] if the namespace is inside of
+    /// another's, around it or, unless bare, the same; [`crate::Error::TooManyTries`].
     pub async fn create_repository(&self, request: CreateRepository) -> Result<Repository> {
-        self.engine.create_repository(request).await
+        self.create_repository_claiming(request, &NoClaim).await
+    }
+
+    /// As [`Self::create_repository`], with what the caller does to the namespace before.
+    pub async fn create_repository_claiming(
+        &self,
+        request: CreateRepository,
+        claim: &dyn Claim,
+    ) -> Result<Repository> {
+        self.engine.create_repository(request, claim).await
     }
 
     /// Served from a cache for a bounded time. [`crate::Error::InDeletion`] while it is being deleted.
@@ -88,14 +99,9 @@ impl Graveler {
             .await
     }
 
-    /// A repository, in whatever state, whose storage namespace is inside of `namespace` or around
-    /// it, or the same where `or_same`.
-    pub async fn overlapping_repository(
-        &self,
-        namespace: &str,
-        or_same: bool,
-    ) -> Result<Option<Repository>> {
-        self.engine.overlapping_repository(namespace, or_same).await
+    /// Whether a repository, in whatever state, has exactly this storage namespace, however it is spelled.
+    pub async fn has_namespace(&self, namespace: &str) -> Result<bool> {
+        self.engine.has_namespace(namespace).await
     }
 
     /// Removes a repository's records; objects stay. Goes on with a deletion that was

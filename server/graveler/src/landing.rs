@@ -176,7 +176,7 @@ impl Engine {
             match self.kv.batch(ops).await {
                 Ok(()) => {}
                 Err(kv::Error::PredicateFailed { index }) if index >= own => {
-                    return Err(Error::ConcurrentChange(branch.to_string()));
+                    return Err(Error::ConcurrentChange(format!("branch {branch}")));
                 }
                 Err(kv::Error::PredicateFailed { .. }) => {
                     count_retry("land");
@@ -194,7 +194,7 @@ impl Engine {
                 [_, ..] => Landing::LandedBeforeRival,
             });
         }
-        Err(Error::TooManyTries(branch.to_string()))
+        Err(Error::TooManyTries(format!("branch {branch}")))
     }
 
     /// Ordered to be safe when cut short: a commit that no branch names, or

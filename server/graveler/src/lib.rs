@@ -73,6 +73,7 @@ pub use model::{
     MergeStrategy, Operation, RefKind, RefName, ReflogEntry, Repository, RepositoryState,
     ResetScope, ResolvedRef, RevertParams, Tag, UndoParams, Undone, Value,
 };
+pub use namespaces::{Claim, NoClaim};
 pub use options::Options;
 pub use receipt::{NoReceipt, Receipt, Step};
 pub use refs::CommitLog;

@@ -137,7 +137,7 @@ impl Engine {
             }
             count_retry("merge");
         }
-        Err(Error::TooManyTries(destination.to_string()))
+        Err(Error::TooManyTries(format!("branch {destination}")))
     }
 
     /// The destination with all that is staged sealed and known to make no

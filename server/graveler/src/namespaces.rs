@@ -2,16 +2,67 @@
 //!
 //! Namespaces are compared as places, not as text: the block store says how it calls them itself, for one
 //! folder may be spelled in many ways.
+//!
+//! Two creations that look at the same time would both find their namespaces free. So all creations of an
+//! installation come one after the other: each replaces the one record of `weir-namespaces` in the
+//! batch that makes its repository, if it is still the one that was read before the look.
+
+use async_trait::async_trait;
 
 use crate::engine::Engine;
 use crate::records::{REPOSITORIES, REPOSITORY_PREFIX};
 use crate::refs::{Listing, list};
-use crate::{Repository, Result};
+use crate::{CreateRepository, Error, Repository, Result};
 
 /// How many repositories are looked at in one round trip.
 const PAGE: usize = 1_000;
 
+/// What a creation does with the namespace itself before its repository exists.
+#[async_trait]
+pub trait Claim: Send + Sync {
+    /// Checks that nothing is in the namespace, and marks it. Called again, perhaps several times, if others
+    /// create repositories at the same time.
+    ///
+    /// # Errors
+    /// [`Error::Namespace`], [`Error::Block`]: nothing is created.
+    async fn claim(&self) -> Result<()>;
+}
+
+/// Claims nothing: the records alone tell which namespaces are in use.
+#[derive(Debug, Clone, Copy)]
+pub struct NoClaim;
+
+#[async_trait]
+impl Claim for NoClaim {
+    async fn claim(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
 impl Engine {
+    /// Refuses a namespace inside of another repository's or around it: garbage collection of the
+    /// one would take the other's objects for its own, which nobody names.
+    pub(crate) async fn check_overlap(&self, request: &CreateRepository) -> Result<()> {
+        let namespace = &request.storage_namespace;
+        let Some(other) = self
+            .overlapping_repository(namespace, !request.bare)
+            .await?
+        else {
+            return Ok(());
+        };
+        let (id, theirs) = (other.id, other.storage_namespace);
+        Err(Error::Namespace(format!(
+            "storage namespace already in use: {namespace} and {theirs} of repository {id:?} are the same or inside of each other; choose a folder beside it",
+            id = id.as_str(),
+        )))
+    }
+
+    /// Whether a repository, in whatever state, has exactly this namespace.
+    pub(crate) async fn has_namespace(&self, namespace: &str) -> Result<bool> {
+        let found = self.repository_at(namespace, |one, other| one == other);
+        Ok(found.await?.is_some())
+    }
+
     /// A repository, in whatever state, whose storage namespace is inside of `namespace` or around
     /// it, or the same where `or_same`. Reads the records of all repositories, a page at a time.
     pub(crate) async fn overlapping_repository(

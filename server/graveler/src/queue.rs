@@ -1,7 +1,7 @@
-//! Takes turns: commits and merges of one branch, on one server, one after the other.
+//! Takes turns: commits and merges of one branch, and changes of one record, on one server, one after the other.
 //!
 //! First come, first served. The queue only saves work that would be lost to the
-//! compare-and-set of the branch; it is no part of correctness, which holds
+//! compare-and-set of the record; it is no part of correctness, which holds
 //! against other servers as well. A turn may be kept while storage is read and
 //! written: it is a place in a queue and guards no data.
 //!
@@ -19,17 +19,27 @@ use tokio::time::Instant;
 
 use crate::{BranchId, Error, Repository, Result};
 
-/// How many may wait for one branch; more are told to come back later.
+/// How many may wait for one branch or record; more are told to come back later.
 const MAX_WAITING: usize = 1_024;
 
-type Key = (String, BranchId);
+/// The partition, and what of it.
+type Key = (String, Subject);
+
+/// What changes take turns at.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Subject {
+    Branch(BranchId),
+    /// The record's key.
+    Record(&'static [u8]),
+}
+
 type Lines = Arc<StdMutex<HashMap<Key, Arc<Mutex<()>>>>>;
 
-/// The branches that someone works on or waits for: bounded by the requests under way.
+/// The branches and records that someone works on or waits for: bounded by the requests under way.
 ///
 /// The second is for how long at most a branch is left to another server.
 #[derive(Debug)]
-pub(crate) struct BranchQueue(Lines, Duration);
+pub(crate) struct Queue(Lines, Duration);
 
 /// A turn; dropping it lets the next one in.
 #[derive(Debug)]
@@ -70,7 +80,7 @@ struct Place {
     line: Option<Arc<Mutex<()>>>,
 }
 
-impl BranchQueue {
+impl Queue {
     pub(crate) fn new(max_courtesy: Duration) -> Self {
         Self(Lines::default(), max_courtesy)
     }
@@ -80,12 +90,30 @@ impl BranchQueue {
     /// # Errors
     /// [`Error::TooManyTries`] if too many wait already.
     pub(crate) async fn turn(&self, repository: &Repository, branch: &BranchId) -> Result<Turn> {
-        let key = (repository.partition(), branch.clone());
+        let key = (repository.partition(), Subject::Branch(branch.clone()));
+        self.wait(key, || format!("branch {branch}")).await
+    }
+
+    /// Waits for the turn to change one record of a partition; `what` is how people call it.
+    ///
+    /// # Errors
+    /// [`Error::TooManyTries`] if too many wait already.
+    pub(crate) async fn turn_at(
+        &self,
+        partition: String,
+        key: &'static [u8],
+        what: &str,
+    ) -> Result<Turn> {
+        let key = (partition, Subject::Record(key));
+        self.wait(key, || what.to_owned()).await
+    }
+
+    async fn wait(&self, key: Key, what: impl FnOnce() -> String + Send) -> Result<Turn> {
         let line = {
             let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let line = lines.entry(key.clone()).or_default();
             if Arc::strong_count(line) > 2 * MAX_WAITING {
-                return Err(Error::TooManyTries(branch.to_string()));
+                return Err(Error::TooManyTries(what()));
             }
             Arc::clone(line)
         };
@@ -133,7 +161,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_next_in_line_comes_after_the_rival() {
-        let queue = BranchQueue::new(Duration::from_secs(1));
+        let queue = Queue::new(Duration::from_secs(1));
         let (repo, main) = (repository("r"), BranchId::trusted("main"));
         let mut turn = queue.turn(&repo, &main).await.expect("free");
         let took = Duration::from_millis(20);
@@ -149,7 +177,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_at_a_time_and_nothing_is_left() {
-        let queue = BranchQueue::new(Duration::from_secs(1));
+        let queue = Queue::new(Duration::from_secs(1));
         let (repo, main, dev) = (
             repository("r"),
             BranchId::trusted("main"),
@@ -167,7 +195,9 @@ mod tests {
         drop(cancelled);
         drop(first);
         let second = second.await.expect("its turn");
-        drop((second, other));
+        let record = queue.turn_at(repo.partition(), b"main", "a record").await;
+        let record = record.expect("a record is no branch, whatever its key");
+        drop((second, other, record));
         assert!(queue.0.lock().expect("no holder panics").is_empty());
     }
 }

@@ -21,6 +21,9 @@ pub(crate) const REPOSITORIES: &[u8] = b"graveler";
 pub(crate) const CLEANUP_TOKENS: &[u8] = b"cleanup-tokens";
 /// What every entry of [`CLEANUP_TOKENS`] holds.
 pub(crate) const CLEANUP_STUB: &[u8] = b"stub-value";
+/// The partition of what was created last, and its only key; lakeFS has no such record.
+pub(crate) const CREATIONS: &[u8] = b"weir-namespaces";
+pub(crate) const LATEST_CREATION: &[u8] = b"latest";
 /// The partition of restores that have begun, by their repository's partition; lakeFS has no such record.
 pub(crate) const RESTORES: &[u8] = b"weir-restores";
 /// Keys of the repository's partition.

@@ -101,7 +101,7 @@ impl Engine {
             }
             count_retry("replay");
         }
-        Err(Error::TooManyTries(branch.to_string()))
+        Err(Error::TooManyTries(format!("branch {branch}")))
     }
 
     /// The head's tree with the change; `before` is what the try before this one worked out.

@@ -10,11 +10,12 @@ use bytes::Bytes;
 use kv::{Op, Predicate};
 use prost::Message as _;
 
-use crate::engine::{Engine, check_read_only, generation_after};
+use crate::engine::{Engine, check_read_only, count_retry, generation_after};
 use crate::ident::commit_id;
+use crate::namespaces::Claim;
 use crate::records::{
-    BRANCHES, REPOSITORIES, REPOSITORY_METADATA, REPOSITORY_PREFIX, RESTORES, RepoMetadata,
-    SHARED_PARTITIONS, Stored as _, branch_key, commit_key, repository_key,
+    BRANCHES, CREATIONS, LATEST_CREATION, REPOSITORIES, REPOSITORY_METADATA, REPOSITORY_PREFIX,
+    RESTORES, RepoMetadata, SHARED_PARTITIONS, Stored as _, branch_key, commit_key, repository_key,
 };
 use crate::reflog::{RefChange, RefTarget};
 use crate::refs::{Listing, list, not_found};
@@ -26,56 +27,88 @@ use crate::{
 
 /// How often a record is changed by compare-and-set before giving up.
 const MAX_TRIES: usize = 10;
+/// How people call what creations take turns at.
+const ALL_REPOSITORIES: &str = "the list of repositories";
 /// How many branches a deletion reads and removes at a time.
 const DELETE_PAGE: usize = 500;
 
 impl Engine {
-    /// Stores first commit, default branch and record: in this order, so that
-    /// nothing is visible before the last, and as one transaction where there are any.
-    pub(crate) async fn create_repository(&self, request: CreateRepository) -> Result<Repository> {
-        let key = repository_key(&request.id);
-        match self.stored_repository(&request.id).await {
-            Err(Error::NotFound { .. }) => {}
-            Err(error) => return Err(error),
-            Ok((there, _)) if there.state == RepositoryState::InDeletion => {
-                return Err(Error::InDeletion(request.id.to_string()));
+    /// Creates a repository in a namespace that it shares with no other, also if others are created
+    /// at the same time on other servers: `weir-namespaces` tells of every creation, so that
+    /// what was looked at before it is looked at again.
+    pub(crate) async fn create_repository(
+        &self,
+        request: CreateRepository,
+        claim: &dyn Claim,
+    ) -> Result<Repository> {
+        let of_all = String::from_utf8_lossy(CREATIONS).into_owned();
+        let _turn = self
+            .queue
+            .turn_at(of_all, LATEST_CREATION, ALL_REPOSITORIES)
+            .await?;
+        for _ in 0..MAX_TRIES {
+            let latest = self.kv.get(CREATIONS, LATEST_CREATION).await?;
+            let latest = latest.map_or(Predicate::Absent, |stored| stored.predicate);
+            self.check_id_free(&request.id).await?;
+            self.check_overlap(&request).await?;
+            claim.claim().await?;
+            if let Some(made) = self.create_after(&request, latest).await? {
+                return Ok(made);
             }
-            Ok(_) => {
-                return Err(Error::NotUnique {
-                    kind: Kind::Repository,
-                    id: request.id.to_string(),
-                });
-            }
+            count_retry("create_repository");
         }
+        Err(Error::TooManyTries(ALL_REPOSITORIES.to_owned()))
+    }
+
+    async fn check_id_free(&self, id: &RepositoryId) -> Result<()> {
+        match self.stored_repository(id).await {
+            Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+            Ok((there, _)) if there.state == RepositoryState::InDeletion => {
+                Err(Error::InDeletion(id.to_string()))
+            }
+            Ok(_) => Err(id_taken(id)),
+        }
+    }
+
+    /// Stores first commit, default branch and record, in one transaction, if the creation that
+    /// was the latest still is. None: it is not, look again.
+    async fn create_after(
+        &self,
+        request: &CreateRepository,
+        latest: Predicate,
+    ) -> Result<Option<Repository>> {
         let repository = Repository {
-            id: request.id,
-            storage_namespace: request.storage_namespace,
-            default_branch: request.default_branch,
+            id: request.id.clone(),
+            storage_namespace: request.storage_namespace.clone(),
+            default_branch: request.default_branch.clone(),
             creation_date: self.clock.now(),
             state: RepositoryState::Active,
             instance_uid: self.ids.xid(),
             read_only: request.read_only,
-            storage_id: request.storage_id,
+            storage_id: request.storage_id.clone(),
         };
-        let mut ops = if request.bare {
-            Vec::new()
-        } else {
-            self.first_records(&repository, &request.creator)
-        };
+        let mut ops = vec![Op::Set {
+            partition: Bytes::from_static(CREATIONS),
+            key: Bytes::from_static(LATEST_CREATION),
+            // Never the same twice, so that no change of it goes unnoticed.
+            value: Bytes::from(repository.partition()),
+            predicate: Some(latest),
+        }];
+        if !request.bare {
+            ops.extend(self.first_records(&repository, &request.creator));
+        }
         ops.push(Op::Set {
             partition: Bytes::from_static(REPOSITORIES),
-            key: key.clone(),
+            key: repository_key(&request.id),
             value: repository.encode(),
             predicate: Some(Predicate::Absent),
         });
         match self.kv.batch(ops).await {
             Ok(()) => {}
-            Err(kv::Error::PredicateFailed { .. }) => {
-                return Err(Error::NotUnique {
-                    kind: Kind::Repository,
-                    id: repository.id.to_string(),
-                });
-            }
+            Err(kv::Error::PredicateFailed { index: 0 }) => return Ok(None),
+            // By a server of lakeFS, which writes no such record.
+            Err(kv::Error::PredicateFailed { .. }) => return Err(id_taken(&request.id)),
             // Not known whether it took effect: look.
             Err(error) => match self.stored_repository(&repository.id).await {
                 Ok((stored, _)) if stored == repository => {}
@@ -84,7 +117,7 @@ impl Engine {
         }
         self.repositories
             .insert(repository.id.clone(), repository.clone());
-        Ok(repository)
+        Ok(Some(repository))
     }
 
     fn first_records(&self, repository: &Repository, creator: &str) -> Vec<Op> {
@@ -378,7 +411,17 @@ impl Engine {
                 other => return Ok(other?),
             }
         }
-        Err(Error::ConcurrentChange(repository.id.to_string()))
+        Err(Error::ConcurrentChange(format!(
+            "repository {}",
+            repository.id
+        )))
+    }
+}
+
+fn id_taken(id: &RepositoryId) -> Error {
+    Error::NotUnique {
+        kind: Kind::Repository,
+        id: id.to_string(),
     }
 }
 

@@ -87,7 +87,7 @@ impl Engine {
                 return Ok(());
             }
         }
-        Err(Error::TooManyTries(branch.to_string()))
+        Err(Error::TooManyTries(format!("branch {branch}")))
     }
 
     async fn reset_stretch(
@@ -123,7 +123,7 @@ impl Engine {
                 return Ok(());
             }
         }
-        Err(Error::TooManyTries(branch.to_string()))
+        Err(Error::TooManyTries(format!("branch {branch}")))
     }
 
     /// Moves the head to the commit that `reference` names. What is staged stays staged, over
@@ -167,7 +167,7 @@ impl Engine {
                 return Ok(());
             }
         }
-        Err(Error::TooManyTries(branch.to_string()))
+        Err(Error::TooManyTries(format!("branch {branch}")))
     }
 
     /// Of what is sealed, that which makes a difference to the head, in one token or none.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use catalog::testing::{TestCatalog, commit_params, merge_params};
+use catalog::testing::{TestCatalog, commit_params, creation, merge_params};
 use catalog::{CompletedPart, Upload, UploadOptions};
 use graveler::{Event, EventKind, HookOutcome, Hooks, Rejection};
 use tokio::sync::Notify;
@@ -139,6 +139,17 @@ async fn an_upload_is_completed_when_the_client_is_gone() {
         tokio::task::yield_now().await;
     }
     assert_eq!(lake.read(&repository, "main", "big").await, "x");
+}
+
+#[tokio::test]
+async fn a_repository_is_created_when_the_client_is_gone() {
+    let lake = TestCatalog::new();
+    let mut request = Box::pin(lake.create_repository(creation("lake")));
+    assert!(futures::poll!(&mut request).is_pending());
+    drop(request);
+    lake.drain().await;
+    let repository = lake.catalog.repository("lake").await.unwrap();
+    lake.put(&repository, "main", "a", "1").await;
 }
 
 #[tokio::test]

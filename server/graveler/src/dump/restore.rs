@@ -136,7 +136,10 @@ impl Engine {
             Ok(()) => Ok(()),
             Err(kv::Error::PredicateFailed { .. }) => match self.restored(repository).await? {
                 Some(begun) => begun.check_same(restore.dump),
-                None => Err(Error::ConcurrentChange(repository.id.to_string())),
+                None => Err(Error::ConcurrentChange(format!(
+                    "repository {}",
+                    repository.id
+                ))),
             },
             Err(error) => Err(error.into()),
         }
@@ -211,7 +214,10 @@ impl Engine {
                 written => return Ok(written?),
             }
         }
-        Err(Error::ConcurrentChange(repository.id.to_string()))
+        Err(Error::ConcurrentChange(format!(
+            "repository {}",
+            repository.id
+        )))
     }
 
     async fn write_ops(

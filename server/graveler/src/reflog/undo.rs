@@ -87,7 +87,8 @@ impl Engine {
             }
             count_retry("undo");
         }
-        Err(Error::TooManyTries(described(reference).1.to_owned()))
+        let (kind, name) = described(reference);
+        Err(Error::TooManyTries(format!("{kind} {name}")))
     }
 
     /// None: something changed, look again.

@@ -110,7 +110,7 @@ impl Engine {
             // Read again: its tokens may be others by now.
             let stored = self.refs.branch(repository, id).await?;
             if stored.record.commit_id != *judged {
-                return Err(Error::ConcurrentChange(id.to_string()));
+                return Err(Error::ConcurrentChange(format!("branch {id}")));
             }
             let tokens: Vec<_> = stored.record.tokens().cloned().collect();
             let change = RefChange {
@@ -143,7 +143,7 @@ impl Engine {
             self.discarded(tokens);
             return Ok(());
         }
-        Err(Error::TooManyTries(id.to_string()))
+        Err(Error::TooManyTries(format!("branch {id}")))
     }
 
     pub(crate) async fn create_tag(
@@ -218,7 +218,7 @@ impl Engine {
         let stored = self.kv.get(partition.as_bytes(), &key).await?;
         let stored = stored.ok_or_else(gone)?;
         if Tag::decode(stored.value.clone())? != *tag {
-            return Err(Error::ConcurrentChange(tag.id.to_string()));
+            return Err(Error::ConcurrentChange(format!("tag {}", tag.id)));
         }
         let mut ops = delete_ops(repository, &key, stored.value, stored.predicate);
         let record = self.reflog_record(repository, change);

@@ -178,7 +178,7 @@ impl Engine {
             }
             count_retry("write");
         }
-        Err(Error::TooManyTries(branch.to_string()))
+        Err(Error::TooManyTries(format!("branch {branch}")))
     }
 
     /// The store's writes for a change of a branch that is as in `stored`; none if nothing is to do.

@@ -1,6 +1,7 @@
 //! Repositories: creation, listing, metadata, deletion that can be taken up again.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use kv::Op;
@@ -365,6 +366,7 @@ async fn namespaces_inside_of_each_other() {
     let overlapping = async |namespace: &str, or_same| {
         let found = lake
             .graveler
+            .engine
             .overlapping_repository(namespace, or_same)
             .await;
         found.unwrap().is_some()
@@ -383,6 +385,33 @@ async fn namespaces_inside_of_each_other() {
     assert!(overlapping("mem://lake/a", false).await);
     mark(&lake, &lake.repo).await;
     assert!(overlapping("mem://lake/a", true).await, "until it is gone");
+}
+
+/// Creates another repository each time that a creation is about to happen.
+#[derive(Debug)]
+struct Overtaking(crate::Graveler, AtomicUsize);
+
+#[async_trait::async_trait]
+impl crate::Claim for Overtaking {
+    async fn claim(&self) -> crate::Result<()> {
+        let number = self.1.fetch_add(1, Ordering::Relaxed);
+        let request = new_repository(&format!("other-{number}"));
+        self.0.create_repository(request).await.map(drop)
+    }
+}
+
+#[tokio::test]
+async fn a_creation_that_others_overtake_ends() {
+    let lake = Lake::new().await;
+    let others = Overtaking(lake.graveler.fork_for_tests(), AtomicUsize::new(0));
+    let created = lake
+        .graveler
+        .create_repository_claiming(new_repository("late"), &others);
+    let error = created.await.unwrap_err();
+    assert!(matches!(error, Error::TooManyTries(_)), "{error}");
+    assert_eq!(others.1.load(Ordering::Relaxed), 10, "claims");
+    let created = lake.graveler.create_repository(new_repository("late"));
+    created.await.unwrap();
 }
 
 /// The folder of a namespace, spelled from the root of the disk, or below the store.
@@ -419,7 +448,10 @@ async fn namespaces_are_compared_as_places() {
         ("local://other/lake/inner".to_owned(), Some("absolute")),
         ("local://other/lakeside".to_owned(), None),
     ] {
-        let found = graveler.overlapping_repository(&namespace, true).await;
+        let found = graveler
+            .engine
+            .overlapping_repository(&namespace, true)
+            .await;
         let found = found.unwrap().map(|found| found.id.to_string());
         assert_eq!(found.as_deref(), expected, "{namespace}");
     }

@@ -1,0 +1,222 @@
+//! Creations at the same time, and creations that come to nothing: one namespace, one repository, and none lost.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use base::testing::{Fate, Turn};
+use block::{BlockStore as _, Location};
+use catalog::testing::{TestCatalog, creation};
+use catalog::{Catalog, CreateRepository, EngineError, Error, Kind, Result};
+use futures::TryStreamExt as _;
+use kv::Store;
+use kv::testing::{Faults, FaultyStore};
+use tokio::sync::Notify;
+
+fn request(name: &str, namespace: &str) -> CreateRepository {
+    CreateRepository {
+        storage_namespace: namespace.to_owned(),
+        ..creation(name)
+    }
+}
+
+async fn create(server: &Catalog, name: &str, namespace: &str) -> Result<()> {
+    let created = server.create_repository(request(name, namespace));
+    created.await.map(drop)
+}
+
+fn faulty(lake: &TestCatalog, seed: u64, faults: Faults) -> Catalog {
+    let kv = Arc::<kv::MemoryStore>::clone(&lake.kv);
+    let store: Arc<dyn Store> = Arc::new(FaultyStore::new(kv, seed, faults));
+    lake.through(&store)
+}
+
+/// What the namespace's marker says, if there is one.
+async fn marker(lake: &TestCatalog, namespace: &str) -> Option<String> {
+    let at = Location::below(namespace, "_lakefs/dummy");
+    let body = lake.block.get(&at, None).await.ok()?;
+    let read: Vec<bytes::Bytes> = body.try_collect().await.unwrap();
+    Some(String::from_utf8(read.concat()).unwrap())
+}
+
+fn is_refused_namespace(result: &Result<()>) -> bool {
+    matches!(result, Err(Error::Namespace(text)) if text.contains("already in use"))
+}
+
+/// Two servers that let each other go first at every step.
+#[tokio::test]
+async fn of_two_creations_in_one_place_one_is_refused() {
+    let yields = Faults {
+        yields: 128,
+        ..Faults::default()
+    };
+    let mut won = [0, 0];
+    for seed in 0..60 {
+        let lake = TestCatalog::new();
+        let (one, other) = (
+            faulty(&lake, seed, yields),
+            faulty(&lake, seed + 1_000, yields),
+        );
+        let theirs = ["mem://x", "mem://x/", "mem://x/inner"][usize::try_from(seed % 3).unwrap()];
+        let created: [Result<()>; 2] = tokio::join!(
+            create(&one, "one", "mem://x"),
+            create(&other, "other", theirs),
+        )
+        .into();
+        let winner = usize::from(created[1].is_ok());
+        won[winner] += 1;
+        assert!(created[winner].is_ok(), "{created:?}");
+        assert!(is_refused_namespace(&created[1 - winner]), "{created:?}");
+
+        let places = ["mem://x", theirs];
+        let marked = marker(&lake, places[winner]).await.expect("a marker");
+        assert!(marked.contains("in use"), "{marked}");
+        if theirs.ends_with("inner") {
+            assert_eq!(marker(&lake, places[1 - winner]).await, None);
+        }
+        // It keeps others out when the repository is gone.
+        let name = ["one", "other"][winner];
+        lake.delete_repository(name, false).await.unwrap();
+        let again = create(&lake, "third", places[winner]).await;
+        assert!(is_refused_namespace(&again), "{again:?}");
+    }
+    assert!(won[0] > 5 && won[1] > 5, "{won:?}");
+}
+
+#[tokio::test]
+async fn who_loses_a_race_for_a_name_leaves_the_namespace_free() {
+    let yields = Faults {
+        yields: 128,
+        ..Faults::default()
+    };
+    for seed in 0..30 {
+        let lake = TestCatalog::new();
+        let (one, other) = (
+            faulty(&lake, seed, yields),
+            faulty(&lake, seed + 1_000, yields),
+        );
+        let places = ["mem://x", "mem://y"];
+        let created: [Result<()>; 2] = tokio::join!(
+            create(&one, "lake", places[0]),
+            create(&other, "lake", places[1]),
+        )
+        .into();
+        let loser = usize::from(created[0].is_ok());
+        assert!(
+            matches!(
+                &created[loser],
+                Err(Error::Engine(EngineError::NotUnique {
+                    kind: Kind::Repository,
+                    ..
+                }))
+            ),
+            "{created:?}"
+        );
+        assert!(created[1 - loser].is_ok(), "{created:?}");
+        assert_eq!(marker(&lake, places[loser]).await, None);
+        create(&lake, "next", places[loser]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn creations_take_turns() {
+    let lake = TestCatalog::new();
+    let yields = Faults {
+        yields: 128,
+        ..Faults::default()
+    };
+    let server = faulty(&lake, 7, yields);
+    let creations = (0..20).map(|n| {
+        let server = server.clone();
+        async move { create(&server, &format!("lake-{n}"), &format!("mem://lake-{n}")).await }
+    });
+    for created in futures::future::join_all(creations).await {
+        created.unwrap();
+    }
+}
+
+/// The record store takes no writes for a while.
+#[tokio::test]
+async fn a_creation_that_failed_leaves_the_namespace_free() {
+    let lake = TestCatalog::new();
+    let refusing = Faults {
+        before_write: 255,
+        ..Faults::default()
+    };
+    for seed in 0..10 {
+        let server = faulty(&lake, seed, refusing);
+        let failed = create(&server, "lake", "mem://lake").await;
+        assert!(
+            matches!(failed, Err(Error::Engine(EngineError::Kv(_)))),
+            "{failed:?}"
+        );
+        assert_eq!(marker(&lake, "mem://lake").await, None);
+    }
+    create(&lake, "lake", "mem://lake").await.unwrap();
+}
+
+/// Every write is applied, and its acknowledgement lost.
+#[tokio::test]
+async fn a_creation_whose_acknowledgement_was_lost_is_there_and_marked() {
+    let forgetful = Faults {
+        after_write: 255,
+        ..Faults::default()
+    };
+    for seed in 0..10 {
+        let lake = TestCatalog::new();
+        let server = faulty(&lake, seed, forgetful);
+        create(&server, "lake", "mem://lake").await.unwrap();
+        let marked = marker(&lake, "mem://lake").await.expect("a marker");
+        assert!(marked.contains("in use"), "{marked}");
+    }
+}
+
+/// Holds up the first write until it is let go.
+#[derive(Debug, Default)]
+struct Stuck {
+    calls: AtomicBool,
+    entered: Notify,
+    released: Notify,
+}
+
+/// A record store whose writes wait where the marker is written already.
+#[derive(Debug)]
+struct WaitsForMarker(Arc<Stuck>, Arc<block::MemoryStore>);
+
+impl Fate for WaitsForMarker {
+    fn strikes(&self, _parts: u8) -> bool {
+        false
+    }
+
+    fn turn(&self) -> Turn<'_> {
+        Box::pin(async {
+            let is_marked = !self.1.addresses().is_empty();
+            if is_marked && !self.0.calls.swap(true, Ordering::Relaxed) {
+                self.0.entered.notify_one();
+                self.0.released.notified().await;
+            }
+        })
+    }
+}
+
+/// A server dies, or hangs, when it has marked the namespace and the repository is not there yet.
+#[tokio::test]
+async fn a_claim_that_nothing_came_of_keeps_nobody_out() {
+    let lake = TestCatalog::new();
+    let stuck = Arc::new(Stuck::default());
+    let fate = WaitsForMarker(Arc::clone(&stuck), Arc::clone(&lake.block));
+    let kv = Arc::<kv::MemoryStore>::clone(&lake.kv);
+    let store: Arc<dyn Store> =
+        Arc::new(FaultyStore::by_fate(kv, Faults::default(), Arc::new(fate)));
+    let hanging = lake.through(&store);
+    let creation = tokio::spawn(async move { create(&hanging, "slow", "mem://lake").await });
+    stuck.entered.notified().await;
+    let claimed = marker(&lake, "mem://lake").await.expect("a marker");
+    assert!(claimed.contains("about to be"), "{claimed}");
+
+    create(&lake, "lake", "mem://lake").await.unwrap();
+    stuck.released.notify_one();
+    let late = creation.await.unwrap();
+    assert!(is_refused_namespace(&late), "{late:?}");
+    let marked = marker(&lake, "mem://lake").await.expect("a marker");
+    assert!(marked.contains("in use"), "{marked}");
+}

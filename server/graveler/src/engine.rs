@@ -63,7 +63,7 @@ impl Engine {
             protection: Protection::new(Arc::clone(&kv)),
             queue: Queue::new(options.max_courtesy),
             janitor: Janitor::new(Arc::clone(&kv), options.token_grace),
-            materializer: Materializer::new(options.materialize_after_rows),
+            materializer: Materializer::new(options),
             token_grace: options.token_grace,
             keep_staged: options.keep_staged,
             keep_reflog: options.keep_reflog,

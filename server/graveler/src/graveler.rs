@@ -510,7 +510,9 @@ impl Graveler {
     ) -> Result<()> {
         self.engine
             .write(repository, branch, Write::Delete(keys), force)
-            .await
+            .await?;
+        self.engine.deleted(repository, branch, keys.len());
+        Ok(())
     }
 
     /// Live records at a reference: staged over committed.

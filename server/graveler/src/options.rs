@@ -26,6 +26,9 @@ pub struct Options {
     /// So many staged rows a read passes over before it has the tree of what is staged worked out for
     /// the reads behind it. A request to the record store counts as some rows.
     pub materialize_after_rows: u64,
+    /// For how long nothing more must be deleted on a branch before as many staged deletions have that
+    /// tree worked out though nobody has read them. Zero: only reads do.
+    pub materialize_when_quiet: Duration,
     /// For how long at most a branch that another server changes as well is left to that one after
     /// each change. Zero: not at all.
     pub max_courtesy: Duration,
@@ -45,6 +48,7 @@ impl Default for Options {
             token_grace: Duration::from_secs(5),
             keep_staged: Duration::from_secs(24 * 60 * 60),
             materialize_after_rows: 5_000,
+            materialize_when_quiet: Duration::from_secs(1),
             max_courtesy: Duration::from_secs(1),
             keep_reflog: Duration::from_secs(90 * 24 * 60 * 60),
         }

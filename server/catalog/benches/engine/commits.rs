@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use graveler::BranchId;
+use graveler::{BranchId, Graveler};
 use md5::{Digest as _, Md5};
 
 use crate::measure::{mebibytes, median, millis, peak, reset_peak, seconds, timed};
@@ -118,27 +118,20 @@ async fn large(world: &World) -> Result<()> {
 async fn small(world: &World) -> Result<()> {
     let graveler = world.cold();
     let mut raw = world.raw().await?;
-    let main = BranchId::trusted("main");
     let (mut times, mut puts) = (Vec::new(), Vec::new());
     let (mut durable, mut transactions) = (0, None);
+    // Of a server that knows the branch, and of one behind whose back it has moved.
+    let (mut known, mut moved) = (Vec::new(), Vec::new());
     for i in 0..SMALL {
-        let (n, value) = (i * 7919 % world.objects, entry(i, 1).to_value());
-        let (_, put) = timed(async {
-            let condition = graveler::Condition::Always;
-            Ok(graveler
-                .set(
-                    &world.repo,
-                    &main,
-                    key(n).as_bytes(),
-                    value,
-                    condition,
-                    false,
-                )
-                .await?)
-        })
-        .await?;
-        puts.push(put.time);
+        let n = i * 7919 % world.objects;
         world.kv.take();
+        put(world, &world.graveler, n + 1, i).await?;
+        moved.push(requests(world.kv.take()));
+        put(world, &graveler, n + 2, i).await?;
+        world.kv.take();
+        let (_, spent) = timed(put(world, &graveler, n, i)).await?;
+        puts.push(spent.time);
+        known.push(requests(world.kv.take()));
         let before = raw.transactions().await?;
         let (_, spent) = timed(commit(&graveler, &world.repo, "main", false)).await?;
         times.push(spent.time);
@@ -149,6 +142,17 @@ async fn small(world: &World) -> Result<()> {
         }
     }
     world.row("put of one object, median", &millis(median(puts)), "");
+    for (what, requests, target) in [
+        ("the same, requests to the store, median", known, "1 write"),
+        (
+            "the same, where another server has committed since, median",
+            moved,
+            "1 read more, and the write again",
+        ),
+    ] {
+        let (reads, writes) = median(requests);
+        world.row(what, &format!("{reads} reads, {writes} writes"), target);
+    }
     world.row(
         "commit of one object on top, median",
         &millis(median(times)),
@@ -167,4 +171,24 @@ async fn small(world: &World) -> Result<()> {
         );
     }
     Ok(())
+}
+
+async fn put(world: &World, graveler: &Graveler, n: u64, content: u64) -> Result<()> {
+    let (main, value) = (BranchId::trusted("main"), entry(content, 1).to_value());
+    let condition = graveler::Condition::Always;
+    Ok(graveler
+        .set(
+            &world.repo,
+            &main,
+            key(n).as_bytes(),
+            value,
+            condition,
+            false,
+        )
+        .await?)
+}
+
+/// Reads and writes. Once a second the rules of protected branches are read as well.
+fn requests(counts: kv::testing::Counts) -> (u64, u64) {
+    (counts.reads, counts.writes)
 }

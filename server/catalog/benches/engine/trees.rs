@@ -72,13 +72,13 @@ async fn many(world: &World) -> Result<()> {
     world.row(
         &format!("commit of {} changes, threads busy", n / 2),
         &format!("{:.2} ({})", committing.busy(), seconds(committing.time)),
-        "2",
+        "both cores",
     );
     let (differences, diffing) = timed(count(world, "main", "many")).await?;
     world.row(
         &format!("diff with {differences} changes, threads busy"),
         &format!("{:.2} ({})", diffing.busy(), seconds(diffing.time)),
-        "2",
+        "both cores",
     );
     world.branch("into", "main").await?;
     world.stage("into", (1..n).step_by(1_000), 5).await?;
@@ -92,7 +92,7 @@ async fn many(world: &World) -> Result<()> {
             n / 1_000
         ),
         &format!("{:.2} ({})", merging.busy(), seconds(merging.time)),
-        "2",
+        "both cores",
     );
     Ok(())
 }

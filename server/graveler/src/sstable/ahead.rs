@@ -120,7 +120,15 @@ impl DecodeAhead {
     }
 
     /// Has the blocks behind entry `at` of the index decoded, as far as their bytes are at hand.
-    pub(super) fn go_on(&mut self, reader: &Reader, ahead: &ReadAhead, index: &Block, at: usize) {
+    /// The first `kept` of them are kept as if they had been asked for.
+    pub(super) fn go_on(
+        &mut self,
+        reader: &Reader,
+        ahead: &ReadAhead,
+        index: &Block,
+        at: usize,
+        kept: usize,
+    ) {
         // Without other threads the walk decodes each block as it comes to it.
         let Some(runtime) = threads() else {
             return;
@@ -153,10 +161,11 @@ impl DecodeAhead {
         let task = runtime.spawn_blocking(move || {
             stored
                 .into_iter()
-                .map(|(handle, bytes)| {
+                .enumerate()
+                .map(|(n, (handle, bytes))| {
                     let block = match reader.kept(handle) {
                         Some(kept) => Ok(kept),
-                        None => reader.decode(handle, Ok(bytes), KeyForm::Record),
+                        None => reader.decode(handle, Ok(bytes), KeyForm::Record, n < kept),
                     };
                     (handle.offset, block)
                 })

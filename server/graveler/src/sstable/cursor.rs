@@ -13,6 +13,10 @@ use super::block::{Block, KeyForm};
 use super::error::{Error, Result};
 use super::reader::{Reader, Record, read_exact};
 
+/// Blocks of records behind a seek that a walk leaves in the cache: 1 MiB of them. What a longer one
+/// passes is not read again soon, and would drive out what is.
+const MAX_KEPT_BLOCKS: usize = 256;
+
 /// A position between two records of a table.
 #[derive(Debug)]
 pub struct Cursor {
@@ -23,6 +27,8 @@ pub struct Cursor {
     decoded: DecodeAhead,
     /// The last key of the block that was walked through, which the next must be above.
     walked: Option<Bytes>,
+    /// Blocks of records since the last seek.
+    passed_blocks: usize,
 }
 
 /// A block and the entry that comes next in it.
@@ -44,6 +50,7 @@ impl Cursor {
             ahead: ReadAhead::default(),
             decoded: DecodeAhead::default(),
             walked: None,
+            passed_blocks: 0,
         }
     }
 
@@ -122,6 +129,7 @@ impl Cursor {
     fn land(&mut self, path: Vec<Position>) {
         self.path = path;
         self.walked = None;
+        self.passed_blocks = 0;
     }
 
     /// Seeks without reading when `key` lies in the block the cursor stands in.
@@ -159,17 +167,21 @@ impl Cursor {
                 return Ok(kept);
             }
             let stored = read_exact(&*self.reader.source, handle.offset, handle.stored_len()).await;
-            return self.reader.decode(handle, stored, form);
+            return self.reader.decode(handle, stored, form, true);
         }
+        let kept = MAX_KEPT_BLOCKS.saturating_sub(self.passed_blocks);
+        self.passed_blocks += 1;
         if let Some(block) = self.decoded.take(&mut self.ahead, handle).await? {
-            self.decoded.go_on(&self.reader, &self.ahead, index, at);
+            self.decoded
+                .go_on(&self.reader, &self.ahead, index, at, kept);
             return Ok(block);
         }
         if let Some(kept) = self.reader.kept(handle) {
             return Ok(kept);
         }
         let stored = self.ahead.read(&self.reader, handle).await;
-        self.decoded.go_on(&self.reader, &self.ahead, index, at);
-        self.reader.decode(handle, stored, form)
+        self.decoded
+            .go_on(&self.reader, &self.ahead, index, at, kept);
+        self.reader.decode(handle, stored, form, kept > 0)
     }
 }

@@ -225,7 +225,7 @@ impl Reader {
                 None => {
                     let stored =
                         read_exact(&*self.source, handle.offset, handle.stored_len()).await;
-                    self.decode(handle, stored, self.form_below(level))?
+                    self.decode(handle, stored, self.form_below(level), true)?
                 }
             };
         }
@@ -263,7 +263,7 @@ impl Reader {
         cache.block(self.table.number, handle.offset)
     }
 
-    /// Decodes a block as it was read, and keeps it.
+    /// Decodes a block as it was read, and keeps it if it is `wanted_again`.
     ///
     /// A file that turns out to be corrupt is forgotten, so that it is opened afresh when
     /// it has been replaced.
@@ -272,10 +272,12 @@ impl Reader {
         handle: BlockHandle,
         stored: Result<Bytes>,
         form: KeyForm,
+        wanted_again: bool,
     ) -> Result<Arc<Block>> {
         let decoded = stored
             .map(|stored| {
-                if self.cached.is_some() {
+                // What is kept is not to hold the whole piece that it was read with.
+                if self.cached.is_some() && wanted_again {
                     Bytes::copy_from_slice(&stored)
                 } else {
                     stored
@@ -286,7 +288,10 @@ impl Reader {
             .map(Arc::new);
         if let Some((cache, location)) = &self.cached {
             match &decoded {
-                Ok(block) => cache.keep_block(self.table.number, handle.offset, Arc::clone(block)),
+                Ok(block) if wanted_again => {
+                    cache.keep_block(self.table.number, handle.offset, Arc::clone(block));
+                }
+                Ok(_) => {}
                 Err(Error::Corrupt(_) | Error::Unsupported(_)) => cache.forget_table(location),
                 Err(_) => {}
             }

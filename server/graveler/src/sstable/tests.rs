@@ -340,6 +340,39 @@ async fn reading_costs_few_reads_and_nothing_twice() {
     );
 }
 
+/// Small records, on several hundred blocks.
+fn long() -> Model {
+    let record = |n: u64| {
+        let data = format!("{:0128}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        (format!("tables/{n:08}").into_bytes(), data.into_bytes())
+    };
+    (0..40_000).map(record).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_walk_leaves_its_beginning_in_the_cache_and_drives_nothing_out() {
+    let source = Counted::new(write(&long()).bytes);
+    let cache = Cache::default();
+    let reader = Reader::open_cached(&cache, "x", Arc::<Counted>::clone(&source))
+        .await
+        .unwrap();
+    assert_eq!(scan(&reader).await.unwrap().len(), 40_000);
+    source.reads();
+    let of = async |n: usize| {
+        let key = format!("tables/{n:08}");
+        reader.get(key.as_bytes()).await.unwrap().unwrap();
+        source.reads()
+    };
+    assert_eq!(of(100).await, 0, "the beginning is kept");
+    assert_eq!(
+        of(5_000).await,
+        0,
+        "as much as a page of a listing reads, and more"
+    );
+    assert_eq!(of(39_000).await, 1, "the rest is not");
+    assert_eq!(of(39_000).await, 0, "what was asked for by itself is");
+}
+
 #[tokio::test]
 async fn a_table_in_a_block_store_is_read_by_ranges() {
     let (model, store) = (large(), Arc::new(MemoryStore::default()));

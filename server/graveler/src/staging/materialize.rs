@@ -17,10 +17,12 @@
 //!
 //! Who pays decides: a tree is made once reads have passed over enough rows, and again once they
 //! have passed over a share of what the last one cost. So all of this work is at most
-//! [`WORK_PER_ROW`] times that of the reads that asked for it.
+//! [`WORK_PER_ROW`] times that of the reads that asked for it. As many deletions ask for a tree as
+//! well, once no more of them come: whoever lists after them finds it, and a commit takes it over.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
@@ -28,7 +30,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::StagedChanges;
 use crate::engine::Engine;
-use crate::{Branch, BranchId, BranchRecord, Error, MetaRangeId, Repository, Result, StagingToken};
+use crate::{
+    Branch, BranchId, BranchRecord, CommitId, Error, MetaRangeId, Options, Repository, Result,
+    StagingToken,
+};
 
 /// Branches that are remembered; those not read for longest are forgotten.
 const MAX_BRANCHES: u64 = 1_000;
@@ -38,6 +43,8 @@ const MAX_AT_A_TIME: usize = 2;
 const WORK_PER_ROW: u64 = 4;
 /// So many times as many rows must be passed over after a failure.
 const AFTER_FAILURE: u64 = 8;
+/// How often at most is looked whether a branch is quiet; where deletions never cease, reads ask.
+const MAX_LOOKS: usize = 60;
 
 type Key = (String, BranchId);
 
@@ -78,6 +85,9 @@ struct OfBranch {
     latest: Mutex<Option<Arc<Materialized>>>,
     account: Mutex<Account>,
     is_working: AtomicBool,
+    /// Keys that were deleted since somebody last waited for an end of it.
+    deleted: AtomicU64,
+    is_waiting: AtomicBool,
 }
 
 /// The trees of the branches that this server reads, and the work on them.
@@ -87,6 +97,8 @@ pub(crate) struct Materializer {
     places: Arc<Semaphore>,
     /// See `Options::materialize_after_rows`.
     after_rows: u64,
+    /// See `Options::materialize_when_quiet`.
+    when_quiet: Duration,
 }
 
 /// Work on one branch, until dropped.
@@ -110,14 +122,15 @@ pub(crate) struct Layers {
 }
 
 impl Materializer {
-    pub(crate) fn new(after_rows: u64) -> Self {
+    pub(crate) fn new(options: &Options) -> Self {
         Self {
             branches: Cache::builder()
                 .max_capacity(MAX_BRANCHES)
                 .eviction_policy(EvictionPolicy::lru())
                 .build(),
             places: Arc::new(Semaphore::new(MAX_AT_A_TIME)),
-            after_rows: after_rows.max(1),
+            after_rows: options.materialize_after_rows.max(1),
+            when_quiet: options.materialize_when_quiet,
         }
     }
 
@@ -144,8 +157,25 @@ impl Materializer {
                     due_rows: self.after_rows,
                 }),
                 is_working: AtomicBool::new(false),
+                deleted: AtomicU64::new(0),
+                is_waiting: AtomicBool::new(false),
             })
         })
+    }
+
+    /// Notes deletions. The branch, if they are many and nobody waits for their end yet.
+    fn deleted(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        keys: u64,
+    ) -> Option<Arc<OfBranch>> {
+        if self.when_quiet.is_zero() {
+            return None;
+        }
+        let of = self.of(repository, branch);
+        let deleted = of.deleted.fetch_add(keys, Ordering::Relaxed) + keys;
+        (deleted >= self.after_rows && !of.is_waiting.swap(true, Ordering::AcqRel)).then_some(of)
     }
 
     /// Notes what a read has passed over. The work, if it is due and there is a place for it.
@@ -156,10 +186,17 @@ impl Materializer {
         if account.paid_rows < account.due_rows {
             return None;
         }
+        drop(account);
+        self.begin(of)
+    }
+
+    /// The work on a branch, if there is a place for it and nobody is at it.
+    fn begin(&self, of: Arc<OfBranch>) -> Option<Working> {
         let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
         if of.is_working.swap(true, Ordering::AcqRel) {
             return None;
         }
+        let mut account = of.account.lock().unwrap_or_else(PoisonError::into_inner);
         account.paid_rows = 0;
         drop(account);
         Some(Working {
@@ -170,6 +207,22 @@ impl Materializer {
 }
 
 impl OfBranch {
+    /// Waits until nothing was deleted for `quiet`. False: that did not come.
+    async fn quiet(&self, quiet: Duration) -> bool {
+        let mut before = self.deleted.load(Ordering::Relaxed);
+        let mut looks = tokio::time::interval(quiet);
+        looks.tick().await;
+        for _ in 0..MAX_LOOKS {
+            looks.tick().await;
+            let now = self.deleted.load(Ordering::Relaxed);
+            if now == before {
+                return true;
+            }
+            before = now;
+        }
+        false
+    }
+
     fn worked(&self, due_rows: impl FnOnce(u64) -> u64) {
         let mut account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
         account.due_rows = due_rows(account.due_rows);
@@ -240,6 +293,58 @@ impl Engine {
         tokio::spawn(async move {
             engine.work(&repository, &branch, &working.branch).await;
         });
+    }
+
+    /// Notes that keys were deleted on a branch, and has a tree worked out when they are many and no
+    /// more come. Returns at once.
+    pub(crate) fn deleted(
+        self: &Arc<Self>,
+        repository: &Repository,
+        branch: &BranchId,
+        keys: usize,
+    ) {
+        if repository.read_only {
+            return;
+        }
+        let keys = u64::try_from(keys).unwrap_or(u64::MAX);
+        let Some(of) = self.materializer.deleted(repository, branch, keys) else {
+            return;
+        };
+        let (engine, repository, branch) = (Arc::clone(self), repository.clone(), branch.clone());
+        tokio::spawn(async move {
+            let before = engine.head(&repository, &branch).await;
+            let is_quiet = of.quiet(engine.materializer.when_quiet).await;
+            let working = match is_quiet {
+                true => engine.at_rest(&repository, &branch, &of, before).await,
+                false => None,
+            };
+            of.deleted.store(0, Ordering::Relaxed);
+            of.is_waiting.store(false, Ordering::Release);
+            if let Some(working) = working {
+                engine.work(&repository, &branch, &working.branch).await;
+            }
+        });
+    }
+
+    /// The work that many deletions ask for, if the head is still `before`: else they were committed,
+    /// mostly, and what little came since is not worth a tree.
+    async fn at_rest(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        of: &Arc<OfBranch>,
+        before: Option<CommitId>,
+    ) -> Option<Working> {
+        let is_there = before.is_some() && before == self.head(repository, branch).await;
+        is_there
+            .then(|| self.materializer.begin(Arc::clone(of)))
+            .flatten()
+    }
+
+    /// The head of a branch; none if it can't be told.
+    async fn head(&self, repository: &Repository, branch: &BranchId) -> Option<CommitId> {
+        let branch = self.refs.branch(repository, branch).await.ok()?;
+        Some(branch.record.commit_id)
     }
 
     async fn work(&self, repository: &Repository, branch: &BranchId, of: &OfBranch) {
@@ -331,6 +436,13 @@ impl Materializer {
         let all = u32::try_from(MAX_AT_A_TIME).expect("a few");
         let _places = self.places.acquire_many(all).await.expect("never closed");
     }
+
+    /// Whether somebody waits for the end of deletions on the branch.
+    pub(crate) fn waits(&self, repository: &Repository, branch: &BranchId) -> bool {
+        self.of(repository, branch)
+            .is_waiting
+            .load(Ordering::Acquire)
+    }
 }
 
 /// The work, step by step.
@@ -357,6 +469,20 @@ impl Engine {
         self.materialize_sealed(repository, branch, record, &of)
             .await
             .expect("the store is sound");
+    }
+
+    /// Whether deletions that came while the head was `before` would have a tree worked out.
+    pub(crate) async fn would_work_at_rest(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        before: &CommitId,
+    ) -> bool {
+        let of = self.materializer.of(repository, branch);
+        let before = Some(before.clone());
+        self.at_rest(repository, branch, &of, before)
+            .await
+            .is_some()
     }
 
     /// The rows that reads must pass over before the next tree.

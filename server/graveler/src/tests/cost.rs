@@ -71,6 +71,43 @@ async fn a_staged_write_is_one_round_trip() {
     assert_eq!(store.take(), once);
 }
 
+#[test]
+fn no_write_waits_for_a_timer() {
+    let with_timers = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let lake = with_timers.block_on(async {
+        let (lake, _) = counted().await;
+        let other = Lake {
+            graveler: lake.graveler.fork_for_tests(),
+            ..lake.clone()
+        };
+        other.commit("main", "elsewhere").await.unwrap();
+        lake
+    });
+    // Whoever asks this runtime for a timer panics.
+    let without = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    without.block_on(async {
+        let mut writers = tokio::task::JoinSet::new();
+        for n in 0..64 {
+            let lake = lake.clone();
+            writers.spawn(async move {
+                lake.put("main", &format!("many/{n:02}=1")).await;
+                let new = format!("new/{n:02}");
+                let set = lake.set("main", &new, "1", Condition::IfAbsent);
+                set.await.unwrap();
+                lake.delete("main", &format!("many/{n:02}")).await.unwrap();
+            });
+        }
+        while let Some(done) = writers.join_next().await {
+            done.unwrap();
+        }
+    });
+}
+
 #[tokio::test]
 async fn a_conditional_write_reads_each_place_once() {
     let (lake, store) = counted().await;

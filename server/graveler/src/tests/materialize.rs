@@ -22,6 +22,7 @@ async fn lake_with(
     let store = Arc::new(CountingStore::new(Arc::new(kv::MemoryStore::default())));
     let options = Options {
         materialize_after_rows,
+        materialize_when_quiet: Duration::ZERO,
         token_grace,
         ..Options::default()
     };
@@ -306,4 +307,56 @@ async fn an_undone_reset_reads_as_before() {
     assert_eq!(lake.show("main").await, before);
     lake.commit("main", "all").await.unwrap();
     assert_eq!(lake.show("main").await, before);
+}
+
+/// Fifty deletions are many here.
+async fn lake_that_waits(when_quiet: Duration) -> Lake {
+    let options = Options {
+        materialize_after_rows: 50,
+        materialize_when_quiet: when_quiet,
+        ..Options::default()
+    };
+    Lake::with(Arc::new(kv::MemoryStore::default()), "lake", options).await
+}
+
+/// Waits until nobody waits for the end of deletions any more, and the work is done.
+async fn let_rest(lake: &Lake) {
+    let materializer = &lake.graveler.engine.materializer;
+    let mut looks = tokio::time::interval(Duration::from_millis(1));
+    while materializer.waits(&lake.repo, &branch("main")) {
+        looks.tick().await;
+    }
+    let_work(lake).await;
+}
+
+#[tokio::test]
+async fn many_deletions_are_worked_out_once_no_more_come() {
+    let lake = lake_that_waits(Duration::from_millis(1)).await;
+    stage_many(&lake, 60).await;
+    let_rest(&lake).await;
+    assert!(is_there(&lake), "nobody has read them");
+    assert_eq!(count(&lake).await, 60);
+
+    let lake = lake_that_waits(Duration::from_secs(3600)).await;
+    stage_many(&lake, 60).await;
+    tokio::task::yield_now().await;
+    let_work(&lake).await;
+    assert!(!is_there(&lake), "more may come");
+}
+
+#[tokio::test]
+async fn few_deletions_and_those_that_were_committed_make_no_tree() {
+    let lake = lake_that_waits(Duration::from_millis(1)).await;
+    stage_many(&lake, 40).await;
+    let_rest(&lake).await;
+    assert!(!is_there(&lake), "few");
+
+    let lake = lake_that_waits(Duration::from_secs(3600)).await;
+    stage_many(&lake, 60).await;
+    let before = lake.head("main").await.id;
+    let (engine, main) = (&lake.graveler.engine, branch("main"));
+    assert!(engine.would_work_at_rest(&lake.repo, &main, &before).await);
+    lake.commit("main", "deleted").await.unwrap();
+    lake.put("main", "little=1").await;
+    assert!(!engine.would_work_at_rest(&lake.repo, &main, &before).await);
 }

@@ -99,7 +99,7 @@ impl Plan {
             range_raggedness_entries: 2.0,
             sstable_cache_bytes: if self.is_cold { 0 } else { 1 << 20 },
             token_grace: grace,
-            // It is measured by the wall clock, which no seed decides.
+            // These go by the wall clock, which no seed decides.
             max_courtesy: Duration::ZERO,
             // A request counts as some rows: on half of the seeds nearly every listing asks.
             materialize_after_rows: if self.seed.is_multiple_of(2) {
@@ -107,6 +107,7 @@ impl Plan {
             } else {
                 5_000
             },
+            materialize_when_quiet: Duration::ZERO,
             ..Options::default()
         }
     }

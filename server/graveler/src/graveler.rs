@@ -19,9 +19,9 @@ use crate::staging::{BranchCursor, StagedChanges, TokensCursor, Write};
 use crate::{
     Branch, BranchId, BranchProtection, CherryPickParams, Commit, CommitId, CommitParams,
     Condition, CreateRepository, Cursor, DiffCursor, Hooks, LogRequest, MergeBase, MergeOutcome,
-    MergeParams, MetaRangeId, Options, Record, RefKind, RefName, ReflogEntry, Repository,
-    RepositoryId, ResetScope, ResolvedRef, Result, RevertParams, StagingToken, Tag, TagId,
-    UndoParams, Undone, Value,
+    MergeParams, MetaRangeId, MovedStaged, Options, Record, RefKind, RefName, ReflogEntry,
+    Repository, RepositoryId, ResetScope, ResolvedRef, Result, RevertParams, StagingToken, Tag,
+    TagId, UndoParams, Undone, Value,
 };
 
 /// The engine. Cheap to clone; shared by every request.
@@ -551,17 +551,17 @@ impl Graveler {
         self.engine.kept_staged(repository, from, limit).await
     }
 
-    /// Staged changes that undos brought back to branches `since` then, newest undo first, of `limit` entries of
-    /// the reflog at most: the id of each entry, to begin `from` (empty: the newest), and the tokens.
-    pub async fn brought_back(
+    /// Changes of references since then, newest first, and the staged changes that moved with each. Of the
+    /// reflog `limit` entries are looked at, from the entry `from` on (empty: the newest).
+    pub async fn moved_staged(
         &self,
         repository: &Repository,
         since: base::OffsetDateTime,
         from: &str,
         limit: usize,
-    ) -> Result<Page<(String, Vec<StagingToken>)>> {
+    ) -> Result<Page<MovedStaged>> {
         self.engine
-            .brought_back(repository, since, from, limit)
+            .moved_staged(repository, since, from, limit)
             .await
     }
 

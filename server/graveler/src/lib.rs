@@ -70,8 +70,8 @@ pub use ids::{
 pub use model::{
     Branch, BranchProtection, BranchRecord, CherryPickParams, Commit, CommitParams, Condition,
     CreateRepository, Diff, DiffKind, LogRequest, MergeBase, MergeOutcome, MergeParams,
-    MergeStrategy, Operation, RefKind, RefName, ReflogEntry, Repository, RepositoryState,
-    ResetScope, ResolvedRef, RevertParams, Tag, UndoParams, Undone, Value,
+    MergeStrategy, MovedStaged, Operation, RefKind, RefName, ReflogEntry, Repository,
+    RepositoryState, ResetScope, ResolvedRef, RevertParams, Tag, UndoParams, Undone, Value,
 };
 pub use namespaces::{Claim, NoClaim};
 pub use options::Options;

@@ -178,6 +178,34 @@ impl ReflogEntry {
     }
 }
 
+/// Where staged changes went with a change of a reference: none do with most.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MovedStaged {
+    /// The id of the change's entry.
+    pub entry: String,
+    /// The tokens that left their branch and are kept, or that an undo brought back; newest first.
+    pub tokens: Vec<StagingToken>,
+    /// The branch that they came back to.
+    pub back_to: Option<BranchId>,
+}
+
+impl MovedStaged {
+    pub(crate) fn of(entry: ReflogEntry) -> Self {
+        let came_back = !entry.brought_back.is_empty();
+        Self {
+            entry: entry.id,
+            tokens: match came_back {
+                true => entry.brought_back,
+                false => entry.kept_tokens,
+            },
+            back_to: match entry.reference {
+                RefName::Branch(branch) if came_back => Some(branch),
+                _ => None,
+            },
+        }
+    }
+}
+
 /// What to undo, and how.
 #[derive(Debug, Clone, Default)]
 pub struct UndoParams {

@@ -27,8 +27,8 @@ use crate::records::{BRANCHES, Stored as _, TAGS};
 use crate::refs::{Listing, list};
 use crate::staging::retire_op;
 use crate::{
-    BranchId, CommitId, Error, Operation, RefName, ReflogEntry, Repository, Result, StagingToken,
-    TagId,
+    BranchId, CommitId, Error, MovedStaged, Operation, RefName, ReflogEntry, Repository, Result,
+    StagingToken, TagId,
 };
 
 /// What the name of a repository's partition begins with for its reflog.
@@ -301,16 +301,15 @@ impl Engine {
         Ok(kept)
     }
 
-    /// Staged changes that undos brought back `since` then, newest undo first, from the entry `from`
-    /// on: the id of each entry among the `limit` that are looked at, and its tokens. The next offset
-    /// is the last of the ids.
-    pub(crate) async fn brought_back(
+    /// Changes since then, newest first, from the entry `from` on, and the staged changes that each
+    /// moved; `limit` of them are looked at. The next offset is the last of their ids.
+    pub(crate) async fn moved_staged(
         &self,
         repository: &Repository,
         since: OffsetDateTime,
         from: &str,
         limit: usize,
-    ) -> Result<Page<(String, Vec<StagingToken>)>> {
+    ) -> Result<Page<MovedStaged>> {
         let partition = reflog_partition(repository);
         let start = format!("{TIMELINE}{from}").into_bytes();
         let page = self.timeline(&partition, &start, limit).await?;
@@ -320,7 +319,7 @@ impl Engine {
             .results
             .into_iter()
             .take_while(|entry| made_at(&entry.id).is_some_and(|at| at >= since))
-            .map(|entry| (entry.id, entry.brought_back))
+            .map(MovedStaged::of)
             .collect();
         Ok(Page {
             has_more: page.has_more && results.len() == looked_at,

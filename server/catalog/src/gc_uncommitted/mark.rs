@@ -27,8 +27,21 @@ pub(super) enum Place {
     Branch(String),
     /// Left their branch, and are kept for an undo.
     Kept(String),
-    /// Came back to a branch by the undo of this entry since the run began.
-    BroughtBack(String),
+    /// Moved with a change since the run began.
+    Moved(Moved),
+}
+
+/// Where a run is among the changes since it began.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Moved {
+    /// The entry of the change; empty before the first of a round.
+    pub(super) entry: String,
+    /// Whether it is the branch that is gone through anew, and not the tokens that moved.
+    pub(super) anew: bool,
+    /// The first entry of this round.
+    pub(super) top: String,
+    /// That of the round before, at which this one ends; empty in the first.
+    pub(super) until: String,
 }
 
 /// Paths may be no text, so they are in base64.
@@ -40,24 +53,34 @@ struct Wire {
     #[serde(skip_serializing_if = "Option::is_none")]
     kept: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    brought_back: Option<String>,
+    moved: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    anew: bool,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    top: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    until: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
 }
 
 impl Mark {
     pub(super) fn token(&self) -> String {
-        let (mut branch, mut kept, mut brought_back) = (None, None, None);
+        let (mut branch, mut kept, mut moved) = (None, None, None);
         match &self.place {
             Place::Branch(name) => branch = Some(name.clone()),
             Place::Kept(place) => kept = Some(place.clone()),
-            Place::BroughtBack(entry) => brought_back = Some(entry.clone()),
+            Place::Moved(at) => moved = Some(at.clone()),
         }
+        let at = moved.clone().unwrap_or_default();
         let wire = Wire {
             run_id: self.run_id.clone(),
             branch,
             kept,
-            brought_back,
+            moved: moved.map(|at| at.entry),
+            anew: at.anew,
+            top: at.top,
+            until: at.until,
             path: self.path.as_ref().map(|path| URL_SAFE_NO_PAD.encode(path)),
         };
         let json = serde_json::to_vec(&wire).expect("texts are JSON");
@@ -86,10 +109,15 @@ impl Mark {
             .as_ref()
             .is_none_or(|path| path.len() <= MAX_PATH_BYTES);
         let is_ours = base::data_id_time(&wire.run_id).is_some();
-        let place = match (wire.branch, wire.kept, wire.brought_back) {
+        let place = match (wire.branch, wire.kept, wire.moved) {
             (Some(branch), None, None) if BranchId::parse(&branch).is_ok() => Place::Branch(branch),
             (None, Some(kept), None) => Place::Kept(kept),
-            (None, None, Some(entry)) => Place::BroughtBack(entry),
+            (None, None, Some(entry)) => Place::Moved(Moved {
+                entry,
+                anew: wire.anew,
+                top: wire.top,
+                until: wire.until,
+            }),
             _ => return Err(invalid()),
         };
         if !is_path || !is_ours {
@@ -130,11 +158,16 @@ mod tests {
             place: Place::Kept("0/x".to_owned()),
             ..mark()
         };
-        let brought_back = Mark {
-            place: Place::BroughtBack("0x".to_owned()),
+        let moved = |anew| Mark {
+            place: Place::Moved(Moved {
+                entry: "0x".to_owned(),
+                anew,
+                top: "0a".to_owned(),
+                until: "0z".to_owned(),
+            }),
             ..mark()
         };
-        for mark in [mark(), done, longest, kept, brought_back] {
+        for mark in [mark(), done, longest, kept, moved(false), moved(true)] {
             assert_eq!(Mark::parse(&mark.token()).expect("a token"), mark);
         }
     }

@@ -4,9 +4,11 @@
 //! any branch, or that an undo can stage again, has to be in one. A call lasts a bounded time and says where to go on.
 //!
 //! Branches are gone through first, then what entries of the reflog keep: whatever leaves its branch meanwhile is kept
-//! at the end of that. What an undo takes the other way, to a branch that was gone through already, comes last.
+//! at the end of that. What moves the other way, to a branch that was gone through already, comes last: see [`moved`].
+//! What is committed meanwhile is with the commits, which are to be listed behind all of this.
 
 mod mark;
+mod moved;
 mod part;
 
 use std::time::Duration;
@@ -16,7 +18,7 @@ use block::Location;
 use graveler::{Branch, Cursor, Kind, RefKind, Repository, ResolvedRef};
 use tracing::{info, instrument};
 
-use self::mark::{Mark, Place};
+use self::mark::{Mark, Moved, Place};
 use self::part::Part;
 use crate::retention::check_writable;
 use crate::{AddressType, Catalog, Entry, Error, Result};
@@ -29,10 +31,6 @@ const ROWS_PER_LOOK: usize = 1_000;
 const BRANCHES_PAGE: usize = 1_000;
 /// How many kept changes are read at a time; two at least, since the one to go on from is among them.
 const KEPT_PAGE: usize = 500;
-/// How many entries of the reflog are looked at at a time for what was brought back; two at least.
-const BROUGHT_BACK_PAGE: usize = 500;
-/// So much the clocks of two servers may differ: entries of so long before the run count as made since.
-const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
 /// The size at which a file ends, as it is stored.
 const MAX_FILE_BYTES: usize = 20 << 20;
 /// Where runs have their files. Named by lakeFS.
@@ -106,10 +104,11 @@ impl Run<'_> {
         let mut after = String::new();
         match place {
             Some(Place::Kept(kept)) => return self.gather_kept(kept, path).await,
-            Some(Place::BroughtBack(entry)) => return self.gather_brought_back(entry, path).await,
+            Some(Place::Moved(at)) => return self.gather_moved(at, path).await,
             Some(Place::Branch(branch)) => {
+                let place = Place::Branch(branch.clone());
                 if let Some(path) = path
-                    && let Some(stopped_at) = self.gather_branch(&branch, &path).await?
+                    && let Some(stopped_at) = self.gather_branch(&branch, &place, &path).await?
                 {
                     return Ok(Some(stopped_at));
                 }
@@ -125,11 +124,12 @@ impl Run<'_> {
                 .await?;
             for branch in page.results {
                 let name = branch.id.as_str();
-                if let Some(stopped_at) = self.gather_branch(name, &[]).await? {
+                let place = Place::Branch(name.to_owned());
+                if let Some(stopped_at) = self.gather_branch(name, &place, &[]).await? {
                     return Ok(Some(stopped_at));
                 }
                 if self.is_over() {
-                    return Ok(Some(self.mark(Place::Branch(name.to_owned()), None)));
+                    return Ok(Some(self.mark(place, None)));
                 }
             }
             if !page.has_more {
@@ -169,55 +169,19 @@ impl Run<'_> {
                 }
             }
             if is_last {
-                return self.gather_brought_back(String::new(), None).await;
-            }
-        }
-    }
-
-    /// What was no longer kept when that was gone through, and not on its branch yet when that was: undos
-    /// since the run began moved it. `from` was seen down to `path`, or to its end.
-    async fn gather_brought_back(
-        &mut self,
-        mut from: String,
-        mut path: Option<Vec<u8>>,
-    ) -> Result<Option<Mark>> {
-        let catalog = self.catalog;
-        let began = base::data_id_time(&self.id).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        loop {
-            let page = catalog
-                .graveler
-                .brought_back(
-                    self.repository,
-                    began - MAX_CLOCK_SKEW,
-                    &from,
-                    BROUGHT_BACK_PAGE,
-                )
-                .await?;
-            for (entry, tokens) in page.results {
-                let after = match path.take() {
-                    _ if entry != from => Vec::new(),
-                    Some(path) => path,
-                    None => continue,
-                };
-                from.clone_from(&entry);
-                let records = catalog.graveler.tokens_cursor(&tokens);
-                let place = Place::BroughtBack(entry);
-                if let Some(stopped_at) = self.gather_records(records, &place, &after).await? {
-                    return Ok(Some(stopped_at));
-                }
-                if self.is_over() {
-                    return Ok(Some(self.mark(place, None)));
-                }
-            }
-            if !page.has_more {
-                return Ok(None);
+                return self.gather_moved(Moved::default(), None).await;
             }
         }
     }
 
     /// The staged objects of a branch behind `after`. A branch that is gone has none.
-    async fn gather_branch(&mut self, branch: &str, after: &[u8]) -> Result<Option<Mark>> {
-        match self.gather_staged(branch, after).await {
+    async fn gather_branch(
+        &mut self,
+        branch: &str,
+        place: &Place,
+        after: &[u8],
+    ) -> Result<Option<Mark>> {
+        match self.gather_staged(branch, place, after).await {
             Err(Error::Engine(graveler::Error::NotFound {
                 kind: Kind::Branch, ..
             })) => Ok(None),
@@ -225,13 +189,17 @@ impl Run<'_> {
         }
     }
 
-    async fn gather_staged(&mut self, branch: &str, after: &[u8]) -> Result<Option<Mark>> {
+    async fn gather_staged(
+        &mut self,
+        branch: &str,
+        place: &Place,
+        after: &[u8],
+    ) -> Result<Option<Mark>> {
         let catalog = self.catalog;
         let found = catalog.branch(self.repository, branch).await?;
         let staged = staged(found);
         let records = catalog.graveler.cursor(self.repository, &staged).await?;
-        self.gather_records(records, &Place::Branch(branch.to_owned()), after)
-            .await
+        self.gather_records(records, place, after).await
     }
 
     async fn gather_records(

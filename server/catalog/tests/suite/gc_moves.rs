@@ -1,0 +1,147 @@
+//! Garbage collection while staged changes move: whoever asks in the order of the documentation is told of each object.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use catalog::testing::TestCatalog;
+use catalog::{Catalog, PreparedUncommitted, Repository};
+use graveler::{RefName, ResetScope, UndoParams};
+use kv::Store as _;
+
+use super::gc_prepare::{Slow, relative, uncommitted};
+
+/// A catalog whose calls end at the first place where they may.
+fn slow(lake: &TestCatalog) -> Catalog {
+    let clock = Slow(Arc::clone(&lake.clock), Duration::from_secs(70));
+    lake.with_clock(Arc::new(clock))
+}
+
+/// What somebody does between two calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meanwhile {
+    Nothing,
+    /// Deletes the branch, or takes its deletion back.
+    Toggle,
+    /// Has what is staged on it written anew, into a fresh token, and the tokens before emptied.
+    Rewrite,
+}
+
+use Meanwhile::{Nothing, Rewrite, Toggle};
+
+/// A repository in which `a-moving` is deleted with an object staged on it, and others too.
+struct Moving {
+    lake: TestCatalog,
+    repository: Repository,
+    /// Where the object is.
+    address: String,
+}
+
+impl Moving {
+    async fn new() -> Self {
+        let lake = TestCatalog::new();
+        let repository = lake.repository("lake").await;
+        let moving = Self {
+            address: String::new(),
+            lake,
+            repository,
+        };
+        let mut addresses = Vec::new();
+        for branch in ["a-moving", "b-other", "c-other"] {
+            let lake = &moving.lake;
+            lake.create_branch(&moving.repository, branch, "main", false, false, "me")
+                .await
+                .unwrap();
+            let object = lake.put(&moving.repository, branch, "kept", branch).await;
+            addresses.push(relative(&object.physical_address));
+            moving.delete(branch).await;
+        }
+        Self {
+            address: addresses.swap_remove(0),
+            ..moving
+        }
+    }
+
+    async fn delete(&self, branch: &str) {
+        self.lake
+            .delete_branch(&self.repository, branch, false, "me")
+            .await
+            .unwrap();
+    }
+
+    async fn undo(&self, branch: &str) {
+        let of = RefName::branch(branch).unwrap();
+        self.lake
+            .undo(&self.repository, &of, UndoParams::default())
+            .await
+            .unwrap();
+    }
+
+    async fn is_there(&self) -> bool {
+        self.lake.branch(&self.repository, "a-moving").await.is_ok()
+    }
+
+    async fn does(&self, meanwhile: Meanwhile) {
+        match meanwhile {
+            Nothing => {}
+            Toggle if self.is_there().await => self.delete("a-moving").await,
+            Toggle => self.undo("a-moving").await,
+            Rewrite if !self.is_there().await => {}
+            Rewrite => {
+                let (lake, repository) = (&self.lake, &self.repository);
+                lake.put(repository, "a-moving", "scratch", "x").await;
+                let scratch = ResetScope::Key(b"scratch".to_vec());
+                lake.reset_branch(repository, "a-moving", scratch, false, "me")
+                    .await
+                    .unwrap();
+                for token in lake.records("cleanup-tokens").await {
+                    lake.kv.delete_partition(token.as_bytes()).await.unwrap();
+                }
+            }
+        }
+        self.lake.clock.advance(Duration::from_secs(1));
+    }
+
+    /// Goes through a run, each of `script` behind one call. Gives the number of calls.
+    async fn run(&self, script: &[Meanwhile]) -> (PreparedUncommitted, usize) {
+        let slow = slow(&self.lake);
+        let mut script = script.iter();
+        let (mut token, mut calls) = (None, 0);
+        loop {
+            let prepared = slow
+                .prepare_gc_uncommitted(&self.repository, token.as_deref())
+                .await
+                .unwrap();
+            calls += 1;
+            token.clone_from(&prepared.continuation);
+            if token.is_none() {
+                return (prepared, calls);
+            }
+            if calls == 1 {
+                // So that there is more to stop at.
+                self.undo("c-other").await;
+            }
+            if let Some(meanwhile) = script.next() {
+                self.does(*meanwhile).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_moves_between_the_calls_is_named_wherever_it_goes() {
+    const LONGEST: u32 = 5;
+    let mut most_calls = 0;
+    for number in 0..3_usize.pow(LONGEST) {
+        let script: Vec<Meanwhile> = (0..LONGEST)
+            .map(|at| [Nothing, Toggle, Rewrite][number / 3_usize.pow(at) % 3])
+            .collect();
+        let moving = Moving::new().await;
+        let (prepared, calls) = moving.run(&script).await;
+        most_calls = most_calls.max(calls);
+        let rows = uncommitted(&moving.lake, &prepared).await;
+        let named: BTreeSet<String> = rows.into_iter().map(|(address, _)| address).collect();
+        assert!(named.contains(&moving.address), "{script:?}");
+    }
+    assert!(most_calls > LONGEST as usize, "{most_calls}");
+}

@@ -9,7 +9,7 @@ use catalog::{Catalog, PreparedUncommitted, Repository};
 use graveler::{RefName, ResetScope, UndoParams};
 use kv::Store as _;
 
-use super::gc_prepare::{Slow, relative, uncommitted};
+use super::gc_prepare::{Slow, read, relative, rules, uncommitted};
 
 /// A catalog whose calls end at the first place where they may.
 fn slow(lake: &TestCatalog) -> Catalog {
@@ -144,4 +144,92 @@ async fn what_moves_between_the_calls_is_named_wherever_it_goes() {
         assert!(named.contains(&moving.address), "{script:?}");
     }
     assert!(most_calls > LONGEST as usize, "{most_calls}");
+}
+
+/// The addresses in all commits that are kept.
+async fn in_kept_commits(lake: &TestCatalog, repository: &Repository) -> BTreeSet<String> {
+    let prepared = lake.prepare_gc_commits(repository).await.unwrap();
+    let mut addresses = BTreeSet::new();
+    for row in read(lake, &prepared.commits_location).await.lines().skip(1) {
+        let commit = row.split(',').next().unwrap();
+        let paths = lake.paths(repository, commit).await;
+        for path in paths.split_whitespace() {
+            let object = lake.stat(repository, commit, path).await.unwrap();
+            addresses.insert(relative(&object.physical_address));
+        }
+    }
+    addresses
+}
+
+/// All addresses of a run. Behind so many calls `b2` is committed.
+async fn in_uncommitted(
+    lake: &TestCatalog,
+    repository: &Repository,
+    commit_behind: usize,
+) -> (BTreeSet<String>, usize) {
+    let slow = slow(lake);
+    let (mut token, mut calls): (Option<String>, _) = (None, 0);
+    loop {
+        if calls == commit_behind {
+            lake.commit(repository, "b2", "meanwhile").await;
+        }
+        let prepared = slow
+            .prepare_gc_uncommitted(repository, token.as_deref())
+            .await
+            .unwrap();
+        calls += 1;
+        token = prepared.continuation.clone();
+        if token.is_none() {
+            let rows = uncommitted(lake, &prepared).await;
+            return (
+                rows.into_iter().map(|(address, _)| address).collect(),
+                calls,
+            );
+        }
+    }
+}
+
+async fn lake_with_three_branches() -> (TestCatalog, Repository, String) {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    rules(&lake, &repository, 7, 7).await;
+    for branch in ["b1", "b2", "b3"] {
+        lake.create_branch(&repository, branch, "main", false, false, "me")
+            .await
+            .unwrap();
+    }
+    let object = lake.put(&repository, "b2", "path", "1").await;
+    (lake, repository, relative(&object.physical_address))
+}
+
+/// The order that the documentation tells: uncommitted objects to the last call, then commits.
+#[tokio::test]
+async fn what_is_committed_between_the_calls_is_named_in_the_right_order() {
+    let mut calls = 1;
+    for commit_behind in 0.. {
+        if commit_behind > calls {
+            break;
+        }
+        let (lake, repository, address) = lake_with_three_branches().await;
+        let (uncommitted, made) = in_uncommitted(&lake, &repository, commit_behind).await;
+        calls = made;
+        if commit_behind == calls {
+            lake.commit(&repository, "b2", "meanwhile").await;
+        }
+        let committed = in_kept_commits(&lake, &repository).await;
+        assert!(
+            uncommitted.contains(&address) || committed.contains(&address),
+            "{commit_behind}"
+        );
+    }
+    assert!(calls >= 4, "{calls}");
+}
+
+/// Why the order matters.
+#[tokio::test]
+async fn in_the_other_order_it_would_be_lost() {
+    let (lake, repository, address) = lake_with_three_branches().await;
+    let committed = in_kept_commits(&lake, &repository).await;
+    let (uncommitted, _) = in_uncommitted(&lake, &repository, 0).await;
+    assert!(!committed.contains(&address) && !uncommitted.contains(&address));
 }

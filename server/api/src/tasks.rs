@@ -40,7 +40,8 @@ pub(crate) async fn commit_status(
     api.authorize(&caller, [("fs:CreateCommit", arn::branch(&id, &branch))])
         .await?;
     let repository = api.catalog.repository(&id).await?;
-    let status = api.catalog.commit_status(&repository, &task).await?;
+    let status = api.catalog.commit_status(&repository, &branch, &task);
+    let status = status.await?;
     let (status_code, error) = failure(&status);
     Ok(Json(types::CommitAsyncStatus {
         task_id: status.id,
@@ -74,12 +75,14 @@ pub(crate) async fn merge(
 pub(crate) async fn merge_status(
     State(api): State<ApiState>,
     caller: Caller,
-    Path((id, _source, destination, task)): Path<(String, String, String, String)>,
+    Path((id, source, destination, task)): Path<(String, String, String, String)>,
 ) -> Result<Json<types::MergeAsyncStatus>> {
     let permission = ("fs:CreateCommit", arn::branch(&id, &destination));
     api.authorize(&caller, [permission]).await?;
     let repository = api.catalog.repository(&id).await?;
-    let status = api.catalog.merge_status(&repository, &task).await?;
+    let catalog = &api.catalog;
+    let status = catalog.merge_status(&repository, &source, &destination, &task);
+    let status = status.await?;
     let (status_code, error) = failure(&status);
     Ok(Json(types::MergeAsyncStatus {
         task_id: status.id,

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use base::OffsetDateTime;
 use bytes::Bytes;
 use graveler::{Repository, RepositoryId};
 use kv::{Op, Predicate};
@@ -13,13 +14,13 @@ use tracing::{info, instrument, warn};
 use super::ending::owner_died;
 use super::heart::last_beat;
 use super::records::{
-    CLAIMS, Claim, FINDINGS, Findings, INSTANCES, INSTANCES_PARTITION, TASKS, TaskData, TaskRecord,
-    instant, own_key, task_key,
+    BRANCHES, CLAIMS, Claim, FINDINGS, Findings, INSTANCES, INSTANCES_PARTITION, TASKS,
+    TaskBranches, TaskData, TaskRecord, instant, own_key, task_key,
 };
 use super::registry::Tasks;
 use super::work::work_of;
 use super::{Failure, KEPT_FOR, MAX_ATTEMPTS};
-use crate::{Catalog, Result};
+use crate::{Catalog, Error, Result};
 
 /// Repositories of one page when forgetting.
 const REPOSITORY_PAGE: usize = 1_000;
@@ -56,6 +57,21 @@ impl Tasks {
     async fn stored(&self, partition: &str, id: &str) -> Result<Option<(TaskData, Option<Bytes>)>> {
         let stored = self.kv.get(partition.as_bytes(), &task_key(id)).await?;
         stored.map(|s| TaskRecord::parse(s.value)).transpose()
+    }
+
+    /// Whether a task is of these branches, or nobody noted what it is of (as earlier versions did
+    /// not).
+    pub(super) async fn may_be_of(
+        &self,
+        repository: &Repository,
+        id: &str,
+        of: &TaskBranches,
+    ) -> Result<bool> {
+        let key = own_key(&repository.partition(), id);
+        Ok(match self.kv.get(BRANCHES, &key).await? {
+            Some(stored) => TaskBranches::parse(stored.value)? == *of,
+            None => true,
+        })
     }
 
     /// What a task that is done failed of, if it did.
@@ -126,28 +142,45 @@ impl Tasks {
             if !entry.key.starts_with(TASKS.as_bytes()) {
                 return Ok(());
             }
-            let (task, _) = TaskRecord::parse(entry.value)?;
-            if instant(task.updated_at.as_ref()) >= oldest {
-                continue;
+            let key = entry.key.clone();
+            match self.forget_older(repository, entry, oldest).await {
+                Err(Error::Engine(graveler::Error::Corrupt { reason, .. })) => {
+                    let key = String::from_utf8_lossy(&key);
+                    warn!(repo.id = %repository.id, "left a record of {key} that cannot be read: {reason}");
+                }
+                forgotten => forgotten?,
             }
-            // Not done and untouched for a day: the look marks it, the next round forgets it.
-            if !task.done {
-                self.look(repository, &task.id).await?;
-                continue;
-            }
-            let ops = vec![
-                Op::Delete {
-                    partition: Bytes::from_static(FINDINGS),
-                    key: own_key(&partition, &task.id),
-                },
-                Op::Delete {
-                    partition: Bytes::from(partition.clone()),
-                    key: entry.key,
-                },
-            ];
-            self.kv.batch(ops).await?;
-            metrics::counter!("lakefs_async_operations_expired_total").increment(1);
         }
+        Ok(())
+    }
+
+    async fn forget_older(
+        &self,
+        repository: &Repository,
+        entry: kv::Entry,
+        oldest: OffsetDateTime,
+    ) -> Result<()> {
+        let (task, _) = TaskRecord::parse(entry.value)?;
+        if instant(task.updated_at.as_ref()) >= oldest {
+            return Ok(());
+        }
+        // Not done and untouched for a day: the look marks it, the next round forgets it.
+        if !task.done {
+            self.look(repository, &task.id).await?;
+            return Ok(());
+        }
+        let partition = repository.partition();
+        let own = |own: &'static [u8]| Op::Delete {
+            partition: Bytes::from_static(own),
+            key: own_key(&partition, &task.id),
+        };
+        let record = Op::Delete {
+            partition: Bytes::from(partition.clone()),
+            key: entry.key,
+        };
+        let ops = vec![own(FINDINGS), own(BRANCHES), record];
+        self.kv.batch(ops).await?;
+        metrics::counter!("lakefs_async_operations_expired_total").increment(1);
         Ok(())
     }
 
@@ -160,8 +193,15 @@ impl Tasks {
             if !entry.key.starts_with(start) {
                 break;
             }
-            if last_beat(entry.value)? < oldest {
-                self.kv.delete(INSTANCES_PARTITION, &entry.key).await?;
+            match last_beat(entry.value) {
+                Ok(beat) if beat < oldest => {
+                    self.kv.delete(INSTANCES_PARTITION, &entry.key).await?;
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    let key = String::from_utf8_lossy(&entry.key);
+                    warn!(error = %base::chain(&error), "left heartbeat {key}, which cannot be read");
+                }
             }
         }
         Ok(())
@@ -179,10 +219,18 @@ impl Catalog {
         let mut alive: HashMap<String, bool> = HashMap::new();
         let mut cursor = kv::Cursor::new(Arc::clone(&tasks.kv), CLAIMS, b"");
         while let Some(entry) = cursor.next().await? {
-            let claim = Claim::parse(entry.value)?;
             if tasks.is_closing() {
                 return Ok(());
             }
+            // One that cannot be read, or that a later version wrote, stands in nobody else's way.
+            let claim = match Claim::parse(entry.value) {
+                Ok(claim) => claim,
+                Err(error) => {
+                    let key = String::from_utf8_lossy(&entry.key);
+                    warn!(error = %base::chain(&error), "left the claim of task {key}, which cannot be read");
+                    continue;
+                }
+            };
             if tasks.holds(&claim) {
                 continue;
             }
@@ -239,7 +287,7 @@ impl Catalog {
         let ours = tasks.succeeding(&claim);
         // None: another server was first.
         if let Some(ticket) = tasks
-            .claim(ours, stored.predicate, Predicate::Exists)
+            .claim(ours, stored.predicate, Predicate::Exists, None)
             .await?
         {
             info!(repo.id = %repository.id, "task {} is taken over: its server died", claim.task_id);

@@ -10,7 +10,7 @@ use tracing::{debug, error, warn};
 use super::records::{
     CLAIMS, Claim, FINDINGS, Findings, TaskData, TaskRecord, own_key, task_key, timestamp,
 };
-use super::registry::{Tasks, Ticket};
+use super::registry::{Held, Tasks, Ticket};
 use super::{Conflicts, DescribeFailure, Failure, MAX_FINDINGS};
 use crate::{Error, Result};
 
@@ -76,15 +76,13 @@ impl Tasks {
 
     /// Writes the end of a task that this server holds. Nothing happens if it is not its own any more.
     pub(super) async fn end(&self, ticket: &Ticket, outcome: Outcome) {
-        let ops = self.ending(
-            &ticket.claim,
-            &ticket.unchanged,
-            outcome,
-            &ticket.progress(),
-        );
+        let Held {
+            claim, unchanged, ..
+        } = ticket.held();
+        let ops = self.ending(&claim, &unchanged, outcome, &ticket.progress());
         let mut tries = TRIES.into_iter();
         loop {
-            let error = match self.write_end(&ticket.claim, ops.clone()).await {
+            let error = match self.write_end(&claim, ops.clone()).await {
                 Ok(()) => return,
                 Err(error) => error,
             };

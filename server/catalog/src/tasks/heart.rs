@@ -108,7 +108,8 @@ impl Tasks {
         }
     }
 
-    /// Whether a server has said lately that it lives. One that is not known is dead.
+    /// Whether a server has said lately that it lives. One that is not known is dead, as is one
+    /// whose heartbeat cannot be read: it would hold its tasks for ever.
     pub(super) async fn is_alive(&self, instance: &str) -> Result<bool> {
         if instance.is_empty() {
             return Ok(false);
@@ -120,7 +121,13 @@ impl Tasks {
         let Some(beat) = beat else {
             return Ok(false);
         };
-        Ok(self.clock.now() - last_beat(beat.value)? < DEAD_AFTER)
+        match last_beat(beat.value) {
+            Ok(beat) => Ok(self.clock.now() - beat < DEAD_AFTER),
+            Err(error) => {
+                warn!(error = %base::chain(&error), "the heartbeat of server {instance} cannot be read: it is taken for dead");
+                Ok(false)
+            }
+        }
     }
 }
 

@@ -37,6 +37,7 @@ use graveler::{Finding, Repository};
 use prost::Message;
 use tracing::instrument;
 
+use self::records::TaskBranches;
 pub(crate) use self::registry::Tasks;
 use crate::{Catalog, Error, Result};
 
@@ -50,7 +51,9 @@ pub const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
 /// A server that has said nothing for so long is dead.
 pub const DEAD_AFTER: Duration = Duration::from_secs(30);
-/// How often a task is begun, by whatever server, before it is marked failed: it may be what they die of.
+/// How often a task is begun, by whatever server, before it is marked failed: it may be what they
+/// die of. One that only waited was not begun, and a server that is told to stop takes its
+/// beginning back.
 pub const MAX_ATTEMPTS: u32 = 3;
 /// The most findings of hooks that are kept with a task that they refused.
 pub const MAX_FINDINGS: usize = 1_000;
@@ -210,7 +213,7 @@ impl Catalog {
         let ticket = self
             .shared
             .tasks
-            .submit(repository, kind, Bytes::new())
+            .submit(repository, kind, Bytes::new(), None)
             .await?;
         let id = ticket.id().to_owned();
         let progress = ticket.progress();
@@ -231,29 +234,29 @@ impl Catalog {
         kind: TaskKind,
         id: &str,
     ) -> Result<TaskStatus<I>> {
-        let status = self.task_outcome(repository, kind, id).await?;
-        status.map_info(|info| {
-            I::decode(info).map_err(|e| {
-                Error::Engine(graveler::Error::Corrupt {
-                    what: format!("result of task {id}"),
-                    reason: e.to_string(),
-                })
-            })
-        })
+        let status = self.task_outcome(repository, kind, id, None).await?;
+        status.map_info(|info| result_of(id, info))
     }
 
-    /// Where a task stands, with its result as it is stored.
+    /// Where a task stands, with its result as it is stored; `of`: the branches that it is to be
+    /// of, since permissions were asked for those.
     async fn task_outcome(
         &self,
         repository: &Repository,
         kind: TaskKind,
         id: &str,
+        of: Option<&TaskBranches>,
     ) -> Result<TaskStatus<Bytes>> {
         let not_found = || Error::TaskNotFound(id.to_owned());
         if !is_id_of(kind, id) {
             return Err(not_found());
         }
         let tasks = &self.shared.tasks;
+        if let Some(of) = of
+            && !tasks.may_be_of(repository, id, of).await?
+        {
+            return Err(not_found());
+        }
         let Some((task, info)) = tasks.look(repository, id).await? else {
             return Err(not_found());
         };
@@ -268,6 +271,16 @@ impl Catalog {
             failure,
         })
     }
+}
+
+/// The result of a task as it was stored.
+fn result_of<I: Message + Default>(id: &str, stored: Bytes) -> Result<I> {
+    I::decode(stored).map_err(|e| {
+        Error::Engine(graveler::Error::Corrupt {
+            what: format!("result of task {id}"),
+            reason: e.to_string(),
+        })
+    })
 }
 
 /// Whether an id is one that this kind of task could have: it becomes a part of a key.

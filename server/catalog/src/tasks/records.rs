@@ -2,8 +2,9 @@
 //!
 //! Field numbers and keys are lakeFS's, and no field is added to its messages. What it has no
 //! room for lies in partitions of ours: who works on a task and how to do it again
-//! (`weir-tasks`), and what stood against it when it failed: what hooks found, where changes
-//! contradict each other (`weir-task-findings`).
+//! (`weir-tasks`), what stood against it when it failed: what hooks found, where changes
+//! contradict each other (`weir-task-findings`), and the branches that whoever asks for it must
+//! name (`weir-task-branches`).
 
 use std::collections::BTreeMap;
 
@@ -23,6 +24,8 @@ pub(super) const INSTANCES: &str = "instances/";
 pub(super) const TASKS: &str = "tasks/";
 /// The partition of claims: one for each task that is not done.
 pub(super) const CLAIMS: &[u8] = b"weir-tasks";
+/// The partition of what branches tasks are of, for as long as they can be asked for.
+pub(super) const BRANCHES: &[u8] = b"weir-task-branches";
 /// The partition of what stood against what a task asked for: findings of hooks, conflicts.
 pub(super) const FINDINGS: &[u8] = b"weir-task-findings";
 
@@ -111,9 +114,10 @@ pub(super) struct Claim {
     pub repository_uid: String,
     #[prost(string, tag = "3")]
     pub task_id: String,
+    /// Empty: it was given back, and is anybody's.
     #[prost(string, tag = "4")]
     pub owner_instance_id: String,
-    /// 1 at first, one more with each that takes the task over.
+    /// How often work was begun and not given back: what servers may have died of.
     #[prost(uint32, tag = "5")]
     pub attempt: u32,
     /// What to do, if it can be done again; empty if not.
@@ -145,6 +149,35 @@ impl Claim {
 
     pub(super) fn is_of(&self, repository: &Repository) -> bool {
         self.repository_uid == repository.instance_uid
+    }
+}
+
+/// The branches of a commit's or a merge's task, as they were named when it was started.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct TaskBranches {
+    /// What is merged; empty of a commit.
+    #[prost(string, tag = "1")]
+    pub source: String,
+    #[prost(string, tag = "2")]
+    pub branch: String,
+}
+
+impl TaskBranches {
+    pub(super) fn commit(branch: &str) -> Self {
+        Self::merge("", branch)
+    }
+
+    pub(super) fn merge(source: &str, destination: &str) -> Self {
+        Self {
+            source: source.to_owned(),
+            branch: destination.to_owned(),
+        }
+    }
+
+    /// # Errors
+    /// [`graveler::Error::Corrupt`].
+    pub(super) fn parse(stored: Bytes) -> Result<Self> {
+        Self::decode(stored).map_err(|e| corrupt(e.to_string()))
     }
 }
 

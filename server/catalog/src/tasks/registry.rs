@@ -3,6 +3,9 @@
 //! What is here in memory only says which claims in the store this server still works on. A
 //! claim that bears its name without a place here is an orphan, and is treated like
 //! a dead server's.
+//!
+//! An attempt counts from when work begins, and is given back by a server that is told to stop:
+//! what is counted is of what servers may have died.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -12,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use base::{Clock, IdGenerator, OffsetDateTime};
 use bytes::Bytes;
 use futures::FutureExt as _;
+use futures::future::join_all;
 use graveler::Repository;
 use kv::{Op, Predicate};
 use metrics::{gauge, histogram};
@@ -19,11 +23,11 @@ use prost::Message as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, error};
+use tracing::{Instrument as _, error, warn};
 
 use super::records::{
-    CLAIMS, Claim, INSTANCES_PARTITION, InstanceHeartbeat, TaskData, TaskRecord, instance_key,
-    task_key, timestamp,
+    BRANCHES, CLAIMS, Claim, INSTANCES_PARTITION, InstanceHeartbeat, TaskBranches, TaskData,
+    TaskRecord, instance_key, task_key, timestamp,
 };
 use super::{MAX_OPEN_TASKS, MAX_RUNNING_TASKS, NANOID_LENGTH, Progress, TaskKind};
 use crate::{Catalog, Error, Result};
@@ -62,23 +66,41 @@ pub(super) struct Ours {
     pub(super) progress: Progress,
     /// The units that the record tells, and since when.
     pub(super) told: (i64, OffsetDateTime),
+    held: Arc<Mutex<Held>>,
     run: Option<AbortHandle>,
+}
+
+/// A claim as this server wrote it last.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) claim: Claim,
+    /// That it is still so.
+    pub(super) unchanged: Predicate,
+    /// Whether its attempt is this server's.
+    begun: bool,
 }
 
 /// The right to work on a task and to end it. Dropping it gives up the place, not the claim.
 #[derive(Debug)]
 pub(crate) struct Ticket {
     tasks: Arc<Tasks>,
-    pub(super) claim: Claim,
-    /// That the claim is still as this server wrote it.
-    pub(super) unchanged: Predicate,
+    key: Bytes,
+    id: String,
+    operation: String,
+    held: Arc<Mutex<Held>>,
+    /// The place among those that are worked on, if there was one at once.
+    turn: Mutex<Option<OwnedSemaphorePermit>>,
     progress: Progress,
     _place: OwnedSemaphorePermit,
 }
 
 impl Ticket {
     pub(super) fn id(&self) -> &str {
-        &self.claim.task_id
+        &self.id
+    }
+
+    pub(super) fn held(&self) -> Held {
+        lock(&self.held).clone()
     }
 
     pub(super) fn progress(&self) -> Progress {
@@ -88,7 +110,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.tasks.open().tasks.remove(&self.claim.key());
+        self.tasks.open().tasks.remove(&self.key);
     }
 }
 
@@ -112,10 +134,10 @@ impl Tasks {
     }
 
     pub(super) fn open(&self) -> MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.open)
     }
 
-    /// Records a new task, with this server's heartbeat and claim.
+    /// Records a new task, with this server's heartbeat and claim, and the branches that it is of.
     ///
     /// # Errors
     /// [`Error::TooManyTasks`]; the record store's.
@@ -124,17 +146,24 @@ impl Tasks {
         repository: &Repository,
         kind: TaskKind,
         work: Bytes,
+        branches: Option<&TaskBranches>,
     ) -> Result<Ticket> {
         let claim = Claim {
             repository: repository.id.to_string(),
             repository_uid: repository.instance_uid.clone(),
             task_id: format!("{}{}", kind.prefix, self.ids.nanoid(NANOID_LENGTH)),
             owner_instance_id: self.instance.clone(),
-            attempt: 1,
+            attempt: 0,
             work,
             operation: kind.operation.to_owned(),
         };
-        self.claim(claim, Predicate::Absent, Predicate::Absent)
+        let branches = branches.map(|branches| Op::Set {
+            partition: Bytes::from_static(BRANCHES),
+            key: claim.key(),
+            value: Bytes::from(branches.encode_to_vec()),
+            predicate: None,
+        });
+        self.claim(claim, Predicate::Absent, Predicate::Absent, branches)
             .await?
             .ok_or_else(|| Error::Engine(graveler::Error::ConcurrentChange("task".to_owned())))
     }
@@ -143,24 +172,27 @@ impl Tasks {
     pub(super) fn succeeding(&self, claim: &Claim) -> Claim {
         Claim {
             owner_instance_id: self.instance.clone(),
-            attempt: claim.attempt + 1,
             ..claim.clone()
         }
     }
 
     /// Takes a task for this server, if the conditions on its claim and its record hold. None: they do not.
+    ///
+    /// Work that need not wait begins with this, and its attempt is counted by the same write.
     pub(super) async fn claim(
         self: &Arc<Self>,
-        claim: Claim,
+        mut claim: Claim,
         if_claim: Predicate,
         if_task: Predicate,
+        also: Option<Op>,
     ) -> Result<Option<Ticket>> {
         let place = Arc::clone(&self.places)
             .try_acquire_owned()
             .map_err(|_| Error::TooManyTasks)?;
         let now = timestamp(self.clock.now());
-        let mut ticket = self.open_place(claim, place);
-        let claim = &ticket.claim;
+        let turn = Arc::clone(&self.running).try_acquire_owned().ok();
+        claim.attempt += u32::from(turn.is_some());
+        let ticket = self.open_place(claim.clone(), place, turn);
         let task = TaskData {
             id: claim.task_id.clone(),
             updated_at: Some(now),
@@ -172,7 +204,7 @@ impl Tasks {
             updated_at: Some(now),
         };
         // The heartbeat comes with the claim, so that nobody sees a claim of the dead.
-        let ops = vec![
+        let mut ops = vec![
             Op::Set {
                 partition: Bytes::from_static(INSTANCES_PARTITION),
                 key: instance_key(&self.instance),
@@ -192,6 +224,7 @@ impl Tasks {
                 predicate: Some(if_task),
             },
         ];
+        ops.extend(also);
         let written = self.kv.batch(ops).await;
         if let Err(kv::Error::PredicateFailed { .. }) = written {
             return Ok(None);
@@ -200,7 +233,7 @@ impl Tasks {
         // claim is found without a place later, and ended.
         match self.kv.get(CLAIMS, &claim.key()).await? {
             Some(stored) if stored.value == claim.encode() => {
-                ticket.unchanged = stored.predicate;
+                lock(&ticket.held).unchanged = stored.predicate;
                 Ok(Some(ticket))
             }
             _ => written.map(|()| None).map_err(Error::from),
@@ -208,17 +241,30 @@ impl Tasks {
     }
 
     /// Notes that this server works on the task, and lets the heart beat.
-    fn open_place(self: &Arc<Self>, claim: Claim, place: OwnedSemaphorePermit) -> Ticket {
+    fn open_place(
+        self: &Arc<Self>,
+        claim: Claim,
+        place: OwnedSemaphorePermit,
+        turn: Option<OwnedSemaphorePermit>,
+    ) -> Ticket {
         let progress = Progress::default();
+        let (key, id) = (claim.key(), claim.task_id.clone());
+        let operation = claim.operation.clone();
+        let held = Arc::new(Mutex::new(Held {
+            claim: claim.clone(),
+            unchanged: Predicate::Absent,
+            begun: turn.is_some(),
+        }));
         let ours = Ours {
             partition: claim.partition(),
-            task_id: claim.task_id.clone(),
+            task_id: claim.task_id,
             progress: progress.clone(),
             told: (0, self.clock.now()),
+            held: Arc::clone(&held),
             run: None,
         };
         let mut open = self.open();
-        open.tasks.insert(claim.key(), ours);
+        open.tasks.insert(key.clone(), ours);
         if !open.beating {
             open.beating = true;
             tokio::spawn(Arc::clone(self).beat());
@@ -226,10 +272,55 @@ impl Tasks {
         drop(open);
         Ticket {
             tasks: Arc::clone(self),
-            claim,
-            unchanged: Predicate::Absent,
+            key,
+            id,
+            operation,
+            held,
+            turn: Mutex::new(turn),
             progress,
             _place: place,
+        }
+    }
+
+    /// Waits until a task may be worked on. None: it is not to be begun here.
+    async fn turn(&self, ticket: &Ticket) -> Option<OwnedSemaphorePermit> {
+        if let Some(turn) = lock(&ticket.turn).take() {
+            return Some(turn);
+        }
+        let turn = tokio::select! {
+            biased;
+            () = self.closing.cancelled() => return None,
+            turn = Arc::clone(&self.running).acquire_owned() => turn.expect("the semaphore is never closed"),
+        };
+        match self.begin(ticket).await {
+            Ok(true) => Some(turn),
+            Ok(false) => None,
+            Err(error) => {
+                warn!(task.id = ticket.id(), error = %base::chain(&error), "failed to begin task {}: it is looked after later", ticket.id());
+                None
+            }
+        }
+    }
+
+    /// Counts the attempt of a task that has waited. False: it is another's by now.
+    async fn begin(&self, ticket: &Ticket) -> Result<bool> {
+        let mut held = ticket.held();
+        held.claim.attempt += 1;
+        held.begun = true;
+        let value = held.claim.encode();
+        let (kv, key, unchanged) = (&self.kv, &ticket.key, held.unchanged.clone());
+        let written = kv.set_if(CLAIMS, key, value.clone(), unchanged).await;
+        // After an error it is not known whether it took effect.
+        match kv.get(CLAIMS, key).await? {
+            Some(stored) if stored.value == value => {
+                held.unchanged = stored.predicate;
+                *lock(&ticket.held) = held;
+                Ok(true)
+            }
+            _ => match written {
+                Ok(()) | Err(kv::Error::PredicateFailed { .. }) => Ok(false),
+                Err(error) => Err(error.into()),
+            },
         }
     }
 
@@ -249,27 +340,56 @@ impl Tasks {
     }
 
     /// Gives every task up, and says at once that this server is dead, so that others need not wait to find out.
+    ///
+    /// Nobody died of what is given up, however often servers are stopped: the attempts do not count.
     pub(crate) async fn hand_over(&self) {
         self.close();
-        let runs: Vec<AbortHandle> = {
-            let open = self.open();
-            open.tasks.values().filter_map(|t| t.run.clone()).collect()
-        };
+        let (mut runs, mut begun) = (Vec::new(), Vec::new());
+        for ours in self.open().tasks.values() {
+            runs.extend(ours.run.clone());
+            begun.extend(Some(lock(&ours.held).clone()).filter(|held| held.begun));
+        }
         for run in &runs {
             run.abort();
         }
         self.given_up.cancel();
+        // At most `MAX_RUNNING_TASKS`. Before the heartbeat goes: who sees it gone counts a death.
+        join_all(begun.iter().map(|held| self.give_back(held))).await;
         let key = instance_key(&self.instance);
         if let Err(error) = self.kv.delete(INSTANCES_PARTITION, &key).await {
-            tracing::warn!(error = %base::chain(&error), "failed to take back the heartbeat; tasks that are left are taken over later");
+            warn!(error = %base::chain(&error), "failed to take back the heartbeat; tasks that are left are taken over later");
         }
         if !runs.is_empty() {
-            tracing::warn!(
+            warn!(
                 "{} tasks are left to another server, or to the next start",
                 runs.len()
             );
         }
     }
+}
+
+impl Tasks {
+    /// Leaves a task to others as it was before this server began it, if it is still its own.
+    async fn give_back(&self, held: &Held) {
+        let claim = Claim {
+            owner_instance_id: String::new(),
+            attempt: held.claim.attempt.saturating_sub(1),
+            ..held.claim.clone()
+        };
+        let (key, unchanged) = (claim.key(), held.unchanged.clone());
+        let written = self.kv.set_if(CLAIMS, &key, claim.encode(), unchanged);
+        match written.await {
+            // It landed just now, or another has it.
+            Ok(()) | Err(kv::Error::PredicateFailed { .. }) => {}
+            Err(error) => {
+                warn!(task.id = claim.task_id, error = %base::chain(&error), "failed to give back task {}: it is taken over as from a server that died", claim.task_id);
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Catalog {
@@ -282,16 +402,14 @@ impl Catalog {
         work: impl Future<Output = Result<Bytes>> + Send + 'static,
     ) {
         let tasks = Arc::clone(&self.shared.tasks);
-        let key = ticket.claim.key();
+        let key = ticket.key.clone();
         let describe = self.describe;
-        let operation = ticket.claim.operation.clone();
+        let operation = ticket.operation.clone();
         let run = {
             let tasks = Arc::clone(&tasks);
             async move {
-                let turn = tokio::select! {
-                    biased;
-                    () = tasks.closing.cancelled() => return,
-                    turn = tasks.running.acquire() => turn.expect("the semaphore is never closed"),
+                let Some(turn) = tasks.turn(&ticket).await else {
+                    return;
                 };
                 let began = tasks.clock.now();
                 gauge!("lakefs_async_operations_running", "operation" => operation.clone())

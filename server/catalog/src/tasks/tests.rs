@@ -1,5 +1,7 @@
 //! Commits, merges, dumps and restores as tasks, and what becomes of them when servers die.
 
+mod stops;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,7 +124,7 @@ async fn a_commit_is_made_by_its_task() {
         .await
         .unwrap();
     idle(&lake).await;
-    let status = lake.commit_status(&repository, &id).await.unwrap();
+    let status = lake.commit_status(&repository, "main", &id).await.unwrap();
     assert_eq!(status.progress, 3);
     let made: Commit = succeeded(status);
     assert_eq!(
@@ -148,7 +150,11 @@ async fn a_merge_is_made_by_its_task() {
         .await
         .unwrap();
     idle(&lake).await;
-    let made: CommitId = succeeded(lake.merge_status(&repository, &id).await.unwrap());
+    let made: CommitId = succeeded(
+        lake.merge_status(&repository, "dev", "main", &id)
+            .await
+            .unwrap(),
+    );
     let head = lake.catalog.commit(&repository, "main").await.unwrap();
     assert_eq!(
         (made, head.message.as_str()),
@@ -177,7 +183,10 @@ async fn what_fails_at_once_is_refused_and_what_fails_later_is_told_by_the_task(
         .await
         .unwrap();
     idle(&lake).await;
-    let status = lake.commit_status(&repository, &empty).await.unwrap();
+    let status = lake
+        .commit_status(&repository, "main", &empty)
+        .await
+        .unwrap();
     assert_eq!(failed(&status), "no changes");
 
     lake.put(&repository, "main", "a", "1").await;
@@ -186,7 +195,7 @@ async fn what_fails_at_once_is_refused_and_what_fails_later_is_told_by_the_task(
         .await
         .unwrap();
     idle(&lake).await;
-    let status = lake.commit_status(&repository, &bad).await.unwrap();
+    let status = lake.commit_status(&repository, "main", &bad).await.unwrap();
     assert_eq!((failed(&status), status.progress), ("refused: bad", 1));
 
     lake.commit(&repository, "main", "base").await;
@@ -200,7 +209,10 @@ async fn what_fails_at_once_is_refused_and_what_fails_later_is_told_by_the_task(
         .await
         .unwrap();
     idle(&lake).await;
-    let status = lake.merge_status(&repository, &conflict).await.unwrap();
+    let status = lake
+        .merge_status(&repository, "dev", "main", &conflict)
+        .await
+        .unwrap();
     assert!(failed(&status).starts_with("conflict found"), "{status:?}");
     let conflicts = status.failure.and_then(|failure| failure.conflicts);
     let found = Conflicts {
@@ -236,7 +248,7 @@ async fn hooks_of_a_task_may_take_long_and_hold_nobody_up() {
     gate.let_through(2);
     // Everything was in the quick commit.
     idle(&lake).await;
-    let status = lake.commit_status(&repository, &id).await.unwrap();
+    let status = lake.commit_status(&repository, "main", &id).await.unwrap();
     assert_eq!(failed(&status), "no changes");
     assert_eq!(
         messages(&lake, &repository).await,
@@ -271,11 +283,17 @@ async fn another_server_makes_the_commit_of_one_that_died() {
     let asked_at = lake.shared.clock.now();
     let id = dies_in_hooks(&lake, &repository).await;
     lake.look_after_tasks().await.unwrap();
-    assert!(!lake.commit_status(&repository, &id).await.unwrap().done);
+    assert!(
+        !lake
+            .commit_status(&repository, "main", &id)
+            .await
+            .unwrap()
+            .done
+    );
 
     look_after(&lake, &lake).await;
     idle(&lake).await;
-    let made = succeeded(lake.commit_status(&repository, &id).await.unwrap());
+    let made = succeeded(lake.commit_status(&repository, "main", &id).await.unwrap());
     assert_eq!(made.creation_date, asked_at);
     assert_eq!(
         messages(&lake, &repository).await,
@@ -297,7 +315,7 @@ async fn a_server_that_was_only_slow_does_not_commit_a_second_time() {
     gate.is_entered().await;
     look_after(&lake, &lake).await;
     idle(&lake).await;
-    let made = succeeded(lake.commit_status(&repository, &id).await.unwrap());
+    let made = succeeded(lake.commit_status(&repository, "main", &id).await.unwrap());
 
     // There is something that it could commit now.
     lake.put(&repository, "main", "b", "2").await;
@@ -308,7 +326,7 @@ async fn a_server_that_was_only_slow_does_not_commit_a_second_time() {
         ["slow", "Repository created"]
     );
     assert_eq!(lake.paths(&repository, &made.id.to_string()).await, "a");
-    let status = lake.commit_status(&repository, &id).await.unwrap();
+    let status = lake.commit_status(&repository, "main", &id).await.unwrap();
     assert_eq!(succeeded(status), made);
 }
 
@@ -331,10 +349,16 @@ async fn a_server_that_lost_its_task_does_not_commit_before_the_one_that_took_it
     first_gate.let_through(10);
     idle(&first).await;
     assert_eq!(messages(&lake, &repository).await, ["Repository created"]);
-    assert!(!lake.commit_status(&repository, &id).await.unwrap().done);
+    assert!(
+        !lake
+            .commit_status(&repository, "main", &id)
+            .await
+            .unwrap()
+            .done
+    );
     second_gate.let_through(10);
     idle(&second).await;
-    succeeded(lake.commit_status(&repository, &id).await.unwrap());
+    succeeded(lake.commit_status(&repository, "main", &id).await.unwrap());
     assert_eq!(
         messages(&lake, &repository).await,
         ["slow", "Repository created"]
@@ -363,7 +387,7 @@ async fn a_task_that_servers_die_of_is_not_begun_for_ever() {
     }
     look_after(&lake, &lake).await;
     idle(&lake).await;
-    let status = lake.commit_status(&repository, &id).await.unwrap();
+    let status = lake.commit_status(&repository, "main", &id).await.unwrap();
     assert!(failed(&status).contains("for the 3. time"), "{status:?}");
     assert_eq!(messages(&lake, &repository).await, ["Repository created"]);
 }
@@ -411,7 +435,7 @@ async fn a_store_that_fails_and_loses_answers_never_makes_a_task_lie() {
         lake.put(&repository, "main", "b", "2").await;
         look_after(&lake, &lake).await;
         idle(&lake).await;
-        let status = lake.commit_status(&repository, &id).await.unwrap();
+        let status = lake.commit_status(&repository, "main", &id).await.unwrap();
         assert!(status.done, "seed {seed}: {status:?}");
         let commits = messages(&lake, &repository).await;
         let commits = commits.iter().filter(|m| *m == "once").count();
@@ -517,6 +541,7 @@ async fn a_restore_whose_server_died_is_taken_over_wherever_it_was() {
                 &anew,
                 TaskKind::RESTORE_REFS,
                 Work::restore(&dump, false, "tests").recipe(),
+                None,
             )
             .await
         else {

@@ -16,9 +16,9 @@ use prost::Message;
 use prost_types::Timestamp;
 use tracing::instrument;
 
-use super::records::{instant, timestamp};
-use super::registry::{Tasks, Ticket};
-use super::{TaskKind, TaskStatus};
+use super::records::{TaskBranches, instant, timestamp};
+use super::registry::{Held, Tasks, Ticket};
+use super::{TaskKind, TaskStatus, result_of};
 use crate::limits::check_commit;
 use crate::{Catalog, Result};
 
@@ -192,19 +192,25 @@ impl Catalog {
             force: params.force,
             source_metarange: params.source_metarange.map(|tree| tree.to_string()),
         });
-        self.submit_work(repository, TaskKind::COMMIT, work).await
+        let of = TaskBranches::commit(branch);
+        self.submit_work(repository, TaskKind::COMMIT, work, Some(&of))
+            .await
     }
 
-    /// Where a commit's task stands.
+    /// Where the task of a commit of this branch stands.
     ///
     /// # Errors
-    /// As of [`Self::task_status`].
+    /// As of [`Self::task_status`]; also if the task is of another branch.
     pub async fn commit_status(
         &self,
         repository: &Repository,
+        branch: &str,
         id: &str,
     ) -> Result<TaskStatus<Commit>> {
-        let status = self.task_outcome(repository, TaskKind::COMMIT, id).await?;
+        let of = TaskBranches::commit(branch);
+        let status = self
+            .task_outcome(repository, TaskKind::COMMIT, id, Some(&of))
+            .await?;
         status.map_info(|info| Ok(Commit::from_record(info)?))
     }
 
@@ -241,22 +247,31 @@ impl Catalog {
             force: params.force,
             allow_empty: params.allow_empty,
         });
-        self.submit_work(repository, TaskKind::MERGE, work).await
+        let of = TaskBranches::merge(source, destination);
+        self.submit_work(repository, TaskKind::MERGE, work, Some(&of))
+            .await
     }
 
-    /// Where a merge's task stands; its result is the new commit's id.
+    /// Where the task of a merge of these two stands, named as when it was started; its result is
+    /// the new commit's id.
     ///
     /// # Errors
-    /// As of [`Self::task_status`].
+    /// As of [`Self::task_status`]; also if the task is of others.
     pub async fn merge_status(
         &self,
         repository: &Repository,
+        source: &str,
+        destination: &str,
         id: &str,
     ) -> Result<TaskStatus<CommitId>> {
-        let status = self.task_status::<MergeData>(repository, TaskKind::MERGE, id);
-        status
-            .await?
-            .map_info(|merged| Ok(CommitId::trusted(merged.reference)))
+        let of = TaskBranches::merge(source, destination);
+        let status = self
+            .task_outcome(repository, TaskKind::MERGE, id, Some(&of))
+            .await?;
+        status.map_info(|info| {
+            let merged: MergeData = result_of(id, info)?;
+            Ok(CommitId::trusted(merged.reference))
+        })
     }
 
     /// Starts a dump and gives the id of its task. Progress: records written.
@@ -265,7 +280,7 @@ impl Catalog {
     /// [`crate::Error::TooManyTasks`]; the record store's.
     pub async fn submit_dump(&self, repository: &Repository) -> Result<String> {
         let work = Work::Dump(DumpWork {});
-        self.submit_work(repository, TaskKind::DUMP_REFS, work)
+        self.submit_work(repository, TaskKind::DUMP_REFS, work, None)
             .await
     }
 
@@ -300,7 +315,7 @@ impl Catalog {
         actor: &str,
     ) -> Result<String> {
         let work = Work::restore(dump, force, actor);
-        self.submit_work(repository, TaskKind::RESTORE_REFS, work)
+        self.submit_work(repository, TaskKind::RESTORE_REFS, work, None)
             .await
     }
 
@@ -313,7 +328,7 @@ impl Catalog {
         repository: &Repository,
         id: &str,
     ) -> Result<TaskStatus<()>> {
-        let status = self.task_outcome(repository, TaskKind::RESTORE_REFS, id);
+        let status = self.task_outcome(repository, TaskKind::RESTORE_REFS, id, None);
         status.await?.map_info(|_| Ok(()))
     }
 
@@ -322,12 +337,10 @@ impl Catalog {
         repository: &Repository,
         kind: TaskKind,
         work: Work,
+        of: Option<&TaskBranches>,
     ) -> Result<String> {
-        let ticket = self
-            .shared
-            .tasks
-            .submit(repository, kind, work.recipe())
-            .await?;
+        let tasks = &self.shared.tasks;
+        let ticket = tasks.submit(repository, kind, work.recipe(), of).await?;
         let id = ticket.id().to_owned();
         self.do_work(ticket, repository, work);
         Ok(id)
@@ -474,10 +487,10 @@ impl Receipt for TaskReceipt {
         let landed = super::Progress::default();
         landed.set(LANDED);
         let outcome = Ok((self.info)(commit));
-        let Ticket {
+        let Held {
             claim, unchanged, ..
-        } = self.ticket.as_ref();
-        self.tasks.ending(claim, unchanged, outcome, &landed)
+        } = self.ticket.held();
+        self.tasks.ending(&claim, &unchanged, outcome, &landed)
     }
 
     fn reached(&self, step: Step) {

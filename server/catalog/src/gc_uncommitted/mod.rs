@@ -10,6 +10,8 @@
 mod mark;
 mod moved;
 mod part;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -31,10 +33,26 @@ const ROWS_PER_LOOK: usize = 1_000;
 const BRANCHES_PAGE: usize = 1_000;
 /// How many kept changes are read at a time; two at least, since the one to go on from is among them.
 const KEPT_PAGE: usize = 500;
-/// The size at which a file ends, as it is stored.
-const MAX_FILE_BYTES: usize = 20 << 20;
 /// Where runs have their files. Named by lakeFS.
 const FOLDER: &str = "_lakefs/retention/gc/uncommitted";
+
+/// How files are cut.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    /// How many rows are compressed together.
+    group_rows: usize,
+    /// The size at which a file ends, as it is stored.
+    file_bytes: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            group_rows: 100_000,
+            file_bytes: 20 << 20,
+        }
+    }
+}
 
 /// Where a job finds the uncommitted objects of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +73,7 @@ struct Run<'a> {
     id: String,
     until: OffsetDateTime,
     part: Part,
+    bounds: Bounds,
     files: usize,
     is_first_call: bool,
 }
@@ -71,6 +90,16 @@ impl Catalog {
         repository: &Repository,
         continuation: Option<&str>,
     ) -> Result<PreparedUncommitted> {
+        self.prepare_within(repository, continuation, Bounds::default())
+            .await
+    }
+
+    async fn prepare_within(
+        &self,
+        repository: &Repository,
+        continuation: Option<&str>,
+        bounds: Bounds,
+    ) -> Result<PreparedUncommitted> {
         check_writable(repository)?;
         let mark = continuation.map(Mark::parse).transpose()?;
         let id = mark.as_ref().map(|mark| mark.run_id.clone());
@@ -80,6 +109,7 @@ impl Catalog {
             id: id.unwrap_or_else(|| self.shared.ids.descending_data_id()),
             until: self.shared.clock.now() + MAX_CALL,
             part: Part::new()?,
+            bounds,
             files: 0,
             is_first_call: mark.is_none(),
         };
@@ -228,9 +258,9 @@ impl Run<'_> {
 
     async fn add(&mut self, address: &str, created: OffsetDateTime) -> Result<()> {
         self.part.add(address, created.unix_timestamp());
-        if self.part.is_full_group() {
+        if self.part.waiting_rows() >= self.bounds.group_rows {
             self.part.flush().await?;
-            if self.part.written_bytes() >= MAX_FILE_BYTES {
+            if self.part.written_bytes() >= self.bounds.file_bytes {
                 self.close().await?;
             }
         }

@@ -14,8 +14,6 @@ use parquet::schema::parser::parse_message_type;
 
 use crate::{Error, Result};
 
-/// How many rows are compressed together.
-pub(super) const MAX_GROUP_ROWS: usize = 100_000;
 const SCHEMA: &str = "message uncommitted {
     REQUIRED BYTE_ARRAY physical_address (UTF8);
     REQUIRED INT64 creation_date;
@@ -59,8 +57,9 @@ impl Part {
         self.created_secs.push(created_secs);
     }
 
-    pub(super) fn is_full_group(&self) -> bool {
-        self.addresses.len() >= MAX_GROUP_ROWS
+    /// The rows that are not flushed yet.
+    pub(super) fn waiting_rows(&self) -> usize {
+        self.addresses.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {

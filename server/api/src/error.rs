@@ -172,9 +172,11 @@ fn of_engine(error: &EngineError) -> StatusCode {
         | E::MovedOn(_) => StatusCode::CONFLICT,
         E::InDeletion(_) => StatusCode::GONE,
         E::ReadOnly(_) | E::Protected(_) | E::DefaultBranch(_) => StatusCode::FORBIDDEN,
-        E::InvalidValue(_) | E::Namespace(_) | E::NoChanges | E::DirtyBranch(_) | E::NoMergeBase(..) => {
-            StatusCode::BAD_REQUEST
-        }
+        E::InvalidValue(_)
+        | E::Namespace(_)
+        | E::NoChanges
+        | E::DirtyBranch(_)
+        | E::NoMergeBase(..) => StatusCode::BAD_REQUEST,
         E::PreconditionFailed | E::Stale(_) => StatusCode::PRECONDITION_FAILED,
         E::TooManyTries(_) => StatusCode::TOO_MANY_REQUESTS,
         E::Rejected(rejection) if rejection.invalid_actions => StatusCode::BAD_REQUEST,

@@ -29,6 +29,7 @@ mod model;
 mod multipart;
 mod pending;
 mod protection;
+mod pull_merge;
 mod pull_records;
 mod pulls;
 mod reader;

@@ -1,4 +1,5 @@
-//! The stored form of pull requests: lakeFS's messages and keys.
+//! The stored form of pull requests: lakeFS's messages and keys, and where destinations were when
+//! requests were opened, which is our own.
 
 use base::OffsetDateTime;
 use bytes::Bytes;
@@ -13,6 +14,8 @@ use crate::{Error, PullRequest, PullStatus, Result};
 pub(crate) const RECORDS: &str = "pulls/";
 /// The partition of the index by branches.
 const INDEX: &[u8] = b"pulls";
+/// The partition of where destinations were.
+const OPENINGS: &[u8] = b"weir-pulls";
 /// What Go takes for no time at all: the first second of the year 1.
 const NO_TIME_SECS: i64 = -62_135_596_800;
 
@@ -33,6 +36,47 @@ pub(crate) fn index_op(repository: &Repository, pull: &PullRequest) -> Op {
         value: Bytes::from(entry.encode_to_vec()),
         predicate: None,
     }
+}
+
+/// Notes the head of the destination when a request is opened.
+pub(crate) fn opening_op(repository: &Repository, id: &str, destination: &CommitId) -> Op {
+    let opening = OpeningData {
+        destination: destination.to_string(),
+    };
+    Op::Set {
+        partition: Bytes::from_static(OPENINGS),
+        key: opening_key(repository, id),
+        value: Bytes::from(opening.encode_to_vec()),
+        predicate: None,
+    }
+}
+
+/// The head of the destination when a request was opened; none if a lakeFS opened it, or a
+/// version of before this record.
+///
+/// # Errors
+/// The record store's; [`graveler::Error::Corrupt`].
+pub(crate) async fn destination_at_opening(
+    kv: &dyn kv::Store,
+    repository: &Repository,
+    id: &str,
+) -> Result<Option<CommitId>> {
+    let stored = kv.get(OPENINGS, &opening_key(repository, id)).await?;
+    let Some(stored) = stored else {
+        return Ok(None);
+    };
+    let opening = OpeningData::decode(stored.value).map_err(corrupt)?;
+    Ok(Some(CommitId::trusted(opening.destination)))
+}
+
+fn opening_key(repository: &Repository, id: &str) -> Bytes {
+    Bytes::from(format!("{}/{id}", repository.partition()))
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct OpeningData {
+    #[prost(string, tag = "1")]
+    destination: String,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -1,31 +1,26 @@
 //! Pull requests: a branch that is to be merged into another, with words about it.
 //!
 //! The record is lakeFS's, in the repository's partition; the entry of the partition `pulls`
-//! that names the newest request of two branches is written for it alone.
+//! that names the newest request of two branches is written for it alone. What the record has no
+//! room for, where the destination was when the request was opened, is in `weir-pulls`.
 //!
-//! A request is merged in two steps: the merge, then its record. A server that dies in between
-//! leaves a request that is open and merged; merging it again finds the merge and goes
-//! on from there. Merged is final.
+//! Merged is final. How a request is merged: `pull_merge.rs`.
 
 use base::{OffsetDateTime, Page};
 use bytes::Bytes;
-use graveler::{CommitId, LogRequest, MergeParams, MergeStrategy, Repository};
+use graveler::{CommitId, Repository};
 use kv::{Op, Predicate};
 use tracing::{info, instrument};
 
 use crate::limits::check_pull;
-use crate::pull_records::{PullData, RECORDS, index_op, record_key};
+use crate::pull_records::{PullData, RECORDS, index_op, opening_op, record_key};
 use crate::retention::check_writable;
 use crate::{Catalog, Error, Result};
 
 /// How often a record is changed by compare-and-set before giving up.
-const MAX_TRIES: usize = 10;
+pub(crate) const MAX_TRIES: usize = 10;
 /// How many records a listing reads in one round trip.
 const LIST_PAGE: usize = 100;
-/// How far back on the destination a merge is looked for that the record does not know of.
-const MAX_COMMITS_LOOKED_AT: usize = 1_000;
-/// How far the clocks of two servers may be apart.
-const CLOCK_SKEW: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Where a request stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +108,7 @@ impl Catalog {
             ));
         }
         self.branch(repository, &new.source_branch).await?;
-        self.branch(repository, &new.destination_branch).await?;
+        let destination = self.branch(repository, &new.destination_branch).await?;
         let now = self.shared.clock.now();
         let pull = PullRequest {
             id: self.shared.ids.descending_run_id(now),
@@ -137,6 +132,7 @@ impl Catalog {
                 predicate: Some(Predicate::Absent),
             },
             index_op(repository, &pull),
+            opening_op(repository, &pull.id, &destination.record.commit_id),
         ];
         if let Err(error) = self.shared.kv.batch(ops).await
             && !self.is_stored(&partition, &key, &value).await
@@ -234,106 +230,7 @@ impl Catalog {
         .await
     }
 
-    /// Merges the source branch into the destination, and marks the request as merged.
-    ///
-    /// A request whose branch was merged since it was opened, by whomever, is marked with that merge.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchPullRequest`]; [`Error::InvalidValue`] if it is not open; as of
-    /// [`Catalog::merge`], which leave it open; [`Error::PullRequestBusy`] and the record store's may
-    /// come after the merge: call again.
-    #[instrument(skip_all, fields(repo.id = %repository.id))]
-    pub async fn merge_pull_request(
-        &self,
-        repository: &Repository,
-        id: &str,
-        committer: &str,
-    ) -> Result<CommitId> {
-        check_writable(repository)?;
-        let (catalog, repository) = (self.clone(), repository.clone());
-        let (id, committer) = (id.to_owned(), committer.to_owned());
-        self.see_through(async move { catalog.merge_open_pull(&repository, &id, committer).await })
-            .await
-    }
-
-    async fn merge_open_pull(
-        &self,
-        repository: &Repository,
-        id: &str,
-        committer: String,
-    ) -> Result<CommitId> {
-        let pull = self.pull_request(repository, id).await?;
-        if pull.status != PullStatus::Open {
-            return Err(pull.cannot("be merged"));
-        }
-        // A branch, whatever else may have got the name of one that was deleted.
-        self.branch(repository, &pull.source_branch).await?;
-        let params = MergeParams {
-            committer,
-            message: String::new(),
-            metadata: std::collections::BTreeMap::new(),
-            strategy: MergeStrategy::None,
-            squash: false,
-            force: false,
-            allow_empty: false,
-        };
-        let merged = self
-            .merge(
-                repository,
-                &pull.source_branch,
-                &pull.destination_branch,
-                params,
-            )
-            .await;
-        let commit_id = match merged {
-            Err(Error::Engine(graveler::Error::NoChanges)) => self
-                .merge_of(repository, &pull)
-                .await?
-                .ok_or(graveler::Error::NoChanges)?,
-            merged => merged?.commit_id,
-        };
-        // It is merged, whoever closed it meanwhile.
-        self.change_pull(repository, id, |pull| {
-            if pull.status != PullStatus::Merged {
-                pull.status = PullStatus::Merged;
-                pull.closed_at = Some(self.shared.clock.now());
-                pull.merged_commit = Some(commit_id.clone());
-            }
-            Ok(())
-        })
-        .await?;
-        info!(repo.id = %repository.id, "merged pull request {id} as {commit_id}");
-        Ok(commit_id)
-    }
-
-    /// The commit on the destination that merged what the source holds now, after the request was opened.
-    async fn merge_of(
-        &self,
-        repository: &Repository,
-        pull: &PullRequest,
-    ) -> Result<Option<CommitId>> {
-        let source = self.branch(repository, &pull.source_branch).await?;
-        let destination = self.branch(repository, &pull.destination_branch).await?;
-        let request = LogRequest {
-            from: destination.record.commit_id,
-            first_parent: true,
-            since: None,
-            stop_at: None,
-        };
-        let mut log = self.graveler.log(repository, request).await?;
-        for _ in 0..MAX_COMMITS_LOOKED_AT {
-            let Some(commit) = log.next().await? else {
-                break;
-            };
-            if commit.parents.get(1) == Some(&source.record.commit_id) {
-                let later = commit.creation_date + CLOCK_SKEW >= pull.created_at;
-                return Ok(later.then_some(commit.id));
-            }
-        }
-        Ok(None)
-    }
-
-    async fn stored_pull(
+    pub(crate) async fn stored_pull(
         &self,
         repository: &Repository,
         id: &str,
@@ -354,7 +251,7 @@ impl Catalog {
     }
 
     /// Changes a record by compare-and-set.
-    async fn change_pull(
+    pub(crate) async fn change_pull(
         &self,
         repository: &Repository,
         id: &str,
@@ -410,7 +307,7 @@ impl PullRequest {
         Ok(())
     }
 
-    fn cannot(&self, what: &str) -> Error {
+    pub(crate) fn cannot(&self, what: &str) -> Error {
         let status = match self.status {
             PullStatus::Open => "open",
             PullStatus::Closed => "closed: open it again first",

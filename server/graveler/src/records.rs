@@ -33,9 +33,10 @@ pub(crate) const COMMITS: &str = "commits/";
 pub(crate) const REPOSITORY_METADATA: &[u8] = b"repo-metadata";
 pub(crate) const PROTECTED_BRANCHES: &[u8] = b"settings/protected_branches";
 /// Partitions in which the catalog keeps rows of all repositories, and what their keys have before the
-/// name of the repository's partition: the index of pull requests, claims of tasks, their findings, their branches.
+/// name of the repository's partition: pull requests, claims of tasks, their findings, their branches.
 pub(crate) const SHARED_PARTITIONS: &[(&[u8], &str)] = &[
     (b"pulls", "repos/"),
+    (b"weir-pulls", ""),
     (b"weir-tasks", ""),
     (b"weir-task-findings", ""),
     (b"weir-task-branches", ""),

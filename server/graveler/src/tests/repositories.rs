@@ -301,7 +301,12 @@ async fn a_late_deletion_leaves_the_next_repository_of_the_name_alone() {
 }
 
 /// Where the catalog keeps rows by repository, beside the index of pull requests.
-const TASK_PARTITIONS: [&[u8]; 3] = [b"weir-tasks", b"weir-task-findings", b"weir-task-branches"];
+const OWN_PARTITIONS: [&[u8]; 4] = [
+    b"weir-tasks",
+    b"weir-task-findings",
+    b"weir-task-branches",
+    b"weir-pulls",
+];
 
 #[tokio::test]
 async fn rows_that_lakefs_leaves_behind_go_too() {
@@ -318,7 +323,7 @@ async fn rows_that_lakefs_leaves_behind_go_too() {
             .set(partition.as_bytes(), key.as_bytes(), Bytes::new());
         set.await.unwrap();
     }
-    for shared in TASK_PARTITIONS {
+    for shared in OWN_PARTITIONS {
         for key in [format!("{partition}/GCPCx"), format!("{partition}x/GCPCx")] {
             lake.kv
                 .set(shared, key.as_bytes(), Bytes::new())
@@ -347,7 +352,7 @@ async fn rows_that_lakefs_leaves_behind_go_too() {
     let index = lake.kv.scan(b"pulls", b"", 10).await.unwrap();
     assert_eq!(index.len(), 1, "that of another repository");
     assert_eq!(index[0].key, other.as_bytes());
-    for shared in TASK_PARTITIONS {
+    for shared in OWN_PARTITIONS {
         assert_eq!(lake.kv.scan(shared, b"", 10).await.unwrap().len(), 1);
     }
 }

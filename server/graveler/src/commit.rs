@@ -149,7 +149,7 @@ impl Engine {
                 }
             }
         };
-        if tree == *head_tree && !params.allow_empty {
+        if tree.is_same_tree(head_tree) && !params.allow_empty {
             return Err(Error::NoChanges);
         }
         Ok(tree)

@@ -45,7 +45,7 @@ pub enum Error {
     #[error("{0}")]
     InvalidValue(String),
     /// A commit or merge that would change nothing.
-    #[error("no changes")]
+    #[error("no changes: write something first, or ask for it all the same with allow_empty")]
     NoChanges,
     /// The operation needs a branch without uncommitted changes.
     #[error("branch {0} has uncommitted changes")]

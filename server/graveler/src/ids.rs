@@ -161,6 +161,12 @@ impl MetaRangeId {
     pub fn is_empty_tree(&self) -> bool {
         matches!(self.as_str(), "" | EMPTY_METARANGE)
     }
+
+    /// Whether two names are of one tree.
+    #[must_use]
+    pub fn is_same_tree(&self, other: &Self) -> bool {
+        self == other || (self.is_empty_tree() && other.is_empty_tree())
+    }
 }
 
 /// Whether `text` is made of lower-case hex digits only.

@@ -186,10 +186,13 @@ impl Engine {
         };
         let base = self.tree_of(repository, &base).await?;
         let (source, destination) = (&source.meta_range_id, &destination.meta_range_id);
-        if *source == base && !params.force && !params.allow_empty {
+        // Clients of lakeFS know `force` as allowing it too.
+        let is_empty_allowed = params.allow_empty || params.force;
+        if source.is_same_tree(&base) && !is_empty_allowed {
             return Err(Error::NoChanges);
         }
-        self.committed
+        let merged = self
+            .committed
             .merge_again(
                 &repository.storage_namespace,
                 before.as_ref(),
@@ -198,7 +201,12 @@ impl Engine {
                 destination,
                 params.strategy,
             )
-            .await
+            .await?;
+        // With two parents it tells that the source is merged, whatever came of it; squashed, nothing.
+        if params.squash && merged.tree.is_same_tree(destination) && !is_empty_allowed {
+            return Err(Error::NoChanges);
+        }
+        Ok(merged)
     }
 }
 

@@ -123,9 +123,7 @@ impl Engine {
                 MergeStrategy::None,
             )
             .await?;
-        let tree = &merged.tree;
-        let unchanged = tree == head || (tree.is_empty_tree() && head.is_empty_tree());
-        if unchanged && !change.allow_empty {
+        if merged.tree.is_same_tree(head) && !change.allow_empty {
             return Err(Error::NoChanges);
         }
         Ok(merged)

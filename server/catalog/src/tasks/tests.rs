@@ -187,7 +187,7 @@ async fn what_fails_at_once_is_refused_and_what_fails_later_is_told_by_the_task(
         .commit_status(&repository, "main", &empty)
         .await
         .unwrap();
-    assert_eq!(failed(&status), "no changes");
+    assert!(failed(&status).starts_with("no changes"), "{status:?}");
 
     lake.put(&repository, "main", "a", "1").await;
     let bad = lake
@@ -249,7 +249,7 @@ async fn hooks_of_a_task_may_take_long_and_hold_nobody_up() {
     // Everything was in the quick commit.
     idle(&lake).await;
     let status = lake.commit_status(&repository, "main", &id).await.unwrap();
-    assert_eq!(failed(&status), "no changes");
+    assert!(failed(&status).starts_with("no changes"), "{status:?}");
     assert_eq!(
         messages(&lake, &repository).await,
         ["quick", "Repository created"]

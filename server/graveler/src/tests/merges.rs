@@ -41,6 +41,12 @@ async fn merged(
     (lake, outcome.map(|_| ()))
 }
 
+/// What an error says before it says what to do.
+fn words(error: &Error) -> String {
+    let message = error.to_string();
+    message.split(':').next().unwrap_or_default().to_owned()
+}
+
 async fn check(base: &str, ours: &str, theirs: &str, strategy: MergeStrategy, expected: &Expect) {
     let (lake, outcome) = merged(base, ours, theirs, strategy).await;
     let shown = match outcome {
@@ -52,7 +58,7 @@ async fn check(base: &str, ours: &str, theirs: &str, strategy: MergeStrategy, ex
                 .collect::<Vec<_>>()
                 .join(" ")
         ),
-        Err(other) => other.to_string(),
+        Err(other) => words(&other),
     };
     expected.assert_eq(&shown);
 }
@@ -129,6 +135,106 @@ async fn a_squash_merge_has_one_parent() {
     assert_eq!(head.parents, [root.id]);
     assert_eq!(head.generation, 5);
     assert_eq!(lake.show("main").await, "a=1 b=1 c=1");
+}
+
+/// Merges with these parameters twice; shows what became of each, and how many parents the head has then.
+async fn twice(base: &str, ours: &str, theirs: &str, params: MergeParams) -> String {
+    let (lake, _) = merged(base, ours, theirs, MergeStrategy::None).await;
+    // What the first one merged, if it did: start again from ours.
+    if lake.head("main").await.parents.len() == 2 {
+        lake.hard_reset("main", "main~1").await.unwrap();
+    }
+    let mut shown = Vec::new();
+    for _ in 0..2 {
+        let before = lake.head("main").await;
+        let outcome = lake
+            .merge_with("dev", "main", params.clone(), &NoHooks)
+            .await;
+        let after = lake.head("main").await;
+        shown.push(match outcome {
+            Ok(_) if after.meta_range_id == before.meta_range_id => {
+                format!("same tree, {} parents", after.parents.len())
+            }
+            Ok(_) => format!("changed, {} parents", after.parents.len()),
+            Err(error) => {
+                assert_eq!(before, after, "a refusal moves nothing");
+                words(&error)
+            }
+        });
+    }
+    shown.join("; ")
+}
+
+/// With two parents a merge tells at least that the source is merged; squashed it tells nothing else
+/// than what it changes.
+#[tokio::test]
+async fn merges_that_change_nothing() {
+    use MergeStrategy::{DestWins, None};
+    let with = |strategy, squash| MergeParams {
+        strategy,
+        squash,
+        ..merging()
+    };
+    let plain = with(None, false);
+    let squash = with(None, true);
+    let wins = with(DestWins, false);
+    let squash_wins = with(DestWins, true);
+
+    // Nothing on the source.
+    expect!["no changes; no changes"].assert_eq(&twice("a=1", "b=1", "", plain.clone()).await);
+    expect!["no changes; no changes"].assert_eq(&twice("a=1", "b=1", "", squash.clone()).await);
+    // Something.
+    expect!["changed, 2 parents; no changes"]
+        .assert_eq(&twice("a=1", "b=1", "c=1", plain.clone()).await);
+    expect!["changed, 1 parents; no changes"]
+        .assert_eq(&twice("a=1", "b=1", "c=1", squash.clone()).await);
+    // The same on both sides.
+    expect!["same tree, 2 parents; no changes"].assert_eq(&twice("a=1", "b=1", "b=1", plain).await);
+    expect!["no changes; no changes"].assert_eq(&twice("a=1", "b=1", "b=1", squash).await);
+    // All of it lost to the destination.
+    expect!["same tree, 2 parents; no changes"].assert_eq(&twice("a=1", "a=2", "a=3", wins).await);
+    expect!["no changes; no changes"]
+        .assert_eq(&twice("a=1", "a=2", "a=3", squash_wins.clone()).await);
+
+    // Where it is wanted; `force` allows it as well, and has a message of lakeFS's own for that.
+    for (allow_empty, force) in [(true, false), (false, true)] {
+        let wanted = MergeParams {
+            allow_empty,
+            force,
+            ..squash_wins.clone()
+        };
+        expect!["same tree, 1 parents; same tree, 1 parents"]
+            .assert_eq(&twice("a=1", "a=2", "a=3", wanted.clone()).await);
+        let wanted = MergeParams {
+            squash: false,
+            ..wanted
+        };
+        expect!["same tree, 2 parents; same tree, 2 parents"]
+            .assert_eq(&twice("a=1", "b=1", "", wanted).await);
+    }
+}
+
+/// An empty tree has two names: none, of a new repository, and that of a metarange without ranges.
+#[tokio::test]
+async fn the_two_names_of_the_empty_tree_are_no_change() {
+    let lake = Lake::new().await;
+    lake.branch_from("dev", "main").await;
+    lake.put("dev", "a=1").await;
+    lake.commit("dev", "there").await.unwrap();
+    lake.delete("dev", "a").await.unwrap();
+    let empty = lake.commit("dev", "and gone").await.unwrap().meta_range_id;
+    let none = lake.head("main").await.meta_range_id;
+    assert_ne!(empty, none, "two names");
+    let merged = lake.merge("dev", "main").await;
+    assert!(matches!(merged, Err(Error::NoChanges)), "{merged:?}");
+    for (branch, other) in [("main", &empty), ("dev", &none)] {
+        let params = crate::CommitParams {
+            source_metarange: Some(other.clone()),
+            ..crate::testing::committing("the same")
+        };
+        let committed = lake.commit_with(branch, params, &NoHooks).await;
+        assert!(matches!(committed, Err(Error::NoChanges)), "{committed:?}");
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::wiring::Layers;
@@ -23,8 +24,10 @@ const FORGET_TASKS_EVERY: Duration = Duration::from_secs(60 * 60);
 const FINISH_DELETIONS_EVERY: Duration = Duration::from_secs(5 * 60);
 /// How often staged changes are retired that were thrown away and kept for long enough.
 const RETIRE_KEPT_EVERY: Duration = Duration::from_secs(10 * 60);
-/// How often old entries of the reflog are forgotten: each time reads all of it.
+/// How often entries of the reflog are forgotten that are too old or too many: each time counts all of them.
 const PRUNE_REFLOG_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long after a start that is done first: a server that starts has other work.
+const PRUNE_REFLOG_FIRST_AFTER: Duration = Duration::from_secs(10 * 60);
 
 /// Starts the jobs; they end when `stop` is cancelled.
 pub(crate) fn start(
@@ -113,7 +116,11 @@ async fn finish_deletions(layers: Layers, stop: CancellationToken) {
 }
 
 fn ticks(every: Duration) -> tokio::time::Interval {
-    let mut ticks = tokio::time::interval(every);
+    ticks_after(Duration::ZERO, every)
+}
+
+fn ticks_after(first: Duration, every: Duration) -> tokio::time::Interval {
+    let mut ticks = tokio::time::interval_at(Instant::now() + first, every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     ticks
 }
@@ -138,7 +145,7 @@ async fn retire_kept(layers: Layers, stop: CancellationToken) {
 }
 
 async fn prune_reflog(layers: Layers, stop: CancellationToken) {
-    let mut ticks = ticks(PRUNE_REFLOG_EVERY);
+    let mut ticks = ticks_after(PRUNE_REFLOG_FIRST_AFTER, PRUNE_REFLOG_EVERY);
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
@@ -177,5 +184,23 @@ async fn keep_metrics(metrics: PrometheusHandle, stop: CancellationToken) {
             _ = ticks.tick() => metrics.run_upkeep(),
             () = stop.cancelled() => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_start_does_not_count_the_reflog() {
+        let mut pruning = ticks_after(PRUNE_REFLOG_FIRST_AFTER, PRUNE_REFLOG_EVERY);
+        // What is due at the start is due by now.
+        ticks(RETIRE_KEPT_EVERY).tick().await;
+        let due = tokio::select! {
+            biased;
+            _ = pruning.tick() => true,
+            () = std::future::ready(()) => false,
+        };
+        assert!(!due);
     }
 }

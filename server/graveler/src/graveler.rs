@@ -12,6 +12,7 @@ use crate::engine::Engine;
 use crate::namespaces::{Claim, NoClaim};
 use crate::protection::Blocked;
 use crate::receipt::{NoReceipt, Receipt};
+use crate::reflog::MAX_ENTRIES;
 use crate::refs::{Change, CommitLog, Listing};
 use crate::reset::ResetBy;
 use crate::retention::{KeptCommits, MAX_INDEXED_COMMITS, Retention};
@@ -419,10 +420,10 @@ impl Graveler {
         self.engine.retire_kept().await
     }
 
-    /// Forgets entries of the reflog that are older than `Options::keep_reflog`, or behind the
-    /// newest 10,000 of their reference, in all repositories. Gives their number.
+    /// Forgets entries of the reflog that are older than `Options::keep_reflog`, or behind the newest 1,000,000
+    /// of their repository or 10,000 of their reference, in all repositories. Gives their number.
     pub async fn prune_reflog(&self) -> Result<usize> {
-        self.engine.prune_reflog().await
+        self.engine.prune_reflog(MAX_ENTRIES).await
     }
 
     // ---- staging

@@ -13,22 +13,24 @@
 //! kept/NANOS/ID                     the key of an entry that keeps staged changes, oldest first
 //! ```
 
+mod read;
 mod record;
 mod refusal;
 mod tend;
 mod undo;
 
-use base::{OffsetDateTime, Page};
+pub(crate) use self::tend::MAX_ENTRIES;
+#[cfg(test)]
+pub(crate) use self::tend::MaxEntries;
+use base::OffsetDateTime;
 use bytes::Bytes;
 use kv::{Op, Predicate};
 
 use crate::engine::Engine;
 use crate::records::{BRANCHES, Stored as _, TAGS};
-use crate::refs::{Listing, list};
 use crate::staging::retire_op;
 use crate::{
-    BranchId, CommitId, Error, MovedStaged, Operation, RefName, ReflogEntry, Repository, Result,
-    StagingToken, TagId,
+    BranchId, CommitId, Operation, RefName, ReflogEntry, Repository, Result, StagingToken, TagId,
 };
 
 /// What the name of a repository's partition begins with for its reflog.
@@ -40,9 +42,6 @@ const KEPT: &str = "kept/";
 const MAX_REASON_BYTES: usize = 200;
 /// The first part of an id: hex digits of the time, counted down.
 const ID_NANOS: usize = 16;
-/// The length of an entry's id: 16 hex digits of time, 20 of an xid.
-const ENTRY_ID_BYTES: usize = 36;
-
 /// How many entries are read at a time.
 const PAGE: usize = 500;
 
@@ -184,205 +183,12 @@ impl Engine {
         }
     }
 
-    /// Entries, newest first: of one reference, or of all.
-    pub(crate) async fn reflog(
-        &self,
-        repository: &Repository,
-        of: Option<&RefName>,
-        after: &str,
-        limit: usize,
-    ) -> Result<Page<ReflogEntry>> {
-        check_after(after)?;
-        let partition = reflog_partition(repository);
-        let range = Listing {
-            prefix: "",
-            after,
-            limit,
-        };
-        let id = |entry: &ReflogEntry| entry.id.clone();
-        match of {
-            Some(reference) => {
-                let kv = self.kv.as_ref();
-                list(kv, &partition, &folder(reference), range, id, |_| true).await
-            }
-            None => self.changes(repository, after, limit).await,
-        }
-    }
-
-    /// Changes of all references, newest first, from behind the entry `after` on; as they are stored.
-    pub(crate) async fn changes(
-        &self,
-        repository: &Repository,
-        after: &str,
-        limit: usize,
-    ) -> Result<Page<ReflogEntry>> {
-        let behind: &[u8] = if after.is_empty() { b"" } else { &[0] };
-        let start = [TIMELINE.as_bytes(), after.as_bytes(), behind].concat();
-        self.timeline(&reflog_partition(repository), &start, limit)
-            .await
-    }
-
-    /// One entry, as it is stored.
-    async fn reflog_entry(
-        &self,
-        repository: &Repository,
-        reference: &RefName,
-        id: &str,
-    ) -> Result<Option<StoredEntry>> {
-        let key = entry_key(reference, id);
-        let stored = self.kv.get(&reflog_partition(repository), &key).await?;
-        stored
-            .map(|stored| {
-                Ok(StoredEntry {
-                    entry: ReflogEntry::decode(stored.value)?,
-                    predicate: stored.predicate,
-                })
-            })
-            .transpose()
-    }
-
-    /// Entries of all references, newest first, from the key `start` on. Those that are pruned at the same time are left out.
-    async fn timeline(
-        &self,
-        partition: &Bytes,
-        start: &[u8],
-        limit: usize,
-    ) -> Result<Page<ReflogEntry>> {
-        let mut rows = self.kv.scan(partition, start, limit + 1).await?;
-        rows.retain(|row| row.key.starts_with(TIMELINE.as_bytes()));
-        let has_more = rows.len() > limit;
-        rows.truncate(limit);
-        let next_offset = match rows.last() {
-            Some(row) if has_more => String::from_utf8_lossy(&row.key[TIMELINE.len()..]).into(),
-            _ => String::new(),
-        };
-        let keys: Vec<Bytes> = rows.into_iter().map(|row| row.value).collect();
-        let mut results = Vec::with_capacity(keys.len());
-        for entry in self
-            .kv
-            .get_many(partition, &keys)
-            .await?
-            .into_iter()
-            .flatten()
-        {
-            results.push(ReflogEntry::decode(entry.value)?);
-        }
-        Ok(Page {
-            results,
-            has_more,
-            next_offset,
-        })
-    }
-
-    /// Staged changes that entries keep for an undo, oldest first, from `from` on: the place of each
-    /// in that order, and its tokens.
-    pub(crate) async fn kept_staged(
-        &self,
-        repository: &Repository,
-        from: &str,
-        limit: usize,
-    ) -> Result<Vec<(String, Vec<StagingToken>)>> {
-        let partition = reflog_partition(repository);
-        let start = format!("{KEPT}{from}").into_bytes();
-        let mut rows = self.kv.scan(&partition, &start, limit).await?;
-        rows.retain(|row| row.key.starts_with(KEPT.as_bytes()));
-        let keys: Vec<Bytes> = rows.iter().map(|row| row.value.clone()).collect();
-        let entries = self.kv.get_many(&partition, &keys).await?;
-        let mut kept = Vec::with_capacity(rows.len());
-        for (row, entry) in rows.iter().zip(entries) {
-            // One that was pruned just now keeps nothing any more.
-            let tokens = match entry {
-                Some(entry) => ReflogEntry::decode(entry.value)?.kept_tokens,
-                None => Vec::new(),
-            };
-            let place = String::from_utf8_lossy(&row.key[KEPT.len()..]).into_owned();
-            kept.push((place, tokens));
-        }
-        Ok(kept)
-    }
-
-    /// Changes since then, newest first, from the entry `from` on, and the staged changes that each
-    /// moved; `limit` of them are looked at. The next offset is the last of their ids.
-    pub(crate) async fn moved_staged(
-        &self,
-        repository: &Repository,
-        since: OffsetDateTime,
-        from: &str,
-        limit: usize,
-    ) -> Result<Page<MovedStaged>> {
-        let partition = reflog_partition(repository);
-        let start = format!("{TIMELINE}{from}").into_bytes();
-        let page = self.timeline(&partition, &start, limit).await?;
-        let since = nanos(since);
-        let looked_at = page.results.len();
-        let results: Vec<_> = page
-            .results
-            .into_iter()
-            .take_while(|entry| made_at(&entry.id).is_some_and(|at| at >= since))
-            .map(MovedStaged::of)
-            .collect();
-        Ok(Page {
-            has_more: page.has_more && results.len() == looked_at,
-            results,
-            next_offset: page.next_offset,
-        })
-    }
-
-    /// Removes the reflog of a repository whose branches are gone; what its entries kept is retired.
-    pub(crate) async fn forget_reflog(&self, repository: &Repository) -> Result<()> {
-        let partition = reflog_partition(repository);
-        loop {
-            let page = self.kv.scan(&partition, KEPT.as_bytes(), PAGE).await?;
-            let kept: Vec<_> = page
-                .into_iter()
-                .filter(|row| row.key.starts_with(KEPT.as_bytes()))
-                .collect();
-            if kept.is_empty() {
-                break;
-            }
-            let entries: Vec<Bytes> = kept.iter().map(|row| row.value.clone()).collect();
-            let mut tokens = Vec::new();
-            for entry in self
-                .kv
-                .get_many(&partition, &entries)
-                .await?
-                .into_iter()
-                .flatten()
-            {
-                tokens.extend(ReflogEntry::decode(entry.value)?.kept_tokens);
-            }
-            let mut ops: Vec<Op> = tokens.iter().map(retire_op).collect();
-            ops.extend(kept.into_iter().map(|row| Op::Delete {
-                partition: partition.clone(),
-                key: row.key,
-            }));
-            self.kv.batch(ops).await?;
-            self.janitor.retire(tokens);
-        }
-        Ok(self.kv.delete_partition(&partition).await?)
-    }
-
     /// Sorts before every id that was made earlier.
     fn new_reflog_id(&self) -> String {
         // The second part tells apart what one instant of one server, or of two, made.
         let nanos = nanos(self.clock.now());
         format!("{:016x}{}", !nanos, self.ids.descending_data_id())
     }
-}
-
-/// Refuses a page that begins behind what is no entry: it would begin anywhere.
-fn check_after(after: &str) -> Result<()> {
-    let is_id = after.len() == ENTRY_ID_BYTES
-        && after
-            .bytes()
-            .all(|b| b.is_ascii_digit() || b.is_ascii_lowercase());
-    if after.is_empty() || is_id {
-        return Ok(());
-    }
-    let shown: String = after.chars().take(ENTRY_ID_BYTES).collect();
-    Err(Error::InvalidValue(format!(
-        "{shown:?} is no entry of the reflog: pass the next_offset of the page before"
-    )))
 }
 
 /// The partition of a repository's reflog.

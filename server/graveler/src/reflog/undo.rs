@@ -50,7 +50,7 @@ impl Engine {
             _ => None,
         };
         match found {
-            Some(found) => Ok(found.entry),
+            Some(found) => self.exact(found.entry).await,
             None => Err(not_found(Kind::ReflogEntry, id)),
         }
     }
@@ -72,9 +72,11 @@ impl Engine {
             let Some(before) = found.entry.from.clone() else {
                 return Err(refused_creation(&found.entry));
             };
+            let told = self.exact(found.entry.clone()).await?;
             let by = Taking {
                 repository,
                 found: &found,
+                told: &told,
                 before: &before,
                 actor: &params.actor,
             };
@@ -268,8 +270,8 @@ impl Engine {
         }
         Ok(Some(Undone {
             commit_id: by.before.clone(),
-            staged_came_back: !undo.brought_back.is_empty(),
-            entry: by.found.entry.clone(),
+            staged_came_back: by.told.keeps_staged() && !undo.brought_back.is_empty(),
+            entry: by.told.clone(),
         }))
     }
 
@@ -317,6 +319,8 @@ impl Engine {
 struct Taking<'a> {
     repository: &'a Repository,
     found: &'a StoredEntry,
+    /// The same, without tokens in which nothing is.
+    told: &'a ReflogEntry,
     /// Where the change came from.
     before: &'a CommitId,
     actor: &'a str,

@@ -1,0 +1,178 @@
+//! What an undo finds of staged changes, and for how long.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kv::MemoryStore;
+
+use super::undo::{delete_branch, lake_with_dev, newest, on, undo, wait_and_retire};
+use crate::testing::{Lake, branch, committing};
+use crate::{Error, Kind, NoHooks, Operation, Options};
+
+#[tokio::test]
+async fn a_deleted_branch_comes_back_with_what_was_staged_on_it() {
+    let lake = lake_with_dev().await;
+    lake.graveler
+        .create_branch(
+            &lake.repo,
+            &branch("quiet"),
+            "dev",
+            true,
+            false,
+            "tester",
+            &NoHooks,
+        )
+        .await
+        .unwrap();
+    lake.put("quiet", "b=3 c=3").await;
+    // A refused commit leaves a sealed token, and what comes after lies above it.
+    let refusing = crate::testing::Recorder::refusing(crate::EventKind::PreCommit);
+    let refused = lake.commit_with("quiet", committing("no"), &refusing).await;
+    assert!(matches!(refused, Err(Error::Rejected(_))));
+    lake.put("quiet", "c=4").await;
+    lake.delete("quiet", "a").await.unwrap();
+    let before = lake
+        .graveler
+        .branch(&lake.repo, &branch("quiet"))
+        .await
+        .unwrap();
+    let retired = lake.retired_tokens().await;
+    delete_branch(&lake, "quiet").await;
+    assert_eq!(lake.retired_tokens().await, retired, "kept, not retired");
+
+    let undone = undo(&lake, &on("quiet"), None).await.unwrap();
+    assert_eq!(undone.entry.operation, Operation::Delete);
+    assert!(undone.staged_came_back);
+    let after = lake
+        .graveler
+        .branch(&lake.repo, &branch("quiet"))
+        .await
+        .unwrap();
+    assert_eq!(after.record.commit_id, before.record.commit_id);
+    assert!(after.record.hidden);
+    assert_eq!(lake.show("quiet").await, "b=3 c=4");
+    // It is a branch as any other: what came back can be committed, and is not retired later.
+    wait_and_retire(&lake).await;
+    lake.commit("quiet", "after all").await.unwrap();
+    assert_eq!(lake.show("quiet@").await, "b=3 c=4");
+}
+
+#[tokio::test]
+async fn staged_changes_are_kept_for_a_while_only() {
+    let lake = lake_with_dev().await;
+    let retired = lake.retired_tokens().await;
+    lake.put("dev", "c=3").await;
+    delete_branch(&lake, "dev").await;
+    lake.clock
+        .advance(Options::default().keep_staged - Duration::from_secs(1));
+    assert_eq!(lake.graveler.retire_kept().await.unwrap(), 0);
+    lake.clock.advance(Duration::from_secs(1));
+    assert_eq!(lake.graveler.retire_kept().await.unwrap(), 1);
+    assert_eq!(lake.retired_tokens().await, retired + 1);
+    assert_eq!(lake.graveler.retire_kept().await.unwrap(), 0, "once");
+
+    let undone = undo(&lake, &on("dev"), None).await.unwrap();
+    assert!(!undone.staged_came_back);
+    assert_eq!(lake.show("dev").await, "a=2 b=2");
+}
+
+#[tokio::test]
+async fn nothing_is_kept_where_nothing_is_to_be() {
+    let options = Options {
+        keep_staged: Duration::ZERO,
+        ..Options::default()
+    };
+    let lake = Lake::with(Arc::new(MemoryStore::default()), "lake", options).await;
+    lake.branch_from("dev", "main").await;
+    lake.put("dev", "a=1").await;
+    delete_branch(&lake, "dev").await;
+    assert_eq!(lake.retired_tokens().await, 1);
+    assert!(
+        !undo(&lake, &on("dev"), None)
+            .await
+            .unwrap()
+            .staged_came_back
+    );
+    assert_eq!(lake.show("dev").await, "");
+}
+
+#[tokio::test]
+async fn a_repository_that_goes_takes_along_what_was_kept() {
+    let lake = lake_with_dev().await;
+    lake.put("dev", "c=3").await;
+    let tokens = lake
+        .graveler
+        .branch(&lake.repo, &branch("dev"))
+        .await
+        .unwrap();
+    delete_branch(&lake, "dev").await;
+    lake.graveler
+        .delete_repository(&lake.repo.id, false)
+        .await
+        .unwrap();
+    let token = tokens.record.staging_token.to_string();
+    let recorded = lake
+        .kv
+        .get(b"cleanup-tokens", token.as_bytes())
+        .await
+        .unwrap();
+    assert!(recorded.is_some(), "retired at once");
+    let partition = format!("weir-reflog-{}", lake.repo.partition());
+    let left = lake.kv.scan(partition.as_bytes(), b"", 9).await.unwrap();
+    assert_eq!(left, []);
+    let late = undo(&lake, &on("dev"), None).await;
+    assert!(
+        matches!(
+            late,
+            Err(Error::NotFound {
+                kind: Kind::ReflogEntry,
+                ..
+            })
+        ),
+        "{late:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_reset_that_kept_nothing_is_refused() {
+    let lake = lake_with_dev().await;
+    lake.put("dev", "a=5").await;
+    lake.reset("dev", "*").await.unwrap();
+    assert_eq!(wait_and_retire(&lake).await, 1);
+    let late = undo(&lake, &on("dev"), None).await;
+    assert!(
+        matches!(&late, Err(Error::InvalidValue(why)) if why.contains("nothing to undo")),
+        "{late:?}"
+    );
+}
+
+/// A deleted branch keeps its token, used or not: what is told is whether something is in it.
+#[tokio::test]
+async fn only_what_is_there_is_told_to_be_kept() {
+    for (staged, is_kept) in [("nothing", false), ("a write", true), ("a deletion", true)] {
+        let lake = lake_with_dev().await;
+        match staged {
+            "a write" => lake.put("dev", "c=3").await,
+            "a deletion" => lake.delete("dev", "a").await.unwrap(),
+            _ => {}
+        }
+        delete_branch(&lake, "dev").await;
+        let of = on("dev");
+        for listed in [None, Some(&of)] {
+            let page = lake.graveler.reflog(&lake.repo, listed, "", 1_000).await;
+            let told = page.unwrap().results;
+            assert_eq!(told[0].keeps_staged(), is_kept, "{staged}");
+            assert!(told[1..].iter().all(|entry| !entry.keeps_staged()));
+        }
+        for asked in [None, Some(newest(&lake, &of).await)] {
+            let entry = lake
+                .graveler
+                .entry_to_undo(&lake.repo, &of, asked.as_deref())
+                .await;
+            assert_eq!(entry.unwrap().keeps_staged(), is_kept, "{staged}");
+        }
+        let undone = undo(&lake, &of, None).await.unwrap();
+        assert_eq!(undone.staged_came_back, is_kept, "{staged}");
+        assert_eq!(undone.entry.keeps_staged(), is_kept, "{staged}");
+    }
+}

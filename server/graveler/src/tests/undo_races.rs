@@ -1,0 +1,117 @@
+//! Undo beside other changes and on stores that fail: nothing is lost on the way.
+
+use std::sync::Arc;
+
+use kv::testing::{Faults, FaultyStore};
+use kv::{MemoryStore, Store};
+
+use super::undo::{entries, lake_on, on};
+use crate::testing::{branch, committing, value};
+use crate::{Condition, Error, NoHooks, Operation, UndoParams};
+
+/// Either the commit lands on what the undo left, or the undo is refused: and in no order is a
+/// staged write lost, or a change undone that was not meant.
+#[tokio::test]
+async fn a_commit_and_an_undo_at_once() {
+    for seed in 0..60 {
+        let inner: Arc<dyn Store> = Arc::new(MemoryStore::default());
+        let lake = lake_on(Arc::clone(&inner)).await;
+        let before = lake.head("main").await.id;
+        let merged = lake.merge("dev", "main").await.unwrap().commit_id;
+        let faults = Faults {
+            yields: 128,
+            ..Faults::default()
+        };
+        let stirred: Arc<dyn Store> = Arc::new(FaultyStore::new(inner, seed, faults));
+        let (one, other) = (
+            lake.graveler.on_store_for_tests(&stirred),
+            lake.graveler.on_store_for_tests(&stirred),
+        );
+        lake.put("main", "c=3").await;
+        let (main, of) = (branch("main"), on("main"));
+        let params = UndoParams::default();
+        let (commit, undone, write) = tokio::join!(
+            one.commit(&lake.repo, &main, committing("c"), &NoHooks),
+            other.undo(&lake.repo, &of, &params),
+            lake.graveler.set(
+                &lake.repo,
+                &main,
+                b"d",
+                value("4"),
+                Condition::Always,
+                false
+            ),
+        );
+        write.unwrap();
+        let head = lake.head("main").await;
+        match (&commit, &undone) {
+            (Ok(commit), Ok(undone)) if undone.commit_id == before => {
+                assert_eq!(
+                    (&head.id, &head.parents),
+                    (&commit.id, &vec![before]),
+                    "{seed}"
+                );
+                assert_eq!(lake.show("main").await, "a=1 c=3 d=4");
+            }
+            // It chose the commit.
+            (Ok(commit), Ok(undone)) => {
+                assert_eq!(undone.entry.to.as_ref(), Some(&commit.id), "{seed}");
+                assert_eq!(head.id, merged);
+            }
+            (Ok(commit), Err(Error::MovedOn(_))) => {
+                assert_eq!(
+                    (&head.id, &head.parents),
+                    (&commit.id, &vec![merged]),
+                    "{seed}"
+                );
+                assert_eq!(lake.show("main").await, "a=2 b=2 c=3 d=4");
+            }
+            other => panic!("{seed}: {other:?}"),
+        }
+    }
+}
+
+/// A branch is deleted and brought back over and over on a store that loses acknowledgements:
+/// what the answers say is what is there, and no staged change is lost.
+#[tokio::test]
+async fn lost_acknowledgements_lose_nothing() {
+    let inner: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let lake = lake_on(Arc::clone(&inner)).await;
+    lake.put("dev", "c=3").await;
+    let faults = Faults {
+        before_write: 60,
+        after_write: 90,
+        ..Faults::default()
+    };
+    let faulty: Arc<dyn Store> = Arc::new(FaultyStore::new(inner, 7, faults));
+    let graveler = lake.graveler.on_store_for_tests(&faulty);
+    let (repo, dev) = (&lake.repo, branch("dev"));
+    let (mut lost, mut done) = (0, 0);
+    for _ in 0..100 {
+        let deleted = graveler
+            .delete_branch(repo, &dev, false, "tester", &NoHooks)
+            .await;
+        let there = lake.graveler.branch(repo, &dev).await.is_ok();
+        assert_eq!(deleted.is_err(), there, "{deleted:?}");
+        if there {
+            continue;
+        }
+        loop {
+            let undone = graveler
+                .undo(repo, &on("dev"), &UndoParams::default())
+                .await;
+            let there = lake.graveler.branch(repo, &dev).await.is_ok();
+            assert_eq!(undone.is_ok(), there, "{undone:?}");
+            if there {
+                done += 1;
+                break;
+            }
+            lost += 1;
+        }
+        assert_eq!(lake.show("dev").await, "a=2 b=2 c=3");
+    }
+    assert!(done > 20 && lost > 5, "{done} {lost}");
+    let log = entries(&lake, "dev").await;
+    let undos = log.iter().filter(|e| e.operation == Operation::Undo);
+    assert_eq!(undos.count(), done);
+}

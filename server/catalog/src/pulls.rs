@@ -134,10 +134,10 @@ impl Catalog {
             index_op(repository, &pull),
             opening_op(repository, &pull.id, &destination.record.commit_id),
         ];
-        if let Err(error) = self.shared.kv.batch(ops).await
-            && !self.is_stored(&partition, &key, &value).await
-        {
-            return Err(error.into());
+        match self.graveler.write_unless_deleted(repository, ops).await {
+            // Not known whether it took effect: look.
+            Err(graveler::Error::Kv(_)) if self.is_stored(&partition, &key, &value).await => {}
+            written => written?,
         }
         info!(repo.id = %repository.id, "opened pull request {}", pull.id);
         Ok(pull)

@@ -6,8 +6,10 @@
 //! merge base never runs into a hole. (A restore of a dump, which has its commits in no
 //! such order, is checked as a whole instead.)
 
-use kv::Predicate;
+use bytes::Bytes;
+use kv::{Op, Predicate};
 
+use crate::deletion::write_unless_deleted;
 use crate::engine::{Engine, check_read_only};
 use crate::ident::commit_id;
 use crate::records::{Stored as _, commit_key};
@@ -27,20 +29,17 @@ impl Engine {
         check_id(commit)?;
         self.check_parents(repository, commit).await?;
         self.check_tree(repository, commit).await?;
-        let partition = repository.partition();
-        let key = commit_key(commit.id.as_str());
-        match self
-            .kv
-            .set_if(
-                partition.as_bytes(),
-                &key,
-                commit.encode(),
-                Predicate::Absent,
-            )
-            .await
-        {
-            Err(kv::Error::PredicateFailed { .. }) => self.check_same(repository, commit).await,
-            other => Ok(other?),
+        let op = Op::Set {
+            partition: Bytes::from(repository.partition()),
+            key: commit_key(commit.id.as_str()),
+            value: commit.encode(),
+            predicate: Some(Predicate::Absent),
+        };
+        match write_unless_deleted(self.kv.as_ref(), repository, vec![op]).await {
+            Err(Error::Kv(kv::Error::PredicateFailed { .. })) => {
+                self.check_same(repository, commit).await
+            }
+            written => written,
         }
     }
 

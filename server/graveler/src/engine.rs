@@ -9,22 +9,18 @@ use std::time::Duration;
 use base::{Clock, IdGenerator};
 use block::BlockStore;
 use kv::Store;
-use moka::sync::Cache;
 
 use crate::committed::Committed;
-use crate::protection::Protection;
-use crate::queue::Queue;
+use crate::protection::{Protection, rules_of};
+use crate::queue::{Queue, Turn};
+use crate::records::PROTECTED_BRANCHES;
 use crate::refs::Refs;
+use crate::repository_cache::RepositoryCache;
 use crate::staging::{Janitor, Materializer};
 use crate::{
     BranchId, Commit, CommitId, Error, Event, EventKind, HookOutcome, Hooks, MetaRangeId, Options,
-    Repository, RepositoryId, Result, StagingToken, TreeSource,
+    Repository, Result, StagingToken, TreeSource,
 };
-
-/// How long a repository's record may be served without looking again. A
-/// repository that another server deletes is still served here for this long.
-const REPOSITORY_MAX_AGE: Duration = Duration::from_secs(5);
-const MAX_CACHED_REPOSITORIES: u64 = 10_000;
 
 #[derive(Debug)]
 pub(crate) struct Engine {
@@ -34,7 +30,7 @@ pub(crate) struct Engine {
     pub block: Arc<dyn BlockStore>,
     pub committed: Committed,
     pub refs: Refs,
-    pub repositories: Cache<RepositoryId, Repository>,
+    pub repositories: RepositoryCache,
     pub protection: Protection,
     pub queue: Queue,
     pub janitor: Janitor,
@@ -56,10 +52,7 @@ impl Engine {
             block: Arc::clone(&block),
             committed: Committed::new(block, options),
             refs: Refs::new(Arc::clone(&kv), options.commit_cache_entries),
-            repositories: Cache::builder()
-                .max_capacity(MAX_CACHED_REPOSITORIES)
-                .time_to_live(REPOSITORY_MAX_AGE)
-                .build(),
+            repositories: RepositoryCache::new(),
             protection: Protection::new(Arc::clone(&kv)),
             queue: Queue::new(options.max_courtesy),
             janitor: Janitor::new(Arc::clone(&kv), options.token_grace),
@@ -71,6 +64,14 @@ impl Engine {
             clock,
             ids,
         }
+    }
+
+    /// The turn to change the rules of branch protection from what they are.
+    pub(crate) async fn protection_turn(&self, repository: &Repository) -> Result<Turn> {
+        let (partition, what) = (repository.partition(), rules_of(repository));
+        self.queue
+            .turn_at(partition, PROTECTED_BRANCHES, &what)
+            .await
     }
 
     /// A staging token that no branch has had.

@@ -7,6 +7,7 @@ use base::{Clock, IdGenerator, Page};
 use block::BlockStore;
 use kv::Store;
 
+use crate::deletion::write_unless_deleted;
 use crate::dump::{CountRecords, RefsDump, RestoreRefs};
 use crate::engine::Engine;
 use crate::namespaces::{Claim, NoClaim};
@@ -105,6 +106,16 @@ impl Graveler {
         self.engine.has_namespace(namespace).await
     }
 
+    /// Writes records of the caller's own, all or nothing, unless the repository is being deleted
+    /// ([`crate::Error::InDeletion`]): so nothing is left behind in what is gone.
+    pub async fn write_unless_deleted(
+        &self,
+        repository: &Repository,
+        ops: kv::Batch,
+    ) -> Result<()> {
+        write_unless_deleted(self.engine.kv.as_ref(), repository, ops).await
+    }
+
     /// Removes a repository's records; objects stay. Goes on with a deletion that was
     /// cut short. [`crate::Error::ReadOnly`] without `force`.
     pub async fn delete_repository(&self, id: &RepositoryId, force: bool) -> Result<()> {
@@ -126,7 +137,8 @@ impl Graveler {
     }
 
     /// Sets some keys of the metadata, leaving the others. [`crate::Error::InvalidValue`] if all of it
-    /// would then have more than `max_bytes`, keys and values.
+    /// would then have more than `max_bytes`, keys and values; [`crate::Error::TooManyTries`] if other servers
+    /// keep changing it.
     pub async fn set_repository_metadata(
         &self,
         repository: &Repository,
@@ -181,21 +193,25 @@ impl Graveler {
         protection.replace(repository, patterns, if_tag).await
     }
 
-    /// Adds one rule to the others. [`crate::Error::NotUnique`] if it is there.
+    /// Adds one rule to the others. [`crate::Error::NotUnique`] if it is there; [`crate::Error::TooManyTries`]
+    /// if other servers keep changing them.
     pub async fn add_protected_pattern(
         &self,
         repository: &Repository,
         pattern: &str,
     ) -> Result<()> {
+        let _turn = self.engine.protection_turn(repository).await?;
         self.engine.protection.add(repository, pattern).await
     }
 
-    /// Removes one rule from the others. [`crate::Error::NotFound`] if it is not there.
+    /// Removes one rule from the others. [`crate::Error::NotFound`] if it is not there; [`crate::Error::TooManyTries`]
+    /// if other servers keep changing them.
     pub async fn remove_protected_pattern(
         &self,
         repository: &Repository,
         pattern: &str,
     ) -> Result<()> {
+        let _turn = self.engine.protection_turn(repository).await?;
         self.engine.protection.remove(repository, pattern).await
     }
 

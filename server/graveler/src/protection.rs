@@ -12,11 +12,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
-use kv::{Predicate, Store, Versioned};
+use kv::{Op, Predicate, Store, Versioned};
 use moka::sync::Cache;
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
+use crate::deletion::write_unless_deleted;
 use crate::engine::{check_read_only, count_retry};
 use crate::ids::MAX_REF_NAME_BYTES;
 use crate::records::{BlockedActions, BranchProtectionRules, PROTECTED_BRANCHES, ProtectionRule};
@@ -153,7 +154,7 @@ impl Protection {
                 Some(predicate_of(stored))
             }
         };
-        match self.store(&partition, &rules, predicate).await {
+        match self.store(repository, &rules, predicate).await {
             Err(Error::Kv(kv::Error::PredicateFailed { .. })) => Err(Error::Stale(RULES)),
             stored => stored,
         }
@@ -191,7 +192,8 @@ impl Protection {
         .await
     }
 
-    /// Changes the rules by compare-and-set.
+    /// Changes the rules by compare-and-set, in a turn that the caller has ([`rules_of`]): only other
+    /// servers can be in the way.
     async fn change(
         &self,
         repository: &Repository,
@@ -204,14 +206,14 @@ impl Protection {
             let mut rules = decode(stored.as_ref())?;
             change(&mut rules.rules)?;
             match self
-                .store(&partition, &rules, Some(predicate_of(stored)))
+                .store(repository, &rules, Some(predicate_of(stored)))
                 .await
             {
                 Err(Error::Kv(kv::Error::PredicateFailed { .. })) => count_retry("protection"),
                 stored => return stored,
             }
         }
-        Err(Error::Stale(RULES))
+        Err(Error::TooManyTries(rules_of(repository)))
     }
 
     async fn stored(&self, partition: &str) -> Result<Option<Versioned>> {
@@ -224,7 +226,7 @@ impl Protection {
     /// Writes the record, and sees to it that this server holds writes against it from here on.
     async fn store(
         &self,
-        partition: &str,
+        repository: &Repository,
         rules: &BranchProtectionRules,
         predicate: Option<Predicate>,
     ) -> Result<()> {
@@ -236,21 +238,26 @@ impl Protection {
                 value.len()
             )));
         }
-        let (space, key) = (partition.as_bytes(), PROTECTED_BRANCHES);
-        let written = match predicate {
-            None => self.kv.set(space, key, value.clone()).await,
-            Some(predicate) => self.kv.set_if(space, key, value.clone(), predicate).await,
+        let partition = repository.partition();
+        let op = Op::Set {
+            partition: Bytes::from(partition.clone()),
+            key: Bytes::from_static(PROTECTED_BRANCHES),
+            value: value.clone(),
+            predicate,
         };
+        let written = write_unless_deleted(self.kv.as_ref(), repository, vec![op]).await;
         let written = match written {
             // Not known whether it took effect: look.
-            Err(error @ kv::Error::Storage { .. }) => match self.kv.get(space, key).await {
-                Ok(Some(stored)) if stored.value == value => Ok(()),
-                _ => Err(error),
-            },
+            Err(error @ Error::Kv(kv::Error::Storage { .. })) => {
+                match self.stored(&partition).await {
+                    Ok(Some(stored)) if stored.value == value => Ok(()),
+                    _ => Err(error),
+                }
+            }
             written => written,
         };
-        self.forget(partition);
-        Ok(written?)
+        self.forget(&partition);
+        written
     }
 }
 
@@ -282,6 +289,11 @@ impl Compiled {
 
 /// How the rules are called in errors.
 const RULES: &str = "branch protection rules";
+
+/// How those of a repository are called.
+pub(crate) fn rules_of(repository: &Repository) -> String {
+    format!("the {RULES} of repository {}", repository.id)
+}
 
 /// A rule that is about to be stored.
 fn rule(pattern: &str) -> Result<ProtectionRule> {
@@ -346,12 +358,12 @@ mod tests {
 
     use super::{Compiled, Protection, glob, rule};
     use crate::records::BranchProtectionRules;
-    use crate::testing::{branch, repository};
+    use crate::testing::{Lake, branch};
 
     #[tokio::test]
     async fn rules_that_were_read_before_a_change_are_not_remembered_after_it() {
-        let protection = Protection::new(Arc::new(kv::MemoryStore::new()));
-        let lake = repository("lake");
+        let lake = Lake::new().await;
+        let (protection, lake) = (Protection::new(lake.kv), lake.repo);
         let before = *protection.changes();
         let old = Arc::new(Compiled::of(&BranchProtectionRules::default()).unwrap());
         let patterns = ["main".to_owned()];

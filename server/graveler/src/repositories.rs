@@ -1,4 +1,4 @@
-//! Repositories: creation, deletion, their records and metadata.
+//! Repositories: creation, their records, and looking them up.
 //!
 //! A repository's records lie in a partition of its own, named by name and
 //! instance, so a repository made anew never sees what an earlier one left.
@@ -8,18 +8,16 @@ use std::collections::BTreeMap;
 use base::Page;
 use bytes::Bytes;
 use kv::{Op, Predicate};
-use prost::Message as _;
 
-use crate::engine::{Engine, check_read_only, count_retry, generation_after};
+use crate::engine::{Engine, count_retry, generation_after};
 use crate::ident::commit_id;
 use crate::namespaces::Claim;
 use crate::records::{
-    BRANCHES, CREATIONS, LATEST_CREATION, REPOSITORIES, REPOSITORY_METADATA, REPOSITORY_PREFIX,
-    RESTORES, RepoMetadata, SHARED_PARTITIONS, Stored as _, branch_key, commit_key, repository_key,
+    CREATIONS, LATEST_CREATION, REPOSITORIES, REPOSITORY_PREFIX, Stored as _, branch_key,
+    commit_key, repository_key,
 };
 use crate::reflog::{RefChange, RefTarget};
 use crate::refs::{Listing, list, not_found};
-use crate::staging::retire_op;
 use crate::{
     Branch, BranchRecord, Commit, CommitId, CreateRepository, Error, Kind, MetaRangeId, Operation,
     Repository, RepositoryId, RepositoryState, Result,
@@ -29,8 +27,6 @@ use crate::{
 const MAX_TRIES: usize = 10;
 /// How people call what creations take turns at.
 const ALL_REPOSITORIES: &str = "the list of repositories";
-/// How many branches a deletion reads and removes at a time.
-const DELETE_PAGE: usize = 500;
 
 impl Engine {
     /// Creates a repository in a namespace that it shares with no other, also if others are created
@@ -104,6 +100,7 @@ impl Engine {
             value: repository.encode(),
             predicate: Some(Predicate::Absent),
         });
+        let before = self.repositories.changes();
         match self.kv.batch(ops).await {
             Ok(()) => {}
             Err(kv::Error::PredicateFailed { index: 0 }) => return Ok(None),
@@ -115,8 +112,7 @@ impl Engine {
                 _ => return Err(error.into()),
             },
         }
-        self.repositories
-            .insert(repository.id.clone(), repository.clone());
+        self.repositories.remember(&repository, before);
         Ok(Some(repository))
     }
 
@@ -176,11 +172,12 @@ impl Engine {
         if let Some(repository) = self.repositories.get(id) {
             return Ok(repository);
         }
+        let before = self.repositories.changes();
         let (repository, _) = self.stored_repository(id).await?;
         if repository.state == RepositoryState::InDeletion {
             return Err(Error::InDeletion(id.to_string()));
         }
-        self.repositories.insert(id.clone(), repository.clone());
+        self.repositories.remember(&repository, before);
         Ok(repository)
     }
 
@@ -216,206 +213,6 @@ impl Engine {
         )
         .await
     }
-
-    /// Marks the repository, then removes its records, the mark last. A deletion
-    /// that was cut short is taken up where it stopped.
-    pub(crate) async fn delete_repository(&self, id: &RepositoryId, force: bool) -> Result<()> {
-        let marked = self.mark_deleted(id, force).await?;
-        self.purge_repository(&marked).await
-    }
-
-    /// Removes what belongs to a marked repository. May be done by many at a time: all goes by the
-    /// repository's instance, so a later repository of the same name is not touched.
-    pub(crate) async fn purge_repository(&self, repository: &Repository) -> Result<()> {
-        let partition = repository.partition();
-        // Branches go first: a write that is under way fails its guard from then
-        // on. Their tokens are recorded, so that none is left behind.
-        loop {
-            let branches = self
-                .kv
-                .scan(partition.as_bytes(), BRANCHES.as_bytes(), DELETE_PAGE)
-                .await?;
-            let mut ops = Vec::new();
-            let mut tokens = Vec::new();
-            for entry in branches
-                .into_iter()
-                .filter(|entry| entry.key.starts_with(BRANCHES.as_bytes()))
-            {
-                ops.push(Op::Delete {
-                    partition: Bytes::from(partition.clone()),
-                    key: entry.key,
-                });
-                tokens.extend(Branch::decode(entry.value)?.record.tokens().cloned());
-            }
-            if ops.is_empty() {
-                break;
-            }
-            ops.splice(0..0, tokens.iter().map(retire_op));
-            self.kv.batch(ops).await?;
-            self.janitor.retire(tokens);
-        }
-        self.forget_reflog(repository).await?;
-        self.delete_shared_rows(&partition).await?;
-        self.kv.delete_partition(partition.as_bytes()).await?;
-        self.kv.delete(RESTORES, partition.as_bytes()).await?;
-        self.forget_repository(repository).await?;
-        self.repositories.invalidate(&repository.id);
-        Ok(())
-    }
-
-    /// Rows of the repository in partitions of all repositories.
-    async fn delete_shared_rows(&self, partition: &str) -> Result<()> {
-        for (shared, folder) in SHARED_PARTITIONS {
-            let prefix = format!("{folder}{partition}/").into_bytes();
-            loop {
-                let entries = self.kv.scan(shared, &prefix, DELETE_PAGE).await?;
-                let ops: Vec<Op> = entries
-                    .into_iter()
-                    .filter(|entry| entry.key.starts_with(&prefix))
-                    .map(|entry| Op::Delete {
-                        partition: Bytes::from_static(shared),
-                        key: entry.key,
-                    })
-                    .collect();
-                if ops.is_empty() {
-                    break;
-                }
-                self.kv.batch(ops).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes the record that marks a deletion, if it is still there: whoever finished the same
-    /// deletion meanwhile has freed the name, and it may be another repository's by now.
-    async fn forget_repository(&self, marked: &Repository) -> Result<()> {
-        let predicate = match self.stored_repository(&marked.id).await {
-            Ok((stored, predicate)) if stored == *marked => predicate,
-            Ok(_) | Err(Error::NotFound { .. }) => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        let partition = Bytes::from_static(REPOSITORIES);
-        let key = repository_key(&marked.id);
-        let removed = self.kv.batch(vec![
-            Op::Set {
-                partition: partition.clone(),
-                key: key.clone(),
-                value: marked.encode(),
-                predicate: Some(predicate),
-            },
-            Op::Delete { partition, key },
-        ]);
-        match removed.await {
-            Err(kv::Error::PredicateFailed { .. }) => Ok(()),
-            other => Ok(other?),
-        }
-    }
-
-    /// Goes on with deletions that were cut short, `limit` of them at most, and gives their number.
-    /// One that fails does not keep the others from it.
-    pub(crate) async fn finish_deletions(&self, limit: usize) -> Result<usize> {
-        let is_marked = |r: &Repository| r.state == RepositoryState::InDeletion;
-        let range = Listing {
-            prefix: "",
-            after: "",
-            limit,
-        };
-        let name = |r: &Repository| r.id.to_string();
-        let marked = list(
-            self.kv.as_ref(),
-            REPOSITORIES,
-            REPOSITORY_PREFIX,
-            range,
-            name,
-            is_marked,
-        )
-        .await?
-        .results;
-        let mut finished = 0;
-        let mut failure = None;
-        for repository in marked {
-            match self.purge_repository(&repository).await {
-                Ok(()) => finished += 1,
-                Err(error) => failure = Some(error),
-            }
-        }
-        failure.map_or(Ok(finished), Err)
-    }
-
-    async fn mark_deleted(&self, id: &RepositoryId, force: bool) -> Result<Repository> {
-        for _ in 0..MAX_TRIES {
-            let (mut repository, predicate) = self.stored_repository(id).await?;
-            check_read_only(&repository, force)?;
-            self.repositories.invalidate(id);
-            if repository.state == RepositoryState::InDeletion {
-                return Ok(repository);
-            }
-            repository.state = RepositoryState::InDeletion;
-            match self
-                .kv
-                .set_if(
-                    REPOSITORIES,
-                    &repository_key(id),
-                    repository.encode(),
-                    predicate,
-                )
-                .await
-            {
-                Err(kv::Error::PredicateFailed { .. }) => {}
-                Ok(()) => return Ok(repository),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(Error::InDeletion(id.to_string()))
-    }
-
-    pub(crate) async fn repository_metadata(
-        &self,
-        repository: &Repository,
-    ) -> Result<BTreeMap<String, String>> {
-        let stored = self
-            .kv
-            .get(repository.partition().as_bytes(), REPOSITORY_METADATA)
-            .await?;
-        stored.map_or_else(
-            || Ok(BTreeMap::new()),
-            |stored| decode_metadata(stored.value),
-        )
-    }
-
-    /// Changes the metadata by compare-and-set.
-    pub(crate) async fn change_repository_metadata(
-        &self,
-        repository: &Repository,
-        change: impl Fn(&mut BTreeMap<String, String>) -> Result<()> + Send,
-    ) -> Result<()> {
-        check_read_only(repository, false)?;
-        let partition = repository.partition();
-        for _ in 0..MAX_TRIES {
-            let (mut metadata, predicate) = match self
-                .kv
-                .get(partition.as_bytes(), REPOSITORY_METADATA)
-                .await?
-            {
-                Some(stored) => (decode_metadata(stored.value)?, stored.predicate),
-                None => (BTreeMap::new(), Predicate::Absent),
-            };
-            change(&mut metadata)?;
-            let value = Bytes::from(RepoMetadata { metadata }.encode_to_vec());
-            match self
-                .kv
-                .set_if(partition.as_bytes(), REPOSITORY_METADATA, value, predicate)
-                .await
-            {
-                Err(kv::Error::PredicateFailed { .. }) => {}
-                other => return Ok(other?),
-            }
-        }
-        Err(Error::ConcurrentChange(format!(
-            "repository {}",
-            repository.id
-        )))
-    }
 }
 
 fn id_taken(id: &RepositoryId) -> Error {
@@ -423,12 +220,4 @@ fn id_taken(id: &RepositoryId) -> Error {
         kind: Kind::Repository,
         id: id.to_string(),
     }
-}
-
-fn decode_metadata(stored: Bytes) -> Result<BTreeMap<String, String>> {
-    let decoded = RepoMetadata::decode(stored).map_err(|e| Error::Corrupt {
-        what: "repository metadata".to_owned(),
-        reason: e.to_string(),
-    })?;
-    Ok(decoded.metadata)
 }

@@ -1,15 +1,16 @@
 //! Pull requests: opened, talked about, merged once.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use base::{ManualClock, SeededIds};
+use base::testing::{Fate, Turn};
 use catalog::testing::{TestCatalog, creation, merge_params};
 use catalog::{
     Catalog, EngineError, Error, NewPullRequest, PullFilter, PullRequest, PullRequestUpdate,
-    PullStatus, Reader, Repository,
+    PullStatus, Repository,
 };
-use graveler::{EventKind, Graveler, HookOutcome, Hooks, NoHooks, Options, Rejection};
+use graveler::{EventKind, HookOutcome, Hooks, Rejection};
 use kv::Store;
 use kv::testing::{Faults, FaultyStore};
 use tokio::sync::Semaphore;
@@ -64,28 +65,10 @@ async fn open(lake: &TestCatalog, repository: &Repository) -> PullRequest {
         .unwrap()
 }
 
-/// Another server on the same lake, whose records go through `kv`.
-fn server(lake: &TestCatalog, kv: Arc<dyn Store>) -> Catalog {
-    let graveler = Graveler::new(
-        Arc::clone(&kv),
-        Arc::<block::MemoryStore>::clone(&lake.block),
-        Arc::<ManualClock>::clone(&lake.clock),
-        Arc::<SeededIds>::clone(&lake.ids),
-        Options::default(),
-    );
-    let reader = Reader::new(graveler, Arc::<block::MemoryStore>::clone(&lake.block));
-    Catalog::new(
-        reader,
-        kv,
-        Arc::new(NoHooks),
-        Arc::<ManualClock>::clone(&lake.clock),
-        Arc::<SeededIds>::clone(&lake.ids),
-    )
-}
-
 fn faulty(lake: &TestCatalog, faults: Faults) -> Catalog {
     let kv = Arc::<kv::MemoryStore>::clone(&lake.kv);
-    server(lake, Arc::new(FaultyStore::new(kv, 7, faults)))
+    let store: Arc<dyn Store> = Arc::new(FaultyStore::new(kv, 7, faults));
+    lake.through(&store)
 }
 
 #[track_caller]
@@ -637,6 +620,47 @@ async fn a_record_whose_acknowledgement_is_lost_is_no_failure() {
         .unwrap();
     let pull = lake.pull_request(&repository, &opened.id).await.unwrap();
     assert_eq!(pull.title, "renamed");
+}
+
+/// Another server deletes the repository at one step of what this one does.
+#[derive(Debug)]
+struct DeletedAt(usize, AtomicUsize, TestCatalog);
+
+impl Fate for DeletedAt {
+    fn strikes(&self, _parts: u8) -> bool {
+        false
+    }
+
+    fn turn(&self) -> Turn<'_> {
+        Box::pin(async {
+            if self.1.fetch_add(1, Ordering::Relaxed) == self.0 {
+                self.2.delete_repository("lake", false).await.unwrap();
+            }
+        })
+    }
+}
+
+#[tokio::test]
+async fn no_request_is_opened_in_a_repository_that_is_gone() {
+    let mut refused = 0;
+    for turn in 0.. {
+        let (lake, repository) = lake().await;
+        let fate = Arc::new(DeletedAt(turn, AtomicUsize::new(0), lake.clone()));
+        let kv = Arc::<kv::MemoryStore>::clone(&lake.kv);
+        let store = FaultyStore::by_fate(kv, Faults::default(), Arc::clone(&fate) as _);
+        let store: Arc<dyn Store> = Arc::new(store);
+        let server = lake.through(&store);
+        let opened = server.create_pull_request(&repository, new("dev", "main"));
+        refused += usize::from(opened.await.is_err());
+        if fate.1.load(Ordering::Relaxed) <= turn {
+            break;
+        }
+        for partition in [repository.partition().as_str(), "pulls"] {
+            let left = lake.records(partition).await;
+            assert!(left.is_empty(), "deleted at turn {turn}: {left:?}");
+        }
+    }
+    assert!(refused > 4, "{refused}");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use prost::Message as _;
 use super::entity::Entity;
 use super::restored::Restored;
 use super::{CountRecords, RefsDump, invalid};
+use crate::deletion::write_unless_deleted;
 use crate::engine::{Engine, check_read_only};
 use crate::records::{BRANCHES, COMMITS, RESTORES, Stored as _, TAGS};
 use crate::refs::sole_name_ops;
@@ -208,10 +209,10 @@ impl Engine {
                 return Ok(());
             }
             let ops = self.write_ops(repository, &missing, restore).await?;
-            match self.kv.batch(ops).await {
+            match write_unless_deleted(self.kv.as_ref(), repository, ops).await {
                 // Another server restores the same dump, or somebody took a name: looked at again.
-                Err(kv::Error::PredicateFailed { .. }) => {}
-                written => return Ok(written?),
+                Err(Error::Kv(kv::Error::PredicateFailed { .. })) => {}
+                written => return written,
             }
         }
         Err(Error::ConcurrentChange(format!(

@@ -11,15 +11,16 @@ use kv::{Op, Predicate};
 
 use super::refusal::{moved_on_without_tokens, nothing_kept, refused_creation, told};
 use super::{RefChange, RefTarget, StoredEntry, described, entry_ops, let_go_ops};
+use crate::deletion::write_unless_deleted;
 use crate::engine::{Engine, check_read_only, count_retry};
 use crate::landing::MAX_TRIES;
 use crate::protection::Blocked;
-use crate::records::{REPOSITORIES, Stored as _, branch_key, repository_key, tag_key};
+use crate::records::{Stored as _, branch_key, tag_key};
 use crate::refs::{StoredBranch, not_found, sole_name_ops};
 use crate::staging::retire_op;
 use crate::{
     Branch, BranchId, BranchRecord, CommitId, Error, Kind, Operation, RefName, ReflogEntry,
-    Repository, RepositoryState, Result, Tag, TagId, UndoParams, Undone,
+    Repository, Result, Tag, TagId, UndoParams, Undone,
 };
 
 /// Ids are shorter; what is longer is none.
@@ -117,14 +118,13 @@ impl Engine {
     /// A deleted branch, at its commit and with what was staged on it, if that is still kept.
     async fn bring_back_branch(&self, by: Taking<'_>, branch: &BranchId) -> Result<Option<Undone>> {
         self.check_name_free(by.repository, branch.as_str()).await?;
-        let guard = self.guard_against_deletion(by.repository).await?;
         let record = BranchRecord {
             commit_id: by.before.clone(),
             staging_token: self.new_staging_token(by.repository, branch),
             sealed_tokens: by.found.entry.kept_tokens.clone(),
             hidden: by.found.entry.hidden,
         };
-        let mut ops = vec![guard, by.set_branch(branch, record, Predicate::Absent)];
+        let mut ops = vec![by.set_branch(branch, record, Predicate::Absent)];
         ops.extend(sole_name_ops(by.repository, RefTarget::Branch(branch)));
         self.land_undo(by, self.undo_entry(by), ops).await
     }
@@ -232,15 +232,12 @@ impl Engine {
             id: id.clone(),
             commit_id: by.before.clone(),
         };
-        let mut ops = vec![
-            self.guard_against_deletion(by.repository).await?,
-            Op::Set {
-                partition: Bytes::from(by.repository.partition()),
-                key: tag_key(id.as_str()),
-                value: tag.encode(),
-                predicate: Some(Predicate::Absent),
-            },
-        ];
+        let mut ops = vec![Op::Set {
+            partition: Bytes::from(by.repository.partition()),
+            key: tag_key(id.as_str()),
+            value: tag.encode(),
+            predicate: Some(Predicate::Absent),
+        }];
         ops.extend(sole_name_ops(by.repository, RefTarget::Tag(id)));
         self.land_undo(by, self.undo_entry(by), ops).await
     }
@@ -255,18 +252,20 @@ impl Engine {
     ) -> Result<Option<Undone>> {
         ops.extend(let_go_ops(by.repository, by.found));
         ops.extend(entry_ops(by.repository, &undo));
-        match self.kv.batch(ops).await {
+        // Nothing may come back into what a deletion has been through already.
+        match write_unless_deleted(self.kv.as_ref(), by.repository, ops).await {
             Ok(()) => {}
-            Err(kv::Error::PredicateFailed { .. }) => return Ok(None),
+            Err(Error::Kv(kv::Error::PredicateFailed { .. })) => return Ok(None),
             // Not known whether it took effect: look for its entry, which has an id of its own.
-            Err(error) => {
+            Err(error @ Error::Kv(_)) => {
                 let landed = self
                     .reflog_entry(by.repository, &undo.reference, &undo.id)
                     .await;
                 if !matches!(landed, Ok(Some(_))) {
-                    return Err(error.into());
+                    return Err(error);
                 }
             }
+            Err(error) => return Err(error),
         }
         Ok(Some(Undone {
             commit_id: by.before.clone(),
@@ -294,23 +293,6 @@ impl Engine {
         undo.undone = Some(entry.id.clone());
         undo.brought_back.clone_from(&entry.kept_tokens);
         undo
-    }
-
-    /// A write that changes nothing, and fails once the repository is being deleted: nothing may
-    /// come back into what a deletion has been through already.
-    async fn guard_against_deletion(&self, repository: &Repository) -> Result<Op> {
-        let (stored, predicate) = self.stored_repository(&repository.id).await?;
-        if stored.instance_uid != repository.instance_uid
-            || stored.state == RepositoryState::InDeletion
-        {
-            return Err(Error::InDeletion(repository.id.to_string()));
-        }
-        Ok(Op::Set {
-            partition: Bytes::from_static(REPOSITORIES),
-            key: repository_key(&repository.id),
-            value: stored.encode(),
-            predicate: Some(predicate),
-        })
     }
 }
 

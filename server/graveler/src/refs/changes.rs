@@ -7,6 +7,7 @@ use bytes::Bytes;
 use kv::{Op, Predicate};
 
 use super::manager::not_found;
+use crate::deletion::write_unless_deleted;
 use crate::engine::{Engine, check_read_only, count_retry};
 use crate::landing::MAX_TRIES;
 use crate::records::{Stored as _, branch_key, tag_key};
@@ -296,11 +297,12 @@ impl Engine {
         ops.extend(sole_name_ops(repository, change.reference));
         let record = self.reflog_record(repository, change);
         ops.extend(record.ops);
-        match self.kv.batch(ops).await {
-            Ok(()) => Ok(()),
-            Err(kv::Error::PredicateFailed { index: 0 }) => Err(not_unique(kind, name)),
-            Err(kv::Error::PredicateFailed { .. }) => Err(not_unique(other, name)),
-            Err(error) => self.look_for(repository, &record.key, error).await,
+        // Hooks may have run for minutes: whether the repository still is there is looked at now.
+        match write_unless_deleted(self.kv.as_ref(), repository, ops).await {
+            Err(Error::Kv(kv::Error::PredicateFailed { index: 0 })) => Err(not_unique(kind, name)),
+            Err(Error::Kv(kv::Error::PredicateFailed { .. })) => Err(not_unique(other, name)),
+            Err(Error::Kv(error)) => self.look_for(repository, &record.key, error).await,
+            written => written,
         }
     }
 

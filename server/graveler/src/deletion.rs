@@ -1,0 +1,205 @@
+//! Deletion of repositories, and what keeps others from writing into what is being deleted.
+//!
+//! A deletion marks the record first and removes it last. Whoever makes a record in the repository meanwhile
+//! holds the write against the mark ([`write_unless_deleted`]); what only changes records that are there needs
+//! no more than its own condition. So a deletion leaves nothing behind that no repository names.
+
+use bytes::Bytes;
+use kv::{Guard, GuardOutcome, Op, Store};
+
+use crate::engine::{Engine, check_read_only};
+use crate::records::{
+    BRANCHES, REPOSITORIES, REPOSITORY_PREFIX, RESTORES, SHARED_PARTITIONS, Stored as _,
+    repository_key,
+};
+use crate::refs::{Listing, list, not_found};
+use crate::staging::retire_op;
+use crate::{Branch, Error, Kind, Repository, RepositoryId, RepositoryState, Result};
+
+/// How often a record is marked by compare-and-set before giving up.
+const MAX_TRIES: usize = 10;
+/// How many branches a deletion reads and removes at a time.
+const DELETE_PAGE: usize = 500;
+
+/// Writes all or nothing, if the repository is there and not being deleted, on whichever server: what is
+/// written before the mark is found by the deletion, and nothing is written after it.
+///
+/// # Errors
+/// [`Error::InDeletion`], also once another repository has the name; [`Error::NotFound`];
+/// [`Error::Kv`], of which [`kv::Error::PredicateFailed`] counts the ops that were given.
+pub(crate) async fn write_unless_deleted(
+    kv: &dyn Store,
+    repository: &Repository,
+    ops: Vec<Op>,
+) -> Result<()> {
+    let guard = deletion_guard(kv, repository).await?;
+    match kv.guarded(&guard, ops).await? {
+        GuardOutcome::Written => Ok(()),
+        GuardOutcome::GuardFailed => Err(Error::InDeletion(repository.id.to_string())),
+    }
+}
+
+/// Fails once the repository is marked, and once it is gone.
+async fn deletion_guard(kv: &dyn Store, repository: &Repository) -> Result<Guard> {
+    let key = repository_key(&repository.id);
+    let Some(stored) = kv.get(REPOSITORIES, &key).await? else {
+        return Err(not_found(Kind::Repository, repository.id.as_str()));
+    };
+    let there = Repository::decode(stored.value)?;
+    if there.instance_uid != repository.instance_uid || there.state == RepositoryState::InDeletion {
+        return Err(Error::InDeletion(repository.id.to_string()));
+    }
+    Ok(Guard {
+        partition: Bytes::from_static(REPOSITORIES),
+        key,
+        predicate: stored.predicate,
+    })
+}
+
+impl Engine {
+    /// Marks the repository, then removes its records, the mark last. A deletion
+    /// that was cut short is taken up where it stopped.
+    pub(crate) async fn delete_repository(&self, id: &RepositoryId, force: bool) -> Result<()> {
+        let marked = self.mark_deleted(id, force).await?;
+        self.purge_repository(&marked).await
+    }
+
+    /// Removes what belongs to a marked repository. May be done by many at a time: all goes by the
+    /// repository's instance, so a later repository of the same name is not touched.
+    pub(crate) async fn purge_repository(&self, repository: &Repository) -> Result<()> {
+        let partition = repository.partition();
+        // Branches go first: a write that is under way fails its guard from then
+        // on. Their tokens are recorded, so that none is left behind.
+        loop {
+            let branches = self
+                .kv
+                .scan(partition.as_bytes(), BRANCHES.as_bytes(), DELETE_PAGE)
+                .await?;
+            let mut ops = Vec::new();
+            let mut tokens = Vec::new();
+            for entry in branches
+                .into_iter()
+                .filter(|entry| entry.key.starts_with(BRANCHES.as_bytes()))
+            {
+                ops.push(Op::Delete {
+                    partition: Bytes::from(partition.clone()),
+                    key: entry.key,
+                });
+                tokens.extend(Branch::decode(entry.value)?.record.tokens().cloned());
+            }
+            if ops.is_empty() {
+                break;
+            }
+            ops.splice(0..0, tokens.iter().map(retire_op));
+            self.kv.batch(ops).await?;
+            self.janitor.retire(tokens);
+        }
+        self.forget_reflog(repository).await?;
+        self.delete_shared_rows(&partition).await?;
+        self.kv.delete_partition(partition.as_bytes()).await?;
+        self.kv.delete(RESTORES, partition.as_bytes()).await?;
+        self.forget_repository(repository).await?;
+        self.repositories.forget(&repository.id);
+        Ok(())
+    }
+
+    /// Rows of the repository in partitions of all repositories.
+    async fn delete_shared_rows(&self, partition: &str) -> Result<()> {
+        for (shared, folder) in SHARED_PARTITIONS {
+            let prefix = format!("{folder}{partition}/").into_bytes();
+            loop {
+                let entries = self.kv.scan(shared, &prefix, DELETE_PAGE).await?;
+                let ops: Vec<Op> = entries
+                    .into_iter()
+                    .filter(|entry| entry.key.starts_with(&prefix))
+                    .map(|entry| Op::Delete {
+                        partition: Bytes::from_static(shared),
+                        key: entry.key,
+                    })
+                    .collect();
+                if ops.is_empty() {
+                    break;
+                }
+                self.kv.batch(ops).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the record that marks a deletion, if it is still there: whoever finished the same
+    /// deletion meanwhile has freed the name, and it may be another repository's by now.
+    async fn forget_repository(&self, marked: &Repository) -> Result<()> {
+        let predicate = match self.stored_repository(&marked.id).await {
+            Ok((stored, predicate)) if stored == *marked => predicate,
+            Ok(_) | Err(Error::NotFound { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let partition = Bytes::from_static(REPOSITORIES);
+        let key = repository_key(&marked.id);
+        let removed = self.kv.batch(vec![
+            Op::Set {
+                partition: partition.clone(),
+                key: key.clone(),
+                value: marked.encode(),
+                predicate: Some(predicate),
+            },
+            Op::Delete { partition, key },
+        ]);
+        match removed.await {
+            Err(kv::Error::PredicateFailed { .. }) => Ok(()),
+            other => Ok(other?),
+        }
+    }
+
+    /// Goes on with deletions that were cut short, `limit` of them at most, and gives their number.
+    /// One that fails does not keep the others from it.
+    pub(crate) async fn finish_deletions(&self, limit: usize) -> Result<usize> {
+        let is_marked = |r: &Repository| r.state == RepositoryState::InDeletion;
+        let range = Listing {
+            prefix: "",
+            after: "",
+            limit,
+        };
+        let name = |r: &Repository| r.id.to_string();
+        let marked = list(
+            self.kv.as_ref(),
+            REPOSITORIES,
+            REPOSITORY_PREFIX,
+            range,
+            name,
+            is_marked,
+        )
+        .await?
+        .results;
+        let mut finished = 0;
+        let mut failure = None;
+        for repository in marked {
+            match self.purge_repository(&repository).await {
+                Ok(()) => finished += 1,
+                Err(error) => failure = Some(error),
+            }
+        }
+        failure.map_or(Ok(finished), Err)
+    }
+
+    async fn mark_deleted(&self, id: &RepositoryId, force: bool) -> Result<Repository> {
+        for _ in 0..MAX_TRIES {
+            let (mut repository, predicate) = self.stored_repository(id).await?;
+            check_read_only(&repository, force)?;
+            if repository.state == RepositoryState::InDeletion {
+                return Ok(repository);
+            }
+            repository.state = RepositoryState::InDeletion;
+            let (key, value) = (repository_key(id), repository.encode());
+            let marked = self.kv.set_if(REPOSITORIES, &key, value, predicate).await;
+            // Also if it failed: it may be marked.
+            self.repositories.forget(id);
+            match marked {
+                Err(kv::Error::PredicateFailed { .. }) => {}
+                Ok(()) => return Ok(repository),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::InDeletion(id.to_string()))
+    }
+}

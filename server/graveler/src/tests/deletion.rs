@@ -1,0 +1,245 @@
+//! What happens in a repository that another server deletes meanwhile, and what the deleting server answers.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use base::testing::{Fate, Turn};
+use kv::Store;
+use kv::testing::{Faults, FaultyStore};
+
+use crate::records::{REPOSITORIES, Stored as _, repository_key};
+use crate::reflog::reflog_partition;
+use crate::testing::{Lake, branch};
+use crate::{
+    Error, Event, EventKind, Graveler, HookOutcome, NoHooks, RefName, Rejection, Repository,
+    RepositoryState, Result, TagId, UndoParams,
+};
+
+fn through(lake: &Lake, fate: &Arc<dyn Fate>) -> Lake {
+    let kv = Arc::clone(&lake.kv);
+    let store: Arc<dyn Store> = Arc::new(FaultyStore::by_fate(
+        kv,
+        Faults::default(),
+        Arc::clone(fate),
+    ));
+    Lake {
+        graveler: lake.graveler.on_store_for_tests(&store),
+        ..lake.clone()
+    }
+}
+
+async fn assert_nothing_is_left(lake: &Lake, what: &str) {
+    let partition = lake.repo.partition().into_bytes();
+    for partition in [partition.as_slice(), &reflog_partition(&lake.repo)] {
+        let left = lake.kv.scan(partition, b"", 10).await.unwrap();
+        assert_eq!(left, [], "{what}");
+    }
+}
+
+/// At the turn of this number another server deletes the repository, from beginning to end.
+#[derive(Debug)]
+struct DeletedAt {
+    turn: usize,
+    turns: AtomicUsize,
+    by: Lake,
+}
+
+impl Fate for DeletedAt {
+    fn strikes(&self, _parts: u8) -> bool {
+        false
+    }
+
+    fn turn(&self) -> Turn<'_> {
+        Box::pin(async {
+            if self.turns.fetch_add(1, Ordering::Relaxed) == self.turn {
+                let deleted = self.by.graveler.delete_repository(&self.by.repo.id, false);
+                deleted.await.unwrap();
+            }
+        })
+    }
+}
+
+const CHANGES: &[&str] = &[
+    "branch",
+    "tag",
+    "metadata",
+    "rules",
+    "rule",
+    "record",
+    "undo a branch",
+    "undo a tag",
+];
+
+async fn change(lake: &Lake, what: &str) -> Result<()> {
+    let (graveler, repo) = (&lake.graveler, &lake.repo);
+    let tag = TagId::trusted("v");
+    let undo = async |of: RefName| {
+        let params = UndoParams::default();
+        graveler.undo(repo, &of, &params).await.map(drop)
+    };
+    match what {
+        "branch" => graveler
+            .create_branch(repo, &branch("b"), "main", false, false, "me", &NoHooks)
+            .await
+            .map(drop),
+        "tag" => graveler
+            .create_tag(repo, &tag, "main", false, "me", &NoHooks)
+            .await
+            .map(drop),
+        "metadata" => {
+            let set = BTreeMap::from([("k".to_owned(), "v".to_owned())]);
+            graveler.set_repository_metadata(repo, set, 100).await
+        }
+        "rules" => {
+            let rules = ["main".to_owned()];
+            graveler.set_branch_protection(repo, &rules, None).await
+        }
+        "rule" => graveler.add_protected_pattern(repo, "main").await,
+        "record" => {
+            let head = graveler
+                .branch(repo, &branch("main"))
+                .await?
+                .record
+                .commit_id;
+            let mut commit = graveler.get_commit(repo, &head).await?;
+            commit.message = "from elsewhere".to_owned();
+            commit.id = crate::ident::commit_id(&commit);
+            graveler.create_commit_record(repo, &commit, false).await
+        }
+        "undo a branch" => undo(RefName::Branch(branch("gone"))).await,
+        "undo a tag" => undo(RefName::Tag(TagId::trusted("gone"))).await,
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn nothing_comes_to_be_in_a_repository_that_is_gone() {
+    for what in CHANGES {
+        let mut refused = 0;
+        for turn in 0.. {
+            let lake = Lake::new().await;
+            let (gone, tag) = (branch("gone"), TagId::trusted("gone"));
+            lake.branch_from("gone", "main").await;
+            let (graveler, repo) = (&lake.graveler, &lake.repo);
+            let deleted = graveler.delete_branch(repo, &gone, false, "me", &NoHooks);
+            deleted.await.unwrap();
+            if *what == "undo a tag" {
+                let made = graveler.create_tag(repo, &tag, "main", false, "me", &NoHooks);
+                made.await.unwrap();
+                let deleted = graveler.delete_tag(repo, &tag, false, "me", &NoHooks);
+                deleted.await.unwrap();
+            }
+            let deletion = Arc::new(DeletedAt {
+                turn,
+                turns: AtomicUsize::new(0),
+                by: lake.clone(),
+            });
+            let fate: Arc<dyn Fate> = Arc::clone(&deletion) as _;
+            match change(&through(&lake, &fate), what).await {
+                Ok(()) => {}
+                Err(Error::InDeletion(_) | Error::NotFound { .. }) => refused += 1,
+                Err(error) => panic!("{what}, deleted at turn {turn}: {error}"),
+            }
+            if deletion.turns.load(Ordering::Relaxed) <= turn {
+                break;
+            }
+            assert_nothing_is_left(&lake, &format!("{what}, deleted at turn {turn}")).await;
+        }
+        assert!(refused > 1, "{what}");
+    }
+}
+
+/// Hooks that take long, and meanwhile another server deletes the repository.
+#[derive(Debug)]
+struct Deletes(Lake);
+
+#[async_trait::async_trait]
+impl crate::Hooks for Deletes {
+    async fn before(&self, event: &Event) -> std::result::Result<HookOutcome, Box<Rejection>> {
+        assert_eq!(event.kind, EventKind::PreCreateBranch);
+        let deleted = self.0.graveler.delete_repository(&self.0.repo.id, false);
+        deleted.await.unwrap();
+        Ok(HookOutcome { ran: true })
+    }
+
+    async fn after(&self, event: Event) {
+        panic!("told of {:?}", event.kind);
+    }
+}
+
+#[tokio::test]
+async fn a_branch_whose_repository_is_deleted_while_hooks_run_is_refused() {
+    let lake = Lake::new().await;
+    let other = Lake {
+        graveler: lake.graveler.fork_for_tests(),
+        ..lake.clone()
+    };
+    let (repo, b, hooks) = (&lake.repo, branch("b"), Deletes(other));
+    let created = lake
+        .graveler
+        .create_branch(repo, &b, "main", false, false, "me", &hooks);
+    let error = created.await.unwrap_err();
+    assert!(matches!(error, Error::NotFound { .. }), "{error}");
+    assert_nothing_is_left(&lake, "a branch").await;
+}
+
+/// Others ask for the repository at every step of its deletion, on the server that deletes it.
+#[derive(Debug)]
+struct Asked {
+    server: OnceLock<Graveler>,
+    asking: AtomicBool,
+    lake: Lake,
+    served_after_mark: AtomicUsize,
+    refused: AtomicUsize,
+}
+
+impl Fate for Asked {
+    fn strikes(&self, _parts: u8) -> bool {
+        false
+    }
+
+    fn turn(&self) -> Turn<'_> {
+        Box::pin(async {
+            let Some(server) = self.server.get() else {
+                return;
+            };
+            if self.asking.swap(true, Ordering::Relaxed) {
+                return;
+            }
+            let id = &self.lake.repo.id;
+            let is_served = server.repository(id).await.is_ok();
+            let stored = self.lake.kv.get(REPOSITORIES, &repository_key(id)).await;
+            let stored = stored
+                .unwrap()
+                .map(|s| Repository::decode(s.value).unwrap());
+            let is_active = stored.is_some_and(|r| r.state == RepositoryState::Active);
+            self.served_after_mark
+                .fetch_add(usize::from(is_served && !is_active), Ordering::Relaxed);
+            self.refused
+                .fetch_add(usize::from(!is_served), Ordering::Relaxed);
+            self.asking.store(false, Ordering::Relaxed);
+        })
+    }
+}
+
+#[tokio::test]
+async fn the_deleting_server_serves_the_repository_no_longer() {
+    let lake = Lake::new().await;
+    let asked = Arc::new(Asked {
+        server: OnceLock::new(),
+        asking: AtomicBool::new(false),
+        lake: lake.clone(),
+        served_after_mark: AtomicUsize::new(0),
+        refused: AtomicUsize::new(0),
+    });
+    let fate: Arc<dyn Fate> = Arc::clone(&asked) as _;
+    let server = through(&lake, &fate);
+    asked.server.set(server.graveler.clone()).unwrap();
+    let deleted = server.graveler.delete_repository(&lake.repo.id, false);
+    deleted.await.unwrap();
+    let (served, refused) = (&asked.served_after_mark, &asked.refused);
+    let counts = [served, refused].map(|count| count.load(Ordering::Relaxed));
+    // When the mark was written and the server has not heard of it yet.
+    assert!(counts[0] <= 1 && counts[1] > 5, "{counts:?}");
+}

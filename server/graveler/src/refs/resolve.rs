@@ -7,6 +7,7 @@
 use super::Refs;
 use super::manager::not_found;
 use super::parse::{MODIFIERS, Modifiers, Step, parse};
+use super::walk::Walk;
 use crate::ids::is_lower_hex;
 use crate::{CommitId, Error, Kind, RefKind, Repository, ResolvedRef, Result, TagId};
 
@@ -118,11 +119,16 @@ impl Refs {
         text: &str,
     ) -> Result<CommitId> {
         let mut at = from;
+        let mut account = Walk::default();
+        let mut commit_at = async |at: &CommitId| {
+            let found = self.step(repository, std::slice::from_ref(at), &mut account);
+            Ok::<_, Error>(found.await?.pop().expect("as many commits as ids"))
+        };
         for step in steps {
             match *step {
                 Step::Ancestor(count) => {
                     for _ in 0..count {
-                        let commit = self.commit(repository, &at).await?;
+                        let commit = commit_at(&at).await?;
                         let Some(parent) = commit.parents.first() else {
                             return Err(not_found(Kind::Reference, text));
                         };
@@ -131,7 +137,7 @@ impl Refs {
                 }
                 Step::Parent(0) => {}
                 Step::Parent(number) => {
-                    let commit = self.commit(repository, &at).await?;
+                    let commit = commit_at(&at).await?;
                     let Some(parent) = commit.parents.get(number as usize - 1) else {
                         return Err(Error::InvalidValue(format!(
                             "reference {text:?} is invalid: commit {at} has {} parents",

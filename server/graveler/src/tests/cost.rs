@@ -242,6 +242,32 @@ async fn log_and_merge_base_read_a_long_history_by_the_page_and_then_not_at_all(
     );
 }
 
+#[tokio::test]
+async fn a_far_ancestor_is_found_by_the_page() {
+    let (lake, store) = counted().await;
+    let length = 5_000;
+    let (head, _, _) = history(&lake, length).await;
+    let ancestor = async |server: &crate::Graveler, steps: usize| {
+        let expression = format!("{}~{steps}", head.id);
+        let resolved = server.resolve(&lake.repo, &expression);
+        resolved.await.unwrap().commit_id
+    };
+    let cold = lake.graveler.fork_for_tests();
+    store.take();
+    let first = ancestor(&cold, length - 1).await;
+    let reads = store.take().reads;
+    assert!(reads < 20, "cold: {reads} reads");
+    let root = lake.graveler.get_commit(&lake.repo, &first).await.unwrap();
+    assert_eq!(root.message, "0");
+    store.take();
+    assert_eq!(ancestor(&cold, length - 1).await, first);
+    assert_eq!(store.take().reads, 0, "warm");
+    // A few steps read no page.
+    let cold = lake.graveler.fork_for_tests();
+    ancestor(&cold, 4).await;
+    assert_eq!(store.take().reads, 4);
+}
+
 /// Twenty folders of a hundred keys, of which the first half is deleted: a listing of the folders
 /// jumps from one to the next.
 #[tokio::test]

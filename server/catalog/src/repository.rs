@@ -46,7 +46,7 @@ impl Catalog {
     /// neither checked for that nor marked. Inside of another's it may not be either.
     ///
     /// # Errors
-    /// Name taken; invalid name or default branch; [`Error::Namespace`]; too many others are created at the same time.
+    /// Name taken; invalid name or default branch; another storage than the only one; [`Error::Namespace`]; too many others are created at the same time.
     #[instrument(skip_all, fields(repo.id = %request.id))]
     pub async fn create_repository(&self, request: CreateRepository) -> Result<Repository> {
         RepositoryId::parse(request.id.as_str())?;
@@ -61,6 +61,7 @@ impl Catalog {
             }
         }
         BranchId::parse(request.default_branch.as_str())?;
+        check_storage(&request.storage_id)?;
         self.check_namespace(&request.storage_namespace)?;
         let catalog = self.clone();
         self.see_through(async move {
@@ -198,4 +199,14 @@ impl Catalog {
     pub async fn finish_deletions(&self) -> Result<usize> {
         Ok(self.graveler.finish_deletions(MAX_DELETIONS).await?)
     }
+}
+
+/// An installation has one block store, whose id is empty.
+fn check_storage(id: &str) -> Result<()> {
+    if id.is_empty() {
+        return Ok(());
+    }
+    Err(Error::InvalidValue(
+        "storage_id must be empty: this server has one block store, leave the field out".to_owned(),
+    ))
 }

@@ -206,6 +206,15 @@ async fn what_is_invalid_is_refused_before_anything_is_written() {
     assert!(!marked(&lake, "mem://lake").await);
 
     let mut request = creation("lake");
+    request.storage_id = "archive".to_owned();
+    let error = lake.create_repository(request).await.unwrap_err();
+    assert!(
+        matches!(&error, Error::InvalidValue(text) if text.contains("storage_id") && text.contains("leave")),
+        "{error}"
+    );
+    assert!(!marked(&lake, "mem://lake").await);
+
+    let mut request = creation("lake");
     request.id = RepositoryId::trusted("Not A Name");
     assert!(matches!(
         lake.create_repository(request).await,

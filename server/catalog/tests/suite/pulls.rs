@@ -276,7 +276,8 @@ async fn a_request_is_merged_and_says_so_or_neither() {
             ..Faults::default()
         };
         let kv = Arc::<kv::MemoryStore>::clone(&lake.kv);
-        let shaky = server(&lake, Arc::new(FaultyStore::new(kv, seed, faults)));
+        let store: Arc<dyn Store> = Arc::new(FaultyStore::new(kv, seed, faults));
+        let shaky = lake.through(&store);
         let outcome = shaky.merge_pull_request(&repository, &id, "me").await;
 
         let pull = lake.pull_request(&repository, &id).await.unwrap();

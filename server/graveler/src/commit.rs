@@ -74,7 +74,7 @@ impl Engine {
                 .tree_to_commit(repository, branch, &work, &params)
                 .await?;
             receipt.reached(Step::Built);
-            let commit = new_commit(NewCommit {
+            let mut commit = new_commit(NewCommit {
                 committer: params.committer.clone(),
                 message: params.message.clone(),
                 metadata: params.metadata.clone(),
@@ -99,7 +99,14 @@ impl Engine {
             receipt.reached(Step::Judged);
             let operation = Operation::Commit;
             let landing = self
-                .land(repository, branch, &work.at, &commit, operation, receipt)
+                .land(
+                    repository,
+                    branch,
+                    &work.at,
+                    &mut commit,
+                    operation,
+                    receipt,
+                )
                 .await?;
             if landing.end(turn) {
                 let mut event =

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use kv::Op;
+use kv::{Op, Predicate};
 
 use crate::engine::{Engine, count_retry};
 use crate::queue::Turn;
@@ -142,6 +142,10 @@ impl Engine {
     /// Makes `commit` the head, if the head and the sealed tokens are still as in
     /// `at`; tokens sealed since stay. The reflog tells of it as `operation`.
     ///
+    /// Another branch may have made the very same commit in the same second. What is recorded first stays, for
+    /// it is remembered and walked by already, and `commit` becomes that: its time to the nanosecond and its
+    /// generation are not in its id.
+    ///
     /// What `receipt` wants is written in the same batch; [`Error::ConcurrentChange`] if a condition
     /// of its writes does not hold.
     pub(crate) async fn land(
@@ -149,12 +153,13 @@ impl Engine {
         repository: &Repository,
         branch: &BranchId,
         at: &StoredBranch,
-        commit: &Commit,
+        commit: &mut Commit,
         operation: Operation,
         receipt: &dyn Receipt,
     ) -> Result<Landing> {
         let applied = &at.record.sealed_tokens;
         let mut now = at.clone();
+        let mut is_recorded = false;
         for _ in 0..MAX_REBASES {
             let newer = now.record.sealed_tokens.strip_suffix(applied.as_slice());
             let (Some(newer), true) = (newer, now.record.commit_id == at.record.commit_id) else {
@@ -166,7 +171,11 @@ impl Engine {
                 sealed_tokens: newer.to_vec(),
                 hidden: now.record.hidden,
             };
-            let mut ops = self.landing_ops(repository, branch, branch_record, &now, commit, at);
+            let mut ops = Vec::new();
+            if !is_recorded {
+                ops.push(record_op(repository, commit));
+            }
+            ops.extend(head_ops(repository, branch, branch_record, &now, at));
             let change = RefChange::head(branch, operation, &at.record.commit_id, &commit.id);
             let change = change.by(&commit.committer, &commit.message);
             let record = self.reflog_record(repository, change);
@@ -177,6 +186,16 @@ impl Engine {
                 Ok(()) => {}
                 Err(kv::Error::PredicateFailed { index }) if index >= own => {
                     return Err(Error::ConcurrentChange(format!("branch {branch}")));
+                }
+                Err(kv::Error::PredicateFailed { index: 0 }) if !is_recorded => {
+                    *commit = self
+                        .refs
+                        .commit(repository, &commit.id)
+                        .await?
+                        .as_ref()
+                        .clone();
+                    is_recorded = true;
+                    continue;
                 }
                 Err(kv::Error::PredicateFailed { .. }) => {
                     count_retry("land");
@@ -195,40 +214,6 @@ impl Engine {
             });
         }
         Err(Error::TooManyTries(format!("branch {branch}")))
-    }
-
-    /// Ordered to be safe when cut short: a commit that no branch names, or
-    /// tokens that no sweep finds, do no harm.
-    fn landing_ops(
-        &self,
-        repository: &Repository,
-        branch: &BranchId,
-        record: BranchRecord,
-        now: &StoredBranch,
-        commit: &Commit,
-        at: &StoredBranch,
-    ) -> Vec<Op> {
-        let partition = Bytes::from(repository.partition());
-        let mut ops = vec![
-            Op::Set {
-                partition: partition.clone(),
-                key: commit_key(commit.id.as_str()),
-                value: commit.encode(),
-                predicate: None,
-            },
-            Op::Set {
-                partition,
-                key: branch_key(branch.as_str()),
-                value: Branch {
-                    id: branch.clone(),
-                    record,
-                }
-                .encode(),
-                predicate: Some(now.predicate.clone()),
-            },
-        ];
-        ops.extend(at.record.sealed_tokens.iter().map(retire_op));
-        ops
     }
 
     /// Runs `hooks` with the branch's turn kept for as long as they are brief, or
@@ -254,4 +239,37 @@ impl Engine {
             }
         }
     }
+}
+
+/// Records a commit, if it is not recorded yet.
+fn record_op(repository: &Repository, commit: &Commit) -> Op {
+    Op::Set {
+        partition: Bytes::from(repository.partition()),
+        key: commit_key(commit.id.as_str()),
+        value: commit.encode(),
+        predicate: Some(Predicate::Absent),
+    }
+}
+
+/// Makes the branch what `record` says, if it is still as `now`, and retires the tokens that `at` had sealed.
+fn head_ops(
+    repository: &Repository,
+    branch: &BranchId,
+    record: BranchRecord,
+    now: &StoredBranch,
+    at: &StoredBranch,
+) -> Vec<Op> {
+    let value = Branch {
+        id: branch.clone(),
+        record,
+    }
+    .encode();
+    let mut ops = vec![Op::Set {
+        partition: Bytes::from(repository.partition()),
+        key: branch_key(branch.as_str()),
+        value,
+        predicate: Some(now.predicate.clone()),
+    }];
+    ops.extend(at.record.sealed_tokens.iter().map(retire_op));
+    ops
 }

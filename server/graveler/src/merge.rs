@@ -81,7 +81,7 @@ impl Engine {
             if !params.squash {
                 parents.push(source_id.clone());
             }
-            let commit = new_commit(NewCommit {
+            let mut commit = new_commit(NewCommit {
                 committer: params.committer.clone(),
                 message: message.clone(),
                 metadata: metadata.clone(),
@@ -120,7 +120,7 @@ impl Engine {
                     repository,
                     destination,
                     &work.at,
-                    &commit,
+                    &mut commit,
                     operation,
                     receipt,
                 )

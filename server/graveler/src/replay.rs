@@ -57,7 +57,7 @@ impl Engine {
                 .replayed(repository, &work.head.meta_range_id, &change, before)
                 .await?;
             let tree = merged.insert(candidate).tree.clone();
-            let commit = new_commit(NewCommit {
+            let mut commit = new_commit(NewCommit {
                 committer: change.committer.clone(),
                 message: change.message.clone(),
                 metadata: change.metadata.clone(),
@@ -86,7 +86,7 @@ impl Engine {
                     repository,
                     branch,
                     &work.at,
-                    &commit,
+                    &mut commit,
                     change.operation,
                     &NoReceipt,
                 )

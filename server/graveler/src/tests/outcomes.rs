@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use base::testing::{Fate, Turn};
 use kv::testing::{Faults, FaultyStore};
 use kv::{MemoryStore, Store};
 
-use crate::testing::{Lake, branch, stores};
+use crate::records::{Stored as _, commit_key};
+use crate::testing::{Lake, branch, committing, stores};
 use crate::{
     Error, Event, EventKind, HookOutcome, Kind, NoHooks, Options, RefName, Rejection, Result,
     TagId, UndoParams,
@@ -310,6 +312,46 @@ async fn a_reset_that_was_built_on_by_the_time_of_the_look_has_landed() {
     assert!(fate.done.load(Ordering::Relaxed));
     assert_eq!(lake.head("main").await.parents, [base.id]);
     assert_eq!(lake.show("main@").await, "a=1 top=1");
+}
+
+/// Commits a little later, within the second.
+async fn load(lake: &Lake, on: &str) -> crate::Commit {
+    lake.clock.advance(Duration::from_millis(10));
+    let (on, params) = (branch(on), committing("load"));
+    let committed = lake.graveler.commit(&lake.repo, &on, params, &NoHooks);
+    committed.await.unwrap()
+}
+
+/// Two branches that load the same in the same second: their commits have one id.
+#[tokio::test]
+async fn of_two_equal_commits_the_first_record_stays() {
+    let lake = Lake::new().await;
+    for name in ["one", "two"] {
+        create_branch(&lake, name).await.unwrap();
+        lake.put(name, "a=1").await;
+    }
+    let first = load(&lake, "one").await;
+    // As others may have recorded it: the generation is above that of its parents, no more.
+    let mirrored = crate::Commit {
+        generation: 7,
+        ..first.clone()
+    };
+    let key = commit_key(first.id.as_str());
+    let partition = lake.repo.partition();
+    let recorded = lake.kv.set(partition.as_bytes(), &key, mirrored.encode());
+    recorded.await.unwrap();
+    let lake = other_server(&lake);
+
+    let second = load(&lake, "two").await;
+    assert_eq!(second, mirrored, "what is told is what is recorded");
+    for server in [&lake, &other_server(&lake)] {
+        assert_eq!(server.head("one").await, mirrored);
+        assert_eq!(server.head("two").await, mirrored);
+    }
+    assert_eq!(lake.show("two@").await, "a=1");
+    lake.put("two", "b=1").await;
+    let next = lake.commit("two", "next").await.unwrap();
+    assert_eq!(next.generation, 8);
 }
 
 #[tokio::test]

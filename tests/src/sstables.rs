@@ -1,15 +1,13 @@
-//! Leaves the tables that a server wrote where another implementation reads them back.
+//! Leaves tables that a server wrote where another implementation reads them back.
 //!
-//! `cargo xtask test` names a folder in `WEIR_TEST_SSTABLES`, and has RocksDB read what lies there
-//! once the tests have ended. Without the variable nothing is kept.
+//! `cargo xtask test` and `soak` name a folder in `WEIR_TEST_SSTABLES`, and have RocksDB read what lies there
+//! once the tests have ended. Without the variable nothing is kept. Of each test those of
+//! [`base::testing::is_in_sample`] are kept: all tables, unless it writes hundreds.
 
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Tables that the folder holds before servers leave no more there.
-const MAX_TABLES: usize = 20_000;
-
-/// Links every `_lakefs/ID` below a server's folder into the folder of tables.
+/// Links each `_lakefs/ID` of the sample below a server's folder into the folder of tables.
 ///
 /// # Panics
 /// If a file can be neither linked nor copied.
@@ -18,13 +16,11 @@ pub(crate) fn keep(server: &Path) {
         return;
     };
     let folder = Path::new(&folder);
-    let mut room = MAX_TABLES.saturating_sub(entries(folder).count());
     walk(server, &mut |table, id| {
         let kept = folder.join(id);
-        if room == 0 || kept.exists() {
+        if kept.exists() || !base::testing::is_in_sample(id) {
             return;
         }
-        room -= 1;
         // The folder may be on another disk.
         let linked = std::fs::hard_link(table, &kept);
         if linked.is_err_and(|e| e.kind() != ErrorKind::AlreadyExists) {

@@ -1,7 +1,10 @@
-//! What the tests of all crates share: how thorough they are, and fate, which stores that fail on purpose ask.
+//! What the tests of all crates share: how thorough they are, fate, which stores that fail on purpose ask, and
+//! which of their tables are read back by another implementation.
 //!
 //! Two thoroughnesses only: brief, for the test command, and long, for `cargo xtask soak`.
 //! Never part of a server.
+
+mod sample;
 
 use std::fmt::Debug;
 use std::pin::Pin;
@@ -9,6 +12,8 @@ use std::sync::Mutex;
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
+
+pub use self::sample::is_in_sample;
 
 /// Set to anything: tests are long. `cargo xtask soak` sets it.
 const LONG: &str = "WEIR_TEST_LONG";

@@ -2,7 +2,7 @@
 //! that try cases, seeds and crashes, for long.
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -27,13 +27,7 @@ pub(crate) fn run_all(filter: Option<&str>) -> Result<()> {
         tests.arg(filter);
     }
     run(&mut tests)?;
-    // A few tests may write no table; all of them together do.
-    if filter.is_none() || sstables.read_dir()?.next().is_some() {
-        run(command(&needs.python)
-            .arg("tests/clients/sstables.py")
-            .arg(&sstables))
-        .context("RocksDB does not read back what the tests wrote")?;
-    }
+    needs.read_back(&sstables, filter)?;
     say("all tests passed");
     Ok(())
 }
@@ -63,9 +57,11 @@ const SOAKED: &[&str] = &[
 /// The tests that try cases, seeds and crashes, each for long, or those of them whose name contains `filter`.
 pub(crate) fn soak(filter: Option<&str>) -> Result<()> {
     let needs = Needs::new()?;
+    let sstables = empty_folder("tables-of-the-soak")?;
     let mut tests = needs.tests();
     tests
         .env("WEIR_TEST_LONG", "1")
+        .env("WEIR_TEST_SSTABLES", &sstables)
         // All packages, as they were just built: of a few of them other features would be built anew.
         .args(["test", "--workspace", "--no-fail-fast"])
         .args(["--lib", "--tests", "--"]);
@@ -73,7 +69,7 @@ pub(crate) fn soak(filter: Option<&str>) -> Result<()> {
         Some(filter) => tests.arg(filter),
         None => tests.args(SOAKED),
     };
-    let done = run(&mut tests);
+    let done = run(&mut tests).and_then(|()| needs.read_back(&sstables, filter));
     drop(needs);
     if done.is_ok() {
         say("the soak passed");
@@ -100,6 +96,18 @@ impl Needs {
             components,
             postgres,
         })
+    }
+
+    /// Has RocksDB read the tables that the tests left, of those that contain `filter`.
+    fn read_back(&self, sstables: &Path, filter: Option<&str>) -> Result<()> {
+        // A few tests may write no table; all of them together do.
+        if filter.is_some() && sstables.read_dir()?.next().is_none() {
+            return Ok(());
+        }
+        run(command(&self.python)
+            .arg("tests/clients/sstables.py")
+            .arg(sstables))
+        .context("RocksDB does not read back what the tests wrote")
     }
 
     fn tests(&self) -> Command {

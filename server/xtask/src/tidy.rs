@@ -33,7 +33,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("parquet-guard", &["hooks-sdk"]),
     ("format-allow-list", &["hooks-sdk"]),
     ("commit-metadata", &["hooks-sdk"]),
-    ("system-tests", &["client", "api-types", "kv"]),
+    ("system-tests", &["client", "api-types", "kv", "base"]),
 ];
 
 /// The top-level folders are the product owner's; beside them only what tools need.

@@ -1,7 +1,8 @@
-//! Leaves every table that the tests of this crate write where another implementation reads it back.
+//! Leaves tables that the tests of this crate write where another implementation reads them back.
 //!
-//! `cargo xtask test` names a folder in `WEIR_TEST_SSTABLES`, and has RocksDB read what lies there
-//! once the tests have ended. Without the variable nothing is kept.
+//! `cargo xtask test` and `soak` name a folder in `WEIR_TEST_SSTABLES`, and have RocksDB read what lies there
+//! once the tests have ended. Without the variable nothing is kept. Of each test those of
+//! [`base::testing::is_in_sample`] are kept: all tables, unless it writes hundreds.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -9,29 +10,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Finished;
 
-/// Tables that one run of the tests keeps, equal ones once: more than the tests write, unless
-/// the property tests are told to run long.
-const MAX_TABLES: usize = 20_000;
-/// Bytes that one run of the tests keeps.
-const MAX_BYTES: usize = 256 << 20;
-
-static TABLES: AtomicUsize = AtomicUsize::new(0);
-static BYTES: AtomicUsize = AtomicUsize::new(0);
-
 /// Writes the table into the folder under its id, unless it is there.
 pub(super) fn keep(table: &Finished) {
     let Some(folder) = std::env::var_os("WEIR_TEST_SSTABLES") else {
         return;
     };
     let path = Path::new(&folder).join(&table.id);
-    if path.exists()
-        || TABLES.load(Ordering::Relaxed) >= MAX_TABLES
-        || BYTES.load(Ordering::Relaxed) + table.bytes.len() > MAX_BYTES
-    {
+    if path.exists() || !base::testing::is_in_sample(&table.id) {
         return;
     }
-    TABLES.fetch_add(1, Ordering::Relaxed);
-    BYTES.fetch_add(table.bytes.len(), Ordering::Relaxed);
     write(&path, &table.bytes)
         .unwrap_or_else(|e| panic!("failed to keep a table in {}: {e}", path.display()));
 }

@@ -1,6 +1,9 @@
 //! What is particular to PostgreSQL: the tables, the connection string, batching.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use base::{IdGenerator as _, SystemClock, SystemIds};
@@ -8,6 +11,7 @@ use bytes::Bytes;
 use kv::{Error, PostgresOptions, PostgresStore, Store as _, conformance};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _};
+use tokio::net::{TcpListener, TcpStream};
 
 /// A table of its own, dropped by [`Table::drop`]; none without a server, which is said.
 struct Table {
@@ -240,4 +244,83 @@ async fn a_refusal_by_the_server_is_explained() {
         error.to_string().contains("the database does not exist"),
         "{error}"
     );
+}
+
+/// Polls a call so many times, and drops it if it has not ended by then.
+async fn give_up_after<T>(polls: usize, call: impl Future<Output = T>) -> Option<T> {
+    let mut call = pin!(call);
+    let mut left = polls;
+    poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        match call.as_mut().poll(context) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending if left == 0 => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// A server that never answers at once: each answer passes through a task of this runtime.
+async fn slow_server(server: &str) -> String {
+    let options: PgConnectOptions = server.parse().unwrap();
+    let address = format!("{}:{}", options.get_host(), options.get_port());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let slow = server.replace(&address, &listener.local_addr().unwrap().to_string());
+    assert_ne!(slow, server, "the connection string names host and port");
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut server = TcpStream::connect(&address).await.unwrap();
+            tokio::spawn(async move {
+                let _ended = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    slow
+}
+
+/// A transaction whose caller went away while it began was left open, and the pool handed its connection on:
+/// the next write on it was acknowledged, seen by nobody else, and gone with the connection.
+#[tokio::test]
+async fn whoever_gives_up_a_transaction_leaves_nothing_open() {
+    let Some(table) = Table::new() else { return };
+    let other = PostgresStore::connect(table.options()).await.unwrap();
+    let slow = Table {
+        server: slow_server(&table.server).await,
+        name: table.name.clone(),
+    };
+    let options = PostgresOptions {
+        max_open_connections: 1,
+        max_idle_connections: 1,
+        ..slow.options()
+    };
+    let store = PostgresStore::connect(options).await.unwrap();
+    for polls in 1.. {
+        // There is a connection, and nobody has it.
+        let alone = store.set(b"alone", b"before", Bytes::new()).await;
+        alone.unwrap();
+        let ops = ["a", "b"].map(|key| kv::Op::Set {
+            partition: Bytes::from_static(b"batch"),
+            key: Bytes::from(format!("{polls}/{key}")),
+            value: Bytes::new(),
+            predicate: Some(kv::Predicate::Absent),
+        });
+        let ended = give_up_after(polls, store.batch(ops.to_vec())).await;
+        let key = polls.to_string();
+        let alone = store.set(b"alone", key.as_bytes(), Bytes::new()).await;
+        alone.unwrap();
+        let seen = other.get(b"alone", key.as_bytes()).await.unwrap();
+        assert!(seen.is_some(), "given up at poll {polls}");
+        if let Some(done) = ended {
+            done.unwrap();
+            assert!(polls > 3, "it takes more answers than {polls}");
+            break;
+        }
+    }
+    store.close().await;
+    other.close().await;
+    table.drop().await;
 }

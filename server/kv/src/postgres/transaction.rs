@@ -9,7 +9,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnection, PgPool, Postgres};
+use sqlx::{Connection as _, Transaction};
 
 use super::write::Rows;
 use super::{Sql, column};
@@ -23,6 +25,40 @@ pub(super) enum Applied {
     PredicateFailed(usize),
 }
 
+/// A connection of the pool, on which a transaction begins.
+///
+/// Of a caller that goes away while the database answers to BEGIN, sqlx notes no transaction, and rolls none
+/// back. Whoever had the connection next would write into what stayed open: acknowledged, seen by
+/// nobody else and gone with the connection. So a connection on which none has begun is closed.
+pub(super) struct Lease {
+    connection: PoolConnection<Postgres>,
+    has_begun: bool,
+}
+
+impl Lease {
+    pub(super) async fn of(pool: &PgPool) -> sqlx::Result<Self> {
+        Ok(Self {
+            connection: pool.acquire().await?,
+            has_begun: false,
+        })
+    }
+
+    /// The transaction is rolled back when it is dropped.
+    pub(super) async fn begin(&mut self) -> sqlx::Result<Transaction<'_, Postgres>> {
+        let transaction = self.connection.begin().await?;
+        self.has_begun = true;
+        Ok(transaction)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if !self.has_begun {
+            self.connection.close_on_drop();
+        }
+    }
+}
+
 type Address<'a> = (&'a [u8], &'a [u8]);
 
 /// Applies `ops`, if `guard` holds, all or none.
@@ -32,7 +68,8 @@ pub(super) async fn apply(
     guard: Option<&Guard>,
     ops: &[Op],
 ) -> sqlx::Result<Applied> {
-    let mut transaction = pool.begin().await?;
+    let mut lease = Lease::of(pool).await?;
+    let mut transaction = lease.begin().await?;
     let applied = apply_within(&mut transaction, sql, guard, ops).await?;
     match applied {
         Applied::Written => transaction.commit().await?,

@@ -9,6 +9,7 @@ use sqlx::postgres::{PgConnection, PgPool};
 
 use super::Sql;
 use super::retry::{failed, retry_rolled_back};
+use super::transaction::Lease;
 use crate::lanes::Handler;
 use crate::{Guard, GuardOutcome, Op, Predicate, Result};
 
@@ -149,7 +150,8 @@ impl Writer {
                 upsert(&mut connection, &self.sql, *guard, rows).await?,
             ]);
         }
-        let mut transaction = self.pool.begin().await?;
+        let mut lease = Lease::of(&self.pool).await?;
+        let mut transaction = lease.begin().await?;
         let mut outcomes = Vec::with_capacity(statements.len());
         for (guard, rows) in statements {
             outcomes.push(upsert(&mut transaction, &self.sql, *guard, rows).await?);

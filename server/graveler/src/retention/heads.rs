@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use base::OffsetDateTime;
 
-use super::index::Commits;
+use super::index::{Commits, digest};
 use super::{CommitIndex, KeptCommits, Node, Retention};
 use crate::refs::{Listing, hole};
 use crate::{Branch, Commit, CommitId, Error, Operation, RefName, ReflogEntry, Result};
@@ -155,9 +155,16 @@ impl KeptCommits<'_> {
         }
     }
 
-    /// Keeps commits, each from its own time on.
+    /// Keeps commits, each from its own time on. Most are at hand.
     async fn keep_commits(&mut self, commits: BTreeMap<CommitId, i64>) -> Result<()> {
-        let (ids, times): (Vec<CommitId>, Vec<i64>) = commits.into_iter().unzip();
+        let mut elsewhere = Vec::new();
+        for (id, keeps_from) in commits {
+            match self.index.get(&digest(id.as_str())?).cloned() {
+                Some(node) => self.keep(&node, keeps_from),
+                None => elsewhere.push((id, keeps_from)),
+            }
+        }
+        let (ids, times): (Vec<CommitId>, Vec<i64>) = elsewhere.into_iter().unzip();
         let commits = self.named_commits(&ids, "the reflog").await?;
         for (commit, keeps_from) in commits.iter().zip(times) {
             let node = Node::of(commit)?;

@@ -43,7 +43,7 @@ impl Node {
     }
 }
 
-fn digest(id: &str) -> Result<[u8; 32]> {
+pub(super) fn digest(id: &str) -> Result<[u8; 32]> {
     let mut digest = [0; 32];
     hex::decode_to_slice(id, &mut digest).map_err(|error| Error::Corrupt {
         what: "commit".to_owned(),

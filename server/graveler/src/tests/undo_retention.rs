@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::retention::{KeptCommits, MAX_INDEXED_COMMITS, Retention};
 use crate::testing::{Lake, branch};
-use crate::{CommitId, NoHooks, Options, RefName, Retention, UndoParams};
+use crate::{CommitId, NoHooks, Options, RefName, UndoParams};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -16,7 +17,15 @@ async fn kept(lake: &Lake, default: u32, dev: Option<u32>) -> BTreeSet<CommitId>
         default: ago(default),
         branches: BTreeMap::from_iter(dev.map(|days| (branch("dev"), ago(days)))),
     };
-    let kept = lake.graveler.kept_commits(&lake.repo, &retention).await;
+    // Whether all commits are at hand or hardly any, the same are kept.
+    let all = walked(lake, &retention, MAX_INDEXED_COMMITS).await;
+    assert_eq!(walked(lake, &retention, 2).await, all);
+    all
+}
+
+async fn walked(lake: &Lake, retention: &Retention, max_indexed: usize) -> BTreeSet<CommitId> {
+    let engine = &lake.graveler.engine;
+    let kept = KeptCommits::open(engine, &lake.repo, retention, max_indexed).await;
     let (mut kept, mut ids) = (kept.unwrap(), BTreeSet::new());
     while let Some(commit) = kept.next().await.unwrap() {
         assert!(ids.insert(commit.id), "each once");

@@ -143,7 +143,14 @@ impl Engine {
     ) -> Result<()> {
         let partition = Bytes::from(repository.partition());
         let key = branch_key(branch.as_str());
-        let mut remembered = self.refs.recent_branch(repository, branch);
+        let mut remembered = match write {
+            // Where the guard is looked at after the write, what was decided by an old head stays written.
+            Write::Set {
+                condition: Condition::IfAbsent,
+                ..
+            } if !self.kv.is_transactional() => None,
+            _ => self.refs.recent_branch(repository, branch),
+        };
         let mut again = false;
         let mut tries = 0;
         while tries < MAX_WRITE_TRIES {
@@ -238,36 +245,36 @@ impl Engine {
                 }
             }
             Write::Delete(keys) => {
-                let mut ops = Vec::with_capacity(keys.len());
-                for key in self.live_keys(repository, &stored.record, keys).await? {
-                    ops.push(set(key, None, None));
-                }
-                Ok(ops)
+                let known = self.known_keys(repository, &stored.record, keys).await?;
+                Ok(known.into_iter().map(|key| set(key, None, None)).collect())
             }
         }
     }
 
-    /// Those of `keys` that have a value on the branch: one round trip for each token, however many keys.
-    async fn live_keys<'k>(
+    /// Those of `keys` that a token has or the head: one round trip for each token, however many keys.
+    ///
+    /// A tombstone in a token does not say that the key is gone. Its writer may be one whose
+    /// guard failed, and a commit may have read the token before the tombstone was there; so
+    /// a deletion relies on none but its own, behind a guard that held.
+    async fn known_keys<'k>(
         &self,
         repository: &Repository,
         branch: &BranchRecord,
         keys: &'k [Vec<u8>],
     ) -> Result<Vec<&'k [u8]>> {
         let mut open: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
-        let mut live = Vec::new();
+        let mut known = Vec::new();
         for token in branch.tokens() {
             if open.is_empty() {
-                return Ok(live);
+                return Ok(known);
             }
             let asked: Vec<Bytes> = open.iter().map(|key| Bytes::copy_from_slice(key)).collect();
             let found = self.kv.get_many(token.as_str().as_bytes(), &asked).await?;
             let mut left = Vec::new();
             for (key, found) in open.into_iter().zip(found) {
-                match found.map(|found| decode_staged(found.value)).transpose()? {
+                match found {
                     None => left.push(key),
-                    Some(Some(_)) => live.push(key),
-                    Some(None) => {}
+                    Some(_) => known.push(key),
                 }
             }
             open = left;
@@ -278,10 +285,10 @@ impl Engine {
                 .await?
                 .is_some()
             {
-                live.push(key);
+                known.push(key);
             }
         }
-        Ok(live)
+        Ok(known)
     }
 }
 

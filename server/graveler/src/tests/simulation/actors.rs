@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base::{Clock as _, ManualClock, OffsetDateTime};
@@ -15,19 +16,26 @@ use super::history::{Action, Answer, Call, History, Tree};
 use super::random::Random;
 use crate::testing::{branch, committing, merging, value};
 use crate::{
-    CherryPickParams, CommitId, Condition, Graveler, MergeStrategy, NoHooks, RefName, Repository,
-    ResetScope, Result, RevertParams, UndoParams, Value,
+    CherryPickParams, CommitId, Condition, Graveler, MergeStrategy, NoHooks, Record, RefName,
+    Repository, ResetScope, Result, RevertParams, UndoParams, Value,
 };
 
 /// The branch that is always there; the others come and go.
 pub(super) const MAIN: &str = "main";
 pub(super) const BRANCHES: [&str; 3] = [MAIN, "dev", "fix"];
-pub(super) const KEYS: [&str; 6] = ["a", "b", "c/1", "c/2", "d", "e"];
+/// More than a page of staged records has behind a seek.
+pub(super) const KEYS: [&str; 8] = ["a", "b", "c/1", "c/2", "d", "e", "f", "g"];
 
 /// Of 256 calls so many are given up by their client,
 const GIVEN_UP: u8 = 12;
 /// after so many turns at most.
 const PATIENCE_TURNS: u64 = 40;
+/// Of 256 resets so many are taken back by the next call.
+const SORRY: u8 = 128;
+/// A slow client stops behind so many records: a page of what is staged has no more behind a seek.
+const SLOW_BEHIND: usize = 4;
+/// So long, in turns.
+const SLOW_TURNS: u64 = 600;
 
 #[derive(Debug)]
 pub(super) struct Actor {
@@ -38,8 +46,12 @@ pub(super) struct Actor {
     pub random: Random,
     /// Commits that it was told of.
     pub known: Vec<CommitId>,
-    /// The scheduler, if there is one: calls are given up only by its measure.
+    /// The branch of its last call, if that was a reset that may be undone.
+    pub last_reset: Option<&'static str>,
+    /// The scheduler, if calls are given up: only by its measure.
     pub gate: Option<Arc<Gate>>,
+    /// The scheduler, if some listings are read slowly.
+    pub slowed: Option<Arc<Gate>>,
 }
 
 impl Actor {
@@ -47,6 +59,10 @@ impl Actor {
         for _ in 0..calls {
             let id = self.history.next_id();
             let action = self.choose();
+            self.last_reset = match &action {
+                Action::Reset { branch, .. } if *branch != MAIN => Some(*branch),
+                _ => None,
+            };
             let patience = match self.random.strikes(GIVEN_UP) {
                 true => Some(self.random.below(PATIENCE_TURNS)),
                 false => None,
@@ -79,6 +95,11 @@ impl Actor {
 
     fn choose(&mut self) -> Action {
         let random = &mut self.random;
+        if let Some(branch) = self.last_reset
+            && random.strikes(SORRY)
+        {
+            return Action::Undo { branch };
+        }
         let branch = match random.below(2) {
             0 => MAIN,
             _ => random.pick(&BRANCHES),
@@ -109,7 +130,11 @@ impl Actor {
                     to: commit(random, &self.known),
                 },
             },
-            0..34 => Action::Put {
+            0..6 => Action::PutMany {
+                branch,
+                keys: KEYS.into_iter().filter(|_| random.strikes(192)).collect(),
+            },
+            6..34 => Action::Put {
                 branch,
                 key,
                 if_absent: random.strikes(48),
@@ -131,7 +156,8 @@ impl Actor {
                 name: random.pick(&BRANCHES[1..]),
             },
             84..93 => Action::Get { branch, key },
-            _ => Action::List { branch },
+            93..97 => Action::List { branch },
+            _ => Action::Changes { branch },
         }
     }
 
@@ -154,6 +180,14 @@ impl Actor {
                 graveler
                     .set(repo, &on, key.as_bytes(), value(&mark), condition, false)
                     .await?;
+            }
+            Action::PutMany { keys, .. } => {
+                let record = |key: &&str| Record {
+                    key: Bytes::copy_from_slice(key.as_bytes()),
+                    value: value(&mark),
+                };
+                let records: Vec<_> = keys.iter().map(record).collect();
+                graveler.set_many(repo, &on, &records, false).await?;
             }
             Action::Delete { keys, .. } => {
                 let keys: Vec<_> = keys.iter().map(|key| key.as_bytes().to_vec()).collect();
@@ -205,7 +239,7 @@ impl Actor {
                     Some(key) => ResetScope::Key(key.as_bytes().to_vec()),
                     None => ResetScope::All,
                 };
-                graveler.reset(repo, &on, scope, false, "actor").await?;
+                graveler.reset(repo, &on, scope, false, &mark).await?;
             }
             Action::HardReset { to, .. } => {
                 graveler
@@ -214,11 +248,12 @@ impl Actor {
             }
             Action::Undo { .. } => {
                 let params = UndoParams {
-                    actor: "actor".to_owned(),
+                    actor: mark,
                     ..UndoParams::default()
                 };
                 let undone = graveler.undo(repo, &RefName::Branch(on), &params).await?;
                 return Ok(Answer::Undone {
+                    call: Call::marked(&undone.entry.actor),
                     from: undone.entry.to,
                     to: undone.commit_id,
                 });
@@ -231,7 +266,7 @@ impl Actor {
             }
             Action::DropBranch { .. } => {
                 graveler
-                    .delete_branch(repo, &on, false, "actor", &NoHooks)
+                    .delete_branch(repo, &on, false, &mark, &NoHooks)
                     .await?;
             }
             Action::Get { key, .. } => {
@@ -240,7 +275,21 @@ impl Actor {
                 return Ok(Answer::Value(value.map(|value| text(&value))));
             }
             Action::List { .. } => {
-                return Ok(Answer::Tree(list(graveler, repo, on.as_str()).await?));
+                let slowed = self.slowed.as_deref().filter(|_| id.is_multiple_of(2));
+                let tree = list_slowly(graveler, repo, on.as_str(), slowed).await?;
+                return Ok(Answer::Tree(tree));
+            }
+            Action::Changes { .. } => {
+                let slowed = self.slowed.as_deref().filter(|_| id.is_multiple_of(2));
+                let mut cursor = graveler.diff_uncommitted(repo, &on).await?;
+                cursor.seek(KEYS[0].as_bytes());
+                let mut changes = BTreeMap::new();
+                while let Some(diff) = cursor.next().await? {
+                    let key = String::from_utf8_lossy(&diff.key).into_owned();
+                    changes.insert(key, diff.right.map(|value| text(&value)));
+                    take_time(slowed, changes.len()).await;
+                }
+                return Ok(Answer::Changes(changes));
             }
         }
         Ok(Answer::Done)
@@ -249,14 +298,34 @@ impl Actor {
 
 /// All that a reference shows.
 pub(super) async fn list(graveler: &Graveler, repo: &Repository, reference: &str) -> Result<Tree> {
+    list_slowly(graveler, repo, reference, None).await
+}
+
+async fn list_slowly(
+    graveler: &Graveler,
+    repo: &Repository,
+    reference: &str,
+    slowed: Option<&Gate>,
+) -> Result<Tree> {
     let resolved = graveler.resolve(repo, reference).await?;
     let mut cursor = graveler.cursor(repo, &resolved).await?;
+    // Behind a seek, pages are short.
+    cursor.seek(KEYS[0].as_bytes());
     let mut tree = Tree::new();
     while let Some(record) = cursor.next().await? {
         let key = String::from_utf8_lossy(&record.key).into_owned();
         tree.insert(key, text(&record.value));
+        take_time(slowed, tree.len()).await;
     }
     Ok(tree)
+}
+
+async fn take_time(slowed: Option<&Gate>, read: usize) {
+    if let Some(gate) = slowed
+        && read == SLOW_BEHIND
+    {
+        gate.later(SLOW_TURNS).await;
+    }
 }
 
 fn text(value: &Value) -> String {
@@ -271,12 +340,15 @@ pub(super) struct Emptier {
     pub gate: Arc<Gate>,
     pub clock: Arc<ManualClock>,
     pub grace: Duration,
+    pub is_over: Arc<AtomicBool>,
 }
 
 impl Emptier {
-    pub(super) async fn run(self, rounds: usize, pause_turns: u64) {
+    /// Until the end is told. Gives the number of tokens emptied.
+    pub(super) async fn run(self, pause_turns: u64) -> usize {
+        let mut emptied = 0;
         let mut since: BTreeMap<Bytes, OffsetDateTime> = BTreeMap::new();
-        for _ in 0..rounds {
+        while !self.is_over.load(Ordering::Relaxed) {
             self.gate.later(pause_turns).await;
             let retired = self.kv.scan(b"cleanup-tokens", b"", 1_000).await;
             let now = self.clock.now();
@@ -287,9 +359,11 @@ impl Emptier {
                 }
                 // A failure leaves it recorded; the next round tries again.
                 if self.kv.delete_partition(&entry.key).await.is_ok() {
+                    emptied += 1;
                     let _tried = self.kv.delete(b"cleanup-tokens", &entry.key).await;
                 }
             }
         }
+        emptied
     }
 }

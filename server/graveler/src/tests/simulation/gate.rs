@@ -5,6 +5,7 @@
 //! first. Time is the scheduler's as well: it passes with each turn. The same seed
 //! is the same run.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
@@ -16,11 +17,13 @@ use base::testing::{Fate, Turn};
 use super::random::Random;
 
 /// The longest that one turn takes, in seconds of the scheduler's time.
-const TURN_SECS: u64 = 60;
+const TURN_SECS: u64 = 20;
 /// Of 256 turns so many come late,
 const LATE: u8 = 8;
 /// by so many turns at most.
 const LATE_TURNS: u64 = 40;
+/// So many turns are given at most while one call of a store that is not in memory is under way.
+const OVERTAKEN_TURNS: u64 = 8;
 
 #[derive(Debug)]
 pub(super) struct Gate {
@@ -35,6 +38,8 @@ struct State {
     now: u64,
     tickets: u64,
     waiting: Vec<Waiting>,
+    /// The turns given when each call began that is under way, by tickets.
+    calls: BTreeMap<u64, u64>,
 }
 
 #[derive(Debug)]
@@ -52,6 +57,7 @@ impl Gate {
                 now: 0,
                 tickets: 0,
                 waiting: Vec::new(),
+                calls: BTreeMap::new(),
             }),
             clock,
         }
@@ -67,6 +73,11 @@ impl Gate {
         let Some(earliest) = state.waiting.iter().map(|w| w.not_before).min() else {
             return;
         };
+        let oldest = state.calls.values().min();
+        if oldest.is_some_and(|began| state.now >= began + OVERTAKEN_TURNS) {
+            // Its end wakes the thread.
+            return;
+        }
         state.now = earliest.max(state.now + 1);
         let now = state.now;
         let mut due: Vec<usize> = (0..state.waiting.len())
@@ -79,6 +90,15 @@ impl Gate {
         drop(state);
         self.clock.advance(Duration::from_secs(secs));
         next.waker.wake();
+    }
+
+    /// Notes that a call of a store is under way, until the answer is dropped.
+    pub(super) fn call(&self) -> UnderWay<'_> {
+        let mut state = self.state();
+        state.tickets += 1;
+        let (ticket, now) = (state.tickets, state.now);
+        state.calls.insert(ticket, now);
+        UnderWay { gate: self, ticket }
     }
 
     /// Ready when so many more turns have been given.
@@ -103,6 +123,19 @@ impl Fate for Gate {
             false => 0,
         };
         Box::pin(self.later(late))
+    }
+}
+
+/// A call of a store, from its beginning to its end or until it is given up.
+#[derive(Debug)]
+pub(super) struct UnderWay<'a> {
+    gate: &'a Gate,
+    ticket: u64,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.gate.state().calls.remove(&self.ticket);
     }
 }
 

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::linear::Content;
 use crate::{CommitId, Error, Kind};
 
+const MARK: &str = "call ";
+
 /// The live records of a tree.
 pub(super) type Tree = BTreeMap<String, String>;
 
@@ -17,6 +19,11 @@ pub(super) enum Action {
         branch: &'static str,
         key: &'static str,
         if_absent: bool,
+    },
+    /// One value for many keys at once.
+    PutMany {
+        branch: &'static str,
+        keys: Vec<&'static str>,
     },
     Delete {
         branch: &'static str,
@@ -67,6 +74,10 @@ pub(super) enum Action {
     List {
         branch: &'static str,
     },
+    /// What is staged and makes a difference.
+    Changes {
+        branch: &'static str,
+    },
 }
 
 impl Action {
@@ -78,10 +89,42 @@ impl Action {
         )
     }
 
+    /// Whether the branch's head and its tree stay what they are, but for what was staged.
+    pub(super) fn keeps_head(&self) -> bool {
+        matches!(
+            self,
+            Self::Put { .. }
+                | Self::PutMany { .. }
+                | Self::Delete { .. }
+                | Self::Commit { .. }
+                | Self::Get { .. }
+                | Self::List { .. }
+                | Self::Changes { .. }
+        )
+    }
+
+    /// Whether it stages something.
+    pub(super) fn is_write(&self) -> bool {
+        matches!(
+            self,
+            Self::Put { .. } | Self::PutMany { .. } | Self::Delete { .. }
+        )
+    }
+
+    /// Whether it stages something at the key.
+    pub(super) fn writes(&self, key: &str) -> bool {
+        match self {
+            Self::Put { key: on, .. } => *on == key,
+            Self::PutMany { keys, .. } | Self::Delete { keys, .. } => keys.contains(&key),
+            _ => false,
+        }
+    }
+
     /// The branch that it is about.
     pub(super) fn branch(&self) -> &'static str {
         match self {
             Self::Put { branch, .. }
+            | Self::PutMany { branch, .. }
             | Self::Delete { branch, .. }
             | Self::Commit { branch }
             | Self::Revert { branch, .. }
@@ -90,7 +133,8 @@ impl Action {
             | Self::HardReset { branch, .. }
             | Self::Undo { branch }
             | Self::Get { branch, .. }
-            | Self::List { branch } => branch,
+            | Self::List { branch }
+            | Self::Changes { branch } => branch,
             Self::Merge { destination, .. } => destination,
             Self::Branch { name, .. } | Self::DropBranch { name } => name,
         }
@@ -103,13 +147,16 @@ pub(super) enum Answer {
     Done,
     /// The commit that was made, or that a new branch is at.
     Commit(CommitId),
-    /// What was taken back had moved the head to `from`, none where it deleted the branch.
+    /// What was taken back, which that call did, had moved the head to `from`, none where it deleted the branch.
     Undone {
+        call: Option<usize>,
         from: Option<CommitId>,
         to: CommitId,
     },
     Value(Content),
     Tree(Tree),
+    /// What keys hold that differ from the head.
+    Changes(BTreeMap<String, Content>),
     /// There is no such branch; nothing was done.
     NoBranch(String),
     /// The branch is there already; nothing was done.
@@ -160,7 +207,7 @@ impl Answer {
 /// One call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Call {
-    /// Also its mark: the value that it writes, the message of its commit.
+    /// Also its mark: the value that it writes, the message of its commit, who it is in the reflog.
     pub id: usize,
     pub actor: usize,
     pub action: Action,
@@ -171,7 +218,12 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) fn mark(id: usize) -> String {
-        format!("call {id}")
+        format!("{MARK}{id}")
+    }
+
+    /// The call that a mark is of.
+    pub(super) fn marked(mark: &str) -> Option<usize> {
+        mark.strip_prefix(MARK)?.parse().ok()
     }
 }
 

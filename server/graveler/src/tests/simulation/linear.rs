@@ -2,14 +2,47 @@
 //! moment between its beginning and its end, in which every answer is right.
 //!
 //! The search of Wing and Gong, with the positions remembered from which there was no
-//! way on. A call whose outcome is not known may have taken effect within its time, or never.
+//! way on. A call whose outcome is not known may have taken effect within its time, or never; one whose writes
+//! a commit may have seen before they were good, any number of times.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// What a key of a branch holds; none if there is no branch.
-pub(super) type State = Option<Content>;
+pub(super) type Held = Option<Content>;
 /// A value, none if the key has none.
 pub(super) type Content = Option<String>;
+
+/// What a key holds, and what it held when calls threw that away.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct State {
+    held: Held,
+    thrown: BTreeMap<usize, Thrown>,
+}
+
+/// What a call threw away.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Thrown {
+    content: Content,
+    since: Since,
+}
+
+/// What happened to the key since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Since {
+    Nothing,
+    Written,
+    /// It may have been written.
+    Unknown,
+}
+
+impl State {
+    pub(super) fn of(held: Held) -> Self {
+        Self {
+            held,
+            thrown: BTreeMap::new(),
+        }
+    }
+}
 
 /// What a call does to a key, or tells of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +61,21 @@ pub(super) enum Effect {
     WriteFirst(String),
     /// Puts `to` in the place of `from`, which must be there: a merge into a clean branch.
     Replace { from: Content, to: Content },
-    /// Leaves one of these: a reset to a head that is not known for certain.
-    OneOf(Vec<Content>),
+    /// Throws away what is held and leaves one of these: a reset to a head that is not known for certain.
+    Reset(Vec<Content>),
+    /// Brings back what that reset threw away, where nothing was written since.
+    TakeBack(Option<usize>),
+    /// Throws away what that undo of a reset brought back, down to the head, or brings back what
+    /// it threw away as such.
+    TakeBackUndo {
+        of: Option<usize>,
+        heads: Vec<Content>,
+    },
+    /// Makes the branch as it was when that call dropped it, or without what was staged.
+    Recreate {
+        dropped_by: Option<usize>,
+        committed: Content,
+    },
     /// What was one of the old head's becomes the new head's; what was staged stays.
     Rebase { old: Vec<Content>, new: Content },
     /// Leaves one of these, whether the branch was there or not: an undo of an unknown outcome.
@@ -48,32 +94,88 @@ impl Effect {
         )
     }
 
-    /// What may be there afterwards; nothing if it can't have happened in this state.
-    fn after(&self, state: &State) -> Vec<State> {
-        match (self, state) {
+    /// Whether an undo may bring back what was there.
+    fn throws(&self) -> bool {
+        matches!(
+            self,
+            Self::Reset(_) | Self::TakeBackUndo { .. } | Self::Drop
+        )
+    }
+
+    /// What may be there after the effect of a call; nothing if it can't have happened in this state.
+    fn after(&self, call: usize, state: &State) -> Vec<State> {
+        let mut thrown = state.thrown.clone();
+        let since = match self {
+            Self::Write(Some(_)) | Self::WriteFirst(_) => Some(Since::Written),
+            Self::Reset(_) => Some(Since::Nothing),
+            _ if self.only_looks() => None,
+            // Also a deletion, which may have found nothing.
+            _ => Some(Since::Unknown),
+        };
+        for thrown in thrown.values_mut() {
+            thrown.since = since.unwrap_or(thrown.since);
+        }
+        if let Some(held) = &state.held
+            && self.throws()
+        {
+            let (content, since) = (held.clone(), Since::Nothing);
+            thrown.insert(call, Thrown { content, since });
+        }
+        let then = |held| State {
+            held,
+            thrown: thrown.clone(),
+        };
+        self.held_after(state).into_iter().map(then).collect()
+    }
+
+    fn held_after(&self, state: &State) -> Vec<Held> {
+        let thrown = |by: &Option<usize>| by.and_then(|by| state.thrown.get(&by));
+        let content = |by: &Option<usize>| thrown(by).map(|thrown| thrown.content.clone());
+        match (self, &state.held) {
             (Self::NoBranch, None) => vec![None],
-            (Self::Drop, None) => vec![None],
+            (Self::Drop, _) => vec![None],
             (Self::BringBack(of), _) => of.iter().cloned().map(Some).collect(),
             (Self::Create(of), None) => of.iter().cloned().map(Some).collect(),
+            (
+                Self::Recreate {
+                    dropped_by,
+                    committed,
+                },
+                None,
+            ) => {
+                let whole = content(dropped_by).into_iter();
+                whole.chain([committed.clone()]).map(Some).collect()
+            }
             (_, None) => Vec::new(),
-            (Self::HasBranch, Some(_)) => vec![state.clone()],
-            (Self::Holds(content), Some(held)) if content == held => vec![state.clone()],
-            (Self::HoldsSomething, Some(Some(_))) => vec![state.clone()],
+            (Self::HasBranch, held) => vec![held.clone()],
+            (Self::Holds(content), held) if Some(content) == held.as_ref() => vec![held.clone()],
+            (Self::HoldsSomething, held @ Some(Some(_))) => vec![held.clone()],
             (Self::Write(content), Some(_)) => vec![Some(content.clone())],
             (Self::WriteFirst(value), Some(None)) => vec![Some(Some(value.clone()))],
             (Self::Replace { from, to }, Some(held)) if from == held => vec![Some(to.clone())],
-            (Self::OneOf(of), Some(_)) => of.iter().cloned().map(Some).collect(),
+            (Self::Reset(to), Some(_)) => to.iter().cloned().map(Some).collect(),
+            (Self::TakeBack(of), Some(held)) => match thrown(of) {
+                None => vec![Some(held.clone())],
+                Some(Thrown { content, since }) => match since {
+                    Since::Nothing => vec![Some(content.clone())],
+                    Since::Written => vec![Some(held.clone())],
+                    Since::Unknown => vec![Some(held.clone()), Some(content.clone())],
+                },
+            },
+            (Self::TakeBackUndo { of, heads }, Some(held)) => {
+                let back = [held.clone()].into_iter().chain(content(of));
+                back.chain(heads.iter().cloned()).map(Some).collect()
+            }
             (Self::Rebase { old, new }, Some(held)) => {
                 let mut after = Vec::new();
                 if old.contains(held) {
                     after.push(Some(new.clone()));
                 }
                 if old.iter().any(|old| old != held) {
-                    after.push(state.clone());
+                    after.push(Some(held.clone()));
                 }
                 after
             }
-            (Self::Drop, Some(_)) => vec![None],
             _ => Vec::new(),
         }
     }
@@ -85,35 +187,43 @@ pub(super) struct Event {
     pub call: usize,
     pub from: u64,
     pub to: u64,
-    /// It took effect; else it may have.
-    pub is_certain: bool,
+    pub times: Times,
     pub effect: Effect,
+}
+
+/// How often a call took effect within its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Times {
+    Once,
+    AtMostOnce,
+    AnyNumber,
 }
 
 /// Whether there is such an order, from `start` on.
 pub(super) fn explains(start: &State, events: &[Event]) -> bool {
     let mut search = Search {
         events,
-        dead: HashSet::new(),
+        seen: HashSet::new(),
     };
     search.goes_on(&mut vec![false; events.len()], 0, start)
 }
 
 struct Search<'a> {
     events: &'a [Event],
-    dead: HashSet<(Vec<bool>, u64, State)>,
+    /// Positions that are being tried, or were in vain.
+    seen: HashSet<(Vec<bool>, u64, State)>,
 }
 
 impl Search<'_> {
     /// `latest` is the last beginning among those that are done.
     fn goes_on(&mut self, done: &mut Vec<bool>, latest: u64, state: &State) -> bool {
         let open = || (0..self.events.len()).filter(|&i| !done[i]);
-        let certain = || open().filter(|&i| self.events[i].is_certain);
+        let certain = || open().filter(|&i| self.events[i].times == Times::Once);
         let Some(deadline) = certain().map(|i| self.events[i].to).min() else {
             return true;
         };
         let position = (done.clone(), latest, state.clone());
-        if self.dead.contains(&position) {
+        if !self.seen.insert(position) {
             return false;
         }
         let mut next: Vec<usize> = open()
@@ -122,17 +232,19 @@ impl Search<'_> {
         // What only looks, and fits, can as well come first, unless that shuts others out.
         let looks = next.iter().copied().find(|&i| {
             let event = &self.events[i];
-            event.is_certain
+            event.times == Times::Once
                 && event.effect.only_looks()
-                && event.effect.after(state) == [state.clone()]
-                && !open().any(|j| !self.events[j].is_certain && self.events[j].to < event.from)
+                && event.effect.after(event.call, state) == [state.clone()]
+                && !open()
+                    .any(|j| self.events[j].times != Times::Once && self.events[j].to < event.from)
         });
         if let Some(i) = looks {
             next = vec![i];
         }
         for i in next {
-            for after in self.events[i].effect.after(state) {
-                done[i] = true;
+            let Event { call, effect, .. } = &self.events[i];
+            for after in effect.after(*call, state) {
+                done[i] = self.events[i].times != Times::AnyNumber;
                 let latest = latest.max(self.events[i].from);
                 if self.goes_on(done, latest, &after) {
                     return true;
@@ -140,125 +252,9 @@ impl Search<'_> {
                 done[i] = false;
             }
         }
-        self.dead.insert(position);
         false
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn event(from: u64, to: u64, effect: Effect) -> Event {
-        Event {
-            call: 0,
-            from,
-            to,
-            is_certain: true,
-            effect,
-        }
-    }
-
-    fn maybe(from: u64, to: u64, effect: Effect) -> Event {
-        Event {
-            is_certain: false,
-            ..event(from, to, effect)
-        }
-    }
-
-    fn write(value: &str) -> Effect {
-        Effect::Write(Some(value.to_owned()))
-    }
-
-    fn holds(value: &str) -> Effect {
-        Effect::Holds((!value.is_empty()).then(|| value.to_owned()))
-    }
-
-    fn check(events: &[Event]) -> bool {
-        explains(&Some(None), events)
-    }
-
-    #[test]
-    fn a_write_is_seen_from_its_end_on_and_maybe_before() {
-        assert!(check(&[event(1, 4, write("a")), event(2, 3, holds("a"))]));
-        assert!(check(&[event(1, 4, write("a")), event(2, 3, holds(""))]));
-        assert!(check(&[event(1, 2, write("a")), event(3, 4, holds("a"))]));
-        assert!(!check(&[event(1, 2, write("a")), event(3, 4, holds(""))]));
-    }
-
-    #[test]
-    fn what_was_seen_is_not_unseen() {
-        let write = event(1, 9, write("a"));
-        assert!(check(&[
-            write.clone(),
-            event(2, 3, holds("")),
-            event(4, 5, holds("a"))
-        ]));
-        assert!(!check(&[
-            write,
-            event(2, 3, holds("a")),
-            event(4, 5, holds(""))
-        ]));
-    }
-
-    #[test]
-    fn a_call_of_unknown_outcome_took_effect_in_its_time_or_never() {
-        let write = maybe(1, 2, write("a"));
-        assert!(check(&[write.clone(), event(3, 4, holds("a"))]));
-        assert!(check(&[write.clone(), event(3, 4, holds(""))]));
-        assert!(!check(&[
-            write,
-            event(3, 4, holds("")),
-            event(5, 6, holds("a"))
-        ]));
-    }
-
-    /// The search took a deletion of nothing for a look, had it come first, and
-    /// then found no way to explain why the key was empty later.
-    #[test]
-    fn a_deletion_of_nothing_is_no_look() {
-        assert!(check(&[
-            event(1, 6, Effect::Write(None)),
-            event(2, 3, write("a")),
-            event(4, 5, holds("a")),
-            event(7, 8, holds(""))
-        ]));
-    }
-
-    #[test]
-    fn a_merge_takes_the_place_of_what_it_merged_into() {
-        let merge = Effect::Replace {
-            from: None,
-            to: Some("m".to_owned()),
-        };
-        assert!(check(&[
-            event(1, 5, merge.clone()),
-            event(2, 4, write("a")),
-            event(6, 7, holds("a"))
-        ]));
-        assert!(!check(&[
-            event(1, 2, write("a")),
-            event(3, 4, merge),
-            event(5, 6, holds("m"))
-        ]));
-    }
-
-    #[test]
-    fn there_is_nothing_where_there_is_no_branch() {
-        let create = |value: &str| Effect::Create(vec![Some(value.to_owned())]);
-        assert!(explains(
-            &None,
-            &[
-                event(1, 2, Effect::NoBranch),
-                event(3, 4, create("a")),
-                event(5, 6, holds("a")),
-                event(7, 8, Effect::Drop),
-                event(9, 10, Effect::NoBranch),
-            ]
-        ));
-        assert!(!explains(
-            &None,
-            &[event(1, 2, create("a")), event(3, 4, Effect::NoBranch)]
-        ));
-    }
-}
+mod tests;

@@ -1,0 +1,109 @@
+//! What stands between the faults and a store: a store that guards its writes otherwise than ours do, and the
+//! calls of a real one, which the scheduler does not leave far behind.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use kv::{Batch, Entry, Guard, GuardOutcome, Predicate, Result, Store, Versioned};
+
+use super::gate::Gate;
+
+/// So late is what a store does beside a guarded write; a commit takes about as long.
+const SLOW_TURNS: u64 = 16;
+
+/// How a guard is held against its record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Guarding {
+    /// As the store does it.
+    Whole,
+    /// The record is looked at before the write, and no more after it: what the staging protocol must not do.
+    LooksBefore,
+    /// Writes first and looks after, as a store without transactions may.
+    WritesFirst,
+}
+
+/// Forwards to a store, counts the calls that are under way, and guards as it is told.
+#[derive(Debug)]
+pub(super) struct Ground {
+    pub inner: Arc<dyn Store>,
+    pub gate: Arc<Gate>,
+    pub guarding: Guarding,
+}
+
+impl Ground {
+    async fn call<T>(&self, request: impl Future<Output = T>) -> T {
+        let _under_way = self.gate.call();
+        request.await
+    }
+}
+
+#[async_trait]
+impl Store for Ground {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    async fn get(&self, partition: &[u8], key: &[u8]) -> Result<Option<Versioned>> {
+        self.call(self.inner.get(partition, key)).await
+    }
+
+    async fn get_many(&self, partition: &[u8], keys: &[Bytes]) -> Result<Vec<Option<Versioned>>> {
+        self.call(self.inner.get_many(partition, keys)).await
+    }
+
+    async fn set(&self, partition: &[u8], key: &[u8], value: Bytes) -> Result<()> {
+        self.call(self.inner.set(partition, key, value)).await
+    }
+
+    async fn set_if(
+        &self,
+        partition: &[u8],
+        key: &[u8],
+        value: Bytes,
+        predicate: Predicate,
+    ) -> Result<()> {
+        self.call(self.inner.set_if(partition, key, value, predicate))
+            .await
+    }
+
+    async fn delete(&self, partition: &[u8], key: &[u8]) -> Result<()> {
+        self.call(self.inner.delete(partition, key)).await
+    }
+
+    async fn delete_partition(&self, partition: &[u8]) -> Result<()> {
+        self.call(self.inner.delete_partition(partition)).await
+    }
+
+    async fn scan(&self, partition: &[u8], start: &[u8], limit: usize) -> Result<Vec<Entry>> {
+        self.call(self.inner.scan(partition, start, limit)).await
+    }
+
+    async fn batch(&self, ops: Batch) -> Result<()> {
+        self.call(self.inner.batch(ops)).await
+    }
+
+    fn is_transactional(&self) -> bool {
+        self.guarding == Guarding::Whole && self.inner.is_transactional()
+    }
+
+    async fn guarded(&self, guard: &Guard, ops: Batch) -> Result<GuardOutcome> {
+        match self.guarding {
+            Guarding::Whole => self.call(self.inner.guarded(guard, ops)).await,
+            Guarding::LooksBefore => {
+                let outcome = self.inner.guarded(guard, Batch::new()).await?;
+                if outcome == GuardOutcome::Written {
+                    self.gate.later(SLOW_TURNS).await;
+                    self.inner.batch(ops).await?;
+                }
+                Ok(outcome)
+            }
+            Guarding::WritesFirst => {
+                self.gate.later(SLOW_TURNS).await;
+                self.inner.batch(ops).await?;
+                self.gate.later(SLOW_TURNS).await;
+                self.inner.guarded(guard, Batch::new()).await
+            }
+        }
+    }
+}

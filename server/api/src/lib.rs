@@ -42,6 +42,7 @@ mod users;
 use ::actions::Actions;
 use auth::{Auth, Permission};
 use catalog::Catalog;
+use tracing::trace;
 
 use error::Result;
 use extract::Caller;
@@ -75,13 +76,16 @@ pub struct Options {
 }
 
 impl ApiState {
-    /// Lets the caller go on only with all of the permissions.
+    /// Lets the caller go on only with all of the permissions. What is asked can be traced.
     async fn authorize<const N: usize>(
         &self,
         caller: &Caller,
         permissions: [(&'static str, String); N],
     ) -> Result<()> {
-        let permissions = permissions.map(|(action, resource)| Permission::new(action, resource));
+        let permissions = permissions.map(|(action, resource)| {
+            trace!(target: "api::permissions", action, resource);
+            Permission::new(action, resource)
+        });
         Ok(self.auth.authorize(&caller.0, &permissions).await?)
     }
 }

@@ -1,0 +1,256 @@
+//! Which permissions the operations of versioning ask for, on which resources: those that lakeFS asks.
+
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
+
+use http::Method;
+use serde_json::{Value, json};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+
+use crate::harness::{Ask, TestApi};
+
+/// Hears what is asked.
+#[derive(Debug, Clone, Default)]
+struct Asked(Arc<Mutex<Vec<String>>>);
+
+impl Asked {
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+impl Subscriber for Asked {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "api::permissions"
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut words = Words(Vec::new());
+        event.record(&mut words);
+        self.0.lock().unwrap().push(words.0.join(" "));
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+struct Words(Vec<String>);
+
+impl Visit for Words {
+    fn record_str(&mut self, _: &Field, value: &str) {
+        let local = value.strip_prefix("arn:lakefs:fs:::repository/");
+        self.0.push(local.unwrap_or(value).to_owned());
+    }
+
+    fn record_debug(&mut self, _: &Field, value: &dyn Debug) {
+        self.0.push(format!("{value:?}"));
+    }
+}
+
+async fn asked(asked: &Asked, api: &TestApi, request: (&str, &str, Value)) -> String {
+    let (method, path, body) = request;
+    let ask = Ask {
+        headers: vec![("content-type", "application/json".to_owned())],
+        body: match body {
+            Value::Null => Vec::new(),
+            body => body.to_string().into_bytes(),
+        },
+        anonymous: false,
+    };
+    asked.take();
+    let method = Method::from_bytes(method.as_bytes()).unwrap();
+    api.ask(method, &format!("/repositories/{path}"), ask).await;
+    asked.take().join(", ")
+}
+
+#[tokio::test]
+async fn versioning_asks_for_what_lakefs_asks_for() {
+    let api = TestApi::new().await;
+    let ears = Asked::default();
+    let _guard = tracing::subscriber::set_default(ears.clone());
+    let message = || json!({"message": "m"});
+    let record = json!({"commit_id": "c", "version": 1, "committer": "c", "message": "m",
+        "metarange_id": "", "creation_date": 1, "parents": [], "generation": 1});
+    let pull = json!({"title": "t", "source_branch": "b", "destination_branch": "d"});
+    let restore = json!({"commits_meta_range_id": "0", "tags_meta_range_id": "0", "branches_meta_range_id": "0"});
+    let task = "CA00000000000000000000";
+    let commit_status = format!("r/branches/b/commits/async/{task}/status");
+    let merge_status = format!("r/refs/s/merge/b/async/{task}/status");
+    let dump = "fs:ListTags r, fs:ListBranches r, fs:ListCommits r";
+    let restored = "fs:CreateTag r, fs:CreateBranch r, fs:CreateCommit r";
+    // There is no repository of that name: who asks is asked before that is told.
+    for (method, path, body, expected) in [
+        ("GET", "r/branches", Value::Null, "fs:ListBranches r"),
+        (
+            "POST",
+            "r/branches",
+            json!({"name": "b", "source": "s"}),
+            "fs:CreateBranch r/branch/b",
+        ),
+        (
+            "GET",
+            "r/branches/b",
+            Value::Null,
+            "fs:ReadBranch r/branch/b",
+        ),
+        (
+            "DELETE",
+            "r/branches/b",
+            Value::Null,
+            "fs:DeleteBranch r/branch/b",
+        ),
+        ("GET", "r/tags", Value::Null, "fs:ListTags r"),
+        (
+            "POST",
+            "r/tags",
+            json!({"id": "t", "ref": "s"}),
+            "fs:CreateTag r/tag/t",
+        ),
+        ("GET", "r/tags/t", Value::Null, "fs:ReadTag r/tag/t"),
+        ("DELETE", "r/tags/t", Value::Null, "fs:DeleteTag r/tag/t"),
+        (
+            "POST",
+            "r/branches/b/commits",
+            message(),
+            "fs:CreateCommit r/branch/b",
+        ),
+        (
+            "POST",
+            "r/branches/b/commits/async",
+            message(),
+            "fs:CreateCommit r/branch/b",
+        ),
+        (
+            "GET",
+            &commit_status,
+            Value::Null,
+            "fs:CreateCommit r/branch/b",
+        ),
+        ("POST", "r/commits", record, "fs:CreateCommit r"),
+        ("GET", "r/commits/c", Value::Null, "fs:ReadCommit r"),
+        (
+            "GET",
+            "r/refs/b/commits",
+            Value::Null,
+            "fs:ReadBranch r/branch/b",
+        ),
+        ("GET", "r/branches/b/diff", Value::Null, "fs:ListObjects r"),
+        ("GET", "r/refs/a/diff/b", Value::Null, "fs:ListObjects r"),
+        (
+            "POST",
+            "r/refs/s/merge/b",
+            json!({}),
+            "fs:CreateCommit r/branch/b",
+        ),
+        (
+            "POST",
+            "r/refs/s/merge/b/async",
+            json!({}),
+            "fs:CreateCommit r/branch/b",
+        ),
+        (
+            "GET",
+            &merge_status,
+            Value::Null,
+            "fs:CreateCommit r/branch/b",
+        ),
+        ("GET", "r/refs/s/merge/b", Value::Null, "fs:ListCommits r"),
+        (
+            "PUT",
+            "r/branches/b",
+            json!({"type": "reset"}),
+            "fs:RevertBranch r/branch/b",
+        ),
+        (
+            "PUT",
+            "r/branches/b/hard_reset?ref=a",
+            Value::Null,
+            "fs:RevertBranch r/branch/b",
+        ),
+        (
+            "POST",
+            "r/branches/b/revert",
+            json!({"ref": "a", "parent_number": 0}),
+            "fs:RevertBranch r/branch/b",
+        ),
+        (
+            "POST",
+            "r/branches/b/cherry-pick",
+            json!({"ref": "a"}),
+            "fs:CreateCommit r/branch/b, fs:ReadCommit r",
+        ),
+        ("GET", "r/pulls", Value::Null, "pr:ListPullRequests r"),
+        ("POST", "r/pulls", pull.clone(), "pr:WritePullRequest r"),
+        ("GET", "r/pulls/p", Value::Null, "pr:ReadPullRequest r"),
+        (
+            "PATCH",
+            "r/pulls/p",
+            json!({"title": "t"}),
+            "pr:WritePullRequest r",
+        ),
+        ("PUT", "r/refs/dump", Value::Null, dump),
+        ("POST", "r/dump", Value::Null, dump),
+        ("GET", "r/dump?task_id=t", Value::Null, dump),
+        ("PUT", "r/refs/restore", restore.clone(), restored),
+        ("POST", "r/restore", restore, restored),
+        ("GET", "r/restore?task_id=t", Value::Null, restored),
+        // Of our own.
+        (
+            "GET",
+            "r/reflog",
+            Value::Null,
+            "fs:ListBranches r, fs:ListTags r",
+        ),
+        (
+            "GET",
+            "r/reflog?branch=b",
+            Value::Null,
+            "fs:ReadBranch r/branch/b",
+        ),
+        ("GET", "r/reflog?tag=t", Value::Null, "fs:ReadTag r/tag/t"),
+        (
+            "POST",
+            "r/branches/b/undo",
+            json!({}),
+            "fs:RevertBranch r/branch/b",
+        ),
+        ("POST", "r/tags/t/undo", json!({}), "fs:CreateTag r/tag/t"),
+    ] {
+        let request = (method, path, body);
+        assert_eq!(
+            asked(&ears, &api, request).await,
+            expected,
+            "{method} {path}"
+        );
+    }
+
+    // Which branch a request is merged into is told by the request.
+    api.repository("lake").await;
+    for name in ["b", "d"] {
+        let branch = json!({"name": name, "source": "main"});
+        api.post("/repositories/lake/branches", &branch)
+            .await
+            .expect(201);
+    }
+    let pull = api
+        .post("/repositories/lake/pulls", &pull)
+        .await
+        .expect(201)
+        .json();
+    let merge = format!("lake/pulls/{}/merge", pull["id"].as_str().unwrap());
+    assert_eq!(
+        asked(&ears, &api, ("PUT", &merge, Value::Null)).await,
+        "pr:WritePullRequest lake, fs:CreateCommit lake/branch/d"
+    );
+}

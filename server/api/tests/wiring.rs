@@ -1,0 +1,153 @@
+//! What requests name and answers tell, where only the way from one to the other can go wrong.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::harness::{Ask, TestApi};
+
+/// `main` with `a`, and `dev` that changed, added and removed objects beside it.
+async fn two_branches() -> TestApi {
+    let api = TestApi::new().await;
+    api.repository("lake").await;
+    for path in ["changed", "removed"] {
+        api.put_object("lake", "main", path, "1").await.expect(201);
+    }
+    api.commit("lake", "main", "base").await;
+    let dev = json!({"name": "dev", "source": "main"});
+    api.post("/repositories/lake/branches", &dev)
+        .await
+        .expect(201);
+    let path = "/repositories/lake/branches/dev/objects?path=changed";
+    let ask = Ask {
+        headers: vec![
+            ("content-type", "text/csv".to_owned()),
+            ("x-lakefs-meta-from", "vendor".to_owned()),
+        ],
+        body: b"other".to_vec(),
+        anonymous: false,
+    };
+    api.ask(Method::POST, path, ask).await.expect(201);
+    api.put_object("lake", "dev", "added", "1")
+        .await
+        .expect(201);
+    api.delete("/repositories/lake/branches/dev/objects?path=removed")
+        .await
+        .expect(204);
+    api.commit("lake", "dev", "work").await;
+    api
+}
+
+#[tokio::test]
+async fn a_difference_tells_of_the_right_side_where_it_is_asked_to() {
+    let api = two_branches().await;
+    let stat = api
+        .get("/repositories/lake/refs/dev/objects/stat?path=changed")
+        .await
+        .expect(200)
+        .json();
+    for kind in ["two_dot", "three_dot"] {
+        let path = format!("/repositories/lake/refs/main/diff/dev?type={kind}");
+        let plain = api.get(&path).await.expect(200).json();
+        let with = format!("{path}&include_right_stats=true");
+        let with = api.get(&with).await.expect(200).json();
+        let rows = |diff: &Value| diff["results"].as_array().unwrap().clone();
+        let told: Vec<_> = rows(&plain).iter().map(|row| row["path"].clone()).collect();
+        assert_eq!(told, ["added", "changed", "removed"], "{kind}");
+        for row in rows(&plain) {
+            assert!(row.get("right").is_none(), "{kind}: {row}");
+        }
+        let right = &rows(&with)[1]["right"];
+        for field in ["checksum", "mtime", "content_type", "metadata"] {
+            assert_eq!(right[field], stat[field], "{kind}: {field} of {right}");
+        }
+        assert_eq!(right["metadata"], json!({"from": "vendor"}), "{kind}");
+        assert!(rows(&with)[0]["right"].is_object(), "{kind}: what is added");
+        let gone = &rows(&with)[2];
+        assert!(gone.get("right").is_none(), "{kind}: {gone}");
+    }
+}
+
+#[tokio::test]
+async fn a_tree_that_a_commit_names_is_committed() {
+    let api = two_branches().await;
+    let commit = async |reference: &str| {
+        let path = format!("/repositories/lake/commits/{reference}");
+        api.get(&path).await.expect(200).json()
+    };
+    let tree = commit("dev").await["meta_range_id"].clone();
+    let path = format!(
+        "/repositories/lake/branches/main/commits?source_metarange={}",
+        tree.as_str().unwrap()
+    );
+    let body = json!({"message": "as on dev"});
+    let made = api.post(&path, &body).await.expect(201).json();
+    assert_eq!(made["meta_range_id"], tree);
+    assert_eq!(commit("main").await["id"], made["id"]);
+    let again = api.post(&path, &body).await.expect(400).message();
+    assert!(again.contains("no changes"), "{again}");
+
+    api.put_object("lake", "main", "b", "1").await.expect(201);
+    let dirty = api.post(&path, &body).await.expect(400).message();
+    assert!(dirty.contains("uncommitted changes"), "{dirty}");
+    let path = "/repositories/lake/branches/main/commits?source_metarange=main";
+    let bad = api.post(path, &body).await.expect(400).message();
+    assert!(bad.contains("metarange id"), "{bad}");
+}
+
+/// A commit by the names that its record has in a request.
+fn record_of(commit: &Value) -> Value {
+    let mut record = commit.clone();
+    let fields = record.as_object_mut().unwrap();
+    for (from, to) in [("id", "commit_id"), ("meta_range_id", "metarange_id")] {
+        let value = fields.remove(from).unwrap();
+        fields.insert(to.to_owned(), value);
+    }
+    record
+}
+
+#[tokio::test]
+async fn a_commit_from_elsewhere_comes_back_as_it_was_given() {
+    let api = two_branches().await;
+    let commits = "/repositories/lake/commits";
+    let commit = async |reference: &str| {
+        let path = format!("{commits}/{reference}");
+        api.get(&path).await.expect(200).json()
+    };
+    let (main, dev) = (commit("main").await, commit("dev").await);
+    let mut elsewhere = json!({
+        "parents": [main["id"], dev["id"]],
+        "committer": "someone else",
+        "message": "made elsewhere",
+        "creation_date": 1_600_000_000,
+        "meta_range_id": dev["meta_range_id"],
+        "metadata": {"k": "v", "": "none"},
+        "generation": 5_000,
+        "version": 0,
+        "id": "0".repeat(64),
+    });
+    // The refusal of a wrong id tells the right one.
+    let refused = api.post(commits, &record_of(&elsewhere)).await.expect(400);
+    let told = refused.message();
+    let id = told.split("which is ").nth(1).unwrap();
+    elsewhere["id"] = json!(id[..64]);
+    for _ in 0..2 {
+        api.post(commits, &record_of(&elsewhere)).await.expect(204);
+        assert_eq!(commit(&id[..64]).await, elsewhere);
+    }
+    assert_eq!(commit("main").await, main, "no branch moved");
+
+    for (field, value) in [
+        ("generation", json!(1)),
+        ("generation", json!(5_001)),
+        ("version", json!(1)),
+        ("metadata", json!({"k": "w"})),
+        ("parents", json!([dev["id"], main["id"]])),
+        ("parents", json!(["0".repeat(64)])),
+        ("meta_range_id", json!("0".repeat(64))),
+    ] {
+        let mut wrong = elsewhere.clone();
+        wrong[field] = value;
+        let refused = api.post(commits, &record_of(&wrong)).await;
+        assert_eq!(refused.status, 400, "{field}: {}", refused.text());
+    }
+}

@@ -36,7 +36,9 @@ pub(crate) enum Error {
     #[error("{0}")]
     Precondition(String),
     /// An operation, or a way of asking for it, that this server does not have.
-    #[error("{0} is not implemented")]
+    #[error(
+        "{0} is not implemented in this version of Weir: do without it, or see in its CHANGELOG.md what other versions have"
+    )]
     NotImplemented(&'static str),
 }
 
@@ -238,7 +240,9 @@ fn words_of_engine(error: &EngineError) -> String {
         }
         EngineError::ReadOnly(repository) => format!("read-only repository '{repository}'"),
         EngineError::DirtyBranch(branch) => {
-            format!("branch '{branch}' has uncommitted changes (dirty branch)")
+            format!(
+                "branch '{branch}' has uncommitted changes (dirty branch): commit or reset them first"
+            )
         }
         EngineError::PreconditionFailed => "path already exists".to_owned(),
         other => other.to_string(),
@@ -351,7 +355,7 @@ mod tests {
             (
                 engine(EngineError::DirtyBranch(s("x"))),
                 400,
-                "dirty branch",
+                "(dirty branch): commit or reset them first",
             ),
             (
                 engine(conflict()),
@@ -495,7 +499,7 @@ mod tests {
             (
                 Error::NotImplemented("createGroup"),
                 501,
-                "createGroup is not implemented",
+                "createGroup is not implemented in this version of Weir: do without it",
             ),
         ] {
             assert_eq!(error.status().as_u16(), status, "{error:?}");

@@ -146,14 +146,16 @@ async fn operations_of_later_answer_by_name() {
         ("/auth/groups", "listGroups"),
         ("/auth/policies", "listPolicies"),
     ] {
-        assert_eq!(
-            api.get(path).await.expect(501).message(),
-            format!("{operation} is not implemented")
+        let message = api.get(path).await.expect(501).message();
+        assert!(
+            message.starts_with(&format!("{operation} is not implemented")),
+            "{message}"
         );
     }
     let sts = json!({"code": "c", "state": "s", "redirect_uri": "r"});
-    assert_eq!(
-        api.post("/sts/login", &sts).await.expect(501).message(),
-        "stsLogin is not implemented"
+    let message = api.post("/sts/login", &sts).await.expect(501).message();
+    assert!(
+        message.starts_with("stsLogin is not implemented"),
+        "{message}"
     );
 }

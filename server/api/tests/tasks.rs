@@ -224,7 +224,12 @@ async fn a_repository_is_made_anew_from_a_dump() {
     let answer = put(&api, restore, refs.clone()).await.expect(200);
     assert_eq!(answer.text(), "");
     let again = put(&api, restore, refs.clone()).await.expect(400);
-    assert_eq!(again.message(), "can only restore into a bare repository");
+    let not_bare = again.message();
+    assert!(
+        not_bare.starts_with("can only restore into a bare repository"),
+        "{not_bare}"
+    );
+    assert!(not_bare.contains("create one with bare=true"), "{not_bare}");
 
     let started = api.post("/repositories/anew-two/restore", &refs).await;
     let started = started.expect(202).json();
@@ -240,8 +245,32 @@ async fn a_repository_is_made_anew_from_a_dump() {
     let started = started.expect(202).json();
     let id = started["id"].as_str().unwrap();
     let path = format!("/repositories/anew-two/restore?task_id={id}");
-    assert_eq!(
-        done(&api, &path, "done").await["error"],
-        "can only restore into a bare repository"
-    );
+    assert_eq!(done(&api, &path, "done").await["error"], json!(not_bare));
+}
+
+#[tokio::test]
+async fn a_task_is_found_under_its_own_branches() {
+    let api = TestApi::new().await;
+    api.repository("lake").await;
+    let dev = json!({"name": "dev", "source": "main"});
+    api.post("/repositories/lake/branches", &dev)
+        .await
+        .expect(201);
+    api.put_object("lake", "dev", "a", "1").await.expect(201);
+    let commit = task(&api, "/branches/dev/commits", json!({"message": "m"})).await;
+    let commit = commit["task_id"].as_str().unwrap();
+    let merge = task(&api, "/refs/dev/merge/main", json!({})).await;
+    let merge = merge["task_id"].as_str().unwrap();
+    for (path, status) in [
+        (format!("branches/dev/commits/async/{commit}"), 200),
+        (format!("branches/main/commits/async/{commit}"), 404),
+        (format!("refs/dev/merge/main/async/{commit}"), 404),
+        (format!("refs/dev/merge/main/async/{merge}"), 200),
+        (format!("refs/main/merge/dev/async/{merge}"), 404),
+        (format!("refs/v1/merge/main/async/{merge}"), 404),
+        (format!("branches/main/commits/async/{merge}"), 404),
+    ] {
+        let path = format!("/repositories/lake/{path}/status");
+        assert_eq!(api.get(&path).await.status, status, "{path}");
+    }
 }

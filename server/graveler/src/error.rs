@@ -48,7 +48,7 @@ pub enum Error {
     #[error("no changes: write something first, or ask for it all the same with allow_empty")]
     NoChanges,
     /// The operation needs a branch without uncommitted changes.
-    #[error("branch {0} has uncommitted changes")]
+    #[error("branch {0} has uncommitted changes: commit or reset them first")]
     DirtyBranch(String),
     /// Changes that contradict each other: the first keys, ascending, at most
     /// [`crate::committed::MAX_REPORTED_CONFLICTS`], and how many there are in all.

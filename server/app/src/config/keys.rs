@@ -337,14 +337,33 @@ pub(crate) fn is_secret(key: &str) -> bool {
         .is_some_and(|last| SECRETS.contains(&last))
 }
 
-/// The known key that a mistyped one is closest to, if any is close.
+/// The known key or section that a mistyped one is closest to, if any is close.
 pub(crate) fn nearest(key: &str) -> Option<String> {
-    all()
-        .map(|k| (distance(key, &k), k))
+    let sections = KEYS.iter().flat_map(|(section, _)| {
+        let ends = section.match_indices('.').map(|(at, _)| at);
+        ends.chain([section.len()])
+            .map(|end| section[..end].to_owned())
+    });
+    closest(key, all().chain(sections))
+}
+
+/// The key that a mistyped environment variable, without its prefix and in small letters, is closest to.
+pub(crate) fn nearest_variable(name: &str) -> Option<String> {
+    let variables = all().map(|key| key.replace('.', "_"));
+    closest(name, variables).map(|name| name.to_uppercase())
+}
+
+/// One that differs in less than half of its letters, and in no more than a few.
+fn closest(name: &str, known: impl Iterator<Item = String>) -> Option<String> {
+    known
+        .map(|k| (distance(name, &k), k))
         .min()
-        .filter(|(d, k)| *d <= 3 && *d < k.len())
+        .filter(|(d, k)| *d <= MAX_TYPOS && d * 2 < k.len())
         .map(|(_, k)| k)
 }
+
+/// Letters in which a mistyped name differs from what was meant.
+const MAX_TYPOS: usize = 3;
 
 /// Levenshtein's distance.
 fn distance(a: &str, b: &str) -> usize {

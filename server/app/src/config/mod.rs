@@ -4,6 +4,7 @@
 //! `WEIR_*` variables, the command line. Errors name key, value and remedy; no
 //! secret is ever printed.
 
+mod duration;
 mod keys;
 mod source;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_yaml_ng::Value;
 
-use super::keys;
+use super::{duration, keys};
 
 /// Longer durations would leave the calendar when they are added to the present.
 const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 86_400);
@@ -66,6 +66,10 @@ impl Source {
                     .insert(key.to_owned(), (value, origin.to_owned()));
                 Ok(())
             }
+            // Not shown: it may be a secret.
+            _ if keys::is_section(key) => Err(Error(format!(
+                "{origin}: `{key}` has a value, but holds keys of its own: write them below it, indented"
+            ))),
             _ => {
                 let hint = keys::nearest(key)
                     .map(|k| format!(" (did you mean `{k}`?)"))
@@ -97,8 +101,11 @@ impl Source {
         {
             let key = name["WEIR_".len()..].to_lowercase();
             if !keys::all().any(|k| k.replace('.', "_") == key) {
+                let hint = keys::nearest_variable(&key)
+                    .map(|meant| format!(" (did you mean WEIR_{meant}?)"))
+                    .unwrap_or_default();
                 self.warnings.push(format!(
-                    "environment variable {name} names no configuration key and is ignored"
+                    "environment variable {name} names no configuration key and is ignored{hint}"
                 ));
             }
         }
@@ -208,16 +215,12 @@ impl Source {
         let Some(text) = self.text(key)? else {
             return Ok(default);
         };
-        let parsed = match text.as_str() {
-            "0" => Some(Duration::ZERO),
-            text => humantime::parse_duration(text).ok(),
-        };
-        match parsed {
+        match duration::parse(&text) {
             Some(duration) if duration <= MAX_DURATION => Ok(duration),
             Some(_) => Err(self.unusable(key, "is longer than a hundred years")),
             None => Err(self.unusable(
                 key,
-                "is not a duration: write a number with a unit, such as 300ms, 20s, 15m or 168h",
+                "is not a duration: write numbers with their units (ns, us, ms, s, m, h, d), such as 300ms, 1h30m or 7d",
             )),
         }
     }

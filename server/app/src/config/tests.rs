@@ -68,7 +68,30 @@ fn errors_name_key_value_and_remedy() {
             "database: {typ: sqlite}",
             "config.yaml: unknown key `database.typ` (did you mean `database.type`?): remove it or correct its name",
         ),
-        ("databases: {}", "config.yaml: unknown key `databases`"),
+        (
+            "databases: {}",
+            "config.yaml: unknown key `databases` (did you mean `database`?): remove it or correct its name",
+        ),
+        (
+            "databse: {type: sqlite}",
+            "unknown key `databse` (did you mean `database`?)",
+        ),
+        (
+            "database: {postgress: {connection_string: x}}",
+            "unknown key `database.postgress` (did you mean `database.postgres`?)",
+        ),
+        (
+            "graveller: {undo: {keep_staged: 1h}}",
+            "unknown key `graveller` (did you mean `graveler`?)",
+        ),
+        (
+            "colour: red",
+            "config.yaml: unknown key `colour`: remove it or correct its name",
+        ),
+        (
+            "database: sqlite",
+            "config.yaml: `database` has a value, but holds keys of its own: write them below it, indented",
+        ),
         ("[1, 2]", "expected keys such as `database:` at the top"),
         ("a: [", "config.yaml is not valid YAML"),
         (
@@ -113,11 +136,15 @@ fn errors_name_key_value_and_remedy() {
         ),
         (
             "database: {type: postgres, postgres: {connection_string: x, connection_max_lifetime: 5 fortnights}}",
-            "is not a duration: write a number with a unit",
+            "is not a duration: write numbers with their units (ns, us, ms, s, m, h, d)",
         ),
         (
-            "database: {type: mem}\nblockstore: {type: mem}\nauth: {encrypt: {secret_key: k}, login_duration: 9000y}",
-            "auth.login_duration: 9000y (config.yaml) is longer than a hundred years",
+            "database: {type: mem}\nblockstore: {type: mem}\nauth: {encrypt: {secret_key: k}, login_duration: 3 days}",
+            "auth.login_duration: 3 days (config.yaml) is not a duration: write numbers with their units (ns, us, ms, s, m, h, d), such as 300ms, 1h30m or 7d",
+        ),
+        (
+            "database: {type: mem}\nblockstore: {type: mem}\nauth: {encrypt: {secret_key: k}, login_duration: 40000d}",
+            "auth.login_duration: 40000d (config.yaml) is longer than a hundred years",
         ),
     ] {
         let message = refused(yaml);
@@ -151,7 +178,12 @@ fn variables_win_over_the_file_and_weirs_over_lakefs() {
     assert_eq!(config.auth.login_duration, Duration::from_secs(5400));
     assert_eq!(config.gateway.domain_names, ["a.io", "b.io"]);
     assert_eq!(config.warnings.len(), 1);
-    assert!(config.warnings[0].contains("WEIR_LISTEN_ADRESS"));
+    assert!(
+        config.warnings[0].contains("WEIR_LISTEN_ADRESS")
+            && config.warnings[0].contains("did you mean WEIR_LISTEN_ADDRESS?"),
+        "{:?}",
+        config.warnings
+    );
 }
 
 #[test]

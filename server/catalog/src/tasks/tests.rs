@@ -496,15 +496,13 @@ async fn a_dump_and_a_restore_are_tasks() {
         .unwrap();
     idle(&lake).await;
     let status = lake.restore_status(&anew, &again).await.unwrap();
-    assert_eq!(failed(&status), "can only restore into a bare repository");
+    let not_bare = "can only restore into a bare repository";
+    assert!(failed(&status).starts_with(not_bare), "{status:?}");
     let synchronous = lake
         .restore_refs(&anew, &dump, false, "tests")
         .await
         .unwrap_err();
-    assert_eq!(
-        synchronous.to_string(),
-        "can only restore into a bare repository"
-    );
+    assert!(synchronous.to_string().contains("bare=true"));
     assert_eq!(lake.dump_refs(&anew).await.unwrap().commits, dump.commits);
 
     lake.clock.advance(KEPT_FOR + Duration::from_secs(1));

@@ -391,5 +391,7 @@ impl RestoreData {
 }
 
 fn not_bare() -> Error {
-    invalid("can only restore into a bare repository")
+    invalid(
+        "can only restore into a bare repository, which this is not any more: create one with bare=true in the storage namespace of the dump, and restore into that",
+    )
 }

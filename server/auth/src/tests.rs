@@ -8,7 +8,8 @@ use base::{ManualClock, OffsetDateTime, SeededIds};
 use kv::{MemoryStore, Store};
 
 use super::*;
-use crate::arn;
+use crate::records::SUPER_ADMIN_KEY;
+use crate::{Permission, arn};
 
 struct World {
     kv: Arc<MemoryStore>,

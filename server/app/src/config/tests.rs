@@ -267,14 +267,18 @@ fn two_first_starts_at_once_agree_on_the_key() {
         let begin = std::sync::Barrier::new(2);
         let start = || {
             begin.wait();
-            secret_key_in(dir.path()).unwrap()
+            embedded::secret_key_in(dir.path()).unwrap()
         };
         let (one, other) = std::thread::scope(|scope| {
             let other = scope.spawn(start);
             (start(), other.join().unwrap())
         });
         assert_eq!(one, other);
-        assert_eq!(secret_key_in(dir.path()).unwrap(), one, "and it is kept");
+        assert_eq!(
+            embedded::secret_key_in(dir.path()).unwrap(),
+            one,
+            "and it is kept"
+        );
         let files: Vec<_> = std::fs::read_dir(dir.path())
             .unwrap()
             .map(|file| file.unwrap())

@@ -1,0 +1,80 @@
+//! Gates that a change would edit or delete.
+
+use super::*;
+
+async fn merge_that_edits_its_gate(
+    gates_source: GatesSource,
+    edit: Option<&str>,
+) -> (Lake, Result<String, Box<Rejection>>) {
+    let lake = Lake::with(gates_source).await;
+    lake.gate(
+        "main",
+        "gate.yaml",
+        &REFUSE.replace("pre-commit", "pre-merge"),
+    )
+    .await;
+    lake.commit("main").await.unwrap();
+    lake.branch("dev").await;
+    match edit {
+        Some(yaml) => lake.gate("dev", "gate.yaml", yaml).await,
+        None => lake.delete("dev", "_lakefs_actions/gate.yaml").await,
+    }
+    lake.commit("dev").await.unwrap();
+    let merged = lake.merge("dev", "main").await;
+    (lake, merged)
+}
+
+#[tokio::test]
+async fn a_change_cannot_edit_the_gate_that_judges_it() {
+    let harmless = TELL.replace("name: tell", "name: gate");
+    for edit in [Some(harmless.as_str()), None] {
+        let (lake, merged) = merge_that_edits_its_gate(GatesSource::Both, edit).await;
+        let message = merged.unwrap_err().message;
+        assert!(
+            message.contains("failed on action 'gate' hook 'no'"),
+            "{message}"
+        );
+        assert!(lake.runs("main").await.starts_with("pre-merge failed"));
+        // As lakeFS does it, the change is its own judge.
+        merge_that_edits_its_gate(GatesSource::Source, edit)
+            .await
+            .1
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_gate_that_a_change_leaves_alone_judges_once() {
+    let lake = Lake::new().await;
+    lake.gate(
+        "main",
+        "tell.yaml",
+        &TELL
+            .replace("  prepare-commit:\n", "")
+            .replace("  post-commit:\n", ""),
+    )
+    .await;
+    lake.commit("main").await.unwrap();
+    lake.calls().await;
+    lake.put("main", "x").await;
+    lake.commit("main").await.unwrap();
+    assert_eq!(lake.calls().await, ["/tell"]);
+}
+
+#[tokio::test]
+async fn a_gate_is_deleted_by_a_commit_that_passes_it() {
+    let lake = Lake::new().await;
+    lake.gate("main", "tell.yaml", "name: tell\non: {pre-commit: }\nhooks:\n  - id: tell\n    type: webhook\n    properties: {url: HOOK/tell}\n").await;
+    lake.commit("main").await.unwrap();
+    lake.calls().await;
+    lake.delete("main", "_lakefs_actions/tell.yaml").await;
+    lake.commit("main").await.unwrap();
+    assert_eq!(
+        lake.calls().await,
+        ["/tell"],
+        "the old file judged its own removal"
+    );
+    lake.put("main", "x").await;
+    lake.commit("main").await.unwrap();
+    assert!(lake.calls().await.is_empty());
+}

@@ -1,0 +1,163 @@
+//! Set-up: the administrator is made once, and whether the contact form was answered.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use kv::{Op, Predicate};
+use prost::Message as _;
+
+use super::{Auth, CreatedCredentials, MAX_NAME_BYTES, SetupState, rfc3339_seconds};
+use crate::records::{
+    AUTH_PARTITION, BASIC_PARTITION, COMM_PREFS_KEY, CredentialData, SETUP_MODE_KEY,
+    SETUP_TIMESTAMP_KEY, SUPER_ADMIN_KEY, UserData, credential_key, timestamp,
+};
+use crate::{Error, Result, secrets};
+
+impl Auth {
+    /// Whether there is an administrator, and whether the contact form was answered.
+    ///
+    /// # Errors
+    /// Whatever the store gives.
+    pub async fn setup_state(&self) -> Result<SetupState> {
+        let keys = [
+            Bytes::from_static(SETUP_TIMESTAMP_KEY),
+            Bytes::from_static(COMM_PREFS_KEY),
+        ];
+        let found = self.inner.kv.get_many(AUTH_PARTITION, &keys).await?;
+        let prefs_set = found[1]
+            .as_ref()
+            .is_some_and(|v| v.value.as_ref() == b"true");
+        Ok(SetupState {
+            initialized: found[0].is_some(),
+            comm_prefs_missing: !prefs_set,
+        })
+    }
+
+    /// Makes the administrator, with a given key (id, secret) or a new one. Once.
+    ///
+    /// # Errors
+    /// [`Error::InvalidValue`] for an empty or overlong name or key, [`Error::AlreadyExists`] if it was done.
+    pub async fn setup(
+        &self,
+        username: &str,
+        key: Option<(String, String)>,
+    ) -> Result<CreatedCredentials> {
+        if username.is_empty() || username.len() > MAX_NAME_BYTES {
+            return Err(Error::InvalidValue(format!(
+                "the user name must have 1 to {MAX_NAME_BYTES} bytes"
+            )));
+        }
+        let ids = self.inner.ids.as_ref();
+        let (access_key_id, secret_access_key) =
+            key.unwrap_or_else(|| (secrets::new_access_key_id(ids), secrets::new_secret(ids)));
+        for (name, value) in [
+            ("access_key_id", &access_key_id),
+            ("secret_access_key", &secret_access_key),
+        ] {
+            if value.is_empty() || value.len() > MAX_NAME_BYTES {
+                return Err(Error::InvalidValue(format!(
+                    "{name} must have 1 to {MAX_NAME_BYTES} bytes"
+                )));
+            }
+        }
+        let now = self.inner.clock.now();
+        let user = UserData {
+            created_at: Some(timestamp(now)),
+            username: username.to_owned(),
+            source: "internal".to_owned(),
+            ..UserData::default()
+        };
+        let credential = CredentialData {
+            access_key_id: access_key_id.clone(),
+            secret_access_key_encrypted: secrets::seal(
+                &self.inner.options.secret_key,
+                secret_access_key.as_bytes(),
+                ids,
+            ),
+            issued_date: Some(timestamp(now)),
+            user_id: username.as_bytes().to_vec(),
+        };
+        let date = rfc3339_seconds(now);
+        let set = |partition: &'static [u8], key: Vec<u8>, value: Vec<u8>, predicate| Op::Set {
+            partition: Bytes::from_static(partition),
+            key: key.into(),
+            value: value.into(),
+            predicate,
+        };
+        // In one transaction where the driver has them; elsewhere the user comes first, so that two
+        // set-ups at once can't both succeed.
+        let written = self
+            .inner
+            .kv
+            .batch(vec![
+                set(
+                    BASIC_PARTITION,
+                    SUPER_ADMIN_KEY.to_vec(),
+                    user.encode_to_vec(),
+                    Some(Predicate::Absent),
+                ),
+                set(
+                    BASIC_PARTITION,
+                    credential_key(&access_key_id),
+                    credential.encode_to_vec(),
+                    None,
+                ),
+                set(
+                    AUTH_PARTITION,
+                    SETUP_MODE_KEY.to_vec(),
+                    date.clone().into_bytes(),
+                    None,
+                ),
+                set(
+                    AUTH_PARTITION,
+                    SETUP_TIMESTAMP_KEY.to_vec(),
+                    date.into_bytes(),
+                    None,
+                ),
+            ])
+            .await;
+        match written {
+            Ok(()) => Ok(CreatedCredentials {
+                access_key_id,
+                secret_access_key,
+                issued: now,
+            }),
+            Err(kv::Error::PredicateFailed { .. }) => {
+                Err(Error::AlreadyExists("the administrator".to_owned()))
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Stores the answers of the contact form, once. Values are kept in base64, `true` and `false` as they are.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`] if they were stored before, [`Error::NotFound`] before set-up.
+    pub async fn set_comm_prefs(&self, prefs: BTreeMap<String, String>) -> Result<()> {
+        let state = self.setup_state().await?;
+        if !state.initialized {
+            return Err(Error::NotFound(
+                "the installation's administrator".to_owned(),
+            ));
+        }
+        if !state.comm_prefs_missing {
+            return Err(Error::AlreadyExists("communication preferences".to_owned()));
+        }
+        let mut ops: Vec<Op> = prefs
+            .into_iter()
+            .map(|(name, value)| Op::Set {
+                partition: Bytes::from_static(AUTH_PARTITION),
+                key: format!("installation_metadata/{name}").into(),
+                value: value.into(),
+                predicate: None,
+            })
+            .collect();
+        ops.push(Op::Set {
+            partition: Bytes::from_static(AUTH_PARTITION),
+            key: Bytes::from_static(COMM_PREFS_KEY),
+            value: Bytes::from_static(b"true"),
+            predicate: None,
+        });
+        Ok(self.inner.kv.batch(ops).await?)
+    }
+}

@@ -1,0 +1,111 @@
+//! The user and its keys.
+
+use base::Page;
+use prost::Message as _;
+
+use super::{Auth, CreatedCredentials, Credentials, User, user_of};
+use crate::records::{
+    BASIC_PARTITION, CREDENTIALS_PREFIX, CredentialData, SUPER_ADMIN_KEY, credential_key, instant,
+    timestamp,
+};
+use crate::{Error, Result, secrets};
+
+impl Auth {
+    /// A user by name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn user(&self, username: &str) -> Result<User> {
+        let found = self.inner.kv.get(BASIC_PARTITION, SUPER_ADMIN_KEY).await?;
+        match found.map(|v| user_of(&v.value)).transpose()? {
+            Some(user) if user.username == username => Ok(user),
+            _ => Err(Error::NotFound("user".to_owned())),
+        }
+    }
+
+    /// Users by name: the administrator, if there is one.
+    ///
+    /// # Errors
+    /// Whatever the store gives.
+    pub async fn list_users(&self, prefix: &str, after: &str, limit: usize) -> Result<Page<User>> {
+        let found = self.inner.kv.get(BASIC_PARTITION, SUPER_ADMIN_KEY).await?;
+        let user = found.map(|v| user_of(&v.value)).transpose()?;
+        let results = user
+            .into_iter()
+            .filter(|u| u.username.starts_with(prefix) && u.username.as_str() > after)
+            .take(limit)
+            .collect();
+        Ok(Page {
+            results,
+            has_more: false,
+            next_offset: String::new(),
+        })
+    }
+
+    /// One of the administrator's keys, without its secret.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn credentials(&self, username: &str, access_key_id: &str) -> Result<Credentials> {
+        self.user(username).await?;
+        let found = self
+            .inner
+            .kv
+            .get(BASIC_PARTITION, &credential_key(access_key_id))
+            .await?;
+        let found = found.ok_or_else(|| Error::NotFound("credentials".to_owned()))?;
+        let data = CredentialData::decode(found.value.as_ref()).map_err(|_| Error::Secret)?;
+        Ok(Credentials {
+            access_key_id: data.access_key_id,
+            issued: instant(data.issued_date.as_ref()),
+        })
+    }
+
+    /// A key for the administrator, if there is none: this mode has one user with one key.
+    ///
+    /// # Errors
+    /// [`Error::InvalidValue`] when there is a key, [`Error::NotFound`] for another user.
+    pub async fn create_credentials(&self, username: &str) -> Result<CreatedCredentials> {
+        let user = self.user(username).await?;
+        let existing = self
+            .inner
+            .kv
+            .scan(BASIC_PARTITION, CREDENTIALS_PREFIX.as_bytes(), 1)
+            .await?;
+        if existing
+            .first()
+            .is_some_and(|e| e.key.starts_with(CREDENTIALS_PREFIX.as_bytes()))
+        {
+            return Err(Error::InvalidValue(
+                "exceeded number of allowed credentials: invalid request".to_owned(),
+            ));
+        }
+        let ids = self.inner.ids.as_ref();
+        let (access_key_id, secret_access_key) =
+            (secrets::new_access_key_id(ids), secrets::new_secret(ids));
+        let now = self.inner.clock.now();
+        let data = CredentialData {
+            access_key_id: access_key_id.clone(),
+            secret_access_key_encrypted: secrets::seal(
+                &self.inner.options.secret_key,
+                secret_access_key.as_bytes(),
+                ids,
+            ),
+            issued_date: Some(timestamp(now)),
+            user_id: user.username.into_bytes(),
+        };
+        self.inner
+            .kv
+            .set(
+                BASIC_PARTITION,
+                &credential_key(&access_key_id),
+                data.encode_to_vec().into(),
+            )
+            .await?;
+        Ok(CreatedCredentials {
+            access_key_id,
+            secret_access_key,
+            issued: now,
+        })
+    }
+}

@@ -156,7 +156,8 @@ impl Catalog {
     /// Sets keys of the metadata; others stay.
     ///
     /// # Errors
-    /// If it would have more than [`MAX_REPOSITORY_METADATA_BYTES`]; the record store's.
+    /// If it would have more than [`MAX_REPOSITORY_METADATA_BYTES`]; too many others change it at the same time;
+    /// read-only; the record store's.
     pub async fn set_repository_metadata(
         &self,
         repository: &Repository,

@@ -123,26 +123,23 @@ impl Engine {
         repository: &Repository,
         restore: &RestoreRefs<'_>,
     ) -> Result<()> {
-        let partition = repository.partition();
-        let begun = self
-            .kv
-            .set_if(
-                RESTORES,
-                partition.as_bytes(),
-                RestoreData::of(restore, false),
-                Predicate::Absent,
-            )
-            .await;
-        match begun {
-            Ok(()) => Ok(()),
-            Err(kv::Error::PredicateFailed { .. }) => match self.restored(repository).await? {
-                Some(begun) => begun.check_same(restore.dump),
-                None => Err(Error::ConcurrentChange(format!(
-                    "repository {}",
-                    repository.id
-                ))),
-            },
-            Err(error) => Err(error.into()),
+        let op = Op::Set {
+            partition: Bytes::from_static(RESTORES),
+            key: Bytes::from(repository.partition()),
+            value: RestoreData::of(restore, false),
+            predicate: Some(Predicate::Absent),
+        };
+        match write_unless_deleted(self.kv.as_ref(), repository, vec![op]).await {
+            Err(Error::Kv(kv::Error::PredicateFailed { .. })) => {
+                match self.restored(repository).await? {
+                    Some(begun) => begun.check_same(restore.dump),
+                    None => Err(Error::ConcurrentChange(format!(
+                        "repository {}",
+                        repository.id
+                    ))),
+                }
+            }
+            begun => begun,
         }
     }
 
@@ -151,15 +148,19 @@ impl Engine {
         repository: &Repository,
         restore: &RestoreRefs<'_>,
     ) -> Result<()> {
-        let partition = repository.partition();
-        let done = RestoreData::of(restore, true);
-        match self.kv.set(RESTORES, partition.as_bytes(), done).await {
-            Ok(()) => Ok(()),
+        let op = Op::Set {
+            partition: Bytes::from_static(RESTORES),
+            key: Bytes::from(repository.partition()),
+            value: RestoreData::of(restore, true),
+            predicate: None,
+        };
+        match write_unless_deleted(self.kv.as_ref(), repository, vec![op]).await {
             // Not known whether it took effect: look.
-            Err(error) => match self.restored(repository).await {
+            Err(error @ Error::Kv(_)) => match self.restored(repository).await {
                 Ok(Some(begun)) if begun.done => Ok(()),
-                _ => Err(error.into()),
+                _ => Err(error),
             },
+            written => written,
         }
     }
 

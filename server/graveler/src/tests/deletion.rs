@@ -8,7 +8,8 @@ use base::testing::{Fate, Turn};
 use kv::Store;
 use kv::testing::{Faults, FaultyStore};
 
-use crate::records::{REPOSITORIES, Stored as _, repository_key};
+use super::dump::{bare, dump, restore};
+use crate::records::{REPOSITORIES, RESTORES, Stored as _, repository_key};
 use crate::reflog::reflog_partition;
 use crate::testing::{Lake, branch};
 use crate::{
@@ -148,6 +149,39 @@ async fn nothing_comes_to_be_in_a_repository_that_is_gone() {
         }
         assert!(refused > 1, "{what}");
     }
+}
+
+#[tokio::test]
+async fn nothing_is_restored_into_a_repository_that_is_gone() {
+    let mut refused = 0;
+    for turn in 0.. {
+        let lake = Lake::new().await;
+        lake.branch_from("dev", "main").await;
+        let dumped = dump(&lake).await;
+        let target = Lake {
+            repo: bare(&lake, "bare").await,
+            ..lake.clone()
+        };
+        let deletion = Arc::new(DeletedAt {
+            turn,
+            turns: AtomicUsize::new(0),
+            by: target.clone(),
+        });
+        let fate: Arc<dyn Fate> = Arc::clone(&deletion) as _;
+        let server = through(&target, &fate).graveler;
+        match restore(&server, &target.repo, &dumped).await {
+            Ok(()) => {}
+            Err(Error::InDeletion(_) | Error::NotFound { .. }) => refused += 1,
+            Err(error) => panic!("deleted at turn {turn}: {error}"),
+        }
+        if deletion.turns.load(Ordering::Relaxed) <= turn {
+            break;
+        }
+        assert_nothing_is_left(&target, &format!("deleted at turn {turn}")).await;
+        let begun = lake.kv.scan(RESTORES, b"", 10).await.unwrap();
+        assert_eq!(begun, [], "deleted at turn {turn}");
+    }
+    assert!(refused > 10, "{refused}");
 }
 
 /// Hooks that take long, and meanwhile another server deletes the repository.

@@ -1,0 +1,134 @@
+//! The model: sorted maps, and what is to be made of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+use crate::{Diff, DiffKind, MergeStrategy, Value};
+
+pub(super) type Tree = BTreeMap<String, Value>;
+pub(super) type Edits = BTreeMap<String, Option<Value>>;
+
+/// What committed edits make of a tree: the bytes stay where the identity does.
+pub(super) fn edited(base: &Tree, edits: &Edits) -> Tree {
+    let mut tree = base.clone();
+    for (key, value) in edits {
+        match value {
+            None => {
+                tree.remove(key);
+            }
+            Some(value) if identity(base, key) == Some(&value.identity) => {}
+            Some(value) => {
+                tree.insert(key.clone(), value.clone());
+            }
+        }
+    }
+    tree
+}
+
+/// What staged edits make of what a branch shows.
+pub(super) fn laid_over(tree: &Tree, edits: &[&Edits]) -> Tree {
+    let mut tree = tree.clone();
+    for (key, value) in edits.iter().copied().flatten() {
+        match value {
+            Some(value) => tree.insert(key.clone(), value.clone()),
+            None => tree.remove(key),
+        };
+    }
+    tree
+}
+
+pub(super) fn identity<'a>(tree: &'a Tree, key: &str) -> Option<&'a Bytes> {
+    tree.get(key).map(|value| &value.identity)
+}
+
+pub(super) fn identities(tree: &Tree) -> BTreeMap<String, Bytes> {
+    tree.iter()
+        .map(|(key, value)| (key.clone(), value.identity.clone()))
+        .collect()
+}
+
+pub(super) fn keys<'a>(trees: &[&'a Tree]) -> BTreeSet<&'a String> {
+    trees.iter().flat_map(|tree| tree.keys()).collect()
+}
+
+pub(super) fn difference(key: &str, left: &Tree, right: &Tree) -> Diff {
+    let (left, right) = (left.get(key).cloned(), right.get(key).cloned());
+    let kind = match (&left, &right) {
+        (None, _) => DiffKind::Added,
+        (_, None) => DiffKind::Removed,
+        _ => DiffKind::Changed,
+    };
+    Diff {
+        kind,
+        key: Bytes::from(key.to_owned()),
+        left,
+        right,
+    }
+}
+
+pub(super) fn model_diff(left: &Tree, right: &Tree) -> Vec<Diff> {
+    keys(&[left, right])
+        .into_iter()
+        .filter(|key| identity(left, key) != identity(right, key))
+        .map(|key| difference(key, left, right))
+        .collect()
+}
+
+pub(super) fn model_compare(base: &Tree, left: &Tree, right: &Tree) -> Vec<Diff> {
+    let mut diffs = Vec::new();
+    for key in keys(&[base, left, right]) {
+        let [base, ours, theirs] = [base, left, right].map(|tree| identity(tree, key));
+        if theirs != base && theirs != ours {
+            let mut diff = difference(key, left, right);
+            if ours != base {
+                diff.kind = DiffKind::Conflict;
+            }
+            diffs.push(diff);
+        }
+    }
+    diffs
+}
+
+/// The joined identities, or the keys that contradict each other.
+pub(super) fn model_merge(
+    base: &Tree,
+    ours: &Tree,
+    theirs: &Tree,
+    strategy: MergeStrategy,
+) -> Result<BTreeMap<String, Bytes>, Vec<Vec<u8>>> {
+    let (mut merged, mut conflicts) = (BTreeMap::new(), Vec::new());
+    for key in keys(&[base, ours, theirs]) {
+        let [base, ours, theirs] = [base, ours, theirs].map(|tree| identity(tree, key));
+        let winner = match strategy {
+            _ if theirs == base || theirs == ours => ours,
+            _ if ours == base => theirs,
+            MergeStrategy::DestWins => ours,
+            MergeStrategy::SourceWins => theirs,
+            MergeStrategy::None => {
+                conflicts.push(key.clone().into_bytes());
+                continue;
+            }
+        };
+        merged.extend(winner.map(|identity| (key.clone(), identity.clone())));
+    }
+    match conflicts.is_empty() {
+        true => Ok(merged),
+        false => Err(conflicts),
+    }
+}
+
+/// The same walk over a sorted list of keys: what each step finds.
+pub(super) fn model_walk(keys: &[Bytes], steps: &[Option<String>]) -> Vec<Option<Bytes>> {
+    let (mut at, mut found) = (0, Vec::new());
+    for step in steps {
+        match step {
+            Some(key) => at = at.max(keys.partition_point(|other| other < key.as_bytes())),
+            None => {
+                found.push(keys.get(at).cloned());
+                at = (at + 1).min(keys.len());
+            }
+        }
+    }
+    found
+}

@@ -40,8 +40,8 @@ mod upload;
 mod users;
 
 use ::actions::Actions;
-use auth::{Auth, Permission};
-use catalog::Catalog;
+use auth::{Auth, Permission, arn};
+use catalog::{Catalog, Repository};
 use tracing::trace;
 
 use error::Result;
@@ -87,5 +87,17 @@ impl ApiState {
             Permission::new(action, resource)
         });
         Ok(self.auth.authorize(&caller.0, &permissions).await?)
+    }
+
+    /// The repository, where the caller may do `action` to it.
+    async fn repository_for(
+        &self,
+        caller: &Caller,
+        action: &'static str,
+        id: &str,
+    ) -> Result<Repository> {
+        self.authorize(caller, [(action, arn::repository(id))])
+            .await?;
+        Ok(self.catalog.repository(id).await?)
     }
 }

@@ -1,7 +1,6 @@
 //! Branch protection rules, at their path and at their former one.
 
 use api_types as types;
-use auth::arn;
 use axum::Json;
 use axum::extract::State;
 use http::header::{ETAG, HeaderName, IF_MATCH};
@@ -11,6 +10,7 @@ use crate::ApiState;
 use crate::error::Result;
 use crate::extract::{Body, Caller, Path};
 
+const GET: &str = "branches:GetBranchProtectionRules";
 const SET: &str = "branches:SetBranchProtectionRules";
 
 /// The rules, and in `ETag` a name of their state: bare, and empty if there never were any, as lakeFS's clients expect.
@@ -22,9 +22,7 @@ pub(crate) async fn get_rules(
     [(HeaderName, String); 1],
     Json<Vec<types::BranchProtectionRule>>,
 )> {
-    let permission = ("branches:GetBranchProtectionRules", arn::repository(&id));
-    api.authorize(&caller, [permission]).await?;
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.repository_for(&caller, GET, &id).await?;
     let found = api.catalog.branch_protection(&repository).await?;
     let rule = |pattern| types::BranchProtectionRule { pattern };
     let rules = found.patterns.into_iter().map(rule).collect();
@@ -38,9 +36,7 @@ pub(crate) async fn set_rules(
     headers: HeaderMap,
     Body(body): Body<Vec<types::BranchProtectionRule>>,
 ) -> Result<StatusCode> {
-    api.authorize(&caller, [(SET, arn::repository(&id))])
-        .await?;
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.repository_for(&caller, SET, &id).await?;
     let patterns: Vec<String> = body.into_iter().map(|rule| rule.pattern).collect();
     api.catalog
         .set_branch_protection(&repository, &patterns, if_match(&headers))
@@ -62,9 +58,7 @@ pub(crate) async fn may_set(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<StatusCode> {
-    api.authorize(&caller, [(SET, arn::repository(&id))])
-        .await?;
-    api.catalog.repository(&id).await?;
+    api.repository_for(&caller, SET, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -74,9 +68,7 @@ pub(crate) async fn add_rule(
     Path(id): Path<String>,
     Body(rule): Body<types::BranchProtectionRule>,
 ) -> Result<StatusCode> {
-    api.authorize(&caller, [(SET, arn::repository(&id))])
-        .await?;
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.repository_for(&caller, SET, &id).await?;
     api.catalog
         .add_protected_pattern(&repository, &rule.pattern)
         .await?;
@@ -89,9 +81,7 @@ pub(crate) async fn delete_rule(
     Path(id): Path<String>,
     Body(rule): Body<types::BranchProtectionRule>,
 ) -> Result<StatusCode> {
-    api.authorize(&caller, [(SET, arn::repository(&id))])
-        .await?;
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.repository_for(&caller, SET, &id).await?;
     api.catalog
         .remove_protected_pattern(&repository, &rule.pattern)
         .await?;

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use api_types as types;
-use auth::arn;
 use axum::Json;
 use axum::extract::State;
 use catalog::GcRules;
@@ -13,6 +12,7 @@ use crate::ApiState;
 use crate::error::{Error, Result};
 use crate::extract::{Body, Caller, Path};
 
+const GET: &str = "retention:GetGarbageCollectionRules";
 const SET: &str = "retention:SetGarbageCollectionRules";
 
 pub(crate) async fn get_rules(
@@ -20,9 +20,7 @@ pub(crate) async fn get_rules(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<types::GarbageCollectionRules>> {
-    let permission = ("retention:GetGarbageCollectionRules", arn::repository(&id));
-    api.authorize(&caller, [permission]).await?;
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.repository_for(&caller, GET, &id).await?;
     let rules = api.catalog.gc_rules(&repository).await?;
     let none = || Error::NotFound(format!("garbage collection rules of repository '{id}'"));
     Ok(Json(to_wire(rules.ok_or_else(none)?)))
@@ -34,9 +32,7 @@ pub(crate) async fn set_rules(
     Path(id): Path<String>,
     Body(body): Body<types::GarbageCollectionRules>,
 ) -> Result<StatusCode> {
-    api.authorize(&caller, [(SET, arn::repository(&id))])
-        .await?;
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.repository_for(&caller, SET, &id).await?;
     api.catalog
         .set_gc_rules(&repository, &from_wire(body)?)
         .await?;
@@ -48,9 +44,7 @@ pub(crate) async fn delete_rules(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<StatusCode> {
-    api.authorize(&caller, [(SET, arn::repository(&id))])
-        .await?;
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.repository_for(&caller, SET, &id).await?;
     api.catalog.delete_gc_rules(&repository).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -60,9 +54,7 @@ pub(crate) async fn may_set(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<StatusCode> {
-    api.authorize(&caller, [(SET, arn::repository(&id))])
-        .await?;
-    api.catalog.repository(&id).await?;
+    api.repository_for(&caller, SET, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

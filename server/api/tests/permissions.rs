@@ -205,6 +205,48 @@ async fn versioning_asks_for_what_lakefs_asks_for() {
         ("PUT", "r/refs/restore", restore.clone(), restored),
         ("POST", "r/restore", restore, restored),
         ("GET", "r/restore?task_id=t", Value::Null, restored),
+        (
+            "GET",
+            "r/settings/branch_protection",
+            Value::Null,
+            "branches:GetBranchProtectionRules r",
+        ),
+        (
+            "PUT",
+            "r/settings/branch_protection",
+            json!([]),
+            "branches:SetBranchProtectionRules r",
+        ),
+        (
+            "GET",
+            "r/branch_protection/set_allowed",
+            Value::Null,
+            "branches:SetBranchProtectionRules r",
+        ),
+        (
+            "GET",
+            "r/settings/gc_rules",
+            Value::Null,
+            "retention:GetGarbageCollectionRules r",
+        ),
+        (
+            "PUT",
+            "r/settings/gc_rules",
+            json!({"default_retention_days": 1, "branches": []}),
+            "retention:SetGarbageCollectionRules r",
+        ),
+        (
+            "DELETE",
+            "r/settings/gc_rules",
+            Value::Null,
+            "retention:SetGarbageCollectionRules r",
+        ),
+        (
+            "GET",
+            "r/gc/rules/set_allowed",
+            Value::Null,
+            "retention:SetGarbageCollectionRules r",
+        ),
         // Of our own.
         (
             "GET",

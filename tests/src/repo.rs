@@ -34,20 +34,35 @@ impl Repo {
     /// # Panics
     /// If it can't be made.
     pub async fn create(client: Client, name: &str) -> Self {
+        let made = Self::try_create(client, name).await;
+        made.unwrap_or_else(|e| panic!("failed to create repository {name}: {e}"))
+    }
+
+    /// A new repository, in a folder of its name.
+    ///
+    /// # Errors
+    /// The client's.
+    pub async fn try_create(client: Client, name: &str) -> Result<Self> {
+        Self::try_create_in(client, name, name).await
+    }
+
+    /// A new repository.
+    ///
+    /// # Errors
+    /// The client's.
+    pub async fn try_create_in(client: Client, name: &str, folder: &str) -> Result<Self> {
         let creation = RepositoryCreation {
             name: name.to_owned(),
-            storage_namespace: format!("local://tests/{name}"),
+            storage_namespace: format!("local://tests/{folder}"),
             default_branch: Some(MAIN.to_owned()),
             ..RepositoryCreation::default()
         };
-        let made = client
-            .create_repository(&CreateRepositoryOptions::default(), &creation)
-            .await;
-        made.unwrap_or_else(|e| panic!("failed to create repository {name}: {e}"));
-        Self {
+        let options = CreateRepositoryOptions::default();
+        client.create_repository(&options, &creation).await?;
+        Ok(Self {
             client,
             name: name.to_owned(),
-        }
+        })
     }
 
     /// Writes an object.

@@ -1,5 +1,6 @@
 //! `kill -9` at random moments of writing, deleting, committing, merging and whatever else changes a
-//! branch or fills a repository, many times over, on one data folder; and of one of two servers on one database.
+//! branch or tag, or makes, fills or deletes a repository, many times over, on one data folder; and of one of two
+//! servers on one database.
 //!
 //! After each restart: what was acknowledged is there, what was not is there in full
 //! or not at all, and the server starts. Each path has one writer, so that the model
@@ -14,9 +15,12 @@ use std::time::{Duration, Instant};
 use client::Error;
 use system_tests::{Backend, MAIN, Random, Repo, TestServer, effort};
 
+use self::chores::Chore;
 use self::errands::{Errand, Given};
 use self::lives::Life;
 
+#[path = "crash/chores.rs"]
+mod chores;
 #[path = "crash/errands.rs"]
 mod errands;
 #[path = "crash/lives.rs"]
@@ -98,6 +102,8 @@ struct Progress {
     steps: AtomicU64,
     /// Parts of errands.
     errands: AtomicU64,
+    /// Parts of chores.
+    chores: AtomicU64,
     over: AtomicBool,
 }
 
@@ -110,21 +116,26 @@ impl Progress {
         self.errands.fetch_add(1, Ordering::Relaxed);
     }
 
+    fn did_chore(&self) {
+        self.chores.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Whether those who work are to stop, also if the server is still there.
     fn is_over(&self) -> bool {
         self.over.load(Ordering::Relaxed)
     }
 
     /// Returns a while after a certain number of writes, commits, merges, steps of a life or
-    /// parts of errands was acknowledged.
+    /// parts of errands or chores was acknowledged.
     fn wait(&self, random: &mut Random) {
         let answers = random.between(ANSWERS.start, ANSWERS.end);
-        match random.between(0, 5) {
+        match random.between(0, 6) {
             0 => self.wait_for(&self.writes, 4 * answers),
             1 => self.wait_for(&self.commits, answers),
             2 => self.wait_for(&self.merges, random.between(1, 4)),
             3 => self.wait_for(&self.steps, 2 * answers),
-            _ => self.wait_for(&self.errands, random.between(1, 9)),
+            4 => self.wait_for(&self.errands, random.between(1, 9)),
+            _ => self.wait_for(&self.chores, random.between(1, 9)),
         }
         std::thread::sleep(Duration::from_micros(
             random.between(LATER_US.start, LATER_US.end),
@@ -240,6 +251,7 @@ struct State {
     merges: usize,
     lives: Vec<Life>,
     errands: Vec<Errand>,
+    chores: Vec<Chore>,
     given: Arc<Given>,
 }
 
@@ -257,6 +269,7 @@ impl State {
             merges: 0,
             lives: Vec::new(),
             errands: Vec::new(),
+            chores: Vec::new(),
         }
     }
 
@@ -280,9 +293,13 @@ impl State {
         for errand in &mut self.errands {
             errand.settle(repo, &self.given, true).await;
         }
+        for chore in &mut self.chores {
+            chore.settle(repo, &self.given, true).await;
+        }
         // The moments were such that there was something of each kind to lose.
         assert!(!self.held.is_empty() && !self.commits.is_empty());
-        assert!(self.merges > 0 && !self.lives.is_empty() && !self.errands.is_empty());
+        assert!(self.merges > 0 && !self.lives.is_empty());
+        assert!(!self.errands.is_empty() && !self.chores.is_empty());
     }
 }
 
@@ -298,6 +315,13 @@ async fn check_errands(repo: &Repo, mut errands: Vec<Errand>, state: &mut State)
         errand.settle(repo, &state.given, false).await;
     }
     state.errands.extend(errands);
+}
+
+async fn check_chores(repo: &Repo, mut chores: Vec<Chore>, state: &mut State) {
+    for chore in &mut chores {
+        chore.settle(repo, &state.given, false).await;
+    }
+    state.chores.extend(chores);
 }
 
 async fn check_writes(repo: &Repo, round: u64, models: Vec<Model>, state: &mut State) {
@@ -411,6 +435,12 @@ async fn one_round(
         root,
     ));
     let runner = tokio::spawn(errands::run(
+        repo.clone(),
+        Arc::clone(&progress),
+        round.to_string(),
+        Arc::clone(&state.given),
+    ));
+    let helper = tokio::spawn(chores::run(
         repo,
         Arc::clone(&progress),
         round.to_string(),
@@ -424,6 +454,7 @@ async fn one_round(
     }
     let (commits, merged) = (committer.await.unwrap(), merger.await.unwrap());
     let (lives, errands) = (liver.await.unwrap(), runner.await.unwrap());
+    let chores = helper.await.unwrap();
     server.restart();
     let repo = Repo {
         client: server.client(),
@@ -434,6 +465,7 @@ async fn one_round(
     check_merges(&repo, round, merged, state).await;
     check_lives(&repo, lives, state).await;
     check_errands(&repo, errands, state).await;
+    check_chores(&repo, chores, state).await;
 }
 
 async fn crash(backend: Backend, rounds: u64) {

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use client::types::{
-    Commit, CommitCreation, PullRequestCreation, PullRequestStatus, RefsDump, RefsRestore,
-    RepositoryCreation, TagCreation,
+    Commit, CommitCreation, GarbageCollectionRules, PullRequestCreation, PullRequestStatus,
+    RefsDump, RefsRestore, RepositoryCreation, TagCreation,
 };
 use client::{CommitAsyncOptions, CreateRepositoryOptions, ListTagsOptions, Result};
 use system_tests::{MAIN, Repo};
@@ -31,10 +31,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(super) struct Given {
     /// The first commit of the repository that the errands are run in.
-    root: String,
+    pub(super) root: String,
     /// A repository that was dumped, and its dump.
     dumped: Repo,
     dump: RefsDump,
+    /// The commits of the dumped repository's main branch, the first one first.
+    pub(super) commits: Vec<Commit>,
 }
 
 impl Given {
@@ -53,15 +55,25 @@ impl Given {
             let made = dumped.client.create_tag(&dumped.name, &tag).await;
             made.unwrap();
         }
+        // Without rules nothing is prepared for garbage collection.
+        let rules = GarbageCollectionRules {
+            default_retention_days: 1,
+            branches: Vec::new(),
+        };
+        let set = dumped.client.set_gc_rules(&dumped.name, &rules).await;
+        set.unwrap();
+        let mut commits = dumped.log(MAIN, None).await.unwrap();
+        commits.reverse();
         Self {
             root: root.to_owned(),
+            commits,
             dump: dumped.client.dump_refs(&dumped.name).await.unwrap(),
             dumped,
         }
     }
 
     /// A repository without anything, where the dump is.
-    async fn make_bare(&self, anew: &Repo) -> Result<()> {
+    pub(super) async fn make_bare(&self, anew: &Repo) -> Result<()> {
         let creation = RepositoryCreation {
             name: anew.name.clone(),
             storage_namespace: format!("local://tests/{}", self.dumped.name),
@@ -74,21 +86,31 @@ impl Given {
     }
 
     async fn restore(&self, anew: &Repo) -> Result<()> {
-        let restore = RefsRestore {
-            commits_meta_range_id: self.dump.commits_meta_range_id.clone(),
-            tags_meta_range_id: self.dump.tags_meta_range_id.clone(),
-            branches_meta_range_id: self.dump.branches_meta_range_id.clone(),
-            force: None,
-        };
+        let restore = Self::restore_of(&self.dump);
         anew.client.restore_refs(&anew.name, &restore).await
     }
 
-    /// The restored repository shows what the dumped one does.
-    async fn check(&self, anew: &Repo) {
-        let dumped = Repo {
-            client: anew.client.clone(),
+    /// What restores a dump.
+    pub(super) fn restore_of(dump: &RefsDump) -> RefsRestore {
+        RefsRestore {
+            commits_meta_range_id: dump.commits_meta_range_id.clone(),
+            tags_meta_range_id: dump.tags_meta_range_id.clone(),
+            branches_meta_range_id: dump.branches_meta_range_id.clone(),
+            force: None,
+        }
+    }
+
+    /// The dumped repository, by the server that `repo` is on.
+    pub(super) fn dumped(&self, repo: &Repo) -> Repo {
+        Repo {
+            client: repo.client.clone(),
             name: self.dumped.name.clone(),
-        };
+        }
+    }
+
+    /// The restored repository shows what the dumped one does.
+    pub(super) async fn check(&self, anew: &Repo) {
+        let dumped = self.dumped(anew);
         for branch in [MAIN, "b-1", "b-2"] {
             let ids = [dumped.log(branch, None), anew.log(branch, None)];
             let [theirs, ours] = futures::future::join_all(ids).await.try_into().unwrap();

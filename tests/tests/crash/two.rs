@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 use system_tests::{Backend, MAIN, Random, Repo, TestServer, effort};
 
 use super::{
-    Merged, Progress, State, TRUNK, WRITERS, check_commits, check_errands, check_lives,
-    check_merges, check_writes, commit, errands, lives, merge, write,
+    Merged, Progress, State, TRUNK, WRITERS, check_chores, check_commits, check_errands,
+    check_lives, check_merges, check_writes, chores, commit, errands, lives, merge, write,
 };
 
 /// What the one that is left must acknowledge after the other's death, of each kind.
@@ -24,6 +24,7 @@ struct Crew {
     merger: tokio::task::JoinHandle<Merged>,
     liver: tokio::task::JoinHandle<Vec<lives::Life>>,
     runner: tokio::task::JoinHandle<Vec<errands::Errand>>,
+    helper: tokio::task::JoinHandle<Vec<chores::Chore>>,
 }
 
 impl Crew {
@@ -44,6 +45,12 @@ impl Crew {
                 state.root.clone(),
             )),
             runner: tokio::spawn(errands::run(
+                repo.clone(),
+                Arc::clone(&progress),
+                label.clone(),
+                Arc::clone(&state.given),
+            )),
+            helper: tokio::spawn(chores::run(
                 repo.clone(),
                 Arc::clone(&progress),
                 label,
@@ -88,7 +95,7 @@ async fn one_round(
     crews[1 - victim].wait_until_it_goes_on();
 
     let (mut models, mut commits, mut merged) = (Vec::new(), Vec::new(), Merged::default());
-    let (mut lives, mut errands) = (Vec::new(), Vec::new());
+    let (mut lives, mut errands, mut chores) = (Vec::new(), Vec::new(), Vec::new());
     for crew in crews {
         for writer in crew.writers {
             models.push(writer.await.unwrap());
@@ -99,6 +106,7 @@ async fn one_round(
         merged.attempted += more.attempted;
         lives.extend(crew.liver.await.unwrap());
         errands.extend(crew.runner.await.unwrap());
+        chores.extend(crew.helper.await.unwrap());
     }
     let left = repo(&servers[1 - victim]);
     check_writes(&left, round, models, state).await;
@@ -106,6 +114,7 @@ async fn one_round(
     check_merges(&left, round, merged, state).await;
     check_lives(&left, lives, state).await;
     check_errands(&left, errands, state).await;
+    check_chores(&left, chores, state).await;
     servers[victim].restart();
     let back = repo(&servers[victim]);
     assert_eq!(back.head(MAIN).await.unwrap(), state.main);

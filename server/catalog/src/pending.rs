@@ -25,9 +25,14 @@ impl Pending {
 
     /// Waits until none is under way.
     pub(crate) async fn none(&self) {
+        self.at_most(0).await;
+    }
+
+    /// Waits until no more than so many are under way.
+    pub(crate) async fn at_most(&self, most: usize) {
         let mut count = self.0.subscribe();
-        let none = count.wait_for(|count| *count == 0).await;
-        none.map(drop).expect("the sender is held here");
+        let few = count.wait_for(|count| *count <= most).await;
+        few.map(drop).expect("the sender is held here");
     }
 }
 

@@ -8,6 +8,7 @@
 //! what is counted is of what servers may have died.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -110,7 +111,12 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.tasks.open().tasks.remove(&self.key);
+        // Unless this server lost the task meanwhile, and took it again.
+        if let Entry::Occupied(ours) = self.tasks.open().tasks.entry(self.key.clone())
+            && Arc::ptr_eq(&ours.get().held, &self.held)
+        {
+            ours.remove();
+        }
     }
 }
 

@@ -178,6 +178,40 @@ async fn a_task_that_was_taken_while_it_waited_is_not_begun() {
     succeeded(lake.commit_status(&repository, "main", &id).await.unwrap());
 }
 
+#[tokio::test]
+async fn a_server_that_lost_a_task_and_took_it_again_works_on_it_once() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    lake.put(&repository, "main", "a", "1").await;
+    let (gate, other_gate) = (Gate::closed(), Gate::closed());
+    let slow = lake.another_server_with_hooks(gated(&gate));
+    let other = lake.another_server_with_hooks(gated(&other_gate));
+    let params = commit_params("slow");
+    let id = slow.submit_commit(&repository, "main", params).await;
+    gate.is_entered().await;
+    look_after(&lake, &other).await;
+    other_gate.is_entered().await;
+    other.hand_over_tasks().await;
+    slow.look_after_tasks().await.unwrap();
+    gate.is_entered().await;
+
+    // The first run finds out that the task is not its any more; the second goes on.
+    gate.let_through(1);
+    slow.shared.pending.at_most(1).await;
+    let known = slow.shared.tasks.open().tasks.len();
+    assert_eq!(known, 1, "the end of the first is not that of the second");
+    slow.look_after_tasks().await.unwrap();
+    assert_eq!(gate.entered.available_permits(), 0, "no third one");
+    gate.let_through(1);
+    idle(&slow).await;
+    let id = id.unwrap();
+    succeeded(lake.commit_status(&repository, "main", &id).await.unwrap());
+    assert_eq!(
+        messages(&lake, &repository).await,
+        ["slow", "Repository created"]
+    );
+}
+
 /// Writes what no version has written where the first record of its kind lies.
 async fn spoil(lake: &TestCatalog, partition: &[u8], key: &str) {
     let spoilt = Bytes::from_static(b"\xff");

@@ -55,12 +55,28 @@ impl BranchDiff {
     /// Looks at the branch again if its tokens may soon be emptied behind our back.
     async fn refresh(&mut self) -> Result<()> {
         let now = self.engine.clock.now();
-        if now - self.looked_at < self.engine.token_grace / 2 {
-            return Ok(());
+        if now - self.looked_at >= self.engine.token_grace / 2 {
+            self.look_again(now).await?;
         }
+        Ok(())
+    }
+
+    /// Whether a request took so long that the tokens may have been emptied before it was answered, and
+    /// the branch has changed: then what was read does not count.
+    async fn was_late(&mut self) -> Result<bool> {
+        let now = self.engine.clock.now();
+        if now - self.looked_at <= self.engine.token_grace / 2 {
+            return Ok(false);
+        }
+        self.look_again(now).await
+    }
+
+    /// Goes on with what the branch is now, if it has changed.
+    async fn look_again(&mut self, now: OffsetDateTime) -> Result<bool> {
         let stored = self.engine.refs.branch(&self.repository, &self.branch.id);
         let record = stored.await?.record;
-        if record != self.branch.record {
+        let has_changed = record != self.branch.record;
+        if has_changed {
             let branch = Branch {
                 id: self.branch.id.clone(),
                 record,
@@ -71,7 +87,7 @@ impl BranchDiff {
             (self.diff, self.branch) = (diff, branch);
         }
         self.looked_at = now;
-        Ok(())
+        Ok(has_changed)
     }
 
     /// Behind `key` is where reading goes on.
@@ -98,7 +114,11 @@ impl DiffSource for BranchDiff {
     async fn next(&mut self) -> Result<Option<Diff>> {
         while !self.ended {
             self.refresh().await?;
-            match self.diff.step().await? {
+            let step = self.diff.step().await?;
+            if self.was_late().await? {
+                continue;
+            }
+            match step {
                 Step::Found(diff) => {
                     self.pass(&diff.key);
                     return Ok(Some(diff));

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Clock, IdGenerator};
+use base::{Clock, IdGenerator, OffsetDateTime};
 use block::BlockStore;
 use kv::Store;
 
@@ -72,6 +72,11 @@ impl Engine {
         self.queue
             .turn_at(partition, PROTECTED_BRANCHES, &what)
             .await
+    }
+
+    /// Whether what a branch was at `then` can be read still: its tokens are not emptied for as long again.
+    pub(crate) fn is_recent(&self, then: OffsetDateTime) -> bool {
+        self.token_grace.is_zero() || self.clock.now() - then <= self.token_grace / 2
     }
 
     /// A staging token that no branch has had.

@@ -203,7 +203,14 @@ impl Engine {
             )
             .await?;
         // With two parents it tells that the source is merged, whatever came of it; squashed, nothing.
-        if params.squash && merged.tree.is_same_tree(destination) && !is_empty_allowed {
+        let namespace = &repository.storage_namespace;
+        if params.squash
+            && !is_empty_allowed
+            && self
+                .committed
+                .is_same(namespace, &merged.tree, destination)
+                .await?
+        {
             return Err(Error::NoChanges);
         }
         Ok(merged)

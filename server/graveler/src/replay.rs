@@ -123,7 +123,13 @@ impl Engine {
                 MergeStrategy::None,
             )
             .await?;
-        if merged.tree.is_same_tree(head) && !change.allow_empty {
+        let namespace = &repository.storage_namespace;
+        if !change.allow_empty
+            && self
+                .committed
+                .is_same(namespace, &merged.tree, head)
+                .await?
+        {
             return Err(Error::NoChanges);
         }
         Ok(merged)

@@ -219,6 +219,23 @@ impl Committed {
         Ok(DiffCursor::new(TreeDiff::new(left, right)))
     }
 
+    /// Whether two trees hold the same records. Their ranges may differ all the same, by how they came to be.
+    ///
+    /// # Errors
+    /// As for all operations, see [`Self`].
+    pub async fn is_same(
+        &self,
+        namespace: &str,
+        one: &MetaRangeId,
+        other: &MetaRangeId,
+    ) -> Result<bool> {
+        if one.is_same_tree(other) {
+            return Ok(true);
+        }
+        let mut differences = self.diff(namespace, one, other).await?;
+        Ok(differences.next().await?.is_none())
+    }
+
     /// What `right` changed since `base`, and where `left` changed the same key otherwise: a conflict.
     ///
     /// A key that both sides changed alike is not shown. `left` and `right` of a difference

@@ -5,9 +5,12 @@ use base::Page;
 use crate::reflog::MAX_ENTRIES;
 use crate::refs::{Change, Listing};
 use crate::{
-    Branch, BranchId, Graveler, Hooks, RefName, ReflogEntry, Repository, ResolvedRef, Result, Tag,
-    TagId, UndoParams, Undone,
+    Branch, BranchId, Error, Graveler, Hooks, RefName, ReflogEntry, Repository, ResolvedRef,
+    Result, Tag, TagId, UndoParams, Undone,
 };
+
+/// How often a reference is looked up whose answer comes late, before the caller is told to try again.
+const MAX_LOOKS: usize = 10;
 
 #[expect(
     clippy::missing_errors_doc,
@@ -18,16 +21,30 @@ impl Graveler {
     /// start of a commit id, in this order) and modifiers `~n ^n`, or `@` or `$`.
     /// [`crate::Error::InvalidValue`] if malformed, [`crate::Error::NotFound`] if it names nothing.
     pub async fn resolve(&self, repository: &Repository, reference: &str) -> Result<ResolvedRef> {
-        self.engine.refs.resolve(repository, reference).await
+        let engine = &self.engine;
+        for _ in 0..MAX_LOOKS {
+            let began = engine.clock.now();
+            let resolved = engine.refs.resolve(repository, reference).await?;
+            // Only branches have what may be emptied.
+            if resolved.branch.is_none() || engine.is_recent(began) {
+                return Ok(resolved);
+            }
+        }
+        Err(Error::TooManyTries(format!("reference {reference}")))
     }
 
     /// The branch as it is now.
     pub async fn branch(&self, repository: &Repository, id: &BranchId) -> Result<Branch> {
-        let record = self.engine.refs.branch(repository, id).await?.record;
-        Ok(Branch {
-            id: id.clone(),
-            record,
-        })
+        let engine = &self.engine;
+        for _ in 0..MAX_LOOKS {
+            let began = engine.clock.now();
+            let record = engine.refs.branch(repository, id).await?.record;
+            if engine.is_recent(began) {
+                let id = id.clone();
+                return Ok(Branch { id, record });
+            }
+        }
+        Err(Error::TooManyTries(format!("branch {id}")))
     }
 
     /// Branches by name from `after` (exclusive), `limit` at most.

@@ -23,9 +23,10 @@ impl Graveler {
         key: &[u8],
     ) -> Result<Option<Value>> {
         match (reference.kind, &reference.branch) {
-            (RefKind::Branch, Some(branch)) => self.engine.value_on(repository, branch, key).await,
-            (RefKind::BranchStaging, Some(branch)) => {
-                Ok(self.engine.staged(&branch.record, key).await?.flatten())
+            (RefKind::Branch | RefKind::BranchStaging, Some(branch)) => {
+                let staged_only = reference.kind == RefKind::BranchStaging;
+                let engine = &self.engine;
+                engine.value_on(repository, branch, key, staged_only).await
             }
             _ => {
                 let tree = self

@@ -5,6 +5,7 @@
 //! or makes it go to the next token. The branch's record may be remembered
 //! from earlier for the look before, never for the look after.
 
+use base::OffsetDateTime;
 use bytes::Bytes;
 use kv::{Batch, Guard, GuardOutcome, Op, Predicate};
 
@@ -21,6 +22,8 @@ use crate::{
 /// How often a write is tried against a branch that keeps changing. Every commit
 /// or merge changes it twice; each such change costs at most one try.
 const MAX_WRITE_TRIES: usize = 10;
+/// How often a key is read of a branch that keeps changing while the store is slow.
+const MAX_READ_TRIES: usize = 10;
 /// How many keys go into one write of the store.
 const MAX_BATCH_KEYS: usize = 1_000;
 
@@ -37,15 +40,6 @@ pub(crate) enum Write<'a> {
 }
 
 impl Engine {
-    /// The staged state of a key: none if no token has it, `Some(None)` if it is deleted.
-    pub(crate) async fn staged(
-        &self,
-        branch: &BranchRecord,
-        key: &[u8],
-    ) -> Result<Option<Option<Value>>> {
-        self.staged_in(branch.tokens(), key).await
-    }
-
     async fn staged_in(
         &self,
         tokens: impl Iterator<Item = &StagingToken> + Send,
@@ -59,8 +53,54 @@ impl Engine {
         Ok(None)
     }
 
-    /// The value of a key on a branch: staged, else committed.
+    /// The value of a key on a branch: staged, else committed, unless it is to be `staged_only`.
     pub(crate) async fn value_on(
+        &self,
+        repository: &Repository,
+        branch: &Branch,
+        key: &[u8],
+        staged_only: bool,
+    ) -> Result<Option<Value>> {
+        let mut changed: Option<Branch> = None;
+        for _ in 0..MAX_READ_TRIES {
+            let looked_at = self.clock.now();
+            let at = changed.as_ref().unwrap_or(branch);
+            let value = match staged_only {
+                true => self.staged_in(at.record.tokens(), key).await?.flatten(),
+                false => self.value_at(repository, at, key).await?,
+            };
+            let (id, record) = (&branch.id, &at.record);
+            match self
+                .changed_since(repository, id, record, looked_at)
+                .await?
+            {
+                None => return Ok(value),
+                Some(record) => {
+                    let id = branch.id.clone();
+                    changed = Some(Branch { id, record });
+                }
+            }
+        }
+        Err(Error::TooManyTries(format!("branch {}", branch.id)))
+    }
+
+    /// What has become of a branch since it was looked at, if that is so long ago that what it was then
+    /// may have been emptied while it was read; none if it is as it was.
+    async fn changed_since(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        record: &BranchRecord,
+        looked_at: OffsetDateTime,
+    ) -> Result<Option<BranchRecord>> {
+        if self.is_recent(looked_at) {
+            return Ok(None);
+        }
+        let now = self.refs.branch(repository, branch).await?.record;
+        Ok((now != *record).then_some(now))
+    }
+
+    async fn value_at(
         &self,
         repository: &Repository,
         branch: &Branch,
@@ -77,7 +117,7 @@ impl Engine {
                 }
             };
         }
-        match self.staged(record, key).await? {
+        match self.staged_in(record.tokens(), key).await? {
             Some(staged) => Ok(staged),
             None => self.committed_value(repository, record, key).await,
         }
@@ -154,6 +194,7 @@ impl Engine {
         let mut again = false;
         let mut tries = 0;
         while tries < MAX_WRITE_TRIES {
+            let looked_at = self.clock.now();
             let (stored, fresh) = match remembered.take() {
                 Some(stored) => (stored, false),
                 None => {
@@ -161,15 +202,27 @@ impl Engine {
                     (self.refs.branch(repository, branch).await?, true)
                 }
             };
-            let ops = match self.plan(repository, &stored, write, again).await {
-                // What is refused, or not needed, by the look of an old record is looked at again.
-                Err(Error::PreconditionFailed) | Err(Error::NotFound { .. }) if !fresh => continue,
-                Ok(ops) if ops.is_empty() => match fresh {
-                    true => return Ok(()),
-                    false => continue,
-                },
-                planned => planned?,
+            let planned = self.plan(repository, &stored, write, again).await;
+            let is_nothing_written = match &planned {
+                Ok(ops) => ops.is_empty(),
+                Err(error) => {
+                    matches!(error, Error::PreconditionFailed | Error::NotFound { .. })
+                }
             };
+            // Without a write no guard tells that the branch was another one by then.
+            if is_nothing_written
+                && (!fresh
+                    || self
+                        .changed_since(repository, branch, &stored.record, looked_at)
+                        .await?
+                        .is_some())
+            {
+                continue;
+            }
+            let ops = planned?;
+            if ops.is_empty() {
+                return Ok(());
+            }
             let guard = Guard {
                 partition: partition.clone(),
                 key: key.clone(),

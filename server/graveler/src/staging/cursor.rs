@@ -84,9 +84,24 @@ impl BranchCursor {
     /// Looks at the branch again if its tokens may soon be emptied behind our back.
     async fn refresh(&mut self) -> Result<()> {
         let now = self.engine.clock.now();
-        if now - self.looked_at < self.engine.token_grace / 2 {
-            return Ok(());
+        if now - self.looked_at >= self.engine.token_grace / 2 {
+            self.look_again(now).await?;
         }
+        Ok(())
+    }
+
+    /// Whether a request took so long that the tokens may have been emptied before it was answered, and
+    /// the branch has changed: then what was read is forgotten.
+    async fn was_late(&mut self) -> Result<bool> {
+        let now = self.engine.clock.now();
+        if now - self.looked_at <= self.engine.token_grace / 2 {
+            return Ok(false);
+        }
+        self.look_again(now).await
+    }
+
+    /// Goes on with what the branch is now, if it has changed.
+    async fn look_again(&mut self, now: OffsetDateTime) -> Result<bool> {
         let record: BranchRecord = self
             .engine
             .refs
@@ -95,7 +110,7 @@ impl BranchCursor {
             .record;
         self.looked_at = now;
         if record == self.branch.record {
-            return Ok(());
+            return Ok(false);
         }
         self.branch.record = record;
         self.open_layers().await?;
@@ -103,7 +118,7 @@ impl BranchCursor {
         self.record = None;
         let resume = self.resume.clone();
         self.seek(&resume);
-        Ok(())
+        Ok(true)
     }
 
     async fn fill(&mut self) -> Result<()> {
@@ -147,6 +162,9 @@ impl Cursor for BranchCursor {
         loop {
             self.refresh().await?;
             self.fill().await?;
+            if self.was_late().await? {
+                continue;
+            }
             let staged_first = match (&self.change, &self.record) {
                 (None, None) => {
                     self.ended = true;

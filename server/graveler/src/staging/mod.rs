@@ -5,7 +5,8 @@
 //! tombstone. A key's state is that of the newest token that has it, else the head's.
 //!
 //! A token that left its branch is not emptied at once: whoever read the branch's
-//! record a moment ago may still be reading its tokens. See `Options::token_grace`.
+//! record a moment ago may still be reading its tokens. See `Options::token_grace`. Whoever
+//! finds that a read took half of that looks at the branch again before the read counts.
 
 mod area;
 mod changes;

@@ -27,6 +27,7 @@ mod resets;
 mod retention;
 mod simulation;
 mod staging;
+mod stalls;
 mod turns;
 mod undo;
 mod undo_kept;

@@ -14,7 +14,10 @@ use bytes::Bytes;
 use crate::engine::Engine;
 use crate::ref_diff::{StagedDiff, Step};
 use crate::staging::StagedChanges;
-use crate::{Branch, Diff, DiffSource, MetaRangeId, Repository, Result};
+use crate::{Branch, Diff, DiffSource, Error, MetaRangeId, Repository, Result};
+
+/// How often in a row answers may come too late while the branch changes.
+const MAX_FRUITLESS: u32 = 10;
 
 /// What must happen to a tree to become a branch with its staged changes.
 #[derive(Debug)]
@@ -29,16 +32,19 @@ pub(crate) struct BranchDiff {
     /// Where to go on after looking at the branch again.
     resume: Bytes,
     ended: bool,
+    /// How often in a row what was read came too late.
+    fruitless: u32,
 }
 
 impl BranchDiff {
+    /// `looked_at`: before the branch was looked up.
     pub(crate) async fn open(
         engine: &Arc<Engine>,
         repository: &Repository,
         left: Option<MetaRangeId>,
         branch: Branch,
+        looked_at: OffsetDateTime,
     ) -> Result<Self> {
-        let looked_at = engine.clock.now();
         let diff = laid_over(engine, repository, left.as_ref(), &branch).await?;
         Ok(Self {
             engine: Arc::clone(engine),
@@ -49,6 +55,7 @@ impl BranchDiff {
             diff,
             resume: Bytes::new(),
             ended: false,
+            fruitless: 0,
         })
     }
 
@@ -116,8 +123,13 @@ impl DiffSource for BranchDiff {
             self.refresh().await?;
             let step = self.diff.step().await?;
             if self.was_late().await? {
+                self.fruitless += 1;
+                if self.fruitless == MAX_FRUITLESS {
+                    return Err(Error::TooManyTries(format!("branch {}", self.branch.id)));
+                }
                 continue;
             }
+            self.fruitless = 0;
             match step {
                 Step::Found(diff) => {
                     self.pass(&diff.key);

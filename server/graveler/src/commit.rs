@@ -64,15 +64,26 @@ impl Engine {
         let began = prepare.time;
         for attempt in 0..MAX_TRIES {
             let mut turn = self.queue.turn(repository, branch).await?;
+            let looked_at = self.clock.now();
             let at = self.refs.branch(repository, branch).await?;
             let Some(at) = self.seal(repository, branch, at).await? else {
                 continue;
             };
             let head = self.refs.commit(repository, &at.record.commit_id).await?;
             let work = Attempt { at, head };
-            let tree = self
+            let tree = match self
                 .tree_to_commit(repository, branch, &work, &params)
-                .await?;
+                .await
+            {
+                Err(Error::NoChanges)
+                    if !self
+                        .is_as_it_was(repository, branch, &work.at.record, looked_at)
+                        .await? =>
+                {
+                    continue;
+                }
+                tree => tree?,
+            };
             receipt.reached(Step::Built);
             let mut commit = new_commit(NewCommit {
                 committer: params.committer.clone(),

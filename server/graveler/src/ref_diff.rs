@@ -23,12 +23,13 @@ impl Engine {
         repository: &Repository,
         branch: &BranchId,
     ) -> Result<DiffCursor> {
+        let looked_at = self.clock.now();
         let branch = Branch {
             id: branch.clone(),
             record: self.refs.branch(repository, branch).await?.record,
         };
         Ok(DiffCursor::new(
-            BranchDiff::open(self, repository, None, branch).await?,
+            BranchDiff::open(self, repository, None, branch, looked_at).await?,
         ))
     }
 
@@ -71,12 +72,14 @@ impl Engine {
         left: &ResolvedRef,
         right: &ResolvedRef,
     ) -> Result<DiffCursor> {
+        // The branch was resolved just now.
+        let looked_at = self.clock.now();
         let left = self
             .tree_of(repository, &committed_side(left, "left")?)
             .await?;
         match (&right.kind, &right.branch) {
             (RefKind::BranchStaging, Some(branch)) => Ok(DiffCursor::new(
-                BranchDiff::open(self, repository, Some(left), branch.clone()).await?,
+                BranchDiff::open(self, repository, Some(left), branch.clone(), looked_at).await?,
             )),
             _ => {
                 let right = self.tree_of(repository, &right.commit_id).await?;

@@ -43,7 +43,7 @@ const MAX_REASON_BYTES: usize = 200;
 /// The first part of an id: hex digits of the time, counted down.
 const ID_NANOS: usize = 16;
 /// How many entries are read at a time.
-const PAGE: usize = 500;
+pub(crate) const PAGE: usize = 500;
 
 /// A change of a reference that is about to be made.
 #[derive(Debug, Clone, Copy)]

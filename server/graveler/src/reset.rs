@@ -62,6 +62,7 @@ impl Engine {
     ) -> Result<()> {
         for _ in 0..MAX_TRIES {
             let _turn = self.queue.turn(repository, branch).await?;
+            let looked_at = self.clock.now();
             let at = self.refs.branch(repository, branch).await?;
             let tokens: Vec<_> = at.record.tokens().cloned().collect();
             if StagedChanges::new(&self.kv, &tokens)
@@ -69,7 +70,13 @@ impl Engine {
                 .await?
                 .is_none()
             {
-                return Ok(());
+                if self
+                    .is_as_it_was(repository, branch, &at.record, looked_at)
+                    .await?
+                {
+                    return Ok(());
+                }
+                continue;
             }
             let record = BranchRecord {
                 staging_token: self.new_staging_token(repository, branch),
@@ -99,6 +106,7 @@ impl Engine {
     ) -> Result<()> {
         for _ in 0..MAX_TRIES {
             let _turn = self.queue.turn(repository, branch).await?;
+            let looked_at = self.clock.now();
             let at = self.refs.branch(repository, branch).await?;
             let Some(at) = self.seal(repository, branch, at).await? else {
                 continue;
@@ -107,7 +115,13 @@ impl Engine {
                 .sealed_without(repository, branch, &at.record, stretch)
                 .await?
             else {
-                return Ok(());
+                if self
+                    .is_as_it_was(repository, branch, &at.record, looked_at)
+                    .await?
+                {
+                    return Ok(());
+                }
+                continue;
             };
             let record = BranchRecord {
                 sealed_tokens: left.tokens.clone(),

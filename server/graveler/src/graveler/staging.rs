@@ -74,6 +74,7 @@ impl Graveler {
                 force,
             )
             .await
+            .map(drop)
     }
 
     /// Stages values, many in one write of the store, whatever was there. Not all or nothing.
@@ -87,6 +88,7 @@ impl Graveler {
         self.engine
             .write(repository, branch, Write::SetMany(records), force)
             .await
+            .map(drop)
     }
 
     /// Deletes keys; those that do not exist are no error.
@@ -99,9 +101,8 @@ impl Graveler {
     ) -> Result<()> {
         self.engine
             .write(repository, branch, Write::Delete(keys), force)
-            .await?;
-        self.engine.deleted(repository, branch, keys.len());
-        Ok(())
+            .await
+            .map(|deleted| self.engine.deleted(repository, branch, deleted))
     }
 
     /// Live records at a reference: staged over committed.

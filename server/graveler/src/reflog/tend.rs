@@ -142,8 +142,9 @@ impl Engine {
         let mut pruned = 0;
         loop {
             let mut rows = self.kv.scan(&partition, start, PAGE).await?;
-            let full = rows.len() == PAGE;
             rows.retain(|row| row.key.starts_with(TIMELINE.as_bytes()));
+            // Behind the timeline lies what is not forgotten here.
+            let full = rows.len() == PAGE;
             let keys: Vec<Bytes> = rows.into_iter().map(|row| row.value).collect();
             pruned += keys.len();
             let stored = self.kv.get_many(&partition, &keys).await?;

@@ -100,6 +100,19 @@ impl Engine {
         Ok((now != *record).then_some(now))
     }
 
+    /// Whether nothing of a branch can have been emptied since it was looked at. Asked where there was nothing
+    /// to do, and so no write whose guard would tell.
+    pub(crate) async fn is_as_it_was(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        record: &BranchRecord,
+        looked_at: OffsetDateTime,
+    ) -> Result<bool> {
+        let changed = self.changed_since(repository, branch, record, looked_at);
+        Ok(changed.await?.is_none())
+    }
+
     async fn value_at(
         &self,
         repository: &Repository,
@@ -136,13 +149,15 @@ impl Engine {
     }
 
     /// Stages a change, in pieces of [`MAX_BATCH_KEYS`] keys; each piece is one write of the store.
+    /// Gives the number of keys that were written.
     pub(crate) async fn write(
         &self,
         repository: &Repository,
         branch: &BranchId,
         write: Write<'_>,
         force: bool,
-    ) -> Result<()> {
+    ) -> Result<u64> {
+        let mut written = 0;
         check_read_only(repository, force)?;
         self.protection
             .check(repository, branch, Blocked::StagingWrite)
@@ -159,18 +174,20 @@ impl Engine {
                     check_value(&record.value)?;
                 }
                 for piece in records.chunks(MAX_BATCH_KEYS) {
-                    self.write_piece(repository, branch, Write::SetMany(piece))
+                    written += self
+                        .write_piece(repository, branch, Write::SetMany(piece))
                         .await?;
                 }
-                Ok(())
+                Ok(written)
             }
             Write::Delete(keys) => {
                 keys.iter().try_for_each(|key| check_key(key))?;
                 for piece in keys.chunks(MAX_BATCH_KEYS) {
-                    self.write_piece(repository, branch, Write::Delete(piece))
+                    written += self
+                        .write_piece(repository, branch, Write::Delete(piece))
                         .await?;
                 }
-                Ok(())
+                Ok(written)
             }
         }
     }
@@ -180,7 +197,7 @@ impl Engine {
         repository: &Repository,
         branch: &BranchId,
         write: Write<'_>,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         let partition = Bytes::from(repository.partition());
         let key = branch_key(branch.as_str());
         let mut remembered = match write {
@@ -209,19 +226,18 @@ impl Engine {
                     matches!(error, Error::PreconditionFailed | Error::NotFound { .. })
                 }
             };
-            // Without a write no guard tells that the branch was another one by then.
             if is_nothing_written
                 && (!fresh
-                    || self
-                        .changed_since(repository, branch, &stored.record, looked_at)
-                        .await?
-                        .is_some())
+                    || !self
+                        .is_as_it_was(repository, branch, &stored.record, looked_at)
+                        .await?)
             {
                 continue;
             }
             let ops = planned?;
-            if ops.is_empty() {
-                return Ok(());
+            let written = ops.len() as u64;
+            if written == 0 {
+                return Ok(0);
             }
             let guard = Guard {
                 partition: partition.clone(),
@@ -229,7 +245,7 @@ impl Engine {
                 predicate: stored.predicate,
             };
             match self.kv.guarded(&guard, ops).await {
-                Ok(GuardOutcome::Written) => return Ok(()),
+                Ok(GuardOutcome::Written) => return Ok(written),
                 // The writes may be in the old token all the same.
                 Ok(GuardOutcome::GuardFailed) => again = true,
                 // Someone else wrote the key of a conditional write.

@@ -9,7 +9,10 @@ use bytes::Bytes;
 use super::{Layers, StagedChanges};
 use crate::committed::{Change, ChangeCursor as _};
 use crate::engine::Engine;
-use crate::{Branch, BranchRecord, Cursor, Record, Repository, Result};
+use crate::{Branch, BranchRecord, Cursor, Error, Record, Repository, Result};
+
+/// How often in a row answers may come too late while the branch changes.
+const MAX_FRUITLESS: u32 = 10;
 
 /// Live records of a branch, tombstones skipped.
 ///
@@ -34,6 +37,8 @@ pub(crate) struct BranchCursor {
     /// Where to go on after looking at the branch again.
     resume: Bytes,
     ended: bool,
+    /// How often in a row what was read came too late.
+    fruitless: u32,
 }
 
 impl BranchCursor {
@@ -58,6 +63,7 @@ impl BranchCursor {
             record: None,
             resume: Bytes::new(),
             ended: false,
+            fruitless: 0,
         };
         cursor.open_layers().await?;
         Ok(cursor)
@@ -163,8 +169,13 @@ impl Cursor for BranchCursor {
             self.refresh().await?;
             self.fill().await?;
             if self.was_late().await? {
+                self.fruitless += 1;
+                if self.fruitless == MAX_FRUITLESS {
+                    return Err(Error::TooManyTries(format!("branch {}", self.branch.id)));
+                }
                 continue;
             }
+            self.fruitless = 0;
             let staged_first = match (&self.change, &self.record) {
                 (None, None) => {
                     self.ended = true;

@@ -17,8 +17,8 @@
 //!
 //! Who pays decides: a tree is made once reads have passed over enough rows, and again once they
 //! have passed over a share of what the last one cost. So all of this work is at most
-//! [`WORK_PER_ROW`] times that of the reads that asked for it. As many deletions ask for a tree as
-//! well, once no more of them come: whoever lists after them finds it, and a commit takes it over.
+//! [`WORK_PER_ROW`] times that of the reads that asked for it. Deletions pay for a tree as reads do,
+//! once no more of them come: whoever lists after them finds it, and a commit takes it over.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -179,28 +179,20 @@ impl Materializer {
     }
 
     /// Notes what a read has passed over. The work, if it is due and there is a place for it.
-    fn pay(&self, repository: &Repository, branch: &BranchId, rows: u64) -> Option<Working> {
-        let of = self.of(repository, branch);
+    fn pay(&self, of: &Arc<OfBranch>, rows: u64) -> Option<Working> {
         let mut account = of.account.lock().unwrap_or_else(PoisonError::into_inner);
         account.paid_rows = account.paid_rows.saturating_add(rows);
         if account.paid_rows < account.due_rows {
             return None;
         }
-        drop(account);
-        self.begin(of)
-    }
-
-    /// The work on a branch, if there is a place for it and nobody is at it.
-    fn begin(&self, of: Arc<OfBranch>) -> Option<Working> {
         let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
         if of.is_working.swap(true, Ordering::AcqRel) {
             return None;
         }
-        let mut account = of.account.lock().unwrap_or_else(PoisonError::into_inner);
         account.paid_rows = 0;
         drop(account);
         Some(Working {
-            branch: of,
+            branch: Arc::clone(of),
             _place: place,
         })
     }
@@ -286,7 +278,8 @@ impl Engine {
         if repository.read_only {
             return;
         }
-        let Some(working) = self.materializer.pay(repository, branch, rows) else {
+        let of = self.materializer.of(repository, branch);
+        let Some(working) = self.materializer.pay(&of, rows) else {
             return;
         };
         let (engine, repository, branch) = (Arc::clone(self), repository.clone(), branch.clone());
@@ -297,16 +290,10 @@ impl Engine {
 
     /// Notes that keys were deleted on a branch, and has a tree worked out when they are many and no
     /// more come. Returns at once.
-    pub(crate) fn deleted(
-        self: &Arc<Self>,
-        repository: &Repository,
-        branch: &BranchId,
-        keys: usize,
-    ) {
+    pub(crate) fn deleted(self: &Arc<Self>, repository: &Repository, branch: &BranchId, keys: u64) {
         if repository.read_only {
             return;
         }
-        let keys = u64::try_from(keys).unwrap_or(u64::MAX);
         let Some(of) = self.materializer.deleted(repository, branch, keys) else {
             return;
         };
@@ -326,7 +313,7 @@ impl Engine {
         });
     }
 
-    /// The work that many deletions ask for, if the head is still `before`: else they were committed,
+    /// The work that many deletions pay for as reads do, if the head is still `before`: else they were committed,
     /// mostly, and what little came since is not worth a tree.
     async fn at_rest(
         &self,
@@ -336,9 +323,8 @@ impl Engine {
         before: Option<CommitId>,
     ) -> Option<Working> {
         let is_there = before.is_some() && before == self.head(repository, branch).await;
-        is_there
-            .then(|| self.materializer.begin(Arc::clone(of)))
-            .flatten()
+        let rows = of.deleted.load(Ordering::Relaxed);
+        is_there.then(|| self.materializer.pay(of, rows)).flatten()
     }
 
     /// The head of a branch; none if it can't be told.

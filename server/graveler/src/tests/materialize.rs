@@ -345,6 +345,37 @@ async fn many_deletions_are_worked_out_once_no_more_come() {
 }
 
 #[tokio::test]
+async fn deletions_pay_for_the_tree_as_reads_do() {
+    let lake = lake_that_waits(Duration::from_millis(1)).await;
+    // What is not there is not deleted.
+    let missing: Vec<String> = (0..60).map(|n| format!("missing/{n}")).collect();
+    lake.delete("main", &missing.join(" ")).await.unwrap();
+    let materializer = &lake.graveler.engine.materializer;
+    assert!(!materializer.waits(&lake.repo, &branch("main")));
+
+    // Some 800 rows: the next tree is due after a quarter of that.
+    stage_many(&lake, 400).await;
+    let_rest(&lake).await;
+    assert!(is_there(&lake));
+    assert!(lake.graveler.engine.due_rows(&lake.repo, &branch("main")) > 150);
+    let sealed = async || {
+        let refs = &lake.graveler.engine.refs;
+        let record = refs
+            .branch(&lake.repo, &branch("main"))
+            .await
+            .unwrap()
+            .record;
+        record.sealed_tokens.len()
+    };
+    let before = sealed().await;
+    let more: Vec<String> = (0..60).map(|n| format!("{:06}", 2 * n + 1)).collect();
+    lake.delete("main", &more.join(" ")).await.unwrap();
+    let_rest(&lake).await;
+    assert_eq!(sealed().await, before, "not paid for yet");
+    assert_eq!(count(&lake).await, 340);
+}
+
+#[tokio::test]
 async fn few_deletions_and_those_that_were_committed_make_no_tree() {
     let lake = lake_that_waits(Duration::from_millis(1)).await;
     stage_many(&lake, 40).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::undo::{delete_branch, lake_with_dev, on, undo};
-use crate::reflog::MaxEntries;
+use crate::reflog::{MaxEntries, PAGE};
 use crate::testing::Lake;
 use crate::{Error, Options, ReflogEntry};
 
@@ -96,4 +96,22 @@ async fn of_one_repository_the_newest_are_kept_however_many_names_there_are() {
     let left: Vec<_> = all(&lake).await.into_iter().map(|e| e.reference).collect();
     assert_eq!((&left[0], &left[9]), (&on("build-19"), &on("build-15")));
     assert_eq!(prune(&lake, 100, 10).await, 0);
+}
+
+/// The pages of the timeline are told from those of what lies behind it.
+#[tokio::test]
+async fn many_tags_keep_nobody_from_coming_to_an_end() {
+    let lake = lake_with_dev().await;
+    let tags = PAGE + 1;
+    for n in 0..tags {
+        let (name, hooks) = (crate::TagId::trusted(format!("t{n}")), &crate::NoHooks);
+        let tagged = lake
+            .graveler
+            .create_tag(&lake.repo, &name, "main", false, "tester", hooks);
+        tagged.await.unwrap();
+    }
+    let all = rows(&lake).await[2];
+    assert_eq!(prune(&lake, all, all).await, 0);
+    assert_eq!(prune(&lake, all, tags).await, all - tags);
+    assert_eq!(rows(&lake).await, [0, tags, tags, 0]);
 }

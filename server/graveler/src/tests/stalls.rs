@@ -10,9 +10,18 @@ use kv::testing::{Faults, FaultyStore};
 use crate::testing::{Lake, branch, show_diff};
 use crate::{Condition, Error, Options};
 
-/// At one of its turns the store takes so long that what is staged on `main` is committed and emptied by another server.
+/// What another server does while the store stalls: either takes what is staged from its tokens, which are emptied then.
+#[derive(Debug, Clone, Copy)]
+enum Meanwhile {
+    Commits,
+    /// Resets `r`, and so writes what else is staged anew.
+    Resets,
+}
+
+/// At one of its turns the store takes so long that what was staged on `main` is emptied meanwhile.
 #[derive(Debug)]
 struct StalledAt {
+    meanwhile: Meanwhile,
     turn: usize,
     turns: AtomicUsize,
     other: Lake,
@@ -36,7 +45,10 @@ impl Fate for StalledAt {
                 ..
             } = &self.other;
             let staged = graveler.branch(repo, &branch("main")).await.unwrap();
-            self.other.commit("main", "meanwhile").await.unwrap();
+            match self.meanwhile {
+                Meanwhile::Commits => drop(self.other.commit("main", "meanwhile").await.unwrap()),
+                Meanwhile::Resets => self.other.reset("main", "r").await.unwrap(),
+            }
             clock.advance(Options::default().token_grace * 2);
             for token in staged.record.tokens() {
                 kv.delete_partition(token.as_str().as_bytes())
@@ -48,13 +60,17 @@ impl Fate for StalledAt {
 }
 
 /// A server over a store that stalls, and what knows of it. `a` and `b` are committed; `a` is staged as deleted, `k` is new.
-async fn stalled_at(turn: usize) -> (Lake, Arc<StalledAt>) {
+async fn stalled_at(turn: usize, meanwhile: Meanwhile) -> (Lake, Arc<StalledAt>) {
     let other = Lake::new().await;
     other.put("main", "a=0 b=0").await;
     other.commit("main", "base").await.unwrap();
     other.put("main", "k=1").await;
     other.delete("main", "a").await.unwrap();
+    if matches!(meanwhile, Meanwhile::Resets) {
+        other.put("main", "r=1").await;
+    }
     let fate = Arc::new(StalledAt {
+        meanwhile,
         turn,
         turns: AtomicUsize::new(0),
         other: other.clone(),
@@ -74,8 +90,12 @@ async fn stalled_at(turn: usize) -> (Lake, Arc<StalledAt>) {
 
 /// Does something with a stall at each of its turns, until there is no such turn.
 async fn at_each_turn(does: impl AsyncFn(&Lake, &Lake)) {
+    while_other(Meanwhile::Commits, does).await;
+}
+
+async fn while_other(meanwhile: Meanwhile, does: impl AsyncFn(&Lake, &Lake)) {
     for turn in 0.. {
-        let (server, fate) = stalled_at(turn).await;
+        let (server, fate) = stalled_at(turn, meanwhile).await;
         does(&server, &fate.other).await;
         if fate.turns.load(Ordering::Relaxed) <= turn {
             assert!(turn > 2, "it asks the store more often");
@@ -122,6 +142,17 @@ async fn a_difference_misses_nothing() {
 }
 
 #[tokio::test]
+async fn what_is_uncommitted_is_listed_or_committed() {
+    at_each_turn(async |server, other| {
+        let shown = server.uncommitted("main").await;
+        let is_committed = other.head("main").await.message == "meanwhile";
+        let expected = if is_committed { "" } else { "-a:0> +k:>1" };
+        assert!(shown == expected || shown == "-a:0> +k:>1", "{shown}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_deletion_finds_what_there_is_to_delete() {
     at_each_turn(async |server, other| {
         server.delete("main", "k").await.unwrap();
@@ -143,6 +174,35 @@ async fn a_conditional_write_is_refused_for_what_is_there_only() {
             "{refused:?}"
         );
         assert_eq!(other.show("main").await, "a=2 b=0 k=1");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_reset_throws_away_what_is_there() {
+    while_other(Meanwhile::Resets, async |server, other| {
+        server.reset("main", "*").await.unwrap();
+        assert_eq!(other.show("main").await, "a=0 b=0");
+    })
+    .await;
+    while_other(Meanwhile::Resets, async |server, other| {
+        server.reset("main", "k").await.unwrap();
+        let shown = other.show("main").await;
+        assert!(shown == "b=0" || shown == "b=0 r=1", "{shown}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_commit_finds_what_is_staged() {
+    while_other(Meanwhile::Resets, async |server, other| {
+        server.commit("main", "staged").await.unwrap();
+        let committed = other.show("main~0").await;
+        assert!(
+            committed == "b=0 k=1" || committed == "b=0 k=1 r=1",
+            "{committed}"
+        );
+        assert_eq!(other.uncommitted("main").await, "");
     })
     .await;
 }

@@ -24,6 +24,15 @@ const LEGACY_MARKER: &str = "dummy";
 const IN_USE: &[u8] = b"This file marks the storage namespace as in use by a repository.\n";
 const CLAIMED: &[u8] = b"A repository is about to be created in this storage namespace.\n";
 
+/// What a marker says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Text {
+    /// A repository is about to be created.
+    Claimed,
+    /// Anything else, whoever wrote it.
+    InUse,
+}
+
 /// The marker of one creation.
 #[derive(Debug)]
 pub(crate) struct Marker<'a> {
@@ -50,7 +59,7 @@ impl<'a> Marker<'a> {
     pub(crate) async fn check(&self) -> graveler::Result<()> {
         for key in [MARKER, LEGACY_MARKER] {
             let at = Location::below(self.namespace, key);
-            if self.reader.block.properties(&at).await?.is_some() && !self.is_claim(&at).await? {
+            if self.text(&at).await? == Some(Text::InUse) {
                 return Err(graveler::Error::Namespace(format!(
                     "found objects of a repository in {} (key {key}): storage namespace already in use",
                     self.namespace
@@ -81,7 +90,7 @@ impl<'a> Marker<'a> {
 
     async fn settle(&self) -> graveler::Result<()> {
         if !self.has_repository().await? {
-            if !self.is_claim(&self.at()).await? {
+            if self.text(&self.at()).await? != Some(Text::Claimed) {
                 return Ok(());
             }
             self.reader.block.delete(&self.at()).await?;
@@ -103,17 +112,21 @@ impl<'a> Marker<'a> {
         Ok(())
     }
 
-    /// Whether a marker says that it is a claim; one that is gone by now is none.
-    async fn is_claim(&self, at: &Location) -> graveler::Result<bool> {
+    /// What a marker says; none if there is no marker. One look, since a marker can go between two: another's
+    /// creation that came to nothing takes its claim away.
+    async fn text(&self, at: &Location) -> graveler::Result<Option<Text>> {
         let length = CLAIMED.len() as u64;
         let body = match self.reader.block.get(at, Some(0..length + 1)).await {
-            Err(block::Error::NotFound(_) | block::Error::RangeNotSatisfiable { .. }) => {
-                return Ok(false);
-            }
+            Err(block::Error::NotFound(_)) => return Ok(None),
+            // It is empty.
+            Err(block::Error::RangeNotSatisfiable { .. }) => return Ok(Some(Text::InUse)),
             body => body?,
         };
         let read: Vec<Bytes> = body.try_collect().await.map_err(block::Error::Body)?;
-        Ok(read.concat() == CLAIMED)
+        Ok(Some(match read.concat() == CLAIMED {
+            true => Text::Claimed,
+            false => Text::InUse,
+        }))
     }
 }
 

@@ -165,6 +165,44 @@ impl TestCatalog {
         )
     }
 
+    /// Another server of the same installation, whose bytes are asked for through `block`; no hooks.
+    #[must_use]
+    pub fn over_blocks(&self, block: &Arc<dyn block::BlockStore>) -> Catalog {
+        let graveler = Graveler::new(
+            Arc::<kv::MemoryStore>::clone(&self.kv),
+            Arc::clone(block),
+            Arc::<ManualClock>::clone(&self.clock),
+            Arc::<SeededIds>::clone(&self.ids),
+            Options::default(),
+        );
+        Catalog::new(
+            Reader::new(graveler, Arc::clone(block)),
+            Arc::<kv::MemoryStore>::clone(&self.kv),
+            Arc::new(NoHooks),
+            Arc::<ManualClock>::clone(&self.clock),
+            Arc::<SeededIds>::clone(&self.ids),
+        )
+    }
+
+    /// Another server of the same installation, all of which goes by a clock of its own; no hooks.
+    #[must_use]
+    pub fn another_server_by(&self, clock: &Arc<dyn Clock>) -> Catalog {
+        let graveler = Graveler::new(
+            Arc::<kv::MemoryStore>::clone(&self.kv),
+            Arc::<block::MemoryStore>::clone(&self.block),
+            Arc::clone(clock),
+            Arc::<SeededIds>::clone(&self.ids),
+            Options::default(),
+        );
+        Catalog::new(
+            Reader::new(graveler, Arc::<block::MemoryStore>::clone(&self.block)),
+            Arc::<kv::MemoryStore>::clone(&self.kv),
+            Arc::new(NoHooks),
+            Arc::clone(clock),
+            Arc::<SeededIds>::clone(&self.ids),
+        )
+    }
+
     /// The same installation by another clock.
     #[must_use]
     pub fn with_clock(&self, clock: Arc<dyn Clock>) -> Catalog {

@@ -1,7 +1,7 @@
 //! Creations at the same time, and creations that come to nothing: one namespace, one repository, and none lost.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use base::testing::{Fate, Turn};
 use block::{BlockStore as _, Location};
@@ -219,4 +219,54 @@ async fn a_claim_that_nothing_came_of_keeps_nobody_out() {
     assert!(is_refused_namespace(&late), "{late:?}");
     let marked = marker(&lake, "mem://lake").await.expect("a marker");
     assert!(marked.contains("in use"), "{marked}");
+}
+
+/// At the turn of this number another's creation, whose claim is there, comes to nothing.
+#[derive(Debug)]
+struct Withdrawn {
+    turn: usize,
+    turns: AtomicUsize,
+    block: Arc<block::MemoryStore>,
+}
+
+impl Fate for Withdrawn {
+    fn strikes(&self, _parts: u8) -> bool {
+        false
+    }
+
+    fn turn(&self) -> Turn<'_> {
+        Box::pin(async {
+            if self.turns.fetch_add(1, Ordering::Relaxed) == self.turn {
+                let at = Location::below("mem://lake", "_lakefs/dummy");
+                self.block.delete(&at).await.unwrap();
+            }
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_claim_that_is_taken_back_just_now_keeps_nobody_out() {
+    for turn in 0.. {
+        let lake = TestCatalog::new();
+        let at = Location::below("mem://lake", "_lakefs/dummy");
+        let claimed = "A repository is about to be created in this storage namespace.\n";
+        let claimed = block::from_bytes(claimed.into());
+        lake.block.put(&at, claimed).await.unwrap();
+        let other = Arc::new(Withdrawn {
+            turn,
+            turns: AtomicUsize::new(0),
+            block: Arc::clone(&lake.block),
+        });
+        let blocks: Arc<dyn block::BlockStore> = Arc::new(block::testing::FaultyStore::by_fate(
+            Arc::<block::MemoryStore>::clone(&lake.block),
+            block::testing::Faults::default(),
+            Arc::clone(&other) as _,
+        ));
+        let server = lake.over_blocks(&blocks);
+        create(&server, "lake", "mem://lake").await.unwrap();
+        if other.turns.load(Ordering::Relaxed) <= turn {
+            assert!(turn > 4, "{turn}");
+            break;
+        }
+    }
 }

@@ -190,6 +190,14 @@ pub struct MovedStaged {
 }
 
 impl MovedStaged {
+    /// When the entry of this id was made, by the clock of the server that made it; none if it is no id. It landed
+    /// later, and one that landed before it may have been made later by the clock of another server.
+    #[must_use]
+    pub fn made(entry: &str) -> Option<OffsetDateTime> {
+        let nanos = crate::reflog::made_at(entry)?;
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(nanos)).ok()
+    }
+
     pub(crate) fn of(entry: ReflogEntry) -> Self {
         let came_back = !entry.brought_back.is_empty();
         Self {

@@ -261,7 +261,7 @@ fn let_go_ops(repository: &Repository, stored: &StoredEntry) -> Vec<Op> {
 }
 
 /// When the entry of this id was made, in nanoseconds since 1970; none if it is no id.
-fn made_at(id: &str) -> Option<u64> {
+pub(crate) fn made_at(id: &str) -> Option<u64> {
     u64::from_str_radix(id.get(..ID_NANOS)?, 16)
         .ok()
         .map(|nanos| !nanos)

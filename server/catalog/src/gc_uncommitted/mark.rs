@@ -40,9 +40,18 @@ pub(super) struct Moved {
     pub(super) anew: bool,
     /// The first entry of this round.
     pub(super) top: String,
-    /// That of the round before, at which this one ends; empty in the first.
+    /// That of the round before, shortly behind which this one ends; empty in the first.
     pub(super) until: String,
+    /// Which changes that moved something this round has come to; empty: none.
+    pub(super) sum: String,
+    /// The same of those that the next round comes to as well.
+    pub(super) near: String,
+    /// What the round before had there; the same again: nothing moved since.
+    pub(super) before: String,
 }
+
+/// What no round has in [`Moved::before`]: tokens of earlier versions do not tell.
+const UNKNOWN: &str = "?";
 
 /// Paths may be no text, so they are in base64.
 #[derive(Serialize, Deserialize)]
@@ -60,6 +69,12 @@ struct Wire {
     top: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     until: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    sum: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    near: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
 }
@@ -77,10 +92,13 @@ impl Mark {
             run_id: self.run_id.clone(),
             branch,
             kept,
+            before: moved.is_some().then_some(at.before),
             moved: moved.map(|at| at.entry),
             anew: at.anew,
             top: at.top,
             until: at.until,
+            sum: at.sum,
+            near: at.near,
             path: self.path.as_ref().map(|path| URL_SAFE_NO_PAD.encode(path)),
         };
         let json = serde_json::to_vec(&wire).expect("texts are JSON");
@@ -117,6 +135,9 @@ impl Mark {
                 anew: wire.anew,
                 top: wire.top,
                 until: wire.until,
+                sum: wire.sum,
+                near: wire.near,
+                before: wire.before.unwrap_or_else(|| UNKNOWN.to_owned()),
             }),
             _ => return Err(invalid()),
         };
@@ -164,6 +185,9 @@ mod tests {
                 anew,
                 top: "0a".to_owned(),
                 until: "0z".to_owned(),
+                sum: "1".to_owned(),
+                near: "2".to_owned(),
+                before: "3".to_owned(),
             }),
             ..mark()
         };

@@ -13,6 +13,7 @@ mod part;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use base::OffsetDateTime;
@@ -76,6 +77,8 @@ struct Run<'a> {
     bounds: Bounds,
     files: usize,
     is_first_call: bool,
+    /// Changes that this call has gone through, [`moved::MAX_SEEN`] at most.
+    seen: BTreeSet<String>,
 }
 
 impl Catalog {
@@ -112,6 +115,7 @@ impl Catalog {
             bounds,
             files: 0,
             is_first_call: mark.is_none(),
+            seen: BTreeSet::new(),
         };
         let stopped_at = run.gather(mark).await?;
         run.close_last().await?;

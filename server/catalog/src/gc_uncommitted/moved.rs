@@ -7,12 +7,17 @@
 //!
 //! Changes are told newest first. Those that are made meanwhile are gone through in another round, until in one
 //! nothing moved: then all that moved was seen where it moved to last.
+//!
+//! Newest is by the clocks of the servers that made them, so a change may land behind one that is known. So each
+//! round goes on below where the one before began, by as much as clocks may differ, and comes to some changes again.
+//! It is the last if the changes that it came to are just those of the round before.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use base::OffsetDateTime;
 use graveler::MovedStaged;
+use sha2::{Digest as _, Sha256};
 
 use super::Run;
 use super::mark::{Mark, Moved, Place};
@@ -20,8 +25,13 @@ use crate::Result;
 
 /// How many entries of the reflog are looked at at a time; two at least, since the one to go on from is among them.
 const PAGE: usize = 500;
-/// So much the clocks of two servers may differ: entries of so long before the run count as made since.
+/// So much the clocks of two servers may differ: entries of so long before the run, or before those of a round,
+/// count as made since.
 const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
+/// How many changes a call knows to have gone through: more are gone through again, which does no harm.
+pub(super) const MAX_SEEN: usize = 10_000;
+/// How much of a hash tells one set of changes from another, in bytes.
+const SUM_BYTES: usize = 16;
 
 impl Run<'_> {
     /// Goes on at an entry that was seen down to `path`, or to its end, or begins. Gives where it stopped.
@@ -31,19 +41,15 @@ impl Run<'_> {
         mut path: Option<Vec<u8>>,
     ) -> Result<Option<Mark>> {
         loop {
-            // Of a round that another call began it is not known.
-            let mut any_moved = !at.entry.is_empty();
-            if let Some(stopped_at) = self
-                .gather_round(&mut at, path.take(), &mut any_moved)
-                .await?
-            {
+            if let Some(stopped_at) = self.gather_round(&mut at, path.take()).await? {
                 return Ok(Some(stopped_at));
             }
-            if !any_moved {
+            if at.sum == at.before {
                 return Ok(None);
             }
             at = Moved {
-                until: std::mem::take(&mut at.top),
+                until: at.top,
+                before: at.near,
                 ..Moved::default()
             };
         }
@@ -53,10 +59,8 @@ impl Run<'_> {
         &mut self,
         at: &mut Moved,
         mut path: Option<Vec<u8>>,
-        any_moved: &mut bool,
     ) -> Result<Option<Mark>> {
-        let began = base::data_id_time(&self.id).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        let since = began - MAX_CLOCK_SKEW;
+        let since = self.since(&at.until);
         // To go on at that entry, once.
         let mut resumed = (!at.entry.is_empty()).then_some(at.anew);
         loop {
@@ -65,11 +69,8 @@ impl Run<'_> {
                 .graveler
                 .moved_staged(self.repository, since, &at.entry, PAGE)
                 .await?;
-            let mut seen = BTreeSet::new();
+            let mut branches = BTreeSet::new();
             for moved in page.results {
-                if !at.until.is_empty() && moved.entry >= at.until {
-                    return Ok(None);
-                }
                 if at.top.is_empty() {
                     at.top.clone_from(&moved.entry);
                 }
@@ -79,9 +80,13 @@ impl Run<'_> {
                         Some(was_anew) => (anew, after) = (was_anew, path.take()),
                         None => continue,
                     }
+                } else {
+                    self.count(at, &moved);
                 }
                 at.entry.clone_from(&moved.entry);
-                *any_moved |= !moved.tokens.is_empty();
+                if moved.tokens.is_empty() || self.seen.contains(&moved.entry) {
+                    continue;
+                }
                 if !anew {
                     if let Some(stopped_at) = self.gather_tokens(at, &moved, after).await? {
                         return Ok(Some(stopped_at));
@@ -90,10 +95,13 @@ impl Run<'_> {
                 }
                 // Newer moves to the same branch were seen with it.
                 if let Some(branch) = &moved.back_to
-                    && seen.insert(branch.clone())
+                    && branches.insert(branch.clone())
                     && let Some(stopped_at) = self.gather_anew(at, branch.as_str(), after).await?
                 {
                     return Ok(Some(stopped_at));
+                }
+                if self.seen.len() < MAX_SEEN {
+                    self.seen.insert(moved.entry);
                 }
             }
             if !page.has_more {
@@ -102,6 +110,27 @@ impl Run<'_> {
             if self.is_over() {
                 return Ok(Some(self.stop(at, true)));
             }
+        }
+    }
+
+    /// Down to when a round goes whose predecessor began at an entry, or the first.
+    fn since(&self, until: &str) -> OffsetDateTime {
+        let began = base::data_id_time(&self.id).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        MovedStaged::made(until).map_or(began, |made| made.max(began)) - MAX_CLOCK_SKEW
+    }
+
+    /// Notes that a round came to a change.
+    fn count(&self, at: &mut Moved, moved: &MovedStaged) {
+        if moved.tokens.is_empty() {
+            return;
+        }
+        let sum = Sha256::new()
+            .chain_update(&at.sum)
+            .chain_update(&moved.entry)
+            .finalize();
+        at.sum = hex::encode(&sum[..SUM_BYTES]);
+        if MovedStaged::made(&moved.entry).is_some_and(|made| made >= self.since(&at.top)) {
+            at.near.clone_from(&at.sum);
         }
     }
 

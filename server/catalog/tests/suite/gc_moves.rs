@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::{Clock, ManualClock, OffsetDateTime};
 use catalog::testing::TestCatalog;
 use catalog::{Catalog, PreparedUncommitted, Repository};
 use graveler::{RefName, ResetScope, UndoParams};
@@ -15,6 +16,16 @@ use super::gc_prepare::{Slow, read, relative, rules, uncommitted};
 fn slow(lake: &TestCatalog) -> Catalog {
     let clock = Slow(Arc::clone(&lake.clock), Duration::from_secs(70));
     lake.with_clock(Arc::new(clock))
+}
+
+/// A clock that is behind another.
+#[derive(Debug)]
+struct Behind(Arc<ManualClock>, Duration);
+
+impl Clock for Behind {
+    fn now(&self) -> OffsetDateTime {
+        self.0.now() - self.1
+    }
 }
 
 /// What somebody does between two calls.
@@ -32,24 +43,30 @@ use Meanwhile::{Nothing, Rewrite, Toggle};
 /// A repository in which `a-moving` is deleted with an object staged on it, and others too.
 struct Moving {
     lake: TestCatalog,
+    /// Where things are moved.
+    server: Catalog,
     repository: Repository,
     /// Where the object is.
     address: String,
 }
 
 impl Moving {
-    async fn new() -> Self {
+    async fn new(behind: Duration) -> Self {
         let lake = TestCatalog::new();
         let repository = lake.repository("lake").await;
+        let clock: Arc<dyn Clock> = Arc::new(Behind(Arc::clone(&lake.clock), behind));
         let moving = Self {
             address: String::new(),
+            server: lake.another_server_by(&clock),
             lake,
             repository,
         };
         let mut addresses = Vec::new();
         for branch in ["a-moving", "b-other", "c-other"] {
             let lake = &moving.lake;
-            lake.create_branch(&moving.repository, branch, "main", false, false, "me")
+            moving
+                .server
+                .create_branch(&moving.repository, branch, "main", false, false, "me")
                 .await
                 .unwrap();
             let object = lake.put(&moving.repository, branch, "kept", branch).await;
@@ -63,15 +80,15 @@ impl Moving {
     }
 
     async fn delete(&self, branch: &str) {
-        self.lake
+        self.server
             .delete_branch(&self.repository, branch, false, "me")
             .await
             .unwrap();
     }
 
-    async fn undo(&self, branch: &str) {
+    async fn undo(&self, server: &Catalog, branch: &str) {
         let of = RefName::branch(branch).unwrap();
-        self.lake
+        server
             .undo(&self.repository, &of, UndoParams::default())
             .await
             .unwrap();
@@ -85,13 +102,15 @@ impl Moving {
         match meanwhile {
             Nothing => {}
             Toggle if self.is_there().await => self.delete("a-moving").await,
-            Toggle => self.undo("a-moving").await,
+            Toggle => self.undo(&self.server, "a-moving").await,
             Rewrite if !self.is_there().await => {}
             Rewrite => {
                 let (lake, repository) = (&self.lake, &self.repository);
                 lake.put(repository, "a-moving", "scratch", "x").await;
                 let scratch = ResetScope::Key(b"scratch".to_vec());
-                lake.reset_branch(repository, "a-moving", scratch, false, "me")
+                let server = &self.server;
+                server
+                    .reset_branch(repository, "a-moving", scratch, false, "me")
                     .await
                     .unwrap();
                 for token in lake.records("cleanup-tokens").await {
@@ -119,7 +138,7 @@ impl Moving {
             }
             if calls == 1 {
                 // So that there is more to stop at.
-                self.undo("c-other").await;
+                self.undo(&self.lake, "c-other").await;
             }
             if let Some(meanwhile) = script.next() {
                 self.does(*meanwhile).await;
@@ -130,13 +149,25 @@ impl Moving {
 
 #[tokio::test]
 async fn what_moves_between_the_calls_is_named_wherever_it_goes() {
+    named_wherever_it_goes(Duration::ZERO).await;
+}
+
+/// What it does sorts behind what others did before.
+#[tokio::test]
+async fn what_a_server_moves_whose_clock_is_behind_is_named_as_well() {
+    for behind in [1, 299] {
+        named_wherever_it_goes(Duration::from_secs(behind)).await;
+    }
+}
+
+async fn named_wherever_it_goes(behind: Duration) {
     const LONGEST: u32 = 5;
     let mut most_calls = 0;
     for number in 0..3_usize.pow(LONGEST) {
         let script: Vec<Meanwhile> = (0..LONGEST)
             .map(|at| [Nothing, Toggle, Rewrite][number / 3_usize.pow(at) % 3])
             .collect();
-        let moving = Moving::new().await;
+        let moving = Moving::new(behind).await;
         let (prepared, calls) = moving.run(&script).await;
         most_calls = most_calls.max(calls);
         let rows = uncommitted(&moving.lake, &prepared).await;

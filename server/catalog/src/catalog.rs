@@ -64,7 +64,13 @@ impl Catalog {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdGenerator>,
     ) -> Self {
-        let tasks = Tasks::new(Arc::clone(&kv), Arc::clone(&clock), Arc::clone(&ids));
+        let graveler = reader.graveler.clone();
+        let tasks = Tasks::new(
+            graveler,
+            Arc::clone(&kv),
+            Arc::clone(&clock),
+            Arc::clone(&ids),
+        );
         let addresses = Addresses::new(Arc::clone(&clock), Arc::clone(&ids));
         Self {
             reader,

@@ -6,7 +6,8 @@
 //! listing and keeps an upload from being finished in another repository.
 //!
 //! A record goes after the block store's upload is gone, never before: an upload
-//! that is still there can always be listed and aborted.
+//! that is still there can always be listed and aborted. Only the deletion of a repository
+//! takes the records alone, as it leaves all bytes where they are.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -74,7 +75,9 @@ impl Catalog {
                 predicate: Some(Predicate::Absent),
             },
         ];
-        if let Err(error) = self.shared.kv.batch(batch).await {
+        // A deletion on another server takes the uploads that it finds: none comes behind it.
+        let written = self.graveler.write_unless_deleted(to.repository, batch);
+        if let Err(error) = written.await {
             if let Err(error) = self.block.abort_multipart(&at, &upload_id).await {
                 warn!(%error, "failed to abort upload {upload_id}, which no record names");
             }

@@ -1,8 +1,10 @@
 //! Deletion of repositories, and what keeps others from writing into what is being deleted.
 //!
 //! A deletion marks the record first and removes it last. Whoever makes a record in the repository meanwhile
-//! holds the write against the mark ([`write_unless_deleted`]); what only changes records that are there needs
-//! no more than its own condition. So a deletion leaves nothing behind that no repository names.
+//! holds the write against the mark ([`write_unless_deleted`]). A write on the condition that a record is as it
+//! was needs no more, if that record goes before all that is written with it: branches go before the
+//! reflog, claims of tasks before what is told of them. So a deletion leaves nothing of ours behind that
+//! no repository names. What servers of lakeFS write beside it they do not hold against the mark.
 
 use bytes::Bytes;
 use kv::{Guard, GuardOutcome, Op, Store};
@@ -103,20 +105,25 @@ impl Engine {
         Ok(())
     }
 
-    /// Rows of the repository in partitions of all repositories.
+    /// Rows of the repository in partitions of all repositories, and the records that they name.
     async fn delete_shared_rows(&self, partition: &str) -> Result<()> {
-        for (shared, folder) in SHARED_PARTITIONS {
-            let prefix = format!("{folder}{partition}/").into_bytes();
+        for shared in SHARED_PARTITIONS {
+            let prefix = format!("{}{partition}/", shared.folder).into_bytes();
             loop {
-                let entries = self.kv.scan(shared, &prefix, DELETE_PAGE).await?;
-                let ops: Vec<Op> = entries
-                    .into_iter()
-                    .filter(|entry| entry.key.starts_with(&prefix))
-                    .map(|entry| Op::Delete {
-                        partition: Bytes::from_static(shared),
-                        key: entry.key,
-                    })
-                    .collect();
+                let rows = self.kv.scan(shared.partition, &prefix, DELETE_PAGE).await?;
+                let mut ops = Vec::new();
+                for row in rows.into_iter().filter(|row| row.key.starts_with(&prefix)) {
+                    if let Some(records) = shared.records.filter(|_| !row.value.is_empty()) {
+                        ops.push(Op::Delete {
+                            partition: Bytes::from_static(records),
+                            key: row.value,
+                        });
+                    }
+                    ops.push(Op::Delete {
+                        partition: Bytes::from_static(shared.partition),
+                        key: row.key,
+                    });
+                }
                 if ops.is_empty() {
                     break;
                 }

@@ -32,14 +32,38 @@ pub(crate) const TAGS: &str = "tags/";
 pub(crate) const COMMITS: &str = "commits/";
 pub(crate) const REPOSITORY_METADATA: &[u8] = b"repo-metadata";
 pub(crate) const PROTECTED_BRANCHES: &[u8] = b"settings/protected_branches";
-/// Partitions in which the catalog keeps rows of all repositories, and what their keys have before the
-/// name of the repository's partition: pull requests, claims of tasks, their findings, their branches.
-pub(crate) const SHARED_PARTITIONS: &[(&[u8], &str)] = &[
-    (b"pulls", "repos/"),
-    (b"weir-pulls", ""),
-    (b"weir-tasks", ""),
-    (b"weir-task-findings", ""),
-    (b"weir-task-branches", ""),
+/// A partition in which the catalog keeps rows of all repositories.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub partition: &'static [u8],
+    /// What keys have before the name of the repository's partition.
+    pub folder: &'static str,
+    /// Where the rows' values are keys of records that go with them.
+    pub records: Option<&'static [u8]>,
+}
+
+const fn shared(partition: &'static [u8], folder: &'static str) -> Shared {
+    Shared {
+        partition,
+        folder,
+        records: None,
+    }
+}
+
+/// Pull requests, claims of tasks, their findings, their branches, open multipart uploads. Claims go before the
+/// rows that are written while there is one.
+pub(crate) const SHARED_PARTITIONS: &[Shared] = &[
+    shared(b"pulls", "repos/"),
+    shared(b"weir-pulls", ""),
+    shared(b"weir-tasks", ""),
+    shared(b"weir-task-findings", ""),
+    shared(b"weir-task-branches", ""),
+    Shared {
+        partition: b"weir-multiparts",
+        folder: "",
+        // lakeFS's records of uploads do not say whose they are.
+        records: Some(b"multiparts"),
+    },
 ];
 /// The prefix of keys in [`REPOSITORIES`].
 pub(crate) const REPOSITORY_PREFIX: &str = "repos/";

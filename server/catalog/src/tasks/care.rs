@@ -287,7 +287,7 @@ impl Catalog {
         let ours = tasks.succeeding(&claim);
         // None: another server was first.
         if let Some(ticket) = tasks
-            .claim(ours, stored.predicate, Predicate::Exists, None)
+            .claim(&repository, ours, stored.predicate, Predicate::Exists, None)
             .await?
         {
             info!(repo.id = %repository.id, "task {} is taken over: its server died", claim.task_id);

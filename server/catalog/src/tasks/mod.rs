@@ -198,7 +198,7 @@ impl Catalog {
     /// `work` is code and cannot be taken over.
     ///
     /// # Errors
-    /// [`Error::TooManyTasks`]; the record store's.
+    /// [`Error::TooManyTasks`]; the repository is deleted; the record store's.
     #[instrument(skip_all, fields(repo.id = %repository.id, task.operation = kind.operation))]
     pub async fn submit_task<I, F>(
         &self,

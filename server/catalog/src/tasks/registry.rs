@@ -17,7 +17,7 @@ use base::{Clock, IdGenerator, OffsetDateTime};
 use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::join_all;
-use graveler::Repository;
+use graveler::{Graveler, Repository};
 use kv::{Op, Predicate};
 use metrics::{gauge, histogram};
 use prost::Message as _;
@@ -33,9 +33,14 @@ use super::records::{
 use super::{MAX_OPEN_TASKS, MAX_RUNNING_TASKS, NANOID_LENGTH, Progress, TaskKind};
 use crate::{Catalog, Error, Result};
 
+/// How often a claim is looked at to be given back: it changes once at most while it is this server's.
+const GIVE_BACK_TRIES: usize = 3;
+
 /// The tasks that this server works on, and what it needs for that.
 #[derive(Debug)]
 pub(crate) struct Tasks {
+    /// Knows whether a repository is being deleted.
+    graveler: Graveler,
     pub(super) kv: Arc<dyn kv::Store>,
     pub(super) clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGenerator>,
@@ -122,11 +127,13 @@ impl Drop for Ticket {
 
 impl Tasks {
     pub(crate) fn new(
+        graveler: Graveler,
         kv: Arc<dyn kv::Store>,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdGenerator>,
     ) -> Self {
         Self {
+            graveler,
             kv,
             clock,
             instance: ids.xid(),
@@ -146,7 +153,7 @@ impl Tasks {
     /// Records a new task, with this server's heartbeat and claim, and the branches that it is of.
     ///
     /// # Errors
-    /// [`Error::TooManyTasks`]; the record store's.
+    /// [`Error::TooManyTasks`]; the repository is deleted, on whichever server; the record store's.
     pub(super) async fn submit(
         self: &Arc<Self>,
         repository: &Repository,
@@ -169,9 +176,16 @@ impl Tasks {
             value: Bytes::from(branches.encode_to_vec()),
             predicate: None,
         });
-        self.claim(claim, Predicate::Absent, Predicate::Absent, branches)
-            .await?
-            .ok_or_else(|| Error::Engine(graveler::Error::ConcurrentChange("task".to_owned())))
+        self.claim(
+            repository,
+            claim,
+            Predicate::Absent,
+            Predicate::Absent,
+            branches,
+        )
+        .await?
+        // It was written, and has gone with its repository.
+        .ok_or_else(|| Error::Engine(graveler::Error::InDeletion(repository.id.to_string())))
     }
 
     /// The claim by which this server takes a task over.
@@ -185,8 +199,12 @@ impl Tasks {
     /// Takes a task for this server, if the conditions on its claim and its record hold. None: they do not.
     ///
     /// Work that need not wait begins with this, and its attempt is counted by the same write.
+    ///
+    /// # Errors
+    /// As of [`Self::submit`].
     pub(super) async fn claim(
         self: &Arc<Self>,
+        repository: &Repository,
         mut claim: Claim,
         if_claim: Predicate,
         if_task: Predicate,
@@ -231,8 +249,9 @@ impl Tasks {
             },
         ];
         ops.extend(also);
-        let written = self.kv.batch(ops).await;
-        if let Err(kv::Error::PredicateFailed { .. }) = written {
+        // Else rows were left in a repository that another server deletes just now.
+        let written = self.graveler.write_unless_deleted(repository, ops).await;
+        if let Err(graveler::Error::Kv(kv::Error::PredicateFailed { .. })) = written {
             return Ok(None);
         }
         // After an error it is not known whether it took effect. If the look fails as well, the
@@ -313,6 +332,8 @@ impl Tasks {
         let mut held = ticket.held();
         held.claim.attempt += 1;
         held.begun = true;
+        // Before it is written: whoever is told to stop meanwhile has it to give back.
+        *lock(&ticket.held) = held.clone();
         let value = held.claim.encode();
         let (kv, key, unchanged) = (&self.kv, &ticket.key, held.unchanged.clone());
         let written = kv.set_if(CLAIMS, key, value.clone(), unchanged).await;
@@ -377,20 +398,37 @@ impl Tasks {
 impl Tasks {
     /// Leaves a task to others as it was before this server began it, if it is still its own.
     async fn give_back(&self, held: &Held) {
-        let claim = Claim {
-            owner_instance_id: String::new(),
-            attempt: held.claim.attempt.saturating_sub(1),
-            ..held.claim.clone()
-        };
-        let (key, unchanged) = (claim.key(), held.unchanged.clone());
-        let written = self.kv.set_if(CLAIMS, &key, claim.encode(), unchanged);
-        match written.await {
-            // It landed just now, or another has it.
-            Ok(()) | Err(kv::Error::PredicateFailed { .. }) => {}
-            Err(error) => {
-                warn!(task.id = claim.task_id, error = %base::chain(&error), "failed to give back task {}: it is taken over as from a server that died", claim.task_id);
+        if let Err(error) = self.try_give_back(&held.claim).await {
+            let id = &held.claim.task_id;
+            warn!(task.id = id, error = %base::chain(&error), "failed to give back task {id}: it is taken over as from a server that died");
+        }
+    }
+
+    /// Goes by the claim that is stored: that of a task that was to begin just now may not be there yet. After this
+    /// it cannot come any more, since it was to replace the one before.
+    async fn try_give_back(&self, begun: &Claim) -> Result<()> {
+        let key = begun.key();
+        for _ in 0..GIVE_BACK_TRIES {
+            let Some(stored) = self.kv.get(CLAIMS, &key).await? else {
+                return Ok(());
+            };
+            let claim = Claim::parse(stored.value)?;
+            if claim.owner_instance_id != self.instance {
+                return Ok(());
+            }
+            let given_back = Claim {
+                owner_instance_id: String::new(),
+                attempt: claim.attempt.min(begun.attempt.saturating_sub(1)),
+                ..claim
+            };
+            let value = given_back.encode();
+            match self.kv.set_if(CLAIMS, &key, value, stored.predicate).await {
+                // It ended just now, another has it, or its beginning came in between.
+                Err(kv::Error::PredicateFailed { .. }) => {}
+                written => return Ok(written?),
             }
         }
+        Ok(())
     }
 }
 

@@ -214,21 +214,28 @@ impl Engine {
             discarded: &[],
         };
         let key = tag_key(tag.id.as_str());
-        let gone = || not_found(Kind::Tag, tag.id.as_str());
         let partition = repository.partition();
-        let stored = self.kv.get(partition.as_bytes(), &key).await?;
-        let stored = stored.ok_or_else(gone)?;
-        if Tag::decode(stored.value.clone())? != *tag {
-            return Err(Error::ConcurrentChange(format!("tag {}", tag.id)));
+        for _ in 0..MAX_TRIES {
+            let stored = self.kv.get(partition.as_bytes(), &key).await?;
+            let stored = stored.ok_or_else(|| not_found(Kind::Tag, tag.id.as_str()))?;
+            if Tag::decode(stored.value.clone())? != *tag {
+                return Err(Error::ConcurrentChange(format!("tag {}", tag.id)));
+            }
+            let mut ops = delete_ops(repository, &key, stored.value, stored.predicate);
+            let record = self.reflog_record(repository, change);
+            ops.extend(record.ops);
+            // Unlike branches, tags go behind the reflog when a repository is deleted.
+            return match write_unless_deleted(self.kv.as_ref(), repository, ops).await {
+                // It is gone, or another by now: look again.
+                Err(Error::Kv(kv::Error::PredicateFailed { .. })) => {
+                    count_retry("delete");
+                    continue;
+                }
+                Err(Error::Kv(error)) => self.look_for(repository, &record.key, error).await,
+                written => written,
+            };
         }
-        let mut ops = delete_ops(repository, &key, stored.value, stored.predicate);
-        let record = self.reflog_record(repository, change);
-        ops.extend(record.ops);
-        match self.kv.batch(ops).await {
-            Ok(()) => Ok(()),
-            Err(kv::Error::PredicateFailed { .. }) => Err(gone()),
-            Err(error) => self.look_for(repository, &record.key, error).await,
-        }
+        Err(Error::TooManyTries(format!("tag {}", tag.id)))
     }
 
     async fn describe_tag(

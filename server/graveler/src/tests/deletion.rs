@@ -70,6 +70,8 @@ const CHANGES: &[&str] = &[
     "record",
     "undo a branch",
     "undo a tag",
+    "delete a branch",
+    "delete a tag",
 ];
 
 async fn change(lake: &Lake, what: &str) -> Result<()> {
@@ -110,7 +112,97 @@ async fn change(lake: &Lake, what: &str) -> Result<()> {
         }
         "undo a branch" => undo(RefName::Branch(branch("gone"))).await,
         "undo a tag" => undo(RefName::Tag(TagId::trusted("gone"))).await,
+        "delete a branch" => {
+            let there = branch("there");
+            graveler
+                .delete_branch(repo, &there, false, "me", &NoHooks)
+                .await
+        }
+        "delete a tag" => {
+            let there = TagId::trusted("there-too");
+            graveler
+                .delete_tag(repo, &there, false, "me", &NoHooks)
+                .await
+        }
         other => panic!("{other}"),
+    }
+}
+
+/// A lake in which each of [`CHANGES`] can be made.
+async fn lake_to_change() -> Lake {
+    let lake = Lake::new().await;
+    let (graveler, repo) = (&lake.graveler, &lake.repo);
+    let (gone, gone_tag) = (branch("gone"), TagId::trusted("gone"));
+    for name in ["gone", "there"] {
+        lake.branch_from(name, "main").await;
+    }
+    let deleted = graveler.delete_branch(repo, &gone, false, "me", &NoHooks);
+    deleted.await.unwrap();
+    for name in ["gone", "there-too"] {
+        let tag = TagId::trusted(name);
+        let made = graveler.create_tag(repo, &tag, "main", false, "me", &NoHooks);
+        made.await.unwrap();
+    }
+    let deleted = graveler.delete_tag(repo, &gone_tag, false, "me", &NoHooks);
+    deleted.await.unwrap();
+    lake
+}
+
+/// At the turn of this number another server makes a change, from beginning to end.
+#[derive(Debug)]
+struct ChangedAt {
+    turn: usize,
+    turns: AtomicUsize,
+    by: Lake,
+    what: &'static str,
+    is_refused: AtomicBool,
+}
+
+impl Fate for ChangedAt {
+    fn strikes(&self, _parts: u8) -> bool {
+        false
+    }
+
+    fn turn(&self) -> Turn<'_> {
+        Box::pin(async {
+            if self.turns.fetch_add(1, Ordering::Relaxed) != self.turn {
+                return;
+            }
+            match change(&self.by, self.what).await {
+                Ok(()) => {}
+                Err(Error::InDeletion(_) | Error::NotFound { .. }) => {
+                    self.is_refused.store(true, Ordering::Relaxed);
+                }
+                Err(error) => panic!("{}, at turn {}: {error}", self.what, self.turn),
+            }
+        })
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_left_by_what_another_server_does_during_a_deletion() {
+    for what in CHANGES {
+        let mut refused = 0;
+        for turn in 0.. {
+            let lake = lake_to_change().await;
+            let other = Arc::new(ChangedAt {
+                turn,
+                turns: AtomicUsize::new(0),
+                by: lake.clone(),
+                what,
+                is_refused: AtomicBool::new(false),
+            });
+            let fate: Arc<dyn Fate> = Arc::clone(&other) as _;
+            let server = through(&lake, &fate).graveler;
+            let deleted = server.delete_repository(&lake.repo.id, false);
+            deleted.await.unwrap();
+            if other.turns.load(Ordering::Relaxed) <= turn {
+                break;
+            }
+            assert_nothing_is_left(&lake, &format!("{what}, at turn {turn}")).await;
+            refused += usize::from(other.is_refused.load(Ordering::Relaxed));
+        }
+        assert!(refused > 5, "{what}: {refused}");
     }
 }
 
@@ -119,18 +211,7 @@ async fn nothing_comes_to_be_in_a_repository_that_is_gone() {
     for what in CHANGES {
         let mut refused = 0;
         for turn in 0.. {
-            let lake = Lake::new().await;
-            let (gone, tag) = (branch("gone"), TagId::trusted("gone"));
-            lake.branch_from("gone", "main").await;
-            let (graveler, repo) = (&lake.graveler, &lake.repo);
-            let deleted = graveler.delete_branch(repo, &gone, false, "me", &NoHooks);
-            deleted.await.unwrap();
-            if *what == "undo a tag" {
-                let made = graveler.create_tag(repo, &tag, "main", false, "me", &NoHooks);
-                made.await.unwrap();
-                let deleted = graveler.delete_tag(repo, &tag, false, "me", &NoHooks);
-                deleted.await.unwrap();
-            }
+            let lake = lake_to_change().await;
             let deletion = Arc::new(DeletedAt {
                 turn,
                 turns: AtomicUsize::new(0),
@@ -182,6 +263,87 @@ async fn nothing_is_restored_into_a_repository_that_is_gone() {
         assert_eq!(begun, [], "deleted at turn {turn}");
     }
     assert!(refused > 10, "{refused}");
+}
+
+/// At the turn of this number a tag is deleted and made anew, or only deleted, by another server.
+#[derive(Debug)]
+struct Retagged {
+    turn: usize,
+    turns: AtomicUsize,
+    by: Lake,
+    /// What it is made of.
+    anew: Option<&'static str>,
+}
+
+impl Fate for Retagged {
+    fn strikes(&self, _parts: u8) -> bool {
+        false
+    }
+
+    fn turn(&self) -> Turn<'_> {
+        Box::pin(async {
+            if self.turns.fetch_add(1, Ordering::Relaxed) != self.turn {
+                return;
+            }
+            let (graveler, repo, tag) = (&self.by.graveler, &self.by.repo, TagId::trusted("v"));
+            let deleted = graveler.delete_tag(repo, &tag, false, "other", &NoHooks);
+            if deleted.await.is_ok()
+                && let Some(source) = self.anew
+            {
+                let made = graveler.create_tag(repo, &tag, source, false, "other", &NoHooks);
+                made.await.unwrap();
+            }
+        })
+    }
+}
+
+/// How deletions of a tag ended, one for each turn at which another server had its own.
+async fn deleted_beside(anew: Option<&'static str>) -> Vec<Result<()>> {
+    let mut outcomes = Vec::new();
+    for turn in 0.. {
+        let lake = Lake::new().await;
+        let (repo, tag) = (&lake.repo, TagId::trusted("v"));
+        lake.branch_from("dev", "main").await;
+        lake.put("dev", "a=1").await;
+        lake.commit("dev", "one").await.unwrap();
+        let made = lake
+            .graveler
+            .create_tag(repo, &tag, "main", false, "me", &NoHooks);
+        made.await.unwrap();
+        let other = Arc::new(Retagged {
+            turn,
+            turns: AtomicUsize::new(0),
+            by: lake.clone(),
+            anew,
+        });
+        let fate: Arc<dyn Fate> = Arc::clone(&other) as _;
+        let server = through(&lake, &fate).graveler;
+        let outcome = server.delete_tag(repo, &tag, false, "me", &NoHooks).await;
+        if other.turns.load(Ordering::Relaxed) <= turn {
+            break;
+        }
+        outcomes.push(outcome);
+    }
+    outcomes
+}
+
+#[tokio::test]
+async fn a_tag_that_is_another_by_now_stays_and_its_deletion_is_told_so() {
+    let (mut changed, mut deleted) = (0, 0);
+    for outcome in deleted_beside(Some("dev")).await {
+        match outcome {
+            Ok(()) => deleted += 1,
+            Err(Error::ConcurrentChange(_)) => changed += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(changed > 2 && deleted > 0, "{changed}, {deleted}");
+    let gone = deleted_beside(None).await;
+    let no_error = |outcome: &Result<()>| matches!(outcome, Ok(()) | Err(Error::NotFound { .. }));
+    assert!(gone.iter().all(no_error), "{gone:?}");
+    for same in deleted_beside(Some("main")).await {
+        same.unwrap();
+    }
 }
 
 /// Hooks that take long, and meanwhile another server deletes the repository.

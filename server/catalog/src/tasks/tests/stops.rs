@@ -1,15 +1,21 @@
 //! Servers that are told to stop, tasks that only wait, and records that cannot be read.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use base::testing::{Fate, Turn};
 use bytes::Bytes;
 use graveler::Repository;
 use kv::Store as _;
+use kv::testing::{Faults, FaultyStore};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
-use super::{Gate, branch, dies_in_hooks, failed, gated, idle, look_after, messages, succeeded};
+use super::{
+    Gate, branch, dies_in_hooks, failed, gated, idle, look_after, messages, server_on, succeeded,
+};
+use crate::tasks::records::Claim;
 use crate::tasks::{DEAD_AFTER, KEPT_FOR, MAX_ATTEMPTS, MAX_RUNNING_TASKS, TaskKind};
 use crate::testing::{TestCatalog, commit_params, merge_params};
 use crate::{Catalog, Error};
@@ -210,6 +216,83 @@ async fn a_server_that_lost_a_task_and_took_it_again_works_on_it_once() {
         messages(&lake, &repository).await,
         ["slow", "Repository created"]
     );
+}
+
+/// A server is told to stop at the turn of this number from when it is set.
+#[derive(Debug)]
+struct StoppedAt {
+    turn: usize,
+    turns: AtomicUsize,
+    server: OnceLock<Catalog>,
+    /// Whether what is under way is given up where it waits for the stop, or goes on behind it.
+    is_cut: bool,
+}
+
+impl Fate for StoppedAt {
+    fn strikes(&self, _parts: u8) -> bool {
+        false
+    }
+
+    fn turn(&self) -> Turn<'_> {
+        Box::pin(async {
+            let Some(server) = self.server.get() else {
+                return;
+            };
+            if self.turns.fetch_add(1, Ordering::Relaxed) == self.turn {
+                let server = server.clone();
+                let stop = async move { server.hand_over_tasks().await };
+                match self.is_cut {
+                    true => tokio::spawn(stop).await.unwrap(),
+                    false => stop.await,
+                }
+            }
+        })
+    }
+}
+
+/// The commit's attempts behind a stop at that turn, and whether it is anybody's; none if there was no such turn.
+async fn stopped_at(turn: usize, is_cut: bool) -> Option<(u32, bool)> {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    lake.put(&repository, "main", "a", "1").await;
+    let fate = Arc::new(StoppedAt {
+        turn,
+        turns: AtomicUsize::new(0),
+        server: OnceLock::new(),
+        is_cut,
+    });
+    let kv = Arc::<kv::MemoryStore>::clone(&lake.kv);
+    let store = FaultyStore::by_fate(kv, Faults::default(), Arc::clone(&fate) as _);
+    let server = server_on(&lake, Arc::new(store), 7);
+    let free = fill(&server, &repository).await;
+    let params = commit_params("waits");
+    let id = server.submit_commit(&repository, "main", params).await;
+    fate.server.set(server.clone()).unwrap();
+    free.add_permits(1);
+    server.shared.pending.at_most(MAX_RUNNING_TASKS - 1).await;
+    if fate.turns.load(Ordering::Relaxed) <= turn {
+        return None;
+    }
+    idle(&server).await;
+    let key = format!("{}/{}", repository.partition(), id.unwrap());
+    let stored = lake.kv.get(b"weir-tasks", key.as_bytes()).await.unwrap();
+    let claim = Claim::parse(stored?.value).unwrap();
+    Some((claim.attempt, claim.owner_instance_id.is_empty()))
+}
+
+#[tokio::test]
+async fn a_stop_just_as_a_task_begins_takes_the_attempt_back() {
+    for is_cut in [true, false] {
+        let mut given_back = 0;
+        for turn in 0.. {
+            let Some((attempts, is_free)) = stopped_at(turn, is_cut).await else {
+                break;
+            };
+            assert_eq!(attempts, 0, "at turn {turn}, cut: {is_cut}");
+            given_back += usize::from(is_free);
+        }
+        assert!(given_back > 3, "{given_back}");
+    }
 }
 
 /// Writes what no version has written where the first record of its kind lies.

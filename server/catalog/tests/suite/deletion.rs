@@ -1,0 +1,175 @@
+//! What is begun in a repository while another server deletes it: tasks, uploads. Nothing of it is left.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use base::testing::{Fate, Turn};
+use catalog::testing::{TestCatalog, commit_params, merge_params};
+use catalog::{Catalog, EngineError, Error, Repository, Result, TaskKind, Upload, UploadOptions};
+use kv::Store;
+use kv::testing::{Faults, FaultyStore};
+
+const BEGINNINGS: &[&str] = &["dump", "collection", "commit", "merge", "upload"];
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Nothing {}
+
+async fn begin(server: &Catalog, repository: &Repository, what: &str) -> Result<()> {
+    match what {
+        "dump" => server.submit_dump(repository).await.map(drop),
+        "collection" => server
+            .submit_task::<Nothing, _>(repository, TaskKind::PREPARE_GC_COMMITS, |_| async {
+                Ok(Nothing {})
+            })
+            .await
+            .map(drop),
+        "commit" => {
+            let params = commit_params("one");
+            server
+                .submit_commit(repository, "dev", params)
+                .await
+                .map(drop)
+        }
+        "merge" => server
+            .submit_merge(repository, "dev", "main", merge_params())
+            .await
+            .map(drop),
+        "upload" => {
+            let to = Upload {
+                repository,
+                branch: "main",
+                path: "big",
+            };
+            let options = UploadOptions::default();
+            server.create_multipart(to, &options).await.map(drop)
+        }
+        other => panic!("{other}"),
+    }
+}
+
+fn is_refusal(error: &Error) -> bool {
+    let gone =
+        |e: &EngineError| matches!(e, EngineError::InDeletion(_) | EngineError::NotFound { .. });
+    matches!(error, Error::Engine(error) if gone(error))
+}
+
+/// At the turn of this number another server begins something, or deletes the repository.
+#[derive(Debug)]
+struct At {
+    turn: usize,
+    turns: AtomicUsize,
+    refused: AtomicUsize,
+    lake: TestCatalog,
+    repository: Repository,
+    /// None: it deletes.
+    begins: Option<&'static str>,
+}
+
+impl Fate for At {
+    fn strikes(&self, _parts: u8) -> bool {
+        false
+    }
+
+    fn turn(&self) -> Turn<'_> {
+        Box::pin(async {
+            if self.turns.fetch_add(1, Ordering::Relaxed) != self.turn {
+                return;
+            }
+            let Some(what) = self.begins else {
+                self.lake.delete_repository("lake", false).await.unwrap();
+                return;
+            };
+            if let Err(error) = begin(&self.lake, &self.repository, what).await {
+                assert!(is_refusal(&error), "{what}, at turn {}: {error}", self.turn);
+                self.refused.fetch_add(1, Ordering::Relaxed);
+            }
+        })
+    }
+}
+
+async fn assert_nothing_is_left(at: &At, what: &str) {
+    let partition = at.repository.partition();
+    let reflog = format!("weir-reflog-{partition}");
+    for records in [
+        partition.as_str(),
+        &reflog,
+        "weir-tasks",
+        "weir-task-findings",
+        "weir-task-branches",
+        "weir-multiparts",
+        "multiparts",
+    ] {
+        let left = at.lake.records(records).await;
+        assert_eq!(left, [""; 0], "{what} at turn {}, {records}", at.turn);
+    }
+}
+
+/// A repository, and a server beside whose steps another acts.
+async fn beside(turn: usize, begins: Option<&'static str>) -> (Arc<At>, Catalog) {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    lake.create_branch(&repository, "dev", "main", false, false, "me")
+        .await
+        .unwrap();
+    lake.put(&repository, "dev", "a", "1").await;
+    for what in BEGINNINGS {
+        // So that a deletion finds some of each.
+        begin(&lake, &repository, what).await.unwrap();
+    }
+    let (kv, at) = (
+        Arc::<kv::MemoryStore>::clone(&lake.kv),
+        Arc::new(At {
+            turn,
+            turns: AtomicUsize::new(0),
+            refused: AtomicUsize::new(0),
+            lake: lake.another_server(),
+            repository,
+            begins,
+        }),
+    );
+    lake.drain().await;
+    let fate: Arc<dyn Fate> = Arc::clone(&at) as _;
+    let store: Arc<dyn Store> = Arc::new(FaultyStore::by_fate(kv, Faults::default(), fate));
+    let server = lake.through(&store);
+    (at, server)
+}
+
+#[tokio::test]
+async fn what_others_begin_during_a_deletion_is_refused_or_goes_with_it() {
+    for what in BEGINNINGS {
+        let mut refused = 0;
+        for turn in 0.. {
+            let (at, server) = beside(turn, Some(what)).await;
+            server.delete_repository("lake", false).await.unwrap();
+            at.lake.drain().await;
+            if at.turns.load(Ordering::Relaxed) <= turn {
+                break;
+            }
+            assert_nothing_is_left(&at, what).await;
+            refused += at.refused.load(Ordering::Relaxed);
+        }
+        assert!(refused > 5, "{what}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_begins_in_a_repository_that_others_have_deleted() {
+    for what in BEGINNINGS {
+        let mut refused = 0;
+        for turn in 0.. {
+            let (at, server) = beside(turn, None).await;
+            let begun = begin(&server, &at.repository, what).await;
+            let turns = at.turns.load(Ordering::Relaxed);
+            server.drain().await;
+            if turns <= turn {
+                break;
+            }
+            if let Err(error) = begun {
+                assert!(is_refusal(&error), "{what}, at turn {turn}: {error}");
+                refused += 1;
+            }
+            assert_nothing_is_left(&at, what).await;
+        }
+        assert!(refused > 1, "{what}: {refused}");
+    }
+}

@@ -50,9 +50,14 @@ pub(super) struct Actor {
     pub last_reset: Option<&'static str>,
     /// The scheduler, if calls are given up: only by its measure.
     pub gate: Option<Arc<Gate>>,
+    /// What the store of the records is called.
+    pub kv_name: &'static str,
     /// The scheduler, if some listings are read slowly.
     pub slowed: Option<Arc<Gate>>,
 }
+
+/// The name of the store in memory.
+const MEMORY: &str = "mem";
 
 impl Actor {
     pub(super) async fn run(mut self, calls: usize) {
@@ -68,17 +73,26 @@ impl Actor {
                 false => None,
             };
             let from = self.history.tick();
+            let mut is_given_up = false;
             let answer = match (&self.gate, patience) {
                 (Some(gate), Some(turns)) => {
                     let asked = pin!(self.ask(id, &action));
                     match select(asked, gate.later(turns)).await {
                         Either::Left((answer, _)) => answer,
-                        Either::Right(_) => Answer::Unknown("given up".to_owned()),
+                        Either::Right(_) => {
+                            is_given_up = true;
+                            Answer::Unknown("given up".to_owned())
+                        }
                     }
                 }
                 _ => self.ask(id, &action).await,
             };
-            let to = self.history.tick();
+            // A request that has left for a database is carried out, if nobody waits for the answer, whenever it
+            // is; one in memory is over.
+            let to = match is_given_up && self.kv_name != MEMORY {
+                true => u64::MAX,
+                false => self.history.tick(),
+            };
             if let Answer::Commit(id) = &answer {
                 self.known.push(id.clone());
             }

@@ -245,6 +245,7 @@ impl World {
                 last_reset: None,
                 slowed: self.gate.clone().filter(|_| self.plan.reads_slowly),
                 gate: self.gate.clone().filter(|_| self.plan.gives_up),
+                kv_name: self.kv.name(),
             };
             tasks.push(tokio::spawn(actor.run(self.plan.calls)));
         }
@@ -267,6 +268,11 @@ impl World {
             Some(emptier) => emptier.await.unwrap(),
             None => 0,
         };
+        // Behind the requests that somebody gave up.
+        self.kv
+            .set(b"simulation", b"end", bytes::Bytes::new())
+            .await
+            .unwrap();
         self.look(&sound, &repo, &history).await;
         // What is retired is needed by nobody.
         sound.sweep_tokens().await.unwrap();

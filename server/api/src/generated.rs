@@ -4123,7 +4123,7 @@ static TAG_CREATION: Schema = Schema::Object(&[
     },
 ]);
 
-static UNDO_CREATION: Schema = Schema::Object(&[
+static UNDO_CREATION: Schema = Schema::Closed(&[
     Property {
         name: "entry",
         required: false,

@@ -2,13 +2,13 @@
 //!
 //! The tables are generated; here is what they mean. Texts name the member or
 //! parameter and what is wrong with it, in the form that clients of lakeFS know.
-//! Unknown parameters and members pass.
+//! Unknown parameters and members pass, but where the contract closes an object.
 
 use std::sync::OnceLock;
 
 use http::HeaderMap;
 use regex::Regex;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// How deep a body may nest before it is refused; the contract needs six levels.
 const MAX_DEPTH: usize = 32;
@@ -73,6 +73,8 @@ pub(crate) enum Schema {
     /// String keys, values of one kind.
     Map(&'static Schema),
     Object(&'static [Property]),
+    /// An object whose other members are refused: what is misspelled would change what is done.
+    Closed(&'static [Property]),
     /// Any JSON object.
     Free,
 }
@@ -232,7 +234,10 @@ impl Schema {
                     path.pop();
                 }
             }
-            (Self::Object(properties), Value::Object(members)) => {
+            (Self::Object(properties) | Self::Closed(properties), Value::Object(members)) => {
+                if let Self::Closed(_) = self {
+                    check_known(properties, members)?;
+                }
                 for property in *properties {
                     path.push(property.name.to_owned());
                     match members.get(property.name) {
@@ -304,7 +309,9 @@ impl Schema {
             }
             (Self::Boolean, Value::Bool(_))
             | (Self::Array { .. }, Value::Array(_))
-            | (Self::Map(_) | Self::Object(_) | Self::Free, Value::Object(_)) => Ok(()),
+            | (Self::Map(_) | Self::Object(_) | Self::Closed(_) | Self::Free, Value::Object(_)) => {
+                Ok(())
+            }
             (expected, _) => Err(format!("value must be {}", expected.article())),
         }
     }
@@ -315,9 +322,22 @@ impl Schema {
             Self::Integer { .. } => "an integer",
             Self::Boolean => "a boolean",
             Self::Array { .. } => "an array",
-            Self::Map(_) | Self::Object(_) | Self::Free => "an object",
+            Self::Map(_) | Self::Object(_) | Self::Closed(_) | Self::Free => "an object",
         }
     }
+}
+
+/// Refuses members that are none of the properties; names the first.
+fn check_known(properties: &[Property], members: &Map<String, Value>) -> Result<(), String> {
+    let is_known = |name: &str| properties.iter().any(|property| property.name == name);
+    let Some(unknown) = members.keys().find(|name| !is_known(name)) else {
+        return Ok(());
+    };
+    let known: Vec<_> = properties.iter().map(|property| property.name).collect();
+    Err(format!(
+        "property {unknown:?} is unknown: there are {}",
+        known.join(", ")
+    ))
 }
 
 #[cfg(test)]
@@ -432,6 +452,14 @@ mod tests {
             Ok(())
         );
         assert!(refuse_body("commit", &json!({"message": null})).contains("must be a string"));
+        // Misspelled, it would undo the latest change in place of the one that was meant.
+        for undo in ["undoBranch", "undoTag"] {
+            assert_eq!(
+                refuse_body(undo, &json!({"entri": "x"})),
+                "request body has an error: doesn't match schema #/components/schemas/UndoCreation: \
+                 Error at \"/\": property \"entri\" is unknown: there are entry, force"
+            );
+        }
     }
 
     #[test]
@@ -446,7 +474,9 @@ mod tests {
                     *seen += 1;
                 }
                 Schema::Array { items, .. } | Schema::Map(items) => walk(items, seen),
-                Schema::Object(properties) => properties.iter().for_each(|p| walk(p.schema, seen)),
+                Schema::Object(properties) | Schema::Closed(properties) => {
+                    properties.iter().for_each(|p| walk(p.schema, seen));
+                }
                 _ => {}
             }
         }

@@ -158,8 +158,12 @@ fn literal(patterns: &mut Vec<String>, schema: &Schema) -> Result<String> {
         }
         Kind::Map(values) => format!("Schema::Map({})", reference(patterns, values)?),
         Kind::Free => "Schema::Free".to_owned(),
-        Kind::Object(members) => {
-            let mut out = String::from("Schema::Object(&[");
+        Kind::Object(members) | Kind::Closed(members) => {
+            let variant = match schema.kind {
+                Kind::Closed(_) => "Closed",
+                _ => "Object",
+            };
+            let mut out = format!("Schema::{variant}(&[");
             for member in members {
                 let schema = reference(patterns, &member.schema)?;
                 write!(

@@ -192,7 +192,7 @@ fn type_of(schema: &Schema) -> Result<String> {
         Kind::Ref(name) => format!("types::{name}"),
         Kind::Array { items, .. } => format!("Vec<{}>", type_of(items)?),
         Kind::String { .. } => "String".to_owned(),
-        Kind::Object(members) => match members.as_slice() {
+        Kind::Object(members) | Kind::Closed(members) => match members.as_slice() {
             [] => bail!("a body without members"),
             // A small object of the operation's own: sent as it is given.
             _ => "serde_json::Value".to_owned(),

@@ -47,6 +47,8 @@ pub(super) enum Kind {
     /// String keys, values of one kind.
     Map(Box<Schema>),
     Object(Vec<Property>),
+    /// An object whose other members are refused.
+    Closed(Vec<Property>),
     /// Any JSON object.
     Free,
 }
@@ -301,7 +303,11 @@ fn kind(value: &Value) -> Result<Kind> {
             min_items: number(value, "minItems")?,
         }),
         Some("object") | None if value.get("properties").is_some() => {
-            Ok(Kind::Object(properties(value)?))
+            let members = properties(value)?;
+            Ok(match value["additionalProperties"].as_bool() {
+                Some(false) => Kind::Closed(members),
+                _ => Kind::Object(members),
+            })
         }
         Some("object") if value["additionalProperties"].is_mapping() => {
             Ok(Kind::Map(Box::new(schema(&value["additionalProperties"])?)))

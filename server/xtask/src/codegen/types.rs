@@ -17,7 +17,9 @@ pub(super) fn generate(contract: &Contract) -> Result<String> {
     );
     for (name, schema) in &contract.schemas {
         match &schema.kind {
-            Kind::Object(members) => object(&mut out, contract, name, schema, members)?,
+            Kind::Object(members) | Kind::Closed(members) => {
+                object(&mut out, contract, name, schema, members)?;
+            }
             Kind::String { variants, .. } if !variants.is_empty() => {
                 enumeration(&mut out, name, variants, schema);
             }
@@ -44,7 +46,9 @@ pub(super) fn rust_type(context: &str, schema: &Schema) -> Result<String> {
         Kind::Array { items, .. } => format!("Vec<{}>", rust_type(context, items)?),
         Kind::Map(values) => format!("BTreeMap<String, {}>", rust_type(context, values)?),
         Kind::Free => "serde_json::Map<String, serde_json::Value>".to_owned(),
-        Kind::Object(_) => bail!("{context}: an object inside an object needs a name of its own"),
+        Kind::Object(_) | Kind::Closed(_) => {
+            bail!("{context}: an object inside an object needs a name of its own")
+        }
     })
 }
 
@@ -165,7 +169,7 @@ fn has_default(contract: &Contract, schema: &Schema) -> bool {
             .get(name)
             .is_some_and(|s| has_default(contract, s)),
         Kind::String { variants, .. } => variants.is_empty(),
-        Kind::Object(members) => members
+        Kind::Object(members) | Kind::Closed(members) => members
             .iter()
             .all(|m| !m.required || has_default(contract, &m.schema)),
         Kind::Integer { .. } | Kind::Boolean | Kind::Array { .. } | Kind::Map(_) | Kind::Free => {

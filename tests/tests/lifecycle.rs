@@ -125,7 +125,14 @@ async fn what_was_set_up_stays_set_up() {
         .unwrap();
     assert_eq!(user.user.id, ADMIN.0);
     assert_eq!(nobody.setup(&setup).await.unwrap_err().status(), Some(409));
-    assert!(!server.log().contains(&made.secret_access_key));
+    let log = server.log();
+    assert!(!log.contains(&made.secret_access_key));
+    let advice = "no administrator yet: POST /api/v1/setup_lakefs";
+    assert_eq!(
+        log.matches(advice).count(),
+        1,
+        "only before it is set up: {log}"
+    );
 }
 
 #[tokio::test]

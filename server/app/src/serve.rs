@@ -95,6 +95,12 @@ impl Server {
         quickstart::set_up(&layers.auth, &config.installation).await?;
         let published_keys =
             config.quickstart && quickstart::published_keys_in_use(&layers.auth).await?;
+        let is_set_up = layers
+            .auth
+            .setup_state()
+            .await
+            .context("failed to read the set-up state")?
+            .initialized;
         let installation_id = layers
             .auth
             .installation_id()
@@ -117,6 +123,9 @@ impl Server {
         let accepting = tokio::spawn(accept(listener, app, stop.clone()));
         let jobs = jobs::start(&layers, config.usage_flush_interval, metrics, &stop);
         announce(&config, address, published_keys);
+        if !is_set_up {
+            announce_set_up(address);
+        }
         Ok(Self {
             address,
             layers,
@@ -175,6 +184,14 @@ fn announce(config: &Config, address: SocketAddr, in_use: bool) {
             "quickstart: this installation was set up before; its own keys are in use, not the published ones"
         );
     }
+}
+
+/// Says how the first administrator is made: until then nobody can do anything.
+fn announce_set_up(address: SocketAddr) {
+    tracing::warn!(
+        "no administrator yet: POST /api/v1/setup_lakefs makes the first caller one, and answers with the access key: \
+         curl -H 'content-type: application/json' -d '{{\"username\": \"admin\"}}' http://{address}/api/v1/setup_lakefs"
+    );
 }
 
 /// What the outermost layer needs.

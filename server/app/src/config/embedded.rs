@@ -5,7 +5,10 @@ use std::path::Path;
 use super::source::{Error, Source};
 
 /// SQLite, local disk and a secret key of its own below one folder.
+///
+/// What is given otherwise wins, and is told of; a store that keeps nothing is refused.
 pub(super) fn embedded_defaults(source: &mut Source, dir: &Path) -> Result<(), Error> {
+    compare_with_given(source, dir)?;
     let below = |name: &str| dir.join(name).display().to_string();
     source.set_default("database.type", "sqlite");
     source.set_default("database.sqlite.path", &below("metadata/weir.db"));
@@ -15,6 +18,42 @@ pub(super) fn embedded_defaults(source: &mut Source, dir: &Path) -> Result<(), E
     if source.text("auth.encrypt.secret_key")?.is_none() {
         let key = secret_key_in(dir)?;
         source.set("auth.encrypt.secret_key", &key, "--data");
+    }
+    Ok(())
+}
+
+/// Who names a folder expects everything to be there.
+fn compare_with_given(source: &mut Source, dir: &Path) -> Result<(), Error> {
+    for (key, own) in [("database.type", "sqlite"), ("blockstore.type", "local")] {
+        if source.text(key)?.as_deref() == Some("mem") {
+            return Err(source.unusable(
+                key,
+                &format!(
+                    "forgets at the end what --data {} is to keep: leave out one of the two",
+                    dir.display()
+                ),
+            ));
+        }
+        tell_what_wins(source, key, dir, |given| given == own)?;
+    }
+    for key in ["database.sqlite.path", "blockstore.local.path"] {
+        tell_what_wins(source, key, dir, |given| Path::new(given).starts_with(dir))?;
+    }
+    Ok(())
+}
+
+fn tell_what_wins(
+    source: &mut Source,
+    key: &str,
+    dir: &Path,
+    agrees: impl Fn(&str) -> bool,
+) -> Result<(), Error> {
+    if let Some(given) = source.text(key)?.filter(|given| !agrees(given)) {
+        let origin = source.origin(key).to_owned();
+        source.warnings.push(format!(
+            "{key}: {given} ({origin}) wins over --data {}: not everything is kept in that folder",
+            dir.display()
+        ));
     }
     Ok(())
 }

@@ -80,6 +80,9 @@ impl Config {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
         source.add_environment(variables);
+        source
+            .warnings
+            .extend(file_left_unread(overrides, usual_file()));
         Self::from_source(source, overrides)
     }
 
@@ -159,6 +162,29 @@ fn config_file(overrides: &Overrides) -> Option<PathBuf> {
     if overrides.data.is_some() || overrides.quickstart {
         return None;
     }
+    usual_file()
+}
+
+/// Tells of a file that is there and is not read, since a folder was named and no file.
+fn file_left_unread(overrides: &Overrides, usual: Option<PathBuf>) -> Option<String> {
+    let flag = match overrides {
+        Overrides { file: Some(_), .. } => return None,
+        Overrides { data: Some(_), .. } => "--data",
+        Overrides {
+            quickstart: true, ..
+        } => "--quickstart",
+        _ => return None,
+    };
+    usual.map(|path| {
+        format!(
+            "the configuration file {path} is not read with {flag}: name it with --config if it is meant",
+            path = path.display()
+        )
+    })
+}
+
+/// The first file that exists where one is looked for.
+fn usual_file() -> Option<PathBuf> {
     [
         "config.yaml",
         "~/.lakefs/config.yaml",

@@ -127,13 +127,18 @@ impl Source {
         }
     }
 
+    /// Where a value was given.
+    pub(crate) fn origin(&self, key: &str) -> &str {
+        self.values.get(key).map_or("default", |v| v.1.as_str())
+    }
+
     /// Keys that were given.
     pub(crate) fn given(&self) -> impl Iterator<Item = &str> {
         self.values.keys().map(String::as_str)
     }
 
     fn refuse(&self, key: &str, value: &Value, why: &str) -> Error {
-        let origin = self.values.get(key).map_or("default", |v| v.1.as_str());
+        let origin = self.origin(key);
         let shown = if keys::is_secret(key) {
             "[redacted]".to_owned()
         } else {

@@ -113,7 +113,10 @@ pub(super) fn database(source: &Source) -> Result<Database, Error> {
         "postgres" => Ok(Database::Postgres {
             connection_string: source.required(
                 "database.postgres.connection_string",
-                "give it as postgres://USER:PASSWORD@HOST:5432/DATABASE",
+                &format!(
+                    "database.type is postgres ({}); give it as postgres://USER:PASSWORD@HOST:5432/DATABASE",
+                    source.origin("database.type")
+                ),
             )?,
             max_open_connections: source.number_or(
                 "database.postgres.max_open_connections",

@@ -108,7 +108,7 @@ fn errors_name_key_value_and_remedy() {
         ),
         (
             "database: {type: postgres}",
-            "database.postgres.connection_string is not set",
+            "database.postgres.connection_string is not set: database.type is postgres (config.yaml); give it as postgres://",
         ),
         (
             "database: {type: mem}\nblockstore: {type: s3}",
@@ -216,6 +216,62 @@ fn one_folder_holds_the_embedded_default() {
             .to_string()
             .contains("is empty")
     );
+}
+
+#[test]
+fn what_contradicts_the_folder_is_refused_or_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().display();
+    let overrides = Overrides {
+        data: Some(dir.path().to_owned()),
+        ..Overrides::default()
+    };
+    for key in ["database", "blockstore"] {
+        let error = Config::from_yaml(&format!("{key}: {{type: mem}}"), &overrides).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "{key}.type: mem (config.yaml) forgets at the end what --data {folder} is to keep: leave out one of the two"
+            )
+        );
+    }
+    let elsewhere = "database: {type: postgres, postgres: {connection_string: 'postgres://x@y/z'}}\n\
+                     blockstore: {type: local, local: {path: /elsewhere}}";
+    assert_eq!(
+        Config::from_yaml(elsewhere, &overrides).unwrap().warnings,
+        [
+            format!(
+                "database.type: postgres (config.yaml) wins over --data {folder}: not everything is kept in that folder"
+            ),
+            format!(
+                "blockstore.local.path: /elsewhere (config.yaml) wins over --data {folder}: not everything is kept in that folder"
+            ),
+        ]
+    );
+    let same = format!("database: {{type: sqlite, sqlite: {{path: {folder}/x.db}}}}");
+    assert_eq!(
+        Config::from_yaml(&same, &overrides).unwrap().warnings,
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn a_file_that_is_not_read_is_told_of() {
+    let there = || Some(PathBuf::from("config.yaml"));
+    let mut overrides = Overrides::default();
+    assert_eq!(file_left_unread(&overrides, there()), None);
+    overrides.quickstart = true;
+    let told = file_left_unread(&overrides, there()).unwrap();
+    assert_eq!(
+        told,
+        "the configuration file config.yaml is not read with --quickstart: name it with --config if it is meant"
+    );
+    overrides.data = Some(PathBuf::from("lake"));
+    let told = file_left_unread(&overrides, there()).unwrap();
+    assert!(told.contains("is not read with --data"), "{told}");
+    assert_eq!(file_left_unread(&overrides, None), None);
+    overrides.file = there();
+    assert_eq!(file_left_unread(&overrides, there()), None);
 }
 
 #[test]

@@ -210,11 +210,16 @@ impl Executor {
             }
             HookKind::Lua => (
                 Output::new(MAX_LOG_BYTES),
-                Some("hook type lua is not offered by this version".to_owned()),
+                Some(
+                    "hook type lua is not offered by this version: use wasm or webhook".to_owned(),
+                ),
             ),
             HookKind::Airflow => (
                 Output::new(MAX_LOG_BYTES),
-                Some("hook type airflow is not offered by this version".to_owned()),
+                Some(
+                    "hook type airflow is not offered by this version: use wasm or webhook"
+                        .to_owned(),
+                ),
             ),
         };
         let failure = failure.map(|failure| format!("action failed: {failure}"));

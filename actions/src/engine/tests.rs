@@ -430,15 +430,15 @@ async fn what_is_not_offered_fails_clearly() {
     lake.gate("main", "gate.yaml", "name: gate\non: {pre-commit: }\nhooks:\n  - id: lua\n    type: lua\n    properties: {script: print(1)}\n").await;
     let rejection = lake.commit("main").await.unwrap_err();
     assert!(
-        rejection
-            .message
-            .contains("action failed: hook type lua is not offered by this version"),
+        rejection.message.contains(
+            "action failed: hook type lua is not offered by this version: use wasm or webhook"
+        ),
         "{}",
         rejection.message
     );
     let log = lake.output(&rejection.run_id, "0000_0000").await.unwrap();
     assert_eq!(
         log,
-        "Error: action failed: hook type lua is not offered by this version\n"
+        "Error: action failed: hook type lua is not offered by this version: use wasm or webhook\n"
     );
 }

@@ -176,7 +176,7 @@ fn of_engine(error: &EngineError) -> StatusCode {
         E::ReadOnly(_) | E::Protected(_) | E::DefaultBranch(_) => StatusCode::FORBIDDEN,
         E::InvalidValue(_)
         | E::Namespace(_)
-        | E::NoChanges
+        | E::NoChanges(_)
         | E::DirtyBranch(_)
         | E::NoMergeBase(..) => StatusCode::BAD_REQUEST,
         E::PreconditionFailed | E::Stale(_) => StatusCode::PRECONDITION_FAILED,
@@ -234,11 +234,23 @@ fn words_of_catalog(error: &catalog::Error) -> String {
 
 fn words_of_engine(error: &EngineError) -> String {
     match error {
+        EngineError::NotFound {
+            kind: Kind::ReflogEntry,
+            id,
+        } => format!("reflog entry {id} not found"),
+        EngineError::NotFound {
+            kind: Kind::Dump,
+            id,
+        } => format!(
+            "meta-range '{id}' of the dump not found in the repository's storage namespace: a dump is restored in the namespace where it was taken"
+        ),
         EngineError::NotFound { kind, id } => format!("{} '{id}' not found", name(*kind)),
         EngineError::NotUnique { kind, id } => {
             format!("{} '{id}' already exists: not unique", name(*kind))
         }
-        EngineError::ReadOnly(repository) => format!("read-only repository '{repository}'"),
+        EngineError::ReadOnly(repository) => format!(
+            "read-only repository '{repository}': it is changed only by what has a `force` option, with `force` given"
+        ),
         EngineError::DirtyBranch(branch) => {
             format!(
                 "branch '{branch}' has uncommitted changes (dirty branch): commit or reset them first"
@@ -259,6 +271,7 @@ fn name(kind: Kind) -> &'static str {
         Kind::Key => "path",
         Kind::MetaRange => "meta-range",
         Kind::Range => "range",
+        Kind::Dump => "dump",
         Kind::ProtectionRule => "branch protection rule",
         Kind::ReflogEntry => "reflog entry",
     }
@@ -351,7 +364,21 @@ mod tests {
                 "default branch",
             ),
             (engine(EngineError::InvalidValue(s("bad"))), 400, "bad"),
-            (engine(EngineError::NoChanges), 400, "no changes"),
+            (
+                engine(EngineError::NoChanges(s("write"))),
+                400,
+                "no changes: write",
+            ),
+            (
+                not_found(Kind::Dump),
+                404,
+                "meta-range 'x' of the dump not found in the repository's storage namespace",
+            ),
+            (
+                not_found(Kind::ReflogEntry),
+                404,
+                "reflog entry x not found",
+            ),
             (
                 engine(EngineError::DirtyBranch(s("x"))),
                 400,

@@ -42,6 +42,20 @@ pub(crate) fn trimmed(namespace: &str) -> String {
     namespace.trim_end_matches('/').to_owned()
 }
 
+/// A namespace without the slash at its end.
+///
+/// # Errors
+/// [`Error::InvalidAddress`] if it is nothing but its scheme.
+pub(crate) fn named<'a>(scheme: &str, namespace: &'a str) -> Result<&'a str> {
+    match namespace.strip_prefix(scheme) {
+        Some("" | "/") => Err(Error::invalid(
+            namespace,
+            format!("it names nothing: write {scheme}NAME"),
+        )),
+        _ => Ok(namespace.strip_suffix('/').unwrap_or(namespace)),
+    }
+}
+
 /// The longest address behind its scheme, in bytes: with a store's folder before it, it
 /// stays within what file systems take.
 const MAX_PATH_BYTES: usize = 3072;

@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use futures::TryStreamExt as _;
 use md5::{Digest as _, Md5};
 
-use crate::location::trimmed;
+use crate::location::{named, trimmed};
 use crate::multipart::{check_number, joined_tag, pick};
 use crate::store::{clamp_range, from_bytes};
 use crate::{
@@ -149,7 +149,7 @@ impl BlockStore for MemoryStore {
     }
 
     fn check_namespace(&self, namespace: &str) -> Result<()> {
-        check(namespace.strip_suffix('/').unwrap_or(namespace))
+        check(named(SCHEME, namespace)?)
     }
 
     async fn canonical_namespaces(&self, namespaces: Vec<String>) -> Vec<String> {

@@ -94,7 +94,7 @@ impl Catalog {
                 .await;
             match merged {
                 Ok(merged) => return Ok(merged.commit_id),
-                Err(none @ graveler::Error::NoChanges) => {
+                Err(none @ graveler::Error::NoChanges(_)) => {
                     let pull = &note.pull;
                     return self
                         .mark_merged(repository, pull, &source, none.into())

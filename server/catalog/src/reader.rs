@@ -412,7 +412,7 @@ fn try_map<T, U>(page: Page<T>, convert: impl FnMut(T) -> graveler::Result<U>) -
 
 fn no_commit(reference: &str) -> Error {
     Error::InvalidValue(format!(
-        "reference {reference:?} should point to a commit: leave out the '$'"
+        "reference {reference:?} should point to a commit: leave out the '$', which reads what is staged: objects, and the right side of a two-dot difference"
     ))
 }
 

@@ -51,9 +51,13 @@ impl Catalog {
         let (catalog, repository, of) = (self.clone(), repository.clone(), of.clone());
         self.see_through(async move {
             let undone = catalog.graveler.undo(&repository, &of, &params).await?;
+            let (kind, name) = match &of {
+                RefName::Branch(branch) => ("branch", branch.as_str()),
+                RefName::Tag(tag) => ("tag", tag.as_str()),
+            };
             info!(
                 commit.id = %undone.commit_id,
-                "undid {} {} of {of:?}, which is at {} now",
+                "undid {} {} of {kind} {name}, which is at {} now",
                 undone.entry.operation.as_str(), undone.entry.id, undone.commit_id
             );
             Ok(undone)

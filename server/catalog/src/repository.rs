@@ -79,7 +79,7 @@ impl Catalog {
         let namespace = request.storage_namespace.clone();
         let marker = Marker::new(self, &namespace);
         // Also before it waits for its turn.
-        marker.check().await?;
+        marker.check().await.map_err(advised)?;
         let created = self.graveler.create_repository_claiming(request, &marker);
         match created.await {
             Ok(repository) => {
@@ -186,9 +186,9 @@ impl Catalog {
 
     fn check_namespace(&self, namespace: &str) -> Result<()> {
         match self.block.check_namespace(namespace) {
-            Err(block::Error::InvalidAddress { address, reason }) => Err(Error::Namespace(
-                format!("invalid namespace {address:?}: {reason}"),
-            )),
+            Err(block::Error::InvalidAddress { reason, .. }) => Err(Error::Namespace(format!(
+                "invalid namespace {namespace:?}: {reason}"
+            ))),
             checked => Ok(checked?),
         }
     }
@@ -199,6 +199,16 @@ impl Catalog {
     /// The record store's; the next call tries again.
     pub async fn finish_deletions(&self) -> Result<usize> {
         Ok(self.graveler.finish_deletions(MAX_DELETIONS).await?)
+    }
+}
+
+/// Says besides what helps where a namespace is in use.
+fn advised(error: graveler::Error) -> graveler::Error {
+    match error {
+        graveler::Error::Namespace(why) => graveler::Error::Namespace(format!(
+            "{why}: choose another one, or make a bare repository in it (?bare=true) to restore a dump into"
+        )),
+        other => other,
     }
 }
 

@@ -369,9 +369,11 @@ fn engine(error: EngineError) -> Fault {
         EngineError::NotFound { kind, .. } => match kind {
             Kind::Repository | Kind::Branch => Fault::NoSuchBucket,
             Kind::Tag | Kind::Commit | Kind::Reference | Kind::Key => Fault::NoSuchKey,
-            Kind::MetaRange | Kind::Range | Kind::ProtectionRule | Kind::ReflogEntry => {
-                Fault::Internal(Box::new(error))
-            }
+            Kind::MetaRange
+            | Kind::Range
+            | Kind::Dump
+            | Kind::ProtectionRule
+            | Kind::ReflogEntry => Fault::Internal(Box::new(error)),
         },
         EngineError::InDeletion(_) => Fault::NoSuchBucket,
         EngineError::ReadOnly(_) => Fault::ReadOnly,
@@ -384,7 +386,7 @@ fn engine(error: EngineError) -> Fault {
         error @ (EngineError::NotUnique { .. }
         | EngineError::Namespace(_)
         | EngineError::DefaultBranch(_)
-        | EngineError::NoChanges
+        | EngineError::NoChanges(_)
         | EngineError::Stale(_)
         | EngineError::DirtyBranch(_)
         | EngineError::Conflict { .. }

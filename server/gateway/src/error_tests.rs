@@ -62,7 +62,7 @@ fn each_failure_has_its_code_and_status() {
             "NoSuchBucket",
         ),
         (
-            catalog::Error::from(EngineError::NoChanges).into(),
+            catalog::Error::from(EngineError::NoChanges(name())).into(),
             500,
             "InternalError",
         ),

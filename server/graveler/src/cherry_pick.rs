@@ -29,7 +29,7 @@ impl Engine {
         let parent_number = match params.parent_number {
             0 if picked.parents.len() > 1 => {
                 return Err(Error::InvalidValue(
-                    "must specify 1-based parent number for cherry-picking merge commit".to_owned(),
+                    "must specify 1-based parent number for cherry-picking merge commit: with parent_number 1 what the merge brought is picked".to_owned(),
                 ));
             }
             0 => 1,

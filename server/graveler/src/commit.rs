@@ -75,7 +75,7 @@ impl Engine {
                 .tree_to_commit(repository, branch, &work, &params)
                 .await
             {
-                Err(Error::NoChanges)
+                Err(Error::NoChanges(_))
                     if !self
                         .is_as_it_was(repository, branch, &work.at.record, looked_at)
                         .await? =>
@@ -168,7 +168,9 @@ impl Engine {
             }
         };
         if tree.is_same_tree(head_tree) && !params.allow_empty {
-            return Err(Error::NoChanges);
+            return Err(Error::NoChanges(
+                "write something first, or ask for it all the same with allow_empty".to_owned(),
+            ));
         }
         Ok(tree)
     }

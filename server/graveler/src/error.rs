@@ -17,6 +17,8 @@ pub enum Kind {
     ProtectionRule,
     MetaRange,
     Range,
+    /// A tree of a dump that is to be restored.
+    Dump,
     ReflogEntry,
 }
 
@@ -44,9 +46,9 @@ pub enum Error {
     /// A name, expression, strategy or other argument that is not valid; the message says what to do.
     #[error("{0}")]
     InvalidValue(String),
-    /// A commit or merge that would change nothing.
-    #[error("no changes: write something first, or ask for it all the same with allow_empty")]
-    NoChanges,
+    /// A commit, merge or revert that would change nothing; the message says what to do.
+    #[error("no changes: {0}")]
+    NoChanges(String),
     /// The operation needs a branch without uncommitted changes.
     #[error("branch {0} has uncommitted changes: commit or reset them first")]
     DirtyBranch(String),
@@ -55,7 +57,9 @@ pub enum Error {
     #[error("conflict found: {count} {}, the first is {:?}", if *count == 1 { "path" } else { "paths" }, first_of(keys))]
     Conflict { keys: Vec<Vec<u8>>, count: u64 },
     /// The commit to revert is a merge: which of its parents to go back to must be said.
-    #[error("must specify 1-based parent number for reverting merge commit")]
+    #[error(
+        "must specify 1-based parent number for reverting merge commit: with parent_number 1 the branch goes back to what it was before the merge"
+    )]
     ParentRequired,
     /// No common ancestor.
     #[error("no merge base of {0} and {1}")]

@@ -74,7 +74,8 @@ impl Engine {
             let before = merged.take();
             let candidate = self
                 .merged(repository, &source_commit, &work.head, &params, before)
-                .await?;
+                .await?
+                .ok_or_else(|| nothing_to_merge(source, destination, params.squash))?;
             let tree = merged.insert(candidate).tree.clone();
             receipt.reached(Step::Built);
             let mut parents = vec![work.head.id.clone()];
@@ -165,7 +166,8 @@ impl Engine {
         Ok(Some(Attempt { at, head }))
     }
 
-    /// The merge into `destination`; `before` is what the try before this one worked out.
+    /// The merge into `destination`; `before` is what the try before this one worked out. None: nothing to
+    /// merge, which is not allowed.
     async fn merged(
         &self,
         repository: &Repository,
@@ -173,7 +175,7 @@ impl Engine {
         destination: &Arc<Commit>,
         params: &MergeParams,
         before: Option<Merged>,
-    ) -> Result<Merged> {
+    ) -> Result<Option<Merged>> {
         let Some(base) = self
             .refs
             .merge_base(repository, &source.id, &destination.id)
@@ -189,7 +191,7 @@ impl Engine {
         // Clients of lakeFS know `force` as allowing it too.
         let is_empty_allowed = params.allow_empty || params.force;
         if source.is_same_tree(&base) && !is_empty_allowed {
-            return Err(Error::NoChanges);
+            return Ok(None);
         }
         let merged = self
             .committed
@@ -211,10 +213,21 @@ impl Engine {
                 .is_same(namespace, &merged.tree, destination)
                 .await?
         {
-            return Err(Error::NoChanges);
+            return Ok(None);
         }
-        Ok(merged)
+        Ok(Some(merged))
     }
+}
+
+/// Who asks for such a merge has often forgotten to commit what the source has staged.
+fn nothing_to_merge(source: &str, destination: &BranchId, squash: bool) -> Error {
+    let why = match squash {
+        false => format!("everything of '{source}' is merged"),
+        true => format!("what is committed on '{source}' leaves '{destination}' as it is"),
+    };
+    Error::NoChanges(format!(
+        "{why}; commit what is staged on it first, or ask for the merge all the same with allow_empty"
+    ))
 }
 
 fn strategy_name(strategy: MergeStrategy) -> &'static str {

@@ -130,7 +130,10 @@ impl Engine {
                 .is_same(namespace, &merged.tree, head)
                 .await?
         {
-            return Err(Error::NoChanges);
+            return Err(Error::NoChanges(
+                "the branch has nothing left of what that commit changed; ask for a commit all the same with allow_empty"
+                    .to_owned(),
+            ));
         }
         Ok(merged)
     }
@@ -147,11 +150,20 @@ impl Engine {
             .and_then(|index| commit.parents.get(index));
         let Some(parent) = parent else {
             return Err(Error::InvalidValue(format!(
-                "parent {number}: given commit does not have the given parent number: {} has {}",
+                "parent {number}: given commit does not have the given parent number: {} has {}, choose parent_number by that",
                 commit.id,
-                commit.parents.len()
+                counted_parents(commit)
             )));
         };
         self.tree_of(repository, parent).await
+    }
+}
+
+/// How many parents a commit has, in words.
+pub(crate) fn counted_parents(commit: &Commit) -> String {
+    match commit.parents.len() {
+        0 => "no parents".to_owned(),
+        1 => "1 parent".to_owned(),
+        many => format!("{many} parents"),
     }
 }

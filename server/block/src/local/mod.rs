@@ -24,9 +24,10 @@ use async_trait::async_trait;
 use base::IdGenerator;
 use bytes::Bytes;
 
-use self::paths::{Access, Paths};
+use self::paths::{Access, Paths, SCHEME};
 use self::temp::TempFolder;
 use self::write::CreateSink;
+use crate::location::named;
 use crate::store::clamp_range;
 use crate::{
     BlockStore, ByteStream, CompletedPart, Error, Location, ObjectProperties, PartInfo, Put,
@@ -194,7 +195,7 @@ impl BlockStore for LocalStore {
     }
 
     fn check_namespace(&self, namespace: &str) -> Result<()> {
-        let namespace = namespace.strip_suffix('/').unwrap_or(namespace);
+        let namespace = named(SCHEME, namespace)?;
         self.0
             .paths
             .resolve(&Location::full(namespace), Access::Write)

@@ -14,7 +14,7 @@ use super::temp::TEMP_FOLDER;
 use crate::location::{check_segments, trimmed};
 use crate::{Error, Location, Result};
 
-const SCHEME: &str = "local://";
+pub(super) const SCHEME: &str = "local://";
 /// How many folders are known to exist, before all are forgotten.
 const MAX_KNOWN_FOLDERS: usize = 4096;
 
@@ -88,7 +88,10 @@ impl Paths {
             {
                 Ok(path)
             }
-            Err(_) => Err(Error::invalid(address, "it is outside the store")),
+            Err(_) => Err(Error::invalid(
+                address,
+                "it is outside the store: name a folder of the store, as local://NAME",
+            )),
         }
     }
 

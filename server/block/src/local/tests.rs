@@ -282,6 +282,33 @@ async fn folders_that_were_allowed_may_be_read() {
     assert!(store.check_namespace(&address).is_err());
 }
 
+#[tokio::test]
+async fn a_namespace_that_is_refused_says_what_to_write() {
+    let root = TempDir::new().unwrap();
+    let store = open(root.path()).await;
+    for (namespace, expected) in [
+        (
+            "local://",
+            "invalid address \"local://\": it names nothing: write local://NAME",
+        ),
+        (
+            "local:///",
+            "invalid address \"local:///\": it names nothing: write local://NAME",
+        ),
+        (
+            "local:///etc/x",
+            "invalid address \"local:///etc/x\": it is outside the store: name a folder of the store, as local://NAME",
+        ),
+        (
+            "s3://x",
+            "invalid address \"s3://x\": it does not begin with local://",
+        ),
+    ] {
+        let refused = store.check_namespace(namespace).unwrap_err();
+        assert_eq!(refused.to_string(), expected);
+    }
+}
+
 /// One folder has many names: below the store or from the root, as configured or as it is, by a link.
 #[tokio::test]
 async fn a_folder_has_one_canonical_name() {

@@ -416,6 +416,6 @@ async fn references_come_and_go() {
         .await;
     assert!(matches!(
         nothing,
-        Err(Error::Engine(graveler::Error::NoChanges))
+        Err(Error::Engine(graveler::Error::NoChanges(_)))
     ));
 }

@@ -431,7 +431,7 @@ async fn a_merge_of_before_the_request_is_not_its_merge_however_shortly_before()
         let pull = open(&lake, &repository).await;
         let refused = lake.merge_pull_request(&repository, &pull.id, "me").await;
         assert!(
-            matches!(refused, Err(Error::Engine(EngineError::NoChanges))),
+            matches!(refused, Err(Error::Engine(EngineError::NoChanges(_)))),
             "{refused:?}"
         );
         lake.put(&repository, "main", path, "1").await;
@@ -449,7 +449,7 @@ async fn a_merge_of_before_the_request_is_not_its_merge_however_shortly_before()
     let refused = lake.merge_pull_request(&repository, &theirs, "me").await;
     assert!(matches!(
         refused,
-        Err(Error::Engine(EngineError::NoChanges))
+        Err(Error::Engine(EngineError::NoChanges(_)))
     ));
     change(&lake, &repository, "d").await;
     let by_hand = lake
@@ -509,7 +509,7 @@ async fn a_request_without_changes_is_not_merged() {
             .unwrap();
         assert!(matches!(
             lake.merge_pull_request(&repository, &pull.id, "me").await,
-            Err(Error::Engine(EngineError::NoChanges))
+            Err(Error::Engine(EngineError::NoChanges(_)))
         ));
         let pull = lake.pull_request(&repository, &pull.id).await.unwrap();
         assert_eq!(pull.status, PullStatus::Open);

@@ -50,7 +50,7 @@ async fn a_namespace_serves_one_repository() {
     request.storage_namespace = "mem://lake/".to_owned();
     let error = lake.create_repository(request.clone()).await.unwrap_err();
     assert!(
-        matches!(&error, Error::Namespace(text) if text.contains("already in use") && text.contains("_lakefs/dummy")),
+        matches!(&error, Error::Namespace(text) if text.contains("already in use") && text.contains("_lakefs/dummy") && text.contains("choose another one")),
         "{error}"
     );
 

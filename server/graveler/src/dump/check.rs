@@ -7,7 +7,7 @@ use super::entity::{ENTITY, Entity};
 use super::restored::Restored;
 use super::{RefsDump, invalid};
 use crate::engine::Engine;
-use crate::{CommitId, MetaRangeId, Repository, Result, Tag};
+use crate::{CommitId, Error, Kind, MetaRangeId, Repository, Result, Tag};
 
 impl Engine {
     /// Reads a whole dump and checks what can be checked.
@@ -22,7 +22,9 @@ impl Engine {
             }
         }
         for (entity, tree) in dump.trees() {
-            self.check_entity(repository, entity, tree).await?;
+            self.check_entity(repository, entity, tree)
+                .await
+                .map_err(of_dump)?;
             let mut cursor = self.tree(repository, tree).await?;
             while let Some(record) = cursor.next().await? {
                 match Restored::parse(entity, &record)? {
@@ -110,5 +112,19 @@ impl Engine {
             entity.name(),
             String::from_utf8_lossy(key)
         )))
+    }
+}
+
+/// A dump that is looked for in another namespace than its own is the likeliest reason why its tree is not there.
+fn of_dump(error: Error) -> Error {
+    match error {
+        Error::NotFound {
+            kind: Kind::MetaRange,
+            id,
+        } => Error::NotFound {
+            kind: Kind::Dump,
+            id,
+        },
+        other => other,
     }
 }

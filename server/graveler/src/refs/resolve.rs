@@ -9,6 +9,7 @@ use super::manager::not_found;
 use super::parse::{MODIFIERS, Modifiers, Step, parse};
 use super::walk::Walk;
 use crate::ids::is_lower_hex;
+use crate::replay::counted_parents;
 use crate::{CommitId, Error, Kind, RefKind, Repository, ResolvedRef, Result, TagId};
 
 impl Refs {
@@ -140,8 +141,8 @@ impl Refs {
                     let commit = commit_at(&at).await?;
                     let Some(parent) = commit.parents.get(number as usize - 1) else {
                         return Err(Error::InvalidValue(format!(
-                            "reference {text:?} is invalid: commit {at} has {} parents",
-                            commit.parents.len()
+                            "reference {text:?} is invalid: commit {at} has {}",
+                            counted_parents(&commit)
                         )));
                     };
                     at = parent.clone();

@@ -67,7 +67,7 @@ async fn commits_without_changes() {
     let lake = Lake::new().await;
     assert!(matches!(
         lake.commit("main", "none").await,
-        Err(Error::NoChanges)
+        Err(Error::NoChanges(_))
     ));
     let empty = CommitParams {
         allow_empty: true,
@@ -116,7 +116,7 @@ async fn a_given_tree_can_be_committed_to_a_clean_branch() {
     assert_eq!(lake.show("main").await, "a=1");
     assert!(matches!(
         lake.commit_with("main", back, &NoHooks).await,
-        Err(Error::NoChanges)
+        Err(Error::NoChanges(_))
     ));
     let none = CommitParams {
         source_metarange: Some(MetaRangeId::trusted("f".repeat(64))),

@@ -332,7 +332,7 @@ async fn a_dump_that_is_not_sound_is_refused_before_anything_is_written() {
         matches!(
             &refused,
             Err(Error::NotFound {
-                kind: Kind::MetaRange,
+                kind: Kind::Dump,
                 ..
             })
         ),

@@ -53,10 +53,12 @@ async fn to_revert_again_is_no_change() {
     let third = lake.head("main").await.parents[0].clone();
     lake.revert("main", third.as_str()).await.unwrap();
     let once = lake.head("main").await;
-    assert!(matches!(
-        lake.revert("main", third.as_str()).await,
-        Err(Error::NoChanges)
-    ));
+    let again = lake.revert("main", third.as_str()).await.unwrap_err();
+    assert!(matches!(again, Error::NoChanges(_)), "{again:?}");
+    assert_eq!(
+        again.to_string(),
+        "no changes: the branch has nothing left of what that commit changed; ask for a commit all the same with allow_empty"
+    );
     assert_eq!(lake.head("main").await, once);
     let params = RevertParams {
         allow_empty: true,
@@ -88,7 +90,7 @@ async fn to_revert_from_nothing_is_no_change() {
     deleted.await;
     for commit in ["main~2", "main~4"] {
         assert!(
-            matches!(lake.revert("empty", commit).await, Err(Error::NoChanges)),
+            matches!(lake.revert("empty", commit).await, Err(Error::NoChanges(_))),
             "{commit}"
         );
     }

@@ -151,7 +151,7 @@ async fn a_tree_without_changes_is_nothing_to_commit() {
     lake.materialize("main").await;
     assert!(is_there(&lake));
     let nothing = lake.commit("main", "nothing").await;
-    assert!(matches!(nothing, Err(Error::NoChanges)), "{nothing:?}");
+    assert!(matches!(nothing, Err(Error::NoChanges(_))), "{nothing:?}");
 }
 
 /// Reads show the bytes that were staged, a commit keeps those of the head where the identity is the same.

@@ -87,10 +87,10 @@ async fn what_a_merge_records() {
     assert_eq!(head.parents.len(), 2);
     assert_eq!(head.parents[1], dev.id);
     assert_eq!(head.generation, 4);
-    assert!(
-        matches!(lake.merge("dev", "main").await, Err(Error::NoChanges)),
-        "merged already"
-    );
+    let again = lake.merge("dev", "main").await.unwrap_err();
+    assert!(matches!(again, Error::NoChanges(_)), "{again:?}");
+    expect!["no changes: everything of 'dev' is merged; commit what is staged on it first, or ask for the merge all the same with allow_empty"]
+        .assert_eq(&again.to_string());
     // The other way it is a fast-forward in content: the very same tree.
     lake.merge("main", "dev").await.unwrap();
     assert_eq!(lake.head("dev").await.meta_range_id, head.meta_range_id);
@@ -226,14 +226,17 @@ async fn the_two_names_of_the_empty_tree_are_no_change() {
     let none = lake.head("main").await.meta_range_id;
     assert_ne!(empty, none, "two names");
     let merged = lake.merge("dev", "main").await;
-    assert!(matches!(merged, Err(Error::NoChanges)), "{merged:?}");
+    assert!(matches!(merged, Err(Error::NoChanges(_))), "{merged:?}");
     for (branch, other) in [("main", &empty), ("dev", &none)] {
         let params = crate::CommitParams {
             source_metarange: Some(other.clone()),
             ..crate::testing::committing("the same")
         };
         let committed = lake.commit_with(branch, params, &NoHooks).await;
-        assert!(matches!(committed, Err(Error::NoChanges)), "{committed:?}");
+        assert!(
+            matches!(committed, Err(Error::NoChanges(_))),
+            "{committed:?}"
+        );
     }
 }
 

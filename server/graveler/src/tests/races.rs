@@ -104,7 +104,7 @@ async fn no_acknowledged_write_is_lost_to_a_commit() {
         while landed < COMMITS {
             match lake.commit("main", "race").await {
                 Ok(_) => landed += 1,
-                Err(Error::NoChanges) => tokio::task::yield_now().await,
+                Err(Error::NoChanges(_)) => tokio::task::yield_now().await,
                 Err(other) => panic!("{}: {other}", lake.kv.name()),
             }
         }
@@ -200,7 +200,7 @@ async fn two_servers_lose_nothing_to_each_other() {
             lake.put("main", &format!("{key}=1")).await;
             acknowledged.insert(key);
             match lake.commit("main", name).await {
-                Ok(_) | Err(Error::NoChanges | Error::TooManyTries(_)) => {}
+                Ok(_) | Err(Error::NoChanges(_) | Error::TooManyTries(_)) => {}
                 Err(other) => panic!("{other}"),
             }
         }
@@ -239,7 +239,7 @@ async fn lost_acknowledgements_lose_no_writes() {
                 Ok(commit) => {
                     commits.insert(commit.id);
                 }
-                Err(Error::Kv(_) | Error::NoChanges) => {}
+                Err(Error::Kv(_) | Error::NoChanges(_)) => {}
                 Err(other) => panic!("seed {seed}: {other}"),
             }
             tokio::task::yield_now().await;

@@ -88,7 +88,7 @@ async fn a_key_reads_as_committed_wherever_it_was_staged() {
         if what == "*" {
             assert!(matches!(
                 lake.commit("main", "rest").await,
-                Err(Error::NoChanges)
+                Err(Error::NoChanges(_))
             ));
         } else {
             lake.commit("main", "rest").await.unwrap();
@@ -287,7 +287,7 @@ async fn a_commit_under_way_does_not_bring_back_what_is_reset() {
         let nothing = lake
             .commit_with("main", committing("nothing left"), &hooks)
             .await;
-        assert!(matches!(nothing, Err(Error::NoChanges)), "{nothing:?}");
+        assert!(matches!(nothing, Err(Error::NoChanges(_))), "{nothing:?}");
     }
 }
 
@@ -315,7 +315,7 @@ async fn resets_lose_no_other_writes() {
                 }
                 if n % 4 == 0 {
                     match other.commit("main", "meddling").await {
-                        Ok(_) | Err(Error::NoChanges | Error::TooManyTries(_)) => {}
+                        Ok(_) | Err(Error::NoChanges(_) | Error::TooManyTries(_)) => {}
                         Err(error) => panic!("{error}"),
                     }
                 }
@@ -328,7 +328,7 @@ async fn resets_lose_no_other_writes() {
         written.push(format!("w{n:03}"));
         if n % 16 == 15 {
             match lake.commit("main", "mine").await {
-                Ok(_) | Err(Error::NoChanges | Error::TooManyTries(_)) => {}
+                Ok(_) | Err(Error::NoChanges(_) | Error::TooManyTries(_)) => {}
                 Err(error) => panic!("{error}"),
             }
         }

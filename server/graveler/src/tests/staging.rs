@@ -36,7 +36,7 @@ async fn a_change_that_makes_no_difference_is_none() {
     assert_eq!(lake.uncommitted("main").await, "");
     assert!(matches!(
         lake.commit("main", "nothing").await,
-        Err(Error::NoChanges)
+        Err(Error::NoChanges(_))
     ));
     assert_eq!(lake.show("main").await, "a=1");
 }

@@ -163,7 +163,7 @@ impl History {
             .merge_with(&reference, BRANCHES[into], params, &NoHooks)
             .await;
         match (merged, expected) {
-            (Err(Error::NoChanges), expected) => {
+            (Err(Error::NoChanges(_)), expected) => {
                 let is_lost = squash && expected == Ok(identities(ours));
                 prop_assert!(is_lost || identities(base) == identities(theirs));
             }
@@ -227,7 +227,7 @@ impl History {
             }
         };
         match (made, expected) {
-            (Err(Error::NoChanges), Ok(expected)) => {
+            (Err(Error::NoChanges(_)), Ok(expected)) => {
                 prop_assert!(is_revert);
                 prop_assert_eq!(expected, identities(ours));
             }

@@ -28,7 +28,7 @@ proptest! {
                     let merged = lake.merge_with("theirs", &on, params, &NoHooks).await;
                     let after = lake.graveler.branch(&lake.repo, &branch(&on)).await.unwrap();
                     match (merged, model_merge(base, ours, theirs, strategy)) {
-                        (Err(Error::NoChanges), expected) => {
+                        (Err(Error::NoChanges(_)), expected) => {
                             // Squashed, all that it could tell is what it changes.
                             let is_lost = squash
                                 && expected == Ok(identities(ours));
@@ -79,7 +79,7 @@ proptest! {
                 };
                 let after = graveler.branch(repo, &branch(on)).await.unwrap();
                 match (made, expected) {
-                    (Err(Error::NoChanges), Ok(expected)) => {
+                    (Err(Error::NoChanges(_)), Ok(expected)) => {
                         prop_assert!(is_revert);
                         prop_assert_eq!(expected, identities(ours));
                         prop_assert_eq!(before, after);

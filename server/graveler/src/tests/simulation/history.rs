@@ -181,7 +181,7 @@ impl Answer {
             } => Self::NoBranch(id.clone()),
             Error::NotUnique { .. } => Self::Exists,
             Error::PreconditionFailed => Self::Present,
-            Error::NoChanges
+            Error::NoChanges(_)
             | Error::DirtyBranch(_)
             | Error::Conflict { .. }
             | Error::NoMergeBase(..)

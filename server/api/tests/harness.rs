@@ -85,6 +85,7 @@ impl TestApi {
     }
 
     pub(crate) async fn with_hooks(hooks: impl FnOnce(&Reader) -> Arc<dyn Hooks>) -> Self {
+        crate::permissions::listen();
         let lake = TestCatalog::with_hooks(hooks);
         let cache = tempfile::tempdir().unwrap();
         let auth = auth::Auth::new(

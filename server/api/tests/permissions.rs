@@ -1,7 +1,8 @@
 //! Which permissions the operations of versioning ask for, on which resources: those that lakeFS asks.
 
+use std::cell::RefCell;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex};
+use std::sync::Once;
 
 use http::Method;
 use serde_json::{Value, json};
@@ -11,17 +12,27 @@ use tracing::{Event, Metadata, Subscriber};
 
 use crate::harness::{Ask, TestApi};
 
-/// Hears what is asked.
-#[derive(Debug, Clone, Default)]
-struct Asked(Arc<Mutex<Vec<String>>>);
-
-impl Asked {
-    fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unwrap())
-    }
+thread_local! {
+    /// What was asked on this thread, which is that of one test.
+    static ASKED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
-impl Subscriber for Asked {
+/// Hears what is asked on every thread. The one subscriber of the process, there before the first request: which
+/// events anybody hears is noted when they first come up.
+#[derive(Debug)]
+struct Ears;
+
+/// Has what is asked heard from now on. To be called before any request.
+pub(crate) fn listen() {
+    static LISTENS: Once = Once::new();
+    LISTENS.call_once(|| tracing::subscriber::set_global_default(Ears).unwrap());
+}
+
+fn take() -> Vec<String> {
+    ASKED.with(RefCell::take)
+}
+
+impl Subscriber for Ears {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.target() == "api::permissions"
     }
@@ -37,7 +48,7 @@ impl Subscriber for Asked {
     fn event(&self, event: &Event<'_>) {
         let mut words = Words(Vec::new());
         event.record(&mut words);
-        self.0.lock().unwrap().push(words.0.join(" "));
+        ASKED.with(|asked| asked.borrow_mut().push(words.0.join(" ")));
     }
 
     fn enter(&self, _: &Id) {}
@@ -58,7 +69,7 @@ impl Visit for Words {
     }
 }
 
-async fn asked(asked: &Asked, api: &TestApi, request: (&str, &str, Value)) -> String {
+async fn asked(api: &TestApi, request: (&str, &str, Value)) -> String {
     let (method, path, body) = request;
     let ask = Ask {
         headers: vec![("content-type", "application/json".to_owned())],
@@ -68,17 +79,15 @@ async fn asked(asked: &Asked, api: &TestApi, request: (&str, &str, Value)) -> St
         },
         anonymous: false,
     };
-    asked.take();
+    take();
     let method = Method::from_bytes(method.as_bytes()).unwrap();
     api.ask(method, &format!("/repositories/{path}"), ask).await;
-    asked.take().join(", ")
+    take().join(", ")
 }
 
 #[tokio::test]
 async fn versioning_asks_for_what_lakefs_asks_for() {
     let api = TestApi::new().await;
-    let ears = Asked::default();
-    let _guard = tracing::subscriber::set_default(ears.clone());
     let message = || json!({"message": "m"});
     let record = json!({"commit_id": "c", "version": 1, "committer": "c", "message": "m",
         "metarange_id": "", "creation_date": 1, "parents": [], "generation": 1});
@@ -270,11 +279,7 @@ async fn versioning_asks_for_what_lakefs_asks_for() {
         ("POST", "r/tags/t/undo", json!({}), "fs:CreateTag r/tag/t"),
     ] {
         let request = (method, path, body);
-        assert_eq!(
-            asked(&ears, &api, request).await,
-            expected,
-            "{method} {path}"
-        );
+        assert_eq!(asked(&api, request).await, expected, "{method} {path}");
     }
 
     // Which branch a request is merged into is told by the request.
@@ -292,7 +297,7 @@ async fn versioning_asks_for_what_lakefs_asks_for() {
         .json();
     let merge = format!("lake/pulls/{}/merge", pull["id"].as_str().unwrap());
     assert_eq!(
-        asked(&ears, &api, ("PUT", &merge, Value::Null)).await,
+        asked(&api, ("PUT", &merge, Value::Null)).await,
         "pr:WritePullRequest lake, fs:CreateCommit lake/branch/d"
     );
 }

@@ -1,4 +1,5 @@
-//! Leaves tables that the tests of this crate write where another implementation reads them back.
+//! Has every table that the tests of this crate write read back by the naive reader, and leaves some where another
+//! implementation reads them back.
 //!
 //! `cargo xtask test` and `soak` name a folder in `WEIR_TEST_SSTABLES`, and have RocksDB read what lies there
 //! once the tests have ended. Without the variable nothing is kept. Of each test those of
@@ -10,8 +11,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Finished;
 
-/// Writes the table into the folder under its id, unless it is there.
+/// Reads the table back; writes it into the folder under its id, unless it is there.
 pub(super) fn keep(table: &Finished) {
+    super::naive::check(table);
     let Some(folder) = std::env::var_os("WEIR_TEST_SSTABLES") else {
         return;
     };

@@ -22,6 +22,8 @@ mod error;
 mod format;
 #[cfg(test)]
 mod kept;
+#[cfg(test)]
+mod naive;
 mod properties;
 mod reader;
 mod source;

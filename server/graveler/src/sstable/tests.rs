@@ -18,6 +18,7 @@ use super::block::{Block, BlockBuilder, KeyForm, Packer, unpack};
 use super::format::{
     self, BlockHandle, Footer, TRAILER_SEPARATOR, TRAILER_SET, separator, successor,
 };
+use super::naive;
 use super::{
     Cache, CacheBounds, Error, Finished, Reader, Record, Source, StoreSource, Writer, encode_value,
 };
@@ -532,87 +533,5 @@ proptest! {
         let mut rest = &out[..];
         prop_assert_eq!(format::take_len(&mut rest), Some(value));
         prop_assert!(rest.is_empty());
-    }
-}
-
-/// The format read in the plainest way, sharing no code with the module under test.
-mod naive {
-    fn uvarint(bytes: &[u8], at: &mut usize) -> usize {
-        let (mut value, mut shift) = (0, 0);
-        loop {
-            let byte = bytes[*at];
-            *at += 1;
-            value |= usize::from(byte & 0x7f) << shift;
-            shift += 7;
-            if byte < 0x80 {
-                return value;
-            }
-        }
-    }
-
-    fn u32_at(bytes: &[u8], at: usize) -> usize {
-        u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize
-    }
-
-    fn block(file: &[u8], offset: usize, len: usize) -> Vec<u8> {
-        let payload = &file[offset..offset + len];
-        match file[offset + len] {
-            0 => payload.to_vec(),
-            1 => snap::raw::Decoder::new().decompress_vec(payload).unwrap(),
-            other => panic!("compression {other}"),
-        }
-    }
-
-    fn entries(payload: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let end = payload.len() - 4 - 4 * u32_at(payload, payload.len() - 4);
-        let (mut at, mut key, mut out) = (0, Vec::new(), Vec::new());
-        while at < end {
-            let shared = uvarint(payload, &mut at);
-            let unshared = uvarint(payload, &mut at);
-            let value_len = uvarint(payload, &mut at);
-            key.truncate(shared);
-            key.extend_from_slice(&payload[at..at + unshared]);
-            at += unshared;
-            out.push((key.clone(), payload[at..at + value_len].to_vec()));
-            at += value_len;
-        }
-        out
-    }
-
-    fn below(file: &[u8], handle: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let mut at = 0;
-        let (offset, len) = (uvarint(handle, &mut at), uvarint(handle, &mut at));
-        assert_eq!(at, handle.len());
-        entries(&block(file, offset, len))
-    }
-
-    /// The records of a table: user keys and framed values.
-    pub(super) fn read(file: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let footer = &file[file.len() - 53..];
-        let mut at = 1;
-        let metaindex = (uvarint(footer, &mut at), uvarint(footer, &mut at));
-        let index = (uvarint(footer, &mut at), uvarint(footer, &mut at));
-        let meta = entries(&block(file, metaindex.0, metaindex.1));
-        let properties = below(file, &meta[0].1);
-        let kind = &properties
-            .iter()
-            .find(|(name, _)| name == b"rocksdb.block.based.table.index.type")
-            .unwrap()
-            .1;
-        let mut index = entries(&block(file, index.0, index.1));
-        if u32_at(kind, 0) == 2 {
-            index = index
-                .iter()
-                .flat_map(|(_, handle)| below(file, handle))
-                .collect();
-        }
-        let records = index.iter().flat_map(|(_, handle)| below(file, handle));
-        records
-            .map(|(mut key, value)| {
-                let trailer = key.split_off(key.len() - 8);
-                assert_eq!(trailer, [1, 0, 0, 0, 0, 0, 0, 0]);
-                (key, value)
-            })
-            .collect()
     }
 }

@@ -23,6 +23,8 @@ mod objects;
 mod pages;
 #[path = "suite/protection.rs"]
 mod protection;
+#[path = "suite/pull_merges.rs"]
+mod pull_merges;
 #[path = "suite/pulls.rs"]
 mod pulls;
 #[path = "suite/repositories.rs"]

@@ -5,17 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use base::testing::{Fate, Turn};
-use catalog::testing::{TestCatalog, creation, merge_params};
+use catalog::testing::{TestCatalog, creation};
 use catalog::{
     Catalog, EngineError, Error, NewPullRequest, PullFilter, PullRequest, PullRequestUpdate,
     PullStatus, Repository,
 };
-use graveler::{EventKind, HookOutcome, Hooks, Rejection};
 use kv::Store;
 use kv::testing::{Faults, FaultyStore};
-use tokio::sync::Semaphore;
 
-fn new(source: &str, destination: &str) -> NewPullRequest {
+pub(super) fn new(source: &str, destination: &str) -> NewPullRequest {
     NewPullRequest {
         title: "one".to_owned(),
         description: "text".to_owned(),
@@ -25,14 +23,14 @@ fn new(source: &str, destination: &str) -> NewPullRequest {
     }
 }
 
-fn status(status: PullStatus) -> PullRequestUpdate {
+pub(super) fn status(status: PullStatus) -> PullRequestUpdate {
     PullRequestUpdate {
         status: Some(status),
         ..PullRequestUpdate::default()
     }
 }
 
-fn title(title: &str) -> PullRequestUpdate {
+pub(super) fn title(title: &str) -> PullRequestUpdate {
     PullRequestUpdate {
         title: Some(title.to_owned()),
         ..PullRequestUpdate::default()
@@ -40,11 +38,11 @@ fn title(title: &str) -> PullRequestUpdate {
 }
 
 /// A repository with `main`, and `dev` that is one commit ahead of it.
-async fn lake() -> (TestCatalog, Repository) {
+pub(super) async fn lake() -> (TestCatalog, Repository) {
     prepare(TestCatalog::new()).await
 }
 
-async fn prepare(lake: TestCatalog) -> (TestCatalog, Repository) {
+pub(super) async fn prepare(lake: TestCatalog) -> (TestCatalog, Repository) {
     let repository = lake.repository("lake").await;
     lake.create_branch(&repository, "dev", "main", false, false, "me")
         .await
@@ -54,25 +52,25 @@ async fn prepare(lake: TestCatalog) -> (TestCatalog, Repository) {
 }
 
 /// Commits an object to `dev`.
-async fn change(lake: &TestCatalog, repository: &Repository, path: &str) {
+pub(super) async fn change(lake: &TestCatalog, repository: &Repository, path: &str) {
     lake.put(repository, "dev", path, "1").await;
     lake.commit(repository, "dev", path).await;
 }
 
-async fn open(lake: &TestCatalog, repository: &Repository) -> PullRequest {
+pub(super) async fn open(lake: &TestCatalog, repository: &Repository) -> PullRequest {
     lake.create_pull_request(repository, new("dev", "main"))
         .await
         .unwrap()
 }
 
-fn faulty(lake: &TestCatalog, faults: Faults) -> Catalog {
+pub(super) fn faulty(lake: &TestCatalog, faults: Faults) -> Catalog {
     let kv = Arc::<kv::MemoryStore>::clone(&lake.kv);
     let store: Arc<dyn Store> = Arc::new(FaultyStore::new(kv, 7, faults));
     lake.through(&store)
 }
 
 #[track_caller]
-fn assert_invalid<T: std::fmt::Debug>(outcome: catalog::Result<T>, words: &str) {
+pub(super) fn assert_invalid<T: std::fmt::Debug>(outcome: catalog::Result<T>, words: &str) {
     match outcome {
         Err(Error::InvalidValue(text)) => assert!(text.contains(words), "{text}"),
         other => panic!("{words}: {other:?}"),
@@ -262,314 +260,6 @@ async fn pages_of_requests_newest_first() {
         .await
         .unwrap();
     assert_eq!(one.results.len(), 1);
-}
-
-#[tokio::test]
-async fn a_request_is_merged_and_says_so_or_neither() {
-    let (mut merged, mut not_merged) = (0, 0);
-    for seed in 0..60 {
-        let (lake, repository) = lake().await;
-        let id = open(&lake, &repository).await.id;
-        let faults = Faults {
-            before_write: 60,
-            after_write: 60,
-            ..Faults::default()
-        };
-        let kv = Arc::<kv::MemoryStore>::clone(&lake.kv);
-        let store: Arc<dyn Store> = Arc::new(FaultyStore::new(kv, seed, faults));
-        let shaky = lake.through(&store);
-        let outcome = shaky.merge_pull_request(&repository, &id, "me").await;
-
-        let pull = lake.pull_request(&repository, &id).await.unwrap();
-        let head = lake.catalog.commit(&repository, "main").await.unwrap();
-        if head.parents.len() == 2 {
-            assert_eq!(
-                (pull.status, pull.merged_commit.as_ref()),
-                (PullStatus::Merged, Some(&head.id)),
-                "seed {seed}: {outcome:?}"
-            );
-            assert_eq!(outcome.unwrap(), head.id, "seed {seed}");
-            merged += 1;
-        } else {
-            assert_eq!(pull.status, PullStatus::Open, "seed {seed}: {outcome:?}");
-            lake.merge_pull_request(&repository, &id, "me")
-                .await
-                .unwrap();
-            not_merged += 1;
-        }
-    }
-    assert!(
-        merged > 10 && not_merged > 10,
-        "{merged} merged, {not_merged} not"
-    );
-}
-
-/// Hooks that hold merges up until they are let through.
-#[derive(Debug)]
-struct Gate {
-    entered: Semaphore,
-    free: Semaphore,
-}
-
-#[async_trait::async_trait]
-impl Hooks for Gate {
-    async fn before(&self, event: &graveler::Event) -> Result<HookOutcome, Box<Rejection>> {
-        if event.kind == EventKind::PreMerge {
-            self.entered.add_permits(1);
-            self.free.acquire().await.unwrap().forget();
-        }
-        Ok(HookOutcome::default())
-    }
-
-    async fn after(&self, _: graveler::Event) {}
-}
-
-/// What becomes of a merge whose request is changed while its hooks run.
-async fn merged_while(
-    change: PullRequestUpdate,
-) -> (TestCatalog, Repository, catalog::Result<()>, PullRequest) {
-    let gate = Arc::new(Gate {
-        entered: Semaphore::new(0),
-        free: Semaphore::new(0),
-    });
-    let hooks = Arc::clone(&gate);
-    let (lake, repository) = prepare(TestCatalog::with_hooks(move |_| hooks)).await;
-    let id = open(&lake, &repository).await.id;
-    let merging = tokio::spawn({
-        let (lake, repository, id) = (lake.clone(), repository.clone(), id.clone());
-        async move { lake.merge_pull_request(&repository, &id, "me").await }
-    });
-    gate.entered.acquire().await.unwrap().forget();
-    lake.update_pull_request(&repository, &id, change)
-        .await
-        .unwrap();
-    gate.free.add_permits(10);
-    let outcome = merging.await.unwrap().map(|_| ());
-    let pull = lake.pull_request(&repository, &id).await.unwrap();
-    (lake, repository, outcome, pull)
-}
-
-#[tokio::test]
-async fn a_request_that_is_closed_while_hooks_look_at_its_merge_is_not_merged() {
-    let (lake, repository, outcome, pull) = merged_while(status(PullStatus::Closed)).await;
-    assert_invalid(outcome, "open it again first");
-    assert_eq!(
-        (pull.status, pull.merged_commit),
-        (PullStatus::Closed, None)
-    );
-    assert_eq!(lake.paths(&repository, "main").await, "");
-}
-
-#[tokio::test]
-async fn words_that_are_changed_while_hooks_look_at_a_merge_are_kept() {
-    let (lake, repository, outcome, pull) = merged_while(title("renamed")).await;
-    outcome.unwrap();
-    assert_eq!(
-        (pull.status, pull.title.as_str()),
-        (PullStatus::Merged, "renamed")
-    );
-    assert_eq!(lake.paths(&repository, "main").await, "a");
-}
-
-#[tokio::test]
-async fn a_merge_by_hand_is_found_also_when_the_branch_is_gone() {
-    let (lake, repository) = lake().await;
-    let [merged, not_merged] = [
-        open(&lake, &repository).await.id,
-        open(&lake, &repository).await.id,
-    ];
-    let delete = async || lake.delete_branch(&repository, "dev", false, "me").await;
-    delete().await.unwrap();
-    let gone = lake.merge_pull_request(&repository, &merged, "me").await;
-    assert!(
-        matches!(gone, Err(Error::Engine(EngineError::NotFound { .. }))),
-        "nobody merged it: {gone:?}"
-    );
-
-    let undo = graveler::UndoParams::default();
-    let dev = graveler::RefName::Branch(graveler::BranchId::parse("dev").unwrap());
-    lake.undo(&repository, &dev, undo).await.unwrap();
-    let by_hand = lake
-        .merge(&repository, "dev", "main", merge_params())
-        .await
-        .unwrap();
-    lake.put(&repository, "main", "later", "1").await;
-    lake.commit(&repository, "main", "later").await;
-    delete().await.unwrap();
-    let found = lake.merge_pull_request(&repository, &merged, "me").await;
-    assert_eq!(found.unwrap(), by_hand.commit_id);
-    let pull = lake.pull_request(&repository, &merged).await.unwrap();
-    assert_eq!(
-        (pull.status, pull.merged_commit),
-        (PullStatus::Merged, Some(by_hand.commit_id))
-    );
-
-    // What the branch held last was not merged.
-    lake.create_branch(&repository, "dev", "main", false, false, "me")
-        .await
-        .unwrap();
-    change(&lake, &repository, "b").await;
-    delete().await.unwrap();
-    let gone = lake.merge_pull_request(&repository, &not_merged, "me");
-    let gone = gone.await;
-    assert!(matches!(
-        gone,
-        Err(Error::Engine(EngineError::NotFound { .. }))
-    ));
-}
-
-#[tokio::test]
-async fn a_merge_of_before_the_request_is_not_its_merge_however_shortly_before() {
-    let (lake, repository) = lake().await;
-    let merge = lake
-        .merge(&repository, "dev", "main", merge_params())
-        .await
-        .unwrap()
-        .commit_id;
-    // In the same second, and by the next commit.
-    for path in ["b", "c"] {
-        let pull = open(&lake, &repository).await;
-        let refused = lake.merge_pull_request(&repository, &pull.id, "me").await;
-        assert!(
-            matches!(refused, Err(Error::Engine(EngineError::NoChanges(_)))),
-            "{refused:?}"
-        );
-        lake.put(&repository, "main", path, "1").await;
-        lake.commit(&repository, "main", path).await;
-    }
-
-    // Requests that a lakeFS opened have no note of where the destination was: the clock decides.
-    let theirs = open(&lake, &repository).await.id;
-    for note in lake.records("weir-pulls").await {
-        lake.kv
-            .delete(b"weir-pulls", note.as_bytes())
-            .await
-            .unwrap();
-    }
-    let refused = lake.merge_pull_request(&repository, &theirs, "me").await;
-    assert!(matches!(
-        refused,
-        Err(Error::Engine(EngineError::NoChanges(_)))
-    ));
-    change(&lake, &repository, "d").await;
-    let by_hand = lake
-        .merge(&repository, "dev", "main", merge_params())
-        .await
-        .unwrap();
-    let found = lake.merge_pull_request(&repository, &theirs, "me").await;
-    assert_eq!(found.unwrap(), by_hand.commit_id);
-    assert_ne!(by_hand.commit_id, merge);
-}
-
-#[tokio::test]
-async fn a_merge_by_hand_is_found() {
-    let (lake, repository) = lake().await;
-    let id = open(&lake, &repository).await.id;
-    let merge = lake
-        .merge(&repository, "dev", "main", merge_params())
-        .await
-        .unwrap()
-        .commit_id;
-    // Others went on, one with a date of long ago.
-    lake.put(&repository, "main", "b", "1").await;
-    let mut params = catalog::testing::commit_params("old");
-    params.date = Some(base::OffsetDateTime::UNIX_EPOCH);
-    lake.commit_branch(&repository, "main", params)
-        .await
-        .unwrap();
-
-    assert_eq!(
-        lake.merge_pull_request(&repository, &id, "me")
-            .await
-            .unwrap(),
-        merge
-    );
-    let pull = lake.pull_request(&repository, &id).await.unwrap();
-    assert_eq!(
-        (pull.status, pull.merged_commit),
-        (PullStatus::Merged, Some(merge))
-    );
-}
-
-#[tokio::test]
-async fn a_request_without_changes_is_not_merged() {
-    let (lake, repository) = lake().await;
-    lake.merge(&repository, "dev", "main", merge_params())
-        .await
-        .unwrap();
-    lake.create_branch(&repository, "same", "main", false, false, "me")
-        .await
-        .unwrap();
-    lake.clock.advance(Duration::from_secs(3_600));
-    // Merged before it was opened, and never changed at all.
-    for source in ["dev", "same"] {
-        let pull = lake
-            .create_pull_request(&repository, new(source, "main"))
-            .await
-            .unwrap();
-        assert!(matches!(
-            lake.merge_pull_request(&repository, &pull.id, "me").await,
-            Err(Error::Engine(EngineError::NoChanges(_)))
-        ));
-        let pull = lake.pull_request(&repository, &pull.id).await.unwrap();
-        assert_eq!(pull.status, PullStatus::Open);
-    }
-    // It can be merged once there is something.
-    let pull = open(&lake, &repository).await;
-    change(&lake, &repository, "b").await;
-    lake.merge_pull_request(&repository, &pull.id, "me")
-        .await
-        .unwrap();
-    assert_eq!(lake.paths(&repository, "main").await, "a b");
-}
-
-#[tokio::test]
-async fn a_conflict_leaves_the_request_open() {
-    let (lake, repository) = lake().await;
-    let id = open(&lake, &repository).await.id;
-    lake.put(&repository, "main", "a", "other").await;
-    lake.commit(&repository, "main", "other").await;
-    assert!(matches!(
-        lake.merge_pull_request(&repository, &id, "me").await,
-        Err(Error::Engine(EngineError::Conflict { .. }))
-    ));
-    let pull = lake.pull_request(&repository, &id).await.unwrap();
-    assert_eq!((pull.status, pull.merged_commit), (PullStatus::Open, None));
-}
-
-/// Hooks that refuse every merge.
-#[derive(Debug)]
-struct NoMerges;
-
-#[async_trait::async_trait]
-impl Hooks for NoMerges {
-    async fn before(&self, event: &graveler::Event) -> Result<HookOutcome, Box<Rejection>> {
-        if event.kind != EventKind::PreMerge {
-            return Ok(HookOutcome::default());
-        }
-        Err(Box::new(Rejection {
-            run_id: event.run_id.clone(),
-            kind: event.kind,
-            message: "not today".to_owned(),
-            invalid_actions: false,
-            findings: Vec::new(),
-        }))
-    }
-
-    async fn after(&self, _: graveler::Event) {}
-}
-
-#[tokio::test]
-async fn a_refusal_of_a_hook_leaves_the_request_open() {
-    let (lake, repository) = prepare(TestCatalog::with_hooks(|_| Arc::new(NoMerges))).await;
-    let id = open(&lake, &repository).await.id;
-    assert!(matches!(
-        lake.merge_pull_request(&repository, &id, "me").await,
-        Err(Error::Engine(EngineError::Rejected(_)))
-    ));
-    let pull = lake.pull_request(&repository, &id).await.unwrap();
-    assert_eq!(pull.status, PullStatus::Open);
-    assert_eq!(lake.paths(&repository, "main").await, "");
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ fn setup_auth_and_main(backend: Backend) {
 fn hooks(backend: Backend) {
     let _alone = HOOKS_PORT.lock().unwrap_or_else(PoisonError::into_inner);
     let server = TestServer::start(backend);
-    server.python("compat/check_area.py", &[&server.url(), "hooks"]);
+    server.conformance("hooks");
 }
 
 fn versioning(backend: Backend) {

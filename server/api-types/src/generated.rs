@@ -411,8 +411,11 @@ pub struct DiffObjectStat {
 /// What went wrong.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct Error {
-    /// For people to read.
+    /// What failed. Scripts may match on it; what varies beyond it is in the other members.
     pub message: String,
+    /// What the caller can do about it, where something can be done. Made for people; its wording may change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
     /// What hooks found, where a hook refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub findings: Option<Vec<HookFinding>>,
@@ -788,6 +791,9 @@ pub struct MergeResult {
     /// What went wrong, for people to read; only where it met conflicts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// What the caller can do about the conflicts. Made for people; its wording may change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
     /// Paths that both sides changed, the first thousand of them in order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conflicts: Option<Vec<String>>,

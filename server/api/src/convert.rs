@@ -94,7 +94,8 @@ pub(crate) fn instant(secs: i64) -> Result<OffsetDateTime> {
 pub(crate) fn conflicts(conflicts: Conflicts) -> types::MergeResult {
     types::MergeResult {
         reference: String::new(),
-        message: Some(conflicts.message),
+        message: Some(conflicts.words.message),
+        hint: conflicts.words.hint,
         conflicts: Some(conflicts.paths),
         conflict_count: Some(conflicts.count),
     }
@@ -280,6 +281,7 @@ pub(crate) fn failure(failure: Failure) -> types::Error {
     let (conflicts, conflict_count) = failure.conflicts.as_ref().map(conflicting).unzip();
     types::Error {
         message: failure.message,
+        hint: failure.hint,
         findings: (!findings.is_empty()).then_some(findings),
         conflicts,
         conflict_count,

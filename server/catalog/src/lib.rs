@@ -61,7 +61,7 @@ pub use reader::Reader;
 pub use retention::GcRules;
 pub use snapshot::Snapshot;
 pub use symlinks::MAX_NESTED_DIRECTORIES;
-pub use tasks::{Conflicts, DescribeFailure, Failure, Progress, TaskKind, TaskStatus};
+pub use tasks::{Conflicts, DescribeFailure, Description, Failure, Progress, TaskKind, TaskStatus};
 
 // What the shells need of the layers below, so that they depend on this crate alone.
 pub use block::{ByteStream, CompletedPart, Error as BlockError, PartInfo, StoreInfo, from_bytes};

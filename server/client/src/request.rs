@@ -122,6 +122,7 @@ async fn refusal(response: Response) -> Error {
             .canonical_reason()
             .unwrap_or("refused without words")
             .to_owned(),
+        hint: None,
         findings: None,
         conflicts: None,
         conflict_count: None,

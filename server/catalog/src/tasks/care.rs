@@ -84,19 +84,20 @@ impl Tasks {
             return Ok(None);
         }
         let key = own_key(&repository.partition(), &task.id);
-        let (findings, conflicts) = match self.kv.get(FINDINGS, &key).await? {
-            Some(stored) => Findings::parse(stored.value)?,
-            None => (Vec::new(), None),
-        };
-        Ok(Some(Failure {
+        let mut failure = Failure {
             status_code: u16::try_from(task.status_code)
                 .ok()
                 .filter(|code| (400..600).contains(code))
                 .unwrap_or(500),
             message: task.error_msg.clone(),
-            findings,
-            conflicts,
-        }))
+            hint: None,
+            findings: Vec::new(),
+            conflicts: None,
+        };
+        if let Some(stored) = self.kv.get(FINDINGS, &key).await? {
+            Findings::parse(stored.value)?.complete(&mut failure);
+        }
+        Ok(Some(failure))
     }
 
     /// Marks a task failed because its server died, if the claim is unchanged.

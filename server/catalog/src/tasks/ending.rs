@@ -11,7 +11,7 @@ use super::records::{
     CLAIMS, Claim, FINDINGS, Findings, TaskData, TaskRecord, own_key, task_key, timestamp,
 };
 use super::registry::{Held, Tasks, Ticket};
-use super::{Conflicts, DescribeFailure, Failure, MAX_FINDINGS};
+use super::{Conflicts, DescribeFailure, Description, Failure, MAX_FINDINGS};
 use crate::{Error, Result};
 
 /// Between tries to write an end. After the last one the claim is left, and found as an orphan.
@@ -25,6 +25,7 @@ pub(super) fn panicked() -> Failure {
     Failure {
         status_code: 500,
         message: "the task failed unexpectedly: see the server's log".to_owned(),
+        hint: None,
         findings: Vec::new(),
         conflicts: None,
     }
@@ -41,6 +42,7 @@ pub(super) fn owner_died(operation: &str, attempts: u32) -> Failure {
         message: format!(
             "the server that worked on {operation} stopped before it was done{times}: start it again"
         ),
+        hint: None,
         findings: Vec::new(),
         conflicts: None,
     }
@@ -54,7 +56,11 @@ impl Tasks {
         describe: DescribeFailure,
         ticket: &Ticket,
     ) -> Failure {
-        let (status_code, message) = describe(error);
+        let Description {
+            status_code,
+            message,
+            hint,
+        } = describe(error);
         if status_code >= 500 {
             error!(task.id = ticket.id(), error = %base::chain(error), "task {} failed", ticket.id());
         }
@@ -69,6 +75,7 @@ impl Tasks {
         Failure {
             status_code,
             message,
+            hint,
             findings,
             conflicts: Conflicts::of(error),
         }
@@ -135,9 +142,9 @@ impl Tasks {
             // An empty result has no field, as in the messages of lakeFS that have none.
             Ok(info) => (!info.is_empty()).then_some(info),
             Err(failure) => {
+                findings = Findings::encoded(&failure);
                 task.error_msg = failure.message;
                 task.status_code = i32::from(failure.status_code);
-                findings = Findings::encoded(&failure.findings, failure.conflicts);
                 None
             }
         };

@@ -149,6 +149,8 @@ pub struct Failure {
     /// The status that the operation would have answered.
     pub status_code: u16,
     pub message: String,
+    /// What the caller can do about it.
+    pub hint: Option<String>,
     /// Of hooks that refused, at most [`MAX_FINDINGS`].
     pub findings: Vec<Finding>,
     /// Where changes contradict each other.
@@ -183,12 +185,25 @@ impl Conflicts {
     }
 }
 
+/// An error as the wire has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    pub status_code: u16,
+    pub message: String,
+    /// What the caller can do about it.
+    pub hint: Option<String>,
+}
+
 /// Puts an error into the words and the status that the wire has for it.
-pub type DescribeFailure = fn(&Error) -> (u16, String);
+pub type DescribeFailure = fn(&Error) -> Description;
 
 /// How failures are described where no wire is: status 500.
-pub(crate) fn describe_plainly(error: &Error) -> (u16, String) {
-    (500, error.to_string())
+pub(crate) fn describe_plainly(error: &Error) -> Description {
+    Description {
+        status_code: 500,
+        message: error.to_string(),
+        hint: None,
+    }
 }
 
 impl Catalog {

@@ -3,7 +3,7 @@
 //! Field numbers and keys are lakeFS's, and no field is added to its messages. What it has no
 //! room for lies in partitions of ours: who works on a task and how to do it again
 //! (`weir-tasks`), what stood against it when it failed: what hooks found, where changes
-//! contradict each other (`weir-task-findings`), and the branches that whoever asks for it must
+//! contradict each other, what to do about it (`weir-task-findings`), and the branches that whoever asks for it must
 //! name (`weir-task-branches`).
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use graveler::{Finding, Repository};
 use prost::Message;
 use prost_types::Timestamp;
 
-use super::Conflicts;
+use super::{Conflicts, Failure};
 use crate::{Error, Result};
 
 /// The partition of heartbeats.
@@ -26,7 +26,7 @@ pub(super) const TASKS: &str = "tasks/";
 pub(super) const CLAIMS: &[u8] = b"weir-tasks";
 /// The partition of what branches tasks are of, for as long as they can be asked for.
 pub(super) const BRANCHES: &[u8] = b"weir-task-branches";
-/// The partition of what stood against what a task asked for: findings of hooks, conflicts.
+/// The partition of what stood against what a task asked for: findings of hooks, conflicts, a hint.
 pub(super) const FINDINGS: &[u8] = b"weir-task-findings";
 
 pub(super) fn task_key(id: &str) -> Bytes {
@@ -189,6 +189,9 @@ pub(super) struct Findings {
     findings: Vec<FindingData>,
     #[prost(message, optional, tag = "2")]
     conflicts: Option<ConflictsData>,
+    /// What the caller can do about it.
+    #[prost(string, optional, tag = "3")]
+    hint: Option<String>,
 }
 
 /// Where changes contradict each other.
@@ -222,11 +225,11 @@ struct FindingData {
 
 impl Findings {
     /// None: there is nothing to store.
-    pub(super) fn encoded(findings: &[Finding], conflicts: Option<Conflicts>) -> Option<Bytes> {
-        if findings.is_empty() && conflicts.is_none() {
+    pub(super) fn encoded(failure: &Failure) -> Option<Bytes> {
+        if failure.findings.is_empty() && failure.conflicts.is_none() && failure.hint.is_none() {
             return None;
         }
-        let findings = findings.iter().map(|f| FindingData {
+        let findings = failure.findings.iter().map(|f| FindingData {
             action: f.action.clone(),
             hook: f.hook.clone(),
             severity: f.severity.clone(),
@@ -235,18 +238,27 @@ impl Findings {
             path: f.path.clone(),
             properties: f.properties.clone(),
         });
+        let conflicts = failure.conflicts.as_ref().map(|conflicts| ConflictsData {
+            keys: conflicts.keys.clone(),
+            count: conflicts.count,
+        });
         let record = Self {
             findings: findings.collect(),
-            conflicts: conflicts.map(|Conflicts { keys, count }| ConflictsData { keys, count }),
+            conflicts,
+            hint: failure.hint.clone(),
         };
         Some(Bytes::from(record.encode_to_vec()))
     }
 
     /// # Errors
     /// [`graveler::Error::Corrupt`].
-    pub(super) fn parse(stored: Bytes) -> Result<(Vec<Finding>, Option<Conflicts>)> {
-        let stored = Self::decode(stored).map_err(|e| corrupt(e.to_string()))?;
-        let findings = stored.findings.into_iter().map(|f| Finding {
+    pub(super) fn parse(stored: Bytes) -> Result<Self> {
+        Self::decode(stored).map_err(|e| corrupt(e.to_string()))
+    }
+
+    /// Adds what is stored here to a failure.
+    pub(super) fn complete(self, failure: &mut Failure) {
+        let findings = self.findings.into_iter().map(|f| Finding {
             action: f.action,
             hook: f.hook,
             severity: f.severity,
@@ -255,10 +267,11 @@ impl Findings {
             path: f.path,
             properties: f.properties,
         });
-        let conflicts = stored
+        failure.findings = findings.collect();
+        failure.conflicts = self
             .conflicts
             .map(|ConflictsData { keys, count }| Conflicts { keys, count });
-        Ok((findings.collect(), conflicts))
+        failure.hint = self.hint;
     }
 }
 

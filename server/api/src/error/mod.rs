@@ -1,0 +1,159 @@
+//! THE mapping of failures to HTTP: status, words, findings. No status is decided anywhere else
+//! but for successes, and the conflict of a merge, which answers a `MergeResult`.
+//!
+//! Every match is exhaustive, so that a new failure below can't go out unnoticed.
+//! What is the server's own fault is logged here, once, with its causes; callers
+//! are told no more than the operation that failed.
+
+use api_types as types;
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::response::{IntoResponse, Response};
+use catalog::{Description, EngineError};
+use http::StatusCode;
+
+mod status;
+mod words;
+
+use status::{of_auth, of_catalog};
+pub(crate) use words::Words;
+
+/// The result of a handler.
+pub(crate) type Result<T> = std::result::Result<T, Error>;
+
+/// A request that can't be answered as asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Catalog(#[from] catalog::Error),
+    #[error(transparent)]
+    Auth(#[from] auth::Error),
+    /// Does not follow the contract; the message says where.
+    #[error("{0}")]
+    Invalid(String),
+    #[error("request body is larger than {0} bytes")]
+    TooLarge(usize),
+    /// No such route.
+    #[error("invalid API endpoint")]
+    NoEndpoint,
+    #[error("{0} not found")]
+    NotFound(String),
+    /// A precondition of the operation does not hold.
+    #[error("{0}")]
+    Precondition(String),
+    /// An operation, or a way of asking for it, that this server does not have.
+    #[error(
+        "{0} is not implemented in this version of Weir: do without it, or see in its CHANGELOG.md what other versions have"
+    )]
+    NotImplemented(&'static str),
+}
+
+/// The paths that a merge, revert or cherry-pick met conflicts at.
+#[derive(Debug)]
+pub(crate) struct Conflicts {
+    pub(crate) words: Words,
+    /// The first of them, in order of path.
+    pub(crate) paths: Vec<String>,
+    pub(crate) count: i64,
+}
+
+impl Error {
+    /// The status that clients decide by.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::Catalog(error) => of_catalog(error),
+            Self::Auth(error) => of_auth(error),
+            Self::Invalid(_) => StatusCode::BAD_REQUEST,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NoEndpoint | Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Precondition(_) => StatusCode::PRECONDITION_FAILED,
+            Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
+        }
+    }
+
+    /// What people read. Some clients look for parts of it: `no changes`, `error authenticating request`.
+    fn words(&self) -> Words {
+        match self {
+            Self::Catalog(error) => words::of_catalog(error),
+            other => Words::message(other.to_string()),
+        }
+    }
+
+    /// What contradicts each other, where that is the failure.
+    pub(crate) fn conflicts(&self) -> Option<Conflicts> {
+        let Self::Catalog(error) = self else {
+            return None;
+        };
+        let (paths, count) = crate::convert::conflicting(&catalog::Conflicts::of(error)?);
+        Some(Conflicts {
+            words: self.words(),
+            paths,
+            count,
+        })
+    }
+
+    fn findings(&self) -> Option<Vec<types::HookFinding>> {
+        match self {
+            Self::Catalog(catalog::Error::Engine(EngineError::Rejected(rejection))) => Some(
+                rejection
+                    .findings
+                    .iter()
+                    .map(crate::convert::finding)
+                    .collect(),
+            ),
+            _ => None,
+        }
+    }
+}
+
+/// The status and the words of a failure of the services, for what is answered later than its request.
+#[must_use]
+pub fn describe_failure(error: &catalog::Error) -> Description {
+    let Words { message, hint } = words::of_catalog(error);
+    Description {
+        status_code: of_catalog(error).as_u16(),
+        message,
+        hint,
+    }
+}
+
+impl From<EngineError> for Error {
+    fn from(error: EngineError) -> Self {
+        Self::Catalog(error.into())
+    }
+}
+
+impl From<PathRejection> for Error {
+    fn from(rejection: PathRejection) -> Self {
+        Self::Invalid(rejection.body_text())
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
+            tracing::error!(status = status.as_u16(), error = %base::chain(&self), "failed to answer a request");
+        }
+        let findings = self.findings().filter(|findings| !findings.is_empty());
+        let (conflicts, conflict_count) = self
+            .conflicts()
+            .map(|conflicts| (conflicts.paths, conflicts.count))
+            .unzip();
+        let Words { message, hint } = self.words();
+        (
+            status,
+            Json(types::Error {
+                message,
+                hint,
+                findings,
+                conflicts,
+                conflict_count,
+            }),
+        )
+            .into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests;

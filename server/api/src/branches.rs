@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 
-use crate::error::Result;
+use crate::error::{Context as _, During, Result};
 use crate::extract::{Body, Caller, Params, Path};
 use crate::{ApiState, convert};
 
@@ -50,7 +50,8 @@ pub(crate) async fn create_branch(
     let branch = api
         .catalog
         .create_branch(&repository, &body.name, &body.source, hidden, force, actor)
-        .await?;
+        .await
+        .during(During::CreateBranch)?;
     Ok((StatusCode::CREATED, branch.record.commit_id.to_string()))
 }
 

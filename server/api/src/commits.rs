@@ -7,7 +7,7 @@ use axum::extract::State;
 use catalog::{CommitParams, LogQuery, MetaRangeId};
 use http::StatusCode;
 
-use crate::error::Result;
+use crate::error::{Context as _, During, Result};
 use crate::extract::{Body, Caller, Params, Path};
 use crate::{ApiState, convert};
 
@@ -23,7 +23,11 @@ pub(crate) async fn log_commits(
     let page = api
         .catalog
         .log(&repository, &reference, &log_query(&params))
-        .await?;
+        .await
+        .during(During::Log {
+            reference: &reference,
+            after: params.text("after"),
+        })?;
     let pagination = convert::pagination(&page);
     Ok(Json(types::CommitList {
         pagination,
@@ -58,7 +62,8 @@ pub(crate) async fn commit(
     let made = api
         .catalog
         .commit_branch(&repository, &branch, request)
-        .await?;
+        .await
+        .during(During::Commit)?;
     Ok((StatusCode::CREATED, Json(convert::commit(made))))
 }
 
@@ -89,7 +94,6 @@ pub(crate) async fn get_commit(
     api.authorize(&caller, [("fs:ReadCommit", arn::repository(&id))])
         .await?;
     let repository = api.catalog.repository(&id).await?;
-    Ok(Json(convert::commit(
-        api.catalog.commit(&repository, &commit).await?,
-    )))
+    let found = api.catalog.commit(&repository, &commit).await;
+    Ok(Json(convert::commit(found.during(During::GetCommit)?)))
 }

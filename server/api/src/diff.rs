@@ -7,7 +7,7 @@ use axum::extract::State;
 use catalog::{DiffQuery, EngineError, MergeParams, MergeStrategy};
 use http::StatusCode;
 
-use crate::error::{Error, Result};
+use crate::error::{Context as _, During, Error, Result, Words};
 use crate::extract::{Caller, MaybeBody, Params, Path};
 use crate::{ApiState, convert};
 
@@ -46,7 +46,8 @@ pub(crate) async fn diff_refs(
     let page = api
         .catalog
         .diff_refs(&repository, &left, &right, two_dot, &diff_query(&params))
-        .await?;
+        .await
+        .during(During::Diff)?;
     let (pagination, with_right) = (
         convert::pagination(&page),
         params.flag("include_right_stats"),
@@ -81,7 +82,8 @@ pub(crate) async fn find_merge_base(
     let found = api
         .catalog
         .find_merge_base(&repository, &source, &destination)
-        .await?;
+        .await
+        .during(During::FindMergeBase { source: &source })?;
     let base = found
         .base
         .ok_or_else(|| EngineError::NoMergeBase(source, destination))?;
@@ -110,7 +112,9 @@ pub(crate) async fn merge_into_branch(
         .catalog
         .merge(&repository, &source, &destination, request)
         .await
-    {
+        .during(During::Merge {
+            destination: &destination,
+        }) {
         Ok(made) => Ok((
             StatusCode::OK,
             Json(types::MergeResult {
@@ -119,7 +123,6 @@ pub(crate) async fn merge_into_branch(
             }),
         )),
         Err(error) => {
-            let error = Error::from(error);
             let Some(conflicts) = error.conflicts() else {
                 return Err(error);
             };
@@ -138,10 +141,10 @@ pub(crate) fn merge_params(caller: Caller, body: types::Merge) -> Result<MergePa
             "dest-wins" => MergeStrategy::DestWins,
             "source-wins" => MergeStrategy::SourceWins,
             other => {
-                let hint = "use dest-wins, source-wins, or none at all";
-                return Err(Error::Invalid(format!(
-                    "invalid merge strategy '{other}': {hint}"
-                )));
+                let words = Words::message("argument strategy: invalid value: validation error");
+                return Err(Error::InvalidWith(words.hint(format!(
+                    "there is no merge strategy '{other}': give dest-wins or source-wins as `strategy` (lakectl: --strategy), or none at all"
+                ))));
             }
         },
         squash: body.squash_merge.unwrap_or(false),

@@ -49,6 +49,7 @@ pub(crate) async fn get_object(
     api.authorize(&caller, [("fs:ReadObject", arn::object(&id, path))])
         .await?;
     refuse_presign(&api, &params)?;
+    catalog::check_path(path)?;
     let repository = api.catalog.repository(&id).await?;
     let object = api.catalog.stat(&repository, &reference, path).await?;
     let etag = entity_tag(&object);

@@ -81,12 +81,12 @@ pub(crate) async fn prepare_uncommitted(
     Ok((StatusCode::CREATED, Json(answer)))
 }
 
-/// The link is left empty: no store makes presigned ones yet, and jobs read the location then.
+/// Without a link: no store makes presigned ones yet, and jobs read the location then.
 fn commits(prepared: PreparedCommits) -> types::GarbageCollectionPrepareResponse {
     types::GarbageCollectionPrepareResponse {
         run_id: prepared.run_id,
         gc_commits_location: prepared.commits_location,
         gc_addresses_location: prepared.addresses_location,
-        gc_commits_presigned_url: Some(String::new()),
+        gc_commits_presigned_url: None,
     }
 }

@@ -14,7 +14,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, Method};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Words};
 use crate::extract::{Caller, Params, ParsedBody, authenticate};
 use crate::generated::OPERATIONS;
 use crate::schema::{self, Operation};
@@ -119,10 +119,23 @@ async fn read_json(body: &schema::Body, request: &mut Request) -> Result<Option<
             "header Content-Type has unexpected value {kind:?}"
         )));
     }
-    let value = serde_json::from_slice(&bytes)
-        .map_err(|e| wrong(format!("failed to decode request body: {e}")))?;
+    let value = serde_json::from_slice(&bytes).map_err(|e| undecodable(&e))?;
     body.check(&value).map_err(Error::Invalid)?;
     Ok(Some(ParsedBody(Arc::new(value))))
+}
+
+/// What ends too early is told as lakeFS does.
+fn undecodable(error: &serde_json::Error) -> Error {
+    const WRONG: &str = "request body has an error: failed to decode request body";
+    if error.is_eof() {
+        let words = Words::message(format!("{WRONG}: unexpected EOF"));
+        return Error::InvalidWith(words.hint(format!(
+            "the JSON ends at line {}, column {}, and is not complete",
+            error.line(),
+            error.column()
+        )));
+    }
+    Error::Invalid(format!("{WRONG}: {error}"))
 }
 
 fn measure(operation: &Operation, method: &Method, response: &Response, started: Instant) {

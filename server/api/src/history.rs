@@ -7,7 +7,7 @@ use axum::extract::State;
 use catalog::{CherryPickParams, Commit, CommitId, MetaRangeId, ResetScope, RevertParams};
 use http::StatusCode;
 
-use crate::error::{Error, Result};
+use crate::error::{Context as _, During, Error, Result};
 use crate::extract::{Body, Caller, Params, Path};
 use crate::{ApiState, convert};
 
@@ -31,7 +31,8 @@ pub(crate) async fn revert_branch(
     };
     api.catalog
         .revert(&repository, &branch, &body.r#ref, request)
-        .await?;
+        .await
+        .during(During::Revert)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -58,7 +59,8 @@ pub(crate) async fn cherry_pick(
     let made = api
         .catalog
         .cherry_pick(&repository, &branch, &body.r#ref, request)
-        .await?;
+        .await
+        .during(During::CherryPick)?;
     Ok((StatusCode::CREATED, Json(convert::commit(made))))
 }
 
@@ -118,7 +120,8 @@ pub(crate) async fn hard_reset_branch(
     let actor = &caller.0.committer;
     api.catalog
         .hard_reset_branch(&repository, &branch, reference, force, actor)
-        .await?;
+        .await
+        .during(During::HardReset { branch: &branch })?;
     Ok(StatusCode::NO_CONTENT)
 }
 

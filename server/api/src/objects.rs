@@ -24,6 +24,7 @@ pub(crate) async fn stat_object(
     api.authorize(&caller, [("fs:ReadObject", arn::object(&id, path))])
         .await?;
     refuse_presign(&api, &params)?;
+    catalog::check_path(path)?;
     let repository = api.catalog.repository(&id).await?;
     let object = api.catalog.stat(&repository, &reference, path).await?;
     Ok(Json(convert::object(
@@ -71,10 +72,7 @@ pub(crate) fn refuse_presign(api: &ApiState, params: &Params) -> Result<()> {
     if info.presign_support {
         return Err(Error::NotImplemented("presign"));
     }
-    Err(Error::Invalid(format!(
-        "the {} store makes no presigned links",
-        info.kind
-    )))
+    Err(Error::NoPresign(info.kind))
 }
 
 pub(crate) async fn delete_object(

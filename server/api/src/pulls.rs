@@ -7,7 +7,7 @@ use axum::extract::State;
 use catalog::{NewPullRequest, PullFilter, PullRequestUpdate, PullStatus};
 use http::StatusCode;
 
-use crate::error::{Error, Result};
+use crate::error::{Context as _, During, Result};
 use crate::extract::{Body, Caller, Params, Path};
 use crate::{ApiState, convert};
 
@@ -115,7 +115,9 @@ pub(crate) async fn merge_pull_request(
         .catalog
         .merge_pull_request(&repository, &pull, committer)
         .await;
-    match merged {
+    match merged.during(During::Merge {
+        destination: &to.destination_branch,
+    }) {
         Ok(commit) => Ok((
             StatusCode::OK,
             Json(types::MergeResult {
@@ -124,7 +126,6 @@ pub(crate) async fn merge_pull_request(
             }),
         )),
         Err(error) => {
-            let error = Error::from(error);
             let Some(conflicts) = error.conflicts() else {
                 return Err(error);
             };

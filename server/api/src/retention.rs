@@ -22,8 +22,7 @@ pub(crate) async fn get_rules(
 ) -> Result<Json<types::GarbageCollectionRules>> {
     let repository = api.repository_for(&caller, GET, &id).await?;
     let rules = api.catalog.gc_rules(&repository).await?;
-    let none = || Error::NotFound(format!("garbage collection rules of repository '{id}'"));
-    Ok(Json(to_wire(rules.ok_or_else(none)?)))
+    Ok(Json(to_wire(rules.ok_or(catalog::Error::NoGcRules)?)))
 }
 
 pub(crate) async fn set_rules(

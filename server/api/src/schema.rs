@@ -284,8 +284,9 @@ impl Schema {
                     return Err("string doesn't match the format \"date-time\"".to_owned());
                 }
                 if !variants.is_empty() && !variants.contains(&text.as_str()) {
+                    let allowed = variants.join("\",\"");
                     return Err(format!(
-                        "value is not one of the allowed values {variants:?}"
+                        "value is not one of the allowed values [\"{allowed}\"]"
                     ));
                 }
                 Ok(())

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 
-use crate::error::Result;
+use crate::error::{Context as _, During, Result};
 use crate::extract::{Body, Caller, Params, Path};
 use crate::{ApiState, convert};
 
@@ -54,7 +54,8 @@ pub(crate) async fn create_tag(
             force,
             &caller.0.committer,
         )
-        .await?;
+        .await
+        .during(During::CreateTag)?;
     Ok((StatusCode::CREATED, Json(convert::tag(&tag))))
 }
 

@@ -10,7 +10,7 @@ use axum::extract::State;
 use catalog::{Failure, TaskStatus};
 use http::StatusCode;
 
-use crate::error::Result;
+use crate::error::{Context as _, During, Result};
 use crate::extract::{Body, Caller, MaybeBody, Params, Path};
 use crate::{ApiState, commits, convert, diff};
 
@@ -26,10 +26,8 @@ pub(crate) async fn commit(
     let repository = api.catalog.repository(&id).await?;
     let request = commits::commit_params(caller, &params, body)?;
     let task = api.catalog.submit_commit(&repository, &branch, request);
-    Ok((
-        StatusCode::ACCEPTED,
-        Json(types::TaskCreation { id: task.await? }),
-    ))
+    let id = task.await.during(During::Commit)?;
+    Ok((StatusCode::ACCEPTED, Json(types::TaskCreation { id })))
 }
 
 pub(crate) async fn commit_status(
@@ -66,10 +64,10 @@ pub(crate) async fn merge(
     let repository = api.catalog.repository(&id).await?;
     let catalog = &api.catalog;
     let task = catalog.submit_merge(&repository, &source, &destination, request);
-    Ok((
-        StatusCode::ACCEPTED,
-        Json(types::TaskCreation { id: task.await? }),
-    ))
+    let id = task.await.during(During::Merge {
+        destination: &destination,
+    })?;
+    Ok((StatusCode::ACCEPTED, Json(types::TaskCreation { id })))
 }
 
 pub(crate) async fn merge_status(

@@ -15,7 +15,7 @@ use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use http::header::{CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, StatusCode};
 
-use crate::error::{Error, Result};
+use crate::error::{Context as _, During, Error, Result, Words};
 use crate::extract::{Caller, Params, Path};
 use crate::{ApiState, convert};
 
@@ -54,7 +54,8 @@ pub(crate) async fn upload_object(
             bytes,
             options,
         )
-        .await?;
+        .await
+        .during(During::Upload)?;
     Ok((StatusCode::CREATED, Json(convert::object(object, true))))
 }
 
@@ -149,9 +150,10 @@ async fn of_form(kind: &str, body: Body) -> Result<(String, ByteStream)> {
             return Ok((kind, field.map_err(std::io::Error::other).boxed()));
         }
     }
-    Err(Error::Invalid(format!(
-        "the form has no field '{CONTENT_FIELD}'"
-    )))
+    let words = Words::message(format!("multipart upload missing key '{CONTENT_FIELD}'"));
+    Err(Error::InvalidWith(words.hint(format!(
+        "put the object's bytes into a field '{CONTENT_FIELD}' of the form"
+    ))))
 }
 
 /// Fails when a form goes on too long without its content: its parser keeps what it has not understood.

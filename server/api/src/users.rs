@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 
-use crate::error::Result;
+use crate::error::{Context as _, During, Result};
 use crate::extract::{Body, Caller, Params, Path};
 use crate::{ApiState, convert};
 
@@ -61,7 +61,8 @@ pub(crate) async fn create_credentials(
 ) -> Result<(StatusCode, Json<types::CredentialsWithSecret>)> {
     api.authorize(&caller, [("auth:CreateCredentials", arn::user(&user))])
         .await?;
-    let made = api.auth.create_credentials(&user).await?;
+    let made = api.auth.create_credentials(&user).await;
+    let made = made.during(During::CreateCredentials)?;
     Ok((StatusCode::CREATED, Json(convert::new_key(made))))
 }
 

@@ -1,5 +1,7 @@
 //! What can go wrong in the service layer, split by what the caller does next.
 
+use graveler::NamespaceProblem;
+
 /// The result of a service operation.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -18,9 +20,15 @@ pub enum Error {
     /// A bad argument; the message says what to do.
     #[error("{0}")]
     InvalidValue(String),
+    /// An object's path that is longer than [`crate::MAX_PATH_BYTES`].
+    #[error("the path has {bytes} bytes: make it at most {}", crate::MAX_PATH_BYTES)]
+    PathTooLong {
+        /// How long it is.
+        bytes: usize,
+    },
     /// The namespace can't be used.
-    #[error("{0}")]
-    Namespace(String),
+    #[error(transparent)]
+    Namespace(NamespaceProblem),
     /// The byte range begins past the end.
     #[error("range not satisfiable: the object has {size} bytes")]
     RangeNotSatisfiable {
@@ -45,6 +53,15 @@ pub enum Error {
     /// No such pull request.
     #[error("pull request {0} not found")]
     NoSuchPullRequest(String),
+    /// What can't be the id of a pull request.
+    #[error("pull request id {0:?} is invalid: it has 20 characters of 0-9a-v")]
+    InvalidPullRequestId(String),
+    /// A pull request of one branch onto itself.
+    #[error("source and destination branches are the same: name two")]
+    SameBranches,
+    /// The status of a pull request does not allow what is asked; says which status and what.
+    #[error("bad pull request status: {0}")]
+    PullRequestStatus(String),
     /// Lost every try against others who change the request. Retry later.
     #[error("pull request {0} keeps changing: try again")]
     PullRequestBusy(String),
@@ -63,7 +80,7 @@ impl From<graveler::Error> for Error {
     fn from(error: graveler::Error) -> Self {
         match error {
             graveler::Error::PreconditionFailed => Self::PreconditionFailed,
-            graveler::Error::Namespace(reason) => Self::Namespace(reason),
+            graveler::Error::Namespace(problem) => Self::Namespace(problem),
             error => Self::Engine(error),
         }
     }

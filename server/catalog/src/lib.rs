@@ -61,14 +61,16 @@ pub use reader::Reader;
 pub use retention::GcRules;
 pub use snapshot::Snapshot;
 pub use symlinks::MAX_NESTED_DIRECTORIES;
-pub use tasks::{Conflicts, DescribeFailure, Description, Failure, Progress, TaskKind, TaskStatus};
+pub use tasks::{Conflicts, DescribeFailure, Description, Doing, Failure, Progress, TaskKind, TaskStatus};
+
+pub use upload::{MAX_PATH_BYTES, check_path};
 
 // What the shells need of the layers below, so that they depend on this crate alone.
 pub use block::{ByteStream, CompletedPart, Error as BlockError, PartInfo, StoreInfo, from_bytes};
 pub use graveler::{
     Branch, BranchId, BranchProtection, CherryPickParams, Commit, CommitId, CommitParams,
     CreateRepository, Error as EngineError, EventKind, Finding, Kind, MergeBase, MergeOutcome,
-    MergeParams, MergeStrategy, MetaRangeId, Operation, RefName, ReflogEntry, RefsDump, Rejection,
+    MergeParams, MergeStrategy, MetaRangeId, NamespaceProblem, Operation, RefName, ReferenceProblem, ReflogEntry, RefsDump, Rejection,
     Repository, RepositoryId, RepositoryState, ResetScope, RevertParams, Tag, TagId, UndoParams,
     Undone,
 };

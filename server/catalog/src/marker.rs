@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use block::Location;
 use bytes::Bytes;
 use futures::TryStreamExt as _;
-use graveler::Claim;
+use graveler::{Claim, NamespaceProblem};
 use tracing::warn;
 
 use crate::Reader;
@@ -60,10 +60,10 @@ impl<'a> Marker<'a> {
         for key in [MARKER, LEGACY_MARKER] {
             let at = Location::below(self.namespace, key);
             if self.text(&at).await? == Some(Text::InUse) {
-                return Err(graveler::Error::Namespace(format!(
-                    "found objects of a repository in {} (key {key}): storage namespace already in use",
-                    self.namespace
-                )));
+                return Err(graveler::Error::Namespace(NamespaceProblem::InUse {
+                    namespace: self.namespace.to_owned(),
+                    key: key.to_owned(),
+                }));
             }
         }
         Ok(())

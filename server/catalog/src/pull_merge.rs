@@ -31,7 +31,7 @@ impl Catalog {
     /// merge, also if the branch is deleted by now.
     ///
     /// # Errors
-    /// [`Error::NoSuchPullRequest`]; [`Error::InvalidValue`] if it is not open; as of
+    /// [`Error::NoSuchPullRequest`]; [`Error::PullRequestStatus`] if it is not open; as of
     /// [`Catalog::merge`], which leave it open; [`Error::PullRequestBusy`] if it is changed all the
     /// time: nothing moved.
     #[instrument(skip_all, fields(repo.id = %repository.id))]

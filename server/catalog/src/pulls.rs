@@ -92,7 +92,7 @@ impl Catalog {
     /// Opens a request. Two branches may have several.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`] for one branch with itself and for too much text; a branch is not
+    /// [`Error::SameBranches`]; [`Error::InvalidValue`] for too much text; a branch is not
     /// found; read-only.
     #[instrument(skip_all, fields(repo.id = %repository.id))]
     pub async fn create_pull_request(
@@ -103,9 +103,7 @@ impl Catalog {
         check_writable(repository)?;
         check_pull(&new.title, &new.description)?;
         if new.source_branch == new.destination_branch {
-            return Err(Error::InvalidValue(
-                "source and destination branches are the same: name two".to_owned(),
-            ));
+            return Err(Error::SameBranches);
         }
         self.branch(repository, &new.source_branch).await?;
         let destination = self.branch(repository, &new.destination_branch).await?;
@@ -146,7 +144,7 @@ impl Catalog {
     /// A request.
     ///
     /// # Errors
-    /// [`Error::NoSuchPullRequest`]; [`Error::InvalidValue`] for what can't be an id.
+    /// [`Error::NoSuchPullRequest`]; [`Error::InvalidPullRequestId`].
     pub async fn pull_request(&self, repository: &Repository, id: &str) -> Result<PullRequest> {
         Ok(self.stored_pull(repository, id).await?.0)
     }
@@ -203,7 +201,7 @@ impl Catalog {
     /// Changes text or status. One that is merged keeps its status.
     ///
     /// # Errors
-    /// [`Error::NoSuchPullRequest`]; [`Error::InvalidValue`] for a status that it can't have, and for too
+    /// [`Error::NoSuchPullRequest`]; [`Error::PullRequestStatus`] for a status that it can't have; [`Error::InvalidValue`] for too
     /// much text; [`Error::PullRequestBusy`]; read-only.
     #[instrument(skip_all, fields(repo.id = %repository.id))]
     pub async fn update_pull_request(
@@ -236,9 +234,7 @@ impl Catalog {
         id: &str,
     ) -> Result<(PullRequest, Predicate)> {
         if base::run_id_time(id).is_none() {
-            return Err(Error::InvalidValue(format!(
-                "pull request id {id:?} is invalid: it has 20 characters of 0-9a-v"
-            )));
+            return Err(Error::InvalidPullRequestId(id.to_owned()));
         }
         let partition = repository.partition();
         let stored = self
@@ -313,9 +309,6 @@ impl PullRequest {
             PullStatus::Closed => "closed: open it again first",
             PullStatus::Merged => "merged, which is final",
         };
-        Error::InvalidValue(format!(
-            "bad pull request status: {} cannot {what}, it is {status}",
-            self.id
-        ))
+        Error::PullRequestStatus(format!("{} cannot {what}, it is {status}", self.id))
     }
 }

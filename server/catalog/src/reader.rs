@@ -10,7 +10,7 @@ use base::Page;
 use block::{BlockStore, ByteStream, Location, StoreInfo};
 use graveler::{
     Branch, BranchId, Commit, CommitId, Diff, DiffCursor, DiffKind, Graveler, Kind, MergeBase,
-    MetaRangeId, RefKind, Repository, RepositoryId, ResolvedRef, Tag, TagId,
+    MetaRangeId, RefKind, Repository, RepositoryId, ResolvedRef, Tag, TagId, ReferenceProblem,
 };
 
 use crate::listing::{Fold, Row, fold, text};
@@ -411,9 +411,10 @@ fn try_map<T, U>(page: Page<T>, convert: impl FnMut(T) -> graveler::Result<U>) -
 }
 
 fn no_commit(reference: &str) -> Error {
-    Error::InvalidValue(format!(
-        "reference {reference:?} should point to a commit: leave out the '$', which reads what is staged: objects, and the right side of a two-dot difference"
-    ))
+    Error::Engine(graveler::Error::InvalidReference {
+        reference: reference.to_owned(),
+        problem: ReferenceProblem::Staging,
+    })
 }
 
 /// A key of the server's own; its parts come from ids that users may name in a request.

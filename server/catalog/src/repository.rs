@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use graveler::{BranchId, CommitParams, CreateRepository, Kind, Repository, RepositoryId};
+use graveler::{
+    BranchId, CommitParams, CreateRepository, Kind, NamespaceProblem, Repository, RepositoryId,
+};
 use tracing::{info, instrument};
 
 use crate::marker::Marker;
@@ -79,7 +81,7 @@ impl Catalog {
         let namespace = request.storage_namespace.clone();
         let marker = Marker::new(self, &namespace);
         // Also before it waits for its turn.
-        marker.check().await.map_err(advised)?;
+        marker.check().await?;
         let created = self.graveler.create_repository_claiming(request, &marker);
         match created.await {
             Ok(repository) => {
@@ -185,10 +187,20 @@ impl Catalog {
     }
 
     fn check_namespace(&self, namespace: &str) -> Result<()> {
+        let info = self.block.info();
+        if !namespace.starts_with(&format!("{}://", info.kind)) {
+            return Err(Error::Namespace(NamespaceProblem::OtherStore {
+                namespace: namespace.to_owned(),
+                expected: info.namespace_validity_regex,
+            }));
+        }
         match self.block.check_namespace(namespace) {
-            Err(block::Error::InvalidAddress { reason, .. }) => Err(Error::Namespace(format!(
-                "invalid namespace {namespace:?}: {reason}"
-            ))),
+            Err(block::Error::InvalidAddress { reason, .. }) => {
+                Err(Error::Namespace(NamespaceProblem::Invalid {
+                    namespace: namespace.to_owned(),
+                    reason,
+                }))
+            }
             checked => Ok(checked?),
         }
     }
@@ -199,16 +211,6 @@ impl Catalog {
     /// The record store's; the next call tries again.
     pub async fn finish_deletions(&self) -> Result<usize> {
         Ok(self.graveler.finish_deletions(MAX_DELETIONS).await?)
-    }
-}
-
-/// Says besides what helps where a namespace is in use.
-fn advised(error: graveler::Error) -> graveler::Error {
-    match error {
-        graveler::Error::Namespace(why) => graveler::Error::Namespace(format!(
-            "{why}: choose another one, or make a bare repository in it (?bare=true) to restore a dump into"
-        )),
-        other => other,
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The longest path.
-pub(crate) const MAX_PATH_BYTES: usize = 1024;
+pub const MAX_PATH_BYTES: usize = 1024;
 /// How many addresses are made in one folder before another is begun.
 const PARTITION_ADDRESSES: u32 = 50_000;
 /// How long addresses are made in one folder before another is begun.
@@ -304,21 +304,24 @@ fn is_refusal(error: &graveler::Error) -> bool {
     matches!(
         error,
         graveler::Error::PreconditionFailed
-            | graveler::Error::Protected(_)
+            | graveler::Error::Protected { .. }
             | graveler::Error::ReadOnly(_)
             | graveler::Error::InvalidValue(_)
+            | graveler::Error::InvalidName { .. }
     )
 }
 
-fn check_path(path: &str) -> Result<()> {
+/// Checks a path that an object is to have, or is asked for by.
+///
+/// # Errors
+/// [`Error::InvalidValue`] for none, [`Error::PathTooLong`].
+pub fn check_path(path: &str) -> Result<()> {
     match path.len() {
         0 => Err(Error::InvalidValue(
             "the path is empty: name the object".to_owned(),
         )),
         1..=MAX_PATH_BYTES => Ok(()),
-        len => Err(Error::InvalidValue(format!(
-            "the path has {len} bytes: make it at most {MAX_PATH_BYTES}"
-        ))),
+        bytes => Err(Error::PathTooLong { bytes }),
     }
 }
 

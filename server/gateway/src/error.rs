@@ -348,6 +348,7 @@ impl From<catalog::Error> for Fault {
             catalog::Error::ObjectNotFound(_) => Self::NoSuchKey,
             catalog::Error::DataGone(_) => Self::NoSuchVersion,
             catalog::Error::InvalidValue(message) => Self::InvalidArgument(message),
+            error @ catalog::Error::PathTooLong { .. } => Self::InvalidArgument(error.to_string()),
             catalog::Error::RangeNotSatisfiable { size } => Self::InvalidRange { size },
             catalog::Error::PreconditionFailed => Self::PreconditionFailed,
             catalog::Error::NoSuchUpload(_) => Self::NoSuchUpload,
@@ -359,6 +360,9 @@ impl From<catalog::Error> for Fault {
             | catalog::Error::TaskNotFound(_)
             | catalog::Error::TooManyTasks
             | catalog::Error::NoSuchPullRequest(_)
+            | catalog::Error::InvalidPullRequestId(_)
+            | catalog::Error::SameBranches
+            | catalog::Error::PullRequestStatus(_)
             | catalog::Error::PullRequestBusy(_)) => Self::Internal(Box::new(error)),
         }
     }
@@ -377,8 +381,11 @@ fn engine(error: EngineError) -> Fault {
         },
         EngineError::InDeletion(_) => Fault::NoSuchBucket,
         EngineError::ReadOnly(_) => Fault::ReadOnly,
-        EngineError::Protected(_) => Fault::Protected,
+        EngineError::Protected { .. } => Fault::Protected,
         EngineError::InvalidValue(message) => Fault::InvalidArgument(message),
+        error @ (EngineError::InvalidName { .. } | EngineError::InvalidReference { .. }) => {
+            Fault::InvalidArgument(error.to_string())
+        }
         EngineError::PreconditionFailed => Fault::PreconditionFailed,
         EngineError::TooManyTries(_) => Fault::SlowDown,
         EngineError::ConcurrentChange(_) => Fault::Conflict,
@@ -391,6 +398,9 @@ fn engine(error: EngineError) -> Fault {
         | EngineError::DirtyBranch(_)
         | EngineError::Conflict { .. }
         | EngineError::ParentRequired
+        | EngineError::ParentToPickRequired
+        | EngineError::NoSuchParent { .. }
+        | EngineError::NotBare(_)
         | EngineError::NoMergeBase(..)
         | EngineError::MovedOn(_)
         | EngineError::Rejected(_)
@@ -439,6 +449,8 @@ pub(crate) fn is_missing_reference(error: &catalog::Error) -> bool {
                 kind: Kind::Branch | Kind::Tag | Kind::Commit | Kind::Reference,
                 ..
             } | EngineError::InvalidValue(_)
+                | EngineError::InvalidName { .. }
+                | EngineError::InvalidReference { .. }
         )
     )
 }

@@ -42,7 +42,10 @@ fn each_failure_has_its_code_and_status() {
             "ErrReadOnlyRepository",
         ),
         (
-            catalog::Error::from(EngineError::Protected(name())).into(),
+            catalog::Error::from(EngineError::Protected {
+                action: "write",
+                branch: name(),
+            }).into(),
             403,
             "ErrWriteToProtectedBranch",
         ),

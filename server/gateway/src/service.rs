@@ -93,7 +93,7 @@ impl Surface {
             Ok(repository) => Ok(Some(repository)),
             Err(catalog::Error::Engine(
                 catalog::EngineError::NotFound { .. }
-                | catalog::EngineError::InvalidValue(_)
+                | catalog::EngineError::InvalidName { .. }
                 | catalog::EngineError::InDeletion(_),
             )) => Ok(None),
             Err(error) => Err(error.into()),

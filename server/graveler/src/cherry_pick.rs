@@ -27,11 +27,7 @@ impl Engine {
         let picked = self.refs.resolve_commit(repository, reference).await?;
         let picked = self.refs.commit(repository, &picked).await?;
         let parent_number = match params.parent_number {
-            0 if picked.parents.len() > 1 => {
-                return Err(Error::InvalidValue(
-                    "must specify 1-based parent number for cherry-picking merge commit: with parent_number 1 what the merge brought is picked".to_owned(),
-                ));
-            }
+            0 if picked.parents.len() > 1 => return Err(Error::ParentToPickRequired),
             0 => 1,
             number => number,
         };

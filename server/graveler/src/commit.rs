@@ -168,9 +168,7 @@ impl Engine {
             }
         };
         if tree.is_same_tree(head_tree) && !params.allow_empty {
-            return Err(Error::NoChanges(
-                "write something first, or ask for it all the same with allow_empty".to_owned(),
-            ));
+            return Err(Error::NoChanges("nothing is staged".to_owned()));
         }
         Ok(tree)
     }

@@ -1,6 +1,6 @@
 //! What can go wrong in the engine, split by what the caller does next.
 
-use crate::Rejection;
+use crate::{NamespaceProblem, ReferenceProblem, Rejection};
 
 /// The result of an engine operation.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -37,16 +37,28 @@ pub enum Error {
     /// The repository takes no writes, unless forced.
     #[error("repository {0} is read-only")]
     ReadOnly(String),
-    /// The branch is protected against this kind of change; says which change of which branch.
-    #[error("{0}: change another branch and merge it")]
-    Protected(String),
+    /// The branch is protected against this kind of change: `write` or `commit`.
+    #[error("cannot {action} to protected branch {branch}")]
+    Protected {
+        action: &'static str,
+        branch: String,
+    },
     /// The default branch can't be deleted.
     #[error("cannot delete the default branch {0}")]
     DefaultBranch(String),
-    /// A name, expression, strategy or other argument that is not valid; the message says what to do.
+    /// An argument that is not valid; the message says what to do.
     #[error("{0}")]
     InvalidValue(String),
-    /// A commit, merge or revert that would change nothing; the message says what to do.
+    /// A name that nothing of this kind can have; `rule` says what such names are like.
+    #[error("{rule}")]
+    InvalidName { kind: Kind, rule: String },
+    /// An expression that can't name a commit.
+    #[error("reference {reference:?} is invalid: {problem}")]
+    InvalidReference {
+        reference: String,
+        problem: ReferenceProblem,
+    },
+    /// A commit, merge or revert that would change nothing; says why.
     #[error("no changes: {0}")]
     NoChanges(String),
     /// The operation needs a branch without uncommitted changes.
@@ -57,10 +69,22 @@ pub enum Error {
     #[error("conflict found: {count} {}, the first is {:?}", if *count == 1 { "path" } else { "paths" }, first_of(keys))]
     Conflict { keys: Vec<Vec<u8>>, count: u64 },
     /// The commit to revert is a merge: which of its parents to go back to must be said.
-    #[error(
-        "must specify 1-based parent number for reverting merge commit: with parent_number 1 the branch goes back to what it was before the merge"
-    )]
+    #[error("must specify 1-based parent number for reverting merge commit")]
     ParentRequired,
+    /// The same of a commit to cherry-pick.
+    #[error("must specify 1-based parent number for cherry-picking merge commit")]
+    ParentToPickRequired,
+    /// The commit to revert or cherry-pick has fewer parents.
+    #[error("commit {commit} has no parent {number}: it has {}", counted_parents(*parents))]
+    NoSuchParent {
+        commit: String,
+        number: usize,
+        /// How many it has.
+        parents: usize,
+    },
+    /// References are restored only into a repository without commits.
+    #[error("can only restore into a bare repository, which {0} is not any more")]
+    NotBare(String),
     /// No common ancestor.
     #[error("no merge base of {0} and {1}")]
     NoMergeBase(String, String),
@@ -70,9 +94,9 @@ pub enum Error {
     /// Settings are no longer as the caller read them.
     #[error("precondition failed: {0} were changed meanwhile, read them again")]
     Stale(&'static str),
-    /// A storage namespace that a new repository can't have; the message says why, and what to do.
-    #[error("{0}")]
-    Namespace(String),
+    /// A storage namespace that a new repository can't have.
+    #[error(transparent)]
+    Namespace(NamespaceProblem),
     /// Lost every try against concurrent changes of what is named, such as `branch main`. Retry later.
     #[error("too many concurrent changes of {0}: try again")]
     TooManyTries(String),
@@ -101,4 +125,13 @@ fn first_of(keys: &[Vec<u8>]) -> String {
     keys.first()
         .map(|key| String::from_utf8_lossy(key).into_owned())
         .unwrap_or_default()
+}
+
+/// How many parents a commit has, in words.
+pub(crate) fn counted_parents(count: usize) -> String {
+    match count {
+        0 => "no parents".to_owned(),
+        1 => "1 parent".to_owned(),
+        more => format!("{more} parents"),
+    }
 }

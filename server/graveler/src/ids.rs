@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Error, Result};
+use crate::{Error, Kind, Result};
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -69,7 +69,7 @@ impl RepositoryId {
     /// Checks a name given by a user.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`].
+    /// [`Error::InvalidName`].
     pub fn parse(name: &str) -> Result<Self> {
         let lower = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
         let bytes = name.as_bytes();
@@ -77,8 +77,9 @@ impl RepositoryId {
             && lower(bytes[0])
             && bytes.iter().all(|&b| lower(b) || b == b'-');
         if !valid {
-            return Err(Error::InvalidValue(
-                "repository id must be 3 to 63 lower-case letters, digits and dashes, and cannot start with a dash".to_owned(),
+            return Err(invalid(
+                Kind::Repository,
+                "repository id must be 3 to 63 lower-case letters, digits and dashes, and cannot start with a dash",
             ));
         }
         Ok(Self(name.to_owned()))
@@ -89,19 +90,20 @@ impl BranchId {
     /// Checks a name given by a user.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`].
+    /// [`Error::InvalidName`].
     pub fn parse(name: &str) -> Result<Self> {
         let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
         let bytes = name.as_bytes();
         if bytes.is_empty() {
-            return Err(Error::InvalidValue("branch id is required".to_owned()));
+            return Err(invalid(Kind::Branch, "branch id is required"));
         }
         if !word(bytes[0]) || !bytes.iter().all(|&b| word(b) || b == b'-') {
-            return Err(Error::InvalidValue(
-                "branch id must consist of letters, digits, underscores and dashes, and cannot start with a dash".to_owned(),
+            return Err(invalid(
+                Kind::Branch,
+                "branch id must consist of letters, digits, underscores and dashes, and cannot start with a dash",
             ));
         }
-        check_length("branch", name)?;
+        check_length(Kind::Branch, "branch", name)?;
         Ok(Self(name.to_owned()))
     }
 }
@@ -110,7 +112,7 @@ impl TagId {
     /// Checks a name given by a user.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`].
+    /// [`Error::InvalidName`].
     pub fn parse(name: &str) -> Result<Self> {
         let forbidden = |c: char| c <= ' ' || c == '\u{7f}' || "/^:?*[\\".contains(c);
         let valid = !name.is_empty()
@@ -121,11 +123,14 @@ impl TagId {
             && !name.ends_with('.')
             && !name.ends_with(".lock");
         if !valid {
-            return Err(Error::InvalidValue(format!(
-                "tag id {name:?} is invalid: no spaces, control characters, `..`, `@{{` or any of `/^:?*[\\`, nor `.` or `.lock` at the end"
-            )));
+            return Err(invalid(
+                Kind::Tag,
+                format!(
+                    "tag id {name:?} is invalid: no spaces, control characters, `..`, `@{{` or any of `/^:?*[\\`, nor `.` or `.lock` at the end"
+                ),
+            ));
         }
-        check_length("tag", name)?;
+        check_length(Kind::Tag, "tag", name)?;
         Ok(Self(name.to_owned()))
     }
 }
@@ -177,13 +182,19 @@ pub(crate) fn is_lower_hex(text: &str) -> bool {
             .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
-fn check_length(what: &str, name: &str) -> Result<()> {
+fn check_length(kind: Kind, what: &str, name: &str) -> Result<()> {
     if name.len() > MAX_REF_NAME_BYTES {
-        return Err(Error::InvalidValue(format!(
-            "{what} id is longer than {MAX_REF_NAME_BYTES} bytes"
-        )));
+        let rule = format!("{what} id is longer than {MAX_REF_NAME_BYTES} bytes");
+        return Err(invalid(kind, rule));
     }
     Ok(())
+}
+
+fn invalid(kind: Kind, rule: impl Into<String>) -> Error {
+    Error::InvalidName {
+        kind,
+        rule: rule.into(),
+    }
 }
 
 #[cfg(test)]
@@ -208,7 +219,7 @@ mod tests {
             &"x".repeat(64),
         ] {
             assert!(
-                matches!(RepositoryId::parse(bad), Err(Error::InvalidValue(_))),
+                matches!(RepositoryId::parse(bad), Err(Error::InvalidName { .. })),
                 "{bad}"
             );
         }
@@ -232,7 +243,7 @@ mod tests {
             &"x".repeat(MAX_REF_NAME_BYTES + 1),
         ] {
             assert!(
-                matches!(BranchId::parse(bad), Err(Error::InvalidValue(_))),
+                matches!(BranchId::parse(bad), Err(Error::InvalidName { .. })),
                 "{bad}"
             );
         }
@@ -248,7 +259,7 @@ mod tests {
             "a.lock", "a\tb", "a\u{7f}",
         ] {
             assert!(
-                matches!(TagId::parse(bad), Err(Error::InvalidValue(_))),
+                matches!(TagId::parse(bad), Err(Error::InvalidName { .. })),
                 "{bad}"
             );
         }

@@ -39,6 +39,7 @@ mod merge;
 mod model;
 mod namespaces;
 mod options;
+mod problem;
 mod protection;
 mod queue;
 mod receipt;
@@ -78,6 +79,7 @@ pub use model::{
 };
 pub use namespaces::{Claim, NoClaim};
 pub use options::Options;
+pub use problem::{NamespaceProblem, ReferenceProblem};
 pub use receipt::{NoReceipt, Receipt, Step};
 pub use refs::CommitLog;
 pub use retention::{KeptCommit, KeptCommits, Retention};

@@ -219,15 +219,12 @@ impl Engine {
     }
 }
 
-/// Who asks for such a merge has often forgotten to commit what the source has staged.
 fn nothing_to_merge(source: &str, destination: &BranchId, squash: bool) -> Error {
     let why = match squash {
         false => format!("everything of '{source}' is merged"),
         true => format!("what is committed on '{source}' leaves '{destination}' as it is"),
     };
-    Error::NoChanges(format!(
-        "{why}; commit what is staged on it first, or ask for the merge all the same with allow_empty"
-    ))
+    Error::NoChanges(why)
 }
 
 fn strategy_name(strategy: MergeStrategy) -> &'static str {

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use crate::engine::Engine;
 use crate::records::{REPOSITORIES, REPOSITORY_PREFIX};
 use crate::refs::{Listing, list};
-use crate::{CreateRepository, Error, Repository, Result};
+use crate::{CreateRepository, Error, NamespaceProblem, Repository, Result};
 
 /// How many repositories are looked at in one round trip.
 const PAGE: usize = 1_000;
@@ -51,10 +51,11 @@ impl Engine {
             return Ok(());
         };
         let (id, theirs) = (other.id, other.storage_namespace);
-        Err(Error::Namespace(format!(
-            "storage namespace already in use: {namespace} and {theirs} of repository {id:?} are the same or inside of each other; choose a folder beside it",
-            id = id.as_str(),
-        )))
+        Err(Error::Namespace(NamespaceProblem::Overlaps {
+            namespace: namespace.clone(),
+            theirs,
+            repository: id.to_string(),
+        }))
     }
 
     /// Whether a repository, in whatever state, has exactly this namespace.

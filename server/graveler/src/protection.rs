@@ -83,9 +83,10 @@ impl Protection {
             Blocked::Commit => (&rules.commit, "commit"),
         };
         if blocked.is_match(branch.as_str()) {
-            return Err(Error::Protected(format!(
-                "cannot {doing} to protected branch {branch}"
-            )));
+            return Err(Error::Protected {
+                action: doing,
+                branch: branch.to_string(),
+            });
         }
         Ok(())
     }

@@ -131,8 +131,7 @@ impl Engine {
                 .await?
         {
             return Err(Error::NoChanges(
-                "the branch has nothing left of what that commit changed; ask for a commit all the same with allow_empty"
-                    .to_owned(),
+                "the branch has nothing left of what that commit changed".to_owned(),
             ));
         }
         Ok(merged)
@@ -149,21 +148,12 @@ impl Engine {
             .checked_sub(1)
             .and_then(|index| commit.parents.get(index));
         let Some(parent) = parent else {
-            return Err(Error::InvalidValue(format!(
-                "parent {number}: given commit does not have the given parent number: {} has {}, choose parent_number by that",
-                commit.id,
-                counted_parents(commit)
-            )));
+            return Err(Error::NoSuchParent {
+                commit: commit.id.to_string(),
+                number,
+                parents: commit.parents.len(),
+            });
         };
         self.tree_of(repository, parent).await
-    }
-}
-
-/// How many parents a commit has, in words.
-pub(crate) fn counted_parents(commit: &Commit) -> String {
-    match commit.parents.len() {
-        0 => "no parents".to_owned(),
-        1 => "1 parent".to_owned(),
-        many => format!("{many} parents"),
     }
 }

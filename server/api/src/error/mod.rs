@@ -1,5 +1,5 @@
-//! THE mapping of failures to HTTP: status, words, findings. No status is decided anywhere else
-//! but for successes, and the conflict of a merge, which answers a `MergeResult`.
+//! THE mapping of failures to HTTP: status (`status.rs`), words (`words.rs`), findings. No status is
+//! decided anywhere else but for successes, and the conflict of a merge, which answers a `MergeResult`.
 //!
 //! Every match is exhaustive, so that a new failure below can't go out unnoticed.
 //! What is the server's own fault is logged here, once, with its causes; callers
@@ -9,12 +9,15 @@ use api_types as types;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::response::{IntoResponse, Response};
-use catalog::{Description, EngineError};
+use catalog::{Description, Doing, EngineError};
 use http::StatusCode;
 
+mod during;
+mod engine_words;
 mod status;
 mod words;
 
+pub(crate) use during::{Context, During};
 use status::{of_auth, of_catalog};
 pub(crate) use words::Words;
 
@@ -28,9 +31,22 @@ pub(crate) enum Error {
     Catalog(#[from] catalog::Error),
     #[error(transparent)]
     Auth(#[from] auth::Error),
+    /// Another failure, in the words of the operation that met it.
+    #[error("{error}")]
+    Told {
+        #[source]
+        error: Box<Error>,
+        words: Words,
+    },
     /// Does not follow the contract; the message says where.
     #[error("{0}")]
     Invalid(String),
+    /// The same, with a hint what would follow it.
+    #[error("{}", .0.message)]
+    InvalidWith(Words),
+    /// The store makes no presigned links; its kind.
+    #[error("{0} adapter presigned URL: operation not supported")]
+    NoPresign(&'static str),
     #[error("request body is larger than {0} bytes")]
     TooLarge(usize),
     /// No such route.
@@ -42,9 +58,7 @@ pub(crate) enum Error {
     #[error("{0}")]
     Precondition(String),
     /// An operation, or a way of asking for it, that this server does not have.
-    #[error(
-        "{0} is not implemented in this version of Weir: do without it, or see in its CHANGELOG.md what other versions have"
-    )]
+    #[error("{0} is not implemented in this version of Weir")]
     NotImplemented(&'static str),
 }
 
@@ -63,7 +77,8 @@ impl Error {
         match self {
             Self::Catalog(error) => of_catalog(error),
             Self::Auth(error) => of_auth(error),
-            Self::Invalid(_) => StatusCode::BAD_REQUEST,
+            Self::Told { error, .. } => error.status(),
+            Self::Invalid(_) | Self::InvalidWith(_) | Self::NoPresign(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NoEndpoint | Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Precondition(_) => StatusCode::PRECONDITION_FAILED,
@@ -71,17 +86,31 @@ impl Error {
         }
     }
 
-    /// What people read. Some clients look for parts of it: `no changes`, `error authenticating request`.
+    /// What people and scripts read.
     fn words(&self) -> Words {
+        words::of(self, During::Any)
+    }
+
+    /// The same failure in the words of what was being done.
+    fn told(self, during: During<'_>) -> Self {
+        let words = words::of(&self, during);
+        Self::Told {
+            error: Box::new(self),
+            words,
+        }
+    }
+
+    /// The failure itself, whoever tells of it.
+    fn itself(&self) -> &Self {
         match self {
-            Self::Catalog(error) => words::of_catalog(error),
-            other => Words::message(other.to_string()),
+            Self::Told { error, .. } => error.itself(),
+            other => other,
         }
     }
 
     /// What contradicts each other, where that is the failure.
     pub(crate) fn conflicts(&self) -> Option<Conflicts> {
-        let Self::Catalog(error) = self else {
+        let Self::Catalog(error) = self.itself() else {
             return None;
         };
         let (paths, count) = crate::convert::conflicting(&catalog::Conflicts::of(error)?);
@@ -93,7 +122,7 @@ impl Error {
     }
 
     fn findings(&self) -> Option<Vec<types::HookFinding>> {
-        match self {
+        match self.itself() {
             Self::Catalog(catalog::Error::Engine(EngineError::Rejected(rejection))) => Some(
                 rejection
                     .findings
@@ -108,8 +137,13 @@ impl Error {
 
 /// The status and the words of a failure of the services, for what is answered later than its request.
 #[must_use]
-pub fn describe_failure(error: &catalog::Error) -> Description {
-    let Words { message, hint } = words::of_catalog(error);
+pub fn describe_failure(error: &catalog::Error, doing: &Doing) -> Description {
+    let during = match doing {
+        Doing::Commit => During::Commit,
+        Doing::Merge { destination } => During::Merge { destination },
+        Doing::Other => During::Any,
+    };
+    let Words { message, hint } = words::of_catalog(error, during);
     Description {
         status_code: of_catalog(error).as_u16(),
         message,

@@ -15,9 +15,14 @@ pub(super) fn of_catalog(error: &catalog::Error) -> StatusCode {
         | E::NoSuchPullRequest(_) => StatusCode::NOT_FOUND,
         E::TooManyTasks => StatusCode::TOO_MANY_REQUESTS,
         E::DataGone(_) => StatusCode::GONE,
-        E::InvalidValue(_) | E::Namespace(_) | E::InvalidPart(_) | E::Body(_) => {
-            StatusCode::BAD_REQUEST
-        }
+        E::InvalidValue(_)
+        | E::PathTooLong { .. }
+        | E::Namespace(_)
+        | E::InvalidPart(_)
+        | E::Body(_)
+        | E::InvalidPullRequestId(_)
+        | E::SameBranches
+        | E::PullRequestStatus(_) => StatusCode::BAD_REQUEST,
         E::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
         E::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         E::PullRequestBusy(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -34,8 +39,13 @@ fn of_engine(error: &EngineError) -> StatusCode {
         | E::ConcurrentChange(_)
         | E::MovedOn(_) => StatusCode::CONFLICT,
         E::InDeletion(_) => StatusCode::GONE,
-        E::ReadOnly(_) | E::Protected(_) | E::DefaultBranch(_) => StatusCode::FORBIDDEN,
+        E::ReadOnly(_) | E::Protected { .. } | E::DefaultBranch(_) => StatusCode::FORBIDDEN,
         E::InvalidValue(_)
+        | E::InvalidName { .. }
+        | E::InvalidReference { .. }
+        | E::ParentToPickRequired
+        | E::NoSuchParent { .. }
+        | E::NotBare(_)
         | E::Namespace(_)
         | E::NoChanges(_)
         | E::DirtyBranch(_)

@@ -11,7 +11,7 @@ use super::records::{
     CLAIMS, Claim, FINDINGS, Findings, TaskData, TaskRecord, own_key, task_key, timestamp,
 };
 use super::registry::{Held, Tasks, Ticket};
-use super::{Conflicts, DescribeFailure, Description, Failure, MAX_FINDINGS};
+use super::{Conflicts, Description, Failure, MAX_FINDINGS};
 use crate::{Error, Result};
 
 /// Between tries to write an end. After the last one the claim is left, and found as an orphan.
@@ -53,14 +53,14 @@ impl Tasks {
     pub(super) fn failure(
         &self,
         error: &Error,
-        describe: DescribeFailure,
+        description: Description,
         ticket: &Ticket,
     ) -> Failure {
         let Description {
             status_code,
             message,
             hint,
-        } = describe(error);
+        } = description;
         if status_code >= 500 {
             error!(task.id = ticket.id(), error = %base::chain(error), "task {} failed", ticket.id());
         }

@@ -194,11 +194,19 @@ pub struct Description {
     pub hint: Option<String>,
 }
 
+/// What a task was doing when it failed, as far as it matters for what is told of that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Doing {
+    Commit,
+    Merge { destination: String },
+    Other,
+}
+
 /// Puts an error into the words and the status that the wire has for it.
-pub type DescribeFailure = fn(&Error) -> Description;
+pub type DescribeFailure = fn(&Error, &Doing) -> Description;
 
 /// How failures are described where no wire is: status 500.
-pub(crate) fn describe_plainly(error: &Error) -> Description {
+pub(crate) fn describe_plainly(error: &Error, _: &Doing) -> Description {
     Description {
         status_code: 500,
         message: error.to_string(),
@@ -232,7 +240,7 @@ impl Catalog {
             .await?;
         let id = ticket.id().to_owned();
         let progress = ticket.progress();
-        self.run_task(Arc::new(ticket), async move {
+        self.run_task(Arc::new(ticket), Doing::Other, async move {
             Ok(Bytes::from(work(progress).await?.encode_to_vec()))
         });
         Ok(id)

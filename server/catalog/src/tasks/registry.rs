@@ -30,7 +30,7 @@ use super::records::{
     BRANCHES, CLAIMS, Claim, INSTANCES_PARTITION, InstanceHeartbeat, TaskBranches, TaskData,
     TaskRecord, instance_key, task_key, timestamp,
 };
-use super::{MAX_OPEN_TASKS, MAX_RUNNING_TASKS, NANOID_LENGTH, Progress, TaskKind};
+use super::{Doing, MAX_OPEN_TASKS, MAX_RUNNING_TASKS, NANOID_LENGTH, Progress, TaskKind};
 use crate::{Catalog, Error, Result};
 
 /// How often a claim is looked at to be given back: it changes once at most while it is this server's.
@@ -439,10 +439,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Catalog {
     /// Works on a task until its end, in a task of the runtime that a shutdown waits for.
     ///
-    /// `work` gives the encoded result. The task's end is written also if it panics.
+    /// `work` gives the encoded result, `doing` is what is told of its failure. The task's end is written also if it panics.
     pub(super) fn run_task(
         &self,
         ticket: Arc<Ticket>,
+        doing: Doing,
         work: impl Future<Output = Result<Bytes>> + Send + 'static,
     ) {
         let tasks = Arc::clone(&self.shared.tasks);
@@ -459,7 +460,10 @@ impl Catalog {
                 gauge!("lakefs_async_operations_running", "operation" => operation.clone())
                     .increment(1.0);
                 let outcome = match AssertUnwindSafe(work).catch_unwind().await {
-                    Ok(outcome) => outcome.map_err(|e| tasks.failure(&e, describe, &ticket)),
+                    Ok(outcome) => outcome.map_err(|e| {
+                        let description = describe(&e, &doing);
+                        tasks.failure(&e, description, &ticket)
+                    }),
                     Err(_) => {
                         error!(task.id = ticket.id(), "task {} panicked", ticket.id());
                         Err(super::ending::panicked())

@@ -18,7 +18,7 @@ use tracing::instrument;
 
 use super::records::{TaskBranches, instant, timestamp};
 use super::registry::{Held, Tasks, Ticket};
-use super::{TaskKind, TaskStatus, result_of};
+use super::{Doing, TaskKind, TaskStatus, result_of};
 use crate::limits::check_commit;
 use crate::{Catalog, Result};
 
@@ -353,7 +353,7 @@ impl Catalog {
         match work {
             Work::Commit(work) => {
                 let receipt = self.receipt(&ticket, Commit::to_record);
-                self.run_task(ticket, async move {
+                self.run_task(ticket, Doing::Commit, async move {
                     catalog.do_commit(&repository, work, &receipt).await
                 });
             }
@@ -362,13 +362,14 @@ impl Catalog {
                     let reference = commit.id.to_string();
                     Bytes::from(MergeData { reference }.encode_to_vec())
                 });
-                self.run_task(ticket, async move {
+                let destination = work.destination.clone();
+                self.run_task(ticket, Doing::Merge { destination }, async move {
                     catalog.do_merge(&repository, work, &receipt).await
                 });
             }
             Work::Dump(DumpWork {}) => {
                 let progress = ticket.progress();
-                self.run_task(ticket, async move {
+                self.run_task(ticket, Doing::Other, async move {
                     let dump = catalog.dump(&repository, &progress).await?;
                     let info = RepositoryDumpInfo {
                         commits: dump.commits.to_string(),
@@ -381,7 +382,7 @@ impl Catalog {
             Work::Restore(work) => {
                 let progress = ticket.progress();
                 let token = ticket.id().to_owned();
-                self.run_task(ticket, async move {
+                self.run_task(ticket, Doing::Other, async move {
                     let dump = RefsDump {
                         commits: MetaRangeId::trusted(work.commits),
                         tags: MetaRangeId::trusted(work.tags),

@@ -7,7 +7,7 @@ use catalog::{
 
 fn assert_protected<T: std::fmt::Debug>(outcome: &Result<T>, what: &str) {
     assert!(
-        matches!(outcome, Err(Error::Engine(EngineError::Protected(_)))),
+        matches!(outcome, Err(Error::Engine(EngineError::Protected { .. }))),
         "{what}: {outcome:?}"
     );
 }

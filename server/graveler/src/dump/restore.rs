@@ -56,8 +56,8 @@ impl Engine {
     /// Makes a bare repository what a dump says. Each commit's id is worked out again from what it holds.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`] if the repository has commits or references, unless they are of an earlier
-    /// restore of this dump that was cut short, and if the dump is not what it says; nothing is written then.
+    /// [`Error::NotBare`] if the repository has commits or references, unless they are of an earlier
+    /// restore of this dump that was cut short; [`Error::InvalidValue`] if the dump is not what it says; nothing is written then.
     /// [`Error::MovedOn`] if a reference came meanwhile that is elsewhere than in the dump, and
     /// [`Error::NotUnique`] if its name was taken; what was written until then stays.
     pub(crate) async fn restore_refs(
@@ -73,7 +73,7 @@ impl Engine {
             {
                 return Ok(());
             }
-            Some(begun) if begun.done => return Err(not_bare()),
+            Some(begun) if begun.done => return Err(Error::NotBare(repository.id.to_string())),
             Some(begun) => begun.check_same(restore.dump)?,
             None => self.check_bare(repository).await?,
         }
@@ -111,7 +111,7 @@ impl Engine {
                 .first()
                 .is_some_and(|entry| entry.key.starts_with(folder.as_bytes()))
             {
-                return Err(not_bare());
+                return Err(Error::NotBare(repository.id.to_string()));
             }
         }
         Ok(())
@@ -389,10 +389,4 @@ impl RestoreData {
             self.commits, self.tags, self.branches
         )))
     }
-}
-
-fn not_bare() -> Error {
-    invalid(
-        "can only restore into a bare repository, which this is not any more: create one with bare=true in the storage namespace of the dump, and restore into that",
-    )
 }

@@ -3,7 +3,7 @@
 //! `~n` walks n first parents, `^n` goes to the n-th parent (`^0` stays), and,
 //! alone and on a branch only, `@` means its head and `$` its staged changes.
 
-use crate::{Error, Result};
+use crate::{Error, ReferenceProblem, Result};
 
 /// Longest expression that is read at all.
 const MAX_EXPRESSION_BYTES: usize = 4_096;
@@ -38,17 +38,24 @@ pub(super) struct Expression<'a> {
 /// Takes an expression apart.
 ///
 /// # Errors
-/// [`Error::InvalidValue`].
+/// [`Error::InvalidReference`].
 pub(super) fn parse(text: &str) -> Result<Expression<'_>> {
-    let invalid = |why: &str| Error::InvalidValue(format!("reference {text:?} is invalid: {why}"));
+    let invalid = |problem: ReferenceProblem| Error::InvalidReference {
+        reference: text.to_owned(),
+        problem,
+    };
+    let malformed = |why: String| invalid(ReferenceProblem::Malformed(why));
     if text.len() > MAX_EXPRESSION_BYTES {
-        return Err(Error::InvalidValue(format!(
-            "reference is longer than {MAX_EXPRESSION_BYTES} bytes"
-        )));
+        return Err(Error::InvalidReference {
+            reference: text.chars().take(64).collect(),
+            problem: ReferenceProblem::Malformed(format!(
+                "it is longer than {MAX_EXPRESSION_BYTES} bytes"
+            )),
+        });
     }
     let (name, mut rest) = text.split_at(text.find(MODIFIERS).unwrap_or(text.len()));
     if name.is_empty() {
-        return Err(invalid("it names nothing"));
+        return Err(malformed("it names nothing".to_owned()));
     }
     let modifiers = match rest {
         "" => Modifiers::None,
@@ -67,12 +74,13 @@ pub(super) fn parse(text: &str) -> Result<Expression<'_>> {
                 };
                 let well_formed = number.bytes().all(|b| b.is_ascii_digit());
                 let (Ok(count), true) = (count, well_formed) else {
-                    return Err(invalid(&format!("could not parse modifier {kind}{number}")));
+                    let modifier = format!("{kind}{number}");
+                    return Err(invalid(ReferenceProblem::Modifier(modifier)));
                 };
                 steps.push(match kind {
                     '~' => Step::Ancestor(count),
                     '^' => Step::Parent(count),
-                    _ => return Err(invalid(&format!("{kind} stands alone"))),
+                    _ => return Err(malformed(format!("{kind} stands alone"))),
                 });
                 rest = next;
             }

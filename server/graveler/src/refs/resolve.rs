@@ -9,19 +9,21 @@ use super::manager::not_found;
 use super::parse::{MODIFIERS, Modifiers, Step, parse};
 use super::walk::Walk;
 use crate::ids::is_lower_hex;
-use crate::replay::counted_parents;
-use crate::{CommitId, Error, Kind, RefKind, Repository, ResolvedRef, Result, TagId};
+use crate::error::counted_parents;
+use crate::{
+    CommitId, Error, Kind, RefKind, ReferenceProblem, Repository, ResolvedRef, Result, TagId,
+};
 
 impl Refs {
     /// Resolves an expression.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`] if it is malformed, puts `@` or `$` behind
+    /// [`Error::InvalidReference`] if it is malformed, puts `@` or `$` behind
     /// something other than a branch, or names a parent that a commit has not;
     /// [`Error::NotFound`] if it names nothing.
     pub(crate) async fn resolve(&self, repository: &Repository, text: &str) -> Result<ResolvedRef> {
         let resolved = self.resolve_expression(repository, text).await;
-        let Err(Error::NotFound { .. } | Error::InvalidValue(_)) = resolved else {
+        let Err(Error::NotFound { .. } | Error::InvalidReference { .. }) = resolved else {
             return resolved;
         };
         if !text.contains(MODIFIERS) || TagId::parse(text).is_err() {
@@ -54,10 +56,10 @@ impl Refs {
             }
         };
         if named.branch.is_none() {
-            return Err(Error::InvalidValue(format!(
-                "reference {text:?} is invalid: {} is not a branch",
-                expression.name
-            )));
+            return Err(malformed(
+                text,
+                format!("{} is not a branch", expression.name),
+            ));
         }
         Ok(ResolvedRef { kind, ..named })
     }
@@ -65,7 +67,7 @@ impl Refs {
     /// Resolves an expression that must name a commit, not staged changes.
     ///
     /// # Errors
-    /// As [`Refs::resolve`], and [`Error::InvalidValue`] for `branch$`.
+    /// As [`Refs::resolve`], and [`Error::InvalidReference`] for `branch$`.
     pub(crate) async fn resolve_commit(
         &self,
         repository: &Repository,
@@ -140,10 +142,8 @@ impl Refs {
                 Step::Parent(number) => {
                     let commit = commit_at(&at).await?;
                     let Some(parent) = commit.parents.get(number as usize - 1) else {
-                        return Err(Error::InvalidValue(format!(
-                            "reference {text:?} is invalid: commit {at} has {}",
-                            counted_parents(&commit)
-                        )));
+                        let has = counted_parents(commit.parents.len());
+                        return Err(malformed(text, format!("commit {at} has {has}")));
                     };
                     at = parent.clone();
                 }
@@ -156,9 +156,17 @@ impl Refs {
 /// The commit of a resolved reference, unless it means staged changes.
 pub(crate) fn committed_side(resolved: &ResolvedRef, text: &str) -> Result<CommitId> {
     if resolved.kind == RefKind::BranchStaging {
-        return Err(Error::InvalidValue(format!(
-            "reference {text:?} is invalid: should point to a commit"
-        )));
+        return Err(Error::InvalidReference {
+            reference: text.to_owned(),
+            problem: ReferenceProblem::Staging,
+        });
     }
     Ok(resolved.commit_id.clone())
+}
+
+fn malformed(text: &str, why: String) -> Error {
+    Error::InvalidReference {
+        reference: text.to_owned(),
+        problem: ReferenceProblem::Malformed(why),
+    }
 }

@@ -169,11 +169,11 @@ async fn read_only_repositories_and_protected_branches() {
         .unwrap();
     assert!(matches!(
         other.set("main", "a", "1", crate::Condition::Always).await,
-        Err(Error::Protected(_))
+        Err(Error::Protected { .. })
     ));
     assert!(matches!(
         other.commit("main", "x").await,
-        Err(Error::Protected(_))
+        Err(Error::Protected { .. })
     ));
     other.branch_from("dev", "main").await;
     other.put("dev", "a=1").await;

@@ -56,7 +56,7 @@ async fn a_protected_branch_takes_merges_but_neither_writes_nor_commits() {
             .await,
     ] {
         match refused {
-            Err(Error::Protected(text)) => assert!(text.ends_with("branch main"), "{text}"),
+            Err(Error::Protected { branch, .. }) => assert_eq!(branch, "main"),
             other => panic!("{other:?}"),
         }
     }

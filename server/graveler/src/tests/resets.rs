@@ -177,7 +177,7 @@ async fn what_cannot_be_reset() {
         lake.reset("main", "a").await,
         lake.hard_reset("main", "main~1").await,
     ] {
-        assert!(matches!(refused, Err(Error::Protected(_))), "{refused:?}");
+        assert!(matches!(refused, Err(Error::Protected { .. })), "{refused:?}");
     }
     lake.repo.read_only = true;
     for refused in [

@@ -1,0 +1,263 @@
+//! What is told of the engine's failures.
+//!
+//! Recorded texts of lakeFS come first (`tests/compat`): people and scripts know them. What the engine
+//! knows besides, and what can be done, is the hint.
+
+use catalog::{EngineError, Kind, ReferenceProblem};
+
+use super::words::{of_block, of_store};
+use super::{During, Words};
+
+pub(super) fn of_engine(error: &EngineError, during: During<'_>) -> Words {
+    use EngineError as E;
+    match error {
+        E::NotFound { kind, id } => not_found(*kind, id, during),
+        E::NotUnique { kind, id } => not_unique(*kind, id, during),
+        E::InDeletion(_) => Words::of(error).hint("its name is free when that is done: try again"),
+        E::ReadOnly(_) => Words::message("read-only repository").hint(
+            "it is changed only by operations that have `force`, with `force` given (lakectl: --force, where there is one)",
+        ),
+        E::Protected { action, branch } => {
+            Words::message(format!("cannot {action} to protected branch")).hint(format!(
+                "branch {branch} changes by merges only: change another branch and merge it (lakectl merge)"
+            ))
+        }
+        E::DefaultBranch(branch) => Words::message("cannot delete repository default branch")
+            .hint(format!("{branch} is the default branch for as long as the repository lives")),
+        E::InvalidValue(_) => Words::of(error),
+        E::InvalidName { kind, rule } => invalid_name(*kind, rule),
+        E::InvalidReference { reference, problem } => invalid_reference(reference, problem, during),
+        E::NoChanges(why) => no_changes(why, during),
+        E::DirtyBranch(branch) => Words::message("uncommitted changes (dirty branch)").hint(format!(
+            "commit the changes of branch {branch} (lakectl commit) or reset them (lakectl branch reset) first"
+        )),
+        E::Conflict { keys, count } => conflict(keys, *count, during),
+        E::ParentRequired => Words::of(error).hint(
+            "give `parent_number` (lakectl: --parent-number): with 1 the branch goes back to what it was before the merge",
+        ),
+        E::ParentToPickRequired => Words::of(error).hint(
+            "give `parent_number` (lakectl: --parent-number): with 1 what the merge brought is picked",
+        ),
+        E::NoSuchParent {
+            number, parents, ..
+        } => no_such_parent(*number, *parents, during),
+        E::NotBare(_) => Words::message("can only restore into a bare repository").hint(
+            "create one in the storage namespace of the dump (query parameter `bare`; lakectl repo create-bare) and restore into that",
+        ),
+        E::NoMergeBase(left, right) => Words::message(prefixed(during, "no merge base"))
+            .hint(format!("'{left}' and '{right}' have no commit in common")),
+        E::PreconditionFailed => Words::message("path already exists").hint(
+            "leave out `If-None-Match` to replace what is there, or choose another `path`",
+        ),
+        E::Stale(what) => Words::message("Precondition failed").hint(format!(
+            "the {what} were changed meanwhile: read them again and send their new tag as `If-Match`"
+        )),
+        E::Namespace(problem) => super::words::of_namespace(problem),
+        E::TooManyTries(what) => Words::message(format!("too many concurrent changes of {what}"))
+            .hint("try again"),
+        E::ConcurrentChange(what) => Words::message(format!("{what} changed at the same time"))
+            .hint("look at it, and try again"),
+        E::MovedOn(_) => Words::of(error),
+        E::Rejected(_) => Words::of(error),
+        E::Corrupt { .. } => Words::of(error),
+        E::Kv(error) => of_store(error),
+        E::Block(source) => match source {
+            catalog::BlockError::Storage { .. } => Words::of(error),
+            refusal => of_block(refusal),
+        },
+    }
+}
+
+/// What begins a text about a reference, by the operation that was given it.
+fn about_reference(id: &str, during: During<'_>) -> String {
+    match during {
+        During::Log { reference, .. } if id == reference => "ref: ".to_owned(),
+        During::Log { after, .. } if id == after => "from ref: ".to_owned(),
+        During::Log { .. } => "stop_at: ".to_owned(),
+        During::CreateBranch => format!("source reference '{id}': "),
+        During::Diff => format!("get commit by ref {id}: "),
+        During::FindMergeBase { source } if id == source => format!("get commit by branch {id}: "),
+        During::FindMergeBase { .. } => format!("get commit by ref {id}: "),
+        During::Merge { destination } => {
+            format!("update branch {destination}: get commit by ref {id}: ")
+        }
+        During::Revert | During::CherryPick => format!("get commit from ref {id}: "),
+        During::HardReset { branch } => format!("hard-reset {branch} to {id}: "),
+        During::Any
+        | During::CreateTag
+        | During::CreateCredentials
+        | During::Upload
+        | During::Commit
+        | During::GetCommit => String::new(),
+    }
+}
+
+fn not_found(kind: Kind, id: &str, during: During<'_>) -> Words {
+    match kind {
+        Kind::Repository => Words::message("repository not found").hint(format!(
+            "there is no repository '{id}': lakectl repo list shows those that there are"
+        )),
+        Kind::Branch => Words::message(match during {
+            During::Upload => format!("branch '{id}' not found"),
+            _ => "branch not found".to_owned(),
+        })
+        .hint(format!(
+            "there is no branch '{id}': lakectl branch list shows those that there are"
+        )),
+        Kind::Tag => Words::message("tag not found").hint(format!(
+            "there is no tag '{id}': lakectl tag list shows those that there are"
+        )),
+        Kind::Commit => Words::message("commit not found")
+            .hint(format!("there is no commit '{id}' in the repository")),
+        Kind::Reference => Words::message(match during {
+            During::GetCommit => "commit not found".to_owned(),
+            _ => format!("{}not found", about_reference(id, during)),
+        })
+        .hint(format!(
+            "'{id}' names no branch, tag or commit of the repository"
+        )),
+        Kind::Key => {
+            Words::message("not found").hint(format!("there is no object '{id}'"))
+        }
+        Kind::ProtectionRule => Words::message("branch protection rule not found").hint(format!(
+            "there is no branch protection rule '{id}': lakectl branch-protect list shows those that there are"
+        )),
+        Kind::ReflogEntry => Words::message(format!("reflog entry {id} not found"))
+            .hint("the reflog of the branch or tag has the ids of its entries"),
+        Kind::Dump => Words::message(format!(
+            "meta-range '{id}' of the dump not found in the repository's storage namespace"
+        ))
+        .hint("restore the dump into a repository in the namespace where it was taken"),
+        Kind::MetaRange => Words::message(format!("meta-range '{id}' not found")),
+        Kind::Range => Words::message(format!("range '{id}' not found")),
+    }
+}
+
+fn not_unique(kind: Kind, id: &str, during: During<'_>) -> Words {
+    let taken = |what: &str| {
+        Words::message(format!("{what}: conflict found")).hint(format!(
+            "'{id}' is taken: branches, tags and commits share their names, choose another"
+        ))
+    };
+    let (what, choose) = match (kind, during) {
+        (Kind::Repository, _) => ("error creating repository", "choose another `name`"),
+        (Kind::Branch, During::CreateTag) => return taken(&format!("branch name {id}")),
+        (Kind::Tag, During::CreateBranch) => return taken(&format!("tag name {id}")),
+        (Kind::Commit, During::CreateBranch | During::CreateTag) => {
+            return taken(&format!("commit ID {id}"));
+        }
+        (Kind::Branch, _) => ("branch already exists", "choose another `name`"),
+        (Kind::Tag, _) => (
+            "tag already exists",
+            "choose another `id`, or delete the tag first (lakectl tag create --force)",
+        ),
+        (Kind::ProtectionRule, _) => (
+            "branch protection rule already exists",
+            "there is nothing to do, or choose another `pattern`",
+        ),
+        (Kind::Commit, _) => ("commit already exists", "there is nothing to do"),
+        (Kind::Reference, _) => ("reference already exists", "choose another name"),
+        (Kind::Key, _) => ("path already exists", "choose another `path`"),
+        (Kind::MetaRange, _) => ("meta-range already exists", "there is nothing to do"),
+        (Kind::Range, _) => ("range already exists", "there is nothing to do"),
+        (Kind::Dump, _) => ("dump already exists", "there is nothing to do"),
+        (Kind::ReflogEntry, _) => ("reflog entry already exists", "try again"),
+    };
+    Words::message(format!("{what}: not unique")).hint(format!("'{id}' is taken: {choose}"))
+}
+
+fn invalid_name(kind: Kind, rule: &str) -> Words {
+    match kind {
+        Kind::Branch if rule.ends_with("is required") => {
+            Words::message("argument branch: required value: validation error").hint(rule)
+        }
+        Kind::Branch => Words::message(format!(
+            "argument branch: branch id: invalid value: validation error: {rule}"
+        )),
+        Kind::Tag => {
+            Words::message("argument tagID: tag id: invalid value: validation error").hint(rule)
+        }
+        _ => Words::message(rule),
+    }
+}
+
+fn invalid_reference(reference: &str, problem: &ReferenceProblem, during: During<'_>) -> Words {
+    const INVALID: &str = "ref: invalid value: validation error";
+    let text = match (problem, during) {
+        (ReferenceProblem::Modifier(modifier), _) => {
+            format!("could not parse modifier {modifier}: {INVALID}")
+        }
+        (ReferenceProblem::Staging, During::FindMergeBase { .. }) => format!(
+            "reference '{reference}': reference to staging area with $ is not a commit"
+        ),
+        (ReferenceProblem::Staging, _) => format!("{INVALID}: should point to a commit"),
+        (ReferenceProblem::Malformed(_), _) => INVALID.to_owned(),
+    };
+    let hint = match problem {
+        ReferenceProblem::Modifier(modifier) => {
+            format!("'{modifier}' is no number of generations or of a parent: write ~N or ^N")
+        }
+        ReferenceProblem::Staging => {
+            "leave out the '$': it names what is staged, which only objects and a two-dot difference can be read from".to_owned()
+        }
+        ReferenceProblem::Malformed(why) => format!("reference '{reference}': {why}"),
+    };
+    Words::message(format!("{}{text}", about_reference(reference, during))).hint(hint)
+}
+
+/// What begins a text about a change of a branch, by the operation that was to make it.
+fn prefixed(during: During<'_>, text: &str) -> String {
+    match during {
+        During::Commit => format!("commit: {text}"),
+        During::Merge { destination } => format!("update branch {destination}: {text}"),
+        During::Revert | During::CherryPick => format!("update branch: {text}"),
+        _ => text.to_owned(),
+    }
+}
+
+fn no_changes(why: &str, during: During<'_>) -> Words {
+    let advice = match during {
+        During::Commit => {
+            "write something first, or commit all the same with `allow_empty` (lakectl: --allow-empty-commit)"
+        }
+        During::Merge { .. } => {
+            "commit what is staged on it first, or merge all the same with `allow_empty` (lakectl: --allow-empty)"
+        }
+        During::Revert => {
+            "make a commit all the same with `allow_empty` (lakectl: --allow-empty-commit)"
+        }
+        _ => "there is nothing to do",
+    };
+    Words::message(prefixed(during, "no changes")).hint(format!("{why}: {advice}"))
+}
+
+fn conflict(keys: &[Vec<u8>], count: u64, during: During<'_>) -> Words {
+    let paths = if count == 1 { "path" } else { "paths" };
+    let first = keys.first().map(|key| String::from_utf8_lossy(key));
+    let first = first.unwrap_or_default();
+    let advice = match during {
+        During::Merge { .. } => {
+            "resolve them on the source branch, or give `strategy` (lakectl: --strategy) dest-wins or source-wins"
+        }
+        _ => "change them on a branch and merge that",
+    };
+    Words::message(prefixed(during, "conflict found")).hint(format!(
+        "{count} {paths} changed on both sides, the first is '{first}': {advice}"
+    ))
+}
+
+fn no_such_parent(number: usize, parents: usize, during: During<'_>) -> Words {
+    const TEXT: &str = "given commit does not have the given parent number";
+    let message = match during {
+        During::Revert => format!("{TEXT}: parent {number}"),
+        _ => format!("parent {number}: {TEXT}"),
+    };
+    let hint = match parents {
+        0 => "the commit has no parents: it is the first of its history".to_owned(),
+        1 => "the commit has 1 parent: leave out `parent_number` (lakectl: --parent-number)".to_owned(),
+        more => format!(
+            "the commit has {more} parents: give 1 to {more} as `parent_number` (lakectl: --parent-number)"
+        ),
+    };
+    Words::message(message).hint(hint)
+}

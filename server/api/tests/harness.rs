@@ -46,6 +46,12 @@ impl Answer {
         self.json()["message"].as_str().unwrap().to_owned()
     }
 
+    /// What the caller is told to do about a refusal.
+    #[track_caller]
+    pub(crate) fn hint(&self) -> String {
+        self.json()["hint"].as_str().unwrap().to_owned()
+    }
+
     /// The answer, if its status is the one expected.
     #[track_caller]
     pub(crate) fn expect(self, status: u16) -> Self {

@@ -146,16 +146,15 @@ async fn operations_of_later_answer_by_name() {
         ("/auth/groups", "listGroups"),
         ("/auth/policies", "listPolicies"),
     ] {
-        let message = api.get(path).await.expect(501).message();
+        let answer = api.get(path).await.expect(501);
+        assert_eq!(answer.message(), "Not Implemented");
+        let hint = answer.hint();
         assert!(
-            message.starts_with(&format!("{operation} is not implemented")),
-            "{message}"
+            hint.starts_with(&format!("{operation} is not implemented")),
+            "{hint}"
         );
     }
     let sts = json!({"code": "c", "state": "s", "redirect_uri": "r"});
-    let message = api.post("/sts/login", &sts).await.expect(501).message();
-    assert!(
-        message.starts_with("stsLogin is not implemented"),
-        "{message}"
-    );
+    let hint = api.post("/sts/login", &sts).await.expect(501).hint();
+    assert!(hint.starts_with("stsLogin is not implemented"), "{hint}");
 }

@@ -155,11 +155,14 @@ async fn a_merge_ends_as_the_synchronous_one_would_have() {
 
     let conflict = task(&api, "/refs/other/merge/main", json!({})).await;
     let path = "/repositories/lake/refs/other/merge/main";
-    let synchronous = api.post(path, &json!({})).await.expect(409).message();
+    let synchronous = api.post(path, &json!({})).await.expect(409);
+    assert_eq!(synchronous.message(), "update branch main: conflict found");
+    assert!(synchronous.hint().contains("`strategy`"));
     assert_eq!(
         (&conflict["status_code"], &conflict["error"]["message"]),
-        (&json!(409), &json!(synchronous))
+        (&json!(409), &json!(synchronous.message()))
     );
+    assert_eq!(conflict["error"]["hint"], json!(synchronous.hint()));
     let async_path = "/repositories/lake/refs/dev/merge/main/async";
     let wrong = json!({"strategy": "mine"});
     api.post(async_path, &wrong).await.expect(400);
@@ -224,12 +227,8 @@ async fn a_repository_is_made_anew_from_a_dump() {
     let answer = put(&api, restore, refs.clone()).await.expect(200);
     assert_eq!(answer.text(), "");
     let again = put(&api, restore, refs.clone()).await.expect(400);
-    let not_bare = again.message();
-    assert!(
-        not_bare.starts_with("can only restore into a bare repository"),
-        "{not_bare}"
-    );
-    assert!(not_bare.contains("create one with bare=true"), "{not_bare}");
+    assert_eq!(again.message(), "can only restore into a bare repository");
+    assert!(again.hint().contains("query parameter `bare`"));
 
     let started = api.post("/repositories/anew-two/restore", &refs).await;
     let started = started.expect(202).json();

@@ -30,7 +30,7 @@ async fn a_repository_from_birth_to_death() {
         .expect(204);
     assert_eq!(
         api.get("/repositories/lake").await.expect(404).message(),
-        "repository 'lake' not found"
+        "repository not found"
     );
 }
 
@@ -99,7 +99,7 @@ async fn branch_commit_merge() {
             .await
             .expect(404)
             .message(),
-        "branch 'dev' not found"
+        "branch not found"
     );
 }
 

@@ -127,7 +127,7 @@ async fn a_commit_from_elsewhere_comes_back_as_it_was_given() {
     });
     // The refusal of a wrong id tells the right one.
     let refused = api.post(commits, &record_of(&elsewhere)).await.expect(400);
-    let told = refused.message();
+    let told = refused.hint();
     let id = told.split("which is ").nth(1).unwrap();
     elsewhere["id"] = json!(id[..64]);
     for _ in 0..2 {

@@ -21,7 +21,10 @@ pub enum Error {
     #[error("{0}")]
     InvalidValue(String),
     /// An object's path that is longer than [`crate::MAX_PATH_BYTES`].
-    #[error("the path has {bytes} bytes: make it at most {}", crate::MAX_PATH_BYTES)]
+    #[error(
+        "the path has {bytes} bytes: make it at most {}",
+        crate::MAX_PATH_BYTES
+    )]
     PathTooLong {
         /// How long it is.
         bytes: usize,

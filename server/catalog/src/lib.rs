@@ -61,7 +61,9 @@ pub use reader::Reader;
 pub use retention::GcRules;
 pub use snapshot::Snapshot;
 pub use symlinks::MAX_NESTED_DIRECTORIES;
-pub use tasks::{Conflicts, DescribeFailure, Description, Doing, Failure, Progress, TaskKind, TaskStatus};
+pub use tasks::{
+    Conflicts, DescribeFailure, Description, Doing, Failure, Progress, TaskKind, TaskStatus,
+};
 
 pub use upload::{MAX_PATH_BYTES, check_path};
 
@@ -70,8 +72,8 @@ pub use block::{ByteStream, CompletedPart, Error as BlockError, PartInfo, StoreI
 pub use graveler::{
     Branch, BranchId, BranchProtection, CherryPickParams, Commit, CommitId, CommitParams,
     CreateRepository, Error as EngineError, EventKind, Finding, Kind, MergeBase, MergeOutcome,
-    MergeParams, MergeStrategy, MetaRangeId, NamespaceProblem, Operation, RefName, ReferenceProblem, ReflogEntry, RefsDump, Rejection,
-    Repository, RepositoryId, RepositoryState, ResetScope, RevertParams, Tag, TagId, UndoParams,
-    Undone,
+    MergeParams, MergeStrategy, MetaRangeId, NamespaceProblem, Operation, RefName,
+    ReferenceProblem, ReflogEntry, RefsDump, Rejection, Repository, RepositoryId, RepositoryState,
+    ResetScope, RevertParams, Tag, TagId, UndoParams, Undone,
 };
 pub use kv::Error as StoreError;

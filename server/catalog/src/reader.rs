@@ -10,7 +10,7 @@ use base::Page;
 use block::{BlockStore, ByteStream, Location, StoreInfo};
 use graveler::{
     Branch, BranchId, Commit, CommitId, Diff, DiffCursor, DiffKind, Graveler, Kind, MergeBase,
-    MetaRangeId, RefKind, Repository, RepositoryId, ResolvedRef, Tag, TagId, ReferenceProblem,
+    MetaRangeId, RefKind, ReferenceProblem, Repository, RepositoryId, ResolvedRef, Tag, TagId,
 };
 
 use crate::listing::{Fold, Row, fold, text};

@@ -9,7 +9,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The server refused; its status and its words.
-    #[error("{} (status {status})", error.message)]
+    #[error("{} (status {status}){}", error.message, hint_of(error))]
     Refused {
         status: u16,
         error: types::Error,
@@ -39,4 +39,13 @@ impl Error {
             Self::Transport(_) | Self::Answer(_) | Self::Endpoint { .. } => None,
         }
     }
+}
+
+/// What a person reads behind a refusal: what can be done about it.
+fn hint_of(error: &types::Error) -> String {
+    error
+        .hint
+        .as_ref()
+        .map(|hint| format!(": {hint}"))
+        .unwrap_or_default()
 }

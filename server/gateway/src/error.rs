@@ -400,6 +400,7 @@ fn engine(error: EngineError) -> Fault {
         | EngineError::ParentRequired
         | EngineError::ParentToPickRequired
         | EngineError::NoSuchParent { .. }
+        | EngineError::WrongCommitId { .. }
         | EngineError::NotBare(_)
         | EngineError::NoMergeBase(..)
         | EngineError::MovedOn(_)

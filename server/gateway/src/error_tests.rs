@@ -45,7 +45,8 @@ fn each_failure_has_its_code_and_status() {
             catalog::Error::from(EngineError::Protected {
                 action: "write",
                 branch: name(),
-            }).into(),
+            })
+            .into(),
             403,
             "ErrWriteToProtectedBranch",
         ),

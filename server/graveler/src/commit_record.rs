@@ -108,10 +108,10 @@ impl Engine {
 fn check_id(commit: &Commit) -> Result<()> {
     let id = commit_id(commit);
     if id != commit.id {
-        return Err(Error::InvalidValue(format!(
-            "commit id {:?} is not that of its content, which is {id}: send each field as the commit has it",
-            commit.id.as_str()
-        )));
+        return Err(Error::WrongCommitId {
+            given: commit.id.to_string(),
+            right: id.to_string(),
+        });
     }
     Ok(())
 }

@@ -52,6 +52,9 @@ pub enum Error {
     /// A name that nothing of this kind can have; `rule` says what such names are like.
     #[error("{rule}")]
     InvalidName { kind: Kind, rule: String },
+    /// A commit to record whose id is not that of its content.
+    #[error("commit id {given:?} is not that of its content, which is {right}")]
+    WrongCommitId { given: String, right: String },
     /// An expression that can't name a commit.
     #[error("reference {reference:?} is invalid: {problem}")]
     InvalidReference {

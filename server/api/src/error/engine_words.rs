@@ -26,6 +26,10 @@ pub(super) fn of_engine(error: &EngineError, during: During<'_>) -> Words {
             .hint(format!("{branch} is the default branch for as long as the repository lives")),
         E::InvalidValue(_) => Words::of(error),
         E::InvalidName { kind, rule } => invalid_name(*kind, rule),
+        E::WrongCommitId { right, .. } => Words::message("commit id: invalid value: validation error")
+            .hint(format!(
+                "the content has another id, which is {right}: send each member as the commit has it"
+            )),
         E::InvalidReference { reference, problem } => invalid_reference(reference, problem, during),
         E::NoChanges(why) => no_changes(why, during),
         E::DirtyBranch(branch) => Words::message("uncommitted changes (dirty branch)").hint(format!(
@@ -187,9 +191,9 @@ fn invalid_reference(reference: &str, problem: &ReferenceProblem, during: During
         (ReferenceProblem::Modifier(modifier), _) => {
             format!("could not parse modifier {modifier}: {INVALID}")
         }
-        (ReferenceProblem::Staging, During::FindMergeBase { .. }) => format!(
-            "reference '{reference}': reference to staging area with $ is not a commit"
-        ),
+        (ReferenceProblem::Staging, During::FindMergeBase { .. }) => {
+            format!("reference '{reference}': reference to staging area with $ is not a commit")
+        }
         (ReferenceProblem::Staging, _) => format!("{INVALID}: should point to a commit"),
         (ReferenceProblem::Malformed(_), _) => INVALID.to_owned(),
     };
@@ -254,7 +258,8 @@ fn no_such_parent(number: usize, parents: usize, during: During<'_>) -> Words {
     };
     let hint = match parents {
         0 => "the commit has no parents: it is the first of its history".to_owned(),
-        1 => "the commit has 1 parent: leave out `parent_number` (lakectl: --parent-number)".to_owned(),
+        1 => "the commit has 1 parent: leave out `parent_number` (lakectl: --parent-number)"
+            .to_owned(),
         more => format!(
             "the commit has {more} parents: give 1 to {more} as `parent_number` (lakectl: --parent-number)"
         ),

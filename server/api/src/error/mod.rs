@@ -33,11 +33,7 @@ pub(crate) enum Error {
     Auth(#[from] auth::Error),
     /// Another failure, in the words of the operation that met it.
     #[error("{error}")]
-    Told {
-        #[source]
-        error: Box<Error>,
-        words: Words,
-    },
+    Told { error: Box<Error>, words: Words },
     /// Does not follow the contract; the message says where.
     #[error("{0}")]
     Invalid(String),
@@ -167,7 +163,7 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let status = self.status();
         if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
-            tracing::error!(status = status.as_u16(), error = %base::chain(&self), "failed to answer a request");
+            tracing::error!(status = status.as_u16(), error = %base::chain(self.itself()), "failed to answer a request");
         }
         let findings = self.findings().filter(|findings| !findings.is_empty());
         let (conflicts, conflict_count) = self

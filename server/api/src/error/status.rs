@@ -45,6 +45,7 @@ fn of_engine(error: &EngineError) -> StatusCode {
         | E::InvalidReference { .. }
         | E::ParentToPickRequired
         | E::NoSuchParent { .. }
+        | E::WrongCommitId { .. }
         | E::NotBare(_)
         | E::Namespace(_)
         | E::NoChanges(_)

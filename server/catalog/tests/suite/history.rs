@@ -3,8 +3,8 @@
 use base::Page;
 use catalog::testing::{TestCatalog, commit_params, merge_params};
 use catalog::{
-    Commit, DiffQuery, Difference, DifferenceKind, Error, LogQuery, MetaRangeId, Object,
-    Repository, WriteOptions,
+    Commit, DiffQuery, Difference, DifferenceKind, EngineError, Error, LogQuery, MetaRangeId,
+    Object, ReferenceProblem, Repository, WriteOptions,
 };
 
 const ALL: usize = 1000;
@@ -165,15 +165,22 @@ async fn the_log_is_paged_and_filtered() {
 async fn staged_changes_are_no_commit() {
     let (lake, repository) = three_commits().await;
     let error = lake.catalog.commit(&repository, "main$").await.unwrap_err();
-    assert!(matches!(error, Error::InvalidValue(_)), "{error}");
-    assert!(matches!(
-        lake.log(&repository, "main$", &query(1)).await,
-        Err(Error::InvalidValue(_))
-    ));
+    let is_refused = |error: &Error| {
+        matches!(
+            error,
+            Error::Engine(EngineError::InvalidReference {
+                problem: ReferenceProblem::Staging,
+                ..
+            })
+        )
+    };
+    assert!(is_refused(&error), "{error}");
+    let logged = lake.log(&repository, "main$", &query(1)).await;
+    assert!(is_refused(&logged.unwrap_err()));
     let compared = lake
         .diff_refs(&repository, "main", "main$", false, &diffs(""))
         .await;
-    assert!(matches!(compared, Err(Error::InvalidValue(_))));
+    assert!(is_refused(&compared.unwrap_err()));
 }
 
 fn diffs(delimiter: &str) -> DiffQuery {
@@ -416,6 +423,6 @@ async fn references_come_and_go() {
         .await;
     assert!(matches!(
         nothing,
-        Err(Error::Engine(graveler::Error::NoChanges(_)))
+        Err(Error::Engine(EngineError::NoChanges(_)))
     ));
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use base::testing::{Fate, Turn};
 use block::{BlockStore as _, Location};
 use catalog::testing::{TestCatalog, creation};
-use catalog::{Catalog, CreateRepository, EngineError, Error, Kind, Result};
+use catalog::{Catalog, CreateRepository, EngineError, Error, Kind, NamespaceProblem, Result};
 use futures::TryStreamExt as _;
 use kv::Store;
 use kv::testing::{Faults, FaultyStore};
@@ -39,7 +39,12 @@ async fn marker(lake: &TestCatalog, namespace: &str) -> Option<String> {
 }
 
 fn is_refused_namespace(result: &Result<()>) -> bool {
-    matches!(result, Err(Error::Namespace(text)) if text.contains("already in use"))
+    matches!(
+        result,
+        Err(Error::Namespace(
+            NamespaceProblem::InUse { .. } | NamespaceProblem::Overlaps { .. }
+        ))
+    )
 }
 
 /// Two servers that let each other go first at every step.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use catalog::testing::{TestCatalog, merge_params};
-use catalog::{Commit, DiffQuery, Difference, Error, LogQuery, Repository, WriteOptions};
+use catalog::{
+    Commit, DiffQuery, Difference, EngineError, Error, LogQuery, Repository, WriteOptions,
+};
 
 /// `one`, then `dev 1` and `dev 2` on dev beside `two` on main, both merged, then `three`.
 async fn merged_history() -> (TestCatalog, Repository) {
@@ -241,7 +243,9 @@ async fn staged_changes_are_compared_on_the_right_only() {
             .diff_refs(&repository, left, right, two_dot, &diffs(""))
             .await;
         match refused {
-            Err(Error::InvalidValue(message)) => assert!(message.contains("main$"), "{message}"),
+            Err(Error::Engine(EngineError::InvalidReference { reference, .. })) => {
+                assert_eq!(reference, "main$");
+            }
             other => panic!("{left} {right}: {other:?}"),
         }
     }

@@ -72,7 +72,12 @@ pub(super) fn faulty(lake: &TestCatalog, faults: Faults) -> Catalog {
 #[track_caller]
 pub(super) fn assert_invalid<T: std::fmt::Debug>(outcome: catalog::Result<T>, words: &str) {
     match outcome {
-        Err(Error::InvalidValue(text)) => assert!(text.contains(words), "{text}"),
+        Err(
+            refused @ (Error::InvalidValue(_)
+            | Error::InvalidPullRequestId(_)
+            | Error::SameBranches
+            | Error::PullRequestStatus(_)),
+        ) => assert!(refused.to_string().contains(words), "{refused}"),
         other => panic!("{words}: {other:?}"),
     }
 }

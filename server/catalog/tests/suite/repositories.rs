@@ -2,7 +2,7 @@
 
 use block::{BlockStore as _, Location};
 use catalog::testing::{TestCatalog, creation};
-use catalog::{BranchId, EngineError, Error, Kind, RepositoryId};
+use catalog::{BranchId, EngineError, Error, Kind, NamespaceProblem, RepositoryId};
 
 async fn marked(lake: &TestCatalog, namespace: &str) -> bool {
     lake.block
@@ -50,7 +50,7 @@ async fn a_namespace_serves_one_repository() {
     request.storage_namespace = "mem://lake/".to_owned();
     let error = lake.create_repository(request.clone()).await.unwrap_err();
     assert!(
-        matches!(&error, Error::Namespace(text) if text.contains("already in use") && text.contains("_lakefs/dummy") && text.contains("choose another one")),
+        matches!(&error, Error::Namespace(NamespaceProblem::InUse { key, .. }) if key == "_lakefs/dummy"),
         "{error}"
     );
 
@@ -84,7 +84,7 @@ async fn a_namespace_lies_in_no_other_and_around_none() {
         request.bare = bare;
         let error = lake.create_repository(request).await.unwrap_err();
         assert!(
-            matches!(&error, Error::Namespace(text) if text.contains("\"lake\"") && text.contains("already in use")),
+            matches!(&error, Error::Namespace(NamespaceProblem::Overlaps { repository, .. }) if repository == "lake"),
             "{namespace}: {error}"
         );
         assert!(
@@ -200,7 +200,7 @@ async fn what_is_invalid_is_refused_before_anything_is_written() {
     request.default_branch = BranchId::trusted("a b");
     let error = lake.create_repository(request).await.unwrap_err();
     assert!(
-        matches!(error, Error::Engine(EngineError::InvalidValue(_))),
+        matches!(error, Error::Engine(EngineError::InvalidName { .. })),
         "{error}"
     );
     assert!(!marked(&lake, "mem://lake").await);
@@ -218,13 +218,16 @@ async fn what_is_invalid_is_refused_before_anything_is_written() {
     request.id = RepositoryId::trusted("Not A Name");
     assert!(matches!(
         lake.create_repository(request).await,
-        Err(Error::Engine(EngineError::InvalidValue(_)))
+        Err(Error::Engine(EngineError::InvalidName { .. }))
     ));
 
     let mut request = creation("lake");
     request.storage_namespace = "s3://bucket/x".to_owned();
     let error = lake.create_repository(request).await.unwrap_err();
-    assert!(matches!(error, Error::Namespace(_)), "{error}");
+    assert!(
+        matches!(&error, Error::Namespace(NamespaceProblem::OtherStore { expected, .. }) if expected == "^mem://"),
+        "{error}"
+    );
 
     lake.repository("lake").await;
 }

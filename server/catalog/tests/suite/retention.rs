@@ -102,8 +102,8 @@ async fn what_could_delete_too_much_or_never_holds_is_refused() {
     ] {
         match lake.set_gc_rules(&repository, &bad).await {
             Err(Error::InvalidValue(text)) => assert!(text.contains(words), "{text}"),
-            Err(Error::Engine(EngineError::InvalidValue(text))) => {
-                assert!(text.contains(words), "{text}");
+            Err(Error::Engine(EngineError::InvalidName { rule, .. })) => {
+                assert!(rule.contains(words), "{rule}");
             }
             other => panic!("{bad:?}: {other:?}"),
         }

@@ -61,7 +61,7 @@ async fn expressions() {
                 .message
         }
         Err(Error::NotFound { kind, .. }) => format!("no {kind:?}"),
-        Err(Error::InvalidValue(_)) => "invalid".to_owned(),
+        Err(Error::InvalidReference { .. }) => "invalid".to_owned(),
         Err(other) => panic!("{other}"),
     };
     let mut shown = Vec::new();
@@ -173,11 +173,11 @@ async fn one_name_names_one_thing() {
     ));
     assert!(matches!(
         new_branch(&lake, "x", "main$").await,
-        Err(Error::InvalidValue(_))
+        Err(Error::InvalidReference { .. })
     ));
     assert!(matches!(
         tag(&lake, "x", "main$").await,
-        Err(Error::InvalidValue(_))
+        Err(Error::InvalidReference { .. })
     ));
 }
 

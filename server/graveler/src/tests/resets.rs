@@ -170,14 +170,20 @@ async fn what_cannot_be_reset() {
     let gone = lake.hard_reset("main", "none").await;
     assert!(matches!(gone, Err(Error::NotFound { .. })), "{gone:?}");
     let staged = lake.hard_reset("main", "main$").await;
-    assert!(matches!(staged, Err(Error::InvalidValue(_))), "{staged:?}");
+    assert!(
+        matches!(staged, Err(Error::InvalidReference { .. })),
+        "{staged:?}"
+    );
     lake.protect("ma*").await;
     for refused in [
         lake.reset("main", "*").await,
         lake.reset("main", "a").await,
         lake.hard_reset("main", "main~1").await,
     ] {
-        assert!(matches!(refused, Err(Error::Protected { .. })), "{refused:?}");
+        assert!(
+            matches!(refused, Err(Error::Protected { .. })),
+            "{refused:?}"
+        );
     }
     lake.repo.read_only = true;
     for refused in [

@@ -188,6 +188,9 @@ impl Answer {
             | Error::TooManyTries(_)
             | Error::ConcurrentChange(_)
             | Error::ParentRequired
+            | Error::ParentToPickRequired
+            | Error::NoSuchParent { .. }
+            | Error::InvalidReference { .. }
             | Error::MovedOn(_)
             | Error::NotFound {
                 kind: Kind::ReflogEntry,

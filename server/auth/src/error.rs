@@ -26,13 +26,6 @@ pub enum Error {
         "failed to decrypt stored credentials: auth.encrypt.secret_key is not the key they were encrypted with"
     )]
     Secret,
-    /// The secret key is too short for an installation that begins with it.
-    #[error(
-        "auth.encrypt.secret_key has {0} bytes, a new installation needs at least {min}: \
-         make one with `openssl rand -hex 32`, and keep it: stored access keys can't be read without it",
-        min = crate::MIN_SECRET_KEY_BYTES
-    )]
-    ShortSecretKey(usize),
     #[error("failed to access auth records")]
     Kv(#[from] kv::Error),
 }

@@ -160,7 +160,7 @@ impl Auth {
     /// and refuses a secret key that is too short for one.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`] naming both versions; [`Error::Secret`]; [`Error::ShortSecretKey`].
+    /// [`Error::InvalidValue`] naming both versions, or the secret key's length; [`Error::Secret`].
     pub async fn start(&self) -> Result<()> {
         let kv = &self.inner.kv;
         let version = Bytes::from(SCHEMA_VERSION.to_string());

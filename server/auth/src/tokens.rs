@@ -67,13 +67,10 @@ pub(crate) fn verify(key: &SigningKey, token: &str, now: OffsetDateTime) -> Resu
     validation.validate_exp = false;
     validation.validate_aud = false;
     validation.required_spec_claims = ["exp".to_owned()].into();
-    let claims = jsonwebtoken::decode::<Claims>(
-        token,
-        &DecodingKey::from_secret(key.bytes()),
-        &validation,
-    )
-    .map_err(|_| Error::Unauthenticated)?
-    .claims;
+    let claims =
+        jsonwebtoken::decode::<Claims>(token, &DecodingKey::from_secret(key.bytes()), &validation)
+            .map_err(|_| Error::Unauthenticated)?
+            .claims;
     let is_session = claims.iss == ISSUER && claims.aud == AUDIENCE;
     if !is_session || claims.exp <= now.unix_timestamp() || claims.sub.is_empty() {
         return Err(Error::Unauthenticated);

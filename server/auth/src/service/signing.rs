@@ -19,7 +19,7 @@ impl Auth {
     /// it can still be replaced, and warned of later.
     ///
     /// # Errors
-    /// [`Error::ShortSecretKey`]; [`Error::InvalidValue`] for a derivation of a newer version.
+    /// [`Error::InvalidValue`] for a short key, or a derivation of a newer version.
     pub(super) async fn prepare_signing(&self) -> Result<()> {
         let length = self.inner.options.secret_key.len();
         let is_short = length < MIN_SECRET_KEY_BYTES;
@@ -31,7 +31,10 @@ impl Auth {
                 );
             }
         } else if is_short {
-            return Err(Error::ShortSecretKey(length));
+            return Err(Error::InvalidValue(format!(
+                "auth.encrypt.secret_key has {length} bytes, a new installation needs at least {MIN_SECRET_KEY_BYTES}: \
+                 make one with `openssl rand -hex 32`, and keep it: stored access keys can't be read without it"
+            )));
         } else {
             let noted = self
                 .inner

@@ -20,7 +20,7 @@ use crate::load::{LoadError, Loader};
 use crate::manifest::log_key;
 use crate::queue::Queue;
 use crate::run::{Filter, Records};
-use crate::wasm::Host;
+use crate::wasm::{Compiler, Host, HostOptions};
 use crate::webhook::Webhooks;
 use crate::{HookRun, HookStatus, Run};
 
@@ -50,6 +50,10 @@ pub struct Options {
     pub gates_source: GatesSource,
     /// Compiled components are kept here.
     pub cache_dir: PathBuf,
+    /// Who compiles components.
+    pub compiler: Compiler,
+    /// Components that are compiled at once; one repository has one at once.
+    pub compile_at_once: usize,
 }
 
 /// The actions of an installation: implements [`Hooks`], reads back runs. Cheap to clone.
@@ -87,7 +91,11 @@ impl Actions {
             records: Records::new(kv),
             loader: Loader::new(reader.clone()),
             webhooks: Webhooks::new(environment, Arc::clone(&clock))?,
-            host: Host::new(options.cache_dir)?,
+            host: Host::new(HostOptions {
+                cache_dir: options.cache_dir,
+                compiler: options.compiler,
+                compile_at_once: options.compile_at_once,
+            })?,
             reader,
             clock,
         };

@@ -113,6 +113,8 @@ impl TestApi {
                 env_prefix: String::new(),
                 gates_source: actions::GatesSource::Both,
                 cache_dir: cache.path().to_owned(),
+                compiler: actions::wasm::Compiler::InProcess,
+                compile_at_once: 2,
             },
         )
         .unwrap();

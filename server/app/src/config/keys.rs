@@ -12,6 +12,7 @@ const KEYS: &[(&str, &[&str])] = &[
     ("actions", &["enabled", "gates_source", "cache_dir"]),
     ("actions.lua", &["net_http_enabled"]),
     ("actions.env", &["enabled", "prefix"]),
+    ("actions.compile", &["cpu_time", "memory_bytes", "at_once"]),
     (
         "logging",
         &[

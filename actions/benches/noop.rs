@@ -7,7 +7,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actions::wasm::{Host, Limits, Request, Select, Side, Trees, Verdict};
+use actions::wasm::{
+    Compiler, Host, HostOptions, Limits, Request, Select, Side, Trees, Verdict,
+};
 use async_trait::async_trait;
 use base::{OffsetDateTime, Page};
 use block::ByteStream;
@@ -27,7 +29,8 @@ fn main() {
         .build()
         .expect("a runtime can be made");
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let host = Host::new(folder.path().to_owned()).expect("the engine can be set up");
+    let options = HostOptions::new(folder.path().to_owned(), Compiler::InProcess);
+    let host = Host::new(options).expect("the engine can be set up");
     let mut taken = runtime.block_on(async {
         for _ in 0..WARM_UP {
             once(&host).await;

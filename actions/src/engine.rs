@@ -22,7 +22,7 @@ use crate::manifest::log_key;
 use crate::nesting::{InFlight, MAX_DEPTH, MAX_IN_FLIGHT};
 use crate::queue::Queue;
 use crate::run::{Filter, Records};
-use crate::wasm::Host;
+use crate::wasm::{Compiler, Host, HostOptions};
 use crate::webhook::{WebhookOptions, Webhooks};
 use crate::{HookRun, HookStatus, Run};
 
@@ -53,6 +53,10 @@ pub struct Options {
     /// Compiled components are kept here.
     pub cache_dir: PathBuf,
     pub webhook: WebhookOptions,
+    /// Who compiles components.
+    pub compiler: Compiler,
+    /// Components that are compiled at once; one repository has one at once.
+    pub compile_at_once: usize,
 }
 
 /// The actions of an installation: implements [`Hooks`], reads back runs. Cheap to clone.
@@ -92,7 +96,11 @@ impl Actions {
             records: Records::new(kv),
             loader: Loader::new(reader.clone()),
             webhooks: Webhooks::new(environment, Arc::clone(&clock), options.webhook)?,
-            host: Host::new(options.cache_dir)?,
+            host: Host::new(HostOptions {
+                cache_dir: options.cache_dir,
+                compiler: options.compiler,
+                compile_at_once: options.compile_at_once,
+            })?,
             reader,
             clock,
         };

@@ -20,6 +20,11 @@ impl Output {
         }
     }
 
+    /// Takes the log, to be written elsewhere; what is left takes nothing more.
+    pub(crate) fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::new(0))
+    }
+
     /// Appends text; what is beyond the limit is counted, not kept.
     pub(crate) fn text(&mut self, text: &str) {
         self.bytes(text.as_bytes());

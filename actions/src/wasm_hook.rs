@@ -42,17 +42,30 @@ pub(crate) async fn run(
     properties: &WasmProperties,
     log: &mut Output,
 ) -> Ended {
-    let report = match component(loader, judge, properties).await {
+    let report = match component(host, loader, judge, properties).await {
         Ok(component) => {
             host.run(request(loader, event, component, names, properties))
                 .await
         }
         Err((cause, message)) => no_report(cause, message),
     };
-    write_report(log, &report);
-    Ended {
-        failure: decide(&report, properties, log),
-        findings: report.findings,
+    // Up to 16 MiB of findings and as much of a log are turned into text here: not on a thread that serves.
+    let (mut taken, properties) = (log.take(), properties.clone());
+    let written = host.compute(move || {
+        write_report(&mut taken, &report);
+        let failure = decide(&report, &properties, &mut taken);
+        let findings = report.findings;
+        (taken, Ended { failure, findings })
+    });
+    match written.await {
+        Ok((written, ended)) => {
+            *log = written;
+            ended
+        }
+        Err(failure) => Ended {
+            failure: Some(failure),
+            findings: Vec::new(),
+        },
     }
 }
 
@@ -85,6 +98,7 @@ fn decide(report: &Report, properties: &WasmProperties, log: &mut Output) -> Opt
 
 /// Reads the component from the tree that the action file was read from, and checks its digest.
 async fn component(
+    host: &Host,
     loader: &Loader,
     judge: &Judge,
     properties: &WasmProperties,
@@ -113,12 +127,11 @@ async fn component(
         return Ok(bytes);
     };
     let hashed = bytes.clone();
-    let digest = tokio::task::spawn_blocking(move || hex::encode(Sha256::digest(&hashed)))
-        .await
-        .map_err(|e| {
-            let message = format!("failed to check component {path}: {e}");
-            (Cause::ComponentInvalid, message)
-        })?;
+    let digest = host.compute(move || hex::encode(Sha256::digest(&hashed)));
+    let digest = digest.await.map_err(|e| {
+        let message = format!("failed to check component {path}: {e}");
+        (Cause::ComponentInvalid, message)
+    })?;
     if *expected != digest {
         return Err((
             Cause::ComponentDigest,

@@ -3,8 +3,9 @@
 //!
 //! Answers are for the author of the hook, who else would read a linker's message.
 
-use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
+use wasmparser::{CanonicalFunction, Encoding, Parser, Payload, Validator};
 
+use super::engine::{Lane, features};
 use super::limits::{COMPONENT_BYTES, size};
 use super::{Cause, Failure};
 
@@ -21,8 +22,8 @@ pub(super) const VERSION: &str = "0.1.0";
 const BUILD: &str = "build for wasm32-wasip2";
 const PACKAGE: &str = "weir:hooks/";
 
-/// Checks and tells the world.
-pub(super) fn check(component: &[u8]) -> Result<World, Failure> {
+/// Whether it looks like a component at all, told without reading any of it.
+pub(super) fn check_header(component: &[u8]) -> Result<(), Failure> {
     if component.len() > COMPONENT_BYTES {
         let (is, limit) = (component.len(), size(COMPONENT_BYTES as u64));
         return Err(invalid(format!(
@@ -35,34 +36,54 @@ pub(super) fn check(component: &[u8]) -> Result<World, Failure> {
                 "this is a core WebAssembly module, not a component: {BUILD}"
             )));
         }
-        Some([0, b'a', b's', b'm', _, _, 1, 0]) => {}
-        _ => {
-            return Err(invalid(format!(
-                "this is not a WebAssembly component: {BUILD}"
-            )));
-        }
+        Some([0, b'a', b's', b'm', _, _, 1, 0]) => Ok(()),
+        _ => Err(invalid(format!(
+            "this is not a WebAssembly component: {BUILD}"
+        ))),
     }
-    Validator::new_with_features(WasmFeatures::default())
+}
+
+/// Checks, and tells the world and how it is to be interrupted.
+pub(super) fn check(component: &[u8]) -> Result<(World, Lane), Failure> {
+    check_header(component)?;
+    Validator::new_with_features(features())
         .validate_all(component)
         .map_err(|e| invalid(format!("component is not valid: {e}")))?;
-    let (imports, exports) =
-        names(component).map_err(|e| invalid(format!("component is not valid: {e}")))?;
+    let Outline {
+        imports,
+        exports,
+        lane,
+    } = outline(component).map_err(|e| invalid(format!("component is not valid: {e}")))?;
     for name in imports.iter().chain(&exports) {
         check_version(name)?;
     }
     for name in &imports {
         check_import(name)?;
     }
-    world(&exports)
+    Ok((world(&exports)?, lane))
 }
 
 fn invalid(message: String) -> Failure {
     Failure::new(Cause::ComponentInvalid, message)
 }
 
-/// What the component itself imports and exports, not what is nested in it.
-fn names(component: &[u8]) -> wasmparser::Result<(Vec<String>, Vec<String>)> {
-    let (mut imports, mut exports) = (Vec::new(), Vec::new());
+/// What is told of a component without compiling it.
+struct Outline {
+    /// Of the component itself, not of what is nested in it.
+    imports: Vec<String>,
+    exports: Vec<String>,
+    lane: Lane,
+}
+
+/// A component calls what it defines itself through the engine's adapters only if one of the two
+/// functions is defined in a nested component: a call within one component traps. What toolchains
+/// nest around exported interfaces only passes functions on.
+fn outline(component: &[u8]) -> wasmparser::Result<Outline> {
+    let mut outline = Outline {
+        imports: Vec::new(),
+        exports: Vec::new(),
+        lane: Lane::Plain,
+    };
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(component) {
         match payload? {
@@ -73,18 +94,28 @@ fn names(component: &[u8]) -> wasmparser::Result<(Vec<String>, Vec<String>)> {
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentImportSection(section) if depth == 1 => {
                 for import in section {
-                    imports.push(import?.name.name.to_owned());
+                    outline.imports.push(import?.name.name.to_owned());
                 }
             }
             Payload::ComponentExportSection(section) if depth == 1 => {
                 for export in section {
-                    exports.push(export?.name.name.to_owned());
+                    outline.exports.push(export?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentCanonicalSection(section) if depth > 1 => {
+                for function in section {
+                    if matches!(
+                        function?,
+                        CanonicalFunction::Lift { .. } | CanonicalFunction::Lower { .. }
+                    ) {
+                        outline.lane = Lane::Composed;
+                    }
                 }
             }
             _ => {}
         }
     }
-    Ok((imports, exports))
+    Ok(outline)
 }
 
 /// `weir:hooks/tree@0.1.3` is served by any 0.1; the linker sees to the rest.

@@ -33,14 +33,14 @@ pub(super) struct Collector {
 impl Collector {
     /// Adds one outcome; `path` is none for a gate. Tells whether to go on.
     pub(super) fn add(&mut self, run: &Run, path: Option<&str>, outcome: Outcome) -> bool {
-        let out = outcome.output;
-        self.findings_dropped += out.findings_dropped;
-        for finding in out.findings {
+        let said = outcome.said;
+        self.findings_dropped += said.findings_dropped;
+        for finding in said.findings {
             self.find(run, finding);
         }
-        self.write(run, path, &out.log.text(), out.log.was_cut());
-        self.summary = out.summary.or(self.summary.take());
-        for (name, (value, unit)) in out.metrics {
+        self.write(run, path, &outcome.log.text(), outcome.log.was_cut());
+        self.summary = said.summary.or(self.summary.take());
+        for (name, (value, unit)) in said.metrics {
             if self.metrics.len() < METRICS || self.metrics.contains_key(&name) {
                 let metric = self.metrics.entry(name).or_insert((0.0, String::new()));
                 *metric = (metric.0 + value, unit);

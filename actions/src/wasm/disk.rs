@@ -16,15 +16,19 @@ use std::time::SystemTime;
 use hmac::{Hmac, Mac as _};
 use rand::TryRngCore as _;
 use sha2::{Digest as _, Sha256};
-use wasmtime::Engine;
-use wasmtime::component::Component;
 
+use super::artifact::Artifact;
 use super::cache::ComponentDigest;
+use super::check;
+use super::engine::{Engines, Lane};
 use super::limits::CACHE_BYTES;
 
 const TAG_BYTES: usize = 32;
 
-/// Machine code on disk: `<dir>/<engine>/<digest>.cwasm`, a tag and the code.
+/// What is written changes with this.
+const FORMAT: u8 = 2;
+
+/// Machine code on disk: `<dir>/<engine>/<digest>.cwasm`, a tag and the artifact.
 pub(super) struct Disk {
     pub(super) dir: PathBuf,
     engine: String,
@@ -32,9 +36,14 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    pub(super) fn new(dir: &Path, engine: &Engine) -> Result<Self, String> {
+    pub(super) fn new(dir: &Path, engines: &Engines) -> Result<Self, String> {
         let mut hash = Sha(Sha256::new());
-        engine.precompile_compatibility_hash().hash(&mut hash);
+        // The version too: what fitted another one may not fit this one.
+        (FORMAT, check::VERSION).hash(&mut hash);
+        for lane in [Lane::Plain, Lane::Composed] {
+            let engine = engines.of(lane);
+            engine.precompile_compatibility_hash().hash(&mut hash);
+        }
         let engine = hex::encode(&hash.0.finalize()[..16]);
         let failed = |e: std::io::Error| {
             format!(
@@ -66,37 +75,38 @@ impl Disk {
     }
 
     /// None if it is not there, was made by somebody else, or is damaged.
-    pub(super) fn load(&self, digest: &ComponentDigest, engine: &Engine) -> Option<Component> {
+    pub(super) fn load(&self, digest: &ComponentDigest) -> Option<Artifact> {
         let path = self.path(digest);
-        let bytes = fs::read(&path).ok()?;
-        let (tag, code) = bytes.split_at_checked(TAG_BYTES)?;
-        if self.tag(digest, code).verify_slice(tag).is_err() {
+        let mut bytes = fs::read(&path).ok()?;
+        let (tag, artifact) = bytes.split_at_checked(TAG_BYTES)?;
+        if self.tag(digest, artifact).verify_slice(tag).is_err() {
             tracing::warn!(path = %path.display(), "a compiled hook is not what this server wrote; compiling it again");
             return None;
         }
-        #[expect(unsafe_code, reason = "the only way to load compiled code")]
-        // SAFETY: the bytes are what `Component::serialize` of an engine with this very
-        // configuration returned: their tag covers both and its key is ours alone.
-        let component = unsafe { Component::deserialize(engine, code) };
-        let component = component.inspect_err(|e| tracing::warn!(error = %e, path = %path.display(), "a compiled hook can't be loaded")).ok()?;
+        bytes.drain(..TAG_BYTES);
         // Used now: what was not used for longest goes first.
         if let Err(e) = touch(&path) {
             tracing::debug!(error = %e, path = %path.display(), "a compiled hook keeps its age");
         }
-        Some(component)
+        Artifact::decode(bytes)
     }
 
-    pub(super) fn store(&self, digest: &ComponentDigest, code: &[u8]) -> std::io::Result<()> {
+    pub(super) fn store(
+        &self,
+        digest: &ComponentDigest,
+        artifact: &Artifact,
+    ) -> std::io::Result<()> {
         let path = self.path(digest);
         let temporary = path.with_extension(unique());
+        let artifact = artifact.encode();
         let write = || {
             let mut file = fs::OpenOptions::new()
                 .write(true)
                 .create_new(true)
                 .mode(0o600)
                 .open(&temporary)?;
-            file.write_all(&self.tag(digest, code).finalize().into_bytes())?;
-            file.write_all(code)?;
+            file.write_all(&self.tag(digest, &artifact).finalize().into_bytes())?;
+            file.write_all(&artifact)?;
             fs::rename(&temporary, &path)
         };
         write().inspect_err(|_| drop(fs::remove_file(&temporary)))?;
@@ -232,27 +242,29 @@ impl Hasher for Sha {
 
 #[cfg(test)]
 mod tests {
+    use super::super::check::World;
     use super::*;
 
-    fn engine() -> Engine {
-        Engine::new(wasmtime::Config::new().wasm_component_model(true)).unwrap()
+    fn engine() -> Engines {
+        Engines::with_pool(false).unwrap()
     }
 
-    fn compiled(engine: &Engine) -> Vec<u8> {
-        Component::from_binary(engine, b"\0asm\x0d\0\x01\0")
-            .unwrap()
-            .serialize()
-            .unwrap()
+    fn compiled() -> Artifact {
+        Artifact {
+            world: World::Gate,
+            lane: Lane::Plain,
+            code: b"code".to_vec(),
+        }
     }
 
     #[test]
     fn what_was_stored_is_found_again_by_the_next_start() {
         let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
         let disk = Disk::new(dir.path(), &engine).unwrap();
-        assert!(disk.load(&[1; 32], &engine).is_none());
-        disk.store(&[1; 32], &compiled(&engine)).unwrap();
+        assert!(disk.load(&[1; 32]).is_none());
+        disk.store(&[1; 32], &compiled()).unwrap();
         let again = Disk::new(dir.path(), &engine).unwrap();
-        assert!(again.load(&[1; 32], &engine).is_some());
+        assert!(again.load(&[1; 32]).is_some());
         let left = fs::read_dir(dir.path().join(&again.engine))
             .unwrap()
             .count();
@@ -263,23 +275,23 @@ mod tests {
     fn code_that_this_server_did_not_write_is_never_run() {
         let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
         let disk = Disk::new(dir.path(), &engine).unwrap();
-        disk.store(&[1; 32], &compiled(&engine)).unwrap();
+        disk.store(&[1; 32], &compiled()).unwrap();
         let good = fs::read(disk.path(&[1; 32])).unwrap();
 
         let mut flipped = good.clone();
         *flipped.last_mut().unwrap() ^= 1;
         for bad in [flipped, good[..10].to_vec(), Vec::new()] {
             fs::write(disk.path(&[1; 32]), bad).unwrap();
-            assert!(disk.load(&[1; 32], &engine).is_none());
+            assert!(disk.load(&[1; 32]).is_none());
         }
         // Code of one component under the name of another.
         fs::write(disk.path(&[2; 32]), &good).unwrap();
-        assert!(disk.load(&[2; 32], &engine).is_none());
+        assert!(disk.load(&[2; 32]).is_none());
         // A tag made with another key.
         let other = tempfile::tempdir().unwrap();
         let stranger = Disk::new(other.path(), &engine).unwrap();
         fs::write(stranger.path(&[1; 32]), &good).unwrap();
-        assert!(stranger.load(&[1; 32], &engine).is_none());
+        assert!(stranger.load(&[1; 32]).is_none());
     }
 
     #[test]
@@ -297,12 +309,12 @@ mod tests {
     fn a_file_that_is_used_is_young_again() {
         let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
         let disk = Disk::new(dir.path(), &engine).unwrap();
-        disk.store(&[1; 32], &compiled(&engine)).unwrap();
+        disk.store(&[1; 32], &compiled()).unwrap();
         let path = disk.path(&[1; 32]);
         let old = SystemTime::UNIX_EPOCH;
         let file = fs::OpenOptions::new().append(true).open(&path).unwrap();
         file.set_modified(old).unwrap();
-        assert!(disk.load(&[1; 32], &engine).is_some());
+        assert!(disk.load(&[1; 32]).is_some());
         assert!(fs::metadata(&path).unwrap().modified().unwrap() > old);
     }
 

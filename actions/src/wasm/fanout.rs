@@ -4,13 +4,10 @@
 //! taken in order of path. So a report is the same however objects overtake each
 //! other, and what waits to be reported is bounded too.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt as _, stream};
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::admission::{Waits, fit};
@@ -19,7 +16,7 @@ use super::host::Inner;
 use super::instance::{Deadline, Outcome};
 use super::limits::{PAGE, PARALLELISM, TICK};
 use super::reads::size_of;
-use super::session::{Change, Refusal, Run};
+use super::session::{Change, Run};
 use super::{Cause, Failure};
 
 /// Feeds the collector until the changes, the hook or its time are at an end.
@@ -36,7 +33,7 @@ pub(super) async fn objects(
     };
     let at_once = select.parallelism.min(fit(run.limits.memory_bytes));
     let judge = async {
-        let outcomes = changes(run.clone(), select.max_size_bytes)
+        let outcomes = changes(host.clone(), run.clone(), select.max_size_bytes)
             .map(|change| judge(host, ready, run, change))
             .buffered(at_once.clamp(1, PARALLELISM));
         let mut outcomes = std::pin::pin!(outcomes);
@@ -86,74 +83,52 @@ async fn judge(
     host: &Arc<Inner>,
     ready: &Arc<super::cache::Ready>,
     run: &Arc<Run>,
-    change: Result<Change, Refusal>,
+    change: Result<Change, Failure>,
 ) -> Judged {
-    let change = change.map_err(|refusal| {
-        Failure::new(
-            Cause::Storage,
-            format!("failed to list the changes: {refusal}"),
-        )
-    })?;
+    let change = change?;
     let path = change.path.clone();
     let deadline = Deadline {
         after: run.limits.time_per_object,
         what: "on one object (limits.time_per_object)",
     };
-    let call = host
-        .clone()
-        .judge(ready.clone(), run.clone(), Some(change), deadline);
-    Ok((path, Task(tokio::spawn(call)).await))
+    let call = host.judge(ready.clone(), run.clone(), Some(change), deadline);
+    Ok((path, call.await))
 }
 
-/// The selected changes in order of path.
+/// The selected changes in order of path. Matched beside the requests: the globs are the user's.
 fn changes(
+    host: Arc<Inner>,
     run: Arc<Run>,
     max_size_bytes: Option<u64>,
-) -> impl Stream<Item = Result<Change, Refusal>> + Send {
+) -> impl Stream<Item = Result<Change, Failure>> + Send {
     let first = Some(String::new());
-    let pages = stream::try_unfold((run.clone(), first), |(run, after)| async move {
+    let state = (host, run, first);
+    let pages = stream::try_unfold(state, move |(host, run, after)| async move {
         let Some(after) = after else { return Ok(None) };
-        let (page, next) = run.changes(run.rights.prefix(), &after, PAGE).await?;
-        Ok(Some((page, (run, next))))
-    });
-    pages.flat_map(move |page| {
-        let shown = |c: &Change| {
-            run.rights.selects(c.kind, &c.path)
+        let prefix = run.rights.prefix().to_owned();
+        let page = run.changes(prefix, after, PAGE).await;
+        let (page, next) = page.map_err(|refusal| {
+            let message = format!("failed to list the changes: {refusal}");
+            Failure::new(Cause::Storage, message)
+        })?;
+        let rights = Arc::clone(&run.rights);
+        let shown = move |c: &Change| {
+            rights.selects(c.kind, &c.path)
                 && c.after
                     .as_deref()
                     .is_none_or(|o| max_size_bytes.is_none_or(|max| size_of(o) <= max))
         };
+        let select = move || page.into_iter().filter(shown).collect::<Vec<_>>();
+        let selected = host.guests.compute(select).await?;
+        Ok(Some((selected, (host, run, next))))
+    });
+    pages.flat_map(|page| {
         let rows: Vec<_> = match page {
-            Ok(page) => page.into_iter().filter(shown).map(Ok).collect(),
-            Err(refusal) => vec![Err(refusal)],
+            Ok(page) => page.into_iter().map(Ok).collect(),
+            Err(failure) => vec![Err(failure)],
         };
         stream::iter(rows)
     })
-}
-
-/// A task that ends with whoever waits for it.
-pub(super) struct Task(pub(super) JoinHandle<Result<Outcome, Failure>>);
-
-impl Future for Task {
-    type Output = Result<Outcome, Failure>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(context).map(|ended| {
-            ended.unwrap_or_else(|e| {
-                tracing::error!(error = %e, "the host of a hook failed");
-                Err(Failure::new(
-                    Cause::Trap,
-                    "the server failed while it ran this hook: see its log",
-                ))
-            })
-        })
-    }
-}
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 #[cfg(test)]

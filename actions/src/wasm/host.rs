@@ -11,22 +11,26 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use wasmtime::Engine;
 use wasmtime::component::{Linker, ResourceTable};
-use wasmtime::{Config, Engine, PoolingAllocationConfig};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::admission::{Admission, Pool, Waits};
-use super::cache::{Cache, Callable, Compiler, Ready};
+use super::cache::{Cache, Callable, Linkers, Parts, Ready};
 use super::capability::Rights;
 use super::collect::Collector;
-use super::fanout::{self, Shown, Task};
-use super::instance::{self, Deadline, Outcome};
+use super::compile::Compiler;
+use super::engine::{Engines, Lane};
+use super::fanout::{self, Shown};
+use super::guests::Guests;
+use super::instance::{self, Call, Deadline, Outcome, Stopper, Turns};
 use super::limits::{
-    CORE_INSTANCES_EACH, DESCRIBE_BYTES, DESCRIBE_MEMORY, DESCRIBE_TIME, INSTANCES, KEEP_RESIDENT,
-    Limiter, MEMORIES_EACH, TABLE_ELEMENTS, TABLES_EACH,
+    COMPILES, DESCRIBE_BYTES, DESCRIBE_MEMORY, DESCRIBE_TIME, Limiter, STORAGE_CALLS,
 };
 use super::log::{self, Log};
-use super::session::{self, Change, Run};
+use super::session::{self, Change, Left, Run};
 use super::wasi::{self, Seed};
 use super::{Cause, Failure, Report, Request, v0_1};
 
@@ -39,50 +43,79 @@ pub struct Host {
 pub(super) struct Inner {
     cache: Cache,
     admission: Admission,
+    pub(super) guests: Arc<Guests>,
+    storage_calls: Arc<Semaphore>,
     pooled: bool,
+}
+
+/// How components are compiled and kept.
+#[derive(Debug, Clone)]
+pub struct HostOptions {
+    /// Compiled components are kept here.
+    pub cache_dir: PathBuf,
+    pub compiler: Compiler,
+    /// Components that are compiled at once; one repository has one at once.
+    pub compile_at_once: usize,
+}
+
+impl HostOptions {
+    /// With the usual number of compilers.
+    #[must_use]
+    pub fn new(cache_dir: PathBuf, compiler: Compiler) -> Self {
+        Self {
+            cache_dir,
+            compiler,
+            compile_at_once: COMPILES,
+        }
+    }
 }
 
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Host")
             .field("pooled", &self.inner.pooled)
-            .field("components_prepared", &self.inner.cache.prepared())
+            .field("components_compiled", &self.inner.cache.compiled())
             .finish_non_exhaustive()
     }
 }
 
 impl Host {
-    /// Sets up the engine; compiled code is kept in `cache_dir`, keyed by digest.
+    /// Sets up the engines; compiled code is kept by digest.
     ///
     /// # Errors
-    /// When the engine can't be set up on this machine.
+    /// When the engines can't be set up on this machine, or the folder can't be used.
     #[expect(
         clippy::needless_pass_by_value,
-        reason = "the host takes the folder over"
+        reason = "the host takes the options over"
     )]
-    pub fn new(cache_dir: PathBuf) -> Result<Self, String> {
-        let (engine, pooled) = match engine(true) {
-            Ok(engine) => (engine, true),
-            Err(e) => {
-                tracing::warn!(error = %e, "no room for a pool of hook instances: allocating on demand, which is slower");
-                (engine(false).map_err(failed)?, false)
-            }
-        };
-        tracing::info!(pooled, "the engine for hooks is set up");
-        Self::with_engine(&cache_dir, engine, pooled)
+    pub fn new(options: HostOptions) -> Result<Self, String> {
+        let engines = Engines::new()?;
+        tracing::info!(pooled = engines.pooled(), "the engine for hooks is set up");
+        Self::with_engines(engines, options.compiler, options.compile_at_once, &options.cache_dir)
     }
 
-    fn with_engine(cache_dir: &Path, engine: Engine, pooled: bool) -> Result<Self, String> {
-        let mut linker = Linker::new(&engine);
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(failed)?;
-        v0_1::link(&mut linker).map_err(failed)?;
-        let mut describe_linker = Linker::new(&engine);
-        wasmtime_wasi::p2::add_to_linker_async(&mut describe_linker).map_err(failed)?;
-        let cache = Cache::new(Compiler::new(engine, linker, describe_linker, cache_dir)?);
+    fn with_engines(
+        engines: Engines,
+        compiler: Compiler,
+        at_once: usize,
+        cache_dir: &Path,
+    ) -> Result<Self, String> {
+        let guests = Arc::new(Guests::new()?);
+        let pooled = engines.pooled();
+        let parts = Parts {
+            plain: linkers(engines.of(Lane::Plain))?,
+            composed: linkers(engines.of(Lane::Composed))?,
+            engines,
+            compiler,
+            guests: Arc::clone(&guests),
+            at_once,
+        };
         Ok(Self {
             inner: Arc::new(Inner {
-                cache,
+                cache: Cache::new(parts, cache_dir)?,
                 admission: Admission::new(),
+                guests,
+                storage_calls: Arc::new(Semaphore::new(STORAGE_CALLS)),
                 pooled,
             }),
         })
@@ -107,10 +140,22 @@ impl Host {
     /// # Errors
     /// The cause and a message with what to do.
     pub async fn describe(&self, component: &Bytes) -> Result<Value, (Cause, String)> {
+        // It belongs to no repository.
+        self.describe_of("", component).await
+    }
+
+    /// As [`Host::describe`], on the account of a repository (`Repository::partition`).
+    ///
+    /// # Errors
+    /// The cause and a message with what to do.
+    pub async fn describe_of(
+        &self,
+        repository: &str,
+        component: &Bytes,
+    ) -> Result<Value, (Cause, String)> {
         let describe = async {
-            let ready = self.inner.cache.get(component).await?;
-            // It belongs to no repository.
-            let share = self.inner.admission.share("");
+            let ready = self.inner.cache.get(repository, component).await?;
+            let share = self.inner.admission.share(repository);
             self.inner.description(&ready, &share).await
         };
         describe
@@ -119,12 +164,19 @@ impl Host {
             .map_err(|f: Failure| (f.cause, f.message))
     }
 
+    /// Computes something that may take long, beside the requests.
+    pub(crate) async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, String> {
+        let computed = self.inner.guests.compute(work).await;
+        computed.map_err(|failure| failure.message)
+    }
+
     async fn prepare(&self, mut request: Request) -> Result<(Arc<Ready>, Run, Shown), Failure> {
-        let ready = self.inner.cache.get(&request.component).await?;
-        let share = self
-            .inner
-            .admission
-            .share(&request.event.repository.partition());
+        let repository = request.event.repository.partition();
+        let ready = self.inner.cache.get(&repository, &request.component).await?;
+        let share = self.inner.admission.share(&repository);
         let mut defaults = Vec::new();
         if request.select.paths.is_empty() || request.select.kinds.is_empty() {
             let description = self.inner.description(&ready, &share).await?;
@@ -133,7 +185,13 @@ impl Host {
                 request.select.kinds = texts(&description, "/defaults/kinds");
             }
         }
-        let rights = Rights::new(&request.select, &defaults, &request.read)?;
+        let config = request.config;
+        let (select, read) = (request.select.clone(), request.read);
+        let compiled = self.inner.guests.compute(move || {
+            let rights = Rights::new(&select, &defaults, &read)?;
+            Ok((rights, config.to_string(), config))
+        });
+        let (rights, config_text, config) = compiled.await??;
         let shown = Shown {
             max_size_bytes: request.select.max_size_bytes,
             parallelism: request.parallelism,
@@ -143,9 +201,11 @@ impl Host {
             action: request.action,
             hook: request.hook,
             event: request.event,
-            config: request.config,
+            config,
+            config_text,
             trees: request.trees,
-            rights,
+            rights: Arc::new(rights),
+            storage_calls: Arc::clone(&self.inner.storage_calls),
             limits: request.limits,
             keep_going: request.keep_going,
             read: AtomicU64::new(0),
@@ -175,14 +235,8 @@ impl Host {
                         what: "(timeout)",
                     }
                 };
-                match Task(tokio::spawn(self.inner.clone().judge(
-                    ready.clone(),
-                    run.clone(),
-                    None,
-                    deadline,
-                )))
-                .await
-                {
+                let inner = &self.inner;
+                match inner.judge(ready.clone(), run.clone(), None, deadline).await {
                     Ok(outcome) => collector.add(run, None, outcome),
                     Err(failure) => collector.error(run, None, &failure),
                 };
@@ -196,24 +250,39 @@ impl Inner {
     /// Waits for its turn, then calls a fresh instance. The wait counts for nothing:
     /// `deadline` is for the call, and a hook's `timeout` for all its calls.
     pub(super) async fn judge(
-        self: Arc<Self>,
+        &self,
         ready: Arc<Ready>,
         run: Arc<Run>,
         change: Option<Change>,
         deadline: Deadline,
     ) -> Result<Outcome, Failure> {
         let mut turn = run.waits.turn();
-        let _admitted = self
+        let admitted = self
             .admission
             .admit(&run.share, run.limits.memory_bytes)
             .await?;
         turn.start();
-        let seed = seed(&ready, &run, change.as_ref());
-        let engine = self.cache.engine();
-        Ok(instance::judge(engine, &ready, run.clone(), &seed, change, deadline).await)
+        let left = Left::new(Log::new(run.limits.log_bytes, run.log_room.clone()));
+        let stopper = Stopper::new(&ready);
+        let call = Call {
+            seed: seed(&ready, &run, change.as_ref()),
+            ready,
+            run: run.clone(),
+            change,
+            left: left.clone(),
+            deadline,
+            stop: stopper.token(),
+        };
+        let call = self.guests.run(async move {
+            // Until it has ended, whether it is waited for or not.
+            let _admitted = admitted;
+            call.run().await
+        });
+        let ended = instance::supervise(call, stopper, deadline).await?;
+        Ok(ended.unwrap_or_else(|| instance::cut_off(&left, deadline)))
     }
 
-    async fn description(&self, ready: &Ready, share: &Pool) -> Result<Arc<Value>, Failure> {
+    async fn description(&self, ready: &Arc<Ready>, share: &Pool) -> Result<Arc<Value>, Failure> {
         ready
             .description
             .get_or_try_init(|| self.describe(ready, share))
@@ -221,53 +290,76 @@ impl Inner {
             .cloned()
     }
 
-    async fn describe(&self, ready: &Ready, share: &Pool) -> Result<Arc<Value>, Failure> {
-        let _admitted = self.admission.admit(share, DESCRIBE_MEMORY).await?;
-        let log = Log::new(DESCRIBE_BYTES, log::room(DESCRIBE_BYTES));
-        let mut store = instance::store(
-            self.cache.engine(),
-            Describing::new(&ready.digest, &log),
-            |d| &mut d.limiter,
-        );
-        let call = async {
-            let hook = ready.describe.instantiate_async(&mut store).await?;
-            hook.weir_hooks_describe_api()
-                .call_describe(&mut store)
-                .await
-        };
+    async fn describe(&self, ready: &Arc<Ready>, share: &Pool) -> Result<Arc<Value>, Failure> {
+        let admitted = self.admission.admit(share, DESCRIBE_MEMORY).await?;
         let deadline = Deadline {
             after: DESCRIBE_TIME,
             what: "of describe",
         };
-        let text = match tokio::time::timeout(deadline.after, call).await {
-            Err(_) => Err(deadline.failure()),
-            Ok(Err(e)) => Err(instance::explain(&e, &store.data().limiter, &log, None)),
-            Ok(Ok(text)) => Ok(text),
-        };
-        let broken = |f: Failure| {
+        let stopper = Stopper::new(ready);
+        let (ready, stop) = (Arc::clone(ready), stopper.token());
+        let call = self.guests.run(async move {
+            let _admitted = admitted;
+            describe(&ready, &stop, deadline).await
+        });
+        let described = instance::supervise(call, stopper, deadline).await?;
+        let described = described.unwrap_or_else(|| Err(deadline.failure()));
+        described.map(Arc::new).map_err(|f| {
             Failure::new(
                 f.cause,
                 format!("component does not describe itself: {}", f.message),
             )
-        };
-        let text = text.map_err(broken)?;
-        if text.len() > DESCRIBE_BYTES {
-            return Err(broken(Failure::new(
-                Cause::HookError,
-                format!(
-                    "describe returned {} bytes, up to {DESCRIBE_BYTES} are read",
-                    text.len()
-                ),
-            )));
-        }
-        let value: Value = serde_json::from_str(&text).map_err(|e| {
-            broken(Failure::new(
-                Cause::HookError,
-                format!("describe returned no JSON: {e}"),
-            ))
-        })?;
-        Ok(Arc::new(value))
+        })
     }
+}
+
+/// Asks an instance what it is; on a thread of [`super::guests`].
+async fn describe(
+    ready: &Ready,
+    stop: &CancellationToken,
+    deadline: Deadline,
+) -> Result<Value, Failure> {
+    let left = Left::new(Log::new(DESCRIBE_BYTES, log::room(DESCRIBE_BYTES)));
+    let mut store = instance::store(
+        ready,
+        Describing::new(&ready.digest, &left),
+        |d| &mut d.limiter,
+        Turns::new(&left, stop),
+    );
+    let call = async {
+        let hook = ready.describe.instantiate_async(&mut store).await?;
+        hook.weir_hooks_describe_api()
+            .call_describe(&mut store)
+            .await
+    };
+    let text = match instance::until(stop, call).await {
+        None => return Err(deadline.failure()),
+        Some(Err(e)) => {
+            let limiter = &store.data().limiter;
+            return Err(instance::explain(&e, limiter, &left.log, None));
+        }
+        Some(Ok(text)) => text,
+    };
+    if text.len() > DESCRIBE_BYTES {
+        let is = text.len();
+        return Err(Failure::new(
+            Cause::HookError,
+            format!("describe returned {is} bytes, up to {DESCRIBE_BYTES} are read"),
+        ));
+    }
+    serde_json::from_str(&text).map_err(|e| {
+        let message = format!("describe returned no JSON: {e}");
+        Failure::new(Cause::HookError, message)
+    })
+}
+
+fn linkers(engine: &Engine) -> Result<Linkers, String> {
+    let mut hook = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut hook).map_err(failed)?;
+    v0_1::link(&mut hook).map_err(failed)?;
+    let mut describe = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut describe).map_err(failed)?;
+    Ok(Linkers { hook, describe })
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
@@ -287,7 +379,7 @@ fn seed(ready: &Ready, run: &Run, change: Option<&Change>) -> Seed {
     let mut hash = Sha256::new();
     hash.update(ready.digest);
     for part in [
-        run.config.to_string().as_str(),
+        run.config_text.as_str(),
         change.map_or("", |c| c.path.as_str()),
     ] {
         hash.update((part.len() as u64).to_le_bytes());
@@ -304,12 +396,13 @@ pub(super) struct Describing {
 }
 
 impl Describing {
-    fn new(seed: &Seed, log: &Log) -> Self {
-        let wasi = wasi::context(seed, Duration::ZERO, log);
+    fn new(seed: &Seed, left: &Left) -> Self {
+        let wasi = wasi::context(seed, Duration::ZERO, &left.log);
+        let limiter = Limiter::new(DESCRIBE_MEMORY, left.peak_memory_bytes.clone());
         Self {
             wasi,
             table: session::table(),
-            limiter: Limiter::new(DESCRIBE_MEMORY),
+            limiter,
         }
     }
 }
@@ -323,53 +416,29 @@ impl WasiView for Describing {
     }
 }
 
-/// An engine; with a pool it reserves address space, which some machines refuse.
-fn engine(pooled: bool) -> wasmtime::Result<Engine> {
-    let mut config = Config::new();
-    config
-        .wasm_component_model(true)
-        // Halves the cost of a host call; only hooks for WASI 0.3 would need it.
-        .concurrency_support(false)
-        .consume_fuel(true)
-        // The same answer on every machine.
-        .cranelift_nan_canonicalization(true)
-        .relaxed_simd_deterministic(true);
-    if pooled {
-        let mut pool = PoolingAllocationConfig::new();
-        pool.total_component_instances(INSTANCES)
-            .total_stacks(INSTANCES)
-            .total_core_instances(INSTANCES * CORE_INSTANCES_EACH)
-            .total_tables(INSTANCES * TABLES_EACH)
-            .total_memories(INSTANCES * MEMORIES_EACH)
-            .max_core_instances_per_component(CORE_INSTANCES_EACH)
-            .max_tables_per_component(TABLES_EACH)
-            .max_memories_per_component(MEMORIES_EACH)
-            .table_elements(TABLE_ELEMENTS)
-            .linear_memory_keep_resident(KEEP_RESIDENT)
-            .async_stack_keep_resident(64 << 10);
-        config.allocation_strategy(pool);
-    }
-    Engine::new(&config)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn without_pool(dir: &Path) -> Host {
+        let engines = Engines::with_pool(false).unwrap();
+        Host::with_engines(engines, Compiler::InProcess, 1, dir).unwrap()
+    }
 
     /// A broken component was compiled anew at every try, at the cost of whoever waited for the compiler.
     #[tokio::test]
     async fn a_component_that_can_not_be_used_is_tried_once() {
         let dir = tempfile::tempdir().unwrap();
-        let host = Host::with_engine(dir.path(), engine(false).unwrap(), false).unwrap();
+        let host = without_pool(dir.path());
         let broken = Bytes::from_static(b"\0asm\x0d\0\x01\0\xff\xff");
         let first = host.describe(&broken).await.unwrap_err();
         assert_eq!(first.0, Cause::ComponentInvalid);
         assert_eq!(host.describe(&broken).await.unwrap_err(), first);
-        assert_eq!(host.inner.cache.prepared(), 1);
+        assert_eq!(host.inner.cache.compiled(), 1);
         // Another is another.
         let other = Bytes::from_static(b"\0asm\x0d\0\x01\0\xff\xfe");
         host.describe(&other).await.unwrap_err();
-        assert_eq!(host.inner.cache.prepared(), 2);
+        assert_eq!(host.inner.cache.compiled(), 2);
     }
 
     /// A machine without the address space for a pool runs the same hooks.
@@ -378,9 +447,10 @@ mod tests {
         let component =
             Bytes::from_static(include_bytes!("../../tests/fixtures/test_object_gate.wasm"));
         let dir = tempfile::tempdir().unwrap();
-        let on_demand = Host::with_engine(dir.path(), engine(false).unwrap(), false).unwrap();
+        let on_demand = without_pool(dir.path());
         assert!(!on_demand.is_pooled());
-        let host = Host::new(dir.path().to_owned()).unwrap();
+        let options = HostOptions::new(dir.path().to_owned(), Compiler::InProcess);
+        let host = Host::new(options).unwrap();
         for host in [on_demand, host] {
             assert_eq!(
                 host.describe(&component).await.unwrap()["name"],

@@ -1,24 +1,29 @@
 //! One call into a fresh instance, and what it left.
 //!
 //! An instance is used once: no memory of one object, repository or user is ever
-//! seen by another. Interruption is fuel that yields to the runtime every
-//! millisecond or so, and a yield every few host calls, where a timeout can stop the call
-//! (docs/decisions/0004-interruption.md).
+//! seen by another. It runs on a thread of its own (`guests`). Who waits for it looks at the clock, tells it to
+//! stop at its deadline, and answers with what it has left by then whether it stops or not
+//! (docs/decisions/0012-guest-threads.md).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::task::yield_now;
+use tokio::task::{JoinHandle, yield_now};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use wasmtime::{CallHook, CallHookHandler, Engine, Store, StoreContextMut, Trap};
 
 use super::cache::{Callable, Ready};
+use super::engine::Lane;
+use super::guests::host_failed;
 use super::limits::{
-    CALLS_PER_TURN, HANDLES, HOSTCALL_BYTES, Limiter, TEXT_BYTES, YIELD_FUEL, cut, size,
+    CALLS_PER_TURN, GRACE, GRACE_PARTS, HANDLES, HOSTCALL_BYTES, Limiter, TEXT_BYTES, YIELD_FUEL,
+    cut, size,
 };
 use super::log::Log;
-use super::session::{Change, Output, Run, State};
+use super::session::{Change, Left, Run, Said, State};
 use super::v0_1::{self, Verdict};
 use super::wasi::Seed;
 use super::{Cause, Failure};
@@ -27,7 +32,8 @@ use super::{Cause, Failure};
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) verdict: Result<Verdict, Failure>,
-    pub(super) output: Output,
+    pub(super) said: Said,
+    pub(super) log: Log,
     pub(super) peak_memory_bytes: u64,
     pub(super) fuel: u64,
 }
@@ -50,46 +56,135 @@ impl Deadline {
     }
 }
 
-/// Calls the component: for one change, or for all of them.
-pub(super) async fn judge(
-    engine: &Engine,
-    ready: &Ready,
-    run: Arc<Run>,
-    seed: &Seed,
-    change: Option<Change>,
-    deadline: Deadline,
-) -> Outcome {
-    let log = Log::new(run.limits.log_bytes, run.log_room.clone());
-    let subject = change.as_ref().map(|c| c.path.clone());
-    let mut store = store(engine, State::new(run, seed, subject, log), |s| {
-        &mut s.limiter
-    });
-    let answer = tokio::time::timeout(deadline.after, call(&mut store, ready, change)).await;
-    let verdict = match answer {
-        Err(_) => Err(deadline.failure()),
-        Ok(Err(e)) => Err(explain(
-            &e,
-            &store.data().limiter,
-            &store.data().out.log,
-            store.data().refused,
-        )),
-        Ok(Ok(Err(message))) => {
-            let cause = store.data().refused.unwrap_or(Cause::HookError);
-            Err(Failure::new(
-                cause,
-                format!("hook could not decide: {}", cut(&message, TEXT_BYTES)),
-            ))
+/// Tells an instance to stop: asked for, or when this is dropped.
+#[derive(Debug)]
+pub(super) struct Stopper {
+    token: CancellationToken,
+    /// Of a composed component: its code looks at the epoch.
+    epochs: Option<Engine>,
+}
+
+impl Stopper {
+    pub(super) fn new(ready: &Ready) -> Self {
+        Self {
+            token: CancellationToken::new(),
+            epochs: (ready.lane == Lane::Composed).then(|| ready.engine.clone()),
         }
-        Ok(Ok(Ok(verdict))) => Ok(verdict),
-    };
-    let fuel = used(&store);
-    let state = store.into_data();
+    }
+
+    /// What the instance looks at.
+    pub(super) fn token(&self) -> CancellationToken {
+        self.token.clone()
+    }
+
+    fn stop(&self) {
+        self.token.cancel();
+        if let Some(engine) = &self.epochs {
+            // Others of the lane look up as well, and go on.
+            engine.increment_epoch();
+        }
+    }
+}
+
+impl Drop for Stopper {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Waits for a call up to its deadline. None if it has not ended then, even after it was told to stop and had
+/// a moment to do so.
+pub(super) async fn supervise<T>(
+    mut call: JoinHandle<T>,
+    stopper: Stopper,
+    deadline: Deadline,
+) -> Result<Option<T>, Failure> {
+    if let Ok(ended) = timeout(deadline.after, &mut call).await {
+        return ended.map(Some).map_err(|e| host_failed(&e));
+    }
+    stopper.stop();
+    let grace = (deadline.after / GRACE_PARTS).min(GRACE);
+    match timeout(grace, call).await {
+        Ok(ended) => ended.map(Some).map_err(|e| host_failed(&e)),
+        Err(_) => Ok(None),
+    }
+}
+
+/// What a call that was not waited for has left.
+pub(super) fn cut_off(left: &Left, deadline: Deadline) -> Outcome {
+    outcome(Err(deadline.failure()), left)
+}
+
+fn outcome(verdict: Result<Verdict, Failure>, left: &Left) -> Outcome {
     Outcome {
         verdict,
-        peak_memory_bytes: state.limiter.peak(),
-        output: state.out,
-        fuel,
+        said: std::mem::take(&mut left.said()),
+        log: left.log.clone(),
+        peak_memory_bytes: left.peak_memory_bytes.load(Ordering::Relaxed),
+        fuel: left.fuel.load(Ordering::Relaxed),
     }
+}
+
+/// One call of a component: for one change, or for all of them.
+pub(super) struct Call {
+    pub(super) ready: Arc<Ready>,
+    pub(super) run: Arc<Run>,
+    pub(super) seed: Seed,
+    pub(super) change: Option<Change>,
+    pub(super) left: Left,
+    pub(super) deadline: Deadline,
+    pub(super) stop: CancellationToken,
+}
+
+impl Call {
+    /// Runs to the end, or to where it is stopped; on a thread of [`super::guests`].
+    pub(super) async fn run(self) -> Outcome {
+        let Self {
+            ready,
+            run,
+            seed,
+            change,
+            left,
+            deadline,
+            stop,
+        } = self;
+        let subject = change.as_ref().map(|c| c.path.clone());
+        let state = State::new(run, &seed, subject, left.clone());
+        let turns = Turns::new(&left, &stop);
+        let mut store = store(&ready, state, |s| &mut s.limiter, turns);
+        let answer = until(&stop, call(&mut store, &ready, change)).await;
+        let verdict = match answer {
+            None => Err(deadline.failure()),
+            Some(Err(e)) => Err(explain(
+                &e,
+                &store.data().limiter,
+                &left.log,
+                store.data().refused,
+            )),
+            Some(Ok(Err(message))) => {
+                let cause = store.data().refused.unwrap_or(Cause::HookError);
+                Err(Failure::new(
+                    cause,
+                    format!("hook could not decide: {}", cut(&message, TEXT_BYTES)),
+                ))
+            }
+            Some(Ok(Ok(verdict))) => Ok(verdict),
+        };
+        left.fuel.store(used(&store), Ordering::Relaxed);
+        // Gives its memory back, which may take a while: still the guest's.
+        drop(store);
+        outcome(verdict, &left)
+    }
+}
+
+/// What `call` comes to; none if it was stopped, which is looked at whenever it yields and when it ends.
+pub(super) async fn until<T>(stop: &CancellationToken, call: impl Future<Output = T>) -> Option<T> {
+    let answer = tokio::select! {
+        biased;
+        () = stop.cancelled() => return None,
+        answer = call => answer,
+    };
+    (!stop.is_cancelled()).then_some(answer)
 }
 
 async fn call(
@@ -119,39 +214,61 @@ async fn call(
 
 /// A store with every bound set.
 pub(super) fn store<T: Send>(
-    engine: &Engine,
+    ready: &Ready,
     data: T,
     limiter: fn(&mut T) -> &mut Limiter,
+    turns: Turns,
 ) -> Store<T> {
-    let mut store = Store::new(engine, data);
+    let mut store = Store::new(&ready.engine, data);
     store.limiter(move |data| limiter(data));
     store.set_fuel(u64::MAX).expect("the engine counts fuel");
     store
         .fuel_async_yield_interval(Some(YIELD_FUEL))
         .expect("the engine counts fuel");
-    store.call_hook_async(Turns::default());
+    if ready.lane == Lane::Composed {
+        // The epoch moves only when an instance is to stop.
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_async_yield_and_update(1);
+    }
+    store.call_hook_async(turns);
     store.set_hostcall_fuel(HOSTCALL_BYTES);
     store.set_max_component_handles(2 * HANDLES);
     store
 }
 
-/// Yields to the runtime after some host calls: a guest that does little but call would use so little
-/// fuel that it had the thread for minutes, and its limit of time would not be looked at.
-#[derive(Debug, Default)]
-struct Turns {
+/// Looks whether to stop after each host call, and yields after some: a guest that does little but call
+/// uses so little fuel that it would not be stopped for minutes.
+#[derive(Debug)]
+pub(super) struct Turns {
     calls: AtomicU32,
+    left: Left,
+    stop: CancellationToken,
+}
+
+impl Turns {
+    pub(super) fn new(left: &Left, stop: &CancellationToken) -> Self {
+        Self {
+            calls: AtomicU32::new(0),
+            left: left.clone(),
+            stop: stop.clone(),
+        }
+    }
 }
 
 #[async_trait]
 impl<T: Send> CallHookHandler<T> for Turns {
     async fn handle_call_event(
         &self,
-        _: StoreContextMut<'_, T>,
+        store: StoreContextMut<'_, T>,
         event: CallHook,
     ) -> wasmtime::Result<()> {
-        if matches!(event, CallHook::ReturningFromHost)
-            && self.calls.fetch_add(1, Ordering::Relaxed) % CALLS_PER_TURN == CALLS_PER_TURN - 1
-        {
+        if !matches!(event, CallHook::ReturningFromHost) {
+            return Ok(());
+        }
+        let fuel = u64::MAX - store.get_fuel()?;
+        self.left.fuel.store(fuel, Ordering::Relaxed);
+        let calls = self.calls.fetch_add(1, Ordering::Relaxed);
+        if self.stop.is_cancelled() || calls % CALLS_PER_TURN == CALLS_PER_TURN - 1 {
             yield_now().await;
         }
         Ok(())
@@ -161,7 +278,6 @@ impl<T: Send> CallHookHandler<T> for Turns {
 fn used<T>(store: &Store<T>) -> u64 {
     u64::MAX - store.get_fuel().expect("the engine counts fuel")
 }
-
 /// Why a call into a guest ended without an answer, in words for its author.
 pub(super) fn explain(
     error: &wasmtime::Error,

@@ -2,6 +2,8 @@
 //!
 //! What an action file may set is in [`super::Limits`]; these bound the rest.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
@@ -12,18 +14,39 @@ pub(super) const COMPONENT_BYTES: usize = 64 << 20;
 pub(super) const COMPILED_BYTES: u64 = 512 << 20;
 /// Compiled components kept on disk; what was not used for longest goes first.
 pub(super) const CACHE_BYTES: u64 = 2 << 30;
-/// Components compiled at once; each uses all cores.
-pub(super) const COMPILES: usize = 2;
-/// Components compiled or waiting for that; each is held in memory.
-pub(super) const COMPILE_QUEUE: usize = 8;
+/// Processes that compile at once, unless configured otherwise. All are of low priority.
+pub(super) const COMPILES: usize = 4;
+/// Of these, for one repository.
+pub(super) const COMPILES_EACH: usize = 1;
+/// Components that are compiled or wait for it are held in memory: all of them, and those of one repository.
+pub(super) const COMPILE_HELD_MIB: u32 = 1024;
+pub(super) const COMPILE_HELD_EACH_MIB: u32 = 128;
+/// A compilation may take at least this long, waits for a processor included.
+pub(super) const COMPILE_TIME: Duration = Duration::from_secs(120);
+/// Compiled code that a compiler may hand over, and what is kept of its words when it fails.
+pub(super) const CODE_BYTES: u64 = 512 << 20;
+pub(super) const COMPILER_WORDS: u64 = 16 << 10;
+/// How much a compiler steps back behind those who serve.
+pub(super) const COMPILE_NICE: i32 = 10;
 /// Components of which is known that they can't be used, and for how long: a cause may have been the machine's.
 pub(super) const BROKEN: u64 = 1024;
 pub(super) const BROKEN_AGE: Duration = Duration::from_secs(600);
 /// A request waits this long for its component. Compilation goes on behind it.
 pub(super) const COMPILE_WAIT: Duration = Duration::from_secs(120);
 
-/// Instances alive at once, over all hooks: the size of the pool.
+/// Instances alive at once, over all hooks: the size of the pool, each with a thread of its own.
 pub(super) const INSTANCES: u32 = 64;
+/// Threads for what the host computes from a guest's or a user's input: globs, digests, reports.
+pub(super) const COMPUTATIONS: usize = 16;
+/// How much guests step back behind those who serve.
+pub(super) const GUEST_NICE: i32 = 10;
+/// A thread without a guest ends after this.
+pub(super) const GUEST_IDLE: Duration = Duration::from_secs(60);
+/// Calls to storage under way for all guests: the threads that serve run them.
+pub(super) const STORAGE_CALLS: usize = 16;
+/// After its deadline a guest may take so much longer to say what it used, and then is not waited for.
+pub(super) const GRACE_PARTS: u32 = 20;
+pub(super) const GRACE: Duration = Duration::from_millis(100);
 /// Guest memory that may be in use at once, by the limits of running instances.
 pub(super) const MEMORY_MIB: u32 = 4096;
 /// An instance waits this long for room.
@@ -91,16 +114,17 @@ pub(super) const DESCRIBE_BYTES: usize = 256 << 10;
 pub(super) struct Limiter {
     limit: u64,
     used: u64,
-    peak: u64,
+    /// The most that was used, told to those who answer.
+    peak: Arc<AtomicU64>,
     refused: bool,
 }
 
 impl Limiter {
-    pub(super) fn new(limit: u64) -> Self {
+    pub(super) fn new(limit: u64, peak: Arc<AtomicU64>) -> Self {
         Self {
             limit,
             used: 0,
-            peak: 0,
+            peak,
             refused: false,
         }
     }
@@ -114,10 +138,6 @@ impl Limiter {
         self.limit
     }
 
-    pub(super) fn peak(&self) -> u64 {
-        self.peak
-    }
-
     fn grow(&mut self, more: u64) -> bool {
         let wanted = self.used.saturating_add(more);
         if wanted > self.limit {
@@ -125,7 +145,7 @@ impl Limiter {
             return false;
         }
         self.used = wanted;
-        self.peak = self.peak.max(wanted);
+        self.peak.fetch_max(wanted, Ordering::Relaxed);
         true
     }
 }
@@ -192,11 +212,12 @@ mod tests {
 
     #[test]
     fn memory_is_counted_over_all_memories() {
-        let mut l = Limiter::new(100);
+        let peak = Arc::default();
+        let mut l = Limiter::new(100, Arc::clone(&peak));
         assert!(l.memory_growing(0, 60, None).expect("never fails"));
         assert!(!l.memory_growing(0, 60, None).expect("never fails") && l.refused());
         assert!(l.memory_growing(60, 100, None).expect("never fails"));
-        assert_eq!(l.peak(), 100);
+        assert_eq!(peak.load(Ordering::Relaxed), 100);
     }
 
     #[test]

@@ -1,21 +1,25 @@
 //! Runs hooks that are WebAssembly components, sandboxed and bounded.
 //!
 //! This file is what the rest of the crate sees: a [`Request`] in, a [`Report`]
-//! out. Below it, [`Host`] owns the engine; a component is checked (`check`),
-//! compiled once per digest (`cache`), waits for room (`admission`) and runs in a fresh instance per
-//! call (`instance`), which sees the world through `session` and its WIT shim `v0_1`.
-//! `fanout` runs an object gate over every changed object.
+//! out. Below it, [`Host`] owns the engines; a component is checked and compiled in a process of its own
+//! (`compile`), once per digest (`cache`), waits for room (`admission`) and runs in a fresh instance per
+//! call (`instance`), on a thread of its own (`guests`). It sees the world through `session` and its WIT
+//! shim `v0_1`. `fanout` runs an object gate over every changed object.
 //!
 //! Nothing here knows action files or run records. The invariant: whatever a
 //! component does, [`Host::run`] returns, within its limits, with a cause.
 
 mod admission;
+mod artifact;
 mod cache;
 mod capability;
 mod check;
 mod collect;
+mod compile;
 mod disk;
+mod engine;
 mod fanout;
+mod guests;
 mod host;
 mod instance;
 mod limits;
@@ -33,7 +37,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use graveler::{Event, Finding};
 
-pub use host::Host;
+pub use compile::{CompileLimits, Compiler, compile_job};
+pub use host::{Host, HostOptions};
 pub use tree::{Side, SnapshotTrees, Trees};
 
 /// What one hook may use. Effective limits are the lower of the server's and the action's.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use block::ByteStream;
 
 use super::limits::{CHUNK_BYTES, FETCHES, READ_BYTES, SPAN_GAP, SPANS, size};
-use super::session::{Refusal, Run, storage};
+use super::session::{Refusal, Run};
 
 /// The size of an object; a negative one in a broken entry counts as empty.
 pub(super) fn size_of(object: &Object) -> u64 {
@@ -24,7 +24,7 @@ pub(super) fn size_of(object: &Object) -> u64 {
 /// Exactly the bytes of one span.
 pub(super) async fn read(
     run: &Run,
-    object: &Object,
+    object: &Arc<Object>,
     offset: u64,
     length: u32,
 ) -> Result<Bytes, Refusal> {
@@ -34,7 +34,11 @@ pub(super) async fn read(
 }
 
 /// The last bytes, or all of a shorter object.
-pub(super) async fn read_tail(run: &Run, object: &Object, length: u32) -> Result<Bytes, Refusal> {
+pub(super) async fn read_tail(
+    run: &Run,
+    object: &Arc<Object>,
+    length: u32,
+) -> Result<Bytes, Refusal> {
     let size = size_of(object);
     let length = u64::from(length).min(size);
     not_too_much(length)?;
@@ -44,7 +48,7 @@ pub(super) async fn read_tail(run: &Run, object: &Object, length: u32) -> Result
 /// Exactly the bytes of each span, in the order asked.
 pub(super) async fn read_many(
     run: &Run,
-    object: &Object,
+    object: &Arc<Object>,
     spans: &[(u64, u32)],
 ) -> Result<Vec<Bytes>, Refusal> {
     if spans.len() > SPANS {
@@ -119,15 +123,17 @@ fn not_too_much(bytes: u64) -> Result<(), Refusal> {
     Ok(())
 }
 
-async fn fetch(run: &Run, object: &Object, range: Range<u64>) -> Result<Bytes, Refusal> {
+async fn fetch(run: &Run, object: &Arc<Object>, range: Range<u64>) -> Result<Bytes, Refusal> {
     let length = range.end - range.start;
     if length == 0 {
         return Ok(Bytes::new());
     }
     run.spend(length)?;
     let expected = usize::try_from(length).expect("bounded by the size of a call");
-    let read = async {
-        let mut body = run.trees.open(object, range).await?;
+    let (fetched, path) = (Arc::clone(object), &object.path);
+    let read = run.storage(|trees| async move {
+        let object = &fetched;
+        let mut body = trees.open(object, range).await?;
         let mut bytes = BytesMut::with_capacity(expected);
         while let Some(piece) = body.next().await {
             let piece =
@@ -137,12 +143,11 @@ async fn fetch(run: &Run, object: &Object, range: Range<u64>) -> Result<Bytes, R
             bytes.extend_from_slice(&piece[..piece.len().min(room)]);
         }
         Ok(bytes.freeze())
-    };
-    let bytes = storage(read).await?;
+    });
+    let bytes = read.await?;
     if bytes.len() != expected {
         return Err(Refusal::Unavailable(format!(
-            "storage has fewer bytes of {:?} than its entry says",
-            object.path
+            "storage has fewer bytes of {path:?} than its entry says"
         )));
     }
     Ok(bytes)
@@ -172,32 +177,50 @@ impl Chunks {
     }
 
     /// Up to `max` bytes; none at the end.
-    pub(super) async fn next(&mut self, run: &Run, max: u32) -> Result<Option<Bytes>, Refusal> {
+    pub(super) async fn next(
+        &mut self,
+        run: &Arc<Run>,
+        max: u32,
+    ) -> Result<Option<Bytes>, Refusal> {
         if max == 0 {
             return Err(Refusal::Other("max must be at least 1".into()));
         }
         let end = size_of(&self.object);
         let wanted = (max as usize).min(CHUNK_BYTES);
         while self.rest.len() < wanted && self.at < end {
-            if self.body.is_none() {
-                self.body = Some(storage(run.trees.open(&self.object, self.at..end)).await?);
-            }
-            let body = self.body.as_mut().expect("opened above");
-            let path = &self.object.path;
-            let piece = storage(async {
-                body.next()
-                    .await
-                    .transpose()
-                    .map_err(|e| catalog::Error::DataGone(format!("{path} ({e})")))
+            let (object, range) = (Arc::clone(&self.object), self.at..end);
+            let (body, missing) = (self.body.take(), wanted - self.rest.len());
+            let payer = Arc::clone(run);
+            let more = run.storage(|trees| async move {
+                let mut body = match body {
+                    Some(body) => body,
+                    None => trees.open(&object, range).await?,
+                };
+                let mut pieces = BytesMut::new();
+                while pieces.len() < missing {
+                    let Some(piece) = body.next().await else {
+                        break;
+                    };
+                    let path = &object.path;
+                    let piece =
+                        piece.map_err(|e| catalog::Error::DataGone(format!("{path} ({e})")))?;
+                    if let Err(refusal) = payer.spend(piece.len() as u64) {
+                        return Ok(Err(refusal));
+                    }
+                    pieces.extend_from_slice(&piece);
+                }
+                Ok(Ok((body, pieces)))
             });
-            let Some(piece) = piece.await? else {
+            let (body, pieces) = more.await??;
+            if pieces.is_empty() {
                 return Err(Refusal::Unavailable(format!(
-                    "storage has fewer bytes of {path:?} than its entry says"
+                    "storage has fewer bytes of {:?} than its entry says",
+                    self.object.path
                 )));
-            };
-            run.spend(piece.len() as u64)?;
-            self.at += piece.len() as u64;
-            self.rest.extend_from_slice(&piece);
+            }
+            self.body = Some(body);
+            self.at += pieces.len() as u64;
+            self.rest.unsplit(pieces);
         }
         if self.rest.is_empty() {
             return Ok(None);

@@ -6,13 +6,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use catalog::Object;
 use graveler::{Event, Finding};
 use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
@@ -34,8 +36,12 @@ pub(super) struct Run {
     pub(super) hook: String,
     pub(super) event: Arc<Event>,
     pub(super) config: Value,
+    /// The same as text, made once.
+    pub(super) config_text: String,
     pub(super) trees: Arc<dyn Trees>,
-    pub(super) rights: Rights,
+    pub(super) rights: Arc<Rights>,
+    /// Over all hooks, see [`Run::storage`].
+    pub(super) storage_calls: Arc<Semaphore>,
     pub(super) limits: Limits,
     pub(super) keep_going: bool,
     /// Fetched so far.
@@ -87,18 +93,12 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Waits for storage, but not for ever.
-pub(super) async fn storage<T>(
-    call: impl Future<Output = catalog::Result<T>> + Send,
-) -> Result<T, Refusal> {
-    match tokio::time::timeout(HOST_CALL, call).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(catalog::Error::ObjectNotFound(_))) => Err(Refusal::NotFound),
-        Ok(Err(e)) => Err(Refusal::Unavailable(format!("storage failed: {e}"))),
-        Err(_) => Err(Refusal::Unavailable(format!(
-            "storage gave no answer within {} s",
-            HOST_CALL.as_secs()
-        ))),
+/// Ends a task with whoever waits for it.
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -157,21 +157,51 @@ impl Run {
         }
     }
 
-    pub(super) async fn stat(&self, side: Side, path: &str) -> Result<Object, Refusal> {
-        self.may_read(path)?;
-        storage(self.trees.stat(side, path))
-            .await?
-            .ok_or(Refusal::NotFound)
+    /// Has storage called by the threads that serve, and waits for it, but not for ever.
+    ///
+    /// A guest's thread may not be run for a while. If it held a connection or a lock of the store meanwhile, all
+    /// requests would wait for the guest.
+    pub(super) async fn storage<T, F>(
+        &self,
+        call: impl FnOnce(Arc<dyn Trees>) -> F,
+    ) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        F: Future<Output = catalog::Result<T>> + Send + 'static,
+    {
+        let (call, turns) = (call(Arc::clone(&self.trees)), self.storage_calls.clone());
+        let task = tokio::spawn(async move {
+            let _turn = turns.acquire_owned().await.expect("never closed");
+            call.await
+        });
+        let _abort = AbortOnDrop(task.abort_handle());
+        match tokio::time::timeout(HOST_CALL, task).await {
+            Ok(Ok(Ok(answer))) => Ok(answer),
+            Ok(Ok(Err(catalog::Error::ObjectNotFound(_)))) => Err(Refusal::NotFound),
+            Ok(Ok(Err(e))) => Err(Refusal::Unavailable(format!("storage failed: {e}"))),
+            Ok(Err(e)) => Err(Refusal::Unavailable(format!("storage failed: {e}"))),
+            Err(_) => Err(Refusal::Unavailable(format!(
+                "storage gave no answer within {} s",
+                HOST_CALL.as_secs()
+            ))),
+        }
+    }
+
+    pub(super) async fn stat(&self, side: Side, path: String) -> Result<Object, Refusal> {
+        self.may_read(&path)?;
+        let stat = self.storage(|trees| async move { trees.stat(side, &path).await });
+        stat.await?.ok_or(Refusal::NotFound)
     }
 
     /// One page of differences as stored, unfiltered, and where the next begins.
     pub(super) async fn changes(
         &self,
-        prefix: &str,
-        after: &str,
+        prefix: String,
+        after: String,
         limit: usize,
     ) -> Result<Rows<Change>, Refusal> {
-        let page = storage(self.trees.diff(prefix, after, limit)).await?;
+        let diff = self.storage(|trees| async move { trees.diff(&prefix, &after, limit).await });
+        let page = diff.await?;
         let changes = page
             .results
             .into_iter()
@@ -262,7 +292,10 @@ impl Listing {
         let page = |after: String, limit| {
             let prefix = prefix.clone();
             async move {
-                let page = storage(run.trees.walk(side, &prefix, &after, limit)).await?;
+                let walk = |trees: Arc<dyn Trees>| async move {
+                    trees.walk(side, &prefix, &after, limit).await
+                };
+                let page = run.storage(walk).await?;
                 Ok((page.results, page.has_more.then_some(page.next_offset)))
             }
         };
@@ -282,7 +315,7 @@ impl Changes {
         let prefix = self.0.prefix.clone();
         let page = |after: String, limit| {
             let prefix = prefix.clone();
-            async move { run.changes(&prefix, &after, limit).await }
+            async move { run.changes(prefix, after, limit).await }
         };
         self.0
             .next(&run.rights, max, |c: &Change| &c.path, page)
@@ -291,15 +324,41 @@ impl Changes {
 }
 
 /// What an instance says beside its verdict.
-#[derive(Debug)]
-pub(super) struct Output {
+#[derive(Debug, Default)]
+pub(super) struct Said {
     pub(super) findings: Vec<Finding>,
     /// Of all findings, see [`weight`].
     pub(super) findings_bytes: usize,
     pub(super) findings_dropped: u64,
     pub(super) summary: Option<String>,
     pub(super) metrics: BTreeMap<String, (f64, String)>,
+}
+
+/// What an instance leaves, in the hands of those who answer: they take it at the deadline, even if the
+/// instance can't be stopped just then. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Left {
+    said: Arc<Mutex<Said>>,
     pub(super) log: Log,
+    /// As far as known.
+    pub(super) peak_memory_bytes: Arc<AtomicU64>,
+    pub(super) fuel: Arc<AtomicU64>,
+}
+
+impl Left {
+    pub(super) fn new(log: Log) -> Self {
+        Self {
+            said: Arc::default(),
+            log,
+            peak_memory_bytes: Arc::default(),
+            fuel: Arc::default(),
+        }
+    }
+
+    pub(super) fn said(&self) -> MutexGuard<'_, Said> {
+        // A panic while the lock was held can at worst have lost what was said then.
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// One instance.
@@ -307,7 +366,7 @@ pub(super) struct State {
     pub(super) run: Arc<Run>,
     pub(super) table: ResourceTable,
     pub(super) limiter: Limiter,
-    pub(super) out: Output,
+    pub(super) left: Left,
     /// The path that an object gate judges.
     pub(super) subject: Option<String>,
     /// Scans under way.
@@ -318,22 +377,14 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(run: Arc<Run>, seed: &Seed, subject: Option<String>, log: Log) -> Self {
-        let wasi = wasi::context(seed, run.time(), &log);
-        let limiter = Limiter::new(run.limits.memory_bytes);
-        let out = Output {
-            findings: Vec::new(),
-            findings_bytes: 0,
-            findings_dropped: 0,
-            summary: None,
-            metrics: BTreeMap::new(),
-            log,
-        };
+    pub(super) fn new(run: Arc<Run>, seed: &Seed, subject: Option<String>, left: Left) -> Self {
+        let wasi = wasi::context(seed, run.time(), &left.log);
+        let limiter = Limiter::new(run.limits.memory_bytes, left.peak_memory_bytes.clone());
         Self {
             run,
             table: table(),
             limiter,
-            out,
+            left,
             subject,
             scans: 0,
             refused: None,
@@ -351,36 +402,36 @@ impl State {
 
     pub(super) fn submit(&mut self, finding: Finding) -> Result<(), String> {
         let limit = self.run.limits.findings;
-        if self.out.findings.len() >= limit {
-            self.out.findings_dropped += 1;
+        let mut said = self.left.said();
+        if said.findings.len() >= limit {
+            said.findings_dropped += 1;
             return Err(format!(
                 "{limit} findings are kept, this one is only counted (limits.findings)"
             ));
         }
-        let bytes = self.out.findings_bytes + weight(&finding);
+        let bytes = said.findings_bytes + weight(&finding);
         if bytes > FINDINGS_BYTES {
-            self.out.findings_dropped += 1;
+            said.findings_dropped += 1;
             return Err(format!(
                 "findings of {} in all are kept, this one is only counted",
                 size(FINDINGS_BYTES as u64)
             ));
         }
-        self.out.findings_bytes = bytes;
-        self.out.findings.push(finding);
+        said.findings_bytes = bytes;
+        said.findings.push(finding);
         Ok(())
     }
 
     pub(super) fn metric(&mut self, name: &str, value: f64, unit: &str) {
         let name = cut(name, NAME_BYTES);
-        if self.out.metrics.len() < METRICS || self.out.metrics.contains_key(&name) {
-            self.out
-                .metrics
-                .insert(name, (value, cut(unit, NAME_BYTES)));
+        let metrics = &mut self.left.said().metrics;
+        if metrics.len() < METRICS || metrics.contains_key(&name) {
+            metrics.insert(name, (value, cut(unit, NAME_BYTES)));
         }
     }
 
     pub(super) fn summary(&mut self, markdown: &str) {
-        self.out.summary = Some(cut(markdown, SUMMARY_BYTES));
+        self.left.said().summary = Some(cut(markdown, SUMMARY_BYTES));
     }
 }
 

@@ -243,12 +243,12 @@ impl tree::HostSnapshot for State {
     }
     async fn stat(&mut self, this: Resource<Side>, path: String) -> Answer<tree::Entry> {
         let (side, run) = (*self.table.get(&this)?, self.run.clone());
-        let answer = run.stat(side, &path).await;
+        let answer = run.stat(side, path).await;
         Ok(self.answer(answer).map(|o| entry(&o)))
     }
     async fn open(&mut self, this: Resource<Side>, path: String) -> Answer<Resource<Opened>> {
         let (side, run) = (*self.table.get(&this)?, self.run.clone());
-        let answer = run.stat(side, &path).await;
+        let answer = run.stat(side, path).await;
         match self.answer(answer) {
             Ok(object) => Ok(Ok(self.hold(Arc::new(object))?)),
             Err(e) => Ok(Err(e)),
@@ -498,13 +498,13 @@ impl log::Host for State {
             line.extend([" ", &name, "=", &value.replace('\n', "\\n")]);
         }
         line.push('\n');
-        Ok(self.out.log.write(line.as_bytes())?)
+        Ok(self.left.log.write(line.as_bytes())?)
     }
 }
 
 impl config::Host for State {
     fn all(&mut self) -> wasmtime::Result<String> {
-        Ok(self.run.config.to_string())
+        Ok(self.run.config_text.clone())
     }
     fn get(&mut self, pointer: String) -> wasmtime::Result<Option<String>> {
         Ok(self.run.config.pointer(&pointer).map(ToString::to_string))

@@ -3,6 +3,7 @@
 //! The components are committed builds of `tests/guests`; what each mode does
 //! is written there.
 
+mod attacks;
 mod gate;
 mod hostile;
 mod objects;
@@ -15,7 +16,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
-use actions::wasm::{Host, Limits, Report, Request, Select, Side, Trees, Verdict};
+use actions::wasm::{
+    CompileLimits, Compiler, Host, HostOptions, Limits, Report, Request, Select, Side, Trees,
+    Verdict,
+};
 use async_trait::async_trait;
 use base::{OffsetDateTime, Page};
 use block::ByteStream;
@@ -30,8 +34,19 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 /// One engine for all tests; what it compiles is kept among the build's files.
-static HOST: LazyLock<Host> =
-    LazyLock::new(|| Host::new(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("hooks")).unwrap());
+static HOST: LazyLock<Host> = LazyLock::new(|| {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("hooks");
+    Host::new(HostOptions::new(folder, child_compiler())).unwrap()
+});
+
+/// Components are compiled as by a server: in a process of its own.
+fn child_compiler() -> Compiler {
+    Compiler::Child {
+        program: env!("CARGO_BIN_EXE_compile-component").into(),
+        arguments: Vec::new(),
+        limits: CompileLimits::default(),
+    }
+}
 
 fn host() -> Host {
     HOST.clone()

@@ -121,6 +121,8 @@ impl TestApi {
                 gates_source: actions::GatesSource::Both,
                 cache_dir: cache.path().to_owned(),
                 webhook: actions::WebhookOptions::default(),
+                compiler: actions::wasm::Compiler::InProcess,
+                compile_at_once: 2,
             },
         )
         .unwrap();

@@ -15,3 +15,6 @@ mod telemetry;
 mod wiring;
 
 pub use serve::{Server, run};
+
+/// The command that a server starts itself with to compile one component.
+pub const COMPILE_COMMAND: &str = "compile-component";

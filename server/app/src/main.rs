@@ -18,6 +18,15 @@ struct Cli {
 enum Command {
     /// Run the server: REST API and S3 gateway on one port.
     Run(RunArgs),
+    /// Compile the component on standard input: the server starts this for each component.
+    #[command(name = app::COMPILE_COMMAND, hide = true)]
+    CompileComponent(CompileArgs),
+}
+
+#[derive(Debug, Args)]
+struct CompileArgs {
+    cpu_seconds: u64,
+    memory_bytes: u64,
 }
 
 #[derive(Debug, Args)]
@@ -38,9 +47,12 @@ struct RunArgs {
 }
 
 fn main() -> ExitCode {
-    let Cli {
-        command: Command::Run(args),
-    } = Cli::parse();
+    let args = match Cli::parse().command {
+        Command::Run(args) => args,
+        Command::CompileComponent(args) => {
+            return actions::wasm::compile_job(args.cpu_seconds, args.memory_bytes);
+        }
+    };
     let overrides = Overrides {
         file: args.config,
         data: args.data,

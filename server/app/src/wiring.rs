@@ -1,7 +1,9 @@
 //! Puts the server together, lowest layer first. A straight line: nothing here decides anything but drivers.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use actions::wasm::{CompileLimits, Compiler};
 use actions::{Actions, GatesSource};
 use anyhow::Context as _;
 use auth::Auth;
@@ -11,6 +13,7 @@ use catalog::{Catalog, Reader};
 use gateway::Gateway;
 use graveler::Graveler;
 
+use crate::COMPILE_COMMAND;
 use crate::config::{Blockstore, Config, Database};
 
 /// The layers that serving and jobs work with.
@@ -192,7 +195,26 @@ fn actions_options(config: &Config) -> actions::Options {
             targets: config.actions.webhook_targets.clone(),
             run_key: auth::derive(&config.auth.secret_key, auth::HOOK_RUNS).to_vec(),
         },
+        compiler: Compiler::Child {
+            program: own_program(),
+            arguments: vec![COMPILE_COMMAND.to_owned()],
+            limits: CompileLimits {
+                cpu_time: config.actions.compile_cpu_time,
+                memory_bytes: config.actions.compile_memory_bytes,
+            },
+        },
+        compile_at_once: config.actions.compile_at_once,
     }
+}
+
+/// The program that runs now, also after another one has taken its place on disk: code of another
+/// version would not fit.
+fn own_program() -> PathBuf {
+    let running = Path::new("/proc/self/exe");
+    if running.exists() {
+        return running.to_owned();
+    }
+    std::env::current_exe().unwrap_or_else(|_| PathBuf::from("weir"))
 }
 
 fn api_options(config: &Config) -> api::Options {

@@ -13,6 +13,7 @@ const KEYS: &[(&str, &[&str])] = &[
     ("actions.lua", &["net_http_enabled"]),
     ("actions.env", &["enabled", "prefix"]),
     ("actions.webhook", &["allow", "deny"]),
+    ("actions.compile", &["cpu_time", "memory_bytes", "at_once"]),
     (
         "logging",
         &[

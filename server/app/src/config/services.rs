@@ -56,6 +56,11 @@ pub struct Actions {
     pub cache_dir: PathBuf,
     /// Where webhooks may go.
     pub webhook_targets: actions::WebhookTargets,
+    /// What compiling one component may take.
+    pub compile_cpu_time: Duration,
+    pub compile_memory_bytes: u64,
+    /// Components that are compiled at once.
+    pub compile_at_once: usize,
 }
 
 /// The first administrator, made at start where the installation was never set up.
@@ -167,6 +172,14 @@ pub(super) fn actions(source: &Source) -> Result<Actions, Error> {
     if !["both", "source"].contains(&gates.as_str()) {
         return Err(source.unusable("actions.gates_source", "is neither `both` nor `source`"));
     }
+    let compile_cpu_time =
+        source.duration_or("actions.compile.cpu_time", Duration::from_secs(60))?;
+    if !(Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&compile_cpu_time) {
+        return Err(source.unusable(
+            "actions.compile.cpu_time",
+            "is not between 1s and 1h: most components take less than a second",
+        ));
+    }
     Ok(Actions {
         enabled: source.bool_or("actions.enabled", true)?,
         env_enabled: source.bool_or("actions.env.enabled", true)?,
@@ -176,6 +189,13 @@ pub(super) fn actions(source: &Source) -> Result<Actions, Error> {
             .path("actions.cache_dir")?
             .unwrap_or_else(|| source::expand_home("~/weir/cache")),
         webhook_targets: webhook_targets(source)?,
+        compile_cpu_time,
+        compile_memory_bytes: source.number_or(
+            "actions.compile.memory_bytes",
+            2 << 30,
+            256 << 20..=1 << 40,
+        )?,
+        compile_at_once: source.number_or("actions.compile.at_once", 4, 1..=64)?,
     })
 }
 

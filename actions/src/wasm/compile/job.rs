@@ -1,0 +1,107 @@
+//! The child's side: takes its limits, reads a component, answers on standard output.
+//!
+//! Standard input is the component's length, the component, and then nothing until the parent is
+//! done with the answer: if it ends earlier, the parent has gone, and so does this process. That is
+//! surer than a signal at the parent's death, which Linux sends at the death of the parent's thread.
+
+use std::io::{Read, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, setpriority_process, setrlimit};
+
+use super::CompileLimits;
+use crate::wasm::artifact::encode_answer;
+use crate::wasm::limits::{COMPILE_NICE, COMPONENT_BYTES};
+
+/// Exit status of a child whose parent has gone.
+const ABANDONED: i32 = 3;
+/// Exit status of a child that got no component.
+const NO_COMPONENT: u8 = 4;
+/// Files that a child may have open: its three, and what the allocator and the compiler look up.
+const FILES: u64 = 32;
+
+/// Compiles the component on standard input within these limits, and answers on standard output: the
+/// whole work of a process that [`super::Compiler::Child`] starts.
+///
+/// The process must not have done anything before, and ends after it.
+#[must_use]
+pub fn compile_job(cpu_seconds: u64, memory_bytes: u64) -> ExitCode {
+    let limits = CompileLimits {
+        cpu_time: Duration::from_secs(cpu_seconds),
+        memory_bytes,
+    };
+    if let Err(e) = confine(limits) {
+        return fail(&format!("failed to set the limits of the compiler: {e}"));
+    }
+    let component = match component(&mut std::io::stdin().lock()) {
+        Ok(component) => component,
+        Err(e) => return fail(&format!("failed to read the component: {e}")),
+    };
+    if let Err(e) = std::thread::Builder::new().spawn(end_with_the_parent) {
+        return fail(&format!("failed to watch the parent: {e}"));
+    }
+    let answer = encode_answer(&super::compile(&component));
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(&answer).and_then(|()| stdout.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => fail(&format!("failed to answer: {e}")),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the parent reads it")]
+fn fail(message: &str) -> ExitCode {
+    eprintln!("{message}");
+    ExitCode::from(NO_COMPONENT)
+}
+
+/// Takes the limits. Those of data and address space both, because not every system counts the former.
+fn confine(limits: CompileLimits) -> std::io::Result<()> {
+    let set = |resource, soft: u64, hard: u64| {
+        let limit = Rlimit {
+            current: Some(soft),
+            maximum: Some(hard),
+        };
+        // A lower limit of the system's stays.
+        match setrlimit(resource, limit) {
+            Err(rustix::io::Errno::PERM) => Ok(()),
+            other => other,
+        }
+    };
+    let seconds = limits.cpu_time.as_secs().max(1);
+    set(Resource::Cpu, seconds, seconds + 1)?;
+    set(Resource::Data, limits.memory_bytes, limits.memory_bytes)?;
+    let space = limits.memory_bytes.saturating_mul(2) + (1 << 30);
+    set(Resource::As, space, space)?;
+    set(Resource::Core, 0, 0)?;
+    set(Resource::Fsize, 0, 0)?;
+    set(Resource::Nofile, FILES, FILES)?;
+    setpriority_process(None, COMPILE_NICE)?;
+    // If the machine runs out of memory, let it be this process that goes. Not every system has the file.
+    if let Err(e) = std::fs::write("/proc/self/oom_score_adj", "1000") {
+        tracing::debug!(error = %e, "the compiler is as likely to be killed as any process");
+    }
+    Ok(())
+}
+
+fn component(input: &mut impl Read) -> std::io::Result<Vec<u8>> {
+    let mut length = [0; 8];
+    input.read_exact(&mut length)?;
+    let length = u64::from_le_bytes(length);
+    if length > COMPONENT_BYTES as u64 {
+        return Err(std::io::ErrorKind::FileTooLarge.into());
+    }
+    let mut component = Vec::new();
+    input.take(length).read_to_end(&mut component)?;
+    if component.len() as u64 != length {
+        return Err(std::io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(component)
+}
+
+/// Waits until nobody holds the other end of standard input.
+fn end_with_the_parent() {
+    let mut rest = [0];
+    while matches!(std::io::stdin().lock().read(&mut rest), Ok(n) if n > 0) {}
+    std::process::exit(ABANDONED);
+}

@@ -10,7 +10,8 @@ use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::response::{IntoResponse, Response};
 use catalog::{BlockError, EngineError, Kind, StoreError};
-use http::StatusCode;
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, StatusCode};
 
 /// The result of a handler.
 pub(crate) type Result<T> = std::result::Result<T, Error>;
@@ -27,6 +28,11 @@ pub(crate) enum Error {
     Invalid(String),
     #[error("request body is larger than {0} bytes")]
     TooLarge(usize),
+    #[error("request body has more than {0} values: split the request")]
+    TooManyValues(usize),
+    /// Other requests hold the memory that this one's body needs.
+    #[error("{0}: try again later")]
+    Busy(#[from] base::BudgetExhausted),
     /// No such route.
     #[error("invalid API endpoint")]
     NoEndpoint,
@@ -58,7 +64,8 @@ impl Error {
             Self::Catalog(error) => of_catalog(error),
             Self::Auth(error) => of_auth(error),
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
-            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge(_) | Self::TooManyValues(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::NoEndpoint | Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Precondition(_) => StatusCode::PRECONDITION_FAILED,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
@@ -121,7 +128,8 @@ impl From<PathRejection> for Error {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let status = self.status();
-        if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
+        let is_busy = matches!(self, Self::Busy(_));
+        if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED && !is_busy {
             tracing::error!(status = status.as_u16(), error = %base::chain(&self), "failed to answer a request");
         }
         let findings = self.findings().filter(|findings| !findings.is_empty());
@@ -129,7 +137,7 @@ impl IntoResponse for Error {
             .conflicts()
             .map(|conflicts| (conflicts.paths, conflicts.count))
             .unzip();
-        (
+        let mut response = (
             status,
             Json(types::Error {
                 message: self.message(),
@@ -138,7 +146,12 @@ impl IntoResponse for Error {
                 conflict_count,
             }),
         )
-            .into_response()
+            .into_response();
+        if is_busy {
+            let headers = response.headers_mut();
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
     }
 }
 
@@ -520,6 +533,7 @@ mod tests {
             (auth::Error::Kv(storage()).into(), 500, "auth records"),
             (Error::Invalid(s("bad")), 400, "bad"),
             (Error::TooLarge(10), 413, "10 bytes"),
+            (Error::TooManyValues(10), 413, "10 values"),
             (Error::NoEndpoint, 404, "invalid API endpoint"),
             (Error::NotFound(s("run 'x'")), 404, "run 'x' not found"),
             (Error::Precondition(s("first set up")), 412, "first set up"),

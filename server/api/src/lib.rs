@@ -6,6 +6,7 @@
 //! `openapi.yaml`; `generated.rs` is made from it.
 
 mod actions;
+mod body;
 mod branches;
 mod commits;
 mod config;
@@ -47,6 +48,7 @@ use tracing::trace;
 use error::Result;
 use extract::Caller;
 
+pub use body::BodyBudgets;
 pub use error::describe_failure;
 pub use router::{ROUTES, router};
 
@@ -73,6 +75,8 @@ pub struct Options {
     pub logout_url: String,
     /// Whether cookies are marked Secure.
     pub secure_cookies: bool,
+    /// What JSON bodies may take up.
+    pub bodies: BodyBudgets,
 }
 
 impl ApiState {

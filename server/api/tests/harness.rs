@@ -123,6 +123,7 @@ impl TestApi {
             login_url: String::new(),
             logout_url: String::new(),
             secure_cookies: false,
+            bodies: api::BodyBudgets::new(128 << 20),
         };
         let state = ApiState {
             catalog: lake

@@ -58,11 +58,12 @@ pub(crate) async fn build(config: &Config) -> anyhow::Result<Layers> {
     let catalog = Catalog::new(reader, kv, Arc::new(actions.clone()), clock, ids)
         .describing_failures(api::describe_failure);
 
+    let bodies = api::BodyBudgets::new(config.http.body_memory_bytes);
     let api = api::router(api::ApiState {
         catalog: catalog.clone(),
         auth: auth.clone(),
         actions: actions.clone(),
-        options: api_options(config),
+        options: api_options(config, bodies.clone()),
     });
     let gateway = Gateway::new(
         catalog.clone(),
@@ -70,6 +71,7 @@ pub(crate) async fn build(config: &Config) -> anyhow::Result<Layers> {
         gateway::Options {
             domain_names: config.gateway.domain_names.clone(),
             region: config.gateway.region.clone(),
+            bodies: bodies.known,
         },
     );
     Ok(Layers {
@@ -191,7 +193,7 @@ fn actions_options(config: &Config) -> actions::Options {
     }
 }
 
-fn api_options(config: &Config) -> api::Options {
+fn api_options(config: &Config, bodies: api::BodyBudgets) -> api::Options {
     api::Options {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         login_cookie_names: config.auth.login_cookie_names.clone(),
@@ -199,5 +201,6 @@ fn api_options(config: &Config) -> api::Options {
         login_url: config.auth.login_url.clone(),
         logout_url: config.auth.logout_url.clone(),
         secure_cookies: false,
+        bodies,
     }
 }

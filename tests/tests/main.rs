@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod compat;
+mod connections;
 mod crash;
 mod hostile;
 mod lifecycle;

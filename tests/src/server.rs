@@ -99,6 +99,21 @@ impl TestServer {
         Self::start_prepared((ADMIN.1, ADMIN.2), |_| settings)
     }
 
+    /// As [`TestServer::start`] on SQLite, with further settings (`WEIR_*` variables).
+    ///
+    /// # Panics
+    /// If it does not start, with its log.
+    #[must_use]
+    pub fn start_set(given: &[(&'static str, &str)]) -> Self {
+        let mut settings = vec![
+            ("WEIR_INSTALLATION_USER_NAME", ADMIN.0.to_owned()),
+            ("WEIR_INSTALLATION_ACCESS_KEY_ID", ADMIN.1.to_owned()),
+            ("WEIR_INSTALLATION_SECRET_ACCESS_KEY", ADMIN.2.to_owned()),
+        ];
+        settings.extend(given.iter().map(|(k, v)| (*k, (*v).to_owned())));
+        Self::start_prepared((ADMIN.1, ADMIN.2), |_| settings)
+    }
+
     /// Starts a server on SQLite with these settings and no others.
     ///
     /// # Panics
@@ -121,6 +136,12 @@ impl TestServer {
         server.flags = &["--quickstart"];
         server.spawn();
         server
+    }
+
+    /// `127.0.0.1` and the port.
+    #[must_use]
+    pub fn address(&self) -> (&'static str, u16) {
+        ("127.0.0.1", self.port)
     }
 
     /// Starts a server on what `prepare` puts into its folder, with the settings that it returns and an

@@ -6,6 +6,7 @@
 
 mod access;
 mod compat;
+mod connections;
 mod crash;
 mod hostile;
 mod lifecycle;

@@ -7,22 +7,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use api_types as types;
-use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
+use base::Reservation;
+use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderValue, Method, StatusCode};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
-use crate::error::{Error, Result, Words};
-use crate::extract::{Caller, Params, ParsedBody, authenticate, session_cookie};
+use crate::body::{MAX_ANONYMOUS_BODY_BYTES, MAX_BODY_BYTES, read_json};
+use crate::error::{Error, Result};
+use crate::extract::{Caller, Params, authenticate, session_cookie};
 use crate::generated::OPERATIONS;
-use crate::schema::{self, Operation};
+use crate::schema::Operation;
 use crate::{ApiState, PREFIX, site};
-
-/// The most that a JSON body may have.
-pub(crate) const MAX_JSON_BODY_BYTES: usize = 10 << 20;
 
 /// Lets requests through that follow the contract.
 pub(crate) async fn guard(State(api): State<ApiState>, request: Request, next: Next) -> Response {
@@ -36,7 +33,8 @@ pub(crate) async fn guard(State(api): State<ApiState>, request: Request, next: N
         return refusal;
     }
     let response = match admit(&api, operation, request).await {
-        Ok(request) => next.run(request).await,
+        // What the body takes up is held until the handler is done with it.
+        Ok((request, _held)) => next.run(request).await,
         Err(error) => error.into_response(),
     };
     measure(operation, &method, &response, started);
@@ -86,7 +84,7 @@ async fn admit(
     api: &ApiState,
     operation: &'static Operation,
     mut request: Request,
-) -> Result<Request> {
+) -> Result<(Request, Option<Reservation>)> {
     let query = request.uri().query().unwrap_or_default();
     let query: Arc<[(String, String)]> = url::form_urlencoded::parse(query.as_bytes())
         .into_owned()
@@ -94,73 +92,24 @@ async fn admit(
     operation
         .check_parameters(&query, request.headers())
         .map_err(Error::Invalid)?;
+    let bodies = &api.options.bodies;
+    let (mut budget, mut max_bytes) = (&bodies.anonymous, MAX_ANONYMOUS_BODY_BYTES);
     if operation.authenticated {
         let caller = Caller(authenticate(&api.auth, request.headers()).await?);
         request.extensions_mut().insert(caller);
+        (budget, max_bytes) = (&bodies.known, MAX_BODY_BYTES);
     }
-    if let Some(body) = &operation.body {
-        let parsed = read_json(body, &mut request).await?;
-        if let Some(parsed) = parsed {
-            request.extensions_mut().insert(parsed);
-        }
+    let mut held = None;
+    if let Some(body) = &operation.body
+        && let Some((parsed, reservation)) =
+            read_json(body, &mut request, budget, max_bytes).await?
+    {
+        request.extensions_mut().insert(parsed);
+        held = Some(reservation);
     }
     request.extensions_mut().insert(Params(query));
     request.extensions_mut().insert(operation);
-    Ok(request)
-}
-
-async fn read_json(body: &schema::Body, request: &mut Request) -> Result<Option<ParsedBody>> {
-    let wrong = |reason: String| Error::Invalid(format!("request body has an error: {reason}"));
-    let announced = request
-        .headers()
-        .get(CONTENT_LENGTH)
-        .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > MAX_JSON_BODY_BYTES as u64) {
-        return Err(Error::TooLarge(MAX_JSON_BODY_BYTES));
-    }
-    let taken = std::mem::replace(request.body_mut(), Body::empty());
-    let bytes = match Limited::new(taken, MAX_JSON_BODY_BYTES).collect().await {
-        Ok(collected) => collected.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => {
-            return Err(Error::TooLarge(MAX_JSON_BODY_BYTES));
-        }
-        Err(error) => return Err(wrong(format!("failed to read it: {error}"))),
-    };
-    if bytes.is_empty() {
-        return if body.required {
-            Err(wrong("value is required but missing".to_owned()))
-        } else {
-            Ok(None)
-        };
-    }
-    // A form that another site's page sends with the caller's cookie has another type.
-    let kind = request
-        .headers()
-        .get(CONTENT_TYPE)
-        .map_or("", |v| v.to_str().unwrap_or_default());
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    if !kind.eq_ignore_ascii_case("application/json") {
-        return Err(wrong(format!(
-            "header Content-Type has unexpected value {kind:?}"
-        )));
-    }
-    let value = serde_json::from_slice(&bytes).map_err(|e| undecodable(&e))?;
-    body.check(&value).map_err(Error::Invalid)?;
-    Ok(Some(ParsedBody(Arc::new(value))))
-}
-
-/// What ends too early is told as lakeFS does.
-fn undecodable(error: &serde_json::Error) -> Error {
-    const WRONG: &str = "request body has an error: failed to decode request body";
-    if error.is_eof() {
-        let words = Words::message(format!("{WRONG}: unexpected EOF"));
-        return Error::InvalidWith(words.hint(format!(
-            "the JSON ends at line {}, column {}, and is not complete",
-            error.line(),
-            error.column()
-        )));
-    }
-    Error::Invalid(format!("{WRONG}: {error}"))
+    Ok((request, held))
 }
 
 fn measure(operation: &Operation, method: &Method, response: &Response, started: Instant) {

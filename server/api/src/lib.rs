@@ -6,6 +6,7 @@
 //! `openapi.yaml`; `generated.rs` is made from it.
 
 mod actions;
+mod body;
 mod branches;
 mod commits;
 mod config;
@@ -49,6 +50,7 @@ use tracing::trace;
 use error::Result;
 use extract::Caller;
 
+pub use body::BodyBudgets;
 pub use error::describe_failure;
 pub use first_caller::{Peer, SETUP_TOKEN_HEADER, SetupToken};
 pub use router::{ROUTES, router};
@@ -79,6 +81,8 @@ pub struct Options {
     pub secure_cookies: bool,
     /// What callers from elsewhere make the first administrator with.
     pub setup_token: SetupToken,
+    /// What JSON bodies may take up.
+    pub bodies: BodyBudgets,
 }
 
 impl ApiState {

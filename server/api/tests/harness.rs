@@ -134,6 +134,7 @@ impl TestApi {
             logout_url: String::new(),
             secure_cookies: false,
             setup_token: SetupToken::new(SETUP_TOKEN.to_owned()),
+            bodies: api::BodyBudgets::new(128 << 20),
         };
         let state = ApiState {
             catalog: lake

@@ -77,3 +77,47 @@ async fn repository_metadata() {
     set("a", 1).await.expect(204);
     set("b", 1).await.expect(204);
 }
+
+#[tokio::test]
+async fn bodies_of_unknown_callers() {
+    let api = TestApi::new().await;
+    let ask = async |path: &str, bytes: usize| {
+        let ask = Ask {
+            headers: vec![("content-type", "application/json".to_owned())],
+            body: json!({"username": "u".repeat(bytes)})
+                .to_string()
+                .into_bytes(),
+            anonymous: true,
+        };
+        api.ask(Method::POST, path, ask).await
+    };
+    // Every operation that asks for no credentials and has a body.
+    for path in [
+        "/setup_lakefs",
+        "/setup_comm_prefs",
+        "/auth/login",
+        "/auth/external/principal/login",
+        "/sts/login",
+    ] {
+        let message = ask(path, 8 << 10).await.expect(413).message();
+        assert!(message.contains("8192 bytes"), "{path}: {message}");
+        let fits = ask(path, 8000).await.status;
+        assert_ne!(fits, 413, "{path}");
+    }
+    // All others say so before they look at it.
+    ask("/repositories", 8 << 10).await.expect(401);
+}
+
+#[tokio::test]
+async fn bodies_of_very_many_values() {
+    let api = TestApi::new().await;
+    api.repository("lake").await;
+    let paths = vec![""; 120_000];
+    let path = "/repositories/lake/branches/main/objects/delete";
+    let message = api
+        .post(path, &json!({"paths": paths}))
+        .await
+        .expect(413)
+        .message();
+    assert!(message.contains("100000 values"), "{message}");
+}

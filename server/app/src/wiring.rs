@@ -61,11 +61,12 @@ pub(crate) async fn build(config: &Config) -> anyhow::Result<Layers> {
     let catalog = Catalog::new(reader, kv, Arc::new(actions.clone()), clock, ids)
         .describing_failures(api::describe_failure);
 
+    let bodies = api::BodyBudgets::new(config.http.body_memory_bytes);
     let api = api::router(api::ApiState {
         catalog: catalog.clone(),
         auth: auth.clone(),
         actions: actions.clone(),
-        options: api_options(config),
+        options: api_options(config, bodies.clone()),
     });
     let gateway = Gateway::new(
         catalog.clone(),
@@ -73,6 +74,7 @@ pub(crate) async fn build(config: &Config) -> anyhow::Result<Layers> {
         gateway::Options {
             domain_names: config.gateway.domain_names.clone(),
             region: config.gateway.region.clone(),
+            bodies: bodies.known,
         },
     );
     Ok(Layers {
@@ -217,7 +219,7 @@ fn own_program() -> PathBuf {
     std::env::current_exe().unwrap_or_else(|_| PathBuf::from("weir"))
 }
 
-fn api_options(config: &Config) -> api::Options {
+fn api_options(config: &Config, bodies: api::BodyBudgets) -> api::Options {
     api::Options {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         login_cookie_names: config.auth.login_cookie_names.clone(),
@@ -228,5 +230,6 @@ fn api_options(config: &Config) -> api::Options {
         setup_token: api::SetupToken::new(
             config.installation.setup_token.clone().unwrap_or_default(),
         ),
+        bodies,
     }
 }

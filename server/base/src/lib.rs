@@ -1,14 +1,16 @@
-//! The ground every other crate stands on: time, identifiers, pages, bounded retries.
+//! The ground every other crate stands on: time, identifiers, pages, bounded retries, budgets of memory.
 //!
 //! Knows no word of the domain: no repositories, objects or users. No other
 //! crate reads the wall clock or draws randomness except through what is here.
 
+mod budget;
 mod clock;
 mod id;
 mod page;
 mod retry;
 pub mod testing;
 
+pub use budget::{BudgetExhausted, ByteBudget, Reservation};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use id::{IdGenerator, SeededIds, SystemIds, data_id_time, run_id_time, xid_time};
 pub use page::Page;

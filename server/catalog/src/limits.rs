@@ -20,6 +20,44 @@ pub const MAX_PULL_TITLE_BYTES: usize = 1 << 10;
 /// The longest description of a pull request, in bytes.
 pub const MAX_PULL_DESCRIPTION_BYTES: usize = 32 << 10;
 
+/// The most that a page of a listing holds, in bytes of its entries. One entry always fits.
+pub const MAX_PAGE_BYTES: usize = 4 << 20;
+/// What an entry takes up beside its texts.
+const ENTRY_BYTES: usize = 256;
+
+/// How much room a page has left: a number of entries, and of bytes.
+#[derive(Debug)]
+pub(crate) struct PageRoom {
+    entries_left: usize,
+    bytes: usize,
+}
+
+impl PageRoom {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            entries_left: limit,
+            bytes: 0,
+        }
+    }
+
+    /// Whether an entry with so many bytes of text still fits. If so its room is taken.
+    pub(crate) fn take(&mut self, text_bytes: usize) -> bool {
+        let bytes = self.bytes + ENTRY_BYTES + text_bytes;
+        let is_first = self.bytes == 0;
+        if self.entries_left == 0 || (bytes > MAX_PAGE_BYTES && !is_first) {
+            return false;
+        }
+        self.entries_left -= 1;
+        self.bytes = bytes;
+        true
+    }
+}
+
+/// The bytes of a commit's texts.
+pub(crate) fn commit_bytes(commit: &graveler::Commit) -> usize {
+    commit.message.len() + commit.committer.len() + size_of(&commit.metadata)
+}
+
 /// # Errors
 /// [`Error::InvalidValue`].
 pub(crate) fn check_commit(message: &str, metadata: &BTreeMap<String, String>) -> Result<()> {
@@ -58,4 +96,27 @@ fn size_of(metadata: &BTreeMap<String, String>) -> usize {
         .iter()
         .map(|(key, value)| key.len() + value.len())
         .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ENTRY_BYTES, MAX_PAGE_BYTES, PageRoom};
+
+    #[test]
+    fn a_page_is_full_of_entries_or_of_bytes() {
+        let mut few = PageRoom::new(2);
+        assert!(few.take(1) && few.take(1) && !few.take(1));
+        assert!(!PageRoom::new(0).take(1));
+
+        let half = MAX_PAGE_BYTES / 2 - ENTRY_BYTES;
+        let mut large = PageRoom::new(1000);
+        assert!(large.take(half) && large.take(half) && !large.take(0));
+
+        let mut larger = PageRoom::new(1000);
+        assert!(
+            larger.take(2 * MAX_PAGE_BYTES),
+            "or a client could not go on"
+        );
+        assert!(!larger.take(0));
+    }
 }

@@ -8,9 +8,16 @@ use base::Page;
 use bytes::Bytes;
 use graveler::{Cursor, Diff, DiffCursor, Record};
 
+use crate::limits::PageRoom;
+
 /// Anything with a key.
 pub(crate) trait Keyed {
     fn key(&self) -> &Bytes;
+
+    /// The bytes of key and values, by which pages are bounded.
+    fn size_bytes(&self) -> usize {
+        self.key().len()
+    }
 }
 
 /// A seekable source of items in ascending byte order of key.
@@ -39,7 +46,8 @@ pub(crate) enum Row<T> {
     Prefix(String),
 }
 
-/// Returns up to `query.limit` rows in byte order of path. A page's offset is the path of its last row.
+/// Returns up to `query.limit` rows in byte order of path, fewer where they are large ([`PageRoom`]). A page's
+/// offset is the path of its last row.
 pub(crate) async fn fold<S: Sorted>(
     source: &mut S,
     query: Fold<'_>,
@@ -55,13 +63,15 @@ pub(crate) async fn fold<S: Sorted>(
         source.seek(&start);
     }
     let mut last = String::new();
+    let mut room = PageRoom::new(query.limit);
     while let Some(item) = source.next().await? {
         if !item.key().starts_with(query.prefix.as_bytes()) {
             break;
         }
         let common = query.common_prefix(item.key()).map(Bytes::copy_from_slice);
         if common.as_deref() != Some(query.after.as_bytes()) {
-            if page.results.len() == query.limit {
+            let size_bytes = common.as_ref().map_or(item.size_bytes(), Bytes::len);
+            if !room.take(size_bytes) {
                 page.has_more = true;
                 page.next_offset = last;
                 break;
@@ -130,11 +140,20 @@ impl Keyed for Record {
     fn key(&self) -> &Bytes {
         &self.key
     }
+
+    fn size_bytes(&self) -> usize {
+        self.key.len() + self.value.data.len()
+    }
 }
 
 impl Keyed for Diff {
     fn key(&self) -> &Bytes {
         &self.key
+    }
+
+    fn size_bytes(&self) -> usize {
+        let sides = [&self.left, &self.right].into_iter().flatten();
+        self.key.len() + sides.map(|value| value.data.len()).sum::<usize>()
     }
 }
 

@@ -7,6 +7,7 @@ use base::Page;
 use futures::future::try_join_all;
 use graveler::{Commit, LogRequest, Repository};
 
+use crate::limits::{PageRoom, commit_bytes};
 use crate::{LogQuery, Reader, Result};
 
 /// How many commits are compared with their parents at once.
@@ -54,6 +55,7 @@ impl Reader {
         }
 
         let filter = Filter::new(query);
+        let mut room = PageRoom::new(query.amount);
         let mut budget = if query.limit {
             query.amount
         } else {
@@ -76,7 +78,7 @@ impl Reader {
                 if !wanted {
                     continue;
                 }
-                if page.results.len() == query.amount {
+                if !room.take(commit_bytes(&commit)) {
                     page.has_more = true;
                     page.next_offset = page
                         .results

@@ -12,7 +12,7 @@ use graveler::{CommitId, Repository};
 use kv::{Op, Predicate};
 use tracing::{info, instrument};
 
-use crate::limits::check_pull;
+use crate::limits::{PageRoom, check_pull};
 use crate::pull_records::{PullData, RECORDS, index_op, opening_op, record_key};
 use crate::retention::check_writable;
 use crate::{Catalog, Error, Result};
@@ -168,6 +168,7 @@ impl Catalog {
         if limit == 0 {
             return Ok(page);
         }
+        let mut room = PageRoom::new(limit);
         loop {
             let read = self
                 .shared
@@ -184,7 +185,7 @@ impl Catalog {
                 if !filter.takes(pull.status) {
                     continue;
                 }
-                if page.results.len() == limit {
+                if !room.take(pull.title.len() + pull.description.len()) {
                     page.has_more = true;
                     page.next_offset = page.results.last().map_or(String::new(), |p| p.id.clone());
                     return Ok(page);

@@ -11,6 +11,8 @@ mod gc_prepare;
 mod hangups;
 #[path = "suite/history.rs"]
 mod history;
+#[path = "suite/large_pages.rs"]
+mod large_pages;
 #[path = "suite/models.rs"]
 mod models;
 #[path = "suite/multipart.rs"]

@@ -24,12 +24,13 @@ impl Domains {
 
     /// Whether a request goes to one of the domains, or to a bucket below it.
     pub(crate) fn serves(&self, request: &Parts) -> bool {
-        let header = request
-            .headers
-            .get(http::header::HOST)
-            .and_then(|host| host.to_str().ok());
-        let host = header.or_else(|| request.uri.authority().map(http::uri::Authority::as_str));
-        host.is_some_and(|host| self.find(&bare(host)).is_some())
+        self.find(&host_of(request)).is_some()
+    }
+
+    /// Whether the request's host names its bucket.
+    pub(crate) fn names_bucket(&self, request: &Parts) -> bool {
+        let host = host_of(request);
+        matches!(self.find(&host), Some((_, Some(_))))
     }
 
     /// The domain that a bare host belongs to, and the bucket before it.
@@ -57,6 +58,16 @@ impl S3Host for Domains {
             None => VirtualHost::new(Cow::Borrowed(host)),
         })
     }
+}
+
+/// The bare host that a request goes to; empty if it names none.
+fn host_of(request: &Parts) -> String {
+    let header = request
+        .headers
+        .get(http::header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let host = header.or_else(|| request.uri.authority().map(http::uri::Authority::as_str));
+    host.map(bare).unwrap_or_default()
 }
 
 /// A host in lower case, without its port.

@@ -3,6 +3,7 @@
 //! ```text
 //! Gateway::handle    admission.rs   what can be refused before a signature is checked
 //!                    chunked.rs     bounds the memory of aws-chunked bodies
+//!                    xml.rs         bounds the memory of XML documents
 //!   s3s              signatures (V2, V4, presigned, chunked), routing, XML
 //!     auth.rs        secrets; who asks; no sub-resource slips through (subresource.rs)
 //!     service.rs     one line per operation, to bucket list get put copy delete multipart
@@ -32,13 +33,14 @@ mod path;
 mod put;
 mod service;
 mod subresource;
+mod xml;
 
 use std::fmt;
 use std::sync::Arc;
 
 use ::auth::Auth;
 use axum::body::Body;
-use base::{Clock, IdGenerator, SystemClock, SystemIds};
+use base::{ByteBudget, Clock, IdGenerator, SystemClock, SystemIds};
 use catalog::Catalog;
 use http::request::Parts;
 use http::{Request, Response};
@@ -49,8 +51,6 @@ use crate::error::Fault;
 use crate::host::Domains;
 use crate::service::Surface;
 
-/// The largest XML document taken: a thousand keys to delete, or ten thousand parts.
-const MAX_XML_BYTES: usize = 8 * 1024 * 1024;
 /// How far a signature's time may be from ours.
 const MAX_CLOCK_SKEW_SECS: u32 = 15 * 60;
 
@@ -61,6 +61,8 @@ pub struct Options {
     pub domain_names: Vec<String>,
     /// What clients are told as the location of buckets.
     pub region: String,
+    /// What XML documents may take up.
+    pub bodies: ByteBudget,
 }
 
 /// The gateway as a service that answers S3 requests. Cheap to clone.
@@ -74,6 +76,7 @@ struct Inner {
     domains: Domains,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGenerator>,
+    bodies: ByteBudget,
 }
 
 impl fmt::Debug for Gateway {
@@ -92,7 +95,7 @@ impl Gateway {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let domains = Domains::new(&options.domain_names);
         let mut config = S3Config::default();
-        config.xml_max_body_size = MAX_XML_BYTES;
+        config.xml_max_body_size = xml::MAX_BYTES;
         config.presigned_url_max_skew_time_secs = MAX_CLOCK_SKEW_SECS;
 
         let mut builder =
@@ -109,6 +112,7 @@ impl Gateway {
                 domains,
                 ids: Arc::new(SystemIds::new(Arc::clone(&clock))),
                 clock,
+                bodies: options.bodies,
             }),
         }
     }
@@ -123,16 +127,26 @@ impl Gateway {
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
         let asked = answer::Asked::of(&request, self.inner.ids.as_ref());
         let answer = match self.admit(request) {
-            Ok(request) => match self.inner.service.call(request).await {
-                Ok(response) => response,
-                Err(error) => Fault::Internal(error.into()).into_response(),
-            },
+            Ok((request, document)) => {
+                let answer = match self.inner.service.call(request).await {
+                    Ok(response) => response,
+                    Err(error) => Fault::Internal(error.into()).into_response(),
+                };
+                match document.and_then(|document| document.fault()) {
+                    Some(fault) => fault.into_response(),
+                    None => answer,
+                }
+            }
             Err(fault) => fault.into_response(),
         };
         asked.finish(answer)
     }
 
-    fn admit(&self, request: Request<Body>) -> error::Result<Request<s3s::Body>> {
+    /// The request with its body bounded, and what a document in it takes up.
+    fn admit(
+        &self,
+        request: Request<Body>,
+    ) -> error::Result<(Request<s3s::Body>, Option<xml::Held>)> {
         let (mut parts, body) = request.into_parts();
         admission::check(&parts, self.inner.clock.now())?;
         admission::drop_malformed_range(&mut parts.headers);
@@ -140,9 +154,13 @@ impl Gateway {
             Some(signed) => chunked::bounded(body, signed),
             None => body,
         };
-        Ok(Request::from_parts(
-            parts,
-            s3s::Body::http_body_unsync(body),
-        ))
+        let (body, document) = if xml::is_document(&parts, &self.inner.domains) {
+            let (body, held) = xml::metered(body, &self.inner.bodies);
+            (body, Some(held))
+        } else {
+            (body, None)
+        };
+        let body = s3s::Body::http_body_unsync(body);
+        Ok((Request::from_parts(parts, body), document))
     }
 }

@@ -10,7 +10,8 @@ use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::response::{IntoResponse, Response};
 use catalog::{Description, Doing, EngineError};
-use http::StatusCode;
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, StatusCode};
 
 mod during;
 mod engine_words;
@@ -45,6 +46,11 @@ pub(crate) enum Error {
     NoPresign(&'static str),
     #[error("request body is larger than {0} bytes")]
     TooLarge(usize),
+    #[error("request body has more than {0} values")]
+    TooManyValues(usize),
+    /// Other requests hold the memory that this one's body needs.
+    #[error(transparent)]
+    Busy(#[from] base::BudgetExhausted),
     /// No such route.
     #[error("invalid API endpoint")]
     NoEndpoint,
@@ -75,7 +81,8 @@ impl Error {
             Self::Auth(error) => of_auth(error),
             Self::Told { error, .. } => error.status(),
             Self::Invalid(_) | Self::InvalidWith(_) | Self::NoPresign(_) => StatusCode::BAD_REQUEST,
-            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge(_) | Self::TooManyValues(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::NoEndpoint | Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Precondition(_) => StatusCode::PRECONDITION_FAILED,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
@@ -162,7 +169,8 @@ impl From<PathRejection> for Error {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let status = self.status();
-        if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
+        let is_busy = matches!(self.itself(), Self::Busy(_));
+        if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED && !is_busy {
             tracing::error!(status = status.as_u16(), error = %base::chain(self.itself()), "failed to answer a request");
         }
         let findings = self.findings().filter(|findings| !findings.is_empty());
@@ -171,7 +179,7 @@ impl IntoResponse for Error {
             .map(|conflicts| (conflicts.paths, conflicts.count))
             .unzip();
         let Words { message, hint } = self.words();
-        (
+        let mut response = (
             status,
             Json(types::Error {
                 message,
@@ -181,7 +189,12 @@ impl IntoResponse for Error {
                 conflict_count,
             }),
         )
-            .into_response()
+            .into_response();
+        if is_busy {
+            let headers = response.headers_mut();
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
     }
 }
 

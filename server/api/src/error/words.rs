@@ -47,7 +47,10 @@ pub(super) fn of(error: &Error, during: During<'_>) -> Words {
         Error::Catalog(error) => of_catalog(error, during),
         Error::Auth(error) => of_auth(error, during),
         Error::Told { words, .. } | Error::InvalidWith(words) => words.clone(),
-        Error::TooLarge(_) => Words::of(error).hint("send it in several requests"),
+        Error::TooLarge(_) | Error::TooManyValues(_) => {
+            Words::of(error).hint("send it in several requests")
+        }
+        Error::Busy(_) => Words::of(error).hint("try again later"),
         Error::NoPresign(_) => {
             Words::of(error).hint("leave out `presign`: the server itself sends and takes the bytes")
         }

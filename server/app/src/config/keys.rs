@@ -7,6 +7,23 @@
 const KEYS: &[(&str, &[&str])] = &[
     ("", &["listen_address"]),
     ("tls", &["enabled", "cert_file", "key_file"]),
+    (
+        "http",
+        &[
+            "max_connections",
+            "max_connections_per_address",
+            "uncapped_addresses",
+            "first_byte_timeout",
+            "headers_timeout",
+            "body_timeout",
+            "response_timeout",
+            "min_bytes_per_second",
+            "idle_timeout",
+            "http2_ping_interval",
+            "http2_ping_timeout",
+            "body_memory_bytes",
+        ],
+    ),
     ("ui", &["enabled", "snippets"]),
     ("email_subscription", &["enabled"]),
     ("actions", &["enabled", "gates_source", "cache_dir"]),

@@ -6,6 +6,7 @@
 
 mod duration;
 mod embedded;
+mod http;
 mod keys;
 mod services;
 mod source;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use self::embedded::embedded_defaults;
+pub use self::http::{Http, Network};
 pub use self::services::{Actions, Auth, Gateway, Installation, Logging};
 use self::services::{actions, auth, gateway, installation, logging};
 pub use self::source::Error;
@@ -48,6 +50,7 @@ pub struct Config {
     pub undo: Undo,
     pub auth: Auth,
     pub gateway: Gateway,
+    pub http: Http,
     pub actions: Actions,
     pub installation: Installation,
     pub usage_flush_interval: Duration,
@@ -135,6 +138,7 @@ impl Config {
             undo: undo(&source)?,
             auth: auth(&source)?,
             gateway: gateway(&source)?,
+            http: http::http(&source)?,
             actions: actions(&source)?,
             installation: installation(&source)?,
             usage_flush_interval: source
@@ -200,6 +204,7 @@ fn warn_of_keys_without_effect(source: &mut Source) {
         "auth.",
         "installation.",
         "gateways.",
+        "http.",
         "actions.",
         "listen_address",
         "usage_report.",

@@ -403,3 +403,40 @@ fn webhook_targets_are_checked_at_the_start() {
     );
     assert!(refused(&with("    alow: []\n")).contains("did you mean `actions.webhook.allow`?"));
 }
+
+#[test]
+fn limits_of_connections_are_read_and_checked() {
+    let http = Config::from_yaml(MINIMAL, &Overrides::default())
+        .unwrap()
+        .http;
+    assert_eq!(http.max_connections, 10_000);
+    assert_eq!(http.max_connections_per_address, 1024);
+    // Load balancers keep idle connections for 60 s or more: ours must outlive theirs.
+    assert_eq!(http.idle_timeout, Duration::from_secs(120));
+    assert!(http.uncapped_addresses[0].contains("127.0.0.1".parse().unwrap()));
+
+    let given = format!(
+        "{MINIMAL}http:\n  max_connections: 50\n  idle_timeout: 5m\n  uncapped_addresses: [10.0.0.0/8, 192.0.2.7]\n"
+    );
+    let config = Config::from_yaml(&given, &Overrides::default()).unwrap();
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    assert_eq!(config.http.max_connections, 50);
+    assert_eq!(config.http.max_connections_per_address, 50);
+    assert_eq!(config.http.idle_timeout, Duration::from_secs(300));
+    assert!(!config.http.uncapped_addresses[0].contains("127.0.0.1".parse().unwrap()));
+
+    for (line, expected) in [
+        ("max_connections: 0", "http.max_connections"),
+        ("headers_timeout: 0", "shorter than 100ms"),
+        ("body_timeout: 5", "is not a duration"),
+        ("body_memory_bytes: 1000", "http.body_memory_bytes"),
+        (
+            "uncapped_addresses: [proxy]",
+            "neither an IP address nor a network",
+        ),
+        ("idle_timout: 5s", "idle_timeout"),
+    ] {
+        let error = refused(&format!("{MINIMAL}http:\n  {line}\n"));
+        assert!(error.contains(expected), "{line}: {error}");
+    }
+}

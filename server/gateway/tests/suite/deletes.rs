@@ -79,3 +79,19 @@ async fn many_are_deleted_at_once_each_with_its_outcome() {
     );
     assert_eq!(lake.paths().await, "kept");
 }
+
+#[tokio::test]
+async fn documents_of_very_many_elements_are_refused() {
+    let lake = Lake::new().await;
+    let delete = |body: String| {
+        let call = lake.call("POST", "/lake?delete").body(body);
+        lake.send(call)
+    };
+    let many = format!("<Delete>{}</Delete>", "<Object/>".repeat(250_000));
+    assert_eq!(delete(many).await.outcome(), "400 MalformedXML");
+    // More than the budget of this server has: others may need it.
+    let many = format!("<Delete>{}</Delete>", "<Object/>".repeat(190_000));
+    assert_eq!(delete(many).await.outcome(), "503 SlowDown");
+    let one = "<Delete><Object><Key>main/a</Key></Object></Delete>";
+    assert_eq!(delete(one.to_owned()).await.outcome(), "200");
+}

@@ -49,6 +49,7 @@ impl Lake {
         let options = Options {
             domain_names: vec!["s3.example.com".to_owned()],
             region: "us-east-1".to_owned(),
+            bodies: base::ByteBudget::new("request bodies", 64 << 20),
         };
         Self {
             gateway: Gateway::new(catalog.catalog.clone(), auth, options),

@@ -27,6 +27,19 @@ pub(crate) struct StoredBranch {
     pub predicate: Predicate,
 }
 
+/// A commit counts as one cached entry for each so many bytes of its texts: most are one, with
+/// metadata of a megabyte it is a thousand.
+const BYTES_PER_CACHED_ENTRY: usize = 1 << 10;
+
+fn weight(commit: &Commit) -> u32 {
+    let metadata = commit
+        .metadata
+        .iter()
+        .map(|(key, value)| key.len() + value.len());
+    let bytes = commit.message.len() + metadata.sum::<usize>();
+    u32::try_from(1 + bytes / BYTES_PER_CACHED_ENTRY).unwrap_or(u32::MAX)
+}
+
 #[derive(Debug)]
 pub(crate) struct Refs {
     pub(super) kv: Arc<dyn Store>,
@@ -38,7 +51,10 @@ impl Refs {
     pub(crate) fn new(kv: Arc<dyn Store>, commit_cache_entries: u64) -> Self {
         Self {
             kv,
-            commits: Cache::new(commit_cache_entries),
+            commits: Cache::builder()
+                .max_capacity(commit_cache_entries)
+                .weigher(|_, commit: &Arc<Commit>| weight(commit))
+                .build(),
             recent: Cache::new(MAX_CACHED_BRANCHES),
         }
     }

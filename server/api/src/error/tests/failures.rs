@@ -533,6 +533,12 @@ fn own_failures() -> Vec<(Error, u16, &'static str, Hint)> {
             "request body is larger than 10 bytes",
             Given,
         ),
+        (
+            Error::TooManyValues(10),
+            413,
+            "request body has more than 10 values",
+            Given,
+        ),
         (Error::NoEndpoint, 404, "invalid API endpoint", Given),
         (
             Error::NotFound("the contract".to_owned()),

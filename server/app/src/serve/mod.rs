@@ -1,4 +1,24 @@
 //! One port for REST and S3: accepts, dispatches, and stops without cutting a request.
+//!
+//! ```text
+//! accept.rs        the loop; gives each connection a place, or the one answer that is left
+//!   descriptors.rs as many open files as the system allows
+//!   registry.rs    who is let in, who makes room, the sweep of deadlines
+//! connection.rs    HTTP/1 and HTTP/2 with their bounds
+//!   track.rs       what a connection's deadlines are judged by
+//!   io.rs          its socket;  bodies.rs its requests' and answers' bodies;  patience.rs
+//! reserved.rs      one short answer for connections beyond the limit
+//! ```
+
+mod accept;
+mod bodies;
+mod connection;
+mod descriptors;
+mod io;
+mod patience;
+mod registry;
+mod reserved;
+mod track;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,14 +32,9 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use base::{IdGenerator, SystemClock, SystemIds};
 use graveler::nesting;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::Layer as _;
@@ -32,12 +47,6 @@ use crate::{jobs, leftover, telemetry};
 
 /// Requests under way get this long after a signal to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
-/// A client that does not finish its headers is not waited for.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long to wait when no connection can be accepted, out of file descriptors for one.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Connections served at once; more wait to be accepted.
-const MAX_CONNECTIONS: usize = 10_000;
 
 /// Runs the server until it is told to stop (SIGINT or SIGTERM).
 ///
@@ -121,7 +130,15 @@ impl Server {
             Some(names) => app.layer(middleware::from_fn_with_state(names, local_only::guard)),
             None => app,
         };
-        let accepting = tokio::spawn(accept(listener, app, stop.clone()));
+        let mut limits = config.http.clone();
+        limits.max_connections = descriptors::affordable_connections(limits.max_connections);
+        let accepting = tokio::spawn(accept::accept(
+            listener,
+            app,
+            limits,
+            stop.clone(),
+            DRAIN_TIMEOUT,
+        ));
         let jobs = jobs::start(&layers, config.usage_flush_interval, metrics, &stop);
         first_start.announce(address);
         Ok(Self {
@@ -241,58 +258,6 @@ async fn answer(front: &Front, request: Request, next: Next, surface: &'static s
         };
     }
     telemetry::observe(request, next, surface, id).await
-}
-
-/// Accepts until told to stop, then waits for the connections' requests.
-async fn accept(listener: TcpListener, app: Router, stop: CancellationToken) {
-    let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT);
-    builder.http2().timer(TokioTimer::new());
-    loop {
-        let place = tokio::select! {
-            place = Arc::clone(&places).acquire_owned() => place.expect("the semaphore is never closed"),
-            () = stop.cancelled() => break,
-        };
-        let (stream, peer) = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok(accepted) => accepted,
-                Err(e) => {
-                    // Out of file descriptors, or the peer is gone already.
-                    tracing::warn!(error = %e, "failed to accept a connection");
-                    #[expect(clippy::disallowed_methods, reason = "no request waits here")]
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-            },
-            () = stop.cancelled() => break,
-        };
-        if let Err(e) = stream.set_nodelay(true) {
-            tracing::debug!(error = %e, "failed to set TCP_NODELAY");
-        }
-        let connection = builder.serve_connection_with_upgrades(
-            TokioIo::new(stream),
-            TowerToHyperService::new(axum::Extension(api::Peer(peer)).layer(app.clone())),
-        );
-        let connection = graceful.watch(connection.into_owned());
-        tokio::spawn(async move {
-            if let Err(e) = connection.await {
-                tracing::debug!(error = %e, "connection ended");
-            }
-            drop(place);
-        });
-    }
-    drop(listener);
-    if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown())
-        .await
-        .is_err()
-    {
-        tracing::warn!("some requests took longer than {DRAIN_TIMEOUT:?} and are cut off");
-    }
 }
 
 /// What tells the server to stop. None that comes after the first is lost.

@@ -1,0 +1,314 @@
+//! JSON bodies: read within the server's budget of memory, measured before they are decoded.
+//!
+//! A body of numbers takes up many times its bytes once it is decoded, so values are
+//! counted first, by a walk that keeps nothing. What a request holds is reserved for
+//! as long as it runs: its bytes as they come, its values before they are made.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::Request;
+use base::{ByteBudget, Reservation};
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http_body_util::BodyExt as _;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use crate::error::{self, Error, Words};
+use crate::extract::ParsedBody;
+use crate::schema;
+
+/// The most that a JSON body may have.
+pub(crate) const MAX_BODY_BYTES: usize = 10 << 20;
+/// The most that a body may have of which nobody knows who sends it.
+pub(crate) const MAX_ANONYMOUS_BODY_BYTES: usize = 8 << 10;
+/// Values in a body, those inside of others and names of members included.
+const MAX_VALUES: usize = 100_000;
+/// What a decoded value takes up beside its text, in the tree and in the operation's type.
+const BYTES_PER_VALUE: usize = 128;
+/// How often a body's text is held at once: in the tree and in the operation's type, beside the body.
+const DECODED_COPIES: usize = 2;
+
+/// What bodies of all requests may take up together.
+#[derive(Debug, Clone)]
+pub struct BodyBudgets {
+    /// Of callers who are known.
+    pub known: ByteBudget,
+    /// Of operations that ask for no credentials: they must not take the others' share.
+    pub anonymous: ByteBudget,
+}
+
+impl BodyBudgets {
+    /// Budgets of so many bytes in all.
+    #[must_use]
+    pub fn new(total_bytes: usize) -> Self {
+        let anonymous = total_bytes / 8;
+        Self {
+            known: ByteBudget::new("request bodies", total_bytes - anonymous),
+            anonymous: ByteBudget::new("request bodies without credentials", anonymous),
+        }
+    }
+}
+
+/// Reads and checks the body of an operation. What it holds is given back with the reservation.
+pub(crate) async fn read_json(
+    body: &schema::Body,
+    request: &mut Request,
+    budget: &ByteBudget,
+    max_bytes: usize,
+) -> error::Result<Option<(ParsedBody, Reservation)>> {
+    let mut held = budget.reservation();
+    let bytes = read(request, &mut held, max_bytes).await?;
+    if bytes.is_empty() {
+        return if body.required {
+            Err(wrong("value is required but missing"))
+        } else {
+            Ok(None)
+        };
+    }
+    // A form that another site's page sends with the caller's cookie has another type.
+    let kind = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .map_or("", |v| v.to_str().unwrap_or_default());
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if !kind.eq_ignore_ascii_case("application/json") {
+        return Err(wrong(&format!(
+            "header Content-Type has unexpected value {kind:?}"
+        )));
+    }
+    let values = count_values(&bytes).map_err(|e| undecodable(&e))?;
+    if values > MAX_VALUES {
+        return Err(Error::TooManyValues(MAX_VALUES));
+    }
+    held.grow(values * BYTES_PER_VALUE + bytes.len() * DECODED_COPIES)?;
+    let value = serde_json::from_slice(&bytes).map_err(|e| undecodable(&e))?;
+    body.check(&value).map_err(Error::Invalid)?;
+    Ok(Some((ParsedBody(Arc::new(value)), held)))
+}
+
+fn wrong(reason: &str) -> Error {
+    Error::Invalid(format!("request body has an error: {reason}"))
+}
+
+/// What ends too early is told as lakeFS does.
+fn undecodable(error: &serde_json::Error) -> Error {
+    const WRONG: &str = "request body has an error: failed to decode request body";
+    if error.is_eof() {
+        let words = Words::message(format!("{WRONG}: unexpected EOF"));
+        return Error::InvalidWith(words.hint(format!(
+            "the JSON ends at line {}, column {}, and is not complete",
+            error.line(),
+            error.column()
+        )));
+    }
+    Error::Invalid(format!("{WRONG}: {error}"))
+}
+
+async fn read(
+    request: &mut Request,
+    held: &mut Reservation,
+    max_bytes: usize,
+) -> error::Result<Bytes> {
+    let announced = request
+        .headers()
+        .get(CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > max_bytes as u64) {
+        return Err(Error::TooLarge(max_bytes));
+    }
+    let mut body = std::mem::replace(request.body_mut(), Body::empty());
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| wrong(&format!("failed to read it: {error}")))?;
+        let Some(data) = frame.data_ref() else {
+            continue;
+        };
+        if bytes.len() + data.len() > max_bytes {
+            return Err(Error::TooLarge(max_bytes));
+        }
+        held.grow(data.len())?;
+        bytes.extend_from_slice(data);
+    }
+    Ok(bytes.freeze())
+}
+
+/// How many values a document has; counting ends a little behind [`MAX_VALUES`].
+///
+/// Strings are not kept, and nesting is bounded by the decoder.
+fn count_values(bytes: &[u8]) -> serde_json::Result<usize> {
+    let mut count = 0;
+    let mut document = serde_json::Deserializer::from_slice(bytes);
+    match Count(&mut count).deserialize(&mut document) {
+        Ok(()) => document.end()?,
+        Err(_) if count > MAX_VALUES => {}
+        Err(e) => return Err(e),
+    }
+    Ok(count)
+}
+
+/// Counts a value and all inside of it.
+struct Count<'a>(&'a mut usize);
+
+impl Count<'_> {
+    fn one<E: serde::de::Error>(&mut self) -> Result<(), E> {
+        *self.0 += 1;
+        if *self.0 > MAX_VALUES {
+            return Err(E::custom("too many values"));
+        }
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Count<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+macro_rules! count_one {
+    ($($visit:ident: $kind:ty),*) => {
+        $(fn $visit<E: serde::de::Error>(mut self, _: $kind) -> Result<(), E> {
+            self.one()
+        })*
+    };
+}
+
+impl<'de> Visitor<'de> for Count<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    count_one!(visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str);
+
+    fn visit_unit<E: serde::de::Error>(mut self) -> Result<(), E> {
+        self.one()
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
+        self.one()?;
+        while items.next_element_seed(Count(self.0))?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
+        self.one()?;
+        while members.next_key_seed(Count(self.0))?.is_some() {
+            members.next_value_seed(Count(self.0))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(body: impl Into<Body>) -> Request {
+        let request = Request::builder().header(CONTENT_TYPE, "application/json");
+        request.body(body.into()).unwrap()
+    }
+
+    fn commit() -> &'static schema::Body {
+        let mut operations = crate::generated::OPERATIONS.iter();
+        let commit = operations.find(|o| o.id == "commit").unwrap();
+        commit.body.as_ref().unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_bodies_take_up_is_reserved_until_it_is_given_back() {
+        let budget = ByteBudget::new("request bodies", 2000);
+        let document = "{\"message\": \"m\"}";
+        let read = async |body: String, max_bytes: usize| {
+            read_json(commit(), &mut request(body), &budget, max_bytes).await
+        };
+        let (_, held) = read(document.to_owned(), 1000).await.unwrap().unwrap();
+        assert_eq!(budget.used_bytes(), 16 * 3 + 3 * BYTES_PER_VALUE);
+        let large = format!("{{\"message\": \"{}\"}}", "m".repeat(600));
+        let refused = read(large.clone(), 1000).await.unwrap_err();
+        assert_eq!(refused.status(), 503);
+        assert!(refused.to_string().contains("request bodies"), "{refused}");
+        drop(held);
+        assert_eq!(budget.used_bytes(), 0, "a refusal holds nothing");
+        read(large.clone(), 700).await.unwrap();
+        let refused = read(large, 600).await.unwrap_err();
+        assert_eq!(refused.status(), 413);
+        let many = format!(
+            "{{\"message\": \"m\", \"x\": [{}0]}}",
+            "0,".repeat(MAX_VALUES)
+        );
+        let budget = ByteBudget::new("request bodies", MAX_BODY_BYTES);
+        let refused = read_json(commit(), &mut request(many), &budget, MAX_BODY_BYTES)
+            .await
+            .unwrap_err();
+        assert_eq!(refused.status(), 413);
+        assert!(refused.to_string().contains("values"), "{refused}");
+    }
+
+    #[test]
+    fn values_are_counted_without_being_kept() {
+        for (document, expected) in [
+            ("0", 1),
+            ("\"a\"", 1),
+            ("[]", 1),
+            ("[0, 1.5, true, null, \"x\\n\"]", 6),
+            ("{\"a\": [1, 2], \"b\": {}}", 7),
+        ] {
+            assert_eq!(
+                count_values(document.as_bytes()).unwrap(),
+                expected,
+                "{document}"
+            );
+        }
+        for malformed in ["", "[0", "{\"a\"}", "[0] 1", &"[".repeat(100_000)] {
+            count_values(malformed.as_bytes()).unwrap_err();
+        }
+        let many = format!("[{}0]", "0,".repeat(5 << 20));
+        assert_eq!(count_values(many.as_bytes()).unwrap(), MAX_VALUES + 1);
+    }
+
+    #[test]
+    fn a_reservation_covers_what_a_body_is_decoded_to() {
+        // The least text for the most memory, and much text.
+        for document in [
+            format!("[{}0]", "0,".repeat(50_000)),
+            format!(
+                "{{{}\"z\":0}}",
+                (0..30_000)
+                    .map(|n| format!("\"{n}\":[],"))
+                    .collect::<String>()
+            ),
+            format!("[\"{}\"]", "x".repeat(1 << 20)),
+        ] {
+            let value: serde_json::Value = serde_json::from_str(&document).unwrap();
+            let reserved = count_values(document.as_bytes()).unwrap() * BYTES_PER_VALUE
+                + document.len() * DECODED_COPIES;
+            let held = size_of_value(&value);
+            assert!(held <= reserved, "{held} of {reserved}");
+        }
+    }
+
+    /// An upper estimate of what a tree takes up: nodes of maps are at least half full.
+    fn size_of_value(value: &serde_json::Value) -> usize {
+        let inside = match value {
+            serde_json::Value::String(text) => text.capacity(),
+            serde_json::Value::Array(items) => {
+                (items.capacity() - items.len()) * size_of::<serde_json::Value>()
+                    + items.iter().map(size_of_value).sum::<usize>()
+            }
+            serde_json::Value::Object(members) => members
+                .iter()
+                .map(|(name, value)| {
+                    2 * size_of::<String>() + name.capacity() + 2 * size_of_value(value)
+                })
+                .sum(),
+            _ => 0,
+        };
+        size_of::<serde_json::Value>() + inside
+    }
+}

@@ -1,0 +1,226 @@
+//! Connections: how many, from where, and how long each may keep the server waiting.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::source::{Error, Source};
+
+/// Limits of connections and of what requests may hold before they are understood.
+#[derive(Debug, Clone)]
+pub struct Http {
+    /// Connections served at once; a few more only answer `/_health` and `/metrics`.
+    pub max_connections: usize,
+    /// Of these, how many one address may have; of IPv6, one network of 64 bits.
+    pub max_connections_per_address: usize,
+    /// Networks whose addresses may have all of them.
+    pub uncapped_addresses: Vec<Network>,
+    /// From the connection to its first byte.
+    pub first_byte_timeout: Duration,
+    /// From the first byte of a request to the end of its headers.
+    pub headers_timeout: Duration,
+    /// How long a body may keep its reader waiting in all, save what it earns by its bytes.
+    pub body_timeout: Duration,
+    /// How long a client may take no byte of an answer, save what it earns by those that it takes.
+    pub response_timeout: Duration,
+    /// Each of so many bytes earns a second of waiting.
+    pub min_bytes_per_second: u64,
+    /// How long a connection may stay open between requests.
+    pub idle_timeout: Duration,
+    /// How often an HTTP/2 connection that is silent is asked whether it still lives.
+    pub http2_ping_interval: Duration,
+    /// How long it may take to answer.
+    pub http2_ping_timeout: Duration,
+    /// What the JSON and XML bodies of all requests may take up together.
+    pub body_memory_bytes: usize,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            max_connections: 10_000,
+            max_connections_per_address: 1024,
+            uncapped_addresses: DEFAULT_UNCAPPED.map(network).to_vec(),
+            first_byte_timeout: Duration::from_secs(30),
+            headers_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(30),
+            response_timeout: Duration::from_secs(60),
+            min_bytes_per_second: 1024,
+            idle_timeout: Duration::from_secs(120),
+            http2_ping_interval: Duration::from_secs(30),
+            http2_ping_timeout: Duration::from_secs(20),
+            body_memory_bytes: 256 << 20,
+        }
+    }
+}
+
+/// The machine itself.
+const DEFAULT_UNCAPPED: [&str; 2] = ["127.0.0.0/8", "::1/128"];
+
+fn network(text: &str) -> Network {
+    text.parse().expect("the default networks are well-formed")
+}
+
+/// Addresses that begin alike, written `192.0.2.0/24`, or one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    prefix_bits: u8,
+}
+
+impl Network {
+    /// Whether an address is in it. An IPv4 address that is written as IPv6 is taken as IPv4.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => {
+                let differing = u32::from(own) ^ u32::from(other);
+                differing.leading_zeros() >= u32::from(self.prefix_bits)
+            }
+            (IpAddr::V6(own), IpAddr::V6(other)) => {
+                let differing = u128::from(own) ^ u128::from(other);
+                differing.leading_zeros() >= u32::from(self.prefix_bits)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl FromStr for Network {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.trim().parse().map_err(|_| ())?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let prefix_bits = match prefix {
+            Some(prefix) => prefix.trim().parse().map_err(|_| ())?,
+            None => most,
+        };
+        if prefix_bits > most {
+            return Err(());
+        }
+        Ok(Self {
+            address,
+            prefix_bits,
+        })
+    }
+}
+
+pub(super) fn http(source: &Source) -> Result<Http, Error> {
+    let default = Http::default();
+    let max_connections = source.number_or(
+        "http.max_connections",
+        default.max_connections,
+        1..=1_000_000,
+    )?;
+    Ok(Http {
+        max_connections,
+        max_connections_per_address: source.number_or(
+            "http.max_connections_per_address",
+            default.max_connections_per_address.min(max_connections),
+            1..=1_000_000,
+        )?,
+        uncapped_addresses: uncapped_addresses(source)?.unwrap_or(default.uncapped_addresses),
+        first_byte_timeout: timeout(
+            source,
+            "http.first_byte_timeout",
+            default.first_byte_timeout,
+        )?,
+        headers_timeout: timeout(source, "http.headers_timeout", default.headers_timeout)?,
+        body_timeout: timeout(source, "http.body_timeout", default.body_timeout)?,
+        response_timeout: timeout(source, "http.response_timeout", default.response_timeout)?,
+        min_bytes_per_second: source.number_or(
+            "http.min_bytes_per_second",
+            default.min_bytes_per_second,
+            1..=1_000_000_000,
+        )?,
+        idle_timeout: timeout(source, "http.idle_timeout", default.idle_timeout)?,
+        http2_ping_interval: timeout(
+            source,
+            "http.http2_ping_interval",
+            default.http2_ping_interval,
+        )?,
+        http2_ping_timeout: timeout(
+            source,
+            "http.http2_ping_timeout",
+            default.http2_ping_timeout,
+        )?,
+        body_memory_bytes: source.number_or(
+            "http.body_memory_bytes",
+            default.body_memory_bytes,
+            MIN_BODY_MEMORY_BYTES..=1 << 40,
+        )?,
+    })
+}
+
+/// Room for one of the largest bodies as it is decoded.
+const MIN_BODY_MEMORY_BYTES: usize = 64 << 20;
+/// Less than this would cut off honest clients on a busy machine.
+const MIN_TIMEOUT: Duration = Duration::from_millis(100);
+
+fn timeout(source: &Source, key: &str, default: Duration) -> Result<Duration, Error> {
+    let given = source.duration_or(key, default)?;
+    if given < MIN_TIMEOUT {
+        return Err(source.unusable(
+            key,
+            "is shorter than 100ms, in which no client could answer",
+        ));
+    }
+    Ok(given)
+}
+
+fn uncapped_addresses(source: &Source) -> Result<Option<Vec<Network>>, Error> {
+    const KEY: &str = "http.uncapped_addresses";
+    let Some(given) = source.list(KEY)? else {
+        return Ok(None);
+    };
+    let parsed: Result<Vec<Network>, ()> = given.iter().map(|text| text.parse()).collect();
+    parsed.map(Some).map_err(|()| {
+        source.unusable(
+            KEY,
+            "has an entry that is neither an IP address nor a network, such as 192.0.2.7 or 10.0.0.0/8",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Network;
+
+    #[test]
+    fn networks_contain_their_addresses() {
+        for (network, address, expected) in [
+            ("10.0.0.0/8", "10.200.3.4", true),
+            ("10.0.0.0/8", "11.0.0.1", false),
+            ("192.0.2.7", "192.0.2.7", true),
+            ("192.0.2.7", "192.0.2.8", false),
+            ("0.0.0.0/0", "203.0.113.9", true),
+            ("10.0.0.0/8", "::ffff:10.1.2.3", true),
+            ("10.0.0.0/8", "fd00::1", false),
+            ("fd00::/8", "fd12::1", true),
+            ("::1/128", "::1", true),
+            ("::1", "::2", false),
+        ] {
+            let parsed: Network = network.parse().unwrap();
+            assert_eq!(
+                parsed.contains(address.parse().unwrap()),
+                expected,
+                "{network} {address}"
+            );
+        }
+        for wrong in [
+            "",
+            "10.0.0.0/33",
+            "::/129",
+            "ten/8",
+            "10.0.0.0/-1",
+            "10.0.0/8",
+        ] {
+            assert!(wrong.parse::<Network>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! One connection: HTTP/1 or HTTP/2 with its bounds, and each request with a body that must keep coming.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderValue, Request, StatusCode, header};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+
+use crate::config::Http;
+
+use super::bodies::{Paced, Sent};
+use super::io::{Io, Protocol};
+use super::registry::Ticket;
+use super::track::Track;
+
+/// The most that a request's line and headers may have. User metadata of 64 KiB travels in headers.
+const MAX_HEADER_BYTES: usize = 128 << 10;
+/// What HTTP/1 may keep of a request or an answer on its way.
+const MAX_BUFFER_BYTES: usize = 256 << 10;
+/// Requests at once on a connection of HTTP/2.
+const MAX_STREAMS: u32 = 128;
+/// Streams that a client opened and reset before they were looked at; more end the connection.
+const MAX_PENDING_RESETS: usize = 32;
+/// Streams that we reset for a client's errors; more end the connection.
+const MAX_ERROR_RESETS: usize = 128;
+const MAX_FRAME_BYTES: u32 = 16 << 10;
+/// What a client of HTTP/2 may send ahead of its readers: by stream, and in all.
+const STREAM_WINDOW_BYTES: u32 = 256 << 10;
+const CONNECTION_WINDOW_BYTES: u32 = 512 << 10;
+/// What is kept of answers that wait for a stream's window.
+const MAX_SEND_BUFFER_BYTES: usize = 256 << 10;
+/// Parameters in a request's query. Each takes up many times the bytes of the shortest one.
+const MAX_QUERY_PARAMETERS: usize = 1000;
+
+/// How connections of a server are spoken with.
+#[derive(Debug, Clone)]
+pub(super) struct Protocols {
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+}
+
+impl Protocols {
+    pub(super) fn new(limits: &Http) -> Self {
+        let mut http1 = http1::Builder::new();
+        http1
+            .timer(TokioTimer::new())
+            // The sweep tells an idle connection from one with half a request.
+            .header_read_timeout(None)
+            .max_header_size(MAX_HEADER_BYTES)
+            .max_buf_size(MAX_BUFFER_BYTES);
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
+            .timer(TokioTimer::new())
+            .keep_alive_interval(limits.http2_ping_interval)
+            .keep_alive_timeout(limits.http2_ping_timeout)
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+            .max_local_error_reset_streams(MAX_ERROR_RESETS)
+            .max_header_list_size(MAX_HEADER_BYTES as u32)
+            .max_frame_size(MAX_FRAME_BYTES)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_send_buf_size(MAX_SEND_BUFFER_BYTES);
+        Self { http1, http2 }
+    }
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve(
+    socket: TcpStream,
+    peer: SocketAddr,
+    ticket: Ticket,
+    protocols: Arc<Protocols>,
+    limits: Arc<Http>,
+    app: Router,
+) {
+    let track = &ticket.track;
+    let io = Io::new(socket, Arc::clone(track), &limits);
+    let requests = Requests {
+        app,
+        peer: api::Peer(peer),
+        track: Arc::clone(track),
+        limits,
+    };
+    tokio::select! {
+        biased;
+        () = track.killed() => {}
+        result = speak(io, track, &protocols, requests) => {
+            if let Err(e) = result {
+                tracing::debug!(error = %e, "connection ended");
+            }
+        }
+    }
+}
+
+async fn speak(
+    mut io: Io<TcpStream>,
+    track: &Track,
+    protocols: &Protocols,
+    requests: Requests,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let protocol = tokio::select! {
+        protocol = io.protocol() => protocol?,
+        () = track.closing() => return Ok(()),
+    };
+    // One of the two, each of another type.
+    macro_rules! until_told {
+        ($connection:expr) => {{
+            let mut connection = pin!($connection);
+            tokio::select! {
+                result = connection.as_mut() => return Ok(result?),
+                () = track.closing() => connection.as_mut().graceful_shutdown(),
+            }
+            Ok(connection.await?)
+        }};
+    }
+    match protocol {
+        None => Ok(()),
+        Some(Protocol::Http1) => {
+            until_told!(protocols.http1.serve_connection(TokioIo::new(io), requests))
+        }
+        Some(Protocol::Http2) => {
+            track.set_http2();
+            until_told!(protocols.http2.serve_connection(TokioIo::new(io), requests))
+        }
+    }
+}
+
+/// The requests of one connection.
+#[derive(Debug, Clone)]
+struct Requests {
+    app: Router,
+    peer: api::Peer,
+    track: Arc<Track>,
+    limits: Arc<Http>,
+}
+
+impl hyper::service::Service<Request<Incoming>> for Requests {
+    type Response = http::Response<Sent>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.peer);
+        let in_flight = self.track.begin_request();
+        let (app, limits) = (self.app.clone(), Arc::clone(&self.limits));
+        Box::pin(async move {
+            let response = answer(app, request, &limits).await;
+            Ok(response.map(|body| Sent::new(body, in_flight, &limits)))
+        })
+    }
+}
+
+async fn answer(app: Router, request: Request<Incoming>, limits: &Http) -> Response {
+    let query = request.uri().query().unwrap_or_default();
+    if query.bytes().filter(|b| *b == b'&').count() >= MAX_QUERY_PARAMETERS {
+        let message = format!("the query has more than {MAX_QUERY_PARAMETERS} parameters");
+        return refusal(StatusCode::URI_TOO_LONG, &message);
+    }
+    let (parts, body) = request.into_parts();
+    let (body, was_too_slow) = Paced::new(body, limits);
+    let request = Request::from_parts(parts, Body::new(body));
+    let response = match tower::ServiceExt::oneshot(app, request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    };
+    told_of_slowness(response, &was_too_slow)
+}
+
+/// Says of a refusal that is for the client's slowness what it is for.
+fn told_of_slowness(response: Response, was_too_slow: &AtomicBool) -> Response {
+    let is_error = response.status().is_client_error() || response.status().is_server_error();
+    if !is_error || !was_too_slow.load(Ordering::Relaxed) {
+        return response;
+    }
+    metrics::counter!("http_connections_closed_total", "reason" => "slow_body").increment(1);
+    let is_s3 = response.headers().contains_key("x-amz-request-id");
+    let mut told = if is_s3 {
+        // The code and status that clients of S3 know, and try again.
+        let document = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>RequestTimeout</Code>\
+             <Message>Your socket connection to the server was not read from or written to within the timeout period.</Message></Error>";
+        let mut told = (StatusCode::BAD_REQUEST, document).into_response();
+        let xml = HeaderValue::from_static("application/xml");
+        told.headers_mut().insert(header::CONTENT_TYPE, xml);
+        told
+    } else {
+        refusal(
+            StatusCode::REQUEST_TIMEOUT,
+            "the request body stopped coming, or came too slowly: send it again",
+        )
+    };
+    // Ids by which a log is searched.
+    for (name, value) in response.headers() {
+        if name.as_str().ends_with("request-id") {
+            told.headers_mut().insert(name.clone(), value.clone());
+        }
+    }
+    told.headers_mut()
+        .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    told
+}
+
+/// An answer that no handler gave.
+pub(super) fn refusal(status: StatusCode, message: &str) -> Response {
+    (
+        status,
+        axum::Json(serde_json::json!({ "message": message })),
+    )
+        .into_response()
+}
+
+/// How long after a refusal for want of room a client may try again.
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(2);

@@ -1,0 +1,184 @@
+//! Pages of large entries end by bytes. A client that follows them sees each entry once, in order.
+
+use std::collections::BTreeMap;
+
+use catalog::testing::{TestCatalog, commit_params, path_of};
+use catalog::{
+    DiffQuery, ListRequest, LogQuery, MAX_COMMIT_METADATA_BYTES, MAX_PAGE_BYTES,
+    MAX_PULL_DESCRIPTION_BYTES, MAX_USER_METADATA_BYTES, NewPullRequest, PullFilter, Repository,
+    UploadOptions,
+};
+
+fn metadata(bytes: usize) -> BTreeMap<String, String> {
+    BTreeMap::from([("k".to_owned(), "v".repeat(bytes - 1))])
+}
+
+fn size_of(metadata: &BTreeMap<String, String>) -> usize {
+    metadata.iter().map(|(k, v)| k.len() + v.len()).sum()
+}
+
+/// A page that is full by bytes: how many entries it has, and what they hold.
+#[track_caller]
+fn check_full(entries: usize, bytes: usize, largest: usize) {
+    assert!(entries > 0 && bytes <= MAX_PAGE_BYTES, "{bytes} bytes");
+    assert!(
+        bytes + 2 * largest > MAX_PAGE_BYTES,
+        "ends too early: {bytes} bytes"
+    );
+}
+
+#[tokio::test]
+async fn logs_of_commits_with_large_metadata() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let mut expected = vec!["Repository created".to_owned()];
+    for n in 0..10 {
+        lake.clock.advance(std::time::Duration::from_secs(1));
+        lake.put(&repository, "main", "a", &n.to_string()).await;
+        let mut params = commit_params(&n.to_string());
+        params.metadata = metadata(MAX_COMMIT_METADATA_BYTES);
+        lake.commit_branch(&repository, "main", params)
+            .await
+            .unwrap();
+        expected.insert(0, n.to_string());
+    }
+    let mut query = LogQuery {
+        amount: 1000,
+        ..LogQuery::default()
+    };
+    let (mut found, mut pages) = (Vec::new(), 0);
+    loop {
+        let page = lake.log(&repository, "main", &query).await.unwrap();
+        let bytes = page.results.iter().map(|c| size_of(&c.metadata)).sum();
+        found.extend(page.results.iter().map(|c| c.message.clone()));
+        pages += 1;
+        if !page.has_more {
+            break;
+        }
+        check_full(page.results.len(), bytes, MAX_COMMIT_METADATA_BYTES);
+        query.after = page.next_offset;
+    }
+    assert_eq!(found, expected);
+    assert_eq!(pages, 4, "three of a megabyte to a page");
+}
+
+/// More objects than fit a page, each with as much metadata as one may have.
+async fn large_objects(lake: &TestCatalog, repository: &Repository, branch: &str) -> Vec<String> {
+    let mut paths = Vec::new();
+    for n in 0..150 {
+        let path = format!("a/{n:03}");
+        let options = UploadOptions {
+            metadata: metadata(MAX_USER_METADATA_BYTES),
+            ..UploadOptions::default()
+        };
+        lake.put_with(repository, branch, &path, "x", options)
+            .await
+            .unwrap();
+        paths.push(path);
+    }
+    paths
+}
+
+#[tokio::test]
+async fn listings_and_differences_of_objects_with_large_metadata() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let expected = large_objects(&lake, &repository, "main").await;
+    let mut request = ListRequest {
+        prefix: "a/".to_owned(),
+        after: String::new(),
+        delimiter: "/".to_owned(),
+        limit: 1000,
+    };
+    let (mut found, mut pages) = (Vec::new(), 0);
+    loop {
+        let page = lake
+            .list_objects(&repository, "main", &request)
+            .await
+            .unwrap();
+        found.extend(page.results.iter().map(path_of));
+        pages += 1;
+        if !page.has_more {
+            break;
+        }
+        let bytes = page.results.len() * MAX_USER_METADATA_BYTES;
+        check_full(page.results.len(), bytes, MAX_USER_METADATA_BYTES);
+        request.after = page.next_offset;
+    }
+    assert_eq!(found, expected);
+    assert_eq!(pages, 3);
+
+    let mut query = DiffQuery {
+        prefix: String::new(),
+        after: String::new(),
+        delimiter: String::new(),
+        limit: 1000,
+    };
+    let (mut found, mut pages) = (Vec::new(), 0);
+    loop {
+        let page = lake
+            .diff_uncommitted(&repository, "main", &query)
+            .await
+            .unwrap();
+        found.extend(page.results.iter().map(|d| d.path.clone()));
+        pages += 1;
+        if !page.has_more {
+            break;
+        }
+        query.after = page.next_offset;
+    }
+    assert_eq!(found, expected);
+    assert_eq!(pages, 3);
+
+    // Folded to one name they are one small row.
+    let folded = ListRequest {
+        prefix: String::new(),
+        after: String::new(),
+        delimiter: "/".to_owned(),
+        limit: 1000,
+    };
+    let page = lake
+        .list_objects(&repository, "main", &folded)
+        .await
+        .unwrap();
+    assert_eq!((page.results.len(), page.has_more), (1, false));
+}
+
+#[tokio::test]
+async fn pull_requests_with_long_descriptions() {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    lake.create_branch(&repository, "dev", "main", false, false, "tester")
+        .await
+        .unwrap();
+    let mut expected = Vec::new();
+    for n in 0..200 {
+        lake.clock.advance(std::time::Duration::from_secs(1));
+        let new = NewPullRequest {
+            title: n.to_string(),
+            description: "d".repeat(MAX_PULL_DESCRIPTION_BYTES),
+            author: "tester".to_owned(),
+            source_branch: "dev".to_owned(),
+            destination_branch: "main".to_owned(),
+        };
+        lake.create_pull_request(&repository, new).await.unwrap();
+        expected.insert(0, n.to_string());
+    }
+    let (mut found, mut pages, mut after) = (Vec::new(), 0, String::new());
+    loop {
+        let page = lake
+            .list_pull_requests(&repository, PullFilter::All, "", &after, 1000)
+            .await
+            .unwrap();
+        let bytes = page.results.iter().map(|p| p.description.len()).sum();
+        found.extend(page.results.iter().map(|p| p.title.clone()));
+        pages += 1;
+        if !page.has_more {
+            break;
+        }
+        check_full(page.results.len(), bytes, MAX_PULL_DESCRIPTION_BYTES);
+        after = page.next_offset;
+    }
+    assert_eq!(found, expected);
+    assert_eq!(pages, 2);
+}

@@ -1,0 +1,398 @@
+//! Connections that are idle, slow or too many: each is ended, and others are served meanwhile.
+//!
+//! Deadlines are short here and the tests' patience long, so that a loaded machine
+//! changes how long a test takes and not how it ends.
+
+mod raw;
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use system_tests::{ADMIN, MAIN, TestServer};
+
+use raw::{PATIENCE, Raw, frame, get, http2_get, http2_start, metric, until};
+
+const SHORT: &[(&str, &str)] = &[
+    ("WEIR_HTTP_FIRST_BYTE_TIMEOUT", "1s"),
+    ("WEIR_HTTP_HEADERS_TIMEOUT", "1s"),
+    ("WEIR_HTTP_BODY_TIMEOUT", "1s"),
+    ("WEIR_HTTP_RESPONSE_TIMEOUT", "1s"),
+    ("WEIR_HTTP_IDLE_TIMEOUT", "2s"),
+    ("WEIR_HTTP_HTTP2_PING_INTERVAL", "1s"),
+    ("WEIR_HTTP_HTTP2_PING_TIMEOUT", "1s"),
+];
+
+/// Longer than any test: what it bounds does not happen.
+const NEVER: &str = "1h";
+
+/// A request that is under way for as long as its body does not come.
+const HALF_A_BODY: &str = "POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\n\
+     Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"access";
+
+fn login(server: &TestServer) -> String {
+    let body = format!(
+        "{{\"access_key_id\": \"{}\", \"secret_access_key\": \"{}\"}}",
+        ADMIN.1, ADMIN.2
+    );
+    let mut raw = Raw::with(
+        server,
+        format!(
+            "POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        ),
+    );
+    let (status, text) = raw.answer();
+    assert_eq!(status, 200, "{text}");
+    let (_, rest) = text.split_once("\"token\":\"").unwrap();
+    rest.split_once('"').unwrap().0.to_owned()
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(work)
+}
+
+#[test]
+fn connections_without_a_whole_request_are_ended() {
+    let server = TestServer::start_set(SHORT);
+    let silent = [
+        ("nothing", b"".to_vec(), "no_byte"),
+        ("half a request line", b"GET /_he".to_vec(), "slow_headers"),
+        (
+            "half the headers",
+            b"GET /_health HTTP/1.1\r\nHost: localhost\r\nX-A".to_vec(),
+            "slow_headers",
+        ),
+        (
+            "half a preface of HTTP/2",
+            b"PRI * HTTP/2.0\r\n\r\n".to_vec(),
+            "slow_headers",
+        ),
+        (
+            "a preface of HTTP/2",
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+            "slow_headers",
+        ),
+        (
+            "preface and settings of HTTP/2",
+            http2_start(),
+            "slow_headers",
+        ),
+        (
+            "half the headers of HTTP/2",
+            [http2_start(), frame(1, 0, 1, &[0x82])].concat(),
+            "slow_headers",
+        ),
+    ];
+    for (name, bytes, reason) in silent {
+        let reason = format!("http_connections_closed_total{{reason=\"{reason}\"}}");
+        let before = metric(&server, &reason);
+        Raw::with(&server, bytes).rest();
+        assert!(metric(&server, &reason) > before, "{name}");
+    }
+    // A line of headers now and then has no end otherwise.
+    let mut slow = Raw::with(&server, "GET /_health HTTP/1.1\r\nHost: localhost\r\n");
+    let said = slow.trickle(b"X-A: b\r\n", Duration::from_millis(100));
+    assert_eq!(String::from_utf8_lossy(&said), "");
+    // Between requests a connection lives longer, and then ends as well.
+    let mut idle = Raw::open(&server);
+    assert_eq!(idle.ask("/_health").0, 200);
+    assert!(idle.rest().is_empty());
+    let mut idle = Raw::with(
+        &server,
+        [http2_start(), http2_get(1, "/_health", "")].concat(),
+    );
+    idle.live_until_ended();
+    assert_eq!(get(&server, "/_health").0, 200);
+}
+
+#[test]
+fn bodies_that_stop_or_trickle_are_refused() {
+    let server = TestServer::start_set(SHORT);
+    let repo = block_on(server.repo("slow"));
+    let token = login(&server);
+    let answer = String::from_utf8(Raw::with(&server, HALF_A_BODY).rest()).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(answer.contains("send it again"), "{answer}");
+
+    let upload = |kind: &str, body: &str| {
+        format!(
+            "POST /api/v1/repositories/slow/branches/main/objects?path=a HTTP/1.1\r\nHost: localhost\r\n\
+             Authorization: Bearer {token}\r\nContent-Type: {kind}\r\nContent-Length: 1000000\r\n\r\n{body}"
+        )
+    };
+    let form = "--B\r\nContent-Disposition: form-data; name=\"content\"\r\n\r\nhalf";
+    let before_content = "--B\r\nContent-Disposition: form-data; name=\"no";
+    for (kind, body) in [
+        ("text/plain", "half"),
+        ("multipart/form-data; boundary=B", form),
+        ("multipart/form-data; boundary=B", before_content),
+    ] {
+        let answer = Raw::with(&server, upload(kind, body)).rest();
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 408"), "{kind}: {answer}");
+    }
+    let mut slow = Raw::with(&server, upload("text/plain", ""));
+    slow.trickle(b"x", Duration::from_millis(100));
+    // S3, by one body and by chunks.
+    let printed = server.python("clients/slow_s3.py", &["slow"]);
+    assert_eq!(
+        printed.matches("400 RequestTimeout").count(),
+        2,
+        "{printed}"
+    );
+    for path in ["a", "s3"] {
+        assert_eq!(block_on(repo.get(MAIN, path)).unwrap(), None, "{path}");
+    }
+}
+
+#[test]
+fn answers_that_nobody_takes_are_cut_off() {
+    let server = TestServer::start_set(SHORT);
+    let repo = block_on(server.repo("slow"));
+    let size = 48 << 20;
+    block_on(repo.put(MAIN, "large", vec![b'x'; size])).unwrap();
+    let token = login(&server);
+    let path = "/api/v1/repositories/slow/refs/main/objects?path=large";
+    let slow_readers = || {
+        metric(
+            &server,
+            "http_connections_closed_total{reason=\"slow_reader\"}",
+        )
+    };
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+    );
+    // Who reads gets it all.
+    let whole = Raw::with(&server, &request).rest();
+    assert!(whole.len() > size);
+    let mut raw = Raw::with(&server, &request);
+    until("HTTP/1 is cut off", || slow_readers() == 1);
+    assert!(raw.rest().len() < size, "the answer was cut off");
+
+    // The window of a stream is never opened; pings are answered all the while.
+    let mut raw = Raw::with(
+        &server,
+        [http2_start(), http2_get(1, path, &token)].concat(),
+    );
+    let taken = raw.live_until_ended();
+    assert!(taken > 0 && taken < size, "{taken}");
+    assert_eq!(slow_readers(), 2);
+}
+
+#[test]
+fn an_idle_connection_outlives_the_deadlines_of_requests() {
+    let mut settings = SHORT.to_vec();
+    settings.push(("WEIR_HTTP_IDLE_TIMEOUT", NEVER));
+    let server = TestServer::start_set(&settings);
+    let mut raw = Raw::open(&server);
+    let mut http2 = Raw::with(
+        &server,
+        [http2_start(), http2_get(1, "/_health", "")].concat(),
+    );
+    for _ in 0..2 {
+        assert_eq!(raw.ask("/_health").0, 200);
+        // Longer than all of them.
+        std::thread::sleep(Duration::from_secs(3));
+    }
+    assert_eq!(raw.ask("/_health").0, 200);
+    // A client of HTTP/2 that does not answer pings is gone, whatever the idle time.
+    http2.rest();
+}
+
+/// A full server: so many connections, all with a request under way.
+fn fill(server: &TestServer, connections: usize) -> Vec<Raw> {
+    let held: Vec<_> = (0..connections)
+        .map(|_| Raw::with(server, HALF_A_BODY))
+        .collect();
+    until("the server is full", || {
+        get(server, "/api/v1/healthcheck").0 == 503
+    });
+    held
+}
+
+#[test]
+fn a_full_server_still_says_that_it_lives() {
+    let server = TestServer::start_set(&[
+        ("WEIR_HTTP_MAX_CONNECTIONS", "20"),
+        ("WEIR_HTTP_BODY_TIMEOUT", NEVER),
+    ]);
+    let held = fill(&server, 20);
+    let (status, text) = get(&server, "/_health");
+    assert!(status == 200 && text.contains("alive!"), "{text}");
+    let (status, text) = get(&server, "/metrics");
+    assert!(
+        status == 200 && text.contains("http_connections_open 20"),
+        "{text}"
+    );
+    let (status, text) = get(&server, "/api/v1/repositories");
+    let text = text.to_ascii_lowercase();
+    assert!(
+        status == 503 && text.contains("retry-after: 2") && text.contains("connection: close"),
+        "{text}"
+    );
+    // Many who ask for nothing take the reserved places for seconds, not for good.
+    let silent: Vec<_> = (0..200).map(|_| Raw::open(&server)).collect();
+    until("a place for /_health", || {
+        get_if_open(&server, "/_health") == Some(200)
+    });
+    drop((held, silent));
+    until("the server has room again", || {
+        get_if_open(&server, "/api/v1/healthcheck") == Some(204)
+    });
+}
+
+/// A request whose connection may be refused.
+fn get_if_open(server: &TestServer, path: &str) -> Option<u16> {
+    let mut stream = std::net::TcpStream::connect(server.address()).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut stream, &mut text).ok()?;
+    text.get(9..12)?.parse().ok()
+}
+
+#[test]
+fn idle_connections_make_room_for_new_ones() {
+    let server = TestServer::start_set(&[
+        ("WEIR_HTTP_MAX_CONNECTIONS", "20"),
+        ("WEIR_HTTP_BODY_TIMEOUT", NEVER),
+        ("WEIR_HTTP_IDLE_TIMEOUT", NEVER),
+        ("WEIR_HTTP_FIRST_BYTE_TIMEOUT", NEVER),
+        ("WEIR_HTTP_HEADERS_TIMEOUT", NEVER),
+    ]);
+    // As a slow attack holds them: idle, silent, and with half a request.
+    let mut first = Raw::open(&server);
+    assert_eq!(first.ask("/_health").0, 200);
+    let held: Vec<_> = (0..19)
+        .map(|n| Raw::with(&server, if n % 2 == 0 { "" } else { "GET /_he" }))
+        .collect();
+    let mut last = None;
+    // Only those that did nothing for a second make room.
+    until("a place by closing another", || {
+        let mut raw = Raw::open(&server);
+        let is_served = raw.ask("/api/v1/healthcheck").0 == 204;
+        last = Some(raw);
+        is_served
+    });
+    assert!(first.rest().is_empty(), "the longest idle one made room");
+    assert_eq!(last.unwrap().ask("/_health").0, 200, "the new one stays");
+    drop(held);
+}
+
+#[test]
+fn one_address_has_its_share() {
+    let server = TestServer::start_set(&[
+        ("WEIR_HTTP_MAX_CONNECTIONS", "1000"),
+        ("WEIR_HTTP_MAX_CONNECTIONS_PER_ADDRESS", "10"),
+        ("WEIR_HTTP_UNCAPPED_ADDRESSES", "192.0.2.0/24"),
+        ("WEIR_HTTP_BODY_TIMEOUT", NEVER),
+    ]);
+    let held = fill(&server, 10);
+    assert_eq!(get(&server, "/_health").0, 200);
+    assert_eq!(get(&server, "/api/v1/healthcheck").0, 503);
+    drop(held);
+    until("the address has room again", || {
+        get_if_open(&server, "/api/v1/healthcheck") == Some(204)
+    });
+}
+
+#[test]
+fn thousands_of_silent_connections_keep_nobody_out() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).unwrap();
+    let server = TestServer::start_set(&[
+        ("WEIR_HTTP_MAX_CONNECTIONS", "4000"),
+        ("WEIR_HTTP_FIRST_BYTE_TIMEOUT", NEVER),
+    ]);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.pid())).unwrap();
+    let files = limits
+        .lines()
+        .find(|l| l.starts_with("Max open files"))
+        .unwrap();
+    let fields: Vec<_> = files.split_whitespace().collect();
+    assert_eq!(
+        fields[3], fields[4],
+        "as many as the system allows: {files}"
+    );
+    // More than there are places.
+    let silent: Vec<_> = (0..5000).map(|_| Raw::open(&server)).collect();
+    for _ in 0..20 {
+        assert_eq!(get(&server, "/_health").0, 200);
+        until("others are served", || {
+            get_if_open(&server, "/api/v1/healthcheck") == Some(204)
+        });
+    }
+    assert!(metric(&server, "http_connections_open") <= 4000);
+    drop(silent);
+}
+
+/// Peak memory of the server since the last call, in MiB.
+fn peak_since(server: &TestServer) -> (u64, impl FnOnce() -> u64) {
+    let pid = server.pid();
+    let read = move |field: &str| -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find(|l| l.starts_with(field)).unwrap();
+        let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kib >> 10
+    };
+    // Resets the peak to what is held now.
+    std::fs::write(format!("/proc/{pid}/clear_refs"), "5").unwrap();
+    (read("VmRSS"), move || read("VmHWM"))
+}
+
+#[test]
+fn json_bodies_take_up_little_whatever_they_hold() {
+    let server = TestServer::start_set(&[]);
+    let token = login(&server);
+    // Five million numbers: 160 MiB if they were decoded first.
+    let numbers = format!("[{}0]", "0,".repeat((10 << 20) / 2 - 2));
+    let (before, peak) = peak_since(&server);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let head = format!(
+                    "POST /api/v1/repositories HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\
+                     Content-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+                    numbers.len()
+                );
+                let mut raw = Raw::with(&server, head);
+                raw.send(&numbers);
+                let text = String::from_utf8(raw.rest()).unwrap();
+                assert!(text.starts_with("HTTP/1.1 413"), "{text}");
+                assert!(text.contains("values"), "{text}");
+            });
+        }
+    });
+    let grown = peak().saturating_sub(before);
+    assert!(grown < 160, "four bodies of 10 MiB took {grown} MiB");
+}
+
+#[test]
+fn nobody_unknown_is_read_more_than_8_kib_of() {
+    let server = TestServer::start_set(&[("WEIR_HTTP_BODY_TIMEOUT", NEVER)]);
+    let ask = |path: &str, length: usize| {
+        let head = format!(
+            "POST /api/v1/{path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n"
+        );
+        Raw::with(&server, head).answer().0
+    };
+    // Answered from the length alone: not a byte of the body is sent.
+    for path in ["auth/login", "setup_lakefs", "setup_comm_prefs"] {
+        assert_eq!(ask(path, (64 << 10) + 1), 413, "{path}");
+    }
+    // Where credentials are missing nothing is read.
+    assert_eq!(ask("repositories", 10 << 20), 401);
+    assert_eq!(
+        ask("repositories/r/branches/main/objects?path=a", 10 << 20),
+        401
+    );
+}

@@ -1,0 +1,216 @@
+//! Clients by hand: bytes of HTTP/1 and frames of HTTP/2, as no library would send them.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use system_tests::TestServer;
+
+/// How long a server on a loaded machine may take to do what it must.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A connection.
+pub(crate) struct Raw(TcpStream);
+
+impl Raw {
+    pub(crate) fn open(server: &TestServer) -> Self {
+        let stream = TcpStream::connect(server.address()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Self(stream)
+    }
+
+    /// A connection that has sent something.
+    pub(crate) fn with(server: &TestServer, bytes: impl AsRef<[u8]>) -> Self {
+        let mut raw = Self::open(server);
+        raw.send(bytes);
+        raw
+    }
+
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.0.write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// Reads to the end. Panics if the server leaves the connection open; a reset is an end.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        let mut all = Vec::new();
+        let mut piece = [0; 64 << 10];
+        loop {
+            match self.0.read(&mut piece) {
+                Ok(0) => return all,
+                Ok(n) => all.extend_from_slice(&piece[..n]),
+                Err(e)
+                    if matches!(e.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) =>
+                {
+                    return all;
+                }
+                Err(e) => panic!("the connection is still open: {e}"),
+            }
+        }
+    }
+
+    /// Sends the same again and again until the server ends the connection; what it said by then.
+    pub(crate) fn trickle(&mut self, bytes: &[u8], pause: Duration) -> Vec<u8> {
+        let end = Instant::now() + PATIENCE;
+        self.0.set_read_timeout(Some(pause)).unwrap();
+        let mut said = Vec::new();
+        let mut piece = [0; 4096];
+        loop {
+            assert!(Instant::now() < end, "the connection is still open");
+            if self.0.write_all(bytes).is_err() {
+                return said;
+            }
+            match self.0.read(&mut piece) {
+                Ok(0) => return said,
+                Ok(n) => said.extend_from_slice(&piece[..n]),
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                Err(_) => return said,
+            }
+        }
+    }
+
+    /// Sends a request on a connection that stays open, and reads the answer: its status and body.
+    pub(crate) fn ask(&mut self, path: &str) -> (u16, String) {
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        self.answer()
+    }
+
+    /// Reads one answer with a length.
+    pub(crate) fn answer(&mut self) -> (u16, String) {
+        let mut text = Vec::new();
+        let head_end = loop {
+            if let Some(at) = text.windows(4).position(|w| w == b"\r\n\r\n") {
+                break at + 4;
+            }
+            self.read_on(&mut text);
+        };
+        let head = String::from_utf8(text[..head_end].to_vec()).unwrap();
+        let status: u16 = head[9..12].parse().unwrap();
+        let length = head
+            .to_ascii_lowercase()
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: ")?.parse().ok())
+            .unwrap_or(0);
+        while text.len() < head_end + length {
+            self.read_on(&mut text);
+        }
+        (status, String::from_utf8(text).unwrap())
+    }
+
+    fn read_on(&mut self, text: &mut Vec<u8>) {
+        let mut piece = [0; 4096];
+        let read = self.0.read(&mut piece).unwrap();
+        assert!(read > 0, "ended after {:?}", String::from_utf8_lossy(text));
+        text.extend_from_slice(&piece[..read]);
+    }
+}
+
+/// One request on a connection of its own: its status and all that came.
+pub(crate) fn get(server: &TestServer, path: &str) -> (u16, String) {
+    let mut raw = Raw::with(
+        server,
+        format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"),
+    );
+    let text = String::from_utf8_lossy(&raw.rest()).into_owned();
+    let status = text.get(9..12).and_then(|s| s.parse().ok()).unwrap_or(0);
+    (status, text)
+}
+
+/// The value of a line of `/metrics`; 0 if there is none.
+pub(crate) fn metric(server: &TestServer, line: &str) -> u64 {
+    let (_, text) = get(server, "/metrics");
+    let value = text
+        .lines()
+        .find_map(|l| l.strip_prefix(line)?.trim().parse().ok());
+    value.unwrap_or(0)
+}
+
+/// Waits for something that the server does in its own time.
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < end, "not within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// What a client of HTTP/2 begins with: the preface and its settings, which are the defaults.
+pub(crate) fn http2_start() -> Vec<u8> {
+    [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(),
+        &frame(4, 0, 0, b""),
+    ]
+    .concat()
+}
+
+/// A frame of HTTP/2.
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&len[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// A request without a body, on a stream.
+pub(crate) fn http2_get(stream: u32, path: &str, token: &str) -> Vec<u8> {
+    let mut block = Vec::new();
+    let authorization = format!("Bearer {token}");
+    for (name, value) in [
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":authority", "localhost"),
+        (":path", path),
+        ("authorization", &authorization),
+    ] {
+        // A literal that is not to be kept, with a new name.
+        block.push(0);
+        for text in [name, value] {
+            push_length(&mut block, text.len());
+            block.extend_from_slice(text.as_bytes());
+        }
+    }
+    // END_STREAM and END_HEADERS.
+    frame(1, 0x5, stream, &block)
+}
+
+/// HPACK's number of seven bits.
+fn push_length(block: &mut Vec<u8>, len: usize) {
+    let Some(mut rest) = len.checked_sub(127) else {
+        block.push(u8::try_from(len).unwrap());
+        return;
+    };
+    block.push(127);
+    while rest >= 128 {
+        block.push(u8::try_from(rest % 128).unwrap() | 0x80);
+        rest /= 128;
+    }
+    block.push(u8::try_from(rest).unwrap());
+}
+
+impl Raw {
+    /// Reads frames and answers pings, as a client does that is alive, until the server ends the
+    /// connection. Returns the bytes of data that came.
+    pub(crate) fn live_until_ended(&mut self) -> usize {
+        let mut data = 0;
+        let mut header = [0; 9];
+        while self.0.read_exact(&mut header).is_ok() {
+            let len = u32::from_be_bytes([0, header[0], header[1], header[2]]);
+            let mut payload = vec![0; len as usize];
+            if self.0.read_exact(&mut payload).is_err() {
+                break;
+            }
+            let is_ack = header[4] & 1 == 1;
+            let reply = match header[3] {
+                0 => {
+                    data += payload.len();
+                    continue;
+                }
+                4 if !is_ack => frame(4, 1, 0, b""),
+                6 if !is_ack => frame(6, 1, 0, &payload),
+                _ => continue,
+            };
+            if self.0.write_all(&reply).is_err() {
+                break;
+            }
+        }
+        data
+    }
+}

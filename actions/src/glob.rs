@@ -3,11 +3,21 @@
 //! Branch patterns come from files that lakeFS reads as well, so they mean the same here:
 //! `*` and `?` stop at `/`, classes are `[a-z]` and `[^a-z]`, a backslash escapes.
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use base::glob::{self, Dialect, GlobError, GlobSet};
 
-/// Whether a pattern can be read at all.
-pub(crate) fn is_branch_pattern(pattern: &str) -> bool {
-    tokens(pattern).is_some()
+/// Checks the patterns of one list of branches. They are held against each event's branch, so that they
+/// have the bounds of compiled globs.
+pub(crate) fn check_branch_patterns(patterns: &[String]) -> Result<(), String> {
+    glob::check_list(patterns).map_err(|e| e.to_string())?;
+    for pattern in patterns {
+        if pattern.len() > glob::MAX_PATTERN_BYTES {
+            return Err(format!("a pattern is no glob: {}", GlobError::TooLong));
+        }
+        if tokens(pattern).is_none() {
+            return Err(format!("'{pattern}' is no glob"));
+        }
+    }
+    Ok(())
 }
 
 /// Whether a whole name matches. A pattern that can't be read matches nothing.
@@ -108,12 +118,7 @@ fn tokens(pattern: &str) -> Option<Vec<Token>> {
 
 /// Globs on whole object paths: `*` stops at `/`, `**` does not.
 pub(crate) fn path_set(patterns: &[String]) -> Result<GlobSet, String> {
-    let mut set = GlobSetBuilder::new();
-    for pattern in patterns {
-        let glob = GlobBuilder::new(pattern).literal_separator(true).build();
-        set.add(glob.map_err(|e| format!("'{pattern}' is no glob: {}", e.kind()))?);
-    }
-    set.build().map_err(|e| e.to_string())
+    glob::compile(patterns, Dialect::Paths).map_err(|e| e.to_string())
 }
 
 /// What every path that matches begins with.
@@ -158,9 +163,20 @@ mod tests {
     #[test]
     fn malformed_branch_globs_are_known_as_such() {
         for pattern in ["[", "[]", "[a", "[a-]", "a\\", "[-x]"] {
-            assert!(!is_branch_pattern(pattern), "{pattern}");
+            let reason = check_branch_patterns(&[pattern.to_owned()]).unwrap_err();
+            assert_eq!(reason, format!("'{pattern}' is no glob"));
         }
-        assert!(is_branch_pattern("[a-z]*?\\["));
+        check_branch_patterns(&["[a-z]*?\\[".to_owned()]).unwrap();
+    }
+
+    #[test]
+    fn branch_globs_are_bounded_like_all_others() {
+        let nested = "{".repeat(1024);
+        check_branch_patterns(std::slice::from_ref(&nested)).unwrap();
+        assert!(!branch_matches(&nested, "main"));
+        for too_much in [vec!["{".repeat(1025)], vec![nested; 65]] {
+            check_branch_patterns(&too_much).unwrap_err();
+        }
     }
 
     #[test]

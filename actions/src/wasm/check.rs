@@ -6,7 +6,7 @@
 use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
 
 use super::limits::{COMPONENT_BYTES, size};
-use super::{Cause, Failure};
+use super::{Cause, Failure, nesting};
 
 /// How to call a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +42,7 @@ pub(super) fn check(component: &[u8]) -> Result<World, Failure> {
             )));
         }
     }
+    nesting::check(component).map_err(invalid)?;
     Validator::new_with_features(WasmFeatures::default())
         .validate_all(component)
         .map_err(|e| invalid(format!("component is not valid: {e}")))?;

@@ -260,13 +260,7 @@ impl Inner {
                 ),
             )));
         }
-        let value: Value = serde_json::from_str(&text).map_err(|e| {
-            broken(Failure::new(
-                Cause::HookError,
-                format!("describe returned no JSON: {e}"),
-            ))
-        })?;
-        Ok(Arc::new(value))
+        read_description(&text).map(Arc::new).map_err(broken)
     }
 }
 
@@ -275,8 +269,18 @@ fn failed(e: wasmtime::Error) -> String {
     format!("failed to set up the engine for hooks: {e:#}")
 }
 
+/// Reads what a component says of itself.
+pub(super) fn read_description(text: &str) -> Result<Value, Failure> {
+    serde_json::from_str(text).map_err(|e| {
+        Failure::new(
+            Cause::HookError,
+            format!("describe returned no JSON: {e}"),
+        )
+    })
+}
+
 /// A list of texts in a description; empty if it is not there.
-fn texts(description: &Value, pointer: &str) -> Vec<String> {
+pub(super) fn texts(description: &Value, pointer: &str) -> Vec<String> {
     let items = description.pointer(pointer).and_then(Value::as_array);
     let texts = items.into_iter().flatten().filter_map(Value::as_str);
     texts.map(str::to_owned).collect()

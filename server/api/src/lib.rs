@@ -15,6 +15,8 @@ mod download;
 mod dump;
 mod error;
 mod extract;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gc_prepare;
 mod generated;
 mod guard;

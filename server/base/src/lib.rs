@@ -1,9 +1,10 @@
-//! The ground every other crate stands on: time, identifiers, pages, bounded retries.
+//! The ground every other crate stands on: time, identifiers, pages, bounded retries, bounded globs.
 //!
 //! Knows no word of the domain: no repositories, objects or users. No other
 //! crate reads the wall clock or draws randomness except through what is here.
 
 mod clock;
+pub mod glob;
 mod id;
 mod page;
 mod retry;

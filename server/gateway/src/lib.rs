@@ -3,6 +3,7 @@
 //! ```text
 //! Gateway::handle    admission.rs   what can be refused before a signature is checked
 //!                    chunked.rs     bounds the memory of aws-chunked bodies
+//!                    xml.rs         bounds the memory of documents
 //!   s3s              signatures (V2, V4, presigned, chunked), routing, XML
 //!     auth.rs        secrets; who asks; no sub-resource slips through (subresource.rs)
 //!     service.rs     one line per operation, to bucket list get put copy delete multipart
@@ -23,6 +24,8 @@ mod conditions;
 mod copy;
 mod delete;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod get;
 mod host;
 mod list;
@@ -32,6 +35,7 @@ mod path;
 mod put;
 mod service;
 mod subresource;
+mod xml;
 
 use std::fmt;
 use std::sync::Arc;
@@ -123,7 +127,8 @@ impl Gateway {
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
         let asked = answer::Asked::of(&request, self.inner.ids.as_ref());
         let answer = match self.admit(request) {
-            Ok(request) => match self.inner.service.call(request).await {
+            Ok((request, excess)) => match self.inner.service.call(request).await {
+                _ if excess.was_found() => Fault::MalformedXml.into_response(),
                 Ok(response) => response,
                 Err(error) => Fault::Internal(error.into()).into_response(),
             },
@@ -132,7 +137,10 @@ impl Gateway {
         asked.finish(answer)
     }
 
-    fn admit(&self, request: Request<Body>) -> error::Result<Request<s3s::Body>> {
+    fn admit(
+        &self,
+        request: Request<Body>,
+    ) -> error::Result<(Request<s3s::Body>, xml::Excess)> {
         let (mut parts, body) = request.into_parts();
         admission::check(&parts, self.inner.clock.now())?;
         admission::drop_malformed_range(&mut parts.headers);
@@ -140,9 +148,13 @@ impl Gateway {
             Some(signed) => chunked::bounded(body, signed),
             None => body,
         };
-        Ok(Request::from_parts(
-            parts,
-            s3s::Body::http_body_unsync(body),
-        ))
+        let excess = xml::Excess::default();
+        let body = if xml::is_document(&parts) {
+            xml::bounded(body, &excess)
+        } else {
+            body
+        };
+        let body = s3s::Body::http_body_unsync(body);
+        Ok((Request::from_parts(parts, body), excess))
     }
 }

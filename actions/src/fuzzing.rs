@@ -31,7 +31,7 @@ pub fn branch_globs(data: &[u8]) {
         return;
     };
     let name = patterns.remove(0);
-    if glob::check_branch_patterns(&patterns).is_ok() {
+    if glob::check_branch_list(&patterns).is_ok() {
         for pattern in &patterns {
             glob::branch_matches(pattern, &name);
         }

@@ -265,8 +265,18 @@ fn read_filters(kind: EventKind, node: &Node) -> Result<On, Fault> {
             ));
         }
         on.branches = texts("branches", branches)?;
-        glob::check_branch_patterns(&on.branches)
+        glob::check_branch_list(&on.branches)
             .map_err(|reason| Fault::new(branches.at, format!("'branches': {reason}")))?;
+        if let Some(bad) = on
+            .branches
+            .iter()
+            .find(|glob| !glob::is_branch_pattern(glob))
+        {
+            return Err(Fault::new(
+                branches.at,
+                format!("'branches': '{bad}' is no glob"),
+            ));
+        }
     }
     if let Some(paths) = node.get("paths") {
         on.paths = texts("paths", paths)?;

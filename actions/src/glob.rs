@@ -3,11 +3,16 @@
 //! Branch patterns come from files that lakeFS reads as well, so they mean the same here:
 //! `*` and `?` stop at `/`, classes are `[a-z]` and `[^a-z]`, a backslash escapes.
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use base::glob::{self, Dialect, GlobSet};
 
 /// Whether a pattern can be read at all.
 pub(crate) fn is_branch_pattern(pattern: &str) -> bool {
     tokens(pattern).is_some()
+}
+
+/// Whether a list of branch patterns is short enough: an event's branch may be held against each of them.
+pub(crate) fn check_branch_list(patterns: &[String]) -> Result<(), String> {
+    glob::check_list(patterns).map_err(|e| e.to_string())
 }
 
 /// Whether a whole name matches. A pattern that can't be read matches nothing.
@@ -69,6 +74,9 @@ impl Token {
 }
 
 fn tokens(pattern: &str) -> Option<Vec<Token>> {
+    if pattern.len() > glob::MAX_PATTERN_BYTES {
+        return None;
+    }
     let mut out = Vec::new();
     let mut chars = pattern.chars().peekable();
     while let Some(c) = chars.next() {
@@ -108,12 +116,7 @@ fn tokens(pattern: &str) -> Option<Vec<Token>> {
 
 /// Globs on whole object paths: `*` stops at `/`, `**` does not.
 pub(crate) fn path_set(patterns: &[String]) -> Result<GlobSet, String> {
-    let mut set = GlobSetBuilder::new();
-    for pattern in patterns {
-        let glob = GlobBuilder::new(pattern).literal_separator(true).build();
-        set.add(glob.map_err(|e| format!("'{pattern}' is no glob: {}", e.kind()))?);
-    }
-    set.build().map_err(|e| e.to_string())
+    glob::compile(patterns, Dialect::Paths).map_err(|e| e.to_string())
 }
 
 /// What every path that matches begins with.
@@ -161,6 +164,17 @@ mod tests {
             assert!(!is_branch_pattern(pattern), "{pattern}");
         }
         assert!(is_branch_pattern("[a-z]*?\\["));
+    }
+
+    #[test]
+    fn branch_globs_are_bounded_like_all_others() {
+        let (longest, nested) = ("{".repeat(1024), "{".repeat(20_000));
+        assert!(is_branch_pattern(&longest) && !branch_matches(&longest, "main"));
+        assert!(!is_branch_pattern(&nested) && !branch_matches(&nested, &nested));
+        check_branch_list(&vec![longest.clone(); 64]).unwrap();
+        for too_much in [vec![longest; 65], vec![String::new(); 1001]] {
+            check_branch_list(&too_much).unwrap_err();
+        }
     }
 
     #[test]

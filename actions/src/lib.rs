@@ -9,6 +9,8 @@ mod condition;
 mod engine;
 mod env;
 mod execute;
+#[doc(hidden)]
+pub mod fuzzing;
 mod glob;
 mod load;
 mod manifest;

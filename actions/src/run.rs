@@ -403,6 +403,15 @@ fn decode_hook(value: &[u8]) -> Result<HookRun> {
     })
 }
 
+/// Reads a stored run, or hook run, for [`crate::fuzzing`].
+pub(crate) fn try_record(is_run: bool, stored: &[u8]) {
+    if is_run {
+        drop(decode_run(stored));
+    } else {
+        drop(decode_hook(stored));
+    }
+}
+
 fn timestamp(at: OffsetDateTime) -> prost_types::Timestamp {
     let nanos = i32::try_from(at.nanosecond()).expect("a second has fewer than 2^31 nanoseconds");
     prost_types::Timestamp {

@@ -33,8 +33,8 @@ pub(crate) const FOLDER: &str = "_lakefs_actions/";
 pub(crate) const MAX_FILE_BYTES: u64 = 1 << 20;
 /// Files of one tree.
 pub(crate) const MAX_FILES: usize = 1_000;
-/// Globs of one list, which are compiled together.
-const MAX_GLOBS: usize = 1_000;
+/// Texts of one list: as many as globs can be compiled together.
+const MAX_GLOBS: usize = base::glob::MAX_PATTERNS;
 /// Hooks of one action, which run one after the other.
 pub(crate) const MAX_HOOKS: usize = 100;
 
@@ -265,6 +265,8 @@ fn read_filters(kind: EventKind, node: &Node) -> Result<On, Fault> {
             ));
         }
         on.branches = texts("branches", branches)?;
+        glob::check_branch_list(&on.branches)
+            .map_err(|reason| Fault::new(branches.at, format!("'branches': {reason}")))?;
         if let Some(bad) = on
             .branches
             .iter()

@@ -7,6 +7,8 @@ use super::yaml::{Fault, Node};
 
 /// How long an answer may take, where the file does not say.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+/// The longest URL, in bytes: servers take no longer ones.
+const MAX_URL_BYTES: usize = 8 << 10;
 /// The longest that a file may say.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
@@ -28,6 +30,12 @@ impl WebhookProperties {
             return Err(Fault::new(node.at, "'url' is required"));
         };
         let text = url.text().unwrap_or_default();
+        if text.len() > MAX_URL_BYTES {
+            return Err(Fault::new(
+                url.at,
+                format!("'url' is longer than {MAX_URL_BYTES} bytes"),
+            ));
+        }
         let parsed = url::Url::parse(text)
             .map_err(|e| Fault::new(url.at, format!("'url' '{text}' is no URL: {e}")))?;
         if !matches!(parsed.scheme(), "http" | "https") || !parsed.has_host() {

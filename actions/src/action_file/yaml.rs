@@ -136,6 +136,15 @@ impl Node {
         }
     }
 
+    /// Maps and lists within each other, this one included.
+    fn height(&self) -> usize {
+        match &self.value {
+            Value::Scalar { .. } => 0,
+            Value::List(items) => 1 + items.iter().map(Self::height).max().unwrap_or(0),
+            Value::Map(pairs) => 1 + pairs.iter().map(|(_, v)| v.height()).max().unwrap_or(0),
+        }
+    }
+
     fn size(&self) -> Size {
         let one = Size { nodes: 1, bytes: 0 };
         match &self.value {
@@ -231,6 +240,10 @@ pub(crate) fn parse(text: &str) -> Result<Node, Fault> {
     }
 }
 
+fn too_deep(at: Position) -> Fault {
+    Fault::new(at, format!("nested deeper than {MAX_DEPTH} levels"))
+}
+
 fn position(span: Span) -> Position {
     Position {
         line: span.start.line().max(1),
@@ -295,10 +308,7 @@ impl<'a> Builder<'a> {
     fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Fault> {
         let at = position(span);
         if depth > MAX_DEPTH {
-            return Err(Fault::new(
-                at,
-                format!("nested deeper than {MAX_DEPTH} levels"),
-            ));
+            return Err(too_deep(at));
         }
         let bytes = match &event {
             Event::Scalar(text, ..) => text.len(),
@@ -320,9 +330,12 @@ impl<'a> Builder<'a> {
                     .anchors
                     .get(&id)
                     .ok_or_else(|| Fault::new(at, "an alias within its own anchor"))?;
-                // Counted before it is copied.
-                let size = target.size();
+                // Counted before it is copied. A chain of aliases would nest as deep as it is long.
+                let (size, height) = (target.size(), target.height());
                 self.count(at, size)?;
+                if depth + height > MAX_DEPTH {
+                    return Err(too_deep(at));
+                }
                 return Ok(Node {
                     at,
                     value: self.anchors[&id].value.clone(),
@@ -468,6 +481,30 @@ mod tests {
         assert!(fault.reason.contains("nested deeper"), "{fault:?}");
         // Far beyond, the parser itself gives up: an error, not a full stack.
         parse(&"[".repeat(1_000_000)).unwrap_err();
+    }
+
+    #[test]
+    fn a_chain_of_aliases_nests_no_deeper_than_what_is_written_out() {
+        let mut text = "a0: &a0 [x]\n".to_owned();
+        for i in 1..200 {
+            text.push_str(&format!("a{i}: &a{i} [*a{}]\n", i - 1));
+        }
+        let fault = parse(&text).unwrap_err();
+        assert_eq!(fault.reason, "nested deeper than 64 levels");
+        assert_eq!(fault.at.unwrap().line, MAX_DEPTH);
+        let shallow = text.lines().take(MAX_DEPTH - 1).collect::<Vec<_>>().join("\n");
+        parse(&shallow).unwrap();
+    }
+
+    /// The parser recurses for none of these, and gives up early or takes time that grows with the length.
+    #[test]
+    fn no_kind_of_nesting_fills_a_small_stack() {
+        base::testing::on_small_stack(|| {
+            for piece in ["[", "{", "- ", "? ", "{a: ", "[a, ", "? - ", "&a [", "!!x [", "[{", ": "] {
+                let reason = parse(&piece.repeat(100_000)).unwrap_err().reason;
+                assert!(reason.len() < 4 * MAX_REASON_CHARS, "{reason}");
+            }
+        });
     }
 
     #[test]

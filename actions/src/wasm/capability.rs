@@ -3,7 +3,7 @@
 //! Paths are matched whole; `*` stops at a slash, `**` does not. Rights are the
 //! same on every side: candidate, base and source.
 
-use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
+use base::glob::{self, Dialect, GlobSet};
 
 use super::{Cause, Failure, Select};
 
@@ -89,17 +89,8 @@ impl Rights {
 }
 
 fn globs(key: &str, patterns: &[String]) -> Result<GlobSet, Failure> {
-    let bad = |e: globset::Error| Failure::new(Cause::HookError, format!("{key}: {e}"));
-    let mut set = GlobSetBuilder::new();
-    for pattern in patterns {
-        let glob: Glob = GlobBuilder::new(pattern)
-            .literal_separator(true)
-            .backslash_escape(true)
-            .build()
-            .map_err(bad)?;
-        set.add(glob);
-    }
-    set.build().map_err(bad)
+    glob::compile(patterns, Dialect::Paths)
+        .map_err(|e| Failure::new(Cause::HookError, format!("{key}: {e}")))
 }
 
 /// The longest text that every match of every pattern begins with.
@@ -174,6 +165,29 @@ mod tests {
         assert_eq!(prefix(&["tables/x", "tables/x"]), "tables/x");
         assert_eq!(prefix(&["{a,b}/x"]), "");
         assert_eq!(prefix(&["é/a", "è/a"]), "");
+    }
+
+    /// What a component says of its default paths was compiled as it came, on a thread of the server.
+    #[test]
+    fn nested_braces_of_any_side_are_refused() {
+        base::testing::on_small_stack(|| {
+            let nested = format!("{}{}", "{".repeat(20_000), "}".repeat(20_000));
+            let select = Select {
+                paths: vec![nested.clone()],
+                ..Select::default()
+            };
+            let none = Select::default();
+            let nested = [nested];
+            for (refused, key) in [
+                (Rights::new(&select, &[], &[]), "select.paths"),
+                (Rights::new(&none, &nested, &[]), "select.paths"),
+                (Rights::new(&none, &[], &nested), "capabilities.read"),
+            ] {
+                let message = refused.expect_err("too deep").message;
+                assert!(message.starts_with(key), "{message}");
+                assert!(message.len() < 300, "{}", message.len());
+            }
+        });
     }
 
     #[test]

@@ -7,7 +7,7 @@ use wasmparser::{CanonicalFunction, Encoding, Parser, Payload, Validator};
 
 use super::engine::{Lane, features};
 use super::limits::{COMPONENT_BYTES, size};
-use super::{Cause, Failure};
+use super::{Cause, Failure, nesting};
 
 /// How to call a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +46,7 @@ pub(super) fn check_header(component: &[u8]) -> Result<(), Failure> {
 /// Checks, and tells the world and how it is to be interrupted.
 pub(super) fn check(component: &[u8]) -> Result<(World, Lane), Failure> {
     check_header(component)?;
+    nesting::check(component).map_err(invalid)?;
     Validator::new_with_features(features())
         .validate_all(component)
         .map_err(|e| invalid(format!("component is not valid: {e}")))?;

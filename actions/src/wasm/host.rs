@@ -347,10 +347,7 @@ async fn describe(
             format!("describe returned {is} bytes, up to {DESCRIBE_BYTES} are read"),
         ));
     }
-    serde_json::from_str(&text).map_err(|e| {
-        let message = format!("describe returned no JSON: {e}");
-        Failure::new(Cause::HookError, message)
-    })
+    read_description(&text)
 }
 
 fn linkers(engine: &Engine) -> Result<Linkers, String> {
@@ -367,8 +364,18 @@ fn failed(e: wasmtime::Error) -> String {
     format!("failed to set up the engine for hooks: {e:#}")
 }
 
+/// Reads what a component says of itself.
+pub(super) fn read_description(text: &str) -> Result<Value, Failure> {
+    serde_json::from_str(text).map_err(|e| {
+        Failure::new(
+            Cause::HookError,
+            format!("describe returned no JSON: {e}"),
+        )
+    })
+}
+
 /// A list of texts in a description; empty if it is not there.
-fn texts(description: &Value, pointer: &str) -> Vec<String> {
+pub(super) fn texts(description: &Value, pointer: &str) -> Vec<String> {
     let items = description.pointer(pointer).and_then(Value::as_array);
     let texts = items.into_iter().flatten().filter_map(Value::as_str);
     texts.map(str::to_owned).collect()

@@ -2,6 +2,8 @@
 //!
 //! Feature `parquet`.
 
+mod footer;
+
 use std::io::{self, Read};
 
 use bytes::Bytes;
@@ -42,6 +44,7 @@ impl Object {
     pub fn parquet(&self) -> Result<ParquetFile> {
         let mut tail = self.read_tail(TAIL_BYTES)?;
         loop {
+            footer::check_tail(&tail).map_err(Error::new)?;
             let mut reader = ParquetMetaDataReader::new();
             match reader.try_parse_sized(&Bytes::from(tail), self.size_bytes()) {
                 Ok(()) => {
@@ -107,8 +110,9 @@ impl ParquetFile {
         self.metadata
             .row_groups()
             .iter()
-            .map(|g| g.column(index).statistics()?.null_count_opt())
-            .sum()
+            .map(|g| g.columns().get(index)?.statistics()?.null_count_opt())
+            // Counts are what the file says: they may add up to more than a number holds.
+            .try_fold(0, |sum: u64, nulls| Some(sum.saturating_add(nulls?)))
     }
 
     /// The footer as the `parquet` crate has it.

@@ -69,6 +69,14 @@ pub(crate) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
         .map(|(_, value)| value)
 }
 
+/// Reads what a request says of its caller, for [`crate::fuzzing`].
+pub(crate) fn try_credentials(headers: &HeaderMap) {
+    session_cookie(headers);
+    if let Some(Ok(given)) = headers.get(AUTHORIZATION).map(http::HeaderValue::to_str) {
+        scheme(given);
+    }
+}
+
 /// The authenticated asker.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller(pub(crate) Principal);

@@ -17,6 +17,8 @@ mod dump;
 mod error;
 mod extract;
 mod first_caller;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gc_prepare;
 mod generated;
 mod guard;

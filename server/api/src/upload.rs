@@ -135,7 +135,7 @@ async fn content(request: Request) -> Result<(String, ByteStream)> {
 }
 
 /// The first field named `content`; what comes before it is skipped, within bounds.
-async fn of_form(kind: &str, body: Body) -> Result<(String, ByteStream)> {
+pub(crate) async fn of_form(kind: &str, body: Body) -> Result<(String, ByteStream)> {
     let wrong = |error: multer::Error| Error::Invalid(format!("malformed form: {error}"));
     let boundary = multer::parse_boundary(kind).map_err(wrong)?;
     let reached = Arc::new(AtomicBool::new(false));

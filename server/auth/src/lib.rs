@@ -5,6 +5,8 @@
 //! catalog. A secret never reaches a log, an error or a `Debug` print.
 
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod keys;
 mod permission;
 mod principal;

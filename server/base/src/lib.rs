@@ -1,10 +1,12 @@
-//! The ground every other crate stands on: time, identifiers, pages, bounded retries, budgets of memory.
+//! The ground every other crate stands on: time, identifiers, pages, bounded retries, budgets of memory,
+//! bounded globs.
 //!
 //! Knows no word of the domain: no repositories, objects or users. No other
 //! crate reads the wall clock or draws randomness except through what is here.
 
 mod budget;
 mod clock;
+pub mod glob;
 mod id;
 mod page;
 mod retry;

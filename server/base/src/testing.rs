@@ -1,5 +1,5 @@
 //! What the tests of all crates share: how thorough they are, fate, which stores that fail on purpose ask, and
-//! which of their tables are read back by another implementation.
+//! which of their tables are read back by another implementation, and a small stack for what parses.
 //!
 //! Two thoroughnesses only: brief, for the test command, and long, for `cargo xtask soak`.
 //! Never part of a server.
@@ -52,6 +52,25 @@ pub fn seeds(brief: u64, long: u64) -> std::ops::Range<u64> {
         }
         Err(_) => 0..effort(brief, long),
     }
+}
+
+/// The stack of [`on_small_stack`]: a quarter of what a thread of the server has.
+const SMALL_STACK_BYTES: usize = 512 << 10;
+
+/// Runs something on a thread whose stack is small, so that a parser that calls itself once for each
+/// level of its input ends the process at a depth that is quickly reached.
+///
+/// # Panics
+/// If what is run does, or there is no thread to be had.
+pub fn on_small_stack<T: Send>(run: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|threads| {
+        std::thread::Builder::new()
+            .stack_size(SMALL_STACK_BYTES)
+            .spawn_scoped(threads, run)
+            .expect("there is a thread to be had")
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 /// A wait for one's turn.

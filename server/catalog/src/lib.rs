@@ -18,6 +18,8 @@ mod dump;
 mod entry;
 mod error;
 mod file_writer;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gc_commits;
 mod gc_uncommitted;
 mod history;

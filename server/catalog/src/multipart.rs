@@ -367,17 +367,24 @@ impl UploadData {
         Location::below(&repository.storage_namespace, &self.physical_address)
     }
 
+    fn created(&self) -> Result<OffsetDateTime> {
+        let created = self.creation_date.unwrap_or_default();
+        let nanos = u32::try_from(created.nanos).unwrap_or(0);
+        OffsetDateTime::from_unix_timestamp(created.seconds)
+            .and_then(|at| at.replace_nanosecond(nanos))
+            .map_err(corrupt)
+    }
+
     fn into_upload(self, repository: &Repository) -> Result<MultipartUpload> {
         let physical_address = self.at(repository).as_str().to_owned();
-        let created = self.creation_date.unwrap_or_default();
+        let creation_date = self.created()?;
         Ok(MultipartUpload {
             upload_id: self.upload_id,
             path: self.path,
             physical_address,
             metadata: self.metadata,
             content_type: self.content_type,
-            creation_date: OffsetDateTime::from_unix_timestamp(created.seconds).map_err(corrupt)?
-                + std::time::Duration::from_nanos(u64::try_from(created.nanos).unwrap_or(0)),
+            creation_date,
         })
     }
 }
@@ -387,6 +394,13 @@ fn corrupt(reason: impl std::fmt::Display) -> Error {
         what: "multipart upload".to_owned(),
         reason: reason.to_string(),
     })
+}
+
+/// Reads the record of an upload, for [`crate::fuzzing`].
+pub(crate) fn try_record(stored: &[u8]) {
+    if let Ok(upload) = UploadData::read(stored) {
+        drop(upload.created());
+    }
 }
 
 fn key_of(to: Upload<'_>) -> String {

@@ -66,6 +66,11 @@ impl GcRules {
     }
 }
 
+/// Reads stored rules, for [`crate::fuzzing`].
+pub(crate) fn try_rules(stored: Bytes) {
+    drop(StoredRules::decode(stored));
+}
+
 impl Reader {
     /// The rules of a repository; none if there never were any, or they were deleted.
     ///

@@ -115,6 +115,19 @@ impl Chunks {
     }
 }
 
+/// Takes a body in pieces, for [`crate::fuzzing`].
+pub(crate) fn try_pieces(signed: bool, pieces: impl Iterator<Item = Bytes>) {
+    let mut chunks = Chunks {
+        signed,
+        state: State::Header(Vec::new()),
+    };
+    for piece in pieces {
+        if chunks.cut(piece).is_err() {
+            return;
+        }
+    }
+}
+
 /// The size in a chunk's first line.
 fn size(line: &[u8]) -> io::Result<u64> {
     let malformed = || io::Error::other(BodyFault::Incomplete);

@@ -24,6 +24,8 @@ mod conditions;
 mod copy;
 mod delete;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod get;
 mod host;
 mod list;

@@ -21,7 +21,7 @@ use crate::host::Domains;
 /// The largest document taken: ten thousand parts with checksums, or a thousand long keys.
 pub(crate) const MAX_BYTES: usize = 8 << 20;
 /// The most tags in a document, opening and closing ones: ten thousand parts with all their checksums.
-const MAX_TAGS: usize = 200_000;
+pub(crate) const MAX_TAGS: usize = 200_000;
 /// What the shortest element takes up in a list that grows.
 const BYTES_PER_TAG: usize = 400;
 /// A document is held as it came and once more as the texts of its elements.
@@ -43,6 +43,11 @@ pub(crate) fn is_document(request: &Parts, domains: &Domains) -> bool {
         }
         _ => false,
     }
+}
+
+/// How many tags there are. What stands between two is text, whatever it says.
+pub(crate) fn count_tags(piece: &[u8]) -> usize {
+    piece.iter().filter(|byte| **byte == b'<').count()
 }
 
 /// What a document takes up, for as long as its request runs.
@@ -83,7 +88,7 @@ pub(crate) fn metered(body: Body, budget: &ByteBudget) -> (Body, Held) {
 impl Held {
     fn count(&self, piece: &Bytes) -> Result<(), Overrun> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let tags = piece.iter().filter(|byte| **byte == b'<').count();
+        let tags = count_tags(piece);
         state.tags += tags;
         let result = if state.tags > MAX_TAGS {
             Err(Overrun::Tags)

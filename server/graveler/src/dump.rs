@@ -20,6 +20,12 @@ pub use self::restore::RestoreRefs;
 use crate::engine::Engine;
 use crate::{Error, MetaRangeId, Repository, Result};
 
+/// Reads a record of a dump, for [`crate::fuzzing`].
+pub(crate) fn try_record(kind: u8, record: &crate::Record) {
+    let entity = [Entity::Commit, Entity::Tag, Entity::Branch][usize::from(kind % 3)];
+    drop(restored::Restored::parse(entity, record));
+}
+
 /// Where the refs of a repository are dumped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefsDump {

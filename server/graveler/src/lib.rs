@@ -31,6 +31,8 @@ mod diff;
 mod dump;
 mod engine;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod graveler;
 mod hooks;
 mod ids;

@@ -10,8 +10,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use base::glob::{self, Dialect, Glob, GlobError, GlobSet, GlobSetBuilder};
 use bytes::Bytes;
-use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 use kv::{Op, Predicate, Store, Versioned};
 use moka::sync::Cache;
 use prost::Message as _;
@@ -275,16 +275,37 @@ impl Compiled {
                     Ok(glob) => {
                         set.add(glob);
                     }
+                    // Whatever it was meant to protect, it is not for us to leave it open.
+                    Err(error) if error.is_bound() => {
+                        return Err(corrupt(format!(
+                            "a pattern can't be used, {error}: replace the rules"
+                        )));
+                    }
                     // lakeFS takes such patterns in; they match nothing there.
                     Err(error) => tracing::warn!(%error, "ignoring a branch protection rule"),
                 }
             }
-            set.build().map_err(|error| corrupt(error.to_string()))
+            set.build()
+                .map_err(|error| corrupt(error.kind().to_string()))
         };
         Ok(Self {
             staging_write: that_block(Blocked::StagingWrite)?,
             commit: that_block(Blocked::Commit)?,
         })
+    }
+}
+
+/// Compiles a stored record, for [`crate::fuzzing`].
+pub(crate) fn try_rules(rules: &BranchProtectionRules) {
+    if let Ok(compiled) = Compiled::of(rules) {
+        compiled.commit.is_match("release-1");
+    }
+}
+
+/// Compiles a pattern that is about to be stored, for [`crate::fuzzing`].
+pub(crate) fn try_pattern(pattern: &str) {
+    if let Ok(glob) = rule(pattern).and(glob(pattern).map_err(|e| corrupt(e.to_string()))) {
+        glob.compile_matcher().is_match("release-1");
     }
 }
 
@@ -311,7 +332,7 @@ fn rule(pattern: &str) -> Result<ProtectionRule> {
             "it is longer than {MAX_REF_NAME_BYTES} bytes"
         )));
     }
-    glob(pattern).map_err(|error| wrong(error.kind().to_string()))?;
+    glob(pattern).map_err(|error| wrong(error.to_string()))?;
     Ok(ProtectionRule {
         pattern: pattern.to_owned(),
         blocked: Some(BlockedActions {
@@ -320,12 +341,8 @@ fn rule(pattern: &str) -> Result<ProtectionRule> {
     })
 }
 
-fn glob(pattern: &str) -> std::result::Result<Glob, globset::Error> {
-    GlobBuilder::new(pattern)
-        .literal_separator(false)
-        .backslash_escape(true)
-        .empty_alternates(true)
-        .build()
+fn glob(pattern: &str) -> std::result::Result<Glob, GlobError> {
+    glob::parse(pattern, Dialect::Names)
 }
 
 /// As lakeFS makes it, so that a tag that it gave stays good: SHA-256 of the record, empty without one.
@@ -357,8 +374,12 @@ fn corrupt(reason: String) -> Error {
 mod tests {
     use std::sync::Arc;
 
+    use prost::Message as _;
+
     use super::{Compiled, Protection, glob, rule};
-    use crate::records::BranchProtectionRules;
+    use crate::records::{
+        BlockedActions, BranchProtectionRules, PROTECTED_BRANCHES, ProtectionRule,
+    };
     use crate::testing::{Lake, branch};
 
     #[tokio::test]
@@ -410,10 +431,40 @@ mod tests {
 
     #[test]
     fn patterns_that_no_rule_is_made_of() {
-        for bad in ["", "[a", "{a", "[z-a]", &"x".repeat(901)] {
+        let nested = "{".repeat(450) + &"}".repeat(450);
+        for bad in ["", "[a", "{a", "[z-a]", &"x".repeat(901), &nested] {
             let error = rule(bad).unwrap_err().to_string();
             assert!(error.contains("branch protection pattern"), "{error}");
         }
         rule(&"x".repeat(900)).unwrap();
+    }
+
+    /// A stored rule of 20,000 nested braces filled the stack at each write, after each start.
+    #[tokio::test]
+    async fn a_stored_rule_beyond_the_bounds_protects_all_until_it_is_replaced() {
+        let lake = Lake::new().await;
+        let (protection, repo) = (Protection::new(lake.kv.clone()), lake.repo);
+        let deep = "{".repeat(20_000) + &"}".repeat(20_000);
+        let stored = BranchProtectionRules {
+            rules: vec![ProtectionRule {
+                pattern: deep,
+                blocked: Some(BlockedActions {
+                    value: super::BLOCKED_BY_A_RULE.to_vec(),
+                }),
+            }],
+        };
+        base::testing::on_small_stack(|| Compiled::of(&stored).unwrap_err());
+        let (partition, value) = (repo.partition(), stored.encode_to_vec().into());
+        let set = lake.kv.set(partition.as_bytes(), PROTECTED_BRANCHES, value);
+        set.await.unwrap();
+        let (main, dev) = (branch("main"), branch("dev"));
+        let refused = protection.check(&repo, &main, super::Blocked::Commit);
+        let error = refused.await.unwrap_err().to_string();
+        assert!(error.contains("replace the rules"), "{error}");
+        assert_eq!(protection.rules(&repo).await.unwrap().patterns.len(), 1);
+        let patterns = ["main".to_owned()];
+        protection.replace(&repo, &patterns, None).await.unwrap();
+        let other = protection.check(&repo, &dev, super::Blocked::Commit);
+        other.await.unwrap();
     }
 }

@@ -39,6 +39,8 @@ pub mod testing;
 mod counting;
 mod cursor;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod lanes;
 mod memory;
 mod metered;

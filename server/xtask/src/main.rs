@@ -2,6 +2,7 @@
 
 mod bench;
 mod codegen;
+mod fuzz;
 mod hooks;
 mod postgres;
 mod quickstart;
@@ -19,7 +20,11 @@ usage: cargo xtask COMMAND
                          guarded by a Wasm hook (--check: show it at work, then stop)
   test [FILTER]          set up everything and pass every test (FILTER: only Rust tests of that name)
   soak [FILTER]          the long run of the tests that try cases, seeds and crashes: 10,000 cases of each property,
-                         20,000 seeds of the simulation, 300 kills and more (an hour and more)
+                         20,000 seeds of the simulation, 300 kills and more; then each parser fuzzed for 60 s
+                         (two hours and more)
+  fuzz [TARGET] [--seconds N]
+                         feed every parser of untrusted input, or one, with what libFuzzer makes of its seeds
+                         (60 s each; the first build takes about 10 minutes and needs a C++ compiler)
   check                  formatting, clippy, tidy
   tidy                   the house rules that the compiler does not check
   hooks [--fixtures]     build the example hooks to components (--fixtures: the test guests as well)
@@ -38,6 +43,7 @@ fn main() -> ExitCode {
         ["test", filter] => test::run_all(Some(filter)),
         ["soak"] => test::soak(None),
         ["soak", filter] => test::soak(Some(filter)),
+        ["fuzz", rest @ ..] => fuzz::run_named(rest),
         ["check"] => test::check(),
         ["tidy"] => tidy::run(),
         ["hooks"] => hooks::build().map(|_| ()),

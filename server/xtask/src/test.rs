@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 
 use crate::postgres::Postgres;
 use crate::shell::{cargo, command, run, say, target_dir};
-use crate::{hooks, setup, tidy};
+use crate::{fuzz, hooks, setup, tidy};
 
 /// Everything, or the Rust tests whose name contains `filter`.
 pub(crate) fn run_all(filter: Option<&str>) -> Result<()> {
@@ -55,6 +55,7 @@ const SOAKED: &[&str] = &[
 ];
 
 /// The tests that try cases, seeds and crashes, each for long, or those of them whose name contains `filter`.
+/// Without a filter each parser is fuzzed after them.
 pub(crate) fn soak(filter: Option<&str>) -> Result<()> {
     let needs = Needs::new()?;
     let sstables = empty_folder("tables-of-the-soak")?;
@@ -71,10 +72,14 @@ pub(crate) fn soak(filter: Option<&str>) -> Result<()> {
     };
     let done = run(&mut tests).and_then(|()| needs.read_back(&sstables, filter));
     drop(needs);
-    if done.is_ok() {
-        say("the soak passed");
-    }
-    done
+    let fuzzed = match filter {
+        Some(_) => Ok(()),
+        None => fuzz::all(None, fuzz::SECONDS),
+    };
+    done?;
+    fuzzed?;
+    say("the soak passed");
+    Ok(())
 }
 
 /// What the tests are handed: a Python with the clients, the hooks, a PostgreSQL, the server's program.

@@ -34,6 +34,13 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("format-allow-list", &["hooks-sdk"]),
     ("commit-metadata", &["hooks-sdk"]),
     ("system-tests", &["client", "api-types", "kv", "base"]),
+    (
+        "fuzz",
+        &[
+            "base", "kv", "graveler", "catalog", "auth", "actions", "api", "gateway", "app",
+            "hooks-sdk",
+        ],
+    ),
 ];
 
 /// The top-level folders are the product owner's; beside them only what tools need.

@@ -26,6 +26,17 @@ use self::part::Part;
 use crate::retention::check_writable;
 use crate::{AddressType, Catalog, Entry, Error, Result};
 
+/// Reads a continuation token, or what it holds, for [`crate::fuzzing`].
+pub(crate) fn try_token(is_token: bool, data: &[u8]) {
+    use base64::Engine as _;
+    let token = if is_token {
+        String::from_utf8_lossy(data).into_owned()
+    } else {
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(data)
+    };
+    drop(Mark::parse(&token));
+}
+
 /// How long a call gathers addresses.
 const MAX_CALL: Duration = Duration::from_secs(60);
 /// How many rows pass between two looks at the clock.

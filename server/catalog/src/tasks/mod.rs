@@ -296,6 +296,27 @@ impl Catalog {
     }
 }
 
+/// Reads a stored record of tasks, for [`crate::fuzzing`].
+pub(crate) fn try_record(kind: u8, stored: &Bytes) {
+    let stored = stored.clone();
+    match kind % 6 {
+        0 => {
+            if let Ok((task, _)) = records::TaskRecord::parse(stored) {
+                records::instant(task.updated_at.as_ref());
+            }
+        }
+        1 => {
+            if let Ok(claim) = records::Claim::parse(stored) {
+                drop(work::work_of(&claim.work));
+            }
+        }
+        2 => drop(TaskBranches::parse(stored)),
+        3 => drop(records::Findings::parse(stored)),
+        4 => drop(work::work_of(&stored)),
+        _ => drop(heart::last_beat(stored)),
+    }
+}
+
 /// The result of a task as it was stored.
 fn result_of<I: Message + Default>(id: &str, stored: Bytes) -> Result<I> {
     I::decode(stored).map_err(|e| {

@@ -57,6 +57,15 @@ use crate::{Cursor, DiffCursor, MergeStrategy, MetaRangeId, Options, Record, Res
 pub use self::merge::MAX_REPORTED_CONFLICTS;
 pub use self::rebase::Merged;
 
+/// Parses a metarange's record, for [`crate::fuzzing`].
+pub(crate) fn try_range(record: &Record) {
+    let id = [b'a'; 64];
+    drop(metarange::RangeRef::parse(&crate::sstable::Record {
+        key: record.key.clone(),
+        value: crate::sstable::encode_value(&id, &record.value.data).into(),
+    }));
+}
+
 /// A staged change: a new value, or none for a deletion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {

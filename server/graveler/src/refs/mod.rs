@@ -12,3 +12,8 @@ pub(crate) use changes::{Change, sole_name_ops};
 pub use log::CommitLog;
 pub(crate) use manager::{Listing, Refs, StoredBranch, hole, list, not_found};
 pub(crate) use resolve::committed_side;
+
+/// Takes an expression apart, for [`crate::fuzzing`].
+pub(crate) fn try_expression(text: &str) {
+    drop(parse::parse(text));
+}

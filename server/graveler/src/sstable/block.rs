@@ -16,10 +16,11 @@ const KIND_RAW: u8 = 0;
 const KIND_SNAPPY: u8 = 1;
 /// Snappy's densest element makes 64 bytes of 3: what claims more is a lie.
 const SNAPPY_MAX_RATIO: usize = 22;
-/// All keys of a block, unshared: with restarts every 16 records they cannot exceed 16
-/// payloads; short blocks are granted the floor whatever their restarts.
-const MAX_KEYS_PER_PAYLOAD: usize = 16;
-const MAX_KEYS_FLOOR_BYTES: usize = 1 << 20;
+/// What keys may share beyond the payload's length: with restarts every 16 records the keys of a
+/// block cannot exceed 16 payloads, and only a block of few records is longer than 256 KiB.
+const MAX_SHARED_BYTES: usize = 4 << 20;
+/// Entries of one block. One takes up three times what it may be long.
+const MAX_ENTRIES: usize = 1 << 20;
 
 /// Builds the payload of one block after another.
 #[derive(Debug)]
@@ -242,8 +243,7 @@ impl Block {
     /// Decodes a payload, whose keys must ascend (strictly, but for index keys).
     pub(super) fn decode(payload: Bytes, form: KeyForm) -> Result<Self> {
         let entries_len = entries_len(&payload)?;
-        let keys_limit =
-            MAX_KEYS_FLOOR_BYTES.max(payload.len().saturating_mul(MAX_KEYS_PER_PAYLOAD));
+        let keys_limit = payload.len().saturating_add(MAX_SHARED_BYTES);
         let cut = || Error::corrupt("a block's entry is cut");
         let mut rest = &payload[..entries_len];
         let mut keys: Vec<u8> = Vec::with_capacity(payload.len().min(2 * BLOCK_BYTES));
@@ -273,6 +273,11 @@ impl Block {
             }
             if keys.len() + user_key.len() > keys_limit {
                 return Err(Error::corrupt("a block's keys are too long"));
+            }
+            if entries.len() == MAX_ENTRIES {
+                return Err(Error::corrupt(format!(
+                    "a block has more than {MAX_ENTRIES} entries"
+                )));
             }
             last_start = keys.len();
             keys.extend_from_slice(user_key);

@@ -148,7 +148,12 @@ impl Cursor {
         inside
     }
 
+    /// A walk must come to an end: each block is behind the one before it, and holds something, but for
+    /// the only one of an empty table. Index entries may all point to one block, a million times a million.
     fn check_order(&self, block: &Block, level: usize) -> Result<()> {
+        if block.len() == 0 && self.path.iter().any(|position| position.block.len() > 1) {
+            return Err(Error::corrupt("a block without records among others"));
+        }
         let Some(walked) = &self.walked else {
             return Ok(());
         };

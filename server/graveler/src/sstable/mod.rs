@@ -20,6 +20,7 @@ mod cache;
 mod cursor;
 mod error;
 mod format;
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod kept;
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::source::Source;
 /// What is read at opening: footer, metaindex, properties and, mostly, the top index.
 const TAIL_BYTES: usize = 16 << 10;
 /// The longest properties or metaindex block that is read, in bytes.
-const MAX_META_BYTES: usize = 8 << 20;
+const MAX_META_BYTES: usize = 1 << 20;
 
 /// A record of a table. Its parts are slices of the block they were read with.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -414,6 +414,37 @@ async fn a_corrupt_file_is_opened_afresh_when_it_was_replaced() {
     assert_eq!(scan(&reader).await.unwrap().len(), 4000);
 }
 
+/// A walk through 25 MB of index entries that all point to one block without records took for ever.
+#[tokio::test]
+async fn a_walk_ends_however_often_the_index_names_an_empty_block() {
+    let empty = write(&Model::new()).bytes;
+    let (blocks, end) = empty.split_at(empty.len() - format::FOOTER_BYTES);
+    let footer = Footer::decode(end, empty.len() as u64).unwrap();
+    let start = usize::try_from(footer.index.offset).unwrap();
+    let index = unpack(&empty.slice(start..start + footer.index.stored_len())).unwrap();
+    let handle = Block::decode(index, KeyForm::Index).unwrap().value(0);
+    let mut index = BlockBuilder::new(1);
+    for _ in 0..1000 {
+        index.add(b"k", TRAILER_SET, &handle);
+    }
+    let mut table = blocks.to_vec();
+    let index = Packer::append_raw(&mut table, &index.finish());
+    Footer { index, ..footer }.encode(&mut table);
+    let reader = Reader::from_bytes(table.into()).await.unwrap();
+    let error = scan(&reader).await.unwrap_err();
+    assert!(error.to_string().contains("without records"), "{error}");
+}
+
+#[test]
+fn a_block_of_more_entries_than_any_writer_makes_is_refused() {
+    let mut builder = BlockBuilder::new(16);
+    for n in 0..=1_u32 << 20 {
+        builder.add_raw(&n.to_be_bytes(), b"");
+    }
+    let error = Block::decode(builder.finish().into(), KeyForm::Raw).unwrap_err();
+    assert!(error.to_string().contains("entries"), "{error}");
+}
+
 #[test]
 fn a_lying_block_is_refused_before_memory_is_taken() {
     // A compressed block of a few bytes that claims 80 MiB.

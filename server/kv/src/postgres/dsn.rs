@@ -15,6 +15,8 @@ use url::Url;
 use super::retry::code;
 use crate::{Error, Result};
 
+/// The longest connection string, in bytes.
+const MAX_BYTES: usize = 16 << 10;
 const DEFAULT_TABLE: &str = "kv";
 /// Characters of a table's name, so that `_99` still fits an identifier.
 const TABLE_LENGTH: usize = 60;
@@ -40,10 +42,20 @@ pub(super) struct Dsn {
     pub(super) table: String,
 }
 
+/// Parses a connection string, for [`crate::fuzzing`].
+pub(super) fn try_parse(text: &str) {
+    if let Ok(dsn) = Dsn::parse(text) {
+        drop(dsn.target());
+    }
+}
+
 impl Dsn {
     /// Parses a URL or `key=value` pairs.
     pub(super) fn parse(text: &str) -> Result<Self> {
         let text = text.trim();
+        if text.len() > MAX_BYTES {
+            return Err(malformed(format!("it is longer than {MAX_BYTES} bytes")));
+        }
         let (options, parameters) =
             if text.starts_with("postgres://") || text.starts_with("postgresql://") {
                 let mut url = Url::parse(text)

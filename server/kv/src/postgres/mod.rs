@@ -30,6 +30,11 @@ use retry::{failed, retry_read, retry_rolled_back};
 use sql::Sql;
 use transaction::Applied;
 
+/// Parses a connection string, for [`crate::fuzzing`].
+pub(crate) fn try_connection_string(text: &str) {
+    dsn::try_parse(text);
+}
+
 /// Lanes of point reads, and reads that one statement looks up.
 const READER_LANES: Limits = Limits {
     lanes: 4,

@@ -1,0 +1,288 @@
+//! How deep a component nests, told before its validator sees it.
+//!
+//! The validator reads component types within component types by recursion and follows types that are
+//! made of types by recursion, and its time grows with the square of the depth of components. A
+//! component of 3 KB could fill the stack, which ends the process. What hooks are built to nests a few
+//! levels; the walk here goes through any nesting without recursion, and gives up at a bound.
+
+use wasmparser::{
+    BinaryReader, ComponentAlias, ComponentDefinedType, ComponentExternName, ComponentImport,
+    ComponentType, ComponentTypeRef, CoreType, Encoding, FromReader as _, Parser, Payload,
+};
+
+/// Components and modules within each other.
+const MAX_COMPONENTS: usize = 16;
+/// Types of components and instances within each other.
+const MAX_TYPES: usize = 16;
+/// Types that are made of other types, in all: each may be made of the one before it.
+const MAX_COMPOUND_TYPES: usize = 2_000;
+
+/// Refuses a component that nests deeper than the validator can bear. What is no component at all
+/// passes: the validator says what is wrong with it.
+pub(super) fn check(component: &[u8]) -> Result<(), String> {
+    let mut depth = 0_usize;
+    let mut types = Types::default();
+    for payload in Parser::new(0).parse_all(component) {
+        let Ok(payload) = payload else {
+            return Ok(());
+        };
+        match payload {
+            Payload::Version {
+                encoding: Encoding::Module | Encoding::Component,
+                ..
+            } => {
+                depth += 1;
+                if depth > MAX_COMPONENTS {
+                    return Err(format!(
+                        "components are nested deeper than {MAX_COMPONENTS} levels"
+                    ));
+                }
+            }
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentTypeSection(section) => {
+                let bytes = component.get(section.range()).unwrap_or_default();
+                let mut reader = BinaryReader::new(bytes, section.range().start);
+                match types.read_section(&mut reader) {
+                    Err(Stop::Malformed) => return Ok(()),
+                    Err(Stop::TooMuch(reason)) => return Err(reason),
+                    Ok(()) => {}
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Why the walk ends early.
+enum Stop {
+    /// The validator stumbles over the same bytes, and is no deeper there.
+    Malformed,
+    TooMuch(String),
+}
+
+impl From<wasmparser::BinaryReaderError> for Stop {
+    fn from(_: wasmparser::BinaryReaderError) -> Self {
+        Self::Malformed
+    }
+}
+
+/// What a list of declarations belongs to.
+#[derive(Debug, Clone, Copy)]
+enum Owner {
+    Section,
+    Component,
+    Instance,
+}
+
+/// The types of a component, of all its sections.
+#[derive(Debug, Default)]
+struct Types {
+    compound: usize,
+}
+
+impl Types {
+    fn read_section(&mut self, reader: &mut BinaryReader<'_>) -> Result<(), Stop> {
+        // The lists that are open, outermost first, each with how much of it is to come.
+        let mut open = vec![(Owner::Section, reader.read_var_u32()?)];
+        while let Some((owner, left)) = open.last_mut() {
+            if *left == 0 {
+                open.pop();
+                continue;
+            }
+            *left -= 1;
+            let is_type = match owner {
+                Owner::Section => true,
+                Owner::Component if peek(reader)? == 0x03 => {
+                    reader.read_u8()?;
+                    ComponentImport::from_reader(reader)?;
+                    false
+                }
+                Owner::Component | Owner::Instance => read_declaration(reader)?,
+            };
+            if is_type && let Some(list) = self.read_type(reader)? {
+                if open.len() > MAX_TYPES {
+                    return Err(Stop::TooMuch(format!(
+                        "types of components are nested deeper than {MAX_TYPES} levels"
+                    )));
+                }
+                open.push(list);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a type, but not what an open list of declarations declares.
+    fn read_type(&mut self, reader: &mut BinaryReader<'_>) -> Result<Option<(Owner, u32)>, Stop> {
+        let owner = match peek(reader)? {
+            0x41 => Some(Owner::Component),
+            0x42 => Some(Owner::Instance),
+            _ => None,
+        };
+        let list = match owner {
+            Some(owner) => {
+                reader.read_u8()?;
+                Some((owner, reader.read_var_u32()?))
+            }
+            None if is_simple(&ComponentType::from_reader(reader)?) => return Ok(None),
+            None => None,
+        };
+        self.compound += 1;
+        if self.compound > MAX_COMPOUND_TYPES {
+            return Err(Stop::TooMuch(format!(
+                "more than {MAX_COMPOUND_TYPES} types are made of other types"
+            )));
+        }
+        Ok(list)
+    }
+}
+
+/// Whether no chain of types goes on through this one.
+fn is_simple(ty: &ComponentType<'_>) -> bool {
+    matches!(
+        ty,
+        ComponentType::Func(_)
+            | ComponentType::Resource { .. }
+            | ComponentType::Defined(
+                ComponentDefinedType::Primitive(_)
+                    | ComponentDefinedType::Flags(_)
+                    | ComponentDefinedType::Enum(_)
+                    | ComponentDefinedType::Own(_)
+                    | ComponentDefinedType::Borrow(_)
+            )
+    )
+}
+
+/// Reads a declaration; of a type only what announces it, and whether it was one.
+fn read_declaration(reader: &mut BinaryReader<'_>) -> Result<bool, Stop> {
+    match reader.read_u8()? {
+        0x00 => {
+            CoreType::from_reader(reader)?;
+        }
+        0x01 => return Ok(true),
+        0x02 => {
+            ComponentAlias::from_reader(reader)?;
+        }
+        0x04 => {
+            ComponentExternName::from_reader(reader)?;
+            ComponentTypeRef::from_reader(reader)?;
+        }
+        _ => return Err(Stop::Malformed),
+    }
+    Ok(false)
+}
+
+fn peek(reader: &BinaryReader<'_>) -> Result<u8, Stop> {
+    Ok(reader.clone().read_u8()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::check as check_component;
+    use super::*;
+
+    const HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
+
+    /// A signed or unsigned number below 2^27, in as many bytes as either needs.
+    fn number(n: usize) -> Vec<u8> {
+        let byte = |at: u32| ((n >> (7 * at)) & 0x7f) as u8;
+        vec![byte(0) | 0x80, byte(1) | 0x80, byte(2) | 0x80, byte(3)]
+    }
+
+    fn section(id: u8, body: &[u8]) -> Vec<u8> {
+        [&[id][..], &number(body.len()), body].concat()
+    }
+
+    fn of(sections: &[Vec<u8>]) -> Vec<u8> {
+        [HEADER, &sections.concat()].concat()
+    }
+
+    fn nested_types(depth: usize, kind: u8) -> Vec<u8> {
+        let mut body = vec![1];
+        for _ in 1..depth {
+            body.extend([kind, 1, 1]);
+        }
+        body.extend([kind, 0]);
+        of(&[section(7, &body)])
+    }
+
+    fn nested_components(depth: usize) -> Vec<u8> {
+        (1..depth).fold(HEADER.to_vec(), |inner, _| of(&[section(4, &inner)]))
+    }
+
+    /// Lists of lists, and an import of a function that takes the last.
+    fn chained_types(length: usize) -> Vec<u8> {
+        let mut body = number(length + 1);
+        body.extend([0x70, 0x7d]);
+        for n in 1..length {
+            body.push(0x70);
+            body.extend(number(n - 1));
+        }
+        body.extend([0x40, 1, 1, b'a']);
+        body.extend(number(length - 1));
+        body.extend([1, 0]);
+        let mut import = vec![1, 0, 1, b'f', 1];
+        import.extend(number(length));
+        of(&[section(7, &body), section(10, &import)])
+    }
+
+    /// Each filled the stack of the validator, or took it a time that grows with the square of the depth.
+    #[test]
+    fn components_that_nest_are_refused_before_they_are_validated() {
+        base::testing::on_small_stack(|| {
+            for (component, reason) in [
+                (nested_types(MAX_TYPES + 2, 0x41), "types of components are nested deeper"),
+                (nested_types(1_000, 0x41), "types of components are nested deeper"),
+                (nested_types(1_000_000, 0x41), "types of components are nested deeper"),
+                (nested_types(1_000_000, 0x42), "types of components are nested deeper"),
+                (nested_components(MAX_COMPONENTS + 1), "components are nested deeper"),
+                (nested_components(3_000), "components are nested deeper"),
+                (chained_types(MAX_COMPOUND_TYPES + 1), "types are made of other types"),
+                (chained_types(300_000), "types are made of other types"),
+            ] {
+                let message = check_component(&component).expect_err("too deep").message;
+                assert!(message.contains(reason), "{message}");
+            }
+        });
+    }
+
+    #[test]
+    fn the_deepest_that_pass_do_not_fill_a_small_stack() {
+        base::testing::on_small_stack(|| {
+            for component in [
+                nested_types(MAX_TYPES, 0x41),
+                nested_types(MAX_TYPES, 0x42),
+                nested_components(MAX_COMPONENTS),
+                chained_types(MAX_COMPOUND_TYPES),
+            ] {
+                check(&component).expect("within the bounds");
+                // They are components, but export nothing, or import what there is not.
+                let failure = check_component(&component).expect_err("no hook");
+                assert_eq!(failure.cause, crate::wasm::Cause::ComponentAbi);
+            }
+        });
+    }
+
+    #[test]
+    fn real_hooks_are_far_from_the_bounds() {
+        let hook = include_bytes!("../../tests/fixtures/test_object_gate.wasm");
+        let mut types = Types::default();
+        for payload in Parser::new(0).parse_all(hook) {
+            if let Payload::ComponentTypeSection(section) = payload.unwrap() {
+                let bytes = &hook[section.range()];
+                let mut reader = BinaryReader::new(bytes, 0);
+                assert!(types.read_section(&mut reader).is_ok());
+                assert!(reader.eof(), "the walk does not know every form of a type");
+            }
+        }
+        assert!((10..MAX_COMPOUND_TYPES / 4).contains(&types.compound), "{}", types.compound);
+    }
+
+    #[test]
+    fn what_is_cut_is_left_to_the_validator() {
+        let whole = chained_types(20);
+        for len in 0..whole.len() {
+            check(&whole[..len]).expect("not for the walk to refuse");
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The parsers of this crate as functions of bytes, for `tests/fuzz`.
+//!
+//! Nothing else calls these. They answer nothing: whatever the input, they return.
+
+use bytes::Bytes;
+use graveler::Value;
+
+use crate::Entry;
+use crate::pull_records::PullData;
+
+/// A stored record: the first byte tells of which kind.
+pub fn record(data: &[u8]) {
+    let Some((kind, rest)) = data.split_first() else {
+        return;
+    };
+    let stored = Bytes::copy_from_slice(rest);
+    match kind % 10 {
+        0 => {
+            let value = Value {
+                identity: Bytes::new(),
+                data: stored,
+            };
+            if let Ok(entry) = Entry::from_value(&value) {
+                drop(entry.to_value());
+                drop(entry.location("local://repo"));
+            }
+        }
+        1 => drop(PullData::decode(stored)),
+        2 => crate::multipart::try_record(rest),
+        3 => crate::retention::try_rules(stored),
+        kind => crate::tasks::try_record(kind, &stored),
+    }
+}
+
+/// A continuation token of a garbage collection's run, or the JSON within one: the first byte tells which.
+pub fn continuation(data: &[u8]) {
+    let Some((kind, rest)) = data.split_first() else {
+        return;
+    };
+    crate::gc_uncommitted::try_token(kind % 2 == 0, rest);
+}

@@ -1,0 +1,8 @@
+//! The parsers of this crate as functions of bytes, for `tests/fuzz`.
+
+/// A connection string.
+pub fn connection_string(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data) {
+        crate::postgres::try_connection_string(text);
+    }
+}

@@ -1,0 +1,68 @@
+//! Every input that was kept goes through its parser, without a fuzzer: those that once were crashes as well.
+
+use std::path::{Path, PathBuf};
+
+use fuzz::TARGETS;
+
+fn corpus() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus")
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
+        .map(|entry| entry.expect("a readable folder").path())
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn every_parser_returns_on_every_input_that_was_kept() {
+    for target in TARGETS {
+        let inputs = files(&corpus().join(target.name));
+        assert!(inputs.len() >= 2, "{} has too few inputs", target.name);
+        for path in inputs {
+            let input = std::fs::read(&path).expect("a readable file");
+            // A full stack ends the process: then this is the last line.
+            eprintln!("{}", path.display());
+            target.try_input(&input);
+            // Cut, as by a broken connection or a full disk.
+            for len in [0, 1, input.len() / 2, input.len().saturating_sub(1)] {
+                target.try_input(&input[..len.min(input.len())]);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_target_has_its_folder_and_every_folder_its_target() {
+    let folders: Vec<_> = files(&corpus())
+        .iter()
+        .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
+        .collect();
+    let names: Vec<_> = TARGETS.iter().map(|target| target.name).collect();
+    assert_eq!(folders, names);
+}
+
+/// Long, deep or many of everything that any of the grammars nests or lists.
+#[test]
+fn no_parser_fills_its_stack_with_what_nests() {
+    let pieces: &[&[u8]] = &[
+        b"{", b"[", b"(", b"!", b"- ", b"? ", b"{\"a\":", b"[{", b"<a>", b"<Part/>", b"&lt;",
+        b"not ", b"~", b"^1", b"*", b"?", b"{a,", b"[!", b"\\", b"%41", b"a=b&", b"%", b"\x0a\x7f",
+        b"\x0b", b"\x1b\x0b", b"\x41\x01\x01", b"1\r\n", b"0;", b"\xff", b"\0", b"\x80", b"--B\r\n",
+        b"a: &a [", b"<<: ", b"{{ ENV.", b"AAAA", b"..", b"a\n",
+    ];
+    for target in TARGETS {
+        for piece in pieces {
+            for prefix in 0..=10_u8 {
+                let many = piece.repeat((64 << 10) / piece.len());
+                target.try_input(&[&[prefix][..], &many].concat());
+                if prefix == 0 {
+                    target.try_input(&many);
+                }
+            }
+        }
+    }
+}

@@ -39,6 +39,8 @@ pub(crate) struct Webhooks {
 
 impl Webhooks {
     pub(crate) fn new(environment: Environment, clock: Arc<dyn Clock>) -> Result<Self, String> {
+        // `reqwest` brings no TLS provider. This fails only where one is installed already.
+        let _installed = rustls::crypto::ring::default_provider().install_default();
         let builder = || {
             Client::builder()
                 .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")))

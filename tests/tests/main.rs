@@ -6,6 +6,7 @@
 
 mod compat;
 mod crash;
+mod docs;
 mod hostile;
 mod lifecycle;
 mod museum;

@@ -4,11 +4,15 @@
 //! what it needs through its constructor.
 
 pub mod config;
+pub mod health;
 mod jobs;
 mod leftover;
+mod parent;
 mod quickstart;
 mod serve;
 mod telemetry;
+mod welcome;
 mod wiring;
 
+pub use parent::Parent;
 pub use serve::{Server, run};

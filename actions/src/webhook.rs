@@ -82,6 +82,8 @@ impl Webhooks {
         options: WebhookOptions,
         proxies: Proxies,
     ) -> Result<Self, String> {
+        // `reqwest` brings no TLS provider. This fails only where one is installed already.
+        let _installed = rustls::crypto::ring::default_provider().install_default();
         let targets = Arc::new(options.targets);
         let builder = || Client::builder().redirect(Policy::custom(follow));
         let build = |b: ClientBuilder| {

@@ -5,15 +5,19 @@
 
 pub mod config;
 mod first_start;
+pub mod health;
 mod jobs;
 mod leftover;
 mod local_only;
+mod parent;
 mod quickstart;
 mod secret_file;
 mod serve;
 mod telemetry;
+mod welcome;
 mod wiring;
 
+pub use parent::Parent;
 pub use serve::{Server, run};
 
 /// The command that a server starts itself with to compile one component.

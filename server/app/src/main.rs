@@ -21,6 +21,8 @@ enum Command {
     /// Compile the component on standard input: the server starts this for each component.
     #[command(name = app::COMPILE_COMMAND, hide = true)]
     CompileComponent(CompileArgs),
+    /// Exit with 0 if a server answers, and with 1 if not: a container's health check.
+    Health(HealthArgs),
 }
 
 #[derive(Debug, Args)]
@@ -44,29 +46,48 @@ struct RunArgs {
     /// Address to listen on.
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
+    /// Write process id and address to this file, as JSON, once the server listens; remove it at the end.
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+    /// Stop when standard input closes: when the program that holds its other end is gone, for one.
+    #[arg(long)]
+    stop_with_stdin: bool,
+}
+
+#[derive(Debug, Args)]
+struct HealthArgs {
+    /// Address of the server.
+    #[arg(value_name = "HOST:PORT", default_value = "127.0.0.1:8000")]
+    address: String,
 }
 
 fn main() -> ExitCode {
-    let args = match Cli::parse().command {
-        Command::Run(args) => args,
+    let ended = match Cli::parse().command {
+        Command::Run(args) => run(args),
         Command::CompileComponent(args) => {
             return actions::wasm::compile_job(args.cpu_seconds, args.memory_bytes);
         }
+        Command::Health(args) => app::health::check(&args.address),
     };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => fail(&format!("{e:#}")),
+    }
+}
+
+fn run(args: RunArgs) -> anyhow::Result<()> {
     let overrides = Overrides {
         file: args.config,
         data: args.data,
         quickstart: args.quickstart,
         listen_address: args.listen,
     };
-    let config = match Config::load(&overrides) {
-        Ok(config) => config,
-        Err(e) => return fail(&e.to_string()),
+    let config = Config::load(&overrides)?;
+    let parent = app::Parent {
+        ready_file: args.ready_file,
+        stop_with_stdin: args.stop_with_stdin,
     };
-    match app::run(config) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => fail(&format!("{e:#}")),
-    }
+    app::run(config, &parent)
 }
 
 #[expect(clippy::print_stderr, reason = "the command's own error output")]

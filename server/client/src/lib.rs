@@ -54,6 +54,16 @@ impl fmt::Debug for Credentials {
     }
 }
 
+/// Starts an HTTP client whose settings the caller chooses, for [`Client::with_http`].
+///
+/// Makes ring the TLS provider of this process, unless there is one already: `reqwest` brings none.
+#[must_use]
+pub fn http_builder() -> reqwest::ClientBuilder {
+    // It fails only where a provider is installed already.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+}
+
 /// Talks to one server. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -67,9 +77,10 @@ impl Client {
     /// A client of the server at `endpoint`, with or without `/api/v1` at its end.
     ///
     /// # Errors
-    /// [`Error::Endpoint`] if it is not an HTTP address.
+    /// [`Error::Endpoint`] if it is not an HTTP address, [`Error::Transport`] if TLS can't be set up.
     pub fn new(endpoint: &str, credentials: Credentials) -> Result<Self> {
-        Self::with_http(endpoint, credentials, reqwest::Client::new())
+        let http = http_builder().build().map_err(Error::Transport)?;
+        Self::with_http(endpoint, credentials, http)
     }
 
     /// As [`Client::new`], over an HTTP client with settings of the caller's.

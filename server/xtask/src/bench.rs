@@ -19,7 +19,7 @@ pub(crate) fn run_named(arguments: &[&str]) -> Result<()> {
     let Some((name, rest)) = arguments.split_first().filter(|(n, _)| NAMES.contains(n)) else {
         bail!("which benchmark? one of: {}, {ENGINE}", NAMES.join(", "));
     };
-    let components = hooks::build()?;
+    let components = hooks::build(hooks::EXAMPLES)?;
     run(cargo().args([
         "build",
         "--release",

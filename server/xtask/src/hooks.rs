@@ -8,27 +8,20 @@ use crate::setup::{WASM_TARGET, wasm_target};
 use crate::shell::{cargo, root, run, say, target_dir};
 
 /// The ready hooks of `example-hooks/`.
-const EXAMPLES: &[&str] = &["parquet-guard", "format-allow-list", "commit-metadata"];
+pub(crate) const EXAMPLES: &[&str] = &["parquet-guard", "format-allow-list", "commit-metadata"];
 
-/// Builds the example hooks and returns the folder with their components.
-pub(crate) fn build() -> Result<PathBuf> {
+/// Builds example hooks, by the names of their crates, and returns the folder with their components.
+pub(crate) fn build(names: &[&str]) -> Result<PathBuf> {
     wasm_target()?;
     let mut build = cargo();
-    build.args([
-        "build",
-        "--quiet",
-        "--profile",
-        "hook",
-        "--target",
-        WASM_TARGET,
-    ]);
-    for name in EXAMPLES {
+    build.args(["build", "--profile", "hook", "--target", WASM_TARGET]);
+    for name in names {
         build.args(["--package", name]);
     }
     run(&mut build).context("can't build the example hooks")?;
     let out = target_dir().join("hooks");
     std::fs::create_dir_all(&out)?;
-    for name in EXAMPLES {
+    for name in names {
         let file = format!("{}.wasm", name.replace('-', "_"));
         let built = target_dir().join(WASM_TARGET).join("hook").join(&file);
         let size = std::fs::copy(&built, out.join(&file))

@@ -14,6 +14,7 @@ pub(crate) fn everything() -> Result<()> {
     wasm_target()?;
     postgres_binaries()?;
     python()?;
+    zsh()?;
     Ok(())
 }
 
@@ -86,6 +87,14 @@ pub(crate) fn debian(packages: &[&str]) -> Result<()> {
         say("apt-get failed; trying again");
     }
     last.with_context(|| format!("please install: {list}"))
+}
+
+/// The second shell in which the documentation's examples are run.
+pub(crate) fn zsh() -> Result<()> {
+    if has("zsh") {
+        return Ok(());
+    }
+    debian(&["zsh"])
 }
 
 /// A Python environment with the clients that the system tests drive; returns its interpreter.

@@ -9,13 +9,12 @@ use anyhow::{Context as _, Result};
 
 use crate::postgres::Postgres;
 use crate::shell::{cargo, command, run, say, target_dir};
-use crate::{fuzz, hooks, setup, tidy};
+use crate::{check, fuzz, hooks, setup};
 
 /// Everything, or the Rust tests whose name contains `filter`.
 pub(crate) fn run_all(filter: Option<&str>) -> Result<()> {
     if filter.is_none() {
-        tidy::run()?;
-        run(cargo().args(["fmt", "--all", "--check"]))?;
+        check::run_all()?;
     }
     let needs = Needs::new()?;
     let sstables = empty_folder("tables-of-the-tests")?;
@@ -91,8 +90,9 @@ struct Needs {
 
 impl Needs {
     fn new() -> Result<Self> {
+        setup::zsh()?;
         let python = setup::python()?;
-        let components = hooks::build()?;
+        let components = hooks::build(hooks::EXAMPLES)?;
         let postgres = Postgres::start(false)?;
         // Builds the server as well: the system tests start it as a process.
         run(cargo().args(["build", "--workspace", "--bins", "--tests"]))?;
@@ -125,18 +125,4 @@ impl Needs {
             .env("WEIR_TEST_BIN", target_dir().join("debug/weir"));
         tests
     }
-}
-
-/// Formatting, lints and house rules.
-pub(crate) fn check() -> Result<()> {
-    tidy::run()?;
-    run(cargo().args(["fmt", "--all", "--check"]))?;
-    run(cargo().args([
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ]))
 }

@@ -79,6 +79,7 @@ pub(crate) fn run() -> Result<()> {
     let mut breaches = Vec::new();
     dependencies(&mut breaches)?;
     files(&mut breaches)?;
+    measurements(&mut breaches)?;
     if breaches.is_empty() {
         say("tidy: fine");
         return Ok(());
@@ -141,6 +142,28 @@ fn files(breaches: &mut Vec<String>) -> Result<()> {
     Ok(())
 }
 
+/// What the document says of its targets is what its table says.
+fn measurements(breaches: &mut Vec<String>) -> Result<()> {
+    let file = "docs/benchmarks.md";
+    let text =
+        std::fs::read_to_string(root().join(file)).with_context(|| format!("can't read {file}"))?;
+    let claim = claim_of(&text);
+    if !text.contains(&claim) {
+        breaches.push(format!("{file}: the table says: {claim}"));
+    }
+    Ok(())
+}
+
+/// How many verdicts of the tables in `text` are which, in the words of the document.
+fn claim_of(text: &str) -> String {
+    let count = |verdict: &str| text.lines().filter(|l| l.ends_with(verdict)).count();
+    let (met, missed) = (count("| met |"), count("| missed |"));
+    format!(
+        "{met} of {} targets are met, {missed} are missed.",
+        met + missed
+    )
+}
+
 fn check_file(file: &str, path: &Path, breaches: &mut Vec<String>) -> Result<()> {
     let is_source = [".rs", ".py", ".md", ".toml", ".yaml", ".yml", ".wit", ".sh"]
         .iter()
@@ -175,4 +198,15 @@ fn check_file(file: &str, path: &Path, breaches: &mut Vec<String>) -> Result<()>
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::claim_of;
+
+    #[test]
+    fn missed_targets_are_counted() {
+        let table = "| a | 1 | 2 | met |\n| b | 3 | 2 | missed |\n| c | 3 | | |\n";
+        assert_eq!(claim_of(table), "1 of 2 targets are met, 1 are missed.");
+    }
 }

@@ -42,17 +42,18 @@ use tower::Layer as _;
 use crate::config::Config;
 use crate::first_start::{self, FirstStart};
 use crate::local_only::{self, OwnNames};
+use crate::parent::Parent;
 use crate::wiring::{self, Layers};
-use crate::{jobs, leftover, telemetry};
+use crate::{jobs, leftover, telemetry, welcome};
 
 /// Requests under way get this long after a signal to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Runs the server until it is told to stop (SIGINT or SIGTERM).
+/// Runs the server until it is told to stop: by SIGINT or SIGTERM, or as `parent` says.
 ///
 /// # Errors
 /// What keeps it from starting, with what to do.
-pub fn run(config: Config) -> anyhow::Result<()> {
+pub fn run(config: Config, parent: &Parent) -> anyhow::Result<()> {
     telemetry::init_logging(&config.logging)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -61,7 +62,11 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let ending = runtime.block_on(async {
         let server = Server::start(config).await?;
         let mut signals = StopSignals::listen()?;
-        signals.next().await;
+        let _ready_file = parent.tell_ready(server.address())?;
+        tokio::select! {
+            () = signals.next() => {}
+            () = parent.gone() => {}
+        }
         tracing::info!("stopping: requests under way are finished");
         tokio::select! {
             () = server.stop() => anyhow::Ok(Ending::Drained),
@@ -202,6 +207,8 @@ fn router(layers: &Layers, metrics: PrometheusHandle, installation_id: &str) -> 
             "/metrics",
             get(move || std::future::ready(metrics.render())),
         )
+        .route("/", get(welcome::page))
+        .route("/docs/{name}", get(welcome::doc))
         .merge(layers.api.clone())
         .layer(middleware::from_fn_with_state(front, dispatch))
 }

@@ -8,6 +8,7 @@ use graveler::{BranchId, Graveler};
 use md5::{Digest as _, Md5};
 
 use crate::measure::{mebibytes, median, millis, peak, reset_peak, seconds, timed};
+use crate::target::Target;
 use crate::world::{World, commit, entry, key};
 
 /// Commits of one object.
@@ -16,6 +17,10 @@ const SMALL: u64 = 20;
 const POLL: Duration = Duration::from_millis(2);
 /// What the MD5 probe hashes at once.
 const PIECE: usize = 1 << 20;
+/// How much memory a commit of any size may take.
+const MAX_GROWTH: u64 = 256 << 20;
+/// Durable writes of one commit.
+const MAX_WRITES: u64 = 3;
 
 pub(crate) async fn run(world: &World) -> Result<()> {
     large(world).await?;
@@ -28,7 +33,7 @@ async fn large(world: &World) -> Result<()> {
     world.row(
         &format!("staging of {n} objects, 1,000 a write"),
         &seconds(staging.time),
-        "",
+        &Target::none(),
     );
     let main = BranchId::trusted("main");
     let token = world
@@ -79,38 +84,37 @@ async fn large(world: &World) -> Result<()> {
     world.row(
         "probe: streamed read of the staged rows",
         &seconds(read.time),
-        "",
+        &Target::none(),
     );
     world.row(
         &format!("probe: MD5 over {} written", mebibytes(written)),
         &seconds(hashing.time),
-        "",
+        &Target::none(),
     );
+    let ratio = committing.time.as_secs_f64() / probe.as_secs_f64();
     world.row(
         &format!(
             "commit of {n} staged objects ({}, {:.2} threads busy), times the probes",
             seconds(committing.time),
             committing.busy()
         ),
-        &format!("{:.2}", committing.time.as_secs_f64() / probe.as_secs_f64()),
-        "2.5",
+        &format!("{ratio:.2}"),
+        &Target::at_most(ratio, 2.5),
     );
     world.row(
         "peak growth of resident memory meanwhile",
         &mebibytes(growth),
-        "256 MiB",
+        &Target::told(mebibytes(MAX_GROWTH), growth <= MAX_GROWTH),
     );
+    let ratio = gone.as_secs_f64() / range_delete.time.as_secs_f64();
     world.row(
         &format!(
             "staged rows gone after {}, times one range delete ({})",
             seconds(gone),
             seconds(range_delete.time)
         ),
-        &format!(
-            "{:.2}",
-            gone.as_secs_f64() / range_delete.time.as_secs_f64()
-        ),
-        "3",
+        &format!("{ratio:.2}"),
+        &Target::at_most(ratio, 3.0),
     );
     Ok(())
 }
@@ -141,33 +145,44 @@ async fn small(world: &World) -> Result<()> {
             transactions = transactions.max(Some(after - before - 1));
         }
     }
-    world.row("put of one object, median", &millis(median(puts)), "");
-    for (what, requests, target) in [
-        ("the same, requests to the store, median", known, "1 write"),
+    world.row(
+        "put of one object, median",
+        &millis(median(puts)),
+        &Target::none(),
+    );
+    for (what, requests, words, (most_reads, most_writes)) in [
+        (
+            "the same, requests to the store, median",
+            known,
+            "1 write",
+            (0, 1),
+        ),
         (
             "the same, where another server has committed since, median",
             moved,
             "1 read more, and the write again",
+            (1, 2),
         ),
     ] {
         let (reads, writes) = median(requests);
-        world.row(what, &format!("{reads} reads, {writes} writes"), target);
+        let target = Target::told(words, reads <= most_reads && writes <= most_writes);
+        world.row(what, &format!("{reads} reads, {writes} writes"), &target);
     }
     world.row(
         "commit of one object on top, median",
         &millis(median(times)),
-        "",
+        &Target::none(),
     );
     world.row(
         "the same, durable writes of the store",
         &durable.to_string(),
-        "3",
+        &Target::told(MAX_WRITES.to_string(), durable <= MAX_WRITES),
     );
     if let Some(transactions) = transactions {
         world.row(
             "the same, transactions that wrote, by the server",
             &transactions.to_string(),
-            "3",
+            &Target::told(MAX_WRITES.to_string(), transactions <= MAX_WRITES),
         );
     }
     Ok(())

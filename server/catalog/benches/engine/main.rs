@@ -2,7 +2,7 @@
 //!
 //! Drives the engine in process, over a local disk, on SQLite and on PostgreSQL
 //! (`WEIR_TEST_POSTGRES`). Times are told as ratios to probes of the same run, and every
-//! figure with the target it is held to; counts do not depend on the machine at all.
+//! figure with the target it is held to and whether it meets it; counts do not depend on the machine at all.
 
 mod commits;
 mod graph;
@@ -10,6 +10,7 @@ mod listings;
 mod loops;
 mod measure;
 mod store;
+mod target;
 mod trees;
 mod world;
 
@@ -28,8 +29,8 @@ async fn main() -> Result<()> {
         Some(text) => text.parse().context("OBJECTS is not a number")?,
     };
     let only = arguments.next();
-    say("| database | what | figure | target |");
-    say("|---|---|--:|--:|");
+    say("| database | what | figure | target | verdict |");
+    say("|---|---|--:|--:|---|");
     for database in Database::all() {
         if only.as_deref().is_some_and(|only| only != database.name()) {
             continue;

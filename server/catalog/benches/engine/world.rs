@@ -17,6 +17,7 @@ use sqlx::{AssertSqlSafe, Connection as _};
 
 use crate::say;
 use crate::store::CountingBlocks;
+use crate::target::Target;
 
 /// Prefixes of the objects' keys.
 pub(crate) const PREFIXES: u64 = 1_000;
@@ -201,10 +202,11 @@ impl World {
     }
 
     /// A row of the table.
-    pub(crate) fn row(&self, what: &str, figure: &str, target: &str) {
+    pub(crate) fn row(&self, what: &str, figure: &str, target: &Target) {
         say(&format!(
-            "| {} | {what} | {figure} | {target} |",
-            self.database.name()
+            "| {} | {what} | {figure} | {} |",
+            self.database.name(),
+            target.cells()
         ));
     }
 

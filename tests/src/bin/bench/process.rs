@@ -45,7 +45,7 @@ impl Server {
             .spawn()
             .context("can't start the server")?;
         let url = format!("http://127.0.0.1:{port}");
-        let http = Client::builder().pool_max_idle_per_host(256).build()?;
+        let http = client::http_builder().pool_max_idle_per_host(256).build()?;
         let mut server = Self {
             child,
             url,

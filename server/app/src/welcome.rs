@@ -1,0 +1,330 @@
+//! What a person sees who opens the server's address: the version, where the documentation is, the next commands.
+//!
+//! A page for browsers and plain text for everything else, until the console comes. Nothing on it runs, and nothing
+//! of the request is shown but a host name that can't be anything else. [`DOCS`] is the documentation of this very
+//! version, as text.
+
+use axum::extract::Path;
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Shown where the request names no usable host.
+const USUAL_HOST: &str = "127.0.0.1:8000";
+/// Longer host names are not shown.
+const MAX_HOST_BYTES: usize = 255;
+
+/// The documentation: name, what it is about, text.
+const DOCS: &[(&str, &str, &str)] = &[
+    (
+        "README.md",
+        "what Weir is, and how to begin",
+        include_str!("../../../README.md"),
+    ),
+    (
+        "configuration.md",
+        "every key of the configuration",
+        include_str!("../../../docs/configuration.md"),
+    ),
+    (
+        "repositories.md",
+        "repositories, objects and listings",
+        include_str!("../../../docs/repositories.md"),
+    ),
+    (
+        "versioning.md",
+        "branches, commits, merges, and the ways back",
+        include_str!("../../../docs/versioning.md"),
+    ),
+    (
+        "hooks.md",
+        "gates: action files, Wasm hooks, webhooks",
+        include_str!("../../../docs/hooks.md"),
+    ),
+    (
+        "undo.md",
+        "taking back what was done to a branch",
+        include_str!("../../../docs/undo.md"),
+    ),
+    (
+        "branch-protection.md",
+        "branches that only merges change",
+        include_str!("../../../docs/branch-protection.md"),
+    ),
+    (
+        "pull-requests.md",
+        "pull requests",
+        include_str!("../../../docs/pull-requests.md"),
+    ),
+    (
+        "async.md",
+        "commits and merges as tasks",
+        include_str!("../../../docs/async.md"),
+    ),
+    (
+        "retention.md",
+        "rules of garbage collection",
+        include_str!("../../../docs/retention.md"),
+    ),
+    (
+        "dump-restore.md",
+        "dump and restore",
+        include_str!("../../../docs/dump-restore.md"),
+    ),
+    (
+        "formats.md",
+        "what is stored, byte by byte",
+        include_str!("../../../docs/formats.md"),
+    ),
+    (
+        "glossary.md",
+        "the words",
+        include_str!("../../../docs/glossary.md"),
+    ),
+];
+
+/// The page at `/`.
+pub(crate) async fn page(headers: HeaderMap) -> Response {
+    let host = headers
+        .get(header::HOST)
+        .and_then(shown_host)
+        .unwrap_or(USUAL_HOST);
+    let wants_html = headers.get_all(header::ACCEPT).iter().any(|v| {
+        v.to_str()
+            .is_ok_and(|v| v.to_ascii_lowercase().contains("text/html"))
+    });
+    let mut response = if wants_html {
+        answer("text/html; charset=utf-8", html(host))
+    } else {
+        answer("text/plain; charset=utf-8", text(host))
+    };
+    response
+        .headers_mut()
+        .insert(header::VARY, HeaderValue::from_static("accept, host"));
+    response
+}
+
+/// One file of the documentation, at `/docs/NAME`.
+pub(crate) async fn doc(Path(name): Path<String>) -> Response {
+    match DOCS.iter().find(|(n, ..)| *n == name) {
+        Some((_, _, text)) => answer("text/plain; charset=utf-8", (*text).to_owned()),
+        None => {
+            let mut response = answer(
+                "text/plain; charset=utf-8",
+                "no such page: / lists the documentation of this server\n".to_owned(),
+            );
+            *response.status_mut() = StatusCode::NOT_FOUND;
+            response
+        }
+    }
+}
+
+/// What may be shown of a `Host` header: a name or an address, with a port or without.
+fn shown_host(value: &HeaderValue) -> Option<&str> {
+    let host = value.to_str().ok()?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+    (!host.is_empty() && host.len() <= MAX_HOST_BYTES && host.chars().all(is_plain)).then_some(host)
+}
+
+/// What to do next: a sentence and a command.
+fn commands(host: &str) -> [(&'static str, String); 3] {
+    [
+        (
+            "Make the first administrator. The answer shows its keys, this one time; skip this where keys were given at the start.",
+            format!(
+                "curl -H 'content-type: application/json' -d '{{\"username\": \"admin\"}}' http://{host}/api/v1/setup_lakefs"
+            ),
+        ),
+        (
+            "Make a repository with its branch main, with those keys in place of KEY and SECRET.",
+            format!(
+                "curl -u KEY:SECRET -H 'content-type: application/json' -d '{{\"name\": \"lake\", \"storage_namespace\": \"local://lake\"}}' http://{host}/api/v1/repositories"
+            ),
+        ),
+        (
+            "Write to main as to a bucket; `aws configure` takes the same keys.",
+            format!(
+                "aws --endpoint-url http://{host} --region us-east-1 s3 cp FILE s3://lake/main/FILE"
+            ),
+        ),
+    ]
+}
+
+fn text(host: &str) -> String {
+    let mut out = format!(
+        "Weir {VERSION}: git for data lakes. This server speaks the REST and S3 contracts of lakeFS.\n\nDocumentation:\n"
+    );
+    for (name, about, _) in DOCS {
+        out.push_str(&format!("  http://{host}/docs/{name}  {about}\n"));
+    }
+    out.push_str(&format!(
+        "  http://{host}/openapi.json  the REST contract\n\nNext:\n"
+    ));
+    for (number, (why, command)) in commands(host).iter().enumerate() {
+        out.push_str(&format!("  {}. {why}\n     {command}\n", number + 1));
+    }
+    out
+}
+
+fn html(host: &str) -> String {
+    let mut out = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>Weir</title>\n<h1>Weir {VERSION}</h1>\n\
+         <p>Git for data lakes. This server speaks the REST and S3 contracts of lakeFS.</p>\n<h2>Documentation</h2>\n<ul>\n"
+    );
+    for (name, about, _) in DOCS {
+        out.push_str(&format!(
+            "<li><a href=\"/docs/{name}\">{name}</a>: {about}</li>\n"
+        ));
+    }
+    out.push_str("<li><a href=\"/openapi.json\">openapi.json</a>: the REST contract</li>\n</ul>\n<h2>Next</h2>\n<ol>\n");
+    for (why, command) in commands(host) {
+        out.push_str(&format!(
+            "<li>{}<pre>{}</pre></li>\n",
+            escape(why),
+            escape(&command)
+        ));
+    }
+    out.push_str("</ol>\n</html>\n");
+    out
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&#39;")
+}
+
+/// An answer in which nothing runs, that no other site frames and no cache keeps.
+fn answer(content_type: &'static str, body: String) -> Response {
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_TYPE, content_type),
+        (header::CACHE_CONTROL, "no-store"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        ),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue, header};
+    use http_body_util::BodyExt as _;
+
+    use super::{DOCS, doc, page};
+
+    async fn ask(accept: &str, host: &[u8]) -> (HeaderMap, String) {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, HeaderValue::from_str(accept).unwrap());
+        headers.insert(header::HOST, HeaderValue::from_bytes(host).unwrap());
+        let response = page(headers).await;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        (parts.headers, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn browsers_get_a_page_on_which_nothing_runs() {
+        let (headers, page) = ask(
+            "text/html,application/xhtml+xml;q=0.9",
+            b"lake.example:8000",
+        )
+        .await;
+        assert_eq!(headers[header::CONTENT_TYPE], "text/html; charset=utf-8");
+        let policy = headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'none';"), "{policy}");
+        assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+        assert!(
+            page.contains(concat!("Weir ", env!("CARGO_PKG_VERSION"))),
+            "{page}"
+        );
+        assert_eq!(page.matches("<pre>").count(), 3, "{page}");
+        assert!(
+            page.contains("http://lake.example:8000/api/v1/setup_lakefs"),
+            "{page}"
+        );
+        for forbidden in ["<script", "style", "onload", "javascript:"] {
+            assert!(!page.contains(forbidden), "{page}");
+        }
+    }
+
+    #[tokio::test]
+    async fn everything_else_gets_plain_text() {
+        for accept in ["*/*", "application/json"] {
+            let (headers, text) = ask(accept, b"127.0.0.1:8001").await;
+            assert_eq!(headers[header::CONTENT_TYPE], "text/plain; charset=utf-8");
+            assert!(!text.contains('<'), "{text}");
+            assert!(
+                text.contains("http://127.0.0.1:8001/docs/hooks.md"),
+                "{text}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_host_that_is_none_is_not_shown() {
+        for host in [
+            &b"\"><script>alert(1)</script>"[..],
+            b"a;rm -rf ~",
+            b"$(id)",
+            b"\xff",
+            b"",
+            b"user@host",
+        ] {
+            for accept in ["text/html", "*/*"] {
+                let (_, page) = ask(accept, host).await;
+                assert!(
+                    page.contains("http://127.0.0.1:8000/api/v1/setup_lakefs"),
+                    "{page}"
+                );
+                assert!(
+                    !page.contains("alert(1)") && !page.contains("rm -rf") && !page.contains("$("),
+                    "{page}"
+                );
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_documentation_is_served_as_text() {
+        for (name, about, text) in DOCS {
+            assert!(!about.is_empty() && text.starts_with("# "), "{name}");
+            let response = doc(axum::extract::Path((*name).to_owned())).await;
+            assert_eq!(
+                response.headers()[header::CONTENT_TYPE],
+                "text/plain; charset=utf-8"
+            );
+        }
+        let response = doc(axum::extract::Path("../Cargo.toml".to_owned())).await;
+        assert_eq!(response.status(), 404);
+    }
+
+    /// Every page that a user reads is served: a new one is not forgotten.
+    #[test]
+    fn all_documents_are_listed() {
+        let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs");
+        for entry in std::fs::read_dir(docs).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let is_for_users = name.ends_with(".md") && name != "benchmarks.md";
+            assert!(
+                !is_for_users || DOCS.iter().any(|(n, ..)| *n == name),
+                "docs/{name} is not served"
+            );
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Links in the project's Markdown: every file, folder and heading that one names must be there.
+//!
+//! Addresses of other sites are not asked: their answers would decide about our tests.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use pulldown_cmark::{BrokenLink, Event, LinkType, Options, Parser, Tag, TagEnd};
+
+use crate::shell::{command, output, root, say};
+
+/// Recordings and other people's texts, which are kept as they are.
+const NOT_OURS: &[&str] = &["tests/compat/conformance/", "tests/compat/museum/"];
+
+/// Checks every Markdown file that git knows, and lists every broken link.
+pub(crate) fn run() -> Result<()> {
+    let listed = output(command("git").args([
+        "ls-files",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+        "*.md",
+    ]));
+    // A source archive without git is not checked.
+    let Ok(listed) = listed else { return Ok(()) };
+    let files: Vec<&str> = listed
+        .lines()
+        .filter(|f| !NOT_OURS.iter().any(|folder| f.starts_with(folder)))
+        .filter(|f| root().join(f).is_file())
+        .collect();
+    let broken = check(&root(), &files)?;
+    if broken.is_empty() {
+        say(&format!("links: {} files, none is broken", files.len()));
+        return Ok(());
+    }
+    bail!("{} broken links:\n  {}", broken.len(), broken.join("\n  "));
+}
+
+/// What a file holds that matters to links.
+#[derive(Debug, Default)]
+struct Page {
+    /// Targets, with the line where each is.
+    links: Vec<(usize, String)>,
+    /// References without a definition, with their lines.
+    undefined: Vec<(usize, String)>,
+    /// Names of headings, as GitHub makes them.
+    anchors: Vec<String>,
+}
+
+/// The broken links of `files`, which are relative to `top`.
+fn check(top: &Path, files: &[&str]) -> Result<Vec<String>> {
+    let mut pages = BTreeMap::new();
+    for file in files {
+        let text = std::fs::read_to_string(top.join(file))
+            .with_context(|| format!("can't read {file}"))?;
+        pages.insert(PathBuf::from(file), read(&text));
+    }
+    let mut broken = Vec::new();
+    for (file, page) in &pages {
+        for (line, name) in &page.undefined {
+            broken.push(format!(
+                "{}:{line}: [{name}] is not defined",
+                file.display()
+            ));
+        }
+        for (line, target) in &page.links {
+            if let Some(why) = fault(top, file, target, &pages) {
+                broken.push(format!("{}:{line}: {target}: {why}", file.display()));
+            }
+        }
+    }
+    Ok(broken)
+}
+
+/// What is wrong with a link, if anything is.
+fn fault(top: &Path, file: &Path, target: &str, pages: &BTreeMap<PathBuf, Page>) -> Option<String> {
+    let has_scheme = target.split_once(':').is_some_and(|(scheme, _)| {
+        !scheme.is_empty()
+            && scheme
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+    });
+    if has_scheme {
+        return None;
+    }
+    let (path, anchor) = match target.split_once('#') {
+        Some((path, anchor)) => (path, Some(anchor)),
+        None => (target, None),
+    };
+    let named = if path.is_empty() {
+        file.to_owned()
+    } else {
+        let Some(named) = resolved(file, path) else {
+            return Some("it leaves the project".to_owned());
+        };
+        if !top.join(&named).exists() {
+            return Some("there is no such file".to_owned());
+        }
+        named
+    };
+    let anchor = anchor?;
+    match pages.get(&named) {
+        Some(page) if page.anchors.iter().any(|a| a == anchor) => None,
+        Some(page) => Some(format!(
+            "there is no such heading, but: {}",
+            page.anchors.join(", ")
+        )),
+        None => Some("only headings of Markdown files are linked to".to_owned()),
+    }
+}
+
+/// A path from the top for one from a file's folder; none if it leads out.
+fn resolved(file: &Path, path: &str) -> Option<PathBuf> {
+    let mut parts: Vec<Component<'_>> = Vec::new();
+    let joined = file.parent().unwrap_or(Path::new("")).join(path);
+    for part in joined.components() {
+        match part {
+            Component::Normal(_) => parts.push(part),
+            Component::ParentDir => {
+                parts.pop()?;
+            }
+            Component::CurDir => {}
+            Component::RootDir | Component::Prefix(_) => return None,
+        }
+    }
+    Some(parts.into_iter().collect())
+}
+
+fn read(text: &str) -> Page {
+    let mut page = Page::default();
+    let mut undefined = Vec::new();
+    // Brackets alone are often just brackets; two pairs, or an empty second one, are meant as a link.
+    let mut unknown = |link: BrokenLink<'_>| {
+        if matches!(link.link_type, LinkType::Reference | LinkType::Collapsed) {
+            undefined.push((link.span.start, link.reference.to_string()));
+        }
+        None
+    };
+    let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
+    let mut heading: Option<String> = None;
+    let parser = Parser::new_with_broken_link_callback(text, options, Some(&mut unknown));
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    for (event, span) in parser.into_offset_iter() {
+        match event {
+            Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {
+                page.links
+                    .push((line_of(text, span.start), dest_url.to_string()));
+            }
+            Event::Start(Tag::Heading { .. }) => heading = Some(String::new()),
+            Event::Text(part) | Event::Code(part) => {
+                if let Some(heading) = &mut heading {
+                    heading.push_str(&part);
+                }
+            }
+            Event::End(TagEnd::Heading(_)) => {
+                let name = slug(&heading.take().unwrap_or_default());
+                let count = seen.entry(name.clone()).or_default();
+                page.anchors.push(match *count {
+                    0 => name,
+                    n => format!("{name}-{n}"),
+                });
+                *count += 1;
+            }
+            _ => {}
+        }
+    }
+    page.undefined = undefined
+        .into_iter()
+        .map(|(at, name)| (line_of(text, at), name))
+        .collect();
+    page
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    1 + text[..at].matches('\n').count()
+}
+
+/// The name that GitHub gives a heading.
+fn slug(heading: &str) -> String {
+    heading
+        .to_lowercase()
+        .chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
+        .map(|c| if c == ' ' { '-' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{check, slug};
+
+    #[test]
+    fn broken_links_are_found_with_file_and_line() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("docs")).unwrap();
+        let files = [
+            (
+                "README.md",
+                "# Top\n[a](docs/a.md) [b](docs/b.md)\n\n[c](docs/a.md#one-two) [d](docs/a.md#three) [e](docs) [f](https://example.invalid/x)\n",
+            ),
+            (
+                "docs/a.md",
+                "# One, `two`!\n\n## Top\n\n## Top\n\n[up](../README.md#top) [here](#top-1) [gone](#top-2) [out](../../etc/passwd) [x][y] [note]\n\n```\n[not](a link)\n```\n",
+            ),
+        ];
+        for (name, text) in files {
+            std::fs::write(dir.path().join(name), text).unwrap();
+        }
+        let broken = check(dir.path(), &["README.md", "docs/a.md"]).unwrap();
+        assert_eq!(
+            broken,
+            [
+                "README.md:2: docs/b.md: there is no such file",
+                "README.md:4: docs/a.md#three: there is no such heading, but: one-two, top, top-1",
+                "docs/a.md:7: [y] is not defined",
+                "docs/a.md:7: #top-2: there is no such heading, but: one-two, top, top-1",
+                "docs/a.md:7: ../../etc/passwd: it leaves the project",
+            ]
+        );
+    }
+
+    #[test]
+    fn headings_are_named_as_on_github() {
+        assert_eq!(
+            slug("`serve`: requests of a day"),
+            "serve-requests-of-a-day"
+        );
+        assert_eq!(slug("Évidence & co_op"), "évidence--co_op");
+    }
+}

@@ -1,0 +1,3 @@
+//! The commands of xtask as a person starts them.
+
+mod quickstart;

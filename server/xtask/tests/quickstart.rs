@@ -1,0 +1,262 @@
+//! `cargo xtask quickstart`, with a server and hooks that are built already: what it drives, what it prints, how it ends.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Longer than anything here takes: an unoptimised server, on a machine that builds beside it.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+fn required(name: &str) -> String {
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: run `cargo xtask test`, which sets it"))
+}
+
+/// The command, with a data folder of its own.
+fn quickstart(data: &Path, listen: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command
+        .args(["quickstart", "--listen", listen])
+        .args(["--weir", &required("WEIR_TEST_BIN")])
+        .args(["--hooks", &required("WEIR_TEST_HOOKS")])
+        .arg("--data")
+        .arg(data)
+        .stdin(Stdio::null());
+    command
+}
+
+fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+fn text(output: &Output) -> String {
+    format!(
+        "{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// A program in place of the server.
+fn script(folder: &Path, body: &str) -> String {
+    let path = folder.join("weir");
+    std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn with_the_port_taken_it_fails_before_it_builds_and_touches_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap().to_string();
+    // Neither server nor hooks are given: it would build them.
+    let ended = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(["quickstart", "--check", "--listen", &address, "--data"])
+        .arg(dir.path().join("data"))
+        .output()
+        .unwrap();
+    assert!(!ended.status.success());
+    let said = text(&ended);
+    assert!(
+        said.contains(&format!("another program listens on {address}"))
+            && said.contains("--listen"),
+        "{said}"
+    );
+    assert!(!said.contains("Building") && !dir.path().join("data").exists(), "{said}");
+    other.set_nonblocking(true).unwrap();
+    assert!(other.accept().is_err(), "the other server was called");
+}
+
+#[test]
+fn a_server_that_ends_at_its_start_is_told_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let weir = script(dir.path(), "echo 'weir: out of luck' >&2; exit 7");
+    let ended = quickstart(&dir.path().join("data"), &free_address())
+        .args(["--weir", &weir])
+        .output()
+        .unwrap();
+    let said = text(&ended);
+    assert!(!ended.status.success());
+    assert!(
+        said.contains("weir: out of luck") && said.contains("ended before it was ready (exit status: 7)"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_server_of_somebody_else_is_not_driven() {
+    let dir = tempfile::tempdir().unwrap();
+    // It answers, and a ready file names it; but it is not the process that was started.
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap().to_string();
+    let data = dir.path().join("data");
+    let weir = script(
+        dir.path(),
+        &format!(
+            "echo '{{\"pid\": 1, \"address\": \"{address}\"}}' > {}/ready.json; exec cat > /dev/null",
+            data.display()
+        ),
+    );
+    let ended = quickstart(&data, &free_address())
+        .args(["--weir", &weir])
+        .output()
+        .unwrap();
+    let said = text(&ended);
+    assert!(!ended.status.success());
+    assert!(said.contains("is process 1, not the one that was started here"), "{said}");
+    other.set_nonblocking(true).unwrap();
+    assert!(other.accept().is_err(), "the other server was called");
+}
+
+/// A quickstart that serves, after its tour.
+struct Serving {
+    child: Child,
+    printed: String,
+    address: String,
+    /// The server's process id.
+    server: u64,
+    _dir: tempfile::TempDir,
+}
+
+impl Serving {
+    fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        let mut child = quickstart(&data, "127.0.0.1:0")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut printed = String::new();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            let line = line.unwrap();
+            printed.push_str(&line);
+            printed.push('\n');
+            if line.contains("until you press Ctrl-C") {
+                let ready = std::fs::read_to_string(data.join("ready.json")).unwrap();
+                let ready: serde_json::Value = serde_json::from_str(&ready).unwrap();
+                return Self {
+                    child,
+                    printed,
+                    address: ready["address"].as_str().unwrap().to_owned(),
+                    server: ready["pid"].as_u64().unwrap(),
+                    _dir: dir,
+                };
+            }
+        }
+        panic!("it ended: {:?}\n{printed}", child.wait());
+    }
+
+    fn tell(&self, signal: &str) {
+        let told = Command::new("kill")
+            .args([signal, &self.child.id().to_string()])
+            .status();
+        assert!(told.unwrap().success());
+    }
+
+    fn server_runs(&self) -> bool {
+        // A process that nobody waited for yet has ended, but is still listed.
+        let state = std::fs::read_to_string(format!("/proc/{}/stat", self.server));
+        state.is_ok_and(|s| !s.rsplit(')').next().unwrap_or_default().trim().starts_with('Z'))
+    }
+
+    fn wait_until_the_server_is_gone(&self, why: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.server_runs() {
+            assert!(Instant::now() < deadline, "the server outlived {why}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(TcpStream::connect(&self.address).is_err(), "{why}");
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // Both fail only if it is gone already; the server ends with it.
+        let _gone = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
+
+#[test]
+fn the_server_ends_with_the_quickstart_whatever_ends_it() {
+    for signal in ["-TERM", "-INT", "-HUP"] {
+        let mut serving = Serving::start();
+        serving.tell(signal);
+        let status = serving.child.wait().unwrap();
+        assert!(status.success(), "{signal}: {status}");
+        // It was waited for.
+        assert!(!serving.server_runs(), "{signal}");
+        serving.wait_until_the_server_is_gone(signal);
+    }
+    let mut serving = Serving::start();
+    serving.child.kill().unwrap();
+    serving.child.wait().unwrap();
+    serving.wait_until_the_server_is_gone("-KILL");
+}
+
+/// What the tour says to copy, in both shells, with a `lakectl` that only looks at its settings.
+#[test]
+fn the_lines_to_copy_work_in_bash_and_zsh() {
+    let serving = Serving::start();
+    let printed = &serving.printed;
+    let lines: Vec<&str> = printed
+        .split("Copy this")
+        .nth(1)
+        .unwrap_or_else(|| panic!("{printed}"))
+        .lines()
+        .filter_map(|l| l.strip_prefix("    "))
+        .collect();
+    for word in ["aws ", "lakectl ", "python3 ", "curl "] {
+        assert!(lines.iter().any(|l| l.starts_with(word)), "{word}: {printed}");
+    }
+    assert!(printed.contains(&format!("The gate's run can be read at http://{}/", serving.address)), "{printed}");
+    let dir = tempfile::tempdir().unwrap();
+    let lakectl = dir.path().join("lakectl");
+    std::fs::write(
+        &lakectl,
+        "#!/bin/sh\n[ \"$*\" = 'log lakefs://quickstart/main' ] || exit 9\nexec curl -s --fail -u \"$LAKECTL_CREDENTIALS_ACCESS_KEY_ID:$LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY\" \"$LAKECTL_SERVER_ENDPOINT_URL/api/v1/repositories/quickstart/refs/main/commits\"\n",
+    )
+    .unwrap();
+    std::fs::set_permissions(&lakectl, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let python = PathBuf::from(required("WEIR_TEST_PYTHON"));
+    let path = format!(
+        "{}:{}:{}",
+        dir.path().display(),
+        python.parent().unwrap().display(),
+        required("PATH")
+    );
+    for (shell, option) in [("bash", "--norc"), ("zsh", "-f")] {
+        let mut started = Command::new(shell)
+            .args([option, "-eu"])
+            .env_clear()
+            .env("PATH", &path)
+            .env("HOME", dir.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|e| panic!("{shell}: {e}"));
+        started
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(lines.join("\n").as_bytes())
+            .unwrap();
+        let mut out = String::new();
+        started.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+        assert!(started.wait().unwrap().success(), "{shell}:\n{out}");
+        for expected in [
+            // aws, python, curl of the run, curl of the hook's output
+            "main/tables/flights/2013-01.parquet",
+            "flights of the first month, and the gate",
+            "\"status\":\"failed\"",
+            "retyped-column",
+        ] {
+            assert!(out.contains(expected), "{shell}: no {expected} in:\n{out}");
+        }
+    }
+}

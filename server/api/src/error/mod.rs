@@ -45,6 +45,9 @@ pub(crate) enum Error {
     NoPresign(&'static str),
     #[error("request body is larger than {0} bytes")]
     TooLarge(usize),
+    /// The store makes no presigned links, so that clients upload no parts by them.
+    #[error("presign multipart upload API is not supported")]
+    NoPresignMultipart,
     /// No such route.
     #[error("invalid API endpoint")]
     NoEndpoint,
@@ -78,7 +81,7 @@ impl Error {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NoEndpoint | Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Precondition(_) => StatusCode::PRECONDITION_FAILED,
-            Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
+            Self::NotImplemented(_) | Self::NoPresignMultipart => StatusCode::NOT_IMPLEMENTED,
         }
     }
 

@@ -26,6 +26,19 @@ fn versioning(backend: Backend) {
     TestServer::start(backend).conformance("versioning");
 }
 
+fn objects(backend: Backend) {
+    TestServer::start(backend).conformance("objects");
+}
+
+fn s3(backend: Backend) {
+    TestServer::start(backend).conformance("s3");
+}
+
+/// What `lakectl` prints of a refusal, without it: its requests are sent, and the messages are its lines.
+fn lakectl(backend: Backend) {
+    TestServer::start(backend).python("clients/lakectl_texts.py", &[]);
+}
+
 /// An installation that lakeFS made is answered from as lakeFS does, ids and times included, and
 /// looking at it changes nothing in it.
 fn museum(backend: Backend) {
@@ -72,6 +85,36 @@ fn sqlite_keeps_versions_as_lakefs() {
 #[test]
 fn postgres_keeps_versions_as_lakefs() {
     versioning(Backend::Postgres);
+}
+
+#[test]
+fn sqlite_keeps_objects_as_lakefs() {
+    objects(Backend::Sqlite);
+}
+
+#[test]
+fn postgres_keeps_objects_as_lakefs() {
+    objects(Backend::Postgres);
+}
+
+#[test]
+fn sqlite_speaks_s3_as_lakefs() {
+    s3(Backend::Sqlite);
+}
+
+#[test]
+fn postgres_speaks_s3_as_lakefs() {
+    s3(Backend::Postgres);
+}
+
+#[test]
+fn sqlite_tells_lakectl_what_lakefs_tells_it() {
+    lakectl(Backend::Sqlite);
+}
+
+#[test]
+fn postgres_tells_lakectl_what_lakefs_tells_it() {
+    lakectl(Backend::Postgres);
 }
 
 #[test]

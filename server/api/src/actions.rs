@@ -55,7 +55,7 @@ pub(crate) async fn get_run(
     let repository = api.catalog.repository(&id).await?;
     let found = api.actions.run(&repository, &run).await?;
     Ok(Json(convert::run(
-        found.ok_or_else(|| Error::NotFound(format!("run '{run}'")))?,
+        found.ok_or_else(|| Error::NotFound("not found:".to_owned()))?,
     )))
 }
 

@@ -66,6 +66,13 @@ const ACTIONS: &[(&str, &[&str])] = &[
     ("getUnderlyingProperties", &["fs:ReadObject"]),
 ];
 
+/// Operations that only a store can offer which makes presigned links.
+const PRESIGNED_MULTIPART: &[&str] = &[
+    "createPresignMultipartUpload",
+    "completePresignMultipartUpload",
+    "abortPresignMultipartUpload",
+];
+
 /// Answers what this server does not do yet, by name.
 pub(crate) async fn later(
     State(api): State<ApiState>,
@@ -77,6 +84,9 @@ pub(crate) async fn later(
         let repository = path.iter().find(|(name, _)| *name == "repository");
         let permissions = permissions(operation.id, repository.map(|(_, id)| id));
         api.auth.authorize(&caller.0, &permissions).await?;
+    }
+    if PRESIGNED_MULTIPART.contains(&operation.id) && !api.catalog.store_info().presign_support {
+        return Err(Error::NoPresignMultipart);
     }
     Err(Error::NotImplemented(operation.id))
 }

@@ -1,6 +1,7 @@
 //! The mapping to S3's error codes: the only place that names them.
 //!
-//! Operations return a [`Fault`]; the layers below are converted here, exhaustively.
+//! Operations return a [`Fault`]; the layers below are converted here, exhaustively. A message begins
+//! with the text that clients know; what helps beyond it follows behind a colon.
 //! What a missing reference means depends on the operation, so reads and writes
 //! convert through [`reading`] and [`writing`].
 
@@ -24,8 +25,10 @@ pub(crate) enum Fault {
     QueryParameters(&'static str),
     /// A signature's time is too far from ours.
     TimeSkewed,
-    /// The repository named in a copy, or in the request, or the branch that is written to.
+    /// The repository named in a copy, or in the request.
     NoSuchBucket,
+    /// The branch that is written to.
+    NoSuchBranch,
     /// The bucket is called `api`: the endpoint probably ends in `/api/v1`.
     BucketIsApi,
     NoSuchKey,
@@ -86,6 +89,11 @@ impl Fault {
                 StatusCode::NOT_FOUND,
                 "The specified bucket does not exist",
             ),
+            Self::NoSuchBranch => (
+                "NoSuchBucket",
+                StatusCode::NOT_FOUND,
+                "The specified bucket does not exist: a key begins with a branch, and the repository has none of this name to write to",
+            ),
             Self::BucketIsApi => (
                 "ErrNoSuchBucketPossibleAPIEndpoint",
                 StatusCode::NOT_FOUND,
@@ -126,12 +134,12 @@ impl Fault {
             Self::ReadOnly => (
                 "ErrReadOnlyRepository",
                 StatusCode::FORBIDDEN,
-                "Attempted to write to a read-only repository",
+                "Attempted to write to a read-only repository: objects are written to another one, or over the REST API with `force`",
             ),
             Self::Protected => (
                 "ErrWriteToProtectedBranch",
                 StatusCode::FORBIDDEN,
-                "Attempted to write to a protected branch",
+                "Attempted to write to a protected branch: write to another branch and merge that",
             ),
             Self::PreconditionFailed => (
                 "PreconditionFailed",
@@ -371,7 +379,8 @@ impl From<catalog::Error> for Fault {
 fn engine(error: EngineError) -> Fault {
     match error {
         EngineError::NotFound { kind, .. } => match kind {
-            Kind::Repository | Kind::Branch => Fault::NoSuchBucket,
+            Kind::Repository => Fault::NoSuchBucket,
+            Kind::Branch => Fault::NoSuchBranch,
             Kind::Tag | Kind::Commit | Kind::Reference | Kind::Key => Fault::NoSuchKey,
             Kind::MetaRange
             | Kind::Range
@@ -435,7 +444,7 @@ pub(crate) fn reading(error: catalog::Error) -> Fault {
 /// The failure of a write: only branches can be written to, others count as buckets that are not there.
 pub(crate) fn writing(error: catalog::Error) -> Fault {
     if is_missing_reference(&error) {
-        Fault::NoSuchBucket
+        Fault::NoSuchBranch
     } else {
         error.into()
     }

@@ -137,6 +137,24 @@ fn each_failure_has_its_code_and_status() {
 }
 
 #[test]
+fn messages_begin_with_the_text_that_is_known() {
+    for (fault, known) in [
+        (Fault::NoSuchBranch, "The specified bucket does not exist"),
+        (
+            Fault::ReadOnly,
+            "Attempted to write to a read-only repository",
+        ),
+        (Fault::Protected, "Attempted to write to a protected branch"),
+    ] {
+        let error = S3Error::from(fault);
+        let message = error.message().expect("a message");
+        let behind = message.strip_prefix(known).expect("the known text first");
+        assert!(behind.starts_with(": "), "{message}");
+        assert!(!message.contains("lakectl"), "{message}");
+    }
+}
+
+#[test]
 fn an_unsatisfiable_range_says_the_size() {
     let error = S3Error::from(Fault::InvalidRange { size: 4 });
     let range = error

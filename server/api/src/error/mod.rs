@@ -51,6 +51,9 @@ pub(crate) enum Error {
     /// Other requests hold the memory that this one's body needs.
     #[error(transparent)]
     Busy(#[from] base::BudgetExhausted),
+    /// The store makes no presigned links, so that clients upload no parts by them.
+    #[error("presign multipart upload API is not supported")]
+    NoPresignMultipart,
     /// No such route.
     #[error("invalid API endpoint")]
     NoEndpoint,
@@ -85,7 +88,7 @@ impl Error {
             Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::NoEndpoint | Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Precondition(_) => StatusCode::PRECONDITION_FAILED,
-            Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
+            Self::NotImplemented(_) | Self::NoPresignMultipart => StatusCode::NOT_IMPLEMENTED,
         }
     }
 

@@ -54,6 +54,9 @@ pub(super) fn of(error: &Error, during: During<'_>) -> Words {
         Error::NoPresign(_) => {
             Words::of(error).hint("leave out `presign`: the server itself sends and takes the bytes")
         }
+        Error::NoPresignMultipart => {
+            Words::of(error).hint("upload through the server: uploadObject, or S3's multipart uploads")
+        }
         Error::NoEndpoint => Words::of(error).hint("GET /openapi.json names all operations"),
         Error::NotImplemented(what) => Words::message("Not Implemented").hint(format!(
             "{what} is not implemented in this version of Weir: do without it, or see in its CHANGELOG.md what other versions have"

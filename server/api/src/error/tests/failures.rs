@@ -528,6 +528,12 @@ fn own_failures() -> Vec<(Error, u16, &'static str, Hint)> {
             Given,
         ),
         (
+            Error::NoPresignMultipart,
+            501,
+            "presign multipart upload API is not supported",
+            Given,
+        ),
+        (
             Error::TooLarge(10),
             413,
             "request body is larger than 10 bytes",

@@ -39,6 +39,10 @@ fn lakectl(backend: Backend) {
     TestServer::start(backend).python("clients/lakectl_texts.py", &[]);
 }
 
+fn log(backend: Backend) {
+    TestServer::start(backend).conformance("log");
+}
+
 /// An installation that lakeFS made is answered from as lakeFS does, ids and times included, and
 /// looking at it changes nothing in it.
 fn museum(backend: Backend) {
@@ -115,6 +119,15 @@ fn sqlite_tells_lakectl_what_lakefs_tells_it() {
 #[test]
 fn postgres_tells_lakectl_what_lakefs_tells_it() {
     lakectl(Backend::Postgres);
+}
+
+fn sqlite_walks_history_as_lakefs() {
+    log(Backend::Sqlite);
+}
+
+#[test]
+fn postgres_walks_history_as_lakefs() {
+    log(Backend::Postgres);
 }
 
 #[test]

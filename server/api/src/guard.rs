@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::extract::{Caller, Params, authenticate, session_cookie};
 use crate::generated::OPERATIONS;
 use crate::schema::Operation;
-use crate::{ApiState, PREFIX, site};
+use crate::{ApiState, PREFIX, binding, site};
 
 /// Lets requests through that follow the contract.
 pub(crate) async fn guard(State(api): State<ApiState>, request: Request, next: Next) -> Response {
@@ -34,7 +34,10 @@ pub(crate) async fn guard(State(api): State<ApiState>, request: Request, next: N
     }
     let response = match admit(&api, operation, request).await {
         // What the body takes up is held until the handler is done with it.
-        Ok((request, _held)) => next.run(request).await,
+        Ok((request, _held)) => match unreadable_parameter(operation, &request) {
+            Some(answer) => answer,
+            None => next.run(request).await,
+        },
         Err(error) => error.into_response(),
     };
     measure(operation, &method, &response, started);
@@ -110,6 +113,12 @@ async fn admit(
     request.extensions_mut().insert(Params(query));
     request.extensions_mut().insert(operation);
     Ok((request, held))
+}
+
+fn unreadable_parameter(operation: &Operation, request: &Request) -> Option<Response> {
+    let Params(query) = request.extensions().get()?;
+    let reason = binding::unreadable(operation, query)?;
+    Some((StatusCode::BAD_REQUEST, reason).into_response())
 }
 
 fn measure(operation: &Operation, method: &Method, response: &Response, started: Instant) {

@@ -62,6 +62,8 @@ struct HealthArgs {
 }
 
 fn main() -> ExitCode {
+    // Whatever is made from here on (database and its journals, objects, keys, caches, logs) is this user's alone.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let ended = match Cli::parse().command {
         Command::Run(args) => run(args),
         Command::CompileComponent(args) => {

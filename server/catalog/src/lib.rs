@@ -14,6 +14,7 @@
 //! never an entry without its bytes.
 
 mod catalog;
+mod completion;
 mod dump;
 mod entry;
 mod error;
@@ -38,6 +39,7 @@ mod reader;
 mod reflog;
 mod repository;
 mod retention;
+mod sample;
 mod snapshot;
 mod symlinks;
 mod tables;
@@ -46,6 +48,7 @@ pub mod testing;
 mod upload;
 
 pub use catalog::Catalog;
+pub use completion::KEEP_ANSWERS;
 pub use entry::{AddressType, DEFAULT_CONTENT_TYPE, Entry};
 pub use error::{Error, Result};
 pub use gc_commits::PreparedCommits;
@@ -61,6 +64,7 @@ pub use model::{
 pub use pulls::{NewPullRequest, PullFilter, PullRequest, PullRequestUpdate, PullStatus};
 pub use reader::Reader;
 pub use retention::GcRules;
+pub use sample::LAKES;
 pub use snapshot::Snapshot;
 pub use symlinks::MAX_NESTED_DIRECTORIES;
 pub use tasks::{

@@ -121,6 +121,7 @@ fn postgres_tells_lakectl_what_lakefs_tells_it() {
     lakectl(Backend::Postgres);
 }
 
+#[test]
 fn sqlite_walks_history_as_lakefs() {
     log(Backend::Sqlite);
 }

@@ -182,8 +182,8 @@ async fn what_the_server_keeps_is_its_users_alone() {
 
     let server = TestServer::start(Backend::Sqlite);
     let repo = server.repo("lake").await;
-    repo.put(system_tests::MAIN, "a", "1".to_owned()).await.unwrap();
-    repo.commit(system_tests::MAIN, "one").await.unwrap();
+    repo.put(MAIN, "a", "1".to_owned()).await.unwrap();
+    repo.commit(MAIN, "one").await.unwrap();
     let mut paths = vec![server.data()];
     let mut names = Vec::new();
     while let Some(path) = paths.pop() {

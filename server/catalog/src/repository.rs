@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use graveler::{
     BranchId, CommitParams, CreateRepository, Kind, NamespaceProblem, Repository, RepositoryId,
 };

@@ -37,7 +37,6 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tower::Layer as _;
 
 use crate::config::Config;
 use crate::first_start::{self, FirstStart};

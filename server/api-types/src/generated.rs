@@ -1226,6 +1226,9 @@ pub struct RepositoryDumpStatus {
     pub progress: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What the caller can do about the error. Made for people; its wording may change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refs: Option<RefsDump>,
 }
@@ -1263,6 +1266,9 @@ pub struct RepositoryRestoreStatus {
     pub progress: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What the caller can do about the error. Made for people; its wording may change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
 /// What to drop.

@@ -4,7 +4,7 @@ use api_types as types;
 use auth::arn;
 use axum::Json;
 use axum::extract::State;
-use catalog::{MetaRangeId, RefsDump};
+use catalog::{Failure, MetaRangeId, RefsDump};
 use http::StatusCode;
 
 use crate::error::{Error, Result};
@@ -64,12 +64,14 @@ pub(crate) async fn dump_status(
     let repository = api.catalog.repository(&id).await?;
     let task = task_id(&params)?;
     let status = api.catalog.dump_status(&repository, task).await?;
+    let (error, hint) = told(status.failure);
     Ok(Json(types::RepositoryDumpStatus {
         id: status.id,
         done: status.done,
         update_time: convert::date_time(status.updated_at),
         progress: Some(status.progress),
-        error: status.failure.map(|failure| failure.message),
+        error,
+        hint,
         refs: status.info.map(|dump| dumped(&dump)),
     }))
 }
@@ -101,13 +103,22 @@ pub(crate) async fn restore_status(
     let repository = api.catalog.repository(&id).await?;
     let task = task_id(&params)?;
     let status = api.catalog.restore_status(&repository, task).await?;
+    let (error, hint) = told(status.failure);
     Ok(Json(types::RepositoryRestoreStatus {
         id: status.id,
         done: status.done,
         update_time: convert::date_time(status.updated_at),
         progress: Some(status.progress),
-        error: status.failure.map(|failure| failure.message),
+        error,
+        hint,
     }))
+}
+
+/// What failed, and what can be done about it.
+fn told(failure: Option<Failure>) -> (Option<String>, Option<String>) {
+    let told = failure.map(|failure| (failure.message, failure.hint));
+    let (error, hint) = told.unzip();
+    (error, hint.flatten())
 }
 
 async fn authorize(

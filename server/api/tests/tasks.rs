@@ -244,7 +244,11 @@ async fn a_repository_is_made_anew_from_a_dump() {
     let started = started.expect(202).json();
     let id = started["id"].as_str().unwrap();
     let path = format!("/repositories/anew-two/restore?task_id={id}");
-    assert_eq!(done(&api, &path, "done").await["error"], json!(not_bare));
+    let failed = done(&api, &path, "done").await;
+    assert_eq!(
+        (&failed["error"], &failed["hint"]),
+        (&json!(again.message()), &json!(again.hint()))
+    );
 }
 
 #[tokio::test]

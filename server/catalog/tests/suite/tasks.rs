@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use catalog::tasks::{DEAD_AFTER, KEPT_FOR, MAX_OPEN_TASKS};
 use catalog::testing::{TestCatalog, creation};
-use catalog::{Catalog, Error, TaskKind, TaskStatus};
+use catalog::{Catalog, Description, Error, TaskKind, TaskStatus};
 use graveler::{Error as EngineError, Finding, Rejection, Repository};
 use tokio::runtime::Runtime;
 
@@ -108,7 +108,11 @@ async fn a_failure_is_told_with_what_hooks_found() {
     let server = lake
         .catalog
         .clone()
-        .describing_failures(|e| (412, format!("told: {e}")));
+        .describing_failures(|e, _| Description {
+            status_code: 412,
+            message: format!("told: {e}"),
+            hint: Some("do better".to_owned()),
+        });
     let id = submit(&server, &repository, async { Err(refusal.into()) })
         .await
         .unwrap();
@@ -117,6 +121,7 @@ async fn a_failure_is_told_with_what_hooks_found() {
         (failure.status_code, failure.message.as_str()),
         (412, "told: refused by h")
     );
+    assert_eq!(failure.hint.as_deref(), Some("do better"));
     assert_eq!(failure.findings, [finding]);
 
     lake.clock.advance(KEPT_FOR + Duration::from_secs(1));

@@ -35,7 +35,7 @@ impl Lake {
             env_prefix: "LAKEFSACTION_".to_owned(),
             gates_source,
             cache_dir: cache.path().to_owned(),
-            compiler: crate::wasm::Compiler::InProcess,
+            compiler: Compiler::InProcess,
             compile_at_once: 2,
         };
         let environment = Environment::new(true, "LAKEFSACTION_", |_| Some("s3cret".to_owned()));

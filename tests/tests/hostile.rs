@@ -3,7 +3,7 @@
 //! What a mode of the guest does is in `actions/tests/guests`. While a hook is
 //! stopped, the server answers others.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use client::types::{ActionRunStatus, HookRunStatus};
 use system_tests::{Backend, MAIN, Repo, TestServer, fixture, refusal};
@@ -176,6 +176,141 @@ async fn hostile_hooks_are_stopped_with_their_cause() {
     };
     prepare(&repo, &mended, "mended", "  pre-commit:\n").await;
     repo.commit("mended", "calm again").await.unwrap();
+}
+
+/// Commits a component of the host's fixtures and a gate of it to a branch, and gives the commit's refusal.
+async fn refused(repo: &Repo, component: &str, branch: &str, limits: &str) -> String {
+    repo.branch(branch, MAIN).await.unwrap();
+    repo.put(branch, "hooks/hostile.wasm", fixture(component))
+        .await
+        .unwrap();
+    let file = format!(
+        "name: hostile\non:\n  pre-commit:\nhooks:\n  - id: guest\n    type: wasm\n    properties:\n      component: hooks/hostile.wasm\n      limits: {{ {limits} }}\n"
+    );
+    repo.put(branch, "_lakefs_actions/hostile.yaml", file)
+        .await
+        .unwrap();
+    let (status, error) = refusal(repo.commit(branch, "hostile").await);
+    assert_eq!(status, 412, "{}", error.message);
+    error.message
+}
+
+/// Two nested components that passed 500 MB of text to each other ran for 9 s under a limit of 1 s, and `/_health` took
+/// 12 s meanwhile. Instructions that fill all memory held a thread that serves as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guests_that_can_not_be_interrupted_hold_up_nobody() {
+    let server = TestServer::start(Backend::Sqlite);
+    let hostile = server.repo("stuck").await;
+    let repo = server.repo("calm").await;
+    repo.put(MAIN, "calm", "sea").await.unwrap();
+    let work = async move {
+        let text = refused(
+            &hostile,
+            "nested_text.wasm",
+            "text",
+            "memory: 1600MiB, time_per_object: 1s",
+        );
+        let names: Vec<String> = (0..6).map(|n| format!("fill-{n}")).collect();
+        let fills = names.iter().map(|name| {
+            refused(
+                &hostile,
+                "long_fill.wasm",
+                name,
+                "memory: 256MiB, time_per_object: 1s",
+            )
+        });
+        let (text, mut refusals) = futures::join!(text, futures::future::join_all(fills));
+        refusals.push(text);
+        refusals
+    };
+    let work = tokio::spawn(work);
+    let health = format!("{}/_health", server.url());
+    let http = reqwest::Client::new();
+    let mut waited = Vec::new();
+    while !work.is_finished() {
+        let asked = Instant::now();
+        assert_eq!(http.get(&health).send().await.unwrap().status(), 200);
+        let calm = repo.get(MAIN, "calm").await.unwrap();
+        assert_eq!(calm.as_deref(), Some(&b"sea"[..]));
+        waited.push(asked.elapsed());
+    }
+    for refusal in work.await.unwrap() {
+        let says = "limit_time: hook was stopped after 1s (limits.time_per_object)";
+        assert!(refusal.contains(says), "{refusal}");
+    }
+    waited.sort();
+    let (half, most) = (waited[waited.len() / 2], waited[waited.len() - 1]);
+    assert!(
+        half < Duration::from_secs(1) && most < Duration::from_secs(8),
+        "{} requests, half of them within {half:?}, the slowest after {most:?}",
+        waited.len()
+    );
+}
+
+/// The processes that a server has compile components.
+fn compilers(server: u32) -> Vec<u32> {
+    let mut found = Vec::new();
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(pid) = process.file_name().to_string_lossy().parse::<u32>() else {
+            continue;
+        };
+        let Ok(status) = std::fs::read_to_string(process.path().join("status")) else {
+            continue;
+        };
+        let parent = status.lines().find_map(|l| l.strip_prefix("PPid:"));
+        if parent.map(str::trim) == Some(server.to_string().as_str()) {
+            found.push(pid);
+        }
+    }
+    found
+}
+
+/// Waits until something holds; fails if it does not for a minute.
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    while !holds() {
+        assert!(Instant::now() < deadline, "not within a minute: {what}");
+        ticks.tick().await;
+    }
+}
+
+/// A component of 32 KB whose compilation has no end in sight, and what happens beside it and when the server goes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_compiler_holds_up_nobody_and_ends_with_the_server() {
+    let mut server = TestServer::start(Backend::Sqlite);
+    let repo = server.repo("compiled").await;
+    for ending in ["terminated", "killed"] {
+        let hostile = server.repo(&format!("loops-{ending}")).await;
+        let work = tokio::spawn(async move {
+            refused(&hostile, "nested_loops.wasm", "loops", "memory: 16MiB").await
+        });
+        let pid = server.pid();
+        until("a compiler runs", || !compilers(pid).is_empty()).await;
+        let compiler = compilers(pid)[0];
+        // The gate of another repository is compiled, and judges.
+        let calm = Hostile {
+            name: "calm",
+            component: None,
+            mode: "pass",
+            says: "",
+        };
+        prepare(&repo, &calm, ending, "  pre-commit:\n").await;
+        repo.commit(ending, "calm").await.unwrap();
+        if ending == "killed" {
+            server.kill9();
+        } else {
+            work.abort();
+            server.stop();
+        }
+        let gone = format!("/proc/{compiler}");
+        until("the compiler has ended", || {
+            !std::path::Path::new(&gone).exists()
+        })
+        .await;
+        work.abort();
+        server.restart();
+    }
 }
 
 /// The file below, and what a commit of it is refused with.

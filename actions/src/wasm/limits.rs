@@ -21,6 +21,11 @@ pub(super) const COMPILES_EACH: usize = 1;
 /// Components that are compiled or wait for it are held in memory: all of them, and those of one repository.
 pub(super) const COMPILE_HELD_MIB: u32 = 1024;
 pub(super) const COMPILE_HELD_EACH_MIB: u32 = 128;
+/// Time on a processor for compiling one MiB of a component; ordinary ones take half of it.
+pub(super) const COMPILE_TIME_PER_MIB: Duration = Duration::from_secs(5);
+/// Memory for the same, and what every compiler may have.
+pub(super) const COMPILE_MEMORY_PER_MIB: u64 = 64 << 20;
+pub(super) const COMPILE_MEMORY: u64 = 256 << 20;
 /// A compilation may take at least this long, waits for a processor included.
 pub(super) const COMPILE_TIME: Duration = Duration::from_secs(120);
 /// Compiled code that a compiler may hand over, and what is kept of its words when it fails.

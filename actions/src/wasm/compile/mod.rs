@@ -18,21 +18,37 @@ use bytes::Bytes;
 
 use super::artifact::{Artifact, Compiled};
 use super::check;
+use super::limits::{COMPILE_MEMORY, COMPILE_MEMORY_PER_MIB, COMPILE_TIME_PER_MIB};
 use super::{Cause, Failure};
 
 /// What compiling one component may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompileLimits {
-    /// Of all threads together; whole seconds, at least one.
+    /// Of all threads together; whole seconds, at least one. A small component gets an eighth of it,
+    /// and 5 s for each MiB.
     pub cpu_time: Duration,
-    /// Data of the process.
+    /// Data of the process. A small component gets a quarter of it, and 64 MiB for each MiB.
     pub memory_bytes: u64,
+}
+
+impl CompileLimits {
+    /// Those of a component of so many bytes.
+    fn of(self, bytes: usize) -> Self {
+        let mib = u32::try_from(bytes >> 20).unwrap_or(u32::MAX);
+        let more = COMPILE_TIME_PER_MIB.saturating_mul(mib);
+        let cpu_time = (self.cpu_time / 8).saturating_add(more);
+        let memory = self.memory_bytes / 4 + COMPILE_MEMORY_PER_MIB * u64::from(mib);
+        Self {
+            cpu_time: cpu_time.min(self.cpu_time).max(Duration::from_secs(1)),
+            memory_bytes: memory.max(COMPILE_MEMORY).min(self.memory_bytes),
+        }
+    }
 }
 
 impl Default for CompileLimits {
     fn default() -> Self {
         Self {
-            cpu_time: Duration::from_secs(60),
+            cpu_time: Duration::from_secs(120),
             memory_bytes: 2 << 30,
         }
     }
@@ -60,7 +76,10 @@ impl Compiler {
                 program,
                 arguments,
                 limits,
-            } => child::compile(program, arguments, *limits, &component).await,
+            } => {
+                let limits = limits.of(component.len());
+                child::compile(program, arguments, limits, &component).await
+            }
             Self::InProcess => {
                 let done = tokio::task::spawn_blocking(move || compile(&component));
                 done.await.unwrap_or_else(|e| {
@@ -86,4 +105,26 @@ fn compile(component: &[u8]) -> Compiled {
 
 fn invalid(message: String) -> Failure {
     Failure::new(Cause::ComponentInvalid, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_components_get_less() {
+        let limits = |bytes| {
+            let limits = CompileLimits::default().of(bytes);
+            (limits.cpu_time.as_secs(), limits.memory_bytes >> 20)
+        };
+        assert_eq!(
+            [30 << 10, 10 << 20, 64 << 20].map(limits),
+            [(15, 512), (65, 1152), (120, 2048)]
+        );
+        let least = CompileLimits {
+            cpu_time: Duration::from_secs(1),
+            memory_bytes: 1 << 20,
+        };
+        assert_eq!(least.of(0), least);
+    }
 }

@@ -173,7 +173,7 @@ pub(super) fn actions(source: &Source) -> Result<Actions, Error> {
         return Err(source.unusable("actions.gates_source", "is neither `both` nor `source`"));
     }
     let compile_cpu_time =
-        source.duration_or("actions.compile.cpu_time", Duration::from_secs(60))?;
+        source.duration_or("actions.compile.cpu_time", Duration::from_secs(120))?;
     if !(Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&compile_cpu_time) {
         return Err(source.unusable(
             "actions.compile.cpu_time",

@@ -222,7 +222,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_bodies_take_up_is_reserved_until_it_is_given_back() {
-        let budget = ByteBudget::new("request bodies", 2000);
+        let budget = ByteBudget::new("request bodies", 2500);
         let document = "{\"message\": \"m\"}";
         let read = async |body: String, max_bytes: usize| {
             read_json(commit(), &mut request(body), &budget, max_bytes).await

@@ -110,10 +110,16 @@ fn too_slow() -> io::Error {
     )
 }
 
+/// The most that is handed to HTTP/2 at once. It keeps what it was handed beyond a stream's window, and
+/// for all it knows the request is over when that was the last of it.
+const MAX_PIECE_BYTES: usize = 64 << 10;
+
 /// An answer's body, which keeps its request in flight and notes whether the client takes it.
 #[derive(Debug)]
 pub(super) struct Sent {
     inner: Body,
+    /// What is left of a frame that was too large for one piece.
+    rest: Bytes,
     request: InFlight,
     patience: Patience,
     timeout: Duration,
@@ -123,9 +129,24 @@ impl Sent {
     pub(super) fn new(inner: Body, request: InFlight, limits: &Http) -> Self {
         Self {
             inner,
+            rest: Bytes::new(),
             request,
             patience: Patience::new(limits.response_timeout, limits.min_bytes_per_second),
             timeout: limits.response_timeout,
+        }
+    }
+}
+
+impl Sent {
+    /// The first piece of a frame; the rest is kept.
+    fn cut(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        match frame.into_data() {
+            Ok(mut data) if data.len() > MAX_PIECE_BYTES => {
+                self.rest = data.split_off(MAX_PIECE_BYTES);
+                Frame::data(data)
+            }
+            Ok(data) => Frame::data(data),
+            Err(trailers) => trailers,
         }
     }
 }
@@ -140,7 +161,16 @@ impl HttpBody for Sent {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         // More is asked for: what was given has been taken.
         self.request.piece_taken();
-        let polled = Pin::new(&mut self.inner).poll_frame(context);
+        let polled = match self.rest.is_empty() {
+            true => Pin::new(&mut self.inner).poll_frame(context),
+            false => Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.rest))))),
+        };
+        let polled = match polled {
+            Poll::Ready(Some(Ok(frame))) if self.request.is_http2() => {
+                Poll::Ready(Some(Ok(self.cut(frame))))
+            }
+            polled => polled,
+        };
         if let Poll::Ready(Some(Ok(frame))) = &polled {
             let len = frame.data_ref().map_or(0, Bytes::len);
             let patience = self.timeout.saturating_add(self.patience.worth(len));
@@ -150,11 +180,18 @@ impl HttpBody for Sent {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.rest.is_empty() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        let mut hint = self.inner.size_hint();
+        let rest = self.rest.len() as u64;
+        // The upper bound first: the lower one must not exceed it.
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper.saturating_add(rest));
+        }
+        hint.set_lower(hint.lower().saturating_add(rest));
+        hint
     }
 }
 
@@ -163,6 +200,7 @@ mod tests {
     use futures::StreamExt as _;
     use http_body_util::{BodyExt as _, StreamBody};
 
+    use super::super::track::{Epoch, Track};
     use super::*;
 
     fn limits() -> Http {
@@ -199,6 +237,27 @@ mod tests {
         );
         let (body, _) = Paced::new(StreamBody::new(trickle.boxed()), &limits());
         body.collect().await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn answers_are_handed_to_http2_in_pieces() {
+        let address = std::net::Ipv4Addr::LOCALHOST.into();
+        let track = Track::new(Epoch::begin(), address);
+        track.set_http2();
+        let whole = Bytes::from(vec![b'x'; 3 * MAX_PIECE_BYTES + 1]);
+        let body = Body::from(whole.clone());
+        let mut sent = Sent::new(body, track.begin_request(), &Http::default());
+        let (mut pieces, mut joined) = (0, Vec::new());
+        while let Some(frame) = sent.frame().await {
+            let data = frame.unwrap().into_data().unwrap();
+            assert!(data.len() <= MAX_PIECE_BYTES);
+            pieces += 1;
+            joined.extend_from_slice(&data);
+            let left = (whole.len() - joined.len()) as u64;
+            assert_eq!(sent.size_hint().exact(), Some(left));
+            assert_eq!(sent.is_end_stream(), left == 0);
+        }
+        assert_eq!((pieces, joined), (4, whole.to_vec()));
     }
 
     #[tokio::test]

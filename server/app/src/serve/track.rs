@@ -225,9 +225,13 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
+    pub(super) fn is_http2(&self) -> bool {
+        self.track.is_http2.load(Ordering::Relaxed)
+    }
+
     /// The client was given a piece of the answer, and has until then to take it.
     pub(super) fn piece_given(&self, patience: Duration) {
-        if self.track.is_http2.load(Ordering::Relaxed) {
+        if self.is_http2() {
             let deadline = self.track.now().saturating_add(millis(patience));
             self.deadlines().insert(self.id, deadline);
         }
@@ -235,7 +239,7 @@ impl InFlight {
 
     /// The client took all it was given.
     pub(super) fn piece_taken(&self) {
-        if self.track.is_http2.load(Ordering::Relaxed) {
+        if self.is_http2() {
             self.deadlines().remove(&self.id);
         }
     }

@@ -22,7 +22,7 @@ fn size_of(metadata: &BTreeMap<String, String>) -> usize {
 fn check_full(entries: usize, bytes: usize, largest: usize) {
     assert!(entries > 0 && bytes <= MAX_PAGE_BYTES, "{bytes} bytes");
     assert!(
-        bytes + 2 * largest > MAX_PAGE_BYTES,
+        bytes + 3 * largest > MAX_PAGE_BYTES,
         "ends too early: {bytes} bytes"
     );
 }

@@ -134,6 +134,8 @@ impl Server {
             Some(names) => app.layer(middleware::from_fn_with_state(names, local_only::guard)),
             None => app,
         };
+        // Said before anything is answered, so that who waits for an answer finds it.
+        first_start.announce(address);
         let mut limits = config.http.clone();
         limits.max_connections = descriptors::affordable_connections(limits.max_connections);
         let accepting = tokio::spawn(accept::accept(
@@ -144,7 +146,6 @@ impl Server {
             DRAIN_TIMEOUT,
         ));
         let jobs = jobs::start(&layers, config.usage_flush_interval, metrics, &stop);
-        first_start.announce(address);
         Ok(Self {
             address,
             layers,

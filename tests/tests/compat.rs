@@ -26,6 +26,10 @@ fn versioning(backend: Backend) {
     TestServer::start(backend).conformance("versioning");
 }
 
+fn log(backend: Backend) {
+    TestServer::start(backend).conformance("log");
+}
+
 /// An installation that lakeFS made is answered from as lakeFS does, ids and times included, and
 /// looking at it changes nothing in it.
 fn museum(backend: Backend) {
@@ -72,6 +76,16 @@ fn sqlite_keeps_versions_as_lakefs() {
 #[test]
 fn postgres_keeps_versions_as_lakefs() {
     versioning(Backend::Postgres);
+}
+
+#[test]
+fn sqlite_walks_history_as_lakefs() {
+    log(Backend::Sqlite);
+}
+
+#[test]
+fn postgres_walks_history_as_lakefs() {
+    log(Backend::Postgres);
 }
 
 #[test]

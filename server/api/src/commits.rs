@@ -7,7 +7,7 @@ use axum::extract::State;
 use catalog::{CommitParams, LogQuery, MetaRangeId};
 use http::StatusCode;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::extract::{Body, Caller, Params, Path};
 use crate::{ApiState, convert};
 
@@ -19,6 +19,11 @@ pub(crate) async fn log_commits(
 ) -> Result<Json<types::CommitList>> {
     api.authorize(&caller, [("fs:ReadBranch", arn::branch(&id, &reference))])
         .await?;
+    if reference.contains(char::is_whitespace) {
+        return Err(Error::Invalid(
+            "argument ref: ref: invalid value: validation error".to_owned(),
+        ));
+    }
     let repository = api.catalog.repository(&id).await?;
     let page = api
         .catalog

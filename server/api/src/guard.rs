@@ -11,14 +11,14 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use crate::error::{Error, Result};
 use crate::extract::{Caller, Params, ParsedBody, authenticate};
 use crate::generated::OPERATIONS;
 use crate::schema::{self, Operation};
-use crate::{ApiState, PREFIX};
+use crate::{ApiState, PREFIX, binding};
 
 /// The most that a JSON body may have.
 pub(crate) const MAX_JSON_BODY_BYTES: usize = 10 << 20;
@@ -31,7 +31,10 @@ pub(crate) async fn guard(State(api): State<ApiState>, request: Request, next: N
         return Error::NoEndpoint.into_response();
     };
     let response = match admit(&api, operation, request).await {
-        Ok(request) => next.run(request).await,
+        Ok(request) => match unreadable_parameter(operation, &request) {
+            Some(answer) => answer,
+            None => next.run(request).await,
+        },
         Err(error) => error.into_response(),
     };
     measure(operation, &method, &response, started);
@@ -82,6 +85,12 @@ async fn admit(
     request.extensions_mut().insert(Params(query));
     request.extensions_mut().insert(operation);
     Ok(request)
+}
+
+fn unreadable_parameter(operation: &Operation, request: &Request) -> Option<Response> {
+    let Params(query) = request.extensions().get()?;
+    let reason = binding::unreadable(operation, query)?;
+    Some((StatusCode::BAD_REQUEST, reason).into_response())
 }
 
 async fn read_json(body: &schema::Body, request: &mut Request) -> Result<Option<ParsedBody>> {

@@ -6,6 +6,7 @@
 //! `openapi.yaml`; `generated.rs` is made from it.
 
 mod actions;
+mod binding;
 mod branches;
 mod commits;
 mod config;

@@ -125,7 +125,7 @@ impl Catalog {
     /// Records a commit that was made elsewhere. No branch moves.
     ///
     /// # Errors
-    /// An id that is not that of the content; a parent or tree that is not here.
+    /// An id that is not that of the content; a parent or tree that is not here; recorded already.
     #[instrument(skip_all, fields(repo.id = %repository.id, commit.id = %commit.id))]
     pub async fn create_commit_record(
         &self,

@@ -54,14 +54,9 @@ impl Reader {
         }
 
         let filter = Filter::new(query);
-        let mut budget = if query.limit {
-            query.amount
-        } else {
-            usize::MAX
-        };
         loop {
             let mut batch = Vec::new();
-            while batch.len() < filter.width().min(budget) {
+            while batch.len() < filter.width() {
                 let Some(commit) = log.next().await? else {
                     break;
                 };
@@ -70,12 +65,12 @@ impl Reader {
             if batch.is_empty() {
                 return Ok(page);
             }
-            budget -= batch.len();
-            let wanted = self.matching(repository, &filter, &batch).await?;
+            let wanted = self.matching(repository, &filter, &batch, query).await?;
             for (commit, wanted) in batch.into_iter().zip(wanted) {
                 if !wanted {
                     continue;
                 }
+                // Whether more follow may take a walk to the end of history to know: `limit` leaves that out.
                 if page.results.len() == query.amount {
                     page.has_more = true;
                     page.next_offset = page
@@ -86,6 +81,9 @@ impl Reader {
                     return Ok(page);
                 }
                 page.results.push(commit);
+                if query.limit && page.results.len() == query.amount {
+                    return Ok(page);
+                }
             }
         }
     }
@@ -95,13 +93,19 @@ impl Reader {
         repository: &Repository,
         filter: &Filter,
         commits: &[Commit],
+        query: &LogQuery,
     ) -> Result<Vec<bool>> {
         if filter.is_empty() {
             return Ok(vec![true; commits.len()]);
         }
-        let looks = commits.iter().map(|commit| {
+        let looks = commits.iter().map(async |commit| {
+            // The commits that a merge brought in are listed themselves, unless only first parents are.
+            if commit.parents.len() > 1 && !query.first_parent {
+                return Ok(false);
+            }
             self.graveler
                 .touches(repository, commit, &filter.keys, &filter.prefixes)
+                .await
         });
         Ok(try_join_all(looks).await?)
     }

@@ -108,7 +108,7 @@ pub struct LogQuery {
     pub objects: Vec<String>,
     /// Only commits that changed something below one of these, or one of `objects`.
     pub prefixes: Vec<String>,
-    /// Look at `amount` commits only, however few of them match, and do not say whether more follow.
+    /// Stop at the last of `amount` matching commits, without saying whether more follow.
     pub limit: bool,
     /// Follow first parents only.
     pub first_parent: bool,

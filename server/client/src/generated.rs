@@ -182,7 +182,7 @@ pub struct LogCommitsOptions {
     pub objects: Vec<String>,
     /// Only commits that changed something below one of these prefixes.
     pub prefixes: Vec<String>,
-    /// Look at `amount` commits only, however few of them match.
+    /// End with the last of `amount` matching commits, without saying whether more follow.
     pub limit: Option<bool>,
     /// Follow first parents only.
     pub first_parent: Option<bool>,

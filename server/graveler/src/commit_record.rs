@@ -36,9 +36,10 @@ impl Engine {
             predicate: Some(Predicate::Absent),
         };
         match write_unless_deleted(self.kv.as_ref(), repository, vec![op]).await {
-            Err(Error::Kv(kv::Error::PredicateFailed { .. })) => {
-                self.check_same(repository, commit).await
-            }
+            Err(Error::Kv(kv::Error::PredicateFailed { .. })) => Err(Error::NotUnique {
+                kind: Kind::Commit,
+                id: commit.id.to_string(),
+            }),
             written => written,
         }
     }
@@ -90,18 +91,6 @@ impl Engine {
                 self.check_object_tree(repository, tree).await
             }
         }
-    }
-
-    /// To record a commit again is no error; what its id does not cover must be the same.
-    async fn check_same(&self, repository: &Repository, commit: &Commit) -> Result<()> {
-        let recorded = self.refs.commit(repository, &commit.id).await?;
-        if (recorded.generation, recorded.version) != (commit.generation, commit.version) {
-            return Err(Error::InvalidValue(format!(
-                "commit {} is recorded already, with generation {} and version {}",
-                commit.id, recorded.generation, recorded.version
-            )));
-        }
-        Ok(())
     }
 }
 

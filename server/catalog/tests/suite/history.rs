@@ -3,8 +3,8 @@
 use base::Page;
 use catalog::testing::{TestCatalog, commit_params, merge_params};
 use catalog::{
-    Commit, DiffQuery, Difference, DifferenceKind, Error, LogQuery, MetaRangeId, Object,
-    Repository, WriteOptions,
+    Commit, DiffQuery, Difference, DifferenceKind, Error, LogQuery, MergeParams, MetaRangeId,
+    Object, Repository, WriteOptions,
 };
 
 const ALL: usize = 1000;
@@ -108,31 +108,22 @@ async fn the_log_is_paged_and_filtered() {
     )
     .await;
 
-    // Limited: as many commits are looked at as are asked for.
-    check(
-        LogQuery {
-            limit: true,
-            ..query(1)
-        },
-        "three",
-    )
-    .await;
-    check(
-        LogQuery {
-            limit: true,
-            ..prefixes("a/", 1)
-        },
-        "",
-    )
-    .await;
-    check(
-        LogQuery {
-            limit: true,
-            ..prefixes("a/", 2)
-        },
-        "two",
-    )
-    .await;
+    // Limited: the walk ends with the last commit that is asked for, however far back it is.
+    let limited = |query| LogQuery {
+        limit: true,
+        ..query
+    };
+    check(limited(query(1)), "three").await;
+    check(limited(query(9)), "three, two, one, Repository created").await;
+    check(limited(prefixes("a/", 1)), "two").await;
+    check(limited(prefixes("a/", 2)), "two, one").await;
+    check(limited(prefixes("b/", 1)), "one").await;
+    check(limited(objects("none")), "").await;
+    let behind_two = LogQuery {
+        after: "main~1".to_owned(),
+        ..prefixes("a/", 1)
+    };
+    check(limited(behind_two), "one").await;
 
     let one = lake.catalog.commit(&repository, "main~2").await.unwrap();
     check(
@@ -159,6 +150,52 @@ async fn the_log_is_paged_and_filtered() {
         "three, two, one, Repository created",
     )
     .await;
+}
+
+/// `lakectl annotate` asks for the last commit of each path. The log showed it nothing, since it looked
+/// at one commit only, and showed merges in place of the commits that they brought in.
+#[tokio::test]
+async fn a_log_of_paths_shows_the_commits_that_changed_them_and_no_merges() {
+    let (lake, repository) = three_commits().await;
+    work_on_dev(&lake, &repository).await;
+    lake.clock.advance(std::time::Duration::from_secs(1));
+    lake.commit(&repository, "dev", "on dev").await;
+    lake.clock.advance(std::time::Duration::from_secs(1));
+    lake.put(&repository, "main", "e", "e").await;
+    lake.commit(&repository, "main", "on main").await;
+    lake.clock.advance(std::time::Duration::from_secs(1));
+    lake.merge(
+        &repository,
+        "dev",
+        "main",
+        MergeParams {
+            message: "merge dev".to_owned(),
+            ..merge_params()
+        },
+    )
+    .await
+    .unwrap();
+    let check = async |query, expected| check_log(&lake, &repository, query, expected).await;
+    let of = |path: &str, first_parent, limit| LogQuery {
+        objects: vec![path.to_owned()],
+        first_parent,
+        limit,
+        ..query(if limit { 1 } else { ALL })
+    };
+    check(of("d/1", false, false), "on dev").await;
+    check(of("d/1", false, true), "on dev").await;
+    check(of("a/1", false, false), "on dev, one").await;
+    check(of("a/1", false, true), "on dev").await;
+    check(of("c", false, false), "on dev, three").await;
+    // Along first parents the merge is the commit that changed them.
+    check(of("d/1", true, false), "merge dev").await;
+    check(of("a/1", true, false), "merge dev, one").await;
+    check(of("e", true, true), "on main").await;
+    let below = LogQuery {
+        prefixes: vec!["d/".to_owned(), "a/".to_owned()],
+        ..query(ALL)
+    };
+    check(below, "on dev, two, one").await;
 }
 
 #[tokio::test]

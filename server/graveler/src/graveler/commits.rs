@@ -106,7 +106,7 @@ impl Graveler {
     }
 
     /// Records a commit that was made elsewhere; no branch moves. [`crate::Error::InvalidValue`] if its id
-    /// is not that of its content, or a parent or its tree is not here. To record it again is no error.
+    /// is not that of its content, or a parent or its tree is not here; [`crate::Error::NotUnique`] if it is recorded already.
     pub async fn create_commit_record(
         &self,
         repository: &Repository,

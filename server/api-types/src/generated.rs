@@ -1610,11 +1610,15 @@ pub struct UserList {
     pub results: Vec<User>,
 }
 
-/// The server's version.
+/// The versions of the contract and of the server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct VersionConfig {
+    /// The version of lakeFS whose contract this is. Clients decide by it what they may ask.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// The server's own version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weir_version: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version_context: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

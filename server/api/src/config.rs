@@ -6,9 +6,10 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 
-use crate::ApiState;
 use crate::error::Result;
 use crate::extract::Caller;
+use crate::later::is_implemented;
+use crate::{ApiState, CONTRACT_VERSION};
 
 /// The name by which clients know a server of this contract; others make them warn.
 const VERSION_CONTEXT: &str = "lakeFS";
@@ -92,12 +93,14 @@ async fn may_read_config(api: &ApiState, caller: &Caller) -> Result<()> {
 
 fn version(api: &ApiState) -> types::VersionConfig {
     types::VersionConfig {
-        version: Some(api.options.version.clone()),
+        version: Some(CONTRACT_VERSION.to_owned()),
+        weir_version: Some(api.options.version.clone()),
         version_context: Some(VERSION_CONTEXT.to_owned()),
         ..types::VersionConfig::default()
     }
 }
 
+/// What the store could do counts only if there is the operation that does it.
 fn storage(api: &ApiState) -> types::StorageConfig {
     let info = api.catalog.store_info();
     types::StorageConfig {
@@ -107,9 +110,11 @@ fn storage(api: &ApiState) -> types::StorageConfig {
         default_namespace_prefix: Some(info.default_namespace_prefix),
         pre_sign_support: info.presign_support,
         pre_sign_support_ui: false,
-        import_support: info.import_support,
+        import_support: info.import_support && is_implemented("importStart"),
         import_validity_regex: info.import_validity_regex,
-        pre_sign_multipart_upload: Some(false),
+        pre_sign_multipart_upload: Some(
+            info.presign_support && is_implemented("createPresignMultipartUpload"),
+        ),
         blockstore_id: Some(String::new()),
         blockstore_description: Some(String::new()),
     }

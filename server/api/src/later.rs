@@ -66,6 +66,11 @@ const ACTIONS: &[(&str, &[&str])] = &[
     ("getUnderlyingProperties", &["fs:ReadObject"]),
 ];
 
+/// Whether this server does what an operation is for, by the operation's name.
+pub(crate) fn is_implemented(operation: &str) -> bool {
+    !ACTIONS.iter().any(|(id, _)| *id == operation)
+}
+
 /// Answers what this server does not do yet, by name.
 pub(crate) async fn later(
     State(api): State<ApiState>,

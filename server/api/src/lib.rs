@@ -63,10 +63,13 @@ pub struct ApiState {
     pub options: Options,
 }
 
+/// The version of lakeFS whose contract this server speaks. Clients decide by it what they may ask.
+pub const CONTRACT_VERSION: &str = "1.84.0";
+
 /// What the API tells of the server's configuration.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// This program's version.
+    /// This program's own version; what clients go by is [`CONTRACT_VERSION`].
     pub version: String,
     pub login_cookie_names: Vec<String>,
     pub login_failed_message: String,

@@ -30,5 +30,6 @@ mod tests {
             contract["paths"]["/user"]["get"]["operationId"],
             "getCurrentUser"
         );
+        assert_eq!(contract["info"]["version"], crate::CONTRACT_VERSION);
     }
 }

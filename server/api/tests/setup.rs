@@ -117,7 +117,15 @@ async fn what_the_server_tells_of_itself() {
     assert_eq!(config["storage_config"]["blockstore_type"], "mem");
     assert_eq!(
         config["version_config"],
-        json!({"version": "0.1.0", "version_context": "lakeFS"})
+        json!({"version": "1.84.0", "weir_version": "0.1.0", "version_context": "lakeFS"})
+    );
+    assert_eq!(
+        api.get("/config/version").await.expect(200).json(),
+        config["version_config"]
+    );
+    assert_eq!(
+        api.get("/config/storage").await.expect(200).json(),
+        config["storage_config"]
     );
     assert_eq!(config["storage_config_list"], json!([]));
     assert_eq!(
@@ -139,5 +147,90 @@ async fn what_the_server_tells_of_itself() {
     assert_eq!(
         api.send(contract).await.expect(200).json()["info"]["title"],
         "Weir"
+    );
+}
+
+/// Clients offer what the configuration claims: each claim is held against what the server does when it is asked.
+#[tokio::test]
+async fn every_claim_of_the_configuration_is_true() {
+    let api = TestApi::new().await;
+    let config = api.get("/config").await.expect(200).json();
+    let storage = &config["storage_config"];
+    api.repository("lake").await;
+    let repository = api.get("/repositories/lake").await.expect(200).json();
+    assert!(
+        repository["storage_namespace"]
+            .as_str()
+            .unwrap()
+            .starts_with(storage["default_namespace_prefix"].as_str().unwrap())
+    );
+    api.put_object("lake", "main", "a", "1").await.expect(201);
+
+    // What is not offered answers 501, and what answers 501 is not offered.
+    let is_offered = |name: &str| storage[name] == json!(true);
+    let branch = "/repositories/lake/branches/main";
+    let import = json!({
+        "paths": [{"type": "object", "path": "mem://elsewhere/x", "destination": "x"}],
+        "commit": {"message": "m"},
+    });
+    let claims = [
+        (
+            "import_support",
+            api.post(&format!("{branch}/import"), &import).await.status,
+        ),
+        (
+            "pre_sign_multipart_upload",
+            api.post(&format!("{branch}/staging/pmpu?path=x"), &json!({}))
+                .await
+                .status,
+        ),
+    ];
+    for (name, status) in claims {
+        assert_eq!(is_offered(name), status != 501, "{name}: {status}");
+    }
+    let stat = "/repositories/lake/refs/main/objects/stat?path=a&presign=true";
+    let answer = api.get(stat).await;
+    let is_signed = answer.status == 200
+        && answer.json()["physical_address"]
+            .as_str()
+            .unwrap()
+            .starts_with("http");
+    assert_eq!(
+        is_offered("pre_sign_support"),
+        is_signed,
+        "{}",
+        answer.status
+    );
+    assert!(!is_offered("pre_sign_support_ui") || is_signed);
+
+    // The forms of namespaces are those that are taken.
+    let matches = |name: &str, text: &str| {
+        let regex = regex::Regex::new(storage[name].as_str().unwrap()).unwrap();
+        regex.is_match(text)
+    };
+    let namespaces = "blockstore_namespace_ValidityRegex";
+    let example = storage["blockstore_namespace_example"].as_str().unwrap();
+    assert!(matches(namespaces, example), "{example}");
+    for (name, namespace, status) in [("example", example, 201), ("foreign", "s3://bucket/x", 400)]
+    {
+        let creation = json!({"name": name, "storage_namespace": namespace});
+        let answer = api.post("/repositories", &creation).await;
+        assert_eq!(answer.status, status, "{namespace}");
+        assert_eq!(matches(namespaces, namespace), status == 201, "{namespace}");
+    }
+
+    // One store without a name, no console, no newer version that it knows of.
+    assert_eq!(config["storage_config_list"], json!([]));
+    assert_eq!(storage["blockstore_id"], "");
+    let named = json!({"name": "named", "storage_namespace": "mem://named", "storage_id": "other"});
+    api.post("/repositories", &named).await.expect(400);
+    assert_eq!(config["ui_config"], json!({}));
+    assert_eq!(config["capabilities_config"], json!({}));
+    for member in ["latest_version", "upgrade_recommended", "upgrade_url"] {
+        assert!(config["version_config"].get(member).is_none(), "{member}");
+    }
+    assert_eq!(
+        api.get("/auth/capabilities").await.expect(200).json(),
+        json!({"invite_user": false, "forgot_password": false})
     );
 }

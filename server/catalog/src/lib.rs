@@ -36,6 +36,7 @@ mod reader;
 mod reflog;
 mod repository;
 mod retention;
+mod sample;
 mod snapshot;
 mod symlinks;
 mod tables;
@@ -59,6 +60,7 @@ pub use model::{
 pub use pulls::{NewPullRequest, PullFilter, PullRequest, PullRequestUpdate, PullStatus};
 pub use reader::Reader;
 pub use retention::GcRules;
+pub use sample::LAKES;
 pub use snapshot::Snapshot;
 pub use symlinks::MAX_NESTED_DIRECTORIES;
 pub use tasks::{Conflicts, DescribeFailure, Failure, Progress, TaskKind, TaskStatus};

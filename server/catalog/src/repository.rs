@@ -4,39 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use graveler::{BranchId, CommitParams, CreateRepository, Kind, Repository, RepositoryId};
 use tracing::{info, instrument};
 
 use crate::marker::Marker;
-use crate::{Catalog, Error, MAX_REPOSITORY_METADATA_BYTES, Result, Upload, UploadOptions};
+use crate::{Catalog, Error, MAX_REPOSITORY_METADATA_BYTES, Result, Upload, UploadOptions, sample};
 
 /// The most deletions that one call goes on with.
 const MAX_DELETIONS: usize = 1_000;
-
-/// The objects of a sample repository: path, content type, bytes.
-const SAMPLE: &[(&str, &str, &[u8])] = &[
-    (
-        "README.md",
-        "text/markdown",
-        include_bytes!("../sample/README.md"),
-    ),
-    (
-        "lakes.csv",
-        "text/csv",
-        include_bytes!("../sample/lakes.csv"),
-    ),
-    (
-        "levels/year=2023/levels.csv",
-        "text/csv",
-        include_bytes!("../sample/levels-2023.csv"),
-    ),
-    (
-        "levels/year=2024/levels.csv",
-        "text/csv",
-        include_bytes!("../sample/levels-2024.csv"),
-    ),
-];
 
 impl Catalog {
     /// Creates a repository in a namespace of its own (of this store, not in use, not inside of another's or
@@ -93,29 +68,41 @@ impl Catalog {
         }
     }
 
-    /// Fills a new repository with sample objects on its default branch, committed.
+    /// Fills a new repository with sample objects on its default branch, committed; also a read-only one. Goes on
+    /// when the caller goes away.
     ///
     /// # Errors
     /// As of uploads and commits.
     #[instrument(skip_all, fields(repo.id = %repository.id))]
     pub async fn add_sample_data(&self, repository: &Repository, committer: &str) -> Result<()> {
+        let (catalog, repository) = (self.clone(), repository.clone());
+        let committer = committer.to_owned();
+        self.see_through(async move { catalog.fill_with_samples(&repository, committer).await })
+            .await
+    }
+
+    async fn fill_with_samples(&self, repository: &Repository, committer: String) -> Result<()> {
         let branch = repository.default_branch.as_str();
-        for &(path, content_type, bytes) in SAMPLE {
+        let made = tokio::task::spawn_blocking(sample::objects);
+        let objects = made
+            .await
+            .expect("making samples does not panic, and nobody cancels it")?;
+        for object in objects {
             let options = UploadOptions {
-                content_type: content_type.to_owned(),
+                content_type: object.content_type.to_owned(),
                 force: true,
                 ..UploadOptions::default()
             };
             let to = Upload {
                 repository,
                 branch,
-                path,
+                path: object.path,
             };
-            self.upload(to, block::from_bytes(Bytes::from_static(bytes)), options)
+            self.upload(to, block::from_bytes(object.bytes), options)
                 .await?;
         }
         let params = CommitParams {
-            committer: committer.to_owned(),
+            committer,
             message: "Add sample data".to_owned(),
             metadata: BTreeMap::from([("sample".to_owned(), "true".to_owned())]),
             date: None,

@@ -252,6 +252,43 @@ async fn unknown_names_are_not_found_whatever_they_are() {
     }
 }
 
+/// The columns and rows that tutorials query.
+#[tokio::test]
+async fn the_sample_lakes_are_a_parquet_file() {
+    use parquet::file::reader::{FileReader as _, SerializedFileReader};
+    use parquet::record::Field;
+
+    let lake = TestCatalog::new();
+    let repository = lake.create_repository(creation("lake")).await.unwrap();
+    lake.add_sample_data(&repository, "admin").await.unwrap();
+    let object = lake
+        .stat(&repository, "main", "lakes.parquet")
+        .await
+        .unwrap();
+    let body = lake.open(&object, None).await.unwrap();
+    let read: Vec<bytes::Bytes> = futures::TryStreamExt::try_collect(body).await.unwrap();
+    let file = SerializedFileReader::new(bytes::Bytes::from(read.concat())).unwrap();
+    let (mut rows, mut in_denmark, mut deepest) = (0_i64, 0, 0.0_f64);
+    for row in file.get_row_iter(None).unwrap() {
+        rows += 1;
+        let row = row.unwrap().into_columns();
+        let names: Vec<&str> = row.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["Hylak_id", "Lake_name", "Country", "Depth_m"]);
+        let (Field::Long(id), Field::Str(name)) = (&row[0].1, &row[1].1) else {
+            panic!("{row:?}");
+        };
+        let (Field::Str(country), Field::Double(depth)) = (&row[2].1, &row[3].1) else {
+            panic!("{row:?}");
+        };
+        assert!(*id == rows && name.contains(' ') && *depth > 0.0, "{row:?}");
+        in_denmark += u32::from(country == "Denmark");
+        deepest = deepest.max(*depth);
+    }
+    assert_eq!(rows, i64::try_from(catalog::LAKES).unwrap());
+    assert!((200..800).contains(&in_denmark), "{in_denmark}");
+    assert!((100.0..=250.0).contains(&deepest), "{deepest}");
+}
+
 #[tokio::test]
 async fn sample_data_is_committed() {
     let lake = TestCatalog::new();
@@ -261,7 +298,8 @@ async fn sample_data_is_committed() {
     lake.add_sample_data(&repository, "admin").await.unwrap();
     assert_eq!(
         lake.paths(&repository, "main@").await,
-        "README.md lakes.csv levels/year=2023/levels.csv levels/year=2024/levels.csv"
+        "README.md data/gates/require-owner.yaml data/lakes.source.md data/levels/year=2023/levels.csv \
+         data/levels/year=2024/levels.csv images/branches.png images/lake.png lakes.parquet"
     );
     assert!(
         lake.read(&repository, "main", "README.md")

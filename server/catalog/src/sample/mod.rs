@@ -1,0 +1,132 @@
+//! The sample repository: what a new repository is filled with if that is asked for.
+//!
+//! The layout is the one that tutorials show: `README.md`, `lakes.parquet` with a hundred thousand lakes, `data/` and
+//! `images/`. All of it is our own and made here, from texts beside this file and from a seed: the same bytes each
+//! time. Lakes and countries' shares are invented.
+
+mod lakes;
+mod pictures;
+mod random;
+
+use bytes::Bytes;
+
+use crate::{Error, Result};
+
+pub use self::lakes::LAKES;
+
+/// An object of the sample repository.
+#[derive(Debug)]
+pub(crate) struct SampleObject {
+    pub(crate) path: &'static str,
+    pub(crate) content_type: &'static str,
+    pub(crate) bytes: Bytes,
+}
+
+const MARKDOWN: &str = "text/markdown";
+const CSV: &str = "text/csv";
+
+/// Texts as they are stored.
+const TEXTS: &[(&str, &str, &str)] = &[
+    ("README.md", MARKDOWN, include_str!("README.md")),
+    (
+        "data/lakes.source.md",
+        MARKDOWN,
+        include_str!("lakes.source.md"),
+    ),
+    (
+        "data/gates/require-owner.yaml",
+        "application/yaml",
+        include_str!("require-owner.yaml"),
+    ),
+    (
+        "data/levels/year=2023/levels.csv",
+        CSV,
+        include_str!("levels-2023.csv"),
+    ),
+    (
+        "data/levels/year=2024/levels.csv",
+        CSV,
+        include_str!("levels-2024.csv"),
+    ),
+];
+
+/// Makes all objects, in no order that matters. Takes a moment of work, so call it beside the requests.
+///
+/// # Errors
+/// [`Error::Block`] if a file can't be encoded.
+pub(crate) fn objects() -> Result<Vec<SampleObject>> {
+    let text =
+        |&(path, content_type, text): &(&'static str, &'static str, &'static str)| SampleObject {
+            path,
+            content_type,
+            bytes: Bytes::from_static(text.as_bytes()),
+        };
+    let mut objects: Vec<SampleObject> = TEXTS.iter().map(text).collect();
+    objects.push(SampleObject {
+        path: "lakes.parquet",
+        content_type: "application/vnd.apache.parquet",
+        bytes: lakes::parquet().map_err(failed)?,
+    });
+    for (path, picture) in [
+        ("images/lake.png", pictures::lake()),
+        ("images/branches.png", pictures::branches()),
+    ] {
+        objects.push(SampleObject {
+            path,
+            content_type: "image/png",
+            bytes: picture.png().map_err(failed)?,
+        });
+    }
+    Ok(objects)
+}
+
+fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::Block(block::Error::Storage {
+        operation: "encode",
+        location: "the sample data".to_owned(),
+        source: std::io::Error::other(error),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::objects;
+
+    /// Of what is stored for each sample repository, in bytes.
+    const MOST_BYTES: usize = 1_500_000;
+
+    #[test]
+    fn the_sample_is_small_and_the_same_each_time() {
+        let (first, again) = (objects().unwrap(), objects().unwrap());
+        for (one, other) in first.iter().zip(&again) {
+            assert!(
+                one.path == other.path && one.bytes == other.bytes,
+                "{}",
+                one.path
+            );
+        }
+        let bytes: usize = first.iter().map(|object| object.bytes.len()).sum();
+        assert!(bytes < MOST_BYTES, "{bytes}");
+        let paths: BTreeSet<_> = first.iter().map(|object| object.path).collect();
+        assert_eq!(paths.len(), first.len());
+    }
+
+    #[test]
+    fn pictures_are_png_of_their_size() {
+        for object in objects().unwrap() {
+            if object.content_type == "image/png" {
+                let bytes = &object.bytes;
+                assert_eq!(&bytes[..8], b"\x89PNG\r\n\x1a\n");
+                assert_eq!(
+                    &bytes[12..24],
+                    b"IHDR\0\0\x01\x40\0\0\0\xb4",
+                    "{}",
+                    object.path
+                );
+                assert_eq!(&bytes[bytes.len() - 8..], b"IEND\xae\x42\x60\x82");
+            }
+        }
+    }
+}

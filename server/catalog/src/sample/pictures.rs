@@ -1,0 +1,146 @@
+//! The pictures of the sample repository, drawn point by point: a lake, and a branch that is merged.
+
+use std::io::{self, Write as _};
+
+use bytes::Bytes;
+use flate2::write::ZlibEncoder;
+use flate2::{Compression, Crc};
+
+const WIDTH: usize = 320;
+const HEIGHT: usize = 180;
+
+type Colour = [u8; 3];
+const SKY: Colour = [222, 236, 246];
+const SUN: Colour = [250, 214, 120];
+const FAR: Colour = [134, 160, 186];
+const NEAR: Colour = [74, 104, 110];
+const WATER: Colour = [84, 148, 190];
+const GLINT: Colour = [160, 204, 228];
+const PAPER: Colour = [250, 250, 246];
+const MAIN: Colour = [52, 84, 140];
+const BRANCH: Colour = [214, 112, 62];
+
+/// A picture in colours of eight bits.
+#[derive(Debug)]
+pub(super) struct Picture(Vec<Colour>);
+
+impl Picture {
+    fn plain(colour: Colour) -> Self {
+        Self(vec![colour; WIDTH * HEIGHT])
+    }
+
+    fn set(&mut self, x: usize, y: usize, colour: Colour) {
+        if x < WIDTH && y < HEIGHT {
+            self.0[y * WIDTH + x] = colour;
+        }
+    }
+
+    fn disc(&mut self, (x, y): (usize, usize), radius: usize, colour: Colour) {
+        for down in y.saturating_sub(radius)..=y + radius {
+            for right in x.saturating_sub(radius)..=x + radius {
+                if right.abs_diff(x).pow(2) + down.abs_diff(y).pow(2) <= radius.pow(2) {
+                    self.set(right, down, colour);
+                }
+            }
+        }
+    }
+
+    /// A line of discs.
+    fn line(&mut self, from: (usize, usize), to: (usize, usize), colour: Colour) {
+        let steps = from.0.abs_diff(to.0).max(from.1.abs_diff(to.1)).max(1);
+        for step in 0..=steps {
+            let between = |from: usize, to: usize| (from * (steps - step) + to * step) / steps;
+            self.disc((between(from.0, to.0), between(from.1, to.1)), 2, colour);
+        }
+    }
+
+    /// Fills from a height that depends on the column down to the bottom.
+    fn ground(&mut self, height: impl Fn(usize) -> usize, colour: Colour) {
+        for x in 0..WIDTH {
+            for y in height(x)..HEIGHT {
+                self.set(x, y, colour);
+            }
+        }
+    }
+
+    /// The picture as a PNG file.
+    pub(super) fn png(&self) -> io::Result<Bytes> {
+        let mut lines = ZlibEncoder::new(Vec::new(), Compression::best());
+        for line in self.0.chunks(WIDTH) {
+            // Each line as it is, without a filter.
+            lines.write_all(&[0])?;
+            lines.write_all(line.as_flattened())?;
+        }
+        let side = |length: usize| {
+            u32::try_from(length)
+                .expect("a side is short")
+                .to_be_bytes()
+        };
+        let mut header = [side(WIDTH), side(HEIGHT)].concat();
+        // Eight bits a colour, three colours, nothing unusual.
+        header.extend([8, 2, 0, 0, 0]);
+        let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
+        for (kind, content) in [
+            (b"IHDR", header),
+            (b"IDAT", lines.finish()?),
+            (b"IEND", Vec::new()),
+        ] {
+            png.extend(side(content.len()));
+            let mut check = Crc::new();
+            check.update(kind);
+            check.update(&content);
+            png.extend(kind);
+            png.extend(content);
+            png.extend(check.sum().to_be_bytes());
+        }
+        Ok(Bytes::from(png))
+    }
+}
+
+/// Zig-zag between two heights.
+fn ridge(x: usize, period: usize, top: usize, bottom: usize) -> usize {
+    let at = x % period;
+    let rise = at.min(period - at) * 2;
+    bottom - rise * (bottom - top) / period
+}
+
+/// Mountains over a lake.
+pub(super) fn lake() -> Picture {
+    let mut picture = Picture::plain(SKY);
+    picture.disc((250, 38), 18, SUN);
+    picture.ground(|x| ridge(x + 30, 120, 40, 96), FAR);
+    picture.ground(|x| ridge(x + 75, 86, 78, 112), NEAR);
+    picture.ground(|_| 112, WATER);
+    for (row, y) in (120..HEIGHT).step_by(9).enumerate() {
+        for x in ((row % 3) * 17..WIDTH).step_by(52) {
+            for right in 0..18 {
+                picture.set(x + right, y, GLINT);
+            }
+        }
+    }
+    picture
+}
+
+/// A line of commits, and a branch that leaves it and comes back.
+pub(super) fn branches() -> Picture {
+    let mut picture = Picture::plain(PAPER);
+    let commits = [40, 100, 160, 220, 280].map(|x| (x, 120));
+    let changes = [(140, 60), (180, 60)];
+    picture.line(commits[0], commits[4], MAIN);
+    for (from, to) in [
+        (commits[1], changes[0]),
+        (changes[0], changes[1]),
+        (changes[1], commits[3]),
+    ] {
+        picture.line(from, to, BRANCH);
+    }
+    for commit in commits {
+        picture.disc(commit, 9, MAIN);
+        picture.disc(commit, 5, PAPER);
+    }
+    for change in changes {
+        picture.disc(change, 9, BRANCH);
+        picture.disc(change, 5, PAPER);
+    }
+    picture
+}

@@ -164,3 +164,37 @@ async fn metrics_and_health_need_no_credentials() {
         "{metrics}"
     );
 }
+
+/// Database and journals, objects, keys and caches: other users of the machine can look into none of them.
+#[tokio::test]
+async fn what_the_server_keeps_is_its_users_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let server = TestServer::start(Backend::Sqlite);
+    let repo = server.repo("lake").await;
+    repo.put(system_tests::MAIN, "a", "1".to_owned())
+        .await
+        .unwrap();
+    repo.commit(system_tests::MAIN, "one").await.unwrap();
+    let mut paths = vec![server.data()];
+    let mut names = Vec::new();
+    while let Some(path) = paths.pop() {
+        let metadata = path.symlink_metadata().unwrap();
+        let mode = metadata.permissions().mode() & 0o777;
+        assert_eq!(mode & 0o077, 0, "{}: {mode:o}", path.display());
+        names.push(path.file_name().unwrap().to_string_lossy().into_owned());
+        if metadata.is_dir() {
+            let below = std::fs::read_dir(&path).unwrap();
+            paths.extend(below.map(|entry| entry.unwrap().path()));
+        }
+    }
+    for name in [
+        "weir.db",
+        "weir.db-wal",
+        "weir.db-shm",
+        "secret_key",
+        "objects",
+    ] {
+        assert!(names.iter().any(|found| found == name), "{name}: {names:?}");
+    }
+}

@@ -1,5 +1,5 @@
 //! Work behind the requests: emptying retired staging tokens, looking after tasks, tending the
-//! reflog, finishing deletions, storing usage counts.
+//! reflog, finishing deletions, forgetting completed uploads, storing usage counts.
 //!
 //! Each job can be repeated and cut short at any point.
 
@@ -19,6 +19,9 @@ const METRICS_UPKEEP_EVERY: Duration = Duration::from_secs(5);
 const LOOK_AFTER_TASKS_EVERY: Duration = Duration::from_secs(10);
 /// How often tasks are forgotten that were done long ago.
 const FORGET_TASKS_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// How often answers to completed multipart uploads are forgotten that nobody asks for again.
+const FORGET_COMPLETIONS_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// How often deletions of repositories that were cut short are looked for.
 const FINISH_DELETIONS_EVERY: Duration = Duration::from_secs(5 * 60);
@@ -40,6 +43,7 @@ pub(crate) fn start(
     jobs.spawn(sweep(layers.clone(), stop.clone()));
     jobs.spawn(look_after_tasks(layers.clone(), stop.clone()));
     jobs.spawn(forget_tasks(layers.clone(), stop.clone()));
+    jobs.spawn(forget_completions(layers.clone(), stop.clone()));
     jobs.spawn(finish_deletions(layers.clone(), stop.clone()));
     jobs.spawn(retire_kept(layers.clone(), stop.clone()));
     jobs.spawn(prune_reflog(layers.clone(), stop.clone()));
@@ -84,6 +88,25 @@ async fn forget_tasks(layers: Layers, stop: CancellationToken) {
         let work = async {
             if let Err(e) = layers.catalog.forget_tasks().await {
                 tracing::warn!(error = %base::chain(&e), "failed to forget tasks that are long done; it is tried again");
+            }
+        };
+        tokio::select! {
+            () = work => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+async fn forget_completions(layers: Layers, stop: CancellationToken) {
+    let mut ticks = ticks(FORGET_COMPLETIONS_EVERY);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        let work = async {
+            if let Err(e) = layers.catalog.forget_completions().await {
+                tracing::warn!(error = %base::chain(&e), "failed to forget completed multipart uploads; it is tried again");
             }
         };
         tokio::select! {

@@ -38,6 +38,8 @@ struct RunArgs {
 }
 
 fn main() -> ExitCode {
+    // Whatever is made from here on (database and its journals, objects, keys, caches, logs) is this user's alone.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let Cli {
         command: Command::Run(args),
     } = Cli::parse();

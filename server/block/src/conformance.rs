@@ -3,7 +3,8 @@
 //! Panics with the promise that was broken. Uses nothing but the trait, so what a driver
 //! leaves on its disk is for the driver's own tests.
 
-use std::collections::BTreeSet;
+mod multipart;
+
 use std::io;
 use std::sync::Arc;
 use std::task::Poll;
@@ -16,6 +17,8 @@ use crate::{BlockStore, ByteStream, CompletedPart, Error, Location, PartInfo, fr
 
 /// How many writers put to one address at once.
 const WRITERS: u8 = 8;
+/// How often what happens at the same time is tried.
+const ROUNDS: u8 = 8;
 /// Longer than any chunk a driver reads or writes at once.
 const LARGE_BYTES: usize = 3_000_001;
 
@@ -35,6 +38,10 @@ pub async fn run(store: Arc<dyn BlockStore>, namespace: &str) {
     suite.wrong_parts_are_refused_and_the_upload_stays().await;
     suite.unknown_uploads_are_refused().await;
     suite.an_aborted_upload_is_gone().await;
+    suite.one_of_several_completions_wins().await;
+    suite
+        .an_abort_and_a_completion_do_not_both_take_effect()
+        .await;
 }
 
 struct Suite<'a> {
@@ -331,7 +338,8 @@ impl Suite<'_> {
             .map(|key| format!("{}/{key}", self.namespace))
             .collect();
         bad.extend([
-            format!("{scheme}:///etc/passwd"),
+            format!("{scheme}:////etc/passwd"),
+            format!("{scheme}:///../etc/passwd"),
             format!("{scheme}://../x"),
             "/etc/passwd".to_owned(),
         ]);
@@ -373,6 +381,10 @@ impl Suite<'_> {
         self.store
             .check_namespace(&format!("{}/", self.namespace))
             .expect("a trailing slash is accepted");
+        // As clients write it that put the name of a folder behind the prefix.
+        let name = self.namespace.split_once("://").expect("a URI").1;
+        let spelled = self.store.check_namespace(&format!("{scheme}:///{name}"));
+        assert_eq!(spelled.expect("a slash before the name"), self.namespace);
     }
 
     /// What the places of namespaces are called tells which are the same and which are inside of others.
@@ -381,14 +393,16 @@ impl Suite<'_> {
         let asked = [
             namespace.to_owned(),
             format!("{namespace}/"),
+            namespace.replacen("://", ":///", 1),
             format!("{namespace}/inner/most"),
             format!("{namespace}side"),
             "other://x/".to_owned(),
         ];
         let named = self.store.canonical_namespaces(asked.to_vec()).await;
-        let [place, slashed, inner, beside, foreign] =
-            <[String; 5]>::try_from(named).expect("as many as asked");
+        let [place, slashed, from_root, inner, beside, foreign] =
+            <[String; 6]>::try_from(named).expect("as many as asked");
         assert_eq!(place, slashed);
+        assert_eq!(place, from_root);
         assert!(!place.ends_with('/'));
         assert!(
             inner.starts_with(&format!("{place}/")),
@@ -396,209 +410,5 @@ impl Suite<'_> {
         );
         assert!(beside != place && !beside.starts_with(&format!("{place}/")));
         assert_eq!(foreign, "other://x");
-    }
-
-    async fn upload(&self, key: &str, parts: &[(u32, Bytes)]) -> (Location, String, Vec<PartInfo>) {
-        let at = self.at(key);
-        let id = self
-            .store
-            .create_multipart(&at)
-            .await
-            .expect("an upload begins");
-        let mut infos = Vec::new();
-        for (number, bytes) in parts {
-            let info = self
-                .store
-                .put_part(&at, &id, *number, in_pieces(bytes, 50_000))
-                .await
-                .expect("a part is stored");
-            assert_eq!(
-                (info.number, info.size_bytes, &info.etag),
-                (*number, bytes.len() as u64, &hex_md5(bytes))
-            );
-            infos.push(info);
-        }
-        (at, id, infos)
-    }
-
-    async fn parts_become_an_object(&self) {
-        let parts = [
-            (7, pattern(600_000, 1)),
-            (2, pattern(500_000, 2)),
-            (10_000, pattern(3, 3)),
-            (4, pattern(9, 4)),
-        ];
-        let (at, id, mut infos) = self.upload("data/m/1", &parts).await;
-        // The same number again replaces.
-        let again = pattern(11, 5);
-        infos[1] = self
-            .store
-            .put_part(&at, &id, 2, from_bytes(again.clone()))
-            .await
-            .expect("a part is replaced");
-        infos.sort_by_key(|info| info.number);
-        assert_eq!(
-            self.store
-                .list_parts(&at, &id)
-                .await
-                .expect("parts are listed"),
-            infos
-        );
-        self.assert_absent("data/m/1").await;
-
-        // Part 4 was uploaded and is not named.
-        infos.remove(1);
-        let put = self
-            .store
-            .complete_multipart(&at, &id, &named(&infos))
-            .await
-            .expect("an upload is completed");
-        let whole: Bytes = [&again[..], &parts[0].1, &parts[2].1].concat().into();
-        let digests: Vec<u8> = [&again, &parts[0].1, &parts[2].1]
-            .iter()
-            .flat_map(Md5::digest)
-            .collect();
-        assert_eq!(put.size_bytes, whole.len() as u64);
-        assert_eq!(put.md5, format!("{}-3", hex_md5(&digests)));
-        assert!(self.read("data/m/1", None).await.expect("it was completed") == whole);
-
-        let again = self
-            .store
-            .complete_multipart(&at, &id, &named(&infos))
-            .await;
-        assert!(matches!(again, Err(Error::NoSuchUpload(_))), "{again:?}");
-        self.store
-            .abort_multipart(&at, &id)
-            .await
-            .expect("aborting what is gone is no error");
-        assert!(
-            self.store
-                .properties(&at)
-                .await
-                .expect("properties answer")
-                .is_some(),
-            "the object stays"
-        );
-    }
-
-    async fn wrong_parts_are_refused_and_the_upload_stays(&self) {
-        let parts = [(1, pattern(100, 1)), (2, pattern(100, 2))];
-        let (at, id, infos) = self.upload("data/m/2", &parts).await;
-        let good = named(&infos);
-        let missing = CompletedPart {
-            number: 3,
-            etag: good[0].etag.clone(),
-        };
-        let other_tag = CompletedPart {
-            number: 2,
-            etag: good[0].etag.clone(),
-        };
-        let bad = [
-            vec![],
-            vec![good[1].clone(), good[0].clone()],
-            vec![good[0].clone(), good[0].clone()],
-            vec![good[0].clone(), missing],
-            vec![good[0].clone(), other_tag],
-        ];
-        for parts in bad {
-            let refused = self.store.complete_multipart(&at, &id, &parts).await;
-            assert!(
-                matches!(refused, Err(Error::InvalidPart(_))),
-                "{parts:?}: {refused:?}"
-            );
-        }
-        for number in [0, 10_001] {
-            let refused = self
-                .store
-                .put_part(&at, &id, number, from_bytes(Bytes::new()))
-                .await;
-            assert!(
-                matches!(refused, Err(Error::InvalidPart(_))),
-                "{number}: {refused:?}"
-            );
-        }
-        let failed = self
-            .store
-            .put_part(&at, &id, 2, broken_after(pattern(7, 3)))
-            .await;
-        assert!(matches!(failed, Err(Error::Body(_))), "{failed:?}");
-        self.assert_absent("data/m/2").await;
-        self.store
-            .complete_multipart(&at, &id, &good)
-            .await
-            .expect("the upload is as it was");
-    }
-
-    async fn unknown_uploads_are_refused(&self) {
-        let (at, id, infos) = self.upload("data/m/3", &[(1, pattern(10, 1))]).await;
-        let unknown = "0123456789abcdef0123456789abcdef";
-        for (at, id) in [
-            (&at, unknown),
-            (&at, ""),
-            (&at, "../x"),
-            (&at, "*"),
-            (&self.at("data/m/4"), &id),
-        ] {
-            let all = [
-                self.store
-                    .put_part(at, id, 1, from_bytes(Bytes::new()))
-                    .await
-                    .err(),
-                self.store.list_parts(at, id).await.err(),
-                self.store
-                    .complete_multipart(at, id, &named(&infos))
-                    .await
-                    .err(),
-            ];
-            for error in all {
-                assert!(
-                    matches!(error, Some(Error::NoSuchUpload(_))),
-                    "{id:?}: {error:?}"
-                );
-            }
-            self.store
-                .abort_multipart(at, id)
-                .await
-                .expect("aborting what is not there is no error");
-        }
-        assert_eq!(
-            self.store
-                .list_parts(&at, &id)
-                .await
-                .expect("the upload stays")
-                .len(),
-            1
-        );
-    }
-
-    async fn an_aborted_upload_is_gone(&self) {
-        let parts: Vec<_> = (1..=5)
-            .map(|number| (number, pattern(10, number as u8)))
-            .collect();
-        let (at, id, infos) = self.upload("data/m/5", &parts).await;
-        let (_, other, _) = self.upload("data/m/6", &parts).await;
-        assert_ne!(id, other);
-        self.store
-            .abort_multipart(&at, &id)
-            .await
-            .expect("an upload is aborted");
-        let gone = self
-            .store
-            .complete_multipart(&at, &id, &named(&infos))
-            .await;
-        assert!(matches!(gone, Err(Error::NoSuchUpload(_))), "{gone:?}");
-        self.assert_absent("data/m/5").await;
-        let left = self
-            .store
-            .list_parts(&self.at("data/m/6"), &other)
-            .await
-            .expect("another upload stays");
-        assert_eq!(
-            left.iter()
-                .map(|part| part.number)
-                .collect::<BTreeSet<_>>()
-                .len(),
-            5
-        );
     }
 }

@@ -13,7 +13,7 @@ use futures::TryStreamExt as _;
 use md5::{Digest as _, Md5};
 
 use crate::location::{named, trimmed};
-use crate::multipart::{check_number, joined_tag, pick};
+use crate::multipart::{check_number, joined_tag, normal, pick};
 use crate::store::{clamp_range, from_bytes};
 use crate::{
     BlockStore, ByteStream, CompletedPart, Error, Location, ObjectProperties, PartInfo, Put,
@@ -47,6 +47,8 @@ struct Object {
 struct Upload {
     at: Location,
     parts: BTreeMap<u32, Object>,
+    /// Of which parts it became which object.
+    completed: Option<(Vec<CompletedPart>, Put)>,
 }
 
 impl Default for MemoryStore {
@@ -97,11 +99,21 @@ impl MemoryStore {
 }
 
 impl State {
-    fn upload(&mut self, at: &Location, id: &str) -> Result<&mut Upload> {
+    /// An upload, completed or not.
+    fn any_upload(&mut self, at: &Location, id: &str) -> Result<&mut Upload> {
         self.uploads
             .get_mut(id)
             .filter(|upload| upload.at == *at)
             .ok_or_else(|| Error::NoSuchUpload(id.to_owned()))
+    }
+
+    /// An upload that takes parts.
+    fn upload(&mut self, at: &Location, id: &str) -> Result<&mut Upload> {
+        let upload = self.any_upload(at, id)?;
+        match upload.completed {
+            None => Ok(upload),
+            Some(_) => Err(Error::NoSuchUpload(id.to_owned())),
+        }
     }
 }
 
@@ -134,6 +146,15 @@ fn check(address: &str) -> Result<()> {
     crate::location::check_segments(address, rest)
 }
 
+/// A name with a slash before it is the name.
+fn named_from_root(namespace: &str) -> String {
+    let name = namespace.strip_prefix("mem:///");
+    match name.filter(|name| !name.is_empty()) {
+        Some(name) => format!("{SCHEME}{name}"),
+        None => namespace.to_owned(),
+    }
+}
+
 #[async_trait]
 impl BlockStore for MemoryStore {
     fn info(&self) -> StoreInfo {
@@ -148,14 +169,16 @@ impl BlockStore for MemoryStore {
         }
     }
 
-    fn check_namespace(&self, namespace: &str) -> Result<()> {
-        check(named(SCHEME, namespace)?)
+    fn check_namespace(&self, namespace: &str) -> Result<String> {
+        let namespace = named_from_root(namespace);
+        check(named(SCHEME, &namespace)?)?;
+        Ok(namespace)
     }
 
     async fn canonical_namespaces(&self, namespaces: Vec<String>) -> Vec<String> {
         namespaces
             .iter()
-            .map(|namespace| trimmed(namespace))
+            .map(|namespace| trimmed(&named_from_root(namespace)))
             .collect()
     }
 
@@ -211,6 +234,7 @@ impl BlockStore for MemoryStore {
         let upload = Upload {
             at: at.clone(),
             parts: BTreeMap::new(),
+            completed: None,
         };
         state.uploads.insert(id.clone(), upload);
         Ok(id)
@@ -250,7 +274,13 @@ impl BlockStore for MemoryStore {
         parts: &[CompletedPart],
     ) -> Result<Put> {
         let mut state = self.state();
-        let upload = state.upload(at, upload_id)?;
+        let upload = state.any_upload(at, upload_id)?;
+        if let Some((of, put)) = &upload.completed {
+            return match *of == normal(parts) {
+                true => Ok(put.clone()),
+                false => Err(Error::NoSuchUpload(upload_id.to_owned())),
+            };
+        }
         let mut bytes = BytesMut::new();
         let mut digests = Vec::with_capacity(parts.len());
         for info in pick(&upload.infos(), parts)? {
@@ -263,14 +293,15 @@ impl BlockStore for MemoryStore {
             md5: joined_tag(&digests),
             ..object.put()
         };
-        state.uploads.remove(upload_id);
+        upload.parts.clear();
+        upload.completed = Some((normal(parts), put.clone()));
         state.objects.insert(at.clone(), object);
         Ok(put)
     }
 
     async fn abort_multipart(&self, at: &Location, upload_id: &str) -> Result<()> {
         let mut state = self.state();
-        if state.upload(at, upload_id).is_ok() {
+        if state.any_upload(at, upload_id).is_ok() {
             state.uploads.remove(upload_id);
         }
         Ok(())

@@ -46,6 +46,15 @@ pub(crate) fn pick<'a>(
     Ok(picked)
 }
 
+/// Named parts in one spelling, by which two lists are compared.
+pub(crate) fn normal(named: &[CompletedPart]) -> Vec<CompletedPart> {
+    let normal = |part: &CompletedPart| CompletedPart {
+        number: part.number,
+        etag: part.etag.trim_matches('"').to_ascii_lowercase(),
+    };
+    named.iter().map(normal).collect()
+}
+
 /// The tag of an object that was joined from parts: the MD5 of their MD5s, and their number.
 pub(crate) fn joined_tag(parts: &[[u8; 16]]) -> String {
     let mut all = Md5::new();

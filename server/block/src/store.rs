@@ -103,11 +103,12 @@ pub trait BlockStore: Debug + Send + Sync {
     /// What clients are told of the store.
     fn info(&self) -> StoreInfo;
 
-    /// Checks that a namespace is of this store and stays in its place.
+    /// Checks that a namespace is of this store and stays in its place, and gives the spelling in which it is
+    /// to be kept: `local:///name` is `local://name`.
     ///
     /// # Errors
     /// [`Error::InvalidAddress`].
-    fn check_namespace(&self, namespace: &str) -> Result<()>;
+    fn check_namespace(&self, namespace: &str) -> Result<String>;
 
     /// How the store itself calls the places of namespaces, without a slash at the end, in the order asked.
     ///
@@ -158,7 +159,7 @@ pub trait BlockStore: Debug + Send + Sync {
     /// Stores one part (1..=10000); the same number again replaces it.
     ///
     /// # Errors
-    /// [`Error::NoSuchUpload`], also for an id that belongs to another address;
+    /// [`Error::NoSuchUpload`], also for an id that belongs to another address, and once it is completed;
     /// [`Error::InvalidPart`] for a number out of bounds; those of [`Self::put`].
     async fn put_part(
         &self,
@@ -177,9 +178,13 @@ pub trait BlockStore: Debug + Send + Sync {
     /// Joins the named parts (ascending) to the object. The tag is that of S3:
     /// MD5 of the parts' MD5s, `-`, their number.
     ///
+    /// Of completions at the same time, in whatever processes, one list of parts wins. The same list again gives the
+    /// same answer, also after a crash, until [`Self::abort_multipart`] forgets the upload. Whoever completes
+    /// notes the answer durably, then forgets.
+    ///
     /// # Errors
-    /// [`Error::NoSuchUpload`]; [`Error::InvalidPart`] if none is named, one is missing, out
-    /// of order or has another tag: the upload stays; [`Error::Storage`].
+    /// [`Error::NoSuchUpload`], also for other parts than those that it was completed with; [`Error::InvalidPart`] if
+    /// none is named, one is missing, out of order or has another tag: the upload stays; [`Error::Storage`].
     async fn complete_multipart(
         &self,
         at: &Location,
@@ -187,7 +192,8 @@ pub trait BlockStore: Debug + Send + Sync {
         parts: &[CompletedPart],
     ) -> Result<Put>;
 
-    /// Drops an upload and its parts; no error if it is gone.
+    /// Drops an upload and its parts; no error if it is gone. Of a completed upload the object stays, and
+    /// what remembers the completion goes.
     ///
     /// # Errors
     /// [`Error::InvalidAddress`], [`Error::Storage`].

@@ -100,7 +100,7 @@ impl BlockStore for FaultyStore {
         self.inner.info()
     }
 
-    fn check_namespace(&self, namespace: &str) -> Result<()> {
+    fn check_namespace(&self, namespace: &str) -> Result<String> {
         self.inner.check_namespace(namespace)
     }
 

@@ -14,6 +14,7 @@
 //! never an entry without its bytes.
 
 mod catalog;
+mod completion;
 mod dump;
 mod entry;
 mod error;
@@ -45,6 +46,7 @@ pub mod testing;
 mod upload;
 
 pub use catalog::Catalog;
+pub use completion::KEEP_ANSWERS;
 pub use entry::{AddressType, DEFAULT_CONTENT_TYPE, Entry};
 pub use error::{Error, Result};
 pub use gc_commits::PreparedCommits;

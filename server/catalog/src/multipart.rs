@@ -5,27 +5,25 @@
 //! (`<repository partition>/<branch/path>\0<upload id>`), does: it orders the
 //! listing and keeps an upload from being finished in another repository.
 //!
-//! A record goes after the block store's upload is gone, never before: an upload
-//! that is still there can always be listed and aborted. Only the deletion of a repository
-//! takes the records alone, as it leaves all bytes where they are.
+//! How uploads end, completed or aborted, is in `completion`. A record goes after the block store's upload has
+//! ended, never before: an upload that is still there can always be listed and aborted. Only the deletion
+//! of a repository takes the records alone, as it leaves all bytes where they are.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use base::{OffsetDateTime, Page};
-use block::{ByteStream, CompletedPart, Location, PartInfo};
+use block::{ByteStream, Location, PartInfo};
 use bytes::Bytes;
 use graveler::Repository;
-use kv::{Op, Predicate};
+use kv::{Op, Predicate, Versioned};
 use prost::Message as _;
 use tracing::{instrument, warn};
 
 use crate::limits::check_user_metadata;
-use crate::upload::{Staged, content_type, size};
-use crate::{
-    AddressType, Catalog, Entry, Error, MultipartUpload, Object, Result, Upload, UploadOptions,
-};
+use crate::upload::content_type;
+use crate::{Catalog, Error, MultipartUpload, Result, Upload, UploadOptions};
 
 const RECORDS: &[u8] = b"multiparts";
 const INDEX: &[u8] = b"weir-multiparts";
@@ -223,88 +221,17 @@ impl Catalog {
             .await?)
     }
 
-    /// Joins the named parts and stages the object. The upload is unknown afterwards.
-    ///
-    /// # Errors
-    /// [`Error::InvalidValue`] for no parts or parts out of order; [`Error::InvalidPart`];
-    /// [`Error::NoSuchUpload`]; [`Error::PreconditionFailed`]; else as of uploads. Up to the
-    /// joining a failure leaves the upload as it was.
-    #[instrument(skip_all, fields(repo.id = %to.repository.id, branch.id = to.branch))]
-    pub async fn complete_multipart(
-        &self,
-        to: Upload<'_>,
-        upload_id: &str,
-        parts: &[CompletedPart],
-        if_absent: bool,
-    ) -> Result<Object> {
-        check_parts(parts)?;
-        let (catalog, repository) = (self.clone(), to.repository.clone());
-        let (branch, path) = (to.branch.to_owned(), to.path.to_owned());
-        let (upload_id, parts) = (upload_id.to_owned(), parts.to_vec());
-        // Joining takes long and takes the parts: a client that gave up waiting, and perhaps
-        // tries again, must not leave an object that is joined but has no name.
-        self.see_through(async move {
-            let to = Upload {
-                repository: &repository,
-                branch: &branch,
-                path: &path,
-            };
-            catalog.complete(to, &upload_id, &parts, if_absent).await
-        })
-        .await
-    }
-
-    async fn complete(
-        &self,
-        to: Upload<'_>,
-        upload_id: &str,
-        parts: &[CompletedPart],
-        if_absent: bool,
-    ) -> Result<Object> {
-        let record = self.open_upload(to, upload_id).await?;
-        self.check_write(to, if_absent, false).await?;
-        let put = self
-            .block
-            .complete_multipart(&record.at(to.repository), upload_id, parts)
-            .await?;
-        let staged = Staged {
-            entry: Entry {
-                address: record.physical_address,
-                address_type: AddressType::Relative,
-                last_modified: put.last_modified,
-                size_bytes: size(put.size_bytes),
-                etag: put.md5,
-                metadata: record.metadata,
-                content_type: content_type(record.content_type),
-            },
-            owns_bytes: true,
-            if_absent,
-            force: false,
-        };
-        let object = self.stage(to, staged).await;
-        // The object is staged, or its parts are gone for good: a record that can't be
-        // deleted now is found stale at its next use.
-        if let Err(error) = self.forget(to, upload_id).await {
-            warn!(%error, "failed to delete the record of finished upload {upload_id}");
-        }
-        object
-    }
-
-    /// Drops an upload and its parts.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchUpload`].
-    #[instrument(skip_all, fields(repo.id = %to.repository.id, branch.id = to.branch))]
-    pub async fn abort_multipart(&self, to: Upload<'_>, upload_id: &str) -> Result<()> {
-        let record = self.open_upload(to, upload_id).await?;
-        self.block
-            .abort_multipart(&record.at(to.repository), upload_id)
-            .await?;
-        self.forget(to, upload_id).await
-    }
-
     /// The record of an upload of just this repository, branch and path.
     async fn open_upload(&self, to: Upload<'_>, upload_id: &str) -> Result<UploadData> {
+        Ok(self.stored_upload(to, upload_id).await?.0)
+    }
+
+    /// The same, and the record as it is stored.
+    pub(crate) async fn stored_upload(
+        &self,
+        to: Upload<'_>,
+        upload_id: &str,
+    ) -> Result<(UploadData, Versioned)> {
         let unknown = || Error::NoSuchUpload(upload_id.to_owned());
         if upload_id.is_empty() {
             return Err(unknown());
@@ -317,31 +244,39 @@ impl Catalog {
         let (Some(_), Some(record)) = (indexed, record) else {
             return Err(unknown());
         };
-        let record = UploadData::read(&record.value)?;
-        if record.path != key_of(to) {
+        let data = UploadData::read(&record.value)?;
+        if data.path != key_of(to) {
             return Err(unknown());
         }
-        Ok(record)
+        Ok((data, record))
     }
+}
 
-    async fn forget(&self, to: Upload<'_>, upload_id: &str) -> Result<()> {
-        let batch = vec![
-            Op::Delete {
-                partition: Bytes::from_static(RECORDS),
-                key: Bytes::from(upload_id.to_owned()),
-            },
-            Op::Delete {
-                partition: Bytes::from_static(INDEX),
-                key: index_key(to, upload_id),
-            },
-        ];
-        Ok(self.shared.kv.batch(batch).await?)
-    }
+/// Deletes the record of an upload, if it is still as it was read: an upload ends once.
+pub(crate) fn end_ops(to: Upload<'_>, upload_id: &str, stored: &Versioned) -> Vec<Op> {
+    let records = || Bytes::from_static(RECORDS);
+    let key = || Bytes::from(upload_id.to_owned());
+    vec![
+        Op::Set {
+            partition: records(),
+            key: key(),
+            value: stored.value.clone(),
+            predicate: Some(stored.predicate.clone()),
+        },
+        Op::Delete {
+            partition: records(),
+            key: key(),
+        },
+        Op::Delete {
+            partition: Bytes::from_static(INDEX),
+            key: index_key(to, upload_id),
+        },
+    ]
 }
 
 /// The record of an open upload.
 #[derive(Clone, PartialEq, prost::Message)]
-struct UploadData {
+pub(crate) struct UploadData {
     #[prost(string, tag = "1")]
     upload_id: String,
     /// `branch/path`.
@@ -351,11 +286,11 @@ struct UploadData {
     creation_date: Option<prost_types::Timestamp>,
     /// Below the storage namespace.
     #[prost(string, tag = "4")]
-    physical_address: String,
+    pub(crate) physical_address: String,
     #[prost(btree_map = "string, string", tag = "5")]
-    metadata: BTreeMap<String, String>,
+    pub(crate) metadata: BTreeMap<String, String>,
     #[prost(string, tag = "6")]
-    content_type: String,
+    pub(crate) content_type: String,
 }
 
 impl UploadData {
@@ -363,7 +298,7 @@ impl UploadData {
         Self::decode(bytes).map_err(corrupt)
     }
 
-    fn at(&self, repository: &Repository) -> Location {
+    pub(crate) fn at(&self, repository: &Repository) -> Location {
         Location::below(&repository.storage_namespace, &self.physical_address)
     }
 
@@ -382,14 +317,14 @@ impl UploadData {
     }
 }
 
-fn corrupt(reason: impl std::fmt::Display) -> Error {
+pub(crate) fn corrupt(reason: impl std::fmt::Display) -> Error {
     Error::Engine(graveler::Error::Corrupt {
         what: "multipart upload".to_owned(),
         reason: reason.to_string(),
     })
 }
 
-fn key_of(to: Upload<'_>) -> String {
+pub(crate) fn key_of(to: Upload<'_>) -> String {
     format!("{}/{}", to.branch, to.path)
 }
 
@@ -403,31 +338,10 @@ fn index_key(to: Upload<'_>, upload_id: &str) -> Bytes {
     .into()
 }
 
-fn check_number(number: u32) -> Result<()> {
+pub(crate) fn check_number(number: u32) -> Result<()> {
     if !(1..=MAX_PARTS).contains(&number) {
         return Err(Error::InvalidValue(format!(
             "part number {number} is not between 1 and {MAX_PARTS}"
-        )));
-    }
-    Ok(())
-}
-
-fn check_parts(parts: &[CompletedPart]) -> Result<()> {
-    if parts.is_empty() {
-        return Err(Error::InvalidValue(
-            "no parts are named: name at least one".to_owned(),
-        ));
-    }
-    for part in parts {
-        check_number(part.number)?;
-    }
-    if let Some(pair) = parts
-        .windows(2)
-        .find(|pair| pair[0].number >= pair[1].number)
-    {
-        return Err(Error::InvalidValue(format!(
-            "part {} is named before part {}: name parts in ascending order",
-            pair[0].number, pair[1].number
         )));
     }
     Ok(())

@@ -23,7 +23,7 @@ impl Catalog {
     /// # Errors
     /// Name taken; invalid name or default branch; another storage than the only one; [`Error::Namespace`]; too many others are created at the same time.
     #[instrument(skip_all, fields(repo.id = %request.id))]
-    pub async fn create_repository(&self, request: CreateRepository) -> Result<Repository> {
+    pub async fn create_repository(&self, mut request: CreateRepository) -> Result<Repository> {
         RepositoryId::parse(request.id.as_str())?;
         match self.graveler.repository(&request.id).await {
             Err(graveler::Error::NotFound { .. }) => {}
@@ -37,7 +37,7 @@ impl Catalog {
         }
         BranchId::parse(request.default_branch.as_str())?;
         check_storage(&request.storage_id)?;
-        self.check_namespace(&request.storage_namespace)?;
+        request.storage_namespace = self.namespace(&request.storage_namespace)?;
         let catalog = self.clone();
         self.see_through(async move {
             let repository = catalog.create_in_namespace(request).await?;
@@ -171,7 +171,12 @@ impl Catalog {
             .await?)
     }
 
-    fn check_namespace(&self, namespace: &str) -> Result<()> {
+    /// Checks a storage namespace, and gives the spelling in which repositories keep it: `local:///name` is
+    /// `local://name`. Permissions are asked for by that spelling.
+    ///
+    /// # Errors
+    /// [`Error::Namespace`].
+    pub fn namespace(&self, namespace: &str) -> Result<String> {
         match self.block.check_namespace(namespace) {
             Err(block::Error::InvalidAddress { reason, .. }) => Err(Error::Namespace(format!(
                 "invalid namespace {namespace:?}: {reason}"

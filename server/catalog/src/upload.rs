@@ -235,6 +235,19 @@ impl Catalog {
 
     /// Stages an entry whose bytes are stored.
     pub(crate) async fn stage(&self, to: Upload<'_>, staged: Staged) -> Result<Object> {
+        self.stage_with(to, staged, |_| Vec::new()).await
+    }
+
+    /// Stages an entry, and writes with it what `receipt` wants for the object, or neither.
+    ///
+    /// # Errors
+    /// As of uploads; [`graveler::Error::ConcurrentChange`] if a condition of the receipt does not hold.
+    pub(crate) async fn stage_with(
+        &self,
+        to: Upload<'_>,
+        staged: Staged,
+        receipt: impl FnOnce(&Object) -> Vec<kv::Op>,
+    ) -> Result<Object> {
         let namespace = &to.repository.storage_namespace;
         let id = BranchId::trusted(to.branch);
         let value = staged.entry.to_value();
@@ -250,9 +263,10 @@ impl Catalog {
             Condition::Always
         };
         let key = to.path.as_bytes();
+        let (force, receipt) = (staged.force, receipt(&object));
         let Err(error) = self
             .graveler
-            .set(to.repository, &id, key, value, condition, staged.force)
+            .set_with(to.repository, &id, key, value, condition, force, &receipt)
             .await
         else {
             return Ok(object);
@@ -282,7 +296,7 @@ impl Catalog {
     }
 
     /// Deletes bytes that no entry names. If that fails they are left to garbage collection.
-    async fn take_back(&self, at: &Location) {
+    pub(crate) async fn take_back(&self, at: &Location) {
         if let Err(error) = self.block.delete(at).await {
             warn!(%error, "failed to delete {at}, which no entry names");
         }

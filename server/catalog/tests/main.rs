@@ -1,6 +1,8 @@
 //! The service layer end to end, in memory: one module for each thing a user does.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[path = "suite/completions.rs"]
+mod completions;
 #[path = "suite/deletion.rs"]
 mod deletion;
 #[path = "suite/gc_moves.rs"]

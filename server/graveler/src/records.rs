@@ -50,7 +50,8 @@ const fn shared(partition: &'static [u8], folder: &'static str) -> Shared {
     }
 }
 
-/// Pull requests, claims of tasks, their findings, their branches, open multipart uploads. Claims go before the
+/// Pull requests, claims of tasks, their findings, their branches, multipart uploads that are open
+/// and that were completed lately. Claims go before the
 /// rows that are written while there is one.
 pub(crate) const SHARED_PARTITIONS: &[Shared] = &[
     shared(b"pulls", "repos/"),
@@ -64,6 +65,7 @@ pub(crate) const SHARED_PARTITIONS: &[Shared] = &[
         // lakeFS's records of uploads do not say whose they are.
         records: Some(b"multiparts"),
     },
+    shared(b"weir-multiparts-done", ""),
 ];
 /// The prefix of keys in [`REPOSITORIES`].
 pub(crate) const REPOSITORY_PREFIX: &str = "repos/";

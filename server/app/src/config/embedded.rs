@@ -9,6 +9,7 @@ use super::source::{Error, Source};
 /// What is given otherwise wins, and is told of; a store that keeps nothing is refused.
 pub(super) fn embedded_defaults(source: &mut Source, dir: &Path) -> Result<(), Error> {
     compare_with_given(source, dir)?;
+    tell_of_others(source, dir);
     let below = |name: &str| dir.join(name).display().to_string();
     source.set_default("database.type", "sqlite");
     source.set_default("database.sqlite.path", &below("metadata/weir.db"));
@@ -20,6 +21,21 @@ pub(super) fn embedded_defaults(source: &mut Source, dir: &Path) -> Result<(), E
         source.set("auth.encrypt.secret_key", &key, "--data");
     }
     Ok(())
+}
+
+/// A folder that this server made is its user's alone; one that was there works on as it is.
+fn tell_of_others(source: &mut Source, dir: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let Ok(metadata) = dir.metadata() else {
+        return;
+    };
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        source.warnings.push(format!(
+            "--data {0} is open to other users of this machine (mode {mode:o}): close it with `chmod 700 {0}`",
+            dir.display()
+        ));
+    }
 }
 
 /// Who names a folder expects everything to be there.

@@ -5,11 +5,17 @@
 //! place, so a name always stands for a whole object. All disk work runs on the blocking
 //! pool, small objects in one hop.
 
+mod folder;
 mod multipart;
+mod parts;
 mod paths;
 mod temp;
 mod write;
 
+#[cfg(test)]
+mod ending;
+#[cfg(test)]
+mod links;
 #[cfg(test)]
 mod tests;
 
@@ -24,10 +30,10 @@ use async_trait::async_trait;
 use base::IdGenerator;
 use bytes::Bytes;
 
-use self::paths::{Access, Paths, SCHEME};
+use self::multipart::Turns;
+use self::paths::{Paths, split};
 use self::temp::TempFolder;
 use self::write::CreateSink;
-use crate::location::named;
 use crate::store::clamp_range;
 use crate::{
     BlockStore, ByteStream, CompletedPart, Error, Location, ObjectProperties, PartInfo, Put,
@@ -57,7 +63,8 @@ pub struct LocalStore(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     paths: Paths,
-    temp: TempFolder,
+    temp: Arc<TempFolder>,
+    turns: Turns,
     ids: Arc<dyn IdGenerator>,
     create_sink: CreateSink,
     default_namespace_prefix: String,
@@ -72,7 +79,7 @@ impl LocalStore {
     /// # Errors
     /// [`Error::Storage`] if the folder cannot be made or written.
     pub async fn open(options: LocalOptions, ids: Arc<dyn IdGenerator>) -> Result<Self> {
-        Self::open_with(options, ids, write::create_file).await
+        Self::open_with(options, ids, write::write_to_file).await
     }
 
     async fn open_with(
@@ -84,10 +91,11 @@ impl LocalStore {
             let failed = |source| Error::failed("open", &options.path.display(), source);
             let paths =
                 Paths::open(&options.path, &options.allowed_external_prefixes).map_err(failed)?;
-            let temp = TempFolder::claim(paths.root()).map_err(failed)?;
+            let temp = TempFolder::claim(&paths.store).map_err(failed)?;
             Ok(Self(Arc::new(Inner {
                 paths,
-                temp,
+                temp: Arc::new(temp),
+                turns: Turns::default(),
                 ids,
                 create_sink,
                 default_namespace_prefix: options.default_namespace_prefix,
@@ -127,18 +135,13 @@ async fn blocking<T: Send + 'static>(
 impl Inner {
     /// Opens an object for reading; a folder or a device is no object.
     fn open_object(&self, at: &Location) -> Result<(File, std::fs::Metadata)> {
-        let path = self.paths.resolve(at, Access::Read)?;
-        let path = self.paths.confine(at, &path)?;
-        // Looked at before it is opened: opening a pipe would wait for its writer.
-        let metadata =
-            std::fs::metadata(&path).map_err(|source| Error::storage("read", at, source))?;
-        if !metadata.is_file() {
-            return Err(Error::NotFound(at.clone()));
-        }
-        let file = File::open(&path).map_err(|source| Error::storage("read", at, source))?;
+        let file = self.paths.open_file(at, &self.paths.resolve(at)?)?;
         let metadata = file
             .metadata()
             .map_err(|source| Error::storage("read", at, source))?;
+        if !metadata.is_file() {
+            return Err(Error::NotFound(at.clone()));
+        }
         Ok((file, metadata))
     }
 }
@@ -194,12 +197,8 @@ impl BlockStore for LocalStore {
         }
     }
 
-    fn check_namespace(&self, namespace: &str) -> Result<()> {
-        let namespace = named(SCHEME, namespace)?;
-        self.0
-            .paths
-            .resolve(&Location::full(namespace), Access::Write)
-            .map(drop)
+    fn check_namespace(&self, namespace: &str) -> Result<String> {
+        self.0.paths.namespace(namespace)
     }
 
     async fn canonical_namespaces(&self, namespaces: Vec<String>) -> Vec<String> {
@@ -214,7 +213,7 @@ impl BlockStore for LocalStore {
     }
 
     async fn put(&self, at: &Location, body: ByteStream) -> Result<Put> {
-        let path = self.0.paths.resolve(at, Access::Write)?;
+        let path = self.0.paths.inside(at)?;
         let stored = self.store(at, path, body).await?;
         Ok(Put {
             size_bytes: stored.size_bytes,
@@ -258,9 +257,10 @@ impl BlockStore for LocalStore {
     async fn delete(&self, at: &Location) -> Result<()> {
         let at = at.clone();
         self.run(move |inner| {
-            let path = inner.paths.resolve(&at, Access::Write)?;
-            let deleted = inner.paths.confine_parent(&at, &path).and_then(|path| {
-                std::fs::remove_file(path).map_err(|source| Error::storage("delete", &at, source))
+            let path = inner.paths.inside(&at)?;
+            let deleted = inner.paths.parent(&at, &path).and_then(|folder| {
+                let removed = folder.remove(split(&path).1);
+                removed.map_err(|source| Error::storage("delete", &at, source))
             });
             match deleted {
                 Err(Error::NotFound(_)) => Ok(()),
@@ -295,7 +295,8 @@ impl BlockStore for LocalStore {
 
     async fn list_parts(&self, at: &Location, upload_id: &str) -> Result<Vec<PartInfo>> {
         let (at, id) = (at.clone(), upload_id.to_owned());
-        self.run(move |inner| inner.upload(&at, &id)?.parts()).await
+        self.run(move |inner| inner.open_upload(&at, &id)?.parts())
+            .await
     }
 
     async fn complete_multipart(
@@ -308,12 +309,6 @@ impl BlockStore for LocalStore {
     }
 
     async fn abort_multipart(&self, at: &Location, upload_id: &str) -> Result<()> {
-        let (at, id) = (at.clone(), upload_id.to_owned());
-        self.run(move |inner| match inner.upload(&at, &id) {
-            Ok(upload) => upload.remove(),
-            Err(Error::NoSuchUpload(_)) => Ok(()),
-            Err(error) => Err(error),
-        })
-        .await
+        self.end_upload(at, upload_id).await
     }
 }

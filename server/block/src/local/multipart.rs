@@ -1,44 +1,90 @@
-//! Multipart uploads: part files `<upload id>-<number>` in the namespace's folder, where
-//! lakeFS has them, so that an open upload survives a switch from one to the other.
+//! Multipart uploads: their parts lie in the namespace's folder, where lakeFS has them, so that an open upload
+//! survives a switch from one to the other. `parts` says which files there are.
 //!
-//! Beside them lie a marker `<upload id>.weir-upload`, which holds the address that is
-//! uploaded, and for each part a note of its MD5, good as long as the part has the size and
-//! time that the note names. Both can be missing: an upload that lakeFS began has neither.
+//! An upload ends once. Whoever completes or aborts it holds its lock, in whichever process, and looks again under the
+//! lock. A completion places the object, then notes durably which parts it is of: that is the moment in which it is
+//! completed. Only then do marker and parts go. So a process that dies before leaves an open upload, and one that
+//! dies behind it a completed one; neither leaves an object that is half of one list of parts.
+//!
+//! Parts take no lock. A part that lands is noted, then the upload is looked at: either it is still open, and who
+//! ends it later finds the part, or it has ended, and the part is removed again.
 
-use std::fs::File;
+use std::collections::HashMap;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, Weak};
 
-use base::OffsetDateTime;
 use md5::{Digest as _, Md5};
+use tokio::sync::OwnedMutexGuard;
 
-use super::paths::{Access, split};
+use super::folder::Folder;
+use super::parts::{
+    Done, Lock, READ_BYTES, done_name, marker_name, note_part, part_info, part_name, part_numbers,
+    read_note, remove_part,
+};
+use super::paths::{refused, split};
 use super::write::{Gone, Pending, Waiter};
 use super::{Inner, LocalStore};
-use crate::multipart::{MAX_PART_NUMBER, check_number, joined_tag, pick};
+use crate::multipart::{check_number, joined_tag, pick};
 use crate::store::from_bytes;
 use crate::{ByteStream, CompletedPart, Error, Location, PartInfo, Put, Result};
 
-/// How much of a part is read at once while parts are joined, in bytes.
-const JOIN_CHUNK_BYTES: usize = 256 << 10;
 /// The longest upload id, in bytes.
 const MAX_UPLOAD_ID_BYTES: usize = 128;
+/// Hex digits that ids made here have behind a UUID's 32, which are all that ids of lakeFS have: who finds parts of such
+/// an upload and no marker knows that it has ended. lakeFS takes any hex digits.
+const OWN_SUFFIX: &str = "77";
+const OWN_ID_BYTES: usize = 34;
+/// How many uploads may have ended before their turns are looked through.
+const MAX_IDLE_TURNS: usize = 1_024;
+
+/// Who ends an upload waits here for others of this process, without a thread.
+#[derive(Debug, Default)]
+pub(super) struct Turns(Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>);
+
+impl Turns {
+    async fn wait(&self, id: &str) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut turns = self.0.lock().expect("no holder of the turns panics");
+            if turns.len() > MAX_IDLE_TURNS {
+                turns.retain(|_, turn| turn.strong_count() > 0);
+            }
+            let waited_for = turns.get(id).and_then(Weak::upgrade);
+            waited_for.unwrap_or_else(|| {
+                let turn = Arc::default();
+                turns.insert(id.to_owned(), Arc::downgrade(&turn));
+                turn
+            })
+        };
+        turn.lock_owned().await
+    }
+}
 
 /// An upload that exists.
 pub(super) struct Upload {
     at: Location,
     id: String,
-    folder: PathBuf,
+    folder: Folder,
     /// Whether it was begun here, and so must have its marker.
     marked: bool,
+    done: Option<Done>,
     numbers: Vec<u32>,
 }
 
 impl Inner {
-    /// Finds an upload by its marker, or, if lakeFS began it, by its parts.
-    pub(super) fn upload(&self, at: &Location, id: &str) -> Result<Upload> {
+    /// An upload that takes parts.
+    pub(super) fn open_upload(&self, at: &Location, id: &str) -> Result<Upload> {
+        let upload = self.upload(at, id)?;
+        match upload.done {
+            None => Ok(upload),
+            Some(_) => Err(Error::NoSuchUpload(id.to_owned())),
+        }
+    }
+
+    /// Finds an upload, open or completed, by its marker, or, if lakeFS began it, by its parts.
+    fn upload(&self, at: &Location, id: &str) -> Result<Upload> {
         let unknown = || Error::NoSuchUpload(id.to_owned());
-        let path = self.paths.resolve(at, Access::Write)?;
+        let path = self.paths.inside(at)?;
         // An id becomes part of a file name.
         let plain = id
             .bytes()
@@ -46,71 +92,92 @@ impl Inner {
         if id.is_empty() || id.len() > MAX_UPLOAD_ID_BYTES || !plain {
             return Err(unknown());
         }
-        let folder = upload_folder(self.paths.root(), &path);
-        let listed = self
-            .paths
-            .confine_parent(at, &marker_path(&folder, id))
-            .and_then(|_| {
-                part_numbers(&folder, id)
-                    .map_err(|source| Error::storage("list the parts of", at, source))
-            });
-        let numbers = match listed {
-            Ok(numbers) => numbers,
+        let folder = match self.paths.parent(at, &upload_folder(&path).join(id)) {
             Err(Error::NotFound(_)) => return Err(unknown()),
-            Err(error) => return Err(error),
+            folder => folder?,
         };
-        let marked = match std::fs::read(marker_path(&folder, id)) {
-            Ok(marked) if marked == at.as_str().as_bytes() => true,
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !numbers.is_empty() => false,
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(Error::failed("read the upload of", at, error));
+        let failed = |source| {
+            refused(at, source, |source| {
+                Error::failed("read the upload of", at, source)
+            })
+        };
+        let numbers = part_numbers(&folder, id).map_err(failed)?;
+        let marker = read_note(&folder, &marker_name(id)).map_err(failed)?;
+        // Behind the marker, which goes when the note is there.
+        let done = Done::read(&folder, id, at).map_err(failed)?;
+        let marked = match marker {
+            Some(address) if address == at.as_str() => true,
+            Some(_) => return Err(unknown()),
+            None if done.is_some() => false,
+            None if !numbers.is_empty()
+                && !is_own(id)
+                && folder.stat(&done_name(id)).map_err(failed)?.is_none() =>
+            {
+                false
             }
-            _ => return Err(unknown()),
+            None => return Err(unknown()),
         };
         Ok(Upload {
             at: at.clone(),
             id: id.to_owned(),
             folder,
             marked,
+            done,
             numbers,
         })
     }
 }
 
 impl Upload {
-    fn part_path(&self, number: u32) -> PathBuf {
-        self.folder.join(format!("{}-{number:05}", self.id))
-    }
-
-    /// The parts, by number.
+    /// The parts, by number. One that goes meanwhile is none.
     pub(super) fn parts(&self) -> Result<Vec<PartInfo>> {
-        let failed = |source| Error::failed("read a part of", &self.at, source);
-        self.numbers
-            .iter()
-            .map(|number| part_info(&self.part_path(*number), *number).map_err(failed))
-            .collect()
+        let mut parts = Vec::with_capacity(self.numbers.len());
+        for number in &self.numbers {
+            match part_info(&self.folder, &self.id, *number) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(self.failed("read a part of", error)),
+                Ok(part) => parts.push(part),
+            }
+        }
+        Ok(parts)
     }
 
-    /// Removes the parts, then the marker.
-    pub(super) fn remove(&self) -> Result<()> {
-        let failed = |source| Error::failed("remove a part of", &self.at, source);
-        for number in &self.numbers {
-            let path = self.part_path(*number);
-            remove_if_there(&path).map_err(failed)?;
-            remove_if_there(&note_path(&path)).map_err(failed)?;
+    fn failed(&self, operation: &'static str, source: io::Error) -> Error {
+        refused(&self.at, source, |source| {
+            Error::failed(operation, &self.at, source)
+        })
+    }
+
+    /// Whether it ended since it was found.
+    fn has_ended(&self) -> io::Result<bool> {
+        let is_there = |name: String| Ok::<_, io::Error>(self.folder.stat(&name)?.is_some());
+        Ok((self.marked && !is_there(marker_name(&self.id))?) || is_there(done_name(&self.id))?)
+    }
+
+    /// Removes marker and parts, also those that came since the upload was found. The marker goes first: a part that
+    /// lands behind it is removed by whoever stores it.
+    fn clear(&self) -> io::Result<()> {
+        self.folder.remove(marker_name(&self.id))?;
+        for number in part_numbers(&self.folder, &self.id)? {
+            remove_part(&self.folder, &self.id, number)?;
         }
-        remove_if_there(&marker_path(&self.folder, &self.id)).map_err(failed)
+        Ok(())
     }
 
     /// Joins parts to the object, hashing again what was hashed when it came.
     fn join(&self, inner: &Inner, named: &[CompletedPart], gone: &Gone) -> Result<Put> {
-        let failed = |source| Error::failed("join the parts of", &self.at, source);
+        let failed = |source| self.failed("join the parts of", source);
         let uploaded = self.parts()?;
+        let picked = pick(&uploaded, named)?;
         let mut pending = Pending::create(inner, &self.at)?;
         let mut digests = Vec::with_capacity(named.len());
-        let mut chunk = vec![0; JOIN_CHUNK_BYTES];
-        for part in pick(&uploaded, named)? {
-            let mut file = File::open(self.part_path(part.number)).map_err(failed)?;
+        let mut chunk = vec![0; READ_BYTES];
+        for part in picked {
+            let changed = || Error::InvalidPart(format!("part {} has changed", part.number));
+            let mut file = match self.folder.open(&part_name(&self.id, part.number)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(changed()),
+                opened => opened.map_err(failed)?,
+            };
             let mut md5 = Md5::new();
             loop {
                 let read = file.read(&mut chunk).map_err(failed)?;
@@ -125,19 +192,12 @@ impl Upload {
             }
             let digest: [u8; 16] = md5.finalize().into();
             if hex::encode(digest) != part.etag {
-                return Err(Error::InvalidPart(format!(
-                    "part {} has changed",
-                    part.number
-                )));
+                return Err(changed());
             }
             digests.push(digest);
         }
-        let to = inner.paths.resolve(&self.at, Access::Write)?;
+        let to = inner.paths.inside(&self.at)?;
         let stored = pending.place(inner, &self.at, &to, gone)?;
-        if let Err(error) = self.remove() {
-            // The object is whole; what stays is only room on the disk.
-            tracing::warn!(%error, upload.id = %self.id, "parts of a completed upload stay");
-        }
         Ok(Put {
             size_bytes: stored.size_bytes,
             md5: joined_tag(&digests),
@@ -149,9 +209,9 @@ impl Upload {
 impl LocalStore {
     /// Begins an upload: writes its marker.
     pub(super) async fn begin_upload(&self, at: &Location) -> Result<String> {
-        let path = self.0.paths.resolve(at, Access::Write)?;
-        let id = self.0.ids.uuid().replace('-', "");
-        let marker = marker_path(&upload_folder(self.0.paths.root(), &path), &id);
+        let path = self.0.paths.inside(at)?;
+        let id = format!("{}{OWN_SUFFIX}", self.0.ids.uuid().replace('-', ""));
+        let marker = upload_folder(&path).join(marker_name(&id));
         self.store(at, marker, from_bytes(at.as_str().to_owned().into()))
             .await?;
         Ok(id)
@@ -168,10 +228,10 @@ impl LocalStore {
         check_number(number)?;
         let (known_at, known_id) = (at.clone(), id.to_owned());
         let upload = self
-            .run(move |inner| inner.upload(&known_at, &known_id))
+            .run(move |inner| inner.open_upload(&known_at, &known_id))
             .await?;
-        let path = upload.part_path(number);
-        let stored = self.store(at, path.clone(), body).await?;
+        let path = upload_folder(&self.0.paths.inside(at)?).join(part_name(id, number));
+        let stored = self.store(at, path, body).await?;
         let info = PartInfo {
             number,
             etag: hex::encode(stored.md5),
@@ -179,13 +239,13 @@ impl LocalStore {
             last_modified: stored.last_modified,
         };
         self.run(move |_| {
-            let failed = |source| Error::failed("write a part of", &upload.at, source);
-            // The upload may have ended while the part was coming; nobody would remove it.
-            if upload.marked && !marker_path(&upload.folder, &upload.id).exists() {
-                remove_if_there(&path).map_err(failed)?;
+            let failed = |source| upload.failed("write a part of", source);
+            note_part(&upload.folder, &upload.id, &info).map_err(failed)?;
+            // The upload may have ended while the part was coming; nobody else would remove it.
+            if upload.has_ended().map_err(failed)? {
+                remove_part(&upload.folder, &upload.id, number).map_err(failed)?;
                 return Err(Error::NoSuchUpload(upload.id.clone()));
             }
-            write_note(&path, &info).map_err(failed)?;
             Ok(info)
         })
         .await
@@ -199,110 +259,74 @@ impl LocalStore {
         named: &[CompletedPart],
     ) -> Result<Put> {
         let waiter = Waiter::default();
+        let _turn = self.0.turns.wait(id).await;
         let (at, id, named, gone) = (at.clone(), id.to_owned(), named.to_vec(), waiter.gone());
-        self.run(move |inner| inner.upload(&at, &id)?.join(inner, &named, &gone))
+        self.run(move |inner| complete(inner, &at, &id, &named, &gone))
             .await
     }
+
+    /// Aborts an upload, or forgets that it was completed.
+    pub(super) async fn end_upload(&self, at: &Location, id: &str) -> Result<()> {
+        let _turn = self.0.turns.wait(id).await;
+        let (at, id) = (at.clone(), id.to_owned());
+        self.run(move |inner| {
+            let upload = match inner.upload(&at, &id) {
+                Err(Error::NoSuchUpload(_)) => return Ok(()),
+                upload => upload?,
+            };
+            let failed = |source| upload.failed("remove a part of", source);
+            let _lock = Lock::take(&upload.folder, &id).map_err(failed)?;
+            upload.clear().map_err(failed)?;
+            upload.folder.remove(done_name(&id)).map_err(failed)
+        })
+        .await
+    }
+}
+
+fn complete(
+    inner: &Inner,
+    at: &Location,
+    id: &str,
+    named: &[CompletedPart],
+    gone: &Gone,
+) -> Result<Put> {
+    let found = inner.upload(at, id)?;
+    let locked = Lock::take(&found.folder, id);
+    let _lock = locked.map_err(|source| found.failed("lock the upload of", source))?;
+    let mut upload = inner.upload(at, id)?;
+    let put = match upload.done.take() {
+        Some(done) => done
+            .answer_to(named)
+            .ok_or_else(|| Error::NoSuchUpload(id.to_owned()))?,
+        None => {
+            let put = upload.join(inner, named, gone)?;
+            Done::new(named, put.clone())
+                .write(&inner.temp, &upload.folder, id, at)
+                .map_err(|source| upload.failed("complete the upload of", source))?;
+            put
+        }
+    };
+    if let Err(error) = upload.clear() {
+        // The object is whole; what stays is only room on the disk, until the upload is forgotten.
+        tracing::warn!(%error, upload.id = %id, "parts of a completed upload stay");
+    }
+    Ok(put)
+}
+
+/// Whether an upload was begun here, by a version that tells by the id.
+fn is_own(id: &str) -> bool {
+    id.len() == OWN_ID_BYTES && id.ends_with(OWN_SUFFIX)
 }
 
 /// The folder of an object's namespace: above `data/<partition>/<name>`, the keys that are
 /// uploaded in parts; for another key, its own folder. Never the store's.
-fn upload_folder(root: &Path, path: &Path) -> PathBuf {
+fn upload_folder(path: &Path) -> PathBuf {
     let above = path
         .ancestors()
         .nth(3)
-        .filter(|above| above.starts_with(root) && *above != root);
+        .filter(|above| !above.as_os_str().is_empty());
     match (above, path.ancestors().nth(2).and_then(Path::file_name)) {
         (Some(above), Some(name)) if name == "data" => above.to_owned(),
         _ => split(path).0.to_owned(),
-    }
-}
-
-fn marker_path(folder: &Path, id: &str) -> PathBuf {
-    folder.join(format!("{id}.weir-upload"))
-}
-
-fn note_path(part: &Path) -> PathBuf {
-    part.with_extension("weir-md5")
-}
-
-/// The numbers of an upload's parts, ascending.
-fn part_numbers(folder: &Path, id: &str) -> io::Result<Vec<u32>> {
-    let mut numbers = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let name = entry?.file_name();
-        let number = name
-            .to_str()
-            .and_then(|name| name.strip_prefix(id)?.strip_prefix('-'))
-            .filter(|digits| {
-                digits.len() == 5 && digits.bytes().all(|digit| digit.is_ascii_digit())
-            })
-            .and_then(|digits| digits.parse().ok())
-            .filter(|number| (1..=MAX_PART_NUMBER).contains(number));
-        numbers.extend(number);
-    }
-    numbers.sort_unstable();
-    Ok(numbers)
-}
-
-fn part_info(path: &Path, number: u32) -> io::Result<PartInfo> {
-    let metadata = path.metadata()?;
-    let (size_bytes, last_modified) = (metadata.len(), metadata.modified()?.into());
-    let etag = match read_note(path, size_bytes, last_modified)? {
-        Some(etag) => etag,
-        None => hash_file(path)?,
-    };
-    Ok(PartInfo {
-        number,
-        etag,
-        size_bytes,
-        last_modified,
-    })
-}
-
-/// What a note says of the part it was written for.
-fn fingerprint(size_bytes: u64, last_modified: OffsetDateTime) -> String {
-    format!("{size_bytes} {}", last_modified.unix_timestamp_nanos())
-}
-
-/// Notes a part's MD5. Not made durable: without a note the part is hashed again.
-fn write_note(part: &Path, info: &PartInfo) -> io::Result<()> {
-    let of = fingerprint(info.size_bytes, info.last_modified);
-    std::fs::write(note_path(part), format!("{} {of}", info.etag))
-}
-
-/// The MD5 that was noted for a part as it is.
-fn read_note(
-    part: &Path,
-    size_bytes: u64,
-    last_modified: OffsetDateTime,
-) -> io::Result<Option<String>> {
-    let note = match std::fs::read_to_string(note_path(part)) {
-        Ok(note) => note,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let noted = note
-        .split_once(' ')
-        .filter(|(etag, of)| etag.len() == 32 && *of == fingerprint(size_bytes, last_modified));
-    Ok(noted.map(|(etag, _)| etag.to_owned()))
-}
-
-fn hash_file(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut md5 = Md5::new();
-    let mut chunk = vec![0; JOIN_CHUNK_BYTES];
-    loop {
-        match file.read(&mut chunk)? {
-            0 => return Ok(hex::encode(md5.finalize())),
-            read => md5.update(&chunk[..read]),
-        }
-    }
-}
-
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
     }
 }

@@ -1,28 +1,28 @@
-//! From addresses to paths, and no further: nothing outside the store's folder is written,
+//! From addresses to places, and no further: nothing outside the store's folder is written,
 //! nothing outside it and the folders that were allowed is read.
 //!
-//! An address is checked as text first; what it leads to on the disk is checked again,
-//! for a symbolic link may point anywhere.
+//! An address is checked as text here. What it leads to on the disk is opened without following links
+//! (`folder`), for a link may point anywhere and come at any moment.
 
-use std::collections::HashSet;
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard};
 
+use super::folder::{Folder, Root, is_link_error};
 use super::temp::TEMP_FOLDER;
-use crate::location::{check_segments, trimmed};
+use crate::location::{check_segments, named, trimmed};
 use crate::{Error, Location, Result};
 
 pub(super) const SCHEME: &str = "local://";
-/// How many folders are known to exist, before all are forgotten.
-const MAX_KNOWN_FOLDERS: usize = 4096;
 
-/// What a path is wanted for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Access {
-    Read,
-    Write,
+/// Where an address leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Below the store's folder.
+    Inside(PathBuf),
+    /// An absolute path outside of it that may be read.
+    Outside(PathBuf),
 }
 
 /// The folders of a store.
@@ -30,77 +30,87 @@ pub(super) enum Access {
 pub(super) struct Paths {
     /// The folder, free of links.
     root: PathBuf,
+    /// The same, open.
+    pub(super) store: Root,
     /// The folder as it was configured; absolute addresses of lakeFS begin with it.
     configured: PathBuf,
     /// Folders outside that may be read.
     external: Vec<PathBuf>,
-    /// Folders that were made or seen, so that a put need not look again.
-    known: Mutex<HashSet<PathBuf>>,
 }
 
 impl Paths {
     /// Makes the folder if it is missing.
     pub(super) fn open(path: &Path, external: &[String]) -> io::Result<Self> {
-        std::fs::create_dir_all(path)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        let root = path.canonicalize()?;
+        let store = Root::open(&root)?;
+        if store.is_open_to_others()? {
+            tracing::warn!(
+                "the object folder {} is open to other users of this machine: close it with `chmod 700`",
+                root.display()
+            );
+        }
         Ok(Self {
-            root: path.canonicalize()?,
+            store,
+            root,
             configured: std::path::absolute(path)?,
             external: external
                 .iter()
                 .map(PathBuf::from)
                 .filter(|prefix| prefix.is_absolute())
                 .collect(),
-            known: Mutex::default(),
         })
     }
 
-    pub(super) fn root(&self) -> &Path {
-        &self.root
+    /// The place below the store's folder that an address names, by its text.
+    pub(super) fn inside(&self, at: &Location) -> Result<PathBuf> {
+        match self.resolve(at)? {
+            Place::Inside(path) => Ok(path),
+            Place::Outside(_) => Err(outside(at)),
+        }
     }
 
-    /// The path of an address, by its text.
-    pub(super) fn resolve(&self, at: &Location, access: Access) -> Result<PathBuf> {
+    /// The place of an address, by its text.
+    pub(super) fn resolve(&self, at: &Location) -> Result<Place> {
         let address = at.as_str();
         let Some(path) = address.strip_prefix(SCHEME) else {
             return Err(Error::invalid(address, "it does not begin with local://"));
         };
-        let path = match path.strip_prefix('/') {
-            Some(absolute) => {
-                check_segments(address, absolute)?;
-                PathBuf::from(path)
-            }
-            None => {
-                check_segments(address, path)?;
-                self.root.join(path)
-            }
+        let Some(absolute) = path.strip_prefix('/') else {
+            check_segments(address, path)?;
+            return below(at, Path::new(path));
         };
+        check_segments(address, absolute)?;
+        let path = Path::new(path);
         let inside = path
             .strip_prefix(&self.root)
             .or_else(|_| path.strip_prefix(&self.configured));
         match inside {
-            Ok(inside) if inside.starts_with(TEMP_FOLDER) || inside.as_os_str().is_empty() => {
-                Err(Error::invalid(address, "it is the store's own folder"))
+            Ok(inside) => below(at, inside),
+            Err(_) if self.external.iter().any(|prefix| path.starts_with(prefix)) => {
+                Ok(Place::Outside(path.to_owned()))
             }
-            Ok(inside) => Ok(self.root.join(inside)),
-            Err(_)
-                if access == Access::Read
-                    && self.external.iter().any(|prefix| path.starts_with(prefix)) =>
-            {
-                Ok(path)
-            }
-            Err(_) => Err(Error::invalid(
-                address,
-                "it is outside the store: name a folder of the store, as local://NAME",
-            )),
+            // Clients that put a name with a slash behind `local://` mean the name.
+            Err(_) => below(at, Path::new(absolute)),
         }
+    }
+
+    /// Checks a namespace, and spells it from the store's folder on.
+    pub(super) fn namespace(&self, namespace: &str) -> Result<String> {
+        let path = self.inside(&Location::full(named(SCHEME, namespace)?))?;
+        if !namespace[SCHEME.len()..].starts_with('/') {
+            return Ok(namespace.to_owned());
+        }
+        Ok(format!("{SCHEME}{}", path.display()))
     }
 
     /// The place of a namespace: below the root, links followed as far as it is there already.
     pub(super) fn canonical(&self, namespace: &str) -> String {
         let at = Location::full(&trimmed(namespace));
-        let Ok(path) = self.resolve(&at, Access::Write) else {
+        let Ok(path) = self.inside(&at) else {
             return trimmed(namespace);
         };
+        let path = self.root.join(path);
         let mut existing = path.as_path();
         let real = loop {
             match existing.canonicalize() {
@@ -118,97 +128,85 @@ impl Paths {
         format!("{SCHEME}{}", real.display())
     }
 
-    /// Follows links, and checks that what `path` leads to is a place that may be read.
-    pub(super) fn confine(&self, at: &Location, path: &Path) -> Result<PathBuf> {
-        let real = path
-            .canonicalize()
-            .map_err(|source| Error::storage("read", at, source))?;
-        if real.starts_with(&self.root) {
-            return Ok(real);
-        }
-        for prefix in &self.external {
-            let allowed = prefix
-                .canonicalize()
-                .is_ok_and(|prefix| real.starts_with(prefix));
-            // An object of the store must not lead there either: only an address that says so.
-            if allowed && path.starts_with(prefix) {
-                return Ok(real);
-            }
-        }
-        Err(Error::invalid(
-            at.as_str(),
-            "a link leads outside the store",
-        ))
-    }
-
-    /// Follows the links of the folder of `path`, which must be inside the store. A link at
-    /// the end is the name itself.
-    pub(super) fn confine_parent(&self, at: &Location, path: &Path) -> Result<PathBuf> {
-        let (parent, name) = split(path);
-        let parent = parent
-            .canonicalize()
-            .map_err(|source| Error::storage("find the folder of", at, source))?;
-        self.check_inside(at, &parent)?;
-        Ok(parent.join(name))
-    }
-
-    /// Makes the folder of `path` durably, and checks that it is inside the store.
-    pub(super) fn make_parent(&self, at: &Location, path: &Path) -> Result<()> {
-        let (parent, _) = split(path);
-        if self.known().contains(parent) {
-            return Ok(());
-        }
-        let failed = |source| Error::failed("make the folder of", at, source);
-        let mut missing = Vec::new();
-        let mut existing = parent;
-        let real = loop {
-            match existing.canonicalize() {
-                Ok(real) => break real,
-                Err(error) if error.kind() == io::ErrorKind::NotFound && existing != self.root => {
-                    missing.push(existing);
-                    existing = split(existing).0;
-                }
-                Err(error) => return Err(failed(error)),
-            }
+    /// Opens a file for reading.
+    pub(super) fn open_file(&self, at: &Location, place: &Place) -> Result<File> {
+        let opened = match place {
+            Place::Inside(path) => self.store.file(path),
+            Place::Outside(path) => self.open_outside(path),
         };
-        self.check_inside(at, &real)?;
-        for folder in missing.into_iter().rev() {
-            match std::fs::create_dir(folder) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(failed(error));
-                }
-                _ => sync_folder(split(folder).0).map_err(failed)?,
+        opened.map_err(|source| refused(at, source, |source| Error::storage("read", at, source)))
+    }
+
+    /// Opens a file below an allowed folder. Links are followed within the folder; the way that they lead is then
+    /// gone without following any, so that none that comes meanwhile leads elsewhere.
+    fn open_outside(&self, path: &Path) -> io::Result<File> {
+        let real = path.canonicalize()?;
+        for prefix in self
+            .external
+            .iter()
+            .filter(|prefix| path.starts_with(prefix))
+        {
+            let Ok(folder) = prefix.canonicalize() else {
+                continue;
+            };
+            if let Ok(rest) = real.strip_prefix(&folder) {
+                let all = Root::open(Path::new("/"))?;
+                let below = folder.strip_prefix("/").unwrap_or(&folder).join(rest);
+                return all.file(&below);
             }
         }
-        let mut known = self.known();
-        if known.len() >= MAX_KNOWN_FOLDERS {
-            known.clear();
-        }
-        known.insert(parent.to_owned());
-        Ok(())
+        Err(rustix::io::Errno::XDEV.into())
     }
 
-    /// Looks again at the folder of `path` when it is next asked for.
-    pub(super) fn forget_parent(&self, path: &Path) {
-        self.known().remove(split(path).0);
+    /// Opens the folder of `path`, which is to be there.
+    pub(super) fn parent(&self, at: &Location, path: &Path) -> Result<Folder> {
+        let opened = self.store.folder(split(path).0);
+        opened.map_err(|source| {
+            refused(at, source, |source| {
+                Error::storage("find the folder of", at, source)
+            })
+        })
     }
 
-    fn check_inside(&self, at: &Location, folder: &Path) -> Result<()> {
-        if folder.starts_with(&self.root) {
-            Ok(())
-        } else {
-            Err(Error::invalid(
-                at.as_str(),
-                "a link leads outside the store",
-            ))
-        }
+    /// Opens the folder of `path`, and makes it durably if it is missing.
+    pub(super) fn make_parent(&self, at: &Location, path: &Path) -> Result<Folder> {
+        let made = self.store.make_folder(split(path).0);
+        made.map_err(|source| {
+            refused(at, source, |source| {
+                Error::failed("make the folder of", at, source)
+            })
+        })
     }
+}
 
-    fn known(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
-        self.known
-            .lock()
-            .expect("no holder of the known folders panics")
+/// A place below the store's folder.
+fn below(at: &Location, path: &Path) -> Result<Place> {
+    if path.as_os_str().is_empty() || path.starts_with(TEMP_FOLDER) {
+        return Err(Error::invalid(at.as_str(), "it is the store's own folder"));
     }
+    Ok(Place::Inside(path.to_owned()))
+}
+
+fn outside(at: &Location) -> Error {
+    Error::invalid(
+        at.as_str(),
+        "it is outside the store: name a folder of the store, as local://NAME",
+    )
+}
+
+/// A symbolic link on the way is the address's fault; what else fails is `other`.
+pub(super) fn refused(
+    at: &Location,
+    source: io::Error,
+    other: impl FnOnce(io::Error) -> Error,
+) -> Error {
+    if is_link_error(&source) {
+        return Error::invalid(
+            at.as_str(),
+            "a symbolic link is in its way: replace it by a folder or a mount",
+        );
+    }
+    other(source)
 }
 
 /// The folder and the name of a path below the root.
@@ -221,11 +219,6 @@ pub(super) fn split(path: &Path) -> (&Path, &std::ffi::OsStr) {
     )
 }
 
-/// Makes the names in a folder durable.
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
 
@@ -233,7 +226,7 @@ mod tests {
 
     use proptest::prelude::{Strategy, prop_assert, proptest};
 
-    use super::{Access, Location, Paths};
+    use super::{Location, Paths, Place};
 
     /// Addresses made of what could lead astray.
     fn addresses() -> impl Strategy<Value = String> {
@@ -260,10 +253,11 @@ mod tests {
         fn an_address_is_below_the_folder_or_refused(address in addresses()) {
             let folder = tempfile::tempdir().unwrap();
             let paths = Paths::open(folder.path(), &[]).unwrap();
-            let address = address.replace("ROOT", paths.root().to_str().unwrap());
-            for access in [Access::Read, Access::Write] {
-                let Ok(path) = paths.resolve(&Location::full(&address), access) else { continue };
-                let below = path.strip_prefix(paths.root()).unwrap();
+            let address = address.replace("ROOT", paths.root.to_str().unwrap());
+            if let Ok(place) = paths.resolve(&Location::full(&address)) {
+                let Place::Inside(below) = place else {
+                    panic!("{place:?} is outside");
+                };
                 prop_assert!(below.components().count() > 0);
                 prop_assert!(below.components().all(|part| matches!(part, Component::Normal(_))));
                 prop_assert!(!below.starts_with(".weir-tmp"));

@@ -31,22 +31,22 @@ async fn open_with(path: &Path, external: &[&Path], create: CreateSink) -> Local
     LocalStore::open_with(options, ids, create).await.unwrap()
 }
 
-async fn open(path: &Path) -> LocalStore {
-    open_with(path, &[], write::create_file).await
+pub(super) async fn open(path: &Path) -> LocalStore {
+    open_with(path, &[], write::write_to_file).await
 }
 
-fn at(address: &str) -> Location {
+pub(super) fn at(address: &str) -> Location {
     Location::full(address)
 }
 
-async fn put(store: &LocalStore, address: &str, bytes: &'static [u8]) {
+pub(super) async fn put(store: &LocalStore, address: &str, bytes: &'static [u8]) {
     store
         .put(&at(address), from_bytes(Bytes::from_static(bytes)))
         .await
         .unwrap();
 }
 
-async fn read(store: &LocalStore, address: &str) -> crate::Result<Vec<u8>> {
+pub(super) async fn read(store: &LocalStore, address: &str) -> crate::Result<Vec<u8>> {
     let pieces: Vec<Bytes> = store
         .get(&at(address), None)
         .await?
@@ -57,7 +57,7 @@ async fn read(store: &LocalStore, address: &str) -> crate::Result<Vec<u8>> {
 }
 
 /// All files below a folder but the locks of the temporary ones.
-fn files(folder: &Path) -> BTreeSet<String> {
+pub(super) fn files(folder: &Path) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {
@@ -79,7 +79,7 @@ fn files(folder: &Path) -> BTreeSet<String> {
     found
 }
 
-fn names(names: &[&str]) -> BTreeSet<String> {
+pub(super) fn names(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
@@ -114,11 +114,11 @@ struct FullDisk {
 }
 
 impl FullDisk {
-    fn create(path: &Path) -> io::Result<Box<dyn Sink>> {
-        Ok(Box::new(Self {
-            file: File::create_new(path)?,
+    fn create(file: File) -> Box<dyn Sink> {
+        Box::new(Self {
+            file,
             room: 300_000,
-        }))
+        })
     }
 }
 
@@ -175,8 +175,8 @@ async fn a_full_disk_is_an_error_and_leaves_nothing() {
 struct LyingDisk(File);
 
 impl LyingDisk {
-    fn create(path: &Path) -> io::Result<Box<dyn Sink>> {
-        Ok(Box::new(Self(File::create_new(path)?)))
+    fn create(file: File) -> Box<dyn Sink> {
+        Box::new(Self(file))
     }
 }
 
@@ -251,10 +251,10 @@ async fn links_lead_nowhere() {
         store.delete(&at("local://lake/out/secret")).await,
         Err(Error::InvalidAddress { .. })
     ));
-    assert_eq!(
-        read(&store, "local://lake/in/p/x").await.unwrap(),
-        b"1",
-        "a link within the store may be followed"
+    let inner = read(&store, "local://lake/in/p/x").await;
+    assert!(
+        matches!(inner, Err(Error::InvalidAddress { .. })),
+        "a link within the store may lead to another repository: {inner:?}"
     );
     // A put replaces a link, not what it leads to.
     put(&store, "local://lake/file", b"2").await;
@@ -270,7 +270,7 @@ async fn folders_that_were_allowed_may_be_read() {
     let outside = TempDir::new().unwrap();
     std::fs::write(outside.path().join("import"), "bytes").unwrap();
     let root = TempDir::new().unwrap();
-    let store = open_with(root.path(), &[outside.path()], write::create_file).await;
+    let store = open_with(root.path(), &[outside.path()], write::write_to_file).await;
     let address = format!("local://{}/import", outside.path().display());
     assert_eq!(read(&store, &address).await.unwrap(), b"bytes");
     let refused = store.put(&at(&address), from_bytes(Bytes::new())).await;
@@ -296,8 +296,8 @@ async fn a_namespace_that_is_refused_says_what_to_write() {
             "invalid address \"local:///\": it names nothing: write local://NAME",
         ),
         (
-            "local:///etc/x",
-            "invalid address \"local:///etc/x\": it is outside the store: name a folder of the store, as local://NAME",
+            "local:////etc/x",
+            "invalid address \"local:////etc/x\": a segment is empty",
         ),
         (
             "s3://x",
@@ -307,6 +307,27 @@ async fn a_namespace_that_is_refused_says_what_to_write() {
         let refused = store.check_namespace(namespace).unwrap_err();
         assert_eq!(refused.to_string(), expected);
     }
+}
+
+/// `lakefs-spec` puts `/name` behind the prefix `local://`.
+#[tokio::test]
+async fn a_name_behind_a_slash_is_below_the_folder() {
+    let root = TempDir::new().unwrap();
+    let store = open(root.path()).await;
+    let root = root.path().canonicalize().unwrap();
+    let absolute = format!("local://{}/lake", root.display());
+    for (given, spelled) in [
+        ("local:///lake", "local://lake"),
+        ("local:///lake/", "local://lake"),
+        ("local:///etc/x", "local://etc/x"),
+        ("local://lake/", "local://lake/"),
+        (absolute.as_str(), "local://lake"),
+    ] {
+        assert_eq!(store.check_namespace(given).unwrap(), spelled);
+    }
+    put(&store, "local:///lake/data/p/x", b"1").await;
+    assert_eq!(read(&store, "local://lake/data/p/x").await.unwrap(), b"1");
+    assert_eq!(files(&root), names(&["lake/data/p/x"]));
 }
 
 /// One folder has many names: below the store or from the root, as configured or as it is, by a link.
@@ -419,6 +440,9 @@ async fn an_upload_lies_in_the_namespace_and_leaves_nothing() {
     assert!(matches!(refused, Err(Error::InvalidPart(_))), "{refused:?}");
     std::fs::write(root.path().join(&file), "one").unwrap();
     store.complete_multipart(&x, &id, &named).await.unwrap();
+    let done = format!("lake/repo/{id}.weir-done");
+    assert_eq!(files(root.path()), names(&["lake/repo/data/p/x", &done]));
+    store.abort_multipart(&x, &id).await.unwrap();
     assert_eq!(files(root.path()), names(&["lake/repo/data/p/x"]));
 
     let id = store.create_multipart(&x).await.unwrap();
@@ -456,6 +480,7 @@ async fn an_upload_that_lakefs_began_is_completed() {
         read(&store, "local://lake/data/p/x").await.unwrap(),
         b"onetwo"
     );
+    store.abort_multipart(&x, id).await.unwrap();
     assert_eq!(files(root.path()), names(&["lake/data/p/x"]));
 }
 

@@ -11,7 +11,9 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use md5::{Digest as _, Md5};
 
-use super::paths::{split, sync_folder};
+use super::folder::modified;
+use super::paths::split;
+use super::temp::TempFolder;
 use super::{Inner, LocalStore};
 use crate::{ByteStream, Error, Location, Result};
 
@@ -30,10 +32,11 @@ impl Sink for File {
     }
 }
 
-pub(super) type CreateSink = fn(&Path) -> io::Result<Box<dyn Sink>>;
+/// Makes a new file what is written to.
+pub(super) type CreateSink = fn(File) -> Box<dyn Sink>;
 
-pub(super) fn create_file(path: &Path) -> io::Result<Box<dyn Sink>> {
-    Ok(Box::new(File::create_new(path)?))
+pub(super) fn write_to_file(file: File) -> Box<dyn Sink> {
+    Box::new(file)
 }
 
 /// A file that was stored.
@@ -47,7 +50,8 @@ pub(super) struct Stored {
 /// A temporary file, removed when it is dropped before it was put into its place.
 pub(super) struct Pending {
     sink: Box<dyn Sink>,
-    path: PathBuf,
+    temp: Arc<TempFolder>,
+    name: String,
     md5: Md5,
     size_bytes: u64,
     placed: bool,
@@ -58,21 +62,22 @@ impl Drop for Pending {
         if self.placed {
             return;
         }
-        if let Err(error) = std::fs::remove_file(&self.path) {
+        if let Err(error) = self.temp.folder().remove(&self.name) {
             // Removed when the store is opened next.
-            tracing::warn!(%error, path = %self.path.display(), "a temporary file stays");
+            tracing::warn!(%error, name = %self.name, "a temporary file stays");
         }
     }
 }
 
 impl Pending {
     pub(super) fn create(inner: &Inner, at: &Location) -> Result<Self> {
-        let path = inner.temp.next_path();
-        let sink =
-            (inner.create_sink)(&path).map_err(|source| Error::failed("write", at, source))?;
+        let name = inner.temp.next_name();
+        let file = inner.temp.folder().create(&name);
+        let file = file.map_err(|source| Error::failed("write", at, source))?;
         Ok(Self {
-            sink,
-            path,
+            sink: (inner.create_sink)(file),
+            temp: Arc::clone(&inner.temp),
+            name,
             md5: Md5::new(),
             size_bytes: 0,
             placed: false,
@@ -98,30 +103,33 @@ impl Pending {
     ) -> Result<Stored> {
         let failed = |source| Error::failed("write", at, source);
         self.sink.sync().map_err(failed)?;
-        let modified = std::fs::metadata(&self.path)
-            .and_then(|metadata| metadata.modified())
-            .map_err(failed)?;
-        inner.paths.make_parent(at, to)?;
+        let modified = self.modified().map_err(failed)?;
+        let (temp, name) = (Arc::clone(&self.temp), split(to).1);
+        let mut folder = inner.paths.make_parent(at, to)?;
         if gone.is() {
             return Err(failed(io::Error::from(io::ErrorKind::Interrupted)));
         }
-        let renamed = match std::fs::rename(&self.path, to) {
-            // The folder was removed behind our back.
+        let renamed = match temp.folder().rename(&self.name, &folder, name) {
+            // The folder was removed since it was opened.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                inner.paths.forget_parent(to);
-                inner.paths.make_parent(at, to)?;
-                std::fs::rename(&self.path, to)
+                folder = inner.paths.make_parent(at, to)?;
+                temp.folder().rename(&self.name, &folder, name)
             }
             other => other,
         };
         renamed.map_err(failed)?;
         self.placed = true;
-        sync_folder(split(to).0).map_err(failed)?;
+        folder.sync().map_err(failed)?;
         Ok(Stored {
             size_bytes: self.size_bytes,
             md5: std::mem::take(&mut self.md5).finalize().into(),
-            last_modified: modified.into(),
+            last_modified: modified,
         })
+    }
+
+    fn modified(&self) -> io::Result<OffsetDateTime> {
+        let stat = self.temp.folder().stat(&self.name)?;
+        modified(&stat.ok_or(io::ErrorKind::NotFound)?)
     }
 }
 

@@ -41,7 +41,7 @@ impl BlockStore for CountingBlocks {
         self.inner.info()
     }
 
-    fn check_namespace(&self, namespace: &str) -> Result<()> {
+    fn check_namespace(&self, namespace: &str) -> Result<String> {
         self.inner.check_namespace(namespace)
     }
 

@@ -5,11 +5,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base::testing::{Fate, Turn};
 use catalog::testing::{TestCatalog, commit_params, merge_params};
-use catalog::{Catalog, EngineError, Error, Repository, Result, TaskKind, Upload, UploadOptions};
+use catalog::{
+    Catalog, CompletedPart, EngineError, Error, PartInfo, Repository, Result, TaskKind, Upload,
+    UploadOptions, from_bytes,
+};
 use kv::Store;
 use kv::testing::{Faults, FaultyStore};
 
-const BEGINNINGS: &[&str] = &["dump", "collection", "commit", "merge", "upload"];
+const BEGINNINGS: &[&str] = &[
+    "dump",
+    "collection",
+    "commit",
+    "merge",
+    "upload",
+    "whole upload",
+];
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct Nothing {}
@@ -43,6 +53,23 @@ async fn begin(server: &Catalog, repository: &Repository, what: &str) -> Result<
             let options = UploadOptions::default();
             server.create_multipart(to, &options).await.map(drop)
         }
+        "whole upload" => {
+            let to = Upload {
+                repository,
+                branch: "main",
+                path: "whole",
+            };
+            let options = UploadOptions::default();
+            let id = server.create_multipart(to, &options).await?.upload_id;
+            let PartInfo { number, etag, .. } = server
+                .put_part(to, &id, 1, from_bytes("part".into()))
+                .await?;
+            let parts = [CompletedPart { number, etag }];
+            server
+                .complete_multipart(to, &id, &parts, false)
+                .await
+                .map(drop)
+        }
         other => panic!("{other}"),
     }
 }
@@ -50,7 +77,12 @@ async fn begin(server: &Catalog, repository: &Repository, what: &str) -> Result<
 fn is_refusal(error: &Error) -> bool {
     let gone =
         |e: &EngineError| matches!(e, EngineError::InDeletion(_) | EngineError::NotFound { .. });
-    matches!(error, Error::Engine(error) if gone(error))
+    match error {
+        // Its record went with the others.
+        Error::NoSuchUpload(_) => true,
+        Error::Engine(error) => gone(error),
+        _ => false,
+    }
 }
 
 /// At the turn of this number another server begins something, or deletes the repository.
@@ -97,6 +129,7 @@ async fn assert_nothing_is_left(at: &At, what: &str) {
         "weir-task-findings",
         "weir-task-branches",
         "weir-multiparts",
+        "weir-multiparts-done",
         "multiparts",
     ] {
         let left = at.lake.records(records).await;

@@ -62,19 +62,31 @@ impl Graveler {
         condition: Condition,
         force: bool,
     ) -> Result<()> {
-        self.engine
-            .write(
-                repository,
-                branch,
-                Write::Set {
-                    key,
-                    value: &value,
-                    condition,
-                },
-                force,
-            )
+        self.set_with(repository, branch, key, value, condition, force, &[])
             .await
-            .map(drop)
+    }
+
+    /// As [`Self::set`], and writes the records of `receipt` together with it, or neither.
+    /// [`crate::Error::ConcurrentChange`] if a condition of those does not hold.
+    #[expect(clippy::too_many_arguments, reason = "as `set`, with one more")]
+    pub async fn set_with(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        key: &[u8],
+        value: Value,
+        condition: Condition,
+        force: bool,
+        receipt: &[kv::Op],
+    ) -> Result<()> {
+        let write = Write::Set {
+            key,
+            value: &value,
+            condition,
+            receipt,
+        };
+        let written = self.engine.write(repository, branch, write, force).await;
+        written.map(drop)
     }
 
     /// Stages values, many in one write of the store, whatever was there. Not all or nothing.

@@ -34,6 +34,8 @@ pub(crate) enum Write<'a> {
         key: &'a [u8],
         value: &'a Value,
         condition: Condition,
+        /// Records of the caller's that are written together with it, or not at all.
+        receipt: &'a [Op],
     },
     SetMany(&'a [Record]),
     Delete(&'a [Vec<u8>]),
@@ -208,6 +210,7 @@ impl Engine {
             } if !self.kv.is_transactional() => None,
             _ => self.refs.recent_branch(repository, branch),
         };
+        let is_transactional = self.kv.is_transactional();
         let mut again = false;
         let mut tries = 0;
         while tries < MAX_WRITE_TRIES {
@@ -234,10 +237,17 @@ impl Engine {
             {
                 continue;
             }
-            let ops = planned?;
+            let mut ops = planned?;
             let written = ops.len() as u64;
             if written == 0 {
                 return Ok(0);
+            }
+            let receipt = match write {
+                Write::Set { receipt, .. } => receipt,
+                _ => &[],
+            };
+            if is_transactional {
+                ops.splice(0..0, receipt.iter().cloned());
             }
             let guard = Guard {
                 partition: partition.clone(),
@@ -245,7 +255,19 @@ impl Engine {
                 predicate: stored.predicate,
             };
             match self.kv.guarded(&guard, ops).await {
-                Ok(GuardOutcome::Written) => return Ok(written),
+                Ok(GuardOutcome::Written) => {
+                    if !is_transactional && !receipt.is_empty() {
+                        // Only now: a write that is repeated would meet its own receipt.
+                        let written = self.kv.batch(receipt.to_vec()).await;
+                        written.map_err(|error| unreceipted(branch, error))?;
+                    }
+                    return Ok(written);
+                }
+                Err(error @ kv::Error::PredicateFailed { index })
+                    if is_transactional && index < receipt.len() =>
+                {
+                    return Err(unreceipted(branch, error));
+                }
                 // The writes may be in the old token all the same.
                 Ok(GuardOutcome::GuardFailed) => again = true,
                 // Someone else wrote the key of a conditional write.
@@ -277,6 +299,7 @@ impl Engine {
                 key,
                 value,
                 condition: Condition::Always,
+                ..
             } => Ok(vec![set(key, Some(value), None)]),
             Write::SetMany(records) => Ok(records
                 .iter()
@@ -286,6 +309,7 @@ impl Engine {
                 key,
                 value,
                 condition: Condition::IfAbsent,
+                ..
             } => {
                 let in_token = self.kv.get(&token, key).await?;
                 let predicate = in_token
@@ -358,6 +382,16 @@ impl Engine {
             }
         }
         Ok(known)
+    }
+}
+
+/// Why a write did not land together with its receipt.
+fn unreceipted(branch: &BranchId, error: kv::Error) -> Error {
+    match error {
+        kv::Error::PredicateFailed { .. } => {
+            Error::ConcurrentChange(format!("what is written together with branch {branch}"))
+        }
+        error => error.into(),
     }
 }
 

@@ -148,8 +148,8 @@ impl BlockStore for CountingStore {
         unreachable!("trees do not ask what a store is")
     }
 
-    fn check_namespace(&self, _namespace: &str) -> block::Result<()> {
-        Ok(())
+    fn check_namespace(&self, namespace: &str) -> block::Result<String> {
+        Ok(namespace.to_owned())
     }
 
     async fn canonical_namespaces(&self, namespaces: Vec<String>) -> Vec<String> {

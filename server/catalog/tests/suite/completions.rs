@@ -1,0 +1,341 @@
+//! How multipart uploads end while others end them too, and while servers and stores fail: once.
+//!
+//! Two completions of one upload with other parts left an object whose size and tag were those of one and whose bytes
+//! were those of the other; a client that asked again for an answer that it had lost was told 404.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::testing::{Dice, Fate};
+use block::BlockStore as _;
+use block::testing::Faults as BlockFaults;
+use catalog::testing::TestCatalog;
+use catalog::{
+    Catalog, CompletedPart, Error, KEEP_ANSWERS, Object, Reader, Repository, Result, Upload,
+    UploadOptions, WriteOptions, from_bytes,
+};
+use graveler::{Graveler, NoHooks, Options};
+use kv::testing::{Faults, FaultyStore};
+
+const BODIES: [&str; 3] = ["first ", "second", "3"];
+
+fn to(repository: &Repository) -> Upload<'_> {
+    Upload {
+        repository,
+        branch: "main",
+        path: "big",
+    }
+}
+
+/// An upload of three parts.
+async fn upload(lake: &TestCatalog, repository: &Repository) -> (String, Vec<CompletedPart>) {
+    let options = UploadOptions::default();
+    let begun = lake.create_multipart(to(repository), &options).await;
+    let id = begun.unwrap().upload_id;
+    let mut parts = Vec::new();
+    for (number, body) in (1..).zip(BODIES) {
+        let stored = lake
+            .put_part(to(repository), &id, number, from_bytes(body.into()))
+            .await
+            .unwrap();
+        parts.push(CompletedPart {
+            number,
+            etag: stored.etag,
+        });
+    }
+    (id, parts)
+}
+
+fn joined(parts: &[CompletedPart]) -> String {
+    let body = |part: &CompletedPart| BODIES[part.number as usize - 1];
+    parts.iter().map(body).collect()
+}
+
+/// Another server of the installation, on stores that fail so often and let others go first.
+fn server(lake: &TestCatalog, seed: u64, kv: Faults, block: BlockFaults) -> Catalog {
+    let fate: Arc<dyn Fate> = Arc::new(Dice::new(seed, kv.yields));
+    let records: Arc<dyn kv::Store> = Arc::new(FaultyStore::by_fate(
+        Arc::<kv::MemoryStore>::clone(&lake.kv),
+        kv,
+        Arc::clone(&fate),
+    ));
+    let bytes: Arc<dyn block::BlockStore> = Arc::new(block::testing::FaultyStore::by_fate(
+        Arc::<block::MemoryStore>::clone(&lake.block),
+        block,
+        fate,
+    ));
+    let (clock, ids) = (Arc::clone(&lake.clock), Arc::clone(&lake.ids));
+    let graveler = Graveler::new(
+        Arc::clone(&records),
+        Arc::clone(&bytes),
+        Arc::clone(&clock) as _,
+        Arc::clone(&ids) as _,
+        Options::default(),
+    );
+    let reader = Reader::new(graveler, bytes);
+    Catalog::new(reader, records, Arc::new(NoHooks), clock, ids)
+}
+
+/// Lets others go first so often.
+async fn turns(count: u64) {
+    for _ in 0..count {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn is_unknown<T>(ended: &Result<T>) -> bool {
+    matches!(ended, Err(Error::NoSuchUpload(_)))
+}
+
+#[tokio::test]
+async fn of_completions_and_aborts_on_several_servers_one_takes_effect() {
+    let yields = Faults {
+        yields: 160,
+        ..Faults::default()
+    };
+    let (mut aborted, mut won) = (0, [0, 0]);
+    for seed in base::testing::seeds(300, 20_000) {
+        let lake = TestCatalog::new();
+        let repository = lake.repository("lake").await;
+        let (id, parts) = upload(&lake, &repository).await;
+        let (left, right) = (&parts[..2], &parts[1..]);
+        let servers =
+            [0, 1, 2, 3].map(|n| server(&lake, seed * 4 + n, yields, BlockFaults::default()));
+        let complete = async |n: usize, wait, parts| {
+            let server: &Catalog = &servers[n];
+            turns(wait).await;
+            server
+                .complete_multipart(to(&repository), &id, parts, false)
+                .await
+        };
+        let abort = async {
+            // A completion has the longer way.
+            turns(seed % 60).await;
+            servers[3].abort_multipart(to(&repository), &id).await
+        };
+        let (one, other, again, abort) = tokio::join!(
+            complete(0, seed % 7, left),
+            complete(1, seed % 5, right),
+            complete(2, seed % 11, left),
+            abort,
+        );
+        let ended = [(left, &one), (right, &other), (left, &again)];
+        for (_, ended) in ended {
+            assert!(ended.is_ok() || is_unknown(ended), "seed {seed}: {ended:?}");
+        }
+        let winner = ended
+            .iter()
+            .find_map(|(parts, ended)| ended.as_ref().ok().map(|object| (*parts, object)));
+        let Some((parts, object)) = winner else {
+            abort.unwrap_or_else(|error| panic!("seed {seed}: nobody won: {error}"));
+            aborted += 1;
+            assert_eq!(lake.paths(&repository, "main").await, "", "seed {seed}");
+            assert_eq!(data(&lake), [""; 0], "seed {seed}");
+            continue;
+        };
+        won[usize::from(parts == right)] += 1;
+        assert!(is_unknown(&abort), "seed {seed}: {abort:?}");
+        for (named, ended) in ended {
+            assert_eq!(named == parts, ended.is_ok(), "seed {seed}: {ended:?}");
+        }
+        let whole = joined(parts);
+        assert_eq!(lake.read(&repository, "main", "big").await, whole);
+        assert_eq!(object.entry.size_bytes, i64::try_from(whole.len()).unwrap());
+        let staged = lake.stat(&repository, "main", "big").await.unwrap();
+        assert_eq!(&staged, object, "seed {seed}");
+    }
+    assert!(
+        aborted > 5 && won.iter().all(|won| *won > 5),
+        "{aborted} {won:?}"
+    );
+}
+
+/// The bytes of objects that there are.
+fn data(lake: &TestCatalog) -> Vec<String> {
+    let addresses = lake.block.addresses().into_iter();
+    let addresses = addresses.map(|at| at.as_str().to_owned());
+    addresses.filter(|at| at.contains("/data/")).collect()
+}
+
+/// Servers that die between bytes and entry, or behind the entry, and answers that are lost: the same call again
+/// completes the upload, and no other does.
+#[tokio::test]
+async fn however_stores_fail_the_same_call_completes_the_upload() {
+    let (mut failures, mut lost) = (0, 0);
+    for seed in base::testing::seeds(200, 10_000) {
+        let lake = TestCatalog::new();
+        let repository = lake.repository("lake").await;
+        let (id, parts) = upload(&lake, &repository).await;
+        let kv = Faults {
+            read: 10,
+            before_write: 60,
+            after_write: 60,
+            yields: 20,
+        };
+        let block = BlockFaults {
+            before_write: 60,
+            after_write: 60,
+            ..BlockFaults::default()
+        };
+        let shaky = server(&lake, seed, kv, block);
+        let mut tries = 0;
+        let object = loop {
+            match shaky
+                .complete_multipart(to(&repository), &id, &parts, seed % 2 == 0)
+                .await
+            {
+                Ok(object) => break object,
+                Err(error) => {
+                    let is_failure = matches!(error, Error::Block(_) | Error::Engine(_));
+                    assert!(is_failure, "seed {seed}: {error}");
+                    tries += 1;
+                    failures += 1;
+                    assert!(tries < 200, "seed {seed}: {error}");
+                }
+            }
+        };
+        lost += u32::from(tries > 0);
+        assert_eq!(lake.read(&repository, "main", "big").await, joined(&parts));
+        assert_eq!(lake.stat(&repository, "main", "big").await.unwrap(), object);
+        let other = lake
+            .complete_multipart(to(&repository), &id, &parts[..1], false)
+            .await;
+        assert!(is_unknown(&other), "seed {seed}: {other:?}");
+        // Nothing of it stays but the object and the answer.
+        let again = lake
+            .complete_multipart(to(&repository), &id, &parts, false)
+            .await;
+        assert_eq!(again.unwrap(), object);
+        assert_eq!(lake.records("multiparts").await, [""; 0]);
+        assert_eq!(lake.records("weir-multiparts").await, [""; 0]);
+        assert_eq!(data(&lake), [object.physical_address.clone()]);
+        let at = block::Location::full(&object.physical_address);
+        let forgotten = lake.block.complete_multipart(&at, &id, &parts).await;
+        assert!(forgotten.is_err(), "seed {seed}");
+    }
+    assert!(failures > 50 && lost > 20, "{failures} {lost}");
+}
+
+async fn completed() -> (TestCatalog, Repository, String, Vec<CompletedPart>, Object) {
+    let lake = TestCatalog::new();
+    let repository = lake.repository("lake").await;
+    let (id, parts) = upload(&lake, &repository).await;
+    let object = lake
+        .complete_multipart(to(&repository), &id, &parts, true)
+        .await
+        .unwrap();
+    (lake, repository, id, parts, object)
+}
+
+#[tokio::test]
+async fn a_repeated_completion_answers_and_changes_nothing() {
+    let (lake, repository, id, parts, object) = completed().await;
+    let mut quoted = parts.clone();
+    quoted[0].etag = format!("\"{}\"", quoted[0].etag.to_uppercase());
+    for parts in [&parts, &quoted] {
+        // Also on the condition that there is no object: it is this one.
+        let again = lake
+            .complete_multipart(to(&repository), &id, parts, true)
+            .await;
+        assert_eq!(again.unwrap(), object);
+    }
+    lake.put(&repository, "main", "big", "newer").await;
+    let again = lake.complete_multipart(to(&repository), &id, &parts, false);
+    assert_eq!(again.await.unwrap(), object);
+    assert_eq!(lake.read(&repository, "main", "big").await, "newer");
+
+    let paths = ["big".to_owned()];
+    lake.delete_objects(&repository, "main", &paths, WriteOptions::default())
+        .await
+        .unwrap();
+    let again = lake.complete_multipart(to(&repository), &id, &parts, false);
+    assert_eq!(again.await.unwrap(), object);
+    assert_eq!(lake.paths(&repository, "main").await, "");
+}
+
+#[tokio::test]
+async fn a_repeated_completion_is_of_the_same_upload() {
+    let (lake, repository, id, parts, _) = completed().await;
+    let other = lake.repository("other").await;
+    let elsewhere = [
+        to(&other),
+        Upload {
+            path: "another",
+            ..to(&repository)
+        },
+        Upload {
+            branch: "dev",
+            ..to(&repository)
+        },
+    ];
+    for to in elsewhere {
+        let ended = lake.complete_multipart(to, &id, &parts, false).await;
+        assert!(is_unknown(&ended), "{ended:?}");
+    }
+    for parts in [&parts[..2], &parts[1..]] {
+        let ended = lake
+            .complete_multipart(to(&repository), &id, parts, false)
+            .await;
+        assert!(is_unknown(&ended), "{ended:?}");
+    }
+    let mut forged = parts.clone();
+    forged[0].etag = "0".repeat(32);
+    let ended = lake
+        .complete_multipart(to(&repository), &id, &forged, false)
+        .await;
+    assert!(is_unknown(&ended), "{ended:?}");
+}
+
+#[tokio::test]
+async fn answers_are_kept_for_a_day() {
+    let (lake, repository, id, parts, object) = completed().await;
+    lake.clock.advance(KEEP_ANSWERS);
+    assert_eq!(lake.forget_completions().await.unwrap(), 0);
+    let again = lake.complete_multipart(to(&repository), &id, &parts, false);
+    assert_eq!(again.await.unwrap(), object);
+
+    let (later, _) = upload(&lake, &repository).await;
+    let last = lake.complete_multipart(to(&repository), &later, &parts, false);
+    last.await.unwrap();
+    lake.clock.advance(Duration::from_secs(1));
+    assert_eq!(lake.forget_completions().await.unwrap(), 1);
+    assert_eq!(lake.records("weir-multiparts-done").await.len(), 1);
+    let forgotten = lake
+        .complete_multipart(to(&repository), &id, &parts, false)
+        .await;
+    assert!(is_unknown(&forgotten), "{forgotten:?}");
+    // The object has nothing to do with it.
+    assert_eq!(lake.read(&repository, "main", "big").await, joined(&parts));
+}
+
+/// A completion that is refused behind the joining leaves an upload that can be ended either way.
+#[tokio::test]
+async fn a_completion_that_is_refused_leaves_its_upload() {
+    for abort in [true, false] {
+        let lake = TestCatalog::new();
+        let repository = lake.repository("lake").await;
+        let (id, parts) = upload(&lake, &repository).await;
+        // As if the object came behind the look that precedes the joining.
+        let at = lake.multipart(to(&repository), &id).await.unwrap();
+        let at = block::Location::full(&at.physical_address);
+        let joined_here = lake.block.complete_multipart(&at, &id, &parts).await;
+        joined_here.unwrap();
+        lake.put(&repository, "main", "big", "there").await;
+        let refused = lake
+            .complete_multipart(to(&repository), &id, &parts, true)
+            .await;
+        assert!(
+            matches!(refused, Err(Error::PreconditionFailed)),
+            "{refused:?}"
+        );
+        if abort {
+            lake.abort_multipart(to(&repository), &id).await.unwrap();
+            assert_eq!(data(&lake).len(), 1, "the bytes of `there`");
+        } else {
+            lake.complete_multipart(to(&repository), &id, &parts, false)
+                .await
+                .unwrap();
+            assert_eq!(lake.read(&repository, "main", "big").await, joined(&parts));
+        }
+    }
+}

@@ -1,0 +1,90 @@
+"""Multipart uploads that several clients end at once, through two servers of one installation.
+
+  multipart_race.py OTHER_URL       (the first server in WEIR_URL, keys in ACCESS_KEY and SECRET_KEY)
+"""
+import concurrent.futures, hashlib, sys
+
+import botocore.exceptions
+import connect
+
+BUCKET, ROUNDS = "multipart-race", 12
+BODIES = [b"1" * 700_001, b"2" * 500_003, b"3" * 9]
+
+one = connect.boto()
+connect.URL = sys.argv[1]
+two = connect.boto()
+connect.URL = connect.os.environ["WEIR_URL"]
+connect.lakefs.Repository(BUCKET, client=connect.lakefs_client()).create(storage_namespace=f"local://{BUCKET}")
+
+
+def ends(client, key, upload, parts):
+    """The tag of the object, or the code of the refusal."""
+    named = {"Parts": [{"PartNumber": n, "ETag": tag} for n, tag in parts]}
+    try:
+        done = client.complete_multipart_upload(Bucket=BUCKET, Key=key, UploadId=upload, MultipartUpload=named)
+        return done["ETag"]
+    except botocore.exceptions.ClientError as error:
+        return refusal(error)
+
+
+def aborts(client, key, upload):
+    try:
+        client.abort_multipart_upload(Bucket=BUCKET, Key=key, UploadId=upload)
+        return "aborted"
+    except botocore.exceptions.ClientError as error:
+        return refusal(error)
+
+
+def refusal(error):
+    status, code = error.response["ResponseMetadata"]["HTTPStatusCode"], error.response["Error"]["Code"]
+    assert (status, code) == (404, "NoSuchUpload"), (status, code)
+    return code
+
+
+def begin(key):
+    upload = one.create_multipart_upload(Bucket=BUCKET, Key=key)["UploadId"]
+    stored = lambda n, body: one.upload_part(Bucket=BUCKET, Key=key, UploadId=upload, PartNumber=n, Body=body)["ETag"]
+    return upload, [(n, stored(n, body)) for n, body in enumerate(BODIES, 1)]
+
+
+def check_object(key, parts, tag):
+    whole = b"".join(BODIES[n - 1] for n, _ in parts)
+    found = one.get_object(Bucket=BUCKET, Key=key)
+    digests = b"".join(hashlib.md5(BODIES[n - 1]).digest() for n, _ in parts)
+    assert found["Body"].read() == whole and found["ContentLength"] == len(whole)
+    assert found["ETag"] == tag == f'"{hashlib.md5(digests).hexdigest()}-{len(parts)}"', (found["ETag"], tag)
+
+
+with concurrent.futures.ThreadPoolExecutor(8) as pool:
+    for round in range(ROUNDS):
+        key = f"main/race/{round}"
+        upload, parts = begin(key)
+        left, right = parts[:2], parts[1:]
+        lists = [left, right, left, right]
+        clients = [one, two, two, one]
+        asked = [pool.submit(ends, client, key, upload, named) for client, named in zip(clients, lists)]
+        answers = [future.result() for future in asked]
+        won = {tag for tag in answers if tag != "NoSuchUpload"}
+        assert len(won) == 1, answers
+        tag = won.pop()
+        winner = lists[answers.index(tag)]
+        assert [answer == tag for answer in answers] == [named == winner for named in lists], answers
+        check_object(key, winner, tag)
+        # A client that lost the answer asks again, whichever server.
+        assert ends(two, key, upload, winner) == ends(one, key, upload, winner) == tag
+        assert aborts(two, key, upload) == "NoSuchUpload"
+
+    for round in range(ROUNDS):
+        key = f"main/abort/{round}"
+        upload, parts = begin(key)
+        completed = pool.submit(ends, one, key, upload, parts)
+        aborted = pool.submit(aborts, two, key, upload)
+        completed, aborted = completed.result(), aborted.result()
+        assert (completed == "NoSuchUpload") == (aborted == "aborted"), (completed, aborted)
+        if aborted != "aborted":
+            check_object(key, parts, completed)
+            continue
+        listed = one.list_objects_v2(Bucket=BUCKET, Prefix=key)
+        assert listed["KeyCount"] == 0, listed
+assert not one.list_multipart_uploads(Bucket=BUCKET).get("Uploads")
+print("ok")

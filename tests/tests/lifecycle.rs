@@ -196,7 +196,13 @@ async fn what_the_server_keeps_is_its_users_alone() {
             paths.extend(below.map(|entry| entry.unwrap().path()));
         }
     }
-    for name in ["weir.db", "weir.db-wal", "weir.db-shm", "secret_key", "objects"] {
+    for name in [
+        "weir.db",
+        "weir.db-wal",
+        "weir.db-shm",
+        "secret_key",
+        "objects",
+    ] {
         assert!(names.iter().any(|found| found == name), "{name}: {names:?}");
     }
 }

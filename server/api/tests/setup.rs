@@ -325,7 +325,12 @@ async fn every_claim_of_the_configuration_is_true() {
             .as_str()
             .unwrap()
             .starts_with("http");
-    assert_eq!(is_offered("pre_sign_support"), is_signed, "{}", answer.status);
+    assert_eq!(
+        is_offered("pre_sign_support"),
+        is_signed,
+        "{}",
+        answer.status
+    );
     assert!(!is_offered("pre_sign_support_ui") || is_signed);
 
     // The forms of namespaces are those that are taken.
@@ -358,4 +363,38 @@ async fn every_claim_of_the_configuration_is_true() {
         api.get("/auth/capabilities").await.expect(200).json(),
         json!({"invite_user": false, "forgot_password": false})
     );
+}
+
+#[tokio::test]
+async fn a_repository_is_made_with_sample_data_where_it_has_a_branch() {
+    let api = TestApi::new().await;
+    let create = async |query: &str, creation: &serde_json::Value| {
+        let made = api.post(&format!("/repositories{query}"), creation).await;
+        made.expect(201).json()
+    };
+    for read_only in [false, true] {
+        let name = format!("lakes-{read_only}");
+        // As clients spell it that put the name behind the prefix.
+        let creation = json!({
+            "name": name,
+            "storage_namespace": format!("mem:///{name}"),
+            "default_branch": "trunk",
+            "sample_data": true,
+            "read_only": read_only,
+        });
+        let made = create("", &creation).await;
+        assert_eq!(made["storage_namespace"], format!("mem://{name}"));
+        let log = api
+            .get(&format!("/repositories/{name}/refs/trunk/commits"))
+            .await;
+        let log = log.expect(200).json();
+        assert_eq!(log["results"][0]["message"], "Add sample data", "{log}");
+        let path = format!("/repositories/{name}/refs/trunk/objects/ls?prefix=lakes.");
+        let listed = api.get(&path).await.expect(200).json();
+        assert_eq!(listed["results"][0]["path"], "lakes.parquet");
+    }
+    let bare = json!({"name": "bare", "storage_namespace": "mem://bare", "sample_data": true});
+    create("?bare=true", &bare).await;
+    let branches = api.get("/repositories/bare/branches").await.expect(200);
+    assert_eq!(branches.json()["results"], json!([]));
 }

@@ -218,9 +218,41 @@ fn one_folder_holds_the_embedded_default() {
     );
 }
 
+/// A folder from before, or one that somebody made: it works on, and the start says what to do.
+#[test]
+fn a_folder_that_is_open_to_others_is_told_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let overrides = Overrides {
+        data: Some(dir.path().to_owned()),
+        ..Overrides::default()
+    };
+    let folder = dir.path().display();
+    for (mode, warnings) in [
+        (0o700, vec![]),
+        (
+            0o750,
+            vec![format!(
+                "--data {folder} is open to other users of this machine (mode 750): close it with `chmod 700 {folder}`"
+            )],
+        ),
+    ] {
+        set_mode(dir.path(), mode);
+        assert_eq!(
+            Config::from_yaml("", &overrides).unwrap().warnings,
+            warnings
+        );
+    }
+}
+
+fn set_mode(path: &std::path::Path, mode: u32) {
+    let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
+    std::fs::set_permissions(path, permissions).unwrap();
+}
+
 #[test]
 fn what_contradicts_the_folder_is_refused_or_told() {
     let dir = tempfile::tempdir().unwrap();
+    set_mode(dir.path(), 0o700);
     let folder = dir.path().display();
     let overrides = Overrides {
         data: Some(dir.path().to_owned()),

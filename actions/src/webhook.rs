@@ -18,7 +18,7 @@ use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, Response, StatusCode, Version};
 use url::{Host, Url};
 
-use crate::action_file::{WebhookProperties, format_duration};
+use crate::action_file::{Target, WebhookProperties, format_duration};
 use crate::env::{Environment, Expanded};
 use crate::output::Output;
 
@@ -64,26 +64,38 @@ impl Webhooks {
         payload: &str,
         log: &mut Output,
     ) -> Result<(), String> {
-        let expand = |pairs: &[(String, String)]| -> Vec<(String, Expanded)> {
+        let expand = |pairs: &[(String, String)]| -> Result<Vec<(String, Expanded)>, String> {
             pairs
                 .iter()
-                .map(|(name, value)| (name.clone(), self.environment.expand(value)))
+                .map(|(name, value)| {
+                    let value = self.environment.expand(value).map_err(|e| e.to_string())?;
+                    Ok((name.clone(), value))
+                })
                 .collect()
         };
-        let mut params = expand(&hook.query_params);
+        let mut params = expand(&hook.query_params)?;
         params.sort_by(|a, b| a.0.cmp(&b.0));
-        let headers = Headers::new(expand(&hook.headers))?;
+        let headers = Headers::new(expand(&hook.headers)?)?;
         log.text(&request_head(&hook.shown_url, &params, &headers, payload));
 
+        let refused = |why: &str| format!("Post \"{}\": {why}", hook.shown_url);
+        let url = match &hook.target {
+            Target::Url(url) => url,
+            Target::Unusable(why) => return Err(refused(why)),
+        };
         // Redirects stay on this host, so one look is enough; names are looked at whenever they are resolved.
-        targets::check(&hook.url).map_err(|e| format!("Post \"{}\": {e}", hook.shown_url))?;
-        let client = if is_loopback(&hook.url) {
+        targets::check(url).map_err(|e| refused(&e.to_string()))?;
+        let call = Call {
+            url,
+            shown_url: &hook.shown_url,
+        };
+        let client = if is_loopback(url) {
             &self.loopback
         } else {
             &self.client
         };
         let request = client
-            .post(with_params(&hook.url, &params))
+            .post(with_params(url, &params))
             .headers(headers.to_send)
             .timeout(hook.timeout)
             .body(payload.to_owned());
@@ -96,11 +108,11 @@ impl Webhooks {
             format_duration(elapsed)
         );
 
-        let answer = answer.map_err(|e| failure(hook, &e, "while awaiting headers"))?;
+        let answer = answer.map_err(|e| failure(call, &e, "while awaiting headers"))?;
         let status = answer.status();
         log.text("\nResponse:\n");
         log.text(&response_head(&answer));
-        read_body(hook, answer, log).await?;
+        read_body(call, answer, log).await?;
         if status.is_success() {
             Ok(())
         } else {
@@ -110,6 +122,13 @@ impl Webhooks {
             ))
         }
     }
+}
+
+/// What is called, and how it is told.
+#[derive(Debug, Clone, Copy)]
+struct Call<'a> {
+    url: &'a Url,
+    shown_url: &'a str,
 }
 
 /// Lets `write!` append to a log.
@@ -257,15 +276,11 @@ fn status_line(status: StatusCode) -> String {
     )
 }
 
-async fn read_body(
-    hook: &WebhookProperties,
-    answer: Response,
-    log: &mut Output,
-) -> Result<(), String> {
+async fn read_body(call: Call<'_>, answer: Response, log: &mut Output) -> Result<(), String> {
     let mut left = MAX_RESPONSE_BYTES;
     let mut body = answer.bytes_stream();
     while let Some(chunk) = body.next().await {
-        let chunk = chunk.map_err(|e| failure(hook, &e, "while reading body"))?;
+        let chunk = chunk.map_err(|e| failure(call, &e, "while reading body"))?;
         let kept = chunk.len().min(left);
         log.bytes(&chunk[..kept]);
         left -= kept;
@@ -281,8 +296,8 @@ async fn read_body(
 }
 
 /// Why a request got no answer. Never holds the query, which may hold secrets.
-fn failure(hook: &WebhookProperties, error: &reqwest::Error, when: &str) -> String {
-    let url = &hook.url;
+fn failure(call: Call<'_>, error: &reqwest::Error, when: &str) -> String {
+    let Call { url, shown_url } = call;
     let host = url.host_str().unwrap_or_default();
     let reason = if error.is_timeout() {
         format!("context deadline exceeded (Client.Timeout exceeded {when})")
@@ -300,7 +315,7 @@ fn failure(hook: &WebhookProperties, error: &reqwest::Error, when: &str) -> Stri
     } else {
         root_cause(error)
     };
-    format!("Post \"{}\": {reason}", hook.shown_url)
+    format!("Post \"{shown_url}\": {reason}")
 }
 
 fn io_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {

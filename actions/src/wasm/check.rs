@@ -6,7 +6,7 @@
 use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
 
 use super::limits::{COMPONENT_BYTES, size};
-use super::{Cause, Failure};
+use super::{Cause, Failure, outside};
 
 /// How to call a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,7 +119,10 @@ fn check_import(name: &str) -> Result<(), Failure> {
     }
     Err(Failure::new(
         Cause::ComponentAbi,
-        format!("component imports {name}, which this server does not give to hooks"),
+        format!(
+            "component imports {name}, which this server does not give to hooks: {}",
+            outside::NOTE
+        ),
     ))
 }
 
@@ -210,7 +213,7 @@ mod tests {
             .message;
         assert_eq!(
             message,
-            "component imports wasi:http/outgoing-handler@0.2.0, which this server does not give to hooks"
+            "component imports wasi:http/outgoing-handler@0.2.0, which this server does not give to hooks: hooks have no files and no network"
         );
     }
 

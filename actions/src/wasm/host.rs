@@ -28,7 +28,7 @@ use super::limits::{
 use super::log::{self, Log};
 use super::session::{self, Change, Run};
 use super::wasi::{self, Seed};
-use super::{Cause, Failure, Report, Request, v0_1};
+use super::{Cause, Failure, Report, Request, outside, v0_1};
 
 /// The Wasm engine with its compiled components. Cheap to clone.
 #[derive(Clone)]
@@ -75,6 +75,7 @@ impl Host {
     fn with_engine(cache_dir: &Path, engine: Engine, pooled: bool) -> Result<Self, String> {
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(failed)?;
+        outside::link(&mut linker).map_err(failed)?;
         v0_1::link(&mut linker).map_err(failed)?;
         let mut describe_linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut describe_linker).map_err(failed)?;

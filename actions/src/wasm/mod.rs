@@ -20,6 +20,7 @@ mod host;
 mod instance;
 mod limits;
 mod log;
+mod outside;
 mod reads;
 mod session;
 mod tree;

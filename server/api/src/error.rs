@@ -32,6 +32,9 @@ pub(crate) enum Error {
     NoEndpoint,
     #[error("{0} not found")]
     NotFound(String),
+    /// There is no such hook of a run, or its log is gone. In lakeFS's words.
+    #[error("not found")]
+    NoHookOutput,
     /// A precondition of the operation does not hold.
     #[error("{0}")]
     Precondition(String),
@@ -59,7 +62,7 @@ impl Error {
             Self::Auth(error) => of_auth(error),
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NoEndpoint | Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::NoEndpoint | Self::NotFound(_) | Self::NoHookOutput => StatusCode::NOT_FOUND,
             Self::Precondition(_) => StatusCode::PRECONDITION_FAILED,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
         }
@@ -288,6 +291,7 @@ mod tests {
             run_id: "r".to_owned(),
             kind: catalog::EventKind::PreMerge,
             message: "pre-merge hook aborted".to_owned(),
+            hint: None,
             invalid_actions,
             findings: vec![Finding {
                 action: "a".to_owned(),
@@ -522,6 +526,7 @@ mod tests {
             (Error::TooLarge(10), 413, "10 bytes"),
             (Error::NoEndpoint, 404, "invalid API endpoint"),
             (Error::NotFound(s("run 'x'")), 404, "run 'x' not found"),
+            (Error::NoHookOutput, 404, "not found"),
             (Error::Precondition(s("first set up")), 412, "first set up"),
             (
                 Error::NotImplemented("createGroup"),

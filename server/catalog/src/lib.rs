@@ -18,6 +18,7 @@ mod dump;
 mod entry;
 mod error;
 mod file_writer;
+mod gates;
 mod gc_commits;
 mod gc_uncommitted;
 mod history;
@@ -46,6 +47,7 @@ mod upload;
 pub use catalog::Catalog;
 pub use entry::{AddressType, DEFAULT_CONTENT_TYPE, Entry};
 pub use error::{Error, Result};
+pub use gates::{GateLog, Gates};
 pub use gc_commits::PreparedCommits;
 pub use gc_uncommitted::PreparedUncommitted;
 pub use limits::{

@@ -1,12 +1,18 @@
 //! The `if:` of a hook: a boolean expression over how the hooks before it ended.
 //!
 //! Pure. Grammar: `success()`, `failure()`, `true`, `false`, `!`/`not`, `&&`/`and`,
-//! `||`/`or`, `==`, `!=`, parentheses. Anything else is refused when the file is read, not when it runs.
+//! `||`/`or`, `==`, `!=`, parentheses, and comparisons of two numbers or two texts. Anything else is
+//! refused when the file is read, not when it runs.
+
+use std::cmp::Ordering;
 
 /// Expressions within each other.
 const MAX_DEPTH: usize = 32;
 /// Words and signs of one expression. A chain of operators nests as deep as it is long.
 const MAX_TOKENS: usize = 256;
+
+/// What the token of a text begins with: no other token can.
+const TEXT_MARK: char = '\'';
 
 /// A parsed condition.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -33,7 +39,7 @@ impl Condition {
             tokens: &tokens,
             at: 0,
         };
-        let condition = parser.or(0)?;
+        let condition = parser.or(0)?.condition()?;
         match parser.peek() {
             None => Ok(condition),
             Some(token) => Err(format!("'{token}' is not expected there")),
@@ -69,6 +75,31 @@ fn tokenize(text: &str) -> Result<Vec<String>, String> {
                 Some(_) => format!("{c}{c}"),
                 None => return Err(format!("'{c}' is not an operator; did you mean '{c}{c}'?")),
             },
+            '<' | '>' => match chars.next_if_eq(&'=') {
+                Some(_) => format!("{c}="),
+                None => c.to_string(),
+            },
+            '\'' | '"' => {
+                let mut text = TEXT_MARK.to_string();
+                loop {
+                    match chars.next() {
+                        Some(end) if end == c => break text,
+                        Some('\\') | None => {
+                            return Err(
+                                "a text ends with its quote and has no backslash".to_owned()
+                            );
+                        }
+                        Some(inner) => text.push(inner),
+                    }
+                }
+            }
+            c if c.is_ascii_digit() => {
+                let mut number = c.to_string();
+                while let Some(c) = chars.next_if(|c| c.is_ascii_digit() || *c == '.') {
+                    number.push(c);
+                }
+                number
+            }
             c if c.is_ascii_alphabetic() || c == '_' => {
                 let mut word = c.to_string();
                 while let Some(c) = chars.next_if(|c| c.is_ascii_alphanumeric() || *c == '_') {
@@ -102,44 +133,44 @@ impl ExpressionParser<'_> {
         found
     }
 
-    fn or(&mut self, depth: usize) -> Result<Condition, String> {
+    fn or(&mut self, depth: usize) -> Result<Term, String> {
         let mut left = self.and(depth)?;
         while self.take(&["||", "or"]) {
-            left = Condition::Or(Box::new(left), Box::new(self.and(depth)?));
+            let right = self.and(depth)?.condition()?;
+            left = Term::from(Condition::Or(Box::new(left.condition()?), Box::new(right)));
         }
         Ok(left)
     }
 
-    fn and(&mut self, depth: usize) -> Result<Condition, String> {
+    fn and(&mut self, depth: usize) -> Result<Term, String> {
         let mut left = self.equal(depth)?;
         while self.take(&["&&", "and"]) {
-            left = Condition::And(Box::new(left), Box::new(self.equal(depth)?));
+            let right = self.equal(depth)?.condition()?;
+            left = Term::from(Condition::And(Box::new(left.condition()?), Box::new(right)));
         }
         Ok(left)
     }
 
-    fn equal(&mut self, depth: usize) -> Result<Condition, String> {
+    fn equal(&mut self, depth: usize) -> Result<Term, String> {
+        const COMPARISONS: [&str; 6] = ["==", "!=", "<", "<=", ">", ">="];
         let mut left = self.unary(depth)?;
-        loop {
-            if self.take(&["=="]) {
-                left = Condition::Equal(Box::new(left), Box::new(self.unary(depth)?));
-            } else if self.take(&["!="]) {
-                left = Condition::Not(Box::new(Condition::Equal(
-                    Box::new(left),
-                    Box::new(self.unary(depth)?),
-                )));
-            } else {
-                return Ok(left);
-            }
+        while let Some(sign) = self
+            .peek()
+            .and_then(|token| COMPARISONS.into_iter().find(|sign| *sign == token))
+        {
+            self.at += 1;
+            left = compare(left, sign, self.unary(depth)?)?;
         }
+        Ok(left)
     }
 
-    fn unary(&mut self, depth: usize) -> Result<Condition, String> {
+    fn unary(&mut self, depth: usize) -> Result<Term, String> {
         if depth > MAX_DEPTH {
             return Err(format!("nested deeper than {MAX_DEPTH} levels"));
         }
         if self.take(&["!", "not"]) {
-            return Ok(Condition::Not(Box::new(self.unary(depth + 1)?)));
+            let inner = self.unary(depth + 1)?.condition()?;
+            return Ok(Term::from(Condition::Not(Box::new(inner))));
         }
         if self.take(&["("]) {
             let inner = self.or(depth + 1)?;
@@ -153,24 +184,80 @@ impl ExpressionParser<'_> {
             return Err("it ends too early".to_owned());
         };
         self.at += 1;
+        if let Some(text) = word.strip_prefix(TEXT_MARK) {
+            return Ok(Term::Text(text.to_owned()));
+        }
+        if word.starts_with(|c: char| c.is_ascii_digit()) {
+            let number = word.parse().map_err(|_| format!("'{word}' is no number"))?;
+            return Ok(Term::Number(number));
+        }
         match word.as_str() {
-            "true" => Ok(Condition::Literal(true)),
-            "false" => Ok(Condition::Literal(false)),
+            "true" => Ok(Term::from(Condition::Literal(true))),
+            "false" => Ok(Term::from(Condition::Literal(false))),
             "success" | "failure" => {
                 if !(self.take(&["("]) && self.take(&[")"])) {
                     return Err(format!("'{word}' needs parentheses: {word}()"));
                 }
-                Ok(if word == "success" {
+                Ok(Term::from(if word == "success" {
                     Condition::Success
                 } else {
                     Condition::Failure
-                })
+                }))
             }
             _ => Err(format!(
                 "'{word}' is not known; use success(), failure(), true, false, &&, || and !"
             )),
         }
     }
+}
+
+/// Part of an expression: only a condition can decide.
+#[derive(Debug)]
+enum Term {
+    Condition(Condition),
+    Number(f64),
+    Text(String),
+}
+
+impl From<Condition> for Term {
+    fn from(condition: Condition) -> Self {
+        Self::Condition(condition)
+    }
+}
+
+impl Term {
+    fn condition(self) -> Result<Condition, String> {
+        match self {
+            Self::Condition(condition) => Ok(condition),
+            Self::Number(number) => Err(format!("{number} is not true or false")),
+            Self::Text(text) => Err(format!("'{text}' is not true or false")),
+        }
+    }
+}
+
+/// Numbers and texts are constants, so what compares them is decided here.
+fn compare(left: Term, sign: &str, right: Term) -> Result<Term, String> {
+    let order = match (left, right) {
+        (Term::Number(a), Term::Number(b)) => a.partial_cmp(&b),
+        (Term::Text(a), Term::Text(b)) => Some(a.cmp(&b)),
+        (Term::Condition(a), Term::Condition(b)) if matches!(sign, "==" | "!=") => {
+            let equal = Condition::Equal(Box::new(a), Box::new(b));
+            return Ok(Term::from(match sign {
+                "==" => equal,
+                _ => Condition::Not(Box::new(equal)),
+            }));
+        }
+        _ => return Err(format!("'{sign}' compares two values of the same type")),
+    };
+    let holds = match sign {
+        "==" => order == Some(Ordering::Equal),
+        "!=" => order != Some(Ordering::Equal),
+        "<" => order == Some(Ordering::Less),
+        "<=" => matches!(order, Some(Ordering::Less | Ordering::Equal)),
+        ">" => order == Some(Ordering::Greater),
+        _ => matches!(order, Some(Ordering::Greater | Ordering::Equal)),
+    };
+    Ok(Term::from(Condition::Literal(holds)))
 }
 
 #[cfg(test)]
@@ -193,6 +280,11 @@ mod tests {
             ("failure() == true", false, true),
             ("failure() != true", true, false),
             ("true || false && false", true, true),
+            ("'a' == 'a'", true, true),
+            ("'a' == \"b\" || failure()", false, true),
+            ("1 == 1", true, true),
+            ("2 >= 10", false, false),
+            ("1.5 < 2 && success()", true, false),
         ] {
             let condition = Condition::parse(text).unwrap();
             assert_eq!(
@@ -215,7 +307,14 @@ mod tests {
             ("(true", "')' is missing"),
             ("true true", "'true' is not expected there"),
             ("true &&", "it ends too early"),
-            ("1 + 1", "'1' is not expected there"),
+            ("1 + 1", "'+' is not expected there"),
+            ("1", "1 is not true or false"),
+            ("'success()'", "'success()' is not true or false"),
+            ("!1", "1 is not true or false"),
+            ("1 == '1'", "'==' compares two values of the same type"),
+            ("true < false", "'<' compares two values of the same type"),
+            ("1.2.3 == 1", "'1.2.3' is no number"),
+            ("'open", "a text ends with its quote and has no backslash"),
         ] {
             assert_eq!(Condition::parse(text).unwrap_err(), reason, "{text}");
         }

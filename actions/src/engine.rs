@@ -15,11 +15,13 @@ use graveler::{Event, EventKind, HookOutcome, Hooks, Rejection};
 use tracing::{error, info, warn};
 
 use crate::action_file::HookKind;
+use crate::advice::{advise, branch_of_change};
 use crate::env::Environment;
 use crate::execute::{Executor, Outcome};
-use crate::load::{LoadError, Loader};
+use crate::load::{Judge, LoadError, Loader};
 use crate::manifest::log_key;
 use crate::nesting::{InFlight, MAX_DEPTH, MAX_IN_FLIGHT};
+use crate::preflight;
 use crate::queue::Queue;
 use crate::run::{Filter, Records};
 use crate::wasm::{Compiler, Host, HostOptions};
@@ -113,10 +115,11 @@ impl Actions {
         })
     }
 
-    /// Runs newest first, after a run id (exclusive); of one branch or one commit, if named.
+    /// Runs newest first, after a run id (exclusive); of one branch or one commit, if named. A commit may be
+    /// named by the first digits of its id.
     ///
     /// # Errors
-    /// Storage's.
+    /// Storage's; [`catalog::Error::InvalidValue`] if the digits are those of several commits.
     pub async fn list_runs(
         &self,
         repository: &Repository,
@@ -125,15 +128,20 @@ impl Actions {
         after: &str,
         limit: usize,
     ) -> catalog::Result<Page<Run>> {
+        let (records, repository) = (&self.executor.records, repository.id.as_str());
+        let full;
         let filter = match (branch, commit) {
             (Some(branch), _) => Filter::Branch(branch),
-            (None, Some(commit)) => Filter::Commit(commit),
+            (None, Some(commit)) => {
+                full = records.commit_with_runs(repository, commit).await?;
+                match &full {
+                    Some(commit) => Filter::Commit(commit),
+                    None => return Ok(Page::empty()),
+                }
+            }
             (None, None) => Filter::All,
         };
-        self.executor
-            .records
-            .list(repository.id.as_str(), filter, after, limit)
-            .await
+        records.list(repository, filter, after, limit).await
     }
 
     /// One run, or none.
@@ -208,15 +216,13 @@ impl Actions {
         self.queue.drain().await;
     }
 
-    /// Runs what judges an event. None: nothing does.
-    async fn judge(&self, event: &Arc<Event>) -> Result<Option<Outcome>, LoadError> {
-        let judges = self
-            .executor
-            .loader
-            .judges(event, self.gates_source)
-            .await?;
-        if judges.is_empty() {
-            return Ok(None);
+    /// Runs what judges an event.
+    async fn judge(&self, event: &Arc<Event>) -> Result<Judged, LoadError> {
+        let Executor { loader, host, .. } = &self.executor;
+        let judges = loader.judges(event, self.gates_source).await?;
+        let preflight = preflight::check(loader, host, event).await?;
+        if !preflight.errors.is_empty() {
+            return Err(LoadError::Invalid(preflight.errors));
         }
         let mut hooks = judges.iter().flat_map(|judge| &judge.action.hooks);
         let calls_out = hooks.any(|hook| matches!(hook.kind, HookKind::Webhook(_)));
@@ -226,12 +232,46 @@ impl Actions {
             let busy = format!(
                 "{MAX_IN_FLIGHT} changes of this repository wait for webhooks already: try again later, and see that no webhook makes changes that it judges itself"
             );
-            return Ok(Some(Outcome {
-                failures: vec![busy],
-                findings: Vec::new(),
-            }));
+            return Err(LoadError::Busy(busy));
         }
-        Ok(Some(self.executor.run(event, judges).await?))
+        let outcome = match judges.is_empty() {
+            true => None,
+            false => Some(
+                self.executor
+                    .run(event, &judges, &preflight.warnings)
+                    .await?,
+            ),
+        };
+        Ok(Judged {
+            warnings: preflight.texts(),
+            judges,
+            outcome,
+        })
+    }
+
+    /// A refusal by hooks, with whose gates they are.
+    async fn refuse(&self, event: &Event, judged: Judged, outcome: Outcome) -> Box<Rejection> {
+        let refused: Vec<Judge> = outcome
+            .failures
+            .iter()
+            .filter_map(|failure| judged.judges.get(failure.judge).cloned())
+            .collect();
+        let failures: Vec<&str> = outcome.failures.iter().map(|f| f.text.as_str()).collect();
+        let mut rejection = reject(event, &failures);
+        rejection.findings = outcome.findings;
+        rejection.hint = match advise(&self.executor.loader, event, &refused).await {
+            Ok(advice) if !advice.is_empty() => {
+                let told: Vec<String> = advice.iter().map(ToString::to_string).collect();
+                Some(told.join("; "))
+            }
+            Ok(_) => None,
+            // The refusal stands without it.
+            Err(e) => {
+                warn!(run.id = %event.run_id, repo.id = %event.repository.id, error = ?e, "failed to tell whose gate refused");
+                None
+            }
+        };
+        rejection
     }
 
     /// Tells the run that let a commit through of the commit it became.
@@ -255,6 +295,15 @@ impl Actions {
     }
 }
 
+/// What came of an event.
+struct Judged {
+    judges: Vec<Judge>,
+    /// None: nothing judges it.
+    outcome: Option<Outcome>,
+    /// Probable mistakes in the action files of the change.
+    warnings: Vec<String>,
+}
+
 #[async_trait]
 impl Hooks for Actions {
     async fn before(&self, event: &Event) -> Result<HookOutcome, Box<Rejection>> {
@@ -267,19 +316,23 @@ impl Hooks for Actions {
         }
         let event = Arc::new(event.clone());
         match self.judge(&event).await {
-            Ok(None) => Ok(HookOutcome { ran: false }),
-            Ok(Some(outcome)) if outcome.failures.is_empty() => Ok(HookOutcome { ran: true }),
-            Ok(Some(outcome)) => {
-                let mut rejection = reject(&event, &outcome.failures);
-                rejection.findings = outcome.findings;
-                info!(run.id = %event.run_id, repo.id = %event.repository.id, "{} refused by {} hooks", event.kind.as_str(), outcome.failures.len());
-                Err(rejection)
-            }
+            Ok(mut judged) => match judged.outcome.take() {
+                Some(outcome) if !outcome.failures.is_empty() => {
+                    info!(run.id = %event.run_id, repo.id = %event.repository.id, "{} refused by {} hooks", event.kind.as_str(), outcome.failures.len());
+                    Err(self.refuse(&event, judged, outcome).await)
+                }
+                outcome => Ok(HookOutcome {
+                    ran: outcome.is_some(),
+                    warnings: judged.warnings,
+                }),
+            },
             Err(LoadError::Invalid(errors)) => {
                 let mut rejection = reject(&event, &errors);
                 rejection.invalid_actions = true;
+                rejection.hint = hint_of_invalid(&event);
                 Err(rejection)
             }
+            Err(LoadError::Busy(why)) => Err(reject(&event, &[why])),
             // A gate that can't be read or recorded does not let anything through.
             Err(LoadError::Read(e)) => {
                 error!(run.id = %event.run_id, repo.id = %event.repository.id, error = ?e, "failed to run actions of {}", event.kind.as_str());
@@ -315,15 +368,18 @@ impl Actions {
     async fn run_after(&self, event: &Arc<Event>) {
         let kind = event.kind.as_str();
         match self.judge(event).await {
-            Ok(None) => {}
-            Ok(Some(outcome)) if outcome.failures.is_empty() => {}
-            Ok(Some(outcome)) => {
-                warn!(run.id = %event.run_id, repo.id = %event.repository.id, "{kind} hooks failed: {}", multiple(&outcome.failures));
+            Ok(judged) => {
+                let failures = judged.outcome.map(|outcome| outcome.failures);
+                let failures = failures.unwrap_or_default();
+                if !failures.is_empty() {
+                    let texts: Vec<&str> = failures.iter().map(|f| f.text.as_str()).collect();
+                    warn!(run.id = %event.run_id, repo.id = %event.repository.id, "{kind} hooks failed: {}", multiple(&texts));
+                }
             }
             Err(LoadError::Invalid(errors)) => {
                 warn!(run.id = %event.run_id, repo.id = %event.repository.id, "{kind} actions did not run: {}", multiple(&errors));
             }
-            Err(LoadError::Read(e)) => {
+            Err(e) => {
                 error!(run.id = %event.run_id, repo.id = %event.repository.id, error = ?e, "failed to run actions of {kind}");
             }
         }
@@ -351,7 +407,16 @@ fn reject<E: Display>(event: &Event, errors: &[E]) -> Box<Rejection> {
         ),
         invalid_actions: false,
         findings: Vec::new(),
+        hint: None,
     })
+}
+
+/// Where action files that cannot be used are to be corrected.
+fn hint_of_invalid(event: &Event) -> Option<String> {
+    let branch = branch_of_change(event)?;
+    Some(format!(
+        "correct the action files on branch {branch}, or delete them there, and try again"
+    ))
 }
 
 /// Errors one per line, counted.

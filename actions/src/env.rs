@@ -1,7 +1,8 @@
 //! `{{ ENV.NAME }}` in action files: values of the server's environment, by grant of a prefix.
 //!
 //! Whatever the file names, only variables with the configured prefix are read; all
-//! others are empty. A text that named any variable is never shown in a log.
+//! others are empty. A granted variable that is not set is an error. A text that named any
+//! variable is never shown in a log.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -12,7 +13,8 @@ use regex::{Captures, Regex};
 pub(crate) const MASK: &str = "*******";
 
 static VARIABLE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"\{\{\s*ENV\.([A-Za-z0-9_]+)\s*\}\}").expect("the pattern is a constant")
+    // As lakeFS reads it: one space at most on either side.
+    Regex::new(r"\{\{ ?ENV\.([A-Za-z0-9_]*) ?\}\}").expect("the pattern is a constant")
 });
 
 /// Reads one variable.
@@ -77,25 +79,41 @@ impl Environment {
     }
 
     /// Puts in the variables that a text names.
-    pub(crate) fn expand(&self, text: &str) -> Expanded {
+    ///
+    /// # Errors
+    /// The name of a variable that hooks may use and that is not set.
+    pub(crate) fn expand(&self, text: &str) -> Result<Expanded, MissingVariable> {
+        let mut missing = None;
         let mut values = Vec::new();
         let expanded = VARIABLE.replace_all(text, |found: &Captures<'_>| {
             let name = &found[1];
-            let granted = self.enabled && name.starts_with(&self.prefix);
-            let value = granted
-                .then(|| (self.lookup)(name))
-                .flatten()
-                .unwrap_or_default();
+            let granted = self.enabled && !name.is_empty() && name.starts_with(&self.prefix);
+            if !granted {
+                return String::new();
+            }
+            let value = (self.lookup)(name).unwrap_or_else(|| {
+                missing = Some(name.to_owned());
+                String::new()
+            });
             values.push(value.clone());
             value
         });
-        Expanded {
-            text: expanded.into_owned(),
-            secret: !values.is_empty(),
-            values,
+        let expanded = expanded.into_owned();
+        match missing {
+            Some(name) => Err(MissingVariable(name)),
+            None => Ok(Expanded {
+                secret: VARIABLE.is_match(text),
+                text: expanded,
+                values,
+            }),
         }
     }
 }
+
+/// A variable that hooks may use is not set in the server's environment.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0} not found: missing env var")]
+pub(crate) struct MissingVariable(pub(crate) String);
 
 #[cfg(test)]
 mod tests {
@@ -121,31 +139,48 @@ mod tests {
             ),
             ("{{ ENV.HOME }}", ""),
             ("{{ other }}", "{{ other }}"),
+            (
+                "{{  ENV.LAKEFSACTION_VAR  }}",
+                "{{  ENV.LAKEFSACTION_VAR  }}",
+            ),
+            ("{{ ENV. }}", ""),
         ] {
-            assert_eq!(environment(true).expand(text).text, expected);
-            let values = environment(true).expand(text).values;
+            assert_eq!(environment(true).expand(text).unwrap().text, expected);
+            let values = environment(true).expand(text).unwrap().values;
             assert!(
                 values.iter().all(|value| expected.contains(value)),
                 "{values:?}"
             );
         }
+        let off = environment(false).expand("x{{ ENV.LAKEFSACTION_VAR }}");
+        assert_eq!(off.unwrap().text, "x");
+    }
+
+    #[test]
+    fn a_granted_variable_that_is_not_set_is_named() {
+        let environment = Environment::new(true, "LAKEFSACTION_", |_| None);
+        let missing = environment
+            .expand("a {{ ENV.LAKEFSACTION_NONE }}")
+            .unwrap_err();
         assert_eq!(
-            environment(false)
-                .expand("x{{ ENV.LAKEFSACTION_VAR }}")
-                .text,
-            "x"
+            missing.to_string(),
+            "LAKEFSACTION_NONE not found: missing env var"
         );
+        assert_eq!(environment.expand("{{ ENV.HOME }}").unwrap().text, "");
     }
 
     #[test]
     fn a_text_with_a_variable_is_never_shown() {
-        let expanded = environment(true).expand("Bearer {{ ENV.LAKEFSACTION_VAR }}");
+        let expanded = environment(true)
+            .expand("Bearer {{ ENV.LAKEFSACTION_VAR }}")
+            .unwrap();
         assert_eq!(
             (expanded.shown(), format!("{expanded:?}").as_str()),
             (MASK, MASK)
         );
-        assert_eq!(environment(true).expand("{{ ENV.HOME }}").shown(), MASK);
-        assert_eq!(environment(true).expand("v").shown(), "v");
+        let shown = |text: &str| environment(true).expand(text).unwrap().shown().to_owned();
+        assert_eq!(shown("{{ ENV.HOME }}"), MASK);
+        assert_eq!(shown("v"), "v");
         assert!(!format!("{:?}", environment(true)).contains("value"));
     }
 }

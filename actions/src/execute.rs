@@ -16,6 +16,7 @@ use crate::load::{Judge, Loader};
 use crate::manifest::{log_key, manifest, manifest_key};
 use crate::output::{MAX_LOG_BYTES, Output};
 use crate::payload::payload;
+use crate::preflight::Warning;
 use crate::run::{HookRun, HookStatus, NEVER, Records, Run};
 use crate::wasm::Host;
 use crate::wasm_hook::{self, Ended, Names};
@@ -29,11 +30,20 @@ const MAX_FINDINGS: usize = 1_000;
 const REPORT_LOG_BYTES: usize = 4 << 20;
 
 /// What all actions of an event came to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Outcome {
     /// Hook by hook, why it failed. Empty: the change may land.
-    pub(crate) failures: Vec<String>,
+    pub(crate) failures: Vec<Failure>,
     pub(crate) findings: Vec<Finding>,
+}
+
+/// Why a hook failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// In lakeFS's words.
+    pub(crate) text: String,
+    /// The number of its judge.
+    pub(crate) judge: usize,
 }
 
 /// Runs hooks of every type. Cheap to clone.
@@ -55,27 +65,28 @@ struct Step {
 }
 
 impl Executor {
-    /// Runs `judges` on an event and records the run.
+    /// Runs `judges` on an event and records the run, with what is probably wrong in the action files.
     ///
     /// # Errors
     /// When a log, the manifest or the records can't be stored.
     pub(crate) async fn run(
         &self,
         event: &Arc<Event>,
-        judges: Vec<Judge>,
+        judges: &[Judge],
+        warnings: &[Warning],
     ) -> catalog::Result<Outcome> {
         let start_time = self.clock.now();
-        let actions = stream::iter(judges.into_iter().enumerate())
-            .map(|(index, judge)| async move { self.run_action(event, index, &judge).await })
+        let actions = stream::iter(judges.iter().cloned().enumerate())
+            .map(|(index, judge)| async move {
+                let steps = self.run_action(event, index, &judge, warnings).await;
+                steps.map(|steps| (index, steps))
+            })
             .buffered(MAX_PARALLEL_ACTIONS);
         let mut actions = std::pin::pin!(actions);
 
         let mut hooks = Vec::new();
-        let mut outcome = Outcome {
-            failures: Vec::new(),
-            findings: Vec::new(),
-        };
-        while let Some(steps) = actions.try_next().await? {
+        let mut outcome = Outcome::default();
+        while let Some((judge, steps)) = actions.try_next().await? {
             for step in steps {
                 if let Some(failure) = step.failure {
                     let HookRun {
@@ -84,10 +95,10 @@ impl Executor {
                         hook_id,
                         ..
                     } = &step.run;
-                    let failure = format!(
+                    let text = format!(
                         "hook run id '{hook_run_id}' failed on action '{action_name}' hook '{hook_id}': {failure}"
                     );
-                    outcome.failures.push(failure);
+                    outcome.failures.push(Failure { text, judge });
                 }
                 let room = MAX_FINDINGS - outcome.findings.len();
                 outcome
@@ -113,6 +124,7 @@ impl Executor {
             start_time,
             end_time: self.clock.now(),
             passed: outcome.failures.is_empty(),
+            warnings: warnings.iter().map(|w| w.text.clone()).collect(),
         };
         self.save_manifest(&event.repository, &run, &hooks).await?;
         self.records
@@ -142,6 +154,7 @@ impl Executor {
         event: &Arc<Event>,
         index: usize,
         judge: &Judge,
+        warnings: &[Warning],
     ) -> catalog::Result<Vec<Step>> {
         let mut steps: Vec<Step> = Vec::with_capacity(judge.action.hooks.len());
         let mut failed = false;
@@ -149,7 +162,8 @@ impl Executor {
         for (hook_index, hook) in judge.action.hooks.iter().enumerate() {
             let hook_run_id = format!("{index:04}_{hook_index:04}");
             let mut step = if hook.condition.holds(failed) {
-                self.run_hook(event, judge, hook, hook_run_id).await?
+                self.run_hook(event, judge, hook, hook_run_id, warnings)
+                    .await?
             } else {
                 Step {
                     run: hook_run(judge, hook, hook_run_id),
@@ -172,6 +186,7 @@ impl Executor {
         judge: &Judge,
         hook: &Hook,
         hook_run_id: String,
+        warnings: &[Warning],
     ) -> catalog::Result<Step> {
         let mut run = hook_run(judge, hook, hook_run_id);
         run.start_time = self.clock.now();
@@ -183,6 +198,7 @@ impl Executor {
         let (log, failure) = match &hook.kind {
             HookKind::Webhook(webhook) => {
                 let mut log = Output::new(MAX_LOG_BYTES);
+                write_warnings(&mut log, names.action, warnings);
                 let outcome = self
                     .webhooks
                     .run(
@@ -196,6 +212,7 @@ impl Executor {
             }
             HookKind::Wasm(wasm) => {
                 let mut log = Output::new(wasm.limits.log_bytes + REPORT_LOG_BYTES);
+                write_warnings(&mut log, names.action, warnings);
                 let ended = wasm_hook::run(
                     &self.host,
                     &self.loader,
@@ -247,6 +264,13 @@ impl Executor {
             failure,
             findings,
         })
+    }
+}
+
+/// What is probably wrong in the hook's action file.
+fn write_warnings(log: &mut Output, action: &str, warnings: &[Warning]) {
+    for warning in warnings.iter().filter(|w| w.action == action) {
+        log.text(&format!("warning: {}\n", warning.text));
     }
 }
 

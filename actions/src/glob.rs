@@ -15,6 +15,19 @@ pub(crate) fn check_branch_list(patterns: &[String]) -> Result<(), String> {
     glob::check_list(patterns).map_err(|e| e.to_string())
 }
 
+/// Whether some branch could have a name that matches, as far as the plain characters of the pattern tell.
+pub(crate) fn can_match_branch(pattern: &str) -> bool {
+    let Some(tokens) = tokens(pattern) else {
+        return false;
+    };
+    let is_letter = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let fits = |token: &Token| match token {
+        Token::Char(c) => is_letter(*c),
+        Token::Star | Token::AnyChar | Token::Class { .. } => true,
+    };
+    !tokens.is_empty() && tokens.iter().all(fits)
+}
+
 /// Whether a whole name matches. A pattern that can't be read matches nothing.
 pub(crate) fn branch_matches(pattern: &str, name: &str) -> bool {
     let Some(tokens) = tokens(pattern) else {
@@ -112,6 +125,14 @@ fn tokens(pattern: &str) -> Option<Vec<Token>> {
         });
     }
     Some(out)
+}
+
+/// The longest path that an object can have.
+pub(crate) const MAX_PATH_BYTES: usize = 1024;
+
+/// Whether an object could have a path that matches: paths are neither empty nor longer than [`MAX_PATH_BYTES`].
+pub(crate) fn can_match_path(pattern: &str) -> bool {
+    !pattern.is_empty() && literal_prefix(pattern).len() <= MAX_PATH_BYTES
 }
 
 /// Globs on whole object paths: `*` stops at `/`, `**` does not.

@@ -5,6 +5,7 @@
 //! no HTTP framework: webhooks are a client. What runs inside the sandbox is [`wasm`]'s.
 
 mod action_file;
+mod advice;
 mod condition;
 mod engine;
 mod env;
@@ -18,8 +19,10 @@ mod matching;
 mod nesting;
 mod output;
 mod payload;
+mod preflight;
 mod queue;
 mod run;
+mod schema;
 pub mod wasm;
 mod wasm_hook;
 mod webhook;

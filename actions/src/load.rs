@@ -14,7 +14,7 @@ use graveler::{Event, EventKind, TreeSource};
 use sha2::{Digest as _, Sha256};
 
 use crate::GatesSource;
-use crate::action_file::{Action, FOLDER, FileError, HookKind, MAX_FILE_BYTES, MAX_FILES};
+use crate::action_file::{Action, FOLDER, FileError, MAX_FILE_BYTES, MAX_FILES};
 use crate::matching;
 
 /// Files of one tree together.
@@ -45,6 +45,9 @@ pub(crate) enum LoadError {
     /// Storage failed.
     #[error("failed to read action files: {0}")]
     Read(#[from] catalog::Error),
+    /// Too many changes wait for the webhooks of their gates.
+    #[error("{0}")]
+    Busy(String),
 }
 
 /// A tree to look up action files and components in.
@@ -60,27 +63,68 @@ pub(crate) enum Tree {
 
 /// A file that parsed.
 #[derive(Debug)]
-struct LoadedFile {
-    path: String,
+pub(crate) struct LoadedFile {
+    pub(crate) path: String,
     digest: [u8; 32],
     bytes: u64,
-    action: Arc<Action>,
+    pub(crate) action: Arc<Action>,
+}
+
+impl LoadedFile {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.path == other.path && self.digest == other.digest
+    }
 }
 
 /// The files of one tree, by path.
 #[derive(Debug, Default)]
-struct FileSet {
-    files: Vec<Arc<LoadedFile>>,
-    errors: Vec<FileError>,
+pub(crate) struct FileSet {
+    pub(crate) files: Vec<Arc<LoadedFile>>,
+    pub(crate) errors: Vec<FileError>,
     /// Of the files that parsed.
     bytes: u64,
+}
+
+impl FileSet {
+    pub(crate) fn of_errors(errors: Vec<FileError>) -> Self {
+        Self {
+            errors,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn has(&self, file: &LoadedFile) -> bool {
+        self.files.iter().any(|other| other.is_same(file))
+    }
+}
+
+/// Whose gate an action is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The change's: what is staged, a merge's source.
+    Change,
+    /// The tree's that the change lands on.
+    Destination,
 }
 
 /// An action that judges, and the tree that its components are read from.
 #[derive(Debug, Clone)]
 pub(crate) struct Judge {
     pub(crate) action: Arc<Action>,
+    pub(crate) file: Arc<LoadedFile>,
+    pub(crate) origin: Origin,
     pub(crate) tree: Tree,
+}
+
+impl Judge {
+    fn new(file: &Arc<LoadedFile>, origin: Origin, tree: &Tree) -> Self {
+        Self {
+            action: Arc::clone(&file.action),
+            file: Arc::clone(file),
+            origin,
+            tree: tree.clone(),
+        }
+    }
 }
 
 /// Counts the hooks of a tree that an event would run.
@@ -152,6 +196,24 @@ impl Loader {
         &self.reader
     }
 
+    /// A stored tree to look up action files and components in.
+    pub(crate) fn tree(&self, repository: &Repository, tree: &MetaRangeId) -> Tree {
+        Tree::Stored(self.stored(repository, tree))
+    }
+
+    /// What is committed on a branch; none if there is no such branch.
+    pub(crate) async fn head(
+        &self,
+        repository: &Repository,
+        branch: &str,
+    ) -> Result<Option<Tree>, LoadError> {
+        match self.reader.commit(repository, branch).await {
+            Ok(commit) => Ok(Some(self.tree(repository, &commit.meta_range_id))),
+            Err(catalog::Error::Engine(graveler::Error::NotFound { .. })) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+
     fn stored(&self, repository: &Repository, tree: &MetaRangeId) -> Snapshot {
         self.reader.snapshot(repository, tree)
     }
@@ -172,10 +234,7 @@ impl Loader {
         for file in &own.files {
             if self.concerns(file, event).await? {
                 hooks.add(file)?;
-                judges.push(Judge {
-                    action: Arc::clone(&file.action),
-                    tree: tree.clone(),
-                });
+                judges.push(Judge::new(file, Origin::Change, &tree));
             }
         }
         if let (GatesSource::Both, EventKind::PreCommit | EventKind::PreMerge, Some(base)) =
@@ -185,14 +244,14 @@ impl Loader {
             // Counted apart, so that a tree with too many can be repaired, a few files at a time.
             let mut hooks = Hooks::default();
             for file in &self.files(event, &base).await?.files {
-                if self.concerns(file, event).await?
-                    && self.was_edited(file, &base, &own, &tree).await?
-                {
+                let concerned = match self.concerns(file, event).await {
+                    // As a file that does not parse: it can be repaired.
+                    Err(LoadError::Invalid(_)) => false,
+                    concerned => concerned?,
+                };
+                if concerned && self.was_edited(file, &base, &own, &tree).await? {
                     hooks.add(file)?;
-                    judges.push(Judge {
-                        action: Arc::clone(&file.action),
-                        tree: base.clone(),
-                    });
+                    judges.push(Judge::new(file, Origin::Destination, &base));
                 }
             }
         }
@@ -215,7 +274,9 @@ impl Loader {
 
     /// Whether a file's action runs for an event.
     async fn concerns(&self, file: &LoadedFile, event: &Event) -> Result<bool, LoadError> {
-        let Some(on) = matching::listens(&file.action, event) else {
+        let on = matching::listens(&file.action, event)
+            .map_err(|reason| LoadError::Invalid(vec![FileError::whole(&file.path, reason)]))?;
+        let Some(on) = on else {
             return Ok(false);
         };
         // An event without the two trees changes no objects that could be told apart: the filter does not apply.
@@ -239,19 +300,12 @@ impl Loader {
         own: &FileSet,
         tree: &Tree,
     ) -> Result<bool, LoadError> {
-        if !own
-            .files
-            .iter()
-            .any(|f| f.path == file.path && f.digest == file.digest)
-        {
+        if !own.has(file) {
             return Ok(true);
         }
-        for hook in &file.action.hooks {
-            let HookKind::Wasm(wasm) = &hook.kind else {
-                continue;
-            };
-            let before = self.stat(base, &wasm.component).await?;
-            let now = self.stat(tree, &wasm.component).await?;
+        for component in file.action.components() {
+            let before = self.stat(base, component).await?;
+            let now = self.stat(tree, component).await?;
             // A component that was missing before can't be edited: committing it late must be possible.
             if before.is_some_and(|before| now.is_none_or(|now| now.identity != before.identity)) {
                 return Ok(true);
@@ -260,7 +314,23 @@ impl Loader {
         Ok(false)
     }
 
-    async fn files(&self, event: &Event, tree: &Tree) -> Result<Arc<FileSet>, LoadError> {
+    /// Whether two trees have different objects at a path, or only one of them has one.
+    pub(crate) async fn differs(
+        &self,
+        one: &Tree,
+        other: &Tree,
+        path: &str,
+    ) -> Result<bool, LoadError> {
+        let identity = |object: Option<Object>| object.map(|object| object.identity);
+        Ok(identity(self.stat(one, path).await?) != identity(self.stat(other, path).await?))
+    }
+
+    /// The action files of a tree.
+    pub(crate) async fn files(
+        &self,
+        event: &Event,
+        tree: &Tree,
+    ) -> Result<Arc<FileSet>, LoadError> {
         let Tree::Stored(snapshot) = tree else {
             return Ok(Arc::new(self.read_files(tree).await?));
         };
@@ -335,7 +405,7 @@ impl Loader {
         Ok(file)
     }
 
-    /// The `.yaml` objects directly in the folder of action files.
+    /// The objects directly in the folder of action files, whatever their names.
     async fn list(&self, tree: &Tree) -> Result<Vec<Object>, LoadError> {
         let mut found = Vec::new();
         let mut after = String::new();
@@ -346,7 +416,7 @@ impl Loader {
                     self.staged_children(repository, branch, &after).await?
                 }
             };
-            found.extend(objects.into_iter().filter(|o| o.path.ends_with(".yaml")));
+            found.extend(objects.into_iter().filter(|o| !is_folder_marker(o)));
             // One file too many is enough to know.
             match next {
                 Some(next) if found.len() <= MAX_FILES => after = next,
@@ -439,6 +509,11 @@ impl Loader {
         }
         Ok(Some(bytes.freeze()))
     }
+}
+
+/// Some clients make a folder visible by an empty object of its name.
+fn is_folder_marker(object: &Object) -> bool {
+    object.path == FOLDER && object.entry.size_bytes == 0
 }
 
 /// Objects directly in the folder of action files, and where to go on. Steps over what lies in folders below.

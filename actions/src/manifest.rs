@@ -98,6 +98,7 @@ mod tests {
             start_time: datetime!(2026-11-22 21:24:06.680868927 UTC),
             end_time: datetime!(2026-11-22 21:24:06.68 UTC),
             passed: true,
+            warnings: Vec::new(),
         };
         let hook = |id: &str, status, at| HookRun {
             hook_run_id: id.to_owned(),

@@ -10,15 +10,28 @@ use crate::glob;
 const PAGE: usize = 1_000;
 
 /// The filters of an action that listens to an event on its branch.
-pub(crate) fn listens<'a>(action: &'a Action, event: &Event) -> Option<&'a On> {
-    let on = action.on.get(&event.kind)?;
+///
+/// # Errors
+/// The first glob that the branch is held against and that is none. As in lakeFS, globs after one that
+/// matches are not looked at.
+pub(crate) fn listens<'a>(action: &'a Action, event: &Event) -> Result<Option<&'a On>, String> {
+    let Some(on) = action.on.get(&event.kind) else {
+        return Ok(None);
+    };
+    if on.branches.is_empty() {
+        return Ok(Some(on));
+    }
     let branch = event.branch.as_ref().map_or("", |b| b.as_str());
-    let matches = on.branches.is_empty()
-        || on
-            .branches
-            .iter()
-            .any(|pattern| glob::branch_matches(pattern, branch));
-    matches.then_some(on)
+    for pattern in &on.branches {
+        if !glob::is_branch_pattern(pattern) {
+            let event = event.kind.as_str();
+            return Err(format!("'branches' of {event}: '{pattern}' is no glob"));
+        }
+        if glob::branch_matches(pattern, branch) {
+            return Ok(Some(on));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether something under `patterns` differs between two trees.
@@ -82,13 +95,33 @@ mod tests {
             let mut event = event(kind);
             event.branch = Some(BranchId::trusted(branch));
             assert_eq!(
-                listens(&action, &event).is_some(),
+                listens(&action, &event).unwrap().is_some(),
                 expected,
                 "{kind:?} {branch}"
             );
         }
         let mut event = event(EventKind::PreCreateTag);
         event.branch = None;
-        assert!(listens(&action, &event).is_some());
+        assert!(listens(&action, &event).unwrap().is_some());
+    }
+    #[test]
+    fn a_malformed_glob_is_an_error_once_a_branch_is_held_against_it() {
+        let action = Action::parse(
+            "a.yaml",
+            b"name: gate\non:\n  pre-commit:\n    branches: [main, '[']\n",
+        )
+        .unwrap();
+        let mut event = event(EventKind::PreCommit);
+        assert!(
+            listens(&action, &event).unwrap().is_some(),
+            "main matches first"
+        );
+        event.branch = Some(BranchId::trusted("dev"));
+        assert_eq!(
+            listens(&action, &event).unwrap_err(),
+            "'branches' of pre-commit: '[' is no glob"
+        );
+        event.kind = EventKind::PreMerge;
+        assert!(listens(&action, &event).unwrap().is_none());
     }
 }

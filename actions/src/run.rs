@@ -38,6 +38,8 @@ pub struct Run {
     pub start_time: OffsetDateTime,
     pub end_time: OffsetDateTime,
     pub passed: bool,
+    /// Probable mistakes in the action files that the change added or edited.
+    pub warnings: Vec<String>,
 }
 
 /// One hook of a run.
@@ -70,6 +72,9 @@ struct RunResultData {
     end_time: Option<prost_types::Timestamp>,
     #[prost(bool, tag = "8")]
     passed: bool,
+    /// Weir's own: lakeFS passes over fields that it does not know, and keeps them.
+    #[prost(string, repeated, tag = "1000")]
+    warnings: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -193,6 +198,49 @@ impl Records {
             .get(PARTITION, run_key(repository, run_id).as_bytes())
             .await?;
         stored.map(|stored| decode_run(&stored.value)).transpose()
+    }
+
+    /// The full id of the one commit with runs whose id begins with these hex digits. None: there is none.
+    ///
+    /// # Errors
+    /// [`catalog::Error::InvalidValue`] if there are several.
+    pub(crate) async fn commit_with_runs(
+        &self,
+        repository: &str,
+        digits: &str,
+    ) -> Result<Option<String>> {
+        let is_hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+        if digits.is_empty() || !digits.bytes().all(is_hex) {
+            return Ok(None);
+        }
+        let commits = format!("repos/{repository}/commits/");
+        let first = self
+            .commit_at(&commits, &format!("{commits}{digits}"))
+            .await?;
+        let Some(commit) = first.filter(|commit| commit.starts_with(digits)) else {
+            return Ok(None);
+        };
+        // The character after '/' in the order of keys: behind all runs of this commit.
+        let next = self
+            .commit_at(&commits, &format!("{commits}{commit}0"))
+            .await?;
+        if next.is_some_and(|next| next.starts_with(digits)) {
+            return Err(catalog::Error::InvalidValue(format!(
+                "commit {digits} is ambiguous: give more of its digits"
+            )));
+        }
+        Ok(Some(commit))
+    }
+
+    /// The commit of the first index entry from `start` on.
+    async fn commit_at(&self, commits: &str, start: &str) -> Result<Option<String>> {
+        let found = self.kv.scan(PARTITION, start.as_bytes(), 1).await?;
+        let commit = found.into_iter().next().and_then(|entry| {
+            let rest = entry.key.strip_prefix(commits.as_bytes())?;
+            let end = rest.iter().position(|b| *b == b'/')?;
+            Some(String::from_utf8_lossy(&rest[..end]).into_owned())
+        });
+        Ok(commit)
     }
 
     /// Runs newest first (run ids descend in time).
@@ -353,6 +401,7 @@ fn encode_run(run: &Run) -> Vec<u8> {
         start_time: Some(timestamp(run.start_time)),
         end_time: Some(timestamp(run.end_time)),
         passed: run.passed,
+        warnings: run.warnings,
     };
     data.encode_to_vec()
 }
@@ -368,6 +417,7 @@ fn decode_run(value: &[u8]) -> Result<Run> {
         start_time: instant(data.start_time.as_ref()),
         end_time: instant(data.end_time.as_ref()),
         passed: data.passed,
+        warnings: data.warnings,
     })
 }
 

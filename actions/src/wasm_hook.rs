@@ -10,8 +10,10 @@ use graveler::{Event, Finding};
 use sha2::{Digest as _, Sha256};
 
 use crate::action_file::{Reaction, WasmProperties};
-use crate::load::{Judge, LoadError, Loader};
+use crate::load::{Judge, LoadError, Loader, Tree};
 use crate::output::Output;
+use crate::preflight::CONFIG_SCHEMA;
+use crate::schema;
 use crate::wasm::{Cause, Host, Report, Request, SnapshotTrees, Verdict};
 
 /// Findings named in the sentence that refuses a change; the rest are counted.
@@ -42,12 +44,12 @@ pub(crate) async fn run(
     properties: &WasmProperties,
     log: &mut Output,
 ) -> Ended {
-    let report = match component(host, loader, judge, properties).await {
+    let report = match ready(host, loader, judge, properties).await {
         Ok(component) => {
             host.run(request(loader, event, component, names, properties))
                 .await
         }
-        Err((cause, message)) => no_report(cause, message),
+        Err(NotReady { cause, message }) => no_report(cause, message),
     };
     // Up to 16 MiB of findings and as much of a log are turned into text here: not on a thread that serves.
     let (mut taken, properties) = (log.take(), properties.clone());
@@ -96,31 +98,68 @@ fn decide(report: &Report, properties: &WasmProperties, log: &mut Output) -> Opt
     decision
 }
 
-/// Reads the component from the tree that the action file was read from, and checks its digest.
-async fn component(
+/// Why a component is not run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NotReady {
+    pub(crate) cause: Cause,
+    pub(crate) message: String,
+}
+
+impl NotReady {
+    fn new(cause: Cause, message: impl Into<String>) -> Self {
+        Self {
+            cause,
+            message: message.into(),
+        }
+    }
+}
+
+/// The component, unless the hook's config does not fit its schema. A component that does not
+/// describe itself reads its config unchecked.
+async fn ready(
     host: &Host,
     loader: &Loader,
     judge: &Judge,
     properties: &WasmProperties,
-) -> Result<Bytes, (Cause, String)> {
+) -> Result<Bytes, NotReady> {
+    let component = component(host, loader, &judge.tree, properties).await?;
+    let Ok(description) = host.describe(&component).await else {
+        return Ok(component);
+    };
+    let mistakes = description
+        .get(CONFIG_SCHEMA)
+        .map(|schema| schema::mistakes(schema, &properties.config))
+        .unwrap_or_default();
+    if mistakes.is_empty() {
+        return Ok(component);
+    }
+    let reasons: Vec<String> = mistakes.into_iter().map(|m| m.reason).collect();
+    Err(NotReady::new(Cause::HookError, reasons.join("; ")))
+}
+
+/// Reads the component from the tree that the action file was read from, and checks its digest.
+pub(crate) async fn component(
+    host: &Host,
+    loader: &Loader,
+    tree: &Tree,
+    properties: &WasmProperties,
+) -> Result<Bytes, NotReady> {
     let path = &properties.component;
-    let bytes = match loader.component(&judge.tree, path).await {
+    let bytes = match loader.component(tree, path).await {
         Ok(Some(bytes)) => bytes,
         Ok(None) => {
             let message = format!(
                 "there is no object {path} beside the action file; upload the component and commit it with the action"
             );
-            return Err((Cause::ComponentMissing, message));
+            return Err(NotReady::new(Cause::ComponentMissing, message));
         }
         Err(LoadError::Invalid(errors)) => {
             let why = errors.first().map(ToString::to_string).unwrap_or_default();
-            return Err((Cause::ComponentInvalid, why));
+            return Err(NotReady::new(Cause::ComponentInvalid, why));
         }
-        Err(LoadError::Read(e)) => {
-            return Err((
-                Cause::Storage,
-                format!("failed to read component {path}: {e}"),
-            ));
+        Err(e) => {
+            let message = format!("failed to read component {path}: {e}");
+            return Err(NotReady::new(Cause::Storage, message));
         }
     };
     let Some(expected) = &properties.sha256 else {
@@ -130,13 +169,12 @@ async fn component(
     let digest = host.compute(move || hex::encode(Sha256::digest(&hashed)));
     let digest = digest.await.map_err(|e| {
         let message = format!("failed to check component {path}: {e}");
-        (Cause::ComponentInvalid, message)
+        NotReady::new(Cause::ComponentInvalid, message)
     })?;
     if *expected != digest {
-        return Err((
-            Cause::ComponentDigest,
-            format!("component {path} has sha256 {digest}, the action asks for {expected}"),
-        ));
+        let message =
+            format!("component {path} has sha256 {digest}, the action asks for {expected}");
+        return Err(NotReady::new(Cause::ComponentDigest, message));
     }
     Ok(bytes)
 }

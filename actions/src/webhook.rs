@@ -22,7 +22,7 @@ use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, ClientBuilder, Response, StatusCode, Version};
 use url::{Host, Url};
 
-use crate::action_file::{WebhookProperties, format_duration};
+use crate::action_file::{Target, WebhookProperties, format_duration};
 use crate::env::{Environment, Expanded};
 use crate::nesting::Marks;
 use crate::output::Output;
@@ -129,26 +129,37 @@ impl Webhooks {
         payload: &str,
         log: &mut Output,
     ) -> Result<(), String> {
-        let expand = |pairs: &[(String, String)]| -> Vec<(String, Expanded)> {
+        let expand = |pairs: &[(String, String)]| -> Result<Vec<(String, Expanded)>, String> {
             pairs
                 .iter()
-                .map(|(name, value)| (name.clone(), self.environment.expand(value)))
+                .map(|(name, value)| {
+                    let value = self.environment.expand(value).map_err(|e| e.to_string())?;
+                    Ok((name.clone(), value))
+                })
                 .collect()
         };
-        let mut params = expand(&hook.query_params);
+        let mut params = expand(&hook.query_params)?;
         params.sort_by(|a, b| a.0.cmp(&b.0));
-        let headers = expand(&hook.headers);
+        let headers = expand(&hook.headers)?;
         let put_in = params.iter().chain(&headers);
         let masker =
             Masker::new(put_in.flat_map(|(_, text)| text.values.iter().map(String::as_str)));
         let headers = Headers::new(headers, self.marks.headers(event))?;
         log.text(&request_head(&hook.shown_url, &params, &headers, payload));
 
+        let refused = |why: &str| format!("Post \"{}\": {why}", hook.shown_url);
+        let url = match &hook.target {
+            Target::Url(url) => url,
+            Target::Unusable(why) => return Err(refused(why)),
+        };
         // Redirects stay on this host, so one look is enough; names are looked at whenever they are resolved.
-        let client = self.client_for(&hook.url).await;
-        let client = client.map_err(|e| format!("Post \"{}\": {e}", hook.shown_url))?;
+        let client = self.client_for(url).await.map_err(|e| refused(&e.to_string()))?;
+        let call = Call {
+            url,
+            shown_url: &hook.shown_url,
+        };
         let request = client
-            .post(with_params(&hook.url, &params))
+            .post(with_params(url, &params))
             .headers(headers.to_send)
             .timeout(hook.timeout)
             .body(payload.to_owned());
@@ -161,7 +172,7 @@ impl Webhooks {
             format_duration(elapsed)
         );
 
-        let failed = |e: &reqwest::Error, when| masker.text(&failure(hook, e, when));
+        let failed = |e: &reqwest::Error, when| masker.text(&failure(call, e, when));
         let answer = answer.map_err(|e| failed(&e, "while awaiting headers"))?;
         let status = answer.status();
         log.text("\nResponse:\n");
@@ -177,6 +188,13 @@ impl Webhooks {
             ))
         }
     }
+}
+
+/// What is called, and how it is told.
+#[derive(Debug, Clone, Copy)]
+struct Call<'a> {
+    url: &'a Url,
+    shown_url: &'a str,
 }
 
 /// Lets `write!` append to a log.
@@ -361,8 +379,8 @@ async fn read_body(answer: Response, masker: &Masker, log: &mut Output) -> reqwe
 }
 
 /// Why a request got no answer. Never holds the query, which may hold secrets.
-fn failure(hook: &WebhookProperties, error: &reqwest::Error, when: &str) -> String {
-    let url = &hook.url;
+fn failure(call: Call<'_>, error: &reqwest::Error, when: &str) -> String {
+    let Call { url, shown_url } = call;
     let host = url.host_str().unwrap_or_default();
     let reason = if error.is_timeout() {
         format!("context deadline exceeded (Client.Timeout exceeded {when})")
@@ -380,7 +398,7 @@ fn failure(hook: &WebhookProperties, error: &reqwest::Error, when: &str) -> Stri
     } else {
         root_cause(error)
     };
-    format!("Post \"{}\": {reason}", hook.shown_url)
+    format!("Post \"{shown_url}\": {reason}")
 }
 
 fn io_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {

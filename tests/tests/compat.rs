@@ -9,6 +9,8 @@ use system_tests::{Backend, Museum, Records, Setup, TestServer};
 
 /// The webhook receiver of area `hooks` listens on a port that is written in the recordings.
 static HOOKS_PORT: Mutex<()> = Mutex::new(());
+/// So does that of area `action_files`.
+static ACTION_FILES_PORT: Mutex<()> = Mutex::new(());
 
 fn setup_auth_and_main(backend: Backend) {
     let server = TestServer::start_with(backend, Setup::Open);
@@ -20,6 +22,14 @@ fn hooks(backend: Backend) {
     let _alone = HOOKS_PORT.lock().unwrap_or_else(PoisonError::into_inner);
     let server = TestServer::start(backend);
     server.conformance("hooks");
+}
+
+fn action_files(backend: Backend) {
+    let _alone = ACTION_FILES_PORT
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    let server = TestServer::start(backend);
+    server.conformance("action_files");
 }
 
 fn versioning(backend: Backend) {
@@ -79,6 +89,16 @@ fn sqlite_runs_hooks_as_lakefs() {
 #[test]
 fn postgres_runs_hooks_as_lakefs() {
     hooks(Backend::Postgres);
+}
+
+#[test]
+fn sqlite_reads_action_files_as_lakefs() {
+    action_files(Backend::Sqlite);
+}
+
+#[test]
+fn postgres_reads_action_files_as_lakefs() {
+    action_files(Backend::Postgres);
 }
 
 #[test]

@@ -11,8 +11,7 @@ use system_tests::{Backend, MAIN, Repo, TestServer, fixture, refusal};
 /// A hook, and what its refusal says.
 struct Hostile {
     name: &'static str,
-    /// The component's bytes; the guest that follows `mode` if none.
-    component: Option<&'static [u8]>,
+    /// What the guest does.
     mode: &'static str,
     says: &'static str,
 }
@@ -20,43 +19,40 @@ struct Hostile {
 const HOSTILE: &[Hostile] = &[
     Hostile {
         name: "loop",
-        component: None,
         mode: "loop",
         says: "limit_time: hook was stopped after 2s (limits.time_per_object)",
     },
     Hostile {
         name: "allocate",
-        component: None,
         mode: "allocate",
         says: "limit_memory: hook wanted more than 16MiB of memory (limits.memory)",
     },
     Hostile {
         name: "panic",
-        component: None,
         mode: "panic",
         says: "no such column: delay",
     },
     Hostile {
         name: "flood",
-        component: None,
         mode: "flood-log",
         says: "limit_log: hook wrote more than 4KiB to its log (limits.log)",
     },
     Hostile {
-        name: "no-component",
-        component: Some(b"#!/bin/sh\nexit 0\n"),
-        mode: "pass",
-        says: "component_invalid: this is not a WebAssembly component: build for wasm32-wasip2",
+        name: "allocate-once",
+        mode: "allocate-once",
+        says: "limit_memory: hook wanted more than 16MiB of memory (limits.memory)",
+    },
+    Hostile {
+        name: "read-file",
+        mode: "read-file",
+        says: "(hooks have no files and no network)",
     },
 ];
 
 /// A branch with a hostile hook and its action file, not yet committed.
 async fn prepare(repo: &Repo, hook: &Hostile, branch: &str, on: &str) {
     repo.branch(branch, MAIN).await.unwrap();
-    let component = hook
-        .component
-        .map_or_else(|| fixture("test_gate.wasm"), <[u8]>::to_vec);
-    repo.put(branch, "hooks/hostile.wasm", component)
+    repo.put(branch, "hooks/hostile.wasm", fixture("test_gate.wasm"))
         .await
         .unwrap();
     let file = format!(
@@ -170,7 +166,6 @@ async fn hostile_hooks_are_stopped_with_their_cause() {
     // Once the hook is mended, the same change lands.
     let mended = Hostile {
         name: "mended",
-        component: None,
         mode: "pass",
         says: "",
     };
@@ -347,19 +342,102 @@ async fn wrong_action_files_are_told_with_their_place() {
             error.message
         );
     }
-    // A component that is not there is found when it is asked to judge.
-    repo.branch("missing", MAIN).await.unwrap();
-    let file = "name: gate\non:\n  pre-commit:\nhooks:\n  - id: one\n    type: wasm\n    properties: { component: hooks/none.wasm }\n";
-    repo.put("missing", "_lakefs_actions/gate.yaml", file)
+    // The event of the file is not the one that happens: its mistakes are told all the same.
+    let file = "name: gate\non:\n  pre-merge:\nhooks:\n  - id: one\n    type: wasm\n    properties: { component: hooks/one.wasm }\n";
+    for (branch, component, says) in [
+        (
+            "missing",
+            None,
+            "gate.yaml:7:30: hook 'one': component hooks/one.wasm not found on branch missing; upload it and commit it with this file, or fix 'component'",
+        ),
+        (
+            "no-component",
+            Some(b"#!/bin/sh\nexit 0\n".to_vec()),
+            "component_invalid: this is not a WebAssembly component: build for wasm32-wasip2",
+        ),
+        (
+            "half-a-component",
+            Some(fixture("test_gate.wasm")[..1000].to_vec()),
+            "component_invalid: component is not valid: ",
+        ),
+    ] {
+        repo.branch(branch, MAIN).await.unwrap();
+        repo.put(branch, "_lakefs_actions/gate", file)
+            .await
+            .unwrap();
+        if let Some(component) = component {
+            repo.put(branch, "hooks/one.wasm", component).await.unwrap();
+        }
+        let (status, error) = refusal(repo.commit(branch, "wrong").await);
+        assert!(
+            status == 400 && error.message.contains(&says.replace("gate.yaml", "gate")),
+            "{branch}: {status} {}",
+            error.message
+        );
+    }
+}
+
+/// What is probably a mistake lands, and its author reads of it: in the answer and in the run.
+#[tokio::test]
+async fn probable_mistakes_and_runs_of_gates_are_in_the_answer() {
+    let server = TestServer::start(Backend::Sqlite);
+    let repo = server.repo("warned").await;
+    repo.put(MAIN, "hooks/gate.wasm", fixture("test_gate.wasm"))
         .await
         .unwrap();
-    let (status, error) = refusal(repo.commit("missing", "missing").await);
+    let file = "name: gate\nhoks: []\non: { pre-commit: , pre-merge: , pre-revert: }\nhooks:\n  - id: one\n    type: wasm\n    properties: { component: hooks/gate.wasm, config: { mode: pass } }\n";
+    repo.put(MAIN, "_lakefs_actions/gate", file).await.unwrap();
+    let commit = repo.commit(MAIN, "a gate").await.unwrap();
+    let warning = "_lakefs_actions/gate:2:1: unknown key 'hoks' is ignored; did you mean 'hooks'?";
+    assert_eq!(commit.warnings, Some(vec![warning.to_owned()]));
+    let (run, hooks) = repo.newest_run(MAIN).await;
+    assert_eq!(run.warnings, commit.warnings);
+    assert_eq!(commit.gate_run_ids, Some(vec![run.run_id]));
+    let log = &hooks[0].1;
+    assert!(log.starts_with(&format!("warning: {warning}\n")), "{log}");
+
+    // Told once: the next change does not bring the file.
+    repo.branch("dev", MAIN).await.unwrap();
+    repo.put("dev", "x", "x").await.unwrap();
+    let commit = repo.commit("dev", "x").await.unwrap();
+    assert_eq!(commit.warnings, None);
+    let merged = repo.merge("dev", MAIN).await.unwrap();
+    let (run, _) = repo.newest_run(MAIN).await;
+    assert_eq!(
+        (run.event_type.as_str(), Some(vec![run.run_id.clone()])),
+        ("pre-merge", merged.gate_run_ids)
+    );
+}
+
+/// Row, column and properties were in the text of a refusal only.
+#[tokio::test]
+async fn findings_are_in_the_answer_with_their_places() {
+    let server = TestServer::start(Backend::Sqlite);
+    let repo = server.repo("findings").await;
+    let hook = Hostile {
+        name: "fail",
+        mode: "fail",
+        says: "",
+    };
+    prepare(&repo, &hook, "dev", "  pre-commit:\n").await;
+    let (status, error) = refusal(repo.commit("dev", "refused").await);
+    assert_eq!(status, 412);
     assert!(
-        status == 412
-            && error
-                .message
-                .contains("there is no object hooks/none.wasm beside the action file"),
-        "{status} {}",
+        error
+            .message
+            .contains("[column=delay] [length=20] [offset=10] [ratio=0.5] [row=8]"),
+        "{}",
         error.message
     );
+    let [finding] = &error.findings.unwrap()[..] else {
+        panic!("one finding")
+    };
+    // The guest counts rows from 0, the answer from 1.
+    assert_eq!(
+        (finding.row, finding.column.as_deref()),
+        (Some(8), Some("delay"))
+    );
+    let properties: Vec<_> = finding.properties.iter().flatten().collect();
+    let told: Vec<String> = properties.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    assert_eq!(told, ["length=20", "offset=10", "ratio=0.5"]);
 }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::texts;
+use super::events::texts;
+use super::suspicious::warn_of_paths;
 use super::units::{nearest, parse_size};
 use super::webhook_properties::duration;
-use super::yaml::{Fault, Node};
+use super::yaml::{Fault, Node, Position};
 use crate::glob;
 use crate::wasm::{Limits, Select};
 
@@ -64,9 +65,13 @@ pub(crate) enum Reaction {
 pub(crate) struct WasmProperties {
     /// Path in the repository, read from the tree that the action file is read from.
     pub(crate) component: String,
+    /// Where the file names the component.
+    pub(crate) component_at: Position,
     /// Lower-case hex.
     pub(crate) sha256: Option<String>,
     pub(crate) config: serde_json::Value,
+    /// The config as the file has it, for the places of its values.
+    pub(crate) config_node: Option<Node>,
     pub(crate) select: Select,
     pub(crate) read: Vec<String>,
     pub(crate) limits: Limits,
@@ -76,7 +81,7 @@ pub(crate) struct WasmProperties {
 }
 
 impl WasmProperties {
-    pub(super) fn read(node: &Node) -> Result<Self, Fault> {
+    pub(super) fn read(node: &Node, warnings: &mut Vec<Fault>) -> Result<Self, Fault> {
         check_keys("", node, &KEYS, &LATER_KEYS)?;
         let mut limits = read_limits(node.get("limits"))?;
         if let Some(timeout) = node.get("timeout") {
@@ -86,12 +91,16 @@ impl WasmProperties {
             None => DEFAULT_PARALLELISM,
             Some(value) => count("parallelism", value, MAX_PARALLELISM)?,
         };
+        let (component, component_at) = read_component(node)?;
+        let config = read_config(node)?;
         Ok(Self {
-            component: read_component(node)?,
+            component,
+            component_at,
             sha256: read_digest(node.get("sha256"))?,
-            config: read_config(node)?,
-            select: read_select(node.get("select"))?,
-            read: read_capabilities(node.get("capabilities"))?,
+            config: config.map_or_else(|| serde_json::json!({}), Node::to_json),
+            config_node: config.cloned(),
+            select: read_select(node.get("select"), warnings)?,
+            read: read_capabilities(node.get("capabilities"), warnings)?,
             limits,
             parallelism,
             on_failure: read_reaction("on_failure", node)?,
@@ -126,7 +135,7 @@ fn check_keys(of: &str, node: &Node, known: &[&str], later: &[&str]) -> Result<(
     Ok(())
 }
 
-fn read_component(node: &Node) -> Result<String, Fault> {
+fn read_component(node: &Node) -> Result<(String, Position), Fault> {
     let Some(component) = node.get("component") else {
         return Err(Fault::new(
             node.at,
@@ -145,7 +154,7 @@ fn read_component(node: &Node) -> Result<String, Fault> {
         );
         return Err(Fault::new(component.at, reason));
     }
-    Ok(path.to_owned())
+    Ok((path.to_owned(), component.at))
 }
 
 fn read_digest(node: Option<&Node>) -> Result<Option<String>, Fault> {
@@ -160,7 +169,7 @@ fn read_digest(node: Option<&Node>) -> Result<Option<String>, Fault> {
     }
 }
 
-fn read_config(node: &Node) -> Result<serde_json::Value, Fault> {
+fn read_config(node: &Node) -> Result<Option<&Node>, Fault> {
     match (node.get("config"), node.get("args")) {
         (Some(_), Some(args)) => Err(Fault::new(
             args.at,
@@ -169,19 +178,18 @@ fn read_config(node: &Node) -> Result<serde_json::Value, Fault> {
         (Some(config), None) | (None, Some(config)) if config.map().is_none() => {
             Err(Fault::new(config.at, "'config' must be a map"))
         }
-        (Some(config), None) | (None, Some(config)) => Ok(config.to_json()),
-        (None, None) => Ok(serde_json::json!({})),
+        (config, args) => Ok(config.or(args)),
     }
 }
 
-fn read_select(node: Option<&Node>) -> Result<Select, Fault> {
+fn read_select(node: Option<&Node>, warnings: &mut Vec<Fault>) -> Result<Select, Fault> {
     let Some(node) = node else {
         return Ok(Select::default());
     };
     check_keys("select.", node, &SELECT_KEYS, &[])?;
     let mut select = Select::default();
     if let Some(paths) = node.get("paths") {
-        select.paths = globs("select.paths", paths)?;
+        select.paths = globs("select.paths", paths, warnings)?;
     }
     if let Some(kinds) = node.get("kinds") {
         select.kinds = texts("select.kinds", kinds)?;
@@ -202,7 +210,7 @@ fn read_select(node: Option<&Node>) -> Result<Select, Fault> {
     Ok(select)
 }
 
-fn read_capabilities(node: Option<&Node>) -> Result<Vec<String>, Fault> {
+fn read_capabilities(node: Option<&Node>, warnings: &mut Vec<Fault>) -> Result<Vec<String>, Fault> {
     let Some(node) = node else {
         return Ok(Vec::new());
     };
@@ -212,8 +220,9 @@ fn read_capabilities(node: Option<&Node>) -> Result<Vec<String>, Fault> {
         &CAPABILITY_KEYS,
         &LATER_CAPABILITY_KEYS,
     )?;
-    node.get("read")
-        .map_or(Ok(Vec::new()), |read| globs("capabilities.read", read))
+    node.get("read").map_or(Ok(Vec::new()), |read| {
+        globs("capabilities.read", read, warnings)
+    })
 }
 
 fn read_limits(node: Option<&Node>) -> Result<Limits, Fault> {
@@ -256,9 +265,17 @@ fn read_reaction(name: &str, node: &Node) -> Result<Reaction, Fault> {
     }
 }
 
-fn globs(name: &str, node: &Node) -> Result<Vec<String>, Fault> {
+fn globs(name: &str, node: &Node, warnings: &mut Vec<Fault>) -> Result<Vec<String>, Fault> {
     let globs = texts(name, node)?;
     glob::path_set(&globs).map_err(|reason| Fault::new(node.at, format!("'{name}': {reason}")))?;
+    if let Some(bad) = globs.iter().find(|glob| !glob::can_match_path(glob)) {
+        let reason = format!(
+            "'{name}' has a glob that can match nothing, since paths have 1 to {} bytes: '{bad}'",
+            glob::MAX_PATH_BYTES
+        );
+        return Err(Fault::new(node.at, reason));
+    }
+    warn_of_paths(name, node, warnings);
     Ok(globs)
 }
 

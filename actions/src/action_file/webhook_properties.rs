@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::units::parse_duration;
+use super::suspicious::{warn, warn_unknown_keys};
+use super::units::{format_duration, parse_duration};
 use super::yaml::{Fault, Node};
 
 /// How long an answer may take, where the file does not say.
@@ -12,11 +13,13 @@ const MAX_URL_BYTES: usize = 8 << 10;
 /// The longest that a file may say.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
+const KEYS: [&str; 4] = ["url", "timeout", "query_params", "headers"];
+
 /// What to call, with variables not yet put in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WebhookProperties {
-    pub(crate) url: url::Url,
-    /// As the file has it, without a password.
+    pub(crate) target: Target,
+    /// The URL as the file has it, without a password.
     pub(crate) shown_url: String,
     pub(crate) timeout: Duration,
     /// In the order of the file; one name may have many values.
@@ -24,38 +27,95 @@ pub(crate) struct WebhookProperties {
     pub(crate) headers: Vec<(String, String)>,
 }
 
+/// Where a webhook goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Target {
+    Url(url::Url),
+    /// lakeFS accepts every text as URL and fails when the hook runs: the reason.
+    Unusable(String),
+}
+
 impl WebhookProperties {
-    pub(super) fn read(node: &Node) -> Result<Self, Fault> {
+    pub(super) fn read(node: &Node, warnings: &mut Vec<Fault>) -> Result<Self, Fault> {
+        warn_unknown_keys("properties.", node, &KEYS, warnings);
         let Some(url) = node.get("url") else {
             return Err(Fault::new(node.at, "'url' is required"));
         };
-        let text = url.text().unwrap_or_default();
+        let Some(text) = url.string() else {
+            return Err(Fault::new(url.at, "'url' must be text"));
+        };
         if text.len() > MAX_URL_BYTES {
             return Err(Fault::new(
                 url.at,
                 format!("'url' is longer than {MAX_URL_BYTES} bytes"),
             ));
         }
-        let parsed = url::Url::parse(text)
-            .map_err(|e| Fault::new(url.at, format!("'url' '{text}' is no URL: {e}")))?;
-        if !matches!(parsed.scheme(), "http" | "https") || !parsed.has_host() {
-            return Err(Fault::new(
-                url.at,
-                format!("'url' '{text}' must be http or https"),
-            ));
+        let (target, shown_url) = read_target(text);
+        if let Target::Unusable(why) = &target {
+            let reason = format!("'url' '{shown_url}' cannot be called: {why}");
+            warn(warnings, Fault::new(url.at, reason));
         }
-        let timeout = match node.get("timeout") {
-            None => DEFAULT_TIMEOUT,
-            Some(value) => duration("timeout", value, MAX_TIMEOUT)?,
-        };
         Ok(Self {
-            shown_url: shown(text, &parsed),
-            url: parsed,
-            timeout,
+            target,
+            shown_url,
+            timeout: read_timeout(node, warnings)?,
             query_params: pairs("query_params", node, true)?,
             headers: pairs("headers", node, false)?,
         })
     }
+}
+
+fn read_target(text: &str) -> (Target, String) {
+    match url::Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
+            let shown = shown(text, &url);
+            (Target::Url(url), shown)
+        }
+        Ok(url) => {
+            let why = format!("unsupported protocol scheme \"{}\"", url.scheme());
+            (Target::Unusable(why), shown(text, &url))
+        }
+        Err(url::ParseError::RelativeUrlWithoutBase) => {
+            let why = "unsupported protocol scheme \"\"".to_owned();
+            (Target::Unusable(why), text.to_owned())
+        }
+        // Not quoted: what does not parse may hold a password that nobody can mask.
+        Err(e) => (Target::Unusable(e.to_string()), "(malformed)".to_owned()),
+    }
+}
+
+/// How long an answer may take. As in lakeFS only text counts, and what is not above zero is no limit of the file's.
+pub(super) fn read_timeout(node: &Node, warnings: &mut Vec<Fault>) -> Result<Duration, Fault> {
+    let Some(value) = node.get("timeout") else {
+        return Ok(DEFAULT_TIMEOUT);
+    };
+    let default = format_duration(DEFAULT_TIMEOUT);
+    let Some(text) = value.string() else {
+        let reason = format!(
+            "'timeout' is no text and is ignored, so {default} applies; write 10s, 1m30s or 500ms"
+        );
+        warn(warnings, Fault::new(value.at, reason));
+        return Ok(DEFAULT_TIMEOUT);
+    };
+    let (sign, magnitude) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text),
+    };
+    match parse_duration(magnitude) {
+        _ if text.is_empty() => Ok(DEFAULT_TIMEOUT),
+        Some(duration) if sign > 0 && !duration.is_zero() => Ok(duration.min(MAX_TIMEOUT)),
+        Some(_) => {
+            let reason = format!("'timeout' '{text}' is not above zero, so {default} applies");
+            warn(warnings, Fault::new(value.at, reason));
+            Ok(DEFAULT_TIMEOUT)
+        }
+        None => Err(no_duration("timeout", value, text)),
+    }
+}
+
+fn no_duration(name: &str, node: &Node, text: &str) -> Fault {
+    let reason = format!("'{name}' '{text}' is no duration; write 10s, 1m30s or 500ms");
+    Fault::new(node.at, reason)
 }
 
 fn shown(text: &str, url: &url::Url) -> String {
@@ -73,10 +133,7 @@ fn shown(text: &str, url: &url::Url) -> String {
 pub(super) fn duration(name: &str, node: &Node, max: Duration) -> Result<Duration, Fault> {
     let text = node.text().unwrap_or_default();
     match parse_duration(text) {
-        Some(Duration::ZERO) | None => Err(Fault::new(
-            node.at,
-            format!("'{name}' '{text}' is no duration; write 10s, 1m30s or 500ms"),
-        )),
+        Some(Duration::ZERO) | None => Err(no_duration(name, node, text)),
         Some(duration) => Ok(duration.min(max)),
     }
 }
@@ -103,7 +160,8 @@ fn pairs(name: &str, node: &Node, lists: bool) -> Result<Vec<(String, String)>, 
                     out.push((key.text.clone(), text.to_owned()));
                 }
             }
-            _ if value.is_null() => out.push((key.text.clone(), String::new())),
+            // Nothing is sent for what has no value.
+            _ if value.is_null() => {}
             _ => {
                 let text = value.text().ok_or_else(|| {
                     Fault::new(value.at, format!("'{name}.{}' must be text", key.text))

@@ -96,14 +96,39 @@ impl Node {
 
     /// What a key of a map has, if it has something.
     pub(crate) fn get(&self, key: &str) -> Option<&Self> {
-        match &self.value {
-            Value::Map(pairs) => pairs
-                .iter()
-                .find(|(k, _)| k.text == key)
-                .map(|(_, v)| v)
-                .filter(|v| !v.is_null()),
-            _ => None,
+        self.entry(key).filter(|value| !value.is_null())
+    }
+
+    /// What a key of a map has, `null` included.
+    pub(crate) fn entry(&self, key: &str) -> Option<&Self> {
+        let pairs = self.map()?;
+        pairs.iter().find(|(k, _)| k.text == key).map(|(_, v)| v)
+    }
+
+    /// The text of a scalar that YAML takes for text: not of a number, a boolean or `null`.
+    pub(crate) fn string(&self) -> Option<&str> {
+        let Value::Scalar { text, plain } = &self.value else {
+            return None;
+        };
+        (!plain || plain_to_json(text).is_string()).then_some(text)
+    }
+
+    /// Where a value within this node begins: names of keys, numbers of items. What is not there has
+    /// the place of what should hold it.
+    pub(crate) fn place_of(&self, path: &[String]) -> Position {
+        let mut at = self;
+        for step in path {
+            let inner = match &at.value {
+                Value::Map(_) => at.entry(step),
+                Value::List(items) => step.parse().ok().and_then(|i: usize| items.get(i)),
+                Value::Scalar { .. } => None,
+            };
+            match inner {
+                Some(inner) => at = inner,
+                None => break,
+            }
         }
+        at.at
     }
 
     /// The pairs of a map; none if it is something else.

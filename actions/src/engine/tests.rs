@@ -173,6 +173,16 @@ impl Lake {
         out
     }
 
+    /// The newest run of a commit.
+    async fn run_of(&self, commit: &str) -> Run {
+        let runs = self
+            .actions
+            .list_runs(&self.repository, None, Some(commit), "", 1)
+            .await
+            .unwrap();
+        runs.results.into_iter().next().unwrap()
+    }
+
     async fn output(&self, run_id: &str, hook_run_id: &str) -> Option<String> {
         let log = self
             .actions
@@ -362,19 +372,47 @@ async fn a_file_at_fault_is_named_and_blocks_only_its_own_branch() {
     lake.gate("main", "gate.yaml", "name: gate\non:\n  pre-dance:\n")
         .await;
     lake.gate("main", "two.yaml", "on:\n").await;
-    lake.gate("main", "notes.txt", "not: [yaml").await;
+    lake.gate("main", "notes", "just: a note").await;
     lake.gate("main", "below/nested.yaml", "not: [yaml").await;
     let rejection = lake.commit("main").await.unwrap_err();
     assert!(rejection.invalid_actions);
     assert_eq!(
         rejection.message,
         format!(
-            "prepare-commit hook aborted, run id '{}': 2 errors occurred:\n\t* parsing file _lakefs_actions/gate.yaml:3:3: event 'pre-dance' is not supported\n\t* parsing file _lakefs_actions/two.yaml:1:1: 'name' is required\n\n",
+            "prepare-commit hook aborted, run id '{}': 3 errors occurred:\n\t* parsing file _lakefs_actions/gate.yaml:3:3: event 'pre-dance' is not supported\n\t* parsing file _lakefs_actions/notes:1:1: 'name' is required\n\t* parsing file _lakefs_actions/two.yaml:1:1: 'name' is required\n\n",
             rejection.run_id
         )
     );
+    assert_eq!(
+        rejection.hint.as_deref(),
+        Some("correct the action files on branch main, or delete them there, and try again")
+    );
     lake.put("other", "x").await;
     lake.commit("other").await.unwrap();
+}
+
+/// Only files whose names ended in `.yaml` were read: a gate by another name was skipped in silence.
+#[tokio::test]
+async fn any_object_directly_in_the_folder_is_an_action_file() {
+    for name in [
+        "gate",
+        "gate.yml",
+        ".gate",
+        "gate.yaml.bak",
+        "my gate.YAML",
+        "tör",
+        "",
+    ] {
+        let lake = Lake::new().await;
+        lake.gate("main", name, REFUSE).await;
+        let message = lake.commit("main").await.unwrap_err().message;
+        assert!(message.contains("status code: 400"), "{name}: {message}");
+    }
+    let lake = Lake::new().await;
+    lake.gate("main", "", "").await;
+    lake.gate("main", "below/gate.yaml", REFUSE).await;
+    lake.gate("main", "/gate.yaml", REFUSE).await;
+    lake.commit("main").await.unwrap();
 }
 
 #[tokio::test]

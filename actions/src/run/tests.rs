@@ -15,6 +15,7 @@ fn run(id: &str, branch: &str, commit: &str) -> Run {
         start_time: datetime!(2026-03-04 05:06:07.000000001 UTC),
         end_time: datetime!(2026-03-04 05:06:08 UTC),
         passed: true,
+        warnings: Vec::new(),
     }
 }
 
@@ -215,4 +216,36 @@ fn a_record_has_the_bytes_that_lakefs_reads() {
         hex::encode(&completed).ends_with("4801"),
         "passed is field 9"
     );
+}
+
+#[tokio::test]
+async fn a_run_keeps_its_warnings() {
+    let (records, _) = records();
+    let mut warned = run("r1", "main", "");
+    warned.warnings = vec!["a".to_owned(), "b".to_owned()];
+    records.save("repo", &warned, &[]).await.unwrap();
+    // lakeFS writes the record again when it tells the run of its commit; so do we.
+    records.set_commit("repo", "r1", "c1").await.unwrap();
+    let read = records.run("repo", "r1").await.unwrap().unwrap();
+    assert_eq!(read.warnings, warned.warnings);
+}
+
+#[tokio::test]
+async fn the_first_digits_of_a_commit_find_its_runs() {
+    let (records, _) = records();
+    for (id, commit) in [("r1", "ab12"), ("r2", "ab12"), ("r3", "ab34"), ("r4", "c0")] {
+        records
+            .save("repo", &run(id, "main", commit), &[])
+            .await
+            .unwrap();
+    }
+    let found = async |digits: &str| records.commit_with_runs("repo", digits).await;
+    assert_eq!(found("ab1").await.unwrap().as_deref(), Some("ab12"));
+    assert_eq!(found("ab12").await.unwrap().as_deref(), Some("ab12"));
+    assert_eq!(found("c").await.unwrap().as_deref(), Some("c0"));
+    for none in ["", "ab2", "d", "main", "AB1", "../runs", "ab12/r1"] {
+        assert_eq!(found(none).await.unwrap(), None, "{none}");
+    }
+    let error = found("ab").await.unwrap_err().to_string();
+    assert!(error.contains("commit ab is ambiguous"), "{error}");
 }

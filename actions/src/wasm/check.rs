@@ -7,7 +7,7 @@ use wasmparser::{CanonicalFunction, Encoding, Parser, Payload, Validator};
 
 use super::engine::{Lane, features};
 use super::limits::{COMPONENT_BYTES, size};
-use super::{Cause, Failure, nesting};
+use super::{Cause, Failure, nesting, outside};
 
 /// How to call a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,7 +151,10 @@ fn check_import(name: &str) -> Result<(), Failure> {
     }
     Err(Failure::new(
         Cause::ComponentAbi,
-        format!("component imports {name}, which this server does not give to hooks"),
+        format!(
+            "component imports {name}, which this server does not give to hooks: {}",
+            outside::NOTE
+        ),
     ))
 }
 
@@ -242,7 +245,7 @@ mod tests {
             .message;
         assert_eq!(
             message,
-            "component imports wasi:http/outgoing-handler@0.2.0, which this server does not give to hooks"
+            "component imports wasi:http/outgoing-handler@0.2.0, which this server does not give to hooks: hooks have no files and no network"
         );
     }
 

@@ -32,7 +32,7 @@ use super::limits::{
 use super::log::{self, Log};
 use super::session::{self, Change, Left, Run};
 use super::wasi::{self, Seed};
-use super::{Cause, Failure, Report, Request, v0_1};
+use super::{Cause, Failure, Report, Request, outside, v0_1};
 
 /// The Wasm engine with its compiled components. Cheap to clone.
 #[derive(Clone)]
@@ -353,6 +353,7 @@ async fn describe(
 fn linkers(engine: &Engine) -> Result<Linkers, String> {
     let mut hook = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut hook).map_err(failed)?;
+    outside::link(&mut hook).map_err(failed)?;
     v0_1::link(&mut hook).map_err(failed)?;
     let mut describe = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut describe).map_err(failed)?;

@@ -26,7 +26,12 @@ use super::log::Log;
 use super::session::{Change, Left, Run, Said, State};
 use super::v0_1::{self, Verdict};
 use super::wasi::Seed;
-use super::{Cause, Failure};
+use super::{Cause, Failure, outside};
+
+/// What Rust's collections panic with when one is to hold more than any allocator gives.
+const CAPACITY_OVERFLOW: &str = "capacity overflow";
+/// Part of what the engine says of a call that hands over more than [`HOSTCALL_BYTES`].
+const HOSTCALL_OVERFLOW: &str = "fuel allocated for hostcalls has been exhausted";
 
 /// How one call ended.
 #[derive(Debug)]
@@ -161,15 +166,17 @@ impl Call {
                 &left.log,
                 store.data().refused,
             )),
-            Some(Ok(Err(message))) => {
-                let cause = store.data().refused.unwrap_or(Cause::HookError);
-                Err(Failure::new(
-                    cause,
-                    format!("hook could not decide: {}", cut(&message, TEXT_BYTES)),
-                ))
-            }
+            Some(Ok(Err(message))) => Err(gave_up(&message, store.data())),
             Some(Ok(Ok(verdict))) => Ok(verdict),
         };
+        let asked_outside = store.data().asked_outside;
+        let verdict = verdict.map_err(|failure| match failure.cause {
+            Cause::HookError | Cause::Trap if asked_outside => {
+                let message = format!("{} ({})", failure.message, outside::NOTE);
+                Failure::new(failure.cause, message)
+            }
+            _ => failure,
+        });
         left.fuel.store(used(&store), Ordering::Relaxed);
         // Gives its memory back, which may take a while: still the guest's.
         drop(store);
@@ -278,6 +285,26 @@ impl<T: Send> CallHookHandler<T> for Turns {
 fn used<T>(store: &Store<T>) -> u64 {
     u64::MAX - store.get_fuel().expect("the engine counts fuel")
 }
+
+/// Why the guest could not decide. A runtime that is refused memory may tell its program, which gives up in
+/// its own words: the limit is the reason all the same.
+fn gave_up(message: &str, state: &State) -> Failure {
+    let said = format!("hook could not decide: {}", cut(message, TEXT_BYTES));
+    match state.refused {
+        Some(cause) => Failure::new(cause, said),
+        None if state.limiter.refused() => {
+            let limit = memory_limit(&state.limiter);
+            Failure::new(Cause::LimitMemory, format!("{limit}; {said}"))
+        }
+        None => Failure::new(Cause::HookError, said),
+    }
+}
+
+fn memory_limit(limiter: &Limiter) -> String {
+    let limit = size(limiter.limit());
+    format!("hook wanted more than {limit} of memory (limits.memory)")
+}
+
 /// Why a call into a guest ended without an answer, in words for its author.
 pub(super) fn explain(
     error: &wasmtime::Error,
@@ -291,17 +318,26 @@ pub(super) fn explain(
     if let Some(failure) = error.downcast_ref::<Failure>() {
         return failure.clone();
     }
-    if limiter.refused() {
+    // A single allocation of half the address space or more is refused by the guest's own allocator, and
+    // `limits.memory` is never that high.
+    let panic = log.panic_message();
+    if limiter.refused()
+        || panic
+            .as_ref()
+            .is_some_and(|panic| panic.ends_with(CAPACITY_OVERFLOW))
+    {
+        return Failure::new(Cause::LimitMemory, memory_limit(limiter));
+    }
+    let root = error.root_cause().to_string();
+    if root.contains(HOSTCALL_OVERFLOW) {
+        let limit = size(HOSTCALL_BYTES as u64);
         return Failure::new(
             Cause::LimitMemory,
-            format!(
-                "hook wanted more than {} of memory (limits.memory)",
-                size(limiter.limit())
-            ),
+            format!("hook handed over more than {limit} in one call (a fixed limit)"),
         );
     }
     let cause = refused.unwrap_or(Cause::Trap);
-    if let Some(message) = log.panic_message() {
+    if let Some(message) = panic {
         return Failure::new(
             cause,
             format!("hook panicked: {}", cut(&message, TEXT_BYTES)),
@@ -310,7 +346,7 @@ pub(super) fn explain(
     let what = match error.downcast_ref::<Trap>() {
         Some(Trap::StackOverflow) => "call stack exhausted".to_owned(),
         Some(trap) => trap.to_string(),
-        None => error.root_cause().to_string(),
+        None => root,
     };
     Failure::new(
         cause,

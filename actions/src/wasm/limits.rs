@@ -172,7 +172,11 @@ impl ResourceLimiter for Limiter {
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let elements = desired.saturating_sub(current);
-        Ok(desired <= TABLE_ELEMENTS && self.grow((elements * size_of::<usize>()) as u64))
+        if desired > TABLE_ELEMENTS {
+            self.refused = true;
+            return Ok(false);
+        }
+        Ok(self.grow((elements * size_of::<usize>()) as u64))
     }
 
     fn instances(&self) -> usize {

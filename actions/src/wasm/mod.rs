@@ -26,6 +26,7 @@ mod instance;
 mod limits;
 mod log;
 mod nesting;
+mod outside;
 mod reads;
 mod session;
 mod tree;

@@ -373,6 +373,8 @@ pub(super) struct State {
     pub(super) scans: usize,
     /// The first refusal that explains a guest that gives up.
     pub(super) refused: Option<Cause>,
+    /// Whether it asked for files or the network.
+    pub(super) asked_outside: bool,
     wasi: WasiCtx,
 }
 
@@ -388,6 +390,7 @@ impl State {
             subject,
             scans: 0,
             refused: None,
+            asked_outside: false,
             wasi,
         }
     }

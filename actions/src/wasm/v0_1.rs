@@ -459,7 +459,8 @@ impl report::HostFinding for State {
         row: u64,
         column: Option<String>,
     ) -> wasmtime::Result<()> {
-        self.set(&this, "row", &row.to_string())?;
+        // Guests count from 0; whoever reads findings counts from 1, as in a spreadsheet.
+        self.set(&this, "row", &row.saturating_add(1).to_string())?;
         column.map_or(Ok(()), |c| self.set(&this, "column", &c))
     }
     fn at_column(&mut self, this: Resource<Finding>, column: String) -> wasmtime::Result<()> {

@@ -8,14 +8,14 @@ use base::ManualClock;
 use graveler::EventKind;
 
 use super::{MAX_RESPONSE_BYTES, Proxies, WebhookOptions, WebhookTargets, Webhooks};
-use crate::action_file::WebhookProperties;
+use crate::action_file::{Target, WebhookProperties};
 use crate::env::Environment;
 use crate::output::{MAX_LOG_BYTES, Output};
 use crate::testing::{event, server};
 
 fn hook(url: &str) -> WebhookProperties {
     WebhookProperties {
-        url: url.parse().unwrap(),
+        target: Target::Url(url.parse().unwrap()),
         shown_url: url.to_owned(),
         timeout: Duration::from_secs(30),
         query_params: Vec::new(),

@@ -46,7 +46,7 @@ async fn verdicts_come_with_what_the_hook_said() {
             "length=20",
             "offset=10",
             "ratio=0.5",
-            "row=7"
+            "row=8"
         ]
     );
 

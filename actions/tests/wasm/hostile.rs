@@ -227,7 +227,44 @@ async fn one_call_can_not_make_the_host_allocate_much() {
     let mut request = request(gate(), Memory::default(), json!({ "mode": "big-string" }));
     request.limits.memory_bytes = 256 << 20;
     let message = error(&host().run(request).await);
-    assert!(message.starts_with("trap: hook trapped: "), "{message}");
+    assert_eq!(
+        message,
+        "limit_memory: hook handed over more than 8MiB in one call (a fixed limit)"
+    );
+}
+
+/// Only many small allocations were told as the limit that they met: one large one was a trap, or the
+/// hook's own words.
+#[tokio::test]
+async fn one_large_allocation_is_told_as_the_limit_that_it_met() {
+    let limit = "limit_memory: hook wanted more than 16MiB of memory (limits.memory)";
+    for mode in ["allocate-once", "allocate-most"] {
+        assert_eq!(error(&run_mode(mode).await), limit, "{mode}");
+    }
+    let caught = error(&run_mode("allocate-caught").await);
+    assert!(
+        caught.starts_with(&format!(
+            "{limit}; hook could not decide: memory allocation failed"
+        )),
+        "{caught}"
+    );
+}
+
+/// A hook repeated what its language said of a file that was not there, for whoever wrote it to guess why.
+#[tokio::test]
+async fn a_hook_that_wants_files_or_the_network_is_told_that_there_are_none() {
+    for mode in ["read-file", "connect", "resolve", "read-file-or-panic"] {
+        let message = error(&run_mode(mode).await);
+        assert!(
+            message.ends_with(" (hooks have no files and no network)"),
+            "{mode}: {message}"
+        );
+    }
+    let other = error(&run_mode("err").await);
+    assert_eq!(
+        other,
+        "hook_error: hook could not decide: the moon is in the wrong phase"
+    );
 }
 
 #[tokio::test]

@@ -28,9 +28,19 @@ pub trait Config: Schema + DeserializeOwned {
     /// # Errors
     /// [`Error::Config`] saying what does not fit.
     fn from_json(text: &str) -> Result<Self> {
-        let value: Value = serde_json::from_str(text).map_err(|e| Error::Config(e.to_string()))?;
+        let value: Value =
+            serde_json::from_str(text).map_err(|e| Error::Config(format!("config: {e}")))?;
         let value = if value.is_null() { json!({}) } else { value };
-        serde_json::from_value(value).map_err(|e| Error::Config(e.to_string()))
+        serde_path_to_error::deserialize(value).map_err(|e| misfit(&e))
+    }
+}
+
+/// What does not fit, with the field: `config.required: invalid type: string "month", expected a sequence`.
+fn misfit(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
+    let (path, reason) = (error.path().to_string(), error.inner());
+    match path.as_str() {
+        "." => Error::Config(format!("config: {reason}")),
+        path => Error::Config(format!("config.{path}: {reason}")),
     }
 }
 
@@ -70,5 +80,58 @@ impl<T: Schema> Schema for BTreeMap<String, T> {
 impl Schema for () {
     fn schema() -> Value {
         json!({ "type": "object", "additionalProperties": false })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::prelude::*;
+
+    #[derive(Debug, Config)]
+    #[expect(dead_code, reason = "only read from JSON")]
+    struct Rules {
+        required: Vec<String>,
+        ratios: std::collections::BTreeMap<String, f64>,
+        #[config(default = 3)]
+        max: u32,
+    }
+
+    /// An error said only that a string was no sequence, of a config of twenty fields.
+    #[test]
+    fn what_does_not_fit_is_told_with_its_field() {
+        for (json, says) in [
+            (
+                r#"{"required": "month"}"#,
+                "config.required: invalid type: string \"month\", expected a sequence",
+            ),
+            (
+                r#"{"required": ["a", 1]}"#,
+                "config.required[1]: invalid type: integer `1`, expected a string",
+            ),
+            (
+                r#"{"ratios": {"a": "b"}}"#,
+                "config.ratios.a: invalid type: string \"b\", expected f64",
+            ),
+            (
+                r#"{"max": -1}"#,
+                "config.max: invalid value: integer `-1`, expected u32",
+            ),
+            (
+                r#"{"requried": []}"#,
+                "config.requried: unknown field `requried`, expected one of `required`, `ratios`, `max`",
+            ),
+            (
+                r#""x""#,
+                "config: invalid type: string \"x\", expected struct __RulesFields",
+            ),
+            (
+                "{",
+                "config: EOF while parsing an object at line 1 column 1",
+            ),
+        ] {
+            let said = Rules::from_json(json).unwrap_err();
+            assert!(matches!(said, Error::Config(_)), "{said:?}");
+            assert_eq!(said.to_string(), says, "{json}");
+        }
     }
 }

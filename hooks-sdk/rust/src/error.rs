@@ -40,7 +40,7 @@ impl std::error::Error for TreeError {}
 pub enum Error {
     /// The tree could not be read.
     Tree(TreeError),
-    /// The action's config does not fit; the text says where.
+    /// The action's config does not fit: `config.required: ...`.
     Config(String),
     /// Anything else, in words.
     Other(String),
@@ -57,8 +57,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tree(e) => e.fmt(f),
-            Self::Config(why) => write!(f, "config: {why}"),
-            Self::Other(why) => f.write_str(why),
+            Self::Config(why) | Self::Other(why) => f.write_str(why),
         }
     }
 }

@@ -26,6 +26,10 @@
 //! A hook cannot write, and has no clock, randomness, network or files: its
 //! verdict depends on its config, the event and the trees only.
 
+// What the macros expand to names the crate.
+#[cfg(test)]
+extern crate self as hooks_sdk;
+
 mod backend;
 mod config;
 mod error;

@@ -44,6 +44,9 @@ pub struct ActionRun {
     pub event_type: String,
     pub status: ActionRunStatus,
     pub commit_id: String,
+    /// Probable mistakes in the action files that the change added or edited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warnings: Option<Vec<String>>,
 }
 
 /// Values of `ActionRunStatus`.
@@ -170,6 +173,12 @@ pub struct Commit {
     pub generation: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<i64>,
+    /// Runs of the hooks that let the commit through, in the order of their events. Only in the answer to what made the commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate_run_ids: Option<Vec<String>>,
+    /// Probable mistakes in the action files that the commit adds or edits. Only in the answer to what made the commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warnings: Option<Vec<String>>,
 }
 
 /// State of a commit that runs as a task.
@@ -551,6 +560,15 @@ pub struct HookFinding {
     /// Path of the object, where it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// Row of the object, counted from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row: Option<i64>,
+    /// Name of a column of the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
+    /// What else the hook noted of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub properties: Option<BTreeMap<String, String>>,
 }
 
 /// One hook of a run.
@@ -800,6 +818,12 @@ pub struct MergeResult {
     /// How many paths both sides changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conflict_count: Option<i64>,
+    /// Runs of the hooks that let the merge through, in the order of their events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate_run_ids: Option<Vec<String>>,
+    /// Probable mistakes in the action files that the merge adds or edits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warnings: Option<Vec<String>>,
 }
 
 /// Ranges to join.

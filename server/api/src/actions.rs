@@ -1,4 +1,6 @@
 //! Runs of hooks: what they were, how they ended, what they said.
+//!
+//! Refusals have lakeFS's words.
 
 use api_types as types;
 use auth::arn;
@@ -24,7 +26,7 @@ pub(crate) async fn list_runs(
     let (branch, commit) = (params.given("branch"), params.given("commit"));
     if branch.is_some() && commit.is_some() {
         return Err(Error::Invalid(
-            "ask for the runs of a branch or of a commit, not of both".to_owned(),
+            "can't use both branchID and MergedCommitID: parameters conflict".to_owned(),
         ));
     }
     let repository = api.catalog.repository(&id).await?;
@@ -90,7 +92,7 @@ pub(crate) async fn get_output(
         .await?;
     let repository = api.catalog.repository(&id).await?;
     let log = api.actions.hook_output(&repository, &run, &hook).await?;
-    let log = log.ok_or_else(|| Error::NotFound(format!("log of hook '{hook}' of run '{run}'")))?;
+    let log = log.ok_or(Error::NoHookOutput)?;
     // Hooks are numbered, so that what is found has a name fit for a header.
     let name = format!("attachment; filename={hook}.log");
     let headers = [

@@ -4,8 +4,8 @@ use api_types as types;
 use auth::arn;
 use axum::Json;
 use axum::extract::State;
-use catalog::{CommitParams, LogQuery, MetaRangeId};
-use http::StatusCode;
+use catalog::{Commit, CommitParams, GateLog, Gates, LogQuery, MetaRangeId};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::error::{Context as _, During, Error, Result};
 use crate::extract::{Body, Caller, Params, Path};
@@ -59,17 +59,44 @@ pub(crate) async fn commit(
     Path((id, branch)): Path<(String, String)>,
     params: Params,
     Body(body): Body<types::CommitCreation>,
-) -> Result<(StatusCode, Json<types::Commit>)> {
+) -> Result<(StatusCode, HeaderMap, Json<types::Commit>)> {
     api.authorize(&caller, [("fs:CreateCommit", arn::branch(&id, &branch))])
         .await?;
     let repository = api.catalog.repository(&id).await?;
     let request = commit_params(caller, &params, body)?;
+    let gates = GateLog::default();
     let made = api
         .catalog
+        .noting_gates(&gates)
         .commit_branch(&repository, &branch, request)
         .await
         .during(During::Commit)?;
-    Ok((StatusCode::CREATED, Json(convert::commit(made))))
+    Ok(answer_commit(made, gates.gates()))
+}
+
+/// The answer to what made a commit.
+pub(crate) fn answer_commit(
+    commit: Commit,
+    gates: Gates,
+) -> (StatusCode, HeaderMap, Json<types::Commit>) {
+    let headers = gate_headers(&gates);
+    (
+        StatusCode::CREATED,
+        headers,
+        Json(convert::made(commit, gates)),
+    )
+}
+
+/// Tells the runs of the hooks that let a change through, for answers without a body too.
+const GATE_RUNS: HeaderName = HeaderName::from_static("x-weir-gate-run-ids");
+
+pub(crate) fn gate_headers(gates: &Gates) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if !gates.run_ids.is_empty() {
+        let ids = HeaderValue::try_from(gates.run_ids.join(", "));
+        headers.insert(GATE_RUNS, ids.expect("run ids are letters and digits"));
+    }
+    headers
 }
 
 pub(crate) fn commit_params(

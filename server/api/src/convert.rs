@@ -4,8 +4,8 @@ use ::actions::{HookRun, HookStatus, Run};
 use api_types as types;
 use base::{OffsetDateTime, Page};
 use catalog::{
-    Branch, Commit, Difference, DifferenceKind, Entry, Failure, Finding, Object, ObjectOrPrefix,
-    PullRequest, PullStatus, RefName, ReflogEntry, Repository, Tag,
+    Branch, Commit, CommitId, Difference, DifferenceKind, Entry, Failure, Finding, Gates, Object,
+    ObjectOrPrefix, PullRequest, PullStatus, RefName, ReflogEntry, Repository, Tag,
 };
 use time::format_description::well_known::Rfc3339;
 
@@ -98,6 +98,7 @@ pub(crate) fn conflicts(conflicts: Conflicts) -> types::MergeResult {
         hint: conflicts.words.hint,
         conflicts: Some(conflicts.paths),
         conflict_count: Some(conflicts.count),
+        ..types::MergeResult::default()
     }
 }
 
@@ -112,6 +113,8 @@ pub(crate) fn commit(commit: Commit) -> types::Commit {
         metadata: Some(commit.metadata),
         generation: Some(i64::from(commit.generation)),
         version: Some(i64::from(commit.version)),
+        gate_run_ids: None,
+        warnings: None,
     }
 }
 
@@ -256,6 +259,31 @@ pub(crate) fn run(run: Run) -> types::ActionRun {
         event_type: run.event_type,
         status,
         commit_id: run.commit_id,
+        warnings: some(run.warnings),
+    }
+}
+
+/// A list that is left out if it is empty.
+fn some(list: Vec<String>) -> Option<Vec<String>> {
+    (!list.is_empty()).then_some(list)
+}
+
+/// A commit that was just made, with what the hooks said.
+pub(crate) fn made(commit: Commit, gates: Gates) -> types::Commit {
+    types::Commit {
+        gate_run_ids: some(gates.run_ids),
+        warnings: some(gates.warnings),
+        ..self::commit(commit)
+    }
+}
+
+/// A merge that was just made, with what the hooks said.
+pub(crate) fn merged(commit: &CommitId, gates: Gates) -> types::MergeResult {
+    types::MergeResult {
+        reference: commit.to_string(),
+        gate_run_ids: some(gates.run_ids),
+        warnings: some(gates.warnings),
+        ..types::MergeResult::default()
     }
 }
 
@@ -295,7 +323,14 @@ pub(crate) fn conflicting(conflicts: &catalog::Conflicts) -> (Vec<String>, i64) 
     (conflicts.keys.iter().map(path).collect(), count)
 }
 
+/// Row and column are members of their own, as they are the places of tables.
 pub(crate) fn finding(finding: &Finding) -> types::HookFinding {
+    let mut properties = finding.properties.clone();
+    let column = properties.remove("column");
+    let row = properties.get("row").and_then(|row| row.parse().ok());
+    if row.is_some() {
+        properties.remove("row");
+    }
     types::HookFinding {
         action: finding.action.clone(),
         hook: finding.hook.clone(),
@@ -303,6 +338,9 @@ pub(crate) fn finding(finding: &Finding) -> types::HookFinding {
         rule: finding.rule.clone(),
         message: finding.message.clone(),
         path: finding.path.clone(),
+        row,
+        column,
+        properties: (!properties.is_empty()).then_some(properties),
     }
 }
 

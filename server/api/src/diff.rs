@@ -4,9 +4,10 @@ use api_types as types;
 use auth::arn;
 use axum::Json;
 use axum::extract::State;
-use catalog::{DiffQuery, EngineError, MergeParams, MergeStrategy};
-use http::StatusCode;
+use catalog::{CommitId, DiffQuery, EngineError, GateLog, Gates, MergeParams, MergeStrategy};
+use http::{HeaderMap, StatusCode};
 
+use crate::commits::gate_headers;
 use crate::error::{Context as _, During, Error, Result, Words};
 use crate::extract::{Caller, MaybeBody, Params, Path};
 use crate::{ApiState, convert};
@@ -100,7 +101,7 @@ pub(crate) async fn merge_into_branch(
     caller: Caller,
     Path((id, source, destination)): Path<(String, String, String)>,
     MaybeBody(body): MaybeBody<types::Merge>,
-) -> Result<(StatusCode, Json<types::MergeResult>)> {
+) -> Result<(StatusCode, HeaderMap, Json<types::MergeResult>)> {
     api.authorize(
         &caller,
         [("fs:CreateCommit", arn::branch(&id, &destination))],
@@ -108,27 +109,37 @@ pub(crate) async fn merge_into_branch(
     .await?;
     let request = merge_params(caller, body.unwrap_or_default())?;
     let repository = api.catalog.repository(&id).await?;
+    let gates = GateLog::default();
     match api
         .catalog
+        .noting_gates(&gates)
         .merge(&repository, &source, &destination, request)
         .await
         .during(During::Merge {
             destination: &destination,
         }) {
-        Ok(made) => Ok((
-            StatusCode::OK,
-            Json(types::MergeResult {
-                reference: made.commit_id.to_string(),
-                ..types::MergeResult::default()
-            }),
-        )),
+        Ok(made) => Ok(answer_merge(&made.commit_id, gates.gates())),
         Err(error) => {
             let Some(conflicts) = error.conflicts() else {
                 return Err(error);
             };
-            Ok((StatusCode::CONFLICT, Json(convert::conflicts(conflicts))))
+            let conflicts = Json(convert::conflicts(conflicts));
+            Ok((StatusCode::CONFLICT, HeaderMap::new(), conflicts))
         }
     }
+}
+
+/// The answer to a merge that landed.
+pub(crate) fn answer_merge(
+    commit: &CommitId,
+    gates: Gates,
+) -> (StatusCode, HeaderMap, Json<types::MergeResult>) {
+    let headers = gate_headers(&gates);
+    (
+        StatusCode::OK,
+        headers,
+        Json(convert::merged(commit, gates)),
+    )
 }
 
 pub(crate) fn merge_params(caller: Caller, body: types::Merge) -> Result<MergeParams> {

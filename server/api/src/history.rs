@@ -4,9 +4,10 @@ use api_types as types;
 use auth::arn;
 use axum::Json;
 use axum::extract::State;
-use catalog::{CherryPickParams, Commit, CommitId, MetaRangeId, ResetScope, RevertParams};
-use http::StatusCode;
+use catalog::{CherryPickParams, Commit, CommitId, GateLog, MetaRangeId, ResetScope, RevertParams};
+use http::{HeaderMap, StatusCode};
 
+use crate::commits::{answer_commit, gate_headers};
 use crate::error::{Context as _, During, Error, Result};
 use crate::extract::{Body, Caller, Params, Path};
 use crate::{ApiState, convert};
@@ -16,7 +17,7 @@ pub(crate) async fn revert_branch(
     caller: Caller,
     Path((id, branch)): Path<(String, String)>,
     Body(body): Body<types::RevertCreation>,
-) -> Result<StatusCode> {
+) -> Result<(StatusCode, HeaderMap)> {
     api.authorize(&caller, [("fs:RevertBranch", arn::branch(&id, &branch))])
         .await?;
     let repository = api.catalog.repository(&id).await?;
@@ -29,11 +30,13 @@ pub(crate) async fn revert_branch(
         allow_empty: body.allow_empty.unwrap_or(false),
         force: body.force.unwrap_or(false),
     };
+    let gates = GateLog::default();
     api.catalog
+        .noting_gates(&gates)
         .revert(&repository, &branch, &body.r#ref, request)
         .await
         .during(During::Revert)?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok((StatusCode::NO_CONTENT, gate_headers(&gates.gates())))
 }
 
 pub(crate) async fn cherry_pick(
@@ -41,7 +44,7 @@ pub(crate) async fn cherry_pick(
     caller: Caller,
     Path((id, branch)): Path<(String, String)>,
     Body(body): Body<types::CherryPickCreation>,
-) -> Result<(StatusCode, Json<types::Commit>)> {
+) -> Result<(StatusCode, HeaderMap, Json<types::Commit>)> {
     let permissions = [
         ("fs:CreateCommit", arn::branch(&id, &branch)),
         ("fs:ReadCommit", arn::repository(&id)),
@@ -56,12 +59,14 @@ pub(crate) async fn cherry_pick(
         metadata: overrides.metadata,
         force: body.force.unwrap_or(false),
     };
+    let gates = GateLog::default();
     let made = api
         .catalog
+        .noting_gates(&gates)
         .cherry_pick(&repository, &branch, &body.r#ref, request)
         .await
         .during(During::CherryPick)?;
-    Ok((StatusCode::CREATED, Json(convert::commit(made))))
+    Ok(answer_commit(made, gates.gates()))
 }
 
 /// 0 stands for the only parent.

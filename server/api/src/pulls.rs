@@ -4,12 +4,12 @@ use api_types as types;
 use auth::arn;
 use axum::Json;
 use axum::extract::State;
-use catalog::{NewPullRequest, PullFilter, PullRequestUpdate, PullStatus};
-use http::StatusCode;
+use catalog::{GateLog, NewPullRequest, PullFilter, PullRequestUpdate, PullStatus};
+use http::{HeaderMap, StatusCode};
 
 use crate::error::{Context as _, During, Result};
 use crate::extract::{Body, Caller, Params, Path};
-use crate::{ApiState, convert};
+use crate::{ApiState, convert, diff};
 
 pub(crate) async fn list_pull_requests(
     State(api): State<ApiState>,
@@ -102,7 +102,7 @@ pub(crate) async fn merge_pull_request(
     State(api): State<ApiState>,
     caller: Caller,
     Path((id, pull)): Path<(String, String)>,
-) -> Result<(StatusCode, Json<types::MergeResult>)> {
+) -> Result<(StatusCode, HeaderMap, Json<types::MergeResult>)> {
     api.authorize(&caller, [("pr:WritePullRequest", arn::repository(&id))])
         .await?;
     let repository = api.catalog.repository(&id).await?;
@@ -111,25 +111,22 @@ pub(crate) async fn merge_pull_request(
     api.authorize(&caller, [("fs:CreateCommit", destination)])
         .await?;
     let committer = &caller.0.committer;
+    let gates = GateLog::default();
     let merged = api
         .catalog
+        .noting_gates(&gates)
         .merge_pull_request(&repository, &pull, committer)
         .await;
     match merged.during(During::Merge {
         destination: &to.destination_branch,
     }) {
-        Ok(commit) => Ok((
-            StatusCode::OK,
-            Json(types::MergeResult {
-                reference: commit.to_string(),
-                ..types::MergeResult::default()
-            }),
-        )),
+        Ok(commit) => Ok(diff::answer_merge(&commit, gates.gates())),
         Err(error) => {
             let Some(conflicts) = error.conflicts() else {
                 return Err(error);
             };
-            Ok((StatusCode::CONFLICT, Json(convert::conflicts(conflicts))))
+            let conflicts = Json(convert::conflicts(conflicts));
+            Ok((StatusCode::CONFLICT, HeaderMap::new(), conflicts))
         }
     }
 }

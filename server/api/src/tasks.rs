@@ -7,12 +7,17 @@ use api_types as types;
 use auth::arn;
 use axum::Json;
 use axum::extract::State;
-use catalog::{Failure, TaskStatus};
+use catalog::{CommitId, Failure, Gates, Repository, TaskStatus};
 use http::StatusCode;
 
 use crate::error::{Context as _, During, Result};
 use crate::extract::{Body, Caller, MaybeBody, Params, Path};
 use crate::{ApiState, commits, convert, diff};
+
+/// Runs of one commit that are looked through for its gates: the first ones, and few follow.
+const MAX_RUNS: usize = 1_000;
+/// Events whose hooks let a commit or merge through and know what it became.
+const GATES: [&str; 2] = ["pre-commit", "pre-merge"];
 
 pub(crate) async fn commit(
     State(api): State<ApiState>,
@@ -41,6 +46,13 @@ pub(crate) async fn commit_status(
     let status = api.catalog.commit_status(&repository, &branch, &task);
     let status = status.await?;
     let (status_code, error) = failure(&status);
+    let result = match status.info {
+        Some(commit) => {
+            let gates = gates_of(&api, &repository, &commit.id).await?;
+            Some(convert::made(commit, gates))
+        }
+        None => None,
+    };
     Ok(Json(types::CommitAsyncStatus {
         task_id: status.id,
         completed: status.done,
@@ -48,7 +60,7 @@ pub(crate) async fn commit_status(
         progress: Some(status.progress),
         error,
         status_code,
-        result: status.info.map(convert::commit),
+        result,
     }))
 }
 
@@ -82,6 +94,13 @@ pub(crate) async fn merge_status(
     let status = catalog.merge_status(&repository, &source, &destination, &task);
     let status = status.await?;
     let (status_code, error) = failure(&status);
+    let result = match status.info {
+        Some(commit) => {
+            let gates = gates_of(&api, &repository, &commit).await?;
+            Some(convert::merged(&commit, gates))
+        }
+        None => None,
+    };
     Ok(Json(types::MergeAsyncStatus {
         task_id: status.id,
         completed: status.done,
@@ -89,11 +108,24 @@ pub(crate) async fn merge_status(
         progress: Some(status.progress),
         error,
         status_code,
-        result: status.info.map(|commit| types::MergeResult {
-            reference: commit.to_string(),
-            ..types::MergeResult::default()
-        }),
+        result,
     }))
+}
+
+/// What the hooks said that let a commit through: their runs know the commit.
+async fn gates_of(api: &ApiState, repository: &Repository, commit: &CommitId) -> Result<Gates> {
+    let runs = api
+        .actions
+        .list_runs(repository, None, Some(commit.as_str()), "", MAX_RUNS)
+        .await?;
+    let mut gates = Gates::default();
+    for run in runs.results.into_iter().rev() {
+        if GATES.contains(&run.event_type.as_str()) {
+            gates.run_ids.push(run.run_id);
+            gates.warnings.extend(run.warnings);
+        }
+    }
+    Ok(gates)
 }
 
 /// The status and the error that the operation would have been answered with.

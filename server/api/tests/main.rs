@@ -4,6 +4,7 @@
 
 mod collection;
 mod deletion;
+mod gates;
 mod harness;
 mod limits;
 mod objects;

@@ -58,6 +58,7 @@ impl Hooks for Strict {
             run_id: event.run_id.clone(),
             kind: event.kind,
             message: "pre-commit hook aborted".to_owned(),
+            hint: None,
             invalid_actions: false,
             findings: vec![Finding {
                 action: "a".to_owned(),

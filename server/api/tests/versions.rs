@@ -228,6 +228,7 @@ impl Hooks for Refusing {
             run_id: event.run_id.clone(),
             kind: event.kind,
             message: "pre-merge hook aborted".to_owned(),
+            hint: None,
             invalid_actions: false,
             findings: vec![finding],
         }))

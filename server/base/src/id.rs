@@ -3,6 +3,7 @@
 //! Holds both generators: [`SystemIds`] for production and [`SeededIds`] for
 //! tests. The layout of an xid is a storage format: 4 bytes of seconds, 3 of
 //! machine, 2 of process, 3 of counter, all big-endian, so that ids sort by time.
+//! Run ids have a fraction of a second where others have the machine ([`RunTick`]).
 
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -33,9 +34,9 @@ pub trait IdGenerator: Debug + Send + Sync {
     fn descending_data_id(&self) -> String;
     /// A descending xid counted from the year 3000: action runs, pull requests.
     ///
-    /// Ids of one second ascend, as in lakeFS. So runs of one operation, which all take the
-    /// second at which it began, are listed in the order they ran, and operations newest first.
-    fn descending_run_id(&self, began: OffsetDateTime) -> String;
+    /// Descends within a second too: the id of a later time sorts first, and so does the later of two
+    /// ids of one time, if one generator made both. Ids of lakeFS ascend within a second.
+    fn descending_run_id(&self, at: OffsetDateTime) -> String;
     /// A random version-4 UUID, hyphenated lower case.
     fn uuid(&self) -> String;
     /// `length` random characters of `A-Za-z0-9_-`.
@@ -95,8 +96,8 @@ impl IdGenerator for SystemIds {
         self.xids.descending(DATA_EPOCH_SECS)
     }
 
-    fn descending_run_id(&self, began: OffsetDateTime) -> String {
-        self.xids.descending_from(RUN_EPOCH_SECS, began)
+    fn descending_run_id(&self, at: OffsetDateTime) -> String {
+        self.xids.run(at)
     }
 
     fn uuid(&self) -> String {
@@ -146,8 +147,8 @@ impl IdGenerator for SeededIds {
         self.xids.descending(DATA_EPOCH_SECS)
     }
 
-    fn descending_run_id(&self, began: OffsetDateTime) -> String {
-        self.xids.descending_from(RUN_EPOCH_SECS, began)
+    fn descending_run_id(&self, at: OffsetDateTime) -> String {
+        self.xids.run(at)
     }
 
     fn uuid(&self) -> String {
@@ -170,6 +171,33 @@ struct Xids {
     /// Three bytes of machine and two of process.
     place: [u8; 5],
     counter: AtomicU32,
+    /// The tick of the newest run id.
+    newest_run: Mutex<RunTick>,
+}
+
+/// A time in 2^-24 seconds since 1970: what run ids are ordered by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct RunTick(u64);
+
+impl RunTick {
+    const PER_SECOND: u64 = 1 << 24;
+    /// A clock that is set back further than this is followed.
+    const MAX_LEAD: u64 = 60 * Self::PER_SECOND;
+
+    fn of(at: OffsetDateTime) -> Self {
+        let seconds = u64::try_from(at.unix_timestamp()).unwrap_or(0);
+        let fraction = u64::from(at.nanosecond()) * Self::PER_SECOND / 1_000_000_000;
+        Self(seconds.saturating_mul(Self::PER_SECOND) | fraction)
+    }
+
+    /// The first tick after `newest` that is not before this one.
+    fn after(self, newest: Self) -> Self {
+        let next = newest.0.saturating_add(1);
+        if next.saturating_sub(self.0) > Self::MAX_LEAD {
+            return self;
+        }
+        Self(self.0.max(next))
+    }
 }
 
 impl Xids {
@@ -178,6 +206,7 @@ impl Xids {
             clock,
             place,
             counter: AtomicU32::new(counter),
+            newest_run: Mutex::default(),
         }
     }
 
@@ -193,9 +222,20 @@ impl Xids {
         )
     }
 
-    /// Descends by second, ascends within one.
-    fn descending_from(&self, epoch_secs: i64, at: OffsetDateTime) -> String {
-        self.encode(epoch_secs - at.unix_timestamp(), self.count())
+    /// Descends by the tick. Two bytes of the place are left, so that servers of one installation do not
+    /// make the same id: they would also have to have the same count at the same tick.
+    fn run(&self, at: OffsetDateTime) -> String {
+        let tick = {
+            let mut newest = self.newest_run.lock().expect("no holder panics");
+            *newest = RunTick::of(at).after(*newest);
+            newest.0
+        };
+        let seconds = i64::try_from(tick / RunTick::PER_SECOND).unwrap_or(i64::MAX);
+        let fraction = low_32_bits_of(!(tick % RunTick::PER_SECOND)).to_be_bytes();
+        let mut place = self.place;
+        place.copy_within(..2, 3);
+        place[..3].copy_from_slice(&fraction[1..]);
+        encode(RUN_EPOCH_SECS.saturating_sub(seconds), place, self.count())
     }
 
     fn count(&self) -> u32 {
@@ -203,17 +243,26 @@ impl Xids {
     }
 
     fn encode(&self, secs: i64, counter: u32) -> String {
-        let mut bytes = [0; 12];
-        // The format keeps the low 32 bits of the seconds, whatever the epoch.
-        bytes[..4].copy_from_slice(&low_32_bits(secs).to_be_bytes());
-        bytes[4..9].copy_from_slice(&self.place);
-        bytes[9..].copy_from_slice(&(counter & COUNTER_MASK).to_be_bytes()[1..]);
-        encode_xid(&bytes)
+        encode(secs, self.place, counter)
     }
+}
+
+fn encode(secs: i64, place: [u8; 5], counter: u32) -> String {
+    let mut bytes = [0; 12];
+    // The format keeps the low 32 bits of the seconds, whatever the epoch.
+    bytes[..4].copy_from_slice(&low_32_bits(secs).to_be_bytes());
+    bytes[4..9].copy_from_slice(&place);
+    bytes[9..].copy_from_slice(&(counter & COUNTER_MASK).to_be_bytes()[1..]);
+    encode_xid(&bytes)
 }
 
 fn low_32_bits(secs: i64) -> u32 {
     let [.., a, b, c, d] = secs.to_be_bytes();
+    u32::from_be_bytes([a, b, c, d])
+}
+
+fn low_32_bits_of(number: u64) -> u32 {
+    let [.., a, b, c, d] = number.to_be_bytes();
     u32::from_be_bytes([a, b, c, d])
 }
 
@@ -307,7 +356,7 @@ mod tests {
         let ids = |secs, counter| Xids::new(at(secs), place, counter);
         let began = OffsetDateTime::from_unix_timestamp(1_795_382_646).unwrap();
         assert_eq!(
-            ids(0, 0x2b_47e9).descending_from(RUN_EPOCH_SECS, began),
+            ids(0, 0).encode(RUN_EPOCH_SECS - began.unix_timestamp(), 0x2b_47e9),
             "4oojt2hksdudq1pb8vkg"
         );
         assert_eq!(run_id_time("4oojt2hksdudq1pb8vkg"), Some(began));
@@ -356,17 +405,46 @@ mod tests {
         }
     }
 
+    /// Ids of one second ascended, so the runs of one operation were listed in reverse.
     #[test]
-    fn runs_of_one_second_are_in_order_and_those_of_a_later_one_come_first() {
+    fn run_ids_descend_within_a_second_and_within_an_instant() {
         let clock = at(1_700_000_000);
         let ids = SeededIds::new(7, clock.clone());
-        let began = clock.now();
+        let mut made = Vec::new();
+        for step in [0, 0, 1, 400_000, 0, 999_000_000] {
+            clock.advance(Duration::from_nanos(step));
+            made.push(ids.descending_run_id(clock.now()));
+        }
+        assert!(
+            made.is_sorted_by(|earlier, later| earlier > later),
+            "{made:?}"
+        );
+    }
+
+    #[test]
+    fn run_ids_of_two_servers_descend_by_time() {
+        let clock = at(1_700_000_000);
+        let servers = [1, 2, 3].map(|seed| SeededIds::new(seed, clock.clone()));
+        let mut made = Vec::new();
+        for turn in 0..30 {
+            clock.advance(Duration::from_micros(1));
+            made.push(servers[turn % 3].descending_run_id(clock.now()));
+        }
+        assert!(
+            made.is_sorted_by(|earlier, later| earlier > later),
+            "{made:?}"
+        );
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_hold_run_ids_back_for_long() {
+        let began = OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap();
+        let ids = SeededIds::new(7, at(0));
         let first = ids.descending_run_id(began);
-        clock.advance(Duration::from_secs(5));
-        let second_of_the_same = ids.descending_run_id(began);
-        let later = ids.descending_run_id(clock.now());
-        assert!(first < second_of_the_same);
-        assert!(later < first);
+        let little = ids.descending_run_id(began - Duration::from_secs(30));
+        assert!(little < first, "still listed first");
+        let hour = began - Duration::from_secs(3600);
+        assert_eq!(run_id_time(&ids.descending_run_id(hour)), Some(hour));
     }
 
     #[test]

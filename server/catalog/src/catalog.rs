@@ -29,6 +29,7 @@ use crate::{Reader, Result};
 pub struct Catalog {
     reader: Reader,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) hooks: Arc<dyn Hooks>,
     /// How the failure of a task is put into its record.
     pub(crate) describe: DescribeFailure,
 }
@@ -37,7 +38,6 @@ pub struct Catalog {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) kv: Arc<dyn kv::Store>,
-    pub(crate) hooks: Arc<dyn Hooks>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdGenerator>,
     pub(crate) addresses: Addresses,
@@ -76,13 +76,13 @@ impl Catalog {
             reader,
             shared: Arc::new(Shared {
                 kv,
-                hooks,
                 clock,
                 ids,
                 addresses,
                 pending: Pending::default(),
                 tasks: Arc::new(tasks),
             }),
+            hooks,
             describe: describe_plainly,
         }
     }
@@ -111,7 +111,7 @@ impl Catalog {
         let (catalog, repository) = (self.clone(), repository.clone());
         let (source, actor) = (source.to_owned(), actor.to_owned());
         self.see_through(async move {
-            let hooks = catalog.shared.hooks.as_ref();
+            let hooks = catalog.hooks.as_ref();
             Ok(catalog
                 .graveler
                 .create_branch(&repository, &id, &source, hidden, force, &actor, hooks)
@@ -135,7 +135,7 @@ impl Catalog {
         let id = BranchId::parse(id)?;
         let (catalog, repository, actor) = (self.clone(), repository.clone(), actor.to_owned());
         self.see_through(async move {
-            let hooks = catalog.shared.hooks.as_ref();
+            let hooks = catalog.hooks.as_ref();
             Ok(catalog
                 .graveler
                 .delete_branch(&repository, &id, force, &actor, hooks)
@@ -161,7 +161,7 @@ impl Catalog {
         let (catalog, repository) = (self.clone(), repository.clone());
         let (reference, actor) = (reference.to_owned(), actor.to_owned());
         self.see_through(async move {
-            let hooks = catalog.shared.hooks.as_ref();
+            let hooks = catalog.hooks.as_ref();
             Ok(catalog
                 .graveler
                 .create_tag(&repository, &id, &reference, force, &actor, hooks)
@@ -185,7 +185,7 @@ impl Catalog {
         let id = TagId::parse(id)?;
         let (catalog, repository, actor) = (self.clone(), repository.clone(), actor.to_owned());
         self.see_through(async move {
-            let hooks = catalog.shared.hooks.as_ref();
+            let hooks = catalog.hooks.as_ref();
             Ok(catalog
                 .graveler
                 .delete_tag(&repository, &id, force, &actor, hooks)
@@ -210,7 +210,7 @@ impl Catalog {
         check_commit(&params.message, &params.metadata)?;
         let (catalog, repository) = (self.clone(), repository.clone());
         self.see_through(async move {
-            let hooks = catalog.shared.hooks.as_ref();
+            let hooks = catalog.hooks.as_ref();
             let commit = catalog
                 .graveler
                 .commit(&repository, &branch, params, hooks)
@@ -237,7 +237,7 @@ impl Catalog {
         check_commit(&params.message, &params.metadata)?;
         let (catalog, repository, source) = (self.clone(), repository.clone(), source.to_owned());
         self.see_through(async move {
-            let hooks = catalog.shared.hooks.as_ref();
+            let hooks = catalog.hooks.as_ref();
             let outcome = catalog
                 .graveler
                 .merge(&repository, &destination, &source, params, hooks)

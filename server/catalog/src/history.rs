@@ -26,7 +26,7 @@ impl Catalog {
         let (catalog, repository) = (self.clone(), repository.clone());
         let reference = reference.to_owned();
         self.see_through(async move {
-            let hooks = catalog.shared.hooks.as_ref();
+            let hooks = catalog.hooks.as_ref();
             let commit = catalog
                 .graveler
                 .revert(&repository, &branch, &reference, params, hooks)
@@ -57,7 +57,7 @@ impl Catalog {
         let (catalog, repository) = (self.clone(), repository.clone());
         let reference = reference.to_owned();
         self.see_through(async move {
-            let hooks = catalog.shared.hooks.as_ref();
+            let hooks = catalog.hooks.as_ref();
             let commit = catalog
                 .graveler
                 .cherry_pick(&repository, &branch, &reference, params, hooks)

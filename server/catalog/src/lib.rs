@@ -21,6 +21,7 @@ mod error;
 mod file_writer;
 #[doc(hidden)]
 pub mod fuzzing;
+mod gates;
 mod gc_commits;
 mod gc_uncommitted;
 mod history;
@@ -51,6 +52,7 @@ pub use catalog::Catalog;
 pub use completion::KEEP_ANSWERS;
 pub use entry::{AddressType, DEFAULT_CONTENT_TYPE, Entry};
 pub use error::{Error, Result};
+pub use gates::{GateLog, Gates};
 pub use gc_commits::PreparedCommits;
 pub use gc_uncommitted::PreparedUncommitted;
 pub use limits::{

@@ -88,7 +88,7 @@ impl Catalog {
                     &BranchId::parse(&note.pull.destination_branch)?,
                     &note.pull.source_branch,
                     plain_merge(committer),
-                    self.shared.hooks.as_ref(),
+                    self.hooks.as_ref(),
                     &note,
                 )
                 .await;

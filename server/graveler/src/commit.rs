@@ -61,7 +61,6 @@ impl Engine {
         self.ask(hooks, &prepare).await?;
 
         let mut verdict: Option<Verdict> = None;
-        let began = prepare.time;
         for attempt in 0..MAX_TRIES {
             let mut turn = self.queue.turn(repository, branch).await?;
             let looked_at = self.clock.now();
@@ -97,7 +96,6 @@ impl Engine {
             if verdict.as_ref().is_none_or(|verdict| verdict.tree != tree) {
                 let mut event =
                     self.commit_event(repository, EventKind::PreCommit, branch, &params.committer);
-                event.run_id = self.ids.descending_run_id(began);
                 event.commit = Some(draft_of(&commit));
                 event.candidate = Some(tree.clone());
                 event.base = Some(work.head.meta_range_id.clone());
@@ -122,7 +120,6 @@ impl Engine {
             if landing.end(turn) {
                 let mut event =
                     self.commit_event(repository, EventKind::PostCommit, branch, &params.committer);
-                event.run_id = self.ids.descending_run_id(began);
                 describe_landed(&mut event, &commit, &work.head, verdict);
                 self.tell(hooks, event).await;
                 return Ok(commit);

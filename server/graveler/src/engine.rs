@@ -132,7 +132,7 @@ impl Engine {
             return Ok(None);
         }
         match hooks.before(event).await {
-            Ok(HookOutcome { ran }) => Ok(ran.then(|| event.run_id.clone())),
+            Ok(HookOutcome { ran, .. }) => Ok(ran.then(|| event.run_id.clone())),
             Err(rejection) => Err(Error::Rejected(rejection)),
         }
     }

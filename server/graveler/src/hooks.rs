@@ -158,6 +158,8 @@ pub struct Rejection {
     pub invalid_actions: bool,
     /// What the hooks found, bounded.
     pub findings: Vec<Finding>,
+    /// Whose gate refused, and what to do about it. For people; none if there is nothing to say.
+    pub hint: Option<String>,
 }
 
 impl fmt::Display for Rejection {
@@ -171,6 +173,19 @@ impl fmt::Display for Rejection {
 pub struct HookOutcome {
     /// Whether any action matched, so that a run was recorded under the event's run id.
     pub ran: bool,
+    /// Probable mistakes in the action files that the change adds or edits.
+    pub warnings: Vec<String>,
+}
+
+impl HookOutcome {
+    /// The outcome of a run without warnings.
+    #[must_use]
+    pub fn ran() -> Self {
+        Self {
+            ran: true,
+            warnings: Vec::new(),
+        }
+    }
 }
 
 /// Runs hooks. The engine calls it outside of any compare-and-set retry, and

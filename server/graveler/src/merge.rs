@@ -127,9 +127,9 @@ impl Engine {
                 )
                 .await?;
             if landing.end(turn) {
-                event.run_id = self.ids.descending_run_id(event.time);
                 event.kind = EventKind::PostMerge;
                 event.time = self.clock.now();
+                event.run_id = self.ids.descending_run_id(event.time);
                 describe_landed(&mut event, &commit, &work.head, verdict);
                 self.tell(hooks, event).await;
                 return Ok(MergeOutcome {

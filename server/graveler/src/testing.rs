@@ -489,11 +489,12 @@ impl Hooks for Recorder {
                 run_id: event.run_id.clone(),
                 kind: event.kind,
                 message: "not today".to_owned(),
+                hint: None,
                 invalid_actions: false,
                 findings: Vec::new(),
             }));
         }
-        Ok(HookOutcome { ran: true })
+        Ok(HookOutcome::ran())
     }
 
     async fn after(&self, event: Event) {

@@ -26,52 +26,112 @@ async fn put_component(lake: &Lake, branch: &str, bytes: &'static [u8]) {
         .unwrap();
 }
 
+/// The gate was accepted, and refused every change from then on.
 #[tokio::test]
-async fn a_component_that_is_missing_or_another_is_said_to_be() {
+async fn a_component_that_is_missing_or_another_is_told_when_its_file_is_committed() {
     let lake = Lake::new().await;
-    lake.gate("main", "gate.yaml", &wasm("")).await;
+    // The event that happens is none of the file's.
+    let file = |properties: &str| wasm(properties).replace("pre-commit: , ", "");
+    lake.gate("main", "gate.yaml", &file("")).await;
+    let rejection = lake.commit("main").await.unwrap_err();
+    assert!(rejection.invalid_actions);
+    assert!(
+        rejection.message.contains("* parsing file _lakefs_actions/gate.yaml:7:18: hook 'guard': component hooks/gate.wasm not found on branch main; upload it and commit it with this file, or fix 'component'"),
+        "{}",
+        rejection.message
+    );
+
+    put_component(&lake, "main", GUEST).await;
+    let sha = format!("      sha256: {}\n", "0".repeat(64));
+    lake.gate("main", "gate.yaml", &file(&sha)).await;
     let message = lake.commit("main").await.unwrap_err().message;
     assert!(
-        message.contains("action failed: component_missing: there is no object hooks/gate.wasm"),
+        message.contains("hook 'guard': component_digest: component hooks/gate.wasm has sha256 "),
+        "{message}"
+    );
+
+    put_component(&lake, "main", b"not wasm").await;
+    lake.gate("main", "gate.yaml", &file("")).await;
+    let message = lake.commit("main").await.unwrap_err().message;
+    assert!(
+        message.contains("component hooks/gate.wasm cannot be used: component_invalid: this is not a WebAssembly component"),
         "{message}"
     );
 
     put_component(&lake, "main", GUEST).await;
+    lake.commit("main").await.unwrap();
+    // To take the component away is a change of the gate as well.
+    lake.delete("main", "hooks/gate.wasm").await;
+    let message = lake.commit("main").await.unwrap_err().message;
+    assert!(
+        message.contains("component hooks/gate.wasm not found"),
+        "{message}"
+    );
+    lake.delete("main", "_lakefs_actions/gate.yaml").await;
+    lake.commit("main").await.unwrap();
+}
+
+/// An error that is only to warn lets the change through, and is told in the answer, the run and the log.
+#[tokio::test]
+async fn mistakes_of_a_hook_that_only_warns_are_warnings() {
+    let lake = Lake::new().await;
+    put_component(&lake, "main", GUEST).await;
+    let sha = format!("      on_error: warn\n      sha256: {}\n", "0".repeat(64));
+    lake.gate("main", "gate.yaml", &wasm(&sha)).await;
+    let gates = catalog::GateLog::default();
+    let commit = lake
+        .catalog
+        .noting_gates(&gates)
+        .commit_branch(&lake.repository, "main", commit_params("c"))
+        .await
+        .unwrap();
+    let gates = gates.gates();
+    let [warning] = &gates.warnings[..] else {
+        panic!("{gates:?}")
+    };
+    assert!(
+        warning.starts_with("_lakefs_actions/gate.yaml:7:18: hook 'guard': component_digest: "),
+        "{warning}"
+    );
+    let run = lake.run_of(commit.id.as_str()).await;
+    assert_eq!(
+        (&run.warnings, &vec![run.run_id.clone()]),
+        (&gates.warnings, &gates.run_ids)
+    );
+    let log = lake.output(&run.run_id, "0000_0000").await.unwrap();
+    assert!(
+        log.starts_with(&format!("warning: {warning}\n"))
+            && log.contains("warning, as the action asks for: component_digest"),
+        "{log}"
+    );
+}
+
+/// A config that the hook does not take was told by the first change with an object that it is shown.
+#[tokio::test]
+async fn a_config_that_the_schema_refuses_is_told_when_it_is_committed() {
+    let lake = Lake::new().await;
+    let guest = include_bytes!("../../../tests/fixtures/test_object_gate.wasm");
+    put_component(&lake, "main", guest).await;
     lake.gate(
         "main",
         "gate.yaml",
-        &wasm(&format!("      sha256: {}\n", "0".repeat(64))),
+        &wasm("      config:\n        forbid: word\n"),
     )
     .await;
     let message = lake.commit("main").await.unwrap_err().message;
     assert!(
-        message.contains("action failed: component_digest: component hooks/gate.wasm has sha256 "),
+        message.contains(
+            "gate.yaml:9:17: hook 'guard': config.forbid: expected a list of strings, got a string"
+        ),
         "{message}"
     );
-
-    // An error that is only to warn lets the change through, and is in the log.
     lake.gate(
         "main",
         "gate.yaml",
-        &wasm(&format!(
-            "      on_error: warn\n      sha256: {}\n",
-            "0".repeat(64)
-        )),
+        &wasm("      config:\n        forbid: [word]\n"),
     )
     .await;
-    let commit = lake.commit("main").await.unwrap();
-    let run = lake
-        .actions
-        .list_runs(&lake.repository, None, Some(&commit), "", 1)
-        .await
-        .unwrap()
-        .results
-        .remove(0);
-    let log = lake.output(&run.run_id, "0000_0000").await.unwrap();
-    assert!(
-        log.contains("warning, as the action asks for: component_digest"),
-        "{log}"
-    );
+    lake.commit("main").await.unwrap();
 }
 
 #[tokio::test]
@@ -124,19 +184,51 @@ async fn a_change_cannot_swap_the_component_of_the_gate_that_judges_it() {
     .await;
     lake.commit("main").await.unwrap();
     lake.branch("dev").await;
-    // The change keeps the file and swaps what it runs for something that is no component.
-    put_component(&lake, "dev", b"not wasm").await;
+    // The change keeps the file and swaps what it runs: the same code with a section that nothing reads.
+    let mut other = GUEST.to_vec();
+    other.extend(b"\x00\x02\x01x");
+    put_component(&lake, "dev", other.leak()).await;
     lake.commit("dev").await.unwrap();
-    let message = lake.merge("dev", "main").await.unwrap_err().message;
+    let rejection = lake.merge("dev", "main").await.unwrap_err();
+    let message = rejection.message;
     assert!(message.contains("2 errors occurred"), "{message}");
-    assert!(
-        message.contains("hook run id '0000_0000'") && message.contains("component_invalid"),
-        "{message}"
+    for judge in ["hook run id '0000_0000'", "hook run id '0001_0000'"] {
+        assert!(message.contains(judge), "{message}");
+    }
+    assert_eq!(
+        rejection.hint.unwrap(),
+        "gate 'gate' of branch dev; main has another version: merge main into dev to update it; gate 'gate' of branch main as it is before this change; the change edits or removes _lakefs_actions/gate.yaml or its component, and is judged by both versions: commit that edit to main by itself first"
     );
-    assert!(
-        message.contains("hook run id '0001_0000'") && message.contains("null-ratio"),
-        "{message}"
+}
+
+/// The gate was corrected on `main` and went on refusing merges from `dev` in the same words.
+#[tokio::test]
+async fn a_refusal_tells_whose_gate_refused_and_how_to_update_it() {
+    let lake = Lake::new().await;
+    let file = |mode: &str| {
+        let file = wasm(&format!("      config: {{mode: {mode}}}\n"));
+        file.replace("pre-commit: , pre-merge: ", "pre-merge: {branches: [main]}")
+    };
+    put_component(&lake, "main", GUEST).await;
+    lake.gate("main", "gate.yaml", &file("fail")).await;
+    lake.commit("main").await.unwrap();
+    lake.branch("dev").await;
+    lake.put("dev", "data").await;
+    lake.commit("dev").await.unwrap();
+    let hint = |rejection: Box<Rejection>| rejection.hint.unwrap();
+    assert_eq!(
+        hint(lake.merge("dev", "main").await.unwrap_err()),
+        "gate 'gate' of branch dev"
     );
+
+    lake.gate("main", "gate.yaml", &file("pass")).await;
+    lake.commit("main").await.unwrap();
+    assert_eq!(
+        hint(lake.merge("dev", "main").await.unwrap_err()),
+        "gate 'gate' of branch dev; main has another version: merge main into dev to update it"
+    );
+    lake.merge("main", "dev").await.unwrap();
+    lake.merge("dev", "main").await.unwrap();
 }
 
 /// One object made to trap let all objects after it through a gate with `on_error: warn`.

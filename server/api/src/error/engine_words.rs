@@ -62,7 +62,10 @@ pub(super) fn of_engine(error: &EngineError, during: During<'_>) -> Words {
         E::ConcurrentChange(what) => Words::message(format!("{what} changed at the same time"))
             .hint("look at it, and try again"),
         E::MovedOn(_) => Words::of(error),
-        E::Rejected(_) => Words::of(error),
+        E::Rejected(rejection) => Words {
+            message: rejection.message.clone(),
+            hint: rejection.hint.clone(),
+        },
         E::Corrupt { .. } => Words::of(error),
         E::Kv(error) => of_store(error),
         E::Block(source) => match source {

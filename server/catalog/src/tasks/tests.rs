@@ -59,6 +59,7 @@ impl Hooks for Gate {
                 run_id: event.run_id.clone(),
                 kind: event.kind,
                 message: "refused: bad".into(),
+                hint: None,
                 invalid_actions: false,
                 findings: Vec::new(),
             }));

@@ -425,7 +425,7 @@ impl Catalog {
             force: work.force,
             source_metarange: work.source_metarange.map(MetaRangeId::trusted),
         };
-        let hooks = self.shared.hooks.as_ref();
+        let hooks = self.hooks.as_ref();
         let commit = self
             .graveler
             .commit_with(repository, &branch, params, hooks, receipt)
@@ -453,7 +453,7 @@ impl Catalog {
             force: work.force,
             allow_empty: work.allow_empty,
         };
-        let hooks = self.shared.hooks.as_ref();
+        let hooks = self.hooks.as_ref();
         let merged = self
             .graveler
             .merge_with(

@@ -299,6 +299,7 @@ impl Hooks for NoMerges {
             run_id: event.run_id.clone(),
             kind: event.kind,
             message: "not today".to_owned(),
+            hint: None,
             invalid_actions: false,
             findings: Vec::new(),
         }))

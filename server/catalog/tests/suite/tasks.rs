@@ -102,6 +102,7 @@ async fn a_failure_is_told_with_what_hooks_found() {
         run_id: "r".into(),
         kind: graveler::EventKind::PreCommit,
         message: "refused by h".into(),
+        hint: None,
         invalid_actions: false,
         findings: vec![finding.clone()],
     }));

@@ -259,11 +259,12 @@ impl Engine {
         pre_run_id: Option<String>,
         by: Change<'_>,
     ) {
+        let time = self.clock.now();
         let post = crate::Event {
-            run_id: self.ids.descending_run_id(pre.time),
+            run_id: self.ids.descending_run_id(time),
             pre_run_id,
             kind,
-            time: self.clock.now(),
+            time,
             ..pre
         };
         self.tell(by.hooks, post).await;

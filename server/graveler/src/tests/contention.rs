@@ -57,7 +57,7 @@ impl Hooks for Rival {
                     .unwrap();
             }
         }
-        Ok(HookOutcome { ran: true })
+        Ok(HookOutcome::ran())
     }
 
     async fn after(&self, _event: Event) {}
@@ -137,7 +137,7 @@ impl Hooks for Sealing {
             let refused = graveler.commit(repo, &main, committing("rival"), &Refusing);
             refused.await.unwrap_err();
         }
-        Ok(HookOutcome { ran: true })
+        Ok(HookOutcome::ran())
     }
 
     async fn after(&self, _event: Event) {}
@@ -154,6 +154,7 @@ impl Hooks for Refusing {
                 run_id: event.run_id.clone(),
                 kind: event.kind,
                 message: "refused".into(),
+                hint: None,
                 invalid_actions: false,
                 findings: Vec::new(),
             })),

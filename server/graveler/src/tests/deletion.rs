@@ -356,7 +356,7 @@ impl crate::Hooks for Deletes {
         assert_eq!(event.kind, EventKind::PreCreateBranch);
         let deleted = self.0.graveler.delete_repository(&self.0.repo.id, false);
         deleted.await.unwrap();
-        Ok(HookOutcome { ran: true })
+        Ok(HookOutcome::ran())
     }
 
     async fn after(&self, event: Event) {

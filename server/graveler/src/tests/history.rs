@@ -352,7 +352,7 @@ impl crate::Hooks for Meddling {
                 .await
                 .unwrap();
         }
-        Ok(crate::HookOutcome { ran: true })
+        Ok(crate::HookOutcome::ran())
     }
 
     async fn after(&self, _event: crate::Event) {}

@@ -42,6 +42,35 @@ fn show(events: &[Event], names: &[(&str, &str)]) -> String {
     lines.join("\n")
 }
 
+/// Runs of one operation were listed in reverse: their ids ascended within a second.
+#[tokio::test]
+async fn the_run_of_a_later_event_sorts_first() {
+    let lake = Lake::new().await;
+    let hooks = Recorder::default();
+    lake.put("main", "a=1").await;
+    lake.commit_with("main", committing("one"), &hooks)
+        .await
+        .unwrap();
+    let dev = branch("dev");
+    lake.graveler
+        .create_branch(&lake.repo, &dev, "main", false, false, "tester", &hooks)
+        .await
+        .unwrap();
+    lake.put("dev", "x=1").await;
+    lake.commit_with("dev", committing("two"), &hooks)
+        .await
+        .unwrap();
+    lake.merge_with("dev", "main", merging(), &hooks)
+        .await
+        .unwrap();
+    let events = hooks.take();
+    let ids: Vec<&str> = events.iter().map(|event| event.run_id.as_str()).collect();
+    assert!(
+        ids.len() >= 10 && ids.is_sorted_by(|earlier, later| earlier > later),
+        "{ids:?}"
+    );
+}
+
 #[tokio::test]
 async fn events_are_those_that_lakefs_sends() {
     let lake = Lake::new().await;

@@ -94,7 +94,7 @@ impl crate::Hooks for Rival {
             }
             _ => {}
         }
-        Ok(HookOutcome { ran: true })
+        Ok(HookOutcome::ran())
     }
 
     async fn after(&self, _event: Event) {}

@@ -253,7 +253,7 @@ impl Hooks for ResettingHooks {
             };
             other.reset("main", self.what).await.unwrap();
         }
-        Ok(HookOutcome { ran: true })
+        Ok(HookOutcome::ran())
     }
 
     async fn after(&self, _event: Event) {}

@@ -297,6 +297,30 @@ impl exports::weir::hooks::gate_api::Guest for Guest {
                     hoard.push(std::hint::black_box(vec![1; 1 << 20]));
                 }
             }
+            "allocate-once" => Err(std::hint::black_box(vec![1_u8; 1 << 30]).len().to_string()),
+            "allocate-most" => {
+                let hoard: Vec<u8> = Vec::with_capacity(std::hint::black_box(3 << 30));
+                Err(hoard.capacity().to_string())
+            }
+            "allocate-caught" => {
+                let mut hoard: Vec<u8> = Vec::new();
+                hoard
+                    .try_reserve(std::hint::black_box(1 << 30))
+                    .map_err(|e| e.to_string())?;
+                Ok(Verdict::Pass)
+            }
+            "read-file" => std::fs::read("/data/rules.csv")
+                .map(|_| Verdict::Pass)
+                .map_err(|e| e.to_string()),
+            "connect" => std::net::TcpStream::connect("192.0.2.1:80")
+                .map(|_| Verdict::Pass)
+                .map_err(|e| e.to_string()),
+            "resolve" => std::net::TcpStream::connect("rules.example:80")
+                .map(|_| Verdict::Pass)
+                .map_err(|e| e.to_string()),
+            "read-file-or-panic" => {
+                panic!("{:?}", std::fs::read_to_string("/data/rules.csv").unwrap())
+            }
             "panic" => panic!("no such column: delay"),
             "unreachable" => core::arch::wasm32::unreachable(),
             "descend" => Err(descend(0).to_string()),

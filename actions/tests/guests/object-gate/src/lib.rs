@@ -39,7 +39,7 @@ fn traces() -> usize {
 
 impl exports::weir::hooks::describe_api::Guest for Guest {
     fn describe() -> String {
-        r#"{"name":"test-object-gate","version":"0.1.0","scope":"object","defaults":{"paths":["data/**"]}}"#.into()
+        r#"{"name":"test-object-gate","version":"0.1.0","scope":"object","defaults":{"paths":["data/**"]},"config_schema":{"type":"object","properties":{"forbid":{"type":"array","items":{"type":"string"}}},"additionalProperties":false}}"#.into()
     }
 }
 

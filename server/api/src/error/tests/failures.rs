@@ -546,6 +546,7 @@ fn own_failures() -> Vec<(Error, u16, &'static str, Hint)> {
             Given,
         ),
         (Error::NoEndpoint, 404, "invalid API endpoint", Given),
+        (Error::NoHookOutput, 404, "not found", Given),
         (
             Error::NotFound("the contract".to_owned()),
             404,

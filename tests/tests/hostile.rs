@@ -286,7 +286,6 @@ async fn a_compiler_holds_up_nobody_and_ends_with_the_server() {
         // The gate of another repository is compiled, and judges.
         let calm = Hostile {
             name: "calm",
-            component: None,
             mode: "pass",
             says: "",
         };

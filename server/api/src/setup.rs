@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 
-use crate::error::{Error, Result};
+use crate::error::{Context as _, During, Error, Result};
 use crate::extract::Body;
 use crate::first_caller::FirstCaller;
 use crate::{ApiState, convert};
@@ -55,7 +55,8 @@ pub(crate) async fn setup(
     let key = body
         .key
         .map(|key| (key.access_key_id, key.secret_access_key));
-    let made = api.auth.setup(&body.username, key).await?;
+    let made = api.auth.setup(&body.username, key).await;
+    let made = made.during(During::Setup)?;
     Ok(Json(convert::new_key(made)))
 }
 

@@ -48,7 +48,7 @@ async fn trees_are_found_and_read_by_their_ids() {
     for (path, words) in [
         (
             format!("{object}/{tree}?presign=true"),
-            "no presigned links",
+            "presigned URL: operation not supported",
         ),
         (format!("{object}/..%2Fdata"), "64 lower-case hex digits"),
         (
@@ -89,7 +89,6 @@ async fn symlinks_and_what_is_kept() {
         "run_id": run,
         "gc_commits_location": format!("{folder}/commits/run_id={run}/commits.csv"),
         "gc_addresses_location": format!("{folder}/addresses"),
-        "gc_commits_presigned_url": "",
     });
     assert_eq!(prepared, expected);
 

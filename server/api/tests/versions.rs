@@ -124,7 +124,8 @@ async fn a_conflict_answers_a_merge_result() {
         api.post(merge, &json!({})).await.expect(409).json(),
         json!({
             "reference": "",
-            "message": "conflict found: 1 path, the first is \"a\"",
+            "message": "update branch main: conflict found",
+            "hint": "1 path changed on both sides, the first is 'a': resolve them on the source branch, or give `strategy` (lakectl: --strategy) dest-wins or source-wins",
             "conflicts": ["a"],
             "conflict_count": 1
         })

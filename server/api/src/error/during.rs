@@ -8,6 +8,7 @@ use super::Error;
 pub(crate) enum During<'a> {
     /// None whose words differ.
     Any,
+    Setup,
     CreateBranch,
     CreateTag,
     CreateCredentials,

@@ -91,6 +91,7 @@ fn about_reference(id: &str, during: During<'_>) -> String {
         During::Revert | During::CherryPick => format!("get commit from ref {id}: "),
         During::HardReset { branch } => format!("hard-reset {branch} to {id}: "),
         During::Any
+        | During::Setup
         | During::CreateTag
         | During::CreateCredentials
         | During::Upload

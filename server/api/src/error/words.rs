@@ -168,6 +168,10 @@ fn of_auth(error: &auth::Error, during: During<'_>) -> Words {
             _ => format!("{what} not found"),
         })
         .hint("this server has one user, its administrator (GET /user names it)"),
+        E::AlreadyExists(_) if during == During::Setup => {
+            Words::message("lakeFS already initialized")
+                .hint("this server has its administrator: use its keys")
+        }
         E::AlreadyExists(_) => Words::message("Already exists")
             .hint("this server has one user, its administrator: use its keys"),
         E::NotImplemented(_) => Words::message("Not Implemented").hint(error.to_string()),

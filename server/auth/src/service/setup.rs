@@ -49,7 +49,10 @@ impl Auth {
         username: &str,
         key: Option<(String, String)>,
     ) -> Result<CreatedCredentials> {
-        if username.is_empty() || username.len() > MAX_NAME_BYTES {
+        if username.is_empty() {
+            return Err(Error::InvalidValue("empty user display name".to_owned()));
+        }
+        if username.len() > MAX_NAME_BYTES {
             return Err(Error::InvalidValue(format!(
                 "the user name must have 1 to {MAX_NAME_BYTES} bytes"
             )));

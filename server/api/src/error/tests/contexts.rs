@@ -151,7 +151,14 @@ pub(super) fn in_context() -> Vec<(Words, &'static str)> {
         (told(error, during), message)
     });
     let user = Error::from(auth::Error::NotFound("user".to_owned()));
+    let administrator = Error::from(auth::Error::AlreadyExists("the administrator".to_owned()));
     engine
-        .chain([(told(user, During::CreateCredentials), "not found")])
+        .chain([
+            (told(user, During::CreateCredentials), "not found"),
+            (
+                told(administrator, During::Setup),
+                "lakeFS already initialized",
+            ),
+        ])
         .collect()
 }

@@ -208,7 +208,7 @@ async fn however_stores_fail_the_same_call_completes_the_upload() {
         assert_eq!(again.unwrap(), object);
         assert_eq!(lake.records("multiparts").await, [""; 0]);
         assert_eq!(lake.records("weir-multiparts").await, [""; 0]);
-        assert_eq!(data(&lake), [object.physical_address.clone()]);
+        assert_eq!(data(&lake), std::slice::from_ref(&object.physical_address));
         let at = block::Location::full(&object.physical_address);
         let forgotten = lake.block.complete_multipart(&at, &id, &parts).await;
         assert!(forgotten.is_err(), "seed {seed}");

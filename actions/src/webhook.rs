@@ -153,7 +153,10 @@ impl Webhooks {
             Target::Unusable(why) => return Err(refused(why)),
         };
         // Redirects stay on this host, so one look is enough; names are looked at whenever they are resolved.
-        let client = self.client_for(url).await.map_err(|e| refused(&e.to_string()))?;
+        let client = self
+            .client_for(url)
+            .await
+            .map_err(|e| refused(&e.to_string()))?;
         let call = Call {
             url,
             shown_url: &hook.shown_url,

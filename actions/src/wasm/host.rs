@@ -91,7 +91,12 @@ impl Host {
     pub fn new(options: HostOptions) -> Result<Self, String> {
         let engines = Engines::new()?;
         tracing::info!(pooled = engines.pooled(), "the engine for hooks is set up");
-        Self::with_engines(engines, options.compiler, options.compile_at_once, &options.cache_dir)
+        Self::with_engines(
+            engines,
+            options.compiler,
+            options.compile_at_once,
+            &options.cache_dir,
+        )
     }
 
     fn with_engines(
@@ -175,7 +180,11 @@ impl Host {
 
     async fn prepare(&self, mut request: Request) -> Result<(Arc<Ready>, Run, Shown), Failure> {
         let repository = request.event.repository.partition();
-        let ready = self.inner.cache.get(&repository, &request.component).await?;
+        let ready = self
+            .inner
+            .cache
+            .get(&repository, &request.component)
+            .await?;
         let share = self.inner.admission.share(&repository);
         let mut defaults = Vec::new();
         if request.select.paths.is_empty() || request.select.kinds.is_empty() {
@@ -236,7 +245,10 @@ impl Host {
                     }
                 };
                 let inner = &self.inner;
-                match inner.judge(ready.clone(), run.clone(), None, deadline).await {
+                match inner
+                    .judge(ready.clone(), run.clone(), None, deadline)
+                    .await
+                {
                     Ok(outcome) => collector.add(run, None, outcome),
                     Err(failure) => collector.error(run, None, &failure),
                 };
@@ -367,12 +379,8 @@ fn failed(e: wasmtime::Error) -> String {
 
 /// Reads what a component says of itself.
 pub(super) fn read_description(text: &str) -> Result<Value, Failure> {
-    serde_json::from_str(text).map_err(|e| {
-        Failure::new(
-            Cause::HookError,
-            format!("describe returned no JSON: {e}"),
-        )
-    })
+    serde_json::from_str(text)
+        .map_err(|e| Failure::new(Cause::HookError, format!("describe returned no JSON: {e}")))
 }
 
 /// A list of texts in a description; empty if it is not there.

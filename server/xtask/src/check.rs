@@ -172,11 +172,17 @@ mod tests {
     #[test]
     fn every_check_is_explained_to_contributors() {
         let text = std::fs::read_to_string(crate::shell::root().join("CONTRIBUTING.md")).unwrap();
-        let table = text.split("`cargo xtask check` runs, in this order").nth(1).unwrap();
+        let table = text
+            .split("`cargo xtask check` runs, in this order")
+            .nth(1)
+            .unwrap();
         let table = table.split("\n\n").next().unwrap();
         assert_eq!(table.matches("\n| ").count(), CHECKS.len(), "{table}");
         for (name, _) in CHECKS {
-            assert!(table.contains(name), "CONTRIBUTING.md has no row for {name}");
+            assert!(
+                table.contains(name),
+                "CONTRIBUTING.md has no row for {name}"
+            );
         }
     }
 

@@ -94,7 +94,9 @@ pub(crate) fn run_within(command: &mut Command, limit: Duration) -> Result<()> {
     });
     // Closed when it ends, so this waits for the end.
     let Ok(said) = said.recv_timeout(limit) else {
-        child.kill().with_context(|| format!("can't stop `{shown}`"))?;
+        child
+            .kill()
+            .with_context(|| format!("can't stop `{shown}`"))?;
         child.wait()?;
         bail!("`{shown}` took longer than {limit:?}");
     };

@@ -67,7 +67,10 @@ fn with_the_port_taken_it_fails_before_it_builds_and_touches_nobody() {
             && said.contains("--listen"),
         "{said}"
     );
-    assert!(!said.contains("Building") && !dir.path().join("data").exists(), "{said}");
+    assert!(
+        !said.contains("Building") && !dir.path().join("data").exists(),
+        "{said}"
+    );
     other.set_nonblocking(true).unwrap();
     assert!(other.accept().is_err(), "the other server was called");
 }
@@ -83,7 +86,8 @@ fn a_server_that_ends_at_its_start_is_told_at_once() {
     let said = text(&ended);
     assert!(!ended.status.success());
     assert!(
-        said.contains("weir: out of luck") && said.contains("ended before it was ready (exit status: 7)"),
+        said.contains("weir: out of luck")
+            && said.contains("ended before it was ready (exit status: 7)"),
         "{said}"
     );
 }
@@ -108,7 +112,10 @@ fn a_server_of_somebody_else_is_not_driven() {
         .unwrap();
     let said = text(&ended);
     assert!(!ended.status.success());
-    assert!(said.contains("is process 1, not the one that was started here"), "{said}");
+    assert!(
+        said.contains("is process 1, not the one that was started here"),
+        "{said}"
+    );
     other.set_nonblocking(true).unwrap();
     assert!(other.accept().is_err(), "the other server was called");
 }
@@ -161,7 +168,13 @@ impl Serving {
     fn server_runs(&self) -> bool {
         // A process that nobody waited for yet has ended, but is still listed.
         let state = std::fs::read_to_string(format!("/proc/{}/stat", self.server));
-        state.is_ok_and(|s| !s.rsplit(')').next().unwrap_or_default().trim().starts_with('Z'))
+        state.is_ok_and(|s| {
+            !s.rsplit(')')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .starts_with('Z')
+        })
     }
 
     fn wait_until_the_server_is_gone(&self, why: &str) {
@@ -212,9 +225,18 @@ fn the_lines_to_copy_work_in_bash_and_zsh() {
         .filter_map(|l| l.strip_prefix("    "))
         .collect();
     for word in ["aws ", "lakectl ", "python3 ", "curl "] {
-        assert!(lines.iter().any(|l| l.starts_with(word)), "{word}: {printed}");
+        assert!(
+            lines.iter().any(|l| l.starts_with(word)),
+            "{word}: {printed}"
+        );
     }
-    assert!(printed.contains(&format!("The gate's run can be read at http://{}/", serving.address)), "{printed}");
+    assert!(
+        printed.contains(&format!(
+            "The gate's run can be read at http://{}/",
+            serving.address
+        )),
+        "{printed}"
+    );
     let dir = tempfile::tempdir().unwrap();
     let lakectl = dir.path().join("lakectl");
     std::fs::write(
@@ -247,7 +269,12 @@ fn the_lines_to_copy_work_in_bash_and_zsh() {
             .write_all(lines.join("\n").as_bytes())
             .unwrap();
         let mut out = String::new();
-        started.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+        started
+            .stdout
+            .take()
+            .unwrap()
+            .read_to_string(&mut out)
+            .unwrap();
         assert!(started.wait().unwrap().success(), "{shell}:\n{out}");
         for expected in [
             // aws, python, curl of the run, curl of the hook's output

@@ -61,7 +61,10 @@ pub fn find(name: &str) -> Option<&'static Target> {
 /// The configuration file.
 fn configuration(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data) {
-        drop(app::config::Config::from_yaml(text, &app::config::Overrides::default()));
+        drop(app::config::Config::from_yaml(
+            text,
+            &app::config::Overrides::default(),
+        ));
     }
 }
 

@@ -25,6 +25,5 @@ pub(super) fn read(data: &Path) -> Result<Keys> {
             data.display()
         )
     })?;
-    serde_json::from_slice(&text)
-        .with_context(|| format!("{} does not hold keys", path.display()))
+    serde_json::from_slice(&text).with_context(|| format!("{} does not hold keys", path.display()))
 }

@@ -492,7 +492,11 @@ mod tests {
         let fault = parse(&text).unwrap_err();
         assert_eq!(fault.reason, "nested deeper than 64 levels");
         assert_eq!(fault.at.unwrap().line, MAX_DEPTH);
-        let shallow = text.lines().take(MAX_DEPTH - 1).collect::<Vec<_>>().join("\n");
+        let shallow = text
+            .lines()
+            .take(MAX_DEPTH - 1)
+            .collect::<Vec<_>>()
+            .join("\n");
         parse(&shallow).unwrap();
     }
 
@@ -500,7 +504,9 @@ mod tests {
     #[test]
     fn no_kind_of_nesting_fills_a_small_stack() {
         base::testing::on_small_stack(|| {
-            for piece in ["[", "{", "- ", "? ", "{a: ", "[a, ", "? - ", "&a [", "!!x [", "[{", ": "] {
+            for piece in [
+                "[", "{", "- ", "? ", "{a: ", "[a, ", "? - ", "&a [", "!!x [", "[{", ": ",
+            ] {
                 let reason = parse(&piece.repeat(100_000)).unwrap_err().reason;
                 assert!(reason.len() < 4 * MAX_REASON_CHARS, "{reason}");
             }

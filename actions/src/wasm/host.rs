@@ -271,12 +271,8 @@ fn failed(e: wasmtime::Error) -> String {
 
 /// Reads what a component says of itself.
 pub(super) fn read_description(text: &str) -> Result<Value, Failure> {
-    serde_json::from_str(text).map_err(|e| {
-        Failure::new(
-            Cause::HookError,
-            format!("describe returned no JSON: {e}"),
-        )
-    })
+    serde_json::from_str(text)
+        .map_err(|e| Failure::new(Cause::HookError, format!("describe returned no JSON: {e}")))
 }
 
 /// A list of texts in a description; empty if it is not there.

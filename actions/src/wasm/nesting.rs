@@ -231,13 +231,31 @@ mod tests {
     fn components_that_nest_are_refused_before_they_are_validated() {
         base::testing::on_small_stack(|| {
             for (component, reason) in [
-                (nested_types(MAX_TYPES + 2, 0x41), "types of components are nested deeper"),
-                (nested_types(1_000, 0x41), "types of components are nested deeper"),
-                (nested_types(1_000_000, 0x41), "types of components are nested deeper"),
-                (nested_types(1_000_000, 0x42), "types of components are nested deeper"),
-                (nested_components(MAX_COMPONENTS + 1), "components are nested deeper"),
+                (
+                    nested_types(MAX_TYPES + 2, 0x41),
+                    "types of components are nested deeper",
+                ),
+                (
+                    nested_types(1_000, 0x41),
+                    "types of components are nested deeper",
+                ),
+                (
+                    nested_types(1_000_000, 0x41),
+                    "types of components are nested deeper",
+                ),
+                (
+                    nested_types(1_000_000, 0x42),
+                    "types of components are nested deeper",
+                ),
+                (
+                    nested_components(MAX_COMPONENTS + 1),
+                    "components are nested deeper",
+                ),
                 (nested_components(3_000), "components are nested deeper"),
-                (chained_types(MAX_COMPOUND_TYPES + 1), "types are made of other types"),
+                (
+                    chained_types(MAX_COMPOUND_TYPES + 1),
+                    "types are made of other types",
+                ),
                 (chained_types(300_000), "types are made of other types"),
             ] {
                 let message = check_component(&component).expect_err("too deep").message;
@@ -275,7 +293,11 @@ mod tests {
                 assert!(reader.eof(), "the walk does not know every form of a type");
             }
         }
-        assert!((10..MAX_COMPOUND_TYPES / 4).contains(&types.compound), "{}", types.compound);
+        assert!(
+            (10..MAX_COMPOUND_TYPES / 4).contains(&types.compound),
+            "{}",
+            types.compound
+        );
     }
 
     #[test]

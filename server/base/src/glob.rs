@@ -195,7 +195,9 @@ mod tests {
         ] {
             let error = compile(&patterns, Dialect::Paths).unwrap_err().to_string();
             assert!(
-                error.replace('\'', "").ends_with(&expected.replace('\'', "")),
+                error
+                    .replace('\'', "")
+                    .ends_with(&expected.replace('\'', "")),
                 "{error}"
             );
         }

@@ -137,10 +137,7 @@ impl Gateway {
         asked.finish(answer)
     }
 
-    fn admit(
-        &self,
-        request: Request<Body>,
-    ) -> error::Result<(Request<s3s::Body>, xml::Excess)> {
+    fn admit(&self, request: Request<Body>) -> error::Result<(Request<s3s::Body>, xml::Excess)> {
         let (mut parts, body) = request.into_parts();
         admission::check(&parts, self.inner.clock.now())?;
         admission::drop_malformed_range(&mut parts.headers);

@@ -27,7 +27,11 @@ impl Tags {
     /// Counts a piece. What stands between two tags is text, whatever it says.
     pub(crate) fn count(&mut self, piece: &[u8]) -> Result<(), TooMany> {
         self.0 += piece.iter().filter(|byte| **byte == b'<').count();
-        if self.0 > MAX_TAGS { Err(TooMany) } else { Ok(()) }
+        if self.0 > MAX_TAGS {
+            Err(TooMany)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -78,7 +82,9 @@ mod tests {
             .collect();
         let excess = Excess::default();
         let body = bounded(Body::from_stream(futures::stream::iter(pieces)), &excess);
-        let read = block_on(body.collect()).expect("a body in memory").to_bytes();
+        let read = block_on(body.collect())
+            .expect("a body in memory")
+            .to_bytes();
         (read.len(), excess.was_found())
     }
 

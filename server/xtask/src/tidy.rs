@@ -37,7 +37,15 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     (
         "fuzz",
         &[
-            "base", "kv", "graveler", "catalog", "auth", "actions", "api", "gateway", "app",
+            "base",
+            "kv",
+            "graveler",
+            "catalog",
+            "auth",
+            "actions",
+            "api",
+            "gateway",
+            "app",
             "hooks-sdk",
         ],
     ),

@@ -49,13 +49,49 @@ fn every_target_has_its_folder_and_every_folder_its_target() {
 #[test]
 fn no_parser_fills_its_stack_with_what_nests() {
     let pieces: &[&[u8]] = &[
-        b"{", b"[", b"(", b"!", b"- ", b"? ", b"{\"a\":", b"[{", b"<a>", b"<Part/>", b"&lt;",
-        b"not ", b"~", b"^1", b"*", b"?", b"{a,", b"[!", b"\\", b"%41", b"a=b&", b"%", b"\x0a\x7f",
-        b"\x0b", b"\x1b\x0b", b"\x41\x01\x01", b"1\r\n", b"0;", b"\xff", b"\0", b"\x80", b"--B\r\n",
-        b"a: &a [", b"<<: ", b"{{ ENV.", b"AAAA", b"..", b"a\n",
+        b"{",
+        b"[",
+        b"(",
+        b"!",
+        b"- ",
+        b"? ",
+        b"{\"a\":",
+        b"[{",
+        b"<a>",
+        b"<Part/>",
+        b"&lt;",
+        b"not ",
+        b"~",
+        b"^1",
+        b"*",
+        b"?",
+        b"{a,",
+        b"[!",
+        b"\\",
+        b"%41",
+        b"a=b&",
+        b"%",
+        b"\x0a\x7f",
+        b"\x0b",
+        b"\x1b\x0b",
+        b"\x41\x01\x01",
+        b"1\r\n",
+        b"0;",
+        b"\xff",
+        b"\0",
+        b"\x80",
+        b"--B\r\n",
+        b"a: &a [",
+        b"<<: ",
+        b"{{ ENV.",
+        b"AAAA",
+        b"..",
+        b"a\n",
     ];
     for target in TARGETS {
         for piece in pieces {
+            // A full stack ends the process: then this is the last line.
+            eprintln!("{}: {}", target.name, piece.escape_ascii());
             for prefix in 0..=10_u8 {
                 let many = piece.repeat((64 << 10) / piece.len());
                 target.try_input(&[&[prefix][..], &many].concat());

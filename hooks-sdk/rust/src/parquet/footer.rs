@@ -269,18 +269,37 @@ mod tests {
 
     #[test]
     fn what_would_fill_stack_or_memory_is_refused() {
-        let wide = [element("schema", Some(2)), element("a", None), element("b", None)];
+        let wide = [
+            element("schema", Some(2)),
+            element("a", None),
+            element("b", None),
+        ];
         assert_eq!(of(&wide), Ok(()));
         assert_eq!(of(&nested(MAX_SCHEMA_DEPTH)), Ok(()));
-        let lying = [element("schema", Some(i32::MAX.cast_unsigned())), element("a", None)];
+        let lying = [
+            element("schema", Some(i32::MAX.cast_unsigned())),
+            element("a", None),
+        ];
         for (footer, reason) in [
-            (footer(100_001, &nested(100_000)), "nested deeper than 64 levels"),
+            (
+                footer(100_001, &nested(100_000)),
+                "nested deeper than 64 levels",
+            ),
             (footer(2, &lying), "claims 2147483647 columns in one group"),
-            (footer(i32::MAX as usize, &lying), "claims more than it holds"),
+            (
+                footer(i32::MAX as usize, &lying),
+                "claims more than it holds",
+            ),
             (vec![0x1c; 100_000], "nested deeper than 16 levels"),
             (vec![0x19; 100_000], "nested deeper than 16 levels"),
-            (vec![0x18, 0xff, 0xff, 0xff, 0xff, 0x0f], "claims more than it holds"),
-            ([&[0x16][..], &[0x80; 12]].concat(), "a number that is too long"),
+            (
+                vec![0x18, 0xff, 0xff, 0xff, 0xff, 0x0f],
+                "claims more than it holds",
+            ),
+            (
+                [&[0x16][..], &[0x80; 12]].concat(),
+                "a number that is too long",
+            ),
             (vec![0x1b], "a value of kind 11"),
             (Vec::new(), "is cut"),
         ] {
@@ -299,7 +318,12 @@ mod tests {
 
     #[test]
     fn only_a_whole_footer_is_walked() {
-        for tail in [&b""[..], b"PAR1", b"\xff\xff\xff\x7fPAR1", b"abc\x04\0\0\0PAR1"] {
+        for tail in [
+            &b""[..],
+            b"PAR1",
+            b"\xff\xff\xff\x7fPAR1",
+            b"abc\x04\0\0\0PAR1",
+        ] {
             assert_eq!(check_tail(tail), Ok(()));
         }
         assert!(check_tail(b"\x1b\x01\0\0\0PAR1").is_err());

@@ -65,7 +65,10 @@ fn repair(file: &mut [u8]) {
     let Ok(footer) = Footer::decode(&file[end..], file.len() as u64) else {
         return;
     };
-    let mut open = vec![(footer.metaindex, KeyForm::Raw), (footer.index, KeyForm::Index)];
+    let mut open = vec![
+        (footer.metaindex, KeyForm::Raw),
+        (footer.index, KeyForm::Index),
+    ];
     for _ in 0..MAX_BLOCKS {
         let Some((handle, form)) = open.pop() else {
             return;

@@ -47,7 +47,7 @@ pub fn condition(data: &[u8]) {
         condition.holds(true);
         drop(condition.clone());
     }
-    Environment::new(true, "", |name| Some(name.to_owned())).expand(text);
+    drop(Environment::new(true, "", |name| Some(name.to_owned())).expand(text));
 }
 
 /// A WebAssembly component.

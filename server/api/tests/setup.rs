@@ -368,7 +368,7 @@ async fn every_claim_of_the_configuration_is_true() {
 #[tokio::test]
 async fn a_repository_is_made_with_sample_data_where_it_has_a_branch() {
     let api = TestApi::new().await;
-    let create = async |query: &str, creation: &serde_json::Value| {
+    let create = async |query: &str, creation: &Value| {
         let made = api.post(&format!("/repositories{query}"), creation).await;
         made.expect(201).json()
     };

@@ -17,7 +17,7 @@ const FLAGS: &str = "-Cpasses=sancov-module -Ccodegen-units=1 -Cllvm-args=-sanit
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares";
 /// What one input may take: longer, or more, is a finding. The stack is bounded by the targets themselves.
-const LIMITS: [&str; 3] = ["-timeout=10", "-rss_limit_mb=1024", "-max_len=65536"];
+const LIMITS: [&str; 3] = ["-timeout=25", "-rss_limit_mb=1024", "-max_len=65536"];
 
 /// Reads `[TARGET] [--seconds N]`.
 pub(crate) fn run_named(arguments: &[&str]) -> Result<()> {

@@ -4,6 +4,9 @@
 //! A target has a folder of its name in `corpus/`. What was once a crash has a file there as well.
 //! The invariant: a parser returns, whatever its input, on a small stack and in little memory.
 
+/// The stack of the thread that reads the configuration.
+const MAIN_STACK_BYTES: usize = 4 << 20;
+
 /// A parser, and the name of its folder.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
@@ -58,14 +61,26 @@ pub fn find(name: &str) -> Option<&'static Target> {
     TARGETS.iter().find(|target| target.name == name)
 }
 
-/// The configuration file.
+/// The configuration file. Its parser stops at 128 levels, which take a megabyte where nothing is optimized:
+/// the thread that reads it has more.
 fn configuration(data: &[u8]) {
-    if let Ok(text) = std::str::from_utf8(data) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let read = || {
         drop(app::config::Config::from_yaml(
             text,
             &app::config::Overrides::default(),
         ));
-    }
+    };
+    std::thread::scope(|threads| {
+        std::thread::Builder::new()
+            .stack_size(MAIN_STACK_BYTES)
+            .spawn_scoped(threads, read)
+            .expect("there is a thread to be had")
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    });
 }
 
 /// A Parquet file, as hooks read its footer.

@@ -3,7 +3,6 @@
 //! Built by `cargo xtask fuzz` only, which instruments the parsers.
 
 #![no_main]
-#![expect(unsafe_code, reason = "libFuzzer calls what its macro exports")]
 
 use std::sync::LazyLock;
 

@@ -90,6 +90,8 @@ fn no_parser_fills_its_stack_with_what_nests() {
     ];
     for target in TARGETS {
         for piece in pieces {
+            // A full stack ends the process: then this is the last line.
+            eprintln!("{}: {}", target.name, piece.escape_ascii());
             for prefix in 0..=10_u8 {
                 let many = piece.repeat((64 << 10) / piece.len());
                 target.try_input(&[&[prefix][..], &many].concat());

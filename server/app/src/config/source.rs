@@ -13,10 +13,38 @@ use super::{duration, keys};
 /// Longer durations would leave the calendar when they are added to the present.
 const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 86_400);
 
+/// The longest file, in bytes.
+const MAX_FILE_BYTES: usize = 1 << 20;
+/// Brackets and braces within each other: the parser's time grows with the square of them.
+const MAX_BRACKETS: usize = 64;
+
 /// A configuration that can't be used, in words for the person who wrote it.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Error(pub String);
+
+/// Refuses a file that is longer, or nests deeper, than any configuration.
+fn check_bounds(text: &str, origin: &str) -> Result<(), Error> {
+    if text.len() > MAX_FILE_BYTES {
+        return Err(Error(format!(
+            "{origin} is longer than {MAX_FILE_BYTES} bytes: is it the configuration?"
+        )));
+    }
+    let mut open = 0_usize;
+    for byte in text.bytes() {
+        match byte {
+            b'[' | b'{' => open += 1,
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        if open > MAX_BRACKETS {
+            return Err(Error(format!(
+                "{origin} has more than {MAX_BRACKETS} brackets within each other: close them, or write values below their keys, indented"
+            )));
+        }
+    }
+    Ok(())
+}
 
 /// Every value that was given, by key, with where it was given.
 #[derive(Debug, Default)]
@@ -29,6 +57,7 @@ pub(crate) struct Source {
 impl Source {
     /// Adds the values of a YAML document.
     pub(crate) fn add_yaml(&mut self, text: &str, origin: &str) -> Result<(), Error> {
+        check_bounds(text, origin)?;
         let document: Value = serde_yaml_ng::from_str(text)
             .map_err(|e| Error(format!("{origin} is not valid YAML: {e}")))?;
         if document.is_null() {

@@ -472,3 +472,15 @@ fn limits_of_connections_are_read_and_checked() {
         assert!(error.contains(expected), "{line}: {error}");
     }
 }
+
+#[test]
+fn a_file_that_is_no_configuration_is_refused_before_it_is_parsed() {
+    for (text, reason) in [
+        ("{".repeat(1 << 20), "brackets within each other"),
+        ("a: [".repeat(1000), "brackets within each other"),
+        ("#".repeat((1 << 20) + 1), "is longer than 1048576 bytes"),
+    ] {
+        let error = Config::from_yaml(&text, &Overrides::default()).unwrap_err();
+        assert!(error.to_string().contains(reason), "{error}");
+    }
+}

@@ -15,6 +15,7 @@ pub(super) fn rejection(invalid_actions: bool) -> EngineError {
         kind: catalog::EventKind::PreMerge,
         message: "pre-merge hook aborted".to_owned(),
         invalid_actions,
+        hint: None,
         findings: vec![Finding {
             action: "a".to_owned(),
             hook: "h".to_owned(),

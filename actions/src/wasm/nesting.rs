@@ -276,7 +276,12 @@ mod tests {
                 check(&component).expect("within the bounds");
                 // They are components, but export nothing, or import what there is not.
                 let failure = check_component(&component).expect_err("no hook");
-                assert_eq!(failure.cause, crate::wasm::Cause::ComponentAbi);
+                assert_eq!(
+                    failure.cause,
+                    crate::wasm::Cause::ComponentAbi,
+                    "{}",
+                    failure.message
+                );
             }
         });
     }

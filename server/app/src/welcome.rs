@@ -57,6 +57,16 @@ const DOCS: &[(&str, &str, &str)] = &[
         include_str!("../../../docs/pull-requests.md"),
     ),
     (
+        "errors.md",
+        "error messages and hints",
+        include_str!("../../../docs/errors.md"),
+    ),
+    (
+        "load-balancers.md",
+        "limits of connections, and servers behind a load balancer",
+        include_str!("../../../docs/load-balancers.md"),
+    ),
+    (
         "async.md",
         "commits and merges as tasks",
         include_str!("../../../docs/async.md"),

@@ -414,7 +414,7 @@ fn every_page_with_commands_is_run() {
 fn blocks_are_read_with_continuations_and_what_is_told_behind() {
     let text = "a\n```sh run\nA='x\ny'\ncurl \\\n  $A\n```\nIt prints\nnothing.\n```\ncurl x\n```\n```sh run alone\nb\n```\n";
     let (found, unmarked) = blocks(text);
-    assert_eq!(unmarked, [9]);
+    assert_eq!(unmarked, [10]);
     assert_eq!(found[0].commands, ["A='x\ny'", "curl \\\n  $A"]);
     assert_eq!((found[0].line, found[0].alone), (3, false));
     assert_eq!(found[0].text_behind, "It prints\nnothing.\n");

@@ -78,6 +78,8 @@ impl Drop for ReadyFile {
     fn drop(&mut self) {
         if let Some(path) = &self.0
             && let Err(e) = std::fs::remove_file(path)
+            // Gone together with its folder.
+            && e.kind() != std::io::ErrorKind::NotFound
         {
             tracing::warn!(error = %e, "failed to remove {}", path.display());
         }

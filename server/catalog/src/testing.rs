@@ -34,7 +34,7 @@ use crate::{Catalog, ListRequest, Object, ObjectOrPrefix, Reader, Upload, Upload
 pub const START_UNIX_SECS: i64 = 1_714_521_600;
 /// Records that [`TestCatalog::records`] reads at most.
 const MAX_RECORDS: usize = 100_000;
-/// The committer of [`TestCatalog::commit`] and [`TestCatalog::merge`].
+/// The committer of [`TestCatalog::commit`] and of [`merge_params`].
 pub const COMMITTER: &str = "tester";
 
 /// A catalog over memory stores, with its parts in reach.

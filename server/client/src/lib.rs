@@ -57,7 +57,6 @@ impl fmt::Debug for Credentials {
 /// Starts an HTTP client whose settings the caller chooses, for [`Client::with_http`].
 ///
 /// Makes ring the TLS provider of this process, unless there is one already: `reqwest` brings none.
-#[must_use]
 pub fn http_builder() -> reqwest::ClientBuilder {
     // It fails only where a provider is installed already.
     let _installed = rustls::crypto::ring::default_provider().install_default();

@@ -147,6 +147,7 @@ fn programs(options: &Options) -> Result<(PathBuf, PathBuf)> {
         None => {
             run(cargo().args([
                 "build",
+                "--locked",
                 "--profile",
                 PROFILE,
                 "--package",

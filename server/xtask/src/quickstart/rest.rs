@@ -50,7 +50,7 @@ impl Rest {
     }
 
     /// An error unless the server does what it is asked.
-    pub(super) fn must(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
+    pub(super) fn must(&self, method: &Method, path: &str, body: Option<&Value>) -> Result<Value> {
         let (status, answer) = self.ask(method.clone(), path, body)?;
         ensure!(
             status.is_success(),

@@ -152,7 +152,7 @@ impl Tour<'_> {
     fn commit(&self, branch: &str, message: &str) -> Result<()> {
         let body = json!({ "message": message, "allow_empty": true });
         let path = format!("/repositories/{REPOSITORY}/branches/{branch}/commits");
-        self.rest.must(Method::POST, &path, Some(&body))?;
+        self.rest.must(&Method::POST, &path, Some(&body))?;
         Ok(())
     }
 
@@ -179,7 +179,7 @@ impl Tour<'_> {
 
     fn head(&self, branch: &str) -> Result<String> {
         let path = format!("/repositories/{REPOSITORY}/branches/{branch}");
-        let answer = self.rest.must(Method::GET, &path, None)?;
+        let answer = self.rest.must(&Method::GET, &path, None)?;
         text(&answer, "commit_id")
     }
 
@@ -188,7 +188,7 @@ impl Tour<'_> {
         let runs = format!("/repositories/{REPOSITORY}/actions/runs");
         let page = self
             .rest
-            .must(Method::GET, &format!("{runs}?amount={RUNS}"), None)?;
+            .must(&Method::GET, &format!("{runs}?amount={RUNS}"), None)?;
         let run = page["results"]
             .as_array()
             .into_iter()
@@ -198,7 +198,7 @@ impl Tour<'_> {
         let run_id = text(run, "run_id")?;
         let hooks = self
             .rest
-            .must(Method::GET, &format!("{runs}/{run_id}/hooks"), None)?;
+            .must(&Method::GET, &format!("{runs}/{run_id}/hooks"), None)?;
         let hook_run_id = text(&hooks["results"][0], "hook_run_id")?;
         Ok(Refused {
             run_id,

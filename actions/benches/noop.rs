@@ -7,9 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actions::wasm::{
-    Compiler, Host, HostOptions, Limits, Request, Select, Side, Trees, Verdict,
-};
+use actions::wasm::{Compiler, Host, HostOptions, Limits, Request, Select, Side, Trees, Verdict};
 use async_trait::async_trait;
 use base::{OffsetDateTime, Page};
 use block::ByteStream;

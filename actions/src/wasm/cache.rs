@@ -183,7 +183,9 @@ impl Cache {
             let artifact = self.inner.parts.compiler.compile(component).await?;
             let inner = self.inner.clone();
             let guests = &self.inner.parts.guests;
-            guests.compute(move || inner.take(digest, &artifact)).await?
+            guests
+                .compute(move || inner.take(digest, &artifact))
+                .await?
         };
         let ready = self.ready.try_get_with(digest, compile).await;
         ready.map_err(|failure| {
@@ -228,11 +230,7 @@ impl Inner {
         Ok(ready)
     }
 
-    fn ready(
-        &self,
-        digest: ComponentDigest,
-        artifact: &Artifact,
-    ) -> Result<Arc<Ready>, Unusable> {
+    fn ready(&self, digest: ComponentDigest, artifact: &Artifact) -> Result<Arc<Ready>, Unusable> {
         let (engine, linkers) = match artifact.lane {
             Lane::Plain => (self.parts.engines.of(Lane::Plain), &self.parts.plain),
             Lane::Composed => (self.parts.engines.of(Lane::Composed), &self.parts.composed),

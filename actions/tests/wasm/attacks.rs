@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use actions::wasm::{
-    CompileLimits, Compiler, Host, HostOptions, Limits, Report, Request, Verdict,
-};
+use actions::wasm::{CompileLimits, Compiler, Host, HostOptions, Limits, Report, Request, Verdict};
 use bytes::Bytes;
 use serde_json::json;
 
@@ -178,7 +176,10 @@ const LONG: &[(&str, &str)] = &[
         "copy a table",
         "(drop (table.grow (ref.null func) (i32.const 30000))) (loop (table.copy (i32.const 0) (i32.const 1) (i32.sub (table.size) (i32.const 1))) (br 0))",
     ),
-    ("count", "(loop (local.set $n (i32.add (local.get $n) (i32.const 1))) (br 0))"),
+    (
+        "count",
+        "(loop (local.set $n (i32.add (local.get $n) (i32.const 1))) (br 0))",
+    ),
 ];
 
 #[tokio::test]
@@ -218,14 +219,18 @@ async fn longest_pause<T>(work: impl Future<Output = T>) -> (T, Duration) {
 async fn text_between_nested_components_is_stopped_in_time() {
     let component = passing_text(100);
     // Compiled and described apart.
-    let described = host().describe(&component).await;
+    let described = host().describe("lake", &component).await;
     assert_eq!(described.unwrap(), json!({}));
     let started = Instant::now();
     let host = host();
     let run = host.run(attack(component, briefly(400)));
     let (report, pause) = longest_pause(run).await;
     assert_eq!(error(&report), STOPPED);
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        started.elapsed()
+    );
     assert!(pause < Duration::from_secs(2), "{pause:?}");
 }
 
@@ -267,7 +272,7 @@ async fn what_runs_before_the_call_is_stopped_too() {
     request.select.paths = vec!["**".to_owned()];
     request.select.kinds = vec!["added".to_owned()];
     assert_eq!(error(&host().run(request).await), STOPPED);
-    let (_, message) = host().describe(&start).await.unwrap_err();
+    let (_, message) = host().describe("lake", &start).await.unwrap_err();
     assert_eq!(
         message,
         "component does not describe itself: hook was stopped after 1s of describe"
@@ -339,12 +344,12 @@ async fn a_component_that_takes_too_long_to_compile_is_given_up() {
         "component_invalid: compiling took more than 1 s of CPU time (actions.compile.cpu_time)"
     );
     // Known from then on: nothing is compiled again.
-    let again = tokio::time::timeout(
-        SOON,
-        host.run(attack(nested_loops(300, 3000), limits())),
-    );
+    let again = tokio::time::timeout(SOON, host.run(attack(nested_loops(300, 3000), limits())));
     assert_eq!(error(&again.await.unwrap()), error(&report));
-    assert!(format!("{host:?}").contains("components_compiled: 1"), "{host:?}");
+    assert!(
+        format!("{host:?}").contains("components_compiled: 1"),
+        "{host:?}"
+    );
 }
 
 #[tokio::test]
@@ -414,11 +419,18 @@ async fn the_compiler_inherits_nothing() {
     let seen = std::fs::read_to_string(seen).unwrap();
     let (environment, files) = seen.split_once("--\n").unwrap();
     // The shell's own.
-    let own = |line: &&str| ["PWD=", "OLDPWD=", "SHLVL=", "_="].iter().any(|o| line.starts_with(o));
+    let own = |line: &&str| {
+        ["PWD=", "OLDPWD=", "SHLVL=", "_="]
+            .iter()
+            .any(|o| line.starts_with(o))
+    };
     let inherited: Vec<&str> = environment.lines().filter(|line| !own(line)).collect();
     assert_eq!(inherited, ["/"]);
     // What others left open in this process as it was started is not ours to tell.
-    assert!(files.contains("seen") && !files.contains("secret"), "{files}");
+    assert!(
+        files.contains("seen") && !files.contains("secret"),
+        "{files}"
+    );
 }
 
 /// The system tests drive a server with the same components, and have no means to make them.

@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 
 use super::{CompileLimits, invalid};
 use crate::wasm::artifact::{Compiled, decode_answer};
-use crate::wasm::limits::{CODE_BYTES, COMPILER_WORDS, COMPILE_TIME, TEXT_BYTES, cut, size};
+use crate::wasm::limits::{CODE_BYTES, COMPILE_TIME, COMPILER_WORDS, TEXT_BYTES, cut, size};
 use crate::wasm::{Cause, Failure};
 
 /// SIGXCPU, SIGKILL and SIGABRT, the same on every Linux.

@@ -126,7 +126,13 @@ mod tests {
         assert!(waiting.as_mut().now_or_never().is_none());
         let refused = turns.turn("greedy", 1).now_or_never().unwrap();
         assert_eq!(refused.unwrap_err().cause, Cause::Busy);
-        assert!(turns.turn("other", 64 << 20).now_or_never().unwrap().is_ok());
+        assert!(
+            turns
+                .turn("other", 64 << 20)
+                .now_or_never()
+                .unwrap()
+                .is_ok()
+        );
     }
 
     #[tokio::test]

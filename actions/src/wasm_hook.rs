@@ -51,13 +51,28 @@ pub(crate) async fn run(
         }
         Err(NotReady { cause, message }) => no_report(cause, message),
     };
-    // Up to 16 MiB of findings and as much of a log are turned into text here: not on a thread that serves.
+    finish(host, report, properties, log).await
+}
+
+/// A report of so many findings and so many bytes of log is written at once, without a thread for it.
+const FEW_FINDINGS: usize = 16;
+const SHORT_LOG_BYTES: usize = 16 << 10;
+
+/// Writes the report and decides. A report may hold 16 MiB of findings and as much of a log: a long one is written
+/// beside the requests.
+async fn finish(
+    host: &Host,
+    report: Report,
+    properties: &WasmProperties,
+    log: &mut Output,
+) -> Ended {
+    if report.findings.len() <= FEW_FINDINGS && report.log.len() <= SHORT_LOG_BYTES {
+        return write_and_decide(report, properties, log);
+    }
     let (mut taken, properties) = (log.take(), properties.clone());
     let written = host.compute(move || {
-        write_report(&mut taken, &report);
-        let failure = decide(&report, &properties, &mut taken);
-        let findings = report.findings;
-        (taken, Ended { failure, findings })
+        let ended = write_and_decide(report, &properties, &mut taken);
+        (taken, ended)
     });
     match written.await {
         Ok((written, ended)) => {
@@ -68,6 +83,14 @@ pub(crate) async fn run(
             failure: Some(failure),
             findings: Vec::new(),
         },
+    }
+}
+
+fn write_and_decide(report: Report, properties: &WasmProperties, log: &mut Output) -> Ended {
+    write_report(log, &report);
+    Ended {
+        failure: decide(&report, properties, log),
+        findings: report.findings,
     }
 }
 

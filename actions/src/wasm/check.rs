@@ -222,6 +222,18 @@ mod tests {
         );
     }
 
+    /// Toolchains nest components too, to give exports their types: these are no compositions.
+    #[test]
+    fn only_what_is_composed_of_components_is_interrupted_by_epochs() {
+        let lane = |component: &[u8]| check(component).expect("a good component").1;
+        let gate = include_bytes!("../../tests/fixtures/test_gate.wasm");
+        let object_gate = include_bytes!("../../tests/fixtures/test_object_gate.wasm");
+        let composed = include_bytes!("../../tests/fixtures/nested_text.wasm");
+        assert_eq!(lane(gate), Lane::Plain);
+        assert_eq!(lane(object_gate), Lane::Plain);
+        assert_eq!(lane(composed), Lane::Composed);
+    }
+
     #[test]
     fn versions_match_by_minor() {
         assert_eq!(check_version("weir:hooks/tree@0.1.9"), Ok(()));

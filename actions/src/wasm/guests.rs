@@ -11,12 +11,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustix::process::setpriority_process;
+use rustix::process::{getpriority_process, setpriority_process};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinHandle};
 
-use super::limits::{COMPUTATIONS, GUEST_IDLE, GUEST_NICE, INSTANCES};
+use super::limits::{COMPUTATIONS, GUEST_IDLE, GUEST_NICE, INSTANCES, LOWEST_PRIORITY};
 use super::{Cause, Failure};
 
 /// The threads. They start when they are needed and end when they idle.
@@ -100,15 +100,15 @@ pub(super) fn host_failed(error: &JoinError) -> Failure {
 
 /// On Linux a priority is a thread's. It can always be lowered.
 fn step_back() {
-    if let Err(e) = setpriority_process(None, GUEST_NICE) {
+    let lowered = getpriority_process(None)
+        .and_then(|own| setpriority_process(None, (own + GUEST_NICE).min(LOWEST_PRIORITY)));
+    if let Err(e) = lowered {
         tracing::warn!(error = %e, "hooks run with the priority of requests");
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use rustix::process::getpriority_process;
-
     use super::*;
 
     #[tokio::test]
@@ -116,7 +116,10 @@ mod tests {
         let guests = Guests::new().unwrap();
         let own = getpriority_process(None).unwrap();
         let theirs = guests.run(async { getpriority_process(None).unwrap() });
-        assert_eq!(theirs.await.unwrap(), GUEST_NICE.max(own));
+        assert_eq!(
+            theirs.await.unwrap(),
+            (own + GUEST_NICE).min(LOWEST_PRIORITY)
+        );
         assert_eq!(getpriority_process(None).unwrap(), own);
     }
 

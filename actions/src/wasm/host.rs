@@ -4,13 +4,12 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use wasmtime::Engine;
@@ -27,12 +26,13 @@ use super::fanout::{self, Shown};
 use super::guests::Guests;
 use super::instance::{self, Call, Deadline, Outcome, Stopper, Turns};
 use super::limits::{
-    COMPILES, DESCRIBE_BYTES, DESCRIBE_MEMORY, DESCRIBE_TIME, Limiter, STORAGE_CALLS,
+    COMPILES, DESCRIBE_BYTES, DESCRIBE_MEMORY, DESCRIBE_TIME, FEW_GLOBS_BYTES, Limiter,
+    STORAGE_CALLS,
 };
 use super::log::{self, Log};
 use super::session::{self, Change, Left, Run};
 use super::wasi::{self, Seed};
-use super::{Cause, Failure, Report, Request, outside, v0_1};
+use super::{Cause, Failure, Report, Request, Select, outside, v0_1};
 
 /// The Wasm engine with its compiled components. Cheap to clone.
 #[derive(Clone)]
@@ -140,20 +140,12 @@ impl Host {
         }
     }
 
-    /// What a component says of itself (JSON of `describe`), cached by digest.
+    /// What a component says of itself (JSON of `describe`), cached by digest. It is compiled and asked
+    /// on the account of a repository (`Repository::partition`).
     ///
     /// # Errors
     /// The cause and a message with what to do.
-    pub async fn describe(&self, component: &Bytes) -> Result<Value, (Cause, String)> {
-        // It belongs to no repository.
-        self.describe_of("", component).await
-    }
-
-    /// As [`Host::describe`], on the account of a repository (`Repository::partition`).
-    ///
-    /// # Errors
-    /// The cause and a message with what to do.
-    pub async fn describe_of(
+    pub async fn describe(
         &self,
         repository: &str,
         component: &Bytes,
@@ -194,13 +186,7 @@ impl Host {
                 request.select.kinds = texts(&description, "/defaults/kinds");
             }
         }
-        let config = request.config;
-        let (select, read) = (request.select.clone(), request.read);
-        let compiled = self.inner.guests.compute(move || {
-            let rights = Rights::new(&select, &defaults, &read)?;
-            Ok((rights, config.to_string(), config))
-        });
-        let (rights, config_text, config) = compiled.await??;
+        let rights = self.rights(&request.select, defaults, request.read).await?;
         let shown = Shown {
             max_size_bytes: request.select.max_size_bytes,
             parallelism: request.parallelism,
@@ -210,8 +196,8 @@ impl Host {
             action: request.action,
             hook: request.hook,
             event: request.event,
-            config,
-            config_text,
+            config: request.config,
+            config_text: OnceLock::new(),
             trees: request.trees,
             rights: Arc::new(rights),
             storage_calls: Arc::clone(&self.inner.storage_calls),
@@ -223,6 +209,23 @@ impl Host {
             log_room,
         };
         Ok((ready, run, shown))
+    }
+
+    /// Compiles the globs of users and components: beside the requests, unless they are few.
+    async fn rights(
+        &self,
+        select: &Select,
+        defaults: Vec<String>,
+        read: Vec<String>,
+    ) -> Result<Rights, Failure> {
+        let globs = [&select.paths, &defaults, &read];
+        let bytes: usize = globs.into_iter().flatten().map(String::len).sum();
+        if bytes <= FEW_GLOBS_BYTES {
+            return Rights::new(select, &defaults, &read);
+        }
+        let select = select.clone();
+        let compile = move || Rights::new(&select, &defaults, &read);
+        self.inner.guests.compute(compile).await?
     }
 
     async fn judge(&self, ready: &Arc<Ready>, run: &Arc<Run>, shown: Shown) -> Report {
@@ -277,7 +280,6 @@ impl Inner {
         let left = Left::new(Log::new(run.limits.log_bytes, run.log_room.clone()));
         let stopper = Stopper::new(&ready);
         let call = Call {
-            seed: seed(&ready, &run, change.as_ref()),
             ready,
             run: run.clone(),
             change,
@@ -390,20 +392,6 @@ pub(super) fn texts(description: &Value, pointer: &str) -> Vec<String> {
     texts.map(str::to_owned).collect()
 }
 
-/// The same for the same inputs.
-fn seed(ready: &Ready, run: &Run, change: Option<&Change>) -> Seed {
-    let mut hash = Sha256::new();
-    hash.update(ready.digest);
-    for part in [
-        run.config_text.as_str(),
-        change.map_or("", |c| c.path.as_str()),
-    ] {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
-    }
-    hash.finalize().into()
-}
-
 /// The state of an instance that is asked to describe itself: no hook, no event.
 pub(super) struct Describing {
     wasi: WasiCtx,
@@ -447,13 +435,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let host = without_pool(dir.path());
         let broken = Bytes::from_static(b"\0asm\x0d\0\x01\0\xff\xff");
-        let first = host.describe(&broken).await.unwrap_err();
+        let first = host.describe("lake", &broken).await.unwrap_err();
         assert_eq!(first.0, Cause::ComponentInvalid);
-        assert_eq!(host.describe(&broken).await.unwrap_err(), first);
+        assert_eq!(host.describe("lake", &broken).await.unwrap_err(), first);
         assert_eq!(host.inner.cache.compiled(), 1);
         // Another is another.
         let other = Bytes::from_static(b"\0asm\x0d\0\x01\0\xff\xfe");
-        host.describe(&other).await.unwrap_err();
+        host.describe("lake", &other).await.unwrap_err();
         assert_eq!(host.inner.cache.compiled(), 2);
     }
 
@@ -469,7 +457,7 @@ mod tests {
         let host = Host::new(options).unwrap();
         for host in [on_demand, host] {
             assert_eq!(
-                host.describe(&component).await.unwrap()["name"],
+                host.describe("lake", &component).await.unwrap()["name"],
                 "test-object-gate"
             );
         }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sha2::{Digest as _, Sha256};
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -134,7 +135,6 @@ fn outcome(verdict: Result<Verdict, Failure>, left: &Left) -> Outcome {
 pub(super) struct Call {
     pub(super) ready: Arc<Ready>,
     pub(super) run: Arc<Run>,
-    pub(super) seed: Seed,
     pub(super) change: Option<Change>,
     pub(super) left: Left,
     pub(super) deadline: Deadline,
@@ -147,13 +147,13 @@ impl Call {
         let Self {
             ready,
             run,
-            seed,
             change,
             left,
             deadline,
             stop,
         } = self;
         let subject = change.as_ref().map(|c| c.path.clone());
+        let seed = seed(&ready, &run, change.as_ref());
         let state = State::new(run, &seed, subject, left.clone());
         let turns = Turns::new(&left, &stop);
         let mut store = store(&ready, state, |s| &mut s.limiter, turns);
@@ -182,6 +182,17 @@ impl Call {
         drop(store);
         outcome(verdict, &left)
     }
+}
+
+/// The same for the same inputs.
+fn seed(ready: &Ready, run: &Run, change: Option<&Change>) -> Seed {
+    let mut hash = Sha256::new();
+    hash.update(ready.digest);
+    for part in [run.config_text(), change.map_or("", |c| c.path.as_str())] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
 }
 
 /// What `call` comes to; none if it was stopped, which is looked at whenever it yields and when it ends.

@@ -31,8 +31,10 @@ pub(super) const COMPILE_TIME: Duration = Duration::from_secs(120);
 /// Compiled code that a compiler may hand over, and what is kept of its words when it fails.
 pub(super) const CODE_BYTES: u64 = 512 << 20;
 pub(super) const COMPILER_WORDS: u64 = 16 << 10;
-/// How much a compiler steps back behind those who serve.
+/// How much lower than the server's the priority of a compiler is.
 pub(super) const COMPILE_NICE: i32 = 10;
+/// The lowest priority that there is.
+pub(super) const LOWEST_PRIORITY: i32 = 19;
 /// Components of which is known that they can't be used, and for how long: a cause may have been the machine's.
 pub(super) const BROKEN: u64 = 1024;
 pub(super) const BROKEN_AGE: Duration = Duration::from_secs(600);
@@ -43,8 +45,10 @@ pub(super) const COMPILE_WAIT: Duration = Duration::from_secs(120);
 pub(super) const INSTANCES: u32 = 64;
 /// Threads for what the host computes from a guest's or a user's input: globs, digests, reports.
 pub(super) const COMPUTATIONS: usize = 16;
-/// How much guests step back behind those who serve.
+/// How much lower the priority of a guest's thread is than that of the threads that serve.
 pub(super) const GUEST_NICE: i32 = 10;
+/// Globs of this length together are compiled at once, without a thread for it.
+pub(super) const FEW_GLOBS_BYTES: usize = 256;
 /// A thread without a guest ends after this.
 pub(super) const GUEST_IDLE: Duration = Duration::from_secs(60);
 /// Calls to storage under way for all guests: the threads that serve run them.

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use catalog::Object;
@@ -36,8 +36,8 @@ pub(super) struct Run {
     pub(super) hook: String,
     pub(super) event: Arc<Event>,
     pub(super) config: Value,
-    /// The same as text, made once.
-    pub(super) config_text: String,
+    /// See [`Run::config_text`].
+    pub(super) config_text: OnceLock<String>,
     pub(super) trees: Arc<dyn Trees>,
     pub(super) rights: Arc<Rights>,
     /// Over all hooks, see [`Run::storage`].
@@ -129,6 +129,11 @@ impl Change {
 }
 
 impl Run {
+    /// The config as JSON, written once however often guests ask.
+    pub(super) fn config_text(&self) -> &str {
+        self.config_text.get_or_init(|| self.config.to_string())
+    }
+
     fn may_read(&self, path: &str) -> Result<(), Refusal> {
         if self.rights.may_read(path) {
             return Ok(());

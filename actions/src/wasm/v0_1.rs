@@ -505,7 +505,7 @@ impl log::Host for State {
 
 impl config::Host for State {
     fn all(&mut self) -> wasmtime::Result<String> {
-        Ok(self.run.config_text.clone())
+        Ok(self.run.config_text().to_owned())
     }
     fn get(&mut self, pointer: String) -> wasmtime::Result<Option<String>> {
         Ok(self.run.config.pointer(&pointer).map(ToString::to_string))

@@ -219,7 +219,7 @@ async fn longest_pause<T>(work: impl Future<Output = T>) -> (T, Duration) {
 async fn text_between_nested_components_is_stopped_in_time() {
     let component = passing_text(100);
     // Compiled and described apart.
-    let described = host().describe(&component).await;
+    let described = host().describe("lake", &component).await;
     assert_eq!(described.unwrap(), json!({}));
     let started = Instant::now();
     let host = host();
@@ -272,7 +272,7 @@ async fn what_runs_before_the_call_is_stopped_too() {
     request.select.paths = vec!["**".to_owned()];
     request.select.kinds = vec!["added".to_owned()];
     assert_eq!(error(&host().run(request).await), STOPPED);
-    let (_, message) = host().describe(&start).await.unwrap_err();
+    let (_, message) = host().describe("lake", &start).await.unwrap_err();
     assert_eq!(
         message,
         "component does not describe itself: hook was stopped after 1s of describe"

@@ -242,14 +242,14 @@ async fn the_same_work_takes_the_same_fuel() {
 
 #[tokio::test]
 async fn a_component_describes_itself() {
-    let description = host().describe(&gate()).await.unwrap();
+    let description = host().describe("lake", &gate()).await.unwrap();
     assert_eq!(description["name"], "test-gate");
     assert_eq!(
-        host().describe(&object_gate()).await.unwrap()["defaults"]["paths"],
+        host().describe("lake", &object_gate()).await.unwrap()["defaults"]["paths"],
         json!(["data/**"])
     );
     let (cause, message) = host()
-        .describe(&bytes::Bytes::from_static(b"junk"))
+        .describe("lake", &bytes::Bytes::from_static(b"junk"))
         .await
         .unwrap_err();
     assert_eq!(

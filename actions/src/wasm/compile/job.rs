@@ -8,11 +8,11 @@ use std::io::{Read, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, setpriority_process, setrlimit};
+use rustix::process::{Resource, Rlimit, getpriority_process, setpriority_process, setrlimit};
 
 use super::CompileLimits;
 use crate::wasm::artifact::encode_answer;
-use crate::wasm::limits::{COMPILE_NICE, COMPONENT_BYTES};
+use crate::wasm::limits::{COMPILE_NICE, COMPONENT_BYTES, LOWEST_PRIORITY};
 
 /// Exit status of a child whose parent has gone.
 const ABANDONED: i32 = 3;
@@ -76,7 +76,8 @@ fn confine(limits: CompileLimits) -> std::io::Result<()> {
     set(Resource::Core, 0, 0)?;
     set(Resource::Fsize, 0, 0)?;
     set(Resource::Nofile, FILES, FILES)?;
-    setpriority_process(None, COMPILE_NICE)?;
+    let own = getpriority_process(None)?;
+    setpriority_process(None, (own + COMPILE_NICE).min(LOWEST_PRIORITY))?;
     // If the machine runs out of memory, let it be this process that goes. Not every system has the file.
     if let Err(e) = std::fs::write("/proc/self/oom_score_adj", "1000") {
         tracing::debug!(error = %e, "the compiler is as likely to be killed as any process");

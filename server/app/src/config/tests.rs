@@ -152,6 +152,11 @@ fn errors_name_key_value_and_remedy() {
     }
     let twice = format!("{MINIMAL}gateways:\n  s3:\n    domain_name: [s3.x.io, b.s3.x.io]\n");
     assert!(refused(&twice).contains("ends in another one"));
+    let compile = format!("{MINIMAL}actions: {{compile: {{cpu_time: 0s}}}}\n");
+    assert!(
+        refused(&compile)
+            .contains("actions.compile.cpu_time: 0s (config.yaml) is not between 1s and 1h")
+    );
     let rbac = MINIMAL.replace("auth:\n", "auth:\n  ui_config:\n    rbac: external\n");
     assert!(refused(&rbac).contains("auth.ui_config.rbac: external"));
 }

@@ -172,7 +172,11 @@ impl Check<'_> {
                 return Ok(vec![Problem::certain(told(&format!("{cause}: {message}")))]);
             }
         };
-        match self.host.describe(&bytes).await {
+        match self
+            .host
+            .describe(&self.event.repository.partition(), &bytes)
+            .await
+        {
             Ok(description) => Ok(config_faults(id, wasm, &description)),
             Err((cause @ (Cause::ComponentInvalid | Cause::ComponentAbi), why)) => {
                 let path = &wasm.component;

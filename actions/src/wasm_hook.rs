@@ -44,7 +44,7 @@ pub(crate) async fn run(
     properties: &WasmProperties,
     log: &mut Output,
 ) -> Ended {
-    let report = match ready(host, loader, judge, properties).await {
+    let report = match ready(host, loader, event, judge, properties).await {
         Ok(component) => {
             host.run(request(loader, event, component, names, properties))
                 .await
@@ -142,11 +142,13 @@ impl NotReady {
 async fn ready(
     host: &Host,
     loader: &Loader,
+    event: &Event,
     judge: &Judge,
     properties: &WasmProperties,
 ) -> Result<Bytes, NotReady> {
+    let repository = event.repository.partition();
     let component = component(host, loader, &judge.tree, properties).await?;
-    let Ok(description) = host.describe(&component).await else {
+    let Ok(description) = host.describe(&repository, &component).await else {
         return Ok(component);
     };
     let mistakes = description

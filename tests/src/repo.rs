@@ -362,7 +362,7 @@ pub async fn read_all(body: ByteStream) -> Result<Vec<u8>> {
 /// If it was not refused.
 pub fn refusal<T: std::fmt::Debug>(result: Result<T>) -> (u16, client::types::Error) {
     match result {
-        Err(Error::Refused { status, error, .. }) => (status, error),
+        Err(Error::Refused { status, error, .. }) => (status, *error),
         other => panic!("expected a refusal, got {other:?}"),
     }
 }

@@ -12,7 +12,7 @@ pub enum Error {
     #[error("{} (status {status}){}", error.message, hint_of(error))]
     Refused {
         status: u16,
-        error: types::Error,
+        error: Box<types::Error>,
         /// The answer as it came, cut at [`crate::Error::MAX_BODY_BYTES`]: a conflict carries a `MergeResult`.
         body: Vec<u8>,
     },

@@ -129,7 +129,7 @@ async fn refusal(response: Response) -> Error {
     });
     Error::Refused {
         status: status.as_u16(),
-        error,
+        error: Box::new(error),
         body: body.to_vec(),
     }
 }

@@ -68,7 +68,10 @@ fn documentation() -> Result<()> {
             "--document-private-items",
         ])
         // Links to private items lead somewhere, since those are documented here.
-        .env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links"))
+        .env(
+            "RUSTDOCFLAGS",
+            "-D warnings -A rustdoc::private_intra_doc_links",
+        ))
 }
 
 /// Licences, sources and banned crates of everything in the lock file; advisories if there is a database of them.

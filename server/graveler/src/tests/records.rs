@@ -25,10 +25,10 @@ async fn take_in(lake: &Lake, commit: &Commit) -> crate::Result<()> {
 }
 
 /// As lakeFS answers a commit that is recorded already.
-fn assert_recorded(refused: crate::Result<()>) {
+fn assert_recorded(refused: &crate::Result<()>) {
     let kind = Kind::Commit;
     assert!(
-        matches!(&refused, Err(Error::NotUnique { kind: of, .. }) if *of == kind),
+        matches!(refused, Err(Error::NotUnique { kind: of, .. }) if *of == kind),
         "{refused:?}"
     );
 }
@@ -54,7 +54,7 @@ async fn a_commit_made_elsewhere_is_taken_in_and_no_branch_moves() {
         .unwrap();
     assert_eq!(found, commit);
     assert_eq!(lake.show(commit.id.as_str()).await, "a=1");
-    assert_recorded(take_in(&lake, &commit).await);
+    assert_recorded(&take_in(&lake, &commit).await);
 
     // A first commit, of the empty tree.
     let mut root = Commit {
@@ -124,7 +124,7 @@ async fn what_cannot_be_walked_is_not_taken_in() {
         generation: 9,
         ..commit.clone()
     };
-    assert_recorded(take_in(&lake, &other).await);
+    assert_recorded(&take_in(&lake, &other).await);
     let found = lake.graveler.get_commit(&lake.repo, &commit.id).await;
     assert_eq!(found.unwrap(), commit);
 

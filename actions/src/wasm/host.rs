@@ -84,10 +84,6 @@ impl Host {
     ///
     /// # Errors
     /// When the engines can't be set up on this machine, or the folder can't be used.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "the host takes the options over"
-    )]
     pub fn new(options: HostOptions) -> Result<Self, String> {
         let engines = Engines::new()?;
         tracing::info!(pooled = engines.pooled(), "the engine for hooks is set up");

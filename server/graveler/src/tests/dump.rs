@@ -345,7 +345,9 @@ async fn a_dump_that_is_not_sound_is_refused_before_anything_is_written() {
 
 pub(super) fn check_refused(outcome: Result<()>, words: &str) {
     match outcome {
-        Err(Error::InvalidValue(reason)) => assert!(reason.contains(words), "{reason}"),
+        Err(refused @ (Error::InvalidValue(_) | Error::InvalidName { .. })) => {
+            assert!(refused.to_string().contains(words), "{refused}");
+        }
         other => panic!("{words}: {other:?}"),
     }
 }

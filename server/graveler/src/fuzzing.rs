@@ -54,13 +54,13 @@ pub fn record(data: &[u8]) {
         4 => drop(ReflogEntry::decode(stored)),
         5 => drop(RepoMetadata::decode(stored)),
         6 => drop(decode_staged(stored)),
-        7 => crate::committed::try_range(&of_dump(stored)),
-        kind => crate::dump::try_record(kind, &of_dump(stored)),
+        7 => crate::committed::try_range(&of_dump(&stored)),
+        kind => crate::dump::try_record(kind, &of_dump(&stored)),
     }
 }
 
 /// A record whose key is that of the message's first field, as in a dump.
-fn of_dump(stored: Bytes) -> Record {
+fn of_dump(stored: &Bytes) -> Record {
     let key = stored.get(2..).unwrap_or_default();
     let len = usize::from(stored.get(1).copied().unwrap_or(0)).min(key.len());
     Record {

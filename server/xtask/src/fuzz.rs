@@ -5,6 +5,7 @@
 //! not committed. Seeds, and inputs that once were crashes, lie in `tests/fuzz/corpus/TARGET`.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -105,19 +106,70 @@ fn build() -> Result<PathBuf> {
     Ok(folder.join(host).join("debug/fuzz"))
 }
 
+/// Fuzzes one target. A run that fails leaves inputs, and each is tried once more by itself: one that was only
+/// slow because the machine was busy is no finding.
 fn one(program: &Path, target: &str, seconds: u64) -> Result<()> {
     let grown = folder().join("corpus").join(target);
     std::fs::create_dir_all(&grown)?;
     std::fs::create_dir_all(crashes())?;
-    let input = crashes().join(format!("{target}-"));
+    forget(target)?;
     say(&format!("fuzzing {target} for {seconds} s"));
-    run(command(program)
-        .env("WEIR_FUZZ_TARGET", target)
+    let prefix = crashes().join(format!("{target}-"));
+    let ended = run(fuzzer(program, target)
         // New inputs go to the first folder.
         .arg(&grown)
         .arg(root().join("tests/fuzz/corpus").join(target))
-        .args(LIMITS)
         .arg(format!("-max_total_time={seconds}"))
-        .arg(format!("-artifact_prefix={}", input.display()))
-        .args(["-verbosity=0", "-print_final_stats=1"]))
+        .arg(format!("-artifact_prefix={}", prefix.display()))
+        .args(["-verbosity=0", "-print_final_stats=1"]));
+    let Err(error) = ended else {
+        return forget(target);
+    };
+    let mut confirmed = Vec::new();
+    for input in inputs_of(target)? {
+        match run(fuzzer(program, target)
+            .env("WEIR_FUZZ_LAST", "/dev/null")
+            .arg(&input))
+        {
+            Ok(()) => std::fs::remove_file(&input)?,
+            Err(_) => confirmed.push(input.display().to_string()),
+        }
+    }
+    if confirmed.is_empty() {
+        say(&format!(
+            "{target}: {error:#}, but not again with the same input"
+        ));
+        return Ok(());
+    }
+    bail!("{error:#} with {}", confirmed.join(", "))
+}
+
+/// The fuzzer for a target. What it is about to try is in a file: a full stack leaves no time to write it.
+fn fuzzer(program: &Path, target: &str) -> Command {
+    let mut fuzzer = command(program);
+    fuzzer
+        .env("WEIR_FUZZ_TARGET", target)
+        .env("WEIR_FUZZ_LAST", crashes().join(format!("{target}-last")))
+        .args(LIMITS);
+    fuzzer
+}
+
+fn forget(target: &str) -> Result<()> {
+    for input in inputs_of(target)? {
+        std::fs::remove_file(input)?;
+    }
+    Ok(())
+}
+
+/// The inputs that runs of a target left.
+fn inputs_of(target: &str) -> Result<Vec<PathBuf>> {
+    let prefix = format!("{target}-");
+    let mut inputs = Vec::new();
+    for entry in crashes().read_dir()? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            inputs.push(entry.path());
+        }
+    }
+    Ok(inputs)
 }

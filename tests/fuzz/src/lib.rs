@@ -71,7 +71,7 @@ fn configuration(data: &[u8]) {
         drop(app::config::Config::from_yaml(
             text,
             &app::config::Overrides::default(),
-        ))
+        ));
     };
     std::thread::scope(|threads| {
         std::thread::Builder::new()

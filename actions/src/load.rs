@@ -366,7 +366,7 @@ impl Loader {
                         set.errors.push(FileError::whole(
                             &file.path,
                             format!(
-                                "the action files have more than {MAX_TREE_BYTES} bytes in all"
+                                "the action files have more than {MAX_TREE_BYTES} bytes in all, aliases written out"
                             ),
                         ));
                         break;
@@ -396,7 +396,7 @@ impl Loader {
                 Arc::new(LoadedFile {
                     path: object.path.clone(),
                     digest: Sha256::digest(&bytes).into(),
-                    bytes: bytes.len() as u64,
+                    bytes: action.weight_bytes.max(bytes.len() as u64),
                     action: Arc::new(action),
                 })
             }),

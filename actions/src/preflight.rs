@@ -6,6 +6,7 @@
 //! unless the hook is only to warn of errors. Runs no hook.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use graveler::{Event, EventKind};
 
@@ -20,6 +21,13 @@ use crate::wasm_hook::{self, NotReady};
 /// Warnings of one change that are told.
 const MAX_WARNINGS: usize = 100;
 
+/// Errors of one change that are told; what follows them is not looked at.
+const MAX_ERRORS: usize = 100;
+/// Hooks of one change that are held against their components. Others are when they run.
+const MAX_HOOKS: usize = 1_000;
+/// How long a change waits for this: the compilation of many components may take longer.
+const MAX_TIME: Duration = Duration::from_secs(120);
+
 /// What is wrong with the action files that a change adds or edits.
 #[derive(Debug, Default)]
 pub(crate) struct Preflight {
@@ -27,6 +35,8 @@ pub(crate) struct Preflight {
     pub(crate) errors: Vec<FileError>,
     /// By path, bounded.
     pub(crate) warnings: Vec<Warning>,
+    /// Hooks that were held against their components.
+    checked: usize,
 }
 
 /// A probable mistake.
@@ -77,9 +87,23 @@ pub(crate) async fn check(
     let is_new = |error: &&FileError| !known.errors.contains(error);
     found
         .errors
-        .extend(files.errors.iter().filter(is_new).cloned());
-    for file in &files.files {
-        check.file(file, known.has(file), &mut found).await?;
+        .extend(files.errors.iter().filter(is_new).take(MAX_ERRORS).cloned());
+    let all = async {
+        for file in &files.files {
+            check.file(file, known.has(file), &mut found).await?;
+        }
+        Ok(())
+    };
+    match tokio::time::timeout(MAX_TIME, all).await {
+        Ok(checked) => checked?,
+        // Each hook is checked again when it runs, and fails closed.
+        Err(_) => found.warnings.push(Warning {
+            action: String::new(),
+            text: format!(
+                "not all hooks were checked within {} s: mistakes in the others are told when they run",
+                MAX_TIME.as_secs()
+            ),
+        }),
     }
     Ok(found)
 }
@@ -116,6 +140,9 @@ impl Check<'_> {
             let HookKind::Wasm(wasm) = &hook.kind else {
                 continue;
             };
+            if found.errors.len() >= MAX_ERRORS || found.checked >= MAX_HOOKS {
+                return Ok(());
+            }
             let component = &wasm.component;
             if is_known
                 && !self
@@ -125,6 +152,7 @@ impl Check<'_> {
             {
                 continue;
             }
+            found.checked += 1;
             for problem in self.component(hook, wasm).await? {
                 match (problem.is_certain, wasm.on_error) {
                     (true, Reaction::Block) => {

@@ -219,13 +219,15 @@ def presigned_links():
 def who_does_not_sign_or_signs_wrong_is_refused():
     assert send("GET", f"/{B}/main/linked")[0] in (401, 403, 404), "unsigned"
     anonymous = boto3.client("s3", endpoint_url=URL, region_name=REGION, config=botocore.config.Config(signature_version=botocore.UNSIGNED, s3={"addressing_style": "path"}, retries={"max_attempts": 0}))
-    for call in (lambda: get("main/linked", client=anonymous), lambda: anonymous.put_object(Bucket=B, Key="main/anonymous", Body=b"x"), anonymous.list_buckets):
+    for call in (lambda: get("main/linked", client=anonymous), lambda: anonymous.put_object(Bucket=B, Key="main/anonymous", Body=b"x"), lambda: anonymous.list_objects_v2(Bucket=B)):
         try:
             call()
         except ClientError as e:
             assert e.response["ResponseMetadata"]["HTTPStatusCode"] in (401, 403, 404), e
         else:
             raise AssertionError("an unsigned request went through")
+    status, _, body = send("GET", "/")
+    assert status == 200 and b"Bucket" not in body, "who asks for nothing by name gets the page for people, and no list"
     refused(404, "NoSuchKey", s3.get_object, Bucket=B, Key="main/anonymous")
     wrong = boto(secret="wrong")
     refused(403, "SignatureDoesNotMatch", wrong.get_object, Bucket=B, Key="main/linked")

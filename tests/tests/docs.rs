@@ -45,6 +45,11 @@ const PAGES: &[Page] = &[
         given: "",
     },
     Page {
+        file: "docs/configuration.md",
+        setup: Setup::Open,
+        given: "",
+    },
+    Page {
         file: "docs/versioning.md",
         setup: Setup::Done,
         given: LAKE,

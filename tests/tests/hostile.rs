@@ -20,7 +20,7 @@ const HOSTILE: &[Hostile] = &[
     Hostile {
         name: "loop",
         mode: "loop",
-        says: "limit_time: hook was stopped after 2s (limits.time_per_object)",
+        says: "limit_time: hook was stopped after 8s (limits.time_per_object)",
     },
     Hostile {
         name: "allocate",
@@ -56,7 +56,7 @@ async fn prepare(repo: &Repo, hook: &Hostile, branch: &str, on: &str) {
         .await
         .unwrap();
     let file = format!(
-        "name: hostile\non:\n{on}hooks:\n  - id: guest\n    type: wasm\n    properties:\n      component: hooks/hostile.wasm\n      config:\n        mode: {}\n      limits: {{ memory: 16MiB, time_per_object: 2s, log: 4KiB }}\n",
+        "name: hostile\non:\n{on}hooks:\n  - id: guest\n    type: wasm\n    properties:\n      component: hooks/hostile.wasm\n      config:\n        mode: {}\n      limits: {{ memory: 16MiB, time_per_object: 8s, log: 4KiB }}\n",
         hook.mode
     );
     repo.put(branch, "_lakefs_actions/hostile.yaml", file)

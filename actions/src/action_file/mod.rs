@@ -97,6 +97,8 @@ pub(crate) struct Action {
     pub(crate) hooks: Vec<Hook>,
     /// What lakeFS accepts and is probably a mistake: unknown keys, globs that match nothing.
     pub(crate) warnings: Vec<Fault>,
+    /// What keeping it takes up: a short file of aliases may become a large action.
+    pub(crate) weight_bytes: u64,
 }
 
 /// When an action runs.
@@ -182,6 +184,7 @@ fn read_action(root: &Node) -> Result<Action, Fault> {
         on,
         hooks,
         warnings,
+        weight_bytes: root.weight_bytes(),
     })
 }
 

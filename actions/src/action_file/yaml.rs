@@ -170,6 +170,12 @@ impl Node {
         }
     }
 
+    /// What keeping the node takes up, in bytes, with its aliases written out.
+    pub(crate) fn weight_bytes(&self) -> u64 {
+        let Size { nodes, bytes } = self.size();
+        (nodes * NODE_BYTES + bytes) as u64
+    }
+
     fn size(&self) -> Size {
         let one = Size { nodes: 1, bytes: 0 };
         match &self.value {
@@ -190,6 +196,9 @@ impl Node {
         }
     }
 }
+
+/// What a node counts for beside its text.
+const NODE_BYTES: usize = 64;
 
 /// What a node takes up.
 #[derive(Debug, Clone, Copy)]

@@ -31,11 +31,9 @@ pub(super) fn check_header(component: &[u8]) -> Result<(), Failure> {
         )));
     }
     match component.get(..8) {
-        Some([0, b'a', b's', b'm', _, _, 0, 0]) => {
-            Err(invalid(format!(
-                "this is a core WebAssembly module, not a component: {BUILD}"
-            )))
-        }
+        Some([0, b'a', b's', b'm', _, _, 0, 0]) => Err(invalid(format!(
+            "this is a core WebAssembly module, not a component: {BUILD}"
+        ))),
         Some([0, b'a', b's', b'm', _, _, 1, 0]) => Ok(()),
         _ => Err(invalid(format!(
             "this is not a WebAssembly component: {BUILD}"

@@ -31,6 +31,17 @@ impl Raw {
         self.0.write_all(bytes.as_ref()).unwrap();
     }
 
+    /// Whether the server has ended the connection by now.
+    pub(crate) fn is_closed(&mut self) -> bool {
+        self.0
+            .set_read_timeout(Some(Duration::from_millis(1)))
+            .unwrap();
+        match self.0.read(&mut [0; 64]) {
+            Ok(read) => read == 0,
+            Err(e) => !matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+        }
+    }
+
     /// Reads to the end. Panics if the server leaves the connection open; a reset is an end.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         let mut all = Vec::new();

@@ -233,7 +233,11 @@ impl Chore {
         for commit in &given.commits {
             let record = record_of(commit);
             let taken = mirror.client.create_commit_record(&mirror.name, &record);
-            taken.await.unwrap();
+            match taken.await {
+                // It was recorded before the server died.
+                Ok(()) | Err(Error::Refused { status: 409, .. }) => {}
+                Err(e) => panic!("{commit:?} is refused: {e}"),
+            }
         }
         self.recorded = given.commits.len();
     }

@@ -112,6 +112,7 @@ fn event() -> Event {
         commit_id: None,
         commit: None,
         actor: "bench".to_owned(),
+        depth: 0,
         actions_from: TreeSource::MetaRange(MetaRangeId::trusted("")),
         candidate: None,
         base: None,

@@ -14,14 +14,16 @@ use catalog::{Reader, Repository};
 use graveler::{Event, EventKind, HookOutcome, Hooks, Rejection};
 use tracing::{error, info, warn};
 
+use crate::action_file::HookKind;
 use crate::env::Environment;
 use crate::execute::{Executor, Outcome};
 use crate::load::{LoadError, Loader};
 use crate::manifest::log_key;
+use crate::nesting::{InFlight, MAX_DEPTH, MAX_IN_FLIGHT};
 use crate::queue::Queue;
 use crate::run::{Filter, Records};
 use crate::wasm::Host;
-use crate::webhook::Webhooks;
+use crate::webhook::{WebhookOptions, Webhooks};
 use crate::{HookRun, HookStatus, Run};
 
 /// Hooks read for the manifest of one run.
@@ -50,6 +52,7 @@ pub struct Options {
     pub gates_source: GatesSource,
     /// Compiled components are kept here.
     pub cache_dir: PathBuf,
+    pub webhook: WebhookOptions,
 }
 
 /// The actions of an installation: implements [`Hooks`], reads back runs. Cheap to clone.
@@ -59,6 +62,8 @@ pub struct Actions {
     gates_source: GatesSource,
     executor: Executor,
     queue: Queue,
+    /// Changes that wait for webhooks, which may make further changes.
+    in_flight: InFlight,
 }
 
 impl Actions {
@@ -86,7 +91,7 @@ impl Actions {
         let executor = Executor {
             records: Records::new(kv),
             loader: Loader::new(reader.clone()),
-            webhooks: Webhooks::new(environment, Arc::clone(&clock))?,
+            webhooks: Webhooks::new(environment, Arc::clone(&clock), options.webhook)?,
             host: Host::new(options.cache_dir)?,
             reader,
             clock,
@@ -96,6 +101,7 @@ impl Actions {
             gates_source: options.gates_source,
             executor,
             queue: Queue::new(),
+            in_flight: InFlight::default(),
         })
     }
 
@@ -182,6 +188,13 @@ impl Actions {
             .await
     }
 
+    /// How deep in hooks a request is nested: 0 for a client's own, and one level deeper than the run whose
+    /// webhook it names by the headers that webhooks are sent with.
+    #[must_use]
+    pub fn depth_of(&self, headers: &reqwest::header::HeaderMap) -> u32 {
+        self.executor.webhooks.depth_of(headers)
+    }
+
     /// Waits for post-event work that was accepted (graceful shutdown, tests).
     pub async fn drain(&self) {
         self.queue.drain().await;
@@ -196,6 +209,19 @@ impl Actions {
             .await?;
         if judges.is_empty() {
             return Ok(None);
+        }
+        let mut hooks = judges.iter().flat_map(|judge| &judge.action.hooks);
+        let calls_out = hooks.any(|hook| matches!(hook.kind, HookKind::Webhook(_)));
+        let place = (calls_out && !event.kind.is_post())
+            .then(|| self.in_flight.enter(&event.repository.id));
+        if let Some(None) = place {
+            let busy = format!(
+                "{MAX_IN_FLIGHT} changes of this repository wait for webhooks already: try again later, and see that no webhook makes changes that it judges itself"
+            );
+            return Ok(Some(Outcome {
+                failures: vec![busy],
+                findings: Vec::new(),
+            }));
         }
         Ok(Some(self.executor.run(event, judges).await?))
     }
@@ -227,6 +253,10 @@ impl Hooks for Actions {
         if !self.enabled {
             return Ok(HookOutcome::default());
         }
+        if event.depth > MAX_DEPTH {
+            info!(run.id = %event.run_id, repo.id = %event.repository.id, "{} refused at depth {}", event.kind.as_str(), event.depth);
+            return Err(reject(event, &[too_deep(event)]));
+        }
         let event = Arc::new(event.clone());
         match self.judge(&event).await {
             Ok(None) => Ok(HookOutcome { ran: false }),
@@ -252,6 +282,11 @@ impl Hooks for Actions {
 
     async fn after(&self, event: Event) {
         if !self.enabled {
+            return;
+        }
+        if event.depth > MAX_DEPTH {
+            // Its pre event was refused, if it had one.
+            warn!(run.id = %event.run_id, repo.id = %event.repository.id, "{} hooks did not run: {}", event.kind.as_str(), too_deep(&event));
             return;
         }
         // Done before the answer, so that who commits and asks for the commit's runs finds them.
@@ -285,6 +320,14 @@ impl Actions {
             }
         }
     }
+}
+
+fn too_deep(event: &Event) -> String {
+    format!(
+        "hooks are nested too deep: a webhook made this change, {} levels deep, and at most {MAX_DEPTH} are allowed: \
+         let the webhook's service change only branches whose action files do not call it",
+        event.depth
+    )
 }
 
 /// A refusal in lakeFS's words.

@@ -41,6 +41,8 @@ pub(crate) struct Expanded {
     pub(crate) text: String,
     /// Whether the text named variables.
     pub(crate) secret: bool,
+    /// The values that were put in.
+    pub(crate) values: Vec<String>,
 }
 
 impl Expanded {
@@ -76,17 +78,21 @@ impl Environment {
 
     /// Puts in the variables that a text names.
     pub(crate) fn expand(&self, text: &str) -> Expanded {
+        let mut values = Vec::new();
         let expanded = VARIABLE.replace_all(text, |found: &Captures<'_>| {
             let name = &found[1];
             let granted = self.enabled && name.starts_with(&self.prefix);
-            granted
+            let value = granted
                 .then(|| (self.lookup)(name))
                 .flatten()
-                .unwrap_or_default()
+                .unwrap_or_default();
+            values.push(value.clone());
+            value
         });
         Expanded {
-            secret: VARIABLE.is_match(text),
             text: expanded.into_owned(),
+            secret: !values.is_empty(),
+            values,
         }
     }
 }
@@ -117,6 +123,11 @@ mod tests {
             ("{{ other }}", "{{ other }}"),
         ] {
             assert_eq!(environment(true).expand(text).text, expected);
+            let values = environment(true).expand(text).values;
+            assert!(
+                values.iter().all(|value| expected.contains(value)),
+                "{values:?}"
+            );
         }
         assert_eq!(
             environment(false)

@@ -185,7 +185,12 @@ impl Executor {
                 let mut log = Output::new(MAX_LOG_BYTES);
                 let outcome = self
                     .webhooks
-                    .run(webhook, &payload(event, names.action, names.hook), &mut log)
+                    .run(
+                        webhook,
+                        event,
+                        &payload(event, names.action, names.hook),
+                        &mut log,
+                    )
                     .await;
                 (log, outcome.err())
             }

@@ -13,6 +13,7 @@ mod glob;
 mod load;
 mod manifest;
 mod matching;
+mod nesting;
 mod output;
 mod payload;
 mod queue;
@@ -25,4 +26,6 @@ mod webhook;
 mod testing;
 
 pub use engine::{Actions, GatesSource, Options};
+pub use nesting::MAX_DEPTH;
 pub use run::{HookRun, HookStatus, NEVER, Run};
+pub use webhook::{WebhookOptions, WebhookTargets};

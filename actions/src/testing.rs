@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderName, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::any;
 use graveler::{
@@ -53,6 +53,7 @@ pub(crate) fn event(kind: EventKind) -> Event {
             version: 1,
         }),
         actor: "admin".to_owned(),
+        depth: 0,
         actions_from: TreeSource::Branch(BranchId::trusted("main")),
         candidate: None,
         base: None,
@@ -63,6 +64,29 @@ pub(crate) fn event(kind: EventKind) -> Event {
 /// What a [`server`] was told: target, headers and body of each request.
 pub(crate) type Seen = Arc<Mutex<Vec<(String, HeaderMap, Bytes)>>>;
 
+/// Answers with what was sent, in one piece or cut into pieces of three bytes.
+fn echo(path: &str, headers: &HeaderMap, uri: &Uri) -> Response {
+    let value = headers.get("x-var").cloned();
+    let shown = value
+        .as_ref()
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default();
+    let query = uri.query().unwrap_or_default();
+    let token = query.strip_prefix("token=").unwrap_or_default();
+    let text = format!("you sent /{token}?{query} and {shown}");
+    let size = if path == "/echo" { text.len() } else { 3 };
+    let pieces: Vec<_> = text
+        .as_bytes()
+        .chunks(size)
+        .map(|piece| Ok::<_, std::io::Error>(Bytes::copy_from_slice(piece)))
+        .collect();
+    let mut answer = Body::from_stream(futures::stream::iter(pieces)).into_response();
+    answer
+        .headers_mut()
+        .extend(value.map(|v| (HeaderName::from_static("x-echo"), v)));
+    answer
+}
+
 /// A server that keeps what it was told and answers by path. Returns its URL.
 pub(crate) async fn server() -> (String, Seen) {
     async fn answer(
@@ -72,6 +96,7 @@ pub(crate) async fn server() -> (String, Seen) {
         body: Bytes,
     ) -> Response {
         let path = uri.path().to_owned();
+        let (headers_of, uri_of) = (headers.clone(), uri.clone());
         seen.lock()
             .expect("no holder panics")
             .push((uri.to_string(), headers, body));
@@ -80,6 +105,7 @@ pub(crate) async fn server() -> (String, Seen) {
             "/slow" => std::future::pending().await,
             "/huge" => vec![b'x'; 1 << 20].into_response(),
             "/loop" => Redirect::temporary("/loop").into_response(),
+            "/echo" | "/echo-in-pieces" => echo(&path, &headers_of, &uri_of),
             "/away" => Redirect::temporary("http://127.0.0.2:9/").into_response(),
             "/moved" => Redirect::temporary("/ok").into_response(),
             _ => "checked".into_response(),

@@ -2,6 +2,9 @@
 //!
 //! The log's layout and the error texts are those of lakeFS, because people and scripts read them.
 
+mod addresses;
+mod masking;
+mod proxies;
 mod targets;
 
 use std::error::Error as _;
@@ -11,16 +14,23 @@ use std::sync::Arc;
 
 use base::Clock;
 use futures::StreamExt as _;
+use graveler::Event;
 use reqwest::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
 };
 use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Client, Response, StatusCode, Version};
+use reqwest::{Client, ClientBuilder, Response, StatusCode, Version};
 use url::{Host, Url};
 
 use crate::action_file::{WebhookProperties, format_duration};
 use crate::env::{Environment, Expanded};
+use crate::nesting::Marks;
 use crate::output::Output;
+use masking::Masker;
+use proxies::Proxies;
+use targets::Guarded;
+
+pub use targets::WebhookTargets;
 
 /// Redirects that are followed, to the same server only: a header may hold a secret.
 const MAX_REDIRECTS: usize = 10;
@@ -30,37 +40,90 @@ const MAX_RESPONSE_BYTES: usize = 64 << 10;
 /// Calls webhooks. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Webhooks {
-    client: Client,
-    /// Without the environment's proxies, which are never meant for this machine itself.
-    loopback: Client,
+    /// Connects to the targets themselves.
+    direct: Client,
+    /// Connects to the proxies that the environment names.
+    proxied: Client,
+    proxies: Proxies,
+    targets: Arc<WebhookTargets>,
+    marks: Marks,
     environment: Environment,
     clock: Arc<dyn Clock>,
 }
 
+/// How to call webhooks.
+#[derive(Clone, Default)]
+pub struct WebhookOptions {
+    pub targets: WebhookTargets,
+    /// A key of the installation, which tells its own runs by what callbacks carry.
+    pub run_key: Vec<u8>,
+}
+
+impl std::fmt::Debug for WebhookOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WebhookOptions")
+            .field("targets", &self.targets)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Webhooks {
-    pub(crate) fn new(environment: Environment, clock: Arc<dyn Clock>) -> Result<Self, String> {
-        let builder = || {
-            Client::builder()
-                .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")))
-                .dns_resolver(targets::Guarded)
-                .redirect(Policy::custom(follow))
-        };
-        let build = |b: reqwest::ClientBuilder| {
+    pub(crate) fn new(
+        environment: Environment,
+        clock: Arc<dyn Clock>,
+        options: WebhookOptions,
+    ) -> Result<Self, String> {
+        Self::with_proxies(environment, clock, options, Proxies::of_process())
+    }
+
+    fn with_proxies(
+        environment: Environment,
+        clock: Arc<dyn Clock>,
+        options: WebhookOptions,
+        proxies: Proxies,
+    ) -> Result<Self, String> {
+        let targets = Arc::new(options.targets);
+        let builder = || Client::builder().redirect(Policy::custom(follow));
+        let build = |b: ClientBuilder| {
             b.build()
                 .map_err(|e| format!("failed to set up the webhook client: {}", root_cause(&e)))
         };
+        let direct = builder()
+            .no_proxy()
+            .dns_resolver(Guarded::direct(Arc::clone(&targets)));
+        let proxied = proxies.applied(builder().dns_resolver(Guarded::of_proxies()));
         Ok(Self {
-            client: build(builder())?,
-            loopback: build(builder().no_proxy())?,
+            direct: build(direct)?,
+            proxied: build(proxied)?,
+            proxies,
+            targets,
+            marks: Marks::new(&options.run_key),
             environment,
             clock,
         })
+    }
+
+    /// How deep in hooks a request is nested, by the headers that webhooks are sent with.
+    pub(crate) fn depth_of(&self, headers: &HeaderMap) -> u32 {
+        self.marks.depth_of(headers)
+    }
+
+    /// The client for a URL, once the URL may be called.
+    async fn client_for(&self, url: &Url) -> Result<&Client, targets::Forbidden> {
+        self.targets.check(url)?;
+        // Proxies are never meant for this machine itself.
+        if is_loopback(url) || !self.proxies.intercept(url) {
+            return Ok(&self.direct);
+        }
+        self.targets.check_resolved(url).await?;
+        Ok(&self.proxied)
     }
 
     /// Delivers `payload`. Whatever happens is in the log; the error is why the hook failed.
     pub(crate) async fn run(
         &self,
         hook: &WebhookProperties,
+        event: &Event,
         payload: &str,
         log: &mut Output,
     ) -> Result<(), String> {
@@ -72,16 +135,16 @@ impl Webhooks {
         };
         let mut params = expand(&hook.query_params);
         params.sort_by(|a, b| a.0.cmp(&b.0));
-        let headers = Headers::new(expand(&hook.headers))?;
+        let headers = expand(&hook.headers);
+        let put_in = params.iter().chain(&headers);
+        let masker =
+            Masker::new(put_in.flat_map(|(_, text)| text.values.iter().map(String::as_str)));
+        let headers = Headers::new(headers, self.marks.headers(event))?;
         log.text(&request_head(&hook.shown_url, &params, &headers, payload));
 
         // Redirects stay on this host, so one look is enough; names are looked at whenever they are resolved.
-        targets::check(&hook.url).map_err(|e| format!("Post \"{}\": {e}", hook.shown_url))?;
-        let client = if is_loopback(&hook.url) {
-            &self.loopback
-        } else {
-            &self.client
-        };
+        let client = self.client_for(&hook.url).await;
+        let client = client.map_err(|e| format!("Post \"{}\": {e}", hook.shown_url))?;
         let request = client
             .post(with_params(&hook.url, &params))
             .headers(headers.to_send)
@@ -96,11 +159,13 @@ impl Webhooks {
             format_duration(elapsed)
         );
 
-        let answer = answer.map_err(|e| failure(hook, &e, "while awaiting headers"))?;
+        let failed = |e: &reqwest::Error, when| masker.text(&failure(hook, e, when));
+        let answer = answer.map_err(|e| failed(&e, "while awaiting headers"))?;
         let status = answer.status();
         log.text("\nResponse:\n");
-        log.text(&response_head(&answer));
-        read_body(hook, answer, log).await?;
+        log.text(&masker.text(&response_head(&answer)));
+        let read = read_body(answer, &masker, log).await;
+        read.map_err(|e| failed(&e, "while reading body"))?;
         if status.is_success() {
             Ok(())
         } else {
@@ -177,8 +242,14 @@ struct Headers {
 }
 
 impl Headers {
-    fn new(pairs: Vec<(String, Expanded)>) -> Result<Self, String> {
+    /// What the action file names, and marks of the run, which it can't replace but for the user agent.
+    fn new(pairs: Vec<(String, Expanded)>, marks: HeaderMap) -> Result<Self, String> {
         let mut to_send = HeaderMap::new();
+        to_send.extend(
+            marks
+                .get(USER_AGENT)
+                .map(|agent| (USER_AGENT, agent.clone())),
+        );
         to_send.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let mut shown = vec![("Content-Type".to_owned(), "application/json".to_owned())];
         for (name, value) in pairs {
@@ -196,6 +267,9 @@ impl Headers {
             shown.push((name, value.shown().to_owned()));
         }
         shown.sort();
+        for (name, value) in marks.iter().filter(|(name, _)| **name != USER_AGENT) {
+            to_send.insert(name, value.clone());
+        }
         Ok(Self { to_send, shown })
     }
 }
@@ -257,27 +331,31 @@ fn status_line(status: StatusCode) -> String {
     )
 }
 
-async fn read_body(
-    hook: &WebhookProperties,
-    answer: Response,
-    log: &mut Output,
-) -> Result<(), String> {
-    let mut left = MAX_RESPONSE_BYTES;
+/// Logs the body as far as it is logged, with the secrets in it masked wherever reads end.
+async fn read_body(answer: Response, masker: &Masker, log: &mut Output) -> reqwest::Result<()> {
+    // More than is logged, and enough to tell a secret that the cut goes through.
+    let most = MAX_RESPONSE_BYTES + masker.lookahead().max(1);
+    let mut read = Vec::new();
     let mut body = answer.bytes_stream();
-    while let Some(chunk) = body.next().await {
-        let chunk = chunk.map_err(|e| failure(hook, &e, "while reading body"))?;
-        let kept = chunk.len().min(left);
-        log.bytes(&chunk[..kept]);
-        left -= kept;
-        if kept < chunk.len() {
-            let _ = write!(
-                TextLog(log),
-                "\n[answer cut at {MAX_RESPONSE_BYTES} bytes]\n"
-            );
-            break;
+    let ended = loop {
+        match body.next().await {
+            Some(Ok(chunk)) => read.extend_from_slice(&chunk[..chunk.len().min(most - read.len())]),
+            Some(Err(e)) => break Err(e),
+            None => break Ok(()),
         }
+        if read.len() == most {
+            break Ok(());
+        }
+    };
+    log.bytes(&masker.bytes(&read, MAX_RESPONSE_BYTES, ended.is_err()));
+    if read.len() > MAX_RESPONSE_BYTES {
+        let _ = write!(
+            TextLog(log),
+            "\n[answer cut at {MAX_RESPONSE_BYTES} bytes]\n"
+        );
+        return Ok(());
     }
-    Ok(())
+    ended
 }
 
 /// Why a request got no answer. Never holds the query, which may hold secrets.

@@ -58,6 +58,8 @@ pub struct TestServer {
     dir: Arc<TempDir>,
     port: u16,
     settings: Vec<(&'static str, String)>,
+    /// What the command line has beside address and folder.
+    flags: &'static [&'static str],
     /// The administrator's key and secret.
     keys: (&'static str, &'static str),
     /// None of a server beside another one, which has the place of both.
@@ -97,9 +99,42 @@ impl TestServer {
         Self::start_prepared((ADMIN.1, ADMIN.2), |_| settings)
     }
 
+    /// Starts a server on SQLite with these settings and no others.
+    ///
+    /// # Panics
+    /// If it does not start, with its log.
+    #[must_use]
+    pub fn start_with_settings(settings: &[(&'static str, &str)]) -> Self {
+        let owned = settings
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()));
+        Self::start_prepared((ADMIN.1, ADMIN.2), |_| owned.collect())
+    }
+
+    /// Starts a quickstart, whose keys are in its folder. [`TestServer::client`] does not know them.
+    ///
+    /// # Panics
+    /// If it does not start, with its log.
+    #[must_use]
+    pub fn start_quickstart() -> Self {
+        let mut server = Self::prepare((ADMIN.1, ADMIN.2), |_| Vec::new());
+        server.flags = &["--quickstart"];
+        server.spawn();
+        server
+    }
+
     /// Starts a server on what `prepare` puts into its folder, with the settings that it returns and an
     /// administrator of these keys, whom the folder or the settings bring.
     pub(crate) fn start_prepared(
+        keys: (&'static str, &'static str),
+        prepare: impl FnOnce(&Path) -> Vec<(&'static str, String)>,
+    ) -> Self {
+        let mut server = Self::prepare(keys, prepare);
+        server.spawn();
+        server
+    }
+
+    fn prepare(
         keys: (&'static str, &'static str),
         prepare: impl FnOnce(&Path) -> Vec<(&'static str, String)>,
     ) -> Self {
@@ -109,16 +144,15 @@ impl TestServer {
             .tempdir()
             .expect("the system's temporary folder can be written");
         let settings = prepare(dir.path());
-        let mut server = Self {
+        Self {
             process: None,
             dir: Arc::new(dir),
             port: free_port(),
             settings,
+            flags: &[],
             keys,
             _place: Some(place),
-        };
-        server.spawn();
-        server
+        }
     }
 
     /// Starts another server of the same installation: the same PostgreSQL, the same folder.
@@ -132,6 +166,7 @@ impl TestServer {
             dir: Arc::clone(&self.dir),
             port: free_port(),
             settings: self.settings.clone(),
+            flags: self.flags,
             keys: self.keys,
             _place: None,
         };
@@ -316,6 +351,7 @@ impl TestServer {
             .expect("the log can be written");
         let mut command = weir(self.dir.path(), self.port);
         command
+            .args(self.flags)
             .envs(self.settings.iter().map(|(k, v)| (k, v)))
             .stdout(log.try_clone().expect("a file handle can be shared"))
             .stderr(log);

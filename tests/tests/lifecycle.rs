@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use client::types::LoginInformation;
-use client::{Client, Credentials};
+use client::{Client, Credentials, SetupOptions};
 use system_tests::{ADMIN, Backend, MAIN, Repo, Setup, TestServer};
 
 /// Longer than anything here takes.
@@ -112,7 +112,10 @@ async fn what_was_set_up_stays_set_up() {
         username: ADMIN.0.to_owned(),
         ..client::types::Setup::default()
     };
-    let made = nobody.setup(&setup).await.unwrap();
+    let made = nobody
+        .setup(&SetupOptions::default(), &setup)
+        .await
+        .unwrap();
     server.restart();
     let credentials = Credentials::Key {
         access_key_id: made.access_key_id,
@@ -124,7 +127,14 @@ async fn what_was_set_up_stays_set_up() {
         .await
         .unwrap();
     assert_eq!(user.user.id, ADMIN.0);
-    assert_eq!(nobody.setup(&setup).await.unwrap_err().status(), Some(409));
+    assert_eq!(
+        nobody
+            .setup(&SetupOptions::default(), &setup)
+            .await
+            .unwrap_err()
+            .status(),
+        Some(409)
+    );
     let log = server.log();
     assert!(!log.contains(&made.secret_access_key));
     let advice = "no administrator yet: POST /api/v1/setup_lakefs";

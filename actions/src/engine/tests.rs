@@ -2,6 +2,7 @@
 
 mod components;
 mod gates;
+mod nesting;
 
 use std::fmt::Write as _;
 
@@ -30,6 +31,7 @@ impl Lake {
         let (url, seen) = server().await;
         let cache = tempfile::tempdir().unwrap();
         let options = Options {
+            webhook: WebhookOptions::default(),
             enabled: true,
             env_enabled: true,
             env_prefix: "LAKEFSACTION_".to_owned(),

@@ -1,80 +1,287 @@
-//! Where a webhook may not go: link-local addresses and the metadata services of clouds.
+//! Where webhooks may go: `actions.webhook.allow` and `deny`, and addresses that are never called.
 //!
-//! Whoever can commit an action file chooses the URL, and the answer is in the log that they read:
-//! a metadata service would hand them the server's own credentials. Addresses are looked at after
-//! names are resolved, and it is these that are connected to, so a name can't change its mind in
-//! between. Loopback and private addresses are allowed: hooks are often services next door.
+//! Whoever can commit an action file chooses the URL, and the answer is in the log that they read.
+//! Addresses are looked at after names are resolved, whenever a connection is made, and it is these that
+//! are connected to: a name can't change its mind in between. Loopback and private addresses are
+//! allowed unless the configuration says otherwise: hooks are often services next door.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-/// Metadata services that are not link-local: of AWS by IPv6, of Alibaba, of Oracle.
-const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
-const METADATA_V4: [Ipv4Addr; 2] = [
-    Ipv4Addr::new(100, 100, 100, 200),
-    Ipv4Addr::new(192, 0, 0, 192),
-];
+use super::addresses::{is_never_called, reached};
 
-/// An address that no webhook may go to.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is a link-local address or a cloud's metadata service: webhooks may not go there")]
-pub(super) struct Forbidden(IpAddr);
-
-/// Looks at a URL's host if it is an address; names are looked at by [`Guarded`].
-///
-/// # Errors
-/// When it may not be called.
-pub(super) fn check(url: &Url) -> Result<(), Forbidden> {
-    match url.host() {
-        Some(Host::Ipv4(ip)) => check_address(ip.into()),
-        Some(Host::Ipv6(ip)) => check_address(ip.into()),
-        Some(Host::Domain(_)) | None => Ok(()),
-    }
+/// Which hosts and networks webhooks may call. The default allows all but link-local addresses and
+/// metadata services, which nothing allows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WebhookTargets {
+    allow: Vec<Pattern>,
+    deny: Vec<Pattern>,
 }
 
-fn check_address(address: IpAddr) -> Result<(), Forbidden> {
-    let forbidden = match address {
-        IpAddr::V4(ip) => is_forbidden(ip),
-        IpAddr::V6(ip) => {
-            ip == METADATA_V6
-                || ip.segments()[0] & 0xffc0 == 0xfe80
-                || inner(ip).is_some_and(is_forbidden)
+/// One entry of `actions.webhook.allow` or `deny`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Pattern {
+    Network(Network),
+    Host(String),
+    /// `*.example.com`: with its dot.
+    HostsBelow(String),
+}
+
+/// A CIDR.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Network {
+    address: IpAddr,
+    bits: u32,
+}
+
+/// A target that no webhook may go to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Forbidden {
+    #[error("{0} is a link-local address or a cloud's metadata service: webhooks may not go there")]
+    Never(IpAddr),
+    #[error("{0} is in actions.webhook.deny of the server's configuration")]
+    Denied(String),
+    #[error("{0} is not in actions.webhook.allow of the server's configuration")]
+    NotAllowed(String),
+    /// Only where a proxy would resolve the name.
+    #[error(
+        "{0} does not resolve here, so that its address can't be checked before a proxy is asked for it: name it in actions.webhook.allow of the server's configuration"
+    )]
+    Unresolved(String),
+}
+
+impl WebhookTargets {
+    /// Reads both lists: addresses, CIDRs (`10.0.0.0/8`), host names, and names below one (`*.example.com`).
+    ///
+    /// An empty `allow` allows all. `deny` wins over `allow`.
+    ///
+    /// # Errors
+    /// The name of the list (`allow`, `deny`), the entry, and why it is none.
+    pub fn parse(allow: &[String], deny: &[String]) -> Result<Self, (&'static str, String)> {
+        let read = |list, entries: &[String]| -> Result<Vec<Pattern>, _> {
+            let read = entries.iter().map(|entry| Pattern::parse(entry));
+            read.map(|read| read.map_err(|why| (list, why))).collect()
+        };
+        Ok(Self {
+            allow: read("allow", allow)?,
+            deny: read("deny", deny)?,
+        })
+    }
+
+    /// Looks at a URL's host: at the address, if it is one. What a name resolves to is looked at by
+    /// [`Guarded`] when a connection is made.
+    ///
+    /// # Errors
+    /// When it may not be called.
+    pub(super) fn check(&self, url: &Url) -> Result<(), Forbidden> {
+        match url.host() {
+            Some(Host::Ipv4(ip)) => self.check_address(ip.into(), None),
+            Some(Host::Ipv6(ip)) => self.check_address(ip.into(), None),
+            Some(Host::Domain(name)) => self.check_name(name),
+            None => Ok(()),
         }
-    };
-    if forbidden {
-        Err(Forbidden(address))
-    } else {
-        Ok(())
+    }
+
+    /// Looks at what a URL's name resolves to here, for a request that a proxy will resolve again.
+    ///
+    /// # Errors
+    /// When one of its addresses may not be called, or it has none and its name is not allowed by itself.
+    pub(super) async fn check_resolved(&self, url: &Url) -> Result<(), Forbidden> {
+        let Some(Host::Domain(name)) = url.host() else {
+            return Ok(());
+        };
+        match tokio::net::lookup_host((name, 0)).await {
+            Ok(found) => found
+                .map(|found| self.check_address(found.ip(), Some(name)))
+                .collect(),
+            Err(_) if self.allows_by_name(name) => Ok(()),
+            Err(_) => Err(Forbidden::Unresolved(name.to_owned())),
+        }
+    }
+
+    fn check_name(&self, name: &str) -> Result<(), Forbidden> {
+        if self.deny.iter().any(|pattern| pattern.covers_name(name)) {
+            return Err(Forbidden::Denied(name.to_owned()));
+        }
+        let may_be_allowed = self.allow.is_empty()
+            || self.allows_by_name(name)
+            || self.allow.iter().any(|p| matches!(p, Pattern::Network(_)));
+        if may_be_allowed {
+            Ok(())
+        } else {
+            Err(Forbidden::NotAllowed(name.to_owned()))
+        }
+    }
+
+    fn allows_by_name(&self, name: &str) -> bool {
+        self.allow.iter().any(|pattern| pattern.covers_name(name))
+    }
+
+    /// Looks at an address, and the name that resolved to it if it was one.
+    fn check_address(&self, address: IpAddr, name: Option<&str>) -> Result<(), Forbidden> {
+        if is_never_called(address) {
+            return Err(Forbidden::Never(address));
+        }
+        let shown = || match name {
+            Some(name) => format!("{name} ({address})"),
+            None => address.to_string(),
+        };
+        let reached = reached(address);
+        let denied = |pattern: &Pattern| reached.iter().any(|ip| pattern.covers_address(*ip));
+        if self.deny.iter().any(denied) {
+            return Err(Forbidden::Denied(shown()));
+        }
+        let plain = address.to_canonical();
+        let is_allowed = self.allow.is_empty()
+            || name.is_some_and(|name| self.allows_by_name(name))
+            || self.allow.iter().any(|p| p.covers_address(plain));
+        if is_allowed {
+            Ok(())
+        } else {
+            Err(Forbidden::NotAllowed(shown()))
+        }
     }
 }
 
-fn is_forbidden(ip: Ipv4Addr) -> bool {
-    ip.is_link_local() || METADATA_V4.contains(&ip)
+impl Pattern {
+    fn parse(entry: &str) -> Result<Self, String> {
+        let text = entry.trim();
+        if let Some((address, bits)) = text.split_once('/') {
+            return Network::parse(address, bits).map(Self::Network).ok_or_else(|| {
+                format!("{text} is no CIDR, such as 10.0.0.0/8 or fd00::/8, without bits beyond its length")
+            });
+        }
+        let address = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
+        if let Ok(address) = address.unwrap_or(text).parse::<IpAddr>() {
+            return Ok(Self::Network(Network::single(address.to_canonical())));
+        }
+        let (name, below) = match text.strip_prefix("*.") {
+            Some(name) => (name, true),
+            None => (text, false),
+        };
+        let is_name = name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+        match Host::parse(name) {
+            Ok(Host::Domain(host)) if is_name => {
+                let host = plain_name(&host);
+                Ok(if below {
+                    Self::HostsBelow(format!(".{host}"))
+                } else {
+                    Self::Host(host)
+                })
+            }
+            _ => Err(format!(
+                "{text} is no address, CIDR or host name: write 10.0.0.0/8, hooks.example.com or *.example.com, without scheme and port"
+            )),
+        }
+    }
+
+    fn covers_name(&self, name: &str) -> bool {
+        let name = plain_name(name);
+        match self {
+            Self::Network(_) => false,
+            Self::Host(host) => name == *host,
+            Self::HostsBelow(end) => name.ends_with(end),
+        }
+    }
+
+    fn covers_address(&self, address: IpAddr) -> bool {
+        matches!(self, Self::Network(network) if network.contains(address))
+    }
 }
 
-/// The IPv4 address that an IPv6 address leads to: mapped (`::ffff:0:0/96`), compatible (`::/96`), NAT64 (`64:ff9b::/96`).
-fn inner(ip: Ipv6Addr) -> Option<Ipv4Addr> {
-    let [a, b, c, d, e, f, high, low] = ip.segments();
-    let leads = matches!(
-        [a, b, c, d, e, f],
-        [0, 0, 0, 0, 0, 0 | 0xffff] | [0x64, 0xff9b, 0, 0, 0, 0]
-    );
-    leads.then(|| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)))
+/// A name in lowercase, without the dot that names from the root end with.
+fn plain_name(name: &str) -> String {
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
-/// Resolves names as the system does; one that leads to a forbidden address leads nowhere.
-#[derive(Debug)]
-pub(super) struct Guarded;
+impl Network {
+    fn single(address: IpAddr) -> Self {
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        Self { address, bits }
+    }
+
+    fn parse(address: &str, bits: &str) -> Option<Self> {
+        let network = Self {
+            address: address.parse().ok()?,
+            bits: bits.parse().ok()?,
+        };
+        let length = Self::single(network.address).bits;
+        let is_whole = network.bits <= length && network.masked(network.address) == network.value();
+        is_whole.then_some(network)
+    }
+
+    fn contains(&self, address: IpAddr) -> bool {
+        self.address.is_ipv4() == address.is_ipv4() && self.masked(address) == self.value()
+    }
+
+    fn value(&self) -> u128 {
+        value(self.address)
+    }
+
+    /// An address of this family with the bits beyond the network's length cleared.
+    fn masked(&self, address: IpAddr) -> u128 {
+        let host_bits = Self::single(self.address).bits - self.bits;
+        let cleared = value(address).checked_shr(host_bits).unwrap_or(0);
+        cleared.checked_shl(host_bits).unwrap_or(0)
+    }
+}
+
+fn value(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(ip) => ip.to_bits().into(),
+        IpAddr::V6(ip) => ip.to_bits(),
+    }
+}
+
+/// Resolves names as the system does, and refuses those that lead to an address that may not be called.
+#[derive(Clone)]
+pub(super) struct Guarded {
+    targets: Arc<WebhookTargets>,
+    /// Whether names are those of the operator's proxies: of them only what is never called is refused.
+    of_proxies: bool,
+}
+
+impl fmt::Debug for Guarded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guarded").finish_non_exhaustive()
+    }
+}
+
+impl Guarded {
+    /// For connections to the targets themselves.
+    pub(super) fn direct(targets: Arc<WebhookTargets>) -> Self {
+        Self {
+            targets,
+            of_proxies: false,
+        }
+    }
+
+    /// For connections to proxies: the target is looked at beforehand, by [`WebhookTargets::check_resolved`].
+    pub(super) fn of_proxies() -> Self {
+        Self {
+            targets: Arc::default(),
+            of_proxies: true,
+        }
+    }
+}
 
 impl Resolve for Guarded {
     fn resolve(&self, name: Name) -> Resolving {
+        let guard = self.clone();
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let found: Vec<SocketAddr> = found.collect();
+            let name = name.as_str();
+            if !guard.of_proxies {
+                guard.targets.check_name(name)?;
+            }
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name, 0)).await?.collect();
             for address in &found {
-                check_address(address.ip())?;
+                guard.targets.check_address(address.ip(), Some(name))?;
             }
             Ok(Box::new(found.into_iter()) as Addrs)
         })
@@ -85,53 +292,202 @@ impl Resolve for Guarded {
 mod tests {
     use super::*;
 
-    fn check_url(url: &str) -> bool {
-        check(&url.parse().unwrap()).is_ok()
+    fn targets(allow: &[&str], deny: &[&str]) -> WebhookTargets {
+        let owned = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+        WebhookTargets::parse(&owned(allow), &owned(deny)).unwrap()
+    }
+
+    fn check(targets: &WebhookTargets, host: &str) -> Result<(), Forbidden> {
+        targets.check(&format!("http://{host}:80/latest").parse().unwrap())
+    }
+
+    async fn resolve(targets: WebhookTargets, name: &str) -> Result<(), String> {
+        let guard = Guarded::direct(Arc::new(targets));
+        let found = guard.resolve(name.parse().unwrap()).await;
+        found.map(drop).map_err(|e| e.to_string())
     }
 
     #[test]
-    fn metadata_services_are_refused_however_they_are_written() {
+    fn metadata_services_are_refused_however_they_are_written_and_whatever_is_allowed() {
+        let everything = targets(&["0.0.0.0/0", "::/0", "169.254.169.254"], &[]);
         for host in [
             "169.254.169.254",
-            "169.254.170.2",
             "0xa9fea9fe",
             "2852039166",
             "0251.0376.0251.0376",
-            "100.100.100.200",
-            "192.0.0.192",
-            "[fe80::1]",
-            "[febf::1]",
-            "[fd00:ec2::254]",
+            "[fd00:ec2::23]",
+            "[fd20:ce::254]",
+            "168.63.129.16",
             "[::ffff:169.254.169.254]",
-            "[::169.254.169.254]",
-            "[64:ff9b::169.254.169.254]",
+            "[64:ff9b::a9fe:a9fe]",
+            "[2002:a9fe:a9fe::]",
         ] {
-            assert!(!check_url(&format!("http://{host}:80/latest")), "{host}");
+            for targets in [&WebhookTargets::default(), &everything] {
+                assert!(
+                    matches!(check(targets, host), Err(Forbidden::Never(_))),
+                    "{host}"
+                );
+            }
         }
     }
 
     #[test]
-    fn services_next_door_are_allowed() {
+    fn services_next_door_are_allowed_by_default() {
         for host in [
             "127.0.0.1",
             "[::1]",
             "10.0.0.1",
-            "172.16.0.1",
             "192.168.1.1",
             "[fd00::1]",
             "8.8.8.8",
             "hooks.internal",
         ] {
-            assert!(check_url(&format!("http://{host}/")), "{host}");
+            assert_eq!(check(&WebhookTargets::default(), host), Ok(()), "{host}");
         }
     }
 
+    #[test]
+    fn what_is_denied_is_refused_in_every_form() {
+        let targets = targets(
+            &[],
+            &[
+                "127.0.0.0/8",
+                "::1",
+                "10.1.0.0/16",
+                "bad.example",
+                "*.internal",
+            ],
+        );
+        for host in [
+            "127.0.0.1",
+            "127.9.9.9",
+            "0.0.0.0",
+            "[::]",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+            "[64:ff9b::10.1.2.3]",
+            "10.1.255.255",
+            "bad.example",
+            "BAD.example.",
+            "hooks.internal",
+            "a.b.internal",
+        ] {
+            assert!(
+                matches!(check(&targets, host), Err(Forbidden::Denied(_))),
+                "{host}"
+            );
+        }
+        for host in [
+            "10.2.0.1",
+            "verybad.example",
+            "x.bad.example",
+            "internal",
+            "8.8.8.8",
+        ] {
+            assert_eq!(check(&targets, host), Ok(()), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_what_is_allowed_allows_nothing_else() {
+        let targets = targets(
+            &["10.0.0.0/8", "2001:db8::/32", "hooks.example"],
+            &["10.0.0.66", "evil.hooks.example"],
+        );
+        for host in [
+            "10.9.9.9",
+            "[::ffff:10.9.9.9]",
+            "[2001:db8::7]",
+            "hooks.example",
+        ] {
+            assert_eq!(check(&targets, host), Ok(()), "{host}");
+        }
+        for host in ["127.0.0.1", "11.0.0.1", "[::1]", "[64:ff9b::10.9.9.9]"] {
+            assert!(
+                matches!(check(&targets, host), Err(Forbidden::NotAllowed(_))),
+                "{host}"
+            );
+        }
+        assert!(matches!(
+            check(&targets, "10.0.0.66"),
+            Err(Forbidden::Denied(_))
+        ));
+        let names_only = self::targets(&["hooks.example"], &[]);
+        let said = check(&names_only, "other.example").unwrap_err().to_string();
+        assert_eq!(
+            said,
+            "other.example is not in actions.webhook.allow of the server's configuration"
+        );
+    }
+
     #[tokio::test]
-    async fn what_a_name_leads_to_is_looked_at() {
-        let resolve = |name: &str| Guarded.resolve(name.parse().unwrap());
-        assert!(resolve("127.0.0.1").await.unwrap().next().is_some());
-        let error = resolve("169.254.169.254").await.err().unwrap();
-        let forbidden = Forbidden(Ipv4Addr::new(169, 254, 169, 254).into());
-        assert_eq!(error.downcast_ref(), Some(&forbidden));
+    async fn what_a_name_leads_to_is_looked_at_when_a_connection_is_made() {
+        // `localhost` stands for a name whose owner lets it lead to this machine.
+        resolve(WebhookTargets::default(), "localhost")
+            .await
+            .unwrap();
+        let denied = resolve(targets(&[], &["127.0.0.0/8", "::1"]), "localhost")
+            .await
+            .unwrap_err();
+        assert!(
+            denied.contains("localhost (") && denied.contains("actions.webhook.deny"),
+            "{denied}"
+        );
+        let elsewhere = resolve(targets(&["10.0.0.0/8"], &[]), "localhost")
+            .await
+            .unwrap_err();
+        assert!(elsewhere.contains("actions.webhook.allow"), "{elsewhere}");
+        resolve(targets(&["localhost"], &[]), "localhost")
+            .await
+            .unwrap();
+        // Resolvers take addresses for names.
+        let error = resolve(WebhookTargets::default(), "169.254.169.254")
+            .await
+            .unwrap_err();
+        assert!(error.contains("metadata service"), "{error}");
+        let by_proxy = Guarded::of_proxies()
+            .resolve("169.254.169.254".parse().unwrap())
+            .await;
+        assert!(by_proxy.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_a_proxy_would_resolve_is_looked_at_beforehand() {
+        let check = async |targets: WebhookTargets, host: &str| {
+            let url: Url = format!("http://{host}/x").parse().unwrap();
+            targets.check_resolved(&url).await
+        };
+        assert_eq!(check(WebhookTargets::default(), "localhost").await, Ok(()));
+        let denied = check(targets(&[], &["127.0.0.0/8", "::1"]), "localhost").await;
+        assert!(matches!(denied, Err(Forbidden::Denied(_))), "{denied:?}");
+        let unknown = check(WebhookTargets::default(), "no-such-host.invalid").await;
+        assert_eq!(
+            unknown,
+            Err(Forbidden::Unresolved("no-such-host.invalid".to_owned()))
+        );
+        assert_eq!(
+            check(targets(&["*.invalid"], &[]), "no-such-host.invalid").await,
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn entries_that_are_none_are_told_with_their_list() {
+        for (entry, why) in [
+            ("10.0.0.0/33", "is no CIDR"),
+            ("10.0.0.1/8", "without bits beyond its length"),
+            ("fd00::/129", "is no CIDR"),
+            ("http://hooks.example", "is no CIDR"),
+            ("hooks.example:8080", "without scheme and port"),
+            ("*", "no address, CIDR or host name"),
+            ("*.*.example", "no address, CIDR or host name"),
+            ("", "no address, CIDR or host name"),
+            ("a b", "no address, CIDR or host name"),
+        ] {
+            let (list, said) = WebhookTargets::parse(&[], &[entry.to_owned()]).unwrap_err();
+            assert!(list == "deny" && said.contains(why), "{entry}: {said}");
+        }
+        let whole = targets(&["0.0.0.0/0", "::/0", "[::1]", "10.0.0.1"], &[]);
+        assert_eq!(whole.allow.len(), 4);
     }
 }

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use base::ManualClock;
 
-use super::{MAX_RESPONSE_BYTES, Webhooks};
+use graveler::EventKind;
+
+use super::{MAX_RESPONSE_BYTES, Proxies, WebhookOptions, WebhookTargets, Webhooks};
 use crate::action_file::WebhookProperties;
 use crate::env::Environment;
 use crate::output::{MAX_LOG_BYTES, Output};
-use crate::testing::server;
+use crate::testing::{event, server};
 
 fn hook(url: &str) -> WebhookProperties {
     WebhookProperties {
@@ -29,16 +31,33 @@ fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 async fn run(hook: &WebhookProperties) -> (Result<(), String>, String) {
+    run_with(hook, WebhookOptions::default(), Proxies::of_process()).await
+}
+
+async fn run_with(
+    hook: &WebhookProperties,
+    options: WebhookOptions,
+    proxies: Proxies,
+) -> (Result<(), String>, String) {
     let environment = Environment::new(true, "LAKEFSACTION_", |_| Some("s3cret".to_owned()));
     let clock = Arc::new(ManualClock::new(
         time::macros::datetime!(2026-03-04 05:06:07 UTC),
     ));
-    let webhooks = Webhooks::new(environment, clock).unwrap();
+    let webhooks = Webhooks::with_proxies(environment, clock, options, proxies).unwrap();
     let mut log = Output::new(MAX_LOG_BYTES);
+    let event = event(EventKind::PreCommit);
     let outcome = webhooks
-        .run(hook, r#"{"event_type":"pre-commit"}"#, &mut log)
+        .run(hook, &event, r#"{"event_type":"pre-commit"}"#, &mut log)
         .await;
     (outcome, String::from_utf8(log.finish(None)).unwrap())
+}
+
+fn targets(allow: &[&str], deny: &[&str]) -> WebhookOptions {
+    let owned = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+    WebhookOptions {
+        targets: WebhookTargets::parse(&owned(allow), &owned(deny)).unwrap(),
+        run_key: b"key".to_vec(),
+    }
 }
 
 #[tokio::test]
@@ -179,4 +198,161 @@ fn a_secret_goes_to_no_other_port_and_never_from_https_to_plain() {
     assert!(!same("http://a.example/x", "http://a.example:8080/x"));
     assert!(!same("http://a.example/x", "https://a.example:8443/x"));
     assert!(!same("https://a.example/x", "https://b.example/x"));
+}
+
+/// Services answer with what they were sent: in error pages, and in tools that show requests.
+#[tokio::test]
+async fn a_secret_that_an_answer_echoes_is_masked() {
+    let (url, _) = server().await;
+    for path in ["echo", "echo-in-pieces"] {
+        let mut hook = hook(&format!("{url}/{path}"));
+        hook.headers = pairs(&[("X-Var", "Bearer {{ ENV.LAKEFSACTION_TOKEN }}")]);
+        hook.query_params = pairs(&[("token", "{{ ENV.LAKEFSACTION_TOKEN }}")]);
+        let (outcome, log) = run(&hook).await;
+        assert_eq!(outcome, Ok(()), "{log}");
+        assert!(!log.contains("s3cret"), "{log}");
+        let (_, answer) = log.split_once("\nResponse:\n").unwrap();
+        // In a header, and in the body as parameter and as header.
+        assert!(answer.contains("X-Echo: Bearer *******\r\n"), "{answer}");
+        assert!(
+            answer.ends_with("you sent /*******?token=******* and Bearer *******"),
+            "{answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_shows_no_part_of_a_secret() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut hook = hook(&format!("http://{}/x", listener.local_addr().unwrap()));
+    hook.headers = pairs(&[("X-Var", "{{ ENV.LAKEFSACTION_TOKEN }}")]);
+    let server = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        // All of it is sent before any answer, in one piece or two.
+        let mut request = Vec::new();
+        while !request.ends_with(b"}") {
+            assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
+        }
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nyou sent s3cr";
+        stream.write_all(answer).await.unwrap();
+    };
+    let ((outcome, log), ()) = tokio::join!(run(&hook), server);
+    assert!(outcome.is_err(), "{log}");
+    assert!(
+        !log.contains("s3cr") && log.ends_with("you sent *******"),
+        "{log}"
+    );
+}
+
+#[tokio::test]
+async fn what_the_configuration_denies_is_not_called() {
+    let (url, seen) = server().await;
+    let port = url.rsplit_once(':').unwrap().1;
+    let refused = async |host: &str, options: WebhookOptions| {
+        let url = format!("http://{host}:{port}/x");
+        let (outcome, log) = run_with(&hook(&url), options, Proxies::of_process()).await;
+        assert!(!log.contains("Response:"), "{log}");
+        outcome.unwrap_err()
+    };
+    let deny = || targets(&[], &["127.0.0.0/8", "::1"]);
+    // As an address, in another form, and by a name that leads there.
+    for host in [
+        "127.0.0.1",
+        "2130706433",
+        "[::ffff:127.0.0.1]",
+        "0.0.0.0",
+        "localhost",
+    ] {
+        let said = refused(host, deny()).await;
+        assert!(
+            said.contains("is in actions.webhook.deny"),
+            "{host}: {said}"
+        );
+    }
+    let said = refused("127.0.0.1", targets(&["10.0.0.0/8", "hooks.example"], &[])).await;
+    assert_eq!(
+        said,
+        format!(
+            "Post \"http://127.0.0.1:{port}/x\": 127.0.0.1 is not in actions.webhook.allow of the server's configuration"
+        )
+    );
+    let said = refused("localhost", targets(&["hooks.example"], &[])).await;
+    assert!(
+        said.contains("localhost is not in actions.webhook.allow"),
+        "{said}"
+    );
+    assert!(seen.lock().unwrap().is_empty());
+
+    let url = format!("http://localhost:{port}/x");
+    for allow in ["127.0.0.0/8", "localhost"] {
+        let options = targets(&[allow, "::1"], &[]);
+        let (outcome, _) = run_with(&hook(&url), options, Proxies::of_process()).await;
+        assert_eq!(outcome, Ok(()), "{allow}");
+    }
+}
+
+/// A proxy resolves the target's name itself: what this machine knows of the name is looked at before.
+#[tokio::test]
+async fn a_proxy_is_not_asked_for_what_may_not_be_called() {
+    let (proxy, seen) = server().await;
+    let call = async |url: &str, options: WebhookOptions| {
+        run_with(&hook(url), options, Proxies::one(&proxy)).await.0
+    };
+    for (url, why) in [
+        ("http://169.254.169.254/latest", "metadata service"),
+        ("http://[64:ff9b::a9fe:a9fe]/latest", "metadata service"),
+        ("http://no-such-host.invalid/x", "does not resolve here"),
+    ] {
+        let said = call(url, WebhookOptions::default()).await.unwrap_err();
+        assert!(said.contains(why), "{said}");
+    }
+    let said = call("http://hooks.invalid/x", targets(&[], &["*.invalid"]))
+        .await
+        .unwrap_err();
+    assert!(said.contains("actions.webhook.deny"), "{said}");
+    assert!(seen.lock().unwrap().is_empty());
+
+    call("http://hooks.invalid/x", targets(&["hooks.invalid"], &[]))
+        .await
+        .unwrap();
+    call("http://203.0.113.7/x", WebhookOptions::default())
+        .await
+        .unwrap();
+    let asked: Vec<String> = seen
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|(uri, ..)| uri.clone())
+        .collect();
+    assert_eq!(asked, ["http://hooks.invalid/x", "http://203.0.113.7/x"]);
+}
+
+/// What the callbacks of a webhook's service are told from clients by.
+#[tokio::test]
+async fn a_delivery_names_its_run_and_how_deep_it_is() {
+    let (url, seen) = server().await;
+    let mut hook = hook(&format!("{url}/tell"));
+    hook.headers = pairs(&[("x-weir-run-token", "forged"), ("X-Weir-Run-Id", "forged")]);
+    let (outcome, log) = run_with(&hook, targets(&[], &[]), Proxies::of_process()).await;
+    assert_eq!(outcome, Ok(()));
+    let (_, headers, _) = seen.lock().unwrap().pop().unwrap();
+    assert_eq!(headers["x-weir-run-id"], "run1");
+    let token = headers["x-weir-run-token"].to_str().unwrap();
+    assert!(
+        token.starts_with("run1.0.") && !log.contains(token),
+        "{token}"
+    );
+    let agent = headers["user-agent"].to_str().unwrap();
+    assert!(
+        agent.starts_with("weir/") && agent.ends_with(" run/run1 depth/0"),
+        "{agent}"
+    );
+
+    hook.headers = pairs(&[("User-Agent", "ours/1")]);
+    assert_eq!(run(&hook).await.0, Ok(()));
+    assert_eq!(
+        seen.lock().unwrap().pop().unwrap().1["user-agent"],
+        "ours/1"
+    );
 }

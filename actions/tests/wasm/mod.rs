@@ -237,6 +237,7 @@ fn event() -> Event {
             version: 1,
         }),
         actor: "ada".to_owned(),
+        depth: 0,
         actions_from: TreeSource::MetaRange(MetaRangeId::trusted("m")),
         candidate: Some(MetaRangeId::trusted("m")),
         base: None,

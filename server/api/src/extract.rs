@@ -57,7 +57,8 @@ fn scheme(header: &str) -> Option<Scheme<'_>> {
     Some(Scheme::Basic(key.to_owned(), secret.to_owned()))
 }
 
-fn session_cookie(headers: &HeaderMap) -> Option<&str> {
+/// The session's token, if the request carries the cookie of the log-in.
+pub(crate) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
     headers
         .get_all(COOKIE)
         .iter()

@@ -29,7 +29,18 @@ pub(crate) static OPERATIONS: &[Operation] = &[
         method: "POST",
         path: "/setup_lakefs",
         authenticated: false,
-        parameters: &[],
+        parameters: &[Parameter {
+            name: "X-Weir-Setup-Token",
+            place: Place::Header,
+            required: false,
+            allow_empty: false,
+            schema: &Schema::String {
+                pattern: None,
+                min_length: 0,
+                date_time: false,
+                variants: &[],
+            },
+        }],
         body: Some(Body {
             name: Some("Setup"),
             required: true,

@@ -6,19 +6,20 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use api_types as types;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
-use http::{HeaderValue, Method};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
+use http::{HeaderValue, Method, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use crate::error::{Error, Result};
-use crate::extract::{Caller, Params, ParsedBody, authenticate};
+use crate::extract::{Caller, Params, ParsedBody, authenticate, session_cookie};
 use crate::generated::OPERATIONS;
 use crate::schema::{self, Operation};
-use crate::{ApiState, PREFIX};
+use crate::{ApiState, PREFIX, site};
 
 /// The most that a JSON body may have.
 pub(crate) const MAX_JSON_BODY_BYTES: usize = 10 << 20;
@@ -30,6 +31,10 @@ pub(crate) async fn guard(State(api): State<ApiState>, request: Request, next: N
     let Some(operation) = operation(&request) else {
         return Error::NoEndpoint.into_response();
     };
+    if let Some(refusal) = refuse_other_pages(operation, &request) {
+        measure(operation, &method, &refusal, started);
+        return refusal;
+    }
     let response = match admit(&api, operation, request).await {
         Ok(request) => next.run(request).await,
         Err(error) => error.into_response(),
@@ -55,6 +60,26 @@ fn operation(request: &Request) -> Option<&'static Operation> {
     OPERATIONS
         .iter()
         .find(|o| o.method == request.method().as_str() && o.path == path)
+}
+
+/// Refuses changes that the session's cookie would authorize, where a page of another site sends them:
+/// browsers add the cookie to such requests unasked.
+fn refuse_other_pages(operation: &Operation, request: &Request) -> Option<Response> {
+    let headers = request.headers();
+    let by_cookie = operation.authenticated
+        && !headers.contains_key(AUTHORIZATION)
+        && session_cookie(headers).is_some();
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    if is_read || !by_cookie || site::is_own_page(request.uri(), headers) {
+        return None;
+    }
+    let error = types::Error {
+        message: "a page of another site sent this change with the session's cookie (header Origin or Sec-Fetch-Site): \
+                  send it from this server's own address, or authenticate with an access key; a proxy in front must pass on the header Host"
+            .to_owned(),
+        ..types::Error::default()
+    };
+    Some((StatusCode::FORBIDDEN, axum::Json(error)).into_response())
 }
 
 async fn admit(

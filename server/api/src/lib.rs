@@ -15,6 +15,7 @@ mod download;
 mod dump;
 mod error;
 mod extract;
+mod first_caller;
 mod gc_prepare;
 mod generated;
 mod guard;
@@ -32,6 +33,7 @@ mod router;
 mod schema;
 mod session;
 mod setup;
+mod site;
 mod spec;
 mod symlinks;
 mod tags;
@@ -48,7 +50,9 @@ use error::Result;
 use extract::Caller;
 
 pub use error::describe_failure;
+pub use first_caller::{Peer, SETUP_TOKEN_HEADER, SetupToken};
 pub use router::{ROUTES, router};
+pub use site::{host_name, hosts, is_cross_site, is_loopback_name};
 
 /// Where the operations are.
 const PREFIX: &str = "/api/v1";
@@ -73,6 +77,8 @@ pub struct Options {
     pub logout_url: String,
     /// Whether cookies are marked Secure.
     pub secure_cookies: bool,
+    /// What callers from elsewhere make the first administrator with.
+    pub setup_token: SetupToken,
 }
 
 impl ApiState {

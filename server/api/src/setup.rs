@@ -1,4 +1,5 @@
-//! Setting a server up: its state, the first administrator, the contact form. Asks for no credentials.
+//! Setting a server up: its state, the first administrator, the contact form. Asks for no credentials,
+//! but for the setup token where the caller is not on the server's own machine.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,7 @@ use http::StatusCode;
 
 use crate::error::{Error, Result};
 use crate::extract::Body;
+use crate::first_caller::FirstCaller;
 use crate::{ApiState, convert};
 
 pub(crate) async fn get_setup_state(
@@ -47,6 +49,7 @@ fn login_config(api: &ApiState) -> types::LoginConfig {
 
 pub(crate) async fn setup(
     State(api): State<ApiState>,
+    _: FirstCaller,
     Body(body): Body<types::Setup>,
 ) -> Result<Json<types::CredentialsWithSecret>> {
     let key = body

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{ApiState, Options};
+use api::{ApiState, Options, Peer, SetupToken};
 use axum::Router;
 use axum::body::Body;
 use base64::Engine as _;
@@ -18,6 +18,7 @@ use tower::ServiceExt as _;
 
 pub(crate) const ACCESS_KEY: &str = "AKIAJTESTTESTTESTTEQ";
 pub(crate) const SECRET_KEY: &str = "a-secret-for-tests";
+pub(crate) const SETUP_TOKEN: &str = "a-setup-token-for-tests";
 
 /// An answer.
 #[derive(Debug)]
@@ -113,6 +114,7 @@ impl TestApi {
                 env_prefix: String::new(),
                 gates_source: actions::GatesSource::Both,
                 cache_dir: cache.path().to_owned(),
+                webhook: actions::WebhookOptions::default(),
             },
         )
         .unwrap();
@@ -123,6 +125,7 @@ impl TestApi {
             login_url: String::new(),
             logout_url: String::new(),
             secure_cookies: false,
+            setup_token: SetupToken::new(SETUP_TOKEN.to_owned()),
         };
         let state = ApiState {
             catalog: lake
@@ -164,6 +167,12 @@ impl TestApi {
 
     /// Asks as it is.
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        self.send_from("127.0.0.1:5000", request).await
+    }
+
+    /// Asks as it is, from an address.
+    pub(crate) async fn send_from(&self, peer: &str, mut request: Request<Body>) -> Answer {
+        request.extensions_mut().insert(Peer(peer.parse().unwrap()));
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();

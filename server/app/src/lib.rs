@@ -4,9 +4,12 @@
 //! what it needs through its constructor.
 
 pub mod config;
+mod first_start;
 mod jobs;
 mod leftover;
+mod local_only;
 mod quickstart;
+mod secret_file;
 mod serve;
 mod telemetry;
 mod wiring;

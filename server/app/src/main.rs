@@ -29,7 +29,7 @@ struct RunArgs {
     /// Keep everything in this folder: SQLite database, objects, caches, a generated secret key.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Start with a known administrator key, for trying out on this machine only.
+    /// Start with an administrator key in DIR/quickstart-credentials.json, for trying out on this machine only.
     #[arg(long)]
     quickstart: bool,
     /// Address to listen on.

@@ -1,52 +1,205 @@
-//! The first administrator of an installation whose keys are given in the configuration.
+//! The keys of a quickstart: made at random at its first start, and kept in a file of its data folder,
+//! where a program that started the server can read them as soon as it answers.
 
-use anyhow::Context as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
 use auth::Auth;
+use serde::{Deserialize, Serialize};
 
-use crate::config::{Installation, QUICKSTART_ACCESS_KEY_ID, QUICKSTART_SECRET_ACCESS_KEY};
+use crate::secret_file;
 
-/// Makes the administrator, unless there is one.
-pub(crate) async fn set_up(auth: &Auth, installation: &Installation) -> anyhow::Result<()> {
-    let Some(name) = &installation.user_name else {
-        return Ok(());
-    };
-    if auth
-        .setup_state()
-        .await
-        .context("failed to read the set-up state")?
-        .initialized
-    {
-        return Ok(());
+/// The file of the keys, in the data folder: `{"access_key_id": ..., "secret_access_key": ...}`.
+pub(crate) const CREDENTIALS_FILE: &str = "quickstart-credentials.json";
+
+/// The keys that quickstarts of lakeFS, and of Weir before its keys were random, have: anybody can read
+/// them up.
+const PUBLISHED_KEYS: (&str, &str) = (
+    "AKIAIOSFOLQUICKSTART",
+    "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+);
+
+/// An access key and its secret.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Keys {
+    pub(crate) access_key_id: String,
+    pub(crate) secret_access_key: String,
+}
+
+/// What opens the installation of a quickstart.
+pub(crate) enum Opened {
+    /// Keys that were made at this start.
+    New(Keys, PathBuf),
+    /// Keys that were made at an earlier one.
+    Kept(Keys, PathBuf),
+    /// Keys that nobody wrote to the data folder: it was set up otherwise.
+    Others,
+}
+
+/// The keys of the administrator that is to be made: those in the file, or new ones.
+///
+/// They are in the file before there is an administrator who has them, so that a start that is cut short
+/// loses none.
+///
+/// # Errors
+/// When the file can't be read or made.
+pub(crate) fn keys(auth: &Auth, data: &Path) -> anyhow::Result<(Keys, bool)> {
+    let path = data.join(CREDENTIALS_FILE);
+    if let Some(keys) = read(&path)? {
+        return Ok((keys, false));
     }
-    let key = installation
-        .access_key_id
-        .clone()
-        .zip(installation.secret_access_key.clone());
-    let Some(key) = key else {
-        // Nobody would ever see the secret of a key that is made here.
-        tracing::warn!(
-            "installation.user_name without access_key_id and secret_access_key makes no administrator: give all three, or set the server up through its API"
-        );
-        return Ok(());
+    let (access_key_id, secret_access_key) = auth.new_key();
+    let keys = Keys {
+        access_key_id,
+        secret_access_key,
     };
-    match auth.setup(name, Some(key)).await {
-        // Another server on the same database may have come first.
-        Ok(_) | Err(auth::Error::AlreadyExists(_)) => Ok(()),
-        Err(e) => {
-            Err(e).context("failed to make the administrator named by installation.user_name")
-        }
+    let text = serde_json::to_string_pretty(&keys).context("keys are plain JSON")?;
+    std::fs::create_dir_all(data)
+        .with_context(|| format!("failed to make the folder {}", data.display()))?;
+    match secret_file::make(&path, &format!("{text}\n")) {
+        Ok(()) => Ok((keys, true)),
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => match read(&path)? {
+            Some(keys) => Ok((keys, false)),
+            None => bail!("{} came and went: start again", path.display()),
+        },
+        Err(e) => Err(e)
+            .with_context(|| format!("failed to keep the quickstart's keys in {}", path.display())),
     }
 }
 
-/// Whether the published keys open this installation: one that was set up before keeps its
-/// administrator.
-pub(crate) async fn published_keys_in_use(auth: &Auth) -> anyhow::Result<bool> {
-    match auth
-        .authenticate_key(QUICKSTART_ACCESS_KEY_ID, QUICKSTART_SECRET_ACCESS_KEY)
-        .await
-    {
+/// What opens a quickstart that has an administrator. `made`: keys that were made at this start.
+///
+/// # Errors
+/// When the file or the stored keys can't be read.
+pub(crate) async fn opened(auth: &Auth, data: &Path, made: bool) -> anyhow::Result<Opened> {
+    let path = data.join(CREDENTIALS_FILE);
+    let Some(keys) = read(&path)? else {
+        return Ok(Opened::Others);
+    };
+    if !opens(auth, &keys.access_key_id, &keys.secret_access_key).await? {
+        return Ok(Opened::Others);
+    }
+    Ok(if made {
+        Opened::New(keys, path)
+    } else {
+        Opened::Kept(keys, path)
+    })
+}
+
+/// Whether keys open this installation that anybody can read up.
+///
+/// # Errors
+/// When the stored keys can't be read.
+pub(crate) async fn published_keys_open(auth: &Auth) -> anyhow::Result<bool> {
+    opens(auth, PUBLISHED_KEYS.0, PUBLISHED_KEYS.1).await
+}
+
+async fn opens(auth: &Auth, access_key_id: &str, secret: &str) -> anyhow::Result<bool> {
+    match auth.authenticate_key(access_key_id, secret).await {
         Ok(_) => Ok(true),
         Err(auth::Error::Unauthenticated) => Ok(false),
-        Err(e) => Err(e).context("failed to look up the published keys"),
+        Err(e) => Err(e).context("failed to look up an access key"),
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<Option<Keys>> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e).with_context(|| format!("failed to read {}", path.display())),
+    };
+    // Not the parser's words: they may hold a part of the secret.
+    let keys = serde_json::from_str(&text).ok().with_context(|| {
+        format!(
+            "{} does not hold an access key and its secret: restore it, or remove it if the installation has no administrator yet",
+            path.display()
+        )
+    })?;
+    Ok(Some(keys))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn auth() -> Auth {
+        let clock: Arc<dyn base::Clock> = Arc::new(base::SystemClock);
+        let ids = Arc::new(base::SystemIds::new(Arc::clone(&clock)));
+        let options = auth::Options {
+            secret_key: "a secret key for tests".to_owned(),
+            login_duration: std::time::Duration::from_secs(60),
+            cache_enabled: false,
+            cache_size: 1,
+            cache_ttl: std::time::Duration::from_secs(1),
+            fixed_installation_id: None,
+        };
+        Auth::new(Arc::new(kv::MemoryStore::default()), clock, ids, options)
+    }
+
+    #[tokio::test]
+    async fn keys_are_random_and_kept_in_a_file_of_the_owner() {
+        let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let auth = auth();
+        let (first, made) = keys(&auth, dir.path()).unwrap();
+        assert!(made);
+        let (elsewhere, _) = keys(&auth, other.path()).unwrap();
+        assert!(first != elsewhere && first.secret_access_key.len() == 40);
+        // A start that was cut short before the administrator was made goes on with the same keys.
+        let (second, made) = keys(&auth, dir.path()).unwrap();
+        assert!(first == second && !made);
+        let files: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
+        let [Ok(file)] = &files[..] else {
+            panic!("{files:?}")
+        };
+        assert_eq!(file.file_name(), CREDENTIALS_FILE);
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+
+        assert!(matches!(
+            opened(&auth, dir.path(), true).await.unwrap(),
+            Opened::Others
+        ));
+        let key = (first.access_key_id.clone(), first.secret_access_key.clone());
+        auth.setup("quickstart", Some(key)).await.unwrap();
+        assert!(matches!(
+            opened(&auth, dir.path(), true).await.unwrap(),
+            Opened::New(..)
+        ));
+        assert!(matches!(
+            opened(&auth, dir.path(), false).await.unwrap(),
+            Opened::Kept(..)
+        ));
+        assert!(matches!(
+            opened(&auth, other.path(), false).await.unwrap(),
+            Opened::Others
+        ));
+        assert!(!published_keys_open(&auth).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn published_keys_are_recognized() {
+        let auth = auth();
+        let (id, secret) = PUBLISHED_KEYS;
+        auth.setup("quickstart", Some((id.into(), secret.into())))
+            .await
+            .unwrap();
+        assert!(published_keys_open(&auth).await.unwrap());
+    }
+
+    #[test]
+    fn a_damaged_file_is_told_without_its_secret() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(
+            dir.path().join(CREDENTIALS_FILE),
+            r#"{"secret_access_key": "hunter2""#,
+        )
+        .unwrap();
+        let said = format!("{:#}", keys(&auth(), dir.path()).err().unwrap());
+        assert!(
+            said.contains(CREDENTIALS_FILE) && !said.contains("hunter2"),
+            "{said}"
+        );
     }
 }

@@ -11,6 +11,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use base::{IdGenerator, SystemClock, SystemIds};
+use graveler::nesting;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -21,10 +22,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tower::Layer as _;
 
-use crate::config::{Config, QUICKSTART_ACCESS_KEY_ID, QUICKSTART_SECRET_ACCESS_KEY};
+use crate::config::Config;
+use crate::first_start::{self, FirstStart};
+use crate::local_only::{self, OwnNames};
 use crate::wiring::{self, Layers};
-use crate::{jobs, leftover, quickstart, telemetry};
+use crate::{jobs, leftover, telemetry};
 
 /// Requests under way get this long after a signal to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -86,21 +90,14 @@ impl Server {
     ///
     /// # Errors
     /// What keeps it from starting.
-    pub async fn start(config: Config) -> anyhow::Result<Self> {
+    pub async fn start(mut config: Config) -> anyhow::Result<Self> {
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
         let metrics = telemetry::init_metrics()?;
+        let random_token = first_start::ensure_setup_token(&mut config);
         let layers = wiring::build(&config).await?;
-        quickstart::set_up(&layers.auth, &config.installation).await?;
-        let published_keys =
-            config.quickstart && quickstart::published_keys_in_use(&layers.auth).await?;
-        let is_set_up = layers
-            .auth
-            .setup_state()
-            .await
-            .context("failed to read the set-up state")?
-            .initialized;
+        let first_start = FirstStart::set_up(&layers.auth, &config, random_token).await?;
         let installation_id = layers
             .auth
             .installation_id()
@@ -120,12 +117,13 @@ impl Server {
             .context("failed to read the bound address")?;
         let stop = CancellationToken::new();
         let app = router(&layers, metrics.clone(), &installation_id);
+        let app = match OwnNames::of(&config) {
+            Some(names) => app.layer(middleware::from_fn_with_state(names, local_only::guard)),
+            None => app,
+        };
         let accepting = tokio::spawn(accept(listener, app, stop.clone()));
         let jobs = jobs::start(&layers, config.usage_flush_interval, metrics, &stop);
-        announce(&config, address, published_keys);
-        if !is_set_up {
-            announce_set_up(address);
-        }
+        first_start.announce(address);
         Ok(Self {
             address,
             layers,
@@ -166,32 +164,6 @@ impl Server {
             tracing::warn!(error = %base::chain(&e), "failed to store the usage count");
         }
     }
-}
-
-/// Says where the server listens, and of a quickstart whether its published keys are `in_use`.
-fn announce(config: &Config, address: SocketAddr, in_use: bool) {
-    tracing::info!(
-        "Weir {} listens on http://{address}",
-        env!("CARGO_PKG_VERSION")
-    );
-    if in_use {
-        tracing::warn!(
-            "quickstart: published keys are in use (access key {QUICKSTART_ACCESS_KEY_ID}, secret key {QUICKSTART_SECRET_ACCESS_KEY}); \
-             never run it where others can reach it"
-        );
-    } else if config.quickstart {
-        tracing::info!(
-            "quickstart: this installation was set up before; its own keys are in use, not the published ones"
-        );
-    }
-}
-
-/// Says how the first administrator is made: until then nobody can do anything.
-fn announce_set_up(address: SocketAddr) {
-    tracing::warn!(
-        "no administrator yet: POST /api/v1/setup_lakefs makes the first caller one, and answers with the access key: \
-         curl -H 'content-type: application/json' -d '{{\"username\": \"admin\"}}' http://{address}/api/v1/setup_lakefs"
-    );
 }
 
 /// What the outermost layer needs.
@@ -235,8 +207,9 @@ async fn dispatch(State(front): State<Front>, request: Request, next: Next) -> R
     let may_leave_body_unread =
         parts.version == http::Version::HTTP_11 && parts.headers.contains_key(http::header::EXPECT);
     let request = Request::from_parts(parts, body);
-    let mut response =
-        leftover::with_body_taken_in(request, |r| answer(&front, r, next, surface)).await;
+    let depth = front.layers.actions.depth_of(request.headers());
+    let answered = leftover::with_body_taken_in(request, |r| answer(&front, r, next, surface));
+    let mut response = nesting::at(depth, answered).await;
     if may_leave_body_unread && response.status().is_client_error() {
         // Who waits for `100 Continue` is refused before it sends; the connection can't be used
         // again and is closed. Unless told, clients with a pool find out at their next request.
@@ -285,9 +258,9 @@ async fn accept(listener: TcpListener, app: Router, stop: CancellationToken) {
             place = Arc::clone(&places).acquire_owned() => place.expect("the semaphore is never closed"),
             () = stop.cancelled() => break,
         };
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(e) => {
                     // Out of file descriptors, or the peer is gone already.
                     tracing::warn!(error = %e, "failed to accept a connection");
@@ -303,7 +276,7 @@ async fn accept(listener: TcpListener, app: Router, stop: CancellationToken) {
         }
         let connection = builder.serve_connection_with_upgrades(
             TokioIo::new(stream),
-            TowerToHyperService::new(app.clone()),
+            TowerToHyperService::new(axum::Extension(api::Peer(peer)).layer(app.clone())),
         );
         let connection = graceful.watch(connection.into_owned());
         tokio::spawn(async move {

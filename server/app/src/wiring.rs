@@ -188,6 +188,10 @@ fn actions_options(config: &Config) -> actions::Options {
             GatesSource::Source
         },
         cache_dir: config.actions.cache_dir.clone(),
+        webhook: actions::WebhookOptions {
+            targets: config.actions.webhook_targets.clone(),
+            run_key: auth::derive(&config.auth.secret_key, auth::HOOK_RUNS).to_vec(),
+        },
     }
 }
 
@@ -199,5 +203,8 @@ fn api_options(config: &Config) -> api::Options {
         login_url: config.auth.login_url.clone(),
         logout_url: config.auth.logout_url.clone(),
         secure_cookies: false,
+        setup_token: api::SetupToken::new(
+            config.installation.setup_token.clone().unwrap_or_default(),
+        ),
     }
 }

@@ -5,6 +5,7 @@
 //! catalog. A secret never reaches a log, an error or a `Debug` print.
 
 mod error;
+mod keys;
 mod permission;
 mod principal;
 mod records;
@@ -14,6 +15,7 @@ mod tokens;
 mod usage;
 
 pub use error::{Error, Result};
+pub use keys::{HOOK_RUNS, MIN_SECRET_KEY_BYTES, derive};
 pub use permission::{Permission, Scope, arn};
 pub use principal::Principal;
 pub use service::{Auth, CreatedCredentials, Credentials, Options, SetupState, User};

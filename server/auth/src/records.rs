@@ -17,6 +17,10 @@ pub(crate) const SETUP_TIMESTAMP_KEY: &[u8] = b"installation_metadata/setup_time
 pub(crate) const SETUP_MODE_KEY: &[u8] = b"installation_metadata/setup_auth_none";
 pub(crate) const COMM_PREFS_KEY: &[u8] = b"installation_metadata/comm_prefs_set";
 pub(crate) const INSTALLATION_ID_KEY: &[u8] = b"installation_id";
+/// What lakeFS does not know; it never reads this partition.
+pub(crate) const WEIR_PARTITION: &[u8] = b"weir-auth";
+/// How signing keys are derived; absent where the installation was set up without it.
+pub(crate) const SIGNING_KEY: &[u8] = b"signing";
 
 /// The key of one of the administrator's access keys.
 pub(crate) fn credential_key(access_key_id: &str) -> Vec<u8> {

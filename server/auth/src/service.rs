@@ -2,6 +2,7 @@
 
 mod login;
 mod setup;
+mod signing;
 mod users;
 
 use std::sync::Arc;
@@ -11,7 +12,9 @@ use base::{Clock, IdGenerator, OffsetDateTime};
 use bytes::Bytes;
 use kv::{Predicate, Store};
 use prost::Message as _;
+use tokio::sync::OnceCell;
 
+use crate::keys::SigningKey;
 use crate::records::{
     AUTH_PARTITION, BASIC_PARTITION, CREDENTIALS_PREFIX, CredentialData, INSTALLATION_ID_KEY,
     UserData, instant,
@@ -111,6 +114,8 @@ struct Inner {
     /// By access key id; none where caching is off.
     keys: Option<moka::sync::Cache<String, KnownKey>>,
     usage: Usage,
+    /// What sessions are signed with, once it was looked up.
+    signing: OnceCell<SigningKey>,
 }
 
 impl std::fmt::Debug for Auth {
@@ -144,16 +149,18 @@ impl Auth {
                 options,
                 keys,
                 usage: Usage::default(),
+                signing: OnceCell::new(),
             }),
         }
     }
 
     /// Checks that the stored layout is one this program knows, and marks a new store with it.
     /// Checks that the secret key opens what is stored, so that a wrong one is told at the start
-    /// and not by every request.
+    /// and not by every request. An installation without an administrator gets its own signing key,
+    /// and refuses a secret key that is too short for one.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`] naming both versions; [`Error::Secret`].
+    /// [`Error::InvalidValue`] naming both versions, or the secret key's length; [`Error::Secret`].
     pub async fn start(&self) -> Result<()> {
         let kv = &self.inner.kv;
         let version = Bytes::from(SCHEMA_VERSION.to_string());
@@ -175,7 +182,8 @@ impl Auth {
             }
         }
         self.installation_id().await?;
-        self.check_secret_key().await
+        self.check_secret_key().await?;
+        self.prepare_signing().await
     }
 
     async fn check_secret_key(&self) -> Result<()> {

@@ -47,7 +47,7 @@ impl World {
 #[tokio::test]
 async fn set_up_happens_once_and_its_key_opens_the_door() {
     let world = World::new();
-    let auth = world.auth("k");
+    let auth = world.auth("a secret key that is long");
     auth.start().await.unwrap();
     assert!(!auth.setup_state().await.unwrap().initialized);
 
@@ -89,6 +89,97 @@ async fn a_server_with_another_secret_key_does_not_start() {
     let refused = world.auth("other").start().await.unwrap_err();
     assert!(matches!(refused, Error::Secret));
     assert!(refused.to_string().contains("auth.encrypt.secret_key"));
+}
+
+/// Before, any text was a key, and a token told whoever had one enough to find a short key by trying.
+#[tokio::test]
+async fn a_new_installation_refuses_a_short_secret_key_and_an_existing_one_opens() {
+    let world = World::new();
+    for short in ["k", "fifteen bytes.."] {
+        let refused = world.auth(short).start().await.unwrap_err();
+        let said = refused.to_string();
+        assert!(matches!(refused, Error::InvalidValue(_)), "{said}");
+        assert!(
+            said.contains("at least 16") && said.contains("openssl rand -hex 32"),
+            "{said}"
+        );
+    }
+    world.auth("sixteen bytes...").start().await.unwrap();
+
+    let lakefs = World::new();
+    let key = lakefs.auth("k").setup("admin", None).await.unwrap();
+    let existing = lakefs.auth("k");
+    existing.start().await.unwrap();
+    existing
+        .authenticate_key(&key.access_key_id, &key.secret_access_key)
+        .await
+        .unwrap();
+}
+
+/// One secret for two purposes: what leaks from one opens the other.
+#[tokio::test]
+async fn a_new_installation_signs_with_a_key_of_its_own_and_an_existing_one_as_before() {
+    const SECRET: &str = "a secret key that is long";
+    let now = World::new().clock.now();
+    let by_lakefs = |world: &World| {
+        let ids = SeededIds::new(5, Arc::clone(&world.clock) as Arc<dyn Clock>);
+        let key = SigningKey::of_lakefs(SECRET);
+        crate::tokens::issue(&key, "admin", now, now + Duration::from_secs(60), &ids)
+    };
+
+    // Set up by lakeFS: its tokens hold, and ours are signed like them.
+    let old = World::new();
+    old.auth(SECRET)
+        .setup("admin", Some(("AK".into(), "SK".into())))
+        .await
+        .unwrap();
+    let auth = old.auth(SECRET);
+    auth.start().await.unwrap();
+    auth.authenticate_token(&by_lakefs(&old)).await.unwrap();
+    let (ours, _) = auth.login("AK", "SK").await.unwrap();
+    crate::tokens::verify(&SigningKey::of_lakefs(SECRET), &ours, now).unwrap();
+
+    // New: the secret key itself signs nothing, whichever server of the installation is asked.
+    let new = World::new();
+    let (first, second) = (new.auth(SECRET), new.auth(SECRET));
+    first.start().await.unwrap();
+    second.start().await.unwrap();
+    first
+        .setup("admin", Some(("AK".into(), "SK".into())))
+        .await
+        .unwrap();
+    let (ours, _) = first.login("AK", "SK").await.unwrap();
+    second.authenticate_token(&ours).await.unwrap();
+    let restarted = new.auth(SECRET);
+    restarted.start().await.unwrap();
+    restarted.authenticate_token(&ours).await.unwrap();
+    assert!(matches!(
+        second.authenticate_token(&by_lakefs(&new)).await,
+        Err(Error::Unauthenticated)
+    ));
+    // What is stored stays readable by lakeFS, which knows the secret key only.
+    let stored = new
+        .kv
+        .get(BASIC_PARTITION, &crate::records::credential_key("AK"))
+        .await
+        .unwrap()
+        .unwrap();
+    let stored = CredentialData::decode(stored.value.as_ref()).unwrap();
+    let opened = secrets::open(SECRET, &stored.secret_access_key_encrypted).unwrap();
+    assert_eq!(opened, "SK");
+}
+
+#[tokio::test]
+async fn a_derivation_of_a_newer_version_is_not_guessed() {
+    let world = World::new();
+    let (partition, key) = (crate::records::WEIR_PARTITION, crate::records::SIGNING_KEY);
+    world
+        .kv
+        .set(partition, key, Bytes::from_static(b"hkdf-sha512/v2"))
+        .await
+        .unwrap();
+    let refused = world.auth("a secret key that is long").start().await;
+    assert!(refused.unwrap_err().to_string().contains("hkdf-sha512/v2"));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Session tokens: JWTs signed with `auth.encrypt.secret_key`.
+//! Session tokens: JWTs with lakeFS's claims, signed with the installation's [`SigningKey`].
 //!
 //! Expiry is judged by the service's clock, not by the library's.
 
@@ -6,6 +6,7 @@ use base::{IdGenerator, OffsetDateTime};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
+use crate::keys::SigningKey;
 use crate::{Error, Result};
 
 const ISSUER: &str = "auth";
@@ -30,7 +31,7 @@ struct Claims {
 
 /// Makes a token for a user.
 pub(crate) fn issue(
-    secret_key: &str,
+    key: &SigningKey,
     username: &str,
     now: OffsetDateTime,
     expires: OffsetDateTime,
@@ -47,16 +48,17 @@ pub(crate) fn issue(
     jsonwebtoken::encode(
         &Header::new(Algorithm::HS256),
         &claims,
-        &EncodingKey::from_secret(secret_key.as_bytes()),
+        &EncodingKey::from_secret(key.bytes()),
     )
     .expect("claims are plain JSON and the key is symmetric")
 }
 
-/// The user name in a valid token.
+/// The user name in a valid token. It must name this service as its issuer, and sessions as its
+/// purpose: other tokens signed with the same key, such as lakeFS's for resetting a password, open nothing.
 ///
 /// # Errors
 /// [`Error::Unauthenticated`], whatever is wrong with it.
-pub(crate) fn verify(secret_key: &str, token: &str, now: OffsetDateTime) -> Result<String> {
+pub(crate) fn verify(key: &SigningKey, token: &str, now: OffsetDateTime) -> Result<String> {
     if token.len() > MAX_TOKEN_BYTES {
         return Err(Error::Unauthenticated);
     }
@@ -65,15 +67,12 @@ pub(crate) fn verify(secret_key: &str, token: &str, now: OffsetDateTime) -> Resu
     validation.validate_exp = false;
     validation.validate_aud = false;
     validation.required_spec_claims = ["exp".to_owned()].into();
-    let claims = jsonwebtoken::decode::<Claims>(
-        token,
-        &DecodingKey::from_secret(secret_key.as_bytes()),
-        &validation,
-    )
-    .map_err(|_| Error::Unauthenticated)?
-    .claims;
-    let audience_fits = claims.aud.is_empty() || claims.aud == AUDIENCE;
-    if !audience_fits || claims.exp <= now.unix_timestamp() || claims.sub.is_empty() {
+    let claims =
+        jsonwebtoken::decode::<Claims>(token, &DecodingKey::from_secret(key.bytes()), &validation)
+            .map_err(|_| Error::Unauthenticated)?
+            .claims;
+    let is_session = claims.iss == ISSUER && claims.aud == AUDIENCE;
+    if !is_session || claims.exp <= now.unix_timestamp() || claims.sub.is_empty() {
         return Err(Error::Unauthenticated);
     }
     Ok(claims.sub)
@@ -86,41 +85,63 @@ mod tests {
     use std::time::Duration;
 
     use base::{SeededIds, SystemClock};
+    use serde_json::{Value, json};
 
     use super::*;
+
+    fn key(text: &str) -> SigningKey {
+        SigningKey::of_lakefs(text)
+    }
+
+    fn signed(claims: &Value) -> String {
+        let key = EncodingKey::from_secret(b"key");
+        jsonwebtoken::encode(&Header::default(), claims, &key).unwrap()
+    }
 
     #[test]
     fn a_token_holds_until_it_expires_and_only_under_its_key() {
         let ids = SeededIds::new(7, Arc::new(SystemClock));
         let now = OffsetDateTime::UNIX_EPOCH + Duration::from_secs(1000);
-        let token = issue("key", "admin", now, now + Duration::from_secs(60), &ids);
-        assert_eq!(verify("key", &token, now).unwrap(), "admin");
-        assert!(verify("key", &token, now + Duration::from_secs(60)).is_err());
-        assert!(verify("other", &token, now).is_err());
-        assert!(verify("key", &format!("{token}x"), now).is_err());
-        assert!(verify("key", "", now).is_err());
+        let expires = now + Duration::from_secs(60);
+        let token = issue(&key("key"), "admin", now, expires, &ids);
+        assert_eq!(verify(&key("key"), &token, now).unwrap(), "admin");
+        assert!(verify(&key("key"), &token, expires).is_err());
+        assert!(verify(&key("other"), &token, now).is_err());
+        assert!(verify(&key("key"), &format!("{token}x"), now).is_err());
+        assert!(verify(&key("key"), "", now).is_err());
     }
 
     #[test]
-    fn a_token_without_signature_or_for_another_audience_is_refused() {
-        let now = OffsetDateTime::UNIX_EPOCH;
+    fn a_token_without_signature_is_refused() {
         // {"alg":"none"} . {"sub":"admin","exp":99999999999}
         let unsigned = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiIsImV4cCI6OTk5OTk5OTk5OTl9.";
-        assert!(verify("key", unsigned, now).is_err());
-        let claims = Claims {
-            jti: String::new(),
-            iss: ISSUER.into(),
-            sub: "admin".into(),
-            aud: "reset".into(),
-            iat: 0,
-            exp: 99,
-        };
-        let other = jsonwebtoken::encode(
-            &Header::default(),
-            &claims,
-            &EncodingKey::from_secret(b"key"),
-        )
-        .unwrap();
-        assert!(verify("key", &other, now).is_err());
+        assert!(verify(&key("key"), unsigned, OffsetDateTime::UNIX_EPOCH).is_err());
+    }
+
+    #[test]
+    fn a_session_names_its_issuer_and_audience() {
+        let now = OffsetDateTime::UNIX_EPOCH;
+        let check = |claims: Value| verify(&key("key"), &signed(&claims), now);
+        let whole = json!({"iss": "auth", "aud": "login", "sub": "admin", "exp": 99});
+        assert_eq!(check(whole.clone()).unwrap(), "admin");
+        for (claim, value) in [
+            ("iss", Value::Null),
+            ("iss", json!("")),
+            ("iss", json!("export")),
+            ("aud", Value::Null),
+            ("aud", json!("")),
+            ("aud", json!("reset_password")),
+            ("aud", json!(["login"])),
+            ("sub", json!("")),
+            ("sub", Value::Null),
+            ("exp", Value::Null),
+        ] {
+            let mut claims = whole.clone();
+            match value {
+                Value::Null => claims.as_object_mut().unwrap().remove(claim),
+                value => claims.as_object_mut().unwrap().insert(claim.into(), value),
+            };
+            assert!(check(claims.clone()).is_err(), "{claims}");
+        }
     }
 }

@@ -5,6 +5,13 @@ use reqwest::Method;
 
 use crate::{ByteStream, Client, Result};
 
+/// What may be given to [`Client::setup`].
+#[derive(Debug, Clone, Default)]
+pub struct SetupOptions {
+    /// What the server's start log prints, or `installation.setup_token`. Not needed on the server's own machine.
+    pub x_weir_setup_token: Option<String>,
+}
+
 /// What may be given to [`Client::list_users`].
 #[derive(Debug, Clone, Default)]
 pub struct ListUsersOptions {
@@ -430,12 +437,17 @@ impl Client {
         self.request(Method::GET, &["setup_lakefs"])?.json().await
     }
 
-    /// Make the first administrator. Answers its secret key, once.
+    /// Make the first administrator. Answers its secret key, once. Callers that are not on the server's own machine need its setup token.
     ///
     /// # Errors
     /// [`crate::Error`].
-    pub async fn setup(&self, body: &types::Setup) -> Result<types::CredentialsWithSecret> {
+    pub async fn setup(
+        &self,
+        options: &SetupOptions,
+        body: &types::Setup,
+    ) -> Result<types::CredentialsWithSecret> {
         self.request(Method::POST, &["setup_lakefs"])?
+            .header_option("X-Weir-Setup-Token", options.x_weir_setup_token.as_deref())
             .send_json(body)
             .json()
             .await

@@ -118,6 +118,7 @@ impl Engine {
             commit_id: None,
             commit: None,
             actor: actor.to_owned(),
+            depth: crate::nesting::current(),
             actions_from: TreeSource::MetaRange(MetaRangeId::trusted("")),
             candidate: None,
             base: None,

@@ -122,6 +122,8 @@ pub struct Event {
     pub commit: Option<Draft>,
     /// Who asked for it.
     pub actor: String,
+    /// How deep the change is nested in hooks: 0 for a client's own, 1 for one that a hook's callback made.
+    pub depth: u32,
     /// The tree that action files are read from.
     pub actions_from: TreeSource,
     /// The tree as it will be (pre) or is (post): staged changes applied, or the merged, reverted or picked result.

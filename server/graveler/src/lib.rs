@@ -38,6 +38,7 @@ mod landing;
 mod merge;
 mod model;
 mod namespaces;
+pub mod nesting;
 mod options;
 mod protection;
 mod queue;

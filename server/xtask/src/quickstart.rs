@@ -28,11 +28,13 @@ pub(crate) fn run_it(check: bool) -> Result<()> {
     if check && data.exists() {
         std::fs::remove_dir_all(&data).context("can't clear the data of the last quickstart")?;
     }
+    let keys = data.join("quickstart-credentials.json");
     let mut server = Server(start(&debug.join("weir"), &data)?);
     let tour = run(command(debug.join("tour"))
         .arg(URL)
         .arg(&components)
-        .arg(root().join("example-hooks/parquet-guard/testdata")));
+        .arg(root().join("example-hooks/parquet-guard/testdata"))
+        .arg(&keys));
     if let Some(status) = server.0.try_wait()? {
         bail!("the server ended by itself ({status}); is port 8000 taken?");
     }
@@ -41,8 +43,9 @@ pub(crate) fn run_it(check: bool) -> Result<()> {
         return Ok(());
     }
     say(&format!(
-        "\nWeir serves on {URL}; its data lies in {}. Ctrl-C stops it.",
-        data.display()
+        "\nWeir serves on {URL}; its data lies in {}, its keys in {}. Ctrl-C stops it.",
+        data.display(),
+        keys.display()
     ));
     let status = server.0.wait().context("can't wait for the server")?;
     if status.success() {

@@ -1,17 +1,16 @@
 //! The quickstart's tour: a repository whose `main` is guarded by a Wasm hook, a merge that is refused, one that lands.
 //!
-//! `tour URL COMPONENTS PARQUET`: the server, the folder with built hooks, the
-//! folder with sample files. Can be run again and again against one server.
+//! `tour URL COMPONENTS PARQUET KEYS`: the server, the folder with built hooks, the folder with sample
+//! files, the file that the server keeps its keys in. Can be run again and again against one server.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use reqwest::{Client, Method, StatusCode};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-const KEY: &str = "AKIAIOSFOLQUICKSTART";
-const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 const REPOSITORY: &str = "quickstart";
 /// A first start in a debug build on a slow disk.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -37,14 +36,16 @@ hooks:
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [url, components, parquet] = arguments.as_slice() else {
-        bail!("usage: tour URL COMPONENTS PARQUET");
+    let [url, components, parquet, keys] = arguments.as_slice() else {
+        bail!("usage: tour URL COMPONENTS PARQUET KEYS");
     };
-    let server = Server {
+    let mut server = Server {
         url: url.trim_end_matches('/').to_owned(),
         http: Client::new(),
+        keys: Keys::default(),
     };
     server.wait().await?;
+    server.keys = Keys::read(Path::new(keys))?;
     let guard = read(Path::new(components), "parquet_guard.wasm")?;
     let file = |name: &str| read(Path::new(parquet), name);
 
@@ -132,11 +133,33 @@ fn read(folder: &Path, name: &str) -> Result<Vec<u8>> {
     std::fs::read(&path).with_context(|| format!("can't read {}", path.display()))
 }
 
+/// The administrator's access key and its secret.
+#[derive(Default, Deserialize)]
+struct Keys {
+    access_key_id: String,
+    secret_access_key: String,
+}
+
+impl Keys {
+    /// Reads the file, which a server has written by the time it answers.
+    fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read(path).with_context(|| {
+            format!(
+                "can't read the keys in {0}: if the installation there was set up by an earlier version, remove {1} to begin anew",
+                path.display(),
+                path.parent().unwrap_or(path).display()
+            )
+        })?;
+        serde_json::from_slice(&text)
+            .with_context(|| format!("{} does not hold keys", path.display()))
+    }
+}
+
 /// The server under tour.
-#[derive(Debug)]
 struct Server {
     url: String,
     http: Client,
+    keys: Keys,
 }
 
 impl Server {
@@ -172,7 +195,7 @@ impl Server {
         let mut request = self
             .http
             .request(method, format!("{}/api/v1{path}", self.url))
-            .basic_auth(KEY, Some(SECRET));
+            .basic_auth(&self.keys.access_key_id, Some(&self.keys.secret_access_key));
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -224,7 +247,7 @@ impl Server {
             .http
             .post(url)
             .query(&[("path", path)])
-            .basic_auth(KEY, Some(SECRET));
+            .basic_auth(&self.keys.access_key_id, Some(&self.keys.secret_access_key));
         let answer = request
             .header("content-type", "application/octet-stream")
             .body(bytes)

@@ -77,35 +77,14 @@ pub(super) fn secret_key_in(dir: &Path) -> Result<String, Error> {
     std::fs::create_dir_all(dir).map_err(failed)?;
     let ids = base::SystemIds::new(std::sync::Arc::new(base::SystemClock));
     let key = ids.nanoid(43);
-    let draft = dir.join(format!("secret_key.{}", ids.uuid()));
-    let named = write_key(&draft, &key)
-        .and_then(|()| std::fs::hard_link(&draft, &path))
-        .and_then(|()| std::fs::File::open(dir)?.sync_all());
-    let removed = std::fs::remove_file(&draft);
-    match named {
-        Ok(()) => {
-            removed.map_err(failed)?;
-            Ok(key)
-        }
+    match crate::secret_file::make(&path, &key) {
+        Ok(()) => Ok(key),
         // Another start came first.
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
-            removed.map_err(failed)?;
             stored_key(&path)?.ok_or_else(|| failed(e))
         }
         Err(e) => Err(failed(e)),
     }
-}
-
-fn write_key(path: &Path, key: &str) -> std::io::Result<()> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(key.as_bytes())?;
-    file.sync_all()
 }
 
 /// The key in a file; none if there is no file.

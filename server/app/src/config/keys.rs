@@ -12,6 +12,7 @@ const KEYS: &[(&str, &[&str])] = &[
     ("actions", &["enabled", "gates_source", "cache_dir"]),
     ("actions.lua", &["net_http_enabled"]),
     ("actions.env", &["enabled", "prefix"]),
+    ("actions.webhook", &["allow", "deny"]),
     (
         "logging",
         &[
@@ -273,6 +274,7 @@ const KEYS: &[(&str, &[&str])] = &[
             "user_name",
             "access_key_id",
             "secret_access_key",
+            "setup_token",
             "allow_inter_region_storage",
         ],
     ),
@@ -325,6 +327,7 @@ pub(crate) fn is_secret(key: &str) -> bool {
         "aws_access_key_id",
         "aws_secret_access_key",
         "session_token",
+        "setup_token",
         "storage_access_key",
         "credentials_json",
         "data_credentials_json",

@@ -37,8 +37,10 @@ pub struct Overrides {
 #[derive(Debug, Clone)]
 pub struct Config {
     pub listen_address: String,
-    /// Known keys, a warning, this machine only.
+    /// Keys in a file of the data folder, this machine only.
     pub quickstart: bool,
+    /// The folder that everything is kept in, where one is named.
+    pub data: Option<PathBuf>,
     pub logging: Logging,
     pub database: Database,
     pub blockstore: Blockstore,
@@ -52,12 +54,6 @@ pub struct Config {
     /// Told once logging is set up.
     pub warnings: Vec<String>,
 }
-
-/// The keys of a quickstart, which are lakeFS's: published, for one machine only.
-pub const QUICKSTART_ACCESS_KEY_ID: &str = "AKIAIOSFOLQUICKSTART";
-
-/// See [`QUICKSTART_ACCESS_KEY_ID`].
-pub const QUICKSTART_SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
 impl Config {
     /// Reads the configuration of this process: file, environment, command line.
@@ -104,31 +100,23 @@ impl Config {
         if let Some(dir) = &data {
             embedded_defaults(&mut source, dir)?;
         }
-        if overrides.quickstart {
-            source.set("installation.user_name", "quickstart", "--quickstart");
-            source.set(
-                "installation.access_key_id",
-                QUICKSTART_ACCESS_KEY_ID,
-                "--quickstart",
-            );
-            source.set(
-                "installation.secret_access_key",
-                QUICKSTART_SECRET_ACCESS_KEY,
-                "--quickstart",
-            );
-            // Published keys must not open a server to the network.
+        if data.is_some() {
+            // A folder is begun on one's own machine; who serves it to others says so.
             source.set_default("listen_address", "127.0.0.1:8000");
+        }
+        if overrides.quickstart {
+            source.set_default("installation.user_name", "quickstart");
         }
         if let Some(address) = &overrides.listen_address {
             source.set("listen_address", address, "--listen");
         }
         if overrides.quickstart {
-            refuse_published_keys_on_the_network(&source)?;
+            refuse_quickstart_on_the_network(&source)?;
         }
-        Self::check(source, overrides.quickstart)
+        Self::check(source, overrides.quickstart, data)
     }
 
-    fn check(mut source: Source, quickstart: bool) -> Result<Self, Error> {
+    fn check(mut source: Source, quickstart: bool, data: Option<PathBuf>) -> Result<Self, Error> {
         if source.bool_or("tls.enabled", false)? {
             return Err(source.unusable(
                 "tls.enabled",
@@ -139,6 +127,7 @@ impl Config {
         Ok(Self {
             listen_address: listen_address(&source)?,
             quickstart,
+            data,
             logging: logging(&source)?,
             database: database(&source)?,
             blockstore: blockstore(&source)?,
@@ -234,8 +223,8 @@ fn warn_of_keys_without_effect(source: &mut Source) {
     source.warnings.extend(told);
 }
 
-/// The keys of a quickstart are published: they must not open a server to others.
-fn refuse_published_keys_on_the_network(source: &Source) -> Result<(), Error> {
+/// A quickstart is for trying out: its keys lie in a file, and nothing of it is encrypted on the wire.
+fn refuse_quickstart_on_the_network(source: &Source) -> Result<(), Error> {
     let address = listen_address(source)?;
     let host = address.rsplit_once(':').map_or("", |(host, _)| host);
     let is_own = host == "localhost" || host == "[::1]" || host.starts_with("127.");
@@ -244,7 +233,7 @@ fn refuse_published_keys_on_the_network(source: &Source) -> Result<(), Error> {
     }
     Err(source.unusable(
         "listen_address",
-        "would open a quickstart, whose keys are published, to the network: use 127.0.0.1, or start without --quickstart",
+        "would open a quickstart to the network: use 127.0.0.1, or start without --quickstart",
     ))
 }
 

@@ -54,6 +54,8 @@ pub struct Actions {
     /// Whether the gates of the tree that a change lands on judge it as well.
     pub gates_of_both: bool,
     pub cache_dir: PathBuf,
+    /// Where webhooks may go.
+    pub webhook_targets: actions::WebhookTargets,
 }
 
 /// The first administrator, made at start where the installation was never set up.
@@ -63,7 +65,12 @@ pub struct Installation {
     pub user_name: Option<String>,
     pub access_key_id: Option<String>,
     pub secret_access_key: Option<String>,
+    /// What callers from other machines make the administrator with.
+    pub setup_token: Option<String>,
 }
+
+/// A setup token that is shorter could be found by trying.
+const MIN_SETUP_TOKEN_BYTES: usize = 16;
 
 impl fmt::Debug for Installation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -168,6 +175,21 @@ pub(super) fn actions(source: &Source) -> Result<Actions, Error> {
         cache_dir: source
             .path("actions.cache_dir")?
             .unwrap_or_else(|| source::expand_home("~/weir/cache")),
+        webhook_targets: webhook_targets(source)?,
+    })
+}
+
+fn webhook_targets(source: &Source) -> Result<actions::WebhookTargets, Error> {
+    let list = |key| Ok(source.list(key)?.unwrap_or_default());
+    let (allow, deny) = (
+        list("actions.webhook.allow")?,
+        list("actions.webhook.deny")?,
+    );
+    actions::WebhookTargets::parse(&allow, &deny).map_err(|(list, why)| {
+        source.unusable(
+            &format!("actions.webhook.{list}"),
+            &format!("has an entry that can't be used: {why}"),
+        )
     })
 }
 
@@ -185,7 +207,19 @@ pub(super) fn installation(source: &Source) -> Result<Installation, Error> {
         secret_access_key: source
             .text("installation.secret_access_key")?
             .filter(|s| !s.is_empty()),
+        setup_token: source
+            .text("installation.setup_token")?
+            .filter(|s| !s.is_empty()),
     };
+    if let Some(token) = &given.setup_token {
+        let is_text = token.bytes().all(|b| b.is_ascii_graphic());
+        if token.len() < MIN_SETUP_TOKEN_BYTES || !is_text {
+            return Err(source.unusable(
+                "installation.setup_token",
+                &format!("must have at least {MIN_SETUP_TOKEN_BYTES} visible ASCII characters: make one with `openssl rand -hex 16`"),
+            ));
+        }
+    }
     if given.access_key_id.is_some() != given.secret_access_key.is_some() {
         return Err(Error("installation.access_key_id and installation.secret_access_key go together: give both or none".to_owned()));
     }

@@ -290,11 +290,15 @@ fn a_quickstart_listens_on_this_machine_only() {
             ..overrides.clone()
         };
         let refused = Config::from_yaml("", &open).unwrap_err().to_string();
-        assert!(refused.contains("whose keys are published"), "{refused}");
+        assert!(
+            refused.contains("open a quickstart to the network"),
+            "{refused}"
+        );
     }
+    assert_eq!(config.installation.user_name.as_deref(), Some("quickstart"));
     assert_eq!(
-        config.installation.access_key_id.as_deref(),
-        Some(QUICKSTART_ACCESS_KEY_ID)
+        config.installation.access_key_id, None,
+        "keys are made at the start"
     );
 }
 
@@ -343,4 +347,59 @@ fn two_first_starts_at_once_agree_on_the_key() {
         let mode = files[0].metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
+}
+
+/// A folder was served to the whole network, and its first caller became administrator.
+#[test]
+fn a_folder_is_served_to_this_machine_and_a_lakefs_file_to_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut overrides = Overrides {
+        data: Some(dir.path().to_owned()),
+        ..Overrides::default()
+    };
+    let listens = |yaml: &str, overrides: &Overrides| {
+        Config::from_yaml(yaml, overrides).unwrap().listen_address
+    };
+    assert_eq!(listens("", &overrides), "127.0.0.1:8000");
+    assert_eq!(
+        listens("listen_address: 0.0.0.0:80", &overrides),
+        "0.0.0.0:80"
+    );
+    overrides.listen_address = Some("10.0.0.7:9000".to_owned());
+    assert_eq!(listens("", &overrides), "10.0.0.7:9000");
+    assert_eq!(listens(MINIMAL, &Overrides::default()), "0.0.0.0:8000");
+}
+
+#[test]
+fn a_setup_token_is_long_and_never_printed() {
+    let with = |token: &str| format!("{MINIMAL}installation:\n  setup_token: {token}\n");
+    for short in ["hunter2hunter2", "'hunter2 hunter2 hunter2'"] {
+        let said = refused(&with(short));
+        assert!(
+            said.contains("installation.setup_token: [redacted]") && said.contains("at least 16"),
+            "{said}"
+        );
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+    let config = Config::from_yaml(&with("hunter2hunter2hunter2"), &Overrides::default()).unwrap();
+    assert_eq!(
+        config.installation.setup_token.as_deref(),
+        Some("hunter2hunter2hunter2")
+    );
+    assert!(!format!("{config:?}").contains("hunter2hunter2"));
+}
+
+#[test]
+fn webhook_targets_are_checked_at_the_start() {
+    let with = |lists: &str| format!("{MINIMAL}actions:\n  webhook:\n{lists}");
+    let fine = with(
+        "    allow: [10.0.0.0/8, hooks.example.com, '*.internal']\n    deny: '10.0.0.66, fd00::/8'\n",
+    );
+    assert!(Config::from_yaml(&fine, &Overrides::default()).is_ok());
+    let said = refused(&with("    deny: [10.0.0.1/8]\n"));
+    assert!(
+        said.contains("actions.webhook.deny") && said.contains("10.0.0.1/8 is no CIDR"),
+        "{said}"
+    );
+    assert!(refused(&with("    alow: []\n")).contains("did you mean `actions.webhook.allow`?"));
 }

@@ -28,7 +28,8 @@ impl Auth {
     /// # Errors
     /// [`Error::Unauthenticated`].
     pub async fn authenticate_token(&self, jwt: &str) -> Result<Principal> {
-        let username = tokens::verify(&self.inner.options.secret_key, jwt, self.inner.clock.now())?;
+        let key = self.signing_key().await?;
+        let username = tokens::verify(key, jwt, self.inner.clock.now())?;
         match self.user(&username).await {
             Ok(user) => Ok(principal(&user)),
             Err(Error::NotFound(_)) => Err(Error::Unauthenticated),
@@ -58,7 +59,7 @@ impl Auth {
         let now = self.inner.clock.now();
         let expires = now + self.inner.options.login_duration;
         let token = tokens::issue(
-            &self.inner.options.secret_key,
+            self.signing_key().await?,
             &principal.username,
             now,
             expires,

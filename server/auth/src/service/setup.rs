@@ -33,6 +33,13 @@ impl Auth {
         })
     }
 
+    /// A new access key (id, secret), which opens nothing yet.
+    #[must_use]
+    pub fn new_key(&self) -> (String, String) {
+        let ids = self.inner.ids.as_ref();
+        (secrets::new_access_key_id(ids), secrets::new_secret(ids))
+    }
+
     /// Makes the administrator, with a given key (id, secret) or a new one. Once.
     ///
     /// # Errors
@@ -48,8 +55,7 @@ impl Auth {
             )));
         }
         let ids = self.inner.ids.as_ref();
-        let (access_key_id, secret_access_key) =
-            key.unwrap_or_else(|| (secrets::new_access_key_id(ids), secrets::new_secret(ids)));
+        let (access_key_id, secret_access_key) = key.unwrap_or_else(|| self.new_key());
         for (name, value) in [
             ("access_key_id", &access_key_id),
             ("secret_access_key", &secret_access_key),

@@ -81,8 +81,7 @@ impl Auth {
             ));
         }
         let ids = self.inner.ids.as_ref();
-        let (access_key_id, secret_access_key) =
-            (secrets::new_access_key_id(ids), secrets::new_secret(ids));
+        let (access_key_id, secret_access_key) = self.new_key();
         let now = self.inner.clock.now();
         let data = CredentialData {
             access_key_id: access_key_id.clone(),

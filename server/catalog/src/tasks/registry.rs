@@ -474,7 +474,7 @@ impl Catalog {
                 tasks.end(&ticket, outcome).await;
             }
         };
-        let run = self.shared.pending.count(run).in_current_span();
+        let run = graveler::nesting::carried(self.shared.pending.count(run)).in_current_span();
         let run = tokio::spawn(run).abort_handle();
         if let Some(ours) = tasks.open().tasks.get_mut(&key) {
             ours.run = Some(run);

@@ -1,0 +1,145 @@
+//! What is masked, in which writings, and what is left as it is.
+
+use super::*;
+
+const SECRET: &str = "s3cr/t+\"väl <&> ue'\\";
+
+fn mask(secret: &str, text: &str) -> String {
+    Masker::new([secret]).text(text)
+}
+
+#[test]
+fn a_secret_is_found_in_every_usual_writing() {
+    let json = serde_json::to_string(SECRET).unwrap();
+    let ascii: String = SECRET
+        .chars()
+        .map(|c| match c {
+            '"' | '\\' | '/' => format!("\\{c}"),
+            c if c.is_ascii() => c.to_string(),
+            c => format!("\\u{:04x}", u32::from(c)),
+        })
+        .collect();
+    let all_percent: String = SECRET.bytes().map(|b| format!("%{b:02x}")).collect();
+    let query: String = url::form_urlencoded::byte_serialize(SECRET.as_bytes()).collect();
+    let html = SECRET
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&#39;");
+    let numeric: String = SECRET
+        .chars()
+        .map(|c| format!("&#x{:x};", u32::from(c)))
+        .collect();
+    let go: String = SECRET
+        .chars()
+        .map(|c| match c {
+            '<' | '>' | '&' => format!("\\u{:04x}", u32::from(c)),
+            '"' | '\\' => format!("\\{c}"),
+            c => c.to_string(),
+        })
+        .collect();
+    for (kind, text) in [
+        ("plain", SECRET.to_owned()),
+        ("JSON", json[1..json.len() - 1].to_owned()),
+        ("JSON in ASCII", ascii),
+        ("JSON of Go", go),
+        ("query", query),
+        ("percent signs throughout", all_percent),
+        ("HTML", html),
+        ("HTML in numbers", numeric),
+        ("hexadecimal", hex::encode(SECRET)),
+        ("hexadecimal, upper case", hex::encode_upper(SECRET)),
+    ] {
+        let masked = mask(SECRET, &format!("you sent [{text}], twice: [{text}]"));
+        assert_eq!(
+            masked, "you sent [*******], twice: [*******]",
+            "{kind}: {text}"
+        );
+    }
+}
+
+#[test]
+fn a_secret_is_found_in_base64_whatever_stands_around_it() {
+    for before in ["", "u", "us", "user:", "admin:"] {
+        for after in ["", "!", "!!", "\n"] {
+            let text = format!("{before}{SECRET}{after}");
+            for encoded in [
+                STANDARD.encode(&text),
+                URL_SAFE.encode(&text),
+                STANDARD
+                    .encode(&text)
+                    .replace('/', "\\/")
+                    .replace('+', "%2B"),
+            ] {
+                let masked = mask(SECRET, &format!("Basic {encoded}"));
+                assert!(
+                    masked.contains(MASK) && masked.len() < 28,
+                    "{before}{after}: {masked}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_no_secret_is_left_as_it_is() {
+    let text = "s3cret is not s3cr3t; \\u00e4 %41 &amp; +";
+    assert_eq!(mask("s3cr3t!", text), text);
+    // Too short to be told from ordinary words; surrounding blanks are not sent.
+    assert_eq!(mask("abc", "abc"), "abc");
+    assert_eq!(mask("  \n", "  \n"), "  \n");
+    assert_eq!(mask("value\n", "[value]"), "[*******]");
+    assert_eq!(Masker::default().text("anything"), "anything");
+}
+
+#[test]
+fn of_two_secrets_the_longer_one_is_masked() {
+    let masker = Masker::new(["token", "token-and-more"]);
+    assert_eq!(masker.text("token-and-more, token"), "*******, *******");
+    assert!(!format!("{masker:?}").contains("token"));
+}
+
+#[test]
+fn a_cut_shows_no_part_of_a_secret() {
+    let masker = Masker::new(["s3cret-value"]);
+    let text = b"0123456789s3cret-value0123456789";
+    for limit in 0..=text.len() {
+        let shown = String::from_utf8(masker.bytes(text, limit, false)).unwrap();
+        assert!(!shown.contains("s3c"), "{limit}: {shown}");
+    }
+    assert_eq!(masker.bytes(text, 12, false), b"0123456789*******");
+    assert!(masker.lookahead() >= "s3cret-value".len());
+}
+
+#[test]
+fn an_answer_that_breaks_off_shows_no_beginning_of_a_secret() {
+    let masker = Masker::new(["s3cret-value"]);
+    let shown =
+        |text: &[u8], broken| String::from_utf8(masker.bytes(text, text.len(), broken)).unwrap();
+    assert_eq!(shown(b"you sent s3cret-va", true), "you sent *******");
+    assert_eq!(shown(b"you sent s3cret%2", true), "you sent *******");
+    // What follows tells that it was another word.
+    assert_eq!(shown(b"you sent s3cret-va", false), "you sent s3cret-va");
+    assert_eq!(shown(b"its", true), "its");
+}
+
+#[test]
+fn a_long_secret_is_masked_piece_by_piece() {
+    let secret: String = (0..2_000)
+        .map(|i| char::from(b'a' + (i * 7 % 26) as u8))
+        .collect();
+    let masked = mask(&secret, &format!("[{secret}]"));
+    let rest: String = masked.split(MASK).collect();
+    assert!(rest.len() < 8, "{rest}");
+}
+
+/// Every place of a text could begin a secret of repeated characters: the work must stay bounded.
+#[test]
+fn repeated_characters_do_not_take_for_ever() {
+    let secret = "a".repeat(4_000);
+    let text = format!("{}b", "a".repeat(400)).repeat(100);
+    assert!(!mask(&secret, &text).is_empty());
+    let slashes = "\\".repeat(100);
+    assert!(!mask(&slashes, &format!("{}x", "\\".repeat(199)).repeat(100)).is_empty());
+}

@@ -1,0 +1,220 @@
+//! Who may make the first administrator: callers on the server's own machine, or with the setup token.
+//!
+//! Set-up asks for no credentials, since there are none yet. Without this check whoever reaches a new
+//! server first would own it: a scanner on the network, or a page in a browser on the machine itself.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use api_types as types;
+use axum::Json;
+use axum::extract::FromRequestParts;
+use axum::response::{IntoResponse as _, Response};
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
+use subtle::ConstantTimeEq as _;
+
+use crate::ApiState;
+use crate::site::{host_name, hosts, is_loopback_name};
+
+/// The header that carries the setup token.
+pub const SETUP_TOKEN_HEADER: &str = "x-weir-setup-token";
+
+/// The other end of a request's connection. The server adds it to every request.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
+
+/// What lets callers from elsewhere make the first administrator.
+#[derive(Clone)]
+pub struct SetupToken(String);
+
+impl SetupToken {
+    /// A token that callers have to know. One that is empty lets nobody in.
+    #[must_use]
+    pub fn new(token: String) -> Self {
+        Self(token)
+    }
+
+    fn is(&self, given: &[u8]) -> bool {
+        !self.0.is_empty() && bool::from(self.0.as_bytes().ct_eq(given))
+    }
+}
+
+impl fmt::Debug for SetupToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SetupToken([redacted])")
+    }
+}
+
+/// A caller who may make the first administrator, or a server that has one: then nobody makes another.
+#[derive(Debug)]
+pub(crate) struct FirstCaller;
+
+impl FromRequestParts<ApiState> for FirstCaller {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, api: &ApiState) -> Result<Self, Response> {
+        let peer = parts.extensions.get::<Peer>();
+        if is_on_this_machine(parts, peer) {
+            return Ok(Self);
+        }
+        let given = parts.headers.get(SETUP_TOKEN_HEADER);
+        if given.is_some_and(|given| api.options.setup_token.is(given.as_bytes())) {
+            return Ok(Self);
+        }
+        match api.auth.setup_state().await {
+            Ok(state) if state.initialized => Ok(Self),
+            Ok(_) => Err(refuse(given.is_some())),
+            Err(error) => Err(crate::error::Error::from(error).into_response()),
+        }
+    }
+}
+
+/// Whether a person or program on the server's own machine asks: over loopback, not handed on by a
+/// proxy, and not sent by a page of another site that a browser on this machine shows.
+fn is_on_this_machine(parts: &Parts, peer: Option<&Peer>) -> bool {
+    let headers = &parts.headers;
+    let is_loopback = peer.is_some_and(|peer| peer.0.ip().to_canonical().is_loopback());
+    let mut names = hosts(&parts.uri, headers);
+    let names_this_machine = names.all(|name| name.is_some_and(|name| is_loopback_name(&name)));
+    is_loopback && names_this_machine && !is_forwarded(headers) && !is_of_other_page(headers)
+}
+
+/// Whether a proxy says that it handed the request on for somebody else.
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    const NAMES: &[&str] = &[
+        "forwarded",
+        "via",
+        "x-real-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "true-client-ip",
+        "cf-connecting-ip",
+        "fastly-client-ip",
+        "cdn-loop",
+    ];
+    const PREFIXES: &[&str] = &["x-forwarded", "x-original-", "x-envoy-"];
+    headers.keys().any(|name| {
+        let name = name.as_str();
+        NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    })
+}
+
+fn is_of_other_page(headers: &HeaderMap) -> bool {
+    let fetched_elsewhere = headers
+        .get_all("sec-fetch-site")
+        .iter()
+        .any(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"));
+    let origins = headers.get_all(http::header::ORIGIN).iter();
+    let mut origins = origins.map(|origin| {
+        let (_, authority) = origin.to_str().ok()?.split_once("://")?;
+        host_name(authority)
+    });
+    fetched_elsewhere || origins.any(|name| !name.is_some_and(|name| is_loopback_name(&name)))
+}
+
+fn refuse(with_token: bool) -> Response {
+    let (status, what) = if with_token {
+        (
+            StatusCode::FORBIDDEN,
+            "the setup token is not that of this server",
+        )
+    } else {
+        (
+            StatusCode::UNAUTHORIZED,
+            "callers that are not on the server's own machine need the setup token to make the first administrator: send it in the header X-Weir-Setup-Token",
+        )
+    };
+    let message = format!(
+        "{what}; the server's start log prints it, unless its configuration sets installation.setup_token"
+    );
+    let error = types::Error {
+        message,
+        ..types::Error::default()
+    };
+    (status, Json(error)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+
+    fn admitted(peer: &str, headers: &[(&str, &str)]) -> bool {
+        let mut request = Request::post("/api/v1/setup_lakefs");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let peer = peer.parse().ok().map(Peer);
+        is_on_this_machine(&parts, peer.as_ref())
+    }
+
+    const HOST: (&str, &str) = ("host", "127.0.0.1:8000");
+
+    #[test]
+    fn callers_on_the_machine_itself() {
+        for peer in [
+            "127.0.0.1:5000",
+            "127.8.8.8:1",
+            "[::1]:5000",
+            "[::ffff:127.0.0.1]:9",
+        ] {
+            assert!(admitted(peer, &[HOST]), "{peer}");
+        }
+        assert!(admitted(
+            "127.0.0.1:5000",
+            &[
+                ("host", "localhost:8000"),
+                ("origin", "http://localhost:8000"),
+                ("sec-fetch-site", "same-origin")
+            ]
+        ));
+    }
+
+    #[test]
+    fn callers_from_elsewhere_and_those_that_could_be() {
+        for peer in [
+            "10.0.0.7:5000",
+            "172.17.0.1:5000",
+            "[fe80::1]:9",
+            "nobody knows",
+        ] {
+            assert!(!admitted(peer, &[HOST]), "{peer}");
+        }
+        for header in [
+            ("forwarded", "for=203.0.113.9"),
+            ("X-Forwarded-For", "203.0.113.9"),
+            ("x-forwarded-proto", "https"),
+            ("X-Real-IP", "203.0.113.9"),
+            ("Via", "1.1 proxy"),
+            ("CF-Connecting-IP", "203.0.113.9"),
+            ("x-original-forwarded-for", "203.0.113.9"),
+            ("x-envoy-external-address", "203.0.113.9"),
+            // A name that was made to mean this machine for a browser's next request.
+            ("host", "rebound.evil.example:8000"),
+            ("origin", "http://evil.example"),
+            ("origin", "null"),
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-site", "same-site"),
+        ] {
+            assert!(!admitted("127.0.0.1:5000", &[HOST, header]), "{header:?}");
+        }
+    }
+
+    #[test]
+    fn tokens() {
+        let token = SetupToken::new("a token of sixteen".to_owned());
+        assert!(token.is(b"a token of sixteen"));
+        for wrong in [
+            &b""[..],
+            b"a token",
+            b"a token of sixteeN",
+            b"a token of sixteen ",
+        ] {
+            assert!(!token.is(wrong));
+        }
+        assert!(!SetupToken::new(String::new()).is(b""));
+        assert!(!format!("{token:?}").contains("sixteen"));
+    }
+}

@@ -1,0 +1,250 @@
+//! Where a browser's request comes from and which host it names: what `Host`, `Origin` and `Sec-Fetch-Site` say.
+//!
+//! A page that a browser shows may send requests to any address its user can reach. Browsers say
+//! where such a request comes from, and scripts cannot change that.
+
+use http::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
+use http::uri::{Authority, Uri};
+
+/// The host names that a request is addressed to, in lowercase, without port: of its `Host` headers
+/// and of its target, where that has one. `None` for one that is no host name.
+pub fn hosts<'a>(
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+) -> impl Iterator<Item = Option<String>> + 'a {
+    let of_target = uri
+        .authority()
+        .map(|authority| host_name(authority.as_str()));
+    let of_headers = headers
+        .get_all(HOST)
+        .iter()
+        .map(|value| value.to_str().ok().and_then(host_name));
+    of_target.into_iter().chain(of_headers)
+}
+
+/// The host of `host`, `host:port` or `[address]:port`, in lowercase and without a final dot.
+#[must_use]
+pub fn host_name(authority: &str) -> Option<String> {
+    let parsed: Authority = authority.parse().ok()?;
+    let host = parsed.host().to_ascii_lowercase();
+    let host = host.strip_suffix('.').unwrap_or(&host);
+    (!authority.contains('@') && !host.is_empty()).then(|| host.to_owned())
+}
+
+/// Whether a host name always means the machine itself: `localhost`, names below it, loopback addresses.
+#[must_use]
+pub fn is_loopback_name(host: &str) -> bool {
+    if host == "localhost" || host.ends_with(".localhost") {
+        return true;
+    }
+    let address = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
+    address
+        .parse::<std::net::IpAddr>()
+        .is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
+/// Whether a browser says that another site's page sent this request.
+#[must_use]
+pub fn is_cross_site(headers: &HeaderMap) -> bool {
+    headers
+        .get_all("sec-fetch-site")
+        .iter()
+        .any(|value| value.as_bytes().eq_ignore_ascii_case(b"cross-site"))
+}
+
+/// Whether a request that a browser's cookie would authorize may come from the page that sent it:
+/// one of this server's own. Clients that are no browsers say nothing of pages, and may.
+pub(crate) fn is_own_page(uri: &Uri, headers: &HeaderMap) -> bool {
+    // Browsers tell this themselves on secure connections, whatever a proxy made of the host.
+    if let Some(site) = headers.get("sec-fetch-site") {
+        match site.as_bytes() {
+            b"same-origin" => return true,
+            b"none" => {}
+            _ => return false,
+        }
+    }
+    let mut origins = headers.get_all(ORIGIN).iter().peekable();
+    if origins.peek().is_none() {
+        return true;
+    }
+    let own: Vec<&str> = uri
+        .authority()
+        .map(Authority::as_str)
+        .into_iter()
+        .chain(
+            [HOST.as_str(), "x-forwarded-host"]
+                .iter()
+                .filter_map(|name| {
+                    let value = headers.get(*name)?;
+                    value.to_str().ok().map(str::trim)
+                }),
+        )
+        .collect();
+    origins.all(|origin| own.iter().any(|own| is_same(origin, own)))
+}
+
+/// Whether an origin (`https://host:port`) is that of an authority (`host` or `host:port`).
+fn is_same(origin: &HeaderValue, authority: &str) -> bool {
+    let parse = |origin: &HeaderValue| {
+        let (scheme, rest) = origin.to_str().ok()?.split_once("://")?;
+        let default = match scheme {
+            "http" => 80,
+            "https" => 443,
+            _ => return None,
+        };
+        let port_of = |authority: &str| {
+            let parsed: Authority = authority.parse().ok()?;
+            Some(parsed.port_u16().unwrap_or(default))
+        };
+        let same_host = host_name(rest)? == host_name(authority)?;
+        Some(same_host && port_of(rest)? == port_of(authority)?)
+    };
+    parse(origin).unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in pairs {
+            map.append(*name, HeaderValue::from_static(value));
+        }
+        map
+    }
+
+    #[test]
+    fn loopback_names() {
+        for host in [
+            "localhost",
+            "localhost:8000",
+            "LOCALHOST.:80",
+            "demo.localhost:8000",
+            "127.0.0.1:8000",
+            "127.9.9.9",
+            "[::1]:8000",
+            "[::ffff:127.0.0.1]",
+        ] {
+            let name = host_name(host).unwrap();
+            assert!(is_loopback_name(&name), "{host}");
+        }
+        for host in [
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "notlocalhost",
+            "0.0.0.0",
+            "10.0.0.1",
+            "[::]",
+        ] {
+            let name = host_name(host).unwrap();
+            assert!(!is_loopback_name(&name), "{host}");
+        }
+        for host in [
+            "",
+            "localhost@evil.example",
+            "evil.example@localhost",
+            "a b",
+        ] {
+            assert_eq!(host_name(host), None, "{host}");
+        }
+    }
+
+    #[test]
+    fn all_hosts_of_a_request_are_looked_at() {
+        let uri = Uri::from_static("http://evil.example/api");
+        let given = headers(&[("host", "localhost"), ("host", "a b")]);
+        let found: Vec<_> = hosts(&uri, &given).collect();
+        let name = |text: &str| Some(text.to_owned());
+        assert_eq!(found, [name("evil.example"), name("localhost"), None]);
+        assert_eq!(hosts(&Uri::from_static("/"), &headers(&[])).count(), 0);
+    }
+
+    #[test]
+    fn pages_of_this_server_and_clients_that_are_no_browsers_pass() {
+        let host = ("host", "weir.example:8000");
+        for given in [
+            vec![host],
+            vec![host, ("origin", "http://weir.example:8000")],
+            vec![host, ("origin", "http://WEIR.example:8000")],
+            vec![
+                host,
+                ("sec-fetch-site", "same-origin"),
+                ("origin", "https://lake.example"),
+            ],
+            vec![host, ("sec-fetch-site", "none")],
+            vec![("host", "weir.example"), ("origin", "https://weir.example")],
+            vec![
+                ("host", "weir.example:443"),
+                ("origin", "https://weir.example"),
+            ],
+            vec![
+                ("host", "weir.example"),
+                ("origin", "http://weir.example:80"),
+            ],
+            vec![
+                ("host", "backend:8000"),
+                ("x-forwarded-host", "weir.example"),
+                ("origin", "https://weir.example"),
+            ],
+        ] {
+            assert!(
+                is_own_page(&Uri::from_static("/"), &headers(&given)),
+                "{given:?}"
+            );
+        }
+        // HTTP/2 names the host in the target.
+        let target = Uri::from_static("https://weir.example/api");
+        assert!(is_own_page(
+            &target,
+            &headers(&[("origin", "https://weir.example")])
+        ));
+    }
+
+    #[test]
+    fn pages_of_others_do_not_pass() {
+        let host = ("host", "weir.example:8000");
+        for given in [
+            vec![host, ("origin", "http://evil.example")],
+            vec![host, ("origin", "http://weir.example")],
+            vec![host, ("origin", "http://weir.example:8001")],
+            vec![host, ("origin", "https://weir.example.evil.example:8000")],
+            vec![host, ("origin", "null")],
+            vec![host, ("origin", "")],
+            vec![host, ("origin", "chrome-extension://abcdef")],
+            vec![
+                host,
+                ("origin", "http://weir.example:8000"),
+                ("origin", "http://evil.example"),
+            ],
+            vec![
+                host,
+                ("origin", "http://weir.example:8000"),
+                ("sec-fetch-site", "cross-site"),
+            ],
+            vec![host, ("sec-fetch-site", "same-site")],
+            vec![host, ("sec-fetch-site", "cross-site")],
+            vec![("origin", "http://weir.example:8000")],
+        ] {
+            assert!(
+                !is_own_page(&Uri::from_static("/"), &headers(&given)),
+                "{given:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn cross_site_requests_are_told_by_the_browser() {
+        assert!(is_cross_site(&headers(&[("sec-fetch-site", "cross-site")])));
+        assert!(is_cross_site(&headers(&[
+            ("sec-fetch-site", "none"),
+            ("sec-fetch-site", "Cross-Site")
+        ])));
+        assert!(!is_cross_site(&headers(&[("sec-fetch-site", "same-site")])));
+        assert!(!is_cross_site(&headers(&[])));
+    }
+}

@@ -1,0 +1,146 @@
+//! A quickstart answers its own machine only: refuses requests that name another host, or that a page of
+//! another site sent from a browser on this machine.
+//!
+//! A page may let its own name lead to `127.0.0.1` and then read what is served there as its own (DNS
+//! rebinding); the name is still in `Host`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
+use http::request::Parts;
+use serde_json::json;
+
+use crate::config::Config;
+
+/// The names that a quickstart answers to, beside those that always mean this machine.
+#[derive(Debug, Clone)]
+pub(crate) struct OwnNames {
+    exact: Arc<[String]>,
+    /// Base domains of the S3 gateway: names below them are repositories.
+    domains: Arc<[String]>,
+}
+
+impl OwnNames {
+    /// Those of a quickstart; none of a server that is not one.
+    pub(crate) fn of(config: &Config) -> Option<Self> {
+        let listening = api::host_name(&config.listen_address);
+        let domains = config
+            .gateway
+            .domain_names
+            .iter()
+            .filter_map(|name| api::host_name(name));
+        config.quickstart.then(|| Self {
+            exact: listening.into_iter().collect(),
+            domains: domains.collect(),
+        })
+    }
+
+    fn include(&self, name: &str) -> bool {
+        let is_of_domain = |domain: &String| {
+            name == domain
+                || name
+                    .strip_suffix(domain.as_str())
+                    .is_some_and(|rest| rest.ends_with('.'))
+        };
+        api::is_loopback_name(name)
+            || self.exact.iter().any(|own| own == name)
+            || self.domains.iter().any(is_of_domain)
+    }
+
+    /// Why a request is not answered; none if it is.
+    fn refusal(&self, request: &Parts) -> Option<String> {
+        let mut hosts = api::hosts(&request.uri, &request.headers).peekable();
+        if hosts.peek().is_none() {
+            return Some("the request names no host".to_owned());
+        }
+        let foreign = hosts.find(|host| !host.as_ref().is_some_and(|host| self.include(host)));
+        if let Some(host) = foreign {
+            let host = host.unwrap_or_else(|| "that".to_owned());
+            return Some(format!(
+                "host {host} is not this machine: use 127.0.0.1 or localhost, or start the server without --quickstart"
+            ));
+        }
+        api::is_cross_site(&request.headers)
+            .then(|| "a page of another site sent this request (header Sec-Fetch-Site)".to_owned())
+    }
+}
+
+/// Answers requests to this machine, and refuses others (403).
+pub(crate) async fn guard(State(names): State<OwnNames>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    if let Some(why) = names.refusal(&parts) {
+        tracing::debug!("refused a request to a quickstart: {why}");
+        let message = format!("a quickstart answers its own machine only: {why}");
+        return (StatusCode::FORBIDDEN, Json(json!({ "message": message }))).into_response();
+    }
+    next.run(Request::from_parts(parts, body)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(uri: &str, headers: &[(&str, &str)]) -> Option<String> {
+        let names = OwnNames {
+            exact: ["lake.test".to_owned()].into(),
+            domains: ["s3.local.lakefs.io".to_owned()].into(),
+        };
+        let mut request = http::Request::get(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        names.refusal(&request.body(()).unwrap().into_parts().0)
+    }
+
+    #[test]
+    fn requests_to_this_machine_are_answered() {
+        for host in [
+            "127.0.0.1:8000",
+            "localhost:8000",
+            "demo.localhost:8000",
+            "[::1]:8000",
+            "lake.test:8000",
+            "s3.local.lakefs.io:8000",
+            "demo.s3.local.lakefs.io:8000",
+        ] {
+            assert_eq!(refusal("/", &[("host", host)]), None, "{host}");
+        }
+        // HTTP/2 has the host in the target.
+        assert_eq!(refusal("http://127.0.0.1:8000/", &[]), None);
+        let own_page = [("host", "localhost"), ("sec-fetch-site", "same-origin")];
+        assert_eq!(refusal("/", &own_page), None);
+    }
+
+    #[test]
+    fn other_names_and_pages_of_other_sites_are_refused() {
+        for (uri, headers) in [
+            ("/", vec![("host", "rebound.example:8000")]),
+            ("/", vec![("host", "localhost.rebound.example")]),
+            ("/", vec![("host", "evils3.local.lakefs.io")]),
+            ("/", vec![("host", "10.0.0.7:8000")]),
+            ("/", vec![("host", "localhost@rebound.example")]),
+            ("/", vec![("host", "")]),
+            (
+                "/",
+                vec![("host", "localhost"), ("host", "rebound.example")],
+            ),
+            ("http://rebound.example/", vec![("host", "localhost")]),
+            ("/", vec![]),
+            (
+                "/",
+                vec![("host", "localhost"), ("sec-fetch-site", "cross-site")],
+            ),
+        ] {
+            assert!(refusal(uri, &headers).is_some(), "{uri} {headers:?}");
+        }
+        let said = refusal("/", &[("host", "rebound.example:8000")]).unwrap();
+        assert!(
+            said.contains("host rebound.example is not this machine"),
+            "{said}"
+        );
+    }
+}

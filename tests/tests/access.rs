@@ -1,0 +1,304 @@
+//! Who gets in: the first administrator, a quickstart's keys and its neighbours in the browser, hooks that call back.
+
+use std::sync::{Arc, Mutex};
+
+use client::types::Setup as SetupBody;
+use client::{Client, Credentials, SetupOptions};
+use serde_json::Value;
+use system_tests::{Backend, MAIN, Setup, TestServer, refusal};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+#[test]
+fn a_short_secret_key_is_refused_with_the_remedy() {
+    let said = TestServer::refuse_to_start(&[("WEIR_AUTH_ENCRYPT_SECRET_KEY", "swordfish")]);
+    assert!(
+        said.contains("auth.encrypt.secret_key has 9 bytes, a new installation needs at least 16")
+            && said.contains("openssl rand -hex 32")
+            && !said.contains("swordfish"),
+        "{said}"
+    );
+}
+
+/// Before, whoever reached a new server first became its administrator.
+#[tokio::test]
+async fn who_comes_through_a_proxy_needs_the_setup_token_of_the_log() {
+    let server = TestServer::start_with(Backend::Sqlite, Setup::Open);
+    let http = reqwest::Client::new();
+    let ask = async |token: Option<&str>| {
+        let mut request = http
+            .post(format!("{}/api/v1/setup_lakefs", server.url()))
+            .header("x-forwarded-for", "203.0.113.9")
+            .json(&serde_json::json!({"username": "eve"}));
+        if let Some(token) = token {
+            request = request.header("x-weir-setup-token", token);
+        }
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let (status, said) = ask(None).await;
+    assert!(status == 401 && said.contains("start log"), "{said}");
+    assert_eq!(ask(Some("not the token of the log")).await.0, 403);
+    let log = server.log();
+    let (_, token) = log.split_once("X-Weir-Setup-Token: ").unwrap();
+    let token = token.split('\'').next().unwrap();
+    assert!(token.len() >= 32, "{token}");
+    assert_eq!(ask(Some(token)).await.0, 200);
+    assert_eq!(ask(Some(token)).await.0, 409);
+}
+
+#[tokio::test]
+async fn a_configured_setup_token_is_not_logged() {
+    const TOKEN: &str = "a-token-of-the-configuration";
+    let server = TestServer::start_with_settings(&[("WEIR_INSTALLATION_SETUP_TOKEN", TOKEN)]);
+    let log = server.log();
+    assert!(
+        log.contains("installation.setup_token") && !log.contains(TOKEN),
+        "{log}"
+    );
+    // On the machine itself it is not asked for.
+    let nobody = Client::new(&server.url(), Credentials::None).unwrap();
+    let body = SetupBody {
+        username: "admin".to_owned(),
+        ..SetupBody::default()
+    };
+    nobody.setup(&SetupOptions::default(), &body).await.unwrap();
+}
+
+/// Keys that are published open every quickstart to every page and program that knows them.
+#[tokio::test]
+async fn a_quickstart_has_random_keys_in_a_file_and_keeps_them() {
+    let mut server = TestServer::start_quickstart();
+    let keys = || -> Value {
+        let file = server.data().join("quickstart-credentials.json");
+        let mode = std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600);
+        serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
+    };
+    let text = |keys: &Value, name: &str| keys[name].as_str().unwrap().to_owned();
+    let first = keys();
+    let (id, secret) = (
+        text(&first, "access_key_id"),
+        text(&first, "secret_access_key"),
+    );
+    assert!(id.starts_with("AKIAJ") && secret.len() == 40, "{id}");
+    // The log of a test holds what the server printed, too.
+    assert_eq!(server.log().matches(&secret).count(), 1);
+    let user = async |url: String, id: &str, secret: &str| {
+        let request = reqwest::Client::new().get(format!("{url}/api/v1/user"));
+        let answer = request.basic_auth(id, Some(secret)).send().await.unwrap();
+        answer.status().as_u16()
+    };
+    assert_eq!(user(server.url(), &id, &secret).await, 200);
+    let published = (
+        "AKIAIOSFOLQUICKSTART",
+        "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    );
+    assert_eq!(user(server.url(), published.0, published.1).await, 401);
+
+    let before = first.clone();
+    server.restart();
+    let file = server.data().join("quickstart-credentials.json");
+    let after: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    assert_eq!(before, after);
+    assert_eq!(user(server.url(), &id, &secret).await, 200);
+    assert_eq!(server.log().matches(&secret).count(), 1, "printed once");
+}
+
+/// A page may let its own name lead to this machine, and read what it is answered as its own.
+#[tokio::test]
+async fn a_quickstart_answers_no_page_of_another_site() {
+    let server = TestServer::start_quickstart();
+    let get = async |path: &str, headers: &[(&str, &str)]| {
+        let mut request = reqwest::Client::new().get(format!("{}{path}", server.url()));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    for path in [
+        "/api/v1/config",
+        "/api/v1/setup_lakefs",
+        "/_health",
+        "/metrics",
+        "/",
+    ] {
+        let (status, said) = get(path, &[("host", "rebound.example:8000")]).await;
+        assert!(
+            status == 403 && said.contains("host rebound.example is not this machine"),
+            "{path}: {said}"
+        );
+        let (status, said) = get(path, &[("sec-fetch-site", "cross-site")]).await;
+        assert!(
+            status == 403 && said.contains("page of another site"),
+            "{path}: {said}"
+        );
+    }
+    assert_eq!(get("/_health", &[("host", "localhost:8000")]).await.0, 200);
+    // Repositories as hosts, as S3 clients name them.
+    let signed = [
+        ("host", "lake.s3.local.lakefs.io"),
+        ("authorization", "AWS4-HMAC-SHA256 x"),
+    ];
+    assert_ne!(
+        get("/", &signed).await.1.contains("this machine only"),
+        true
+    );
+    // A server that is no quickstart has names that it can't know.
+    let other = TestServer::start(Backend::Sqlite);
+    let request = reqwest::Client::new().get(format!("{}/_health", other.url()));
+    let answer = request.header("host", "lake.example").send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+}
+
+#[test]
+fn an_installation_with_published_keys_is_warned_of() {
+    let server = TestServer::start_with_settings(&[
+        ("WEIR_INSTALLATION_USER_NAME", "quickstart"),
+        ("WEIR_INSTALLATION_ACCESS_KEY_ID", "AKIAIOSFOLQUICKSTART"),
+        (
+            "WEIR_INSTALLATION_SECRET_ACCESS_KEY",
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        ),
+    ]);
+    let log = server.log();
+    assert!(
+        log.contains("published keys open this installation") && log.contains("--data folder"),
+        "{log}"
+    );
+}
+
+/// One request as a webhook's service reads it: its headers, in lowercase.
+async fn read_request(stream: &mut TcpStream) -> Vec<(String, String)> {
+    let mut bytes = Vec::new();
+    loop {
+        let head = bytes.windows(4).position(|w| w == b"\r\n\r\n");
+        if let Some(end) = head {
+            let text = String::from_utf8(bytes[..end].to_vec()).unwrap();
+            let headers: Vec<_> = text
+                .lines()
+                .filter_map(|line| line.split_once(": "))
+                .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+                .collect();
+            let length = headers.iter().find(|(name, _)| name == "content-length");
+            let length: usize = length.map_or(0, |(_, length)| length.parse().unwrap());
+            if bytes.len() >= end + 4 + length {
+                return headers;
+            }
+        }
+        assert_ne!(
+            stream.read_buf(&mut bytes).await.unwrap(),
+            0,
+            "the request broke off"
+        );
+    }
+}
+
+/// What the service's commits were answered, in the order in which they were.
+type Answers = Arc<Mutex<Vec<(u16, String)>>>;
+
+/// A service that commits to the next branch (`d1`, `d2` ...) whenever it is called, before it answers, and
+/// passes on one header of the call.
+async fn callback_service(server: &TestServer, passed_on: &'static str) -> (String, Answers) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let commits = format!("{}/api/v1/repositories/nested/branches", server.url());
+    let answers = Answers::default();
+    let told = Arc::clone(&answers);
+    tokio::spawn(async move {
+        for level in 1.. {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let (url, told) = (format!("{commits}/d{level}/commits"), Arc::clone(&told));
+            tokio::spawn(async move {
+                let headers = read_request(&mut stream).await;
+                let header = headers
+                    .into_iter()
+                    .find(|(name, _)| name == passed_on)
+                    .unwrap();
+                let answer = reqwest::Client::new()
+                    .post(url)
+                    .basic_auth(system_tests::ADMIN.1, Some(system_tests::ADMIN.2))
+                    .header(header.0, header.1)
+                    .json(&serde_json::json!({"message": "by a hook", "allow_empty": true}))
+                    .send()
+                    .await
+                    .unwrap();
+                let status = answer.status().as_u16();
+                let text = answer.text().await.unwrap();
+                told.lock().unwrap().push((status, text));
+                let done = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+                stream.write_all(done).await.unwrap();
+            });
+        }
+    });
+    (url, answers)
+}
+
+/// A webhook whose service commits set off itself without end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hook_that_calls_back_nests_three_levels_deep() {
+    for passed_on in ["x-weir-run-token", "user-agent"] {
+        let server = TestServer::start(Backend::Sqlite);
+        let repo = server.repo("nested").await;
+        let (url, answers) = callback_service(&server, passed_on).await;
+        let file = format!(
+            "name: nested\non:\n  pre-commit:\n    branches: ['d*']\nhooks:\n  - id: call_back\n    type: webhook\n    properties:\n      url: {url}\n"
+        );
+        repo.put(MAIN, "_lakefs_actions/nested.yaml", file)
+            .await
+            .unwrap();
+        repo.commit(MAIN, "a hook that calls back").await.unwrap();
+        for level in 0..=5 {
+            repo.branch(&format!("d{level}"), MAIN).await.unwrap();
+        }
+        repo.put("d0", "a", "b").await.unwrap();
+        repo.commit("d0", "by a client").await.unwrap();
+        // The deepest is answered first.
+        let answers = answers.lock().unwrap().clone();
+        let statuses: Vec<u16> = answers.iter().map(|(status, _)| *status).collect();
+        assert_eq!(statuses, [412, 201, 201, 201], "{passed_on}: {answers:?}");
+        assert!(
+            answers[0].1.contains("hooks are nested too deep")
+                && answers[0].1.contains("4 levels deep, and at most 3"),
+            "{}",
+            answers[0].1
+        );
+        // Nothing was recorded of it: no hook ran.
+        let head = repo.head(MAIN).await.unwrap();
+        assert_eq!(repo.head("d4").await.unwrap(), head);
+        assert_ne!(repo.head("d3").await.unwrap(), head);
+    }
+}
+
+#[tokio::test]
+async fn what_the_configuration_denies_webhooks_is_told_in_the_refusal() {
+    let server = TestServer::start_with_settings(&[
+        ("WEIR_INSTALLATION_USER_NAME", system_tests::ADMIN.0),
+        ("WEIR_INSTALLATION_ACCESS_KEY_ID", system_tests::ADMIN.1),
+        ("WEIR_INSTALLATION_SECRET_ACCESS_KEY", system_tests::ADMIN.2),
+        ("WEIR_ACTIONS_WEBHOOK_DENY", "127.0.0.0/8,::1"),
+    ]);
+    let repo = server.repo("denied").await;
+    for (number, url, says) in [
+        (0, "http://localhost:9/x", "actions.webhook.deny"),
+        (1, "http://[fd00:ec2::23]/x", "metadata service"),
+        (2, "http://168.63.129.16/x", "metadata service"),
+        (3, "http://[64:ff9b::a9fe:a9fe]/x", "metadata service"),
+    ] {
+        let branch = format!("b{number}");
+        repo.branch(&branch, MAIN).await.unwrap();
+        let file = format!(
+            "name: denied\non:\n  pre-commit:\nhooks:\n  - id: call\n    type: webhook\n    properties:\n      url: '{url}'\n"
+        );
+        repo.put(&branch, "_lakefs_actions/denied.yaml", file)
+            .await
+            .unwrap();
+        let (status, error) = refusal(repo.commit(&branch, "denied").await);
+        assert!(
+            status == 412 && error.message.contains(says),
+            "{url}: {}",
+            error.message
+        );
+    }
+}

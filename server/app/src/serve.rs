@@ -121,9 +121,10 @@ impl Server {
             Some(names) => app.layer(middleware::from_fn_with_state(names, local_only::guard)),
             None => app,
         };
+        // Said before anything is answered, so that who waits for an answer finds it.
+        first_start.announce(address);
         let accepting = tokio::spawn(accept(listener, app, stop.clone()));
         let jobs = jobs::start(&layers, config.usage_flush_interval, metrics, &stop);
-        first_start.announce(address);
         Ok(Self {
             address,
             layers,

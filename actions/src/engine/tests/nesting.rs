@@ -104,3 +104,23 @@ async fn changes_that_wait_for_webhooks_are_bounded_by_repository() {
     lake.gate("main", "tell.yaml", TELL).await;
     lake.commit("main").await.unwrap();
 }
+
+/// A task goes on after its request was answered, in another task of the runtime.
+#[tokio::test]
+async fn a_commit_as_a_task_is_as_deep_as_the_request_that_began_it() {
+    let lake = Lake::new().await;
+    lake.gate("main", "tell.yaml", TELL).await;
+    nesting::at(2, async {
+        let params = commit_params("as a task");
+        let submitted = lake.catalog.submit_commit(&lake.repository, "main", params);
+        submitted.await.unwrap();
+    })
+    .await;
+    lake.catalog.drain().await;
+    lake.actions.drain().await;
+    let deliveries: Vec<_> = lake.seen.lock().unwrap().drain(..).collect();
+    assert_eq!(deliveries.len(), 3);
+    for (_, headers, _) in deliveries {
+        assert_eq!(lake.actions.depth_of(&headers), 3);
+    }
+}

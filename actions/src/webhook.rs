@@ -139,7 +139,7 @@ impl Webhooks {
         let put_in = params.iter().chain(&headers);
         let masker =
             Masker::new(put_in.flat_map(|(_, text)| text.values.iter().map(String::as_str)));
-        let headers = Headers::new(headers, self.marks.headers(event))?;
+        let headers = Headers::new(headers, &self.marks.headers(event))?;
         log.text(&request_head(&hook.shown_url, &params, &headers, payload));
 
         // Redirects stay on this host, so one look is enough; names are looked at whenever they are resolved.
@@ -243,7 +243,7 @@ struct Headers {
 
 impl Headers {
     /// What the action file names, and marks of the run, which it can't replace but for the user agent.
-    fn new(pairs: Vec<(String, Expanded)>, marks: HeaderMap) -> Result<Self, String> {
+    fn new(pairs: Vec<(String, Expanded)>, marks: &HeaderMap) -> Result<Self, String> {
         let mut to_send = HeaderMap::new();
         to_send.extend(
             marks

@@ -141,10 +141,8 @@ async fn a_quickstart_answers_no_page_of_another_site() {
         ("host", "lake.s3.local.lakefs.io"),
         ("authorization", "AWS4-HMAC-SHA256 x"),
     ];
-    assert_ne!(
-        get("/", &signed).await.1.contains("this machine only"),
-        true
-    );
+    let (_, said) = get("/", &signed).await;
+    assert!(!said.contains("this machine only"), "{said}");
     // A server that is no quickstart has names that it can't know.
     let other = TestServer::start(Backend::Sqlite);
     let request = reqwest::Client::new().get(format!("{}/_health", other.url()));

@@ -95,9 +95,7 @@ impl WebhookTargets {
             return Ok(());
         };
         match tokio::net::lookup_host((name, 0)).await {
-            Ok(found) => found
-                .map(|found| self.check_address(found.ip(), Some(name)))
-                .collect(),
+            Ok(mut found) => found.try_for_each(|ip| self.check_address(ip.ip(), Some(name))),
             Err(_) if self.allows_by_name(name) => Ok(()),
             Err(_) => Err(Forbidden::Unresolved(name.to_owned())),
         }

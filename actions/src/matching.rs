@@ -25,7 +25,8 @@ pub(crate) fn listens<'a>(action: &'a Action, event: &Event) -> Result<Option<&'
     for pattern in &on.branches {
         if !glob::is_branch_pattern(pattern) {
             let event = event.kind.as_str();
-            return Err(format!("'branches' of {event}: '{pattern}' is no glob"));
+            let quoted = base::glob::quoted(pattern);
+            return Err(format!("'branches' of {event}: '{quoted}' is no glob"));
         }
         if glob::branch_matches(pattern, branch) {
             return Ok(Some(on));

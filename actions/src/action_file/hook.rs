@@ -67,9 +67,10 @@ pub(super) fn read_hook(
                 )
             })?;
             Condition::parse(text).map_err(|reason| {
+                let quoted = base::glob::quoted(text);
                 Fault::new(
                     expression.at,
-                    format!("hook[{index}] 'if' '{text}': {reason}"),
+                    format!("hook[{index}] 'if' '{quoted}': {reason}"),
                 )
             })?
         }

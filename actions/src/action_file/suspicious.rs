@@ -31,13 +31,14 @@ pub(super) fn warn_of_branches(node: &Node, warnings: &mut Vec<Fault>) {
         let Some(pattern) = item.text() else {
             continue;
         };
+        let quoted = base::glob::quoted(pattern);
         let reason = if !glob::is_branch_pattern(pattern) {
             format!(
-                "'branches': '{pattern}' is no glob; an event that is held against it is refused"
+                "'branches': '{quoted}' is no glob; an event that is held against it is refused"
             )
         } else if !glob::can_match_branch(pattern) {
             format!(
-                "'branches': '{pattern}' can match no branch; branch names have letters, digits, '_' and '-'"
+                "'branches': '{quoted}' can match no branch; branch names have letters, digits, '_' and '-'"
             )
         } else {
             continue;

@@ -74,8 +74,11 @@ pub(crate) async fn read_json(
         .map_or("", |v| v.to_str().unwrap_or_default());
     let kind = kind.split(';').next().unwrap_or_default().trim();
     if !kind.eq_ignore_ascii_case("application/json") {
-        return Err(wrong(&format!(
-            "header Content-Type has unexpected value {kind:?}"
+        let words = Words::message(format!(
+            "request body has an error: header Content-Type has unexpected value {kind:?}"
+        ));
+        return Err(Error::InvalidWith(words.hint(
+            "send the header `Content-Type: application/json` (curl: -H 'content-type: application/json')",
         )));
     }
     let values = count_values(&bytes).map_err(|e| undecodable(&e))?;

@@ -134,7 +134,9 @@ pub fn check_list(patterns: &[String]) -> Result<(), GlobsError> {
     Ok(())
 }
 
-fn quoted(pattern: &str) -> String {
+/// A pattern as it is quoted in a message: cut where it is long, so that the reason behind it is read.
+#[must_use]
+pub fn quoted(pattern: &str) -> String {
     match pattern.char_indices().nth(QUOTED_CHARS) {
         Some((end, _)) => format!("{}…", &pattern[..end]),
         None => pattern.to_owned(),

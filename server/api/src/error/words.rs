@@ -48,7 +48,7 @@ pub(super) fn of(error: &Error, during: During<'_>) -> Words {
         Error::Auth(error) => of_auth(error, during),
         Error::Told { words, .. } | Error::InvalidWith(words) => words.clone(),
         Error::TooLarge(_) | Error::TooManyValues(_) => {
-            Words::of(error).hint("send it in several requests")
+            Words::of(error).hint("send less in one request")
         }
         Error::Busy(_) => Words::of(error).hint("try again later"),
         Error::NoPresign(_) => {

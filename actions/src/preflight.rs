@@ -92,7 +92,7 @@ pub(crate) async fn check(
         for file in &files.files {
             check.file(file, known.has(file), &mut found).await?;
         }
-        Ok(())
+        Ok::<_, LoadError>(())
     };
     match tokio::time::timeout(MAX_TIME, all).await {
         Ok(checked) => checked?,

@@ -439,3 +439,19 @@ fn every_example_can_be_used() {
     }
     assert!(seen >= 3, "the examples were found");
 }
+
+/// A thousand short files of aliases held gigabytes, and counted as a few megabytes.
+#[test]
+fn an_action_weighs_what_its_aliases_are_written_out() {
+    let mut text = "name: gate\non:\n  pre-commit:\nx-0: &a0 [xxxxxxxx, xxxxxxxx]\n".to_owned();
+    for n in 1..12 {
+        text.push_str(&format!("x-{n}: &a{n} [*a{0}, *a{0}]\n", n - 1));
+    }
+    let action = Action::parse("_lakefs_actions/gate.yaml", text.as_bytes()).unwrap();
+    assert!(text.len() < 1000);
+    assert!(
+        action.weight_bytes > 500_000,
+        "{} bytes",
+        action.weight_bytes
+    );
+}

@@ -28,7 +28,7 @@ const LISTEN: &str = "127.0.0.1:8000";
 const PROFILE: &str = "quickstart";
 /// The hook that guards `main`; the other examples are not built.
 const HOOK: &str = "parquet-guard";
-/// What a first build takes on 2 cores, as measured (docs/decisions/0018-checks-and-first-start.md).
+/// What a first build takes on 2 cores: an estimate (docs/decisions/0018-checks-and-first-start.md).
 const FIRST_BUILD: &str = "about 6 minutes on 2 cores, and 2 GB in target/";
 /// A first start on a slow disk.
 const START_TIMEOUT: Duration = Duration::from_secs(120);

@@ -62,6 +62,8 @@ impl Server {
             .arg(data)
             .arg("--ready-file")
             .arg(&ready_file)
+            // Unoptimised, it compiles hooks slowly.
+            .env("WEIR_ACTIONS_COMPILE_CPU_TIME", "10m")
             .env("WEIR_LOGGING_OUTPUT", "=")
             .env("WEIR_LOGGING_LEVEL", "warn")
             .env_remove("WEIR_TOOLS")

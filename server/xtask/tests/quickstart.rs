@@ -102,7 +102,7 @@ fn a_server_of_somebody_else_is_not_driven() {
     let weir = script(
         dir.path(),
         &format!(
-            "echo '{{\"pid\": 1, \"address\": \"{address}\"}}' > {}/ready.json; exec cat > /dev/null",
+            "cd {}; echo '{{\"pid\": 1, \"address\": \"{address}\"}}' > written; mv written ready.json; exec cat > /dev/null",
             data.display()
         ),
     );

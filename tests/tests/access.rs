@@ -24,7 +24,7 @@ fn a_short_secret_key_is_refused_with_the_remedy() {
 #[tokio::test]
 async fn who_comes_through_a_proxy_needs_the_setup_token_of_the_log() {
     let server = TestServer::start_with(Backend::Sqlite, Setup::Open);
-    let http = reqwest::Client::new();
+    let http = ::client::http_builder().build().unwrap();
     let ask = async |token: Option<&str>| {
         let mut request = http
             .post(format!("{}/api/v1/setup_lakefs", server.url()))
@@ -85,7 +85,10 @@ async fn a_quickstart_has_random_keys_in_a_file_and_keeps_them() {
     // The log of a test holds what the server printed, too.
     assert_eq!(server.log().matches(&secret).count(), 1);
     let user = async |url: String, id: &str, secret: &str| {
-        let request = reqwest::Client::new().get(format!("{url}/api/v1/user"));
+        let request = ::client::http_builder()
+            .build()
+            .unwrap()
+            .get(format!("{url}/api/v1/user"));
         let answer = request.basic_auth(id, Some(secret)).send().await.unwrap();
         answer.status().as_u16()
     };
@@ -110,7 +113,10 @@ async fn a_quickstart_has_random_keys_in_a_file_and_keeps_them() {
 async fn a_quickstart_answers_no_page_of_another_site() {
     let server = TestServer::start_quickstart();
     let get = async |path: &str, headers: &[(&str, &str)]| {
-        let mut request = reqwest::Client::new().get(format!("{}{path}", server.url()));
+        let mut request = ::client::http_builder()
+            .build()
+            .unwrap()
+            .get(format!("{}{path}", server.url()));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -144,7 +150,10 @@ async fn a_quickstart_answers_no_page_of_another_site() {
     assert!(!get("/", &signed).await.1.contains("this machine only"));
     // A server that is no quickstart has names that it can't know.
     let other = TestServer::start(Backend::Sqlite);
-    let request = reqwest::Client::new().get(format!("{}/_health", other.url()));
+    let request = ::client::http_builder()
+        .build()
+        .unwrap()
+        .get(format!("{}/_health", other.url()));
     let answer = request.header("host", "lake.example").send().await.unwrap();
     assert_eq!(answer.status(), 200);
 }
@@ -213,7 +222,9 @@ async fn callback_service(server: &TestServer, passed_on: &'static str) -> (Stri
                     .into_iter()
                     .find(|(name, _)| name == passed_on)
                     .unwrap();
-                let answer = reqwest::Client::new()
+                let answer = ::client::http_builder()
+                    .build()
+                    .unwrap()
                     .post(url)
                     .basic_auth(system_tests::ADMIN.1, Some(system_tests::ADMIN.2))
                     .header(header.0, header.1)

@@ -72,7 +72,7 @@ async fn answered_meanwhile<T: Send + 'static>(
 ) -> T {
     let work = tokio::spawn(work);
     let health = format!("{}/_health", server.url());
-    let http = reqwest::Client::builder()
+    let http = ::client::http_builder()
         .timeout(Duration::from_secs(20))
         .build()
         .unwrap();
@@ -220,7 +220,7 @@ async fn guests_that_can_not_be_interrupted_hold_up_nobody() {
     };
     let work = tokio::spawn(work);
     let health = format!("{}/_health", server.url());
-    let http = reqwest::Client::new();
+    let http = ::client::http_builder().build().unwrap();
     let mut waited = Vec::new();
     while !work.is_finished() {
         let asked = Instant::now();

@@ -4,6 +4,7 @@
 //! is written there.
 
 mod attacks;
+mod components;
 mod gate;
 mod hostile;
 mod objects;

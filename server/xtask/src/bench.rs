@@ -7,7 +7,7 @@ use crate::postgres::Postgres;
 use crate::shell::{cargo, run, target_dir};
 
 /// The benchmarks of `tests/src/bin/bench`.
-const NAMES: &[&str] = &["serve", "hooks", "start"];
+const NAMES: &[&str] = &["serve", "hooks", "start", "attacks"];
 /// The benchmark of `server/catalog/benches/engine`, which needs no server.
 const ENGINE: &str = "engine";
 

@@ -38,7 +38,7 @@ usage: cargo xtask COMMAND
   links                  links between Markdown files
   hooks [--fixtures]     build the example hooks to components (--fixtures: the test guests as well)
   codegen                regenerate wire types and client from server/api/openapi.yaml
-  bench NAME             serve | hooks | start | engine: measure with a release build
+  bench NAME             serve | hooks | start | attacks | engine: measure with a release build
   dist                   build for release: target/dist with a stripped server, its symbols, checksums, a container file
   setup                  install what the commands above need
 ";

@@ -16,6 +16,7 @@ pub(crate) struct Measured {
     pub(crate) per_second: f64,
     pub(crate) p50: Duration,
     pub(crate) p99: Duration,
+    pub(crate) longest: Duration,
     /// Of the server, user and system.
     pub(crate) cpu_per_operation: Duration,
 }
@@ -80,6 +81,7 @@ where
         per_second: f64::from(operations) / elapsed.as_secs_f64(),
         p50: latencies[done / 2],
         p99: latencies[(done * 99 / 100).min(done - 1)],
+        longest: latencies[done - 1],
         cpu_per_operation: cpu / operations,
     })
 }

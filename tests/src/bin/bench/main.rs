@@ -1,8 +1,12 @@
-//! Benchmarks of a release build: `cargo xtask bench serve | hooks | start`.
+//! Benchmarks of a release build: `cargo xtask bench serve | hooks | start | attacks`.
 //!
 //! Each prints one table. Figures depend on the machine, above all on how long it
 //! takes to flush to its disk; CPU time per operation is the steadiest of them.
 
+mod attacks;
+#[path = "../../../../actions/tests/wasm/components.rs"]
+#[expect(clippy::unwrap_used, reason = "written for tests; the text is constant")]
+mod components;
 mod hooks;
 mod load;
 mod process;
@@ -23,7 +27,8 @@ async fn main() -> Result<()> {
         ["serve", rest @ ..] => serve::run(rest).await,
         ["hooks"] => hooks::run().await,
         ["start"] => start::run().await,
-        _ => bail!("usage: bench serve [SECONDS] | hooks | start"),
+        ["attacks"] => attacks::run().await,
+        _ => bail!("usage: bench serve [SECONDS] | hooks | start | attacks"),
     }
 }
 

@@ -1,0 +1,326 @@
+//! What other users notice while hooks attack the server: the latency of health checks and reads, and the delay of another repository's gate.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use reqwest::Method;
+use serde_json::json;
+use tokio::task::JoinHandle;
+
+use crate::components::{component, nested_loops, passing_text};
+use crate::load::{Measured, measure, milliseconds};
+use crate::process::{Database, Server};
+use crate::say;
+
+const CALM: &str = "calm";
+const HOSTILE: &str = "hostile";
+/// Time limit of each hostile hook.
+const LIMIT: Duration = Duration::from_secs(5);
+/// How long the latency is measured; shorter than [`LIMIT`], so that every hostile hook runs meanwhile.
+const WINDOW: Duration = Duration::from_secs(3);
+/// Commits of the calm repository's gate before the attack and during it.
+const COMMITS: usize = 20;
+
+/// One kind of hostile hook.
+struct Attack {
+    what: &'static str,
+    component: bytes::Bytes,
+    memory_mib: u32,
+    at_once: usize,
+}
+
+pub(crate) async fn run() -> Result<()> {
+    let server = Arc::new(Server::start(Database::Sqlite).await?);
+    server.repository(CALM).await?;
+    server.repository(HOSTILE).await?;
+    server.put(CALM, "main", "sea", vec![b'x'; 1024]).await?;
+    server.commit(CALM, "main").await?;
+
+    say("| while this runs | request | p50 ms | p99 ms | longest ms |");
+    say("|---|---|--:|--:|--:|");
+    latencies(&server, "nothing").await?;
+    let mut stopped = Vec::new();
+    for attack in attacks() {
+        let branches = prepare(&server, &attack).await?;
+        // Compiles the component, and is refused by its limit.
+        refused_after(&server, &branches[0]).await?;
+        let running: Vec<JoinHandle<Result<Duration>>> = branches
+            .iter()
+            .map(|branch| {
+                let (server, branch) = (Arc::clone(&server), branch.clone());
+                tokio::spawn(async move { refused_after(&server, &branch).await })
+            })
+            .collect();
+        latencies(&server, &format!("{} {}", attack.at_once, attack.what)).await?;
+        for run in running {
+            stopped.push((attack.what, run.await??));
+        }
+    }
+
+    say("");
+    say("| hook with a limit of 5 s | refused after ms |");
+    say("|---|--:|");
+    for (what, after) in stopped {
+        say(&format!("| {what} | {} |", milliseconds(after)));
+    }
+    say("");
+    compilers(&server).await
+}
+
+fn attacks() -> Vec<Attack> {
+    vec![
+        Attack {
+            what: "endless loops",
+            component: component("(loop (br 0))"),
+            memory_mib: 16,
+            at_once: 8,
+        },
+        Attack {
+            what: "hooks that fill 125 MiB again and again",
+            component: component(
+                "(drop (memory.grow (i32.const 2000))) (loop (memory.fill (i32.const 0) (i32.const 7) (i32.mul (memory.size) (i32.const 65536))) (br 0))",
+            ),
+            memory_mib: 256,
+            at_once: 8,
+        },
+        Attack {
+            what: "pairs of nested components that pass 500 MB",
+            component: passing_text(500),
+            memory_mib: 2048,
+            at_once: 2,
+        },
+    ]
+}
+
+/// One branch for each hook of an attack, its gate and a change staged.
+async fn prepare(server: &Server, attack: &Attack) -> Result<Vec<String>> {
+    let mut branches = Vec::new();
+    for n in 0..attack.at_once {
+        let branch = format!("{}-{n}", attack.what.replace(' ', "-"));
+        new_branch(server, HOSTILE, &branch).await?;
+        gate(
+            server,
+            HOSTILE,
+            &branch,
+            attack.component.to_vec(),
+            &format!(
+                "      limits: {{ memory: {}MiB, time_per_object: {}s }}\n",
+                attack.memory_mib,
+                LIMIT.as_secs()
+            ),
+        )
+        .await?;
+        branches.push(branch);
+    }
+    Ok(branches)
+}
+
+async fn new_branch(server: &Server, repository: &str, branch: &str) -> Result<()> {
+    server
+        .json(
+            Method::POST,
+            &format!("/repositories/{repository}/branches"),
+            json!({ "name": branch, "source": "main" }),
+        )
+        .await
+        .map(|_| ())
+}
+
+async fn gate(
+    server: &Server,
+    repository: &str,
+    branch: &str,
+    component: Vec<u8>,
+    properties: &str,
+) -> Result<()> {
+    server
+        .put(repository, branch, "hooks/gate.wasm", component)
+        .await?;
+    let action = format!(
+        "name: gate\non:\n  pre-commit:\nhooks:\n  - id: gate\n    type: wasm\n    properties:\n      component: hooks/gate.wasm\n{properties}"
+    );
+    server
+        .put(
+            repository,
+            branch,
+            "_lakefs_actions/gate.yaml",
+            action.into_bytes(),
+        )
+        .await
+}
+
+/// Commits where the hostile gate judges, and returns when it was refused for its time.
+async fn refused_after(server: &Server, branch: &str) -> Result<Duration> {
+    let asked = Instant::now();
+    let answer = server
+        .request(
+            Method::POST,
+            &format!("/repositories/{HOSTILE}/branches/{branch}/commits"),
+        )
+        .json(&json!({ "message": "attack" }))
+        .send()
+        .await?;
+    let taken = asked.elapsed();
+    let (status, text) = (answer.status(), answer.text().await?);
+    ensure!(
+        status == 412 && text.contains("limit_time"),
+        "the hostile hook of {branch} was not stopped by its time limit: {status} {text}"
+    );
+    Ok(taken)
+}
+
+async fn latencies(server: &Arc<Server>, meanwhile: &str) -> Result<()> {
+    let health = async |server: Arc<Server>, _n: u64| {
+        let url = format!("{}/_health", server.url);
+        server.http.get(url).send().await?.error_for_status()?;
+        anyhow::Ok(())
+    };
+    let read = async |server: Arc<Server>, _n: u64| {
+        server
+            .get(&format!("/repositories/{CALM}/refs/main/objects?path=sea"))
+            .await
+    };
+    let (health, read) = tokio::try_join!(
+        measure(server, 1, WINDOW, move |s, n| health(s, n)),
+        measure(server, 1, WINDOW, move |s, n| read(s, n))
+    )?;
+    for (request, measured) in [("`/_health`", health), ("GET of another repository", read)] {
+        row(meanwhile, request, &measured);
+    }
+    Ok(())
+}
+
+fn row(meanwhile: &str, request: &str, measured: &Measured) {
+    say(&format!(
+        "| {meanwhile} | {request} | {} | {} | {} |",
+        milliseconds(measured.p50),
+        milliseconds(measured.p99),
+        milliseconds(measured.longest)
+    ));
+}
+
+/// The delay of another repository's gate while two components are compiled that keep the compiler busy.
+async fn compilers(server: &Arc<Server>) -> Result<()> {
+    let folder = std::env::var_os("WEIR_TEST_HOOKS")
+        .map(PathBuf::from)
+        .context("run `cargo xtask bench attacks`: WEIR_TEST_HOOKS is not set")?;
+    let read =
+        |name: &str| std::fs::read(folder.join(name)).with_context(|| format!("can't read {name}"));
+    // Three digests that the server has not seen: each has to be compiled.
+    let (known, alone, meanwhile) = (
+        read("commit_metadata.wasm")?,
+        read("format_allow_list.wasm")?,
+        read("parquet_guard.wasm")?,
+    );
+    new_branch(server, CALM, "known").await?;
+    gate(server, CALM, "known", known, "").await?;
+    let first = commit_gated(server, "known", 0).await?;
+    let before = commits(server, "before").await?;
+
+    say("| commit of another repository | median ms | longest ms |");
+    say("|---|--:|--:|");
+    delay("compiled gate, no attack", &before);
+    new_branch(server, CALM, "alone").await?;
+    gate(server, CALM, "alone", alone, "").await?;
+    let alone = commit_gated(server, "alone", 0).await?;
+    delay("new gate (commit-metadata), no attack", &[first]);
+    delay("new gate (format-allow-list), no attack", &[alone]);
+
+    let mut hostile = Vec::new();
+    for loops in [300, 301] {
+        let branch = format!("loops-{loops}");
+        new_branch(server, HOSTILE, &branch).await?;
+        gate(
+            server,
+            HOSTILE,
+            &branch,
+            nested_loops(loops, 3000).to_vec(),
+            "",
+        )
+        .await?;
+        let server = Arc::clone(server);
+        hostile.push(tokio::spawn(async move {
+            let asked = Instant::now();
+            let answer = server
+                .request(
+                    Method::POST,
+                    &format!("/repositories/{HOSTILE}/branches/{branch}/commits"),
+                )
+                .json(&json!({ "message": "attack" }))
+                .send()
+                .await?;
+            anyhow::Ok((asked.elapsed(), answer.status(), answer.text().await?))
+        }));
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let during = commits(server, "during").await?;
+    new_branch(server, CALM, "meanwhile").await?;
+    gate(server, CALM, "meanwhile", meanwhile, "").await?;
+    let meanwhile = commit_gated(server, "meanwhile", 0).await?;
+    ensure!(
+        hostile.iter().any(|h| !h.is_finished()),
+        "the hostile components were compiled before the measurement ended"
+    );
+    delay(
+        "compiled gate, two hostile components in the compiler",
+        &during,
+    );
+    delay(
+        "new gate (parquet-guard), two hostile components in the compiler",
+        &[meanwhile],
+    );
+    for component in hostile {
+        let (after, status, text) = component.await??;
+        ensure!(
+            status == 412 || status == 400,
+            "a hostile component was not refused: {status} {text}"
+        );
+        say(&format!(
+            "| hostile component refused ({status}) | {} | |",
+            milliseconds(after)
+        ));
+    }
+    Ok(())
+}
+
+async fn commits(server: &Server, prefix: &str) -> Result<Vec<Duration>> {
+    let mut taken = Vec::new();
+    for n in 0..COMMITS {
+        taken.push(commit_gated(server, prefix, n).await?);
+    }
+    taken.sort_unstable();
+    Ok(taken)
+}
+
+/// A commit of one change to branch `known`, or to the branch `name` if there is one of its own.
+async fn commit_gated(server: &Server, name: &str, n: usize) -> Result<Duration> {
+    let branch = if matches!(name, "before" | "during") {
+        "known"
+    } else {
+        name
+    };
+    server
+        .put(CALM, branch, &format!("{name}/{n}"), vec![b'y'; 16])
+        .await?;
+    let asked = Instant::now();
+    server
+        .json(
+            Method::POST,
+            &format!("/repositories/{CALM}/branches/{branch}/commits"),
+            json!({ "message": "calm", "metadata": { "owner": "bench" } }),
+        )
+        .await?;
+    Ok(asked.elapsed())
+}
+
+fn delay(what: &str, sorted: &[Duration]) {
+    if let (Some(median), Some(longest)) = (sorted.get(sorted.len() / 2), sorted.last()) {
+        say(&format!(
+            "| {what} | {} | {} |",
+            milliseconds(*median),
+            milliseconds(*longest)
+        ));
+    }
+}

@@ -392,9 +392,9 @@ fn engine(error: EngineError) -> Fault {
         EngineError::ReadOnly(_) => Fault::ReadOnly,
         EngineError::Protected { .. } => Fault::Protected,
         EngineError::InvalidValue(message) => Fault::InvalidArgument(message),
-        error @ (EngineError::InvalidName { .. } | EngineError::InvalidReference { .. }) => {
-            Fault::InvalidArgument(error.to_string())
-        }
+        error @ (EngineError::Advised { .. }
+        | EngineError::InvalidName { .. }
+        | EngineError::InvalidReference { .. }) => Fault::InvalidArgument(error.to_string()),
         EngineError::PreconditionFailed => Fault::PreconditionFailed,
         EngineError::TooManyTries(_) => Fault::SlowDown,
         EngineError::ConcurrentChange(_) => Fault::Conflict,
@@ -412,7 +412,7 @@ fn engine(error: EngineError) -> Fault {
         | EngineError::WrongCommitId { .. }
         | EngineError::NotBare(_)
         | EngineError::NoMergeBase(..)
-        | EngineError::MovedOn(_)
+        | EngineError::MovedOn { .. }
         | EngineError::Rejected(_)
         | EngineError::Corrupt { .. }
         | EngineError::Kv(_)) => Fault::Internal(Box::new(error)),

@@ -126,7 +126,7 @@ async fn changes_by_cookie_come_from_own_pages_only() {
     .await
     .expect(403);
     assert!(
-        refused.message().contains("Origin"),
+        refused.hint().contains("Origin"),
         "{}",
         refused.message()
     );

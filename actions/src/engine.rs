@@ -229,9 +229,8 @@ impl Actions {
         let place = (calls_out && !event.kind.is_post())
             .then(|| self.in_flight.enter(&event.repository.id));
         if let Some(None) = place {
-            let busy = format!(
-                "{MAX_IN_FLIGHT} changes of this repository wait for webhooks already: try again later, and see that no webhook makes changes that it judges itself"
-            );
+            let busy =
+                format!("{MAX_IN_FLIGHT} changes of this repository wait for webhooks already");
             return Err(LoadError::Busy(busy));
         }
         let outcome = match judges.is_empty() {
@@ -312,7 +311,9 @@ impl Hooks for Actions {
         }
         if event.depth > MAX_DEPTH {
             info!(run.id = %event.run_id, repo.id = %event.repository.id, "{} refused at depth {}", event.kind.as_str(), event.depth);
-            return Err(reject(event, &[too_deep(event)]));
+            let mut rejection = reject(event, &[too_deep(event)]);
+            rejection.hint = Some(HINT_TOO_DEEP.to_owned());
+            return Err(rejection);
         }
         let event = Arc::new(event.clone());
         match self.judge(&event).await {
@@ -332,7 +333,11 @@ impl Hooks for Actions {
                 rejection.hint = hint_of_invalid(&event);
                 Err(rejection)
             }
-            Err(LoadError::Busy(why)) => Err(reject(&event, &[why])),
+            Err(LoadError::Busy(why)) => {
+                let mut rejection = reject(&event, &[why]);
+                rejection.hint = Some(HINT_BUSY.to_owned());
+                Err(rejection)
+            }
             // A gate that can't be read or recorded does not let anything through.
             Err(LoadError::Read(e)) => {
                 error!(run.id = %event.run_id, repo.id = %event.repository.id, error = ?e, "failed to run actions of {}", event.kind.as_str());
@@ -386,10 +391,16 @@ impl Actions {
     }
 }
 
+/// What helps against [`too_deep`].
+const HINT_TOO_DEEP: &str =
+    "let the webhook's service change only branches whose action files do not call it";
+/// What helps where too many changes wait for webhooks.
+const HINT_BUSY: &str =
+    "try again later, and check that no webhook makes changes that it judges itself";
+
 fn too_deep(event: &Event) -> String {
     format!(
-        "hooks are nested too deep: a webhook made this change, {} levels deep, and at most {MAX_DEPTH} are allowed: \
-         let the webhook's service change only branches whose action files do not call it",
+        "hooks are nested too deep: a webhook made this change, {} levels deep, and at most {MAX_DEPTH} are allowed",
         event.depth
     )
 }

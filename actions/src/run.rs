@@ -225,8 +225,9 @@ impl Records {
             .commit_at(&commits, &format!("{commits}{commit}0"))
             .await?;
         if next.is_some_and(|next| next.starts_with(digits)) {
-            return Err(catalog::Error::InvalidValue(format!(
-                "commit {digits} is ambiguous: give more of its digits"
+            return Err(catalog::Error::Engine(graveler::Error::advised(
+                format!("commit {digits} is ambiguous"),
+                "give more digits of the commit's id",
             )));
         }
         Ok(Some(commit))

@@ -82,6 +82,8 @@ async fn a_quickstart_has_random_keys_in_a_file_and_keeps_them() {
         text(&first, "secret_access_key"),
     );
     assert!(id.starts_with("AKIAJ") && secret.len() == 40, "{id}");
+    let folder = format!("data folder: {}", server.data().display());
+    assert_eq!(server.log().matches(&folder).count(), 1);
     // The log of a test holds what the server printed, too.
     assert_eq!(server.log().matches(&secret).count(), 1);
     let user = async |url: String, id: &str, secret: &str| {

@@ -116,7 +116,7 @@ fn bodies_that_stop_or_trickle_are_refused() {
     let token = login(&server);
     let answer = String::from_utf8(Raw::with(&server, HALF_A_BODY).rest()).unwrap();
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
-    assert!(answer.contains("send it again"), "{answer}");
+    assert!(answer.contains("send the request again"), "{answer}");
 
     let upload = |kind: &str, body: &str| {
         format!(

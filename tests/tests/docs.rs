@@ -1,9 +1,10 @@
 //! The shell examples of the README and of `docs/`, run as they stand in bash and in zsh against a real server.
 //!
 //! A block that opens with ` ```sh run ` is run, line by line, all blocks of a file in one shell and in order. Each
-//! command must succeed, and what prints nothing must be told: the text behind its block says "prints nothing".
-//! `KEY:SECRET` and the usual address stand for the server's. A block `sh run alone` has a shell of its own, before the
-//! others; keys that it prints are those of the others from then on.
+//! page is run on a server of its own, and then all pages on one server, in the README's order. Each command must
+//! succeed, JSON must end its line, and what prints nothing must be told: the text behind its block says "prints
+//! nothing". `KEY:SECRET` and the usual address stand for the server's. A block `sh run alone` has a shell of its own,
+//! before the others; keys that it prints are those of the others from then on.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -17,79 +18,36 @@ const SHELLS: &[(&str, &str)] = &[("bash", "--norc"), ("zsh", "-f")];
 const USUAL_ADDRESS: &str = "http://127.0.0.1:8000";
 const USUAL_KEYS: &str = "KEY:SECRET";
 
-/// A file with examples, and what it takes for given.
+/// A file with examples.
 struct Page {
     file: &'static str,
+    /// Whether its first example makes the administrator, or needs one.
     setup: Setup,
-    /// Run before its blocks, with `weir` and `$R` as in docs/versioning.md.
-    given: &'static str,
 }
 
-const LAKE: &str = r#"weir http://127.0.0.1:8000/api/v1/repositories -d '{"name": "lake", "storage_namespace": "local://lake"}'"#;
-const LAKE_WITH_A_CHANGE: &str = r#"weir http://127.0.0.1:8000/api/v1/repositories -d '{"name": "lake", "storage_namespace": "local://lake"}'
-echo 1,2 | put main data/a.csv"#;
-const LAKE_WITH_A_LOAD: &str = r#"weir http://127.0.0.1:8000/api/v1/repositories -d '{"name": "lake", "storage_namespace": "local://lake"}'
-weir $R/branches -d '{"name": "may", "source": "main"}'
-echo 1,2 | put may data/may.csv
-weir $R/branches/may/commits -d '{"message": "May"}'"#;
-const LAKE_WITH_HISTORY: &str = r#"weir http://127.0.0.1:8000/api/v1/repositories -d '{"name": "lake", "storage_namespace": "local://lake"}'
-echo 1,2 | put main data/a.csv
-weir $R/branches/main/commits -d '{"message": "one"}'
-weir $R/tags -d '{"id": "v1", "ref": "main"}'
-weir $R/tags/v1 -X DELETE"#;
-
+/// In the order of the README's list. Each page makes the repositories that it uses.
 const PAGES: &[Page] = &[
-    Page {
-        file: "README.md",
-        setup: Setup::Open,
-        given: "",
-    },
-    Page {
-        file: "docs/configuration.md",
-        setup: Setup::Open,
-        given: "",
-    },
-    Page {
-        file: "docs/versioning.md",
-        setup: Setup::Done,
-        given: LAKE,
-    },
-    Page {
-        file: "docs/repositories.md",
-        setup: Setup::Done,
-        given: "",
-    },
-    Page {
-        file: "docs/async.md",
-        setup: Setup::Done,
-        given: LAKE_WITH_A_CHANGE,
-    },
-    Page {
-        file: "docs/branch-protection.md",
-        setup: Setup::Done,
-        given: LAKE,
-    },
-    Page {
-        file: "docs/dump-restore.md",
-        setup: Setup::Done,
-        given: LAKE,
-    },
-    Page {
-        file: "docs/pull-requests.md",
-        setup: Setup::Done,
-        given: LAKE_WITH_A_LOAD,
-    },
-    Page {
-        file: "docs/retention.md",
-        setup: Setup::Done,
-        given: LAKE,
-    },
-    Page {
-        file: "docs/undo.md",
-        setup: Setup::Done,
-        given: LAKE_WITH_HISTORY,
-    },
+    open("README.md"),
+    open("docs/configuration.md"),
+    page("docs/versioning.md"),
+    page("docs/repositories.md"),
+    page("docs/undo.md"),
+    page("docs/branch-protection.md"),
+    page("docs/pull-requests.md"),
+    page("docs/retention.md"),
+    page("docs/async.md"),
+    page("docs/dump-restore.md"),
 ];
+
+const fn page(file: &'static str) -> Page {
+    let setup = Setup::Done;
+    Page { file, setup }
+}
+
+const fn open(file: &'static str) -> Page {
+    let setup = Setup::Open;
+    Page { file, setup }
+}
 
 /// A block of commands.
 #[derive(Debug, PartialEq)]
@@ -175,6 +133,8 @@ fn is_quiet_by_nature(command: &str) -> bool {
 struct Ran {
     status: String,
     output: String,
+    /// Whether the output ends its last line, so that what follows begins a new one.
+    ends_line: bool,
 }
 
 /// Runs commands in one shell, in `folder`.
@@ -214,6 +174,7 @@ fn run(shell: (&str, &str), folder: &Path, commands: &[&str]) -> Vec<Ran> {
             let (output, rest) = part.split_once("\n@@end ").unwrap_or((part, "none"));
             Ran {
                 status: rest.trim().to_owned(),
+                ends_line: output.ends_with('\n'),
                 output: output.trim().to_owned(),
             }
         })
@@ -253,9 +214,10 @@ fn field(answer: &str, name: &str) -> Option<String> {
     Some(value[name].as_str()?.to_owned())
 }
 
-/// Runs all blocks of a page in one shell; returns what is wrong with them.
-fn faults(page: &Page, text: &str, shell: (&str, &str)) -> Vec<String> {
-    let server = TestServer::start_with(Backend::Sqlite, page.setup);
+/// Runs all blocks of pages on one server, and those that are not alone in one shell; returns what is wrong
+/// with them.
+fn faults(pages: &[(&str, String)], setup: Setup, shell: (&str, &str)) -> Vec<String> {
+    let server = TestServer::start_with(Backend::Sqlite, setup);
     let folder = tempfile::tempdir().unwrap();
     let mut keys = format!("{}:{}", ADMIN.1, ADMIN.2);
     let url = server.url();
@@ -264,64 +226,25 @@ fn faults(page: &Page, text: &str, shell: (&str, &str)) -> Vec<String> {
             .replace(USUAL_ADDRESS, &url)
             .replace(USUAL_KEYS, keys)
     };
-    let (blocks, unmarked) = blocks(text);
-    assert!(!blocks.is_empty(), "{} has no block `sh run`", page.file);
-    let mut faults: Vec<String> = unmarked
-        .iter()
-        .map(|line| {
-            format!(
-                "{}:{line}: commands in a block without `sh run` are never tried",
-                page.file
-            )
-        })
-        .collect();
+    let mut faults = Vec::new();
+    let mut found: Vec<(&str, Block)> = Vec::new();
+    for (file, text) in pages {
+        let (blocks, unmarked) = blocks(text);
+        assert!(!blocks.is_empty(), "{file} has no block `sh run`");
+        faults.extend(unmarked.iter().map(|line| {
+            format!("{file}:{line}: commands in a block without `sh run` are never tried")
+        }));
+        found.extend(blocks.into_iter().map(|block| (*file, block)));
+    }
+    let (alone, together): (Vec<_>, Vec<_>) = found.iter().partition(|(_, block)| block.alone);
 
-    let mut judge = |block: &Block, ran: &[Ran]| {
-        let mut is_any_silent = false;
-        for (command, ran) in block.commands.iter().zip(ran) {
-            if ran.status != "0" {
-                faults.push(format!(
-                    "{}:{}: {}: `{command}` failed ({}): {}",
-                    page.file, block.line, shell.0, ran.status, ran.output
-                ));
-            }
-            if command.split_whitespace().any(|word| word.starts_with('#')) {
-                faults.push(format!(
-                    "{}:{}: `{command}`: zsh at a terminal knows no comments",
-                    page.file, block.line
-                ));
-            }
-            is_any_silent |= ran.output.is_empty() && !is_quiet_by_nature(command);
+    let mut done: Vec<&[String]> = Vec::new();
+    for (file, block) in alone {
+        // The README and the page of the configuration both show how the administrator is made.
+        if done.contains(&block.commands.as_slice()) {
+            continue;
         }
-        let is_told = block
-            .text_behind
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ")
-            .contains("print nothing")
-            || block
-                .text_behind
-                .split_whitespace()
-                .collect::<Vec<_>>()
-                .join(" ")
-                .contains("prints nothing");
-        if is_any_silent != is_told {
-            let silent: Vec<&String> = block
-                .commands
-                .iter()
-                .zip(ran)
-                .filter(|(_, r)| r.output.is_empty())
-                .map(|(c, _)| c)
-                .collect();
-            faults.push(format!(
-                "{}:{}: the text behind the block {} \"prints nothing\"; silent: {silent:?}",
-                page.file,
-                block.line,
-                if is_told { "must not say" } else { "must say" },
-            ));
-        }
-    };
-    for block in blocks.iter().filter(|b| b.alone) {
+        done.push(&block.commands);
         let commands: Vec<String> = block.commands.iter().map(|c| real(c, &keys)).collect();
         let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
         let ran = run(shell, folder.path(), &commands);
@@ -333,56 +256,99 @@ fn faults(page: &Page, text: &str, shell: (&str, &str)) -> Vec<String> {
             ))
         });
         keys = printed.unwrap_or(keys);
-        judge(block, &ran);
+        faults.extend(judge(file, block, &ran, shell));
     }
-    let mut all = vec![
-        real("R=http://127.0.0.1:8000/api/v1/repositories/lake", &keys),
-        real(
-            "weir() { curl -s -u KEY:SECRET -H content-type:application/json \"$@\"; }",
-            &keys,
-        ),
-        real(
-            "put() { curl -s -u KEY:SECRET -F content=@- \"$R/branches/$1/objects?path=$2\"; }",
-            &keys,
-        ),
-    ];
-    all.extend(page.given.lines().map(|line| real(line, &keys)));
-    let given = all.len();
-    let together: Vec<&Block> = blocks.iter().filter(|b| !b.alone).collect();
-    all.extend(
-        together
-            .iter()
-            .flat_map(|b| &b.commands)
-            .map(|c| real(c, &keys)),
-    );
+    let all: Vec<String> = together
+        .iter()
+        .flat_map(|(_, block)| &block.commands)
+        .map(|c| real(c, &keys))
+        .collect();
     let all: Vec<&str> = all.iter().map(String::as_str).collect();
     let ran = run(shell, folder.path(), &all);
     let mut rest = ran.as_slice();
-    for (command, ran) in all.iter().zip(&rest[..given]) {
-        assert_eq!(
-            ran.status, "0",
-            "what {} takes for given: `{command}`: {}",
-            page.file, ran.output
-        );
-    }
-    rest = &rest[given..];
-    for block in together {
+    for (file, block) in together {
         let (own, others) = rest.split_at(block.commands.len());
-        judge(block, own);
+        faults.extend(judge(file, block, own, shell));
         rest = others;
     }
     faults
 }
 
+/// What is wrong with a block that ran.
+fn judge(file: &str, block: &Block, ran: &[Ran], shell: (&str, &str)) -> Vec<String> {
+    let at = format!("{file}:{}: {}", block.line, shell.0);
+    let mut faults = Vec::new();
+    let mut is_any_silent = false;
+    for (command, ran) in block.commands.iter().zip(ran) {
+        if ran.status != "0" {
+            faults.push(format!(
+                "{at}: `{command}` failed ({}): {}",
+                ran.status, ran.output
+            ));
+        }
+        if command.split_whitespace().any(|word| word.starts_with('#')) {
+            faults.push(format!(
+                "{at}: `{command}`: zsh at a terminal knows no comments"
+            ));
+        }
+        if ran.output.starts_with('{') && !ran.ends_line {
+            faults.push(format!(
+                "{at}: `{command}`: the next answer or the prompt follows on the same line; give curl `-w '\\n'`"
+            ));
+        }
+        is_any_silent |= ran.output.is_empty() && !is_quiet_by_nature(command);
+    }
+    let text: Vec<&str> = block.text_behind.split_whitespace().collect();
+    let text = text.join(" ");
+    let is_told = text.contains("print nothing") || text.contains("prints nothing");
+    if is_any_silent != is_told {
+        let silent: Vec<&String> = block
+            .commands
+            .iter()
+            .zip(ran)
+            .filter(|(_, r)| r.output.is_empty())
+            .map(|(c, _)| c)
+            .collect();
+        faults.push(format!(
+            "{at}: the text behind the block {} \"prints nothing\"; silent: {silent:?}",
+            if is_told { "must not say" } else { "must say" },
+        ));
+    }
+    faults
+}
+
+/// Beside the crate of the tests.
+fn text_of(file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// Each page on a server of its own.
 fn examples_work(shell: (&str, &str)) {
     let mut all = Vec::new();
     for page in PAGES {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("..")
-            .join(page.file);
-        all.extend(faults(page, &std::fs::read_to_string(path).unwrap(), shell));
+        let text = (page.file, text_of(page.file));
+        all.extend(faults(&[text], page.setup, shell));
     }
     assert!(all.is_empty(), "{} faults:\n{}", all.len(), all.join("\n"));
+}
+
+/// All pages one after another, in one shell on one new server, as a newcomer reads them.
+fn examples_work_one_after_another(shell: (&str, &str)) {
+    let pages: Vec<(&str, String)> = PAGES.iter().map(|p| (p.file, text_of(p.file))).collect();
+    let all = faults(&pages, Setup::Open, shell);
+    assert!(all.is_empty(), "{} faults:\n{}", all.len(), all.join("\n"));
+}
+
+/// The pages of the README's list, in its order.
+fn listed_pages(readme: &str) -> Vec<String> {
+    let row = readme.lines().find(|line| line.starts_with("| [`docs`]"));
+    let links = row.expect("the README lists the pages").split("](").skip(1);
+    links
+        .filter_map(|link| link.split(')').next())
+        .filter(|target| target.ends_with(".md"))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
@@ -393,6 +359,31 @@ fn examples_work_in_bash() {
 #[test]
 fn examples_work_in_zsh() {
     examples_work(SHELLS[1]);
+}
+
+#[test]
+fn examples_work_one_after_another_in_bash() {
+    examples_work_one_after_another(SHELLS[0]);
+}
+
+#[test]
+fn examples_work_one_after_another_in_zsh() {
+    examples_work_one_after_another(SHELLS[1]);
+}
+
+/// [`PAGES`] has the README's order, which a newcomer follows.
+#[test]
+fn pages_are_run_in_the_order_of_the_readme() {
+    let listed = listed_pages(&text_of("README.md"));
+    let run: Vec<&str> = PAGES.iter().map(|p| p.file).collect();
+    let mut expected = vec!["README.md"];
+    expected.extend(
+        listed
+            .iter()
+            .map(String::as_str)
+            .filter(|file| run.contains(file)),
+    );
+    assert_eq!(run, expected);
 }
 
 /// A new page with examples is not forgotten, and none loses its marks.

@@ -137,7 +137,7 @@ async fn authorize(
 fn task_id(params: &Params) -> Result<&str> {
     params
         .given("task_id")
-        .ok_or_else(|| Error::Invalid("task_id is empty: give the id of a task".to_owned()))
+        .ok_or_else(|| Error::Invalid("task_id is empty".to_owned()))
 }
 
 fn dumped(dump: &RefsDump) -> types::RefsDump {

@@ -115,22 +115,18 @@ fn is_of_other_page(headers: &HeaderMap) -> bool {
 }
 
 fn refuse(with_token: bool) -> Response {
-    let (status, what) = if with_token {
-        (
-            StatusCode::FORBIDDEN,
-            "the setup token is not that of this server",
-        )
+    let (status, message) = if with_token {
+        (StatusCode::FORBIDDEN, "wrong setup token")
     } else {
-        (
-            StatusCode::UNAUTHORIZED,
-            "callers that are not on the server's own machine need the setup token to make the first administrator: send it in the header X-Weir-Setup-Token",
-        )
+        (StatusCode::UNAUTHORIZED, "setup token required")
     };
-    let message = format!(
-        "{what}; the server's start log prints it, unless its configuration sets installation.setup_token"
-    );
     let error = types::Error {
-        message,
+        message: message.to_owned(),
+        hint: Some(
+            "send the setup token in the header X-Weir-Setup-Token, or make the first administrator on the server's own machine; \
+             the server's start log prints the token, unless its configuration sets installation.setup_token"
+                .to_owned(),
+        ),
         ..types::Error::default()
     };
     (status, Json(error)).into_response()
@@ -200,6 +196,25 @@ mod tests {
             ("sec-fetch-site", "same-site"),
         ] {
             assert!(!admitted("127.0.0.1:5000", &[HOST, header]), "{header:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_says_what_is_wrong_and_hints_at_the_token() {
+        for (with_token, status, message) in [
+            (false, 401, "setup token required"),
+            (true, 403, "wrong setup token"),
+        ] {
+            let response = refuse(with_token);
+            assert_eq!(response.status(), status);
+            let body = axum::body::to_bytes(response.into_body(), usize::MAX).await;
+            let error: types::Error = serde_json::from_slice(&body.unwrap()).unwrap();
+            assert_eq!(error.message, message);
+            let hint = error.hint.unwrap();
+            assert!(
+                hint.contains("X-Weir-Setup-Token") && hint.contains("start log"),
+                "{hint}"
+            );
         }
     }
 

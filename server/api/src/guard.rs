@@ -75,9 +75,12 @@ fn refuse_other_pages(operation: &Operation, request: &Request) -> Option<Respon
         return None;
     }
     let error = types::Error {
-        message: "a page of another site sent this change with the session's cookie (header Origin or Sec-Fetch-Site): \
-                  send it from this server's own address, or authenticate with an access key; a proxy in front must pass on the header Host"
-            .to_owned(),
+        message: "a page of another site sent this change with the session's cookie".to_owned(),
+        hint: Some(
+            "send the change from a page of this server's own address (headers Origin and Sec-Fetch-Site tell whose page it is), \
+             or authenticate with an access key; a proxy in front of the server must pass on the header Host"
+                .to_owned(),
+        ),
         ..types::Error::default()
     };
     Some((StatusCode::FORBIDDEN, axum::Json(error)).into_response())

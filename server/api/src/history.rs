@@ -8,7 +8,7 @@ use catalog::{CherryPickParams, Commit, CommitId, GateLog, MetaRangeId, ResetSco
 use http::{HeaderMap, StatusCode};
 
 use crate::commits::{answer_commit, gate_headers};
-use crate::error::{Context as _, During, Error, Result};
+use crate::error::{Context as _, During, Error, Result, Words};
 use crate::extract::{Body, Caller, Params, Path};
 use crate::{ApiState, convert};
 
@@ -98,7 +98,9 @@ pub(crate) async fn reset_branch(
 fn reset_scope(kind: types::ResetCreationType, path: Option<String>) -> Result<ResetScope> {
     use types::ResetCreationType as Kind;
     let missing = || {
-        Error::Invalid("path is required: say what to reset, or reset all by type reset".to_owned())
+        Error::InvalidWith(Words::message("path is required").hint(
+            "give the `path` to reset, or \"reset\" as `type` to reset all uncommitted changes",
+        ))
     };
     match kind {
         Kind::Reset => Ok(ResetScope::All),

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use catalog::{RefName, UndoParams, Undone};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Words};
 use crate::extract::{Caller, MaybeBody, Params, Path};
 use crate::{ApiState, convert};
 
@@ -35,8 +35,9 @@ pub(crate) async fn list_reflog(
             Some(RefName::tag(tag)?)
         }
         _ => {
-            return Err(Error::Invalid(
-                "name a branch or a tag, not both".to_owned(),
+            return Err(Error::InvalidWith(
+                Words::message("both branch and tag are given")
+                    .hint("give `branch` or `tag`, or neither for all of them"),
             ));
         }
     };

@@ -78,7 +78,7 @@ fn from_wire(rules: types::GarbageCollectionRules) -> Result<GcRules> {
         {
             let branch = rule.branch_id;
             return Err(Error::Invalid(format!(
-                "branch '{branch}' has two rules, {other} and {days} days: give it one"
+                "branch '{branch}' has two rules, of {other} and of {days} days"
             )));
         }
     }
@@ -91,7 +91,7 @@ fn from_wire(rules: types::GarbageCollectionRules) -> Result<GcRules> {
 fn days(days: i64) -> Result<i32> {
     i32::try_from(days).map_err(|_| {
         Error::Invalid(format!(
-            "{days} days are out of range: make them 0 to {}",
+            "{days} days are out of range, which is 0 to {}",
             i32::MAX
         ))
     })

@@ -2,6 +2,7 @@
 //! through the API, by whoever is on this machine or has the setup token. And what is said of it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -23,6 +24,8 @@ pub(crate) struct FirstStart {
     published_keys: bool,
     /// The setup token, if this start made it up.
     random_token: Option<String>,
+    /// The folder of `--data`, or of a quickstart without it.
+    data: Option<PathBuf>,
 }
 
 /// Gives a server without a configured setup token a random one. Returns it.
@@ -75,6 +78,7 @@ impl FirstStart {
             quickstart,
             published_keys: quickstart::published_keys_open(auth).await?,
             random_token,
+            data: config.data.clone(),
         })
     }
 
@@ -84,6 +88,9 @@ impl FirstStart {
             "Weir {} listens on http://{address}",
             env!("CARGO_PKG_VERSION")
         );
+        if let Some(data) = &self.data {
+            tracing::info!("data folder: {}", shown(data).display());
+        }
         match &self.quickstart {
             // Not logged: logs are kept, and read by others.
             Some(Opened::New(keys, path)) => print_keys(keys, path),
@@ -108,6 +115,11 @@ impl FirstStart {
             tracing::warn!("{}", how_to_set_up(address, self.random_token.as_deref()));
         }
     }
+}
+
+/// A folder as people find it, wherever they stand: the start log may be read elsewhere.
+fn shown(folder: &Path) -> PathBuf {
+    std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
 }
 
 async fn is_set_up(auth: &Auth) -> anyhow::Result<bool> {
@@ -165,7 +177,7 @@ fn how_to_set_up(address: SocketAddr, token: Option<&str>) -> String {
     clippy::print_stdout,
     reason = "for the person who starts a quickstart, and not for the log"
 )]
-fn print_keys(keys: &quickstart::Keys, path: &std::path::Path) {
+fn print_keys(keys: &quickstart::Keys, path: &Path) {
     println!(
         "quickstart: keys of this installation, kept in {}\n  access key id:     {}\n  secret access key: {}",
         path.display(),
@@ -176,7 +188,16 @@ fn print_keys(keys: &quickstart::Keys, path: &std::path::Path) {
 
 #[cfg(test)]
 mod tests {
-    use super::how_to_set_up;
+    use std::path::Path;
+
+    use super::{how_to_set_up, shown};
+
+    #[test]
+    fn the_data_folder_is_shown_with_its_whole_path() {
+        assert_eq!(shown(Path::new("/data")), Path::new("/data"));
+        let shown = shown(Path::new("lake"));
+        assert!(shown.is_absolute() && shown.ends_with("lake"), "{shown:?}");
+    }
 
     #[test]
     fn the_start_log_has_the_token_unless_it_is_configured() {

@@ -16,6 +16,10 @@ use serde_json::json;
 
 use crate::config::Config;
 
+const HINT_HOST: &str =
+    "use 127.0.0.1 or localhost as host, or start the server without --quickstart";
+const HINT_PAGE: &str = "send the request from a page of this server or from a program, not from a page of another site (header Sec-Fetch-Site)";
+
 /// The names that a quickstart answers to, beside those that always mean this machine.
 #[derive(Debug, Clone)]
 pub(crate) struct OwnNames {
@@ -51,31 +55,33 @@ impl OwnNames {
             || self.domains.iter().any(is_of_domain)
     }
 
-    /// Why a request is not answered; none if it is.
-    fn refusal(&self, request: &Parts) -> Option<String> {
+    /// Why a request is not answered, and what the caller can do; none if it is answered.
+    fn refusal(&self, request: &Parts) -> Option<(String, &'static str)> {
         let mut hosts = api::hosts(&request.uri, &request.headers).peekable();
         if hosts.peek().is_none() {
-            return Some("the request names no host".to_owned());
+            return Some(("the request names no host".to_owned(), HINT_HOST));
         }
         let foreign = hosts.find(|host| !host.as_ref().is_some_and(|host| self.include(host)));
         if let Some(host) = foreign {
             let host = host.unwrap_or_else(|| "that".to_owned());
-            return Some(format!(
-                "host {host} is not this machine: use 127.0.0.1 or localhost, or start the server without --quickstart"
-            ));
+            let why = format!("host {host} is not this machine");
+            return Some((why, HINT_HOST));
         }
-        api::is_cross_site(&request.headers)
-            .then(|| "a page of another site sent this request (header Sec-Fetch-Site)".to_owned())
+        api::is_cross_site(&request.headers).then(|| {
+            let why = "a page of another site sent this request".to_owned();
+            (why, HINT_PAGE)
+        })
     }
 }
 
 /// Answers requests to this machine, and refuses others (403).
 pub(crate) async fn guard(State(names): State<OwnNames>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    if let Some(why) = names.refusal(&parts) {
+    if let Some((why, hint)) = names.refusal(&parts) {
         tracing::debug!("refused a request to a quickstart: {why}");
         let message = format!("a quickstart answers its own machine only: {why}");
-        return (StatusCode::FORBIDDEN, Json(json!({ "message": message }))).into_response();
+        let body = json!({ "message": message, "hint": hint });
+        return (StatusCode::FORBIDDEN, Json(body)).into_response();
     }
     next.run(Request::from_parts(parts, body)).await
 }
@@ -84,7 +90,7 @@ pub(crate) async fn guard(State(names): State<OwnNames>, request: Request, next:
 mod tests {
     use super::*;
 
-    fn refusal(uri: &str, headers: &[(&str, &str)]) -> Option<String> {
+    fn refusal(uri: &str, headers: &[(&str, &str)]) -> Option<(String, &'static str)> {
         let names = OwnNames {
             exact: ["lake.test".to_owned()].into(),
             domains: ["s3.local.lakefs.io".to_owned()].into(),
@@ -137,10 +143,12 @@ mod tests {
         ] {
             assert!(refusal(uri, &headers).is_some(), "{uri} {headers:?}");
         }
-        let said = refusal("/", &[("host", "rebound.example:8000")]).unwrap();
-        assert!(
-            said.contains("host rebound.example is not this machine"),
-            "{said}"
-        );
+        let (why, hint) = refusal("/", &[("host", "rebound.example:8000")]).unwrap();
+        assert_eq!(why, "host rebound.example is not this machine");
+        assert!(hint.contains("127.0.0.1"), "{hint}");
+        let cross = [("host", "localhost"), ("sec-fetch-site", "cross-site")];
+        let (why, hint) = refusal("/", &cross).unwrap();
+        assert_eq!(why, "a page of another site sent this request");
+        assert!(hint.contains("Sec-Fetch-Site"), "{hint}");
     }
 }

@@ -41,6 +41,7 @@ struct RunArgs {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Start with an administrator key in DIR/quickstart-credentials.json, for trying out on this machine only.
+    /// Without --data, DIR is ~/weir.
     #[arg(long)]
     quickstart: bool,
     /// Address to listen on.

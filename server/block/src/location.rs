@@ -50,7 +50,7 @@ pub(crate) fn named<'a>(scheme: &str, namespace: &'a str) -> Result<&'a str> {
     match namespace.strip_prefix(scheme) {
         Some("" | "/") => Err(Error::invalid(
             namespace,
-            format!("it names nothing: write {scheme}NAME"),
+            format!("it names nothing behind {scheme}"),
         )),
         _ => Ok(namespace.strip_suffix('/').unwrap_or(namespace)),
     }

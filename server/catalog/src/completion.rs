@@ -297,9 +297,7 @@ fn answer_key(to: Upload<'_>, upload_id: &str) -> Bytes {
 
 fn check_parts(parts: &[CompletedPart]) -> Result<()> {
     if parts.is_empty() {
-        return Err(Error::InvalidValue(
-            "no parts are named: name at least one".to_owned(),
-        ));
+        return Err(Error::InvalidValue("the list of parts is empty".to_owned()));
     }
     for part in parts {
         check_number(part.number)?;
@@ -309,7 +307,7 @@ fn check_parts(parts: &[CompletedPart]) -> Result<()> {
         .find(|pair| pair[0].number >= pair[1].number)
     {
         return Err(Error::InvalidValue(format!(
-            "part {} is named before part {}: name parts in ascending order",
+            "part {} is named before part {}: parts are named in ascending order",
             pair[0].number, pair[1].number
         )));
     }

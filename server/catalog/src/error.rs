@@ -17,12 +17,12 @@ pub enum Error {
     /// The entry is there, its bytes are gone.
     #[error("data of {0:?} is gone")]
     DataGone(String),
-    /// A bad argument; the message says what to do.
+    /// A bad argument; the message says what is wrong.
     #[error("{0}")]
     InvalidValue(String),
     /// An object's path that is longer than [`crate::MAX_PATH_BYTES`].
     #[error(
-        "the path has {bytes} bytes: make it at most {}",
+        "the path has {bytes} bytes, and has at most {}",
         crate::MAX_PATH_BYTES
     )]
     PathTooLong {
@@ -77,6 +77,13 @@ pub enum Error {
     /// Bytes could not be stored or read.
     #[error(transparent)]
     Block(block::Error),
+}
+
+impl Error {
+    /// What is wrong with an argument, and what to give instead.
+    pub(crate) fn advised(problem: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self::Engine(graveler::Error::advised(problem, advice))
+    }
 }
 
 impl From<graveler::Error> for Error {

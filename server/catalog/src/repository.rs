@@ -211,7 +211,8 @@ fn check_storage(id: &str) -> Result<()> {
     if id.is_empty() {
         return Ok(());
     }
-    Err(Error::InvalidValue(
-        "storage_id must be empty: this server has one block store, leave the field out".to_owned(),
+    Err(Error::advised(
+        "storage_id must be empty: this server has one block store",
+        "leave out `storage_id`",
     ))
 }

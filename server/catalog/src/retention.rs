@@ -42,7 +42,7 @@ impl GcRules {
         let days = |what: &str, days: i32| match days {
             0.. => Ok(()),
             _ => Err(Error::InvalidValue(format!(
-                "{what} is {days}: make it a number of days from 0 on"
+                "{what} is {days}, which is no number of days from 0 on"
             ))),
         };
         days("default_retention_days", self.default_retention_days)?;
@@ -110,7 +110,7 @@ impl Catalog {
         let stored = rules.encode();
         if stored.len() > MAX_RULES_BYTES {
             return Err(Error::InvalidValue(format!(
-                "the rules have {} bytes: make them at most {MAX_RULES_BYTES}",
+                "the rules have {} bytes, and at most {MAX_RULES_BYTES} are stored",
                 stored.len()
             )));
         }

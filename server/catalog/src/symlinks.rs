@@ -59,10 +59,13 @@ impl Catalog {
             }
             if open.last().is_none_or(|open| open.path != path) {
                 if open.len() == MAX_NESTED_DIRECTORIES {
-                    return Err(Error::InvalidValue(format!(
-                        "more than {MAX_NESTED_DIRECTORIES} directories inside of each other hold objects, down to {:?}: export a location in it",
-                        text(path)
-                    )));
+                    return Err(Error::advised(
+                        format!(
+                            "more than {MAX_NESTED_DIRECTORIES} directories inside of each other hold objects, down to {:?}",
+                            text(path)
+                        ),
+                        "give a `location` inside of that directory",
+                    ));
                 }
                 open.push(self.symlink_file(repository, reference, path));
             }
@@ -120,10 +123,13 @@ impl Directory {
 /// Objects have paths that files can not have, on some stores.
 fn unnamed(directory: &[u8], error: Error) -> Error {
     match error {
-        Error::Block(block::Error::InvalidAddress { reason, .. }) => Error::InvalidValue(format!(
-            "no symlink file can be written for directory {:?}, {reason}: export a location beside it",
-            text(directory)
-        )),
+        Error::Block(block::Error::InvalidAddress { reason, .. }) => Error::advised(
+            format!(
+                "no symlink file can be written for directory {:?}: {reason}",
+                text(directory)
+            ),
+            "give a `location` beside that directory",
+        ),
         other => other,
     }
 }

@@ -54,10 +54,10 @@ impl Catalog {
             .filter(|expected| !expected.eq_ignore_ascii_case(&put.md5))
         {
             self.take_back(&at).await;
-            return Err(Error::InvalidValue(format!(
-                "the body has MD5 {}, not {expected} as announced: send it again",
-                put.md5
-            )));
+            return Err(Error::advised(
+                format!("the body has MD5 {}, not {expected} as announced", put.md5),
+                "send it again",
+            ));
         }
         let entry = Entry {
             address,
@@ -321,6 +321,7 @@ fn is_refusal(error: &graveler::Error) -> bool {
             | graveler::Error::Protected { .. }
             | graveler::Error::ReadOnly(_)
             | graveler::Error::InvalidValue(_)
+            | graveler::Error::Advised { .. }
             | graveler::Error::InvalidName { .. }
     )
 }
@@ -331,9 +332,7 @@ fn is_refusal(error: &graveler::Error) -> bool {
 /// [`Error::InvalidValue`] for none, [`Error::PathTooLong`].
 pub fn check_path(path: &str) -> Result<()> {
     match path.len() {
-        0 => Err(Error::InvalidValue(
-            "the path is empty: name the object".to_owned(),
-        )),
+        0 => Err(Error::InvalidValue("the path is empty".to_owned())),
         1..=MAX_PATH_BYTES => Ok(()),
         bytes => Err(Error::PathTooLong { bytes }),
     }

@@ -392,9 +392,9 @@ fn engine(error: EngineError) -> Fault {
         EngineError::ReadOnly(_) => Fault::ReadOnly,
         EngineError::Protected { .. } => Fault::Protected,
         EngineError::InvalidValue(message) => Fault::InvalidArgument(message),
-        error @ (EngineError::InvalidName { .. } | EngineError::InvalidReference { .. }) => {
-            Fault::InvalidArgument(error.to_string())
-        }
+        error @ (EngineError::Advised { .. }
+        | EngineError::InvalidName { .. }
+        | EngineError::InvalidReference { .. }) => Fault::InvalidArgument(error.to_string()),
         EngineError::PreconditionFailed => Fault::PreconditionFailed,
         EngineError::TooManyTries(_) => Fault::SlowDown,
         EngineError::ConcurrentChange(_) => Fault::Conflict,
@@ -412,7 +412,7 @@ fn engine(error: EngineError) -> Fault {
         | EngineError::WrongCommitId { .. }
         | EngineError::NotBare(_)
         | EngineError::NoMergeBase(..)
-        | EngineError::MovedOn(_)
+        | EngineError::MovedOn { .. }
         | EngineError::Rejected(_)
         | EngineError::Corrupt { .. }
         | EngineError::Kv(_)) => Fault::Internal(Box::new(error)),
@@ -450,18 +450,27 @@ pub(crate) fn writing(error: catalog::Error) -> Fault {
     }
 }
 
-/// Whether the reference of a request names nothing.
+/// Whether the reference of a request names nothing, or is malformed.
 pub(crate) fn is_missing_reference(error: &catalog::Error) -> bool {
-    matches!(
+    let is_malformed = matches!(
         error,
         catalog::Error::Engine(
-            EngineError::NotFound {
-                kind: Kind::Branch | Kind::Tag | Kind::Commit | Kind::Reference,
-                ..
-            } | EngineError::InvalidValue(_)
+            EngineError::InvalidValue(_)
                 | EngineError::InvalidName { .. }
                 | EngineError::InvalidReference { .. }
         )
+    );
+    is_malformed || names_nothing(error)
+}
+
+/// Whether the reference of a request is well-formed, and no branch, tag or commit has that name.
+pub(crate) fn names_nothing(error: &catalog::Error) -> bool {
+    matches!(
+        error,
+        catalog::Error::Engine(EngineError::NotFound {
+            kind: Kind::Branch | Kind::Tag | Kind::Commit | Kind::Reference,
+            ..
+        })
     )
 }
 

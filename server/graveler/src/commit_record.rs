@@ -54,10 +54,13 @@ impl Engine {
         }
         let parents = match self.refs.commits(repository, &commit.parents).await {
             Err(Error::NotFound { id, .. }) => {
-                return Err(Error::InvalidValue(format!(
-                    "parent {id} of commit {} is not in the repository: record it first",
-                    commit.id
-                )));
+                return Err(Error::advised(
+                    format!(
+                        "parent {id} of commit {} is not in the repository",
+                        commit.id
+                    ),
+                    "record the parent first",
+                ));
             }
             parents => parents?,
         };
@@ -82,10 +85,13 @@ impl Engine {
             Err(Error::NotFound {
                 kind: Kind::MetaRange,
                 ..
-            }) => Err(Error::InvalidValue(format!(
-                "metarange {tree} of commit {} is not in the storage namespace: copy it there first",
-                commit.id
-            ))),
+            }) => Err(Error::advised(
+                format!(
+                    "metarange {tree} of commit {} is not in the storage namespace",
+                    commit.id
+                ),
+                "copy the metarange and its ranges there first",
+            )),
             opened => {
                 opened?;
                 self.check_object_tree(repository, tree).await

@@ -46,9 +46,12 @@ pub enum Error {
     /// The default branch can't be deleted.
     #[error("cannot delete the default branch {0}")]
     DefaultBranch(String),
-    /// An argument that is not valid; the message says what to do.
+    /// An argument that is not valid; the message says why.
     #[error("{0}")]
     InvalidValue(String),
+    /// An argument that is not valid, and what to give instead.
+    #[error("{problem}: {advice}")]
+    Advised { problem: String, advice: String },
     /// A name that nothing of this kind can have; `rule` says what such names are like.
     #[error("{rule}")]
     InvalidName { kind: Kind, rule: String },
@@ -107,9 +110,9 @@ pub enum Error {
     #[error("{0} changed at the same time: look at it, and try again")]
     ConcurrentChange(String),
     /// Something is not what the request takes it for, since others changed it: an undo, a restore that is
-    /// repeated. The message says what they did, and what to do.
-    #[error("{0}")]
-    MovedOn(String),
+    /// repeated. `problem` says what they did, `advice` what to do.
+    #[error("{problem}: {advice}")]
+    MovedOn { problem: String, advice: String },
     /// A hook refused the change; nothing moved.
     #[error("{0}")]
     Rejected(Box<Rejection>),
@@ -122,6 +125,16 @@ pub enum Error {
     /// The block store failed.
     #[error("failed to access stored data")]
     Block(#[from] block::Error),
+}
+
+impl Error {
+    /// [`Error::Advised`]: what is wrong with an argument, and what to give instead.
+    pub fn advised(problem: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self::Advised {
+            problem: problem.into(),
+            advice: advice.into(),
+        }
+    }
 }
 
 fn first_of(keys: &[Vec<u8>]) -> String {

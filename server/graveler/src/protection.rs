@@ -233,11 +233,13 @@ impl Protection {
     ) -> Result<()> {
         let value = Bytes::from(rules.encode_to_vec());
         if value.len() > MAX_RULES_BYTES {
-            return Err(Error::InvalidValue(format!(
-                "the branch protection rules have {} bytes: make them at most {MAX_RULES_BYTES}, \
-                 with patterns that match more branches",
-                value.len()
-            )));
+            return Err(Error::advised(
+                format!(
+                    "the branch protection rules have {} bytes, and at most {MAX_RULES_BYTES} are stored",
+                    value.len()
+                ),
+                "use fewer patterns, each of which matches more branches",
+            ));
         }
         let partition = repository.partition();
         let op = Op::Set {
@@ -319,14 +321,17 @@ pub(crate) fn rules_of(repository: &Repository) -> String {
 
 /// A rule that is about to be stored.
 fn rule(pattern: &str) -> Result<ProtectionRule> {
+    if pattern.is_empty() {
+        return Err(Error::advised(
+            "invalid branch protection pattern \"\": it is empty",
+            "use * to protect all branches",
+        ));
+    }
     let wrong = |reason: String| {
         Error::InvalidValue(format!(
             "invalid branch protection pattern {pattern:?}: {reason}"
         ))
     };
-    if pattern.is_empty() {
-        return Err(wrong("it is empty: use * for all branches".to_owned()));
-    }
     if pattern.len() > MAX_REF_NAME_BYTES {
         return Err(wrong(format!(
             "it is longer than {MAX_REF_NAME_BYTES} bytes"

@@ -31,6 +31,8 @@ async fn changes_nested_too_deep_are_refused_before_any_hook_runs() {
         "{}",
         refused.message
     );
+    let hint = refused.hint.unwrap();
+    assert!(hint.contains("webhook's service"), "{hint}");
     assert_eq!(lake.calls().await, Vec::<String>::new());
     // The depth is that of the request, not of the branch.
     lake.commit("main").await.unwrap();
@@ -95,6 +97,8 @@ async fn changes_that_wait_for_webhooks_are_bounded_by_repository() {
         "{}",
         refused.message
     );
+    let hint = refused.hint.unwrap();
+    assert!(hint.contains("try again later"), "{hint}");
     assert_eq!(lake.calls().await, Vec::<String>::new());
     // Changes that no webhook judges do not count.
     lake.delete("main", "_lakefs_actions/tell.yaml").await;

@@ -25,6 +25,9 @@ pub(super) fn of_engine(error: &EngineError, during: During<'_>) -> Words {
         E::DefaultBranch(branch) => Words::message("cannot delete repository default branch")
             .hint(format!("{branch} is the default branch for as long as the repository lives")),
         E::InvalidValue(_) => Words::of(error),
+        E::Advised { problem, advice } | E::MovedOn { problem, advice } => {
+            Words::message(problem).hint(advice)
+        }
         E::InvalidName { kind, rule } => invalid_name(*kind, rule),
         E::WrongCommitId { right, .. } => Words::message("commit id: invalid value: validation error")
             .hint(format!(
@@ -61,7 +64,6 @@ pub(super) fn of_engine(error: &EngineError, during: During<'_>) -> Words {
             .hint("try again"),
         E::ConcurrentChange(what) => Words::message(format!("{what} changed at the same time"))
             .hint("look at it, and try again"),
-        E::MovedOn(_) => Words::of(error),
         E::Rejected(rejection) => Words {
             message: rejection.message.clone(),
             hint: rejection.hint.clone(),

@@ -37,10 +37,11 @@ fn of_engine(error: &EngineError) -> StatusCode {
         | E::Conflict { .. }
         | E::ParentRequired
         | E::ConcurrentChange(_)
-        | E::MovedOn(_) => StatusCode::CONFLICT,
+        | E::MovedOn { .. } => StatusCode::CONFLICT,
         E::InDeletion(_) => StatusCode::GONE,
         E::ReadOnly(_) | E::Protected { .. } | E::DefaultBranch(_) => StatusCode::FORBIDDEN,
         E::InvalidValue(_)
+        | E::Advised { .. }
         | E::InvalidName { .. }
         | E::InvalidReference { .. }
         | E::ParentToPickRequired

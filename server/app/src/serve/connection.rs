@@ -165,7 +165,11 @@ async fn answer(app: Router, request: Request<Incoming>, limits: &Http) -> Respo
     let query = request.uri().query().unwrap_or_default();
     if query.bytes().filter(|b| *b == b'&').count() >= MAX_QUERY_PARAMETERS {
         let message = format!("the query has more than {MAX_QUERY_PARAMETERS} parameters");
-        return refusal(StatusCode::URI_TOO_LONG, &message);
+        return refusal(
+            StatusCode::URI_TOO_LONG,
+            &message,
+            "send fewer parameters in one request",
+        );
     }
     let (parts, body) = request.into_parts();
     let (body, was_too_slow) = Paced::new(body, limits);
@@ -196,7 +200,8 @@ fn told_of_slowness(response: Response, was_too_slow: &AtomicBool) -> Response {
     } else {
         refusal(
             StatusCode::REQUEST_TIMEOUT,
-            "the request body stopped coming, or came too slowly: send it again",
+            "the request body stopped coming, or came too slowly",
+            "send the request again",
         )
     };
     // Ids by which a log is searched.
@@ -211,12 +216,9 @@ fn told_of_slowness(response: Response, was_too_slow: &AtomicBool) -> Response {
 }
 
 /// An answer that no handler gave.
-pub(super) fn refusal(status: StatusCode, message: &str) -> Response {
-    (
-        status,
-        axum::Json(serde_json::json!({ "message": message })),
-    )
-        .into_response()
+pub(super) fn refusal(status: StatusCode, message: &str, hint: &str) -> Response {
+    let body = serde_json::json!({ "message": message, "hint": hint });
+    (status, axum::Json(body)).into_response()
 }
 
 /// How long after a refusal for want of room a client may try again.

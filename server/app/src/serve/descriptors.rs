@@ -9,6 +9,9 @@ const KEPT_DESCRIPTORS: u64 = 256;
 /// A connection's socket, and the file that its request reads or writes.
 const PER_CONNECTION: u64 = 2;
 
+/// Operators are warned of a lower limit. From here on, the limit suffices for 1,888 connections, and is only noted.
+const LOW_LIMIT: u64 = 4096;
+
 /// Raises the limit of open files to what the system allows, and returns how many connections to
 /// serve of those that are `wanted`.
 pub(super) fn affordable_connections(wanted: usize) -> usize {
@@ -29,12 +32,22 @@ pub(super) fn affordable_connections(wanted: usize) -> usize {
     if affordable >= wanted {
         return wanted;
     }
-    tracing::warn!(
+    let message = format!(
         "http.max_connections is {wanted}, but the limit of open files is {current}: {affordable} connections are served at once; \
          raise the limit (LimitNOFILE= of systemd, --ulimit nofile= of Docker) to {}, or lower http.max_connections",
         needed_for(wanted)
     );
+    if is_low(current) {
+        tracing::warn!("{message}");
+    } else {
+        tracing::info!("{message}");
+    }
     affordable
+}
+
+/// Whether a limit of open files is so low that a server with ordinary traffic may reach it.
+fn is_low(limit: u64) -> bool {
+    limit < LOW_LIMIT
 }
 
 fn connections_of(descriptors: u64) -> usize {
@@ -58,6 +71,17 @@ mod tests {
             assert_eq!(connections_of(descriptors), connections, "{descriptors}");
         }
         assert_eq!(connections_of(needed_for(10_000)), 10_000);
+    }
+
+    #[test]
+    fn operators_are_warned_of_low_limits_only() {
+        for (limit, expected) in [(256, true), (1024, true), (4095, true)] {
+            assert_eq!(is_low(limit), expected, "{limit}");
+        }
+        for limit in [4096, 20_000, 1 << 20] {
+            assert!(!is_low(limit), "{limit}");
+        }
+        assert_eq!(connections_of(LOW_LIMIT), 1888);
     }
 
     #[test]

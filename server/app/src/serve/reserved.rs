@@ -52,7 +52,8 @@ async fn answer(app: Router, request: Request<Incoming>) -> Response {
     }
     let mut response = refusal(
         StatusCode::SERVICE_UNAVAILABLE,
-        "the server has as many connections as it can serve: try again later",
+        "the server has as many connections as it can serve",
+        "try again later",
     );
     let headers = response.headers_mut();
     headers.insert(header::RETRY_AFTER, RETRY_AFTER.as_secs().into());

@@ -289,11 +289,11 @@ async fn a_namespace_that_is_refused_says_what_to_write() {
     for (namespace, expected) in [
         (
             "local://",
-            "invalid address \"local://\": it names nothing: write local://NAME",
+            "invalid address \"local://\": it names nothing behind local://",
         ),
         (
             "local:///",
-            "invalid address \"local:///\": it names nothing: write local://NAME",
+            "invalid address \"local:///\": it names nothing behind local://",
         ),
         (
             "local:////etc/x",

@@ -108,12 +108,12 @@ impl Mark {
     /// Reads a token, which may be anybody's.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`].
+    /// What is wrong with the token, with advice.
     pub(super) fn parse(token: &str) -> Result<Self> {
         let invalid = || {
-            Error::InvalidValue(
-                "invalid continuation token: give the one that the call before answered, or none to begin a run"
-                    .to_owned(),
+            Error::advised(
+                "invalid continuation token",
+                "give the `continuation_token` that the call before answered, or none to begin a run",
             )
         };
         if token.len() > MAX_TOKEN_BYTES {
@@ -218,7 +218,10 @@ mod tests {
             .chain(["A".repeat(MAX_TOKEN_BYTES + 1)])
         {
             assert!(
-                matches!(Mark::parse(&token), Err(Error::InvalidValue(_))),
+                matches!(
+                    Mark::parse(&token),
+                    Err(Error::Engine(graveler::Error::Advised { .. }))
+                ),
                 "{token}"
             );
         }

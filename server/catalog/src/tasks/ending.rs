@@ -24,8 +24,8 @@ pub(super) type Outcome = std::result::Result<Bytes, Failure>;
 pub(super) fn panicked() -> Failure {
     Failure {
         status_code: 500,
-        message: "the task failed unexpectedly: see the server's log".to_owned(),
-        hint: None,
+        message: "the task failed unexpectedly".to_owned(),
+        hint: Some("see the server's log".to_owned()),
         findings: Vec::new(),
         conflicts: None,
     }
@@ -35,14 +35,12 @@ pub(super) fn panicked() -> Failure {
 pub(super) fn owner_died(operation: &str, attempts: u32) -> Failure {
     let times = match attempts {
         0 | 1 => String::new(),
-        more => format!(", for the {more}. time"),
+        more => format!(" (attempt {more})"),
     };
     Failure {
         status_code: 503,
-        message: format!(
-            "the server that worked on {operation} stopped before it was done{times}: start it again"
-        ),
-        hint: None,
+        message: format!("the server that worked on {operation} stopped before it was done{times}"),
+        hint: Some("start it again".to_owned()),
         findings: Vec::new(),
         conflicts: None,
     }

@@ -237,7 +237,7 @@ async fn a_body_that_breaks_or_differs_leaves_nothing() {
         .await
         .unwrap_err();
     assert!(
-        matches!(&error, Error::InvalidValue(text) if text.contains("MD5")),
+        matches!(&error, Error::Engine(EngineError::Advised { problem, .. }) if problem.contains("MD5")),
         "{error}"
     );
 

@@ -201,14 +201,14 @@ async fn what_cannot_be_a_request_is_refused() {
     ] {
         assert_invalid(
             lake.create_pull_request(&repository, bad).await,
-            "make it at most",
+            "and has at most",
         );
     }
     let id = open(&lake, &repository).await.id;
     assert_invalid(
         lake.update_pull_request(&repository, &id, title(&long))
             .await,
-        "make it at most",
+        "and has at most",
     );
     assert_invalid(lake.pull_request(&repository, "none").await, "invalid");
     assert!(matches!(

@@ -209,7 +209,7 @@ async fn what_is_invalid_is_refused_before_anything_is_written() {
     request.storage_id = "archive".to_owned();
     let error = lake.create_repository(request).await.unwrap_err();
     assert!(
-        matches!(&error, Error::InvalidValue(text) if text.contains("storage_id") && text.contains("leave")),
+        matches!(&error, Error::Engine(EngineError::Advised { problem, advice }) if problem.contains("storage_id") && advice.contains("leave")),
         "{error}"
     );
     assert!(!marked(&lake, "mem://lake").await);

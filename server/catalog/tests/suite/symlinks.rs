@@ -2,7 +2,7 @@
 
 use block::{BlockStore as _, Location};
 use catalog::testing::{TestCatalog, text};
-use catalog::{Error, MAX_NESTED_DIRECTORIES, Repository};
+use catalog::{EngineError, Error, MAX_NESTED_DIRECTORIES, Repository};
 
 async fn file(lake: &TestCatalog, key: &str) -> Option<Vec<String>> {
     let at = Location::full(&format!("mem://lake/symlinks/lake/{key}"));
@@ -113,7 +113,7 @@ async fn what_no_file_can_be_written_for_is_refused_with_the_reason() {
         .await
         .unwrap_err();
     assert!(
-        matches!(&error, Error::InvalidValue(text) if text.contains("\"odd//\"") && text.contains("segment is empty")),
+        matches!(&error, Error::Engine(EngineError::Advised { problem, .. }) if problem.contains("\"odd//\"") && problem.contains("segment is empty")),
         "{error}"
     );
 
@@ -125,7 +125,7 @@ async fn what_no_file_can_be_written_for_is_refused_with_the_reason() {
     }
     let error = lake.export_symlinks(&nested, "main", "").await.unwrap_err();
     assert!(
-        matches!(&error, Error::InvalidValue(text) if text.contains("export a location")),
+        matches!(&error, Error::Engine(EngineError::Advised { advice, .. }) if advice.contains("`location` inside")),
         "{error}"
     );
     lake.export_symlinks(&nested, "main", "d/").await.unwrap();

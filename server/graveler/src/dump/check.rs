@@ -2,12 +2,15 @@
 
 use bytes::Bytes;
 
+use super::RefsDump;
 use super::closure::MAX_IDS;
 use super::entity::{ENTITY, Entity};
 use super::restored::Restored;
-use super::{RefsDump, invalid};
 use crate::engine::Engine;
 use crate::{CommitId, Error, Kind, MetaRangeId, Repository, Result, Tag};
+
+const IDS_OF_DUMP: &str = "give all three ids that the dump answered";
+const ANOTHER_DUMP: &str = "take another dump";
 
 impl Engine {
     /// Reads a whole dump and checks what can be checked.
@@ -15,10 +18,13 @@ impl Engine {
         // A dump has all three, also of a repository without tags: one that is left out would be lost.
         for (entity, tree) in dump.trees() {
             if tree.as_str().is_empty() {
-                return Err(invalid(format!(
-                    "the id of the dump's metarange of kind {:?} is empty: give all three ids that the dump answered",
-                    entity.name()
-                )));
+                return Err(Error::advised(
+                    format!(
+                        "the id of the dump's metarange of kind {:?} is empty",
+                        entity.name()
+                    ),
+                    IDS_OF_DUMP,
+                ));
             }
         }
         for (entity, tree) in dump.trees() {
@@ -46,9 +52,10 @@ impl Engine {
             .await?;
         match missing.first_key_value() {
             None => Ok(()),
-            Some((parent, child)) => Err(invalid(format!(
-                "commit {child} names parent {parent}, which the dump does not hold: take another dump"
-            ))),
+            Some((parent, child)) => Err(Error::advised(
+                format!("commit {child} names parent {parent}, which the dump does not hold"),
+                ANOTHER_DUMP,
+            )),
         }
     }
 
@@ -61,10 +68,13 @@ impl Engine {
         let namespace = &repository.storage_namespace;
         match self.committed.property(namespace, tree, ENTITY).await? {
             None => Ok(()),
-            Some(entity) => Err(invalid(format!(
-                "metarange {tree} is a dump of kind {:?}, not a tree of objects: give the meta_range_id of a commit",
-                String::from_utf8_lossy(&entity)
-            ))),
+            Some(entity) => Err(Error::advised(
+                format!(
+                    "metarange {tree} is a dump of kind {:?}, not a tree of objects",
+                    String::from_utf8_lossy(&entity)
+                ),
+                "give the `meta_range_id` of a commit",
+            )),
         }
     }
 
@@ -79,15 +89,21 @@ impl Engine {
         let said = self.committed.property(namespace, tree, ENTITY).await?;
         match said {
             Some(said) if said == entity.name().as_bytes() => Ok(()),
-            Some(said) => Err(invalid(format!(
-                "metarange {tree} is a dump of kind {:?}, not of kind {:?}: check which id is given for which",
-                String::from_utf8_lossy(&said),
-                entity.name()
-            ))),
-            None => Err(invalid(format!(
-                "metarange {tree} is a tree of objects, not a dump of kind {:?}: give the ids that the dump answered",
-                entity.name()
-            ))),
+            Some(said) => Err(Error::advised(
+                format!(
+                    "metarange {tree} is a dump of kind {:?}, not of kind {:?}",
+                    String::from_utf8_lossy(&said),
+                    entity.name()
+                ),
+                "check which id is given for which kind",
+            )),
+            None => Err(Error::advised(
+                format!(
+                    "metarange {tree} is a tree of objects, not a dump of kind {:?}",
+                    entity.name()
+                ),
+                IDS_OF_DUMP,
+            )),
         }
     }
 
@@ -107,11 +123,14 @@ impl Engine {
         if found.is_some() {
             return Ok(());
         }
-        Err(invalid(format!(
-            "{} {:?} names commit {commit}, which the dump does not hold: take another dump",
-            entity.name(),
-            String::from_utf8_lossy(key)
-        )))
+        Err(Error::advised(
+            format!(
+                "{} {:?} names commit {commit}, which the dump does not hold",
+                entity.name(),
+                String::from_utf8_lossy(key)
+            ),
+            ANOTHER_DUMP,
+        ))
     }
 }
 

@@ -7,7 +7,7 @@ use prost::Message as _;
 
 use super::entity::Entity;
 use super::restored::Restored;
-use super::{CountRecords, RefsDump, invalid};
+use super::{CountRecords, RefsDump};
 use crate::deletion::write_unless_deleted;
 use crate::engine::{Engine, check_read_only};
 use crate::records::{BRANCHES, COMMITS, RESTORES, Stored as _, TAGS};
@@ -309,9 +309,14 @@ impl Engine {
             RefName::Branch(id) => (format!("branch {id}"), "reset the branch to that commit"),
             RefName::Tag(id) => (format!("tag {id}"), "delete the tag"),
         };
-        Err(Error::MovedOn(format!(
-            "{what} is at commit {here}, the dump has it at {in_dump}, and it did not come with this restore: {remedy} and repeat the restore, or delete the repository and make it anew"
-        )))
+        Err(Error::MovedOn {
+            problem: format!(
+                "{what} is at commit {here}, the dump has it at {in_dump}, and this restore did not bring it"
+            ),
+            advice: format!(
+                "{remedy} and repeat the restore, or delete the repository and make it anew"
+            ),
+        })
     }
 
     /// Whether the reflog tells that a restore made the reference.
@@ -384,9 +389,12 @@ impl RestoreData {
         {
             return Ok(());
         }
-        Err(invalid(format!(
-            "a restore of another dump into this repository was cut short: repeat that one (commits {}, tags {}, branches {}), or delete the repository and make it anew",
-            self.commits, self.tags, self.branches
-        )))
+        Err(Error::advised(
+            "a restore of another dump into this repository was cut short",
+            format!(
+                "repeat that restore (commits {}, tags {}, branches {}), or delete the repository and make it anew",
+                self.commits, self.tags, self.branches
+            ),
+        ))
     }
 }

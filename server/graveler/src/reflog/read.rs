@@ -192,7 +192,8 @@ fn check_after(after: &str) -> Result<()> {
         return Ok(());
     }
     let shown: String = after.chars().take(ENTRY_ID_BYTES).collect();
-    Err(Error::InvalidValue(format!(
-        "{shown:?} is no entry of the reflog: pass the next_offset of the page before"
-    )))
+    Err(Error::advised(
+        format!("{shown:?} is no entry of the reflog"),
+        "pass the `next_offset` of the page before as `after`",
+    ))
 }

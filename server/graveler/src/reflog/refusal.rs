@@ -34,14 +34,17 @@ impl Engine {
             }
             _ => "undo what came later first".to_owned(),
         };
-        Ok(Error::MovedOn(format!(
-            "cannot undo {} {} of {kind} {name}, which took it from {} to {}: now it is at {}; {story}; {remedy}",
-            entry.operation.as_str(),
-            entry.id,
-            place(entry.from.as_ref()),
-            place(entry.to.as_ref()),
-            place(now),
-        )))
+        Ok(Error::MovedOn {
+            problem: format!(
+                "cannot undo {} {} of {kind} {name}, which took it from {} to {}: now it is at {}; {story}",
+                entry.operation.as_str(),
+                entry.id,
+                place(entry.from.as_ref()),
+                place(entry.to.as_ref()),
+                place(now),
+            ),
+            advice: remedy,
+        })
     }
 
     /// The newest changes that came after the entry, a few of them.
@@ -78,19 +81,25 @@ impl Engine {
 /// Of an undo whose tokens are merged with others or committed.
 pub(super) fn moved_on_without_tokens(entry: &ReflogEntry) -> Error {
     let (kind, name) = described(&entry.reference);
-    Error::MovedOn(format!(
-        "the uncommitted changes that undo {} brought back to {kind} {name} are no longer apart from others: reset the {kind} instead",
-        entry.id
-    ))
+    Error::MovedOn {
+        problem: format!(
+            "the uncommitted changes that undo {} brought back to {kind} {name} are no longer apart from others",
+            entry.id
+        ),
+        advice: format!("reset the {kind} instead"),
+    }
 }
 
 pub(super) fn refused_creation(entry: &ReflogEntry) -> Error {
     let (kind, name) = described(&entry.reference);
-    Error::InvalidValue(format!(
-        "{} {} made {kind} {name}, and undo deletes nothing: delete the {kind} instead, which can be undone",
-        entry.operation.as_str(),
-        entry.id
-    ))
+    Error::advised(
+        format!(
+            "{} {} made {kind} {name}, and undo deletes nothing",
+            entry.operation.as_str(),
+            entry.id
+        ),
+        format!("delete the {kind} instead, which can be undone"),
+    )
 }
 
 pub(super) fn nothing_kept(entry: &ReflogEntry) -> Error {

@@ -345,7 +345,9 @@ async fn a_dump_that_is_not_sound_is_refused_before_anything_is_written() {
 
 pub(super) fn check_refused(outcome: Result<()>, words: &str) {
     match outcome {
-        Err(refused @ (Error::InvalidValue(_) | Error::InvalidName { .. })) => {
+        Err(
+            refused @ (Error::InvalidValue(_) | Error::Advised { .. } | Error::InvalidName { .. }),
+        ) => {
             assert!(refused.to_string().contains(words), "{refused}");
         }
         other => panic!("{words}: {other:?}"),
@@ -483,7 +485,7 @@ async fn a_dump_is_no_tree_of_objects_and_the_other_way_round() {
         .commit(&lake.repo, &branch("main"), as_tree, &NoHooks)
         .await;
     assert!(
-        matches!(refused, Err(Error::InvalidValue(why)) if why.contains("not a tree of objects"))
+        matches!(refused, Err(Error::Advised { problem, .. }) if problem.contains("not a tree of objects"))
     );
 
     let anew = bare(&lake, "anew").await;
@@ -513,7 +515,7 @@ async fn a_dump_is_no_tree_of_objects_and_the_other_way_round() {
     ] {
         let refused = restore(&lake.graveler, &anew, &wrong).await;
         assert!(
-            matches!(refused, Err(Error::InvalidValue(said)) if said.contains(why)),
+            matches!(refused, Err(Error::Advised { problem, .. }) if problem.contains(why)),
             "{why}"
         );
     }

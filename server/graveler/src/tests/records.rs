@@ -86,7 +86,7 @@ async fn what_cannot_be_walked_is_not_taken_in() {
         (wrong_id, "not that of its content"),
         (
             changed(&|c| c.parents = vec![CommitId::trusted(nowhere.clone())]),
-            "record it first",
+            "record the parent first",
         ),
         (
             changed(&|c| c.parents = vec![c.parents[0].clone(); 17]),
@@ -99,18 +99,18 @@ async fn what_cannot_be_walked_is_not_taken_in() {
         ),
         (
             changed(&|c| c.meta_range_id = MetaRangeId::trusted(nowhere.clone())),
-            "copy it there first",
+            "copy the metarange and its ranges there first",
         ),
         (
             changed(&|c| c.meta_range_id = MetaRangeId::trusted("../x")),
-            "copy it there first",
+            "copy the metarange and its ranges there first",
         ),
     ] {
         let refused = take_in(&lake, &other).await;
         assert!(
             matches!(
                 &refused,
-                Err(refusal @ (Error::InvalidValue(_) | Error::WrongCommitId { .. }))
+                Err(refusal @ (Error::InvalidValue(_) | Error::Advised { .. } | Error::WrongCommitId { .. }))
                     if refusal.to_string().contains(why)
             ),
             "{why}: {refused:?}"

@@ -115,7 +115,7 @@ async fn a_page_begins_behind_an_entry_or_not_at_all() {
     let from = async |after: &str| lake.graveler.reflog(&lake.repo, None, after, 10).await;
     let refused = from("bad").await;
     assert!(
-        matches!(&refused, Err(crate::Error::InvalidValue(why)) if why.contains("next_offset")),
+        matches!(&refused, Err(crate::Error::Advised { advice, .. }) if advice.contains("next_offset")),
         "{refused:?}"
     );
     let first = from("").await.unwrap().results;

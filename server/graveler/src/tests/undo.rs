@@ -158,7 +158,7 @@ async fn a_reset_is_taken_back_and_done_again() {
     undo(&lake, &on("dev"), None).await.unwrap();
     let late = undo(&lake, &on("dev"), Some(&undos[1].id)).await;
     assert!(
-        matches!(&late, Err(Error::MovedOn(why)) if why.contains("reset the branch")),
+        matches!(&late, Err(Error::MovedOn { advice, .. }) if advice.contains("reset the branch")),
         "{late:?}"
     );
 }
@@ -239,6 +239,6 @@ async fn a_deleted_tag_comes_back() {
         .unwrap();
     let other = create("main").await;
     let refused = undo(&lake, &of, Some(&deletion)).await;
-    assert!(matches!(refused, Err(Error::MovedOn(_))), "{refused:?}");
+    assert!(matches!(refused, Err(Error::MovedOn { .. })), "{refused:?}");
     assert_eq!(lake.graveler.tag(&lake.repo, &v1).await.unwrap(), other);
 }

@@ -58,7 +58,7 @@ async fn a_commit_and_an_undo_at_once() {
                 assert_eq!(undone.entry.to.as_ref(), Some(&commit.id), "{seed}");
                 assert_eq!(head.id, merged);
             }
-            (Ok(commit), Err(Error::MovedOn(_))) => {
+            (Ok(commit), Err(Error::MovedOn { .. })) => {
                 assert_eq!(
                     (&head.id, &head.parents),
                     (&commit.id, &vec![merged]),

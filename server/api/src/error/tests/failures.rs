@@ -285,7 +285,16 @@ fn engine_failures() -> Vec<(Error, u16, &'static str, Hint)> {
             "x changed at the same time",
             Given,
         ),
-        (E::MovedOn("later".to_owned()), 409, "later", Hint::None),
+        (
+            E::MovedOn {
+                problem: "later".to_owned(),
+                advice: "undo that first".to_owned(),
+            },
+            409,
+            "later",
+            Given,
+        ),
+        (E::advised("bad", "give another"), 400, "bad", Given),
         (rejection(false), 412, "pre-merge hook aborted", Hint::None),
         (rejection(true), 400, "pre-merge hook aborted", Hint::None),
         (

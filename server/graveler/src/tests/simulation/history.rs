@@ -191,12 +191,13 @@ impl Answer {
             | Error::ParentToPickRequired
             | Error::NoSuchParent { .. }
             | Error::InvalidReference { .. }
-            | Error::MovedOn(_)
+            | Error::MovedOn { .. }
             | Error::NotFound {
                 kind: Kind::ReflogEntry,
                 ..
             }
             | Error::InvalidValue(_)
+            | Error::Advised { .. }
             | Error::Rejected(_)
             | Error::Block(block::Error::Storage { .. } | block::Error::Body(_)) => {
                 Self::Refused(text)

@@ -30,6 +30,8 @@ use crate::{HookRun, HookStatus, Run};
 
 /// Hooks read for the manifest of one run.
 const MANIFEST_HOOKS: usize = 100_000;
+/// Hooks that the hint of one refusal tells of.
+const MAX_HOOK_HINTS: usize = 5;
 
 /// Whose action files judge a commit or merge before it lands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -70,6 +72,8 @@ pub struct Actions {
     queue: Queue,
     /// Changes that wait for webhooks, which may make further changes.
     in_flight: InFlight,
+    /// Of what is checked of action files before they land.
+    limits: preflight::Limits,
 }
 
 impl Actions {
@@ -112,6 +116,7 @@ impl Actions {
             executor,
             queue: Queue::new(),
             in_flight: InFlight::default(),
+            limits: preflight::Limits::default(),
         })
     }
 
@@ -220,12 +225,14 @@ impl Actions {
     async fn judge(&self, event: &Arc<Event>) -> Result<Judged, LoadError> {
         let Executor { loader, host, .. } = &self.executor;
         let judges = loader.judges(event, self.gates_source).await?;
-        let preflight = preflight::check(loader, host, event).await?;
+        let environment = self.executor.webhooks.environment();
+        let preflight = preflight::check(loader, host, environment, event, self.limits).await?;
         if !preflight.errors.is_empty() {
             return Err(LoadError::Invalid(preflight.errors));
         }
         let mut hooks = judges.iter().flat_map(|judge| &judge.action.hooks);
-        let calls_out = hooks.any(|hook| matches!(hook.kind, HookKind::Webhook(_)));
+        let calls_out =
+            hooks.any(|hook| matches!(hook.kind, HookKind::Webhook(_) | HookKind::Airflow(_)));
         let place = (calls_out && !event.kind.is_post())
             .then(|| self.in_flight.enter(&event.repository.id));
         if let Some(None) = place {
@@ -258,18 +265,17 @@ impl Actions {
         let failures: Vec<&str> = outcome.failures.iter().map(|f| f.text.as_str()).collect();
         let mut rejection = reject(event, &failures);
         rejection.findings = outcome.findings;
-        rejection.hint = match advise(&self.executor.loader, event, &refused).await {
-            Ok(advice) if !advice.is_empty() => {
-                let told: Vec<String> = advice.iter().map(ToString::to_string).collect();
-                Some(told.join("; "))
-            }
-            Ok(_) => None,
+        let mut hints: Vec<String> = match advise(&self.executor.loader, event, &refused).await {
+            Ok(advice) => advice.iter().map(ToString::to_string).collect(),
             // The refusal stands without it.
             Err(e) => {
                 warn!(run.id = %event.run_id, repo.id = %event.repository.id, error = ?e, "failed to tell whose gate refused");
-                None
+                Vec::new()
             }
         };
+        let of_hooks = outcome.failures.into_iter().filter_map(|f| f.hint);
+        hints.extend(of_hooks.take(MAX_HOOK_HINTS));
+        rejection.hint = (!hints.is_empty()).then(|| hints.join("; "));
         rejection
     }
 
@@ -426,7 +432,7 @@ fn reject<E: Display>(event: &Event, errors: &[E]) -> Box<Rejection> {
 fn hint_of_invalid(event: &Event) -> Option<String> {
     let branch = branch_of_change(event)?;
     Some(format!(
-        "correct the action files on branch {branch}, or delete them there, and try again"
+        "correct the action files on branch {branch}, or delete them there, and try again; no hook ran, so there is no run of this id"
     ))
 }
 

@@ -78,6 +78,22 @@ impl Environment {
         }
     }
 
+    /// Why a variable is empty for hooks, whatever the server's environment has. None if hooks may use it.
+    pub(crate) fn why_empty(&self, name: &str) -> Option<String> {
+        let why = if !self.enabled {
+            "variables are off (actions.env.enabled)".to_owned()
+        } else if name.is_empty() || !name.starts_with(&self.prefix) {
+            format!(
+                "hooks may use variables whose names begin with {} (actions.env.prefix)",
+                self.prefix
+            )
+        } else {
+            return None;
+        };
+        let name = base::glob::quoted(name);
+        Some(format!("variable '{name}' is sent as an empty text: {why}"))
+    }
+
     /// Puts in the variables that a text names.
     ///
     /// # Errors
@@ -87,8 +103,7 @@ impl Environment {
         let mut values = Vec::new();
         let expanded = VARIABLE.replace_all(text, |found: &Captures<'_>| {
             let name = &found[1];
-            let granted = self.enabled && !name.is_empty() && name.starts_with(&self.prefix);
-            if !granted {
+            if self.why_empty(name).is_some() {
                 return String::new();
             }
             let value = (self.lookup)(name).unwrap_or_else(|| {
@@ -108,6 +123,12 @@ impl Environment {
             }),
         }
     }
+}
+
+/// The names of the variables in a text.
+pub(crate) fn variables(text: &str) -> impl Iterator<Item = &str> {
+    let found = VARIABLE.captures_iter(text);
+    found.filter_map(|found| found.get(1).map(|name| name.as_str()))
 }
 
 /// A variable that hooks may use is not set in the server's environment.

@@ -20,7 +20,7 @@ use crate::preflight::Warning;
 use crate::run::{HookRun, HookStatus, NEVER, Records, Run};
 use crate::wasm::Host;
 use crate::wasm_hook::{self, Ended, Names};
-use crate::webhook::Webhooks;
+use crate::webhook::{Failed, Webhooks};
 
 /// Actions of one event that run at once.
 const MAX_PARALLEL_ACTIONS: usize = 8;
@@ -42,6 +42,8 @@ pub(crate) struct Outcome {
 pub(crate) struct Failure {
     /// In lakeFS's words.
     pub(crate) text: String,
+    /// What the author of the action file can do about it.
+    pub(crate) hint: Option<String>,
     /// The number of its judge.
     pub(crate) judge: usize,
 }
@@ -60,7 +62,7 @@ pub(crate) struct Executor {
 /// One hook that ended, or was passed over.
 struct Step {
     run: HookRun,
-    failure: Option<String>,
+    failure: Option<Failed>,
     findings: Vec<Finding>,
 }
 
@@ -96,9 +98,11 @@ impl Executor {
                         ..
                     } = &step.run;
                     let text = format!(
-                        "hook run id '{hook_run_id}' failed on action '{action_name}' hook '{hook_id}': {failure}"
+                        "hook run id '{hook_run_id}' failed on action '{action_name}' hook '{hook_id}': {}",
+                        failure.message
                     );
-                    outcome.failures.push(Failure { text, judge });
+                    let hint = failure.hint.map(|hint| format!("hook '{hook_id}': {hint}"));
+                    outcome.failures.push(Failure { text, hint, judge });
                 }
                 let room = MAX_FINDINGS - outcome.findings.len();
                 outcome
@@ -199,14 +203,17 @@ impl Executor {
             HookKind::Webhook(webhook) => {
                 let mut log = Output::new(MAX_LOG_BYTES);
                 write_warnings(&mut log, names.action, warnings);
+                let payload = payload(event, names.action, names.hook);
+                let outcome = self.webhooks.run(webhook, event, &payload, &mut log).await;
+                (log, outcome.err())
+            }
+            HookKind::Airflow(airflow) => {
+                let mut log = Output::new(MAX_LOG_BYTES);
+                write_warnings(&mut log, names.action, warnings);
+                let payload = payload(event, names.action, names.hook);
                 let outcome = self
                     .webhooks
-                    .run(
-                        webhook,
-                        event,
-                        &payload(event, names.action, names.hook),
-                        &mut log,
-                    )
+                    .run_dag(airflow, names.hook, event, &payload, &mut log)
                     .await;
                 (log, outcome.err())
             }
@@ -228,30 +235,28 @@ impl Executor {
                     findings: found,
                 } = ended;
                 findings = found;
-                (log, failure)
+                (log, failure.map(Failed::from))
             }
-            HookKind::Lua => (
-                Output::new(MAX_LOG_BYTES),
-                Some(
-                    "hook type lua is not offered by this version: use wasm or webhook".to_owned(),
-                ),
-            ),
-            HookKind::Airflow => (
-                Output::new(MAX_LOG_BYTES),
-                Some(
-                    "hook type airflow is not offered by this version: use wasm or webhook"
-                        .to_owned(),
-                ),
-            ),
+            // A gate that cannot be run is never passed.
+            HookKind::Lua => {
+                let mut log = Output::new(MAX_LOG_BYTES);
+                write_warnings(&mut log, names.action, warnings);
+                let why = "hook type lua is not offered by this version: use wasm or webhook";
+                (log, Some(Failed::from(why.to_owned())))
+            }
         };
-        let failure = failure.map(|failure| format!("action failed: {failure}"));
+        let failure = failure.map(|failure| Failed {
+            message: format!("action failed: {}", failure.message),
+            ..failure
+        });
         run.status = if failure.is_some() {
             HookStatus::Failed
         } else {
             HookStatus::Completed
         };
         run.end_time = self.clock.now();
-        let log = log.finish(failure.as_ref().map(|f| format!("Error: {f}\n")).as_deref());
+        let last = failure.as_ref().map(|f| format!("Error: {}\n", f.message));
+        let log = log.finish(last.as_deref());
         self.reader
             .put_internal(
                 &event.repository,

@@ -19,6 +19,8 @@ use crate::matching;
 
 /// Files of one tree together.
 const MAX_TREE_BYTES: u64 = 16 << 20;
+/// Patterns of branches and paths of one tree's files together, in bytes: an event may be held against all of them.
+const MAX_TREE_PATTERN_BYTES: u64 = 1 << 20;
 /// Hooks of one tree that one event runs.
 const MAX_EVENT_HOOKS: usize = 1_000;
 /// Files that are kept parsed, by their bytes in the tree.
@@ -45,7 +47,7 @@ pub(crate) enum LoadError {
     /// Storage failed.
     #[error("failed to read action files: {0}")]
     Read(#[from] catalog::Error),
-    /// Too many changes wait for the webhooks of their gates.
+    /// Too many changes wait for the webhooks of their gates, or the server stops.
     #[error("{0}")]
     Busy(String),
 }
@@ -68,6 +70,8 @@ pub(crate) struct LoadedFile {
     digest: [u8; 32],
     bytes: u64,
     pub(crate) action: Arc<Action>,
+    #[cfg(test)]
+    pub(crate) read_on: std::thread::ThreadId,
 }
 
 impl LoadedFile {
@@ -83,9 +87,31 @@ pub(crate) struct FileSet {
     pub(crate) errors: Vec<FileError>,
     /// Of the files that parsed.
     bytes: u64,
+    /// Of their patterns.
+    pattern_bytes: u64,
 }
 
 impl FileSet {
+    /// Takes a file in, unless the files are too large together.
+    fn add(&mut self, file: Arc<LoadedFile>) -> Result<(), FileError> {
+        let bytes = self.bytes + file.bytes;
+        let pattern_bytes = self.pattern_bytes + file.action.pattern_bytes;
+        let too_large = if bytes > MAX_TREE_BYTES {
+            format!(
+                "the action files have more than {MAX_TREE_BYTES} bytes in all, aliases written out"
+            )
+        } else if pattern_bytes > MAX_TREE_PATTERN_BYTES {
+            format!(
+                "the patterns of branches and paths in the action files have more than {MAX_TREE_PATTERN_BYTES} bytes in all"
+            )
+        } else {
+            (self.bytes, self.pattern_bytes) = (bytes, pattern_bytes);
+            self.files.push(file);
+            return Ok(());
+        };
+        Err(FileError::whole(&file.path, too_large))
+    }
+
     pub(crate) fn of_errors(errors: Vec<FileError>) -> Self {
         Self {
             errors,
@@ -232,7 +258,8 @@ impl Loader {
         let mut judges = Vec::new();
         let mut hooks = Hooks::default();
         for file in &own.files {
-            if self.concerns(file, event).await? {
+            // A file without hooks makes no run. What it listens to is looked at all the same: see `listens`.
+            if self.concerns(file, event).await? && !file.action.hooks.is_empty() {
                 hooks.add(file)?;
                 judges.push(Judge::new(file, Origin::Change, &tree));
             }
@@ -249,7 +276,10 @@ impl Loader {
                     Err(LoadError::Invalid(_)) => false,
                     concerned => concerned?,
                 };
-                if concerned && self.was_edited(file, &base, &own, &tree).await? {
+                if concerned
+                    && !file.action.hooks.is_empty()
+                    && self.was_edited(file, &base, &own, &tree).await?
+                {
                     hooks.add(file)?;
                     judges.push(Judge::new(file, Origin::Destination, &base));
                 }
@@ -362,18 +392,11 @@ impl Loader {
                         );
                         set.errors.push(FileError::whole(&file.path, reason));
                     }
-                    None if set.bytes + file.bytes > MAX_TREE_BYTES => {
-                        set.errors.push(FileError::whole(
-                            &file.path,
-                            format!(
-                                "the action files have more than {MAX_TREE_BYTES} bytes in all, aliases written out"
-                            ),
-                        ));
-                        break;
-                    }
                     None => {
-                        set.bytes += file.bytes;
-                        set.files.push(file);
+                        if let Err(too_large) = set.add(file) {
+                            set.errors.push(too_large);
+                            break;
+                        }
                     }
                 },
                 Err(error) => set.errors.push(error),
@@ -392,14 +415,10 @@ impl Loader {
                 &object.path,
                 format!("larger than {MAX_FILE_BYTES} bytes"),
             )),
-            Some(bytes) => Action::parse(&object.path, &bytes).map(|action| {
-                Arc::new(LoadedFile {
-                    path: object.path.clone(),
-                    digest: Sha256::digest(&bytes).into(),
-                    bytes: action.weight_bytes.max(bytes.len() as u64),
-                    action: Arc::new(action),
-                })
-            }),
+            Some(bytes) => {
+                let path = object.path.clone();
+                beside_requests(move || parse(path, &bytes)).await?
+            }
         };
         self.files.insert(key, file.clone());
         Ok(file)
@@ -508,6 +527,31 @@ impl Loader {
             bytes.extend_from_slice(&chunk);
         }
         Ok(Some(bytes.freeze()))
+    }
+}
+
+fn parse(path: String, bytes: &[u8]) -> Result<Arc<LoadedFile>, FileError> {
+    let action = Action::parse(&path, bytes)?;
+    Ok(Arc::new(LoadedFile {
+        path,
+        digest: Sha256::digest(bytes).into(),
+        bytes: action.weight_bytes.max(bytes.len() as u64),
+        action: Arc::new(action),
+        #[cfg(test)]
+        read_on: std::thread::current().id(),
+    }))
+}
+
+/// Computes something on a thread that serves no requests: a short file may stand for 100,000 values.
+async fn beside_requests<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, LoadError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => Ok(done),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(LoadError::Busy("the server stops: try again".to_owned())),
+        },
     }
 }
 

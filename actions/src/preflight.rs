@@ -13,6 +13,7 @@ use graveler::{Event, EventKind};
 use crate::action_file::{
     Action, Fault, FileError, Hook, HookKind, Node, Position, Reaction, WasmProperties,
 };
+use crate::env::Environment;
 use crate::load::{FileSet, LoadError, LoadedFile, Loader, Tree};
 use crate::schema;
 use crate::wasm::{Cause, Host};
@@ -21,12 +22,26 @@ use crate::wasm_hook::{self, NotReady};
 /// Warnings of one change that are told.
 const MAX_WARNINGS: usize = 100;
 
-/// Errors of one change that are told; what follows them is not looked at.
-const MAX_ERRORS: usize = 100;
-/// Hooks of one change that are held against their components. Others are when they run.
-const MAX_HOOKS: usize = 1_000;
-/// How long a change waits for this: the compilation of many components may take longer.
-const MAX_TIME: Duration = Duration::from_secs(120);
+/// What one change may ask for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Errors that are told; what follows them is not looked at.
+    pub(crate) errors: usize,
+    /// Hooks that are held against their components. Others are when they run.
+    pub(crate) hooks: usize,
+    /// How long the change waits: the compilation of many components may take longer.
+    pub(crate) time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            errors: 100,
+            hooks: 1_000,
+            time: Duration::from_secs(120),
+        }
+    }
+}
 
 /// What is wrong with the action files that a change adds or edits.
 #[derive(Debug, Default)]
@@ -61,7 +76,9 @@ fn lands_a_tree(kind: EventKind) -> bool {
 pub(crate) async fn check(
     loader: &Loader,
     host: &Host,
+    environment: &Environment,
     event: &Event,
+    limits: Limits,
 ) -> Result<Preflight, LoadError> {
     let (true, Some(base), Some(candidate)) =
         (lands_a_tree(event.kind), &event.base, &event.candidate)
@@ -78,33 +95,42 @@ pub(crate) async fn check(
     let check = Check {
         loader,
         host,
+        environment,
         event,
+        limits,
         before,
         after,
     };
     let mut found = Preflight::default();
     // What was wrong before is nobody's fault here, and must be open to repair.
     let is_new = |error: &&FileError| !known.errors.contains(error);
-    found
-        .errors
-        .extend(files.errors.iter().filter(is_new).take(MAX_ERRORS).cloned());
+    found.errors.extend(
+        files
+            .errors
+            .iter()
+            .filter(is_new)
+            .take(limits.errors)
+            .cloned(),
+    );
     let all = async {
         for file in &files.files {
             check.file(file, known.has(file), &mut found).await?;
         }
         Ok::<_, LoadError>(())
     };
-    match tokio::time::timeout(MAX_TIME, all).await {
+    match tokio::time::timeout(limits.time, all).await {
         Ok(checked) => checked?,
         // Each hook is checked again when it runs, and fails closed.
         Err(_) => found.warnings.push(Warning {
             action: String::new(),
             text: format!(
-                "not all hooks were checked within {} s: mistakes in the others are told when they run",
-                MAX_TIME.as_secs()
+                "not all hooks were checked within {}: mistakes in the others are told when they run",
+                humantime::format_duration(limits.time)
             ),
         }),
     }
+    // Each hook may have several.
+    found.errors.truncate(limits.errors);
     Ok(found)
 }
 
@@ -119,7 +145,9 @@ async fn files(loader: &Loader, event: &Event, tree: &Tree) -> Result<Arc<FileSe
 struct Check<'a> {
     loader: &'a Loader,
     host: &'a Host,
+    environment: &'a Environment,
     event: &'a Event,
+    limits: Limits,
     before: Tree,
     after: Tree,
 }
@@ -135,12 +163,20 @@ impl Check<'_> {
             for fault in &file.action.warnings {
                 found.warn(file, fault);
             }
+            for hook in &file.action.hooks {
+                for variable in &hook.variables {
+                    if let Some(why) = self.environment.why_empty(&variable.name) {
+                        let why = format!("hook '{}': {why}", hook.id);
+                        found.warn(file, &Fault::new(variable.at, why));
+                    }
+                }
+            }
         }
         for hook in &file.action.hooks {
             let HookKind::Wasm(wasm) = &hook.kind else {
                 continue;
             };
-            if found.errors.len() >= MAX_ERRORS || found.checked >= MAX_HOOKS {
+            if found.errors.len() >= self.limits.errors || found.checked >= self.limits.hooks {
                 return Ok(());
             }
             let component = &wasm.component;
@@ -205,7 +241,20 @@ impl Check<'_> {
             .describe(&self.event.repository.partition(), &bytes)
             .await
         {
-            Ok(description) => Ok(config_faults(id, wasm, &description)),
+            Ok(description) => {
+                // A schema is as large as its component likes: it is held against the config beside the requests.
+                let (hook, wasm) = (id.clone(), wasm.clone());
+                let checked = self
+                    .host
+                    .compute(move || config_faults(&hook, &wasm, &description));
+                Ok(match checked.await {
+                    Ok(faults) => faults,
+                    Err(why) => {
+                        let why = format!("config could not be checked: {why}");
+                        vec![Problem::unchecked(told(&why))]
+                    }
+                })
+            }
             Err((cause @ (Cause::ComponentInvalid | Cause::ComponentAbi), why)) => {
                 let path = &wasm.component;
                 let why = format!("component {path} cannot be used: {cause}: {why}");

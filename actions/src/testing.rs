@@ -87,6 +87,46 @@ fn echo(path: &str, headers: &HeaderMap, uri: &Uri) -> Response {
     answer
 }
 
+/// Answers as Airflow, by the name of the DAG and by how often the same was asked before. What it answers
+/// slowly it never does.
+fn airflow(path: &str, headers: &HeaderMap, before: usize) -> Response {
+    let (dag, run) = path
+        .split_once("/dags/")
+        .and_then(|(_, rest)| rest.split_once("/dagRuns"))
+        .unwrap_or_default();
+    let state = |state: &str| format!(r#"{{"conf":{{}},"state":"{state}"}}"#).into_response();
+    if run.is_empty() {
+        return match dag {
+            "fail" => (StatusCode::BAD_REQUEST, "{}").into_response(),
+            "unauthorized" => (StatusCode::UNAUTHORIZED, "{}").into_response(),
+            "created" => (StatusCode::CREATED, "{}").into_response(),
+            "login" => Redirect::to("/login").into_response(),
+            _ => "{}".into_response(),
+        };
+    }
+    match dag {
+        "succeeds" if before == 2 => state("success"),
+        "fails" if before == 2 => state("failed"),
+        "hangs" => Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>())
+            .into_response(),
+        "garbage" => "<html>".into_response(),
+        "nested" => "[".repeat(100_000).into_response(),
+        "list" => r#"["success"]"#.into_response(),
+        "no-state" => r#"{"state":null}"#.into_response(),
+        "long-state" => state(&"s".repeat(50_000)),
+        "huge" => vec![b'x'; 2 << 20].into_response(),
+        "large" => {
+            format!(r#"{{"conf":"{}","state":"success"}}"#, "x".repeat(300_000)).into_response()
+        }
+        "echoes" => {
+            let sent = headers.get("authorization").and_then(|v| v.to_str().ok());
+            let sent = sent.unwrap_or_default();
+            format!(r#"{{"note":"you sent {sent}","state":"success"}}"#).into_response()
+        }
+        _ => state("running"),
+    }
+}
+
 /// A server that keeps what it was told and answers by path. Returns its URL.
 pub(crate) async fn server() -> (String, Seen) {
     async fn answer(
@@ -97,9 +137,13 @@ pub(crate) async fn server() -> (String, Seen) {
     ) -> Response {
         let path = uri.path().to_owned();
         let (headers_of, uri_of) = (headers.clone(), uri.clone());
-        seen.lock()
-            .expect("no holder panics")
-            .push((uri.to_string(), headers, body));
+        let asked = uri.to_string();
+        let before = {
+            let mut seen = seen.lock().expect("no holder panics");
+            let before = seen.iter().filter(|(of, ..)| *of == asked).count();
+            seen.push((asked, headers, body));
+            before
+        };
         match path.as_str() {
             "/fail" => (StatusCode::BAD_REQUEST, "checked").into_response(),
             "/slow" => std::future::pending().await,
@@ -108,6 +152,8 @@ pub(crate) async fn server() -> (String, Seen) {
             "/echo" | "/echo-in-pieces" => echo(&path, &headers_of, &uri_of),
             "/away" => Redirect::temporary("http://127.0.0.2:9/").into_response(),
             "/moved" => Redirect::temporary("/ok").into_response(),
+            path if path.contains("/api/v1/dags/") => airflow(path, &headers_of, before),
+            "/login" => "<html>".into_response(),
             _ => "checked".into_response(),
         }
     }

@@ -151,10 +151,16 @@ async fn ready(
     let Ok(description) = host.describe(&repository, &component).await else {
         return Ok(component);
     };
-    let mistakes = description
-        .get(CONFIG_SCHEMA)
-        .map(|schema| schema::mistakes(schema, &properties.config))
-        .unwrap_or_default();
+    let config = properties.config.clone();
+    let mistakes = host.compute(move || {
+        let schema = description.get(CONFIG_SCHEMA);
+        schema
+            .map(|schema| schema::mistakes(schema, &config))
+            .unwrap_or_default()
+    });
+    let mistakes = mistakes
+        .await
+        .map_err(|why| NotReady::new(Cause::HookError, why))?;
     if mistakes.is_empty() {
         return Ok(component);
     }

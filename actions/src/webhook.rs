@@ -1,8 +1,10 @@
-//! Runs `type: webhook`: one POST, bounded in time and size, logged with its secrets masked.
+//! Runs `type: webhook`: one POST, bounded in time and size, logged with its secrets masked. The requests of
+//! `type: airflow` are made here too ([`airflow`]).
 //!
 //! The log's layout and the error texts are those of lakeFS, because people and scripts read them.
 
 mod addresses;
+mod airflow;
 mod masking;
 mod proxies;
 mod targets;
@@ -11,18 +13,20 @@ use std::error::Error as _;
 use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::Clock;
 use futures::StreamExt as _;
 use graveler::Event;
 use reqwest::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION,
+    USER_AGENT,
 };
 use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Client, ClientBuilder, Response, StatusCode, Version};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode, Version};
 use url::{Host, Url};
 
-use crate::action_file::{Target, WebhookProperties, format_duration};
+use crate::action_file::{Target, WHOLE_URL, WebhookProperties, format_duration};
 use crate::env::{Environment, Expanded};
 use crate::nesting::Marks;
 use crate::output::Output;
@@ -36,6 +40,8 @@ pub use targets::WebhookTargets;
 const MAX_REDIRECTS: usize = 10;
 /// How much of an answer's body is read and logged.
 const MAX_RESPONSE_BYTES: usize = 64 << 10;
+/// How much of the name of a server that an answer leads to is told.
+const MAX_HOST_CHARS: usize = 255;
 
 /// Calls webhooks. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -49,14 +55,27 @@ pub(crate) struct Webhooks {
     marks: Marks,
     environment: Environment,
     clock: Arc<dyn Clock>,
+    dag_poll_interval: Duration,
 }
 
 /// How to call webhooks.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct WebhookOptions {
     pub targets: WebhookTargets,
     /// A key of the installation, which tells its own runs by what callbacks carry.
     pub run_key: Vec<u8>,
+    /// How often Airflow is asked for the state of a DAG's run that a hook waits for.
+    pub dag_poll_interval: Duration,
+}
+
+impl Default for WebhookOptions {
+    fn default() -> Self {
+        Self {
+            targets: WebhookTargets::default(),
+            run_key: Vec::new(),
+            dag_poll_interval: airflow::POLL_INTERVAL,
+        }
+    }
 }
 
 impl std::fmt::Debug for WebhookOptions {
@@ -102,7 +121,13 @@ impl Webhooks {
             marks: Marks::new(&options.run_key),
             environment,
             clock,
+            dag_poll_interval: options.dag_poll_interval,
         })
+    }
+
+    /// What keeps a hook from running that names these variables.
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.environment
     }
 
     /// How deep in hooks a request is nested, by the headers that webhooks are sent with.
@@ -128,7 +153,7 @@ impl Webhooks {
         event: &Event,
         payload: &str,
         log: &mut Output,
-    ) -> Result<(), String> {
+    ) -> Result<(), Failed> {
         let expand = |pairs: &[(String, String)]| -> Result<Vec<(String, Expanded)>, String> {
             pairs
                 .iter()
@@ -147,57 +172,129 @@ impl Webhooks {
         let headers = Headers::new(headers, &self.marks.headers(event))?;
         log.text(&request_head(&hook.shown_url, &params, &headers, payload));
 
-        let refused = |why: &str| format!("Post \"{}\": {why}", hook.shown_url);
-        let url = match &hook.target {
-            Target::Url(url) => url,
-            Target::Unusable(why) => return Err(refused(why)),
-        };
-        // Redirects stay on this host, so one look is enough; names are looked at whenever they are resolved.
-        let client = self
-            .client_for(url)
-            .await
-            .map_err(|e| refused(&e.to_string()))?;
+        let (client, url) = self
+            .client_of("Post", &hook.target, &hook.shown_url)
+            .await?;
         let call = Call {
+            method: "Post",
             url,
             shown_url: &hook.shown_url,
+            masker: &masker,
         };
         let request = client
             .post(with_params(url, &params))
             .headers(headers.to_send)
             .timeout(hook.timeout)
             .body(payload.to_owned());
+        log.text("\n");
+        let answer = self.exchange(request, call, 0, log).await?;
+        if answer.status.is_success() {
+            return Ok(());
+        }
+        let status = answer.status.as_u16();
+        Err(Failed {
+            message: format!("webhook request failed (status code: {status})"),
+            hint: answer.hint,
+        })
+    }
+
+    /// The client for a hook's target, and the URL that it is called at.
+    async fn client_of<'a>(
+        &self,
+        method: &str,
+        target: &'a Target,
+        shown_url: &str,
+    ) -> Result<(&Client, &'a Url), Failed> {
+        let refused = |why: &str| format!("{method} \"{shown_url}\": {why}");
+        let url = match target {
+            Target::Url(url) => url,
+            Target::Unusable(why) => {
+                return Err(Failed {
+                    message: refused(why),
+                    hint: Some(WHOLE_URL.to_owned()),
+                });
+            }
+        };
+        // Redirects stay on this host, so one look is enough; names are looked at whenever they are resolved.
+        let client = self.client_for(url).await;
+        Ok((client.map_err(|e| refused(&e.to_string()))?, url))
+    }
+
+    /// Sends a request and logs what comes of it. Of the answer's body so much is kept beside the log.
+    ///
+    /// # Errors
+    /// Why there is no answer, or not all of it.
+    async fn exchange(
+        &self,
+        request: RequestBuilder,
+        call: Call<'_>,
+        keep_bytes: usize,
+        log: &mut Output,
+    ) -> Result<Answer, String> {
+        let masker = call.masker;
         let started = self.clock.now();
         let answer = request.send().await;
         let elapsed = (self.clock.now() - started).try_into().unwrap_or_default();
         let _ = write!(
             TextLog(log),
-            "\n\nRequest duration: {}\n",
+            "\nRequest duration: {}\n",
             format_duration(elapsed)
         );
 
         let failed = |e: &reqwest::Error, when| masker.text(&failure(call, e, when));
         let answer = answer.map_err(|e| failed(&e, "while awaiting headers"))?;
-        let status = answer.status();
+        let (status, url) = (answer.status(), answer.url().clone());
+        let hint = hint_of_redirect(&answer, masker);
         log.text("\nResponse:\n");
         log.text(&masker.text(&response_head(&answer)));
-        let read = read_body(answer, &masker, log).await;
-        read.map_err(|e| failed(&e, "while reading body"))?;
-        if status.is_success() {
-            Ok(())
-        } else {
-            Err(format!(
-                "webhook request failed (status code: {})",
-                status.as_u16()
-            ))
+        let read = read_body(answer, masker, keep_bytes, log).await;
+        let body = read.map_err(|e| failed(&e, "while reading body"))?;
+        Ok(Answer {
+            status,
+            url,
+            hint,
+            body,
+        })
+    }
+}
+
+/// Why a hook failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failed {
+    /// In lakeFS's words where it has some.
+    pub(crate) message: String,
+    /// What the author of the action file can do about it.
+    pub(crate) hint: Option<String>,
+}
+
+impl From<String> for Failed {
+    fn from(message: String) -> Self {
+        Self {
+            message,
+            hint: None,
         }
     }
+}
+
+/// What came back.
+struct Answer {
+    status: StatusCode,
+    /// Where it came from, behind redirects.
+    url: Url,
+    /// What to do about a redirect that was not followed.
+    hint: Option<String>,
+    /// The beginning of the body.
+    body: Vec<u8>,
 }
 
 /// What is called, and how it is told.
 #[derive(Debug, Clone, Copy)]
 struct Call<'a> {
+    /// As errors name it: `Post`.
+    method: &'a str,
     url: &'a Url,
     shown_url: &'a str,
+    masker: &'a Masker,
 }
 
 /// Lets `write!` append to a log.
@@ -354,10 +451,34 @@ fn status_line(status: StatusCode) -> String {
     )
 }
 
-/// Logs the body as far as it is logged, with the secrets in it masked wherever reads end.
-async fn read_body(answer: Response, masker: &Masker, log: &mut Output) -> reqwest::Result<()> {
+/// What to do about a redirect to another server, which is not followed: a request may hold a secret.
+fn hint_of_redirect(answer: &Response, masker: &Masker) -> Option<String> {
+    let location = answer.headers().get(LOCATION)?.to_str().ok()?;
+    let to = answer.url().join(location).ok()?;
+    if !answer.status().is_redirection() || is_same_server(answer.url(), &to) {
+        return None;
+    }
+    let to: String = to
+        .origin()
+        .ascii_serialization()
+        .chars()
+        .take(MAX_HOST_CHARS)
+        .collect();
+    Some(format!(
+        "the answer redirects to another server ({}); such redirects are not followed, since requests may hold secrets: set 'url' to where the service is",
+        masker.text(&to)
+    ))
+}
+
+/// Logs the body as far as it is logged, with the secrets in it masked wherever reads end. Returns its beginning.
+async fn read_body(
+    answer: Response,
+    masker: &Masker,
+    keep_bytes: usize,
+    log: &mut Output,
+) -> reqwest::Result<Vec<u8>> {
     // More than is logged, and enough to tell a secret that the cut goes through.
-    let most = MAX_RESPONSE_BYTES + masker.lookahead().max(1);
+    let most = (MAX_RESPONSE_BYTES + masker.lookahead().max(1)).max(keep_bytes);
     let mut read = Vec::new();
     let mut body = answer.bytes_stream();
     let ended = loop {
@@ -371,19 +492,28 @@ async fn read_body(answer: Response, masker: &Masker, log: &mut Output) -> reqwe
         }
     };
     log.bytes(&masker.bytes(&read, MAX_RESPONSE_BYTES, ended.is_err()));
-    if read.len() > MAX_RESPONSE_BYTES {
+    let is_cut = read.len() > MAX_RESPONSE_BYTES;
+    if is_cut {
         let _ = write!(
             TextLog(log),
             "\n[answer cut at {MAX_RESPONSE_BYTES} bytes]\n"
         );
-        return Ok(());
     }
-    ended
+    match ended {
+        // What is beyond the cut is not missed, unless it was to be read.
+        Err(e) if !is_cut || keep_bytes > 0 => Err(e),
+        _ => Ok(read),
+    }
 }
 
 /// Why a request got no answer. Never holds the query, which may hold secrets.
 fn failure(call: Call<'_>, error: &reqwest::Error, when: &str) -> String {
-    let Call { url, shown_url } = call;
+    let Call {
+        method,
+        url,
+        shown_url,
+        ..
+    } = call;
     let host = url.host_str().unwrap_or_default();
     let reason = if error.is_timeout() {
         format!("context deadline exceeded (Client.Timeout exceeded {when})")
@@ -401,7 +531,7 @@ fn failure(call: Call<'_>, error: &reqwest::Error, when: &str) -> String {
     } else {
         root_cause(error)
     };
-    format!("Post \"{shown_url}\": {reason}")
+    format!("{method} \"{shown_url}\": {reason}")
 }
 
 fn io_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {

@@ -5,11 +5,17 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::suspicious::warn_unknown_keys;
-use super::yaml::{Fault, Node};
-use super::{WasmProperties, WebhookProperties, check_description, external_properties};
+use super::yaml::{Fault, Node, Position, Value};
+use super::{
+    AirflowProperties, WasmProperties, WebhookProperties, check_description, lua_properties,
+};
 use crate::condition::Condition;
+use crate::env;
 
 const KEYS: [&str; 5] = ["id", "type", "description", "if", "properties"];
+
+/// Variables of one hook that are kept.
+const MAX_VARIABLES: usize = 50;
 
 static HOOK_ID: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"^[_a-zA-Z][\-_a-zA-Z0-9]{1,255}$").expect("the pattern is a constant")
@@ -21,6 +27,15 @@ pub(crate) struct Hook {
     pub(crate) id: String,
     pub(crate) condition: Condition,
     pub(crate) kind: HookKind,
+    /// The variables of the server's environment that it names where they are put in, each once.
+    pub(crate) variables: Vec<Variable>,
+}
+
+/// `{{ ENV.NAME }}` in a hook's properties.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Variable {
+    pub(crate) at: Position,
+    pub(crate) name: String,
 }
 
 /// What a hook does.
@@ -28,10 +43,9 @@ pub(crate) struct Hook {
 pub(crate) enum HookKind {
     Webhook(WebhookProperties),
     Wasm(Box<WasmProperties>),
+    Airflow(Box<AirflowProperties>),
     /// Known, checked, not run by this version.
     Lua,
-    /// Known, checked, not run by this version.
-    Airflow,
 }
 
 pub(super) fn read_hook(
@@ -79,11 +93,42 @@ pub(super) fn read_hook(
         return Err(Fault::new(node.at, format!("hook[{index}] missing type")));
     };
     let kind = read_kind(index, kind, node, warnings)?;
+    let with_variables: &[&str] = match kind {
+        HookKind::Webhook(_) => &["query_params", "headers"],
+        HookKind::Airflow(_) => &["password"],
+        HookKind::Wasm(_) | HookKind::Lua => &[],
+    };
+    let mut variables = Vec::new();
+    for name in with_variables {
+        if let Some(property) = node.get("properties").and_then(|p| p.get(name)) {
+            find_variables(property, &mut variables);
+        }
+    }
     Ok(Hook {
         id: text.to_owned(),
         condition,
         kind,
+        variables,
     })
+}
+
+fn find_variables(node: &Node, found: &mut Vec<Variable>) {
+    match &node.value {
+        Value::Scalar { text, .. } => {
+            for name in env::variables(text) {
+                if found.len() < MAX_VARIABLES && found.iter().all(|known| known.name != name) {
+                    found.push(Variable {
+                        at: node.at,
+                        name: name.to_owned(),
+                    });
+                }
+            }
+        }
+        Value::List(items) => items.iter().for_each(|item| find_variables(item, found)),
+        Value::Map(pairs) => pairs
+            .iter()
+            .for_each(|(_, value)| find_variables(value, found)),
+    }
 }
 
 fn read_kind(
@@ -96,7 +141,7 @@ fn read_kind(
     if !["webhook", "wasm", "lua", "airflow"].contains(&name) {
         return Err(Fault::new(
             kind.at,
-            format!("hook[{index}] type '{name}' unknown; use wasm or webhook"),
+            format!("hook[{index}] type '{name}' unknown; use wasm, webhook or airflow"),
         ));
     }
     let Some(properties) = hook.get("properties") else {
@@ -115,8 +160,10 @@ fn read_kind(
     let read = match name {
         "webhook" => WebhookProperties::read(properties, &mut found).map(HookKind::Webhook),
         "wasm" => WasmProperties::read(properties, &mut found).map(|p| HookKind::Wasm(Box::new(p))),
-        "lua" => external_properties::check_lua(properties, &mut found).map(|()| HookKind::Lua),
-        _ => external_properties::check_airflow(properties, &mut found).map(|()| HookKind::Airflow),
+        "lua" => lua_properties::check(properties, &mut found).map(|()| HookKind::Lua),
+        _ => {
+            AirflowProperties::read(properties, &mut found).map(|p| HookKind::Airflow(Box::new(p)))
+        }
     };
     let named = |fault: Fault| Fault {
         reason: format!("hook[{index}] type '{name}': {}", fault.reason),

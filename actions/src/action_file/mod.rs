@@ -5,9 +5,10 @@
 //! runs nothing and looks at nothing else: whether a component is there and takes its config is for
 //! `crate::preflight`.
 
+mod airflow_properties;
 mod events;
-mod external_properties;
 mod hook;
+mod lua_properties;
 mod suspicious;
 mod units;
 mod wasm_properties;
@@ -24,10 +25,11 @@ use std::sync::LazyLock;
 use graveler::EventKind;
 use regex::Regex;
 
+pub(crate) use airflow_properties::AirflowProperties;
 pub(crate) use hook::{Hook, HookKind};
 pub(crate) use units::format_duration;
 pub(crate) use wasm_properties::{Reaction, WasmProperties};
-pub(crate) use webhook_properties::{Target, WebhookProperties};
+pub(crate) use webhook_properties::{Target, WHOLE_URL, WebhookProperties};
 pub(crate) use yaml::{Fault, Node, Position};
 
 use hook::read_hook;
@@ -99,6 +101,8 @@ pub(crate) struct Action {
     pub(crate) warnings: Vec<Fault>,
     /// What keeping it takes up: a short file of aliases may become a large action.
     pub(crate) weight_bytes: u64,
+    /// Of its patterns of branches and paths together.
+    pub(crate) pattern_bytes: u64,
 }
 
 /// When an action runs.
@@ -142,8 +146,14 @@ impl Action {
                 + 1;
             fault(Fault::new(Position { line, column: 1 }, "not UTF-8 text"))
         })?;
-        let root = yaml::parse(text).map_err(fault)?;
-        read_action(&root).map_err(fault)
+        let document = yaml::parse(text).map_err(fault)?;
+        let mut action = read_action(&document.root).map_err(fault)?;
+        if let Some(at) = document.next {
+            let why =
+                "only the first YAML document is read; put each action into a file of its own";
+            action.warnings.insert(0, Fault::new(at, why));
+        }
+        Ok(action)
     }
 }
 
@@ -181,11 +191,25 @@ fn read_action(root: &Node) -> Result<Action, Fault> {
     }
     Ok(Action {
         name,
+        pattern_bytes: pattern_bytes(&on, &hooks),
         on,
         hooks,
         warnings,
         weight_bytes: root.weight_bytes(),
     })
+}
+
+fn pattern_bytes(on: &BTreeMap<EventKind, On>, hooks: &[Hook]) -> u64 {
+    let of_events = on
+        .values()
+        .flat_map(|on| on.branches.iter().chain(&on.paths));
+    let of_hooks = hooks.iter().flat_map(|hook| match &hook.kind {
+        HookKind::Wasm(wasm) => [&wasm.select.paths[..], &wasm.read[..]].concat(),
+        _ => Vec::new(),
+    });
+    let bytes: usize = of_events.map(String::len).sum::<usize>()
+        + of_hooks.map(|pattern| pattern.len()).sum::<usize>();
+    bytes as u64
 }
 
 fn read_hooks(root: &Node, warnings: &mut Vec<Fault>) -> Result<Vec<Hook>, Fault> {

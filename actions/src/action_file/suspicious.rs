@@ -36,6 +36,11 @@ pub(super) fn warn_of_branches(node: &Node, warnings: &mut Vec<Fault>) {
             format!(
                 "'branches': '{quoted}' is no glob; an event that is held against it is refused"
             )
+        } else if let Some(name) = pattern.strip_prefix("refs/heads/") {
+            format!(
+                "'branches': '{quoted}' can match no branch; name the branch only: '{}'",
+                base::glob::quoted(name)
+            )
         } else if !glob::can_match_branch(pattern) {
             format!(
                 "'branches': '{quoted}' can match no branch; branch names have letters, digits, '_' and '-'"

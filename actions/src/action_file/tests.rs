@@ -5,7 +5,7 @@ use std::time::Duration;
 use graveler::EventKind;
 
 use super::wasm_properties::Reaction;
-use super::{Action, Fault, HookKind, MAX_FILE_BYTES, On};
+use super::{Action, HookKind, MAX_FILE_BYTES, On};
 
 const GOOD_HOOK: &str =
     "hooks:\n  - id: aa\n    type: webhook\n    properties:\n      url: http://x\n";
@@ -97,20 +97,13 @@ fn what_lakefs_accepts_is_accepted() {
     let airflow = "name: gate\non: {pre-commit: }\nhooks:\n  - id: dag\n    type: airflow\n    properties: {url: 'http://a', dag_id: d, username: u, password: '{{ ENV.P }}'}\n";
     assert!(matches!(
         parse(airflow).unwrap().hooks[0].kind,
-        HookKind::Airflow
+        HookKind::Airflow(_)
     ));
 }
 
 /// `hoks:` and `branchs:` were accepted in silence, and the gate judged nothing, or every branch.
 #[test]
 fn what_lakefs_accepts_and_is_hardly_meant_is_warned_of() {
-    let warnings = |text: &str| -> Vec<String> {
-        let told = |fault: &Fault| {
-            let at = fault.at.unwrap();
-            format!("{}:{}: {}", at.line, at.column, fault.reason)
-        };
-        parse(text).unwrap().warnings.iter().map(told).collect()
-    };
     for (text, expected) in [
         (
             "name: gate\non:\n  pre-commit:\nhoks: []\n".to_owned(),
@@ -141,7 +134,7 @@ fn what_lakefs_accepts_and_is_hardly_meant_is_warned_of() {
             ),
             vec![
                 "4:16: 'branches': '[' is no glob; an event that is held against it is refused",
-                "4:21: 'branches': 'refs/heads/main' can match no branch; branch names have letters, digits, '_' and '-'",
+                "4:21: 'branches': 'refs/heads/main' can match no branch; name the branch only: 'main'",
             ],
         ),
         (
@@ -159,7 +152,7 @@ fn what_lakefs_accepts_and_is_hardly_meant_is_warned_of() {
             webhook("      url: ftp://x\n      timeout: 10\n      header: {a: b}\n"),
             vec![
                 "10:7: hook[0] type 'webhook': unknown key 'properties.header' is ignored; did you mean 'headers'?",
-                "8:12: hook[0] type 'webhook': 'url' 'ftp://x' cannot be called: unsupported protocol scheme \"ftp\"",
+                "8:12: hook[0] type 'webhook': 'url' 'ftp://x' cannot be called: unsupported protocol scheme \"ftp\"; write the whole URL, with its scheme: https://hooks.example.com/gate",
                 "9:16: hook[0] type 'webhook': 'timeout' is no text and is ignored, so 1m0s applies; write 10s, 1m30s or 500ms",
             ],
         ),
@@ -245,6 +238,118 @@ fn the_properties_of_lua_and_airflow_are_checked_as_in_lakefs() {
     air(", dag_conf: {a: b}, wait_for_dag: 'true', timeout: 1").unwrap();
 }
 
+fn warnings(text: &str) -> Vec<String> {
+    let action = parse(text).unwrap();
+    let told = action.warnings.iter().map(|fault| {
+        let at = fault.at.unwrap();
+        format!("{}:{}: {}", at.line, at.column, fault.reason)
+    });
+    told.collect()
+}
+
+/// A gate that is not run is not skipped, and its author is told so when the file is committed.
+#[test]
+fn a_lua_hook_is_accepted_with_a_warning_that_it_fails() {
+    let text = "name: gate\non: {pre-merge: }\nhooks:\n  - id: aa\n    type: lua\n    properties: {script: print(1)}\n";
+    assert_eq!(
+        warnings(text),
+        [
+            "6:17: hook[0] type 'lua': Lua hooks are not run by this version: the hook fails whenever its turn comes, which refuses the change if the event is a prepare- or pre- event; use wasm or webhook"
+        ]
+    );
+}
+
+#[test]
+fn a_second_document_is_not_read_and_warned_of() {
+    let one = "name: gate\non: {pre-merge: }\nhooks: [{id: aa, type: webhook, properties: {url: 'http://h'}}]\n";
+    assert_eq!(
+        warnings(&format!("{one}---\n{one}")),
+        ["4:1: only the first YAML document is read; put each action into a file of its own"]
+    );
+    assert!(warnings(&format!("---\n{one}---\n")).is_empty());
+}
+
+#[test]
+fn a_url_without_scheme_is_accepted_with_a_warning_that_says_how_to_write_it() {
+    let whole = "write the whole URL, with its scheme: https://hooks.example.com/gate";
+    for (url, why) in [
+        ("hooks.example.com/gate", "unsupported protocol scheme \"\""),
+        ("'ftp://h/x'", "unsupported protocol scheme \"ftp\""),
+        ("'http://h:port/'", "invalid port number"),
+    ] {
+        for properties in [
+            format!("type: webhook, properties: {{url: {url}}}"),
+            format!(
+                "type: airflow, properties: {{url: {url}, dag_id: d, username: u, password: p}}"
+            ),
+        ] {
+            let text =
+                format!("name: gate\non: {{pre-merge: }}\nhooks: [{{id: aa, {properties}}}]\n");
+            let [told] = &warnings(&text)[..] else {
+                panic!("{text}")
+            };
+            assert!(told.contains(why) && told.ends_with(whole), "{told}");
+        }
+    }
+}
+
+#[test]
+fn a_branch_that_is_named_as_a_ref_is_named_in_the_warning() {
+    let text = "name: gate\non: {pre-merge: {branches: [refs/heads/main, refs/heads/x/*]}}\nhooks: [{id: aa, type: webhook, properties: {url: 'http://h'}}]\n";
+    assert_eq!(
+        warnings(text),
+        [
+            "2:29: 'branches': 'refs/heads/main' can match no branch; name the branch only: 'main'",
+            "2:46: 'branches': 'refs/heads/x/*' can match no branch; name the branch only: 'x/*'"
+        ]
+    );
+}
+
+#[test]
+fn airflow_waits_for_true_alone() {
+    let hook = |waits: &str| {
+        let text = format!(
+            "name: gate\non: {{pre-merge: }}\nhooks:\n  - id: aa\n    type: airflow\n    properties: {{url: 'http://u:p@h/x', dag_id: d, username: n, password: p, wait_for_dag: {waits}}}\n"
+        );
+        let HookKind::Airflow(air) = parse(&text).unwrap().hooks[0].kind.clone() else {
+            panic!("{text}")
+        };
+        assert_eq!(air.shown_runs, "http://h/x/api/v1/dags/d/dagRuns");
+        (air.wait_for_dag, warnings(&text).len())
+    };
+    assert_eq!(hook("true"), (true, 0));
+    assert_eq!(hook("false"), (false, 0));
+    assert_eq!(hook("null"), (false, 0));
+    assert_eq!(hook("'true'"), (true, 1));
+    for other in ["'false'", "yes", "1", "[true]"] {
+        assert_eq!(hook(other), (false, 1), "{other}");
+    }
+}
+
+#[test]
+fn variables_are_found_where_they_are_put_in() {
+    let text = "name: gate\non: {pre-merge: }\nhooks:\n  - id: aa\n    type: webhook\n    properties:\n      url: 'http://h/{{ ENV.URL }}'\n      headers: {a: '{{ ENV.ONE }}{{ENV.TWO}}'}\n      query_params: {b: [x, '{{ ENV.ONE }}']}\n  - id: bb\n    type: airflow\n    properties: {url: 'http://h', dag_id: '{{ ENV.DAG }}', username: u, password: '{{ ENV.P }}'}\n";
+    let action = parse(text).unwrap();
+    let names = |hook: &super::Hook| -> Vec<(usize, String)> {
+        let found = hook.variables.iter();
+        found.map(|v| (v.at.line, v.name.clone())).collect()
+    };
+    let named = |found: &[(usize, &str)]| -> Vec<(usize, String)> {
+        found.iter().map(|(l, n)| (*l, (*n).to_owned())).collect()
+    };
+    assert_eq!(names(&action.hooks[0]), named(&[(9, "ONE"), (8, "TWO")]));
+    assert_eq!(names(&action.hooks[1]), named(&[(12, "P")]));
+    let many: String = (0..200).fold(String::new(), |text, n| format!("{text}{{{{ENV.A{n}}}}}"));
+    let text = format!(
+        "name: gate\non: {{pre-merge: }}\nhooks: [{{id: aa, type: webhook, properties: {{url: 'http://h', headers: {{a: '{many}'}}}}}}]\n"
+    );
+    assert_eq!(
+        parse(&text).unwrap().hooks[0].variables.len(),
+        50,
+        "bounded"
+    );
+}
+
 #[test]
 fn a_select_that_can_match_nothing_is_refused() {
     let long = format!("'{}*'", "x".repeat(1025));
@@ -272,7 +377,7 @@ fn a_file_at_fault_is_named_with_line_and_reason() {
         (format!("name: gate\non:\n  schedule: {{cron: '0 3 * * *'}}\n{GOOD_HOOK}"), "3:3: event 'schedule' is not offered by this version".to_owned()),
         (format!("name: gate\n{GOOD_HOOK}"), "1:1: 'on' is required".to_owned()),
         (format!("name: gate\non: pre-commit\n{GOOD_HOOK}"), "2:5: 'on' must be a map from events to their filters".to_owned()),
-        ("name: gate\non:\n  pre-commit:\nhooks:\n  - id: aa\n    type: shell\n".to_owned(), "6:11: hook[0] type 'shell' unknown; use wasm or webhook".to_owned()),
+        ("name: gate\non:\n  pre-commit:\nhooks:\n  - id: aa\n    type: shell\n".to_owned(), "6:11: hook[0] type 'shell' unknown; use wasm, webhook or airflow".to_owned()),
         ("name: gate\non:\n  pre-commit:\nhooks:\n  - id: aa\n    type: webhook\n".to_owned(), "5:5: hook[0] type 'webhook': missing hook properties".to_owned()),
         ("name: gate\non:\n  pre-commit:\nhooks:\n  - type: webhook\n    properties:\n      url: http://x\n".to_owned(), "5:5: hook[0] missing ID".to_owned()),
         (format!("name: gate\non:\n  pre-commit:\n{GOOD_HOOK}  - id: aa\n    type: webhook\n    properties:\n      url: http://x\n"), "9:9: hook[1] duplicate ID 'aa'".to_owned()),

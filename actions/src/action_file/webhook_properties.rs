@@ -15,6 +15,10 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
 const KEYS: [&str; 4] = ["url", "timeout", "query_params", "headers"];
 
+/// What to do about a URL that cannot be called.
+pub(crate) const WHOLE_URL: &str =
+    "write the whole URL, with its scheme: https://hooks.example.com/gate";
+
 /// What to call, with variables not yet put in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WebhookProperties {
@@ -52,7 +56,7 @@ impl WebhookProperties {
         }
         let (target, shown_url) = read_target(text);
         if let Target::Unusable(why) = &target {
-            let reason = format!("'url' '{shown_url}' cannot be called: {why}");
+            let reason = format!("'url' '{shown_url}' cannot be called: {why}; {WHOLE_URL}");
             warn(warnings, Fault::new(url.at, reason));
         }
         Ok(Self {
@@ -65,7 +69,7 @@ impl WebhookProperties {
     }
 }
 
-fn read_target(text: &str) -> (Target, String) {
+pub(super) fn read_target(text: &str) -> (Target, String) {
     match url::Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
             let shown = shown(text, &url);

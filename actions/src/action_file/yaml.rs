@@ -246,8 +246,16 @@ fn plain_to_json(text: &str) -> serde_json::Value {
     }
 }
 
+/// What a text holds.
+#[derive(Debug)]
+pub(crate) struct Document {
+    pub(crate) root: Node,
+    /// Where another document begins that is not empty. Nothing else is known of it.
+    pub(crate) next: Option<Position>,
+}
+
 /// Reads the first document of a text.
-pub(crate) fn parse(text: &str) -> Result<Node, Fault> {
+pub(crate) fn parse(text: &str) -> Result<Document, Fault> {
     let mut builder = Builder {
         text,
         parser: Parser::new_from_str(text),
@@ -258,16 +266,19 @@ pub(crate) fn parse(text: &str) -> Result<Node, Fault> {
         match builder.next()? {
             (Event::DocumentStart(_), _) => {
                 let (event, span) = builder.next()?;
-                return builder.node(event, span, 0);
+                let root = builder.node(event, span, 0)?;
+                let next = builder.next_document();
+                return Ok(Document { root, next });
             }
             (Event::StreamEnd, span) => {
-                return Ok(Node {
+                let root = Node {
                     at: position(span),
                     value: Value::Scalar {
                         text: String::new(),
                         plain: true,
                     },
-                });
+                };
+                return Ok(Document { root, next: None });
             }
             _ => {}
         }
@@ -309,6 +320,25 @@ impl<'a> Builder<'a> {
             }
             None => Err(Fault::anywhere("not valid YAML: it ends too early")),
         }
+    }
+
+    /// Where the next document begins, unless it is empty. It need not be valid: lakeFS does not read it either.
+    fn next_document(&mut self) -> Option<Position> {
+        let mut begins = None;
+        while let Some(Ok((event, span))) = self.parser.next_event() {
+            match (event, begins) {
+                (Event::DocumentStart(_), _) => begins = Some(position(span)),
+                (Event::DocumentEnd, None) => {}
+                // `---` at the end of a file, perhaps with a comment.
+                (Event::Scalar(text, ScalarStyle::Plain, ..), Some(_)) if text.is_empty() => {
+                    begins = None;
+                }
+                (Event::DocumentEnd, Some(_)) => begins = None,
+                (_, begins) => return begins,
+            }
+        }
+        // It is broken at its very beginning.
+        begins
     }
 
     /// The parser finds some errors on the line after the last one, which no editor shows.
@@ -456,6 +486,31 @@ fn merge_into(merged: &mut Vec<(Key, Node)>, value: Node) -> Result<(), Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(text: &str) -> Result<Node, Fault> {
+        super::parse(text).map(|document| document.root)
+    }
+
+    #[test]
+    fn another_document_is_found_and_not_read() {
+        for (text, next) in [
+            ("a: 1\n---\nb: 2\n", Some((2, 1))),
+            ("---\na: 1\n...\n---\nb: [\n", Some((4, 1))),
+            ("a: 1\n--- \n}\n", Some((2, 1))),
+            ("a: 1\n---\n---\n- x\n", Some((3, 1))),
+            ("---\n---\nb: 2\n", Some((2, 1))),
+            ("a: 1\n", None),
+            ("---\na: 1\n", None),
+            ("a: 1\n---\n", None),
+            ("a: 1\n---\n# none\n...\n", None),
+            ("a: 1\n...\n", None),
+            ("a: |\n  ---\n  b\n", None),
+            ("", None),
+        ] {
+            let found = super::parse(text).unwrap().next;
+            assert_eq!(found.map(|at| (at.line, at.column)), next, "{text:?}");
+        }
+    }
 
     #[test]
     fn scalars_get_the_types_of_the_core_schema() {

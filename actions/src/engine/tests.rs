@@ -1,5 +1,6 @@
 //! Commits and merges that actions judge, on a whole catalog in memory.
 
+mod checks;
 mod components;
 mod gates;
 mod nesting;
@@ -28,23 +29,39 @@ impl Lake {
     }
 
     async fn with(gates_source: GatesSource) -> Self {
+        Self::limited(
+            gates_source,
+            preflight::Limits::default(),
+            Compiler::InProcess,
+        )
+        .await
+    }
+
+    async fn limited(
+        gates_source: GatesSource,
+        limits: preflight::Limits,
+        compiler: Compiler,
+    ) -> Self {
         let (url, seen) = server().await;
         let cache = tempfile::tempdir().unwrap();
         let options = Options {
-            webhook: WebhookOptions::default(),
+            webhook: WebhookOptions {
+                dag_poll_interval: std::time::Duration::from_millis(1),
+                ..WebhookOptions::default()
+            },
             enabled: true,
             env_enabled: true,
             env_prefix: "LAKEFSACTION_".to_owned(),
             gates_source,
             cache_dir: cache.path().to_owned(),
-            compiler: Compiler::InProcess,
+            compiler,
             compile_at_once: 2,
         };
         let environment = Environment::new(true, "LAKEFSACTION_", |_| Some("s3cret".to_owned()));
         let mut actions = None;
         let catalog = TestCatalog::with_hooks(|reader| {
             let kv = Arc::new(kv::MemoryStore::new());
-            let made = Actions::with_environment(
+            let mut made = Actions::with_environment(
                 reader.clone(),
                 kv,
                 Arc::new(ManualClock::new(
@@ -54,6 +71,7 @@ impl Lake {
                 environment,
             )
             .unwrap();
+            made.limits = limits;
             actions = Some(made.clone());
             Arc::new(made)
         });
@@ -100,6 +118,15 @@ impl Lake {
         outcome
             .map(|commit| commit.id.to_string())
             .map_err(rejection)
+    }
+
+    /// Commits, and returns what the hooks said.
+    async fn commit_noting(&self, branch: &str) -> catalog::Gates {
+        let gates = catalog::GateLog::default();
+        let catalog = self.catalog.noting_gates(&gates);
+        let commit = catalog.commit_branch(&self.repository, branch, commit_params("c"));
+        commit.await.unwrap();
+        gates.gates()
     }
 
     async fn merge(&self, source: &str, destination: &str) -> Result<String, Box<Rejection>> {
@@ -385,7 +412,9 @@ async fn a_file_at_fault_is_named_and_blocks_only_its_own_branch() {
     );
     assert_eq!(
         rejection.hint.as_deref(),
-        Some("correct the action files on branch main, or delete them there, and try again")
+        Some(
+            "correct the action files on branch main, or delete them there, and try again; no hook ran, so there is no run of this id"
+        )
     );
     lake.put("other", "x").await;
     lake.commit("other").await.unwrap();
@@ -479,8 +508,182 @@ async fn what_is_not_offered_fails_clearly() {
         rejection.message
     );
     let log = lake.output(&rejection.run_id, "0000_0000").await.unwrap();
-    assert_eq!(
-        log,
-        "Error: action failed: hook type lua is not offered by this version: use wasm or webhook\n"
+    assert!(
+        log.starts_with("warning: _lakefs_actions/gate.yaml:6:17: hook[0] type 'lua': Lua hooks are not run by this version: ")
+            && log.ends_with("\nError: action failed: hook type lua is not offered by this version: use wasm or webhook\n"),
+        "{log}"
     );
+}
+
+/// The gate of merges is told when it is committed, not by the first merge; and it is not passed.
+#[tokio::test]
+async fn a_lua_gate_is_told_when_it_is_committed_and_never_skipped() {
+    let lake = Lake::new().await;
+    lake.gate("main", "gate.yaml", "name: gate\non: {pre-merge: }\nhooks:\n  - id: lua\n    type: lua\n    properties: {script: print(1)}\n").await;
+    let gates = lake.commit_noting("main").await;
+    let [warning] = &gates.warnings[..] else {
+        panic!("{gates:?}")
+    };
+    assert!(
+        warning.contains("Lua hooks are not run by this version"),
+        "{warning}"
+    );
+    assert!(gates.run_ids.is_empty());
+    lake.branch("dev").await;
+    lake.put("dev", "a").await;
+    lake.commit("dev").await.unwrap();
+    let refused = lake.merge("dev", "main").await.unwrap_err();
+    assert!(refused.message.contains("hook type lua is not offered"));
+}
+
+/// A run without hooks was told of in the answer.
+#[tokio::test]
+async fn a_file_without_hooks_makes_no_run() {
+    for hooks in ["", "hooks:\n", "hooks: []\n", "hooks: [null]\n"] {
+        let lake = Lake::new().await;
+        lake.gate(
+            "main",
+            "gate.yaml",
+            &format!("name: gate\non: {{pre-commit: , post-commit: }}\n{hooks}"),
+        )
+        .await;
+        let gates = lake.commit_noting("main").await;
+        assert!(gates.run_ids.is_empty(), "{gates:?}");
+        assert!(!gates.warnings.is_empty());
+        assert_eq!(lake.runs("main").await, "");
+    }
+    // Whoever has hooks beside it has a run, which can be looked at.
+    let lake = Lake::new().await;
+    lake.gate("main", "none.yaml", "name: none\non: {pre-commit: }\n")
+        .await;
+    lake.gate("main", "gate.yaml", "name: gate\non: {pre-commit: }\nhooks: [{id: tell, type: webhook, properties: {url: HOOK/tell}}]\n").await;
+    let gates = lake.commit_noting("main").await;
+    let [run_id] = &gates.run_ids[..] else {
+        panic!("{gates:?}")
+    };
+    assert!(
+        lake.actions
+            .run(&lake.repository, run_id)
+            .await
+            .unwrap()
+            .is_some()
+    );
+    let hooks = lake
+        .actions
+        .list_hooks(&lake.repository, run_id, "", 10)
+        .await;
+    assert_eq!(hooks.unwrap().unwrap().results.len(), 1);
+}
+
+/// What was sent was empty, and nobody said why.
+#[tokio::test]
+async fn a_variable_that_hooks_may_not_use_is_named_without_its_value() {
+    let lake = Lake::new().await;
+    lake.gate("main", "gate.yaml", "name: gate\non: {pre-commit: }\nhooks:\n  - id: tell\n    type: webhook\n    properties:\n      url: HOOK/tell\n      headers: {X-Token: '{{ ENV.OTHER_TOKEN }}', X-Good: '{{ ENV.LAKEFSACTION_TOKEN }}'}\n").await;
+    let gates = lake.commit_noting("main").await;
+    let warning = "_lakefs_actions/gate.yaml:8:26: hook 'tell': variable 'OTHER_TOKEN' is sent as an empty text: hooks may use variables whose names begin with LAKEFSACTION_ (actions.env.prefix)";
+    assert_eq!(gates.warnings, [warning]);
+    let run = lake.actions.run(&lake.repository, &gates.run_ids[0]).await;
+    assert_eq!(run.unwrap().unwrap().warnings, [warning]);
+    let log = lake.output(&gates.run_ids[0], "0000_0000").await.unwrap();
+    assert!(
+        log.starts_with(&format!("warning: {warning}\n")) && !log.contains("s3cret"),
+        "{log}"
+    );
+}
+
+/// The second action never ran, without a word.
+#[tokio::test]
+async fn a_second_document_is_told_in_the_answer_and_the_run() {
+    let lake = Lake::new().await;
+    let one = "name: gate\non: {pre-commit: }\nhooks: [{id: tell, type: webhook, properties: {url: HOOK/one}}]\n";
+    let two = one.replace("gate", "other").replace("one", "two");
+    lake.gate("main", "gate.yaml", &format!("{one}---\n{two}"))
+        .await;
+    let gates = lake.commit_noting("main").await;
+    assert_eq!(
+        gates.warnings,
+        [
+            "_lakefs_actions/gate.yaml:4:1: only the first YAML document is read; put each action into a file of its own"
+        ]
+    );
+    let run = lake.actions.run(&lake.repository, &gates.run_ids[0]).await;
+    assert_eq!(run.unwrap().unwrap().warnings, gates.warnings);
+    assert_eq!(lake.calls().await, ["/one"]);
+}
+
+#[tokio::test]
+async fn a_refusal_tells_what_its_hook_can_be_helped_by() {
+    let lake = Lake::new().await;
+    lake.gate("main", "gate.yaml", "name: gate\non: {pre-commit: }\nhooks: [{id: tell, type: webhook, properties: {url: HOOK/away}}]\n").await;
+    let hint = lake.commit("main").await.unwrap_err().hint.unwrap();
+    assert!(
+        hint.starts_with("gate 'gate' of branch main; hook 'tell': the answer redirects to another server (http://127.0.0.2:9); "),
+        "{hint}"
+    );
+}
+
+/// A DAG judges a change as a webhook does.
+#[tokio::test]
+async fn a_dag_that_fails_refuses_the_change() {
+    let lake = Lake::new().await;
+    let gate = |dag: &str| {
+        format!(
+            "name: gate\non: {{pre-commit: }}\nhooks:\n  - id: air\n    type: airflow\n    properties: {{url: HOOK, dag_id: {dag}, username: u, password: '{{{{ ENV.LAKEFSACTION_P }}}}', wait_for_dag: true}}\n"
+        )
+    };
+    lake.gate("main", "gate.yaml", &gate("fails")).await;
+    let refused = lake.commit("main").await.unwrap_err();
+    assert!(
+        refused.message.ends_with("1 error occurred:\n\t* hook run id '0000_0000' failed on action 'gate' hook 'air': action failed: airflow hook DAG failed\n\n"),
+        "{}",
+        refused.message
+    );
+    let log = lake.output(&refused.run_id, "0000_0000").await.unwrap();
+    assert!(
+        log.ends_with(
+            "\nDAG completed with state: failed\nError: action failed: airflow hook DAG failed\n"
+        ) && !log.contains("s3cret"),
+        "{log}"
+    );
+    lake.gate("main", "gate.yaml", &gate("succeeds")).await;
+    lake.commit("main").await.unwrap();
+}
+
+/// A tree of short files could stand for gigabytes.
+#[tokio::test]
+async fn the_files_of_a_tree_are_bounded_together() {
+    let lake = Lake::new().await;
+    let text = "x".repeat(650_000);
+    for n in 0..6 {
+        let yaml =
+            format!("name: many {n}\non: {{pre-merge: }}\nx-0: &a {text}\nx-1: [*a, *a, *a, *a]\n");
+        lake.gate("main", &format!("{n}.yaml"), &yaml).await;
+    }
+    let refused = lake.commit("main").await.unwrap_err();
+    assert!(refused.invalid_actions);
+    let told = "* parsing file _lakefs_actions/5.yaml: the action files have more than 16777216 bytes in all, aliases written out\n";
+    assert!(refused.message.contains(told), "{}", refused.message);
+    lake.delete("main", "_lakefs_actions/5.yaml").await;
+    lake.commit("main").await.unwrap();
+}
+
+/// One event may be held against the patterns of all files.
+#[tokio::test]
+async fn the_patterns_of_a_tree_are_bounded_together() {
+    let lake = Lake::new().await;
+    let many = |n: usize| vec!["a".repeat(1000); n].join(", ");
+    let (branches, paths) = (many(60), many(60));
+    for n in 0..9 {
+        let yaml = format!(
+            "name: many {n}\non: {{pre-merge: {{branches: [{branches}], paths: [{paths}]}}}}\n"
+        );
+        lake.gate("main", &format!("{n}.yaml"), &yaml).await;
+    }
+    let refused = lake.commit("main").await.unwrap_err();
+    assert!(refused.invalid_actions);
+    let told = "* parsing file _lakefs_actions/8.yaml: the patterns of branches and paths in the action files have more than 1048576 bytes in all\n";
+    assert!(refused.message.contains(told), "{}", refused.message);
+    lake.delete("main", "_lakefs_actions/8.yaml").await;
+    lake.commit("main").await.unwrap();
 }

@@ -7,7 +7,7 @@ use base::ManualClock;
 
 use graveler::EventKind;
 
-use super::{MAX_RESPONSE_BYTES, Proxies, WebhookOptions, WebhookTargets, Webhooks};
+use super::{Failed, MAX_RESPONSE_BYTES, Proxies, WebhookOptions, WebhookTargets, Webhooks};
 use crate::action_file::{Target, WebhookProperties};
 use crate::env::Environment;
 use crate::output::{MAX_LOG_BYTES, Output};
@@ -39,6 +39,15 @@ async fn run_with(
     options: WebhookOptions,
     proxies: Proxies,
 ) -> (Result<(), String>, String) {
+    let (outcome, log) = deliver(hook, options, proxies).await;
+    (outcome.map_err(|failed| failed.message), log)
+}
+
+async fn deliver(
+    hook: &WebhookProperties,
+    options: WebhookOptions,
+    proxies: Proxies,
+) -> (Result<(), Failed>, String) {
     let environment = Environment::new(true, "LAKEFSACTION_", |_| Some("s3cret".to_owned()));
     let clock = Arc::new(ManualClock::new(
         time::macros::datetime!(2026-03-04 05:06:07 UTC),
@@ -57,6 +66,7 @@ fn targets(allow: &[&str], deny: &[&str]) -> WebhookOptions {
     WebhookOptions {
         targets: WebhookTargets::parse(&owned(allow), &owned(deny)).unwrap(),
         run_key: b"key".to_vec(),
+        ..WebhookOptions::default()
     }
 }
 
@@ -164,6 +174,29 @@ async fn redirects_are_bounded_and_stay_on_their_host() {
     assert_eq!(seen.lock().unwrap().len(), 11);
     let error = run(&hook(&format!("{url}/away"))).await.0.unwrap_err();
     assert_eq!(error, "webhook request failed (status code: 307)");
+}
+
+/// `failed (status code: 307)` alone tells nobody that a redirect was not followed.
+#[tokio::test]
+async fn a_failure_that_its_author_can_repair_has_a_hint() {
+    let (url, _) = server().await;
+    let hint = async |hook: &WebhookProperties| {
+        let failed = deliver(hook, WebhookOptions::default(), Proxies::of_process())
+            .await
+            .0;
+        failed.unwrap_err().hint
+    };
+    assert_eq!(
+        hint(&hook(&format!("{url}/away"))).await.unwrap(),
+        "the answer redirects to another server (http://127.0.0.2:9); such redirects are not followed, since requests may hold secrets: set 'url' to where the service is"
+    );
+    assert_eq!(hint(&hook(&format!("{url}/fail"))).await, None);
+    let mut unusable = hook(&url);
+    unusable.target = Target::Unusable("unsupported protocol scheme \"\"".to_owned());
+    assert_eq!(
+        hint(&unusable).await.unwrap(),
+        "write the whole URL, with its scheme: https://hooks.example.com/gate"
+    );
 }
 
 /// Whoever commits an action file could read the server's own credentials off the log.

@@ -56,9 +56,7 @@ pub(crate) async fn get_run(
         .await?;
     let repository = api.catalog.repository(&id).await?;
     let found = api.actions.run(&repository, &run).await?;
-    Ok(Json(convert::run(found.ok_or_else(|| {
-        Error::NotFound("not found:".to_owned())
-    })?)))
+    Ok(Json(convert::run(found.ok_or(Error::NoRun)?)))
 }
 
 /// The hooks of a run that is not known are none.

@@ -157,4 +157,17 @@ async fn refusals_of_runs_have_the_words_of_lakefs() {
             .json();
         assert_eq!(said["message"], message, "{path}");
     }
+    let unknown = api.get(&format!("{runs}/none")).await.expect(404).json();
+    let hint = unknown["hint"].as_str().unwrap();
+    assert!(
+        hint.starts_with("the repository has no run of this id"),
+        "{hint}"
+    );
+    // As in lakeFS, the hooks of a run that is not known are none.
+    let hooks = api
+        .get(&format!("{runs}/none/hooks"))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(hooks["results"], json!([]));
 }

@@ -196,6 +196,7 @@ fn actions_options(config: &Config) -> actions::Options {
         webhook: actions::WebhookOptions {
             targets: config.actions.webhook_targets.clone(),
             run_key: auth::derive(&config.auth.secret_key, auth::HOOK_RUNS).to_vec(),
+            ..actions::WebhookOptions::default()
         },
         compiler: Compiler::Child {
             program: own_program(),

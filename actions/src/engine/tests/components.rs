@@ -2,7 +2,7 @@
 
 use super::*;
 
-const GUEST: &[u8] = include_bytes!("../../../tests/fixtures/test_gate.wasm");
+pub(super) const GUEST: &[u8] = include_bytes!("../../../tests/fixtures/test_gate.wasm");
 
 fn wasm(properties: &str) -> String {
     format!(
@@ -10,7 +10,7 @@ fn wasm(properties: &str) -> String {
     )
 }
 
-async fn put_component(lake: &Lake, branch: &str, bytes: &'static [u8]) {
+pub(super) async fn put_component(lake: &Lake, branch: &str, bytes: &'static [u8]) {
     let to = Upload {
         repository: &lake.repository,
         branch,

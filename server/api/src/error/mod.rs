@@ -59,6 +59,9 @@ pub(crate) enum Error {
     NoEndpoint,
     #[error("{0} not found")]
     NotFound(String),
+    /// There is no such run of hooks. In lakeFS's words.
+    #[error("not found: not found")]
+    NoRun,
     /// There is no such hook of a run, or its log is gone. In lakeFS's words.
     #[error("not found")]
     NoHookOutput,
@@ -89,7 +92,9 @@ impl Error {
             Self::Invalid(_) | Self::InvalidWith(_) | Self::NoPresign(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge(_) | Self::TooManyValues(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::NoEndpoint | Self::NotFound(_) | Self::NoHookOutput => StatusCode::NOT_FOUND,
+            Self::NoEndpoint | Self::NotFound(_) | Self::NoRun | Self::NoHookOutput => {
+                StatusCode::NOT_FOUND
+            }
             Self::Precondition(_) => StatusCode::PRECONDITION_FAILED,
             Self::NotImplemented(_) | Self::NoPresignMultipart => StatusCode::NOT_IMPLEMENTED,
         }

@@ -61,6 +61,8 @@ pub(super) fn of(error: &Error, during: During<'_>) -> Words {
         Error::NotImplemented(what) => Words::message("Not Implemented").hint(format!(
             "{what} is not implemented in this version of Weir: do without it, or see in its CHANGELOG.md what other versions have"
         )),
+        Error::NoRun => Words::of(error)
+            .hint("the repository has no run of this id: a change that is refused with 400, for its action files, runs no hooks; lakectl actions runs list has the runs"),
         Error::NoHookOutput => Words::of(error)
             .hint("the run has no such hook, or its log is gone: lakectl actions runs describe lists the hooks"),
         Error::Invalid(_) | Error::NotFound(_) | Error::Precondition(_) => Words::of(error),

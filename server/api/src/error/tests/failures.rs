@@ -556,6 +556,7 @@ fn own_failures() -> Vec<(Error, u16, &'static str, Hint)> {
             Given,
         ),
         (Error::NoEndpoint, 404, "invalid API endpoint", Given),
+        (Error::NoRun, 404, "not found: not found", Given),
         (Error::NoHookOutput, 404, "not found", Given),
         (
             Error::NotFound("the contract".to_owned()),

@@ -1,0 +1,148 @@
+//! How much is checked of the action files that one change brings.
+
+use std::time::Duration;
+
+use super::components::{GUEST, put_component};
+use super::*;
+
+const NO_LIMITS: preflight::Limits = preflight::Limits {
+    errors: usize::MAX,
+    hooks: usize::MAX,
+    time: Duration::from_hours(1),
+};
+
+async fn lake(limits: preflight::Limits, compiler: Compiler) -> Lake {
+    Lake::limited(GatesSource::Both, limits, compiler).await
+}
+
+/// So many hooks of components; of an event that does not happen.
+fn hooks(count: usize, component: &str, config: &str) -> String {
+    let mut text = "name: gate\non: {post-delete-tag: }\nhooks:\n".to_owned();
+    for n in 0..count {
+        let _ = writeln!(
+            text,
+            "  - {{id: hook{n}, type: wasm, properties: {{component: {component}, config: {config}}}}}"
+        );
+    }
+    text
+}
+
+#[test]
+fn the_limits_are_those_of_the_readme() {
+    let preflight::Limits {
+        errors,
+        hooks,
+        time,
+    } = preflight::Limits::default();
+    assert_eq!(
+        (errors, hooks, time),
+        (100, 1_000, Duration::from_secs(120))
+    );
+}
+
+#[tokio::test]
+async fn the_errors_that_are_told_are_bounded() {
+    for (errors, told) in [(usize::MAX, 5), (3, 3), (1, 1)] {
+        let lake = lake(
+            preflight::Limits {
+                errors,
+                ..NO_LIMITS
+            },
+            Compiler::InProcess,
+        )
+        .await;
+        lake.gate("main", "gate.yaml", &hooks(5, "hooks/none.wasm", "{}"))
+            .await;
+        let message = lake.commit("main").await.unwrap_err().message;
+        assert_eq!(
+            message.matches("not found on branch main").count(),
+            told,
+            "{message}"
+        );
+    }
+}
+
+/// One hook may have several.
+#[tokio::test]
+async fn the_errors_of_one_hook_count_one_by_one() {
+    let guest = include_bytes!("../../../tests/fixtures/test_object_gate.wasm");
+    for (errors, told) in [(usize::MAX, 3), (2, 2)] {
+        let lake = lake(
+            preflight::Limits {
+                errors,
+                ..NO_LIMITS
+            },
+            Compiler::InProcess,
+        )
+        .await;
+        put_component(&lake, "main", guest).await;
+        let yaml = hooks(1, "hooks/gate.wasm", "{forbid: [1, 2, 3]}");
+        lake.gate("main", "gate.yaml", &yaml).await;
+        let message = lake.commit("main").await.unwrap_err().message;
+        assert_eq!(message.matches("config.forbid.").count(), told, "{message}");
+    }
+}
+
+/// Hooks beyond the limit are held against their components when they run.
+#[tokio::test]
+async fn the_hooks_that_are_checked_are_bounded() {
+    for (hooks_checked, told) in [(usize::MAX, 5), (2, 2)] {
+        let limits = preflight::Limits {
+            hooks: hooks_checked,
+            ..NO_LIMITS
+        };
+        let lake = lake(limits, Compiler::InProcess).await;
+        lake.gate("main", "gate.yaml", &hooks(5, "hooks/none.wasm", "{}"))
+            .await;
+        let message = lake.commit("main").await.unwrap_err().message;
+        assert_eq!(
+            message.matches("not found on branch main").count(),
+            told,
+            "{message}"
+        );
+    }
+}
+
+/// A compiler that never ends: the change goes on without it.
+#[tokio::test]
+async fn the_time_that_a_change_waits_for_its_checks_is_bounded() {
+    let never_ends = Compiler::Child {
+        program: "/bin/sh".into(),
+        arguments: vec!["-c".to_owned(), "sleep 600".to_owned()],
+        limits: crate::wasm::CompileLimits::default(),
+    };
+    let limits = preflight::Limits {
+        time: Duration::from_millis(10),
+        ..NO_LIMITS
+    };
+    let lake = lake(limits, never_ends).await;
+    put_component(&lake, "main", GUEST).await;
+    lake.gate("main", "gate.yaml", &hooks(1, "hooks/gate.wasm", "{}"))
+        .await;
+    assert_eq!(
+        lake.commit_noting("main").await.warnings,
+        ["not all hooks were checked within 10ms: mistakes in the others are told when they run"]
+    );
+}
+
+/// A short file of aliases takes long to read, and a thread that serves requests has other things to do.
+#[tokio::test]
+async fn action_files_are_read_beside_the_requests() {
+    let lake = Lake::new().await;
+    lake.gate("main", "gate.yaml", "name: gate\non: {post-delete-tag: }\n")
+        .await;
+    lake.commit("main").await.unwrap();
+    let loader = &lake.actions.executor.loader;
+    let tree = loader
+        .head(&lake.repository, "main")
+        .await
+        .unwrap()
+        .unwrap();
+    let set = loader
+        .files(&event(EventKind::PreCommit), &tree)
+        .await
+        .unwrap();
+    assert_eq!(set.files.len(), 1);
+    // This runtime has one thread.
+    assert_ne!(set.files[0].read_on, std::thread::current().id());
+}

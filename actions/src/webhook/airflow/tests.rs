@@ -1,0 +1,302 @@
+//! Airflow hooks against a server on this machine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::ManualClock;
+use graveler::EventKind;
+
+use super::super::{MAX_RESPONSE_BYTES, Proxies, WebhookOptions, WebhookTargets};
+use super::*;
+use crate::action_file::{Action, HookKind};
+use crate::env::Environment;
+use crate::output::MAX_LOG_BYTES;
+use crate::testing::{Seen, event, server};
+
+/// As it is in the server's environment.
+const PASSWORD: &str = "pa55+w0rd";
+
+fn hook(url: &str, dag_id: &str, more: &str) -> AirflowProperties {
+    let yaml = format!(
+        "name: gate\non: {{pre-commit: }}\nhooks:\n  - id: air\n    type: airflow\n    properties:\n      url: {url}\n      dag_id: '{dag_id}'\n      username: u\n      password: '{{{{ ENV.LAKEFSACTION_AIRFLOW }}}}'\n      dag_conf: {{z: 1, a: {{b: [1, two]}}}}\n{more}"
+    );
+    let action = Action::parse("a.yaml", yaml.as_bytes()).unwrap();
+    match &action.hooks[0].kind {
+        HookKind::Airflow(properties) => (**properties).clone(),
+        kind => panic!("{kind:?}"),
+    }
+}
+
+fn webhooks(options: WebhookOptions) -> Webhooks {
+    let environment = Environment::new(true, "LAKEFSACTION_", |name| {
+        (name == "LAKEFSACTION_AIRFLOW").then(|| PASSWORD.to_owned())
+    });
+    let clock = Arc::new(ManualClock::new(
+        time::macros::datetime!(2026-03-04 05:06:07 UTC),
+    ));
+    Webhooks::with_proxies(environment, clock, options, Proxies::of_process()).unwrap()
+}
+
+fn polling(dag_poll_interval: Duration) -> WebhookOptions {
+    WebhookOptions {
+        dag_poll_interval,
+        ..WebhookOptions::default()
+    }
+}
+
+async fn run_with(
+    hook: &AirflowProperties,
+    options: WebhookOptions,
+) -> (Result<(), Failed>, String) {
+    let mut log = Output::new(MAX_LOG_BYTES);
+    let (event, payload) = (
+        event(EventKind::PreCommit),
+        r#"{"event_type":"pre-commit"}"#,
+    );
+    let outcome = webhooks(options)
+        .run_dag(hook, "air", &event, payload, &mut log)
+        .await;
+    (outcome, String::from_utf8(log.finish(None)).unwrap())
+}
+
+async fn run(hook: &AirflowProperties) -> (Result<(), Failed>, String) {
+    run_with(hook, polling(Duration::from_millis(1))).await
+}
+
+fn paths(seen: &Seen) -> Vec<String> {
+    let seen = seen.lock().unwrap();
+    seen.iter().map(|(uri, ..)| uri.clone()).collect()
+}
+
+const WAIT: &str = "      wait_for_dag: true\n";
+
+#[tokio::test]
+async fn a_dag_is_started_with_the_event_and_logged_as_in_lakefs() {
+    let (url, seen) = server().await;
+    let (outcome, log) = run(&hook(&url, "dag1", "")).await;
+    assert_eq!(outcome, Ok(()));
+
+    let (uri, headers, body) = seen.lock().unwrap().pop().unwrap();
+    assert_eq!(uri, "/api/v1/dags/dag1/dagRuns");
+    let sent = r#"{"dag_run_id":"lakeFS_hook_air_run1","conf":{"a":{"b":[1,"two"]},"lakeFS_event":{"event_type":"pre-commit"},"z":1}}"#;
+    assert_eq!(body, sent);
+    let header = |name: &str| headers.get(name).unwrap().to_str().unwrap().to_owned();
+    let credentials = STANDARD.encode(format!("u:{PASSWORD}"));
+    assert_eq!(header("authorization"), format!("Basic {credentials}"));
+    assert_eq!(header("content-type"), "application/json");
+    // What callbacks are told from clients by.
+    assert_eq!(header("x-weir-run-id"), "run1");
+    assert!(header("user-agent").ends_with(" run/run1 depth/0"));
+
+    let (head, answer) = log.split_once("\nResponse:\n").unwrap();
+    let expected = format!(
+        "Request:\nPOST {url}/api/v1/dags/dag1/dagRuns\nUsername: u, Password: *******\nBody: {sent}\n\n\nRequest duration: 0s\n"
+    );
+    assert_eq!(head, expected);
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\n{}"));
+}
+
+#[tokio::test]
+async fn a_dag_whose_name_has_slashes_or_dots_is_one_segment_of_the_path() {
+    let (url, seen) = server().await;
+    for (dag_id, path) in [
+        ("a/../b", "/base/api/v1/dags/a%2F..%2Fb/dagRuns"),
+        ("%2e%2e", "/base/api/v1/dags/%252e%252e/dagRuns"),
+        ("a?b#c d", "/base/api/v1/dags/a%3Fb%23c%20d/dagRuns"),
+    ] {
+        let hook = hook(&format!("{url}/base/"), dag_id, "");
+        assert_eq!(run(&hook).await.0, Ok(()), "{dag_id}");
+        assert_eq!(seen.lock().unwrap().pop().unwrap().0, path);
+    }
+    for dag_id in [".", ".."] {
+        let refused = run(&hook(&url, dag_id, "")).await.0.unwrap_err();
+        assert!(
+            refused.message.ends_with("no DAG has this name"),
+            "{refused:?}"
+        );
+    }
+    assert!(paths(&seen).is_empty());
+}
+
+/// Only 200 counts, as in lakeFS.
+#[tokio::test]
+async fn a_dag_that_is_refused_fails_the_hook_with_its_status() {
+    let (url, seen) = server().await;
+    for (dag_id, status, hint) in [
+        ("fail", 400, None),
+        ("unauthorized", 401, Some("'username' and 'password'")),
+        ("created", 201, None),
+    ] {
+        let (outcome, log) = run(&hook(&url, dag_id, WAIT)).await;
+        let failed = outcome.unwrap_err();
+        assert_eq!(
+            failed.message,
+            format!("status code ({status}): airflow hook request failed")
+        );
+        let told = failed.hint.as_deref();
+        assert_eq!(told.is_some(), hint.is_some(), "{told:?}");
+        assert!(told.unwrap_or_default().contains(hint.unwrap_or_default()));
+        assert!(log.contains(&format!("HTTP/1.1 {status} ")), "{log}");
+    }
+    assert_eq!(paths(&seen).len(), 3, "nothing is waited for");
+}
+
+/// A redirect to a page to log in turns the POST into a GET, which is answered with 200.
+#[tokio::test]
+async fn a_page_behind_a_redirect_does_not_pass_for_a_started_dag() {
+    let (url, _) = server().await;
+    let failed = run(&hook(&url, "login", "")).await.0.unwrap_err();
+    assert_eq!(
+        failed.message,
+        "redirected: status code (200): airflow hook request failed"
+    );
+    assert!(failed.hint.unwrap().contains("started no DAG"));
+}
+
+#[tokio::test]
+async fn a_hook_waits_until_its_dag_succeeds() {
+    let (url, seen) = server().await;
+    let (outcome, log) = run(&hook(&url, "succeeds", WAIT)).await;
+    assert_eq!(outcome, Ok(()));
+    let poll = "/api/v1/dags/succeeds/dagRuns/lakeFS_hook_air_run1";
+    assert_eq!(
+        paths(&seen),
+        ["/api/v1/dags/succeeds/dagRuns", poll, poll, poll]
+    );
+    assert!(seen.lock().unwrap()[3].1.contains_key("authorization"));
+    let (_, waiting) = log
+        .split_once("\r\n\r\n{}\nWaiting for DAG to complete...\n")
+        .unwrap();
+    let head = format!(
+        "Request:\nGET {url}{poll}\n\nRequest duration: 0s\n\nResponse:\nHTTP/1.1 200 OK\r\n"
+    );
+    assert!(waiting.starts_with(&head), "{waiting}");
+    assert!(waiting.contains("\"}\nDAG completed with state: running\nRequest:\nGET "));
+    assert!(
+        waiting.ends_with("\nDAG completed with state: success\n"),
+        "{waiting}"
+    );
+}
+
+#[tokio::test]
+async fn a_hook_fails_with_the_dag_that_it_waits_for() {
+    let (url, seen) = server().await;
+    let (outcome, log) = run(&hook(&url, "fails", WAIT)).await;
+    assert_eq!(outcome.unwrap_err().message, "airflow hook DAG failed");
+    assert!(
+        log.ends_with("\nDAG completed with state: failed\n"),
+        "{log}"
+    );
+    assert_eq!(paths(&seen).len(), 4);
+}
+
+#[tokio::test]
+async fn a_wait_ends_with_the_timeout_of_the_hook() {
+    let (url, _) = server().await;
+    let more = format!("{WAIT}      timeout: 20ms\n");
+    for dag_id in ["runs", "hangs"] {
+        let failed = run(&hook(&url, dag_id, &more)).await.0.unwrap_err();
+        assert_eq!(
+            failed.message, "airflow hook DAG did not end within 20ms",
+            "{dag_id}"
+        );
+        assert!(failed.hint.unwrap().contains("'timeout'"));
+    }
+}
+
+/// The hook's wait is part of the change that it judges: nothing of it stays behind.
+#[tokio::test]
+async fn a_wait_ends_with_the_change_that_waits() {
+    let (url, seen) = server().await;
+    let hook = hook(&url, "runs", WAIT);
+    let waiting =
+        tokio::spawn(async move { run_with(&hook, polling(Duration::from_hours(1))).await });
+    while paths(&seen).len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    waiting.abort();
+    assert!(waiting.await.unwrap_err().is_cancelled());
+    assert_eq!(paths(&seen).len(), 2);
+}
+
+#[tokio::test]
+async fn an_answer_that_tells_no_state_fails_the_hook() {
+    let (url, _) = server().await;
+    for dag_id in ["garbage", "nested", "long-state", "no-state", "list"] {
+        let (outcome, log) = run(&hook(&url, dag_id, WAIT)).await;
+        assert_eq!(
+            outcome.unwrap_err().message,
+            "airflow did not tell the state of the DAG's run",
+            "{dag_id}"
+        );
+        assert!(log.len() < MAX_RESPONSE_BYTES + 4_000, "{dag_id}");
+    }
+    let (outcome, log) = run(&hook(&url, "huge", WAIT)).await;
+    assert_eq!(
+        outcome.unwrap_err().message,
+        "airflow described the DAG's run in more than 1048576 bytes"
+    );
+    assert!(
+        log.ends_with("[answer cut at 65536 bytes]\n") && log.len() < MAX_RESPONSE_BYTES + 4_000
+    );
+}
+
+/// A description that repeats a large configuration is cut in the log, and read all the same.
+#[tokio::test]
+async fn a_state_behind_more_than_is_logged_is_found() {
+    let (url, _) = server().await;
+    let (outcome, log) = run(&hook(&url, "large", WAIT)).await;
+    assert_eq!(outcome, Ok(()));
+    assert!(log.ends_with("[answer cut at 65536 bytes]\n\nDAG completed with state: success\n"));
+}
+
+#[tokio::test]
+async fn the_password_is_masked_wherever_an_answer_echoes_it() {
+    let (url, _) = server().await;
+    let mut hook = hook(&url, "echoes", WAIT);
+    for password in ["{{ ENV.LAKEFSACTION_AIRFLOW }}", PASSWORD] {
+        password.clone_into(&mut hook.password);
+        let (outcome, log) = run(&hook).await;
+        assert_eq!(outcome, Ok(()), "{log}");
+        let credentials = STANDARD.encode(format!("u:{PASSWORD}"));
+        assert!(
+            !log.contains(PASSWORD) && !log.contains(&credentials),
+            "{log}"
+        );
+        assert!(log.contains("Username: u, Password: *******\n"), "{log}");
+        assert!(log.contains("you sent Basic *******"), "{log}");
+        assert!(!format!("{hook:?}").contains(PASSWORD));
+    }
+}
+
+#[tokio::test]
+async fn a_password_that_is_not_set_is_named() {
+    let mut hook = hook("http://127.0.0.1:9", "dag1", "");
+    hook.password = "{{ ENV.LAKEFSACTION_NONE }}".to_owned();
+    assert_eq!(
+        run(&hook).await.0.unwrap_err().message,
+        "LAKEFSACTION_NONE not found: missing env var"
+    );
+}
+
+#[tokio::test]
+async fn airflow_is_called_only_where_webhooks_may_go() {
+    let refused = run(&hook("http://169.254.169.254", "dag1", "")).await.0;
+    let message = refused.unwrap_err().message;
+    assert!(message.contains("metadata service"), "{message}");
+    let options = WebhookOptions {
+        targets: WebhookTargets::parse(&["hooks.example".to_owned()], &[]).unwrap(),
+        ..WebhookOptions::default()
+    };
+    let (url, seen) = server().await;
+    let message = run_with(&hook(&url, "dag1", ""), options)
+        .await
+        .0
+        .unwrap_err()
+        .message;
+    assert!(
+        message.contains("is not in actions.webhook.allow"),
+        "{message}"
+    );
+    assert!(paths(&seen).is_empty());
+}

@@ -1,10 +1,11 @@
 //! The parsers of this crate as functions of bytes, for `tests/fuzz`.
 
+use std::hint::black_box;
+
 use crate::action_file::Action;
 use crate::condition::Condition;
 use crate::env::Environment;
-use crate::glob;
-use crate::wasm;
+use crate::{glob, nesting, schema, wasm, webhook};
 
 /// An action file.
 pub fn action_file(data: &[u8]) {
@@ -65,6 +66,58 @@ pub fn record(data: &[u8]) {
     if let Some((kind, stored)) = data.split_first() {
         crate::run::try_record(kind % 2 == 0, stored);
     }
+}
+
+/// Whether a component nests too deep: the walk before the validator, by itself.
+pub fn component_nesting(data: &[u8]) {
+    wasm::fuzzing::nesting(data);
+}
+
+/// The answer of the process that compiles components.
+pub fn compile_answer(data: &[u8]) {
+    wasm::fuzzing::compile_answer(data);
+}
+
+/// A hook's config against the schema that its component gives, which is the first line.
+pub fn hook_config(data: &[u8]) {
+    let Some((schema, config)) = halves(data) else {
+        return;
+    };
+    if let (Ok(schema), Ok(config)) = (
+        serde_json::from_slice(schema),
+        serde_json::from_slice(config),
+    ) {
+        black_box(schema::mistakes(&schema, &config));
+    }
+}
+
+/// The headers of a request that may come from a webhook: a run token in each line, or a user agent.
+pub fn run_marks(data: &[u8]) {
+    nesting::try_headers(data);
+}
+
+/// A webhook's answer, whose first line is the secret that the request was sent with.
+pub fn webhook_answer(data: &[u8]) {
+    let Some((secret, answer)) = halves(data) else {
+        return;
+    };
+    if let Ok(secret) = std::str::from_utf8(secret) {
+        webhook::try_answer(secret, answer);
+    }
+}
+
+/// A webhook's URL, and the entries of `actions.webhook.allow` and `deny`, one a line.
+pub fn webhook_target(data: &[u8]) {
+    if let Some(mut entries) = lines(data).filter(|lines| !lines.is_empty()) {
+        let url = entries.remove(0);
+        webhook::try_target(&url, &entries);
+    }
+}
+
+/// The first line, and what follows it.
+fn halves(data: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = data.iter().position(|byte| *byte == b'\n')?;
+    Some((&data[..end], &data[end + 1..]))
 }
 
 fn lines(data: &[u8]) -> Option<Vec<String>> {

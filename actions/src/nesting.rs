@@ -119,6 +119,18 @@ fn read_agent(agent: &str) -> Option<u32> {
     Some(depth.and_then(|depth| depth.parse().ok()).unwrap_or(0))
 }
 
+/// Reads the marks of a request, for [`crate::fuzzing`]: each line is a token and a user agent.
+pub(crate) fn try_headers(data: &[u8]) {
+    let mut headers = HeaderMap::new();
+    for line in data.split(|byte| *byte == b'\n').take(MAX_VALUES) {
+        if let Ok(value) = HeaderValue::from_bytes(line) {
+            headers.append(RUN_TOKEN, value.clone());
+            headers.append(USER_AGENT, value);
+        }
+    }
+    Marks::new(b"key").depth_of(&headers);
+}
+
 /// Changes whose webhooks are waited for, by repository. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct InFlight(Arc<Mutex<HashMap<RepositoryId, usize>>>);

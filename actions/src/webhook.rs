@@ -573,5 +573,21 @@ fn canonical(name: &str) -> String {
         .collect()
 }
 
+/// Masks an answer as the log shows it, for [`crate::fuzzing`].
+pub(crate) fn try_answer(secret: &str, answer: &[u8]) {
+    masking::try_answer(secret, answer);
+}
+
+/// Looks at a target, for [`crate::fuzzing`]: the entries are of both lists.
+pub(crate) fn try_target(url: &str, entries: &[String]) {
+    let allowed = WebhookTargets::parse(entries, &[]).unwrap_or_default();
+    let denied = WebhookTargets::parse(&[], entries).unwrap_or_default();
+    if let Ok(url) = Url::parse(url) {
+        drop((allowed.check(&url), denied.check(&url)));
+        std::hint::black_box(is_loopback(&url));
+        drop(with_params(&url, &[]));
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -20,6 +20,33 @@ fn a_short_secret_key_is_refused_with_the_remedy() {
     );
 }
 
+/// Whoever sends a token means it: one that is wrong is refused where none would be asked for.
+#[tokio::test]
+async fn a_wrong_setup_token_is_refused_on_the_machine_itself() {
+    let server = TestServer::start_with(Backend::Sqlite, Setup::Open);
+    let http = ::client::http_builder().build().unwrap();
+    let ask = async |token: Option<&str>| {
+        let mut request = http
+            .post(format!("{}/api/v1/setup_lakefs", server.url()))
+            .json(&serde_json::json!({"username": "ada"}));
+        if let Some(token) = token {
+            request = request.header("x-weir-setup-token", token);
+        }
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    for wrong in ["not the token of the log", "x"] {
+        let (status, said) = ask(Some(wrong)).await;
+        assert!(
+            status == 403 && said.contains("the setup token is not that of this server"),
+            "{wrong:?}: {status} {said}"
+        );
+    }
+    // Nobody became administrator by it.
+    assert_eq!(ask(None).await.0, 200);
+    assert_eq!(ask(Some("not the token of the log")).await.0, 409);
+}
+
 /// Before, whoever reached a new server first became its administrator.
 #[tokio::test]
 async fn who_comes_through_a_proxy_needs_the_setup_token_of_the_log() {

@@ -13,6 +13,8 @@ struct Hostile {
     name: &'static str,
     /// What the guest does.
     mode: &'static str,
+    /// Short where it is the limit that the hook meets, long where it is another one.
+    time: &'static str,
     says: &'static str,
 }
 
@@ -20,31 +22,37 @@ const HOSTILE: &[Hostile] = &[
     Hostile {
         name: "loop",
         mode: "loop",
-        says: "limit_time: hook was stopped after 8s (limits.time_per_object)",
+        time: "1s",
+        says: "limit_time: hook was stopped after 1s (limits.time_per_object)",
     },
     Hostile {
         name: "allocate",
         mode: "allocate",
+        time: "60s",
         says: "limit_memory: hook wanted more than 16MiB of memory (limits.memory)",
     },
     Hostile {
         name: "panic",
         mode: "panic",
+        time: "60s",
         says: "no such column: delay",
     },
     Hostile {
         name: "flood",
         mode: "flood-log",
+        time: "60s",
         says: "limit_log: hook wrote more than 4KiB to its log (limits.log)",
     },
     Hostile {
         name: "allocate-once",
         mode: "allocate-once",
+        time: "60s",
         says: "limit_memory: hook wanted more than 16MiB of memory (limits.memory)",
     },
     Hostile {
         name: "read-file",
         mode: "read-file",
+        time: "60s",
         says: "(hooks have no files and no network)",
     },
 ];
@@ -56,8 +64,8 @@ async fn prepare(repo: &Repo, hook: &Hostile, branch: &str, on: &str) {
         .await
         .unwrap();
     let file = format!(
-        "name: hostile\non:\n{on}hooks:\n  - id: guest\n    type: wasm\n    properties:\n      component: hooks/hostile.wasm\n      config:\n        mode: {}\n      limits: {{ memory: 16MiB, time_per_object: 8s, log: 4KiB }}\n",
-        hook.mode
+        "name: hostile\non:\n{on}hooks:\n  - id: guest\n    type: wasm\n    properties:\n      component: hooks/hostile.wasm\n      config:\n        mode: {}\n      limits: {{ memory: 16MiB, time_per_object: {}, log: 4KiB }}\n",
+        hook.mode, hook.time
     );
     repo.put(branch, "_lakefs_actions/hostile.yaml", file)
         .await
@@ -167,6 +175,7 @@ async fn hostile_hooks_are_stopped_with_their_cause() {
     let mended = Hostile {
         name: "mended",
         mode: "pass",
+        time: "60s",
         says: "",
     };
     prepare(&repo, &mended, "mended", "  pre-commit:\n").await;
@@ -221,25 +230,37 @@ async fn guests_that_can_not_be_interrupted_hold_up_nobody() {
     let work = tokio::spawn(work);
     let health = format!("{}/_health", server.url());
     let http = ::client::http_builder().build().unwrap();
-    let mut waited = Vec::new();
+    // Requests that were answered while a guest ran: a request that waits for guests sees all of their time at once.
+    let mut answered = 0;
+    let mut before = time_of_guests(server.pid());
     while !work.is_finished() {
-        let asked = Instant::now();
         assert_eq!(http.get(&health).send().await.unwrap().status(), 200);
         let calm = repo.get(MAIN, "calm").await.unwrap();
         assert_eq!(calm.as_deref(), Some(&b"sea"[..]));
-        waited.push(asked.elapsed());
+        let now = time_of_guests(server.pid());
+        answered += u32::from(now > before);
+        before = now;
     }
     for refusal in work.await.unwrap() {
         let says = "limit_time: hook was stopped after 1s (limits.time_per_object)";
         assert!(refusal.contains(says), "{refusal}");
     }
-    waited.sort();
-    let (half, most) = (waited[waited.len() / 2], waited[waited.len() - 1]);
-    assert!(
-        half < Duration::from_secs(1) && most < Duration::from_secs(8),
-        "{} requests, half of them within {half:?}, the slowest after {most:?}",
-        waited.len()
-    );
+    assert!(answered >= 5, "{answered} requests while guests ran");
+}
+
+/// How long the guests of a server have had a processor, in nanoseconds.
+fn time_of_guests(server: u32) -> u64 {
+    let threads = std::fs::read_dir(format!("/proc/{server}/task")).unwrap();
+    let guests = threads.flatten().filter(|thread| {
+        std::fs::read_to_string(thread.path().join("comm"))
+            .is_ok_and(|name| name.trim() == "weir-guest")
+    });
+    guests
+        .filter_map(|thread| {
+            let times = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+            times.split(' ').next()?.parse::<u64>().ok()
+        })
+        .sum()
 }
 
 /// The processes that a server has compile components.
@@ -287,6 +308,7 @@ async fn a_compiler_holds_up_nobody_and_ends_with_the_server() {
         let calm = Hostile {
             name: "calm",
             mode: "pass",
+            time: "60s",
             says: "",
         };
         prepare(&repo, &calm, ending, "  pre-commit:\n").await;
@@ -416,6 +438,7 @@ async fn findings_are_in_the_answer_with_their_places() {
     let hook = Hostile {
         name: "fail",
         mode: "fail",
+        time: "60s",
         says: "",
     };
     prepare(&repo, &hook, "dev", "  pre-commit:\n").await;

@@ -1,11 +1,24 @@
 //! The parsers of the host as functions of bytes, for `crate::fuzzing`.
 
 use super::capability::{ChangeKind, Rights};
-use super::{Select, check, host};
+use super::{Select, artifact, check, host, nesting};
 
 /// Looks at a component.
 pub(crate) fn component(data: &[u8]) {
     drop(check::check(data));
+}
+
+/// Walks through a component, as before it is validated.
+pub(crate) fn nesting(data: &[u8]) {
+    drop(nesting::check(data));
+}
+
+/// Reads what a compiling process answers. What is read is written again to the same bytes.
+pub(crate) fn compile_answer(data: &[u8]) {
+    if let Some(answer) = artifact::decode_answer(data.to_vec()) {
+        let written = artifact::encode_answer(&answer);
+        assert_eq!(artifact::decode_answer(written), Some(answer));
+    }
 }
 
 /// Reads a description, and compiles the paths that it names.

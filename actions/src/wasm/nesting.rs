@@ -181,6 +181,8 @@ mod tests {
     use super::super::check::check as check_component;
     use super::*;
 
+    /// Lists that the validator takes in one chain: with what the innermost holds its own bound is 100 types.
+    const MAX_CHAIN: usize = 99;
     const HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
 
     /// A signed or unsigned number below 2^27, in as many bytes as either needs.
@@ -212,11 +214,20 @@ mod tests {
 
     /// Lists of lists, and an import of a function that takes the last.
     fn chained_types(length: usize) -> Vec<u8> {
+        chains_of_types(length, length)
+    }
+
+    /// The same in chains of so many: lists of the first one hold no list.
+    fn chains_of_types(length: usize, depth: usize) -> Vec<u8> {
         let mut body = number(length + 1);
-        body.extend([0x70, 0x7d]);
-        for n in 1..length {
-            body.push(0x70);
-            body.extend(number(n - 1));
+        for n in 0..length {
+            // The last chain is whole.
+            if n == 0 || (length - n).is_multiple_of(depth) {
+                body.extend([0x70, 0x7d]);
+            } else {
+                body.push(0x70);
+                body.extend(number(n - 1));
+            }
         }
         body.extend([0x40, 1, 1, b'a']);
         body.extend(number(length - 1));
@@ -271,17 +282,26 @@ mod tests {
                 nested_types(MAX_TYPES, 0x41),
                 nested_types(MAX_TYPES, 0x42),
                 nested_components(MAX_COMPONENTS),
-                chained_types(MAX_COMPOUND_TYPES),
+                chains_of_types(MAX_COMPOUND_TYPES, MAX_CHAIN),
             ] {
                 check(&component).expect("within the bounds");
-                // They are components, but export nothing, import what there is not, or nest deeper
-                // than the validator takes.
+                // They are valid components, but export nothing, or import what there is not.
                 let failure = check_component(&component).expect_err("no hook");
-                assert!(
-                    matches!(
-                        failure.cause,
-                        crate::wasm::Cause::ComponentAbi | crate::wasm::Cause::ComponentInvalid
-                    ),
+                assert_eq!(
+                    failure.cause,
+                    crate::wasm::Cause::ComponentAbi,
+                    "{}",
+                    failure.message
+                );
+            }
+            // The validator's own bound: no deeper chain reaches what follows it.
+            for depth in [MAX_CHAIN + 1, MAX_COMPOUND_TYPES] {
+                let deeper = chains_of_types(MAX_COMPOUND_TYPES, depth);
+                check(&deeper).expect("within the bounds");
+                let failure = check_component(&deeper).expect_err("too deep");
+                assert_eq!(
+                    failure.cause,
+                    crate::wasm::Cause::ComponentInvalid,
                     "{}",
                     failure.message
                 );

@@ -284,6 +284,23 @@ fn reference(text: &[u8], c: char) -> Look {
     }
 }
 
+/// Masks an answer, whole and cut, for [`crate::fuzzing`]. No writing of the secret as it is may be left.
+pub(super) fn try_answer(secret: &str, answer: &[u8]) {
+    let masker = Masker::new([secret]);
+    let secret = secret.trim();
+    let is_looked_for = (MIN_SECRET_CHARS..=MAX_PIECE_CHARS).contains(&secret.chars().count());
+    for (limit, broken_off) in [(answer.len(), false), (answer.len() / 2, true)] {
+        let shown = masker.bytes(answer, limit, broken_off);
+        // The mask itself could be part of a secret with asterisks.
+        if is_looked_for && !secret.contains('*') {
+            let is_shown = shown
+                .windows(secret.len())
+                .any(|window| window == secret.as_bytes());
+            assert!(!is_shown, "a secret is shown");
+        }
+    }
+}
+
 #[cfg(test)]
 #[path = "masking_tests.rs"]
 mod tests;

@@ -151,6 +151,27 @@ fn count_values(bytes: &[u8]) -> serde_json::Result<usize> {
     Ok(count)
 }
 
+/// Counts the values of a document, for [`crate::fuzzing`]: as many as it is decoded to.
+pub(crate) fn try_values(bytes: &[u8]) {
+    let Ok(count) = count_values(bytes) else {
+        return;
+    };
+    if count <= MAX_VALUES {
+        let value: serde_json::Value =
+            serde_json::from_slice(bytes).expect("what can be counted can be decoded");
+        assert!(nodes(&value) <= count, "more values than were counted");
+    }
+}
+
+/// The values of a tree, names of members included.
+fn nodes(value: &serde_json::Value) -> usize {
+    1 + match value {
+        serde_json::Value::Array(items) => items.iter().map(nodes).sum(),
+        serde_json::Value::Object(members) => members.values().map(|v| 1 + nodes(v)).sum(),
+        _ => 0,
+    }
+}
+
 /// Counts a value and all inside of it.
 struct Count<'a>(&'a mut usize);
 

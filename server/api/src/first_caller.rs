@@ -114,6 +114,13 @@ fn is_of_other_page(headers: &HeaderMap) -> bool {
     fetched_elsewhere || origins.any(|name| !name.is_some_and(|name| is_loopback_name(&name)))
 }
 
+/// Reads what headers say of where a request was sent from, for [`crate::fuzzing`].
+pub(crate) fn try_parts(uri: &http::Uri, headers: &HeaderMap) {
+    hosts(uri, headers).count();
+    is_forwarded(headers);
+    is_of_other_page(headers);
+}
+
 fn refuse(with_token: bool) -> Response {
     let (status, message) = if with_token {
         (StatusCode::FORBIDDEN, "wrong setup token")

@@ -1,19 +1,23 @@
 //! The parsers of this crate as functions of bytes, for `tests/fuzz`.
 
+use std::hint::black_box;
 use std::sync::Arc;
 
 use axum::body::Body;
 use futures::StreamExt as _;
 use futures::executor::block_on;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
 use crate::extract::Params;
 use crate::generated::OPERATIONS;
-use crate::{extract, range, upload};
+use crate::{body, extract, first_caller, range, site, upload};
 
 /// Pieces of a body: cut where a network might.
 const PIECE_BYTES: usize = 61;
+
+/// As many headers as a connection takes.
+const MAX_HEADERS: usize = 100;
 
 /// A form with an object: its boundary is the first line.
 pub fn form(data: &[u8]) {
@@ -49,6 +53,36 @@ pub fn json(data: &[u8]) {
     if let Some(schema) = with_body.nth(usize::from(*which) % count) {
         drop(schema.check(&value));
     }
+}
+
+/// A JSON body, as its values are counted before it is decoded.
+pub fn json_values(data: &[u8]) {
+    body::try_values(data);
+}
+
+/// Where a request comes from and goes to: the target in the first line, then `name:value` lines.
+pub fn site(data: &[u8]) {
+    let mut lines = data.split(|byte| *byte == b'\n');
+    let target = lines.next().unwrap_or_default();
+    let uri = http::Uri::try_from(target).unwrap_or_default();
+    let mut headers = HeaderMap::new();
+    for line in lines {
+        let mut halves = line.splitn(2, |byte| *byte == b':');
+        let name = HeaderName::from_bytes(halves.next().unwrap_or_default());
+        let value = HeaderValue::from_bytes(halves.next().unwrap_or_default());
+        // A map takes so many names.
+        if let (Ok(name), Ok(value)) = (name, value)
+            && headers.len() < MAX_HEADERS
+        {
+            headers.append(name, value);
+        }
+    }
+    for host in site::hosts(&uri, &headers).flatten() {
+        black_box(site::is_loopback_name(&host));
+    }
+    black_box(site::is_cross_site(&headers));
+    black_box(site::is_own_page(&uri, &headers));
+    first_caller::try_parts(&uri, &headers);
 }
 
 /// What a request says before its body: the query in the first line, then `Range`, `Authorization`, `Cookie`.

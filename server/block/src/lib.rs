@@ -9,6 +9,8 @@
 //! [`MemoryStore`] (tests). Both pass the suite in [`conformance`]; [`testing::FaultyStore`] breaks one.
 
 pub mod conformance;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod testing;
 
 mod error;

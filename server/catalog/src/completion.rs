@@ -78,17 +78,11 @@ impl Catalog {
             return Ok(object);
         }
         match self.complete_open(to, upload_id, parts, if_absent).await {
-            // Completed or aborted meanwhile: by the same call, or by another one.
-            Err(
-                error @ (Error::NoSuchUpload(_)
-                | Error::Engine(graveler::Error::ConcurrentChange(_))),
-            ) => match self.answered(to, upload_id, parts).await? {
-                Some(object) => Ok(object),
-                None => Err(match error {
-                    Error::NoSuchUpload(_) => error,
-                    _ => Error::NoSuchUpload(upload_id.to_owned()),
-                }),
-            },
+            // The same call, or another one, completed or aborted the upload meanwhile.
+            Err(Error::NoSuchUpload(_) | Error::Engine(graveler::Error::ConcurrentChange(_))) => {
+                let object = self.answered(to, upload_id, parts).await?;
+                object.ok_or_else(|| Error::NoSuchUpload(upload_id.to_owned()))
+            }
             ended => ended,
         }
     }
@@ -159,7 +153,7 @@ impl Catalog {
         let Some(stored) = stored else {
             return Ok(None);
         };
-        let answer = AnswerData::decode(stored.value).map_err(corrupt)?;
+        let answer = AnswerData::read(stored.value)?;
         if answer.path != key_of(to) || answer.parts != digest_of(parts) {
             return Err(Error::NoSuchUpload(upload_id.to_owned()));
         }
@@ -204,7 +198,7 @@ impl Catalog {
     }
 
     /// Forgets the answers to completions that are older than [`KEEP_ANSWERS`], and gives their number.
-    /// Safe to run concurrently on several servers.
+    /// Safe to run concurrently on several servers. A record that cannot be read stays, with a warning.
     ///
     /// # Errors
     /// The record store's; the next call tries again.
@@ -219,7 +213,14 @@ impl Catalog {
             }
             let mut ops = Vec::new();
             for row in rows {
-                let answer = AnswerData::decode(row.value).map_err(corrupt)?;
+                let answer = match AnswerData::read(row.value) {
+                    Ok(answer) => answer,
+                    Err(error) => {
+                        let key = row.key.escape_ascii();
+                        warn!(%error, "skipped the record of completed upload {key}");
+                        continue;
+                    }
+                };
                 if answer.completed_secs >= before {
                     continue;
                 }
@@ -268,6 +269,10 @@ struct AnswerData {
 }
 
 impl AnswerData {
+    fn read(stored: Bytes) -> Result<Self> {
+        Self::decode(stored).map_err(corrupt)
+    }
+
     fn new(to: Upload<'_>, parts: &[CompletedPart], object: &Object, now: OffsetDateTime) -> Self {
         let value = object.entry.to_value();
         Self {
@@ -279,6 +284,11 @@ impl AnswerData {
             completed_secs: now.unix_timestamp(),
         }
     }
+}
+
+/// Reads the record of a completed upload, for [`crate::fuzzing`].
+pub(crate) fn try_record(stored: Bytes) {
+    drop(AnswerData::read(stored));
 }
 
 /// Stands for a list of parts, however their tags are spelled.

@@ -14,7 +14,7 @@ pub fn record(data: &[u8]) {
         return;
     };
     let stored = Bytes::copy_from_slice(rest);
-    match kind % 10 {
+    match kind % 12 {
         0 => {
             let value = Value {
                 identity: Bytes::new(),
@@ -28,6 +28,8 @@ pub fn record(data: &[u8]) {
         1 => drop(PullData::decode(stored)),
         2 => crate::multipart::try_record(rest),
         3 => crate::retention::try_rules(stored),
+        10 => crate::completion::try_record(stored),
+        11 => crate::pull_records::try_opening(stored),
         kind => crate::tasks::try_record(kind, &stored),
     }
 }

@@ -69,6 +69,11 @@ pub(crate) async fn destination_at_opening(
     Ok(Some(CommitId::trusted(opening.destination)))
 }
 
+/// Reads a stored record, for [`crate::fuzzing`].
+pub(crate) fn try_opening(stored: Bytes) {
+    drop(OpeningData::decode(stored));
+}
+
 fn opening_key(repository: &Repository, id: &str) -> Bytes {
     Bytes::from(format!("{}/{id}", repository.partition()))
 }

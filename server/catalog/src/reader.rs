@@ -12,8 +12,10 @@ use graveler::{
     Branch, BranchId, Commit, CommitId, Diff, DiffCursor, DiffKind, Graveler, Kind, MergeBase,
     MetaRangeId, RefKind, ReferenceProblem, Repository, RepositoryId, ResolvedRef, Tag, TagId,
 };
+use tokio::sync::Semaphore;
 
 use crate::listing::{Fold, Row, fold, text};
+use crate::log::MAX_COMPARING;
 use crate::upload::MAX_PATH_BYTES;
 use crate::{
     DiffQuery, Difference, DifferenceKind, Entry, Error, ListRequest, Object, ObjectOrPrefix,
@@ -28,13 +30,19 @@ const INTERNAL_FOLDER: &str = "_lakefs";
 pub struct Reader {
     pub(crate) graveler: Graveler,
     pub(crate) block: Arc<dyn BlockStore>,
+    /// Turns of logs that compare commits with their parents.
+    pub(crate) comparing: Arc<Semaphore>,
 }
 
 impl Reader {
     /// Puts a reader together.
     #[must_use]
     pub fn new(graveler: Graveler, block: Arc<dyn BlockStore>) -> Self {
-        Self { graveler, block }
+        Self {
+            graveler,
+            block,
+            comparing: Arc::new(Semaphore::new(MAX_COMPARING)),
+        }
     }
 
     /// What clients are told of the block store.

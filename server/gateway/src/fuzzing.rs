@@ -13,7 +13,7 @@ use s3s::xml::{Deserialize, Deserializer};
 
 use crate::host::Domains;
 use crate::path::ObjectPath;
-use crate::{admission, chunked, list, subresource, xml};
+use crate::{admission, chunked, list, multipart, subresource, xml};
 
 /// A chunked body: the first byte tells whether its chunks are signed and the size of the pieces it comes in.
 pub fn chunks(data: &[u8]) {
@@ -84,6 +84,7 @@ pub fn head(data: &[u8]) {
         if let Ok(text) = value.to_str() {
             drop(Range::parse(text));
             drop(CopySource::parse(text));
+            drop(multipart::copy_range(text, 1 << 20));
             drop(domains.parse_host_header(text));
         }
     }

@@ -375,7 +375,7 @@ fn rows(name: &str, given: Option<i32>) -> Result<i32> {
 }
 
 /// Reads `bytes=FIRST-LAST`, both named and inside the source.
-fn copy_range(text: &str, size: u64) -> Result<std::ops::Range<u64>> {
+pub(crate) fn copy_range(text: &str, size: u64) -> Result<std::ops::Range<u64>> {
     let malformed = || {
         Fault::InvalidArgument(
             "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the \

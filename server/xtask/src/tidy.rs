@@ -39,6 +39,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
         &[
             "base",
             "kv",
+            "block",
             "graveler",
             "catalog",
             "auth",

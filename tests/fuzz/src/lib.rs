@@ -26,22 +26,29 @@ impl Target {
 /// All targets, in order of name.
 pub const TARGETS: &[Target] = &[
     target("action_file", actions::fuzzing::action_file),
+    target("address", block::fuzzing::address),
     target("api_form", api::fuzzing::form),
     target("api_head", api::fuzzing::head),
     target("api_json", api::fuzzing::json),
+    target("api_json_values", api::fuzzing::json_values),
+    target("api_site", api::fuzzing::site),
     target("branch_globs", actions::fuzzing::branch_globs),
     target("catalog_record", catalog::fuzzing::record),
+    target("compile_answer", actions::fuzzing::compile_answer),
     target("component", actions::fuzzing::component),
+    target("component_nesting", actions::fuzzing::component_nesting),
     target("condition", actions::fuzzing::condition),
     target("configuration", configuration),
     target("connection_string", kv::fuzzing::connection_string),
     target("continuation", catalog::fuzzing::continuation),
     target("description", actions::fuzzing::description),
+    target("hook_config", actions::fuzzing::hook_config),
     target("parquet", parquet),
     target("path_globs", actions::fuzzing::path_globs),
     target("protection", graveler::fuzzing::protection),
     target("record", graveler::fuzzing::record),
     target("reference", graveler::fuzzing::reference),
+    target("run_marks", actions::fuzzing::run_marks),
     target("run_record", actions::fuzzing::record),
     target("s3_chunks", gateway::fuzzing::chunks),
     target("s3_document", gateway::fuzzing::document),
@@ -49,6 +56,8 @@ pub const TARGETS: &[Target] = &[
     target("session", auth::fuzzing::session),
     target("sstable", graveler::fuzzing::sstable),
     target("sstable_block", graveler::fuzzing::sstable_block),
+    target("webhook_answer", actions::fuzzing::webhook_answer),
+    target("webhook_target", actions::fuzzing::webhook_target),
 ];
 
 const fn target(name: &'static str, run: fn(&[u8])) -> Target {

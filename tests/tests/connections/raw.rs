@@ -127,6 +127,57 @@ pub(crate) fn get(server: &TestServer, path: &str) -> (u16, String) {
     (status, text)
 }
 
+/// What became of a connection on which a client sent without end.
+#[derive(Debug, Default)]
+pub(crate) struct Flooded {
+    /// Bytes that the client could send, those that lay in buffers included.
+    pub(crate) sent: usize,
+    /// All that the server said.
+    pub(crate) said: Vec<u8>,
+}
+
+impl Raw {
+    /// Sends pieces until the server ends the connection, and reads all that it says meanwhile if
+    /// `reads`; else nothing before the end.
+    pub(crate) fn flood(mut self, reads: bool, mut piece: impl FnMut() -> Vec<u8>) -> Flooded {
+        let mut sending = self.0.try_clone().unwrap();
+        let end = Instant::now() + PATIENCE;
+        let (sent, said) = std::thread::scope(|scope| {
+            let reader = if reads {
+                Some(scope.spawn(|| self.rest()))
+            } else {
+                None
+            };
+            let mut sent = 0;
+            loop {
+                assert!(Instant::now() < end, "the connection is still open");
+                let piece = piece();
+                match sending.write_all(&piece) {
+                    Ok(()) => sent += piece.len(),
+                    Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                        panic!("the connection is still open, and reads nothing");
+                    }
+                    Err(_) => break,
+                }
+            }
+            (sent, reader.map(|reader| reader.join().unwrap()))
+        });
+        let said = said.unwrap_or_else(|| self.rest());
+        Flooded { sent, said }
+    }
+
+    /// Sends what the server may refuse before all of it came, and reads what it answers.
+    pub(crate) fn send_and_rest(mut self, bytes: &[u8]) -> String {
+        let mut sending = self.0.try_clone().unwrap();
+        let said = std::thread::scope(|scope| {
+            // The end of the connection is the server's answer, too.
+            scope.spawn(move || drop(sending.write_all(bytes)));
+            self.rest()
+        });
+        String::from_utf8_lossy(&said).into_owned()
+    }
+}
+
 /// The value of a line of `/metrics`; 0 if there is none.
 pub(crate) fn metric(server: &TestServer, line: &str) -> u64 {
     let (_, text) = get(server, "/metrics");
@@ -171,15 +222,20 @@ pub(crate) fn http2_get(stream: u32, path: &str, token: &str) -> Vec<u8> {
         (":path", path),
         ("authorization", &authorization),
     ] {
-        // A literal that is not to be kept, with a new name.
-        block.push(0);
-        for text in [name, value] {
-            push_length(&mut block, text.len());
-            block.extend_from_slice(text.as_bytes());
-        }
+        block.extend(field(name, value));
     }
     // END_STREAM and END_HEADERS.
     frame(1, 0x5, stream, &block)
+}
+
+/// A field of a header block: a literal that is not to be kept, with a new name.
+pub(crate) fn field(name: &str, value: &str) -> Vec<u8> {
+    let mut block = vec![0];
+    for text in [name, value] {
+        push_length(&mut block, text.len());
+        block.extend_from_slice(text.as_bytes());
+    }
+    block
 }
 
 /// HPACK's number of seven bits.

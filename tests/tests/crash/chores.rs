@@ -219,23 +219,34 @@ impl Chore {
             return;
         }
         let mirror = self.beside(repo, "mirror");
-        for (number, commit) in given.commits.iter().enumerate() {
+        let get = async |commit: &Commit| {
             let taken = mirror.client.get_commit(&mirror.name, &commit.id).await;
-            match found(taken) {
-                Some(taken) => {
-                    assert_eq!(&taken, commit, "in {}", mirror.name);
-                    assert!(number <= self.recorded, "nobody asked for {taken:?}");
-                }
-                None => assert!(number >= self.recorded, "{commit:?} is lost"),
+            let taken = found(taken);
+            if let Some(taken) = &taken {
+                assert_eq!(taken, commit, "in {}", mirror.name);
             }
+            taken.is_some()
+        };
+        let mut is_recorded = Vec::new();
+        for (number, commit) in given.commits.iter().enumerate() {
+            let is_there = get(commit).await;
+            if is_there {
+                assert!(number <= self.recorded, "nobody asked for {commit:?}");
+            } else {
+                assert!(number >= self.recorded, "{commit:?} is lost");
+            }
+            is_recorded.push(is_there);
         }
         // Whoever was told of nothing asks again.
-        for commit in &given.commits {
+        for (commit, was_there) in given.commits.iter().zip(is_recorded) {
             let record = record_of(commit);
             let taken = mirror.client.create_commit_record(&mirror.name, &record);
             match taken.await {
-                // It was recorded before the server died.
-                Ok(()) | Err(Error::Refused { status: 409, .. }) => {}
+                Ok(()) => assert!(!was_there, "{commit:?} is recorded twice"),
+                // A dead server's last write may land after the look.
+                Err(Error::Refused { status: 409, .. }) => {
+                    assert!(was_there || get(commit).await, "{commit:?} is not there");
+                }
                 Err(e) => panic!("{commit:?} is refused: {e}"),
             }
         }

@@ -376,7 +376,9 @@ pub(crate) fn nearest_variable(name: &str) -> Option<String> {
 
 /// One that differs in less than half of its letters, and in no more than a few.
 fn closest(name: &str, known: impl Iterator<Item = String>) -> Option<String> {
+    // What differs in length by more differs in as many letters, and need not be compared.
     known
+        .filter(|k| k.len().abs_diff(name.len()) <= MAX_TYPOS)
         .map(|k| (distance(name, &k), k))
         .min()
         .filter(|(d, k)| *d <= MAX_TYPOS && d * 2 < k.len())

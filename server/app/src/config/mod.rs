@@ -9,6 +9,7 @@ mod embedded;
 mod http;
 mod keys;
 mod services;
+mod size;
 mod source;
 mod stores;
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_yaml_ng::Value;
 
-use super::{duration, keys};
+use super::{duration, keys, size};
 
 /// Longer durations would leave the calendar when they are added to the present.
 const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 86_400);
@@ -58,7 +58,8 @@ impl Source {
     /// Adds the values of a YAML document.
     pub(crate) fn add_yaml(&mut self, text: &str, origin: &str) -> Result<(), Error> {
         check_bounds(text, origin)?;
-        let document: Value = serde_yaml_ng::from_str(text)
+        let document: Value = size::check(text)
+            .and_then(|()| serde_yaml_ng::from_str(text))
             .map_err(|e| Error(format!("{origin} is not valid YAML: {e}")))?;
         if document.is_null() {
             return Ok(());

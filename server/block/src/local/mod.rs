@@ -31,6 +31,7 @@ use base::IdGenerator;
 use bytes::Bytes;
 
 use self::multipart::Turns;
+pub(crate) use self::paths::try_address;
 use self::paths::{Paths, split};
 use self::temp::TempFolder;
 use self::write::CreateSink;

@@ -7,7 +7,8 @@
 use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
+use std::sync::LazyLock;
 
 use super::folder::{Folder, Root, is_link_error};
 use super::temp::TEMP_FOLDER;
@@ -177,6 +178,32 @@ impl Paths {
             })
         })
     }
+}
+
+/// Resolves an address, for [`crate::fuzzing`]: whatever its text, its place is below the store's folder.
+pub(crate) fn try_address(text: &str) {
+    static PATHS: LazyLock<Paths> = LazyLock::new(|| {
+        let external = ["/import".to_owned()];
+        Paths::open(&std::env::temp_dir(), &external).expect("the folder of temporary files opens")
+    });
+    let is_plain = |path: &Path| {
+        path.components()
+            .all(|part| matches!(part, Component::Normal(_)))
+    };
+    match PATHS.resolve(&Location::full(text)) {
+        Ok(Place::Inside(path)) => {
+            assert!(is_plain(&path) && !path.starts_with(TEMP_FOLDER));
+            split(&path);
+        }
+        Ok(Place::Outside(path)) => {
+            let below = path
+                .strip_prefix("/import")
+                .expect("a folder that may be read");
+            assert!(is_plain(below));
+        }
+        Err(_) => {}
+    }
+    drop(PATHS.namespace(text));
 }
 
 /// A place below the store's folder.

@@ -9,12 +9,14 @@ use std::time::Duration;
 use base::testing::{Dice, Fate};
 use block::BlockStore as _;
 use block::testing::Faults as BlockFaults;
+use bytes::Bytes;
 use catalog::testing::TestCatalog;
 use catalog::{
     Catalog, CompletedPart, Error, KEEP_ANSWERS, Object, Reader, Repository, Result, Upload,
     UploadOptions, WriteOptions, from_bytes,
 };
 use graveler::{Graveler, NoHooks, Options};
+use kv::Store as _;
 use kv::testing::{Faults, FaultyStore};
 
 const BODIES: [&str; 3] = ["first ", "second", "3"];
@@ -338,4 +340,27 @@ async fn a_completion_that_is_refused_leaves_its_upload() {
             assert_eq!(lake.read(&repository, "main", "big").await, joined(&parts));
         }
     }
+}
+
+/// One record that could not be read stopped the job for all, and for ever.
+#[tokio::test]
+async fn a_record_that_cannot_be_read_keeps_no_other_one() {
+    let (lake, repository, id, parts, _) = completed().await;
+    let broken = kv::Op::Set {
+        partition: Bytes::from_static(b"weir-multiparts-done"),
+        // Read before the other one.
+        key: Bytes::from_static(b"\x00\xff/broken"),
+        value: Bytes::from_static(b"\xff\xff"),
+        predicate: None,
+    };
+    lake.kv.batch(vec![broken]).await.unwrap();
+    lake.clock.advance(KEEP_ANSWERS + Duration::from_secs(1));
+    assert_eq!(lake.forget_completions().await.unwrap(), 1);
+    let kept = lake.records("weir-multiparts-done").await;
+    assert_eq!(kept.len(), 1, "the one that cannot be read");
+    let forgotten = lake
+        .complete_multipart(to(&repository), &id, &parts, false)
+        .await;
+    assert!(is_unknown(&forgotten), "{forgotten:?}");
+    assert_eq!(lake.forget_completions().await.unwrap(), 0);
 }

@@ -1,0 +1,207 @@
+//! Bodies of callers who are not known: no operation reads more than 8 KiB of one.
+//!
+//! Kernels buffer what a client sends, so that its bytes tell nothing of what was read. The tests go by answers: one that
+//! comes while the client has sent nothing, or not all, was made without the rest.
+
+use std::collections::BTreeSet;
+
+use system_tests::TestServer;
+
+use super::NEVER;
+use super::raw::Raw;
+
+const MAX_BODY_BYTES: usize = 8 << 10;
+/// What is thrown away behind it, so that a refusal reaches its client.
+const MAX_LEFTOVER_BYTES: usize = 64 << 10;
+
+/// What a route does with a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Body {
+    /// Reads it, and refuses what is too large with 413.
+    Read,
+    /// Leaves it unread, and answers with this status.
+    Unread(u16),
+}
+
+/// Every route that asks for no credentials.
+const ROUTES: &[(&str, &str, Body)] = &[
+    ("POST", "/api/v1/setup_comm_prefs", Body::Read),
+    ("POST", "/api/v1/setup_lakefs", Body::Read),
+    ("POST", "/api/v1/auth/login", Body::Read),
+    ("POST", "/api/v1/auth/external/principal/login", Body::Read),
+    ("POST", "/api/v1/sts/login", Body::Read),
+    ("GET", "/api/v1/setup_lakefs", Body::Unread(200)),
+    ("GET", "/api/v1/auth/capabilities", Body::Unread(200)),
+    ("GET", "/api/v1/healthcheck", Body::Unread(204)),
+    ("GET", "/api/v1/oidc/callback", Body::Unread(501)),
+    ("GET", "/_health", Body::Unread(200)),
+    ("GET", "/metrics", Body::Unread(200)),
+    ("GET", "/", Body::Unread(200)),
+    ("GET", "/docs/errors.md", Body::Unread(200)),
+    ("POST", "/", Body::Unread(405)),
+    ("POST", "/unknown", Body::Unread(404)),
+];
+
+/// Routes whose credentials are missing or wrong.
+const REFUSED: &[(&str, &str, &str, u16)] = &[
+    ("GET", "/api/v1/config/version", "", 401),
+    ("GET", "/api/v1/config", "", 401),
+    ("POST", "/api/v1/repositories", "", 401),
+    (
+        "POST",
+        "/api/v1/repositories/r/branches/main/objects?path=a",
+        "",
+        401,
+    ),
+    (
+        "POST",
+        "/api/v1/repositories/r/branches/main/objects?path=a",
+        "Authorization: Bearer a.b.c\r\n",
+        401,
+    ),
+    ("PUT", "/r/main/a", "Host: s3.local.lakefs.io\r\n", 403),
+    ("POST", "/r?delete", "Host: s3.local.lakefs.io\r\n", 403),
+    ("PUT", "/main/a", "Host: r.s3.local.lakefs.io\r\n", 403),
+    (
+        "PUT",
+        "/r/main/a",
+        "Authorization: AWS4-HMAC-SHA256 x\r\n",
+        400,
+    ),
+    (
+        "PUT",
+        "/r/main/a",
+        "X-Amz-Date: 20240101T000000Z\r\nX-Amz-Content-Sha256: UNSIGNED-PAYLOAD\r\n\
+         Authorization: AWS4-HMAC-SHA256 Credential=AKIAJNOBODY/20240101/us-east-1/s3/aws4_request, \
+         SignedHeaders=host;x-amz-date, Signature=00\r\n",
+        403,
+    ),
+];
+
+fn server() -> TestServer {
+    TestServer::start_set(&[
+        ("WEIR_HTTP_BODY_TIMEOUT", NEVER),
+        ("WEIR_GATEWAYS_S3_DOMAIN_NAME", "s3.local.lakefs.io"),
+    ])
+}
+
+fn head(method: &str, path: &str, headers: &str) -> String {
+    let host = if headers.contains("Host:") {
+        ""
+    } else {
+        "Host: localhost\r\n"
+    };
+    format!("{method} {path} HTTP/1.1\r\n{host}Content-Type: application/json\r\n{headers}")
+}
+
+/// What a request is answered of whose body so many bytes are announced and none is sent.
+fn announced(server: &TestServer, head: &str, length: usize) -> u16 {
+    let request = format!("{head}Content-Length: {length}\r\n\r\n");
+    Raw::with(server, request).answer().0
+}
+
+/// The same from a client that sends when it is asked.
+fn announced_politely(server: &TestServer, head: &str, length: usize) -> u16 {
+    announced(server, &format!("{head}Expect: 100-continue\r\n"), length)
+}
+
+fn chunk(bytes: &[u8]) -> Vec<u8> {
+    [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
+}
+
+#[test]
+fn every_route_without_credentials_is_in_the_table() {
+    let contract = include_str!("../../../server/api/openapi.yaml");
+    let (mut path, mut method) = ("", String::new());
+    let mut open = BTreeSet::new();
+    for line in contract.lines() {
+        let indent = line.len() - line.trim_start().len();
+        let name = line.trim().trim_end_matches(':');
+        match indent {
+            2 if name.starts_with('/') => path = name,
+            4 => method = name.to_uppercase(),
+            6 if line.trim() == "security: []" => {
+                open.insert(format!("{method} /api/v1{path}"));
+            }
+            _ => {}
+        }
+    }
+    let known: BTreeSet<_> = ROUTES
+        .iter()
+        .filter(|(_, path, _)| path.starts_with("/api/v1/"))
+        .map(|(method, path, _)| format!("{method} {path}"))
+        .collect();
+    assert_eq!(open, known);
+}
+
+#[test]
+fn nobody_unknown_is_read_more_than_8_kib_of() {
+    let server = server();
+    for (method, path, body) in ROUTES {
+        let head = head(method, path, "");
+        let expected = match body {
+            Body::Read => 413,
+            Body::Unread(status) => *status,
+        };
+        // The length alone is refused: the client is not asked for a byte (that would be answered 100).
+        let status = announced_politely(&server, &head, MAX_BODY_BYTES + 1);
+        assert_eq!(status, expected, "{method} {path}");
+        let status = announced(&server, &head, MAX_LEFTOVER_BYTES + 1);
+        assert_eq!(status, expected, "{method} {path}");
+        // Without a length: one byte too much, and no end.
+        let mut raw = Raw::with(
+            &server,
+            format!("{head}Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        );
+        if *body == Body::Read {
+            assert_eq!(raw.answer().0, 100, "{method} {path}");
+            raw.send(chunk(&[b' '; MAX_BODY_BYTES]));
+            raw.send(chunk(b" "));
+        }
+        assert_eq!(raw.answer().0, expected, "{method} {path}");
+    }
+}
+
+/// What is left of a body that is refused is taken in, or its client may see a broken connection.
+#[test]
+fn what_is_thrown_away_of_a_refused_body_is_bounded() {
+    let server = server();
+    for (method, path, body) in ROUTES {
+        let expected = match body {
+            Body::Read => 413,
+            Body::Unread(status) => *status,
+        };
+        let head = head(method, path, "Transfer-Encoding: chunked\r\n\r\n");
+        let mut raw = Raw::with(&server, head);
+        // More than is read, and no end. Each of the two is exceeded by a chunk.
+        for _ in 0..(MAX_BODY_BYTES + MAX_LEFTOVER_BYTES) / 1024 + 2 {
+            raw.send(chunk(&[b' '; 1024]));
+        }
+        assert_eq!(raw.answer().0, expected, "{method} {path}");
+    }
+}
+
+#[test]
+fn a_body_of_8_kib_is_read() {
+    let server = server();
+    let document = "{\"access_key_id\": \"nobody\", \"secret_access_key\": \"none\"}";
+    let body = format!("{document:MAX_BODY_BYTES$}");
+    let length = format!("Content-Length: {}\r\n\r\n", body.len());
+    let request = head("POST", "/api/v1/auth/login", &length) + &body;
+    let (status, said) = Raw::with(&server, request).answer();
+    assert_eq!(status, 401, "{said}");
+}
+
+#[test]
+fn nothing_is_read_where_credentials_are_missing_or_wrong() {
+    let server = server();
+    for (method, path, headers, expected) in REFUSED {
+        let head = head(method, path, headers);
+        for length in [1, MAX_BODY_BYTES, MAX_BODY_BYTES + 1, 10 << 20] {
+            let status = announced_politely(&server, &head, length);
+            assert_eq!(status, *expected, "{method} {path} {headers}");
+        }
+        let status = announced(&server, &head, MAX_LEFTOVER_BYTES + 1);
+        assert_eq!(status, *expected, "{method} {path} {headers}");
+    }
+}

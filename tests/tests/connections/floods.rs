@@ -1,0 +1,179 @@
+//! Clients that send what costs them nothing, without end, and requests whose line or headers are too large.
+//!
+//! Each flood must end by what it is and not by a deadline, but for frames that a live connection may
+//! also have: there a deadline ends it. Another client is served throughout.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use system_tests::TestServer;
+
+use super::raw::{Flooded, Raw, field, frame, get, http2_get, http2_start};
+use super::{NEVER, SHORT};
+
+/// No deadline ends a connection.
+const PATIENT: &[(&str, &str)] = &[
+    ("WEIR_HTTP_FIRST_BYTE_TIMEOUT", NEVER),
+    ("WEIR_HTTP_HEADERS_TIMEOUT", NEVER),
+    ("WEIR_HTTP_BODY_TIMEOUT", NEVER),
+    ("WEIR_HTTP_RESPONSE_TIMEOUT", NEVER),
+    ("WEIR_HTTP_IDLE_TIMEOUT", NEVER),
+];
+/// Kinds of frame.
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const CONTINUATION: u8 = 9;
+/// The flag of a request without a body.
+const END_STREAM: u8 = 1;
+/// The error that a client gives a stream that it has no use for.
+const CANCEL: u32 = 8;
+
+/// Runs a flood, and asks for `/_health` from another client until it has ended.
+fn with_a_bystander(server: &TestServer, flood: impl FnOnce() -> Flooded) -> Flooded {
+    let has_ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let bystander = scope.spawn(|| {
+            let mut asked = 0;
+            while !has_ended.load(Ordering::Relaxed) || asked == 0 {
+                assert_eq!(get(server, "/_health").0, 200);
+                asked += 1;
+            }
+        });
+        let flooded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(flood));
+        has_ended.store(true, Ordering::Relaxed);
+        bystander.join().unwrap();
+        flooded.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// Streams that are opened and reset at once: the server has the work, and no stream is open at any time.
+#[test]
+fn streams_that_are_reset_at_once_end_the_connection() {
+    let server = TestServer::start_set(PATIENT);
+    let flooded = with_a_bystander(&server, || {
+        let mut stream = 1;
+        Raw::with(&server, http2_start()).flood(true, || {
+            let mut piece = Vec::new();
+            for _ in 0..200 {
+                piece.extend(http2_get(stream, "/api/v1/repositories", "none"));
+                piece.extend(frame(RST_STREAM, 0, stream, &CANCEL.to_be_bytes()));
+                stream += 2;
+            }
+            piece
+        })
+    });
+    assert!(flooded.sent > 0);
+    assert_eq!(get(&server, "/_health").0, 200);
+}
+
+/// A header block that goes on and on: empty frames, small ones, and ones that are full of fields.
+#[test]
+fn headers_of_http2_without_end_end_the_connection() {
+    let server = TestServer::start_set(PATIENT);
+    let fields: Vec<u8> = (0..300)
+        .flat_map(|n| field(&format!("x-{n}"), "0123456789012345678901234567890"))
+        .collect();
+    for (name, payload) in [
+        ("empty", Vec::new()),
+        ("small", field("x", "y")),
+        ("full", fields),
+    ] {
+        let flooded = with_a_bystander(&server, || {
+            let start = [
+                http2_start(),
+                frame(HEADERS, END_STREAM, 1, &field(":method", "GET")),
+            ];
+            Raw::with(&server, start.concat()).flood(true, || {
+                let one = frame(CONTINUATION, 0, 1, &payload);
+                one.repeat((16 << 10) / one.len())
+            })
+        });
+        // Far more than the server takes in lies in buffers on the way.
+        assert!(flooded.sent < 64 << 20, "{name}: {}", flooded.sent);
+    }
+    assert_eq!(get(&server, "/_health").0, 200);
+}
+
+/// Each of these asks the server for an answer, which a client may read or leave.
+#[test]
+fn frames_that_ask_for_an_answer_end_by_a_deadline() {
+    let server = TestServer::start_set(SHORT);
+    for (name, one) in [
+        ("settings", frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 100])),
+        ("empty settings", frame(SETTINGS, 0, 0, b"")),
+        ("pings", frame(PING, 0, 0, &[7; 8])),
+    ] {
+        for reads in [true, false] {
+            let flooded = with_a_bystander(&server, || {
+                let piece = one.repeat(500);
+                Raw::with(&server, http2_start()).flood(reads, || piece.clone())
+            });
+            assert!(flooded.sent > 0, "{name}, reads: {reads}");
+        }
+    }
+    assert_eq!(get(&server, "/_health").0, 200);
+}
+
+#[test]
+fn a_request_line_that_is_too_long_is_answered() {
+    let server = TestServer::start_set(PATIENT);
+    let ask = |target: &str| {
+        let request =
+            format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        Raw::open(&server).send_and_rest(request.as_bytes())
+    };
+    let long = ask(&format!("/_health?{}", "a".repeat(60_000)));
+    assert!(
+        long.starts_with("HTTP/1.1 200"),
+        "{}",
+        &long[..long.len().min(500)]
+    );
+    let too_long = ask(&format!("/_health?{}", "a".repeat(70_000)));
+    assert!(too_long.starts_with("HTTP/1.1 414"), "{too_long}");
+    let many_parameters = ask(&format!("/_health?{}", "a&".repeat(2_000)));
+    assert!(
+        many_parameters.starts_with("HTTP/1.1 414"),
+        "{many_parameters}"
+    );
+    // One that never ends is refused as well, before all of it came.
+    let flooded = with_a_bystander(&server, || {
+        Raw::with(&server, "GET /_health?").flood(true, || vec![b'a'; 16 << 10])
+    });
+    let said = String::from_utf8_lossy(&flooded.said).into_owned();
+    assert!(
+        said.starts_with("HTTP/1.1 414") || said.starts_with("HTTP/1.1 431"),
+        "{said}"
+    );
+}
+
+#[test]
+fn headers_that_are_too_large_are_answered() {
+    let server = TestServer::start_set(PATIENT);
+    let ask = |headers: &str| {
+        let request = format!(
+            "GET /_health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n"
+        );
+        Raw::open(&server).send_and_rest(request.as_bytes())
+    };
+    let large = ask(&format!("x-a: {}\r\n", "a".repeat(100 << 10)));
+    assert!(large.starts_with("HTTP/1.1 200"), "{large}");
+    for (name, headers) in [
+        ("one", format!("x-a: {}\r\n", "a".repeat(140 << 10))),
+        (
+            "some",
+            format!("x-a: {}\r\n", "a".repeat(2 << 10)).repeat(70),
+        ),
+        ("many", "x: y\r\n".repeat(5_000)),
+    ] {
+        let answer = ask(&headers);
+        assert!(answer.starts_with("HTTP/1.1 431"), "{name}: {answer}");
+    }
+    let flooded = with_a_bystander(&server, || {
+        let start = "GET /_health HTTP/1.1\r\nHost: localhost\r\n";
+        Raw::with(&server, start).flood(true, || b"x-a: 0123456789\r\n".repeat(500))
+    });
+    let said = String::from_utf8_lossy(&flooded.said).into_owned();
+    assert!(said.starts_with("HTTP/1.1 431"), "{said}");
+    assert_eq!(get(&server, "/_health").0, 200);
+}

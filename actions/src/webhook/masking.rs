@@ -16,6 +16,9 @@ const MIN_SECRET_CHARS: usize = 4;
 const MAX_PIECE_CHARS: usize = 256;
 /// Pieces that are looked for at all.
 const MAX_PIECES: usize = 512;
+/// Comparisons of a secret's character with a place of the text, for one text. A secret of backslashes can be read
+/// in very many ways where a text has many. Behind the last comparison, all of the text is masked.
+const MAX_COMPARISONS: usize = 8_000_000;
 /// The longest way of writing one character: `&#x10FFFF;`, or its UTF-8 in percent signs.
 const MAX_WRITTEN_BYTES: usize = 12;
 
@@ -69,8 +72,13 @@ impl Masker {
         }
         let mut out = Vec::with_capacity(limit);
         let mut at = 0;
+        let mut comparisons = 0;
         while at < limit {
-            match self.longest_at(&text[at..], broken_off) {
+            if comparisons > MAX_COMPARISONS {
+                out.extend_from_slice(MASK.as_bytes());
+                break;
+            }
+            match self.longest_at(&text[at..], broken_off, &mut comparisons) {
                 Some(length) => {
                     out.extend_from_slice(MASK.as_bytes());
                     at += length;
@@ -85,11 +93,11 @@ impl Masker {
     }
 
     /// How far a secret goes that begins here.
-    fn longest_at(&self, text: &[u8], broken_off: bool) -> Option<usize> {
+    fn longest_at(&self, text: &[u8], broken_off: bool, comparisons: &mut usize) -> Option<usize> {
         let found = self
             .pieces
             .iter()
-            .filter_map(|piece| match look(text, piece) {
+            .filter_map(|piece| match look(text, piece, comparisons) {
                 Look::Found(length) => Some(length),
                 Look::Begun(chars) if broken_off && chars >= MIN_SECRET_CHARS => Some(text.len()),
                 Look::Begun(_) | Look::No => None,
@@ -138,12 +146,13 @@ enum Look {
 }
 
 /// Looks for a secret at the beginning of a text, in any writing of each of its characters.
-fn look(text: &[u8], secret: &[char]) -> Look {
+fn look(text: &[u8], secret: &[char], comparisons: &mut usize) -> Look {
     // Where the characters so far may end. Few at a time: writings of one character differ.
     let mut ends = vec![0];
     for (count, c) in secret.iter().enumerate() {
         let mut next = Vec::new();
         let mut begun = false;
+        *comparisons += ends.len();
         for end in ends {
             let rest = &text[end..];
             begun |= rest.is_empty() || written(*c, rest, |length| next.push(end + length));

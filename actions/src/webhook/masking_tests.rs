@@ -143,3 +143,16 @@ fn repeated_characters_do_not_take_for_ever() {
     let slashes = "\\".repeat(100);
     assert!(!mask(&slashes, &format!("{}x", "\\".repeat(199)).repeat(100)).is_empty());
 }
+
+/// Each character of such a secret is a backslash or two, so that a text can be read in very many ways.
+#[test]
+fn a_secret_of_backslashes_does_not_keep_the_masker_busy() {
+    let text = "\\".repeat(64 << 10) + "the end";
+    let masker = Masker::new(["\\".repeat(300).as_str()]);
+    let masked = masker.text(&text);
+    assert!(!masked.contains('\\'), "{}", masked.len());
+    // A text that needs more comparisons ends with its mask, and not with what was not compared.
+    let secret = "\\".repeat(255) + "x";
+    let masked = Masker::new([secret.as_str()]).text(&text);
+    assert!(masked.ends_with("*******"), "{}", masked.len());
+}

@@ -125,11 +125,7 @@ async fn changes_by_cookie_come_from_own_pages_only() {
     )
     .await
     .expect(403);
-    assert!(
-        refused.hint().contains("Origin"),
-        "{}",
-        refused.message()
-    );
+    assert!(refused.hint().contains("Origin"), "{}", refused.message());
     for site in ["cross-site", "same-site"] {
         let headers = [by_cookie, ("sec-fetch-site", site)];
         ask(Method::POST, "/repositories", &headers, body("stolen"))

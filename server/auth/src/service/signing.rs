@@ -24,11 +24,8 @@ impl Auth {
         let length = self.inner.options.secret_key.len();
         let is_short = length < MIN_SECRET_KEY_BYTES;
         if self.is_begun().await? {
-            if is_short {
-                tracing::warn!(
-                    "auth.encrypt.secret_key has {length} bytes, fewer than {MIN_SECRET_KEY_BYTES}: whoever has a session token can find it out by trying; \
-                     it can't be changed in place: dump the repositories and restore them in a new installation with a longer one"
-                );
+            if let Some(warning) = warning_of_short_key(length) {
+                tracing::warn!("{warning}");
             }
         } else if is_short {
             return Err(Error::InvalidValue(format!(
@@ -78,5 +75,30 @@ impl Auth {
                 }
             })
             .await
+    }
+}
+
+/// What an existing installation is told about a secret key of this many bytes; nothing if it is long enough.
+fn warning_of_short_key(bytes: usize) -> Option<String> {
+    (bytes < MIN_SECRET_KEY_BYTES).then(|| {
+        format!(
+            "auth.encrypt.secret_key has {bytes} bytes, fewer than {MIN_SECRET_KEY_BYTES}: anyone with a session token can find it out by trying keys; \
+             it can't be changed in place: dump the repositories and restore them in a new installation with a longer key"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_short_keys_are_warned_of() {
+        let warning = warning_of_short_key(MIN_SECRET_KEY_BYTES - 1).unwrap();
+        assert!(
+            warning.contains("has 15 bytes, fewer than 16") && warning.contains("new installation"),
+            "{warning}"
+        );
+        assert_eq!(warning_of_short_key(MIN_SECRET_KEY_BYTES), None);
     }
 }

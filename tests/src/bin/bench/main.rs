@@ -5,7 +5,10 @@
 
 mod attacks;
 #[path = "../../../../actions/tests/wasm/components.rs"]
-#[expect(clippy::unwrap_used, reason = "written for tests; the text is constant")]
+#[expect(
+    clippy::unwrap_used,
+    reason = "written for tests; the text is constant"
+)]
 mod components;
 mod hooks;
 mod load;

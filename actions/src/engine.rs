@@ -368,9 +368,14 @@ impl Hooks for Actions {
             error!(run.id = %pre_run_id, repo.id = %event.repository.id, error = ?e, "failed to tell run {pre_run_id} of its commit");
         }
         let (actions, event) = (self.clone(), Arc::new(event));
-        self.queue
-            .submit(async move { actions.run_after(&event).await })
+        let (repository, work) = (event.repository.id.clone(), Arc::clone(&event));
+        let submitted = self
+            .queue
+            .submit(&repository, async move { actions.run_after(&work).await })
             .await;
+        if let Err(full) = submitted {
+            error!(run.id = %event.run_id, repo.id = %repository, "{} hooks did not run: {full}", event.kind.as_str());
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use graveler::{Event, Finding};
 
 use crate::action_file::{Hook, HookKind};
-use crate::load::{Judge, Loader};
+use crate::load::{Judge, Loader, Origin};
 use crate::manifest::{log_key, manifest, manifest_key};
 use crate::output::{MAX_LOG_BYTES, Output};
 use crate::payload::payload;
@@ -211,9 +211,10 @@ impl Executor {
                 let mut log = Output::new(MAX_LOG_BYTES);
                 write_warnings(&mut log, names.action, warnings);
                 let payload = payload(event, names.action, names.hook);
+                let dag_run_id = dag_run_id(judge, names.hook, event, &run.hook_run_id);
                 let outcome = self
                     .webhooks
-                    .run_dag(airflow, names.hook, event, &payload, &mut log)
+                    .run_dag(airflow, &dag_run_id, event, &payload, &mut log)
                     .await;
                 (log, outcome.err())
             }
@@ -241,7 +242,8 @@ impl Executor {
             HookKind::Lua => {
                 let mut log = Output::new(MAX_LOG_BYTES);
                 write_warnings(&mut log, names.action, warnings);
-                let why = "hook type lua is not offered by this version: use wasm or webhook";
+                let why =
+                    "hook type lua is not offered by this version: use wasm, webhook or airflow";
                 (log, Some(Failed::from(why.to_owned())))
             }
         };
@@ -276,6 +278,16 @@ impl Executor {
 fn write_warnings(log: &mut Output, action: &str, warnings: &[Warning]) {
     for warning in warnings.iter().filter(|w| w.action == action) {
         log.text(&format!("warning: {}\n", warning.text));
+    }
+}
+
+/// The id that Airflow knows a hook's run by. While a change edits an action file, the file's old and new version
+/// judge in one run, and Airflow takes each id once: the version of the destination has an id of its own.
+fn dag_run_id(judge: &Judge, hook_id: &str, event: &Event, hook_run_id: &str) -> String {
+    let id = format!("lakeFS_hook_{hook_id}_{}", event.run_id);
+    match judge.origin {
+        Origin::Destination => format!("{id}_{hook_run_id}"),
+        Origin::Change => id,
     }
 }
 

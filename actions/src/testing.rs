@@ -118,6 +118,7 @@ fn airflow(path: &str, headers: &HeaderMap, before: usize) -> Response {
         "large" => {
             format!(r#"{{"conf":"{}","state":"success"}}"#, "x".repeat(300_000)).into_response()
         }
+        "tells-a-part" => r#"{"note":"the key is pa55+w0rd","state":"success"}"#.into_response(),
         "echoes" => {
             let sent = headers.get("authorization").and_then(|v| v.to_str().ok());
             let sent = sent.unwrap_or_default();

@@ -491,7 +491,14 @@ async fn read_body(
             break Ok(());
         }
     };
-    log.bytes(&masker.bytes(&read, MAX_RESPONSE_BYTES, ended.is_err()));
+    // Beside the requests: the search may take many milliseconds.
+    let (search, is_broken_off) = (masker.clone(), ended.is_err());
+    let searched = tokio::task::spawn_blocking(move || {
+        let masked = search.bytes(&read, MAX_RESPONSE_BYTES, is_broken_off);
+        (masked, read)
+    });
+    let (masked, read) = searched.await.expect("masking does not panic");
+    log.bytes(&masked);
     let is_cut = read.len() > MAX_RESPONSE_BYTES;
     if is_cut {
         let _ = write!(

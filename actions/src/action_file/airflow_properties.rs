@@ -19,6 +19,8 @@ const KEYS: [&str; 7] = [
 ];
 /// The longest URL and the longest name of a DAG, in bytes.
 const MAX_URL_BYTES: usize = 8 << 10;
+/// The longest name and the longest password of a user, in bytes.
+const MAX_CREDENTIAL_BYTES: usize = 4 << 10;
 
 /// Which DAG to run, with the variables of the password not yet put in.
 #[derive(Clone, PartialEq, Eq)]
@@ -51,11 +53,16 @@ impl AirflowProperties {
         let [url, dag_id, username, password] =
             ["url", "dag_id", "username", "password"].map(|name| text(name, node));
         let ((url, url_node), (dag_id, dag_node)) = (url?, dag_id?);
-        let ((username, _), (password, _)) = (username?, password?);
-        for (name, text, at) in [("url", url, url_node.at), ("dag_id", dag_id, dag_node.at)] {
-            if text.len() > MAX_URL_BYTES {
-                let reason = format!("'{name}' is longer than {MAX_URL_BYTES} bytes");
-                return Err(Fault::new(at, reason));
+        let ((username, name_node), (password, password_node)) = (username?, password?);
+        for (name, text, node, most) in [
+            ("url", url, url_node, MAX_URL_BYTES),
+            ("dag_id", dag_id, dag_node, MAX_URL_BYTES),
+            ("username", username, name_node, MAX_CREDENTIAL_BYTES),
+            ("password", password, password_node, MAX_CREDENTIAL_BYTES),
+        ] {
+            if text.len() > most {
+                let reason = format!("'{name}' is longer than {most} bytes");
+                return Err(Fault::new(node.at, reason));
             }
         }
         let dag_conf = map("dag_conf", node)?

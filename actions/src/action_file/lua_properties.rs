@@ -6,7 +6,7 @@ use super::yaml::{Fault, Node};
 const KEYS: [&str; 3] = ["script", "script_path", "args"];
 
 /// What becomes of a gate that this version does not run: it is never skipped.
-const NOT_RUN: &str = "Lua hooks are not run by this version: the hook fails whenever its turn comes, which refuses the change if the event is a prepare- or pre- event; use wasm or webhook";
+const NOT_RUN: &str = "Lua hooks are not run by this version: the hook fails whenever its turn comes, which refuses the change if the event is a prepare- or pre- event; use wasm, webhook or airflow";
 
 pub(super) fn check(node: &Node, warnings: &mut Vec<Fault>) -> Result<(), Fault> {
     warn(warnings, Fault::new(node.at, NOT_RUN));

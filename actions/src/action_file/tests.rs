@@ -254,7 +254,7 @@ fn a_lua_hook_is_accepted_with_a_warning_that_it_fails() {
     assert_eq!(
         warnings(text),
         [
-            "6:17: hook[0] type 'lua': Lua hooks are not run by this version: the hook fails whenever its turn comes, which refuses the change if the event is a prepare- or pre- event; use wasm or webhook"
+            "6:17: hook[0] type 'lua': Lua hooks are not run by this version: the hook fails whenever its turn comes, which refuses the change if the event is a prepare- or pre- event; use wasm, webhook or airflow"
         ]
     );
 }

@@ -502,7 +502,7 @@ async fn what_is_not_offered_fails_clearly() {
     let rejection = lake.commit("main").await.unwrap_err();
     assert!(
         rejection.message.contains(
-            "action failed: hook type lua is not offered by this version: use wasm or webhook"
+            "action failed: hook type lua is not offered by this version: use wasm, webhook or airflow"
         ),
         "{}",
         rejection.message
@@ -510,7 +510,7 @@ async fn what_is_not_offered_fails_clearly() {
     let log = lake.output(&rejection.run_id, "0000_0000").await.unwrap();
     assert!(
         log.starts_with("warning: _lakefs_actions/gate.yaml:6:17: hook[0] type 'lua': Lua hooks are not run by this version: ")
-            && log.ends_with("\nError: action failed: hook type lua is not offered by this version: use wasm or webhook\n"),
+            && log.ends_with("\nError: action failed: hook type lua is not offered by this version: use wasm, webhook or airflow\n"),
         "{log}"
     );
 }
@@ -648,6 +648,37 @@ async fn a_dag_that_fails_refuses_the_change() {
     );
     lake.gate("main", "gate.yaml", &gate("succeeds")).await;
     lake.commit("main").await.unwrap();
+}
+
+/// Airflow refuses an id that it knows. The old and the new version of an edited file judge the edit in one run.
+#[tokio::test]
+async fn versions_of_an_edited_action_file_start_dag_runs_of_different_ids() {
+    let lake = Lake::new().await;
+    let gate = |description: &str| {
+        format!(
+            "name: gate\ndescription: {description}\non: {{pre-commit: }}\nhooks:\n  - id: air\n    type: airflow\n    properties: {{url: HOOK, dag_id: checks, username: u, password: p4ssword}}\n"
+        )
+    };
+    for description in ["old", "new"] {
+        lake.gate("main", "gate.yaml", &gate(description)).await;
+        lake.commit("main").await.unwrap();
+    }
+    let bodies: Vec<String> = {
+        let seen = lake.seen.lock().unwrap();
+        seen.iter()
+            .map(|(_, _, body)| String::from_utf8_lossy(body).into_owned())
+            .collect()
+    };
+    let id = |body: &String| {
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        body["dag_run_id"].as_str().unwrap().to_owned()
+    };
+    let ids: std::collections::BTreeSet<String> = bodies.iter().map(id).collect();
+    assert_eq!((bodies.len(), ids.len()), (3, 3), "{ids:?}");
+    assert!(
+        ids.iter().all(|id| id.starts_with("lakeFS_hook_air_")),
+        "{ids:?}"
+    );
 }
 
 /// A tree of short files could stand for gigabytes.

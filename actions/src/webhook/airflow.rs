@@ -21,7 +21,7 @@ use url::Url;
 
 use super::{Answer, Call, Failed, Masker, TextLog, Webhooks};
 use crate::action_file::{AirflowProperties, format_duration};
-use crate::env::MASK;
+use crate::env::{Expanded, MASK};
 use crate::output::Output;
 
 /// How often Airflow is asked for a run's state.
@@ -55,24 +55,28 @@ struct DagRun<'a> {
 }
 
 impl Webhooks {
-    /// Starts the hook's DAG. Whatever happens is in the log; the error is why the hook failed.
+    /// Starts the hook's DAG as the run `run_id` of it. Whatever happens is in the log; the error is why the hook failed.
     pub(crate) async fn run_dag(
         &self,
         hook: &AirflowProperties,
-        hook_id: &str,
+        run_id: &str,
         event: &Event,
         payload: &str,
         log: &mut Output,
     ) -> Result<(), Failed> {
         let password = self.environment.expand(&hook.password);
-        let password = password.map_err(|e| e.to_string())?.text;
+        let Expanded {
+            text: password,
+            values,
+            ..
+        } = password.map_err(|e| e.to_string())?;
         let credentials = format!("{}:{password}", hook.username);
-        let masker = Masker::new([password.as_str(), credentials.as_str()]);
+        let whole = [password.as_str(), credentials.as_str()];
+        let masker = Masker::new(whole.into_iter().chain(values.iter().map(String::as_str)));
         let mut headers = self.marks.headers(event);
         headers.insert(AUTHORIZATION, basic(&credentials)?);
 
-        let run_id = format!("lakeFS_hook_{hook_id}_{}", event.run_id);
-        let body = body(hook, &run_id, payload)?;
+        let body = body(hook, run_id, payload)?;
         log.text(&format!(
             "Request:\nPOST {}\nUsername: {}, Password: {MASK}\nBody: {body}\n\n",
             hook.shown_runs, hook.username
@@ -98,7 +102,7 @@ impl Webhooks {
         log.text("\nWaiting for DAG to complete...\n");
         let mut run = runs.clone();
         if let Ok(mut path) = run.path_segments_mut() {
-            path.push(&run_id);
+            path.push(run_id);
         }
         let waited = self.wait(&run, headers, &masker, log);
         match tokio::time::timeout(hook.timeout, waited).await {
@@ -163,7 +167,7 @@ impl Webhooks {
 /// The value of `Authorization`.
 fn basic(credentials: &str) -> Result<HeaderValue, String> {
     let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(credentials)))
-        .map_err(|_| "'username' and 'password' are too long".to_owned())?;
+        .map_err(|e| format!("'username' and 'password' cannot be sent: {e}"))?;
     value.set_sensitive(true);
     Ok(value)
 }

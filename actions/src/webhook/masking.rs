@@ -5,6 +5,8 @@
 //! HTML or source text (character by character, in any mixture), in base64 at any offset, in hexadecimal
 //! digits. A receiver that hides a value in another way on purpose has it anyway.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
@@ -14,18 +16,24 @@ use crate::env::MASK;
 const MIN_SECRET_CHARS: usize = 4;
 /// Longer values are looked for piece by piece, which bounds the work of one look.
 const MAX_PIECE_CHARS: usize = 256;
-/// Pieces that are looked for at all.
-const MAX_PIECES: usize = 512;
+/// Pieces that are looked for. If there are more, all of the text is masked.
+const MAX_PIECES: usize = 1024;
 /// Comparisons of a secret's character with a place of the text, for one text. A secret of backslashes can be read
 /// in very many ways where a text has many. Behind the last comparison, all of the text is masked.
-const MAX_COMPARISONS: usize = 8_000_000;
+const MAX_COMPARISONS: usize = 2_000_000;
 /// The longest way of writing one character: `&#x10FFFF;`, or its UTF-8 in percent signs.
 const MAX_WRITTEN_BYTES: usize = 12;
 
-/// The values that one request was sent with.
+/// What stands in a log for an answer that was not searched for secrets, or not to its end.
+const NOT_SEARCHED: &str =
+    "******* [the rest is not shown: searching it for secrets takes too long]";
+
+/// The values that one request was sent with. Cheap to clone.
 #[derive(Clone, Default)]
 pub(super) struct Masker {
-    pieces: Vec<Vec<char>>,
+    pieces: Arc<Vec<Vec<char>>>,
+    /// Whether there are more pieces than are looked for.
+    is_overfull: bool,
 }
 
 impl Masker {
@@ -45,10 +53,10 @@ impl Masker {
         }
         pieces.sort();
         pieces.dedup();
-        // The longest first: where one value begins another, all of it is masked.
-        pieces.sort_by_key(|piece| std::cmp::Reverse(piece.len()));
-        pieces.truncate(MAX_PIECES);
-        Self { pieces }
+        Self {
+            is_overfull: pieces.len() > MAX_PIECES,
+            pieces: Arc::new(pieces),
+        }
     }
 
     /// How many bytes beyond a cut may belong to a value that begins before it.
@@ -67,18 +75,28 @@ impl Masker {
     /// the text may end within a secret, whose beginning is masked too.
     pub(super) fn bytes(&self, text: &[u8], limit: usize, broken_off: bool) -> Vec<u8> {
         let limit = limit.min(text.len());
-        if self.pieces.is_empty() {
+        if self.pieces.is_empty() || limit == 0 {
             return text[..limit].to_vec();
         }
+        if self.is_overfull {
+            return NOT_SEARCHED.as_bytes().to_vec();
+        }
+        let starts = self.starts();
         let mut out = Vec::with_capacity(limit);
         let mut at = 0;
         let mut comparisons = 0;
         while at < limit {
+            if !starts[usize::from(text[at])] {
+                out.push(text[at]);
+                at += 1;
+                continue;
+            }
+            let found = self.longest_at(&text[at..], broken_off, &mut comparisons);
             if comparisons > MAX_COMPARISONS {
-                out.extend_from_slice(MASK.as_bytes());
+                out.extend_from_slice(NOT_SEARCHED.as_bytes());
                 break;
             }
-            match self.longest_at(&text[at..], broken_off, &mut comparisons) {
+            match found {
                 Some(length) => {
                     out.extend_from_slice(MASK.as_bytes());
                     at += length;
@@ -90,6 +108,19 @@ impl Masker {
             }
         }
         out
+    }
+
+    /// The bytes that any writing of a secret can begin with.
+    fn starts(&self) -> [bool; 256] {
+        let mut starts = [false; 256];
+        for mark in b"+%\\&" {
+            starts[usize::from(*mark)] = true;
+        }
+        for first in self.pieces.iter().filter_map(|piece| piece.first()) {
+            let mut bytes = [0; 4];
+            starts[usize::from(first.encode_utf8(&mut bytes).as_bytes()[0])] = true;
+        }
+        starts
     }
 
     /// How far a secret goes that begins here.
@@ -153,6 +184,9 @@ fn look(text: &[u8], secret: &[char], comparisons: &mut usize) -> Look {
         let mut next = Vec::new();
         let mut begun = false;
         *comparisons += ends.len();
+        if *comparisons > MAX_COMPARISONS {
+            return Look::No;
+        }
         for end in ends {
             let rest = &text[end..];
             begun |= rest.is_empty() || written(*c, rest, |length| next.push(end + length));

@@ -54,7 +54,7 @@ async fn run_with(
         r#"{"event_type":"pre-commit"}"#,
     );
     let outcome = webhooks(options)
-        .run_dag(hook, "air", &event, payload, &mut log)
+        .run_dag(hook, "lakeFS_hook_air_run1", &event, payload, &mut log)
         .await;
     (outcome, String::from_utf8(log.finish(None)).unwrap())
 }
@@ -267,6 +267,19 @@ async fn the_password_is_masked_wherever_an_answer_echoes_it() {
         assert!(log.contains("you sent Basic *******"), "{log}");
         assert!(!format!("{hook:?}").contains(PASSWORD));
     }
+}
+
+#[tokio::test]
+async fn a_variable_that_is_a_part_of_the_password_is_masked_too() {
+    let (url, _) = server().await;
+    let mut hook = hook(&url, "tells-a-part", WAIT);
+    hook.password = "prefix-{{ ENV.LAKEFSACTION_AIRFLOW }}".to_owned();
+    let (outcome, log) = run(&hook).await;
+    assert_eq!(outcome, Ok(()), "{log}");
+    assert!(
+        log.contains("the key is *******") && !log.contains(PASSWORD),
+        "{log}"
+    );
 }
 
 #[tokio::test]

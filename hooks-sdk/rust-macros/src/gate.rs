@@ -5,7 +5,7 @@ use quote::quote;
 use syn::{Error, FnArg, ItemFn, LitStr, Result, Type};
 
 /// The contract that components are built against, put whole into the hook's crate.
-const CONTRACT: &str = include_str!("../../../wit/since-v0.1.0/hooks.wit");
+const CONTRACT: &str = include_str!("../wit/hooks.wit");
 
 /// What a function judges.
 #[derive(Clone, Copy, PartialEq, Eq)]

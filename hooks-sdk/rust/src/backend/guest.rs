@@ -9,7 +9,7 @@ use crate::{
 #[expect(clippy::doc_markdown, reason = "generated")]
 pub mod bindings {
     wit_bindgen::generate!({
-        path: "../../wit/since-v0.1.0",
+        path: "wit",
         inline: "
             package weir:sdk;
             world imports {

@@ -45,8 +45,8 @@ fn module(fields: &str) -> Bytes {
     wat::parse_str(text).unwrap().into()
 }
 
-/// What makes a gate of the core instance `$i`.
-const EXPORTS: &str = r#"
+/// Turns the core instance `$i` into a gate.
+pub(super) const EXPORTS: &str = r#"
     (type $verdict (enum "pass" "fail" "skip"))
     (func $describe (result string)
         (canon lift (core func $i "describe") (memory $i "memory")))

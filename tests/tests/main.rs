@@ -14,6 +14,7 @@ mod lifecycle;
 mod museum;
 mod race;
 mod s3;
+mod sdk;
 mod story;
 mod undo;
 mod versions;

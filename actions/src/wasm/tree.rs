@@ -25,8 +25,8 @@ pub enum Side {
 
 /// The trees of one event. They never change while a hook runs.
 ///
-/// Implementors list in byte order of path, say where the next page begins, and
-/// retry what may pass.
+/// Implementations list in byte order of path and return the start of the next page.
+/// Failures of storage are returned at once: neither the implementation nor the caller retries.
 #[async_trait]
 pub trait Trees: Debug + Send + Sync {
     /// Equal ids mean equal trees; none if the event has no such side.

@@ -1,7 +1,7 @@
-//! `weir:hooks@0.1`: the bindings, and host functions that translate to [`State`].
+//! `weir:hooks@0.1`: the bindings, and the host functions, which call [`State`].
 //!
-//! Nothing is decided here. A later version of the package is a second file
-//! like this over the same `session`.
+//! This file only converts types. A later version of the package gets a file like
+//! this one on top of the same `session`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::session::{self, Changes, Listing, Position, Refusal, State};
 use super::tree::Side;
 use super::{Cause, Failure};
 
-/// What every hook imports, and `describe`.
+/// The world `hook`: the imports of every hook, and `describe`.
 pub(super) mod hook {
     wasmtime::component::bindgen!({
         path: "../wit/since-v0.1.0",
@@ -73,18 +73,18 @@ pub(super) mod object_gate {
 pub(super) use gate::weir::hooks::answer::Verdict;
 use hook::weir::hooks::{config, event, log, report, tree};
 
-/// An object that a guest holds.
+/// An object to which a guest holds a handle.
 #[expect(unreachable_pub, reason = "the bindings re-export what guests hold")]
 pub type Opened = Arc<Object>;
 
 type Answer<T> = wasmtime::Result<Result<T, tree::TreeError>>;
 
-/// Adds what the package imports.
+/// Adds the host functions of the package to a linker.
 pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     hook::Hook::add_to_linker::<_, HasSelf<State>>(linker, |state| state)
 }
 
-/// The record that a guest sees of a change.
+/// Converts a change to the record that guests receive.
 pub(super) fn change(change: &session::Change) -> tree::Change {
     let kind = match change.kind {
         ChangeKind::Added => tree::ChangeKind::Added,
@@ -128,7 +128,7 @@ impl State {
         self.note(answer).map_err(error)
     }
 
-    /// Gives the guest a handle; one that holds too many is stopped.
+    /// Creates a handle for the guest. Traps if the guest holds too many.
     pub(super) fn hold<T: Send + 'static>(&mut self, item: T) -> wasmtime::Result<Resource<T>> {
         self.table.push(item).map_err(|_| {
             let message =
@@ -151,14 +151,6 @@ impl event::Host for State {
     }
     fn run_id(&mut self) -> wasmtime::Result<String> {
         Ok(self.run.event.run_id.clone())
-    }
-    /// Gates are not retried under one run id.
-    fn attempt(&mut self) -> wasmtime::Result<u32> {
-        Ok(1)
-    }
-    /// Every run's verdict is acted on.
-    fn dry_run(&mut self) -> wasmtime::Result<bool> {
-        Ok(false)
     }
     fn action(&mut self) -> wasmtime::Result<String> {
         Ok(self.run.action.clone())
@@ -208,10 +200,6 @@ impl event::Host for State {
             .flat_map(|c| &c.parents)
             .map(ToString::to_string)
             .collect())
-    }
-    /// The first version knows no attributes.
-    fn attribute(&mut self, _name: String) -> wasmtime::Result<Option<String>> {
-        Ok(None)
     }
 }
 
@@ -459,7 +447,7 @@ impl report::HostFinding for State {
         row: u64,
         column: Option<String>,
     ) -> wasmtime::Result<()> {
-        // Guests count from 0; whoever reads findings counts from 1, as in a spreadsheet.
+        // Guests count rows from 0, findings from 1, like a spreadsheet.
         self.set(&this, "row", &row.saturating_add(1).to_string())?;
         column.map_or(Ok(()), |c| self.set(&this, "column", &c))
     }
@@ -509,9 +497,5 @@ impl config::Host for State {
     }
     fn get(&mut self, pointer: String) -> wasmtime::Result<Option<String>> {
         Ok(self.run.config.pointer(&pointer).map(ToString::to_string))
-    }
-    /// This server grants no secrets to hooks.
-    fn secret(&mut self, name: String) -> wasmtime::Result<Result<String, String>> {
-        Ok(Err(format!("secret {name:?} is not granted to this hook")))
     }
 }

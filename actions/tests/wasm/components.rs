@@ -33,7 +33,7 @@ pub(crate) fn module(fields: &str) -> Bytes {
 }
 
 /// What makes a gate of the core instance `$i`.
-const EXPORTS: &str = r#"
+pub(crate) const EXPORTS: &str = r#"
     (type $verdict (enum "pass" "fail" "skip"))
     (func $describe (result string)
         (canon lift (core func $i "describe") (memory $i "memory")))

@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use actions::wasm::{Cause, Select, Verdict};
+use graveler::{CommitId, Event, EventKind, TagId};
 use serde_json::json;
 
-use super::{Fault, Memory, error, findings, gate, host, log, object_gate, request, run_mode};
+use super::components::EXPORTS;
+use super::{
+    Fault, Memory, error, event, findings, gate, host, log, object_gate, request, run_mode,
+};
 
 #[tokio::test]
 async fn verdicts_come_with_what_the_hook_said() {
@@ -61,18 +65,79 @@ async fn a_hook_knows_what_it_judges() {
         findings(&report),
         [
             "kind: pre-merge",
-            "run: run-1 attempt 1 dry false",
+            "run: run-1",
             r#"where: lake Some("main") None"#,
             "what: tables gate / schema",
             r#"who: ada from Some("ingest")"#,
             "when: 1700000123000",
             r#"commit: None Some("load of May") [("job", "7")] ["p1", "p2"]"#,
-            "attribute: None",
             r#"config: {"list":[1,{"a":"b"}],"mode":"facts"}"#,
             r#"nested: Some("{\"a\":\"b\"}") None"#,
-            r#"secret: Err("secret \"token\" is not granted to this hook")"#,
         ]
     );
+}
+
+#[tokio::test]
+async fn events_about_tags_have_a_tag_and_its_commit() {
+    let mut request = request(gate(), Memory::default(), json!({ "mode": "facts" }));
+    request.event = Arc::new(Event {
+        kind: EventKind::PreCreateTag,
+        branch: None,
+        tag: Some(TagId::trusted("v1")),
+        merge_source: None,
+        commit_id: Some(CommitId::trusted("c1")),
+        commit: None,
+        ..event()
+    });
+    let findings = findings(&host().run(request).await);
+    assert!(
+        findings.contains(&r#"where: lake None Some("v1")"#.to_owned())
+            && findings.contains(&r#"commit: Some("c1") None [] []"#.to_owned()),
+        "{findings:?}"
+    );
+}
+
+/// Decision 0020 removed these before the first release.
+#[tokio::test]
+async fn components_that_import_an_unknown_function_are_refused() {
+    for (interface, function) in [
+        ("event", r#""attempt" (func (result u32))"#),
+        ("event", r#""dry-run" (func (result bool))"#),
+        (
+            "event",
+            r#""attribute" (func (param "name" string) (result (option string)))"#,
+        ),
+        (
+            "config",
+            r#""secret" (func (param "name" string) (result (result string (error string))))"#,
+        ),
+    ] {
+        let text = format!(
+            r#"(component
+                (import "weir:hooks/{interface}@0.1.0" (instance (export {function})))
+                (core module $m
+                    (memory (export "memory") 1)
+                    (func (export "check") (result i32) (i32.const 64))
+                    (func (export "describe") (result i32)
+                        (i32.store (i32.const 0) (i32.const 16))
+                        (i32.store (i32.const 4) (i32.const 2))
+                        (i32.const 0))
+                    (data (i32.const 16) "{{}}"))
+                (core instance $i (instantiate $m))
+                {EXPORTS})"#
+        );
+        let component = wat::parse_str(text).unwrap();
+        let report = host()
+            .run(request(component.into(), Memory::default(), json!({})))
+            .await;
+        let error = error(&report);
+        let name = function.split('"').nth(1).unwrap();
+        assert!(
+            error.starts_with("component_abi: component does not fit weir:hooks 0.1.0")
+                && error.contains(name),
+            "{error}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -1,26 +1,26 @@
-//! Asks every commit and merge for metadata: keys that must be there, values that must have a form.
+//! Checks the metadata and message of a commit: required keys, allowed values, minimum length.
 
 use std::collections::BTreeMap;
 
 use hooks_sdk::event;
 use hooks_sdk::prelude::*;
 
-/// What the action's `config` may say.
+/// The configuration in the action file.
 #[derive(Debug, Config)]
 pub struct Rules {
-    /// Keys that must be there and not empty.
+    /// Keys that must exist with a value that is not blank.
     required: Vec<String>,
-    /// For a key that is there, the values it may have.
+    /// The allowed values of a key, if the commit has the key.
     allowed_values: BTreeMap<String, Vec<String>>,
-    /// The shortest message, in characters.
+    /// The minimum length of the message, in characters.
     #[config(default = 0)]
     min_message_length: u32,
 }
 
-/// Judges the commit that is about to be made.
+/// Judges the new commit.
 ///
 /// # Errors
-/// None beside a config that does not fit.
+/// None. The SDK reports an invalid configuration.
 #[gate]
 pub fn commit_metadata(rules: &Rules, out: &mut Report) -> Result<()> {
     let event = event();
@@ -43,7 +43,7 @@ pub fn commit_metadata(rules: &Rules, out: &mut Report) -> Result<()> {
             out.error(
                 "metadata-value",
                 format!(
-                    "commit metadata {key} is {value:?}, allowed are: {}",
+                    "commit metadata {key} is {value:?}; allowed values: {}",
                     allowed.join(", ")
                 ),
             )?;
@@ -60,7 +60,7 @@ pub fn commit_metadata(rules: &Rules, out: &mut Report) -> Result<()> {
         out.error(
             "short-message",
             format!(
-                "the message has {length} characters, {} are asked for",
+                "the message has {length} characters; the minimum is {}",
                 rules.min_message_length
             ),
         )?;
@@ -70,7 +70,7 @@ pub fn commit_metadata(rules: &Rules, out: &mut Report) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    //! The gate natively.
+    //! Native tests of the gate.
 
     use hooks_sdk::testing::World;
 
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_values_and_messages() {
+    fn missing_keys_wrong_values_and_short_messages_are_refused() {
         let config = r#"{"required": ["job"], "allowed_values": {"env": ["dev", "prod"]}, "min_message_length": 5}"#;
         assert_eq!(
             judge("nightly load", &[("job", "42"), ("env", "dev")], config),
@@ -104,14 +104,14 @@ mod tests {
             found,
             [
                 "commit metadata job is missing",
-                "commit metadata env is \"test\", allowed are: dev, prod",
-                "the message has 1 characters, 5 are asked for",
+                "commit metadata env is \"test\"; allowed values: dev, prod",
+                "the message has 1 characters; the minimum is 5",
             ]
         );
     }
 
     #[test]
-    fn no_config_asks_for_nothing() {
+    fn without_configuration_every_commit_passes() {
         assert_eq!(judge("", &[], "null"), [""; 0]);
     }
 }

@@ -1,9 +1,10 @@
-//! Lets only files of named formats in, told by their ending and, where it is known, by their first bytes.
+//! Refuses files whose format is not on a list. The format is the extension; for formats with a known signature the
+//! first bytes must match.
 
 use hooks_sdk::Span;
 use hooks_sdk::prelude::*;
 
-/// Formats that tell themselves by their first bytes.
+/// The first bytes of files by extension.
 const SIGNATURES: &[(&str, &[u8])] = &[
     ("parquet", b"PAR1"),
     ("orc", b"ORC"),
@@ -13,12 +14,12 @@ const SIGNATURES: &[(&str, &[u8])] = &[
     ("png", b"\x89PNG"),
 ];
 
-/// What the action's `config` may say.
+/// The configuration in the action file.
 #[derive(Debug, Config)]
 pub struct Rules {
-    /// Endings that may come in, such as `parquet`.
+    /// Allowed extensions, such as `parquet`.
     allowed: Vec<String>,
-    /// Refuse a file whose first bytes are not those of its ending.
+    /// Refuse a file whose first bytes do not match its extension.
     #[config(default = true)]
     check_content: bool,
 }
@@ -26,31 +27,34 @@ pub struct Rules {
 /// Judges one object.
 ///
 /// # Errors
-/// When it can't be read.
+/// The object cannot be read.
 #[object_gate(paths = "**", kinds = "added, changed")]
 pub fn format_allow_list(object: &Object, rules: &Rules, out: &mut Report) -> Result<()> {
     let name = object.path().rsplit('/').next().unwrap_or_default();
-    let ending = name
+    let extension = name
         .rsplit_once('.')
-        .map(|(_, ending)| ending.to_lowercase());
-    let is_allowed = |ending: &String| {
+        .map(|(_, extension)| extension.to_lowercase());
+    let is_allowed = |extension: &String| {
         rules
             .allowed
             .iter()
-            .any(|a| a.trim_start_matches('.').eq_ignore_ascii_case(ending))
+            .any(|a| a.trim_start_matches('.').eq_ignore_ascii_case(extension))
     };
-    let Some(ending) = ending.filter(is_allowed) else {
+    let Some(extension) = extension.filter(is_allowed) else {
         let list = rules.allowed.join(", ");
-        return out.error("format", format!("only these formats may come in: {list}"));
+        return out.error(
+            "format",
+            format!("the format is not allowed; allowed formats: {list}"),
+        );
     };
-    let signature = SIGNATURES.iter().find(|(format, _)| *format == ending);
+    let signature = SIGNATURES.iter().find(|(format, _)| *format == extension);
     if let Some((_, start)) = signature.filter(|_| rules.check_content) {
         let length = u32::try_from(start.len()).expect("signatures are short");
         let is_whole = object.size_bytes() >= u64::from(length);
         if !is_whole || object.read(Span { offset: 0, length })? != *start {
             out.error(
                 "content",
-                format!("does not begin as a .{ending} file does"),
+                format!("the content is not that of a .{extension} file"),
             )?;
         }
     }
@@ -59,7 +63,7 @@ pub fn format_allow_list(object: &Object, rules: &Rules, out: &mut Report) -> Re
 
 #[cfg(test)]
 mod tests {
-    //! The gate natively.
+    //! Native tests of the gate.
 
     use super::*;
 
@@ -78,25 +82,25 @@ mod tests {
     }
 
     #[test]
-    fn only_named_formats_come_in() {
+    fn formats_that_are_not_listed_are_refused() {
         let config = r#"{"allowed": ["parquet", ".CSV"]}"#;
         assert_eq!(judge("a/b.csv", b"x", config), [""; 0]);
         for path in ["a/b.exe", "a/b", "a.csv/b", ".hidden"] {
             assert_eq!(
                 judge(path, b"x", config),
-                ["format: only these formats may come in: parquet, .CSV"],
+                ["format: the format is not allowed; allowed formats: parquet, .CSV"],
                 "{path}"
             );
         }
     }
 
     #[test]
-    fn a_file_must_be_what_it_is_called() {
+    fn content_must_match_the_extension() {
         let config = r#"{"allowed": ["parquet"]}"#;
         assert_eq!(judge("a.parquet", b"PAR1....", config), [""; 0]);
         assert_eq!(
             judge("a.parquet", b"MZ......", config),
-            ["content: does not begin as a .parquet file does"]
+            ["content: the content is not that of a .parquet file"]
         );
         assert_eq!(judge("a.parquet", b"", config).len(), 1);
         assert_eq!(

@@ -1,39 +1,38 @@
-//! Guards Parquet tables: required and forbidden columns, types and columns that must not change, null ratios.
+//! Checks Parquet files: required and forbidden columns, dropped columns, changed types, null ratios.
 //!
-//! Reads the footer only, whatever the size of the file. A new file is compared
-//! with its neighbour in the tree before: the file of the same path, else the first
-//! Parquet file of the same folder.
+//! The hook reads only the footer, whatever the size of the file. It compares each file with a reference file in the
+//! tree before the change: the file at the same path or, for a new file, the first Parquet file in the same folder.
 
 use std::collections::BTreeMap;
 
+use hooks_sdk::base;
 use hooks_sdk::parquet::{Column, ParquetFile};
 use hooks_sdk::prelude::*;
-use hooks_sdk::{Finding, base};
 
-/// Entries looked at to find a neighbour.
-const NEIGHBOURS: u32 = 100;
+/// Number of entries among which the hook looks for a reference file.
+const REFERENCE_CANDIDATES: u32 = 100;
 
-/// What the action's `config` may say.
+/// The configuration in the action file.
 #[derive(Debug, Config)]
 pub struct Rules {
     /// Columns that every file must have.
     required: Vec<String>,
-    /// Columns that no file may have; `*` at the end stands for any rest.
+    /// Columns that no file may have. A name may end in `*`.
     forbidden: Vec<String>,
-    /// Refuse a column whose type is another than before.
+    /// Refuse a file in which a column has another type than in the reference file.
     #[config(default = true)]
     refuse_retyped: bool,
-    /// Refuse a file that lacks a column that was there before.
+    /// Refuse a file that lacks a column of the reference file.
     #[config(default = true)]
     refuse_dropped: bool,
-    /// The highest share of nulls of a column, from 0 to 1.
+    /// The highest share of nulls by column, from 0 to 1.
     max_null_ratio: BTreeMap<String, f64>,
 }
 
 /// Judges one file.
 ///
 /// # Errors
-/// When a tree can't be read.
+/// The object or the reference file cannot be read.
 #[object_gate(paths = "**/*.parquet", kinds = "added, changed")]
 pub fn parquet_guard(
     object: &Object,
@@ -44,15 +43,20 @@ pub fn parquet_guard(
     let file = match object.parquet() {
         Ok(file) => file,
         Err(e @ Error::Tree(_)) => return Err(e),
-        Err(e) => return out.error("unreadable", format!("is not a readable Parquet file: {e}")),
+        Err(e) => {
+            return out.error(
+                "unreadable",
+                format!("the file is not a valid Parquet file: {e}"),
+            );
+        }
     };
     let columns = file.columns();
     check_names(&columns, rules, out)?;
     check_nulls(&file, rules, out)?;
     if (rules.refuse_retyped || rules.refuse_dropped)
-        && let Some(before) = neighbour(change)?
+        && let Some(reference) = find_reference(change)?
     {
-        check_against(&columns, &before, rules, out)?;
+        compare(&columns, &reference, rules, out)?;
     }
     Ok(())
 }
@@ -69,7 +73,7 @@ fn check_names(columns: &[Column], rules: &Rules, out: &mut Report) -> Result<()
         }
     }
     for column in columns {
-        if let Some(pattern) = rules.forbidden.iter().find(|p| fits(p, &column.name)) {
+        if let Some(pattern) = rules.forbidden.iter().find(|p| matches(p, &column.name)) {
             let message = format!("column {} is forbidden ({pattern})", column.name);
             out.submit(
                 Finding::new(Severity::Error, "forbidden-column", message).at_column(&column.name),
@@ -85,7 +89,8 @@ fn check_nulls(file: &ParquetFile, rules: &Rules, out: &mut Report) -> Result<()
             continue;
         }
         let Some(nulls) = file.nulls(name) else {
-            let message = format!("column {name} has no statistics, so its nulls can't be counted");
+            let message =
+                format!("nulls of column {name} are unknown: the file has no statistics for it");
             out.submit(Finding::new(Severity::Warning, "no-statistics", message).at_column(name))?;
             continue;
         };
@@ -97,7 +102,7 @@ fn check_nulls(file: &ParquetFile, rules: &Rules, out: &mut Report) -> Result<()
         out.metric(&format!("null_ratio.{name}"), ratio, "ratio");
         if ratio > *allowed {
             let message = format!(
-                "column {name} is null in {:.1} % of rows, {:.1} % are allowed",
+                "column {name} is null in {:.1} % of rows; the limit is {:.1} %",
                 ratio * 100.0,
                 allowed * 100.0
             );
@@ -107,23 +112,23 @@ fn check_nulls(file: &ParquetFile, rules: &Rules, out: &mut Report) -> Result<()
     Ok(())
 }
 
-fn check_against(
+fn compare(
     columns: &[Column],
-    before: &(String, ParquetFile),
+    reference: &(String, ParquetFile),
     rules: &Rules,
     out: &mut Report,
 ) -> Result<()> {
-    let (path, file) = before;
+    let (path, file) = reference;
     for old in file.columns() {
         let finding = match columns.iter().find(|c| c.name == old.name) {
             None if rules.refuse_dropped => Finding::new(
                 Severity::Error,
                 "dropped-column",
-                format!("column {} is gone, {path} has it", old.name),
+                format!("column {} of {path} is missing", old.name),
             ),
             Some(new) if new.type_name != old.type_name && rules.refuse_retyped => {
                 let message = format!(
-                    "column {} became {}, it is {} in {path}",
+                    "column {} has type {}, but {} in {path}",
                     old.name, new.type_name, old.type_name
                 );
                 Finding::new(Severity::Error, "retyped-column", message)
@@ -135,8 +140,8 @@ fn check_against(
     Ok(())
 }
 
-/// The file to compare with, and its path; none if there is none, or none that can be read.
-fn neighbour(change: &Change) -> Result<Option<(String, ParquetFile)>> {
+/// The reference file and its path. None if there is no such file or it is not a valid Parquet file.
+fn find_reference(change: &Change) -> Result<Option<(String, ParquetFile)>> {
     let Some(tree) = base() else { return Ok(None) };
     let candidates = match &change.before {
         Some(entry) => vec![entry.path.clone()],
@@ -145,13 +150,13 @@ fn neighbour(change: &Change) -> Result<Option<(String, ParquetFile)>> {
                 .path
                 .rsplit_once('/')
                 .map_or(String::new(), |(folder, _)| format!("{folder}/"));
-            let entries = tree.walk(&folder, None)?.next(NEIGHBOURS)?;
-            let is_near =
+            let entries = tree.walk(&folder, None)?.next(REFERENCE_CANDIDATES)?;
+            let is_candidate =
                 |path: &str| path.ends_with(".parquet") && !path[folder.len()..].contains('/');
             entries
                 .into_iter()
                 .map(|e| e.path)
-                .filter(|p| is_near(p))
+                .filter(|p| is_candidate(p))
                 .take(1)
                 .collect()
         }
@@ -163,14 +168,15 @@ fn neighbour(change: &Change) -> Result<Option<(String, ParquetFile)>> {
         match object.parquet() {
             Ok(file) => return Ok(Some((path, file))),
             Err(e @ Error::Tree(_)) => return Err(e),
-            // What came in before this gate was set is not this change's fault.
+            // An invalid file that landed before this gate existed must not block the change.
             Err(_) => {}
         }
     }
     Ok(None)
 }
 
-fn fits(pattern: &str, name: &str) -> bool {
+/// Whether a column name matches a pattern of `forbidden`.
+fn matches(pattern: &str, name: &str) -> bool {
     pattern
         .strip_suffix('*')
         .map_or(pattern == name, |start| name.starts_with(start))

@@ -1,4 +1,4 @@
-//! The guard natively, on small files that pyarrow wrote.
+//! Native tests of the guard, on small files written by pyarrow.
 
 use hooks_sdk::testing::World;
 
@@ -13,7 +13,7 @@ fn rules(json: &str) -> Rules {
     Rules::from_json(json).unwrap()
 }
 
-/// `rule path-less message` of all findings on the changes of a world.
+/// The findings on all changes of a world, as `RULE: MESSAGE`.
 fn judge(world: World, rules: &Rules) -> Vec<String> {
     let world = world.enter();
     let mut out = Report::default();
@@ -27,7 +27,7 @@ fn judge(world: World, rules: &Rules) -> Vec<String> {
 }
 
 #[test]
-fn a_good_file_passes() {
+fn valid_files_pass() {
     let world = World::new()
         .base("t/01.parquet", GOOD)
         .candidate("t/01.parquet", GOOD)
@@ -42,7 +42,7 @@ fn a_good_file_passes() {
 }
 
 #[test]
-fn a_column_of_another_type_is_told_with_both_types() {
+fn changed_types_are_refused_with_both_types() {
     let world = World::new()
         .base("t/01.parquet", GOOD)
         .candidate("t/01.parquet", RETYPED);
@@ -50,13 +50,13 @@ fn a_column_of_another_type_is_told_with_both_types() {
     assert_eq!(
         found,
         [
-            "retyped-column: column dep_delay became BYTE_ARRAY (String), it is DOUBLE in t/01.parquet"
+            "retyped-column: column dep_delay has type BYTE_ARRAY (String), but DOUBLE in t/01.parquet"
         ]
     );
 }
 
 #[test]
-fn a_new_file_is_compared_with_its_neighbour() {
+fn new_files_are_compared_with_the_first_file_of_their_folder() {
     let before = || {
         World::new()
             .base("t/01.parquet", GOOD)
@@ -65,14 +65,14 @@ fn a_new_file_is_compared_with_its_neighbour() {
     let found = judge(before().candidate("t/02.parquet", DROPPED), &rules("null"));
     assert_eq!(
         found,
-        ["dropped-column: column dep_delay is gone, t/01.parquet has it"]
+        ["dropped-column: column dep_delay of t/01.parquet is missing"]
     );
     let elsewhere = judge(before().candidate("u/02.parquet", DROPPED), &rules("null"));
     assert_eq!(elsewhere, [""; 0]);
 }
 
 #[test]
-fn what_may_change_can_be_allowed() {
+fn changed_types_and_dropped_columns_can_be_allowed() {
     let world = World::new()
         .base("t/01.parquet", GOOD)
         .candidate("t/01.parquet", RETYPED)
@@ -88,7 +88,7 @@ fn what_may_change_can_be_allowed() {
 }
 
 #[test]
-fn required_and_forbidden_columns() {
+fn missing_and_forbidden_columns_are_refused() {
     let world = World::new().candidate("a.parquet", GOOD);
     let found = judge(
         world,
@@ -104,19 +104,19 @@ fn required_and_forbidden_columns() {
 }
 
 #[test]
-fn too_many_nulls() {
+fn null_ratios_over_the_limit_are_refused() {
     let found = judge(
         World::new().candidate("a.parquet", NULLS),
         &rules(r#"{"max_null_ratio": {"dep_delay": 0.25}}"#),
     );
     assert_eq!(
         found,
-        ["null-ratio: column dep_delay is null in 50.0 % of rows, 25.0 % are allowed"]
+        ["null-ratio: column dep_delay is null in 50.0 % of rows; the limit is 25.0 %"]
     );
 }
 
 #[test]
-fn what_is_no_parquet_file_is_a_finding_not_an_error() {
+fn invalid_files_are_findings_not_errors() {
     for bytes in [&b""[..], b"PAR1", b"a,b\n1,2\n", &GOOD[..GOOD.len() - 3]] {
         let found = judge(
             World::new().candidate("a.parquet", bytes.to_vec()),
@@ -124,14 +124,14 @@ fn what_is_no_parquet_file_is_a_finding_not_an_error() {
         );
         assert_eq!(found.len(), 1);
         assert!(
-            found[0].starts_with("unreadable: is not a readable Parquet file"),
+            found[0].starts_with("unreadable: the file is not a valid Parquet file"),
             "{found:?}"
         );
     }
 }
 
 #[test]
-fn a_config_that_does_not_fit_says_where() {
+fn unknown_names_in_the_configuration_are_refused() {
     let e = Rules::from_json(r#"{"requird": []}"#)
         .unwrap_err()
         .to_string();

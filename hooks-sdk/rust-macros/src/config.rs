@@ -1,4 +1,6 @@
 //! `#[derive(Config)]`.
+//!
+//! Deserializes into a private mirror of the struct, so that the hook's crate needs no dependency on serde.
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
@@ -6,7 +8,12 @@ use syn::{Data, DeriveInput, Error, Expr, Field, Fields, Lit, Meta, Result, Type
 
 pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     let name = &input.ident;
-    let wrong = || Error::new_spanned(name, "Config can be derived for structs with named fields");
+    let wrong = || {
+        Error::new_spanned(
+            name,
+            "Config can only be derived for structs with named fields",
+        )
+    };
     let Data::Struct(data) = &input.data else {
         return Err(wrong());
     };
@@ -30,7 +37,8 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
         if let Some(expr) = default_of(field)? {
             let function = format_ident!("__default_{name}_{ident}");
             let path = function.to_string();
-            defaults.push(quote!(#[allow(non_snake_case)] fn #function() -> #ty { #expr }));
+            let value = default_value(&expr);
+            defaults.push(quote!(#[allow(non_snake_case)] fn #function() -> #ty { #value }));
             attribute = quote!(#[serde(default = #path)]);
             default_json = quote! {
                 if let Ok(value) = ::hooks_sdk::private::serde_json::to_value(&#function()) {
@@ -58,7 +66,11 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
             #(#defaults)*
 
             #[derive(::hooks_sdk::private::serde::Deserialize)]
-            #[serde(crate = "::hooks_sdk::private::serde", deny_unknown_fields)]
+            #[serde(
+                crate = "::hooks_sdk::private::serde",
+                deny_unknown_fields,
+                expecting = "a mapping"
+            )]
             struct #mirror { #(#mirrored),* }
 
             impl<'de> ::hooks_sdk::private::serde::Deserialize<'de> for #name {
@@ -88,6 +100,16 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     })
 }
 
+/// The code of a default value. A string literal is converted to the field's type, usually `String`.
+fn default_value(expr: &Expr) -> TokenStream {
+    match expr {
+        Expr::Lit(literal) if matches!(literal.lit, Lit::Str(_)) => {
+            quote!(::core::convert::Into::into(#expr))
+        }
+        _ => quote!(#expr),
+    }
+}
+
 /// The expression of `#[config(default = ...)]`.
 fn default_of(field: &Field) -> Result<Option<Expr>> {
     let mut found = None;
@@ -103,6 +125,7 @@ fn default_of(field: &Field) -> Result<Option<Expr>> {
     Ok(found)
 }
 
+/// The doc comment of a field, on one line.
 fn doc(field: &Field) -> String {
     let lines = field.attrs.iter().filter_map(|a| match &a.meta {
         Meta::NameValue(m) if m.path.is_ident("doc") => match &m.value {
@@ -117,6 +140,7 @@ fn doc(field: &Field) -> String {
     lines.collect::<Vec<_>>().join(" ")
 }
 
+/// Whether a field of this type has an empty value, which applies if the configuration leaves it out.
 fn is_optional(ty: &Type) -> bool {
     let Type::Path(path) = ty else { return false };
     let last = path.path.segments.last();

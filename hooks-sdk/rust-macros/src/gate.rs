@@ -4,10 +4,10 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Error, FnArg, ItemFn, LitStr, Result, Type};
 
-/// The contract that components are built against, put whole into the hook's crate.
-const CONTRACT: &str = include_str!("../../../wit/since-v0.1.0/hooks.wit");
+/// The contract. It is expanded into the hook's crate, which has no copy of the file.
+const CONTRACT: &str = include_str!("../wit/hooks.wit");
 
-/// What a function judges.
+/// The unit that a hook judges.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
     Object,
@@ -42,7 +42,7 @@ pub(crate) fn expand(
     {
         return Err(Error::new_spanned(
             &function.sig,
-            "an object gate takes an `&Object` or a `&Change`",
+            "an object gate needs a parameter of type `&Object` or `&Change`",
         ));
     }
     let config = parameters.iter().find_map(|p| match p {
@@ -89,7 +89,7 @@ pub(crate) fn expand(
     Ok(quote! {
         #function
 
-        // Beside the module, where the names of the hook's crate hold; in it, those of the contract.
+        // Outside of the module below: `#schema` uses names of the hook's crate, the module those of the contract.
         #[cfg(target_family = "wasm")]
         fn __weir_schema() -> ::hooks_sdk::private::serde_json::Value {
             #schema
@@ -210,7 +210,7 @@ fn object_gate_guest() -> TokenStream {
     }
 }
 
-/// `paths` and `kinds`, split at commas.
+/// Parses `paths = "..."` and `kinds = "..."`, which are lists separated by commas.
 fn options(scope: Scope, arguments: TokenStream) -> Result<(Vec<String>, Vec<String>)> {
     let (mut paths, mut kinds) = (Vec::new(), Vec::new());
     let parser = syn::meta::parser(|meta| {
@@ -231,13 +231,12 @@ fn options(scope: Scope, arguments: TokenStream) -> Result<(Vec<String>, Vec<Str
             {
                 return Err(Error::new_spanned(
                     &list,
-                    "kinds are added, changed and removed",
+                    "expected `added`, `changed` or `removed`",
                 ));
             }
         } else {
-            return Err(
-                meta.error("expected `paths = \"...\"` or `kinds = \"...\"` (object gates only)")
-            );
+            return Err(meta
+                .error("expected `paths = \"...\"` or `kinds = \"...\"`, in an object gate only"));
         }
         Ok(())
     });
@@ -249,11 +248,14 @@ fn parameter(scope: Scope, argument: &FnArg) -> Result<Parameter> {
     let FnArg::Typed(typed) = argument else {
         return Err(Error::new_spanned(
             argument,
-            "a hook is a function, not a method",
+            "a hook must be a function, not a method",
         ));
     };
     let Type::Reference(reference) = typed.ty.as_ref() else {
-        return Err(Error::new_spanned(&typed.ty, "a hook takes references"));
+        return Err(Error::new_spanned(
+            &typed.ty,
+            "the parameters of a hook must be references",
+        ));
     };
     let last = match reference.elem.as_ref() {
         Type::Path(path) => path
@@ -269,7 +271,7 @@ fn parameter(scope: Scope, argument: &FnArg) -> Result<Parameter> {
         "Change" if scope == Scope::Object => Ok(Parameter::Change),
         "Object" | "Change" => Err(Error::new_spanned(
             &typed.ty,
-            "only an object gate takes an object",
+            "only an object gate can have this parameter",
         )),
         "Report" => Ok(Parameter::Report),
         _ => Ok(Parameter::Config(reference.elem.clone())),

@@ -1,4 +1,4 @@
-//! A hook's config: read from the action file, described by a JSON schema.
+//! The configuration of a hook: read from the action file and described by a JSON schema.
 
 use std::collections::BTreeMap;
 
@@ -7,36 +7,36 @@ use serde_json::{Value, json};
 
 use crate::{Error, Result, backend};
 
-/// A type that can be part of a config.
+/// A type that can be part of a configuration.
 pub trait Schema {
-    /// Its JSON schema.
+    /// The JSON schema of the type.
     fn schema() -> Value;
 }
 
-/// A hook's config; derive it.
+/// The configuration of a hook. Derive it with `#[derive(Config)]`.
 pub trait Config: Schema + DeserializeOwned {
-    /// Reads the config of this run.
+    /// Reads the configuration of this run.
     ///
     /// # Errors
-    /// [`Error::Config`] saying what does not fit.
+    /// [`Error::Config`] with the field and the reason.
     fn load() -> Result<Self> {
         Self::from_json(&backend::config())
     }
 
-    /// Reads a config from JSON text; `null` is an empty config.
+    /// Reads a configuration from JSON text. `null` means the same as `{}`.
     ///
     /// # Errors
-    /// [`Error::Config`] saying what does not fit.
+    /// [`Error::Config`] with the field and the reason.
     fn from_json(text: &str) -> Result<Self> {
         let value: Value =
             serde_json::from_str(text).map_err(|e| Error::Config(format!("config: {e}")))?;
         let value = if value.is_null() { json!({}) } else { value };
-        serde_path_to_error::deserialize(value).map_err(|e| misfit(&e))
+        serde_path_to_error::deserialize(value).map_err(|e| describe_error(&e))
     }
 }
 
-/// What does not fit, with the field: `config.required: invalid type: string "month", expected a sequence`.
-fn misfit(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
+/// Adds the field: `config.required: invalid type: string "month", expected a sequence`.
+fn describe_error(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
     let (path, reason) = (error.path().to_string(), error.inner());
     match path.as_str() {
         "." => Error::Config(format!("config: {reason}")),
@@ -94,12 +94,22 @@ mod tests {
         ratios: std::collections::BTreeMap<String, f64>,
         #[config(default = 3)]
         max: u32,
+        #[config(default = ",")]
+        delimiter: String,
     }
 
-    /// An error said only that a string was no sequence, of a config of twenty fields.
     #[test]
-    fn what_does_not_fit_is_told_with_its_field() {
-        for (json, says) in [
+    fn string_literals_are_defaults_of_string_fields() {
+        assert_eq!(Rules::from_json("null").unwrap().delimiter, ",");
+        let rules = Rules::from_json(r#"{"delimiter": ";"}"#).unwrap();
+        assert_eq!(rules.delimiter, ";");
+        let schema = <Rules as hooks_sdk::Schema>::schema();
+        assert_eq!(schema["properties"]["delimiter"]["default"], ",");
+    }
+
+    #[test]
+    fn errors_name_the_field() {
+        for (json, expected) in [
             (
                 r#"{"required": "month"}"#,
                 "config.required: invalid type: string \"month\", expected a sequence",
@@ -118,20 +128,20 @@ mod tests {
             ),
             (
                 r#"{"requried": []}"#,
-                "config.requried: unknown field `requried`, expected one of `required`, `ratios`, `max`",
+                "config.requried: unknown field `requried`, expected one of `required`, `ratios`, `max`, `delimiter`",
             ),
             (
                 r#""x""#,
-                "config: invalid type: string \"x\", expected struct __RulesFields",
+                "config: invalid type: string \"x\", expected a mapping",
             ),
             (
                 "{",
                 "config: EOF while parsing an object at line 1 column 1",
             ),
         ] {
-            let said = Rules::from_json(json).unwrap_err();
-            assert!(matches!(said, Error::Config(_)), "{said:?}");
-            assert_eq!(said.to_string(), says, "{json}");
+            let error = Rules::from_json(json).unwrap_err();
+            assert!(matches!(error, Error::Config(_)), "{error:?}");
+            assert_eq!(error.to_string(), expected, "{json}");
         }
     }
 }

@@ -1,22 +1,25 @@
-//! What keeps a hook from deciding.
+//! Errors: the reasons why a hook cannot decide.
 
 use std::fmt;
+use std::io;
 
-/// The result of a hook's work. An error means "I could not decide".
+/// The result of a hook. An error means "could not decide"; the action's `on_error` says what happens then.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why the host gave no bytes.
+/// The reason why a read of a tree or an object failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TreeError {
+    /// There is no object at this path.
     NotFound,
-    /// The action does not grant this; the text says what would.
+    /// The action does not grant access to this path. The text names what would grant it.
     Denied(String),
-    /// A span that is not within the object.
+    /// The span lies outside of the object.
     OutOfRange,
-    /// A limit would be passed; asking for less may still work.
+    /// The call would exceed a limit. A smaller request may succeed.
     Budget(String),
-    /// Storage failed, after retries.
+    /// Storage failed or did not answer in time.
     Unavailable(String),
+    /// Any other reason.
     Other(String),
 }
 
@@ -25,7 +28,7 @@ impl fmt::Display for TreeError {
         match self {
             Self::NotFound => f.write_str("not found"),
             Self::Denied(why) => write!(f, "denied: {why}"),
-            Self::OutOfRange => f.write_str("span is not within the object"),
+            Self::OutOfRange => f.write_str("span is outside of the object"),
             Self::Budget(why) => write!(f, "over the limit: {why}"),
             Self::Unavailable(why) => write!(f, "storage is unavailable: {why}"),
             Self::Other(why) => f.write_str(why),
@@ -35,19 +38,22 @@ impl fmt::Display for TreeError {
 
 impl std::error::Error for TreeError {}
 
-/// A hook's failure to decide.
+/// The reason why a hook could not decide.
+///
+/// The readers of file formats return [`Error::Tree`] if the bytes could not be read, and [`Error::Other`] if the
+/// bytes are not a valid file. A gate usually returns the first and reports the second as a finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
-    /// The tree could not be read.
+    /// A read of a tree or an object failed.
     Tree(TreeError),
-    /// The action's config does not fit: `config.required: ...`.
+    /// The configuration in the action file is invalid. The text names the field: `config.required: ...`.
     Config(String),
-    /// Anything else, in words.
+    /// Any other reason.
     Other(String),
 }
 
 impl Error {
-    /// An error in words.
+    /// Creates an [`Error::Other`].
     pub fn new(message: impl Into<String>) -> Self {
         Self::Other(message.into())
     }
@@ -82,8 +88,19 @@ impl From<String> for Error {
     }
 }
 
-impl From<std::io::Error> for Error {
-    fn from(e: std::io::Error) -> Self {
-        Self::new(e.to_string())
+/// Restores the [`Error`] that an [`ObjectReader`](crate::ObjectReader) passed through `std::io`.
+impl From<io::Error> for Error {
+    fn from(e: io::Error) -> Self {
+        match e.downcast::<Self>() {
+            Ok(original) => original,
+            Err(e) => Self::new(e.to_string()),
+        }
+    }
+}
+
+/// Lets a reader that works on `std::io` return the original error.
+impl From<Error> for io::Error {
+    fn from(e: Error) -> Self {
+        Self::other(e)
     }
 }

@@ -1,41 +1,47 @@
-//! Write hooks for Weir in Rust: functions that judge a change before it lands.
+//! Write hooks for Weir in Rust. A hook is a function that judges a change to a data lake before the change lands.
 //!
 //! ```no_run
 //! use hooks_sdk::prelude::*;
 //!
 //! #[derive(Config)]
 //! struct Rules {
-//!     /// Formats that must not come in.
-//!     forbid: Vec<String>,
+//!     /// Extensions of files that are not allowed.
+//!     forbidden: Vec<String>,
 //! }
 //!
 //! #[object_gate(paths = "**")]
-//! fn no_such_format(object: &Object, rules: &Rules, out: &mut Report) -> Result<()> {
-//!     if rules.forbid.iter().any(|ending| object.path().ends_with(ending.as_str())) {
-//!         out.error("forbidden-format", "files of this format are not kept here")?;
+//! fn forbidden_formats(object: &Object, rules: &Rules, out: &mut Report) -> Result<()> {
+//!     for extension in &rules.forbidden {
+//!         if object.path().ends_with(extension.as_str()) {
+//!             out.error("forbidden-format", format!("{extension} files are not allowed"))?;
+//!         }
 //!     }
-//!     Ok(()) // no error finding: pass
+//!     Ok(()) // passes if the function reported no error
 //! }
 //! # fn main() {}
 //! ```
 //!
-//! `cargo build --target wasm32-wasip2` makes the component. Natively the same
-//! function runs against objects in memory ([`testing`]), so that `cargo test`
-//! needs no Wasm.
+//! `cargo build --release --target wasm32-wasip2` builds the component. On other targets the same function runs on
+//! objects in memory (see `testing`), so `cargo test` does not need Wasm.
 //!
-//! A hook cannot write, and has no clock, randomness, network or files: its
-//! verdict depends on its config, the event and the trees only.
+//! A hook cannot write anything and has no clock, no randomness, no network and no files. Its verdict depends only on
+//! its configuration, the event and the trees.
+//!
+//! Features: `csv` adds [`Object::csv`](Object), `parquet` adds [`Object::parquet`](Object).
 
-// What the macros expand to names the crate.
+// The macros generate paths that start with `::hooks_sdk`.
 #[cfg(test)]
 extern crate self as hooks_sdk;
 
 mod backend;
 mod config;
+#[cfg(feature = "csv")]
+pub mod csv;
 mod error;
 mod model;
 #[cfg(feature = "parquet")]
 pub mod parquet;
+mod reader;
 mod report;
 mod run;
 #[cfg(not(target_family = "wasm"))]
@@ -48,17 +54,19 @@ pub use config::{Config, Schema};
 pub use error::{Error, Result, TreeError};
 pub use hooks_sdk_macros::{Config, gate, object_gate};
 pub use model::{Change, ChangeKind, Entry, Event, Finding, Level, Severity, Span, Verdict};
+pub use reader::ObjectReader;
 pub use report::Report;
+pub use run::Answer;
 
-/// All that a hook usually needs.
+/// The names that most hooks use.
 pub mod prelude {
     pub use crate::{
-        Change, ChangeKind, Config, Entry, Error, Event, Object, Report, Result, Severity, Verdict,
-        gate, object_gate,
+        Change, ChangeKind, Config, Entry, Error, Event, Finding, Object, Report, Result, Severity,
+        Verdict, gate, object_gate,
     };
 }
 
-/// What the attribute macros expand to; not for use by hand.
+/// Used by the generated code of the macros. Not part of the public API.
 #[doc(hidden)]
 pub mod private {
     #[cfg(target_family = "wasm")]

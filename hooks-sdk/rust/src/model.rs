@@ -1,82 +1,110 @@
-//! Plain facts: entries, changes, the event, findings. The same on Wasm and natively.
+//! Plain data: entries, changes, the event, findings. The same for Wasm and for native tests.
 
 use std::collections::BTreeMap;
 
 /// An object in a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
+    /// Relative to the root of the repository, without a leading slash.
     pub path: String,
+    /// The size of the object.
     pub size_bytes: u64,
-    /// Equal ids mean equal bytes. Unequal ids mean nothing.
+    /// Objects with equal ids have equal bytes. Objects with different ids may have equal bytes too.
     pub content_id: String,
 }
 
-/// How a path differs.
+/// How an object changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeKind {
+    /// The path is new.
     Added,
+    /// The path existed before with other content.
     Changed,
+    /// The path no longer exists.
     Removed,
 }
 
-/// One difference.
+/// The change of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
+    /// How it changed.
     pub kind: ChangeKind,
+    /// The path before and after the change.
     pub path: String,
-    /// None if added.
+    /// None if the object was added.
     pub before: Option<Entry>,
-    /// None if removed.
+    /// None if the object was removed.
     pub after: Option<Entry>,
 }
 
-/// A run of bytes.
+/// A range of bytes in an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
+    /// The first byte, counted from 0.
     pub offset: u64,
+    /// The number of bytes.
     pub length: u32,
 }
 
-/// What happened. The same on every retry of a run.
+/// The event that the hook judges. It is the same for all objects of a run.
+///
+/// Later versions add fields. Construct it with `..Event::default()`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Event {
-    /// `pre-commit`, `pre-merge`, ...
+    /// The name of the event in action files: `pre-commit`, `pre-merge`, ...
     pub kind: String,
+    /// The id of the run: of all hooks that judge this event.
     pub run_id: String,
+    /// The name of the action that contains this hook.
     pub action: String,
+    /// The id of this hook within the action.
     pub hook: String,
+    /// The name of the repository.
     pub repository: String,
-    /// The branch that would change: of a merge, its destination.
+    /// The branch that changes. In a merge, the destination. None in events about tags.
     pub branch: Option<String>,
+    /// The tag that is created or deleted. None in all other events.
+    pub tag: Option<String>,
+    /// The source of a merge, as the user named it. None in all other events.
     pub merge_source: Option<String>,
+    /// The user who requested the change.
     pub actor: String,
-    /// Milliseconds since 1970 UTC.
+    /// The time of the request, in milliseconds since 1970-01-01 UTC.
     pub time_ms: u64,
+    /// The new commit in `pre-merge` and in post events that follow a new commit. In events that create a branch
+    /// and in events about tags, the commit that the branch or tag points to. None in all other events.
+    pub commit_id: Option<String>,
+    /// None in events that create no commit.
     pub commit_message: Option<String>,
+    /// Empty in events that create no commit.
     pub commit_metadata: BTreeMap<String, String>,
-    /// Commit ids, the first parent first.
+    /// The ids of the commit's parents, first parent first.
     pub parents: Vec<String>,
 }
 
-/// An answer.
+/// The decision of a hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
+    /// The change may land.
     Pass,
     /// The change must not land.
     Fail,
-    /// Nothing here for this hook to judge.
+    /// The change contains nothing for this hook to judge.
     Skip,
 }
 
-/// How much a finding weighs. One error makes a hook fail.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
+    /// Information. The change may land.
     Info,
+    /// A possible problem. The change may land.
     Warning,
+    /// A violation. The hook fails, whatever verdict its function returns.
     Error,
 }
 
-/// How much a log line weighs.
+/// The level of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
     Trace,
@@ -86,23 +114,27 @@ pub enum Level {
     Error,
 }
 
-/// One thing that was found.
+/// A problem or a fact that the hook found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
+    /// An error makes the hook fail.
     pub severity: Severity,
-    /// A short stable name: `forbidden-column`.
+    /// A short, stable name such as `forbidden-column`.
     pub rule: String,
+    /// For people.
     pub message: String,
-    /// None in an object gate: the object that is judged.
+    /// The object. In an object gate, None means the judged object.
     pub path: Option<String>,
+    /// The column.
     pub column: Option<String>,
-    /// From 0.
+    /// The row, counted from 0.
     pub row: Option<u64>,
+    /// Further facts.
     pub properties: BTreeMap<String, String>,
 }
 
 impl Finding {
-    /// A finding about the object that is judged.
+    /// Creates a finding. In an object gate it is about the judged object.
     pub fn new(severity: Severity, rule: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             severity,
@@ -115,28 +147,28 @@ impl Finding {
         }
     }
 
-    /// About another object.
+    /// Sets the object that the finding is about.
     #[must_use]
     pub fn at_path(mut self, path: impl Into<String>) -> Self {
         self.path = Some(path.into());
         self
     }
 
-    /// About a column.
+    /// Sets the column.
     #[must_use]
     pub fn at_column(mut self, column: impl Into<String>) -> Self {
         self.column = Some(column.into());
         self
     }
 
-    /// About a row, counted from 0.
+    /// Sets the row, counted from 0. Responses and logs show it counted from 1.
     #[must_use]
     pub fn at_row(mut self, row: u64) -> Self {
         self.row = Some(row);
         self
     }
 
-    /// A further fact.
+    /// Adds a property.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.properties.insert(name.into(), value.into());

@@ -1,10 +1,9 @@
-//! Parquet without reading the whole file: the footer in one or two reads, rows through the ordinary reader.
+//! Parquet files. Requires the feature `parquet`.
 //!
-//! Feature `parquet`.
+//! [`Object::parquet`] reads the footer in one or two reads, whatever the size of the file. To read rows, pass the
+//! [`Object`] to a reader of the `parquet` crate: it implements [`ChunkReader`].
 
 mod footer;
-
-use std::io::{self, Read};
 
 use bytes::Bytes;
 use parquet::errors::ParquetError;
@@ -12,25 +11,23 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::schema::types::ColumnDescriptor;
 
-use crate::{Error, Object, Result, Span};
+use crate::{Error, Object, ObjectReader, Result, Span};
 
-/// Read first; most footers fit.
+/// The size of the first read. Most footers fit.
 const TAIL_BYTES: u32 = 64 << 10;
-/// A longer footer is refused.
+/// A longer footer is an error.
 const MAX_FOOTER_BYTES: usize = 64 << 20;
-/// One read of rows.
-const CHUNK_BYTES: u32 = 256 << 10;
 
-/// A leaf column of a file.
+/// A leaf column of a Parquet file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
-    /// Dotted where nested.
+    /// The names from the root to the leaf, joined by dots.
     pub name: String,
-    /// Physical type, and the logical type where there is one: `BYTE_ARRAY (String)`.
+    /// The physical type, and the logical type if the column has one: `BYTE_ARRAY (String)`.
     pub type_name: String,
 }
 
-/// A file's footer.
+/// The footer of a Parquet file.
 #[derive(Debug)]
 pub struct ParquetFile {
     metadata: ParquetMetaData,
@@ -40,7 +37,7 @@ impl Object {
     /// Reads the object's Parquet footer.
     ///
     /// # Errors
-    /// When it is no Parquet file, or can't be read.
+    /// [`Error::Tree`] if the object cannot be read. [`Error::Other`] if it is not a valid Parquet file.
     pub fn parquet(&self) -> Result<ParquetFile> {
         let mut tail = self.read_tail(TAIL_BYTES)?;
         loop {
@@ -53,9 +50,7 @@ impl Object {
                     });
                 }
                 Err(ParquetError::NeedMoreData(needed)) if needed <= MAX_FOOTER_BYTES => {
-                    let needed = u32::try_from(needed)
-                        .map_err(|_| Error::new("the Parquet footer is too long"))?;
-                    let length = u64::from(needed).min(self.size_bytes());
+                    let length = (needed as u64).min(self.size_bytes());
                     tail = self.read_in_pieces(self.size_bytes() - length, length)?;
                 }
                 Err(e) => return Err(e.into()),
@@ -63,26 +58,23 @@ impl Object {
         }
     }
 
-    /// The bytes from an offset on, in as many reads as one call's limit asks for.
+    /// Reads bytes in several calls if one call cannot return that many.
     fn read_in_pieces(&self, mut offset: u64, length: u64) -> Result<Vec<u8>> {
         let end = offset.saturating_add(length);
         let mut out = Vec::new();
         while offset < end {
             let left = end - offset;
-            let piece =
+            let length =
                 u32::try_from(left.min(u64::from(crate::max_read()))).expect("at most a u32");
-            out.extend_from_slice(&self.read(Span {
-                offset,
-                length: piece,
-            })?);
-            offset += u64::from(piece);
+            out.extend_from_slice(&self.read(Span { offset, length })?);
+            offset += u64::from(length);
         }
         Ok(out)
     }
 }
 
 impl ParquetFile {
-    /// Leaf columns in the order of the schema.
+    /// The leaf columns, in the order of the schema.
     #[must_use]
     pub fn columns(&self) -> Vec<Column> {
         self.schema_columns()
@@ -94,13 +86,13 @@ impl ParquetFile {
             .collect()
     }
 
-    /// How many rows the file has.
+    /// The number of rows.
     #[must_use]
     pub fn rows(&self) -> u64 {
         u64::try_from(self.metadata.file_metadata().num_rows()).unwrap_or(0)
     }
 
-    /// How many values of a column are null; none where the writer left no statistics.
+    /// The number of nulls in a column. None if there is no such column or a row group has no statistics.
     #[must_use]
     pub fn nulls(&self, column: &str) -> Option<u64> {
         let index = self
@@ -111,11 +103,11 @@ impl ParquetFile {
             .row_groups()
             .iter()
             .map(|g| g.columns().get(index)?.statistics()?.null_count_opt())
-            // Counts are what the file says: they may add up to more than a number holds.
+            // The counts come from the file, so the sum may overflow.
             .try_fold(0, |sum: u64, nulls| Some(sum.saturating_add(nulls?)))
     }
 
-    /// The footer as the `parquet` crate has it.
+    /// The footer as a type of the `parquet` crate.
     #[must_use]
     pub fn metadata(&self) -> &ParquetMetaData {
         &self.metadata
@@ -134,9 +126,23 @@ fn type_name(column: &ColumnDescriptor) -> String {
     }
 }
 
+/// Restores the [`Error`] that an [`Object`] passed through a reader of the `parquet` crate.
 impl From<ParquetError> for Error {
     fn from(e: ParquetError) -> Self {
-        Self::new(e.to_string())
+        match e {
+            ParquetError::External(inner) => match inner.downcast::<Self>() {
+                Ok(original) => *original,
+                Err(inner) => Self::new(inner.to_string()),
+            },
+            other => Self::new(other.to_string()),
+        }
+    }
+}
+
+/// Lets a reader of the `parquet` crate return the original error.
+impl From<Error> for ParquetError {
+    fn from(e: Error) -> Self {
+        Self::External(Box::new(e))
     }
 }
 
@@ -150,45 +156,26 @@ impl ChunkReader for Object {
     type T = ObjectReader;
 
     fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
-        let chunks = self
-            .scan(start)
-            .map_err(|e| ParquetError::General(e.to_string()))?;
-        Ok(ObjectReader {
-            chunks,
-            piece: Bytes::new(),
-        })
+        Ok(self.reader(start)?)
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
-        // A column chunk may be larger than one read.
-        let bytes = self
-            .read_in_pieces(start, length as u64)
-            .map_err(|e| ParquetError::General(e.to_string()))?;
-        Ok(bytes.into())
+        // A column chunk may exceed the limit of one call.
+        Ok(self.read_in_pieces(start, length as u64)?.into())
     }
 }
 
-/// The bytes of an object from an offset on.
-#[derive(Debug)]
-pub struct ObjectReader {
-    chunks: crate::Chunks,
-    piece: Bytes,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TreeError;
 
-impl Read for ObjectReader {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.piece.is_empty() {
-            match self
-                .chunks
-                .next(CHUNK_BYTES)
-                .map_err(|e| io::Error::other(e.to_string()))?
-            {
-                Some(piece) => self.piece = piece.into(),
-                None => return Ok(0),
-            }
-        }
-        let length = out.len().min(self.piece.len());
-        out[..length].copy_from_slice(&self.piece.split_to(length));
-        Ok(length)
+    #[test]
+    fn errors_of_the_tree_survive_the_parquet_crate() {
+        let object = Object::from_bytes("a.parquet", "PAR1");
+        let error = object.get_bytes(2, 10).unwrap_err();
+        assert_eq!(Error::from(error), Error::Tree(TreeError::OutOfRange));
+        let error = object.parquet().unwrap_err();
+        assert!(matches!(error, Error::Other(_)), "{error:?}");
     }
 }

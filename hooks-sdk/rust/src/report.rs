@@ -1,72 +1,74 @@
-//! What a hook has to say beside its verdict. Findings leave as they are found.
+//! The findings, metrics and the summary of a hook. Each leaves at once, so that a later trap does not lose it.
 
 use crate::{Finding, Result, Severity, backend};
 
-/// Takes findings, metrics and a summary. One error finding makes the hook fail.
+/// Receives findings, metrics and a summary. One error finding makes the hook fail.
 #[derive(Debug, Default)]
 pub struct Report {
     errors: u64,
     #[cfg(not(target_family = "wasm"))]
-    pub(crate) kept: Kept,
+    pub(crate) recorded: Recorded,
 }
 
-/// What a report took, for tests.
+/// The contents of a report in a native test.
 #[cfg(not(target_family = "wasm"))]
 #[derive(Debug, Default)]
-pub(crate) struct Kept {
+pub(crate) struct Recorded {
     pub(crate) findings: Vec<Finding>,
     pub(crate) metrics: Vec<(String, f64, String)>,
     pub(crate) summary: Option<String>,
 }
 
 impl Report {
-    /// Reports an error: the change must not land.
+    /// Reports a violation: the change must not land.
     ///
     /// # Errors
-    /// None now; a later host may refuse.
+    /// None in this version. A later host may refuse a finding.
     pub fn error(&mut self, rule: &str, message: impl Into<String>) -> Result<()> {
         self.submit(Finding::new(Severity::Error, rule, message))
     }
 
-    /// Reports something that does not stop the change.
+    /// Reports a possible problem that does not stop the change.
     ///
     /// # Errors
-    /// As [`Report::error`].
+    /// Same as [`Report::error`].
     pub fn warning(&mut self, rule: &str, message: impl Into<String>) -> Result<()> {
         self.submit(Finding::new(Severity::Warning, rule, message))
     }
 
-    /// Reports something worth knowing.
+    /// Reports information.
     ///
     /// # Errors
-    /// As [`Report::error`].
+    /// Same as [`Report::error`].
     pub fn info(&mut self, rule: &str, message: impl Into<String>) -> Result<()> {
         self.submit(Finding::new(Severity::Info, rule, message))
     }
 
-    /// Reports a finding.
+    /// Reports a finding. Use this method to name a path, row or column.
     ///
-    /// Over the host's quota a finding is only counted; an error makes the hook fail all the same.
+    /// Once the host's limit on findings is reached, the host only counts further ones. An error finding makes the
+    /// hook fail even then.
     ///
     /// # Errors
-    /// As [`Report::error`].
+    /// Same as [`Report::error`].
     pub fn submit(&mut self, finding: Finding) -> Result<()> {
         self.errors += u64::from(finding.severity == Severity::Error);
         backend::submit(self, finding);
         Ok(())
     }
 
-    /// A number worth keeping with the run; the last of a name counts.
+    /// Records a number such as a row count. A later value replaces an earlier one of the same name. In an object
+    /// gate, the host adds up the values of all objects.
     pub fn metric(&mut self, name: &str, value: f64, unit: &str) {
         backend::metric(self, name, value, unit);
     }
 
-    /// Markdown for the reader of the run; the last one counts.
+    /// Sets a summary in Markdown for the reader of the run. A later summary replaces an earlier one.
     pub fn summary(&mut self, markdown: &str) {
         backend::summary(self, markdown);
     }
 
-    /// How many errors were reported.
+    /// The number of error findings so far.
     #[must_use]
     pub fn errors(&self) -> u64 {
         self.errors

@@ -1,12 +1,12 @@
-//! The way from the host's call to a hook's function and back.
+//! Calls the function of a hook and turns its result into a verdict.
 
 use serde_json::{Value, json};
 
 use crate::{Change, Object, Report, Result, Verdict};
 
-/// What a hook's function may return in its `Ok`.
+/// The types that the function of a hook may return in `Ok`: `()` and [`Verdict`].
 pub trait Answer {
-    /// The verdict, given what was reported.
+    /// Computes the verdict. A report with error findings always fails.
     fn verdict(self, report: &Report) -> Verdict;
 }
 
@@ -21,7 +21,6 @@ impl Answer for () {
 }
 
 impl Answer for Verdict {
-    /// An error finding stands, whatever was returned.
     fn verdict(self, report: &Report) -> Verdict {
         if report.errors() == 0 {
             self
@@ -31,10 +30,10 @@ impl Answer for Verdict {
     }
 }
 
-/// Runs a gate's function.
+/// Runs the function of a gate.
 ///
 /// # Errors
-/// Why it could not decide.
+/// The reason why the function could not decide.
 pub fn run_gate<A: Answer>(
     check: impl FnOnce(&mut Report) -> Result<A>,
 ) -> std::result::Result<Verdict, String> {
@@ -43,10 +42,10 @@ pub fn run_gate<A: Answer>(
     Ok(answer.verdict(&report))
 }
 
-/// Runs an object gate's function.
+/// Runs the function of an object gate.
 ///
 /// # Errors
-/// Why it could not decide.
+/// The reason why the function could not decide.
 pub fn run_object_gate<A: Answer>(
     change: &Change,
     content: Option<&Object>,
@@ -57,7 +56,7 @@ pub fn run_object_gate<A: Answer>(
     Ok(answer.map_or(Verdict::Skip, |a| a.verdict(&report)))
 }
 
-/// The JSON that a component describes itself with.
+/// The JSON that `describe` returns.
 #[must_use]
 pub fn describe(
     name: &str,

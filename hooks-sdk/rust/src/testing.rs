@@ -1,4 +1,4 @@
-//! Testing a hook without Wasm: objects in memory, a world around them, what was reported.
+//! Native tests of hooks: objects in memory, a world of trees around them, and access to the findings.
 //!
 //! ```
 //! use hooks_sdk::prelude::*;
@@ -6,15 +6,17 @@
 //!
 //! fn not_empty(object: &Object, out: &mut Report) -> Result<()> {
 //!     if object.size_bytes() == 0 {
-//!         out.error("empty", "has no bytes")?;
+//!         out.error("empty", "the file is empty")?;
 //!     }
 //!     Ok(())
 //! }
 //!
+//! // One object is enough for most object gates.
 //! let mut out = Report::default();
 //! not_empty(&Object::from_bytes("a.csv", ""), &mut out).unwrap();
 //! assert_eq!(out.findings()[0].rule, "empty");
 //!
+//! // Hooks that call `event`, `base`, `candidate` or `diff` need a world.
 //! let world = World::new().base("a.csv", "x").candidate("a.csv", "y").enter();
 //! assert_eq!(world.changes().len(), 1);
 //! ```
@@ -26,23 +28,24 @@ use bytes::Bytes;
 use crate::backend::native::{AMBIENT, Ambient, Tree, change_at};
 use crate::{Change, Event, Finding, Object, Report};
 
-/// What a hook will see on this thread.
+/// The event, configuration and trees of a test.
 #[derive(Debug, Default, Clone)]
 pub struct World {
     event: Event,
     config: String,
     candidate: Tree,
     base: Tree,
+    source: Option<Tree>,
 }
 
 impl World {
-    /// Two empty trees, an event without facts.
+    /// Creates a world with an empty event, no configuration, an empty base and an empty candidate.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Puts an object into the tree as it will be.
+    /// Adds an object to the tree after the change.
     #[must_use]
     pub fn candidate(mut self, path: &str, bytes: impl Into<Bytes>) -> Self {
         self.candidate
@@ -50,7 +53,7 @@ impl World {
         self
     }
 
-    /// Puts an object into the tree before.
+    /// Adds an object to the tree before the change.
     #[must_use]
     pub fn base(mut self, path: &str, bytes: impl Into<Bytes>) -> Self {
         self.base
@@ -58,21 +61,30 @@ impl World {
         self
     }
 
-    /// What happened.
+    /// Adds an object to the tree of the source of a merge.
+    #[must_use]
+    pub fn source(mut self, path: &str, bytes: impl Into<Bytes>) -> Self {
+        self.source
+            .get_or_insert_default()
+            .insert(path.to_owned(), Object::from_bytes(path, bytes));
+        self
+    }
+
+    /// Sets the event.
     #[must_use]
     pub fn event(mut self, event: Event) -> Self {
         self.event = event;
         self
     }
 
-    /// The config, as JSON.
+    /// Sets the configuration, as JSON.
     #[must_use]
     pub fn config(mut self, json: &str) -> Self {
         json.clone_into(&mut self.config);
         self
     }
 
-    /// Makes this the world of the thread until the returned guard goes.
+    /// Makes this the world of the current thread until the returned guard is dropped.
     #[must_use]
     pub fn enter(self) -> Entered {
         let (base, candidate) = (Arc::new(self.base), Arc::new(self.candidate));
@@ -81,13 +93,13 @@ impl World {
             config: self.config,
             candidate: Some(Arc::clone(&candidate)),
             base: Some(Arc::clone(&base)),
-            source: None,
+            source: self.source.map(Arc::new),
         });
         Entered { base, candidate }
     }
 }
 
-/// The world of this thread, left when dropped.
+/// The guard of the current thread's world.
 #[derive(Debug)]
 pub struct Entered {
     base: Arc<Tree>,
@@ -95,7 +107,7 @@ pub struct Entered {
 }
 
 impl Entered {
-    /// All changes from base to candidate, in order of path, with the objects as they will be.
+    /// All changes from base to candidate, in order of path, each with the object after the change.
     #[must_use]
     pub fn changes(&self) -> Vec<(Change, Option<Object>)> {
         let mut paths: Vec<&String> = self.base.keys().chain(self.candidate.keys()).collect();
@@ -117,21 +129,80 @@ impl Drop for Entered {
 }
 
 impl Report {
-    /// What was found so far.
+    /// The findings so far.
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
-        &self.kept.findings
+        &self.recorded.findings
     }
 
-    /// (name, value, unit) of what was measured.
+    /// The metrics so far, as (name, value, unit).
     #[must_use]
     pub fn metrics(&self) -> &[(String, f64, String)] {
-        &self.kept.metrics
+        &self.recorded.metrics
     }
 
-    /// The summary, if one was given.
+    /// The summary, if the hook set one.
     #[must_use]
     pub fn summary_text(&self) -> Option<&str> {
-        self.kept.summary.as_deref()
+        self.recorded.summary.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::World;
+    use crate::{Error, Object, Span, TreeError, base, candidate, diff, event, max_read, source};
+
+    #[test]
+    fn a_world_lasts_as_long_as_its_guard() {
+        let event_of_test = crate::Event {
+            tag: Some("v1".to_owned()),
+            commit_id: Some("c1".to_owned()),
+            ..crate::Event::default()
+        };
+        let world = World::new()
+            .event(event_of_test.clone())
+            .base("a", "1")
+            .candidate("b", "2")
+            .source("c", "3")
+            .enter();
+        assert_eq!(event(), event_of_test);
+        let has = |tree: Option<crate::Snapshot>, path: &str| {
+            tree.is_some_and(|t| t.stat(path).unwrap().is_some())
+        };
+        assert!(has(base(), "a") && has(candidate(), "b") && has(source(), "c"));
+        assert_eq!(diff("", None).unwrap().next(10).unwrap().len(), 2);
+        drop(world);
+        assert!(base().is_none() && candidate().is_none() && source().is_none());
+    }
+
+    #[test]
+    fn limits_of_the_contract_apply_to_native_tests() {
+        let object = Object::from_bytes("a", vec![0; 2 << 20]);
+        let read = |offset, length| object.read(Span { offset, length });
+        assert_eq!(read(1, max_read()).unwrap().len(), 1 << 20);
+        for error in [
+            read(0, max_read() + 1).unwrap_err(),
+            object.read_tail(max_read() + 1).unwrap_err(),
+            object
+                .read_many(&[
+                    Span {
+                        offset: 0,
+                        length: max_read(),
+                    },
+                    Span {
+                        offset: 0,
+                        length: 1,
+                    },
+                ])
+                .unwrap_err(),
+        ] {
+            assert!(
+                matches!(error, Error::Tree(TreeError::Budget(_))),
+                "{error}"
+            );
+        }
+        let error = object.scan(0).unwrap().next(0).unwrap_err();
+        assert!(matches!(error, Error::Tree(TreeError::Other(_))), "{error}");
     }
 }

@@ -1,15 +1,15 @@
-//! The host's side of the contract, in the SDK's words.
+//! The backend for Wasm targets: calls the host and converts its types to those of the SDK.
 
 use crate::{
     Change, ChangeKind, Entry, Event, Finding, Level, Report, Result, Severity, Span, TreeError,
 };
 
-/// Bindings of the imported interfaces; exports are bound in the hook's own crate.
+/// The bindings of the imported interfaces. The macros generate those of the exports in the hook's crate.
 #[doc(hidden)]
 #[expect(clippy::doc_markdown, reason = "generated")]
 pub mod bindings {
     wit_bindgen::generate!({
-        path: "../../wit/since-v0.1.0",
+        path: "wit",
         inline: "
             package weir:sdk;
             world imports {
@@ -72,7 +72,7 @@ impl From<wit::tree::Change> for Change {
     }
 }
 
-/// An object. Its bytes never change while the hook runs.
+/// An object. Its bytes do not change while the hook runs.
 #[derive(Debug)]
 pub struct Object {
     entry: Entry,
@@ -89,46 +89,46 @@ impl From<wit::tree::Object> for Object {
 }
 
 impl Object {
-    /// Where it is.
+    /// The path of the object.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.entry.path
     }
 
-    /// Its entry.
+    /// The path, size and content id of the object.
     #[must_use]
     pub fn entry(&self) -> &Entry {
         &self.entry
     }
 
-    /// How many bytes it has.
+    /// The size of the object.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
         self.entry.size_bytes
     }
 
-    /// When it was written, in milliseconds since 1970 UTC.
+    /// The time of the last modification, in milliseconds since 1970-01-01 UTC.
     #[must_use]
     pub fn modified_ms(&self) -> u64 {
         self.handle.modified_ms()
     }
 
-    /// What it says it is.
+    /// The content type, if the object has one.
     #[must_use]
     pub fn content_type(&self) -> Option<String> {
         self.handle.content_type()
     }
 
-    /// User metadata in order of key.
+    /// The user metadata, sorted by key.
     #[must_use]
     pub fn metadata(&self) -> Vec<(String, String)> {
         self.handle.metadata()
     }
 
-    /// Exactly the bytes of a span.
+    /// Reads exactly the bytes of a span.
     ///
     /// # Errors
-    /// Why there are none.
+    /// The error of the host.
     pub fn read(&self, at: Span) -> Result<Vec<u8>> {
         Ok(self.handle.read(wit::tree::Span {
             offset: at.offset,
@@ -136,10 +136,11 @@ impl Object {
         })?)
     }
 
-    /// The bytes of each span, in the order asked, fetched together.
+    /// Reads exactly the bytes of every span, in the order of `at`. The host merges nearby spans and reads the rest in
+    /// parallel.
     ///
     /// # Errors
-    /// Why there are none.
+    /// The error of the host.
     pub fn read_many(&self, at: &[Span]) -> Result<Vec<Vec<u8>>> {
         let spans: Vec<_> = at
             .iter()
@@ -151,52 +152,52 @@ impl Object {
         Ok(self.handle.read_many(&spans)?)
     }
 
-    /// The last bytes, or the whole object if it is shorter.
+    /// Reads the last `length` bytes, or the whole object if it is shorter.
     ///
     /// # Errors
-    /// Why there are none.
+    /// The error of the host.
     pub fn read_tail(&self, length: u32) -> Result<Vec<u8>> {
         Ok(self.handle.read_tail(length)?)
     }
 
-    /// The bytes from an offset on, piece by piece.
+    /// Reads sequentially from an offset to the end of the object. See also [`Object::reader`].
     ///
     /// # Errors
-    /// Why there are none.
+    /// The error of the host.
     pub fn scan(&self, from_offset: u64) -> Result<Chunks> {
         Ok(Chunks(self.handle.scan(from_offset)?))
     }
 }
 
-/// Consecutive bytes of an object.
+/// Reads an object sequentially.
 #[derive(Debug)]
 pub struct Chunks(wit::tree::Chunks);
 
 impl Chunks {
-    /// Up to `max` bytes, at least one; none at the end.
+    /// Returns 1 to `max` bytes, or none at the end of the object. `max` must not be 0.
     ///
     /// # Errors
-    /// Why there are none.
+    /// The error of the host.
     pub fn next(&mut self, max: u32) -> Result<Option<Vec<u8>>> {
         Ok(self.0.next(max)?)
     }
 }
 
-/// A tree.
+/// A tree of objects.
 #[derive(Debug)]
 pub struct Snapshot(wit::tree::Snapshot);
 
 impl Snapshot {
-    /// Equal ids mean equal trees.
+    /// Snapshots with equal ids have equal contents.
     #[must_use]
     pub fn tree_id(&self) -> String {
         self.0.tree_id()
     }
 
-    /// The entry at a path, none if there is none.
+    /// The entry at a path, or none if there is no object.
     ///
     /// # Errors
-    /// Anything but its absence.
+    /// Any error of the host except [`TreeError::NotFound`].
     pub fn stat(&self, path: &str) -> Result<Option<Entry>> {
         match self.0.stat(path) {
             Ok(entry) => Ok(Some(entry.into())),
@@ -205,10 +206,10 @@ impl Snapshot {
         }
     }
 
-    /// The object at a path, none if there is none.
+    /// Opens the object at a path. Returns none if there is no object.
     ///
     /// # Errors
-    /// Anything but its absence.
+    /// Any error of the host except [`TreeError::NotFound`].
     pub fn open(&self, path: &str) -> Result<Option<Object>> {
         match self.0.open(path) {
             Ok(object) => Ok(Some(object.into())),
@@ -217,76 +218,76 @@ impl Snapshot {
         }
     }
 
-    /// Objects below a prefix, after a path.
+    /// Lists the objects whose path starts with `prefix` and is greater than `after`.
     ///
     /// # Errors
-    /// Why there are none.
+    /// The error of the host.
     pub fn walk(&self, prefix: &str, after: Option<&str>) -> Result<Listing> {
         Ok(Listing(self.0.walk(prefix, after)?))
     }
 }
 
-/// Entries in order of path.
+/// A list of entries, in order of path.
 #[derive(Debug)]
 pub struct Listing(wit::tree::Listing);
 
 impl Listing {
-    /// Up to `max` entries; none at the end.
+    /// Returns 1 to `max` entries, or an empty list at the end. `max` must not be 0.
     ///
     /// # Errors
-    /// Why there are none.
+    /// The error of the host.
     pub fn next(&mut self, max: u32) -> Result<Vec<Entry>> {
         Ok(self.0.next(max)?.into_iter().map(Into::into).collect())
     }
 }
 
-/// Differences in order of path.
+/// A list of changes, in order of path.
 #[derive(Debug)]
 pub struct Changes(wit::tree::Changes);
 
 impl Changes {
-    /// Up to `max` changes; none at the end.
+    /// Returns 1 to `max` changes, or an empty list at the end. `max` must not be 0.
     ///
     /// # Errors
-    /// Why there are none.
+    /// The error of the host.
     pub fn next(&mut self, max: u32) -> Result<Vec<Change>> {
         Ok(self.0.next(max)?.into_iter().map(Into::into).collect())
     }
 }
 
-/// The tree as it will be if the change goes ahead.
+/// The tree after the change: the result of the merge, or the branch with its staged changes.
 #[must_use]
 pub fn candidate() -> Option<Snapshot> {
     wit::tree::candidate().map(Snapshot)
 }
 
-/// The tree before.
+/// The tree before the change.
 #[must_use]
 pub fn base() -> Option<Snapshot> {
     wit::tree::base().map(Snapshot)
 }
 
-/// The incoming side of a merge.
+/// The tree of the source of a merge.
 #[must_use]
 pub fn source() -> Option<Snapshot> {
     wit::tree::source().map(Snapshot)
 }
 
-/// What becomes of the base: differences below a prefix, after a path.
+/// Lists the changes from [`base`] to [`candidate`] whose path starts with `prefix` and is greater than `after`.
 ///
 /// # Errors
-/// Why there are none.
+/// The error of the host.
 pub fn diff(prefix: &str, after: Option<&str>) -> Result<Changes> {
     Ok(Changes(wit::tree::diff(prefix, after)?))
 }
 
-/// How many bytes one call may ask for in all.
+/// The maximum number of bytes that one call may request in total.
 #[must_use]
 pub fn max_read() -> u32 {
     wit::tree::max_read()
 }
 
-/// What happened.
+/// The event that the hook judges.
 #[must_use]
 pub fn event() -> Event {
     use wit::event as e;
@@ -297,16 +298,18 @@ pub fn event() -> Event {
         hook: e::hook(),
         repository: e::repository(),
         branch: e::branch(),
+        tag: e::tag(),
         merge_source: e::merge_source(),
         actor: e::actor(),
         time_ms: e::time_ms(),
+        commit_id: e::commit_id(),
         commit_message: e::commit_message(),
         commit_metadata: e::commit_metadata().into_iter().collect(),
         parents: e::parents(),
     }
 }
 
-/// Writes a line to the hook's log.
+/// Writes a line to the log of the hook.
 pub fn log(level: Level, message: &str) {
     let level = match level {
         Level::Trace => wit::log::Level::Trace,
@@ -340,8 +343,8 @@ pub(crate) fn submit(_report: &mut Report, finding: Finding) {
     for (name, value) in &finding.properties {
         item.property(name, value);
     }
-    // Over the quota the host counts it, and the verdict stands.
-    let _over_quota = wit::report::submit(item);
+    // The host counts findings over its limit, and `Report` has counted the error: the verdict is unaffected.
+    let _over_limit = wit::report::submit(item);
 }
 
 pub(crate) fn metric(_report: &mut Report, name: &str, value: f64, unit: &str) {

@@ -1,7 +1,6 @@
-//! Where trees, events and config come from: the host on Wasm, memory natively.
+//! The source of trees, events and configuration: the host on Wasm targets, memory in native tests.
 //!
-//! Both sides have the same names and signatures, so that a hook compiles
-//! unchanged for either.
+//! Both modules have the same names and signatures, so a hook compiles unchanged for both.
 
 #[cfg(target_family = "wasm")]
 mod guest;

@@ -1,6 +1,6 @@
-//! Trees, event and config in memory, for a hook's own tests.
+//! The backend for native tests: trees, event and configuration in memory.
 //!
-//! One world a thread, set by [`crate::testing::World::enter`].
+//! Each thread has its own, set by [`crate::testing::World::enter`].
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -10,10 +10,10 @@ use bytes::Bytes;
 
 use crate::{Change, ChangeKind, Entry, Event, Finding, Level, Report, Result, Span, TreeError};
 
-/// Paths and their objects.
+/// Objects by path.
 pub(crate) type Tree = BTreeMap<String, Object>;
 
-/// What the running hook sees.
+/// The surroundings of the running hook.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Ambient {
     pub(crate) event: Event,
@@ -23,6 +23,9 @@ pub(crate) struct Ambient {
     pub(crate) source: Option<Arc<Tree>>,
 }
 
+/// The smallest limit that the contract allows. A server may allow more.
+const MAX_READ_BYTES: u32 = 1 << 20;
+
 thread_local! {
     pub(crate) static AMBIENT: RefCell<Ambient> = RefCell::default();
 }
@@ -31,7 +34,7 @@ fn ambient<T>(f: impl FnOnce(&Ambient) -> T) -> T {
     AMBIENT.with_borrow(f)
 }
 
-/// An object. Its bytes never change while the hook runs.
+/// An object. Its bytes do not change while the hook runs.
 #[derive(Debug, Clone)]
 pub struct Object {
     entry: Entry,
@@ -42,7 +45,7 @@ pub struct Object {
 }
 
 impl Object {
-    /// An object in memory.
+    /// Creates an object in memory, for tests.
     pub fn from_bytes(path: impl Into<String>, bytes: impl Into<Bytes>) -> Self {
         use std::hash::{DefaultHasher, Hash as _, Hasher as _};
         let bytes = bytes.into();
@@ -62,14 +65,14 @@ impl Object {
         }
     }
 
-    /// The same with a content type.
+    /// Sets the content type.
     #[must_use]
     pub fn with_content_type(mut self, content_type: impl Into<String>) -> Self {
         self.content_type = Some(content_type.into());
         self
     }
 
-    /// The same with metadata.
+    /// Adds user metadata.
     #[must_use]
     pub fn with_metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.metadata.push((key.into(), value.into()));
@@ -77,47 +80,55 @@ impl Object {
         self
     }
 
-    /// Where it is.
+    /// Sets the time of the last modification, in milliseconds since 1970-01-01 UTC.
+    #[must_use]
+    pub fn with_modified_ms(mut self, modified_ms: u64) -> Self {
+        self.modified_ms = modified_ms;
+        self
+    }
+
+    /// The path of the object.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.entry.path
     }
 
-    /// Its entry.
+    /// The path, size and content id of the object.
     #[must_use]
     pub fn entry(&self) -> &Entry {
         &self.entry
     }
 
-    /// How many bytes it has.
+    /// The size of the object.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
         self.entry.size_bytes
     }
 
-    /// When it was written, in milliseconds since 1970 UTC.
+    /// The time of the last modification, in milliseconds since 1970-01-01 UTC.
     #[must_use]
     pub fn modified_ms(&self) -> u64 {
         self.modified_ms
     }
 
-    /// What it says it is.
+    /// The content type, if the object has one.
     #[must_use]
     pub fn content_type(&self) -> Option<String> {
         self.content_type.clone()
     }
 
-    /// User metadata in order of key.
+    /// The user metadata, sorted by key.
     #[must_use]
     pub fn metadata(&self) -> Vec<(String, String)> {
         self.metadata.clone()
     }
 
-    /// Exactly the bytes of a span.
+    /// Reads exactly the bytes of a span.
     ///
     /// # Errors
-    /// [`TreeError::OutOfRange`].
+    /// [`TreeError::OutOfRange`], or [`TreeError::Budget`] if the span is longer than [`max_read`].
     pub fn read(&self, at: Span) -> Result<Vec<u8>> {
+        check_size(u64::from(at.length))?;
         let end = at.offset.saturating_add(u64::from(at.length));
         if end > self.size_bytes() {
             return Err(TreeError::OutOfRange.into());
@@ -126,27 +137,29 @@ impl Object {
         Ok(self.bytes[start..start + at.length as usize].to_vec())
     }
 
-    /// The bytes of each span, in the order asked.
+    /// Reads exactly the bytes of every span, in the order of `at`.
     ///
     /// # Errors
-    /// [`TreeError::OutOfRange`].
+    /// [`TreeError::OutOfRange`], or [`TreeError::Budget`] if the spans together are longer than [`max_read`].
     pub fn read_many(&self, at: &[Span]) -> Result<Vec<Vec<u8>>> {
+        check_size(at.iter().map(|span| u64::from(span.length)).sum())?;
         at.iter().map(|span| self.read(*span)).collect()
     }
 
-    /// The last bytes, or the whole object if it is shorter.
+    /// Reads the last `length` bytes, or the whole object if it is shorter.
     ///
     /// # Errors
-    /// None natively.
+    /// [`TreeError::Budget`] if the result would be longer than [`max_read`].
     pub fn read_tail(&self, length: u32) -> Result<Vec<u8>> {
         let start = self.bytes.len().saturating_sub(length as usize);
+        check_size((self.bytes.len() - start) as u64)?;
         Ok(self.bytes[start..].to_vec())
     }
 
-    /// The bytes from an offset on, piece by piece.
+    /// Reads sequentially from an offset to the end of the object. See also [`Object::reader`].
     ///
     /// # Errors
-    /// [`TreeError::OutOfRange`].
+    /// [`TreeError::OutOfRange`] if the offset is greater than the size.
     pub fn scan(&self, from_offset: u64) -> Result<Chunks> {
         let start = usize::try_from(from_offset)
             .ok()
@@ -156,30 +169,31 @@ impl Object {
     }
 }
 
-/// Consecutive bytes of an object.
+/// Reads an object sequentially.
 #[derive(Debug)]
 pub struct Chunks(Bytes);
 
 impl Chunks {
-    /// Up to `max` bytes, at least one; none at the end.
+    /// Returns 1 to `max` bytes, or none at the end of the object. `max` must not be 0.
     ///
     /// # Errors
-    /// None natively.
+    /// [`TreeError::Other`] if `max` is 0.
     pub fn next(&mut self, max: u32) -> Result<Option<Vec<u8>>> {
+        let max = at_least_one(max)?;
         if self.0.is_empty() {
             return Ok(None);
         }
-        let length = self.0.len().min(max.max(1) as usize);
+        let length = self.0.len().min(max);
         Ok(Some(self.0.split_to(length).to_vec()))
     }
 }
 
-/// A tree.
+/// A tree of objects.
 #[derive(Debug, Clone)]
 pub struct Snapshot(Arc<Tree>);
 
 impl Snapshot {
-    /// Equal ids mean equal trees.
+    /// Snapshots with equal ids have equal contents.
     #[must_use]
     pub fn tree_id(&self) -> String {
         let ids = self
@@ -189,26 +203,26 @@ impl Snapshot {
         ids.collect::<Vec<_>>().join(";")
     }
 
-    /// The entry at a path, none if there is none.
+    /// The entry at a path, or none if there is no object.
     ///
     /// # Errors
-    /// None natively.
+    /// None in native tests.
     pub fn stat(&self, path: &str) -> Result<Option<Entry>> {
         Ok(self.0.get(path).map(|o| o.entry.clone()))
     }
 
-    /// The object at a path, none if there is none.
+    /// Opens the object at a path. Returns none if there is no object.
     ///
     /// # Errors
-    /// None natively.
+    /// None in native tests.
     pub fn open(&self, path: &str) -> Result<Option<Object>> {
         Ok(self.0.get(path).cloned())
     }
 
-    /// Objects below a prefix, after a path.
+    /// Lists the objects whose path starts with `prefix` and is greater than `after`.
     ///
     /// # Errors
-    /// None natively.
+    /// None in native tests.
     pub fn walk(&self, prefix: &str, after: Option<&str>) -> Result<Listing> {
         let wanted = |p: &str| p.starts_with(prefix) && after.is_none_or(|a| p > a);
         let entries = self
@@ -220,56 +234,56 @@ impl Snapshot {
     }
 }
 
-/// Entries in order of path.
+/// A list of entries, in order of path.
 #[derive(Debug)]
 pub struct Listing(std::vec::IntoIter<Entry>);
 
 impl Listing {
-    /// Up to `max` entries; none at the end.
+    /// Returns 1 to `max` entries, or an empty list at the end. `max` must not be 0.
     ///
     /// # Errors
-    /// None natively.
+    /// [`TreeError::Other`] if `max` is 0.
     pub fn next(&mut self, max: u32) -> Result<Vec<Entry>> {
-        Ok(self.0.by_ref().take(max as usize).collect())
+        Ok(self.0.by_ref().take(at_least_one(max)?).collect())
     }
 }
 
-/// Differences in order of path.
+/// A list of changes, in order of path.
 #[derive(Debug)]
 pub struct Changes(std::vec::IntoIter<Change>);
 
 impl Changes {
-    /// Up to `max` changes; none at the end.
+    /// Returns 1 to `max` changes, or an empty list at the end. `max` must not be 0.
     ///
     /// # Errors
-    /// None natively.
+    /// [`TreeError::Other`] if `max` is 0.
     pub fn next(&mut self, max: u32) -> Result<Vec<Change>> {
-        Ok(self.0.by_ref().take(max as usize).collect())
+        Ok(self.0.by_ref().take(at_least_one(max)?).collect())
     }
 }
 
-/// The tree as it will be if the change goes ahead.
+/// The tree after the change: the result of the merge, or the branch with its staged changes.
 #[must_use]
 pub fn candidate() -> Option<Snapshot> {
     ambient(|a| a.candidate.clone()).map(Snapshot)
 }
 
-/// The tree before.
+/// The tree before the change.
 #[must_use]
 pub fn base() -> Option<Snapshot> {
     ambient(|a| a.base.clone()).map(Snapshot)
 }
 
-/// The incoming side of a merge.
+/// The tree of the source of a merge.
 #[must_use]
 pub fn source() -> Option<Snapshot> {
     ambient(|a| a.source.clone()).map(Snapshot)
 }
 
-/// What becomes of the base: differences below a prefix, after a path.
+/// Lists the changes from [`base`] to [`candidate`] whose path starts with `prefix` and is greater than `after`.
 ///
 /// # Errors
-/// None natively.
+/// None in native tests.
 pub fn diff(prefix: &str, after: Option<&str>) -> Result<Changes> {
     let (before, after_change) = ambient(|a| {
         (
@@ -291,7 +305,7 @@ pub fn diff(prefix: &str, after: Option<&str>) -> Result<Changes> {
     Ok(Changes(changes.collect::<Vec<_>>().into_iter()))
 }
 
-/// The change at a path, none if both sides have the same bytes there.
+/// The change at a path, or none if both trees have the same bytes there.
 pub(crate) fn change_at(before: &Tree, after: &Tree, path: &str) -> Option<Change> {
     let (old, new) = (
         before.get(path).map(|o| o.entry.clone()),
@@ -311,19 +325,36 @@ pub(crate) fn change_at(before: &Tree, after: &Tree, path: &str) -> Option<Chang
     })
 }
 
-/// How many bytes one call may ask for in all.
+/// The maximum number of bytes that one call may request in total.
 #[must_use]
 pub fn max_read() -> u32 {
-    1 << 20
+    MAX_READ_BYTES
 }
 
-/// What happened.
+fn check_size(bytes: u64) -> Result<()> {
+    if bytes > u64::from(MAX_READ_BYTES) {
+        return Err(TreeError::Budget(format!(
+            "one call may request {MAX_READ_BYTES} bytes in native tests (max_read)"
+        ))
+        .into());
+    }
+    Ok(())
+}
+
+fn at_least_one(max: u32) -> Result<usize> {
+    match max {
+        0 => Err(TreeError::Other("max must be at least 1".to_owned()).into()),
+        max => Ok(max as usize),
+    }
+}
+
+/// The event that the hook judges.
 #[must_use]
 pub fn event() -> Event {
     ambient(|a| a.event.clone())
 }
 
-/// Writes a line to the hook's log: natively nowhere.
+/// Writes a line to the log of the hook. Does nothing in native tests.
 pub fn log(_level: Level, _message: &str) {}
 
 pub(crate) fn config() -> String {
@@ -337,17 +368,17 @@ pub(crate) fn config() -> String {
 }
 
 pub(crate) fn submit(report: &mut Report, finding: Finding) {
-    report.kept.findings.push(finding);
+    report.recorded.findings.push(finding);
 }
 
 pub(crate) fn metric(report: &mut Report, name: &str, value: f64, unit: &str) {
-    report.kept.metrics.retain(|(n, _, _)| n != name);
+    report.recorded.metrics.retain(|(n, _, _)| n != name);
     report
-        .kept
+        .recorded
         .metrics
         .push((name.to_owned(), value, unit.to_owned()));
 }
 
 pub(crate) fn summary(report: &mut Report, markdown: &str) {
-    report.kept.summary = Some(markdown.to_owned());
+    report.recorded.summary = Some(markdown.to_owned());
 }

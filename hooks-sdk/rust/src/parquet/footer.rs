@@ -1,27 +1,28 @@
-//! How deep and how long a footer is, told before the `parquet` crate reads it.
+//! Checks the depth and the counts of a footer before the `parquet` crate parses it.
 //!
-//! That crate takes memory for as many elements as a footer claims, and builds the schema by recursion: a
-//! footer of 20 KB could ask for gigabytes, or fill the stack. The walk here reads the same bytes (Thrift's
-//! compact protocol), keeps the number of children of each schema element, and stops at a bound.
+//! The crate allocates memory for as many elements as a footer claims to have, and builds the schema recursively. A
+//! footer of 20 KB could make it allocate gigabytes or overflow the stack. The check here walks the same bytes
+//! (Thrift's compact protocol), records the number of children of each schema element, and stops at fixed limits.
 
-/// Structures and lists within each other. Footers have six.
+/// Maximum nesting of structures and lists. Real footers have six levels.
 const MAX_DEPTH: usize = 16;
-/// Groups of the schema within each other.
+/// Maximum nesting of groups in the schema.
 const MAX_SCHEMA_DEPTH: usize = 64;
-/// The dotted names of all columns together, in bytes.
+/// Maximum total size of the dotted names of all columns.
 const MAX_NAMES_BYTES: usize = 64 << 20;
 
-/// Fields of the file's metadata and of an element of its schema.
+/// Field ids in the file metadata and in schema elements.
 const SCHEMA: i64 = 2;
 const NAME: i64 = 4;
 const CHILDREN: i64 = 5;
 
-/// Types of the protocol.
+/// Type ids of the protocol.
 const BINARY: u8 = 8;
 const LIST: u8 = 9;
 const STRUCT: u8 = 12;
 
-/// Checks the footer of a tail that holds the whole of it; one that does not is left to the reader.
+/// Checks the footer at the end of `tail`. Accepts a tail that is shorter than the footer: the caller reads more
+/// and checks again.
 pub(super) fn check_tail(tail: &[u8]) -> Result<(), String> {
     let Some((before, end)) = tail.split_last_chunk::<8>() else {
         return Ok(());
@@ -49,9 +50,9 @@ struct Element {
     children: usize,
 }
 
-/// Whether the schema is a tree, and no deeper than the bound.
+/// Checks that the schema is a tree within the limits.
 fn check_schema(elements: &[Element]) -> Result<(), String> {
-    // Of each open group: children to come, and the length of the names that lead to it.
+    // For each open group: the number of children that follow, and the length of the dotted name.
     let mut open: Vec<(usize, usize)> = Vec::new();
     let mut names = 0_usize;
     for element in elements {
@@ -65,7 +66,7 @@ fn check_schema(elements: &[Element]) -> Result<(), String> {
         }
         if element.children > elements.len() {
             return Err(format!(
-                "the Parquet schema claims {} columns in one group and has {} in all",
+                "the Parquet schema claims {} columns in one group but has {} in total",
                 element.children,
                 elements.len()
             ));
@@ -81,14 +82,14 @@ fn check_schema(elements: &[Element]) -> Result<(), String> {
         names = names.saturating_add(path_len);
         if names > MAX_NAMES_BYTES {
             return Err(format!(
-                "the names of the Parquet columns have more than {MAX_NAMES_BYTES} bytes in all"
+                "the names of the Parquet columns exceed {MAX_NAMES_BYTES} bytes"
             ));
         }
     }
     Ok(())
 }
 
-/// What a structure is.
+/// The kind of a structure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     File,
@@ -103,13 +104,13 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn byte(&mut self) -> Result<u8, String> {
-        let (first, rest) = self.rest.split_first().ok_or_else(cut)?;
+        let (first, rest) = self.rest.split_first().ok_or_else(truncated)?;
         self.rest = rest;
         Ok(*first)
     }
 
     fn take(&mut self, len: usize) -> Result<&'a [u8], String> {
-        let (taken, rest) = self.rest.split_at_checked(len).ok_or_else(cut)?;
+        let (taken, rest) = self.rest.split_at_checked(len).ok_or_else(truncated)?;
         self.rest = rest;
         Ok(taken)
     }
@@ -123,21 +124,21 @@ impl<'a> Walk<'a> {
                 return Ok(value);
             }
         }
-        Err("the Parquet footer has a number that is too long".to_owned())
+        Err("the Parquet footer contains a number with more than 64 bits".to_owned())
     }
 
-    /// A number with a sign: 0, -1, 1, -2 are stored as 0, 1, 2, 3.
+    /// Reads a signed number in zigzag encoding: 0, -1, 1, -2 are stored as 0, 1, 2, 3.
     fn signed(&mut self) -> Result<i64, String> {
         let stored = self.number()?;
         Ok((stored >> 1).cast_signed() ^ -(stored & 1).cast_signed())
     }
 
     fn length(&mut self) -> Result<usize, String> {
-        // Everything takes at least a byte.
+        // Every element takes at least one byte.
         usize::try_from(self.number()?)
             .ok()
             .filter(|length| *length <= self.rest.len())
-            .ok_or_else(|| "the Parquet footer claims more than it holds".to_owned())
+            .ok_or_else(|| "the Parquet footer claims more bytes than it has".to_owned())
     }
 
     fn structure(&mut self, place: Place, depth: usize) -> Result<(), String> {
@@ -168,7 +169,7 @@ impl<'a> Walk<'a> {
                     element.children = usize::try_from(self.signed()?)
                         .map_err(|_| "a group of the Parquet schema has a negative size")?;
                 }
-                // The value of a boolean is in its type.
+                // The type of a boolean field contains its value.
                 (_, _, 1 | 2) => {}
                 (_, _, kind) => self.value(kind, depth + 1)?,
             }
@@ -211,15 +212,19 @@ impl<'a> Walk<'a> {
             }
             LIST | 10 => self.list(Place::Other, depth + 1)?,
             STRUCT => self.structure(Place::Other, depth + 1)?,
-            // Maps and what the format does not have: no footer holds them.
-            _ => return Err(format!("the Parquet footer has a value of kind {kind}")),
+            // Footers contain no maps and none of the unknown types.
+            _ => {
+                return Err(format!(
+                    "the Parquet footer contains a value of unknown type {kind}"
+                ));
+            }
         }
         Ok(())
     }
 }
 
-fn cut() -> String {
-    "the Parquet footer is cut".to_owned()
+fn truncated() -> String {
+    "the Parquet footer is truncated".to_owned()
 }
 
 #[cfg(test)]
@@ -236,7 +241,7 @@ mod tests {
         out
     }
 
-    /// An element of the schema: its name, and its children if it is a group.
+    /// A schema element with its number of children if it is a group.
     fn element(name: &str, children: Option<u32>) -> Vec<u8> {
         let mut out = vec![0x48];
         out.extend(number(name.len() as u64));
@@ -268,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_fill_stack_or_memory_is_refused() {
+    fn footers_that_would_exhaust_stack_or_memory_are_refused() {
         let wide = [
             element("schema", Some(2)),
             element("a", None),
@@ -288,20 +293,20 @@ mod tests {
             (footer(2, &lying), "claims 2147483647 columns in one group"),
             (
                 footer(i32::MAX as usize, &lying),
-                "claims more than it holds",
+                "claims more bytes than it has",
             ),
             (vec![0x1c; 100_000], "nested deeper than 16 levels"),
             (vec![0x19; 100_000], "nested deeper than 16 levels"),
             (
                 vec![0x18, 0xff, 0xff, 0xff, 0xff, 0x0f],
-                "claims more than it holds",
+                "claims more bytes than it has",
             ),
             (
                 [&[0x16][..], &[0x80; 12]].concat(),
-                "a number that is too long",
+                "a number with more than 64 bits",
             ),
-            (vec![0x1b], "a value of kind 11"),
-            (Vec::new(), "is cut"),
+            (vec![0x1b], "a value of unknown type 11"),
+            (Vec::new(), "is truncated"),
         ] {
             let found = check(&footer).expect_err(reason);
             assert!(found.contains(reason), "{found}");
@@ -309,15 +314,15 @@ mod tests {
     }
 
     #[test]
-    fn names_are_not_repeated_without_bound() {
+    fn total_size_of_column_names_is_limited() {
         let mut elements = vec![element(&"g".repeat(1 << 20), Some(100))];
         elements.extend(vec![element("x", None); 100]);
         let reason = of(&elements).expect_err("100 MiB of names");
-        assert!(reason.contains("more than 67108864 bytes"), "{reason}");
+        assert!(reason.contains("exceed 67108864 bytes"), "{reason}");
     }
 
     #[test]
-    fn only_a_whole_footer_is_walked() {
+    fn truncated_tails_are_accepted() {
         for tail in [
             &b""[..],
             b"PAR1",

@@ -1,6 +1,6 @@
-//! A gate that behaves as its config's `mode` says, hostile modes included.
+//! A gate whose configuration (`mode`) selects its behaviour, including hostile behaviour.
 //!
-//! What it learns leaves as findings, so that a test reads them like a transcript.
+//! It reports everything it reads as findings, which the tests compare with a transcript.
 
 wit_bindgen::generate!({ path: "../../../../wit/since-v0.1.0", world: "gate" });
 
@@ -16,7 +16,7 @@ use weir::hooks::{config, event, log, report};
 struct Guest;
 
 fn say(rule: &str, message: &str) {
-    // A used-up quota is the business of the modes that test it.
+    // The modes that test the limit on findings do not use this function.
     drop(report::submit(Finding::new(Severity::Info, rule, message)));
 }
 
@@ -35,7 +35,7 @@ fn error(e: &TreeError) -> String {
     }
 }
 
-/// A string of the config, without its quotes.
+/// A string in the configuration, without quotes.
 fn setting(pointer: &str) -> String {
     config::get(pointer)
         .unwrap_or_default()
@@ -159,15 +159,7 @@ fn look_around() -> Result<(), TreeError> {
 
 fn facts() {
     say("kind", &event::kind());
-    say(
-        "run",
-        &format!(
-            "{} attempt {} dry {}",
-            event::run_id(),
-            event::attempt(),
-            event::dry_run()
-        ),
-    );
+    say("run", &event::run_id());
     say(
         "where",
         &format!(
@@ -193,16 +185,11 @@ fn facts() {
             event::parents()
         ),
     );
-    say(
-        "attribute",
-        &format!("{:?}", event::attribute("moon-phase")),
-    );
     say("config", &config::all());
     say(
         "nested",
         &format!("{:?} {:?}", config::get("/list/1"), config::get("/list/9")),
     );
-    say("secret", &format!("{:?}", config::secret("token")));
 }
 
 fn surroundings() {
@@ -272,7 +259,7 @@ impl exports::weir::hooks::gate_api::Guest for Guest {
             "err" => Err("the moon is in the wrong phase".into()),
             "loop" => {
                 say("before", "found before the loop");
-                // Tells the test that the loop begins.
+                // The test waits for this call before it measures the loop.
                 drop(tree::candidate());
                 loop {
                     std::hint::black_box(0);
@@ -377,7 +364,7 @@ impl exports::weir::hooks::gate_api::Guest for Guest {
             "hoard-scans" => {
                 let snapshot = tree::candidate().ok_or("no candidate")?;
                 let object = snapshot.open(&setting("/path")).map_err(|e| error(&e))?;
-                // One that is done with makes room for another.
+                // Closing a scan makes room for another.
                 for _ in 0..100 {
                     drop(object.scan(0).map_err(|e| error(&e))?);
                 }

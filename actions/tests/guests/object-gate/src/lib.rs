@@ -1,8 +1,7 @@
-//! An object gate that does what an object's first line says: `fail`, `err`,
-//! `panic`, `loop`, `skip`; else it passes. Reports each object it saw.
+//! An object gate whose behaviour is the first line of the object: `fail`, `err`, `panic`, `loop`, `skip`, `speak`
+//! or `compare`. Any other line passes. It reports every object that it receives.
 //!
-//! It also tries to find traces of other instances: a counter that must be
-//! fresh, and memory beyond its own that must be zero.
+//! It also looks for traces of other instances: a counter that must be new, and new memory pages that must be zero.
 
 wit_bindgen::generate!({ path: "../../../../wit/since-v0.1.0", world: "object-gate" });
 
@@ -20,15 +19,15 @@ fn say(rule: &str, message: &str) {
     drop(report::submit(Finding::new(Severity::Info, rule, message)));
 }
 
-/// Grows the memory by 4 MiB, counts what is not zero there, and leaves a mark.
+/// Grows the memory by 4 MiB, counts bytes that are not zero there, and overwrites them.
 fn traces() -> usize {
     let pages = 64;
     let start = core::arch::wasm32::memory_grow(0, pages) * 65_536;
-    // Volatile, so that the optimiser believes neither in zeroes nor in the mark's uselessness.
+    // Volatile: otherwise the optimiser assumes zeroes and removes the writes.
     let mut found = 0;
     for at in (start..start + pages * 65_536).step_by(512) {
         let p = at as *mut u8;
-        // SAFETY: the pages were just added to this instance's memory, and nothing else knows them.
+        // SAFETY: the pages were just added to the memory of this instance, and nothing else uses them.
         unsafe {
             found += usize::from(p.read_volatile() != 0);
             p.write_volatile(0xAA);
@@ -78,7 +77,7 @@ impl exports::weir::hooks::object_gate_api::Guest for Guest {
                 println!("{} speaks", subject.path);
                 Ok(Verdict::Pass)
             }
-            // Compares with the object before, as a schema check would.
+            // Reads the object before the change, as a schema check would.
             "compare" => {
                 let before = tree::base()
                     .ok_or("no base")?

@@ -450,18 +450,27 @@ pub(crate) fn writing(error: catalog::Error) -> Fault {
     }
 }
 
-/// Whether the reference of a request names nothing.
+/// Whether the reference of a request names nothing, or is malformed.
 pub(crate) fn is_missing_reference(error: &catalog::Error) -> bool {
-    matches!(
+    let is_malformed = matches!(
         error,
         catalog::Error::Engine(
-            EngineError::NotFound {
-                kind: Kind::Branch | Kind::Tag | Kind::Commit | Kind::Reference,
-                ..
-            } | EngineError::InvalidValue(_)
+            EngineError::InvalidValue(_)
                 | EngineError::InvalidName { .. }
                 | EngineError::InvalidReference { .. }
         )
+    );
+    is_malformed || names_nothing(error)
+}
+
+/// Whether the reference of a request is well-formed, and no branch, tag or commit has that name.
+pub(crate) fn names_nothing(error: &catalog::Error) -> bool {
+    matches!(
+        error,
+        catalog::Error::Engine(EngineError::NotFound {
+            kind: Kind::Branch | Kind::Tag | Kind::Commit | Kind::Reference,
+            ..
+        })
     )
 }
 

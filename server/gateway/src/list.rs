@@ -15,7 +15,7 @@ use s3s::dto::{
 use s3s::{S3Request, S3Response};
 
 use crate::answer::KeyCount;
-use crate::error::{Fault, Result, is_missing_reference};
+use crate::error::{Fault, Result, is_missing_reference, names_nothing};
 use crate::path::{ObjectPath, key};
 use crate::service::Surface;
 
@@ -219,6 +219,8 @@ impl Surface {
             .list_objects(repository, reference, &list)
             .await
         {
+            // As S3 answers a prefix that no key has: clients ask before they write.
+            Err(error) if names_nothing(&error) => return Ok(Rows::default()),
             Err(error) if is_missing_reference(&error) => return Err(Fault::BadRequest),
             page => page?,
         };

@@ -164,7 +164,8 @@ async fn odd_questions_have_clear_answers() {
             "list-type=2&prefix=main/&max-keys=-1",
             "400 InvalidArgument",
         ),
-        ("list-type=2&prefix=none/", "400 BadRequest"),
+        ("list-type=2&prefix=main~x/", "400 BadRequest"),
+        ("prefix=main~x/", "400 BadRequest"),
         (
             "list-type=2&prefix=main/&start-after=dev/a",
             "400 BadRequest",
@@ -186,6 +187,36 @@ async fn odd_questions_have_clear_answers() {
     }
     assert_eq!(
         lake.get("/none?list-type=2").await.outcome(),
+        "404 NoSuchBucket"
+    );
+}
+
+/// Clients look below a prefix before they write to it: a branch that does not exist has no keys.
+#[tokio::test]
+async fn an_unknown_branch_lists_as_an_empty_prefix() {
+    let lake = filled().await;
+    for query in [
+        "list-type=2&prefix=none/",
+        "list-type=2&prefix=none/a&delimiter=/",
+        "list-type=2&prefix=none/&start-after=none/a",
+        "prefix=none/",
+        "prefix=none/&delimiter=/&marker=none/a",
+    ] {
+        let empty = lake.get(&format!("/lake?{query}")).await;
+        assert_eq!(empty.outcome(), "200", "{query}");
+        assert_eq!(
+            (
+                empty.all("Key").as_str(),
+                empty.all("KeyCount").as_str(),
+                empty.all("IsTruncated").as_str()
+            ),
+            ("", "0", "false"),
+            "{query}"
+        );
+    }
+    // A repository that does not exist is still an error.
+    assert_eq!(
+        lake.get("/none?list-type=2&prefix=none/").await.outcome(),
         "404 NoSuchBucket"
     );
 }

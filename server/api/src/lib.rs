@@ -2,8 +2,8 @@
 //!
 //! `router.rs` is the table of contents; a request passes `guard.rs` (contract, caller,
 //! body), then its handler: extract, authorize, one call of the catalog, convert.
-//! Failures become statuses in `error.rs` and nowhere else. The contract is
-//! `openapi.yaml`; `generated.rs` is made from it.
+//! Failures become statuses, messages and hints in `error/mod.rs` and its folder, and nowhere else.
+//! The contract is `openapi.yaml`; `generated.rs` is made from it.
 
 mod actions;
 mod binding;

@@ -1,4 +1,5 @@
-//! Links in the project's Markdown: every file, folder and heading that one names must be there.
+//! Links in the project's Markdown: every file, folder and heading that one names must be there. So must the files
+//! that descriptions of the code mention ([`mentions`]).
 //!
 //! Addresses of other sites are not asked: their answers would decide about our tests.
 
@@ -8,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use pulldown_cmark::{BrokenLink, Event, LinkType, Options, Parser, Tag, TagEnd};
 
+use crate::mentions;
 use crate::shell::{command, output, root, say};
 
 /// Recordings and other people's texts, which are kept as they are, and the sample repository's page,
@@ -18,23 +20,28 @@ const NOT_OURS: &[&str] = &[
     "server/catalog/src/sample/",
 ];
 
-/// Checks every Markdown file that git knows, and lists every broken link.
+/// Checks every Markdown file that git knows, and what the descriptions of the code mention; lists all that is broken.
 pub(crate) fn run() -> Result<()> {
-    let listed = output(command("git").args([
-        "ls-files",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-        "*.md",
-    ]));
+    let listed =
+        output(command("git").args(["ls-files", "--cached", "--others", "--exclude-standard"]));
     // A source archive without git is not checked.
     let Ok(listed) = listed else { return Ok(()) };
-    let files: Vec<&str> = listed
+    let all: Vec<&str> = listed
         .lines()
-        .filter(|f| !NOT_OURS.iter().any(|folder| f.starts_with(folder)))
         .filter(|f| root().join(f).is_file())
         .collect();
-    let broken = check(&root(), &files)?;
+    let ours = all
+        .iter()
+        .copied()
+        .filter(|f| !NOT_OURS.iter().any(|folder| f.starts_with(folder)));
+    let files: Vec<&str> = ours.clone().filter(|f| f.ends_with(".md")).collect();
+    let mut broken = check(&root(), &files)?;
+    let describe_code = |file: &&str| {
+        let is_page = file.ends_with("README.md") || *file == "ARCHITECTURE.md";
+        is_page || file.ends_with(".rs")
+    };
+    let describing: Vec<&str> = ours.filter(describe_code).collect();
+    broken.extend(mentions::check(&root(), &describing, &all)?);
     if broken.is_empty() {
         say(&format!("links: {} files, none is broken", files.len()));
         return Ok(());

@@ -7,6 +7,7 @@ mod dist;
 mod fuzz;
 mod hooks;
 mod links;
+mod mentions;
 mod postgres;
 mod quickstart;
 mod setup;

@@ -11,7 +11,7 @@ use block::BlockStore as _;
 use block::testing::Faults as BlockFaults;
 use catalog::testing::TestCatalog;
 use catalog::{
-    Catalog, CompletedPart, Error, KEEP_ANSWERS, Object, Reader, Repository, Result, Upload,
+    Catalog, CompletedPart, Error, KEEP_ANSWERS, Object, ObjectTarget, Reader, Repository, Result,
     UploadOptions, WriteOptions, from_bytes,
 };
 use graveler::{Graveler, NoHooks, Options};
@@ -19,8 +19,8 @@ use kv::testing::{Faults, FaultyStore};
 
 const BODIES: [&str; 3] = ["first ", "second", "3"];
 
-fn to(repository: &Repository) -> Upload<'_> {
-    Upload {
+fn to(repository: &Repository) -> ObjectTarget<'_> {
+    ObjectTarget {
         repository,
         branch: "main",
         path: "big",
@@ -259,11 +259,11 @@ async fn a_repeated_completion_is_of_the_same_upload() {
     let other = lake.repository("other").await;
     let elsewhere = [
         to(&other),
-        Upload {
+        ObjectTarget {
             path: "another",
             ..to(&repository)
         },
-        Upload {
+        ObjectTarget {
             branch: "dev",
             ..to(&repository)
         },

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use base::testing::{Fate, Turn};
 use catalog::testing::{TestCatalog, commit_params, merge_params};
 use catalog::{
-    Catalog, CompletedPart, EngineError, Error, PartInfo, Repository, Result, TaskKind, Upload,
-    UploadOptions, from_bytes,
+    Catalog, CompletedPart, EngineError, Error, ObjectTarget, PartInfo, Repository, Result,
+    TaskKind, UploadOptions, from_bytes,
 };
 use kv::Store;
 use kv::testing::{Faults, FaultyStore};
@@ -45,7 +45,7 @@ async fn begin(server: &Catalog, repository: &Repository, what: &str) -> Result<
             .await
             .map(drop),
         "upload" => {
-            let to = Upload {
+            let to = ObjectTarget {
                 repository,
                 branch: "main",
                 path: "big",
@@ -54,7 +54,7 @@ async fn begin(server: &Catalog, repository: &Repository, what: &str) -> Result<
             server.create_multipart(to, &options).await.map(drop)
         }
         "whole upload" => {
-            let to = Upload {
+            let to = ObjectTarget {
                 repository,
                 branch: "main",
                 path: "whole",

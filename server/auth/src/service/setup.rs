@@ -1,4 +1,4 @@
-//! Set-up: the administrator is made once, and whether the contact form was answered.
+//! Set-up of an installation: creates the administrator and stores the communication preferences, once each.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,10 @@ use crate::records::{
 use crate::{Error, Result, secrets};
 
 impl Auth {
-    /// Whether there is an administrator, and whether the contact form was answered.
+    /// Returns whether there is an administrator, and whether the communication preferences are stored.
     ///
     /// # Errors
-    /// Whatever the store gives.
+    /// Any error of the store.
     pub async fn setup_state(&self) -> Result<SetupState> {
         let keys = [
             Bytes::from_static(SETUP_TIMESTAMP_KEY),
@@ -33,17 +33,18 @@ impl Auth {
         })
     }
 
-    /// A new access key (id, secret), which opens nothing yet.
+    /// Generates an access key (id and secret) without storing it.
     #[must_use]
     pub fn new_key(&self) -> (String, String) {
         let ids = self.inner.ids.as_ref();
         (secrets::new_access_key_id(ids), secrets::new_secret(ids))
     }
 
-    /// Makes the administrator, with a given key (id, secret) or a new one. Once.
+    /// Creates the administrator with the given access key (id and secret) or a new one.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`] for an empty or overlong name or key, [`Error::AlreadyExists`] if it was done.
+    /// [`Error::InvalidValue`] if the name or key is empty or too long; [`Error::AlreadyExists`] if there is an
+    /// administrator.
     pub async fn setup(
         &self,
         username: &str,
@@ -93,8 +94,8 @@ impl Auth {
             value: value.into(),
             predicate,
         };
-        // In one transaction where the driver has them; elsewhere the user comes first, so that two
-        // set-ups at once can't both succeed.
+        // The user comes first, so that two concurrent set-ups cannot both succeed even if the driver
+        // has no transactions.
         let written = self
             .inner
             .kv
@@ -138,10 +139,10 @@ impl Auth {
         }
     }
 
-    /// Stores the answers of the contact form, once. Values are kept in base64, `true` and `false` as they are.
+    /// Stores the communication preferences, each value as given.
     ///
     /// # Errors
-    /// [`Error::AlreadyExists`] if they were stored before, [`Error::NotFound`] before set-up.
+    /// [`Error::AlreadyExists`] if they are already stored; [`Error::NotFound`] if there is no administrator.
     pub async fn set_comm_prefs(&self, prefs: BTreeMap<String, String>) -> Result<()> {
         let state = self.setup_state().await?;
         if !state.initialized {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::testing::{Dice, Fate};
+use base::testing::{FaultSchedule, SeededFaults};
 use block::BlockStore as _;
 use block::testing::Faults as BlockFaults;
 use catalog::testing::TestCatalog;
@@ -53,13 +53,13 @@ fn joined(parts: &[CompletedPart]) -> String {
 
 /// Another server of the installation, on stores that fail so often and let others go first.
 fn server(lake: &TestCatalog, seed: u64, kv: Faults, block: BlockFaults) -> Catalog {
-    let fate: Arc<dyn Fate> = Arc::new(Dice::new(seed, kv.yields));
-    let records: Arc<dyn kv::Store> = Arc::new(FaultyStore::by_fate(
+    let fate: Arc<dyn FaultSchedule> = Arc::new(SeededFaults::new(seed, kv.yields));
+    let records: Arc<dyn kv::Store> = Arc::new(FaultyStore::with_schedule(
         Arc::<kv::MemoryStore>::clone(&lake.kv),
         kv,
         Arc::clone(&fate),
     ));
-    let bytes: Arc<dyn block::BlockStore> = Arc::new(block::testing::FaultyStore::by_fate(
+    let bytes: Arc<dyn block::BlockStore> = Arc::new(block::testing::FaultyStore::with_schedule(
         Arc::<block::MemoryStore>::clone(&lake.block),
         block,
         fate,

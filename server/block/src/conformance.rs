@@ -403,7 +403,7 @@ impl Suite<'_> {
         ];
         let named = self.store.canonical_namespaces(asked.to_vec()).await;
         let [place, slashed, from_root, inner, beside, foreign] =
-            <[String; 6]>::try_from(named).expect("as many as asked");
+            <[String; 6]>::try_from(named).expect("one result per namespace");
         assert_eq!(place, slashed);
         assert_eq!(place, from_root);
         assert!(!place.ends_with('/'));

@@ -1,6 +1,6 @@
 //! Batches requests that would have to wait anyway.
 //!
-//! Each set of requests has a fixed number of slots. A request that finds a free slot runs immediately and
+//! A batcher has a fixed number of slots. A request that finds a free slot runs immediately and
 //! alone, in its caller's task. Requests that arrive while all slots are in use wait in a queue. When a
 //! slot becomes free, it takes the waiting requests, up to a limit, and runs them as one batch. There are no
 //! timers, so batching never delays a request. A request never joins a batch that has started.

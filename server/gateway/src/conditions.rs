@@ -106,81 +106,48 @@ mod tests {
             Err(_) => 500,
         };
         let none = Conditions::default;
-        assert_eq!(status(none()), 200);
-        assert_eq!(
-            status(Conditions {
-                if_match: Some(&tag),
-                ..none()
-            }),
-            200
-        );
-        assert_eq!(
-            status(Conditions {
-                if_match: Some(&other),
-                ..none()
-            }),
-            412
-        );
-        assert_eq!(
-            status(Conditions {
-                if_match: Some(&ETagCondition::Any),
-                ..none()
-            }),
-            200
-        );
-        assert_eq!(
-            status(Conditions {
-                if_none_match: Some(&tag),
-                ..none()
-            }),
-            304
-        );
-        assert_eq!(
-            status(Conditions {
-                if_none_match: Some(&other),
-                ..none()
-            }),
-            200
-        );
-        assert_eq!(
-            status(Conditions {
-                if_modified_since: Some(&same),
-                ..none()
-            }),
-            304
-        );
-        assert_eq!(
-            status(Conditions {
-                if_modified_since: Some(&before),
-                ..none()
-            }),
-            200
-        );
-        assert_eq!(
-            status(Conditions {
-                if_unmodified_since: Some(&same),
-                ..none()
-            }),
-            200
-        );
-        assert_eq!(
-            status(Conditions {
-                if_unmodified_since: Some(&before),
-                ..none()
-            }),
-            412
-        );
-        let both = Conditions {
+        let if_match = |condition| Conditions {
+            if_match: Some(condition),
+            ..none()
+        };
+        let if_none_match = |condition| Conditions {
+            if_none_match: Some(condition),
+            ..none()
+        };
+        let if_modified_since = |date| Conditions {
+            if_modified_since: Some(date),
+            ..none()
+        };
+        let if_unmodified_since = |date| Conditions {
+            if_unmodified_since: Some(date),
+            ..none()
+        };
+        let match_but_modified = Conditions {
             if_match: Some(&tag),
             if_unmodified_since: Some(&before),
             ..none()
         };
-        assert_eq!(status(both), 200);
-        let both = Conditions {
+        let other_tag_but_unmodified = Conditions {
             if_none_match: Some(&other),
             if_modified_since: Some(&same),
             ..none()
         };
-        assert_eq!(status(both), 200);
+        for (conditions, expected) in [
+            (none(), 200),
+            (if_match(&tag), 200),
+            (if_match(&other), 412),
+            (if_match(&ETagCondition::Any), 200),
+            (if_none_match(&tag), 304),
+            (if_none_match(&other), 200),
+            (if_modified_since(&same), 304),
+            (if_modified_since(&before), 200),
+            (if_unmodified_since(&same), 200),
+            (if_unmodified_since(&before), 412),
+            (match_but_modified, 200),
+            (other_tag_but_unmodified, 200),
+        ] {
+            let shown = format!("{conditions:?}");
+            assert_eq!(status(conditions), expected, "{shown}");
+        }
     }
 }

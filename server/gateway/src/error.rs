@@ -70,180 +70,103 @@ pub(crate) enum S3Error {
 }
 
 impl S3Error {
-    /// Returns the code, status and message.
-    fn describe(&self) -> (&'static str, StatusCode, Cow<'static, str>) {
-        let (code, status, message): (_, _, &'static str) = match self {
-            Self::AccessDenied => ("AccessDenied", StatusCode::FORBIDDEN, "Access Denied."),
-            Self::AccessDeniedBecause(message) => ("AccessDenied", StatusCode::FORBIDDEN, message),
-            Self::QueryParameters(message) => (
-                "AuthorizationQueryParametersError",
-                StatusCode::BAD_REQUEST,
-                message,
-            ),
-            Self::TimeSkewed => (
-                "RequestTimeTooSkewed",
-                StatusCode::FORBIDDEN,
-                TIME_SKEWED_MESSAGE,
-            ),
-            Self::NoSuchBucket => (
-                "NoSuchBucket",
-                StatusCode::NOT_FOUND,
-                "The specified bucket does not exist",
-            ),
-            Self::NoSuchBranch => (
-                "NoSuchBucket",
-                StatusCode::NOT_FOUND,
-                "The specified bucket does not exist: a key must start with an existing branch, and the repository has no branch with this name",
-            ),
-            Self::BucketIsApi => (
-                "ErrNoSuchBucketPossibleAPIEndpoint",
-                StatusCode::NOT_FOUND,
-                "Repository \"api\" not found; this can happen if your endpoint URL mistakenly ends in \"/api/v1\".",
-            ),
-            Self::NoSuchKey => (
-                "NoSuchKey",
-                StatusCode::NOT_FOUND,
-                "The specified key does not exist.",
-            ),
-            Self::NoSuchVersion => (
-                "NoSuchVersion",
-                StatusCode::NOT_FOUND,
-                "The data of the specified object no longer exists.",
-            ),
-            Self::NoSuchUpload => (
-                "NoSuchUpload",
-                StatusCode::NOT_FOUND,
-                "The specified multipart upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.",
-            ),
-            Self::BucketExists => (
-                "BucketAlreadyExists",
-                StatusCode::CONFLICT,
-                "The requested bucket name is not available. The bucket namespace is shared by all users of the system. Please select a different name and try again.",
-            ),
-            Self::NotImplemented(message) => {
-                return (
-                    "NotImplemented",
-                    StatusCode::NOT_IMPLEMENTED,
-                    message.clone(),
-                );
+    /// Returns the S3 code and the HTTP status.
+    fn code_and_status(&self) -> (&'static str, StatusCode) {
+        match self {
+            Self::AccessDenied | Self::AccessDeniedBecause(_) => {
+                ("AccessDenied", StatusCode::FORBIDDEN)
             }
-            Self::NotSupported => (
-                "ERRLakeFSNotSupported",
-                StatusCode::METHOD_NOT_ALLOWED,
-                "This operation is not supported in LakeFS",
-            ),
-            Self::ReadOnly => (
-                "ErrReadOnlyRepository",
-                StatusCode::FORBIDDEN,
-                "Attempted to write to a read-only repository: write to another repository, or use the REST API with `force`",
-            ),
-            Self::Protected => (
-                "ErrWriteToProtectedBranch",
-                StatusCode::FORBIDDEN,
-                "Attempted to write to a protected branch: write to another branch and merge it",
-            ),
-            Self::PreconditionFailed => (
-                "PreconditionFailed",
-                StatusCode::PRECONDITION_FAILED,
-                "At least one of the pre-conditions you specified did not hold",
-            ),
-            Self::InvalidPartOrder => (
-                "InvalidPartOrder",
-                StatusCode::BAD_REQUEST,
-                "The list of parts was not in ascending order. Parts must be ordered by part number.",
-            ),
-            Self::NotModified(_) => ("NotModified", StatusCode::NOT_MODIFIED, "Not modified"),
-            Self::InvalidRange { .. } => (
-                "InvalidRange",
-                StatusCode::RANGE_NOT_SATISFIABLE,
-                "The requested range is not satisfiable",
-            ),
-            Self::InvalidPartNumber => (
-                "InvalidPartNumber",
-                StatusCode::RANGE_NOT_SATISFIABLE,
-                "The requested partnumber is not satisfiable",
-            ),
-            Self::InvalidArgument(message) => {
-                return (
-                    "InvalidArgument",
-                    StatusCode::BAD_REQUEST,
-                    Cow::Owned(message.clone()),
-                );
+            Self::QueryParameters(_) => {
+                ("AuthorizationQueryParametersError", StatusCode::BAD_REQUEST)
             }
-            Self::InvalidRequest(message) => {
-                return ("InvalidRequest", StatusCode::BAD_REQUEST, message.clone());
+            Self::TimeSkewed => ("RequestTimeTooSkewed", StatusCode::FORBIDDEN),
+            Self::NoSuchBucket | Self::NoSuchBranch => ("NoSuchBucket", StatusCode::NOT_FOUND),
+            Self::BucketIsApi => ("ErrNoSuchBucketPossibleAPIEndpoint", StatusCode::NOT_FOUND),
+            Self::NoSuchKey => ("NoSuchKey", StatusCode::NOT_FOUND),
+            Self::NoSuchVersion => ("NoSuchVersion", StatusCode::NOT_FOUND),
+            Self::NoSuchUpload => ("NoSuchUpload", StatusCode::NOT_FOUND),
+            Self::BucketExists => ("BucketAlreadyExists", StatusCode::CONFLICT),
+            Self::NotImplemented(_) => ("NotImplemented", StatusCode::NOT_IMPLEMENTED),
+            Self::NotSupported => ("ERRLakeFSNotSupported", StatusCode::METHOD_NOT_ALLOWED),
+            Self::ReadOnly => ("ErrReadOnlyRepository", StatusCode::FORBIDDEN),
+            Self::Protected => ("ErrWriteToProtectedBranch", StatusCode::FORBIDDEN),
+            Self::PreconditionFailed => ("PreconditionFailed", StatusCode::PRECONDITION_FAILED),
+            Self::NotModified(_) => ("NotModified", StatusCode::NOT_MODIFIED),
+            Self::InvalidRange { .. } => ("InvalidRange", StatusCode::RANGE_NOT_SATISFIABLE),
+            Self::InvalidPartNumber => ("InvalidPartNumber", StatusCode::RANGE_NOT_SATISFIABLE),
+            Self::InvalidArgument(_) => ("InvalidArgument", StatusCode::BAD_REQUEST),
+            Self::InvalidRequest(_) => ("InvalidRequest", StatusCode::BAD_REQUEST),
+            Self::InvalidPart(_) => ("InvalidPart", StatusCode::BAD_REQUEST),
+            Self::InvalidPartOrder => ("InvalidPartOrder", StatusCode::BAD_REQUEST),
+            Self::MalformedXml => ("MalformedXML", StatusCode::BAD_REQUEST),
+            Self::MetadataTooLarge => ("MetadataTooLarge", StatusCode::BAD_REQUEST),
+            Self::BadRequest => ("BadRequest", StatusCode::BAD_REQUEST),
+            Self::InvalidDigest => ("InvalidDigest", StatusCode::BAD_REQUEST),
+            Self::BadDigest(_) => ("BadDigest", StatusCode::BAD_REQUEST),
+            Self::PayloadHashMismatch => ("XAmzContentSHA256Mismatch", StatusCode::BAD_REQUEST),
+            Self::ChunkSignatureMismatch => ("SignatureDoesNotMatch", StatusCode::FORBIDDEN),
+            Self::IncompleteBody => ("IncompleteBody", StatusCode::BAD_REQUEST),
+            Self::EntityTooLarge => ("EntityTooLarge", StatusCode::BAD_REQUEST),
+            Self::SlowDown => ("SlowDown", StatusCode::SERVICE_UNAVAILABLE),
+            Self::Conflict => ("OperationAborted", StatusCode::CONFLICT),
+            Self::Internal(_) => ("InternalError", StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    }
+
+    /// Returns the message.
+    fn message(&self) -> Cow<'static, str> {
+        let message: &'static str = match self {
+            Self::InvalidArgument(message) | Self::InvalidPart(message) => {
+                return Cow::Owned(message.clone());
             }
-            Self::InvalidPart(message) => {
-                return (
-                    "InvalidPart",
-                    StatusCode::BAD_REQUEST,
-                    Cow::Owned(message.clone()),
-                );
+            Self::NotImplemented(message) | Self::InvalidRequest(message) => {
+                return message.clone();
             }
-            Self::MalformedXml => (
-                "MalformedXML",
-                StatusCode::BAD_REQUEST,
-                "The XML you provided was not well-formed or did not validate against our published schema",
-            ),
-            Self::MetadataTooLarge => (
-                "MetadataTooLarge",
-                StatusCode::BAD_REQUEST,
-                "Your metadata headers exceed the maximum allowed metadata size.",
-            ),
-            Self::BadRequest => ("BadRequest", StatusCode::BAD_REQUEST, "400 BadRequest"),
-            Self::InvalidDigest => (
-                "InvalidDigest",
-                StatusCode::BAD_REQUEST,
-                "The Content-MD5 or checksum you specified is not valid.",
-            ),
             Self::BadDigest(what) => {
                 let message = format!("The {what} you specified did not match what we received.");
-                return ("BadDigest", StatusCode::BAD_REQUEST, Cow::Owned(message));
+                return Cow::Owned(message);
             }
-            Self::PayloadHashMismatch => (
-                "XAmzContentSHA256Mismatch",
-                StatusCode::BAD_REQUEST,
-                "The provided 'x-amz-content-sha256' header does not match what was computed.",
-            ),
-            Self::ChunkSignatureMismatch => (
-                "SignatureDoesNotMatch",
-                StatusCode::FORBIDDEN,
-                SIGNATURE_MESSAGE,
-            ),
-            Self::IncompleteBody => (
-                "IncompleteBody",
-                StatusCode::BAD_REQUEST,
-                INCOMPLETE_BODY_MESSAGE,
-            ),
-            Self::EntityTooLarge => (
-                "EntityTooLarge",
-                StatusCode::BAD_REQUEST,
-                "A signed chunk of the body is larger than this server accepts: send smaller chunks.",
-            ),
-            Self::SlowDown => (
-                "SlowDown",
-                StatusCode::SERVICE_UNAVAILABLE,
-                "Please reduce your request rate.",
-            ),
-            Self::Conflict => (
-                "OperationAborted",
-                StatusCode::CONFLICT,
-                "A conflicting operation is in progress against this resource. Please try again.",
-            ),
-            Self::Internal(_) => (
-                "InternalError",
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "We encountered an internal error, please try again.",
-            ),
+            Self::AccessDeniedBecause(message) | Self::QueryParameters(message) => message,
+            Self::AccessDenied => "Access Denied.",
+            Self::TimeSkewed => TIME_SKEWED_MESSAGE,
+            Self::NoSuchBucket => "The specified bucket does not exist",
+            Self::NoSuchBranch => NO_SUCH_BRANCH_MESSAGE,
+            Self::BucketIsApi => BUCKET_IS_API_MESSAGE,
+            Self::NoSuchKey => "The specified key does not exist.",
+            Self::NoSuchVersion => "The data of the specified object no longer exists.",
+            Self::NoSuchUpload => NO_SUCH_UPLOAD_MESSAGE,
+            Self::BucketExists => BUCKET_EXISTS_MESSAGE,
+            Self::NotSupported => "This operation is not supported in LakeFS",
+            Self::ReadOnly => READ_ONLY_MESSAGE,
+            Self::Protected => PROTECTED_MESSAGE,
+            Self::PreconditionFailed => {
+                "At least one of the pre-conditions you specified did not hold"
+            }
+            Self::NotModified(_) => "Not modified",
+            Self::InvalidRange { .. } => "The requested range is not satisfiable",
+            Self::InvalidPartNumber => "The requested partnumber is not satisfiable",
+            Self::InvalidPartOrder => INVALID_PART_ORDER_MESSAGE,
+            Self::MalformedXml => MALFORMED_XML_MESSAGE,
+            Self::MetadataTooLarge => {
+                "Your metadata headers exceed the maximum allowed metadata size."
+            }
+            Self::BadRequest => "400 BadRequest",
+            Self::InvalidDigest => "The Content-MD5 or checksum you specified is not valid.",
+            Self::PayloadHashMismatch => PAYLOAD_HASH_MESSAGE,
+            Self::ChunkSignatureMismatch => SIGNATURE_MESSAGE,
+            Self::IncompleteBody => INCOMPLETE_BODY_MESSAGE,
+            Self::EntityTooLarge => CHUNK_TOO_LARGE_MESSAGE,
+            Self::SlowDown => "Please reduce your request rate.",
+            Self::Conflict => CONFLICT_MESSAGE,
+            Self::Internal(_) => INTERNAL_ERROR_MESSAGE,
         };
-        (code, status, Cow::Borrowed(message))
+        Cow::Borrowed(message)
     }
 
     /// Returns the code and message, for one entry of a batch response.
     pub(crate) fn batch_entry(&self) -> (&'static str, String) {
         self.log();
-        let (code, _, message) = self.describe();
-        (code, message.into_owned())
+        (self.code_and_status().0, self.message().into_owned())
     }
 
     /// The error for a request that asks for an unimplemented feature.
@@ -253,7 +176,7 @@ impl S3Error {
 
     /// Converts an error that occurred outside of an s3s operation to a response.
     pub(crate) fn into_response(self) -> http::Response<s3s::Body> {
-        let status = self.describe().1;
+        let (_, status) = self.code_and_status();
         s3s::S3Error::from(self)
             .to_http_response()
             .unwrap_or_else(|_| {
@@ -270,6 +193,24 @@ impl S3Error {
     }
 }
 
+const NO_SUCH_BRANCH_MESSAGE: &str = "The specified bucket does not exist: a key must start with an existing branch, and the repository has no branch with this name";
+const BUCKET_IS_API_MESSAGE: &str = "Repository \"api\" not found; this can happen if your endpoint URL mistakenly ends in \"/api/v1\".";
+const NO_SUCH_UPLOAD_MESSAGE: &str = "The specified multipart upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.";
+const BUCKET_EXISTS_MESSAGE: &str = "The requested bucket name is not available. The bucket namespace is shared by all users of the system. Please select a different name and try again.";
+const READ_ONLY_MESSAGE: &str = "Attempted to write to a read-only repository: write to another repository, or use the REST API with `force`";
+const PROTECTED_MESSAGE: &str =
+    "Attempted to write to a protected branch: write to another branch and merge it";
+const INVALID_PART_ORDER_MESSAGE: &str =
+    "The list of parts was not in ascending order. Parts must be ordered by part number.";
+const MALFORMED_XML_MESSAGE: &str =
+    "The XML you provided was not well-formed or did not validate against our published schema";
+const PAYLOAD_HASH_MESSAGE: &str =
+    "The provided 'x-amz-content-sha256' header does not match what was computed.";
+const CHUNK_TOO_LARGE_MESSAGE: &str =
+    "A signed chunk of the body is larger than this server accepts: send smaller chunks.";
+const CONFLICT_MESSAGE: &str =
+    "A conflicting operation is in progress against this resource. Please try again.";
+const INTERNAL_ERROR_MESSAGE: &str = "We encountered an internal error, please try again.";
 const SIGNATURE_MESSAGE: &str = "The request signature we calculated does not match the signature you provided. Check your key and signing method.";
 const TIME_SKEWED_MESSAGE: &str =
     "The difference between the request time and the server's time is too large.";
@@ -295,9 +236,7 @@ pub(crate) fn default_message(code: &str) -> &'static str {
     match code {
         "SignatureDoesNotMatch" => SIGNATURE_MESSAGE,
         "AccessDenied" => "Access Denied.",
-        "MalformedXML" => {
-            "The XML you provided was not well-formed or did not validate against our published schema"
-        }
+        "MalformedXML" => MALFORMED_XML_MESSAGE,
         "NotImplemented" => NOT_IMPLEMENTED_MESSAGE,
         "KeyTooLongError" => "Your key is too long",
         "InvalidURI" => "Couldn't parse the specified URI.",
@@ -305,7 +244,7 @@ pub(crate) fn default_message(code: &str) -> &'static str {
         "MaxMessageLengthExceeded" => "Your request was too big.",
         "MissingContentLength" => "You must provide the Content-Length HTTP header.",
         "RequestTimeTooSkewed" => TIME_SKEWED_MESSAGE,
-        "InternalError" => "We encountered an internal error, please try again.",
+        "InternalError" => INTERNAL_ERROR_MESSAGE,
         _ => "The request was rejected.",
     }
 }
@@ -313,10 +252,10 @@ pub(crate) fn default_message(code: &str) -> &'static str {
 impl From<S3Error> for s3s::S3Error {
     fn from(ours: S3Error) -> Self {
         ours.log();
-        let (code, status, message) = ours.describe();
+        let (code, status) = ours.code_and_status();
         let code =
             S3ErrorCode::from_str(code).expect("S3ErrorCode accepts any text as a custom code");
-        let mut error = Self::with_message(code, message);
+        let mut error = Self::with_message(code, ours.message());
         error.set_status_code(status);
         match ours {
             S3Error::InvalidRange { size } => {

@@ -50,26 +50,9 @@ impl Auth {
         username: &str,
         key: Option<(String, String)>,
     ) -> Result<CreatedCredentials> {
-        if username.is_empty() {
-            return Err(Error::InvalidValue("empty user display name".to_owned()));
-        }
-        if username.len() > MAX_NAME_BYTES {
-            return Err(Error::InvalidValue(format!(
-                "the user name must have 1 to {MAX_NAME_BYTES} bytes"
-            )));
-        }
         let ids = self.inner.ids.as_ref();
         let (access_key_id, secret_access_key) = key.unwrap_or_else(|| self.new_key());
-        for (name, value) in [
-            ("access_key_id", &access_key_id),
-            ("secret_access_key", &secret_access_key),
-        ] {
-            if value.is_empty() || value.len() > MAX_NAME_BYTES {
-                return Err(Error::InvalidValue(format!(
-                    "{name} must have 1 to {MAX_NAME_BYTES} bytes"
-                )));
-            }
-        }
+        check_administrator(username, &access_key_id, &secret_access_key)?;
         let now = self.inner.clock.now();
         let user = UserData {
             created_at: Some(timestamp(now)),
@@ -87,44 +70,10 @@ impl Auth {
             issued_date: Some(timestamp(now)),
             user_id: username.as_bytes().to_vec(),
         };
-        let date = rfc3339_seconds(now);
-        let set = |partition: &'static [u8], key: Vec<u8>, value: Vec<u8>, predicate| Op::Set {
-            partition: Bytes::from_static(partition),
-            key: key.into(),
-            value: value.into(),
-            predicate,
-        };
-        // The user comes first, so that two concurrent set-ups cannot both succeed even if the driver
-        // has no transactions.
         let written = self
             .inner
             .kv
-            .batch(vec![
-                set(
-                    BASIC_PARTITION,
-                    SUPER_ADMIN_KEY.to_vec(),
-                    user.encode_to_vec(),
-                    Some(Predicate::Absent),
-                ),
-                set(
-                    BASIC_PARTITION,
-                    credential_key(&access_key_id),
-                    credential.encode_to_vec(),
-                    None,
-                ),
-                set(
-                    AUTH_PARTITION,
-                    SETUP_MODE_KEY.to_vec(),
-                    date.clone().into_bytes(),
-                    None,
-                ),
-                set(
-                    AUTH_PARTITION,
-                    SETUP_TIMESTAMP_KEY.to_vec(),
-                    date.into_bytes(),
-                    None,
-                ),
-            ])
+            .batch(setup_writes(&user, &credential, rfc3339_seconds(now)))
             .await;
         match written {
             Ok(()) => Ok(CreatedCredentials {
@@ -170,4 +119,63 @@ impl Auth {
         });
         Ok(self.inner.kv.batch(ops).await?)
     }
+}
+
+fn check_administrator(username: &str, access_key_id: &str, secret_access_key: &str) -> Result<()> {
+    if username.is_empty() {
+        return Err(Error::InvalidValue("empty user display name".to_owned()));
+    }
+    if username.len() > MAX_NAME_BYTES {
+        return Err(Error::InvalidValue(format!(
+            "the user name must have 1 to {MAX_NAME_BYTES} bytes"
+        )));
+    }
+    for (name, value) in [
+        ("access_key_id", access_key_id),
+        ("secret_access_key", secret_access_key),
+    ] {
+        if value.is_empty() || value.len() > MAX_NAME_BYTES {
+            return Err(Error::InvalidValue(format!(
+                "{name} must have 1 to {MAX_NAME_BYTES} bytes"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Returns the writes of a set-up. The user comes first, so that two concurrent set-ups cannot both succeed even if the
+/// driver has no transactions.
+fn setup_writes(user: &UserData, credential: &CredentialData, date: String) -> Vec<Op> {
+    let set = |partition: &'static [u8], key: Vec<u8>, value: Vec<u8>, predicate| Op::Set {
+        partition: Bytes::from_static(partition),
+        key: key.into(),
+        value: value.into(),
+        predicate,
+    };
+    vec![
+        set(
+            BASIC_PARTITION,
+            SUPER_ADMIN_KEY.to_vec(),
+            user.encode_to_vec(),
+            Some(Predicate::Absent),
+        ),
+        set(
+            BASIC_PARTITION,
+            credential_key(&credential.access_key_id),
+            credential.encode_to_vec(),
+            None,
+        ),
+        set(
+            AUTH_PARTITION,
+            SETUP_MODE_KEY.to_vec(),
+            date.clone().into_bytes(),
+            None,
+        ),
+        set(
+            AUTH_PARTITION,
+            SETUP_TIMESTAMP_KEY.to_vec(),
+            date.into_bytes(),
+            None,
+        ),
+    ]
 }

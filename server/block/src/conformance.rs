@@ -55,7 +55,7 @@ fn hex_md5(bytes: &[u8]) -> String {
     hex::encode(Md5::digest(bytes))
 }
 
-/// Returns bytes that differ from position to position and between seeds.
+/// Returns `len` bytes of a pattern that depends on position and seed.
 fn pattern(len: usize, seed: u8) -> Bytes {
     (0..len)
         .map(|at| {

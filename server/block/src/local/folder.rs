@@ -27,7 +27,7 @@ const OPEN_FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::CLOEXEC)
     .union(OFlags::NOFOLLOW);
-/// `NONBLOCK` keeps the call from waiting for the writer of a named pipe.
+/// Flags for opening a file to read. `NONBLOCK` keeps the call from waiting for the writer of a named pipe.
 const OPEN_FILE: OFlags = OFlags::RDONLY
     .union(OFlags::NONBLOCK)
     .union(OFlags::NOCTTY)

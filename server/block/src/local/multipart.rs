@@ -8,7 +8,7 @@
 //! object consists of the parts of a single list.
 //!
 //! Storing a part takes no lock. After writing the part, the process checks the upload again. If the upload is
-//! still open, whoever ends it finds the part. If it has ended, the process removes the part.
+//! still open, the process that ends it finds the part. If it has ended, the storing process removes the part.
 
 use std::collections::HashMap;
 use std::io::{self, Read as _};

@@ -1,4 +1,4 @@
-//! Tests that the conformance suite cannot make: where the files are, and what remains on disk.
+//! Tests of what the conformance suite cannot check: where the files are, and what remains on disk.
 
 use std::collections::BTreeSet;
 use std::fs::File;

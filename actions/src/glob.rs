@@ -217,7 +217,7 @@ mod tests {
         assert!(
             path_set(&["a[".to_owned()])
                 .unwrap_err()
-                .contains("'a[' is no glob")
+                .contains("'a[' is not a valid glob")
         );
         assert_eq!(literal_prefix("tables/2024-*/x"), "tables/2024-");
     }

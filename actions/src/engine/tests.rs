@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use base::ManualClock;
 use catalog::testing::{TestCatalog, commit_params, merge_params, text};
-use catalog::{Error, Upload, UploadOptions};
+use catalog::{Error, ObjectTarget, UploadOptions};
 
 use super::*;
 use crate::testing::{Seen, event, server};

@@ -1,4 +1,4 @@
-//! Wire types. Made from `openapi.yaml` by `cargo xtask codegen`; do not edit.
+//! Wire types. Generated from `openapi.yaml` by `cargo xtask codegen`; do not edit.
 
 use std::collections::BTreeMap;
 
@@ -59,7 +59,7 @@ pub enum ActionRunStatus {
 }
 
 impl ActionRunStatus {
-    /// The value as it is written on the wire.
+    /// Returns the value as it appears on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -365,7 +365,7 @@ pub enum DiffType {
 }
 
 impl DiffType {
-    /// The value as it is written on the wire.
+    /// Returns the value as it appears on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -388,7 +388,7 @@ pub enum DiffPathType {
 }
 
 impl DiffPathType {
-    /// The value as it is written on the wire.
+    /// Returns the value as it appears on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -595,7 +595,7 @@ pub enum HookRunStatus {
 }
 
 impl HookRunStatus {
-    /// The value as it is written on the wire.
+    /// Returns the value as it appears on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -646,7 +646,7 @@ pub enum ImportLocationType {
 }
 
 impl ImportLocationType {
-    /// The value as it is written on the wire.
+    /// Returns the value as it appears on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -715,7 +715,7 @@ pub enum LoginConfigRbac {
 }
 
 impl LoginConfigRbac {
-    /// The value as it is written on the wire.
+    /// Returns the value as it appears on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -739,7 +739,7 @@ pub enum LoginConfigLoginUrlMethod {
 }
 
 impl LoginConfigLoginUrlMethod {
-    /// The value as it is written on the wire.
+    /// Returns the value as it appears on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -919,7 +919,7 @@ pub enum ObjectStatsPathType {
 }
 
 impl ObjectStatsPathType {
-    /// The value as it is written on the wire.
+    /// Returns the value as it appears on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -1044,7 +1044,7 @@ pub enum PullRequestStatus {
 }
 
 impl PullRequestStatus {
-    /// The value as it is written on the wire.
+    /// Returns the value as it appears on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -1078,7 +1078,7 @@ pub enum PullRequestBasicStatus {
 }
 
 impl PullRequestBasicStatus {
-    /// The value as it is written on the wire.
+    /// Returns the value as it appears on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -1175,7 +1175,7 @@ pub enum ReflogEntryRefType {
 }
 
 impl ReflogEntryRefType {
-    /// The value as it is written on the wire.
+    /// Returns the value as it appears on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -1317,7 +1317,7 @@ pub enum ResetCreationType {
 }
 
 impl ResetCreationType {
-    /// The value as it is written on the wire.
+    /// Returns the value as it appears on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -1387,7 +1387,7 @@ pub enum SetupStateState {
 }
 
 impl SetupStateState {
-    /// The value as it is written on the wire.
+    /// Returns the value as it appears on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -1449,7 +1449,7 @@ pub enum StatementEffect {
 }
 
 impl StatementEffect {
-    /// The value as it is written on the wire.
+    /// Returns the value as it appears on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

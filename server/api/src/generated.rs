@@ -1,8 +1,8 @@
-//! Request checks. Made from `openapi.yaml` by `cargo xtask codegen`; do not edit.
+//! Request checks. Generated from `openapi.yaml` by `cargo xtask codegen`; do not edit.
 
 use crate::schema::{Body, Operation, Parameter, Pattern, Place, Property, Schema};
 
-/// Every operation, in the contract's order.
+/// All operations, in the contract's order.
 pub(crate) static OPERATIONS: &[Operation] = &[
     Operation {
         id: "setupCommPrefs",

@@ -4,7 +4,7 @@ use api_types as types;
 use auth::{Permission, arn};
 use axum::Json;
 use axum::extract::State;
-use catalog::{ListRequest, Upload, WriteOptions};
+use catalog::{ListRequest, ObjectTarget, WriteOptions};
 use http::StatusCode;
 
 use crate::error::{Error, Result};
@@ -169,7 +169,7 @@ pub(crate) async fn copy_object(
         .as_deref()
         .filter(|reference| !reference.is_empty())
         .unwrap_or(&branch);
-    let to = Upload {
+    let to = ObjectTarget {
         repository: &repository,
         branch: &branch,
         path,

@@ -10,7 +10,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use bytes::Bytes;
-use catalog::{ByteStream, Upload, UploadOptions};
+use catalog::{ByteStream, ObjectTarget, UploadOptions};
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use http::header::{CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, StatusCode};
@@ -46,7 +46,7 @@ pub(crate) async fn upload_object(
     let object = api
         .catalog
         .upload(
-            Upload {
+            ObjectTarget {
                 repository: &repository,
                 branch: &branch,
                 path,

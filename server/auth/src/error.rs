@@ -1,15 +1,15 @@
-//! What can go wrong, split by what the caller does next.
+//! Errors of the auth service. Variants differ in how the caller reacts.
 
 /// The result of an auth operation.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// An auth failure.
+/// An error of an auth operation.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Unknown key, wrong secret, bad or expired token. Says no more on purpose.
+    /// Unknown key, wrong secret, or invalid or expired token. The message deliberately does not say which.
     #[error("error authenticating request")]
     Unauthenticated,
-    /// The principal may not do this.
+    /// The principal lacks a permission.
     #[error("insufficient permissions: {0}")]
     Forbidden(String),
     #[error("{0} not found")]
@@ -18,10 +18,10 @@ pub enum Error {
     AlreadyExists(String),
     #[error("{0}")]
     InvalidValue(String),
-    /// Not offered in this mode of access control.
-    #[error("{0} is not offered by this server's access-control mode")]
+    /// Not supported in this access-control mode.
+    #[error("{0} is not supported by this server's access-control mode")]
     NotImplemented(String),
-    /// A stored secret does not decrypt: the configured secret key is not the one it was written with.
+    /// A stored secret cannot be decrypted, because the configured secret key differs from the one that encrypted it.
     #[error(
         "failed to decrypt stored credentials: auth.encrypt.secret_key is not the key they were encrypted with"
     )]

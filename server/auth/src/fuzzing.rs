@@ -1,10 +1,10 @@
-//! The parsers of this crate as functions of bytes, for `tests/fuzz`.
+//! Entry points for the fuzzer in `tests/fuzz`: the parsers of this crate as functions of bytes.
 
 use prost::Message as _;
 
 use crate::records::{CredentialData, UserData, instant};
 
-/// A session token, as it comes or with a right signature, or a stored record: the first byte tells which.
+/// Parses a session token, the claims of a correctly signed token, or a stored record. The first byte selects which.
 pub fn session(data: &[u8]) {
     let Some((kind, rest)) = data.split_first() else {
         return;

@@ -1,26 +1,26 @@
-//! Keys that are derived from `auth.encrypt.secret_key`: one for each purpose.
+//! Derives a separate key for each purpose from `auth.encrypt.secret_key`.
 //!
-//! The key that stored secrets are encrypted with is not among them: its derivation is lakeFS's
-//! ([`crate::secrets`]), so that lakeFS can read what is stored. Without separate keys one that
-//! leaks from one purpose, or a weakness of one algorithm, would open the others too.
+//! With separate keys, a key that leaks from one purpose, or a weakness of one algorithm, does not endanger the
+//! other purposes. The key that encrypts stored secrets is not derived here: it uses lakeFS's derivation
+//! ([`crate::secrets`]), so that lakeFS can read the stored secrets.
 
 use std::fmt;
 
 use hkdf::Hkdf;
 use sha2::Sha256;
 
-/// The shortest secret key that a new installation may begin with.
+/// Minimum length of the secret key of a new installation.
 pub const MIN_SECRET_KEY_BYTES: usize = 16;
 
-/// The purpose of the key that callbacks of hook runs are signed with.
+/// Purpose of the key that signs callbacks of hook runs.
 pub const HOOK_RUNS: &str = "weir/v1/hook-runs";
 
-/// The purpose of the key that session tokens are signed with.
+/// Purpose of the key that signs session tokens.
 const SESSIONS: &str = "weir/v1/sessions";
 
 const KEY_BYTES: usize = 32;
 
-/// The key of one purpose: HKDF-SHA256 of the secret key, labelled with the purpose.
+/// Derives the key for a purpose: HKDF-SHA256 of the secret key, with the purpose as its info.
 #[must_use]
 pub fn derive(secret_key: &str, purpose: &str) -> [u8; KEY_BYTES] {
     let mut key = [0; KEY_BYTES];
@@ -30,17 +30,17 @@ pub fn derive(secret_key: &str, purpose: &str) -> [u8; KEY_BYTES] {
     key
 }
 
-/// What session tokens are signed with.
+/// The key that signs session tokens.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct SigningKey(Vec<u8>);
 
 impl SigningKey {
-    /// The secret key itself, as in lakeFS: of installations that were set up before keys were derived.
+    /// Returns the secret key itself, as in lakeFS. For installations without the marker of derived keys.
     pub(crate) fn of_lakefs(secret_key: &str) -> Self {
         Self(secret_key.as_bytes().to_vec())
     }
 
-    /// A key for sessions only.
+    /// Derives a key that is used only for sessions.
     pub(crate) fn derived(secret_key: &str) -> Self {
         Self(derive(secret_key, SESSIONS).to_vec())
     }
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_purpose_has_a_key_of_its_own() {
+    fn each_purpose_has_a_different_key() {
         let key = "a long random secret key";
         let (sessions, runs) = (derive(key, SESSIONS), derive(key, HOOK_RUNS));
         assert_ne!(sessions, runs);
@@ -70,9 +70,9 @@ mod tests {
         assert!(!format!("{:?}", SigningKey::of_lakefs(key)).contains(key));
     }
 
-    /// Changing the derivation would end every session, and needs another version of the marker.
+    /// Changing the derivation would invalidate every session and requires a new value of the marker.
     #[test]
-    fn the_derivation_does_not_change() {
+    fn derivation_is_stable() {
         assert_eq!(
             hex::encode(derive("a long random secret key", SESSIONS)),
             "01a5154aafd1af2a40a47dc3f6af82f49a67bec984b443b7188e2f001d4787f9"

@@ -1,8 +1,8 @@
-//! Who is asking and what they may do: set-up, keys, session tokens, authorization.
+//! Authentication and authorization: set-up, access keys, session tokens, permissions, usage counts.
 //!
-//! Holds the single-administrator mode (`auth.ui_config.rbac: none`): one user in
-//! the partition `basicAuth`, allowed everything. Does not know HTTP, nor the
-//! catalog. A secret never reaches a log, an error or a `Debug` print.
+//! Implements the single-administrator mode (`auth.ui_config.rbac: none`): one user, stored in
+//! the partition `basicAuth`, may do everything. This crate knows neither HTTP nor the catalog. Secrets never
+//! appear in logs, errors or `Debug` output.
 
 mod error;
 #[doc(hidden)]

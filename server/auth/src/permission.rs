@@ -1,31 +1,31 @@
-//! Actions on resources, in the words of policies.
+//! Actions and resources, named as in lakeFS's policies.
 
-/// One action on one resource.
+/// Permission to perform one action on one resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Permission {
-    /// `fs:ReadObject`.
+    /// The action, such as `fs:ReadObject`.
     pub action: &'static str,
-    /// An ARN; see [`arn`].
+    /// The resource's ARN; see [`arn`].
     pub resource: String,
 }
 
 impl Permission {
-    /// `action` on `resource`.
+    /// Creates the permission to perform `action` on `resource`.
     #[must_use]
     pub fn new(action: &'static str, resource: String) -> Self {
         Self { action, resource }
     }
 }
 
-/// Where a principal may do one action, asked for once and held against many resources.
+/// The resources on which a principal may perform an action. Listings compute it once and check many resources.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
-    /// On every resource.
+    /// All resources.
     Everything,
 }
 
 impl Scope {
-    /// Whether the action is allowed on a resource.
+    /// Returns whether the action is allowed on a resource.
     #[must_use]
     pub fn covers(&self, _resource: &str) -> bool {
         match self {
@@ -34,9 +34,9 @@ impl Scope {
     }
 }
 
-/// Names of resources.
+/// Functions that return the ARNs of resources.
 pub mod arn {
-    /// Everything.
+    /// All resources.
     #[must_use]
     pub fn all() -> String {
         "*".to_owned()
@@ -46,7 +46,7 @@ pub mod arn {
     pub fn repository(repository: &str) -> String {
         format!("arn:lakefs:fs:::repository/{repository}")
     }
-    /// An object, whatever its branch.
+    /// An object on any branch.
     #[must_use]
     pub fn object(repository: &str, path: &str) -> String {
         format!("arn:lakefs:fs:::repository/{repository}/object/{path}")

@@ -1,9 +1,9 @@
-//! The authenticated asker.
+//! The authenticated caller.
 
-/// A user who has been authenticated.
+/// An authenticated user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
     pub username: String,
-    /// E-mail if known, else the user name: what commits record.
+    /// The name that commits record: the e-mail address, or the user name if there is none.
     pub committer: String,
 }

@@ -1,33 +1,33 @@
-//! Stored records of users and credentials, with lakeFS's field numbers and keys.
+//! Stored records of users and credentials, with lakeFS's keys and field numbers.
 //!
-//! The formats follow `docs/formats.md` (auth); fields are never added here, since
-//! another server of the installation would drop them.
+//! `docs/formats.md` (auth) describes the formats. Never add fields: a lakeFS server that
+//! rewrites a record would drop them.
 
 use base::OffsetDateTime;
 use prost::Message;
 use prost_types::Timestamp;
 
-/// Where the single administrator lives.
+/// Partition of the single administrator.
 pub(crate) const BASIC_PARTITION: &[u8] = b"basicAuth";
-/// Installation facts, and the users of older installations.
+/// Partition of the installation's metadata, and of the users of older installations.
 pub(crate) const AUTH_PARTITION: &[u8] = b"auth";
-/// The administrator's record, whatever the user name.
+/// Key of the administrator's record. It does not contain the user name.
 pub(crate) const SUPER_ADMIN_KEY: &[u8] = b"users/superAdmin";
 pub(crate) const SETUP_TIMESTAMP_KEY: &[u8] = b"installation_metadata/setup_timestamp";
 pub(crate) const SETUP_MODE_KEY: &[u8] = b"installation_metadata/setup_auth_none";
 pub(crate) const COMM_PREFS_KEY: &[u8] = b"installation_metadata/comm_prefs_set";
 pub(crate) const INSTALLATION_ID_KEY: &[u8] = b"installation_id";
-/// What lakeFS does not know; it never reads this partition.
+/// Partition of records that lakeFS does not have. lakeFS never reads it.
 pub(crate) const WEIR_PARTITION: &[u8] = b"weir-auth";
-/// How signing keys are derived; absent where the installation was set up without it.
+/// Key of the marker that says how signing keys are derived. Installations set up by lakeFS have no marker.
 pub(crate) const SIGNING_KEY: &[u8] = b"signing";
 
-/// The key of one of the administrator's access keys.
+/// Returns the key of the record of an access key.
 pub(crate) fn credential_key(access_key_id: &str) -> Vec<u8> {
     format!("uCredentials/superAdmin/credentials/{access_key_id}").into_bytes()
 }
 
-/// The prefix of all of the administrator's access keys.
+/// Prefix of the records of all access keys.
 pub(crate) const CREDENTIALS_PREFIX: &str = "uCredentials/superAdmin/credentials/";
 
 #[derive(Clone, PartialEq, Message)]
@@ -56,20 +56,20 @@ pub(crate) struct CredentialData {
     pub(crate) secret_access_key_encrypted: Vec<u8>,
     #[prost(message, optional, tag = "3")]
     pub(crate) issued_date: Option<Timestamp>,
-    /// Holds the user name, despite its name.
+    /// Contains the user name, despite its own name.
     #[prost(bytes = "vec", tag = "4")]
     pub(crate) user_id: Vec<u8>,
 }
 
-/// An instant as the records store it.
+/// Converts a time to its stored form.
 pub(crate) fn timestamp(at: OffsetDateTime) -> Timestamp {
     Timestamp {
         seconds: at.unix_timestamp(),
-        nanos: i32::try_from(at.nanosecond()).expect("below a thousand million"),
+        nanos: i32::try_from(at.nanosecond()).expect("nanoseconds are less than 10^9"),
     }
 }
 
-/// A stored instant; the epoch where none was stored or it can't be told.
+/// Converts a stored time. Returns the Unix epoch if it is missing or out of range.
 pub(crate) fn instant(at: Option<&Timestamp>) -> OffsetDateTime {
     at.and_then(|t| OffsetDateTime::from_unix_timestamp(t.seconds).ok())
         .unwrap_or(OffsetDateTime::UNIX_EPOCH)

@@ -1,4 +1,4 @@
-//! The service and what its parts share: its start, the installation, counts of use.
+//! The auth service: its state, its start, the installation id and usage counts.
 
 mod login;
 mod setup;
@@ -24,19 +24,19 @@ use crate::{Error, Principal, Result, secrets};
 
 const SCHEMA_PARTITION: &[u8] = b"kv-internal-metadata";
 const SCHEMA_KEY: &[u8] = b"kv/schema/version";
-/// The version of the stored layout that this program reads and writes.
+/// Version of the storage layout that this program reads and writes.
 const SCHEMA_VERSION: u32 = 4;
-/// Access keys and user names are short; longer ones can't be ours.
+/// Maximum length of access keys and user names.
 const MAX_NAME_BYTES: usize = 256;
 
-/// How to run.
+/// Settings of the auth service.
 #[derive(Clone)]
 pub struct Options {
     /// `auth.encrypt.secret_key`.
     pub secret_key: String,
-    /// How long a session token holds.
+    /// Lifetime of a session token.
     pub login_duration: Duration,
-    /// Whether looked-up keys are kept for `cache_ttl`.
+    /// Whether access keys are cached for `cache_ttl`.
     pub cache_enabled: bool,
     pub cache_size: u64,
     pub cache_ttl: Duration,
@@ -53,7 +53,7 @@ impl std::fmt::Debug for Options {
     }
 }
 
-/// A user as the API shows it.
+/// A user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     pub username: String,
@@ -70,7 +70,7 @@ pub struct Credentials {
     pub issued: OffsetDateTime,
 }
 
-/// A new access key with its secret, shown once.
+/// A new access key with its secret, which is shown only once.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CreatedCredentials {
     pub access_key_id: String,
@@ -86,14 +86,16 @@ impl std::fmt::Debug for CreatedCredentials {
     }
 }
 
-/// Whether the installation was set up.
+/// The progress of the installation's set-up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetupState {
+    /// Whether there is an administrator.
     pub initialized: bool,
+    /// Whether the communication preferences have not been answered yet.
     pub comm_prefs_missing: bool,
 }
 
-/// A looked-up key: its secret and owner.
+/// Secret and owner of an access key.
 #[derive(Clone)]
 struct KnownKey {
     secret: Arc<str>,
@@ -111,10 +113,10 @@ struct Inner {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGenerator>,
     options: Options,
-    /// By access key id; none where caching is off.
+    /// Cache by access key id; `None` if caching is off.
     keys: Option<moka::sync::Cache<String, KnownKey>>,
     usage: Usage,
-    /// What sessions are signed with, once it was looked up.
+    /// The key that signs sessions, once it has been determined.
     signing: OnceCell<SigningKey>,
 }
 
@@ -127,7 +129,7 @@ impl std::fmt::Debug for Auth {
 }
 
 impl Auth {
-    /// Puts the service together; reads nothing.
+    /// Creates the service without accessing the store.
     #[must_use]
     pub fn new(
         kv: Arc<dyn Store>,
@@ -154,13 +156,15 @@ impl Auth {
         }
     }
 
-    /// Checks that the stored layout is one this program knows, and marks a new store with it.
-    /// Checks that the secret key opens what is stored, so that a wrong one is told at the start
-    /// and not by every request. An installation without an administrator gets its own signing key,
-    /// and refuses a secret key that is too short for one.
+    /// Prepares the store and checks the configuration against it.
+    ///
+    /// Checks the version of the storage layout, or records it in a new store. Checks that the secret key decrypts
+    /// a stored credential, so that a wrong key fails the start instead of every request. For an installation
+    /// without an administrator, checks the length of the secret key and records that signing keys are derived.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`] naming both versions, or the secret key's length; [`Error::Secret`].
+    /// [`Error::InvalidValue`] if the layout version is unknown or the secret key is too short;
+    /// [`Error::Secret`] if the secret key is wrong.
     pub async fn start(&self) -> Result<()> {
         let kv = &self.inner.kv;
         let version = Bytes::from(SCHEMA_VERSION.to_string());
@@ -175,8 +179,8 @@ impl Auth {
             Some(found) if found.value == version => {}
             Some(found) => {
                 return Err(Error::InvalidValue(format!(
-                    "the database has layout version {}, this program reads version {SCHEMA_VERSION}: \
-                     migrate it with the lakeFS release that wrote it, or use a newer Weir",
+                    "the database has layout version {}, but this program supports version {SCHEMA_VERSION}: \
+                     migrate the database with the lakeFS release that wrote it, or use a newer Weir",
                     String::from_utf8_lossy(&found.value)
                 )));
             }
@@ -197,18 +201,18 @@ impl Auth {
         Ok(())
     }
 
-    /// Decrypts on the blocking pool: deriving the key takes a core for a millisecond.
+    /// Decrypts on the blocking pool, because deriving the key takes about a millisecond of CPU time.
     async fn unseal(&self, stored: Vec<u8>) -> Result<String> {
         let secret_key = self.inner.options.secret_key.clone();
         tokio::task::spawn_blocking(move || secrets::open(&secret_key, &stored))
             .await
-            .expect("decrypting does not panic, and nobody cancels it")
+            .expect("decrypting does not panic and is not cancelled")
     }
 
-    /// The installation's id; the first to ask makes it.
+    /// Returns the installation's id. The first call creates it.
     ///
     /// # Errors
-    /// Whatever the store gives.
+    /// Any error of the store.
     pub async fn installation_id(&self) -> Result<String> {
         if let Some(id) = &self.inner.options.fixed_installation_id {
             return Ok(id.clone());
@@ -230,15 +234,15 @@ impl Auth {
             .unwrap_or_default())
     }
 
-    /// Counts one request of the API or the gateway. Costs no round trip.
+    /// Counts an API or gateway request, in memory only.
     pub fn count_request(&self) {
         self.inner.usage.count();
     }
 
-    /// Adds the counted requests to the stored month.
+    /// Adds the counted requests to the stored count of the current month.
     ///
     /// # Errors
-    /// Whatever the store gives; the count is kept for the next time.
+    /// Any error of the store. The count is then kept for the next call.
     pub async fn flush_usage(&self) -> Result<()> {
         let id = self.installation_id().await?;
         self.inner
@@ -247,10 +251,10 @@ impl Auth {
             .await
     }
 
-    /// Requests by month, oldest first, those not yet stored included.
+    /// Returns the requests per month, oldest first, after storing the counted requests.
     ///
     /// # Errors
-    /// Whatever the store gives.
+    /// Any error of the store.
     pub async fn usage(&self) -> Result<Vec<MonthlyUsage>> {
         self.flush_usage().await?;
         usage::reports(self.inner.kv.as_ref(), &self.installation_id().await?).await
@@ -259,7 +263,9 @@ impl Auth {
 
 fn user_of(record: &[u8]) -> Result<User> {
     let data = UserData::decode(record).map_err(|e| {
-        Error::InvalidValue(format!("the stored administrator's record is damaged: {e}"))
+        Error::InvalidValue(format!(
+            "the stored record of the administrator is damaged: {e}"
+        ))
     })?;
     Ok(User {
         creation_date: instant(data.created_at.as_ref()),
@@ -286,7 +292,7 @@ fn rfc3339_seconds(at: OffsetDateTime) -> String {
     at.replace_nanosecond(0)
         .expect("zero is a valid nanosecond")
         .format(&time::format_description::well_known::Rfc3339)
-        .expect("years of the present era are valid in RFC 3339")
+        .expect("the clock is within the years of RFC 3339")
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Stories of the single-administrator mode.
+//! Tests of the single-administrator mode.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn set_up_happens_once_and_its_key_opens_the_door() {
+async fn setup_succeeds_once_and_its_key_authenticates() {
     let world = World::new();
     let auth = world.auth("a secret key that is long");
     auth.start().await.unwrap();
@@ -82,7 +82,7 @@ async fn set_up_happens_once_and_its_key_opens_the_door() {
 }
 
 #[tokio::test]
-async fn a_server_with_another_secret_key_does_not_start() {
+async fn server_with_another_secret_key_does_not_start() {
     let world = World::new();
     world.auth("k").setup("admin", None).await.unwrap();
     world.auth("k").start().await.unwrap();
@@ -91,17 +91,18 @@ async fn a_server_with_another_secret_key_does_not_start() {
     assert!(refused.to_string().contains("auth.encrypt.secret_key"));
 }
 
-/// Before, any text was a key, and a token told whoever had one enough to find a short key by trying.
+/// Guards a weakness: secret keys of any length were accepted, and anyone with a session token could find a short key
+/// by brute force.
 #[tokio::test]
-async fn a_new_installation_refuses_a_short_secret_key_and_an_existing_one_opens() {
+async fn short_secret_key_is_rejected_by_new_installations_only() {
     let world = World::new();
     for short in ["k", "fifteen bytes.."] {
         let refused = world.auth(short).start().await.unwrap_err();
-        let said = refused.to_string();
-        assert!(matches!(refused, Error::InvalidValue(_)), "{said}");
+        let message = refused.to_string();
+        assert!(matches!(refused, Error::InvalidValue(_)), "{message}");
         assert!(
-            said.contains("at least 16") && said.contains("openssl rand -hex 32"),
-            "{said}"
+            message.contains("at least 16") && message.contains("openssl rand -hex 32"),
+            "{message}"
         );
     }
     world.auth("sixteen bytes...").start().await.unwrap();
@@ -116,9 +117,9 @@ async fn a_new_installation_refuses_a_short_secret_key_and_an_existing_one_opens
         .unwrap();
 }
 
-/// One secret for two purposes: what leaks from one opens the other.
+/// If one key served two purposes, a leak from one would endanger the other.
 #[tokio::test]
-async fn a_new_installation_signs_with_a_key_of_its_own_and_an_existing_one_as_before() {
+async fn new_installation_derives_its_signing_key_and_existing_one_keeps_lakefs_method() {
     const SECRET: &str = "a secret key that is long";
     let now = World::new().clock.now();
     let by_lakefs = |world: &World| {
@@ -127,7 +128,7 @@ async fn a_new_installation_signs_with_a_key_of_its_own_and_an_existing_one_as_b
         crate::tokens::issue(&key, "admin", now, now + Duration::from_secs(60), &ids)
     };
 
-    // Set up by lakeFS: its tokens hold, and ours are signed like them.
+    // An installation set up by lakeFS: its tokens are valid, and new tokens are signed in the same way.
     let old = World::new();
     old.auth(SECRET)
         .setup("admin", Some(("AK".into(), "SK".into())))
@@ -139,7 +140,7 @@ async fn a_new_installation_signs_with_a_key_of_its_own_and_an_existing_one_as_b
     let (ours, _) = auth.login("AK", "SK").await.unwrap();
     crate::tokens::verify(&SigningKey::of_lakefs(SECRET), &ours, now).unwrap();
 
-    // New: the secret key itself signs nothing, whichever server of the installation is asked.
+    // A new installation: no server accepts tokens signed with the secret key itself.
     let new = World::new();
     let (first, second) = (new.auth(SECRET), new.auth(SECRET));
     first.start().await.unwrap();
@@ -157,7 +158,7 @@ async fn a_new_installation_signs_with_a_key_of_its_own_and_an_existing_one_as_b
         second.authenticate_token(&by_lakefs(&new)).await,
         Err(Error::Unauthenticated)
     ));
-    // What is stored stays readable by lakeFS, which knows the secret key only.
+    // lakeFS can still decrypt the stored secrets with the secret key.
     let stored = new
         .kv
         .get(BASIC_PARTITION, &crate::records::credential_key("AK"))
@@ -170,7 +171,7 @@ async fn a_new_installation_signs_with_a_key_of_its_own_and_an_existing_one_as_b
 }
 
 #[tokio::test]
-async fn a_derivation_of_a_newer_version_is_not_guessed() {
+async fn unknown_signing_method_is_rejected() {
     let world = World::new();
     let (partition, key) = (crate::records::WEIR_PARTITION, crate::records::SIGNING_KEY);
     world
@@ -183,7 +184,7 @@ async fn a_derivation_of_a_newer_version_is_not_guessed() {
 }
 
 #[tokio::test]
-async fn two_set_ups_at_once_make_one_administrator() {
+async fn concurrent_setups_create_one_administrator() {
     let world = World::new();
     let (a, b) = (world.auth("k"), world.auth("k"));
     let (a, b) = tokio::join!(a.setup("one", None), b.setup("two", None));
@@ -191,7 +192,7 @@ async fn two_set_ups_at_once_make_one_administrator() {
 }
 
 #[tokio::test]
-async fn names_and_keys_that_are_empty_are_refused() {
+async fn empty_names_and_keys_are_rejected() {
     let auth = World::new().auth("k");
     for (name, key) in [
         ("", None),
@@ -207,7 +208,7 @@ async fn names_and_keys_that_are_empty_are_refused() {
 }
 
 #[tokio::test]
-async fn a_session_ends_at_its_hour() {
+async fn session_token_expires_after_the_login_duration() {
     let world = World::new();
     let auth = world.auth("k");
     let key = auth
@@ -232,7 +233,7 @@ async fn a_session_ends_at_its_hour() {
 }
 
 #[tokio::test]
-async fn a_token_of_a_user_who_is_gone_opens_nothing() {
+async fn token_of_a_deleted_user_is_rejected() {
     let world = World::new();
     let auth = world.auth("k");
     auth.setup("admin", Some(("AK".into(), "SK".into())))
@@ -251,7 +252,7 @@ async fn a_token_of_a_user_who_is_gone_opens_nothing() {
 }
 
 #[tokio::test]
-async fn another_secret_key_says_what_is_wrong_and_prints_no_secret() {
+async fn wrong_secret_key_is_reported_without_printing_it() {
     let world = World::new();
     world
         .auth("right")
@@ -265,7 +266,7 @@ async fn another_secret_key_says_what_is_wrong_and_prints_no_secret() {
 }
 
 #[tokio::test]
-async fn one_user_one_key() {
+async fn administrator_has_exactly_one_key() {
     let world = World::new();
     let auth = world.auth("k");
     auth.setup("admin", Some(("AK".into(), "SK".into())))
@@ -302,7 +303,7 @@ async fn one_user_one_key() {
 }
 
 #[tokio::test]
-async fn preferences_are_asked_once_and_after_set_up() {
+async fn preferences_are_stored_once_and_only_after_setup() {
     let world = World::new();
     let auth = world.auth("k");
     let prefs = BTreeMap::from([("feature_updates".to_owned(), "true".to_owned())]);
@@ -348,7 +349,7 @@ async fn requests_are_counted_by_month_across_servers() {
 }
 
 #[tokio::test]
-async fn a_store_of_another_layout_is_refused_with_both_versions() {
+async fn error_for_another_layout_names_both_versions() {
     let world = World::new();
     world
         .kv
@@ -360,7 +361,7 @@ async fn a_store_of_another_layout_is_refused_with_both_versions() {
 }
 
 #[tokio::test]
-async fn the_installation_keeps_its_id() {
+async fn installation_id_is_stable() {
     let world = World::new();
     let id = world.auth("k").installation_id().await.unwrap();
     assert_eq!(id, world.auth("k").installation_id().await.unwrap());

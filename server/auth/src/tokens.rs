@@ -1,6 +1,6 @@
-//! Session tokens: JWTs with lakeFS's claims, signed with the installation's [`SigningKey`].
+//! Issues and verifies session tokens: JWTs with lakeFS's claims, signed with the installation's [`SigningKey`].
 //!
-//! Expiry is judged by the service's clock, not by the library's.
+//! The expiry is checked against the service's clock instead of the JWT library's.
 
 use base::{IdGenerator, OffsetDateTime};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
@@ -11,10 +11,10 @@ use crate::{Error, Result};
 
 const ISSUER: &str = "auth";
 const AUDIENCE: &str = "login";
-/// Longer tokens are not ours.
+/// Longer tokens are rejected without parsing.
 const MAX_TOKEN_BYTES: usize = 8192;
 
-/// `aud` is a plain string, not a list: lakeFS's form.
+/// As in lakeFS, `aud` is a string and not a list.
 #[derive(Debug, Serialize, Deserialize)]
 struct Claims {
     #[serde(default)]
@@ -29,7 +29,7 @@ struct Claims {
     exp: i64,
 }
 
-/// Makes a token for a user.
+/// Issues a token for a user.
 pub(crate) fn issue(
     key: &SigningKey,
     username: &str,
@@ -53,11 +53,13 @@ pub(crate) fn issue(
     .expect("claims are plain JSON and the key is symmetric")
 }
 
-/// The user name in a valid token. It must name this service as its issuer, and sessions as its
-/// purpose: other tokens signed with the same key, such as lakeFS's for resetting a password, open nothing.
+/// Verifies a token and returns its user name.
+///
+/// The token must have this service as its issuer and sessions as its audience. Other tokens signed with the same key,
+/// such as lakeFS's password-reset tokens, are rejected.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`], whatever is wrong with it.
+/// [`Error::Unauthenticated`] if the token is invalid for any reason.
 pub(crate) fn verify(key: &SigningKey, token: &str, now: OffsetDateTime) -> Result<String> {
     if token.len() > MAX_TOKEN_BYTES {
         return Err(Error::Unauthenticated);
@@ -84,7 +86,7 @@ pub(crate) fn try_token(token: &str) {
     drop(verify(&key, token, OffsetDateTime::UNIX_EPOCH));
 }
 
-/// Signs claims, whatever they are, and verifies the token that they make.
+/// Signs arbitrary claims and verifies the resulting token, for [`crate::fuzzing`].
 pub(crate) fn try_claims(claims: &[u8]) {
     use base64::Engine as _;
     let encode = |part: &[u8]| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(part);
@@ -116,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_holds_until_it_expires_and_only_under_its_key() {
+    fn token_is_valid_until_it_expires_and_only_with_its_key() {
         let ids = SeededIds::new(7, Arc::new(SystemClock));
         let now = OffsetDateTime::UNIX_EPOCH + Duration::from_secs(1000);
         let expires = now + Duration::from_secs(60);
@@ -129,14 +131,14 @@ mod tests {
     }
 
     #[test]
-    fn a_token_without_signature_is_refused() {
+    fn unsigned_token_is_rejected() {
         // {"alg":"none"} . {"sub":"admin","exp":99999999999}
         let unsigned = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiIsImV4cCI6OTk5OTk5OTk5OTl9.";
         assert!(verify(&key("key"), unsigned, OffsetDateTime::UNIX_EPOCH).is_err());
     }
 
     #[test]
-    fn a_session_names_its_issuer_and_audience() {
+    fn token_with_another_issuer_or_audience_is_rejected() {
         let now = OffsetDateTime::UNIX_EPOCH;
         let check = |claims: Value| verify(&key("key"), &signed(&claims), now);
         let whole = json!({"iss": "auth", "aud": "login", "sub": "admin", "exp": 99});

@@ -1,7 +1,7 @@
-//! Monthly counts of API and gateway requests, for the usage report.
+//! Counts API and gateway requests per month, for the usage report.
 //!
-//! Requests only bump a counter in memory; [`Usage::flush`] adds it to the stored
-//! record, so that no request waits for it.
+//! Requests increment a counter in memory. [`Usage::flush`] adds it to the stored record later, so that
+//! requests do not wait for the store.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,12 +12,13 @@ use kv::{Predicate, Store};
 use crate::Result;
 
 const PARTITION: &[u8] = b"usage";
-/// Tries against concurrent servers before the count is kept for the next flush.
+/// Maximum attempts to update the record if other servers change it concurrently. Afterwards the count is kept for
+/// the next flush.
 const MAX_TRIES: usize = 8;
-/// Ten thousand months.
+/// Maximum number of months in a report.
 const MAX_REPORTS: usize = 10_000;
 
-/// Requests in one month.
+/// Number of requests in a month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MonthlyUsage {
     pub year: i32,
@@ -25,7 +26,7 @@ pub struct MonthlyUsage {
     pub count: u64,
 }
 
-/// Requests not yet stored.
+/// Number of requests that are not stored yet.
 #[derive(Debug, Default)]
 pub(crate) struct Usage(AtomicU64);
 
@@ -34,7 +35,7 @@ impl Usage {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Adds what was counted to the record of the month of `now`.
+    /// Adds the count to the record of the month of `now`.
     pub(crate) async fn flush(
         &self,
         store: &dyn Store,
@@ -53,7 +54,7 @@ impl Usage {
     }
 }
 
-/// Returns whether the count was added, false if others always came first.
+/// Returns whether the count was added. It is not if other servers changed the record during every attempt.
 async fn add(
     store: &dyn Store,
     installation: &str,
@@ -83,7 +84,7 @@ async fn add(
     Ok(false)
 }
 
-/// The stored months of an installation, oldest first.
+/// Returns the stored months of an installation, oldest first.
 pub(crate) async fn reports(store: &dyn Store, installation: &str) -> Result<Vec<MonthlyUsage>> {
     let prefix = prefix(installation);
     let mut out = Vec::new();

@@ -1,12 +1,12 @@
-//! A server-wide budget of bytes: what many requests may hold in memory together.
+//! A server-wide budget of bytes that limits how much memory all requests together may hold.
 //!
-//! Nobody waits here: what does not fit is refused at once, so that a caller that
-//! holds its share for long can't make others queue behind it.
+//! Reservations never wait. A reservation that does not fit fails immediately, so that a caller that
+//! holds memory for a long time cannot make others queue.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A number of bytes that reservations are taken from. Clones share it.
+/// A budget of bytes from which reservations are taken. Clones share the same budget.
 #[derive(Debug, Clone)]
 pub struct ByteBudget {
     shared: Arc<Shared>,
@@ -19,18 +19,18 @@ struct Shared {
     used_bytes: AtomicUsize,
 }
 
-/// A reservation does not fit into what is left of a budget.
+/// The error if a reservation exceeds the rest of the budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the server holds as many {name} as it has memory for ({total_bytes} bytes)")]
+#[error("the memory budget for {name} ({total_bytes} bytes) is exhausted")]
 pub struct BudgetExhausted {
     /// What the budget is for.
     pub name: &'static str,
-    /// How much there is in all.
+    /// Total size of the budget.
     pub total_bytes: usize,
 }
 
 impl ByteBudget {
-    /// A budget for what `name` says, in the plural: "request bodies".
+    /// Creates a budget. `name` is a plural that says what it is for, such as "request bodies".
     #[must_use]
     pub fn new(name: &'static str, total_bytes: usize) -> Self {
         Self {
@@ -42,7 +42,7 @@ impl ByteBudget {
         }
     }
 
-    /// A reservation of nothing yet.
+    /// Creates a reservation of zero bytes.
     #[must_use]
     pub fn reservation(&self) -> Reservation {
         Reservation {
@@ -51,14 +51,14 @@ impl ByteBudget {
         }
     }
 
-    /// How many bytes are reserved at the moment.
+    /// Returns the number of bytes that are currently reserved.
     #[must_use]
     pub fn used_bytes(&self) -> usize {
         self.shared.used_bytes.load(Ordering::Relaxed)
     }
 }
 
-/// A share of a [`ByteBudget`], given back when dropped.
+/// Reserved bytes of a [`ByteBudget`], returned when dropped.
 #[derive(Debug)]
 pub struct Reservation {
     budget: ByteBudget,
@@ -66,10 +66,10 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// Takes `bytes` more.
+    /// Reserves `bytes` more.
     ///
     /// # Errors
-    /// [`BudgetExhausted`] if they are not left; what is held already stays.
+    /// [`BudgetExhausted`] if they exceed the rest of the budget. The bytes already reserved stay reserved.
     pub fn grow(&mut self, bytes: usize) -> Result<(), BudgetExhausted> {
         let Shared {
             name, total_bytes, ..
@@ -97,7 +97,7 @@ mod tests {
     use super::ByteBudget;
 
     #[test]
-    fn reservations_share_a_budget_and_give_back() {
+    fn reservations_share_a_budget_and_return_their_bytes() {
         let budget = ByteBudget::new("request bodies", 100);
         let (mut one, mut two) = (budget.reservation(), budget.clone().reservation());
         one.grow(60).unwrap();
@@ -105,9 +105,13 @@ mod tests {
         let refusal = two.grow(1).unwrap_err();
         assert_eq!(
             refusal.to_string(),
-            "the server holds as many request bodies as it has memory for (100 bytes)"
+            "the memory budget for request bodies (100 bytes) is exhausted"
         );
-        assert_eq!(budget.used_bytes(), 100, "a refusal takes nothing");
+        assert_eq!(
+            budget.used_bytes(),
+            100,
+            "a failed reservation takes nothing"
+        );
         drop(one);
         two.grow(60).unwrap();
         drop(two);
@@ -115,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_beyond_every_number_are_refused() {
+    fn reservation_that_would_overflow_is_refused() {
         let budget = ByteBudget::new("request bodies", 100);
         let mut held = budget.reservation();
         held.grow(1).unwrap();

@@ -1,4 +1,4 @@
-//! Time as a dependency: components get a [`Clock`], tests wind a [`ManualClock`].
+//! Time as a dependency: components receive a [`Clock`], and tests pass a [`ManualClock`].
 
 use std::fmt::Debug;
 use std::sync::Mutex;
@@ -6,32 +6,34 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-/// Tells the time. Every component that stamps or expires anything is given one.
+/// A source of the current time, for every component that records or compares times.
 pub trait Clock: Debug + Send + Sync {
-    /// Returns the present instant in UTC.
+    /// Returns the current time in UTC.
     fn now(&self) -> OffsetDateTime;
 }
 
-/// The machine's clock.
+/// The system clock.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
     #[expect(
         clippy::disallowed_methods,
-        reason = "this is the clock that everyone else takes"
+        reason = "all other code reads the time through this clock"
     )]
     fn now(&self) -> OffsetDateTime {
         OffsetDateTime::now_utc()
     }
 }
 
-/// A clock that stands still until it is moved, for tests.
+const LOCK_MESSAGE: &str = "no code panics while it holds this lock";
+
+/// A clock for tests that changes only when it is advanced.
 #[derive(Debug)]
 pub struct ManualClock(Mutex<OffsetDateTime>);
 
 impl ManualClock {
-    /// Makes a clock that stands at `at`.
+    /// Creates a clock that is set to `at`.
     #[must_use]
     pub fn new(at: OffsetDateTime) -> Self {
         Self(Mutex::new(at))
@@ -39,12 +41,12 @@ impl ManualClock {
 
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
-        *self.0.lock().expect("no holder of the clock panics") += by;
+        *self.0.lock().expect(LOCK_MESSAGE) += by;
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> OffsetDateTime {
-        *self.0.lock().expect("no holder of the clock panics")
+        *self.0.lock().expect(LOCK_MESSAGE)
     }
 }

@@ -1,23 +1,22 @@
-//! Globs of people who are not trusted: bounded before they are parsed.
+//! Parses globs from untrusted sources. Limits are checked before a pattern is parsed.
 //!
-//! The parser of globs nests as deep as their braces and frees them by recursion: 20,000 braces fill
-//! the stack, and a full stack ends the process. Every glob that is stored, committed or told by a
-//! hook goes through here, each time that it is compiled: what was stored by a version without
-//! bounds is read again after every start.
+//! The glob parser recurses with the nesting of braces: 20,000 nested braces overflow the stack, which aborts the
+//! process. Every glob that is stored, committed or returned by a hook is therefore compiled here. This
+//! includes stored globs, because an older version may have stored them without checking the limits.
 
 use globset::GlobBuilder;
 pub use globset::{Glob, GlobSet, GlobSetBuilder};
 
-/// The longest pattern, in bytes. A path is no longer.
+/// Maximum length of a pattern, in bytes. Paths have the same limit.
 pub const MAX_PATTERN_BYTES: usize = 1024;
-/// Opening braces in one pattern, nested or not.
+/// Maximum number of opening braces in a pattern, nested or not.
 pub const MAX_BRACES: usize = 32;
-/// Patterns that are compiled together.
+/// Maximum number of patterns that are compiled together.
 pub const MAX_PATTERNS: usize = 1_000;
-/// Bytes of all patterns that are compiled together: matching one path may look at each of them.
+/// Maximum total length of the patterns that are compiled together, in bytes. Matching a path may read all of them.
 pub const MAX_PATTERNS_BYTES: usize = 64 << 10;
 
-/// Why a glob can't be used. Texts are for the author of the pattern.
+/// Why a glob is invalid. The messages address the author of the pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GlobError {
     /// The pattern is longer than [`MAX_PATTERN_BYTES`].
@@ -26,45 +25,45 @@ pub enum GlobError {
     /// The pattern has more than [`MAX_BRACES`] opening braces.
     #[error("it has more than {MAX_BRACES} opening braces")]
     TooManyBraces,
-    /// The pattern does not follow the grammar.
+    /// The pattern has a syntax error.
     #[error("{0}")]
     Malformed(String),
 }
 
 impl GlobError {
-    /// Whether the pattern was not even parsed, so that nobody knows what it would match.
+    /// Returns whether the pattern exceeds a limit. It has then not been parsed.
     #[must_use]
-    pub fn is_bound(&self) -> bool {
+    pub fn exceeds_limit(&self) -> bool {
         !matches!(self, Self::Malformed(_))
     }
 }
 
-/// Why a list of globs can't be used.
+/// Why a list of globs is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GlobsError {
-    /// More than [`MAX_PATTERNS`].
+    /// There are more than [`MAX_PATTERNS`] patterns.
     #[error("there are more than {MAX_PATTERNS} patterns")]
     TooMany,
-    /// Longer together than [`MAX_PATTERNS_BYTES`].
-    #[error("the patterns have more than {MAX_PATTERNS_BYTES} bytes in all")]
+    /// The patterns are longer in total than [`MAX_PATTERNS_BYTES`].
+    #[error("the patterns are longer than {MAX_PATTERNS_BYTES} bytes in total")]
     TooLong,
-    /// One of them can't be used.
-    #[error("'{pattern}' is no glob: {error}")]
+    /// One of the patterns is invalid.
+    #[error("'{pattern}' is not a valid glob: {error}")]
     Pattern {
-        /// The pattern, cut to what a message can hold.
+        /// The pattern, shortened for the message.
         pattern: String,
-        /// What is wrong with it.
+        /// Why it is invalid.
         error: GlobError,
     },
-    /// They can't be compiled together.
+    /// The patterns cannot be compiled together.
     #[error("{0}")]
     Set(String),
 }
 
-/// What of a pattern an error quotes.
+/// Number of characters of a pattern that an error message quotes.
 const QUOTED_CHARS: usize = 100;
 
-/// Whether a pattern is short and flat enough to be parsed.
+/// Checks that a pattern is short enough and has few enough braces to be parsed.
 ///
 /// # Errors
 /// [`GlobError::TooLong`], [`GlobError::TooManyBraces`].
@@ -72,23 +71,23 @@ pub fn check_bounds(pattern: &str) -> Result<(), GlobError> {
     if pattern.len() > MAX_PATTERN_BYTES {
         return Err(GlobError::TooLong);
     }
-    // Those that are escaped or in a class count as well: a pattern has no use for so many.
+    // Escaped braces and braces in character classes count too. No sensible pattern needs so many.
     if pattern.bytes().filter(|byte| *byte == b'{').count() > MAX_BRACES {
         return Err(GlobError::TooManyBraces);
     }
     Ok(())
 }
 
-/// What the special characters of a pattern mean.
+/// The meaning of special characters in a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
-    /// Whole paths: `*` and `?` stop at a slash, `**` does not.
+    /// For paths: `*` and `?` do not match a slash, `**` does.
     Paths,
-    /// Names: a slash is a character like others, and an alternative may be empty.
+    /// For names: a slash is an ordinary character, and alternatives may be empty.
     Names,
 }
 
-/// Parses one glob.
+/// Parses a glob.
 ///
 /// # Errors
 /// [`GlobError`].
@@ -102,7 +101,7 @@ pub fn parse(pattern: &str, dialect: Dialect) -> Result<Glob, GlobError> {
         .map_err(|error| GlobError::Malformed(error.kind().to_string()))
 }
 
-/// Compiles globs to one matcher.
+/// Compiles a list of globs to one matcher.
 ///
 /// # Errors
 /// [`GlobsError`].
@@ -120,7 +119,7 @@ pub fn compile(patterns: &[String], dialect: Dialect) -> Result<GlobSet, GlobsEr
         .map_err(|error| GlobsError::Set(error.kind().to_string()))
 }
 
-/// Whether a list is short enough for each path or name to be held against it.
+/// Checks the number of patterns and their total length.
 ///
 /// # Errors
 /// [`GlobsError::TooMany`], [`GlobsError::TooLong`].
@@ -134,7 +133,7 @@ pub fn check_list(patterns: &[String]) -> Result<(), GlobsError> {
     Ok(())
 }
 
-/// A pattern as it is quoted in a message: cut where it is long, so that the reason behind it is read.
+/// Shortens a pattern for an error message, so that the reason after it stays readable.
 #[must_use]
 pub fn quoted(pattern: &str) -> String {
     match pattern.char_indices().nth(QUOTED_CHARS) {
@@ -151,15 +150,15 @@ mod tests {
         patterns.iter().map(ToString::to_string).collect()
     }
 
-    /// 20,000 nested braces filled the stack of the thread that compiled or freed them.
+    /// Guards a bug: 20,000 nested braces overflowed the stack of the thread that compiled or dropped the pattern.
     #[test]
-    fn nested_braces_are_refused_before_they_are_parsed() {
+    fn nested_braces_are_rejected_before_parsing() {
         let on_a_small_stack = || {
             for depth in [MAX_BRACES + 1, 500, 20_000, 1_000_000] {
                 let nested = format!("{}{}", "{".repeat(depth), "}".repeat(depth));
                 for pattern in [nested.clone(), "{".repeat(depth), format!("{nested}x")] {
                     for dialect in [Dialect::Paths, Dialect::Names] {
-                        assert!(parse(&pattern, dialect).unwrap_err().is_bound());
+                        assert!(parse(&pattern, dialect).unwrap_err().exceeds_limit());
                         compile(std::slice::from_ref(&pattern), dialect).unwrap_err();
                     }
                 }
@@ -171,16 +170,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_much_is_told() {
+    fn errors_name_the_exceeded_limit() {
         let bytes = |n: usize| "a".repeat(n);
         for (patterns, expected) in [
             (
                 vec![bytes(MAX_PATTERN_BYTES + 1)],
-                "aaa… is no glob: it is longer than 1024 bytes".to_owned(),
+                "aaa… is not a valid glob: it is longer than 1024 bytes".to_owned(),
             ),
             (
                 vec!["{a}".repeat(33)],
-                "is no glob: it has more than 32 opening braces".to_owned(),
+                "is not a valid glob: it has more than 32 opening braces".to_owned(),
             ),
             (
                 vec!["a".to_owned(); MAX_PATTERNS + 1],
@@ -188,11 +187,11 @@ mod tests {
             ),
             (
                 vec![bytes(1000); 66],
-                "the patterns have more than 65536 bytes in all".to_owned(),
+                "the patterns are longer than 65536 bytes in total".to_owned(),
             ),
             (
                 own(&["a["]),
-                "'a[' is no glob: unclosed character class; missing ']'".to_owned(),
+                "'a[' is not a valid glob: unclosed character class; missing ']'".to_owned(),
             ),
         ] {
             let error = compile(&patterns, Dialect::Paths).unwrap_err().to_string();

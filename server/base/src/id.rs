@@ -1,9 +1,8 @@
-//! Identifiers: xid-compatible ids (12 bytes in 20 characters of base32hex), UUIDs, nanoids.
+//! Generates identifiers: xids (12 bytes as 20 characters of base32hex), UUIDs and nanoids.
 //!
-//! Holds both generators: [`SystemIds`] for production and [`SeededIds`] for
-//! tests. The layout of an xid is a storage format: 4 bytes of seconds, 3 of
-//! machine, 2 of process, 3 of counter, all big-endian, so that ids sort by time.
-//! Run ids have a fraction of a second where others have the machine ([`RunTick`]).
+//! [`SystemIds`] is for production and [`SeededIds`] for tests. The layout of an xid is a storage format:
+//! 4 bytes of seconds, 3 of machine, 2 of process and 3 of counter, all big-endian, so that ids sort by time.
+//! Run ids contain a fraction of a second instead of the machine ([`RunTick`]).
 
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,70 +18,70 @@ use crate::Clock;
 const DATA_EPOCH_SECS: i64 = 64_060_588_800;
 /// Unix seconds of the year 3000, from which run and pull-request ids count down.
 const RUN_EPOCH_SECS: i64 = 32_500_915_200;
-/// Characters of an encoded xid.
+/// Length of an encoded xid.
 const XID_LENGTH: usize = 20;
 const BASE32HEX: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
 const NANOID: &[u8; 64] = b"_-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 /// The counter has three bytes.
 const COUNTER_MASK: u32 = 0x00ff_ffff;
 
-/// Makes identifiers. Given to every component that names something new.
+/// Generates identifiers. Every component that creates named things receives a generator.
 pub trait IdGenerator: Debug + Send + Sync {
-    /// An ascending xid: ids of a later second sort after those of an earlier one.
+    /// Returns an ascending xid: ids of a later second sort after those of an earlier one.
     fn xid(&self) -> String;
-    /// A descending xid counted from the year 4000: data partitions, garbage-collection runs.
+    /// Returns a descending xid that counts down to the year 4000. For data partitions and garbage-collection runs.
     fn descending_data_id(&self) -> String;
-    /// A descending xid counted from the year 3000: action runs, pull requests.
+    /// Returns a descending xid that counts down to the year 3000. For action runs and pull requests.
     ///
-    /// Descends within a second too: the id of a later time sorts first, and so does the later of two
-    /// ids of one time, if one generator made both. Ids of lakeFS ascend within a second.
+    /// Ids also descend within a second: the id of a later time sorts first. Of two ids for the same time from one
+    /// generator, the later one sorts first. lakeFS's ids ascend within a second.
     fn descending_run_id(&self, at: OffsetDateTime) -> String;
-    /// A random version-4 UUID, hyphenated lower case.
+    /// Returns a random version-4 UUID, in lower case with hyphens.
     fn uuid(&self) -> String;
-    /// `length` random characters of `A-Za-z0-9_-`.
+    /// Returns `length` random characters of `A-Za-z0-9_-`.
     fn nanoid(&self, length: usize) -> String;
-    /// Fills `out` with bytes fit for keys and nonces (from [`SystemIds`]; seeded ones are for tests).
+    /// Fills `out` with random bytes. Those of [`SystemIds`] are suitable for keys and nonces.
     fn random_bytes(&self, out: &mut [u8]);
 }
 
-/// Returns the second at which an ascending xid was made, or none if `id` is no xid.
+/// Returns the second in which an ascending xid was created, or `None` if `id` is not an xid.
 #[must_use]
 pub fn xid_time(id: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp(i64::from(xid_secs(id)?)).ok()
 }
 
-/// Returns the second at which a descending run id was made, or none if `id` is no xid.
+/// Returns the second of a descending run id, or `None` if `id` is not an xid.
 #[must_use]
 pub fn run_id_time(id: &str) -> Option<OffsetDateTime> {
     descending_time(id, RUN_EPOCH_SECS)
 }
 
-/// Returns the second at which a descending data id was made, or none if `id` is no xid.
+/// Returns the second in which a descending data id was created, or `None` if `id` is not an xid.
 #[must_use]
 pub fn data_id_time(id: &str) -> Option<OffsetDateTime> {
     descending_time(id, DATA_EPOCH_SECS)
 }
 
-/// Identifiers from the machine's clock and random source.
+/// Generates identifiers from a clock and the system's random numbers.
 ///
-/// The machine part is drawn at random for each instance, so that two servers
-/// that share a host name (containers do) still never make the same id.
+/// The machine part of xids is random for each instance. Servers with the same host name, as in containers,
+/// therefore do not create the same ids.
 #[derive(Debug)]
 pub struct SystemIds {
     xids: Xids,
 }
 
 impl SystemIds {
-    /// Makes a generator that stamps its ids by `clock`.
+    /// Creates a generator that takes the time of xids from `clock`.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let mut rng = rand::rng();
         let mut machine = [0; 3];
         rng.fill_bytes(&mut machine);
         let [.., pid_high, pid_low] = std::process::id().to_be_bytes();
-        let place = [machine[0], machine[1], machine[2], pid_high, pid_low];
+        let origin = [machine[0], machine[1], machine[2], pid_high, pid_low];
         Self {
-            xids: Xids::new(clock, place, rng.next_u32()),
+            xids: Xids::new(clock, origin, rng.next_u32()),
         }
     }
 }
@@ -113,7 +112,7 @@ impl IdGenerator for SystemIds {
     }
 }
 
-/// Reproducible identifiers for tests: the same seed and the same calls give the same ids.
+/// Generates reproducible identifiers for tests: the same seed and the same calls give the same ids.
 #[derive(Debug)]
 pub struct SeededIds {
     xids: Xids,
@@ -121,20 +120,25 @@ pub struct SeededIds {
 }
 
 impl SeededIds {
-    /// Makes a generator from `seed`; xids are stamped by `clock`.
+    /// Creates a generator from `seed` that takes the time of xids from `clock`.
     #[must_use]
     pub fn new(seed: u64, clock: Arc<dyn Clock>) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        let mut place = [0; 5];
-        rng.fill_bytes(&mut place);
+        let mut origin = [0; 5];
+        rng.fill_bytes(&mut origin);
         Self {
-            xids: Xids::new(clock, place, 0),
+            xids: Xids::new(clock, origin, 0),
             rng: Mutex::new(rng),
         }
     }
 
     fn with_rng<T>(&self, draw: impl FnOnce(&mut StdRng) -> T) -> T {
-        draw(&mut self.rng.lock().expect("no holder of the generator panics"))
+        draw(
+            &mut self
+                .rng
+                .lock()
+                .expect("no code panics while it holds this lock"),
+        )
     }
 }
 
@@ -164,24 +168,24 @@ impl IdGenerator for SeededIds {
     }
 }
 
-/// What the xids of one generator have in common.
+/// The state from which a generator creates xids.
 #[derive(Debug)]
 struct Xids {
     clock: Arc<dyn Clock>,
     /// Three bytes of machine and two of process.
-    place: [u8; 5],
+    origin: [u8; 5],
     counter: AtomicU32,
-    /// The tick of the newest run id.
+    /// The tick of the last run id.
     newest_run: Mutex<RunTick>,
 }
 
-/// A time in 2^-24 seconds since 1970: what run ids are ordered by.
+/// A time in units of 2^-24 seconds since 1970. Run ids sort by it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct RunTick(u64);
 
 impl RunTick {
     const PER_SECOND: u64 = 1 << 24;
-    /// A clock that is set back further than this is followed.
+    /// If the clock is set back by more than this, ticks follow the clock instead of continuing after the last one.
     const MAX_LEAD: u64 = 60 * Self::PER_SECOND;
 
     fn of(at: OffsetDateTime) -> Self {
@@ -190,7 +194,7 @@ impl RunTick {
         Self(seconds.saturating_mul(Self::PER_SECOND) | fraction)
     }
 
-    /// The first tick after `newest` that is not before this one.
+    /// Returns the first tick that is after `newest` and not before this one.
     fn after(self, newest: Self) -> Self {
         let next = newest.0.saturating_add(1);
         if next.saturating_sub(self.0) > Self::MAX_LEAD {
@@ -201,10 +205,10 @@ impl RunTick {
 }
 
 impl Xids {
-    fn new(clock: Arc<dyn Clock>, place: [u8; 5], counter: u32) -> Self {
+    fn new(clock: Arc<dyn Clock>, origin: [u8; 5], counter: u32) -> Self {
         Self {
             clock,
-            place,
+            origin,
             counter: AtomicU32::new(counter),
             newest_run: Mutex::default(),
         }
@@ -214,7 +218,7 @@ impl Xids {
         self.encode(self.clock.now().unix_timestamp(), self.count())
     }
 
-    /// Counts down within a second as well, so that the newest sorts first there too.
+    /// Inverts the counter too, so that the newest id sorts first within a second.
     fn descending(&self, epoch_secs: i64) -> String {
         self.encode(
             epoch_secs - self.clock.now().unix_timestamp(),
@@ -222,20 +226,23 @@ impl Xids {
         )
     }
 
-    /// Descends by the tick. Two bytes of the place are left, so that servers of one installation do not
-    /// make the same id: they would also have to have the same count at the same tick.
+    /// Ids descend by tick. Two bytes of the origin remain in the id, so that two servers of an installation
+    /// create the same id only if these bytes, the tick and the counter are all equal.
     fn run(&self, at: OffsetDateTime) -> String {
         let tick = {
-            let mut newest = self.newest_run.lock().expect("no holder panics");
+            let mut newest = self
+                .newest_run
+                .lock()
+                .expect("no code panics while it holds this lock");
             *newest = RunTick::of(at).after(*newest);
             newest.0
         };
         let seconds = i64::try_from(tick / RunTick::PER_SECOND).unwrap_or(i64::MAX);
         let fraction = low_32_bits_of(!(tick % RunTick::PER_SECOND)).to_be_bytes();
-        let mut place = self.place;
-        place.copy_within(..2, 3);
-        place[..3].copy_from_slice(&fraction[1..]);
-        encode(RUN_EPOCH_SECS.saturating_sub(seconds), place, self.count())
+        let mut origin = self.origin;
+        origin.copy_within(..2, 3);
+        origin[..3].copy_from_slice(&fraction[1..]);
+        encode(RUN_EPOCH_SECS.saturating_sub(seconds), origin, self.count())
     }
 
     fn count(&self) -> u32 {
@@ -243,15 +250,15 @@ impl Xids {
     }
 
     fn encode(&self, secs: i64, counter: u32) -> String {
-        encode(secs, self.place, counter)
+        encode(secs, self.origin, counter)
     }
 }
 
-fn encode(secs: i64, place: [u8; 5], counter: u32) -> String {
+fn encode(secs: i64, origin: [u8; 5], counter: u32) -> String {
     let mut bytes = [0; 12];
-    // The format keeps the low 32 bits of the seconds, whatever the epoch.
+    // The format stores the low 32 bits of the seconds for every epoch.
     bytes[..4].copy_from_slice(&low_32_bits(secs).to_be_bytes());
-    bytes[4..9].copy_from_slice(&place);
+    bytes[4..9].copy_from_slice(&origin);
     bytes[9..].copy_from_slice(&(counter & COUNTER_MASK).to_be_bytes()[1..]);
     encode_xid(&bytes)
 }
@@ -266,7 +273,7 @@ fn low_32_bits_of(number: u64) -> u32 {
     u32::from_be_bytes([a, b, c, d])
 }
 
-/// 96 bits in 20 digits of 5 bits; the last digit's 4 low bits are zero.
+/// Encodes 96 bits as 20 digits of 5 bits. The low 4 bits of the last digit are zero.
 fn encode_xid(bytes: &[u8; 12]) -> String {
     let mut wide = [0; 16];
     wide[4..].copy_from_slice(bytes);
@@ -277,7 +284,7 @@ fn encode_xid(bytes: &[u8; 12]) -> String {
         .collect()
 }
 
-/// The first four bytes of a well-formed xid.
+/// Returns the first four bytes of an xid, or `None` if it is malformed.
 fn xid_secs(id: &str) -> Option<u32> {
     if id.len() != XID_LENGTH {
         return None;
@@ -314,7 +321,7 @@ fn uuid_from(rng: &mut impl rand::RngCore) -> String {
 fn nanoid_from(rng: &mut impl rand::RngCore, length: usize) -> String {
     let mut bytes = vec![0; length];
     rng.fill_bytes(&mut bytes);
-    // 64 characters divide 256 evenly: no character is likelier than another.
+    // 256 is a multiple of 64, so all characters are equally likely.
     bytes
         .into_iter()
         .map(|byte| char::from(NANOID[usize::from(byte & 63)]))
@@ -338,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn the_published_xid_vector_encodes_and_decodes() {
+    fn published_xid_example_is_encoded_and_decoded() {
         let bytes = [
             0x4d, 0x88, 0xe1, 0x5b, 0x60, 0xf4, 0x86, 0xe4, 0x28, 0x41, 0x2d, 0xc9,
         ];
@@ -349,11 +356,11 @@ mod tests {
         );
     }
 
-    /// Ids that lakeFS made for the installation in `tests/compat/museum`, of which the database tells the time.
+    /// The ids are from a lakeFS installation in `tests/compat/museum`, whose database contains their times.
     #[test]
-    fn ids_of_lakefs_are_made_from_their_time() {
-        let place = [0x34, 0xe3, 0x7c, 0xdd, 0x07];
-        let ids = |secs, counter| Xids::new(at(secs), place, counter);
+    fn ids_of_lakefs_are_reproduced_from_their_time() {
+        let origin = [0x34, 0xe3, 0x7c, 0xdd, 0x07];
+        let ids = |secs, counter| Xids::new(at(secs), origin, counter);
         let began = OffsetDateTime::from_unix_timestamp(1_795_382_646).unwrap();
         assert_eq!(
             ids(0, 0).encode(RUN_EPOCH_SECS - began.unix_timestamp(), 0x2b_47e9),
@@ -371,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_xid_has_no_time() {
+    fn malformed_xid_has_no_time() {
         for id in [
             "",
             "9m4e2mr0ui3e8a215n4",
@@ -389,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn later_ids_ascend_and_descending_ids_descend() {
+    fn ids_sort_by_time_in_their_direction() {
         let clock = at(1_700_000_000);
         let ids = SeededIds::new(7, clock.clone());
         let mut rows = Vec::new();
@@ -405,7 +412,7 @@ mod tests {
         }
     }
 
-    /// Ids of one second ascended, so the runs of one operation were listed in reverse.
+    /// Guards a bug: ids within a second ascended, so the runs of one operation were listed in reverse.
     #[test]
     fn run_ids_descend_within_a_second_and_within_an_instant() {
         let clock = at(1_700_000_000);
@@ -437,18 +444,18 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_does_not_hold_run_ids_back_for_long() {
+    fn run_ids_follow_a_clock_that_is_set_back_far() {
         let began = OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap();
         let ids = SeededIds::new(7, at(0));
         let first = ids.descending_run_id(began);
         let little = ids.descending_run_id(began - Duration::from_secs(30));
-        assert!(little < first, "still listed first");
+        assert!(little < first, "a small step back still sorts first");
         let hour = began - Duration::from_secs(3600);
         assert_eq!(run_id_time(&ids.descending_run_id(hour)), Some(hour));
     }
 
     #[test]
-    fn one_seed_gives_one_sequence_and_the_system_never_repeats() {
+    fn seeded_ids_are_reproducible_and_system_ids_are_unique() {
         let draw = |seed| {
             let ids = SeededIds::new(seed, at(5));
             let mut bytes = [0; 8];
@@ -466,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn uuids_and_nanoids_have_their_shape() {
+    fn uuids_and_nanoids_have_the_expected_format() {
         let ids = SystemIds::new(Arc::new(SystemClock));
         let uuid = ids.uuid();
         assert_eq!((uuid.len(), &uuid[14..15]), (36, "4"));
@@ -477,7 +484,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_kind_of_id_gives_back_its_second(secs in 0_i64..=i64::from(u32::MAX), seed: u64) {
+        fn time_of_every_kind_of_xid_is_recovered(secs in 0_i64..=i64::from(u32::MAX), seed: u64) {
             let ids = SeededIds::new(seed, at(secs));
             prop_assert_eq!(xid_time(&ids.xid()).unwrap().unix_timestamp(), secs);
             prop_assert_eq!(run_id_time(&ids.descending_run_id(OffsetDateTime::from_unix_timestamp(secs).unwrap())).unwrap().unix_timestamp(), secs);

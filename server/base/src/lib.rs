@@ -1,8 +1,7 @@
-//! The ground every other crate stands on: time, identifiers, pages, bounded retries, budgets of memory,
-//! bounded globs.
+//! Utilities that all other crates use: time, identifiers, pages, bounded retries, memory budgets, bounded globs.
 //!
-//! Knows no word of the domain: no repositories, objects or users. No other
-//! crate reads the wall clock or draws randomness except through what is here.
+//! Nothing here refers to the domain: no repositories, objects or users. Other crates read the wall
+//! clock and random numbers only through this crate.
 
 mod budget;
 mod clock;
@@ -19,7 +18,7 @@ pub use page::Page;
 pub use retry::{Backoff, Delays};
 pub use time::OffsetDateTime;
 
-/// An error with all its sources in one line: what failed, because of what.
+/// Formats an error and all its sources on one line, separated by colons.
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

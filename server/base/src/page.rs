@@ -1,18 +1,18 @@
-//! One page of a sorted listing, as services hand it to the wire.
+//! A page of a sorted listing.
 
-/// A page of results in ascending order of their key.
+/// A page of results in ascending order of their keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
-    /// The results, ascending.
+    /// The results in ascending order.
     pub results: Vec<T>,
-    /// Whether anything follows.
+    /// Whether there are more results after this page.
     pub has_more: bool,
-    /// The key to continue after (exclusive); empty when nothing follows.
+    /// The key to continue after (exclusive), or an empty string if there are no more results.
     pub next_offset: String,
 }
 
 impl<T> Page<T> {
-    /// A page with nothing in it and nothing after it.
+    /// Returns an empty page with no more results after it.
     #[must_use]
     pub fn empty() -> Self {
         Self {
@@ -22,7 +22,7 @@ impl<T> Page<T> {
         }
     }
 
-    /// Converts each result, keeping the position.
+    /// Converts each result and keeps the order and the position in the listing.
     pub fn map<U>(self, f: impl FnMut(T) -> U) -> Page<U> {
         Page {
             results: self.results.into_iter().map(f).collect(),

@@ -1,17 +1,16 @@
-//! Bounded retries with exponential back-off.
+//! Delays for bounded retries with exponential back-off.
 //!
-//! For background work and contended loops only: no request sleeps on a timer.
-//! This file computes delays; who sleeps them is the caller.
+//! Only background work and contended loops use them; requests never sleep on a timer. This file
+//! computes the delays, and the caller sleeps.
 
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
-/// How often and how long to wait between tries.
+/// The number of retries and the delays between them.
 ///
-/// Iterating gives one [`Duration`] before each further try, and ends when the
-/// tries are used up:
+/// The iterator yields one [`Duration`] before each retry and ends when no retries are left:
 ///
 /// ```
 /// # use std::time::Duration;
@@ -26,10 +25,10 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// At most `retries` delays, doubling from `initial` up to `max`.
+    /// Creates up to `retries` delays that double from `initial` up to `max`.
     ///
-    /// Each delay is drawn from its upper half, so that those who collided once
-    /// do not collide again.
+    /// Each delay is random between half and all of its nominal length, so that callers that collided once do
+    /// not collide again.
     #[must_use]
     pub const fn new(initial: Duration, max: Duration, retries: u32) -> Self {
         Self {
@@ -39,7 +38,7 @@ impl Backoff {
         }
     }
 
-    /// The delays with jitter drawn from `seed`, for reproducible tests.
+    /// Returns the delays with jitter from `seed`, for reproducible tests.
     #[must_use]
     pub fn seeded(self, seed: u64) -> Delays {
         Delays {
@@ -60,7 +59,7 @@ impl IntoIterator for Backoff {
     }
 }
 
-/// The delays of one [`Backoff`].
+/// Iterator over the delays of a [`Backoff`].
 #[derive(Debug)]
 pub struct Delays {
     next: Duration,
@@ -90,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn delays_double_to_their_bound_and_end() {
+    fn delays_double_up_to_the_maximum_and_end() {
         let millis = Duration::from_millis;
         let backoff = Backoff::new(millis(10), millis(50), 6);
         for seed in 0..100 {
@@ -111,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn no_retries_means_no_delay() {
+    fn zero_retries_give_no_delay() {
         assert_eq!(
             Backoff::new(Duration::ZERO, Duration::MAX, 0)
                 .into_iter()

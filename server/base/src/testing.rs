@@ -1,8 +1,6 @@
-//! What the tests of all crates share: how thorough they are, fate, which stores that fail on purpose ask, and
-//! which of their tables are read back by another implementation, and a small stack for what parses.
+//! Test support shared by all crates: test effort, fault schedules, sampling of written tables, small stacks.
 //!
-//! Two thoroughnesses only: brief, for the test command, and long, for `cargo xtask soak`.
-//! Never part of a server.
+//! There are two levels of effort: brief for the test command, and long for `cargo xtask soak`. Not used in a server.
 
 mod sample;
 
@@ -15,15 +13,15 @@ use rand::{Rng as _, SeedableRng as _};
 
 pub use self::sample::is_in_sample;
 
-/// Set to anything: tests are long. `cargo xtask soak` sets it.
+/// If this variable is set, tests run with long effort. `cargo xtask soak` sets it.
 const LONG: &str = "WEIR_TEST_LONG";
-/// Set to a number: tests that go through seeds try this one only.
+/// If this variable is set to a number, seeded tests run only with this seed.
 const SEED: &str = "WEIR_TEST_SEED";
-/// Cases of a property test.
+/// Number of cases of a property test.
 const BRIEF_CASES: u32 = 200;
 const LONG_CASES: u32 = 10_000;
 
-/// How much a test does: `brief` in the test command, `long` in the soak.
+/// Returns `long` in `cargo xtask soak` and `brief` otherwise.
 #[must_use]
 pub fn effort<T>(brief: T, long: T) -> T {
     if std::env::var_os(LONG).is_some() {
@@ -33,16 +31,17 @@ pub fn effort<T>(brief: T, long: T) -> T {
     }
 }
 
-/// How many cases a property test tries.
+/// Returns the number of cases of a property test.
 #[must_use]
 pub fn cases() -> u32 {
     effort(BRIEF_CASES, LONG_CASES)
 }
 
-/// The seeds that a test goes through: from 0, so many of them, or the one that is asked for.
+/// Returns the seeds of a test: the seed from `WEIR_TEST_SEED` if it is set, otherwise `brief` or `long` seeds
+/// starting at 0.
 ///
 /// # Panics
-/// If what is asked for is no number.
+/// If `WEIR_TEST_SEED` is not a number.
 #[must_use]
 pub fn seeds(brief: u64, long: u64) -> std::ops::Range<u64> {
     match std::env::var(SEED) {
@@ -54,46 +53,46 @@ pub fn seeds(brief: u64, long: u64) -> std::ops::Range<u64> {
     }
 }
 
-/// The stack of [`on_small_stack`]: a quarter of what a thread of the server has.
+/// Stack size of [`on_small_stack`]: a quarter of that of a server thread.
 const SMALL_STACK_BYTES: usize = 512 << 10;
 
-/// Runs something on a thread whose stack is small, so that a parser that calls itself once for each
-/// level of its input ends the process at a depth that is quickly reached.
+/// Runs a closure on a thread with a small stack. A parser that recurses with the nesting of its input then overflows
+/// the stack at a small depth, which aborts the test process.
 ///
 /// # Panics
-/// If what is run does, or there is no thread to be had.
+/// If the closure panics or the thread cannot be started.
 pub fn on_small_stack<T: Send>(run: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|threads| {
         std::thread::Builder::new()
             .stack_size(SMALL_STACK_BYTES)
             .spawn_scoped(threads, run)
-            .expect("there is a thread to be had")
+            .expect("a thread can be started")
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
 
-/// A wait for one's turn.
+/// The future that [`FaultSchedule::turn`] returns.
 pub type Turn<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
-/// Decides which calls of a store fail, and when each of them goes on.
-pub trait Fate: Debug + Send + Sync {
-    /// Whether what befalls `parts` of 256 calls befalls this one.
-    fn strikes(&self, parts: u8) -> bool;
+/// Decides which calls to a store fail and when each call continues.
+pub trait FaultSchedule: Debug + Send + Sync {
+    /// Returns whether a fault that affects `parts` of 256 calls affects this call.
+    fn should_fail(&self, parts: u8) -> bool;
 
-    /// Waits until the call may go on.
+    /// Waits until the call may continue.
     fn turn(&self) -> Turn<'_>;
 }
 
-/// Fate by dice: the same seed and the same questions get the same answers.
+/// A pseudorandom schedule: the same seed and the same sequence of calls give the same faults.
 #[derive(Debug)]
-pub struct Dice {
+pub struct SeededFaults {
     rng: Mutex<StdRng>,
     yields: u8,
 }
 
-impl Dice {
-    /// `yields` of 256 turns let other tasks run first.
+impl SeededFaults {
+    /// Creates a schedule in which `yields` of 256 turns let other tasks run first.
     #[must_use]
     pub fn new(seed: u64, yields: u8) -> Self {
         Self {
@@ -103,15 +102,18 @@ impl Dice {
     }
 }
 
-impl Fate for Dice {
-    fn strikes(&self, parts: u8) -> bool {
-        let mut rng = self.rng.lock().expect("no holder of the dice panics");
+impl FaultSchedule for SeededFaults {
+    fn should_fail(&self, parts: u8) -> bool {
+        let mut rng = self
+            .rng
+            .lock()
+            .expect("no code panics while it holds this lock");
         rng.random::<u8>() < parts
     }
 
     fn turn(&self) -> Turn<'_> {
         Box::pin(async {
-            if self.strikes(self.yields) {
+            if self.should_fail(self.yields) {
                 tokio::task::yield_now().await;
             }
         })

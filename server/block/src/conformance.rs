@@ -1,7 +1,7 @@
-//! The suite that every driver runs: what [`BlockStore`] promises, as assertions.
+//! The conformance suite for drivers: one method per guarantee of [`BlockStore`].
 //!
-//! Panics with the promise that was broken. Uses nothing but the trait, so what a driver
-//! leaves on its disk is for the driver's own tests.
+//! A method panics if the driver breaks its guarantee. The suite uses only the trait; the files that a driver
+//! leaves on disk are checked by the driver's own tests.
 
 mod multipart;
 
@@ -15,33 +15,35 @@ use md5::{Digest as _, Md5};
 
 use crate::{BlockStore, ByteStream, CompletedPart, Error, Location, PartInfo, from_bytes};
 
-/// How many writers put to one address at once.
+/// Number of concurrent puts to one address.
 const WRITERS: u8 = 8;
-/// How often what happens at the same time is tried.
+/// Number of rounds of each race.
 const ROUNDS: u8 = 8;
-/// Longer than any chunk a driver reads or writes at once.
+/// Larger than any chunk that a driver reads or writes in one step.
 const LARGE_BYTES: usize = 3_000_001;
 
-/// Runs the suite below `namespace`, a URI without a trailing slash that nobody else uses.
+/// Runs the suite in `namespace`, a URI without trailing slash that is used for nothing else.
 pub async fn run(store: Arc<dyn BlockStore>, namespace: &str) {
     let suite = Suite { store, namespace };
-    suite.objects_come_and_go().await;
-    suite.ranges_are_cut_at_the_end().await;
-    suite.a_large_object_streams_in_pieces().await;
-    suite.a_failing_body_leaves_nothing().await;
-    suite.a_cancelled_put_leaves_nothing().await;
-    suite.puts_to_one_address_leave_one_whole_object().await;
-    suite.copies_are_objects_of_their_own().await;
-    suite.addresses_stay_in_their_place().await;
-    suite.canonical_namespaces().await;
-    suite.parts_become_an_object().await;
-    suite.wrong_parts_are_refused_and_the_upload_stays().await;
-    suite.unknown_uploads_are_refused().await;
-    suite.an_aborted_upload_is_gone().await;
-    suite.one_of_several_completions_wins().await;
+    suite.objects_are_stored_replaced_and_deleted().await;
+    suite.ranges_are_limited_to_the_object().await;
+    suite.large_object_is_streamed().await;
+    suite.failing_body_stores_nothing().await;
+    suite.cancelled_put_stores_nothing().await;
+    suite.concurrent_puts_leave_one_complete_object().await;
+    suite.copies_are_independent_objects().await;
+    suite.addresses_outside_the_store_are_rejected().await;
     suite
-        .an_abort_and_a_completion_do_not_both_take_effect()
+        .canonical_forms_show_equal_and_nested_namespaces()
         .await;
+    suite.completed_parts_become_an_object().await;
+    suite
+        .invalid_parts_are_rejected_and_the_upload_stays()
+        .await;
+    suite.unknown_uploads_are_rejected().await;
+    suite.aborted_upload_is_removed().await;
+    suite.one_of_several_concurrent_completions_wins().await;
+    suite.abort_and_completion_do_not_both_take_effect().await;
 }
 
 struct Suite<'a> {
@@ -53,7 +55,7 @@ fn hex_md5(bytes: &[u8]) -> String {
     hex::encode(Md5::digest(bytes))
 }
 
-/// Bytes that differ from place to place.
+/// Returns `len` bytes of a pattern that depends on position and seed.
 fn pattern(len: usize, seed: u8) -> Bytes {
     (0..len)
         .map(|at| {
@@ -76,7 +78,7 @@ fn in_pieces(bytes: &Bytes, piece: usize) -> ByteStream {
 fn broken_after(bytes: Bytes) -> ByteStream {
     Box::pin(stream::iter([
         Ok(bytes),
-        Err(io::Error::other("the client went away")),
+        Err(io::Error::other("the client disconnected")),
     ]))
 }
 
@@ -104,10 +106,7 @@ impl Suite<'_> {
 
     async fn read(&self, key: &str, range: Option<std::ops::Range<u64>>) -> crate::Result<Bytes> {
         let body = self.store.get(&self.at(key), range).await?;
-        let pieces: Vec<Bytes> = body
-            .try_collect()
-            .await
-            .expect("a body that began is whole");
+        let pieces: Vec<Bytes> = body.try_collect().await.expect("a body is complete");
         Ok(pieces.concat().into())
     }
 
@@ -127,7 +126,7 @@ impl Suite<'_> {
         );
     }
 
-    async fn objects_come_and_go(&self) {
+    async fn objects_are_stored_replaced_and_deleted(&self) {
         self.assert_absent("data/a/1").await;
         for (key, bytes) in [
             ("data/a/1", pattern(1000, 1)),
@@ -156,28 +155,28 @@ impl Suite<'_> {
         assert_eq!(
             self.read("data/a/1", None).await.expect("it was put"),
             other,
-            "a put replaces"
+            "a put replaces the object"
         );
         for _ in 0..2 {
             self.store
                 .delete(&self.at("data/a/1"))
                 .await
-                .expect("deleting what is absent is no error");
+                .expect("deleting an absent object succeeds");
             self.assert_absent("data/a/1").await;
         }
         self.store
             .delete(&self.at("never/there"))
             .await
-            .expect("deleting what is absent is no error");
+            .expect("deleting an absent object succeeds");
         self.assert_absent("data/a").await;
         self.assert_absent("data/a/empty/below").await;
-        // Any name that is text is a name.
+        // A name may contain any characters except NUL and slash.
         let key = "data/o dd/%2e%2e %00 \\ ünï\n*?";
         self.put(key, &other).await;
         assert_eq!(self.read(key, None).await.expect("it was put"), other);
     }
 
-    async fn ranges_are_cut_at_the_end(&self) {
+    async fn ranges_are_limited_to_the_object(&self) {
         let bytes = pattern(100, 4);
         self.put("data/r/1", &bytes).await;
         for (range, expected) in [
@@ -210,7 +209,7 @@ impl Suite<'_> {
         );
     }
 
-    async fn a_large_object_streams_in_pieces(&self) {
+    async fn large_object_is_streamed(&self) {
         let bytes = pattern(LARGE_BYTES, 5);
         let put = self
             .store
@@ -223,7 +222,7 @@ impl Suite<'_> {
         );
         assert!(
             self.read("data/l/1", None).await.expect("it was put") == bytes,
-            "read as it was put"
+            "the bytes are unchanged"
         );
         let read = self
             .read("data/l/1", Some(100_000..2_500_000))
@@ -233,7 +232,7 @@ impl Suite<'_> {
             read == bytes.slice(100_000..2_500_000),
             "a range over several chunks"
         );
-        // A reader that stops early is no trouble.
+        // A reader may stop early.
         let mut body = self
             .store
             .get(&self.at("data/l/1"), None)
@@ -242,7 +241,7 @@ impl Suite<'_> {
         assert!(body.next().await.is_some());
     }
 
-    async fn a_failing_body_leaves_nothing(&self) {
+    async fn failing_body_stores_nothing(&self) {
         for len in [0, 10, LARGE_BYTES] {
             let failed = self
                 .store
@@ -261,17 +260,17 @@ impl Suite<'_> {
         assert_eq!(
             self.read("data/f/2", None).await.expect("it was put"),
             bytes,
-            "what was there stays"
+            "the previous object stays"
         );
     }
 
-    async fn a_cancelled_put_leaves_nothing(&self) {
-        // The body gives some and then waits for ever; the put is dropped while it waits.
-        let (told, waiting) = futures::channel::oneshot::channel();
-        let mut told = Some(told);
+    async fn cancelled_put_stores_nothing(&self) {
+        // The body yields some bytes and then never ends. The put is dropped while it waits for more.
+        let (stalled, waiting) = futures::channel::oneshot::channel();
+        let mut stalled = Some(stalled);
         let silence = stream::poll_fn(move |_| {
-            if let Some(told) = told.take() {
-                told.send(()).expect("the test listens");
+            if let Some(stalled) = stalled.take() {
+                stalled.send(()).expect("the test listens");
             }
             Poll::<Option<io::Result<Bytes>>>::Pending
         });
@@ -279,13 +278,15 @@ impl Suite<'_> {
         let at = self.at("data/c/1");
         let put = self.store.put(&at, Box::pin(body)).fuse();
         match future::select(Box::pin(put), waiting).await {
-            future::Either::Left((put, _)) => panic!("a put without an end has ended: {put:?}"),
+            future::Either::Left((put, _)) => {
+                panic!("the put returned before its body ended: {put:?}")
+            }
             future::Either::Right((_, put)) => drop(put),
         }
         self.assert_absent("data/c/1").await;
     }
 
-    async fn puts_to_one_address_leave_one_whole_object(&self) {
+    async fn concurrent_puts_leave_one_complete_object(&self) {
         let bodies: Vec<Bytes> = (0..WRITERS)
             .map(|writer| pattern(LARGE_BYTES / 4 + usize::from(writer), writer))
             .collect();
@@ -297,10 +298,13 @@ impl Suite<'_> {
             put.expect("each put succeeds");
         }
         let left = self.read("data/w/1", None).await.expect("it was put");
-        assert!(bodies.contains(&left), "one of the bodies is there, whole");
+        assert!(
+            bodies.contains(&left),
+            "one of the bodies is stored completely"
+        );
     }
 
-    async fn copies_are_objects_of_their_own(&self) {
+    async fn copies_are_independent_objects(&self) {
         let bytes = pattern(LARGE_BYTES, 10);
         self.put("data/k/1", &bytes).await;
         let copy = self
@@ -325,7 +329,7 @@ impl Suite<'_> {
         self.assert_absent("data/k/3").await;
     }
 
-    async fn addresses_stay_in_their_place(&self) {
+    async fn addresses_outside_the_store_are_rejected(&self) {
         let scheme = self
             .namespace
             .split_once("://")
@@ -381,14 +385,13 @@ impl Suite<'_> {
         self.store
             .check_namespace(&format!("{}/", self.namespace))
             .expect("a trailing slash is accepted");
-        // As clients write it that put the name of a folder behind the prefix.
+        // Some clients append `/NAME` to the prefix `scheme://`.
         let name = self.namespace.split_once("://").expect("a URI").1;
         let spelled = self.store.check_namespace(&format!("{scheme}:///{name}"));
         assert_eq!(spelled.expect("a slash before the name"), self.namespace);
     }
 
-    /// What the places of namespaces are called tells which are the same and which are inside of others.
-    async fn canonical_namespaces(&self) {
+    async fn canonical_forms_show_equal_and_nested_namespaces(&self) {
         let namespace = self.namespace.trim_end_matches('/');
         let asked = [
             namespace.to_owned(),
@@ -400,7 +403,7 @@ impl Suite<'_> {
         ];
         let named = self.store.canonical_namespaces(asked.to_vec()).await;
         let [place, slashed, from_root, inner, beside, foreign] =
-            <[String; 6]>::try_from(named).expect("as many as asked");
+            <[String; 6]>::try_from(named).expect("one result per namespace");
         assert_eq!(place, slashed);
         assert_eq!(place, from_root);
         assert!(!place.ends_with('/'));

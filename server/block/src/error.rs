@@ -1,4 +1,4 @@
-//! What can go wrong with bytes, split by what the caller does next.
+//! Errors of a block store. Variants differ in how the caller reacts.
 
 use std::io;
 
@@ -7,50 +7,50 @@ use crate::Location;
 /// The result of a block-store operation.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// A block store's failure.
+/// An error of a block-store operation.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No object there.
-    #[error("no data at {0}")]
+    /// There is no object at the address.
+    #[error("no object at {0}")]
     NotFound(Location),
-    /// An address that is not this store's, or leaves its place.
+    /// The address is malformed, belongs to another store or is outside this store.
     #[error("invalid address {address:?}: {reason}")]
     InvalidAddress {
-        /// The address that was refused.
+        /// The rejected address.
         address: String,
-        /// What is wrong with it.
+        /// Why it was rejected.
         reason: String,
     },
-    /// The range begins past the end.
+    /// The range starts at or past the end.
     #[error("range starts past the end of {size} bytes")]
     RangeNotSatisfiable {
         /// The object's size in bytes.
         size: u64,
     },
-    /// No such multipart upload.
+    /// The multipart upload does not exist.
     #[error("no such upload: {0}")]
     NoSuchUpload(String),
-    /// A part named at completion is missing, out of order or has another tag.
+    /// A listed part is missing, out of order or has a different ETag.
     #[error("invalid part: {0}")]
     InvalidPart(String),
-    /// The body that was being stored failed; nothing was kept.
+    /// Reading the body to store failed. Nothing was stored.
     #[error("failed to read the body")]
     Body(#[source] io::Error),
-    /// The disk or the remote store failed; nothing was kept.
+    /// The disk or the remote store failed. Nothing was stored.
     #[error("failed to {operation} {location}")]
     Storage {
-        /// What was being done: `read`, `write` ...
+        /// The operation that failed, such as `read` or `write`.
         operation: &'static str,
-        /// The address, or the folder of the store.
+        /// The address or the store's folder.
         location: String,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
 }
 
 impl Error {
-    /// An [`Error::InvalidAddress`].
+    /// Creates an [`Error::InvalidAddress`].
     pub(crate) fn invalid(address: &str, reason: impl Into<String>) -> Self {
         Self::InvalidAddress {
             address: address.to_owned(),
@@ -58,7 +58,7 @@ impl Error {
         }
     }
 
-    /// Wraps an error of the system: a missing file is [`Error::NotFound`].
+    /// Converts an I/O error. A missing file becomes [`Error::NotFound`].
     pub(crate) fn storage(operation: &'static str, at: &Location, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::NotFound(at.clone()),
@@ -66,7 +66,7 @@ impl Error {
         }
     }
 
-    /// Wraps an error of the system where a missing file is a failure like any other.
+    /// Converts an I/O error to [`Error::Storage`], including a missing file.
     pub(crate) fn failed(operation: &'static str, at: &impl ToString, source: io::Error) -> Self {
         Self::Storage {
             operation,

@@ -1,12 +1,11 @@
-//! Object bytes by physical address.
+//! Stores object bytes by physical address.
 //!
-//! A [`BlockStore`] keeps whole objects: a put is durable when it returns and leaves
-//! nothing when it fails, is cancelled or its body breaks off. Bodies stream in both
-//! directions. What an object means, who may read it and which repository it belongs to
-//! is known above; here an object has an address ([`Location`]) and bytes.
+//! A [`BlockStore`] stores complete objects. A put is durable when it returns. It stores nothing if it
+//! fails, is cancelled, or its body ends with an error. Bodies are streamed in both directions. Here an object is
+//! only an address ([`Location`]) and bytes; repositories and permissions are the caller's concern.
 //!
-//! Drivers: [`LocalStore`] (files below one folder, in lakeFS's layout) and
-//! [`MemoryStore`] (tests). Both pass the suite in [`conformance`]; [`testing::FaultyStore`] breaks one.
+//! Drivers: [`LocalStore`] (files below one folder, in lakeFS's layout) and [`MemoryStore`] (for tests). Both
+//! pass the [`conformance`] suite. [`testing::FaultyStore`] injects failures into a store.
 
 pub mod conformance;
 #[doc(hidden)]

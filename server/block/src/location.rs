@@ -1,30 +1,29 @@
-//! Full addresses of objects: `scheme://namespace/key`.
+//! Addresses of objects: `scheme://namespace/key`.
 
 use std::fmt;
 
 use crate::{Error, Result};
 
-/// A full object address such as `local://lake/data/x`, checked for its form only.
+/// A complete object address such as `local://lake/data/x`. It is not checked on creation.
 ///
-/// The store that opens it refuses a scheme that is not its own and a path that
-/// would leave its place.
+/// The store checks the scheme, and that the path does not lead outside the store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Location(String);
 
 impl Location {
-    /// The object `key` below `namespace` (a URI with or without a trailing slash).
+    /// Returns the address of `key` below `namespace`, a URI with or without trailing slash.
     #[must_use]
     pub fn below(namespace: &str, key: &str) -> Self {
         Self(format!("{}/{key}", namespace.trim_end_matches('/')))
     }
 
-    /// A complete address.
+    /// Wraps a complete address.
     #[must_use]
     pub fn full(address: &str) -> Self {
         Self(address.to_owned())
     }
 
-    /// The address as text.
+    /// Returns the address as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -37,33 +36,32 @@ impl fmt::Display for Location {
     }
 }
 
-/// A namespace without slashes at its end.
-pub(crate) fn trimmed(namespace: &str) -> String {
+/// Removes trailing slashes from a namespace.
+pub(crate) fn trim_slashes(namespace: &str) -> String {
     namespace.trim_end_matches('/').to_owned()
 }
 
-/// A namespace without the slash at its end.
+/// Removes one trailing slash from a namespace and checks that it has a name.
 ///
 /// # Errors
-/// [`Error::InvalidAddress`] if it is nothing but its scheme.
-pub(crate) fn named<'a>(scheme: &str, namespace: &'a str) -> Result<&'a str> {
+/// [`Error::InvalidAddress`] if it is only a scheme.
+pub(crate) fn require_name<'a>(scheme: &str, namespace: &'a str) -> Result<&'a str> {
     match namespace.strip_prefix(scheme) {
         Some("" | "/") => Err(Error::invalid(
             namespace,
-            format!("it names nothing behind {scheme}"),
+            format!("the name after {scheme} is missing"),
         )),
         _ => Ok(namespace.strip_suffix('/').unwrap_or(namespace)),
     }
 }
 
-/// The longest address behind its scheme, in bytes: with a store's folder before it, it
-/// stays within what file systems take.
+/// Maximum length of an address after the scheme, in bytes. Together with the store's folder it stays
+/// within the path limit of file systems.
 const MAX_PATH_BYTES: usize = 3072;
-/// The longest segment of an address, in bytes.
+/// Maximum length of a segment, in bytes.
 const MAX_SEGMENT_BYTES: usize = 255;
 
-/// Checks that `path`, the part of `address` behind the scheme, names one place below the
-/// store's: each segment is a plain name.
+/// Checks that every segment of `path` is a plain name. `path` is the part of `address` after the scheme.
 pub(crate) fn check_segments(address: &str, path: &str) -> Result<()> {
     if path.len() > MAX_PATH_BYTES {
         return Err(Error::invalid(
@@ -76,7 +74,7 @@ pub(crate) fn check_segments(address: &str, path: &str) -> Result<()> {
             "" => "a segment is empty",
             "." | ".." => "a segment is relative",
             _ if segment.len() > MAX_SEGMENT_BYTES => "a segment is longer than 255 bytes",
-            _ if segment.contains('\0') => "a segment holds a NUL",
+            _ if segment.contains('\0') => "a segment contains a NUL byte",
             _ => continue,
         };
         return Err(Error::invalid(address, reason));

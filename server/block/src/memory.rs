@@ -1,6 +1,6 @@
-//! Objects in memory, for tests.
+//! The in-memory store, for tests.
 //!
-//! Keeps the promises of [`BlockStore`] but that of durability.
+//! It gives all guarantees of [`BlockStore`] except durability.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -12,8 +12,8 @@ use bytes::{Bytes, BytesMut};
 use futures::TryStreamExt as _;
 use md5::{Digest as _, Md5};
 
-use crate::location::{named, trimmed};
-use crate::multipart::{check_number, joined_tag, normal, pick};
+use crate::location::{require_name, trim_slashes};
+use crate::multipart::{check_number, multipart_etag, normalized, select_parts};
 use crate::store::{clamp_range, from_bytes};
 use crate::{
     BlockStore, ByteStream, CompletedPart, Error, Location, ObjectProperties, PartInfo, Put,
@@ -22,7 +22,7 @@ use crate::{
 
 const SCHEME: &str = "mem://";
 
-/// A store that lives as long as the process. Its addresses begin with `mem://`.
+/// A store that keeps its objects in memory. Its addresses start with `mem://`.
 #[derive(Debug)]
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
@@ -47,7 +47,7 @@ struct Object {
 struct Upload {
     at: Location,
     parts: BTreeMap<u32, Object>,
-    /// Of which parts it became which object.
+    /// The parts with which the upload was completed, and the result.
     completed: Option<(Vec<CompletedPart>, Put)>,
 }
 
@@ -58,7 +58,7 @@ impl Default for MemoryStore {
 }
 
 impl MemoryStore {
-    /// An empty store whose objects are stamped by `clock`.
+    /// Creates an empty store that takes modification times from `clock`.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
@@ -67,7 +67,7 @@ impl MemoryStore {
         }
     }
 
-    /// The addresses of all objects, in order.
+    /// Returns the addresses of all objects in ascending order.
     #[must_use]
     pub fn addresses(&self) -> Vec<Location> {
         let mut addresses: Vec<Location> = self.state().objects.keys().cloned().collect();
@@ -76,7 +76,9 @@ impl MemoryStore {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no holder of the state panics")
+        self.state
+            .lock()
+            .expect("no code panics while it holds this lock")
     }
 
     async fn collect(&self, body: ByteStream) -> Result<Object> {
@@ -99,7 +101,7 @@ impl MemoryStore {
 }
 
 impl State {
-    /// An upload, completed or not.
+    /// Returns an upload, whether it is open or completed.
     fn any_upload(&mut self, at: &Location, id: &str) -> Result<&mut Upload> {
         self.uploads
             .get_mut(id)
@@ -107,7 +109,7 @@ impl State {
             .ok_or_else(|| Error::NoSuchUpload(id.to_owned()))
     }
 
-    /// An upload that takes parts.
+    /// Returns an open upload.
     fn upload(&mut self, at: &Location, id: &str) -> Result<&mut Upload> {
         let upload = self.any_upload(at, id)?;
         match upload.completed {
@@ -141,13 +143,13 @@ impl Object {
 
 fn check(address: &str) -> Result<()> {
     let Some(rest) = address.strip_prefix(SCHEME) else {
-        return Err(Error::invalid(address, "it does not begin with mem://"));
+        return Err(Error::invalid(address, "it does not start with mem://"));
     };
     crate::location::check_segments(address, rest)
 }
 
-/// A name with a slash before it is the name.
-fn named_from_root(namespace: &str) -> String {
+/// Converts `mem:///NAME` to `mem://NAME`.
+fn strip_root_slash(namespace: &str) -> String {
     let name = namespace.strip_prefix("mem:///");
     match name.filter(|name| !name.is_empty()) {
         Some(name) => format!("{SCHEME}{name}"),
@@ -170,15 +172,15 @@ impl BlockStore for MemoryStore {
     }
 
     fn check_namespace(&self, namespace: &str) -> Result<String> {
-        let namespace = named_from_root(namespace);
-        check(named(SCHEME, &namespace)?)?;
+        let namespace = strip_root_slash(namespace);
+        check(require_name(SCHEME, &namespace)?)?;
         Ok(namespace)
     }
 
     async fn canonical_namespaces(&self, namespaces: Vec<String>) -> Vec<String> {
         namespaces
             .iter()
-            .map(|namespace| trimmed(&named_from_root(namespace)))
+            .map(|namespace| trim_slashes(&strip_root_slash(namespace)))
             .collect()
     }
 
@@ -195,7 +197,7 @@ impl BlockStore for MemoryStore {
             .object(at)?
             .ok_or_else(|| Error::NotFound(at.clone()))?;
         let range = clamp_range(range, object.bytes.len() as u64)?;
-        let bound = |at: u64| usize::try_from(at).expect("the range was cut to what is in memory");
+        let bound = |at: u64| usize::try_from(at).expect("the range is within an object in memory");
         Ok(from_bytes(
             object.bytes.slice(bound(range.start)..bound(range.end)),
         ))
@@ -275,26 +277,26 @@ impl BlockStore for MemoryStore {
     ) -> Result<Put> {
         let mut state = self.state();
         let upload = state.any_upload(at, upload_id)?;
-        if let Some((of, put)) = &upload.completed {
-            return match *of == normal(parts) {
+        if let Some((completed_parts, put)) = &upload.completed {
+            return match *completed_parts == normalized(parts) {
                 true => Ok(put.clone()),
                 false => Err(Error::NoSuchUpload(upload_id.to_owned())),
             };
         }
         let mut bytes = BytesMut::new();
         let mut digests = Vec::with_capacity(parts.len());
-        for info in pick(&upload.infos(), parts)? {
+        for info in select_parts(&upload.infos(), parts)? {
             let part = &upload.parts[&info.number];
             bytes.extend_from_slice(&part.bytes);
             digests.push(part.md5);
         }
         let object = self.stamp(bytes.freeze());
         let put = Put {
-            md5: joined_tag(&digests),
+            md5: multipart_etag(&digests),
             ..object.put()
         };
         upload.parts.clear();
-        upload.completed = Some((normal(parts), put.clone()));
+        upload.completed = Some((normalized(parts), put.clone()));
         state.objects.insert(at.clone(), object);
         Ok(put)
     }

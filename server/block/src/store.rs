@@ -1,4 +1,4 @@
-//! The contract of a block store.
+//! The [`BlockStore`] trait and its types.
 
 use std::fmt::Debug;
 use std::ops::Range;
@@ -11,19 +11,19 @@ use time::OffsetDateTime;
 
 use crate::{Error, Location, Result};
 
-/// A body in pieces. Never buffered whole.
+/// A body as a stream of pieces, so that it is never buffered as a whole.
 pub type ByteStream = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>;
 
-/// A stream of one piece.
+/// Returns a stream of one piece.
 #[must_use]
 pub fn from_bytes(bytes: Bytes) -> ByteStream {
     Box::pin(futures::stream::iter([Ok(bytes)]))
 }
 
-/// Cuts a range at the object's end.
+/// Limits a range to the object's size. `None` is the whole object.
 ///
 /// # Errors
-/// [`Error::RangeNotSatisfiable`] if it begins at or past the end.
+/// [`Error::RangeNotSatisfiable`] if the range starts at or past the end.
 pub(crate) fn clamp_range(range: Option<Range<u64>>, size: u64) -> Result<Range<u64>> {
     match range {
         None => Ok(0..size),
@@ -32,25 +32,25 @@ pub(crate) fn clamp_range(range: Option<Range<u64>>, size: u64) -> Result<Range<
     }
 }
 
-/// What was stored.
+/// The result of storing an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Put {
     /// The size in bytes.
     pub size_bytes: u64,
-    /// Hex MD5 of the bytes; of an object joined from parts, its S3 tag.
+    /// Hex MD5 of the bytes. For a multipart object, its S3 ETag instead.
     pub md5: String,
-    /// When the object came to be, by the store.
+    /// Creation time according to the store.
     pub last_modified: OffsetDateTime,
 }
 
-/// What the store knows of an object.
+/// Properties of a stored object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectProperties {
     /// The size in bytes.
     pub size_bytes: u64,
-    /// When the object came to be, by the store.
+    /// Creation time according to the store.
     pub last_modified: OffsetDateTime,
-    /// The store's class of storage, where it has classes.
+    /// Storage class, if the store has storage classes.
     pub storage_class: Option<String>,
 }
 
@@ -63,104 +63,105 @@ pub struct PartInfo {
     pub etag: String,
     /// The size in bytes.
     pub size_bytes: u64,
-    /// When the part came to be, by the store.
+    /// Upload time according to the store.
     pub last_modified: OffsetDateTime,
 }
 
-/// A part as the client names it at completion.
+/// A part in the client's list when it completes an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompletedPart {
     /// 1 to 10000.
     pub number: u32,
-    /// The tag that [`PartInfo`] gave, unquoted.
+    /// The ETag from [`PartInfo`], unquoted.
     pub etag: String,
 }
 
-/// What clients are told of the store.
+/// The store's properties that are shown to clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreInfo {
     /// `local`, `mem`, `s3`, ...
     pub kind: &'static str,
     /// Regular expression of valid namespaces.
     pub namespace_validity_regex: String,
-    /// A namespace to show to users.
+    /// Example of a namespace, shown to users.
     pub namespace_example: String,
-    /// What namespaces are made to begin with.
+    /// Prefix of the namespaces that clients suggest.
     pub default_namespace_prefix: String,
-    /// Whether clients may be sent to the store by signed URLs.
+    /// Whether the store supports presigned URLs.
     pub presign_support: bool,
-    /// Whether objects that are in the store already can be imported.
+    /// Whether objects that already exist in the store can be imported.
     pub import_support: bool,
     /// Regular expression of addresses that can be imported.
     pub import_validity_regex: String,
 }
 
-/// Object bytes. Shared as `Arc<dyn BlockStore>`.
+/// A store of object bytes. Implementations are shared as `Arc<dyn BlockStore>`.
 ///
-/// A put is durable and whole when it returns, and leaves nothing when it fails.
+/// A put is durable and complete when it returns, and stores nothing if it fails.
 #[async_trait]
 pub trait BlockStore: Debug + Send + Sync {
-    /// What clients are told of the store.
+    /// Returns the store's properties that are shown to clients.
     fn info(&self) -> StoreInfo;
 
-    /// Checks that a namespace is of this store and stays in its place, and gives the spelling in which it is
-    /// to be kept: `local:///name` is `local://name`.
+    /// Checks that a namespace belongs to this store and is inside it. Returns the form in which to store it:
+    /// `local:///name` becomes `local://name`.
     ///
     /// # Errors
     /// [`Error::InvalidAddress`].
     fn check_namespace(&self, namespace: &str) -> Result<String>;
 
-    /// How the store itself calls the places of namespaces, without a slash at the end, in the order asked.
+    /// Returns the canonical forms of namespaces, without trailing slashes and in the same order.
     ///
-    /// Two namespaces are one place, or one is inside of the other, exactly if this is so of the text
-    /// of their canonical forms, cut at slashes. What is not of this store stays as it is.
+    /// Two namespaces are the same location if their canonical forms are equal. One is inside the other if
+    /// its canonical form continues the other's with a slash. Namespaces of other stores are returned without
+    /// their trailing slashes.
     async fn canonical_namespaces(&self, namespaces: Vec<String>) -> Vec<String>;
 
-    /// Stores a body, replacing what is there. Hashes while streaming.
+    /// Stores a body, replacing any existing object. Computes its MD5 while streaming.
     ///
-    /// Of several puts to one address one stays, whole. If the future is dropped, nothing
-    /// is kept, unless the store was already making the whole object visible.
+    /// Of several concurrent puts to one address, one complete object remains. If the future is dropped, nothing
+    /// is stored, unless the store has already received the whole body and is publishing the object.
     ///
     /// # Errors
     /// [`Error::InvalidAddress`], [`Error::Body`], [`Error::Storage`].
     async fn put(&self, at: &Location, body: ByteStream) -> Result<Put>;
 
-    /// Streams an object, or a range of it (end exclusive, cut at the object's end).
+    /// Streams an object or a range of it. The end of the range is exclusive and may exceed the object's size.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::RangeNotSatisfiable`] for a range that begins at or
-    /// past the end; [`Error::InvalidAddress`], [`Error::Storage`].
+    /// [`Error::NotFound`]; [`Error::RangeNotSatisfiable`] if the range starts at or past the end;
+    /// [`Error::InvalidAddress`], [`Error::Storage`].
     async fn get(&self, at: &Location, range: Option<Range<u64>>) -> Result<ByteStream>;
 
-    /// Size and time, or none if there is no object.
+    /// Returns the properties of an object, or `None` if it does not exist.
     ///
     /// # Errors
     /// [`Error::InvalidAddress`], [`Error::Storage`].
     async fn properties(&self, at: &Location) -> Result<Option<ObjectProperties>>;
 
-    /// Deletes; no error if absent.
+    /// Deletes an object. Succeeds if it does not exist.
     ///
     /// # Errors
     /// [`Error::InvalidAddress`], [`Error::Storage`].
     async fn delete(&self, at: &Location) -> Result<()>;
 
-    /// Copies within the store.
+    /// Copies an object within the store.
     ///
     /// # Errors
     /// Those of [`Self::get`] and [`Self::put`].
     async fn copy(&self, from: &Location, to: &Location) -> Result<Put>;
 
-    /// Begins a multipart upload of `at` and returns its id.
+    /// Starts a multipart upload to `at` and returns its id.
     ///
     /// # Errors
     /// [`Error::InvalidAddress`], [`Error::Storage`].
     async fn create_multipart(&self, at: &Location) -> Result<String>;
 
-    /// Stores one part (1..=10000); the same number again replaces it.
+    /// Stores a part with a number from 1 to 10000, replacing any part with the same number.
     ///
     /// # Errors
-    /// [`Error::NoSuchUpload`], also for an id that belongs to another address, and once it is completed;
-    /// [`Error::InvalidPart`] for a number out of bounds; those of [`Self::put`].
+    /// [`Error::NoSuchUpload`] if the upload does not exist, belongs to another address or is completed;
+    /// [`Error::InvalidPart`] if the number is out of range; those of [`Self::put`].
     async fn put_part(
         &self,
         at: &Location,
@@ -169,22 +170,23 @@ pub trait BlockStore: Debug + Send + Sync {
         body: ByteStream,
     ) -> Result<PartInfo>;
 
-    /// The parts uploaded so far, by number.
+    /// Returns the parts uploaded so far, ordered by number.
     ///
     /// # Errors
     /// [`Error::NoSuchUpload`], [`Error::Storage`].
     async fn list_parts(&self, at: &Location, upload_id: &str) -> Result<Vec<PartInfo>>;
 
-    /// Joins the named parts (ascending) to the object. The tag is that of S3:
-    /// MD5 of the parts' MD5s, `-`, their number.
+    /// Joins the listed parts, in ascending order, to the object. The ETag is S3's: the MD5 of the
+    /// parts' MD5s, `-`, and the number of parts.
     ///
-    /// Of completions at the same time, in whatever processes, one list of parts wins. The same list again gives the
-    /// same answer, also after a crash, until [`Self::abort_multipart`] forgets the upload. Whoever completes
-    /// notes the answer durably, then forgets.
+    /// If several callers, in any processes, complete an upload concurrently, one list of parts wins. Completing it
+    /// again with the same list returns the same result, even after a crash, until [`Self::abort_multipart`]
+    /// removes the record of the completion. Callers durably record the result before they remove it.
     ///
     /// # Errors
-    /// [`Error::NoSuchUpload`], also for other parts than those that it was completed with; [`Error::InvalidPart`] if
-    /// none is named, one is missing, out of order or has another tag: the upload stays; [`Error::Storage`].
+    /// [`Error::NoSuchUpload`] if the upload does not exist or was completed with other parts;
+    /// [`Error::InvalidPart`] if the list is empty or a part is missing, out of order or has a different ETag. The
+    /// upload then stays open. [`Error::Storage`].
     async fn complete_multipart(
         &self,
         at: &Location,
@@ -192,8 +194,8 @@ pub trait BlockStore: Debug + Send + Sync {
         parts: &[CompletedPart],
     ) -> Result<Put>;
 
-    /// Drops an upload and its parts; no error if it is gone. Of a completed upload the object stays, and
-    /// what remembers the completion goes.
+    /// Removes an upload and its parts. Succeeds if it does not exist. If the upload is completed, the object
+    /// stays and only the record of the completion is removed.
     ///
     /// # Errors
     /// [`Error::InvalidAddress`], [`Error::Storage`].

@@ -1,13 +1,13 @@
-//! A block store that fails on purpose, for race and recovery tests of what stands on one.
+//! A block store that injects failures, for race and recovery tests of code that uses a store.
 //!
-//! What goes wrong and when each call goes on is decided by a [`Fate`], so one seed
-//! gives one run. Never wired into a server.
+//! A [`FaultSchedule`] decides which calls fail and when they continue, so a seed reproduces a run. Not used in a
+//! server.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use base::testing::Fate;
+use base::testing::FaultSchedule;
 use futures::StreamExt as _;
 
 use crate::{
@@ -15,36 +15,41 @@ use crate::{
     Result, StoreInfo,
 };
 
-/// How often a [`FaultyStore`] misbehaves, in parts of 256.
+/// How often a [`FaultyStore`] fails. Each rate is the number of affected calls out of 256.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Faults {
-    /// A read fails before it has begun.
+    /// Rate of reads that fail before they start.
     pub read: u8,
-    /// A body that is read breaks off.
+    /// Rate of reads whose body ends with an error.
     pub body: u8,
-    /// A write fails and was not done.
+    /// Rate of writes that fail without being applied.
     pub before_write: u8,
-    /// A write is done and fails: worse than [`BlockStore`] promises, as remote stores may be.
+    /// Rate of writes that are applied but return an error. [`BlockStore`] rules this out, but remote stores may
+    /// do it.
     pub after_write: u8,
 }
 
-/// Forwards to a store, and fails now and then.
+/// Forwards requests to a store and injects failures.
 #[derive(Debug)]
 pub struct FaultyStore {
     inner: Arc<dyn BlockStore>,
     faults: Faults,
-    fate: Arc<dyn Fate>,
+    schedule: Arc<dyn FaultSchedule>,
 }
 
 impl FaultyStore {
-    /// Wraps `inner`; `fate` decides which calls fail and when each goes on, before it is
-    /// made and before its answer is heard.
+    /// Wraps `inner`. `schedule` decides which calls fail, and delays each call before it reaches the
+    /// store and before its result is returned.
     #[must_use]
-    pub fn by_fate(inner: Arc<dyn BlockStore>, faults: Faults, fate: Arc<dyn Fate>) -> Self {
+    pub fn with_schedule(
+        inner: Arc<dyn BlockStore>,
+        faults: Faults,
+        schedule: Arc<dyn FaultSchedule>,
+    ) -> Self {
         Self {
             inner,
             faults,
-            fate,
+            schedule,
         }
     }
 
@@ -53,12 +58,12 @@ impl FaultyStore {
         at: &Location,
         request: impl Future<Output = Result<T>> + Send,
     ) -> Result<T> {
-        self.fate.turn().await;
-        if self.fate.strikes(self.faults.read) {
+        self.schedule.turn().await;
+        if self.schedule.should_fail(self.faults.read) {
             return Err(injected("read (injected before)", at));
         }
         let result = request.await;
-        self.fate.turn().await;
+        self.schedule.turn().await;
         result
     }
 
@@ -67,13 +72,13 @@ impl FaultyStore {
         at: &Location,
         request: impl Future<Output = Result<T>> + Send,
     ) -> Result<T> {
-        self.fate.turn().await;
-        if self.fate.strikes(self.faults.before_write) {
+        self.schedule.turn().await;
+        if self.schedule.should_fail(self.faults.before_write) {
             return Err(injected("write (injected before)", at));
         }
         let result = request.await;
-        self.fate.turn().await;
-        if self.fate.strikes(self.faults.after_write) {
+        self.schedule.turn().await;
+        if self.schedule.should_fail(self.faults.after_write) {
             return Err(injected("write (injected after)", at));
         }
         result
@@ -88,7 +93,7 @@ fn injected(operation: &'static str, at: &Location) -> Error {
     Error::failed(operation, at, failure())
 }
 
-/// The first piece of a body, and then a failure.
+/// Returns the first piece of a body, followed by an error.
 fn broken(body: ByteStream) -> ByteStream {
     let end = futures::stream::iter([Err(failure())]);
     Box::pin(body.take(1).chain(end))
@@ -114,7 +119,7 @@ impl BlockStore for FaultyStore {
 
     async fn get(&self, at: &Location, range: Option<Range<u64>>) -> Result<ByteStream> {
         let body = self.read(at, self.inner.get(at, range)).await?;
-        if self.fate.strikes(self.faults.body) {
+        if self.schedule.should_fail(self.faults.body) {
             return Ok(broken(body));
         }
         Ok(body)

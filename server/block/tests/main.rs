@@ -1,4 +1,4 @@
-//! Every driver against the conformance suite.
+//! Runs the conformance suite on every driver.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use base::{SeededIds, SystemClock};
 use block::{LocalOptions, LocalStore, MemoryStore, conformance};
 
 #[tokio::test]
-async fn memory_keeps_the_promises() {
+async fn memory_store_conforms() {
     conformance::run(Arc::new(MemoryStore::default()), "mem://lake/repo").await;
 }
 
 #[tokio::test]
-async fn local_keeps_the_promises() {
+async fn local_store_conforms() {
     let folder = tempfile::tempdir().unwrap();
     let options = LocalOptions {
         path: folder.path().join("objects"),

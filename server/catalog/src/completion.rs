@@ -25,7 +25,7 @@ use tracing::{instrument, warn};
 
 use crate::multipart::{check_number, corrupt, end_ops, key_of};
 use crate::upload::{Staged, content_type, size};
-use crate::{AddressType, Catalog, Entry, Error, Object, Result, Upload};
+use crate::{AddressType, Catalog, Entry, Error, Object, ObjectTarget, Result};
 
 const ANSWERS: &[u8] = b"weir-multiparts-done";
 /// How long the answer to a completion is kept for clients that did not get it.
@@ -45,7 +45,7 @@ impl Catalog {
     #[instrument(skip_all, fields(repo.id = %to.repository.id, branch.id = to.branch))]
     pub async fn complete_multipart(
         &self,
-        to: Upload<'_>,
+        to: ObjectTarget<'_>,
         upload_id: &str,
         parts: &[CompletedPart],
         if_absent: bool,
@@ -57,7 +57,7 @@ impl Catalog {
         // Joining takes long and takes the parts: a client that gave up waiting, and perhaps
         // tries again, must not leave an object that is joined but has no name.
         self.see_through(async move {
-            let to = Upload {
+            let to = ObjectTarget {
                 repository: &repository,
                 branch: &branch,
                 path: &path,
@@ -69,7 +69,7 @@ impl Catalog {
 
     async fn complete(
         &self,
-        to: Upload<'_>,
+        to: ObjectTarget<'_>,
         upload_id: &str,
         parts: &[CompletedPart],
         if_absent: bool,
@@ -89,7 +89,7 @@ impl Catalog {
 
     async fn complete_open(
         &self,
-        to: Upload<'_>,
+        to: ObjectTarget<'_>,
         upload_id: &str,
         parts: &[CompletedPart],
         if_absent: bool,
@@ -138,7 +138,7 @@ impl Catalog {
     /// [`Error::NoSuchUpload`] if it was completed with other parts, or is of another path.
     async fn answered(
         &self,
-        to: Upload<'_>,
+        to: ObjectTarget<'_>,
         upload_id: &str,
         parts: &[CompletedPart],
     ) -> Result<Option<Object>> {
@@ -181,7 +181,7 @@ impl Catalog {
     /// # Errors
     /// [`Error::NoSuchUpload`], also if it is completed meanwhile.
     #[instrument(skip_all, fields(repo.id = %to.repository.id, branch.id = to.branch))]
-    pub async fn abort_multipart(&self, to: Upload<'_>, upload_id: &str) -> Result<()> {
+    pub async fn abort_multipart(&self, to: ObjectTarget<'_>, upload_id: &str) -> Result<()> {
         let (record, stored) = self.stored_upload(to, upload_id).await?;
         let at = record.at(to.repository);
         self.block.abort_multipart(&at, upload_id).await?;
@@ -273,7 +273,12 @@ impl AnswerData {
         Self::decode(stored).map_err(corrupt)
     }
 
-    fn new(to: Upload<'_>, parts: &[CompletedPart], object: &Object, now: OffsetDateTime) -> Self {
+    fn new(
+        to: ObjectTarget<'_>,
+        parts: &[CompletedPart],
+        object: &Object,
+        now: OffsetDateTime,
+    ) -> Self {
         let value = object.entry.to_value();
         Self {
             path: key_of(to),
@@ -301,7 +306,7 @@ fn digest_of(parts: &[CompletedPart]) -> Vec<u8> {
     digest.finalize().to_vec()
 }
 
-fn answer_key(to: Upload<'_>, upload_id: &str) -> Bytes {
+fn answer_key(to: ObjectTarget<'_>, upload_id: &str) -> Bytes {
     format!("{}/{upload_id}", to.repository.partition()).into()
 }
 

@@ -61,7 +61,7 @@ pub use limits::{
 };
 pub use model::{
     DiffQuery, Difference, DifferenceKind, ListRequest, LogQuery, MultipartUpload, Object,
-    ObjectOrPrefix, Upload, UploadOptions, WriteOptions,
+    ObjectOrPrefix, ObjectTarget, UploadOptions, WriteOptions,
 };
 pub use pulls::{NewPullRequest, PullFilter, PullRequest, PullRequestUpdate, PullStatus};
 pub use reader::Reader;

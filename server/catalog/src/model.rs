@@ -140,9 +140,9 @@ pub struct WriteOptions {
     pub force: bool,
 }
 
-/// Where an upload goes.
+/// The branch and path that an upload writes to.
 #[derive(Debug, Clone, Copy)]
-pub struct Upload<'a> {
+pub struct ObjectTarget<'a> {
     pub repository: &'a Repository,
     pub branch: &'a str,
     /// 1 to 1024 bytes.

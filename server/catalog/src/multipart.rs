@@ -23,7 +23,7 @@ use tracing::{instrument, warn};
 
 use crate::limits::check_user_metadata;
 use crate::upload::content_type;
-use crate::{Catalog, Error, MultipartUpload, Result, Upload, UploadOptions};
+use crate::{Catalog, Error, MultipartUpload, ObjectTarget, Result, UploadOptions};
 
 const RECORDS: &[u8] = b"multiparts";
 const INDEX: &[u8] = b"weir-multiparts";
@@ -38,7 +38,7 @@ impl Catalog {
     #[instrument(skip_all, fields(repo.id = %to.repository.id, branch.id = to.branch))]
     pub async fn create_multipart(
         &self,
-        to: Upload<'_>,
+        to: ObjectTarget<'_>,
         options: &UploadOptions,
     ) -> Result<MultipartUpload> {
         check_user_metadata(&options.metadata)?;
@@ -88,7 +88,11 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::NoSuchUpload`], also if it is of another path or repository.
-    pub async fn multipart(&self, to: Upload<'_>, upload_id: &str) -> Result<MultipartUpload> {
+    pub async fn multipart(
+        &self,
+        to: ObjectTarget<'_>,
+        upload_id: &str,
+    ) -> Result<MultipartUpload> {
         self.open_upload(to, upload_id)
             .await?
             .into_upload(to.repository)
@@ -166,7 +170,7 @@ impl Catalog {
     /// [`Error::NoSuchUpload`], [`Error::Body`], [`Error::InvalidValue`] for the number.
     pub async fn put_part(
         &self,
-        to: Upload<'_>,
+        to: ObjectTarget<'_>,
         upload_id: &str,
         number: u32,
         body: ByteStream,
@@ -186,7 +190,7 @@ impl Catalog {
     /// [`Error::RangeNotSatisfiable`] for a range that is empty or leaves the object.
     pub async fn put_part_copy(
         &self,
-        to: Upload<'_>,
+        to: ObjectTarget<'_>,
         upload_id: &str,
         number: u32,
         from: (&Repository, &str, &str),
@@ -213,7 +217,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::NoSuchUpload`].
-    pub async fn list_parts(&self, to: Upload<'_>, upload_id: &str) -> Result<Vec<PartInfo>> {
+    pub async fn list_parts(&self, to: ObjectTarget<'_>, upload_id: &str) -> Result<Vec<PartInfo>> {
         let record = self.open_upload(to, upload_id).await?;
         Ok(self
             .block
@@ -222,14 +226,14 @@ impl Catalog {
     }
 
     /// The record of an upload of just this repository, branch and path.
-    async fn open_upload(&self, to: Upload<'_>, upload_id: &str) -> Result<UploadData> {
+    async fn open_upload(&self, to: ObjectTarget<'_>, upload_id: &str) -> Result<UploadData> {
         Ok(self.stored_upload(to, upload_id).await?.0)
     }
 
     /// The same, and the record as it is stored.
     pub(crate) async fn stored_upload(
         &self,
-        to: Upload<'_>,
+        to: ObjectTarget<'_>,
         upload_id: &str,
     ) -> Result<(UploadData, Versioned)> {
         let unknown = || Error::NoSuchUpload(upload_id.to_owned());
@@ -253,7 +257,7 @@ impl Catalog {
 }
 
 /// Deletes the record of an upload, if it is still as it was read: an upload ends once.
-pub(crate) fn end_ops(to: Upload<'_>, upload_id: &str, stored: &Versioned) -> Vec<Op> {
+pub(crate) fn end_ops(to: ObjectTarget<'_>, upload_id: &str, stored: &Versioned) -> Vec<Op> {
     let records = || Bytes::from_static(RECORDS);
     let key = || Bytes::from(upload_id.to_owned());
     vec![
@@ -338,11 +342,11 @@ pub(crate) fn try_record(stored: &[u8]) {
     }
 }
 
-pub(crate) fn key_of(to: Upload<'_>) -> String {
+pub(crate) fn key_of(to: ObjectTarget<'_>) -> String {
     format!("{}/{}", to.branch, to.path)
 }
 
-fn index_key(to: Upload<'_>, upload_id: &str) -> Bytes {
+fn index_key(to: ObjectTarget<'_>, upload_id: &str) -> Bytes {
     format!(
         "{}/{}/{}\0{upload_id}",
         to.repository.partition(),

@@ -10,7 +10,9 @@ use graveler::{
 use tracing::{info, instrument};
 
 use crate::marker::Marker;
-use crate::{Catalog, Error, MAX_REPOSITORY_METADATA_BYTES, Result, Upload, UploadOptions, sample};
+use crate::{
+    Catalog, Error, MAX_REPOSITORY_METADATA_BYTES, ObjectTarget, Result, UploadOptions, sample,
+};
 
 /// The most deletions that one call goes on with.
 const MAX_DELETIONS: usize = 1_000;
@@ -95,7 +97,7 @@ impl Catalog {
                 force: true,
                 ..UploadOptions::default()
             };
-            let to = Upload {
+            let to = ObjectTarget {
                 repository,
                 branch,
                 path: object.path,

@@ -28,7 +28,7 @@ use graveler::{
 
 use kv::Store as _;
 
-use crate::{Catalog, ListRequest, Object, ObjectOrPrefix, Reader, Upload, UploadOptions};
+use crate::{Catalog, ListRequest, Object, ObjectOrPrefix, ObjectTarget, Reader, UploadOptions};
 
 /// The second at which the clock of a [`TestCatalog`] stands at first: 2024-05-01T00:00:00Z.
 pub const START_UNIX_SECS: i64 = 1_714_521_600;
@@ -248,7 +248,7 @@ impl TestCatalog {
         body: &str,
         options: UploadOptions,
     ) -> crate::Result<Object> {
-        let to = Upload {
+        let to = ObjectTarget {
             repository,
             branch,
             path,

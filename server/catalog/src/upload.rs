@@ -15,7 +15,7 @@ use tracing::{instrument, warn};
 use crate::catalog::resolved;
 use crate::limits::check_user_metadata;
 use crate::{
-    AddressType, Catalog, DEFAULT_CONTENT_TYPE, Entry, Error, Object, Result, Upload,
+    AddressType, Catalog, DEFAULT_CONTENT_TYPE, Entry, Error, Object, ObjectTarget, Result,
     UploadOptions, WriteOptions,
 };
 
@@ -39,7 +39,7 @@ impl Catalog {
     #[instrument(skip_all, fields(repo.id = %to.repository.id, branch.id = to.branch))]
     pub async fn upload(
         &self,
-        to: Upload<'_>,
+        to: ObjectTarget<'_>,
         body: ByteStream,
         options: UploadOptions,
     ) -> Result<Object> {
@@ -89,7 +89,7 @@ impl Catalog {
     pub async fn copy(
         &self,
         from: (&Repository, &str, &str),
-        to: Upload<'_>,
+        to: ObjectTarget<'_>,
         options: Option<UploadOptions>,
         force: bool,
     ) -> Result<Object> {
@@ -120,7 +120,7 @@ impl Catalog {
     pub async fn copy_by_reference(
         &self,
         from: (&Repository, &str, &str),
-        to: Upload<'_>,
+        to: ObjectTarget<'_>,
         options: Option<UploadOptions>,
         force: bool,
     ) -> Result<Object> {
@@ -138,7 +138,7 @@ impl Catalog {
     async fn prepare_copy(
         &self,
         (repository, reference, path): (&Repository, &str, &str),
-        to: Upload<'_>,
+        to: ObjectTarget<'_>,
         options: Option<UploadOptions>,
         force: bool,
     ) -> Result<(Object, Staged)> {
@@ -195,7 +195,7 @@ impl Catalog {
     /// All that can be refused before bytes are moved.
     pub(crate) async fn check_write(
         &self,
-        to: Upload<'_>,
+        to: ObjectTarget<'_>,
         if_absent: bool,
         force: bool,
     ) -> Result<()> {
@@ -234,7 +234,7 @@ impl Catalog {
     }
 
     /// Stages an entry whose bytes are stored.
-    pub(crate) async fn stage(&self, to: Upload<'_>, staged: Staged) -> Result<Object> {
+    pub(crate) async fn stage(&self, to: ObjectTarget<'_>, staged: Staged) -> Result<Object> {
         self.stage_with(to, staged, |_| Vec::new()).await
     }
 
@@ -244,7 +244,7 @@ impl Catalog {
     /// As of uploads; [`graveler::Error::ConcurrentChange`] if a condition of the receipt does not hold.
     pub(crate) async fn stage_with(
         &self,
-        to: Upload<'_>,
+        to: ObjectTarget<'_>,
         staged: Staged,
         receipt: impl FnOnce(&Object) -> Vec<kv::Op>,
     ) -> Result<Object> {
@@ -286,7 +286,7 @@ impl Catalog {
         Err(error.into())
     }
 
-    async fn is_staged(&self, to: Upload<'_>, object: &Object) -> Result<bool> {
+    async fn is_staged(&self, to: ObjectTarget<'_>, object: &Object) -> Result<bool> {
         let branch = self
             .graveler
             .branch(to.repository, &BranchId::trusted(to.branch))

@@ -1,37 +1,37 @@
-//! What can go wrong when asking a server, split by what the caller does next.
+//! Errors of the client. Variants differ in how the caller reacts.
 
 use api_types as types;
 
 /// The result of an operation.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// A failure.
+/// An error of an operation.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The server refused; its status and its words.
+    /// The server answered with an error status.
     #[error("{} (status {status}){}", error.message, hint_of(error))]
     Refused {
         status: u16,
         error: Box<types::Error>,
-        /// The answer as it came, cut at [`crate::Error::MAX_BODY_BYTES`]: a conflict carries a `MergeResult`.
+        /// The response body, truncated to [`crate::Error::MAX_BODY_BYTES`]. For a conflict it is a `MergeResult`.
         body: Vec<u8>,
     },
-    /// The server was not reached, or the answer broke off.
+    /// The server could not be reached, or the response was cut off.
     #[error("failed to reach the server")]
     Transport(#[from] reqwest::Error),
-    /// The answer is not what the contract says.
-    #[error("failed to read the answer")]
+    /// The response does not match the contract.
+    #[error("failed to parse the response")]
     Answer(#[from] serde_json::Error),
-    /// The address of the server is not one.
+    /// The server's URL is invalid.
     #[error("invalid endpoint {endpoint:?}: {reason}")]
     Endpoint { endpoint: String, reason: String },
 }
 
 impl Error {
-    /// How much of a refusal is read.
+    /// Maximum number of bytes of an error response that are read.
     pub const MAX_BODY_BYTES: usize = 1 << 20;
 
-    /// The status, if the server answered with one.
+    /// Returns the HTTP status if the server answered with an error.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         match self {
@@ -41,7 +41,7 @@ impl Error {
     }
 }
 
-/// What a person reads behind a refusal: what can be done about it.
+/// Returns the server's hint to append to the message.
 fn hint_of(error: &types::Error) -> String {
     error
         .hint

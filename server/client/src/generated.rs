@@ -1,18 +1,18 @@
-//! Operations. Made from `openapi.yaml` by `cargo xtask codegen`; do not edit.
+//! Client operations. Generated from `openapi.yaml` by `cargo xtask codegen`; do not edit.
 
 use api_types as types;
 use reqwest::Method;
 
 use crate::{ByteStream, Client, Result};
 
-/// What may be given to [`Client::setup`].
+/// Optional parameters of [`Client::setup`].
 #[derive(Debug, Clone, Default)]
 pub struct SetupOptions {
     /// What the server's start log prints, or `installation.setup_token`. Not needed on the server's own machine.
     pub x_weir_setup_token: Option<String>,
 }
 
-/// What may be given to [`Client::list_users`].
+/// Optional parameters of [`Client::list_users`].
 #[derive(Debug, Clone, Default)]
 pub struct ListUsersOptions {
     /// Only what begins with this.
@@ -23,7 +23,7 @@ pub struct ListUsersOptions {
     pub amount: Option<i64>,
 }
 
-/// What may be given to [`Client::list_groups`].
+/// Optional parameters of [`Client::list_groups`].
 #[derive(Debug, Clone, Default)]
 pub struct ListGroupsOptions {
     /// Only what begins with this.
@@ -34,7 +34,7 @@ pub struct ListGroupsOptions {
     pub amount: Option<i64>,
 }
 
-/// What may be given to [`Client::list_policies`].
+/// Optional parameters of [`Client::list_policies`].
 #[derive(Debug, Clone, Default)]
 pub struct ListPoliciesOptions {
     /// Only what begins with this.
@@ -45,7 +45,7 @@ pub struct ListPoliciesOptions {
     pub amount: Option<i64>,
 }
 
-/// What may be given to [`Client::list_group_members`].
+/// Optional parameters of [`Client::list_group_members`].
 #[derive(Debug, Clone, Default)]
 pub struct ListGroupMembersOptions {
     /// Only what begins with this.
@@ -56,7 +56,7 @@ pub struct ListGroupMembersOptions {
     pub amount: Option<i64>,
 }
 
-/// What may be given to [`Client::list_user_credentials`].
+/// Optional parameters of [`Client::list_user_credentials`].
 #[derive(Debug, Clone, Default)]
 pub struct ListUserCredentialsOptions {
     /// Only what begins with this.
@@ -67,7 +67,7 @@ pub struct ListUserCredentialsOptions {
     pub amount: Option<i64>,
 }
 
-/// What may be given to [`Client::list_user_groups`].
+/// Optional parameters of [`Client::list_user_groups`].
 #[derive(Debug, Clone, Default)]
 pub struct ListUserGroupsOptions {
     /// Only what begins with this.
@@ -78,7 +78,7 @@ pub struct ListUserGroupsOptions {
     pub amount: Option<i64>,
 }
 
-/// What may be given to [`Client::list_user_policies`].
+/// Optional parameters of [`Client::list_user_policies`].
 #[derive(Debug, Clone, Default)]
 pub struct ListUserPoliciesOptions {
     /// Only what begins with this.
@@ -91,7 +91,7 @@ pub struct ListUserPoliciesOptions {
     pub effective: Option<bool>,
 }
 
-/// What may be given to [`Client::list_user_external_principals`].
+/// Optional parameters of [`Client::list_user_external_principals`].
 #[derive(Debug, Clone, Default)]
 pub struct ListUserExternalPrincipalsOptions {
     /// Only what begins with this.
@@ -102,7 +102,7 @@ pub struct ListUserExternalPrincipalsOptions {
     pub amount: Option<i64>,
 }
 
-/// What may be given to [`Client::list_group_policies`].
+/// Optional parameters of [`Client::list_group_policies`].
 #[derive(Debug, Clone, Default)]
 pub struct ListGroupPoliciesOptions {
     /// Only what begins with this.
@@ -113,7 +113,7 @@ pub struct ListGroupPoliciesOptions {
     pub amount: Option<i64>,
 }
 
-/// What may be given to [`Client::list_repositories`].
+/// Optional parameters of [`Client::list_repositories`].
 #[derive(Debug, Clone, Default)]
 pub struct ListRepositoriesOptions {
     /// Only what begins with this.
@@ -126,28 +126,28 @@ pub struct ListRepositoriesOptions {
     pub search: Option<String>,
 }
 
-/// What may be given to [`Client::create_repository`].
+/// Optional parameters of [`Client::create_repository`].
 #[derive(Debug, Clone, Default)]
 pub struct CreateRepositoryOptions {
     /// Without branch and first commit: the target of a restore.
     pub bare: Option<bool>,
 }
 
-/// What may be given to [`Client::delete_repository`].
+/// Optional parameters of [`Client::delete_repository`].
 #[derive(Debug, Clone, Default)]
 pub struct DeleteRepositoryOptions {
     /// Also when the repository is read-only.
     pub force: Option<bool>,
 }
 
-/// What may be given to [`Client::set_branch_protection_rules`].
+/// Optional parameters of [`Client::set_branch_protection_rules`].
 #[derive(Debug, Clone, Default)]
 pub struct SetBranchProtectionRulesOptions {
     /// Only if the current `ETag` is this.
     pub if_match: Option<String>,
 }
 
-/// What may be given to [`Client::list_tags`].
+/// Optional parameters of [`Client::list_tags`].
 #[derive(Debug, Clone, Default)]
 pub struct ListTagsOptions {
     /// Only what begins with this.
@@ -158,14 +158,14 @@ pub struct ListTagsOptions {
     pub amount: Option<i64>,
 }
 
-/// What may be given to [`Client::delete_tag`].
+/// Optional parameters of [`Client::delete_tag`].
 #[derive(Debug, Clone, Default)]
 pub struct DeleteTagOptions {
     /// Also when the repository is read-only.
     pub force: Option<bool>,
 }
 
-/// What may be given to [`Client::list_branches`].
+/// Optional parameters of [`Client::list_branches`].
 #[derive(Debug, Clone, Default)]
 pub struct ListBranchesOptions {
     /// Only what begins with this.
@@ -178,7 +178,7 @@ pub struct ListBranchesOptions {
     pub show_hidden: Option<bool>,
 }
 
-/// What may be given to [`Client::log_commits`].
+/// Optional parameters of [`Client::log_commits`].
 #[derive(Debug, Clone, Default)]
 pub struct LogCommitsOptions {
     /// Continue after this (exclusive).
@@ -199,28 +199,28 @@ pub struct LogCommitsOptions {
     pub stop_at: Option<String>,
 }
 
-/// What may be given to [`Client::commit`].
+/// Optional parameters of [`Client::commit`].
 #[derive(Debug, Clone, Default)]
 pub struct CommitOptions {
     /// Commit this stored tree; nothing may be staged.
     pub source_metarange: Option<String>,
 }
 
-/// What may be given to [`Client::commit_async`].
+/// Optional parameters of [`Client::commit_async`].
 #[derive(Debug, Clone, Default)]
 pub struct CommitAsyncOptions {
     /// Commit this stored tree; nothing may be staged.
     pub source_metarange: Option<String>,
 }
 
-/// What may be given to [`Client::delete_branch`].
+/// Optional parameters of [`Client::delete_branch`].
 #[derive(Debug, Clone, Default)]
 pub struct DeleteBranchOptions {
     /// Also when the repository is read-only.
     pub force: Option<bool>,
 }
 
-/// What may be given to [`Client::list_reflog`].
+/// Optional parameters of [`Client::list_reflog`].
 #[derive(Debug, Clone, Default)]
 pub struct ListReflogOptions {
     /// Only changes of this branch.
@@ -233,14 +233,14 @@ pub struct ListReflogOptions {
     pub amount: Option<i64>,
 }
 
-/// What may be given to [`Client::hard_reset_branch`].
+/// Optional parameters of [`Client::hard_reset_branch`].
 #[derive(Debug, Clone, Default)]
 pub struct HardResetBranchOptions {
     /// Also when the repository is read-only.
     pub force: Option<bool>,
 }
 
-/// What may be given to [`Client::diff_branch`].
+/// Optional parameters of [`Client::diff_branch`].
 #[derive(Debug, Clone, Default)]
 pub struct DiffBranchOptions {
     /// Continue after this (exclusive).
@@ -253,7 +253,7 @@ pub struct DiffBranchOptions {
     pub delimiter: Option<String>,
 }
 
-/// What may be given to [`Client::diff_refs`].
+/// Optional parameters of [`Client::diff_refs`].
 #[derive(Debug, Clone, Default)]
 pub struct DiffRefsOptions {
     /// Continue after this (exclusive).
@@ -270,7 +270,7 @@ pub struct DiffRefsOptions {
     pub include_right_stats: Option<bool>,
 }
 
-/// What may be given to [`Client::get_object`].
+/// Optional parameters of [`Client::get_object`].
 #[derive(Debug, Clone, Default)]
 pub struct GetObjectOptions {
     /// Byte ranges, `bytes=0-99`.
@@ -281,28 +281,28 @@ pub struct GetObjectOptions {
     pub presign: Option<bool>,
 }
 
-/// What may be given to [`Client::head_object`].
+/// Optional parameters of [`Client::head_object`].
 #[derive(Debug, Clone, Default)]
 pub struct HeadObjectOptions {
     /// Byte ranges, `bytes=0-99`.
     pub range: Option<String>,
 }
 
-/// What may be given to [`Client::create_presign_multipart_upload`].
+/// Optional parameters of [`Client::create_presign_multipart_upload`].
 #[derive(Debug, Clone, Default)]
 pub struct CreatePresignMultipartUploadOptions {
     /// How many part links to answer.
     pub parts: Option<i64>,
 }
 
-/// What may be given to [`Client::get_physical_address`].
+/// Optional parameters of [`Client::get_physical_address`].
 #[derive(Debug, Clone, Default)]
 pub struct GetPhysicalAddressOptions {
     /// Answer a link to the store instead of bytes or an address.
     pub presign: Option<bool>,
 }
 
-/// What may be given to [`Client::link_physical_address`].
+/// Optional parameters of [`Client::link_physical_address`].
 #[derive(Debug, Clone, Default)]
 pub struct LinkPhysicalAddressOptions {
     /// `*`: only if there is no object yet. When reading: not if the object has this `ETag`.
@@ -311,7 +311,7 @@ pub struct LinkPhysicalAddressOptions {
     pub if_match: Option<String>,
 }
 
-/// What may be given to [`Client::upload_object`].
+/// Optional parameters of [`Client::upload_object`].
 #[derive(Debug, Clone, Default)]
 pub struct UploadObjectOptions {
     /// `*`: only if there is no object yet. When reading: not if the object has this `ETag`.
@@ -324,7 +324,7 @@ pub struct UploadObjectOptions {
     pub force: Option<bool>,
 }
 
-/// What may be given to [`Client::delete_object`].
+/// Optional parameters of [`Client::delete_object`].
 #[derive(Debug, Clone, Default)]
 pub struct DeleteObjectOptions {
     /// Also when the repository is read-only.
@@ -333,7 +333,7 @@ pub struct DeleteObjectOptions {
     pub no_tombstone: Option<bool>,
 }
 
-/// What may be given to [`Client::delete_objects`].
+/// Optional parameters of [`Client::delete_objects`].
 #[derive(Debug, Clone, Default)]
 pub struct DeleteObjectsOptions {
     /// Also when the repository is read-only.
@@ -342,7 +342,7 @@ pub struct DeleteObjectsOptions {
     pub no_tombstone: Option<bool>,
 }
 
-/// What may be given to [`Client::stat_object`].
+/// Optional parameters of [`Client::stat_object`].
 #[derive(Debug, Clone, Default)]
 pub struct StatObjectOptions {
     /// Include user metadata.
@@ -351,7 +351,7 @@ pub struct StatObjectOptions {
     pub presign: Option<bool>,
 }
 
-/// What may be given to [`Client::list_objects`].
+/// Optional parameters of [`Client::list_objects`].
 #[derive(Debug, Clone, Default)]
 pub struct ListObjectsOptions {
     /// Include user metadata.
@@ -368,14 +368,14 @@ pub struct ListObjectsOptions {
     pub prefix: Option<String>,
 }
 
-/// What may be given to [`Client::create_symlink_file`].
+/// Optional parameters of [`Client::create_symlink_file`].
 #[derive(Debug, Clone, Default)]
 pub struct CreateSymlinkFileOptions {
     /// Only below this path.
     pub location: Option<String>,
 }
 
-/// What may be given to [`Client::list_repository_runs`].
+/// Optional parameters of [`Client::list_repository_runs`].
 #[derive(Debug, Clone, Default)]
 pub struct ListRepositoryRunsOptions {
     /// Continue after this (exclusive).
@@ -388,7 +388,7 @@ pub struct ListRepositoryRunsOptions {
     pub commit: Option<String>,
 }
 
-/// What may be given to [`Client::list_run_hooks`].
+/// Optional parameters of [`Client::list_run_hooks`].
 #[derive(Debug, Clone, Default)]
 pub struct ListRunHooksOptions {
     /// Continue after this (exclusive).
@@ -397,14 +397,14 @@ pub struct ListRunHooksOptions {
     pub amount: Option<i64>,
 }
 
-/// What may be given to [`Client::get_metadata_object`].
+/// Optional parameters of [`Client::get_metadata_object`].
 #[derive(Debug, Clone, Default)]
 pub struct GetMetadataObjectOptions {
     /// Answer a link to the store instead of bytes or an address.
     pub presign: Option<bool>,
 }
 
-/// What may be given to [`Client::list_pull_requests`].
+/// Optional parameters of [`Client::list_pull_requests`].
 #[derive(Debug, Clone, Default)]
 pub struct ListPullRequestsOptions {
     /// Only what begins with this.

@@ -1,9 +1,8 @@
-//! The typed client of the REST API: one method per operation.
+//! The typed client of the REST API, with one method per operation.
 //!
-//! The operations are generated from `server/api/openapi.yaml`; here is what they
-//! share: address, credentials, sending, and telling errors apart. Bodies of
-//! objects stream both ways. Retries nothing: only the caller knows what may be
-//! asked twice.
+//! The operations are generated from `server/api/openapi.yaml`. This file contains what they share: address,
+//! credentials and sending. Object bodies are streamed in both directions. The client does not retry, because
+//! only the caller knows which requests are safe to repeat.
 
 mod error;
 mod generated;
@@ -24,10 +23,10 @@ pub use generated::*;
 pub use objects::PutObject;
 use request::Request;
 
-/// A body in pieces.
+/// A body as a stream of pieces.
 pub type ByteStream = Pin<Box<dyn futures::Stream<Item = Result<Bytes>> + Send>>;
 
-/// Who asks.
+/// The credentials of the caller.
 #[derive(Clone)]
 pub enum Credentials {
     /// An access key.
@@ -37,7 +36,7 @@ pub enum Credentials {
     },
     /// A session token.
     Token(String),
-    /// Nobody: only what needs no credentials.
+    /// No credentials, for operations that do not require authentication.
     None,
 }
 
@@ -54,16 +53,16 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Starts an HTTP client whose settings the caller chooses, for [`Client::with_http`].
+/// Returns a builder for an HTTP client with custom settings, for [`Client::with_http`].
 ///
-/// Makes ring the TLS provider of this process, unless there is one already: `reqwest` brings none.
+/// Installs ring as the TLS provider of this process unless there is one, because `reqwest` does not install any.
 pub fn http_builder() -> reqwest::ClientBuilder {
-    // It fails only where a provider is installed already.
+    // This fails only if a provider is already installed.
     let _installed = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
 }
 
-/// Talks to one server. Cheap to clone.
+/// A client of one server. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,
@@ -73,25 +72,25 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the server at `endpoint`, with or without `/api/v1` at its end.
+    /// Creates a client of the server at `endpoint`, a URL with or without `/api/v1` at its end.
     ///
     /// # Errors
-    /// [`Error::Endpoint`] if it is not an HTTP address, [`Error::Transport`] if TLS can't be set up.
+    /// [`Error::Endpoint`] if it is not an HTTP URL; [`Error::Transport`] if TLS cannot be set up.
     pub fn new(endpoint: &str, credentials: Credentials) -> Result<Self> {
         let http = http_builder().build().map_err(Error::Transport)?;
         Self::with_http(endpoint, credentials, http)
     }
 
-    /// As [`Client::new`], over an HTTP client with settings of the caller's.
+    /// Creates a client like [`Client::new`], with the given HTTP client.
     ///
     /// # Errors
-    /// [`Error::Endpoint`] if it is not an HTTP address.
+    /// [`Error::Endpoint`] if `endpoint` is not an HTTP URL.
     pub fn with_http(
         endpoint: &str,
         credentials: Credentials,
         http: reqwest::Client,
     ) -> Result<Self> {
-        let wrong = |reason: String| Error::Endpoint {
+        let invalid = |reason: String| Error::Endpoint {
             endpoint: endpoint.to_owned(),
             reason,
         };
@@ -101,9 +100,9 @@ impl Client {
         } else {
             format!("{trimmed}/api/v1")
         };
-        let base = Url::parse(&full).map_err(|e| wrong(e.to_string()))?;
+        let base = Url::parse(&full).map_err(|e| invalid(e.to_string()))?;
         if !matches!(base.scheme(), "http" | "https") {
-            return Err(wrong("it must begin with http:// or https://".to_owned()));
+            return Err(invalid("it must start with http:// or https://".to_owned()));
         }
         Ok(Self {
             http,
@@ -112,13 +111,13 @@ impl Client {
         })
     }
 
-    /// Begins a request; each segment is one part of the path, escaped here.
+    /// Starts a request. Each segment is one part of the path and is escaped here.
     fn request(&self, method: Method, segments: &[&str]) -> Result<Request> {
         let mut url = (*self.base).clone();
         url.path_segments_mut()
             .map_err(|()| Error::Endpoint {
                 endpoint: self.base.to_string(),
-                reason: "it can have no path".to_owned(),
+                reason: "the URL cannot have a path".to_owned(),
             })?
             .extend(segments);
         let request = self.http.request(method, url);
@@ -154,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_and_secrets_are_not_printed() {
+    fn invalid_endpoint_is_rejected_and_secrets_are_not_printed() {
         assert!(Client::new("ftp://x", Credentials::None).is_err());
         let key = Credentials::Key {
             access_key_id: "AKIA".to_owned(),

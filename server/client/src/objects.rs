@@ -1,4 +1,4 @@
-//! What the generated `upload_object` has no room for: content type and user metadata are headers.
+//! Object uploads with content type and user metadata, which are headers that the generated `upload_object` lacks.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +7,16 @@ use reqwest::Method;
 use crate::types;
 use crate::{Client, Result};
 
-/// How to store an object.
+/// Options of [`Client::put_object`].
 #[derive(Debug, Clone, Default)]
 pub struct PutObject {
-    /// Empty: `application/octet-stream`.
+    /// The content type. An empty string stands for `application/octet-stream`.
     pub content_type: String,
-    /// Keys are stored in lower case.
+    /// User metadata. The server stores the keys in lower case.
     pub metadata: BTreeMap<String, String>,
-    /// Refuse (status 412) if there is an object.
+    /// Fail with status 412 if the object exists.
     pub if_absent: bool,
-    /// Write to a read-only repository.
+    /// Write even if the repository is read-only.
     pub force: bool,
 }
 

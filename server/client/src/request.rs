@@ -1,4 +1,4 @@
-//! One request on its way, and the ways to read its answer.
+//! Builds and sends requests, and reads responses.
 
 use bytes::BytesMut;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::types;
 use crate::{ByteStream, Error, Result};
 
-/// A request that is being put together.
+/// A request under construction.
 #[derive(Debug)]
 pub(crate) struct Request(RequestBuilder);
 
@@ -88,7 +88,7 @@ impl Request {
         if response.status().is_success() {
             Ok(response)
         } else {
-            Err(refusal(response).await)
+            Err(read_error(response).await)
         }
     }
 
@@ -102,8 +102,8 @@ impl Request {
     }
 }
 
-/// Reads a refusal, at most so much of it.
-async fn refusal(response: Response) -> Error {
+/// Reads an error response, up to [`Error::MAX_BODY_BYTES`].
+async fn read_error(response: Response) -> Error {
     let status = response.status();
     let mut body = BytesMut::new();
     let mut pieces = response.bytes_stream();
@@ -120,7 +120,7 @@ async fn refusal(response: Response) -> Error {
     let error = serde_json::from_slice(&body).unwrap_or_else(|_| types::Error {
         message: status
             .canonical_reason()
-            .unwrap_or("refused without words")
+            .unwrap_or("error without a message")
             .to_owned(),
         hint: None,
         findings: None,

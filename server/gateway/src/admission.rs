@@ -1,6 +1,7 @@
-//! What is refused before a signature is checked, because the signature layer would
-//! take it: old V2 dates, presigned URLs beyond their bounds, headers that a presigned
-//! URL does not cover, and form uploads, which it would gather in memory.
+//! Checks that run before s3s verifies the signature, because s3s does not make them.
+//!
+//! They reject stale V2 dates, presigned URLs that live too long, unsigned `x-amz-` headers
+//! on presigned requests, and form uploads, which s3s would buffer in memory.
 
 use base::OffsetDateTime;
 use http::request::Parts;
@@ -11,12 +12,12 @@ use time::macros::format_description;
 use time::{Duration, PrimitiveDateTime};
 
 use crate::MAX_CLOCK_SKEW_SECS;
-use crate::error::{Fault, Result};
+use crate::error::{Result, S3Error};
 
-/// The longest life of a presigned URL.
+/// Maximum lifetime of a presigned URL.
 const MAX_EXPIRES_SECS: u64 = 7 * 24 * 60 * 60;
 
-/// Whether a request carries an AWS signature, right or wrong.
+/// Returns whether a request carries an AWS signature, valid or not.
 pub(crate) fn is_signed(request: &Parts) -> bool {
     if let Some(value) = authorization(&request.headers)
         && (value.starts_with("AWS4-HMAC-SHA256") || value.starts_with("AWS "))
@@ -28,11 +29,11 @@ pub(crate) fn is_signed(request: &Parts) -> bool {
     has("X-Amz-Signature") || has("X-Amz-Algorithm") || (has("AWSAccessKeyId") && has("Signature"))
 }
 
-/// Refuses what the signature layer would let pass.
+/// Rejects requests that s3s would wrongly accept.
 pub(crate) fn check(request: &Parts, now: OffsetDateTime) -> Result<()> {
     if request.method == Method::POST && is_form(&request.headers) {
-        return Err(Fault::NotImplemented(
-            "Uploads by HTML forms are not implemented".into(),
+        return Err(S3Error::NotImplemented(
+            "HTML form uploads are not implemented".into(),
         ));
     }
     if authorization(&request.headers).is_some_and(|value| value.starts_with("AWS ")) {
@@ -45,8 +46,10 @@ pub(crate) fn check(request: &Parts, now: OffsetDateTime) -> Result<()> {
     Ok(())
 }
 
-/// Removes a range that can't be read, which counts as none; the signature layer would
-/// refuse it. Where the range is signed it must stay, and is refused.
+/// Removes a malformed `Range` header, because S3 ignores it and s3s would reject it.
+///
+/// A signed header stays, since removing it would invalidate the signature; s3s then rejects
+/// the request.
 pub(crate) fn drop_malformed_range(headers: &mut HeaderMap) {
     let Some(range) = headers.get(header::RANGE) else {
         return;
@@ -66,7 +69,7 @@ pub(crate) fn drop_malformed_range(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether the body is `aws-chunked`, and if so whether its chunks are signed.
+/// Returns `None` unless the body is `aws-chunked`; otherwise whether its chunks are signed.
 pub(crate) fn chunking(request: &Parts) -> Option<bool> {
     let payload = request.headers.get("x-amz-content-sha256")?.to_str().ok()?;
     payload
@@ -74,12 +77,12 @@ pub(crate) fn chunking(request: &Parts) -> Option<bool> {
         .map(|kind| !kind.starts_with("UNSIGNED-"))
 }
 
-/// The decoded query parameters, in their order.
+/// Returns the decoded query parameters in request order.
 pub(crate) fn parameters(request: &Parts) -> Vec<(String, String)> {
     query(request.uri.query().unwrap_or_default())
 }
 
-/// Decodes a query as the signature layer does.
+/// Decodes a query the way s3s does.
 pub(crate) fn query(query: &str) -> Vec<(String, String)> {
     let decode = |text: &str| {
         percent_decode_str(&text.replace('+', " "))
@@ -108,22 +111,23 @@ fn is_form(headers: &HeaderMap) -> bool {
         .starts_with("multipart/form-data")
 }
 
-/// V2 signs a date but the signature layer does not look at it: a request once seen could be sent for ever.
+/// Checks the date that a V2 signature covers. s3s does not, so without this check a captured
+/// request could be replayed forever.
 fn check_v2_date(headers: &HeaderMap, now: OffsetDateTime) -> Result<()> {
     let date = headers
         .get("x-amz-date")
         .or_else(|| headers.get(header::DATE));
     let date = date
         .and_then(|value| value.to_str().ok())
-        .ok_or(Fault::InvalidRequest("missing date".into()))?;
-    // Older clients write the zone as a number.
+        .ok_or(S3Error::InvalidRequest("missing date header".into()))?;
+    // Older clients send a numeric time zone.
     let date = date
         .strip_suffix("+0000")
         .map_or_else(|| date.to_owned(), |date| format!("{date}GMT"));
     let date = Timestamp::parse(TimestampFormat::HttpDate, &date)
-        .map_err(|_| Fault::InvalidRequest("the date is not in the form of RFC 9110".into()))?;
+        .map_err(|_| S3Error::InvalidRequest("the date header is not an RFC 9110 date".into()))?;
     if (now - OffsetDateTime::from(date)).abs() > max_skew() {
-        return Err(Fault::TimeSkewed);
+        return Err(S3Error::TimeSkewed);
     }
     Ok(())
 }
@@ -141,23 +145,24 @@ fn check_presigned(
     };
     let expires: u64 = get("X-Amz-Expires")
         .and_then(|value| value.parse().ok())
-        .ok_or(Fault::QueryParameters("X-Amz-Expires should be a number"))?;
+        .ok_or(S3Error::QueryParameters("X-Amz-Expires should be a number"))?;
     if expires > MAX_EXPIRES_SECS {
-        return Err(Fault::QueryParameters(
+        return Err(S3Error::QueryParameters(
             "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds",
         ));
     }
     let format = format_description!("[year][month][day]T[hour][minute][second]Z");
     let signed_at = get("X-Amz-Date")
         .and_then(|value| PrimitiveDateTime::parse(value, format).ok())
-        .ok_or(Fault::QueryParameters(
+        .ok_or(S3Error::QueryParameters(
             "X-Amz-Date must be in the form 20060102T150405Z",
         ))?
         .assume_utc();
     if signed_at - now > max_skew() {
-        return Err(Fault::Refused("Request is not valid yet"));
+        return Err(S3Error::AccessDeniedBecause("Request is not valid yet"));
     }
-    // Whoever was given a URL must not turn it into a copy of anything its signer can read.
+    // An unsigned `x-amz-copy-source` would let the holder of an upload URL copy any object that
+    // the signer can read.
     let signed: Vec<_> = get("X-Amz-SignedHeaders")
         .unwrap_or_default()
         .split(';')
@@ -166,7 +171,7 @@ fn check_presigned(
         !name.starts_with("x-amz-") || name == "x-amz-content-sha256" || signed.contains(&name)
     };
     if headers.keys().any(|name| !covered(name.as_str())) {
-        return Err(Fault::Refused(
+        return Err(S3Error::AccessDeniedBecause(
             "There were headers present in the request which were not signed",
         ));
     }

@@ -1,58 +1,58 @@
-//! Who asks: secrets for the signature layer, and the gate every signed request goes through.
+//! Authentication: looks up secrets for s3s and checks every signed request before its operation runs.
 //!
-//! What the asker may do depends on the operation: each asks
-//! [`Surface::allow`](crate::service::Surface::allow) before it looks at anything.
+//! Authorization depends on the operation: each calls
+//! [`S3Api::allow`](crate::service::S3Api::allow) before it reads anything.
 
 use async_trait::async_trait;
 use auth::Auth;
+use s3s::S3Result;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
-use s3s::{S3Error, S3Result};
 
-use crate::error::Fault;
+use crate::error::S3Error;
 use crate::subresource;
 
-/// Looks up secrets, for signatures to be checked with.
-pub(crate) struct Keys {
+/// Looks up the secret of an access key, with which s3s verifies signatures.
+pub(crate) struct SecretKeys {
     auth: Auth,
 }
 
-impl Keys {
+impl SecretKeys {
     pub(crate) fn new(auth: Auth) -> Self {
         Self { auth }
     }
 }
 
 #[async_trait]
-impl S3Auth for Keys {
+impl S3Auth for SecretKeys {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        // An unknown key is denied like a known one without permission.
-        let (secret, _) = self.auth.secret_of(access_key).await.map_err(fault)?;
+        // An unknown key gets the same error as a known key without permission.
+        let (secret, _) = self.auth.secret_of(access_key).await.map_err(to_s3_error)?;
         Ok(SecretKey::from(secret))
     }
 }
 
-/// Lets signed requests pass whose operation and parameters are all understood.
-pub(crate) struct Gate {
+/// Accepts signed requests whose operation and parameters the gateway supports.
+pub(crate) struct AccessCheck {
     auth: Auth,
 }
 
-impl Gate {
+impl AccessCheck {
     pub(crate) fn new(auth: Auth) -> Self {
         Self { auth }
     }
 }
 
 #[async_trait]
-impl S3Access for Gate {
+impl S3Access for AccessCheck {
     async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
-        let credentials = cx.credentials().ok_or(Fault::AccessDenied)?;
-        // The second look at a key that was just looked up: from the cache of the auth service.
+        let credentials = cx.credentials().ok_or(S3Error::AccessDenied)?;
+        // s3s has just looked up this key, so the auth service answers from its cache.
         let (_, principal) = self
             .auth
             .secret_of(&credentials.access_key)
             .await
-            .map_err(fault)?;
+            .map_err(to_s3_error)?;
         subresource::check(
             cx.s3_op().name(),
             cx.method(),
@@ -63,6 +63,6 @@ impl S3Access for Gate {
     }
 }
 
-fn fault(error: auth::Error) -> S3Error {
-    Fault::from(error).into()
+fn to_s3_error(error: auth::Error) -> s3s::S3Error {
+    S3Error::from(error).into()
 }

@@ -1,8 +1,8 @@
-//! Bodies on their way in: each byte is counted and hashed as it passes, and the end
-//! is an error unless what was announced (length, MD5, checksum, trailer) is what came.
+//! Verifies request bodies while they stream.
 //!
-//! The stores keep nothing of a body that ends in an error, so a check at the end
-//! is in time.
+//! Bytes are counted and hashed as they pass. If the length, MD5 or checksum does not match the
+//! headers and trailers, the stream ends with an error. Block stores discard a body that ends
+//! with an error, so checking at the end is early enough.
 
 use std::io;
 
@@ -18,9 +18,9 @@ use s3s::checksum::ChecksumHasher;
 use s3s::crypto::Checksum as _;
 use s3s::dto::StreamingBlob;
 
-use crate::error::{Fault, Result};
+use crate::error::{Result, S3Error};
 
-/// The checksums of S3: header or trailer, and what the error calls it.
+/// S3's checksums: name of the header or trailer, and name in error messages.
 const CHECKSUMS: [(&str, &str); 5] = [
     ("x-amz-checksum-crc32", "CRC32"),
     ("x-amz-checksum-crc32c", "CRC32C"),
@@ -29,46 +29,46 @@ const CHECKSUMS: [(&str, &str); 5] = [
     ("x-amz-checksum-sha256", "SHA256"),
 ];
 
-/// Why a body is not what was announced. Travels inside an [`io::Error`] through the stores.
+/// How a body differs from what the headers announce. The block stores pass it on inside an [`io::Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum BodyFault {
-    #[error("the body has another {0} than announced")]
+pub(crate) enum BodyError {
+    #[error("the body does not match the announced {0}")]
     Digest(&'static str),
-    #[error("the body has another SHA-256 than was signed")]
+    #[error("the body does not match the signed SHA-256")]
     PayloadHash,
-    #[error("a chunk has another signature than announced")]
+    #[error("a chunk does not match its signature")]
     ChunkSignature,
-    #[error("the body is not of the announced form or length")]
+    #[error("the body does not have the announced format or length")]
     Incomplete,
     #[error("a signed chunk is larger than allowed")]
     ChunkTooLarge,
 }
 
-/// The answer to a body that failed.
-pub(crate) fn fault(error: &io::Error) -> Fault {
+/// Converts the error of a failed body stream.
+pub(crate) fn to_s3_error(error: &io::Error) -> S3Error {
     match error
         .get_ref()
-        .and_then(|inner| inner.downcast_ref::<BodyFault>())
+        .and_then(|inner| inner.downcast_ref::<BodyError>())
     {
-        Some(BodyFault::Digest(what)) => Fault::BadDigest(what),
-        Some(BodyFault::PayloadHash) => Fault::PayloadHashMismatch,
-        Some(BodyFault::ChunkSignature) => Fault::ChunkSignatureMismatch,
-        Some(BodyFault::ChunkTooLarge) => Fault::EntityTooLarge,
-        // Else the connection broke: whoever reads this answer, it is not the client.
-        Some(BodyFault::Incomplete) | None => Fault::IncompleteBody,
+        Some(BodyError::Digest(what)) => S3Error::BadDigest(what),
+        Some(BodyError::PayloadHash) => S3Error::PayloadHashMismatch,
+        Some(BodyError::ChunkSignature) => S3Error::ChunkSignatureMismatch,
+        Some(BodyError::ChunkTooLarge) => S3Error::EntityTooLarge,
+        // Any other error means that the connection broke, so the client never reads this response.
+        Some(BodyError::Incomplete) | None => S3Error::IncompleteBody,
     }
 }
 
-/// A request's body, to be stored: fails at its end if it is not what the headers announce.
+/// Wraps a request body in a stream that fails at its end if the body does not match the headers.
 ///
 /// # Errors
-/// [`Fault::InvalidDigest`] for announcements that can't be right.
+/// [`S3Error::InvalidDigest`] if a digest header is malformed.
 pub(crate) fn receive(
     headers: &HeaderMap,
     trailers: Option<TrailingHeaders>,
     body: Option<StreamingBlob>,
 ) -> Result<ByteStream> {
-    let announced = Announced::read(headers, trailers)?;
+    let announced = BodyCheck::read(headers, trailers)?;
     let body = body.unwrap_or_else(|| StreamingBlob::from(s3s::Body::empty()));
     Ok(Box::pin(futures::stream::try_unfold(
         (body, announced),
@@ -85,37 +85,38 @@ pub(crate) fn receive(
     )))
 }
 
-/// The signature layer's stream errors are private types, told apart by their text only.
-fn classify(error: &(dyn std::error::Error + 'static)) -> BodyFault {
+/// Classifies an error of s3s's body stream. Its error types are private, so only the text
+/// distinguishes them.
+fn classify(error: &(dyn std::error::Error + 'static)) -> BodyError {
     let text = base::chain(error);
     if text.contains("Sha256Mismatch") {
-        BodyFault::PayloadHash
+        BodyError::PayloadHash
     } else if text.contains("SignatureMismatch") {
-        BodyFault::ChunkSignature
-    } else if text.contains(&BodyFault::ChunkTooLarge.to_string()) {
-        BodyFault::ChunkTooLarge
+        BodyError::ChunkSignature
+    } else if text.contains(&BodyError::ChunkTooLarge.to_string()) {
+        BodyError::ChunkTooLarge
     } else {
-        BodyFault::Incomplete
+        BodyError::Incomplete
     }
 }
 
-/// What the headers say of the body, and what has been seen of it.
-struct Announced {
+/// The length and digests that the headers announce, and those of the bytes received so far.
+struct BodyCheck {
     length: Option<u64>,
-    seen: u64,
+    received: u64,
     md5: Option<(Md5, Vec<u8>)>,
     hasher: ChecksumHasher,
-    /// By header; without a value where the trailer is to give it.
+    /// Header name, display name and expected value. The value is `None` if a trailer carries it.
     checksums: Vec<(&'static str, &'static str, Option<String>)>,
     trailers: Option<TrailingHeaders>,
 }
 
-impl Announced {
+impl BodyCheck {
     fn read(headers: &HeaderMap, trailers: Option<TrailingHeaders>) -> Result<Self> {
         let text = |name: &str| {
             headers
                 .get(name)
-                .map(|value| value.to_str().map_err(|_| Fault::InvalidDigest))
+                .map(|value| value.to_str().map_err(|_| S3Error::InvalidDigest))
         };
         let length = headers
             .get("x-amz-decoded-content-length")
@@ -124,12 +125,12 @@ impl Announced {
             Some(value) => Some((Md5::new(), digest(value, 16)?)),
             None => None,
         };
-        let promised = text("x-amz-trailer").transpose()?.unwrap_or_default();
+        let trailer_names = text("x-amz-trailer").transpose()?.unwrap_or_default();
         let mut announced = Self {
             length: length
                 .and_then(|value| value.to_str().ok())
                 .and_then(|value| value.parse().ok()),
-            seen: 0,
+            received: 0,
             md5,
             hasher: ChecksumHasher::default(),
             checksums: Vec::new(),
@@ -137,10 +138,10 @@ impl Announced {
         };
         for (header, name) in CHECKSUMS {
             let value = text(header).transpose()?.map(str::to_owned);
-            let trails = promised
+            let is_trailer = trailer_names
                 .split(',')
                 .any(|trailer| trailer.trim().eq_ignore_ascii_case(header));
-            if value.is_some() || trails {
+            if value.is_some() || is_trailer {
                 announced.begin(header);
                 announced.checksums.push((header, name, value));
             }
@@ -161,7 +162,7 @@ impl Announced {
     }
 
     fn update(&mut self, bytes: &Bytes) {
-        self.seen += bytes.len() as u64;
+        self.received += bytes.len() as u64;
         if let Some((hasher, _)) = &mut self.md5 {
             hasher.update(bytes);
         }
@@ -170,15 +171,15 @@ impl Announced {
         }
     }
 
-    fn check(self) -> std::result::Result<(), BodyFault> {
-        // The decoder of chunks takes a body without its last chunk for a whole one.
-        if self.length.is_some_and(|length| length != self.seen) {
-            return Err(BodyFault::Incomplete);
+    fn check(self) -> std::result::Result<(), BodyError> {
+        // s3s's chunk decoder accepts a body whose final chunk is missing, so compare the length.
+        if self.length.is_some_and(|length| length != self.received) {
+            return Err(BodyError::Incomplete);
         }
         if let Some((hasher, expected)) = self.md5
             && hasher.finalize().as_slice() != expected
         {
-            return Err(BodyFault::Digest("Content-MD5"));
+            return Err(BodyError::Digest("Content-MD5"));
         }
         let trailers = self
             .trailers
@@ -192,7 +193,7 @@ impl Announced {
                     .and_then(|value| value.to_str().ok())
                     .map(str::to_owned)
             };
-            let expected = value.or_else(trailing).ok_or(BodyFault::Incomplete)?;
+            let expected = value.or_else(trailing).ok_or(BodyError::Incomplete)?;
             let computed = match header {
                 "x-amz-checksum-crc32" => &computed.checksum_crc32,
                 "x-amz-checksum-crc32c" => &computed.checksum_crc32c,
@@ -201,7 +202,7 @@ impl Announced {
                 _ => &computed.checksum_sha256,
             };
             if computed.as_ref() != Some(&expected) {
-                return Err(BodyFault::Digest(name));
+                return Err(BodyError::Digest(name));
             }
         }
         Ok(())
@@ -211,10 +212,10 @@ impl Announced {
 fn digest(value: &str, len: usize) -> Result<Vec<u8>> {
     let bytes = STANDARD
         .decode(value.trim())
-        .map_err(|_| Fault::InvalidDigest)?;
+        .map_err(|_| S3Error::InvalidDigest)?;
     if bytes.len() == len {
         Ok(bytes)
     } else {
-        Err(Fault::InvalidDigest)
+        Err(S3Error::InvalidDigest)
     }
 }

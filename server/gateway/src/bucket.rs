@@ -1,4 +1,4 @@
-//! Buckets: repositories as S3 shows them. They are neither made nor deleted here.
+//! Bucket operations. Buckets are repositories; S3 requests can neither create nor delete them.
 
 use auth::arn;
 use catalog::RepositoryId;
@@ -10,18 +10,18 @@ use s3s::dto::{
 };
 use s3s::{S3Request, S3Response};
 
-use crate::error::{Fault, Result};
+use crate::error::{Result, S3Error};
 use crate::list::{decode_token, encode_token};
-use crate::service::Surface;
+use crate::service::S3Api;
 
-/// The most buckets in one answer; S3 allows as many.
+/// Maximum number of buckets in a response. S3 has the same limit.
 const MAX_BUCKETS: usize = 10_000;
-/// Repositories read at once.
+/// Number of repositories read from the catalog at a time.
 const PAGE: usize = 1000;
-/// The region that S3 gives no name in locations.
+/// S3 sends an empty location for this region.
 const UNNAMED_REGION: &str = "us-east-1";
 
-impl Surface {
+impl S3Api {
     pub(crate) async fn list_buckets(
         &self,
         request: S3Request<ListBucketsInput>,
@@ -37,7 +37,7 @@ impl Surface {
                 .ok()
                 .filter(|count| (1..=MAX_BUCKETS).contains(count))
                 .ok_or_else(|| {
-                    Fault::InvalidArgument(format!("max-buckets must be 1 to {MAX_BUCKETS}"))
+                    S3Error::InvalidArgument(format!("max-buckets must be 1 to {MAX_BUCKETS}"))
                 })?,
         };
         let prefix = input.prefix.as_deref().unwrap_or_default();
@@ -88,7 +88,8 @@ impl Surface {
         Ok(S3Response::new(HeadBucketOutput::default()))
     }
 
-    /// Clients create a bucket to be sure that it exists; a repository needs more than a name.
+    /// Some clients create a bucket to make sure that it exists, so an existing repository gets S3's
+    /// "already exists" error. Creating one takes more parameters than S3 sends, such as the storage namespace.
     pub(crate) async fn create_bucket(
         &self,
         request: S3Request<CreateBucketInput>,
@@ -101,8 +102,8 @@ impl Surface {
         )
         .await?;
         match self.find_repository(bucket).await? {
-            Some(_) => Err(Fault::BucketExists),
-            None => Err(Fault::not_implemented()),
+            Some(_) => Err(S3Error::BucketExists),
+            None => Err(S3Error::not_implemented()),
         }
     }
 
@@ -118,7 +119,7 @@ impl Surface {
         )
         .await?;
         self.repository(&request.extensions, bucket).await?;
-        Err(Fault::NotSupported)
+        Err(S3Error::NotSupported)
     }
 
     pub(crate) async fn get_bucket_location(

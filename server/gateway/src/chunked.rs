@@ -1,9 +1,9 @@
-//! Keeps the chunks of `aws-chunked` bodies small.
+//! Bounds the size of chunks in `aws-chunked` bodies.
 //!
-//! The decoder behind this holds a whole chunk in memory before it hands it on, and
-//! a chunk may be as large as its sender likes; some clients send an object in one.
-//! Chunks without signatures are cut to the pieces they arrive in. Signed ones can't
-//! be cut: they are refused beyond a bound.
+//! s3s's decoder buffers a whole chunk before it passes it on. Clients choose the chunk size,
+//! and some send an entire object as one chunk. Unsigned chunks are therefore split into the pieces
+//! in which they arrive. Splitting a signed chunk would invalidate its signature, so signed
+//! chunks above a limit are rejected instead.
 
 use std::io;
 
@@ -11,45 +11,46 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
 
-use crate::body::BodyFault;
+use crate::body::BodyError;
 
-/// The largest chunk with a signature. Clients send 64 KiB to 1 MiB.
+/// Maximum size of a signed chunk. Clients send 64 KiB to 1 MiB.
 const MAX_SIGNED_CHUNK_BYTES: u64 = 16 * 1024 * 1024;
-/// The longest line before a chunk: its size and signature.
+/// Maximum length of the line before a chunk, which holds its size and signature.
 const MAX_HEADER_BYTES: usize = 1024;
 
-/// Wraps a body whose chunks do (`signed`) or don't carry signatures.
-pub(crate) fn bounded(body: Body, signed: bool) -> Body {
-    let mut chunks = Chunks {
+/// Wraps an `aws-chunked` body so that its chunks stay small. `signed`: its chunks carry signatures.
+pub(crate) fn bound_chunks(body: Body, signed: bool) -> Body {
+    let mut chunks = ChunkRewriter {
         signed,
         state: State::Header(Vec::new()),
     };
     let pieces = body
         .into_data_stream()
-        .map(move |piece| chunks.cut(piece.map_err(io::Error::other)?))
+        .map(move |piece| chunks.rewrite(piece.map_err(io::Error::other)?))
         .map_ok(|pieces| futures::stream::iter(pieces.into_iter().map(io::Result::Ok)))
         .try_flatten();
     Body::from_stream(pieces)
 }
 
 enum State {
-    /// In the line before a chunk; what there is of it.
+    /// Reading the line before a chunk; holds the bytes read so far.
     Header(Vec<u8>),
-    /// In a chunk's data; how much is to come.
+    /// Reading a chunk's data; holds the number of bytes left.
     Data(u64),
-    /// Before the line end behind a chunk's data; how much of it is to come.
+    /// Reading the CRLF after a chunk's data; holds the number of bytes left.
     LineEnd(usize),
-    /// Behind the last chunk: trailers, passed on as they are.
+    /// After the last chunk: trailers are passed on unchanged.
     Trailers,
 }
 
-struct Chunks {
+struct ChunkRewriter {
     signed: bool,
     state: State,
 }
 
-impl Chunks {
-    fn cut(&mut self, mut input: Bytes) -> io::Result<Vec<Bytes>> {
+impl ChunkRewriter {
+    /// Consumes a piece of the body and returns what to pass on.
+    fn rewrite(&mut self, mut input: Bytes) -> io::Result<Vec<Bytes>> {
         let mut out = Vec::new();
         while !input.is_empty() {
             match &mut self.state {
@@ -57,7 +58,7 @@ impl Chunks {
                     let end = input.iter().position(|byte| *byte == b'\n');
                     line.extend_from_slice(&input.split_to(end.map_or(input.len(), |end| end + 1)));
                     if line.len() > MAX_HEADER_BYTES {
-                        return Err(io::Error::other(BodyFault::Incomplete));
+                        return Err(io::Error::other(BodyError::Incomplete));
                     }
                     if end.is_none() {
                         break;
@@ -65,7 +66,7 @@ impl Chunks {
                     let line = std::mem::take(line);
                     let size = size(&line)?;
                     if self.signed && size > MAX_SIGNED_CHUNK_BYTES {
-                        return Err(io::Error::other(BodyFault::ChunkTooLarge));
+                        return Err(io::Error::other(BodyError::ChunkTooLarge));
                     }
                     self.state = if size == 0 {
                         State::Trailers
@@ -98,7 +99,7 @@ impl Chunks {
                 State::LineEnd(left) => {
                     let end = input.split_to((*left).min(input.len()));
                     if !b"\r\n"[2 - *left..].starts_with(&end) {
-                        return Err(io::Error::other(BodyFault::Incomplete));
+                        return Err(io::Error::other(BodyError::Incomplete));
                     }
                     *left -= end.len();
                     if *left == 0 {
@@ -115,22 +116,22 @@ impl Chunks {
     }
 }
 
-/// Takes a body in pieces, for [`crate::fuzzing`].
-pub(crate) fn try_pieces(signed: bool, pieces: impl Iterator<Item = Bytes>) {
-    let mut chunks = Chunks {
+/// Feeds the pieces of a body to the rewriter, for [`crate::fuzzing`].
+pub(crate) fn rewrite_pieces(signed: bool, pieces: impl Iterator<Item = Bytes>) {
+    let mut chunks = ChunkRewriter {
         signed,
         state: State::Header(Vec::new()),
     };
     for piece in pieces {
-        if chunks.cut(piece).is_err() {
+        if chunks.rewrite(piece).is_err() {
             return;
         }
     }
 }
 
-/// The size in a chunk's first line.
+/// Parses the size from the line before a chunk.
 fn size(line: &[u8]) -> io::Result<u64> {
-    let malformed = || io::Error::other(BodyFault::Incomplete);
+    let malformed = || io::Error::other(BodyError::Incomplete);
     let line = std::str::from_utf8(line).map_err(|_| malformed())?;
     let digits = line.split(';').next().unwrap_or_default().trim();
     u64::from_str_radix(digits, 16).map_err(|_| malformed())
@@ -140,20 +141,20 @@ fn size(line: &[u8]) -> io::Result<u64> {
 mod tests {
     use super::*;
 
-    /// Feeds a body in pieces of every size and returns what comes out, joined.
-    fn cut(body: &[u8], piece: usize, signed: bool) -> io::Result<Vec<u8>> {
-        let mut chunks = Chunks {
+    /// Feeds a body in pieces of `piece` bytes and returns the concatenated output.
+    fn rewrite(body: &[u8], piece: usize, signed: bool) -> io::Result<Vec<u8>> {
+        let mut chunks = ChunkRewriter {
             signed,
             state: State::Header(Vec::new()),
         };
         let mut out = Vec::new();
         for piece in body.chunks(piece) {
-            out.extend(chunks.cut(Bytes::copy_from_slice(piece))?);
+            out.extend(chunks.rewrite(Bytes::copy_from_slice(piece))?);
         }
         Ok(out.concat())
     }
 
-    /// The data of a chunked body, and the largest chunk.
+    /// Returns the data of a chunked body, the size of its largest chunk, and its trailers.
     fn decode(mut body: &[u8]) -> (Vec<u8>, usize, Vec<u8>) {
         let (mut data, mut largest) = (Vec::new(), 0);
         loop {
@@ -170,10 +171,10 @@ mod tests {
     }
 
     #[test]
-    fn unsigned_chunks_are_cut_and_keep_data_and_trailers() {
+    fn unsigned_chunks_are_split_without_losing_data_or_trailers() {
         let body = b"b\r\nhello world\r\n3\r\nabc\r\n0\r\nx-amz-checksum-crc32:AAAA\r\n\r\n";
         for piece in 1..body.len() {
-            let (data, largest, trailers) = decode(&cut(body, piece, false).unwrap());
+            let (data, largest, trailers) = decode(&rewrite(body, piece, false).unwrap());
             assert_eq!(data, b"hello worldabc");
             assert!(
                 largest <= piece,
@@ -184,19 +185,19 @@ mod tests {
     }
 
     #[test]
-    fn signed_chunks_pass_unchanged_up_to_the_bound() {
+    fn signed_chunks_pass_unchanged_up_to_the_limit() {
         let body = b"3;chunk-signature=ab\r\nabc\r\n0;chunk-signature=cd\r\n\r\n";
         for piece in 1..body.len() {
-            assert_eq!(cut(body, piece, true).unwrap(), body);
+            assert_eq!(rewrite(body, piece, true).unwrap(), body);
         }
-        let error = cut(b"1000001;chunk-signature=ab\r\n", 100, true).unwrap_err();
-        assert_eq!(error.to_string(), BodyFault::ChunkTooLarge.to_string());
+        let error = rewrite(b"1000001;chunk-signature=ab\r\n", 100, true).unwrap_err();
+        assert_eq!(error.to_string(), BodyError::ChunkTooLarge.to_string());
     }
 
     #[test]
-    fn what_is_no_chunk_is_an_error() {
-        assert!(cut(b"zz\r\n", 10, false).is_err());
-        assert!(cut(b"1\r\nabc", 10, false).is_err());
-        assert!(cut(&[b'1'; 2000], 100, false).is_err());
+    fn malformed_chunk_is_an_error() {
+        assert!(rewrite(b"zz\r\n", 10, false).is_err());
+        assert!(rewrite(b"1\r\nabc", 10, false).is_err());
+        assert!(rewrite(&[b'1'; 2000], 100, false).is_err());
     }
 }

@@ -4,7 +4,7 @@ use base::OffsetDateTime;
 use http::{HeaderMap, HeaderValue, header};
 use s3s::dto::{ETag, ETagCondition, Timestamp};
 
-use crate::error::{Fault, Result};
+use crate::error::{Result, S3Error};
 
 /// The conditions of a read.
 #[derive(Debug, Default)]
@@ -23,12 +23,13 @@ impl Conditions<'_> {
             && self.if_unmodified_since.is_none()
     }
 
-    /// Checks the conditions against an object. Tags go before dates.
+    /// Checks the conditions against an object. A tag condition overrides the date condition it
+    /// is paired with.
     ///
     /// # Errors
-    /// [`Fault::PreconditionFailed`], [`Fault::NotModified`].
+    /// [`S3Error::PreconditionFailed`], [`S3Error::NotModified`].
     pub(crate) fn check(&self, etag: &str, modified: OffsetDateTime) -> Result<()> {
-        // HTTP's dates have seconds.
+        // HTTP dates have a resolution of one second.
         let modified = modified.unix_timestamp();
         let seconds = |date: &Timestamp| OffsetDateTime::from(date.clone()).unix_timestamp();
         let holds = match (self.if_match, self.if_unmodified_since) {
@@ -37,7 +38,7 @@ impl Conditions<'_> {
             (None, None) => true,
         };
         if !holds {
-            return Err(Fault::PreconditionFailed);
+            return Err(S3Error::PreconditionFailed);
         }
         let is_current = match (self.if_none_match, self.if_modified_since) {
             (Some(condition), _) => matches_tag(condition, etag),
@@ -45,23 +46,23 @@ impl Conditions<'_> {
             (None, None) => false,
         };
         if is_current {
-            Err(Fault::NotModified(Box::new(validators(etag, modified))))
+            Err(S3Error::NotModified(Box::new(validators(etag, modified))))
         } else {
             Ok(())
         }
     }
 
-    /// Checks the conditions of a copy's source, where nothing is "not modified".
+    /// Checks the conditions on the source of a copy. S3 answers 412 there instead of 304.
     ///
     /// # Errors
-    /// [`Fault::PreconditionFailed`].
+    /// [`S3Error::PreconditionFailed`].
     pub(crate) fn check_source(&self, etag: &str, modified: OffsetDateTime) -> Result<()> {
         self.check(etag, modified)
-            .map_err(|_| Fault::PreconditionFailed)
+            .map_err(|_| S3Error::PreconditionFailed)
     }
 }
 
-/// Whether a condition names a tag.
+/// Returns whether a condition is met by `etag`.
 pub(crate) fn matches_tag(condition: &ETagCondition, etag: &str) -> bool {
     condition.is_any()
         || condition
@@ -92,94 +93,61 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tags_go_before_dates() {
+    fn tag_conditions_override_date_conditions() {
         let at = OffsetDateTime::from_unix_timestamp(1000).unwrap();
         let before = Timestamp::from(OffsetDateTime::from_unix_timestamp(999).unwrap());
         let same = Timestamp::from(at);
         let tag = ETagCondition::ETag(ETag::Strong("a".to_owned()));
         let other = ETagCondition::ETag(ETag::Strong("b".to_owned()));
-        let answer = |conditions: Conditions<'_>| match conditions.check("a", at) {
+        let status = |conditions: Conditions<'_>| match conditions.check("a", at) {
             Ok(()) => 200,
-            Err(Fault::PreconditionFailed) => 412,
-            Err(Fault::NotModified(_)) => 304,
+            Err(S3Error::PreconditionFailed) => 412,
+            Err(S3Error::NotModified(_)) => 304,
             Err(_) => 500,
         };
         let none = Conditions::default;
-        assert_eq!(answer(none()), 200);
-        assert_eq!(
-            answer(Conditions {
-                if_match: Some(&tag),
-                ..none()
-            }),
-            200
-        );
-        assert_eq!(
-            answer(Conditions {
-                if_match: Some(&other),
-                ..none()
-            }),
-            412
-        );
-        assert_eq!(
-            answer(Conditions {
-                if_match: Some(&ETagCondition::Any),
-                ..none()
-            }),
-            200
-        );
-        assert_eq!(
-            answer(Conditions {
-                if_none_match: Some(&tag),
-                ..none()
-            }),
-            304
-        );
-        assert_eq!(
-            answer(Conditions {
-                if_none_match: Some(&other),
-                ..none()
-            }),
-            200
-        );
-        assert_eq!(
-            answer(Conditions {
-                if_modified_since: Some(&same),
-                ..none()
-            }),
-            304
-        );
-        assert_eq!(
-            answer(Conditions {
-                if_modified_since: Some(&before),
-                ..none()
-            }),
-            200
-        );
-        assert_eq!(
-            answer(Conditions {
-                if_unmodified_since: Some(&same),
-                ..none()
-            }),
-            200
-        );
-        assert_eq!(
-            answer(Conditions {
-                if_unmodified_since: Some(&before),
-                ..none()
-            }),
-            412
-        );
-        let both = Conditions {
+        let if_match = |condition| Conditions {
+            if_match: Some(condition),
+            ..none()
+        };
+        let if_none_match = |condition| Conditions {
+            if_none_match: Some(condition),
+            ..none()
+        };
+        let if_modified_since = |date| Conditions {
+            if_modified_since: Some(date),
+            ..none()
+        };
+        let if_unmodified_since = |date| Conditions {
+            if_unmodified_since: Some(date),
+            ..none()
+        };
+        let match_but_modified = Conditions {
             if_match: Some(&tag),
             if_unmodified_since: Some(&before),
             ..none()
         };
-        assert_eq!(answer(both), 200);
-        let both = Conditions {
+        let other_tag_but_unmodified = Conditions {
             if_none_match: Some(&other),
             if_modified_since: Some(&same),
             ..none()
         };
-        assert_eq!(answer(both), 200);
+        for (conditions, expected) in [
+            (none(), 200),
+            (if_match(&tag), 200),
+            (if_match(&other), 412),
+            (if_match(&ETagCondition::Any), 200),
+            (if_none_match(&tag), 304),
+            (if_none_match(&other), 200),
+            (if_modified_since(&same), 304),
+            (if_modified_since(&before), 200),
+            (if_unmodified_since(&same), 200),
+            (if_unmodified_since(&before), 412),
+            (match_but_modified, 200),
+            (other_tag_but_unmodified, 200),
+        ] {
+            let shown = format!("{conditions:?}");
+            assert_eq!(status(conditions), expected, "{shown}");
+        }
     }
 }

@@ -1,7 +1,7 @@
-//! Copying objects, also between repositories.
+//! Copies objects, within a repository or between repositories.
 
 use auth::arn;
-use catalog::{Object, Repository, Upload, UploadOptions};
+use catalog::{Object, ObjectTarget, Repository, UploadOptions};
 use http::Extensions;
 use s3s::dto::{
     CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, ETag, MetadataDirective,
@@ -10,12 +10,12 @@ use s3s::dto::{
 use s3s::{S3Request, S3Response};
 
 use crate::conditions::Conditions;
-use crate::error::{COPY_SOURCE_MESSAGE, Fault, Result, reading, writing};
+use crate::error::{COPY_SOURCE_MESSAGE, Result, S3Error, read_error, write_error};
 use crate::metadata;
 use crate::path::ObjectPath;
-use crate::service::Surface;
+use crate::service::S3Api;
 
-/// The source of a copy, which is there and may be read.
+/// The source of a copy. It exists, and the caller may read it.
 pub(crate) struct Source {
     pub(crate) repository: Repository,
     key: String,
@@ -23,19 +23,18 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// As the catalog names it.
-    pub(crate) fn place(&self) -> (&Repository, &str, &str) {
+    /// Returns its repository, reference and path.
+    pub(crate) fn location(&self) -> (&Repository, &str, &str) {
         let ObjectPath { reference, path } = ObjectPath::parse(&self.key);
         (&self.repository, reference, path)
     }
 
-    /// Its size in bytes.
-    pub(crate) fn size(&self) -> u64 {
+    pub(crate) fn size_bytes(&self) -> u64 {
         u64::try_from(self.object.entry.size_bytes).unwrap_or_default()
     }
 }
 
-impl Surface {
+impl S3Api {
     pub(crate) async fn copy_object(
         &self,
         request: S3Request<CopyObjectInput>,
@@ -49,12 +48,12 @@ impl Surface {
         )
         .await?;
         let repository = self.repository(&request.extensions, &input.bucket).await?;
-        // Conditions on what is there before are newer than the signature layer's list of inputs.
+        // s3s's input type has no fields yet for conditions on the destination.
         if ["if-match", "if-none-match"]
             .iter()
             .any(|name| request.headers.contains_key(*name))
         {
-            return Err(Fault::not_implemented());
+            return Err(S3Error::not_implemented());
         }
         let conditions = Conditions {
             if_match: input.copy_source_if_match.as_ref(),
@@ -65,7 +64,7 @@ impl Surface {
         let source = self
             .source(&request.extensions, &input.copy_source, &conditions)
             .await?;
-        let replaces = match input
+        let replaces_metadata = match input
             .metadata_directive
             .as_ref()
             .map(MetadataDirective::as_str)
@@ -73,30 +72,30 @@ impl Surface {
             None | Some(MetadataDirective::COPY) => false,
             Some(MetadataDirective::REPLACE) => true,
             Some(_) => {
-                return Err(Fault::InvalidArgument(
-                    "Unknown metadata directive.".to_owned(),
+                return Err(S3Error::InvalidArgument(
+                    "unknown x-amz-metadata-directive; use COPY or REPLACE".to_owned(),
                 ));
             }
         };
-        let options = if replaces {
+        let options = if replaces_metadata {
             Some(UploadOptions {
                 content_type: input.content_type.unwrap_or_default(),
-                metadata: metadata::store(input.metadata)?,
+                metadata: metadata::to_stored(input.metadata)?,
                 ..UploadOptions::default()
             })
         } else {
             None
         };
-        let to = Upload {
+        let to = ObjectTarget {
             repository: &repository,
             branch: reference,
             path,
         };
         let object = self
             .catalog
-            .copy(source.place(), to, options, false)
+            .copy(source.location(), to, options, false)
             .await
-            .map_err(writing)?;
+            .map_err(write_error)?;
         Ok(S3Response::new(CopyObjectOutput {
             copy_object_result: Some(CopyObjectResult {
                 e_tag: Some(ETag::Strong(object.entry.etag)),
@@ -110,7 +109,7 @@ impl Surface {
     /// Finds the source of a copy.
     ///
     /// # Errors
-    /// [`Fault::NoSuchBucket`], [`Fault::NoSuchKey`], [`Fault::AccessDenied`], [`Fault::PreconditionFailed`].
+    /// [`S3Error::NoSuchBucket`], [`S3Error::NoSuchKey`], [`S3Error::AccessDenied`], [`S3Error::PreconditionFailed`].
     pub(crate) async fn source(
         &self,
         request: &Extensions,
@@ -123,13 +122,13 @@ impl Surface {
             version_id,
         } = source
         else {
-            return Err(Fault::InvalidArgument(COPY_SOURCE_MESSAGE.to_owned()));
+            return Err(S3Error::InvalidArgument(COPY_SOURCE_MESSAGE.to_owned()));
         };
         if version_id
             .as_deref()
             .is_some_and(|version| version != "null")
         {
-            return Err(Fault::not_implemented());
+            return Err(S3Error::not_implemented());
         }
         let ObjectPath { reference, path } = ObjectPath::parse(key);
         self.allow(request, "fs:ReadObject", arn::object(bucket, path))
@@ -140,8 +139,8 @@ impl Surface {
             .stat(&repository, reference, path)
             .await
             .map_err(|error| match error {
-                catalog::Error::InvalidValue(_) => Fault::NoSuchKey,
-                error => reading(error),
+                catalog::Error::InvalidValue(_) => S3Error::NoSuchKey,
+                error => read_error(error),
             })?;
         if !conditions.is_empty() {
             conditions.check_source(&object.entry.etag, object.entry.last_modified)?;

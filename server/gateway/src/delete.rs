@@ -1,4 +1,4 @@
-//! Deleting objects, one or a thousand. What is not there is deleted already.
+//! Deletes objects, one or up to a thousand per request. Deleting a missing object succeeds.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,14 @@ use s3s::dto::{
 };
 use s3s::{S3Request, S3Response};
 
-use crate::error::{Fault, Result, is_missing_reference};
+use crate::error::{Result, S3Error, is_missing_reference};
 use crate::path::ObjectPath;
-use crate::service::Surface;
+use crate::service::S3Api;
 
-/// The most keys in one request.
+/// Maximum number of keys in a request.
 const MAX_KEYS: usize = 1000;
 
-impl Surface {
+impl S3Api {
     pub(crate) async fn delete_object(
         &self,
         request: S3Request<DeleteObjectInput>,
@@ -34,7 +34,7 @@ impl Surface {
             || input.if_match_last_modified_time.is_some()
             || input.if_match_size.is_some()
         {
-            return Err(Fault::not_implemented());
+            return Err(S3Error::not_implemented());
         }
         let repository = self.repository(&request.extensions, &input.bucket).await?;
         self.delete(&repository, reference, &[path.to_owned()])
@@ -49,13 +49,13 @@ impl Surface {
         let input = request.input;
         let keys = &input.delete.objects;
         if keys.is_empty() || keys.len() > MAX_KEYS {
-            return Err(Fault::MalformedXml);
+            return Err(S3Error::MalformedXml);
         }
 
-        // One write per reference; what became of each key is told in the request's order.
+        // There is one write per reference. The response lists the keys in request order.
         let mut refused: Vec<Option<(&'static str, String)>> = vec![None; keys.len()];
         let mut by_reference: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        let mut may_delete_any = false;
+        let mut may_delete_some = false;
         for (at, object) in keys.iter().enumerate() {
             let ObjectPath { reference, path } = ObjectPath::parse(&object.key);
             let allowed = self
@@ -65,19 +65,19 @@ impl Surface {
                     arn::object(&input.bucket, path),
                 )
                 .await;
-            may_delete_any |= allowed.is_ok();
+            may_delete_some |= allowed.is_ok();
             match allowed {
-                // There are no versions to delete, and the object is not one of them; a condition that is not
-                // checked must not be taken for one that holds.
-                Ok(()) if names_a_version(object) || has_condition(object) => {
-                    refused[at] = Some(Fault::not_implemented().entry());
+                // Objects have no versions, so deleting a version must not delete the object.
+                // Conditions are not implemented, so they must not be ignored.
+                Ok(()) if names_version(object) || has_condition(object) => {
+                    refused[at] = Some(S3Error::not_implemented().batch_entry());
                 }
                 Ok(()) => by_reference.entry(reference).or_default().push(at),
-                Err(fault) => refused[at] = Some(entry(&fault)),
+                Err(error) => refused[at] = Some(error_entry(&error)),
             }
         }
-        // Who may delete nothing here is not told whether the repository exists.
-        if may_delete_any {
+        // Callers that may delete none of the keys must not learn whether the repository exists.
+        if may_delete_some {
             let repository = self.repository(&request.extensions, &input.bucket).await?;
             self.delete_by_reference(&repository, keys, by_reference, &mut refused)
                 .await;
@@ -105,7 +105,7 @@ impl Surface {
         Ok(S3Response::new(output))
     }
 
-    /// Deletes the keys at some places, given by reference, and notes what is refused.
+    /// Deletes the keys at the given indexes, grouped by reference, and records refusals in `refused`.
     async fn delete_by_reference(
         &self,
         repository: &Repository,
@@ -113,22 +113,22 @@ impl Surface {
         by_reference: BTreeMap<&str, Vec<usize>>,
         refused: &mut [Option<(&'static str, String)>],
     ) {
-        for (reference, places) in by_reference {
-            let paths: Vec<_> = places
+        for (reference, indexes) in by_reference {
+            let paths: Vec<_> = indexes
                 .iter()
                 .map(|at| ObjectPath::parse(&keys[*at].key).path.to_owned())
                 .collect();
-            if let Err(fault) = self.delete(repository, reference, &paths).await {
-                let entry = entry(&fault);
-                for at in places {
+            if let Err(error) = self.delete(repository, reference, &paths).await {
+                let entry = error_entry(&error);
+                for at in indexes {
                     refused[at] = Some(entry.clone());
                 }
             }
         }
     }
 
-    /// Deletes paths of a branch. On a branch that is not there nothing is, and the branch
-    /// itself (an empty path, which clients delete as a folder) stays.
+    /// Deletes paths of a branch. Succeeds if the branch does not exist. An empty path, which
+    /// clients send to delete a folder, does not delete the branch.
     async fn delete(
         &self,
         repository: &Repository,
@@ -146,7 +146,7 @@ impl Surface {
     }
 }
 
-fn names_a_version(object: &ObjectIdentifier) -> bool {
+fn names_version(object: &ObjectIdentifier) -> bool {
     object
         .version_id
         .as_deref()
@@ -157,11 +157,11 @@ fn has_condition(object: &ObjectIdentifier) -> bool {
     object.e_tag.is_some() || object.last_modified_time.is_some() || object.size.is_some()
 }
 
-/// The codes of lakeFS for a key that was not deleted.
-fn entry(fault: &Fault) -> (&'static str, String) {
-    let (code, message) = fault.entry();
-    match fault {
-        Fault::AccessDenied | Fault::Protected | Fault::ReadOnly => (code, message),
+/// Returns code and message for a key that was not deleted. lakeFS uses one code for most failures.
+fn error_entry(error: &S3Error) -> (&'static str, String) {
+    let (code, message) = error.batch_entry();
+    match error {
+        S3Error::AccessDenied | S3Error::Protected | S3Error::ReadOnly => (code, message),
         _ => ("ErrDeletingKey", message),
     }
 }

@@ -1,48 +1,49 @@
-//! The mapping to S3's error codes: the only place that names them.
+//! Maps errors to S3 error codes. No other file names the codes.
 //!
-//! Operations return a [`Fault`]; the layers below are converted here, exhaustively. A message begins
-//! with the text that clients know; what helps beyond it follows behind a colon.
-//! What a missing reference means depends on the operation, so reads and writes
-//! convert through [`reading`] and [`writing`].
+//! Operations return an [`S3Error`]. The errors of the layers below are converted here with exhaustive
+//! matches. A message starts with the text that S3 or lakeFS sends; advice follows after a colon.
+//!
+//! The error for a missing reference depends on the operation: reads convert with [`read_error`],
+//! writes with [`write_error`].
 
 use std::borrow::Cow;
 use std::str::FromStr as _;
 
 use catalog::{BlockError, EngineError, Kind};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use s3s::{S3Error, S3ErrorCode};
+use s3s::S3ErrorCode;
 
 /// The result of a gateway operation.
-pub(crate) type Result<T> = std::result::Result<T, Fault>;
+pub(crate) type Result<T> = std::result::Result<T, S3Error>;
 
-/// Why a request is refused, as a client of S3 is told.
+/// An error response of the gateway.
 #[derive(Debug)]
-pub(crate) enum Fault {
+pub(crate) enum S3Error {
     AccessDenied,
-    /// Access denied, with a reason that gives nothing away.
-    Refused(&'static str),
-    /// A presigned URL's parameters are not acceptable.
+    /// Access denied, with a reason that discloses nothing about the repository.
+    AccessDeniedBecause(&'static str),
+    /// The parameters of a presigned URL are invalid.
     QueryParameters(&'static str),
-    /// A signature's time is too far from ours.
+    /// The signature's timestamp is too far from the server's clock.
     TimeSkewed,
-    /// The repository named in a copy, or in the request.
+    /// The repository of the request or of a copy source does not exist.
     NoSuchBucket,
-    /// The branch that is written to.
+    /// The branch to write to does not exist.
     NoSuchBranch,
-    /// The bucket is called `api`: the endpoint probably ends in `/api/v1`.
+    /// The bucket is called `api`: the client's endpoint URL probably ends in `/api/v1`.
     BucketIsApi,
     NoSuchKey,
-    /// The entry is there, its bytes are gone.
+    /// The entry exists but its bytes have been deleted from the block store.
     NoSuchVersion,
     NoSuchUpload,
     BucketExists,
     NotImplemented(Cow<'static, str>),
-    /// A sub-resource or operation that repositories do not have.
+    /// A sub-resource or operation that the gateway does not support.
     NotSupported,
     ReadOnly,
     Protected,
     PreconditionFailed,
-    /// The client's copy is current. Carries what a cache updates: tag and date.
+    /// The client's cached copy is current. Carries the `ETag` and `Last-Modified` headers.
     NotModified(Box<HeaderMap>),
     InvalidRange {
         size: u64,
@@ -54,7 +55,7 @@ pub(crate) enum Fault {
     InvalidPartOrder,
     MalformedXml,
     MetadataTooLarge,
-    /// A listing whose reference or marker names nothing.
+    /// A listing with a malformed reference or a marker outside the prefix's reference.
     BadRequest,
     InvalidDigest,
     BadDigest(&'static str),
@@ -62,202 +63,127 @@ pub(crate) enum Fault {
     ChunkSignatureMismatch,
     IncompleteBody,
     EntityTooLarge,
-    /// Lost a race too often, or the stores are busy: try again later.
+    /// Too many retries or not enough memory; the client should retry later.
     SlowDown,
     Conflict,
     Internal(Box<dyn std::error::Error + Send + Sync>),
 }
 
-impl Fault {
-    /// Code, status and message.
-    fn describe(&self) -> (&'static str, StatusCode, Cow<'static, str>) {
-        let (code, status, message): (_, _, &'static str) = match self {
-            Self::AccessDenied => ("AccessDenied", StatusCode::FORBIDDEN, "Access Denied."),
-            Self::Refused(message) => ("AccessDenied", StatusCode::FORBIDDEN, message),
-            Self::QueryParameters(message) => (
-                "AuthorizationQueryParametersError",
-                StatusCode::BAD_REQUEST,
-                message,
-            ),
-            Self::TimeSkewed => (
-                "RequestTimeTooSkewed",
-                StatusCode::FORBIDDEN,
-                TIME_SKEWED_MESSAGE,
-            ),
-            Self::NoSuchBucket => (
-                "NoSuchBucket",
-                StatusCode::NOT_FOUND,
-                "The specified bucket does not exist",
-            ),
-            Self::NoSuchBranch => (
-                "NoSuchBucket",
-                StatusCode::NOT_FOUND,
-                "The specified bucket does not exist: a key begins with a branch, and the repository has none of this name to write to",
-            ),
-            Self::BucketIsApi => (
-                "ErrNoSuchBucketPossibleAPIEndpoint",
-                StatusCode::NOT_FOUND,
-                "Repository \"api\" not found; this can happen if your endpoint URL mistakenly ends in \"/api/v1\".",
-            ),
-            Self::NoSuchKey => (
-                "NoSuchKey",
-                StatusCode::NOT_FOUND,
-                "The specified key does not exist.",
-            ),
-            Self::NoSuchVersion => (
-                "NoSuchVersion",
-                StatusCode::NOT_FOUND,
-                "The data of the specified object does not exist any more.",
-            ),
-            Self::NoSuchUpload => (
-                "NoSuchUpload",
-                StatusCode::NOT_FOUND,
-                "The specified multipart upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.",
-            ),
-            Self::BucketExists => (
-                "BucketAlreadyExists",
-                StatusCode::CONFLICT,
-                "The requested bucket name is not available. The bucket namespace is shared by all users of the system. Please select a different name and try again.",
-            ),
-            Self::NotImplemented(message) => {
-                return (
-                    "NotImplemented",
-                    StatusCode::NOT_IMPLEMENTED,
-                    message.clone(),
-                );
+impl S3Error {
+    /// Returns the S3 code and the HTTP status.
+    fn code_and_status(&self) -> (&'static str, StatusCode) {
+        match self {
+            Self::AccessDenied | Self::AccessDeniedBecause(_) => {
+                ("AccessDenied", StatusCode::FORBIDDEN)
             }
-            Self::NotSupported => (
-                "ERRLakeFSNotSupported",
-                StatusCode::METHOD_NOT_ALLOWED,
-                "This operation is not supported in LakeFS",
-            ),
-            Self::ReadOnly => (
-                "ErrReadOnlyRepository",
-                StatusCode::FORBIDDEN,
-                "Attempted to write to a read-only repository: objects are written to another one, or over the REST API with `force`",
-            ),
-            Self::Protected => (
-                "ErrWriteToProtectedBranch",
-                StatusCode::FORBIDDEN,
-                "Attempted to write to a protected branch: write to another branch and merge that",
-            ),
-            Self::PreconditionFailed => (
-                "PreconditionFailed",
-                StatusCode::PRECONDITION_FAILED,
-                "At least one of the pre-conditions you specified did not hold",
-            ),
-            Self::InvalidPartOrder => (
-                "InvalidPartOrder",
-                StatusCode::BAD_REQUEST,
-                "The list of parts was not in ascending order. Parts must be ordered by part number.",
-            ),
-            Self::NotModified(_) => ("NotModified", StatusCode::NOT_MODIFIED, "Not modified"),
-            Self::InvalidRange { .. } => (
-                "InvalidRange",
-                StatusCode::RANGE_NOT_SATISFIABLE,
-                "The requested range is not satisfiable",
-            ),
-            Self::InvalidPartNumber => (
-                "InvalidPartNumber",
-                StatusCode::RANGE_NOT_SATISFIABLE,
-                "The requested partnumber is not satisfiable",
-            ),
-            Self::InvalidArgument(message) => {
-                return (
-                    "InvalidArgument",
-                    StatusCode::BAD_REQUEST,
-                    Cow::Owned(message.clone()),
-                );
+            Self::QueryParameters(_) => {
+                ("AuthorizationQueryParametersError", StatusCode::BAD_REQUEST)
             }
-            Self::InvalidRequest(message) => {
-                return ("InvalidRequest", StatusCode::BAD_REQUEST, message.clone());
+            Self::TimeSkewed => ("RequestTimeTooSkewed", StatusCode::FORBIDDEN),
+            Self::NoSuchBucket | Self::NoSuchBranch => ("NoSuchBucket", StatusCode::NOT_FOUND),
+            Self::BucketIsApi => ("ErrNoSuchBucketPossibleAPIEndpoint", StatusCode::NOT_FOUND),
+            Self::NoSuchKey => ("NoSuchKey", StatusCode::NOT_FOUND),
+            Self::NoSuchVersion => ("NoSuchVersion", StatusCode::NOT_FOUND),
+            Self::NoSuchUpload => ("NoSuchUpload", StatusCode::NOT_FOUND),
+            Self::BucketExists => ("BucketAlreadyExists", StatusCode::CONFLICT),
+            Self::NotImplemented(_) => ("NotImplemented", StatusCode::NOT_IMPLEMENTED),
+            Self::NotSupported => ("ERRLakeFSNotSupported", StatusCode::METHOD_NOT_ALLOWED),
+            Self::ReadOnly => ("ErrReadOnlyRepository", StatusCode::FORBIDDEN),
+            Self::Protected => ("ErrWriteToProtectedBranch", StatusCode::FORBIDDEN),
+            Self::PreconditionFailed => ("PreconditionFailed", StatusCode::PRECONDITION_FAILED),
+            Self::NotModified(_) => ("NotModified", StatusCode::NOT_MODIFIED),
+            Self::InvalidRange { .. } => ("InvalidRange", StatusCode::RANGE_NOT_SATISFIABLE),
+            Self::InvalidPartNumber => ("InvalidPartNumber", StatusCode::RANGE_NOT_SATISFIABLE),
+            Self::InvalidArgument(_) => ("InvalidArgument", StatusCode::BAD_REQUEST),
+            Self::InvalidRequest(_) => ("InvalidRequest", StatusCode::BAD_REQUEST),
+            Self::InvalidPart(_) => ("InvalidPart", StatusCode::BAD_REQUEST),
+            Self::InvalidPartOrder => ("InvalidPartOrder", StatusCode::BAD_REQUEST),
+            Self::MalformedXml => ("MalformedXML", StatusCode::BAD_REQUEST),
+            Self::MetadataTooLarge => ("MetadataTooLarge", StatusCode::BAD_REQUEST),
+            Self::BadRequest => ("BadRequest", StatusCode::BAD_REQUEST),
+            Self::InvalidDigest => ("InvalidDigest", StatusCode::BAD_REQUEST),
+            Self::BadDigest(_) => ("BadDigest", StatusCode::BAD_REQUEST),
+            Self::PayloadHashMismatch => ("XAmzContentSHA256Mismatch", StatusCode::BAD_REQUEST),
+            Self::ChunkSignatureMismatch => ("SignatureDoesNotMatch", StatusCode::FORBIDDEN),
+            Self::IncompleteBody => ("IncompleteBody", StatusCode::BAD_REQUEST),
+            Self::EntityTooLarge => ("EntityTooLarge", StatusCode::BAD_REQUEST),
+            Self::SlowDown => ("SlowDown", StatusCode::SERVICE_UNAVAILABLE),
+            Self::Conflict => ("OperationAborted", StatusCode::CONFLICT),
+            Self::Internal(_) => ("InternalError", StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    }
+
+    /// Returns the message.
+    fn message(&self) -> Cow<'static, str> {
+        let message: &'static str = match self {
+            Self::InvalidArgument(message) | Self::InvalidPart(message) => {
+                return Cow::Owned(message.clone());
             }
-            Self::InvalidPart(message) => {
-                return (
-                    "InvalidPart",
-                    StatusCode::BAD_REQUEST,
-                    Cow::Owned(message.clone()),
-                );
+            Self::NotImplemented(message) | Self::InvalidRequest(message) => {
+                return message.clone();
             }
-            Self::MalformedXml => (
-                "MalformedXML",
-                StatusCode::BAD_REQUEST,
-                "The XML you provided was not well-formed or did not validate against our published schema",
-            ),
-            Self::MetadataTooLarge => (
-                "MetadataTooLarge",
-                StatusCode::BAD_REQUEST,
-                "Your metadata headers exceed the maximum allowed metadata size.",
-            ),
-            Self::BadRequest => ("BadRequest", StatusCode::BAD_REQUEST, "400 BadRequest"),
-            Self::InvalidDigest => (
-                "InvalidDigest",
-                StatusCode::BAD_REQUEST,
-                "The Content-MD5 or checksum you specified is not valid.",
-            ),
             Self::BadDigest(what) => {
                 let message = format!("The {what} you specified did not match what we received.");
-                return ("BadDigest", StatusCode::BAD_REQUEST, Cow::Owned(message));
+                return Cow::Owned(message);
             }
-            Self::PayloadHashMismatch => (
-                "XAmzContentSHA256Mismatch",
-                StatusCode::BAD_REQUEST,
-                "The provided 'x-amz-content-sha256' header does not match what was computed.",
-            ),
-            Self::ChunkSignatureMismatch => (
-                "SignatureDoesNotMatch",
-                StatusCode::FORBIDDEN,
-                SIGNATURE_MESSAGE,
-            ),
-            Self::IncompleteBody => (
-                "IncompleteBody",
-                StatusCode::BAD_REQUEST,
-                "The body ended early or is not in the form and length that the headers announce.",
-            ),
-            Self::EntityTooLarge => (
-                "EntityTooLarge",
-                StatusCode::BAD_REQUEST,
-                "A signed chunk of the body is larger than this server takes: send smaller chunks.",
-            ),
-            Self::SlowDown => (
-                "SlowDown",
-                StatusCode::SERVICE_UNAVAILABLE,
-                "Please reduce your request rate.",
-            ),
-            Self::Conflict => (
-                "OperationAborted",
-                StatusCode::CONFLICT,
-                "A conflicting operation is in progress against this resource. Please try again.",
-            ),
-            Self::Internal(_) => (
-                "InternalError",
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "We encountered an internal error, please try again.",
-            ),
+            Self::AccessDeniedBecause(message) | Self::QueryParameters(message) => message,
+            Self::AccessDenied => "Access Denied.",
+            Self::TimeSkewed => TIME_SKEWED_MESSAGE,
+            Self::NoSuchBucket => "The specified bucket does not exist",
+            Self::NoSuchBranch => NO_SUCH_BRANCH_MESSAGE,
+            Self::BucketIsApi => BUCKET_IS_API_MESSAGE,
+            Self::NoSuchKey => "The specified key does not exist.",
+            Self::NoSuchVersion => "The data of the specified object no longer exists.",
+            Self::NoSuchUpload => NO_SUCH_UPLOAD_MESSAGE,
+            Self::BucketExists => BUCKET_EXISTS_MESSAGE,
+            Self::NotSupported => "This operation is not supported in LakeFS",
+            Self::ReadOnly => READ_ONLY_MESSAGE,
+            Self::Protected => PROTECTED_MESSAGE,
+            Self::PreconditionFailed => {
+                "At least one of the pre-conditions you specified did not hold"
+            }
+            Self::NotModified(_) => "Not modified",
+            Self::InvalidRange { .. } => "The requested range is not satisfiable",
+            Self::InvalidPartNumber => "The requested partnumber is not satisfiable",
+            Self::InvalidPartOrder => INVALID_PART_ORDER_MESSAGE,
+            Self::MalformedXml => MALFORMED_XML_MESSAGE,
+            Self::MetadataTooLarge => {
+                "Your metadata headers exceed the maximum allowed metadata size."
+            }
+            Self::BadRequest => "400 BadRequest",
+            Self::InvalidDigest => "The Content-MD5 or checksum you specified is not valid.",
+            Self::PayloadHashMismatch => PAYLOAD_HASH_MESSAGE,
+            Self::ChunkSignatureMismatch => SIGNATURE_MESSAGE,
+            Self::IncompleteBody => INCOMPLETE_BODY_MESSAGE,
+            Self::EntityTooLarge => CHUNK_TOO_LARGE_MESSAGE,
+            Self::SlowDown => "Please reduce your request rate.",
+            Self::Conflict => CONFLICT_MESSAGE,
+            Self::Internal(_) => INTERNAL_ERROR_MESSAGE,
         };
-        (code, status, Cow::Borrowed(message))
+        Cow::Borrowed(message)
     }
 
-    /// Code and message, as an entry of a batch's answer.
-    pub(crate) fn entry(&self) -> (&'static str, String) {
+    /// Returns the code and message, for one entry of a batch response.
+    pub(crate) fn batch_entry(&self) -> (&'static str, String) {
         self.log();
-        let (code, _, message) = self.describe();
-        (code, message.into_owned())
+        (self.code_and_status().0, self.message().into_owned())
     }
 
-    /// A request that asks for something that no part of the gateway does.
+    /// The error for a request that asks for an unimplemented feature.
     pub(crate) fn not_implemented() -> Self {
         Self::NotImplemented(Cow::Borrowed(NOT_IMPLEMENTED_MESSAGE))
     }
 
-    /// The answer outside of an operation.
+    /// Converts an error that occurred outside of an s3s operation to a response.
     pub(crate) fn into_response(self) -> http::Response<s3s::Body> {
-        let status = self.describe().1;
-        S3Error::from(self).to_http_response().unwrap_or_else(|_| {
-            let mut response = http::Response::new(s3s::Body::empty());
-            *response.status_mut() = status;
-            response
-        })
+        let (_, status) = self.code_and_status();
+        s3s::S3Error::from(self)
+            .to_http_response()
+            .unwrap_or_else(|_| {
+                let mut response = http::Response::new(s3s::Body::empty());
+                *response.status_mut() = status;
+                response
+            })
     }
 
     fn log(&self) {
@@ -267,17 +193,37 @@ impl Fault {
     }
 }
 
+const NO_SUCH_BRANCH_MESSAGE: &str = "The specified bucket does not exist: a key must start with an existing branch, and the repository has no branch with this name";
+const BUCKET_IS_API_MESSAGE: &str = "Repository \"api\" not found; this can happen if your endpoint URL mistakenly ends in \"/api/v1\".";
+const NO_SUCH_UPLOAD_MESSAGE: &str = "The specified multipart upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.";
+const BUCKET_EXISTS_MESSAGE: &str = "The requested bucket name is not available. The bucket namespace is shared by all users of the system. Please select a different name and try again.";
+const READ_ONLY_MESSAGE: &str = "Attempted to write to a read-only repository: write to another repository, or use the REST API with `force`";
+const PROTECTED_MESSAGE: &str =
+    "Attempted to write to a protected branch: write to another branch and merge it";
+const INVALID_PART_ORDER_MESSAGE: &str =
+    "The list of parts was not in ascending order. Parts must be ordered by part number.";
+const MALFORMED_XML_MESSAGE: &str =
+    "The XML you provided was not well-formed or did not validate against our published schema";
+const PAYLOAD_HASH_MESSAGE: &str =
+    "The provided 'x-amz-content-sha256' header does not match what was computed.";
+const CHUNK_TOO_LARGE_MESSAGE: &str =
+    "A signed chunk of the body is larger than this server accepts: send smaller chunks.";
+const CONFLICT_MESSAGE: &str =
+    "A conflicting operation is in progress against this resource. Please try again.";
+const INTERNAL_ERROR_MESSAGE: &str = "We encountered an internal error, please try again.";
 const SIGNATURE_MESSAGE: &str = "The request signature we calculated does not match the signature you provided. Check your key and signing method.";
 const TIME_SKEWED_MESSAGE: &str =
     "The difference between the request time and the server's time is too large.";
-/// What a copy's source must look like.
+const INCOMPLETE_BODY_MESSAGE: &str =
+    "The body ended early, or its format or length differs from what the headers announce.";
+/// Sent if the source of a copy is malformed.
 pub(crate) const COPY_SOURCE_MESSAGE: &str =
     "Copy Source must mention the source bucket and key: sourcebucket/sourcekey.";
 const NOT_IMPLEMENTED_MESSAGE: &str =
     "A header you provided implies functionality that is not implemented";
 
-/// The message of lakeFS for what the protocol layer says in words of its own, if there is one.
-pub(crate) fn known_message(code: &str, given: &str) -> Option<&'static str> {
+/// Returns lakeFS's message for an error to which s3s gives a different one.
+pub(crate) fn lakefs_message(code: &str, given: &str) -> Option<&'static str> {
     match code {
         "RequestTimeTooSkewed" => Some(TIME_SKEWED_MESSAGE),
         "InvalidArgument" if given.contains("x-amz-copy-source:") => Some(COPY_SOURCE_MESSAGE),
@@ -285,38 +231,35 @@ pub(crate) fn known_message(code: &str, given: &str) -> Option<&'static str> {
     }
 }
 
-/// The message of a code that the protocol layer answers without one.
+/// Returns the message for an error to which s3s gives none.
 pub(crate) fn default_message(code: &str) -> &'static str {
     match code {
         "SignatureDoesNotMatch" => SIGNATURE_MESSAGE,
         "AccessDenied" => "Access Denied.",
-        "MalformedXML" => {
-            "The XML you provided was not well-formed or did not validate against our published schema"
-        }
+        "MalformedXML" => MALFORMED_XML_MESSAGE,
         "NotImplemented" => NOT_IMPLEMENTED_MESSAGE,
         "KeyTooLongError" => "Your key is too long",
         "InvalidURI" => "Couldn't parse the specified URI.",
-        "IncompleteBody" => {
-            "The body ended early or is not in the form and length that the headers announce."
-        }
+        "IncompleteBody" => INCOMPLETE_BODY_MESSAGE,
         "MaxMessageLengthExceeded" => "Your request was too big.",
         "MissingContentLength" => "You must provide the Content-Length HTTP header.",
         "RequestTimeTooSkewed" => TIME_SKEWED_MESSAGE,
-        "InternalError" => "We encountered an internal error, please try again.",
-        _ => "The request is refused.",
+        "InternalError" => INTERNAL_ERROR_MESSAGE,
+        _ => "The request was rejected.",
     }
 }
 
-impl From<Fault> for S3Error {
-    fn from(fault: Fault) -> Self {
-        fault.log();
-        let (code, status, message) = fault.describe();
-        let code = S3ErrorCode::from_str(code).expect("every text is a code");
-        let mut error = Self::with_message(code, message);
+impl From<S3Error> for s3s::S3Error {
+    fn from(ours: S3Error) -> Self {
+        ours.log();
+        let (code, status) = ours.code_and_status();
+        let code =
+            S3ErrorCode::from_str(code).expect("S3ErrorCode accepts any text as a custom code");
+        let mut error = Self::with_message(code, ours.message());
         error.set_status_code(status);
-        match fault {
-            Fault::InvalidRange { size } => {
-                // These replace the headers of the document.
+        match ours {
+            S3Error::InvalidRange { size } => {
+                // `set_headers` replaces all headers of the error document, including its content type.
                 let mut headers = HeaderMap::new();
                 headers.insert(
                     header::CONTENT_TYPE,
@@ -327,14 +270,14 @@ impl From<Fault> for S3Error {
                 }
                 error.set_headers(headers);
             }
-            Fault::NotModified(headers) => error.set_headers(*headers),
+            S3Error::NotModified(headers) => error.set_headers(*headers),
             _ => {}
         }
         error
     }
 }
 
-impl From<auth::Error> for Fault {
+impl From<auth::Error> for S3Error {
     fn from(error: auth::Error) -> Self {
         match error {
             auth::Error::Unauthenticated | auth::Error::Forbidden(_) | auth::Error::NotFound(_) => {
@@ -349,7 +292,7 @@ impl From<auth::Error> for Fault {
     }
 }
 
-impl From<catalog::Error> for Fault {
+impl From<catalog::Error> for S3Error {
     fn from(error: catalog::Error) -> Self {
         match error {
             catalog::Error::Engine(error) => engine(error),
@@ -361,7 +304,7 @@ impl From<catalog::Error> for Fault {
             catalog::Error::PreconditionFailed => Self::PreconditionFailed,
             catalog::Error::NoSuchUpload(_) => Self::NoSuchUpload,
             catalog::Error::InvalidPart(message) => Self::InvalidPart(message),
-            catalog::Error::Body(error) => crate::body::fault(&error),
+            catalog::Error::Body(error) => crate::body::to_s3_error(&error),
             catalog::Error::Block(error) => block(error),
             error @ (catalog::Error::Namespace(_)
             | catalog::Error::NoGcRules
@@ -376,28 +319,28 @@ impl From<catalog::Error> for Fault {
     }
 }
 
-fn engine(error: EngineError) -> Fault {
+fn engine(error: EngineError) -> S3Error {
     match error {
         EngineError::NotFound { kind, .. } => match kind {
-            Kind::Repository => Fault::NoSuchBucket,
-            Kind::Branch => Fault::NoSuchBranch,
-            Kind::Tag | Kind::Commit | Kind::Reference | Kind::Key => Fault::NoSuchKey,
+            Kind::Repository => S3Error::NoSuchBucket,
+            Kind::Branch => S3Error::NoSuchBranch,
+            Kind::Tag | Kind::Commit | Kind::Reference | Kind::Key => S3Error::NoSuchKey,
             Kind::MetaRange
             | Kind::Range
             | Kind::Dump
             | Kind::ProtectionRule
-            | Kind::ReflogEntry => Fault::Internal(Box::new(error)),
+            | Kind::ReflogEntry => S3Error::Internal(Box::new(error)),
         },
-        EngineError::InDeletion(_) => Fault::NoSuchBucket,
-        EngineError::ReadOnly(_) => Fault::ReadOnly,
-        EngineError::Protected { .. } => Fault::Protected,
-        EngineError::InvalidValue(message) => Fault::InvalidArgument(message),
+        EngineError::InDeletion(_) => S3Error::NoSuchBucket,
+        EngineError::ReadOnly(_) => S3Error::ReadOnly,
+        EngineError::Protected { .. } => S3Error::Protected,
+        EngineError::InvalidValue(message) => S3Error::InvalidArgument(message),
         error @ (EngineError::Advised { .. }
         | EngineError::InvalidName { .. }
-        | EngineError::InvalidReference { .. }) => Fault::InvalidArgument(error.to_string()),
-        EngineError::PreconditionFailed => Fault::PreconditionFailed,
-        EngineError::TooManyTries(_) => Fault::SlowDown,
-        EngineError::ConcurrentChange(_) => Fault::Conflict,
+        | EngineError::InvalidReference { .. }) => S3Error::InvalidArgument(error.to_string()),
+        EngineError::PreconditionFailed => S3Error::PreconditionFailed,
+        EngineError::TooManyTries(_) => S3Error::SlowDown,
+        EngineError::ConcurrentChange(_) => S3Error::Conflict,
         EngineError::Block(error) => block(error),
         error @ (EngineError::NotUnique { .. }
         | EngineError::Namespace(_)
@@ -415,42 +358,42 @@ fn engine(error: EngineError) -> Fault {
         | EngineError::MovedOn { .. }
         | EngineError::Rejected(_)
         | EngineError::Corrupt { .. }
-        | EngineError::Kv(_)) => Fault::Internal(Box::new(error)),
+        | EngineError::Kv(_)) => S3Error::Internal(Box::new(error)),
     }
 }
 
-fn block(error: BlockError) -> Fault {
+fn block(error: BlockError) -> S3Error {
     match error {
-        BlockError::NotFound(_) => Fault::NoSuchVersion,
-        BlockError::RangeNotSatisfiable { size } => Fault::InvalidRange { size },
-        BlockError::NoSuchUpload(_) => Fault::NoSuchUpload,
-        BlockError::InvalidPart(message) => Fault::InvalidPart(message),
-        BlockError::Body(error) => crate::body::fault(&error),
+        BlockError::NotFound(_) => S3Error::NoSuchVersion,
+        BlockError::RangeNotSatisfiable { size } => S3Error::InvalidRange { size },
+        BlockError::NoSuchUpload(_) => S3Error::NoSuchUpload,
+        BlockError::InvalidPart(message) => S3Error::InvalidPart(message),
+        BlockError::Body(error) => crate::body::to_s3_error(&error),
         error @ (BlockError::InvalidAddress { .. } | BlockError::Storage { .. }) => {
-            Fault::Internal(Box::new(error))
+            S3Error::Internal(Box::new(error))
         }
     }
 }
 
-/// The failure of a read: a reference that is not there, or can't be, has no keys.
-pub(crate) fn reading(error: catalog::Error) -> Fault {
+/// Converts the error of a read. If the reference does not exist or is malformed, neither does the key.
+pub(crate) fn read_error(error: catalog::Error) -> S3Error {
     if is_missing_reference(&error) {
-        Fault::NoSuchKey
+        S3Error::NoSuchKey
     } else {
         error.into()
     }
 }
 
-/// The failure of a write: only branches can be written to, others count as buckets that are not there.
-pub(crate) fn writing(error: catalog::Error) -> Fault {
+/// Converts the error of a write. As in lakeFS, a reference that is not a branch counts as a missing bucket.
+pub(crate) fn write_error(error: catalog::Error) -> S3Error {
     if is_missing_reference(&error) {
-        Fault::NoSuchBranch
+        S3Error::NoSuchBranch
     } else {
         error.into()
     }
 }
 
-/// Whether the reference of a request names nothing, or is malformed.
+/// Returns whether the request's reference is malformed or does not exist.
 pub(crate) fn is_missing_reference(error: &catalog::Error) -> bool {
     let is_malformed = matches!(
         error,
@@ -460,11 +403,11 @@ pub(crate) fn is_missing_reference(error: &catalog::Error) -> bool {
                 | EngineError::InvalidReference { .. }
         )
     );
-    is_malformed || names_nothing(error)
+    is_malformed || is_unknown_reference(error)
 }
 
-/// Whether the reference of a request is well-formed, and no branch, tag or commit has that name.
-pub(crate) fn names_nothing(error: &catalog::Error) -> bool {
+/// Returns whether the request's reference is well-formed but names no branch, tag or commit.
+pub(crate) fn is_unknown_reference(error: &catalog::Error) -> bool {
     matches!(
         error,
         catalog::Error::Engine(EngineError::NotFound {

@@ -1,12 +1,11 @@
-//! The table: what each failure below is answered with.
+//! The error response for each error of the layers below.
 
 use catalog::{EngineError, Kind};
-use s3s::S3Error;
 
-use super::{Fault, reading, writing};
+use super::{S3Error, read_error, write_error};
 
-fn answer(fault: Fault) -> (u16, String) {
-    let error = S3Error::from(fault);
+fn status_and_code(error: S3Error) -> (u16, String) {
+    let error = s3s::S3Error::from(error);
     let status = error.status_code().map_or(0, |status| status.as_u16());
     (status, error.code().as_str().to_owned())
 }
@@ -20,22 +19,22 @@ fn missing(kind: Kind) -> catalog::Error {
 }
 
 #[test]
-fn each_failure_has_its_code_and_status() {
+fn errors_map_to_code_and_status() {
     let name = || "x".to_owned();
     let cut_off = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
-    let table: Vec<(Fault, u16, &str)> = vec![
+    let table: Vec<(S3Error, u16, &str)> = vec![
         (missing(Kind::Repository).into(), 404, "NoSuchBucket"),
         (missing(Kind::Key).into(), 404, "NoSuchKey"),
         (missing(Kind::Range).into(), 500, "InternalError"),
-        (reading(missing(Kind::Branch)), 404, "NoSuchKey"),
-        (reading(missing(Kind::Reference)), 404, "NoSuchKey"),
+        (read_error(missing(Kind::Branch)), 404, "NoSuchKey"),
+        (read_error(missing(Kind::Reference)), 404, "NoSuchKey"),
         (
-            reading(EngineError::InvalidValue(name()).into()),
+            read_error(EngineError::InvalidValue(name()).into()),
             404,
             "NoSuchKey",
         ),
-        (writing(missing(Kind::Branch)), 404, "NoSuchBucket"),
-        (writing(missing(Kind::Commit)), 404, "NoSuchBucket"),
+        (write_error(missing(Kind::Branch)), 404, "NoSuchBucket"),
+        (write_error(missing(Kind::Commit)), 404, "NoSuchBucket"),
         (
             catalog::Error::from(EngineError::ReadOnly(name())).into(),
             403,
@@ -114,49 +113,62 @@ fn each_failure_has_its_code_and_status() {
         (auth::Error::Forbidden(name()).into(), 403, "AccessDenied"),
         (auth::Error::Secret.into(), 500, "InternalError"),
         (
-            Fault::BucketIsApi,
+            S3Error::BucketIsApi,
             404,
             "ErrNoSuchBucketPossibleAPIEndpoint",
         ),
-        (Fault::BucketExists, 409, "BucketAlreadyExists"),
-        (Fault::NotSupported, 405, "ERRLakeFSNotSupported"),
-        (Fault::not_implemented(), 501, "NotImplemented"),
-        (Fault::NotModified(Box::default()), 304, "NotModified"),
-        (Fault::MetadataTooLarge, 400, "MetadataTooLarge"),
-        (Fault::BadDigest("Content-MD5"), 400, "BadDigest"),
-        (Fault::InvalidDigest, 400, "InvalidDigest"),
-        (Fault::PayloadHashMismatch, 400, "XAmzContentSHA256Mismatch"),
-        (Fault::ChunkSignatureMismatch, 403, "SignatureDoesNotMatch"),
-        (Fault::MalformedXml, 400, "MalformedXML"),
-        (Fault::BadRequest, 400, "BadRequest"),
+        (S3Error::BucketExists, 409, "BucketAlreadyExists"),
+        (S3Error::NotSupported, 405, "ERRLakeFSNotSupported"),
+        (S3Error::not_implemented(), 501, "NotImplemented"),
+        (S3Error::NotModified(Box::default()), 304, "NotModified"),
+        (S3Error::MetadataTooLarge, 400, "MetadataTooLarge"),
+        (S3Error::BadDigest("Content-MD5"), 400, "BadDigest"),
+        (S3Error::InvalidDigest, 400, "InvalidDigest"),
+        (
+            S3Error::PayloadHashMismatch,
+            400,
+            "XAmzContentSHA256Mismatch",
+        ),
+        (
+            S3Error::ChunkSignatureMismatch,
+            403,
+            "SignatureDoesNotMatch",
+        ),
+        (S3Error::MalformedXml, 400, "MalformedXML"),
+        (S3Error::BadRequest, 400, "BadRequest"),
     ];
-    for (fault, status, code) in table {
-        let shown = format!("{fault:?}");
-        assert_eq!(answer(fault), (status, code.to_owned()), "{shown}");
+    for (error, status, code) in table {
+        let shown = format!("{error:?}");
+        assert_eq!(status_and_code(error), (status, code.to_owned()), "{shown}");
     }
 }
 
 #[test]
-fn messages_begin_with_the_text_that_is_known() {
-    for (fault, known) in [
-        (Fault::NoSuchBranch, "The specified bucket does not exist"),
+fn messages_start_with_the_text_of_lakefs() {
+    for (error, known) in [
+        (S3Error::NoSuchBranch, "The specified bucket does not exist"),
         (
-            Fault::ReadOnly,
+            S3Error::ReadOnly,
             "Attempted to write to a read-only repository",
         ),
-        (Fault::Protected, "Attempted to write to a protected branch"),
+        (
+            S3Error::Protected,
+            "Attempted to write to a protected branch",
+        ),
     ] {
-        let error = S3Error::from(fault);
+        let error = s3s::S3Error::from(error);
         let message = error.message().expect("a message");
-        let behind = message.strip_prefix(known).expect("the known text first");
-        assert!(behind.starts_with(": "), "{message}");
+        let advice = message
+            .strip_prefix(known)
+            .expect("lakeFS's text comes first");
+        assert!(advice.starts_with(": "), "{message}");
         assert!(!message.contains("lakectl"), "{message}");
     }
 }
 
 #[test]
-fn an_unsatisfiable_range_says_the_size() {
-    let error = S3Error::from(Fault::InvalidRange { size: 4 });
+fn unsatisfiable_range_error_contains_the_size() {
+    let error = s3s::S3Error::from(S3Error::InvalidRange { size: 4 });
     let range = error
         .headers()
         .and_then(|headers| headers.get("content-range"));

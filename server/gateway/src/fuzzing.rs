@@ -1,5 +1,5 @@
-//! The parsers of this crate, and those of the signature layer that it hands bodies to, as functions of
-//! bytes, for `tests/fuzz`.
+//! Entry points for the fuzzer in `tests/fuzz`: the parsers of this crate, and the parsers of s3s that
+//! receive bodies from it, as functions of bytes.
 
 use base::OffsetDateTime;
 use bytes::Bytes;
@@ -15,16 +15,18 @@ use crate::host::Domains;
 use crate::path::ObjectPath;
 use crate::{admission, chunked, list, multipart, subresource, xml};
 
-/// A chunked body: the first byte tells whether its chunks are signed and the size of the pieces it comes in.
+/// Parses a chunked body. The first byte selects whether its chunks are signed (lowest bit) and the size
+/// of the pieces in which it arrives.
 pub fn chunks(data: &[u8]) {
     let Some((how, body)) = data.split_first() else {
         return;
     };
     let pieces = body.chunks(usize::from(how >> 1) + 1);
-    chunked::try_pieces(how & 1 == 1, pieces.map(Bytes::copy_from_slice));
+    chunked::rewrite_pieces(how & 1 == 1, pieces.map(Bytes::copy_from_slice));
 }
 
-/// An XML body, as each operation reads it that takes one. What has too many tags is never read.
+/// Parses an XML body as every document that an operation accepts. The gateway never parses bodies
+/// with too many tags, so they are skipped here.
 pub fn document(data: &[u8]) {
     if xml::count_tags(data) > xml::MAX_TAGS {
         return;
@@ -40,7 +42,7 @@ fn read<'a, T: Deserialize<'a>>(data: &'a [u8]) {
     drop(T::deserialize(&mut document).and_then(|_| document.expect_eof()));
 }
 
-/// What a request says before its body: method, path and query in the first line, then `name:value` lines.
+/// Parses a request head: a line with method, path and query, then `name:value` lines.
 pub fn head(data: &[u8]) {
     let mut lines = data.split(|byte| *byte == b'\n');
     let first = String::from_utf8_lossy(lines.next().unwrap_or_default());

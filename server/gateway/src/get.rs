@@ -1,4 +1,4 @@
-//! Reading objects: whole, in ranges, or only what is known of them. Bytes stream.
+//! Reads objects, ranges of objects, and their metadata. Bodies are streamed.
 
 use std::ops::Range as Bytes;
 
@@ -15,22 +15,23 @@ use s3s::dto::{
 };
 use s3s::{S3Request, S3Response};
 
-use crate::answer::Status;
 use crate::conditions::Conditions;
-use crate::error::{Fault, Result, reading};
+use crate::error::{Result, S3Error, read_error};
 use crate::metadata;
 use crate::path::ObjectPath;
-use crate::service::Surface;
+use crate::response::StatusOverride;
+use crate::service::S3Api;
 
 const DEFAULT_CONTENT_TYPE: &str = "application/octet-stream";
-/// Objects may be pages: a browser that is shown one by a signed URL must not run it as ours.
+/// An object can be an HTML page. These headers stop a browser that opens a presigned URL from running
+/// its scripts with the server's origin.
 const SAFETY_HEADERS: [(&str, &str); 3] = [
     ("content-security-policy", "default-src 'none'"),
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "SAMEORIGIN"),
 ];
 
-impl Surface {
+impl S3Api {
     pub(crate) async fn get_object(
         &self,
         request: S3Request<GetObjectInput>,
@@ -46,17 +47,17 @@ impl Surface {
             if_unmodified_since: input.if_unmodified_since.as_ref(),
         };
         conditions.check(&object.entry.etag, object.entry.last_modified)?;
-        let extent = Extent::of(&object, input.range, input.part_number)?;
-        let bytes = self.catalog.open(&object, extent.range.clone()).await?;
+        let requested = RequestedRange::new(&object, input.range, input.part_number)?;
+        let bytes = self.catalog.open(&object, requested.range.clone()).await?;
         let output = GetObjectOutput {
             accept_ranges: Some("bytes".to_owned()),
-            body: Some(outgoing(bytes)),
-            content_length: Some(extent.length()),
-            content_range: extent.content_range(),
+            body: Some(streaming_blob(bytes)),
+            content_length: Some(requested.length()),
+            content_range: requested.content_range(),
             content_type: Some(content_type(&object)),
             e_tag: Some(ETag::Strong(object.entry.etag)),
             last_modified: Some(Timestamp::from(object.entry.last_modified)),
-            metadata: metadata::show(&object.entry.metadata),
+            metadata: metadata::from_stored(&object.entry.metadata),
             ..GetObjectOutput::default()
         };
         let headers = SAFETY_HEADERS.map(|(name, value)| {
@@ -66,7 +67,9 @@ impl Surface {
             )
         });
         let mut response = S3Response::with_headers(output, HeaderMap::from_iter(headers));
-        response.extensions.insert(Status(extent.status()));
+        response
+            .extensions
+            .insert(StatusOverride(requested.status()));
         Ok(response)
     }
 
@@ -85,11 +88,11 @@ impl Surface {
             if_unmodified_since: input.if_unmodified_since.as_ref(),
         };
         conditions.check(&object.entry.etag, object.entry.last_modified)?;
-        let extent = Extent::of(&object, input.range, input.part_number)?;
+        let requested = RequestedRange::new(&object, input.range, input.part_number)?;
         let output = HeadObjectOutput {
             accept_ranges: Some("bytes".to_owned()),
-            content_length: Some(extent.length()),
-            content_range: extent.content_range(),
+            content_length: Some(requested.length()),
+            content_range: requested.content_range(),
             content_type: Some(
                 input
                     .response_content_type
@@ -102,11 +105,13 @@ impl Surface {
             expires: input.response_expires,
             e_tag: Some(ETag::Strong(object.entry.etag)),
             last_modified: Some(Timestamp::from(object.entry.last_modified)),
-            metadata: metadata::show(&object.entry.metadata),
+            metadata: metadata::from_stored(&object.entry.metadata),
             ..HeadObjectOutput::default()
         };
         let mut response = S3Response::new(output);
-        response.extensions.insert(Status(extent.status()));
+        response
+            .extensions
+            .insert(StatusOverride(requested.status()));
         Ok(response)
     }
 
@@ -118,7 +123,7 @@ impl Surface {
         let object = self
             .find(&request.extensions, &input.bucket, &input.key)
             .await?;
-        // One header may name several, and there may be several headers.
+        // The header may be repeated, and each may list several attributes.
         let wanted: Vec<_> = input
             .object_attributes
             .iter()
@@ -135,7 +140,7 @@ impl Surface {
         }))
     }
 
-    /// Objects have no tags.
+    /// Returns an empty tag set: objects have no tags.
     pub(crate) async fn get_object_tagging(
         &self,
         request: S3Request<GetObjectTaggingInput>,
@@ -149,7 +154,7 @@ impl Surface {
         }))
     }
 
-    /// The object of a key, for an asker who may read it.
+    /// Returns the object of a key after checking that the caller may read it.
     pub(crate) async fn find(
         &self,
         request: &Extensions,
@@ -161,42 +166,43 @@ impl Surface {
             .await?;
         let repository = self.repository(request, bucket).await?;
         if path.is_empty() {
-            return Err(Fault::NoSuchKey);
+            return Err(S3Error::NoSuchKey);
         }
         self.catalog
             .stat(&repository, reference, path)
             .await
             .map_err(|error| match error {
-                // A path that no object can have.
-                catalog::Error::InvalidValue(_) => Fault::NoSuchKey,
-                error => reading(error),
+                // The path is invalid, so no object can have it.
+                catalog::Error::InvalidValue(_) => S3Error::NoSuchKey,
+                error => read_error(error),
             })
     }
 }
 
-/// What of an object is asked for.
-struct Extent {
+/// The part of an object that a request asks for.
+struct RequestedRange {
     size: u64,
+    /// `None` for the whole object.
     range: Option<Bytes<u64>>,
 }
 
-impl Extent {
-    fn of(object: &Object, range: Option<Range>, part: Option<PartNumber>) -> Result<Self> {
+impl RequestedRange {
+    fn new(object: &Object, range: Option<Range>, part: Option<PartNumber>) -> Result<Self> {
         let size = u64::try_from(object.entry.size_bytes).unwrap_or_default();
         let range = match (range, part) {
             (Some(_), Some(_)) => {
-                return Err(Fault::InvalidRequest(
+                return Err(S3Error::InvalidRequest(
                     "Cannot specify both Range header and partNumber query parameter".into(),
                 ));
             }
             (Some(range), None) => Some(
                 range
                     .check(size)
-                    .map_err(|_| Fault::InvalidRange { size })?,
+                    .map_err(|_| S3Error::InvalidRange { size })?,
             ),
-            // Where an object's parts met is not kept: it is one part.
+            // The catalog does not record part boundaries, so an object counts as a single part.
             (None, Some(1)) => (size > 0).then_some(0..size),
-            (None, Some(_)) => return Err(Fault::InvalidPartNumber),
+            (None, Some(_)) => return Err(S3Error::InvalidPartNumber),
             (None, None) => None,
         };
         Ok(Self { size, range })
@@ -229,18 +235,18 @@ impl Extent {
     }
 }
 
-/// Imported objects have no type.
+/// Returns the content type to send. Imported objects have none, and stored ones need not be valid
+/// header values; both get the default.
 fn content_type(object: &Object) -> String {
-    let kept = &object.entry.content_type;
-    // A type that is no header can't be shown as one.
-    if kept.is_empty() || HeaderValue::from_str(kept).is_err() {
+    let stored = &object.entry.content_type;
+    if stored.is_empty() || HeaderValue::from_str(stored).is_err() {
         DEFAULT_CONTENT_TYPE.to_owned()
     } else {
-        kept.clone()
+        stored.clone()
     }
 }
 
-fn outgoing(bytes: ByteStream) -> StreamingBlob {
+fn streaming_blob(bytes: ByteStream) -> StreamingBlob {
     StreamingBlob::from(s3s::Body::http_body_unsync(StreamBody::new(
         bytes.map_ok(Frame::data),
     )))

@@ -1,4 +1,4 @@
-//! Hosts: which are ours, and which bucket a virtual host names.
+//! Virtual-host addressing: recognizes the gateway's domains and extracts the bucket from a host.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use s3s::S3Result;
 use s3s::host::{S3Host, VirtualHost};
 use s3s::validation::NameValidation;
 
-/// The base domains of virtual-host addressing, in lower case and without ports.
+/// Base domains of virtual-host addressing, in lower case and without ports.
 #[derive(Debug, Clone)]
 pub(crate) struct Domains(Vec<String>);
 
@@ -16,24 +16,24 @@ impl Domains {
         Self(
             names
                 .iter()
-                .map(|name| bare(name))
+                .map(|name| normalize_host(name))
                 .filter(|name| !name.is_empty())
                 .collect(),
         )
     }
 
-    /// Whether a request goes to one of the domains, or to a bucket below it.
+    /// Returns whether a request's host is one of the domains or a subdomain of one.
     pub(crate) fn serves(&self, request: &Parts) -> bool {
         self.find(&host_of(request)).is_some()
     }
 
-    /// Whether the request's host names its bucket.
+    /// Returns whether a request's host contains the bucket.
     pub(crate) fn names_bucket(&self, request: &Parts) -> bool {
         let host = host_of(request);
         matches!(self.find(&host), Some((_, Some(_))))
     }
 
-    /// The domain that a bare host belongs to, and the bucket before it.
+    /// Splits a normalized host into its domain and bucket, or returns `None` if the host is not below any domain.
     fn find<'h>(&self, host: &'h str) -> Option<(&str, Option<&'h str>)> {
         self.0.iter().find_map(|domain| {
             let before = host.strip_suffix(domain.as_str())?;
@@ -50,28 +50,28 @@ impl Domains {
 
 impl S3Host for Domains {
     fn parse_host_header<'a>(&'a self, host: &'a str) -> S3Result<VirtualHost<'a>> {
-        let bare = bare(host);
-        Ok(match self.find(&bare) {
+        let normalized = normalize_host(host);
+        Ok(match self.find(&normalized) {
             Some((domain, Some(bucket))) => VirtualHost::new(domain).with_bucket(bucket.to_owned()),
             Some((domain, None)) => VirtualHost::new(domain),
-            // A host we don't know: the bucket is in the path.
+            // Unknown host: the bucket is in the path.
             None => VirtualHost::new(Cow::Borrowed(host)),
         })
     }
 }
 
-/// The bare host that a request goes to; empty if it names none.
+/// Returns the normalized host of a request, or an empty string if it has none.
 fn host_of(request: &Parts) -> String {
     let header = request
         .headers
         .get(http::header::HOST)
         .and_then(|host| host.to_str().ok());
     let host = header.or_else(|| request.uri.authority().map(http::uri::Authority::as_str));
-    host.map(bare).unwrap_or_default()
+    host.map(normalize_host).unwrap_or_default()
 }
 
-/// A host in lower case, without its port.
-fn bare(host: &str) -> String {
+/// Converts a host to lower case and removes its port.
+fn normalize_host(host: &str) -> String {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
@@ -79,10 +79,11 @@ fn bare(host: &str) -> String {
     name.to_ascii_lowercase()
 }
 
-/// Takes any bucket name: one that no repository can have is not found like others.
-pub(crate) struct AnyName;
+/// Accepts every bucket name. Names that no repository can have then fail with "not found" instead
+/// of a validation error.
+pub(crate) struct AnyBucketName;
 
-impl NameValidation for AnyName {
+impl NameValidation for AnyBucketName {
     fn validate_bucket_name(&self, name: &str) -> bool {
         !name.is_empty()
     }
@@ -93,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_names_its_bucket() {
+    fn bucket_is_extracted_from_hosts_below_a_domain() {
         let domains = Domains::new(&[
             "s3.local.lakefs.io".to_owned(),
             "S3.example.com:8000".to_owned(),

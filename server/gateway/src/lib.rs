@@ -1,21 +1,20 @@
-//! The S3 gateway: requests in S3's words, answered from the catalog.
+//! The S3 gateway: translates S3 requests into catalog calls.
 //!
 //! ```text
-//! Gateway::handle    admission.rs   what can be refused before a signature is checked
+//! Gateway::handle    admission.rs   checks that run before the signature is verified
 //!                    chunked.rs     bounds the memory of aws-chunked bodies
 //!                    xml.rs         bounds the memory of XML documents
-//!   s3s              signatures (V2, V4, presigned, chunked), routing, XML
-//!     auth.rs        secrets; who asks; no sub-resource slips through (subresource.rs)
-//!     service.rs     one line per operation, to bucket list get put copy delete multipart
-//!   answer.rs        errors get their message and request id
+//!   s3s              verifies signatures (V2, V4, presigned, chunked), routes, parses XML
+//!     auth.rs        looks up secrets, identifies the caller, rejects unknown parameters (subresource.rs)
+//!     service.rs     lists the operations: bucket list get put copy delete multipart
+//!   response.rs      adds messages and request ids to errors
 //! ```
 //!
-//! A bucket is a repository, a key is `ref/path`. Nothing here knows records, bytes
-//! or trees; nothing is written for a request that is not understood to its last
-//! parameter.
+//! A bucket is a repository and a key is `ref/path`. The gateway knows nothing about
+//! records, block storage or trees. It rejects a write if it does not understand every
+//! parameter of the request.
 
 mod admission;
-mod answer;
 mod auth;
 mod body;
 mod bucket;
@@ -33,6 +32,7 @@ mod metadata;
 mod multipart;
 mod path;
 mod put;
+mod response;
 mod service;
 mod subresource;
 mod xml;
@@ -49,25 +49,25 @@ use http::{Request, Response};
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
 
-use crate::error::Fault;
+use crate::error::S3Error;
 use crate::host::Domains;
-use crate::service::Surface;
+use crate::service::S3Api;
 
-/// How far a signature's time may be from ours.
+/// Maximum difference between a signature's timestamp and the server's clock.
 const MAX_CLOCK_SKEW_SECS: u32 = 15 * 60;
 
-/// How to serve.
+/// Settings of the gateway.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Base domains of virtual-host addressing (`gateways.s3.domain_name`).
     pub domain_names: Vec<String>,
-    /// What clients are told as the location of buckets.
+    /// Region that `GetBucketLocation` returns.
     pub region: String,
-    /// What XML documents may take up.
+    /// Memory budget for XML documents, shared with the rest of the server.
     pub bodies: ByteBudget,
 }
 
-/// The gateway as a service that answers S3 requests. Cheap to clone.
+/// The S3 service. Cheap to clone.
 #[derive(Clone)]
 pub struct Gateway {
     inner: Arc<Inner>,
@@ -90,23 +90,22 @@ impl fmt::Debug for Gateway {
 }
 
 impl Gateway {
-    /// A gateway to a catalog, for the keys and permissions of an auth service.
+    /// Creates a gateway to `catalog` that authenticates and authorizes callers with `auth`.
     #[must_use]
     pub fn new(catalog: Catalog, auth: Auth, options: Options) -> Self {
-        // The signature layer reads the machine's clock, so the checks beside it do as well.
+        // s3s verifies signatures against the system clock, so our own date checks must use the same clock.
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let domains = Domains::new(&options.domain_names);
         let mut config = S3Config::default();
         config.xml_max_body_size = xml::MAX_BYTES;
         config.presigned_url_max_skew_time_secs = MAX_CLOCK_SKEW_SECS;
 
-        let mut builder =
-            S3ServiceBuilder::new(Surface::new(catalog, auth.clone(), options.region));
-        // Access is checked only where keys are: both are needed to refuse unsigned requests.
-        builder.set_auth(auth::Keys::new(auth.clone()));
-        builder.set_access(auth::Gate::new(auth));
+        let mut builder = S3ServiceBuilder::new(S3Api::new(catalog, auth.clone(), options.region));
+        // s3s skips the access check unless an auth provider is set. Set both, or unsigned requests pass.
+        builder.set_auth(auth::SecretKeys::new(auth.clone()));
+        builder.set_access(auth::AccessCheck::new(auth));
         builder.set_host(domains.clone());
-        builder.set_validation(host::AnyName);
+        builder.set_validation(host::AnyBucketName);
         builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
         Self {
             inner: Arc::new(Inner {
@@ -119,46 +118,51 @@ impl Gateway {
         }
     }
 
-    /// Whether a request is the gateway's: an AWS signature, or a host of its domains.
+    /// Returns whether a request is an S3 request: it carries an AWS signature, or its host
+    /// is one of the gateway's domains.
     #[must_use]
     pub fn claims(&self, request: &Parts) -> bool {
         admission::is_signed(request) || self.inner.domains.serves(request)
     }
 
-    /// Answers one request. Bodies stream both ways.
+    /// Handles one request. Request and response bodies are streamed.
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
-        let asked = answer::Asked::of(&request, self.inner.ids.as_ref());
-        let answer = match self.admit(request) {
+        let context = response::RequestContext::new(&request, self.inner.ids.as_ref());
+        let response = match self.prepare(request) {
             Ok((request, document)) => {
-                let answer = match self.inner.service.call(request).await {
+                let response = match self.inner.service.call(request).await {
                     Ok(response) => response,
-                    Err(error) => Fault::Internal(error.into()).into_response(),
+                    Err(error) => S3Error::Internal(error.into()).into_response(),
                 };
-                match document.and_then(|document| document.fault()) {
-                    Some(fault) => fault.into_response(),
-                    None => answer,
+                // s3s reports any failure to read the document as malformed XML. If the meter
+                // stopped it, the meter's error is the real reason.
+                match document.and_then(|document| document.error()) {
+                    Some(error) => error.into_response(),
+                    None => response,
                 }
             }
-            Err(fault) => fault.into_response(),
+            Err(error) => error.into_response(),
         };
-        asked.finish(answer)
+        context.finish(response)
     }
 
-    /// The request with its body bounded, and what a document in it takes up.
-    fn admit(
+    /// Runs the checks that precede authentication and wraps the body with its memory limits.
+    ///
+    /// The meter is present if the body is an XML document.
+    fn prepare(
         &self,
         request: Request<Body>,
-    ) -> error::Result<(Request<s3s::Body>, Option<xml::Held>)> {
+    ) -> error::Result<(Request<s3s::Body>, Option<xml::DocumentMeter>)> {
         let (mut parts, body) = request.into_parts();
         admission::check(&parts, self.inner.clock.now())?;
         admission::drop_malformed_range(&mut parts.headers);
         let body = match admission::chunking(&parts) {
-            Some(signed) => chunked::bounded(body, signed),
+            Some(signed) => chunked::bound_chunks(body, signed),
             None => body,
         };
         let (body, document) = if xml::is_document(&parts, &self.inner.domains) {
-            let (body, held) = xml::metered(body, &self.inner.bodies);
-            (body, Some(held))
+            let (body, meter) = xml::metered(body, &self.inner.bodies);
+            (body, Some(meter))
         } else {
             (body, None)
         };

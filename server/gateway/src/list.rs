@@ -1,6 +1,7 @@
-//! Listings: at the root of a repository its branches as folders, below a reference its objects.
+//! Object listings. The root of a repository lists its branches as folders; a prefix that contains
+//! a reference lists the objects of that reference.
 //!
-//! Tags and commits are not listed but can be listed in. One page is read per request.
+//! Tags and commits do not appear at the root, but their objects can be listed. Each request reads one page.
 
 use auth::arn;
 use base64::Engine as _;
@@ -14,14 +15,14 @@ use s3s::dto::{
 };
 use s3s::{S3Request, S3Response};
 
-use crate::answer::KeyCount;
-use crate::error::{Fault, Result, is_missing_reference, names_nothing};
+use crate::error::{Result, S3Error, is_missing_reference, is_unknown_reference};
 use crate::path::{ObjectPath, key};
-use crate::service::Surface;
+use crate::response::KeyCount;
+use crate::service::S3Api;
 
-/// The most keys and prefixes in one answer.
+/// Maximum number of keys and prefixes in a response.
 const MAX_KEYS: i32 = 1000;
-/// What `encoding-type=url` leaves as it is.
+/// Characters that `encoding-type=url` escapes.
 const URL_ENCODED: AsciiSet = NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -30,28 +31,28 @@ const URL_ENCODED: AsciiSet = NON_ALPHANUMERIC
     .remove(b'/');
 const STORAGE_CLASS: &str = "STANDARD";
 
-/// What to list, whichever version of the operation asked.
+/// The parameters that both versions of `ListObjects` share.
 struct Query<'a> {
     bucket: &'a str,
     prefix: &'a str,
     delimiter: &'a str,
-    /// A key, exclusive.
+    /// List only keys greater than this one.
     after: &'a str,
     max_keys: i32,
 }
 
 /// A page of a listing.
 #[derive(Default)]
-struct Rows {
+struct ListPage {
     objects: Vec<Object>,
     prefixes: Vec<String>,
-    /// The key to continue after, if more follows.
+    /// The key to continue after, if there are more pages.
     next: Option<String>,
-    /// Whether these are branches.
+    /// Whether the prefixes are branches.
     is_root: bool,
 }
 
-impl Surface {
+impl S3Api {
     pub(crate) async fn list_objects(
         &self,
         request: S3Request<ListObjectsInput>,
@@ -64,31 +65,31 @@ impl Surface {
             after: input.marker.as_deref().unwrap_or_default(),
             max_keys: max_keys(input.max_keys)?,
         };
-        let rows = self.list(&request.extensions, &query).await?;
-        let encode = Encode::new(input.encoding_type)?;
-        // As lakeFS counts: branches are none.
-        let count = if rows.is_root {
+        let page = self.list(&request.extensions, &query).await?;
+        let encode = KeyEncoding::new(input.encoding_type)?;
+        // lakeFS does not count branches here.
+        let count = if page.is_root {
             0
         } else {
-            rows.objects.len() + rows.prefixes.len()
+            page.objects.len() + page.prefixes.len()
         };
         let output = ListObjectsOutput {
             name: Some(input.bucket.clone()),
             prefix: Some(encode.text(query.prefix)),
             marker: Some(encode.text(query.after)),
             max_keys: Some(query.max_keys),
-            is_truncated: Some(rows.next.is_some()),
+            is_truncated: Some(page.next.is_some()),
             delimiter: input
                 .delimiter
                 .as_deref()
                 .map(|delimiter| encode.text(delimiter)),
-            // Without a delimiter clients continue after the last key.
-            next_marker: rows
+            // S3 omits the marker if there is no delimiter; clients then continue after the last key.
+            next_marker: page
                 .next
                 .filter(|_| !query.delimiter.is_empty())
                 .map(|next| encode.text(&next)),
-            contents: Some(encode.objects(rows.objects)),
-            common_prefixes: Some(encode.prefixes(&rows.prefixes)),
+            contents: Some(encode.objects(page.objects)),
+            common_prefixes: Some(encode.prefixes(&page.prefixes)),
             encoding_type: encode.0,
             ..ListObjectsOutput::default()
         };
@@ -117,30 +118,30 @@ impl Surface {
                 .unwrap_or_default(),
             max_keys: max_keys(input.max_keys)?,
         };
-        let rows = self.list(&request.extensions, &query).await?;
-        let encode = Encode::new(input.encoding_type)?;
-        let count = rows.objects.len() + rows.prefixes.len();
+        let page = self.list(&request.extensions, &query).await?;
+        let encode = KeyEncoding::new(input.encoding_type)?;
+        let count = page.objects.len() + page.prefixes.len();
         Ok(S3Response::new(ListObjectsV2Output {
             name: Some(input.bucket.clone()),
             prefix: Some(encode.text(query.prefix)),
             max_keys: Some(query.max_keys),
             key_count: Some(i32::try_from(count).unwrap_or(MAX_KEYS)),
-            is_truncated: Some(rows.next.is_some()),
-            next_continuation_token: rows.next.as_deref().map(encode_token),
+            is_truncated: Some(page.next.is_some()),
+            next_continuation_token: page.next.as_deref().map(encode_token),
             delimiter: input
                 .delimiter
                 .as_deref()
                 .map(|delimiter| encode.text(delimiter)),
             start_after: input.start_after.as_deref().map(|key| encode.text(key)),
-            contents: Some(encode.objects(rows.objects)),
-            common_prefixes: Some(encode.prefixes(&rows.prefixes)),
+            contents: Some(encode.objects(page.objects)),
+            common_prefixes: Some(encode.prefixes(&page.prefixes)),
             encoding_type: encode.0,
             continuation_token: input.continuation_token,
             ..ListObjectsV2Output::default()
         }))
     }
 
-    async fn list(&self, request: &Extensions, query: &Query<'_>) -> Result<Rows> {
+    async fn list(&self, request: &Extensions, query: &Query<'_>) -> Result<ListPage> {
         let is_root = !query.prefix.contains('/');
         let action = if is_root && query.delimiter == "/" {
             "fs:ListBranches"
@@ -151,9 +152,9 @@ impl Surface {
             .await?;
         let repository = self.repository(request, query.bucket).await?;
         if query.max_keys == 0 {
-            return Ok(Rows {
+            return Ok(ListPage {
                 is_root,
-                ..Rows::default()
+                ..ListPage::default()
             });
         }
         let limit = usize::try_from(query.max_keys).unwrap_or_default();
@@ -169,14 +170,14 @@ impl Surface {
         repository: &Repository,
         query: &Query<'_>,
         limit: usize,
-    ) -> Result<Rows> {
-        // A key inside a branch continues after the branch.
+    ) -> Result<ListPage> {
+        // If `after` is a key inside a branch, continue with the next branch.
         let after = ObjectPath::parse(query.after).reference;
         let page = self
             .catalog
             .list_branches(repository, query.prefix, after, false, limit)
             .await?;
-        Ok(Rows {
+        Ok(ListPage {
             prefixes: page
                 .results
                 .iter()
@@ -184,7 +185,7 @@ impl Surface {
                 .collect(),
             next: page.has_more.then(|| key(&page.next_offset, "")),
             is_root: true,
-            ..Rows::default()
+            ..ListPage::default()
         })
     }
 
@@ -193,7 +194,7 @@ impl Surface {
         repository: &Repository,
         query: &Query<'_>,
         limit: usize,
-    ) -> Result<Rows> {
+    ) -> Result<ListPage> {
         let ObjectPath {
             reference,
             path: prefix,
@@ -203,7 +204,7 @@ impl Surface {
             after => {
                 let after = ObjectPath::parse(after);
                 if after.reference != reference {
-                    return Err(Fault::BadRequest);
+                    return Err(S3Error::BadRequest);
                 }
                 after.path
             }
@@ -214,24 +215,24 @@ impl Surface {
             delimiter: query.delimiter.to_owned(),
             limit,
         };
-        let page = match self
+        let found = match self
             .catalog
             .list_objects(repository, reference, &list)
             .await
         {
-            // As S3 answers a prefix that no key has: clients ask before they write.
-            Err(error) if names_nothing(&error) => return Ok(Rows::default()),
-            Err(error) if is_missing_reference(&error) => return Err(Fault::BadRequest),
-            page => page?,
+            // Clients list a prefix before they write to it. S3 returns an empty page for unknown prefixes.
+            Err(error) if is_unknown_reference(&error) => return Ok(ListPage::default()),
+            Err(error) if is_missing_reference(&error) => return Err(S3Error::BadRequest),
+            found => found?,
         };
-        let mut rows = Rows {
-            next: page.has_more.then(|| key(reference, &page.next_offset)),
-            ..Rows::default()
+        let mut page = ListPage {
+            next: found.has_more.then(|| key(reference, &found.next_offset)),
+            ..ListPage::default()
         };
-        for row in page.results {
+        for row in found.results {
             match row {
-                ObjectOrPrefix::Prefix(prefix) => rows.prefixes.push(key(reference, &prefix)),
-                ObjectOrPrefix::Object(object) => rows.objects.push(Object {
+                ObjectOrPrefix::Prefix(prefix) => page.prefixes.push(key(reference, &prefix)),
+                ObjectOrPrefix::Object(object) => page.objects.push(Object {
                     key: Some(key(reference, &object.path)),
                     e_tag: Some(ETag::Strong(object.entry.etag)),
                     last_modified: Some(Timestamp::from(object.entry.last_modified)),
@@ -241,46 +242,48 @@ impl Surface {
                 }),
             }
         }
-        Ok(rows)
+        Ok(page)
     }
 }
 
 fn max_keys(given: Option<i32>) -> Result<i32> {
     match given {
         None => Ok(MAX_KEYS),
-        Some(count) if count < 0 => Err(Fault::InvalidArgument(
+        Some(count) if count < 0 => Err(S3Error::InvalidArgument(
             "max-keys must not be negative".to_owned(),
         )),
         Some(count) => Ok(count.min(MAX_KEYS)),
     }
 }
 
-/// Continuation tokens are opaque, and safe in XML whatever the key.
+/// Encodes a key as a continuation token. Keys may contain characters that XML cannot represent;
+/// tokens do not.
 pub(crate) fn encode_token(key: &str) -> String {
     URL_SAFE_NO_PAD.encode(key)
 }
 
-/// Reads a continuation token back.
+/// Decodes a continuation token to the key it encodes.
 ///
 /// # Errors
-/// [`Fault::InvalidArgument`] for what is none.
+/// [`S3Error::InvalidArgument`] if the token is malformed.
 pub(crate) fn decode_token(token: &str) -> Result<String> {
     let malformed =
-        || Fault::InvalidArgument("The continuation token provided is incorrect".to_owned());
+        || S3Error::InvalidArgument("The continuation token provided is incorrect".to_owned());
     String::from_utf8(URL_SAFE_NO_PAD.decode(token).map_err(|_| malformed())?)
         .map_err(|_| malformed())
 }
 
-/// How keys are written: XML can't hold every character that a key can.
-pub(crate) struct Encode(pub(crate) Option<EncodingType>);
+/// How a response encodes keys. Clients ask for URL encoding because XML cannot represent every
+/// character of a key.
+pub(crate) struct KeyEncoding(pub(crate) Option<EncodingType>);
 
-impl Encode {
+impl KeyEncoding {
     pub(crate) fn new(asked: Option<EncodingType>) -> Result<Self> {
         if asked
             .as_ref()
             .is_some_and(|kind| kind.as_str() != EncodingType::URL)
         {
-            return Err(Fault::InvalidArgument(
+            return Err(S3Error::InvalidArgument(
                 "Invalid Encoding Method specified in Request".to_owned(),
             ));
         }

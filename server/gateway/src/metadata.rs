@@ -1,29 +1,29 @@
-//! User metadata: `x-amz-meta-*` headers and how entries keep them.
+//! Converts user metadata between `x-amz-meta-*` headers and the form in which entries store it.
 //!
-//! Entries keep the key with lakeFS's prefix `X-Amz-Meta-` and the name in lower case.
+//! As in lakeFS, stored names have the prefix `X-Amz-Meta-`, followed by the name in lower case.
 
 use std::collections::BTreeMap;
 
 use s3s::dto::Metadata;
 
-use crate::error::{Fault, Result};
+use crate::error::{Result, S3Error};
 
 const STORED_PREFIX: &str = "X-Amz-Meta-";
-/// The bound of S3: names and values together, in bytes.
+/// S3's limit on the total length of names and values.
 const MAX_METADATA_BYTES: usize = 2048;
 
-/// What an entry keeps of a request's metadata.
+/// Converts a request's metadata to the form in which entries store it.
 ///
 /// # Errors
-/// [`Fault::MetadataTooLarge`].
-pub(crate) fn store(metadata: Option<Metadata>) -> Result<BTreeMap<String, String>> {
+/// [`S3Error::MetadataTooLarge`].
+pub(crate) fn to_stored(metadata: Option<Metadata>) -> Result<BTreeMap<String, String>> {
     let metadata = metadata.unwrap_or_default();
     let bytes: usize = metadata
         .iter()
         .map(|(name, value)| name.len() + value.len())
         .sum();
     if bytes > MAX_METADATA_BYTES {
-        return Err(Fault::MetadataTooLarge);
+        return Err(S3Error::MetadataTooLarge);
     }
     let stored = |(name, value): (String, String)| {
         (
@@ -34,13 +34,13 @@ pub(crate) fn store(metadata: Option<Metadata>) -> Result<BTreeMap<String, Strin
     Ok(metadata.into_iter().map(stored).collect())
 }
 
-/// The metadata of an entry that S3 clients are shown, none if there is none.
-pub(crate) fn show(stored: &BTreeMap<String, String>) -> Option<Metadata> {
+/// Converts stored metadata to response headers. Returns `None` if there are none.
+pub(crate) fn from_stored(stored: &BTreeMap<String, String>) -> Option<Metadata> {
     let shown: Metadata = stored
         .iter()
         .filter_map(|(name, value)| {
             let (prefix, name) = name.split_at_checked(STORED_PREFIX.len())?;
-            // A name that is no header can't be shown as one.
+            // The REST API accepts names that are not valid header names. Skip those.
             let fits = prefix.eq_ignore_ascii_case(STORED_PREFIX)
                 && http::HeaderName::from_bytes(name.as_bytes()).is_ok();
             fits.then(|| (name.to_ascii_lowercase(), value.clone()))
@@ -54,28 +54,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_kept_with_the_prefix_of_lakefs() {
+    fn stored_names_have_the_prefix_of_lakefs() {
         let sent: Metadata = [("Owner".to_owned(), "Me".to_owned())].into();
-        let stored = store(Some(sent)).unwrap();
+        let stored = to_stored(Some(sent)).unwrap();
         assert_eq!(
             stored,
             [("X-Amz-Meta-owner".to_owned(), "Me".to_owned())].into()
         );
         assert_eq!(
-            show(&stored),
+            from_stored(&stored),
             Some([("owner".to_owned(), "Me".to_owned())].into())
         );
     }
 
     #[test]
-    fn what_the_api_stored_without_the_prefix_is_not_shown() {
-        assert_eq!(show(&[("key".to_owned(), "v".to_owned())].into()), None);
+    fn metadata_without_the_prefix_is_not_sent() {
+        assert_eq!(
+            from_stored(&[("key".to_owned(), "v".to_owned())].into()),
+            None
+        );
     }
 
     #[test]
-    fn two_kibibytes_are_the_most() {
+    fn metadata_above_two_kibibytes_is_rejected() {
         let of = |len| Some(Metadata::from([("k".to_owned(), "v".repeat(len))]));
-        assert!(store(of(2047)).is_ok());
-        assert!(matches!(store(of(2048)), Err(Fault::MetadataTooLarge)));
+        assert!(to_stored(of(2047)).is_ok());
+        assert!(matches!(
+            to_stored(of(2048)),
+            Err(S3Error::MetadataTooLarge)
+        ));
     }
 }

@@ -1,7 +1,7 @@
-//! Multipart uploads.
+//! The multipart upload operations.
 
 use auth::arn;
-use catalog::{CompletedPart, Repository, Upload, UploadOptions};
+use catalog::{CompletedPart, ObjectTarget, Repository, UploadOptions};
 use http::{Extensions, HeaderMap, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::{
@@ -14,19 +14,19 @@ use s3s::dto::{
 use s3s::{S3Request, S3Response};
 
 use crate::conditions::Conditions;
-use crate::error::{Fault, Result, writing};
-use crate::list::Encode;
+use crate::error::{Result, S3Error, write_error};
+use crate::list::KeyEncoding;
 use crate::path::ObjectPath;
 use crate::put::if_absent;
-use crate::service::Surface;
+use crate::service::S3Api;
 use crate::{body, metadata};
 
-/// The most parts or uploads in one answer.
+/// Maximum number of parts or uploads in a response.
 const MAX_ROWS: i32 = 1000;
-/// The greatest part number.
+/// The highest part number.
 const MAX_PARTS: i32 = 10_000;
 const STORAGE_CLASS: &str = "STANDARD";
-/// What a key keeps in a URL.
+/// Characters of a key that are escaped in a URL.
 const URL_KEY: AsciiSet = NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -34,14 +34,14 @@ const URL_KEY: AsciiSet = NON_ALPHANUMERIC
     .remove(b'~')
     .remove(b'/');
 
-impl Surface {
+impl S3Api {
     pub(crate) async fn create_multipart_upload(
         &self,
         request: S3Request<CreateMultipartUploadInput>,
     ) -> Result<S3Response<CreateMultipartUploadOutput>> {
         let input = request.input;
         let repository = self
-            .target(
+            .authorized_repository(
                 &request.extensions,
                 "fs:WriteObject",
                 &input.bucket,
@@ -50,15 +50,15 @@ impl Surface {
             .await?;
         let options = UploadOptions {
             content_type: input.content_type.unwrap_or_default(),
-            metadata: metadata::store(input.metadata)?,
+            metadata: metadata::to_stored(input.metadata)?,
             ..UploadOptions::default()
         };
-        let to = place(&repository, &input.key);
+        let to = object_target(&repository, &input.key);
         let upload = self
             .catalog
             .create_multipart(to, &options)
             .await
-            .map_err(writing)?;
+            .map_err(write_error)?;
         Ok(S3Response::new(CreateMultipartUploadOutput {
             bucket: Some(input.bucket),
             key: Some(input.key),
@@ -73,7 +73,7 @@ impl Surface {
     ) -> Result<S3Response<UploadPartOutput>> {
         let input = request.input;
         let repository = self
-            .target(
+            .authorized_repository(
                 &request.extensions,
                 "fs:WriteObject",
                 &input.bucket,
@@ -82,12 +82,12 @@ impl Surface {
             .await?;
         let number = part_number(input.part_number)?;
         let bytes = body::receive(&request.headers, request.trailing_headers, input.body)?;
-        let to = place(&repository, &input.key);
+        let to = object_target(&repository, &input.key);
         let part = self
             .catalog
             .put_part(to, &input.upload_id, number, bytes)
             .await
-            .map_err(writing)?;
+            .map_err(write_error)?;
         Ok(S3Response::new(UploadPartOutput {
             e_tag: Some(ETag::Strong(part.etag)),
             ..UploadPartOutput::default()
@@ -100,7 +100,7 @@ impl Surface {
     ) -> Result<S3Response<UploadPartCopyOutput>> {
         let input = request.input;
         let repository = self
-            .target(
+            .authorized_repository(
                 &request.extensions,
                 "fs:WriteObject",
                 &input.bucket,
@@ -120,14 +120,14 @@ impl Surface {
         let range = input
             .copy_source_range
             .as_deref()
-            .map(|range| copy_range(range, source.size()))
+            .map(|range| copy_range(range, source.size_bytes()))
             .transpose()?;
-        let to = place(&repository, &input.key);
+        let to = object_target(&repository, &input.key);
         let part = self
             .catalog
-            .put_part_copy(to, &input.upload_id, number, source.place(), range)
+            .put_part_copy(to, &input.upload_id, number, source.location(), range)
             .await
-            .map_err(writing)?;
+            .map_err(write_error)?;
         Ok(S3Response::new(UploadPartCopyOutput {
             copy_part_result: Some(CopyPartResult {
                 e_tag: Some(ETag::Strong(part.etag)),
@@ -144,21 +144,21 @@ impl Surface {
     ) -> Result<S3Response<ListPartsOutput>> {
         let input = request.input;
         let repository = self
-            .target(
+            .authorized_repository(
                 &request.extensions,
                 "fs:ReadObject",
                 &input.bucket,
                 &input.key,
             )
             .await?;
-        let max_parts = rows("max-parts", input.max_parts)?;
+        let max_parts = row_limit("max-parts", input.max_parts)?;
         let marker = input.part_number_marker.unwrap_or_default();
-        let to = place(&repository, &input.key);
+        let to = object_target(&repository, &input.key);
         let uploaded = self
             .catalog
             .list_parts(to, &input.upload_id)
             .await
-            .map_err(writing)?;
+            .map_err(write_error)?;
         let mut parts: Vec<Part> = uploaded
             .into_iter()
             .map(|part| Part {
@@ -196,7 +196,7 @@ impl Surface {
     ) -> Result<S3Response<CompleteMultipartUploadOutput>> {
         let input = request.input;
         let repository = self
-            .target(
+            .authorized_repository(
                 &request.extensions,
                 "fs:WriteObject",
                 &input.bucket,
@@ -204,26 +204,26 @@ impl Surface {
             )
             .await?;
         let if_absent = if_absent(input.if_none_match.as_ref())?;
-        let to = place(&repository, &input.key);
+        let to = object_target(&repository, &input.key);
         self.refuse_if_match(to, input.if_match.as_ref()).await?;
         let named = input
             .multipart_upload
             .and_then(|named| named.parts)
             .unwrap_or_default();
         if named.is_empty() {
-            return Err(Fault::MalformedXml);
+            return Err(S3Error::MalformedXml);
         }
         let mut parts = Vec::with_capacity(named.len().min(MAX_PARTS.unsigned_abs() as usize));
         for part in named {
             let (Some(number), Some(tag)) = (part.part_number, part.e_tag) else {
-                return Err(Fault::MalformedXml);
+                return Err(S3Error::MalformedXml);
             };
             let number = part_number(number)?;
             if parts
                 .last()
                 .is_some_and(|last: &CompletedPart| last.number >= number)
             {
-                return Err(Fault::InvalidPartOrder);
+                return Err(S3Error::InvalidPartOrder);
             }
             parts.push(CompletedPart {
                 number,
@@ -234,7 +234,7 @@ impl Surface {
             .catalog
             .complete_multipart(to, &input.upload_id, &parts, if_absent)
             .await
-            .map_err(writing)?;
+            .map_err(write_error)?;
         Ok(S3Response::new(CompleteMultipartUploadOutput {
             location: Some(location(&request.headers, &input.bucket, &input.key)),
             bucket: Some(input.bucket),
@@ -250,18 +250,18 @@ impl Surface {
     ) -> Result<S3Response<AbortMultipartUploadOutput>> {
         let input = request.input;
         let repository = self
-            .target(
+            .authorized_repository(
                 &request.extensions,
                 "fs:DeleteObject",
                 &input.bucket,
                 &input.key,
             )
             .await?;
-        let to = place(&repository, &input.key);
+        let to = object_target(&repository, &input.key);
         self.catalog
             .abort_multipart(to, &input.upload_id)
             .await
-            .map_err(writing)?;
+            .map_err(write_error)?;
         Ok(S3Response::new(AbortMultipartUploadOutput::default()))
     }
 
@@ -282,13 +282,13 @@ impl Surface {
             .as_deref()
             .is_some_and(|delimiter| !delimiter.is_empty())
         {
-            return Err(Fault::not_implemented());
+            return Err(S3Error::not_implemented());
         }
-        let max_uploads = rows("max-uploads", input.max_uploads)?;
-        let encode = Encode::new(input.encoding_type)?;
+        let max_uploads = row_limit("max-uploads", input.max_uploads)?;
+        let encode = KeyEncoding::new(input.encoding_type)?;
         let prefix = input.prefix.as_deref().unwrap_or_default();
         let key_marker = input.key_marker.as_deref().unwrap_or_default();
-        // An id is a marker only within a key.
+        // S3 ignores the upload id marker unless there is a key marker.
         let id_marker = input
             .upload_id_marker
             .as_deref()
@@ -326,8 +326,8 @@ impl Surface {
         }))
     }
 
-    /// The repository of an upload, for an asker who may do `action` to its key.
-    async fn target(
+    /// Returns the repository of an upload after checking that the caller may perform `action` on its key.
+    async fn authorized_repository(
         &self,
         request: &Extensions,
         action: &'static str,
@@ -344,9 +344,9 @@ impl Surface {
     }
 }
 
-fn place<'a>(repository: &'a Repository, key: &'a str) -> Upload<'a> {
+fn object_target<'a>(repository: &'a Repository, key: &'a str) -> ObjectTarget<'a> {
     let ObjectPath { reference, path } = ObjectPath::parse(key);
-    Upload {
+    ObjectTarget {
         repository,
         branch: reference,
         path,
@@ -358,26 +358,26 @@ fn part_number(number: i32) -> Result<u32> {
         .ok()
         .filter(|_| (1..=MAX_PARTS).contains(&number))
         .ok_or_else(|| {
-            Fault::InvalidArgument(format!(
+            S3Error::InvalidArgument(format!(
                 "Part number must be an integer between 1 and {MAX_PARTS}, inclusive"
             ))
         })
 }
 
-fn rows(name: &str, given: Option<i32>) -> Result<i32> {
+fn row_limit(name: &str, given: Option<i32>) -> Result<i32> {
     match given {
         None => Ok(MAX_ROWS),
-        Some(count) if count < 0 => Err(Fault::InvalidArgument(format!(
+        Some(count) if count < 0 => Err(S3Error::InvalidArgument(format!(
             "{name} must not be negative"
         ))),
         Some(count) => Ok(count.min(MAX_ROWS)),
     }
 }
 
-/// Reads `bytes=FIRST-LAST`, both named and inside the source.
+/// Parses `bytes=FIRST-LAST`. Both bounds are required and must be inside the source.
 pub(crate) fn copy_range(text: &str, size: u64) -> Result<std::ops::Range<u64>> {
     let malformed = || {
-        Fault::InvalidArgument(
+        S3Error::InvalidArgument(
             "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the \
              zero-based offsets of the first and last bytes to copy"
                 .to_owned(),
@@ -393,12 +393,12 @@ pub(crate) fn copy_range(text: &str, size: u64) -> Result<std::ops::Range<u64>> 
         return Err(malformed());
     }
     if last >= size {
-        return Err(Fault::InvalidRange { size });
+        return Err(S3Error::InvalidRange { size });
     }
     Ok(first..last + 1)
 }
 
-/// Where the client finds the object.
+/// Returns the URL of the object, as the client addresses it.
 fn location(headers: &HeaderMap, bucket: &str, key: &str) -> String {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let scheme = text("x-forwarded-proto")
@@ -413,19 +413,19 @@ fn location(headers: &HeaderMap, bucket: &str, key: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fault, copy_range};
+    use super::{S3Error, copy_range};
 
     #[test]
-    fn a_copy_range_is_whole_and_inside_its_source() {
+    fn copy_range_needs_both_bounds_inside_the_source() {
         assert!(matches!(copy_range("bytes=0-3", 4), Ok(range) if range == (0..4)));
         assert!(matches!(copy_range("bytes=1-1", 4), Ok(range) if range == (1..2)));
         assert!(matches!(
             copy_range("bytes=0-4", 4),
-            Err(Fault::InvalidRange { size: 4 })
+            Err(S3Error::InvalidRange { size: 4 })
         ));
         for malformed in ["0-3", "bytes=-3", "bytes=1-", "bytes=3-1", "bytes=a-b"] {
             assert!(
-                matches!(copy_range(malformed, 4), Err(Fault::InvalidArgument(_))),
+                matches!(copy_range(malformed, 4), Err(S3Error::InvalidArgument(_))),
                 "{malformed}"
             );
         }

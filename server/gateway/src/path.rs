@@ -1,25 +1,24 @@
-//! How S3's names map to ours: a bucket is a repository, a key is `ref/path`.
+//! Splits S3 keys of the form `ref/path` into reference and path.
 //!
-//! Nothing here checks that anything exists.
+//! Nothing here checks whether the reference or the object exists.
 
-/// An S3 key, cut at its first slash.
+/// An S3 key, split at its first slash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ObjectPath<'a> {
-    /// A branch, tag, commit or any other expression.
+    /// A branch, tag, commit id or reference expression such as `main~1`.
     pub(crate) reference: &'a str,
-    /// Empty for the reference itself (`main` and `main/`).
+    /// Empty if the key is only a reference (`main` and `main/`).
     pub(crate) path: &'a str,
 }
 
 impl<'a> ObjectPath<'a> {
-    /// Cuts a key.
     pub(crate) fn parse(key: &'a str) -> Self {
         let (reference, path) = key.split_once('/').unwrap_or((key, ""));
         Self { reference, path }
     }
 }
 
-/// The key of a path at a reference.
+/// Joins a reference and a path to a key.
 pub(crate) fn key(reference: &str, path: &str) -> String {
     format!("{reference}/{path}")
 }
@@ -29,15 +28,15 @@ mod tests {
     use super::ObjectPath;
 
     #[test]
-    fn a_key_is_cut_at_its_first_slash_only() {
-        let cut = |key| {
+    fn key_is_split_at_its_first_slash_only() {
+        let split = |key| {
             let ObjectPath { reference, path } = ObjectPath::parse(key);
             (reference, path)
         };
-        assert_eq!(cut("main/a/b"), ("main", "a/b"));
-        assert_eq!(cut("main/"), ("main", ""));
-        assert_eq!(cut("main"), ("main", ""));
-        assert_eq!(cut("main//a"), ("main", "/a"));
-        assert_eq!(cut("main/folder/"), ("main", "folder/"));
+        assert_eq!(split("main/a/b"), ("main", "a/b"));
+        assert_eq!(split("main/"), ("main", ""));
+        assert_eq!(split("main"), ("main", ""));
+        assert_eq!(split("main//a"), ("main", "/a"));
+        assert_eq!(split("main/folder/"), ("main", "folder/"));
     }
 }

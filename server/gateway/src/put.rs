@@ -1,19 +1,19 @@
-//! Writing objects: the body goes straight to the store, checked as it passes.
+//! Writes objects. The body is streamed to the block store and verified on the way.
 
 use auth::arn;
-use catalog::{Upload, UploadOptions};
+use catalog::{ObjectTarget, UploadOptions};
 use http::StatusCode;
 use s3s::dto::{ETag, ETagCondition, PutObjectInput, PutObjectOutput};
 use s3s::{S3Request, S3Response};
 
-use crate::answer::Status;
 use crate::conditions::matches_tag;
-use crate::error::{Fault, Result, reading, writing};
+use crate::error::{Result, S3Error, read_error, write_error};
 use crate::path::ObjectPath;
-use crate::service::Surface;
+use crate::response::StatusOverride;
+use crate::service::S3Api;
 use crate::{body, metadata};
 
-impl Surface {
+impl S3Api {
     pub(crate) async fn put_object(
         &self,
         request: S3Request<PutObjectInput>,
@@ -28,16 +28,19 @@ impl Surface {
         .await?;
         let repository = self.repository(&request.extensions, &input.bucket).await?;
         if path.is_empty() {
-            // lakeFS has no route for a write to a reference, and answers with nothing.
+            // lakeFS answers a write to a bare reference with 404 and an empty body.
             let mut response = S3Response::new(PutObjectOutput::default());
-            response.extensions.insert(Status(StatusCode::NOT_FOUND));
+            response
+                .extensions
+                .insert(StatusOverride(StatusCode::NOT_FOUND));
             return Ok(response);
         }
-        // An append that replaced the object, or a key that encrypted nothing, would be a loss.
+        // Reject appends, which would otherwise replace the object, and customer-provided encryption
+        // keys, which would otherwise be ignored.
         if input.write_offset_bytes.is_some() || input.sse_customer_key.is_some() {
-            return Err(Fault::not_implemented());
+            return Err(S3Error::not_implemented());
         }
-        let to = Upload {
+        let to = ObjectTarget {
             repository: &repository,
             branch: reference,
             path,
@@ -46,48 +49,53 @@ impl Surface {
         self.refuse_if_match(to, input.if_match.as_ref()).await?;
         let options = UploadOptions {
             content_type: input.content_type.unwrap_or_default(),
-            metadata: metadata::store(input.metadata)?,
+            metadata: metadata::to_stored(input.metadata)?,
             if_absent,
             ..UploadOptions::default()
         };
         let bytes = body::receive(&request.headers, request.trailing_headers, input.body)?;
-        // Whether the branch can be written to is checked before the body is read.
+        // The catalog checks that the branch is writable before it reads the body.
         let object = self
             .catalog
             .upload(to, bytes, options)
             .await
-            .map_err(writing)?;
+            .map_err(write_error)?;
         Ok(S3Response::new(PutObjectOutput {
             e_tag: Some(ETag::Strong(object.entry.etag)),
             ..PutObjectOutput::default()
         }))
     }
 
-    /// Refuses writes that are bound to a tag: 412 if it is another one. If it is the one,
-    /// nothing can hold it until the write is done, and a promise of that must not be made.
+    /// Rejects writes with an `If-Match` condition.
+    ///
+    /// If the condition does not hold, the error is 412, as in S3. If it holds, the error is 501: the
+    /// catalog cannot guarantee that it still holds when the write is applied.
     pub(crate) async fn refuse_if_match(
         &self,
-        to: Upload<'_>,
+        to: ObjectTarget<'_>,
         condition: Option<&ETagCondition>,
     ) -> Result<()> {
         let Some(condition) = condition else {
             return Ok(());
         };
         match self.catalog.stat(to.repository, to.branch, to.path).await {
-            Ok(object) if matches_tag(condition, &object.entry.etag) => Err(Fault::NotImplemented(
-                "Writes that depend on a tag (If-Match) are not implemented".into(),
-            )),
-            Ok(_) => Err(Fault::PreconditionFailed),
-            Err(error) => Err(reading(error)),
+            Ok(object) if matches_tag(condition, &object.entry.etag) => Err(
+                S3Error::NotImplemented("If-Match is not implemented for writes".into()),
+            ),
+            Ok(_) => Err(S3Error::PreconditionFailed),
+            Err(error) => Err(read_error(error)),
         }
     }
 }
 
-/// Whether a write needs the key to be free. Other uses of `If-None-Match` are not in S3.
+/// Returns whether a write must fail if the key exists (`If-None-Match: *`).
+///
+/// # Errors
+/// [`S3Error::NotImplemented`] for a tag: S3 accepts only `*` on writes.
 pub(crate) fn if_absent(condition: Option<&ETagCondition>) -> Result<bool> {
     match condition {
         None => Ok(false),
         Some(ETagCondition::Any) => Ok(true),
-        Some(ETagCondition::ETag(_)) => Err(Fault::not_implemented()),
+        Some(ETagCondition::ETag(_)) => Err(S3Error::not_implemented()),
     }
 }

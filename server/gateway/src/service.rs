@@ -1,6 +1,6 @@
-//! The operations of S3 as a list: each one delegates to the file of its group.
+//! The list of supported S3 operations. Each delegates to the file of its group.
 //!
-//! What is not listed here is refused by [`Gate`](crate::auth::Gate) before it gets this far.
+//! [`AccessCheck`](crate::auth::AccessCheck) rejects all other operations before they get here.
 
 use async_trait::async_trait;
 use auth::{Auth, Permission, Principal, Scope, arn};
@@ -21,17 +21,17 @@ use s3s::dto::{
 };
 use s3s::{S3, S3Request, S3Response, S3Result};
 
-use crate::error::{Fault, Result};
+use crate::error::{Result, S3Error};
 
-/// What operations work with.
+/// Implements the S3 operations on top of the catalog.
 #[derive(Debug)]
-pub(crate) struct Surface {
+pub(crate) struct S3Api {
     pub(crate) catalog: Catalog,
     auth: Auth,
     pub(crate) region: String,
 }
 
-impl Surface {
+impl S3Api {
     pub(crate) fn new(catalog: Catalog, auth: Auth, region: String) -> Self {
         Self {
             catalog,
@@ -40,36 +40,37 @@ impl Surface {
         }
     }
 
-    /// Lets the asker do something, or refuses.
+    /// Checks that the caller may perform `action` on `resource`.
     ///
     /// # Errors
-    /// [`Fault::AccessDenied`].
+    /// [`S3Error::AccessDenied`] if it may not.
     pub(crate) async fn allow(
         &self,
         request: &Extensions,
         action: &'static str,
         resource: String,
     ) -> Result<()> {
-        let principal = request.get::<Principal>().ok_or(Fault::AccessDenied)?;
+        let principal = request.get::<Principal>().ok_or(S3Error::AccessDenied)?;
         Ok(self
             .auth
             .authorize(principal, &[Permission::new(action, resource)])
             .await?)
     }
 
-    /// Where the asker may do something.
+    /// Returns the resources on which the caller may perform `action`.
     ///
     /// # Errors
-    /// [`Fault::AccessDenied`] if nowhere.
+    /// [`S3Error::AccessDenied`] if there are none.
     pub(crate) async fn scope(&self, request: &Extensions, action: &'static str) -> Result<Scope> {
-        let principal = request.get::<Principal>().ok_or(Fault::AccessDenied)?;
+        let principal = request.get::<Principal>().ok_or(S3Error::AccessDenied)?;
         Ok(self.auth.scope(principal, action).await?)
     }
 
-    /// The repository that a bucket is. Whether one exists is told to those who may list them.
+    /// Returns the repository of a bucket.
     ///
     /// # Errors
-    /// [`Fault::NoSuchBucket`], [`Fault::AccessDenied`].
+    /// [`S3Error::NoSuchBucket`] if there is no such repository. Callers without permission to list
+    /// repositories get [`S3Error::AccessDenied`] instead, so that they cannot probe for names.
     pub(crate) async fn repository(
         &self,
         request: &Extensions,
@@ -79,15 +80,15 @@ impl Surface {
             self.allow(request, "fs:ListRepositories", arn::all())
                 .await?;
             return Err(if bucket == "api" {
-                Fault::BucketIsApi
+                S3Error::BucketIsApi
             } else {
-                Fault::NoSuchBucket
+                S3Error::NoSuchBucket
             });
         };
         Ok(repository)
     }
 
-    /// The repository of a name; none also for names that no repository can have.
+    /// Returns the repository of a bucket, or `None` if it does not exist or the name is invalid.
     pub(crate) async fn find_repository(&self, bucket: &str) -> Result<Option<Repository>> {
         match self.catalog.repository(bucket).await {
             Ok(repository) => Ok(Some(repository)),
@@ -101,11 +102,11 @@ impl Surface {
     }
 }
 
-/// Writes the methods that do nothing but delegate to one of the same name.
+/// Implements [`S3`] by calling the inherent method of the same name.
 macro_rules! delegate {
     ($($name:ident: $input:ident -> $output:ident;)*) => {
         #[async_trait]
-        impl S3 for Surface {
+        impl S3 for S3Api {
             $(async fn $name(&self, request: S3Request<$input>) -> S3Result<S3Response<$output>> {
                 Ok(Self::$name(self, request).await?)
             })*

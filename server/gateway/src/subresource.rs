@@ -1,12 +1,14 @@
-//! No sub-resource slips through: a request whose parameters are not all understood
-//! must not be taken for the plain operation. `PUT /bucket/key?foo` stores no object.
+//! Rejects requests with unknown query parameters.
+//!
+//! An unknown parameter may name a sub-resource that the gateway does not implement. Ignoring it would run
+//! the plain operation instead: `PUT /bucket/key?foo` would overwrite the object.
 
 use http::Method;
 
 use crate::admission::query;
-use crate::error::{Fault, Result};
+use crate::error::{Result, S3Error};
 
-/// Sub-resources of S3 that repositories do not have.
+/// S3 sub-resources that the gateway does not support.
 const UNSUPPORTED: [&str; 27] = [
     "accelerate",
     "acl",
@@ -36,7 +38,7 @@ const UNSUPPORTED: [&str; 27] = [
     "versions",
     "website",
 ];
-/// Parameters of V2 signatures.
+/// Query parameters of V2 signatures.
 const SIGNATURE: [&str; 3] = ["AWSAccessKeyId", "Signature", "Expires"];
 const LISTING: [&str; 9] = [
     "list-type",
@@ -60,16 +62,16 @@ const READING: [&str; 8] = [
     "response-expires",
 ];
 
-/// Checks the query of a request that was routed to an operation.
+/// Checks the query of a request that s3s has routed to `operation`.
 ///
 /// # Errors
-/// [`Fault::NotSupported`] for sub-resources and operations that repositories do not have,
-/// [`Fault::NotImplemented`](crate::error::Fault) for what is not known at all.
+/// [`S3Error::NotSupported`] for sub-resources and operations of S3 that the gateway does not support,
+/// [`S3Error::NotImplemented`] for unknown parameters and operations.
 pub(crate) fn check(operation: &str, method: &Method, raw_query: &str) -> Result<()> {
     let parameters = query(raw_query);
     let unsupported = |name: &str| UNSUPPORTED.contains(&name);
     if parameters.iter().any(|(key, _)| unsupported(key)) {
-        return Err(Fault::NotSupported);
+        return Err(S3Error::NotSupported);
     }
     let known: &[&str] = match operation {
         "ListBuckets" => &[
@@ -105,30 +107,31 @@ pub(crate) fn check(operation: &str, method: &Method, raw_query: &str) -> Result
         | "DeleteBucketTagging"
         | "PutObjectTagging"
         | "DeleteObjectTagging"
-        | "PutBucketVersioning" => return Err(Fault::NotSupported),
-        _ => return Err(Fault::not_implemented()),
+        | "PutBucketVersioning" => return Err(S3Error::NotSupported),
+        _ => return Err(S3Error::not_implemented()),
     };
-    let reads = matches!(*method, Method::GET | Method::HEAD);
+    let is_read = matches!(*method, Method::GET | Method::HEAD);
     for (key, value) in &parameters {
         let lower = key.to_ascii_lowercase();
         if known.contains(&key.as_str()) || SIGNATURE.contains(&key.as_str()) {
-            // There are no versions of objects; the only one has the id `null`.
+            // Objects have no versions, so `null` is the only valid version id.
             if key == "versionId" && !matches!(value.as_str(), "" | "null") {
-                return Err(Fault::not_implemented());
+                return Err(S3Error::not_implemented());
             }
             continue;
         }
-        // By the convention of S3, `x-` parameters are for the sender's own use. Those that
-        // would change what is written count as headers only.
+        // By S3's convention, clients may add `x-` parameters for their own use. Copy parameters would
+        // change what is written; S3 honors them only as headers, so reject them here.
         if lower.starts_with("x-")
             && !lower.starts_with("x-amz-copy-")
             && lower != "x-amz-metadata-directive"
         {
             continue;
         }
-        // To a read, a parameter with a value is noise; without one it is a sub-resource.
-        if !reads || value.is_empty() {
-            return Err(Fault::not_implemented());
+        // Ignoring an unknown parameter of a read is harmless if it has a value. Without a value it is a
+        // sub-resource.
+        if !is_read || value.is_empty() {
+            return Err(S3Error::not_implemented());
         }
     }
     Ok(())
@@ -138,17 +141,17 @@ pub(crate) fn check(operation: &str, method: &Method, raw_query: &str) -> Result
 mod tests {
     use super::*;
 
-    fn answer(operation: &str, method: &Method, query: &str) -> &'static str {
+    fn outcome(operation: &str, method: &Method, query: &str) -> &'static str {
         match check(operation, method, query) {
             Ok(()) => "ok",
-            Err(Fault::NotSupported) => "405",
-            Err(Fault::NotImplemented(_)) => "501",
+            Err(S3Error::NotSupported) => "405",
+            Err(S3Error::NotImplemented(_)) => "501",
             Err(_) => "other",
         }
     }
 
     #[test]
-    fn what_is_not_understood_is_not_taken_for_the_plain_operation() {
+    fn unknown_parameters_are_rejected() {
         for (operation, method, query, expected) in [
             ("PutObject", Method::PUT, "", "ok"),
             (
@@ -184,7 +187,7 @@ mod tests {
             ("ListObjects", Method::GET, "versions", "405"),
         ] {
             assert_eq!(
-                answer(operation, &method, query),
+                outcome(operation, &method, query),
                 expected,
                 "{operation}?{query}"
             );

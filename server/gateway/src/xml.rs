@@ -1,9 +1,9 @@
-//! Keeps what XML documents take up within the server's budget of memory.
+//! Bounds the memory of XML documents.
 //!
-//! The layer behind this reads a document whole and turns it into lists, which takes
-//! many times the bytes of short elements. So tags are counted as the bytes pass, and
-//! what the document will take up is reserved before it does. Credentials were checked
-//! by then: documents are read behind the signature.
+//! s3s reads a document into memory and parses it into lists. Short elements take many times
+//! their size there. The meter counts tags while the document streams and reserves the memory it will
+//! need in the server's budget before s3s parses it. s3s reads the document only after
+//! verifying the signature, so unauthenticated callers cannot use up the budget.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,19 +15,19 @@ use futures::StreamExt as _;
 use http::Method;
 use http::request::Parts;
 
-use crate::error::Fault;
+use crate::error::S3Error;
 use crate::host::Domains;
 
-/// The largest document taken: ten thousand parts with checksums, or a thousand long keys.
+/// Maximum size of a document. Ten thousand parts with checksums or a thousand long keys fit.
 pub(crate) const MAX_BYTES: usize = 8 << 20;
-/// The most tags in a document, opening and closing ones: ten thousand parts with all their checksums.
+/// Maximum number of opening and closing tags. Ten thousand parts with all checksums fit.
 pub(crate) const MAX_TAGS: usize = 200_000;
-/// What the shortest element takes up in a list that grows.
+/// Memory that the shortest element takes in a parsed list, including the list's spare capacity.
 const BYTES_PER_TAG: usize = 400;
-/// A document is held as it came and once more as the texts of its elements.
+/// A document's bytes are held twice: as received and as the texts of its elements.
 const COPIES: usize = 2;
 
-/// Whether a request's body is a document, read whole: of all others only objects and parts have one.
+/// Returns whether a request's body is an XML document. All other bodies are objects or parts.
 pub(crate) fn is_document(request: &Parts, domains: &Domains) -> bool {
     match request.method {
         Method::POST => true,
@@ -45,69 +45,69 @@ pub(crate) fn is_document(request: &Parts, domains: &Domains) -> bool {
     }
 }
 
-/// How many tags there are. What stands between two is text, whatever it says.
+/// Counts the `<` in a piece of a document. There are at least as many as tags.
 pub(crate) fn count_tags(piece: &[u8]) -> usize {
     piece.iter().filter(|byte| **byte == b'<').count()
 }
 
-/// What a document takes up, for as long as its request runs.
+/// Counts a document's tags and holds its memory reservation until the request ends.
 #[derive(Debug, Clone)]
-pub(crate) struct Held(Arc<Mutex<State>>);
+pub(crate) struct DocumentMeter(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
     reservation: Reservation,
     tags: usize,
-    overrun: Option<Overrun>,
+    exceeded: Option<LimitExceeded>,
 }
 
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-enum Overrun {
-    #[error("the document has too many elements")]
+enum LimitExceeded {
+    #[error("the XML document has too many elements")]
     Tags,
-    #[error("other requests hold the memory that the document needs")]
+    #[error("the memory budget for request documents is used up")]
     Budget,
 }
 
-/// Counts a document as it passes. It fails where it goes too far; [`Held::fault`] says so.
-pub(crate) fn metered(body: Body, budget: &ByteBudget) -> (Body, Held) {
-    let held = Held(Arc::new(Mutex::new(State {
+/// Wraps a document so that reading it fails at a limit. [`DocumentMeter::error`] then returns the reason.
+pub(crate) fn metered(body: Body, budget: &ByteBudget) -> (Body, DocumentMeter) {
+    let document = DocumentMeter(Arc::new(Mutex::new(State {
         reservation: budget.reservation(),
         tags: 0,
-        overrun: None,
+        exceeded: None,
     })));
-    let meter = held.clone();
+    let meter = document.clone();
     let pieces = body.into_data_stream().map(move |piece| {
         let piece = piece.map_err(io::Error::other)?;
         meter.count(&piece).map_err(io::Error::other)?;
         Ok::<_, io::Error>(piece)
     });
-    (Body::from_stream(pieces), held)
+    (Body::from_stream(pieces), document)
 }
 
-impl Held {
-    fn count(&self, piece: &Bytes) -> Result<(), Overrun> {
+impl DocumentMeter {
+    fn count(&self, piece: &Bytes) -> Result<(), LimitExceeded> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let tags = count_tags(piece);
         state.tags += tags;
         let result = if state.tags > MAX_TAGS {
-            Err(Overrun::Tags)
+            Err(LimitExceeded::Tags)
         } else {
             state
                 .reservation
                 .grow(piece.len() * COPIES + tags * BYTES_PER_TAG)
-                .map_err(|_| Overrun::Budget)
+                .map_err(|_| LimitExceeded::Budget)
         };
-        state.overrun = result.err().or(state.overrun);
+        state.exceeded = result.err().or(state.exceeded);
         result
     }
 
-    /// Why the document was not read to its end, if it was not for want of memory.
-    pub(crate) fn fault(&self) -> Option<Fault> {
+    /// Returns the error to answer with if the document exceeded a limit.
+    pub(crate) fn error(&self) -> Option<S3Error> {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.overrun.map(|overrun| match overrun {
-            Overrun::Tags => Fault::MalformedXml,
-            Overrun::Budget => Fault::SlowDown,
+        state.exceeded.map(|exceeded| match exceeded {
+            LimitExceeded::Tags => S3Error::MalformedXml,
+            LimitExceeded::Budget => S3Error::SlowDown,
         })
     }
 }
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_of_objects_are_no_documents() {
+    fn object_bodies_are_not_documents() {
         let domains = Domains::new(&["s3.example.com".to_owned()]);
         for (method, uri, host, expected) in [
             (Method::POST, "/lake?delete", "localhost", true),
@@ -150,21 +150,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn documents_are_counted_by_tags_and_bytes() {
+    async fn documents_reserve_memory_by_tags_and_bytes() {
         let budget = ByteBudget::new("documents", 100_000);
-        let (body, held) = metered(Body::from("<a><b/></a>"), &budget);
+        let (body, meter) = metered(Body::from("<a><b/></a>"), &budget);
         body.collect().await.unwrap();
-        assert!(held.fault().is_none());
+        assert!(meter.error().is_none());
         assert_eq!(budget.used_bytes(), 11 * COPIES + 3 * BYTES_PER_TAG);
         let (body, refused) = metered(Body::from("<a/>".repeat(250)), &budget);
         body.collect().await.unwrap_err();
-        assert!(matches!(refused.fault(), Some(Fault::SlowDown)));
-        drop(held);
+        assert!(matches!(refused.error(), Some(S3Error::SlowDown)));
+        drop(meter);
         assert_eq!(budget.used_bytes(), 0);
 
         let budget = ByteBudget::new("documents", usize::MAX);
         let (body, refused) = metered(Body::from("<a/>".repeat(MAX_TAGS + 1)), &budget);
         body.collect().await.unwrap_err();
-        assert!(matches!(refused.fault(), Some(Fault::MalformedXml)));
+        assert!(matches!(refused.error(), Some(S3Error::MalformedXml)));
     }
 }

@@ -1,6 +1,7 @@
-//! The gateway as its clients see it: signed requests in, S3 answers out, over a
-//! catalog in memory. One file per group of operations; requests are signed by hand,
-//! so that what is on the wire is known.
+//! Tests of the gateway through signed S3 requests, over an in-memory catalog.
+//!
+//! One file per group of operations. The tests sign requests themselves instead of using an S3
+//! client, so that they control every byte on the wire.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 

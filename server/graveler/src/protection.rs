@@ -278,7 +278,7 @@ impl Compiled {
                         set.add(glob);
                     }
                     // Whatever it was meant to protect, it is not for us to leave it open.
-                    Err(error) if error.is_bound() => {
+                    Err(error) if error.exceeds_limit() => {
                         return Err(corrupt(format!(
                             "a pattern can't be used, {error}: replace the rules"
                         )));

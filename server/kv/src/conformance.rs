@@ -1,8 +1,8 @@
-//! The suite that every driver runs: the contract of [`Store`], one function a promise.
+//! The conformance suite for drivers: one function per guarantee of [`Store`].
 //!
-//! Functions panic with what was broken. Each uses partitions of its own, named
-//! after it, which it leaves empty; a store may be used for many runs. Races
-//! need a runtime of several threads to be worth much.
+//! A function panics if the driver breaks its guarantee. Each function uses its own partitions and leaves them
+//! empty, so a store can be tested repeatedly. The race tests need a multi-threaded
+//! runtime to be effective.
 
 mod basics;
 mod batches;
@@ -15,36 +15,36 @@ use bytes::Bytes;
 
 use crate::{Op, Predicate, Store};
 
-/// Runs everything.
+/// Runs all tests.
 ///
 /// # Panics
-/// At the first promise that `store` does not keep.
+/// If `store` breaks a guarantee.
 pub async fn run_all(store: Arc<dyn Store>) {
-    basics::empty_addresses_are_refused(&*store).await;
-    basics::values_are_kept_exactly(&*store).await;
-    basics::conditions_decide(&*store).await;
-    basics::identical_values_cannot_be_told_apart(&*store).await;
-    basics::a_partition_is_deleted_whole_and_alone(&*store).await;
+    basics::empty_addresses_are_rejected(&*store).await;
+    basics::values_are_stored_unchanged(&*store).await;
+    basics::conditional_writes_honor_their_predicate(&*store).await;
+    basics::value_changed_back_counts_as_unchanged(&*store).await;
+    basics::deleting_a_partition_keeps_other_partitions(&*store).await;
 
     walks::pages_are_bytewise_ordered_and_complete(&*store).await;
-    walks::many_reads_answer_in_order(&*store).await;
-    walks::a_cursor_agrees_with_a_sorted_map(&store).await;
+    walks::get_many_returns_values_in_request_order(&*store).await;
+    walks::cursor_matches_a_sorted_map(&store).await;
 
-    batches::writes_apply_in_order(&*store).await;
-    batches::a_failed_predicate_names_its_write(&*store).await;
-    batches::a_guard_decides(&*store).await;
+    batches::batch_applies_writes_in_order(&*store).await;
+    batches::failed_predicate_reports_its_index(&*store).await;
+    batches::guarded_write_honors_its_guard(&*store).await;
     if store.is_transactional() {
-        batches::all_or_nothing(&*store).await;
+        batches::failed_batch_writes_nothing(&*store).await;
     }
 
-    races::one_of_many_swaps_wins(&store).await;
-    races::one_of_many_creators_wins(&store).await;
-    races::concurrent_writes_and_reads_are_all_answered(&store).await;
-    races::crossed_batches_finish(&store).await;
-    races::a_guarded_write_is_seen_after_the_guard_changes(&store).await;
+    races::concurrent_swaps_lose_no_update(&store).await;
+    races::exactly_one_concurrent_creator_wins(&store).await;
+    races::concurrent_requests_are_all_answered(&store).await;
+    races::batches_in_opposite_key_order_do_not_deadlock(&store).await;
+    races::guarded_write_is_visible_after_the_guard_changes(&store).await;
 }
 
-/// A partition that is empty, whatever ran before.
+/// Returns a partition after deleting all its keys.
 async fn fresh(store: &dyn Store, name: &str) -> Bytes {
     let partition = Bytes::from(format!("conformance/{name}"));
     store
@@ -54,7 +54,7 @@ async fn fresh(store: &dyn Store, name: &str) -> Bytes {
     partition
 }
 
-/// The value at a key, without its predicate.
+/// Returns the value of a key.
 async fn value(store: &dyn Store, partition: &[u8], key: &[u8]) -> Option<Bytes> {
     store
         .get(partition, key)
@@ -63,7 +63,7 @@ async fn value(store: &dyn Store, partition: &[u8], key: &[u8]) -> Option<Bytes>
         .map(|versioned| versioned.value)
 }
 
-/// Every entry of a partition as text, `key=value` separated by blanks.
+/// Returns the entries of a partition as text: `key=value` pairs separated by spaces.
 async fn contents(store: &dyn Store, partition: &[u8]) -> String {
     let entries = store
         .scan(partition, b"", 10_000)
@@ -98,8 +98,8 @@ fn delete(partition: &Bytes, key: &str) -> Op {
     }
 }
 
-/// The predicate of drivers that compare whole values; others get theirs by reading.
-async fn as_read(store: &dyn Store, partition: &[u8], key: &[u8]) -> Predicate {
+/// Reads a key and returns the predicate that holds while it is unchanged.
+async fn unchanged_since_read(store: &dyn Store, partition: &[u8], key: &[u8]) -> Predicate {
     let versioned = store
         .get(partition, key)
         .await

@@ -1,6 +1,6 @@
-//! A store that counts what is asked of another, to hold operations to a number of round trips.
+//! A wrapper that counts the requests to a store, for tests that limit the number of round trips.
 //!
-//! Never wired into a server.
+//! Not used in a server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,16 +10,16 @@ use bytes::Bytes;
 
 use crate::{Batch, Entry, Guard, GuardOutcome, Predicate, Result, Store, Versioned};
 
-/// How many requests a [`CountingStore`] passed on.
+/// Number of requests that a [`CountingStore`] has forwarded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Of one value, of many, and of pages.
+    /// Calls of `get`, `get_many` and `scan`.
     pub reads: u64,
-    /// What is durable when it returns: one transaction each, or a share of one.
+    /// Calls of all other methods. Each takes part in one transaction.
     pub writes: u64,
 }
 
-/// Forwards to a store, and counts.
+/// Forwards requests to a store and counts them.
 #[derive(Debug)]
 pub struct CountingStore {
     inner: Arc<dyn Store>,
@@ -28,7 +28,7 @@ pub struct CountingStore {
 }
 
 impl CountingStore {
-    /// Wraps `inner`, with nothing counted.
+    /// Wraps `inner`. All counts start at zero.
     #[must_use]
     pub fn new(inner: Arc<dyn Store>) -> Self {
         Self {
@@ -38,7 +38,7 @@ impl CountingStore {
         }
     }
 
-    /// What was counted since the last call.
+    /// Returns the counts since the last call and resets them.
     pub fn take(&self) -> Counts {
         Counts {
             reads: self.reads.swap(0, Ordering::Relaxed),

@@ -1,8 +1,8 @@
-//! A seekable cursor over one partition, reading pages that grow.
+//! A seekable cursor over one partition that reads pages of growing size.
 //!
-//! Reads the first few entries cheaply and a long run in large pages, of which it has the next
-//! one read while the caller works on the last. It keeps these two pages and no
-//! snapshot: entries written behind it are not seen, entries written ahead of them are.
+//! A short read costs a small page. On a long run the cursor reads large pages and prefetches the next page
+//! while the caller consumes the current one. It holds at most these two pages and is not a
+//! snapshot: it sees entries written beyond them, but not entries written before its position.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use tokio::task::JoinSet;
 
 use crate::{Entry, Error, Result, Store};
 
-/// Entries of the first page.
+/// Size of the first page, in entries.
 const FIRST_PAGE: usize = 32;
-/// Entries of the first page after a seek out of the page, at least: who jumps mostly jumps
-/// again, after about as many entries as the last time.
+/// Minimum size of the first page after a seek beyond the current page. Callers that seek tend to seek
+/// again after about the same number of entries, so the page size follows that number.
 const PAGE_AFTER_SEEK: usize = 4;
-/// Each page is so many times as long as the one before it.
+/// Factor by which each page is larger than the previous one.
 const GROWTH: usize = 4;
-/// Entries of the largest page.
+/// Maximum page size, in entries.
 const LARGEST_PAGE: usize = 1000;
 
 /// Walks one partition in ascending key order.
@@ -27,23 +27,23 @@ const LARGEST_PAGE: usize = 1000;
 pub struct Cursor {
     store: Arc<dyn Store>,
     partition: Bytes,
-    /// Read and not yet given.
+    /// Entries read but not yet returned.
     page: VecDeque<Entry>,
-    /// Where the page after `page` starts.
+    /// First key of the page after `page`.
     start: Bytes,
     page_size: usize,
     pages_read: u64,
     entries_read: u64,
-    /// Entries given since the last seek out of the page.
-    given: usize,
-    /// Whether nothing follows `page`.
+    /// Entries returned since the last seek beyond the current page.
+    returned: usize,
+    /// Whether `page` is the last one.
     at_end: bool,
-    /// The page after `page` on its way, of a long run: one task at most, which ends with the cursor.
+    /// The prefetch of the next page: at most one task. Dropping the cursor aborts it.
     next_page: JoinSet<Result<Vec<Entry>>>,
 }
 
 impl Cursor {
-    /// Starts at the first key >= `start`. Nothing is read before [`Cursor::next`].
+    /// Creates a cursor at the first key >= `start`. Reads nothing before [`Cursor::next`] is called.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, partition: &[u8], start: &[u8]) -> Self {
         Self {
@@ -54,25 +54,25 @@ impl Cursor {
             page_size: FIRST_PAGE,
             pages_read: 0,
             entries_read: 0,
-            given: 0,
+            returned: 0,
             at_end: false,
             next_page: JoinSet::new(),
         }
     }
 
-    /// The next entry, or none at the end.
+    /// Returns the next entry, or `None` at the end.
     ///
     /// # Errors
-    /// Whatever the store's scan gives. The cursor has not moved: the call may be repeated.
+    /// Any error of [`Store::scan`]. The cursor does not move, so the call can be repeated.
     pub async fn next(&mut self) -> Result<Option<Entry>> {
         if self.page.is_empty() && !self.at_end {
             self.read_page().await?;
         }
-        self.given += 1;
+        self.returned += 1;
         Ok(self.page.pop_front())
     }
 
-    /// Moves forward to the first key >= `key`; never backward.
+    /// Moves forward to the first key >= `key`. Does nothing if the cursor is already beyond it.
     pub fn seek(&mut self, key: &[u8]) {
         let skipped = self.page.partition_point(|entry| entry.key < key);
         if skipped < self.page.len() {
@@ -83,18 +83,19 @@ impl Cursor {
         if self.start < key {
             self.start = Bytes::copy_from_slice(key);
             self.next_page = JoinSet::new();
-            self.page_size = (self.given + self.given / 4).clamp(PAGE_AFTER_SEEK, LARGEST_PAGE);
-            self.given = 0;
+            self.page_size =
+                (self.returned + self.returned / 4).clamp(PAGE_AFTER_SEEK, LARGEST_PAGE);
+            self.returned = 0;
         }
     }
 
-    /// Pages that were asked of the store, whatever was in them.
+    /// Returns the number of pages read from the store.
     #[must_use]
     pub fn pages_read(&self) -> u64 {
         self.pages_read
     }
 
-    /// Entries that the store gave, passed over or not.
+    /// Returns the number of entries read from the store, including those skipped by seeks.
     #[must_use]
     pub fn entries_read(&self) -> u64 {
         self.entries_read
@@ -112,7 +113,7 @@ impl Cursor {
         let is_long_run = self.page_size == LARGEST_PAGE;
         self.at_end = entries.len() < self.page_size;
         if let Some(last) = entries.last() {
-            // The least key greater than the last one.
+            // Appending a zero byte gives the smallest key greater than the last one.
             let mut successor = Vec::with_capacity(last.key.len() + 1);
             successor.extend_from_slice(&last.key);
             successor.push(0);

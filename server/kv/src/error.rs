@@ -1,52 +1,52 @@
-//! What can go wrong in a store, split by what the caller does next.
+//! Errors of a store. Variants differ in how the caller reacts.
 
 use std::error::Error as StdError;
 
 /// The result of a store operation.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// A store's failure.
+/// An error of a store operation.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A predicate did not hold; nothing was written. `index` names the operation in a batch.
+    /// A predicate did not hold. Nothing was written.
     #[error("predicate failed (operation {index})")]
     PredicateFailed {
         /// Position of the operation in its batch; 0 for a single write.
         index: usize,
     },
-    /// An argument the contract forbids: an empty partition or key.
+    /// An invalid argument: an empty partition or key.
     #[error("{0}")]
     Invalid(&'static str),
-    /// The store asks to be called less often; nothing was written. Retry later.
+    /// The store is overloaded. Nothing was written; the caller should retry later.
     #[error("store is overloaded: {0}")]
     SlowDown(String),
-    /// The store could not be opened; the message says what to check. Not worth a retry.
+    /// The store could not be opened. The message says what to check; retrying does not help.
     #[error("failed to open the {driver} store {target}: {check}")]
     Open {
         /// The driver's name.
         driver: &'static str,
-        /// What was to be opened, without secrets.
+        /// The file or server, without secrets.
         target: String,
         /// What the operator should check.
         check: String,
-        /// What the driver said.
+        /// The driver's error.
         #[source]
         source: Option<Box<dyn StdError + Send + Sync>>,
     },
-    /// The store failed; whether a write took effect is not known.
+    /// The store failed. It is unknown whether a write was applied.
     #[error("failed to {operation}")]
     Storage {
-        /// What was being done.
+        /// The operation that failed, to complete "failed to ...".
         operation: &'static str,
-        /// What the driver said.
+        /// The driver's error.
         #[source]
         source: Box<dyn StdError + Send + Sync>,
     },
 }
 
 impl Error {
-    /// A [`Error::Storage`] of `operation`, caused by `source`.
+    /// Creates an [`Error::Storage`] for `operation`, caused by `source`.
     pub fn storage(
         operation: &'static str,
         source: impl Into<Box<dyn StdError + Send + Sync>>,

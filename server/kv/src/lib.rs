@@ -1,47 +1,48 @@
-//! Ordered key-value store with compare-and-set: where every mutable record lives.
+//! Ordered key-value store with compare-and-set. All mutable records are stored here.
 //!
-//! A record has a two-level address: a *partition* and a *key* within it, both
-//! non-empty byte strings. A partition is ordered bytewise by key and can be
-//! scanned; partitions cannot. What the bytes mean is nobody's business here.
+//! A record has a two-level address: a *partition* and a *key* within the partition. Both are
+//! non-empty byte strings. Keys of a partition are ordered bytewise and can be scanned.
+//! Partitions cannot be listed. This crate does not interpret the bytes.
 //!
-//! # What a driver promises
+//! # Guarantees of a driver
 //!
-//! - **Acknowledged is durable.** When a write returns, it survives a crash of this process, and of the
-//!   machine unless the operator has asked for less (`sync_writes: false`).
-//! - **Reads are strongly consistent.** A read that starts after a write was acknowledged sees it, on every
-//!   connection and server. Nothing is cached.
-//! - **One write is atomic, and so is its condition.** Of two [`Store::set_if`] with the same
-//!   [`Predicate::Unchanged`] one fails.
-//! - **A batch is all or nothing** where [`Store::is_transactional`]; every driver here is.
-//! - **A guarded write never hides from its guard.** When [`Store::guarded`] returns
-//!   [`GuardOutcome::Written`], whoever changes the guarded record afterwards, or did so
-//!   before this returned, sees the write in a scan that follows the change.
-//!   The staging protocol stands on it: a commit seals a branch, then
-//!   scans what was staged, and must find every write that was acknowledged.
-//! - **A page of a scan is ordered and complete**; a walk of many pages is not one snapshot.
-//! - **An error leaves the outcome of a write unknown**, but for [`Error::PredicateFailed`],
-//!   [`Error::Invalid`] and [`Error::SlowDown`], after which nothing was written. A dropped
-//!   future is like an error: the write may still happen, whole or not at all.
-//! - **No call sleeps.** Requests that find the driver busy wait their turn and share the next
-//!   transaction; a lone one goes at once. Each queue is bounded.
+//! - **Acknowledged writes are durable.** When a write returns, it survives a crash of the process. It also
+//!   survives a crash of the machine unless the operator sets `sync_writes: false`.
+//! - **Reads are strongly consistent.** A read that starts after a write was acknowledged sees that write, on
+//!   every connection and server. Nothing is cached.
+//! - **A write and its condition are one atomic step.** Of two [`Store::set_if`] calls with the same
+//!   [`Predicate::Unchanged`], at most one succeeds.
+//! - **A batch is all or nothing** if [`Store::is_transactional`] is true, as it is for every driver here.
+//! - **A guarded write is visible to everyone who changes its guard.** If [`Store::guarded`] returns
+//!   [`GuardOutcome::Written`], every scan that follows a change of the guarded record sees the write, no
+//!   matter whether the record changed before or after the call returned. The staging protocol
+//!   depends on this: a commit seals a branch, then scans the staged entries, and must find every
+//!   acknowledged write.
+//! - **A page of a scan is ordered and complete.** Several pages are not one snapshot.
+//! - **After an error, the outcome of a write is unknown**, except for [`Error::PredicateFailed`],
+//!   [`Error::Invalid`] and [`Error::SlowDown`], after which nothing was written. Dropping the future is
+//!   like an error: the write may still be applied, entirely or not at all.
+//! - **Calls do not sleep.** A request to an idle driver runs immediately. Requests to a busy driver wait
+//!   in a bounded queue and share the next transaction.
 //!
-//! [`conformance::run_all`] holds a driver to all of it.
+//! [`conformance::run_all`] tests a driver against these guarantees.
 //!
-//! # What lives where
+//! # Contents
 //!
-//! [`MemoryStore`] is the model, [`SqliteStore`] the embedded default, [`PostgresStore`] the
-//! shared one, in lakeFS's own table layout. [`Cursor`] walks a partition on any of them,
-//! [`Metered`] times one, [`testing::FaultyStore`] breaks one, [`testing::CountingStore`] counts its requests.
+//! [`MemoryStore`] is the reference implementation, [`SqliteStore`] the embedded default, and
+//! [`PostgresStore`] the driver for several servers, with lakeFS's table layout. [`Cursor`] iterates over
+//! a partition of any store. [`Metered`] measures a store, [`testing::FaultyStore`] injects failures, and
+//! [`testing::CountingStore`] counts requests.
 
 pub mod conformance;
 pub mod testing;
 
+mod batcher;
 mod counting;
 mod cursor;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
-mod lanes;
 mod memory;
 mod metered;
 mod postgres;

@@ -1,7 +1,7 @@
-//! The store in memory, for tests.
+//! The in-memory store, for tests.
 //!
-//! One mutex around everything: each operation is atomic and none waits inside.
-//! It is the model that the other drivers are compared with, so it stays plain.
+//! One mutex protects all data, and no operation waits while it holds the mutex, so every operation is atomic.
+//! This is the reference implementation for the other drivers, so it stays simple.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,14 +16,14 @@ use crate::{Batch, Entry, Error, Guard, GuardOutcome, Op, Predicate, Result, Sto
 
 type Partitions = BTreeMap<Bytes, BTreeMap<Bytes, Bytes>>;
 
-/// A store that lives as long as the process.
+/// A store that keeps its data in memory.
 #[derive(Default)]
 pub struct MemoryStore {
     partitions: Mutex<Partitions>,
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// Creates an empty store.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -32,12 +32,12 @@ impl MemoryStore {
     fn lock(&self) -> MutexGuard<'_, Partitions> {
         self.partitions
             .lock()
-            .expect("no holder of the store panics")
+            .expect("no code panics while it holds this lock")
     }
 }
 
 impl fmt::Debug for MemoryStore {
-    /// Values may be secrets: says how many partitions there are, and no more.
+    /// Shows only the number of partitions, because values may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryStore")
             .field("partitions", &self.lock().len())
@@ -146,7 +146,7 @@ impl Store for MemoryStore {
     }
 }
 
-/// Applies the writes in order; takes them all back at the first failed predicate.
+/// Applies the writes in order. Undoes all of them if a predicate fails.
 fn apply(partitions: &mut Partitions, ops: Batch) -> Result<()> {
     let mut undo = Vec::with_capacity(ops.len());
     for (index, op) in ops.into_iter().enumerate() {
@@ -181,7 +181,7 @@ fn current<'a>(partitions: &'a Partitions, partition: &[u8], key: &[u8]) -> Opti
     partitions.get(partition)?.get(key)
 }
 
-/// Sets or removes a key and returns what was there. No partition stays without keys.
+/// Sets or removes a key and returns its previous value. Removes partitions that become empty.
 fn put(
     partitions: &mut Partitions,
     partition: &[u8],

@@ -1,6 +1,6 @@
-//! A store that times another: how long each kind of request took and how many failed.
+//! A wrapper that measures a store: duration and number of failures per kind of request.
 //!
-//! A failed predicate is an answer, not a failure, and is not counted as one.
+//! A failed predicate is a normal outcome and does not count as a failure.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,12 +10,12 @@ use bytes::Bytes;
 
 use crate::{Batch, Entry, Error, Guard, GuardOutcome, Predicate, Result, Store, Versioned};
 
-/// Histogram of seconds by `driver` and `operation`.
+/// Name of the histogram of request durations in seconds, by `driver` and `operation`.
 pub const REQUEST_DURATION: &str = "kv_request_duration_seconds";
-/// Counter of failed requests by `driver` and `operation`.
+/// Name of the counter of failed requests, by `driver` and `operation`.
 pub const REQUEST_FAILURES: &str = "kv_request_failures_total";
 
-/// Forwards to a store and reports to the process's metrics recorder.
+/// Forwards requests to a store and reports them to the process's metrics recorder.
 #[derive(Debug)]
 pub struct Metered {
     inner: Arc<dyn Store>,
@@ -32,7 +32,7 @@ impl Metered {
         );
         metrics::describe_counter!(
             REQUEST_FAILURES,
-            "requests to the key-value store that failed"
+            "number of failed requests to the key-value store"
         );
         Self { inner }
     }
@@ -43,10 +43,10 @@ impl Metered {
         request: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         let driver = self.inner.name();
-        let begun = Instant::now();
+        let start = Instant::now();
         let result = request.await;
         metrics::histogram!(REQUEST_DURATION, "driver" => driver, "operation" => operation)
-            .record(begun.elapsed().as_secs_f64());
+            .record(start.elapsed().as_secs_f64());
         if let Err(error) = &result
             && !matches!(error, Error::PredicateFailed { .. })
         {

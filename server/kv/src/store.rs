@@ -1,7 +1,6 @@
-//! The contract of a driver: two-level ordered addresses, conditions, batches, guards.
+//! The [`Store`] trait and its types: predicates, batches and guards.
 //!
-//! The essay in the crate's root says what the words promise; here they are
-//! types. No driver lives here.
+//! The crate's documentation lists the guarantees that drivers give. No driver is defined here.
 
 use std::fmt::Debug;
 
@@ -10,7 +9,7 @@ use bytes::Bytes;
 
 use crate::{Error, Result};
 
-/// A value and what a later conditional write compares against.
+/// A value together with the predicate that detects later changes of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Versioned {
     /// The value; may be empty.
@@ -20,31 +19,31 @@ pub struct Versioned {
 }
 
 impl Versioned {
-    /// A value of a driver that compares whole values (all drivers here do).
+    /// Wraps a value of a driver that compares whole values, as all drivers here do.
     pub(crate) fn by_value(value: Bytes) -> Self {
         let predicate = Predicate::Unchanged(value.clone());
         Self { value, predicate }
     }
 }
 
-/// A condition of a write.
+/// A condition on the current value of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Predicate {
     /// The key must not exist.
     Absent,
     /// The key must exist, whatever its value.
     Exists,
-    /// The key must still be as it was read.
+    /// The key must be unchanged since it was read.
     ///
-    /// The bytes are opaque, and come from a [`Versioned`]: the whole previous value in the drivers here,
-    /// an entity tag elsewhere. Where they are the value, a record that was changed and
-    /// changed back to identical bytes counts as unchanged (ABA). Whoever cannot bear that puts
-    /// something into the record that never repeats, as a branch does with its staging token.
+    /// The bytes are opaque and come from a [`Versioned`]. The drivers here use the whole previous value;
+    /// others may use an entity tag. When drivers compare values, a record that changes and then
+    /// changes back to identical bytes counts as unchanged (the ABA problem). Records that cannot tolerate
+    /// this include a value that never repeats; a branch includes its staging token.
     Unchanged(Bytes),
 }
 
 impl Predicate {
-    /// Whether the condition holds of `current`, in a driver that compares whole values.
+    /// Returns whether the condition holds for the value `current`. For drivers that compare whole values.
     #[must_use]
     pub fn holds(&self, current: Option<&[u8]>) -> bool {
         match (self, current) {
@@ -68,20 +67,20 @@ pub struct Entry {
 /// One write of a batch.
 #[derive(Debug, Clone)]
 pub enum Op {
-    /// Writes `value`, if `predicate` holds (always, where it is none).
+    /// Writes `value` if `predicate` holds or is `None`.
     Set {
-        /// Where the key lives.
+        /// The partition of the key.
         partition: Bytes,
         /// The key within the partition.
         key: Bytes,
-        /// What to write.
+        /// The new value.
         value: Bytes,
         /// The condition, if any.
         predicate: Option<Predicate>,
     },
-    /// Deletes the key; no error if it is absent.
+    /// Deletes the key. Succeeds if the key does not exist.
     Delete {
-        /// Where the key lives.
+        /// The partition of the key.
         partition: Bytes,
         /// The key within the partition.
         key: Bytes,
@@ -89,7 +88,7 @@ pub enum Op {
 }
 
 impl Op {
-    /// The partition and key that the write is about.
+    /// Returns the partition and key of the write.
     #[must_use]
     pub fn address(&self) -> (&Bytes, &Bytes) {
         match self {
@@ -97,7 +96,7 @@ impl Op {
         }
     }
 
-    /// The address and value of a write without a condition.
+    /// Returns partition, key and value if this is a write without a condition.
     pub(crate) fn unconditional_set(&self) -> Option<(&Bytes, &Bytes, &Bytes)> {
         match self {
             Self::Set {
@@ -114,49 +113,52 @@ impl Op {
 /// Writes applied in order; see [`Store::batch`].
 pub type Batch = Vec<Op>;
 
-/// A record that must still be as it was read for a guarded write to happen.
+/// The condition of a guarded write: a predicate on a record other than the written ones.
 #[derive(Debug, Clone)]
 pub struct Guard {
-    /// Where the record lives.
+    /// The partition of the guarded record.
     pub partition: Bytes,
-    /// The record's key within the partition.
+    /// The key of the guarded record.
     pub key: Bytes,
-    /// What must hold of it.
+    /// The predicate that the guarded record must satisfy.
     pub predicate: Predicate,
 }
 
-/// What became of a guarded write.
+/// The outcome of a guarded write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GuardOutcome {
-    /// The guard held until after the write was durable.
+    /// The writes were applied, and the guard still held when they became durable.
     Written,
-    /// The guard did not hold. The writes may or may not have been applied
-    /// (drivers without transactions write first and look after); the caller
-    /// repeats them against the guard's new value.
+    /// The guard did not hold. The writes may have been applied anyway, because drivers without
+    /// transactions write first and check the guard afterwards. The caller retries with the guard's
+    /// new value.
     GuardFailed,
 }
 
-/// An ordered store. Implementations are shared as `Arc<dyn Store>`.
+/// An ordered key-value store. Implementations are shared as `Arc<dyn Store>`.
 ///
-/// Reads are strongly consistent. Keys sort bytewise within one partition. An
-/// empty partition or key is [`Error::Invalid`]; an empty value is legal.
+/// The crate's documentation lists the guarantees. An empty partition or key is
+/// [`Error::Invalid`]; an empty value is legal.
 ///
-/// Every method is required, so that a wrapper cannot forget to forward one.
+/// No method has a default implementation, so that the compiler finds methods that a wrapper does not forward.
 #[async_trait]
 pub trait Store: Debug + Send + Sync {
-    /// The driver's name as configuration has it (`sqlite`, `postgres`, `mem`).
+    /// Returns the driver's name in the configuration (`sqlite`, `postgres`, `mem`).
     fn name(&self) -> &'static str;
 
     /// Reads one value.
     async fn get(&self, partition: &[u8], key: &[u8]) -> Result<Option<Versioned>>;
 
-    /// Reads many values of one partition in one round trip, in the order asked.
+    /// Reads several values of one partition, in the order of `keys`. One round trip if the driver supports it.
     async fn get_many(&self, partition: &[u8], keys: &[Bytes]) -> Result<Vec<Option<Versioned>>>;
 
-    /// Writes, whatever was there.
+    /// Writes a value unconditionally.
     async fn set(&self, partition: &[u8], key: &[u8], value: Bytes) -> Result<()>;
 
-    /// Writes if the predicate holds, else [`Error::PredicateFailed`].
+    /// Writes a value if the predicate holds.
+    ///
+    /// # Errors
+    /// [`Error::PredicateFailed`] if it does not.
     async fn set_if(
         &self,
         partition: &[u8],
@@ -165,39 +167,45 @@ pub trait Store: Debug + Send + Sync {
         predicate: Predicate,
     ) -> Result<()>;
 
-    /// Deletes; no error if the key is absent.
+    /// Deletes a key. Succeeds if the key does not exist.
     async fn delete(&self, partition: &[u8], key: &[u8]) -> Result<()>;
 
-    /// Deletes every key of a partition, in as few statements as the driver can.
+    /// Deletes all keys of a partition in as few statements as possible.
     ///
-    /// Not atomic: keys written meanwhile may survive, and a call cut short has
-    /// deleted some. Repeating it is safe.
+    /// Not atomic: keys written concurrently may survive, and an interrupted call may have deleted
+    /// some of the keys. Repeating the call is safe.
     async fn delete_partition(&self, partition: &[u8]) -> Result<()>;
 
-    /// Up to `limit` entries of a partition with key >= `start`, ascending.
+    /// Returns up to `limit` entries of a partition with key >= `start`, in ascending order.
     ///
-    /// An empty `start` is the beginning. Fewer than `limit` entries means that
-    /// nothing followed them. A page is one snapshot at best; two pages are never.
+    /// An empty `start` starts at the first key. Fewer than `limit` entries mean that there are no more.
+    /// Some drivers return a page that is not a snapshot, and two pages are never from the same snapshot.
     async fn scan(&self, partition: &[u8], start: &[u8], limit: usize) -> Result<Vec<Entry>>;
 
-    /// Applies all writes or none where [`Store::is_transactional`]; elsewhere in
-    /// order, stopping at the first failed predicate, so callers order writes to be
-    /// safe when cut short.
+    /// Applies writes in order. A predicate sees the earlier writes of the same batch.
     ///
-    /// A predicate sees the writes before it in the same batch.
+    /// If [`Store::is_transactional`] is true, all writes are applied or none. Otherwise the driver stops
+    /// at the first failed predicate; callers order the writes so that a prefix of them is safe.
+    ///
+    /// # Errors
+    /// [`Error::PredicateFailed`] with the index of the first write whose predicate failed.
     async fn batch(&self, ops: Batch) -> Result<()>;
 
-    /// Whether [`Store::batch`] is all or nothing.
+    /// Returns whether [`Store::batch`] is all or nothing.
     fn is_transactional(&self) -> bool;
 
-    /// Applies `ops` if `guard` holds, and makes sure that it still held when they
-    /// were durable: no concurrent change of the guarded record that was acknowledged
-    /// before this returns `Written` can have missed these writes. One round trip where the
-    /// driver can. A failed predicate of an op is [`Error::PredicateFailed`].
+    /// Applies `ops` if `guard` holds and still holds when they become durable. One round trip if the
+    /// driver supports it.
+    ///
+    /// If this returns `Written`, everyone who changes the guarded record, at any time, sees these writes after
+    /// the change.
+    ///
+    /// # Errors
+    /// [`Error::PredicateFailed`] if the predicate of a write fails.
     async fn guarded(&self, guard: &Guard, ops: Batch) -> Result<GuardOutcome>;
 }
 
-/// Refuses an empty partition.
+/// Rejects an empty partition.
 pub(crate) fn check_partition(partition: &[u8]) -> Result<()> {
     if partition.is_empty() {
         return Err(Error::Invalid("partition key must not be empty"));
@@ -205,7 +213,7 @@ pub(crate) fn check_partition(partition: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Refuses an empty partition or key.
+/// Rejects an empty partition or key.
 pub(crate) fn check_address(partition: &[u8], key: &[u8]) -> Result<()> {
     check_partition(partition)?;
     if key.is_empty() {
@@ -214,7 +222,7 @@ pub(crate) fn check_address(partition: &[u8], key: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a batch in which any address is empty, before anything is written.
+/// Rejects a batch that contains an empty partition or key. Drivers call this before they write anything.
 pub(crate) fn check_ops(ops: &[Op]) -> Result<()> {
     for op in ops {
         let (partition, key) = op.address();

@@ -1,75 +1,78 @@
-//! Stores that fail on purpose or count, for tests of what stands on a store.
+//! Store wrappers for tests: [`FaultyStore`] injects failures, [`CountingStore`] counts requests.
 //!
-//! Failures are drawn from a seed, so the same calls in the same order fail alike.
-//! Never wired into a server.
+//! Failures depend on a seed: the same calls in the same order fail in the same way. Not used in a server.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use base::testing::{Dice, Fate};
+use base::testing::{FaultSchedule, SeededFaults};
 use bytes::Bytes;
 
 pub use crate::counting::{CountingStore, Counts};
 use crate::{Batch, Entry, Error, Guard, GuardOutcome, Predicate, Result, Store, Versioned};
 
-/// How often a [`FaultyStore`] misbehaves, in parts of 256 (0 never, 255 nearly always).
+/// How often a [`FaultyStore`] fails. Each rate is the number of affected calls out of 256.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Faults {
-    /// A read fails.
+    /// Rate of reads that fail.
     pub read: u8,
-    /// A write fails and was not applied.
+    /// Rate of writes that fail without being applied.
     pub before_write: u8,
-    /// A write is applied and fails: the acknowledgement is lost.
+    /// Rate of writes that are applied but return an error, as if the acknowledgement were lost.
     pub after_write: u8,
-    /// A call lets other tasks run first, to stir the order of events.
+    /// Rate of calls that let other tasks run first, which varies the order of events.
     pub yields: u8,
 }
 
-/// Forwards to a store, and fails now and then.
+/// Forwards requests to a store and injects failures.
 #[derive(Debug)]
 pub struct FaultyStore {
     inner: Arc<dyn Store>,
     faults: Faults,
-    fate: Arc<dyn Fate>,
+    schedule: Arc<dyn FaultSchedule>,
 }
 
 impl FaultyStore {
-    /// Wraps `inner`; `seed` decides which calls fail.
+    /// Wraps `inner`. `seed` determines which calls fail.
     #[must_use]
     pub fn new(inner: Arc<dyn Store>, seed: u64, faults: Faults) -> Self {
-        let fate = Arc::new(Dice::new(seed, faults.yields));
-        Self::by_fate(inner, faults, fate)
+        let schedule = Arc::new(SeededFaults::new(seed, faults.yields));
+        Self::with_schedule(inner, faults, schedule)
     }
 
-    /// Wraps `inner`; `fate` decides which calls fail and when each goes on, before it is
-    /// made and before its answer is heard. [`Faults::yields`] counts for nothing.
+    /// Wraps `inner`. `schedule` decides which calls fail, and delays each call before it reaches the
+    /// store and before its result is returned. [`Faults::yields`] is ignored.
     #[must_use]
-    pub fn by_fate(inner: Arc<dyn Store>, faults: Faults, fate: Arc<dyn Fate>) -> Self {
+    pub fn with_schedule(
+        inner: Arc<dyn Store>,
+        faults: Faults,
+        schedule: Arc<dyn FaultSchedule>,
+    ) -> Self {
         Self {
             inner,
             faults,
-            fate,
+            schedule,
         }
     }
 
     async fn read<T>(&self, request: impl Future<Output = Result<T>>) -> Result<T> {
-        self.fate.turn().await;
-        if self.fate.strikes(self.faults.read) {
+        self.schedule.turn().await;
+        if self.schedule.should_fail(self.faults.read) {
             return Err(injected("read (injected before)"));
         }
         let result = request.await;
-        self.fate.turn().await;
+        self.schedule.turn().await;
         result
     }
 
     async fn write<T>(&self, request: impl Future<Output = Result<T>>) -> Result<T> {
-        self.fate.turn().await;
-        if self.fate.strikes(self.faults.before_write) {
+        self.schedule.turn().await;
+        if self.schedule.should_fail(self.faults.before_write) {
             return Err(injected("write (injected before)"));
         }
         let result = request.await;
-        self.fate.turn().await;
-        if self.fate.strikes(self.faults.after_write) {
+        self.schedule.turn().await;
+        if self.schedule.should_fail(self.faults.after_write) {
             return Err(injected("write (injected after)"));
         }
         result

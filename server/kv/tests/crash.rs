@@ -1,4 +1,4 @@
-//! A process killed in the middle of its writes loses none that it acknowledged.
+//! Tests that a process killed during its writes loses no acknowledged write.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
@@ -12,10 +12,11 @@ use crate::sqlite::options;
 
 const ROUNDS: usize = 10;
 const WRITERS: usize = 8;
-/// Tells the test that it is the process to be killed, and where the database is.
+/// Environment variable of the process to be killed. It holds the path of the database.
 const VICTIM: &str = "WEIR_TEST_KV_CRASH_VICTIM";
 
-/// Starts itself again as the victim, reads what it acknowledges, kills it, and looks.
+/// Starts this test as a child process, records the writes that the child acknowledges, kills it, and
+/// checks the database.
 #[test]
 fn acknowledged_writes_survive_a_kill() {
     if let Some(path) = std::env::var_os(VICTIM) {
@@ -38,36 +39,36 @@ fn acknowledged_writes_survive_a_kill() {
             .unwrap();
         let mut lines = BufReader::new(victim.stdout.take().unwrap());
         let mut line = String::new();
-        let mut heard = 0;
-        // A different number each round; after the kill, what is still in the pipe.
+        let mut count = 0;
+        // Kill the child after a different number of writes each round, then read the rest of the pipe.
         while lines.read_line(&mut line).unwrap() > 0 {
-            // The last line may be cut short, and the test harness prints some of its own.
+            // The last line may be truncated, and the test harness prints lines too.
             if let Some(key) = line
                 .strip_prefix("acknowledged ")
                 .and_then(|key| key.strip_suffix('\n'))
             {
                 acknowledged.push(key.to_owned());
-                heard += 1;
+                count += 1;
             }
-            if heard == 40 + 37 * round {
+            if count == 40 + 37 * round {
                 victim.kill().unwrap();
             }
             line.clear();
         }
         assert!(
             !victim.wait().unwrap().success(),
-            "it was killed, and did not end by itself"
+            "the child was killed and did not exit by itself"
         );
         assert!(
-            heard >= 40 + 37 * round,
-            "only {heard} writes were acknowledged"
+            count >= 40 + 37 * round,
+            "only {count} writes were acknowledged"
         );
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(all_there(&path, &acknowledged, round));
+        runtime.block_on(check_database(&path, &acknowledged, round));
     }
 }
 
-async fn all_there(path: &Path, acknowledged: &[String], round: usize) {
+async fn check_database(path: &Path, acknowledged: &[String], round: usize) {
     let store = SqliteStore::open(options(path)).await.unwrap();
     for key in acknowledged {
         let (single, pair) = (format!("single/{key}"), format!("pair/{key}"));
@@ -78,13 +79,13 @@ async fn all_there(path: &Path, acknowledged: &[String], round: usize) {
             );
         }
     }
-    // And no batch is there by half, acknowledged or not.
+    // No batch may be applied partially, whether it was acknowledged or not.
     let pairs = store.scan(b"p", b"pair/", 1_000_000).await.unwrap();
     let pairs = pairs
         .iter()
         .take_while(|entry| entry.key.starts_with(b"pair/"))
         .count();
-    assert_eq!(pairs % 2, 0, "round {round} left half a batch");
+    assert_eq!(pairs % 2, 0, "round {round} left a partial batch");
     store.close().await;
 }
 
@@ -108,7 +109,7 @@ fn write_until_killed(path: &Path) {
                         predicate: Some(Predicate::Absent),
                     };
                     store.batch(vec![op(1), op(2)]).await.unwrap();
-                    // One write call a line, so that lines do not mix.
+                    // Write each line with one call, so that lines of several tasks do not mix.
                     std::io::stdout()
                         .write_all(format!("acknowledged {key}\n").as_bytes())
                         .unwrap();

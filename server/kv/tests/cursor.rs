@@ -1,4 +1,4 @@
-//! The cursor against a sorted map: any contents, any walk.
+//! Property tests of the cursor against a sorted map, and tests of its page sizes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ enum Step {
     Seek(Vec<u8>),
 }
 
-/// Few distinct bytes, so that keys are often prefixes of each other and seeks hit.
+/// Uses few distinct bytes, so that keys are often prefixes of each other and seeks hit existing keys.
 fn key() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(prop::sample::select(vec![0, b'/', b'a', b'b', 0xff]), 1..6)
 }
@@ -28,7 +28,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn a_walk_gives_what_a_sorted_map_gives(
+    fn walk_matches_a_sorted_map(
         model in prop::collection::btree_map(key(), prop::collection::vec(any::<u8>(), 0..3), 0..200),
         start in prop::collection::vec(any::<u8>(), 0..2),
         steps in prop::collection::vec(step(), 0..20),
@@ -78,8 +78,8 @@ async fn walk(
     Ok(())
 }
 
-/// A partition of `n` entries in a store that counts.
-async fn counted(n: usize) -> Arc<CountingStore> {
+/// Returns a counting store with a partition of `n` entries.
+async fn counting_store(n: usize) -> Arc<CountingStore> {
     let store = Arc::new(CountingStore::new(Arc::new(MemoryStore::new())));
     for n in 0..n {
         let key = format!("{n:05}");
@@ -90,8 +90,8 @@ async fn counted(n: usize) -> Arc<CountingStore> {
 }
 
 #[tokio::test]
-async fn only_a_long_run_has_its_next_page_on_the_way() {
-    let store = counted(5_000).await;
+async fn only_a_long_run_prefetches_the_next_page() {
+    let store = counting_store(5_000).await;
     let mut cursor = Cursor::new(Arc::clone(&store) as Arc<dyn Store>, b"p", b"");
     for _ in 0..600 {
         cursor.next().await.unwrap();
@@ -105,7 +105,7 @@ async fn only_a_long_run_has_its_next_page_on_the_way() {
             assert_eq!(
                 store.take().reads,
                 2,
-                "a thousand, and the next before it is asked for"
+                "a page of a thousand entries, and the prefetch of the next page"
             );
         }
     }
@@ -114,8 +114,8 @@ async fn only_a_long_run_has_its_next_page_on_the_way() {
 }
 
 #[tokio::test]
-async fn jumps_read_a_few_entries_each() {
-    let store = counted(5_000).await;
+async fn page_size_after_a_seek_follows_the_previous_run() {
+    let store = counting_store(5_000).await;
     let mut cursor = Cursor::new(Arc::clone(&store) as Arc<dyn Store>, b"p", b"");
     for n in (0..5_000).step_by(100) {
         cursor.seek(format!("{n:05}").as_bytes());
@@ -123,7 +123,7 @@ async fn jumps_read_a_few_entries_each() {
     }
     assert_eq!(store.take().reads, 50);
 
-    // Who reads on for a while between two jumps is given as much at once.
+    // A caller that reads 70 entries between seeks gets them in one page.
     let mut cursor = Cursor::new(Arc::clone(&store) as Arc<dyn Store>, b"p", b"");
     for n in (0..5_000).step_by(200) {
         cursor.seek(format!("{n:05}").as_bytes());

@@ -1,4 +1,4 @@
-//! What a failing store shows its callers: errors, and writes that happened all the same.
+//! Tests of the faulty store: its errors, and writes that are applied despite an error.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 use kv::testing::{Faults, FaultyStore};
 use kv::{Error, MemoryStore, Predicate, Store};
 
-/// Creates a hundred keys and tells which were acknowledged, and which are there.
+/// Creates a hundred keys. Returns which were acknowledged and which exist.
 async fn create_keys(seed: u64, faults: Faults) -> (Vec<bool>, Vec<bool>) {
     let inner: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let store = FaultyStore::new(Arc::clone(&inner), seed, faults);
@@ -26,7 +26,7 @@ async fn create_keys(seed: u64, faults: Faults) -> (Vec<bool>, Vec<bool>) {
 }
 
 #[tokio::test]
-async fn a_failure_before_the_write_leaves_nothing() {
+async fn failure_before_the_write_applies_nothing() {
     let (acknowledged, present) = create_keys(
         1,
         Faults {
@@ -40,7 +40,7 @@ async fn a_failure_before_the_write_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_lost_acknowledgement_leaves_the_write() {
+async fn failure_after_the_write_keeps_the_write() {
     let (acknowledged, present) = create_keys(
         1,
         Faults {
@@ -54,7 +54,7 @@ async fn a_lost_acknowledgement_leaves_the_write() {
 }
 
 #[tokio::test]
-async fn one_seed_fails_alike_and_reads_fail_too() {
+async fn same_seed_gives_the_same_failures() {
     let faults = Faults {
         read: 100,
         before_write: 50,

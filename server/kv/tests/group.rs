@@ -1,4 +1,4 @@
-//! Group commit: writes that come together share transactions, and a lone one waits for nobody.
+//! Tests of group commit: concurrent writes share transactions, and a single write commits immediately.
 
 use bytes::Bytes;
 use futures::future::join_all;
@@ -8,7 +8,7 @@ use crate::sqlite::options;
 
 const WRITES: usize = 200;
 
-async fn write_at_once(store: &dyn Store) {
+async fn write_concurrently(store: &dyn Store) {
     let writes = (0..WRITES).map(|n| {
         let key = format!("k{n:03}");
         async move {
@@ -22,7 +22,7 @@ async fn write_at_once(store: &dyn Store) {
     }
 }
 
-/// The transactions that a write-ahead log holds: frames that tell a database size end one.
+/// Counts the transactions in a write-ahead log. The last frame of a transaction contains the database size.
 fn transactions(log: &[u8]) -> usize {
     const HEADER: usize = 32;
     const FRAME_HEADER: usize = 24;
@@ -36,7 +36,7 @@ fn transactions(log: &[u8]) -> usize {
 }
 
 #[tokio::test]
-async fn writes_at_once_share_transactions_on_sqlite() {
+async fn concurrent_writes_share_transactions_on_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kv.db");
     let store = SqliteStore::open(options(&path)).await.unwrap();
@@ -52,10 +52,10 @@ async fn writes_at_once_share_transactions_on_sqlite() {
     assert_eq!(
         log() - before,
         10,
-        "one after the other, each is durable by itself"
+        "sequential writes each have their own transaction"
     );
     let before = log();
-    write_at_once(&store).await;
+    write_concurrently(&store).await;
     let shared = log() - before;
     assert!(shared <= 8, "{WRITES} writes took {shared} transactions");
 }

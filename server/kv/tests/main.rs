@@ -1,7 +1,6 @@
-//! The drivers against the contract, each other, a killed process and a failing store.
+//! Tests of the drivers: conformance, concurrent processes, killed processes and injected failures.
 //!
-//! PostgreSQL is used when `WEIR_TEST_POSTGRES` holds a connection string of a
-//! user who may create tables.
+//! The PostgreSQL tests run if `WEIR_TEST_POSTGRES` holds the connection string of a user who may create tables.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod crash;
@@ -17,18 +16,18 @@ use std::sync::Arc;
 use kv::{MemoryStore, Store, conformance};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn memory_keeps_the_contract() {
+async fn memory_store_conforms() {
     conformance::run_all(Arc::new(MemoryStore::new())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_metered_store_keeps_the_contract() {
+async fn metered_store_conforms() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     conformance::run_all(Arc::new(kv::Metered::new(store))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_faulty_store_without_faults_keeps_the_contract() {
+async fn faulty_store_without_faults_conforms() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let faults = kv::testing::Faults {
         yields: 100,

@@ -1,4 +1,4 @@
-//! What the metered store reports.
+//! Tests of the metrics that the metered store reports.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use kv::{MemoryStore, Metered, Predicate, Store as _};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
 #[test]
-fn durations_and_failures_are_told_by_driver_and_operation() {
+fn durations_and_failures_are_reported_by_driver_and_operation() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -20,7 +20,7 @@ fn durations_and_failures_are_told_by_driver_and_operation() {
             store.set(b"p", b"k", Bytes::new()).await.unwrap();
             store.get(b"p", b"k").await.unwrap();
             store.get(b"p", b"k").await.unwrap();
-            // A failed predicate is an answer.
+            // A failed predicate does not count as a failure.
             store
                 .set_if(b"p", b"k", Bytes::new(), Predicate::Absent)
                 .await
@@ -38,17 +38,17 @@ fn durations_and_failures_are_told_by_driver_and_operation() {
             broken.scan(b"p", b"", 1).await.unwrap_err();
         });
     });
-    let told = handle.render();
+    let report = handle.render();
     for line in [
         r#"kv_request_duration_seconds_count{driver="mem",operation="get"} 2"#,
         r#"kv_request_duration_seconds_count{driver="mem",operation="set"} 1"#,
         r#"kv_request_duration_seconds_count{driver="mem",operation="set_if"} 1"#,
         r#"kv_request_failures_total{driver="mem",operation="scan"} 1"#,
     ] {
-        assert!(told.contains(line), "{line} is missing in\n{told}");
+        assert!(report.contains(line), "{line} is missing in\n{report}");
     }
     assert!(
-        !told.contains(r#"failures_total{driver="mem",operation="set_if"}"#),
-        "{told}"
+        !report.contains(r#"failures_total{driver="mem",operation="set_if"}"#),
+        "{report}"
     );
 }

@@ -1,4 +1,4 @@
-//! What is particular to PostgreSQL: the tables, the connection string, batching.
+//! Tests specific to PostgreSQL: the tables, the connection string, batching, cancelled transactions.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -13,16 +13,17 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A table of its own, dropped by [`Table::drop`]; none without a server, which is said.
+/// A table for one test, dropped by [`Table::drop`].
 struct Table {
     server: String,
     name: String,
 }
 
 impl Table {
+    /// Returns `None` and prints a message if no server is configured.
     fn new() -> Option<Self> {
         let Ok(server) = std::env::var("WEIR_TEST_POSTGRES") else {
-            eprintln!("skipped: WEIR_TEST_POSTGRES names no PostgreSQL server");
+            eprintln!("skipped: WEIR_TEST_POSTGRES is not set");
             return None;
         };
         let name = format!("kv_test_{}", SystemIds::new(Arc::new(SystemClock)).xid());
@@ -59,7 +60,7 @@ impl Table {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn postgres_keeps_the_contract() {
+async fn postgres_store_conforms() {
     let Some(table) = Table::new() else {
         return;
     };
@@ -68,9 +69,9 @@ async fn postgres_keeps_the_contract() {
     table.drop().await;
 }
 
-/// Small pages and a single connection: paging inside a scan, and waiting for the pool.
+/// Small pages make a scan read several pages; a single connection makes requests wait for the pool.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_connection_and_small_pages_keep_the_contract() {
+async fn postgres_store_with_one_connection_and_small_pages_conforms() {
     let Some(table) = Table::new() else {
         return;
     };
@@ -85,20 +86,20 @@ async fn one_connection_and_small_pages_keep_the_contract() {
     table.drop().await;
 }
 
-/// Rows that one transaction wrote bear its number.
+/// Counts transactions by `xmin`, the number of the transaction that wrote a row.
 #[tokio::test]
-async fn writes_at_once_share_transactions() {
+async fn concurrent_writes_share_transactions() {
     let Some(table) = Table::new() else {
         return;
     };
     let store = PostgresStore::connect(table.options()).await.unwrap();
     let (store, writes) = (&store, 200);
-    let at_once = (0..writes).map(|n| async move {
+    let concurrent = (0..writes).map(|n| async move {
         let key = format!("k{n:03}");
         let value = Bytes::from_static(b"v");
         store.set(b"group", key.as_bytes(), value).await.unwrap();
     });
-    futures::future::join_all(at_once).await;
+    futures::future::join_all(concurrent).await;
     let sql = format!(
         "SELECT count(*), count(DISTINCT xmin::text) FROM {}",
         table.name
@@ -113,9 +114,9 @@ async fn writes_at_once_share_transactions() {
     table.drop().await;
 }
 
-/// Several servers may start on an empty database at one time, and find one layout.
+/// Several servers may start at the same time with an empty database.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn servers_that_start_together_make_the_tables_once() {
+async fn servers_that_start_together_create_the_tables_once() {
     let Some(table) = Table::new() else {
         return;
     };
@@ -154,12 +155,12 @@ async fn servers_that_start_together_make_the_tables_once() {
     assert_eq!(
         row.get::<String, _>(3),
         r"p k\000",
-        "the view is for people"
+        "the view is human-readable"
     );
     table.drop().await;
 }
 
-/// A restarted database server breaks every connection: reads go on with new ones.
+/// A restart of the database server breaks all connections. Reads are retried on new ones.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reads_survive_broken_connections() {
     let Some(table) = Table::new() else {
@@ -190,7 +191,7 @@ async fn reads_survive_broken_connections() {
         .fetch_all(&mut connection)
         .await
         .unwrap();
-        assert!(!killed.is_empty(), "there was a connection to break");
+        assert!(!killed.is_empty(), "a connection was terminated");
         assert_eq!(store.get(b"p", b"k").await.unwrap().unwrap().value, "v");
     }
     store.close().await;
@@ -198,7 +199,7 @@ async fn reads_survive_broken_connections() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_explained_without_the_password() {
+async fn error_for_an_unreachable_server_hides_the_password() {
     // A port that was free a moment ago.
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -214,21 +215,21 @@ async fn a_server_that_is_not_there_is_explained_without_the_password() {
     };
     assert!(!format!("{options:?}").contains("hunter2"));
     let error = PostgresStore::connect(options).await.unwrap_err();
-    let told = format!("{error} {error:?}");
-    assert!(matches!(error, Error::Open { .. }), "{told}");
-    assert!(!told.contains("hunter2"), "{told}");
+    let message = format!("{error} {error:?}");
+    assert!(matches!(error, Error::Open { .. }), "{message}");
+    assert!(!message.contains("hunter2"), "{message}");
     for word in [
         &port.to_string(),
         "database lake",
         "user weir",
-        "check that the server runs",
+        "check that the server is running",
     ] {
-        assert!(told.contains(word), "{word} is missing in {told}");
+        assert!(message.contains(word), "{word} is missing in {message}");
     }
 }
 
 #[tokio::test]
-async fn a_refusal_by_the_server_is_explained() {
+async fn error_for_an_unknown_database_says_so() {
     let Some(table) = Table::new() else {
         return;
     };
@@ -246,8 +247,8 @@ async fn a_refusal_by_the_server_is_explained() {
     );
 }
 
-/// Polls a call so many times, and drops it if it has not ended by then.
-async fn give_up_after<T>(polls: usize, call: impl Future<Output = T>) -> Option<T> {
+/// Polls a future up to `polls` times and drops it if it has not finished by then.
+async fn cancel_after<T>(polls: usize, call: impl Future<Output = T>) -> Option<T> {
     let mut call = pin!(call);
     let mut left = polls;
     poll_fn(|context| {
@@ -264,7 +265,8 @@ async fn give_up_after<T>(polls: usize, call: impl Future<Output = T>) -> Option
     .await
 }
 
-/// A server that never answers at once: each answer passes through a task of this runtime.
+/// Starts a proxy to the server. Its replies never arrive immediately, because they pass through a task of
+/// this runtime.
 async fn slow_server(server: &str) -> String {
     let options: PgConnectOptions = server.parse().unwrap();
     let address = format!("{}:{}", options.get_host(), options.get_port());
@@ -282,10 +284,10 @@ async fn slow_server(server: &str) -> String {
     slow
 }
 
-/// A transaction whose caller went away while it began was left open, and the pool handed its connection on:
-/// the next write on it was acknowledged, seen by nobody else, and gone with the connection.
+/// Guards a bug: if the caller was cancelled during BEGIN, the pool reused the connection with the open
+/// transaction. The next write on it was acknowledged, but invisible to others and lost when the connection closed.
 #[tokio::test]
-async fn whoever_gives_up_a_transaction_leaves_nothing_open() {
+async fn cancelled_transaction_does_not_stay_open() {
     let Some(table) = Table::new() else { return };
     let other = PostgresStore::connect(table.options()).await.unwrap();
     let slow = Table {
@@ -299,7 +301,7 @@ async fn whoever_gives_up_a_transaction_leaves_nothing_open() {
     };
     let store = PostgresStore::connect(options).await.unwrap();
     for polls in 1.. {
-        // There is a connection, and nobody has it.
+        // Make sure that the pool has an idle connection.
         let alone = store.set(b"alone", b"before", Bytes::new()).await;
         alone.unwrap();
         let ops = ["a", "b"].map(|key| kv::Op::Set {
@@ -308,15 +310,15 @@ async fn whoever_gives_up_a_transaction_leaves_nothing_open() {
             value: Bytes::new(),
             predicate: Some(kv::Predicate::Absent),
         });
-        let ended = give_up_after(polls, store.batch(ops.to_vec())).await;
+        let ended = cancel_after(polls, store.batch(ops.to_vec())).await;
         let key = polls.to_string();
         let alone = store.set(b"alone", key.as_bytes(), Bytes::new()).await;
         alone.unwrap();
         let seen = other.get(b"alone", key.as_bytes()).await.unwrap();
-        assert!(seen.is_some(), "given up at poll {polls}");
+        assert!(seen.is_some(), "cancelled at poll {polls}");
         if let Some(done) = ended {
             done.unwrap();
-            assert!(polls > 3, "it takes more answers than {polls}");
+            assert!(polls > 3, "the batch takes several round trips");
             break;
         }
     }

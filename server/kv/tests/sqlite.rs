@@ -1,4 +1,4 @@
-//! What is particular to SQLite: the file, other processes, closing.
+//! Tests specific to SQLite: the file, other processes, closing.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ pub(crate) fn options(path: &Path) -> SqliteOptions {
     }
 }
 
-fn place(folder: &tempfile::TempDir) -> PathBuf {
+fn database_path(folder: &tempfile::TempDir) -> PathBuf {
     folder.path().join("state/deep/kv.db")
 }
 
@@ -29,17 +29,23 @@ async fn raw(path: &Path) -> sqlx::SqliteConnection {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn sqlite_keeps_the_contract() {
+async fn sqlite_store_conforms() {
     let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(options(&place(&folder))).await.unwrap();
+    let store = SqliteStore::open(options(&database_path(&folder)))
+        .await
+        .unwrap();
     conformance::run_all(Arc::new(store)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn two_servers_on_one_file_keep_the_contract_between_them() {
+async fn two_servers_on_one_file_see_each_others_writes() {
     let folder = tempfile::tempdir().unwrap();
-    let first = SqliteStore::open(options(&place(&folder))).await.unwrap();
-    let second = SqliteStore::open(options(&place(&folder))).await.unwrap();
+    let first = SqliteStore::open(options(&database_path(&folder)))
+        .await
+        .unwrap();
+    let second = SqliteStore::open(options(&database_path(&folder)))
+        .await
+        .unwrap();
     let key = |index: u8| [index];
     for index in 0..20 {
         let (one, other) = if index % 2 == 0 {
@@ -59,9 +65,9 @@ async fn two_servers_on_one_file_keep_the_contract_between_them() {
 }
 
 #[tokio::test]
-async fn what_was_written_is_there_after_a_restart() {
+async fn writes_survive_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let path = place(&folder);
+    let path = database_path(&folder);
     let store = SqliteStore::open(options(&path)).await.unwrap();
     store
         .set(b"p", b"k", Bytes::from_static(b"v"))
@@ -82,10 +88,10 @@ async fn what_was_written_is_there_after_a_restart() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn the_files_are_the_owners_alone() {
+async fn only_the_owner_can_read_the_files() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();
-    let path = place(&folder);
+    let path = database_path(&folder);
     let store = SqliteStore::open(options(&path)).await.unwrap();
     store.set(b"p", b"k", Bytes::new()).await.unwrap();
     let mut names = Vec::new();
@@ -102,7 +108,7 @@ async fn the_files_are_the_owners_alone() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_used_is_explained() {
+async fn error_for_an_unusable_file_says_what_to_check() {
     let folder = tempfile::tempdir().unwrap();
     let refused = async |path: &Path, reason: &str| {
         let error = SqliteStore::open(options(path))
@@ -117,7 +123,7 @@ async fn a_file_that_cannot_be_used_is_explained() {
     let text = folder.path().join("text");
     std::fs::write(
         &text,
-        "no database, but long enough to be read as one".repeat(50),
+        "not a database, but long enough to be read as one".repeat(50),
     )
     .unwrap();
     refused(&text, "not a SQLite database").await;
@@ -132,11 +138,11 @@ async fn a_file_that_cannot_be_used_is_explained() {
     refused(&newer, "newer version").await;
 }
 
-/// Another process that holds the write lock makes writers wait; reads go on meanwhile.
+/// While another process holds the write lock, writers wait and readers continue.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_writer_waits_for_another_process() {
+async fn writer_waits_for_another_process() {
     let folder = tempfile::tempdir().unwrap();
-    let path = place(&folder);
+    let path = database_path(&folder);
     let store = Arc::new(SqliteStore::open(options(&path)).await.unwrap());
     store
         .set(b"p", b"k", Bytes::from_static(b"old"))
@@ -163,15 +169,15 @@ async fn a_writer_waits_for_another_process() {
     assert_eq!(store.get(b"p", b"k").await.unwrap().unwrap().value, "new");
 }
 
-/// A failing job must not take the others of its group with it.
+/// A failed job must not affect the other jobs of its group.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_write_of_a_group_has_its_own_fate() {
+async fn each_write_of_a_group_has_its_own_result() {
     let folder = tempfile::tempdir().unwrap();
-    let path = place(&folder);
+    let path = database_path(&folder);
     let store = Arc::new(SqliteStore::open(options(&path)).await.unwrap());
     store.set(b"p", b"taken", Bytes::new()).await.unwrap();
 
-    // All wait behind the lock, and so share transactions.
+    // All writes wait for the lock and therefore share transactions.
     let mut other = raw(&path).await;
     sqlx::raw_sql("BEGIN IMMEDIATE")
         .execute(&mut other)

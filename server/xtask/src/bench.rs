@@ -1,4 +1,4 @@
-//! `cargo xtask bench NAME`: builds for release and measures; figures never decide a test.
+//! `cargo xtask bench NAME`: runs a benchmark with a release build. No test depends on the results.
 
 use anyhow::{Result, bail};
 
@@ -6,18 +6,21 @@ use crate::hooks;
 use crate::postgres::Postgres;
 use crate::shell::{cargo, run, target_dir};
 
-/// The benchmarks of `tests/src/bin/bench`.
+/// The benchmarks in `tests/src/bin/bench`.
 const NAMES: &[&str] = &["serve", "hooks", "start", "attacks"];
-/// The benchmark of `server/catalog/benches/engine`, which needs no server.
+/// The benchmark in `server/catalog/benches/engine`, which does not start a server.
 const ENGINE: &str = "engine";
 
 /// Runs one benchmark with the arguments that follow its name.
-pub(crate) fn run_named(arguments: &[&str]) -> Result<()> {
+pub(crate) fn run_command(arguments: &[&str]) -> Result<()> {
     if let Some((&ENGINE, rest)) = arguments.split_first() {
         return run_engine(rest);
     }
     let Some((name, rest)) = arguments.split_first().filter(|(n, _)| NAMES.contains(n)) else {
-        bail!("which benchmark? one of: {}, {ENGINE}", NAMES.join(", "));
+        bail!(
+            "usage: cargo xtask bench NAME, where NAME is one of {}, {ENGINE}",
+            NAMES.join(", ")
+        );
     };
     let components = hooks::build(hooks::EXAMPLES)?;
     run(cargo().args([
@@ -45,7 +48,7 @@ pub(crate) fn run_named(arguments: &[&str]) -> Result<()> {
 fn run_engine(rest: &[&str]) -> Result<()> {
     let mut bench = cargo();
     bench.args(["bench", "--package", "catalog", "--bench", ENGINE]);
-    // Built first: PostgreSQL is not to wait beside the compiler.
+    // Build before PostgreSQL starts.
     run(cargo().args([
         "bench",
         "--package",

@@ -1,7 +1,7 @@
-//! `cargo xtask check`: what holds without running a test. `cargo xtask test` begins with it.
+//! `cargo xtask check`: all checks except tests. `cargo xtask test` runs it first.
 //!
-//! The cheapest checks come first. All fail the command; the one thing that depends on the network, advisories, says so
-//! when it could not be looked at.
+//! The cheapest checks come first, and the first failure ends the command. Only the check of advisories needs the
+//! network; it prints a note if it cannot run.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -12,15 +12,15 @@ use anyhow::{Context as _, Result, bail};
 use crate::shell::{cargo, run, run_within, say, tools_dir};
 use crate::{links, tidy};
 
-/// The version of `cargo deny` that is used, installed below the folder of tools.
+/// The version of `cargo deny` to use. It is installed in the tools folder.
 const DENY_VERSION: &str = "0.20.2";
-/// Set to fail, not only to say so, when advisories can't be checked: for releases.
+/// If this variable is set, the check fails if advisories cannot be checked. Set it for releases.
 const REQUIRE_ADVISORIES: &str = "WEIR_REQUIRE_ADVISORIES";
 
-/// Without a network a fetch fails at once or hangs.
+/// Timeout for fetching advisories. Without a network the fetch may hang.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A name, and what is run.
+/// The name of a check and its function.
 type Check = (&'static str, fn() -> Result<()>);
 
 /// All checks, in order. CONTRIBUTING.md has a row for each.
@@ -33,7 +33,7 @@ const CHECKS: &[Check] = &[
     ("cargo doc", documentation),
 ];
 
-/// Runs all checks; the first that fails ends them.
+/// Runs all checks and stops at the first failure.
 pub(crate) fn run_all() -> Result<()> {
     for (name, check) in CHECKS {
         check().with_context(|| format!("check {name}"))?;
@@ -46,7 +46,7 @@ fn formatting() -> Result<()> {
     run(cargo().args(["fmt", "--all", "--check"]))
 }
 
-/// Every target of every crate, so that the methods that `clippy.toml` bans are banned everywhere.
+/// Runs clippy on all targets of all crates, so that the methods banned in `clippy.toml` are banned in tests too.
 fn clippy() -> Result<()> {
     run(cargo().args([
         "clippy",
@@ -58,7 +58,7 @@ fn clippy() -> Result<()> {
     ]))
 }
 
-/// Doc comments: no link to what is not there. Dependencies were checked by clippy just before, and are not again.
+/// Builds the documentation, which finds broken links in doc comments. Dependencies are not documented.
 fn documentation() -> Result<()> {
     run(cargo()
         .args([
@@ -67,19 +67,19 @@ fn documentation() -> Result<()> {
             "--no-deps",
             "--document-private-items",
         ])
-        // Links to private items lead somewhere, since those are documented here.
+        // Private items are documented here, so links to them are not broken.
         .env(
             "RUSTDOCFLAGS",
             "-D warnings -A rustdoc::private_intra_doc_links",
         ))
 }
 
-/// Licences, sources and banned crates of everything in the lock file; advisories if there is a database of them.
+/// Checks licenses, sources and banned crates of all dependencies, and advisories if a database is available.
 fn deny() -> Result<()> {
     let program = deny_program()?;
     let deny = |arguments: &[&str]| {
         let mut command = cargo();
-        // As `cargo deny`, wherever the program is.
+        // Run it as `cargo deny`, which searches the PATH for the program.
         command
             .args(["deny", "--locked", "--color", "never"])
             .args(arguments)
@@ -89,22 +89,27 @@ fn deny() -> Result<()> {
     run(&mut deny(&["check", "bans", "licenses", "sources"]))?;
     match run_within(&mut deny(&["fetch", "db"]), FETCH_TIMEOUT) {
         Ok(()) => run(&mut deny(&["check", "advisories"])),
-        Err(e) => without_fetching(&e, || run(&mut deny(&["--offline", "check", "advisories"]))),
+        Err(e) => {
+            check_without_fetching(&e, || run(&mut deny(&["--offline", "check", "advisories"])))
+        }
     }
 }
 
-/// An earlier copy of the database is better than none, and none is told.
-fn without_fetching(why: &anyhow::Error, check_with_copy: impl Fn() -> Result<()>) -> Result<()> {
+/// Checks advisories with an earlier copy of the database. If there is none, prints a note or fails.
+fn check_without_fetching(
+    why: &anyhow::Error,
+    check_with_copy: impl Fn() -> Result<()>,
+) -> Result<()> {
     let why = format!("{why:#}");
     let why = why.lines().last().unwrap_or_default();
     if has_copy() {
         say(&format!(
-            "NOTE: the advisory database could not be fetched ({why}); an earlier copy is used, which may miss newer advisories"
+            "NOTE: failed to fetch the advisory database ({why}); using an earlier copy, which may lack recent advisories"
         ));
         return check_with_copy();
     }
     let missing = format!(
-        "advisories were NOT checked: the advisory database could not be fetched ({why}), and there is no earlier copy; run `cargo xtask check` where https://github.com can be reached"
+        "advisories were NOT checked: failed to fetch the advisory database ({why}), and there is no earlier copy; run `cargo xtask check` with access to https://github.com"
     );
     if std::env::var_os(REQUIRE_ADVISORIES).is_some() {
         bail!(missing);
@@ -113,7 +118,7 @@ fn without_fetching(why: &anyhow::Error, check_with_copy: impl Fn() -> Result<()
     Ok(())
 }
 
-/// Whether `cargo deny` fetched the database once; `deny.toml` leaves it where it usually is.
+/// Returns whether there is an earlier copy of the database, at the default path of `cargo deny`.
 fn has_copy() -> bool {
     let home = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)
@@ -131,7 +136,7 @@ fn has_copy() -> bool {
         })
 }
 
-/// The folder with `cargo-deny`, which is installed if it is not there.
+/// Returns the folder of `cargo-deny`. Installs it if necessary.
 fn deny_program() -> Result<PathBuf> {
     let at = tools_dir().join(format!("cargo-deny-{DENY_VERSION}"));
     let folder = at.join("bin");
@@ -139,7 +144,7 @@ fn deny_program() -> Result<PathBuf> {
         return Ok(folder);
     }
     say(&format!(
-        "Installing cargo-deny {DENY_VERSION} to {}: a few minutes, once.",
+        "Installing cargo-deny {DENY_VERSION} in {}. This takes a few minutes, once.",
         at.display()
     ));
     let build = at.join("build");
@@ -152,11 +157,11 @@ fn deny_program() -> Result<PathBuf> {
             "--version",
             DENY_VERSION,
         ])
-        // Unoptimised: it runs for seconds, and would compile for minutes.
+        // Build without optimization, because compiling takes longer than running.
         .args(["--debug", "--config", "profile.dev.debug=false", "--root"])
         .arg(&at)
         .env("CARGO_TARGET_DIR", &build))
-    .context("can't install cargo-deny")?;
+    .context("failed to install cargo-deny")?;
     std::fs::remove_dir_all(&build)?;
     Ok(folder)
 }
@@ -171,10 +176,10 @@ fn with_folder_first(folder: &Path) -> OsString {
 mod tests {
     use std::cell::Cell;
 
-    use super::{CHECKS, without_fetching};
+    use super::{CHECKS, check_without_fetching};
 
     #[test]
-    fn every_check_is_explained_to_contributors() {
+    fn every_check_has_a_row_in_contributing() {
         let text = std::fs::read_to_string(crate::shell::root().join("CONTRIBUTING.md")).unwrap();
         let table = text
             .split("`cargo xtask check` runs, in this order")
@@ -191,10 +196,10 @@ mod tests {
     }
 
     #[test]
-    fn an_unreachable_database_is_told_and_not_taken_for_a_pass() {
-        // Whatever this machine has: a copy is checked, or nothing is claimed to be.
+    fn unreachable_database_does_not_count_as_a_passed_check() {
+        // The machine may or may not have an earlier copy.
         let checked = Cell::new(false);
-        let ended = without_fetching(&anyhow::anyhow!("no network"), || {
+        let ended = check_without_fetching(&anyhow::anyhow!("no network"), || {
             checked.set(true);
             anyhow::bail!("an advisory")
         });

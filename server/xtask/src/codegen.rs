@@ -1,8 +1,7 @@
-//! Makes Rust from `server/api/openapi.yaml`: wire types, the typed client, request checks.
+//! Generates Rust code from `server/api/openapi.yaml`: wire types, the typed client and request checks.
 //!
-//! The three files are committed; a test makes them again and compares. Knows only
-//! what this project's contract uses, and refuses what it does not know, so that a
-//! new construct can't be dropped silently.
+//! The three generated files are committed. A test generates them again and compares. The generator supports only
+//! the constructs that this contract uses and rejects all others, so that no construct is ignored silently.
 
 mod checks;
 mod client;
@@ -23,21 +22,21 @@ const TYPES: &str = "server/api-types/src/generated.rs";
 const CLIENT: &str = "server/client/src/generated.rs";
 const CHECKS: &str = "server/api/src/generated.rs";
 
-/// What is made from a contract, unformatted.
+/// The code generated from a contract, unformatted.
 #[derive(Debug)]
 pub(crate) struct Generated {
-    /// Structs and enums of the wire.
+    /// Wire types: structs and enums.
     pub(crate) types: String,
-    /// One method per operation.
+    /// Client with one method per operation.
     pub(crate) client: String,
-    /// What the server checks of each request.
+    /// Tables with which the server checks requests.
     pub(crate) checks: String,
 }
 
 /// Writes the generated files below `root`, the workspace's folder.
 ///
 /// # Errors
-/// When the contract can't be read or uses what is not known here, or rustfmt is missing.
+/// If the contract cannot be read or uses an unsupported construct, or rustfmt is missing.
 pub(crate) fn run(root: &Path) -> Result<()> {
     for (path, text) in outputs(root)? {
         std::fs::write(root.join(path), text).with_context(|| format!("failed to write {path}"))?;
@@ -45,10 +44,10 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Makes types, client and checks from a contract's text.
+/// Generates types, client and checks from a contract's text.
 ///
 /// # Errors
-/// Names the operation or schema that is not understood.
+/// If the contract uses an unsupported construct. The error names the operation or schema.
 pub(crate) fn generate(openapi: &str) -> Result<Generated> {
     let contract = Contract::parse(openapi)?;
     Ok(Generated {
@@ -58,19 +57,19 @@ pub(crate) fn generate(openapi: &str) -> Result<Generated> {
     })
 }
 
-/// The files and what they should hold, formatted.
+/// Returns the paths of the generated files and their formatted contents.
 fn outputs(root: &Path) -> Result<[(&'static str, String); 3]> {
     let text = std::fs::read_to_string(root.join(CONTRACT))
         .with_context(|| format!("failed to read {CONTRACT}"))?;
-    let made = generate(&text)?;
+    let generated = generate(&text)?;
     Ok([
-        (TYPES, format(root, &made.types)?),
-        (CLIENT, format(root, &made.client)?),
-        (CHECKS, format(root, &made.checks)?),
+        (TYPES, format(root, &generated.types)?),
+        (CLIENT, format(root, &generated.client)?),
+        (CHECKS, format(root, &generated.checks)?),
     ])
 }
 
-/// Formats as `cargo fmt` would, so that it has nothing to change.
+/// Formats code as `cargo fmt` does, so that `cargo fmt` does not change the generated files.
 fn format(root: &Path, text: &str) -> Result<String> {
     let mut child = Command::new("rustfmt")
         .args(["--edition", "2024"])
@@ -92,7 +91,7 @@ fn format(root: &Path, text: &str) -> Result<String> {
         .join()
         .map_err(|_| anyhow::anyhow!("the thread that feeds rustfmt panicked"))?;
     if !output.status.success() {
-        bail!("rustfmt refused the generated code");
+        bail!("rustfmt failed on the generated code");
     }
     written.context("failed to feed rustfmt")?;
     Ok(String::from_utf8(output.stdout)?)
@@ -107,7 +106,7 @@ mod tests {
     const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
     #[test]
-    fn committed_files_are_what_the_contract_gives() -> Result<()> {
+    fn committed_files_are_up_to_date() -> Result<()> {
         let root = Path::new(ROOT);
         for (path, expected) in outputs(root)? {
             let committed = std::fs::read_to_string(root.join(path))?;
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_refused_by_name() {
+    fn error_for_an_unsupported_construct_names_its_schema() {
         let contract = "
 paths: {}
 components:
@@ -132,8 +131,8 @@ components:
     }
 
     #[test]
-    fn a_small_contract() -> Result<()> {
-        let made = generate(
+    fn code_for_a_small_contract_has_types_client_and_checks() -> Result<()> {
+        let generated = generate(
             "
 paths:
   /things/{id}:
@@ -164,18 +163,23 @@ components:
             "[redacted]",
         ] {
             assert!(
-                made.types.contains(expected),
+                generated.types.contains(expected),
                 "{expected} in\n{}",
-                made.types
+                generated.types
             );
         }
         assert!(
-            made.client
+            generated
+                .client
                 .contains("pub async fn get_thing(&self, id: &str, options: &GetThingOptions"),
             "{}",
-            made.client
+            generated.client
         );
-        assert!(made.checks.contains("\"deep\""), "{}", made.checks);
+        assert!(
+            generated.checks.contains("\"deep\""),
+            "{}",
+            generated.checks
+        );
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask dist`: what is deployed. A stripped server, its symbols beside it, checksums, a container file.
+//! `cargo xtask dist`: builds a release: a stripped server, its debug symbols, checksums and a container file.
 
 use std::path::{Path, PathBuf};
 
@@ -7,11 +7,11 @@ use anyhow::{Context as _, Result};
 use crate::setup;
 use crate::shell::{cargo, command, has, run, say, target_dir};
 
-/// The recipe of the container, copied beside the server.
+/// The container file, which is copied next to the server.
 const CONTAINERFILE: &str = include_str!("dist/Containerfile");
 
-/// Builds for release, and fills `target/dist`.
-pub(crate) fn run_it() -> Result<()> {
+/// Builds the release in `target/dist`.
+pub(crate) fn build_release() -> Result<()> {
     if !has("objcopy") {
         setup::debian(&["binutils"])?;
     }
@@ -27,8 +27,8 @@ pub(crate) fn run_it() -> Result<()> {
     let out = target_dir().join("dist");
     package(&target_dir().join("release/weir"), &out)?;
     say(&format!(
-        "{} holds weir, weir.debug (its symbols: a debugger and backtraces find them beside it), SHA256SUMS and Containerfile.\n\
-         As a container: docker build -t weir -f {}/Containerfile {}",
+        "{} contains weir, weir.debug (debug symbols, which debuggers and backtraces find next to weir), SHA256SUMS and Containerfile.\n\
+         To build a container: docker build -t weir -f {}/Containerfile {}",
         out.display(),
         out.display(),
         out.display()
@@ -36,16 +36,16 @@ pub(crate) fn run_it() -> Result<()> {
     Ok(())
 }
 
-/// Fills the folder `out` with what is deployed of the program `built`.
+/// Packages the program `built` in the folder `out`.
 fn package(built: &Path, out: &Path) -> Result<()> {
     match std::fs::remove_dir_all(out) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            return Err(e).with_context(|| format!("can't clear {}", out.display()));
+            return Err(e).with_context(|| format!("failed to clear {}", out.display()));
         }
         _ => {}
     }
     std::fs::create_dir_all(out)?;
-    // Absolute, since the link to the symbols is made from inside the folder.
+    // Use absolute paths, because objcopy runs inside the folder.
     let out = out.canonicalize()?;
     let built = built
         .canonicalize()
@@ -84,14 +84,14 @@ mod tests {
 
     use super::{CONTAINERFILE, package};
 
-    /// This very test program stands for the server: it has symbols, and a debug build is quickly made.
+    /// Packages this test program instead of the server. It has symbols and is already built.
     #[test]
-    fn the_program_is_stripped_and_its_symbols_lie_beside_it() {
+    fn program_is_stripped_and_its_symbols_are_in_a_separate_file() {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("dist");
         let built = std::env::current_exe().unwrap();
         package(&built, &out).unwrap();
-        // Again, over what is there.
+        // Packaging replaces an existing folder.
         package(&built, &out).unwrap();
 
         let size = |path: &std::path::Path| std::fs::metadata(path).unwrap().len();
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_container_copies_only_what_is_in_the_folder_and_is_not_root() {
+    fn container_copies_only_the_server_and_does_not_run_as_root() {
         let copied: Vec<&str> = CONTAINERFILE
             .lines()
             .filter_map(|l| l.strip_prefix("COPY "))

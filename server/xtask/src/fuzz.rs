@@ -1,8 +1,8 @@
-//! `cargo xtask fuzz`: feeds each parser with inputs that libFuzzer makes, guided by what they reach.
+//! `cargo xtask fuzz`: runs libFuzzer, a coverage-guided fuzzer, on each parser.
 //!
-//! Works with the stable compiler, by the same flags as `cargo fuzz --sanitizer none`. Everything is built with
-//! them, the libraries that parse as well, into a folder of its own below the target folder; what grows there is
-//! not committed. Seeds, and inputs that once were crashes, lie in `tests/fuzz/corpus/TARGET`.
+//! It uses the stable compiler with the flags of `cargo fuzz --sanitizer none`. All crates, including libraries that
+//! parse, are built with these flags in a separate folder below the target folder. The corpus that grows there is
+//! not committed. Seeds and inputs of fixed crashes are in `tests/fuzz/corpus/TARGET`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,17 +11,17 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::shell::{cargo, command, output, root, run, say, target_dir};
 
-/// How long each parser is fuzzed, if nothing else is said.
+/// Default fuzzing time per parser.
 pub(crate) const SECONDS: u64 = 60;
-/// Code that counts which of its branches are taken, and tells what it compares with what.
+/// Compiler flags that instrument branches and comparisons.
 const FLAGS: &str = "-Cpasses=sancov-module -Ccodegen-units=1 -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares";
-/// What one input may take: longer, or more, is a finding. The stack is bounded by the targets themselves.
+/// Limits for one input. Exceeding them is a finding. The targets themselves limit the stack.
 const LIMITS: [&str; 3] = ["-timeout=25", "-rss_limit_mb=1024", "-max_len=65536"];
 
-/// Reads `[TARGET] [--seconds N]`.
-pub(crate) fn run_named(arguments: &[&str]) -> Result<()> {
+/// Runs the command with the arguments `[TARGET] [--seconds N]`.
+pub(crate) fn run_command(arguments: &[&str]) -> Result<()> {
     let (names, seconds) = match arguments {
         [names @ .., "--seconds", number] => {
             let seconds = number.parse().context("--seconds takes a number")?;
@@ -36,7 +36,7 @@ pub(crate) fn run_named(arguments: &[&str]) -> Result<()> {
     }
 }
 
-/// Fuzzes every target, or the one that is named, one after the other, and tells which failed at the end.
+/// Fuzzes all targets one after the other, or only the target `name`. The error lists the targets that failed.
 pub(crate) fn all(name: Option<&str>, seconds: u64) -> Result<()> {
     let targets = targets(name)?;
     let program = build()?;
@@ -52,8 +52,8 @@ pub(crate) fn all(name: Option<&str>, seconds: u64) -> Result<()> {
         return Ok(());
     }
     bail!(
-        "{} of {} parsers failed: {}. Their inputs are in {}: fix the parser, and move each input to \
-         tests/fuzz/corpus/TARGET, where the replay test keeps it",
+        "{} of {} parsers failed: {}. The inputs are in {}: fix the parser, and move each input to \
+         tests/fuzz/corpus/TARGET, so that the replay test covers it",
         failed.len(),
         targets.len(),
         failed.join(", "),
@@ -61,7 +61,7 @@ pub(crate) fn all(name: Option<&str>, seconds: u64) -> Result<()> {
     )
 }
 
-/// The names of the targets: each has a folder of seeds.
+/// Returns the names of the targets. Each target has a folder of seeds.
 fn targets(name: Option<&str>) -> Result<Vec<String>> {
     let folder = root().join("tests/fuzz/corpus");
     let mut targets = Vec::new();
@@ -73,7 +73,10 @@ fn targets(name: Option<&str>) -> Result<Vec<String>> {
         return Ok(targets);
     };
     if !targets.iter().any(|target| target == name) {
-        bail!("there is no target {name}: {}", targets.join(", "));
+        bail!(
+            "there is no target {name}; the targets are {}",
+            targets.join(", ")
+        );
     }
     Ok(vec![name.to_owned()])
 }
@@ -86,13 +89,13 @@ fn crashes() -> PathBuf {
     folder().join("crashes")
 }
 
-/// Builds the fuzzer. The host is named, so that build scripts and macros go without the flags.
+/// Builds the fuzzer. Passing the host as `--target` keeps the flags from build scripts and macros.
 fn build() -> Result<PathBuf> {
     let versions = output(command("rustc").arg("-vV"))?;
     let host = versions
         .lines()
         .find_map(|line| line.strip_prefix("host: "))
-        .context("rustc does not tell its host")?;
+        .context("`rustc -vV` does not print its host")?;
     let folder = folder();
     run(cargo()
         .args(["build", "--package", "fuzz", "--bin", "fuzz"])
@@ -102,28 +105,28 @@ fn build() -> Result<PathBuf> {
         .env("RUSTFLAGS", FLAGS)
         .env("CARGO_INCREMENTAL", "0")
         .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1"))
-    .context("the fuzzer does not build: it needs a C++ compiler")?;
+    .context("failed to build the fuzzer, which needs a C++ compiler")?;
     Ok(folder.join(host).join("debug/fuzz"))
 }
 
-/// Fuzzes one target. A run that fails leaves inputs, and each is tried once more by itself: one that was only
-/// slow because the machine was busy is no finding.
+/// Fuzzes one target. After a failed run, each input it has saved is tried again alone: an input that was slow only
+/// because the machine was busy is not a finding.
 fn one(program: &Path, target: &str, seconds: u64) -> Result<()> {
     let grown = folder().join("corpus").join(target);
     std::fs::create_dir_all(&grown)?;
     std::fs::create_dir_all(crashes())?;
-    forget(target)?;
+    remove_inputs(target)?;
     say(&format!("fuzzing {target} for {seconds} s"));
     let prefix = crashes().join(format!("{target}-"));
     let ended = run(fuzzer(program, target)
-        // New inputs go to the first folder.
+        // libFuzzer writes new inputs to the first folder.
         .arg(&grown)
         .arg(root().join("tests/fuzz/corpus").join(target))
         .arg(format!("-max_total_time={seconds}"))
         .arg(format!("-artifact_prefix={}", prefix.display()))
         .args(["-verbosity=0", "-print_final_stats=1"]));
     let Err(error) = ended else {
-        return forget(target);
+        return remove_inputs(target);
     };
     let mut confirmed = Vec::new();
     for input in inputs_of(target)? {
@@ -137,14 +140,15 @@ fn one(program: &Path, target: &str, seconds: u64) -> Result<()> {
     }
     if confirmed.is_empty() {
         say(&format!(
-            "{target}: {error:#}, but not again with the same input"
+            "{target}: {error:#}, but not reproducible with the same input"
         ));
         return Ok(());
     }
     bail!("{error:#} with {}", confirmed.join(", "))
 }
 
-/// The fuzzer for a target. What it is about to try is in a file: a full stack leaves no time to write it.
+/// Returns the command that fuzzes a target. The fuzzer saves each input to a file before trying it, because a stack
+/// overflow would leave no time to save it afterwards.
 fn fuzzer(program: &Path, target: &str) -> Command {
     let mut fuzzer = command(program);
     fuzzer
@@ -154,14 +158,14 @@ fn fuzzer(program: &Path, target: &str) -> Command {
     fuzzer
 }
 
-fn forget(target: &str) -> Result<()> {
+fn remove_inputs(target: &str) -> Result<()> {
     for input in inputs_of(target)? {
         std::fs::remove_file(input)?;
     }
     Ok(())
 }
 
-/// The inputs that runs of a target left.
+/// Returns the saved inputs of a target.
 fn inputs_of(target: &str) -> Result<Vec<PathBuf>> {
     let prefix = format!("{target}-");
     let mut inputs = Vec::new();

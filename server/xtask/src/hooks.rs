@@ -1,4 +1,4 @@
-//! Builds hooks to components: `target/hooks/NAME.wasm`.
+//! Builds hooks as components: `target/hooks/NAME.wasm`.
 
 use std::path::PathBuf;
 
@@ -7,10 +7,10 @@ use anyhow::{Context as _, Result};
 use crate::setup::{WASM_TARGET, wasm_target};
 use crate::shell::{cargo, root, run, say, target_dir};
 
-/// The ready hooks of `example-hooks/`.
+/// The crates in `example-hooks/`.
 pub(crate) const EXAMPLES: &[&str] = &["parquet-guard", "format-allow-list", "commit-metadata"];
 
-/// Builds example hooks, by the names of their crates, and returns the folder with their components.
+/// Builds the example hooks with these crate names and returns the folder with their components.
 pub(crate) fn build(names: &[&str]) -> Result<PathBuf> {
     wasm_target()?;
     let mut build = cargo();
@@ -18,20 +18,20 @@ pub(crate) fn build(names: &[&str]) -> Result<PathBuf> {
     for name in names {
         build.args(["--package", name]);
     }
-    run(&mut build).context("can't build the example hooks")?;
+    run(&mut build).context("failed to build the example hooks")?;
     let out = target_dir().join("hooks");
     std::fs::create_dir_all(&out)?;
     for name in names {
         let file = format!("{}.wasm", name.replace('-', "_"));
         let built = target_dir().join(WASM_TARGET).join("hook").join(&file);
         let size = std::fs::copy(&built, out.join(&file))
-            .with_context(|| format!("can't copy {}", built.display()))?;
+            .with_context(|| format!("failed to copy {}", built.display()))?;
         say(&format!("{file}: {size} bytes"));
     }
     Ok(out)
 }
 
-/// Rebuilds the committed guests that the host is tested with.
+/// Rebuilds the committed guests with which the host is tested.
 pub(crate) fn fixtures() -> Result<()> {
     wasm_target()?;
     let guests = root().join("actions/tests/guests");

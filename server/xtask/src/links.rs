@@ -1,7 +1,7 @@
-//! Links in the project's Markdown: every file, folder and heading that one names must be there. So must the files
-//! that descriptions of the code mention ([`mentions`]).
+//! Checks that the files, folders and headings that Markdown links refer to exist, and so do the files that
+//! descriptions of the code mention ([`mentions`]).
 //!
-//! Addresses of other sites are not asked: their answers would decide about our tests.
+//! Links to other sites are not checked, so that the result does not depend on the network.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -12,19 +12,19 @@ use pulldown_cmark::{BrokenLink, Event, LinkType, Options, Parser, Tag, TagEnd};
 use crate::mentions;
 use crate::shell::{command, output, root, say};
 
-/// Recordings and other people's texts, which are kept as they are, and the sample repository's page,
-/// whose links name what is made beside it.
+/// Folders that are not checked: recordings and third-party texts, and the page of the sample repository, whose links
+/// refer to files in that repository.
 const NOT_OURS: &[&str] = &[
     "tests/compat/conformance/",
     "tests/compat/museum/",
     "server/catalog/src/sample/",
 ];
 
-/// Checks every Markdown file that git knows, and what the descriptions of the code mention; lists all that is broken.
+/// Checks every Markdown file that git lists and the files that descriptions of the code mention, and lists all broken links.
 pub(crate) fn run() -> Result<()> {
     let listed =
         output(command("git").args(["ls-files", "--cached", "--others", "--exclude-standard"]));
-    // A source archive without git is not checked.
+    // Without git, as in a source archive, nothing is checked.
     let Ok(listed) = listed else { return Ok(()) };
     let all: Vec<&str> = listed
         .lines()
@@ -43,29 +43,29 @@ pub(crate) fn run() -> Result<()> {
     let describing: Vec<&str> = ours.filter(describe_code).collect();
     broken.extend(mentions::check(&root(), &describing, &all)?);
     if broken.is_empty() {
-        say(&format!("links: {} files, none is broken", files.len()));
+        say(&format!("links: {} files, no broken links", files.len()));
         return Ok(());
     }
     bail!("{} broken links:\n  {}", broken.len(), broken.join("\n  "));
 }
 
-/// What a file holds that matters to links.
+/// The links and headings of a file.
 #[derive(Debug, Default)]
 struct Page {
-    /// Targets, with the line where each is.
+    /// Link targets with their line numbers.
     links: Vec<(usize, String)>,
-    /// References without a definition, with their lines.
+    /// References without a definition, with their line numbers.
     undefined: Vec<(usize, String)>,
-    /// Names of headings, as GitHub makes them.
+    /// Anchors of the headings, as GitHub generates them.
     anchors: Vec<String>,
 }
 
-/// The broken links of `files`, which are relative to `top`.
+/// Returns the broken links of `files`, which are relative to `top`.
 fn check(top: &Path, files: &[&str]) -> Result<Vec<String>> {
     let mut pages = BTreeMap::new();
     for file in files {
         let text = std::fs::read_to_string(top.join(file))
-            .with_context(|| format!("can't read {file}"))?;
+            .with_context(|| format!("failed to read {file}"))?;
         pages.insert(PathBuf::from(file), read(&text));
     }
     let mut broken = Vec::new();
@@ -77,7 +77,7 @@ fn check(top: &Path, files: &[&str]) -> Result<Vec<String>> {
             ));
         }
         for (line, target) in &page.links {
-            if let Some(why) = fault(top, file, target, &pages) {
+            if let Some(why) = problem(top, file, target, &pages) {
                 broken.push(format!("{}:{line}: {target}: {why}", file.display()));
             }
         }
@@ -85,8 +85,13 @@ fn check(top: &Path, files: &[&str]) -> Result<Vec<String>> {
     Ok(broken)
 }
 
-/// What is wrong with a link, if anything is.
-fn fault(top: &Path, file: &Path, target: &str, pages: &BTreeMap<PathBuf, Page>) -> Option<String> {
+/// Returns why a link is broken, or `None` if it is not.
+fn problem(
+    top: &Path,
+    file: &Path,
+    target: &str,
+    pages: &BTreeMap<PathBuf, Page>,
+) -> Option<String> {
     let has_scheme = target.split_once(':').is_some_and(|(scheme, _)| {
         !scheme.is_empty()
             && scheme
@@ -104,7 +109,7 @@ fn fault(top: &Path, file: &Path, target: &str, pages: &BTreeMap<PathBuf, Page>)
         file.to_owned()
     } else {
         let Some(named) = resolved(file, path) else {
-            return Some("it leaves the project".to_owned());
+            return Some("it is outside the project".to_owned());
         };
         if !top.join(&named).exists() {
             return Some("there is no such file".to_owned());
@@ -115,14 +120,14 @@ fn fault(top: &Path, file: &Path, target: &str, pages: &BTreeMap<PathBuf, Page>)
     match pages.get(&named) {
         Some(page) if page.anchors.iter().any(|a| a == anchor) => None,
         Some(page) => Some(format!(
-            "there is no such heading, but: {}",
+            "there is no such heading; the headings are: {}",
             page.anchors.join(", ")
         )),
-        None => Some("only headings of Markdown files are linked to".to_owned()),
+        None => Some("the target is not a Markdown file and has no headings".to_owned()),
     }
 }
 
-/// A path from the top for one from a file's folder; none if it leads out.
+/// Resolves a path relative to a file's folder. Returns `None` if the result is outside the project.
 fn resolved(file: &Path, path: &str) -> Option<PathBuf> {
     let mut parts: Vec<Component<'_>> = Vec::new();
     let joined = file.parent().unwrap_or(Path::new("")).join(path);
@@ -142,7 +147,7 @@ fn resolved(file: &Path, path: &str) -> Option<PathBuf> {
 fn read(text: &str) -> Page {
     let mut page = Page::default();
     let mut undefined = Vec::new();
-    // Brackets alone are often just brackets; two pairs, or an empty second one, are meant as a link.
+    // A single pair of brackets is often plain text. Two pairs, or an empty second pair, are meant as a link.
     let mut unknown = |link: BrokenLink<'_>| {
         if matches!(link.link_type, LinkType::Reference | LinkType::Collapsed) {
             undefined.push((link.span.start, link.reference.to_string()));
@@ -188,7 +193,7 @@ fn line_of(text: &str, at: usize) -> usize {
     1 + text[..at].matches('\n').count()
 }
 
-/// The name that GitHub gives a heading.
+/// Returns the anchor that GitHub generates for a heading.
 fn slug(heading: &str) -> String {
     heading
         .to_lowercase()
@@ -203,7 +208,7 @@ mod tests {
     use super::{check, slug};
 
     #[test]
-    fn broken_links_are_found_with_file_and_line() {
+    fn broken_links_are_reported_with_file_and_line() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("docs")).unwrap();
         let files = [
@@ -224,16 +229,16 @@ mod tests {
             broken,
             [
                 "README.md:2: docs/b.md: there is no such file",
-                "README.md:4: docs/a.md#three: there is no such heading, but: one-two, top, top-1",
+                "README.md:4: docs/a.md#three: there is no such heading; the headings are: one-two, top, top-1",
                 "docs/a.md:7: [y] is not defined",
-                "docs/a.md:7: #top-2: there is no such heading, but: one-two, top, top-1",
-                "docs/a.md:7: ../../etc/passwd: it leaves the project",
+                "docs/a.md:7: #top-2: there is no such heading; the headings are: one-two, top, top-1",
+                "docs/a.md:7: ../../etc/passwd: it is outside the project",
             ]
         );
     }
 
     #[test]
-    fn headings_are_named_as_on_github() {
+    fn anchors_match_github() {
         assert_eq!(
             slug("`serve`: requests of a day"),
             "serve-requests-of-a-day"

@@ -1,4 +1,4 @@
-//! The menu of commands: `cargo xtask` lists them. CI calls the same ones.
+//! The project's commands. `cargo xtask` lists them; CI runs the same commands.
 
 mod bench;
 mod check;
@@ -20,49 +20,49 @@ use std::process::ExitCode;
 const MENU: &str = "\
 usage: cargo xtask COMMAND
 
-  quickstart             set up, build, and serve on 127.0.0.1:8000 a sample repository whose main is
-                         guarded by a Wasm hook
-      --check            show it at work, then stop
-      --listen HOST:PORT serve there
-      --data FOLDER      keep the data there, not in target/quickstart-data
-      --weir FILE        start this server, and --hooks FOLDER: use these hooks; with both nothing is built
-  test [FILTER]          set up everything, run all of check, and pass every test
-                         (FILTER: only Rust tests of that name, without check)
-  soak [FILTER]          the long run of the tests that try cases, seeds and crashes: 10,000 cases of each property,
-                         20,000 seeds of the simulation, 300 kills and more; then each parser fuzzed for 60 s
-                         (two hours and more)
+  quickstart             build a server and serve a sample repository on 127.0.0.1:8000, with a Wasm hook that
+                         guards its branch main
+      --check            run the demonstration, then stop
+      --listen HOST:PORT listen on this address
+      --data FOLDER      store the data in FOLDER instead of target/quickstart-data
+      --weir FILE        use this server instead of building one
+      --hooks FOLDER     use these hooks instead of building them
+  test [FILTER]          install what tests need, run all checks and all tests
+                         (FILTER: run only Rust tests whose name contains FILTER, without checks)
+  soak [FILTER]          run property tests, simulation and crash tests for long: 10,000 cases of each property,
+                         20,000 seeds, 300 kills; then fuzz each parser for 60 s (takes over two hours)
   fuzz [TARGET] [--seconds N]
-                         feed every parser of untrusted input, or one, with what libFuzzer makes of its seeds
+                         fuzz every parser of untrusted input, or only TARGET, with libFuzzer
                          (60 s each; the first build takes about 10 minutes and needs a C++ compiler)
-  check                  house rules, links, formatting, licences and advisories, clippy, doc comments
-  tidy                   the house rules that the compiler does not check
-  links                  links between Markdown files
-  hooks [--fixtures]     build the example hooks to components (--fixtures: the test guests as well)
-  codegen                regenerate wire types and client from server/api/openapi.yaml
-  bench NAME             serve | hooks | start | attacks | engine: measure with a release build
-  dist                   build for release: target/dist with a stripped server, its symbols, checksums, a container file
-  setup                  install what the commands above need
+  check                  run all checks: house rules, links, formatting, licenses, advisories, clippy, doc comments
+  tidy                   check the house rules that the compiler does not check
+  links                  check links between Markdown files, and the files that docs of the code mention
+  hooks [--fixtures]     build the example hooks as components (--fixtures: and rebuild the test guests)
+  codegen                generate wire types, client and request checks from server/api/openapi.yaml
+  bench NAME             run a benchmark with a release build: serve, hooks, start, attacks or engine
+  dist                   build a release in target/dist: stripped server, debug symbols, checksums, container file
+  setup                  install the tools that these commands need
 ";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments.as_slice() {
-        ["quickstart", rest @ ..] => quickstart::run_it(rest),
+        ["quickstart", rest @ ..] => quickstart::start(rest),
         ["test"] => test::run_all(None),
         ["test", filter] => test::run_all(Some(filter)),
         ["soak"] => test::soak(None),
         ["soak", filter] => test::soak(Some(filter)),
-        ["fuzz", rest @ ..] => fuzz::run_named(rest),
+        ["fuzz", rest @ ..] => fuzz::run_command(rest),
         ["check"] => check::run_all(),
         ["tidy"] => tidy::run(),
         ["hooks"] => hooks::build(hooks::EXAMPLES).map(|_| ()),
         ["hooks", "--fixtures"] => hooks::build(hooks::EXAMPLES).and_then(|_| hooks::fixtures()),
         ["codegen"] => codegen::run(&shell::root()),
-        ["bench", rest @ ..] => bench::run_named(rest),
-        ["dist"] => dist::run_it(),
+        ["bench", rest @ ..] => bench::run_command(rest),
+        ["dist"] => dist::build_release(),
         ["links"] => links::run(),
-        ["setup"] => setup::everything(),
+        ["setup"] => setup::install_all(),
         _ => {
             shell::say(MENU);
             return if arguments.is_empty() {

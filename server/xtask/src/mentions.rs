@@ -1,21 +1,23 @@
-//! Files that the descriptions of the code mention: `ARCHITECTURE.md`, the crates' `README.md`, module documentation.
+//! Checks that the files mentioned in descriptions of the code exist. Descriptions are `ARCHITECTURE.md`, the crates'
+//! `README.md` files and module documentation.
 //!
-//! A mention is a code span that ends like a source file. It may leave out the beginning of the path and `src`
-//! folders, as `catalog/upload.rs` does. Documentation of a module means its own crate where it names no folder.
+//! A mention is a code span with the extension of a source file. It may omit the start of the path and `src` folders,
+//! as in `catalog/upload.rs`. In module documentation, a name without a folder refers to a file of the same crate.
 
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-/// How the names of mentioned files end. Other names may be those of users' files.
+/// Extensions of mentioned files. Other names may refer to users' files.
 const ENDINGS: &[&str] = &[".rs", ".py"];
 
-/// What is wrong with the mentions in `files`, which are relative to `top`. `all`: every file of the project.
+/// Returns the mentions in `files` of files that do not exist. `files` are relative to `top`, and `all` lists every
+/// file of the project.
 pub(crate) fn check(top: &Path, files: &[&str], all: &[&str]) -> Result<Vec<String>> {
     let mut stale = Vec::new();
     for file in files {
         let text = std::fs::read_to_string(top.join(file))
-            .with_context(|| format!("can't read {file}"))?;
+            .with_context(|| format!("failed to read {file}"))?;
         let is_module = file.ends_with(".rs");
         for (number, line) in text.lines().enumerate() {
             if is_module && !line.starts_with("//!") {
@@ -27,8 +29,11 @@ pub(crate) fn check(top: &Path, files: &[&str], all: &[&str]) -> Result<Vec<Stri
                     Some(folder) => known.starts_with(folder),
                     None => true,
                 });
-                if !known.into_iter().any(|known| is_meant(known, mention)) {
-                    stale.push(format!("{file}:{}: `{mention}` is no file", number + 1));
+                if !known.into_iter().any(|known| refers_to(known, mention)) {
+                    stale.push(format!(
+                        "{file}:{}: there is no file `{mention}`",
+                        number + 1
+                    ));
                 }
             }
         }
@@ -36,7 +41,7 @@ pub(crate) fn check(top: &Path, files: &[&str], all: &[&str]) -> Result<Vec<Stri
     Ok(stale)
 }
 
-/// The files that a line mentions.
+/// Returns the files that a line mentions.
 fn mentions(line: &str) -> impl Iterator<Item = &str> {
     let spans = line.split('`').skip(1).step_by(2);
     spans.filter(|span| {
@@ -45,15 +50,16 @@ fn mentions(line: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The folder of the crate that a file belongs to, with `/` at its end; empty for the project itself.
+/// Returns the folder of the crate that a file belongs to, with a trailing `/`. Returns an empty string for files
+/// outside crates.
 fn crate_of<'a>(file: &'a str, all: &[&str]) -> &'a str {
     let folders = file.match_indices('/').rev().map(|(at, _)| &file[..=at]);
     let mut crates = folders.filter(|folder| all.contains(&format!("{folder}Cargo.toml").as_str()));
     crates.next().unwrap_or("")
 }
 
-/// Whether a mention means a file: by the end of its path, `src` folders left out.
-fn is_meant(file: &str, mention: &str) -> bool {
+/// Returns whether a mention refers to a file: the end of the path matches if `src` folders are ignored.
+fn refers_to(file: &str, mention: &str) -> bool {
     let parts = |path: &str| -> Vec<String> {
         let parts = path
             .split('/')
@@ -68,7 +74,7 @@ mod tests {
     use super::check;
 
     #[test]
-    fn files_that_are_gone_are_told_with_their_line() {
+    fn missing_files_are_reported_with_their_line() {
         let dir = tempfile::tempdir().unwrap();
         let files = [
             ("one/Cargo.toml", ""),
@@ -94,8 +100,8 @@ mod tests {
         assert_eq!(
             stale,
             [
-                "README.md:2: `one/gone.py` is no file",
-                "one/src/lib.rs:1: `error.rs` is no file",
+                "README.md:2: there is no file `one/gone.py`",
+                "one/src/lib.rs:1: there is no file `error.rs`",
             ]
         );
     }

@@ -1,4 +1,4 @@
-//! A PostgreSQL server of the tests' own: a fresh database, loopback only, gone when dropped.
+//! Starts a temporary PostgreSQL server for tests. It listens on loopback only and is removed when dropped.
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
@@ -19,10 +19,10 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    /// Starts a server with a new, empty cluster. `durable` turns on what production has on.
+    /// Starts a server with a new cluster. `durable` enables the durability settings of production.
     pub(crate) fn start(durable: bool) -> Result<Self> {
         let binaries = postgres_binaries()?;
-        // Below the system's temporary folder, since the user `postgres` must be able to reach it.
+        // Use the system's temporary folder, which the user `postgres` can access.
         let dir = std::env::temp_dir().join(format!("weir-postgres-{}", std::process::id()));
         std::fs::create_dir_all(&dir)?;
         std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o755))?;
@@ -45,7 +45,7 @@ impl Postgres {
             "--locale=C.UTF-8",
             "--no-sync",
         ]))
-        .context("can't make a PostgreSQL cluster")?;
+        .context("failed to create a PostgreSQL cluster")?;
         let mut options = format!(
             "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={} -c max_connections=200",
             server.dir.display()
@@ -53,7 +53,7 @@ impl Postgres {
         if !durable {
             options.push_str(" -c fsync=off -c synchronous_commit=off -c full_page_writes=off");
         }
-        // Its output must not hold our own open: it outlives the command that starts it.
+        // Log to a file. The server outlives `pg_ctl` and would otherwise keep our output pipe open.
         run(server
             .tool("pg_ctl")
             .arg("-D")
@@ -64,21 +64,21 @@ impl Postgres {
             .arg("-o")
             .arg(options)
             .arg("start"))
-        .context("can't start PostgreSQL")?;
+        .context("failed to start PostgreSQL")?;
         Ok(server)
     }
 
-    /// How to connect.
+    /// Returns the connection string.
     pub(crate) fn connection_string(&self) -> String {
         format!("postgres://weir@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// The client that comes with the server.
+    /// Returns the path of the `psql` client.
     pub(crate) fn psql(&self) -> PathBuf {
         self.binaries.join("psql")
     }
 
-    /// A program of PostgreSQL's, run as a user that it accepts: never root.
+    /// Returns a command for a program of PostgreSQL, which refuses to run as root.
     fn tool(&self, name: &str) -> Command {
         let program = self.binaries.join(name);
         if !is_root().unwrap_or(false) {
@@ -107,10 +107,10 @@ impl Drop for Postgres {
                 .args(["-m", "immediate", "-w", "stop"]),
         );
         if let Err(e) = stopped {
-            crate::shell::say(&format!("PostgreSQL did not stop: {e:#}"));
+            crate::shell::say(&format!("failed to stop PostgreSQL: {e:#}"));
         }
         if let Err(e) = std::fs::remove_dir_all(&self.dir) {
-            crate::shell::say(&format!("{} is left behind: {e}", self.dir.display()));
+            crate::shell::say(&format!("failed to remove {}: {e}", self.dir.display()));
         }
     }
 }

@@ -1,6 +1,6 @@
-//! `cargo xtask quickstart`: from a fresh machine to a guarded repository, seen at work.
+//! `cargo xtask quickstart`: builds and starts a server, and demonstrates a repository guarded by a hook.
 //!
-//! Invariant: it talks to the server that it started, and to no other. That server ends with it, whatever ends it.
+//! Invariant: it talks only to the server it has started, and that server ends when the quickstart ends for any reason.
 
 mod keys;
 mod rest;
@@ -22,28 +22,28 @@ use self::server::Server;
 use crate::hooks;
 use crate::shell::{cargo, root, run, say, target_dir};
 
-/// Where the quickstart serves unless `--listen` says otherwise.
+/// Default address.
 const LISTEN: &str = "127.0.0.1:8000";
-/// The profile that compiles quickly (`Cargo.toml`), and the name of its folder.
+/// Cargo profile that compiles quickly (`Cargo.toml`), and the name of its folder.
 const PROFILE: &str = "quickstart";
-/// The hook that guards `main`; the other examples are not built.
+/// The hook that guards `main`. The other examples are not built.
 const HOOK: &str = "parquet-guard";
-/// What a first build takes on 2 cores: an estimate (docs/decisions/0018-checks-and-first-start.md).
+/// Estimated cost of a first build (docs/decisions/0018-checks-and-first-start.md).
 const FIRST_BUILD: &str = "about 6 minutes on 2 cores, and 2 GB in target/";
-/// A first start on a slow disk.
+/// Timeout of the server's start. A first start on a slow disk takes long.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
-/// How often the server is looked after.
-const LOOK: Duration = Duration::from_millis(50);
+/// Interval at which the server process is polled.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// What the command line says.
+/// The command-line options.
 #[derive(Debug, Default)]
 struct Options {
-    /// End after the tour.
+    /// Stop after the tour.
     check: bool,
     listen: Option<String>,
-    /// A server that is built already.
+    /// An existing server binary.
     weir: Option<PathBuf>,
-    /// The folder of hooks that are built already.
+    /// A folder with built hooks.
     hooks: Option<PathBuf>,
     data: Option<PathBuf>,
 }
@@ -65,7 +65,7 @@ impl Options {
                 "--hooks" => options.hooks = Some(value()?.into()),
                 "--data" => options.data = Some(value()?.into()),
                 other => bail!(
-                    "quickstart: unknown option {other}; there are --check, --listen HOST:PORT, --weir FILE, --hooks FOLDER, --data FOLDER"
+                    "quickstart: unknown option {other}; the options are --check, --listen HOST:PORT, --weir FILE, --hooks FOLDER, --data FOLDER"
                 ),
             }
         }
@@ -73,33 +73,34 @@ impl Options {
     }
 }
 
-/// What happens while the server runs.
+/// An event while the server runs.
 enum Event {
-    /// Somebody told us to stop.
+    /// A signal asks us to stop.
     Signal(i32),
-    /// The tour came to its end, with what was printed last.
+    /// The tour has ended.
     TourEnded(Result<()>),
 }
 
-/// Sets up, builds, serves, and shows a merge that is refused and one that lands.
-/// Goes on serving until it is told to stop, unless `--check`.
-pub(crate) fn run_it(arguments: &[&str]) -> Result<()> {
+/// Builds and starts a server, and demonstrates a rejected and a successful merge. Then serves until a signal arrives,
+/// or stops immediately with `--check`.
+pub(crate) fn start(arguments: &[&str]) -> Result<()> {
     let options = Options::parse(arguments)?;
     let listen = options.listen.as_deref().unwrap_or(LISTEN);
-    must_be_free(listen)?;
+    check_address_is_free(listen)?;
     let (weir, components) = programs(&options)?;
     let data = options
         .data
         .clone()
         .unwrap_or_else(|| target_dir().join("quickstart-data"));
     if options.check && options.data.is_none() && data.exists() {
-        std::fs::remove_dir_all(&data).context("can't clear the data of the last quickstart")?;
+        std::fs::remove_dir_all(&data)
+            .context("failed to remove the data of the last quickstart")?;
     }
 
     let (events, inbox) = channel();
     forward_signals(events.clone())?;
     let mut server = Server::start(&weir, &data, listen)?;
-    let shown = show(
+    let result = demonstrate(
         &mut server,
         &data,
         &components,
@@ -108,33 +109,33 @@ pub(crate) fn run_it(arguments: &[&str]) -> Result<()> {
         options.check,
     );
     let stopped = stop(server, &inbox);
-    shown.and(stopped)
+    result.and(stopped)
 }
 
-/// Fails before anything is built where another program has the address.
-fn must_be_free(listen: &str) -> Result<()> {
+/// Fails if another program listens on the address. Called before anything is built.
+fn check_address_is_free(listen: &str) -> Result<()> {
     match TcpListener::bind(listen) {
         Ok(_) => Ok(()),
         Err(e) if e.kind() == std::io::ErrorKind::AddrInUse => bail!(
-            "another program listens on {listen}: stop it, or choose another address, as with `cargo xtask quickstart --listen 127.0.0.1:8001`"
+            "another program listens on {listen}: stop it, or use another address, as in `cargo xtask quickstart --listen 127.0.0.1:8001`"
         ),
         Err(e) => Err(e).with_context(|| {
             format!(
-                "can't listen on {listen}: --listen takes HOST:PORT, an address of this machine"
+                "failed to listen on {listen}: --listen takes HOST:PORT with an address of this machine"
             )
         }),
     }
 }
 
-/// The server and the folder of hooks, built unless they are given.
+/// Returns the server binary and the folder of hooks. Builds them unless the options name them.
 fn programs(options: &Options) -> Result<(PathBuf, PathBuf)> {
     let built = target_dir().join(PROFILE).join("weir");
     if options.weir.is_none() || options.hooks.is_none() {
         if built.is_file() {
-            say("Building what has changed since the last quickstart.");
+            say("Rebuilding the server and the hook if they have changed.");
         } else {
             say(&format!(
-                "Building the server and one hook. The first time this takes {FIRST_BUILD}; later, seconds."
+                "Building the server and one hook. The first build takes {FIRST_BUILD}; later builds take seconds."
             ));
         }
     }
@@ -163,7 +164,7 @@ fn programs(options: &Options) -> Result<(PathBuf, PathBuf)> {
 
 fn forward_signals(events: Sender<Event>) -> Result<()> {
     let mut signals =
-        Signals::new([SIGINT, SIGTERM, SIGHUP]).context("can't listen for signals")?;
+        Signals::new([SIGINT, SIGTERM, SIGHUP]).context("failed to install signal handlers")?;
     std::thread::spawn(move || {
         for signal in signals.forever() {
             if events.send(Event::Signal(signal)).is_err() {
@@ -174,8 +175,8 @@ fn forward_signals(events: Sender<Event>) -> Result<()> {
     Ok(())
 }
 
-/// The tour, and then, unless `check`, serving until a signal.
-fn show(
+/// Runs the tour, then waits for a signal unless `check` is set.
+fn demonstrate(
     server: &mut Server,
     data: &Path,
     components: &Path,
@@ -191,12 +192,12 @@ fn show(
         let (url, keys, data) = (url.clone(), keys.clone(), data.to_owned());
         move || -> Result<()> {
             let refused = tour::run(&rest, &components, &samples)?;
-            say(&farewell(&url, &keys, &data, &refused));
+            say(&next_steps(&url, &keys, &data, &refused));
             Ok(())
         }
     };
     std::thread::spawn(move || {
-        // Nobody listens any more where a signal came first.
+        // Sending fails if a signal has already ended the receiver.
         let _stopping = events.send(Event::TourEnded(tour()));
     });
     match next_event(server, inbox)? {
@@ -211,7 +212,7 @@ fn show(
     Ok(())
 }
 
-/// Where our own server answers.
+/// Waits for the server to listen and returns its URL.
 fn wait_until_ready(server: &mut Server, inbox: &Receiver<Event>) -> Result<String> {
     let deadline = Instant::now() + START_TIMEOUT;
     loop {
@@ -221,47 +222,46 @@ fn wait_until_ready(server: &mut Server, inbox: &Receiver<Event>) -> Result<Stri
         if Instant::now() > deadline {
             bail!("the server was not ready after {START_TIMEOUT:?}");
         }
-        match inbox.recv_timeout(LOOK) {
+        match inbox.recv_timeout(POLL_INTERVAL) {
             Ok(Event::Signal(signal)) => {
                 bail!("stopped by {} while the server started", name_of(signal))
             }
             Ok(Event::TourEnded(_)) | Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => bail!("nobody listens for signals any more"),
+            Err(RecvTimeoutError::Disconnected) => bail!("the signal handler has stopped"),
         }
     }
 }
 
-/// The next event; an error if the server ends by itself first.
+/// Returns the next event. Fails if the server exits first.
 fn next_event(server: &mut Server, inbox: &Receiver<Event>) -> Result<Event> {
     loop {
-        match inbox.recv_timeout(LOOK) {
+        match inbox.recv_timeout(POLL_INTERVAL) {
             Ok(event) => return Ok(event),
-            Err(RecvTimeoutError::Disconnected) => bail!("nobody listens for signals any more"),
+            Err(RecvTimeoutError::Disconnected) => bail!("the signal handler has stopped"),
             Err(RecvTimeoutError::Timeout) => {
                 if let Some(status) = server.ended()? {
-                    bail!("the server ended by itself ({status}); what it said is above");
+                    bail!("the server exited unexpectedly ({status}); see its output above");
                 }
             }
         }
     }
 }
 
-/// Lets the server finish what is under way; a second signal ends it at once.
+/// Stops the server gracefully. A second signal kills it.
 fn stop(mut server: Server, inbox: &Receiver<Event>) -> Result<()> {
-    server.tell_to_stop();
+    server.request_stop();
     let deadline = Instant::now() + server::STOP_TIMEOUT;
     loop {
         if let Some(status) = server.ended()? {
-            // Why it ended by itself was told already.
             return if status.success() {
                 Ok(())
             } else {
-                bail!("the server ended badly: {status}")
+                bail!("the server failed: {status}")
             };
         }
-        let again = matches!(inbox.recv_timeout(LOOK), Ok(Event::Signal(_)));
+        let again = matches!(inbox.recv_timeout(POLL_INTERVAL), Ok(Event::Signal(_)));
         if again || Instant::now() > deadline {
-            bail!("the server was still at work and was killed");
+            bail!("the server did not stop and was killed");
         }
     }
 }
@@ -274,8 +274,8 @@ fn name_of(signal: i32) -> &'static str {
     }
 }
 
-/// What to do next: keys, lines to copy, and where the refusal can be read again.
-fn farewell(url: &str, keys: &Keys, data: &Path, refused: &tour::Refused) -> String {
+/// Returns the closing message: the URL of the rejected run, and commands to copy.
+fn next_steps(url: &str, keys: &Keys, data: &Path, refused: &tour::Refused) -> String {
     let repository = tour::REPOSITORY;
     let (id, secret) = (&keys.access_key_id, &keys.secret_access_key);
     let run = format!(
@@ -308,10 +308,10 @@ Copy this into bash or zsh, for the AWS command line, lakectl, Python (`pip inst
 
 #[cfg(test)]
 mod tests {
-    use super::{Options, must_be_free};
+    use super::{Options, check_address_is_free};
 
     #[test]
-    fn options_are_named_or_refused() {
+    fn unknown_and_incomplete_options_are_rejected() {
         let options = Options::parse(&["--check", "--listen", "127.0.0.1:9"]).unwrap();
         assert!(options.check);
         assert_eq!(options.listen.as_deref(), Some("127.0.0.1:9"));
@@ -321,16 +321,16 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_address_is_told_with_the_remedy() {
+    fn error_for_a_used_address_suggests_another() {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap().to_string();
-        let error = must_be_free(&address).unwrap_err().to_string();
+        let error = check_address_is_free(&address).unwrap_err().to_string();
         assert!(
             error.contains(&address) && error.contains("--listen"),
             "{error}"
         );
         drop(taken);
-        must_be_free(&address).unwrap();
-        must_be_free("no address").unwrap_err();
+        check_address_is_free(&address).unwrap();
+        check_address_is_free("no address").unwrap_err();
     }
 }

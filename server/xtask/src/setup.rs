@@ -1,4 +1,4 @@
-//! Installs what the commands need, or says exactly what to install.
+//! Installs the tools that the commands need, or says what to install.
 
 use std::path::PathBuf;
 
@@ -6,11 +6,11 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::shell::{command, has, output, root, run, say, tools_dir};
 
-/// The target that hooks are built for.
+/// The compilation target of hooks.
 pub(crate) const WASM_TARGET: &str = "wasm32-wasip2";
 
-/// All of it.
-pub(crate) fn everything() -> Result<()> {
+/// Installs all tools.
+pub(crate) fn install_all() -> Result<()> {
     wasm_target()?;
     postgres_binaries()?;
     python()?;
@@ -18,7 +18,7 @@ pub(crate) fn everything() -> Result<()> {
     Ok(())
 }
 
-/// Makes sure that components can be built.
+/// Installs the compilation target of hooks.
 pub(crate) fn wasm_target() -> Result<()> {
     let how = format!(
         "hooks are built for {WASM_TARGET}: install rustup (https://rustup.rs), then run `rustup target add {WASM_TARGET}`"
@@ -39,13 +39,14 @@ pub(crate) fn wasm_target() -> Result<()> {
     run(command("rustup").args(["target", "add", WASM_TARGET])).context(how)
 }
 
-/// The folder with `initdb` and `pg_ctl`.
+/// Returns the folder with `initdb` and `pg_ctl`. Installs PostgreSQL if necessary.
 pub(crate) fn postgres_binaries() -> Result<PathBuf> {
     if let Some(found) = find_postgres() {
         return Ok(found);
     }
     debian(&["postgresql"])?;
-    find_postgres().context("PostgreSQL was installed, but no initdb below /usr/lib/postgresql")
+    find_postgres()
+        .context("PostgreSQL was installed, but there is no initdb below /usr/lib/postgresql")
 }
 
 fn find_postgres() -> Option<PathBuf> {
@@ -65,14 +66,14 @@ fn find_postgres() -> Option<PathBuf> {
     })
 }
 
-/// Installs Debian packages as root, or says how.
+/// Installs Debian packages if running as root. Otherwise the error says how to install them.
 pub(crate) fn debian(packages: &[&str]) -> Result<()> {
     let list = packages.join(" ");
     let is_root = output(command("id").arg("-u")).is_ok_and(|uid| uid.trim() == "0");
     if !has("apt-get") || !is_root {
         bail!("please install: {list} (on Debian: `sudo apt-get install {list}`)");
     }
-    // A mirror's hiccup should not fail a run.
+    // Retry, because package mirrors sometimes fail temporarily.
     let mut last = Ok(());
     for _ in 0..3 {
         last = run(command("apt-get").args(["-q", "update"])).and_then(|()| {
@@ -89,7 +90,7 @@ pub(crate) fn debian(packages: &[&str]) -> Result<()> {
     last.with_context(|| format!("please install: {list}"))
 }
 
-/// The second shell in which the documentation's examples are run.
+/// Installs zsh. The examples in the documentation run in bash and zsh.
 pub(crate) fn zsh() -> Result<()> {
     if has("zsh") {
         return Ok(());
@@ -97,11 +98,11 @@ pub(crate) fn zsh() -> Result<()> {
     debian(&["zsh"])
 }
 
-/// A Python environment with the clients that the system tests drive; returns its interpreter.
+/// Creates a Python environment with the clients for the system tests and returns its interpreter.
 pub(crate) fn python() -> Result<PathBuf> {
     let requirements = root().join("tests/clients/requirements.txt");
     let wanted = std::fs::read_to_string(&requirements)
-        .context("can't read tests/clients/requirements.txt")?;
+        .context("failed to read tests/clients/requirements.txt")?;
     let venv = tools_dir().join("python");
     let interpreter = venv.join("bin/python");
     let stamp = venv.join("installed.txt");
@@ -124,7 +125,7 @@ pub(crate) fn python() -> Result<PathBuf> {
     run(command(&interpreter)
         .args(["-m", "pip", "install", "--quiet", "--retries", "5", "-r"])
         .arg(&requirements))
-    .context("can't install the Python clients that the system tests drive")?;
+    .context("failed to install the Python clients for the system tests")?;
     std::fs::write(&stamp, wanted)?;
     Ok(interpreter)
 }

@@ -1,4 +1,4 @@
-//! Running other programs, with errors that say which one and what to do.
+//! Runs other programs. Errors contain the command line.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -8,63 +8,64 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-/// The top of the project.
+/// Returns the project's root folder.
 pub(crate) fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.ancestors()
         .nth(2)
-        .expect("xtask lies two folders below the top")
+        .expect("xtask is two folders below the root")
         .to_owned()
 }
 
-/// Where cargo puts what it builds.
+/// Returns cargo's target folder.
 pub(crate) fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-/// Where tools are kept between runs (a Python environment): outside of the project if `WEIR_TOOLS` says so.
+/// Returns the folder for installed tools, such as the Python environment. `WEIR_TOOLS` can set a folder outside the
+/// project.
 pub(crate) fn tools_dir() -> PathBuf {
     std::env::var_os("WEIR_TOOLS").map_or_else(|| target_dir().join("tools"), PathBuf::from)
 }
 
-/// Prints a line for the person at the terminal.
+/// Prints a line.
 #[expect(clippy::print_stdout, reason = "a command-line tool")]
 pub(crate) fn say(text: &str) {
     println!("{text}");
 }
 
-/// A command that starts at the top of the project.
+/// Returns a command that runs in the project's root folder.
 pub(crate) fn command(program: impl AsRef<Path>) -> Command {
     let mut command = Command::new(program.as_ref());
     command.current_dir(root());
     command
 }
 
-/// The cargo that runs this.
+/// Returns a command for the cargo that runs this program.
 pub(crate) fn cargo() -> Command {
     command(std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from))
 }
 
-/// Runs to the end; its output goes to the terminal.
+/// Prints and runs a command. Its output goes to the terminal.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let shown = show(command);
     say(&format!("$ {shown}"));
     let status = command
         .status()
-        .with_context(|| format!("can't start `{shown}`"))?;
+        .with_context(|| format!("failed to start `{shown}`"))?;
     if !status.success() {
         bail!("`{shown}` failed ({status})");
     }
     Ok(())
 }
 
-/// Runs to the end and returns what it printed.
+/// Runs a command and returns its standard output.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let shown = show(command);
     let output = command
         .stdin(Stdio::null())
         .output()
-        .with_context(|| format!("can't start `{shown}`"))?;
+        .with_context(|| format!("failed to start `{shown}`"))?;
     if !output.status.success() {
         bail!(
             "`{shown}` failed ({}): {}",
@@ -75,7 +76,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Runs to the end, or kills it after `limit`. What it says is shown only in the error.
+/// Runs a command and kills it after `limit`. Its error output appears only in the returned error.
 pub(crate) fn run_within(command: &mut Command, limit: Duration) -> Result<()> {
     let shown = show(command);
     let mut child = command
@@ -83,31 +84,34 @@ pub(crate) fn run_within(command: &mut Command, limit: Duration) -> Result<()> {
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
-        .with_context(|| format!("can't start `{shown}`"))?;
-    let mut stderr = child.stderr.take().context("a pipe was asked for")?;
-    let (sender, said) = mpsc::channel();
+        .with_context(|| format!("failed to start `{shown}`"))?;
+    let mut stderr = child
+        .stderr
+        .take()
+        .context("the child has no stderr pipe")?;
+    let (sender, messages) = mpsc::channel();
     std::thread::spawn(move || {
         let mut text = Vec::new();
-        // Half of what it said is better than nothing.
-        let _broken = stderr.read_to_end(&mut text);
-        let _gone = sender.send(String::from_utf8_lossy(&text).trim().to_owned());
+        // If reading fails, send what has been read.
+        let _failed = stderr.read_to_end(&mut text);
+        let _receiver_dropped = sender.send(String::from_utf8_lossy(&text).trim().to_owned());
     });
-    // Closed when it ends, so this waits for the end.
-    let Ok(said) = said.recv_timeout(limit) else {
+    // The pipe closes when the program ends, so this waits for the end.
+    let Ok(message) = messages.recv_timeout(limit) else {
         child
             .kill()
-            .with_context(|| format!("can't stop `{shown}`"))?;
+            .with_context(|| format!("failed to stop `{shown}`"))?;
         child.wait()?;
         bail!("`{shown}` took longer than {limit:?}");
     };
     let status = child.wait()?;
     if !status.success() {
-        bail!("`{shown}` failed ({status}): {said}");
+        bail!("`{shown}` failed ({status}): {message}");
     }
     Ok(())
 }
 
-/// Whether a program can be found.
+/// Returns whether a program is in the `PATH`.
 pub(crate) fn has(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
@@ -130,7 +134,7 @@ mod tests {
     use super::{command, run_within};
 
     #[test]
-    fn what_takes_too_long_is_killed_and_what_fails_says_why() {
+    fn slow_command_is_killed_and_failing_command_reports_its_stderr() {
         let mut slow = command(Path::new("sleep"));
         let error = run_within(slow.arg("600"), Duration::from_millis(50)).unwrap_err();
         assert!(error.to_string().contains("took longer"), "{error}");

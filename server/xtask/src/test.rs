@@ -1,5 +1,5 @@
-//! `cargo xtask test`: sets up everything, then passes every test. `cargo xtask soak`: those
-//! that try cases, seeds and crashes, for long.
+//! `cargo xtask test`: installs what tests need and runs all tests. `cargo xtask soak`: runs property tests, simulation
+//! and crash tests with long effort.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -11,14 +11,14 @@ use crate::postgres::Postgres;
 use crate::shell::{cargo, command, run, say, target_dir};
 use crate::{check, fuzz, hooks, setup};
 
-/// Everything, or the Rust tests whose name contains `filter`.
+/// Runs all checks and tests, or only the Rust tests whose name contains `filter`.
 pub(crate) fn run_all(filter: Option<&str>) -> Result<()> {
     if filter.is_none() {
         check::run_all()?;
     }
-    let needs = Needs::new()?;
+    let environment = TestEnvironment::new()?;
     let sstables = empty_folder("tables-of-the-tests")?;
-    let mut tests = needs.tests();
+    let mut tests = environment.tests();
     tests
         .args(["test", "--workspace", "--no-fail-fast"])
         .env("WEIR_TEST_SSTABLES", &sstables);
@@ -26,12 +26,12 @@ pub(crate) fn run_all(filter: Option<&str>) -> Result<()> {
         tests.arg(filter);
     }
     run(&mut tests)?;
-    needs.read_back(&sstables, filter)?;
+    environment.read_back(&sstables, filter)?;
     say("all tests passed");
     Ok(())
 }
 
-/// A folder below the target folder without anything in it.
+/// Returns an empty folder below the target folder.
 fn empty_folder(name: &str) -> Result<PathBuf> {
     let folder = target_dir().join(name);
     match std::fs::remove_dir_all(&folder) {
@@ -42,7 +42,7 @@ fn empty_folder(name: &str) -> Result<PathBuf> {
     Ok(folder.canonicalize()?)
 }
 
-/// What the soak runs, by names of modules and tests.
+/// Name filters of the tests that the soak runs.
 const SOAKED: &[&str] = &[
     "model",
     "graph",
@@ -53,24 +53,23 @@ const SOAKED: &[&str] = &[
     "crash",
 ];
 
-/// The tests that try cases, seeds and crashes, each for long, or those of them whose name contains `filter`.
-/// Without a filter each parser is fuzzed after them.
+/// Runs the soak tests with long effort, then fuzzes each parser. With a filter, runs only tests whose name contains it.
 pub(crate) fn soak(filter: Option<&str>) -> Result<()> {
-    let needs = Needs::new()?;
+    let environment = TestEnvironment::new()?;
     let sstables = empty_folder("tables-of-the-soak")?;
-    let mut tests = needs.tests();
+    let mut tests = environment.tests();
     tests
         .env("WEIR_TEST_LONG", "1")
         .env("WEIR_TEST_SSTABLES", &sstables)
-        // All packages, as they were just built: of a few of them other features would be built anew.
+        // Test the whole workspace, because selecting packages would change features and cause a rebuild.
         .args(["test", "--workspace", "--no-fail-fast"])
         .args(["--lib", "--tests", "--"]);
     match filter {
         Some(filter) => tests.arg(filter),
         None => tests.args(SOAKED),
     };
-    let done = run(&mut tests).and_then(|()| needs.read_back(&sstables, filter));
-    drop(needs);
+    let done = run(&mut tests).and_then(|()| environment.read_back(&sstables, filter));
+    drop(environment);
     let fuzzed = match filter {
         Some(_) => Ok(()),
         None => fuzz::all(None, fuzz::SECONDS),
@@ -81,20 +80,20 @@ pub(crate) fn soak(filter: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// What the tests are handed: a Python with the clients, the hooks, a PostgreSQL, the server's program.
-struct Needs {
+/// The environment of the tests: a Python interpreter with the clients, hooks, a PostgreSQL server, the server binary.
+struct TestEnvironment {
     python: PathBuf,
     components: PathBuf,
     postgres: Postgres,
 }
 
-impl Needs {
+impl TestEnvironment {
     fn new() -> Result<Self> {
         setup::zsh()?;
         let python = setup::python()?;
         let components = hooks::build(hooks::EXAMPLES)?;
         let postgres = Postgres::start(false)?;
-        // Builds the server as well: the system tests start it as a process.
+        // This builds the server too, which the system tests start as a process.
         run(cargo().args(["build", "--workspace", "--bins", "--tests"]))?;
         Ok(Self {
             python,
@@ -103,16 +102,16 @@ impl Needs {
         })
     }
 
-    /// Has RocksDB read the tables that the tests left, of those that contain `filter`.
+    /// Makes RocksDB read the tables that the tests have written.
     fn read_back(&self, sstables: &Path, filter: Option<&str>) -> Result<()> {
-        // A few tests may write no table; all of them together do.
+        // With a filter, the selected tests may not write any table.
         if filter.is_some() && sstables.read_dir()?.next().is_none() {
             return Ok(());
         }
         run(command(&self.python)
             .arg("tests/clients/sstables.py")
             .arg(sstables))
-        .context("RocksDB does not read back what the tests wrote")
+        .context("RocksDB failed to read the tables that the tests wrote")
     }
 
     fn tests(&self) -> Command {

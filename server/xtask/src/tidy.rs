@@ -1,4 +1,4 @@
-//! House rules that the compiler does not check: who may depend on whom, what every file opens with.
+//! Checks house rules that the compiler does not check: dependencies between crates, and the form of files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::shell::{cargo, command, output, root, say};
 
-/// The layers: a crate, and the crates of this workspace that it may depend on (ARCHITECTURE.md, "What may depend on what").
+/// The crates of this workspace that each crate may depend on (ARCHITECTURE.md, "What may depend on what").
 const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("kv", &["base"]),
@@ -52,7 +52,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// The top-level folders are the product owner's; beside them only what tools need.
+/// The allowed top-level names: the folders that the product owner has defined, and files that tools need.
 const TOP_LEVEL: &[&str] = &[
     ".cargo",
     ".ci",
@@ -80,27 +80,27 @@ const TOP_LEVEL: &[&str] = &[
     "wit",
 ];
 
-/// Files that may be long: generated, or lists by nature.
+/// Maximum number of lines in a Rust file. Generated files may be longer.
 const MAX_LINES: usize = 1200;
 
-/// Checks all rules and lists every breach.
+/// Checks all rules and lists all violations.
 pub(crate) fn run() -> Result<()> {
-    let mut breaches = Vec::new();
-    dependencies(&mut breaches)?;
-    files(&mut breaches)?;
-    measurements(&mut breaches)?;
-    if breaches.is_empty() {
-        say("tidy: fine");
+    let mut violations = Vec::new();
+    dependencies(&mut violations)?;
+    files(&mut violations)?;
+    measurements(&mut violations)?;
+    if violations.is_empty() {
+        say("tidy: ok");
         return Ok(());
     }
     bail!(
-        "tidy found {} breaches of the house rules:\n  {}",
-        breaches.len(),
-        breaches.join("\n  ")
+        "tidy found {} violations of the house rules:\n  {}",
+        violations.len(),
+        violations.join("\n  ")
     );
 }
 
-fn dependencies(breaches: &mut Vec<String>) -> Result<()> {
+fn dependencies(violations: &mut Vec<String>) -> Result<()> {
     let metadata =
         output(cargo().args(["metadata", "--format-version=1", "--no-deps", "--offline"]))
             .or_else(|_| output(cargo().args(["metadata", "--format-version=1", "--no-deps"])))?;
@@ -113,57 +113,57 @@ fn dependencies(breaches: &mut Vec<String>) -> Result<()> {
     for package in packages {
         let name = package["name"].as_str().unwrap_or_default();
         let Some(may) = allowed.get(name) else {
-            breaches.push(format!(
-                "crate {name} has no row in the table of layers (tidy.rs and ARCHITECTURE.md)"
+            violations.push(format!(
+                "crate {name} is missing in the dependency table; add it to tidy.rs and ARCHITECTURE.md"
             ));
             continue;
         };
         for dependency in package["dependencies"].as_array().into_iter().flatten() {
             let to = dependency["name"].as_str().unwrap_or_default();
-            // Tests may reach below their layer.
+            // Tests may depend on any crate.
             let is_dev = dependency["kind"].as_str() == Some("dev");
             if names.contains(to) && !is_dev && !may.contains(&to) {
-                breaches.push(format!("{name} must not depend on {to}"));
+                violations.push(format!("{name} must not depend on {to}"));
             }
         }
     }
     Ok(())
 }
 
-fn files(breaches: &mut Vec<String>) -> Result<()> {
+fn files(violations: &mut Vec<String>) -> Result<()> {
     let listed =
         output(command("git").args(["ls-files", "--cached", "--others", "--exclude-standard"]));
-    // A source archive without git is not checked file by file.
+    // Without git, as in a source archive, the files are not checked.
     let Ok(listed) = listed else { return Ok(()) };
     let mut tops = BTreeSet::new();
     for file in listed.lines() {
         tops.insert(file.split('/').next().unwrap_or(file));
         let path = root().join(file);
         if path.is_file() {
-            check_file(file, &path, breaches)?;
+            check_file(file, &path, violations)?;
         }
     }
     for top in tops {
         if !TOP_LEVEL.contains(&top) {
-            breaches.push(format!("{top}: not a top-level name of this project"));
+            violations.push(format!("{top}: not an allowed top-level name"));
         }
     }
     Ok(())
 }
 
-/// What the document says of its targets is what its table says.
-fn measurements(breaches: &mut Vec<String>) -> Result<()> {
+/// Checks that the summary in the benchmark document matches its tables.
+fn measurements(violations: &mut Vec<String>) -> Result<()> {
     let file = "docs/benchmarks.md";
-    let text =
-        std::fs::read_to_string(root().join(file)).with_context(|| format!("can't read {file}"))?;
+    let text = std::fs::read_to_string(root().join(file))
+        .with_context(|| format!("failed to read {file}"))?;
     let claim = claim_of(&text);
     if !text.contains(&claim) {
-        breaches.push(format!("{file}: the table says: {claim}"));
+        violations.push(format!("{file}: expected the sentence: {claim}"));
     }
     Ok(())
 }
 
-/// How many verdicts of the tables in `text` are which, in the words of the document.
+/// Returns the sentence that summarizes the tables in `text`.
 fn claim_of(text: &str) -> String {
     let count = |verdict: &str| text.lines().filter(|l| l.ends_with(verdict)).count();
     let (met, missed) = (count("| met |"), count("| missed |"));
@@ -173,37 +173,35 @@ fn claim_of(text: &str) -> String {
     )
 }
 
-fn check_file(file: &str, path: &Path, breaches: &mut Vec<String>) -> Result<()> {
+fn check_file(file: &str, path: &Path, violations: &mut Vec<String>) -> Result<()> {
     let is_source = [".rs", ".py", ".md", ".toml", ".yaml", ".yml", ".wit", ".sh"]
         .iter()
         .any(|e| file.ends_with(e));
     if !is_source || file.starts_with("tests/compat/") {
         return Ok(());
     }
-    let text = std::fs::read_to_string(path).with_context(|| format!("can't read {file}"))?;
+    let text = std::fs::read_to_string(path).with_context(|| format!("failed to read {file}"))?;
     let is_generated = file.ends_with("generated.rs");
     if file.ends_with(".rs") {
         if !text.starts_with("//!") {
-            breaches.push(format!(
-                "{file}: does not open with //! (what lives here, what does not, the invariant)"
+            violations.push(format!(
+                "{file}: does not start with //!; say what the file contains, what it does not contain, and its invariant"
             ));
         }
         if !is_generated && text.lines().count() > MAX_LINES {
-            breaches.push(format!(
-                "{file}: over {MAX_LINES} lines; look for the second idea in it"
-            ));
+            violations.push(format!("{file}: has more than {MAX_LINES} lines; split it"));
         }
         let unfinished = ["todo!(", "unimplemented!(", "#[ignore"];
         for (number, line) in text.lines().enumerate() {
             let is_own_list = file.ends_with("xtask/src/tidy.rs");
             if !is_own_list && unfinished.iter().any(|w| line.contains(w)) {
-                breaches.push(format!("{file}:{}: unfinished", number + 1));
+                violations.push(format!("{file}:{}: unfinished code", number + 1));
             }
         }
     }
     for (number, line) in text.lines().enumerate() {
         if line.ends_with([' ', '\t']) && !file.ends_with(".md") {
-            breaches.push(format!("{file}:{}: trailing space", number + 1));
+            violations.push(format!("{file}:{}: trailing whitespace", number + 1));
         }
     }
     Ok(())

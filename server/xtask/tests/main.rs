@@ -1,4 +1,4 @@
-//! The commands of xtask as a person starts them.
+//! Tests that run the xtask binary.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 

@@ -1,4 +1,4 @@
-//! `cargo xtask quickstart`, with a server and hooks that are built already: what it drives, what it prints, how it ends.
+//! Tests of `cargo xtask quickstart` with an existing server and hooks: which server it uses, what it prints, how it ends.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// Longer than anything here takes: an unoptimised server, on a machine that builds beside it.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// Timeout for an unoptimized server on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(300);
 
 fn required(name: &str) -> String {
     std::env::var(name)
         .unwrap_or_else(|_| panic!("{name} is not set: run `cargo xtask test`, which sets it"))
 }
 
-/// The command, with a data folder of its own.
+/// Returns the command with the server and hooks from the environment.
 fn quickstart(data: &Path, listen: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
     command
@@ -41,7 +41,7 @@ fn text(output: &Output) -> String {
     )
 }
 
-/// A program in place of the server.
+/// Creates a shell script to run instead of the server.
 fn script(folder: &Path, body: &str) -> String {
     let path = folder.join("weir");
     std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
@@ -50,52 +50,52 @@ fn script(folder: &Path, body: &str) -> String {
 }
 
 #[test]
-fn with_the_port_taken_it_fails_before_it_builds_and_touches_nobody() {
+fn used_port_fails_before_building_and_without_calling_the_other_server() {
     let dir = tempfile::tempdir().unwrap();
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = other.local_addr().unwrap().to_string();
-    // Neither server nor hooks are given: it would build them.
+    // Without a server and hooks, the command would build them.
     let ended = Command::new(env!("CARGO_BIN_EXE_xtask"))
         .args(["quickstart", "--check", "--listen", &address, "--data"])
         .arg(dir.path().join("data"))
         .output()
         .unwrap();
     assert!(!ended.status.success());
-    let said = text(&ended);
+    let output = text(&ended);
     assert!(
-        said.contains(&format!("another program listens on {address}"))
-            && said.contains("--listen"),
-        "{said}"
+        output.contains(&format!("another program listens on {address}"))
+            && output.contains("--listen"),
+        "{output}"
     );
     assert!(
-        !said.contains("Building") && !dir.path().join("data").exists(),
-        "{said}"
+        !output.contains("Building") && !dir.path().join("data").exists(),
+        "{output}"
     );
     other.set_nonblocking(true).unwrap();
     assert!(other.accept().is_err(), "the other server was called");
 }
 
 #[test]
-fn a_server_that_ends_at_its_start_is_told_at_once() {
+fn server_that_exits_at_start_is_reported_immediately() {
     let dir = tempfile::tempdir().unwrap();
     let weir = script(dir.path(), "echo 'weir: out of luck' >&2; exit 7");
     let ended = quickstart(&dir.path().join("data"), &free_address())
         .args(["--weir", &weir])
         .output()
         .unwrap();
-    let said = text(&ended);
+    let output = text(&ended);
     assert!(!ended.status.success());
     assert!(
-        said.contains("weir: out of luck")
-            && said.contains("ended before it was ready (exit status: 7)"),
-        "{said}"
+        output.contains("weir: out of luck")
+            && output.contains("exited before it was ready (exit status: 7)"),
+        "{output}"
     );
 }
 
 #[test]
-fn a_server_of_somebody_else_is_not_driven() {
+fn server_with_another_process_id_is_not_used() {
     let dir = tempfile::tempdir().unwrap();
-    // It answers, and a ready file names it; but it is not the process that was started.
+    // The ready file names a server that listens, but its process id differs from the started process.
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = other.local_addr().unwrap().to_string();
     let data = dir.path().join("data");
@@ -110,17 +110,17 @@ fn a_server_of_somebody_else_is_not_driven() {
         .args(["--weir", &weir])
         .output()
         .unwrap();
-    let said = text(&ended);
+    let output = text(&ended);
     assert!(!ended.status.success());
     assert!(
-        said.contains("is process 1, not the one that was started here"),
-        "{said}"
+        output.contains("is process 1, not the process that was started here"),
+        "{output}"
     );
     other.set_nonblocking(true).unwrap();
     assert!(other.accept().is_err(), "the other server was called");
 }
 
-/// A quickstart that serves, after its tour.
+/// A running quickstart that has finished its tour.
 struct Serving {
     child: Child,
     printed: String,
@@ -155,18 +155,18 @@ impl Serving {
                 };
             }
         }
-        panic!("it ended: {:?}\n{printed}", child.wait());
+        panic!("the quickstart exited: {:?}\n{printed}", child.wait());
     }
 
-    fn tell(&self, signal: &str) {
-        let told = Command::new("kill")
+    fn send_signal(&self, signal: &str) {
+        let sent = Command::new("kill")
             .args([signal, &self.child.id().to_string()])
             .status();
-        assert!(told.unwrap().success());
+        assert!(sent.unwrap().success());
     }
 
     fn server_runs(&self) -> bool {
-        // A process that nobody waited for yet has ended, but is still listed.
+        // A zombie has exited but is still listed.
         let state = std::fs::read_to_string(format!("/proc/{}/stat", self.server));
         state.is_ok_and(|s| {
             !s.rsplit(')')
@@ -177,8 +177,8 @@ impl Serving {
         })
     }
 
-    fn wait_until_the_server_is_gone(&self, why: &str) {
-        let deadline = Instant::now() + PATIENCE;
+    fn wait_for_server_exit(&self, why: &str) {
+        let deadline = Instant::now() + TIMEOUT;
         while self.server_runs() {
             assert!(Instant::now() < deadline, "the server outlived {why}");
             std::thread::sleep(Duration::from_millis(10));
@@ -189,32 +189,32 @@ impl Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        // Both fail only if it is gone already; the server ends with it.
-        let _gone = self.child.kill();
+        // Both fail only if the process has already exited. The server ends with it.
+        let _exited = self.child.kill();
         let _status = self.child.wait();
     }
 }
 
 #[test]
-fn the_server_ends_with_the_quickstart_whatever_ends_it() {
+fn server_ends_with_the_quickstart_after_any_signal() {
     for signal in ["-TERM", "-INT", "-HUP"] {
         let mut serving = Serving::start();
-        serving.tell(signal);
+        serving.send_signal(signal);
         let status = serving.child.wait().unwrap();
         assert!(status.success(), "{signal}: {status}");
-        // It was waited for.
+        // The quickstart waits for the server before it exits.
         assert!(!serving.server_runs(), "{signal}");
-        serving.wait_until_the_server_is_gone(signal);
+        serving.wait_for_server_exit(signal);
     }
     let mut serving = Serving::start();
     serving.child.kill().unwrap();
     serving.child.wait().unwrap();
-    serving.wait_until_the_server_is_gone("-KILL");
+    serving.wait_for_server_exit("-KILL");
 }
 
-/// What the tour says to copy, in both shells, with a `lakectl` that only looks at its settings.
+/// Runs the commands that the tour prints in both shells. A script replaces `lakectl` and uses its settings with curl.
 #[test]
-fn the_lines_to_copy_work_in_bash_and_zsh() {
+fn printed_commands_work_in_bash_and_zsh() {
     let serving = Serving::start();
     let printed = &serving.printed;
     let lines: Vec<&str> = printed
@@ -277,7 +277,7 @@ fn the_lines_to_copy_work_in_bash_and_zsh() {
             .unwrap();
         assert!(started.wait().unwrap().success(), "{shell}:\n{out}");
         for expected in [
-            // aws, python, curl of the run, curl of the hook's output
+            // The output of aws, python, curl for the run, and curl for the hook's output.
             "main/tables/flights/2013-01.parquet",
             "flights of the first month, and the gate",
             "\"status\":\"failed\"",

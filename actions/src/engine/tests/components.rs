@@ -11,7 +11,7 @@ fn wasm(properties: &str) -> String {
 }
 
 pub(super) async fn put_component(lake: &Lake, branch: &str, bytes: &'static [u8]) {
-    let to = Upload {
+    let to = ObjectTarget {
         repository: &lake.repository,
         branch,
         path: "hooks/gate.wasm",

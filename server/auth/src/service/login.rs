@@ -1,4 +1,4 @@
-//! Who asks, by key, token or password, and what they may do.
+//! Authenticates callers by access key or session token, and authorizes them.
 
 use base::OffsetDateTime;
 use bytes::Bytes;
@@ -13,7 +13,7 @@ impl Auth {
     /// Checks an access key and its secret.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`], whichever of the two is wrong.
+    /// [`Error::Unauthenticated`] if either is wrong.
     pub async fn authenticate_key(&self, access_key_id: &str, secret: &str) -> Result<Principal> {
         let known = self.known_key(access_key_id).await?;
         if bool::from(known.secret.as_bytes().ct_eq(secret.as_bytes())) {
@@ -23,10 +23,10 @@ impl Auth {
         }
     }
 
-    /// Checks a session token; its user must still exist.
+    /// Checks a session token.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`].
+    /// [`Error::Unauthenticated`] if the token is invalid or its user no longer exists.
     pub async fn authenticate_token(&self, jwt: &str) -> Result<Principal> {
         let key = self.signing_key().await?;
         let username = tokens::verify(key, jwt, self.inner.clock.now())?;
@@ -37,7 +37,7 @@ impl Auth {
         }
     }
 
-    /// The secret and owner of an access key, for signature checks.
+    /// Returns the secret and owner of an access key, for signature checks.
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] if there is no such key.
@@ -46,7 +46,7 @@ impl Auth {
         Ok((known.secret.to_string(), known.principal))
     }
 
-    /// Exchanges an access key for a session token and the instant it expires.
+    /// Exchanges an access key for a session token and its expiry time.
     ///
     /// # Errors
     /// [`Error::Unauthenticated`].
@@ -104,12 +104,12 @@ impl Auth {
         Ok(known)
     }
 
-    /// Allows, or refuses with [`Error::Forbidden`]. All permissions are needed.
+    /// Checks that the principal has all of the permissions.
     ///
-    /// In the single-administrator mode the administrator may do everything, and there is nobody else.
+    /// In the single-administrator mode the administrator may do everything, and there are no other users.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] naming the first permission that is missing.
+    /// [`Error::Forbidden`] with the first missing permission.
     #[expect(clippy::unused_async, reason = "policies will be read from the store")]
     pub async fn authorize(&self, principal: &Principal, permissions: &[Permission]) -> Result<()> {
         if principal.username.is_empty() {
@@ -119,10 +119,10 @@ impl Auth {
         Ok(())
     }
 
-    /// Where the principal may do an action: for listings that show what one may see.
+    /// Returns the resources on which the principal may perform an action. Listings use it as a filter.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] if there is no resource that it may do it on.
+    /// [`Error::Forbidden`] if there are none.
     pub async fn scope(&self, principal: &Principal, action: &'static str) -> Result<Scope> {
         self.authorize(principal, &[Permission::new(action, arn::all())])
             .await?;

@@ -1,4 +1,4 @@
-//! Set-up: the administrator is made once, and whether the contact form was answered.
+//! Set-up of an installation: creates the administrator and stores the communication preferences, once each.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,10 @@ use crate::records::{
 use crate::{Error, Result, secrets};
 
 impl Auth {
-    /// Whether there is an administrator, and whether the contact form was answered.
+    /// Returns whether there is an administrator, and whether the communication preferences are stored.
     ///
     /// # Errors
-    /// Whatever the store gives.
+    /// Any error of the store.
     pub async fn setup_state(&self) -> Result<SetupState> {
         let keys = [
             Bytes::from_static(SETUP_TIMESTAMP_KEY),
@@ -33,42 +33,26 @@ impl Auth {
         })
     }
 
-    /// A new access key (id, secret), which opens nothing yet.
+    /// Generates an access key (id and secret) without storing it.
     #[must_use]
     pub fn new_key(&self) -> (String, String) {
         let ids = self.inner.ids.as_ref();
         (secrets::new_access_key_id(ids), secrets::new_secret(ids))
     }
 
-    /// Makes the administrator, with a given key (id, secret) or a new one. Once.
+    /// Creates the administrator with the given access key (id and secret) or a new one.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`] for an empty or overlong name or key, [`Error::AlreadyExists`] if it was done.
+    /// [`Error::InvalidValue`] if the name or key is empty or too long; [`Error::AlreadyExists`] if there is an
+    /// administrator.
     pub async fn setup(
         &self,
         username: &str,
         key: Option<(String, String)>,
     ) -> Result<CreatedCredentials> {
-        if username.is_empty() {
-            return Err(Error::InvalidValue("empty user display name".to_owned()));
-        }
-        if username.len() > MAX_NAME_BYTES {
-            return Err(Error::InvalidValue(format!(
-                "the user name must have 1 to {MAX_NAME_BYTES} bytes"
-            )));
-        }
         let ids = self.inner.ids.as_ref();
         let (access_key_id, secret_access_key) = key.unwrap_or_else(|| self.new_key());
-        for (name, value) in [
-            ("access_key_id", &access_key_id),
-            ("secret_access_key", &secret_access_key),
-        ] {
-            if value.is_empty() || value.len() > MAX_NAME_BYTES {
-                return Err(Error::InvalidValue(format!(
-                    "{name} must have 1 to {MAX_NAME_BYTES} bytes"
-                )));
-            }
-        }
+        check_administrator(username, &access_key_id, &secret_access_key)?;
         let now = self.inner.clock.now();
         let user = UserData {
             created_at: Some(timestamp(now)),
@@ -86,44 +70,10 @@ impl Auth {
             issued_date: Some(timestamp(now)),
             user_id: username.as_bytes().to_vec(),
         };
-        let date = rfc3339_seconds(now);
-        let set = |partition: &'static [u8], key: Vec<u8>, value: Vec<u8>, predicate| Op::Set {
-            partition: Bytes::from_static(partition),
-            key: key.into(),
-            value: value.into(),
-            predicate,
-        };
-        // In one transaction where the driver has them; elsewhere the user comes first, so that two
-        // set-ups at once can't both succeed.
         let written = self
             .inner
             .kv
-            .batch(vec![
-                set(
-                    BASIC_PARTITION,
-                    SUPER_ADMIN_KEY.to_vec(),
-                    user.encode_to_vec(),
-                    Some(Predicate::Absent),
-                ),
-                set(
-                    BASIC_PARTITION,
-                    credential_key(&access_key_id),
-                    credential.encode_to_vec(),
-                    None,
-                ),
-                set(
-                    AUTH_PARTITION,
-                    SETUP_MODE_KEY.to_vec(),
-                    date.clone().into_bytes(),
-                    None,
-                ),
-                set(
-                    AUTH_PARTITION,
-                    SETUP_TIMESTAMP_KEY.to_vec(),
-                    date.into_bytes(),
-                    None,
-                ),
-            ])
+            .batch(setup_writes(&user, &credential, rfc3339_seconds(now)))
             .await;
         match written {
             Ok(()) => Ok(CreatedCredentials {
@@ -138,10 +88,10 @@ impl Auth {
         }
     }
 
-    /// Stores the answers of the contact form, once. Values are kept in base64, `true` and `false` as they are.
+    /// Stores the communication preferences, each value as given.
     ///
     /// # Errors
-    /// [`Error::AlreadyExists`] if they were stored before, [`Error::NotFound`] before set-up.
+    /// [`Error::AlreadyExists`] if they are already stored; [`Error::NotFound`] if there is no administrator.
     pub async fn set_comm_prefs(&self, prefs: BTreeMap<String, String>) -> Result<()> {
         let state = self.setup_state().await?;
         if !state.initialized {
@@ -169,4 +119,63 @@ impl Auth {
         });
         Ok(self.inner.kv.batch(ops).await?)
     }
+}
+
+fn check_administrator(username: &str, access_key_id: &str, secret_access_key: &str) -> Result<()> {
+    if username.is_empty() {
+        return Err(Error::InvalidValue("empty user display name".to_owned()));
+    }
+    if username.len() > MAX_NAME_BYTES {
+        return Err(Error::InvalidValue(format!(
+            "the user name must have 1 to {MAX_NAME_BYTES} bytes"
+        )));
+    }
+    for (name, value) in [
+        ("access_key_id", access_key_id),
+        ("secret_access_key", secret_access_key),
+    ] {
+        if value.is_empty() || value.len() > MAX_NAME_BYTES {
+            return Err(Error::InvalidValue(format!(
+                "{name} must have 1 to {MAX_NAME_BYTES} bytes"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Returns the writes of a set-up. The user comes first, so that two concurrent set-ups cannot both succeed even if the
+/// driver has no transactions.
+fn setup_writes(user: &UserData, credential: &CredentialData, date: String) -> Vec<Op> {
+    let set = |partition: &'static [u8], key: Vec<u8>, value: Vec<u8>, predicate| Op::Set {
+        partition: Bytes::from_static(partition),
+        key: key.into(),
+        value: value.into(),
+        predicate,
+    };
+    vec![
+        set(
+            BASIC_PARTITION,
+            SUPER_ADMIN_KEY.to_vec(),
+            user.encode_to_vec(),
+            Some(Predicate::Absent),
+        ),
+        set(
+            BASIC_PARTITION,
+            credential_key(&credential.access_key_id),
+            credential.encode_to_vec(),
+            None,
+        ),
+        set(
+            AUTH_PARTITION,
+            SETUP_MODE_KEY.to_vec(),
+            date.clone().into_bytes(),
+            None,
+        ),
+        set(
+            AUTH_PARTITION,
+            SETUP_TIMESTAMP_KEY.to_vec(),
+            date.into_bytes(),
+            None,
+        ),
+    ]
 }

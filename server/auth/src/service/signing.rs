@@ -1,7 +1,8 @@
-//! Which key sessions are signed with: noted once, at the first start of a new installation.
+//! Determines the key that signs sessions. The first start of a new installation records the method.
 //!
-//! lakeFS signs with the secret key itself. Installations that it set up go on doing so, so that
-//! their sessions hold; new ones note in a partition of Weir's own that the key is derived.
+//! lakeFS signs with the secret key itself. Installations that lakeFS has set up keep this method, so that their
+//! sessions stay valid. New installations store a marker, in a partition that only Weir uses, which says that the
+//! key is derived.
 
 use bytes::Bytes;
 use kv::Predicate;
@@ -11,29 +12,29 @@ use crate::keys::{MIN_SECRET_KEY_BYTES, SigningKey};
 use crate::records::{BASIC_PARTITION, SIGNING_KEY, SUPER_ADMIN_KEY, WEIR_PARTITION};
 use crate::{Error, Result};
 
-/// The value of the note: HKDF-SHA256 of the secret key, labelled `weir/v1/sessions`.
+/// Value of the marker. The key is HKDF-SHA256 of the secret key with the info `weir/v1/sessions`.
 const DERIVED: &[u8] = b"hkdf-sha256/v1";
 
 impl Auth {
-    /// Notes at the first start how keys are derived. A secret key that is too short is refused while
-    /// it can still be replaced, and warned of later.
+    /// Stores the marker at the first start. Rejects a short secret key while it can still be replaced, that is
+    /// before an administrator exists, and logs a warning afterwards.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`] for a short key, or a derivation of a newer version.
+    /// [`Error::InvalidValue`] if the secret key is too short or the marker has an unknown value.
     pub(super) async fn prepare_signing(&self) -> Result<()> {
         let length = self.inner.options.secret_key.len();
         let is_short = length < MIN_SECRET_KEY_BYTES;
-        if self.is_begun().await? {
+        if self.has_administrator().await? {
             if let Some(warning) = warning_of_short_key(length) {
                 tracing::warn!("{warning}");
             }
         } else if is_short {
             return Err(Error::InvalidValue(format!(
-                "auth.encrypt.secret_key has {length} bytes, a new installation needs at least {MIN_SECRET_KEY_BYTES}: \
-                 make one with `openssl rand -hex 32`, and keep it: stored access keys can't be read without it"
+                "auth.encrypt.secret_key has {length} bytes, but a new installation needs at least {MIN_SECRET_KEY_BYTES}: \
+                 create a key with `openssl rand -hex 32` and keep it, because stored access keys cannot be read without it"
             )));
         } else {
-            let noted = self
+            let stored = self
                 .inner
                 .kv
                 .set_if(
@@ -43,8 +44,8 @@ impl Auth {
                     Predicate::Absent,
                 )
                 .await;
-            match noted {
-                // An earlier start noted it, or another server's at the same time.
+            match stored {
+                // An earlier start or another server has already stored it.
                 Ok(()) | Err(kv::Error::PredicateFailed { .. }) => {}
                 Err(e) => return Err(e.into()),
             }
@@ -52,24 +53,24 @@ impl Auth {
         self.signing_key().await.map(drop)
     }
 
-    /// Whether there is an administrator, and so credentials that the secret key has encrypted.
-    async fn is_begun(&self) -> Result<bool> {
+    /// Returns whether there is an administrator, and therefore credentials encrypted with the secret key.
+    async fn has_administrator(&self) -> Result<bool> {
         let administrator = self.inner.kv.get(BASIC_PARTITION, SUPER_ADMIN_KEY).await?;
         Ok(administrator.is_some() || self.setup_state().await?.initialized)
     }
 
-    /// What sessions of this installation are signed with.
+    /// Returns the key that signs the sessions of this installation.
     pub(super) async fn signing_key(&self) -> Result<&SigningKey> {
         self.inner
             .signing
             .get_or_try_init(|| async {
                 let secret_key = &self.inner.options.secret_key;
-                let noted = self.inner.kv.get(WEIR_PARTITION, SIGNING_KEY).await?;
-                match noted.as_ref().map(|noted| noted.value.as_ref()) {
+                let marker = self.inner.kv.get(WEIR_PARTITION, SIGNING_KEY).await?;
+                match marker.as_ref().map(|marker| marker.value.as_ref()) {
                     None => Ok(SigningKey::of_lakefs(secret_key)),
                     Some(DERIVED) => Ok(SigningKey::derived(secret_key)),
                     Some(other) => Err(Error::InvalidValue(format!(
-                        "sessions of this installation are signed by the method {:?}, which this version does not know: use the version that set it up, or a newer one",
+                        "sessions of this installation are signed with the method {:?}, which this version does not support: use the version that set up the installation, or a newer one",
                         String::from_utf8_lossy(other)
                     ))),
                 }
@@ -82,8 +83,8 @@ impl Auth {
 fn warning_of_short_key(bytes: usize) -> Option<String> {
     (bytes < MIN_SECRET_KEY_BYTES).then(|| {
         format!(
-            "auth.encrypt.secret_key has {bytes} bytes, fewer than {MIN_SECRET_KEY_BYTES}: anyone with a session token can find it out by trying keys; \
-             it can't be changed in place: dump the repositories and restore them in a new installation with a longer key"
+            "auth.encrypt.secret_key has only {bytes} bytes ({MIN_SECRET_KEY_BYTES} are recommended): anyone with a session token can find the key by brute force; \
+             the key cannot be changed in place: dump the repositories and restore them in a new installation with a longer key"
         )
     })
 }
@@ -96,7 +97,7 @@ mod tests {
     fn only_short_keys_are_warned_of() {
         let warning = warning_of_short_key(MIN_SECRET_KEY_BYTES - 1).unwrap();
         assert!(
-            warning.contains("has 15 bytes, fewer than 16") && warning.contains("new installation"),
+            warning.contains("has only 15 bytes (16 are recommended)") && warning.contains("new installation"),
             "{warning}"
         );
         assert_eq!(warning_of_short_key(MIN_SECRET_KEY_BYTES), None);

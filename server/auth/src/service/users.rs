@@ -1,4 +1,4 @@
-//! The user and its keys.
+//! Users and their access keys.
 
 use base::Page;
 use prost::Message as _;
@@ -11,7 +11,7 @@ use crate::records::{
 use crate::{Error, Result, secrets};
 
 impl Auth {
-    /// A user by name.
+    /// Returns a user by name.
     ///
     /// # Errors
     /// [`Error::NotFound`].
@@ -23,10 +23,10 @@ impl Auth {
         }
     }
 
-    /// Users by name: the administrator, if there is one.
+    /// Lists the users in order of name. The only user is the administrator.
     ///
     /// # Errors
-    /// Whatever the store gives.
+    /// Any error of the store.
     pub async fn list_users(&self, prefix: &str, after: &str, limit: usize) -> Result<Page<User>> {
         let found = self.inner.kv.get(BASIC_PARTITION, SUPER_ADMIN_KEY).await?;
         let user = found.map(|v| user_of(&v.value)).transpose()?;
@@ -42,7 +42,7 @@ impl Auth {
         })
     }
 
-    /// One of the administrator's keys, without its secret.
+    /// Returns an access key of the administrator, without its secret.
     ///
     /// # Errors
     /// [`Error::NotFound`].
@@ -61,10 +61,10 @@ impl Auth {
         })
     }
 
-    /// A key for the administrator, if there is none: this mode has one user with one key.
+    /// Creates an access key for the administrator. In this mode there is only one user with one key.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`] when there is a key, [`Error::NotFound`] for another user.
+    /// [`Error::InvalidValue`] if there is a key already; [`Error::NotFound`] for other users.
     pub async fn create_credentials(&self, username: &str) -> Result<CreatedCredentials> {
         let user = self.user(username).await?;
         let existing = self

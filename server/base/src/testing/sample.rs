@@ -1,24 +1,24 @@
-//! Which of the tables that tests write are left to be read back by another implementation.
+//! Selects which tables written by tests are kept, so that another implementation reads them back.
 //!
-//! Each test has a share: all of the first ones, and of the later ones ever fewer, so that a test
-//! that tries many cases neither takes the place of others nor takes minutes to read back.
+//! Of each test, all of the first tables are kept and then a decreasing share. A test that writes very many tables
+//! therefore neither displaces the tables of other tests nor takes minutes to read back.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-/// So many tables of each test are in the sample, whatever they are.
+/// Number of first tables of each test that are always in the sample.
 const FIRST: u64 = 250;
 
-/// How many tables each test has written, by the name of its thread, which the harness gives it.
+/// Number of tables each test has written, by thread name. The test harness names threads after their tests.
 static WRITTEN: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
 
-/// Whether a table of the test that this thread runs is in the sample. Asked once for each table.
+/// Returns whether a table of the current thread's test is in the sample. Call it once for each table.
 ///
-/// The first [`FIRST`] are; later the n-th of them with a chance of `FIRST` in n, so that some hundreds come of
-/// each tenfold. The dice are its id, the digest of what it holds: what is in it decides, and nothing else.
+/// The first [`FIRST`] tables are. The n-th table is included with probability `FIRST / n`, which adds some hundred
+/// tables each time n grows tenfold. The choice depends only on the table's id, which is the digest of its contents.
 ///
 /// # Panics
-/// If the id is no hex digest.
+/// If the id is not a hex digest.
 #[must_use]
 pub fn is_in_sample(id: &str) -> bool {
     let thread = std::thread::current();
@@ -28,16 +28,16 @@ pub fn is_in_sample(id: &str) -> bool {
         .unwrap_or_else(std::sync::PoisonError::into_inner);
     let nth = written.entry(test).or_default();
     *nth += 1;
-    let dice = id.get(..8).and_then(|id| u32::from_str_radix(id, 16).ok());
-    let dice = u64::from(dice.expect("the id of a table is a digest in hex"));
-    dice.saturating_mul(*nth) < FIRST << 32
+    let random = id.get(..8).and_then(|id| u32::from_str_radix(id, 16).ok());
+    let random = u64::from(random.expect("the id of a table is a hex digest"));
+    random.saturating_mul(*nth) < FIRST << 32
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// As a test of this name that writes so many tables.
+    /// Returns the sampled tables of a test called `name` that writes `tables` tables.
     fn sampled(name: &str, tables: u32) -> Vec<u32> {
         let run = move || {
             let id = |table: u32| format!("{:08x}", table.wrapping_mul(0x9e37_79b1));
@@ -50,12 +50,15 @@ mod tests {
     }
 
     #[test]
-    fn each_test_has_its_share_and_none_takes_all() {
+    fn sample_has_a_bounded_share_of_each_test() {
         let greedy = sampled("greedy", 100_000);
         assert_eq!(greedy[..250], Vec::from_iter(1..=250));
         // 250 and 250 * ln(400).
         assert!((1_500..2_000).contains(&greedy.len()), "{}", greedy.len());
-        assert!(greedy.iter().any(|table| *table > 50_000), "to its end");
+        assert!(
+            greedy.iter().any(|table| *table > 50_000),
+            "late tables are sampled too"
+        );
         assert_eq!(sampled("modest", 20).len(), 20);
         assert_eq!(sampled("modest too", 200).len(), 200);
     }

@@ -1,4 +1,4 @@
-//! Multipart uploads in the suite: parts, and the ways in which an upload ends.
+//! Tests of multipart uploads: parts, completion and abort.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +33,7 @@ impl Suite<'_> {
         (at, id, infos)
     }
 
-    pub(super) async fn parts_become_an_object(&self) {
+    pub(super) async fn completed_parts_become_an_object(&self) {
         let parts = [
             (7, pattern(600_000, 1)),
             (2, pattern(500_000, 2)),
@@ -41,7 +41,7 @@ impl Suite<'_> {
             (4, pattern(9, 4)),
         ];
         let (at, id, mut infos) = self.upload("data/m/1", &parts).await;
-        // The same number again replaces.
+        // A part with the same number replaces the first.
         let again = pattern(11, 5);
         infos[1] = self
             .store
@@ -58,7 +58,7 @@ impl Suite<'_> {
         );
         self.assert_absent("data/m/1").await;
 
-        // Part 4 was uploaded and is not named.
+        // Part 4 was uploaded but is not listed.
         infos.remove(1);
         let put = self
             .store
@@ -74,13 +74,13 @@ impl Suite<'_> {
         assert_eq!(put.md5, format!("{}-3", hex_md5(&digests)));
         assert!(self.read("data/m/1", None).await.expect("it was completed") == whole);
 
-        self.a_completion_is_repeated_as_it_was(&at, &id, &infos, &put)
+        self.repeated_completion_returns_the_same_result(&at, &id, &infos, &put)
             .await;
         for _ in 0..2 {
             self.store
                 .abort_multipart(&at, &id)
                 .await
-                .expect("a completed upload is forgotten, and aborting what is gone is no error");
+                .expect("aborting a completed or a missing upload succeeds");
             let forgotten = self
                 .store
                 .complete_multipart(&at, &id, &named(&infos))
@@ -100,8 +100,8 @@ impl Suite<'_> {
         );
     }
 
-    /// A client that lost the answer asks again; whoever names other parts comes too late.
-    async fn a_completion_is_repeated_as_it_was(
+    /// A client that did not receive the result may repeat the request. Lists of other parts are rejected.
+    async fn repeated_completion_returns_the_same_result(
         &self,
         at: &Location,
         id: &str,
@@ -130,9 +130,9 @@ impl Suite<'_> {
         }
     }
 
-    /// Of two completions that named other parts at the same time, the size of one stood beside the bytes of the
-    /// other.
-    pub(super) async fn one_of_several_completions_wins(&self) {
+    /// Guards a bug: after two concurrent completions with different parts, the size was from one and the
+    /// bytes were from the other.
+    pub(super) async fn one_of_several_concurrent_completions_wins(&self) {
         for round in 0..ROUNDS {
             let parts: Vec<_> = (1..=3)
                 .map(|number| {
@@ -174,11 +174,11 @@ impl Suite<'_> {
                 }
             }
             let read = self.read(&key, None).await.expect("it was completed");
-            assert!(read == whole, "the bytes are those of the list that won");
+            assert!(read == whole, "the bytes are from the winning list");
         }
     }
 
-    pub(super) async fn an_abort_and_a_completion_do_not_both_take_effect(&self) {
+    pub(super) async fn abort_and_completion_do_not_both_take_effect(&self) {
         for round in 0..ROUNDS {
             let key = format!("data/m/abort-{round}");
             let (at, id, infos) = self.upload(&key, &[(1, pattern(300_000, round))]).await;
@@ -208,7 +208,7 @@ impl Suite<'_> {
         }
     }
 
-    pub(super) async fn wrong_parts_are_refused_and_the_upload_stays(&self) {
+    pub(super) async fn invalid_parts_are_rejected_and_the_upload_stays(&self) {
         let parts = [(1, pattern(100, 1)), (2, pattern(100, 2))];
         let (at, id, infos) = self.upload("data/m/2", &parts).await;
         let good = named(&infos);
@@ -253,10 +253,10 @@ impl Suite<'_> {
         self.store
             .complete_multipart(&at, &id, &good)
             .await
-            .expect("the upload is as it was");
+            .expect("the upload is unchanged");
     }
 
-    pub(super) async fn unknown_uploads_are_refused(&self) {
+    pub(super) async fn unknown_uploads_are_rejected(&self) {
         let (at, id, infos) = self.upload("data/m/3", &[(1, pattern(10, 1))]).await;
         let unknown = "0123456789abcdef0123456789abcdef";
         for (at, id) in [
@@ -286,7 +286,7 @@ impl Suite<'_> {
             self.store
                 .abort_multipart(at, id)
                 .await
-                .expect("aborting what is not there is no error");
+                .expect("aborting a missing upload succeeds");
         }
         assert_eq!(
             self.store
@@ -298,7 +298,7 @@ impl Suite<'_> {
         );
     }
 
-    pub(super) async fn an_aborted_upload_is_gone(&self) {
+    pub(super) async fn aborted_upload_is_removed(&self) {
         let parts: Vec<_> = (1..=5)
             .map(|number| (number, pattern(10, number as u8)))
             .collect();

@@ -1,11 +1,11 @@
-//! Folders and files by handle: no step of a way below a root follows a symbolic link.
+//! Opens files and folders below a root without following symbolic links.
 //!
-//! A path that is checked and then opened can be swapped for a link in between. Here a folder is opened once, link
-//! by link refused, and everything that happens in it goes through the handle. What is made is its owner's alone:
-//! folders 0700, files 0600.
+//! If a path were checked first and opened later, it could be replaced by a link in between. This module opens a
+//! folder once, refusing links at every step, and uses the handle for all operations in the folder. New folders
+//! have mode 0700 and new files 0600.
 //!
-//! Linux opens a whole path in one call (`openat2`). Where that is missing or forbidden, as in older kernels and
-//! containers, each folder on the way is opened in the one before it.
+//! Linux can open a path without links in one call (`openat2`). If the call is missing or forbidden, as in older
+//! kernels and some containers, each folder of the path is opened relative to its parent.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -19,57 +19,57 @@ use base::OffsetDateTime;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-/// Of folders that are made: their owner's alone.
+/// Mode of new folders: accessible only by their owner.
 const FOLDER_MODE: Mode = Mode::RWXU;
-/// Of files that are made.
+/// Mode of new files.
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 const OPEN_FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::CLOEXEC)
     .union(OFlags::NOFOLLOW);
-/// Without waiting for the writer of a pipe.
+/// Flags for opening a file to read. `NONBLOCK` keeps the call from waiting for the writer of a named pipe.
 const OPEN_FILE: OFlags = OFlags::RDONLY
     .union(OFlags::NONBLOCK)
     .union(OFlags::NOCTTY)
     .union(OFlags::CLOEXEC)
     .union(OFlags::NOFOLLOW);
 
-/// A folder, and ways to what is below it.
+/// A folder below which paths are opened without following links.
 #[derive(Debug)]
 pub(super) struct Root {
     folder: OwnedFd,
-    /// Whether the system opens a whole path without links in one call.
-    at_once: AtomicBool,
+    /// Whether `openat2` is available.
+    has_openat2: AtomicBool,
 }
 
-/// An open folder. It stays the same one whatever becomes of its name.
+/// An open folder. The handle refers to the same folder even if the folder is renamed.
 #[derive(Debug)]
 pub(super) struct Folder(OwnedFd);
 
 impl Root {
-    /// Opens a folder; `path` itself may lead through links.
+    /// Opens a folder. `path` itself may contain links.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let flags = OPEN_FOLDER.difference(OFlags::NOFOLLOW);
         let folder = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
         Ok(Self {
             folder,
-            at_once: AtomicBool::new(cfg!(target_os = "linux")),
+            has_openat2: AtomicBool::new(cfg!(target_os = "linux")),
         })
     }
 
-    /// Opens from now on as on a system that opens no path at once.
+    /// Simulates a system without `openat2`.
     #[cfg(test)]
     pub(super) fn open_step_by_step(&self) {
-        self.at_once.store(false, Ordering::Relaxed);
+        self.has_openat2.store(false, Ordering::Relaxed);
     }
 
-    /// Whether others than its owner may look into the folder.
+    /// Returns whether users other than its owner can access the folder.
     pub(super) fn is_open_to_others(&self) -> io::Result<bool> {
         let mode = Mode::from_raw_mode(rustix::fs::fstat(&self.folder)?.st_mode);
         Ok(mode.intersects(Mode::RWXG.union(Mode::RWXO)))
     }
 
-    /// Opens the folder `path`, which is below this one.
+    /// Opens the folder `path` below this root.
     pub(super) fn folder(&self, path: &Path) -> io::Result<Folder> {
         Ok(Folder(self.open_below(path, OPEN_FOLDER)?))
     }
@@ -79,15 +79,15 @@ impl Root {
         Ok(File::from(self.open_below(path, OPEN_FILE)?))
     }
 
-    /// Opens the folder `path`, making what is missing of it. What was made is durable.
-    pub(super) fn make_folder(&self, path: &Path) -> io::Result<Folder> {
+    /// Opens the folder `path`. Durably creates the folders that do not exist.
+    pub(super) fn create_folder(&self, path: &Path) -> io::Result<Folder> {
         match self.folder(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             opened => return opened,
         }
         let mut at = Folder(self.folder.try_clone()?);
         for name in names(path)? {
-            at = at.make_folder(name)?;
+            at = at.create_folder(name)?;
         }
         Ok(at)
     }
@@ -97,10 +97,10 @@ impl Root {
             return self.folder.try_clone();
         }
         #[cfg(target_os = "linux")]
-        if self.at_once.load(Ordering::Relaxed) {
+        if self.has_openat2.load(Ordering::Relaxed) {
             use rustix::fs::ResolveFlags;
             names(path)?;
-            // With it a link at the end would be no link that is followed, and told of as no folder.
+            // With NOFOLLOW the error for a link at the end would be ENOTDIR instead of ELOOP.
             let flags = flags.difference(OFlags::NOFOLLOW);
             let resolve = ResolveFlags::BENEATH
                 .union(ResolveFlags::NO_SYMLINKS)
@@ -109,8 +109,8 @@ impl Root {
                 rustix::fs::openat2(&self.folder, path, flags, Mode::empty(), resolve)
             });
             match opened {
-                // An older kernel, or a container that forbids what it does not know.
-                Err(Errno::NOSYS) => self.at_once.store(false, Ordering::Relaxed),
+                // Older kernels return ENOSYS. Some containers forbid unknown calls with EPERM.
+                Err(Errno::NOSYS) => self.has_openat2.store(false, Ordering::Relaxed),
                 Err(Errno::PERM) => {}
                 opened => return Ok(opened?),
             }
@@ -130,7 +130,7 @@ impl Root {
     }
 }
 
-/// The names on a way down; a way that leads anywhere else is none.
+/// Returns the names in a path. Fails for paths with `..` or other components that are not plain names.
 fn names(path: &Path) -> io::Result<Vec<&OsStr>> {
     let plain = path.components().map(|part| match part {
         Component::Normal(name) => Ok(name),
@@ -144,7 +144,7 @@ fn open_step(folder: impl AsFd, name: &OsStr, flags: OFlags) -> io::Result<Owned
         rustix::fs::openat(folder.as_fd(), name, flags, Mode::empty())
     });
     match opened {
-        // Systems call a link where a folder is wanted either this or that.
+        // If a link is opened as a folder, some systems return ENOTDIR and others ELOOP.
         Err(Errno::NOTDIR) if is_link(folder.as_fd(), name) => Err(Errno::LOOP.into()),
         opened => Ok(opened?),
     }
@@ -155,7 +155,7 @@ fn is_link(folder: impl AsFd, name: &OsStr) -> bool {
         .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
 }
 
-/// Whether opening failed at a symbolic link or at a way out.
+/// Returns whether opening failed because of a symbolic link, or because the path leads out of the root.
 pub(super) fn is_link_error(error: &io::Error) -> bool {
     let code = error.raw_os_error();
     [Errno::LOOP, Errno::XDEV]
@@ -164,15 +164,15 @@ pub(super) fn is_link_error(error: &io::Error) -> bool {
 }
 
 impl Folder {
-    /// Opens the folder `name` in this one, making it durably if it is missing.
-    pub(super) fn make_folder(&self, name: impl AsRef<OsStr>) -> io::Result<Self> {
+    /// Opens the folder `name` in this folder. Durably creates it if it does not exist.
+    pub(super) fn create_folder(&self, name: impl AsRef<OsStr>) -> io::Result<Self> {
         let name = name.as_ref();
         match open_step(&self.0, name, OPEN_FOLDER) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             opened => return opened.map(Self),
         }
         match rustix::fs::mkdirat(&self.0, name, FOLDER_MODE) {
-            // Another writer made it.
+            // Another writer has created it.
             Err(Errno::EXIST) => {}
             made => made?,
         }
@@ -180,13 +180,13 @@ impl Folder {
         open_step(&self.0, name, OPEN_FOLDER).map(Self)
     }
 
-    /// Makes a file that is not there yet.
+    /// Creates a file. Fails if it exists.
     pub(super) fn create(&self, name: &str) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
         self.open_to_write(name, flags)
     }
 
-    /// Opens a file for writing that may be there or not.
+    /// Opens a file for reading and writing, and creates it if it does not exist.
     pub(super) fn open_or_create(&self, name: &str) -> io::Result<File> {
         self.open_to_write(name, OFlags::RDWR | OFlags::CREATE)
     }
@@ -203,7 +203,7 @@ impl Folder {
         open_step(&self.0, OsStr::new(name), OPEN_FILE).map(File::from)
     }
 
-    /// What lies under a name, itself and not what a link leads to; none if nothing does.
+    /// Returns the status of a file or, without following it, of a link; `None` if nothing has this name.
     pub(super) fn stat(&self, name: &str) -> io::Result<Option<Stat>> {
         match rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => Ok(None),
@@ -211,12 +211,12 @@ impl Folder {
         }
     }
 
-    /// Gives a file another name, in another folder too. What has that name is replaced.
+    /// Renames a file, optionally to another folder. Replaces an existing file of that name.
     pub(super) fn rename(&self, name: &str, to: &Self, to_name: &OsStr) -> io::Result<()> {
         Ok(rustix::fs::renameat(&self.0, name, &to.0, to_name)?)
     }
 
-    /// Removes a file or a link; no error if it is gone.
+    /// Removes a file or a link. Succeeds if it does not exist.
     pub(super) fn remove(&self, name: impl AsRef<OsStr>) -> io::Result<()> {
         match rustix::fs::unlinkat(&self.0, name.as_ref(), AtFlags::empty()) {
             Err(Errno::NOENT) => Ok(()),
@@ -224,7 +224,8 @@ impl Folder {
         }
     }
 
-    /// The names of what lies here, in no order. What is no UTF-8 is none of ours.
+    /// Returns the names of the folder's entries in no particular order. Names that are not UTF-8 are skipped,
+    /// because the store creates none.
     pub(super) fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in Dir::read_from(&self.0)? {
@@ -237,19 +238,19 @@ impl Folder {
         Ok(names)
     }
 
-    /// Makes the names in the folder durable.
+    /// Flushes the folder's entries to disk.
     pub(super) fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::fsync(&self.0)?)
     }
 }
 
-/// When a file was written last.
+/// Returns the modification time of a file.
 pub(super) fn modified(stat: &Stat) -> io::Result<OffsetDateTime> {
     let nanos = i128::from(stat.st_mtime) * 1_000_000_000 + i128::from(stat.st_mtime_nsec);
     OffsetDateTime::from_unix_timestamp_nanos(nanos).map_err(io::Error::other)
 }
 
-/// The length of a file in bytes.
+/// Returns the size of a file in bytes.
 pub(super) fn size(stat: &Stat) -> u64 {
     u64::try_from(stat.st_size).unwrap_or(0)
 }

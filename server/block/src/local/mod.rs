@@ -1,9 +1,8 @@
-//! Objects as files below one folder, where lakeFS's local store has them:
+//! The driver for local disks. Objects are files below one folder, at the same paths as in lakeFS:
 //! `<path>/<namespace without local://>/<key>`.
 //!
-//! A put streams into a temporary file, is flushed to the disk and renamed into its
-//! place, so a name always stands for a whole object. All disk work runs on the blocking
-//! pool, small objects in one hop.
+//! A put streams into a temporary file, flushes it to disk and renames it, so every file is a complete
+//! object. All disk work runs on the blocking pool; a small object takes one task.
 
 mod folder;
 mod multipart;
@@ -13,9 +12,9 @@ mod temp;
 mod write;
 
 #[cfg(test)]
-mod ending;
+mod completion_tests;
 #[cfg(test)]
-mod links;
+mod symlink_tests;
 #[cfg(test)]
 mod tests;
 
@@ -30,7 +29,7 @@ use async_trait::async_trait;
 use base::IdGenerator;
 use bytes::Bytes;
 
-use self::multipart::Turns;
+use self::multipart::UploadLocks;
 pub(crate) use self::paths::try_address;
 use self::paths::{Paths, split};
 use self::temp::TempFolder;
@@ -41,23 +40,23 @@ use crate::{
     Result, StoreInfo,
 };
 
-/// What is read of a file at once, in bytes.
+/// Number of bytes read from a file in one step.
 const READ_CHUNK_BYTES: u64 = 256 << 10;
 
-/// Where the files are.
+/// Settings of a [`LocalStore`].
 #[derive(Debug, Clone)]
 pub struct LocalOptions {
     /// The folder of all namespaces.
     pub path: PathBuf,
-    /// What clients are told to begin namespaces with.
+    /// Prefix of the namespaces that clients suggest.
     pub default_namespace_prefix: String,
     /// Whether objects below the folder may be imported.
     pub import_enabled: bool,
-    /// Absolute folders outside `path` that may be read by `local:///absolute/path`.
+    /// Absolute paths of folders outside `path` that may be read as `local:///absolute/path`.
     pub allowed_external_prefixes: Vec<String>,
 }
 
-/// A store on a local disk. Clones share it.
+/// A store on a local disk. Clones share the same store.
 #[derive(Debug, Clone)]
 pub struct LocalStore(Arc<Inner>);
 
@@ -65,7 +64,7 @@ pub struct LocalStore(Arc<Inner>);
 struct Inner {
     paths: Paths,
     temp: Arc<TempFolder>,
-    turns: Turns,
+    upload_locks: UploadLocks,
     ids: Arc<dyn IdGenerator>,
     create_sink: CreateSink,
     default_namespace_prefix: String,
@@ -73,12 +72,11 @@ struct Inner {
 }
 
 impl LocalStore {
-    /// Makes the folder if it is missing and checks that it can be written.
-    ///
-    /// What processes that ended left half-written is removed. `ids` names uploads.
+    /// Opens the store. Creates the folder if it does not exist, checks that it is writable, and removes
+    /// temporary files of processes that have exited. `ids` generates upload ids.
     ///
     /// # Errors
-    /// [`Error::Storage`] if the folder cannot be made or written.
+    /// [`Error::Storage`] if the folder cannot be created or written.
     pub async fn open(options: LocalOptions, ids: Arc<dyn IdGenerator>) -> Result<Self> {
         Self::open_with(options, ids, write::write_to_file).await
     }
@@ -96,7 +94,7 @@ impl LocalStore {
             Ok(Self(Arc::new(Inner {
                 paths,
                 temp: Arc::new(temp),
-                turns: Turns::default(),
+                upload_locks: UploadLocks::default(),
                 ids,
                 create_sink,
                 default_namespace_prefix: options.default_namespace_prefix,
@@ -106,7 +104,7 @@ impl LocalStore {
         .await
     }
 
-    /// Runs disk work with the store's parts.
+    /// Runs disk work on the blocking pool with access to the store's state.
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Inner) -> Result<T> + Send + 'static,
@@ -134,7 +132,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 impl Inner {
-    /// Opens an object for reading; a folder or a device is no object.
+    /// Opens an object for reading. Folders and devices are not objects.
     fn open_object(&self, at: &Location) -> Result<(File, std::fs::Metadata)> {
         let file = self.paths.open_file(at, &self.paths.resolve(at)?)?;
         let metadata = file
@@ -147,20 +145,20 @@ impl Inner {
     }
 }
 
-/// Reads the next chunk of a range; none at its end.
+/// Reads the next chunk of a range, or returns `None` at its end.
 fn read_chunk(file: &File, range: &mut Range<u64>) -> io::Result<Option<Bytes>> {
     let wanted = (range.end - range.start).min(READ_CHUNK_BYTES);
     if wanted == 0 {
         return Ok(None);
     }
     let mut chunk = vec![0; usize::try_from(wanted).expect("a chunk is small")];
-    // A file that became shorter meanwhile is an error, not a short answer.
+    // If the file has been truncated, fail instead of returning fewer bytes.
     file.read_exact_at(&mut chunk, range.start)?;
     range.start += wanted;
     Ok(Some(chunk.into()))
 }
 
-/// Streams the rest of a range behind its first chunk.
+/// Streams a range whose first chunk has been read. `range` is the rest.
 fn stream_range(file: File, first: Option<Bytes>, range: Range<u64>) -> ByteStream {
     let file = Arc::new(file);
     Box::pin(futures::stream::try_unfold(
@@ -209,7 +207,7 @@ impl BlockStore for LocalStore {
             let canonical = |namespace: &String| inner.paths.canonical(namespace);
             Ok(namespaces.iter().map(canonical).collect())
         });
-        // Only a process that is going down has no blocking pool.
+        // The blocking pool rejects work only while the process shuts down.
         named.await.unwrap_or(asked)
     }
 
@@ -273,7 +271,7 @@ impl BlockStore for LocalStore {
 
     async fn copy(&self, from: &Location, to: &Location) -> Result<Put> {
         let body = self.get(from, None).await?;
-        // What fails while the source is read is the store's failure, not a client's body.
+        // The body is read from the store, so an error of the body is a storage error.
         self.put(to, body).await.map_err(|error| match error {
             Error::Body(source) => Error::failed("copy", from, source),
             other => other,

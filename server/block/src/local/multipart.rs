@@ -1,13 +1,14 @@
-//! Multipart uploads: their parts lie in the namespace's folder, where lakeFS has them, so that an open upload
-//! survives a switch from one to the other. `parts` says which files there are.
+//! Multipart uploads. The parts are stored in the namespace's folder, as in lakeFS, so that an open upload survives
+//! a switch between the two servers. The `parts` module lists the files.
 //!
-//! An upload ends once. Whoever completes or aborts it holds its lock, in whichever process, and looks again under the
-//! lock. A completion places the object, then notes durably which parts it is of: that is the moment in which it is
-//! completed. Only then do marker and parts go. So a process that dies before leaves an open upload, and one that
-//! dies behind it a completed one; neither leaves an object that is half of one list of parts.
+//! An upload ends exactly once. To complete or abort an upload, a process takes its lock and re-checks its state. A
+//! completion first publishes the object, then durably writes a completion record with the list of parts. The
+//! record is the point at which the upload is completed; marker and parts are removed afterwards. If the process
+//! dies before that point, the upload is still open. If it dies later, the upload is completed. In both cases the
+//! object consists of the parts of a single list.
 //!
-//! Parts take no lock. A part that lands is noted, then the upload is looked at: either it is still open, and who
-//! ends it later finds the part, or it has ended, and the part is removed again.
+//! Storing a part takes no lock. After writing the part, the process checks the upload again. If the upload is
+//! still open, the process that ends it finds the part. If it has ended, the storing process removes the part.
 
 use std::collections::HashMap;
 use std::io::{self, Read as _};
@@ -19,77 +20,80 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::folder::Folder;
 use super::parts::{
-    Done, Lock, READ_BYTES, done_name, marker_name, note_part, part_info, part_name, part_numbers,
-    read_note, remove_part,
+    Completion, READ_BYTES, UploadLock, completion_name, marker_name, part_info, part_name,
+    part_numbers, read_note, remove_part, write_part_md5,
 };
-use super::paths::{refused, split};
-use super::write::{Gone, Pending, Waiter};
+use super::paths::{path_error, split};
+use super::write::{CancelFlag, CancelOnDrop, TempFile};
 use super::{Inner, LocalStore};
-use crate::multipart::{check_number, joined_tag, pick};
+use crate::multipart::{check_number, multipart_etag, select_parts};
 use crate::store::from_bytes;
 use crate::{ByteStream, CompletedPart, Error, Location, PartInfo, Put, Result};
 
-/// The longest upload id, in bytes.
+/// Maximum length of an upload id, in bytes.
 const MAX_UPLOAD_ID_BYTES: usize = 128;
-/// Hex digits that ids made here have behind a UUID's 32, which are all that ids of lakeFS have: who finds parts of such
-/// an upload and no marker knows that it has ended. lakeFS takes any hex digits.
+/// Suffix of the upload ids created here. lakeFS's ids are the 32 hex digits of a UUID; lakeFS accepts longer ones.
+/// If an upload with this suffix has parts but no marker, it has ended.
 const OWN_SUFFIX: &str = "77";
 const OWN_ID_BYTES: usize = 34;
-/// How many uploads may have ended before their turns are looked through.
-const MAX_IDLE_TURNS: usize = 1_024;
+/// Number of entries above which unused locks are removed from the map.
+const MAX_IDLE_LOCKS: usize = 1_024;
 
-/// Who ends an upload waits here for others of this process, without a thread.
+/// In-process locks by upload id. Tasks of this process wait for each other here, without blocking a thread.
 #[derive(Debug, Default)]
-pub(super) struct Turns(Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>);
+pub(super) struct UploadLocks(Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>);
 
-impl Turns {
-    async fn wait(&self, id: &str) -> OwnedMutexGuard<()> {
-        let turn = {
-            let mut turns = self.0.lock().expect("no holder of the turns panics");
-            if turns.len() > MAX_IDLE_TURNS {
-                turns.retain(|_, turn| turn.strong_count() > 0);
+impl UploadLocks {
+    async fn lock(&self, id: &str) -> OwnedMutexGuard<()> {
+        let lock = {
+            let mut locks = self
+                .0
+                .lock()
+                .expect("no code panics while it holds this lock");
+            if locks.len() > MAX_IDLE_LOCKS {
+                locks.retain(|_, lock| lock.strong_count() > 0);
             }
-            let waited_for = turns.get(id).and_then(Weak::upgrade);
-            waited_for.unwrap_or_else(|| {
-                let turn = Arc::default();
-                turns.insert(id.to_owned(), Arc::downgrade(&turn));
-                turn
+            let existing = locks.get(id).and_then(Weak::upgrade);
+            existing.unwrap_or_else(|| {
+                let lock = Arc::default();
+                locks.insert(id.to_owned(), Arc::downgrade(&lock));
+                lock
             })
         };
-        turn.lock_owned().await
+        lock.lock_owned().await
     }
 }
 
-/// An upload that exists.
+/// An existing upload, open or completed.
 pub(super) struct Upload {
     at: Location,
     id: String,
     folder: Folder,
-    /// Whether it was begun here, and so must have its marker.
-    marked: bool,
-    done: Option<Done>,
+    /// Whether the upload has a marker. Uploads started by lakeFS have none.
+    has_marker: bool,
+    completion: Option<Completion>,
     numbers: Vec<u32>,
 }
 
 impl Inner {
-    /// An upload that takes parts.
+    /// Returns an open upload.
     pub(super) fn open_upload(&self, at: &Location, id: &str) -> Result<Upload> {
         let upload = self.upload(at, id)?;
-        match upload.done {
+        match upload.completion {
             None => Ok(upload),
             Some(_) => Err(Error::NoSuchUpload(id.to_owned())),
         }
     }
 
-    /// Finds an upload, open or completed, by its marker, or, if lakeFS began it, by its parts.
+    /// Finds an open or completed upload by its marker or, if lakeFS started it, by its parts.
     fn upload(&self, at: &Location, id: &str) -> Result<Upload> {
         let unknown = || Error::NoSuchUpload(id.to_owned());
         let path = self.paths.inside(at)?;
-        // An id becomes part of a file name.
-        let plain = id
+        // The id becomes part of file names.
+        let is_plain = id
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        if id.is_empty() || id.len() > MAX_UPLOAD_ID_BYTES || !plain {
+        if id.is_empty() || id.len() > MAX_UPLOAD_ID_BYTES || !is_plain {
             return Err(unknown());
         }
         let folder = match self.paths.parent(at, &upload_folder(&path).join(id)) {
@@ -97,21 +101,21 @@ impl Inner {
             folder => folder?,
         };
         let failed = |source| {
-            refused(at, source, |source| {
+            path_error(at, source, |source| {
                 Error::failed("read the upload of", at, source)
             })
         };
         let numbers = part_numbers(&folder, id).map_err(failed)?;
         let marker = read_note(&folder, &marker_name(id)).map_err(failed)?;
-        // Behind the marker, which goes when the note is there.
-        let done = Done::read(&folder, id, at).map_err(failed)?;
-        let marked = match marker {
+        // Read this after the marker, because the marker is removed once the completion record exists.
+        let completion = Completion::read(&folder, id, at).map_err(failed)?;
+        let has_marker = match marker {
             Some(address) if address == at.as_str() => true,
             Some(_) => return Err(unknown()),
-            None if done.is_some() => false,
+            None if completion.is_some() => false,
             None if !numbers.is_empty()
                 && !is_own(id)
-                && folder.stat(&done_name(id)).map_err(failed)?.is_none() =>
+                && folder.stat(&completion_name(id)).map_err(failed)?.is_none() =>
             {
                 false
             }
@@ -121,15 +125,15 @@ impl Inner {
             at: at.clone(),
             id: id.to_owned(),
             folder,
-            marked,
-            done,
+            has_marker,
+            completion,
             numbers,
         })
     }
 }
 
 impl Upload {
-    /// The parts, by number. One that goes meanwhile is none.
+    /// Returns the parts ordered by number. Skips parts that are removed concurrently.
     pub(super) fn parts(&self) -> Result<Vec<PartInfo>> {
         let mut parts = Vec::with_capacity(self.numbers.len());
         for number in &self.numbers {
@@ -143,19 +147,20 @@ impl Upload {
     }
 
     fn failed(&self, operation: &'static str, source: io::Error) -> Error {
-        refused(&self.at, source, |source| {
+        path_error(&self.at, source, |source| {
             Error::failed(operation, &self.at, source)
         })
     }
 
-    /// Whether it ended since it was found.
+    /// Returns whether the upload has ended since it was found.
     fn has_ended(&self) -> io::Result<bool> {
         let is_there = |name: String| Ok::<_, io::Error>(self.folder.stat(&name)?.is_some());
-        Ok((self.marked && !is_there(marker_name(&self.id))?) || is_there(done_name(&self.id))?)
+        Ok((self.has_marker && !is_there(marker_name(&self.id))?)
+            || is_there(completion_name(&self.id))?)
     }
 
-    /// Removes marker and parts, also those that came since the upload was found. The marker goes first: a part that
-    /// lands behind it is removed by whoever stores it.
+    /// Removes the marker, then all parts, including those stored since the upload was found. If a part is stored
+    /// after the marker is removed, the task that stores it removes it.
     fn clear(&self) -> io::Result<()> {
         self.folder.remove(marker_name(&self.id))?;
         for number in part_numbers(&self.folder, &self.id)? {
@@ -164,12 +169,12 @@ impl Upload {
         Ok(())
     }
 
-    /// Joins parts to the object, hashing again what was hashed when it came.
-    fn join(&self, inner: &Inner, named: &[CompletedPart], gone: &Gone) -> Result<Put> {
+    /// Joins the listed parts to the object. Verifies the MD5 of each part again.
+    fn join(&self, inner: &Inner, named: &[CompletedPart], cancelled: &CancelFlag) -> Result<Put> {
         let failed = |source| self.failed("join the parts of", source);
         let uploaded = self.parts()?;
-        let picked = pick(&uploaded, named)?;
-        let mut pending = Pending::create(inner, &self.at)?;
+        let picked = select_parts(&uploaded, named)?;
+        let mut pending = TempFile::create(inner, &self.at)?;
         let mut digests = Vec::with_capacity(named.len());
         let mut chunk = vec![0; READ_BYTES];
         for part in picked {
@@ -184,7 +189,7 @@ impl Upload {
                 if read == 0 {
                     break;
                 }
-                if gone.is() {
+                if cancelled.is_set() {
                     return Err(failed(io::ErrorKind::Interrupted.into()));
                 }
                 md5.update(&chunk[..read]);
@@ -197,17 +202,17 @@ impl Upload {
             digests.push(digest);
         }
         let to = inner.paths.inside(&self.at)?;
-        let stored = pending.place(inner, &self.at, &to, gone)?;
+        let stored = pending.publish(inner, &self.at, &to, cancelled)?;
         Ok(Put {
             size_bytes: stored.size_bytes,
-            md5: joined_tag(&digests),
+            md5: multipart_etag(&digests),
             last_modified: stored.last_modified,
         })
     }
 }
 
 impl LocalStore {
-    /// Begins an upload: writes its marker.
+    /// Starts an upload by writing its marker.
     pub(super) async fn begin_upload(&self, at: &Location) -> Result<String> {
         let path = self.0.paths.inside(at)?;
         let id = format!("{}{OWN_SUFFIX}", self.0.ids.uuid().replace('-', ""));
@@ -217,7 +222,7 @@ impl LocalStore {
         Ok(id)
     }
 
-    /// Stores a part and notes its MD5.
+    /// Stores a part and records its MD5.
     pub(super) async fn store_part(
         &self,
         at: &Location,
@@ -240,8 +245,8 @@ impl LocalStore {
         };
         self.run(move |_| {
             let failed = |source| upload.failed("write a part of", source);
-            note_part(&upload.folder, &upload.id, &info).map_err(failed)?;
-            // The upload may have ended while the part was coming; nobody else would remove it.
+            write_part_md5(&upload.folder, &upload.id, &info).map_err(failed)?;
+            // If the upload has ended while the part was stored, nobody else removes the part.
             if upload.has_ended().map_err(failed)? {
                 remove_part(&upload.folder, &upload.id, number).map_err(failed)?;
                 return Err(Error::NoSuchUpload(upload.id.clone()));
@@ -251,23 +256,23 @@ impl LocalStore {
         .await
     }
 
-    /// Joins parts to the object and ends the upload.
+    /// Completes an upload.
     pub(super) async fn join_parts(
         &self,
         at: &Location,
         id: &str,
         named: &[CompletedPart],
     ) -> Result<Put> {
-        let waiter = Waiter::default();
-        let _turn = self.0.turns.wait(id).await;
-        let (at, id, named, gone) = (at.clone(), id.to_owned(), named.to_vec(), waiter.gone());
-        self.run(move |inner| complete(inner, &at, &id, &named, &gone))
+        let cancel = CancelOnDrop::default();
+        let _guard = self.0.upload_locks.lock(id).await;
+        let (at, id, named, cancelled) = (at.clone(), id.to_owned(), named.to_vec(), cancel.flag());
+        self.run(move |inner| complete(inner, &at, &id, &named, &cancelled))
             .await
     }
 
-    /// Aborts an upload, or forgets that it was completed.
+    /// Aborts an open upload, or removes the completion record of a completed one.
     pub(super) async fn end_upload(&self, at: &Location, id: &str) -> Result<()> {
-        let _turn = self.0.turns.wait(id).await;
+        let _guard = self.0.upload_locks.lock(id).await;
         let (at, id) = (at.clone(), id.to_owned());
         self.run(move |inner| {
             let upload = match inner.upload(&at, &id) {
@@ -275,9 +280,9 @@ impl LocalStore {
                 upload => upload?,
             };
             let failed = |source| upload.failed("remove a part of", source);
-            let _lock = Lock::take(&upload.folder, &id).map_err(failed)?;
+            let _lock = UploadLock::acquire(&upload.folder, &id).map_err(failed)?;
             upload.clear().map_err(failed)?;
-            upload.folder.remove(done_name(&id)).map_err(failed)
+            upload.folder.remove(completion_name(&id)).map_err(failed)
         })
         .await
     }
@@ -288,38 +293,39 @@ fn complete(
     at: &Location,
     id: &str,
     named: &[CompletedPart],
-    gone: &Gone,
+    cancelled: &CancelFlag,
 ) -> Result<Put> {
     let found = inner.upload(at, id)?;
-    let locked = Lock::take(&found.folder, id);
+    let locked = UploadLock::acquire(&found.folder, id);
     let _lock = locked.map_err(|source| found.failed("lock the upload of", source))?;
     let mut upload = inner.upload(at, id)?;
-    let put = match upload.done.take() {
-        Some(done) => done
-            .answer_to(named)
+    let put = match upload.completion.take() {
+        Some(completion) => completion
+            .result_for(named)
             .ok_or_else(|| Error::NoSuchUpload(id.to_owned()))?,
         None => {
-            let put = upload.join(inner, named, gone)?;
-            Done::new(named, put.clone())
+            let put = upload.join(inner, named, cancelled)?;
+            Completion::new(named, put.clone())
                 .write(&inner.temp, &upload.folder, id, at)
                 .map_err(|source| upload.failed("complete the upload of", source))?;
             put
         }
     };
     if let Err(error) = upload.clear() {
-        // The object is whole; what stays is only room on the disk, until the upload is forgotten.
-        tracing::warn!(%error, upload.id = %id, "parts of a completed upload stay");
+        // The object is complete. The remaining parts only take disk space until the upload is removed.
+        tracing::warn!(%error, upload.id = %id, "failed to remove the parts of a completed upload");
     }
     Ok(put)
 }
 
-/// Whether an upload was begun here, by a version that tells by the id.
+/// Returns whether the id was created here, by a version that adds the suffix.
 fn is_own(id: &str) -> bool {
     id.len() == OWN_ID_BYTES && id.ends_with(OWN_SUFFIX)
 }
 
-/// The folder of an object's namespace: above `data/<partition>/<name>`, the keys that are
-/// uploaded in parts; for another key, its own folder. Never the store's.
+/// Returns the folder for the files of an upload. Keys of multipart uploads have the form
+/// `data/<partition>/<name>`; for these it is the namespace's folder, above `data`. For other keys it is the
+/// object's folder. It is never the store's folder itself.
 fn upload_folder(path: &Path) -> PathBuf {
     let above = path
         .ancestors()

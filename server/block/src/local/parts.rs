@@ -1,12 +1,12 @@
-//! The files of multipart uploads: what lies in a namespace's folder for one of them, and how it is read.
+//! Reads and writes the files of multipart uploads, which are in the namespace's folder.
 //!
-//! | name | what |
+//! | name | content |
 //! |---|---|
-//! | `ID-NNNNN` | a part, where lakeFS has it |
-//! | `ID-NNNNN.weir-md5` | its MD5, good as long as the part has the size and time that are noted with it |
-//! | `ID.weir-upload` | the address that is uploaded: the upload is open. Missing if lakeFS began it |
-//! | `ID.weir-done` | which parts became the object, and what was answered |
-//! | `ID.weir-lock` | held by whoever completes or aborts the upload, in whichever process |
+//! | `ID-NNNNN` | a part, at the same path as in lakeFS |
+//! | `ID-NNNNN.weir-md5` | the part's MD5, with the size and modification time for which it is valid |
+//! | `ID.weir-upload` | marker of an open upload: its address. Uploads started by lakeFS have none |
+//! | `ID.weir-done` | completion record: a digest of the list of parts, and the result |
+//! | `ID.weir-lock` | locked by the process that completes or aborts the upload |
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -18,12 +18,12 @@ use md5::{Digest as _, Md5};
 
 use super::folder::{Folder, modified, size};
 use super::temp::TempFolder;
-use crate::multipart::{MAX_PART_NUMBER, normal};
+use crate::multipart::{MAX_PART_NUMBER, normalized};
 use crate::{CompletedPart, Location, PartInfo, Put};
 
-/// How much of a part is read at once, in bytes.
+/// Number of bytes of a part read in one step.
 pub(super) const READ_BYTES: usize = 256 << 10;
-/// Longer than any note, in bytes: an address and a few numbers.
+/// Maximum size of a small file that is read as text, in bytes. An address and a few numbers fit.
 const MAX_NOTE_BYTES: u64 = 16 << 10;
 
 pub(super) fn part_name(id: &str, number: u32) -> String {
@@ -34,30 +34,31 @@ pub(super) fn marker_name(id: &str) -> String {
     format!("{id}.weir-upload")
 }
 
-pub(super) fn done_name(id: &str) -> String {
+pub(super) fn completion_name(id: &str) -> String {
     format!("{id}.weir-done")
 }
 
-fn note_name(part: &str) -> String {
+fn md5_name(part: &str) -> String {
     format!("{part}.weir-md5")
 }
 
-/// The right to end an upload, held against other processes. The system drops it when the process ends.
+/// Lock to end an upload, exclusive among processes. The system releases it when the process ends.
 #[derive(Debug)]
-pub(super) struct Lock<'a> {
+pub(super) struct UploadLock<'a> {
     folder: &'a Folder,
     name: String,
     _file: File,
 }
 
-impl<'a> Lock<'a> {
-    /// Waits until nobody else has it.
-    pub(super) fn take(folder: &'a Folder, id: &str) -> io::Result<Self> {
+impl<'a> UploadLock<'a> {
+    /// Waits for the lock, blocking the thread.
+    pub(super) fn acquire(folder: &'a Folder, id: &str) -> io::Result<Self> {
         let name = format!("{id}.weir-lock");
         loop {
             let file = folder.open_or_create(&name)?;
             file.lock()?;
-            // Who had it before has removed the file that was waited for; then another one counts.
+            // The previous holder removes the file. If the locked file is no longer the one at this
+            // path, try again with the new file.
             let held = file.metadata()?;
             let there = folder.stat(&name)?;
             if there.is_some_and(|there| there.st_ino == held.ino() && there.st_dev == held.dev()) {
@@ -72,43 +73,43 @@ impl<'a> Lock<'a> {
     }
 }
 
-impl Drop for Lock<'_> {
+impl Drop for UploadLock<'_> {
     fn drop(&mut self) {
         if let Err(error) = self.folder.remove(&self.name) {
-            tracing::warn!(%error, name = %self.name, "the lock file of an upload stays");
+            tracing::warn!(%error, name = %self.name, "failed to remove the lock file of an upload");
         }
     }
 }
 
-/// How an upload was completed.
+/// The record of a completed upload.
 #[derive(Debug)]
-pub(super) struct Done {
-    /// Stands for the list of parts.
-    of: String,
+pub(super) struct Completion {
+    /// Digest of the list of parts.
+    parts: String,
     put: Put,
 }
 
-impl Done {
+impl Completion {
     pub(super) fn new(named: &[CompletedPart], put: Put) -> Self {
         Self {
-            of: digest_of(named),
+            parts: parts_digest(named),
             put,
         }
     }
 
-    /// What was answered to this list of parts; none if it was another one.
-    pub(super) fn answer_to(self, named: &[CompletedPart]) -> Option<Put> {
-        (self.of == digest_of(named)).then_some(self.put)
+    /// Returns the result, or `None` if the upload was completed with a different list of parts.
+    pub(super) fn result_for(self, named: &[CompletedPart]) -> Option<Put> {
+        (self.parts == parts_digest(named)).then_some(self.put)
     }
 
-    /// Reads the note of a completed upload of `at`.
+    /// Reads the completion record of an upload to `at`. Returns `None` if there is none for this address.
     pub(super) fn read(folder: &Folder, id: &str, at: &Location) -> io::Result<Option<Self>> {
-        let Some(text) = read_note(folder, &done_name(id))? else {
+        let Some(text) = read_note(folder, &completion_name(id))? else {
             return Ok(None);
         };
         let mut lines = text.lines();
         let mut next = || lines.next().unwrap_or_default();
-        let (of, md5, size, nanos, address) = (next(), next(), next(), next(), next());
+        let (parts, md5, size, nanos, address) = (next(), next(), next(), next(), next());
         let put = || {
             Some(Put {
                 size_bytes: size.parse().ok()?,
@@ -117,15 +118,14 @@ impl Done {
                     .ok()?,
             })
         };
-        let put =
-            put().ok_or_else(|| io::Error::other("the note of its completion is malformed"))?;
+        let put = put().ok_or_else(|| io::Error::other("its completion record is malformed"))?;
         Ok((address == escaped(at)).then(|| Self {
-            of: of.to_owned(),
+            parts: parts.to_owned(),
             put,
         }))
     }
 
-    /// Writes the note durably: from then on the upload is completed.
+    /// Durably writes the record. From then on the upload is completed.
     pub(super) fn write(
         &self,
         temp: &TempFolder,
@@ -141,13 +141,13 @@ impl Done {
         let nanos = last_modified.unix_timestamp_nanos();
         let text = format!(
             "{}\n{md5}\n{size_bytes}\n{nanos}\n{}\n",
-            self.of,
+            self.parts,
             escaped(at)
         );
         let name = temp.next_name();
         let written = write_durably(temp.folder(), &name, text.as_bytes()).and_then(|()| {
             temp.folder()
-                .rename(&name, folder, OsStr::new(&done_name(id)))
+                .rename(&name, folder, OsStr::new(&completion_name(id)))
         });
         if let Err(error) = written {
             temp.folder().remove(&name)?;
@@ -163,20 +163,20 @@ fn write_durably(folder: &Folder, name: &str, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// An address on one line.
+/// Returns an address as a single line.
 fn escaped(at: &Location) -> String {
     at.as_str().escape_debug().to_string()
 }
 
-fn digest_of(named: &[CompletedPart]) -> String {
+fn parts_digest(named: &[CompletedPart]) -> String {
     let mut md5 = Md5::new();
-    for part in normal(named) {
+    for part in normalized(named) {
         md5.update(format!("{} {}\n", part.number, part.etag));
     }
     hex::encode(md5.finalize())
 }
 
-/// What a small file says; none if it is not there.
+/// Reads a small text file. Returns `None` if it does not exist.
 pub(super) fn read_note(folder: &Folder, name: &str) -> io::Result<Option<String>> {
     let file = match folder.open(name) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -187,16 +187,16 @@ pub(super) fn read_note(folder: &Folder, name: &str) -> io::Result<Option<String
     Ok(Some(text))
 }
 
-/// The numbers of an upload's parts, ascending.
+/// Returns the numbers of an upload's parts in ascending order.
 pub(super) fn part_numbers(folder: &Folder, id: &str) -> io::Result<Vec<u32>> {
     let names = folder.names()?;
     let number = |name: &String| {
         let digits = name.strip_prefix(id)?.strip_prefix('-')?;
-        let plain = digits.len() == 5 && digits.bytes().all(|digit| digit.is_ascii_digit());
+        let is_number = digits.len() == 5 && digits.bytes().all(|digit| digit.is_ascii_digit());
         digits
             .parse()
             .ok()
-            .filter(|number| plain && (1..=MAX_PART_NUMBER).contains(number))
+            .filter(|number| is_number && (1..=MAX_PART_NUMBER).contains(number))
     };
     let mut numbers: Vec<u32> = names.iter().filter_map(number).collect();
     numbers.sort_unstable();
@@ -207,12 +207,12 @@ pub(super) fn part_info(folder: &Folder, id: &str, number: u32) -> io::Result<Pa
     let name = part_name(id, number);
     let stat = folder.stat(&name)?.ok_or(io::ErrorKind::NotFound)?;
     let (size_bytes, last_modified) = (size(&stat), modified(&stat)?);
-    let noted = read_note(folder, &note_name(&name))?.and_then(|note| {
-        let (etag, of) = note.split_once(' ')?;
-        let good = etag.len() == 32 && of == fingerprint(size_bytes, last_modified);
-        good.then(|| etag.to_owned())
+    let recorded = read_note(folder, &md5_name(&name))?.and_then(|note| {
+        let (etag, valid_for) = note.split_once(' ')?;
+        let is_valid = etag.len() == 32 && valid_for == fingerprint(size_bytes, last_modified);
+        is_valid.then(|| etag.to_owned())
     });
-    let etag = match noted {
+    let etag = match recorded {
         Some(etag) => etag,
         None => hash(&mut folder.open(&name)?)?,
     };
@@ -224,28 +224,28 @@ pub(super) fn part_info(folder: &Folder, id: &str, number: u32) -> io::Result<Pa
     })
 }
 
-/// What a note says of the part that it was written for.
+/// Identifies the version of a part for which a recorded MD5 is valid.
 fn fingerprint(size_bytes: u64, last_modified: OffsetDateTime) -> String {
     format!("{size_bytes} {}", last_modified.unix_timestamp_nanos())
 }
 
-/// Notes a part's MD5. Not made durable: without a note the part is hashed again.
-pub(super) fn note_part(folder: &Folder, id: &str, info: &PartInfo) -> io::Result<()> {
-    let name = note_name(&part_name(id, info.number));
-    let of = fingerprint(info.size_bytes, info.last_modified);
-    // Anew: what lies there may be a link.
+/// Records a part's MD5. The file is not flushed to disk, because a part without a valid record is hashed again.
+pub(super) fn write_part_md5(folder: &Folder, id: &str, info: &PartInfo) -> io::Result<()> {
+    let name = md5_name(&part_name(id, info.number));
+    let valid_for = fingerprint(info.size_bytes, info.last_modified);
+    // Create a new file instead of writing to an existing one, which may be a link.
     folder.remove(&name)?;
     match folder.create(&name) {
-        // Another upload of the same part notes at the same time: then its own fingerprint tells whose note it is.
+        // A concurrent upload of the same part has recorded its MD5. The fingerprint shows which part it is for.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        created => created?.write_all(format!("{} {of}", info.etag).as_bytes()),
+        created => created?.write_all(format!("{} {valid_for}", info.etag).as_bytes()),
     }
 }
 
 pub(super) fn remove_part(folder: &Folder, id: &str, number: u32) -> io::Result<()> {
     let name = part_name(id, number);
     folder.remove(&name)?;
-    folder.remove(note_name(&name))
+    folder.remove(md5_name(&name))
 }
 
 fn hash(file: &mut File) -> io::Result<String> {

@@ -1,8 +1,8 @@
-//! From addresses to places, and no further: nothing outside the store's folder is written,
-//! nothing outside it and the folders that were allowed is read.
+//! Resolves addresses to paths. Nothing outside the store's folder is ever written, and only the store's
+//! folder and the allowed external folders are read.
 //!
-//! An address is checked as text here. What it leads to on the disk is opened without following links
-//! (`folder`), for a link may point anywhere and come at any moment.
+//! Addresses are checked as text here. A symbolic link could still point anywhere and may appear at any moment,
+//! so the `folder` module opens files without following links.
 
 use std::fs::{DirBuilder, File};
 use std::io;
@@ -12,42 +12,42 @@ use std::sync::LazyLock;
 
 use super::folder::{Folder, Root, is_link_error};
 use super::temp::TEMP_FOLDER;
-use crate::location::{check_segments, named, trimmed};
+use crate::location::{check_segments, require_name, trim_slashes};
 use crate::{Error, Location, Result};
 
 pub(super) const SCHEME: &str = "local://";
 
-/// Where an address leads.
+/// The path of an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
-    /// Below the store's folder.
+pub(super) enum ResolvedPath {
+    /// A path relative to the store's folder.
     Inside(PathBuf),
-    /// An absolute path outside of it that may be read.
+    /// An absolute path in an allowed external folder; read-only.
     Outside(PathBuf),
 }
 
-/// The folders of a store.
+/// The folders that a store can access.
 #[derive(Debug)]
 pub(super) struct Paths {
-    /// The folder, free of links.
+    /// Canonical path of the store's folder.
     root: PathBuf,
-    /// The same, open.
+    /// The open store's folder.
     pub(super) store: Root,
-    /// The folder as it was configured; absolute addresses of lakeFS begin with it.
+    /// Path of the store's folder as configured. lakeFS records absolute addresses that start with it.
     configured: PathBuf,
-    /// Folders outside that may be read.
+    /// External folders that may be read.
     external: Vec<PathBuf>,
 }
 
 impl Paths {
-    /// Makes the folder if it is missing.
+    /// Opens the store's folder and creates it if it does not exist.
     pub(super) fn open(path: &Path, external: &[String]) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         let root = path.canonicalize()?;
         let store = Root::open(&root)?;
         if store.is_open_to_others()? {
             tracing::warn!(
-                "the object folder {} is open to other users of this machine: close it with `chmod 700`",
+                "other users of this machine can access the object folder {}: restrict it with `chmod 700`",
                 root.display()
             );
         }
@@ -63,19 +63,19 @@ impl Paths {
         })
     }
 
-    /// The place below the store's folder that an address names, by its text.
+    /// Resolves an address to a path below the store's folder.
     pub(super) fn inside(&self, at: &Location) -> Result<PathBuf> {
         match self.resolve(at)? {
-            Place::Inside(path) => Ok(path),
-            Place::Outside(_) => Err(outside(at)),
+            ResolvedPath::Inside(path) => Ok(path),
+            ResolvedPath::Outside(_) => Err(outside(at)),
         }
     }
 
-    /// The place of an address, by its text.
-    pub(super) fn resolve(&self, at: &Location) -> Result<Place> {
+    /// Resolves an address by its text, without accessing the disk.
+    pub(super) fn resolve(&self, at: &Location) -> Result<ResolvedPath> {
         let address = at.as_str();
         let Some(path) = address.strip_prefix(SCHEME) else {
-            return Err(Error::invalid(address, "it does not begin with local://"));
+            return Err(Error::invalid(address, "it does not start with local://"));
         };
         let Some(absolute) = path.strip_prefix('/') else {
             check_segments(address, path)?;
@@ -89,27 +89,27 @@ impl Paths {
         match inside {
             Ok(inside) => below(at, inside),
             Err(_) if self.external.iter().any(|prefix| path.starts_with(prefix)) => {
-                Ok(Place::Outside(path.to_owned()))
+                Ok(ResolvedPath::Outside(path.to_owned()))
             }
-            // Clients that put a name with a slash behind `local://` mean the name.
+            // Some clients append `/NAME` to `local://` and mean `local://NAME`.
             Err(_) => below(at, Path::new(absolute)),
         }
     }
 
-    /// Checks a namespace, and spells it from the store's folder on.
+    /// Checks a namespace and makes it relative to the store's folder.
     pub(super) fn namespace(&self, namespace: &str) -> Result<String> {
-        let path = self.inside(&Location::full(named(SCHEME, namespace)?))?;
+        let path = self.inside(&Location::full(require_name(SCHEME, namespace)?))?;
         if !namespace[SCHEME.len()..].starts_with('/') {
             return Ok(namespace.to_owned());
         }
         Ok(format!("{SCHEME}{}", path.display()))
     }
 
-    /// The place of a namespace: below the root, links followed as far as it is there already.
+    /// Returns the canonical form of a namespace: its path with links resolved as far as the path exists.
     pub(super) fn canonical(&self, namespace: &str) -> String {
-        let at = Location::full(&trimmed(namespace));
+        let at = Location::full(&trim_slashes(namespace));
         let Ok(path) = self.inside(&at) else {
-            return trimmed(namespace);
+            return trim_slashes(namespace);
         };
         let path = self.root.join(path);
         let mut existing = path.as_path();
@@ -121,7 +121,7 @@ impl Paths {
             }
         };
         let rest = path.strip_prefix(existing).unwrap_or(Path::new(""));
-        // Joining nothing would leave a slash at the end.
+        // Joining an empty path would append a slash.
         let real = match rest.as_os_str().is_empty() {
             true => real,
             false => real.join(rest),
@@ -130,16 +130,16 @@ impl Paths {
     }
 
     /// Opens a file for reading.
-    pub(super) fn open_file(&self, at: &Location, place: &Place) -> Result<File> {
+    pub(super) fn open_file(&self, at: &Location, place: &ResolvedPath) -> Result<File> {
         let opened = match place {
-            Place::Inside(path) => self.store.file(path),
-            Place::Outside(path) => self.open_outside(path),
+            ResolvedPath::Inside(path) => self.store.file(path),
+            ResolvedPath::Outside(path) => self.open_outside(path),
         };
-        opened.map_err(|source| refused(at, source, |source| Error::storage("read", at, source)))
+        opened.map_err(|source| path_error(at, source, |source| Error::storage("read", at, source)))
     }
 
-    /// Opens a file below an allowed folder. Links are followed within the folder; the way that they lead is then
-    /// gone without following any, so that none that comes meanwhile leads elsewhere.
+    /// Opens a file in an allowed external folder. Links within the folder are resolved first; the resolved path
+    /// is then opened without following links, so that a link created in between cannot redirect it.
     fn open_outside(&self, path: &Path) -> io::Result<File> {
         let real = path.canonicalize()?;
         for prefix in self
@@ -159,22 +159,22 @@ impl Paths {
         Err(rustix::io::Errno::XDEV.into())
     }
 
-    /// Opens the folder of `path`, which is to be there.
+    /// Opens the existing parent folder of `path`.
     pub(super) fn parent(&self, at: &Location, path: &Path) -> Result<Folder> {
         let opened = self.store.folder(split(path).0);
         opened.map_err(|source| {
-            refused(at, source, |source| {
+            path_error(at, source, |source| {
                 Error::storage("find the folder of", at, source)
             })
         })
     }
 
-    /// Opens the folder of `path`, and makes it durably if it is missing.
-    pub(super) fn make_parent(&self, at: &Location, path: &Path) -> Result<Folder> {
-        let made = self.store.make_folder(split(path).0);
+    /// Opens the parent folder of `path`. Creates it durably if it does not exist.
+    pub(super) fn create_parent(&self, at: &Location, path: &Path) -> Result<Folder> {
+        let made = self.store.create_folder(split(path).0);
         made.map_err(|source| {
-            refused(at, source, |source| {
-                Error::failed("make the folder of", at, source)
+            path_error(at, source, |source| {
+                Error::failed("create the folder of", at, source)
             })
         })
     }
@@ -191,11 +191,11 @@ pub(crate) fn try_address(text: &str) {
             .all(|part| matches!(part, Component::Normal(_)))
     };
     match PATHS.resolve(&Location::full(text)) {
-        Ok(Place::Inside(path)) => {
+        Ok(ResolvedPath::Inside(path)) => {
             assert!(is_plain(&path) && !path.starts_with(TEMP_FOLDER));
             split(&path);
         }
-        Ok(Place::Outside(path)) => {
+        Ok(ResolvedPath::Outside(path)) => {
             let below = path
                 .strip_prefix("/import")
                 .expect("a folder that may be read");
@@ -206,23 +206,26 @@ pub(crate) fn try_address(text: &str) {
     drop(PATHS.namespace(text));
 }
 
-/// A place below the store's folder.
-fn below(at: &Location, path: &Path) -> Result<Place> {
+/// Checks that a path below the store's folder can hold objects.
+fn below(at: &Location, path: &Path) -> Result<ResolvedPath> {
     if path.as_os_str().is_empty() || path.starts_with(TEMP_FOLDER) {
-        return Err(Error::invalid(at.as_str(), "it is the store's own folder"));
+        return Err(Error::invalid(
+            at.as_str(),
+            "it is an internal folder of the store",
+        ));
     }
-    Ok(Place::Inside(path.to_owned()))
+    Ok(ResolvedPath::Inside(path.to_owned()))
 }
 
 fn outside(at: &Location) -> Error {
     Error::invalid(
         at.as_str(),
-        "it is outside the store: name a folder of the store, as local://NAME",
+        "it is outside the store: use a folder of the store, as in local://NAME",
     )
 }
 
-/// A symbolic link on the way is the address's fault; what else fails is `other`.
-pub(super) fn refused(
+/// Converts an I/O error: a symbolic link in the path is an invalid address; `other` converts all other errors.
+pub(super) fn path_error(
     at: &Location,
     source: io::Error,
     other: impl FnOnce(io::Error) -> Error,
@@ -230,15 +233,15 @@ pub(super) fn refused(
     if is_link_error(&source) {
         return Error::invalid(
             at.as_str(),
-            "a symbolic link is in its way: replace it by a folder or a mount",
+            "its path contains a symbolic link: replace the link with a folder or a mount",
         );
     }
     other(source)
 }
 
-/// The folder and the name of a path below the root.
+/// Splits a path below the root into parent and file name.
 pub(super) fn split(path: &Path) -> (&Path, &std::ffi::OsStr) {
-    let parent = path.parent().expect("a path below the root has a folder");
+    let parent = path.parent().expect("a path below the root has a parent");
     (
         parent,
         path.file_name()
@@ -253,9 +256,9 @@ mod tests {
 
     use proptest::prelude::{Strategy, prop_assert, proptest};
 
-    use super::{Location, Paths, Place};
+    use super::{Location, Paths, ResolvedPath};
 
-    /// Addresses made of what could lead astray.
+    /// Returns addresses that combine segments which could lead outside the store.
     fn addresses() -> impl Strategy<Value = String> {
         let pieces = [
             "..",
@@ -277,12 +280,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_address_is_below_the_folder_or_refused(address in addresses()) {
+        fn resolved_address_is_below_the_folder(address in addresses()) {
             let folder = tempfile::tempdir().unwrap();
             let paths = Paths::open(folder.path(), &[]).unwrap();
             let address = address.replace("ROOT", paths.root.to_str().unwrap());
             if let Ok(place) = paths.resolve(&Location::full(&address)) {
-                let Place::Inside(below) = place else {
+                let ResolvedPath::Inside(below) = place else {
                     panic!("{place:?} is outside");
                 };
                 prop_assert!(below.components().count() > 0);

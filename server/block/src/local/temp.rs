@@ -1,8 +1,8 @@
-//! The folder of half-written files, on the same file system as the objects.
+//! The folder of temporary files, on the same file system as the objects.
 //!
-//! Each open store has a folder of its own below `.weir-tmp`, held by a lock that the
-//! system drops when the process ends, however it ends. So what is found in a folder
-//! without a holder is a dead process's, and removing it harms nobody.
+//! Each open store has its own folder below `.weir-tmp`, protected by a file lock. The system releases the lock
+//! when the process ends for any reason. Files in an unlocked folder therefore belong to a dead
+//! process and can be removed.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -11,28 +11,28 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::folder::{Folder, Root};
 
-/// Below the store's folder; no namespace may have this name.
+/// Name of the folder below the store's folder. Namespaces cannot have this name.
 pub(super) const TEMP_FOLDER: &str = ".weir-tmp";
-/// How many processes may have one store open.
+/// Maximum number of processes that can open a store at the same time.
 const MAX_HOLDERS: u32 = 256;
 
-/// A folder that this store alone writes to.
+/// The temporary folder of this open store.
 #[derive(Debug)]
 pub(super) struct TempFolder {
     folder: Folder,
     next: AtomicU64,
-    /// Held as long as the store is open.
+    /// Locked as long as the store is open.
     _lock: File,
 }
 
 impl TempFolder {
-    /// Empties the folders that nobody holds, and holds the first.
+    /// Locks the first free folder, and empties all folders that are not locked.
     pub(super) fn claim(root: &Root) -> io::Result<Self> {
-        let all = root.make_folder(Path::new(TEMP_FOLDER))?;
+        let all = root.create_folder(Path::new(TEMP_FOLDER))?;
         let mut claimed = None;
         for holder in 0..MAX_HOLDERS {
             let lock_name = format!("{holder}.lock");
-            // Behind the first free folder, only those that were used before are looked at.
+            // After the first free folder, check only folders that have been used before.
             if claimed.is_some() && all.stat(&lock_name)?.is_none() {
                 break;
             }
@@ -42,7 +42,7 @@ impl TempFolder {
                 Err(TryLockError::WouldBlock) => continue,
                 Err(TryLockError::Error(error)) => return Err(error),
             }
-            let folder = all.make_folder(holder.to_string())?;
+            let folder = all.create_folder(holder.to_string())?;
             for name in folder.names()? {
                 folder.remove(&name)?;
             }
@@ -50,7 +50,7 @@ impl TempFolder {
         }
         let (folder, lock) = claimed.ok_or_else(|| {
             io::Error::other(format!(
-                "{MAX_HOLDERS} processes have the store open already"
+                "{MAX_HOLDERS} processes already have the store open"
             ))
         })?;
         Ok(Self {
@@ -64,7 +64,7 @@ impl TempFolder {
         &self.folder
     }
 
-    /// A name that was not given before.
+    /// Returns an unused file name.
     pub(super) fn next_name(&self) -> String {
         self.next.fetch_add(1, Ordering::Relaxed).to_string()
     }

@@ -1,4 +1,4 @@
-//! What the suite cannot see: where the files are, and what stays on the disk.
+//! Tests of what the conformance suite cannot check: where the files are, and what remains on disk.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -56,7 +56,7 @@ pub(super) async fn read(store: &LocalStore, address: &str) -> crate::Result<Vec
     Ok(pieces.concat())
 }
 
-/// All files below a folder but the locks of the temporary ones.
+/// Returns all files below a folder except lock files.
 pub(super) fn files(folder: &Path) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut folders = vec![folder.to_owned()];
@@ -84,7 +84,7 @@ pub(super) fn names(names: &[&str]) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn objects_lie_where_lakefs_has_them() {
+async fn objects_have_the_same_paths_as_in_lakefs() {
     let root = TempDir::new().unwrap();
     let store = open(root.path()).await;
     put(&store, "local://lake/repo/data/p/x,signature_-", b"1").await;
@@ -103,11 +103,11 @@ async fn objects_lie_where_lakefs_has_them() {
     assert_eq!(
         files(root.path()),
         names(&["lake/repo/data/p/y"]),
-        "a folder that was removed is made again"
+        "a removed folder is created again"
     );
 }
 
-/// A disk with little room: it takes a few bytes of a write, then none.
+/// A nearly full disk: each write takes only some bytes, until no space is left.
 struct FullDisk {
     file: File,
     room: usize,
@@ -145,7 +145,7 @@ impl Sink for FullDisk {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_an_error_and_leaves_nothing() {
+async fn full_disk_is_an_error_and_leaves_no_file() {
     let root = TempDir::new().unwrap();
     let store = open_with(root.path(), &[], FullDisk::create).await;
     let body = stream::iter((0..10).map(|_| Ok(Bytes::from(vec![7; 100_000]))));
@@ -171,7 +171,7 @@ async fn a_full_disk_is_an_error_and_leaves_nothing() {
     );
 }
 
-/// A disk that takes all and then fails to keep it.
+/// A disk that accepts all writes and fails to flush them.
 struct LyingDisk(File);
 
 impl LyingDisk {
@@ -197,7 +197,7 @@ impl Sink for LyingDisk {
 }
 
 #[tokio::test]
-async fn a_failed_flush_is_an_error_and_leaves_nothing() {
+async fn failed_flush_is_an_error_and_leaves_no_file() {
     let root = TempDir::new().unwrap();
     let store = open_with(root.path(), &[], LyingDisk::create).await;
     let failed = store
@@ -217,7 +217,7 @@ async fn a_failed_flush_is_an_error_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn links_lead_nowhere() {
+async fn symbolic_links_are_rejected() {
     let outside = TempDir::new().unwrap();
     std::fs::write(outside.path().join("secret"), "secret").unwrap();
     let root = TempDir::new().unwrap();
@@ -254,9 +254,9 @@ async fn links_lead_nowhere() {
     let inner = read(&store, "local://lake/in/p/x").await;
     assert!(
         matches!(inner, Err(Error::InvalidAddress { .. })),
-        "a link within the store may lead to another repository: {inner:?}"
+        "a link within the store could lead to another repository: {inner:?}"
     );
-    // A put replaces a link, not what it leads to.
+    // A put replaces the link itself, not its target.
     put(&store, "local://lake/file", b"2").await;
     assert_eq!(files(outside.path()), names(&["secret"]));
     assert_eq!(
@@ -266,7 +266,7 @@ async fn links_lead_nowhere() {
 }
 
 #[tokio::test]
-async fn folders_that_were_allowed_may_be_read() {
+async fn allowed_external_folders_are_read_only() {
     let outside = TempDir::new().unwrap();
     std::fs::write(outside.path().join("import"), "bytes").unwrap();
     let root = TempDir::new().unwrap();
@@ -283,17 +283,17 @@ async fn folders_that_were_allowed_may_be_read() {
 }
 
 #[tokio::test]
-async fn a_namespace_that_is_refused_says_what_to_write() {
+async fn error_for_an_invalid_namespace_says_what_to_use() {
     let root = TempDir::new().unwrap();
     let store = open(root.path()).await;
     for (namespace, expected) in [
         (
             "local://",
-            "invalid address \"local://\": it names nothing behind local://",
+            "invalid address \"local://\": the name after local:// is missing",
         ),
         (
             "local:///",
-            "invalid address \"local:///\": it names nothing behind local://",
+            "invalid address \"local:///\": the name after local:// is missing",
         ),
         (
             "local:////etc/x",
@@ -301,7 +301,7 @@ async fn a_namespace_that_is_refused_says_what_to_write() {
         ),
         (
             "s3://x",
-            "invalid address \"s3://x\": it does not begin with local://",
+            "invalid address \"s3://x\": it does not start with local://",
         ),
     ] {
         let refused = store.check_namespace(namespace).unwrap_err();
@@ -309,9 +309,9 @@ async fn a_namespace_that_is_refused_says_what_to_write() {
     }
 }
 
-/// `lakefs-spec` puts `/name` behind the prefix `local://`.
+/// `lakefs-spec` appends `/name` to the prefix `local://`.
 #[tokio::test]
-async fn a_name_behind_a_slash_is_below_the_folder() {
+async fn name_after_a_slash_is_below_the_store_folder() {
     let root = TempDir::new().unwrap();
     let store = open(root.path()).await;
     let root = root.path().canonicalize().unwrap();
@@ -330,9 +330,9 @@ async fn a_name_behind_a_slash_is_below_the_folder() {
     assert_eq!(files(&root), names(&["lake/data/p/x"]));
 }
 
-/// One folder has many names: below the store or from the root, as configured or as it is, by a link.
+/// A folder has many spellings: relative or absolute, as configured or resolved, through a link.
 #[tokio::test]
-async fn a_folder_has_one_canonical_name() {
+async fn all_spellings_of_a_folder_have_one_canonical_form() {
     let home = TempDir::new().unwrap();
     let home = home.path().canonicalize().unwrap();
     symlink(home.join("real"), home.join("configured")).unwrap();
@@ -363,7 +363,7 @@ async fn a_folder_has_one_canonical_name() {
 }
 
 #[tokio::test]
-async fn the_temporary_folder_is_nobodys_namespace() {
+async fn temporary_folder_is_not_a_valid_namespace() {
     let root = TempDir::new().unwrap();
     let store = open(root.path()).await;
     assert!(store.check_namespace("local://.weir-tmp").is_err());
@@ -376,7 +376,7 @@ async fn the_temporary_folder_is_nobodys_namespace() {
 }
 
 #[tokio::test]
-async fn what_a_dead_process_left_is_removed_and_a_living_ones_is_not() {
+async fn only_temporary_files_of_dead_processes_are_removed() {
     let root = TempDir::new().unwrap();
     let living = open(root.path()).await;
     let (wait, held) = futures::channel::oneshot::channel::<()>();
@@ -393,7 +393,7 @@ async fn what_a_dead_process_left_is_removed_and_a_living_ones_is_not() {
             .await
     });
     begun.await.unwrap();
-    // A process that ended left this; its lock is free.
+    // This file belongs to a dead process, whose lock is free.
     std::fs::create_dir_all(root.path().join(".weir-tmp/1")).unwrap();
     std::fs::write(root.path().join(".weir-tmp/1/0"), "half").unwrap();
 
@@ -414,7 +414,7 @@ async fn put_and_check(store: &LocalStore) {
 }
 
 #[tokio::test]
-async fn an_upload_lies_in_the_namespace_and_leaves_nothing() {
+async fn upload_files_are_in_the_namespace_and_are_removed() {
     let root = TempDir::new().unwrap();
     let store = open(root.path()).await;
     let x = at("local://lake/repo/data/p/x");
@@ -430,7 +430,7 @@ async fn an_upload_lies_in_the_namespace_and_leaves_nothing() {
     );
     assert_eq!(files(root.path()), names(&[&file, &note, &marker]));
 
-    // A part that changed on the disk is not taken for what was uploaded.
+    // A part that has changed on disk is rejected.
     std::fs::write(root.path().join(&file), "two").unwrap();
     let named = [CompletedPart {
         number: 1,
@@ -455,7 +455,7 @@ async fn an_upload_lies_in_the_namespace_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn an_upload_that_lakefs_began_is_completed() {
+async fn upload_started_by_lakefs_is_completed() {
     let root = TempDir::new().unwrap();
     let store = open(root.path()).await;
     let id = "8b1c1d8f0a1b4c2d9e3f4a5b6c7d8e9f";
@@ -485,7 +485,7 @@ async fn an_upload_that_lakefs_began_is_completed() {
 }
 
 #[tokio::test]
-async fn a_cancelled_put_leaves_no_file() {
+async fn cancelled_put_leaves_no_file() {
     let root = TempDir::new().unwrap();
     let store = open(root.path()).await;
     let (began, begun) = futures::channel::oneshot::channel::<()>();
@@ -495,10 +495,10 @@ async fn a_cancelled_put_leaves_no_file() {
     }));
     let x = at("local://lake/data/p/x");
     let put = store.put(&x, Box::pin(body));
-    // The body waits between two hops to the disk, so nothing else is under way.
+    // The put waits for its body, so no disk work is in progress.
     match futures::future::select(put, begun).await {
         futures::future::Either::Left((put, _)) => {
-            panic!("a put without an end has ended: {put:?}")
+            panic!("the put returned before its body ended: {put:?}")
         }
         futures::future::Either::Right((_, put)) => drop(put),
     }

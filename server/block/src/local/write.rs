@@ -1,4 +1,4 @@
-//! Writing one file: to a temporary name, to the disk, then to its place.
+//! Writes a file: creates it in the temporary folder, flushes it to disk and renames it.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -17,12 +17,12 @@ use super::temp::TempFolder;
 use super::{Inner, LocalStore};
 use crate::{ByteStream, Error, Location, Result};
 
-/// What is gathered of a body before it is handed to the disk, in bytes.
+/// Number of bytes of a body that are collected before they are written.
 const WRITE_CHUNK_BYTES: usize = 256 << 10;
 
-/// A file that is being written. Tests put one in between that fails.
+/// A file being written. Tests replace it to simulate disk failures.
 pub(super) trait Sink: Write + Send {
-    /// Flushes what was written to the disk.
+    /// Flushes the written bytes to disk.
     fn sync(&mut self) -> io::Result<()>;
 }
 
@@ -32,14 +32,14 @@ impl Sink for File {
     }
 }
 
-/// Makes a new file what is written to.
+/// Wraps a new file in a [`Sink`].
 pub(super) type CreateSink = fn(File) -> Box<dyn Sink>;
 
 pub(super) fn write_to_file(file: File) -> Box<dyn Sink> {
     Box::new(file)
 }
 
-/// A file that was stored.
+/// A stored file.
 #[derive(Debug)]
 pub(super) struct Stored {
     pub(super) size_bytes: u64,
@@ -47,29 +47,29 @@ pub(super) struct Stored {
     pub(super) last_modified: OffsetDateTime,
 }
 
-/// A temporary file, removed when it is dropped before it was put into its place.
-pub(super) struct Pending {
+/// A temporary file. Dropping it before it is published removes it.
+pub(super) struct TempFile {
     sink: Box<dyn Sink>,
     temp: Arc<TempFolder>,
     name: String,
     md5: Md5,
     size_bytes: u64,
-    placed: bool,
+    published: bool,
 }
 
-impl Drop for Pending {
+impl Drop for TempFile {
     fn drop(&mut self) {
-        if self.placed {
+        if self.published {
             return;
         }
         if let Err(error) = self.temp.folder().remove(&self.name) {
-            // Removed when the store is opened next.
-            tracing::warn!(%error, name = %self.name, "a temporary file stays");
+            // The next process that opens the store removes it.
+            tracing::warn!(%error, name = %self.name, "failed to remove a temporary file");
         }
     }
 }
 
-impl Pending {
+impl TempFile {
     pub(super) fn create(inner: &Inner, at: &Location) -> Result<Self> {
         let name = inner.temp.next_name();
         let file = inner.temp.folder().create(&name);
@@ -80,7 +80,7 @@ impl Pending {
             name,
             md5: Md5::new(),
             size_bytes: 0,
-            placed: false,
+            published: false,
         })
     }
 
@@ -93,32 +93,32 @@ impl Pending {
         Ok(())
     }
 
-    /// Makes the file durable under its name, unless its writer has gone.
-    pub(super) fn place(
+    /// Makes the file durable and renames it to `to`, unless the request was cancelled.
+    pub(super) fn publish(
         mut self,
         inner: &Inner,
         at: &Location,
         to: &Path,
-        gone: &Gone,
+        cancelled: &CancelFlag,
     ) -> Result<Stored> {
         let failed = |source| Error::failed("write", at, source);
         self.sink.sync().map_err(failed)?;
         let modified = self.modified().map_err(failed)?;
         let (temp, name) = (Arc::clone(&self.temp), split(to).1);
-        let mut folder = inner.paths.make_parent(at, to)?;
-        if gone.is() {
+        let mut folder = inner.paths.create_parent(at, to)?;
+        if cancelled.is_set() {
             return Err(failed(io::Error::from(io::ErrorKind::Interrupted)));
         }
         let renamed = match temp.folder().rename(&self.name, &folder, name) {
-            // The folder was removed since it was opened.
+            // Another process has removed the folder since it was opened.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                folder = inner.paths.make_parent(at, to)?;
+                folder = inner.paths.create_parent(at, to)?;
                 temp.folder().rename(&self.name, &folder, name)
             }
             other => other,
         };
         renamed.map_err(failed)?;
-        self.placed = true;
+        self.published = true;
         folder.sync().map_err(failed)?;
         Ok(Stored {
             size_bytes: self.size_bytes,
@@ -133,76 +133,78 @@ impl Pending {
     }
 }
 
-/// Whether the future that waits for disk work was dropped.
+/// Set when the future that waits for disk work is dropped.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Gone(Arc<AtomicBool>);
+pub(super) struct CancelFlag(Arc<AtomicBool>);
 
-impl Gone {
-    pub(super) fn is(&self) -> bool {
+impl CancelFlag {
+    pub(super) fn is_set(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }
 
-/// Lives in the future, and tells when it is dropped.
+/// Part of the waiting future. Dropping it sets the [`CancelFlag`].
 #[derive(Debug, Default)]
-pub(super) struct Waiter(Gone);
+pub(super) struct CancelOnDrop(CancelFlag);
 
-impl Waiter {
-    pub(super) fn gone(&self) -> Gone {
+impl CancelOnDrop {
+    pub(super) fn flag(&self) -> CancelFlag {
         self.0.clone()
     }
 }
 
-impl Drop for Waiter {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.0.store(true, Ordering::Release);
     }
 }
 
 impl LocalStore {
-    /// Stores a body as the file `to`.
+    /// Stores a body as the file `to`, a path below the store's folder.
     pub(super) async fn store(
         &self,
         at: &Location,
         to: PathBuf,
         mut body: ByteStream,
     ) -> Result<Stored> {
-        let waiter = Waiter::default();
-        let mut pending: Option<Pending> = None;
+        let cancel = CancelOnDrop::default();
+        let mut pending: Option<TempFile> = None;
         loop {
-            let (pieces, last) = gather(&mut body).await?;
-            let (at, to, gone) = (at.clone(), to.clone(), waiter.gone());
+            let (pieces, is_last) = next_chunk(&mut body).await?;
+            let (at, to, cancelled) = (at.clone(), to.clone(), cancel.flag());
             let written = self
                 .run(move |inner| {
                     let mut pending = match pending {
                         Some(pending) => pending,
-                        None => Pending::create(inner, &at)?,
+                        None => TempFile::create(inner, &at)?,
                     };
                     for piece in &pieces {
                         pending.write(&at, piece)?;
                     }
-                    if last {
-                        pending.place(inner, &at, &to, &gone).map(Written::All)
+                    if is_last {
+                        pending
+                            .publish(inner, &at, &to, &cancelled)
+                            .map(Written::Completely)
                     } else {
-                        Ok(Written::Some(pending))
+                        Ok(Written::Partly(pending))
                     }
                 })
                 .await?;
             match written {
-                Written::All(stored) => return Ok(stored),
-                Written::Some(more) => pending = Some(more),
+                Written::Completely(stored) => return Ok(stored),
+                Written::Partly(file) => pending = Some(file),
             }
         }
     }
 }
 
 enum Written {
-    All(Stored),
-    Some(Pending),
+    Completely(Stored),
+    Partly(TempFile),
 }
 
-/// Gathers a chunk of a body, and tells whether it was the last.
-async fn gather(body: &mut ByteStream) -> Result<(Vec<Bytes>, bool)> {
+/// Collects the next chunk of a body and returns whether it is the last.
+async fn next_chunk(body: &mut ByteStream) -> Result<(Vec<Bytes>, bool)> {
     let mut pieces = Vec::new();
     let mut len = 0;
     while len < WRITE_CHUNK_BYTES {

@@ -6,13 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::testing::{Dice, Fate};
+use base::testing::{FaultSchedule, SeededFaults};
 use block::BlockStore as _;
 use block::testing::Faults as BlockFaults;
 use bytes::Bytes;
 use catalog::testing::TestCatalog;
 use catalog::{
-    Catalog, CompletedPart, Error, KEEP_ANSWERS, Object, Reader, Repository, Result, Upload,
+    Catalog, CompletedPart, Error, KEEP_ANSWERS, Object, ObjectTarget, Reader, Repository, Result,
     UploadOptions, WriteOptions, from_bytes,
 };
 use graveler::{Graveler, NoHooks, Options};
@@ -21,8 +21,8 @@ use kv::testing::{Faults, FaultyStore};
 
 const BODIES: [&str; 3] = ["first ", "second", "3"];
 
-fn to(repository: &Repository) -> Upload<'_> {
-    Upload {
+fn to(repository: &Repository) -> ObjectTarget<'_> {
+    ObjectTarget {
         repository,
         branch: "main",
         path: "big",
@@ -55,13 +55,13 @@ fn joined(parts: &[CompletedPart]) -> String {
 
 /// Another server of the installation, on stores that fail so often and let others go first.
 fn server(lake: &TestCatalog, seed: u64, kv: Faults, block: BlockFaults) -> Catalog {
-    let fate: Arc<dyn Fate> = Arc::new(Dice::new(seed, kv.yields));
-    let records: Arc<dyn kv::Store> = Arc::new(FaultyStore::by_fate(
+    let fate: Arc<dyn FaultSchedule> = Arc::new(SeededFaults::new(seed, kv.yields));
+    let records: Arc<dyn kv::Store> = Arc::new(FaultyStore::with_schedule(
         Arc::<kv::MemoryStore>::clone(&lake.kv),
         kv,
         Arc::clone(&fate),
     ));
-    let bytes: Arc<dyn block::BlockStore> = Arc::new(block::testing::FaultyStore::by_fate(
+    let bytes: Arc<dyn block::BlockStore> = Arc::new(block::testing::FaultyStore::with_schedule(
         Arc::<block::MemoryStore>::clone(&lake.block),
         block,
         fate,
@@ -261,11 +261,11 @@ async fn a_repeated_completion_is_of_the_same_upload() {
     let other = lake.repository("other").await;
     let elsewhere = [
         to(&other),
-        Upload {
+        ObjectTarget {
             path: "another",
             ..to(&repository)
         },
-        Upload {
+        ObjectTarget {
             branch: "dev",
             ..to(&repository)
         },

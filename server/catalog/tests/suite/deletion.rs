@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use base::testing::{Fate, Turn};
+use base::testing::{FaultSchedule, Turn};
 use catalog::testing::{TestCatalog, commit_params, merge_params};
 use catalog::{
-    Catalog, CompletedPart, EngineError, Error, PartInfo, Repository, Result, TaskKind, Upload,
-    UploadOptions, from_bytes,
+    Catalog, CompletedPart, EngineError, Error, ObjectTarget, PartInfo, Repository, Result,
+    TaskKind, UploadOptions, from_bytes,
 };
 use kv::Store;
 use kv::testing::{Faults, FaultyStore};
@@ -45,7 +45,7 @@ async fn begin(server: &Catalog, repository: &Repository, what: &str) -> Result<
             .await
             .map(drop),
         "upload" => {
-            let to = Upload {
+            let to = ObjectTarget {
                 repository,
                 branch: "main",
                 path: "big",
@@ -54,7 +54,7 @@ async fn begin(server: &Catalog, repository: &Repository, what: &str) -> Result<
             server.create_multipart(to, &options).await.map(drop)
         }
         "whole upload" => {
-            let to = Upload {
+            let to = ObjectTarget {
                 repository,
                 branch: "main",
                 path: "whole",
@@ -97,8 +97,8 @@ struct At {
     begins: Option<&'static str>,
 }
 
-impl Fate for At {
-    fn strikes(&self, _parts: u8) -> bool {
+impl FaultSchedule for At {
+    fn should_fail(&self, _parts: u8) -> bool {
         false
     }
 
@@ -161,8 +161,8 @@ async fn beside(turn: usize, begins: Option<&'static str>) -> (Arc<At>, Catalog)
         }),
     );
     lake.drain().await;
-    let fate: Arc<dyn Fate> = Arc::clone(&at) as _;
-    let store: Arc<dyn Store> = Arc::new(FaultyStore::by_fate(kv, Faults::default(), fate));
+    let fate: Arc<dyn FaultSchedule> = Arc::clone(&at) as _;
+    let store: Arc<dyn Store> = Arc::new(FaultyStore::with_schedule(kv, Faults::default(), fate));
     let server = lake.through(&store);
     (at, server)
 }

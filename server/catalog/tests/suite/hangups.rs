@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use catalog::testing::{TestCatalog, commit_params, creation, merge_params};
-use catalog::{CompletedPart, Upload, UploadOptions};
+use catalog::{CompletedPart, ObjectTarget, UploadOptions};
 use graveler::{Event, EventKind, HookOutcome, Hooks, Rejection};
 use tokio::sync::Notify;
 
@@ -110,7 +110,7 @@ async fn a_merge_lands_and_its_hooks_hear_of_it_when_the_client_is_gone() {
 async fn an_upload_is_completed_when_the_client_is_gone() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
-    let to = Upload {
+    let to = ObjectTarget {
         repository: &repository,
         branch: "main",
         path: "big",

@@ -4,19 +4,19 @@ use std::collections::BTreeMap;
 
 use catalog::testing::TestCatalog;
 use catalog::{
-    CompletedPart, EngineError, Error, Kind, MultipartUpload, PartInfo, Repository, Upload,
+    CompletedPart, EngineError, Error, Kind, MultipartUpload, ObjectTarget, PartInfo, Repository,
     UploadOptions, from_bytes,
 };
 
-fn to<'a>(repository: &'a Repository, path: &'a str) -> Upload<'a> {
-    Upload {
+fn to<'a>(repository: &'a Repository, path: &'a str) -> ObjectTarget<'a> {
+    ObjectTarget {
         repository,
         branch: "main",
         path,
     }
 }
 
-async fn begin(lake: &TestCatalog, to: Upload<'_>) -> MultipartUpload {
+async fn begin(lake: &TestCatalog, to: ObjectTarget<'_>) -> MultipartUpload {
     lake.create_multipart(to, &UploadOptions::default())
         .await
         .unwrap()
@@ -24,7 +24,7 @@ async fn begin(lake: &TestCatalog, to: Upload<'_>) -> MultipartUpload {
 
 async fn part(
     lake: &TestCatalog,
-    to: Upload<'_>,
+    to: ObjectTarget<'_>,
     id: &str,
     number: u32,
     body: &'static str,
@@ -122,7 +122,7 @@ async fn an_upload_belongs_to_one_path_of_one_repository() {
     for wrong in [
         to(&repository, "other"),
         to(&other, "big"),
-        Upload {
+        ObjectTarget {
             branch: "dev",
             ..to(&repository, "big")
         },
@@ -191,7 +191,7 @@ async fn parts_have_numbers_and_branches_exist() {
     }
     let error = lake
         .create_multipart(
-            Upload {
+            ObjectTarget {
                 branch: "none",
                 ..to
             },

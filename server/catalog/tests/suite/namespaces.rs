@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use base::testing::{Fate, Turn};
+use base::testing::{FaultSchedule, Turn};
 use block::{BlockStore as _, Location};
 use catalog::testing::{TestCatalog, creation};
 use catalog::{Catalog, CreateRepository, EngineError, Error, Kind, NamespaceProblem, Result};
@@ -187,8 +187,8 @@ struct Stuck {
 #[derive(Debug)]
 struct WaitsForMarker(Arc<Stuck>, Arc<block::MemoryStore>);
 
-impl Fate for WaitsForMarker {
-    fn strikes(&self, _parts: u8) -> bool {
+impl FaultSchedule for WaitsForMarker {
+    fn should_fail(&self, _parts: u8) -> bool {
         false
     }
 
@@ -210,8 +210,11 @@ async fn a_claim_that_nothing_came_of_keeps_nobody_out() {
     let stuck = Arc::new(Stuck::default());
     let fate = WaitsForMarker(Arc::clone(&stuck), Arc::clone(&lake.block));
     let kv = Arc::<kv::MemoryStore>::clone(&lake.kv);
-    let store: Arc<dyn Store> =
-        Arc::new(FaultyStore::by_fate(kv, Faults::default(), Arc::new(fate)));
+    let store: Arc<dyn Store> = Arc::new(FaultyStore::with_schedule(
+        kv,
+        Faults::default(),
+        Arc::new(fate),
+    ));
     let hanging = lake.through(&store);
     let creation = tokio::spawn(async move { create(&hanging, "slow", "mem://lake").await });
     stuck.entered.notified().await;
@@ -234,8 +237,8 @@ struct Withdrawn {
     block: Arc<block::MemoryStore>,
 }
 
-impl Fate for Withdrawn {
-    fn strikes(&self, _parts: u8) -> bool {
+impl FaultSchedule for Withdrawn {
+    fn should_fail(&self, _parts: u8) -> bool {
         false
     }
 
@@ -262,11 +265,12 @@ async fn a_claim_that_is_taken_back_just_now_keeps_nobody_out() {
             turns: AtomicUsize::new(0),
             block: Arc::clone(&lake.block),
         });
-        let blocks: Arc<dyn block::BlockStore> = Arc::new(block::testing::FaultyStore::by_fate(
-            Arc::<block::MemoryStore>::clone(&lake.block),
-            block::testing::Faults::default(),
-            Arc::clone(&other) as _,
-        ));
+        let blocks: Arc<dyn block::BlockStore> =
+            Arc::new(block::testing::FaultyStore::with_schedule(
+                Arc::<block::MemoryStore>::clone(&lake.block),
+                block::testing::Faults::default(),
+                Arc::clone(&other) as _,
+            ));
         let server = lake.over_blocks(&blocks);
         create(&server, "lake", "mem://lake").await.unwrap();
         if other.turns.load(Ordering::Relaxed) <= turn {

@@ -12,14 +12,14 @@ use catalog::testing::{
 };
 use catalog::{
     AddressType, ByteStream, Catalog, DiffQuery, EngineError, Error, Kind, ListRequest, LogQuery,
-    MetaRangeId, Object, Reader, Repository, Upload, UploadOptions, WriteOptions, from_bytes,
+    MetaRangeId, Object, ObjectTarget, Reader, Repository, UploadOptions, WriteOptions, from_bytes,
 };
 use futures::StreamExt as _;
 use graveler::{Graveler, NoHooks, Options};
 use kv::testing::{Faults, FaultyStore};
 
-fn to<'a>(repository: &'a Repository, path: &'a str) -> Upload<'a> {
-    Upload {
+fn to<'a>(repository: &'a Repository, path: &'a str) -> ObjectTarget<'a> {
+    ObjectTarget {
         repository,
         branch: "main",
         path,
@@ -131,7 +131,7 @@ async fn what_can_be_refused_is_refused_before_the_body_is_read() {
     let repository = lake.repository("lake").await;
     lake.put(&repository, "main", "taken", "x").await;
 
-    let unknown = Upload {
+    let unknown = ObjectTarget {
         branch: "none",
         ..to(&repository, "x")
     };

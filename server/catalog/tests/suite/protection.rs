@@ -2,7 +2,7 @@
 
 use catalog::testing::{TestCatalog, commit_params, merge_params};
 use catalog::{
-    EngineError, Error, Repository, Result, Upload, UploadOptions, WriteOptions, from_bytes,
+    EngineError, Error, ObjectTarget, Repository, Result, UploadOptions, WriteOptions, from_bytes,
 };
 
 fn assert_protected<T: std::fmt::Debug>(outcome: &Result<T>, what: &str) {
@@ -12,8 +12,8 @@ fn assert_protected<T: std::fmt::Debug>(outcome: &Result<T>, what: &str) {
     );
 }
 
-fn at<'a>(repository: &'a Repository, path: &'a str) -> Upload<'a> {
-    Upload {
+fn at<'a>(repository: &'a Repository, path: &'a str) -> ObjectTarget<'a> {
+    ObjectTarget {
         repository,
         branch: "main",
         path,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use base::testing::{Fate, Turn};
+use base::testing::{FaultSchedule, Turn};
 use catalog::testing::{TestCatalog, creation};
 use catalog::{
     Catalog, EngineError, Error, NewPullRequest, PullFilter, PullRequest, PullRequestUpdate,
@@ -322,8 +322,8 @@ async fn a_record_whose_acknowledgement_is_lost_is_no_failure() {
 #[derive(Debug)]
 struct DeletedAt(usize, AtomicUsize, TestCatalog);
 
-impl Fate for DeletedAt {
-    fn strikes(&self, _parts: u8) -> bool {
+impl FaultSchedule for DeletedAt {
+    fn should_fail(&self, _parts: u8) -> bool {
         false
     }
 
@@ -343,7 +343,7 @@ async fn no_request_is_opened_in_a_repository_that_is_gone() {
         let (lake, repository) = lake().await;
         let fate = Arc::new(DeletedAt(turn, AtomicUsize::new(0), lake.clone()));
         let kv = Arc::<kv::MemoryStore>::clone(&lake.kv);
-        let store = FaultyStore::by_fate(kv, Faults::default(), Arc::clone(&fate) as _);
+        let store = FaultyStore::with_schedule(kv, Faults::default(), Arc::clone(&fate) as _);
         let store: Arc<dyn Store> = Arc::new(store);
         let server = lake.through(&store);
         let opened = server.create_pull_request(&repository, new("dev", "main"));

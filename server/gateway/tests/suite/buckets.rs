@@ -1,14 +1,14 @@
-//! Repositories as buckets.
+//! Tests of the bucket operations.
 
 use super::harness::Lake;
 
 #[tokio::test]
-async fn repositories_are_listed_and_found() {
+async fn repositories_are_listed_and_found_as_buckets() {
     let lake = Lake::new().await;
     lake.catalog.repository("other").await;
-    let answer = lake.get("/").await;
+    let response = lake.get("/").await;
     assert_eq!(
-        (answer.status, answer.all("Name").as_str()),
+        (response.status, response.all("Name").as_str()),
         (200, "lake other")
     );
     assert_eq!(lake.get("/?prefix=ot").await.all("Name"), "other");
@@ -42,7 +42,7 @@ async fn repositories_are_listed_and_found() {
 }
 
 #[tokio::test]
-async fn repositories_are_neither_made_nor_deleted() {
+async fn buckets_cannot_be_created_or_deleted() {
     let lake = Lake::new().await;
     assert_eq!(
         lake.put("/lake", "").await.outcome(),

@@ -1,4 +1,4 @@
-//! Bodies in `aws-chunked`: signed chunks, and unsigned ones with a checksum behind them.
+//! Tests of `aws-chunked` bodies with signed chunks and with trailing checksums.
 
 use super::harness::{Call, Lake};
 
@@ -20,7 +20,7 @@ fn trailing(lake: &Lake, chunks: &[&str], trailer: &str) -> Call {
 }
 
 #[tokio::test]
-async fn a_trailing_checksum_is_verified() {
+async fn trailing_checksum_is_verified() {
     let lake = Lake::new().await;
     let good = format!("x-amz-checksum-crc32:{CRC32}\r\n");
     for (chunks, trailer, expected) in [
@@ -32,8 +32,8 @@ async fn a_trailing_checksum_is_verified() {
         (["hello ", "w0rld"], good.as_str(), "400 BadDigest"),
         (["hello ", "world"], "", "400 IncompleteBody"),
     ] {
-        let answer = lake.send(trailing(&lake, &chunks, trailer)).await;
-        assert_eq!(answer.outcome(), expected, "{chunks:?} {trailer}");
+        let response = lake.send(trailing(&lake, &chunks, trailer)).await;
+        assert_eq!(response.outcome(), expected, "{chunks:?} {trailer}");
         assert_eq!(lake.paths().await, "");
     }
     assert_eq!(
@@ -46,7 +46,7 @@ async fn a_trailing_checksum_is_verified() {
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_is_not_kept() {
+async fn truncated_body_is_discarded() {
     let lake = Lake::new().await;
     let whole = |body: &'static str| {
         lake.call("PUT", "/lake/main/a")

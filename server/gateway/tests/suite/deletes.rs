@@ -1,9 +1,9 @@
-//! Deleting objects.
+//! Tests of deleting objects.
 
 use super::harness::Lake;
 
 #[tokio::test]
-async fn deleting_what_is_not_there_succeeds() {
+async fn deleting_missing_objects_succeeds() {
     let lake = Lake::new().await;
     lake.put("/lake/main/a", "a").await;
     for target in [
@@ -30,7 +30,7 @@ async fn deleting_what_is_not_there_succeeds() {
 }
 
 #[tokio::test]
-async fn many_are_deleted_at_once_each_with_its_outcome() {
+async fn batch_delete_reports_the_outcome_of_each_key() {
     let lake = Lake::new().await;
     for path in ["a", "b", "c"] {
         lake.put(&format!("/lake/main/{path}"), "x").await;
@@ -43,29 +43,29 @@ async fn many_are_deleted_at_once_each_with_its_outcome() {
         lake.call("POST", "/lake?delete")
             .body(format!("<Delete><Quiet>{quiet}</Quiet>{objects}</Delete>"))
     };
-    let answer = lake
+    let response = lake
         .send(delete(
             &["main/b", "none/x", "main/a", "main/none", "main/"],
             false,
         ))
         .await;
     assert_eq!(
-        (answer.status, answer.all("Key").as_str()),
+        (response.status, response.all("Key").as_str()),
         (200, "main/b none/x main/a main/none main/")
     );
-    assert_eq!(answer.all("Error"), "");
-    let answer = lake.send(delete(&["main/c"], true)).await;
-    assert_eq!((answer.status, answer.all("Key").as_str()), (200, ""));
+    assert_eq!(response.all("Error"), "");
+    let response = lake.send(delete(&["main/c"], true)).await;
+    assert_eq!((response.status, response.all("Key").as_str()), (200, ""));
     assert_eq!(lake.paths().await, "");
 
     lake.put("/lake/main/kept", "x").await;
     let versioned =
         "<Delete><Object><Key>main/kept</Key><VersionId>1</VersionId></Object></Delete>";
-    let answer = lake
+    let response = lake
         .send(lake.call("POST", "/lake?delete").body(versioned))
         .await;
     assert_eq!(
-        (answer.status, answer.all("Code").as_str()),
+        (response.status, response.all("Code").as_str()),
         (200, "NotImplemented")
     );
     let malformed = lake
@@ -81,7 +81,7 @@ async fn many_are_deleted_at_once_each_with_its_outcome() {
 }
 
 #[tokio::test]
-async fn documents_of_very_many_elements_are_refused() {
+async fn documents_with_too_many_elements_are_rejected() {
     let lake = Lake::new().await;
     let delete = |body: String| {
         let call = lake.call("POST", "/lake?delete").body(body);
@@ -89,7 +89,7 @@ async fn documents_of_very_many_elements_are_refused() {
     };
     let many = format!("<Delete>{}</Delete>", "<Object/>".repeat(250_000));
     assert_eq!(delete(many).await.outcome(), "400 MalformedXML");
-    // More than the budget of this server has: others may need it.
+    // Within the limit of tags, but more than the memory budget of this test server.
     let many = format!("<Delete>{}</Delete>", "<Object/>".repeat(190_000));
     assert_eq!(delete(many).await.outcome(), "503 SlowDown");
     let one = "<Delete><Object><Key>main/a</Key></Object></Delete>";

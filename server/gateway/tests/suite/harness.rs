@@ -1,4 +1,4 @@
-//! A gateway over a catalog in memory, and requests to it.
+//! A gateway over an in-memory catalog, and a builder for requests to it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,7 +63,7 @@ impl Lake {
         }
     }
 
-    /// A request to `/bucket/key?query`, decoded.
+    /// Starts a request to `/bucket/key?query`, given without percent-encoding.
     pub(crate) fn call(&self, method: &'static str, target: &str) -> Call {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let query = query
@@ -84,40 +84,41 @@ impl Lake {
         }
     }
 
-    /// Signs and sends.
-    pub(crate) async fn send(&self, call: Call) -> Answer {
+    /// Signs and sends a request.
+    pub(crate) async fn send(&self, call: Call) -> TestResponse {
         self.raw(call.sign()).await
     }
 
-    pub(crate) async fn raw(&self, request: Request<Body>) -> Answer {
+    /// Sends a request as it is.
+    pub(crate) async fn raw(&self, request: Request<Body>) -> TestResponse {
         let (parts, body) = self.gateway.handle(request).await.into_parts();
         let body = body
             .collect()
             .await
             .map(|body| body.to_bytes())
             .unwrap_or_default();
-        Answer {
+        TestResponse {
             status: parts.status.as_u16(),
             headers: parts.headers,
             body: String::from_utf8(body.to_vec()).unwrap(),
         }
     }
 
-    pub(crate) async fn get(&self, target: &str) -> Answer {
+    pub(crate) async fn get(&self, target: &str) -> TestResponse {
         self.send(self.call("GET", target)).await
     }
 
-    pub(crate) async fn put(&self, target: &str, body: &str) -> Answer {
+    pub(crate) async fn put(&self, target: &str, body: &str) -> TestResponse {
         self.send(self.call("PUT", target).body(body)).await
     }
 
-    /// Every path of `main`.
+    /// Returns all paths of `main`, separated by spaces.
     pub(crate) async fn paths(&self) -> String {
         self.catalog.paths(&self.repository, "main").await
     }
 }
 
-/// A request in the making.
+/// A request under construction.
 #[derive(Clone)]
 pub(crate) struct Call {
     pub(crate) method: &'static str,
@@ -130,7 +131,7 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Header names in lower case, as signers write them.
+    /// Converts header names to lower case, as the signature requires.
     pub(crate) fn lower_names(mut self) -> Self {
         for (name, _) in &mut self.headers {
             name.make_ascii_lowercase();
@@ -148,18 +149,18 @@ impl Call {
         self
     }
 
-    /// What the payload header says instead of the body's hash.
+    /// Sets the `x-amz-content-sha256` header, which otherwise holds the body's hash.
     pub(crate) fn payload(mut self, payload: &'static str) -> Self {
         self.payload = Some(payload);
         self
     }
 
-    /// The signed request.
+    /// Returns the signed request.
     pub(crate) fn sign(self) -> Request<Body> {
         self.sign_with(|_, body| body)
     }
 
-    /// The signed request, with a body that is made from its signature.
+    /// Returns the signed request with the body that `body` makes from the signature and the original body.
     pub(crate) fn sign_with(
         mut self,
         body: impl FnOnce(&str, Vec<u8>) -> Vec<u8>,
@@ -200,22 +201,22 @@ impl Call {
     }
 }
 
-/// An answer, whole.
+/// A response with its complete body.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct TestResponse {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
 }
 
-impl Answer {
+impl TestResponse {
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
             .map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The texts of an element, with a blank between.
+    /// Returns the texts of all elements called `name`, separated by spaces.
     pub(crate) fn all(&self, name: &str) -> String {
         let open = format!("<{name}>");
         let close = format!("</{name}>");
@@ -228,7 +229,7 @@ impl Answer {
         texts.join(" ")
     }
 
-    /// Status and S3 code.
+    /// Returns the status, followed by the S3 error code if there is one.
     pub(crate) fn outcome(&self) -> String {
         let code = self.all("Code");
         if code.is_empty() {

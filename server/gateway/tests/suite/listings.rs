@@ -1,4 +1,4 @@
-//! Listing branches and objects.
+//! Tests of listing branches and objects.
 
 use super::harness::Lake;
 
@@ -15,16 +15,16 @@ async fn filled() -> Lake {
 }
 
 #[tokio::test]
-async fn branches_are_folders_at_the_root() {
+async fn root_lists_branches_as_folders() {
     let lake = filled().await;
     for query in ["list-type=2", "list-type=2&delimiter=/", "", "delimiter=/"] {
-        let answer = lake.get(&format!("/lake?{query}")).await;
+        let response = lake.get(&format!("/lake?{query}")).await;
         assert_eq!(
-            answer.all("CommonPrefixes"),
+            response.all("CommonPrefixes"),
             "<Prefix>dev/</Prefix> <Prefix>main/</Prefix>",
             "{query}"
         );
-        assert_eq!(answer.all("IsTruncated"), "false");
+        assert_eq!(response.all("IsTruncated"), "false");
     }
     assert_eq!(lake.get("/lake?list-type=2").await.all("KeyCount"), "2");
     assert_eq!(lake.get("/lake").await.all("KeyCount"), "0");
@@ -52,7 +52,7 @@ async fn branches_are_folders_at_the_root() {
 }
 
 #[tokio::test]
-async fn every_page_size_lists_the_same() {
+async fn every_page_size_lists_the_same_keys() {
     let lake = filled().await;
     let all = "main/a/1 main/a/2 main/b c main/d main/folder/";
     assert_eq!(
@@ -80,7 +80,7 @@ async fn every_page_size_lists_the_same() {
 }
 
 #[tokio::test]
-async fn a_delimiter_folds_and_a_marker_skips() {
+async fn delimiter_groups_keys_and_marker_skips_them() {
     let lake = filled().await;
     for version in ["list-type=2&", ""] {
         let folded = lake
@@ -138,7 +138,7 @@ async fn a_delimiter_folds_and_a_marker_skips() {
 }
 
 #[tokio::test]
-async fn odd_questions_have_clear_answers() {
+async fn edge_case_parameters_are_answered_or_rejected() {
     let lake = filled().await;
     let none = lake.get("/lake?list-type=2&prefix=main/&max-keys=0").await;
     assert_eq!(
@@ -191,9 +191,9 @@ async fn odd_questions_have_clear_answers() {
     );
 }
 
-/// Clients look below a prefix before they write to it: a branch that does not exist has no keys.
+/// Clients list a prefix before they write to it, so an unknown branch must not be an error.
 #[tokio::test]
-async fn an_unknown_branch_lists_as_an_empty_prefix() {
+async fn unknown_branch_lists_as_an_empty_prefix() {
     let lake = filled().await;
     for query in [
         "list-type=2&prefix=none/",

@@ -1,4 +1,4 @@
-//! Uploads in parts.
+//! Tests of multipart uploads.
 
 use super::harness::Lake;
 
@@ -6,9 +6,9 @@ async fn start(lake: &Lake, key: &str) -> String {
     let call = lake
         .call("POST", &format!("/lake/{key}?uploads"))
         .header("content-type", "x/mp");
-    let answer = lake.send(call.header("x-amz-meta-a", "b")).await;
-    assert_eq!((answer.status, answer.all("Key").as_str()), (200, key));
-    answer.all("UploadId")
+    let response = lake.send(call.header("x-amz-meta-a", "b")).await;
+    assert_eq!((response.status, response.all("Key").as_str()), (200, key));
+    response.all("UploadId")
 }
 
 fn completion(parts: &[(u32, &str)]) -> String {
@@ -20,7 +20,7 @@ fn completion(parts: &[(u32, &str)]) -> String {
 }
 
 #[tokio::test]
-async fn parts_become_one_object() {
+async fn completed_parts_become_one_object() {
     let lake = Lake::new().await;
     lake.put("/lake/main/source", "0123456789").await;
     let id = start(&lake, "main/mp").await;
@@ -101,7 +101,7 @@ async fn parts_become_one_object() {
 }
 
 #[tokio::test]
-async fn what_is_no_upload_or_part_is_refused() {
+async fn unknown_uploads_and_invalid_part_numbers_are_rejected() {
     let lake = Lake::new().await;
     let id = start(&lake, "main/mp").await;
     for (target, expected) in [

@@ -1,9 +1,9 @@
-//! Writing, reading and copying objects.
+//! Tests of writing, reading and copying objects.
 
 use super::harness::Lake;
 
 #[tokio::test]
-async fn an_object_is_read_back_whole_and_in_ranges() {
+async fn object_is_read_back_whole_and_in_ranges() {
     let lake = Lake::new().await;
     let put = lake
         .call("PUT", "/lake/main/a/two.csv")
@@ -117,13 +117,13 @@ async fn an_object_is_read_back_whole_and_in_ranges() {
     assert_eq!(lake.get("/lake/main/a/two.csv?tagging").await.status, 200);
 }
 
-/// Signers write names in lower case.
+/// Converts header names to lower case, as the signature requires.
 fn lowercase(call: super::harness::Call) -> super::harness::Call {
     call.lower_names()
 }
 
 #[tokio::test]
-async fn conditions_are_kept() {
+async fn conditions_on_reads_and_writes_are_honored() {
     let lake = Lake::new().await;
     lake.put("/lake/main/a", "one\n").await;
     let tag = "\"5bbf5a52328e7439ae6e719dfe712200\"";
@@ -177,7 +177,7 @@ async fn conditions_are_kept() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_not_found() {
+async fn missing_keys_branches_and_buckets_are_not_found() {
     let lake = Lake::new().await;
     let commit = lake.catalog.commit_branch(&lake.repository, "main", {
         let mut params = catalog::testing::commit_params("empty");
@@ -222,7 +222,7 @@ async fn what_is_not_there_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_what_was_announced_is_not_kept() {
+async fn body_that_does_not_match_its_headers_is_discarded() {
     let lake = Lake::new().await;
     let put = |name: &str, value: &str| {
         lake.call("PUT", "/lake/main/a")
@@ -264,7 +264,7 @@ async fn a_body_that_is_not_what_was_announced_is_not_kept() {
 }
 
 #[tokio::test]
-async fn a_copy_keeps_or_replaces_what_is_known_of_its_source() {
+async fn copy_keeps_or_replaces_the_metadata_of_its_source() {
     let lake = Lake::new().await;
     let other = lake.catalog.repository("other").await;
     let put = lake
@@ -274,12 +274,12 @@ async fn a_copy_keeps_or_replaces_what_is_known_of_its_source() {
     lake.send(put.body("x,y\n")).await;
     let copy = |to: &str, from: &str| lake.call("PUT", to).header("x-amz-copy-source", from);
 
-    let answer = lake.send(copy("/lake/main/kept", "/lake/main/a")).await;
+    let response = lake.send(copy("/lake/main/kept", "/lake/main/a")).await;
     assert_eq!(
-        answer.all("ETag"),
+        response.all("ETag"),
         "\"043212bb9834e334677e9c9659294bd4\"",
         "{}",
-        answer.body
+        response.body
     );
     let kept = lake.get("/lake/main/kept").await;
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Who is let in.
+//! Tests of authentication and of recognizing S3 requests.
 
 use axum::body::Body;
 use http::Request;
@@ -8,7 +8,7 @@ use super::harness::Lake;
 use super::signer::HOST;
 
 #[tokio::test]
-async fn without_a_signature_nothing_is_answered() {
+async fn unsigned_requests_are_denied() {
     let lake = Lake::new().await;
     lake.put("/lake/main/a", "secret").await;
     for (method, uri) in [
@@ -24,15 +24,15 @@ async fn without_a_signature_nothing_is_answered() {
             .uri(uri)
             .header("host", HOST)
             .body(Body::empty());
-        let answer = lake.raw(request.unwrap()).await;
-        assert_eq!(answer.outcome(), "403 AccessDenied", "{method} {uri}");
-        assert_ne!(answer.header("x-amz-request-id"), "");
+        let response = lake.raw(request.unwrap()).await;
+        assert_eq!(response.outcome(), "403 AccessDenied", "{method} {uri}");
+        assert_ne!(response.header("x-amz-request-id"), "");
     }
     assert_eq!(lake.paths().await, "a");
 }
 
 #[tokio::test]
-async fn a_signature_holds_for_its_request_only() {
+async fn signature_is_valid_for_its_request_only() {
     let lake = Lake::new().await;
     lake.put("/lake/main/a", "a").await;
 
@@ -72,10 +72,10 @@ async fn a_signature_holds_for_its_request_only() {
 }
 
 #[tokio::test]
-async fn a_presigned_url_holds_for_its_time_and_request() {
+async fn presigned_url_is_valid_for_its_time_and_request_only() {
     let lake = Lake::new().await;
     lake.put("/lake/main/a", "hello").await;
-    let ask = |at, expires: &str| {
+    let presigned = |at, expires: &str| {
         let mut signer = lake.signer.clone();
         signer.at += at;
         let query = signer.presign("GET", "/lake/main/a", Vec::new(), expires);
@@ -84,34 +84,39 @@ async fn a_presigned_url_holds_for_its_time_and_request() {
             .body(Body::empty())
             .unwrap()
     };
-    let answer = lake.raw(ask(Duration::ZERO, "60")).await;
-    assert_eq!((answer.status, answer.body.as_str()), (200, "hello"));
+    let response = lake.raw(presigned(Duration::ZERO, "60")).await;
+    assert_eq!((response.status, response.body.as_str()), (200, "hello"));
 
-    let answer = lake.raw(ask(Duration::minutes(-10), "60")).await;
+    let response = lake.raw(presigned(Duration::minutes(-10), "60")).await;
     assert_eq!(
-        (answer.outcome().as_str(), answer.all("Message").as_str()),
+        (
+            response.outcome().as_str(),
+            response.all("Message").as_str()
+        ),
         ("403 AccessDenied", "Request has expired")
     );
-    let answer = lake.raw(ask(Duration::hours(1), "60")).await;
-    assert_eq!(answer.all("Message"), "Request is not valid yet");
+    let response = lake.raw(presigned(Duration::hours(1), "60")).await;
+    assert_eq!(response.all("Message"), "Request is not valid yet");
     assert_eq!(
-        lake.raw(ask(Duration::ZERO, "604801")).await.outcome(),
+        lake.raw(presigned(Duration::ZERO, "604801"))
+            .await
+            .outcome(),
         "400 AuthorizationQueryParametersError"
     );
     assert_eq!(
-        lake.raw(ask(Duration::ZERO, "x")).await.outcome(),
+        lake.raw(presigned(Duration::ZERO, "x")).await.outcome(),
         "400 AuthorizationQueryParametersError"
     );
 
-    let mut other = ask(Duration::ZERO, "60");
+    let mut other = presigned(Duration::ZERO, "60");
     *other.method_mut() = http::Method::DELETE;
     assert_eq!(lake.raw(other).await.outcome(), "403 SignatureDoesNotMatch");
     assert_eq!(lake.paths().await, "a");
 }
 
-/// Whoever is given a URL to upload to must not be able to copy with it what its signer can read.
+/// The holder of an upload URL must not be able to copy objects that the signer can read.
 #[tokio::test]
-async fn a_presigned_put_is_no_licence_to_copy() {
+async fn presigned_put_rejects_an_unsigned_copy_source() {
     let lake = Lake::new().await;
     lake.put("/lake/main/secret", "secret").await;
     let query = lake.signer.presign("PUT", "/lake/main/b", Vec::new(), "60");
@@ -131,7 +136,7 @@ async fn a_presigned_put_is_no_licence_to_copy() {
 }
 
 #[tokio::test]
-async fn signed_requests_are_the_gateways_whatever_their_host() {
+async fn gateway_claims_signed_requests_and_its_own_domains() {
     let lake = Lake::new().await;
     let claims = |request: http::request::Builder| {
         lake.gateway.claims(
@@ -176,7 +181,7 @@ async fn signed_requests_are_the_gateways_whatever_their_host() {
 }
 
 #[tokio::test]
-async fn an_old_date_does_not_pass_with_version_2_either() {
+async fn version_2_signature_with_an_old_date_is_rejected() {
     let lake = Lake::new().await;
     let request = Request::get("/lake")
         .header("host", HOST)
@@ -193,7 +198,7 @@ async fn an_old_date_does_not_pass_with_version_2_either() {
 }
 
 #[tokio::test]
-async fn a_virtual_host_names_the_bucket() {
+async fn bucket_is_taken_from_a_virtual_host() {
     let lake = Lake::new().await;
     let call = lake
         .call("PUT", "/main/a")

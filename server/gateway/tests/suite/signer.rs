@@ -1,4 +1,4 @@
-//! Signs requests as S3 clients do: AWS Signature Version 4 in headers and in queries.
+//! Signs requests with AWS Signature Version 4, in headers and in query parameters.
 
 use base::OffsetDateTime;
 use hmac::{Hmac, Mac as _};
@@ -15,7 +15,7 @@ const PATH: AsciiSet = NON_ALPHANUMERIC
     .remove(b'/');
 const QUERY: AsciiSet = PATH.add(b'/');
 
-/// A key and the time it is used at.
+/// An access key and the time at which it signs.
 #[derive(Debug, Clone)]
 pub(crate) struct Signer {
     pub(crate) access_key: String,
@@ -23,7 +23,7 @@ pub(crate) struct Signer {
     pub(crate) at: OffsetDateTime,
 }
 
-/// What is signed.
+/// The parts of a request that its signature covers.
 pub(crate) struct Signed<'a> {
     pub(crate) method: &'a str,
     /// Encoded.
@@ -80,7 +80,7 @@ impl Signer {
         ))
     }
 
-    /// The Authorization header, and the signature that chunks build on.
+    /// Returns the Authorization header and the signature that seeds the chunk signatures.
     pub(crate) fn authorization(&self, what: &Signed<'_>) -> (String, String) {
         let signature = self.signature(what);
         let header = format!(
@@ -92,7 +92,7 @@ impl Signer {
         (header, signature)
     }
 
-    /// The query of a presigned URL.
+    /// Returns the query of a presigned URL.
     pub(crate) fn presign(
         &self,
         method: &str,
@@ -124,7 +124,7 @@ impl Signer {
         )
     }
 
-    /// The string to sign of a chunk behind the signature `previous`.
+    /// Returns the signature of a chunk. `previous` is the signature of the chunk before it.
     pub(crate) fn chunk(&self, previous: &str, data: &[u8]) -> String {
         let (empty, hash) = (
             hex::encode(Sha256::digest("")),

@@ -1,9 +1,9 @@
-//! What is not understood changes nothing.
+//! Tests that requests with unknown parameters or conditions change nothing.
 
 use super::harness::Lake;
 
 #[tokio::test]
-async fn unknown_sub_resources_have_no_side_effects() {
+async fn unknown_subresources_have_no_side_effects() {
     let lake = Lake::new().await;
     lake.put("/lake/main/a", "a").await;
     for (method, target, expected) in [
@@ -46,8 +46,8 @@ async fn unknown_sub_resources_have_no_side_effects() {
         ("GET", "/lake/main/a?acl", "405 ERRLakeFSNotSupported"),
         ("GET", "/lake/main/a?foo", "501 NotImplemented"),
     ] {
-        let answer = lake.send(lake.call(method, target).body("<x/>")).await;
-        assert_eq!(answer.outcome(), expected, "{method} {target}");
+        let response = lake.send(lake.call(method, target).body("<x/>")).await;
+        assert_eq!(response.outcome(), expected, "{method} {target}");
         assert_eq!(lake.paths().await, "a", "after {method} {target}");
     }
     let form = lake
@@ -57,9 +57,9 @@ async fn unknown_sub_resources_have_no_side_effects() {
     assert_eq!(lake.send(form).await.outcome(), "501 NotImplemented");
 }
 
-/// A write that a condition or an offset was to bound must not become one without.
+/// Ignoring a condition or an offset would turn a conditional write into an unconditional one.
 #[tokio::test]
-async fn headers_that_bound_a_write_are_never_passed_over() {
+async fn unsupported_conditions_on_writes_are_rejected() {
     let lake = Lake::new().await;
     lake.put("/lake/main/a", "a").await;
     for (method, target, name, value) in [
@@ -93,9 +93,9 @@ async fn headers_that_bound_a_write_are_never_passed_over() {
     let delete = lake
         .call("POST", "/lake?delete")
         .body("<Delete><Object><Key>main/a</Key><ETag>\"other\"</ETag></Object></Delete>");
-    let answer = lake.send(delete).await;
-    assert_eq!(answer.all("Key"), "main/a", "{}", answer.body);
-    assert!(answer.body.contains("<Error>"), "{}", answer.body);
+    let response = lake.send(delete).await;
+    assert_eq!(response.all("Key"), "main/a", "{}", response.body);
+    assert!(response.body.contains("<Error>"), "{}", response.body);
     assert_eq!(lake.paths().await, "a");
     let read = lake.send(lake.call("GET", "/lake/main/a")).await;
     assert_eq!(read.body, "a");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use base::testing::{Fate, Turn};
+use base::testing::{FaultSchedule, Turn};
 use kv::Store;
 use kv::testing::{Faults, FaultyStore};
 
@@ -17,9 +17,9 @@ use crate::{
     RepositoryState, Result, TagId, UndoParams,
 };
 
-fn through(lake: &Lake, fate: &Arc<dyn Fate>) -> Lake {
+fn through(lake: &Lake, fate: &Arc<dyn FaultSchedule>) -> Lake {
     let kv = Arc::clone(&lake.kv);
-    let store: Arc<dyn Store> = Arc::new(FaultyStore::by_fate(
+    let store: Arc<dyn Store> = Arc::new(FaultyStore::with_schedule(
         kv,
         Faults::default(),
         Arc::clone(fate),
@@ -46,8 +46,8 @@ struct DeletedAt {
     by: Lake,
 }
 
-impl Fate for DeletedAt {
-    fn strikes(&self, _parts: u8) -> bool {
+impl FaultSchedule for DeletedAt {
+    fn should_fail(&self, _parts: u8) -> bool {
         false
     }
 
@@ -158,8 +158,8 @@ struct ChangedAt {
     is_refused: AtomicBool,
 }
 
-impl Fate for ChangedAt {
-    fn strikes(&self, _parts: u8) -> bool {
+impl FaultSchedule for ChangedAt {
+    fn should_fail(&self, _parts: u8) -> bool {
         false
     }
 
@@ -192,7 +192,7 @@ async fn nothing_is_left_by_what_another_server_does_during_a_deletion() {
                 what,
                 is_refused: AtomicBool::new(false),
             });
-            let fate: Arc<dyn Fate> = Arc::clone(&other) as _;
+            let fate: Arc<dyn FaultSchedule> = Arc::clone(&other) as _;
             let server = through(&lake, &fate).graveler;
             let deleted = server.delete_repository(&lake.repo.id, false);
             deleted.await.unwrap();
@@ -217,7 +217,7 @@ async fn nothing_comes_to_be_in_a_repository_that_is_gone() {
                 turns: AtomicUsize::new(0),
                 by: lake.clone(),
             });
-            let fate: Arc<dyn Fate> = Arc::clone(&deletion) as _;
+            let fate: Arc<dyn FaultSchedule> = Arc::clone(&deletion) as _;
             match change(&through(&lake, &fate), what).await {
                 Ok(()) => {}
                 Err(Error::InDeletion(_) | Error::NotFound { .. }) => refused += 1,
@@ -248,7 +248,7 @@ async fn nothing_is_restored_into_a_repository_that_is_gone() {
             turns: AtomicUsize::new(0),
             by: target.clone(),
         });
-        let fate: Arc<dyn Fate> = Arc::clone(&deletion) as _;
+        let fate: Arc<dyn FaultSchedule> = Arc::clone(&deletion) as _;
         let server = through(&target, &fate).graveler;
         match restore(&server, &target.repo, &dumped).await {
             Ok(()) => {}
@@ -275,8 +275,8 @@ struct Retagged {
     anew: Option<&'static str>,
 }
 
-impl Fate for Retagged {
-    fn strikes(&self, _parts: u8) -> bool {
+impl FaultSchedule for Retagged {
+    fn should_fail(&self, _parts: u8) -> bool {
         false
     }
 
@@ -316,7 +316,7 @@ async fn deleted_beside(anew: Option<&'static str>) -> Vec<Result<()>> {
             by: lake.clone(),
             anew,
         });
-        let fate: Arc<dyn Fate> = Arc::clone(&other) as _;
+        let fate: Arc<dyn FaultSchedule> = Arc::clone(&other) as _;
         let server = through(&lake, &fate).graveler;
         let outcome = server.delete_tag(repo, &tag, false, "me", &NoHooks).await;
         if other.turns.load(Ordering::Relaxed) <= turn {
@@ -390,8 +390,8 @@ struct Asked {
     refused: AtomicUsize,
 }
 
-impl Fate for Asked {
-    fn strikes(&self, _parts: u8) -> bool {
+impl FaultSchedule for Asked {
+    fn should_fail(&self, _parts: u8) -> bool {
         false
     }
 
@@ -429,7 +429,7 @@ async fn the_deleting_server_serves_the_repository_no_longer() {
         served_after_mark: AtomicUsize::new(0),
         refused: AtomicUsize::new(0),
     });
-    let fate: Arc<dyn Fate> = Arc::clone(&asked) as _;
+    let fate: Arc<dyn FaultSchedule> = Arc::clone(&asked) as _;
     let server = through(&lake, &fate);
     asked.server.set(server.graveler.clone()).unwrap();
     let deleted = server.graveler.delete_repository(&lake.repo.id, false);

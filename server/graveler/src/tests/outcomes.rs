@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use base::testing::{Fate, Turn};
+use base::testing::{FaultSchedule, Turn};
 use kv::testing::{Faults, FaultyStore};
 use kv::{MemoryStore, Store};
 
@@ -242,14 +242,14 @@ struct Overtaking {
     other: Lake,
     from: crate::CommitId,
     done: AtomicBool,
-    strikes: AtomicBool,
+    should_fail: AtomicBool,
 }
 
 const AFTER_WRITE: u8 = 1;
 
-impl Fate for Overtaking {
-    fn strikes(&self, parts: u8) -> bool {
-        parts == AFTER_WRITE && self.strikes.swap(false, Ordering::Relaxed)
+impl FaultSchedule for Overtaking {
+    fn should_fail(&self, parts: u8) -> bool {
+        parts == AFTER_WRITE && self.should_fail.swap(false, Ordering::Relaxed)
     }
 
     fn turn(&self) -> Turn<'_> {
@@ -258,7 +258,7 @@ impl Fate for Overtaking {
             if moved && !self.done.swap(true, Ordering::Relaxed) {
                 self.other.put("main", "top=1").await;
                 self.other.commit("main", "on top").await.unwrap();
-                self.strikes.store(true, Ordering::Relaxed);
+                self.should_fail.store(true, Ordering::Relaxed);
             }
         })
     }
@@ -269,14 +269,18 @@ async fn overtaken(lake: &Lake) -> (Lake, Arc<Overtaking>) {
         other: other_server(lake),
         from: lake.head("main").await.id,
         done: false.into(),
-        strikes: false.into(),
+        should_fail: false.into(),
     });
     let faults = Faults {
         after_write: AFTER_WRITE,
         ..Faults::default()
     };
     let kv = Arc::clone(&lake.kv);
-    let faulty: Arc<dyn Store> = Arc::new(FaultyStore::by_fate(kv, faults, Arc::clone(&fate) as _));
+    let faulty: Arc<dyn Store> = Arc::new(FaultyStore::with_schedule(
+        kv,
+        faults,
+        Arc::clone(&fate) as _,
+    ));
     let graveler = lake.graveler.on_store_for_tests(&faulty);
     let lake = Lake {
         graveler,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use base::testing::{Fate, Turn};
+use base::testing::{FaultSchedule, Turn};
 use kv::Store;
 use kv::testing::{Faults, FaultyStore};
 
@@ -27,8 +27,8 @@ struct StalledAt {
     other: Lake,
 }
 
-impl Fate for StalledAt {
-    fn strikes(&self, _parts: u8) -> bool {
+impl FaultSchedule for StalledAt {
+    fn should_fail(&self, _parts: u8) -> bool {
         false
     }
 
@@ -76,7 +76,7 @@ async fn stalled_at(turn: usize, meanwhile: Meanwhile) -> (Lake, Arc<StalledAt>)
         other: other.clone(),
     });
     let kv = Arc::clone(&other.kv);
-    let store: Arc<dyn Store> = Arc::new(FaultyStore::by_fate(
+    let store: Arc<dyn Store> = Arc::new(FaultyStore::with_schedule(
         kv,
         Faults::default(),
         Arc::clone(&fate) as _,

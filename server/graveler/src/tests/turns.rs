@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use base::testing::{Fate, Turn};
+use base::testing::{FaultSchedule, Turn};
 use kv::Store;
 use kv::testing::{Faults, FaultyStore};
 
@@ -102,8 +102,8 @@ struct Overtaken {
     changes: AtomicUsize,
 }
 
-impl Fate for Overtaken {
-    fn strikes(&self, _parts: u8) -> bool {
+impl FaultSchedule for Overtaken {
+    fn should_fail(&self, _parts: u8) -> bool {
         false
     }
 
@@ -124,7 +124,7 @@ async fn who_is_overtaken_each_time_is_told_to_try_again() {
         changes: AtomicUsize::new(0),
     });
     let kv = Arc::clone(&lake.kv);
-    let store: Arc<dyn Store> = Arc::new(FaultyStore::by_fate(kv, Faults::default(), fate));
+    let store: Arc<dyn Store> = Arc::new(FaultyStore::with_schedule(kv, Faults::default(), fate));
     let server = Lake {
         graveler: lake.graveler.on_store_for_tests(&store),
         ..lake.clone()

@@ -1,11 +1,11 @@
-//! Single reads and writes, their conditions and their errors.
+//! Tests of single reads and writes, their conditions and their errors.
 
 use bytes::Bytes;
 
-use super::{as_read, contents, delete, fresh, set, value};
+use super::{contents, delete, fresh, set, unchanged_since_read, value};
 use crate::{Error, Guard, Predicate, Store};
 
-pub(super) async fn empty_addresses_are_refused(store: &dyn Store) {
+pub(super) async fn empty_addresses_are_rejected(store: &dyn Store) {
     let partition = fresh(store, "empty addresses").await;
     let empty = Bytes::new();
     let guard = |partition: &Bytes, key: &str| Guard {
@@ -58,17 +58,17 @@ pub(super) async fn empty_addresses_are_refused(store: &dyn Store) {
     for (index, result) in results.into_iter().enumerate() {
         assert!(
             matches!(result, Err(Error::Invalid(_))),
-            "call {index} takes an empty address: {result:?}"
+            "call {index} accepts an empty address: {result:?}"
         );
     }
     assert_eq!(
         contents(store, &partition).await,
         "",
-        "a refused batch wrote something"
+        "a rejected batch wrote something"
     );
 }
 
-pub(super) async fn values_are_kept_exactly(store: &dyn Store) {
+pub(super) async fn values_are_stored_unchanged(store: &dyn Store) {
     let partition = fresh(store, "values").await;
     let all_bytes: Vec<u8> = (0..=255).collect();
     let long = vec![0xab; 1 << 20];
@@ -99,7 +99,7 @@ pub(super) async fn values_are_kept_exactly(store: &dyn Store) {
         assert_eq!(
             value(store, &other, key).await,
             None,
-            "partitions are apart"
+            "partitions are separate"
         );
         store
             .delete(&partition, key)
@@ -113,7 +113,7 @@ pub(super) async fn values_are_kept_exactly(store: &dyn Store) {
     }
 }
 
-pub(super) async fn conditions_decide(store: &dyn Store) {
+pub(super) async fn conditional_writes_honor_their_predicate(store: &dyn Store) {
     let partition = fresh(store, "conditions").await;
     let try_set = |text: &'static str, predicate| {
         let partition = partition.clone();
@@ -139,7 +139,7 @@ pub(super) async fn conditions_decide(store: &dyn Store) {
     assert_eq!(value(store, &partition, b"k").await, None);
 
     assert!(try_set("", Predicate::Absent).await);
-    let when_empty = as_read(store, &partition, b"k").await;
+    let when_empty = unchanged_since_read(store, &partition, b"k").await;
     assert!(
         !try_set("absent on empty", Predicate::Absent).await,
         "an empty value is a value"
@@ -147,10 +147,10 @@ pub(super) async fn conditions_decide(store: &dyn Store) {
     assert!(try_set("first", when_empty.clone()).await);
     assert!(!try_set("stale", when_empty).await);
     assert!(try_set("second", Predicate::Exists).await);
-    let when_second = as_read(store, &partition, b"k").await;
+    let when_second = unchanged_since_read(store, &partition, b"k").await;
     assert!(
         matches!(when_second, Predicate::Unchanged(_)),
-        "reads give conditions for writes"
+        "a read returns a predicate for later writes"
     );
     assert!(try_set("third", when_second.clone()).await);
     assert!(!try_set("stale", when_second).await);
@@ -159,18 +159,18 @@ pub(super) async fn conditions_decide(store: &dyn Store) {
         Some(&b"third"[..])
     );
 
-    let when_third = as_read(store, &partition, b"k").await;
+    let when_third = unchanged_since_read(store, &partition, b"k").await;
     store
         .delete(&partition, b"k")
         .await
         .expect("a key can be deleted");
-    assert!(!try_set("deleted meanwhile", when_third).await);
-    assert!(try_set("again", Predicate::Absent).await);
+    assert!(!try_set("deleted since the read", when_third).await);
+    assert!(try_set("created again", Predicate::Absent).await);
     fresh(store, "conditions").await;
 }
 
-/// Documents what drivers that compare whole values cannot see. A driver with versions may refuse.
-pub(super) async fn identical_values_cannot_be_told_apart(store: &dyn Store) {
+/// Documents the ABA problem of drivers that compare whole values. A driver with versions may detect the change.
+pub(super) async fn value_changed_back_counts_as_unchanged(store: &dyn Store) {
     let partition = fresh(store, "aba").await;
     let set = async |text: &'static [u8]| {
         store
@@ -179,7 +179,7 @@ pub(super) async fn identical_values_cannot_be_told_apart(store: &dyn Store) {
             .expect("a value can be set");
     };
     set(b"a").await;
-    let when_a = as_read(store, &partition, b"k").await;
+    let when_a = unchanged_since_read(store, &partition, b"k").await;
     set(b"b").await;
     set(b"a").await;
     let by_value = when_a == Predicate::Unchanged(Bytes::from_static(b"a"));
@@ -193,7 +193,7 @@ pub(super) async fn identical_values_cannot_be_told_apart(store: &dyn Store) {
     fresh(store, "aba").await;
 }
 
-pub(super) async fn a_partition_is_deleted_whole_and_alone(store: &dyn Store) {
+pub(super) async fn deleting_a_partition_keeps_other_partitions(store: &dyn Store) {
     let kept = fresh(store, "delete").await;
     let deleted = fresh(store, "delete me").await;
     store

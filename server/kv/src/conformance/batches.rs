@@ -1,8 +1,8 @@
-//! Batches and guarded writes, one caller at a time.
+//! Tests of batches and guarded writes with a single caller.
 
 use bytes::Bytes;
 
-use super::{as_read, contents, delete, fresh, set, value};
+use super::{contents, delete, fresh, set, unchanged_since_read, value};
 use crate::{Error, Guard, GuardOutcome, Op, Predicate, Store};
 
 fn unchanged(value: &str) -> Option<Predicate> {
@@ -11,7 +11,7 @@ fn unchanged(value: &str) -> Option<Predicate> {
     )))
 }
 
-/// A guard on `g` of the partition.
+/// Returns a guard on the key `g` of the partition.
 fn guard(partition: &Bytes, predicate: Predicate) -> Guard {
     Guard {
         partition: partition.clone(),
@@ -20,7 +20,7 @@ fn guard(partition: &Bytes, predicate: Predicate) -> Guard {
     }
 }
 
-pub(super) async fn writes_apply_in_order(store: &dyn Store) {
+pub(super) async fn batch_applies_writes_in_order(store: &dyn Store) {
     let one = fresh(store, "order/1").await;
     let two = fresh(store, "order/2").await;
     let check = async |ops: Vec<Op>, expected: &str| {
@@ -98,7 +98,7 @@ pub(super) async fn writes_apply_in_order(store: &dyn Store) {
     fresh(store, "order/2").await;
 }
 
-pub(super) async fn a_failed_predicate_names_its_write(store: &dyn Store) {
+pub(super) async fn failed_predicate_reports_its_index(store: &dyn Store) {
     let partition = fresh(store, "index").await;
     store
         .set(&partition, b"a", Bytes::from_static(b"1"))
@@ -148,7 +148,7 @@ pub(super) async fn a_failed_predicate_names_its_write(store: &dyn Store) {
         1,
     )
     .await;
-    // The first in the order of the batch, not of the keys.
+    // The index follows the order of the batch, not of the keys.
     fails_at(
         vec![
             set(&partition, "b", "1", unchanged("0")),
@@ -160,7 +160,7 @@ pub(super) async fn a_failed_predicate_names_its_write(store: &dyn Store) {
     fresh(store, "index").await;
 }
 
-pub(super) async fn all_or_nothing(store: &dyn Store) {
+pub(super) async fn failed_batch_writes_nothing(store: &dyn Store) {
     let one = fresh(store, "atomic/1").await;
     let two = fresh(store, "atomic/2").await;
     for (partition, key) in [(&one, "a"), (&one, "b"), (&two, "c")] {
@@ -209,7 +209,7 @@ pub(super) async fn all_or_nothing(store: &dyn Store) {
     fresh(store, "atomic/2").await;
 }
 
-pub(super) async fn a_guard_decides(store: &dyn Store) {
+pub(super) async fn guarded_write_honors_its_guard(store: &dyn Store) {
     let partition = fresh(store, "guard").await;
     let staged = fresh(store, "guard/staged").await;
     let try_write = async |predicate: &Predicate, ops: Vec<Op>| {
@@ -221,7 +221,7 @@ pub(super) async fn a_guard_decides(store: &dyn Store) {
     let plain = |text: &str| vec![set(&staged, "k", text, None)];
     let several = |text: &str| vec![set(&staged, "k", text, None), delete(&staged, "never")];
 
-    // No record: only `Absent` holds.
+    // While the record does not exist, only `Absent` holds.
     let guess = Predicate::Unchanged(Bytes::from_static(b"1"));
     for predicate in [&Predicate::Exists, &guess] {
         for ops in [plain("x"), several("x"), vec![]] {
@@ -237,21 +237,21 @@ pub(super) async fn a_guard_decides(store: &dyn Store) {
     assert_eq!(
         value(store, &partition, b"g").await,
         None,
-        "a guard leaves no trace"
+        "a guard writes nothing"
     );
     assert_eq!(contents(store, &staged).await, "k=2");
 
-    // A record: `Absent` and what it was before do not hold.
+    // Once the record exists, `Absent` and its previous value do not hold.
     store
         .set(&partition, b"g", Bytes::from_static(b"old"))
         .await
         .expect("a value can be set");
-    let stale = as_read(store, &partition, b"g").await;
+    let stale = unchanged_since_read(store, &partition, b"g").await;
     store
         .set(&partition, b"g", Bytes::from_static(b"new"))
         .await
         .expect("a value can be set");
-    let current = as_read(store, &partition, b"g").await;
+    let current = unchanged_since_read(store, &partition, b"g").await;
     for predicate in [&Predicate::Absent, &stale] {
         for ops in [plain("x"), several("x"), vec![]] {
             assert_eq!(try_write(predicate, ops).await, GuardOutcome::GuardFailed);
@@ -264,7 +264,7 @@ pub(super) async fn a_guard_decides(store: &dyn Store) {
         assert_eq!(contents(store, &staged).await, format!("k={text}"));
     }
 
-    // Conditions inside, and a write of the guarded record itself.
+    // The guarded writes may have predicates of their own and may write the guarded record itself.
     let conditional = vec![
         set(&staged, "k", "5", unchanged("4")),
         set(&staged, "l", "5", Some(Predicate::Absent)),
@@ -291,7 +291,7 @@ pub(super) async fn a_guard_decides(store: &dyn Store) {
     assert_eq!(
         try_write(&current, advance).await,
         GuardOutcome::GuardFailed,
-        "it has advanced"
+        "the guarded record has changed"
     );
     assert_eq!(contents(store, &staged).await, "k=6 l=5");
     fresh(store, "guard").await;

@@ -1,4 +1,4 @@
-//! Many callers at once: who wins, and that nothing acknowledged is missed.
+//! Tests of concurrent callers: exactly one wins, and no acknowledged write is missed.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,15 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use futures::future::join_all;
 
-use super::{as_read, delete, fresh, set, value};
+use super::{delete, fresh, set, unchanged_since_read, value};
 use crate::{Error, Guard, GuardOutcome, Op, Predicate, Store};
 
-/// Tasks of each race.
+/// Number of concurrent tasks in each race.
 const CALLERS: usize = 8;
-/// Times that the guarded record changes, for each kind of write.
+/// How often the guarded record changes, for each kind of write.
 const GUARD_CHANGES: usize = 40;
 
-/// Runs `task` for each caller at once, and gives what they return in the callers' order.
+/// Runs `task` concurrently for each caller and returns the results in the callers' order.
 async fn race<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
     task: impl Fn(usize) -> F,
 ) -> Vec<T> {
@@ -27,8 +27,8 @@ async fn race<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
         .collect()
 }
 
-/// Counts up by compare-and-set: no step is lost and none taken twice.
-pub(super) async fn one_of_many_swaps_wins(store: &Arc<dyn Store>) {
+/// Increments a counter by compare-and-set. No increment may be lost or applied twice.
+pub(super) async fn concurrent_swaps_lose_no_update(store: &Arc<dyn Store>) {
     const STEPS: usize = 15;
     let partition = fresh(&**store, "swaps").await;
     store
@@ -46,7 +46,7 @@ pub(super) async fn one_of_many_swaps_wins(store: &Arc<dyn Store>) {
                     .expect("a value can be read")
                     .expect("it exists");
                 let next = number(&read.value) + 1;
-                // By turns as a single write and as a batch: both must exclude each other.
+                // Alternate between single writes and batches, which must exclude each other.
                 let result = if (taken + caller).is_multiple_of(2) {
                     store
                         .set_if(
@@ -84,14 +84,14 @@ pub(super) async fn one_of_many_swaps_wins(store: &Arc<dyn Store>) {
     fresh(&**store, "swaps").await;
 }
 
-pub(super) async fn one_of_many_creators_wins(store: &Arc<dyn Store>) {
+pub(super) async fn exactly_one_concurrent_creator_wins(store: &Arc<dyn Store>) {
     let partition = fresh(&**store, "creators").await;
     for round in 0..10 {
         let key = format!("{round}");
         let won = race(|caller| {
             let (store, partition, key) = (Arc::clone(store), partition.clone(), key.clone());
             async move {
-                // By turns as a single write, a batch of one and a batch of two.
+                // Alternate between a single write, a batch of one and a batch of two.
                 let text = caller.to_string();
                 let create = set(&partition, &key, &text, Some(Predicate::Absent));
                 let result = match caller % 3 {
@@ -118,13 +118,13 @@ pub(super) async fn one_of_many_creators_wins(store: &Arc<dyn Store>) {
         let stored = value(&**store, &partition, key.as_bytes())
             .await
             .expect("it exists");
-        assert_eq!(number(&stored), *winner, "the winner's value is there");
+        assert_eq!(number(&stored), *winner, "the winner's value is stored");
     }
     fresh(&**store, "creators").await;
 }
 
-/// More requests than a driver has lanes or connections, over several partitions.
-pub(super) async fn concurrent_writes_and_reads_are_all_answered(store: &Arc<dyn Store>) {
+/// Sends more requests than a driver has connections, to several partitions.
+pub(super) async fn concurrent_requests_are_all_answered(store: &Arc<dyn Store>) {
     const EACH: usize = 25;
     let mut partitions = Vec::new();
     for name in ["crowd/0", "crowd/1", "crowd/2"] {
@@ -146,9 +146,9 @@ pub(super) async fn concurrent_writes_and_reads_are_all_answered(store: &Arc<dyn
                     assert_eq!(
                         read.as_deref(),
                         Some(key.as_bytes()),
-                        "a write is seen once acknowledged"
+                        "an acknowledged write is visible"
                     );
-                    // All callers of a partition write one key: they may share a transaction.
+                    // Callers that write the same key may share a transaction.
                     store
                         .set(partition, b"shared", Bytes::from(key))
                         .await
@@ -170,8 +170,8 @@ pub(super) async fn concurrent_writes_and_reads_are_all_answered(store: &Arc<dyn
     }
 }
 
-/// Batches over the same keys in opposite orders must not lock each other up.
-pub(super) async fn crossed_batches_finish(store: &Arc<dyn Store>) {
+/// Batches that write the same keys in opposite orders must not deadlock.
+pub(super) async fn batches_in_opposite_key_order_do_not_deadlock(store: &Arc<dyn Store>) {
     let partition = fresh(&**store, "crossed").await;
     race(|caller| {
         let (store, partition) = (Arc::clone(store), partition.clone());
@@ -200,27 +200,27 @@ pub(super) async fn crossed_batches_finish(store: &Arc<dyn Store>) {
         entries
             .windows(2)
             .all(|pair| pair[0].value == pair[1].value),
-        "the last batch is whole: {entries:?}"
+        "the last batch is applied completely: {entries:?}"
     );
     fresh(&**store, "crossed").await;
 }
 
-/// How a race writes under its guard.
+/// The guarded writes of a race.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
-    /// One write: the path of staging.
+    /// A single write, as staging does.
     Plain,
     /// A write and a deletion.
     Several,
-    /// A write on a condition.
+    /// A conditional write.
     Conditional,
-    /// By turns, so that they share transactions.
+    /// All of these in turn, so that they share transactions.
     Mixed,
 }
 
-/// Writers stage under the record's present value while it changes again and again. What
-/// was acknowledged as written under a value is seen by the scan that follows its change.
-pub(super) async fn a_guarded_write_is_seen_after_the_guard_changes(store: &Arc<dyn Store>) {
+/// Writers write under the guard's current value while another task changes the guard repeatedly. After
+/// each change, a scan must find every write that was acknowledged under the previous value.
+pub(super) async fn guarded_write_is_visible_after_the_guard_changes(store: &Arc<dyn Store>) {
     for kind in [Kind::Plain, Kind::Several, Kind::Conditional, Kind::Mixed] {
         guarded_race(store, kind).await;
     }
@@ -248,7 +248,7 @@ async fn guarded_race(store: &Arc<dyn Store>, kind: Kind) {
         tokio::spawn(async move {
             let mut seen = Vec::new();
             for generation in 0..GUARD_CHANGES {
-                // Lets the writers come at each generation: waits until one of them has written.
+                // Wait until a writer has written in this generation.
                 while store
                     .scan(&token(generation), b"", 1)
                     .await
@@ -257,9 +257,9 @@ async fn guarded_race(store: &Arc<dyn Store>, kind: Kind) {
                 {
                     tokio::task::yield_now().await;
                 }
-                let unchanged = as_read(&*store, &branch, b"head").await;
+                let unchanged = unchanged_since_read(&*store, &branch, b"head").await;
                 let next = (generation + 1).to_string();
-                // By turns a single write and a transaction.
+                // Alternate between a single write and a transaction.
                 let changed = if generation % 2 == 0 {
                     let next = set(&branch, "head", &next, Some(unchanged));
                     store.batch(vec![next, delete(&branch, "never")]).await
@@ -279,7 +279,7 @@ async fn guarded_race(store: &Arc<dyn Store>, kind: Kind) {
             let mut written = Vec::new();
             let mut turn = caller;
             while !done.load(Ordering::Acquire) {
-                // A store that never waits would keep the changing task from running at all.
+                // Yield, because calls to the in-memory store never do, and the changing task must run.
                 tokio::task::yield_now().await;
                 let head = store
                     .get(&branch, b"head")

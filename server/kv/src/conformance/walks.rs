@@ -1,4 +1,4 @@
-//! Scans, lookups of many keys, and the cursor against a sorted map.
+//! Tests of scans and multi-key reads, and of the cursor against a sorted map.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub(super) async fn pages_are_bytewise_ordered_and_complete(store: &dyn Store) {
     let ordered: [&[u8]; 9] = [
         b"\0", b"\0\0", b"A", b"a", b"a\0", b"a/b", b"ab", b"\x7f", b"\xff",
     ];
-    // Written in another order than they sort in.
+    // Write the keys in an order that differs from their sort order.
     for key in ordered
         .iter()
         .rev()
@@ -45,9 +45,9 @@ pub(super) async fn pages_are_bytewise_ordered_and_complete(store: &dyn Store) {
     assert_eq!(
         scan(b"", 9).await,
         ordered,
-        "a limit that is reached exactly"
+        "a limit equal to the number of entries"
     );
-    assert_eq!(scan(b"", 4).await, ordered[..4], "the limit holds");
+    assert_eq!(scan(b"", 4).await, ordered[..4], "the limit is honored");
     assert_eq!(scan(b"a", 3).await, ordered[3..6], "the start is inclusive");
     assert_eq!(
         scan(b"a!", 2).await,
@@ -57,14 +57,14 @@ pub(super) async fn pages_are_bytewise_ordered_and_complete(store: &dyn Store) {
     assert_eq!(
         scan(b"\xff\0", 5).await,
         [&b""[..]; 0],
-        "nothing after the last"
+        "no entries after the last key"
     );
-    assert_eq!(scan(b"", 0).await, [&b""[..]; 0], "a limit of nothing");
+    assert_eq!(scan(b"", 0).await, [&b""[..]; 0], "a limit of zero");
     fresh(store, "pages").await;
     fresh(store, "pages/neighbour").await;
 }
 
-pub(super) async fn many_reads_answer_in_order(store: &dyn Store) {
+pub(super) async fn get_many_returns_values_in_request_order(store: &dyn Store) {
     let partition = fresh(store, "many").await;
     let key = |index: usize| Bytes::from(format!("{index:04}"));
     // Every third key is absent.
@@ -84,11 +84,11 @@ pub(super) async fn many_reads_answer_in_order(store: &dyn Store) {
         store
             .get_many(&partition, &[])
             .await
-            .expect("no keys can be read"),
+            .expect("an empty list of keys can be read"),
         []
     );
     for count in [1, 2, 3, 255, 256, 257, 600] {
-        // Backwards, and the first one asked for twice.
+        // Request the keys in descending order, and the first of them twice.
         let asked: Vec<usize> = (0..count).rev().chain([count - 1]).collect();
         let keys: Vec<Bytes> = asked.iter().map(|index| key(*index)).collect();
         let found = store
@@ -108,8 +108,8 @@ pub(super) async fn many_reads_answer_in_order(store: &dyn Store) {
     fresh(store, "many").await;
 }
 
-/// Walks with seeks drawn from a seed, over sizes around those of the cursor's pages.
-pub(super) async fn a_cursor_agrees_with_a_sorted_map(store: &Arc<dyn Store>) {
+/// Compares random walks with seeks. The sizes are close to the cursor's page sizes.
+pub(super) async fn cursor_matches_a_sorted_map(store: &Arc<dyn Store>) {
     for (seed, size) in [0, 1, 31, 32, 33, 96, 97, 1500].into_iter().enumerate() {
         let partition = fresh(&**store, "cursor").await;
         let dice = SeededIds::new(seed as u64, Arc::new(SystemClock));
@@ -138,7 +138,7 @@ pub(super) async fn a_cursor_agrees_with_a_sorted_map(store: &Arc<dyn Store>) {
         let mut cursor = Cursor::new(Arc::clone(store), &partition, b"");
         let mut position = Bytes::new();
         loop {
-            // Now and then a seek, forward, backward or to where it is.
+            // Occasionally seek forward, backward or to the current position.
             if roll(20) == 0 {
                 let mut target = vec![0; 1 + roll(3)];
                 dice.random_bytes(&mut target);

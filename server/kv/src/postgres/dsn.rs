@@ -1,8 +1,8 @@
-//! The connection string: both of libpq's forms, and what to say when it does not work.
+//! Parses connection strings, in both of libpq's forms, and explains connection errors.
 //!
-//! Takes what lakeFS's configuration takes: its own parameter `lakefskv_table`, run-time
-//! parameters of the server, and those of the Go pool, which mean nothing here. No message
-//! repeats the string, for it holds a password.
+//! Accepts the same parameters as lakeFS: its own `lakefskv_table`, run-time parameters of the PostgreSQL
+//! server, and parameters of the Go connection pool, which are ignored. Error messages never
+//! contain the connection string, because it contains a password.
 
 use std::path::Path;
 use std::str::FromStr as _;
@@ -15,12 +15,12 @@ use url::Url;
 use super::retry::code;
 use crate::{Error, Result};
 
-/// The longest connection string, in bytes.
+/// Maximum length of a connection string, in bytes.
 const MAX_BYTES: usize = 16 << 10;
 const DEFAULT_TABLE: &str = "kv";
-/// Characters of a table's name, so that `_99` still fits an identifier.
+/// Maximum length of a table name. PostgreSQL's limit is 63, and the partitions append `_99`.
 const TABLE_LENGTH: usize = 60;
-/// Parameters of the Go driver and pool that other options here replace.
+/// Ignored parameters of the Go driver and its pool. [`PostgresOptions`](super::PostgresOptions) configures the pool.
 const IGNORED: [&str; 12] = [
     "connect_timeout",
     "default_query_exec_mode",
@@ -113,21 +113,21 @@ impl Dsn {
         Ok(self)
     }
 
-    /// Where it leads, without the password.
+    /// Describes the server, database and user for error messages, without the password.
     fn target(&self) -> String {
         let options = &self.options;
-        let place = match options.get_socket() {
+        let server = match options.get_socket() {
             Some(socket) => socket.display().to_string(),
             None => format!("{}:{}", options.get_host(), options.get_port()),
         };
         let user = options.get_username();
         format!(
-            "at {place}, database {}, user {user}",
+            "at {server}, database {}, user {user}",
             options.get_database().unwrap_or(user)
         )
     }
 
-    /// The server refused the connection or the first query.
+    /// The error if the connection or the first query fails.
     pub(super) fn refused(&self, error: sqlx::Error) -> Error {
         let code = code(&error);
         let check = match (&error, code.as_deref()) {
@@ -135,35 +135,37 @@ impl Dsn {
                 "the server does not accept this user and password; check both, and pg_hba.conf"
             }
             (_, Some("3D000")) => "the database does not exist; create it or correct its name",
-            (_, Some("42501")) => "the user may not read the tables; grant it or use their owner",
+            (_, Some("42501")) => {
+                "the user may not read the tables; grant access or connect as their owner"
+            }
             (_, Some("53300")) => {
-                "the server has no connection to spare; raise its max_connections or lower the pool's"
+                "the server has no free connections; raise its max_connections or lower max_open_connections"
             }
             (_, Some("57P03")) => {
                 "the server is starting up or shutting down; try again when it is ready"
             }
             (sqlx::Error::Tls(_), _) => "TLS failed; check sslmode and sslrootcert",
             (sqlx::Error::Io(_), _) => {
-                "check that the server runs, and that host and port are right"
+                "check that the server is running and that host and port are correct"
             }
             _ => {
-                "check that this is a PostgreSQL 12 or later, and the parameters of the connection string"
+                "check that the server is PostgreSQL 12 or later, and check the parameters of the connection string"
             }
         };
         self.failed(check.into(), Some(error))
     }
 
-    /// The tables are missing and could not be made.
+    /// The error if the tables do not exist and cannot be created.
     pub(super) fn not_created(&self, error: sqlx::Error) -> Error {
         let table = &self.table;
         let check = format!(
-            "tables {table}, {table}_0 to {table}_99 or view {table}_v are missing and cannot be made; check that the user may create tables"
+            "tables {table}, {table}_0 to {table}_99 or view {table}_v do not exist and cannot be created; check that the user may create tables"
         );
         self.failed(check, Some(error))
     }
 
-    /// The server did not answer.
-    pub(super) fn unanswered(&self, waited: Duration) -> Error {
+    /// The error if the server does not answer.
+    pub(super) fn timed_out(&self, waited: Duration) -> Error {
         let check = format!(
             "no answer within {} s; check host, port and firewall",
             waited.as_secs()
@@ -190,7 +192,7 @@ fn malformed(check: String) -> Error {
     }
 }
 
-/// The name goes into statements as it is, so it must be a plain identifier.
+/// Checks that a table name is a plain identifier, because statements contain it unquoted.
 fn checked_table(name: &str) -> Result<String> {
     let plain = |byte: u8| byte == b'_' || byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let starts_well = name
@@ -201,7 +203,7 @@ fn checked_table(name: &str) -> Result<String> {
         return Ok(name.to_owned());
     }
     Err(malformed(format!(
-        "lakefskv_table {name:?} must be at most {TABLE_LENGTH} of a-z, 0-9 and _, and start with no digit"
+        "lakefskv_table {name:?} must have at most {TABLE_LENGTH} characters of a-z, 0-9 and _, and must not start with a digit"
     )))
 }
 
@@ -212,7 +214,7 @@ fn is_parameter(name: &str) -> bool {
             .all(|byte| matches!(byte, b'_' | b'.' | b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9'))
 }
 
-/// Parses `key = value` pairs; a value may be quoted by `'`, and `\` escapes.
+/// Parses `key = value` pairs. A value may be quoted with `'`; `\` escapes the next character.
 fn parse_pairs(text: &str) -> Result<Vec<(String, String)>> {
     let mut pairs = Vec::new();
     let mut characters = text.chars().peekable();
@@ -231,7 +233,7 @@ fn parse_pairs(text: &str) -> Result<Vec<(String, String)>> {
                 Some(character) => name.push(character),
                 None => {
                     return Err(malformed(
-                        "it is neither a postgres:// URL nor key=value pairs".into(),
+                        "it is neither a postgres:// URL nor a list of key=value pairs".into(),
                     ));
                 }
             }
@@ -248,7 +250,9 @@ fn parse_pairs(text: &str) -> Result<Vec<(String, String)>> {
                 Some('\'') if quoted => break,
                 Some(character) if !quoted && character.is_whitespace() => break,
                 Some(character) => value.push(character),
-                None if quoted => return Err(malformed("a quoted value does not end".into())),
+                None if quoted => {
+                    return Err(malformed("a quoted value has no closing quote".into()));
+                }
                 None => break,
             }
         }
@@ -268,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_name_server_table_and_parameters() {
+    fn url_and_pairs_are_parsed() {
         check(
             "postgres://weir:p%40ss@db.example:6000/lake?sslmode=disable&lakefskv_table=kv_two&search_path=own&pool_max_conns=9",
             "at db.example:6000, database lake, user weir",
@@ -284,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_string_is_explained_without_its_password() {
+    fn error_for_a_malformed_string_hides_the_password() {
         for text in [
             "postgres://weir:hunter2@db.example:port/lake",
             "postgres://weir:hunter2@db.example/lake?sslmode=maybe",
@@ -296,9 +300,9 @@ mod tests {
             "password='hunter2",
         ] {
             let error = Dsn::parse(text).err().unwrap();
-            let told = format!("{error} {error:?}");
+            let message = format!("{error} {error:?}");
             assert!(matches!(error, Error::Open { .. }), "{text}");
-            assert!(!told.contains("hunter2"), "{told}");
+            assert!(!message.contains("hunter2"), "{message}");
         }
     }
 }

@@ -1,17 +1,17 @@
-//! lakeFS's tables: one table hash-partitioned in a hundred, and a view for people to read.
+//! Creates lakeFS's tables: a table with a hundred hash partitions, and a human-readable view.
 //!
-//! One query tells whether they are there. Only when they are not are they made, under the
-//! advisory lock that lakeFS takes for it.
+//! One query checks whether they exist. If not, they are created under the same advisory lock
+//! that lakeFS uses.
 
 use std::fmt::Write as _;
 
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Row as _};
 
-/// Hash partitions of the table. A storage format: never to be changed.
+/// Number of hash partitions. Part of the storage format; it must never change.
 const PARTITIONS: usize = 100;
 
-/// Whether the table, all its partitions and the view exist.
+/// Returns whether the table, all its partitions and the view exist.
 pub(super) async fn exists(connection: &mut PgConnection, table: &str) -> sqlx::Result<bool> {
     let row = sqlx::query(
         "SELECT (SELECT count(*) FROM pg_inherits WHERE inhparent = to_regclass($1)), to_regclass($2) IS NOT NULL",
@@ -23,7 +23,7 @@ pub(super) async fn exists(connection: &mut PgConnection, table: &str) -> sqlx::
     Ok(row.get::<i64, _>(0) == PARTITIONS as i64 && row.get(1))
 }
 
-/// Makes what is missing. On failure `connection` still holds the lock: drop it.
+/// Creates whatever does not exist. After an error, the caller must close `connection`, which still holds the lock.
 pub(super) async fn create(connection: &mut PgConnection, table: &str) -> sqlx::Result<()> {
     let lock = advisory_lock(table);
     sqlx::query("SELECT pg_advisory_lock($1)")
@@ -40,7 +40,7 @@ pub(super) async fn create(connection: &mut PgConnection, table: &str) -> sqlx::
     Ok(())
 }
 
-/// The definition, which the server applies as one transaction.
+/// Returns the DDL statements. The server runs them as one transaction.
 fn definition(table: &str) -> String {
     let mut sql = format!(
         "CREATE TABLE IF NOT EXISTS {table} (
@@ -64,7 +64,7 @@ fn definition(table: &str) -> String {
     )
 }
 
-/// The lock's id: FNV-1a of 32 bits over `lakefs:` and the table's name.
+/// Returns the id of lakeFS's advisory lock: 32-bit FNV-1a of `lakefs:` and the table name.
 fn advisory_lock(table: &str) -> i64 {
     let bytes = b"lakefs:".iter().chain(table.as_bytes());
     let hash = bytes.fold(0x811c_9dc5_u32, |hash, byte| {
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lock_is_the_one_lakefs_takes() {
+    fn advisory_lock_id_matches_lakefs() {
         assert_eq!(advisory_lock("kv"), 4_109_714_936);
     }
 }

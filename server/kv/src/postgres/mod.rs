@@ -1,9 +1,8 @@
-//! PostgreSQL, in lakeFS's table layout.
+//! The PostgreSQL driver, with lakeFS's table layout.
 //!
-//! Both servers may use one database at one time. Point reads and writes go
-//! through [`crate::lanes`]: alone at once, or together when the lanes are busy.
-//! Conditional writes and batches take a connection of the pool each; the server
-//! groups their commits.
+//! lakeFS and this server may use the same database at the same time. Point reads and unconditional writes
+//! go through [`crate::batcher`]. Conditional writes and other batches each use a connection of the
+//! pool; PostgreSQL groups their commits.
 
 mod dsn;
 mod layout;
@@ -22,7 +21,7 @@ use bytes::Bytes;
 use sqlx::postgres::{PgPool, PgPoolOptions, PgRow};
 use sqlx::{Connection as _, Executor as _, Row as _};
 
-use crate::lanes::{Lanes, Limits};
+use crate::batcher::{Batcher, Limits};
 use crate::store::{check_address, check_ops, check_partition};
 use crate::{Batch, Entry, Error, Guard, GuardOutcome, Op, Predicate, Result, Store, Versioned};
 use dsn::Dsn;
@@ -35,40 +34,40 @@ pub(crate) fn try_connection_string(text: &str) {
     dsn::try_parse(text);
 }
 
-/// Lanes of point reads, and reads that one statement looks up.
-const READER_LANES: Limits = Limits {
-    lanes: 4,
+/// Limits of point reads. The batch weight is the number of keys in one statement.
+const READ_LIMITS: Limits = Limits {
+    slots: 4,
     batch_weight: 256,
     waiting: 16_384,
 };
-/// Lanes of writes, and rows that one transaction writes.
-const WRITER_LANES: Limits = Limits {
-    lanes: 2,
+/// Limits of writes. The batch weight is the number of rows in one transaction.
+const WRITE_LIMITS: Limits = Limits {
+    slots: 2,
     batch_weight: 256,
     waiting: 16_384,
 };
-/// How long the first connection may take.
+/// Timeout of the first connection.
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
-/// How long a request may wait for a connection of the pool.
+/// How long a request waits for a connection of the pool.
 const POOL_WAIT: Duration = Duration::from_secs(10);
-/// After how much idleness a connection is tried before it is used.
+/// Connections that were idle for longer are pinged before use.
 const TRUSTED_IDLE: Duration = Duration::from_secs(30);
-/// When a connection above the number of those kept idle is closed.
+/// Idle connections are closed after this time if `max_idle_connections` is less than `max_open_connections`.
 const EXCESS_IDLE: Duration = Duration::from_secs(60);
 
-/// How to connect.
+/// Settings of a [`PostgresStore`].
 #[derive(Clone)]
 pub struct PostgresOptions {
     /// A URL (`postgres://user:password@host:port/database?sslmode=..`) or `key=value` pairs. The
-    /// parameter `lakefskv_table` names the table, `kv` if absent. Secret: never printed.
+    /// parameter `lakefskv_table` sets the table name; the default is `kv`. Contains a secret; never printed.
     pub connection_string: String,
-    /// Connections at most; at least one is used.
+    /// Maximum number of connections. Zero counts as one.
     pub max_open_connections: u32,
-    /// Connections kept when idle: where fewer than may be open, idle ones are closed after a minute.
+    /// If less than `max_open_connections`, idle connections are closed after a minute.
     pub max_idle_connections: u32,
     /// Age at which a connection is replaced.
     pub connection_max_lifetime: Duration,
-    /// Entries that one statement of a scan reads at most.
+    /// Maximum number of entries that one statement of a scan reads.
     pub scan_page_size: usize,
 }
 
@@ -88,8 +87,8 @@ impl fmt::Debug for PostgresOptions {
 pub struct PostgresStore {
     pool: PgPool,
     sql: Arc<Sql>,
-    readers: Arc<Lanes<read::Reader>>,
-    writers: Arc<Lanes<write::Writer>>,
+    readers: Arc<Batcher<read::Reader>>,
+    writers: Arc<Batcher<write::Writer>>,
     scan_page_size: usize,
     table: String,
 }
@@ -103,10 +102,10 @@ impl fmt::Debug for PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects and makes the tables if they are missing.
+    /// Connects and creates the tables if they do not exist.
     ///
     /// # Errors
-    /// [`Error::Open`] saying what to check; it never holds the password.
+    /// [`Error::Open`], which says what to check and never contains the password.
     pub async fn connect(options: PostgresOptions) -> Result<Self> {
         let dsn = Dsn::parse(&options.connection_string)?;
         prepare(&dsn).await?;
@@ -141,8 +140,8 @@ impl PostgresStore {
             sql: Arc::clone(&sql),
         };
         Ok(Self {
-            readers: Lanes::new(reader, READER_LANES),
-            writers: Lanes::new(writer, WRITER_LANES),
+            readers: Batcher::new(reader, READ_LIMITS),
+            writers: Batcher::new(writer, WRITE_LIMITS),
             scan_page_size: options.scan_page_size.max(1),
             table: dsn.table,
             pool,
@@ -150,7 +149,7 @@ impl PostgresStore {
         })
     }
 
-    /// Closes the connections, waiting for those in use. Later calls fail.
+    /// Waits for the connections in use and closes all connections. Later calls fail.
     pub async fn close(&self) {
         self.pool.close().await;
     }
@@ -171,19 +170,19 @@ impl PostgresStore {
     }
 }
 
-/// One connection, once: says clearly what is wrong, and makes what is missing.
+/// Connects once to report errors clearly and to create the tables if they do not exist.
 async fn prepare(dsn: &Dsn) -> Result<()> {
     let refused = |error| dsn.refused(error);
     let connecting = sqlx::PgConnection::connect_with(&dsn.options);
     let Ok(connected) = tokio::time::timeout(CONNECT_WAIT, connecting).await else {
-        return Err(dsn.unanswered(CONNECT_WAIT));
+        return Err(dsn.timed_out(CONNECT_WAIT));
     };
     let mut connection = connected.map_err(refused)?;
     if !layout::exists(&mut connection, &dsn.table)
         .await
         .map_err(refused)?
     {
-        // Under a session lock: dropping the connection on failure gives it back.
+        // On failure, dropping the connection releases its advisory lock.
         layout::create(&mut connection, &dsn.table)
             .await
             .map_err(|error| dsn.not_created(error))?;
@@ -253,7 +252,7 @@ impl Store for PostgresStore {
         });
         if held
             .await
-            .map_err(|error| failed("set a value on a condition", error))?
+            .map_err(|error| failed("conditionally set a value", error))?
         {
             return Ok(());
         }
@@ -339,7 +338,7 @@ impl Store for PostgresStore {
     async fn guarded(&self, guard: &Guard, ops: Batch) -> Result<GuardOutcome> {
         check_address(&guard.partition, &guard.key)?;
         check_ops(&ops)?;
-        if let Some(request) = write::Request::of_guarded(guard, &ops) {
+        if let Some(request) = write::Request::from_guarded(guard, &ops) {
             return self.writers.submit(request).await;
         }
         self.transact("apply a guarded write", Some(guard), &ops)
@@ -347,7 +346,7 @@ impl Store for PostgresStore {
     }
 }
 
-/// A `bytea` column that is not null.
+/// Returns a `bytea` column, which must not be null.
 fn column(row: &PgRow, index: usize) -> Bytes {
     Bytes::from(row.get::<Vec<u8>, _>(index))
 }

@@ -1,4 +1,4 @@
-//! Point reads, alone and by the batch.
+//! Point reads, alone and in batches.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use sqlx::postgres::{PgConnection, PgPool};
 use super::retry::{failed, retry_read};
 use super::{Sql, column};
 use crate::Result;
-use crate::lanes::Handler;
+use crate::batcher::Handler;
 
 const OPERATION: &str = "get a value";
 
-/// What the reader lanes do.
+/// Handles point reads for the batcher.
 pub(super) struct Reader {
     pub(super) pool: PgPool,
     pub(super) sql: Arc<Sql>,
@@ -26,7 +26,7 @@ impl Handler for Reader {
     type Request = (Bytes, Bytes);
     type Reply = Option<Bytes>;
 
-    async fn alone(&self, (partition, key): (Bytes, Bytes)) -> Result<Option<Bytes>> {
+    async fn run_one(&self, (partition, key): (Bytes, Bytes)) -> Result<Option<Bytes>> {
         let query = || {
             sqlx::query(self.sql.get.clone())
                 .bind(partition.as_ref())
@@ -39,7 +39,7 @@ impl Handler for Reader {
         Ok(row.map(|row| column(&row, 0)))
     }
 
-    async fn together(&self, requests: Vec<(Bytes, Bytes)>) -> Vec<Result<Option<Bytes>>> {
+    async fn run_batch(&self, requests: Vec<(Bytes, Bytes)>) -> Vec<Result<Option<Bytes>>> {
         match retry_read(|| self.lookup(&requests)).await {
             Ok(values) => values.into_iter().map(Ok).collect(),
             Err(error) => {
@@ -57,13 +57,13 @@ impl Handler for Reader {
     }
 }
 
-/// Where keys of one partition stand in a batch, and the keys.
-type Asked<'a> = (Vec<usize>, Vec<&'a [u8]>);
+/// The requests for one partition: their indexes in the batch and their keys.
+type PartitionRequests<'a> = (Vec<usize>, Vec<&'a [u8]>);
 
 impl Reader {
-    /// Looks all up on one connection, in one statement for each partition.
+    /// Looks up all requests on one connection, with one statement per partition.
     async fn lookup(&self, requests: &[(Bytes, Bytes)]) -> sqlx::Result<Vec<Option<Bytes>>> {
-        let mut by_partition: HashMap<&[u8], Asked<'_>> = HashMap::new();
+        let mut by_partition: HashMap<&[u8], PartitionRequests<'_>> = HashMap::new();
         for (index, (partition, key)) in requests.iter().enumerate() {
             let (indices, keys) = by_partition.entry(partition).or_default();
             indices.push(index);
@@ -81,7 +81,7 @@ impl Reader {
     }
 }
 
-/// Looks keys of one partition up, in one statement.
+/// Looks up keys of one partition with one statement.
 pub(super) async fn get_many(
     connection: &mut PgConnection,
     sql: &Sql,

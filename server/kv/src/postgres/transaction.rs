@@ -1,10 +1,10 @@
-//! A batch, with or without a guard, as one transaction.
+//! Applies a batch, with or without a guard, as one transaction.
 //!
-//! Takes the same handful of round trips however many writes there are: lock and
-//! read what predicates depend on, decide here, write the outcome of each address once.
-//! Rows are locked in the order of their addresses, so that two batches wait for each other
-//! and do not deadlock; where a batch spans partitions that can still happen, and
-//! the server's rollback is retried.
+//! The number of round trips does not depend on the number of writes. The driver locks and reads the rows that
+//! predicates depend on, evaluates the batch in memory, and writes the final value of each address once.
+//!
+//! Rows are locked in the order of their addresses, so that batches within one partition do not deadlock.
+//! Batches that span partitions can; the server then rolls one back and the driver retries it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,33 +17,34 @@ use super::write::Rows;
 use super::{Sql, column};
 use crate::{Guard, Op, Predicate};
 
-/// What became of a transaction that did not fail.
+/// The outcome of a transaction that did not fail.
 pub(super) enum Applied {
     Written,
     GuardFailed,
-    /// Nothing was written: this operation's predicate did not hold.
+    /// Nothing was written, because the predicate of the operation with this index did not hold.
     PredicateFailed(usize),
 }
 
-/// A connection of the pool, on which a transaction begins.
+/// A pooled connection for one transaction.
 ///
-/// Of a caller that goes away while the database answers to BEGIN, sqlx notes no transaction, and rolls none
-/// back. Whoever had the connection next would write into what stayed open: acknowledged, seen by
-/// nobody else and gone with the connection. So a connection on which none has begun is closed.
-pub(super) struct Lease {
+/// If the caller is cancelled while BEGIN is in flight, sqlx does not know about the transaction and does
+/// not roll it back. The next user of the connection would then write into the open transaction: its writes
+/// would be acknowledged, but invisible to others and lost when the connection closes. To prevent this,
+/// the connection is closed unless BEGIN has completed.
+pub(super) struct TransactionConnection {
     connection: PoolConnection<Postgres>,
     has_begun: bool,
 }
 
-impl Lease {
-    pub(super) async fn of(pool: &PgPool) -> sqlx::Result<Self> {
+impl TransactionConnection {
+    pub(super) async fn acquire(pool: &PgPool) -> sqlx::Result<Self> {
         Ok(Self {
             connection: pool.acquire().await?,
             has_begun: false,
         })
     }
 
-    /// The transaction is rolled back when it is dropped.
+    /// Starts a transaction, which is rolled back if it is dropped before the commit.
     pub(super) async fn begin(&mut self) -> sqlx::Result<Transaction<'_, Postgres>> {
         let transaction = self.connection.begin().await?;
         self.has_begun = true;
@@ -51,7 +52,7 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
+impl Drop for TransactionConnection {
     fn drop(&mut self) {
         if !self.has_begun {
             self.connection.close_on_drop();
@@ -61,15 +62,15 @@ impl Drop for Lease {
 
 type Address<'a> = (&'a [u8], &'a [u8]);
 
-/// Applies `ops`, if `guard` holds, all or none.
+/// Applies all of `ops` or none, if `guard` holds.
 pub(super) async fn apply(
     pool: &PgPool,
     sql: &Sql,
     guard: Option<&Guard>,
     ops: &[Op],
 ) -> sqlx::Result<Applied> {
-    let mut lease = Lease::of(pool).await?;
-    let mut transaction = lease.begin().await?;
+    let mut connection = TransactionConnection::acquire(pool).await?;
+    let mut transaction = connection.begin().await?;
     let applied = apply_within(&mut transaction, sql, guard, ops).await?;
     match applied {
         Applied::Written => transaction.commit().await?,
@@ -85,7 +86,7 @@ async fn apply_within(
     ops: &[Op],
 ) -> sqlx::Result<Applied> {
     if let Some(guard) = guard
-        && !hold(connection, sql, guard, ops).await?
+        && !lock_guard(connection, sql, guard, ops).await?
     {
         return Ok(Applied::GuardFailed);
     }
@@ -101,8 +102,8 @@ async fn apply_within(
     Ok(Applied::Written)
 }
 
-/// Locks the guarded record against change until the transaction ends, and says whether it is as it must be.
-async fn hold(
+/// Locks the guarded record until the transaction ends and returns whether the guard holds.
+async fn lock_guard(
     connection: &mut PgConnection,
     sql: &Sql,
     guard: &Guard,
@@ -110,15 +111,15 @@ async fn hold(
 ) -> sqlx::Result<bool> {
     let (partition, key) = (guard.partition.as_ref(), guard.key.as_ref());
     if guard.predicate == Predicate::Absent {
-        // What is not there cannot be locked. A row made and taken away again keeps others
-        // from making it until this transaction ends.
-        let made = sqlx::query(sql.create.clone())
+        // A missing row cannot be locked. Inserting and deleting it keeps other transactions from creating
+        // it until this one ends.
+        let inserted = sqlx::query(sql.create.clone())
             .bind(partition)
             .bind(key)
             .bind(&b""[..])
             .execute(&mut *connection)
             .await?;
-        if made.rows_affected() == 0 {
+        if inserted.rows_affected() == 0 {
             return Ok(false);
         }
         sqlx::query(sql.delete.clone())
@@ -128,7 +129,7 @@ async fn hold(
             .await?;
         return Ok(true);
     }
-    // Where the batch also writes the record, a share lock would have to grow into a write lock.
+    // If the batch also writes the guarded record, take the write lock now. Upgrading a share lock could deadlock.
     let is_written = ops
         .iter()
         .any(|op| op.address() == (&guard.partition, &guard.key));
@@ -148,10 +149,11 @@ async fn hold(
     Ok(guard.predicate.holds(current.as_deref()))
 }
 
-/// Addresses as they were read, locked if they exist. What is not in here was not read.
+/// The values read, by address; `None` if the row does not exist. Existing rows are locked. Addresses
+/// that are not in the map were not read.
 type Read<'a> = BTreeMap<Address<'a>, Option<Bytes>>;
 
-/// Locks and reads each partition in which a predicate depends on a value.
+/// Locks and reads the batch's keys in each partition in which a predicate depends on a value.
 async fn lock<'a>(
     connection: &mut PgConnection,
     sql: &Sql,
@@ -193,21 +195,24 @@ async fn lock<'a>(
     Ok(read)
 }
 
-/// What is to be written to one address.
-struct Fate<'a> {
-    /// The operation that needs the address to be absent, where that is not known yet.
+/// The final write to one address.
+struct FinalWrite<'a> {
+    /// Index of the operation that requires the address to be absent, if that is still to be checked.
     create: Option<usize>,
-    /// The value in the end; none if it is deleted.
+    /// The final value, or `None` if the batch deletes the key.
     value: Option<&'a [u8]>,
 }
 
-/// The outcome of a batch by address: each is written once.
-struct Plan<'a>(BTreeMap<Address<'a>, Fate<'a>>);
+/// The final writes of a batch, by address.
+struct Plan<'a>(BTreeMap<Address<'a>, FinalWrite<'a>>);
 
 impl<'a> Plan<'a> {
-    /// Plays the operations in order; gives the index of the first whose predicate cannot hold.
+    /// Evaluates the operations in order.
+    ///
+    /// # Errors
+    /// The index of the first operation whose predicate does not hold.
     fn new(ops: &'a [Op], read: &'a Read<'a>) -> Result<Self, usize> {
-        let mut fates: BTreeMap<Address<'a>, Fate<'a>> = BTreeMap::new();
+        let mut writes: BTreeMap<Address<'a>, FinalWrite<'a>> = BTreeMap::new();
         for (index, op) in ops.iter().enumerate() {
             let (partition, key) = op.address();
             let address: Address<'a> = (partition.as_ref(), key.as_ref());
@@ -217,24 +222,26 @@ impl<'a> Plan<'a> {
                 } => (Some(value.as_ref()), predicate.as_ref()),
                 Op::Delete { .. } => (None, None),
             };
-            // Known from an earlier operation, or read (and `None` where nobody asked).
-            let written = fates.get(&address).map(|fate| fate.value);
+            // The value from an earlier operation of the batch, or else as read. `None` if it was not read.
+            let written = writes.get(&address).map(|write| write.value);
             let known = written.or_else(|| read.get(&address).map(|value| value.as_deref()));
             let create = match (predicate, known) {
                 (Some(predicate), Some(current)) if !predicate.holds(current) => return Err(index),
-                // Absent as far as known: but what is absent is not locked.
+                // Even if the row was absent when read, it is not locked, so creating it must check again.
                 (Some(Predicate::Absent), _) if written.is_none() => Some(index),
                 (Some(Predicate::Exists | Predicate::Unchanged(_)), None) => return Err(index),
                 _ => None,
             };
-            let fate = fates.entry(address).or_insert(Fate { create, value });
-            fate.value = value;
+            let write = writes
+                .entry(address)
+                .or_insert(FinalWrite { create, value });
+            write.value = value;
         }
-        Ok(Self(fates))
+        Ok(Self(writes))
     }
 }
 
-/// Creates what must not exist; gives the first operation that found its address taken.
+/// Inserts the rows that must not exist yet. Returns the index of the first operation whose row exists.
 async fn create(
     connection: &mut PgConnection,
     sql: &Sql,
@@ -242,17 +249,17 @@ async fn create(
 ) -> sqlx::Result<Option<usize>> {
     let mut wanted: BTreeMap<(Bytes, Bytes), usize> = BTreeMap::new();
     let mut rows = Vec::new();
-    for ((partition, key), fate) in &plan.0 {
-        if let Some(index) = fate.create {
+    for ((partition, key), write) in &plan.0 {
+        if let Some(index) = write.create {
             let (partition, key) = (
                 Bytes::copy_from_slice(partition),
                 Bytes::copy_from_slice(key),
             );
-            // What is deleted in the end must still have been absent before.
+            // If the batch later deletes the row, insert it anyway to check that it is absent.
             rows.push((
                 partition.clone(),
                 key.clone(),
-                Bytes::copy_from_slice(fate.value.unwrap_or_default()),
+                Bytes::copy_from_slice(write.value.unwrap_or_default()),
             ));
             wanted.insert((partition, key), index);
         }
@@ -272,13 +279,13 @@ async fn create(
     Ok(wanted.into_values().min())
 }
 
-/// Writes and deletes the rest.
+/// Executes the remaining writes and deletions.
 async fn write(connection: &mut PgConnection, sql: &Sql, plan: &Plan<'_>) -> sqlx::Result<()> {
     let mut rows = Vec::new();
     let mut deleted: BTreeMap<&[u8], Vec<&[u8]>> = BTreeMap::new();
-    for ((partition, key), fate) in &plan.0 {
-        match fate.value {
-            Some(_) if fate.create.is_some() => {}
+    for ((partition, key), write) in &plan.0 {
+        match write.value {
+            Some(_) if write.create.is_some() => {}
             Some(value) => rows.push((
                 Bytes::copy_from_slice(partition),
                 Bytes::copy_from_slice(key),

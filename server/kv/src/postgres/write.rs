@@ -1,4 +1,4 @@
-//! Writes: the lanes' upserts with and without a guard, and the single conditional write.
+//! Batched upserts with and without a guard, and single conditional writes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use sqlx::postgres::{PgConnection, PgPool};
 
 use super::Sql;
 use super::retry::{failed, retry_rolled_back};
-use super::transaction::Lease;
-use crate::lanes::Handler;
+use super::transaction::TransactionConnection;
+use crate::batcher::Handler;
 use crate::{Guard, GuardOutcome, Op, Predicate, Result};
 
 const OPERATION: &str = "write values";
@@ -18,32 +18,33 @@ const OPERATION: &str = "write values";
 /// A partition, a key and a value.
 pub(super) type Row = (Bytes, Bytes, Bytes);
 
-/// Unconditional writes, perhaps under a guard that a share lock can hold.
+/// Unconditional writes, optionally under a guard that a share lock can enforce.
 pub(super) struct Request {
     pub(super) guard: Option<ShareGuard>,
     pub(super) rows: Vec<Row>,
 }
 
-/// A guard that is a row which exists. Sorted by address, in which order they are locked.
+/// A guard on an existing row. Guards sort by address, which is the order in which they are locked.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ShareGuard {
     partition: Bytes,
     key: Bytes,
-    /// The value it must have; none for any.
+    /// The required value, or `None` if any value is allowed.
     value: Option<Bytes>,
 }
 
 impl Request {
-    /// The guarded write as one statement, if it is one: a guard on a row that exists,
-    /// and unconditional writes to others.
-    pub(super) fn of_guarded(guard: &Guard, ops: &[Op]) -> Option<Self> {
+    /// Converts a guarded write that fits in one statement: the guarded row must exist, and the writes are
+    /// unconditional and to other rows. Returns `None` for all others.
+    pub(super) fn from_guarded(guard: &Guard, ops: &[Op]) -> Option<Self> {
         let value = match &guard.predicate {
             Predicate::Absent => return None,
             Predicate::Exists => None,
             Predicate::Unchanged(value) => Some(value.clone()),
         };
         let rows = plain_rows(ops).filter(|rows| !rows.is_empty())?;
-        // A share lock that this statement itself turns into a write lock would deadlock with its like.
+        // If the statement also wrote the guarded row, it would upgrade its share lock to a write lock. Two such
+        // statements would deadlock.
         if rows
             .iter()
             .any(|(partition, key, _)| *partition == guard.partition && *key == guard.key)
@@ -62,7 +63,7 @@ impl Request {
     }
 }
 
-/// The rows of a batch without conditions and deletions; none if it has any.
+/// Returns the rows of a batch, or `None` if it contains predicates or deletions.
 pub(super) fn plain_rows(ops: &[Op]) -> Option<Vec<Row>> {
     ops.iter()
         .map(|op| {
@@ -72,7 +73,7 @@ pub(super) fn plain_rows(ops: &[Op]) -> Option<Vec<Row>> {
         .collect()
 }
 
-/// What the writer lanes do.
+/// Handles writes for the batcher.
 pub(super) struct Writer {
     pub(super) pool: PgPool,
     pub(super) sql: Arc<Sql>,
@@ -83,7 +84,7 @@ impl Handler for Writer {
     type Request = Request;
     type Reply = GuardOutcome;
 
-    async fn alone(&self, request: Request) -> Result<GuardOutcome> {
+    async fn run_one(&self, request: Request) -> Result<GuardOutcome> {
         let rows = Rows::new(&request.rows);
         let attempt = || async {
             let mut connection = self.pool.acquire().await?;
@@ -94,8 +95,8 @@ impl Handler for Writer {
             .map_err(|error| failed(OPERATION, error))
     }
 
-    async fn together(&self, requests: Vec<Request>) -> Vec<Result<GuardOutcome>> {
-        // None of these was acknowledged, so any order of them is right: one group for each guard.
+    async fn run_batch(&self, requests: Vec<Request>) -> Vec<Result<GuardOutcome>> {
+        // None of the writes has been acknowledged, so they may be applied in any order. Group them by guard.
         let mut groups: BTreeMap<Option<&ShareGuard>, Vec<usize>> = BTreeMap::new();
         for (index, request) in requests.iter().enumerate() {
             groups
@@ -139,7 +140,7 @@ impl Handler for Writer {
 }
 
 impl Writer {
-    /// One statement for each guard, in one transaction.
+    /// Executes one statement per guard in one transaction.
     async fn upsert_all(
         &self,
         statements: &[(Option<&ShareGuard>, Rows<'_>)],
@@ -150,8 +151,8 @@ impl Writer {
                 upsert(&mut connection, &self.sql, *guard, rows).await?,
             ]);
         }
-        let mut lease = Lease::of(&self.pool).await?;
-        let mut transaction = lease.begin().await?;
+        let mut connection = TransactionConnection::acquire(&self.pool).await?;
+        let mut transaction = connection.begin().await?;
         let mut outcomes = Vec::with_capacity(statements.len());
         for (guard, rows) in statements {
             outcomes.push(upsert(&mut transaction, &self.sql, *guard, rows).await?);
@@ -161,7 +162,7 @@ impl Writer {
     }
 }
 
-/// The arrays of an upsert. One statement may write a row only once: of several writes the last counts.
+/// The array parameters of an upsert. A statement may write a row only once, so the last write to a row wins.
 pub(super) struct Rows<'a> {
     partitions: Vec<&'a [u8]>,
     keys: Vec<&'a [u8]>,
@@ -191,7 +192,7 @@ impl<'a> Rows<'a> {
         self.keys.len()
     }
 
-    /// Binds $1, $2 and $3 of a statement over many rows.
+    /// Binds the arrays to $1, $2 and $3.
     pub(super) fn bind(
         &self,
         statement: &sqlx::SqlStr,
@@ -220,7 +221,7 @@ async fn upsert(
         .bind(guard.value.as_deref())
         .execute(connection)
         .await?;
-    // There is at least one row, so none written means that the guard gave none.
+    // There is at least one row to write. If none was written, the guard did not hold.
     Ok(if result.rows_affected() == 0 {
         GuardOutcome::GuardFailed
     } else {
@@ -228,7 +229,7 @@ async fn upsert(
     })
 }
 
-/// One conditional write, which is one statement. Says whether the condition held.
+/// Executes a conditional write as one statement and returns whether the condition held.
 pub(super) async fn set_if(
     pool: &PgPool,
     sql: &Sql,

@@ -1,7 +1,7 @@
-//! The statements of a group of jobs: one alone, or several in a transaction.
+//! Executes a group of jobs: a single job as one statement if possible, several jobs in one transaction.
 //!
-//! Runs of plain writes become upserts of many rows, and a guard that many jobs
-//! share is read once. What is kept of guards here never outlives the transaction.
+//! Consecutive unconditional writes become multi-row upserts, and a guard shared by several jobs is read
+//! once. Cached guards never outlive the transaction.
 
 use std::collections::HashMap;
 
@@ -9,19 +9,21 @@ use bytes::Bytes;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{AssertSqlSafe, Row as _, Sqlite};
 
-use super::writer::{Fate, Outcome, Work};
+use super::writer::{JobResult, Outcome, Work};
 use crate::{Guard, Op, Predicate};
 
-/// Keys that one job of a partition's deletion removes.
+/// Maximum number of keys that one `DeleteSome` job deletes.
 const DELETE_CHUNK: u32 = 10_000;
-/// Rows of the multi-row upserts: a run of rows is cut into these, largest first.
+/// Sizes of multi-row upserts. Rows are split into these sizes, largest first, so that only a few
+/// different statements are prepared.
 const UPSERT_ROWS: [usize; 4] = [64, 16, 4, 1];
 
-/// Applies a lone job that is one statement, which is its own transaction; none if it takes more.
+/// Applies a single job as one statement, which is its own transaction. Returns `None` without writing if
+/// the job needs several statements.
 pub(super) async fn apply_alone(
     connection: &mut SqliteConnection,
     work: &Work,
-) -> sqlx::Result<Option<Fate>> {
+) -> sqlx::Result<Option<JobResult>> {
     match work {
         Work::DeleteSome { partition } => delete_some(connection, partition)
             .await
@@ -67,11 +69,11 @@ pub(super) async fn apply_alone(
     }
 }
 
-/// Applies jobs one after the other in one transaction; each has its own fate.
+/// Applies jobs one after the other in one transaction. Each has its own result.
 pub(super) async fn apply_together(
     connection: &mut SqliteConnection,
     works: &[Work],
-) -> sqlx::Result<Vec<Fate>> {
+) -> sqlx::Result<Vec<JobResult>> {
     sqlx::query("BEGIN IMMEDIATE")
         .execute(&mut *connection)
         .await?;
@@ -80,28 +82,28 @@ pub(super) async fn apply_together(
         pending: Vec::new(),
         guards: HashMap::new(),
     };
-    let mut fates = Vec::with_capacity(works.len());
+    let mut results = Vec::with_capacity(works.len());
     for work in works {
-        fates.push(transaction.apply(work).await?);
+        results.push(transaction.apply(work).await?);
     }
     transaction.flush().await?;
     sqlx::query("COMMIT").execute(connection).await?;
-    Ok(fates)
+    Ok(results)
 }
 
 type Address = (Bytes, Bytes);
 
-/// A group's transaction under way.
+/// The open transaction of a group.
 struct Transaction<'a> {
     connection: &'a mut SqliteConnection,
-    /// Upserts not yet sent, in order. Sent before anything reads or writes otherwise.
+    /// Upserts not yet executed, in order. They are flushed before any other statement.
     pending: Vec<(Bytes, Bytes, Bytes)>,
-    /// Guarded records as last read in this transaction: the writes of a group mostly share a guard.
+    /// Guarded records read in this transaction. The writes of a group usually share a guard.
     guards: HashMap<Address, Option<Bytes>>,
 }
 
 impl Transaction<'_> {
-    async fn apply(&mut self, work: &Work) -> sqlx::Result<Fate> {
+    async fn apply(&mut self, work: &Work) -> sqlx::Result<JobResult> {
         let (guard, ops) = match work {
             Work::Ops { guard, ops } => (guard, ops),
             Work::DeleteSome { partition } => {
@@ -130,9 +132,9 @@ impl Transaction<'_> {
         self.apply_in_order(ops).await
     }
 
-    /// Applies writes that may fail; undoes them alone if one does.
-    async fn apply_in_order(&mut self, ops: &[Op]) -> sqlx::Result<Fate> {
-        // One statement fails as a whole; more need something to go back to.
+    /// Applies the writes of one job. If a predicate fails, undoes this job only.
+    async fn apply_in_order(&mut self, ops: &[Op]) -> sqlx::Result<JobResult> {
+        // A single statement is atomic by itself.
         let needs_savepoint = ops.len() > 1;
         if needs_savepoint {
             self.execute("SAVEPOINT job").await?;
@@ -207,7 +209,7 @@ async fn upsert(
     Ok(())
 }
 
-/// Applies one write and says whether its predicate held.
+/// Applies one write and returns whether its predicate held.
 async fn apply_op(connection: &mut SqliteConnection, op: &Op) -> sqlx::Result<bool> {
     const SET: &str = "INSERT INTO kv (partition_key, key, value) VALUES (?1, ?2, ?3)
         ON CONFLICT (partition_key, key) DO UPDATE SET value = excluded.value";
@@ -256,7 +258,7 @@ async fn delete_some(
     partition: &Bytes,
 ) -> sqlx::Result<Outcome> {
     let result = sqlx::query(
-        // One walk to the end of the chunk and one that deletes; a list of keys would be looked up one by one.
+        // Deletes a key range, which scans the chunk twice. `key IN (...)` would look up every key separately.
         "DELETE FROM kv WHERE partition_key = ?1
          AND key <= (SELECT max(key) FROM (SELECT key FROM kv WHERE partition_key = ?1 ORDER BY key LIMIT ?2))",
     )

@@ -1,9 +1,8 @@
-//! The embedded default: SQLite in write-ahead mode.
+//! The SQLite driver, in write-ahead mode. It is the embedded default.
 //!
-//! Reads go to a pool of read-only connections, each in its own thread. Writes
-//! go to the one [`writer`] by a bounded queue. Readers never wait for the
-//! writer, nor it for them. Other processes may open the file too: they
-//! take turns to write, within [`BUSY_TIMEOUT`].
+//! Reads use a pool of read-only connections, each with its own thread. Writes go through a bounded queue
+//! to the single [`writer`]. Readers and the writer do not block each other. Several processes may
+//! open the file; a writer waits up to [`BUSY_TIMEOUT`] for the writer of another process.
 
 mod group;
 mod open;
@@ -21,24 +20,24 @@ use crate::store::{check_address, check_ops, check_partition};
 use crate::{Batch, Entry, Error, Guard, GuardOutcome, Op, Predicate, Result, Store, Versioned};
 use writer::{Outcome, Work, Writer};
 
-/// How long to wait for another process that writes to the same file.
+/// How long a write waits for another process that is writing to the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Keys that one statement of [`Store::get_many`] looks up at most.
+/// Maximum number of keys in one statement of [`Store::get_many`].
 const LOOKUP_CHUNK: usize = 256;
 
-/// Where and how to open.
+/// Settings of a [`SqliteStore`].
 #[derive(Debug, Clone)]
 pub struct SqliteOptions {
-    /// The database file; made with its folders if missing, readable by its owner only.
+    /// The database file. It is created, with its folders, if it does not exist; only its owner can read it.
     pub path: PathBuf,
-    /// Whether each transaction is flushed to the disk before it is acknowledged. Without, a
-    /// power failure may lose the last acknowledged writes; a killed process loses none.
+    /// Whether each transaction is flushed to disk before it is acknowledged. If not, a
+    /// power failure may lose the last acknowledged writes. Killing the process never loses any.
     pub sync_writes: bool,
-    /// Read-only connections; at least one is used.
+    /// Maximum number of read-only connections. Zero counts as one.
     pub max_readers: u32,
 }
 
-/// A store in one SQLite file.
+/// A store in an SQLite database file.
 #[derive(Debug)]
 pub struct SqliteStore {
     writer: Writer,
@@ -46,13 +45,13 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the file and makes the table if it is missing.
+    /// Opens the file and creates the table if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Open`] saying what to check: the folder cannot be made, the file is no database,
-    /// another process holds it, or a newer version made it.
+    /// [`Error::Open`] if the folder cannot be created, the file is not a database, another process
+    /// locks it, or a newer version created it.
     pub async fn open(options: SqliteOptions) -> Result<Self> {
-        open::make_file(&options.path).await?;
+        open::create_file(&options.path).await?;
         let connection = open::writer(&options).await?;
         let readers = open::readers(&options);
         Ok(Self {
@@ -61,7 +60,7 @@ impl SqliteStore {
         })
     }
 
-    /// Finishes the writes under way and closes the file. Later calls fail.
+    /// Finishes the writes in progress and closes the file. Later calls fail.
     pub async fn close(&self) {
         self.writer.close().await;
         self.readers.close().await;
@@ -94,7 +93,8 @@ impl Store for SqliteStore {
             .try_for_each(|key| check_address(partition, key))?;
         let mut found = std::collections::HashMap::with_capacity(keys.len());
         for chunk in keys.chunks(LOOKUP_CHUNK) {
-            // Padded to a few sizes by repeating the last key, so that few statements are prepared.
+            // Repeat the last key to pad the list to a power of two, so that only a few different
+            // statements are prepared.
             let slots = chunk.len().next_power_of_two();
             let marks = vec!["?"; slots].join(",");
             let sql =
@@ -143,7 +143,7 @@ impl Store for SqliteStore {
         check_address(partition, key)?;
         let op = set(partition, key, value, Some(predicate));
         self.write(
-            "set a value on a condition",
+            "conditionally set a value",
             Work::Ops {
                 guard: None,
                 ops: vec![op],
@@ -173,7 +173,7 @@ impl Store for SqliteStore {
     async fn delete_partition(&self, partition: &[u8]) -> Result<()> {
         check_partition(partition)?;
         let partition = Bytes::copy_from_slice(partition);
-        // In pieces, so that a partition of a million keys does not stop the writer for seconds.
+        // Delete in chunks, so that a partition of a million keys does not block the writer for seconds.
         loop {
             let work = Work::DeleteSome {
                 partition: partition.clone(),
@@ -240,24 +240,26 @@ fn set(partition: &[u8], key: &[u8], value: Bytes, predicate: Option<Predicate>)
     }
 }
 
-/// A blob column. The table's columns are `NOT NULL`.
+/// Returns a blob column. The table's columns are `NOT NULL`.
 fn column(row: &SqliteRow, index: usize) -> Bytes {
     Bytes::from(row.get::<Vec<u8>, _>(index))
 }
 
-/// Sorts a failure by what the caller does next. `error` may be shared by a group of writes.
+/// Converts an SQLite error. It is shared if it failed a whole group of writes.
 fn failed(operation: &'static str, error: impl Into<std::sync::Arc<sqlx::Error>>) -> Error {
     let error = error.into();
     match &*error {
         _ if is_busy(&error) => {
             Error::SlowDown("another process is writing to the database file".into())
         }
-        sqlx::Error::PoolTimedOut => Error::SlowDown("no connection became free in time".into()),
+        sqlx::Error::PoolTimedOut => {
+            Error::SlowDown("timed out waiting for a database connection".into())
+        }
         _ => Error::storage(operation, error),
     }
 }
 
-/// Whether SQLite gave up waiting for a lock (`SQLITE_BUSY` and its extended codes).
+/// Returns whether SQLite timed out waiting for a lock (`SQLITE_BUSY` and its extended codes).
 fn is_busy(error: &sqlx::Error) -> bool {
     const SQLITE_BUSY: u32 = 5;
     let code = error

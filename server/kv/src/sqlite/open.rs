@@ -1,4 +1,4 @@
-//! Opening the file: folders, permissions, pragmas, the table and its version.
+//! Opens the database file: creates folders, file and table, sets permissions and pragmas, checks the version.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,36 +13,36 @@ use sqlx::sqlite::{
 use super::{BUSY_TIMEOUT, SqliteOptions, is_busy};
 use crate::{Error, Result};
 
-/// The layout this code reads and writes, in SQLite's `user_version`.
+/// Version of the table layout, stored in SQLite's `user_version`.
 const LAYOUT_VERSION: i64 = 1;
-/// How long a read may wait for a free connection.
+/// How long a read waits for a free connection.
 const READER_WAIT: Duration = Duration::from_secs(10);
-/// Kilobytes of page cache for each connection.
+/// Page cache of each connection, in KiB.
 const CACHE_KIB: u32 = 8 * 1024;
-/// Bytes that the write-ahead log keeps on disk when it is empty.
+/// Size to which SQLite truncates the write-ahead log file after a checkpoint.
 const LOG_KEPT_BYTES: u32 = 64 * 1024 * 1024;
 
-/// Makes the file if it is missing, so that it never exists with wider permissions.
-pub(super) async fn make_file(path: &Path) -> Result<()> {
+/// Creates the file if it does not exist. SQLite would create it with wider permissions.
+pub(super) async fn create_file(path: &Path) -> Result<()> {
     let path = path.to_owned();
-    let made = tokio::task::spawn_blocking({
+    let created = tokio::task::spawn_blocking({
         let path = path.clone();
-        move || make_file_blocking(&path)
+        move || create_file_blocking(&path)
     });
-    let result = made
+    let result = created
         .await
-        .map_err(|error| Error::storage("make the database file", error))?;
+        .map_err(|error| Error::storage("create the database file", error))?;
     result.map_err(|error| {
         refused(
             &path,
-            "check that its folder exists or can be made, and that this user may write there"
+            "check that its folder exists or can be created, and that this user may write to it"
                 .into(),
             error,
         )
     })
 }
 
-fn make_file_blocking(path: &Path) -> std::io::Result<()> {
+fn create_file_blocking(path: &Path) -> std::io::Result<()> {
     if let Some(folder) = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
@@ -57,7 +57,7 @@ fn make_file_blocking(path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Opens the connection that writes, and makes the table if it is missing.
+/// Opens the writing connection and creates the table if it does not exist.
 pub(super) async fn writer(options: &SqliteOptions) -> Result<SqliteConnection> {
     let connected = connect_writer(options).await;
     let mut connection = connected.map_err(|error| explained(&options.path, error))?;
@@ -69,7 +69,7 @@ pub(super) async fn writer(options: &SqliteOptions) -> Result<SqliteConnection> 
             driver: "sqlite",
             target: options.path.display().to_string(),
             check: format!(
-                "a newer version made it (layout {version}, this one knows {LAYOUT_VERSION}); upgrade first"
+                "a newer version created it (layout {version}, this version supports {LAYOUT_VERSION}); upgrade this server"
             ),
             source: None,
         });
@@ -77,7 +77,7 @@ pub(super) async fn writer(options: &SqliteOptions) -> Result<SqliteConnection> 
     Ok(connection)
 }
 
-/// Opens the connection that writes, to a file that is in order.
+/// Opens the writing connection without checking the table or its version.
 pub(super) async fn connect_writer(options: &SqliteOptions) -> sqlx::Result<SqliteConnection> {
     let synchronous = if options.sync_writes {
         SqliteSynchronous::Full
@@ -92,7 +92,7 @@ pub(super) async fn connect_writer(options: &SqliteOptions) -> sqlx::Result<Sqli
         .await
 }
 
-/// The pool of read-only connections; opened as they are needed.
+/// Returns the pool of read-only connections, which are opened on demand.
 pub(super) fn readers(options: &SqliteOptions) -> SqlitePool {
     SqlitePoolOptions::new()
         .max_connections(options.max_readers.max(1))
@@ -112,13 +112,13 @@ fn connection_options(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-/// Makes the table in a new file and returns the layout's version.
+/// Creates the table in a new file and returns the layout version.
 async fn prepare(connection: &mut SqliteConnection) -> sqlx::Result<i64> {
     let version = layout_version(connection).await?;
     if version != 0 {
         return Ok(version);
     }
-    // Two processes may both find a new file: the second finds the work done.
+    // Another process may have created the table since the check, so check again inside the transaction.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let version = layout_version(&mut transaction).await?;
     if version != 0 {
@@ -145,18 +145,18 @@ async fn layout_version(connection: &mut SqliteConnection) -> sqlx::Result<i64> 
         .await
 }
 
-/// Says what to check when SQLite refuses the file.
+/// Converts an error of opening the file to one that says what to check.
 fn explained(path: &Path, error: sqlx::Error) -> Error {
     const SQLITE_NOTADB: &str = "26";
     let code = error
         .as_database_error()
         .and_then(|error| error.code().map(|code| code.into_owned()));
     let check = if is_busy(&error) {
-        "another process holds it; stop that process or choose another file".to_owned()
+        "another process locks it; stop that process or choose another file".to_owned()
     } else if code.as_deref() == Some(SQLITE_NOTADB) {
         "it is not a SQLite database; choose another file".to_owned()
     } else {
-        "check that it is a database of this server and that its folder can be written".to_owned()
+        "check that it is a database of this server and that its folder is writable".to_owned()
     };
     refused(path, check, error)
 }

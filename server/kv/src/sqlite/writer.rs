@@ -1,9 +1,8 @@
-//! The one connection that writes, and its group commit.
+//! The single writing connection and its group commit.
 //!
-//! Writes that arrive while a transaction is under way share the next one, and
-//! are acknowledged together when it is durable. Each job keeps its own fate: a
-//! failed predicate or guard undoes that job alone. The jobs of a group are applied one
-//! after the other, so each sees those before it.
+//! Writes that arrive during a transaction share the next transaction and are acknowledged when it is
+//! durable. Each job has its own result: a failed predicate or guard undoes only that job. The jobs of a
+//! group are applied one after the other, so each sees the effects of the jobs before it.
 
 use std::sync::Arc;
 
@@ -15,18 +14,19 @@ use tokio::sync::{mpsc, oneshot};
 use super::{SqliteOptions, failed, group, open};
 use crate::{Batch, Error, Guard, Op, Result};
 
-/// Jobs that wait for the writer; whoever comes later waits to enqueue.
+/// Capacity of the queue to the writer. Callers wait while it is full.
 const QUEUED_JOBS: usize = 1024;
-/// Jobs in one transaction.
+/// Maximum number of jobs in a transaction.
 const GROUP_JOBS: usize = 256;
-/// Bytes of values in one transaction, after which no further job joins it.
+/// Once the values of a transaction reach this size, no further job joins it.
 const GROUP_BYTES: usize = 16 * 1024 * 1024;
-/// What a job is to do.
+
+/// The task of a job.
 #[derive(Debug)]
 pub(super) enum Work {
-    /// Apply all or none, if the guard holds.
+    /// Apply all writes or none, if the guard holds.
     Ops { guard: Option<Guard>, ops: Batch },
-    /// Delete some keys of a partition.
+    /// Delete one chunk of a partition's keys.
     DeleteSome { partition: Bytes },
 }
 
@@ -47,17 +47,17 @@ impl Work {
     }
 }
 
-/// What became of a job.
+/// The outcome of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Done,
     GuardFailed,
-    /// A deletion found fewer keys than it would have taken.
+    /// `DeleteSome` has deleted the last keys of the partition.
     NothingLeft,
 }
 
-/// A job's fate within its group: its outcome, or the operation whose predicate failed.
-pub(super) type Fate = std::result::Result<Outcome, usize>;
+/// The result of a job within its group: its outcome, or the index of the write whose predicate failed.
+pub(super) type JobResult = std::result::Result<Outcome, usize>;
 
 #[derive(Debug)]
 struct Job {
@@ -72,21 +72,21 @@ enum Message {
     Close(oneshot::Sender<()>),
 }
 
-/// The queue to the writer's task, which ends when this is dropped.
+/// Handle of the writer task. The task ends when the handle is dropped.
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: mpsc::Sender<Message>,
 }
 
 impl Writer {
-    /// Gives `connection` to a task of its own. `options` are for opening it anew after a failure.
+    /// Starts a task that writes with `connection`. The task uses `options` to reconnect after a failure.
     pub(super) fn spawn(connection: SqliteConnection, options: SqliteOptions) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUED_JOBS);
         tokio::spawn(run(Some(connection), options, jobs));
         Self { queue }
     }
 
-    /// Waits until `work` is durable, or has failed.
+    /// Returns once `work` is durable or has failed.
     pub(super) async fn submit(&self, operation: &'static str, work: Work) -> Result<Outcome> {
         let (reply, answer) = oneshot::channel();
         if self
@@ -101,16 +101,19 @@ impl Writer {
         {
             return Err(Error::storage(operation, "the store is closed"));
         }
-        answer
-            .await
-            .unwrap_or_else(|_| Err(Error::storage(operation, "the store was closed meanwhile")))
+        answer.await.unwrap_or_else(|_| {
+            Err(Error::storage(
+                operation,
+                "the store was closed before the request was handled",
+            ))
+        })
     }
 
-    /// Waits until the queue is worked off and the connection closed.
+    /// Returns once the queued jobs are done and the connection is closed.
     pub(super) async fn close(&self) {
         let (done, closed) = oneshot::channel();
         if self.queue.send(Message::Close(done)).await.is_ok() {
-            // An error means that the task has ended, which is what is waited for.
+            // An error means that the task has already ended.
             let _ended = closed.await;
         }
     }
@@ -147,19 +150,19 @@ async fn run(
         }
         commit_group(&mut connection, &options, group).await;
     }
-    // What was queued behind the request to close is dropped, and its callers learn it.
+    // Dropping the queue fails the jobs that were queued after the close request.
     if let Some(connection) = connection
         && let Err(error) = connection.close().await
     {
         tracing::warn!(%error, "failed to close the database file");
     }
     if let Some(done) = closing {
-        // Nobody to tell if the one who closes has gone.
-        let _gone = done.send(());
+        // Sending fails if the caller of `close` was cancelled, which is fine.
+        let _cancelled = done.send(());
     }
 }
 
-/// Applies a group in one transaction and answers its jobs.
+/// Applies a group of jobs in one transaction and sends their results.
 async fn commit_group(
     connection: &mut Option<SqliteConnection>,
     options: &SqliteOptions,
@@ -173,9 +176,9 @@ async fn commit_group(
         .map(|job| (job.work, (job.operation, job.reply)))
         .unzip();
     let result = match apply_group(connection, options, &works).await {
-        Ok(fates) => Ok(fates),
+        Ok(results) => Ok(results),
         Err(error) => {
-            // Closing rolls back whatever was begun; the next group opens anew.
+            // Closing the connection rolls back the transaction. The next group reconnects.
             if let Some(connection) = connection.take()
                 && let Err(error) = connection.close().await
             {
@@ -186,11 +189,11 @@ async fn commit_group(
     };
     for (index, (operation, reply)) in callers.into_iter().enumerate() {
         let answer = match &result {
-            Ok(fates) => fates[index].map_err(|index| Error::PredicateFailed { index }),
+            Ok(results) => results[index].map_err(|index| Error::PredicateFailed { index }),
             Err(error) => Err(failed(operation, Arc::clone(error))),
         };
-        // A caller that has gone does not want the answer.
-        let _gone = reply.send(answer);
+        // Sending fails if the caller was cancelled, which is fine.
+        let _cancelled = reply.send(answer);
     }
 }
 
@@ -198,15 +201,15 @@ async fn apply_group(
     connection: &mut Option<SqliteConnection>,
     options: &SqliteOptions,
     works: &[Work],
-) -> sqlx::Result<Vec<Fate>> {
+) -> sqlx::Result<Vec<JobResult>> {
     let connection = match connection {
         Some(connection) => connection,
         none => none.insert(open::connect_writer(options).await?),
     };
     if let [work] = works
-        && let Some(fate) = group::apply_alone(connection, work).await?
+        && let Some(result) = group::apply_alone(connection, work).await?
     {
-        return Ok(vec![fate]);
+        return Ok(vec![result]);
     }
     group::apply_together(connection, works).await
 }

@@ -1,4 +1,4 @@
-//! What the server checks of each request, as static tables: no parsing at start-up.
+//! Generates static tables with which the server checks requests, so that it need not parse the contract at start.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use super::model::{Body, Contract, Kind, Place, Schema};
 use super::names::constant;
 
-/// The whole file.
+/// Generates the whole file.
 pub(super) fn generate(contract: &Contract) -> Result<String> {
     let mut patterns = Vec::new();
     let mut schemas = String::new();
@@ -16,7 +16,7 @@ pub(super) fn generate(contract: &Contract) -> Result<String> {
         writeln!(schemas, "static {}: Schema = {value};\n", constant(name))?;
     }
     let mut operations = String::from(
-        "/// Every operation, in the contract's order.\npub(crate) static OPERATIONS: &[Operation] = &[\n",
+        "/// All operations, in the contract's order.\npub(crate) static OPERATIONS: &[Operation] = &[\n",
     );
     for operation in &contract.operations {
         let (method, path, id) = (
@@ -61,7 +61,7 @@ pub(super) fn generate(contract: &Contract) -> Result<String> {
     }
     operations.push_str("];\n\n");
     let mut out = String::from(
-        "//! Request checks. Made from `openapi.yaml` by `cargo xtask codegen`; do not edit.\n\n\
+        "//! Request checks. Generated from `openapi.yaml` by `cargo xtask codegen`; do not edit.\n\n\
          use crate::schema::{Body, Operation, Parameter, Pattern, Place, Property, Schema};\n\n",
     );
     out.push_str(&operations);
@@ -75,7 +75,7 @@ pub(super) fn generate(contract: &Contract) -> Result<String> {
     Ok(out)
 }
 
-/// Drops the schemas that no request refers to, so that the compiler has nothing to warn of.
+/// Returns only the schemas that requests refer to, because unused statics would cause compiler warnings.
 fn used(schemas: &str, operations: &str) -> String {
     let all: Vec<&str> = schemas
         .split("\n\n")
@@ -120,7 +120,9 @@ fn reference(patterns: &mut Vec<String>, schema: &Schema) -> Result<String> {
 
 fn literal(patterns: &mut Vec<String>, schema: &Schema) -> Result<String> {
     Ok(match &schema.kind {
-        Kind::Ref(name) => bail!("schema {name} by another name"),
+        Kind::Ref(name) => {
+            bail!("schema {name} is an alias of another schema, which is not supported")
+        }
         Kind::String {
             pattern,
             min_length,

@@ -1,7 +1,7 @@
-//! The typed client: one method per operation, in the contract's order.
+//! Generates the typed client: one method per operation, in the contract's order.
 //!
-//! Path parameters and required ones are arguments; what may be left out is in one
-//! struct per operation. Bytes stream in both directions.
+//! Required parameters are arguments. Optional parameters are fields of one struct per operation. Object
+//! bytes are streamed in both directions.
 
 use std::fmt::Write as _;
 
@@ -10,10 +10,10 @@ use anyhow::{Result, bail};
 use super::model::{Answer, Body, Contract, Kind, Operation, Parameter, Place, Schema};
 use super::names::{camel, doc, doc_or, field, snake};
 
-/// The whole file.
+/// Generates the whole file.
 pub(super) fn generate(contract: &Contract) -> Result<String> {
     let mut out = String::from(
-        "//! Operations. Made from `openapi.yaml` by `cargo xtask codegen`; do not edit.\n\n\
+        "//! Client operations. Generated from `openapi.yaml` by `cargo xtask codegen`; do not edit.\n\n\
          use api_types as types;\nuse reqwest::Method;\n\nuse crate::{ByteStream, Client, Result};\n\n",
     );
     for operation in &contract.operations {
@@ -46,7 +46,7 @@ fn options(out: &mut String, operation: &Operation) -> Result<()> {
     let name = options_name(operation);
     writeln!(
         out,
-        "/// What may be given to [`Client::{}`].",
+        "/// Optional parameters of [`Client::{}`].",
         snake(&operation.id)
     )?;
     writeln!(
@@ -161,7 +161,9 @@ fn request(operation: &Operation) -> Result<String> {
             (Place::Header, false, _) => {
                 format!(".header_option({name:?}, options.{rust}.as_deref())")
             }
-            (Place::Header, true, _) => bail!("{}: a required header", operation.id),
+            (Place::Header, true, _) => {
+                bail!("{}: required headers are not supported", operation.id)
+            }
         };
         out.push_str(&call);
     }
@@ -176,14 +178,14 @@ fn request(operation: &Operation) -> Result<String> {
     Ok(out)
 }
 
-/// A parameter's type, borrowed as an argument or owned in a struct.
+/// Returns a parameter's type: borrowed for an argument, owned for a field.
 fn scalar(schema: &Schema, borrowed: bool) -> Result<&'static str> {
     Ok(match &schema.kind {
         Kind::String { .. } if borrowed => "&str",
         Kind::String { .. } => "String",
         Kind::Integer { .. } => "i64",
         Kind::Boolean => "bool",
-        other => bail!("a parameter that is {other:?}"),
+        other => bail!("unsupported type of a parameter: {other:?}"),
     })
 }
 
@@ -193,10 +195,10 @@ fn type_of(schema: &Schema) -> Result<String> {
         Kind::Array { items, .. } => format!("Vec<{}>", type_of(items)?),
         Kind::String { .. } => "String".to_owned(),
         Kind::Object(members) | Kind::Closed(members) => match members.as_slice() {
-            [] => bail!("a body without members"),
-            // A small object of the operation's own: sent as it is given.
+            [] => bail!("unsupported body: an object without properties"),
+            // Inline objects of an operation have no generated type.
             _ => "serde_json::Value".to_owned(),
         },
-        other => bail!("a body that is {other:?}"),
+        other => bail!("unsupported type of a body: {other:?}"),
     })
 }

@@ -1,13 +1,13 @@
-//! The contract as the generators see it: schemas and operations, references kept by name.
+//! Parses the contract into schemas and operations for the generators. References to schemas stay names.
 //!
-//! Refuses every construct it does not know.
+//! Unsupported constructs are errors.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
 use serde_yaml_ng::{Mapping, Value};
 
-/// A contract.
+/// A parsed contract.
 #[derive(Debug)]
 pub(super) struct Contract {
     /// By name.
@@ -16,7 +16,7 @@ pub(super) struct Contract {
     pub(super) operations: Vec<Operation>,
 }
 
-/// A schema and what is said of it.
+/// A schema.
 #[derive(Debug, Clone)]
 pub(super) struct Schema {
     pub(super) kind: Kind,
@@ -24,10 +24,10 @@ pub(super) struct Schema {
     pub(super) nullable: bool,
 }
 
-/// What a value looks like.
+/// The type of a schema's values.
 #[derive(Debug, Clone)]
 pub(super) enum Kind {
-    /// A schema by name.
+    /// Reference to a named schema.
     Ref(String),
     String {
         pattern: Option<String>,
@@ -44,16 +44,16 @@ pub(super) enum Kind {
         items: Box<Schema>,
         min_items: Option<usize>,
     },
-    /// String keys, values of one kind.
+    /// A map from strings to values of one type.
     Map(Box<Schema>),
     Object(Vec<Property>),
-    /// An object whose other members are refused.
+    /// An object that allows no other properties.
     Closed(Vec<Property>),
     /// Any JSON object.
     Free,
 }
 
-/// A member of an object.
+/// A property of an object.
 #[derive(Debug, Clone)]
 pub(super) struct Property {
     pub(super) name: String,
@@ -61,7 +61,7 @@ pub(super) struct Property {
     pub(super) schema: Schema,
 }
 
-/// Where a parameter is.
+/// The location of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     Path,
@@ -80,7 +80,7 @@ pub(super) struct Parameter {
     pub(super) description: Option<String>,
 }
 
-/// What a request carries.
+/// The body of a request.
 #[derive(Debug)]
 pub(super) enum Body {
     None,
@@ -88,11 +88,11 @@ pub(super) enum Body {
         schema: Schema,
         required: bool,
     },
-    /// Bytes as they are (a form may be offered beside).
+    /// Raw bytes. The contract may allow a form as an alternative.
     Bytes,
 }
 
-/// What a successful answer carries.
+/// The body of a successful response.
 #[derive(Debug)]
 pub(super) enum Answer {
     Nothing,
@@ -109,17 +109,17 @@ pub(super) struct Operation {
     pub(super) path: String,
     pub(super) summary: String,
     pub(super) deprecated: bool,
-    /// Whether callers must say who they are.
+    /// Whether the operation requires authentication.
     pub(super) authenticated: bool,
     pub(super) parameters: Vec<Parameter>,
     pub(super) body: Body,
-    /// Whether the server leaves the body to the handler.
+    /// Whether the server passes the body to the handler without checking it.
     pub(super) raw_body: bool,
     pub(super) answer: Answer,
 }
 
 impl Contract {
-    /// Reads a contract.
+    /// Parses a contract.
     pub(super) fn parse(text: &str) -> Result<Self> {
         let root: Value = serde_yaml_ng::from_str(text).context("failed to parse the contract")?;
         let mut schemas = BTreeMap::new();
@@ -219,7 +219,7 @@ fn body(root: &Value, value: &Value) -> Result<Body> {
     })
 }
 
-/// What the first successful status carries.
+/// Returns the body of the first successful response.
 fn answer(root: &Value, operation: &Value) -> Result<Answer> {
     for (status, response) in map(&operation["responses"]) {
         if !string(status)?.starts_with('2') {
@@ -249,7 +249,7 @@ fn schema(value: &Value) -> Result<Schema> {
     })
 }
 
-/// The members of all parts of an `allOf`, required if any part says so.
+/// Merges the parts of an `allOf`. A property is required if any part requires it.
 fn joined(root: &Value, value: &Value) -> Result<Schema> {
     let mut members: Vec<Property> = Vec::new();
     let mut required = Vec::new();
@@ -277,11 +277,11 @@ fn kind(value: &Value) -> Result<Kind> {
     if let Some(reference) = value["$ref"].as_str() {
         let name = reference
             .strip_prefix("#/components/schemas/")
-            .context("a reference to no schema")?;
+            .context("a reference that is not to a schema")?;
         return Ok(Kind::Ref(name.to_owned()));
     }
     if value.get("allOf").is_some() {
-        bail!("allOf is only understood at the top of a schema");
+        bail!("allOf is supported only at the top of a schema");
     }
     match value["type"].as_str() {
         Some("string") => Ok(Kind::String {
@@ -313,7 +313,7 @@ fn kind(value: &Value) -> Result<Kind> {
             Ok(Kind::Map(Box::new(schema(&value["additionalProperties"])?)))
         }
         Some("object") => Ok(Kind::Free),
-        other => bail!("a schema of type {other:?}"),
+        other => bail!("unsupported schema type {other:?}"),
     }
 }
 
@@ -343,7 +343,7 @@ fn deref<'a>(root: &'a Value, value: &'a Value) -> Result<&'a Value> {
     for part in reference.trim_start_matches("#/").split('/') {
         at = at
             .get(part)
-            .with_context(|| format!("nothing at {reference}"))?;
+            .with_context(|| format!("there is nothing at {reference}"))?;
     }
     Ok(at)
 }
@@ -357,7 +357,7 @@ fn list(value: &Value) -> &[Value] {
 }
 
 fn string(value: &Value) -> Result<String> {
-    Ok(value.as_str().context("text expected")?.to_owned())
+    Ok(value.as_str().context("expected a string")?.to_owned())
 }
 
 fn text(value: &Value, key: &str) -> Option<String> {

@@ -1,6 +1,6 @@
-//! Turns the contract's names into Rust's.
+//! Converts names of the contract to Rust names.
 
-/// `blockstore_namespace_ValidityRegex` -> `blockstore_namespace_validity_regex`, `RBAC` -> `rbac`.
+/// Converts to snake case: `blockstore_namespace_ValidityRegex` -> `blockstore_namespace_validity_regex`, `RBAC` -> `rbac`.
 pub(super) fn snake(name: &str) -> String {
     let chars: Vec<char> = name.chars().collect();
     let mut out = String::new();
@@ -24,7 +24,7 @@ pub(super) fn snake(name: &str) -> String {
     out
 }
 
-/// A field's or argument's name, escaped where Rust has taken it.
+/// Returns the name of a field or argument, escaped if it is a Rust keyword.
 pub(super) fn field(name: &str) -> String {
     let name = snake(name);
     if matches!(name.as_str(), "type" | "ref" | "use" | "move" | "match") {
@@ -34,7 +34,7 @@ pub(super) fn field(name: &str) -> String {
     }
 }
 
-/// `common_prefix` -> `CommonPrefix`, `getObject` -> `GetObject`.
+/// Converts to camel case: `common_prefix` -> `CommonPrefix`, `getObject` -> `GetObject`.
 pub(super) fn camel(name: &str) -> String {
     snake(name)
         .split('_')
@@ -48,12 +48,12 @@ pub(super) fn camel(name: &str) -> String {
         .collect()
 }
 
-/// A schema's name as it stands: the contract writes them as Rust does.
+/// Returns the name of the static for a schema.
 pub(super) fn constant(name: &str) -> String {
     snake(name).to_ascii_uppercase()
 }
 
-/// A doc comment of a text, one line per line.
+/// Formats a text as a doc comment, line by line.
 pub(super) fn doc(indent: &str, text: &str) -> String {
     text.trim()
         .lines()
@@ -61,7 +61,7 @@ pub(super) fn doc(indent: &str, text: &str) -> String {
         .collect()
 }
 
-/// `a` or `an`-free description, with a stand-in where the contract has none.
+/// Formats a description as a doc comment. Uses `otherwise` if the contract has none.
 pub(super) fn doc_or(indent: &str, text: Option<&str>, otherwise: &str) -> String {
     doc(indent, text.unwrap_or(otherwise))
 }
@@ -71,7 +71,7 @@ mod tests {
     use super::{camel, field, snake};
 
     #[test]
-    fn names() {
+    fn names_are_converted_to_rust_case() {
         for (given, expected) in [
             ("RBAC", "rbac"),
             ("firstName", "first_name"),

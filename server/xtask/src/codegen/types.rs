@@ -1,6 +1,6 @@
-//! Structs and enums of the wire.
+//! Generates the wire types: structs and enums.
 //!
-//! Unknown members are tolerated, absent ones left out, secrets kept out of `Debug`.
+//! Unknown properties are ignored, absent ones are not serialized, and secrets do not appear in `Debug` output.
 
 use std::fmt::Write as _;
 
@@ -9,10 +9,10 @@ use anyhow::{Result, bail};
 use super::model::{Contract, Kind, Property, Schema};
 use super::names::{camel, doc_or, field};
 
-/// The whole file.
+/// Generates the whole file.
 pub(super) fn generate(contract: &Contract) -> Result<String> {
     let mut out = String::from(
-        "//! Wire types. Made from `openapi.yaml` by `cargo xtask codegen`; do not edit.\n\n\
+        "//! Wire types. Generated from `openapi.yaml` by `cargo xtask codegen`; do not edit.\n\n\
          use std::collections::BTreeMap;\n\nuse serde::{Deserialize, Serialize};\n\n",
     );
     for (name, schema) in &contract.schemas {
@@ -24,7 +24,7 @@ pub(super) fn generate(contract: &Contract) -> Result<String> {
                 enumeration(&mut out, name, variants, schema);
             }
             Kind::Integer { .. } | Kind::Boolean | Kind::Ref(_) => {
-                bail!("schema {name} is not worth a name")
+                bail!("schema {name}: a named schema of this type is not supported")
             }
             _ => {
                 out.push_str(&doc_or("", schema.description.as_deref(), name));
@@ -35,7 +35,7 @@ pub(super) fn generate(contract: &Contract) -> Result<String> {
     Ok(out)
 }
 
-/// The Rust type of a schema; `context` names an enum that is written in place.
+/// Returns the Rust type of a schema. `context` is the name of an inline enum.
 pub(super) fn rust_type(context: &str, schema: &Schema) -> Result<String> {
     Ok(match &schema.kind {
         Kind::Ref(name) => name.clone(),
@@ -47,7 +47,7 @@ pub(super) fn rust_type(context: &str, schema: &Schema) -> Result<String> {
         Kind::Map(values) => format!("BTreeMap<String, {}>", rust_type(context, values)?),
         Kind::Free => "serde_json::Map<String, serde_json::Value>".to_owned(),
         Kind::Object(_) | Kind::Closed(_) => {
-            bail!("{context}: an object inside an object needs a name of its own")
+            bail!("{context}: an object inside an object must be a named schema")
         }
     })
 }
@@ -127,7 +127,7 @@ fn enumeration(out: &mut String, name: &str, variants: &[String], schema: &Schem
         ));
     }
     out.push_str(&format!(
-        "}}\n\nimpl {name} {{\n    /// The value as it is written on the wire.\n    #[must_use]\n    \
+        "}}\n\nimpl {name} {{\n    /// Returns the value as it appears on the wire.\n    #[must_use]\n    \
          pub fn as_str(self) -> &'static str {{\n        match self {{\n"
     ));
     for variant in variants {
@@ -161,7 +161,8 @@ fn is_secret(schema: &Schema) -> bool {
     matches!(&schema.kind, Kind::String { format: Some(format), .. } if format == "password")
 }
 
-/// Whether a required value has a default: enums have none, objects where their required members have.
+/// Returns whether the Rust type of a required value has a default. Enums have none; objects have one if all of their
+/// required properties do.
 fn has_default(contract: &Contract, schema: &Schema) -> bool {
     match &schema.kind {
         Kind::Ref(name) => contract

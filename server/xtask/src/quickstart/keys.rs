@@ -1,29 +1,30 @@
-//! The administrator's keys of a quickstart's server: read here and nowhere else.
+//! Reads the administrator's keys of the quickstart's server.
 
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-/// The server keeps them there, for its owner only.
+/// The file in which the server stores the keys. Only its owner can read it.
 const FILE: &str = "quickstart-credentials.json";
 
-/// A key pair.
+/// An access key and its secret.
 #[derive(Clone, Deserialize)]
 pub(super) struct Keys {
     pub(super) access_key_id: String,
     pub(super) secret_access_key: String,
 }
 
-/// The keys that open the server whose data is in `data`. It has written them by the time it answers.
+/// Reads the keys of the server whose data is in `data`. The server writes them before it listens.
 pub(super) fn read(data: &Path) -> Result<Keys> {
     let path = data.join(FILE);
     let text = std::fs::read(&path).with_context(|| {
         format!(
-            "can't read the keys in {}: if an earlier version set up the installation there, remove {} to begin anew",
+            "failed to read the keys in {}: if an earlier version set up the installation there, remove {} to start over",
             path.display(),
             data.display()
         )
     })?;
-    serde_json::from_slice(&text).with_context(|| format!("{} does not hold keys", path.display()))
+    serde_json::from_slice(&text)
+        .with_context(|| format!("{} does not contain keys", path.display()))
 }

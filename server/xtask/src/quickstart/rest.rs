@@ -1,4 +1,4 @@
-//! The few REST calls of the tour, to a server on this machine: no proxies, no TLS, no redirects.
+//! A minimal REST client for the tour. It talks to a server on this machine without proxies, TLS or redirects.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use ureq::http::{Method, Request, StatusCode};
 
 use super::keys::Keys;
 
-/// No call of the tour takes as long, not even where a hook is compiled by an unoptimised compiler.
+/// Timeout of a call. Compiling a hook with an unoptimized server takes long.
 const TIMEOUT: Duration = Duration::from_secs(300);
 
-/// A server and its administrator.
+/// A REST client with the administrator's credentials.
 #[derive(Debug)]
 pub(super) struct Rest {
     agent: Agent,
@@ -43,15 +43,25 @@ impl Rest {
         }
     }
 
-    /// Whatever the server answers.
-    pub(super) fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {
+    /// Sends a request and returns the response, whatever its status.
+    pub(super) fn send_json(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer> {
         let bytes = body.map(|b| b.to_string().into_bytes());
         self.send(method, path, "application/json", bytes.unwrap_or_default())
     }
 
-    /// An error unless the server does what it is asked.
-    pub(super) fn must(&self, method: &Method, path: &str, body: Option<&Value>) -> Result<Value> {
-        let (status, answer) = self.ask(method.clone(), path, body)?;
+    /// Sends a request and returns the response body. Fails if the status is not a success.
+    pub(super) fn expect_success(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value> {
+        let (status, answer) = self.send_json(method.clone(), path, body)?;
         ensure!(
             status.is_success(),
             "{method} {path} answered {status}: {answer}"
@@ -59,7 +69,7 @@ impl Rest {
         Ok(answer)
     }
 
-    /// Sends an object's bytes.
+    /// Uploads an object's bytes.
     pub(super) fn upload(&self, path: &str, bytes: Vec<u8>) -> Result<()> {
         let (status, answer) = self.send(Method::POST, path, "application/octet-stream", bytes)?;
         ensure!(
@@ -82,15 +92,15 @@ impl Rest {
             .header("authorization", &self.authorization)
             .header("content-type", content_type)
             .body(body)
-            .context("not a request")?;
+            .context("invalid request")?;
         let mut response = self
             .agent
             .run(request)
-            .with_context(|| format!("can't reach {}", self.base))?;
+            .with_context(|| format!("failed to reach {}", self.base))?;
         let text = response
             .body_mut()
             .read_to_string()
-            .context("the answer broke off")?;
+            .context("the response was cut off")?;
         let value = serde_json::from_str(&text).unwrap_or(Value::String(text));
         Ok((response.status(), value))
     }

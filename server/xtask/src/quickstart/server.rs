@@ -1,7 +1,8 @@
-//! The quickstart's server process: started here, known by its process id, stopped with us.
+//! Starts and stops the quickstart's server process.
 //!
-//! It says by a file where it listens, so that no other server that happens to answer is taken for it. It holds the
-//! other end of a pipe, and stops when that closes: the system closes it even if we are killed.
+//! The server writes its process id and address to a file, so that another server on the same address cannot be
+//! mistaken for it. Its standard input is a pipe, and it stops when the pipe closes. The system closes the pipe
+//! even if the quickstart is killed.
 
 use std::fs::DirBuilder;
 use std::io::ErrorKind;
@@ -15,14 +16,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
-/// Longer than the server gives to requests under way.
+/// Timeout of a graceful stop. Longer than the time that the server gives to requests in progress.
 pub(super) const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A server process.
 #[derive(Debug)]
 pub(super) struct Server {
     child: Child,
-    /// Open as long as the server is to run.
+    /// The server's standard input. Closing it stops the server.
     lifeline: Option<ChildStdin>,
     ready_file: PathBuf,
 }
@@ -35,17 +36,18 @@ struct Ready {
 }
 
 impl Server {
-    /// Starts `weir` with all that it keeps below `data`.
+    /// Starts `weir` with the data folder `data`.
     pub(super) fn start(weir: &Path, data: &Path, listen: &str) -> Result<Self> {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(data)
-            .with_context(|| format!("can't make the folder {}", data.display()))?;
+            .with_context(|| format!("failed to create the folder {}", data.display()))?;
         let ready_file = data.join("ready.json");
         match std::fs::remove_file(&ready_file) {
             Err(e) if e.kind() != ErrorKind::NotFound => {
-                return Err(e).with_context(|| format!("can't remove {}", ready_file.display()));
+                return Err(e)
+                    .with_context(|| format!("failed to remove {}", ready_file.display()));
             }
             _ => {}
         }
@@ -62,17 +64,17 @@ impl Server {
             .arg(data)
             .arg("--ready-file")
             .arg(&ready_file)
-            // Unoptimised, it compiles hooks slowly.
+            // An unoptimized server compiles hooks slowly.
             .env("WEIR_ACTIONS_COMPILE_CPU_TIME", "10m")
             .env("WEIR_LOGGING_OUTPUT", "=")
             .env("WEIR_LOGGING_LEVEL", "warn")
             .env_remove("WEIR_TOOLS")
             .stdin(Stdio::piped())
-            // Ctrl-C reaches us only; we decide when the server is to stop.
+            // Run in a separate process group, so that Ctrl-C does not reach the server directly.
             .process_group(0);
         let mut child = command
             .spawn()
-            .with_context(|| format!("can't start {}", weir.display()))?;
+            .with_context(|| format!("failed to start {}", weir.display()))?;
         let lifeline = child.stdin.take();
         Ok(Self {
             child,
@@ -81,24 +83,24 @@ impl Server {
         })
     }
 
-    /// Where it listens, once it does. An error if it ended.
+    /// Returns the URL once the server listens, and `None` before. Fails if the server has exited.
     pub(super) fn url(&mut self) -> Result<Option<String>> {
         if let Some(status) = self.ended()? {
-            bail!("the server ended before it was ready ({status}); what it said is above");
+            bail!("the server exited before it was ready ({status}); see its output above");
         }
         let text = match std::fs::read_to_string(&self.ready_file) {
             Ok(text) => text,
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             Err(e) => {
-                return Err(e).with_context(|| format!("can't read {}", self.ready_file.display()));
+                return Err(e)
+                    .with_context(|| format!("failed to read {}", self.ready_file.display()));
             }
         };
-        let ready: Ready = serde_json::from_str(&text).with_context(|| {
-            format!("{} is not what a server writes", self.ready_file.display())
-        })?;
+        let ready: Ready = serde_json::from_str(&text)
+            .with_context(|| format!("{} is malformed", self.ready_file.display()))?;
         if ready.pid != self.child.id() {
             bail!(
-                "the server that listens on {} is process {}, not the one that was started here ({}): stop it, or choose another address (--listen) and folder (--data)",
+                "the server that listens on {} is process {}, not the process that was started here ({}): stop it, or use another address (--listen) and folder (--data)",
                 ready.address,
                 ready.pid,
                 self.child.id()
@@ -107,21 +109,23 @@ impl Server {
         Ok(Some(format!("http://{}", ready.address)))
     }
 
-    /// How it ended, if it did.
+    /// Returns the exit status if the server has exited.
     pub(super) fn ended(&mut self) -> Result<Option<ExitStatus>> {
-        self.child.try_wait().context("can't look after the server")
+        self.child
+            .try_wait()
+            .context("failed to poll the server process")
     }
 
-    /// It finishes what is under way, and ends.
-    pub(super) fn tell_to_stop(&mut self) {
+    /// Asks the server to finish the requests in progress and exit.
+    pub(super) fn request_stop(&mut self) {
         drop(self.lifeline.take());
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Both fail only if it is gone already.
-        let _gone = self.child.kill();
+        // Both fail only if the process has already exited.
+        let _exited = self.child.kill();
         let _status = self.child.wait();
     }
 }

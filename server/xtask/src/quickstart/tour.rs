@@ -1,6 +1,7 @@
-//! The quickstart's tour: a repository whose `main` is guarded by a Wasm hook, a merge that is refused, one that lands.
+//! The quickstart's tour: creates a repository with a Wasm hook that guards `main`, and shows a merge that the hook
+//! rejects and a merge that succeeds.
 //!
-//! Can be run again and again against one server: each time with another branch and the file of another month.
+//! The tour can be repeated on the same server. Each run uses another branch and the file of another month.
 
 use std::path::Path;
 
@@ -12,9 +13,9 @@ use super::rest::{Answer, Rest};
 use crate::shell::say;
 
 pub(super) const REPOSITORY: &str = "quickstart";
-/// Tours of one server.
+/// Maximum number of tours on one server.
 const MAX_TOURS: u32 = 1000;
-/// Runs among which that of the refusal is looked for: it is one of the newest.
+/// Number of recent hook runs among which the rejected run is searched.
 const RUNS: u32 = 100;
 
 const ACTION: &str = "\
@@ -35,14 +36,14 @@ hooks:
         paths: ['tables/**/*.parquet']
 ";
 
-/// The run of the gate that refused the merge.
+/// The hook run that rejected the merge.
 #[derive(Debug)]
 pub(super) struct Refused {
     pub(super) run_id: String,
     pub(super) hook_run_id: String,
 }
 
-/// The whole tour: `components` is the folder with built hooks, `samples` the one with Parquet files.
+/// Runs the tour. `components` is the folder with built hooks, and `samples` the folder with Parquet files.
 pub(super) fn run(rest: &Rest, components: &Path, samples: &Path) -> Result<Refused> {
     let server = Tour { rest };
     let guard = read(components, "parquet_guard.wasm")?;
@@ -54,7 +55,7 @@ pub(super) fn run(rest: &Rest, components: &Path, samples: &Path) -> Result<Refu
     say(
         "\n1. A repository, and a gate on its branch main (_lakefs_actions/flights.yaml, hooks/parquet_guard.wasm)",
     );
-    server.make_repository()?;
+    server.create_repository()?;
     server.upload("main", "hooks/parquet_guard.wasm", guard)?;
     server.upload("main", "_lakefs_actions/flights.yaml", ACTION.into())?;
     server.upload("main", &month(0), good.clone())?;
@@ -71,13 +72,13 @@ pub(super) fn run(rest: &Rest, components: &Path, samples: &Path) -> Result<Refu
     let (status, answer) = server.merge(&branch)?;
     ensure!(
         status == StatusCode::PRECONDITION_FAILED,
-        "the merge should have been refused, but answered {status}: {answer}"
+        "the merge should have been rejected, but the response is {status}: {answer}"
     );
     say(&format!("   {status}"));
     show_findings(&answer);
     ensure!(
         server.head("main")? == before,
-        "main moved although its gate refused"
+        "main moved although its gate rejected the merge"
     );
     say("   main has not moved");
     let refused = server.refused_run()?;
@@ -88,7 +89,7 @@ pub(super) fn run(rest: &Rest, components: &Path, samples: &Path) -> Result<Refu
     let (status, answer) = server.merge(&branch)?;
     ensure!(
         status.is_success(),
-        "the repaired load should merge, but answered {status}: {answer}"
+        "the repaired load should merge, but the response is {status}: {answer}"
     );
     let head = server.head("main")?;
     ensure!(head != before, "main did not move");
@@ -112,7 +113,7 @@ fn show_findings(answer: &Value) {
     }
 }
 
-/// The file of a month, counted from January 2013.
+/// Returns the path of the file of a month. Month 0 is January 2013.
 fn month(number: u32) -> String {
     format!(
         "tables/flights/{}-{:02}.parquet",
@@ -123,7 +124,7 @@ fn month(number: u32) -> String {
 
 fn read(folder: &Path, name: &str) -> Result<Vec<u8>> {
     let path = folder.join(name);
-    std::fs::read(&path).with_context(|| format!("can't read {}", path.display()))
+    std::fs::read(&path).with_context(|| format!("failed to read {}", path.display()))
 }
 
 /// The tour's calls to the repository.
@@ -132,12 +133,14 @@ struct Tour<'a> {
 }
 
 impl Tour<'_> {
-    fn make_repository(&self) -> Result<()> {
+    fn create_repository(&self) -> Result<()> {
         let body = json!({ "name": REPOSITORY, "storage_namespace": format!("local://{REPOSITORY}"), "default_branch": "main", "sample_data": true });
-        let (status, answer) = self.rest.ask(Method::POST, "/repositories", Some(&body))?;
+        let (status, answer) = self
+            .rest
+            .send_json(Method::POST, "/repositories", Some(&body))?;
         ensure!(
             status.is_success() || status == StatusCode::CONFLICT,
-            "the repository was not made: {status}: {answer}"
+            "failed to create the repository: {status}: {answer}"
         );
         Ok(())
     }
@@ -152,53 +155,56 @@ impl Tour<'_> {
     fn commit(&self, branch: &str, message: &str) -> Result<()> {
         let body = json!({ "message": message, "allow_empty": true });
         let path = format!("/repositories/{REPOSITORY}/branches/{branch}/commits");
-        self.rest.must(&Method::POST, &path, Some(&body))?;
+        self.rest
+            .expect_success(&Method::POST, &path, Some(&body))?;
         Ok(())
     }
 
-    /// A branch that no earlier tour on this server made, and its number.
+    /// Creates a branch with a name that no earlier tour has used. Returns its name and number.
     fn new_branch(&self) -> Result<(String, u32)> {
         let path = format!("/repositories/{REPOSITORY}/branches");
         for number in 1..=MAX_TOURS {
             let name = format!("load-{number}");
             let body = json!({ "name": name, "source": "main" });
-            let (status, answer) = self.rest.ask(Method::POST, &path, Some(&body))?;
+            let (status, answer) = self.rest.send_json(Method::POST, &path, Some(&body))?;
             match status {
                 StatusCode::CONFLICT => {}
                 s if s.is_success() => return Ok((name, number)),
-                s => bail!("branch {name} was not made: {s}: {answer}"),
+                s => bail!("failed to create branch {name}: {s}: {answer}"),
             }
         }
-        bail!("this server had {MAX_TOURS} tours: begin with an empty folder (--data FOLDER)")
+        bail!(
+            "this server has already run {MAX_TOURS} tours: start with an empty folder (--data FOLDER)"
+        )
     }
 
     fn merge(&self, source: &str) -> Result<Answer> {
         let path = format!("/repositories/{REPOSITORY}/refs/{source}/merge/main");
-        self.rest.ask(Method::POST, &path, Some(&json!({})))
+        self.rest.send_json(Method::POST, &path, Some(&json!({})))
     }
 
     fn head(&self, branch: &str) -> Result<String> {
         let path = format!("/repositories/{REPOSITORY}/branches/{branch}");
-        let answer = self.rest.must(&Method::GET, &path, None)?;
+        let answer = self.rest.expect_success(&Method::GET, &path, None)?;
         text(&answer, "commit_id")
     }
 
-    /// The newest run that failed, and its hook.
+    /// Returns the newest failed run and its hook run.
     fn refused_run(&self) -> Result<Refused> {
         let runs = format!("/repositories/{REPOSITORY}/actions/runs");
-        let page = self
-            .rest
-            .must(&Method::GET, &format!("{runs}?amount={RUNS}"), None)?;
+        let page =
+            self.rest
+                .expect_success(&Method::GET, &format!("{runs}?amount={RUNS}"), None)?;
         let run = page["results"]
             .as_array()
             .into_iter()
             .flatten()
             .find(|r| r["status"] == "failed")
-            .context("the run of the gate that refused is not listed")?;
+            .context("the rejected hook run is not listed")?;
         let run_id = text(run, "run_id")?;
-        let hooks = self
-            .rest
-            .must(&Method::GET, &format!("{runs}/{run_id}/hooks"), None)?;
+        let hooks =
+            self.rest
+                .expect_success(&Method::GET, &format!("{runs}/{run_id}/hooks"), None)?;
         let hook_run_id = text(&hooks["results"][0], "hook_run_id")?;
         Ok(Refused {
             run_id,
@@ -210,6 +216,6 @@ impl Tour<'_> {
 fn text(value: &Value, name: &str) -> Result<String> {
     Ok(value[name]
         .as_str()
-        .with_context(|| format!("an answer without {name}: {value}"))?
+        .with_context(|| format!("the response has no {name}: {value}"))?
         .to_owned())
 }

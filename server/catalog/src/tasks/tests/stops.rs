@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use base::testing::{Fate, Turn};
+use base::testing::{FaultSchedule, Turn};
 use bytes::Bytes;
 use graveler::Repository;
 use kv::Store as _;
@@ -228,8 +228,8 @@ struct StoppedAt {
     is_cut: bool,
 }
 
-impl Fate for StoppedAt {
-    fn strikes(&self, _parts: u8) -> bool {
+impl FaultSchedule for StoppedAt {
+    fn should_fail(&self, _parts: u8) -> bool {
         false
     }
 
@@ -262,7 +262,7 @@ async fn stopped_at(turn: usize, is_cut: bool) -> Option<(u32, bool)> {
         is_cut,
     });
     let kv = Arc::<kv::MemoryStore>::clone(&lake.kv);
-    let store = FaultyStore::by_fate(kv, Faults::default(), Arc::clone(&fate) as _);
+    let store = FaultyStore::with_schedule(kv, Faults::default(), Arc::clone(&fate) as _);
     let server = server_on(&lake, Arc::new(store), 7);
     let free = fill(&server, &repository).await;
     let params = commit_params("waits");

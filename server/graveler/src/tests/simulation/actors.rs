@@ -68,7 +68,7 @@ impl Actor {
                 Action::Reset { branch, .. } if *branch != MAIN => Some(*branch),
                 _ => None,
             };
-            let patience = match self.random.strikes(GIVEN_UP) {
+            let patience = match self.random.should_fail(GIVEN_UP) {
                 true => Some(self.random.below(PATIENCE_TURNS)),
                 false => None,
             };
@@ -110,7 +110,7 @@ impl Actor {
     fn choose(&mut self) -> Action {
         let random = &mut self.random;
         if let Some(branch) = self.last_reset
-            && random.strikes(SORRY)
+            && random.should_fail(SORRY)
         {
             return Action::Undo { branch };
         }
@@ -123,7 +123,7 @@ impl Actor {
             known[random.below(known.len() as u64) as usize].clone()
         };
         match random.below(100) {
-            _ if random.strikes(40) && !self.known.is_empty() => match random.below(5) {
+            _ if random.should_fail(40) && !self.known.is_empty() => match random.below(5) {
                 4 => Action::Undo {
                     branch: random.pick(&BRANCHES[1..]),
                 },
@@ -137,7 +137,7 @@ impl Actor {
                 },
                 2 => Action::Reset {
                     branch,
-                    key: random.strikes(128).then_some(key),
+                    key: random.should_fail(128).then_some(key),
                 },
                 _ => Action::HardReset {
                     branch: random.pick(&BRANCHES[1..]),
@@ -146,12 +146,15 @@ impl Actor {
             },
             0..6 => Action::PutMany {
                 branch,
-                keys: KEYS.into_iter().filter(|_| random.strikes(192)).collect(),
+                keys: KEYS
+                    .into_iter()
+                    .filter(|_| random.should_fail(192))
+                    .collect(),
             },
             6..34 => Action::Put {
                 branch,
                 key,
-                if_absent: random.strikes(48),
+                if_absent: random.should_fail(48),
             },
             34..44 => Action::Delete {
                 branch,

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use base::ManualClock;
-use base::testing::{Fate, Turn};
+use base::testing::{FaultSchedule, Turn};
 
 use super::random::Random;
 
@@ -111,14 +111,14 @@ impl Gate {
     }
 }
 
-impl Fate for Gate {
-    fn strikes(&self, parts: u8) -> bool {
-        self.state().random.strikes(parts)
+impl FaultSchedule for Gate {
+    fn should_fail(&self, parts: u8) -> bool {
+        self.state().random.should_fail(parts)
     }
 
     fn turn(&self) -> Turn<'_> {
         let mut state = self.state();
-        let late = match state.random.strikes(LATE) {
+        let late = match state.random.should_fail(LATE) {
             true => state.random.below(LATE_TURNS),
             false => 0,
         };

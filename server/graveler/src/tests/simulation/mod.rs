@@ -15,7 +15,7 @@ mod world;
 
 use std::sync::{Arc, Mutex};
 
-use base::testing::{Dice, Fate, seeds};
+use base::testing::{FaultSchedule, SeededFaults, seeds};
 use base::{ManualClock, SeededIds};
 use block::BlockStore;
 use kv::Store;
@@ -60,7 +60,7 @@ impl Stage {
     ) -> Run {
         let gate = Arc::new(Gate::new(plan.seed, Arc::clone(&clock)));
         *self.gate.lock().expect("no holder panics") = Some(Arc::clone(&gate));
-        let fate: Arc<dyn Fate> = Arc::<Gate>::clone(&gate);
+        let fate: Arc<dyn FaultSchedule> = Arc::<Gate>::clone(&gate);
         let world = World::new(plan.clone(), name, kv, block, clock, fate, Some(gate));
         let run = self.runtime.block_on(world.run());
         *self.gate.lock().expect("no holder panics") = None;
@@ -153,7 +153,7 @@ fn a_store_that_writes_first_and_looks_after_loses_nothing() {
 
 /// The same actors on a real driver, with threads: no two runs are alike.
 async fn unscheduled(kv: Arc<dyn Store>, block: Arc<dyn BlockStore>, seed: u64) -> Run {
-    let fate = Arc::new(Dice::new(seed, 32));
+    let fate = Arc::new(SeededFaults::new(seed, 32));
     let plan = Plan::of(seed);
     let world = World::new(plan, "simulated", kv, block, clock(), fate, None);
     world.run().await

@@ -14,7 +14,7 @@ impl Random {
     }
 
     /// Whether what happens in `parts` of 256 cases happens.
-    pub(super) fn strikes(&mut self, parts: u8) -> bool {
+    pub(super) fn should_fail(&mut self, parts: u8) -> bool {
         self.below(256) < u64::from(parts)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use base::testing::Fate;
+use base::testing::FaultSchedule;
 use base::{Clock, ManualClock, OffsetDateTime, SeededIds};
 use block::BlockStore;
 use kv::Store;
@@ -172,7 +172,7 @@ impl World {
         kv: Arc<dyn Store>,
         block: Arc<dyn BlockStore>,
         clock: Arc<ManualClock>,
-        fate: Arc<dyn Fate>,
+        fate: Arc<dyn FaultSchedule>,
         gate: Option<Arc<Gate>>,
     ) -> Self {
         let ground: Arc<dyn Store> = match &gate {
@@ -184,12 +184,12 @@ impl World {
             None => Arc::clone(&kv),
         };
         Self {
-            faulty_kv: Arc::new(kv::testing::FaultyStore::by_fate(
+            faulty_kv: Arc::new(kv::testing::FaultyStore::with_schedule(
                 ground,
                 plan.kv,
                 Arc::clone(&fate),
             )),
-            faulty_block: Arc::new(block::testing::FaultyStore::by_fate(
+            faulty_block: Arc::new(block::testing::FaultyStore::with_schedule(
                 Arc::clone(&block),
                 plan.block,
                 fate,

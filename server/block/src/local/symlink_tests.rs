@@ -1,4 +1,4 @@
-//! Tests: no symbolic link below the store's folder is followed, whenever it comes, and nobody else may look in.
+//! Tests that no symbolic link below the store's folder is followed, and that only the owner can access the files.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -15,20 +15,20 @@ use crate::{BlockStore as _, Error, from_bytes};
 
 const ADDRESS: &str = "local://lake/repo/data/p/x";
 const SECRET: &[u8] = b"secret";
-/// How often a folder is swapped while objects come and go.
+/// Number of rounds of writes and deletions while a folder is being swapped for a link.
 const SWAPS: usize = 100;
 
-/// A store as it is on this system, or as on one that opens no whole path at once.
-async fn open_as(root: &Path, at_once: bool) -> LocalStore {
+/// Opens a store, optionally as on a system without `openat2`.
+async fn open_as(root: &Path, has_openat2: bool) -> LocalStore {
     let store = open(root).await;
-    if !at_once {
+    if !has_openat2 {
         store.0.paths.store.open_step_by_step();
     }
     store
 }
 
-/// A folder elsewhere, with a file of another's wherever the store's would be.
-fn elsewhere() -> TempDir {
+/// Returns a folder outside the store with a secret file at every path that the tests could reach by a link.
+fn outside_folder() -> TempDir {
     let outside = TempDir::new().unwrap();
     for folder in [
         "",
@@ -52,17 +52,17 @@ fn assert_refused<T>(done: crate::Result<T>) {
     };
     assert_eq!(
         reason,
-        "a symbolic link is in its way: replace it by a folder or a mount"
+        "its path contains a symbolic link: replace the link with a folder or a mount"
     );
 }
 
-/// The second put found its folder among those that were known, and wrote through the link.
+/// Guards a bug: the second put used a cached folder path and wrote through the link.
 #[tokio::test]
-async fn a_known_folder_that_becomes_a_link_is_not_followed() {
-    for at_once in [true, false] {
+async fn known_folder_replaced_by_a_link_is_not_followed() {
+    for has_openat2 in [true, false] {
         for level in ["lake", "lake/repo", "lake/repo/data", "lake/repo/data/p"] {
-            let (root, outside) = (TempDir::new().unwrap(), elsewhere());
-            let store = open_as(root.path(), at_once).await;
+            let (root, outside) = (TempDir::new().unwrap(), outside_folder());
+            let store = open_as(root.path(), has_openat2).await;
             put(&store, ADDRESS, b"1").await;
             let id = store.create_multipart(&at(ADDRESS)).await.unwrap();
             let before = files(outside.path());
@@ -92,17 +92,17 @@ async fn a_known_folder_that_becomes_a_link_is_not_followed() {
 }
 
 #[tokio::test]
-async fn an_object_that_becomes_a_link_is_not_followed() {
-    for at_once in [true, false] {
-        let (root, outside) = (TempDir::new().unwrap(), elsewhere());
-        let store = open_as(root.path(), at_once).await;
+async fn object_replaced_by_a_link_is_not_followed() {
+    for has_openat2 in [true, false] {
+        let (root, outside) = (TempDir::new().unwrap(), outside_folder());
+        let store = open_as(root.path(), has_openat2).await;
         put(&store, ADDRESS, b"1").await;
         let path = root.path().join("lake/repo/data/p/x");
         std::fs::remove_file(&path).unwrap();
         symlink(outside.path().join("x"), &path).unwrap();
         assert_refused(store.get(&at(ADDRESS), None).await);
         assert_refused(store.properties(&at(ADDRESS)).await);
-        // A put and a deletion are of the name.
+        // A put or a deletion replaces or removes the link itself.
         put(&store, ADDRESS, b"2").await;
         assert_eq!(read(&store, ADDRESS).await.unwrap(), b"2");
         std::fs::remove_file(&path).unwrap();
@@ -113,9 +113,9 @@ async fn an_object_that_becomes_a_link_is_not_followed() {
     }
 }
 
-/// Parts and notes of an upload that are swapped for links are not read, nor written through.
+/// Files of an upload that are replaced by links are neither read nor written.
 #[tokio::test]
-async fn files_of_an_upload_that_become_links_are_not_followed() {
+async fn upload_files_replaced_by_links_are_not_followed() {
     for suffix in [
         "-00001",
         "-00001.weir-md5",
@@ -123,7 +123,7 @@ async fn files_of_an_upload_that_become_links_are_not_followed() {
         ".weir-done",
         ".weir-lock",
     ] {
-        let (root, outside) = (TempDir::new().unwrap(), elsewhere());
+        let (root, outside) = (TempDir::new().unwrap(), outside_folder());
         let store = open_as(root.path(), true).await;
         let id = store.create_multipart(&at(ADDRESS)).await.unwrap();
         let body = || from_bytes(Bytes::from_static(b"one"));
@@ -149,13 +149,13 @@ async fn files_of_an_upload_that_become_links_are_not_followed() {
     }
 }
 
-/// Between a check and the use that follows it, too: the folder is a link in one instant and none in the next.
+/// Repeatedly swaps a folder for a link, to hit the moment between a check and the following use.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_folder_that_keeps_changing_leads_nowhere_else() {
-    for at_once in [true, false] {
+async fn folder_swapped_for_a_link_during_use_is_not_followed() {
+    for has_openat2 in [true, false] {
         for level in ["lake", "lake/repo/data"] {
-            let (root, outside) = (TempDir::new().unwrap(), elsewhere());
-            let store = open_as(root.path(), at_once).await;
+            let (root, outside) = (TempDir::new().unwrap(), outside_folder());
+            let store = open_as(root.path(), has_openat2).await;
             put(&store, ADDRESS, b"1").await;
             let before = files(outside.path());
             let stop = Arc::new(AtomicBool::new(false));
@@ -184,7 +184,7 @@ async fn a_folder_that_keeps_changing_leads_nowhere_else() {
 
 fn swap(folder: &Path, aside: &Path, link: &Path, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
-        // The store makes the folder anew where it finds none: then there is nothing to swap.
+        // The store may have recreated the folder, so the renames may fail.
         if std::fs::rename(folder, aside).is_ok() {
             let linked = std::fs::rename(link, folder).is_ok();
             if linked {
@@ -215,7 +215,7 @@ fn modes(folder: &Path) -> BTreeSet<(bool, u32)> {
 }
 
 #[tokio::test]
-async fn files_and_folders_are_their_owners_alone() {
+async fn only_the_owner_can_access_files_and_folders() {
     let home = TempDir::new().unwrap();
     let root = home.path().join("new/objects");
     let store = open(&root).await;
@@ -241,9 +241,9 @@ async fn files_and_folders_are_their_owners_alone() {
     );
 }
 
-/// An installation of before, or of lakeFS: others may look in, and it works on.
+/// Older installations and lakeFS create folders that others can access. They must keep working.
 #[tokio::test]
-async fn a_folder_that_is_open_to_others_works_on() {
+async fn folder_that_others_can_access_still_works() {
     let root = TempDir::new().unwrap();
     let folder = root.path().join("lake/repo/data/p");
     std::fs::create_dir_all(&folder).unwrap();

@@ -1,9 +1,9 @@
-//! Lanes: a lone request goes at once, requests that find every lane busy are batched.
+//! Batches requests that would have to wait anyway.
 //!
-//! The first to find a free lane runs its own request, alone, in its own task.
-//! Whoever comes while all lanes are busy waits, and the lane that frees first takes
-//! all who wait, up to a bound. No timer, no delay: batches form only out of
-//! waiting that happens anyway. A request is never joined to work already sent.
+//! A batcher has a fixed number of slots. A request that finds a free slot runs immediately and
+//! alone, in its caller's task. Requests that arrive while all slots are in use wait in a queue. When a
+//! slot becomes free, it takes the waiting requests, up to a limit, and runs them as one batch. There are no
+//! timers, so batching never delays a request. A request never joins a batch that has started.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -13,37 +13,37 @@ use tokio::sync::oneshot;
 
 use crate::{Error, Result};
 
-/// What the lanes do with requests.
+/// Executes the requests of a [`Batcher`].
 #[async_trait]
 pub(crate) trait Handler: Send + Sync + 'static {
-    /// What is asked.
+    /// The type of requests.
     type Request: Send + 'static;
-    /// What is answered.
+    /// The type of replies.
     type Reply: Send + 'static;
 
-    /// Handles one request. May be dropped half-way, with its caller.
-    async fn alone(&self, request: Self::Request) -> Result<Self::Reply>;
+    /// Handles one request. The future is dropped if its caller is cancelled.
+    async fn run_one(&self, request: Self::Request) -> Result<Self::Reply>;
 
-    /// Handles requests of several callers at once; replies in their order.
-    async fn together(&self, requests: Vec<Self::Request>) -> Vec<Result<Self::Reply>>;
+    /// Handles the requests of several callers together. Returns one reply per request, in the same order.
+    async fn run_batch(&self, requests: Vec<Self::Request>) -> Vec<Result<Self::Reply>>;
 
-    /// What a request counts towards [`Limits::batch_weight`].
+    /// Returns how much a request counts towards [`Limits::batch_weight`].
     fn weight(&self, request: &Self::Request) -> usize;
 }
 
-/// The bounds of a set of lanes.
+/// The limits of a [`Batcher`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Requests or batches under way at one time.
-    pub(crate) lanes: usize,
-    /// Weight of a batch, after which no further request joins it.
+    /// Maximum number of requests or batches that run at the same time.
+    pub(crate) slots: usize,
+    /// Once a batch reaches this weight, no further request joins it.
     pub(crate) batch_weight: usize,
-    /// Requests that may wait; more are told to slow down.
+    /// Maximum number of waiting requests; more are rejected with [`Error::SlowDown`].
     pub(crate) waiting: usize,
 }
 
-/// A set of lanes in front of a handler.
-pub(crate) struct Lanes<H: Handler> {
+/// Runs requests on a handler, alone or in batches.
+pub(crate) struct Batcher<H: Handler> {
     handler: H,
     limits: Limits,
     state: Mutex<State<H>>,
@@ -60,12 +60,12 @@ struct Waiting<H: Handler> {
 }
 
 enum Admission<H: Handler> {
-    Alone(H::Request, Pass<H>),
+    Run(H::Request, Slot<H>),
     Wait(oneshot::Receiver<Result<H::Reply>>),
     Full,
 }
 
-impl<H: Handler> Lanes<H> {
+impl<H: Handler> Batcher<H> {
     pub(crate) fn new(handler: H, limits: Limits) -> Arc<Self> {
         let state = State {
             busy: 0,
@@ -78,27 +78,27 @@ impl<H: Handler> Lanes<H> {
         })
     }
 
-    /// Handles `request` at once or with others.
+    /// Runs `request`, alone or in a batch, and returns its reply.
     pub(crate) async fn submit(self: &Arc<Self>, request: H::Request) -> Result<H::Reply> {
         match self.admit(request) {
-            Admission::Alone(request, _pass) => self.handler.alone(request).await,
+            Admission::Run(request, _slot) => self.handler.run_one(request).await,
             Admission::Wait(reply) => reply.await.unwrap_or_else(|_| {
                 Err(Error::storage(
                     "use the store",
-                    "the store was closed meanwhile",
+                    "the store was closed before the request was handled",
                 ))
             }),
             Admission::Full => Err(Error::SlowDown(
-                "too many requests wait for the store".into(),
+                "too many requests are waiting for the store".into(),
             )),
         }
     }
 
     fn admit(self: &Arc<Self>, request: H::Request) -> Admission<H> {
         let mut state = self.lock();
-        if state.busy < self.limits.lanes {
+        if state.busy < self.limits.slots {
             state.busy += 1;
-            return Admission::Alone(request, Pass(Arc::clone(self)));
+            return Admission::Run(request, Slot(Arc::clone(self)));
         }
         if state.waiting.len() >= self.limits.waiting {
             return Admission::Full;
@@ -108,15 +108,15 @@ impl<H: Handler> Lanes<H> {
         Admission::Wait(answer)
     }
 
-    /// Gives the lane to those who wait, or frees it.
-    fn leave(&self) -> Option<Vec<Waiting<H>>> {
+    /// Hands the slot to a batch of waiting requests, which it returns, or frees the slot.
+    fn release(&self) -> Option<Vec<Waiting<H>>> {
         let mut state = self.lock();
         let mut batch = Vec::new();
         let mut weight = 0;
         while weight < self.limits.batch_weight
             && let Some(next) = state.waiting.pop_front()
         {
-            // Nobody wants the answer of a caller that has gone.
+            // Skip requests whose caller was cancelled.
             if !next.reply.is_closed() {
                 weight += self.handler.weight(&next.request);
                 batch.push(next);
@@ -130,34 +130,36 @@ impl<H: Handler> Lanes<H> {
     }
 
     async fn run(self: Arc<Self>, batch: Vec<Waiting<H>>) {
-        let _pass = Pass(Arc::clone(&self));
+        let _slot = Slot(Arc::clone(&self));
         let (requests, callers): (Vec<_>, Vec<_>) = batch
             .into_iter()
             .map(|waiting| (waiting.request, waiting.reply))
             .unzip();
-        let replies = self.handler.together(requests).await;
+        let replies = self.handler.run_batch(requests).await;
         debug_assert_eq!(replies.len(), callers.len(), "one reply for each request");
         for (caller, reply) in callers.into_iter().zip(replies) {
-            // Nobody to tell if the caller has gone.
-            let _gone = caller.send(reply);
+            // Sending fails if the caller was cancelled, which is fine.
+            let _cancelled = caller.send(reply);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<H>> {
-        self.state.lock().expect("no holder of the lanes panics")
+        self.state
+            .lock()
+            .expect("no code panics while it holds this lock")
     }
 }
 
-/// The right to use one lane. Dropped when its holder is done, panics or is cancelled.
-struct Pass<H: Handler>(Arc<Lanes<H>>);
+/// Permission to run one request or batch. Dropped when its holder finishes, panics or is cancelled.
+struct Slot<H: Handler>(Arc<Batcher<H>>);
 
-impl<H: Handler> Drop for Pass<H> {
+impl<H: Handler> Drop for Slot<H> {
     fn drop(&mut self) {
-        // Without a runtime the server is going down: those who wait learn it when the queue is dropped.
+        // Without a runtime the server is shutting down. Waiting requests fail when the queue is dropped.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
-        if let Some(batch) = self.0.leave() {
+        if let Some(batch) = self.0.release() {
             runtime.spawn(Arc::clone(&self.0).run(batch));
         }
     }
@@ -169,7 +171,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers with the size of the batch that a request was in; each batch needs a permit to go on.
+    /// Replies with the size of the request's batch. Each batch waits for a permit.
     struct Gate {
         permits: Arc<Semaphore>,
     }
@@ -179,12 +181,12 @@ mod tests {
         type Request = usize;
         type Reply = usize;
 
-        async fn alone(&self, _request: usize) -> Result<usize> {
+        async fn run_one(&self, _request: usize) -> Result<usize> {
             self.permits.acquire().await.unwrap().forget();
             Ok(1)
         }
 
-        async fn together(&self, requests: Vec<usize>) -> Vec<Result<usize>> {
+        async fn run_batch(&self, requests: Vec<usize>) -> Vec<Result<usize>> {
             self.permits.acquire().await.unwrap().forget();
             requests.iter().map(|_| Ok(requests.len())).collect()
         }
@@ -194,10 +196,10 @@ mod tests {
         }
     }
 
-    fn gate(limits: Limits) -> (Arc<Lanes<Gate>>, Arc<Semaphore>) {
+    fn gate(limits: Limits) -> (Arc<Batcher<Gate>>, Arc<Semaphore>) {
         let permits = Arc::new(Semaphore::new(0));
         (
-            Lanes::new(
+            Batcher::new(
                 Gate {
                     permits: Arc::clone(&permits),
                 },
@@ -210,26 +212,26 @@ mod tests {
     type Task = tokio::task::JoinHandle<Result<usize>>;
 
     /// Submits a request and lets it run until it waits.
-    async fn submit(lanes: &Arc<Lanes<Gate>>, weight: usize) -> Task {
-        let lanes = Arc::clone(lanes);
-        let task = tokio::spawn(async move { lanes.submit(weight).await });
+    async fn submit(batcher: &Arc<Batcher<Gate>>, weight: usize) -> Task {
+        let batcher = Arc::clone(batcher);
+        let task = tokio::spawn(async move { batcher.submit(weight).await });
         tokio::task::yield_now().await;
         task
     }
 
     #[tokio::test]
-    async fn a_lone_request_goes_alone_and_those_behind_it_together() {
-        let (lanes, permits) = gate(Limits {
-            lanes: 1,
+    async fn first_request_runs_alone_and_waiting_requests_in_batches() {
+        let (batcher, permits) = gate(Limits {
+            slots: 1,
             batch_weight: 3,
             waiting: 4,
         });
-        let first = submit(&lanes, 1).await;
-        let mut behind = Vec::new();
+        let first = submit(&batcher, 1).await;
+        let mut waiting = Vec::new();
         for _ in 0..4 {
-            behind.push(submit(&lanes, 1).await);
+            waiting.push(submit(&batcher, 1).await);
         }
-        let refused = submit(&lanes, 1).await.await.unwrap();
+        let refused = submit(&batcher, 1).await.await.unwrap();
         assert!(
             matches!(refused, Err(Error::SlowDown(_))),
             "the queue is bounded"
@@ -238,29 +240,29 @@ mod tests {
         permits.add_permits(3);
         assert_eq!(first.await.unwrap().unwrap(), 1);
         let mut sizes = Vec::new();
-        for task in behind {
+        for task in waiting {
             sizes.push(task.await.unwrap().unwrap());
         }
-        assert_eq!(sizes, [3, 3, 3, 1], "the bound of a batch holds");
+        assert_eq!(sizes, [3, 3, 3, 1], "a batch stops at its maximum weight");
     }
 
     #[tokio::test]
-    async fn a_cancelled_caller_frees_its_lane() {
-        let (lanes, permits) = gate(Limits {
-            lanes: 1,
+    async fn cancelled_caller_frees_its_slot() {
+        let (batcher, permits) = gate(Limits {
+            slots: 1,
             batch_weight: 8,
             waiting: 8,
         });
-        let holder = submit(&lanes, 1).await;
-        let gone = submit(&lanes, 1).await;
-        let waiting = submit(&lanes, 1).await;
+        let holder = submit(&batcher, 1).await;
+        let gone = submit(&batcher, 1).await;
+        let waiting = submit(&batcher, 1).await;
         gone.abort();
         holder.abort();
         permits.add_permits(1);
         assert_eq!(
             waiting.await.unwrap().unwrap(),
             1,
-            "runs without the two that have gone"
+            "runs without the two cancelled requests"
         );
     }
 }

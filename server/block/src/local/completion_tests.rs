@@ -1,4 +1,4 @@
-//! Tests: multipart uploads end once, also with two servers on one folder and behind a crash.
+//! Tests that multipart uploads end exactly once, even with two servers on one folder or after a crash.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::LocalStore;
 use super::tests::{at, files, names, open, read};
 use crate::{BlockStore as _, CompletedPart, Error, Location, PartInfo, from_bytes};
 
-/// How often what happens at the same time is tried.
+/// Number of rounds of each race.
 const ROUNDS: u64 = 40;
 const ADDRESS: &str = "local://lake/repo/data/p/x";
 
@@ -53,7 +53,7 @@ fn assert_unknown<T: std::fmt::Debug>(ended: &crate::Result<T>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_two_servers_one_completes_an_upload() {
+async fn one_of_two_servers_completes_an_upload() {
     let root = TempDir::new().unwrap();
     let (one, two) = (open(root.path()).await, open(root.path()).await);
     for _ in 0..ROUNDS {
@@ -81,15 +81,15 @@ async fn of_two_servers_one_completes_an_upload() {
     }
 }
 
-/// Whoever is first, nothing of the upload stays, and no part that came too late.
+/// In every order of events, no file of the upload remains, including parts stored after its end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn parts_completions_and_aborts_at_once_leave_nothing_behind() {
+async fn concurrent_parts_completions_and_aborts_leave_no_files() {
     let root = TempDir::new().unwrap();
     let (one, two) = (open(root.path()).await, open(root.path()).await);
     for round in 0..ROUNDS {
         let (id, infos) = upload(&one, &["first", "second"]).await;
         let abort = async {
-            // Now and then another one is first.
+            // Vary which of the calls comes first.
             for _ in 0..round % 4 {
                 tokio::task::yield_now().await;
             }
@@ -110,7 +110,7 @@ async fn parts_completions_and_aborts_at_once_leave_nothing_behind() {
         }
         match completed {
             Ok(_) => assert_eq!(read(&one, ADDRESS).await.unwrap(), b"firstsecond"),
-            // Part 1 is another one by then.
+            // Part 1 was replaced before the completion.
             Err(Error::InvalidPart(_)) => {}
             lost => assert_unknown(&lost),
         }
@@ -127,10 +127,10 @@ fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     files(folder).into_iter().map(content).collect()
 }
 
-/// What lies on the disk when a process dies at each step of a completion: the same call completes it, other parts
-/// do not once its answer is noted, and an abort leaves nothing but the object.
+/// Restores the files as they are if the process dies at each step of a completion. Repeating the call must complete
+/// the upload. Once the completion record exists, other parts must be rejected. An abort must leave only the object.
 #[tokio::test]
-async fn a_completion_goes_on_behind_a_crash_at_any_step() {
+async fn completion_can_be_repeated_after_a_crash_at_any_step() {
     for step in 0..5 {
         let root = TempDir::new().unwrap();
         let store = open(root.path()).await;
@@ -141,7 +141,7 @@ async fn a_completion_goes_on_behind_a_crash_at_any_step() {
         assert_eq!(
             files(root.path()),
             names(&["lake/repo/data/p/x", &done]),
-            "the parts are gone, what is remembered stays"
+            "the parts are removed and the completion record stays"
         );
         let restore = |keep: &dyn Fn(&str) -> bool| {
             for (name, bytes) in before.iter().filter(|(name, _)| keep(name)) {
@@ -149,14 +149,14 @@ async fn a_completion_goes_on_behind_a_crash_at_any_step() {
             }
         };
         match step {
-            // Behind the object, before the note.
+            // After publishing the object, before writing the completion record.
             0 => {
                 restore(&|_| true);
                 std::fs::remove_file(root.path().join(&done)).unwrap();
-                // The lock of a process that died counts for nothing.
+                // The lock file of a dead process is not locked.
                 std::fs::write(root.path().join(format!("lake/repo/{id}.weir-lock")), "").unwrap();
             }
-            // Behind the note; without the marker; with one part left; at the end.
+            // After writing the record; after removing the marker; with one part left; at the end.
             1 => restore(&|_| true),
             2 => restore(&|name| !name.ends_with(".weir-upload")),
             3 => restore(&|name| name.ends_with("-00002")),
@@ -178,7 +178,7 @@ async fn a_completion_goes_on_behind_a_crash_at_any_step() {
 }
 
 #[tokio::test]
-async fn a_completed_upload_is_one_of_its_own_address_only() {
+async fn completed_upload_is_unknown_at_other_addresses() {
     let root = TempDir::new().unwrap();
     let store = open(root.path()).await;
     let (id, infos) = upload(&store, &["first"]).await;

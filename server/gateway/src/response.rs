@@ -1,34 +1,35 @@
-//! Answers on their way out: errors get their message, resource and request id,
-//! whichever layer made them.
+//! Completes responses: every error gets its message, resource and request id, whether the
+//! gateway or s3s produced it.
 
 use axum::body::Body;
 use base::IdGenerator;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 
-use crate::error::{default_message, known_message};
+use crate::error::{default_message, lakefs_message};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
-/// Set by the server around the gateway, so that its log and our answer name the same id.
+/// The server sets this header before it calls the gateway. Reusing the id lets operators match a
+/// response to the server's log.
 const OUTER_REQUEST_ID: &str = "x-request-id";
 const MAX_REQUEST_ID_BYTES: usize = 128;
 
-/// How many keys a listing of version 1 has, which S3 does not say there but lakeFS does.
+/// Number of rows in a `ListObjects` (version 1) response. lakeFS sends it; s3s has no field for it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct KeyCount(pub(crate) usize);
 
-/// The status of an answer, where the protocol layer takes no other than its own.
+/// Response status that replaces the one s3s chooses for the operation.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Status(pub(crate) StatusCode);
+pub(crate) struct StatusOverride(pub(crate) StatusCode);
 
-/// What an answer must know of its request.
-pub(crate) struct Asked {
+/// The parts of a request that its response needs.
+pub(crate) struct RequestContext {
     id: HeaderValue,
     is_head: bool,
     path: String,
 }
 
-impl Asked {
-    pub(crate) fn of(request: &Request<Body>, ids: &dyn IdGenerator) -> Self {
+impl RequestContext {
+    pub(crate) fn new(request: &Request<Body>, ids: &dyn IdGenerator) -> Self {
         let fits = |id: &&HeaderValue| id.len() <= MAX_REQUEST_ID_BYTES && id.to_str().is_ok();
         let given = request
             .headers()
@@ -44,22 +45,21 @@ impl Asked {
         }
     }
 
-    /// Completes an answer.
-    pub(crate) fn finish(self, answer: Response<s3s::Body>) -> Response<Body> {
-        let (mut parts, mut body) = answer.into_parts();
+    /// Adds the request id, applies the overrides and completes error documents.
+    pub(crate) fn finish(self, response: Response<s3s::Body>) -> Response<Body> {
+        let (mut parts, mut body) = response.into_parts();
         parts.headers.insert(REQUEST_ID, self.id.clone());
-        if let Some(Status(status)) = parts.extensions.get() {
+        if let Some(StatusOverride(status)) = parts.extensions.get() {
             parts.status = *status;
         }
         let is_error = parts.status.is_client_error() || parts.status.is_server_error();
-        let is_empty_answer =
-            parts.status == StatusCode::NOT_MODIFIED || (is_error && self.is_head);
-        if is_empty_answer {
+        let has_no_body = parts.status == StatusCode::NOT_MODIFIED || (is_error && self.is_head);
+        if has_no_body {
             parts.headers.remove(header::CONTENT_TYPE);
             return Response::from_parts(parts, Body::empty());
         }
         if is_error && let Some(document) = body.bytes() {
-            body = self.error(&document).map_or(body, s3s::Body::from);
+            body = self.complete_error(&document).map_or(body, s3s::Body::from);
         }
         if let Some(KeyCount(count)) = parts.extensions.get()
             && let Some(document) = body.bytes()
@@ -69,13 +69,14 @@ impl Asked {
         Response::from_parts(parts, Body::new(body))
     }
 
-    /// An error's document with all that is known of it; none if it is not one.
-    fn error(&self, document: &[u8]) -> Option<String> {
+    /// Returns the error document with message, resource and request id, or `None` if `document`
+    /// is not an error document.
+    fn complete_error(&self, document: &[u8]) -> Option<String> {
         let text = std::str::from_utf8(document).ok()?;
         let code = element(text, "Code")?;
         let message = match element(text, "Message") {
             Some(message) => {
-                known_message(code, message).map_or_else(|| message.to_owned(), escape)
+                lakefs_message(code, message).map_or_else(|| message.to_owned(), escape)
             }
             None => escape(default_message(code)),
         };
@@ -89,7 +90,7 @@ impl Asked {
     }
 }
 
-/// The text of an element, as it is escaped in the document.
+/// Returns the text of the first element called `name`, still escaped.
 fn element<'a>(document: &'a str, name: &str) -> Option<&'a str> {
     let rest = document.split_once(&format!("<{name}>"))?.1;
     Some(rest.split_once(&format!("</{name}>"))?.0)

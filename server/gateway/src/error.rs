@@ -407,7 +407,7 @@ fn engine(error: EngineError) -> Fault {
         | EngineError::DirtyBranch(_)
         | EngineError::Conflict { .. }
         | EngineError::ParentRequired
-        | EngineError::ParentToPickRequired
+        | EngineError::CherryPickParentRequired
         | EngineError::NoSuchParent { .. }
         | EngineError::WrongCommitId { .. }
         | EngineError::NotBare(_)

@@ -43,7 +43,7 @@ fn of_engine(error: &EngineError) -> StatusCode {
         E::InvalidValue(_)
         | E::InvalidName { .. }
         | E::InvalidReference { .. }
-        | E::ParentToPickRequired
+        | E::CherryPickParentRequired
         | E::NoSuchParent { .. }
         | E::WrongCommitId { .. }
         | E::NotBare(_)

@@ -4,7 +4,7 @@ use api_types as types;
 use auth::arn;
 use axum::Json;
 use axum::extract::State;
-use catalog::{RefName, UndoParams, Undone};
+use catalog::{RefName, UndoOutcome, UndoParams};
 
 use crate::error::{Error, Result, Words};
 use crate::extract::{Caller, MaybeBody, Params, Path};
@@ -102,7 +102,7 @@ struct Undoing {
 
 impl Undoing {
     /// The entry is chosen first and named to the undo, so that what was allowed is what is done.
-    async fn run(self, api: &ApiState, caller: &Caller) -> Result<Undone> {
+    async fn run(self, api: &ApiState, caller: &Caller) -> Result<UndoOutcome> {
         let repository = api.catalog.repository(&self.id).await?;
         let asked = self.body.as_ref().and_then(|body| body.entry.as_deref());
         let entry = api
@@ -121,11 +121,11 @@ impl Undoing {
     }
 }
 
-fn undo_result(id: String, undone: &Undone) -> types::UndoResult {
+fn undo_result(id: String, undone: &UndoOutcome) -> types::UndoResult {
     types::UndoResult {
         id,
         commit_id: undone.commit_id.to_string(),
-        uncommitted_restored: undone.staged_came_back,
+        uncommitted_restored: undone.restored_staged,
         undone: convert::reflog_entry(&undone.entry),
     }
 }

@@ -262,7 +262,7 @@ impl Catalog {
         &self,
         change: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
-        let change = graveler::nesting::carried(self.shared.pending.count(change));
+        let change = graveler::nesting::inherit_depth(self.shared.pending.count(change));
         match tokio::spawn(change.in_current_span()).await {
             Ok(outcome) => outcome,
             Err(error) => match error.try_into_panic() {

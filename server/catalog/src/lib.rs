@@ -82,6 +82,6 @@ pub use graveler::{
     CreateRepository, Error as EngineError, EventKind, Finding, Kind, MergeBase, MergeOutcome,
     MergeParams, MergeStrategy, MetaRangeId, NamespaceProblem, Operation, RefName,
     ReferenceProblem, ReflogEntry, RefsDump, Rejection, Repository, RepositoryId, RepositoryState,
-    ResetScope, RevertParams, Tag, TagId, UndoParams, Undone,
+    ResetScope, RevertParams, Tag, TagId, UndoOutcome, UndoParams,
 };
 pub use kv::Error as StoreError;

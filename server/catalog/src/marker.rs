@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use block::Location;
 use bytes::Bytes;
 use futures::TryStreamExt as _;
-use graveler::{Claim, NamespaceProblem};
+use graveler::{NamespaceClaim, NamespaceProblem};
 use tracing::warn;
 
 use crate::Reader;
@@ -131,7 +131,7 @@ impl<'a> Marker<'a> {
 }
 
 #[async_trait]
-impl Claim for Marker<'_> {
+impl NamespaceClaim for Marker<'_> {
     async fn claim(&self) -> graveler::Result<()> {
         self.check().await?;
         self.is_written.store(true, Ordering::Relaxed);

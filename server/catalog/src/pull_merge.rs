@@ -10,8 +10,8 @@ use std::sync::Arc;
 use base::Clock;
 use bytes::Bytes;
 use graveler::{
-    BranchId, Commit, CommitId, LogRequest, MergeParams, MergeStrategy, Operation, Receipt,
-    RefName, Repository, Step,
+    BranchId, Commit, CommitId, CommitParticipant, CommitStep, LogRequest, MergeParams,
+    MergeStrategy, Operation, RefName, Repository,
 };
 use kv::{Op, Predicate};
 use tracing::{info, instrument};
@@ -231,7 +231,7 @@ struct MergeNote {
     clock: Arc<dyn Clock>,
 }
 
-impl Receipt for MergeNote {
+impl CommitParticipant for MergeNote {
     fn ops(&self, commit: &Commit) -> Vec<Op> {
         let merged = self.pull.merged_as(&commit.id, self.clock.as_ref());
         vec![Op::Set {
@@ -242,5 +242,5 @@ impl Receipt for MergeNote {
         }]
     }
 
-    fn reached(&self, _step: Step) {}
+    fn on_step(&self, _step: CommitStep) {}
 }

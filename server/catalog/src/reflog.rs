@@ -1,7 +1,7 @@
 //! The reflog and undo: what was done to branches and tags, and taking it back.
 
 use base::Page;
-use graveler::{RefName, ReflogEntry, Repository, UndoParams, Undone};
+use graveler::{RefName, ReflogEntry, Repository, UndoOutcome, UndoParams};
 use tracing::{info, instrument};
 
 use crate::{Catalog, Reader, Result};
@@ -47,7 +47,7 @@ impl Catalog {
         repository: &Repository,
         of: &RefName,
         params: UndoParams,
-    ) -> Result<Undone> {
+    ) -> Result<UndoOutcome> {
         let (catalog, repository, of) = (self.clone(), repository.clone(), of.clone());
         self.see_through(async move {
             let undone = catalog.graveler.undo(&repository, &of, &params).await?;

@@ -59,7 +59,7 @@ impl Catalog {
         let marker = Marker::new(self, &namespace);
         // Also before it waits for its turn.
         marker.check().await?;
-        let created = self.graveler.create_repository_claiming(request, &marker);
+        let created = self.graveler.create_repository_with_claim(request, &marker);
         match created.await {
             Ok(repository) => {
                 marker.confirm().await;

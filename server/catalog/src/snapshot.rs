@@ -33,7 +33,7 @@ impl Snapshot {
         }
         let value = self
             .graveler
-            .get_in(&self.repository, &self.tree, path.as_bytes())
+            .get_from_tree(&self.repository, &self.tree, path.as_bytes())
             .await?;
         Ok(value
             .map(|value| self.object(path.to_owned(), &value))

@@ -350,7 +350,7 @@ fn engine(error: EngineError) -> S3Error {
         | EngineError::DirtyBranch(_)
         | EngineError::Conflict { .. }
         | EngineError::ParentRequired
-        | EngineError::ParentToPickRequired
+        | EngineError::CherryPickParentRequired
         | EngineError::NoSuchParent { .. }
         | EngineError::WrongCommitId { .. }
         | EngineError::NotBare(_)

@@ -1,9 +1,9 @@
-//! Differences up to a branch with its staged changes, while the branch is written to.
+//! Differences between a tree and a branch with its staged changes, while the branch is written to.
 //!
-//! Not a snapshot, as [`crate::staging::BranchCursor`] is none: who reads for so long that the branch's
-//! tokens may have been emptied looks at the branch again, and goes on behind the last key with
-//! what the branch is by then. A key that nobody writes meanwhile is shown once, or not at
-//! all, as it differs; what is committed meanwhile is no uncommitted change from then on.
+//! Like [`crate::staging::BranchCursor`], this is not a snapshot. Before the branch's tokens may have
+//! been emptied, the cursor re-reads the branch and continues after the last key with the branch's
+//! current state. A key that nobody writes meanwhile is returned exactly once if it differs,
+//! otherwise not at all. Changes that are committed meanwhile no longer count as uncommitted.
 
 use std::sync::Arc;
 
@@ -16,70 +16,71 @@ use crate::ref_diff::{StagedDiff, Step};
 use crate::staging::StagedChanges;
 use crate::{Branch, Diff, DiffSource, Error, MetaRangeId, Repository, Result};
 
-/// How often in a row answers may come too late while the branch changes.
-const MAX_FRUITLESS: u32 = 10;
+/// How many reads in a row may finish too late while the branch changes.
+const MAX_LATE_READS: u32 = 10;
 
-/// What must happen to a tree to become a branch with its staged changes.
+/// The difference from a tree to a branch with its staged changes.
 #[derive(Debug)]
 pub(crate) struct BranchDiff {
     engine: Arc<Engine>,
     repository: Repository,
-    /// None: the branch's head, as it moves.
+    /// `None`: the branch's current head.
     left: Option<MetaRangeId>,
     branch: Branch,
-    looked_at: OffsetDateTime,
+    read_at: OffsetDateTime,
     diff: StagedDiff,
-    /// Where to go on after looking at the branch again.
+    /// The key to continue at after a reload.
     resume: Bytes,
     ended: bool,
-    /// How often in a row what was read came too late.
-    fruitless: u32,
+    /// How many reads in a row finished too late.
+    late_reads: u32,
 }
 
 impl BranchDiff {
-    /// `looked_at`: before the branch was looked up.
+    /// `read_at` is the time before the branch's record was read.
     pub(crate) async fn open(
         engine: &Arc<Engine>,
         repository: &Repository,
         left: Option<MetaRangeId>,
         branch: Branch,
-        looked_at: OffsetDateTime,
+        read_at: OffsetDateTime,
     ) -> Result<Self> {
-        let diff = laid_over(engine, repository, left.as_ref(), &branch).await?;
+        let diff = open_diff(engine, repository, left.as_ref(), &branch).await?;
         Ok(Self {
             engine: Arc::clone(engine),
             repository: repository.clone(),
             left,
             branch,
-            looked_at,
+            read_at,
             diff,
             resume: Bytes::new(),
             ended: false,
-            fruitless: 0,
+            late_reads: 0,
         })
     }
 
-    /// Looks at the branch again if its tokens may soon be emptied behind our back.
+    /// Reloads the branch if its tokens may soon be emptied.
     async fn refresh(&mut self) -> Result<()> {
         let now = self.engine.clock.now();
-        if now - self.looked_at >= self.engine.token_grace / 2 {
-            self.look_again(now).await?;
+        if now - self.read_at >= self.engine.token_grace / 2 {
+            self.reload(now).await?;
         }
         Ok(())
     }
 
-    /// Whether a request took so long that the tokens may have been emptied before it was answered, and
-    /// the branch has changed: then what was read does not count.
-    async fn was_late(&mut self) -> Result<bool> {
+    /// Reloads the branch if the last read took so long that its tokens may have been emptied
+    /// meanwhile. Returns whether the branch changed; the caller must then discard what it read.
+    async fn discard_if_late(&mut self) -> Result<bool> {
         let now = self.engine.clock.now();
-        if now - self.looked_at <= self.engine.token_grace / 2 {
+        if now - self.read_at <= self.engine.token_grace / 2 {
             return Ok(false);
         }
-        self.look_again(now).await
+        self.reload(now).await
     }
 
-    /// Goes on with what the branch is now, if it has changed.
-    async fn look_again(&mut self, now: OffsetDateTime) -> Result<bool> {
+    /// Re-reads the branch and, if it changed, continues with its new state. Returns whether it
+    /// changed.
+    async fn reload(&mut self, now: OffsetDateTime) -> Result<bool> {
         let stored = self.engine.refs.branch(&self.repository, &self.branch.id);
         let record = stored.await?.record;
         let has_changed = record != self.branch.record;
@@ -89,21 +90,21 @@ impl BranchDiff {
                 record,
             };
             let mut diff =
-                laid_over(&self.engine, &self.repository, self.left.as_ref(), &branch).await?;
+                open_diff(&self.engine, &self.repository, self.left.as_ref(), &branch).await?;
             diff.seek(&self.resume);
             (self.diff, self.branch) = (diff, branch);
         }
-        self.looked_at = now;
+        self.read_at = now;
         Ok(has_changed)
     }
 
-    /// Behind `key` is where reading goes on.
-    fn pass(&mut self, key: &[u8]) {
+    /// Continues after `key`.
+    fn advance_past(&mut self, key: &[u8]) {
         self.resume = Bytes::from([key, b"\0"].concat());
     }
 }
 
-async fn laid_over(
+async fn open_diff(
     engine: &Engine,
     repository: &Repository,
     left: Option<&MetaRangeId>,
@@ -122,20 +123,20 @@ impl DiffSource for BranchDiff {
         while !self.ended {
             self.refresh().await?;
             let step = self.diff.step().await?;
-            if self.was_late().await? {
-                self.fruitless += 1;
-                if self.fruitless == MAX_FRUITLESS {
+            if self.discard_if_late().await? {
+                self.late_reads += 1;
+                if self.late_reads == MAX_LATE_READS {
                     return Err(Error::TooManyTries(format!("branch {}", self.branch.id)));
                 }
                 continue;
             }
-            self.fruitless = 0;
+            self.late_reads = 0;
             match step {
                 Step::Found(diff) => {
-                    self.pass(&diff.key);
+                    self.advance_past(&diff.key);
                     return Ok(Some(diff));
                 }
-                Step::Same(key) => self.pass(&key),
+                Step::Same(key) => self.advance_past(&key),
                 Step::End => self.ended = true,
             }
         }

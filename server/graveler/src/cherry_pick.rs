@@ -1,7 +1,7 @@
-//! Cherry-picks a commit: makes on a branch the change that the commit made to its parent.
+//! Cherry-picks a commit: applies to a branch the change that the commit made to its parent.
 //!
-//! It is a merge with the parent as base and the commit as source, recorded with one
-//! parent: the branch's head. The new commit says where it was picked from.
+//! A cherry-pick is a merge with the parent as base and the commit as source. The new commit has one
+//! parent, the branch's head, and its metadata names the original commit.
 
 use crate::engine::{Engine, check_read_only};
 use crate::replay::Replay;
@@ -9,7 +9,7 @@ use crate::{
     BranchId, CherryPickParams, Commit, Error, EventKind, Hooks, Operation, Repository, Result,
 };
 
-/// The keys of the metadata that tell of the commit that was picked: its id, and who made it.
+/// Metadata keys of a cherry-pick: the original commit's id and committer.
 const ORIGIN_KEY: &str = "cherry-pick-origin";
 const COMMITTER_KEY: &str = "cherry-pick-committer";
 
@@ -27,7 +27,7 @@ impl Engine {
         let picked = self.refs.resolve_commit(repository, reference).await?;
         let picked = self.refs.commit(repository, &picked).await?;
         let parent_number = match params.parent_number {
-            0 if picked.parents.len() > 1 => return Err(Error::ParentToPickRequired),
+            0 if picked.parents.len() > 1 => return Err(Error::CherryPickParentRequired),
             0 => 1,
             number => number,
         };
@@ -42,7 +42,7 @@ impl Engine {
             committer: params.committer,
             message: params.message.unwrap_or_else(|| picked.message.clone()),
             metadata,
-            // As lakeFS has it: to pick what is there already makes a commit that says so.
+            // Like lakeFS: picking a change that the branch already has still makes a commit.
             allow_empty: true,
             events: [EventKind::PreCherryPick, EventKind::PostCherryPick],
         };

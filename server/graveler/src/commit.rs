@@ -1,22 +1,22 @@
-//! Commits what is staged on a branch, or a given tree.
+//! Commits the staged changes of a branch, or a given tree.
 //!
-//! Hooks are asked outside of every compare-and-set, and again only for a
-//! candidate that is another one than they judged. A refusal leaves the
-//! staged changes as they were (sealed, which reads do not notice).
+//! Hooks run outside of every compare-and-set. They run again only if a retry produces a different
+//! tree. If a hook refuses, the staged changes stay (in a sealed token, which makes no difference to
+//! reads).
 
 use std::collections::BTreeMap;
 
 use base::OffsetDateTime;
 
+use crate::commit_participant::{CommitParticipant, CommitStep};
 use crate::engine::{Engine, check_read_only, count_retry, generation_after};
 use crate::ident::commit_id;
 use crate::landing::{Attempt, MAX_TRIES, Verdict};
 use crate::protection::Blocked;
-use crate::receipt::{Receipt, Step};
 use crate::staging::StagedChanges;
 use crate::{
-    BranchId, Commit, CommitId, CommitParams, Draft, Error, Event, EventKind, Hooks, MetaRangeId,
-    Operation, Repository, Result, TreeSource,
+    BranchId, BranchRecord, Commit, CommitId, CommitParams, Draft, Error, Event, EventKind, Hooks,
+    MetaRangeId, Operation, Repository, Result, TreeSource,
 };
 
 /// The version of commits made here: the first parent is the branch that was committed to.
@@ -29,7 +29,7 @@ impl Engine {
         branch: &BranchId,
         params: CommitParams,
         hooks: &dyn Hooks,
-        receipt: &dyn Receipt,
+        participant: &dyn CommitParticipant,
     ) -> Result<Commit> {
         check_read_only(repository, params.force)?;
         let first = self.refs.branch(repository, branch).await?;
@@ -37,53 +37,16 @@ impl Engine {
             .check(repository, branch, Blocked::Commit)
             .await?;
         let date = params.date.unwrap_or_else(|| self.clock.now());
-
-        let mut prepare = self.commit_event(
-            repository,
-            EventKind::PrepareCommit,
-            branch,
-            &params.committer,
-        );
-        let head = self
-            .refs
-            .commit(repository, &first.record.commit_id)
+        self.run_prepare_hooks(repository, branch, &first.record, &params, date, hooks)
             .await?;
-        prepare.base = Some(head.meta_range_id.clone());
-        prepare.commit = Some(Draft {
-            message: params.message.clone(),
-            committer: params.committer.clone(),
-            metadata: params.metadata.clone(),
-            creation_date: date,
-            meta_range_id: head.meta_range_id.clone(),
-            parents: vec![head.id.clone()],
-            version: COMMIT_VERSION,
-        });
-        self.ask(hooks, &prepare).await?;
 
         let mut verdict: Option<Verdict> = None;
         for attempt in 0..MAX_TRIES {
             let mut turn = self.queue.turn(repository, branch).await?;
-            let looked_at = self.clock.now();
-            let at = self.refs.branch(repository, branch).await?;
-            let Some(at) = self.seal(repository, branch, at).await? else {
+            let Some((work, tree)) = self.seal_and_build(repository, branch, &params).await? else {
                 continue;
             };
-            let head = self.refs.commit(repository, &at.record.commit_id).await?;
-            let work = Attempt { at, head };
-            let tree = match self
-                .tree_to_commit(repository, branch, &work, &params)
-                .await
-            {
-                Err(Error::NoChanges(_))
-                    if !self
-                        .is_as_it_was(repository, branch, &work.at.record, looked_at)
-                        .await? =>
-                {
-                    continue;
-                }
-                tree => tree?,
-            };
-            receipt.reached(Step::Built);
+            participant.on_step(CommitStep::Built);
             let mut commit = new_commit(NewCommit {
                 committer: params.committer.clone(),
                 message: params.message.clone(),
@@ -101,11 +64,17 @@ impl Engine {
                 event.base = Some(work.head.meta_range_id.clone());
                 let run_id;
                 (run_id, turn) = self
-                    .in_turn(repository, branch, turn, attempt, self.ask(hooks, &event))
+                    .run_hooks_with_turn(
+                        repository,
+                        branch,
+                        turn,
+                        attempt,
+                        self.run_pre_hooks(hooks, &event),
+                    )
                     .await?;
                 verdict = Some(Verdict { tree, run_id });
             }
-            receipt.reached(Step::Judged);
+            participant.on_step(CommitStep::Judged);
             let operation = Operation::Commit;
             let landing = self
                 .land(
@@ -114,14 +83,14 @@ impl Engine {
                     &work.at,
                     &mut commit,
                     operation,
-                    receipt,
+                    participant,
                 )
                 .await?;
             if landing.end(turn) {
                 let mut event =
                     self.commit_event(repository, EventKind::PostCommit, branch, &params.committer);
                 describe_landed(&mut event, &commit, &work.head, verdict);
-                self.tell(hooks, event).await;
+                self.run_post_hooks(hooks, event).await;
                 return Ok(commit);
             }
             count_retry("commit");
@@ -129,7 +98,60 @@ impl Engine {
         Err(Error::TooManyTries(format!("branch {branch}")))
     }
 
-    /// The tree that a commit on top of the head will have.
+    /// Runs the prepare-commit hooks, before anything is sealed or built.
+    async fn run_prepare_hooks(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        record: &BranchRecord,
+        params: &CommitParams,
+        date: OffsetDateTime,
+        hooks: &dyn Hooks,
+    ) -> Result<()> {
+        let head = self.refs.commit(repository, &record.commit_id).await?;
+        let kind = EventKind::PrepareCommit;
+        let mut event = self.commit_event(repository, kind, branch, &params.committer);
+        event.base = Some(head.meta_range_id.clone());
+        event.commit = Some(Draft {
+            message: params.message.clone(),
+            committer: params.committer.clone(),
+            metadata: params.metadata.clone(),
+            creation_date: date,
+            meta_range_id: head.meta_range_id.clone(),
+            parents: vec![head.id.clone()],
+            version: COMMIT_VERSION,
+        });
+        self.run_pre_hooks(hooks, &event).await.map(drop)
+    }
+
+    /// Seals the staged changes and computes the tree of their commit. `None`: the branch changed;
+    /// start over.
+    async fn seal_and_build(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        params: &CommitParams,
+    ) -> Result<Option<(Attempt, MetaRangeId)>> {
+        let read_at = self.clock.now();
+        let at = self.refs.branch(repository, branch).await?;
+        let Some(at) = self.seal(repository, branch, at).await? else {
+            return Ok(None);
+        };
+        let head = self.refs.commit(repository, &at.record.commit_id).await?;
+        let work = Attempt { at, head };
+        match self.tree_to_commit(repository, branch, &work, params).await {
+            Err(Error::NoChanges(_))
+                if !self
+                    .is_branch_unchanged(repository, branch, &work.at.record, read_at)
+                    .await? =>
+            {
+                Ok(None)
+            }
+            tree => Ok(Some((work, tree?))),
+        }
+    }
+
+    /// Computes the tree of a commit on top of the head.
     async fn tree_to_commit(
         &self,
         repository: &Repository,
@@ -145,7 +167,7 @@ impl Engine {
                 if self.is_dirty(repository, &work.at.record).await? {
                     return Err(Error::DirtyBranch(branch.to_string()));
                 }
-                // It must be there: opening it is the test.
+                // Reading from the tree proves that it exists.
                 self.committed.cursor(namespace, tree).await?.next().await?;
                 self.check_object_tree(repository, tree).await?;
                 tree.clone()
@@ -185,7 +207,7 @@ impl Engine {
     }
 }
 
-/// The content of a commit to be.
+/// The content of a commit that has no id yet.
 #[derive(Debug)]
 pub(crate) struct NewCommit {
     pub committer: String,
@@ -197,7 +219,7 @@ pub(crate) struct NewCommit {
     pub generation: i32,
 }
 
-/// Names a commit by its content.
+/// Builds a commit and computes its id from its content.
 pub(crate) fn new_commit(new: NewCommit) -> Commit {
     let mut commit = Commit {
         id: CommitId::trusted(""),
@@ -227,7 +249,7 @@ pub(crate) fn draft_of(commit: &Commit) -> Draft {
     }
 }
 
-/// What post-commit and post-merge tell.
+/// Fills in what post-events of commits, merges and replays report.
 pub(crate) fn describe_landed(
     event: &mut Event,
     commit: &Commit,

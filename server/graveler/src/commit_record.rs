@@ -1,10 +1,11 @@
-//! Takes in a commit that was made elsewhere, as a record: mirroring and plumbing. No branch moves.
+//! Stores the record of a commit that another server made, for mirroring and low-level tools. No
+//! branch moves.
 //!
-//! What is taken in can be walked: its id is that of its content, its parents are here,
-//! its generation is above theirs and its tree can be opened. A mirror sends trees
-//! before commits and parents before children, so this costs it nothing, and a log or a
-//! merge base never runs into a hole. (A restore of a dump, which has its commits in no
-//! such order, is checked as a whole instead.)
+//! Every stored commit can be walked: its id matches its content, its parents exist, its generation
+//! is above theirs and its tree can be opened. Logs and merge bases therefore never meet a missing
+//! commit. Mirrors can easily comply, since they copy trees before commits and parents before
+//! children. (A restore reads the commits of a dump in no such order, so it checks the dump as a
+//! whole instead.)
 
 use bytes::Bytes;
 use kv::{Op, Predicate};
@@ -15,7 +16,7 @@ use crate::ident::commit_id;
 use crate::records::{Stored as _, commit_key};
 use crate::{Commit, Error, Kind, Repository, Result};
 
-/// The most parents that a commit taken in may have; those made here have at most two.
+/// Maximum number of parents of an imported commit; commits made here have at most two.
 const MAX_PARENTS: usize = 16;
 
 impl Engine {
@@ -47,7 +48,7 @@ impl Engine {
     async fn check_parents(&self, repository: &Repository, commit: &Commit) -> Result<()> {
         if commit.parents.len() > MAX_PARENTS {
             return Err(Error::InvalidValue(format!(
-                "commit {} has {} parents: at most {MAX_PARENTS} are taken",
+                "commit {} has {} parents: at most {MAX_PARENTS} are allowed",
                 commit.id,
                 commit.parents.len()
             )));

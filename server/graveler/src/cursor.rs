@@ -1,4 +1,4 @@
-//! Sorted cursors over trees: staged, committed, combined.
+//! Sorted cursors over trees: staged, committed or both.
 
 use std::fmt::Debug;
 
@@ -14,21 +14,21 @@ pub struct Record {
     pub value: Value,
 }
 
-/// Walks live records in ascending byte order of key.
+/// Walks live records in ascending byte order of their keys.
 #[async_trait]
 pub trait Cursor: Debug + Send {
-    /// The next record, or none at the end (and ever after).
+    /// The next record, or `None` at the end and on every later call.
     async fn next(&mut self) -> Result<Option<Record>>;
 
-    /// Moves forward to the first key >= `key`; never backward. Reads nothing.
+    /// Moves forward to the first key >= `key`, never backward. Does no I/O.
     fn seek(&mut self, key: &[u8]);
 }
 
-/// Looks keys up that are asked for in ascending order.
+/// Looks up keys that are requested in ascending order.
 #[derive(Debug)]
 pub(crate) struct Lookup {
     cursor: Box<dyn Cursor>,
-    /// What the cursor stands behind.
+    /// The record that the cursor returned last.
     at: Option<Record>,
     ended: bool,
 }

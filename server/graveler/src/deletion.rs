@@ -1,10 +1,11 @@
-//! Deletion of repositories, and what keeps others from writing into what is being deleted.
+//! Deletion of repositories, and the guard against writes into a repository that is being deleted.
 //!
-//! A deletion marks the record first and removes it last. Whoever makes a record in the repository meanwhile
-//! holds the write against the mark ([`write_unless_deleted`]). A write on the condition that a record is as it
-//! was needs no more, if that record goes before all that is written with it: branches go before the
-//! reflog, claims of tasks before what is told of them. So a deletion leaves nothing of ours behind that
-//! no repository names. What servers of lakeFS write beside it they do not hold against the mark.
+//! A deletion first marks the repository's record and removes it last. A write that creates a record
+//! in the repository is guarded by the mark ([`write_unless_deleted`]). A write that is conditioned
+//! on an existing record needs no such guard if the deletion removes that record before everything
+//! the write creates: it removes branches before the reflog, and claims of tasks before the tasks'
+//! results. A deletion therefore leaves no orphaned records of this server. lakeFS servers do not
+//! check the mark, so their concurrent writes may leave some.
 
 use bytes::Bytes;
 use kv::{Guard, GuardOutcome, Op, Store};
@@ -18,17 +19,17 @@ use crate::refs::{Listing, list, not_found};
 use crate::staging::retire_op;
 use crate::{Branch, Error, Kind, Repository, RepositoryId, RepositoryState, Result};
 
-/// How often a record is marked by compare-and-set before giving up.
+/// How often marking is tried.
 const MAX_TRIES: usize = 10;
 /// How many branches a deletion reads and removes at a time.
 const DELETE_PAGE: usize = 500;
 
-/// Writes all or nothing, if the repository is there and not being deleted, on whichever server: what is
-/// written before the mark is found by the deletion, and nothing is written after it.
+/// Writes a batch, all or nothing, if the repository exists and no server is deleting it. The
+/// deletion finds everything written before the mark, and nothing is written after it.
 ///
 /// # Errors
-/// [`Error::InDeletion`], also once another repository has the name; [`Error::NotFound`];
-/// [`Error::Kv`], of which [`kv::Error::PredicateFailed`] counts the ops that were given.
+/// [`Error::InDeletion`], also if another repository has the name by now; [`Error::NotFound`];
+/// [`Error::Kv`], where the index of [`kv::Error::PredicateFailed`] refers to `ops`.
 pub(crate) async fn write_unless_deleted(
     kv: &dyn Store,
     repository: &Repository,
@@ -41,7 +42,7 @@ pub(crate) async fn write_unless_deleted(
     }
 }
 
-/// Fails once the repository is marked, and once it is gone.
+/// A guard that fails once the repository is marked or gone.
 async fn deletion_guard(kv: &dyn Store, repository: &Repository) -> Result<Guard> {
     let key = repository_key(&repository.id);
     let Some(stored) = kv.get(REPOSITORIES, &key).await? else {
@@ -59,19 +60,19 @@ async fn deletion_guard(kv: &dyn Store, repository: &Repository) -> Result<Guard
 }
 
 impl Engine {
-    /// Marks the repository, then removes its records, the mark last. A deletion
-    /// that was cut short is taken up where it stopped.
+    /// Marks the repository, then removes its records and finally the mark. Resumes an interrupted
+    /// deletion.
     pub(crate) async fn delete_repository(&self, id: &RepositoryId, force: bool) -> Result<()> {
         let marked = self.mark_deleted(id, force).await?;
         self.purge_repository(&marked).await
     }
 
-    /// Removes what belongs to a marked repository. May be done by many at a time: all goes by the
-    /// repository's instance, so a later repository of the same name is not touched.
+    /// Removes everything that belongs to a marked repository. Safe to run concurrently: all keys
+    /// contain the repository's instance, so a later repository of the same name is not affected.
     pub(crate) async fn purge_repository(&self, repository: &Repository) -> Result<()> {
         let partition = repository.partition();
-        // Branches go first: a write that is under way fails its guard from then
-        // on. Their tokens are recorded, so that none is left behind.
+        // Branches go first, which makes the guard of every write in flight fail. Their tokens are
+        // recorded as retired, so that none is orphaned.
         loop {
             let branches = self
                 .kv
@@ -105,7 +106,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Rows of the repository in partitions of all repositories, and the records that they name.
+    /// Removes the repository's rows in shared partitions, and the records that these rows name.
     async fn delete_shared_rows(&self, partition: &str) -> Result<()> {
         for shared in SHARED_PARTITIONS {
             let prefix = format!("{}{partition}/", shared.folder).into_bytes();
@@ -133,8 +134,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Removes the record that marks a deletion, if it is still there: whoever finished the same
-    /// deletion meanwhile has freed the name, and it may be another repository's by now.
+    /// Removes the marked record if it is unchanged. If another server finished the same deletion,
+    /// the name is free and may belong to another repository by now.
     async fn forget_repository(&self, marked: &Repository) -> Result<()> {
         let predicate = match self.stored_repository(&marked.id).await {
             Ok((stored, predicate)) if stored == *marked => predicate,
@@ -158,8 +159,8 @@ impl Engine {
         }
     }
 
-    /// Goes on with deletions that were cut short, `limit` of them at most, and gives their number.
-    /// One that fails does not keep the others from it.
+    /// Resumes at most `limit` interrupted deletions and returns how many it finished. A failure does
+    /// not stop the others.
     pub(crate) async fn finish_deletions(&self, limit: usize) -> Result<usize> {
         let is_marked = |r: &Repository| r.state == RepositoryState::InDeletion;
         let range = Listing {
@@ -199,7 +200,7 @@ impl Engine {
             repository.state = RepositoryState::InDeletion;
             let (key, value) = (repository_key(id), repository.encode());
             let marked = self.kv.set_if(REPOSITORIES, &key, value, predicate).await;
-            // Also if it failed: it may be marked.
+            // Even on failure, since the mark may be stored.
             self.repositories.forget(id);
             match marked {
                 Err(kv::Error::PredicateFailed { .. }) => {}

@@ -1,4 +1,4 @@
-//! Differences in key order, wherever they come from: two trees, or staged changes over one.
+//! Differences in key order, between two trees or between a tree and staged changes.
 
 use std::fmt::Debug;
 
@@ -6,15 +6,15 @@ use async_trait::async_trait;
 
 use crate::{Diff, Result};
 
-/// Finds differences. Keys ascend strictly.
+/// Produces differences, in strictly ascending key order.
 ///
-/// A future of [`Self::next`] that is dropped loses no difference.
+/// Dropping a future of [`Self::next`] loses no difference.
 #[async_trait]
 pub trait DiffSource: Debug + Send {
-    /// The next difference, or none at the end (and ever after).
+    /// The next difference, or `None` at the end and on every later call.
     async fn next(&mut self) -> Result<Option<Diff>>;
 
-    /// Moves forward to the first key >= `key`; never backward. Reads nothing.
+    /// Moves forward to the first key >= `key`, never backward. Does no I/O.
     fn seek(&mut self, key: &[u8]);
 }
 
@@ -23,13 +23,13 @@ pub trait DiffSource: Debug + Send {
 pub struct DiffCursor(Box<dyn DiffSource>);
 
 impl DiffCursor {
-    /// The differences that `source` finds.
+    /// Wraps a source of differences.
     #[must_use]
     pub fn new(source: impl DiffSource + 'static) -> Self {
         Self(Box::new(source))
     }
 
-    /// The next difference, or none at the end.
+    /// The next difference, or `None` at the end.
     ///
     /// # Errors
     /// [`crate::Error::NotFound`], [`crate::Error::Corrupt`] or [`crate::Error::Block`] if a tree
@@ -38,7 +38,7 @@ impl DiffCursor {
         self.0.next().await
     }
 
-    /// Moves forward to the first key >= `key`; never backward. Reads nothing.
+    /// Moves forward to the first key >= `key`, never backward. Does no I/O.
     pub fn seek(&mut self, key: &[u8]) {
         self.0.seek(key);
     }

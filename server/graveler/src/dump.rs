@@ -1,32 +1,32 @@
-//! Dumps commits, tags and branches into trees of their own, and restores a repository from them.
+//! Dumps commits, tags and branches into trees, and restores a repository from such a dump.
 //!
-//! A dump lies in the storage namespace beside the data, so that a repository whose records are
-//! lost can be made anew. Its trees are ranges and metaranges as all are, told apart by their
-//! properties: key and identity of a record are ids, its data the record's message.
+//! A dump lies in the storage namespace beside the data, so that a repository whose records are lost
+//! can be rebuilt. Its trees are ordinary ranges and metaranges with distinguishing properties: each
+//! record's key and identity are ids, and its data is the stored message.
 //!
-//! A dump is closed: what a reference of it names is in it, and the parents of each commit. A restore
-//! checks that and all else before it writes anything. Held are a page of records, and
-//! a bounded number of ids to look for parents among.
+//! A dump is closed: it contains every commit that its references name, and the parents of each
+//! commit. A restore checks this and everything else before it writes anything. Memory holds one page
+//! of records, and a bounded number of ids for the parent check.
 
 mod check;
 mod closure;
+mod create;
+mod dump_record;
 mod entity;
 mod restore;
-mod restored;
-mod take;
 
 use self::entity::Entity;
 pub use self::restore::RestoreRefs;
 use crate::engine::Engine;
 use crate::{Error, MetaRangeId, Repository, Result};
 
-/// Reads a record of a dump, for [`crate::fuzzing`].
+/// Parses a record of a dump, for [`crate::fuzzing`].
 pub(crate) fn try_record(kind: u8, record: &crate::Record) {
     let entity = [Entity::Commit, Entity::Tag, Entity::Branch][usize::from(kind % 3)];
-    drop(restored::Restored::parse(entity, record));
+    drop(dump_record::DumpRecord::parse(entity, record));
 }
 
-/// Where the refs of a repository are dumped.
+/// The metaranges of a dump.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefsDump {
     pub commits: MetaRangeId,
@@ -34,7 +34,7 @@ pub struct RefsDump {
     pub branches: MetaRangeId,
 }
 
-/// Hears of records that were dumped or restored.
+/// Called with the number of records just dumped or restored.
 pub type CountRecords<'a> = &'a (dyn Fn(u64) + Send + Sync);
 
 impl RefsDump {

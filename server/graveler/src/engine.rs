@@ -1,7 +1,7 @@
-//! What every operation of the engine shares: stores, caches, queue, janitor.
+//! State shared by all operations of the engine: stores, caches, queue, janitor.
 //!
-//! The operations are `impl Engine` blocks, one module each. Nothing here is
-//! request state: an [`Engine`] lives as long as the process.
+//! The operations are `impl Engine` blocks, one module each. An [`Engine`] lives as long as the
+//! process and holds no state of single requests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,7 +54,7 @@ impl Engine {
             refs: Refs::new(Arc::clone(&kv), options.commit_cache_entries),
             repositories: RepositoryCache::new(),
             protection: Protection::new(Arc::clone(&kv)),
-            queue: Queue::new(options.max_courtesy),
+            queue: Queue::new(options.max_rival_backoff),
             janitor: Janitor::new(Arc::clone(&kv), options.token_grace),
             materializer: Materializer::new(options),
             token_grace: options.token_grace,
@@ -66,20 +66,23 @@ impl Engine {
         }
     }
 
-    /// The turn to change the rules of branch protection from what they are.
+    /// Waits for this server's turn to change the branch protection rules of a repository.
     pub(crate) async fn protection_turn(&self, repository: &Repository) -> Result<Turn> {
         let (partition, what) = (repository.partition(), rules_of(repository));
         self.queue
-            .turn_at(partition, PROTECTED_BRANCHES, &what)
+            .turn_for_record(partition, PROTECTED_BRANCHES, &what)
             .await
     }
 
-    /// Whether what a branch was at `then` can be read still: its tokens are not emptied for as long again.
+    /// Whether the tokens that a branch named at `then` are still guaranteed to keep their rows.
+    ///
+    /// Retired tokens are emptied after the grace period. Half of it is the limit here, so that a
+    /// caller can go on using the tokens for the other half.
     pub(crate) fn is_recent(&self, then: OffsetDateTime) -> bool {
         self.token_grace.is_zero() || self.clock.now() - then <= self.token_grace / 2
     }
 
-    /// A staging token that no branch has had.
+    /// A new staging token; no branch has ever named it.
     pub(crate) fn new_staging_token(
         &self,
         repository: &Repository,
@@ -88,7 +91,7 @@ impl Engine {
         StagingToken::trusted(format!("{}-{branch}:{}", repository.id, self.ids.uuid()))
     }
 
-    /// The tree of a commit.
+    /// The metarange id of a commit.
     pub(crate) async fn tree_of(
         &self,
         repository: &Repository,
@@ -102,7 +105,7 @@ impl Engine {
             .clone())
     }
 
-    /// An event with nothing but its kind.
+    /// An event of this kind with all optional fields empty; the caller fills them in.
     pub(crate) fn event(&self, repository: &Repository, kind: EventKind, actor: &str) -> Event {
         let time = self.clock.now();
         Event {
@@ -118,7 +121,7 @@ impl Engine {
             commit_id: None,
             commit: None,
             actor: actor.to_owned(),
-            depth: crate::nesting::current(),
+            depth: crate::nesting::current_depth(),
             actions_from: TreeSource::MetaRange(MetaRangeId::trusted("")),
             candidate: None,
             base: None,
@@ -126,8 +129,16 @@ impl Engine {
         }
     }
 
-    /// Asks the hooks, unless the repository is read-only. Gives the id of the run, if there was one.
-    pub(crate) async fn ask(&self, hooks: &dyn Hooks, event: &Event) -> Result<Option<String>> {
+    /// Runs the hooks of a prepare- or pre-event; returns the run's id if an action ran. Skips
+    /// read-only repositories.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`] if a hook refuses.
+    pub(crate) async fn run_pre_hooks(
+        &self,
+        hooks: &dyn Hooks,
+        event: &Event,
+    ) -> Result<Option<String>> {
         if event.repository.read_only {
             return Ok(None);
         }
@@ -137,8 +148,8 @@ impl Engine {
         }
     }
 
-    /// Tells the hooks what happened, unless the repository is read-only.
-    pub(crate) async fn tell(&self, hooks: &dyn Hooks, event: Event) {
+    /// Hands a post-event to the hooks. Skips read-only repositories.
+    pub(crate) async fn run_post_hooks(&self, hooks: &dyn Hooks, event: Event) {
         if !event.repository.read_only {
             hooks.after(event).await;
         }
@@ -163,7 +174,7 @@ pub(crate) fn generation_after<'a>(parents: impl IntoIterator<Item = &'a Commit>
         .saturating_add(1)
 }
 
-/// Counts a compare-and-set that was lost and is tried again.
+/// Counts a lost compare-and-set that will be retried.
 pub(crate) fn count_retry(operation: &'static str) {
     metrics::counter!("graveler_kv_retries", "operation" => operation).increment(1);
 }

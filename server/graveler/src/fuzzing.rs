@@ -1,6 +1,6 @@
 //! The parsers of this crate as functions of bytes, for `tests/fuzz`.
 //!
-//! No part of the engine calls these. They answer nothing: whatever the input, they return.
+//! The engine does not call them. They return nothing; the fuzzer checks that they return at all.
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -12,7 +12,7 @@ use crate::{
 
 pub use crate::sstable::fuzzing::{block as sstable_block, table as sstable};
 
-/// A branch protection pattern, or a stored record of rules: the first byte tells which.
+/// Fuzzes branch protection: the first byte selects a pattern or a stored record of rules.
 pub fn protection(data: &[u8]) {
     match data.split_first() {
         Some((0, stored)) => {
@@ -29,7 +29,7 @@ pub fn protection(data: &[u8]) {
     }
 }
 
-/// A reference expression, and the names of each kind.
+/// Fuzzes reference expressions and the names of each kind.
 pub fn reference(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -40,7 +40,7 @@ pub fn reference(data: &[u8]) {
     drop(RepositoryId::parse(text));
 }
 
-/// A stored record: the first byte tells of which kind.
+/// Fuzzes stored records; the first byte selects the kind.
 pub fn record(data: &[u8]) {
     let Some((kind, rest)) = data.split_first() else {
         return;
@@ -59,7 +59,7 @@ pub fn record(data: &[u8]) {
     }
 }
 
-/// A record whose key is that of the message's first field, as in a dump.
+/// A dump record whose key is the message's first field.
 fn of_dump(stored: &Bytes) -> Record {
     let key = stored.get(2..).unwrap_or_default();
     let len = usize::from(stored.get(1).copied().unwrap_or(0)).min(key.len());

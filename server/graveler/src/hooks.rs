@@ -1,4 +1,4 @@
-//! The one call that goes up: hooks judge a change before it lands and hear of it after.
+//! The interface to hooks: they judge a change before it lands and are notified afterwards.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use base::OffsetDateTime;
 
 use crate::{BranchId, CommitId, MetaRangeId, Repository, TagId};
 
-/// What is about to happen, or has.
+/// The kind of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EventKind {
     PrepareCommit,
@@ -55,7 +55,7 @@ impl EventKind {
         }
     }
 
-    /// Whether the event tells of something that already happened.
+    /// Whether the event reports a change that already happened.
     #[must_use]
     pub fn is_post(self) -> bool {
         self.as_str().starts_with("post-")
@@ -71,7 +71,7 @@ pub enum TreeSource {
     Branch(BranchId),
 }
 
-/// The commit that an event is about, as far as it is known.
+/// The commit that an event is about, as far as it is known yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
     pub message: String,
@@ -83,9 +83,9 @@ pub struct Draft {
     pub version: i32,
 }
 
-/// One event, with all that hooks may look at.
+/// One event, with everything that hooks may see.
 ///
-/// What lakeFS sends, and so what is filled in (`-`: none or empty):
+/// The fields that each kind fills in, as lakeFS does (`-`: none or empty):
 ///
 /// | kind | branch | tag | `source_ref` | `commit_id` | `commit` | `merge_source` | action files from |
 /// |---|---|---|---|---|---|---|---|
@@ -99,42 +99,43 @@ pub struct Draft {
 /// | pre-, post-delete-branch | the branch | - | the head's id | - | - | - | the head |
 /// | pre-, post-create-tag, -delete-tag | - | the tag | the tagged commit's id | the tagged commit | - | - | the tagged commit |
 ///
-/// `candidate` and `base` come with the pre and post events of commits, merges, reverts and
-/// cherry-picks, `source` with merges; prepare-commit has `base` only. The
-/// `meta_range_id` of a prepare-commit's draft is the head's tree, since nothing is worked out yet.
+/// `candidate` and `base` are set in the pre- and post-events of commits, merges, reverts and
+/// cherry-picks, `source` in those of merges. A prepare-commit event has only `base`, and its draft's
+/// `meta_range_id` is the head's tree, since the new tree is not computed yet.
 #[derive(Debug, Clone)]
 pub struct Event {
     /// The run's id (a descending run id), made by the engine.
     pub run_id: String,
-    /// Of a post event: the run of the matching pre event, if any action ran then. That run's
-    /// record is to be given the commit's id after a commit.
+    /// Of a post-event: the run of the matching pre-event, if any action ran. The receiver adds the
+    /// new commit's id to that run's record.
     pub pre_run_id: Option<String>,
     pub kind: EventKind,
     pub time: OffsetDateTime,
     pub repository: Repository,
     pub branch: Option<BranchId>,
     pub tag: Option<TagId>,
-    /// The reference that the action files are read from, as recorded in the run.
+    /// The reference that the action files are read from, as stored in the run's record.
     pub source_ref: String,
-    /// Of a merge: the source as the user named it.
+    /// Of a merge: the source as the user wrote it.
     pub merge_source: Option<String>,
     pub commit_id: Option<CommitId>,
     pub commit: Option<Draft>,
-    /// Who asked for it.
+    /// The user who made the request.
     pub actor: String,
-    /// How deep the change is nested in hooks: 0 for a client's own, 1 for one that a hook's callback made.
+    /// Nesting depth of the change in hooks: 0 for a client's request, 1 for a request that a hook
+    /// made.
     pub depth: u32,
-    /// The tree that action files are read from.
+    /// The tree that the action files are read from.
     pub actions_from: TreeSource,
-    /// The tree as it will be (pre) or is (post): staged changes applied, or the merged, reverted or picked result.
+    /// The new tree: staged changes applied, or the merged, reverted or picked result.
     pub candidate: Option<MetaRangeId>,
-    /// The tree before: the destination's head or the parent commit.
+    /// The tree before the change: the destination's head or the parent commit.
     pub base: Option<MetaRangeId>,
     /// The incoming side of a merge.
     pub source: Option<MetaRangeId>,
 }
 
-/// One thing a hook found.
+/// A finding of one hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     pub action: String,
@@ -147,18 +148,18 @@ pub struct Finding {
     pub properties: BTreeMap<String, String>,
 }
 
-/// A refusal.
+/// A hook's refusal of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
     pub run_id: String,
     pub kind: EventKind,
-    /// What the user reads: hook by hook, with its cause.
+    /// The message for the user: the failed hooks, each with its cause.
     pub message: String,
-    /// True if the action files themselves are at fault (a 400, not a 412).
+    /// Whether the action files themselves are invalid (HTTP 400 instead of 412).
     pub invalid_actions: bool,
-    /// What the hooks found, bounded.
+    /// The hooks' findings; their number is bounded.
     pub findings: Vec<Finding>,
-    /// Whose gate refused, and what to do about it. For people; none if there is nothing to say.
+    /// Which gate refused and how to fix it, for people; `None` if there is nothing to add.
     pub hint: Option<String>,
 }
 
@@ -168,12 +169,12 @@ impl fmt::Display for Rejection {
     }
 }
 
-/// What an allowing run leaves.
+/// The outcome of hooks that allowed a change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HookOutcome {
-    /// Whether any action matched, so that a run was recorded under the event's run id.
+    /// Whether any action matched; only then a run is recorded under the event's run id.
     pub ran: bool,
-    /// Probable mistakes in the action files that the change adds or edits.
+    /// Likely mistakes in action files that the change adds or edits.
     pub warnings: Vec<String>,
 }
 
@@ -188,21 +189,24 @@ impl HookOutcome {
     }
 }
 
-/// Runs hooks. The engine calls it outside of any compare-and-set retry, and
-/// again only for a candidate that changed.
+/// Runs hooks.
+///
+/// The engine calls it outside of every compare-and-set, and again only for a candidate tree that
+/// changed.
 #[async_trait]
 pub trait Hooks: Send + Sync + fmt::Debug {
     /// Judges a change before it lands (prepare- and pre- events).
     ///
     /// # Errors
-    /// The refusal; the engine leaves everything as it was.
+    /// The refusal. The engine then leaves the repository unchanged.
     async fn before(&self, event: &Event) -> Result<HookOutcome, Box<Rejection>>;
 
-    /// Tells of a change that landed (post- events). Returns at once; the work is done behind.
+    /// Notifies hooks of a change that landed (post-events). Returns at once; the hooks run in the
+    /// background.
     async fn after(&self, event: Event);
 }
 
-/// No hooks at all.
+/// Runs no hooks.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoHooks;
 

@@ -1,7 +1,7 @@
-//! Identities: the typed, length-prefixed framing that is hashed into the ids of commits and entries.
+//! Identities: the typed, length-prefixed encoding whose hash is the id of a commit or entry.
 //!
-//! The framing is lakeFS's, byte for byte: an id computed here equals the one
-//! lakeFS computes for the same record.
+//! The encoding is lakeFS's, byte for byte: ids computed here equal those that lakeFS computes for
+//! the same record.
 
 use std::collections::BTreeMap;
 
@@ -16,12 +16,12 @@ const TAG_STRINGS: u8 = 3;
 const TAG_MAP: u8 = 4;
 const TAG_EMBEDDED: u8 = 5;
 
-/// Feeds typed values into a SHA-256, in the order they are added.
+/// Feeds typed values into a SHA-256, in call order.
 #[derive(Debug, Clone, Default)]
 pub struct Ident(Sha256);
 
 impl Ident {
-    /// An identity of nothing yet.
+    /// An identity without values.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -41,7 +41,7 @@ impl Ident {
         self
     }
 
-    /// Adds a text, or nothing at all if it is empty.
+    /// Adds a text, or nothing if it is empty.
     #[must_use]
     pub fn text_unless_empty(self, value: &str) -> Self {
         if value.is_empty() {
@@ -106,7 +106,8 @@ impl Ident {
     }
 }
 
-/// The id of a commit, from its content. Neither `id`, `version`, `generation` nor parts of a second count.
+/// Computes a commit's id from its content. `id`, `version`, `generation` and fractions of a second
+/// do not count.
 #[must_use]
 pub fn commit_id(commit: &Commit) -> CommitId {
     let parents = Ident::new().texts(commit.parents.iter().map(CommitId::as_str));
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn commit_ids_are_those_of_lakefs() {
+    fn commit_ids_match_lakefs() {
         // 2021-01-24T15:10:12Z
         let one = commit(
             "some-committer",
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_a_second_and_the_generation_do_not_count() {
+    fn commit_id_ignores_subseconds_version_and_generation() {
         let one = commit("c", "m", "t", 5, &[], &["p"]);
         let mut two = one.clone();
         two.creation_date += std::time::Duration::from_millis(900);

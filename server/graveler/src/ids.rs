@@ -1,4 +1,4 @@
-//! One type per identifier, each checking its own grammar.
+//! One type per identifier; each checks its own grammar.
 
 use std::fmt;
 
@@ -11,7 +11,8 @@ macro_rules! id {
         pub struct $name(String);
 
         impl $name {
-            /// Takes a name that is already known to be valid (read from storage, made here).
+            /// Wraps a name that is known to be valid, because it was read from storage or generated
+            /// here.
             #[must_use]
             pub fn trusted(name: impl Into<String>) -> Self {
                 Self(name.into())
@@ -41,7 +42,7 @@ id!(
     BranchId
 );
 id!(
-    /// A tag's name, after git's rules without `/`.
+    /// A tag's name: git's rules, without `/`.
     TagId
 );
 id!(
@@ -61,8 +62,8 @@ id!(
     StagingToken
 );
 
-/// Longest name of a branch or tag: the record's key and the keys of its hook
-/// runs must stay below what the narrowest driver takes (1 KiB).
+/// Maximum length of a branch or tag name. The record's key and the keys of hook runs must fit into
+/// what the most limited KV driver takes (1 KiB).
 pub const MAX_REF_NAME_BYTES: usize = 900;
 
 impl RepositoryId {
@@ -143,11 +144,11 @@ impl CommitId {
     }
 }
 
-/// The id of a metarange without ranges.
+/// The id of the metarange without ranges.
 const EMPTY_METARANGE: &str = "00fb7eff1a97c500eb3ca8d2ef5464131d6b6a5f9512e41eba97843522213b66";
 
 impl MetaRangeId {
-    /// Takes what a user gives: 64 lower-case hex digits.
+    /// Parses a user's input: 64 lower-case hex digits.
     ///
     /// # Errors
     /// [`Error::InvalidValue`].
@@ -155,7 +156,7 @@ impl MetaRangeId {
         if text.len() != 64 || !is_lower_hex(text) {
             let shown: String = text.chars().take(64).collect();
             return Err(Error::InvalidValue(format!(
-                "metarange id {shown:?} is invalid: it has 64 lower-case hex digits"
+                "metarange id {shown:?} is invalid: it must have 64 lower-case hex digits"
             )));
         }
         Ok(Self(text.to_owned()))
@@ -167,14 +168,14 @@ impl MetaRangeId {
         matches!(self.as_str(), "" | EMPTY_METARANGE)
     }
 
-    /// Whether two names are of one tree.
+    /// Whether two ids name the same tree; the empty tree has two ids.
     #[must_use]
     pub fn is_same_tree(&self, other: &Self) -> bool {
         self == other || (self.is_empty_tree() && other.is_empty_tree())
     }
 }
 
-/// Whether `text` is made of lower-case hex digits only.
+/// Whether `text` is non-empty and has only lower-case hex digits.
 pub(crate) fn is_lower_hex(text: &str) -> bool {
     !text.is_empty()
         && text

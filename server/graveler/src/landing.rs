@@ -1,8 +1,8 @@
-//! How a new commit becomes a branch's head: sealing, and the compare-and-set at the end.
+//! Makes a new commit a branch's head: seals the staged changes first, and moves the head last.
 //!
-//! Writes that come while a commit is worked out go to another token than the
-//! one it reads; that is what sealing is for. The head moves in one step,
-//! together with the commit's record and the retirement of the tokens it took in.
+//! Sealing sends writes that arrive during a commit to a new token, so that the commit reads tokens
+//! that no longer change. The head moves in one batch, together with the commit's record and the
+//! retirement of the tokens that the commit contains.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use kv::{Op, Predicate};
 
+use crate::commit_participant::CommitParticipant;
 use crate::engine::{Engine, count_retry};
 use crate::queue::Turn;
-use crate::receipt::Receipt;
 use crate::records::{Stored as _, branch_key, commit_key};
 use crate::reflog::RefChange;
 use crate::refs::StoredBranch;
@@ -22,58 +22,58 @@ use crate::{
     Branch, BranchId, BranchRecord, Commit, Error, MetaRangeId, Operation, Repository, Result,
 };
 
-/// How often a commit or merge is tried again because the head moved. A try costs what moved, so
-/// two servers that merge into one branch all day may take turns at losing.
+/// How often a commit or merge is retried because the head moved. A retry recomputes only what moved,
+/// so two servers that merge into one branch all day can afford to lose often.
 pub(crate) const MAX_TRIES: usize = 50;
-/// From this try on the branch's turn is kept while hooks run, so that the try
-/// cannot be lost to this server's other commits, however slow the hooks.
-const FIRM_FROM_TRY: usize = 2;
-/// For so long hooks may run with the turn kept in any case: giving it up
-/// for a moment costs more than it frees.
+/// From this attempt on the branch's turn is held while hooks run, so that no other commit of this
+/// server can win the race, however slow the hooks.
+const KEEP_TURN_FROM_ATTEMPT: usize = 2;
+/// Hooks that finish within this time never cost the turn: giving it up for a moment costs more than
+/// it saves.
 const BRIEF_HOOKS: Duration = Duration::from_millis(100);
-/// Sealed tokens that a branch may have. They are merged into one before there are more:
-/// each costs every read a look, and each refused commit may leave one.
+/// Maximum number of sealed tokens of a branch. A seal that would exceed it merges them into one:
+/// each costs every read a lookup, and each refused commit may leave one.
 pub(crate) const MAX_SEALED_TOKENS: usize = 16;
-/// How often the record is put back under a change that left the head alone (a write was sealed).
+/// How often landing is retried after changes that left the head alone, such as a seal.
 const MAX_REBASES: usize = 20;
 
-/// A candidate that the hooks allowed.
+/// A tree that the hooks allowed, and the id of their run if any action ran.
 #[derive(Debug)]
 pub(crate) struct Verdict {
     pub tree: MetaRangeId,
     pub run_id: Option<String>,
 }
 
-/// What one try works on.
+/// The state of the branch that one attempt builds on.
 #[derive(Debug, Clone)]
 pub(crate) struct Attempt {
     pub at: StoredBranch,
     pub head: Arc<Commit>,
 }
 
-/// What became of an attempt.
+/// The outcome of an attempt to land.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Landing {
     /// The commit is the head.
     Landed,
-    /// It is, and another server works on a change of the branch.
-    LandedBeforeRival,
-    /// The head moved: to be tried again.
+    /// The commit is the head, and another server is changing the branch at the same time.
+    LandedContended,
+    /// The head moved; the caller retries.
     Lost,
 }
 
 impl Landing {
-    /// Ends the turn that the attempt was made in. True: it landed.
+    /// Ends the attempt's turn. Returns whether the commit landed.
     pub(crate) fn end(self, turn: Turn) -> bool {
-        if self == Self::LandedBeforeRival {
-            turn.end_after_rival();
+        if self == Self::LandedContended {
+            turn.end_after_backoff();
         }
         self != Self::Lost
     }
 }
 
 impl Engine {
-    /// Seals the token that takes writes, if it holds any. None: the branch changed, look again.
+    /// Seals the token that takes writes, unless it is empty. `None`: the branch changed; start over.
     pub(crate) async fn seal(
         &self,
         repository: &Repository,
@@ -130,24 +130,25 @@ impl Engine {
             Err(kv::Error::PredicateFailed { .. }) => {
                 count_retry("seal");
                 if let Some(merged) = merged {
-                    self.give_up_token(merged).await;
+                    self.retire_unused_token(merged).await;
                 }
                 Ok(None)
             }
-            // Not known whether it took effect: the branch may name the merged token, so it stays.
+            // The outcome is unknown: the branch may name the merged token, so it must stay.
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Makes `commit` the head, if the head and the sealed tokens are still as in
-    /// `at`; tokens sealed since stay. The reflog tells of it as `operation`.
+    /// Makes `commit` the head if the head and the sealed tokens are still those in `at`. Tokens
+    /// sealed since then stay. The reflog records the change as `operation`.
     ///
-    /// Another branch may have made the very same commit in the same second. What is recorded first stays, for
-    /// it is remembered and walked by already, and `commit` becomes that: its time to the nanosecond and its
-    /// generation are not in its id.
+    /// Another branch may have made a commit with the same id in the same second: the id does not
+    /// cover the generation or fractions of a second. In that case the record stored first stays,
+    /// since it may already be cached and walked, and `commit` is set to it.
     ///
-    /// What `receipt` wants is written in the same batch; [`Error::ConcurrentChange`] if a condition
-    /// of its writes does not hold.
+    /// # Errors
+    /// [`Error::ConcurrentChange`] if a predicate of the participant's writes fails; nothing moved.
+    /// [`Error::TooManyTries`] if the branch keeps changing.
     pub(crate) async fn land(
         &self,
         repository: &Repository,
@@ -155,7 +156,7 @@ impl Engine {
         at: &StoredBranch,
         commit: &mut Commit,
         operation: Operation,
-        receipt: &dyn Receipt,
+        participant: &dyn CommitParticipant,
     ) -> Result<Landing> {
         let applied = &at.record.sealed_tokens;
         let mut now = at.clone();
@@ -178,10 +179,10 @@ impl Engine {
             ops.extend(head_ops(repository, branch, branch_record, &now, at));
             let change = RefChange::head(branch, operation, &at.record.commit_id, &commit.id);
             let change = change.by(&commit.committer, &commit.message);
-            let record = self.reflog_record(repository, change);
+            let record = self.reflog_write(repository, change);
             ops.extend(record.ops);
             let own = ops.len();
-            ops.extend(receipt.ops(commit));
+            ops.extend(participant.ops(commit));
             match self.kv.batch(ops).await {
                 Ok(()) => {}
                 Err(kv::Error::PredicateFailed { index }) if index >= own => {
@@ -202,23 +203,27 @@ impl Engine {
                     now = self.refs.branch(repository, branch).await?;
                     continue;
                 }
-                // Another server may have landed on top of it already.
-                Err(error) => self.look_for(repository, &record.key, error).await?,
+                // If the batch took effect, another server may have landed on top of it already.
+                Err(error) => {
+                    self.resolve_ambiguous_write(repository, &record.key, error)
+                        .await?
+                }
             }
             self.refs.remember_commit(repository, commit);
             self.janitor.retire(applied.clone());
-            // This server's changes take turns: who sealed meanwhile is another one.
+            // Changes on this server take turns, so only another server can have sealed a token
+            // meanwhile.
             return Ok(match newer {
                 [] => Landing::Landed,
-                [_, ..] => Landing::LandedBeforeRival,
+                [_, ..] => Landing::LandedContended,
             });
         }
         Err(Error::TooManyTries(format!("branch {branch}")))
     }
 
-    /// Runs `hooks` with the branch's turn kept for as long as they are brief, or
-    /// throughout from the third try on. Gives the turn back, taken anew if it was given up.
-    pub(crate) async fn in_turn<T: Send>(
+    /// Runs `hooks` while the branch's turn is held: for [`BRIEF_HOOKS`], or until they finish from
+    /// attempt [`KEEP_TURN_FROM_ATTEMPT`] on. Returns the turn, acquired again if it was given up.
+    pub(crate) async fn run_hooks_with_turn<T: Send>(
         &self,
         repository: &Repository,
         branch: &BranchId,
@@ -226,7 +231,7 @@ impl Engine {
         attempt: usize,
         hooks: impl Future<Output = Result<T>> + Send,
     ) -> Result<(T, Turn)> {
-        if attempt >= FIRM_FROM_TRY {
+        if attempt >= KEEP_TURN_FROM_ATTEMPT {
             return Ok((hooks.await?, turn));
         }
         let mut hooks = std::pin::pin!(hooks);
@@ -241,7 +246,7 @@ impl Engine {
     }
 }
 
-/// Records a commit, if it is not recorded yet.
+/// The write of a commit's record; fails if the record exists.
 fn record_op(repository: &Repository, commit: &Commit) -> Op {
     Op::Set {
         partition: Bytes::from(repository.partition()),
@@ -251,7 +256,8 @@ fn record_op(repository: &Repository, commit: &Commit) -> Op {
     }
 }
 
-/// Makes the branch what `record` says, if it is still as `now`, and retires the tokens that `at` had sealed.
+/// The writes that set the branch to `record`, if it is still `now`, and retire the sealed tokens of
+/// `at`.
 fn head_ops(
     repository: &Repository,
     branch: &BranchId,

@@ -1,7 +1,7 @@
 //! The versioning engine: refs, staging, commits, diff and merge over key-value records.
 //!
-//! Does not know what an object is: a key has a [`Value`] (identity and opaque
-//! data). Does not know HTTP, users or Wasm: hooks are the trait [`Hooks`].
+//! The engine does not know what an object is: each key maps to a [`Value`] (an identity and opaque
+//! data). It does not know HTTP, users or Wasm either: it calls hooks through the trait [`Hooks`].
 //!
 //! ```text
 //! repository --- branch ---> head commit ---> parents ...
@@ -10,12 +10,12 @@
 //!                  +--> staging token, sealed tokens           (staging/)
 //! ```
 //!
-//! What holds at every moment, whatever crashes or races:
-//! - a write that was acknowledged is in a token its branch names, or in a commit
-//!   its branch's head descends from;
-//! - a commit's ranges are stored before its metarange, that before its record,
-//!   that before (or together with) the branch that names it;
-//! - a branch changes by compare-and-set only.
+//! Invariants, at every moment and across crashes and races:
+//! - An acknowledged write is in a token that its branch names, or in a commit that is an ancestor of
+//!   the branch's head.
+//! - A commit's ranges are stored before its metarange, the metarange before the commit's record, and
+//!   the record before (or together with) the branch that names it.
+//! - A branch changes only by compare-and-set.
 
 pub mod committed;
 pub mod ident;
@@ -24,6 +24,7 @@ pub mod sstable;
 mod branch_diff;
 mod cherry_pick;
 mod commit;
+mod commit_participant;
 mod commit_record;
 mod cursor;
 mod deletion;
@@ -45,7 +46,6 @@ mod options;
 mod problem;
 mod protection;
 mod queue;
-mod receipt;
 mod records;
 mod ref_diff;
 mod reflog;
@@ -63,6 +63,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use commit_participant::{CommitParticipant, CommitStep, NoParticipant};
 pub use cursor::{Cursor, Record};
 pub use diff::{DiffCursor, DiffSource};
 pub use dump::{CountRecords, RefsDump, RestoreRefs};
@@ -77,12 +78,11 @@ pub use ids::{
 pub use model::{
     Branch, BranchProtection, BranchRecord, CherryPickParams, Commit, CommitParams, Condition,
     CreateRepository, Diff, DiffKind, LogRequest, MergeBase, MergeOutcome, MergeParams,
-    MergeStrategy, MovedStaged, Operation, RefKind, RefName, ReflogEntry, Repository,
-    RepositoryState, ResetScope, ResolvedRef, RevertParams, Tag, UndoParams, Undone, Value,
+    MergeStrategy, Operation, RefKind, RefName, ReflogEntry, Repository, RepositoryState,
+    ResetScope, ResolvedRef, RevertParams, StagedMove, Tag, UndoOutcome, UndoParams, Value,
 };
-pub use namespaces::{Claim, NoClaim};
+pub use namespaces::{NamespaceClaim, NoNamespaceClaim};
 pub use options::Options;
 pub use problem::{NamespaceProblem, ReferenceProblem};
-pub use receipt::{NoReceipt, Receipt, Step};
 pub use refs::CommitLog;
 pub use retention::{KeptCommit, KeptCommits, Retention};

@@ -1,22 +1,23 @@
 //! Merges a reference into a branch.
 //!
-//! The result is worked out first, judged by the hooks next, and moves the head
-//! last. Whoever loses the race for the head carries its merge over to the new
-//! head; hooks are asked again only if the merged tree is another one.
+//! The merged tree is computed first, then judged by the hooks, and only then does the head move. If
+//! another change moves the head in between, the merge is rebased onto the new head. Hooks run again
+//! only if that changes the merged tree.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::commit::{NewCommit, describe_landed, draft_of, new_commit};
+use crate::commit_participant::{CommitParticipant, CommitStep};
 use crate::committed::Merged;
 use crate::engine::{Engine, check_read_only, count_retry, generation_after};
 use crate::landing::{Attempt, MAX_TRIES, Verdict};
-use crate::receipt::{Receipt, Step};
 use crate::{
     BranchId, Commit, Error, EventKind, Hooks, MergeBase, MergeOutcome, MergeParams, MergeStrategy,
     Operation, Repository, Result, TreeSource,
 };
 
-/// The key of a merge commit's metadata that tells the strategy.
+/// Metadata key of a merge commit that holds the merge strategy.
 const STRATEGY_KEY: &str = ".lakefs.merge.strategy";
 
 impl Engine {
@@ -46,23 +47,15 @@ impl Engine {
         source: &str,
         params: MergeParams,
         hooks: &dyn Hooks,
-        receipt: &dyn Receipt,
+        participant: &dyn CommitParticipant,
     ) -> Result<MergeOutcome> {
         check_read_only(repository, params.force)?;
         self.refs.branch(repository, destination).await?;
         let source_id = self.refs.resolve_commit(repository, source).await?;
         let source_commit = self.refs.commit(repository, &source_id).await?;
         let date = self.clock.now();
-        let mut metadata = params.metadata.clone();
-        metadata.insert(
-            STRATEGY_KEY.to_owned(),
-            strategy_name(params.strategy).to_owned(),
-        );
-        let message = if params.message.is_empty() {
-            format!("Merge '{source}' into '{destination}'")
-        } else {
-            params.message.clone()
-        };
+        let message = message_of(&params, source, destination);
+        let metadata = metadata_of(&params);
 
         let mut verdict: Option<Verdict> = None;
         let mut merged: Option<Merged> = None;
@@ -77,7 +70,7 @@ impl Engine {
                 .await?
                 .ok_or_else(|| nothing_to_merge(source, destination, params.squash))?;
             let tree = merged.insert(candidate).tree.clone();
-            receipt.reached(Step::Built);
+            participant.on_step(CommitStep::Built);
             let mut parents = vec![work.head.id.clone()];
             if !params.squash {
                 parents.push(source_id.clone());
@@ -104,17 +97,17 @@ impl Engine {
                 event.base = Some(work.head.meta_range_id.clone());
                 let run_id;
                 (run_id, turn) = self
-                    .in_turn(
+                    .run_hooks_with_turn(
                         repository,
                         destination,
                         turn,
                         attempt,
-                        self.ask(hooks, &event),
+                        self.run_pre_hooks(hooks, &event),
                     )
                     .await?;
                 verdict = Some(Verdict { tree, run_id });
             }
-            receipt.reached(Step::Judged);
+            participant.on_step(CommitStep::Judged);
             let operation = Operation::Merge;
             let landing = self
                 .land(
@@ -123,7 +116,7 @@ impl Engine {
                     &work.at,
                     &mut commit,
                     operation,
-                    receipt,
+                    participant,
                 )
                 .await?;
             if landing.end(turn) {
@@ -131,7 +124,7 @@ impl Engine {
                 event.time = self.clock.now();
                 event.run_id = self.ids.descending_run_id(event.time);
                 describe_landed(&mut event, &commit, &work.head, verdict);
-                self.tell(hooks, event).await;
+                self.run_post_hooks(hooks, event).await;
                 return Ok(MergeOutcome {
                     commit_id: commit.id,
                 });
@@ -141,9 +134,13 @@ impl Engine {
         Err(Error::TooManyTries(format!("branch {destination}")))
     }
 
-    /// The destination with all that is staged sealed and known to make no
-    /// difference, so that the merge may drop it: a leftover that equals the old
-    /// head would otherwise undo what is merged. None: the branch changed, look again.
+    /// Seals the destination's staged changes and verifies that they make no difference to its head.
+    ///
+    /// The merge may then drop them. Otherwise a leftover that equals the old head would undo what is
+    /// merged. `None`: the branch changed; start over.
+    ///
+    /// # Errors
+    /// [`Error::DirtyBranch`] if staged changes make a difference.
     pub(crate) async fn clean_destination(
         &self,
         repository: &Repository,
@@ -158,7 +155,7 @@ impl Engine {
         let Some(at) = self.seal(repository, destination, before).await? else {
             return Ok(None);
         };
-        // A write may have come between the look and the seal.
+        // A write may have landed between the check and the seal.
         if at.record.sealed_tokens != checked && self.is_dirty(repository, &at.record).await? {
             return Err(dirty());
         }
@@ -166,8 +163,8 @@ impl Engine {
         Ok(Some(Attempt { at, head }))
     }
 
-    /// The merge into `destination`; `before` is what the try before this one worked out. None: nothing to
-    /// merge, which is not allowed.
+    /// Computes the merge into `destination`. `before` is the previous attempt's result. `None`: the
+    /// merge would change nothing, and that is not allowed.
     async fn merged(
         &self,
         repository: &Repository,
@@ -188,14 +185,14 @@ impl Engine {
         };
         let base = self.tree_of(repository, &base).await?;
         let (source, destination) = (&source.meta_range_id, &destination.meta_range_id);
-        // Clients of lakeFS know `force` as allowing it too.
+        // Clients of lakeFS rely on `force` allowing it too.
         let is_empty_allowed = params.allow_empty || params.force;
         if source.is_same_tree(&base) && !is_empty_allowed {
             return Ok(None);
         }
         let merged = self
             .committed
-            .merge_again(
+            .merge_incrementally(
                 &repository.storage_namespace,
                 before.as_ref(),
                 &base,
@@ -204,7 +201,8 @@ impl Engine {
                 params.strategy,
             )
             .await?;
-        // With two parents it tells that the source is merged, whatever came of it; squashed, nothing.
+        // A merge commit with two parents records that the source is merged, even if no key changed.
+        // A squash records nothing.
         let namespace = &repository.storage_namespace;
         if params.squash
             && !is_empty_allowed
@@ -219,10 +217,26 @@ impl Engine {
     }
 }
 
+/// The message of a merge commit: the given one, else the default.
+fn message_of(params: &MergeParams, source: &str, destination: &BranchId) -> String {
+    match params.message.is_empty() {
+        true => format!("Merge '{source}' into '{destination}'"),
+        false => params.message.clone(),
+    }
+}
+
+/// The metadata of a merge commit, which includes the strategy.
+fn metadata_of(params: &MergeParams) -> BTreeMap<String, String> {
+    let mut metadata = params.metadata.clone();
+    let strategy = strategy_name(params.strategy).to_owned();
+    metadata.insert(STRATEGY_KEY.to_owned(), strategy);
+    metadata
+}
+
 fn nothing_to_merge(source: &str, destination: &BranchId, squash: bool) -> Error {
     let why = match squash {
-        false => format!("everything of '{source}' is merged"),
-        true => format!("what is committed on '{source}' leaves '{destination}' as it is"),
+        false => format!("'{source}' is already merged"),
+        true => format!("the commits of '{source}' would not change '{destination}'"),
     };
     Error::NoChanges(why)
 }

@@ -7,16 +7,16 @@ use bytes::Bytes;
 
 use crate::{BranchId, CommitId, MetaRangeId, RepositoryId, StagingToken, TagId};
 
-/// A value of the tree: equal identities mean equal content.
+/// A value of a tree. Equal identities mean equal content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Value {
     /// 32 bytes for entries; never empty.
     pub identity: Bytes,
-    /// Opaque; carried verbatim from tree to tree.
+    /// Opaque bytes, copied verbatim from tree to tree.
     pub data: Bytes,
 }
 
-/// The state of a repository's record.
+/// A repository's life-cycle state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RepositoryState {
     Active,
@@ -31,7 +31,7 @@ pub struct Repository {
     pub default_branch: BranchId,
     pub creation_date: OffsetDateTime,
     pub state: RepositoryState,
-    /// Distinguishes a repository from an earlier one of the same name.
+    /// Distinguishes the repository from earlier ones of the same name.
     pub instance_uid: String,
     pub read_only: bool,
     /// Empty for the single block store.
@@ -46,26 +46,26 @@ impl Repository {
     }
 }
 
-/// The branch protection of a repository.
+/// The branch protection rules of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BranchProtection {
-    /// Branches that match one of these take neither writes nor commits.
+    /// Branches whose name matches a pattern take neither direct writes nor commits.
     pub patterns: Vec<String>,
-    /// Names this state of the rules; empty if there never were any.
+    /// Identifies this state of the rules; empty if rules were never stored.
     pub tag: String,
 }
 
-/// What to create.
+/// A repository to create.
 #[derive(Debug, Clone)]
 pub struct CreateRepository {
     pub id: RepositoryId,
     pub storage_namespace: String,
     pub default_branch: BranchId,
     pub read_only: bool,
-    /// Without branch and first commit: the target of a restore.
+    /// Whether to leave out the default branch and first commit, as the target of a restore needs.
     pub bare: bool,
     pub storage_id: String,
-    /// Who asks for it: told by the reflog of the default branch, and nowhere else.
+    /// The user who creates the repository; stored only in the reflog of the default branch.
     pub creator: String,
 }
 
@@ -80,7 +80,7 @@ pub struct BranchRecord {
 }
 
 impl BranchRecord {
-    /// All tokens, newest first: the one that takes writes, then the sealed ones.
+    /// All tokens, newest first: the writable one, then the sealed ones.
     pub(crate) fn tokens(&self) -> impl Iterator<Item = &StagingToken> + Send {
         std::iter::once(&self.staging_token).chain(&self.sealed_tokens)
     }
@@ -110,7 +110,7 @@ pub enum RefName {
 impl RefName {
     /// A branch's name, given by a user.
     ///
-    /// # Errors
+    /// [`crate::Error::InvalidName`].
     /// [`crate::Error::InvalidValue`].
     pub fn branch(name: &str) -> crate::Result<Self> {
         BranchId::parse(name).map(Self::Branch)
@@ -119,13 +119,13 @@ impl RefName {
     /// A tag's name, given by a user.
     ///
     /// # Errors
-    /// [`crate::Error::InvalidValue`].
+    /// [`crate::Error::InvalidName`].
     pub fn tag(name: &str) -> crate::Result<Self> {
         TagId::parse(name).map(Self::Tag)
     }
 }
 
-/// What changed a reference.
+/// The kind of change of a reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     Create,
@@ -133,9 +133,9 @@ pub enum Operation {
     Merge,
     Revert,
     CherryPick,
-    /// The head was moved to another commit.
+    /// The head moved to an existing commit.
     HardReset,
-    /// Staged changes were thrown away; the head stayed.
+    /// Staged changes were discarded; the head stayed.
     Reset,
     Delete,
     Undo,
@@ -144,54 +144,57 @@ pub enum Operation {
     Restore,
 }
 
-/// One change of a reference, as it was made.
+/// One recorded change of a reference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReflogEntry {
-    /// Those of later changes sort first.
+    /// Ids of later changes sort first.
     pub id: String,
     pub reference: RefName,
     pub operation: Operation,
-    /// Who asked for it; empty if no one did.
+    /// The user who made the change; empty if no user did.
     pub actor: String,
     pub time: OffsetDateTime,
-    /// One line: the commit's message, or the source as the user named it.
+    /// One line: the commit's message, or the source as the user wrote it.
     pub reason: String,
-    /// None: the reference did not exist.
+    /// The commit before; `None` if the reference did not exist.
     pub from: Option<CommitId>,
-    /// None: it no longer exists.
+    /// The commit after; `None` if the reference no longer exists.
     pub to: Option<CommitId>,
     /// Whether the branch was hidden.
     pub hidden: bool,
-    /// Staged changes that the change threw away and an undo brings back, newest first.
+    /// Staged changes that the change discarded and an undo restores, newest first.
     pub(crate) kept_tokens: Vec<StagingToken>,
-    /// Of an undo: the id of the entry that it undid.
+    /// Of an undo: the id of the undone entry.
     pub undone: Option<String>,
-    /// Of an undo: the staged changes that it brought back, newest first.
-    pub(crate) brought_back: Vec<StagingToken>,
+    /// Of an undo: the staged changes that it restored, newest first.
+    pub(crate) restored_tokens: Vec<StagingToken>,
 }
 
 impl ReflogEntry {
-    /// Whether staged changes that the change threw away are still kept.
+    /// Whether staged changes that the change discarded are still kept.
     #[must_use]
     pub fn keeps_staged(&self) -> bool {
         !self.kept_tokens.is_empty()
     }
 }
 
-/// Where staged changes went with a change of a reference: none do with most.
+/// Staged changes that a reference change moved off their branch or back onto it; most changes move
+/// none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MovedStaged {
-    /// The id of the change's entry.
+pub struct StagedMove {
+    /// The id of the change's reflog entry.
     pub entry: String,
-    /// The tokens that left their branch and are kept, or that an undo brought back; newest first.
+    /// The tokens that left their branch and are kept, or that an undo restored; newest first.
     pub tokens: Vec<StagingToken>,
-    /// The branch that they came back to.
-    pub back_to: Option<BranchId>,
+    /// The branch that an undo restored the tokens to.
+    pub restored_to: Option<BranchId>,
 }
 
-impl MovedStaged {
-    /// When the entry of this id was made, by the clock of the server that made it; none if it is no id. It landed
-    /// later, and one that landed before it may have been made later by the clock of another server.
+impl StagedMove {
+    /// When an entry was made, by the clock of its server; `None` if `entry` is not an entry id.
+    ///
+    /// The entry landed later than that. Clocks of servers differ, so an entry with an earlier time
+    /// may have landed after it.
     #[must_use]
     pub fn made(entry: &str) -> Option<OffsetDateTime> {
         let nanos = crate::reflog::made_at(entry)?;
@@ -199,14 +202,14 @@ impl MovedStaged {
     }
 
     pub(crate) fn of(entry: ReflogEntry) -> Self {
-        let came_back = !entry.brought_back.is_empty();
+        let came_back = !entry.restored_tokens.is_empty();
         Self {
             entry: entry.id,
             tokens: match came_back {
-                true => entry.brought_back,
+                true => entry.restored_tokens,
                 false => entry.kept_tokens,
             },
-            back_to: match entry.reference {
+            restored_to: match entry.reference {
                 RefName::Branch(branch) if came_back => Some(branch),
                 _ => None,
             },
@@ -214,26 +217,26 @@ impl MovedStaged {
     }
 }
 
-/// What to undo, and how.
+/// What to undo.
 #[derive(Debug, Clone, Default)]
 pub struct UndoParams {
-    /// The id of the entry to undo; none: the newest one of the reference.
+    /// The id of the entry to undo; `None` means the newest of the reference.
     pub entry: Option<String>,
-    /// Also in a read-only repository.
+    /// Whether to undo even in a read-only repository.
     pub force: bool,
-    /// Who asks for it.
+    /// The user who requests the undo.
     pub actor: String,
 }
 
-/// What an undo left.
+/// The result of an undo.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Undone {
+pub struct UndoOutcome {
     /// The entry that was undone.
     pub entry: ReflogEntry,
-    /// The commit that the reference is at now.
+    /// The commit that the reference names now.
     pub commit_id: CommitId,
-    /// Whether staged changes came back as well.
-    pub staged_came_back: bool,
+    /// Whether staged changes were restored as well.
+    pub restored_staged: bool,
 }
 
 /// A commit.
@@ -246,9 +249,9 @@ pub struct Commit {
     pub meta_range_id: MetaRangeId,
     pub metadata: BTreeMap<String, String>,
     pub parents: Vec<CommitId>,
-    /// 0 initial, 1 parents in switched order.
+    /// 0: parents in the old order, the destination of a merge last; 1: first.
     pub version: i32,
-    /// Root 1; else one more than the highest parent's.
+    /// 1 for a root commit, otherwise one more than the highest of the parents.
     pub generation: i32,
 }
 
@@ -269,37 +272,37 @@ pub enum RefKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResolvedRef {
     pub kind: RefKind,
-    /// Of the three branch kinds.
+    /// Set for the three branch kinds.
     pub branch: Option<Branch>,
-    /// The head, tagged or named commit.
+    /// The branch's head, the tagged commit or the named commit.
     pub commit_id: CommitId,
 }
 
-/// A condition of a staged write.
+/// When a staged write takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
-    /// Write whatever is there.
+    /// Write unconditionally.
     Always,
-    /// Write only if the key has no value (staged or committed).
+    /// Write only if the key has no value, staged or committed.
     IfAbsent,
 }
 
-/// How to commit.
+/// Parameters of a commit.
 #[derive(Debug, Clone)]
 pub struct CommitParams {
     pub committer: String,
     pub message: String,
     pub metadata: BTreeMap<String, String>,
-    /// Overrides the time of the commit.
+    /// Overrides the commit's time.
     pub date: Option<OffsetDateTime>,
     pub allow_empty: bool,
-    /// Commits even to a read-only repository.
+    /// Whether to commit even to a read-only repository.
     pub force: bool,
-    /// Commit this tree instead of the staged changes, which must be none.
+    /// Commit this tree instead of the staged changes; nothing may be staged then.
     pub source_metarange: Option<MetaRangeId>,
 }
 
-/// Who wins a conflict.
+/// How to resolve conflicts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MergeStrategy {
     /// Conflicts are errors.
@@ -308,7 +311,7 @@ pub enum MergeStrategy {
     SourceWins,
 }
 
-/// How to merge.
+/// Parameters of a merge.
 #[derive(Debug, Clone)]
 pub struct MergeParams {
     pub committer: String,
@@ -321,61 +324,61 @@ pub struct MergeParams {
     pub allow_empty: bool,
 }
 
-/// What a merge made.
+/// The result of a merge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MergeOutcome {
     pub commit_id: CommitId,
 }
 
-/// How to revert a commit.
+/// Parameters of a revert.
 #[derive(Debug, Clone)]
 pub struct RevertParams {
     pub committer: String,
-    /// Which parent to go back to, counted from 1; 0 is the only one.
+    /// The parent to go back to, counted from 1; 0 means the only one.
     pub parent_number: usize,
     /// Empty: the default message.
     pub message: String,
     pub metadata: BTreeMap<String, String>,
-    /// Commits even if there is nothing to take back.
+    /// Whether to commit even if the branch no longer has the commit's changes.
     pub allow_empty: bool,
-    /// Also in a read-only repository.
+    /// Whether to commit even to a read-only repository.
     pub force: bool,
 }
 
-/// How to pick a commit.
+/// Parameters of a cherry-pick.
 #[derive(Debug, Clone)]
 pub struct CherryPickParams {
     pub committer: String,
-    /// The parent that the commit's change is taken against, counted from 1; 0 is the only one.
+    /// The parent to compare the commit with, counted from 1; 0 means the only one.
     pub parent_number: usize,
-    /// None: the commit's own.
+    /// `None`: the original commit's message.
     pub message: Option<String>,
-    /// None: the commit's own. Where the pick came from is added to either.
+    /// `None`: the original commit's metadata. The origin is added in either case.
     pub metadata: Option<BTreeMap<String, String>>,
-    /// Also in a read-only repository.
+    /// Whether to commit even to a read-only repository.
     pub force: bool,
 }
 
-/// Which uncommitted changes to throw away.
+/// Which uncommitted changes to discard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResetScope {
     All,
-    /// Of one key.
+    /// The change of one key.
     Key(Vec<u8>),
-    /// Of all keys that start so.
+    /// The changes of all keys with this prefix.
     Prefix(Vec<u8>),
 }
 
-/// The two commits and their nearest common ancestor.
+/// Two commits and their nearest common ancestor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MergeBase {
     pub source: CommitId,
     pub destination: CommitId,
-    /// None if the histories are unrelated.
+    /// `None` if the histories are unrelated.
     pub base: Option<CommitId>,
 }
 
-/// How one key differs.
+/// How a key differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiffKind {
     Added,
@@ -385,25 +388,25 @@ pub enum DiffKind {
     Conflict,
 }
 
-/// A difference, in key order.
+/// One difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diff {
     pub kind: DiffKind,
     pub key: Bytes,
-    /// The value on the left (none if added).
+    /// The value on the left; `None` if added.
     pub left: Option<Value>,
-    /// The value on the right (none if removed).
+    /// The value on the right; `None` if removed.
     pub right: Option<Value>,
 }
 
-/// Which commits to walk.
+/// Parameters of a log.
 #[derive(Debug, Clone)]
 pub struct LogRequest {
-    /// The newest commit.
+    /// The commit to start at.
     pub from: CommitId,
     pub first_parent: bool,
-    /// Commits before this instant are neither returned nor walked through.
+    /// Skips older commits and their ancestors.
     pub since: Option<OffsetDateTime>,
-    /// Walk no further than this commit, which is still returned.
+    /// Stops after this commit, which is still returned.
     pub stop_at: Option<CommitId>,
 }

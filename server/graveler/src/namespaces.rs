@@ -1,11 +1,11 @@
-//! Storage namespaces: no two repositories share one, and none lies inside of another's.
+//! Storage namespaces: no two repositories share one, and none lies inside another's.
 //!
-//! Namespaces are compared as places, not as text: the block store says how it calls them itself, for one
-//! folder may be spelled in many ways.
+//! One folder can be spelled in many ways, so namespaces are compared in the canonical form that the
+//! block store gives them.
 //!
-//! Two creations that look at the same time would both find their namespaces free. So all creations of an
-//! installation come one after the other: each replaces the one record of `weir-namespaces` in the
-//! batch that makes its repository, if it is still the one that was read before the look.
+//! Two concurrent creations could both find their namespaces free. All creations of an installation
+//! are therefore serialized: each replaces the one record of `weir-namespaces` in the batch that
+//! creates its repository, by compare-and-set from the version it read before the check.
 
 use async_trait::async_trait;
 
@@ -14,34 +14,34 @@ use crate::records::{REPOSITORIES, REPOSITORY_PREFIX};
 use crate::refs::{Listing, list};
 use crate::{CreateRepository, Error, NamespaceProblem, Repository, Result};
 
-/// How many repositories are looked at in one round trip.
+/// How many repositories are read in one round trip.
 const PAGE: usize = 1_000;
 
-/// What a creation does with the namespace itself before its repository exists.
+/// Reserves a storage namespace before its repository exists.
 #[async_trait]
-pub trait Claim: Send + Sync {
-    /// Checks that nothing is in the namespace, and marks it. Called again, perhaps several times, if others
-    /// create repositories at the same time.
+pub trait NamespaceClaim: Send + Sync {
+    /// Checks that the namespace is empty, and marks it. May be called several times if other
+    /// repositories are created concurrently.
     ///
     /// # Errors
-    /// [`Error::Namespace`], [`Error::Block`]: nothing is created.
+    /// [`Error::Namespace`], [`Error::Block`]; the repository is not created then.
     async fn claim(&self) -> Result<()>;
 }
 
-/// Claims nothing: the records alone tell which namespaces are in use.
+/// Reserves nothing: only the records decide which namespaces are in use.
 #[derive(Debug, Clone, Copy)]
-pub struct NoClaim;
+pub struct NoNamespaceClaim;
 
 #[async_trait]
-impl Claim for NoClaim {
+impl NamespaceClaim for NoNamespaceClaim {
     async fn claim(&self) -> Result<()> {
         Ok(())
     }
 }
 
 impl Engine {
-    /// Refuses a namespace inside of another repository's or around it: garbage collection of the
-    /// one would take the other's objects for its own, which nobody names.
+    /// Refuses a namespace that lies inside another repository's or contains it: garbage collection
+    /// of one repository would see the other's objects as its own unreferenced ones.
     pub(crate) async fn check_overlap(&self, request: &CreateRepository) -> Result<()> {
         let namespace = &request.storage_namespace;
         let Some(other) = self
@@ -58,14 +58,14 @@ impl Engine {
         }))
     }
 
-    /// Whether a repository, in whatever state, has exactly this namespace.
+    /// Whether a repository in any state has exactly this namespace.
     pub(crate) async fn has_namespace(&self, namespace: &str) -> Result<bool> {
         let found = self.repository_at(namespace, |one, other| one == other);
         Ok(found.await?.is_some())
     }
 
-    /// A repository, in whatever state, whose storage namespace is inside of `namespace` or around
-    /// it, or the same where `or_same`. Reads the records of all repositories, a page at a time.
+    /// A repository, in any state, whose namespace contains `namespace` or lies inside it, or equals
+    /// it if `or_same`. Reads the records of all repositories, page by page.
     pub(crate) async fn overlapping_repository(
         &self,
         namespace: &str,
@@ -75,7 +75,7 @@ impl Engine {
             .await
     }
 
-    /// The first repository whose namespace is to `namespace` as `relation` wants it, of the canonical forms.
+    /// The first repository whose canonical namespace has the given `relation` to that of `namespace`.
     async fn repository_at(
         &self,
         namespace: &str,
@@ -114,7 +114,7 @@ impl Engine {
     }
 }
 
-/// Whether one of two namespaces is inside of the other.
+/// Whether one of two namespaces lies inside the other, or they are equal and `or_same`.
 fn overlap(one: &str, other: &str, or_same: bool) -> bool {
     let is_below = |inner: &str, outer: &str| {
         let rest = inner.strip_prefix(outer);

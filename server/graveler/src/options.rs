@@ -1,38 +1,37 @@
-//! What can be tuned: sizes and ages, never the format.
+//! Tuning options: sizes and ages, never the format.
 
 use std::time::Duration;
 
 /// Tuning of the committed format and the caches.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Folder of ranges and metaranges below the namespace: `_lakefs`.
+    /// Folder below the storage namespace that holds ranges and metaranges: `_lakefs`.
     pub block_storage_prefix: String,
-    /// No range is closed before it has so many bytes, whatever its keys.
+    /// No range is closed before it holds this many bytes, whatever its keys.
     pub min_range_size_bytes: u64,
-    /// A range is closed once it has so many bytes.
+    /// A range is closed once it holds this many bytes.
     pub max_range_size_bytes: u64,
-    /// Between the two, one of so many keys closes its range.
+    /// Between the two sizes, one in this many keys closes its range.
     pub range_raggedness_entries: f64,
-    /// Commits kept in memory.
+    /// Number of commits kept in memory.
     pub commit_cache_entries: u64,
     /// Bytes of parsed ranges and metaranges kept in memory.
     pub sstable_cache_bytes: u64,
-    /// How long the records of uncommitted changes outlive their commit. No read may go by
-    /// a branch's record for longer without looking at the branch again.
+    /// How long the staged records of a retired token stay readable. A reader must re-read the
+    /// branch's record at least this often.
     pub token_grace: Duration,
-    /// How long staged changes that a reset or a branch's deletion threw away can be brought
-    /// back. Zero: not at all.
+    /// How long staged changes discarded by a reset or a branch deletion can be restored. Zero: never.
     pub keep_staged: Duration,
-    /// So many staged rows a read passes over before it has the tree of what is staged worked out for
-    /// the reads behind it. A request to the record store counts as some rows.
+    /// Number of staged rows that reads may skip before the server stores a tree of the staged
+    /// changes for later reads. A request to the KV store counts as several rows.
     pub materialize_after_rows: u64,
-    /// For how long nothing more must be deleted on a branch before as many staged deletions have that
-    /// tree worked out though nobody has read them. Zero: only reads do.
+    /// How long a branch must see no deletions before that many staged deletions trigger the same
+    /// tree, even if nobody has read them. Zero: only reads trigger it.
     pub materialize_when_quiet: Duration,
-    /// For how long at most a branch that another server changes as well is left to that one after
-    /// each change. Zero: not at all.
-    pub max_courtesy: Duration,
-    /// How long the reflog tells of a change.
+    /// The longest time for which this server leaves a contended branch to another server after each
+    /// change. Zero: it never waits.
+    pub max_rival_backoff: Duration,
+    /// How long reflog entries are kept.
     pub keep_reflog: Duration,
 }
 
@@ -49,7 +48,7 @@ impl Default for Options {
             keep_staged: Duration::from_secs(24 * 60 * 60),
             materialize_after_rows: 5_000,
             materialize_when_quiet: Duration::from_secs(1),
-            max_courtesy: Duration::from_secs(1),
+            max_rival_backoff: Duration::from_secs(1),
             keep_reflog: Duration::from_secs(90 * 24 * 60 * 60),
         }
     }

@@ -1,37 +1,39 @@
-//! What is wrong with a namespace or a reference: the cases that callers are told of differently.
+//! Details of invalid storage namespaces and references, split into the cases that callers report
+//! differently.
 
-/// Why a new repository can't have a storage namespace.
+/// Why a new repository cannot use a storage namespace.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NamespaceProblem {
-    /// There is or was a repository in it: `key` is what tells.
+    /// The namespace holds, or held, a repository: the object `key` proves it.
     #[error(
         "found objects of a repository in {namespace} (key {key}): storage namespace already in use"
     )]
     InUse { namespace: String, key: String },
-    /// It is another repository's, inside of that or around it.
+    /// The namespace equals, contains or lies inside another repository's.
     #[error(
-        "storage namespace already in use: {namespace} and {theirs} of repository {repository:?} are the same or inside of each other"
+        "storage namespace already in use: {namespace} and {theirs} of repository {repository:?} are equal or nested"
     )]
     Overlaps {
         namespace: String,
         theirs: String,
         repository: String,
     },
-    /// It is of another store; `expected` is a regular expression of this one's.
+    /// The namespace belongs to another block store; `expected` is the regular expression that this
+    /// store's namespaces match.
     #[error("invalid namespace {namespace:?}: it does not match {expected}")]
     OtherStore { namespace: String, expected: String },
-    /// The store can't have it.
+    /// The block store does not accept the namespace.
     #[error("invalid namespace {namespace:?}: {reason}")]
     Invalid { namespace: String, reason: String },
 }
 
-/// Why an expression can't name a commit.
+/// Why an expression cannot name a commit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReferenceProblem {
-    /// A modifier that is none, such as `~x`.
+    /// A malformed modifier, such as `~x`.
     #[error("could not parse modifier {0}")]
     Modifier(String),
-    /// It means staged changes, where a commit is needed.
+    /// The expression means staged changes, but a commit is needed.
     #[error("should point to a commit")]
     Staging,
     /// Anything else.

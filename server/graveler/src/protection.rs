@@ -1,11 +1,10 @@
-//! Branch protection: which branches take no direct writes or commits, but only merges.
+//! Branch protection: branches that take merges, but no direct writes or commits.
 //!
-//! Rules are read from the repository's settings. For enforcing them what was read
-//! may be as old as [`RULES_MAX_AGE`], unless they were changed on this server:
-//! they guard against mistakes, not against races.
+//! Enforcement uses rules that may be up to [`RULES_MAX_AGE`] old, unless this server changed them.
+//! Rules guard against mistakes, not against races.
 //!
-//! A rule is a pattern: `*` is any run of characters, `?` any one, `[a-c]` any of some, `{a,b}`
-//! either, and `\` takes the next character as it is.
+//! A rule is a pattern: `*` matches any characters, `?` any one character, `[a-c]` one of a set,
+//! `{a,b}` either alternative; `\` escapes the next character.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -25,30 +24,30 @@ use crate::{BranchId, BranchProtection, Error, Kind, Repository, Result};
 
 const RULES_MAX_AGE: Duration = Duration::from_secs(1);
 const MAX_CACHED_RULES: u64 = 10_000;
-/// The largest record of a repository's rules: each write is held against all of them.
+/// Maximum size of a repository's rules, since every write is checked against all of them.
 const MAX_RULES_BYTES: usize = 32 << 10;
-/// How often a single rule is added or removed against others who change the rules.
+/// How often adding or removing a rule is tried against concurrent changes of the rules.
 const MAX_TRIES: usize = 10;
 
-/// What a rule can block.
+/// An action that a rule can block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Blocked {
     StagingWrite = 0,
     Commit = 1,
 }
 
-/// What a rule that is made here blocks: all there is.
+/// The actions that a rule created here blocks: all of them.
 const BLOCKED_BY_A_RULE: [i32; 2] = [Blocked::StagingWrite as i32, Blocked::Commit as i32];
 
 #[derive(Debug)]
 pub(crate) struct Protection {
     kv: Arc<dyn Store>,
     rules: Cache<String, Arc<Compiled>>,
-    /// How often rules were changed here. What was read before a change is not remembered after it.
+    /// How often this server changed rules. Rules read before a change are not cached after it.
     changes: Mutex<u64>,
 }
 
-/// Rules, ready to be matched.
+/// Rules compiled for matching.
 #[derive(Debug)]
 struct Compiled {
     staging_write: GlobSet,
@@ -67,7 +66,7 @@ impl Protection {
         }
     }
 
-    /// Refuses `action` on a protected branch.
+    /// Refuses `action` on a branch that is protected against it.
     ///
     /// # Errors
     /// [`Error::Protected`].
@@ -103,7 +102,7 @@ impl Protection {
         Ok(rules)
     }
 
-    /// Caches rules that were read when there had been `before` changes, unless there was one since.
+    /// Caches rules that were read when there had been `before` changes, unless there were more since.
     fn remember(&self, partition: String, rules: Arc<Compiled>, before: u64) {
         let changes = self.changes();
         if *changes == before {
@@ -120,7 +119,7 @@ impl Protection {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The rules as they are now, in the order they are stored.
+    /// The current rules, not cached, in stored order.
     pub(crate) async fn rules(&self, repository: &Repository) -> Result<BranchProtection> {
         let stored = self.stored(&repository.partition()).await?;
         let rules = decode(stored.as_ref())?;
@@ -130,7 +129,7 @@ impl Protection {
         })
     }
 
-    /// Replaces the rules, if their tag still is the one given.
+    /// Replaces the rules, if their tag still is `if_tag` (when given).
     pub(crate) async fn replace(
         &self,
         repository: &Repository,
@@ -161,7 +160,7 @@ impl Protection {
         }
     }
 
-    /// Adds a rule to the others.
+    /// Adds a rule.
     pub(crate) async fn add(&self, repository: &Repository, pattern: &str) -> Result<()> {
         let new = rule(pattern)?;
         self.change(repository, |rules| {
@@ -177,7 +176,7 @@ impl Protection {
         .await
     }
 
-    /// Removes a rule from the others.
+    /// Removes a rule.
     pub(crate) async fn remove(&self, repository: &Repository, pattern: &str) -> Result<()> {
         self.change(repository, |rules| {
             let before = rules.len();
@@ -193,8 +192,8 @@ impl Protection {
         .await
     }
 
-    /// Changes the rules by compare-and-set, in a turn that the caller has ([`rules_of`]): only other
-    /// servers can be in the way.
+    /// Changes the rules by compare-and-set. The caller holds the turn ([`rules_of`]), so only other
+    /// servers can interfere.
     async fn change(
         &self,
         repository: &Repository,
@@ -224,7 +223,7 @@ impl Protection {
             .await?)
     }
 
-    /// Writes the record, and sees to it that this server holds writes against it from here on.
+    /// Writes the record, and makes this server enforce it from now on.
     async fn store(
         &self,
         repository: &Repository,
@@ -250,7 +249,7 @@ impl Protection {
         };
         let written = write_unless_deleted(self.kv.as_ref(), repository, vec![op]).await;
         let written = match written {
-            // Not known whether it took effect: look.
+            // The outcome is unknown, so read the record back.
             Err(error @ Error::Kv(kv::Error::Storage { .. })) => {
                 match self.stored(&partition).await {
                     Ok(Some(stored)) if stored.value == value => Ok(()),
@@ -277,13 +276,14 @@ impl Compiled {
                     Ok(glob) => {
                         set.add(glob);
                     }
-                    // Whatever it was meant to protect, it is not for us to leave it open.
+                    // The pattern was meant to protect something, so fail instead of leaving it
+                    // unprotected.
                     Err(error) if error.exceeds_limit() => {
                         return Err(corrupt(format!(
                             "a pattern can't be used, {error}: replace the rules"
                         )));
                     }
-                    // lakeFS takes such patterns in; they match nothing there.
+                    // lakeFS stores such patterns; there they match nothing.
                     Err(error) => tracing::warn!(%error, "ignoring a branch protection rule"),
                 }
             }
@@ -297,29 +297,29 @@ impl Compiled {
     }
 }
 
-/// Compiles a stored record, for [`crate::fuzzing`].
+/// Compiles stored rules, for [`crate::fuzzing`].
 pub(crate) fn try_rules(rules: &BranchProtectionRules) {
     if let Ok(compiled) = Compiled::of(rules) {
         compiled.commit.is_match("release-1");
     }
 }
 
-/// Compiles a pattern that is about to be stored, for [`crate::fuzzing`].
+/// Checks and compiles a new pattern, for [`crate::fuzzing`].
 pub(crate) fn try_pattern(pattern: &str) {
     if let Ok(glob) = rule(pattern).and(glob(pattern).map_err(|e| corrupt(e.to_string()))) {
         glob.compile_matcher().is_match("release-1");
     }
 }
 
-/// How the rules are called in errors.
+/// The name of the rules in errors.
 const RULES: &str = "branch protection rules";
 
-/// How those of a repository are called.
+/// The name of one repository's rules in errors.
 pub(crate) fn rules_of(repository: &Repository) -> String {
     format!("the {RULES} of repository {}", repository.id)
 }
 
-/// A rule that is about to be stored.
+/// Checks a pattern and makes a rule of it.
 fn rule(pattern: &str) -> Result<ProtectionRule> {
     if pattern.is_empty() {
         return Err(Error::advised(
@@ -350,7 +350,8 @@ fn glob(pattern: &str) -> std::result::Result<Glob, GlobError> {
     glob::parse(pattern, Dialect::Names)
 }
 
-/// As lakeFS makes it, so that a tag that it gave stays good: SHA-256 of the record, empty without one.
+/// The tag of stored rules: SHA-256 of the record, empty if there is none. lakeFS computes the same,
+/// so its tags stay valid.
 fn tag_of(stored: Option<&Versioned>) -> String {
     stored.map_or_else(String::new, |stored| {
         hex::encode(Sha256::digest(&stored.value))
@@ -388,7 +389,7 @@ mod tests {
     use crate::testing::{Lake, branch};
 
     #[tokio::test]
-    async fn rules_that_were_read_before_a_change_are_not_remembered_after_it() {
+    async fn rules_read_before_a_change_are_not_cached_after_it() {
         let lake = Lake::new().await;
         let (protection, lake) = (Protection::new(lake.kv), lake.repo);
         let before = *protection.changes();
@@ -403,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns() {
+    fn patterns_match_names() {
         let matches =
             |pattern: &str, name: &str| glob(pattern).unwrap().compile_matcher().is_match(name);
         for (pattern, name) in [
@@ -435,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_that_no_rule_is_made_of() {
+    fn malformed_patterns_are_refused() {
         let nested = "{".repeat(450) + &"}".repeat(450);
         for bad in ["", "[a", "{a", "[z-a]", &"x".repeat(901), &nested] {
             let error = rule(bad).unwrap_err().to_string();
@@ -444,9 +445,10 @@ mod tests {
         rule(&"x".repeat(900)).unwrap();
     }
 
-    /// A stored rule of 20,000 nested braces filled the stack at each write, after each start.
+    /// Regression: a stored rule of 20,000 nested braces overflowed the stack at the first write
+    /// after each start.
     #[tokio::test]
-    async fn a_stored_rule_beyond_the_bounds_protects_all_until_it_is_replaced() {
+    async fn oversized_stored_rule_blocks_all_branches_until_replaced() {
         let lake = Lake::new().await;
         let (protection, repo) = (Protection::new(lake.kv.clone()), lake.repo);
         let deep = "{".repeat(20_000) + &"}".repeat(20_000);

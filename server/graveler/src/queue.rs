@@ -1,13 +1,12 @@
-//! Takes turns: commits and merges of one branch, and changes of one record, on one server, one after the other.
+//! Serializes changes on one server: commits and merges of one branch, and changes of one record.
 //!
-//! First come, first served. The queue only saves work that would be lost to the
-//! compare-and-set of the record; it is no part of correctness, which holds
-//! against other servers as well. A turn may be kept while storage is read and
-//! written: it is a place in a queue and guards no data.
+//! Turns are granted first come, first served. The queue only avoids work that would be lost to the
+//! compare-and-set. Correctness does not depend on it, since other servers have queues of their own.
+//! A turn guards no data, so a task may hold it across I/O.
 //!
-//! Other servers have queues of their own. One whose tries take a little longer would lose every
-//! one of them to a server that goes from change to change, so whoever comes first leaves
-//! the branch to the other for about as long as a try takes.
+//! A server whose attempts take slightly longer would lose every race against a server that makes one
+//! change after the other. The winner therefore backs off for about the time of one attempt, so that
+//! the slower server is not starved.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
@@ -19,13 +18,14 @@ use tokio::time::Instant;
 
 use crate::{BranchId, Error, Repository, Result};
 
-/// How many may wait for one branch or record; more are told to come back later.
+/// Maximum number of tasks that wait for one branch or record; further ones fail with
+/// [`Error::TooManyTries`].
 const MAX_WAITING: usize = 1_024;
 
-/// The partition, and what of it.
+/// A partition, and a branch or record in it.
 type Key = (String, Subject);
 
-/// What changes take turns at.
+/// What tasks take turns to change.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Subject {
     Branch(BranchId),
@@ -35,30 +35,31 @@ enum Subject {
 
 type Lines = Arc<StdMutex<HashMap<Key, Arc<Mutex<()>>>>>;
 
-/// The branches and records that someone works on or waits for: bounded by the requests under way.
+/// The branches and records that tasks work on or wait for; bounded by the requests in flight.
 ///
-/// The second is for how long at most a branch is left to another server.
+/// The duration is the longest backoff in favor of another server.
 #[derive(Debug)]
 pub(crate) struct Queue(Lines, Duration);
 
-/// A turn; dropping it lets the next one in.
+/// A turn. Dropping it starts the next one.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    // Dropped in this order: the turn ends, then the place is given up.
+    // Drop order: first release the lock, then give up the place.
     _turn: OwnedMutexGuard<()>,
     _place: Place,
     since: Instant,
-    max_courtesy: Duration,
+    max_rival_backoff: Duration,
 }
 
 impl Turn {
-    /// Ends the turn once another server has had the time for a try: one to two times as long
-    /// as this turn took, at most [`crate::Options::max_courtesy`]. Does not wait for that; those in line do.
-    pub(crate) fn end_after_rival(self) {
-        if self.max_courtesy.is_zero() {
+    /// Ends the turn after a backoff that gives another server time for an attempt: one to two times
+    /// as long as this turn took, at most [`crate::Options::max_rival_backoff`]. Returns at once;
+    /// only tasks waiting for the branch are delayed.
+    pub(crate) fn end_after_backoff(self) {
+        if self.max_rival_backoff.is_zero() {
             return;
         }
-        let until = Instant::now() + courtesy(self.since.elapsed(), self.max_courtesy);
+        let until = Instant::now() + rival_backoff(self.since.elapsed(), self.max_rival_backoff);
         tokio::spawn(async move {
             tokio::time::sleep_until(until).await;
             drop(self);
@@ -66,13 +67,13 @@ impl Turn {
     }
 }
 
-/// For how long a branch is left to another server, after a turn that took so long.
-fn courtesy(took: Duration, max: Duration) -> Duration {
+/// How long to leave a branch to another server after a turn that took `took`.
+fn rival_backoff(took: Duration, max: Duration) -> Duration {
     let longest = took.min(max / 2) * 2;
     Backoff::new(longest, max, 1).into_iter().sum()
 }
 
-/// A place in a branch's line, kept also while waiting.
+/// A place in a waiting line, from the start of the wait until the turn ends.
 #[derive(Debug)]
 struct Place {
     lines: Lines,
@@ -81,24 +82,24 @@ struct Place {
 }
 
 impl Queue {
-    pub(crate) fn new(max_courtesy: Duration) -> Self {
-        Self(Lines::default(), max_courtesy)
+    pub(crate) fn new(max_rival_backoff: Duration) -> Self {
+        Self(Lines::default(), max_rival_backoff)
     }
 
-    /// Waits for this branch's turn.
+    /// Waits for the branch's turn.
     ///
     /// # Errors
-    /// [`Error::TooManyTries`] if too many wait already.
+    /// [`Error::TooManyTries`] if too many tasks wait already.
     pub(crate) async fn turn(&self, repository: &Repository, branch: &BranchId) -> Result<Turn> {
         let key = (repository.partition(), Subject::Branch(branch.clone()));
         self.wait(key, || format!("branch {branch}")).await
     }
 
-    /// Waits for the turn to change one record of a partition; `what` is how people call it.
+    /// Waits for the turn to change one record of a partition; `what` names it in errors.
     ///
     /// # Errors
-    /// [`Error::TooManyTries`] if too many wait already.
-    pub(crate) async fn turn_at(
+    /// [`Error::TooManyTries`] if too many tasks wait already.
+    pub(crate) async fn turn_for_record(
         &self,
         partition: String,
         key: &'static [u8],
@@ -127,7 +128,7 @@ impl Queue {
             _turn: turn,
             _place: place,
             since: Instant::now(),
-            max_courtesy: self.1,
+            max_rival_backoff: self.1,
         })
     }
 }
@@ -151,23 +152,23 @@ mod tests {
     use crate::testing::repository;
 
     #[test]
-    fn a_rival_gets_the_time_of_a_try_but_not_for_ever() {
+    fn backoff_lasts_about_one_attempt_up_to_the_limit() {
         for (took, least, most) in [(20, 20, 40), (400, 400, 800), (60_000, 500, 1_000)] {
             let [took, least, most] = [took, least, most].map(Duration::from_millis);
-            let pause = courtesy(took, Duration::from_secs(1));
+            let pause = rival_backoff(took, Duration::from_secs(1));
             assert!(pause >= least && pause <= most, "{pause:?} for {took:?}");
         }
     }
 
     #[tokio::test]
-    async fn the_next_in_line_comes_after_the_rival() {
+    async fn next_turn_starts_after_the_backoff() {
         let queue = Queue::new(Duration::from_secs(1));
         let (repo, main) = (repository("r"), BranchId::trusted("main"));
         let mut turn = queue.turn(&repo, &main).await.expect("free");
         let took = Duration::from_millis(20);
         turn.since = turn.since.checked_sub(took).expect("the clock runs longer");
         let ended = Instant::now();
-        turn.end_after_rival();
+        turn.end_after_backoff();
         let mut next = Box::pin(queue.turn(&repo, &main));
         assert!(futures::poll!(&mut next).is_pending());
         drop(next.await.expect("its turn"));
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_at_a_time_and_nothing_is_left() {
+    async fn turns_are_exclusive_and_leave_no_entries() {
         let queue = Queue::new(Duration::from_secs(1));
         let (repo, main, dev) = (
             repository("r"),
@@ -195,8 +196,11 @@ mod tests {
         drop(cancelled);
         drop(first);
         let second = second.await.expect("its turn");
-        let record = queue.turn_at(repo.partition(), b"main", "a record").await;
-        let record = record.expect("a record is no branch, whatever its key");
+        let record = queue
+            .turn_for_record(repo.partition(), b"main", "a record")
+            .await;
+        let record =
+            record.expect("a record and a branch of the same name do not block each other");
         drop((second, other, record));
         assert!(queue.0.lock().expect("no holder panics").is_empty());
     }

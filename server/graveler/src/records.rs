@@ -1,7 +1,7 @@
-//! Stored records: protobuf messages, where they lie, and their conversions.
+//! Stored records: their protobuf messages, keys and conversions.
 //!
-//! Field numbers and keys are lakeFS's. A lakeFS server that rewrites a record
-//! drops fields it does not know, so none is ever added here.
+//! Field numbers and keys are those of lakeFS. Never add a field: a lakeFS server that rewrites a
+//! record drops fields it does not know.
 
 use std::collections::BTreeMap;
 
@@ -17,16 +17,16 @@ use crate::{
 
 /// The partition of repository records.
 pub(crate) const REPOSITORIES: &[u8] = b"graveler";
-/// The partition of staging tokens whose own partitions are to be emptied.
+/// The partition that lists retired staging tokens, whose own partitions are to be emptied.
 pub(crate) const CLEANUP_TOKENS: &[u8] = b"cleanup-tokens";
-/// What every entry of [`CLEANUP_TOKENS`] holds.
+/// The value of every entry of [`CLEANUP_TOKENS`].
 pub(crate) const CLEANUP_STUB: &[u8] = b"stub-value";
-/// The partition of what was created last, and its only key; lakeFS has no such record.
+/// The partition of the latest repository creation, and its only key. lakeFS has no such record.
 pub(crate) const CREATIONS: &[u8] = b"weir-namespaces";
 pub(crate) const LATEST_CREATION: &[u8] = b"latest";
-/// The partition of restores that have begun, by their repository's partition; lakeFS has no such record.
+/// The partition of restores, keyed by the partition of their repository. lakeFS has no such record.
 pub(crate) const RESTORES: &[u8] = b"weir-restores";
-/// Keys of the repository's partition.
+/// Keys in a repository's partition.
 pub(crate) const BRANCHES: &str = "branches/";
 pub(crate) const TAGS: &str = "tags/";
 pub(crate) const COMMITS: &str = "commits/";
@@ -34,35 +34,36 @@ pub(crate) const REPOSITORY_METADATA: &[u8] = b"repo-metadata";
 pub(crate) const PROTECTED_BRANCHES: &[u8] = b"settings/protected_branches";
 /// A partition in which the catalog keeps rows of all repositories.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct SharedPartition {
     pub partition: &'static [u8],
-    /// What keys have before the name of the repository's partition.
+    /// The part of the keys before the name of the repository's partition.
     pub folder: &'static str,
-    /// Where the rows' values are keys of records that go with them.
+    /// The partition of further records that the values of the rows are keys of, if any.
     pub records: Option<&'static [u8]>,
 }
 
-const fn shared(partition: &'static [u8], folder: &'static str) -> Shared {
-    Shared {
+const fn shared(partition: &'static [u8], folder: &'static str) -> SharedPartition {
+    SharedPartition {
         partition,
         folder,
         records: None,
     }
 }
 
-/// Pull requests, claims of tasks, their findings, their branches, multipart uploads that are open
-/// and that were completed lately. Claims go before the
-/// rows that are written while there is one.
-pub(crate) const SHARED_PARTITIONS: &[Shared] = &[
+/// Pull requests; claims, findings and branches of tasks; open and recently completed multipart
+/// uploads.
+///
+/// Claims come before the rows that are written only while their claim exists.
+pub(crate) const SHARED_PARTITIONS: &[SharedPartition] = &[
     shared(b"pulls", "repos/"),
     shared(b"weir-pulls", ""),
     shared(b"weir-tasks", ""),
     shared(b"weir-task-findings", ""),
     shared(b"weir-task-branches", ""),
-    Shared {
+    SharedPartition {
         partition: b"weir-multiparts",
         folder: "",
-        // lakeFS's records of uploads do not say whose they are.
+        // lakeFS's upload records do not name their repository.
         records: Some(b"multiparts"),
     },
     shared(b"weir-multiparts-done", ""),
@@ -173,7 +174,7 @@ pub(crate) struct BranchProtectionRules {
     pub rules: Vec<ProtectionRule>,
 }
 
-/// An entry of the map that the rules are to lakeFS: as a list they keep their order.
+/// To lakeFS the rules are a map, and this is one of its entries; a list keeps their order.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ProtectionRule {
     #[prost(string, tag = "1")]
@@ -189,10 +190,10 @@ pub(crate) struct BlockedActions {
     pub value: Vec<i32>,
 }
 
-/// A record that is stored as one message.
+/// A record that is stored as one protobuf message.
 pub(crate) trait Stored: Sized {
     type Data: Message + Default;
-    const WHAT: &'static str;
+    const RECORD_NAME: &'static str;
     fn to_data(&self) -> Self::Data;
     fn from_data(data: Self::Data) -> std::result::Result<Self, String>;
 
@@ -207,7 +208,7 @@ pub(crate) trait Stored: Sized {
             .map_err(|e| e.to_string())
             .and_then(Self::from_data)
             .map_err(|reason| Error::Corrupt {
-                what: format!("{} record", Self::WHAT),
+                what: format!("{} record", Self::RECORD_NAME),
                 reason,
             })
     }
@@ -215,7 +216,7 @@ pub(crate) trait Stored: Sized {
 
 impl Stored for Repository {
     type Data = RepositoryData;
-    const WHAT: &'static str = "repository";
+    const RECORD_NAME: &'static str = "repository";
 
     fn to_data(&self) -> RepositoryData {
         RepositoryData {
@@ -250,7 +251,7 @@ impl Stored for Repository {
 
 impl Stored for Branch {
     type Data = BranchData;
-    const WHAT: &'static str = "branch";
+    const RECORD_NAME: &'static str = "branch";
 
     fn to_data(&self) -> BranchData {
         BranchData {
@@ -286,7 +287,7 @@ impl Stored for Branch {
 
 impl Stored for Tag {
     type Data = TagData;
-    const WHAT: &'static str = "tag";
+    const RECORD_NAME: &'static str = "tag";
 
     fn to_data(&self) -> TagData {
         TagData {
@@ -305,7 +306,7 @@ impl Stored for Tag {
 
 impl Stored for Commit {
     type Data = CommitData;
-    const WHAT: &'static str = "commit";
+    const RECORD_NAME: &'static str = "commit";
 
     fn to_data(&self) -> CommitData {
         CommitData {
@@ -337,13 +338,13 @@ impl Stored for Commit {
 }
 
 impl Commit {
-    /// The commit as it is stored.
+    /// Encodes the commit as it is stored.
     #[must_use]
     pub fn to_record(&self) -> Bytes {
         self.encode()
     }
 
-    /// Reads a commit as it is stored.
+    /// Decodes a stored commit.
     ///
     /// # Errors
     /// [`Error::Corrupt`].
@@ -352,7 +353,7 @@ impl Commit {
     }
 }
 
-/// The staged record of a key; no value is a tombstone.
+/// Encodes the staged record of a key; `None` is a tombstone.
 pub(crate) fn encode_staged(key: &[u8], value: Option<&Value>) -> Bytes {
     let (identity, data) =
         value.map_or_else(Default::default, |v| (v.identity.clone(), v.data.clone()));
@@ -366,7 +367,7 @@ pub(crate) fn encode_staged(key: &[u8], value: Option<&Value>) -> Bytes {
     )
 }
 
-/// The staged value of a record; none is a tombstone.
+/// Decodes a staged record; `None` is a tombstone.
 pub(crate) fn decode_staged(stored: Bytes) -> Result<Option<Value>> {
     let entry = StagedEntryData::decode(stored).map_err(|e| Error::Corrupt {
         what: "staged entry".to_owned(),
@@ -398,7 +399,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_survive_their_encoding() {
+    fn records_round_trip() {
         let branch = Branch {
             id: BranchId::trusted("dev"),
             record: BranchRecord {
@@ -428,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn a_branch_is_stored_as_lakefs_stores_it() {
+    fn branch_record_has_lakefs_bytes() {
         let branch = Branch {
             id: BranchId::trusted("m"),
             record: BranchRecord {
@@ -445,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tombstone_has_a_key_only() {
+    fn tombstone_stores_only_the_key() {
         let stored = encode_staged(b"a", None);
         assert_eq!(stored.as_ref(), b"\x0a\x01a");
         assert_eq!(decode_staged(stored).expect("decodes"), None);
@@ -460,7 +461,7 @@ mod tests {
     }
 
     #[test]
-    fn stored_bytes_that_do_not_parse_are_an_error() {
+    fn malformed_records_are_corrupt() {
         assert!(matches!(
             Branch::decode(Bytes::from_static(b"\xff")),
             Err(Error::Corrupt { .. })

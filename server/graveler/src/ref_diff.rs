@@ -1,4 +1,5 @@
-//! Differences of references: what is staged, two refs, two refs since their merge base.
+//! Differences between references: uncommitted changes, two references, two references since their
+//! merge base.
 
 use std::sync::Arc;
 
@@ -23,17 +24,17 @@ impl Engine {
         repository: &Repository,
         branch: &BranchId,
     ) -> Result<DiffCursor> {
-        let looked_at = self.clock.now();
+        let read_at = self.clock.now();
         let branch = Branch {
             id: branch.clone(),
             record: self.refs.branch(repository, branch).await?.record,
         };
         Ok(DiffCursor::new(
-            BranchDiff::open(self, repository, None, branch, looked_at).await?,
+            BranchDiff::open(self, repository, None, branch, read_at).await?,
         ))
     }
 
-    /// What a branch's sealed tokens change of its head.
+    /// The changes that a branch's sealed tokens make to its head.
     pub(crate) async fn diff_sealed(
         &self,
         repository: &Repository,
@@ -46,7 +47,7 @@ impl Engine {
         ))
     }
 
-    /// Whether what is staged makes a difference to the head.
+    /// Whether staged changes make a difference to the head.
     pub(crate) async fn is_dirty(
         &self,
         repository: &Repository,
@@ -72,14 +73,14 @@ impl Engine {
         left: &ResolvedRef,
         right: &ResolvedRef,
     ) -> Result<DiffCursor> {
-        // The branch was resolved just now.
-        let looked_at = self.clock.now();
+        // The caller resolved the branch just now.
+        let read_at = self.clock.now();
         let left = self
             .tree_of(repository, &committed_side(left, "left")?)
             .await?;
         match (&right.kind, &right.branch) {
             (RefKind::BranchStaging, Some(branch)) => Ok(DiffCursor::new(
-                BranchDiff::open(self, repository, Some(left), branch.clone(), looked_at).await?,
+                BranchDiff::open(self, repository, Some(left), branch.clone(), read_at).await?,
             )),
             _ => {
                 let right = self.tree_of(repository, &right.commit_id).await?;
@@ -147,7 +148,7 @@ impl Engine {
         Ok(false)
     }
 
-    /// What must happen to the tree `left` to become the tree `head` with the branch's staged changes.
+    /// The difference from the tree `left` to the tree `head` with staged changes on top.
     pub(crate) async fn staged_over(
         &self,
         repository: &Repository,
@@ -171,10 +172,10 @@ impl Engine {
     }
 }
 
-/// Staged changes laid over the differences of two trees.
+/// Staged changes on top of the difference between two trees.
 #[derive(Debug)]
 pub(crate) struct StagedDiff {
-    /// From the left tree to the head; none if they are the same.
+    /// From the left tree to the head; `None` if they are the same tree.
     committed: Option<DiffCursor>,
     difference: Option<Diff>,
     staged: StagedChanges,
@@ -183,17 +184,17 @@ pub(crate) struct StagedDiff {
     base: Lookup,
 }
 
-/// What one staged change, or one difference of the trees, comes to.
+/// The result of one step: of one staged change or one difference between the trees.
 #[derive(Debug)]
 pub(crate) enum Step {
     Found(Diff),
-    /// A staged change of this key makes no difference.
+    /// The staged change of this key makes no difference.
     Same(Bytes),
     End,
 }
 
 impl StagedDiff {
-    /// Reads on by one key. A future that is dropped loses no change.
+    /// Advances by one key. Dropping the future loses no change.
     pub(crate) async fn step(&mut self) -> Result<Step> {
         if self.change.is_none() {
             self.change = self.staged.next().await?;
@@ -209,13 +210,13 @@ impl StagedDiff {
             }
             _ => return Ok(self.difference.take().map_or(Step::End, Step::Found)),
         };
-        // Where the trees agree they still may differ in bytes, so the left one is asked.
+        // Trees that agree on the identity may still differ in bytes, so read the left one.
         let at_base = if differs {
             None
         } else {
             self.base.get(&key).await?
         };
-        // Nothing is awaited from here on.
+        // No await from here on: a dropped future must not lose what is taken below.
         let left = if differs {
             self.difference.take().and_then(|found| found.left)
         } else {

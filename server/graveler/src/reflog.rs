@@ -1,27 +1,27 @@
-//! The reflog: every change of a branch or tag, who made it, when, from where to where, and why.
+//! The reflog: records every change of a branch or tag, with its actor, time, reason, and the commits
+//! before and after.
 //!
-//! An entry is written in the batch that changes the reference, so there is none
-//! without its change and, where Weir made the change, no change without one: it costs
-//! no transaction of its own. lakeFS writes none, so an entry tells
-//! what the reference was made then, never what it is now.
+//! An entry is written in the batch that changes the reference, so neither exists without the other
+//! and the entry costs no extra transaction. lakeFS servers write no entries. An entry therefore says
+//! what a past change did, never what the reference is now.
 //!
-//! Entries lie in a partition of their repository's own:
+//! Each repository has a reflog partition:
 //!
 //! ```text
-//! branches/NAME/ID, tags/NAME/ID    the entry; ids descend, so a scan gives the newest first
-//! log/ID                            the key of the entry: all references together, newest first
+//! branches/NAME/ID, tags/NAME/ID    an entry; ids descend, so a scan returns the newest first
+//! log/ID                            the key of an entry: all references together, newest first
 //! kept/NANOS/ID                     the key of an entry that keeps staged changes, oldest first
 //! ```
 
+mod prune;
 mod read;
 mod record;
 mod refusal;
-mod tend;
 mod undo;
 
-pub(crate) use self::tend::MAX_ENTRIES;
+pub(crate) use self::prune::MAX_ENTRIES;
 #[cfg(test)]
-pub(crate) use self::tend::MaxEntries;
+pub(crate) use self::prune::MaxEntries;
 use base::OffsetDateTime;
 use bytes::Bytes;
 use kv::{Op, Predicate};
@@ -33,14 +33,14 @@ use crate::{
     BranchId, CommitId, Operation, RefName, ReflogEntry, Repository, Result, StagingToken, TagId,
 };
 
-/// What the name of a repository's partition begins with for its reflog.
+/// The prefix of reflog partition names; the name of the repository's partition follows.
 const PARTITION_PREFIX: &str = "weir-reflog-";
-/// Folders of the partition, beside those of branches and tags.
+/// Folders of the partition, besides those of branches and tags.
 const TIMELINE: &str = "log/";
 const KEPT: &str = "kept/";
-/// The reason of an entry is cut to so many bytes: the first line of a commit's message, mostly.
+/// Maximum length of an entry's reason, usually the first line of a commit message.
 const MAX_REASON_BYTES: usize = 200;
-/// The first part of an id: hex digits of the time, counted down.
+/// Length of the first part of an id: the time in hex digits, bitwise inverted.
 const ID_NANOS: usize = 16;
 /// How many entries are read at a time.
 pub(crate) const PAGE: usize = 500;
@@ -50,30 +50,30 @@ pub(crate) const PAGE: usize = 500;
 pub(crate) struct RefChange<'a> {
     pub reference: RefTarget<'a>,
     pub operation: Operation,
-    /// Who asked for it.
+    /// The user who makes the change.
     pub actor: &'a str,
-    /// Why: the commit's message, the source as the user named it. Only the first line is kept.
+    /// The commit's message, or the source as the user wrote it. Only the first line is kept.
     pub reason: &'a str,
-    /// None: the reference did not exist.
+    /// The commit before; `None` if the reference did not exist.
     pub from: Option<&'a CommitId>,
-    /// None: it no longer exists.
+    /// The commit after; `None` if the reference no longer exists.
     pub to: Option<&'a CommitId>,
-    /// The branch's flag, for a deleted one to come back as it was.
+    /// The branch's flag, so that an undo can restore a deleted branch exactly.
     pub hidden: bool,
-    /// Tokens, newest first, that leave the branch with staged changes that were never committed.
+    /// Tokens, newest first, with uncommitted changes that the change discards.
     pub discarded: &'a [StagingToken],
 }
 
-/// An entry and what a compare-and-set of it compares with.
+/// An entry and the predicate for a compare-and-set of it.
 #[derive(Debug, Clone)]
 struct StoredEntry {
     entry: ReflogEntry,
     predicate: Predicate,
 }
 
-/// The writes of an entry, and the key by which it is seen afterwards whether they took effect.
+/// The writes of an entry, and the entry's key, which shows afterwards whether they took effect.
 #[derive(Debug)]
-pub(crate) struct Recorded {
+pub(crate) struct ReflogWrite {
     pub ops: Vec<Op>,
     pub key: Bytes,
 }
@@ -86,7 +86,7 @@ pub(crate) enum RefTarget<'a> {
 }
 
 impl<'a> RefChange<'a> {
-    /// A branch whose head moves, and nothing else of it.
+    /// A change that only moves a branch's head.
     pub(crate) fn head(
         branch: &'a BranchId,
         operation: Operation,
@@ -105,7 +105,7 @@ impl<'a> RefChange<'a> {
         }
     }
 
-    /// The same, told who and why.
+    /// The same change with an actor and a reason.
     pub(crate) fn by(self, actor: &'a str, reason: &'a str) -> Self {
         Self {
             actor,
@@ -116,33 +116,40 @@ impl<'a> RefChange<'a> {
 }
 
 impl Engine {
-    /// The writes that record a change. They belong into the batch that makes it, behind its
+    /// The writes that record a change. Add them to the batch that makes the change, after its
     /// compare-and-set.
     ///
-    /// Staged changes that it throws away are kept by the entry for an undo, or retired with the
-    /// batch where nothing is kept; in either case [`Engine::discarded`] is to be told after the batch.
+    /// The entry keeps staged changes that the change discards for an undo. If nothing is to be kept,
+    /// the writes retire the tokens instead. In either case call [`Engine::retire_unless_kept`] after
+    /// the batch.
     pub(crate) fn reflog_ops(&self, repository: &Repository, change: RefChange<'_>) -> Vec<Op> {
-        self.reflog_record(repository, change).ops
+        self.reflog_write(repository, change).ops
     }
 
-    /// [`Engine::reflog_ops`], and what [`Engine::look_for`] wants where the batch fails.
-    pub(crate) fn reflog_record(&self, repository: &Repository, change: RefChange<'_>) -> Recorded {
+    /// [`Engine::reflog_ops`] with the entry's key, for [`Engine::resolve_ambiguous_write`].
+    pub(crate) fn reflog_write(
+        &self,
+        repository: &Repository,
+        change: RefChange<'_>,
+    ) -> ReflogWrite {
         let entry = self.new_reflog_entry(change);
         let mut ops = entry_ops(repository, &entry);
         if entry.kept_tokens.is_empty() {
             ops.extend(change.discarded.iter().map(retire_op));
         }
         let key = entry_key(&entry.reference, &entry.id);
-        Recorded { ops, key }
+        ReflogWrite { ops, key }
     }
 
-    /// Looks whether a batch took effect that failed with `error`, by the entry that it writes
-    /// below `key`: no other has its id, and it stays whatever becomes of the reference. So no
-    /// client is told of the failure of a change that is there.
+    /// Finds out whether a batch that failed with `error` took effect after all, by reading the entry
+    /// that it writes at `key`.
+    ///
+    /// The entry's id is unique, and the entry stays whatever happens to the reference. This way no
+    /// client sees an error for a change that was made.
     ///
     /// # Errors
-    /// `error`, if the entry is not there or can't be looked for.
-    pub(crate) async fn look_for(
+    /// `error`, if the entry does not exist or cannot be read.
+    pub(crate) async fn resolve_ambiguous_write(
         &self,
         repository: &Repository,
         key: &Bytes,
@@ -171,21 +178,21 @@ impl Engine {
                 false => Vec::new(),
             },
             undone: None,
-            brought_back: Vec::new(),
+            restored_tokens: Vec::new(),
         }
     }
 
-    /// Has thrown away tokens emptied, if no entry keeps them. To be called when the batch with
-    /// their [`Engine::reflog_ops`] took effect.
-    pub(crate) fn discarded(&self, tokens: Vec<StagingToken>) {
+    /// Empties discarded tokens unless an entry keeps them. Call it after the batch with their
+    /// [`Engine::reflog_ops`] took effect.
+    pub(crate) fn retire_unless_kept(&self, tokens: Vec<StagingToken>) {
         if self.keep_staged.as_secs() == 0 {
             self.janitor.retire(tokens);
         }
     }
 
-    /// Sorts before every id that was made earlier.
+    /// A new entry id; it sorts before all ids that were generated earlier.
     fn new_reflog_id(&self) -> String {
-        // The second part tells apart what one instant of one server, or of two, made.
+        // The second part keeps ids unique that are generated in the same nanosecond.
         let nanos = nanos(self.clock.now());
         format!("{:016x}{}", !nanos, self.ids.descending_data_id())
     }
@@ -196,7 +203,7 @@ pub(crate) fn reflog_partition(repository: &Repository) -> Bytes {
     Bytes::from(format!("{PARTITION_PREFIX}{}", repository.partition()))
 }
 
-/// The writes of a new entry and of what points to it.
+/// The writes of a new entry and of the keys that refer to it.
 fn entry_ops(repository: &Repository, entry: &ReflogEntry) -> Vec<Op> {
     let partition = reflog_partition(repository);
     let key = entry_key(&entry.reference, &entry.id);
@@ -216,12 +223,12 @@ fn entry_ops(repository: &Repository, entry: &ReflogEntry) -> Vec<Op> {
     ops
 }
 
-/// Where the entry lies.
+/// The key of an entry.
 pub(crate) fn entry_key(reference: &RefName, id: &str) -> Bytes {
     Bytes::from(format!("{}{id}", folder(reference)))
 }
 
-/// What the keys of a reference's entries begin with. No name has a slash.
+/// The key prefix of a reference's entries. Names contain no slash.
 fn folder(reference: &RefName) -> String {
     match reference {
         RefName::Branch(branch) => format!("{BRANCHES}{branch}/"),
@@ -229,14 +236,14 @@ fn folder(reference: &RefName) -> String {
     }
 }
 
-/// Where an entry that keeps staged changes is found by its age.
+/// The key that lists an entry with kept staged changes by age.
 fn kept_key(entry: &ReflogEntry) -> Bytes {
     Bytes::from(format!("{KEPT}{:016x}/{}", nanos(entry.time), entry.id))
 }
 
-/// The writes by which an entry gives up what it keeps, if it still keeps it: whoever brings
-/// staged changes back and whoever retires them exclude each other so.
-fn let_go_ops(repository: &Repository, stored: &StoredEntry) -> Vec<Op> {
+/// The writes that remove kept tokens from an entry, if it still has them. They make restoring and
+/// retiring the tokens mutually exclusive.
+fn release_kept_ops(repository: &Repository, stored: &StoredEntry) -> Vec<Op> {
     let entry = &stored.entry;
     if entry.kept_tokens.is_empty() {
         return Vec::new();
@@ -260,7 +267,7 @@ fn let_go_ops(repository: &Repository, stored: &StoredEntry) -> Vec<Op> {
     ]
 }
 
-/// When the entry of this id was made, in nanoseconds since 1970; none if it is no id.
+/// The time in an entry id, in nanoseconds since 1970; `None` if `id` is malformed.
 pub(crate) fn made_at(id: &str) -> Option<u64> {
     u64::from_str_radix(id.get(..ID_NANOS)?, 16)
         .ok()
@@ -271,15 +278,15 @@ fn nanos(time: OffsetDateTime) -> u64 {
     u64::try_from(time.unix_timestamp_nanos()).unwrap_or_default()
 }
 
-/// Kind and name, for messages.
-fn described(reference: &RefName) -> (&'static str, &str) {
+/// The reference's kind and name, for messages.
+fn kind_and_name(reference: &RefName) -> (&'static str, &str) {
     match reference {
         RefName::Branch(branch) => ("branch", branch.as_str()),
         RefName::Tag(tag) => ("tag", tag.as_str()),
     }
 }
 
-/// The first line, cut at a character.
+/// The first line, truncated at a character boundary.
 fn first_line(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
     let mut end = line.len().min(MAX_REASON_BYTES);
@@ -303,7 +310,7 @@ mod tests {
     use super::{MAX_REASON_BYTES, first_line};
 
     #[test]
-    fn a_reason_is_one_line_of_bounded_length() {
+    fn reason_is_one_line_of_bounded_length() {
         assert_eq!(first_line("one\ntwo"), "one");
         assert_eq!(first_line(""), "");
         let long = "ä".repeat(MAX_REASON_BYTES);

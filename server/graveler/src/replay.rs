@@ -1,37 +1,36 @@
-//! Puts the change between two trees on a branch, as one commit with one parent.
+//! Applies the difference between two trees to a branch, as one commit with one parent.
 //!
-//! Revert and cherry-pick are this, the one from a commit back to its parent, the
-//! other from the parent to the commit. As with a merge the result is worked out
-//! first, judged by the hooks next, and moves the head last; whoever loses the race
-//! for the head carries it over to the new head, and hooks are asked again only if the
-//! tree is another one.
+//! Revert replays the difference from a commit to its parent, cherry-pick the one from the parent to
+//! the commit. As in a merge, the result is computed first, then judged by the hooks, and then the
+//! head moves. If another change moves the head in between, the result is rebased onto the new head,
+//! and hooks run again only if that changes the tree.
 
 use std::collections::BTreeMap;
 
 use crate::commit::{NewCommit, describe_landed, draft_of, new_commit};
+use crate::commit_participant::NoParticipant;
 use crate::committed::Merged;
 use crate::engine::{Engine, count_retry, generation_after};
 use crate::landing::{MAX_TRIES, Verdict};
-use crate::receipt::NoReceipt;
 use crate::{
     BranchId, Commit, Error, EventKind, Hooks, MergeStrategy, MetaRangeId, Operation, Repository,
     Result, TreeSource,
 };
 
-/// A change, and the commit that makes it.
+/// A difference between two trees, and the commit that applies it.
 #[derive(Debug)]
 pub(crate) struct Replay {
     pub operation: Operation,
-    /// The tree that the change begins at.
+    /// The tree where the difference starts.
     pub from: MetaRangeId,
-    /// The tree that it ends at.
+    /// The tree where the difference ends.
     pub to: MetaRangeId,
     pub committer: String,
     pub message: String,
     pub metadata: BTreeMap<String, String>,
-    /// Whether a commit is made even if the head has the change already.
+    /// Whether to commit even if the head already has the change.
     pub allow_empty: bool,
-    /// What hooks are asked, and told.
+    /// The pre-event and the post-event.
     pub events: [EventKind; 2],
 }
 
@@ -71,13 +70,19 @@ impl Engine {
             if verdict.as_ref().is_none_or(|verdict| verdict.tree != tree) {
                 event.source_ref = branch.to_string();
                 event.commit = Some(draft_of(&commit));
-                // Nothing is staged, so the head is the branch.
+                // Nothing is staged, so the branch equals its head.
                 event.actions_from = TreeSource::MetaRange(work.head.meta_range_id.clone());
                 event.candidate = Some(tree.clone());
                 event.base = Some(work.head.meta_range_id.clone());
                 let run_id;
                 (run_id, turn) = self
-                    .in_turn(repository, branch, turn, attempt, self.ask(hooks, &event))
+                    .run_hooks_with_turn(
+                        repository,
+                        branch,
+                        turn,
+                        attempt,
+                        self.run_pre_hooks(hooks, &event),
+                    )
                     .await?;
                 verdict = Some(Verdict { tree, run_id });
             }
@@ -88,7 +93,7 @@ impl Engine {
                     &work.at,
                     &mut commit,
                     change.operation,
-                    &NoReceipt,
+                    &NoParticipant,
                 )
                 .await?;
             if landing.end(turn) {
@@ -96,7 +101,7 @@ impl Engine {
                 event.time = self.clock.now();
                 event.run_id = self.ids.descending_run_id(event.time);
                 describe_landed(&mut event, &commit, &work.head, verdict);
-                self.tell(hooks, event).await;
+                self.run_post_hooks(hooks, event).await;
                 return Ok(commit);
             }
             count_retry("replay");
@@ -104,7 +109,7 @@ impl Engine {
         Err(Error::TooManyTries(format!("branch {branch}")))
     }
 
-    /// The head's tree with the change; `before` is what the try before this one worked out.
+    /// Applies the difference to the head's tree. `before` is the previous attempt's result.
     async fn replayed(
         &self,
         repository: &Repository,
@@ -114,7 +119,7 @@ impl Engine {
     ) -> Result<Merged> {
         let merged = self
             .committed
-            .merge_again(
+            .merge_incrementally(
                 &repository.storage_namespace,
                 before.as_ref(),
                 &change.from,
@@ -131,13 +136,13 @@ impl Engine {
                 .await?
         {
             return Err(Error::NoChanges(
-                "the branch has nothing left of what that commit changed".to_owned(),
+                "the branch no longer has the changes of that commit".to_owned(),
             ));
         }
         Ok(merged)
     }
 
-    /// The tree of a commit's parent, counted from 1.
+    /// The metarange id of a commit's parent, counted from 1.
     pub(crate) async fn parent_tree(
         &self,
         repository: &Repository,

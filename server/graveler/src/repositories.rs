@@ -1,7 +1,7 @@
-//! Repositories: creation, their records, and looking them up.
+//! Repositories: creation, records and lookup.
 //!
-//! A repository's records lie in a partition of its own, named by name and
-//! instance, so a repository made anew never sees what an earlier one left.
+//! A repository's records lie in a partition of their own. Its name contains the instance id, so a
+//! new repository of the same name never sees the old one's leftovers.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use kv::{Op, Predicate};
 
 use crate::engine::{Engine, count_retry, generation_after};
 use crate::ident::commit_id;
-use crate::namespaces::Claim;
+use crate::namespaces::NamespaceClaim;
 use crate::records::{
     CREATIONS, LATEST_CREATION, REPOSITORIES, REPOSITORY_PREFIX, Stored as _, branch_key,
     commit_key, repository_key,
@@ -23,24 +23,24 @@ use crate::{
     Repository, RepositoryId, RepositoryState, Result,
 };
 
-/// How often a record is changed by compare-and-set before giving up.
+/// How often a compare-and-set of a record is tried.
 const MAX_TRIES: usize = 10;
-/// How people call what creations take turns at.
+/// The name of the creations' common record, for errors.
 const ALL_REPOSITORIES: &str = "the list of repositories";
 
 impl Engine {
-    /// Creates a repository in a namespace that it shares with no other, also if others are created
-    /// at the same time on other servers: `weir-namespaces` tells of every creation, so that
-    /// what was looked at before it is looked at again.
+    /// Creates a repository in a namespace that no other repository shares, even if other servers
+    /// create repositories concurrently. Every creation changes `weir-namespaces`; if that record
+    /// changed, the checks are repeated.
     pub(crate) async fn create_repository(
         &self,
         request: CreateRepository,
-        claim: &dyn Claim,
+        claim: &dyn NamespaceClaim,
     ) -> Result<Repository> {
         let of_all = String::from_utf8_lossy(CREATIONS).into_owned();
         let _turn = self
             .queue
-            .turn_at(of_all, LATEST_CREATION, ALL_REPOSITORIES)
+            .turn_for_record(of_all, LATEST_CREATION, ALL_REPOSITORIES)
             .await?;
         for _ in 0..MAX_TRIES {
             let latest = self.kv.get(CREATIONS, LATEST_CREATION).await?;
@@ -67,8 +67,8 @@ impl Engine {
         }
     }
 
-    /// Stores first commit, default branch and record, in one transaction, if the creation that
-    /// was the latest still is. None: it is not, look again.
+    /// Stores the first commit, the default branch and the repository's record in one transaction, if
+    /// `latest` still matches the latest creation. `None`: another creation came first; check again.
     async fn create_after(
         &self,
         request: &CreateRepository,
@@ -87,7 +87,7 @@ impl Engine {
         let mut ops = vec![Op::Set {
             partition: Bytes::from_static(CREATIONS),
             key: Bytes::from_static(LATEST_CREATION),
-            // Never the same twice, so that no change of it goes unnoticed.
+            // Unique per creation, so that every change of the record is noticed.
             value: Bytes::from(repository.partition()),
             predicate: Some(latest),
         }];
@@ -104,9 +104,9 @@ impl Engine {
         match self.kv.batch(ops).await {
             Ok(()) => {}
             Err(kv::Error::PredicateFailed { index: 0 }) => return Ok(None),
-            // By a server of lakeFS, which writes no such record.
+            // A lakeFS server created the repository; it does not write `weir-namespaces`.
             Err(kv::Error::PredicateFailed { .. }) => return Err(id_taken(&request.id)),
-            // Not known whether it took effect: look.
+            // The outcome is unknown, so read the record back.
             Err(error) => match self.stored_repository(&repository.id).await {
                 Ok((stored, _)) if stored == repository => {}
                 _ => return Err(error.into()),
@@ -167,7 +167,7 @@ impl Engine {
         ops
     }
 
-    /// Served from the cache for a bounded time.
+    /// The repository's record, cached for a bounded time.
     pub(crate) async fn repository(&self, id: &RepositoryId) -> Result<Repository> {
         if let Some(repository) = self.repositories.get(id) {
             return Ok(repository);
@@ -191,7 +191,7 @@ impl Engine {
         }
     }
 
-    /// Active repositories in order of name, of those that `is_visible` tells of.
+    /// Visible active repositories in order of name.
     pub(crate) async fn list_repositories(
         &self,
         range: Listing<'_>,

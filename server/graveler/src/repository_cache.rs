@@ -1,7 +1,7 @@
-//! Records of repositories as they were read a moment ago, for nearly every request asks for one.
+//! Caches repository records, since nearly every request needs one.
 //!
-//! What was read before a deletion was marked here is not remembered after it: this server answers
-//! that the repository is being deleted as soon as it is, others within [`MAX_AGE`].
+//! Once this server marks a repository as deleted, it no longer caches records that it read before
+//! the mark, so it reports the deletion at once. Other servers do within [`MAX_AGE`].
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,15 +10,15 @@ use moka::sync::Cache;
 
 use crate::{Repository, RepositoryId};
 
-/// How long a record may be served without looking again. A repository that another server deletes
-/// is still served here for this long.
+/// How long a record is served from the cache. A repository that another server deletes is still
+/// served for this long.
 const MAX_AGE: Duration = Duration::from_secs(5);
 const MAX_CACHED: u64 = 10_000;
 
 #[derive(Debug)]
 pub(crate) struct RepositoryCache {
     records: Cache<RepositoryId, Repository>,
-    /// How often one was forgotten.
+    /// How often a record was forgotten.
     changes: Mutex<u64>,
 }
 
@@ -37,12 +37,14 @@ impl RepositoryCache {
         self.records.get(id)
     }
 
-    /// To be asked before a record is read that is to be remembered.
+    /// The number of changes so far. Read it before reading a record that will be passed to
+    /// [`Self::remember`].
     pub(crate) fn changes(&self) -> u64 {
         *self.lock()
     }
 
-    /// Keeps a record that was read when there had been `before` changes, unless there was one since.
+    /// Caches a record that was read when there had been `before` changes, unless there were more
+    /// since.
     pub(crate) fn remember(&self, repository: &Repository, before: u64) {
         let changes = self.lock();
         if *changes == before {
@@ -51,7 +53,7 @@ impl RepositoryCache {
         }
     }
 
-    /// To be called after the record was changed.
+    /// Drops a record that changed in the store.
     pub(crate) fn forget(&self, id: &RepositoryId) {
         *self.lock() += 1;
         self.records.invalidate(id);
@@ -68,7 +70,7 @@ mod tests {
     use crate::testing::repository;
 
     #[test]
-    fn what_was_read_before_a_change_is_not_remembered_after_it() {
+    fn records_read_before_a_change_are_not_cached_after_it() {
         let (cache, lake) = (RepositoryCache::new(), repository("lake"));
         let before = cache.changes();
         cache.forget(&lake.id);

@@ -1,4 +1,4 @@
-//! Keys and values that users keep with a repository: one record.
+//! Metadata of repositories: keys and values set by users, stored as one record.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,11 @@ use crate::engine::{Engine, check_read_only, count_retry};
 use crate::records::{REPOSITORY_METADATA, RepoMetadata};
 use crate::{Error, Repository, Result};
 
-/// How often the record is changed by compare-and-set, against other servers, before giving up.
+/// How often the compare-and-set is tried against other servers.
 const MAX_TRIES: usize = 10;
 
 impl Engine {
-    /// All of it; nothing, if there was never any.
+    /// All metadata; empty if none was ever set.
     pub(crate) async fn repository_metadata(
         &self,
         repository: &Repository,
@@ -30,8 +30,8 @@ impl Engine {
         )
     }
 
-    /// Changes the metadata by compare-and-set. On one server changes take turns, so that only those of
-    /// other servers can be in the way.
+    /// Changes the metadata by compare-and-set. Changes on one server take turns, so only other
+    /// servers can interfere.
     pub(crate) async fn change_repository_metadata(
         &self,
         repository: &Repository,
@@ -41,7 +41,7 @@ impl Engine {
         let (partition, what) = (repository.partition(), name(repository));
         let _turn = self
             .queue
-            .turn_at(partition.clone(), REPOSITORY_METADATA, &what)
+            .turn_for_record(partition.clone(), REPOSITORY_METADATA, &what)
             .await?;
         for _ in 0..MAX_TRIES {
             let stored = self.kv.get(partition.as_bytes(), REPOSITORY_METADATA);
@@ -61,7 +61,7 @@ impl Engine {
                 Err(Error::Kv(kv::Error::PredicateFailed { .. })) => {
                     count_retry("repository_metadata");
                 }
-                // Not known whether it took effect: look.
+                // The outcome is unknown, so read the record back.
                 Err(error @ Error::Kv(_)) => {
                     let stored = self.kv.get(partition.as_bytes(), REPOSITORY_METADATA).await;
                     return match stored {

@@ -1,9 +1,9 @@
-//! Throws away uncommitted changes, and moves a branch's head to another commit.
+//! Discards uncommitted changes, and moves a branch's head to another commit.
 //!
-//! Every reset is one compare-and-set of the branch, so that a commit that is worked
-//! out with the same changes, on whichever server, lands before the reset or not at all.
-//! Sealed tokens are never changed: what is left of them goes into a fresh token first,
-//! which the branch then names in their stead.
+//! Every reset is one compare-and-set of the branch, so a concurrent commit of the same changes, on
+//! any server, lands before the reset or not at all. Sealed tokens never change: a reset that
+//! discards some of their keys first copies the remaining ones to a new token, and the branch then
+//! names that token instead.
 
 use bytes::Bytes;
 use kv::Op;
@@ -15,19 +15,19 @@ use crate::protection::Blocked;
 use crate::records::{Stored as _, branch_key};
 use crate::reflog::RefChange;
 use crate::refs::StoredBranch;
-use crate::staging::{FreshToken, Rewritten, StagedChanges, Stretch, retire_op};
+use crate::staging::{FreshToken, KeyScope, Rewritten, StagedChanges, retire_op};
 use crate::{Branch, BranchId, BranchRecord, Error, Operation, Repository, ResetScope, Result};
 
-/// Who resets, and how.
+/// Options of a reset.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ResetBy<'a> {
     pub actor: &'a str,
-    /// Also in a read-only repository.
+    /// Whether to reset even in a read-only repository.
     pub force: bool,
 }
 
 impl Engine {
-    /// Throws away uncommitted changes: what they were about reads as committed then.
+    /// Discards uncommitted changes; the keys then read as committed.
     pub(crate) async fn reset(
         &self,
         repository: &Repository,
@@ -40,18 +40,18 @@ impl Engine {
         self.protection
             .check(repository, branch, Blocked::StagingWrite)
             .await?;
-        let stretch = match scope {
+        let scope = match scope {
             ResetScope::All => return self.reset_all(repository, branch, by).await,
             ResetScope::Prefix(prefix) if prefix.is_empty() => {
                 return self.reset_all(repository, branch, by).await;
             }
-            ResetScope::Prefix(prefix) => Stretch::Prefix(Bytes::from(prefix)),
+            ResetScope::Prefix(prefix) => KeyScope::Prefix(Bytes::from(prefix)),
             ResetScope::Key(key) if key.is_empty() => {
                 return Err(Error::InvalidValue("key is required".to_owned()));
             }
-            ResetScope::Key(key) => Stretch::Key(Bytes::from(key)),
+            ResetScope::Key(key) => KeyScope::Key(Bytes::from(key)),
         };
-        self.reset_stretch(repository, branch, &stretch, by).await
+        self.reset_keys(repository, branch, &scope, by).await
     }
 
     async fn reset_all(
@@ -62,7 +62,7 @@ impl Engine {
     ) -> Result<()> {
         for _ in 0..MAX_TRIES {
             let _turn = self.queue.turn(repository, branch).await?;
-            let looked_at = self.clock.now();
+            let read_at = self.clock.now();
             let at = self.refs.branch(repository, branch).await?;
             let tokens: Vec<_> = at.record.tokens().cloned().collect();
             if StagedChanges::new(&self.kv, &tokens)
@@ -71,7 +71,7 @@ impl Engine {
                 .is_none()
             {
                 if self
-                    .is_as_it_was(repository, branch, &at.record, looked_at)
+                    .is_branch_unchanged(repository, branch, &at.record, read_at)
                     .await?
                 {
                     return Ok(());
@@ -90,33 +90,33 @@ impl Engine {
             };
             let next = (record, Rewritten::default());
             if self.replace(repository, branch, &at, next, change).await? {
-                self.discarded(tokens);
+                self.retire_unless_kept(tokens);
                 return Ok(());
             }
         }
         Err(Error::TooManyTries(format!("branch {branch}")))
     }
 
-    async fn reset_stretch(
+    async fn reset_keys(
         &self,
         repository: &Repository,
         branch: &BranchId,
-        stretch: &Stretch,
+        scope: &KeyScope,
         by: ResetBy<'_>,
     ) -> Result<()> {
         for _ in 0..MAX_TRIES {
             let _turn = self.queue.turn(repository, branch).await?;
-            let looked_at = self.clock.now();
+            let read_at = self.clock.now();
             let at = self.refs.branch(repository, branch).await?;
             let Some(at) = self.seal(repository, branch, at).await? else {
                 continue;
             };
             let Some(left) = self
-                .sealed_without(repository, branch, &at.record, stretch)
+                .sealed_without(repository, branch, &at.record, scope)
                 .await?
             else {
                 if self
-                    .is_as_it_was(repository, branch, &at.record, looked_at)
+                    .is_branch_unchanged(repository, branch, &at.record, read_at)
                     .await?
                 {
                     return Ok(());
@@ -127,7 +127,7 @@ impl Engine {
                 sealed_tokens: left.tokens.clone(),
                 ..at.record.clone()
             };
-            let (head, reason) = (&at.record.commit_id, stretch.to_string());
+            let (head, reason) = (&at.record.commit_id, scope.to_string());
             let change =
                 RefChange::head(branch, Operation::Reset, head, head).by(by.actor, &reason);
             if self
@@ -140,8 +140,10 @@ impl Engine {
         Err(Error::TooManyTries(format!("branch {branch}")))
     }
 
-    /// Moves the head to the commit that `reference` names. What is staged stays staged, over
-    /// the new head; what made no difference to the old head makes none to the new one.
+    /// Moves the head to the commit that `reference` names.
+    ///
+    /// Staged changes stay on top of the new head, except those that made no difference to the old
+    /// head: they are dropped.
     pub(crate) async fn hard_reset(
         &self,
         repository: &Repository,
@@ -157,7 +159,7 @@ impl Engine {
         for _ in 0..MAX_TRIES {
             let _turn = self.queue.turn(repository, branch).await?;
             let at = self.refs.branch(repository, branch).await?;
-            // Resolved in each try: it may be said from where the branch itself stands.
+            // Resolved in each attempt: the expression may be relative to the branch itself.
             let target = self.refs.resolve_commit(repository, reference).await?;
             if target == at.record.commit_id {
                 return Ok(());
@@ -165,7 +167,7 @@ impl Engine {
             let Some(at) = self.seal(repository, branch, at).await? else {
                 continue;
             };
-            let kept = self.kept(repository, branch, &at).await?;
+            let kept = self.drop_no_op_changes(repository, branch, &at).await?;
             let record = BranchRecord {
                 commit_id: target.clone(),
                 sealed_tokens: kept.tokens.clone(),
@@ -184,8 +186,8 @@ impl Engine {
         Err(Error::TooManyTries(format!("branch {branch}")))
     }
 
-    /// Of what is sealed, that which makes a difference to the head, in one token or none.
-    pub(crate) async fn kept(
+    /// Copies the sealed changes that differ from the head to a new token; none if no change does.
+    pub(crate) async fn drop_no_op_changes(
         &self,
         repository: &Repository,
         branch: &BranchId,
@@ -209,7 +211,7 @@ impl Engine {
         })
     }
 
-    /// Gives the branch another record if it is still as in `at`. False: it changed.
+    /// Sets the branch's record if it is still that of `at`. Returns `false` if it changed.
     async fn replace(
         &self,
         repository: &Repository,
@@ -230,19 +232,22 @@ impl Engine {
             predicate: Some(at.predicate.clone()),
         }];
         ops.extend(staged.replaced.iter().map(retire_op));
-        let told = self.reflog_record(repository, change);
+        let told = self.reflog_write(repository, change);
         ops.extend(told.ops);
         match self.kv.batch(ops).await {
             Ok(()) => {}
             Err(kv::Error::PredicateFailed { .. }) => {
                 count_retry("reset");
                 for token in staged.fresh {
-                    self.give_up_token(token).await;
+                    self.retire_unused_token(token).await;
                 }
                 return Ok(false);
             }
-            // The fresh tokens stay, since it may have taken effect.
-            Err(error) => self.look_for(repository, &told.key, error).await?,
+            // The outcome may be unknown, so the new tokens stay.
+            Err(error) => {
+                self.resolve_ambiguous_write(repository, &told.key, error)
+                    .await?
+            }
         }
         self.janitor.retire(staged.replaced);
         Ok(true)

@@ -1,7 +1,7 @@
-//! Reverts a commit: takes back on a branch what the commit changed, in a commit of its own.
+//! Reverts a commit: undoes the commit's changes on a branch, in a new commit.
 //!
-//! It is a merge with the commit as base and its parent as source, so what was
-//! changed again since is a conflict, and what others changed stays.
+//! A revert is a merge with the commit as base and its parent as source. Later changes of the same
+//! keys therefore conflict, and all other changes stay.
 
 use crate::engine::{Engine, check_read_only};
 use crate::replay::Replay;

@@ -1,7 +1,7 @@
-//! Fixtures for the engine's own tests: a lake in memory, driven by text.
+//! Fixtures for the engine's tests: a repository in memory, driven by text.
 //!
-//! `put("main", "a=1 b=2")` stages the value `1` under `a`; `show("main")` gives the
-//! live records in the same form.
+//! `put("main", "a=1 b=2")` stages the value `1` under `a` and `2` under `b`; `show("main")` returns
+//! the live records in the same form.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -23,7 +23,7 @@ use crate::{
     RepositoryState, ResetScope, Result, RevertParams, Value,
 };
 
-/// A repository's record, stored nowhere.
+/// A repository record that is not stored anywhere.
 pub(crate) fn repository(id: &str) -> Repository {
     Repository {
         id: RepositoryId::trusted(id),
@@ -179,7 +179,7 @@ impl Lake {
             .await
     }
 
-    /// Has the tree of what is staged worked out.
+    /// Stores the tree of the staged changes.
     pub(crate) async fn materialize(&self, on: &str) {
         let (engine, on) = (&self.graveler.engine, branch(on));
         let sealed = engine.seal_for_tests(&self.repo, &on).await;
@@ -220,7 +220,7 @@ impl Lake {
             .await
     }
 
-    /// Reverts as the words say: `main~1` or, of a merge, `main -m 2`.
+    /// Reverts the given commit: `main~1`, or `main -m 2` for a merge.
     pub(crate) async fn revert(&self, on: &str, what: &str) -> Result<Commit> {
         let (reference, parent_number) = parent_of(what);
         let params = RevertParams {
@@ -243,7 +243,7 @@ impl Lake {
             .await
     }
 
-    /// Picks as the words say: `dev~1` or, of a merge, `dev -m 2`.
+    /// Picks the given commit: `dev~1`, or `dev -m 2` for a merge.
     pub(crate) async fn pick(&self, on: &str, what: &str) -> Result<Commit> {
         let (reference, parent_number) = parent_of(what);
         let params = CherryPickParams {
@@ -266,7 +266,7 @@ impl Lake {
             .await
     }
 
-    /// Resets one key, all that begin with `dir/` (given as `dir/*`), or everything (`*`).
+    /// Resets one key, a prefix (`dir/*`) or everything (`*`).
     pub(crate) async fn reset(&self, on: &str, what: &str) -> Result<()> {
         let scope = match what.strip_suffix('*') {
             Some("") => ResetScope::All,
@@ -284,7 +284,7 @@ impl Lake {
             .await
     }
 
-    /// Blocks staged writes and commits on the branches that match.
+    /// Blocks staged writes and commits on matching branches.
     pub(crate) async fn protect(&mut self, pattern: &str) {
         let rules = BranchProtectionRules {
             rules: vec![ProtectionRule {
@@ -300,7 +300,7 @@ impl Lake {
             )
             .await
             .unwrap();
-        // Rules are remembered for a moment.
+        // Use a new engine, since this one caches rules for a moment.
         self.graveler = self.graveler.fork_for_tests();
     }
 
@@ -355,7 +355,7 @@ impl Lake {
         .await
     }
 
-    /// Entries that still await the emptying of their tokens.
+    /// Number of retired tokens that are not emptied yet.
     pub(crate) async fn retired_tokens(&self) -> usize {
         self.kv
             .scan(b"cleanup-tokens", b"", 1_000)
@@ -365,8 +365,8 @@ impl Lake {
     }
 }
 
-/// The record stores to test on: in memory, SQLite in `folder`, which must outlive them, and
-/// PostgreSQL if `WEIR_TEST_POSTGRES` names one; each with records of its own for each `name`.
+/// The KV stores to test on: memory, SQLite in `folder` (which must outlive it), and PostgreSQL if
+/// `WEIR_TEST_POSTGRES` is set. Each `name` has its own records.
 pub(crate) async fn stores(folder: &tempfile::TempDir, name: &str) -> Vec<Arc<dyn Store>> {
     let sqlite = kv::SqliteOptions {
         path: folder.path().join(format!("{name}.db")),
@@ -391,7 +391,7 @@ pub(crate) async fn stores(folder: &tempfile::TempDir, name: &str) -> Vec<Arc<dy
     stores
 }
 
-/// Another server on the same stores would be this.
+/// Opens an engine on shared stores, like one more server.
 pub(crate) async fn open(
     kv: &Arc<dyn Store>,
     clock: &Arc<ManualClock>,
@@ -403,7 +403,7 @@ pub(crate) async fn open(
     let block = Arc::new(block::MemoryStore::new(Arc::clone(&clock)));
     let graveler = Graveler::new(Arc::clone(kv), block, clock, ids, options);
     let repo = loop {
-        // Stores that fail on purpose may need some tries.
+        // Stores that fail on purpose may need several attempts.
         match graveler.create_repository(new_repository(name)).await {
             Ok(repo) => break repo,
             Err(crate::Error::Kv(_)) => {}
@@ -429,12 +429,12 @@ pub(crate) async fn show(mut cursor: Box<dyn Cursor>) -> String {
     }
     assert!(
         cursor.next().await.unwrap().is_none(),
-        "the end stays the end"
+        "a cursor must stay at the end"
     );
     shown.join(" ")
 }
 
-/// `+` added, `~` changed, `-` removed, `!` conflict.
+/// Formats differences: `+` added, `~` changed, `-` removed, `!` conflict.
 pub(crate) async fn show_diff(mut diff: DiffCursor) -> String {
     let mut shown = Vec::new();
     while let Some(diff) = diff.next().await.unwrap() {
@@ -460,7 +460,7 @@ pub(crate) async fn show_diff(mut diff: DiffCursor) -> String {
     shown.join(" ")
 }
 
-/// Hooks that write down what they are asked and told, and refuse what they are told to.
+/// Hooks that record their events, and refuse events of the kind `refuse`.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
     pub events: Mutex<Vec<Event>>,
@@ -503,22 +503,22 @@ impl Hooks for Recorder {
 }
 
 impl Graveler {
-    /// Another server on the same stores: nothing remembered, nothing shared.
+    /// Another server on the same stores, with empty caches.
     pub(crate) fn fork_for_tests(&self) -> Self {
         self.on_store_for_tests(&self.engine.kv)
     }
 
     /// Another server on the same objects, with its records in `kv`.
     pub(crate) fn on_store_for_tests(&self, kv: &Arc<dyn Store>) -> Self {
-        self.over_for_tests(kv, Arc::clone(&self.engine.block))
+        self.with_stores_for_tests(kv, Arc::clone(&self.engine.block))
     }
 
     /// Another server on the same records, with its objects in `block`.
     pub(crate) fn on_blocks_for_tests(&self, block: Arc<dyn BlockStore>) -> Self {
-        self.over_for_tests(&self.engine.kv, block)
+        self.with_stores_for_tests(&self.engine.kv, block)
     }
 
-    fn over_for_tests(&self, kv: &Arc<dyn Store>, block: Arc<dyn BlockStore>) -> Self {
+    fn with_stores_for_tests(&self, kv: &Arc<dyn Store>, block: Arc<dyn BlockStore>) -> Self {
         let engine = &self.engine;
         let (clock, ids) = (Arc::clone(&engine.clock), Arc::clone(&engine.ids));
         Self {

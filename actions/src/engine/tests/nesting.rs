@@ -12,7 +12,9 @@ async fn changes_nested_too_deep_are_refused_before_any_hook_runs() {
     lake.gate("main", "tell.yaml", TELL).await;
     for depth in 0..=MAX_DEPTH {
         lake.put("main", &format!("file-{depth}")).await;
-        nesting::at(depth, lake.commit("main")).await.unwrap();
+        nesting::run_at_depth(depth, lake.commit("main"))
+            .await
+            .unwrap();
         lake.actions.drain().await;
         // Prepare, pre and post hooks are told how deep they are.
         let deliveries: Vec<_> = lake.seen.lock().unwrap().drain(..).collect();
@@ -22,7 +24,7 @@ async fn changes_nested_too_deep_are_refused_before_any_hook_runs() {
         }
     }
     lake.put("main", "one more").await;
-    let refused = nesting::at(MAX_DEPTH + 1, lake.commit("main"))
+    let refused = nesting::run_at_depth(MAX_DEPTH + 1, lake.commit("main"))
         .await
         .unwrap_err();
     assert!(
@@ -51,7 +53,7 @@ async fn every_kind_of_change_is_refused_when_nested_too_deep() {
         let message = rejection(outcome.unwrap_err()).message;
         assert!(message.contains("nested too deep"), "{message}");
     };
-    nesting::at(MAX_DEPTH + 1, async {
+    nesting::run_at_depth(MAX_DEPTH + 1, async {
         let (catalog, repository) = (&lake.catalog, &lake.repository);
         refused(
             catalog
@@ -114,7 +116,7 @@ async fn changes_that_wait_for_webhooks_are_bounded_by_repository() {
 async fn a_commit_as_a_task_is_as_deep_as_the_request_that_began_it() {
     let lake = Lake::new().await;
     lake.gate("main", "tell.yaml", TELL).await;
-    nesting::at(2, async {
+    nesting::run_at_depth(2, async {
         let params = commit_params("as a task");
         let submitted = lake.catalog.submit_commit(&lake.repository, "main", params);
         submitted.await.unwrap();

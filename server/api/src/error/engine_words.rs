@@ -42,7 +42,7 @@ pub(super) fn of_engine(error: &EngineError, during: During<'_>) -> Words {
         E::ParentRequired => Words::of(error).hint(
             "give `parent_number` (lakectl: --parent-number): with 1 the branch goes back to what it was before the merge",
         ),
-        E::ParentToPickRequired => Words::of(error).hint(
+        E::CherryPickParentRequired => Words::of(error).hint(
             "give `parent_number` (lakectl: --parent-number): with 1 what the merge brought is picked",
         ),
         E::NoSuchParent {

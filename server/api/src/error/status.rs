@@ -44,7 +44,7 @@ fn of_engine(error: &EngineError) -> StatusCode {
         | E::Advised { .. }
         | E::InvalidName { .. }
         | E::InvalidReference { .. }
-        | E::ParentToPickRequired
+        | E::CherryPickParentRequired
         | E::NoSuchParent { .. }
         | E::WrongCommitId { .. }
         | E::NotBare(_)

@@ -233,7 +233,7 @@ async fn dispatch(State(front): State<Front>, request: Request, next: Next) -> R
     let request = Request::from_parts(parts, body);
     let depth = front.layers.actions.depth_of(request.headers());
     let answered = leftover::with_body_taken_in(request, |r| answer(&front, r, next, surface));
-    let mut response = nesting::at(depth, answered).await;
+    let mut response = nesting::run_at_depth(depth, answered).await;
     if may_leave_body_unread && response.status().is_client_error() {
         // Who waits for `100 Continue` is refused before it sends; the connection can't be used
         // again and is closed. Unless told, clients with a pool find out at their next request.

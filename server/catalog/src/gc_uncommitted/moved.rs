@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use base::OffsetDateTime;
-use graveler::MovedStaged;
+use graveler::StagedMove;
 use sha2::{Digest as _, Sha256};
 
 use super::Run;
@@ -67,7 +67,7 @@ impl Run<'_> {
             let page = self
                 .catalog
                 .graveler
-                .moved_staged(self.repository, since, &at.entry, PAGE)
+                .staged_moves(self.repository, since, &at.entry, PAGE)
                 .await?;
             let mut branches = BTreeSet::new();
             for moved in page.results {
@@ -94,7 +94,7 @@ impl Run<'_> {
                     after = Some(Vec::new());
                 }
                 // Newer moves to the same branch were seen with it.
-                if let Some(branch) = &moved.back_to
+                if let Some(branch) = &moved.restored_to
                     && branches.insert(branch.clone())
                     && let Some(stopped_at) = self.gather_anew(at, branch.as_str(), after).await?
                 {
@@ -116,11 +116,11 @@ impl Run<'_> {
     /// Down to when a round goes whose predecessor began at an entry, or the first.
     fn since(&self, until: &str) -> OffsetDateTime {
         let began = base::data_id_time(&self.id).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        MovedStaged::made(until).map_or(began, |made| made.max(began)) - MAX_CLOCK_SKEW
+        StagedMove::made(until).map_or(began, |made| made.max(began)) - MAX_CLOCK_SKEW
     }
 
     /// Notes that a round came to a change.
-    fn count(&self, at: &mut Moved, moved: &MovedStaged) {
+    fn count(&self, at: &mut Moved, moved: &StagedMove) {
         if moved.tokens.is_empty() {
             return;
         }
@@ -129,7 +129,7 @@ impl Run<'_> {
             .chain_update(&moved.entry)
             .finalize();
         at.sum = hex::encode(&sum[..SUM_BYTES]);
-        if MovedStaged::made(&moved.entry).is_some_and(|made| made >= self.since(&at.top)) {
+        if StagedMove::made(&moved.entry).is_some_and(|made| made >= self.since(&at.top)) {
             at.near.clone_from(&at.sum);
         }
     }
@@ -137,7 +137,7 @@ impl Run<'_> {
     async fn gather_tokens(
         &mut self,
         at: &Moved,
-        moved: &MovedStaged,
+        moved: &StagedMove,
         after: Option<Vec<u8>>,
     ) -> Result<Option<Mark>> {
         let Some(after) = after.filter(|_| !moved.tokens.is_empty()) else {

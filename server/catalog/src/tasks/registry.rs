@@ -478,7 +478,8 @@ impl Catalog {
                 tasks.end(&ticket, outcome).await;
             }
         };
-        let run = graveler::nesting::carried(self.shared.pending.count(run)).in_current_span();
+        let run =
+            graveler::nesting::inherit_depth(self.shared.pending.count(run)).in_current_span();
         let run = tokio::spawn(run).abort_handle();
         if let Some(ours) = tasks.open().tasks.get_mut(&key) {
             ours.run = Some(run);

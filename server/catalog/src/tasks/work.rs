@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use graveler::{
-    BranchId, Commit, CommitId, CommitParams, MergeParams, MergeStrategy, MetaRangeId, Receipt,
-    RefsDump, Repository, RestoreRefs, Step,
+    BranchId, Commit, CommitId, CommitParams, CommitParticipant, CommitStep, MergeParams,
+    MergeStrategy, MetaRangeId, RefsDump, Repository, RestoreRefs,
 };
 use prost::Message;
 use prost_types::Timestamp;
@@ -401,8 +401,8 @@ impl Catalog {
         }
     }
 
-    fn receipt(&self, ticket: &Arc<Ticket>, info: fn(&Commit) -> Bytes) -> TaskReceipt {
-        TaskReceipt {
+    fn receipt(&self, ticket: &Arc<Ticket>, info: fn(&Commit) -> Bytes) -> TaskParticipant {
+        TaskParticipant {
             tasks: Arc::clone(&self.shared.tasks),
             ticket: Arc::clone(ticket),
             info,
@@ -413,7 +413,7 @@ impl Catalog {
         &self,
         repository: &Repository,
         work: CommitWork,
-        receipt: &TaskReceipt,
+        receipt: &TaskParticipant,
     ) -> Result<Bytes> {
         let branch = BranchId::parse(&work.branch)?;
         let params = CommitParams {
@@ -437,7 +437,7 @@ impl Catalog {
         &self,
         repository: &Repository,
         work: MergeWork,
-        receipt: &TaskReceipt,
+        receipt: &TaskParticipant,
     ) -> Result<Bytes> {
         let destination = BranchId::parse(&work.destination)?;
         let params = MergeParams {
@@ -472,7 +472,7 @@ impl Catalog {
 
 /// Ends a task in the batch that its commit lands in.
 #[derive(Debug)]
-struct TaskReceipt {
+struct TaskParticipant {
     tasks: Arc<Tasks>,
     ticket: Arc<Ticket>,
     info: fn(&Commit) -> Bytes,
@@ -483,7 +483,7 @@ const BUILT: u64 = 1;
 const JUDGED: u64 = 2;
 const LANDED: u64 = 3;
 
-impl Receipt for TaskReceipt {
+impl CommitParticipant for TaskParticipant {
     fn ops(&self, commit: &Commit) -> Vec<kv::Op> {
         let landed = super::Progress::default();
         landed.set(LANDED);
@@ -494,10 +494,10 @@ impl Receipt for TaskReceipt {
         self.tasks.ending(&claim, &unchanged, outcome, &landed)
     }
 
-    fn reached(&self, step: Step) {
+    fn on_step(&self, step: CommitStep) {
         self.ticket.progress().set(match step {
-            Step::Built => BUILT,
-            Step::Judged => JUDGED,
+            CommitStep::Built => BUILT,
+            CommitStep::Judged => JUDGED,
         });
     }
 }

@@ -1,17 +1,17 @@
 //! Applies sorted changes to a tree.
 //!
-//! A base range that no change falls into is referenced whole, without being opened.
+//! The new tree references base ranges without changes as a whole, without opening them.
 
 use std::cmp::Ordering;
 
-use super::record::{framed, same};
+use super::record::{frame, same_identity};
 use super::tables::Tables;
 use super::walker::{Front, Walker};
 use super::writer::TreeWriter;
 use super::{Change, ChangeCursor, Summary};
 use crate::{MetaRangeId, Result};
 
-/// What to do about what is in front of the base, and the next change.
+/// What to do next, given the front of the base and the next change.
 enum Step {
     Done,
     CopyRange,
@@ -19,7 +19,7 @@ enum Step {
     CopyRecord,
     /// The change's key is not in the base.
     Add,
-    /// The change's key is that of the base's record.
+    /// The base's record has the change's key.
     Replace,
 }
 
@@ -44,21 +44,21 @@ fn decide(base: Front<'_>, change: Option<&Change>) -> Step {
     }
 }
 
-/// Whose bytes stay where the identity of a change is that of the base's record.
+/// Which bytes to keep if a change has the same identity as the base's record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SameIdentity {
-    OfBase,
-    OfChange,
+pub(super) enum OnSameIdentity {
+    KeepBase,
+    TakeChange,
 }
 
-/// What came of an application.
+/// The result of applying changes.
 #[derive(Debug)]
 pub(crate) struct Applied {
     pub tree: MetaRangeId,
     pub summary: Summary,
-    /// Records that got other bytes, and are no change.
-    pub restated: u64,
-    /// Changes read, and records written.
+    /// Number of records whose bytes changed but not their identity.
+    pub bytes_only: u64,
+    /// Changes read plus records written.
     pub cost_rows: u64,
 }
 
@@ -68,12 +68,12 @@ pub(super) async fn apply(
     namespace: &str,
     base: &MetaRangeId,
     mut changes: Box<dyn ChangeCursor>,
-    same_identity: SameIdentity,
+    on_same_identity: OnSameIdentity,
 ) -> Result<Applied> {
     let mut tree = Walker::new(tables.clone(), namespace, base).await?;
     let mut writer = TreeWriter::new(tables.clone(), namespace);
     let mut summary = Summary::default();
-    let (mut restated, mut cost_rows) = (0, 0);
+    let (mut bytes_only, mut cost_rows) = (0, 0);
     let mut change = changes.next().await?;
     loop {
         tree.settle().await?;
@@ -86,7 +86,7 @@ pub(super) async fn apply(
             }
             Step::Enter => {
                 if let Some(range) = tree.range() {
-                    writer.expect_again(range);
+                    writer.reuse_if_unchanged(range);
                 }
                 tree.enter().await?;
             }
@@ -102,7 +102,7 @@ pub(super) async fn apply(
                     value: Some(value),
                 }) = change
                 {
-                    writer.add(framed(key, &value)).await?;
+                    writer.add(frame(key, &value)).await?;
                     summary.added += 1;
                 }
                 cost_rows += 1;
@@ -111,16 +111,17 @@ pub(super) async fn apply(
             Step::Replace => {
                 let old = tree.take_record();
                 let new =
-                    change.and_then(|Change { key, value }| value.map(|value| framed(key, &value)));
-                let is_same = same(old.as_ref(), new.as_ref())?;
+                    change.and_then(|Change { key, value }| value.map(|value| frame(key, &value)));
+                let is_same = same_identity(old.as_ref(), new.as_ref())?;
                 if new.is_none() {
                     summary.removed += 1;
                 } else if !is_same {
                     summary.changed += 1;
                 }
-                let keeps_old = is_same && (same_identity == SameIdentity::OfBase || old == new);
+                let keeps_old =
+                    is_same && (on_same_identity == OnSameIdentity::KeepBase || old == new);
                 if is_same && !keeps_old {
-                    restated += 1;
+                    bytes_only += 1;
                 }
                 cost_rows += 1;
                 if let Some(record) = if keeps_old { old } else { new } {
@@ -130,14 +131,14 @@ pub(super) async fn apply(
             }
         }
     }
-    let tree = match summary.is_empty() && restated == 0 {
+    let tree = match summary.is_empty() && bytes_only == 0 {
         true => base.clone(),
         false => writer.finish().await?,
     };
     Ok(Applied {
         tree,
         summary,
-        restated,
+        bytes_only,
         cost_rows,
     })
 }

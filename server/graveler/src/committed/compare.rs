@@ -1,30 +1,30 @@
-//! What one tree changed since a base, and where another tree changed the same.
+//! Compares what one tree changed since a base with another tree, and finds conflicts.
 //!
-//! The differences of base and right lead; the left tree is looked up only under their
-//! keys, and not even opened where it shares the range of one of them.
+//! The differences between base and right drive the comparison. The left tree is only looked up at
+//! their keys, and its ranges stay closed where the base or the right has the same range.
 
 use async_trait::async_trait;
 
 use super::diff::{Pair, TreeDiff, difference};
-use super::record::{Verdict, judge};
+use super::record::{Verdict, compare_three_way};
 use super::walker::{Front, Walker};
 use crate::sstable::Record;
 use crate::{Diff, DiffKind, DiffSource, Result};
 
-/// Three trees: `changes` from the base to the right, and the left.
+/// A comparison of three trees: `changes` from the base to the right, and the left tree.
 #[derive(Debug)]
 pub(super) struct TreeComparison {
     changes: TreeDiff,
     left: Walker,
-    /// A change that is being looked up; kept so that a dropped future loses none.
+    /// The change that is being looked up; kept so that a dropped future does not lose it.
     pending: Option<Pair>,
 }
 
-/// What the left tree has under a key.
-enum Left {
-    /// The same as the base, known by the range.
+/// What the left tree has at a key.
+enum LeftState {
+    /// The same as the base, because they share the range.
     Base,
-    /// The same as the right, known by the range.
+    /// The same as the right, because they share the range.
     Right,
     Own(Option<Record>),
 }
@@ -38,29 +38,29 @@ impl TreeComparison {
         }
     }
 
-    async fn look_up(&mut self, key: &[u8]) -> Result<Left> {
+    async fn look_up(&mut self, key: &[u8]) -> Result<LeftState> {
         self.left.seek(key);
         loop {
             self.left.settle().await?;
             let front = self.left.front();
             if front.is_above(key) {
-                return Ok(Left::Own(None));
+                return Ok(LeftState::Own(None));
             }
             let range = match front {
-                Front::End => return Ok(Left::Own(None)),
-                // At or after the sought key, and not above it.
-                Front::Record(record) => return Ok(Left::Own(Some(record.clone()))),
+                Front::End => return Ok(LeftState::Own(None)),
+                // The key is at or after the sought one and not above it, so it is equal.
+                Front::Record(record) => return Ok(LeftState::Own(Some(record.clone()))),
                 Front::Range(range) => range,
             };
-            // The range covers the key, so a walker that is in it or before it has found
-            // the key there, or its absence.
+            // The range covers the key. If another walker is in the same range or before it, its
+            // record at the key, or the absence of one, holds for the left tree too.
             if self
                 .changes
                 .left
                 .range()
                 .is_some_and(|base| base.id == range.id)
             {
-                return Ok(Left::Base);
+                return Ok(LeftState::Base);
             }
             if self
                 .changes
@@ -68,7 +68,7 @@ impl TreeComparison {
                 .range()
                 .is_some_and(|right| right.id == range.id)
             {
-                return Ok(Left::Right);
+                return Ok(LeftState::Right);
             }
             self.left.enter().await?;
         }
@@ -95,11 +95,11 @@ impl DiffSource for TreeComparison {
                 return Ok(None);
             };
             let left = match left {
-                Left::Base => base.clone(),
-                Left::Right => right.clone(),
-                Left::Own(record) => record,
+                LeftState::Base => base.clone(),
+                LeftState::Right => right.clone(),
+                LeftState::Own(record) => record,
             };
-            let kind = match judge(base.as_ref(), right.as_ref(), left.as_ref())? {
+            let kind = match compare_three_way(base.as_ref(), right.as_ref(), left.as_ref())? {
                 Verdict::Keep => continue,
                 Verdict::Take => None,
                 Verdict::Conflict => Some(DiffKind::Conflict),

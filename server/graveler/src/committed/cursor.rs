@@ -1,4 +1,4 @@
-//! The records of one tree, as a [`Cursor`].
+//! A [`Cursor`] over the records of one tree.
 
 use async_trait::async_trait;
 
@@ -6,7 +6,7 @@ use super::record;
 use super::walker::{Front, Walker};
 use crate::{Cursor, Record, Result};
 
-/// Walks all records; a seek passes over ranges without opening them.
+/// Walks all records. A seek skips ranges without opening them.
 #[derive(Debug)]
 pub(super) struct TreeCursor(Walker);
 

@@ -1,7 +1,7 @@
-//! Two-way differences of trees.
+//! Two-way differences between trees.
 //!
-//! Both trees are walked side by side. A range that both have is passed without being
-//! opened; since ranges end by content, so is most of two trees that differ little.
+//! Both trees are walked side by side. A range that both contain is skipped without being opened. The
+//! content decides where ranges end, so trees that differ little share most ranges.
 
 use std::cmp::Ordering;
 
@@ -9,12 +9,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::try_join;
 
-use super::record::{same, value};
+use super::record::{same_identity, value};
 use super::walker::{Front, Walker};
 use crate::sstable::Record;
 use crate::{Diff, DiffKind, DiffSource, Result};
 
-/// A key and what each side has under it; the sides differ.
+/// A key with each side's record; the records differ.
 #[derive(Debug)]
 pub(super) struct Pair {
     pub(super) key: Bytes,
@@ -29,7 +29,7 @@ pub(super) struct TreeDiff {
     pub(super) right: Walker,
 }
 
-/// What to do about what is in front of the two walkers.
+/// What to do next, given the fronts of the two walkers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     Done,
@@ -38,7 +38,7 @@ enum Step {
         left: bool,
         right: bool,
     },
-    /// Each set side has a record, with the lowest key of both trees.
+    /// Compare the records at the lowest key of both trees. A flag is set if that side has the key.
     Compare {
         left: bool,
         right: bool,
@@ -58,7 +58,8 @@ fn decide(left: Front<'_>, right: Front<'_>) -> Step {
         (Some(left), Some(right)) => left.cmp(right),
     };
     let (is_left, is_right) = (order.is_le(), order.is_ge());
-    // The lower side's range cannot be one that the other side still comes to.
+    // The lower side's range starts before the other side's front, so the other side does not contain
+    // it.
     let enter_left = is_left && matches!(left, Front::Range(_));
     let enter_right = is_right && matches!(right, Front::Range(_));
     if enter_left || enter_right {
@@ -79,7 +80,7 @@ impl TreeDiff {
         Self { left, right }
     }
 
-    /// The next key under which the sides differ.
+    /// The next key whose records differ.
     pub(super) async fn next_pair(&mut self) -> Result<Option<Pair>> {
         loop {
             self.left.settle().await?;
@@ -94,7 +95,7 @@ impl TreeDiff {
                     try_join(self.left.enter_if(left), self.right.enter_if(right)).await?;
                 }
                 Step::Compare { left, right } => {
-                    // Nothing is awaited from here on: a dropped future loses no record.
+                    // No await from here on: a dropped future must not lose the records taken below.
                     let left = if left { self.left.take_record() } else { None };
                     let right = if right {
                         self.right.take_record()
@@ -106,7 +107,7 @@ impl TreeDiff {
                         .or(right.as_ref())
                         .map(|record| record.key.clone());
                     if let Some(key) = key
-                        && !same(left.as_ref(), right.as_ref())?
+                        && !same_identity(left.as_ref(), right.as_ref())?
                     {
                         return Ok(Some(Pair { key, left, right }));
                     }
@@ -115,9 +116,9 @@ impl TreeDiff {
         }
     }
 
-    /// Whether the sides differ under `key`; keys are asked for in ascending order.
+    /// Whether the sides differ at `key`. Keys must be passed in ascending order.
     ///
-    /// Opens no range but those that may hold the key, and none that both sides have.
+    /// Opens only ranges that may hold the key, and none that both sides contain.
     pub(super) async fn differs_at(&mut self, key: &[u8]) -> Result<bool> {
         self.seek(key);
         loop {
@@ -138,7 +139,7 @@ impl TreeDiff {
             try_join(self.left.enter_if(left), self.right.enter_if(right)).await?;
         }
         let left = record_at(self.left.front(), key);
-        Ok(!same(left, record_at(self.right.front(), key))?)
+        Ok(!same_identity(left, record_at(self.right.front(), key))?)
     }
 
     pub(super) fn seek(&mut self, key: &[u8]) {
@@ -168,7 +169,7 @@ impl DiffSource for TreeDiff {
     }
 }
 
-/// Makes a difference of two records; without `kind`, of the kind that they show.
+/// Builds a difference from two records. Its kind is `kind` or, without it, follows from the records.
 pub(super) fn difference(
     kind: Option<DiffKind>,
     key: Bytes,

@@ -1,26 +1,25 @@
-//! Merges three trees by whole ranges where it can, by records where it must.
+//! Merges three trees, range by range where possible, otherwise record by record.
 //!
-//! Base, source and destination are walked side by side. Two sides that have the same
-//! range cancel out before anything is opened: where source and base are equal the
-//! destination stands, where destination and base are equal the source stands, and where
-//! source and destination are equal they both do. What then still overlaps is entered.
+//! Base, source and destination are walked side by side. Where two sides have the same range, the
+//! outcome is known without opening it: if source and base are equal, the destination wins; if
+//! destination and base are equal, the source wins; if source and destination are equal, either is
+//! the result. Ranges that still overlap are entered.
 //!
-//! A side's record counts only if it has the very key that is judged. (lakeFS's merge
-//! compares identities alone in two places; objects of equal content under neighbouring
-//! keys can make it drop one.)
+//! A side's record counts only if it has exactly the key being merged. (lakeFS's merge compares only
+//! identities in two places, so it can lose an object whose neighbor has the same content.)
 
 use futures::future::try_join3;
 
-use super::record::{Verdict, judge};
+use super::record::{Verdict, compare_three_way};
 use super::tables::Tables;
 use super::walker::{Front, Walker};
 use super::writer::TreeWriter;
 use crate::{Error, MergeStrategy, MetaRangeId, Result};
 
-/// The most conflicting keys that are told; those beyond are only counted.
+/// Maximum number of conflicting keys in an error; further ones are only counted.
 pub const MAX_REPORTED_CONFLICTS: usize = 1000;
 
-/// Base, source and destination: which of them something applies to.
+/// Flags for base, source and destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Sides {
     base: bool,
@@ -28,15 +27,15 @@ struct Sides {
     destination: bool,
 }
 
-/// What to do about what is in front of the three walkers.
+/// What to do next, given the fronts of the three walkers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     Done,
-    /// Both changed a stretch to the same range.
+    /// Source and destination have the same range: keep it.
     KeepShared,
-    /// The source has not changed the stretch.
+    /// Source and base have the same range: skip it on both, so that the destination wins.
     CancelSource,
-    /// The destination has not changed the stretch.
+    /// Destination and base have the same range: skip it on both, so that the source wins.
     CancelDestination,
     /// No other side has keys within the source's range.
     CopySource,
@@ -45,7 +44,7 @@ enum Step {
     /// Both sides removed the base's range.
     DropBase,
     Enter(Sides),
-    /// Each set side has a record, with the lowest key of all.
+    /// Compare the records at the lowest key of all sides. A flag is set if that side has the key.
     Compare(Sides),
 }
 
@@ -75,7 +74,7 @@ fn decide(base: Front<'_>, source: Front<'_>, destination: Front<'_>) -> Step {
         return Step::Done;
     };
     let is_lowest = |side: Front<'_>| side.lower_bound() == Some(lowest);
-    // A range that begins lowest cannot be one that another side still comes to.
+    // The other sides' fronts start after this range's first key, so they do not contain the range.
     let is_entered = |side: Front<'_>| is_lowest(side) && matches!(side, Front::Range(_));
     let sides_that = |holds: &dyn Fn(Front<'_>) -> bool| Sides {
         base: holds(base),
@@ -128,10 +127,10 @@ pub(super) async fn merge(
                 base.take_range();
             }
             Step::Enter(sides) => {
-                // What comes out as it went in is not stored again.
+                // A range whose records come out unchanged is not stored again.
                 for side in [(&source, sides.source), (&destination, sides.destination)] {
                     if let (Some(range), true) = (side.0.range(), side.1) {
-                        output.writer.expect_again(range);
+                        output.writer.reuse_if_unchanged(range);
                     }
                 }
                 try_join3(
@@ -150,12 +149,12 @@ pub(super) async fn merge(
                     take(&mut source, sides.source),
                     take(&mut destination, sides.destination),
                 );
-                let verdict = judge(old.as_ref(), theirs.as_ref(), ours.as_ref())?;
+                let verdict = compare_three_way(old.as_ref(), theirs.as_ref(), ours.as_ref())?;
                 let winner = match (verdict, strategy) {
                     (Verdict::Keep, _) | (Verdict::Conflict, MergeStrategy::DestWins) => ours,
                     (Verdict::Take, _) | (Verdict::Conflict, MergeStrategy::SourceWins) => theirs,
                     (Verdict::Conflict, MergeStrategy::None) => {
-                        // Two sides that differ are not both without the key.
+                        // The records differ, so at least one side has the key.
                         if let Some(record) = theirs.or(ours) {
                             output.conflict(&record.key);
                         }
@@ -171,10 +170,10 @@ pub(super) async fn merge(
     output.finish().await
 }
 
-/// The merged tree, as long as there is no conflict; then the conflicts.
+/// The merged tree; after the first conflict, only the conflicts.
 struct Output {
     writer: TreeWriter,
-    /// The first of them.
+    /// The first conflicting keys, up to [`MAX_REPORTED_CONFLICTS`].
     conflicts: Vec<Vec<u8>>,
     conflict_count: u64,
 }
@@ -228,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_ranges_cancel_out_before_anything_is_opened() {
+    fn equal_ranges_are_merged_unopened() {
         let (old, new) = (range(0, "a", "f"), range(1, "a", "g"));
         let (old, new) = (Front::Range(&old), Front::Range(&new));
         assert_eq!(decide(old, new, old), Step::CancelDestination);
@@ -239,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_that_no_other_side_reaches_into_is_copied_or_dropped() {
+    fn ranges_without_overlap_are_copied_or_dropped() {
         let (low, high) = (range(0, "a", "f"), range(1, "g", "z"));
         let (low, high) = (Front::Range(&low), Front::Range(&high));
         assert_eq!(decide(high, low, Front::End), Step::CopySource);
@@ -249,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_overlaps_is_entered_from_below() {
+    fn overlapping_range_with_the_lowest_key_is_entered_first() {
         let (wide, inner) = (range(0, "a", "z"), range(1, "c", "d"));
         let record = Record {
             key: Bytes::from("b"),
@@ -262,7 +261,7 @@ mod tests {
             destination: false,
         };
         assert_eq!(decide(inner, wide, Front::End), Step::Enter(only_source));
-        // The record is lower than what the others may still hold: they are left closed.
+        // The record's key is below the others' first keys, so they stay closed.
         assert_eq!(
             decide(inner, Front::Record(&record), Front::End),
             Step::Compare(only_source)
@@ -270,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_front_ends_the_merge() {
+    fn merge_is_done_when_all_trees_end() {
         assert_eq!(decide(Front::End, Front::End, Front::End), Step::Done);
     }
 }

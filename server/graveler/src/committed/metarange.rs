@@ -1,7 +1,7 @@
-//! A metarange's records: one for each range, by the range's last key.
+//! The records of a metarange: one per range, keyed by the range's last key.
 //!
-//! The value is a frame whose identity is the range's id in hex and whose data is the
-//! message below. Ranges do not overlap.
+//! The value is a frame with the range's hex id as identity and the message below as data. Ranges do
+//! not overlap.
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -10,7 +10,7 @@ use super::tables::{self, TableKind, is_table_id};
 use crate::sstable::{Finished, Reader, Record, encode_value};
 use crate::{Error, RangeId, Result};
 
-/// What a metarange says of a range: lakeFS's `RangeData`.
+/// A metarange's description of a range: lakeFS's `RangeData`.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 struct RangeData {
     #[prost(bytes = "bytes", tag = "1")]
@@ -23,18 +23,18 @@ struct RangeData {
     count: i64,
 }
 
-/// A range as its metarange knows it.
+/// A reference to a range, as stored in its metarange.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RangeRef {
     pub(super) id: RangeId,
     pub(super) min_key: Bytes,
     pub(super) max_key: Bytes,
-    /// The metarange's framed value, carried verbatim from tree to tree.
+    /// The metarange's framed value, copied verbatim from tree to tree.
     value: Bytes,
 }
 
 impl RangeRef {
-    /// The reference to a range that has just been written.
+    /// The reference to a newly written range.
     pub(super) fn to(table: &Finished) -> Self {
         let data = RangeData {
             min_key: table.min_key.clone(),
@@ -67,7 +67,7 @@ impl RangeRef {
             RangeData::decode(data).map_err(|error| corrupt(format!("range {id}: {error}")))?;
         if data.max_key != record.key || data.min_key > data.max_key {
             return Err(corrupt(format!(
-                "the bounds of range {id} are not in order"
+                "the bounds of range {id} are out of order"
             )));
         }
         Ok(Self {
@@ -78,7 +78,7 @@ impl RangeRef {
         })
     }
 
-    /// A reference to a range that is nowhere, with an id made of one byte.
+    /// A reference to a range that does not exist; `content` fills its id.
     #[cfg(test)]
     pub(super) fn fake(content: u8, min_key: &str, max_key: &str) -> Self {
         Self {
@@ -95,12 +95,13 @@ impl RangeRef {
     }
 }
 
-/// The range that may hold `key`: the first that ends at or after it, if it also begins there.
+/// The range that may hold `key`: the first one that ends at or after the key, if it also starts at
+/// or before it.
 pub(super) async fn find(metarange: &Reader, id: &str, key: &[u8]) -> Result<Option<RangeRef>> {
-    let reading = |error| tables::reading(TableKind::MetaRange, id, error);
+    let read_error = |error| tables::read_error(TableKind::MetaRange, id, error);
     let mut cursor = metarange.cursor();
-    cursor.seek(key).await.map_err(reading)?;
-    let Some(record) = cursor.next().await.map_err(reading)? else {
+    cursor.seek(key).await.map_err(read_error)?;
+    let Some(record) = cursor.next().await.map_err(read_error)? else {
         return Ok(None);
     };
     let range = RangeRef::parse(&record)?;

@@ -1,8 +1,7 @@
 //! Committed trees: ranges and metaranges, their cursors, writer, diff and merge.
 //!
-//! A tree is a metarange, the sorted list of its ranges; a range is a sorted table of
-//! records. Both are files named by what they hold, so that equal content is found equal
-//! by its name alone.
+//! A tree is a metarange, which is the sorted list of its ranges. A range is a sorted table of
+//! records. Both are files named by a hash of their content, so equal content has equal names.
 //!
 //! ```text
 //! metarange   [a..f] 3c0f..   [g..m] 91aa..   [n..z] 07de..
@@ -10,14 +9,13 @@
 //! ranges      a b c .. f      g h .. m        n o .. z      key -> identity, data
 //! ```
 //!
-//! Everything here walks trees with a [`walker::Walker`], which stands before a whole range
-//! or, once it has entered one, before a record. [`diff`], [`compare`], [`merge`] and
-//! [`apply`] decide from what is in front of each walker, and pass over or copy whole
-//! ranges wherever they can.
+//! Everything here walks trees with a [`walker::Walker`]. Its front is a whole range or, inside an
+//! entered range, a record. [`diff`], [`compare`], [`merge`] and [`apply`] decide from the fronts of
+//! their walkers what to do next, and skip or copy whole ranges wherever possible.
 //!
-//! A committed range is never rewritten; equal range ids are never opened. Memory is
-//! bounded by a block and a read-ahead for each walker, the list of ranges of the tree
-//! that is written, and a few ranges on their way to the store.
+//! Committed ranges are never rewritten, and ranges with equal ids are never opened. Memory holds,
+//! for each walker, a block and its read-ahead; and for a writer, the list of the new tree's ranges
+//! and a few ranges that are being uploaded.
 
 mod apply;
 mod compare;
@@ -45,7 +43,7 @@ use bytes::Bytes;
 use futures::future::{try_join, try_join3};
 
 pub(crate) use self::apply::Applied;
-use self::apply::SameIdentity;
+use self::apply::OnSameIdentity;
 use self::compare::TreeComparison;
 use self::cursor::TreeCursor;
 use self::diff::TreeDiff;
@@ -66,7 +64,7 @@ pub(crate) fn try_range(record: &Record) {
     }));
 }
 
-/// A staged change: a new value, or none for a deletion.
+/// A staged change: a new value, or `None` for a deletion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     pub key: Bytes,
@@ -79,7 +77,7 @@ pub trait ChangeCursor: std::fmt::Debug + Send {
     async fn next(&mut self) -> Result<Option<Change>>;
 }
 
-/// How many keys an application changed, by value identity.
+/// How many keys changed their value identity.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
     pub added: u64,
@@ -95,34 +93,33 @@ impl Summary {
     }
 }
 
-/// Writes a tree of records that come in ascending order of key.
+/// Writes a tree from records in ascending key order.
 #[derive(Debug)]
 pub(crate) struct RecordWriter(TreeWriter);
 
 impl RecordWriter {
     /// Adds a record.
     pub(crate) async fn add(&mut self, record: Record) -> Result<()> {
-        self.0.add(record::framed(record.key, &record.value)).await
+        self.0.add(record::frame(record.key, &record.value)).await
     }
 
-    /// Stores the tree and gives its id.
+    /// Stores the tree and returns its id.
     pub(crate) async fn finish(self) -> Result<MetaRangeId> {
         self.0.finish().await
     }
 }
 
-/// The trees of all repositories. Cheap to clone. An empty tree id is the empty tree.
+/// The trees of all repositories. Cheap to clone. An empty id means the empty tree.
 ///
-/// Every operation fails with [`crate::Error::NotFound`] if a metarange or range is not
-/// there, with [`crate::Error::Corrupt`] if one does not parse, and with
-/// [`crate::Error::Block`] if the store fails.
+/// Every operation can fail with [`crate::Error::NotFound`] if a metarange or range does not exist,
+/// [`crate::Error::Corrupt`] if one is malformed, and [`crate::Error::Block`] if the store fails.
 #[derive(Debug, Clone)]
 pub struct Committed {
     tables: Tables,
 }
 
 impl Committed {
-    /// Trees in `block`, with one cache for all of them.
+    /// Opens the trees in `block`, with one cache for all of them.
     #[must_use]
     pub fn new(block: Arc<dyn BlockStore>, options: &Options) -> Self {
         Self {
@@ -130,7 +127,7 @@ impl Committed {
         }
     }
 
-    /// The value of one key; reads the metarange's index, one range's index and one block.
+    /// The value of one key. Reads the metarange's index, one range's index and one block.
     ///
     /// # Errors
     /// As for all operations, see [`Self`].
@@ -157,7 +154,7 @@ impl Committed {
         let record = reader
             .get(key)
             .await
-            .map_err(|error| tables::reading(TableKind::Range, range.id.as_str(), error))?;
+            .map_err(|error| tables::read_error(TableKind::Range, range.id.as_str(), error))?;
         record.as_ref().map(record::value).transpose()
     }
 
@@ -171,25 +168,31 @@ impl Committed {
 
     /// Applies changes to a tree and stores the result: ranges first, then the metarange.
     ///
-    /// A value whose identity the base already has keeps the base's bytes and is no change.
-    /// Without changes the result is `base` and nothing is stored.
+    /// A value whose identity the base already has is no change, and the base's bytes stay. Without
+    /// changes the result is `base`, and nothing is stored.
     ///
     /// # Errors
-    /// As for all operations, and [`crate::Error::InvalidValue`] for a key or value that is
-    /// too large for a range. Nothing but unreferenced ranges is left then.
+    /// As for all operations, and [`crate::Error::InvalidValue`] for a key or value that is too large
+    /// for a range. Only unreferenced ranges may be left behind then.
     pub async fn apply(
         &self,
         namespace: &str,
         base: &MetaRangeId,
         changes: Box<dyn ChangeCursor>,
     ) -> Result<(MetaRangeId, Summary)> {
-        let applied =
-            apply::apply(&self.tables, namespace, base, changes, SameIdentity::OfBase).await?;
+        let applied = apply::apply(
+            &self.tables,
+            namespace,
+            base,
+            changes,
+            OnSameIdentity::KeepBase,
+        )
+        .await?;
         Ok((applied.tree, applied.summary))
     }
 
-    /// The same, but a value whose identity the base already has brings its own bytes: what reads of
-    /// staged changes show.
+    /// Like [`Self::apply`], but a value with the base's identity replaces the base's bytes, as reads
+    /// of staged changes do.
     pub(crate) async fn apply_as_staged(
         &self,
         namespace: &str,
@@ -201,12 +204,12 @@ impl Committed {
             namespace,
             base,
             changes,
-            SameIdentity::OfChange,
+            OnSameIdentity::TakeChange,
         )
         .await
     }
 
-    /// Two-way differences of trees: what must happen to `left` to become `right`.
+    /// Two-way diff: the changes that turn `left` into `right`.
     ///
     /// # Errors
     /// As for all operations, see [`Self`].
@@ -216,7 +219,7 @@ impl Committed {
         left: &MetaRangeId,
         right: &MetaRangeId,
     ) -> Result<DiffCursor> {
-        // Equal trees differ nowhere: they need not be opened.
+        // Equal trees have no differences, so they need not be opened.
         let empty = MetaRangeId::trusted("");
         let (left, right) = if left == right {
             (&empty, &empty)
@@ -228,7 +231,8 @@ impl Committed {
         Ok(DiffCursor::new(TreeDiff::new(left, right)))
     }
 
-    /// Whether two trees hold the same records. Their ranges may differ all the same, by how they came to be.
+    /// Whether two trees hold the same records. Their ranges may still differ, depending on how they
+    /// were made.
     ///
     /// # Errors
     /// As for all operations, see [`Self`].
@@ -245,10 +249,11 @@ impl Committed {
         Ok(differences.next().await?.is_none())
     }
 
-    /// What `right` changed since `base`, and where `left` changed the same key otherwise: a conflict.
+    /// Three-way diff: what `right` changed since `base`. A key that `left` changed differently is a
+    /// conflict.
     ///
-    /// A key that both sides changed alike is not shown. `left` and `right` of a difference
-    /// are the values of those trees; the base's value is not shown.
+    /// A key that both sides changed in the same way is left out. The values of a difference are
+    /// those of `left` and `right`; the base's value is left out.
     ///
     /// # Errors
     /// As for all operations, see [`Self`].
@@ -259,7 +264,7 @@ impl Committed {
         left: &MetaRangeId,
         right: &MetaRangeId,
     ) -> Result<DiffCursor> {
-        // A left that has changed nothing conflicts with nothing.
+        // A left side without changes conflicts with nothing.
         if left == base {
             return self.diff(namespace, base, right).await;
         }
@@ -275,14 +280,14 @@ impl Committed {
         )))
     }
 
-    /// Merges what `source` changed since `base` into `destination` and stores the result.
+    /// Merges the changes of `source` since `base` into `destination` and stores the result.
     ///
-    /// The result is exactly `source` if the destination has not changed, and exactly
-    /// `destination` if the source has not.
+    /// The result is exactly `source` if the destination has no changes, and exactly `destination` if
+    /// the source has none.
     ///
     /// # Errors
-    /// As for all operations, and [`crate::Error::Conflict`] with the first
-    /// [`MAX_REPORTED_CONFLICTS`] conflicting keys and their number, under [`MergeStrategy::None`].
+    /// As for all operations, and under [`MergeStrategy::None`] [`crate::Error::Conflict`] with the
+    /// first [`MAX_REPORTED_CONFLICTS`] conflicting keys and their number.
     pub async fn merge(
         &self,
         namespace: &str,
@@ -306,16 +311,15 @@ impl Committed {
         merge::merge(&self.tables, namespace, base, source, destination, strategy).await
     }
 
-    /// Where the file of a range or metarange lies below a storage namespace. Says nothing of
-    /// whether it is there.
+    /// The key of a range's or metarange's file below a storage namespace, whether or not it exists.
     ///
     /// # Errors
-    /// [`crate::Error::InvalidValue`] for what is no id of a table.
+    /// [`crate::Error::InvalidValue`] if `id` is not a table id.
     pub fn key_of(&self, id: &str) -> Result<String> {
         self.tables.key_of(id)
     }
 
-    /// Starts a tree that says more of itself than what kind of table it is: the dump of a repository's records.
+    /// Starts a tree whose tables have further properties: a dump of a repository's records.
     pub(crate) fn record_writer(
         &self,
         namespace: &str,
@@ -328,7 +332,7 @@ impl Committed {
         ))
     }
 
-    /// What a tree says of itself under a name. The empty tree says nothing.
+    /// A property of a tree's metarange. The empty tree has none.
     pub(crate) async fn property(
         &self,
         namespace: &str,

@@ -1,16 +1,16 @@
-//! Carries a merge over to a destination that has moved since it was worked out.
+//! Rebases a finished merge onto a destination that has moved since.
 //!
-//! What the merge changed of the old destination is laid onto the new one, at the cost of
-//! what has changed between the two. That is the whole merge's result wherever source and
-//! destinations changed different keys: a key that the destinations agree on is judged as
-//! before, and one that the source has not changed is the new destination's in any case.
-//! A key that both changed would have to be judged anew, so then the whole merge is.
+//! The merge's changes to the old destination are applied to the new one, so the cost depends only on
+//! the difference between the two destinations. If the source and that difference have no key in
+//! common, the result equals a full merge: for keys on which the destinations agree, the decision is
+//! the same as before, and for all others the source has no change, so the new destination wins. If
+//! they have a key in common, the full merge is repeated.
 
 use super::Committed;
 use super::diff::TreeDiff;
 use crate::{MergeStrategy, MetaRangeId, Result};
 
-/// A merge that was worked out: what went in, and the tree that came out.
+/// A finished merge: its inputs and the resulting tree.
 #[derive(Debug, Clone)]
 pub struct Merged {
     pub base: MetaRangeId,
@@ -21,14 +21,14 @@ pub struct Merged {
 }
 
 impl Committed {
-    /// Merges what `source` changed since `base` into `destination`, and makes use of
-    /// `before`, the same merge into what the destination was.
+    /// Merges the changes of `source` since `base` into `destination`, reusing `before`, the result
+    /// of the same merge into an earlier destination, if possible.
     ///
-    /// The records are those of [`Self::merge`], and so are its errors.
+    /// The result has the same records as that of [`Self::merge`].
     ///
     /// # Errors
     /// As [`Self::merge`].
-    pub async fn merge_again(
+    pub async fn merge_incrementally(
         &self,
         namespace: &str,
         before: Option<&Merged>,
@@ -42,10 +42,13 @@ impl Committed {
         });
         let tree = match before {
             Some(before) if before.destination == *destination => before.tree.clone(),
-            // Onto an unchanged destination the source was taken whole: nothing to carry over.
+            // If the old destination equaled the base, the source was taken whole and there is no
+            // difference to rebase.
             Some(before)
                 if before.destination != *base
-                    && !self.meets(namespace, before, destination).await? =>
+                    && !self
+                        .destination_touches_source(namespace, before, destination)
+                        .await? =>
             {
                 let (old, new) = (&before.destination, &before.tree);
                 self.merge(namespace, old, new, destination, MergeStrategy::None)
@@ -65,8 +68,8 @@ impl Committed {
         })
     }
 
-    /// Whether the source changed a key that has changed between the destinations as well.
-    async fn meets(
+    /// Whether the source changed a key that differs between the two destinations.
+    async fn destination_touches_source(
         &self,
         namespace: &str,
         before: &Merged,

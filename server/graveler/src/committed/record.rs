@@ -1,11 +1,11 @@
-//! Records as the engine reads them: values out of frames, and when two are the same.
+//! Conversion between records and values, and comparison of records.
 
 use bytes::Bytes;
 
 use crate::sstable::{self, Record, encode_value};
 use crate::{Error, Result, Value};
 
-/// Takes a record's value out of its frame.
+/// Decodes a record's value.
 pub(super) fn value(record: &Record) -> Result<Value> {
     let (identity, data) = record
         .split_value()
@@ -13,16 +13,16 @@ pub(super) fn value(record: &Record) -> Result<Value> {
     Ok(Value { identity, data })
 }
 
-/// Frames a value as a record.
-pub(super) fn framed(key: Bytes, value: &Value) -> Record {
+/// Encodes a value as a record.
+pub(super) fn frame(key: Bytes, value: &Value) -> Record {
     Record {
         key,
         value: Bytes::from(encode_value(&value.identity, &value.data)),
     }
 }
 
-/// Whether two sides agree on a key: both without it, or with values of one identity.
-pub(super) fn same(a: Option<&Record>, b: Option<&Record>) -> Result<bool> {
+/// Whether two sides agree on a key: both lack it, or both values have the same identity.
+pub(super) fn same_identity(a: Option<&Record>, b: Option<&Record>) -> Result<bool> {
     match (a, b) {
         (None, None) => Ok(true),
         (Some(a), Some(b)) if a.value == b.value => Ok(true),
@@ -31,27 +31,27 @@ pub(super) fn same(a: Option<&Record>, b: Option<&Record>) -> Result<bool> {
     }
 }
 
-/// What a three-way comparison says of a key.
+/// The outcome of a three-way comparison at one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// The source has not changed it, or both changed it alike: the destination stands.
+    /// The destination wins: the source did not change the key, or both changed it in the same way.
     Keep,
-    /// Only the source changed it.
+    /// The source wins: only it changed the key.
     Take,
-    /// Both changed it, each otherwise.
+    /// Both changed the key in different ways.
     Conflict,
 }
 
-/// Compares what source and destination made of the base's record.
-pub(super) fn judge(
+/// Compares source and destination with the base.
+pub(super) fn compare_three_way(
     base: Option<&Record>,
     source: Option<&Record>,
     destination: Option<&Record>,
 ) -> Result<Verdict> {
-    if same(source, destination)? || same(source, base)? {
+    if same_identity(source, destination)? || same_identity(source, base)? {
         return Ok(Verdict::Keep);
     }
-    Ok(if same(destination, base)? {
+    Ok(if same_identity(destination, base)? {
         Verdict::Take
     } else {
         Verdict::Conflict

@@ -1,8 +1,7 @@
 //! Opens and stores the files of trees: `<namespace>/<prefix>/<id>`.
 //!
-//! What is opened stays in one bounded cache: the parsed index and hot blocks. A lookup
-//! reads blocks, never a whole file. An id is checked to be 64 hex digits before it
-//! becomes part of a path.
+//! One bounded cache holds parsed indexes and recently used blocks of opened tables. A lookup reads
+//! blocks, never a whole file. An id must be 64 hex digits before it becomes part of a path.
 
 use std::sync::Arc;
 
@@ -11,9 +10,9 @@ use block::{BlockStore, Location, from_bytes};
 use crate::sstable::{self, Cache, CacheBounds, Finished, Reader, StoreSource};
 use crate::{Error, Kind, Options, Result};
 
-/// One part in this many of the cache's bound holds opened tables; the rest holds blocks.
+/// Opened tables get one part in this many of the cache's size; blocks get the rest.
 const OPENED_TABLES_PART: u64 = 8;
-/// The length of a table's id: a SHA-256 in hex.
+/// Length of a table's id: a SHA-256 in hex.
 const ID_LEN: usize = 64;
 
 /// The two kinds of table.
@@ -51,29 +50,29 @@ impl TableKind {
     }
 }
 
-/// When a range ends, as lakeFS decides it.
+/// Decides where a range ends, by lakeFS's rule.
 ///
-/// By content: the same key ends a range whatever came before it, unless the range would
-/// become too large.
+/// The decision depends on the key alone, unless the range is too small or too large. Trees with the
+/// same keys therefore split at the same places, whatever came before.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Breaking {
+pub(super) struct RangeSplitter {
     min_size_bytes: u64,
     max_size_bytes: u64,
     raggedness: u64,
 }
 
-impl Breaking {
+impl RangeSplitter {
     fn new(options: &Options) -> Self {
         Self {
             min_size_bytes: options.min_range_size_bytes,
             max_size_bytes: options.max_range_size_bytes,
-            // Truncated like lakeFS; a raggedness below one would divide by zero.
+            // Truncated, as in lakeFS. A raggedness below one would divide by zero.
             raggedness: (options.range_raggedness_entries as u64).max(1),
         }
     }
 
     /// Whether a range of `size_bytes` (estimated) ends after `key`.
-    pub(super) fn ends_after(&self, key: &[u8], size_bytes: u64) -> bool {
+    pub(super) fn splits_after(&self, key: &[u8], size_bytes: u64) -> bool {
         use std::hash::Hasher as _;
         if size_bytes < self.min_size_bytes {
             return false;
@@ -93,7 +92,7 @@ pub(super) struct Tables {
     block: Arc<dyn BlockStore>,
     cache: Cache,
     prefix: Arc<str>,
-    pub(super) breaking: Breaking,
+    pub(super) splitter: RangeSplitter,
 }
 
 impl Tables {
@@ -107,11 +106,11 @@ impl Tables {
             block,
             cache: Cache::new(bounds),
             prefix: Arc::from(options.block_storage_prefix.as_str()),
-            breaking: Breaking::new(options),
+            splitter: RangeSplitter::new(options),
         }
     }
 
-    /// Opens a table: its properties and index, from the cache or from the end of the file.
+    /// Opens a table: reads its properties and index from the cache or the end of the file.
     pub(super) async fn open(&self, namespace: &str, kind: TableKind, id: &str) -> Result<Reader> {
         if !is_table_id(id) {
             return Err(kind.not_found(id));
@@ -122,9 +121,9 @@ impl Tables {
             .await
             .map_err(|error| match error {
                 sstable::Error::Read(block::Error::NotFound(_)) => kind.not_found(id),
-                error => reading(kind, id, error),
+                error => read_error(kind, id, error),
             })?;
-        // A user may name a range where a metarange is asked for.
+        // A user may give the id of a range where a metarange is expected.
         if reader.properties().kind() == kind.property().as_bytes() {
             Ok(reader)
         } else {
@@ -132,20 +131,20 @@ impl Tables {
         }
     }
 
-    /// Stores a finished table. To store it again is harmless.
+    /// Stores a finished table. Storing it again is harmless.
     pub(super) async fn store(&self, namespace: &str, table: Finished) -> Result<()> {
         let location = self.location(namespace, &table.id);
         self.block.put(&location, from_bytes(table.bytes)).await?;
         Ok(())
     }
 
-    /// The key of a table's file below any namespace, for an id that a user gave.
+    /// The key of a table's file below any namespace, for an id given by a user.
     pub(super) fn key_of(&self, id: &str) -> Result<String> {
         if is_table_id(id) {
             Ok(self.key(id))
         } else {
             Err(Error::InvalidValue(format!(
-                "invalid id {id:?}: ranges and metaranges are named by {ID_LEN} lower-case hex digits"
+                "invalid id {id:?}: ids of ranges and metaranges have {ID_LEN} lower-case hex digits"
             )))
         }
     }
@@ -159,7 +158,7 @@ impl Tables {
     }
 }
 
-/// Whether an id has the form of a table's: 64 lower-case hex digits.
+/// Whether an id has the form of a table id: 64 lower-case hex digits.
 pub(super) fn is_table_id(id: &str) -> bool {
     id.len() == ID_LEN
         && id
@@ -168,7 +167,7 @@ pub(super) fn is_table_id(id: &str) -> bool {
 }
 
 /// The engine's error for a table that could not be read.
-pub(super) fn reading(kind: TableKind, id: &str, error: sstable::Error) -> Error {
+pub(super) fn read_error(kind: TableKind, id: &str, error: sstable::Error) -> Error {
     match error {
         sstable::Error::Read(source) => Error::Block(source),
         other => Error::Corrupt {
@@ -179,7 +178,7 @@ pub(super) fn reading(kind: TableKind, id: &str, error: sstable::Error) -> Error
 }
 
 /// The engine's error for a record that could not be added to a table.
-pub(super) fn adding(error: &sstable::Error) -> Error {
+pub(super) fn add_error(error: &sstable::Error) -> Error {
     match error {
         sstable::Error::TooLarge { .. } => Error::InvalidValue(error.to_string()),
         other => Error::Corrupt {
@@ -191,13 +190,13 @@ pub(super) fn adding(error: &sstable::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::Breaking;
+    use super::RangeSplitter;
 
-    /// FNV-1a of `a` and 64 bits is `af63dc4c8601ec8c`.
+    /// The 64-bit FNV-1a hash of `a`.
     const HASH_OF_A: u64 = 0xaf63_dc4c_8601_ec8c;
 
-    fn breaking(min_size_bytes: u64, max_size_bytes: u64, raggedness: u64) -> Breaking {
-        Breaking {
+    fn splitter(min_size_bytes: u64, max_size_bytes: u64, raggedness: u64) -> RangeSplitter {
+        RangeSplitter {
             min_size_bytes,
             max_size_bytes,
             raggedness,
@@ -205,18 +204,18 @@ mod tests {
     }
 
     #[test]
-    fn a_range_ends_after_keys_whose_hash_is_a_multiple_of_the_raggedness() {
-        assert!(breaking(0, 1000, HASH_OF_A).ends_after(b"a", 10));
-        assert!(breaking(0, 1000, 4).ends_after(b"a", 10));
-        assert!(!breaking(0, 1000, 8).ends_after(b"a", 10));
-        assert!(!breaking(0, 1000, HASH_OF_A).ends_after(b"b", 10));
+    fn range_ends_after_a_key_whose_hash_is_a_multiple_of_the_raggedness() {
+        assert!(splitter(0, 1000, HASH_OF_A).splits_after(b"a", 10));
+        assert!(splitter(0, 1000, 4).splits_after(b"a", 10));
+        assert!(!splitter(0, 1000, 8).splits_after(b"a", 10));
+        assert!(!splitter(0, 1000, HASH_OF_A).splits_after(b"b", 10));
     }
 
     #[test]
-    fn a_range_ends_when_it_is_large_enough_and_not_while_it_is_too_small() {
-        assert!(breaking(0, 1000, 8).ends_after(b"a", 1000));
-        assert!(!breaking(0, 1000, 8).ends_after(b"a", 999));
-        assert!(!breaking(11, 1000, 4).ends_after(b"a", 10));
-        assert!(breaking(11, 1000, 4).ends_after(b"a", 11));
+    fn size_limits_override_the_hash_of_the_key() {
+        assert!(splitter(0, 1000, 8).splits_after(b"a", 1000));
+        assert!(!splitter(0, 1000, 8).splits_after(b"a", 999));
+        assert!(!splitter(11, 1000, 4).splits_after(b"a", 10));
+        assert!(splitter(11, 1000, 4).splits_after(b"a", 11));
     }
 }

@@ -1,7 +1,8 @@
-//! Fixtures: trees as text, a store that counts, small ranges so that a few keys make many.
+//! Test fixtures: trees written as text, a store that counts requests, and small ranges so that a few
+//! keys fill several.
 //!
-//! A tree is written `a=1 b=2/x`: under key `b` the identity `2` with data `x`. Without
-//! `/` the data is the identity's.
+//! A tree is written `a=1 b=2/x`: key `b` has the identity `2` and the data `x`. Without `/`, the
+//! data equals the identity.
 
 mod store;
 
@@ -21,10 +22,10 @@ use crate::{
 
 pub(super) const NAMESPACE: &str = "mem://lake";
 
-/// A tree in the model: identity and data by key.
+/// A tree in the model: values by key.
 pub(super) type Model = BTreeMap<String, Value>;
 
-/// Changes from a list.
+/// A cursor over listed changes.
 #[derive(Debug)]
 pub(super) struct ListedChanges(pub(super) VecDeque<Change>);
 
@@ -35,7 +36,7 @@ impl ChangeCursor for ListedChanges {
     }
 }
 
-/// The engine over a store that counts.
+/// Trees on a store that counts requests.
 #[derive(Debug)]
 pub(super) struct Trees {
     pub(super) store: Arc<CountingStore>,
@@ -53,16 +54,16 @@ impl Trees {
         }
     }
 
-    /// Ranges of about `raggedness` keys.
-    pub(super) fn ragged(raggedness: u32) -> Self {
+    /// Trees whose ranges have about `raggedness` keys.
+    pub(super) fn with_raggedness(raggedness: u32) -> Self {
         Self::new(Options {
             range_raggedness_entries: f64::from(raggedness),
             ..Options::default()
         })
     }
 
-    /// Forgets what is cached, read and written.
-    pub(super) fn cool(&mut self) {
+    /// Clears the caches and the counters.
+    pub(super) fn clear_caches(&mut self) {
         self.committed = Committed::new(
             Arc::clone(&self.store) as Arc<dyn BlockStore>,
             &self.options,
@@ -148,11 +149,15 @@ pub(super) async fn read_all(cursor: &mut dyn Cursor) -> Model {
         let key = String::from_utf8(record.key.to_vec()).unwrap();
         assert!(
             model.last_key_value().is_none_or(|(last, _)| *last < key),
-            "keys ascend"
+            "keys must ascend"
         );
         model.insert(key, record.value);
     }
-    assert_eq!(cursor.next().await.unwrap(), None, "the end lasts");
+    assert_eq!(
+        cursor.next().await.unwrap(),
+        None,
+        "a cursor must stay at the end"
+    );
     model
 }
 
@@ -161,7 +166,11 @@ pub(super) async fn read_diffs(mut cursor: DiffCursor) -> Vec<Diff> {
     while let Some(diff) = cursor.next().await.unwrap() {
         diffs.push(diff);
     }
-    assert_eq!(cursor.next().await.unwrap(), None, "the end lasts");
+    assert_eq!(
+        cursor.next().await.unwrap(),
+        None,
+        "a cursor must stay at the end"
+    );
     diffs
 }
 
@@ -216,7 +225,7 @@ fn show_value(value: Option<&Value>) -> String {
     }
 }
 
-/// `+` added, `~` changed, `-` removed, `!` conflict; then key and values.
+/// Formats differences: `+` added, `~` changed, `-` removed, `!` conflict; then key and values.
 pub(super) fn show_diffs(diffs: &[Diff]) -> String {
     let show = |diff: &Diff| {
         let sign = match diff.kind {
@@ -239,7 +248,7 @@ pub(super) fn show_diffs(diffs: &[Diff]) -> String {
 
 /// Applies changes to a base.
 pub(super) async fn check_apply(base: &str, staged: &str, expected: Expect) {
-    let trees = Trees::ragged(2);
+    let trees = Trees::with_raggedness(2);
     let base = trees.tree(&model(base)).await;
     let (
         result,
@@ -256,7 +265,7 @@ pub(super) async fn check_apply(base: &str, staged: &str, expected: Expect) {
 }
 
 pub(super) async fn check_diff(left: &str, right: &str, expected: Expect) {
-    let trees = Trees::ragged(2);
+    let trees = Trees::with_raggedness(2);
     let (left, right) = (
         trees.tree(&model(left)).await,
         trees.tree(&model(right)).await,
@@ -264,9 +273,9 @@ pub(super) async fn check_diff(left: &str, right: &str, expected: Expect) {
     expected.assert_eq(&show_diffs(&trees.diff(&left, &right).await));
 }
 
-/// What theirs (right) changed since the base, against ours (left).
+/// Compares `theirs` (right) with `ours` (left), given their base.
 pub(super) async fn check_compare(base: &str, ours: &str, theirs: &str, expected: Expect) {
-    let trees = Trees::ragged(2);
+    let trees = Trees::with_raggedness(2);
     let [base, ours, theirs] = stored(&trees, [base, ours, theirs]).await;
     expected.assert_eq(&show_diffs(&trees.compare(&base, &ours, &theirs).await));
 }
@@ -283,7 +292,7 @@ pub(super) async fn check_merge_with(
     theirs: &str,
     expected: Expect,
 ) {
-    let trees = Trees::ragged(2);
+    let trees = Trees::with_raggedness(2);
     let [base, ours, theirs] = stored(&trees, [base, ours, theirs]).await;
     let merged = match trees.merge(&base, &theirs, &ours, strategy).await {
         Ok(tree) => show(&trees.read(&tree).await),

@@ -1,4 +1,4 @@
-//! Trees as their users see them: stories in text, a model, what is read, and what fails.
+//! Tests of trees: stories in text, a model, read costs and failures.
 
 mod failures;
 mod model;

@@ -1,34 +1,35 @@
-//! Walks a tree by whole ranges, and by records in the ranges that it enters.
+//! Walks a tree range by range, and record by record within the ranges it enters.
 //!
-//! The caller settles the walker, looks at what is in [`Walker::front`], and then either
-//! passes it or enters it. A range that is passed is never opened. Keys only ascend, and a
-//! future that is dropped leaves the walker where it stood.
+//! The caller calls [`Walker::settle`], examines [`Walker::front`], and then takes the front or, if
+//! it is a range, enters it. A range that is taken is never opened. Keys only ascend, and dropping a
+//! future leaves the walker where it was.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::metarange::RangeRef;
-use super::tables::{TableKind, Tables, reading};
+use super::tables::{TableKind, Tables, read_error};
 use crate::sstable::{self, Record};
 use crate::{Error, MetaRangeId, Result};
 
-/// How many steps count as one in the scheduler's budget, which is 128 of them between two
-/// yields: blocks that are cached never make a walk wait, and others want the thread too.
+/// This many steps count as one unit of tokio's cooperative budget, which yields after 128 units. A
+/// walk over cached blocks never waits, so without the budget it would starve other tasks of the
+/// thread.
 const STEPS_PER_BUDGET: u32 = 8;
 
-/// What comes next in a tree.
+/// The next element of a tree.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Front<'a> {
     End,
-    /// A range that has not been entered. After a seek its first keys may lie before the
-    /// position; they are skipped if it is entered.
+    /// A range that is not entered. After a seek it may start before the sought key; entering it
+    /// skips the keys before.
     Range(&'a RangeRef),
     Record(&'a Record),
 }
 
 impl<'a> Front<'a> {
-    /// A key that nothing in front is below; none at the end.
+    /// The front's first key, or a key below it; `None` at the end.
     pub(super) fn lower_bound(self) -> Option<&'a Bytes> {
         match self {
             Self::End => None,
@@ -37,7 +38,7 @@ impl<'a> Front<'a> {
         }
     }
 
-    /// Whether all that is in front is above `key`.
+    /// Whether everything in front is above `key`.
     pub(super) fn is_above(self, key: &[u8]) -> bool {
         self.lower_bound().is_none_or(|bound| bound > key)
     }
@@ -49,23 +50,23 @@ pub(super) struct Walker {
     tables: Tables,
     namespace: Arc<str>,
     tree: MetaRangeId,
-    /// The metarange's records; none for the empty tree and at the end.
+    /// The rest of the metarange's records; `None` for the empty tree and at the end.
     ranges: Option<sstable::Cursor>,
-    /// The range in front, or the one that is walked through.
+    /// The range in front, or the entered range.
     range: Option<RangeRef>,
-    /// Set while the range is walked through.
+    /// The rest of the entered range's records.
     records: Option<sstable::Cursor>,
     record: Option<Record>,
-    /// The last key that was passed, of a record or a whole range.
+    /// The last key that was passed: that of a record, or the end of a skipped range.
     passed: Option<Bytes>,
-    /// Where a seek wants to be and the walker may not yet be.
+    /// The target of a seek that the walker has not reached yet.
     floor: Option<Bytes>,
-    /// Counts up to [`STEPS_PER_BUDGET`].
+    /// Steps since the last unit of budget; at most [`STEPS_PER_BUDGET`].
     steps: u32,
 }
 
 impl Walker {
-    /// Stands before the first range. Opens the metarange.
+    /// Opens the metarange and starts before the first range.
     pub(super) async fn new(tables: Tables, namespace: &str, tree: &MetaRangeId) -> Result<Self> {
         let ranges = match tree.as_str() {
             "" => None,
@@ -90,21 +91,21 @@ impl Walker {
         })
     }
 
-    /// Moves forward to the first key >= `key`; never backward. Reads nothing.
+    /// Moves forward to the first key >= `key`, never backward. Does no I/O.
     pub(super) fn seek(&mut self, key: &[u8]) {
         if self.floor.as_ref().is_none_or(|floor| floor < key) {
             self.floor = Some(Bytes::copy_from_slice(key));
         }
     }
 
-    /// Reads on until [`Self::front`] is known. Reads nothing if it is.
+    /// Reads until [`Self::front`] is known; does no I/O if it already is.
     pub(super) async fn settle(&mut self) -> Result<()> {
         self.steps += 1;
         if self.steps >= STEPS_PER_BUDGET {
             self.steps = 0;
             tokio::task::consume_budget().await;
         }
-        self.approach_floor().await?;
+        self.seek_floor().await?;
         while self.record.is_none() {
             if let Some(records) = &mut self.records {
                 let next = records
@@ -121,7 +122,9 @@ impl Walker {
                 break;
             };
             let next = ranges.next().await;
-            match next.map_err(|error| reading(TableKind::MetaRange, self.tree.as_str(), error))? {
+            match next
+                .map_err(|error| read_error(TableKind::MetaRange, self.tree.as_str(), error))?
+            {
                 Some(record) => self.range = Some(self.checked(RangeRef::parse(&record)?)?),
                 None => self.ranges = None,
             }
@@ -129,7 +132,7 @@ impl Walker {
         Ok(())
     }
 
-    /// What comes next. Call [`Self::settle`] before.
+    /// The next element. Call [`Self::settle`] first.
     pub(super) fn front(&self) -> Front<'_> {
         match (&self.record, &self.range) {
             (Some(record), _) => Front::Record(record),
@@ -138,12 +141,12 @@ impl Walker {
         }
     }
 
-    /// The range in front, or the one that holds the record in front.
+    /// The range in front, or the one that contains the record in front.
     pub(super) fn range(&self) -> Option<&RangeRef> {
         self.range.as_ref()
     }
 
-    /// Enters the range in front, if it is wanted.
+    /// Enters the range in front if `is_wanted`.
     pub(super) async fn enter_if(&mut self, is_wanted: bool) -> Result<()> {
         if is_wanted {
             self.enter().await
@@ -152,7 +155,7 @@ impl Walker {
         }
     }
 
-    /// Opens the range in front and stands before its first record.
+    /// Opens the range in front and moves before its first record.
     pub(super) async fn enter(&mut self) -> Result<()> {
         let Some(range) = self.range.as_ref().filter(|_| self.records.is_none()) else {
             return Ok(());
@@ -173,14 +176,14 @@ impl Walker {
         self.settle().await
     }
 
-    /// Takes the range in front whole and passes it.
+    /// Takes the whole range in front and moves past it.
     pub(super) fn take_range(&mut self) -> Option<RangeRef> {
         let range = self.range.clone().filter(|_| self.records.is_none());
         self.leave_range();
         range
     }
 
-    /// Takes the record in front and passes it.
+    /// Takes the record in front and moves past it.
     pub(super) fn take_record(&mut self) -> Option<Record> {
         let record = self.record.take();
         if let Some(record) = &record {
@@ -197,9 +200,10 @@ impl Walker {
         }
     }
 
-    /// Gets as near to the wanted floor as can be without entering a range.
-    async fn approach_floor(&mut self) -> Result<()> {
-        // The position is beyond the floor: sought backward, or passed a whole range since.
+    /// Moves as close to the sought key as possible without entering a range.
+    async fn seek_floor(&mut self) -> Result<()> {
+        // The walker is already past the sought key: the seek went backward, or a whole range was
+        // taken since.
         if self.passed >= self.floor {
             self.floor = None;
         }
@@ -221,18 +225,18 @@ impl Walker {
                 }
                 self.floor = None;
             }
-            // Else the floor is kept for the moment the range is entered.
+            // If the range is not entered, the sought key is kept until it is.
             return Ok(());
         }
         if let Some(ranges) = &mut self.ranges {
             let sought = ranges.seek(floor).await;
-            sought.map_err(|error| reading(TableKind::MetaRange, self.tree.as_str(), error))?;
+            sought.map_err(|error| read_error(TableKind::MetaRange, self.tree.as_str(), error))?;
         }
         self.leave_range();
         Ok(())
     }
 
-    /// Refuses a range that does not lie behind what was passed.
+    /// Refuses a range that does not lie after everything passed so far.
     fn checked(&self, range: RangeRef) -> Result<RangeRef> {
         if self
             .passed
@@ -250,7 +254,7 @@ impl Walker {
 }
 
 fn range_error(range: Option<&RangeRef>, error: sstable::Error) -> Error {
-    reading(
+    read_error(
         TableKind::Range,
         range.map_or("", |range| range.id.as_str()),
         error,

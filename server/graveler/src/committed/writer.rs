@@ -1,8 +1,8 @@
-//! Writes a tree from records and whole ranges, in ascending order of key.
+//! Writes a tree from records and whole ranges, in ascending key order.
 //!
-//! Records are encoded in batches on a blocking thread while the caller reads on, and
-//! finished ranges are stored a few at a time. The metarange is stored last, when all its
-//! ranges are durable. A writer that is dropped leaves unreferenced ranges at most.
+//! A blocking thread encodes batches of records while the caller continues reading, and a few
+//! finished ranges are uploaded concurrently. The metarange is stored last, once all its ranges are
+//! durable. Dropping a writer leaves at most some unreferenced ranges.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -11,20 +11,20 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use super::metarange::RangeRef;
-use super::tables::{Breaking, TableKind, Tables, adding};
+use super::tables::{RangeSplitter, TableKind, Tables, add_error};
 use crate::sstable::{self, Finished, Record};
 use crate::{Error, MetaRangeId, Result};
 
-/// The most bytes of records that wait for the encoder.
+/// Maximum number of record bytes waiting for the encoder.
 const MAX_BATCH_BYTES: usize = 256 << 10;
-/// The most records that wait for the encoder.
+/// Maximum number of records waiting for the encoder.
 const MAX_BATCH_RECORDS: usize = 1024;
-/// The most ranges on their way to the store: what bounds the memory of a writer.
+/// Maximum number of concurrent uploads of ranges; it bounds the writer's memory.
 const MAX_UPLOADS: usize = 4;
-/// The most ranges that are remembered because they may come out again.
+/// Maximum number of remembered ranges that may come out unchanged.
 const MAX_REUSABLE_RANGES: usize = 8;
 
-/// An encoder at work; it comes back with the ranges that it finished.
+/// A running encoder; it returns itself and the ranges that it finished.
 type Encoding = JoinHandle<Result<(Encoder, Vec<Finished>)>>;
 
 /// Writes one tree.
@@ -32,7 +32,7 @@ type Encoding = JoinHandle<Result<(Encoder, Vec<Finished>)>>;
 pub(super) struct TreeWriter {
     tables: Tables,
     namespace: Arc<str>,
-    /// What each table says of itself, beside its type; part of its id.
+    /// Further properties of each table, besides its type; they are part of its id.
     properties: Arc<BTreeMap<String, String>>,
     batch: Vec<Record>,
     batch_bytes: usize,
@@ -48,7 +48,7 @@ impl TreeWriter {
         Self::with_properties(tables, namespace, BTreeMap::new())
     }
 
-    /// A writer of tables that say more of themselves than their type.
+    /// A writer whose tables have further properties besides their type.
     pub(super) fn with_properties(
         tables: Tables,
         namespace: &str,
@@ -56,7 +56,7 @@ impl TreeWriter {
     ) -> Self {
         let properties = Arc::new(properties);
         let encoder = Encoder {
-            breaking: tables.breaking,
+            splitter: tables.splitter,
             properties: Arc::clone(&properties),
             open: None,
         };
@@ -84,29 +84,29 @@ impl TreeWriter {
         Ok(())
     }
 
-    /// Adds a range that is stored already. Ends the range that is being written.
+    /// Adds a range that is already stored. Closes the range that is being written.
     pub(super) async fn add_range(&mut self, range: RangeRef) -> Result<()> {
         self.close_range().await?;
         self.append(range)
     }
 
-    /// Remembers a stored range whose records are going to be added, in case they stay as
-    /// they are: it is then not stored again.
-    pub(super) fn expect_again(&mut self, range: &RangeRef) {
+    /// Remembers a stored range whose records are about to be added. If they come out unchanged, it
+    /// is not stored again.
+    pub(super) fn reuse_if_unchanged(&mut self, range: &RangeRef) {
         if self.reusable.len() == MAX_REUSABLE_RANGES {
             self.reusable.pop_front();
         }
         self.reusable.push_back(range.clone());
     }
 
-    /// Ends the tree: waits until its ranges are stored, then stores the metarange.
+    /// Finishes the tree: waits until its ranges are stored, then stores the metarange.
     pub(super) async fn finish(mut self) -> Result<MetaRangeId> {
         self.close_range().await?;
         while let Some(stored) = self.uploads.join_next().await {
             joined(stored)?;
         }
         let (ranges, extra) = (self.ranges, self.properties);
-        let metarange = joined(aside(move || encode_metarange(&ranges, &extra)).await)?;
+        let metarange = joined(spawn_heavy(move || encode_metarange(&ranges, &extra)).await)?;
         let id = MetaRangeId::trusted(metarange.id.as_str());
         self.tables.store(&self.namespace, metarange).await?;
         Ok(id)
@@ -117,7 +117,7 @@ impl TreeWriter {
         self.collect().await
     }
 
-    /// Hands the batch to a blocking thread; with `close`, it ends the range as well.
+    /// Hands the batch to a blocking thread. With `close`, also finishes the open range.
     async fn encode(&mut self, close: bool) -> Result<()> {
         self.collect().await?;
         if self.batch.is_empty() && !(close && self.encoder.open.is_some()) {
@@ -126,16 +126,16 @@ impl TreeWriter {
         self.batch_bytes = 0;
         let batch = std::mem::take(&mut self.batch);
         let idle = Encoder {
-            breaking: self.tables.breaking,
+            splitter: self.tables.splitter,
             properties: Arc::clone(&self.properties),
             open: None,
         };
         let encoder = std::mem::replace(&mut self.encoder, idle);
-        self.encoding = Some(aside(move || encoder.run(batch, close)));
+        self.encoding = Some(spawn_heavy(move || encoder.run(batch, close)));
         Ok(())
     }
 
-    /// Waits for the blocking thread and sends the ranges it finished on their way.
+    /// Waits for the blocking thread and starts uploading the ranges it finished.
     async fn collect(&mut self) -> Result<()> {
         let Some(encoding) = self.encoding.take() else {
             return Ok(());
@@ -173,7 +173,7 @@ impl TreeWriter {
         if let Some(last) = self.ranges.last()
             && last.max_key >= range.min_key
         {
-            let reason = format!("range {} does not lie behind range {}", range.id, last.id);
+            let reason = format!("range {} does not lie after range {}", range.id, last.id);
             return Err(Error::Corrupt {
                 what: "tree".to_owned(),
                 reason,
@@ -187,7 +187,7 @@ impl TreeWriter {
 /// The part of the writer that moves to a blocking thread and back.
 #[derive(Debug)]
 struct Encoder {
-    breaking: Breaking,
+    splitter: RangeSplitter,
     properties: Arc<BTreeMap<String, String>>,
     open: Option<sstable::Writer>,
 }
@@ -197,8 +197,8 @@ impl Encoder {
         let mut finished = Vec::new();
         for Record { key, value } in batch {
             let mut open = self.open.take().unwrap_or_default();
-            open.add(&key, &value).map_err(|error| adding(&error))?;
-            if self.breaking.ends_after(&key, open.estimated_size()) {
+            open.add(&key, &value).map_err(|error| add_error(&error))?;
+            if self.splitter.splits_after(&key, open.estimated_size()) {
                 finished.push(open.finish(&properties(TableKind::Range, &self.properties)));
             } else {
                 self.open = Some(open);
@@ -214,7 +214,9 @@ impl Encoder {
 fn encode_metarange(ranges: &[RangeRef], extra: &BTreeMap<String, String>) -> Result<Finished> {
     let mut metarange = sstable::Writer::new();
     for (key, value) in ranges.iter().map(RangeRef::record) {
-        metarange.add(key, value).map_err(|error| adding(&error))?;
+        metarange
+            .add(key, value)
+            .map_err(|error| add_error(&error))?;
     }
     Ok(metarange.finish(&properties(TableKind::MetaRange, extra)))
 }
@@ -225,20 +227,20 @@ fn properties(kind: TableKind, extra: &BTreeMap<String, String>) -> BTreeMap<Str
     all
 }
 
-/// Has heavy work done by a blocking thread; on a runtime of one thread, whose tests decide the
-/// order of everything, by that one.
-fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+/// Runs CPU-heavy work on a blocking thread. On a single-threaded runtime it runs on that thread,
+/// since such tests control the order of all work.
+fn spawn_heavy<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     match Handle::current().runtime_flavor() {
         RuntimeFlavor::CurrentThread => tokio::spawn(async { work() }),
         _ => tokio::task::spawn_blocking(work),
     }
 }
 
-/// The result of a task; its panic is passed on.
+/// The result of a task. Propagates its panic.
 fn joined<T>(result: std::result::Result<Result<T>, JoinError>) -> Result<T> {
     match result.map_err(JoinError::try_into_panic) {
         Ok(result) => result,
         Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        Err(Err(error)) => panic!("a task of the writer was ended from outside: {error}"),
+        Err(Err(error)) => panic!("a task of the writer was cancelled: {error}"),
     }
 }

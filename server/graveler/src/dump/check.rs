@@ -1,11 +1,11 @@
-//! Whether a dump is what it says: looked into as a whole before anything of it is written.
+//! Validates a whole dump before a restore writes any of it.
 
 use bytes::Bytes;
 
 use super::RefsDump;
 use super::closure::MAX_IDS;
+use super::dump_record::DumpRecord;
 use super::entity::{ENTITY, Entity};
-use super::restored::Restored;
 use crate::engine::Engine;
 use crate::{CommitId, Error, Kind, MetaRangeId, Repository, Result, Tag};
 
@@ -13,9 +13,10 @@ const IDS_OF_DUMP: &str = "give all three ids that the dump answered";
 const ANOTHER_DUMP: &str = "take another dump";
 
 impl Engine {
-    /// Reads a whole dump and checks what can be checked.
+    /// Reads a whole dump and checks everything that can be checked.
     pub(super) async fn check_dump(&self, repository: &Repository, dump: &RefsDump) -> Result<()> {
-        // A dump has all three, also of a repository without tags: one that is left out would be lost.
+        // A dump always has all three trees, even without tags. Without this check, an omitted one
+        // would be lost silently.
         for (entity, tree) in dump.trees() {
             if tree.as_str().is_empty() {
                 return Err(Error::advised(
@@ -30,12 +31,13 @@ impl Engine {
         for (entity, tree) in dump.trees() {
             self.check_entity(repository, entity, tree)
                 .await
-                .map_err(of_dump)?;
+                .map_err(name_dump_if_missing)?;
             let mut cursor = self.tree(repository, tree).await?;
             while let Some(record) = cursor.next().await? {
-                match Restored::parse(entity, &record)? {
-                    Restored::Commit(_) => {}
-                    Restored::Tag(Tag { commit_id, .. }) | Restored::Branch { commit_id, .. } => {
+                match DumpRecord::parse(entity, &record)? {
+                    DumpRecord::Commit(_) => {}
+                    DumpRecord::Tag(Tag { commit_id, .. })
+                    | DumpRecord::Branch { commit_id, .. } => {
                         self.check_commit_of(repository, dump, entity, &record.key, &commit_id)
                             .await?;
                     }
@@ -45,7 +47,8 @@ impl Engine {
         self.check_parents_of(repository, dump).await
     }
 
-    /// A log, a merge base or garbage collection would end at the hole.
+    /// Checks that every parent is in the dump: logs, merge bases and garbage collection would fail
+    /// at a missing commit.
     async fn check_parents_of(&self, repository: &Repository, dump: &RefsDump) -> Result<()> {
         let missing = self
             .missing_parents(repository, &dump.commits, MAX_IDS)
@@ -59,7 +62,8 @@ impl Engine {
         }
     }
 
-    /// Refuses a table that is there but is no tree of objects: a branch of it could not be read.
+    /// Refuses a metarange that exists but is a dump, since a branch with such a tree would be
+    /// unreadable.
     pub(crate) async fn check_object_tree(
         &self,
         repository: &Repository,
@@ -78,7 +82,8 @@ impl Engine {
         }
     }
 
-    /// A tree of another kind reads like one of tags or branches: their messages begin alike.
+    /// Checks the kind of a tree: tags and branches would decode as each other, since their messages
+    /// start alike.
     async fn check_entity(
         &self,
         repository: &Repository,
@@ -134,8 +139,9 @@ impl Engine {
     }
 }
 
-/// A dump that is looked for in another namespace than its own is the likeliest reason why its tree is not there.
-fn of_dump(error: Error) -> Error {
+/// Reports a missing tree as a missing dump: the most likely cause is a dump that lies in another
+/// namespace.
+fn name_dump_if_missing(error: Error) -> Error {
     match error {
         Error::NotFound {
             kind: Kind::MetaRange,

@@ -1,9 +1,8 @@
-//! Parents that a dump of commits lacks: found in bounded memory, and added.
+//! Finds the parents that a dump of commits lacks, in bounded memory, and adds them.
 //!
-//! Commits are read by id, page by page, while others commit. A commit whose parent landed behind the
-//! page that is read, and that itself landed ahead of it, is in the tree without its parent.
-//! What a commit of the tree descends from was there before it: so the parents that are
-//! to be added are of a set that no longer grows.
+//! A dump reads commits by id, page by page, while others commit. If a commit lands ahead of the
+//! current page and its parent behind it, the dump has the commit without the parent. All ancestors
+//! of a dumped commit existed before it did, so the set of parents to add no longer grows.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,24 +10,24 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::CountRecords;
+use super::create::add;
 use super::entity::Entity;
-use super::take::add;
 use crate::engine::Engine;
 use crate::records::Stored as _;
-use crate::refs::hole;
+use crate::refs::missing_commit;
 use crate::{Commit, CommitId, Cursor, Error, MetaRangeId, Repository, Result};
 
-/// Ids that are held to look for parents among, 16 MB of them. More are gone through in parts.
+/// Maximum number of ids in memory for the parent check, 16 MB. Larger dumps are checked in parts.
 pub(crate) const MAX_IDS: usize = 500_000;
-/// Missing parents that are held.
+/// Maximum number of missing parents in memory.
 pub(crate) const MAX_MISSING: usize = 10_000;
 
 /// Missing parents, each with a commit that names it.
 pub(crate) type Missing = BTreeMap<CommitId, CommitId>;
 
 impl Engine {
-    /// Parents that commits of a dump name and it does not hold; some of them where there are more
-    /// than [`MAX_MISSING`].
+    /// Parents that a dump's commits name but the dump lacks; if there are more than [`MAX_MISSING`],
+    /// some of them.
     pub(crate) async fn missing_parents(
         &self,
         repository: &Repository,
@@ -59,11 +58,11 @@ impl Engine {
         }
     }
 
-    /// The same dump of commits, and in it what it lacked.
+    /// Writes the dump of commits again, with the missing commits added.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] if there is no record of a commit that another names as its parent.
-    pub(super) async fn with_missing(
+    /// [`Error::Corrupt`] if a commit names a parent that has no record.
+    pub(super) async fn add_missing(
         &self,
         repository: &Repository,
         commits: &MetaRangeId,
@@ -94,7 +93,7 @@ impl Engine {
         }
     }
 
-    /// Missing commits, and what of their ancestors is missing too, up to [`MAX_MISSING`] in all.
+    /// The missing commits and their missing ancestors, about [`MAX_MISSING`] in all.
     async fn ancestry(
         &self,
         repository: &Repository,
@@ -111,7 +110,9 @@ impl Engine {
                 continue;
             }
             let commit = match self.refs.commit(repository, &id).await {
-                Err(Error::NotFound { .. }) => return Err(hole(&id, &format!("commit {child}"))),
+                Err(Error::NotFound { .. }) => {
+                    return Err(missing_commit(&id, &format!("commit {child}")));
+                }
                 other => other?,
             };
             for parent in &commit.parents {
@@ -126,14 +127,14 @@ impl Engine {
     }
 }
 
-/// The ids of a stretch of a tree.
+/// A range of consecutive ids of a tree.
 #[derive(Debug)]
 struct Part {
     /// Ascending.
     ids: Vec<[u8; 32]>,
-    /// The last id before them.
+    /// The last id before this range.
     after: Option<[u8; 32]>,
-    /// Nothing comes behind them.
+    /// Whether the range reaches to the end of the tree.
     is_last: bool,
 }
 
@@ -147,7 +148,7 @@ impl Part {
             ids.push(digest(&record.key).ok_or_else(|| Error::Corrupt {
                 what: "dump".to_owned(),
                 reason: format!(
-                    "{:?} is no id of a commit",
+                    "{:?} is not a commit id",
                     String::from_utf8_lossy(&record.key)
                 ),
             })?);
@@ -160,7 +161,7 @@ impl Part {
         })
     }
 
-    /// Whether a commit would be in this stretch and is not. What is no id is in none.
+    /// Whether `id` belongs to this range but is not in it. A malformed id is always missing.
     fn lacks(&self, id: &CommitId) -> bool {
         let Some(id) = digest(id.as_str().as_bytes()) else {
             return true;

@@ -1,4 +1,5 @@
-//! The kinds of record in a dump, and what its tables say of themselves: lakeFS reads both.
+//! The kinds of records in a dump, and the properties of their tables, which lakeFS reads and writes
+//! too.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +30,7 @@ impl Entity {
         }
     }
 
-    /// What a table of the dump says of itself, beside its type.
+    /// The properties of this kind's table, besides its type.
     pub(super) fn properties(self) -> BTreeMap<String, String> {
         let (message, definition) = match self {
             Self::Commit => ("CommitData", COMMIT_DEFINITION),
@@ -51,7 +52,7 @@ impl Entity {
 /// The property that names the kind of record.
 pub(super) const ENTITY: &str = "entity";
 
-/// The messages as protobuf describes them (`DescriptorProto` in JSON).
+/// The protobuf descriptions of the messages (`DescriptorProto` as JSON).
 const COMMIT_DEFINITION: &str = r#"{"name":"CommitData","field":[{"name":"id","number":1,"label":"LABEL_OPTIONAL","type":"TYPE_STRING","jsonName":"id"},{"name":"committer","number":2,"label":"LABEL_OPTIONAL","type":"TYPE_STRING","jsonName":"committer"},{"name":"message","number":3,"label":"LABEL_OPTIONAL","type":"TYPE_STRING","jsonName":"message"},{"name":"creation_date","number":4,"label":"LABEL_OPTIONAL","type":"TYPE_MESSAGE","typeName":".google.protobuf.Timestamp","jsonName":"creationDate"},{"name":"meta_range_id","number":5,"label":"LABEL_OPTIONAL","type":"TYPE_STRING","jsonName":"metaRangeId"},{"name":"metadata","number":6,"label":"LABEL_REPEATED","type":"TYPE_MESSAGE","typeName":".io.treeverse.lakefs.graveler.CommitData.MetadataEntry","jsonName":"metadata"},{"name":"parents","number":7,"label":"LABEL_REPEATED","type":"TYPE_STRING","jsonName":"parents"},{"name":"version","number":8,"label":"LABEL_OPTIONAL","type":"TYPE_INT32","jsonName":"version"},{"name":"generation","number":9,"label":"LABEL_OPTIONAL","type":"TYPE_INT32","jsonName":"generation"}],"nestedType":[{"name":"MetadataEntry","field":[{"name":"key","number":1,"label":"LABEL_OPTIONAL","type":"TYPE_STRING","jsonName":"key"},{"name":"value","number":2,"label":"LABEL_OPTIONAL","type":"TYPE_STRING","jsonName":"value"}],"options":{"mapEntry":true}}]}"#;
 const TAG_DEFINITION: &str = r#"{"name":"TagData","field":[{"name":"id","number":1,"label":"LABEL_OPTIONAL","type":"TYPE_STRING","jsonName":"id"},{"name":"commit_id","number":2,"label":"LABEL_OPTIONAL","type":"TYPE_STRING","jsonName":"commitId"}]}"#;
 const BRANCH_DEFINITION: &str = r#"{"name":"BranchData","field":[{"name":"id","number":1,"label":"LABEL_OPTIONAL","type":"TYPE_STRING","jsonName":"id"},{"name":"commit_id","number":2,"label":"LABEL_OPTIONAL","type":"TYPE_STRING","jsonName":"commitId"},{"name":"staging_token","number":3,"label":"LABEL_OPTIONAL","type":"TYPE_STRING","jsonName":"stagingToken"},{"name":"sealed_tokens","number":4,"label":"LABEL_REPEATED","type":"TYPE_STRING","jsonName":"sealedTokens"},{"name":"hidden","number":5,"label":"LABEL_OPTIONAL","type":"TYPE_BOOL","jsonName":"hidden"}]}"#;

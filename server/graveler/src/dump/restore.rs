@@ -1,12 +1,12 @@
-//! Restores a dump into a bare repository. Nothing is held but a page of records. A restore that was
-//! cut short goes on when it is repeated: which dump it is of is on record.
+//! Restores a dump into a bare repository, one page of records at a time. A record of the restore in
+//! progress names its dump, so repeating an interrupted restore resumes it.
 
 use bytes::Bytes;
 use kv::{Op, Predicate};
 use prost::Message as _;
 
+use super::dump_record::DumpRecord;
 use super::entity::Entity;
-use super::restored::Restored;
 use super::{CountRecords, RefsDump};
 use crate::deletion::write_unless_deleted;
 use crate::engine::{Engine, check_read_only};
@@ -17,27 +17,27 @@ use crate::{
     Result, Tag,
 };
 
-/// Records of a restore that are written in one batch.
+/// Number of records in one batch of a restore.
 const RESTORE_BATCH: usize = 500;
-/// How often a batch of a restore is tried against another restore of the same dump.
+/// How often a batch is tried against concurrent restores of the same dump.
 const MAX_TRIES: usize = 10;
-/// Entries of the reflog that are read at a time.
+/// Number of reflog entries read at a time.
 const REFLOG_PAGE: usize = 500;
 
-/// What to restore.
+/// Parameters of a restore.
 #[derive(Debug, Clone, Copy)]
 pub struct RestoreRefs<'a> {
     pub dump: &'a RefsDump,
-    /// Also into a read-only repository.
+    /// Whether to restore even into a read-only repository.
     pub force: bool,
-    /// Who asks for it: told by the reflog.
+    /// The user who requests it, for the reflog.
     pub actor: &'a str,
-    /// Tells a repeated restore from another one: once it is done, to repeat it does nothing.
-    /// Empty: nobody repeats it.
+    /// Identifies repeated requests for one restore: once it is done, repeating it does nothing.
+    /// Empty if the caller never repeats it.
     pub token: &'a str,
 }
 
-/// A restore that has begun, or is done: of which dump, and for whom.
+/// The record of a restore that has begun or is done: its dump and its token.
 #[derive(Clone, PartialEq, prost::Message)]
 struct RestoreData {
     #[prost(string, tag = "1")]
@@ -53,13 +53,14 @@ struct RestoreData {
 }
 
 impl Engine {
-    /// Makes a bare repository what a dump says. Each commit's id is worked out again from what it holds.
+    /// Fills a bare repository from a dump. Recomputes and checks each commit's id.
     ///
     /// # Errors
-    /// [`Error::NotBare`] if the repository has commits or references, unless they are of an earlier
-    /// restore of this dump that was cut short; [`Error::InvalidValue`] if the dump is not what it says; nothing is written then.
-    /// [`Error::MovedOn`] if a reference came meanwhile that is elsewhere than in the dump, and
-    /// [`Error::NotUnique`] if its name was taken; what was written until then stays.
+    /// [`Error::NotBare`] if the repository has commits or references, unless an interrupted restore
+    /// of the same dump wrote them; [`Error::InvalidValue`] if the dump is inconsistent. Nothing is
+    /// written then.
+    /// [`Error::MovedOn`] if a reference was created meanwhile at another commit than the dump's, and
+    /// [`Error::NotUnique`] if its name was taken. Records written before that stay.
     pub(crate) async fn restore_refs(
         &self,
         repository: &Repository,
@@ -99,7 +100,7 @@ impl Engine {
             .transpose()
     }
 
-    /// Whether nothing is there that a restore could damage.
+    /// Checks that the repository has nothing that a restore could damage.
     async fn check_bare(&self, repository: &Repository) -> Result<()> {
         let partition = repository.partition();
         for folder in [COMMITS, TAGS, BRANCHES] {
@@ -117,7 +118,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Notes which dump is restored, so that a repeated restore knows the records of its own.
+    /// Records which dump is being restored, so that a repeated restore recognizes its own records.
     pub(crate) async fn begin_restore(
         &self,
         repository: &Repository,
@@ -155,7 +156,7 @@ impl Engine {
             predicate: None,
         };
         match write_unless_deleted(self.kv.as_ref(), repository, vec![op]).await {
-            // Not known whether it took effect: look.
+            // The outcome is unknown, so read the record back.
             Err(error @ Error::Kv(_)) => match self.restored(repository).await {
                 Ok(Some(begun)) if begun.done => Ok(()),
                 _ => Err(error),
@@ -177,7 +178,7 @@ impl Engine {
             while page.len() < RESTORE_BATCH
                 && let Some(record) = cursor.next().await?
             {
-                page.push(Restored::parse(entity, &record)?);
+                page.push(DumpRecord::parse(entity, &record)?);
             }
             if page.is_empty() {
                 return Ok(());
@@ -188,21 +189,25 @@ impl Engine {
         }
     }
 
-    /// Writes what is not there yet: a branch that an earlier, cut restore brought may be in use.
+    /// Writes the records that do not exist yet. Existing ones stay: a branch from an interrupted
+    /// restore may be in use already.
     async fn write_missing(
         &self,
         repository: &Repository,
-        page: &[Restored],
+        page: &[DumpRecord],
         restore: &RestoreRefs<'_>,
     ) -> Result<()> {
         let partition = Bytes::from(repository.partition());
-        let keys: Vec<Bytes> = page.iter().map(Restored::key).collect();
+        let keys: Vec<Bytes> = page.iter().map(DumpRecord::key).collect();
         for _ in 0..MAX_TRIES {
             let found = self.kv.get_many(&partition, &keys).await?;
             let mut missing = Vec::new();
             for (record, found) in page.iter().zip(found) {
                 match found {
-                    Some(found) => self.check_own(repository, record, found.value).await?,
+                    Some(found) => {
+                        self.check_restored_here(repository, record, found.value)
+                            .await?
+                    }
                     None => missing.push(record),
                 }
             }
@@ -211,7 +216,7 @@ impl Engine {
             }
             let ops = self.write_ops(repository, &missing, restore).await?;
             match write_unless_deleted(self.kv.as_ref(), repository, ops).await {
-                // Another server restores the same dump, or somebody took a name: looked at again.
+                // Another server restores the same dump, or someone took a name: check again.
                 Err(Error::Kv(kv::Error::PredicateFailed { .. })) => {}
                 written => return written,
             }
@@ -225,11 +230,11 @@ impl Engine {
     async fn write_ops(
         &self,
         repository: &Repository,
-        missing: &[&Restored],
+        missing: &[&DumpRecord],
         restore: &RestoreRefs<'_>,
     ) -> Result<Vec<Op>> {
         let partition = Bytes::from(repository.partition());
-        let rivals: Vec<Bytes> = missing.iter().filter_map(|r| r.rival_key()).collect();
+        let rivals: Vec<Bytes> = missing.iter().filter_map(|r| r.other_kind_key()).collect();
         let mut rivals = match rivals.as_slice() {
             [] => Vec::new(),
             keys => self.kv.get_many(&partition, keys).await?,
@@ -248,9 +253,10 @@ impl Engine {
             };
             match rivals.next().flatten() {
                 None => ops.extend(sole_name_ops(repository, change.reference)),
-                // lakeFS can make a branch and a tag of one name at the same moment.
+                // lakeFS can create a branch and a tag of the same name at the same time, so a dump
+                // may have both.
                 Some(_) => {
-                    self.check_rival_of(repository, record, restore.dump)
+                    self.check_name_conflict(repository, record, restore.dump)
                         .await?;
                 }
             }
@@ -259,16 +265,15 @@ impl Engine {
         Ok(ops)
     }
 
-    /// Refuses a branch whose name became a tag's meanwhile, or the other way round, unless the dump
-    /// has both.
-    async fn check_rival_of(
+    /// Refuses a branch whose name a tag took meanwhile, and the reverse, unless the dump has both.
+    async fn check_name_conflict(
         &self,
         repository: &Repository,
-        record: &Restored,
+        record: &DumpRecord,
         dump: &RefsDump,
     ) -> Result<()> {
         let (kind, tree) = match record {
-            Restored::Branch { .. } => (Kind::Tag, &dump.tags),
+            DumpRecord::Branch { .. } => (Kind::Tag, &dump.tags),
             _ => (Kind::Branch, &dump.branches),
         };
         let namespace = &repository.storage_namespace;
@@ -283,21 +288,22 @@ impl Engine {
         }
     }
 
-    /// Whether what is there already is as the dump has it, or came with this restore and was used since.
-    async fn check_own(
+    /// Checks that an existing record equals the dump's, or that this restore created it and it
+    /// changed since.
+    async fn check_restored_here(
         &self,
         repository: &Repository,
-        record: &Restored,
+        record: &DumpRecord,
         found: Bytes,
     ) -> Result<()> {
         let (reference, here, in_dump) = match record {
-            // Its id is that of what it holds.
-            Restored::Commit(_) => return Ok(()),
-            Restored::Tag(tag) => {
+            // A commit's id covers its content.
+            DumpRecord::Commit(_) => return Ok(()),
+            DumpRecord::Tag(tag) => {
                 let here = Tag::decode(found)?.commit_id;
                 (RefName::Tag(tag.id.clone()), here, &tag.commit_id)
             }
-            Restored::Branch { id, commit_id, .. } => {
+            DumpRecord::Branch { id, commit_id, .. } => {
                 let here = Branch::decode(found)?.record.commit_id;
                 (RefName::Branch(id.clone()), here, commit_id)
             }
@@ -311,15 +317,15 @@ impl Engine {
         };
         Err(Error::MovedOn {
             problem: format!(
-                "{what} is at commit {here}, the dump has it at {in_dump}, and this restore did not bring it"
+                "{what} is at commit {here}, but the dump has it at {in_dump}, and this restore did not create it"
             ),
             advice: format!(
-                "{remedy} and repeat the restore, or delete the repository and make it anew"
+                "{remedy} and repeat the restore, or delete the repository and create it again"
             ),
         })
     }
 
-    /// Whether the reflog tells that a restore made the reference.
+    /// Whether the reflog shows that a restore created the reference at this commit.
     async fn was_restored(
         &self,
         repository: &Repository,
@@ -344,11 +350,11 @@ impl Engine {
         }
     }
 
-    fn record_of(&self, repository: &Repository, record: &Restored) -> Bytes {
+    fn record_of(&self, repository: &Repository, record: &DumpRecord) -> Bytes {
         match record {
-            Restored::Commit(commit) => commit.encode(),
-            Restored::Tag(tag) => tag.encode(),
-            Restored::Branch {
+            DumpRecord::Commit(commit) => commit.encode(),
+            DumpRecord::Tag(tag) => tag.encode(),
+            DumpRecord::Branch {
                 id,
                 commit_id,
                 hidden,
@@ -390,9 +396,9 @@ impl RestoreData {
             return Ok(());
         }
         Err(Error::advised(
-            "a restore of another dump into this repository was cut short",
+            "a restore of another dump into this repository was interrupted",
             format!(
-                "repeat that restore (commits {}, tags {}, branches {}), or delete the repository and make it anew",
+                "repeat that restore (commits {}, tags {}, branches {}), or delete the repository and create it again",
                 self.commits, self.tags, self.branches
             ),
         ))

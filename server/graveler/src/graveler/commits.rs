@@ -1,8 +1,8 @@
-//! Commits: those that are made, and those that are there.
+//! Operations that make and read commits.
 
 use std::sync::Arc;
 
-use crate::receipt::{NoReceipt, Receipt};
+use crate::commit_participant::{CommitParticipant, NoParticipant};
 use crate::refs::CommitLog;
 use crate::reset::ResetBy;
 use crate::retention::{KeptCommits, MAX_INDEXED_COMMITS, Retention};
@@ -16,8 +16,11 @@ use crate::{
     reason = "the errors all operations share are named once, on the type"
 )]
 impl Graveler {
-    /// Commits what is staged. [`crate::Error::NoChanges`] if that is nothing (unless allowed),
-    /// [`crate::Error::Rejected`] if a hook refuses.
+    /// Commits the staged changes.
+    ///
+    /// # Errors
+    /// [`crate::Error::NoChanges`] if nothing is staged (unless allowed), [`crate::Error::Rejected`]
+    /// if a hook refuses.
     pub async fn commit(
         &self,
         repository: &Repository,
@@ -25,28 +28,34 @@ impl Graveler {
         params: CommitParams,
         hooks: &dyn Hooks,
     ) -> Result<Commit> {
-        self.commit_with(repository, branch, params, hooks, &NoReceipt)
+        self.commit_with(repository, branch, params, hooks, &NoParticipant)
             .await
     }
 
-    /// Commits, and writes what `receipt` wants in the batch that makes the commit the head.
-    /// [`crate::Error::ConcurrentChange`] if a condition of those writes does not hold: nothing moved.
+    /// Like [`Self::commit`], and adds the participant's writes to the batch that makes the commit
+    /// the head.
+    ///
+    /// # Errors
+    /// Also [`crate::Error::ConcurrentChange`] if a predicate of those writes fails; nothing moved.
     pub async fn commit_with(
         &self,
         repository: &Repository,
         branch: &BranchId,
         params: CommitParams,
         hooks: &dyn Hooks,
-        receipt: &dyn Receipt,
+        participant: &dyn CommitParticipant,
     ) -> Result<Commit> {
         self.engine
-            .commit(repository, branch, params, hooks, receipt)
+            .commit(repository, branch, params, hooks, participant)
             .await
     }
 
-    /// Takes back what the commit that `reference` names changed, in a new commit. Conflicts as
-    /// with [`Self::merge`]; [`crate::Error::ParentRequired`] for a merge without a parent's number,
-    /// [`crate::Error::NoChanges`] if there is nothing to take back (unless allowed).
+    /// Reverts the commit that `reference` names, in a new commit.
+    ///
+    /// # Errors
+    /// [`crate::Error::Conflict`] and others as with [`Self::merge`];
+    /// [`crate::Error::ParentRequired`] for a merge commit without a parent number;
+    /// [`crate::Error::NoChanges`] if the branch no longer has the commit's changes (unless allowed).
     pub async fn revert(
         &self,
         repository: &Repository,
@@ -60,8 +69,12 @@ impl Graveler {
             .await
     }
 
-    /// Makes the change of the commit that `reference` names, in a new commit, which is made
-    /// also if there is nothing to change. Conflicts as with [`Self::merge`].
+    /// Applies the change of the commit that `reference` names, in a new commit. Commits even if the
+    /// branch already has the change.
+    ///
+    /// # Errors
+    /// As with [`Self::merge`]; [`crate::Error::CherryPickParentRequired`] for a merge commit without
+    /// a parent number.
     pub async fn cherry_pick(
         &self,
         repository: &Repository,
@@ -75,7 +88,9 @@ impl Graveler {
             .await
     }
 
-    /// Throws away uncommitted changes; what is not staged is no error.
+    /// Discards uncommitted changes. A scope in which nothing is staged is not an error.
+    ///
+    /// # Errors
     /// [`crate::Error::Protected`] on a protected branch.
     pub async fn reset(
         &self,
@@ -90,7 +105,9 @@ impl Graveler {
             .await
     }
 
-    /// Moves a branch's head to the commit that `reference` names. What is staged stays staged.
+    /// Moves a branch's head to the commit that `reference` names. Staged changes stay staged.
+    ///
+    /// # Errors
     /// [`crate::Error::Protected`] on a protected branch.
     pub async fn hard_reset(
         &self,
@@ -105,8 +122,12 @@ impl Graveler {
             .await
     }
 
-    /// Records a commit that was made elsewhere; no branch moves. [`crate::Error::InvalidValue`] if its id
-    /// is not that of its content, or a parent or its tree is not here; [`crate::Error::NotUnique`] if it is recorded already.
+    /// Stores the record of a commit that another server made; no branch moves.
+    ///
+    /// # Errors
+    /// [`crate::Error::WrongCommitId`] if the id does not match the content;
+    /// [`crate::Error::InvalidValue`] if a parent or the tree is missing; [`crate::Error::NotUnique`]
+    /// if the commit is recorded already.
     pub async fn create_commit_record(
         &self,
         repository: &Repository,
@@ -118,17 +139,18 @@ impl Graveler {
             .await
     }
 
-    /// The commit of this id, or of the only one that starts so.
+    /// The commit with this id, or the only one whose id starts with it.
     pub async fn get_commit(&self, repository: &Repository, id: &CommitId) -> Result<Commit> {
         self.engine.get_commit(repository, id).await
     }
 
-    /// Commits in the order of the log; the caller stops when it has enough.
+    /// Commits in log order, read as the caller asks for them.
     pub async fn log(&self, repository: &Repository, request: LogRequest) -> Result<CommitLog> {
         CommitLog::new(Arc::clone(&self.engine), repository.clone(), request).await
     }
 
-    /// Whether a commit changed one of `keys` or anything below one of `prefixes`, against its first parent.
+    /// Whether a commit changed one of `keys`, or any key below one of `prefixes`, compared with its
+    /// first parent.
     pub async fn touches(
         &self,
         repository: &Repository,

@@ -1,6 +1,6 @@
-//! Differences and merges.
+//! Operations that compare and merge.
 
-use crate::receipt::{NoReceipt, Receipt};
+use crate::commit_participant::{CommitParticipant, NoParticipant};
 use crate::{
     BranchId, DiffCursor, Graveler, Hooks, MergeBase, MergeOutcome, MergeParams, MetaRangeId,
     Repository, ResolvedRef, Result,
@@ -20,8 +20,8 @@ impl Graveler {
         self.engine.diff_uncommitted(repository, branch).await
     }
 
-    /// Two-dot: what must happen to `left` to become `right`. A branch counts as its
-    /// head; `branch$` on the right as the branch with its staged changes.
+    /// Two-dot diff: the changes that turn `left` into `right`. A branch means its head; `branch$` on
+    /// the right means the branch with its staged changes.
     pub async fn diff(
         &self,
         repository: &Repository,
@@ -31,7 +31,8 @@ impl Graveler {
         self.engine.diff(repository, left, right).await
     }
 
-    /// Three-dot: what `right` changed since its merge base with `left`; a key both changed is a conflict.
+    /// Three-dot diff: the changes of `right` since its merge base with `left`. A key that both sides
+    /// changed is a conflict.
     pub async fn compare(
         &self,
         repository: &Repository,
@@ -41,7 +42,7 @@ impl Graveler {
         self.engine.compare(repository, left, right).await
     }
 
-    /// Between two stored trees.
+    /// The difference between two stored trees.
     pub async fn diff_trees(
         &self,
         repository: &Repository,
@@ -66,8 +67,11 @@ impl Graveler {
             .await
     }
 
-    /// Merges a reference into a branch. [`crate::Error::DirtyBranch`], [`crate::Error::NoChanges`],
-    /// [`crate::Error::Conflict`], [`crate::Error::NoMergeBase`] or [`crate::Error::Rejected`] leave the branch as it was.
+    /// Merges a reference into a branch.
+    ///
+    /// # Errors
+    /// [`crate::Error::DirtyBranch`], [`crate::Error::NoChanges`], [`crate::Error::Conflict`],
+    /// [`crate::Error::NoMergeBase`] or [`crate::Error::Rejected`]; the branch is then unchanged.
     pub async fn merge(
         &self,
         repository: &Repository,
@@ -76,12 +80,22 @@ impl Graveler {
         params: MergeParams,
         hooks: &dyn Hooks,
     ) -> Result<MergeOutcome> {
-        self.merge_with(repository, destination, source, params, hooks, &NoReceipt)
-            .await
+        self.merge_with(
+            repository,
+            destination,
+            source,
+            params,
+            hooks,
+            &NoParticipant,
+        )
+        .await
     }
 
-    /// Merges, and writes what `receipt` wants in the batch that makes the commit the head.
-    /// [`crate::Error::ConcurrentChange`] if a condition of those writes does not hold: nothing moved.
+    /// Like [`Self::merge`], and adds the participant's writes to the batch that makes the commit the
+    /// head.
+    ///
+    /// # Errors
+    /// Also [`crate::Error::ConcurrentChange`] if a predicate of those writes fails; nothing moved.
     pub async fn merge_with(
         &self,
         repository: &Repository,
@@ -89,10 +103,10 @@ impl Graveler {
         source: &str,
         params: MergeParams,
         hooks: &dyn Hooks,
-        receipt: &dyn Receipt,
+        participant: &dyn CommitParticipant,
     ) -> Result<MergeOutcome> {
         self.engine
-            .merge(repository, destination, source, params, hooks, receipt)
+            .merge(repository, destination, source, params, hooks, participant)
             .await
     }
 }

@@ -1,4 +1,4 @@
-//! The operations of the engine, as a list. Each is worked out in a module of its own.
+//! The engine's public operations, grouped by theme. The modules of the crate implement them.
 
 mod commits;
 mod comparing;
@@ -17,7 +17,7 @@ use crate::engine::Engine;
 
 /// The engine. Cheap to clone; shared by every request.
 ///
-/// Beside what each operation names, any can fail with [`crate::Error::Kv`],
+/// Besides the errors that an operation lists, each can fail with [`crate::Error::Kv`],
 /// [`crate::Error::Block`] or [`crate::Error::Corrupt`].
 #[derive(Debug, Clone)]
 pub struct Graveler {
@@ -25,7 +25,7 @@ pub struct Graveler {
 }
 
 impl Graveler {
-    /// Puts the engine together.
+    /// Builds the engine on its stores.
     #[must_use]
     #[expect(
         clippy::needless_pass_by_value,

@@ -1,31 +1,35 @@
-//! Branches and tags, what became of them, and the undo of it.
+//! Operations on branches and tags, their reflog, and undo.
 
 use base::Page;
 
 use crate::reflog::MAX_ENTRIES;
-use crate::refs::{Change, Listing};
+use crate::refs::{Listing, RefRequest};
 use crate::{
     Branch, BranchId, Error, Graveler, Hooks, RefName, ReflogEntry, Repository, ResolvedRef,
-    Result, Tag, TagId, UndoParams, Undone,
+    Result, Tag, TagId, UndoOutcome, UndoParams,
 };
 
-/// How often a reference is looked up whose answer comes late, before the caller is told to try again.
-const MAX_LOOKS: usize = 10;
+/// How often a lookup is repeated because it finished too late to rely on.
+const MAX_READS: usize = 10;
 
 #[expect(
     clippy::missing_errors_doc,
     reason = "the errors all operations share are named once, on the type"
 )]
 impl Graveler {
-    /// Resolves a reference expression: a name (full commit id, branch, tag, unique
-    /// start of a commit id, in this order) and modifiers `~n ^n`, or `@` or `$`.
-    /// [`crate::Error::InvalidValue`] if malformed, [`crate::Error::NotFound`] if it names nothing.
+    /// Resolves a reference expression: a name, then modifiers `~n` and `^n`, or `@` or `$`.
+    ///
+    /// A name is, in this order, a full commit id, a branch, a tag, or a unique prefix of a commit id.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidReference`] if malformed, [`crate::Error::NotFound`] if nothing has the
+    /// name.
     pub async fn resolve(&self, repository: &Repository, reference: &str) -> Result<ResolvedRef> {
         let engine = &self.engine;
-        for _ in 0..MAX_LOOKS {
+        for _ in 0..MAX_READS {
             let began = engine.clock.now();
             let resolved = engine.refs.resolve(repository, reference).await?;
-            // Only branches have what may be emptied.
+            // Only a branch has tokens that may have been emptied since.
             if resolved.branch.is_none() || engine.is_recent(began) {
                 return Ok(resolved);
             }
@@ -33,10 +37,10 @@ impl Graveler {
         Err(Error::TooManyTries(format!("reference {reference}")))
     }
 
-    /// The branch as it is now.
+    /// The branch's current record.
     pub async fn branch(&self, repository: &Repository, id: &BranchId) -> Result<Branch> {
         let engine = &self.engine;
-        for _ in 0..MAX_LOOKS {
+        for _ in 0..MAX_READS {
             let began = engine.clock.now();
             let record = engine.refs.branch(repository, id).await?.record;
             if engine.is_recent(began) {
@@ -47,7 +51,7 @@ impl Graveler {
         Err(Error::TooManyTries(format!("branch {id}")))
     }
 
-    /// Branches by name from `after` (exclusive), `limit` at most.
+    /// Branches in order of name, starting after `after` (exclusive), at most `limit`.
     pub async fn list_branches(
         &self,
         repository: &Repository,
@@ -71,8 +75,10 @@ impl Graveler {
             .await
     }
 
-    /// Creates a branch at the commit that `source` names. [`crate::Error::NotUnique`] if a
-    /// branch, tag or commit has the name.
+    /// Creates a branch at the commit that `source` names.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotUnique`] if a branch, tag or commit has the name.
     #[expect(
         clippy::too_many_arguments,
         reason = "each is one field of the request; upper layers name them"
@@ -93,7 +99,7 @@ impl Graveler {
                 id,
                 source,
                 hidden,
-                Change {
+                RefRequest {
                     actor,
                     force,
                     hooks,
@@ -102,7 +108,10 @@ impl Graveler {
             .await
     }
 
-    /// Deletes a branch with its uncommitted changes. [`crate::Error::DefaultBranch`] for the default one.
+    /// Deletes a branch with its uncommitted changes.
+    ///
+    /// # Errors
+    /// [`crate::Error::DefaultBranch`] for the default branch.
     pub async fn delete_branch(
         &self,
         repository: &Repository,
@@ -115,7 +124,7 @@ impl Graveler {
             .delete_branch(
                 repository,
                 id,
-                Change {
+                RefRequest {
                     actor,
                     force,
                     hooks,
@@ -124,12 +133,12 @@ impl Graveler {
             .await
     }
 
-    /// The tag.
+    /// The tag's record.
     pub async fn tag(&self, repository: &Repository, id: &TagId) -> Result<Tag> {
         self.engine.refs.tag(repository, id).await
     }
 
-    /// Tags by name from `after` (exclusive), `limit` at most.
+    /// Tags in order of name, starting after `after` (exclusive), at most `limit`.
     pub async fn list_tags(
         &self,
         repository: &Repository,
@@ -150,8 +159,10 @@ impl Graveler {
             .await
     }
 
-    /// Creates a tag of the commit that `source` names. [`crate::Error::NotUnique`] if a
-    /// branch, tag or commit has the name.
+    /// Creates a tag of the commit that `source` names.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotUnique`] if a branch, tag or commit has the name.
     pub async fn create_tag(
         &self,
         repository: &Repository,
@@ -166,7 +177,7 @@ impl Graveler {
                 repository,
                 id,
                 source,
-                Change {
+                RefRequest {
                     actor,
                     force,
                     hooks,
@@ -188,7 +199,7 @@ impl Graveler {
             .delete_tag(
                 repository,
                 id,
-                Change {
+                RefRequest {
                     actor,
                     force,
                     hooks,
@@ -197,8 +208,9 @@ impl Graveler {
             .await
     }
 
-    /// Changes of a branch or tag, or of all of them, newest first, from `after` (the id of an
-    /// entry, exclusive), `limit` at most. Also of references that are gone.
+    /// Changes of one reference, or of all, newest first. Includes references that no longer exist.
+    ///
+    /// Starts after the entry id `after` (exclusive) and returns at most `limit` entries.
     pub async fn reflog(
         &self,
         repository: &Repository,
@@ -209,7 +221,9 @@ impl Graveler {
         self.engine.reflog(repository, of, after, limit).await
     }
 
-    /// The entry that an undo would take back: the one of this id, or the newest of the reference.
+    /// The entry that an undo would undo: the given one, or the newest of the reference.
+    ///
+    /// # Errors
     /// [`crate::Error::NotFound`] if there is none.
     pub async fn entry_to_undo(
         &self,
@@ -220,26 +234,31 @@ impl Graveler {
         self.engine.entry_to_undo(repository, reference, id).await
     }
 
-    /// Takes a change of a reference back, if the reference still is what the change made it; else
-    /// [`crate::Error::MovedOn`]. [`crate::Error::InvalidValue`] for what can't be undone.
-    /// An undo of an undo is a redo. Hooks are not asked: the reference was so before.
+    /// Undoes a change of a reference, provided that the reference still is what the change made it.
+    ///
+    /// Undoing an undo is a redo. Hooks do not run: the reference had this state before.
+    ///
+    /// # Errors
+    /// [`crate::Error::MovedOn`] if the reference changed since; [`crate::Error::InvalidValue`] for
+    /// changes that cannot be undone.
     pub async fn undo(
         &self,
         repository: &Repository,
         reference: &RefName,
         params: &UndoParams,
-    ) -> Result<Undone> {
+    ) -> Result<UndoOutcome> {
         self.engine.undo(repository, reference, params).await
     }
 
-    /// Retires staged changes that were thrown away and kept for long enough
-    /// (`Options::keep_staged`), in all repositories. Gives the number of entries that kept some.
+    /// Retires staged changes, in all repositories, that were discarded longer than
+    /// `Options::keep_staged` ago. Returns the number of reflog entries that kept them.
     pub async fn retire_kept(&self) -> Result<usize> {
         self.engine.retire_kept().await
     }
 
-    /// Forgets entries of the reflog that are older than `Options::keep_reflog`, or behind the newest 1,000,000
-    /// of their repository or 10,000 of their reference, in all repositories. Gives their number.
+    /// Removes reflog entries, in all repositories, that are older than `Options::keep_reflog` or
+    /// exceed the newest 1,000,000 of their repository or 10,000 of their reference. Returns their
+    /// number.
     pub async fn prune_reflog(&self) -> Result<usize> {
         self.engine.prune_reflog(MAX_ENTRIES).await
     }

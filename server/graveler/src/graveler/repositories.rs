@@ -1,4 +1,4 @@
-//! Repositories, their metadata and rules, and their dumps.
+//! Operations on repositories: records, metadata, branch protection and dumps.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use base::Page;
 
 use crate::deletion::write_unless_deleted;
 use crate::dump::{CountRecords, RefsDump, RestoreRefs};
-use crate::namespaces::{Claim, NoClaim};
+use crate::namespaces::{NamespaceClaim, NoNamespaceClaim};
 use crate::protection::Blocked;
 use crate::refs::Listing;
 use crate::{
@@ -20,29 +20,36 @@ use crate::{
 impl Graveler {
     // ---- repositories
 
-    /// Creates a repository; unless bare, with a first commit and its default branch.
-    /// [`crate::Error::NotUnique`] if the name is taken, [`crate::Error::Namespace`] if the namespace is inside of
-    /// another's, around it or, unless bare, the same; [`crate::Error::TooManyTries`].
+    /// Creates a repository; unless it is bare, with a first commit and its default branch.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotUnique`] if the name is taken; [`crate::Error::Namespace`] if the namespace
+    /// lies inside another repository's, contains it or, unless the new repository is bare, equals
+    /// it; [`crate::Error::TooManyTries`].
     pub async fn create_repository(&self, request: CreateRepository) -> Result<Repository> {
-        self.create_repository_claiming(request, &NoClaim).await
+        self.create_repository_with_claim(request, &NoNamespaceClaim)
+            .await
     }
 
-    /// As [`Self::create_repository`], with what the caller does to the namespace before.
-    pub async fn create_repository_claiming(
+    /// Like [`Self::create_repository`], and claims the namespace before the repository exists.
+    pub async fn create_repository_with_claim(
         &self,
         request: CreateRepository,
-        claim: &dyn Claim,
+        claim: &dyn NamespaceClaim,
     ) -> Result<Repository> {
         self.engine.create_repository(request, claim).await
     }
 
-    /// Served from a cache for a bounded time. [`crate::Error::InDeletion`] while it is being deleted.
+    /// The repository's record, cached for a bounded time.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotFound`], [`crate::Error::InDeletion`].
     pub async fn repository(&self, id: &RepositoryId) -> Result<Repository> {
         self.engine.repository(id).await
     }
 
-    /// Repositories by name from `after` (exclusive), `limit` at most, with names that start with `prefix` and contain
-    /// `search`, of those that `is_visible` tells of.
+    /// Visible repositories in order of name, starting after `after` (exclusive), at most `limit`.
+    /// The names start with `prefix` and contain `search`.
     pub async fn list_repositories(
         &self,
         prefix: &str,
@@ -61,13 +68,16 @@ impl Graveler {
             .await
     }
 
-    /// Whether a repository, in whatever state, has exactly this storage namespace, however it is spelled.
+    /// Whether a repository in any state has exactly this storage namespace, in any spelling.
     pub async fn has_namespace(&self, namespace: &str) -> Result<bool> {
         self.engine.has_namespace(namespace).await
     }
 
-    /// Writes records of the caller's own, all or nothing, unless the repository is being deleted
-    /// ([`crate::Error::InDeletion`]): so nothing is left behind in what is gone.
+    /// Writes a batch of the caller's records unless the repository is being deleted, so that a
+    /// deletion leaves nothing behind.
+    ///
+    /// # Errors
+    /// [`crate::Error::InDeletion`], [`crate::Error::NotFound`].
     pub async fn write_unless_deleted(
         &self,
         repository: &Repository,
@@ -76,14 +86,16 @@ impl Graveler {
         write_unless_deleted(self.engine.kv.as_ref(), repository, ops).await
     }
 
-    /// Removes a repository's records; objects stay. Goes on with a deletion that was
-    /// cut short. [`crate::Error::ReadOnly`] without `force`.
+    /// Deletes a repository's records; objects stay. Resumes a deletion that was interrupted.
+    ///
+    /// # Errors
+    /// [`crate::Error::ReadOnly`] without `force`.
     pub async fn delete_repository(&self, id: &RepositoryId, force: bool) -> Result<()> {
         self.engine.delete_repository(id, force).await
     }
 
-    /// Goes on with deletions that were cut short, `limit` of them at most, and gives their number.
-    /// Other servers may do the same, and may be deleting just now.
+    /// Resumes at most `limit` interrupted deletions and returns how many it finished. Safe to run
+    /// concurrently on several servers and alongside deletions in progress.
     pub async fn finish_deletions(&self, limit: usize) -> Result<usize> {
         self.engine.finish_deletions(limit).await
     }
@@ -96,9 +108,11 @@ impl Graveler {
         self.engine.repository_metadata(repository).await
     }
 
-    /// Sets some keys of the metadata, leaving the others. [`crate::Error::InvalidValue`] if all of it
-    /// would then have more than `max_bytes`, keys and values; [`crate::Error::TooManyTries`] if other servers
-    /// keep changing it.
+    /// Sets some metadata keys and leaves the others.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidValue`] if all keys and values together would exceed `max_bytes`;
+    /// [`crate::Error::TooManyTries`] if other servers keep changing the metadata.
     pub async fn set_repository_metadata(
         &self,
         repository: &Repository,
@@ -119,7 +133,7 @@ impl Graveler {
             .await
     }
 
-    /// Deletes some keys of the metadata; those that are not there are no error.
+    /// Deletes some metadata keys. Missing keys are not an error.
     pub async fn delete_repository_metadata(
         &self,
         repository: &Repository,
@@ -135,14 +149,17 @@ impl Graveler {
 
     // ---- branch protection
 
-    /// The rules as they are now.
+    /// The current rules, not cached.
     pub async fn branch_protection(&self, repository: &Repository) -> Result<BranchProtection> {
         self.engine.protection.rules(repository).await
     }
 
-    /// Replaces the rules; with a tag, only if they still are those of the tag ([`crate::Error::Stale`]).
-    /// They hold on this server at once, on others within a second. [`crate::Error::InvalidValue`]
-    /// for malformed patterns.
+    /// Replaces the rules; with a tag, only if they are still the rules of that tag. They apply on
+    /// this server at once, on others within a second.
+    ///
+    /// # Errors
+    /// [`crate::Error::Stale`] if the tag is outdated, [`crate::Error::InvalidValue`] for malformed
+    /// patterns.
     pub async fn set_branch_protection(
         &self,
         repository: &Repository,
@@ -153,8 +170,11 @@ impl Graveler {
         protection.replace(repository, patterns, if_tag).await
     }
 
-    /// Adds one rule to the others. [`crate::Error::NotUnique`] if it is there; [`crate::Error::TooManyTries`]
-    /// if other servers keep changing them.
+    /// Adds one rule.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotUnique`] if it exists; [`crate::Error::TooManyTries`] if other servers keep
+    /// changing the rules.
     pub async fn add_protected_pattern(
         &self,
         repository: &Repository,
@@ -164,8 +184,11 @@ impl Graveler {
         self.engine.protection.add(repository, pattern).await
     }
 
-    /// Removes one rule from the others. [`crate::Error::NotFound`] if it is not there; [`crate::Error::TooManyTries`]
-    /// if other servers keep changing them.
+    /// Removes one rule.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotFound`] if it does not exist; [`crate::Error::TooManyTries`] if other
+    /// servers keep changing the rules.
     pub async fn remove_protected_pattern(
         &self,
         repository: &Repository,
@@ -175,7 +198,10 @@ impl Graveler {
         self.engine.protection.remove(repository, pattern).await
     }
 
-    /// [`crate::Error::Protected`] if the branch takes no writes, for who would do work before it writes.
+    /// Checks early that the branch takes writes, for callers that do work before they write.
+    ///
+    /// # Errors
+    /// [`crate::Error::Protected`].
     pub async fn check_unprotected(
         &self,
         repository: &Repository,
@@ -189,8 +215,8 @@ impl Graveler {
 
     // ---- dumps
 
-    /// Writes all commits, tags and branches into the storage namespace; not uncommitted changes.
-    /// `count` hears of every record.
+    /// Writes all commits, tags and branches into the storage namespace; uncommitted changes are not
+    /// included. Calls `count` as records are written.
     pub async fn dump_refs(
         &self,
         repository: &Repository,
@@ -199,9 +225,12 @@ impl Graveler {
         self.engine.dump_refs(repository, count).await
     }
 
-    /// Fills a bare repository from a dump in its storage namespace, every commit's id worked out anew.
-    /// [`crate::Error::InvalidValue`] if it is not bare, or the dump not sound: nothing is written then.
-    /// One that was cut short goes on when it is repeated.
+    /// Fills a bare repository from a dump in its storage namespace. Every commit's id is recomputed
+    /// and checked. Repeating an interrupted restore resumes it.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotBare`] if the repository is not bare; [`crate::Error::InvalidValue`] if the
+    /// dump is inconsistent. Nothing is written then.
     pub async fn restore_refs(
         &self,
         repository: &Repository,

@@ -1,4 +1,4 @@
-//! Objects at a reference, and what is staged.
+//! Operations on keys and values: reads at a reference, staged writes, cursors.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use base::Page;
 
 use crate::staging::{BranchCursor, StagedChanges, TokensCursor, Write};
 use crate::{
-    BranchId, Condition, Cursor, Graveler, MetaRangeId, MovedStaged, Record, RefKind, Repository,
-    ResolvedRef, Result, StagingToken, Value,
+    BranchId, Condition, Cursor, Graveler, MetaRangeId, Record, RefKind, Repository, ResolvedRef,
+    Result, StagedMove, StagingToken, Value,
 };
 
 #[expect(
@@ -15,7 +15,7 @@ use crate::{
     reason = "the errors all operations share are named once, on the type"
 )]
 impl Graveler {
-    /// The value of a key at a reference, or none (also behind a tombstone).
+    /// The value of a key at a reference; `None` if it does not exist or is deleted.
     pub async fn get(
         &self,
         repository: &Repository,
@@ -33,13 +33,13 @@ impl Graveler {
                     .engine
                     .tree_of(repository, &reference.commit_id)
                     .await?;
-                self.get_in(repository, &tree, key).await
+                self.get_from_tree(repository, &tree, key).await
             }
         }
     }
 
     /// The value of a key in a stored tree.
-    pub async fn get_in(
+    pub async fn get_from_tree(
         &self,
         repository: &Repository,
         tree: &MetaRangeId,
@@ -51,7 +51,10 @@ impl Graveler {
             .await
     }
 
-    /// Stages a value. [`crate::Error::PreconditionFailed`] if the condition does not hold,
+    /// Stages a value.
+    ///
+    /// # Errors
+    /// [`crate::Error::PreconditionFailed`] if the condition does not hold,
     /// [`crate::Error::TooManyTries`] if the branch keeps changing.
     pub async fn set(
         &self,
@@ -66,9 +69,14 @@ impl Graveler {
             .await
     }
 
-    /// As [`Self::set`], and writes the records of `receipt` together with it, or neither.
-    /// [`crate::Error::ConcurrentChange`] if a condition of those does not hold.
-    #[expect(clippy::too_many_arguments, reason = "as `set`, with one more")]
+    /// Like [`Self::set`], and writes `extra_ops` together with the value, all or nothing.
+    ///
+    /// # Errors
+    /// Also [`crate::Error::ConcurrentChange`] if a predicate of `extra_ops` fails.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the arguments of `set` and one more"
+    )]
     pub async fn set_with(
         &self,
         repository: &Repository,
@@ -77,19 +85,20 @@ impl Graveler {
         value: Value,
         condition: Condition,
         force: bool,
-        receipt: &[kv::Op],
+        extra_ops: &[kv::Op],
     ) -> Result<()> {
         let write = Write::Set {
             key,
             value: &value,
             condition,
-            receipt,
+            extra_ops,
         };
         let written = self.engine.write(repository, branch, write, force).await;
         written.map(drop)
     }
 
-    /// Stages values, many in one write of the store, whatever was there. Not all or nothing.
+    /// Stages values unconditionally, many in one write of the store. Not atomic: a failure may leave
+    /// some of them written.
     pub async fn set_many(
         &self,
         repository: &Repository,
@@ -103,7 +112,7 @@ impl Graveler {
             .map(drop)
     }
 
-    /// Deletes keys; those that do not exist are no error.
+    /// Deletes keys. Missing keys are not an error.
     pub async fn delete(
         &self,
         repository: &Repository,
@@ -114,10 +123,10 @@ impl Graveler {
         self.engine
             .write(repository, branch, Write::Delete(keys), force)
             .await
-            .map(|deleted| self.engine.deleted(repository, branch, deleted))
+            .map(|deleted| self.engine.note_deletions(repository, branch, deleted))
     }
 
-    /// Live records at a reference: staged over committed.
+    /// Live records at a reference: staged changes over the committed tree.
     pub async fn cursor(
         &self,
         repository: &Repository,
@@ -142,8 +151,10 @@ impl Graveler {
         }
     }
 
-    /// Staged changes that left their branch and are kept for an undo, oldest first, `limit` of them at most: a
-    /// place to begin `from` (empty: the first), and the tokens.
+    /// Staged changes that left their branch and are kept for an undo, oldest first, at most `limit`.
+    ///
+    /// Each item is a position, where a later call can start (`from`; empty means the first), and the
+    /// tokens.
     pub async fn kept_staged(
         &self,
         repository: &Repository,
@@ -153,21 +164,22 @@ impl Graveler {
         self.engine.kept_staged(repository, from, limit).await
     }
 
-    /// Changes of references since then, newest first, and the staged changes that moved with each. Of the
-    /// reflog `limit` entries are looked at, from the entry `from` on (empty: the newest).
-    pub async fn moved_staged(
+    /// Reference changes since `since`, newest first, with the staged changes that each moved.
+    ///
+    /// Examines `limit` reflog entries, starting at the entry `from` (empty: the newest).
+    pub async fn staged_moves(
         &self,
         repository: &Repository,
         since: base::OffsetDateTime,
         from: &str,
         limit: usize,
-    ) -> Result<Page<MovedStaged>> {
+    ) -> Result<Page<StagedMove>> {
         self.engine
-            .moved_staged(repository, since, from, limit)
+            .staged_moves(repository, since, from, limit)
             .await
     }
 
-    /// Live records of tokens, given newest first, that no branch names.
+    /// Live records of tokens that no branch names; `tokens` are ordered newest first.
     #[must_use]
     pub fn tokens_cursor(&self, tokens: &[StagingToken]) -> Box<dyn Cursor> {
         Box::new(TokensCursor(StagedChanges::new(&self.engine.kv, tokens)))
@@ -185,14 +197,19 @@ impl Graveler {
             .await
     }
 
-    /// Where the file of a range or metarange lies below a storage namespace, whether or not it is
-    /// there. [`crate::Error::InvalidValue`] for what is not 64 lower-case hex digits.
+    /// The key of a range's or metarange's file below a storage namespace, whether or not the file
+    /// exists.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidValue`] unless `id` is 64 lower-case hex digits.
     pub fn table_key(&self, id: &str) -> Result<String> {
         self.engine.committed.key_of(id)
     }
 
-    /// Empties the staging tokens that an earlier run of the server left behind, and gives
-    /// their number. To be run beside the requests once after the start: it waits some seconds first.
+    /// Empties the retired staging tokens that an earlier run of the server left, and returns their
+    /// number.
+    ///
+    /// Run it once in the background after the start: it first waits for the grace period.
     pub async fn sweep_tokens(&self) -> Result<usize> {
         self.engine.janitor.sweep().await
     }

@@ -1,4 +1,4 @@
-//! Reads the reflog: for whoever asks what was done, for an undo, for garbage collection.
+//! Reads of the reflog: for users, for undo and for garbage collection.
 
 use base::{OffsetDateTime, Page};
 use bytes::Bytes;
@@ -8,15 +8,16 @@ use super::{KEPT, StoredEntry, TIMELINE, entry_key, folder, made_at, nanos, refl
 use crate::engine::Engine;
 use crate::records::Stored as _;
 use crate::refs::{Listing, list};
-use crate::{Error, MovedStaged, RefName, ReflogEntry, Repository, Result, StagingToken};
+use crate::{Error, RefName, ReflogEntry, Repository, Result, StagedMove, StagingToken};
 
-/// The length of an entry's id: 16 hex digits of time, 20 of an xid.
+/// Length of an entry id: 16 hex digits of time and 20 characters of xid.
 const ENTRY_ID_BYTES: usize = 36;
-/// How many entries are looked into at a time for whether what they keep is anything.
+/// How many entries are checked concurrently for kept tokens that are empty.
 const LOOKS_AT_ONCE: usize = 8;
 
 impl Engine {
-    /// Entries, newest first: of one reference, or of all. What they keep is what an undo would bring back.
+    /// Entries of one reference or of all, newest first. Kept tokens without staged changes are left
+    /// out.
     pub(crate) async fn reflog(
         &self,
         repository: &Repository,
@@ -39,7 +40,10 @@ impl Engine {
             }
             None => self.changes(repository, after, limit).await,
         }?;
-        let looks = page.results.into_iter().map(|entry| self.exact(entry));
+        let looks = page
+            .results
+            .into_iter()
+            .map(|entry| self.without_empty_tokens(entry));
         Ok(Page {
             results: stream::iter(looks)
                 .buffered(LOOKS_AT_ONCE)
@@ -50,8 +54,9 @@ impl Engine {
         })
     }
 
-    /// The entry without tokens in which nothing is: a deleted branch keeps its own, used or not.
-    pub(super) async fn exact(&self, mut entry: ReflogEntry) -> Result<ReflogEntry> {
+    /// The entry without its kept tokens if all of them are empty. A deleted branch keeps its tokens
+    /// even if nothing was staged.
+    pub(super) async fn without_empty_tokens(&self, mut entry: ReflogEntry) -> Result<ReflogEntry> {
         for token in &entry.kept_tokens {
             let row = self.kv.scan(token.as_str().as_bytes(), b"", 1).await?;
             if !row.is_empty() {
@@ -62,7 +67,7 @@ impl Engine {
         Ok(entry)
     }
 
-    /// Changes of all references, newest first, from behind the entry `after` on; as they are stored.
+    /// Stored entries of all references, newest first, starting after the entry id `after`.
     pub(crate) async fn changes(
         &self,
         repository: &Repository,
@@ -75,7 +80,7 @@ impl Engine {
             .await
     }
 
-    /// One entry, as it is stored.
+    /// One stored entry.
     pub(super) async fn reflog_entry(
         &self,
         repository: &Repository,
@@ -94,7 +99,8 @@ impl Engine {
             .transpose()
     }
 
-    /// Entries of all references, newest first, from the key `start` on. Those that are pruned at the same time are left out.
+    /// Stored entries of all references, newest first, starting at the key `start`. Entries that are
+    /// pruned concurrently are left out.
     async fn timeline(
         &self,
         partition: &Bytes,
@@ -127,8 +133,8 @@ impl Engine {
         })
     }
 
-    /// Staged changes that entries keep for an undo, oldest first, from `from` on: the place of each
-    /// in that order, and its tokens.
+    /// Staged changes that entries keep for an undo, oldest first, starting at `from`: each with its
+    /// position in that order.
     pub(crate) async fn kept_staged(
         &self,
         repository: &Repository,
@@ -143,7 +149,7 @@ impl Engine {
         let entries = self.kv.get_many(&partition, &keys).await?;
         let mut kept = Vec::with_capacity(rows.len());
         for (row, entry) in rows.iter().zip(entries) {
-            // One that was pruned just now keeps nothing any more.
+            // An entry that was just pruned keeps nothing.
             let tokens = match entry {
                 Some(entry) => ReflogEntry::decode(entry.value)?.kept_tokens,
                 None => Vec::new(),
@@ -154,35 +160,35 @@ impl Engine {
         Ok(kept)
     }
 
-    /// Changes since then, newest first, from the entry `from` on, and the staged changes that each
-    /// moved; `limit` of them are looked at. The next offset is the last of their ids.
-    pub(crate) async fn moved_staged(
+    /// Changes since `since`, newest first, starting at the entry `from`, with the staged changes
+    /// that each moved. Examines `limit` entries. The next offset is the id of the last one.
+    pub(crate) async fn staged_moves(
         &self,
         repository: &Repository,
         since: OffsetDateTime,
         from: &str,
         limit: usize,
-    ) -> Result<Page<MovedStaged>> {
+    ) -> Result<Page<StagedMove>> {
         let partition = reflog_partition(repository);
         let start = format!("{TIMELINE}{from}").into_bytes();
         let page = self.timeline(&partition, &start, limit).await?;
         let since = nanos(since);
-        let looked_at = page.results.len();
+        let examined = page.results.len();
         let results: Vec<_> = page
             .results
             .into_iter()
             .take_while(|entry| made_at(&entry.id).is_some_and(|at| at >= since))
-            .map(MovedStaged::of)
+            .map(StagedMove::of)
             .collect();
         Ok(Page {
-            has_more: page.has_more && results.len() == looked_at,
+            has_more: page.has_more && results.len() == examined,
             results,
             next_offset: page.next_offset,
         })
     }
 }
 
-/// Refuses a page that begins behind what is no entry: it would begin anywhere.
+/// Refuses an offset that is not an entry id, since a page would start at an arbitrary place.
 fn check_after(after: &str) -> Result<()> {
     let is_id = after.len() == ENTRY_ID_BYTES
         && after
@@ -193,7 +199,7 @@ fn check_after(after: &str) -> Result<()> {
     }
     let shown: String = after.chars().take(ENTRY_ID_BYTES).collect();
     Err(Error::advised(
-        format!("{shown:?} is no entry of the reflog"),
-        "pass the `next_offset` of the page before as `after`",
+        format!("{shown:?} is not a reflog entry"),
+        "pass the `next_offset` of the previous page as `after`",
     ))
 }

@@ -1,5 +1,5 @@
-//! The reflog's stored record: our own message, in a partition of our own, which lakeFS
-//! neither reads nor rewrites.
+//! The stored form of reflog entries. It is Weir's own message in its own partition; lakeFS neither
+//! reads nor writes it.
 
 use prost::Message;
 use prost_types::Timestamp;
@@ -25,10 +25,10 @@ pub(crate) struct ReflogData {
     pub time: Option<Timestamp>,
     #[prost(string, tag = "7")]
     pub reason: String,
-    /// Empty: the reference did not exist.
+    /// Empty if the reference did not exist.
     #[prost(string, tag = "8")]
     pub from: String,
-    /// Empty: it no longer exists.
+    /// Empty if the reference no longer exists.
     #[prost(string, tag = "9")]
     pub to: String,
     #[prost(bool, tag = "10")]
@@ -36,15 +36,15 @@ pub(crate) struct ReflogData {
     /// Newest first.
     #[prost(string, repeated, tag = "11")]
     pub kept_tokens: Vec<String>,
-    /// Of an undo: the entry that it undid.
+    /// Of an undo: the id of the undone entry.
     #[prost(string, tag = "12")]
     pub undone: String,
-    /// Of an undo: the tokens that it brought back, newest first.
+    /// Of an undo: the tokens that it restored, newest first.
     #[prost(string, repeated, tag = "13")]
-    pub brought_back: Vec<String>,
+    pub restored_tokens: Vec<String>,
 }
 
-/// Each operation, its stored number and its name.
+/// Each operation with its stored number and its name.
 const OPERATIONS: [(Operation, i32, &str); 11] = [
     (Operation::Create, 1, "create"),
     (Operation::Commit, 2, "commit"),
@@ -60,7 +60,7 @@ const OPERATIONS: [(Operation, i32, &str); 11] = [
 ];
 
 impl Operation {
-    /// The name on the wire: `hard-reset`.
+    /// The operation's name in the API: `hard-reset`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.row().2
@@ -70,13 +70,13 @@ impl Operation {
         *OPERATIONS
             .iter()
             .find(|(operation, ..)| *operation == self)
-            .expect("every operation has its row")
+            .expect("OPERATIONS lists every operation")
     }
 }
 
 impl Stored for ReflogEntry {
     type Data = ReflogData;
-    const WHAT: &'static str = "reflog";
+    const RECORD_NAME: &'static str = "reflog";
 
     fn to_data(&self) -> ReflogData {
         let (kind, name) = match &self.reference {
@@ -98,7 +98,7 @@ impl Stored for ReflogEntry {
             hidden: self.hidden,
             kept_tokens: texts(&self.kept_tokens),
             undone: self.undone.clone().unwrap_or_default(),
-            brought_back: texts(&self.brought_back),
+            restored_tokens: texts(&self.restored_tokens),
         }
     }
 
@@ -124,7 +124,7 @@ impl Stored for ReflogEntry {
             hidden: data.hidden,
             kept_tokens: tokens(data.kept_tokens),
             undone: (!data.undone.is_empty()).then_some(data.undone),
-            brought_back: tokens(data.brought_back),
+            restored_tokens: tokens(data.restored_tokens),
         })
     }
 }
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_survives_its_encoding_with_every_operation() {
+    fn entries_of_every_operation_round_trip() {
         for (operation, ..) in OPERATIONS {
             for reference in [
                 RefName::Branch(BranchId::trusted("dev")),
@@ -162,7 +162,7 @@ mod tests {
                     hidden: true,
                     kept_tokens: vec![StagingToken::trusted("r-dev:1")],
                     undone: Some("other".to_owned()),
-                    brought_back: vec![StagingToken::trusted("r-dev:2")],
+                    restored_tokens: vec![StagingToken::trusted("r-dev:2")],
                 };
                 assert_eq!(ReflogEntry::decode(entry.encode()).expect("decodes"), entry);
             }

@@ -1,29 +1,30 @@
-//! Why a change can't be undone, in words that say what to do instead.
+//! Error messages for changes that cannot be undone. Each says what to do instead.
 
-use super::{PAGE, described, folder, reflog_partition};
+use super::{PAGE, folder, kind_and_name, reflog_partition};
 use crate::engine::Engine;
 use crate::records::Stored as _;
 use crate::{CommitId, Error, RefName, ReflogEntry, Repository, Result};
 
-/// How many later changes a refusal names.
+/// How many later changes a message names.
 const MAX_NAMED: usize = 5;
 
 impl Engine {
-    /// Says what the reference is, what came after the entry, and what can be done.
+    /// The error for an undo whose reference changed since: names its current state, the later
+    /// changes and a remedy.
     pub(super) async fn moved_on(
         &self,
         repository: &Repository,
         entry: &ReflogEntry,
         now: Option<&CommitId>,
     ) -> Result<Error> {
-        let later = self.named_later(repository, entry).await?;
-        let (kind, name) = described(&entry.reference);
+        let later = self.later_changes(repository, entry).await?;
+        let (kind, name) = kind_and_name(&entry.reference);
         let place = |at: Option<&CommitId>| match at {
             Some(id) => format!("commit {id}"),
             None => "nothing (deleted)".to_owned(),
         };
         let story = if later.is_empty() {
-            "the reflog does not tell of what changed it since".to_owned()
+            "the reflog does not record what changed it since".to_owned()
         } else {
             format!("since then, newest first: {}", later.join(", "))
         };
@@ -47,8 +48,8 @@ impl Engine {
         })
     }
 
-    /// The newest changes that came after the entry, a few of them.
-    async fn named_later(
+    /// Up to [`MAX_NAMED`] changes that came after the entry, newest first.
+    async fn later_changes(
         &self,
         repository: &Repository,
         entry: &ReflogEntry,
@@ -78,9 +79,9 @@ impl Engine {
     }
 }
 
-/// Of an undo whose tokens are merged with others or committed.
+/// The error for a redo of a reset whose tokens were merged with others or committed.
 pub(super) fn moved_on_without_tokens(entry: &ReflogEntry) -> Error {
-    let (kind, name) = described(&entry.reference);
+    let (kind, name) = kind_and_name(&entry.reference);
     Error::MovedOn {
         problem: format!(
             "the uncommitted changes that undo {} brought back to {kind} {name} are no longer apart from others",
@@ -91,7 +92,7 @@ pub(super) fn moved_on_without_tokens(entry: &ReflogEntry) -> Error {
 }
 
 pub(super) fn refused_creation(entry: &ReflogEntry) -> Error {
-    let (kind, name) = described(&entry.reference);
+    let (kind, name) = kind_and_name(&entry.reference);
     Error::advised(
         format!(
             "{} {} made {kind} {name}, and undo deletes nothing",
@@ -103,7 +104,7 @@ pub(super) fn refused_creation(entry: &ReflogEntry) -> Error {
 }
 
 pub(super) fn nothing_kept(entry: &ReflogEntry) -> Error {
-    let (kind, name) = described(&entry.reference);
+    let (kind, name) = kind_and_name(&entry.reference);
     Error::InvalidValue(format!(
         "{} {} left the head of {kind} {name} where it was, and no uncommitted changes that it threw away are kept, or kept any more: there is nothing to undo",
         entry.operation.as_str(),
@@ -111,8 +112,8 @@ pub(super) fn nothing_kept(entry: &ReflogEntry) -> Error {
     ))
 }
 
-/// What an undo says of what it undid.
-pub(super) fn told(entry: &ReflogEntry) -> String {
+/// The reason of an undo: the operation and reason of the undone entry.
+pub(super) fn undo_reason(entry: &ReflogEntry) -> String {
     match entry.reason.as_str() {
         "" => entry.operation.as_str().to_owned(),
         reason => format!("{}: {reason}", entry.operation.as_str()),

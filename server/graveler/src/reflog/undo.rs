@@ -1,16 +1,16 @@
-//! Takes a change of a reference back, by the entry that tells of it.
+//! Undoes a change of a reference, given the change's reflog entry.
 //!
-//! An undo brings about only what the reference was before, and only while it still is what the
-//! change made it: by compare-and-set, in one batch with an entry of its own. So an undo of an
-//! undo is a redo, and none gives a reference a state that has not passed its gates before; hooks
-//! are not asked. What an undo would have to delete is refused: deletions have hooks and
-//! permissions of their own.
+//! An undo restores what the reference was before the change, and only while the reference still is
+//! what the change made it. It is one batch: a compare-and-set of the reference and a new entry.
+//! Undoing an undo is therefore a redo, and a reference only gets states that passed its gates
+//! before, so hooks do not run. An undo that would have to delete the reference is refused: deletions
+//! have their own hooks and permissions.
 
 use bytes::Bytes;
 use kv::{Op, Predicate};
 
-use super::refusal::{moved_on_without_tokens, nothing_kept, refused_creation, told};
-use super::{RefChange, RefTarget, StoredEntry, described, entry_ops, let_go_ops};
+use super::refusal::{moved_on_without_tokens, nothing_kept, refused_creation, undo_reason};
+use super::{RefChange, RefTarget, StoredEntry, entry_ops, kind_and_name, release_kept_ops};
 use crate::deletion::write_unless_deleted;
 use crate::engine::{Engine, check_read_only, count_retry};
 use crate::landing::MAX_TRIES;
@@ -20,14 +20,14 @@ use crate::refs::{StoredBranch, not_found, sole_name_ops};
 use crate::staging::retire_op;
 use crate::{
     Branch, BranchId, BranchRecord, CommitId, Error, Kind, Operation, RefName, ReflogEntry,
-    Repository, Result, Tag, TagId, UndoParams, Undone,
+    Repository, Result, Tag, TagId, UndoOutcome, UndoParams,
 };
 
-/// Ids are shorter; what is longer is none.
+/// Longer strings cannot be entry ids.
 const MAX_ID_BYTES: usize = 64;
 
 impl Engine {
-    /// The entry that an undo would take back: the named one, or the newest of the reference.
+    /// The entry that an undo would undo: the given one, or the newest of the reference.
     ///
     /// # Errors
     /// [`Error::NotFound`].
@@ -39,7 +39,7 @@ impl Engine {
     ) -> Result<ReflogEntry> {
         let Some(id) = id else {
             let newest = self.reflog(repository, Some(reference), "", 1).await?;
-            let (kind, name) = described(reference);
+            let (kind, name) = kind_and_name(reference);
             return newest
                 .results
                 .into_iter()
@@ -51,7 +51,7 @@ impl Engine {
             _ => None,
         };
         match found {
-            Some(found) => self.exact(found.entry).await,
+            Some(found) => self.without_empty_tokens(found.entry).await,
             None => Err(not_found(Kind::ReflogEntry, id)),
         }
     }
@@ -61,9 +61,9 @@ impl Engine {
         repository: &Repository,
         reference: &RefName,
         params: &UndoParams,
-    ) -> Result<Undone> {
+    ) -> Result<UndoOutcome> {
         check_read_only(repository, params.force)?;
-        // Chosen once: a change that lands meanwhile is not what was meant.
+        // Chosen once: a change that lands meanwhile is not what the user meant.
         let chosen = self
             .entry_to_undo(repository, reference, params.entry.as_deref())
             .await?;
@@ -73,11 +73,11 @@ impl Engine {
             let Some(before) = found.entry.from.clone() else {
                 return Err(refused_creation(&found.entry));
             };
-            let told = self.exact(found.entry.clone()).await?;
-            let by = Taking {
+            let effective = self.without_empty_tokens(found.entry.clone()).await?;
+            let by = UndoContext {
                 repository,
                 found: &found,
-                told: &told,
+                effective: &effective,
                 before: &before,
                 actor: &params.actor,
             };
@@ -90,12 +90,16 @@ impl Engine {
             }
             count_retry("undo");
         }
-        let (kind, name) = described(reference);
+        let (kind, name) = kind_and_name(reference);
         Err(Error::TooManyTries(format!("{kind} {name}")))
     }
 
-    /// None: something changed, look again.
-    async fn undo_on_branch(&self, by: Taking<'_>, branch: &BranchId) -> Result<Option<Undone>> {
+    /// `None`: something changed; start over.
+    async fn undo_on_branch(
+        &self,
+        by: UndoContext<'_>,
+        branch: &BranchId,
+    ) -> Result<Option<UndoOutcome>> {
         let _turn = self.queue.turn(by.repository, branch).await?;
         let entry = &by.found.entry;
         let now = match self.refs.branch(by.repository, branch).await {
@@ -108,15 +112,22 @@ impl Engine {
             return Err(self.moved_on(by.repository, entry, head).await?);
         }
         match now {
-            None => self.bring_back_branch(by, branch).await,
-            Some(now) if entry.from != entry.to => self.move_head_back(by, branch, now).await,
-            Some(now) if !entry.brought_back.is_empty() => self.reset_again(by, branch, now).await,
-            Some(now) => self.bring_back_staged(by, branch, now).await,
+            None => self.restore_branch(by, branch).await,
+            Some(now) if entry.from != entry.to => self.restore_head(by, branch, now).await,
+            Some(now) if !entry.restored_tokens.is_empty() => {
+                self.redo_reset(by, branch, now).await
+            }
+            Some(now) => self.restore_staged(by, branch, now).await,
         }
     }
 
-    /// A deleted branch, at its commit and with what was staged on it, if that is still kept.
-    async fn bring_back_branch(&self, by: Taking<'_>, branch: &BranchId) -> Result<Option<Undone>> {
+    /// Restores a deleted branch at its commit, with the changes that were staged on it if they are
+    /// still kept.
+    async fn restore_branch(
+        &self,
+        by: UndoContext<'_>,
+        branch: &BranchId,
+    ) -> Result<Option<UndoOutcome>> {
         self.check_name_free(by.repository, branch.as_str()).await?;
         let record = BranchRecord {
             commit_id: by.before.clone(),
@@ -129,21 +140,21 @@ impl Engine {
         self.land_undo(by, self.undo_entry(by), ops).await
     }
 
-    /// The head goes back. What is staged stays staged over it; what made no difference to the
-    /// old head makes none to the new one.
-    async fn move_head_back(
+    /// Moves the head back. Staged changes stay on top of it, except those that made no difference to
+    /// the head before the undo: they are dropped.
+    async fn restore_head(
         &self,
-        by: Taking<'_>,
+        by: UndoContext<'_>,
         branch: &BranchId,
         now: StoredBranch,
-    ) -> Result<Option<Undone>> {
+    ) -> Result<Option<UndoOutcome>> {
         let Some(at) = self.seal(by.repository, branch, now).await? else {
             return Ok(None);
         };
         if Some(&at.record.commit_id) != by.found.entry.to.as_ref() {
             return Ok(None);
         }
-        let kept = self.kept(by.repository, branch, &at).await?;
+        let kept = self.drop_no_op_changes(by.repository, branch, &at).await?;
         let record = BranchRecord {
             commit_id: by.before.clone(),
             sealed_tokens: kept.tokens,
@@ -156,20 +167,21 @@ impl Engine {
             Some(_) => self.janitor.retire(kept.replaced),
             None => {
                 for token in kept.fresh {
-                    self.give_up_token(token).await;
+                    self.retire_unused_token(token).await;
                 }
             }
         }
         Ok(undone)
     }
 
-    /// What a reset threw away, below what was staged since: of a key in both, the later stays.
-    async fn bring_back_staged(
+    /// Restores what a reset discarded, below the changes staged since: for keys in both, the later
+    /// change wins.
+    async fn restore_staged(
         &self,
-        by: Taking<'_>,
+        by: UndoContext<'_>,
         branch: &BranchId,
         now: StoredBranch,
-    ) -> Result<Option<Undone>> {
+    ) -> Result<Option<UndoOutcome>> {
         let kept = &by.found.entry.kept_tokens;
         if kept.is_empty() {
             return Err(nothing_kept(&by.found.entry));
@@ -182,21 +194,21 @@ impl Engine {
         self.land_undo(by, self.undo_entry(by), ops).await
     }
 
-    /// A redo of a reset: what its undo brought back goes again, and is kept again.
-    async fn reset_again(
+    /// Redoes a reset: discards again, and keeps again, what its undo restored.
+    async fn redo_reset(
         &self,
-        by: Taking<'_>,
+        by: UndoContext<'_>,
         branch: &BranchId,
         now: StoredBranch,
-    ) -> Result<Option<Undone>> {
+    ) -> Result<Option<UndoOutcome>> {
         self.protection
             .check(by.repository, branch, Blocked::StagingWrite)
             .await?;
-        let again = by.found.entry.brought_back.as_slice();
+        let again = by.found.entry.restored_tokens.as_slice();
         let Some(newer) = now.record.sealed_tokens.strip_suffix(again) else {
             return Err(moved_on_without_tokens(&by.found.entry));
         };
-        let reason = told(&by.found.entry);
+        let reason = undo_reason(&by.found.entry);
         let mut undo = self.new_reflog_entry(RefChange {
             discarded: again,
             ..RefChange::head(branch, Operation::Undo, by.before, by.before).by(by.actor, &reason)
@@ -212,12 +224,12 @@ impl Engine {
         }
         let undone = self.land_undo(by, undo, ops).await?;
         if undone.is_some() {
-            self.discarded(again.to_vec());
+            self.retire_unless_kept(again.to_vec());
         }
         Ok(undone)
     }
 
-    async fn undo_on_tag(&self, by: Taking<'_>, id: &TagId) -> Result<Option<Undone>> {
+    async fn undo_on_tag(&self, by: UndoContext<'_>, id: &TagId) -> Result<Option<UndoOutcome>> {
         let now = match self.refs.tag(by.repository, id).await {
             Ok(tag) => Some(tag.commit_id),
             Err(Error::NotFound { .. }) => None,
@@ -242,21 +254,21 @@ impl Engine {
         self.land_undo(by, self.undo_entry(by), ops).await
     }
 
-    /// Lands the change with its entry, and takes from the undone one what comes back by it.
-    /// None: a predicate did not hold, look again.
+    /// Writes the undo and its entry, and removes the restored tokens from the undone entry. `None`:
+    /// a predicate failed; start over.
     async fn land_undo(
         &self,
-        by: Taking<'_>,
+        by: UndoContext<'_>,
         undo: ReflogEntry,
         mut ops: Vec<Op>,
-    ) -> Result<Option<Undone>> {
-        ops.extend(let_go_ops(by.repository, by.found));
+    ) -> Result<Option<UndoOutcome>> {
+        ops.extend(release_kept_ops(by.repository, by.found));
         ops.extend(entry_ops(by.repository, &undo));
-        // Nothing may come back into what a deletion has been through already.
+        // Guarded, since a running deletion may be past this reference already.
         match write_unless_deleted(self.kv.as_ref(), by.repository, ops).await {
             Ok(()) => {}
             Err(Error::Kv(kv::Error::PredicateFailed { .. })) => return Ok(None),
-            // Not known whether it took effect: look for its entry, which has an id of its own.
+            // The outcome is unknown, so look for the undo's entry, which has a unique id.
             Err(error @ Error::Kv(_)) => {
                 let landed = self
                     .reflog_entry(by.repository, &undo.reference, &undo.id)
@@ -267,15 +279,15 @@ impl Engine {
             }
             Err(error) => return Err(error),
         }
-        Ok(Some(Undone {
+        Ok(Some(UndoOutcome {
             commit_id: by.before.clone(),
-            staged_came_back: by.told.keeps_staged() && !undo.brought_back.is_empty(),
-            entry: by.told.clone(),
+            restored_staged: by.effective.keeps_staged() && !undo.restored_tokens.is_empty(),
+            entry: by.effective.clone(),
         }))
     }
 
-    /// The entry of an undo that goes from where the undone change went to where it came from.
-    fn undo_entry(&self, by: Taking<'_>) -> ReflogEntry {
+    /// The entry of an undo: from the commit after the undone change to the commit before it.
+    fn undo_entry(&self, by: UndoContext<'_>) -> ReflogEntry {
         let entry = &by.found.entry;
         let mut undo = self.new_reflog_entry(RefChange {
             reference: match &entry.reference {
@@ -284,31 +296,31 @@ impl Engine {
             },
             operation: Operation::Undo,
             actor: by.actor,
-            reason: &told(entry),
+            reason: &undo_reason(entry),
             from: entry.to.as_ref(),
             to: Some(by.before),
             hidden: entry.hidden,
             discarded: &[],
         });
         undo.undone = Some(entry.id.clone());
-        undo.brought_back.clone_from(&entry.kept_tokens);
+        undo.restored_tokens.clone_from(&entry.kept_tokens);
         undo
     }
 }
 
-/// What is taken back, and by whom.
+/// The change to undo, and the user who requested it.
 #[derive(Debug, Clone, Copy)]
-struct Taking<'a> {
+struct UndoContext<'a> {
     repository: &'a Repository,
     found: &'a StoredEntry,
-    /// The same, without tokens in which nothing is.
-    told: &'a ReflogEntry,
-    /// Where the change came from.
+    /// `found.entry` without kept tokens that are empty.
+    effective: &'a ReflogEntry,
+    /// The commit before the change.
     before: &'a CommitId,
     actor: &'a str,
 }
 
-impl Taking<'_> {
+impl UndoContext<'_> {
     fn set_branch(self, branch: &BranchId, record: BranchRecord, predicate: Predicate) -> Op {
         let branch = Branch {
             id: branch.clone(),

@@ -1,7 +1,7 @@
 //! Creates and deletes branches and tags, with their hooks.
 //!
-//! One name belongs to a branch, a tag or a commit, never to two of them: the batch that makes a
-//! branch fails if there is a tag of its name, and the other way round, whichever server made it.
+//! A name belongs to one branch, tag or commit. The batch that creates a branch therefore fails if a
+//! tag has the name, and the reverse, whichever server created it.
 
 use bytes::Bytes;
 use kv::{Op, Predicate};
@@ -17,11 +17,11 @@ use crate::{
     Result, Tag, TagId, TreeSource,
 };
 
-/// Who changes a reference, and how.
+/// The user who changes a reference, and the options of the request.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Change<'a> {
+pub(crate) struct RefRequest<'a> {
     pub actor: &'a str,
-    /// Also in a read-only repository.
+    /// Whether to change even a read-only repository.
     pub force: bool,
     pub hooks: &'a dyn Hooks,
 }
@@ -33,7 +33,7 @@ impl Engine {
         id: &BranchId,
         source: &str,
         hidden: bool,
-        by: Change<'_>,
+        by: RefRequest<'_>,
     ) -> Result<Branch> {
         check_read_only(repository, by.force)?;
         self.check_name_free(repository, id.as_str()).await?;
@@ -43,7 +43,7 @@ impl Engine {
         source.clone_into(&mut event.source_ref);
         event.commit_id = Some(commit_id.clone());
         event.actions_from = TreeSource::MetaRange(self.tree_of(repository, &commit_id).await?);
-        let pre_run_id = self.ask(by.hooks, &event).await?;
+        let pre_run_id = self.run_pre_hooks(by.hooks, &event).await?;
 
         let record = BranchRecord {
             commit_id,
@@ -67,7 +67,7 @@ impl Engine {
         };
         self.create(repository, branch.encode(), change).await?;
 
-        self.tell_after(event, EventKind::PostCreateBranch, pre_run_id, by)
+        self.run_post_ref_hooks(event, EventKind::PostCreateBranch, pre_run_id, by)
             .await;
         Ok(branch)
     }
@@ -76,7 +76,7 @@ impl Engine {
         &self,
         repository: &Repository,
         id: &BranchId,
-        by: Change<'_>,
+        by: RefRequest<'_>,
     ) -> Result<()> {
         check_read_only(repository, by.force)?;
         if *id == repository.default_branch {
@@ -88,27 +88,27 @@ impl Engine {
         event.source_ref = stored.record.commit_id.to_string();
         event.actions_from =
             TreeSource::MetaRange(self.tree_of(repository, &stored.record.commit_id).await?);
-        let pre_run_id = self.ask(by.hooks, &event).await?;
+        let pre_run_id = self.run_pre_hooks(by.hooks, &event).await?;
 
         let judged = &stored.record.commit_id;
         self.remove_branch(repository, id, judged, by).await?;
-        self.tell_after(event, EventKind::PostDeleteBranch, pre_run_id, by)
+        self.run_post_ref_hooks(event, EventKind::PostDeleteBranch, pre_run_id, by)
             .await;
         Ok(())
     }
 
-    /// Takes the branch away by compare-and-set while its head is the one that was judged: no
-    /// commit that lands meanwhile, on whichever server, goes with it unseen.
+    /// Deletes the branch by compare-and-set while its head is the one that the hooks judged. No
+    /// commit that lands meanwhile, on any server, is deleted unnoticed.
     async fn remove_branch(
         &self,
         repository: &Repository,
         id: &BranchId,
         judged: &CommitId,
-        by: Change<'_>,
+        by: RefRequest<'_>,
     ) -> Result<()> {
         let _turn = self.queue.turn(repository, id).await?;
         for _ in 0..MAX_TRIES {
-            // Read again: its tokens may be others by now.
+            // Read again, since the branch may have other tokens by now.
             let stored = self.refs.branch(repository, id).await?;
             if stored.record.commit_id != *judged {
                 return Err(Error::ConcurrentChange(format!("branch {id}")));
@@ -131,7 +131,7 @@ impl Engine {
             .encode();
             let key = branch_key(id.as_str());
             let mut ops = delete_ops(repository, &key, value, stored.predicate);
-            let record = self.reflog_record(repository, change);
+            let record = self.reflog_write(repository, change);
             ops.extend(record.ops);
             match self.kv.batch(ops).await {
                 Ok(()) => {}
@@ -139,9 +139,12 @@ impl Engine {
                     count_retry("delete");
                     continue;
                 }
-                Err(error) => self.look_for(repository, &record.key, error).await?,
+                Err(error) => {
+                    self.resolve_ambiguous_write(repository, &record.key, error)
+                        .await?
+                }
             }
-            self.discarded(tokens);
+            self.retire_unless_kept(tokens);
             return Ok(());
         }
         Err(Error::TooManyTries(format!("branch {id}")))
@@ -152,7 +155,7 @@ impl Engine {
         repository: &Repository,
         id: &TagId,
         source: &str,
-        by: Change<'_>,
+        by: RefRequest<'_>,
     ) -> Result<Tag> {
         check_read_only(repository, by.force)?;
         self.check_name_free(repository, id.as_str()).await?;
@@ -163,7 +166,7 @@ impl Engine {
         };
         let mut event = self.event(repository, EventKind::PreCreateTag, by.actor);
         self.describe_tag(repository, &tag, &mut event).await?;
-        let pre_run_id = self.ask(by.hooks, &event).await?;
+        let pre_run_id = self.run_pre_hooks(by.hooks, &event).await?;
 
         let change = RefChange {
             reference: RefTarget::Tag(id),
@@ -177,7 +180,7 @@ impl Engine {
         };
         self.create(repository, tag.encode(), change).await?;
 
-        self.tell_after(event, EventKind::PostCreateTag, pre_run_id, by)
+        self.run_post_ref_hooks(event, EventKind::PostCreateTag, pre_run_id, by)
             .await;
         Ok(tag)
     }
@@ -186,23 +189,28 @@ impl Engine {
         &self,
         repository: &Repository,
         id: &TagId,
-        by: Change<'_>,
+        by: RefRequest<'_>,
     ) -> Result<()> {
         check_read_only(repository, by.force)?;
         let tag = self.refs.tag(repository, id).await?;
         let mut event = self.event(repository, EventKind::PreDeleteTag, by.actor);
         self.describe_tag(repository, &tag, &mut event).await?;
-        let pre_run_id = self.ask(by.hooks, &event).await?;
+        let pre_run_id = self.run_pre_hooks(by.hooks, &event).await?;
 
         self.remove_tag(repository, &tag, by).await?;
 
-        self.tell_after(event, EventKind::PostDeleteTag, pre_run_id, by)
+        self.run_post_ref_hooks(event, EventKind::PostDeleteTag, pre_run_id, by)
             .await;
         Ok(())
     }
 
-    /// Takes the tag away as it was judged: one that was deleted and made anew meanwhile stays.
-    async fn remove_tag(&self, repository: &Repository, tag: &Tag, by: Change<'_>) -> Result<()> {
+    /// Deletes the tag that the hooks judged. If it was deleted and created again meanwhile, it stays.
+    async fn remove_tag(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        by: RefRequest<'_>,
+    ) -> Result<()> {
         let change = RefChange {
             reference: RefTarget::Tag(&tag.id),
             operation: Operation::Delete,
@@ -222,16 +230,19 @@ impl Engine {
                 return Err(Error::ConcurrentChange(format!("tag {}", tag.id)));
             }
             let mut ops = delete_ops(repository, &key, stored.value, stored.predicate);
-            let record = self.reflog_record(repository, change);
+            let record = self.reflog_write(repository, change);
             ops.extend(record.ops);
-            // Unlike branches, tags go behind the reflog when a repository is deleted.
+            // Unlike branches, tags are removed after the reflog when a repository is deleted.
             return match write_unless_deleted(self.kv.as_ref(), repository, ops).await {
-                // It is gone, or another by now: look again.
+                // The tag is gone or different by now: read it again.
                 Err(Error::Kv(kv::Error::PredicateFailed { .. })) => {
                     count_retry("delete");
                     continue;
                 }
-                Err(Error::Kv(error)) => self.look_for(repository, &record.key, error).await,
+                Err(Error::Kv(error)) => {
+                    self.resolve_ambiguous_write(repository, &record.key, error)
+                        .await
+                }
                 written => written,
             };
         }
@@ -251,13 +262,13 @@ impl Engine {
         Ok(())
     }
 
-    /// The post event of a reference is its pre event, told again.
-    async fn tell_after(
+    /// Sends the post-event, which repeats the fields of the pre-event.
+    async fn run_post_ref_hooks(
         &self,
         pre: crate::Event,
         kind: EventKind,
         pre_run_id: Option<String>,
-        by: Change<'_>,
+        by: RefRequest<'_>,
     ) {
         let time = self.clock.now();
         let post = crate::Event {
@@ -267,7 +278,7 @@ impl Engine {
             time,
             ..pre
         };
-        self.tell(by.hooks, post).await;
+        self.run_post_hooks(by.hooks, post).await;
     }
 
     pub(crate) async fn check_name_free(&self, repository: &Repository, name: &str) -> Result<()> {
@@ -303,13 +314,16 @@ impl Engine {
             predicate: Some(Predicate::Absent),
         }];
         ops.extend(sole_name_ops(repository, change.reference));
-        let record = self.reflog_record(repository, change);
+        let record = self.reflog_write(repository, change);
         ops.extend(record.ops);
-        // Hooks may have run for minutes: whether the repository still is there is looked at now.
+        // Hooks may have run for minutes, so check now that the repository still exists.
         match write_unless_deleted(self.kv.as_ref(), repository, ops).await {
             Err(Error::Kv(kv::Error::PredicateFailed { index: 0 })) => Err(not_unique(kind, name)),
             Err(Error::Kv(kv::Error::PredicateFailed { .. })) => Err(not_unique(other, name)),
-            Err(Error::Kv(error)) => self.look_for(repository, &record.key, error).await,
+            Err(Error::Kv(error)) => {
+                self.resolve_ambiguous_write(repository, &record.key, error)
+                    .await
+            }
             written => written,
         }
     }
@@ -319,7 +333,7 @@ impl Engine {
         repository: &Repository,
         id: &CommitId,
     ) -> Result<crate::Commit> {
-        // Also by a unique prefix, as lakeFS does.
+        // Accepts a unique prefix too, as lakeFS does.
         if !CommitId::is_full(id.as_str()) {
             let full = if crate::ids::is_lower_hex(id.as_str()) {
                 self.refs.commit_by_prefix(repository, id.as_str()).await?
@@ -333,9 +347,10 @@ impl Engine {
     }
 }
 
-/// Writes that change nothing, and fail if there is something of the other kind by the name of
-/// `reference`. What is absent has no other way to be conditioned on: it is made and taken away
-/// again, and whoever makes it at the same time has to wait, or fails.
+/// Writes that change nothing, but fail if a reference of the other kind has the name of `reference`.
+///
+/// A batch can depend on an absent record only by creating and deleting it. A concurrent batch that
+/// creates it has to wait, or fails.
 pub(crate) fn sole_name_ops(repository: &Repository, reference: RefTarget<'_>) -> [Op; 2] {
     let partition = Bytes::from(repository.partition());
     let key = match reference {
@@ -353,7 +368,8 @@ pub(crate) fn sole_name_ops(repository: &Repository, reference: RefTarget<'_>) -
     ]
 }
 
-/// Deletes a record that is still `value`: a batch has no other way to condition a deletion.
+/// Deletes a record that still has `value`: a deletion in a batch has no predicate, so a write with
+/// one precedes it.
 fn delete_ops(repository: &Repository, key: &Bytes, value: Bytes, predicate: Predicate) -> Vec<Op> {
     let partition = Bytes::from(repository.partition());
     vec![

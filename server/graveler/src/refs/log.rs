@@ -1,7 +1,7 @@
-//! The log: commits reachable from one, newest first.
+//! The log: commits reachable from a commit, newest first.
 //!
-//! Ordered by creation date, then by id, both descending, among the commits
-//! whose children were returned. No commit is returned twice.
+//! Among the commits whose children were returned, the next one has the latest creation date, and of
+//! equal dates the greatest id. No commit is returned twice.
 
 use std::collections::{BinaryHeap, HashSet};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::walk::Walk;
 use crate::engine::Engine;
 use crate::{Commit, CommitId, LogRequest, Repository, Result};
 
-/// Commits, newest first.
+/// A log in progress.
 #[derive(Debug)]
 pub struct CommitLog {
     engine: Arc<Engine>,
@@ -45,7 +45,7 @@ impl CommitLog {
         Ok(log)
     }
 
-    /// The next commit, or none at the end.
+    /// The next commit, or `None` at the end.
     ///
     /// # Errors
     /// [`crate::Error::NotFound`] if a commit's record is missing.

@@ -1,7 +1,7 @@
 //! Reads and caches the records of branches, tags and commits.
 //!
-//! Commits never change and are cached for good; a branch's record is cached only
-//! to be the *first* guess of a guarded write, which checks it again.
+//! Commits never change, so they are cached without expiry. A branch's record is cached only as a
+//! first guess for a guarded write, which verifies it.
 
 use std::sync::Arc;
 
@@ -15,20 +15,21 @@ use crate::{
 };
 
 const MAX_CACHED_BRANCHES: u64 = 10_000;
-/// How many records a listing reads in one round trip.
+/// Maximum number of records that a listing reads in one round trip.
 const LIST_PAGE: usize = 1_000;
-/// How many it reads at least, however few are asked for: those that do not count are read too.
+/// Minimum number of records that a listing reads in one round trip, since some of them may be
+/// filtered out.
 const MIN_LIST_PAGE: usize = 100;
 
-/// A branch's record and what a compare-and-set of it compares with.
+/// A branch's record and the predicate for a compare-and-set of it.
 #[derive(Debug, Clone)]
 pub(crate) struct StoredBranch {
     pub record: BranchRecord,
     pub predicate: Predicate,
 }
 
-/// A commit counts as one cached entry for each so many bytes of its texts: most are one, with
-/// metadata of a megabyte it is a thousand.
+/// A commit counts as one cache entry per this many bytes of text. Most commits count as one; one
+/// with a megabyte of metadata counts as a thousand.
 const BYTES_PER_CACHED_ENTRY: usize = 1 << 10;
 
 fn weight(commit: &Commit) -> u32 {
@@ -59,7 +60,7 @@ impl Refs {
         }
     }
 
-    /// The branch as it is now.
+    /// The branch's current record.
     ///
     /// # Errors
     /// [`Error::NotFound`].
@@ -85,8 +86,8 @@ impl Refs {
         Ok(branch)
     }
 
-    /// The branch as it was when last looked at, to be checked by what is done with it.
-    pub(crate) fn recent_branch(
+    /// The branch's record when it was last read. The caller must verify it.
+    pub(crate) fn cached_branch(
         &self,
         repository: &Repository,
         id: &BranchId,
@@ -94,7 +95,7 @@ impl Refs {
         self.recent.get(&(repository.partition(), id.clone()))
     }
 
-    /// The branch and the tag of one name, in one round trip.
+    /// The branch and the tag with this name, read in one round trip.
     pub(crate) async fn branch_or_tag(
         &self,
         repository: &Repository,
@@ -138,7 +139,7 @@ impl Refs {
         Ok(one.pop().expect("as many commits as ids"))
     }
 
-    /// Commits in the order asked; those not cached in one round trip.
+    /// Commits in the order of `ids`; those that are not cached are read in one round trip.
     ///
     /// # Errors
     /// [`Error::NotFound`] if one of them is missing.
@@ -200,7 +201,7 @@ impl Refs {
         }
     }
 
-    /// Which kinds of references bear `name` already: branch, tag, commit id.
+    /// Whether a branch, a tag and a commit id with this name exist.
     pub(crate) async fn taken(&self, repository: &Repository, name: &str) -> Result<[bool; 3]> {
         let keys = [branch_key(name), tag_key(name), commit_key(name)];
         let found = self
@@ -221,7 +222,7 @@ impl Refs {
         );
     }
 
-    /// Branches in order of name; `keep` decides which count.
+    /// Branches in order of name, filtered by `keep`.
     pub(crate) async fn list_branches(
         &self,
         repository: &Repository,
@@ -257,7 +258,7 @@ impl Refs {
     }
 }
 
-/// Which names to list.
+/// The names to list.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Listing<'a> {
     pub prefix: &'a str,
@@ -266,7 +267,7 @@ pub(crate) struct Listing<'a> {
     pub limit: usize,
 }
 
-/// Records below `folder` of one partition as a page, in order of name.
+/// One page of the records below `folder` of a partition, in order of name, filtered by `keep`.
 pub(crate) async fn list<T: Stored>(
     kv: &dyn Store,
     partition: &[u8],
@@ -326,8 +327,8 @@ pub(crate) fn not_found(kind: Kind, id: &str) -> Error {
     }
 }
 
-/// Of a commit that another record names: a hole in the records, whatever was asked for.
-pub(crate) fn hole(id: &CommitId, named_by: &str) -> Error {
+/// The error for a commit that another record names but that has no record.
+pub(crate) fn missing_commit(id: &CommitId, named_by: &str) -> Error {
     Error::Corrupt {
         what: format!("commit {id}"),
         reason: format!("{named_by} names it, and there is no record of it"),

@@ -1,10 +1,9 @@
 //! The nearest common ancestor of two commits.
 //!
-//! Commits are visited by generation, highest first, so all descendants of a
-//! commit are visited before it, and what was found to reach it is final when
-//! its turn comes. The first one that both heads reach is therefore an ancestor of
-//! no other common ancestor. Of several such (criss-cross merges) the one of
-//! the highest generation is taken, then the newest.
+//! Commits are visited by generation, highest first. All descendants of a commit are therefore
+//! visited before it, and by then it is known which heads reach it. The first visited commit that
+//! both heads reach is no ancestor of another common ancestor. If there are several such commits
+//! (criss-cross merges), the one with the highest generation wins, then the newest.
 
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
@@ -20,7 +19,7 @@ const FROM_RIGHT: u8 = 2;
 const FROM_BOTH: u8 = FROM_LEFT | FROM_RIGHT;
 
 impl Refs {
-    /// The nearest common ancestor, or none if the histories are unrelated.
+    /// The nearest common ancestor, or `None` if the histories are unrelated.
     pub(crate) async fn merge_base(
         &self,
         repository: &Repository,

@@ -8,12 +8,12 @@ mod parse;
 mod resolve;
 mod walk;
 
-pub(crate) use changes::{Change, sole_name_ops};
+pub(crate) use changes::{RefRequest, sole_name_ops};
 pub use log::CommitLog;
-pub(crate) use manager::{Listing, Refs, StoredBranch, hole, list, not_found};
+pub(crate) use manager::{Listing, Refs, StoredBranch, list, missing_commit, not_found};
 pub(crate) use resolve::committed_side;
 
-/// Takes an expression apart, for [`crate::fuzzing`].
+/// Parses an expression, for [`crate::fuzzing`].
 pub(crate) fn try_expression(text: &str) {
     drop(parse::parse(text));
 }

@@ -5,22 +5,22 @@
 
 use crate::{Error, ReferenceProblem, Result};
 
-/// Longest expression that is read at all.
+/// Maximum length of an expression.
 const MAX_EXPRESSION_BYTES: usize = 4_096;
 
-/// What begins a modifier.
+/// The characters that start a modifier.
 pub(super) const MODIFIERS: [char; 4] = ['~', '^', '@', '$'];
 
 /// A step from one commit to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// So many first parents back.
+    /// This many first parents back.
     Ancestor(u32),
-    /// The parent of this number, from 1; 0 is the commit itself.
+    /// The parent with this number, counted from 1; 0 is the commit itself.
     Parent(u32),
 }
 
-/// What follows the name.
+/// The modifiers after the name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Modifiers {
     None,
@@ -35,7 +35,7 @@ pub(super) struct Expression<'a> {
     pub modifiers: Modifiers,
 }
 
-/// Takes an expression apart.
+/// Parses an expression.
 ///
 /// # Errors
 /// [`Error::InvalidReference`].
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn expressions() {
+    fn expressions_parse() {
         check("main", &expect!["main None"]);
         check("v0.1-x", &expect!["v0.1-x None"]);
         check("main@", &expect!["main Head"]);
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn expressions_that_are_none() {
+    fn malformed_expressions_are_refused() {
         check(
             "",
             &expect![[r#"error: reference "" is invalid: it names nothing"#]],

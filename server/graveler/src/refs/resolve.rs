@@ -1,8 +1,8 @@
-//! Turns a reference expression into a commit.
+//! Resolves a reference expression to a commit.
 //!
-//! A name is, in this order: a full commit id, a branch, a tag, the start of
-//! exactly one commit's id. A tag's name may hold what modifies others: where the
-//! expression means nothing, it is looked up as it is.
+//! A name is, in this order: a full commit id, a branch, a tag, or the prefix of exactly one commit's
+//! id. Tag names may contain modifier characters, so an expression that does not resolve is looked up
+//! as a tag name.
 
 use super::Refs;
 use super::manager::not_found;
@@ -18,9 +18,8 @@ impl Refs {
     /// Resolves an expression.
     ///
     /// # Errors
-    /// [`Error::InvalidReference`] if it is malformed, puts `@` or `$` behind
-    /// something other than a branch, or names a parent that a commit has not;
-    /// [`Error::NotFound`] if it names nothing.
+    /// [`Error::InvalidReference`] if it is malformed, has `@` or `$` after anything but a branch, or
+    /// names a parent that does not exist; [`Error::NotFound`] if nothing has the name.
     pub(crate) async fn resolve(&self, repository: &Repository, text: &str) -> Result<ResolvedRef> {
         let resolved = self.resolve_expression(repository, text).await;
         let Err(Error::NotFound { .. } | Error::InvalidReference { .. }) = resolved else {
@@ -64,7 +63,7 @@ impl Refs {
         Ok(ResolvedRef { kind, ..named })
     }
 
-    /// Resolves an expression that must name a commit, not staged changes.
+    /// Resolves an expression that must name a commit instead of staged changes.
     ///
     /// # Errors
     /// As [`Refs::resolve`], and [`Error::InvalidReference`] for `branch$`.
@@ -153,7 +152,7 @@ impl Refs {
     }
 }
 
-/// The commit of a resolved reference, unless it means staged changes.
+/// The commit of a resolved reference; an error if it means staged changes.
 pub(crate) fn committed_side(resolved: &ResolvedRef, text: &str) -> Result<CommitId> {
     if resolved.kind == RefKind::BranchStaging {
         return Err(Error::InvalidReference {

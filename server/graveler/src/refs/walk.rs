@@ -1,8 +1,9 @@
-//! Walks of the commit graph, which name the next commit only when they have read the last.
+//! Caching for walks of the commit graph, which learn the next commit's id only from the previous
+//! commit.
 //!
-//! A walk that keeps missing the cache reads the repository's commits by the page, if all of
-//! them fit: the rest of it, and every walk after it, then finds them in memory. A single
-//! look-up, and a walk of a few steps, cost what they cost without it.
+//! A walk that keeps missing the cache loads all commits of the repository, page by page, if they
+//! fit. The rest of the walk and all later walks then hit the cache. Single lookups and short walks
+//! cost nothing extra.
 
 use std::sync::Arc;
 
@@ -10,19 +11,19 @@ use super::Refs;
 use crate::records::{COMMITS, Stored as _};
 use crate::{Commit, CommitId, Repository, Result};
 
-/// How often a walk may miss before it reads by the page.
-const FREE_MISSES: usize = 8;
-/// Commits of one page.
+/// How many steps of a walk may miss the cache before it loads all commits.
+const MISSES_BEFORE_BULK_READ: usize = 8;
+/// Number of commits in a page.
 const PAGE: usize = 1_000;
 
-/// One walk's account.
+/// The cache misses of one walk.
 #[derive(Debug, Default)]
 pub(crate) struct Walk {
     misses: usize,
 }
 
 impl Refs {
-    /// As [`Refs::commits`], for the next step of a walk.
+    /// Like [`Refs::commits`], for the next step of a walk.
     pub(crate) async fn step(
         &self,
         repository: &Repository,
@@ -34,15 +35,15 @@ impl Refs {
             |id: &CommitId| !self.commits.contains_key(&(partition.clone(), id.clone()));
         if ids.iter().any(is_missing) {
             walk.misses += 1;
-            if walk.misses == FREE_MISSES + 1 {
+            if walk.misses == MISSES_BEFORE_BULK_READ + 1 {
                 self.read_all_commits(repository).await?;
             }
         }
         self.commits(repository, ids).await
     }
 
-    /// Reads all commits of a repository into the cache, unless they are more than half of
-    /// what it holds: then it reads one page.
+    /// Loads all commits of a repository into the cache. Stops after one page if they would take more
+    /// than half of the cache.
     async fn read_all_commits(&self, repository: &Repository) -> Result<()> {
         let partition = repository.partition();
         let most = self.commits.policy().max_capacity().unwrap_or(0) / 2;
@@ -76,7 +77,8 @@ impl Refs {
     }
 }
 
-/// How many commits there are if the first [`PAGE`] end at `id`: ids are hashes, spread evenly.
+/// Estimates the number of commits, given the last id of the first [`PAGE`]: ids are hashes, so they
+/// are evenly distributed.
 fn estimated_total(id: &[u8]) -> u64 {
     let digits = id
         .get(..8)
@@ -92,7 +94,7 @@ mod tests {
     use super::estimated_total;
 
     #[test]
-    fn the_first_page_tells_how_many_there_are() {
+    fn commit_count_is_estimated_from_the_first_page() {
         assert_eq!(estimated_total(b"ffffffff00"), 1_000);
         assert_eq!(estimated_total(b"7fffffff00"), 2_000);
         assert!(estimated_total(b"000fffff00") > 1_000_000);

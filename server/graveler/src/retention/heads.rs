@@ -1,4 +1,4 @@
-//! Where the walk starts: the heads of branches, those that branches were moved away from, and
+//! The starting points of the walk: heads of branches, heads that branches were moved away from, and
 //! commits that are no commit's first parent.
 
 use std::collections::BTreeMap;
@@ -8,32 +8,35 @@ use base::OffsetDateTime;
 
 use super::index::{Commits, digest};
 use super::{CommitIndex, KeptCommits, Node, Retention};
-use crate::refs::{Listing, hole};
+use crate::refs::{Listing, missing_commit};
 use crate::{Branch, Commit, CommitId, Error, Operation, RefName, ReflogEntry, Result};
 
-/// How many branches are read at a time.
+/// Number of branches read at a time.
 const BRANCHES_PAGE: usize = 1_000;
-/// How many commits are looked at at a time where not all are at hand.
+/// Number of commits read at a time when not all of them fit into memory.
 const COMMITS_PAGE: usize = 1_000;
-/// How many entries of the reflog are read at a time.
+/// Number of reflog entries read at a time.
 const ENTRIES_PAGE: usize = 500;
 
 impl KeptCommits<'_> {
     pub(super) async fn start(&mut self, retention: &Retention, max_indexed: usize) -> Result<()> {
         let keeps_from = retention.default.unix_timestamp();
-        let mut dangling = self.young_without_children(keeps_from, max_indexed).await?;
+        let mut dangling = self
+            .recent_without_children(keeps_from, max_indexed)
+            .await?;
         self.start_at_branches(retention, &mut dangling).await?;
-        // Behind the branches: what moves off one before it is read is told of then.
-        self.start_at_left_heads(retention).await?;
+        // After the branches: if a branch moves before it is read, the reflog names its old head by
+        // now.
+        self.start_at_abandoned_heads(retention).await?;
         for node in dangling.values() {
             self.keep(node, keeps_from);
         }
         Ok(())
     }
 
-    /// Commits from `keeps_from` on that are no commit's first parent. Each stands for a child of its
-    /// own time, by which it is kept.
-    async fn young_without_children(
+    /// Commits created since `keeps_from` that are no commit's first parent. Each may be a side
+    /// branch's head, and is kept by its own age.
+    async fn recent_without_children(
         &mut self,
         keeps_from: i64,
         max_indexed: usize,
@@ -49,7 +52,7 @@ impl KeptCommits<'_> {
             let young =
                 nodes.filter(|(node, has_child)| !has_child && node.created_secs >= keeps_from);
             found.extend(young.map(|(node, _)| (node.id, node.clone())));
-            // The first part stays at hand for the walk.
+            // The first part stays in memory for the walk.
             if is_first {
                 self.index = part;
             }
@@ -59,7 +62,7 @@ impl KeptCommits<'_> {
         }
     }
 
-    /// Which commits of a part are a commit's first parent, wherever the children are.
+    /// For each commit of a part, whether any commit has it as its first parent.
     async fn has_child(&self, part: &CommitIndex, is_whole: bool) -> Result<Vec<bool>> {
         let mut has_child = vec![false; part.0.len()];
         let mut mark = |children: &[Node]| {
@@ -82,7 +85,8 @@ impl KeptCommits<'_> {
         }
     }
 
-    /// A branch's head is kept whatever its age, and is no head without a branch. Hidden branches count.
+    /// Starts at the heads of all branches, including hidden ones. A head is kept at any age. It is
+    /// removed from `dangling`, since a branch names it.
     async fn start_at_branches(
         &mut self,
         retention: &Retention,
@@ -117,8 +121,9 @@ impl KeptCommits<'_> {
         }
     }
 
-    /// Heads that a change moved a branch away from: by when it did so, whatever the commit's age.
-    async fn start_at_left_heads(&mut self, retention: &Retention) -> Result<()> {
+    /// Starts at heads that a change moved a branch away from. They are kept by the time of that
+    /// change, not by their own age.
+    async fn start_at_abandoned_heads(&mut self, retention: &Retention) -> Result<()> {
         let undo_from = self.engine.clock.now().saturating_sub(
             self.engine
                 .keep_staged
@@ -135,7 +140,7 @@ impl KeptCommits<'_> {
             let is_over = page.results.iter().any(|entry| entry.time < earliest);
             let mut left = BTreeMap::new();
             for entry in &page.results {
-                if let Some((head, keeps_from)) = left_head(entry, retention, undo_from) {
+                if let Some((head, keeps_from)) = abandoned_head(entry, retention, undo_from) {
                     let keeps = left.entry(head.clone()).or_insert(keeps_from);
                     *keeps = keeps_from.min(*keeps);
                 }
@@ -150,12 +155,12 @@ impl KeptCommits<'_> {
 
     async fn named_commits(&self, ids: &[CommitId], by: &str) -> Result<Vec<Arc<Commit>>> {
         match self.engine.refs.commits(self.repository, ids).await {
-            Err(Error::NotFound { id, .. }) => Err(hole(&CommitId::trusted(id), by)),
+            Err(Error::NotFound { id, .. }) => Err(missing_commit(&CommitId::trusted(id), by)),
             other => other,
         }
     }
 
-    /// Keeps commits, each from its own time on. Most are at hand.
+    /// Keeps commits, each with its own limit. Most of them are in memory.
     async fn keep_commits(&mut self, commits: BTreeMap<CommitId, i64>) -> Result<()> {
         let mut elsewhere = Vec::new();
         for (id, keeps_from) in commits {
@@ -174,11 +179,13 @@ impl KeptCommits<'_> {
     }
 }
 
-/// The head that a change left, if it did so lately enough, and from when on what is behind it is kept.
+/// The head that a change moved its branch away from, and the time from which its ancestors are kept;
+/// `None` if the change is too old.
 ///
-/// A change that went on from the old head has it behind the new one: there the branch's own time
-/// decides, however short. What any change left is kept for as long as an undo is to find it.
-fn left_head<'e>(
+/// A change that built on the old head has it as an ancestor of the new one, so the branch's own
+/// retention time decides, however short. Every abandoned head is kept for at least as long as the
+/// change can be undone.
+fn abandoned_head<'e>(
     entry: &'e ReflogEntry,
     retention: &Retention,
     undo_from: OffsetDateTime,

@@ -1,19 +1,19 @@
-//! Commits in the little space that walking them takes: 112 bytes each.
+//! Commits in compact form, 112 bytes each, for the walk.
 
 use crate::records::{COMMITS, Stored as _};
 use crate::{Commit, Error, MetaRangeId, Repository, Result};
 
-/// The most commits that are held at a time, 56 MB of them. A longer history is gone through in
-/// parts, and what is not at hand is read one by one.
+/// Maximum number of commits in memory, 56 MB. A longer history is processed in parts, and commits
+/// that are not in memory are read one by one.
 pub(crate) const MAX_INDEXED_COMMITS: usize = 500_000;
-/// How many commits are read in one round trip.
+/// Number of commits read in one round trip.
 const PAGE: usize = 1_000;
 
-/// What retention looks at in a commit.
+/// The fields of a commit that retention needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Node {
     pub(super) id: [u8; 32],
-    /// The commit that the branch was at before.
+    /// The branch's previous head.
     pub(super) main_parent: Option<[u8; 32]>,
     pub(super) generation: i32,
     pub(super) created_secs: i64,
@@ -22,7 +22,7 @@ pub(super) struct Node {
 
 impl Node {
     pub(super) fn of(commit: &Commit) -> Result<Self> {
-        // Commits of version 0 name the destination of a merge last.
+        // Commits of version 0 list the destination of a merge last.
         let main_parent = if commit.version == 0 {
             commit.parents.last()
         } else {
@@ -47,7 +47,7 @@ pub(super) fn digest(id: &str) -> Result<[u8; 32]> {
     let mut digest = [0; 32];
     hex::decode_to_slice(id, &mut digest).map_err(|error| Error::Corrupt {
         what: "commit".to_owned(),
-        reason: format!("{id:?} is no id: {error}"),
+        reason: format!("{id:?} is not an id: {error}"),
     })?;
     Ok(digest)
 }
@@ -85,7 +85,7 @@ impl<'a> Commits<'a> {
         }
     }
 
-    /// The next commits, `limit` at most; none at the end.
+    /// The next commits, at most `limit`; empty at the end.
     pub(super) async fn next(&mut self, limit: usize) -> Result<Vec<Node>> {
         let mut nodes = Vec::new();
         while !self.ended && nodes.len() < limit {

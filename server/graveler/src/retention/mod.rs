@@ -1,16 +1,18 @@
-//! Which commits are kept: what garbage collection must not touch.
+//! Computes which commits are kept: what garbage collection must not touch.
 //!
-//! A branch keeps its head, and behind it each commit that was its head within the time of
-//! retention: the first parent of every commit that is young enough. So the first commit that
-//! is too old is the last one kept. Commits that nothing goes on from (merged sides, what an
-//! undo took back) keep what is young enough by the default.
+//! A branch keeps its head, and every commit that was its head within the retention time. That is the
+//! first parent of each commit that is young enough, so the first commit that is too old is the last
+//! one kept. Commits without children (merged sides, undone commits) keep their ancestors by the
+//! default retention time.
 //!
-//! A head that a branch was moved away from, by its deletion, a hard reset, an undo, is kept by when that
-//! was, as the reflog tells, and not by its own age: else an undo would bring back a commit
-//! whose objects are gone. What any change left is kept as long as what it left uncommitted.
+//! A head that a deletion, a hard reset or an undo moved its branch away from is kept by the time of
+//! that change, which the reflog records, not by its own age. Otherwise an undo could restore a
+//! commit whose objects are gone. Every abandoned head is kept at least as long as the uncommitted
+//! changes that were discarded with it.
 //!
-//! Too much kept costs storage, too little costs data: commits are read before the branches, and the
-//! reflog behind them, so that a head which moves meanwhile is seen at one place or the other.
+//! Keeping too much costs storage, keeping too little costs data. Commits are therefore read before
+//! branches, and branches before the reflog, so that a head that moves meanwhile is seen in one place
+//! or the other.
 
 mod heads;
 mod index;
@@ -23,13 +25,13 @@ use base::OffsetDateTime;
 pub(crate) use self::index::MAX_INDEXED_COMMITS;
 use self::index::{CommitIndex, Node};
 use crate::engine::Engine;
-use crate::refs::hole;
+use crate::refs::missing_commit;
 use crate::{BranchId, CommitId, Error, MetaRangeId, Repository, Result};
 
-/// The instants before which commits are too old to keep what is behind them.
+/// The times before which a commit is too old to keep its ancestors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retention {
-    /// Of branches without one of their own, and of heads without a branch.
+    /// For branches without a time of their own, and for heads without a branch.
     pub default: OffsetDateTime,
     pub branches: BTreeMap<BranchId, OffsetDateTime>,
 }
@@ -55,15 +57,16 @@ pub struct KeptCommit {
 
 /// The commits that are kept, each once, children before parents.
 ///
-/// In memory are the commits of the index ([`MAX_INDEXED_COMMITS`]) and 48 bytes for each head
-/// whose history is walked, of which the reflog tells a bounded number; histories that meet are walked on as one.
+/// Memory holds the index of commits ([`MAX_INDEXED_COMMITS`]) and 48 bytes for each head whose
+/// history is walked. The reflog bounds the number of heads. Histories that meet are walked only once
+/// from there on.
 #[derive(Debug)]
 pub struct KeptCommits<'a> {
     engine: &'a Engine,
     repository: &'a Repository,
     index: CommitIndex,
-    /// Kept commits not yet given, those of the highest generation first: when one is taken, all its
-    /// children were.
+    /// Kept commits that are not returned yet, highest generation first, so that all children of a
+    /// commit are returned before it.
     waiting: BinaryHeap<(i32, [u8; 32], Reverse<i64>)>,
 }
 
@@ -84,15 +87,16 @@ impl<'a> KeptCommits<'a> {
         Ok(kept)
     }
 
-    /// The next commit, or none at the end.
+    /// The next commit, or `None` at the end.
     ///
     /// # Errors
-    /// [`crate::Error::Corrupt`] if a commit's record is missing: nothing may be concluded then.
+    /// [`crate::Error::Corrupt`] if a commit's record is missing. The caller must not conclude
+    /// anything from a partial result.
     pub async fn next(&mut self) -> Result<Option<KeptCommit>> {
         let Some((_, id, Reverse(mut keeps_from))) = self.waiting.pop() else {
             return Ok(None);
         };
-        // Where histories meet, the one that keeps longest goes on.
+        // Where histories meet, the one that keeps longest continues.
         while let Some((_, same, Reverse(other))) = self.waiting.peek()
             && *same == id
         {
@@ -121,7 +125,10 @@ impl<'a> KeptCommits<'a> {
         match self.node(id).await {
             Err(Error::NotFound { .. }) => {
                 let id = CommitId::trusted(hex::encode(id));
-                Err(hole(&id, &format!("commit {}", hex::encode(child))))
+                Err(missing_commit(
+                    &id,
+                    &format!("commit {}", hex::encode(child)),
+                ))
             }
             other => other,
         }

@@ -1,9 +1,9 @@
-//! Blocks: sorted entries with shared key prefixes, compressed and checksummed on disk.
+//! Blocks: sorted entries that share key prefixes, stored compressed and with a checksum.
 //!
-//! [`BlockBuilder`] makes a payload and [`Packer`] puts it into the file; [`unpack`] and
-//! [`Block::decode`] are the way back. A decoded block holds all its keys in one
-//! allocation, so that a record's key is a slice of it, as its value is of the payload.
-//! Decoding checks every length once; what is decoded cannot be out of bounds.
+//! [`BlockBuilder`] makes a payload and [`Packer`] appends it to the file; [`unpack`] and
+//! [`Block::decode`] reverse this. A decoded block has all its keys in one allocation. A record's key
+//! is a slice of that allocation, and its value is a slice of the payload. Decoding checks every
+//! length once, so later accesses cannot be out of bounds.
 
 use bytes::Bytes;
 
@@ -14,15 +14,17 @@ use super::format::{
 
 const KIND_RAW: u8 = 0;
 const KIND_SNAPPY: u8 = 1;
-/// Snappy's densest element makes 64 bytes of 3: what claims more is a lie.
+/// Snappy's densest element makes 64 bytes out of 3; a block that claims a higher ratio is malformed.
 const SNAPPY_MAX_RATIO: usize = 22;
-/// What keys may share beyond the payload's length: with restarts every 16 records the keys of a
-/// block cannot exceed 16 payloads, and only a block of few records is longer than 256 KiB.
+/// Extra memory for keys beyond the payload's length, since keys share prefixes. With a restart every
+/// 16 records, the keys of a block take at most 16 payloads, and only blocks of few records are
+/// longer than 256 KiB.
 const MAX_SHARED_BYTES: usize = 4 << 20;
-/// Entries of one block. One takes up three times what it may be long.
+/// Maximum number of entries in a block. In memory, an entry takes up to three times its minimum
+/// stored length.
 const MAX_ENTRIES: usize = 1 << 20;
 
-/// Builds the payload of one block after another.
+/// Builds the payloads of blocks, one after another.
 #[derive(Debug)]
 pub(super) struct BlockBuilder {
     restart_interval: usize,
@@ -45,12 +47,12 @@ impl BlockBuilder {
         }
     }
 
-    /// The last key as it was written, with its trailer.
+    /// The last key as written, including its trailer.
     pub(super) fn last_key(&self) -> &[u8] {
         &self.last_key
     }
 
-    /// The length that the payload has if it is finished now.
+    /// The payload's length if it were finished now.
     pub(super) fn estimated_size(&self) -> usize {
         self.payload.len() + 4 * self.restarts.len() + 4
     }
@@ -70,7 +72,7 @@ impl BlockBuilder {
         size >= BLOCK_BYTES || size + key_len + value_len + restart + lengths > BLOCK_BYTES
     }
 
-    /// Adds a record under an internal key. Only the user key is shared with the key before.
+    /// Adds a record with an internal key. Only the user key shares a prefix with the previous key.
     pub(super) fn add(&mut self, user_key: &[u8], trailer: u64, value: &[u8]) {
         self.key.clear();
         self.key.extend_from_slice(user_key);
@@ -78,7 +80,7 @@ impl BlockBuilder {
         self.push(user_key.len(), value);
     }
 
-    /// Adds a record under a key without a trailer.
+    /// Adds a record with a key that has no trailer.
     pub(super) fn add_raw(&mut self, key: &[u8], value: &[u8]) {
         self.key.clear();
         self.key.extend_from_slice(key);
@@ -122,7 +124,7 @@ impl BlockBuilder {
     }
 }
 
-/// Appends blocks to a file, compressed where that is worth it.
+/// Appends blocks to a file, compressed if that is worthwhile.
 pub(super) struct Packer {
     encoder: snap::raw::Encoder,
     compressed: Vec<u8>,
@@ -144,7 +146,7 @@ impl std::fmt::Debug for Packer {
 }
 
 impl Packer {
-    /// Appends a block, kept compressed only if that saves more than an eighth.
+    /// Appends a block; compresses it only if that saves more than an eighth.
     pub(super) fn append(&mut self, file: &mut Vec<u8>, payload: &[u8]) -> BlockHandle {
         self.compressed
             .resize(snap::raw::max_compress_len(payload.len()), 0);
@@ -158,7 +160,7 @@ impl Packer {
         }
     }
 
-    /// Appends a block as it is: properties and metaindex.
+    /// Appends an uncompressed block: properties and metaindex.
     pub(super) fn append_raw(file: &mut Vec<u8>, payload: &[u8]) -> BlockHandle {
         append_stored(file, payload, KIND_RAW)
     }
@@ -175,7 +177,7 @@ fn append_stored(file: &mut Vec<u8>, stored: &[u8], kind: u8) -> BlockHandle {
     handle
 }
 
-/// Checks a block as it lies in the file (with its trailer) and returns its payload.
+/// Verifies a block as stored (with its trailer) and returns its payload.
 pub(super) fn unpack(stored: &Bytes) -> Result<Bytes> {
     let Some(len) = stored.len().checked_sub(BLOCK_TRAILER_BYTES) else {
         return Err(Error::corrupt("a block is shorter than its trailer"));
@@ -213,18 +215,18 @@ fn decompress(compressed: &[u8]) -> Result<Bytes> {
     Ok(Bytes::from(payload))
 }
 
-/// Whether the keys of a block end in a sequence number and kind.
+/// The form of a block's keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KeyForm {
-    /// A record's key; the kind must be "set".
+    /// A record's key, with a trailer whose kind must be "set".
     Record,
-    /// A separator of the index; the trailer says nothing.
+    /// An index separator; its trailer is ignored.
     Index,
     /// A key without a trailer.
     Raw,
 }
 
-/// A decoded block: its keys ascend, its values are as stored.
+/// A decoded block: ascending keys, and values as stored.
 #[derive(Debug)]
 pub(super) struct Block {
     keys: Bytes,
@@ -240,11 +242,11 @@ struct Entry {
 }
 
 impl Block {
-    /// Decodes a payload, whose keys must ascend (strictly, but for index keys).
+    /// Decodes a payload. Its keys must ascend (strictly, except for index keys).
     pub(super) fn decode(payload: Bytes, form: KeyForm) -> Result<Self> {
         let entries_len = entries_len(&payload)?;
         let keys_limit = payload.len().saturating_add(MAX_SHARED_BYTES);
-        let cut = || Error::corrupt("a block's entry is cut");
+        let cut = || Error::corrupt("a block's entry is truncated");
         let mut rest = &payload[..entries_len];
         let mut keys: Vec<u8> = Vec::with_capacity(payload.len().min(2 * BLOCK_BYTES));
         let mut entries: Vec<Entry> = Vec::new();
@@ -258,7 +260,7 @@ impl Block {
             rest = behind;
             if shared > last.len() {
                 return Err(Error::corrupt(
-                    "a block's entry shares more than the key before it has",
+                    "a block's entry shares more than the length of the previous key",
                 ));
             }
             last.truncate(shared);
@@ -299,7 +301,7 @@ impl Block {
         self.entries.len()
     }
 
-    /// What the block occupies in memory, in bytes.
+    /// The block's size in memory, in bytes.
     pub(super) fn weight(&self) -> usize {
         self.keys.len()
             + self.payload.len()
@@ -307,26 +309,26 @@ impl Block {
             + size_of::<Self>()
     }
 
-    /// The user key of entry `at`, borrowed. `at` must be below [`Self::len`].
+    /// The user key of entry `at` as a borrowed slice. `at` must be below [`Self::len`].
     pub(super) fn key_slice(&self, at: usize) -> &[u8] {
         let (start, end) = self.key_span(at);
         &self.keys[start..end]
     }
 
-    /// The user key of entry `at`, shared.
+    /// The user key of entry `at` as shared bytes.
     pub(super) fn key(&self, at: usize) -> Bytes {
         let (start, end) = self.key_span(at);
         self.keys.slice(start..end)
     }
 
-    /// The value of entry `at`, shared.
+    /// The value of entry `at` as shared bytes.
     pub(super) fn value(&self, at: usize) -> Bytes {
         let entry = self.entries[at];
         self.payload
             .slice(entry.value_start as usize..entry.value_end as usize)
     }
 
-    /// The first entry whose key is not below `key`, or [`Self::len`].
+    /// The first entry whose key is >= `key`, or [`Self::len`].
     pub(super) fn lower_bound(&self, key: &[u8]) -> usize {
         let (mut low, mut high) = (0, self.len());
         while low < high {
@@ -354,7 +356,7 @@ fn to_u32(len: usize) -> Result<u32> {
     u32::try_from(len).map_err(|_| Error::corrupt("a block is over 4 GiB"))
 }
 
-/// The length of a payload's entries, without the restarts behind them.
+/// The length of a payload's entries, without the restarts after them.
 fn entries_len(payload: &[u8]) -> Result<usize> {
     payload
         .split_last_chunk::<4>()

@@ -1,8 +1,8 @@
-//! What has been read of tables, kept within bounds: opened tables, and decoded blocks.
+//! A bounded cache of opened tables and decoded blocks.
 //!
-//! Tables are known by their location, blocks by the opened table they belong to and
-//! their offset: two writers may give one id to files whose bytes differ, so a block
-//! must never be taken for one of a file that was opened at another time.
+//! Tables are identified by location; blocks by the opened table they belong to and their offset. Two
+//! writers may give the same id to files with different bytes, so a block must never be used for a
+//! file that was opened at another time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,17 +10,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::block::Block;
 use super::reader::Table;
 
-/// The default bound on opened tables (properties and top index), in bytes.
+/// The default size of the cache for opened tables (properties and top index), in bytes.
 pub const DEFAULT_TABLE_CACHE_BYTES: u64 = 16 << 20;
-/// The default bound on decoded blocks, in bytes.
+/// The default size of the cache for decoded blocks, in bytes.
 pub const DEFAULT_BLOCK_CACHE_BYTES: u64 = 128 << 20;
 
-/// How much a [`Cache`] may keep.
+/// The sizes of a [`Cache`].
 #[derive(Debug, Clone, Copy)]
 pub struct CacheBounds {
-    /// Opened tables, in bytes.
+    /// For opened tables, in bytes.
     pub tables_bytes: u64,
-    /// Decoded blocks, in bytes.
+    /// For decoded blocks, in bytes.
     pub blocks_bytes: u64,
 }
 
@@ -33,7 +33,7 @@ impl Default for CacheBounds {
     }
 }
 
-/// Shared by all readers of a process. Clones share what they hold.
+/// The cache of all readers in a process. Clones share their content.
 #[derive(Debug, Clone)]
 pub struct Cache {
     tables: moka::sync::Cache<Arc<str>, Arc<Table>>,
@@ -41,7 +41,7 @@ pub struct Cache {
     next_table: Arc<AtomicU64>,
 }
 
-/// A block of an opened table: the table's number in this process, the block's offset.
+/// A block of an opened table: the table's number in this process and the block's offset.
 type BlockKey = (u64, u64);
 
 impl Default for Cache {
@@ -72,7 +72,7 @@ impl Cache {
         }
     }
 
-    /// A number for a table that is being opened, never given twice.
+    /// A unique number for a table that is being opened.
     pub(super) fn next_table(&self) -> u64 {
         self.next_table.fetch_add(1, Ordering::Relaxed)
     }
@@ -85,7 +85,7 @@ impl Cache {
         self.tables.insert(location, table);
     }
 
-    /// Drops an opened table; its blocks are out of reach from then on.
+    /// Drops an opened table, which also makes its blocks unreachable.
     pub(super) fn forget_table(&self, location: &str) {
         self.tables.invalidate(location);
     }

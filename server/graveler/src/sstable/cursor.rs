@@ -1,37 +1,37 @@
-//! Walks a table's records in order of key, with seeks.
+//! A cursor over a table's records in key order, with seeks.
 //!
-//! A seek costs one block per level; walking on reads ahead, in ever longer pieces up to
-//! a bound, so that a scan of a remote file is a few long reads, and decodes ahead. A cursor whose future is
-//! dropped stands where it stood.
+//! A seek reads one block per level. Continuing from there reads ahead, in pieces that grow up to a
+//! bound, so that a scan of a remote file needs few long reads; and it decodes ahead. Dropping a
+//! cursor's future leaves the cursor where it was.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::ahead::{DecodeAhead, ReadAhead};
 use super::block::{Block, KeyForm};
 use super::error::{Error, Result};
+use super::read_ahead::{DecodeAhead, ReadAhead};
 use super::reader::{Reader, Record, read_exact};
 
-/// Blocks of records behind a seek that a walk leaves in the cache: 1 MiB of them. What a longer one
-/// passes is not read again soon, and would drive out what is.
+/// Number of record blocks after a seek that go into the cache, about 1 MiB. The blocks of a longer
+/// walk are unlikely to be needed again soon, and caching them would evict blocks that are.
 const MAX_KEPT_BLOCKS: usize = 256;
 
 /// A position between two records of a table.
 #[derive(Debug)]
 pub struct Cursor {
     reader: Reader,
-    /// The way from the root to the position: index blocks, then the records' block.
+    /// The path from the root to the position: index blocks, then the block of records.
     path: Vec<Position>,
     ahead: ReadAhead,
     decoded: DecodeAhead,
-    /// The last key of the block that was walked through, which the next must be above.
-    walked: Option<Bytes>,
-    /// Blocks of records since the last seek.
+    /// The last key of the previous block; the next block must be above it.
+    last_passed: Option<Bytes>,
+    /// Number of record blocks read since the last seek.
     passed_blocks: usize,
 }
 
-/// A block and the entry that comes next in it.
+/// A block, and the index of the next entry in it.
 #[derive(Debug)]
 struct Position {
     block: Arc<Block>,
@@ -49,21 +49,21 @@ impl Cursor {
             path,
             ahead: ReadAhead::default(),
             decoded: DecodeAhead::default(),
-            walked: None,
+            last_passed: None,
             passed_blocks: 0,
         }
     }
 
-    /// The table that is walked.
+    /// The table being read.
     #[must_use]
     pub fn reader(&self) -> &Reader {
         &self.reader
     }
 
-    /// Moves before the first record whose key is not below `key`, forward or back.
+    /// Moves before the first record whose key is >= `key`, forward or backward.
     ///
     /// # Errors
-    /// [`Error::Corrupt`], [`Error::Unsupported`] or [`Error::Read`]; the cursor has not moved.
+    /// [`Error::Corrupt`], [`Error::Unsupported`] or [`Error::Read`]; the cursor is then where it was.
     pub async fn seek(&mut self, key: &[u8]) -> Result<()> {
         if self.seek_within_block(key) {
             return Ok(());
@@ -87,18 +87,18 @@ impl Cursor {
         Ok(())
     }
 
-    /// The next record, or none at the end. Records ascend strictly.
+    /// The next record, or `None` at the end. Keys ascend strictly.
     ///
     /// # Errors
-    /// [`Error::Corrupt`], [`Error::Unsupported`] or [`Error::Read`]; the same record is
-    /// tried again by the next call.
+    /// [`Error::Corrupt`], [`Error::Unsupported`] or [`Error::Read`]; the next call tries the same
+    /// record again.
     pub async fn next(&mut self) -> Result<Option<Record>> {
         while let Some(position) = self.path.last() {
             let level = self.path.len();
             let at_records = level > self.reader.table.index_levels;
             if position.at == position.block.len() {
                 if at_records && position.at > 0 {
-                    self.walked = Some(position.block.key(position.at - 1));
+                    self.last_passed = Some(position.block.key(position.at - 1));
                 }
                 if level == 1 {
                     return Ok(None);
@@ -128,11 +128,11 @@ impl Cursor {
 
     fn land(&mut self, path: Vec<Position>) {
         self.path = path;
-        self.walked = None;
+        self.last_passed = None;
         self.passed_blocks = 0;
     }
 
-    /// Seeks without reading when `key` lies in the block the cursor stands in.
+    /// Seeks without reading if `key` lies in the current block.
     fn seek_within_block(&mut self, key: &[u8]) -> bool {
         if self.path.len() <= self.reader.table.index_levels {
             return false;
@@ -148,17 +148,18 @@ impl Cursor {
         inside
     }
 
-    /// A walk must come to an end: each block is behind the one before it, and holds something, but for
-    /// the only one of an empty table. Index entries may all point to one block, a million times a million.
+    /// Ensures that a walk ends: each block must lie after the previous one and must not be empty,
+    /// except for the only block of an empty table. Otherwise a malformed index could refer to one
+    /// block a million times a million times.
     fn check_order(&self, block: &Block, level: usize) -> Result<()> {
         if block.len() == 0 && self.path.iter().any(|position| position.block.len() > 1) {
-            return Err(Error::corrupt("a block without records among others"));
+            return Err(Error::corrupt("a block without records among other blocks"));
         }
-        let Some(walked) = &self.walked else {
+        let Some(last_passed) = &self.last_passed else {
             return Ok(());
         };
         let is_records = self.reader.form_below(level) == KeyForm::Record;
-        if is_records && block.len() > 0 && block.key_slice(0) <= &walked[..] {
+        if is_records && block.len() > 0 && block.key_slice(0) <= &last_passed[..] {
             return Err(Error::corrupt("blocks are not in order of their keys"));
         }
         Ok(())
@@ -168,7 +169,7 @@ impl Cursor {
         let handle = self.reader.handle(index, at)?;
         let form = self.reader.form_below(level);
         if form != KeyForm::Record {
-            if let Some(kept) = self.reader.kept(handle) {
+            if let Some(kept) = self.reader.cached_block(handle) {
                 return Ok(kept);
             }
             let stored = read_exact(&*self.reader.source, handle.offset, handle.stored_len()).await;
@@ -178,15 +179,15 @@ impl Cursor {
         self.passed_blocks += 1;
         if let Some(block) = self.decoded.take(&mut self.ahead, handle).await? {
             self.decoded
-                .go_on(&self.reader, &self.ahead, index, at, kept);
+                .start_decoding(&self.reader, &self.ahead, index, at, kept);
             return Ok(block);
         }
-        if let Some(kept) = self.reader.kept(handle) {
+        if let Some(kept) = self.reader.cached_block(handle) {
             return Ok(kept);
         }
         let stored = self.ahead.read(&self.reader, handle).await;
         self.decoded
-            .go_on(&self.reader, &self.ahead, index, at, kept);
+            .start_decoding(&self.reader, &self.ahead, index, at, kept);
         self.reader.decode(handle, stored, form, kept > 0)
     }
 }

@@ -1,44 +1,45 @@
-//! The small encodings of the format: varints, value frames, internal keys, separators,
-//! block handles, checksums, the footer.
+//! The basic encodings of the format: varints, value frames, internal keys, separators, block
+//! handles, checksums and the footer.
 //!
-//! Pure functions on bytes. Decoders accept any input: they answer with an error,
-//! never panic, and allocate nothing that the input's length does not justify.
+//! All functions are pure. Decoders accept any input: they return an error, never panic, and never
+//! allocate more than the input's length justifies.
 
 use bytes::Bytes;
 
 use super::error::{Error, Result};
 
-/// The size at which a block of data or of the index is closed, in bytes, uncompressed.
+/// The uncompressed size at which a data or index block is closed, in bytes.
 pub(super) const BLOCK_BYTES: usize = 4096;
-/// A block this full (90 %) is closed if the next record would not fit.
+/// A block at least this full (90 %) is closed if the next record would not fit.
 pub(super) const FLUSH_THRESHOLD_BYTES: usize = 3687;
-/// How many records of a data block share prefixes before one is written whole.
+/// In data blocks, every key at this interval is stored whole; the keys between share prefixes.
 pub(super) const DATA_RESTART_INTERVAL: usize = 16;
-/// Index keys are written whole.
+/// In index blocks, every key is stored whole.
 pub(super) const INDEX_RESTART_INTERVAL: usize = 1;
-/// What the writer takes for the length of an index value before it knows it.
+/// The writer's estimate of an index value's length, before it is known.
 pub(super) const ESTIMATED_HANDLE_BYTES: usize = 20;
-/// The compression type and the checksum behind each block.
+/// The compression type and the checksum after each block.
 pub(super) const BLOCK_TRAILER_BYTES: usize = 5;
 /// The footer's length.
 pub(super) const FOOTER_BYTES: usize = 53;
-/// The sequence number and kind behind each user key.
+/// The sequence number and kind after each user key.
 pub(super) const KEY_TRAILER_BYTES: usize = 8;
 
-/// Sequence number 0, kind "set": what every record has.
+/// The trailer of every record: sequence number 0, kind "set".
 pub(super) const TRAILER_SET: u64 = 1;
-/// The greatest sequence number, kind "separator": index keys that are no record's key.
+/// The trailer of index keys that are not a record's key: the greatest sequence number, kind
+/// "separator".
 pub(super) const TRAILER_SEPARATOR: u64 = (((1 << 56) - 1) << 8) | 17;
-/// The key of the only index entry of a table without records.
+/// The trailer of the only index entry in a table without records.
 pub(super) const TRAILER_INVALID: u64 = 255;
 
-/// The longest identity or data of a value that lakeFS reads, in bytes.
+/// The maximum length of a value's identity or data that lakeFS reads, in bytes.
 pub const MAX_PART_BYTES: usize = 640 * 65_536;
-/// The longest value frame: two parts and their lengths.
+/// The maximum length of a value frame: two parts and their lengths.
 pub(super) const MAX_VALUE_BYTES: usize = 2 * (MAX_PART_BYTES + MAX_VARINT_BYTES);
-/// The longest key that is accepted, in bytes. An object's path is far shorter.
+/// The maximum length of a key, in bytes. Object paths are far shorter.
 pub(super) const MAX_KEY_BYTES: usize = 1 << 20;
-/// The longest block payload, uncompressed: one record of the greatest size and its frame.
+/// The maximum length of an uncompressed block payload: one record of maximum size and its frame.
 pub(super) const MAX_BLOCK_BYTES: usize = MAX_VALUE_BYTES + MAX_KEY_BYTES + 2 * BLOCK_BYTES;
 
 const MAX_VARINT_BYTES: usize = 10;
@@ -59,13 +60,13 @@ pub(super) fn put_uvarint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// The length of `value` as an unsigned varint.
+/// The encoded length of `value` as an unsigned varint.
 pub(super) fn uvarint_len(value: usize) -> usize {
     let bits = usize::BITS - (value | 1).leading_zeros();
     bits.div_ceil(7) as usize
 }
 
-/// Takes an unsigned varint off the front of `input`; none if it is cut or overlong.
+/// Decodes an unsigned varint at the front of `input`; `None` if it is truncated or overlong.
 pub(super) fn take_uvarint(input: &mut &[u8]) -> Option<u64> {
     let mut value = 0u64;
     for (at, &byte) in input.iter().take(MAX_VARINT_BYTES).enumerate() {
@@ -81,12 +82,12 @@ pub(super) fn take_uvarint(input: &mut &[u8]) -> Option<u64> {
     None
 }
 
-/// Takes an unsigned varint that must fit a `usize`.
+/// Decodes an unsigned varint that must fit into a `usize`.
 pub(super) fn take_len(input: &mut &[u8]) -> Option<usize> {
     take_uvarint(input).and_then(|value| usize::try_from(value).ok())
 }
 
-/// Frames a value: its identity and its data, each behind its zig-zag length.
+/// Frames a value: its identity and its data, each preceded by its zig-zag length.
 #[must_use]
 pub fn encode_value(identity: &[u8], data: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(identity.len() + data.len() + 2 * MAX_VARINT_BYTES);
@@ -97,16 +98,16 @@ pub fn encode_value(identity: &[u8], data: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Splits a framed value into its identity and its data; bytes behind them are ignored.
+/// Splits a framed value into its identity and data. Trailing bytes are ignored.
 ///
 /// # Errors
 /// [`Error::Corrupt`] if a length is negative, beyond [`MAX_PART_BYTES`] or beyond the value.
 pub fn decode_value(value: &Bytes) -> Result<(Bytes, Bytes)> {
     let mut rest = &value[..];
     let identity = take_part(&mut rest)
-        .ok_or_else(|| Error::corrupt("a value's identity is cut or too long"))?;
-    let data =
-        take_part(&mut rest).ok_or_else(|| Error::corrupt("a value's data is cut or too long"))?;
+        .ok_or_else(|| Error::corrupt("a value's identity is truncated or too long"))?;
+    let data = take_part(&mut rest)
+        .ok_or_else(|| Error::corrupt("a value's data is truncated or too long"))?;
     Ok((value.slice_ref(identity), value.slice_ref(data)))
 }
 
@@ -123,19 +124,19 @@ fn take_part<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(part)
 }
 
-/// Splits an internal key into the user key's length and the trailer.
+/// Splits an internal key into the user key and the trailer.
 pub(super) fn split_internal_key(key: &[u8]) -> Option<(&[u8], u64)> {
     let (user_key, trailer) = key.split_last_chunk::<KEY_TRAILER_BYTES>()?;
     Some((user_key, u64::from_le_bytes(*trailer)))
 }
 
-/// The length of what `a` and `b` begin with in common.
+/// The length of the common prefix of `a` and `b`.
 pub(super) fn common_prefix_len(a: &[u8], b: &[u8]) -> usize {
     a.iter().zip(b).take_while(|(x, y)| x == y).count()
 }
 
-/// The index key between the last key `a` of a block and the first key `b` of the next,
-/// with its trailer: a short key in `a..b`, or `a` itself.
+/// The index key, with its trailer, between the last key `a` of a block and the first key `b` of the
+/// next: a short key in `a..b`, or `a` itself.
 pub(super) fn separator(a: &[u8], b: &[u8]) -> (Vec<u8>, u64) {
     let at = common_prefix_len(a, b);
     if at >= a.len().min(b.len()) || a[at] >= b[at] {
@@ -147,12 +148,12 @@ pub(super) fn separator(a: &[u8], b: &[u8]) -> (Vec<u8>, u64) {
     shorten_from(a, at + 1)
 }
 
-/// The index key of the last block: a short key not below its last key `a`.
+/// The index key of the last block: a short key that is >= its last key `a`.
 pub(super) fn successor(a: &[u8]) -> (Vec<u8>, u64) {
     shorten_from(a, 0)
 }
 
-/// Increments the first byte of `a` from `from` on that can be, and cuts behind it.
+/// Increments the first byte at or after `from` that is not 0xff, and truncates after it.
 fn shorten_from(a: &[u8], from: usize) -> (Vec<u8>, u64) {
     match a[from..].iter().position(|byte| *byte != 0xff) {
         Some(at) => shortened(a, from + at),
@@ -166,7 +167,7 @@ fn shortened(a: &[u8], at: usize) -> (Vec<u8>, u64) {
     (key, TRAILER_SEPARATOR)
 }
 
-/// Where a block lies: the file offset and length of its payload, without the trailer.
+/// The position of a block: the file offset and length of its payload, without the trailer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BlockHandle {
     pub(super) offset: u64,
@@ -185,19 +186,19 @@ impl BlockHandle {
         Some(Self { offset, len })
     }
 
-    /// Decodes an index value, which holds a handle and nothing else.
+    /// Decodes an index value, which contains only a handle.
     pub(super) fn decode_exact(mut value: &[u8]) -> Result<Self> {
         Self::take(&mut value)
             .filter(|_| value.is_empty())
-            .ok_or_else(|| Error::corrupt("an index entry holds no block handle"))
+            .ok_or_else(|| Error::corrupt("an index entry has no valid block handle"))
     }
 
-    /// The length on disk, with the trailer.
+    /// The length on disk, including the trailer.
     pub(super) fn stored_len(self) -> usize {
         self.len + BLOCK_TRAILER_BYTES
     }
 
-    /// Checks that the block ends at or before `end` and is not longer than any block may be.
+    /// Checks that the block ends at or before `end` and does not exceed the maximum length.
     pub(super) fn check(self, end: u64) -> Result<Self> {
         let fits = self.len <= MAX_BLOCK_BYTES
             && self
@@ -208,13 +209,13 @@ impl BlockHandle {
             Ok(self)
         } else {
             Err(Error::corrupt(format!(
-                "a block handle points out of the file: {self:?}"
+                "a block handle points outside of the file: {self:?}"
             )))
         }
     }
 }
 
-/// The masked CRC-32C that is stored behind a block.
+/// The masked CRC-32C that is stored after a block.
 pub(super) fn checksum(payload: &[u8], kind: u8) -> u32 {
     let crc = crc32c::crc32c_append(crc32c::crc32c(payload), &[kind]);
     crc.rotate_right(15).wrapping_add(0xa282_ead8)
@@ -263,7 +264,7 @@ impl Footer {
         let mut handles = &footer[1..FOOTER_HANDLES_END];
         let mut take = || {
             BlockHandle::take(&mut handles)
-                .ok_or_else(|| Error::corrupt("the footer holds no block handles"))
+                .ok_or_else(|| Error::corrupt("the footer has no valid block handles"))
                 .and_then(|handle| handle.check(blocks_end))
         };
         let (metaindex, index) = (take()?, take()?);

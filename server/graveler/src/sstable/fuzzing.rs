@@ -1,4 +1,5 @@
-//! Tables and blocks as fuzzers make them: checksums are put right first, or nothing behind them is reached.
+//! Entry points for fuzzing tables and blocks. They fix checksums first, since otherwise the fuzzer
+//! would never get past them.
 
 use bytes::Bytes;
 use futures::executor::block_on;
@@ -7,12 +8,12 @@ use super::block::{Block, KeyForm, unpack};
 use super::format::{self, BLOCK_TRAILER_BYTES, BlockHandle, FOOTER_BYTES, Footer};
 use super::{Reader, decode_value};
 
-/// Blocks whose checksums are put right.
+/// Maximum number of blocks whose checksums are fixed.
 const MAX_BLOCKS: usize = 64;
-/// Records that are walked through.
+/// Maximum number of records that are read.
 const MAX_RECORDS: usize = 10_000;
 
-/// A block: the first byte tells its form.
+/// Fuzzes a block; the first byte selects its form.
 pub fn block(data: &[u8]) {
     let Some((form, rest)) = data.split_first() else {
         return;
@@ -27,16 +28,16 @@ pub fn block(data: &[u8]) {
         block.lower_bound(b"m");
     }
     drop(BlockHandle::decode_exact(rest));
-    // As compressed.
+    // The same bytes as a compressed block.
     let mut packed = [rest, &[1, 0, 0, 0, 0]].concat();
-    put_right(&mut packed, rest.len());
+    fix_checksum(&mut packed, rest.len());
     drop(unpack(&packed.into()));
 }
 
-/// A whole table: opened, walked, searched.
+/// Fuzzes a whole table: opens, reads and searches it.
 pub fn table(data: &[u8]) {
     let mut file = data.to_vec();
-    repair(&mut file);
+    fix_checksums(&mut file);
     block_on(async {
         let Ok(reader) = Reader::from_bytes(file.into()).await else {
             return;
@@ -57,8 +58,8 @@ pub fn table(data: &[u8]) {
     });
 }
 
-/// Puts the checksums right of the blocks that the footer and the indexes name.
-fn repair(file: &mut [u8]) {
+/// Fixes the checksums of the blocks that the footer and the indexes refer to.
+fn fix_checksums(file: &mut [u8]) {
     let Some(end) = file.len().checked_sub(FOOTER_BYTES) else {
         return;
     };
@@ -77,7 +78,7 @@ fn repair(file: &mut [u8]) {
             continue;
         };
         let stored = &mut file[start..start + handle.stored_len()];
-        put_right(stored, handle.len);
+        fix_checksum(stored, handle.len);
         let payload = unpack(&Bytes::copy_from_slice(stored));
         let Ok(block) = payload.and_then(|payload| Block::decode(payload, form)) else {
             continue;
@@ -91,8 +92,8 @@ fn repair(file: &mut [u8]) {
     }
 }
 
-/// Puts the checksum behind `len` bytes of payload right.
-fn put_right(stored: &mut [u8], len: usize) {
+/// Fixes the checksum after `len` bytes of payload.
+fn fix_checksum(stored: &mut [u8], len: usize) {
     let crc = format::checksum(&stored[..len], stored[len]);
     stored[len + 1..len + BLOCK_TRAILER_BYTES].copy_from_slice(&crc.to_le_bytes());
 }

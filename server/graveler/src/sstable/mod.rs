@@ -1,20 +1,19 @@
-//! Ranges and metaranges as files: sorted string tables, byte for byte lakeFS's.
+//! The file format of ranges and metaranges: sorted string tables, byte for byte those of lakeFS.
 //!
-//! A table is written once by a [`Writer`], which also names it (the id hashes the
-//! logical records, not the file), and read through a [`Reader`] one 4 KiB block at a
-//! time. Two sizes of file share the format: with a few blocks one index block is
-//! enough, with many the index is itself cut into blocks below a top index.
+//! A [`Writer`] writes a table once and computes its id, a hash of the logical records (not of the
+//! file). A [`Reader`] reads one 4 KiB block at a time. The format has two variants: a small table
+//! has one index block; a large one has several, below a top index.
 //!
 //! ```text
 //! data blocks | index block(s) [| top index] | properties | metaindex | footer (53 bytes)
 //! ```
 //!
-//! Nothing here knows what a record means: keys and values are bytes. The invariant:
-//! equal records and equal properties give an equal file, equal to the one that
-//! lakeFS's writer makes, because a metarange's id depends on the size of every
-//! compressed block below it.
+//! Nothing here knows what a record means: keys and values are bytes.
+//!
+//! Invariant: equal records and equal properties give an equal file, which also equals the one that
+//! lakeFS writes. This matters because a metarange's id depends on the size of every compressed block
+//! below it.
 
-mod ahead;
 mod block;
 mod cache;
 mod cursor;
@@ -22,12 +21,13 @@ mod error;
 mod format;
 pub(crate) mod fuzzing;
 #[cfg(test)]
-mod kept;
-#[cfg(test)]
 mod naive;
 mod properties;
+mod read_ahead;
 mod reader;
 mod source;
+#[cfg(test)]
+mod test_tables;
 mod writer;
 
 #[cfg(test)]

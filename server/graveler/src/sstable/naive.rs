@@ -1,5 +1,5 @@
-//! A reader that shares nothing with ours: no check, no cache, no bounds. Every table that the engine's tests write
-//! is read by it, and held to its name.
+//! A naive table reader that shares no code with [`super::Reader`] and has no cache and no bounds.
+//! All tables that the engine's tests write are checked with it, including their ids.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,11 @@ use sha2::{Digest as _, Sha256};
 
 use super::Finished;
 
-/// Keys and values, in order.
+/// Keys and values in order.
 type Entries = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// Properties that a writer counts; the others that are not RocksDB's own were given to it, and are part of the id.
+/// Properties that the writer computes. All others, except RocksDB's own, come from the caller and
+/// are part of the id.
 const COUNTED: [&str; 4] = ["min_key", "max_key", "count", "estimated_size_bytes"];
 
 fn uvarint(bytes: &[u8], at: &mut usize) -> usize {
@@ -87,7 +88,7 @@ pub(super) fn read(file: &[u8]) -> Entries {
         .collect()
 }
 
-/// Where the top index is, and the properties.
+/// The position of the top index, and the properties.
 fn tail(file: &[u8]) -> ((usize, usize), Entries) {
     let footer = &file[file.len() - 53..];
     let mut at = 1;
@@ -97,7 +98,7 @@ fn tail(file: &[u8]) -> ((usize, usize), Entries) {
     (index, below(file, &meta[0].1))
 }
 
-/// Panics unless the file holds what the writer says of it, and its name is the digest of that.
+/// Panics unless the file has the records that the writer reported, and its id is their digest.
 pub(super) fn check(table: &Finished) {
     let records = read(&table.bytes);
     assert_eq!(records.len() as u64, table.count, "records of {}", table.id);
@@ -116,7 +117,8 @@ pub(super) fn check(table: &Finished) {
     assert_eq!(name_of(&records, &given), table.id);
 }
 
-/// The id: the records in order, then the given properties, in the framing of identities.
+/// Computes the id: a hash of the records in order, then of the caller's properties, in the encoding
+/// of identities.
 fn name_of(records: &[(Vec<u8>, Vec<u8>)], given: &BTreeMap<String, Vec<u8>>) -> String {
     let mut hash = Sha256::new();
     for part in records.iter().flat_map(|(key, value)| [key, value]) {

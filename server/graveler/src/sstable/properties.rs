@@ -1,8 +1,8 @@
-//! The properties block: what a table says of itself, to lakeFS, to Spark and to us.
+//! The properties block, which describes a table to lakeFS, Spark and Weir.
 //!
-//! User properties (`type`, `count`, `min_key` ...) and those of the table format share
-//! one block, sorted by name. The writer states all that the format's reference
-//! implementation states, for the file is compared byte for byte.
+//! User properties (`type`, `count`, `min_key` ...) and those of the table format share one block,
+//! sorted by name. The writer stores all properties that the format's reference implementation
+//! stores, since files are compared byte for byte.
 
 use std::collections::BTreeMap;
 
@@ -19,20 +19,20 @@ const NO_COLUMN_FAMILY: u64 = 2_147_483_647;
 const INDEX_SINGLE: u32 = 0;
 const INDEX_TWO_LEVEL: u32 = 2;
 
-/// What the writer counted.
+/// The writer's counters.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     pub(super) data_size: u64,
     pub(super) data_blocks: u64,
     pub(super) index_size: u64,
-    /// Lower index blocks and the size of the top one; none if there is one level.
+    /// Number of lower index blocks and size of the top one; `None` if the index has one level.
     pub(super) two_level: Option<(u64, u64)>,
     pub(super) entries: u64,
     pub(super) raw_key_size: u64,
     pub(super) raw_value_size: u64,
 }
 
-/// Encodes the block: `user` properties and those that the format demands.
+/// Encodes the block: `user` properties and those that the format requires.
 pub(super) fn encode(user: BTreeMap<Vec<u8>, Vec<u8>>, counts: &Counts) -> Vec<u8> {
     let mut all = user;
     let mut put = |name: &str, value: Vec<u8>| {
@@ -102,7 +102,7 @@ pub(super) fn encode(user: BTreeMap<Vec<u8>, Vec<u8>>, counts: &Counts) -> Vec<u
 pub struct Properties(BTreeMap<Bytes, Bytes>);
 
 impl Properties {
-    /// Decodes the block and checks that the table is one that may be read here.
+    /// Decodes the block, and checks that this reader supports the table.
     pub(super) fn decode(payload: Bytes) -> Result<Self> {
         let block = Block::decode(payload, KeyForm::Raw)?;
         let copy = |bytes: Bytes| Bytes::copy_from_slice(&bytes);
@@ -116,13 +116,13 @@ impl Properties {
         Ok(properties)
     }
 
-    /// A property as it is stored.
+    /// A property's stored value.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Bytes> {
         self.0.get(name.as_bytes())
     }
 
-    /// The `type` of the table: `ranges` or `metaranges`; empty if it says none.
+    /// The table's `type`: `ranges` or `metaranges`; empty if missing.
     #[must_use]
     pub fn kind(&self) -> &[u8] {
         self.get("type").map_or(b"", |kind| kind)
@@ -140,25 +140,25 @@ impl Properties {
         self.get("max_key").cloned().unwrap_or_default()
     }
 
-    /// The number of records, if the table states it.
+    /// The number of records, if stored.
     #[must_use]
     pub fn count(&self) -> Option<u64> {
         self.decimal("count")
     }
 
-    /// The size that the writer estimated, in bytes, if the table states it.
+    /// The writer's estimate of the size in bytes, if stored.
     #[must_use]
     pub fn estimated_size_bytes(&self) -> Option<u64> {
         self.decimal("estimated_size_bytes")
     }
 
-    /// All properties in order of name.
+    /// All properties, in order of name.
     pub fn iter(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
         self.0.iter()
     }
 
     /// Whether the index has two levels.
-    pub(super) fn two_level_index(&self) -> Result<bool> {
+    pub(super) fn has_two_level_index(&self) -> Result<bool> {
         const NAME: &str = "rocksdb.block.based.table.index.type";
         let stored = self.get(NAME).map(|value| &value[..]);
         match stored
@@ -172,7 +172,7 @@ impl Properties {
         }
     }
 
-    /// What the properties occupy in memory, in bytes.
+    /// The size of the properties in memory, in bytes.
     pub(super) fn weight(&self) -> usize {
         self.0
             .iter()

@@ -1,4 +1,4 @@
-//! Opens a table and finds records in it, reading the tail once and then single blocks.
+//! Opens a table and looks up records. Reads the end of the file once, then single blocks.
 
 use std::sync::Arc;
 
@@ -12,17 +12,17 @@ use super::format::{self, BlockHandle, FOOTER_BYTES, Footer, PROPERTIES_KEY};
 use super::properties::Properties;
 use super::source::Source;
 
-/// What is read at opening: footer, metaindex, properties and, mostly, the top index.
+/// How much is read at opening: footer, metaindex, properties and usually the top index.
 const TAIL_BYTES: usize = 16 << 10;
-/// The longest properties or metaindex block that is read, in bytes.
+/// Maximum length of a properties or metaindex block, in bytes.
 const MAX_META_BYTES: usize = 1 << 20;
 
-/// A record of a table. Its parts are slices of the block they were read with.
+/// A record of a table. Key and value are slices of the block they were read with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// The key.
     pub key: Bytes,
-    /// The framed value, as stored: what a copy into another table passes on.
+    /// The framed value as stored; copying it to another table needs no decoding.
     pub value: Bytes,
 }
 
@@ -34,30 +34,30 @@ impl Record {
         }
     }
 
-    /// Splits the value into its identity (32 raw bytes for an entry, the hex id for a
-    /// range) and its data.
+    /// Splits the value into its identity (32 raw bytes for an entry, the hex id for a range) and its
+    /// data.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] if the value is no frame.
+    /// [`Error::Corrupt`] if the value is not a frame.
     pub fn split_value(&self) -> Result<(Bytes, Bytes)> {
         format::decode_value(&self.value)
     }
 }
 
-/// What an opened table keeps: all but its records and lower index blocks.
+/// The parts of an opened table that stay in memory: all but its records and lower index blocks.
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) properties: Properties,
     pub(super) root: Arc<Block>,
-    /// Index blocks between the root and a record's block, the root included: 1 or 2.
+    /// Number of index levels, including the root: 1 or 2.
     pub(super) index_levels: usize,
-    /// Where blocks must end.
+    /// The offset at which all blocks must have ended.
     pub(super) blocks_end: u64,
     number: u64,
 }
 
 impl Table {
-    /// What the table occupies in memory, in bytes.
+    /// The table's size in memory, in bytes.
     pub(super) fn weight(&self) -> usize {
         self.properties.weight() + self.root.weight() + size_of::<Self>()
     }
@@ -80,7 +80,11 @@ impl Table {
         }
         let handle = BlockHandle::decode_exact(&metaindex.value(at))?.check(blocks_end)?;
         let properties = Properties::decode(tail.meta_block(source, handle).await?)?;
-        let index_levels = if properties.two_level_index()? { 2 } else { 1 };
+        let index_levels = if properties.has_two_level_index()? {
+            2
+        } else {
+            1
+        };
         let root = Block::decode(tail.block(source, footer.index).await?, KeyForm::Index)?;
         Ok(Self {
             properties,
@@ -92,7 +96,7 @@ impl Table {
     }
 }
 
-/// The end of a file, from which most of what opening needs is taken.
+/// The end of a file, which usually contains everything that opening needs.
 struct Tail {
     start: u64,
     bytes: Bytes,
@@ -124,7 +128,7 @@ impl Tail {
             .checked_sub(self.start)
             .and_then(|start| usize::try_from(start).ok());
         let stored = match inside {
-            // Copied, so that what is kept does not hold the whole tail.
+            // Copied, so that a cached block does not keep the whole tail in memory.
             Some(start) => Bytes::copy_from_slice(&self.bytes[start..start + handle.stored_len()]),
             None => read_exact(source, handle.offset, handle.stored_len()).await?,
         };
@@ -154,10 +158,10 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Opens a table and keeps nothing of it beyond the reader's life.
+    /// Opens a table without a cache.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] or [`Error::Unsupported`] for what is no table of lakeFS's,
+    /// [`Error::Corrupt`] or [`Error::Unsupported`] if the file is not a table of lakeFS,
     /// [`Error::Read`] if the source fails.
     pub async fn open(source: Arc<dyn Source>) -> Result<Self> {
         let table = Arc::new(Table::read(&*source, 0).await?);
@@ -176,8 +180,8 @@ impl Reader {
         Self::open(Arc::new(bytes)).await
     }
 
-    /// Opens a table through a cache. `location` is its full address: one location is one
-    /// file, and an opened one is not read again.
+    /// Opens a table through a cache. `location` is its full address: it must always name the same
+    /// file, since an opened file is not read again.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -202,13 +206,13 @@ impl Reader {
         })
     }
 
-    /// What the table says of itself.
+    /// The table's properties.
     #[must_use]
     pub fn properties(&self) -> &Properties {
         &self.table.properties
     }
 
-    /// The record under `key`, or none.
+    /// The record with this key, if any.
     ///
     /// # Errors
     /// [`Error::Corrupt`], [`Error::Unsupported`] or [`Error::Read`].
@@ -220,7 +224,7 @@ impl Reader {
                 return Ok(None);
             }
             let handle = self.handle(&block, at)?;
-            block = match self.kept(handle) {
+            block = match self.cached_block(handle) {
                 Some(kept) => kept,
                 None => {
                     let stored =
@@ -242,7 +246,7 @@ impl Reader {
         Cursor::new(self.clone())
     }
 
-    /// What the blocks hold to which index level `level` (the root is 1) points.
+    /// The kind of block that index level `level` (the root is 1) points to.
     pub(super) fn form_below(&self, level: usize) -> KeyForm {
         if level == self.table.index_levels {
             KeyForm::Record
@@ -251,33 +255,32 @@ impl Reader {
         }
     }
 
-    /// The handle that an index block holds.
+    /// The handle in entry `at` of an index block.
     pub(super) fn handle(&self, index: &Block, at: usize) -> Result<BlockHandle> {
         BlockHandle::decode_exact(&index.value(at))
             .and_then(|handle| handle.check(self.table.blocks_end))
     }
 
     /// A block from the cache.
-    pub(super) fn kept(&self, handle: BlockHandle) -> Option<Arc<Block>> {
+    pub(super) fn cached_block(&self, handle: BlockHandle) -> Option<Arc<Block>> {
         let (cache, _) = self.cached.as_ref()?;
         cache.block(self.table.number, handle.offset)
     }
 
-    /// Decodes a block as it was read, and keeps it if it is `wanted_again`.
+    /// Decodes a stored block, and caches it if `keep_in_cache`.
     ///
-    /// A file that turns out to be corrupt is forgotten, so that it is opened afresh when
-    /// it has been replaced.
+    /// A corrupt file is dropped from the cache, so that it is opened again after it was replaced.
     pub(super) fn decode(
         &self,
         handle: BlockHandle,
         stored: Result<Bytes>,
         form: KeyForm,
-        wanted_again: bool,
+        keep_in_cache: bool,
     ) -> Result<Arc<Block>> {
         let decoded = stored
             .map(|stored| {
-                // What is kept is not to hold the whole piece that it was read with.
-                if self.cached.is_some() && wanted_again {
+                // Copied, so that the cached block does not keep the whole piece in memory.
+                if self.cached.is_some() && keep_in_cache {
                     Bytes::copy_from_slice(&stored)
                 } else {
                     stored
@@ -288,7 +291,7 @@ impl Reader {
             .map(Arc::new);
         if let Some((cache, location)) = &self.cached {
             match &decoded {
-                Ok(block) if wanted_again => {
+                Ok(block) if keep_in_cache => {
                     cache.keep_block(self.table.number, handle.offset, Arc::clone(block));
                 }
                 Ok(_) => {}

@@ -1,4 +1,4 @@
-//! Where a table's bytes come from: memory, or a block store by ranges.
+//! Sources of a table's bytes: memory, or ranges of a block store's object.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -8,13 +8,13 @@ use block::{BlockStore, Location};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 
-/// An immutable file that can be read anywhere.
+/// An immutable file with random access.
 #[async_trait]
 pub trait Source: Debug + Send + Sync {
-    /// The file's length in bytes. Asked once per opening.
+    /// The file's length in bytes. Called once per opening.
     async fn size(&self) -> block::Result<u64>;
 
-    /// Reads `len` bytes from `offset`; fewer only where the file ends.
+    /// Reads `len` bytes from `offset`; fewer only at the end of the file.
     async fn read_at(&self, offset: u64, len: usize) -> block::Result<Bytes>;
 }
 
@@ -33,7 +33,7 @@ impl Source for Bytes {
     }
 }
 
-/// A file in a block store, read by ranges.
+/// A file in a block store, read in ranges.
 #[derive(Debug, Clone)]
 pub struct StoreSource {
     store: Arc<dyn BlockStore>,
@@ -41,7 +41,7 @@ pub struct StoreSource {
 }
 
 impl StoreSource {
-    /// The object at `location`.
+    /// Reads the object at `location`.
     #[must_use]
     pub fn new(store: Arc<dyn BlockStore>, location: Location) -> Self {
         Self { store, location }
@@ -72,7 +72,7 @@ impl Source for StoreSource {
                 location: self.location.to_string(),
                 source,
             })?;
-            // One piece that is the whole answer is passed on as it is.
+            // If the first piece is the whole answer, return it without copying.
             if read.is_empty() && piece.len() == len {
                 return Ok(piece);
             }

@@ -1,8 +1,8 @@
-//! Writes one table into memory: sorted records in, the file and its id out.
+//! Writes one table in memory: takes sorted records, returns the file and its id.
 //!
-//! CPU-bound and synchronous; a range is at most some 20 MiB (its caller breaks it by
-//! [`Writer::estimated_size`]). Every choice, when a block is closed, which key the
-//! index gets, when compression is kept, is that of lakeFS's writer.
+//! The writer is CPU-bound and synchronous. A range has at most about 20 MiB; the caller splits by
+//! [`Writer::estimated_size`]. All decisions are those of lakeFS's writer: when to close a block,
+//! which key to put in the index, and when to keep the compressed form.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -19,14 +19,14 @@ use super::format::{
 };
 use super::properties::{self, Counts};
 
-/// Builds a table from records in strictly ascending order of key.
+/// Builds a table from records in strictly ascending key order.
 #[derive(Debug)]
 pub struct Writer {
     file: Vec<u8>,
     packer: Packer,
     data: BlockBuilder,
     index: BlockBuilder,
-    /// Finished lower index blocks; any make the index two-level.
+    /// Finished lower index blocks; if there are any, the index has two levels.
     partitions: Vec<Partition>,
     min_key: Bytes,
     last_key: Vec<u8>,
@@ -44,9 +44,9 @@ struct Partition {
 /// A finished table.
 #[derive(Debug, Clone)]
 pub struct Finished {
-    /// The file.
+    /// The file's content.
     pub bytes: Bytes,
-    /// The table's name: 64 hex digits over its records and properties.
+    /// The table's id: 64 hex digits of a hash over its records and properties.
     pub id: String,
     /// The first key; empty in an empty table.
     pub min_key: Bytes,
@@ -54,7 +54,7 @@ pub struct Finished {
     pub max_key: Bytes,
     /// The number of records.
     pub count: u64,
-    /// The size as it was estimated before the last block was closed, in bytes.
+    /// The size in bytes, estimated before the last block was closed.
     pub estimated_size_bytes: u64,
 }
 
@@ -85,8 +85,8 @@ impl Writer {
     /// Adds a record; `value` is a frame made by [`super::encode_value`].
     ///
     /// # Errors
-    /// [`Error::OutOfOrder`] if `key` is not above the last one, [`Error::TooLarge`] for
-    /// what no reader accepts. The writer is as before.
+    /// [`Error::OutOfOrder`] if `key` is not greater than the previous one, [`Error::TooLarge`] for a
+    /// key or value that readers do not accept. The writer is then unchanged.
     pub fn add(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
         check_len("key", key.len(), MAX_KEY_BYTES)?;
         check_len("value", value.len(), MAX_VALUE_BYTES)?;
@@ -121,32 +121,33 @@ impl Writer {
         self.counts.entries
     }
 
-    /// The key that was added last; empty before the first.
+    /// The last added key; empty before the first.
     #[must_use]
     pub fn last_key(&self) -> &[u8] {
         &self.last_key
     }
 
-    /// The size of the table so far, in bytes, as lakeFS estimates it: closed data blocks as
-    /// they are in the file, the open data block and the open index block uncompressed.
+    /// lakeFS's estimate of the table's size so far, in bytes: closed data blocks as stored, plus the
+    /// open data block and the open index block uncompressed.
     ///
-    /// Ranges are broken by this number and metaranges record it.
+    /// Ranges are split by this number, and metaranges record it.
     #[must_use]
     pub fn estimated_size(&self) -> u64 {
         (self.file.len() + self.data.estimated_size() + self.index.estimated_size()) as u64
     }
 
-    /// Closes the table. `user` properties (`type` and others) are part of its id.
+    /// Closes the table. The `user` properties (`type` and others) are part of its id.
     #[must_use]
     pub fn finish(self, user: &BTreeMap<String, String>) -> Finished {
-        let finished = self.close(user);
+        let finished = self.finish_unchecked(user);
         #[cfg(test)]
-        super::kept::keep(&finished);
+        super::test_tables::check_and_keep(&finished);
         finished
     }
 
-    /// Closes the table, which no test keeps to be read back: those of wrong content are closed by this.
-    pub(crate) fn close(mut self, user: &BTreeMap<String, String>) -> Finished {
+    /// Closes the table without the check that tests apply to every table; for tests that write
+    /// invalid content.
+    pub(crate) fn finish_unchecked(mut self, user: &BTreeMap<String, String>) -> Finished {
         let estimated_size_bytes = self.estimated_size();
         let (index_key, trailer) = match self.counts.entries {
             0 => (Vec::new(), TRAILER_INVALID),
@@ -188,7 +189,7 @@ impl Writer {
         }
     }
 
-    /// Closes the open data block and gives it an index entry.
+    /// Closes the open data block and adds its index entry.
     fn flush_data(&mut self, index_key: &[u8], trailer: u64) {
         let handle = self.packer.append(&mut self.file, &self.data.finish());
         self.counts.data_blocks += 1;
@@ -209,7 +210,7 @@ impl Writer {
         });
     }
 
-    /// Appends the index, in one level or two, and returns where it begins to be read.
+    /// Appends the index, with one level or two, and returns the position of its root.
     fn write_index(&mut self) -> BlockHandle {
         if self.partitions.is_empty() {
             return self.write_root();
@@ -219,7 +220,7 @@ impl Writer {
         for partition in &partitions {
             let handle = self.packer.append(&mut self.file, &partition.payload);
             self.counts.index_size += partition.payload.len() as u64;
-            // The key carries its trailer already.
+            // The key includes its trailer.
             let (user_key, trailer) = format::split_internal_key(&partition.last_key)
                 .expect("index keys are written with a trailer");
             self.index.add(user_key, trailer, &encode_handle(handle));
@@ -259,7 +260,7 @@ fn encode_handle(handle: BlockHandle) -> Vec<u8> {
     out
 }
 
-/// Adds the properties to an id, framed as lakeFS frames identities.
+/// Hashes the properties into an id, in the encoding that lakeFS uses for identities.
 fn hash_properties(digest: &mut Sha256, user: &BTreeMap<String, String>) {
     let number = |digest: &mut Sha256, tag: u8, value: usize| {
         digest.update([tag, 0x02, 0x08]);

@@ -1,9 +1,8 @@
 //! Reads and writes of single staged keys.
 //!
-//! A write is acknowledged only if its branch named the same token before and after
-//! the write was durable, so a commit that seals the token either sees the write
-//! or makes it go to the next token. The branch's record may be remembered
-//! from earlier for the look before, never for the look after.
+//! A write is acknowledged only if its branch named the same token before and after the write was
+//! durable. A commit that seals the token therefore either sees the write or forces it into the next
+//! token. The check before the write may use a cached branch record, the check after it may not.
 
 use base::OffsetDateTime;
 use bytes::Bytes;
@@ -19,26 +18,35 @@ use crate::{
     Value,
 };
 
-/// How often a write is tried against a branch that keeps changing. Every commit
-/// or merge changes it twice; each such change costs at most one try.
+/// How often a write is tried against a branch that keeps changing. Every commit or merge changes the
+/// branch twice, and each change costs at most one attempt.
 const MAX_WRITE_TRIES: usize = 10;
-/// How often a key is read of a branch that keeps changing while the store is slow.
+/// How often a key is read on a branch that keeps changing while the store is slow.
 const MAX_READ_TRIES: usize = 10;
 /// How many keys go into one write of the store.
 const MAX_BATCH_KEYS: usize = 1_000;
 
-/// What to write to a branch.
+/// A change to stage on a branch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Write<'a> {
     Set {
         key: &'a [u8],
         value: &'a Value,
         condition: Condition,
-        /// Records of the caller's that are written together with it, or not at all.
-        receipt: &'a [Op],
+        /// The caller's own records, written together with the value, all or nothing.
+        extra_ops: &'a [Op],
     },
     SetMany(&'a [Record]),
     Delete(&'a [Vec<u8>]),
+}
+
+impl<'a> Write<'a> {
+    fn extra_ops(self) -> &'a [Op] {
+        match self {
+            Self::Set { extra_ops, .. } => extra_ops,
+            Self::SetMany(_) | Self::Delete(_) => &[],
+        }
+    }
 }
 
 impl Engine {
@@ -55,7 +63,7 @@ impl Engine {
         Ok(None)
     }
 
-    /// The value of a key on a branch: staged, else committed, unless it is to be `staged_only`.
+    /// The value of a key on a branch: staged, else committed (unless `staged_only`).
     pub(crate) async fn value_on(
         &self,
         repository: &Repository,
@@ -65,17 +73,14 @@ impl Engine {
     ) -> Result<Option<Value>> {
         let mut changed: Option<Branch> = None;
         for _ in 0..MAX_READ_TRIES {
-            let looked_at = self.clock.now();
+            let read_at = self.clock.now();
             let at = changed.as_ref().unwrap_or(branch);
             let value = match staged_only {
                 true => self.staged_in(at.record.tokens(), key).await?.flatten(),
                 false => self.value_at(repository, at, key).await?,
             };
             let (id, record) = (&branch.id, &at.record);
-            match self
-                .changed_since(repository, id, record, looked_at)
-                .await?
-            {
+            match self.changed_since(repository, id, record, read_at).await? {
                 None => return Ok(value),
                 Some(record) => {
                     let id = branch.id.clone();
@@ -86,32 +91,32 @@ impl Engine {
         Err(Error::TooManyTries(format!("branch {}", branch.id)))
     }
 
-    /// What has become of a branch since it was looked at, if that is so long ago that what it was then
-    /// may have been emptied while it was read; none if it is as it was.
+    /// The branch's new record, if it was read so long ago that its tokens may have been emptied, and
+    /// it has changed since. `None`: what was read from the tokens is valid.
     async fn changed_since(
         &self,
         repository: &Repository,
         branch: &BranchId,
         record: &BranchRecord,
-        looked_at: OffsetDateTime,
+        read_at: OffsetDateTime,
     ) -> Result<Option<BranchRecord>> {
-        if self.is_recent(looked_at) {
+        if self.is_recent(read_at) {
             return Ok(None);
         }
         let now = self.refs.branch(repository, branch).await?.record;
         Ok((now != *record).then_some(now))
     }
 
-    /// Whether nothing of a branch can have been emptied since it was looked at. Asked where there was nothing
-    /// to do, and so no write whose guard would tell.
-    pub(crate) async fn is_as_it_was(
+    /// Whether nothing that was read from the branch since `read_at` can be outdated. Called for
+    /// no-op writes, which have no guard that could detect a race.
+    pub(crate) async fn is_branch_unchanged(
         &self,
         repository: &Repository,
         branch: &BranchId,
         record: &BranchRecord,
-        looked_at: OffsetDateTime,
+        read_at: OffsetDateTime,
     ) -> Result<bool> {
-        let changed = self.changed_since(repository, branch, record, looked_at);
+        let changed = self.changed_since(repository, branch, record, read_at);
         Ok(changed.await?.is_none())
     }
 
@@ -150,8 +155,8 @@ impl Engine {
             .await
     }
 
-    /// Stages a change, in pieces of [`MAX_BATCH_KEYS`] keys; each piece is one write of the store.
-    /// Gives the number of keys that were written.
+    /// Stages a change, in chunks of [`MAX_BATCH_KEYS`] keys; each chunk is one write of the store.
+    /// Returns the number of keys written.
     pub(crate) async fn write(
         &self,
         repository: &Repository,
@@ -168,25 +173,25 @@ impl Engine {
             Write::Set { key, value, .. } => {
                 check_key(key)?;
                 check_value(value)?;
-                self.write_piece(repository, branch, write).await
+                self.write_chunk(repository, branch, write).await
             }
             Write::SetMany(records) => {
                 for record in records {
                     check_key(&record.key)?;
                     check_value(&record.value)?;
                 }
-                for piece in records.chunks(MAX_BATCH_KEYS) {
+                for chunk in records.chunks(MAX_BATCH_KEYS) {
                     written += self
-                        .write_piece(repository, branch, Write::SetMany(piece))
+                        .write_chunk(repository, branch, Write::SetMany(chunk))
                         .await?;
                 }
                 Ok(written)
             }
             Write::Delete(keys) => {
                 keys.iter().try_for_each(|key| check_key(key))?;
-                for piece in keys.chunks(MAX_BATCH_KEYS) {
+                for chunk in keys.chunks(MAX_BATCH_KEYS) {
                     written += self
-                        .write_piece(repository, branch, Write::Delete(piece))
+                        .write_chunk(repository, branch, Write::Delete(chunk))
                         .await?;
                 }
                 Ok(written)
@@ -194,7 +199,7 @@ impl Engine {
         }
     }
 
-    async fn write_piece(
+    async fn write_chunk(
         &self,
         repository: &Repository,
         branch: &BranchId,
@@ -203,18 +208,19 @@ impl Engine {
         let partition = Bytes::from(repository.partition());
         let key = branch_key(branch.as_str());
         let mut remembered = match write {
-            // Where the guard is looked at after the write, what was decided by an old head stays written.
+            // Without transactions the guard is checked after the write, so a decision based on an
+            // outdated head would stay written.
             Write::Set {
                 condition: Condition::IfAbsent,
                 ..
             } if !self.kv.is_transactional() => None,
-            _ => self.refs.recent_branch(repository, branch),
+            _ => self.refs.cached_branch(repository, branch),
         };
         let is_transactional = self.kv.is_transactional();
-        let mut again = false;
+        let mut is_retry = false;
         let mut tries = 0;
         while tries < MAX_WRITE_TRIES {
-            let looked_at = self.clock.now();
+            let read_at = self.clock.now();
             let (stored, fresh) = match remembered.take() {
                 Some(stored) => (stored, false),
                 None => {
@@ -222,17 +228,11 @@ impl Engine {
                     (self.refs.branch(repository, branch).await?, true)
                 }
             };
-            let planned = self.plan(repository, &stored, write, again).await;
-            let is_nothing_written = match &planned {
-                Ok(ops) => ops.is_empty(),
-                Err(error) => {
-                    matches!(error, Error::PreconditionFailed | Error::NotFound { .. })
-                }
-            };
-            if is_nothing_written
+            let planned = self.plan(repository, &stored, write, is_retry).await;
+            if is_no_op(&planned)
                 && (!fresh
                     || !self
-                        .is_as_it_was(repository, branch, &stored.record, looked_at)
+                        .is_branch_unchanged(repository, branch, &stored.record, read_at)
                         .await?)
             {
                 continue;
@@ -242,12 +242,9 @@ impl Engine {
             if written == 0 {
                 return Ok(0);
             }
-            let receipt = match write {
-                Write::Set { receipt, .. } => receipt,
-                _ => &[],
-            };
+            let extra_ops = write.extra_ops();
             if is_transactional {
-                ops.splice(0..0, receipt.iter().cloned());
+                ops.splice(0..0, extra_ops.iter().cloned());
             }
             let guard = Guard {
                 partition: partition.clone(),
@@ -256,21 +253,22 @@ impl Engine {
             };
             match self.kv.guarded(&guard, ops).await {
                 Ok(GuardOutcome::Written) => {
-                    if !is_transactional && !receipt.is_empty() {
-                        // Only now: a write that is repeated would meet its own receipt.
-                        let written = self.kv.batch(receipt.to_vec()).await;
-                        written.map_err(|error| unreceipted(branch, error))?;
+                    if !is_transactional && !extra_ops.is_empty() {
+                        // Only after the guard held: a retry would collide with these records of the
+                        // attempt before.
+                        let written = self.kv.batch(extra_ops.to_vec()).await;
+                        written.map_err(|error| extra_ops_error(branch, error))?;
                     }
                     return Ok(written);
                 }
                 Err(error @ kv::Error::PredicateFailed { index })
-                    if is_transactional && index < receipt.len() =>
+                    if is_transactional && index < extra_ops.len() =>
                 {
-                    return Err(unreceipted(branch, error));
+                    return Err(extra_ops_error(branch, error));
                 }
-                // The writes may be in the old token all the same.
-                Ok(GuardOutcome::GuardFailed) => again = true,
-                // Someone else wrote the key of a conditional write.
+                // The values may have been written to the old token nevertheless.
+                Ok(GuardOutcome::GuardFailed) => is_retry = true,
+                // Someone else changed the key of a conditional write.
                 Err(kv::Error::PredicateFailed { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -279,13 +277,13 @@ impl Engine {
         Err(Error::TooManyTries(format!("branch {branch}")))
     }
 
-    /// The store's writes for a change of a branch that is as in `stored`; none if nothing is to do.
+    /// The store's writes for a change, given the branch's record; empty if there is nothing to do.
     async fn plan(
         &self,
         repository: &Repository,
         stored: &StoredBranch,
         write: Write<'_>,
-        again: bool,
+        is_retry: bool,
     ) -> Result<Batch> {
         let token = Bytes::copy_from_slice(stored.record.staging_token.as_str().as_bytes());
         let set = |key: &[u8], value: Option<&Value>, predicate| Op::Set {
@@ -330,8 +328,9 @@ impl Engine {
                 };
                 match present {
                     None => Ok(vec![set(key, Some(value), Some(predicate))]),
-                    // A try that lost the race for the token had written it already.
-                    Some(present) if again && present == *value => {
+                    // An earlier attempt that lost the race for the token has already written the
+                    // value.
+                    Some(present) if is_retry && present == *value => {
                         Ok(vec![set(key, Some(value), Some(predicate))])
                     }
                     Some(_) => Err(Error::PreconditionFailed),
@@ -344,11 +343,11 @@ impl Engine {
         }
     }
 
-    /// Those of `keys` that a token has or the head: one round trip for each token, however many keys.
+    /// The keys that a token or the head has, with one round trip per token.
     ///
-    /// A tombstone in a token does not say that the key is gone. Its writer may be one whose
-    /// guard failed, and a commit may have read the token before the tombstone was there; so
-    /// a deletion relies on none but its own, behind a guard that held.
+    /// A tombstone in a token does not prove that the key is deleted. The guard of its writer may
+    /// have failed, and a commit may have read the token before the tombstone was written. A deletion
+    /// therefore relies only on its own tombstones, behind a guard that held.
     async fn known_keys<'k>(
         &self,
         repository: &Repository,
@@ -385,8 +384,16 @@ impl Engine {
     }
 }
 
-/// Why a write did not land together with its receipt.
-fn unreceipted(branch: &BranchId, error: kv::Error) -> Error {
+/// Whether a planned write changes nothing, because there is nothing to write or it is refused.
+fn is_no_op(planned: &Result<Batch>) -> bool {
+    match planned {
+        Ok(ops) => ops.is_empty(),
+        Err(error) => matches!(error, Error::PreconditionFailed | Error::NotFound { .. }),
+    }
+}
+
+/// The error for a write that failed because of its extra records.
+fn extra_ops_error(branch: &BranchId, error: kv::Error) -> Error {
     match error {
         kv::Error::PredicateFailed { .. } => {
             Error::ConcurrentChange(format!("what is written together with branch {branch}"))

@@ -1,7 +1,6 @@
 //! The staged changes of a branch as one sorted sequence.
 //!
-//! Merges tokens newest first: of a key in several tokens, only the newest
-//! change is seen.
+//! Merges tokens: of a key in several tokens, only the newest change is returned.
 
 use std::sync::Arc;
 
@@ -12,14 +11,14 @@ use crate::committed::{Change, ChangeCursor};
 use crate::records::decode_staged;
 use crate::{Result, StagingToken};
 
-/// A request to the store takes about as long as so many rows in a long page do.
+/// The cost of a request to the store, in rows of a long page.
 const ROWS_OF_A_REQUEST: u64 = 32;
 
 /// Changes of several tokens in key order, each key once.
 #[derive(Debug)]
 pub(crate) struct StagedChanges {
-    /// Newest first. A branch has few: one that takes writes, and one for each
-    /// commit that is under way or was refused, up to a bound.
+    /// Newest first. A branch has few: the writable one, and one for each commit that is in flight or
+    /// was refused, up to a bound.
     sources: Vec<Source>,
 }
 
@@ -31,7 +30,7 @@ struct Source {
 }
 
 impl StagedChanges {
-    /// The changes in `tokens`, given newest first.
+    /// Opens the changes in `tokens`, given newest first.
     pub(crate) fn new<'a>(
         kv: &Arc<dyn Store>,
         tokens: impl IntoIterator<Item = &'a StagingToken>,
@@ -46,14 +45,14 @@ impl StagedChanges {
         }
     }
 
-    /// What has been read so far, in rows; a request counts as [`ROWS_OF_A_REQUEST`].
+    /// The cost of the reads so far, in rows; a request counts as [`ROWS_OF_A_REQUEST`].
     pub(crate) fn rows_read(&self) -> u64 {
         let of =
             |cursor: &kv::Cursor| cursor.entries_read() + cursor.pages_read() * ROWS_OF_A_REQUEST;
         self.sources.iter().map(|source| of(&source.cursor)).sum()
     }
 
-    /// Moves forward to the first key >= `key`; never backward. Reads nothing.
+    /// Moves forward to the first key >= `key`, never backward. Does no I/O.
     pub(crate) fn seek(&mut self, key: &[u8]) {
         for source in &mut self.sources {
             if source

@@ -1,9 +1,9 @@
-//! Writes staged changes anew, into tokens that no branch names yet.
+//! Copies staged changes to new tokens that no branch names yet.
 //!
-//! Sealed tokens are merged into one so that refused commits leave a branch bounded: every
-//! refused commit with writes since the last one leaves one more, and reads ask each
-//! of them. The merged token is written whole before a branch names it, and says of each
-//! key what the tokens said together; tombstones stay, since the head's tree lies below.
+//! Every refused commit may leave one more sealed token, and reads look into each of them. Sealed
+//! tokens are therefore merged into one before there are too many. The merged token is complete
+//! before a branch names it. For each key it has the newest change of the tokens, including
+//! tombstones, since they hide values of the head's tree.
 
 use bytes::Bytes;
 use kv::{Batch, Op};
@@ -16,11 +16,12 @@ use crate::{BranchId, Repository, Result, StagingToken, Value};
 
 /// How many keys go into one write of the store.
 const MAX_BATCH_KEYS: usize = 1_000;
-/// How many bytes of values, but for the last one, go into one write of the store.
+/// How many bytes of values go into one write of the store; the last value may exceed it.
 const MAX_BATCH_BYTES: usize = 4 << 20;
 
 impl Engine {
-    /// A fresh token with all that `tokens` (newest first) say. No branch names it yet.
+    /// Merges `tokens` (newest first) into a new token that no branch names yet; `None` if they are
+    /// empty.
     pub(crate) async fn compacted(
         &self,
         repository: &Repository,
@@ -40,13 +41,13 @@ impl Engine {
         Ok(())
     }
 
-    /// Has a token emptied that no branch came to name. Not before that is certain: what
-    /// is recorded as retired is emptied, whoever names it.
-    pub(crate) async fn give_up_token(&self, token: StagingToken) {
+    /// Retires a token that no branch came to name. Call it only when that is certain, since retired
+    /// tokens are emptied even if a branch names them.
+    pub(crate) async fn retire_unused_token(&self, token: StagingToken) {
         match self.kv.batch(vec![retire_op(&token)]).await {
             Ok(()) => self.janitor.retire(vec![token]),
             Err(error) => {
-                tracing::warn!(%token, error = &error as &dyn std::error::Error, "failed to retire a staging token that is not needed; its records stay");
+                tracing::warn!(%token, error = &error as &dyn std::error::Error, "failed to retire an unused staging token; its records stay");
             }
         }
     }
@@ -72,7 +73,7 @@ impl<'e> FreshToken<'e> {
         }
     }
 
-    /// Adds a value, or a tombstone. The last one of a key counts.
+    /// Adds a value or a tombstone. A later one for the same key replaces an earlier one.
     pub(crate) async fn add(&mut self, key: Bytes, value: Option<&Value>) -> Result<()> {
         let value = encode_staged(&key, value);
         self.batch_bytes += value.len();
@@ -98,10 +99,10 @@ impl<'e> FreshToken<'e> {
             .await?)
     }
 
-    /// The token if all of it is stored; none if there is nothing in it.
+    /// Writes the rest and returns the token; `None` if nothing was added.
     ///
     /// # Errors
-    /// That of filling it, or of storing its rest; what was stored is given up then.
+    /// The error in `filled`, or that of writing the rest. The token is then retired.
     pub(crate) async fn finish(mut self, filled: Result<()>) -> Result<Option<StagingToken>> {
         let mut outcome = filled;
         if outcome.is_ok() && !self.batch.is_empty() {
@@ -111,7 +112,7 @@ impl<'e> FreshToken<'e> {
             Ok(()) => Ok(self.is_stored.then_some(self.token)),
             Err(error) => {
                 if self.is_stored {
-                    self.engine.give_up_token(self.token).await;
+                    self.engine.retire_unused_token(self.token).await;
                 }
                 Err(error)
             }

@@ -1,4 +1,4 @@
-//! What a branch holds: staged changes laid over the head's tree.
+//! Cursor over a branch: staged changes on top of the head's tree.
 
 use std::sync::Arc;
 
@@ -11,34 +11,33 @@ use crate::committed::{Change, ChangeCursor as _};
 use crate::engine::Engine;
 use crate::{Branch, BranchRecord, Cursor, Error, Record, Repository, Result};
 
-/// How often in a row answers may come too late while the branch changes.
-const MAX_FRUITLESS: u32 = 10;
+/// How many reads in a row may finish too late while the branch changes.
+const MAX_LATE_READS: u32 = 10;
 
-/// Live records of a branch, tombstones skipped.
+/// The live records of a branch, without tombstones.
 ///
-/// Not a snapshot: a cursor that is read for so long that its tokens may have been
-/// emptied looks at the branch again and goes on behind the last key with what the
-/// branch is by then. Every key is as the branch had it at some moment between
-/// the opening and the end, and none is missed.
+/// This is not a snapshot. Before its tokens may have been emptied, the cursor re-reads the branch
+/// and continues after the last key with the branch's current state. Every key is returned as the
+/// branch had it at some moment between opening and end, and none is missed.
 #[derive(Debug)]
 pub(crate) struct BranchCursor {
     engine: Arc<Engine>,
     repository: Repository,
     branch: Branch,
-    /// Without what is committed (`branch$`).
+    /// Whether to leave out the committed tree (`branch$`).
     staged_only: bool,
-    looked_at: OffsetDateTime,
+    read_at: OffsetDateTime,
     staged: StagedChanges,
-    /// Of the rows that `staged` has read, those that the engine was told of.
-    told_rows: u64,
+    /// How many of the rows that `staged` has read are reported to the engine.
+    reported_rows: u64,
     change: Option<Change>,
     committed: Option<Box<dyn Cursor>>,
     record: Option<Record>,
-    /// Where to go on after looking at the branch again.
+    /// The key to continue at after a reload.
     resume: Bytes,
     ended: bool,
-    /// How often in a row what was read came too late.
-    fruitless: u32,
+    /// How many reads in a row finished too late.
+    late_reads: u32,
 }
 
 impl BranchCursor {
@@ -48,29 +47,29 @@ impl BranchCursor {
         branch: Branch,
         staged_only: bool,
     ) -> Result<Self> {
-        let looked_at = engine.clock.now();
+        let read_at = engine.clock.now();
         let staged = StagedChanges::new(&engine.kv, []);
         let mut cursor = Self {
             engine,
             repository,
             branch,
             staged_only,
-            looked_at,
+            read_at,
             staged,
-            told_rows: 0,
+            reported_rows: 0,
             change: None,
             committed: None,
             record: None,
             resume: Bytes::new(),
             ended: false,
-            fruitless: 0,
+            late_reads: 0,
         };
         cursor.open_layers().await?;
         Ok(cursor)
     }
 
     async fn open_layers(&mut self) -> Result<()> {
-        self.told_rows = 0;
+        self.reported_rows = 0;
         if self.staged_only {
             self.staged = StagedChanges::new(&self.engine.kv, self.branch.record.tokens());
         } else {
@@ -87,34 +86,35 @@ impl BranchCursor {
         Ok(())
     }
 
-    /// Looks at the branch again if its tokens may soon be emptied behind our back.
+    /// Reloads the branch if its tokens may soon be emptied.
     async fn refresh(&mut self) -> Result<()> {
         let now = self.engine.clock.now();
-        if now - self.looked_at >= self.engine.token_grace / 2 {
-            self.look_again(now).await?;
+        if now - self.read_at >= self.engine.token_grace / 2 {
+            self.reload(now).await?;
         }
         Ok(())
     }
 
-    /// Whether a request took so long that the tokens may have been emptied before it was answered, and
-    /// the branch has changed: then what was read is forgotten.
-    async fn was_late(&mut self) -> Result<bool> {
+    /// Reloads the branch if the last read took so long that its tokens may have been emptied
+    /// meanwhile. Returns whether the branch changed; what was read is then discarded.
+    async fn discard_if_late(&mut self) -> Result<bool> {
         let now = self.engine.clock.now();
-        if now - self.looked_at <= self.engine.token_grace / 2 {
+        if now - self.read_at <= self.engine.token_grace / 2 {
             return Ok(false);
         }
-        self.look_again(now).await
+        self.reload(now).await
     }
 
-    /// Goes on with what the branch is now, if it has changed.
-    async fn look_again(&mut self, now: OffsetDateTime) -> Result<bool> {
+    /// Re-reads the branch and, if it changed, continues with its new state. Returns whether it
+    /// changed.
+    async fn reload(&mut self, now: OffsetDateTime) -> Result<bool> {
         let record: BranchRecord = self
             .engine
             .refs
             .branch(&self.repository, &self.branch.id)
             .await?
             .record;
-        self.looked_at = now;
+        self.read_at = now;
         if record == self.branch.record {
             return Ok(false);
         }
@@ -130,7 +130,7 @@ impl BranchCursor {
     async fn fill(&mut self) -> Result<()> {
         if self.change.is_none() {
             self.change = self.staged.next().await?;
-            self.tell();
+            self.report_rows();
         }
         if self.record.is_none()
             && let Some(committed) = &mut self.committed
@@ -140,18 +140,18 @@ impl BranchCursor {
         Ok(())
     }
 
-    /// Tells the engine of rows read, once they are many.
-    fn tell(&mut self) {
-        let rows = self.staged.rows_read() - self.told_rows;
+    /// Reports the skipped rows to the engine once there are enough.
+    fn report_rows(&mut self) {
+        let rows = self.staged.rows_read() - self.reported_rows;
         if !self.staged_only && rows >= self.engine.materializer.after_rows() {
-            self.told_rows += rows;
+            self.reported_rows += rows;
             let (repository, branch) = (&self.repository, &self.branch.id);
-            self.engine.passed_over(repository, branch, rows);
+            self.engine.note_skipped_rows(repository, branch, rows);
         }
     }
 
-    /// Behind `key` is where reading goes on.
-    fn pass(&mut self, key: &[u8]) {
+    /// Continues after `key`.
+    fn advance_past(&mut self, key: &[u8]) {
         let mut behind = Vec::with_capacity(key.len() + 1);
         behind.extend_from_slice(key);
         behind.push(0);
@@ -168,14 +168,14 @@ impl Cursor for BranchCursor {
         loop {
             self.refresh().await?;
             self.fill().await?;
-            if self.was_late().await? {
-                self.fruitless += 1;
-                if self.fruitless == MAX_FRUITLESS {
+            if self.discard_if_late().await? {
+                self.late_reads += 1;
+                if self.late_reads == MAX_LATE_READS {
                     return Err(Error::TooManyTries(format!("branch {}", self.branch.id)));
                 }
                 continue;
             }
-            self.fruitless = 0;
+            self.late_reads = 0;
             let staged_first = match (&self.change, &self.record) {
                 (None, None) => {
                     self.ended = true;
@@ -187,14 +187,14 @@ impl Cursor for BranchCursor {
             };
             if !staged_first {
                 let record = self.record.take().expect("there is a committed record");
-                self.pass(&record.key);
+                self.advance_past(&record.key);
                 return Ok(Some(record));
             }
             let Change { key, value } = self.change.take().expect("there is a staged change");
             if self.record.as_ref().is_some_and(|record| record.key == key) {
                 self.record = None;
             }
-            self.pass(&key);
+            self.advance_past(&key);
             if let Some(value) = value {
                 return Ok(Some(Record { key, value }));
             }
@@ -226,7 +226,7 @@ impl Cursor for BranchCursor {
     }
 }
 
-/// Live records of tokens that no branch names.
+/// The live records of tokens that no branch names.
 #[derive(Debug)]
 pub(crate) struct TokensCursor(pub(crate) StagedChanges);
 

@@ -1,8 +1,7 @@
-//! Empties the partitions of staging tokens that left their branch.
+//! Empties the partitions of retired staging tokens.
 //!
-//! A token's retirement is recorded in the store together with the change that
-//! takes it from its branch, so none is forgotten when the server stops: what was
-//! not emptied is swept at the next start. A token that a branch still names
+//! A token's retirement is stored in the batch that removes the token from its branch, so a restart
+//! forgets none: the next start sweeps those that were not emptied. A token that a branch still names
 //! is never recorded.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,12 +16,12 @@ use tokio::time::Instant;
 use crate::records::{CLEANUP_STUB, CLEANUP_TOKENS};
 use crate::{Result, StagingToken};
 
-/// Tokens that wait to be emptied; those beyond are left to a sweep.
+/// Maximum number of tokens in the queue; further ones are left to a sweep.
 const MAX_WAITING: usize = 10_000;
 const SWEEP_PAGE: usize = 1_000;
 
-/// The write that records a token's retirement. It belongs behind the
-/// compare-and-set that takes the token from its branch.
+/// The write that records a token's retirement. Add it after the compare-and-set that removes the
+/// token from its branch.
 pub(crate) fn retire_op(token: &StagingToken) -> Op {
     Op::Set {
         partition: Bytes::from_static(CLEANUP_TOKENS),
@@ -32,13 +31,13 @@ pub(crate) fn retire_op(token: &StagingToken) -> Op {
     }
 }
 
-/// The task that empties tokens, started with the first one.
+/// The background task that empties tokens; the first retirement starts it.
 #[derive(Debug)]
 pub(crate) struct Janitor {
     kv: Arc<dyn Store>,
     queue: OnceLock<mpsc::Sender<(StagingToken, Instant)>>,
     overflowed: Arc<AtomicBool>,
-    /// How long retired tokens are left alone.
+    /// How long retired tokens stay readable.
     grace: Duration,
 }
 
@@ -52,7 +51,8 @@ impl Janitor {
         }
     }
 
-    /// Empties tokens, whose retirement is recorded, when nobody reads them any more. Returns at once.
+    /// Schedules tokens, whose retirement is already stored, to be emptied after the grace period.
+    /// Returns at once.
     pub(crate) fn retire(&self, tokens: Vec<StagingToken>) {
         if tokens.is_empty() {
             return;
@@ -75,9 +75,9 @@ impl Janitor {
         }
     }
 
-    /// Empties every token that is recorded as retired. Gives their number.
+    /// Empties every token that is recorded as retired, and returns their number.
     ///
-    /// Waits for the grace first, since another server may have retired some just now.
+    /// Waits for the grace period first, since another server may have retired some just now.
     pub(crate) async fn sweep(&self) -> Result<usize> {
         sweep(self.kv.as_ref(), self.grace).await
     }
@@ -129,7 +129,7 @@ async fn sweep(kv: &dyn Store, grace: Duration) -> Result<usize> {
     Ok(tokens.len())
 }
 
-/// Empties a token, then forgets it: in this order, so that a crash leaves it recorded.
+/// Empties a token, then removes its record. In this order a crash leaves it recorded.
 async fn empty(kv: &dyn Store, token: &[u8]) -> Result<()> {
     kv.delete_partition(token).await?;
     Ok(kv.delete(CLEANUP_TOKENS, token).await?)

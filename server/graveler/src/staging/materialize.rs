@@ -1,10 +1,10 @@
-//! Trees of what is staged, worked out beside the requests, so that reads need not walk it.
+//! Stores trees of staged changes in the background, so that reads need not walk the changes.
 //!
-//! A read lays a branch's staged rows over the head's tree, and passes over each of them: behind
-//! a hundred thousand deletions a page of a listing reads a hundred thousand rows. Sealed tokens no
-//! longer change (a write that comes late to one is repeated in a newer one, see
-//! [`crate::landing`]), so the tree that they make of the head's can be stored once, as a commit
-//! would, and reads lay over it only what is newer. It is remembered in memory; no record names it.
+//! A read merges a branch's staged rows with the head's tree, row by row: after a hundred thousand
+//! staged deletions, a page of a listing reads a hundred thousand rows. Sealed tokens no longer
+//! change (a late write to one is repeated in a newer one, see [`crate::landing`]). The tree that
+//! they make of the head's tree can therefore be stored once, as a commit would store it, and reads
+//! merge only newer tokens with it. The tree is remembered in memory; no record names it.
 //!
 //! ```text
 //! branch   staging   sealed newest .. oldest   head
@@ -12,13 +12,13 @@
 //!             read as rows       one stored tree
 //! ```
 //!
-//! A tree is used only if the branch at hand has the head and, as its oldest ones, the sealed tokens
-//! that it was made of. After a commit, a merge or a reset it simply does not match any more.
+//! A tree is used only if the branch still has its head, and its sealed tokens as the oldest ones.
+//! After a commit, a merge or a reset it no longer matches.
 //!
-//! Who pays decides: a tree is made once reads have passed over enough rows, and again once they
-//! have passed over a share of what the last one cost. So all of this work is at most
-//! [`WORK_PER_ROW`] times that of the reads that asked for it. Deletions pay for a tree as reads do,
-//! once no more of them come: whoever lists after them finds it, and a commit takes it over.
+//! Work is proportional to use: a tree is made once reads have skipped enough rows, and again once
+//! they have skipped a share of the last tree's cost. All this work is therefore at most
+//! [`WORK_PER_ROW`] times the work of the reads that caused it. Deletions count like skipped rows
+//! once no more of them arrive, so that the next listing finds a tree and the next commit reuses it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,33 +35,36 @@ use crate::{
     StagingToken,
 };
 
-/// Branches that are remembered; those not read for longest are forgotten.
+/// Maximum number of branches remembered; the least recently read is forgotten first.
 const MAX_BRANCHES: u64 = 1_000;
-/// Trees that one server works out at a time. Who asks for more asks again with a later read.
+/// Maximum number of trees that one server makes concurrently. Further requests are dropped; a later
+/// read repeats them.
 const MAX_AT_A_TIME: usize = 2;
-/// Rows read and written for a tree, at most, for each row that reads have passed over since the last one.
+/// Maximum number of rows read and written for a tree, per row that reads skipped since the last one.
 const WORK_PER_ROW: u64 = 4;
-/// So many times as many rows must be passed over after a failure.
+/// Factor by which a failure raises the threshold for the next attempt.
 const AFTER_FAILURE: u64 = 8;
-/// How often at most is looked whether a branch is quiet; where deletions never cease, reads ask.
-const MAX_LOOKS: usize = 60;
+/// How often at most a branch is checked for being quiet. If deletions never stop, only reads trigger
+/// the work.
+const MAX_QUIET_CHECKS: usize = 60;
 
 type Key = (String, BranchId);
 
-/// The tree that some sealed tokens make of a head's.
+/// The tree that some sealed tokens make of a head's tree.
 #[derive(Debug, PartialEq, Eq)]
 struct Materialized {
     head: MetaRangeId,
     /// Newest first, never empty.
     tokens: Vec<StagingToken>,
     tree: MetaRangeId,
-    /// Whether a commit would make the same: it keeps the head's bytes where the identity is
-    /// the same, reads show those that are staged.
-    is_commits: bool,
+    /// Whether a commit would make the same tree. For equal identities a commit keeps the head's
+    /// bytes, while reads return the staged ones.
+    matches_commit: bool,
 }
 
 impl Materialized {
-    /// The sealed tokens of a branch that are not in the tree; none if it is not a tree of this branch.
+    /// The sealed tokens of a branch that are not in the tree; `None` if the tree does not belong to
+    /// this state of the branch.
     fn newer<'r>(
         &self,
         head: &MetaRangeId,
@@ -73,19 +76,19 @@ impl Materialized {
     }
 }
 
-/// What reads have paid since the last tree, and what the next one takes.
+/// The staged rows that reads have skipped since the last tree, and how many trigger the next one.
 #[derive(Debug)]
-struct Account {
-    paid_rows: u64,
-    due_rows: u64,
+struct SkippedRows {
+    count: u64,
+    threshold: u64,
 }
 
 #[derive(Debug)]
-struct OfBranch {
+struct BranchState {
     latest: Mutex<Option<Arc<Materialized>>>,
-    account: Mutex<Account>,
+    skipped: Mutex<SkippedRows>,
     is_working: AtomicBool,
-    /// Keys that were deleted since somebody last waited for an end of it.
+    /// Keys deleted since a task last waited for deletions to stop.
     deleted: AtomicU64,
     is_waiting: AtomicBool,
 }
@@ -93,18 +96,18 @@ struct OfBranch {
 /// The trees of the branches that this server reads, and the work on them.
 #[derive(Debug)]
 pub(crate) struct Materializer {
-    branches: Cache<Key, Arc<OfBranch>>,
-    places: Arc<Semaphore>,
+    branches: Cache<Key, Arc<BranchState>>,
+    slots: Arc<Semaphore>,
     /// See `Options::materialize_after_rows`.
     after_rows: u64,
     /// See `Options::materialize_when_quiet`.
     when_quiet: Duration,
 }
 
-/// Work on one branch, until dropped.
+/// Permission to work on one branch, until dropped.
 struct Working {
-    branch: Arc<OfBranch>,
-    _place: OwnedSemaphorePermit,
+    branch: Arc<BranchState>,
+    _slot: OwnedSemaphorePermit,
 }
 
 impl Drop for Working {
@@ -113,7 +116,7 @@ impl Drop for Working {
     }
 }
 
-/// What a read lays one over the other.
+/// What a read merges: tokens on top of a tree.
 #[derive(Debug)]
 pub(crate) struct Layers {
     /// Newest first.
@@ -128,33 +131,33 @@ impl Materializer {
                 .max_capacity(MAX_BRANCHES)
                 .eviction_policy(EvictionPolicy::lru())
                 .build(),
-            places: Arc::new(Semaphore::new(MAX_AT_A_TIME)),
+            slots: Arc::new(Semaphore::new(MAX_AT_A_TIME)),
             after_rows: options.materialize_after_rows.max(1),
             when_quiet: options.materialize_when_quiet,
         }
     }
 
-    /// After so many rows a read says that it passed over them.
+    /// The number of skipped rows after which a read reports them.
     pub(crate) fn after_rows(&self) -> u64 {
         self.after_rows
     }
 
     fn latest(&self, repository: &Repository, branch: &BranchId) -> Option<Arc<Materialized>> {
-        let of = self
+        let state = self
             .branches
             .get(&(repository.partition(), branch.clone()))?;
-        let latest = of.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let latest = state.latest.lock().unwrap_or_else(PoisonError::into_inner);
         latest.clone()
     }
 
-    fn of(&self, repository: &Repository, branch: &BranchId) -> Arc<OfBranch> {
+    fn state(&self, repository: &Repository, branch: &BranchId) -> Arc<BranchState> {
         let key = (repository.partition(), branch.clone());
         self.branches.get_with(key, || {
-            Arc::new(OfBranch {
+            Arc::new(BranchState {
                 latest: Mutex::default(),
-                account: Mutex::new(Account {
-                    paid_rows: 0,
-                    due_rows: self.after_rows,
+                skipped: Mutex::new(SkippedRows {
+                    count: 0,
+                    threshold: self.after_rows,
                 }),
                 is_working: AtomicBool::new(false),
                 deleted: AtomicU64::new(0),
@@ -163,48 +166,50 @@ impl Materializer {
         })
     }
 
-    /// Notes deletions. The branch, if they are many and nobody waits for their end yet.
-    fn deleted(
+    /// Counts deletions. Returns the branch if they are many and no task waits for their end yet.
+    fn note_deletions(
         &self,
         repository: &Repository,
         branch: &BranchId,
         keys: u64,
-    ) -> Option<Arc<OfBranch>> {
+    ) -> Option<Arc<BranchState>> {
         if self.when_quiet.is_zero() {
             return None;
         }
-        let of = self.of(repository, branch);
-        let deleted = of.deleted.fetch_add(keys, Ordering::Relaxed) + keys;
-        (deleted >= self.after_rows && !of.is_waiting.swap(true, Ordering::AcqRel)).then_some(of)
+        let state = self.state(repository, branch);
+        let deleted = state.deleted.fetch_add(keys, Ordering::Relaxed) + keys;
+        (deleted >= self.after_rows && !state.is_waiting.swap(true, Ordering::AcqRel))
+            .then_some(state)
     }
 
-    /// Notes what a read has passed over. The work, if it is due and there is a place for it.
-    fn pay(&self, of: &Arc<OfBranch>, rows: u64) -> Option<Working> {
-        let mut account = of.account.lock().unwrap_or_else(PoisonError::into_inner);
-        account.paid_rows = account.paid_rows.saturating_add(rows);
-        if account.paid_rows < account.due_rows {
+    /// Counts rows that a read skipped. Returns a permit if a tree is due and a slot is free.
+    fn add_skipped(&self, state: &Arc<BranchState>, rows: u64) -> Option<Working> {
+        let mut skipped = state.skipped.lock().unwrap_or_else(PoisonError::into_inner);
+        skipped.count = skipped.count.saturating_add(rows);
+        if skipped.count < skipped.threshold {
             return None;
         }
-        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        if of.is_working.swap(true, Ordering::AcqRel) {
+        let slot = Arc::clone(&self.slots).try_acquire_owned().ok()?;
+        if state.is_working.swap(true, Ordering::AcqRel) {
             return None;
         }
-        account.paid_rows = 0;
-        drop(account);
+        skipped.count = 0;
+        drop(skipped);
         Some(Working {
-            branch: Arc::clone(of),
-            _place: place,
+            branch: Arc::clone(state),
+            _slot: slot,
         })
     }
 }
 
-impl OfBranch {
-    /// Waits until nothing was deleted for `quiet`. False: that did not come.
-    async fn quiet(&self, quiet: Duration) -> bool {
+impl BranchState {
+    /// Waits until nothing was deleted for `quiet`. Returns `false` if that did not happen within
+    /// [`MAX_QUIET_CHECKS`] intervals.
+    async fn wait_until_quiet(&self, quiet: Duration) -> bool {
         let mut before = self.deleted.load(Ordering::Relaxed);
         let mut looks = tokio::time::interval(quiet);
         looks.tick().await;
-        for _ in 0..MAX_LOOKS {
+        for _ in 0..MAX_QUIET_CHECKS {
             looks.tick().await;
             let now = self.deleted.load(Ordering::Relaxed);
             if now == before {
@@ -215,14 +220,14 @@ impl OfBranch {
         false
     }
 
-    fn worked(&self, due_rows: impl FnOnce(u64) -> u64) {
-        let mut account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
-        account.due_rows = due_rows(account.due_rows);
+    fn set_threshold(&self, threshold: impl FnOnce(u64) -> u64) {
+        let mut skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
+        skipped.threshold = threshold(skipped.threshold);
     }
 }
 
 impl Engine {
-    /// What a read of the branch lays one over the other: what is staged and in no tree yet, and a tree.
+    /// The tokens and the tree that a read of the branch merges.
     pub(crate) async fn layers(&self, repository: &Repository, branch: &Branch) -> Result<Layers> {
         let BranchRecord {
             commit_id,
@@ -248,12 +253,12 @@ impl Engine {
         })
     }
 
-    /// Whether there is a tree for the branch, of whichever state of it.
+    /// Whether any tree is remembered for the branch, even an outdated one.
     pub(crate) fn is_materialized(&self, repository: &Repository, branch: &BranchId) -> bool {
         self.materializer.latest(repository, branch).is_some()
     }
 
-    /// The tree that a commit of all these sealed tokens makes of the head's, if it is there.
+    /// The tree that a commit of exactly these sealed tokens would make, if it is remembered.
     pub(crate) fn materialized_commit(
         &self,
         repository: &Repository,
@@ -263,23 +268,23 @@ impl Engine {
     ) -> Option<MetaRangeId> {
         let latest = self.materializer.latest(repository, branch)?;
         let is_all = latest.newer(head, sealed)?.is_empty();
-        (is_all && latest.is_commits).then(|| latest.tree.clone())
+        (is_all && latest.matches_commit).then(|| latest.tree.clone())
     }
 
-    /// Notes that a read of the branch has passed over so many more staged rows, and has a tree
-    /// worked out when that is due. Returns at once.
-    pub(crate) fn passed_over(
+    /// Counts staged rows that a read skipped, and starts making a tree when one is due. Returns at
+    /// once.
+    pub(crate) fn note_skipped_rows(
         self: &Arc<Self>,
         repository: &Repository,
         branch: &BranchId,
         rows: u64,
     ) {
-        // Sealing is a change of the branch's record, and there nothing is to change.
+        // Making a tree seals the branch, which a read-only repository does not allow.
         if repository.read_only {
             return;
         }
-        let of = self.materializer.of(repository, branch);
-        let Some(working) = self.materializer.pay(&of, rows) else {
+        let state = self.materializer.state(repository, branch);
+        let Some(working) = self.materializer.add_skipped(&state, rows) else {
             return;
         };
         let (engine, repository, branch) = (Arc::clone(self), repository.clone(), branch.clone());
@@ -288,82 +293,93 @@ impl Engine {
         });
     }
 
-    /// Notes that keys were deleted on a branch, and has a tree worked out when they are many and no
-    /// more come. Returns at once.
-    pub(crate) fn deleted(self: &Arc<Self>, repository: &Repository, branch: &BranchId, keys: u64) {
+    /// Counts deleted keys, and starts making a tree once they are many and no more arrive. Returns
+    /// at once.
+    pub(crate) fn note_deletions(
+        self: &Arc<Self>,
+        repository: &Repository,
+        branch: &BranchId,
+        keys: u64,
+    ) {
         if repository.read_only {
             return;
         }
-        let Some(of) = self.materializer.deleted(repository, branch, keys) else {
+        let Some(state) = self.materializer.note_deletions(repository, branch, keys) else {
             return;
         };
         let (engine, repository, branch) = (Arc::clone(self), repository.clone(), branch.clone());
         tokio::spawn(async move {
             let before = engine.head(&repository, &branch).await;
-            let is_quiet = of.quiet(engine.materializer.when_quiet).await;
+            let is_quiet = state.wait_until_quiet(engine.materializer.when_quiet).await;
             let working = match is_quiet {
-                true => engine.at_rest(&repository, &branch, &of, before).await,
+                true => {
+                    engine
+                        .work_if_idle(&repository, &branch, &state, before)
+                        .await
+                }
                 false => None,
             };
-            of.deleted.store(0, Ordering::Relaxed);
-            of.is_waiting.store(false, Ordering::Release);
+            state.deleted.store(0, Ordering::Relaxed);
+            state.is_waiting.store(false, Ordering::Release);
             if let Some(working) = working {
                 engine.work(&repository, &branch, &working.branch).await;
             }
         });
     }
 
-    /// The work that many deletions pay for as reads do, if the head is still `before`: else they were committed,
-    /// mostly, and what little came since is not worth a tree.
-    async fn at_rest(
+    /// Returns a permit to make the tree of many deletions, if the head is still `before`. Otherwise
+    /// most of them were committed, and the rest does not justify a tree.
+    async fn work_if_idle(
         &self,
         repository: &Repository,
         branch: &BranchId,
-        of: &Arc<OfBranch>,
+        state: &Arc<BranchState>,
         before: Option<CommitId>,
     ) -> Option<Working> {
         let is_there = before.is_some() && before == self.head(repository, branch).await;
-        let rows = of.deleted.load(Ordering::Relaxed);
-        is_there.then(|| self.materializer.pay(of, rows)).flatten()
+        let rows = state.deleted.load(Ordering::Relaxed);
+        is_there
+            .then(|| self.materializer.add_skipped(state, rows))
+            .flatten()
     }
 
-    /// The head of a branch; none if it can't be told.
+    /// The branch's head; `None` if it cannot be read.
     async fn head(&self, repository: &Repository, branch: &BranchId) -> Option<CommitId> {
         let branch = self.refs.branch(repository, branch).await.ok()?;
         Some(branch.record.commit_id)
     }
 
-    async fn work(&self, repository: &Repository, branch: &BranchId, of: &OfBranch) {
+    async fn work(&self, repository: &Repository, branch: &BranchId, state: &BranchState) {
         let least = self.materializer.after_rows;
-        match self.materialize(repository, branch, of).await {
-            Ok(cost_rows) => of.worked(|_| least.max(cost_rows / WORK_PER_ROW)),
-            // It went while we worked.
+        match self.materialize(repository, branch, state).await {
+            Ok(cost_rows) => state.set_threshold(|_| least.max(cost_rows / WORK_PER_ROW)),
+            // The branch or repository was deleted meanwhile.
             Err(Error::NotFound { .. } | Error::InDeletion(_)) => {}
             Err(error) => {
-                of.worked(|due| due.saturating_mul(AFTER_FAILURE));
-                tracing::warn!(repo.id = %repository.id, branch.id = %branch, error = &error as &dyn std::error::Error, "failed to work out the tree of what is staged on {branch}; listings of it stay slow for now");
+                state.set_threshold(|due| due.saturating_mul(AFTER_FAILURE));
+                tracing::warn!(repo.id = %repository.id, branch.id = %branch, error = &error as &dyn std::error::Error, "failed to store a tree of the staged changes of {branch}; listing it stays slow for now");
             }
         }
     }
 
-    /// Works out the tree of all that is staged on a branch, and remembers it. Gives the rows read
-    /// and written for it.
+    /// Makes the tree of a branch's staged changes and remembers it. Returns the number of rows read
+    /// and written.
     async fn materialize(
         &self,
         repository: &Repository,
         branch: &BranchId,
-        of: &OfBranch,
+        state: &BranchState,
     ) -> Result<u64> {
         match self.sealed_to_read(repository, branch).await? {
             Some(record) => {
-                self.materialize_sealed(repository, branch, record, of)
+                self.materialize_sealed(repository, branch, record, state)
                     .await
             }
             None => Ok(0),
         }
     }
 
-    /// Seals what is staged. None: there is nothing, or someone else changes the branch.
+    /// Seals the staged changes. `None`: there are none, or another change of the branch came first.
     async fn sealed_to_read(
         &self,
         repository: &Repository,
@@ -381,14 +397,14 @@ impl Engine {
             .filter(|record| !record.sealed_tokens.is_empty()))
     }
 
-    /// Works out the tree of the sealed tokens, and remembers it if they and the head are still the
-    /// branch's.
+    /// Makes the tree of the sealed tokens, and remembers it if the branch still has them and the
+    /// same head.
     async fn materialize_sealed(
         &self,
         repository: &Repository,
         branch: &BranchId,
         record: BranchRecord,
-        of: &OfBranch,
+        state: &BranchState,
     ) -> Result<u64> {
         let tokens = record.sealed_tokens;
         let head = self.tree_of(repository, &record.commit_id).await?;
@@ -402,13 +418,13 @@ impl Engine {
             head,
             tokens,
             tree: applied.tree,
-            is_commits: applied.restated == 0,
+            matches_commit: applied.bytes_only == 0,
         };
-        // Tokens that left the branch may have been emptied while they were read.
+        // If tokens left the branch, they may have been emptied while they were read.
         let record = self.refs.branch(repository, branch).await?.record;
         let head = self.tree_of(repository, &record.commit_id).await?;
         if materialized.newer(&head, &record.sealed_tokens).is_some() {
-            *of.latest.lock().unwrap_or_else(PoisonError::into_inner) =
+            *state.latest.lock().unwrap_or_else(PoisonError::into_inner) =
                 Some(Arc::new(materialized));
         }
         Ok(applied.cost_rows)
@@ -417,21 +433,21 @@ impl Engine {
 
 #[cfg(test)]
 impl Materializer {
-    /// Waits until nothing is worked on.
+    /// Waits until no tree is being made.
     pub(crate) async fn settled(&self) {
         let all = u32::try_from(MAX_AT_A_TIME).expect("a few");
-        let _places = self.places.acquire_many(all).await.expect("never closed");
+        let _places = self.slots.acquire_many(all).await.expect("never closed");
     }
 
-    /// Whether somebody waits for the end of deletions on the branch.
+    /// Whether a task waits for deletions on the branch to stop.
     pub(crate) fn waits(&self, repository: &Repository, branch: &BranchId) -> bool {
-        self.of(repository, branch)
+        self.state(repository, branch)
             .is_waiting
             .load(Ordering::Acquire)
     }
 }
 
-/// The work, step by step.
+/// Single steps of the work.
 #[cfg(test)]
 impl Engine {
     pub(crate) async fn seal_for_tests(
@@ -451,30 +467,30 @@ impl Engine {
         branch: &BranchId,
         record: BranchRecord,
     ) {
-        let of = self.materializer.of(repository, branch);
-        self.materialize_sealed(repository, branch, record, &of)
+        let state = self.materializer.state(repository, branch);
+        self.materialize_sealed(repository, branch, record, &state)
             .await
             .expect("the store is sound");
     }
 
-    /// Whether deletions that came while the head was `before` would have a tree worked out.
-    pub(crate) async fn would_work_at_rest(
+    /// Whether deletions that arrived while the head was `before` would start work.
+    pub(crate) async fn would_work_when_idle(
         &self,
         repository: &Repository,
         branch: &BranchId,
         before: &CommitId,
     ) -> bool {
-        let of = self.materializer.of(repository, branch);
+        let state = self.materializer.state(repository, branch);
         let before = Some(before.clone());
-        self.at_rest(repository, branch, &of, before)
+        self.work_if_idle(repository, branch, &state, before)
             .await
             .is_some()
     }
 
-    /// The rows that reads must pass over before the next tree.
-    pub(crate) fn due_rows(&self, repository: &Repository, branch: &BranchId) -> u64 {
-        let of = self.materializer.of(repository, branch);
-        let account = of.account.lock().expect("nobody panics");
-        account.due_rows
+    /// The number of rows that reads must skip before the next tree.
+    pub(crate) fn skipped_rows_threshold(&self, repository: &Repository, branch: &BranchId) -> u64 {
+        let state = self.materializer.state(repository, branch);
+        let skipped = state.skipped.lock().expect("nobody panics");
+        skipped.threshold
     }
 }

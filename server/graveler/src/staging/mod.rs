@@ -1,27 +1,27 @@
-//! Uncommitted changes: where they are written, how they are read, and how they go.
+//! Uncommitted changes: how they are written, read and removed.
 //!
-//! A branch names one token that takes writes and a few sealed ones,
-//! newest first. A token is a partition of the record store: key to value, or to a
-//! tombstone. A key's state is that of the newest token that has it, else the head's.
+//! A branch names one writable token and a few sealed ones, newest first. A token is a partition of
+//! the KV store that maps keys to values or tombstones. A key has the state of the newest token that
+//! contains it, otherwise that of the head.
 //!
-//! A token that left its branch is not emptied at once: whoever read the branch's
-//! record a moment ago may still be reading its tokens. See `Options::token_grace`. Whoever
-//! finds that a read took half of that looks at the branch again before the read counts.
+//! A token that left its branch is emptied only after `Options::token_grace`, since readers of the
+//! branch's old record may still use it. A read that took more than half of that time checks the
+//! branch again before its result counts.
 
 mod area;
 mod changes;
 mod compact;
 mod cursor;
+mod exclude_keys;
 mod janitor;
 mod materialize;
-mod without;
 
 pub(crate) use area::Write;
 pub(crate) use changes::StagedChanges;
 pub(crate) use compact::FreshToken;
 pub(crate) use cursor::{BranchCursor, TokensCursor};
+#[cfg(test)]
+pub(crate) use exclude_keys::MAX_FOLDED_KEYS;
+pub(crate) use exclude_keys::{KeyScope, Rewritten};
 pub(crate) use janitor::{Janitor, retire_op};
 pub(crate) use materialize::{Layers, Materializer};
-#[cfg(test)]
-pub(crate) use without::MAX_FOLDED_KEYS;
-pub(crate) use without::{Rewritten, Stretch};

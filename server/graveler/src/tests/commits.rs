@@ -1,4 +1,4 @@
-//! Commits, the log, and what a commit touched.
+//! Commits, the log, and the keys that a commit touches.
 
 use base::OffsetDateTime;
 use expect_test::expect;
@@ -23,7 +23,7 @@ async fn log(lake: &Lake, change: impl Fn(&mut LogRequest)) -> String {
 }
 
 #[tokio::test]
-async fn a_commit_takes_in_what_is_staged() {
+async fn commit_contains_the_staged_changes() {
     let lake = Lake::new().await;
     let root = lake.head("main").await;
     assert_eq!(
@@ -63,7 +63,7 @@ async fn a_commit_takes_in_what_is_staged() {
 }
 
 #[tokio::test]
-async fn commits_without_changes() {
+async fn commit_without_changes_must_be_allowed() {
     let lake = Lake::new().await;
     assert!(matches!(
         lake.commit("main", "none").await,
@@ -94,7 +94,7 @@ async fn commits_without_changes() {
 }
 
 #[tokio::test]
-async fn a_given_tree_can_be_committed_to_a_clean_branch() {
+async fn given_tree_can_be_committed_to_a_clean_branch() {
     let lake = Lake::new().await;
     lake.put("main", "a=1").await;
     let first = lake.commit("main", "first").await.unwrap();
@@ -129,7 +129,7 @@ async fn a_given_tree_can_be_committed_to_a_clean_branch() {
 }
 
 #[tokio::test]
-async fn read_only_repositories_and_protected_branches() {
+async fn read_only_repositories_and_protected_branches_refuse_commits() {
     let lake = Lake::new().await;
     lake.put("main", "a=1").await;
     let mut read_only = lake.clone();
@@ -152,10 +152,10 @@ async fn read_only_repositories_and_protected_branches() {
         .unwrap();
     assert!(
         hooks.take().is_empty(),
-        "hooks are not run on read-only repositories"
+        "hooks must not run on read-only repositories"
     );
 
-    // `ma*` blocks staging writes and commits.
+    // `ma*` blocks staged writes and commits.
     let other = Lake::new().await;
     let rules = b"\x0a\x0b\x0a\x03ma*\x12\x04\x0a\x02\x00\x01".to_vec();
     other
@@ -182,7 +182,7 @@ async fn read_only_repositories_and_protected_branches() {
 }
 
 #[tokio::test]
-async fn the_log_is_in_order_of_time_along_all_parents() {
+async fn log_follows_all_parents_in_order_of_time() {
     let lake = Lake::new().await;
     lake.put("main", "a=1").await;
     let first = lake.commit("main", "1").await.unwrap();
@@ -205,7 +205,7 @@ async fn the_log_is_in_order_of_time_along_all_parents() {
 }
 
 #[tokio::test]
-async fn what_a_commit_touched() {
+async fn commit_touches_changed_keys_and_prefixes() {
     let lake = Lake::new().await;
     lake.put("main", "a/1=1 a/2=1 b/1=1").await;
     let first = lake.commit("main", "first").await.unwrap();

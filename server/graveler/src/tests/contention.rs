@@ -1,4 +1,4 @@
-//! Servers that lose the race for a branch's head: what is done again, and what is asked again.
+//! Servers that lose the race for a branch's head: which work and which hooks are repeated.
 
 use std::sync::Mutex;
 
@@ -17,16 +17,16 @@ fn second_server(lake: &Lake) -> Lake {
     }
 }
 
-/// While a merge is judged, another server commits: one set of changes for each time it is judged.
+/// Hooks during which another server commits: the next set of changes each time a merge is judged.
 #[derive(Debug)]
-struct Rival {
+struct CommittingHooks {
     server: Lake,
     commits: Mutex<Vec<&'static str>>,
     /// The candidate trees that were judged.
     judged: Mutex<Vec<String>>,
 }
 
-impl Rival {
+impl CommittingHooks {
     fn new(server: Lake, commits: &[&'static str]) -> Self {
         Self {
             server,
@@ -37,7 +37,7 @@ impl Rival {
 }
 
 #[async_trait]
-impl Hooks for Rival {
+impl Hooks for CommittingHooks {
     async fn before(&self, event: &Event) -> Result<HookOutcome, Box<Rejection>> {
         if event.kind == EventKind::PreMerge {
             let candidate = event.candidate.as_ref().unwrap().to_string();
@@ -76,9 +76,9 @@ async fn diverged() -> Lake {
 }
 
 #[tokio::test]
-async fn a_merge_that_loses_the_head_is_carried_over() {
+async fn merge_that_loses_the_race_is_rebased() {
     let lake = diverged().await;
-    let rival = Rival::new(second_server(&lake), &["d=4", "e=5"]);
+    let rival = CommittingHooks::new(second_server(&lake), &["d=4", "e=5"]);
     lake.merge_with("dev", "main", merging(), &rival)
         .await
         .unwrap();
@@ -86,14 +86,14 @@ async fn a_merge_that_loses_the_head_is_carried_over() {
     let head = lake.head("main").await;
     assert_eq!(head.parents[1], lake.head("dev").await.id);
     let judged = rival.judged.lock().unwrap().clone();
-    assert_eq!(judged.len(), 3, "each is another candidate");
+    assert_eq!(judged.len(), 3, "the hooks must judge each candidate");
     assert_eq!(judged[2], head.meta_range_id.to_string());
 }
 
 #[tokio::test]
-async fn what_the_rival_changed_too_is_judged_as_if_it_had_been_first() {
+async fn rival_change_of_the_same_key_conflicts() {
     let lake = diverged().await;
-    let rival = Rival::new(second_server(&lake), &["b=9"]);
+    let rival = CommittingHooks::new(second_server(&lake), &["b=9"]);
     let refused = lake.merge_with("dev", "main", merging(), &rival).await;
     assert!(
         matches!(&refused, Err(Error::Conflict { keys, count: 1 }) if keys == &[b"b".to_vec()]),
@@ -101,7 +101,7 @@ async fn what_the_rival_changed_too_is_judged_as_if_it_had_been_first() {
     );
     assert_eq!(lake.show("main@").await, "a=1 b=9 c=3 d=1");
 
-    let rival = Rival::new(second_server(&lake), &["b=8 d=8"]);
+    let rival = CommittingHooks::new(second_server(&lake), &["b=8 d=8"]);
     let params = MergeParams {
         strategy: MergeStrategy::SourceWins,
         ..merging()
@@ -112,29 +112,30 @@ async fn what_the_rival_changed_too_is_judged_as_if_it_had_been_first() {
     assert_eq!(lake.show("main@").await, "a=1 b=2 c=3 d=8 n=2");
 }
 
-/// The rival makes the merge's own change: the candidate is another one, its change is kept once.
+/// The rival makes the same change as the merge: the candidate tree changes, and the change is kept
+/// once.
 #[tokio::test]
-async fn a_rival_that_changes_alike_is_no_conflict() {
+async fn equal_change_by_the_rival_is_no_conflict() {
     let lake = diverged().await;
-    let rival = Rival::new(second_server(&lake), &["b=2 n=2"]);
+    let rival = CommittingHooks::new(second_server(&lake), &["b=2 n=2"]);
     lake.merge_with("dev", "main", merging(), &rival)
         .await
         .unwrap();
     assert_eq!(lake.show("main@").await, "a=1 b=2 c=3 d=1 n=2");
 }
 
-/// While a commit is judged, another server seals what is staged and is refused.
+/// Hooks during which another server seals the staged changes and has its commit refused.
 #[derive(Debug)]
-struct Sealing(Lake);
+struct SealingHooks(Lake);
 
 #[async_trait]
-impl Hooks for Sealing {
+impl Hooks for SealingHooks {
     async fn before(&self, event: &Event) -> Result<HookOutcome, Box<Rejection>> {
         if event.kind == EventKind::PreCommit {
             self.0.put("main", "z=1").await;
             let (repo, main) = (&self.0.repo, branch("main"));
             let graveler = &self.0.graveler;
-            let refused = graveler.commit(repo, &main, committing("rival"), &Refusing);
+            let refused = graveler.commit(repo, &main, committing("rival"), &RefusingHooks);
             refused.await.unwrap_err();
         }
         Ok(HookOutcome::ran())
@@ -144,10 +145,10 @@ impl Hooks for Sealing {
 }
 
 #[derive(Debug)]
-struct Refusing;
+struct RefusingHooks;
 
 #[async_trait]
-impl Hooks for Refusing {
+impl Hooks for RefusingHooks {
     async fn before(&self, event: &Event) -> Result<HookOutcome, Box<Rejection>> {
         match event.kind {
             EventKind::PreCommit => Err(Box::new(Rejection {
@@ -165,12 +166,12 @@ impl Hooks for Refusing {
     async fn after(&self, _event: Event) {}
 }
 
-/// Or the other one, if its tries take longer, would lose them all.
+/// Without the backoff, a server whose attempts take longer would lose every race.
 #[tokio::test]
-async fn who_lands_before_a_rival_leaves_the_branch_to_it_for_a_while() {
+async fn winner_of_a_race_backs_off_before_the_next_turn() {
     let lake = Lake::new().await;
     let (repo, main) = (&lake.repo, branch("main"));
-    let rival = Sealing(second_server(&lake));
+    let rival = SealingHooks(second_server(&lake));
     for (hooks, waits) in [(&NoHooks as &dyn Hooks, false), (&rival, true)] {
         lake.put("main", if waits { "a=2" } else { "a=1" }).await;
         let graveler = &lake.graveler;

@@ -1,4 +1,4 @@
-//! What operations ask of the stores, counted: round trips, not time.
+//! Costs of operations, measured in round trips to the stores.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::records::{Stored as _, commit_key};
 use crate::testing::{Lake, branch, value};
 use crate::{Commit, CommitId, Condition, LogRequest, MetaRangeId, Record};
 
-/// A lake whose requests to the record store are counted.
+/// A lake whose requests to the KV store are counted.
 async fn counted() -> (Lake, Arc<CountingStore>) {
     let store = Arc::new(CountingStore::new(Arc::new(kv::MemoryStore::default())));
     let lake = Lake::on(Arc::clone(&store) as Arc<dyn kv::Store>).await;
@@ -23,7 +23,7 @@ async fn counted() -> (Lake, Arc<CountingStore>) {
 }
 
 #[tokio::test]
-async fn a_staged_write_is_one_round_trip() {
+async fn staged_write_is_one_round_trip() {
     let (lake, store) = counted().await;
     let once = Counts {
         reads: 0,
@@ -41,7 +41,7 @@ async fn a_staged_write_is_one_round_trip() {
         .set_many(&lake.repo, &branch("main"), &many, false)
         .await
         .unwrap();
-    assert_eq!(store.take(), once, "a thousand are one write");
+    assert_eq!(store.take(), once, "a thousand keys must be one write");
     lake.delete("main", "b many/0000 many/0001").await.unwrap();
     assert_eq!(
         store.take(),
@@ -49,10 +49,10 @@ async fn a_staged_write_is_one_round_trip() {
             reads: 1,
             writes: 1
         },
-        "a deletion looks, once for all keys"
+        "a deletion reads once for all keys"
     );
 
-    // The branch moved behind its back: one look more, and the write again.
+    // Another server moved the branch: one more read, and the write again.
     let other = Lake {
         graveler: lake.graveler.fork_for_tests(),
         ..lake.clone()
@@ -72,7 +72,7 @@ async fn a_staged_write_is_one_round_trip() {
 }
 
 #[test]
-fn no_write_waits_for_a_timer() {
+fn writes_never_wait_for_a_timer() {
     let with_timers = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
@@ -86,7 +86,7 @@ fn no_write_waits_for_a_timer() {
         other.commit("main", "elsewhere").await.unwrap();
         lake
     });
-    // Whoever asks this runtime for a timer panics.
+    // On this runtime, using a timer panics.
     let without = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
@@ -109,7 +109,7 @@ fn no_write_waits_for_a_timer() {
 }
 
 #[tokio::test]
-async fn a_conditional_write_reads_each_place_once() {
+async fn conditional_write_is_one_read_and_one_write() {
     let (lake, store) = counted().await;
     lake.set("main", "new", "1", Condition::IfAbsent)
         .await
@@ -124,11 +124,11 @@ async fn a_conditional_write_reads_each_place_once() {
 }
 
 #[tokio::test]
-async fn a_commit_is_two_durable_writes_and_a_merge_is_one() {
+async fn commit_is_two_durable_writes_and_merge_is_one() {
     let (lake, store) = counted().await;
     lake.commit("main", "one").await.unwrap();
     let Counts { reads, writes } = store.take();
-    assert_eq!(writes, 2, "the seal, and the landing");
+    assert_eq!(writes, 2, "one for the seal, one for landing");
     assert!(reads <= 6, "{reads} reads");
 
     lake.branch_from("dev", "main").await;
@@ -139,12 +139,13 @@ async fn a_commit_is_two_durable_writes_and_a_merge_is_one() {
     let Counts { reads, writes } = store.take();
     assert_eq!(
         writes, 1,
-        "the landing; nothing is staged that would be sealed"
+        "only landing; nothing is staged, so nothing is sealed"
     );
     assert!(reads <= 8, "{reads} reads");
 }
 
-/// A line of commits with a side branch off its middle, stored as they are.
+/// Stores a line of commits with a side branch at its middle. Returns the head, the middle and the
+/// side branch's head.
 async fn history(lake: &Lake, length: usize) -> (Commit, Commit, Commit) {
     let mut parents: Vec<CommitId> = Vec::new();
     let mut made = Vec::new();
@@ -194,7 +195,7 @@ async fn log_of(lake: &Lake, from: &Commit) -> usize {
 }
 
 #[tokio::test]
-async fn log_and_merge_base_read_a_long_history_by_the_page_and_then_not_at_all() {
+async fn log_and_merge_base_read_history_in_pages_and_then_from_cache() {
     let (lake, store) = counted().await;
     let length = 5_000;
     let (head, middle, side) = history(&lake, length).await;
@@ -210,7 +211,7 @@ async fn log_and_merge_base_read_a_long_history_by_the_page_and_then_not_at_all(
     let Counts { reads, .. } = store.take();
     assert!(reads < 25, "cold: {reads} reads");
     base().await;
-    // Names are looked up; commits are not.
+    // Resolving the names still reads; commits come from the cache.
     let names = store.take().reads;
     assert!(names <= 4, "warm: {names} reads");
     assert_eq!(log_of(&lake, &head).await, length);
@@ -223,7 +224,7 @@ async fn log_and_merge_base_read_a_long_history_by_the_page_and_then_not_at_all(
     assert_eq!(log_of(&cold, &head).await, length);
     let reads = store.take().reads;
     assert!(reads < 20, "cold: {reads} reads");
-    // A short walk reads no page.
+    // A short walk loads no pages.
     let request = LogRequest {
         from: head.id.clone(),
         first_parent: true,
@@ -238,12 +239,12 @@ async fn log_and_merge_base_read_a_long_history_by_the_page_and_then_not_at_all(
     assert_eq!(
         store.take().reads,
         5,
-        "each of the four, and the parent of the last"
+        "the four commits and the parent of the last"
     );
 }
 
 #[tokio::test]
-async fn a_far_ancestor_is_found_by_the_page() {
+async fn distant_ancestor_is_found_by_reading_pages() {
     let (lake, store) = counted().await;
     let length = 5_000;
     let (head, _, _) = history(&lake, length).await;
@@ -262,16 +263,16 @@ async fn a_far_ancestor_is_found_by_the_page() {
     store.take();
     assert_eq!(ancestor(&cold, length - 1).await, first);
     assert_eq!(store.take().reads, 0, "warm");
-    // A few steps read no page.
+    // A few steps load no pages.
     let cold = lake.graveler.fork_for_tests();
     ancestor(&cold, 4).await;
     assert_eq!(store.take().reads, 4);
 }
 
-/// Twenty folders of a hundred keys, of which the first half is deleted: a listing of the folders
-/// jumps from one to the next.
+/// Twenty folders of a hundred keys, the first half of each deleted. A listing of the folders seeks
+/// from one to the next.
 #[tokio::test]
-async fn a_jump_behind_staged_deletions_is_one_read_or_two() {
+async fn seek_past_staged_deletions_costs_at_most_two_reads() {
     let (lake, store) = counted().await;
     let key = |folder: usize, n: usize| format!("folder{folder:02}/{n:03}");
     let records: Vec<Record> = (0..2_000)

@@ -1,4 +1,5 @@
-//! What happens in a repository that another server deletes meanwhile, and what the deleting server answers.
+//! Operations in a repository that another server deletes concurrently, and the answers of the
+//! deleting server.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,7 +18,7 @@ use crate::{
     RepositoryState, Result, TagId, UndoParams,
 };
 
-fn through(lake: &Lake, fate: &Arc<dyn FaultSchedule>) -> Lake {
+fn with_faults(lake: &Lake, fate: &Arc<dyn FaultSchedule>) -> Lake {
     let kv = Arc::clone(&lake.kv);
     let store: Arc<dyn Store> = Arc::new(FaultyStore::with_schedule(
         kv,
@@ -38,7 +39,7 @@ async fn assert_nothing_is_left(lake: &Lake, what: &str) {
     }
 }
 
-/// At the turn of this number another server deletes the repository, from beginning to end.
+/// Another server deletes the whole repository at this turn.
 #[derive(Debug)]
 struct DeletedAt {
     turn: usize,
@@ -128,7 +129,7 @@ async fn change(lake: &Lake, what: &str) -> Result<()> {
     }
 }
 
-/// A lake in which each of [`CHANGES`] can be made.
+/// A lake in which each of [`CHANGES`] is possible.
 async fn lake_to_change() -> Lake {
     let lake = Lake::new().await;
     let (graveler, repo) = (&lake.graveler, &lake.repo);
@@ -148,7 +149,7 @@ async fn lake_to_change() -> Lake {
     lake
 }
 
-/// At the turn of this number another server makes a change, from beginning to end.
+/// Another server makes a whole change at this turn.
 #[derive(Debug)]
 struct ChangedAt {
     turn: usize,
@@ -180,7 +181,7 @@ impl FaultSchedule for ChangedAt {
 }
 
 #[tokio::test]
-async fn nothing_is_left_by_what_another_server_does_during_a_deletion() {
+async fn changes_during_a_deletion_leave_nothing() {
     for what in CHANGES {
         let mut refused = 0;
         for turn in 0.. {
@@ -193,7 +194,7 @@ async fn nothing_is_left_by_what_another_server_does_during_a_deletion() {
                 is_refused: AtomicBool::new(false),
             });
             let fate: Arc<dyn FaultSchedule> = Arc::clone(&other) as _;
-            let server = through(&lake, &fate).graveler;
+            let server = with_faults(&lake, &fate).graveler;
             let deleted = server.delete_repository(&lake.repo.id, false);
             deleted.await.unwrap();
             if other.turns.load(Ordering::Relaxed) <= turn {
@@ -207,7 +208,7 @@ async fn nothing_is_left_by_what_another_server_does_during_a_deletion() {
 }
 
 #[tokio::test]
-async fn nothing_comes_to_be_in_a_repository_that_is_gone() {
+async fn changes_of_a_deleted_repository_leave_nothing() {
     for what in CHANGES {
         let mut refused = 0;
         for turn in 0.. {
@@ -218,7 +219,7 @@ async fn nothing_comes_to_be_in_a_repository_that_is_gone() {
                 by: lake.clone(),
             });
             let fate: Arc<dyn FaultSchedule> = Arc::clone(&deletion) as _;
-            match change(&through(&lake, &fate), what).await {
+            match change(&with_faults(&lake, &fate), what).await {
                 Ok(()) => {}
                 Err(Error::InDeletion(_) | Error::NotFound { .. }) => refused += 1,
                 Err(error) => panic!("{what}, deleted at turn {turn}: {error}"),
@@ -233,7 +234,7 @@ async fn nothing_comes_to_be_in_a_repository_that_is_gone() {
 }
 
 #[tokio::test]
-async fn nothing_is_restored_into_a_repository_that_is_gone() {
+async fn restore_into_a_deleted_repository_leaves_nothing() {
     let mut refused = 0;
     for turn in 0.. {
         let lake = Lake::new().await;
@@ -249,7 +250,7 @@ async fn nothing_is_restored_into_a_repository_that_is_gone() {
             by: target.clone(),
         });
         let fate: Arc<dyn FaultSchedule> = Arc::clone(&deletion) as _;
-        let server = through(&target, &fate).graveler;
+        let server = with_faults(&target, &fate).graveler;
         match restore(&server, &target.repo, &dumped).await {
             Ok(()) => {}
             Err(Error::InDeletion(_) | Error::NotFound { .. }) => refused += 1,
@@ -265,17 +266,17 @@ async fn nothing_is_restored_into_a_repository_that_is_gone() {
     assert!(refused > 10, "{refused}");
 }
 
-/// At the turn of this number a tag is deleted and made anew, or only deleted, by another server.
+/// Another server deletes a tag at this turn, and may create it again.
 #[derive(Debug)]
-struct Retagged {
+struct RetagAt {
     turn: usize,
     turns: AtomicUsize,
     by: Lake,
-    /// What it is made of.
-    anew: Option<&'static str>,
+    /// The source of the new tag; `None`: it is not created again.
+    new_source: Option<&'static str>,
 }
 
-impl FaultSchedule for Retagged {
+impl FaultSchedule for RetagAt {
     fn should_fail(&self, _parts: u8) -> bool {
         false
     }
@@ -288,7 +289,7 @@ impl FaultSchedule for Retagged {
             let (graveler, repo, tag) = (&self.by.graveler, &self.by.repo, TagId::trusted("v"));
             let deleted = graveler.delete_tag(repo, &tag, false, "other", &NoHooks);
             if deleted.await.is_ok()
-                && let Some(source) = self.anew
+                && let Some(source) = self.new_source
             {
                 let made = graveler.create_tag(repo, &tag, source, false, "other", &NoHooks);
                 made.await.unwrap();
@@ -297,8 +298,8 @@ impl FaultSchedule for Retagged {
     }
 }
 
-/// How deletions of a tag ended, one for each turn at which another server had its own.
-async fn deleted_beside(anew: Option<&'static str>) -> Vec<Result<()>> {
+/// The outcomes of deleting a tag, one for each turn at which another server interferes.
+async fn deleted_beside(new_source: Option<&'static str>) -> Vec<Result<()>> {
     let mut outcomes = Vec::new();
     for turn in 0.. {
         let lake = Lake::new().await;
@@ -310,14 +311,14 @@ async fn deleted_beside(anew: Option<&'static str>) -> Vec<Result<()>> {
             .graveler
             .create_tag(repo, &tag, "main", false, "me", &NoHooks);
         made.await.unwrap();
-        let other = Arc::new(Retagged {
+        let other = Arc::new(RetagAt {
             turn,
             turns: AtomicUsize::new(0),
             by: lake.clone(),
-            anew,
+            new_source,
         });
         let fate: Arc<dyn FaultSchedule> = Arc::clone(&other) as _;
-        let server = through(&lake, &fate).graveler;
+        let server = with_faults(&lake, &fate).graveler;
         let outcome = server.delete_tag(repo, &tag, false, "me", &NoHooks).await;
         if other.turns.load(Ordering::Relaxed) <= turn {
             break;
@@ -328,7 +329,7 @@ async fn deleted_beside(anew: Option<&'static str>) -> Vec<Result<()>> {
 }
 
 #[tokio::test]
-async fn a_tag_that_is_another_by_now_stays_and_its_deletion_is_told_so() {
+async fn deleting_a_tag_that_was_recreated_fails_and_keeps_it() {
     let (mut changed, mut deleted) = (0, 0);
     for outcome in deleted_beside(Some("dev")).await {
         match outcome {
@@ -346,12 +347,12 @@ async fn a_tag_that_is_another_by_now_stays_and_its_deletion_is_told_so() {
     }
 }
 
-/// Hooks that take long, and meanwhile another server deletes the repository.
+/// Hooks during which another server deletes the repository.
 #[derive(Debug)]
-struct Deletes(Lake);
+struct DeletingHooks(Lake);
 
 #[async_trait::async_trait]
-impl crate::Hooks for Deletes {
+impl crate::Hooks for DeletingHooks {
     async fn before(&self, event: &Event) -> std::result::Result<HookOutcome, Box<Rejection>> {
         assert_eq!(event.kind, EventKind::PreCreateBranch);
         let deleted = self.0.graveler.delete_repository(&self.0.repo.id, false);
@@ -360,18 +361,18 @@ impl crate::Hooks for Deletes {
     }
 
     async fn after(&self, event: Event) {
-        panic!("told of {:?}", event.kind);
+        panic!("unexpected event {:?}", event.kind);
     }
 }
 
 #[tokio::test]
-async fn a_branch_whose_repository_is_deleted_while_hooks_run_is_refused() {
+async fn creating_a_branch_fails_if_the_repository_is_deleted_during_hooks() {
     let lake = Lake::new().await;
     let other = Lake {
         graveler: lake.graveler.fork_for_tests(),
         ..lake.clone()
     };
-    let (repo, b, hooks) = (&lake.repo, branch("b"), Deletes(other));
+    let (repo, b, hooks) = (&lake.repo, branch("b"), DeletingHooks(other));
     let created = lake
         .graveler
         .create_branch(repo, &b, "main", false, false, "me", &hooks);
@@ -380,17 +381,17 @@ async fn a_branch_whose_repository_is_deleted_while_hooks_run_is_refused() {
     assert_nothing_is_left(&lake, "a branch").await;
 }
 
-/// Others ask for the repository at every step of its deletion, on the server that deletes it.
+/// Requests the repository at every step of its deletion, on the deleting server.
 #[derive(Debug)]
-struct Asked {
+struct RepositoryProbe {
     server: OnceLock<Graveler>,
-    asking: AtomicBool,
+    is_probing: AtomicBool,
     lake: Lake,
     served_after_mark: AtomicUsize,
     refused: AtomicUsize,
 }
 
-impl FaultSchedule for Asked {
+impl FaultSchedule for RepositoryProbe {
     fn should_fail(&self, _parts: u8) -> bool {
         false
     }
@@ -400,7 +401,7 @@ impl FaultSchedule for Asked {
             let Some(server) = self.server.get() else {
                 return;
             };
-            if self.asking.swap(true, Ordering::Relaxed) {
+            if self.is_probing.swap(true, Ordering::Relaxed) {
                 return;
             }
             let id = &self.lake.repo.id;
@@ -414,28 +415,28 @@ impl FaultSchedule for Asked {
                 .fetch_add(usize::from(is_served && !is_active), Ordering::Relaxed);
             self.refused
                 .fetch_add(usize::from(!is_served), Ordering::Relaxed);
-            self.asking.store(false, Ordering::Relaxed);
+            self.is_probing.store(false, Ordering::Relaxed);
         })
     }
 }
 
 #[tokio::test]
-async fn the_deleting_server_serves_the_repository_no_longer() {
+async fn deleting_server_stops_serving_the_repository() {
     let lake = Lake::new().await;
-    let asked = Arc::new(Asked {
+    let probe = Arc::new(RepositoryProbe {
         server: OnceLock::new(),
-        asking: AtomicBool::new(false),
+        is_probing: AtomicBool::new(false),
         lake: lake.clone(),
         served_after_mark: AtomicUsize::new(0),
         refused: AtomicUsize::new(0),
     });
-    let fate: Arc<dyn FaultSchedule> = Arc::clone(&asked) as _;
-    let server = through(&lake, &fate);
-    asked.server.set(server.graveler.clone()).unwrap();
+    let fate: Arc<dyn FaultSchedule> = Arc::clone(&probe) as _;
+    let server = with_faults(&lake, &fate);
+    probe.server.set(server.graveler.clone()).unwrap();
     let deleted = server.graveler.delete_repository(&lake.repo.id, false);
     deleted.await.unwrap();
-    let (served, refused) = (&asked.served_after_mark, &asked.refused);
+    let (served, refused) = (&probe.served_after_mark, &probe.refused);
     let counts = [served, refused].map(|count| count.load(Ordering::Relaxed));
-    // When the mark was written and the server has not heard of it yet.
+    // One is allowed: the moment after the mark was written, before the server has its answer.
     assert!(counts[0] <= 1 && counts[1] > 5, "{counts:?}");
 }

@@ -1,4 +1,4 @@
-//! Dumps, and repositories made anew from them.
+//! Dumps, and repositories restored from them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(super) async fn dump(lake: &Lake) -> RefsDump {
     lake.graveler.dump_refs(&lake.repo, &|_| {}).await.unwrap()
 }
 
-/// A bare repository in the namespace of another.
+/// A bare repository in the same namespace.
 pub(super) async fn bare(lake: &Lake, name: &str) -> Repository {
     let request = CreateRepository {
         storage_namespace: lake.repo.storage_namespace.clone(),
@@ -40,7 +40,7 @@ pub(super) async fn restore(graveler: &Graveler, into: &Repository, dump: &RefsD
     graveler.restore_refs(into, &restore, &|_| {}).await
 }
 
-/// Everything but staging tokens: references with their heads and flags, and every commit.
+/// All references with their heads and flags, and every commit; staging tokens are left out.
 pub(super) async fn refs(graveler: &Graveler, repo: &Repository) -> String {
     let mut told = Vec::new();
     let branches = graveler.list_branches(repo, "", "", true, 1_000).await;
@@ -73,7 +73,7 @@ pub(super) async fn refs(graveler: &Graveler, repo: &Repository) -> String {
     told.join("\n")
 }
 
-async fn eventful() -> Lake {
+async fn lake_with_refs() -> Lake {
     let lake = Lake::new().await;
     lake.put("main", "a=1 b=1").await;
     lake.commit("main", "one").await.unwrap();
@@ -118,15 +118,15 @@ async fn eventful() -> Lake {
 }
 
 #[tokio::test]
-async fn a_repository_is_made_anew_from_its_dump() {
-    let lake = eventful().await;
+async fn restore_recreates_references_and_commits() {
+    let lake = lake_with_refs().await;
     lake.put("main", "uncommitted=5").await;
     let counted = AtomicU64::new(0);
     let count = |records| {
         counted.fetch_add(records, Ordering::Relaxed);
     };
     let dump = lake.graveler.dump_refs(&lake.repo, &count).await.unwrap();
-    // Three branches, one tag; the first commit, four of main and dev, the lost one.
+    // Three branches and one tag; the first commit, four on main and dev, and the unreachable one.
     assert_eq!(counted.swap(0, Ordering::Relaxed), 10);
 
     let anew = bare(&lake, "anew").await;
@@ -153,7 +153,7 @@ async fn a_repository_is_made_anew_from_its_dump() {
     };
     assert_eq!(restored.show("main").await, "a=1 b=2 c=2 d=3");
     assert_eq!(log(&restored).await, log(&lake).await);
-    // It lives: it has tokens of its own.
+    // The restored repository has its own tokens, so writes to one do not show in the other.
     restored.put("main", "f=6").await;
     restored.commit("main", "after").await.unwrap();
     assert_eq!(restored.show("main").await, "a=1 b=2 c=2 d=3 f=6");
@@ -176,7 +176,7 @@ async fn log(lake: &Lake) -> Vec<CommitId> {
 }
 
 #[tokio::test]
-async fn ten_thousand_commits_go_through_a_dump() {
+async fn ten_thousand_commits_are_dumped_and_restored() {
     const COMMITS: i32 = 10_000;
     let lake = Lake::new().await;
     let mut last = lake.head("main").await;
@@ -201,8 +201,8 @@ async fn ten_thousand_commits_go_through_a_dump() {
 }
 
 #[tokio::test]
-async fn a_restore_needs_a_bare_repository_and_is_done_once() {
-    let lake = eventful().await;
+async fn restore_needs_a_bare_repository_and_repeats_only_with_its_token() {
+    let lake = lake_with_refs().await;
     let dump = dump(&lake).await;
     let refused = restore(&lake.graveler, &lake.repo, &dump).await;
     assert!(matches!(refused, Err(Error::NotBare(_))), "{refused:?}");
@@ -220,7 +220,7 @@ async fn a_restore_needs_a_bare_repository_and_is_done_once() {
         .unwrap();
     let refused = restore(&lake.graveler, &anew, &dump).await;
     assert!(matches!(refused, Err(Error::NotBare(_))), "{refused:?}");
-    // Whoever takes the task over finds its work done.
+    // A server that takes the task over finds its work done.
     lake.graveler
         .restore_refs(&anew, &task, &|_| {})
         .await
@@ -240,7 +240,7 @@ async fn a_restore_needs_a_bare_repository_and_is_done_once() {
         .unwrap();
 }
 
-/// Stores a tree of records that say they are of `entity`.
+/// Stores a tree of records whose properties name the kind `entity`.
 pub(super) async fn tree(lake: &Lake, entity: &str, records: &[(&str, Bytes)]) -> MetaRangeId {
     let properties = BTreeMap::from([("entity".to_owned(), entity.to_owned())]);
     let namespace = &lake.repo.storage_namespace;
@@ -263,8 +263,8 @@ pub(super) async fn tree(lake: &Lake, entity: &str, records: &[(&str, Bytes)]) -
 }
 
 #[tokio::test]
-async fn a_dump_that_is_not_sound_is_refused_before_anything_is_written() {
-    let lake = eventful().await;
+async fn inconsistent_dump_is_refused_before_any_write() {
+    let lake = lake_with_refs().await;
     let good = dump(&lake).await;
     let head = lake.head("main").await;
     let id = head.id.as_str();
@@ -286,9 +286,9 @@ async fn a_dump_that_is_not_sound_is_refused_before_anything_is_written() {
         commit_id: head.id.clone(),
     };
     let cases = [
-        (with_commit(&forged, id).await, "is not what its id says"),
+        (with_commit(&forged, id).await, "does not match its id"),
         (with_commit(&old, id).await, "has no generation"),
-        (with_commit(&head, "elsewhere").await, "lies under the name"),
+        (with_commit(&head, "elsewhere").await, "has the key"),
         (
             RefsDump {
                 tags: tree(&lake, "tag", &[("v9", tag.encode())]).await,
@@ -355,8 +355,8 @@ pub(super) fn check_refused(outcome: Result<()>, words: &str) {
 }
 
 #[tokio::test]
-async fn a_restore_that_is_cut_short_goes_on_when_it_is_repeated() {
-    let lake = eventful().await;
+async fn interrupted_restore_resumes_when_repeated() {
+    let lake = lake_with_refs().await;
     let good = dump(&lake).await;
     let expected = refs(&lake.graveler, &lake.repo).await;
     let mut cut_short = 0;
@@ -384,12 +384,12 @@ async fn a_restore_that_is_cut_short_goes_on_when_it_is_repeated() {
         cut_short += tries;
         assert_eq!(refs(&lake.graveler, &anew).await, expected, "seed {seed}");
     }
-    assert!(cut_short > 60, "the store was too kind: {cut_short}");
+    assert!(cut_short > 60, "the store failed too rarely: {cut_short}");
 }
 
 #[tokio::test]
-async fn another_dump_does_not_go_on_with_a_restore() {
-    let lake = eventful().await;
+async fn restore_of_another_dump_is_refused_while_one_is_unfinished() {
+    let lake = lake_with_refs().await;
     let one = dump(&lake).await;
     lake.branch_from("later", "main").await;
     let other = dump(&lake).await;
@@ -408,7 +408,7 @@ async fn another_dump_does_not_go_on_with_a_restore() {
     let refused = restore(&lake.graveler, &anew, &other).await;
     check_refused(refused, "a restore of another dump");
 
-    // A branch that came with the first try, and was written to since, stays as it is.
+    // A branch that the first attempt created, and that was written to since, stays unchanged.
     let used = Branch {
         id: branch("main"),
         record: BranchRecord {
@@ -434,7 +434,7 @@ async fn another_dump_does_not_go_on_with_a_restore() {
 }
 
 #[tokio::test]
-async fn tables_of_a_dump_say_what_they_hold_and_their_ids_cover_it() {
+async fn dump_tables_have_properties_that_are_part_of_their_ids() {
     let lake = Lake::new().await;
     let dump = dump(&lake).await;
     let committed = &lake.graveler.engine.committed;
@@ -454,7 +454,7 @@ async fn tables_of_a_dump_say_what_they_hold_and_their_ids_cover_it() {
         properties["schema_name"],
         "io.treeverse.lakefs.graveler.TagData"
     );
-    // Of no records, the id is that of the properties alone.
+    // Without records, the id covers only the properties.
     let id = hex::encode(Ident::new().map(&properties).finish());
     assert_eq!(dump.tags.as_str(), id);
 
@@ -463,19 +463,19 @@ async fn tables_of_a_dump_say_what_they_hold_and_their_ids_cover_it() {
     let head = lake.head("main").await.id;
     assert_eq!(record.key.as_ref(), b"main");
     assert_eq!(record.value.identity.as_ref(), head.as_str().as_bytes());
-    // Neither tokens nor anything else that means nothing elsewhere.
+    // The record has no tokens and nothing else that only matters in its repository.
     let expected = [b"\x0a\x04main\x12\x40", head.as_str().as_bytes()].concat();
     assert_eq!(record.value.data.as_ref(), expected);
 }
 
 #[tokio::test]
-async fn a_dump_is_no_tree_of_objects_and_the_other_way_round() {
+async fn dumps_and_object_trees_are_not_interchangeable() {
     let lake = Lake::new().await;
     lake.put("main", "a=1").await;
     lake.commit("main", "first").await.unwrap();
     let dump = lake.graveler.dump_refs(&lake.repo, &|_| {}).await.unwrap();
 
-    // A branch of the dump could never be read again.
+    // A branch with the dump as its tree could never be read again.
     let as_tree = crate::CommitParams {
         source_metarange: Some(dump.commits.clone()),
         ..crate::testing::committing("a dump")

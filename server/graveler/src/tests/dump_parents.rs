@@ -1,15 +1,15 @@
-//! A dump of commits holds the parents of each, whatever is committed while it is taken.
+//! A dump includes the parents of each commit, whatever is committed while it is taken.
 
 use kv::Op;
 
-use super::busy::{Busy, Moment};
 use super::dump::{bare, check_refused, dump, refs, restore, tree};
+use super::racing_store::{Moment, RacingStore};
 use crate::ident::commit_id;
 use crate::records::{COMMITS, Stored as _, commit_key};
 use crate::testing::Lake;
 use crate::{Commit, Error, RefsDump};
 
-/// A commit on top of `parent` whose id begins with `digit`.
+/// A commit on top of `parent` whose id starts with `digit`.
 fn child_of(parent: &Commit, digit: char) -> Commit {
     let mut child = parent.clone();
     child.parents = vec![parent.id.clone()];
@@ -33,7 +33,7 @@ fn set(lake: &Lake, commit: &Commit) -> Op {
     }
 }
 
-/// A line of a hundred commits: more than a page.
+/// A line of a hundred commits, more than one page.
 async fn lake_with_history() -> (Lake, Commit) {
     let lake = Lake::new().await;
     let mut last = lake.head("main").await;
@@ -45,15 +45,16 @@ async fn lake_with_history() -> (Lake, Commit) {
 }
 
 #[tokio::test]
-async fn what_is_committed_meanwhile_is_in_it_with_its_parents() {
+async fn commit_during_a_dump_is_dumped_with_its_ancestors() {
     let (lake, head) = lake_with_history().await;
-    // The first page ends before 8. One commit lies behind it, its parent and that one's parent do not.
+    // The first page ends before 8. The child lies after it, so the dump reads it; its parent and
+    // grandparent lie before.
     let grandparent = child_of(&head, '0');
     let parent = child_of(&grandparent, '1');
     let child = child_of(&parent, 'f');
     let landing = [&grandparent, &parent, &child].map(|commit| set(&lake, commit));
-    let busy = Busy::store(&lake.kv, Moment::Scanned(COMMITS), landing.into());
-    let server = lake.graveler.on_store_for_tests(&busy);
+    let store = RacingStore::store(&lake.kv, Moment::Scanned(COMMITS), landing.into());
+    let server = lake.graveler.on_store_for_tests(&store);
     let counted = std::sync::atomic::AtomicU64::new(0);
     let count = |records| {
         counted.fetch_add(records, std::sync::atomic::Ordering::Relaxed);
@@ -67,12 +68,15 @@ async fn what_is_committed_meanwhile_is_in_it_with_its_parents() {
         refs(&lake.graveler, &lake.repo).await,
         refs(&lake.graveler, &anew).await,
     );
-    assert!(now.contains(child.id.as_str()), "it came with the dump");
+    assert!(
+        now.contains(child.id.as_str()),
+        "the new commit must be in the dump"
+    );
     assert_eq!(then, now);
 }
 
 #[tokio::test]
-async fn a_dump_without_a_parent_is_refused_and_names_both() {
+async fn restore_refuses_a_dump_that_lacks_a_parent_and_names_both() {
     let (lake, head) = lake_with_history().await;
     let good = dump(&lake).await;
     let orphan = RefsDump {
@@ -91,7 +95,7 @@ async fn a_dump_without_a_parent_is_refused_and_names_both() {
 }
 
 #[tokio::test]
-async fn parents_are_missed_whatever_part_they_would_be_in() {
+async fn missing_parents_are_found_with_any_part_size() {
     let (lake, head) = lake_with_history().await;
     let mut line = vec![head];
     while let Some(parent) = line.last().unwrap().parents.first() {
@@ -118,7 +122,7 @@ async fn parents_are_missed_whatever_part_they_would_be_in() {
 }
 
 #[tokio::test]
-async fn a_repository_with_a_hole_gives_no_dump() {
+async fn dump_fails_if_a_parent_has_no_record() {
     let (lake, head) = lake_with_history().await;
     let gone = commit_key(head.parents[0].as_str());
     let partition = lake.repo.partition();

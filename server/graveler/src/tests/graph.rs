@@ -1,4 +1,4 @@
-//! Log and merge base on random histories, against a model that does it the plain way.
+//! Log and merge base on random histories, compared with a straightforward model.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::records::{Stored as _, commit_key};
 use crate::testing::{Lake, repository};
 use crate::{Commit, CommitId, LogRequest, MetaRangeId, Repository};
 
-/// Parents of each commit, as picks among the commits before it, and its age.
+/// For each commit: its parents, as picks among earlier commits, and how far its clock is behind.
 fn histories() -> impl Strategy<Value = Vec<(Vec<usize>, u8)>> {
     prop::collection::vec(
         (prop::collection::vec(any::<usize>(), 0..3), 0_u8..4),
@@ -40,7 +40,7 @@ fn commits(history: &[(Vec<usize>, u8)]) -> Vec<Commit> {
             id: CommitId::trusted(""),
             committer: String::new(),
             message: index.to_string(),
-            // Clocks differ: a child may be older than its parent.
+            // Clocks differ, so a child may be older than its parent.
             creation_date: base::OffsetDateTime::UNIX_EPOCH
                 + Duration::from_secs(1_000 + index as u64 - 3 * u64::from(*age)),
             meta_range_id: MetaRangeId::trusted(""),
@@ -66,7 +66,7 @@ impl Model {
         found
     }
 
-    /// Common ancestors that are no ancestor of another one.
+    /// The common ancestors that are not an ancestor of another common ancestor.
     fn nearest(&self, left: &CommitId, right: &CommitId) -> BTreeSet<CommitId> {
         let common: BTreeSet<CommitId> = self
             .ancestors(left)
@@ -81,7 +81,7 @@ impl Model {
         common.iter().filter(|id| !covered(id)).cloned().collect()
     }
 
-    /// The log by the plain rule: of all commits in sight, the newest comes next.
+    /// The log by its definition: the newest of all commits whose children were returned comes next.
     fn log(&self, request: &LogRequest) -> Vec<CommitId> {
         let mut in_sight = BTreeSet::new();
         let look = |id: &CommitId, log: &[CommitId], in_sight: &mut BTreeSet<_>| {
@@ -126,7 +126,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: base::testing::cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_log_is_that_of_the_model(
+    fn log_matches_the_model(
         history in histories(),
         from in any::<usize>(),
         first_parent in any::<bool>(),
@@ -156,7 +156,7 @@ proptest! {
     }
 
     #[test]
-    fn log_and_merge_base_are_those_of_the_model(history in histories(), left in any::<usize>(), right in any::<usize>()) {
+    fn log_and_merge_base_match_the_model(history in histories(), left in any::<usize>(), right in any::<usize>()) {
         let commits = commits(&history);
         let model = Model(commits.iter().map(|c| (c.id.clone(), c.clone())).collect());
         let left = commits[left % commits.len()].id.clone();
@@ -176,7 +176,7 @@ proptest! {
         });
         prop_assert_eq!(&log, &model.log(&request));
         prop_assert_eq!(log.into_iter().collect::<BTreeSet<_>>(), model.ancestors(&left));
-        prop_assert_eq!(&base, &back, "the same both ways");
+        prop_assert_eq!(&base, &back, "the merge base must be symmetric");
         let nearest = model.nearest(&left, &right);
         match base {
             None => prop_assert!(nearest.is_empty()),
@@ -185,10 +185,10 @@ proptest! {
     }
 }
 
-/// A parent listed first that both heads have, but that is an ancestor of the other
-/// one they have, is not the base: changes since it would count twice.
+/// Both heads have a first parent in common that is an ancestor of another common parent. It is not
+/// the base: changes after it would count twice.
 #[tokio::test]
-async fn the_base_is_no_ancestor_of_another_common_one() {
+async fn merge_base_is_not_an_ancestor_of_another_common_ancestor() {
     let history = [
         (vec![], 0),
         (vec![0], 0),

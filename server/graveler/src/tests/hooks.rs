@@ -1,11 +1,11 @@
-//! What hooks are asked and told, and what a refusal leaves.
+//! The events that hooks get, and the state after a refusal.
 
 use expect_test::expect;
 
 use crate::testing::{Lake, Recorder, branch, committing, merging};
 use crate::{Error, Event, EventKind, TagId, TreeSource};
 
-/// What lakeFS sends of an event; ids by where they come from.
+/// The fields of events that lakeFS sends; ids are replaced by names.
 fn show(events: &[Event], names: &[(&str, &str)]) -> String {
     let name = |text: &str| {
         let known = names.iter().find(|(id, _)| *id == text);
@@ -42,9 +42,10 @@ fn show(events: &[Event], names: &[(&str, &str)]) -> String {
     lines.join("\n")
 }
 
-/// Runs of one operation were listed in reverse: their ids ascended within a second.
+/// Regression: the runs of one operation were listed in reverse, since their ids ascended within a
+/// second.
 #[tokio::test]
-async fn the_run_of_a_later_event_sorts_first() {
+async fn run_ids_of_later_events_sort_first() {
     let lake = Lake::new().await;
     let hooks = Recorder::default();
     lake.put("main", "a=1").await;
@@ -72,7 +73,7 @@ async fn the_run_of_a_later_event_sorts_first() {
 }
 
 #[tokio::test]
-async fn events_are_those_that_lakefs_sends() {
+async fn events_match_lakefs() {
     let lake = Lake::new().await;
     let hooks = Recorder::default();
     lake.put("main", "a=1").await;
@@ -161,7 +162,7 @@ async fn events_are_those_that_lakefs_sends() {
 }
 
 #[tokio::test]
-async fn a_refusal_moves_nothing() {
+async fn refused_changes_leave_the_repository_unchanged() {
     let lake = Lake::new().await;
     lake.put("main", "a=1").await;
     let head = lake.head("main").await;
@@ -171,7 +172,11 @@ async fn a_refusal_moves_nothing() {
         assert!(matches!(refused, Err(Error::Rejected(rejection)) if rejection.kind == kind));
         assert!(hooks.take().iter().all(|event| !event.kind.is_post()));
         assert_eq!(lake.head("main").await, head);
-        assert_eq!(lake.show("main").await, "a=1", "still staged");
+        assert_eq!(
+            lake.show("main").await,
+            "a=1",
+            "the change must still be staged"
+        );
         assert_eq!(lake.uncommitted("main").await, "+a:>1");
     }
     lake.put("main", "a=2 b=1").await;
@@ -223,26 +228,26 @@ async fn a_refusal_moves_nothing() {
         .unwrap();
 }
 
-/// A hook during which the branch changes: the first time it judges, another commit lands.
+/// Hooks during which another server changes `main`, the first time they judge.
 #[derive(Debug)]
-struct Meddler {
+struct InterferingHooks {
     other: Lake,
     inner: Recorder,
-    /// What the other one does to main while pre-commit or pre-merge is asked for the first time.
+    /// What the other server stages.
     stage: &'static str,
     commit: bool,
     done: std::sync::atomic::AtomicBool,
 }
 
 #[async_trait::async_trait]
-impl crate::Hooks for Meddler {
+impl crate::Hooks for InterferingHooks {
     async fn before(&self, event: &Event) -> Result<crate::HookOutcome, Box<crate::Rejection>> {
         let judging = matches!(event.kind, EventKind::PreCommit | EventKind::PreMerge);
         if judging && !self.done.swap(true, std::sync::atomic::Ordering::Relaxed) {
             let other = &self.other;
             other.put("main", self.stage).await;
             if self.commit {
-                other.commit("main", "meddled").await.unwrap();
+                other.commit("main", "interfering").await.unwrap();
             } else {
                 let refused = other
                     .commit_with(
@@ -262,14 +267,15 @@ impl crate::Hooks for Meddler {
     }
 }
 
-/// Meddles from another server: this one keeps the branch's turn while hooks are brief.
-fn meddled(lake: &Lake, stage: &'static str, commit: bool) -> Meddler {
+/// Hooks that interfere from another server, since this one holds the branch's turn while hooks are
+/// brief.
+fn interfering(lake: &Lake, stage: &'static str, commit: bool) -> InterferingHooks {
     let graveler = lake.graveler.fork_for_tests();
     let other = Lake {
         graveler,
         ..lake.clone()
     };
-    Meddler {
+    InterferingHooks {
         other,
         inner: Recorder::default(),
         stage,
@@ -278,8 +284,8 @@ fn meddled(lake: &Lake, stage: &'static str, commit: bool) -> Meddler {
     }
 }
 
-fn asked(meddler: &Meddler, kind: EventKind) -> usize {
-    meddler
+fn count_events(hooks: &InterferingHooks, kind: EventKind) -> usize {
+    hooks
         .inner
         .take()
         .iter()
@@ -288,7 +294,7 @@ fn asked(meddler: &Meddler, kind: EventKind) -> usize {
 }
 
 #[tokio::test]
-async fn hooks_judge_again_only_what_changed() {
+async fn hooks_judge_again_only_if_the_candidate_changed() {
     let lake = Lake::new().await;
     lake.put("main", "a=1").await;
     lake.commit("main", "base").await.unwrap();
@@ -296,58 +302,58 @@ async fn hooks_judge_again_only_what_changed() {
     lake.put("dev", "b=1").await;
     lake.commit("dev", "b").await.unwrap();
 
-    // A commit landed: the merged tree is another one, so it is judged anew.
-    let meddler = meddled(&lake, "c=1", true);
-    lake.merge_with("dev", "main", merging(), &meddler)
+    // A commit landed, so the merged tree changes and is judged again.
+    let hooks = interfering(&lake, "c=1", true);
+    lake.merge_with("dev", "main", merging(), &hooks)
         .await
         .unwrap();
-    assert_eq!(asked(&meddler, EventKind::PreMerge), 2);
+    assert_eq!(count_events(&hooks, EventKind::PreMerge), 2);
     assert_eq!(lake.show("main@").await, "a=1 b=1 c=1");
 
-    // Only a write was sealed: the candidate stands, and the write stays staged.
+    // Only a write was sealed: the candidate is the same, and the write stays staged.
     lake.put("dev", "d=1").await;
     lake.commit("dev", "d").await.unwrap();
-    let meddler = meddled(&lake, "e=1", false);
-    lake.merge_with("dev", "main", merging(), &meddler)
+    let hooks = interfering(&lake, "e=1", false);
+    lake.merge_with("dev", "main", merging(), &hooks)
         .await
         .unwrap();
-    assert_eq!(asked(&meddler, EventKind::PreMerge), 1);
+    assert_eq!(count_events(&hooks, EventKind::PreMerge), 1);
     assert_eq!(lake.show("main@").await, "a=1 b=1 c=1 d=1");
     assert_eq!(lake.uncommitted("main").await, "+e:>1");
 
     // The same for commits.
-    let meddler = meddled(&lake, "f=1", false);
-    lake.commit_with("main", committing("e"), &meddler)
+    let hooks = interfering(&lake, "f=1", false);
+    lake.commit_with("main", committing("e"), &hooks)
         .await
         .unwrap();
-    assert_eq!(asked(&meddler, EventKind::PreCommit), 1);
+    assert_eq!(count_events(&hooks, EventKind::PreCommit), 1);
     assert_eq!(lake.show("main@").await, "a=1 b=1 c=1 d=1 e=1");
     assert_eq!(lake.uncommitted("main").await, "+f:>1");
 }
 
-/// A hook that commits to the very branch it gates waits for the turn that the gated
-/// commit keeps: that one gives it up before long, and comes after.
+/// A hook that commits to the branch it gates waits for the turn that the gated commit holds. The
+/// gated commit gives the turn up after a moment, and lands after the hook's commit.
 #[tokio::test]
-async fn a_hook_may_commit_to_the_branch_it_gates() {
+async fn hook_may_commit_to_the_branch_it_gates() {
     let lake = Lake::new().await;
     lake.put("main", "a=1").await;
-    let meddler = Meddler {
+    let hooks = InterferingHooks {
         other: lake.clone(),
-        ..meddled(&lake, "b=1", true)
+        ..interfering(&lake, "b=1", true)
     };
     let params = crate::CommitParams {
         allow_empty: true,
         ..committing("outer")
     };
-    lake.commit_with("main", params, &meddler).await.unwrap();
-    // The inner commit took in what was staged: what is left to the outer one is another tree.
-    assert_eq!(asked(&meddler, EventKind::PreCommit), 2);
+    lake.commit_with("main", params, &hooks).await.unwrap();
+    // The inner commit contains the staged changes, so the outer one is left with a different tree.
+    assert_eq!(count_events(&hooks, EventKind::PreCommit), 2);
     assert_eq!(lake.show("main@").await, "a=1 b=1");
     assert_eq!(lake.head("main").await.message, "outer");
 }
 
 #[tokio::test]
-async fn refused_commits_leave_a_bounded_branch() {
+async fn refused_commits_leave_a_bounded_number_of_tokens() {
     let lake = Lake::new().await;
     lake.put("main", "gone=0 kept=0 old=0").await;
     lake.commit("main", "first").await.unwrap();
@@ -378,8 +384,8 @@ async fn refused_commits_leave_a_bounded_branch() {
     assert_eq!(lake.uncommitted("main").await, "");
     assert_eq!(
         lake.retired_tokens().await,
-        // All but the one that takes writes now; that of the first commit besides.
+        // All tokens but the current writable one, and the one of the first commit.
         seen.len() - 1 + 1,
-        "what was merged is retired like what was committed"
+        "merged and committed tokens must be retired"
     );
 }

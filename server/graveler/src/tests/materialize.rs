@@ -1,4 +1,5 @@
-//! Trees of what is staged: reads are the same with and without, and cheap with.
+//! Stored trees of staged changes: reads return the same with and without them, and are cheap with
+//! them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +31,7 @@ async fn lake_with(
     (Lake::with(kv, "lake", options).await, store)
 }
 
-/// Three records, and changes of them and beside them.
+/// Three committed records, with staged changes of them and next to them.
 async fn staged_over() -> Lake {
     let (lake, _) = lake_with(5_000, Duration::ZERO).await;
     lake.put("main", "a=1 b=1 c=1").await;
@@ -40,7 +41,7 @@ async fn staged_over() -> Lake {
     lake
 }
 
-fn is_there(lake: &Lake) -> bool {
+fn has_tree(lake: &Lake) -> bool {
     let engine = &lake.graveler.engine;
     engine.is_materialized(&lake.repo, &branch("main"))
 }
@@ -58,10 +59,10 @@ async fn finish(lake: &Lake, sealed: BranchRecord) {
 }
 
 #[tokio::test]
-async fn newer_changes_lie_over_the_tree() {
+async fn newer_changes_hide_those_of_the_tree() {
     let lake = staged_over().await;
     lake.materialize("main").await;
-    assert!(is_there(&lake));
+    assert!(has_tree(&lake));
     assert_eq!(lake.show("main").await, "b=2 c=1 d=2");
     lake.put("main", "a=3 b=3").await;
     lake.delete("main", "d").await.unwrap();
@@ -71,7 +72,7 @@ async fn newer_changes_lie_over_the_tree() {
     }
     assert_eq!(lake.show("main$").await, "a=3 b=3");
     expect!["~a:1>3 ~b:1>3"].assert_eq(&lake.uncommitted("main").await);
-    // The next one takes in all.
+    // The next tree contains everything.
     lake.materialize("main").await;
     assert_eq!(lake.show("main").await, "a=3 b=3 c=1");
     lake.commit("main", "second").await.unwrap();
@@ -80,18 +81,18 @@ async fn newer_changes_lie_over_the_tree() {
 }
 
 #[tokio::test]
-async fn a_write_between_the_seal_and_the_tree_is_read() {
+async fn write_between_seal_and_tree_is_read() {
     let lake = staged_over().await;
     let sealed = seal(&lake).await;
     lake.put("main", "b=late e=late").await;
     finish(&lake, sealed).await;
-    assert!(is_there(&lake));
+    assert!(has_tree(&lake));
     assert_eq!(lake.show("main").await, "b=late c=1 d=2 e=late");
     assert_eq!(lake.get("main", "b").await.as_deref(), Some("late"));
 }
 
 #[tokio::test]
-async fn a_reset_meanwhile_is_not_taken_back() {
+async fn tree_of_reset_tokens_is_not_used() {
     let lake = staged_over().await;
     lake.materialize("main").await;
     lake.put("main", "e=2").await;
@@ -103,7 +104,7 @@ async fn a_reset_meanwhile_is_not_taken_back() {
 }
 
 #[tokio::test]
-async fn a_reset_of_one_key_shows_the_head_of_it() {
+async fn reset_of_one_key_shows_the_committed_value() {
     let lake = staged_over().await;
     lake.materialize("main").await;
     lake.reset("main", "b").await.unwrap();
@@ -113,20 +114,20 @@ async fn a_reset_of_one_key_shows_the_head_of_it() {
     assert_eq!(lake.uncommitted("main").await, "-a:1> +d:>2");
 }
 
-/// The tokens are emptied while their tree is worked out: it would lack them.
+/// The tokens are emptied while their tree is made, so the tree would lack their changes.
 #[tokio::test]
-async fn a_tree_of_tokens_that_were_committed_meanwhile_is_not_remembered() {
+async fn tree_of_committed_tokens_is_not_remembered() {
     let lake = staged_over().await;
     let sealed = seal(&lake).await;
     lake.commit("main", "meanwhile").await.unwrap();
     lake.graveler.sweep_tokens().await.unwrap();
     finish(&lake, sealed).await;
-    assert!(!is_there(&lake));
+    assert!(!has_tree(&lake));
     assert_eq!(lake.show("main").await, "b=2 c=1 d=2");
 }
 
 #[tokio::test]
-async fn a_commit_takes_the_tree_and_reads_no_row_again() {
+async fn commit_reuses_the_tree_without_reading_rows() {
     let trees = async |is_materialized: bool| {
         let (lake, store) = lake_after(5_000).await;
         stage_many(&lake, 3_000).await;
@@ -143,20 +144,20 @@ async fn a_commit_takes_the_tree_and_reads_no_row_again() {
 }
 
 #[tokio::test]
-async fn a_tree_without_changes_is_nothing_to_commit() {
+async fn tree_without_changes_is_nothing_to_commit() {
     let lake = staged_over().await;
     lake.commit("main", "second").await.unwrap();
     lake.put("main", "b=2 x=1").await;
     lake.delete("main", "x").await.unwrap();
     lake.materialize("main").await;
-    assert!(is_there(&lake));
+    assert!(has_tree(&lake));
     let nothing = lake.commit("main", "nothing").await;
     assert!(matches!(nothing, Err(Error::NoChanges(_))), "{nothing:?}");
 }
 
-/// Reads show the bytes that were staged, a commit keeps those of the head where the identity is the same.
+/// Reads return the staged bytes; a commit keeps the head's bytes if the identity is the same.
 #[tokio::test]
-async fn the_same_content_anew_is_shown_and_not_committed() {
+async fn restaged_equal_value_is_read_but_not_committed() {
     let lake = staged_over().await;
     let anew = Value {
         identity: Bytes::from("1"),
@@ -174,7 +175,7 @@ async fn the_same_content_anew_is_shown_and_not_committed() {
     assert_eq!(lake.show("main").await, "b=2 c=1 d=2");
 }
 
-/// Commits records, two for each of `deleted`, and stages the deletion of every other.
+/// Commits two records per deletion, then stages `deleted` deletions, of every other record.
 async fn stage_many(lake: &Lake, deleted: usize) {
     let main = branch("main");
     let key = |n: usize| format!("{n:06}");
@@ -196,8 +197,8 @@ async fn stage_many(lake: &Lake, deleted: usize) {
         .unwrap();
 }
 
-/// Waits for the work beside the requests.
-async fn let_work(lake: &Lake) {
+/// Waits for the background work.
+async fn wait_for_work(lake: &Lake) {
     lake.graveler.engine.materializer.settled().await;
 }
 
@@ -206,7 +207,7 @@ async fn count(lake: &Lake) -> usize {
 }
 
 #[tokio::test]
-async fn a_read_behind_many_deletions_makes_the_next_ones_cheap() {
+async fn read_past_many_deletions_makes_later_reads_cheap() {
     let mut reads = Vec::new();
     for deleted in [500, 4_000] {
         let (lake, store) = lake_after(400).await;
@@ -214,56 +215,62 @@ async fn a_read_behind_many_deletions_makes_the_next_ones_cheap() {
         store.take();
         assert_eq!(count(&lake).await, deleted);
         let first = store.take().reads;
-        let_work(&lake).await;
-        assert!(is_there(&lake));
+        wait_for_work(&lake).await;
+        assert!(has_tree(&lake));
         store.take();
         assert_eq!(count(&lake).await, deleted);
         reads.push(store.take().reads);
         assert!(reads[0] < first, "{reads:?}, the first {first}");
     }
-    assert_eq!(reads[0], reads[1], "however many deletions");
+    assert_eq!(
+        reads[0], reads[1],
+        "the cost must not depend on the number of deletions"
+    );
     assert!(reads[0] <= 3, "{reads:?}");
 }
 
 #[tokio::test]
-async fn a_few_changes_are_left_as_they_are() {
+async fn few_changes_make_no_tree() {
     let (lake, _) = lake_after(5_000).await;
     stage_many(&lake, 1_000).await;
     for _ in 0..20 {
         count(&lake).await;
     }
-    let_work(&lake).await;
-    assert!(!is_there(&lake));
+    wait_for_work(&lake).await;
+    assert!(!has_tree(&lake));
     let head = lake.graveler.branch(&lake.repo, &branch("main")).await;
     assert_eq!(head.unwrap().record.sealed_tokens.len(), 0);
 }
 
-/// The next tree is due when reads have passed over a share of what the last one cost.
+/// The next tree is due once reads have skipped a share of the last tree's cost.
 #[tokio::test]
-async fn the_next_tree_is_paid_for() {
+async fn next_tree_waits_for_a_share_of_the_last_cost() {
     let (lake, _) = lake_after(400).await;
     stage_many(&lake, 4_000).await;
     count(&lake).await;
-    let_work(&lake).await;
-    let due = lake.graveler.engine.due_rows(&lake.repo, &branch("main"));
-    // Four thousand changes read, and as many records written that stayed.
+    wait_for_work(&lake).await;
+    let due = lake
+        .graveler
+        .engine
+        .skipped_rows_threshold(&lake.repo, &branch("main"));
+    // Four thousand changes were read, and as many remaining records were written.
     assert_eq!(due, 2_000);
 }
 
 #[tokio::test]
-async fn a_read_only_repository_is_left_alone() {
+async fn read_only_repository_gets_no_tree() {
     let (mut lake, _) = lake_after(400).await;
     stage_many(&lake, 1_000).await;
     lake.repo.read_only = true;
     count(&lake).await;
-    let_work(&lake).await;
-    assert!(!is_there(&lake));
+    wait_for_work(&lake).await;
+    assert!(!has_tree(&lake));
     let head = lake.graveler.branch(&lake.repo, &branch("main")).await;
     assert_eq!(head.unwrap().record.sealed_tokens.len(), 0);
 }
 
 #[tokio::test]
-async fn a_failure_is_not_tried_again_at_once_and_reads_go_on() {
+async fn failed_tree_is_not_retried_at_once_and_reads_continue() {
     let (lake, _) = lake_after(400).await;
     stage_many(&lake, 1_000).await;
     let main = lake.graveler.branch(&lake.repo, &branch("main")).await;
@@ -279,15 +286,18 @@ async fn a_failure_is_not_tried_again_at_once_and_reads_go_on() {
         for _ in 0..900 {
             assert!(cursor.next().await.unwrap().is_some());
         }
-        let_work(&lake).await;
+        wait_for_work(&lake).await;
     }
-    assert!(!is_there(&lake));
-    let due = lake.graveler.engine.due_rows(&lake.repo, &branch("main"));
-    assert_eq!(due, 8 * 400, "one try");
+    assert!(!has_tree(&lake));
+    let due = lake
+        .graveler
+        .engine
+        .skipped_rows_threshold(&lake.repo, &branch("main"));
+    assert_eq!(due, 8 * 400, "only one attempt must be made");
 }
 
 #[tokio::test]
-async fn an_undone_reset_reads_as_before() {
+async fn undone_reset_reads_as_before() {
     let lake = staged_over().await;
     lake.materialize("main").await;
     lake.put("main", "e=2").await;
@@ -309,8 +319,8 @@ async fn an_undone_reset_reads_as_before() {
     assert_eq!(lake.show("main").await, before);
 }
 
-/// Fifty deletions are many here.
-async fn lake_that_waits(when_quiet: Duration) -> Lake {
+/// A lake where fifty deletions count as many.
+async fn lake_with_quiet_time(when_quiet: Duration) -> Lake {
     let options = Options {
         materialize_after_rows: 50,
         materialize_when_quiet: when_quiet,
@@ -319,45 +329,50 @@ async fn lake_that_waits(when_quiet: Duration) -> Lake {
     Lake::with(Arc::new(kv::MemoryStore::default()), "lake", options).await
 }
 
-/// Waits until nobody waits for the end of deletions any more, and the work is done.
-async fn let_rest(lake: &Lake) {
+/// Waits until no task waits for deletions to stop, and the work is done.
+async fn wait_until_idle(lake: &Lake) {
     let materializer = &lake.graveler.engine.materializer;
     let mut looks = tokio::time::interval(Duration::from_millis(1));
     while materializer.waits(&lake.repo, &branch("main")) {
         looks.tick().await;
     }
-    let_work(lake).await;
+    wait_for_work(lake).await;
 }
 
 #[tokio::test]
-async fn many_deletions_are_worked_out_once_no_more_come() {
-    let lake = lake_that_waits(Duration::from_millis(1)).await;
+async fn many_deletions_make_a_tree_once_they_stop() {
+    let lake = lake_with_quiet_time(Duration::from_millis(1)).await;
     stage_many(&lake, 60).await;
-    let_rest(&lake).await;
-    assert!(is_there(&lake), "nobody has read them");
+    wait_until_idle(&lake).await;
+    assert!(has_tree(&lake), "the tree must be made without reads");
     assert_eq!(count(&lake).await, 60);
 
-    let lake = lake_that_waits(Duration::from_secs(3600)).await;
+    let lake = lake_with_quiet_time(Duration::from_secs(3600)).await;
     stage_many(&lake, 60).await;
     tokio::task::yield_now().await;
-    let_work(&lake).await;
-    assert!(!is_there(&lake), "more may come");
+    wait_for_work(&lake).await;
+    assert!(!has_tree(&lake), "no tree while more deletions may arrive");
 }
 
 #[tokio::test]
-async fn deletions_pay_for_the_tree_as_reads_do() {
-    let lake = lake_that_waits(Duration::from_millis(1)).await;
-    // What is not there is not deleted.
+async fn deletions_count_like_skipped_rows() {
+    let lake = lake_with_quiet_time(Duration::from_millis(1)).await;
+    // Deletions of missing keys do not count.
     let missing: Vec<String> = (0..60).map(|n| format!("missing/{n}")).collect();
     lake.delete("main", &missing.join(" ")).await.unwrap();
     let materializer = &lake.graveler.engine.materializer;
     assert!(!materializer.waits(&lake.repo, &branch("main")));
 
-    // Some 800 rows: the next tree is due after a quarter of that.
+    // The tree costs about 800 rows, so the next one is due after a quarter of that.
     stage_many(&lake, 400).await;
-    let_rest(&lake).await;
-    assert!(is_there(&lake));
-    assert!(lake.graveler.engine.due_rows(&lake.repo, &branch("main")) > 150);
+    wait_until_idle(&lake).await;
+    assert!(has_tree(&lake));
+    assert!(
+        lake.graveler
+            .engine
+            .skipped_rows_threshold(&lake.repo, &branch("main"))
+            > 150
+    );
     let sealed = async || {
         let refs = &lake.graveler.engine.refs;
         let record = refs
@@ -370,24 +385,32 @@ async fn deletions_pay_for_the_tree_as_reads_do() {
     let before = sealed().await;
     let more: Vec<String> = (0..60).map(|n| format!("{:06}", 2 * n + 1)).collect();
     lake.delete("main", &more.join(" ")).await.unwrap();
-    let_rest(&lake).await;
-    assert_eq!(sealed().await, before, "not paid for yet");
+    wait_until_idle(&lake).await;
+    assert_eq!(sealed().await, before, "the threshold is not reached yet");
     assert_eq!(count(&lake).await, 340);
 }
 
 #[tokio::test]
-async fn few_deletions_and_those_that_were_committed_make_no_tree() {
-    let lake = lake_that_waits(Duration::from_millis(1)).await;
+async fn few_or_committed_deletions_make_no_tree() {
+    let lake = lake_with_quiet_time(Duration::from_millis(1)).await;
     stage_many(&lake, 40).await;
-    let_rest(&lake).await;
-    assert!(!is_there(&lake), "few");
+    wait_until_idle(&lake).await;
+    assert!(!has_tree(&lake), "few deletions must make no tree");
 
-    let lake = lake_that_waits(Duration::from_secs(3600)).await;
+    let lake = lake_with_quiet_time(Duration::from_secs(3600)).await;
     stage_many(&lake, 60).await;
     let before = lake.head("main").await.id;
     let (engine, main) = (&lake.graveler.engine, branch("main"));
-    assert!(engine.would_work_at_rest(&lake.repo, &main, &before).await);
+    assert!(
+        engine
+            .would_work_when_idle(&lake.repo, &main, &before)
+            .await
+    );
     lake.commit("main", "deleted").await.unwrap();
     lake.put("main", "little=1").await;
-    assert!(!engine.would_work_at_rest(&lake.repo, &main, &before).await);
+    assert!(
+        !engine
+            .would_work_when_idle(&lake.repo, &main, &before)
+            .await
+    );
 }

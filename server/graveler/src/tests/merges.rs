@@ -1,11 +1,11 @@
-//! Merges and differences of references.
+//! Merges and differences between references.
 
 use expect_test::{Expect, expect};
 
 use crate::testing::{Lake, merging, show_diff};
 use crate::{Error, MergeParams, MergeStrategy, NoHooks};
 
-/// Commits `base` on main, changes it on both sides, merges theirs (dev) into ours (main).
+/// Commits `base` on main, changes both sides, and merges theirs (dev) into ours (main).
 async fn merged(
     base: &str,
     ours: &str,
@@ -41,7 +41,7 @@ async fn merged(
     (lake, outcome.map(|_| ()))
 }
 
-/// What an error says before it says what to do.
+/// The part of an error message before the advice.
 fn words(error: &Error) -> String {
     let message = error.to_string();
     message.split(':').next().unwrap_or_default().to_owned()
@@ -64,7 +64,7 @@ async fn check(base: &str, ours: &str, theirs: &str, strategy: MergeStrategy, ex
 }
 
 #[tokio::test]
-async fn three_way_merges() {
+async fn three_way_merges_follow_the_strategy() {
     use MergeStrategy::{DestWins, None, SourceWins};
     check("a=1 b=1", "a=2", "c=3", None, &expect!["a=2 b=1 c=3"]).await;
     check("a=1 b=1", "", "c=3 -b", None, &expect!["a=1 c=3"]).await;
@@ -77,7 +77,7 @@ async fn three_way_merges() {
 }
 
 #[tokio::test]
-async fn what_a_merge_records() {
+async fn merge_commit_records_parents_strategy_and_message() {
     let (lake, outcome) = merged("a=1", "b=1", "c=1", MergeStrategy::None).await;
     outcome.unwrap();
     let head = lake.head("main").await;
@@ -89,11 +89,11 @@ async fn what_a_merge_records() {
     assert_eq!(head.generation, 4);
     let again = lake.merge("dev", "main").await.unwrap_err();
     assert!(matches!(again, Error::NoChanges(_)), "{again:?}");
-    expect!["no changes: everything of 'dev' is merged"].assert_eq(&again.to_string());
-    // The other way it is a fast-forward in content: the very same tree.
+    expect!["no changes: 'dev' is already merged"].assert_eq(&again.to_string());
+    // In the other direction the result is exactly the merged tree.
     lake.merge("main", "dev").await.unwrap();
     assert_eq!(lake.head("dev").await.meta_range_id, head.meta_range_id);
-    // An empty merge, where it is wanted.
+    // An empty merge, allowed explicitly.
     lake.merge_with(
         "dev",
         "main",
@@ -111,7 +111,7 @@ async fn what_a_merge_records() {
 }
 
 #[tokio::test]
-async fn a_squash_merge_has_one_parent() {
+async fn squash_merge_has_one_parent() {
     let lake = Lake::new().await;
     lake.branch_from("dev", "main").await;
     for key in ["a", "b", "c"] {
@@ -136,10 +136,10 @@ async fn a_squash_merge_has_one_parent() {
     assert_eq!(lake.show("main").await, "a=1 b=1 c=1");
 }
 
-/// Merges with these parameters twice; shows what became of each, and how many parents the head has then.
-async fn twice(base: &str, ours: &str, theirs: &str, params: MergeParams) -> String {
+/// Merges twice with the same parameters; shows each outcome and the head's number of parents.
+async fn merge_twice(base: &str, ours: &str, theirs: &str, params: MergeParams) -> String {
     let (lake, _) = merged(base, ours, theirs, MergeStrategy::None).await;
-    // What the first one merged, if it did: start again from ours.
+    // If the setup merged, go back to ours.
     if lake.head("main").await.parents.len() == 2 {
         lake.hard_reset("main", "main~1").await.unwrap();
     }
@@ -156,7 +156,7 @@ async fn twice(base: &str, ours: &str, theirs: &str, params: MergeParams) -> Str
             }
             Ok(_) => format!("changed, {} parents", after.parents.len()),
             Err(error) => {
-                assert_eq!(before, after, "a refusal moves nothing");
+                assert_eq!(before, after, "a refused merge must not move the head");
                 words(&error)
             }
         });
@@ -164,10 +164,10 @@ async fn twice(base: &str, ours: &str, theirs: &str, params: MergeParams) -> Str
     shown.join("; ")
 }
 
-/// With two parents a merge tells at least that the source is merged; squashed it tells nothing else
-/// than what it changes.
+/// A merge commit with two parents at least records that the source is merged. A squash records
+/// nothing but its changes.
 #[tokio::test]
-async fn merges_that_change_nothing() {
+async fn merges_without_changes_depend_on_squash_and_force() {
     use MergeStrategy::{DestWins, None};
     let with = |strategy, squash| MergeParams {
         strategy,
@@ -179,23 +179,27 @@ async fn merges_that_change_nothing() {
     let wins = with(DestWins, false);
     let squash_wins = with(DestWins, true);
 
-    // Nothing on the source.
-    expect!["no changes; no changes"].assert_eq(&twice("a=1", "b=1", "", plain.clone()).await);
-    expect!["no changes; no changes"].assert_eq(&twice("a=1", "b=1", "", squash.clone()).await);
-    // Something.
-    expect!["changed, 2 parents; no changes"]
-        .assert_eq(&twice("a=1", "b=1", "c=1", plain.clone()).await);
-    expect!["changed, 1 parents; no changes"]
-        .assert_eq(&twice("a=1", "b=1", "c=1", squash.clone()).await);
-    // The same on both sides.
-    expect!["same tree, 2 parents; no changes"].assert_eq(&twice("a=1", "b=1", "b=1", plain).await);
-    expect!["no changes; no changes"].assert_eq(&twice("a=1", "b=1", "b=1", squash).await);
-    // All of it lost to the destination.
-    expect!["same tree, 2 parents; no changes"].assert_eq(&twice("a=1", "a=2", "a=3", wins).await);
+    // The source has no changes.
     expect!["no changes; no changes"]
-        .assert_eq(&twice("a=1", "a=2", "a=3", squash_wins.clone()).await);
+        .assert_eq(&merge_twice("a=1", "b=1", "", plain.clone()).await);
+    expect!["no changes; no changes"]
+        .assert_eq(&merge_twice("a=1", "b=1", "", squash.clone()).await);
+    // The source has a change.
+    expect!["changed, 2 parents; no changes"]
+        .assert_eq(&merge_twice("a=1", "b=1", "c=1", plain.clone()).await);
+    expect!["changed, 1 parents; no changes"]
+        .assert_eq(&merge_twice("a=1", "b=1", "c=1", squash.clone()).await);
+    // Both sides made the same change.
+    expect!["same tree, 2 parents; no changes"]
+        .assert_eq(&merge_twice("a=1", "b=1", "b=1", plain).await);
+    expect!["no changes; no changes"].assert_eq(&merge_twice("a=1", "b=1", "b=1", squash).await);
+    // All changes of the source lose to the destination.
+    expect!["same tree, 2 parents; no changes"]
+        .assert_eq(&merge_twice("a=1", "a=2", "a=3", wins).await);
+    expect!["no changes; no changes"]
+        .assert_eq(&merge_twice("a=1", "a=2", "a=3", squash_wins.clone()).await);
 
-    // Where it is wanted; `force` allows it as well, and has a message of lakeFS's own for that.
+    // Empty merges, allowed explicitly. `force` allows them too, as lakeFS clients expect.
     for (allow_empty, force) in [(true, false), (false, true)] {
         let wanted = MergeParams {
             allow_empty,
@@ -203,19 +207,20 @@ async fn merges_that_change_nothing() {
             ..squash_wins.clone()
         };
         expect!["same tree, 1 parents; same tree, 1 parents"]
-            .assert_eq(&twice("a=1", "a=2", "a=3", wanted.clone()).await);
+            .assert_eq(&merge_twice("a=1", "a=2", "a=3", wanted.clone()).await);
         let wanted = MergeParams {
             squash: false,
             ..wanted
         };
         expect!["same tree, 2 parents; same tree, 2 parents"]
-            .assert_eq(&twice("a=1", "b=1", "", wanted).await);
+            .assert_eq(&merge_twice("a=1", "b=1", "", wanted).await);
     }
 }
 
-/// An empty tree has two names: none, of a new repository, and that of a metarange without ranges.
+/// The empty tree has two ids: the empty text in a new repository, and that of a metarange without
+/// ranges.
 #[tokio::test]
-async fn the_two_names_of_the_empty_tree_are_no_change() {
+async fn empty_trees_of_different_ids_are_no_change() {
     let lake = Lake::new().await;
     lake.branch_from("dev", "main").await;
     lake.put("dev", "a=1").await;
@@ -223,7 +228,7 @@ async fn the_two_names_of_the_empty_tree_are_no_change() {
     lake.delete("dev", "a").await.unwrap();
     let empty = lake.commit("dev", "and gone").await.unwrap().meta_range_id;
     let none = lake.head("main").await.meta_range_id;
-    assert_ne!(empty, none, "two names");
+    assert_ne!(empty, none, "the ids must differ for this test");
     let merged = lake.merge("dev", "main").await;
     assert!(matches!(merged, Err(Error::NoChanges(_))), "{merged:?}");
     for (branch, other) in [("main", &empty), ("dev", &none)] {
@@ -240,7 +245,7 @@ async fn the_two_names_of_the_empty_tree_are_no_change() {
 }
 
 #[tokio::test]
-async fn the_destination_must_be_clean_in_effect() {
+async fn merge_needs_a_destination_without_effective_changes() {
     let lake = Lake::new().await;
     lake.put("main", "a=1 b=1").await;
     lake.commit("main", "base").await.unwrap();
@@ -253,7 +258,7 @@ async fn the_destination_must_be_clean_in_effect() {
         Err(Error::DirtyBranch(_))
     ));
     lake.delete("main", "c").await.unwrap();
-    // Equal to the head: no change, and must not undo what is merged.
+    // A staged value that equals the head is no change, and must not undo the merge.
     lake.put("main", "a=1").await;
     lake.merge("dev", "main").await.unwrap();
     assert_eq!(lake.show("main").await, "a=2 b=1");
@@ -261,7 +266,7 @@ async fn the_destination_must_be_clean_in_effect() {
 }
 
 #[tokio::test]
-async fn merges_that_cannot_be() {
+async fn merge_refuses_missing_and_staging_references() {
     let lake = Lake::new().await;
     lake.put("main", "a=1").await;
     assert!(matches!(
@@ -285,7 +290,7 @@ async fn merges_that_cannot_be() {
 }
 
 #[tokio::test]
-async fn differences_of_references() {
+async fn two_dot_and_three_dot_diffs_of_references() {
     let (lake, outcome) = merged("a=1 b=1 e=1", "a=2 d=2", "a=3 -b", MergeStrategy::None).await;
     assert!(matches!(outcome, Err(Error::Conflict { .. })));
     let diff = async |left: &str, right: &str| {
@@ -309,7 +314,7 @@ async fn differences_of_references() {
         .await,
     );
 
-    // Staged changes of the right side count where they are asked for.
+    // Staged changes of the right side count if requested with `$`.
     lake.put("dev", "a=2 c=4 e=5").await;
     expect!["-b:1> +c:>4 -d:2> ~e:1>5"].assert_eq(&diff("main", "dev$").await);
     expect!["~a:2>3 -b:1> -d:2>"].assert_eq(&diff("main", "dev").await);

@@ -1,15 +1,12 @@
-//! Stories of the whole engine, in memory.
+//! Tests of the whole engine, in memory.
 
-mod busy;
 mod commits;
 mod contention;
 mod cost;
 mod deletion;
 mod dump;
 mod dump_parents;
-mod dump_repeated;
 mod graph;
-mod history;
 mod hooks;
 mod materialize;
 mod merges;
@@ -18,17 +15,20 @@ mod museum;
 mod outcomes;
 mod protection;
 mod races;
+mod racing_store;
 mod records;
 mod references;
 mod reflog;
 mod reflog_bounds;
 mod repositories;
 mod resets;
+mod restore_resumed;
 mod retention;
+mod reverts;
+mod settings;
 mod simulation;
 mod staging;
 mod stalls;
-mod turns;
 mod undo;
 mod undo_kept;
 mod undo_races;

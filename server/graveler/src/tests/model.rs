@@ -1,6 +1,6 @@
-//! The engine against a model of sorted maps: every way to list, compare and join branches, and
-//! to join what was joined before. Trees have many small ranges, and few
-//! identities, so that different keys often have equal ones.
+//! Property tests of the engine against a model of sorted maps: all ways to list, compare and merge
+//! branches, including merges of earlier merges. Trees have many small ranges, and few identities, so
+//! that different keys often share one.
 
 mod histories;
 mod joins;

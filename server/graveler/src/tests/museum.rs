@@ -1,7 +1,8 @@
-//! Records and tables that lakeFS itself wrote (`tests/compat/museum`): golden vectors of every identity here.
+//! Records and tables that lakeFS wrote (`tests/compat/museum`): reference vectors for every id and
+//! encoding.
 //!
-//! Each record is read and written again, and must have its bytes; each commit and table must
-//! have the name that lakeFS gave it.
+//! Rewriting a record must give the same bytes, and each commit and table must have the id that
+//! lakeFS gave it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ fn museum(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// Keys and values of the database, without their partitions.
+/// All keys and values of the database, without their partitions.
 fn records() -> Vec<(String, Bytes)> {
     let dump = std::fs::read_to_string(museum("kv.sql")).unwrap();
     let rows = dump.lines().filter(|line| line.starts_with("\\\\x"));
@@ -33,7 +34,7 @@ fn records() -> Vec<(String, Bytes)> {
     .collect()
 }
 
-/// The records below `folder` by name, with their bytes.
+/// The records below `folder`: name, decoded record and stored bytes.
 fn below<T: Stored>(folder: &str) -> Vec<(String, T, Bytes)> {
     let mut found = Vec::new();
     for (key, stored) in records() {
@@ -54,18 +55,18 @@ fn assert_rewritten<T: Stored>(folder: &str, name_of: impl Fn(&T) -> &str) {
 }
 
 #[test]
-fn records_of_lakefs_are_written_again_as_they_were() {
+fn lakefs_records_are_rewritten_byte_for_byte() {
     assert_rewritten("branches/", |branch: &Branch| branch.id.as_str());
     assert_rewritten("tags/", |tag: &Tag| tag.id.as_str());
     assert_rewritten("repos/", |repository: &Repository| repository.id.as_str());
 }
 
 #[test]
-fn commits_of_lakefs_have_their_ids() {
+fn lakefs_commits_have_their_ids() {
     let mut parents = Vec::new();
     for (name, commit, stored) in below::<Commit>("commits/") {
         assert_eq!(commit_id(&commit).as_str(), name);
-        // lakeFS writes the entries of a map in any order.
+        // lakeFS writes the entries of a map in arbitrary order.
         if commit.metadata.len() < 2 {
             assert_eq!(hex::encode(commit.encode()), hex::encode(stored), "{name}");
         }
@@ -74,11 +75,11 @@ fn commits_of_lakefs_have_their_ids() {
     assert!([0, 1, 2].iter().all(|n| parents.contains(n)), "{parents:?}");
 }
 
-/// The identity of a commit's parents, which is embedded in its id.
+/// The identity of a commit's parents is embedded in the commit's id.
 #[test]
-fn parents_have_their_identity() {
+fn parents_identity_matches_reference_vectors() {
     let of = |parents: &[&str]| hex::encode(Ident::new().texts(parents.iter().copied()).finish());
-    // Computed from the frames of the format with another implementation of SHA-256.
+    // Computed from the encoding with another implementation of SHA-256.
     assert_eq!(
         of(&[]),
         "c05d0ae027f29a4a5776bafad29a3b776473f1da64ad40219803783b75286a6d"
@@ -89,7 +90,7 @@ fn parents_have_their_identity() {
     );
 }
 
-/// Reads a table and writes its records again: name and bytes are lakeFS's.
+/// Rewrites a table; its id and bytes must stay those of lakeFS. Returns its kind.
 async fn rewrite(id: &str, bytes: Bytes) -> String {
     let reader = Reader::from_bytes(bytes.clone()).await.unwrap();
     let mut cursor = reader.cursor();
@@ -100,12 +101,12 @@ async fn rewrite(id: &str, bytes: Bytes) -> String {
     let kind = String::from_utf8(reader.properties().kind().to_vec()).unwrap();
     let written = writer.finish(&BTreeMap::from([("type".to_owned(), kind.clone())]));
     assert_eq!(written.id, id);
-    assert!(written.bytes == bytes, "{id} has other bytes");
+    assert!(written.bytes == bytes, "{id} must keep its bytes");
     kind
 }
 
 #[tokio::test]
-async fn tables_of_lakefs_have_their_ids_and_bytes() {
+async fn lakefs_tables_have_their_ids_and_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let unpacked = Command::new("tar")
         .arg("-xzf")

@@ -1,5 +1,5 @@
-//! What clients are told of changes of references that race or whose acknowledgement is lost:
-//! one name stays one thing, and what is told to have failed is not there.
+//! What clients learn about reference changes that race or whose acknowledgement is lost: a name
+//! stays unique, and a change reported as failed did not happen.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,8 +53,8 @@ async fn undo(lake: &Lake, of: RefName) -> Result<()> {
     lake.graveler.undo(&lake.repo, &of, &params).await.map(drop)
 }
 
-/// Whether there is a branch and whether there is a tag of this name.
-async fn there(lake: &Lake, name: &str) -> (bool, bool) {
+/// Whether a branch and a tag with this name exist.
+async fn exists(lake: &Lake, name: &str) -> (bool, bool) {
     let found = lake.graveler.branch(&lake.repo, &branch(name)).await;
     let tag = lake.graveler.tag(&lake.repo, &TagId::trusted(name)).await;
     (found.is_ok(), tag.is_ok())
@@ -67,23 +67,25 @@ fn other_server(lake: &Lake) -> Lake {
     }
 }
 
-/// Exactly one of the two won, the other was told that the name is taken, and that is so.
+/// Asserts that exactly one of the two requests succeeded, and that the other was told that the name
+/// is taken.
 async fn assert_one_won(lake: &Lake, name: &str, made: Result<()>, tagged: Result<()>) {
     match (&made, &tagged) {
         (Ok(()), Err(Error::NotUnique { kind, .. })) => assert_eq!(*kind, Kind::Branch),
         (Err(Error::NotUnique { kind, .. }), Ok(())) => assert_eq!(*kind, Kind::Tag),
         both => panic!("{name} on {}: {both:?}", lake.kv.name()),
     }
-    let there = there(lake, name).await;
-    assert_eq!(there, (made.is_ok(), tagged.is_ok()), "{name}");
+    let exists = exists(lake, name).await;
+    assert_eq!(exists, (made.is_ok(), tagged.is_ok()), "{name}");
 }
 
-/// A hook during which another server makes the tag of the branch's name, or the other way round.
+/// Hooks during which another server creates a reference of the other kind with the same name, or
+/// commits to the branch that is being deleted.
 #[derive(Debug)]
-struct Rival(Lake);
+struct RivalHooks(Lake);
 
 #[async_trait::async_trait]
-impl crate::Hooks for Rival {
+impl crate::Hooks for RivalHooks {
     async fn before(&self, event: &Event) -> std::result::Result<HookOutcome, Box<Rejection>> {
         match event.kind {
             EventKind::PreCreateBranch => create_tag(&self.0, "b").await.unwrap(),
@@ -101,9 +103,9 @@ impl crate::Hooks for Rival {
 }
 
 #[tokio::test]
-async fn a_name_that_is_taken_while_hooks_run_is_refused() {
+async fn name_taken_while_hooks_run_is_refused() {
     let lake = Lake::new().await;
-    let (repo, hooks) = (&lake.repo, Rival(other_server(&lake)));
+    let (repo, hooks) = (&lake.repo, RivalHooks(other_server(&lake)));
     let refused = lake
         .graveler
         .create_branch(repo, &branch("b"), "main", false, false, "tester", &hooks)
@@ -117,7 +119,7 @@ async fn a_name_that_is_taken_while_hooks_run_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_branch_and_a_tag_race_for_their_name() {
+async fn branch_and_tag_race_for_one_name() {
     let folder = tempfile::tempdir().unwrap();
     for store in stores(&folder, "names").await {
         let one = Lake::with(store, "race-for-names", Options::default()).await;
@@ -149,9 +151,9 @@ async fn a_branch_and_a_tag_race_for_their_name() {
     }
 }
 
-/// What comes back by an undo races for its name as well.
+/// A reference that an undo restores races for its name too.
 #[tokio::test]
-async fn an_undo_takes_no_name_from_another() {
+async fn undo_takes_no_name_from_another_reference() {
     let (mut came_back, mut lost) = (0, 0);
     for seed in 0..60 {
         let inner: Arc<dyn Store> = Arc::new(MemoryStore::default());
@@ -164,9 +166,9 @@ async fn an_undo_takes_no_name_from_another() {
             yields: 128,
             ..Faults::default()
         };
-        let stirred: Arc<dyn Store> = Arc::new(FaultyStore::new(inner, seed, faults));
+        let yielding: Arc<dyn Store> = Arc::new(FaultyStore::new(inner, seed, faults));
         let server = || Lake {
-            graveler: lake.graveler.on_store_for_tests(&stirred),
+            graveler: lake.graveler.on_store_for_tests(&yielding),
             ..lake.clone()
         };
         let (one, other) = (server(), server());
@@ -186,10 +188,10 @@ async fn an_undo_takes_no_name_from_another() {
     assert!(came_back > 5 && lost > 5, "{came_back} {lost}");
 }
 
-/// Nearly every write is applied and its acknowledgement lost, or not applied at all: what is
-/// told of creations and deletions is what is there.
+/// Nearly every write is applied but its acknowledgement lost, or not applied at all. The outcomes of
+/// creations and deletions must match the stored state.
 #[tokio::test]
-async fn lost_acknowledgements_are_looked_into() {
+async fn lost_acknowledgements_are_resolved() {
     let (before, after) = (
         Faults {
             before_write: 255,
@@ -217,12 +219,12 @@ async fn lost_acknowledgements_are_looked_into() {
             create_tag(&refusing, &t).await,
         ];
         assert!(created.iter().all(Result::is_err), "{created:?}");
-        assert_eq!(there(&lake, &b).await, (false, false));
-        assert_eq!(there(&lake, &t).await, (false, false));
+        assert_eq!(exists(&lake, &b).await, (false, false));
+        assert_eq!(exists(&lake, &t).await, (false, false));
         create_branch(&forgetful, &b).await.unwrap();
         create_tag(&forgetful, &t).await.unwrap();
-        assert_eq!(there(&lake, &b).await, (true, false));
-        assert_eq!(there(&lake, &t).await, (false, true));
+        assert_eq!(exists(&lake, &b).await, (true, false));
+        assert_eq!(exists(&lake, &t).await, (false, true));
         let deleted = [
             delete_branch(&refusing, &b).await,
             delete_tag(&refusing, &t).await,
@@ -230,15 +232,15 @@ async fn lost_acknowledgements_are_looked_into() {
         assert!(deleted.iter().all(Result::is_err), "{deleted:?}");
         delete_branch(&forgetful, &b).await.unwrap();
         delete_tag(&forgetful, &t).await.unwrap();
-        assert_eq!(there(&lake, &b).await, (false, false));
-        assert_eq!(there(&lake, &t).await, (false, false));
+        assert_eq!(exists(&lake, &b).await, (false, false));
+        assert_eq!(exists(&lake, &t).await, (false, false));
     }
 }
 
-/// Loses the acknowledgement of the write that moves the head of `main`, and has another server
-/// commit on top before anyone looks.
+/// Loses the acknowledgement of the write that moves the head of `main`, and makes another server
+/// commit on top before the outcome is checked.
 #[derive(Debug)]
-struct Overtaking {
+struct OvertakingServer {
     other: Lake,
     from: crate::CommitId,
     done: AtomicBool,
@@ -247,7 +249,7 @@ struct Overtaking {
 
 const AFTER_WRITE: u8 = 1;
 
-impl FaultSchedule for Overtaking {
+impl FaultSchedule for OvertakingServer {
     fn should_fail(&self, parts: u8) -> bool {
         parts == AFTER_WRITE && self.should_fail.swap(false, Ordering::Relaxed)
     }
@@ -264,8 +266,8 @@ impl FaultSchedule for Overtaking {
     }
 }
 
-async fn overtaken(lake: &Lake) -> (Lake, Arc<Overtaking>) {
-    let fate = Arc::new(Overtaking {
+async fn overtaken_server(lake: &Lake) -> (Lake, Arc<OvertakingServer>) {
+    let fate = Arc::new(OvertakingServer {
         other: other_server(lake),
         from: lake.head("main").await.id,
         done: false.into(),
@@ -276,11 +278,7 @@ async fn overtaken(lake: &Lake) -> (Lake, Arc<Overtaking>) {
         ..Faults::default()
     };
     let kv = Arc::clone(&lake.kv);
-    let faulty: Arc<dyn Store> = Arc::new(FaultyStore::with_schedule(
-        kv,
-        faults,
-        Arc::clone(&fate) as _,
-    ));
+    let faulty: Arc<dyn Store> = Arc::new(FaultyStore::with_schedule(kv, faults, Arc::clone(&fate) as _));
     let graveler = lake.graveler.on_store_for_tests(&faulty);
     let lake = Lake {
         graveler,
@@ -290,10 +288,10 @@ async fn overtaken(lake: &Lake) -> (Lake, Arc<Overtaking>) {
 }
 
 #[tokio::test]
-async fn a_commit_below_the_head_by_the_time_of_the_look_has_landed() {
+async fn commit_that_is_an_ancestor_when_checked_has_landed() {
     let lake = Lake::new().await;
     lake.put("main", "a=1").await;
-    let (server, fate) = overtaken(&lake).await;
+    let (server, fate) = overtaken_server(&lake).await;
     let commit = server.commit("main", "mine").await.unwrap();
     assert!(fate.done.load(Ordering::Relaxed));
     let head = lake.head("main").await;
@@ -305,20 +303,20 @@ async fn a_commit_below_the_head_by_the_time_of_the_look_has_landed() {
 }
 
 #[tokio::test]
-async fn a_reset_that_was_built_on_by_the_time_of_the_look_has_landed() {
+async fn reset_with_a_commit_on_top_when_checked_has_landed() {
     let lake = Lake::new().await;
     lake.put("main", "a=1").await;
     let base = lake.commit("main", "base").await.unwrap();
     lake.put("main", "a=2").await;
     lake.commit("main", "bad").await.unwrap();
-    let (server, fate) = overtaken(&lake).await;
+    let (server, fate) = overtaken_server(&lake).await;
     server.hard_reset("main", base.id.as_str()).await.unwrap();
     assert!(fate.done.load(Ordering::Relaxed));
     assert_eq!(lake.head("main").await.parents, [base.id]);
     assert_eq!(lake.show("main@").await, "a=1 top=1");
 }
 
-/// Commits a little later, within the second.
+/// Commits a little later, but within the same second.
 async fn load(lake: &Lake, on: &str) -> crate::Commit {
     lake.clock.advance(Duration::from_millis(10));
     let (on, params) = (branch(on), committing("load"));
@@ -326,16 +324,16 @@ async fn load(lake: &Lake, on: &str) -> crate::Commit {
     committed.await.unwrap()
 }
 
-/// Two branches that load the same in the same second: their commits have one id.
+/// Two branches with equal changes, committed in the same second: both commits have the same id.
 #[tokio::test]
-async fn of_two_equal_commits_the_first_record_stays() {
+async fn first_record_of_equal_commits_stays() {
     let lake = Lake::new().await;
     for name in ["one", "two"] {
         create_branch(&lake, name).await.unwrap();
         lake.put(name, "a=1").await;
     }
     let first = load(&lake, "one").await;
-    // As others may have recorded it: the generation is above that of its parents, no more.
+    // A mirror may have recorded it with another generation; it only has to be above the parents'.
     let mirrored = crate::Commit {
         generation: 7,
         ..first.clone()
@@ -347,7 +345,7 @@ async fn of_two_equal_commits_the_first_record_stays() {
     let lake = other_server(&lake);
 
     let second = load(&lake, "two").await;
-    assert_eq!(second, mirrored, "what is told is what is recorded");
+    assert_eq!(second, mirrored, "the answer must be the recorded commit");
     for server in [&lake, &other_server(&lake)] {
         assert_eq!(server.head("one").await, mirrored);
         assert_eq!(server.head("two").await, mirrored);
@@ -359,10 +357,10 @@ async fn of_two_equal_commits_the_first_record_stays() {
 }
 
 #[tokio::test]
-async fn a_branch_is_deleted_as_its_hooks_judged_it() {
+async fn branch_deletion_fails_if_the_head_moved_during_hooks() {
     let lake = Lake::new().await;
     create_branch(&lake, "b").await.unwrap();
-    let hooks = Rival(other_server(&lake));
+    let hooks = RivalHooks(other_server(&lake));
     let refused = lake
         .graveler
         .delete_branch(&lake.repo, &branch("b"), false, "tester", &hooks)
@@ -373,5 +371,5 @@ async fn a_branch_is_deleted_as_its_hooks_judged_it() {
     );
     assert_eq!(lake.head("b").await.message, "late");
     delete_branch(&lake, "b").await.unwrap();
-    assert_eq!(there(&lake, "b").await, (false, false));
+    assert_eq!(exists(&lake, "b").await, (false, false));
 }

@@ -1,4 +1,4 @@
-//! Branch protection: what it blocks and lets pass, how rules change, and when they hold.
+//! Branch protection: what it blocks and allows, how rules change, and when they apply.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::testing::{Lake, branch};
 use crate::{BranchProtection, Condition, Error, Kind, NoHooks, Result};
 
 const STORED_AT: &[u8] = b"settings/protected_branches";
-/// `main`, as lakeFS stores it.
+/// A rule for `main`, as lakeFS stores it.
 const MAIN_ONLY: &[u8] = b"\x0a\x0c\x0a\x04main\x12\x04\x0a\x02\x00\x01";
 
 async fn protect(lake: &Lake, patterns: &str) -> Result<()> {
@@ -31,8 +31,8 @@ async fn write(lake: &Lake, on: &str) -> Result<()> {
     lake.set(on, "k", "v", Condition::Always).await
 }
 
-/// The same lake as another server sees it, whose records go through `kv`.
-fn through(lake: &Lake, kv: Arc<dyn Store>) -> Lake {
+/// The same lake seen by another server whose records go through `kv`.
+fn server_on(lake: &Lake, kv: Arc<dyn Store>) -> Lake {
     Lake {
         graveler: lake.graveler.on_store_for_tests(&kv),
         kv,
@@ -41,7 +41,7 @@ fn through(lake: &Lake, kv: Arc<dyn Store>) -> Lake {
 }
 
 #[tokio::test]
-async fn a_protected_branch_takes_merges_but_neither_writes_nor_commits() {
+async fn protected_branch_allows_merges_but_no_writes_or_commits() {
     let lake = Lake::new().await;
     lake.put("main", "a=1").await;
     lake.branch_from("dev", "main").await;
@@ -60,9 +60,13 @@ async fn a_protected_branch_takes_merges_but_neither_writes_nor_commits() {
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(lake.show("main").await, "a=1", "as it was");
+    assert_eq!(
+        lake.show("main").await,
+        "a=1",
+        "the branch must stay unchanged"
+    );
 
-    // What was staged before the rule came would stand in the way of a merge.
+    // Changes staged before the rule would block the merge, so commit them first.
     protect(&lake, "").await.unwrap();
     lake.commit("main", "before").await.unwrap();
     protect(&lake, "ma* release-?").await.unwrap();
@@ -71,7 +75,7 @@ async fn a_protected_branch_takes_merges_but_neither_writes_nor_commits() {
     lake.merge("dev", "main").await.unwrap();
     assert_eq!(lake.show("main").await, "a=1 b=2");
 
-    // Protected branches come and go as others do.
+    // Protected branches can be created and deleted like others.
     lake.branch_from("release-1", "main").await;
     write(&lake, "release-1").await.unwrap_err();
     lake.graveler
@@ -81,7 +85,7 @@ async fn a_protected_branch_takes_merges_but_neither_writes_nor_commits() {
 }
 
 #[tokio::test]
-async fn changed_rules_hold_at_once_where_they_were_changed() {
+async fn changed_rules_apply_at_once_on_the_same_server() {
     let lake = Lake::new().await;
     write(&lake, "main").await.unwrap();
     protect(&lake, "main").await.unwrap();
@@ -101,7 +105,7 @@ async fn changed_rules_hold_at_once_where_they_were_changed() {
 }
 
 #[tokio::test]
-async fn rules_are_stored_and_tagged_as_in_lakefs() {
+async fn rules_and_tags_match_lakefs() {
     let lake = Lake::new().await;
     let none = rules(&lake).await;
     assert_eq!((none.patterns.len(), none.tag.as_str()), (0, ""));
@@ -111,7 +115,7 @@ async fn rules_are_stored_and_tagged_as_in_lakefs() {
     let stored = lake.kv.get(partition.as_bytes(), STORED_AT).await.unwrap();
     assert_eq!(stored.unwrap().value, MAIN_ONLY);
 
-    // Written and tagged by lakeFS 1.84, in its order.
+    // Written and tagged by lakeFS 1.84, in its own order.
     let theirs = b"\n\x11\n\trelease-*\x12\x04\n\x02\x00\x01\n\x0c\n\x04main\x12\x04\n\x02\x00\x01";
     lake.kv
         .set(
@@ -128,7 +132,7 @@ async fn rules_are_stored_and_tagged_as_in_lakefs() {
         "88c8fe9500f463d9d66181ebc7ac6050d653cfed594b1e743e218efd7e783949"
     );
 
-    // No rules are an empty record, whose tag is not that of no record.
+    // An empty list of rules is an empty record. Its tag differs from that of a missing record.
     protect(&lake, "").await.unwrap();
     let lifted = rules(&lake).await;
     assert!(lifted.patterns.is_empty() && !lifted.tag.is_empty());
@@ -136,9 +140,9 @@ async fn rules_are_stored_and_tagged_as_in_lakefs() {
 }
 
 #[tokio::test]
-async fn rules_that_block_one_thing_only_block_no_more() {
+async fn rule_for_one_action_blocks_only_that_action() {
     let lake = Lake::new().await;
-    // Commits to `main`, by a rule that lakeFS's older versions could make.
+    // A rule that only blocks commits to `main`, as older versions of lakeFS could make.
     let commits_only = b"\x0a\x0b\x0a\x04main\x12\x03\x0a\x01\x01";
     lake.kv
         .set(
@@ -150,7 +154,7 @@ async fn rules_that_block_one_thing_only_block_no_more() {
         .unwrap();
     write(&lake, "main").await.unwrap();
     lake.commit("main", "x").await.unwrap_err();
-    // Adding another leaves it as it is.
+    // Adding another rule leaves it unchanged.
     lake.graveler
         .add_protected_pattern(&lake.repo, "x")
         .await
@@ -160,7 +164,7 @@ async fn rules_that_block_one_thing_only_block_no_more() {
 }
 
 #[tokio::test]
-async fn a_stale_tag_changes_nothing() {
+async fn stale_tag_is_refused() {
     let lake = Lake::new().await;
     for stale in ["stale", &"0".repeat(64)] {
         assert!(matches!(
@@ -183,7 +187,7 @@ async fn a_stale_tag_changes_nothing() {
 }
 
 #[tokio::test]
-async fn malformed_and_too_many_rules_are_refused_whole() {
+async fn malformed_or_too_many_rules_change_nothing() {
     let lake = Lake::new().await;
     protect(&lake, "main").await.unwrap();
     let many: Vec<String> = (0..3_000).map(|n| format!("branch-{n}")).collect();
@@ -201,7 +205,7 @@ async fn malformed_and_too_many_rules_are_refused_whole() {
     assert!(matches!(refused, Err(Error::Advised { .. })));
     assert_eq!(rules(&lake).await.patterns, ["main"]);
 
-    // lakeFS takes a malformed pattern in: it matches nothing, and the others still do.
+    // lakeFS stores malformed patterns. They match nothing, and the other rules still apply.
     let theirs = b"\x0a\x0a\x0a\x02[a\x12\x04\x0a\x02\x00\x01";
     let both = [&theirs[..], MAIN_ONLY].concat();
     let partition = lake.repo.partition();
@@ -209,14 +213,14 @@ async fn malformed_and_too_many_rules_are_refused_whole() {
         .set(partition.as_bytes(), STORED_AT, both.into())
         .await
         .unwrap();
-    let other = through(&lake, Arc::clone(&lake.kv));
+    let other = server_on(&lake, Arc::clone(&lake.kv));
     write(&other, "main").await.unwrap_err();
     other.branch_from("a", "main").await;
     write(&other, "a").await.unwrap();
 }
 
 #[tokio::test]
-async fn single_rules_are_added_and_removed_once() {
+async fn adding_twice_and_removing_twice_are_errors() {
     let lake = Lake::new().await;
     let (graveler, repo) = (&lake.graveler, &lake.repo);
     graveler.add_protected_pattern(repo, "main").await.unwrap();
@@ -244,19 +248,19 @@ async fn single_rules_are_added_and_removed_once() {
 }
 
 #[tokio::test]
-async fn rules_added_at_the_same_time_are_all_there() {
+async fn concurrently_added_rules_are_all_stored() {
     let lake = Lake::new().await;
-    let stirred = Faults {
+    let yielding = Faults {
         yields: 128,
         ..Faults::default()
     };
-    let stirred = through(
+    let yielding = server_on(
         &lake,
-        Arc::new(FaultyStore::new(Arc::clone(&lake.kv), 7, stirred)),
+        Arc::new(FaultyStore::new(Arc::clone(&lake.kv), 7, yielding)),
     );
     let patterns = ["a", "b", "c", "d", "e"];
     let adding =
-        patterns.map(|pattern| stirred.graveler.add_protected_pattern(&lake.repo, pattern));
+        patterns.map(|pattern| yielding.graveler.add_protected_pattern(&lake.repo, pattern));
     for added in futures::future::join_all(adding).await {
         added.unwrap();
     }
@@ -266,24 +270,24 @@ async fn rules_added_at_the_same_time_are_all_there() {
 }
 
 #[tokio::test]
-async fn a_change_whose_acknowledgement_is_lost_is_no_failure() {
+async fn lost_acknowledgement_of_a_rule_change_is_no_error() {
     let lake = Lake::new().await;
-    let deaf = Faults {
+    let forgetful = Faults {
         after_write: 255,
         ..Faults::default()
     };
-    let deaf = through(
+    let forgetful = server_on(
         &lake,
-        Arc::new(FaultyStore::new(Arc::clone(&lake.kv), 7, deaf)),
+        Arc::new(FaultyStore::new(Arc::clone(&lake.kv), 7, forgetful)),
     );
-    protect(&deaf, "main").await.unwrap();
-    let tag = rules(&deaf).await.tag;
-    protect_if(&deaf, "dev", Some(&tag)).await.unwrap();
+    protect(&forgetful, "main").await.unwrap();
+    let tag = rules(&forgetful).await.tag;
+    protect_if(&forgetful, "dev", Some(&tag)).await.unwrap();
     assert_eq!(rules(&lake).await.patterns, ["dev"]);
 }
 
 #[tokio::test]
-async fn rules_of_a_read_only_repository_stay() {
+async fn read_only_repository_refuses_rule_changes() {
     let mut lake = Lake::new().await;
     protect(&lake, "main").await.unwrap();
     lake.repo.read_only = true;

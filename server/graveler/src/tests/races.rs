@@ -1,7 +1,6 @@
-//! Races and failures: what was acknowledged is never lost.
+//! Races and failures: no acknowledged write is ever lost.
 //!
-//! Run on every store there is: in memory, SQLite, and PostgreSQL if
-//! `WEIR_TEST_POSTGRES` names one.
+//! Each test runs on all stores: memory, SQLite, and PostgreSQL if `WEIR_TEST_POSTGRES` is set.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,10 +15,10 @@ use crate::{Condition, Error, LogRequest, NoHooks, Options};
 const WRITERS: usize = 8;
 const COMMITS: usize = 50;
 const LOOPS: usize = 64;
-/// How often each of them goes round.
+/// How many rounds each loop makes.
 const ROUNDS: usize = 2;
 
-/// Forgets what an earlier run of the test left in a store that lives longer than it.
+/// Creates the repository again, in case the store has one from an earlier run.
 async fn lake_on(store: Arc<dyn Store>, name: &str) -> Lake {
     let before = Lake::with(Arc::clone(&store), name, Options::default()).await;
     before
@@ -30,11 +29,11 @@ async fn lake_on(store: Arc<dyn Store>, name: &str) -> Lake {
     Lake::with(store, name, Options::default()).await
 }
 
-/// What was acknowledged: the number last written to each key.
+/// The acknowledged writes: the number last written to each key.
 type Acknowledged = BTreeMap<String, u32>;
 
-/// Writes ascending numbers to a few keys of its own, and now and then to a new
-/// one on condition, until told to stop.
+/// Writes ascending numbers to a few keys of its own, and sometimes conditionally to a new key, until
+/// `stop` is set.
 async fn write_until(lake: Lake, writer: usize, stop: Arc<AtomicBool>) -> Acknowledged {
     let mut acknowledged = Acknowledged::new();
     let mut n = 0;
@@ -49,7 +48,7 @@ async fn write_until(lake: Lake, writer: usize, stop: Arc<AtomicBool>) -> Acknow
             Ok(()) => {
                 acknowledged.insert(key, n);
             }
-            // Not acknowledged: may be there or not.
+            // Not acknowledged, so it may or may not be stored.
             Err(Error::Kv(_) | Error::TooManyTries(_)) => {}
             Err(other) => panic!("{other}"),
         }
@@ -58,7 +57,7 @@ async fn write_until(lake: Lake, writer: usize, stop: Arc<AtomicBool>) -> Acknow
     acknowledged
 }
 
-/// Every acknowledged write is there, or a later one of the same key.
+/// Asserts that every acknowledged write, or a later one of the same key, is stored.
 async fn assert_there(lake: &Lake, acknowledged: Vec<Acknowledged>, what: &str) {
     let shown = lake.show("main").await;
     let there: BTreeMap<&str, u32> = shown
@@ -67,7 +66,10 @@ async fn assert_there(lake: &Lake, acknowledged: Vec<Acknowledged>, what: &str) 
         .map(|(k, v)| (k, v.parse().unwrap()))
         .collect();
     let all: Vec<_> = acknowledged.into_iter().flatten().collect();
-    assert!(all.len() >= WRITERS, "{what}: the race took place");
+    assert!(
+        all.len() >= WRITERS,
+        "{what}: the writers must have written"
+    );
     let lost: Vec<_> = all
         .iter()
         .filter(|(key, n)| there.get(key.as_str()).is_none_or(|found| found < n))
@@ -92,7 +94,7 @@ async fn keys_on(lake: &Lake, reference: &str) -> BTreeSet<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_acknowledged_write_is_lost_to_a_commit() {
+async fn commits_lose_no_acknowledged_write() {
     let folder = tempfile::tempdir().unwrap();
     for store in stores(&folder, "races").await {
         let lake = lake_on(store, "race-of-writers").await;
@@ -114,7 +116,7 @@ async fn no_acknowledged_write_is_lost_to_a_commit() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_merge_into_one_branch_without_an_error() {
+async fn many_merges_into_one_branch_all_succeed() {
     let folder = tempfile::tempdir().unwrap();
     for store in stores(&folder, "races").await {
         let lake = lake_on(store, "race-of-merges").await;
@@ -156,9 +158,9 @@ async fn many_merge_into_one_branch_without_an_error() {
     }
 }
 
-/// Two servers merge into one branch, with no queue between them: losers carry their merges over.
+/// Two servers merge into one branch. They share no queue, so losers rebase their merges.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_servers_merge_into_one_branch_without_an_error() {
+async fn merges_of_two_servers_into_one_branch_all_succeed() {
     const LOOPS_OF_EACH: usize = 16;
     let one = Lake::new().await;
     one.put("main", "base=1").await;
@@ -185,9 +187,9 @@ async fn two_servers_merge_into_one_branch_without_an_error() {
     assert_eq!(keys_on(&one, "main@").await.len(), 1 + 2 * LOOPS_OF_EACH);
 }
 
-/// Two servers commit and merge against each other, with no queue between them.
+/// Two servers commit and write concurrently. They share no queue.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_servers_lose_nothing_to_each_other() {
+async fn commits_of_two_servers_lose_no_writes() {
     let one = Lake::new().await;
     let two = Lake {
         graveler: one.graveler.fork_for_tests(),
@@ -216,10 +218,10 @@ async fn two_servers_lose_nothing_to_each_other() {
     assert_eq!(keys_on(&two, "main").await, acknowledged);
 }
 
-/// The store fails before and after writes: the client is told of an error and may
-/// not know whether it took effect, but what it was told is done is done.
+/// The store fails before or after writes. The client gets an error and may not know whether the
+/// write took effect, but every acknowledged write must be stored.
 #[tokio::test]
-async fn lost_acknowledgements_lose_no_writes() {
+async fn store_failures_lose_no_acknowledged_write() {
     for seed in 0..20 {
         let inner: Arc<dyn Store> = Arc::new(kv::MemoryStore::default());
         let faults = Faults {
@@ -246,7 +248,7 @@ async fn lost_acknowledgements_lose_no_writes() {
         }
         stop.store(true, Ordering::Relaxed);
         let acknowledged = joined(writers).await;
-        // Looked at by a server whose store does not fail.
+        // Check with a server whose store does not fail.
         let sound = Lake {
             graveler: faulty.graveler.on_store_for_tests(&inner),
             kv: inner,
@@ -265,7 +267,7 @@ async fn lost_acknowledgements_lose_no_writes() {
         }
         assert!(
             commits.is_empty(),
-            "seed {seed}: acknowledged commits that main does not descend from: {commits:?}"
+            "seed {seed}: acknowledged commits that are not ancestors of main: {commits:?}"
         );
     }
 }

@@ -1,11 +1,11 @@
-//! Commits that were made elsewhere and are taken in as records.
+//! Records of commits that other servers made.
 
 use crate::ident::commit_id;
 use crate::testing::Lake;
 use crate::{Commit, CommitId, Error, Kind, MetaRangeId};
 
-/// A commit on top of main's head that nobody made here.
-async fn made_elsewhere(lake: &Lake) -> Commit {
+/// A valid commit on top of main's head that is not stored yet.
+async fn foreign_commit(lake: &Lake) -> Commit {
     let head = lake.head("main").await;
     let mut commit = Commit {
         message: "from afar".to_owned(),
@@ -18,13 +18,13 @@ async fn made_elsewhere(lake: &Lake) -> Commit {
     commit
 }
 
-async fn take_in(lake: &Lake, commit: &Commit) -> crate::Result<()> {
+async fn import(lake: &Lake, commit: &Commit) -> crate::Result<()> {
     lake.graveler
         .create_commit_record(&lake.repo, commit, false)
         .await
 }
 
-/// As lakeFS answers a commit that is recorded already.
+/// lakeFS's answer for a commit that is recorded already.
 fn assert_recorded(refused: &crate::Result<()>) {
     let kind = Kind::Commit;
     assert!(
@@ -41,11 +41,11 @@ async fn lake() -> Lake {
 }
 
 #[tokio::test]
-async fn a_commit_made_elsewhere_is_taken_in_and_no_branch_moves() {
+async fn foreign_commit_is_recorded_and_no_branch_moves() {
     let lake = lake().await;
     let head = lake.head("main").await;
-    let commit = made_elsewhere(&lake).await;
-    take_in(&lake, &commit).await.unwrap();
+    let commit = foreign_commit(&lake).await;
+    import(&lake, &commit).await.unwrap();
     assert_eq!(lake.head("main").await, head);
     let found = lake
         .graveler
@@ -54,9 +54,9 @@ async fn a_commit_made_elsewhere_is_taken_in_and_no_branch_moves() {
         .unwrap();
     assert_eq!(found, commit);
     assert_eq!(lake.show(commit.id.as_str()).await, "a=1");
-    assert_recorded(&take_in(&lake, &commit).await);
+    assert_recorded(&import(&lake, &commit).await);
 
-    // A first commit, of the empty tree.
+    // A root commit with the empty tree.
     let mut root = Commit {
         meta_range_id: MetaRangeId::trusted(""),
         parents: Vec::new(),
@@ -64,13 +64,13 @@ async fn a_commit_made_elsewhere_is_taken_in_and_no_branch_moves() {
         ..commit
     };
     root.id = commit_id(&root);
-    take_in(&lake, &root).await.unwrap();
+    import(&lake, &root).await.unwrap();
 }
 
 #[tokio::test]
-async fn what_cannot_be_walked_is_not_taken_in() {
+async fn unwalkable_commits_are_refused() {
     let mut lake = lake().await;
-    let commit = made_elsewhere(&lake).await;
+    let commit = foreign_commit(&lake).await;
     let nowhere = "0".repeat(64);
     let changed = |change: &dyn Fn(&mut Commit)| {
         let mut other = commit.clone();
@@ -83,7 +83,7 @@ async fn what_cannot_be_walked_is_not_taken_in() {
         ..commit.clone()
     };
     for (other, why) in [
-        (wrong_id, "not that of its content"),
+        (wrong_id, "does not match the commit's content"),
         (
             changed(&|c| c.parents = vec![CommitId::trusted(nowhere.clone())]),
             "record the parent first",
@@ -106,7 +106,7 @@ async fn what_cannot_be_walked_is_not_taken_in() {
             "copy the metarange and its ranges there first",
         ),
     ] {
-        let refused = take_in(&lake, &other).await;
+        let refused = import(&lake, &other).await;
         assert!(
             matches!(
                 &refused,
@@ -118,13 +118,13 @@ async fn what_cannot_be_walked_is_not_taken_in() {
         let found = lake.graveler.get_commit(&lake.repo, &other.id).await;
         assert!(matches!(found, Err(Error::NotFound { .. })), "{why}");
     }
-    // What the id does not cover is not changed behind it.
-    take_in(&lake, &commit).await.unwrap();
+    // A recorded commit cannot be changed in fields that the id does not cover.
+    import(&lake, &commit).await.unwrap();
     let other = Commit {
         generation: 9,
         ..commit.clone()
     };
-    assert_recorded(&take_in(&lake, &other).await);
+    assert_recorded(&import(&lake, &other).await);
     let found = lake.graveler.get_commit(&lake.repo, &commit.id).await;
     assert_eq!(found.unwrap(), commit);
 
@@ -133,7 +133,7 @@ async fn what_cannot_be_walked_is_not_taken_in() {
     next.id = commit_id(&next);
     lake.repo.read_only = true;
     assert!(matches!(
-        take_in(&lake, &next).await,
+        import(&lake, &next).await,
         Err(Error::ReadOnly(_))
     ));
     lake.graveler

@@ -1,4 +1,4 @@
-//! Branches, tags, and the expressions that name commits.
+//! Branches, tags, and expressions that name commits.
 
 use expect_test::expect;
 
@@ -33,7 +33,7 @@ async fn new_branch(lake: &Lake, name: &str, source: &str) -> crate::Result<crat
 }
 
 #[tokio::test]
-async fn expressions() {
+async fn expressions_resolve() {
     let lake = Lake::new().await;
     for message in ["1", "2", "3"] {
         lake.put("main", &format!("k={message}")).await;
@@ -104,9 +104,9 @@ async fn expressions() {
 }
 
 #[tokio::test]
-async fn an_ambiguous_start_of_an_id_names_nothing() {
+async fn ambiguous_id_prefix_is_not_found() {
     let lake = Lake::new().await;
-    // More commits than hex digits: some digit starts two of them.
+    // More commits than hex digits, so at least two start with the same digit.
     for i in 0..17 {
         lake.put("main", &format!("k={i}")).await;
         lake.commit("main", "x").await.unwrap();
@@ -134,7 +134,7 @@ async fn an_ambiguous_start_of_an_id_names_nothing() {
 }
 
 #[tokio::test]
-async fn one_name_names_one_thing() {
+async fn names_are_unique_over_branches_tags_and_commits() {
     let lake = Lake::new().await;
     let root = lake.head("main").await.id;
     new_branch(&lake, "dev", "main").await.unwrap();
@@ -182,7 +182,7 @@ async fn one_name_names_one_thing() {
 }
 
 #[tokio::test]
-async fn listings_are_pages() {
+async fn listings_are_paged() {
     let lake = Lake::new().await;
     for name in ["a", "a-1", "b", "c"] {
         new_branch(&lake, name, "main").await.unwrap();
@@ -232,7 +232,7 @@ async fn listings_are_pages() {
 }
 
 #[tokio::test]
-async fn deletion() {
+async fn branches_and_tags_are_deleted() {
     let lake = Lake::new().await;
     new_branch(&lake, "dev", "main").await.unwrap();
     lake.put("dev", "a=1").await;
@@ -253,7 +253,7 @@ async fn deletion() {
     assert_eq!(
         lake.retired_tokens().await,
         0,
-        "what was staged is kept for an undo"
+        "staged changes are kept for an undo"
     );
     assert!(matches!(
         lake.graveler.branch(&lake.repo, &branch("dev")).await,
@@ -263,7 +263,7 @@ async fn deletion() {
     assert_eq!(
         lake.show("dev").await,
         "",
-        "a branch made anew holds nothing of the old one"
+        "a new branch has nothing of the deleted one"
     );
     tag(&lake, "v1", "main").await.unwrap();
     let v1 = TagId::trusted("v1");
@@ -284,9 +284,9 @@ async fn deletion() {
     ));
 }
 
-/// A full id before a branch before a tag before the start of an id.
+/// The order is: full commit id, branch, tag, unique prefix of a commit id.
 #[tokio::test]
-async fn names_are_looked_up_in_order() {
+async fn names_are_looked_up_by_kind_in_order() {
     let lake = Lake::new().await;
     let root = lake.head("main").await.id;
     lake.put("main", "a=1").await;
@@ -313,7 +313,7 @@ async fn names_are_looked_up_in_order() {
     assert_eq!(resolve(start).await, (RefKind::Branch, one.clone()));
     assert_eq!(resolve(root.as_str()).await, (RefKind::Commit, root));
 
-    // The name of a tag may look like an expression, which goes first.
+    // A tag's name may look like an expression. The expression takes precedence.
     for odd in ["main~1", "v~1", "v@2", "v$"] {
         tag(&lake, odd, "main").await.unwrap();
     }
@@ -326,13 +326,13 @@ async fn names_are_looked_up_in_order() {
 }
 
 #[tokio::test]
-async fn what_a_deleted_branch_leaves() {
+async fn deleted_branch_is_not_found_but_its_commits_remain() {
     let lake = Lake::new().await;
     lake.branch_from("dev", "main").await;
     lake.put("dev", "a=1").await;
     let one = lake.commit("dev", "one").await.unwrap().id;
     tag(&lake, "v1", "dev").await.unwrap();
-    // So that this server remembers the branch as it was.
+    // Makes this server cache the branch's record.
     lake.put("dev", "b=1").await;
     let other = lake.graveler.fork_for_tests();
     other
@@ -371,7 +371,7 @@ async fn what_a_deleted_branch_leaves() {
         gone(resolved.map(|_| ()), text);
     }
 
-    // What was committed is there by tag and id, and can be made a branch of again.
+    // The commits are still there by tag and id, and a branch can be created from them.
     for text in ["v1", one.as_str(), &one.as_str()[..12]] {
         assert_eq!(lake.show(text).await, "a=1", "{text}");
     }
@@ -381,9 +381,9 @@ async fn what_a_deleted_branch_leaves() {
     assert_eq!(lake.uncommitted("dev").await, "+d:>1");
 }
 
-/// A bare repository has no commit and no branch until a restore brings them.
+/// A bare repository has no commits and branches until a restore.
 #[tokio::test]
-async fn nothing_is_in_a_bare_repository() {
+async fn bare_repository_is_empty() {
     let lake = Lake::new().await;
     let request = crate::CreateRepository {
         bare: true,

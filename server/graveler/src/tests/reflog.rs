@@ -1,9 +1,9 @@
-//! The reflog: what it tells, and what it brings back.
+//! The reflog: which changes it lists, and in which pages.
 
 use crate::testing::{Lake, branch};
 use crate::{NoHooks, RefName, ReflogEntry, TagId};
 
-/// `commit m: first -> second`, newest first; commits by their message.
+/// Entries as text, newest first; commits are shown by their message.
 async fn log(lake: &Lake, of: Option<RefName>) -> Vec<String> {
     let page = lake
         .graveler
@@ -13,12 +13,12 @@ async fn log(lake: &Lake, of: Option<RefName>) -> Vec<String> {
     assert!(!page.has_more);
     let mut shown = Vec::new();
     for entry in page.results {
-        shown.push(tell(lake, &entry).await);
+        shown.push(describe(lake, &entry).await);
     }
     shown
 }
 
-async fn tell(lake: &Lake, entry: &ReflogEntry) -> String {
+async fn describe(lake: &Lake, entry: &ReflogEntry) -> String {
     let mut ends = Vec::new();
     for end in [&entry.from, &entry.to] {
         ends.push(match end {
@@ -42,7 +42,7 @@ fn on(name: &str) -> Option<RefName> {
 }
 
 #[tokio::test]
-async fn every_change_is_told_newest_first_also_of_what_is_gone() {
+async fn reflog_lists_every_change_newest_first_even_of_deleted_references() {
     let lake = Lake::new().await;
     lake.branch_from("dev", "main").await;
     lake.put("dev", "a=1").await;
@@ -81,11 +81,15 @@ async fn every_change_is_told_newest_first_also_of_what_is_gone() {
     assert_eq!(log(&lake, on("main")).await, main);
     let all = [dev[0], tag[0], tag[1], main[0], dev[1], dev[2], main[1]];
     assert_eq!(log(&lake, None).await, all);
-    assert_eq!(log(&lake, on("de")).await, [""; 0], "a name is no prefix");
+    assert_eq!(
+        log(&lake, on("de")).await,
+        [""; 0],
+        "a name must not match as a prefix"
+    );
 }
 
 #[tokio::test]
-async fn a_listing_goes_on_where_it_stopped() {
+async fn pages_continue_where_the_last_one_ended() {
     let lake = Lake::new().await;
     for n in 0..5 {
         lake.put("main", &format!("a={n}")).await;
@@ -110,7 +114,7 @@ async fn a_listing_goes_on_where_it_stopped() {
 }
 
 #[tokio::test]
-async fn a_page_begins_behind_an_entry_or_not_at_all() {
+async fn malformed_offset_is_refused() {
     let lake = Lake::new().await;
     let from = async |after: &str| lake.graveler.reflog(&lake.repo, None, after, 10).await;
     let refused = from("bad").await;

@@ -1,4 +1,4 @@
-//! How much of the reflog is kept.
+//! Bounds of the reflog: age and number of entries.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn prune(lake: &Lake, per_reference: usize, per_repository: usize) -> usiz
     lake.graveler.engine.prune_reflog(max).await.unwrap()
 }
 
-/// The number of rows in each folder of the repository's reflog.
+/// The number of rows in each folder of the reflog.
 async fn rows(lake: &Lake) -> [usize; 4] {
     let partition = format!("weir-reflog-{}", lake.repo.partition());
     let rows = lake.kv.scan(partition.as_bytes(), b"", 10_000).await;
@@ -43,7 +43,7 @@ async fn commits(lake: &Lake, count: usize) {
 }
 
 #[tokio::test]
-async fn old_entries_are_forgotten_and_what_they_kept_is_retired() {
+async fn old_entries_are_removed_and_their_tokens_retired() {
     let lake = lake_with_dev().await;
     lake.put("dev", "c=3").await;
     delete_branch(&lake, "dev").await;
@@ -51,35 +51,38 @@ async fn old_entries_are_forgotten_and_what_they_kept_is_retired() {
     lake.clock
         .advance(Options::default().keep_reflog - Duration::from_secs(1));
     let retired = lake.retired_tokens().await;
-    // Two are a second too young.
+    // Two entries are one second too young.
     assert_eq!(lake.graveler.prune_reflog().await.unwrap(), 3);
     assert_eq!(rows(&lake).await, [2, 0, 2, 1]);
     lake.clock.advance(Duration::from_secs(1));
     commits(&lake, 8).await;
     assert_eq!(lake.graveler.prune_reflog().await.unwrap(), 2);
     assert_eq!(rows(&lake).await, [8, 0, 8, 0]);
-    assert!(lake.retired_tokens().await > retired, "and not left over");
+    assert!(
+        lake.retired_tokens().await > retired,
+        "the kept token must be retired"
+    );
     let gone = undo(&lake, &on("dev"), None).await;
     assert!(matches!(gone, Err(Error::NotFound { .. })), "{gone:?}");
     assert_eq!(lake.graveler.prune_reflog().await.unwrap(), 0);
 }
 
 #[tokio::test]
-async fn of_one_reference_the_newest_are_kept() {
+async fn newest_entries_of_a_reference_are_kept() {
     let lake = lake_with_dev().await;
     commits(&lake, 8).await;
     assert_eq!(rows(&lake).await, [12, 0, 12, 0]);
     assert_eq!(prune(&lake, 12, 100).await, 0);
-    // `main` has ten, `dev` two.
+    // `main` has ten entries, `dev` two.
     assert_eq!(prune(&lake, 3, 100).await, 7);
     let reasons: Vec<_> = all(&lake).await.into_iter().map(|e| e.reason).collect();
     assert_eq!(reasons, ["7", "6", "5", "change", "main"]);
     assert_eq!(rows(&lake).await, [5, 0, 5, 0]);
 }
 
-/// A branch for each build, each deleted again: no name has many entries.
+/// One branch per build, each deleted again, so no reference has many entries.
 #[tokio::test]
-async fn of_one_repository_the_newest_are_kept_however_many_names_there_are() {
+async fn newest_entries_of_a_repository_are_kept_over_many_references() {
     let lake = Lake::new().await;
     for build in 0..20 {
         let name = format!("build-{build}");
@@ -98,9 +101,9 @@ async fn of_one_repository_the_newest_are_kept_however_many_names_there_are() {
     assert_eq!(prune(&lake, 100, 10).await, 0);
 }
 
-/// The pages of the timeline are told from those of what lies behind it.
+/// The last page of the timeline must be recognized although further keys follow it.
 #[tokio::test]
-async fn many_tags_keep_nobody_from_coming_to_an_end() {
+async fn pruning_ends_with_many_tags() {
     let lake = lake_with_dev().await;
     let tags = PAGE + 1;
     for n in 0..tags {

@@ -1,4 +1,4 @@
-//! Repositories: creation, listing, metadata, deletion that can be taken up again.
+//! Repositories: creation, listing, metadata, and resumable deletion.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use crate::testing::{Lake, branch, new_repository, open};
 use crate::{CreateRepository, Error, Kind, Repository, RepositoryId, RepositoryState};
 
 #[tokio::test]
-async fn creation() {
+async fn names_are_unique_and_bare_repositories_have_no_branch() {
     let lake = Lake::new().await;
     let again = lake
         .graveler
@@ -55,7 +55,7 @@ async fn creation() {
 }
 
 #[tokio::test]
-async fn listing_and_search() {
+async fn listing_filters_by_prefix_search_and_visibility() {
     let lake = Lake::new().await;
     for name in ["c-one", "c-two", "d-one"] {
         lake.graveler
@@ -109,12 +109,12 @@ async fn listing_and_search() {
     assert_eq!(
         (names.as_slice(), page.has_more),
         (&["c-one", "d-one"][..], true),
-        "pages are of what one may see"
+        "pages must count only visible repositories"
     );
 }
 
 #[tokio::test]
-async fn metadata() {
+async fn metadata_is_set_deleted_and_bounded() {
     let lake = Lake::new().await;
     assert!(
         lake.graveler
@@ -142,14 +142,14 @@ async fn metadata() {
         .await;
     assert!(
         matches!(refused, Err(Error::InvalidValue(_))),
-        "with what is there"
+        "the limit must include existing metadata"
     );
     let left = lake.graveler.repository_metadata(&lake.repo).await.unwrap();
     assert_eq!(left, [("empty".to_owned(), String::new())].into());
 }
 
 #[tokio::test]
-async fn deletion_leaves_nothing_and_the_name_is_free() {
+async fn deletion_leaves_nothing_and_frees_the_name() {
     let lake = Lake::new().await;
     lake.put("main", "a=1").await;
     lake.commit("main", "first").await.unwrap();
@@ -191,7 +191,7 @@ async fn deletion_leaves_nothing_and_the_name_is_free() {
 }
 
 #[tokio::test]
-async fn a_deletion_that_was_cut_short_goes_on() {
+async fn interrupted_deletion_resumes() {
     let lake = Lake::new().await;
     let marked = Repository {
         state: RepositoryState::InDeletion,
@@ -241,7 +241,7 @@ async fn mark(lake: &Lake, repo: &Repository) {
 }
 
 #[tokio::test]
-async fn deletions_that_a_server_died_in_are_finished() {
+async fn finish_deletions_resumes_up_to_the_limit() {
     let lake = Lake::new().await;
     lake.put("main", "a=1").await;
     for name in ["one", "two", "kept"] {
@@ -252,11 +252,19 @@ async fn deletions_that_a_server_died_in_are_finished() {
     }
     mark(&lake, &lake.repo).await;
     let restarted = lake.graveler.fork_for_tests();
-    assert_eq!(restarted.finish_deletions(2).await.unwrap(), 2, "bounded");
+    assert_eq!(
+        restarted.finish_deletions(2).await.unwrap(),
+        2,
+        "the limit must hold"
+    );
     assert_eq!(restarted.finish_deletions(2).await.unwrap(), 1);
     assert_eq!(restarted.finish_deletions(2).await.unwrap(), 0);
     let left = lake.kv.scan(REPOSITORIES, b"", 10).await.unwrap();
-    assert_eq!(left.len(), 1, "only the one that nobody deletes");
+    assert_eq!(
+        left.len(),
+        1,
+        "only the repository that is not being deleted"
+    );
     let rows = lake
         .kv
         .scan(lake.repo.partition().as_bytes(), b"", 10)
@@ -264,9 +272,10 @@ async fn deletions_that_a_server_died_in_are_finished() {
     assert!(rows.unwrap().is_empty());
 }
 
-/// Two servers delete; one is done, and the name is taken anew before the other comes to its end.
+/// Two servers delete a repository. One finishes, and the name is taken again before the other
+/// finishes.
 #[tokio::test]
-async fn a_late_deletion_leaves_the_next_repository_of_the_name_alone() {
+async fn late_deletion_does_not_affect_a_new_repository_of_the_name() {
     let lake = Lake::new().await;
     mark(&lake, &lake.repo).await;
     let marked = Repository {
@@ -289,7 +298,7 @@ async fn a_late_deletion_leaves_the_next_repository_of_the_name_alone() {
         anew
     );
     other.branch(&anew, &branch("main")).await.unwrap();
-    // Neither if that one is being deleted itself, before its rows are gone.
+    // Not even if the new repository is being deleted too and its rows still exist.
     mark(&lake, &anew).await;
     lake.graveler
         .engine
@@ -300,7 +309,7 @@ async fn a_late_deletion_leaves_the_next_repository_of_the_name_alone() {
     assert!(record.unwrap().is_some());
 }
 
-/// Where the catalog keeps rows by repository, beside the index of pull requests.
+/// Partitions where the catalog keeps rows by repository, besides the index of pull requests.
 const OWN_PARTITIONS: [&[u8]; 4] = [
     b"weir-tasks",
     b"weir-task-findings",
@@ -309,7 +318,7 @@ const OWN_PARTITIONS: [&[u8]; 4] = [
 ];
 
 #[tokio::test]
-async fn rows_that_lakefs_leaves_behind_go_too() {
+async fn deletion_removes_rows_that_lakefs_would_leave() {
     let lake = Lake::new().await;
     let partition = lake.repo.partition();
     for key in [
@@ -350,7 +359,7 @@ async fn rows_that_lakefs_leaves_behind_go_too() {
     let rows = lake.kv.scan(partition.as_bytes(), b"", 10).await.unwrap();
     assert_eq!(rows, []);
     let index = lake.kv.scan(b"pulls", b"", 10).await.unwrap();
-    assert_eq!(index.len(), 1, "that of another repository");
+    assert_eq!(index.len(), 1, "only the other repository's row may remain");
     assert_eq!(index[0].key, other.as_bytes());
     for shared in OWN_PARTITIONS {
         assert_eq!(lake.kv.scan(shared, b"", 10).await.unwrap().len(), 1);
@@ -358,7 +367,7 @@ async fn rows_that_lakefs_leaves_behind_go_too() {
 }
 
 #[tokio::test]
-async fn a_name_in_deletion_is_not_free() {
+async fn name_of_a_repository_in_deletion_is_taken() {
     let lake = Lake::new().await;
     mark(&lake, &lake.repo).await;
     let again = lake
@@ -369,7 +378,7 @@ async fn a_name_in_deletion_is_not_free() {
 }
 
 #[tokio::test]
-async fn namespaces_inside_of_each_other() {
+async fn nested_namespaces_overlap() {
     let lake = Lake::new().await; // in mem://lake
     let overlapping = async |namespace: &str, or_same| {
         let found = lake
@@ -392,15 +401,18 @@ async fn namespaces_inside_of_each_other() {
     assert!(!overlapping("mem://lake/", false).await);
     assert!(overlapping("mem://lake/a", false).await);
     mark(&lake, &lake.repo).await;
-    assert!(overlapping("mem://lake/a", true).await, "until it is gone");
+    assert!(
+        overlapping("mem://lake/a", true).await,
+        "a repository in deletion still counts"
+    );
 }
 
-/// Creates another repository each time that a creation is about to happen.
+/// Creates another repository each time a creation claims its namespace.
 #[derive(Debug)]
-struct Overtaking(crate::Graveler, AtomicUsize);
+struct OvertakingServer(crate::Graveler, AtomicUsize);
 
 #[async_trait::async_trait]
-impl crate::Claim for Overtaking {
+impl crate::NamespaceClaim for OvertakingServer {
     async fn claim(&self) -> crate::Result<()> {
         let number = self.1.fetch_add(1, Ordering::Relaxed);
         let request = new_repository(&format!("other-{number}"));
@@ -409,12 +421,12 @@ impl crate::Claim for Overtaking {
 }
 
 #[tokio::test]
-async fn a_creation_that_others_overtake_ends() {
+async fn creation_gives_up_if_others_always_come_first() {
     let lake = Lake::new().await;
-    let others = Overtaking(lake.graveler.fork_for_tests(), AtomicUsize::new(0));
+    let others = OvertakingServer(lake.graveler.fork_for_tests(), AtomicUsize::new(0));
     let created = lake
         .graveler
-        .create_repository_claiming(new_repository("late"), &others);
+        .create_repository_with_claim(new_repository("late"), &others);
     let error = created.await.unwrap_err();
     assert!(matches!(error, Error::TooManyTries(_)), "{error}");
     assert_eq!(others.1.load(Ordering::Relaxed), 10, "claims");
@@ -422,9 +434,9 @@ async fn a_creation_that_others_overtake_ends() {
     created.await.unwrap();
 }
 
-/// The folder of a namespace, spelled from the root of the disk, or below the store.
+/// The same folder can be spelled as an absolute path, or relative to the store.
 #[tokio::test]
-async fn namespaces_are_compared_as_places() {
+async fn namespaces_are_compared_in_canonical_form() {
     let lake = Lake::new().await;
     let folder = tempfile::tempdir().unwrap();
     let options = block::LocalOptions {
@@ -466,7 +478,7 @@ async fn namespaces_are_compared_as_places() {
 }
 
 #[tokio::test]
-async fn a_read_only_repository_is_deleted_by_force_only() {
+async fn read_only_repository_is_deleted_only_with_force() {
     let lake = Lake::new().await;
     let read_only = CreateRepository {
         read_only: true,

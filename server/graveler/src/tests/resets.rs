@@ -1,4 +1,4 @@
-//! Resets of uncommitted changes, and of heads.
+//! Resets of uncommitted changes and of heads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,8 +9,8 @@ use crate::staging::MAX_FOLDED_KEYS;
 use crate::testing::{Lake, Recorder, branch, committing, value};
 use crate::{Condition, Error, Event, EventKind, HookOutcome, Hooks, Record, Rejection};
 
-/// Committed `a=1 b=1 d/x=1 d/y=1`; staged on top, in two sealed tokens and the one that takes
-/// writes: `a=3`, `b` deleted, `d/x=3`, `d/y` deleted, `d/z=2`, `e=2`.
+/// Committed: `a=1 b=1 d/x=1 d/y=1`. Staged on top, in two sealed tokens and the writable one: `a=3`,
+/// `b` deleted, `d/x=3`, `d/y` deleted, `d/z=2`, `e=2`.
 async fn staged_over() -> Lake {
     let lake = Lake::new().await;
     lake.put("main", "a=1 b=1 d/x=1 d/y=1").await;
@@ -24,7 +24,7 @@ async fn staged_over() -> Lake {
     lake
 }
 
-/// Leaves what is staged in a sealed token.
+/// Makes a commit that hooks refuse, which leaves the staged changes in a sealed token.
 async fn refused_commit(lake: &Lake) {
     let hooks = Recorder::refusing(EventKind::PreCommit);
     let refused = lake
@@ -38,7 +38,7 @@ async fn sealed(lake: &Lake) -> usize {
     branch.unwrap().record.sealed_tokens.len()
 }
 
-/// More staged keys, `m00000` and up, than a reset writes again.
+/// Stages more keys, from `m00000` on, than a reset copies.
 async fn stage_many(lake: &Lake) {
     let records: Vec<_> = (0..=MAX_FOLDED_KEYS)
         .map(|n| Record {
@@ -53,8 +53,8 @@ async fn stage_many(lake: &Lake) {
         .unwrap();
 }
 
-/// What is not below `m`.
-async fn besides(lake: &Lake, reference: &str) -> String {
+/// The records whose keys do not start with `m`.
+async fn outside_m(lake: &Lake, reference: &str) -> String {
     let shown = lake.show(reference).await;
     let words: Vec<_> = shown
         .split(' ')
@@ -64,7 +64,7 @@ async fn besides(lake: &Lake, reference: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_key_reads_as_committed_wherever_it_was_staged() {
+async fn reset_keys_read_as_committed_in_any_token() {
     for (what, shown) in [
         ("a", "a=1 d/x=3 d/z=2 e=2"),
         ("b", "a=3 b=1 d/x=3 d/z=2 e=2"),
@@ -84,7 +84,7 @@ async fn a_key_reads_as_committed_wherever_it_was_staged() {
         lake.reset("main", what).await.unwrap();
         assert_eq!(lake.show("main").await, shown, "{what}");
         assert!(sealed(&lake).await <= 3, "{what}");
-        // What is left is what a commit takes in.
+        // A commit must contain exactly what is left.
         if what == "*" {
             assert!(matches!(
                 lake.commit("main", "rest").await,
@@ -97,9 +97,9 @@ async fn a_key_reads_as_committed_wherever_it_was_staged() {
     }
 }
 
-/// Where much else is staged it is not written again: the same answers all the same.
+/// If many other keys are staged, the reset does not copy them; the results must be the same.
 #[tokio::test]
-async fn a_little_of_much_is_covered_up() {
+async fn reset_of_few_keys_among_many_masks_them() {
     for (what, shown) in [
         ("a", "a=1 d/x=3 d/z=2 e=2"),
         ("b", "a=3 b=1 d/x=3 d/z=2 e=2"),
@@ -110,11 +110,11 @@ async fn a_little_of_much_is_covered_up() {
         stage_many(&lake).await;
         for again in 0..3 {
             lake.reset("main", what).await.unwrap();
-            assert_eq!(besides(&lake, "main").await, shown, "{what}, {again}");
+            assert_eq!(outside_m(&lake, "main").await, shown, "{what}, {again}");
         }
         assert!(
             sealed(&lake).await <= 5,
-            "nothing more to reset, nothing more to name"
+            "repeated resets must not add tokens"
         );
         lake.reset("main", "m*").await.unwrap();
         assert_eq!(lake.show("main").await, shown, "{what}");
@@ -133,14 +133,14 @@ async fn many_resets_leave_a_bounded_number_of_tokens() {
         lake.reset("main", &format!("m{n:05}")).await.unwrap();
         assert!(sealed(&lake).await <= 5, "{n}");
     }
-    assert_eq!(besides(&lake, "main").await, "a=3 d/x=3 d/z=2 e=2 y=1");
+    assert_eq!(outside_m(&lake, "main").await, "a=3 d/x=3 d/z=2 e=2 y=1");
     assert_eq!(lake.get("main", "m00039").await, None);
     assert_eq!(lake.get("main", "m00040").await.as_deref(), Some("9"));
 }
 
-/// Not only the content: also where it lies and when it was written.
+/// A reset restores not only the content but also the object's address and time.
 #[tokio::test]
-async fn a_rewrite_of_the_same_content_is_reset_as_well() {
+async fn reset_restores_the_data_of_an_equal_value() {
     let lake = Lake::new().await;
     lake.put("main", "a=1").await;
     lake.commit("main", "base").await.unwrap();
@@ -157,7 +157,7 @@ async fn a_rewrite_of_the_same_content_is_reset_as_well() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_reset() {
+async fn resets_refuse_missing_protected_and_read_only() {
     let mut lake = staged_over().await;
     for what in ["a", "a*", "*"] {
         let none = lake.reset("none", what).await;
@@ -195,25 +195,25 @@ async fn what_cannot_be_reset() {
     assert_eq!(
         lake.show("main").await,
         "a=3 d/x=3 d/z=2 e=2",
-        "nothing was reset"
+        "a refused reset must change nothing"
     );
 }
 
 #[tokio::test]
-async fn a_head_is_moved_and_a_clean_branch_is_exactly_what_it_is_moved_to() {
+async fn hard_reset_of_a_clean_branch_matches_the_target() {
     let lake = Lake::new().await;
     for records in ["a=1", "a=2 b=2", "a=3 c=3"] {
         lake.put("main", records).await;
         lake.commit("main", records).await.unwrap();
     }
     let last = lake.head("main").await;
-    // As the head has it: no change, so it must not become one.
+    // A staged value that equals the head is no change, and must not become one.
     lake.put("main", "a=3").await;
     lake.hard_reset("main", "main~2").await.unwrap();
     assert_eq!(lake.show("main").await, "a=1");
     assert_eq!(lake.uncommitted("main").await, "");
     assert_eq!(lake.head("main").await.message, "a=1");
-    // The commits are still there.
+    // The later commits still exist.
     lake.hard_reset("main", last.id.as_str()).await.unwrap();
     assert_eq!(lake.show("main").await, "a=3 b=2 c=3");
     lake.hard_reset("main", "main").await.unwrap();
@@ -221,10 +221,10 @@ async fn a_head_is_moved_and_a_clean_branch_is_exactly_what_it_is_moved_to() {
 }
 
 #[tokio::test]
-async fn staged_changes_outlast_a_hard_reset() {
+async fn hard_reset_keeps_staged_changes() {
     let lake = staged_over().await;
     lake.commit("main", "second").await.unwrap();
-    // One change, one that is none, one that was taken back.
+    // A change, a value equal to the head, and a change that was reset.
     lake.put("main", "e=5 a=3 x=1").await;
     lake.delete("main", "d/z").await.unwrap();
     lake.reset("main", "x").await.unwrap();
@@ -235,7 +235,7 @@ async fn staged_changes_outlast_a_hard_reset() {
     assert_eq!(lake.show("main@").await, "a=1 b=1 d/x=1 d/y=1 e=5");
 }
 
-/// Another server resets while a commit's hooks judge.
+/// Hooks during which another server resets.
 #[derive(Debug)]
 struct ResettingHooks {
     lake: Lake,
@@ -259,10 +259,10 @@ impl Hooks for ResettingHooks {
     async fn after(&self, _event: Event) {}
 }
 
-/// The commit had the changes in it before they were reset: it must be worked out again
-/// without them, or what was reset would come back with it.
+/// The commit contained the changes before they were reset. It must be recomputed without them;
+/// otherwise it would restore them.
 #[tokio::test]
-async fn a_commit_under_way_does_not_bring_back_what_is_reset() {
+async fn commit_in_flight_does_not_restore_reset_changes() {
     for much in [false, true] {
         for (what, shown) in [
             ("a", "a=1 d/x=3 d/z=2 e=2"),
@@ -281,7 +281,7 @@ async fn a_commit_under_way_does_not_bring_back_what_is_reset() {
             lake.commit_with("main", committing("with the rest"), &hooks)
                 .await
                 .unwrap();
-            assert_eq!(besides(&lake, "main@").await, shown, "{what}, {much}");
+            assert_eq!(outside_m(&lake, "main@").await, shown, "{what}, {much}");
             assert_eq!(lake.uncommitted("main").await, "", "{what}, {much}");
         }
         let lake = staged_over().await;
@@ -297,7 +297,7 @@ async fn a_commit_under_way_does_not_bring_back_what_is_reset() {
     }
 }
 
-/// Keys that are not reset lose no write to those that are, whoever commits meanwhile.
+/// Resets of some keys lose no writes of other keys, even with concurrent commits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn resets_lose_no_other_writes() {
     let lake = Lake::new().await;
@@ -306,7 +306,7 @@ async fn resets_lose_no_other_writes() {
         graveler: lake.graveler.fork_for_tests(),
         ..lake.clone()
     };
-    let meddler = tokio::spawn({
+    let other_server = tokio::spawn({
         let stop = Arc::clone(&stop);
         async move {
             let mut n = 0;
@@ -340,7 +340,7 @@ async fn resets_lose_no_other_writes() {
         }
     }
     stop.store(true, Ordering::Relaxed);
-    meddler.await.unwrap();
+    other_server.await.unwrap();
     let shown = lake.show("main").await;
     let there: Vec<_> = shown
         .split(' ')

@@ -1,4 +1,4 @@
-//! Which commits are kept, on histories made by hand and at random.
+//! Which commits are kept, on given and random histories.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,7 +21,7 @@ fn day(number: u32) -> OffsetDateTime {
     OffsetDateTime::UNIX_EPOCH + DAY * number
 }
 
-/// A history in text: each word is `NAME@DAY<PARENT<PARENT`, `0` behind the day for version 0.
+/// A history as text. Each word is `NAME@DAY<PARENT<PARENT`, with a `v` after the day for version 0.
 #[derive(Debug, Default)]
 struct History {
     commits: BTreeMap<String, Commit>,
@@ -92,7 +92,7 @@ impl History {
         lake.kv.batch(ops).await.unwrap();
     }
 
-    /// The names of what is kept, in the order it is given.
+    /// The names of the kept commits, in the order they are returned.
     async fn kept(&self, retention: &Retention, max_indexed: usize) -> Vec<&str> {
         let lake = Lake::new().await;
         let repo = repository("history");
@@ -111,7 +111,7 @@ impl History {
     }
 }
 
-/// Keeps 10 days by default, of the day 100; `long` 50, `short` 2.
+/// On day 100: keeps 10 days by default, 50 on `long`, 2 on `short`.
 fn retention() -> Retention {
     let of = |name: &str, days: u32| (BranchId::trusted(name), day(100 - days));
     Retention {
@@ -127,7 +127,7 @@ async fn check(history: History, expected: &str) {
 }
 
 #[tokio::test]
-async fn a_branch_keeps_its_time_and_the_commit_before_it() {
+async fn branch_keeps_its_retention_time_and_one_commit_more() {
     let line = "a@70 b@80<a c@89<b d@90<c e@95<d f@99<e";
     check(History::new(line).branch("main", "f"), "c d e f").await;
     check(History::new(line).branch("long", "f"), "a b c d e f").await;
@@ -135,13 +135,13 @@ async fn a_branch_keeps_its_time_and_the_commit_before_it() {
 }
 
 #[tokio::test]
-async fn a_head_is_kept_whatever_its_age() {
+async fn head_is_kept_at_any_age() {
     let history = History::new("a@1 b@2<a").branch("main", "b");
     check(history, "b").await;
 }
 
 #[tokio::test]
-async fn where_branches_meet_the_longest_time_holds() {
+async fn longest_retention_applies_to_shared_history() {
     let history = History::new("a@40 b@60<a c@85<b d@99<c e@99<c")
         .branch("short", "d")
         .branch("long", "e");
@@ -149,15 +149,15 @@ async fn where_branches_meet_the_longest_time_holds() {
 }
 
 #[tokio::test]
-async fn heads_without_a_branch_keep_what_is_young_by_the_default() {
-    // x and y were a branch, z another, which ended long ago.
+async fn dangling_heads_keep_their_ancestors_by_the_default() {
+    // x and y were on a deleted branch, z on another one that ended long ago.
     let history = History::new("a@80 b@99<a x@85<a y@95<x z@85<a").branch("short", "b");
     check(history, "a b x y").await;
 }
 
 #[tokio::test]
-async fn a_merge_keeps_the_line_that_was_merged_into() {
-    // The side is no first parent: a head without a branch.
+async fn merge_keeps_the_history_of_its_destination() {
+    // The side commit is no first parent, so it counts as a head without a branch.
     let history = History::new("a@80 s@95<a m@96<a n@97<m<s").branch("short", "n");
     check(history, "a n s").await;
     let history = History::new("a@80 s@85<a m@96<a n@99<m<s").branch("main", "n");
@@ -165,13 +165,13 @@ async fn a_merge_keeps_the_line_that_was_merged_into() {
 }
 
 #[tokio::test]
-async fn merges_of_version_0_name_that_line_last() {
+async fn version_0_merges_list_the_destination_last() {
     let history = History::new("a@80 s@85<a m@96<a n@99v<s<m").branch("main", "n");
     check(history, "a m n").await;
 }
 
 #[tokio::test]
-async fn a_missing_commit_is_an_error_not_an_end() {
+async fn missing_commit_is_an_error() {
     let history = History::new("a@95 b@96<a").branch("main", "b");
     let lake = Lake::new().await;
     let repo = repository("history");
@@ -195,10 +195,10 @@ async fn a_missing_commit_is_an_error_not_an_end() {
 }
 
 #[tokio::test]
-async fn other_records_of_the_repository_are_no_commits() {
+async fn other_records_are_not_read_as_commits() {
     assert!(
         BRANCHES < COMMITS,
-        "a scan from commits on meets what follows them"
+        "a scan of commits reaches the keys after them"
     );
     let lake = Lake::new().await;
     let partition = lake.repo.partition();
@@ -213,11 +213,11 @@ async fn other_records_of_the_repository_are_no_commits() {
         .unwrap();
     let first = kept.next().await.unwrap().unwrap();
     assert_eq!(first.id, lake.head("main").await.id);
-    assert_eq!(first.meta_range_id.as_str(), "", "the empty tree");
+    assert_eq!(first.meta_range_id.as_str(), "", "must be the empty tree");
     assert_eq!(kept.next().await.unwrap(), None);
 }
 
-/// Parents of each commit, as picks among the commits before it, its day and version.
+/// For each commit: its parents, as picks among earlier commits, its day, and whether it has version 1.
 type Drawn = Vec<(Vec<usize>, u32, bool)>;
 
 fn histories() -> impl Strategy<Value = (Drawn, Vec<(usize, u8)>)> {
@@ -258,8 +258,8 @@ fn build(drawn: &Drawn, branches: &[(usize, u8)]) -> History {
     history
 }
 
-/// As the rules say it: each start is walked for itself.
-fn plainly(history: &History) -> BTreeSet<&str> {
+/// The expected result by definition: walks from each starting point separately.
+fn expected_kept(history: &History) -> BTreeSet<&str> {
     let main_parent = |commit: &Commit| {
         let parent = if commit.version == 0 {
             commit.parents.last()
@@ -301,12 +301,12 @@ proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig { cases: base::testing::cases(), failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn histories_of_any_shape(drawn in histories(), max_indexed in 1_usize..30) {
+    fn kept_commits_match_the_model(drawn in histories(), max_indexed in 1_usize..30) {
         let history = build(&drawn.0, &drawn.1);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let kept = runtime.block_on(history.kept(&retention(), max_indexed));
         let once: BTreeSet<&str> = kept.iter().copied().collect();
-        prop_assert_eq!(once.len(), kept.len(), "each once");
-        prop_assert_eq!(once, plainly(&history));
+        prop_assert_eq!(once.len(), kept.len(), "each commit must be returned once");
+        prop_assert_eq!(once, expected_kept(&history));
     }
 }

@@ -9,7 +9,7 @@ use crate::testing::{Lake, branch, show_diff, value};
 use crate::{Condition, Error, NoHooks, Options, Record};
 
 #[tokio::test]
-async fn staged_changes_lie_over_the_head() {
+async fn staged_changes_hide_the_head() {
     let lake = Lake::new().await;
     lake.put("main", "a=1 b=1 c=1").await;
     assert_eq!(lake.show("main@").await, "");
@@ -27,7 +27,7 @@ async fn staged_changes_lie_over_the_head() {
 }
 
 #[tokio::test]
-async fn a_change_that_makes_no_difference_is_none() {
+async fn staged_value_equal_to_the_head_is_no_change() {
     let lake = Lake::new().await;
     lake.put("main", "a=1").await;
     lake.commit("main", "first").await.unwrap();
@@ -42,7 +42,7 @@ async fn a_change_that_makes_no_difference_is_none() {
 }
 
 #[tokio::test]
-async fn a_conditional_write_looks_everywhere() {
+async fn conditional_write_checks_staged_and_committed_values() {
     let lake = Lake::new().await;
     let if_absent = async |key: &str, text: &str| match lake
         .set("main", key, text, Condition::IfAbsent)
@@ -53,12 +53,18 @@ async fn a_conditional_write_looks_everywhere() {
         Err(other) => panic!("{other}"),
     };
     assert!(if_absent("a", "1").await);
-    assert!(!if_absent("a", "2").await, "staged");
+    assert!(!if_absent("a", "2").await, "a staged value exists");
     lake.commit("main", "first").await.unwrap();
-    assert!(!if_absent("a", "2").await, "committed");
-    assert!(!if_absent("a", "1").await, "committed, and the same value");
+    assert!(!if_absent("a", "2").await, "a committed value exists");
+    assert!(
+        !if_absent("a", "1").await,
+        "an equal committed value exists"
+    );
     lake.delete("main", "a").await.unwrap();
-    assert!(if_absent("a", "3").await, "over a tombstone");
+    assert!(
+        if_absent("a", "3").await,
+        "a tombstone must count as absent"
+    );
     assert_eq!(lake.get("main", "a").await.as_deref(), Some("3"));
     lake.delete("main", "a").await.unwrap();
     // A refused commit leaves its token sealed.
@@ -67,12 +73,15 @@ async fn a_conditional_write_looks_everywhere() {
         .commit_with("main", crate::testing::committing("no"), &refuse)
         .await;
     assert!(matches!(refused, Err(Error::Rejected(_))));
-    assert!(if_absent("a", "4").await, "over a sealed tombstone");
+    assert!(
+        if_absent("a", "4").await,
+        "a sealed tombstone must count as absent"
+    );
     assert!(!if_absent("a", "5").await);
 }
 
 #[tokio::test]
-async fn many_writes_and_deletes_at_once() {
+async fn large_batches_of_writes_and_deletes() {
     let lake = Lake::new().await;
     let records: Vec<Record> = (0..2_500)
         .map(|i| Record {
@@ -96,7 +105,7 @@ async fn many_writes_and_deletes_at_once() {
 }
 
 #[tokio::test]
-async fn cursors_seek_forward_only() {
+async fn cursors_never_seek_backward() {
     let lake = Lake::new().await;
     lake.put("main", "a=1 b=1 c=1 d=1").await;
     lake.commit("main", "first").await.unwrap();
@@ -122,9 +131,9 @@ async fn cursors_seek_forward_only() {
     assert_eq!(show_diff(diff).await, "-c:1> +e:>2");
 }
 
-/// A listing that is read slowly must not lose keys whose token is committed and emptied meanwhile.
+/// A slowly read listing must not lose keys whose token is committed and emptied meanwhile.
 #[tokio::test]
-async fn a_slow_cursor_outlives_the_tokens_it_was_opened_on() {
+async fn slow_cursor_survives_emptied_tokens() {
     let options = Options {
         token_grace: Duration::from_millis(1),
         ..Options::default()
@@ -155,9 +164,10 @@ async fn a_slow_cursor_outlives_the_tokens_it_was_opened_on() {
     assert!(cursor.next().await.unwrap().is_none());
 }
 
-/// So must differences that are read slowly; and what is committed meanwhile is uncommitted no more.
+/// Slowly read differences must not lose keys either. Changes that are committed meanwhile are no
+/// longer uncommitted.
 #[tokio::test]
-async fn slow_differences_outlive_the_tokens_they_were_opened_on() {
+async fn slow_differences_survive_emptied_tokens() {
     let options = Options {
         token_grace: Duration::from_millis(1),
         ..Options::default()
@@ -196,7 +206,7 @@ async fn slow_differences_outlive_the_tokens_they_were_opened_on() {
 }
 
 #[tokio::test]
-async fn tokens_left_behind_are_swept() {
+async fn leftover_tokens_are_swept() {
     let lake = Lake::new().await;
     lake.put("main", "a=1").await;
     let token = lake
@@ -215,9 +225,9 @@ async fn tokens_left_behind_are_swept() {
             .unwrap()
             .len(),
         1,
-        "readers may still be at it"
+        "readers may still use the token"
     );
-    // As after a restart: the task that would have emptied it is gone.
+    // As after a restart: the task that would have emptied the token is gone.
     let again = crate::Graveler::new(
         Arc::clone(&lake.kv),
         Arc::new(block::MemoryStore::default()),
@@ -242,7 +252,7 @@ async fn tokens_left_behind_are_swept() {
 }
 
 #[tokio::test]
-async fn writes_that_must_not_be() {
+async fn invalid_writes_are_refused() {
     let lake = Lake::new().await;
     let result = lake.set("none", "a", "1", Condition::Always).await;
     assert!(matches!(
@@ -270,7 +280,7 @@ async fn writes_that_must_not_be() {
         read_only.delete("main", "a").await,
         Err(Error::ReadOnly(_))
     ));
-    // A branch that was deleted behind our back takes no more writes.
+    // A deleted branch takes no writes, even if its record is still cached.
     lake.branch_from("dev", "main").await;
     lake.put("dev", "a=1").await;
     lake.graveler
@@ -283,9 +293,9 @@ async fn writes_that_must_not_be() {
     ));
 }
 
-/// The remembered record of a branch is only a first guess: another server may have moved it.
+/// The cached record of a branch is only a first guess, since another server may have moved the branch.
 #[tokio::test]
-async fn a_change_by_another_server_is_noticed() {
+async fn changes_by_another_server_are_noticed() {
     let one = Lake::new().await;
     let two = Lake {
         graveler: one.graveler.fork_for_tests(),
@@ -297,7 +307,8 @@ async fn a_change_by_another_server_is_noticed() {
     two.put("main", "c=1").await;
     assert_eq!(one.uncommitted("main").await, "+c:>1");
     two.commit("main", "by two").await.unwrap();
-    // To one, d is absent; it looks again before it says so.
+    // In server one's cached record, `d` is absent. It must re-read the branch before it skips the
+    // deletion.
     two.put("main", "d=1").await;
     two.commit("main", "d").await.unwrap();
     one.delete("main", "d").await.unwrap();

@@ -1,4 +1,4 @@
-//! Answers of the record store that come so late that what they tell was emptied meanwhile.
+//! Answers of the KV store that arrive so late that the tokens they describe were emptied meanwhile.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,15 +10,16 @@ use kv::testing::{Faults, FaultyStore};
 use crate::testing::{Lake, branch, show_diff};
 use crate::{Condition, Error, Options};
 
-/// What another server does while the store stalls: either takes what is staged from its tokens, which are emptied then.
+/// What another server does during the stall. Both remove the staged changes from their tokens, which
+/// are then emptied.
 #[derive(Debug, Clone, Copy)]
 enum Meanwhile {
     Commits,
-    /// Resets `r`, and so writes what else is staged anew.
+    /// Resets `r`, which copies the other staged changes to a new token.
     Resets,
 }
 
-/// At one of its turns the store takes so long that what was staged on `main` is emptied meanwhile.
+/// At one of its turns the store stalls for so long that the tokens of `main` are emptied meanwhile.
 #[derive(Debug)]
 struct StalledAt {
     meanwhile: Meanwhile,
@@ -59,7 +60,8 @@ impl FaultSchedule for StalledAt {
     }
 }
 
-/// A server over a store that stalls, and what knows of it. `a` and `b` are committed; `a` is staged as deleted, `k` is new.
+/// A server on a stalling store, and the stall. `a` and `b` are committed; `a` is staged as deleted,
+/// and `k` is new.
 async fn stalled_at(turn: usize, meanwhile: Meanwhile) -> (Lake, Arc<StalledAt>) {
     let other = Lake::new().await;
     other.put("main", "a=0 b=0").await;
@@ -88,45 +90,45 @@ async fn stalled_at(turn: usize, meanwhile: Meanwhile) -> (Lake, Arc<StalledAt>)
     (server, fate)
 }
 
-/// Does something with a stall at each of its turns, until there is no such turn.
-async fn at_each_turn(does: impl AsyncFn(&Lake, &Lake)) {
-    while_other(Meanwhile::Commits, does).await;
+/// Runs `does` with a stall at each of its turns in the store.
+async fn with_stall_at_each_turn(does: impl AsyncFn(&Lake, &Lake)) {
+    with_stalls_while(Meanwhile::Commits, does).await;
 }
 
-async fn while_other(meanwhile: Meanwhile, does: impl AsyncFn(&Lake, &Lake)) {
+async fn with_stalls_while(meanwhile: Meanwhile, does: impl AsyncFn(&Lake, &Lake)) {
     for turn in 0.. {
         let (server, fate) = stalled_at(turn, meanwhile).await;
         does(&server, &fate.other).await;
         if fate.turns.load(Ordering::Relaxed) <= turn {
-            assert!(turn > 2, "it asks the store more often");
+            assert!(turn > 2, "each operation must have more than two turns");
             return;
         }
     }
 }
 
 #[tokio::test]
-async fn a_key_is_read_as_it_was_or_is() {
-    at_each_turn(async |server, _| {
+async fn late_read_of_a_key_is_correct() {
+    with_stall_at_each_turn(async |server, _| {
         assert_eq!(server.get("main", "k").await.as_deref(), Some("1"));
     })
     .await;
-    at_each_turn(async |server, _| {
+    with_stall_at_each_turn(async |server, _| {
         assert_eq!(server.get("main", "a").await, None, "deleted");
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_listing_misses_nothing() {
-    at_each_turn(async |server, _| {
+async fn late_listing_misses_no_key() {
+    with_stall_at_each_turn(async |server, _| {
         assert_eq!(server.show("main").await, "b=0 k=1");
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_difference_misses_nothing() {
-    at_each_turn(async |server, other| {
+async fn late_diff_misses_no_change() {
+    with_stall_at_each_turn(async |server, other| {
         let commits = other.head("main").await;
         let base = match commits.message.as_str() {
             "meanwhile" => commits.parents[0].to_string(),
@@ -142,8 +144,8 @@ async fn a_difference_misses_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_uncommitted_is_listed_or_committed() {
-    at_each_turn(async |server, other| {
+async fn late_uncommitted_diff_lists_changes_unless_committed() {
+    with_stall_at_each_turn(async |server, other| {
         let shown = server.uncommitted("main").await;
         let is_committed = other.head("main").await.message == "meanwhile";
         let expected = if is_committed { "" } else { "-a:0> +k:>1" };
@@ -153,8 +155,8 @@ async fn what_is_uncommitted_is_listed_or_committed() {
 }
 
 #[tokio::test]
-async fn a_deletion_finds_what_there_is_to_delete() {
-    at_each_turn(async |server, other| {
+async fn late_deletion_still_deletes() {
+    with_stall_at_each_turn(async |server, other| {
         server.delete("main", "k").await.unwrap();
         assert_eq!(other.show("main").await, "b=0");
     })
@@ -162,8 +164,8 @@ async fn a_deletion_finds_what_there_is_to_delete() {
 }
 
 #[tokio::test]
-async fn a_conditional_write_is_refused_for_what_is_there_only() {
-    at_each_turn(async |server, other| {
+async fn late_conditional_write_fails_only_for_existing_values() {
+    with_stall_at_each_turn(async |server, other| {
         server
             .set("main", "a", "2", Condition::IfAbsent)
             .await
@@ -179,13 +181,13 @@ async fn a_conditional_write_is_refused_for_what_is_there_only() {
 }
 
 #[tokio::test]
-async fn a_reset_throws_away_what_is_there() {
-    while_other(Meanwhile::Resets, async |server, other| {
+async fn late_reset_discards_the_staged_changes() {
+    with_stalls_while(Meanwhile::Resets, async |server, other| {
         server.reset("main", "*").await.unwrap();
         assert_eq!(other.show("main").await, "a=0 b=0");
     })
     .await;
-    while_other(Meanwhile::Resets, async |server, other| {
+    with_stalls_while(Meanwhile::Resets, async |server, other| {
         server.reset("main", "k").await.unwrap();
         let shown = other.show("main").await;
         assert!(shown == "b=0" || shown == "b=0 r=1", "{shown}");
@@ -194,8 +196,8 @@ async fn a_reset_throws_away_what_is_there() {
 }
 
 #[tokio::test]
-async fn a_commit_finds_what_is_staged() {
-    while_other(Meanwhile::Resets, async |server, other| {
+async fn late_commit_contains_the_staged_changes() {
+    with_stalls_while(Meanwhile::Resets, async |server, other| {
         server.commit("main", "staged").await.unwrap();
         let committed = other.show("main~0").await;
         assert!(

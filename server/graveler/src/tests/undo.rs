@@ -1,4 +1,4 @@
-//! Undo: what it brings back.
+//! Undo: what it restores.
 
 use std::sync::Arc;
 
@@ -6,14 +6,15 @@ use kv::{MemoryStore, Store};
 
 use crate::testing::{Lake, branch};
 use crate::{
-    Error, NoHooks, Operation, Options, RefName, ReflogEntry, Result, TagId, UndoParams, Undone,
+    Error, NoHooks, Operation, Options, RefName, ReflogEntry, Result, TagId, UndoOutcome,
+    UndoParams,
 };
 
 pub(super) fn on(name: &str) -> RefName {
     RefName::Branch(branch(name))
 }
 
-pub(super) async fn undo(lake: &Lake, of: &RefName, entry: Option<&str>) -> Result<Undone> {
+pub(super) async fn undo(lake: &Lake, of: &RefName, entry: Option<&str>) -> Result<UndoOutcome> {
     let params = UndoParams {
         entry: entry.map(str::to_owned),
         force: false,
@@ -40,7 +41,7 @@ pub(super) async fn delete_branch(lake: &Lake, name: &str) {
         .unwrap();
 }
 
-/// Lets so much time pass that nothing thrown away is kept any more.
+/// Advances the clock until no discarded changes are kept, and retires them.
 pub(super) async fn wait_and_retire(lake: &Lake) -> usize {
     lake.clock.advance(Options::default().keep_staged);
     lake.graveler.retire_kept().await.unwrap()
@@ -62,7 +63,7 @@ pub(super) async fn lake_on(kv: Arc<dyn Store>) -> Lake {
 }
 
 #[tokio::test]
-async fn a_bad_merge_is_taken_back_and_done_again() {
+async fn merge_is_undone_and_redone() {
     let lake = lake_with_dev().await;
     let before = lake.head("main").await.id;
     let merged = lake.merge("dev", "main").await.unwrap().commit_id;
@@ -87,17 +88,17 @@ async fn a_bad_merge_is_taken_back_and_done_again() {
         ]
     );
     assert_eq!(log[0].undone.as_deref(), Some(log[1].id.as_str()));
-    // The commit is still there, and a later change goes on from where the head is.
+    // The merge commit still exists, and the next commit builds on the restored head.
     lake.put("main", "c=3").await;
     lake.commit("main", "later").await.unwrap();
     assert_eq!(lake.head("main").await.parents, [before]);
 }
 
 #[tokio::test]
-async fn what_is_staged_stays_when_the_head_goes_back() {
+async fn undo_of_a_merge_keeps_staged_changes() {
     let lake = lake_with_dev().await;
     lake.merge("dev", "main").await.unwrap();
-    // `b=2` makes no difference to the merged head, and so none to the one before.
+    // `b=2` equals the merged head, so it is dropped with it.
     lake.put("main", "b=2").await;
     undo(&lake, &on("main"), None).await.unwrap();
     assert_eq!(lake.show("main").await, "a=1");
@@ -111,9 +112,9 @@ async fn what_is_staged_stays_when_the_head_goes_back() {
     assert_eq!(lake.uncommitted("main").await, "~a:1>7 +c:>3");
 }
 
-/// What a refused or lost commit left behind may be equal to the head, beside what is not.
+/// Staged entries that equal the undone head are dropped, even next to entries that differ.
 #[tokio::test]
-async fn what_made_no_difference_makes_none_beside_what_did() {
+async fn undo_drops_staged_entries_equal_to_the_head() {
     let lake = lake_with_dev().await;
     lake.merge("dev", "main").await.unwrap();
     lake.put("main", "b=2 c=5").await;
@@ -124,12 +125,12 @@ async fn what_made_no_difference_makes_none_beside_what_did() {
     assert_eq!(
         lake.retired_tokens().await,
         retired + 1,
-        "and not left over"
+        "the replaced token must be retired"
     );
 }
 
 #[tokio::test]
-async fn a_reset_is_taken_back_and_done_again() {
+async fn reset_is_undone_and_redone() {
     let lake = lake_with_dev().await;
     lake.put("dev", "a=5 c=5").await;
     lake.delete("dev", "b").await.unwrap();
@@ -138,17 +139,17 @@ async fn a_reset_is_taken_back_and_done_again() {
     lake.put("dev", "c=6").await;
 
     let undone = undo(&lake, &on("dev"), None).await.unwrap();
-    assert!(undone.staged_came_back);
+    assert!(undone.restored_staged);
     assert_eq!(
         lake.show("dev").await,
         "a=5 c=6",
-        "what was staged later stays"
+        "later staged changes must win"
     );
     undo(&lake, &on("dev"), None).await.unwrap();
     assert_eq!(
         lake.show("dev").await,
         "a=2 b=2 c=6",
-        "and only what came back goes again"
+        "a redo must discard only what the undo restored"
     );
     undo(&lake, &on("dev"), None).await.unwrap();
     assert_eq!(lake.show("dev").await, "a=5 c=6");
@@ -164,7 +165,7 @@ async fn a_reset_is_taken_back_and_done_again() {
 }
 
 #[tokio::test]
-async fn a_hard_reset_is_taken_back_and_what_was_staged_stays() {
+async fn undo_of_a_hard_reset_keeps_staged_changes() {
     let lake = lake_with_dev().await;
     let before = lake.head("dev").await.id;
     lake.put("dev", "c=3").await;
@@ -183,7 +184,7 @@ async fn a_hard_reset_is_taken_back_and_what_was_staged_stays() {
 }
 
 #[tokio::test]
-async fn a_revert_and_a_cherry_pick_are_taken_back() {
+async fn revert_and_cherry_pick_are_undone() {
     let lake = lake_with_dev().await;
     lake.revert("dev", "dev").await.unwrap();
     assert_eq!(lake.show("dev").await, "a=1");
@@ -199,7 +200,7 @@ async fn a_revert_and_a_cherry_pick_are_taken_back() {
 }
 
 #[tokio::test]
-async fn a_reset_of_one_object_or_prefix_is_told_and_not_taken_back() {
+async fn reset_of_a_key_or_prefix_cannot_be_undone() {
     let lake = lake_with_dev().await;
     lake.put("dev", "a=5 c/1=5").await;
     for what in ["a", "c/*"] {
@@ -214,7 +215,7 @@ async fn a_reset_of_one_object_or_prefix_is_told_and_not_taken_back() {
 }
 
 #[tokio::test]
-async fn a_deleted_tag_comes_back() {
+async fn deleted_tag_is_restored() {
     let lake = lake_with_dev().await;
     let v1 = TagId::trusted("v1");
     let of = RefName::Tag(v1.clone());

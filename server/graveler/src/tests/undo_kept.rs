@@ -1,4 +1,4 @@
-//! What an undo finds of staged changes, and for how long.
+//! Staged changes that an undo restores, and how long they are kept.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::testing::{Lake, branch, committing};
 use crate::{Error, Kind, NoHooks, Operation, Options};
 
 #[tokio::test]
-async fn a_deleted_branch_comes_back_with_what_was_staged_on_it() {
+async fn deleted_branch_is_restored_with_its_staged_changes() {
     let lake = lake_with_dev().await;
     lake.graveler
         .create_branch(
@@ -25,7 +25,7 @@ async fn a_deleted_branch_comes_back_with_what_was_staged_on_it() {
         .await
         .unwrap();
     lake.put("quiet", "b=3 c=3").await;
-    // A refused commit leaves a sealed token, and what comes after lies above it.
+    // A refused commit leaves a sealed token; later changes are above it.
     let refusing = crate::testing::Recorder::refusing(crate::EventKind::PreCommit);
     let refused = lake.commit_with("quiet", committing("no"), &refusing).await;
     assert!(matches!(refused, Err(Error::Rejected(_))));
@@ -38,11 +38,15 @@ async fn a_deleted_branch_comes_back_with_what_was_staged_on_it() {
         .unwrap();
     let retired = lake.retired_tokens().await;
     delete_branch(&lake, "quiet").await;
-    assert_eq!(lake.retired_tokens().await, retired, "kept, not retired");
+    assert_eq!(
+        lake.retired_tokens().await,
+        retired,
+        "the tokens must be kept, not retired"
+    );
 
     let undone = undo(&lake, &on("quiet"), None).await.unwrap();
     assert_eq!(undone.entry.operation, Operation::Delete);
-    assert!(undone.staged_came_back);
+    assert!(undone.restored_staged);
     let after = lake
         .graveler
         .branch(&lake.repo, &branch("quiet"))
@@ -51,14 +55,15 @@ async fn a_deleted_branch_comes_back_with_what_was_staged_on_it() {
     assert_eq!(after.record.commit_id, before.record.commit_id);
     assert!(after.record.hidden);
     assert_eq!(lake.show("quiet").await, "b=3 c=4");
-    // It is a branch as any other: what came back can be committed, and is not retired later.
+    // The restored branch is an ordinary branch: its changes can be committed, and are not retired
+    // later.
     wait_and_retire(&lake).await;
     lake.commit("quiet", "after all").await.unwrap();
     assert_eq!(lake.show("quiet@").await, "b=3 c=4");
 }
 
 #[tokio::test]
-async fn staged_changes_are_kept_for_a_while_only() {
+async fn staged_changes_are_kept_for_a_limited_time() {
     let lake = lake_with_dev().await;
     let retired = lake.retired_tokens().await;
     lake.put("dev", "c=3").await;
@@ -69,15 +74,19 @@ async fn staged_changes_are_kept_for_a_while_only() {
     lake.clock.advance(Duration::from_secs(1));
     assert_eq!(lake.graveler.retire_kept().await.unwrap(), 1);
     assert_eq!(lake.retired_tokens().await, retired + 1);
-    assert_eq!(lake.graveler.retire_kept().await.unwrap(), 0, "once");
+    assert_eq!(
+        lake.graveler.retire_kept().await.unwrap(),
+        0,
+        "each is retired once"
+    );
 
     let undone = undo(&lake, &on("dev"), None).await.unwrap();
-    assert!(!undone.staged_came_back);
+    assert!(!undone.restored_staged);
     assert_eq!(lake.show("dev").await, "a=2 b=2");
 }
 
 #[tokio::test]
-async fn nothing_is_kept_where_nothing_is_to_be() {
+async fn zero_keep_staged_keeps_nothing() {
     let options = Options {
         keep_staged: Duration::ZERO,
         ..Options::default()
@@ -87,17 +96,12 @@ async fn nothing_is_kept_where_nothing_is_to_be() {
     lake.put("dev", "a=1").await;
     delete_branch(&lake, "dev").await;
     assert_eq!(lake.retired_tokens().await, 1);
-    assert!(
-        !undo(&lake, &on("dev"), None)
-            .await
-            .unwrap()
-            .staged_came_back
-    );
+    assert!(!undo(&lake, &on("dev"), None).await.unwrap().restored_staged);
     assert_eq!(lake.show("dev").await, "");
 }
 
 #[tokio::test]
-async fn a_repository_that_goes_takes_along_what_was_kept() {
+async fn deleting_a_repository_retires_kept_changes() {
     let lake = lake_with_dev().await;
     lake.put("dev", "c=3").await;
     let tokens = lake
@@ -116,7 +120,7 @@ async fn a_repository_that_goes_takes_along_what_was_kept() {
         .get(b"cleanup-tokens", token.as_bytes())
         .await
         .unwrap();
-    assert!(recorded.is_some(), "retired at once");
+    assert!(recorded.is_some(), "the token must be retired");
     let partition = format!("weir-reflog-{}", lake.repo.partition());
     let left = lake.kv.scan(partition.as_bytes(), b"", 9).await.unwrap();
     assert_eq!(left, []);
@@ -134,7 +138,7 @@ async fn a_repository_that_goes_takes_along_what_was_kept() {
 }
 
 #[tokio::test]
-async fn a_reset_that_kept_nothing_is_refused() {
+async fn undo_of_a_reset_fails_once_nothing_is_kept() {
     let lake = lake_with_dev().await;
     lake.put("dev", "a=5").await;
     lake.reset("dev", "*").await.unwrap();
@@ -146,9 +150,10 @@ async fn a_reset_that_kept_nothing_is_refused() {
     );
 }
 
-/// A deleted branch keeps its token, used or not: what is told is whether something is in it.
+/// A deleted branch keeps its token even if it is empty. `keeps_staged` must say whether it has
+/// changes.
 #[tokio::test]
-async fn only_what_is_there_is_told_to_be_kept() {
+async fn keeps_staged_is_false_for_empty_tokens() {
     for (staged, is_kept) in [("nothing", false), ("a write", true), ("a deletion", true)] {
         let lake = lake_with_dev().await;
         match staged {
@@ -172,7 +177,7 @@ async fn only_what_is_there_is_told_to_be_kept() {
             assert_eq!(entry.unwrap().keeps_staged(), is_kept, "{staged}");
         }
         let undone = undo(&lake, &of, None).await.unwrap();
-        assert_eq!(undone.staged_came_back, is_kept, "{staged}");
+        assert_eq!(undone.restored_staged, is_kept, "{staged}");
         assert_eq!(undone.entry.keeps_staged(), is_kept, "{staged}");
     }
 }

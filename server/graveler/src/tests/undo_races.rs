@@ -1,4 +1,4 @@
-//! Undo beside other changes and on stores that fail: nothing is lost on the way.
+//! Undo with concurrent changes and on failing stores: nothing is lost.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use super::undo::{entries, lake_on, on};
 use crate::testing::{branch, committing, value};
 use crate::{Condition, Error, NoHooks, Operation, UndoParams};
 
-/// Either the commit lands on what the undo left, or the undo is refused: and in no order is a
-/// staged write lost, or a change undone that was not meant.
+/// Either the commit lands on top of the undo, or the undo is refused or undoes the commit. No order
+/// loses a staged write or undoes another change than the chosen one.
 #[tokio::test]
-async fn a_commit_and_an_undo_at_once() {
+async fn concurrent_commit_and_undo_lose_nothing() {
     for seed in 0..60 {
         let inner: Arc<dyn Store> = Arc::new(MemoryStore::default());
         let lake = lake_on(Arc::clone(&inner)).await;
@@ -22,10 +22,10 @@ async fn a_commit_and_an_undo_at_once() {
             yields: 128,
             ..Faults::default()
         };
-        let stirred: Arc<dyn Store> = Arc::new(FaultyStore::new(inner, seed, faults));
+        let yielding: Arc<dyn Store> = Arc::new(FaultyStore::new(inner, seed, faults));
         let (one, other) = (
-            lake.graveler.on_store_for_tests(&stirred),
-            lake.graveler.on_store_for_tests(&stirred),
+            lake.graveler.on_store_for_tests(&yielding),
+            lake.graveler.on_store_for_tests(&yielding),
         );
         lake.put("main", "c=3").await;
         let (main, of) = (branch("main"), on("main"));
@@ -53,7 +53,7 @@ async fn a_commit_and_an_undo_at_once() {
                 );
                 assert_eq!(lake.show("main").await, "a=1 c=3 d=4");
             }
-            // It chose the commit.
+            // The undo chose the commit.
             (Ok(commit), Ok(undone)) => {
                 assert_eq!(undone.entry.to.as_ref(), Some(&commit.id), "{seed}");
                 assert_eq!(head.id, merged);
@@ -71,10 +71,10 @@ async fn a_commit_and_an_undo_at_once() {
     }
 }
 
-/// A branch is deleted and brought back over and over on a store that loses acknowledgements:
-/// what the answers say is what is there, and no staged change is lost.
+/// Deletes and restores a branch repeatedly on a store that loses acknowledgements. The answers must
+/// match the stored state, and no staged change may be lost.
 #[tokio::test]
-async fn lost_acknowledgements_lose_nothing() {
+async fn lost_acknowledgements_lose_no_staged_changes() {
     let inner: Arc<dyn Store> = Arc::new(MemoryStore::default());
     let lake = lake_on(Arc::clone(&inner)).await;
     lake.put("dev", "c=3").await;

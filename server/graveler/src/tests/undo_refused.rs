@@ -1,4 +1,4 @@
-//! What an undo refuses, and that nothing is touched then.
+//! What an undo refuses; a refused undo changes nothing.
 
 use kv::{Op, Predicate};
 
@@ -25,8 +25,8 @@ fn set_branch(
     }
 }
 
-/// What a server does that keeps no reflog.
-async fn move_unseen(lake: &Lake, name: &str, to: &CommitId) {
+/// Moves a branch as a server without a reflog does.
+async fn move_without_reflog(lake: &Lake, name: &str, to: &CommitId) {
     let record = BranchRecord {
         commit_id: to.clone(),
         ..lake
@@ -40,9 +40,9 @@ async fn move_unseen(lake: &Lake, name: &str, to: &CommitId) {
     lake.kv.batch(vec![op]).await.unwrap();
 }
 
-/// Protection gates what is new: what the branch has been, its gates let through.
+/// Protection blocks new states. An undo restores an old state, which passed its gates before.
 #[tokio::test]
-async fn protection_stops_only_an_undo_that_throws_changes_away() {
+async fn protection_blocks_only_an_undo_that_discards_changes() {
     let mut lake = lake_with_dev().await;
     lake.put("dev", "c=3").await;
     lake.reset("dev", "*").await.unwrap();
@@ -61,7 +61,7 @@ async fn protection_stops_only_an_undo_that_throws_changes_away() {
 }
 
 #[tokio::test]
-async fn what_moved_on_is_not_touched_and_the_refusal_says_why() {
+async fn undo_of_an_older_change_is_refused_with_the_later_ones() {
     let lake = lake_with_dev().await;
     lake.merge("dev", "main").await.unwrap();
     let merge = newest(&lake, &on("main")).await;
@@ -81,27 +81,27 @@ async fn what_moved_on_is_not_touched_and_the_refusal_says_why() {
     }
     assert!(advice.starts_with("undo what came later first"), "{advice}");
     assert_eq!(lake.head("main").await.id, later.id);
-    // Step by step it goes.
+    // Undoing step by step works.
     undo(&lake, &on("main"), None).await.unwrap();
     undo(&lake, &on("main"), Some(&merge)).await.unwrap();
     assert_eq!(lake.show("main").await, "a=1");
 }
 
 #[tokio::test]
-async fn a_change_that_the_reflog_does_not_tell_of_is_noticed() {
+async fn unrecorded_change_is_noticed() {
     let lake = lake_with_dev().await;
     let elsewhere = lake.head("main").await.id;
-    move_unseen(&lake, "dev", &elsewhere).await;
+    move_without_reflog(&lake, "dev", &elsewhere).await;
     let refused = undo(&lake, &on("dev"), None).await;
     assert!(
-        matches!(&refused, Err(Error::MovedOn { problem, .. }) if problem.contains("does not tell")),
+        matches!(&refused, Err(Error::MovedOn { problem, .. }) if problem.contains("does not record")),
         "{refused:?}"
     );
     assert_eq!(lake.head("dev").await.id, elsewhere);
 }
 
 #[tokio::test]
-async fn undo_deletes_nothing_and_replaces_nothing() {
+async fn undo_never_deletes_or_replaces_a_reference() {
     let lake = lake_with_dev().await;
     lake.branch_from("new", "main").await;
     let refused = undo(&lake, &on("new"), None).await;
@@ -142,7 +142,7 @@ async fn undo_deletes_nothing_and_replaces_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_not_found() {
+async fn missing_entries_are_not_found() {
     let lake = lake_with_dev().await;
     let main = newest(&lake, &on("main")).await;
     for (of, entry) in [
@@ -168,7 +168,7 @@ async fn what_is_not_there_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_read_only_repository_takes_an_undo_by_force_only() {
+async fn read_only_repository_allows_an_undo_only_with_force() {
     let lake = lake_with_dev().await;
     let mut repo = lake.repo.clone();
     repo.read_only = true;

@@ -1,4 +1,4 @@
-//! What garbage collection keeps for an undo: heads that branches were moved away from.
+//! Heads that branches were moved away from: garbage collection keeps them for an undo.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::{CommitId, NoHooks, Options, RefName, UndoParams};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What is kept now by so many days, and so many for `dev`.
+/// The commits kept now, with this many days by default and for `dev`.
 async fn kept(lake: &Lake, default: u32, dev: Option<u32>) -> BTreeSet<CommitId> {
     use base::Clock as _;
     let ago = |days: u32| lake.clock.now() - DAY * days;
@@ -17,7 +17,7 @@ async fn kept(lake: &Lake, default: u32, dev: Option<u32>) -> BTreeSet<CommitId>
         default: ago(default),
         branches: BTreeMap::from_iter(dev.map(|days| (branch("dev"), ago(days)))),
     };
-    // Whether all commits are at hand or hardly any, the same are kept.
+    // The result must not depend on how many commits fit into memory.
     let all = walked(lake, &retention, MAX_INDEXED_COMMITS).await;
     assert_eq!(walked(lake, &retention, 2).await, all);
     all
@@ -28,7 +28,7 @@ async fn walked(lake: &Lake, retention: &Retention, max_indexed: usize) -> BTree
     let kept = KeptCommits::open(engine, &lake.repo, retention, max_indexed).await;
     let (mut kept, mut ids) = (kept.unwrap(), BTreeSet::new());
     while let Some(commit) = kept.next().await.unwrap() {
-        assert!(ids.insert(commit.id), "each once");
+        assert!(ids.insert(commit.id), "each commit must be returned once");
     }
     ids
 }
@@ -49,7 +49,7 @@ async fn delete(lake: &Lake, name: &str) {
         .unwrap();
 }
 
-/// `dev` with two commits of its own on `main`, which is the older.
+/// `dev` with two commits of its own on top of `main`.
 async fn lake_with_dev() -> (Lake, [CommitId; 2]) {
     let lake = Lake::new().await;
     lake.put("main", "a=1").await;
@@ -63,14 +63,14 @@ async fn lake_with_dev() -> (Lake, [CommitId; 2]) {
 }
 
 #[tokio::test]
-async fn an_old_branch_that_is_deleted_today_comes_back_whole_tomorrow() {
+async fn old_branch_deleted_today_can_be_restored_tomorrow() {
     let (lake, [one, two]) = lake_with_dev().await;
     lake.clock.advance(DAY * 30);
     delete(&lake, "dev").await;
     lake.clock.advance(DAY / 2);
     let by_night = kept(&lake, 7, None).await;
     assert!(by_night.contains(&two));
-    assert!(!by_night.contains(&one), "no head for long");
+    assert!(!by_night.contains(&one), "it has not been a head for long");
 
     lake.clock.advance(DAY / 2);
     undo(&lake, "dev").await;
@@ -80,7 +80,7 @@ async fn an_old_branch_that_is_deleted_today_comes_back_whole_tomorrow() {
 }
 
 #[tokio::test]
-async fn a_head_is_kept_by_when_its_branch_left_it() {
+async fn abandoned_head_is_kept_from_when_its_branch_left_it() {
     for leave in ["delete", "reset", "undo"] {
         let (lake, [_, two]) = lake_with_dev().await;
         lake.clock.advance(DAY * 30);
@@ -93,15 +93,16 @@ async fn a_head_is_kept_by_when_its_branch_left_it() {
         assert!(kept(&lake, 7, None).await.contains(&two), "{leave}");
         lake.clock.advance(Duration::from_secs(1));
         assert!(!kept(&lake, 7, None).await.contains(&two), "{leave}");
-        // The time of the branch holds where it is longer, and is no less than that of any head.
+        // The branch's own time counts if it is longer; at least the default applies.
         assert!(kept(&lake, 7, Some(8)).await.contains(&two), "{leave}");
         assert!(kept(&lake, 8, Some(0)).await.contains(&two), "{leave}");
     }
 }
 
-/// However short the rules are: an undo finds what changes left for as long as it finds what was staged.
+/// Even with short rules, abandoned heads are kept as long as discarded staged changes, so that an
+/// undo finds both.
 #[tokio::test]
-async fn what_any_change_left_is_kept_as_long_as_what_was_staged() {
+async fn abandoned_head_is_kept_as_long_as_staged_changes() {
     let (lake, [one, two]) = lake_with_dev().await;
     lake.clock.advance(DAY * 30);
     lake.put("dev", "b=3").await;
@@ -109,7 +110,7 @@ async fn what_any_change_left_is_kept_as_long_as_what_was_staged() {
     lake.clock.advance(Options::default().keep_staged);
     let kept_then = kept(&lake, 0, None).await;
     assert!(kept_then.contains(&two));
-    assert!(!kept_then.contains(&one), "left long ago");
+    assert!(!kept_then.contains(&one), "abandoned long ago");
     lake.clock.advance(Duration::from_secs(1));
     assert!(!kept(&lake, 0, None).await.contains(&two));
 
@@ -118,9 +119,9 @@ async fn what_any_change_left_is_kept_as_long_as_what_was_staged() {
     assert!(kept_then.contains(&lake.head("dev").await.id));
 }
 
-/// A commit leaves its parent behind it: a branch with a short time of its own keeps it no longer.
+/// A commit's parent stays an ancestor of the head, so only the branch's own retention time keeps it.
 #[tokio::test]
-async fn a_branch_that_goes_on_keeps_by_its_own_time() {
+async fn parents_of_new_commits_are_kept_by_the_branchs_own_time() {
     let (lake, [one, _]) = lake_with_dev().await;
     lake.clock.advance(DAY * 3);
     assert!(kept(&lake, 90, Some(4)).await.contains(&one));

@@ -244,7 +244,7 @@ fn engine_failures() -> Vec<(Error, u16, &'static str, Hint)> {
             Given,
         ),
         (
-            E::ParentToPickRequired,
+            E::CherryPickParentRequired,
             400,
             "must specify 1-based parent number for cherry-picking merge commit",
             Given,
@@ -356,7 +356,7 @@ fn service_failures() -> Vec<(Error, u16, &'static str, Hint)> {
                 repository: "y".to_owned(),
             }),
             400,
-            "failed to create repository: storage namespace already in use: mem://x and mem://x/y of repository \"y\" are the same or inside of each other",
+            "failed to create repository: storage namespace already in use: mem://x and mem://x/y of repository \"y\" are equal or nested",
             Given,
         ),
         (

@@ -1,4 +1,4 @@
-//! A block store in memory that counts, fails and waits as a test wants.
+//! A block store in memory that counts requests, and fails or delays them when a test asks for it.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -14,7 +14,7 @@ use futures::StreamExt as _;
 
 use super::NAMESPACE;
 
-/// Objects in memory; remembers what was read and written, and can be made to fail.
+/// Objects in memory. Remembers reads and writes, and can be made to fail.
 #[derive(Debug, Default)]
 pub(in crate::committed) struct CountingStore {
     state: Mutex<State>,
@@ -23,17 +23,18 @@ pub(in crate::committed) struct CountingStore {
 #[derive(Debug, Default)]
 struct State {
     objects: HashMap<String, Bytes>,
-    /// The object and the number of bytes of each read.
+    /// The object id and number of bytes of each read.
     reads: Vec<(String, usize)>,
     puts: Vec<String>,
-    /// How many more puts succeed.
+    /// If set, how many more puts succeed.
     puts_left: Option<usize>,
-    /// If set, each read waits once before it is answered; those that have waited.
+    /// If set, each distinct read waits once before it is answered; contains the reads that have
+    /// waited.
     waited: Option<HashSet<(Location, Option<Range<u64>>)>>,
 }
 
 impl CountingStore {
-    /// Forgets what was read and written so far, and waits no more.
+    /// Forgets all reads and writes so far, and stops delaying reads.
     pub(in crate::committed) fn reset(&self) {
         let mut state = self.state.lock().unwrap();
         state.waited = None;
@@ -41,7 +42,7 @@ impl CountingStore {
         state.puts.clear();
     }
 
-    /// The ids of the tables that were read, each once, in no order.
+    /// The ids of the tables that were read, sorted, each once.
     pub(in crate::committed) fn tables_read(&self) -> Vec<String> {
         let mut read: Vec<_> = self
             .state
@@ -85,13 +86,13 @@ impl CountingStore {
         self.state.lock().unwrap().puts_left = Some(puts);
     }
 
-    /// From now on a read is answered only when it is asked for again: for futures that are
-    /// polled once and dropped.
+    /// From now on, each read is answered only when it is tried a second time, for tests that poll a
+    /// future once and drop it.
     pub(in crate::committed) fn wait_once_for_each_read(&self) {
         self.state.lock().unwrap().waited = Some(HashSet::new());
     }
 
-    fn is_to_wait(&self, at: &Location, range: Option<&Range<u64>>) -> bool {
+    fn must_wait(&self, at: &Location, range: Option<&Range<u64>>) -> bool {
         let mut state = self.state.lock().unwrap();
         state
             .waited
@@ -145,7 +146,7 @@ fn failure(operation: &'static str, at: &Location) -> block::Error {
 #[async_trait]
 impl BlockStore for CountingStore {
     fn info(&self) -> StoreInfo {
-        unreachable!("trees do not ask what a store is")
+        unreachable!("trees never call info")
     }
 
     fn check_namespace(&self, namespace: &str) -> block::Result<String> {
@@ -176,7 +177,7 @@ impl BlockStore for CountingStore {
     }
 
     async fn get(&self, at: &Location, range: Option<Range<u64>>) -> block::Result<ByteStream> {
-        if self.is_to_wait(at, range.as_ref()) {
+        if self.must_wait(at, range.as_ref()) {
             futures::pending!();
         }
         let mut state = self.state.lock().unwrap();
@@ -184,7 +185,7 @@ impl BlockStore for CountingStore {
             .objects
             .get(at.as_str())
             .ok_or_else(|| block::Error::NotFound(at.clone()))?;
-        let range = range.expect("tables are read by ranges");
+        let range = range.expect("tables are read in ranges");
         let bytes = object.slice(range.start as usize..(range.end as usize).min(object.len()));
         state.reads.push((id_of(at), bytes.len()));
         Ok(from_bytes(bytes))

@@ -1,4 +1,4 @@
-//! What is missing, corrupt, too large or cut off: the error, and what it leaves behind.
+//! Missing, corrupt, oversized and interrupted input: the errors, and what is left behind.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,11 @@ use crate::sstable::{Finished, Reader, Writer, encode_value};
 use crate::{DiffCursor, Error, Kind, MetaRangeId, Options};
 
 #[tokio::test]
-async fn a_range_that_is_gone_is_not_found_and_no_id_leaves_the_folder() {
-    let mut trees = Trees::ragged(1);
+async fn missing_tables_and_malformed_ids_are_not_found() {
+    let mut trees = Trees::with_raggedness(1);
     let tree = trees.tree(&model("a=1 b=1")).await;
     trees.store.remove(&trees.store.puts()[0]);
-    trees.cool();
+    trees.clear_caches();
     let lost = trees.committed.get(NAMESPACE, &tree, b"a").await;
     assert!(
         matches!(
@@ -46,8 +46,8 @@ async fn a_range_that_is_gone_is_not_found_and_no_id_leaves_the_folder() {
 }
 
 #[tokio::test]
-async fn a_range_is_not_taken_for_a_metarange() {
-    let trees = Trees::ragged(1);
+async fn range_opened_as_metarange_is_not_found() {
+    let trees = Trees::with_raggedness(1);
     trees.tree(&model("a=1")).await;
     let range = MetaRangeId::trusted(trees.store.puts()[0].as_str());
     let refused = trees.committed.get(NAMESPACE, &range, b"a").await;
@@ -64,14 +64,14 @@ async fn a_range_is_not_taken_for_a_metarange() {
 }
 
 #[tokio::test]
-async fn a_metarange_that_makes_no_sense_is_corrupt() {
+async fn malformed_metarange_is_corrupt() {
     let check = async |records: Vec<(&str, Vec<u8>)>, reason: &str| {
-        let trees = Trees::ragged(1);
+        let trees = Trees::with_raggedness(1);
         let mut writer = Writer::new();
         for (key, value) in records {
             writer.add(key.as_bytes(), &value).unwrap();
         }
-        let table = writer.close(&BTreeMap::from([(
+        let table = writer.finish_unchecked(&BTreeMap::from([(
             "type".to_owned(),
             "metaranges".to_owned(),
         )]));
@@ -96,7 +96,7 @@ async fn a_metarange_that_makes_no_sense_is_corrupt() {
         };
         RangeRef::to(&table).record().1.to_vec()
     };
-    check(vec![("zz", b"\x80".to_vec())], "identity is cut").await;
+    check(vec![("zz", b"\x80".to_vec())], "identity is truncated").await;
     check(
         vec![("zz", encode_value(b"../secret", b""))],
         "not 64 hex digits",
@@ -112,8 +112,8 @@ async fn a_metarange_that_makes_no_sense_is_corrupt() {
 }
 
 #[tokio::test]
-async fn a_failed_upload_stores_no_metarange() {
-    let trees = Trees::ragged(1);
+async fn failed_upload_stores_no_metarange() {
+    let trees = Trees::with_raggedness(1);
     let changes = changes("a=1 b=1 c=1 d=1 e=1 f=1 g=1 h=1");
     for puts in 0..8 {
         trees.store.reset();
@@ -135,7 +135,7 @@ async fn a_failed_upload_stores_no_metarange() {
 }
 
 #[tokio::test]
-async fn a_key_that_no_range_can_hold_is_an_invalid_value() {
+async fn oversized_key_is_an_invalid_value() {
     let trees = Trees::new(Options::default());
     let key = "k".repeat(2 << 20);
     let refused = trees
@@ -144,8 +144,9 @@ async fn a_key_that_no_range_can_hold_is_an_invalid_value() {
     assert!(matches!(refused, Err(Error::InvalidValue(_))));
 }
 
-/// Reads differences by futures that are polled once and then dropped.
-fn read_impatiently(mut cursor: DiffCursor) -> (String, usize) {
+/// Reads differences with futures that are polled once and then dropped. Returns also how many were
+/// dropped.
+fn read_polling_once(mut cursor: DiffCursor) -> (String, usize) {
     let (mut diffs, mut dropped) = (Vec::new(), 0);
     loop {
         match cursor.next().now_or_never() {
@@ -160,14 +161,14 @@ fn read_impatiently(mut cursor: DiffCursor) -> (String, usize) {
 }
 
 #[tokio::test]
-async fn a_future_that_is_dropped_loses_no_record() {
-    let mut trees = Trees::ragged(1);
+async fn dropped_futures_lose_no_record() {
+    let mut trees = Trees::with_raggedness(1);
     let base = trees.tree(&model("a=1 b=1 c=1 d=1 e=1")).await;
     let (ours, _) = trees.apply(&base, &changes("a=2 c=2 f=2")).await;
     let (theirs, _) = trees.apply(&base, &changes("b=3 c=3 e=- g=3")).await;
     let diff = trees.diff(&ours, &theirs).await;
     let comparison = trees.compare(&base, &ours, &theirs).await;
-    trees.cool();
+    trees.clear_caches();
 
     let (mut cursor, open_diff, open_comparison) = (
         trees.committed.cursor(NAMESPACE, &ours).await.unwrap(),
@@ -183,10 +184,10 @@ async fn a_future_that_is_dropped_loses_no_record() {
             .unwrap(),
     );
     trees.store.wait_once_for_each_read();
-    let (found, dropped) = read_impatiently(open_comparison);
+    let (found, dropped) = read_polling_once(open_comparison);
     assert_eq!(found, show_diffs(&comparison));
     assert!(dropped > 5, "{dropped} reads waited");
-    let (found, dropped) = read_impatiently(open_diff);
+    let (found, dropped) = read_polling_once(open_diff);
     assert_eq!(found, show_diffs(&diff));
     assert!(dropped > 0, "{dropped} reads waited");
 
@@ -202,13 +203,13 @@ async fn a_future_that_is_dropped_loses_no_record() {
 }
 
 #[tokio::test]
-async fn a_seek_after_a_dropped_future_forgets_what_lies_before() {
-    let mut trees = Trees::ragged(1);
+async fn seek_after_a_dropped_future_skips_earlier_keys() {
+    let mut trees = Trees::with_raggedness(1);
     let base = trees.tree(&model("a=1 b=1 c=1 d=1")).await;
     let (ours, _) = trees.apply(&base, &changes("a=2 b=2 c=2")).await;
     let (theirs, _) = trees.apply(&base, &changes("a=3 b=3 c=3 d=3")).await;
     for polls in 0..12 {
-        trees.cool();
+        trees.clear_caches();
         let mut comparison = trees
             .committed
             .compare(NAMESPACE, &base, &ours, &theirs)
@@ -216,20 +217,20 @@ async fn a_seek_after_a_dropped_future_forgets_what_lies_before() {
             .unwrap();
         trees.store.wait_once_for_each_read();
         for _ in 0..polls {
-            // What it finds before the sought key does not matter here.
+            // What is found before the sought key does not matter here.
             if let Some(found) = comparison.next().now_or_never() {
                 assert_eq!(found.unwrap().unwrap().key, "a");
                 break;
             }
         }
         comparison.seek(b"c");
-        assert_eq!(read_impatiently(comparison).0, "!c:2>3 ~d:1>3");
+        assert_eq!(read_polling_once(comparison).0, "!c:2>3 ~d:1>3");
     }
 }
 
 #[tokio::test]
-async fn ranges_that_overlap_are_corrupt() {
-    let trees = Trees::ragged(1);
+async fn overlapping_ranges_are_corrupt() {
+    let trees = Trees::with_raggedness(1);
     let mut writer = Writer::new();
     for (id, min_key, max_key) in [("a", "a", "c"), ("b", "b", "d")] {
         let range = RangeRef::to(&Finished {
@@ -243,7 +244,7 @@ async fn ranges_that_overlap_are_corrupt() {
         writer.add(range.record().0, range.record().1).unwrap();
     }
     let user = BTreeMap::from([("type".to_owned(), "metaranges".to_owned())]);
-    let table = writer.close(&user);
+    let table = writer.finish_unchecked(&user);
     trees.store.insert(&table.id, table.bytes.clone());
     let overlapping = MetaRangeId::trusted(table.id);
     let refused = trees.try_apply(&overlapping, &changes("z=1")).await;

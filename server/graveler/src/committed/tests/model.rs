@@ -1,6 +1,6 @@
-//! Trees against a model: any trees, any ranges, the same answers as a sorted map.
+//! Property tests of trees: arbitrary trees and ranges must give the same answers as a sorted map.
 //!
-//! How many cases: see `base::testing`.
+//! `base::testing` sets the number of cases.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use crate::{Diff, DiffKind, Error, MergeStrategy, MetaRangeId, Options, Value};
 
 pub(super) type Edits = BTreeMap<String, Option<Value>>;
 
-/// Sizes of ranges; small enough that some forty keys make many.
+/// Limits for ranges, small enough that about forty keys fill several.
 #[derive(Debug, Clone)]
 pub(super) struct Sizes {
     raggedness: u32,
@@ -23,14 +23,14 @@ pub(super) struct Sizes {
     max_bytes: u64,
 }
 
-/// A base and what two sides made of it.
+/// A base, and the edits of two sides.
 #[derive(Debug, Clone)]
 struct Case {
     sizes: Sizes,
     base: Model,
     ours: Edits,
     theirs: Edits,
-    /// Whether the sides start from the base's ranges, or are written afresh.
+    /// Whether the sides are made by edits of the stored base, or written from scratch.
     is_shared: bool,
 }
 
@@ -56,7 +56,8 @@ pub(super) fn key() -> impl Strategy<Value = String> {
         .prop_map(|(number, end)| format!("k{number:02}{end}"))
 }
 
-/// Few identities, so that different keys often have the same; data that tells writers apart.
+/// A value with one of few identities, so that different keys often share one; the data tells the
+/// writers apart.
 pub(super) fn content(origin: &'static str) -> impl Strategy<Value = Value> {
     (0..3u8).prop_map(move |identity| value(&format!("{identity}/{origin}")))
 }
@@ -82,7 +83,7 @@ fn case() -> impl Strategy<Value = Case> {
     )
 }
 
-/// A stored tree beside its model.
+/// A stored tree and its model.
 struct Stored {
     id: MetaRangeId,
     model: Model,
@@ -104,7 +105,7 @@ pub(super) fn trees(sizes: &Sizes) -> Trees {
     })
 }
 
-/// What edits make of a model, with the base's bytes kept where the identity stays.
+/// Applies edits to a model. The base's bytes stay where the identity does not change.
 pub(super) fn edited(base: &Model, edits: &Edits) -> (Model, Summary) {
     let (mut model, mut summary) = (base.clone(), Summary::default());
     for (key, new) in edits {
@@ -238,7 +239,7 @@ pub(super) fn run(test: impl Future<Output = TestCaseResult>) -> TestCaseResult 
         .block_on(test)
 }
 
-/// Steps through something that walks keys: none is a step, some a seek.
+/// Steps of a walk: `None` advances, a key seeks.
 fn steps() -> impl Strategy<Value = Vec<Option<String>>> {
     vec(
         prop_oneof![2 => Just(None), 1 => key().prop_map(Some)],
@@ -246,7 +247,7 @@ fn steps() -> impl Strategy<Value = Vec<Option<String>>> {
     )
 }
 
-/// The same walk over a sorted list of keys: what each step finds.
+/// What each step of the same walk over a sorted list of keys finds.
 fn model_walk(keys: &[Bytes], steps: &[Option<String>]) -> Vec<Option<Bytes>> {
     let (mut at, mut found) = (0, Vec::new());
     for step in steps {
@@ -265,7 +266,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn applying_edits_a_map(case in case()) {
+    fn apply_matches_the_model(case in case()) {
         run(async {
             let trees = trees(&case.sizes);
             let base = trees.tree(&case.base).await;
@@ -284,15 +285,15 @@ proptest! {
     }
 
     #[test]
-    fn equal_trees_have_equal_ids_whatever_ranges_they_reuse(
+    fn equal_trees_have_equal_ids_regardless_of_reused_ranges(
         raggedness in 1..10u32,
         base in btree_map(key(), content("base"), 1..50),
         new in vec(0..3u8, 50),
     ) {
         run(async {
-            let trees = Trees::ragged(raggedness);
+            let trees = Trees::with_raggedness(raggedness);
             let base_id = trees.tree(&base).await;
-            // No key comes or goes, so that ranges end where they did.
+            // The set of keys stays the same, so ranges end at the same keys.
             let new: Model = base.keys().cloned().zip(new.iter().map(|new| value(&format!("{new}/base")))).collect();
             let staged = |model: &Model| model.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
             let (there, _) = trees.apply(&base_id, &staged(&new)).await;
@@ -304,7 +305,7 @@ proptest! {
     }
 
     #[test]
-    fn a_diff_is_that_of_the_maps(case in case()) {
+    fn diff_matches_the_model(case in case()) {
         run(async {
             let Stage { trees, base, ours, theirs } = case.stage().await;
             for (left, right) in [(&base, &ours), (&ours, &base), (&ours, &theirs)] {
@@ -315,7 +316,7 @@ proptest! {
     }
 
     #[test]
-    fn a_comparison_is_that_of_the_maps(case in case()) {
+    fn comparison_matches_the_model(case in case()) {
         run(async {
             let Stage { trees, base, ours, theirs } = case.stage().await;
             for (base, left, right) in [(&base, &ours, &theirs), (&ours, &theirs, &base), (&base, &base, &ours)] {
@@ -327,7 +328,7 @@ proptest! {
     }
 
     #[test]
-    fn a_merge_is_that_of_the_maps(case in case()) {
+    fn merge_matches_the_model(case in case()) {
         run(async {
             let stage = case.stage().await;
             for strategy in [MergeStrategy::None, MergeStrategy::DestWins, MergeStrategy::SourceWins] {
@@ -337,7 +338,7 @@ proptest! {
                         let read = stage.trees.read(&id).await;
                         let known = [&stage.ours.model, &stage.theirs.model];
                         for (key, value) in &read {
-                            prop_assert!(known.iter().any(|side| side.get(key) == Some(value)), "bytes of {} are a side's", key);
+                            prop_assert!(known.iter().any(|side| side.get(key) == Some(value)), "the bytes of {} must come from one side", key);
                         }
                         Ok(read.into_iter().map(|(key, value)| (key, value.identity)).collect())
                     }
@@ -354,7 +355,7 @@ proptest! {
     }
 
     #[test]
-    fn a_cursor_seeks_as_in_a_list(sizes in sizes(), base in btree_map(key(), content("base"), 0..50), steps in steps()) {
+    fn cursor_seeks_match_the_model(sizes in sizes(), base in btree_map(key(), content("base"), 0..50), steps in steps()) {
         run(async {
             let trees = trees(&sizes);
             let tree = trees.tree(&base).await;
@@ -373,7 +374,7 @@ proptest! {
     }
 
     #[test]
-    fn a_diff_and_a_comparison_seek_as_in_a_list(case in case(), steps in steps()) {
+    fn diff_and_comparison_seeks_match_the_model(case in case(), steps in steps()) {
         run(async {
             let Stage { trees, base, ours, theirs } = case.stage().await;
             let diff = trees.committed.diff(NAMESPACE, &ours.id, &theirs.id).await.unwrap();

@@ -1,4 +1,4 @@
-//! What is read and written: equal ranges stay closed, a lookup reads blocks and not files.
+//! Read and write costs: equal ranges stay closed, and a lookup reads blocks instead of files.
 
 use crate::committed::Summary;
 use crate::committed::testing::{
@@ -9,7 +9,7 @@ use crate::{MergeStrategy, MetaRangeId, Options};
 /// Eight ranges of one key each.
 const BASE: &str = "a=1 b=1 c=1 d=1 e=1 f=1 g=1 h=1";
 
-/// `BASE`, with other values.
+/// Applies staged changes to `base`.
 async fn changed(trees: &Trees, base: &MetaRangeId, staged: &str) -> MetaRangeId {
     trees.apply(base, &changes(staged)).await.0
 }
@@ -20,14 +20,14 @@ fn with_trees(mut tables: Vec<String>, trees: &[&MetaRangeId]) -> Vec<String> {
     tables
 }
 
-/// The range of each of `BASE`'s keys, in order of key.
+/// Stores `BASE` with one range per key; returns the range ids in key order, and the tree.
 async fn base_tree(trees: &Trees) -> (Vec<String>, MetaRangeId) {
     let base = trees.tree(&model(BASE)).await;
     let mut puts = trees.store.puts();
     assert_eq!(
         (puts.len(), puts.pop()),
         (9, Some(base.as_str().to_owned())),
-        "ranges are stored before the metarange"
+        "ranges must be stored before the metarange"
     );
     trees.store.reset();
     (puts, base)
@@ -45,30 +45,30 @@ fn large() -> Model {
 }
 
 #[tokio::test]
-async fn a_diff_opens_only_ranges_that_differ() {
-    let mut trees = Trees::ragged(1);
+async fn diff_opens_only_ranges_that_differ() {
+    let mut trees = Trees::with_raggedness(1);
     let (ranges, base) = base_tree(&trees).await;
     let right = changed(&trees, &base, "c=2").await;
     let new_range = trees.store.puts()[0].clone();
-    trees.cool();
+    trees.clear_caches();
     assert_eq!(show_diffs(&trees.diff(&base, &right).await), "~c:1>2");
     assert_eq!(
         trees.store.tables_read(),
         with_trees(vec![ranges[2].clone(), new_range], &[&base, &right])
     );
 
-    trees.cool();
+    trees.clear_caches();
     assert_eq!(trees.diff(&base, &base).await, []);
     assert_eq!(trees.store.tables_read(), Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn a_diff_that_seeks_opens_nothing_before() {
-    let mut trees = Trees::ragged(1);
+async fn seek_in_a_diff_skips_earlier_ranges() {
+    let mut trees = Trees::with_raggedness(1);
     let (ranges, base) = base_tree(&trees).await;
     let right = changed(&trees, &base, "b=2 g=2").await;
     let new_range = trees.store.puts()[1].clone();
-    trees.cool();
+    trees.clear_caches();
     let mut diffs = trees
         .committed
         .diff(NAMESPACE, &base, &right)
@@ -83,10 +83,10 @@ async fn a_diff_that_seeks_opens_nothing_before() {
 }
 
 #[tokio::test]
-async fn applying_opens_only_ranges_that_a_change_falls_into() {
-    let mut trees = Trees::ragged(1);
+async fn apply_opens_only_ranges_with_changes() {
+    let mut trees = Trees::with_raggedness(1);
     let (ranges, base) = base_tree(&trees).await;
-    trees.cool();
+    trees.clear_caches();
     let result = changed(&trees, &base, "c=2 cc=1 z=1").await;
     assert_eq!(
         trees.store.tables_read(),
@@ -97,11 +97,11 @@ async fn applying_opens_only_ranges_that_a_change_falls_into() {
 }
 
 #[tokio::test]
-async fn a_range_that_comes_out_as_it_was_is_not_stored_again() {
-    let mut trees = Trees::ragged(1);
+async fn unchanged_range_is_not_stored_again() {
+    let mut trees = Trees::with_raggedness(1);
     let (_, base) = base_tree(&trees).await;
-    trees.cool();
-    // The tombstone and the equal value enter two ranges that stay; only `h` is new.
+    trees.clear_caches();
+    // The changes of `a` and `c` enter two ranges without changing them; only `h` changes its range.
     let (_, summary) = trees.apply(&base, &changes("a=1 c=1 h=2")).await;
     assert_eq!(
         summary,
@@ -114,13 +114,13 @@ async fn a_range_that_comes_out_as_it_was_is_not_stored_again() {
 }
 
 #[tokio::test]
-async fn a_comparison_leaves_the_left_closed_where_it_is_the_base_or_the_right() {
-    let mut trees = Trees::ragged(1);
+async fn comparison_opens_no_left_range_that_base_or_right_contain() {
+    let mut trees = Trees::with_raggedness(1);
     let (ranges, base) = base_tree(&trees).await;
     let right = changed(&trees, &base, "c=2 e=2").await;
     let new = trees.store.puts()[..2].to_vec();
     let left = changed(&trees, &base, "e=2 g=2").await;
-    trees.cool();
+    trees.clear_caches();
     assert_eq!(
         show_diffs(&trees.compare(&base, &left, &right).await),
         "~c:1>2"
@@ -138,12 +138,12 @@ async fn a_comparison_leaves_the_left_closed_where_it_is_the_base_or_the_right()
 }
 
 #[tokio::test]
-async fn a_merge_of_changes_in_different_ranges_opens_no_range() {
-    let mut trees = Trees::ragged(1);
+async fn merge_of_changes_in_different_ranges_opens_no_range() {
+    let mut trees = Trees::with_raggedness(1);
     let (_, base) = base_tree(&trees).await;
     let ours = changed(&trees, &base, "a=2 d=- dd=1 z=1").await;
     let theirs = changed(&trees, &base, "c=2 f=- k=1").await;
-    trees.cool();
+    trees.clear_caches();
     let merged = trees
         .merge(&base, &theirs, &ours, MergeStrategy::None)
         .await
@@ -164,8 +164,8 @@ async fn a_merge_of_changes_in_different_ranges_opens_no_range() {
 }
 
 #[tokio::test]
-async fn a_merge_opens_the_ranges_that_both_sides_changed() {
-    let mut trees = Trees::ragged(1);
+async fn merge_opens_only_ranges_that_both_sides_changed() {
+    let mut trees = Trees::with_raggedness(1);
     let (ranges, base) = base_tree(&trees).await;
     let ours = changed(&trees, &base, "a=2 c=2").await;
     let theirs = changed(&trees, &base, "c=3 h=2").await;
@@ -174,7 +174,7 @@ async fn a_merge_opens_the_ranges_that_both_sides_changed() {
         trees.store.puts()[1].clone(),
         trees.store.puts()[3].clone(),
     ];
-    trees.cool();
+    trees.clear_caches();
     let merged = trees
         .merge(&base, &theirs, &ours, MergeStrategy::SourceWins)
         .await
@@ -186,17 +186,17 @@ async fn a_merge_opens_the_ranges_that_both_sides_changed() {
     assert_eq!(
         trees.store.puts(),
         [merged.as_str()],
-        "the winner's range is there already"
+        "the winner's range is already stored"
     );
 }
 
 #[tokio::test]
-async fn looking_a_key_up_reads_a_small_part_of_a_large_range() {
+async fn lookup_reads_a_small_part_of_a_large_range() {
     let mut trees = Trees::new(Options::default());
     let content = large();
     let tree = trees.tree(&content).await;
     assert_eq!(trees.store.puts().len(), 2, "one range and the metarange");
-    trees.cool();
+    trees.clear_caches();
     for (key, value) in content.iter().step_by(6007) {
         assert_eq!(
             trees
@@ -240,11 +240,15 @@ async fn looking_a_key_up_reads_a_small_part_of_a_large_range() {
         .get(NAMESPACE, &tree, b"data/00000000")
         .await
         .unwrap();
-    assert_eq!(trees.store.bytes_read(), before, "a hot block is read once");
+    assert_eq!(
+        trees.store.bytes_read(),
+        before,
+        "a cached block is not read again"
+    );
 }
 
 #[tokio::test]
-async fn a_large_tree_is_read_back_whatever_its_ranges() {
+async fn large_tree_reads_back_with_any_range_limits() {
     let content = large();
     let by_size = Options {
         max_range_size_bytes: 64 << 10,
@@ -252,26 +256,26 @@ async fn a_large_tree_is_read_back_whatever_its_ranges() {
     };
     for mut trees in [
         Trees::new(Options::default()),
-        Trees::ragged(700),
+        Trees::with_raggedness(700),
         Trees::new(by_size),
     ] {
         let tree = trees.tree(&content).await;
-        trees.cool();
+        trees.clear_caches();
         assert_eq!(trees.read(&tree).await, content);
     }
 }
 
 #[tokio::test]
-async fn a_cursor_that_seeks_passes_over_ranges_unopened() {
-    let mut trees = Trees::ragged(1);
+async fn seek_skips_ranges_without_opening_them() {
+    let mut trees = Trees::with_raggedness(1);
     let (ranges, base) = base_tree(&trees).await;
-    trees.cool();
+    trees.clear_caches();
     let mut cursor = trees.committed.cursor(NAMESPACE, &base).await.unwrap();
     cursor.seek(b"f");
     assert_eq!(
         trees.store.tables_read(),
         [base.as_str()],
-        "a seek reads nothing"
+        "a seek must not read"
     );
     assert_eq!(cursor.next().await.unwrap().unwrap().key, "f");
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Merges carried over to a destination that moved: the whole merge's answers, at the cost of what moved.
+//! Merges rebased onto a destination that moved: they equal a full merge, and cost only what moved.
 
 use proptest::collection::btree_map;
 use proptest::prelude::*;
@@ -14,7 +14,7 @@ const STRATEGIES: [MergeStrategy; 3] = [
     MergeStrategy::SourceWins,
 ];
 
-/// A source and a destination that both left the base, and what others then made of the destination.
+/// Edits of a source and a destination since their base, and later edits by others at the destination.
 #[derive(Debug, Clone)]
 struct Case {
     sizes: Sizes,
@@ -26,7 +26,7 @@ struct Case {
 
 fn case() -> impl Strategy<Value = Case> {
     let base = btree_map(key(), content("base"), 0..50);
-    // Few edits: with many, nearly every case has a key that both sides changed.
+    // Few edits: with many, the two sides have a changed key in common in nearly every case.
     let few =
         |origin| edits(origin).prop_map(|edits| edits.into_iter().step_by(3).collect::<Edits>());
     (sizes(), base, few("theirs"), few("ours"), few("others")).prop_map(
@@ -40,7 +40,7 @@ fn case() -> impl Strategy<Value = Case> {
     )
 }
 
-async fn again(
+async fn merge_from(
     trees: &Trees,
     before: Option<&Merged>,
     [base, source, destination]: [&MetaRangeId; 3],
@@ -48,7 +48,7 @@ async fn again(
 ) -> crate::Result<Merged> {
     trees
         .committed
-        .merge_again(NAMESPACE, before, base, source, destination, strategy)
+        .merge_incrementally(NAMESPACE, before, base, source, destination, strategy)
         .await
 }
 
@@ -56,23 +56,23 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn a_merge_carried_over_is_the_whole_merge(case in case()) {
+    fn rebased_merge_equals_a_full_merge(case in case()) {
         run(async {
             let trees = trees(&case.sizes);
             let base = trees.tree(&case.base).await;
             let theirs = trees.apply(&base, &case.theirs).await.0;
             let ours = trees.apply(&base, &case.ours).await.0;
-            // The destination may also go back to what it was.
+            // Edits that take the destination back to the base.
             let back: Edits = edited(&case.base, &case.ours).0.keys().chain(case.base.keys())
                 .map(|key| (key.clone(), case.base.get(key).cloned())).collect();
             let moved = trees.apply(&ours, &case.others).await.0;
             let undone = trees.apply(&ours, &back).await.0;
             for strategy in STRATEGIES {
-                let Ok(before) = again(&trees, None, [&base, &theirs, &ours], strategy).await else {
+                let Ok(before) = merge_from(&trees, None, [&base, &theirs, &ours], strategy).await else {
                     continue;
                 };
                 for now in [&moved, &undone, &ours] {
-                    let carried = again(&trees, Some(&before), [&base, &theirs, now], strategy).await;
+                    let carried = merge_from(&trees, Some(&before), [&base, &theirs, now], strategy).await;
                     let whole = trees.merge(&base, &theirs, now, strategy).await;
                     match (carried, whole) {
                         (Ok(carried), Ok(whole)) => {
@@ -82,7 +82,7 @@ proptest! {
                             prop_assert_eq!(carried, whole);
                         }
                         (carried, whole) => {
-                            return Err(TestCaseError::fail(format!("{carried:?} is not {whole:?}")));
+                            return Err(TestCaseError::fail(format!("rebased: {carried:?}, full merge: {whole:?}")));
                         }
                     }
                 }
@@ -92,22 +92,22 @@ proptest! {
     }
 }
 
-/// A hundred ranges of one key; the source changed 40 of them, the destination 40 others.
+/// A hundred ranges with one key each. The source changed 40 of them, the destination 40, of which 20
+/// are the same.
 #[tokio::test]
-async fn carrying_over_reads_what_moved_and_not_what_was_merged() {
-    let mut trees = Trees::ragged(1);
+async fn rebased_merge_reads_only_what_moved() {
+    let mut trees = Trees::with_raggedness(1);
     let base: Model = (0..100).map(|n| (format!("k{n:02}"), value("1"))).collect();
     let base = trees.tree(&base).await;
     let changed = |keys: std::ops::Range<u32>, to: &str| -> Edits {
         keys.map(|n| (format!("k{n:02}"), Some(value(to))))
             .collect()
     };
-    // Twenty keys were changed by both, alike: each whole merge has to look at none of them,
-    // but the other ranges that both replaced are opened.
+    // Both sides changed 20 keys, so a full merge has to open these ranges on both sides.
     let theirs = trees.apply(&base, &changed(0..40, "theirs")).await.0;
     let ours = trees.apply(&base, &changed(20..60, "ours")).await.0;
     let strategy = MergeStrategy::SourceWins;
-    let before = again(&trees, None, [&base, &theirs, &ours], strategy)
+    let before = merge_from(&trees, None, [&base, &theirs, &ours], strategy)
         .await
         .unwrap();
 
@@ -115,27 +115,29 @@ async fn carrying_over_reads_what_moved_and_not_what_was_merged() {
         .apply(&ours, &changes("k70=others k71a=others"))
         .await
         .0;
-    trees.cool();
+    trees.clear_caches();
     let whole = trees.merge(&base, &theirs, &now, strategy).await.unwrap();
     assert!(
         trees.store.tables_read().len() > 40,
-        "the merge is not free"
+        "a full merge must have a cost to compare with"
     );
 
-    trees.cool();
-    let carried = again(&trees, Some(&before), [&base, &theirs, &now], strategy)
+    trees.clear_caches();
+    let carried = merge_from(&trees, Some(&before), [&base, &theirs, &now], strategy)
         .await
         .unwrap();
-    // Five metaranges, and the ranges in which the destination moved: `k70` old and new, `k71a`.
+    // Five metaranges, and the ranges where the destination moved: the old and new ones of `k70`, and
+    // that of `k71a`.
     assert_eq!(trees.store.tables_read().len(), 5 + 3);
     assert_eq!(trees.store.puts(), [carried.tree.as_str()]);
     assert_eq!(trees.read(&carried.tree).await, trees.read(&whole).await);
 }
 
-/// `b` was changed alike by both, and then put back on the destination: the source's change counts again.
+/// Both sides changed `b` in the same way, and then the destination changed it back: the source's
+/// change counts again.
 #[tokio::test]
-async fn a_key_that_both_changed_is_judged_anew() {
-    let trees = Trees::ragged(1);
+async fn key_changed_by_both_is_merged_again() {
+    let trees = Trees::with_raggedness(1);
     let base = trees
         .tree(
             &[("a", "1"), ("b", "1"), ("c", "1")]
@@ -146,11 +148,11 @@ async fn a_key_that_both_changed_is_judged_anew() {
     let theirs = trees.apply(&base, &changes("b=2")).await.0;
     let ours = trees.apply(&base, &changes("a=2 b=2")).await.0;
     let strategy = MergeStrategy::None;
-    let before = again(&trees, None, [&base, &theirs, &ours], strategy)
+    let before = merge_from(&trees, None, [&base, &theirs, &ours], strategy)
         .await
         .unwrap();
     let read = async |destination: &MetaRangeId| {
-        let merged = again(
+        let merged = merge_from(
             &trees,
             Some(&before),
             [&base, &theirs, destination],

@@ -1,4 +1,4 @@
-//! Small trees as text: what applying, comparing and merging mean.
+//! Small trees as text: the semantics of apply, diff, comparison and merge.
 
 use expect_test::expect;
 
@@ -12,7 +12,7 @@ use crate::{Error, MergeStrategy, MetaRangeId};
 const EMPTY_METARANGE: &str = "00fb7eff1a97c500eb3ca8d2ef5464131d6b6a5f9512e41eba97843522213b66";
 
 #[tokio::test]
-async fn applying_adds_changes_and_removes() {
+async fn apply_adds_changes_and_removes_keys() {
     check_apply(
         "a=1 b=1 c=1",
         "a=2 b=- d=1",
@@ -23,12 +23,12 @@ async fn applying_adds_changes_and_removes() {
 }
 
 #[tokio::test]
-async fn deleting_what_is_not_there_is_no_change() {
+async fn deleting_a_missing_key_is_no_change() {
     check_apply("b=1", "a=- c=-", expect!["b=1 (+0 ~0 -0)"]).await;
 }
 
 #[tokio::test]
-async fn a_value_of_the_same_identity_keeps_the_bases_bytes() {
+async fn value_with_the_same_identity_keeps_the_base_bytes() {
     check_apply(
         "a=1/old b=1",
         "a=1/new b=2",
@@ -38,8 +38,8 @@ async fn a_value_of_the_same_identity_keeps_the_bases_bytes() {
 }
 
 #[tokio::test]
-async fn without_changes_the_result_is_the_base_and_nothing_is_stored() {
-    let trees = Trees::ragged(2);
+async fn applying_no_changes_returns_the_base_and_stores_nothing() {
+    let trees = Trees::with_raggedness(2);
     let base = trees.tree(&model("a=1 b=1 c=1 d=1")).await;
     trees.store.reset();
     for staged in ["", "a=1/other c=1", "x=- aa=-"] {
@@ -54,8 +54,8 @@ async fn without_changes_the_result_is_the_base_and_nothing_is_stored() {
 }
 
 #[tokio::test]
-async fn a_tree_that_becomes_empty_is_the_empty_metarange() {
-    let trees = Trees::ragged(2);
+async fn emptied_tree_is_the_empty_metarange() {
+    let trees = Trees::with_raggedness(2);
     let base = trees.tree(&model("a=1 b=1 c=1")).await;
     let (empty, summary) = trees.apply(&base, &changes("a=- b=- c=-")).await;
     assert_eq!(empty.as_str(), EMPTY_METARANGE);
@@ -71,14 +71,14 @@ async fn a_tree_that_becomes_empty_is_the_empty_metarange() {
         trees.committed.get(NAMESPACE, &empty, b"a").await.unwrap(),
         None
     );
-    // Both kinds of empty tree are alike.
+    // The two empty trees are equal.
     assert_eq!(trees.diff(&empty, &MetaRangeId::trusted("")).await, []);
     let (again, _) = trees.apply(&empty, &changes("a=1 b=1 c=1")).await;
     assert_eq!(again, base);
 }
 
 #[tokio::test]
-async fn a_diff_tells_what_must_happen_to_the_left() {
+async fn diff_lists_the_changes_from_left_to_right() {
     check_diff(
         "a=1 b=1 c=1",
         "a=1 b=2 d=1",
@@ -91,7 +91,7 @@ async fn a_diff_tells_what_must_happen_to_the_left() {
 }
 
 #[tokio::test]
-async fn a_comparison_shows_what_theirs_changed_since_the_base() {
+async fn comparison_shows_changes_of_theirs_since_the_base() {
     let base = "base: a=1 b=1 c=1 d=1";
     check_compare(
         base,
@@ -110,7 +110,7 @@ async fn a_comparison_shows_what_theirs_changed_since_the_base() {
 }
 
 #[tokio::test]
-async fn a_comparison_shows_as_conflict_what_both_changed_each_otherwise() {
+async fn comparison_shows_different_changes_of_a_key_as_conflict() {
     let base = "base: a=1 b=1 c=1";
     check_compare(
         base,
@@ -150,7 +150,7 @@ async fn a_comparison_shows_as_conflict_what_both_changed_each_otherwise() {
 }
 
 #[tokio::test]
-async fn a_merge_takes_each_sides_changes() {
+async fn merge_takes_the_changes_of_both_sides() {
     check_merge(
         "base: a=1 b=1",
         "ours: a=2 b=1",
@@ -183,7 +183,7 @@ async fn a_merge_takes_each_sides_changes() {
 }
 
 #[tokio::test]
-async fn a_merge_reports_all_conflicts_in_order() {
+async fn merge_reports_all_conflicts_in_order() {
     let (base, ours, theirs) = (
         "base: a=1 b=1 c=1",
         "ours: a=2 b=2 d=1 e=1",
@@ -209,8 +209,8 @@ async fn a_merge_reports_all_conflicts_in_order() {
 }
 
 #[tokio::test]
-async fn a_merge_tells_a_bounded_number_of_conflicts_and_counts_them_all() {
-    let trees = Trees::ragged(50);
+async fn merge_lists_a_bounded_number_of_conflicts_and_counts_all() {
+    let trees = Trees::with_raggedness(50);
     let tree = |value: &str| {
         model(
             &(0..1500)
@@ -233,10 +233,10 @@ async fn a_merge_tells_a_bounded_number_of_conflicts_and_counts_them_all() {
     assert_eq!((&keys[0][..], &keys[999][..]), (&b"0000"[..], &b"0999"[..]));
 }
 
-/// lakeFS compares a new key with the next base key by identity alone, when one side has
-/// ended, and so loses an object with the same content as its neighbour.
+/// Once one side has ended, lakeFS compares a new key with the next base key by identity alone. It
+/// then loses an object that has the same content as its neighbor.
 #[tokio::test]
-async fn a_new_object_with_the_content_of_its_neighbour_survives_a_merge() {
+async fn new_object_with_its_neighbors_content_survives_a_merge() {
     check_merge(
         "base: a=1 z=7",
         "ours: a=2 z=7",
@@ -260,10 +260,11 @@ async fn a_new_object_with_the_content_of_its_neighbour_survives_a_merge() {
     .await;
 }
 
-/// lakeFS judges a key that both sides have by the next record of the base, whatever its key,
-/// and so takes two new objects for a change of one side if a neighbour has the content of the other's.
+/// lakeFS compares a key that both sides have with the next record of the base, whatever its key. It
+/// then takes two different new objects for a change of one side, if a neighbor has the content of
+/// the other side's object.
 #[tokio::test]
-async fn new_objects_that_differ_conflict_whatever_their_neighbours_content() {
+async fn different_new_objects_conflict_regardless_of_neighbors() {
     for (ours, theirs) in [
         ("ours: a=1 y=7 z=7", "theirs: a=1 y=8 z=7"),
         ("ours: a=1 y=8 z=7", "theirs: a=1 y=7 z=7"),
@@ -275,8 +276,8 @@ async fn new_objects_that_differ_conflict_whatever_their_neighbours_content() {
 }
 
 #[tokio::test]
-async fn a_merge_with_one_unchanged_side_is_exactly_the_other() {
-    let trees = Trees::ragged(2);
+async fn merge_with_an_unchanged_side_returns_the_other_tree() {
+    let trees = Trees::with_raggedness(2);
     let base = trees.tree(&model("a=1 b=1")).await;
     let other = trees.tree(&model("a=2 c=1")).await;
     let merge = |source, destination| trees.merge(&base, source, destination, MergeStrategy::None);

@@ -1,6 +1,6 @@
-//! Histories of three branches: commits, merges from one to another and back, squashed merges and what is merged
-//! again after them, criss-cross merges, and what reverts and cherry-picks make of any commit, also of merges
-//! by either parent. The bases are found here by listing all ancestors.
+//! Random histories of three branches, compared with the model: commits, merges in both directions,
+//! squashes and merges after them, criss-cross merges, and reverts and cherry-picks of any commit,
+//! including merges by either parent. The model finds merge bases by listing all ancestors.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,7 +12,9 @@ use proptest::sample::Index;
 use proptest::test_runner::TestCaseResult;
 
 use super::maps::{Edits, Tree, edited, identities, model_merge};
-use super::stage::{check_joined, commit, config, content, picking, read, reverting, run, write};
+use super::stage::{
+    check_merge_result, commit, config, content, picking, read, reverting, run, write,
+};
 use crate::testing::{Lake, branch, merging};
 use crate::{Commit, Error, MergeStrategy, NoHooks, Options};
 
@@ -30,9 +32,9 @@ enum Step {
         strategy: MergeStrategy,
         squash: bool,
     },
-    /// Each of two branches takes in what the other was.
+    /// Merges two branches into each other, each with the other's old head.
     Cross(usize, usize),
-    /// The change of a commit against one of its parents, taken back on a branch or made again.
+    /// Reverts or cherry-picks a commit, compared with one of its parents.
     Replay {
         on: usize,
         commit: Index,
@@ -53,7 +55,7 @@ fn step() -> impl Strategy<Value = Step> {
         Just(MergeStrategy::SourceWins),
     ];
     let on = 0..BRANCHES.len();
-    // Two branches that differ.
+    // Two different branches.
     let two =
         (on.clone(), 1..BRANCHES.len()).prop_map(|(one, by)| (one, (one + by) % BRANCHES.len()));
     prop_oneof![
@@ -68,7 +70,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A commit and its tree; its parents by their numbers.
+/// A commit, its tree, and the numbers of its parents.
 struct Made {
     commit: Commit,
     tree: Tree,
@@ -78,7 +80,7 @@ struct Made {
 struct History {
     lake: Lake,
     made: Vec<Made>,
-    /// The commit that each branch is at.
+    /// The number of each branch's head commit.
     heads: [usize; BRANCHES.len()],
 }
 
@@ -105,14 +107,14 @@ impl History {
         }
     }
 
-    async fn take(&mut self, step: &Step) -> TestCaseResult {
+    async fn apply(&mut self, step: &Step) -> TestCaseResult {
         match step {
             Step::Commit { on, edits } => {
                 let before = self.heads[*on];
                 write(&self.lake, BRANCHES[*on], edits).await;
                 commit(&self.lake, BRANCHES[*on]).await;
                 let expected = edited(&self.made[before].tree, edits);
-                self.note(*on, vec![before], &[before]).await?;
+                self.check_new_commit(*on, vec![before], &[before]).await?;
                 prop_assert_eq!(&self.made[self.heads[*on]].tree, &expected);
                 Ok(())
             }
@@ -169,11 +171,11 @@ impl History {
             }
             (Err(Error::Conflict { keys, .. }), Err(expected)) => prop_assert_eq!(keys, expected),
             (Ok(_), Ok(expected)) => {
-                // A squashed merge is above its source too, though that is no parent.
+                // The generation of a squash is above its source too, although the source is no parent.
                 let sides = [before, source];
                 let parents = if squash { &sides[..1] } else { &sides[..] };
                 return self
-                    .joined(into, parents.to_vec(), &sides, &expected, sides)
+                    .check_merged(into, parents.to_vec(), &sides, &expected, sides)
                     .await;
             }
             (other, expected) => prop_assert!(false, "{other:?} instead of {expected:?}"),
@@ -206,7 +208,7 @@ impl History {
         let expected = model_merge(base, ours, theirs, MergeStrategy::None);
         let (lake, name) = (&self.lake, branch(BRANCHES[on]));
         let reference = self.made[number].commit.id.as_str();
-        // Of a commit with one parent no number need be told.
+        // For a commit with one parent the number may be left out.
         let parent_number = if parents.len() == 1 { 0 } else { parent + 1 };
         let made = match is_revert {
             true => {
@@ -235,7 +237,7 @@ impl History {
             (Ok(_), Ok(expected)) => {
                 prop_assert!(!is_revert || expected != identities(ours));
                 return self
-                    .joined(on, vec![before], &[before], &expected, [before, to])
+                    .check_merged(on, vec![before], &[before], &expected, [before, to])
                     .await;
             }
             (other, expected) => prop_assert!(false, "{other:?} instead of {expected:?}"),
@@ -247,8 +249,9 @@ impl History {
         Ok(())
     }
 
-    /// A branch has a new commit, with these identities and the bytes of one of `sides`.
-    async fn joined(
+    /// Asserts that a branch has a new commit with these identities, and with the bytes of one of
+    /// `sides`.
+    async fn check_merged(
         &mut self,
         on: usize,
         parents: Vec<usize>,
@@ -257,12 +260,18 @@ impl History {
         sides: [usize; 2],
     ) -> TestCaseResult {
         let of = sides.map(|at| &self.made[at].tree);
-        check_joined(&self.lake, BRANCHES[on], expected, &of).await?;
-        self.note(on, parents, above).await
+        check_merge_result(&self.lake, BRANCHES[on], expected, &of).await?;
+        self.check_new_commit(on, parents, above).await
     }
 
-    /// A branch has a new commit, by its parents and what its generation is one above of.
-    async fn note(&mut self, on: usize, parents: Vec<usize>, above: &[usize]) -> TestCaseResult {
+    /// Asserts that a branch has a new commit with these parents, one generation above `above`, and
+    /// adds it.
+    async fn check_new_commit(
+        &mut self,
+        on: usize,
+        parents: Vec<usize>,
+        above: &[usize],
+    ) -> TestCaseResult {
         let commit = self.lake.head(BRANCHES[on]).await;
         let of = |number: &usize| &self.made[*number].commit;
         let ids: Vec<_> = parents.iter().map(|number| of(number).id.clone()).collect();
@@ -293,8 +302,8 @@ impl History {
         found
     }
 
-    /// Of the ancestors that two commits have in common the one of the highest generation, then the newest,
-    /// then that with the greatest id.
+    /// The common ancestor of the highest generation; among several, the newest, then the one with
+    /// the greatest id.
     fn base(&self, one: usize, other: usize) -> usize {
         let (one, other) = (self.ancestors(one), self.ancestors(other));
         let rank = |at: &&usize| {
@@ -302,7 +311,7 @@ impl History {
             (commit.generation, commit.creation_date, commit.id.clone())
         };
         let best = one.intersection(&other).max_by_key(rank);
-        *best.expect("the first commit is everybody's ancestor")
+        *best.expect("the root commit is an ancestor of every commit")
     }
 }
 
@@ -310,17 +319,17 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn whatever_was_joined_before_is_joined_as_the_maps_are(
+    fn histories_match_the_model(
         raggedness in 1..4u32, base in some_edits(), steps in vec(step(), 1..16)
     ) {
         run(async {
             let mut history = History::new(raggedness).await;
-            history.take(&Step::Commit { on: 0, edits: base }).await?;
+            history.apply(&Step::Commit { on: 0, edits: base }).await?;
             for into in [1, 2] {
                 history.merge(history.heads[0], into, MergeStrategy::None, false).await?;
             }
             for step in &steps {
-                history.take(step).await?;
+                history.apply(step).await?;
             }
             Ok(())
         })?;

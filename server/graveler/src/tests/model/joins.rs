@@ -1,10 +1,10 @@
-//! Merges, reverts and cherry-picks of two branches of one base, resets and their undo.
+//! Merges, reverts and cherry-picks between two branches of a common base; resets and their undo.
 
 use proptest::prelude::*;
 
-use super::maps::{Edits, Tree, identities, laid_over, model_diff, model_merge};
+use super::maps::{Edits, Tree, identities, model_diff, model_merge, with_staged};
 use super::stage::{
-    Stage, case, check_joined, config, edits, key, picking, read, reverting, run, write,
+    Stage, case, check_merge_result, config, edits, key, picking, read, reverting, run, write,
 };
 use crate::testing::{branch, merging};
 use crate::{Error, MergeStrategy, NoHooks, RefName, ResetScope, UndoParams};
@@ -13,7 +13,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn a_merge_is_that_of_the_maps_or_leaves_the_branch_alone(case in case()) {
+    fn merge_matches_the_model_or_leaves_the_branch_unchanged(case in case()) {
         run(async {
             let stage = case.stage().await;
             let Stage { lake, base, ours, theirs, .. } = &stage;
@@ -29,7 +29,7 @@ proptest! {
                     let after = lake.graveler.branch(&lake.repo, &branch(&on)).await.unwrap();
                     match (merged, model_merge(base, ours, theirs, strategy)) {
                         (Err(Error::NoChanges(_)), expected) => {
-                            // Squashed, all that it could tell is what it changes.
+                            // A squash without changes records nothing.
                             let is_lost = squash
                                 && expected == Ok(identities(ours));
                             prop_assert!(is_lost || identities(base) == identities(theirs));
@@ -45,7 +45,7 @@ proptest! {
                             let mut parents = vec![before.record.commit_id];
                             parents.extend((!squash).then(|| source.clone()));
                             prop_assert_eq!(head.parents, parents);
-                            check_joined(lake, &on, &expected, &[ours, theirs]).await?;
+                            check_merge_result(lake, &on, &expected, &[ours, theirs]).await?;
                         }
                         (other, expected) => prop_assert!(false, "{:?} instead of {:?}", other, expected),
                     }
@@ -56,7 +56,7 @@ proptest! {
     }
 
     #[test]
-    fn a_revert_and_a_cherry_pick_are_merges_of_one_commits_change(case in case()) {
+    fn revert_and_cherry_pick_match_the_model(case in case()) {
         run(async {
             let stage = case.stage().await;
             let Stage { lake, base, ours, theirs, .. } = &stage;
@@ -93,7 +93,7 @@ proptest! {
                         prop_assert!(!is_revert || expected != identities(ours));
                         prop_assert_eq!(&made.parents, &[before.record.commit_id]);
                         prop_assert_eq!(made.id, after.record.commit_id);
-                        check_joined(lake, on, &expected, &[ours, brought]).await?;
+                        check_merge_result(lake, on, &expected, &[ours, brought]).await?;
                     }
                     (other, expected) => prop_assert!(false, "{:?} instead of {:?}", other, expected),
                 }
@@ -103,7 +103,7 @@ proptest! {
     }
 
     #[test]
-    fn a_reset_leaves_what_is_committed_and_a_hard_reset_what_is_staged(
+    fn reset_keeps_commits_and_hard_reset_keeps_staged_changes(
         case in case(), prefix in prop_oneof![Just(String::new()), "k[012]", key()],
     ) {
         run(async {
@@ -137,14 +137,14 @@ proptest! {
     }
 
     #[test]
-    fn an_undo_of_a_reset_lays_what_was_thrown_away_below_what_came_since(
+    fn undo_of_a_reset_restores_changes_below_later_ones(
         case in case(), later in edits("later")
     ) {
         run(async {
             let stage = case.stage().await;
             let Stage { lake, theirs, .. } = &stage;
             let (graveler, repo, on) = (&lake.graveler, &lake.repo, branch("theirs"));
-            // A deletion of what is not there stages nothing.
+            // Deleting a missing key stages nothing.
             let counts = |edits: &Edits| -> Edits {
                 let of = edits.iter().filter(|(key, value)| value.is_some() || theirs.contains_key(*key));
                 of.map(|(key, value)| (key.clone(), value.clone())).collect()
@@ -156,10 +156,10 @@ proptest! {
             graveler.reset(repo, &on, ResetScope::All, false, "tester").await.unwrap();
             prop_assert_eq!(&read(lake, "theirs").await, theirs);
             write(lake, "theirs", &later).await;
-            let without = laid_over(theirs, &[&later]);
+            let without = with_staged(theirs, &[&later]);
             prop_assert_eq!(&read(lake, "theirs").await, &without);
-            let whole = laid_over(theirs, &[&thrown, &later]);
-            // The undo, its undo, and that one's.
+            let whole = with_staged(theirs, &[&thrown, &later]);
+            // The undo, its undo, and the undo of that.
             for expected in [&whole, &without, &whole] {
                 let params = UndoParams { actor: "tester".to_owned(), ..UndoParams::default() };
                 graveler.undo(repo, &RefName::Branch(on.clone()), &params).await.unwrap();

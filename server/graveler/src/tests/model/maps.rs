@@ -1,4 +1,4 @@
-//! The model: sorted maps, and what is to be made of them.
+//! The model: sorted maps, and the expected results of operations on them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use crate::{Diff, DiffKind, MergeStrategy, Value};
 pub(super) type Tree = BTreeMap<String, Value>;
 pub(super) type Edits = BTreeMap<String, Option<Value>>;
 
-/// What committed edits make of a tree: the bytes stay where the identity does.
+/// Applies committed edits to a tree. The bytes stay where the identity does not change.
 pub(super) fn edited(base: &Tree, edits: &Edits) -> Tree {
     let mut tree = base.clone();
     for (key, value) in edits {
@@ -26,8 +26,8 @@ pub(super) fn edited(base: &Tree, edits: &Edits) -> Tree {
     tree
 }
 
-/// What staged edits make of what a branch shows.
-pub(super) fn laid_over(tree: &Tree, edits: &[&Edits]) -> Tree {
+/// Applies staged edits to what a branch shows.
+pub(super) fn with_staged(tree: &Tree, edits: &[&Edits]) -> Tree {
     let mut tree = tree.clone();
     for (key, value) in edits.iter().copied().flatten() {
         match value {
@@ -90,7 +90,7 @@ pub(super) fn model_compare(base: &Tree, left: &Tree, right: &Tree) -> Vec<Diff>
     diffs
 }
 
-/// The joined identities, or the keys that contradict each other.
+/// The merged identities, or the conflicting keys.
 pub(super) fn model_merge(
     base: &Tree,
     ours: &Tree,
@@ -118,7 +118,7 @@ pub(super) fn model_merge(
     }
 }
 
-/// The same walk over a sorted list of keys: what each step finds.
+/// What each step of the same walk over a sorted list of keys finds.
 pub(super) fn model_walk(keys: &[Bytes], steps: &[Option<String>]) -> Vec<Option<Bytes>> {
     let (mut at, mut found) = (0, Vec::new());
     for step in steps {

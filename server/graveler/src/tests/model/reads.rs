@@ -1,4 +1,4 @@
-//! Listings and differences.
+//! Listings and differences, compared with the model.
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -11,7 +11,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn a_branch_lists_what_is_staged_over_what_is_committed(
+    fn branch_listing_and_seeks_match_the_model(
         case in case(), steps in steps(), materialized in proptest::option::of(0..16usize)
     ) {
         run(async {
@@ -40,7 +40,7 @@ proptest! {
     }
 
     #[test]
-    fn differences_are_those_of_the_maps(case in case(), steps in steps()) {
+    fn differences_match_the_model(case in case(), steps in steps()) {
         run(async {
             let stage = case.stage().await;
             let Stage { base, ours, theirs, shown, .. } = &stage;
@@ -72,10 +72,10 @@ proptest! {
     }
 }
 
-/// Of a key with one identity and different bytes on both sides, deleted in what is staged on
-/// the right, the difference told the right side's bytes as the left one's.
+/// Regression: a key had the same identity but different bytes on both sides, and was staged as
+/// deleted on the right. The difference then had the right side's bytes as its left value.
 #[tokio::test]
-async fn a_difference_tells_the_left_sides_bytes_where_both_have_one_identity() {
+async fn difference_has_the_bytes_of_the_left_side() {
     let one = |origin: &str| {
         let value = Value {
             identity: Bytes::from("3"),

@@ -1,4 +1,4 @@
-//! Two branches of one base with something staged: how they are chosen, made and read.
+//! Two branches of a common base, one with staged changes: generated, stored and read.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
-use super::maps::{Edits, Tree, edited, identities, laid_over};
+use super::maps::{Edits, Tree, edited, identities, with_staged};
 use crate::testing::{Lake, branch, committing};
 use crate::{
     CherryPickParams, CommitId, Diff, DiffCursor, NoHooks, Options, Record, RevertParams, Value,
@@ -38,7 +38,7 @@ pub(super) fn key() -> impl Strategy<Value = String> {
         .prop_map(|(number, end)| format!("k{number:02}{end}"))
 }
 
-/// Data tells where a value was written; the identity is one of three.
+/// A value with one of three identities; the data tells where it was written.
 pub(super) fn content(origin: &'static str) -> impl Strategy<Value = Value> {
     (1..4u8).prop_map(move |identity| Value {
         identity: Bytes::from(identity.to_string()),
@@ -76,13 +76,13 @@ pub(super) fn case() -> impl Strategy<Value = Case> {
         )
 }
 
-/// The branches `main` (the base), `ours` and `theirs`, and what they hold.
+/// The branches `main` (the base), `ours` and `theirs`, and their expected content.
 pub(super) struct Stage {
     pub lake: Lake,
     pub base: Tree,
     pub ours: Tree,
     pub theirs: Tree,
-    /// `theirs` with what is staged there.
+    /// `theirs` with its staged changes.
     pub shown: Tree,
 }
 
@@ -91,7 +91,7 @@ impl Case {
         self.stage_materialized(None).await
     }
 
-    /// Has the tree of what is staged worked out after so many of the edits.
+    /// With `after`, stores a tree of the staged changes after that many edits.
     pub(super) async fn stage_materialized(&self, after: Option<usize>) -> Stage {
         let options = Options {
             range_raggedness_entries: f64::from(self.raggedness),
@@ -116,7 +116,7 @@ impl Case {
         write(&lake, "theirs", &early).await;
         if after.is_some() && !lake.show("theirs$").await.is_empty() {
             lake.materialize("theirs").await;
-            // Keys of the tree change once more.
+            // Change keys of the tree once more.
             write(
                 &lake,
                 "theirs",
@@ -127,7 +127,7 @@ impl Case {
         }
         write(&lake, "theirs", &late).await;
         let theirs = edited(&self.base, &self.theirs);
-        let shown = laid_over(&theirs, &[&self.staged]);
+        let shown = with_staged(&theirs, &[&self.staged]);
         Stage {
             lake,
             base: self.base.clone(),
@@ -213,7 +213,11 @@ pub(super) async fn read_diffs(mut cursor: DiffCursor) -> Vec<Diff> {
     while let Some(diff) = cursor.next().await.unwrap() {
         diffs.push(diff);
     }
-    assert_eq!(cursor.next().await.unwrap(), None, "the end lasts");
+    assert_eq!(
+        cursor.next().await.unwrap(),
+        None,
+        "a cursor must stay at the end"
+    );
     diffs
 }
 
@@ -225,7 +229,7 @@ pub(super) fn run(test: impl Future<Output = TestCaseResult>) -> TestCaseResult 
         .block_on(test)
 }
 
-/// Steps of a walk: none is a step, some a seek.
+/// Steps of a walk: `None` advances, a key seeks.
 pub(super) fn steps() -> impl Strategy<Value = Vec<Option<String>>> {
     vec(
         prop_oneof![2 => Just(None), 1 => key().prop_map(Some)],
@@ -233,7 +237,7 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Option<String>>> {
     )
 }
 
-/// All that a reference shows.
+/// Everything that a reference shows.
 pub(super) async fn read(lake: &Lake, reference: &str) -> Tree {
     let (graveler, repo) = (&lake.graveler, &lake.repo);
     let resolved = graveler.resolve(repo, reference).await.unwrap();
@@ -241,14 +245,14 @@ pub(super) async fn read(lake: &Lake, reference: &str) -> Tree {
     let mut tree = Tree::new();
     while let Some(record) = cursor.next().await.unwrap() {
         let key = String::from_utf8(record.key.to_vec()).unwrap();
-        assert!(tree.keys().all(|other| *other < key), "keys ascend");
+        assert!(tree.keys().all(|other| *other < key), "keys must ascend");
         tree.insert(key, record.value);
     }
     tree
 }
 
-/// What was joined has the model's identities and the bytes of one of `sides`.
-pub(super) async fn check_joined(
+/// Asserts that a branch has the model's identities, each with the bytes of one of `sides`.
+pub(super) async fn check_merge_result(
     lake: &Lake,
     on: &str,
     expected: &BTreeMap<String, Bytes>,
@@ -259,7 +263,7 @@ pub(super) async fn check_joined(
     for (key, value) in &joined {
         prop_assert!(
             sides.iter().any(|side| side.get(key) == Some(value)),
-            "the bytes of {} are a side's",
+            "the bytes of {} must come from one side",
             key
         );
     }

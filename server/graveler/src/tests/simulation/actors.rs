@@ -1,4 +1,4 @@
-//! The actors: each does one thing after the other, chosen by its seed, and writes down what came of it.
+//! The actors: each makes one call after another, chosen by its seed, and records the outcome.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -20,21 +20,21 @@ use crate::{
     Repository, ResetScope, Result, RevertParams, UndoParams, Value,
 };
 
-/// The branch that is always there; the others come and go.
+/// The branch that always exists; the others are created and deleted.
 pub(super) const MAIN: &str = "main";
 pub(super) const BRANCHES: [&str; 3] = [MAIN, "dev", "fix"];
-/// More than a page of staged records has behind a seek.
+/// More keys than a page of staged records after a seek.
 pub(super) const KEYS: [&str; 8] = ["a", "b", "c/1", "c/2", "d", "e", "f", "g"];
 
-/// Of 256 calls so many are given up by their client,
-const GIVEN_UP: u8 = 12;
-/// after so many turns at most.
+/// How many of 256 calls their client abandons.
+const ABANDONED: u8 = 12;
+/// The most turns before a client abandons a call.
 const PATIENCE_TURNS: u64 = 40;
-/// Of 256 resets so many are taken back by the next call.
-const SORRY: u8 = 128;
-/// A slow client stops behind so many records: a page of what is staged has no more behind a seek.
-const SLOW_BEHIND: usize = 4;
-/// So long, in turns.
+/// How many of 256 resets the next call undoes.
+const UNDO_AFTER_RESET: u8 = 128;
+/// After how many records a slow client pauses: a page of staged records after a seek has no more.
+const SLOW_AFTER_RECORDS: usize = 4;
+/// How long a slow client pauses, in turns.
 const SLOW_TURNS: u64 = 600;
 
 #[derive(Debug)]
@@ -44,19 +44,19 @@ pub(super) struct Actor {
     pub repo: Repository,
     pub history: Arc<History>,
     pub random: Random,
-    /// Commits that it was told of.
+    /// Ids of commits that this actor got as answers.
     pub known: Vec<CommitId>,
-    /// The branch of its last call, if that was a reset that may be undone.
+    /// The branch of the last call, if it was a reset that can be undone.
     pub last_reset: Option<&'static str>,
-    /// The scheduler, if calls are given up: only by its measure.
+    /// The scheduler, if calls may be abandoned; it measures the time.
     pub gate: Option<Arc<Gate>>,
-    /// What the store of the records is called.
+    /// The name of the KV store's driver.
     pub kv_name: &'static str,
     /// The scheduler, if some listings are read slowly.
     pub slowed: Option<Arc<Gate>>,
 }
 
-/// The name of the store in memory.
+/// The driver name of the store in memory.
 const MEMORY: &str = "mem";
 
 impl Actor {
@@ -68,7 +68,7 @@ impl Actor {
                 Action::Reset { branch, .. } if *branch != MAIN => Some(*branch),
                 _ => None,
             };
-            let patience = match self.random.should_fail(GIVEN_UP) {
+            let patience = match self.random.should_fail(ABANDONED) {
                 true => Some(self.random.below(PATIENCE_TURNS)),
                 false => None,
             };
@@ -76,8 +76,8 @@ impl Actor {
             let mut is_given_up = false;
             let answer = match (&self.gate, patience) {
                 (Some(gate), Some(turns)) => {
-                    let asked = pin!(self.ask(id, &action));
-                    match select(asked, gate.later(turns)).await {
+                    let asked = pin!(self.perform(id, &action));
+                    match select(asked, gate.wait_turns(turns)).await {
                         Either::Left((answer, _)) => answer,
                         Either::Right(_) => {
                             is_given_up = true;
@@ -85,10 +85,10 @@ impl Actor {
                         }
                     }
                 }
-                _ => self.ask(id, &action).await,
+                _ => self.perform(id, &action).await,
             };
-            // A request that has left for a database is carried out, if nobody waits for the answer, whenever it
-            // is; one in memory is over.
+            // An abandoned request to a database may still be carried out at any time; one in memory
+            // ends with its future.
             let to = match is_given_up && self.kv_name != MEMORY {
                 true => u64::MAX,
                 false => self.history.tick(),
@@ -110,7 +110,7 @@ impl Actor {
     fn choose(&mut self) -> Action {
         let random = &mut self.random;
         if let Some(branch) = self.last_reset
-            && random.should_fail(SORRY)
+            && random.should_fail(UNDO_AFTER_RESET)
         {
             return Action::Undo { branch };
         }
@@ -146,10 +146,7 @@ impl Actor {
             },
             0..6 => Action::PutMany {
                 branch,
-                keys: KEYS
-                    .into_iter()
-                    .filter(|_| random.should_fail(192))
-                    .collect(),
+                keys: KEYS.into_iter().filter(|_| random.should_fail(192)).collect(),
             },
             6..34 => Action::Put {
                 branch,
@@ -178,14 +175,14 @@ impl Actor {
         }
     }
 
-    async fn ask(&self, id: usize, action: &Action) -> Answer {
-        match self.try_ask(id, action).await {
+    async fn perform(&self, id: usize, action: &Action) -> Answer {
+        match self.try_perform(id, action).await {
             Ok(answer) => answer,
             Err(error) => Answer::of(&error),
         }
     }
 
-    async fn try_ask(&self, id: usize, action: &Action) -> Result<Answer> {
+    async fn try_perform(&self, id: usize, action: &Action) -> Result<Answer> {
         let (graveler, repo, mark) = (&self.graveler, &self.repo, Call::mark(id));
         let on = branch(action.branch());
         match action {
@@ -313,7 +310,7 @@ impl Actor {
     }
 }
 
-/// All that a reference shows.
+/// Everything that a reference shows.
 pub(super) async fn list(graveler: &Graveler, repo: &Repository, reference: &str) -> Result<Tree> {
     list_slowly(graveler, repo, reference, None).await
 }
@@ -326,7 +323,7 @@ async fn list_slowly(
 ) -> Result<Tree> {
     let resolved = graveler.resolve(repo, reference).await?;
     let mut cursor = graveler.cursor(repo, &resolved).await?;
-    // Behind a seek, pages are short.
+    // Pages after a seek are short.
     cursor.seek(KEYS[0].as_bytes());
     let mut tree = Tree::new();
     while let Some(record) = cursor.next().await? {
@@ -339,9 +336,9 @@ async fn list_slowly(
 
 async fn take_time(slowed: Option<&Gate>, read: usize) {
     if let Some(gate) = slowed
-        && read == SLOW_BEHIND
+        && read == SLOW_AFTER_RECORDS
     {
-        gate.later(SLOW_TURNS).await;
+        gate.wait_turns(SLOW_TURNS).await;
     }
 }
 
@@ -349,10 +346,10 @@ fn text(value: &Value) -> String {
     String::from_utf8_lossy(&value.data).into_owned()
 }
 
-/// Empties retired tokens when their grace is over, as the engine's janitor does, but by
-/// the scheduler's time.
+/// Empties retired tokens after their grace period, like the engine's janitor, but by the scheduler's
+/// clock.
 #[derive(Debug)]
-pub(super) struct Emptier {
+pub(super) struct TokenEmptier {
     pub kv: Arc<dyn Store>,
     pub gate: Arc<Gate>,
     pub clock: Arc<ManualClock>,
@@ -360,13 +357,13 @@ pub(super) struct Emptier {
     pub is_over: Arc<AtomicBool>,
 }
 
-impl Emptier {
-    /// Until the end is told. Gives the number of tokens emptied.
+impl TokenEmptier {
+    /// Runs until `is_over`. Returns the number of tokens emptied.
     pub(super) async fn run(self, pause_turns: u64) -> usize {
         let mut emptied = 0;
         let mut since: BTreeMap<Bytes, OffsetDateTime> = BTreeMap::new();
         while !self.is_over.load(Ordering::Relaxed) {
-            self.gate.later(pause_turns).await;
+            self.gate.wait_turns(pause_turns).await;
             let retired = self.kv.scan(b"cleanup-tokens", b"", 1_000).await;
             let now = self.clock.now();
             for entry in retired.unwrap_or_default() {
@@ -374,7 +371,7 @@ impl Emptier {
                 if now - first < self.grace {
                     continue;
                 }
-                // A failure leaves it recorded; the next round tries again.
+                // On failure the token stays recorded, and the next round tries again.
                 if self.kv.delete_partition(&entry.key).await.is_ok() {
                     emptied += 1;
                     let _tried = self.kv.delete(b"cleanup-tokens", &entry.key).await;

@@ -1,10 +1,10 @@
-//! Finds lost and phantom writes: what was answered, against what is stored in the end.
+//! Finds lost and phantom writes by comparing the answers with the final stored state.
 //!
-//! Each key of each branch is judged by itself: there must be an order of the calls that
-//! explains every answer (`linear`). A commit counts as a read of its whole tree, which
-//! must have been there at one moment; a merge takes the place of the head that it was
-//! merged into. Above the keys: no commit is in a history twice, none that was acknowledged
-//! is missing from `main`, and they are in the order in which they were made.
+//! Each key of each branch is checked on its own: there must be an order of the calls that explains
+//! every answer (`linear`). A commit counts as a read of its whole tree, which must have existed at
+//! one moment. A merge replaces the content of its destination's head. Across keys: no two commits
+//! have the same mark, no acknowledged commit is missing from `main`, and commits are in the order in
+//! which they were made.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,14 +14,14 @@ use super::linear::{Event, State, Times, explains};
 use super::stores::Guarding;
 use crate::{Commit, CommitId};
 
-/// What is stored when all calls have ended.
+/// What is stored after all calls have ended.
 #[derive(Debug, Default)]
 pub(super) struct Stored {
-    /// Every commit's record and tree.
+    /// All commits: record and tree.
     pub commits: BTreeMap<CommitId, (Commit, Tree)>,
-    /// The first commit of the repository.
+    /// The root commit of the repository.
     pub root: Option<CommitId>,
-    /// From the head of `main` to the first commit, along first parents.
+    /// The first-parent line from the head of `main` to the root.
     pub main: Vec<CommitId>,
 }
 
@@ -29,81 +29,81 @@ pub(super) struct Stored {
 pub(super) struct Checker<'a> {
     pub calls: &'a [Call],
     pub stored: &'a Stored,
-    /// The store writes first and looks after: a write that must go to another token may be seen, be
-    /// gone with its token, and come again.
+    /// Whether the store writes before it checks the guard. A write that is then repeated in another
+    /// token may be seen, disappear with its token, and appear again.
     pub writes_first: bool,
-    /// The commit that a call made, by the mark in its message.
+    /// The commit that each call made, by the mark in its message.
     pub made: BTreeMap<String, &'a CommitId>,
     violations: Vec<String>,
 }
 
-/// Everything that the calls and the stored state do not explain together; nothing if all is well.
+/// All violations: what the calls and the stored state cannot explain together.
 pub(super) fn check(calls: &[Call], stored: &Stored, guarding: Guarding) -> Vec<String> {
     let mut checker = Checker {
         calls,
         stored,
-        writes_first: guarding == Guarding::WritesFirst,
+        writes_first: guarding == Guarding::WriteThenCheck,
         made: BTreeMap::new(),
         violations: Vec::new(),
     };
-    checker.wrong_answers();
-    checker.marks();
-    checker.main();
+    checker.check_answers();
+    checker.check_marks();
+    checker.check_main();
     for branch in BRANCHES {
         for key in KEYS {
-            checker.key(branch, key);
+            checker.check_key(branch, key);
         }
-        checker.moments(branch);
+        checker.check_moments(branch);
     }
     checker.violations
 }
 
 impl Checker<'_> {
-    fn complain(&mut self, text: String) {
+    fn report(&mut self, text: String) {
         self.violations.push(text);
     }
 
-    fn wrong_answers(&mut self) {
+    fn check_answers(&mut self) {
         for call in self.calls {
             if matches!(call.answer, Answer::Wrong(_)) {
-                self.complain(format!("no fault of a store explains {call:?}"));
+                self.report(format!("no fault of a store explains {call:?}"));
             }
         }
     }
 
-    /// Each commit was asked for, once, and each that was acknowledged is stored.
-    fn marks(&mut self) {
+    /// Each commit must have been requested exactly once, and each acknowledged commit must be stored.
+    fn check_marks(&mut self) {
         let asked: BTreeSet<String> = self.calls.iter().map(|call| Call::mark(call.id)).collect();
         for (id, (commit, _)) in &self.stored.commits {
             if self.stored.root.as_ref() == Some(id) {
                 continue;
             }
             if !asked.contains(&commit.message) {
-                self.complain(format!("commit {id} was never asked for: {commit:?}"));
+                self.report(format!("commit {id} was never requested: {commit:?}"));
             }
             if let Some(other) = self.made.insert(commit.message.clone(), id) {
                 let message = &commit.message;
-                self.complain(format!("{message} made two commits: {other} and {id}"));
+                self.report(format!("{message} made two commits: {other} and {id}"));
             }
         }
         for call in self.calls {
             if let Answer::Commit(id) = &call.answer
                 && !self.stored.commits.contains_key(id)
             {
-                self.complain(format!("a commit is lost: {call:?}"));
+                self.report(format!("a commit is lost: {call:?}"));
             }
             let refused = matches!(
                 call.answer,
                 Answer::Refused(_) | Answer::NoBranch(_) | Answer::Exists
             );
             if refused && self.made.contains_key(&Call::mark(call.id)) {
-                self.complain(format!("was refused and made a commit: {call:?}"));
+                self.report(format!("was refused but made a commit: {call:?}"));
             }
         }
     }
 
-    /// `main` is never deleted and never moved back: it has all that was acknowledged, in order.
-    fn main(&mut self) {
+    /// `main` is never deleted or moved back, so it must have all acknowledged commits, in order.
+    fn check_main(&mut self) {
         let place = |id: &CommitId| self.stored.main.iter().position(|other| other == id);
         let mut landed: Vec<(&Call, usize)> = Vec::new();
         let mut complaints = Vec::new();
@@ -116,7 +116,7 @@ impl Checker<'_> {
             }
             match place(id) {
                 Some(depth) => landed.push((call, depth)),
-                None => complaints.push(format!("main does not descend from {call:?}")),
+                None => complaints.push(format!("main has lost {call:?}")),
             }
         }
         for (earlier, deep) in &landed {
@@ -129,11 +129,11 @@ impl Checker<'_> {
         self.violations.extend(complaints);
     }
 
-    fn key(&mut self, branch: &str, key: &str) {
+    fn check_key(&mut self, branch: &str, key: &str) {
         let mut events: Vec<Event> = Vec::new();
         for call in self.calls {
             if self.writes_first {
-                events.extend(self.early(call, branch, key));
+                events.extend(self.early_write(call, branch, key));
             }
             let Some((effect, is_certain)) = self.effects(call, branch, key) else {
                 continue;
@@ -148,7 +148,7 @@ impl Checker<'_> {
                 },
                 effect,
             };
-            if self.writes_first && self.is_early_look(call, key) {
+            if self.writes_first && self.is_read_during_write(call, key) {
                 continue;
             }
             events.push(event);
@@ -156,27 +156,29 @@ impl Checker<'_> {
         events.sort_by_key(|event| event.from);
         let start = State::of((branch == MAIN).then_some(None));
         if !explains(&start, &events) {
-            // What is told is cut to the first calls that can't be explained.
+            // Report only the shortest prefix that cannot be explained.
             let mut least = events.len();
             while least > 0 && !explains(&start, &events[..least - 1]) {
                 least -= 1;
             }
             let told: Vec<String> = events[..least].iter().map(show).collect();
-            self.complain(format!(
-                "{key} on {branch} can't be explained:\n    {}",
+            self.report(format!(
+                "{key} on {branch} cannot be explained:\n    {}",
                 told.join("\n    ")
             ));
         }
     }
 
-    /// A commit took all keys at one moment: none may be newer than another's successor.
-    fn moments(&mut self, branch: &str) {
+    /// A commit reads all keys at one moment: no key may be newer than the successor of another key's
+    /// value.
+    fn check_moments(&mut self, branch: &str) {
         let on_branch: Vec<&Call> = self
             .calls
             .iter()
             .filter(|call| call.action.branch() == branch)
             .collect();
-        // Other calls than puts and deletes could bring a value back.
+        // Calls other than puts, deletes and commits may restore an old value, so such branches are
+        // skipped.
         let overwrites =
             |call: &Call, key: &str| call.action.writes(key) && call.answer == Answer::Done;
         let brings_back = on_branch.iter().any(|call| {
@@ -210,8 +212,8 @@ impl Checker<'_> {
                 }
             }
             if not_before > not_after {
-                self.complain(format!(
-                    "the tree of {commit:?} was never there at one moment"
+                self.report(format!(
+                    "the tree of {commit:?} never existed at one moment"
                 ));
             }
         }

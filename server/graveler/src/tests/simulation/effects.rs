@@ -1,4 +1,4 @@
-//! What each call did to one key of a branch, or tells of it.
+//! The effect of each call on one key of a branch, or what its answer says about the key.
 
 use std::collections::BTreeSet;
 
@@ -9,9 +9,9 @@ use super::linear::{Content, Effect, Event, Times};
 use crate::CommitId;
 
 impl Checker<'_> {
-    /// What a write may have done to the key before it did it for good, or gave up: a commit may have
-    /// seen it in a token that was sealed meanwhile.
-    pub(super) fn early(&self, call: &Call, branch: &str, key: &str) -> Option<Event> {
+    /// The effect that a write may have before its final attempt succeeds or fails: a commit may read
+    /// it from a token that was sealed meanwhile.
+    pub(super) fn early_write(&self, call: &Call, branch: &str, key: &str) -> Option<Event> {
         let mark = Call::mark(call.id);
         let effect = match &call.action {
             action if action.branch() != branch || !action.writes(key) => return None,
@@ -27,8 +27,8 @@ impl Checker<'_> {
         })
     }
 
-    /// Whether a call looked at a key that was just being written.
-    pub(super) fn is_early_look(&self, look: &Call, key: &str) -> bool {
+    /// Whether a call read a key while it was being written.
+    pub(super) fn is_read_during_write(&self, look: &Call, key: &str) -> bool {
         let looks = match &look.action {
             Action::Get { .. } | Action::List { .. } | Action::Changes { .. } => true,
             Action::Put { .. } => look.answer == Answer::Present,
@@ -44,7 +44,8 @@ impl Checker<'_> {
             })
     }
 
-    /// What a call did to a key of a branch or tells of it, and whether that is certain.
+    /// The effect of a call on a key of a branch, or what its answer says about it; and whether that
+    /// is certain.
     pub(super) fn effects(&self, call: &Call, branch: &str, key: &str) -> Option<(Effect, bool)> {
         if let Answer::NoBranch(name) = &call.answer {
             return (name == branch).then_some((Effect::NoBranch, true));
@@ -86,7 +87,7 @@ impl Checker<'_> {
             Action::Undo { .. } => self.undone(call, key),
             Action::Branch { .. } => Effect::Create(match &call.answer {
                 Answer::Commit(id) => vec![self.at(id, key)],
-                _ => self.anywhere(key),
+                _ => self.in_any_commit(key),
             }),
             Action::DropBranch { .. } => Effect::Drop,
             Action::Get { key: on, .. } => match &call.answer {
@@ -107,12 +108,12 @@ impl Checker<'_> {
 
     fn undone(&self, call: &Call, key: &str) -> Effect {
         match &call.answer {
-            // What is written to a token behind its reset comes back with it.
+            // Late writes to a discarded token are restored with the token.
             Answer::Undone { from, to, .. } if self.writes_first && from.as_ref() == Some(to) => {
-                Effect::BringBack(self.ever(key))
+                Effect::UnknownUndo(self.ever_written(key))
             }
             Answer::Undone { from: None, .. } if self.writes_first => {
-                Effect::Create(self.ever(key))
+                Effect::Create(self.ever_written(key))
             }
             Answer::Undone {
                 call,
@@ -133,14 +134,14 @@ impl Checker<'_> {
             Answer::Undone { call: of, .. } => {
                 let undone = self.calls.iter().find(|call| Some(call.id) == *of);
                 match undone.map(|call| &call.action) {
-                    Some(Action::Undo { .. }) => Effect::TakeBackUndo {
+                    Some(Action::Undo { .. }) => Effect::RedoReset {
                         of: *of,
                         heads: self.at_head(call, key),
                     },
-                    _ => Effect::TakeBack(*of),
+                    _ => Effect::UndoReset(*of),
                 }
             }
-            _ => Effect::BringBack(self.ever(key)),
+            _ => Effect::UnknownUndo(self.ever_written(key)),
         }
     }
 
@@ -148,9 +149,9 @@ impl Checker<'_> {
         self.stored.commits.get(id)?.1.get(key).cloned()
     }
 
-    /// Whether a change of the head's tree was under way during a call. It looks at what is staged
-    /// before it is worked out, and what is staged since lies over it: a conditional write of
-    /// that time was judged by the head before.
+    /// Whether a change of the head's tree was in flight during a call. Such a change examines the
+    /// staged changes first, and later ones stay on top of it. A conditional write of that time was
+    /// therefore decided by the old head.
     fn head_may_move(&self, during: &Call) -> bool {
         self.calls.iter().any(|call| {
             call.action.branch() == during.action.branch()
@@ -160,7 +161,7 @@ impl Checker<'_> {
         })
     }
 
-    /// What the key holds in the commits that may have been the branch's head during a call.
+    /// The key's values in the commits that may have been the branch's head during a call.
     fn at_head(&self, during: &Call, key: &str) -> Vec<Content> {
         let branch = during.action.branch();
         let mut heads: Vec<(u64, u64, bool, &CommitId)> = Vec::new();
@@ -176,11 +177,11 @@ impl Checker<'_> {
             let moved_to = match (&call.action, &call.answer) {
                 (_, Answer::Refused(_) | Answer::NoBranch(_) | Answer::Exists) => None,
                 (Action::HardReset { to, .. }, _) | (_, Answer::Undone { to, .. }) => Some(to),
-                (Action::Undo { .. }, _) => return self.anywhere(key),
+                (Action::Undo { .. }, _) => return self.in_any_commit(key),
                 (_, Answer::Commit(id)) => Some(id),
                 (action, _) if action.commits() => self.made.get(&Call::mark(call.id)).copied(),
-                // Of a creation that is not known to have been made, anything may have come.
-                (Action::Branch { .. }, _) => return self.anywhere(key),
+                // It is unknown whether the branch was created, and from which commit.
+                (Action::Branch { .. }, _) => return self.in_any_commit(key),
                 _ => None,
             };
             let is_certain = !matches!(call.answer, Answer::Unknown(_));
@@ -199,17 +200,18 @@ impl Checker<'_> {
         possible.into_iter().collect()
     }
 
-    /// What the key may ever have held, on any branch.
-    fn ever(&self, key: &str) -> Vec<Content> {
+    /// All values that the key may ever have had on any branch.
+    fn ever_written(&self, key: &str) -> Vec<Content> {
         let written = self.calls.iter().filter(|call| call.action.writes(key));
         let written = written.map(|call| Some(Call::mark(call.id)));
-        let mut all: BTreeSet<Content> = self.anywhere(key).into_iter().chain(written).collect();
+        let mut all: BTreeSet<Content> =
+            self.in_any_commit(key).into_iter().chain(written).collect();
         all.insert(None);
         all.into_iter().collect()
     }
 
-    /// What the key holds in any commit.
-    fn anywhere(&self, key: &str) -> Vec<Content> {
+    /// The key's values in all commits.
+    fn in_any_commit(&self, key: &str) -> Vec<Content> {
         let all: BTreeSet<Content> = self
             .stored
             .commits

@@ -1,9 +1,8 @@
-//! The scheduler: every call of a store waits here, and the seed decides which one goes on.
+//! The scheduler: every store call waits here, and the seed decides which one continues.
 //!
-//! The runtime has one thread and asks for the next turn when it would fall asleep, so
-//! exactly one call goes on at a time, and whatever it wakes runs to its next call
-//! first. Time is the scheduler's as well: it passes with each turn. The same seed
-//! is the same run.
+//! The runtime has one thread, and asks for the next turn when the thread would park. Exactly one
+//! call therefore continues at a time, and everything it wakes runs until its own next call. The
+//! clock is the scheduler's too: each turn advances it. Equal seeds give equal runs.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -16,13 +15,13 @@ use base::testing::{FaultSchedule, Turn};
 
 use super::random::Random;
 
-/// The longest that one turn takes, in seconds of the scheduler's time.
+/// The maximum duration of a turn, in seconds of the scheduler's clock.
 const TURN_SECS: u64 = 20;
-/// Of 256 turns so many come late,
+/// How many of 256 turns are delayed.
 const LATE: u8 = 8;
-/// by so many turns at most.
+/// The maximum delay, in turns.
 const LATE_TURNS: u64 = 40;
-/// So many turns are given at most while one call of a store that is not in memory is under way.
+/// The maximum number of turns given while one call of a real driver is in flight.
 const OVERTAKEN_TURNS: u64 = 8;
 
 #[derive(Debug)]
@@ -34,11 +33,11 @@ pub(super) struct Gate {
 #[derive(Debug)]
 struct State {
     random: Random,
-    /// Turns given so far.
+    /// Number of turns given so far.
     now: u64,
     tickets: u64,
     waiting: Vec<Waiting>,
-    /// The turns given when each call began that is under way, by tickets.
+    /// Calls in flight: the number of turns given when each began, by ticket.
     calls: BTreeMap<u64, u64>,
 }
 
@@ -67,15 +66,15 @@ impl Gate {
         self.state.lock().expect("no holder of the gate panics")
     }
 
-    /// Lets one of those who wait go on. To be called when nobody else can run.
-    pub(super) fn open(&self) {
+    /// Lets one of the waiting calls continue. Called when nothing else can run.
+    pub(super) fn release_next(&self) {
         let mut state = self.state();
         let Some(earliest) = state.waiting.iter().map(|w| w.not_before).min() else {
             return;
         };
         let oldest = state.calls.values().min();
         if oldest.is_some_and(|began| state.now >= began + OVERTAKEN_TURNS) {
-            // Its end wakes the thread.
+            // The end of that call wakes the thread.
             return;
         }
         state.now = earliest.max(state.now + 1);
@@ -92,17 +91,17 @@ impl Gate {
         next.waker.wake();
     }
 
-    /// Notes that a call of a store is under way, until the answer is dropped.
-    pub(super) fn call(&self) -> UnderWay<'_> {
+    /// Counts a store call as in flight until the result is dropped.
+    pub(super) fn call(&self) -> InFlight<'_> {
         let mut state = self.state();
         state.tickets += 1;
         let (ticket, now) = (state.tickets, state.now);
         state.calls.insert(ticket, now);
-        UnderWay { gate: self, ticket }
+        InFlight { gate: self, ticket }
     }
 
-    /// Ready when so many more turns have been given.
-    pub(super) fn later(&self, turns: u64) -> Wait<'_> {
+    /// Completes after this many more turns.
+    pub(super) fn wait_turns(&self, turns: u64) -> Wait<'_> {
         Wait {
             gate: self,
             turns,
@@ -122,24 +121,24 @@ impl FaultSchedule for Gate {
             true => state.random.below(LATE_TURNS),
             false => 0,
         };
-        Box::pin(self.later(late))
+        Box::pin(self.wait_turns(late))
     }
 }
 
-/// A call of a store, from its beginning to its end or until it is given up.
+/// A store call in flight, until it ends or is abandoned.
 #[derive(Debug)]
-pub(super) struct UnderWay<'a> {
+pub(super) struct InFlight<'a> {
     gate: &'a Gate,
     ticket: u64,
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.gate.state().calls.remove(&self.ticket);
     }
 }
 
-/// A place among those who wait, given up when dropped.
+/// A place in the queue of waiting calls, given up when dropped.
 #[derive(Debug)]
 pub(super) struct Wait<'a> {
     gate: &'a Gate,

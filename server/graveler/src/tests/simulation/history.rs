@@ -1,4 +1,4 @@
-//! What was asked and what was answered, with the order in which it began and ended.
+//! The calls and their answers, in the order in which they began and ended.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -12,7 +12,7 @@ const MARK: &str = "call ";
 /// The live records of a tree.
 pub(super) type Tree = BTreeMap<String, String>;
 
-/// What an actor asks for.
+/// What an actor requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Action {
     Put {
@@ -20,7 +20,7 @@ pub(super) enum Action {
         key: &'static str,
         if_absent: bool,
     },
-    /// One value for many keys at once.
+    /// Writes one value to several keys at once.
     PutMany {
         branch: &'static str,
         keys: Vec<&'static str>,
@@ -36,27 +36,27 @@ pub(super) enum Action {
         source: &'static str,
         destination: &'static str,
     },
-    /// Takes a commit back on the branch.
+    /// Reverts a commit on the branch.
     Revert {
         branch: &'static str,
         commit: CommitId,
     },
-    /// Makes a commit's change on the branch.
+    /// Cherry-picks a commit onto the branch.
     Pick {
         branch: &'static str,
         commit: CommitId,
     },
-    /// Throws away what is staged on a key, or on all of them.
+    /// Discards the staged change of one key, or all.
     Reset {
         branch: &'static str,
         key: Option<&'static str>,
     },
-    /// Moves the head.
+    /// Moves the head to a commit.
     HardReset {
         branch: &'static str,
         to: CommitId,
     },
-    /// Takes the newest change of the branch back.
+    /// Undoes the newest change of the branch.
     Undo {
         branch: &'static str,
     },
@@ -74,14 +74,14 @@ pub(super) enum Action {
     List {
         branch: &'static str,
     },
-    /// What is staged and makes a difference.
+    /// Lists the uncommitted changes.
     Changes {
         branch: &'static str,
     },
 }
 
 impl Action {
-    /// Whether it makes a commit and moves the branch on to it.
+    /// Whether the call makes a commit and moves the branch to it.
     pub(super) fn commits(&self) -> bool {
         matches!(
             self,
@@ -89,7 +89,7 @@ impl Action {
         )
     }
 
-    /// Whether the branch's head and its tree stay what they are, but for what was staged.
+    /// Whether the content of the branch's head changes at most by staged changes.
     pub(super) fn keeps_head(&self) -> bool {
         matches!(
             self,
@@ -103,7 +103,7 @@ impl Action {
         )
     }
 
-    /// Whether it stages something.
+    /// Whether the call stages changes.
     pub(super) fn is_write(&self) -> bool {
         matches!(
             self,
@@ -111,7 +111,7 @@ impl Action {
         )
     }
 
-    /// Whether it stages something at the key.
+    /// Whether the call stages a change of the key.
     pub(super) fn writes(&self, key: &str) -> bool {
         match self {
             Self::Put { key: on, .. } => *on == key,
@@ -120,7 +120,7 @@ impl Action {
         }
     }
 
-    /// The branch that it is about.
+    /// The branch that the call is about.
     pub(super) fn branch(&self) -> &'static str {
         match self {
             Self::Put { branch, .. }
@@ -141,13 +141,14 @@ impl Action {
     }
 }
 
-/// What came of it.
+/// The outcome of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer {
     Done,
-    /// The commit that was made, or that a new branch is at.
+    /// The new commit, or the commit of a new branch.
     Commit(CommitId),
-    /// What was taken back, which that call did, had moved the head to `from`, none where it deleted the branch.
+    /// An undo: the call that was undone, the head before the undo (`None`: the branch was deleted),
+    /// and after it.
     Undone {
         call: Option<usize>,
         from: Option<CommitId>,
@@ -155,19 +156,19 @@ pub(super) enum Answer {
     },
     Value(Content),
     Tree(Tree),
-    /// What keys hold that differ from the head.
+    /// The keys that differ from the head, with their values.
     Changes(BTreeMap<String, Content>),
-    /// There is no such branch; nothing was done.
+    /// The branch does not exist; nothing was done.
     NoBranch(String),
-    /// The branch is there already; nothing was done.
+    /// The branch exists already; nothing was done.
     Exists,
-    /// There is a value already; nothing was written.
+    /// A value exists already; nothing was written.
     Present,
     /// Refused for another reason; nothing was done.
     Refused(String),
-    /// It may have been done.
+    /// The outcome is unknown: the call may have taken effect.
     Unknown(String),
-    /// What no fault of a store explains.
+    /// An error that no fault of a store explains.
     Wrong(String),
 }
 
@@ -188,7 +189,7 @@ impl Answer {
             | Error::TooManyTries(_)
             | Error::ConcurrentChange(_)
             | Error::ParentRequired
-            | Error::ParentToPickRequired
+            | Error::CherryPickParentRequired
             | Error::NoSuchParent { .. }
             | Error::InvalidReference { .. }
             | Error::MovedOn { .. }
@@ -211,7 +212,7 @@ impl Answer {
 /// One call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Call {
-    /// Also its mark: the value that it writes, the message of its commit, who it is in the reflog.
+    /// Also the call's mark: the value it writes, the message of its commit, its actor in the reflog.
     pub id: usize,
     pub actor: usize,
     pub action: Action,
@@ -225,13 +226,13 @@ impl Call {
         format!("{MARK}{id}")
     }
 
-    /// The call that a mark is of.
+    /// The id of the call with this mark.
     pub(super) fn marked(mark: &str) -> Option<usize> {
         mark.strip_prefix(MARK)?.parse().ok()
     }
 }
 
-/// All calls, by the order in which they ended.
+/// All calls, in the order in which they ended.
 #[derive(Debug, Default)]
 pub(super) struct History {
     clock: AtomicU64,
@@ -240,7 +241,7 @@ pub(super) struct History {
 }
 
 impl History {
-    /// The place of something that happens now among all that happens.
+    /// The position of an event in the order of all events.
     pub(super) fn tick(&self) -> u64 {
         self.clock.fetch_add(1, Ordering::SeqCst)
     }

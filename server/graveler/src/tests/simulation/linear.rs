@@ -1,37 +1,37 @@
-//! Whether what was seen of one key can be explained: an order of the calls, each at one
-//! moment between its beginning and its end, in which every answer is right.
+//! Linearizability of one key: finds an order of the calls, each at one moment between its beginning
+//! and end, in which every answer is correct.
 //!
-//! The search of Wing and Gong, with the positions remembered from which there was no
-//! way on. A call whose outcome is not known may have taken effect within its time, or never; one whose writes
-//! a commit may have seen before they were good, any number of times.
+//! This is the search of Wing and Gong, which remembers positions that led nowhere. A call with
+//! unknown outcome may take effect at one moment of its time or never. A call whose writes a commit
+//! may have read early may take effect any number of times.
 
 use std::collections::{BTreeMap, HashSet};
 
-/// What a key of a branch holds; none if there is no branch.
+/// The content of a key on a branch; `None` if the branch does not exist.
 pub(super) type Held = Option<Content>;
-/// A value, none if the key has none.
+/// A value; `None` if the key has none.
 pub(super) type Content = Option<String>;
 
-/// What a key holds, and what it held when calls threw that away.
+/// The content of a key, and the contents that calls have discarded.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct State {
     held: Held,
-    thrown: BTreeMap<usize, Thrown>,
+    discarded: BTreeMap<usize, Discarded>,
 }
 
-/// What a call threw away.
+/// The content that a call discarded.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Thrown {
+struct Discarded {
     content: Content,
     since: Since,
 }
 
-/// What happened to the key since.
+/// What happened to the key after it was discarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Since {
     Nothing,
     Written,
-    /// It may have been written.
+    /// The key may have been written.
     Unknown,
 }
 
@@ -39,102 +39,99 @@ impl State {
     pub(super) fn of(held: Held) -> Self {
         Self {
             held,
-            thrown: BTreeMap::new(),
+            discarded: BTreeMap::new(),
         }
     }
 }
 
-/// What a call does to a key, or tells of it.
+/// The effect of a call on a key, or what its answer says about the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// There was no branch.
+    /// The branch did not exist.
     NoBranch,
-    /// There was a branch.
+    /// The branch existed.
     HasBranch,
-    /// The key held this: a read, or a commit whose tree says so.
+    /// The key had this content: a read, or a commit with it in its tree.
     Holds(Content),
-    /// The key held something.
+    /// The key had a value.
     HoldsSomething,
-    /// Writes, whatever was there.
+    /// Writes unconditionally.
     Write(Content),
-    /// Writes, where nothing was.
+    /// Writes only if the key has no value.
     WriteFirst(String),
-    /// Puts `to` in the place of `from`, which must be there: a merge into a clean branch.
+    /// Replaces `from`, which must be the content, with `to`: a merge into a clean branch.
     Replace { from: Content, to: Content },
-    /// Throws away what is held and leaves one of these: a reset to a head that is not known for certain.
+    /// Discards the content and leaves one of these: a reset to a head that is not known for certain.
     Reset(Vec<Content>),
-    /// Brings back what that reset threw away, where nothing was written since.
-    TakeBack(Option<usize>),
-    /// Throws away what that undo of a reset brought back, down to the head, or brings back what
-    /// it threw away as such.
-    TakeBackUndo {
+    /// Undoes that reset: restores what it discarded, unless the key was written since.
+    UndoReset(Option<usize>),
+    /// Undoes that undo of a reset: leaves the content, what the undo had discarded, or one of the
+    /// heads' values.
+    RedoReset {
         of: Option<usize>,
         heads: Vec<Content>,
     },
-    /// Makes the branch as it was when that call dropped it, or without what was staged.
+    /// Restores the branch with its content when that call deleted it, or without its staged changes.
     Recreate {
         dropped_by: Option<usize>,
         committed: Content,
     },
-    /// What was one of the old head's becomes the new head's; what was staged stays.
+    /// Changes a value of the old head to that of the new head; staged values stay.
     Rebase { old: Vec<Content>, new: Content },
-    /// Leaves one of these, whether the branch was there or not: an undo of an unknown outcome.
-    BringBack(Vec<Content>),
-    /// Makes the branch; the key holds one of these.
+    /// Leaves one of these, whether or not the branch existed: an undo with unknown outcome.
+    UnknownUndo(Vec<Content>),
+    /// Creates the branch; the key has one of these contents.
     Create(Vec<Content>),
-    /// Deletes the branch, or finds after a failure that somebody else has.
+    /// Deletes the branch, or finds after a failure that another call has deleted it.
     Drop,
 }
 
 impl Effect {
-    fn only_looks(&self) -> bool {
+    fn is_read(&self) -> bool {
         matches!(
             self,
             Self::NoBranch | Self::HasBranch | Self::Holds(_) | Self::HoldsSomething
         )
     }
 
-    /// Whether an undo may bring back what was there.
-    fn throws(&self) -> bool {
-        matches!(
-            self,
-            Self::Reset(_) | Self::TakeBackUndo { .. } | Self::Drop
-        )
+    /// Whether an undo may restore the content.
+    fn discards(&self) -> bool {
+        matches!(self, Self::Reset(_) | Self::RedoReset { .. } | Self::Drop)
     }
 
-    /// What may be there after the effect of a call; nothing if it can't have happened in this state.
+    /// The possible states after the effect; empty if it is impossible in this state.
     fn after(&self, call: usize, state: &State) -> Vec<State> {
-        let mut thrown = state.thrown.clone();
+        let mut discarded = state.discarded.clone();
         let since = match self {
             Self::Write(Some(_)) | Self::WriteFirst(_) => Some(Since::Written),
             Self::Reset(_) => Some(Since::Nothing),
-            _ if self.only_looks() => None,
-            // Also a deletion, which may have found nothing.
+            _ if self.is_read() => None,
+            // This includes deletions, which may have found nothing to delete.
             _ => Some(Since::Unknown),
         };
-        for thrown in thrown.values_mut() {
-            thrown.since = since.unwrap_or(thrown.since);
+        for discarded in discarded.values_mut() {
+            discarded.since = since.unwrap_or(discarded.since);
         }
         if let Some(held) = &state.held
-            && self.throws()
+            && self.discards()
         {
             let (content, since) = (held.clone(), Since::Nothing);
-            thrown.insert(call, Thrown { content, since });
+            discarded.insert(call, Discarded { content, since });
         }
         let then = |held| State {
             held,
-            thrown: thrown.clone(),
+            discarded: discarded.clone(),
         };
         self.held_after(state).into_iter().map(then).collect()
     }
 
     fn held_after(&self, state: &State) -> Vec<Held> {
-        let thrown = |by: &Option<usize>| by.and_then(|by| state.thrown.get(&by));
-        let content = |by: &Option<usize>| thrown(by).map(|thrown| thrown.content.clone());
+        let discarded = |by: &Option<usize>| by.and_then(|by| state.discarded.get(&by));
+        let content = |by: &Option<usize>| discarded(by).map(|discarded| discarded.content.clone());
         match (self, &state.held) {
             (Self::NoBranch, None) => vec![None],
             (Self::Drop, _) => vec![None],
-            (Self::BringBack(of), _) => of.iter().cloned().map(Some).collect(),
+            (Self::UnknownUndo(of), _) => of.iter().cloned().map(Some).collect(),
             (Self::Create(of), None) => of.iter().cloned().map(Some).collect(),
             (
                 Self::Recreate {
@@ -154,15 +151,15 @@ impl Effect {
             (Self::WriteFirst(value), Some(None)) => vec![Some(Some(value.clone()))],
             (Self::Replace { from, to }, Some(held)) if from == held => vec![Some(to.clone())],
             (Self::Reset(to), Some(_)) => to.iter().cloned().map(Some).collect(),
-            (Self::TakeBack(of), Some(held)) => match thrown(of) {
+            (Self::UndoReset(of), Some(held)) => match discarded(of) {
                 None => vec![Some(held.clone())],
-                Some(Thrown { content, since }) => match since {
+                Some(Discarded { content, since }) => match since {
                     Since::Nothing => vec![Some(content.clone())],
                     Since::Written => vec![Some(held.clone())],
                     Since::Unknown => vec![Some(held.clone()), Some(content.clone())],
                 },
             },
-            (Self::TakeBackUndo { of, heads }, Some(held)) => {
+            (Self::RedoReset { of, heads }, Some(held)) => {
                 let back = [held.clone()].into_iter().chain(content(of));
                 back.chain(heads.iter().cloned()).map(Some).collect()
             }
@@ -181,7 +178,7 @@ impl Effect {
     }
 }
 
-/// A call as one key of one branch knows it.
+/// A call from the point of view of one key of one branch.
 #[derive(Debug, Clone)]
 pub(super) struct Event {
     pub call: usize,
@@ -191,7 +188,7 @@ pub(super) struct Event {
     pub effect: Effect,
 }
 
-/// How often a call took effect within its time.
+/// How often a call may take effect within its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Times {
     Once,
@@ -199,24 +196,24 @@ pub(super) enum Times {
     AnyNumber,
 }
 
-/// Whether there is such an order, from `start` on.
+/// Whether such an order exists, starting from `start`.
 pub(super) fn explains(start: &State, events: &[Event]) -> bool {
     let mut search = Search {
         events,
         seen: HashSet::new(),
     };
-    search.goes_on(&mut vec![false; events.len()], 0, start)
+    search.search(&mut vec![false; events.len()], 0, start)
 }
 
 struct Search<'a> {
     events: &'a [Event],
-    /// Positions that are being tried, or were in vain.
+    /// Positions that are being tried or led nowhere.
     seen: HashSet<(Vec<bool>, u64, State)>,
 }
 
 impl Search<'_> {
-    /// `latest` is the last beginning among those that are done.
-    fn goes_on(&mut self, done: &mut Vec<bool>, latest: u64, state: &State) -> bool {
+    /// Tries to complete the order; `latest` is the latest beginning among the calls in it so far.
+    fn search(&mut self, done: &mut Vec<bool>, latest: u64, state: &State) -> bool {
         let open = || (0..self.events.len()).filter(|&i| !done[i]);
         let certain = || open().filter(|&i| self.events[i].times == Times::Once);
         let Some(deadline) = certain().map(|i| self.events[i].to).min() else {
@@ -229,11 +226,11 @@ impl Search<'_> {
         let mut next: Vec<usize> = open()
             .filter(|&i| self.events[i].from <= deadline && self.events[i].to >= latest)
             .collect();
-        // What only looks, and fits, can as well come first, unless that shuts others out.
+        // A read that fits can come first, unless that excludes other calls.
         let looks = next.iter().copied().find(|&i| {
             let event = &self.events[i];
             event.times == Times::Once
-                && event.effect.only_looks()
+                && event.effect.is_read()
                 && event.effect.after(event.call, state) == [state.clone()]
                 && !open()
                     .any(|j| self.events[j].times != Times::Once && self.events[j].to < event.from)
@@ -246,7 +243,7 @@ impl Search<'_> {
             for after in effect.after(*call, state) {
                 done[i] = self.events[i].times != Times::AnyNumber;
                 let latest = latest.max(self.events[i].from);
-                if self.goes_on(done, latest, &after) {
+                if self.search(done, latest, &after) {
                     return true;
                 }
                 done[i] = false;

@@ -1,7 +1,7 @@
-//! Many actors on one store that fails and is late, by a seeded scheduler; a checker that
-//! finds what was lost.
+//! Simulation: many actors on one store that fails and delays calls, run by a seeded scheduler; a
+//! checker finds lost writes.
 //!
-//! `WEIR_TEST_SEED=N cargo test -p graveler simulation` tries one seed again.
+//! Repeat one seed with `WEIR_TEST_SEED=N cargo test -p graveler simulation`.
 
 mod actors;
 mod checker;
@@ -26,13 +26,13 @@ use self::stores::Guarding;
 use self::world::{Plan, Run, World, clock};
 use crate::testing::stores;
 
-/// A thread on which the gate of the run that is on opens when nobody can go on otherwise.
-struct Stage {
+/// A single-threaded runtime that gives the next turn whenever its thread would park.
+struct Runner {
     runtime: tokio::runtime::Runtime,
     gate: Arc<Mutex<Option<Arc<Gate>>>>,
 }
 
-impl Stage {
+impl Runner {
     fn new() -> Self {
         let gate = Arc::new(Mutex::new(None::<Arc<Gate>>));
         let opener = Arc::clone(&gate);
@@ -41,7 +41,7 @@ impl Stage {
             .on_thread_park(move || {
                 let gate = opener.lock().expect("no holder panics").clone();
                 if let Some(gate) = gate {
-                    gate.open();
+                    gate.release_next();
                 }
             })
             .build()
@@ -49,7 +49,7 @@ impl Stage {
         Self { runtime, gate }
     }
 
-    /// One run by the scheduler.
+    /// Makes one scheduled run.
     fn run(
         &self,
         plan: &Plan,
@@ -68,12 +68,12 @@ impl Stage {
     }
 }
 
-/// One run in memory, by the scheduler.
+/// Makes one scheduled run in memory.
 fn scheduled(plan: &Plan) -> Run {
     let clock = clock();
     let kv: Arc<dyn Store> = Arc::new(kv::MemoryStore::default());
     let block = Arc::new(block::MemoryStore::new(Arc::<ManualClock>::clone(&clock)));
-    Stage::new().run(plan, "lake", kv, block, clock)
+    Runner::new().run(plan, "lake", kv, block, clock)
 }
 
 #[track_caller]
@@ -86,9 +86,9 @@ fn assert_explained(what: &str, seed: u64, run: &Run) {
 }
 
 #[test]
-fn every_answer_is_explained_whatever_fails_and_whoever_comes_first() {
+fn scheduled_runs_are_linearizable() {
     let (mut done, mut unknown) = (0, 0);
-    // Branches that came back, heads that went back, staged changes that came back.
+    // Branches restored, heads moved back, staged changes restored.
     let mut undone = [0; 3];
     let mut emptied = 0;
     for seed in seeds(300, 20_000) {
@@ -108,16 +108,19 @@ fn every_answer_is_explained_whatever_fails_and_whoever_comes_first() {
             }
         }
     }
-    assert!(done > 0 && unknown > 0, "there was something to explain");
-    assert!(emptied > 0, "no token was emptied under those who read");
+    assert!(
+        done > 0 && unknown > 0,
+        "some calls must succeed and some must have unknown outcomes"
+    );
+    assert!(emptied > 0, "some tokens must be emptied during reads");
     assert!(
         !undone.contains(&0),
-        "something of each kind was undone: {undone:?}"
+        "each kind of change must be undone: {undone:?}"
     );
 }
 
 #[test]
-fn one_seed_is_one_run() {
+fn equal_seeds_give_equal_runs() {
     for seed in 0..8 {
         let plan = Plan::in_memory(seed);
         let (one, two) = (scheduled(&plan), scheduled(&plan));
@@ -125,33 +128,33 @@ fn one_seed_is_one_run() {
     }
 }
 
-/// The checker can fail: without the second look at the branch, writes fall into tokens that
-/// a commit has read already, and it sees that they are gone.
+/// Proves that the checker works: without the second check of the branch, writes go into tokens that
+/// a commit has already read, and are lost.
 #[test]
-fn a_store_that_does_not_look_again_is_caught() {
+fn checker_catches_a_store_that_checks_only_before_the_write() {
     let caught = (0..60).find(|&seed| {
         let run = scheduled(&Plan {
-            guarding: Guarding::LooksBefore,
+            guarding: Guarding::CheckBeforeOnly,
             ..Plan::of(seed)
         });
         run.violations
             .iter()
-            .any(|violation| violation.contains("can't be explained"))
+            .any(|violation| violation.contains("cannot be explained"))
     });
-    assert!(caught.is_some(), "a write was lost, and nobody saw it");
+    assert!(caught.is_some(), "the checker must notice a lost write");
 }
 
-/// Such a store leaves writes in tokens that were sealed meanwhile, and says only that the guard
-/// failed. What was deleted stays deleted all the same.
+/// Such a store may leave writes in tokens that were sealed meanwhile, and only reports that the
+/// guard failed. Deleted keys must stay deleted nevertheless.
 #[test]
-fn a_store_that_writes_first_and_looks_after_loses_nothing() {
+fn store_that_checks_after_the_write_loses_nothing() {
     for seed in seeds(100, 20_000) {
         let run = scheduled(&Plan::writing_first(seed));
         assert_explained("a store that writes first", seed, &run);
     }
 }
 
-/// The same actors on a real driver, with threads: no two runs are alike.
+/// Makes a run on a real driver, with threads instead of the scheduler. Such runs are not repeatable.
 async fn unscheduled(kv: Arc<dyn Store>, block: Arc<dyn BlockStore>, seed: u64) -> Run {
     let fate = Arc::new(SeededFaults::new(seed, 32));
     let plan = Plan::of(seed);
@@ -171,7 +174,7 @@ async fn local_blocks(folder: &tempfile::TempDir) -> Arc<dyn BlockStore> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_answer_is_explained_on_the_real_drivers() {
+async fn runs_on_real_drivers_are_linearizable() {
     let folder = tempfile::tempdir().unwrap();
     let block = local_blocks(&folder).await;
     for kv in stores(&folder, "simulated").await {
@@ -182,18 +185,18 @@ async fn every_answer_is_explained_on_the_real_drivers() {
     }
 }
 
-/// The scheduler says who goes on and what time it is, the driver how long each call takes: tokens are
-/// emptied under those who read them, and clients give up.
+/// The scheduler decides the order and the time, and the driver how long each call takes. Tokens are
+/// emptied during reads, and clients abandon calls.
 #[test]
-fn every_answer_is_explained_on_the_real_drivers_while_tokens_are_emptied() {
+fn scheduled_runs_on_real_drivers_with_emptied_tokens_are_linearizable() {
     let folder = tempfile::tempdir().unwrap();
-    let stage = Stage::new();
-    let block = stage.runtime.block_on(local_blocks(&folder));
-    for kv in stage.runtime.block_on(stores(&folder, "emptied")) {
+    let runner = Runner::new();
+    let block = runner.runtime.block_on(local_blocks(&folder));
+    for kv in runner.runtime.block_on(stores(&folder, "emptied")) {
         let mut emptied = 0;
         for seed in seeds(6, 300) {
             let plan = Plan::emptying(seed);
-            let run = stage.run(
+            let run = runner.run(
                 &plan,
                 "emptied",
                 Arc::clone(&kv),
@@ -203,6 +206,6 @@ fn every_answer_is_explained_on_the_real_drivers_while_tokens_are_emptied() {
             assert_explained(kv.name(), seed, &run);
             emptied += run.emptied;
         }
-        assert!(emptied > 0, "{}: nothing was emptied", kv.name());
+        assert!(emptied > 0, "{}: some tokens must be emptied", kv.name());
     }
 }

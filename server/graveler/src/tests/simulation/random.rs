@@ -1,4 +1,4 @@
-//! Numbers that look random and come again from the same seed (`SplitMix64`).
+//! Repeatable pseudo-random numbers (`SplitMix64`).
 
 #[derive(Debug, Clone)]
 pub(super) struct Random(u64);
@@ -8,17 +8,17 @@ impl Random {
         Self(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ 0x5851_f42d_4c95_7f2d)
     }
 
-    /// A number below `bound`, which is not 0.
+    /// A number below `bound`, which must not be 0.
     pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
-    /// Whether what happens in `parts` of 256 cases happens.
+    /// Returns `true` in `parts` of 256 cases.
     pub(super) fn should_fail(&mut self, parts: u8) -> bool {
         self.below(256) < u64::from(parts)
     }
 
-    /// One of `of`, which is not empty.
+    /// One element of `of`, which must not be empty.
     pub(super) fn pick<'a, T: ?Sized>(&mut self, of: &[&'a T]) -> &'a T {
         of[self.below(of.len() as u64) as usize]
     }

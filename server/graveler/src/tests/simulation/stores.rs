@@ -1,5 +1,5 @@
-//! What stands between the faults and a store: a store that guards its writes otherwise than ours do, and the
-//! calls of a real one, which the scheduler does not leave far behind.
+//! The store below the faults: it may guard writes differently from our drivers, and reports its
+//! calls in flight to the scheduler.
 
 use std::sync::Arc;
 
@@ -9,29 +9,29 @@ use kv::{Batch, Entry, Guard, GuardOutcome, Predicate, Result, Store, Versioned}
 
 use super::gate::Gate;
 
-/// So late is what a store does beside a guarded write; a commit takes about as long.
+/// Delay around a guarded write, in turns; a commit takes about as long.
 const SLOW_TURNS: u64 = 16;
 
-/// How a guard is held against its record.
+/// How a guard is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Guarding {
-    /// As the store does it.
-    Whole,
-    /// The record is looked at before the write, and no more after it: what the staging protocol must not do.
-    LooksBefore,
-    /// Writes first and looks after, as a store without transactions may.
-    WritesFirst,
+    /// Atomically with the write, as the driver does it.
+    Atomic,
+    /// Only before the write, which the staging protocol does not allow.
+    CheckBeforeOnly,
+    /// Only after the write, as a store without transactions may do.
+    WriteThenCheck,
 }
 
-/// Forwards to a store, counts the calls that are under way, and guards as it is told.
+/// Forwards to a store, counts the calls in flight, and checks guards as configured.
 #[derive(Debug)]
-pub(super) struct Ground {
+pub(super) struct GuardingStore {
     pub inner: Arc<dyn Store>,
     pub gate: Arc<Gate>,
     pub guarding: Guarding,
 }
 
-impl Ground {
+impl GuardingStore {
     async fn call<T>(&self, request: impl Future<Output = T>) -> T {
         let _under_way = self.gate.call();
         request.await
@@ -39,7 +39,7 @@ impl Ground {
 }
 
 #[async_trait]
-impl Store for Ground {
+impl Store for GuardingStore {
     fn name(&self) -> &'static str {
         self.inner.name()
     }
@@ -84,24 +84,24 @@ impl Store for Ground {
     }
 
     fn is_transactional(&self) -> bool {
-        self.guarding == Guarding::Whole && self.inner.is_transactional()
+        self.guarding == Guarding::Atomic && self.inner.is_transactional()
     }
 
     async fn guarded(&self, guard: &Guard, ops: Batch) -> Result<GuardOutcome> {
         match self.guarding {
-            Guarding::Whole => self.call(self.inner.guarded(guard, ops)).await,
-            Guarding::LooksBefore => {
+            Guarding::Atomic => self.call(self.inner.guarded(guard, ops)).await,
+            Guarding::CheckBeforeOnly => {
                 let outcome = self.inner.guarded(guard, Batch::new()).await?;
                 if outcome == GuardOutcome::Written {
-                    self.gate.later(SLOW_TURNS).await;
+                    self.gate.wait_turns(SLOW_TURNS).await;
                     self.inner.batch(ops).await?;
                 }
                 Ok(outcome)
             }
-            Guarding::WritesFirst => {
-                self.gate.later(SLOW_TURNS).await;
+            Guarding::WriteThenCheck => {
+                self.gate.wait_turns(SLOW_TURNS).await;
                 self.inner.batch(ops).await?;
-                self.gate.later(SLOW_TURNS).await;
+                self.gate.wait_turns(SLOW_TURNS).await;
                 self.inner.guarded(guard, Batch::new()).await
             }
         }

@@ -1,4 +1,4 @@
-//! One run: the actors of a plan on a store, from an empty repository to what they left.
+//! One run: the actors of a plan work on a store, from an empty repository to the final state.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,26 +10,27 @@ use base::{Clock, ManualClock, OffsetDateTime, SeededIds};
 use block::BlockStore;
 use kv::Store;
 
-use super::actors::{Actor, BRANCHES, Emptier, list};
+use super::actors::{Actor, BRANCHES, TokenEmptier, list};
 use super::checker::{Stored, check};
 use super::gate::Gate;
 use super::history::{Action, Answer, Call, History};
 use super::random::Random;
-use super::stores::{Ground, Guarding};
+use super::stores::{Guarding, GuardingStore};
 use crate::records::commit_key;
 use crate::testing::new_repository;
 use crate::{CommitId, Graveler, LogRequest, Options, Repository, RepositoryId};
 
-/// How long the records of a token outlive their commit: much longer than a call of a store may
-/// take, but where tokens are emptied not longer than a client takes to read.
+/// How long retired tokens stay readable: much longer than a store call takes, but shorter than a
+/// slow client's read where tokens are emptied.
 const GRACE: Duration = Duration::from_secs(60 * 60);
 const EMPTIER_PAUSE_TURNS: u64 = 50;
-/// Calls of one actor.
+/// Number of calls per actor.
 const CALLS: usize = 20;
-/// The same where tokens are emptied: the grace is brief against a run.
+/// Number of calls per actor where tokens are emptied; the grace period is short compared with such a
+/// run.
 const MANY_CALLS: usize = 60;
 
-/// What is different from seed to seed.
+/// The parameters of a run, derived from its seed.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
     pub seed: u64,
@@ -38,12 +39,12 @@ pub(super) struct Plan {
     pub calls: usize,
     pub kv: kv::testing::Faults,
     pub block: block::testing::Faults,
-    /// Whether tables are read from the store each time.
+    /// Whether tables are read from the store every time.
     pub is_cold: bool,
-    /// Whether some clients take their time for each record of a listing.
+    /// Whether some clients read listings slowly.
     pub reads_slowly: bool,
     pub guarding: Guarding,
-    /// Whether some calls are given up by their client.
+    /// Whether clients abandon some calls.
     pub gives_up: bool,
 }
 
@@ -83,23 +84,24 @@ impl Plan {
             block,
             is_cold: seed.is_multiple_of(5),
             reads_slowly: false,
-            guarding: Guarding::Whole,
+            guarding: Guarding::Atomic,
             gives_up: true,
         }
     }
 
-    /// On a store that writes first and looks after. Nothing fails there and none gives up: what a write
-    /// of unknown outcome left in a sealed token may be seen for a while, and be gone then.
+    /// A plan on a store that checks guards after the write. Without faults and abandoned calls,
+    /// since a write of unknown outcome may leave a value in a sealed token that is visible for a
+    /// while and then disappears.
     pub(super) fn writing_first(seed: u64) -> Self {
         Self {
             kv: kv::testing::Faults::default(),
-            guarding: Guarding::WritesFirst,
+            guarding: Guarding::WriteThenCheck,
             gives_up: false,
             ..Self::of(seed)
         }
     }
 
-    /// In memory every seventh run is one in which tokens are emptied.
+    /// A plan in memory; every seventh one empties tokens.
     pub(super) fn in_memory(seed: u64) -> Self {
         match seed.is_multiple_of(7) {
             true => Self::emptying(seed),
@@ -107,7 +109,7 @@ impl Plan {
         }
     }
 
-    /// So long that tokens are emptied under those who read them.
+    /// A plan that is long enough for tokens to be emptied during reads.
     pub(super) fn emptying(seed: u64) -> Self {
         Self {
             calls: MANY_CALLS,
@@ -121,9 +123,10 @@ impl Plan {
             range_raggedness_entries: 2.0,
             sstable_cache_bytes: if self.is_cold { 0 } else { 1 << 20 },
             token_grace: grace,
-            // These go by the wall clock, which no seed decides.
-            max_courtesy: Duration::ZERO,
-            // A request counts as some rows: on half of the seeds nearly every listing asks.
+            // The backoff uses the wall clock, which the seed does not control.
+            max_rival_backoff: Duration::ZERO,
+            // For half of the seeds nearly every listing triggers a tree, since a request counts as
+            // several rows.
             materialize_after_rows: if self.seed.is_multiple_of(2) {
                 1
             } else {
@@ -135,26 +138,26 @@ impl Plan {
     }
 }
 
-/// The sound stores below, and how the engines see them.
+/// The sound stores, and the faulty ones that the engines use.
 #[derive(Debug)]
 pub(super) struct World {
     plan: Plan,
     clock: Arc<ManualClock>,
     kv: Arc<dyn Store>,
     block: Arc<dyn BlockStore>,
-    /// The stores with their faults.
+    /// The stores with injected faults.
     faulty_kv: Arc<dyn Store>,
     faulty_block: Arc<dyn BlockStore>,
     gate: Option<Arc<Gate>>,
     name: String,
 }
 
-/// Calls and what they left.
+/// The calls of a run and the result of the check.
 #[derive(Debug)]
 pub(super) struct Run {
     pub calls: Vec<Call>,
     pub violations: Vec<String>,
-    /// Tokens that were emptied while the actors were at work.
+    /// Number of tokens that were emptied while the actors worked.
     pub emptied: usize,
 }
 
@@ -164,8 +167,8 @@ pub(super) fn clock() -> Arc<ManualClock> {
 }
 
 impl World {
-    /// On `kv` and `block`; `fate` decides what fails there. With a gate, calls of the store are
-    /// the scheduler's.
+    /// A world on `kv` and `block`, where `fate` decides which calls fail. With a gate, the scheduler
+    /// orders the store calls.
     pub(super) fn new(
         plan: Plan,
         name: &str,
@@ -175,8 +178,8 @@ impl World {
         fate: Arc<dyn FaultSchedule>,
         gate: Option<Arc<Gate>>,
     ) -> Self {
-        let ground: Arc<dyn Store> = match &gate {
-            Some(gate) => Arc::new(Ground {
+        let guarding_store: Arc<dyn Store> = match &gate {
+            Some(gate) => Arc::new(GuardingStore {
                 inner: Arc::clone(&kv),
                 gate: Arc::clone(gate),
                 guarding: plan.guarding,
@@ -185,7 +188,7 @@ impl World {
         };
         Self {
             faulty_kv: Arc::new(kv::testing::FaultyStore::with_schedule(
-                ground,
+                guarding_store,
                 plan.kv,
                 Arc::clone(&fate),
             )),
@@ -219,7 +222,7 @@ impl World {
         )
     }
 
-    /// Runs the actors to their end, looks at what is left, and checks.
+    /// Runs all actors, reads the final state, and checks the run.
     pub(super) async fn run(&self) -> Run {
         let sound = self.engine(0, true, Duration::ZERO);
         let repo = self.fresh_repository(&sound).await;
@@ -251,7 +254,7 @@ impl World {
         }
         let is_over = Arc::new(AtomicBool::new(false));
         let emptier = self.gate.as_ref().map(|gate| {
-            let emptier = Emptier {
+            let emptier = TokenEmptier {
                 kv: Arc::clone(&self.faulty_kv),
                 gate: Arc::clone(gate),
                 clock: Arc::clone(&self.clock),
@@ -268,15 +271,15 @@ impl World {
             Some(emptier) => emptier.await.unwrap(),
             None => 0,
         };
-        // Behind the requests that somebody gave up.
+        // This write comes after all abandoned requests.
         self.kv
             .set(b"simulation", b"end", bytes::Bytes::new())
             .await
             .unwrap();
-        self.look(&sound, &repo, &history).await;
-        // What is retired is needed by nobody.
+        self.record_contents(&sound, &repo, &history).await;
+        // Nothing needs retired tokens, so the content must stay the same without them.
         sound.sweep_tokens().await.unwrap();
-        self.look(&sound, &repo, &history).await;
+        self.record_contents(&sound, &repo, &history).await;
         let mut calls = history.calls();
         calls.sort_by_key(|call| call.to);
         let stored = self.stored(&sound, &repo, root).await;
@@ -288,7 +291,7 @@ impl World {
         }
     }
 
-    /// Forgets what an earlier run left in a store that lives longer than it.
+    /// Creates the repository again, in case the store has one from an earlier run.
     async fn fresh_repository(&self, sound: &Graveler) -> Repository {
         let id = RepositoryId::trusted(&self.name);
         let _none = sound.delete_repository(&id, true).await;
@@ -302,8 +305,8 @@ impl World {
         format!("{prefix}{}-{}", self.name, self.plan.seed)
     }
 
-    /// Writes down what the branches hold, as one who is not disturbed.
-    async fn look(&self, sound: &Graveler, repo: &Repository, history: &History) {
+    /// Records the final content of the branches as reads of an additional actor.
+    async fn record_contents(&self, sound: &Graveler, repo: &Repository, history: &History) {
         for branch in BRANCHES {
             let (id, from) = (history.next_id(), history.tick());
             let answer = match list(sound, repo, branch).await {

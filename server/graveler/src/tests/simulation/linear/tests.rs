@@ -1,4 +1,4 @@
-//! What can be explained and what can't, told by hand.
+//! Hand-written cases of what can and cannot be explained.
 
 use super::*;
 
@@ -32,7 +32,7 @@ fn check(events: &[Event]) -> bool {
 }
 
 #[test]
-fn a_write_is_seen_from_its_end_on_and_maybe_before() {
+fn write_is_visible_from_its_end_and_possibly_earlier() {
     assert!(check(&[event(1, 4, write("a")), event(2, 3, holds("a"))]));
     assert!(check(&[event(1, 4, write("a")), event(2, 3, holds(""))]));
     assert!(check(&[event(1, 2, write("a")), event(3, 4, holds("a"))]));
@@ -40,7 +40,7 @@ fn a_write_is_seen_from_its_end_on_and_maybe_before() {
 }
 
 #[test]
-fn what_was_seen_is_not_unseen() {
+fn visible_write_stays_visible() {
     let write = event(1, 9, write("a"));
     assert!(check(&[
         write.clone(),
@@ -55,7 +55,7 @@ fn what_was_seen_is_not_unseen() {
 }
 
 #[test]
-fn a_call_of_unknown_outcome_took_effect_in_its_time_or_never() {
+fn call_of_unknown_outcome_takes_effect_in_its_time_or_never() {
     let write = maybe(1, 2, write("a"));
     assert!(check(&[write.clone(), event(3, 4, holds("a"))]));
     assert!(check(&[write.clone(), event(3, 4, holds(""))]));
@@ -66,10 +66,10 @@ fn a_call_of_unknown_outcome_took_effect_in_its_time_or_never() {
     ]));
 }
 
-/// The search took a deletion of nothing for a look, had it come first, and
-/// then found no way to explain why the key was empty later.
+/// Regression: the search treated a deletion that would have found nothing as a read. It then could
+/// not explain why the key was empty later.
 #[test]
-fn a_deletion_of_nothing_is_no_look() {
+fn deletion_of_a_missing_key_is_no_read() {
     assert!(check(&[
         event(1, 6, Effect::Write(None)),
         event(2, 3, write("a")),
@@ -79,7 +79,7 @@ fn a_deletion_of_nothing_is_no_look() {
 }
 
 #[test]
-fn what_takes_effect_any_number_of_times_does_so_in_its_time() {
+fn repeated_effects_stay_within_the_time_of_the_call() {
     let often = |from, to| Event {
         times: Times::AnyNumber,
         ..event(from, to, write("a"))
@@ -99,7 +99,7 @@ fn what_takes_effect_any_number_of_times_does_so_in_its_time() {
 }
 
 #[test]
-fn a_merge_takes_the_place_of_what_it_merged_into() {
+fn merge_replaces_the_content_of_its_destination() {
     let merge = Effect::Replace {
         from: None,
         to: Some("m".to_owned()),
@@ -117,12 +117,12 @@ fn a_merge_takes_the_place_of_what_it_merged_into() {
 }
 
 #[test]
-fn an_undo_of_a_reset_brings_back_what_was_not_written_since() {
+fn undo_of_a_reset_restores_keys_not_written_since() {
     let reset = |from, to| Event {
         call: 7,
         ..event(from, to, Effect::Reset(vec![None]))
     };
-    let undo = |from, to| event(from, to, Effect::TakeBack(Some(7)));
+    let undo = |from, to| event(from, to, Effect::UndoReset(Some(7)));
     let sees = |value| {
         check(&[
             event(1, 2, write("a")),
@@ -148,7 +148,7 @@ fn an_undo_of_a_reset_brings_back_what_was_not_written_since() {
 }
 
 #[test]
-fn there_is_nothing_where_there_is_no_branch() {
+fn missing_branch_has_no_content() {
     let create = |value: &str| Effect::Create(vec![Some(value.to_owned())]);
     assert!(explains(
         &State::of(None),

@@ -1,20 +1,19 @@
-//! Takes a stretch of keys out of sealed tokens, without changing the tokens.
+//! Removes some keys from sealed tokens without changing the tokens.
 //!
-//! The newest tokens, as long as they hold little else, are written again into a fresh one
-//! without the stretch. What the older ones say of the stretch is covered up there: the fresh
-//! token says of each such key what the head says. So no more is written than
-//! the stretch has keys, and [`MAX_FOLDED_KEYS`]; and nothing but one write of the store is
-//! held in memory.
+//! The newest tokens, as long as they hold few other keys, are copied to a new token without the keys
+//! in scope. Changes of such keys in older tokens are masked: the new token has the head's value for
+//! each of them. This writes at most the keys in scope and [`MAX_FOLDED_KEYS`] others, and memory
+//! holds one write of the store.
 //!
 //! ```text
-//! stretch b..   newest  a=1 b=2        fresh  a=1 b=HEAD
+//! scope b..     newest  a=1 b=2        fresh  a=1 b=HEAD
 //!               older   b=3 c=4 ...    older  b=3 c=4 ...
 //!                                      (empty)
 //! ```
 //!
-//! A commit that was worked out with the older tokens alone must not land any more, since
-//! it has in it what is covered up. It is held off by an empty token that is put behind them:
-//! tokens sealed since are let through by it, tokens that come behind are not.
+//! A concurrent commit that read only the older tokens must no longer land, since it contains the
+//! masked changes. An empty token after the older ones prevents that: landing accepts tokens sealed
+//! since the commit started, which come first, but none that come after.
 
 use std::fmt;
 
@@ -26,18 +25,18 @@ use crate::cursor::Lookup;
 use crate::engine::Engine;
 use crate::{BranchId, BranchRecord, MetaRangeId, Repository, Result, StagingToken, Value};
 
-/// How many keys besides the stretch are written again at most: as many as go into one write of the store.
+/// How many keys outside the scope are copied at most: as many as fit into one write of the store.
 pub(crate) const MAX_FOLDED_KEYS: usize = 1_000;
 
-/// Some keys that lie together.
+/// One key, or all keys with a prefix.
 #[derive(Debug, Clone)]
-pub(crate) enum Stretch {
+pub(crate) enum KeyScope {
     Key(Bytes),
-    /// All that start so; not empty.
+    /// All keys with this non-empty prefix.
     Prefix(Bytes),
 }
 
-impl Stretch {
+impl KeyScope {
     fn start(&self) -> &Bytes {
         match self {
             Self::Key(key) | Self::Prefix(key) => key,
@@ -51,21 +50,21 @@ impl Stretch {
         }
     }
 
-    /// The first key behind it; none if no key can be.
-    fn behind(&self) -> Option<Vec<u8>> {
+    /// The first key after the scope; `None` if no key can be.
+    fn end(&self) -> Option<Vec<u8>> {
         match self {
             Self::Key(key) => Some([key.as_ref(), &[0]].concat()),
             Self::Prefix(prefix) => {
                 let last = prefix.iter().rposition(|&byte| byte != u8::MAX)?;
-                let mut behind = prefix[..=last].to_vec();
-                behind[last] += 1;
-                Some(behind)
+                let mut end = prefix[..=last].to_vec();
+                end[last] += 1;
+                Some(end)
             }
         }
     }
 }
 
-impl fmt::Display for Stretch {
+impl fmt::Display for KeyScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = String::from_utf8_lossy(self.start());
         match self {
@@ -75,59 +74,61 @@ impl fmt::Display for Stretch {
     }
 }
 
-/// Sealed tokens in the stead of others.
+/// Sealed tokens that replace others.
 #[derive(Debug, Default)]
 pub(crate) struct Rewritten {
-    /// What the branch is to name, newest first.
+    /// The tokens that the branch will name, newest first.
     pub tokens: Vec<StagingToken>,
-    /// Those of them that were made for it: to be given up if the branch does not come to name them.
+    /// Those of `tokens` that are new; retire them if the branch does not come to name them.
     pub fresh: Vec<StagingToken>,
-    /// What the branch named, and is to name no longer.
+    /// The tokens that the branch will no longer name.
     pub replaced: Vec<StagingToken>,
 }
 
 impl Engine {
-    /// What to name in the stead of a branch's sealed tokens so that a stretch reads as committed.
-    /// None: it does.
+    /// Replacements for a branch's sealed tokens with which the keys in scope read as committed.
+    /// `None`: they already do.
     pub(crate) async fn sealed_without(
         &self,
         repository: &Repository,
         branch: &BranchId,
         record: &BranchRecord,
-        stretch: &Stretch,
+        scope: &KeyScope,
     ) -> Result<Option<Rewritten>> {
         let sealed = &record.sealed_tokens;
         let head = self.tree_of(repository, &record.commit_id).await?;
-        let mut all = Covered::open(self, repository, &head, sealed, stretch).await?;
+        let mut all = MaskedKeys::open(self, repository, &head, sealed, scope).await?;
         if all.next().await?.is_none() {
             return Ok(None);
         }
-        let (folded, older) = sealed.split_at(self.foldable(sealed, stretch).await?);
-        let mut covered = Covered::open(self, repository, &head, older, stretch).await?;
+        let (folded, older) = sealed.split_at(self.foldable(sealed, scope).await?);
+        let mut masked = MaskedKeys::open(self, repository, &head, older, scope).await?;
         let mut fresh = FreshToken::new(self, repository, branch);
-        let filled = self.fill(&mut fresh, folded, stretch, &mut covered).await;
+        let filled = self.fill(&mut fresh, folded, scope, &mut masked).await;
         let top = fresh.finish(filled).await?;
-        let mut left = Rewritten {
+        let mut rewritten = Rewritten {
             tokens: top.iter().chain(older).cloned().collect(),
             fresh: top.into_iter().collect(),
             replaced: folded.to_vec(),
         };
-        if covered.count > 0 {
-            self.hold_off(repository, branch, &mut left).await?;
+        if masked.count > 0 {
+            self.block_older_commits(repository, branch, &mut rewritten)
+                .await?;
         }
-        Ok(Some(left))
+        Ok(Some(rewritten))
     }
 
-    /// How many tokens, from the newest on, hold together no more than [`MAX_FOLDED_KEYS`] besides the stretch.
-    async fn foldable(&self, sealed: &[StagingToken], stretch: &Stretch) -> Result<usize> {
-        let mut left = MAX_FOLDED_KEYS;
+    /// How many tokens, starting with the newest, together hold at most [`MAX_FOLDED_KEYS`] keys
+    /// outside the scope.
+    async fn foldable(&self, sealed: &[StagingToken], scope: &KeyScope) -> Result<usize> {
+        let mut rewritten = MAX_FOLDED_KEYS;
         for (index, token) in sealed.iter().enumerate() {
-            let mut besides = Besides::new(self, std::slice::from_ref(token), stretch);
-            while besides.next().await?.is_some() {
-                if left == 0 {
+            let mut outside = ChangesOutside::new(self, std::slice::from_ref(token), scope);
+            while outside.next().await?.is_some() {
+                if rewritten == 0 {
                     return Ok(index);
                 }
-                left -= 1;
+                rewritten -= 1;
             }
         }
         Ok(sealed.len())
@@ -137,62 +138,64 @@ impl Engine {
         &self,
         fresh: &mut FreshToken<'_>,
         folded: &[StagingToken],
-        stretch: &Stretch,
-        covered: &mut Covered<'_>,
+        scope: &KeyScope,
+        masked: &mut MaskedKeys<'_>,
     ) -> Result<()> {
-        let mut besides = Besides::new(self, folded, stretch);
-        while let Some(change) = besides.next().await? {
+        let mut outside = ChangesOutside::new(self, folded, scope);
+        while let Some(change) = outside.next().await? {
             fresh.add(change.key, change.value.as_ref()).await?;
         }
-        while let Some((key, committed)) = covered.next().await? {
+        while let Some((key, committed)) = masked.next().await? {
             fresh.add(key, committed.as_ref()).await?;
         }
         Ok(())
     }
 
-    /// Puts an empty token behind the others, in the stead of an earlier one.
-    async fn hold_off(
+    /// Puts an empty token after the others, replacing an earlier one.
+    async fn block_older_commits(
         &self,
         repository: &Repository,
         branch: &BranchId,
-        left: &mut Rewritten,
+        rewritten: &mut Rewritten,
     ) -> Result<()> {
-        if let Some(last) = left.tokens.last()
+        if let Some(last) = rewritten.tokens.last()
             && self
                 .kv
                 .scan(last.as_str().as_bytes(), b"", 1)
                 .await?
                 .is_empty()
         {
-            left.replaced.extend(left.tokens.pop());
+            rewritten.replaced.extend(rewritten.tokens.pop());
         }
-        // Holds nothing, so there is nothing to give up if the branch does not come to name it.
-        left.tokens.push(self.new_staging_token(repository, branch));
+        // Empty, so nothing has to be retired if the branch does not come to name it.
+        rewritten
+            .tokens
+            .push(self.new_staging_token(repository, branch));
         Ok(())
     }
 }
 
-/// What tokens say outside of a stretch.
-struct Besides<'a> {
+/// The changes of tokens outside a scope.
+struct ChangesOutside<'a> {
     changes: StagedChanges,
-    stretch: &'a Stretch,
+    scope: &'a KeyScope,
 }
 
-impl<'a> Besides<'a> {
-    fn new(engine: &Engine, tokens: &[StagingToken], stretch: &'a Stretch) -> Self {
+impl<'a> ChangesOutside<'a> {
+    fn new(engine: &Engine, tokens: &[StagingToken], scope: &'a KeyScope) -> Self {
         Self {
             changes: StagedChanges::new(&engine.kv, tokens),
-            stretch,
+            scope,
         }
     }
 
     async fn next(&mut self) -> Result<Option<Change>> {
         while let Some(change) = self.changes.next().await? {
-            if !self.stretch.contains(&change.key) {
+            if !self.scope.contains(&change.key) {
                 return Ok(Some(change));
             }
-            match self.stretch.behind() {
-                Some(behind) => self.changes.seek(&behind),
+            match self.scope.end() {
+                Some(end) => self.changes.seek(&end),
                 None => return Ok(None),
             }
         }
@@ -200,40 +203,41 @@ impl<'a> Besides<'a> {
     }
 }
 
-/// The keys of a stretch of which tokens say something else than the head, and what the head says.
-struct Covered<'a> {
+/// The keys in scope for which tokens differ from the head, with the head's values.
+struct MaskedKeys<'a> {
     changes: StagedChanges,
     head: Lookup,
-    stretch: &'a Stretch,
+    scope: &'a KeyScope,
     count: usize,
 }
 
-impl<'a> Covered<'a> {
+impl<'a> MaskedKeys<'a> {
     async fn open(
         engine: &Engine,
         repository: &Repository,
         head: &MetaRangeId,
         tokens: &[StagingToken],
-        stretch: &'a Stretch,
+        scope: &'a KeyScope,
     ) -> Result<Self> {
         let namespace = &repository.storage_namespace;
         let mut changes = StagedChanges::new(&engine.kv, tokens);
-        changes.seek(stretch.start());
+        changes.seek(scope.start());
         Ok(Self {
             changes,
             head: Lookup::new(engine.committed.cursor(namespace, head).await?),
-            stretch,
+            scope,
             count: 0,
         })
     }
 
     async fn next(&mut self) -> Result<Option<(Bytes, Option<Value>)>> {
         while let Some(change) = self.changes.next().await? {
-            if !self.stretch.contains(&change.key) {
+            if !self.scope.contains(&change.key) {
                 return Ok(None);
             }
             let committed = self.head.get(&change.key).await?;
-            // Not the identity alone: also the bytes, of which it says nothing, are to be the head's.
+            // Compares the data too: equal identities do not imply equal bytes, and the head's bytes
+            // are wanted.
             if committed != change.value {
                 self.count += 1;
                 return Ok(Some((change.key, committed)));

@@ -1,9 +1,9 @@
-//! Has every table that the tests of this crate write read back by the naive reader, and leaves some where another
-//! implementation reads them back.
+//! Reads every table that this crate's tests write back with the naive reader, and keeps some of them
+//! for another implementation to read.
 //!
-//! `cargo xtask test` and `soak` name a folder in `WEIR_TEST_SSTABLES`, and have RocksDB read what lies there
-//! once the tests have ended. Without the variable nothing is kept. Of each test those of
-//! [`base::testing::is_in_sample`] are kept: all tables, unless it writes hundreds.
+//! `cargo xtask test` and `soak` set `WEIR_TEST_SSTABLES` to a folder, and let RocksDB read the
+//! tables in it after the tests. Without the variable, no table is kept. Tests that write hundreds of
+//! tables keep only the sample chosen by [`base::testing::is_in_sample`].
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Finished;
 
-/// Reads the table back; writes it into the folder under its id, unless it is there.
-pub(super) fn keep(table: &Finished) {
+/// Checks the table with the naive reader, and writes it to the folder under its id unless it exists.
+pub(super) fn check_and_keep(table: &Finished) {
     super::naive::check(table);
     let Some(folder) = std::env::var_os("WEIR_TEST_SSTABLES") else {
         return;
@@ -25,7 +25,7 @@ pub(super) fn keep(table: &Finished) {
         .unwrap_or_else(|e| panic!("failed to keep a table in {}: {e}", path.display()));
 }
 
-/// Under another name first: two tests may write the same table at once.
+/// Writes to another name first, since two tests may write the same table at once.
 fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);

@@ -1,32 +1,31 @@
-//! Keeps the reflog bounded: staged changes are kept for a while, entries for longer, and no more
-//! of them than so many.
+//! Bounds the reflog: limits how long staged changes are kept, and the age and number of entries.
 //!
-//! Ids carry their time, so what is too old is the end of the folder of all entries, and nothing else is read
-//! for it. To count takes the keys of all of them; their references are gone through only where there are
-//! more entries than one may have.
+//! Ids start with the time, so outdated entries are at the end of the folder of all entries and
+//! nothing else has to be read to find them. Counting reads the keys of all entries. Single
+//! references are counted only if the repository has more entries than one reference may have.
 //!
-//! Each step can be cut short and repeated, on several servers at once: what an entry keeps is
-//! taken from it by compare-and-set, together with its retirement, so that no token is both
-//! brought back and emptied.
+//! Each step can be interrupted and repeated, even on several servers at once. One compare-and-set
+//! both removes kept tokens from their entry and retires them, so no token is both restored and
+//! emptied.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use kv::Op;
 
-use super::{KEPT, PAGE, StoredEntry, TIMELINE, let_go_ops, nanos, reflog_partition};
+use super::{KEPT, PAGE, StoredEntry, TIMELINE, nanos, reflog_partition, release_kept_ops};
 use crate::engine::Engine;
 use crate::records::{BRANCHES, Stored as _, TAGS};
 use crate::refs::Listing;
 use crate::staging::retire_op;
 use crate::{ReflogEntry, Repository, Result};
 
-/// How many entries are kept, however young.
+/// Maximum numbers of entries, regardless of their age.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MaxEntries {
     /// Of one branch or tag.
     pub per_reference: usize,
-    /// Of one repository, of however many branches and tags.
+    /// Of one repository, over all its branches and tags.
     pub per_repository: usize,
 }
 
@@ -36,8 +35,8 @@ pub(crate) const MAX_ENTRIES: MaxEntries = MaxEntries {
 };
 
 impl Engine {
-    /// Retires staged changes that entries of any repository have kept for long enough. Gives
-    /// the number of these entries.
+    /// Retires the staged changes, in all repositories, that entries have kept for long enough.
+    /// Returns the number of these entries.
     pub(crate) async fn retire_kept(&self) -> Result<usize> {
         let mut retired = 0;
         let mut after = String::new();
@@ -53,7 +52,7 @@ impl Engine {
         }
     }
 
-    /// Forgets entries that are too old or too many. Gives their number.
+    /// Removes entries, in all repositories, that are too old or too many. Returns their number.
     pub(crate) async fn prune_reflog(&self, max: MaxEntries) -> Result<usize> {
         let mut pruned = 0;
         let mut after = String::new();
@@ -91,7 +90,7 @@ impl Engine {
                     return Ok(retired);
                 }
                 start = [row.key.as_ref(), &[0]].concat();
-                retired += usize::from(self.let_go(repository, &row.value).await?);
+                retired += usize::from(self.retire_kept_by(repository, &row.value).await?);
             }
             if !full {
                 return Ok(retired);
@@ -99,8 +98,8 @@ impl Engine {
         }
     }
 
-    /// Retires what the entry below `key` keeps. False: an undo came first.
-    async fn let_go(&self, repository: &Repository, key: &Bytes) -> Result<bool> {
+    /// Retires what the entry at `key` keeps. Returns `false` if an undo came first.
+    async fn retire_kept_by(&self, repository: &Repository, key: &Bytes) -> Result<bool> {
         let Some(stored) = self.kv.get(&reflog_partition(repository), key).await? else {
             return Ok(false);
         };
@@ -108,7 +107,7 @@ impl Engine {
             entry: ReflogEntry::decode(stored.value)?,
             predicate: stored.predicate,
         };
-        let mut ops = let_go_ops(repository, &stored);
+        let mut ops = release_kept_ops(repository, &stored);
         ops.extend(stored.entry.kept_tokens.iter().map(retire_op));
         match self.kv.batch(ops).await {
             Ok(()) => {
@@ -124,32 +123,32 @@ impl Engine {
         let due = self.ago(self.keep_reflog);
         let oldest = format!("{TIMELINE}{:016x}", !due).into_bytes();
         let mut pruned = self.prune_from(repository, &oldest).await?;
-        let (left, beyond) = self.prune_beyond(repository, max.per_repository).await?;
+        let (left, beyond) = self.prune_excess(repository, max.per_repository).await?;
         pruned += beyond;
         if left > max.per_reference {
             for folder in [BRANCHES, TAGS] {
                 pruned += self
-                    .prune_crowded(repository, folder, max.per_reference)
+                    .prune_references(repository, folder, max.per_reference)
                     .await?;
             }
         }
         Ok(pruned)
     }
 
-    /// Forgets the entries from this place of the timeline on: that one and all that are older.
+    /// Removes the entry at this key of the timeline and all older ones. Returns their number.
     async fn prune_from(&self, repository: &Repository, start: &[u8]) -> Result<usize> {
         let partition = reflog_partition(repository);
         let mut pruned = 0;
         loop {
             let mut rows = self.kv.scan(&partition, start, PAGE).await?;
             rows.retain(|row| row.key.starts_with(TIMELINE.as_bytes()));
-            // Behind the timeline lies what is not forgotten here.
+            // The keys after the timeline belong to entries that stay.
             let full = rows.len() == PAGE;
             let keys: Vec<Bytes> = rows.into_iter().map(|row| row.value).collect();
             pruned += keys.len();
             let stored = self.kv.get_many(&partition, &keys).await?;
             let values = stored.into_iter().map(|stored| stored.map(|it| it.value));
-            self.forget(repository, keys.into_iter().zip(values))
+            self.remove_entries(repository, keys.into_iter().zip(values))
                 .await?;
             if !full {
                 return Ok(pruned);
@@ -157,8 +156,9 @@ impl Engine {
         }
     }
 
-    /// Forgets the oldest entries, if there are more than so many. Gives how many are left, and were forgotten.
-    async fn prune_beyond(&self, repository: &Repository, max: usize) -> Result<(usize, usize)> {
+    /// Removes the oldest entries if there are more than `max`. Returns how many are left and how
+    /// many were removed.
+    async fn prune_excess(&self, repository: &Repository, max: usize) -> Result<(usize, usize)> {
         let partition = reflog_partition(repository);
         let mut start = TIMELINE.as_bytes().to_vec();
         let mut left = 0;
@@ -181,8 +181,9 @@ impl Engine {
         }
     }
 
-    /// Walks all entries below `folder`, reference by reference, newest first, and forgets those beyond so many.
-    async fn prune_crowded(
+    /// Removes, of each reference below `folder`, the oldest entries beyond the newest `max`. Returns
+    /// their number.
+    async fn prune_references(
         &self,
         repository: &Repository,
         folder: &str,
@@ -211,15 +212,15 @@ impl Engine {
                 }
             }
             pruned += beyond.len();
-            self.forget(repository, beyond.into_iter()).await?;
+            self.remove_entries(repository, beyond.into_iter()).await?;
             if !more {
                 return Ok(pruned);
             }
         }
     }
 
-    /// Removes entries, by key and what is stored there, and retires what they keep.
-    async fn forget(
+    /// Removes entries, given as keys and stored values, and retires the tokens they keep.
+    async fn remove_entries(
         &self,
         repository: &Repository,
         entries: impl Iterator<Item = (Bytes, Option<Bytes>)> + Send,
@@ -230,7 +231,7 @@ impl Engine {
             if let Some(value) = value
                 && ReflogEntry::decode(value)?.keeps_staged()
             {
-                self.let_go(repository, &key).await?;
+                self.retire_kept_by(repository, &key).await?;
             }
             let id = key.iter().rposition(|&byte| byte == b'/');
             let id = id.map_or(&key[..], |slash| &key[slash + 1..]);
@@ -248,7 +249,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Removes the reflog of a repository whose branches are gone; what its entries kept is retired.
+    /// Removes the reflog of a repository whose branches are gone, and retires the tokens that its
+    /// entries keep.
     pub(crate) async fn forget_reflog(&self, repository: &Repository) -> Result<()> {
         let partition = reflog_partition(repository);
         loop {
@@ -282,20 +284,20 @@ impl Engine {
         Ok(self.kv.delete_partition(&partition).await?)
     }
 
-    /// The instant of so long ago, in nanoseconds since 1970.
+    /// The time `age` ago, in nanoseconds since 1970.
     fn ago(&self, age: Duration) -> u64 {
         let age = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
         nanos(self.clock.now()).saturating_sub(age)
     }
 }
 
-/// The time in the key of what an entry keeps; none behind the last such key.
+/// The time in a key of the `kept/` folder; `None` for other keys.
 fn kept_since(key: &[u8]) -> Option<u64> {
     let rest = std::str::from_utf8(key.strip_prefix(KEPT.as_bytes())?).ok()?;
     u64::from_str_radix(rest.split('/').next()?, 16).ok()
 }
 
-/// The reference's folder of an entry's key; none behind the last key below `folder`.
+/// The part of an entry's key that names its reference; `None` for keys outside of `folder`.
 fn reference_of(key: &Bytes, folder: &str) -> Option<Bytes> {
     if !key.starts_with(folder.as_bytes()) {
         return None;

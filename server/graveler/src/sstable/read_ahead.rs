@@ -1,7 +1,7 @@
-//! What a cursor does ahead of its position: reads long pieces, and decodes on other threads.
+//! Read-ahead for cursors: reads larger pieces of the file, and decodes blocks on other threads.
 //!
-//! A walk that goes on and on finds its next blocks read and decoded, so that it costs its
-//! thread only what it does with the records. A seek, or a walk of a few blocks, starts nothing.
+//! A long walk finds its next blocks already read and decoded, so its thread only has to handle the
+//! records. A seek or a walk over a few blocks starts no extra work.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,28 +15,29 @@ use super::error::{Error, Result};
 use super::format::BlockHandle;
 use super::reader::{Reader, read_exact};
 
-/// The first piece that is read ahead, in bytes.
+/// Length of the first piece that is read ahead.
 const MIN_READ_AHEAD_BYTES: usize = 16 << 10;
-/// The longest piece that is read ahead, in bytes: what a cursor may hold besides blocks.
+/// Maximum length of a piece that is read ahead; a cursor holds one, besides its blocks.
 const MAX_READ_AHEAD_BYTES: usize = 1 << 20;
 /// Fewer blocks than this are not worth another thread.
 const MIN_DECODED_BLOCKS: usize = 8;
-/// Blocks that one task decodes; a cursor holds as many that are decoded, and has as many under way.
+/// Number of blocks that one task decodes. A cursor holds at most this many decoded blocks, and as
+/// many being decoded.
 const MAX_DECODED_BLOCKS: usize = 64;
 
-/// A stretch of the file that was read in one piece.
+/// A piece of the file that was read at once.
 #[derive(Debug, Default)]
 pub(super) struct ReadAhead {
     start: u64,
     bytes: Bytes,
-    /// Where the block that was asked for last ended.
+    /// The end of the last block that was requested.
     expected: u64,
     len: usize,
 }
 
 impl ReadAhead {
     pub(super) async fn read(&mut self, reader: &Reader, handle: BlockHandle) -> Result<Bytes> {
-        if let Some(stored) = self.held(handle) {
+        if let Some(stored) = self.slice_of(handle) {
             self.pass(handle);
             return Ok(stored);
         }
@@ -63,48 +64,48 @@ impl ReadAhead {
         Ok(stored)
     }
 
-    /// The next block to be asked for is the one behind this.
+    /// Notes that `handle` was consumed, so that the block after it counts as sequential.
     fn pass(&mut self, handle: BlockHandle) {
         self.expected = handle.offset + handle.stored_len() as u64;
     }
 
-    fn held(&self, handle: BlockHandle) -> Option<Bytes> {
+    fn slice_of(&self, handle: BlockHandle) -> Option<Bytes> {
         let start = usize::try_from(handle.offset.checked_sub(self.start)?).ok()?;
         let end = start.checked_add(handle.stored_len())?;
         (end <= self.bytes.len()).then(|| self.bytes.slice(start..end))
     }
 }
 
-/// A block that was decoded ahead, by its offset.
+/// A block that was decoded ahead, with its offset.
 type Decoded = (u64, Result<Arc<Block>>);
 
-/// Blocks of records that are decoded before they are asked for.
+/// Blocks of records that are decoded before they are requested.
 #[derive(Debug, Default)]
 pub(super) struct DecodeAhead {
     ready: VecDeque<Decoded>,
-    under_way: Option<UnderWay>,
+    running: Option<RunningDecode>,
 }
 
 #[derive(Debug)]
-struct UnderWay {
+struct RunningDecode {
     first: u64,
     last: u64,
     task: JoinHandle<Vec<Decoded>>,
 }
 
 impl DecodeAhead {
-    /// The block, if it was decoded ahead. Otherwise what was is forgotten.
+    /// The block, if it was decoded ahead. Otherwise all blocks decoded ahead are dropped.
     pub(super) async fn take(
         &mut self,
         ahead: &mut ReadAhead,
         handle: BlockHandle,
     ) -> Result<Option<Arc<Block>>> {
         if self.ready.is_empty()
-            && let Some(under_way) = &mut self.under_way
-            && (under_way.first..=under_way.last).contains(&handle.offset)
+            && let Some(running) = &mut self.running
+            && (running.first..=running.last).contains(&handle.offset)
         {
-            let decoded = (&mut under_way.task).await;
-            self.under_way = None;
+            let decoded = (&mut running.task).await;
+            self.running = None;
             self.ready = decoded
                 .map_err(|error| Error::Read(interrupted(error)))?
                 .into();
@@ -115,13 +116,13 @@ impl DecodeAhead {
                 return block.map(Some);
             }
         }
-        self.under_way = None;
+        self.running = None;
         Ok(None)
     }
 
-    /// Has the blocks behind entry `at` of the index decoded, as far as their bytes are at hand.
-    /// The first `kept` of them are kept as if they had been asked for.
-    pub(super) fn go_on(
+    /// Starts decoding the blocks after index entry `at`, as far as their bytes are in memory. The
+    /// first `kept` of them go into the cache, as if they had been requested.
+    pub(super) fn start_decoding(
         &mut self,
         reader: &Reader,
         ahead: &ReadAhead,
@@ -129,11 +130,11 @@ impl DecodeAhead {
         at: usize,
         kept: usize,
     ) {
-        // Without other threads the walk decodes each block as it comes to it.
-        let Some(runtime) = threads() else {
+        // On a single-threaded runtime the walk decodes each block when it reaches it.
+        let Some(runtime) = multi_thread_runtime() else {
             return;
         };
-        if self.under_way.is_some() {
+        if self.running.is_some() {
             return;
         }
         let mut stored = Vec::new();
@@ -141,7 +142,7 @@ impl DecodeAhead {
             let Ok(handle) = reader.handle(index, at) else {
                 break;
             };
-            let Some(bytes) = ahead.held(handle) else {
+            let Some(bytes) = ahead.slice_of(handle) else {
                 break;
             };
             stored.push((handle, bytes));
@@ -163,7 +164,7 @@ impl DecodeAhead {
                 .into_iter()
                 .enumerate()
                 .map(|(n, (handle, bytes))| {
-                    let block = match reader.kept(handle) {
+                    let block = match reader.cached_block(handle) {
                         Some(kept) => Ok(kept),
                         None => reader.decode(handle, Ok(bytes), KeyForm::Record, n < kept),
                     };
@@ -171,12 +172,12 @@ impl DecodeAhead {
                 })
                 .collect()
         });
-        self.under_way = Some(UnderWay { first, last, task });
+        self.running = Some(RunningDecode { first, last, task });
     }
 }
 
-/// The runtime, if it has threads besides this one.
-fn threads() -> Option<Handle> {
+/// The runtime, if it has several threads.
+fn multi_thread_runtime() -> Option<Handle> {
     Handle::try_current()
         .ok()
         .filter(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread)
@@ -203,7 +204,7 @@ mod tests {
         format!("tables/{n:08}")
     }
 
-    /// Many blocks of distinct content; the index has two levels.
+    /// A table of many blocks with distinct content, so that its index has two levels.
     fn table() -> Bytes {
         let mut writer = Writer::new();
         for n in 0..RECORDS {
@@ -216,11 +217,12 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_long_walk_with_seeks_misses_nothing() {
+    async fn long_walk_with_seeks_returns_every_record() {
         let reader = Reader::from_bytes(table()).await.unwrap();
         let mut cursor = reader.cursor();
         let mut at = 0;
-        // Runs long enough to be decoded ahead, then a jump: forward, back, and a short one.
+        // Each run is long enough for decode-ahead. The jumps go forward, back, and a short way
+        // forward.
         for (run, next) in [
             (4_000, 9_000),
             (3_000, 500),
@@ -242,7 +244,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_damaged_block_is_told_of_where_it_is_and_again() {
+    async fn damaged_block_fails_at_its_position_on_every_call() {
         let mut bytes = table().to_vec();
         let middle = bytes.len() / 2;
         bytes[middle] ^= 0xff;

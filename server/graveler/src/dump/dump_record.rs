@@ -1,4 +1,4 @@
-//! A record of a dump as it is read back, checked for itself.
+//! Parses the records of a dump and checks each on its own.
 
 use bytes::Bytes;
 
@@ -9,9 +9,9 @@ use crate::records::{Stored as _, branch_key, commit_key, tag_key};
 use crate::reflog::{RefChange, RefTarget};
 use crate::{Branch, BranchId, Commit, CommitId, Operation, Record, Result, Tag, TagId};
 
-/// A record of a dump, checked.
+/// A parsed and checked record of a dump.
 #[derive(Debug)]
-pub(super) enum Restored {
+pub(super) enum DumpRecord {
     Commit(Commit),
     Tag(Tag),
     Branch {
@@ -21,8 +21,8 @@ pub(super) enum Restored {
     },
 }
 
-impl Restored {
-    /// What the reflog tells of it; nothing of a commit, which no reference is.
+impl DumpRecord {
+    /// The reflog's change for this record; `None` for commits, which are not references.
     pub(super) fn change<'a>(&'a self, actor: &'a str) -> Option<RefChange<'a>> {
         let (reference, to, hidden) = match self {
             Self::Commit(_) => return None,
@@ -70,7 +70,7 @@ impl Restored {
         };
         if restored.id() != key {
             return Err(invalid(format!(
-                "{} {:?} of the dump lies under the name {key:?}",
+                "{} {:?} of the dump has the key {key:?}",
                 entity.name(),
                 restored.id()
             )));
@@ -86,8 +86,8 @@ impl Restored {
         }
     }
 
-    /// Where the other kind of reference lies by this name; none of a commit.
-    pub(super) fn rival_key(&self) -> Option<Bytes> {
+    /// The key of the other kind of reference with this name; `None` for commits.
+    pub(super) fn other_kind_key(&self) -> Option<Bytes> {
         match self {
             Self::Commit(_) => None,
             Self::Tag(tag) => Some(branch_key(tag.id.as_str())),
@@ -108,13 +108,13 @@ fn check_commit(commit: &Commit) -> Result<()> {
     let id = commit_id(commit);
     if id != commit.id {
         return Err(invalid(format!(
-            "commit {} of the dump is not what its id says: what it holds has the id {id}",
+            "commit {} of the dump does not match its id: its content has the id {id}",
             commit.id
         )));
     }
     if commit.generation <= 0 {
         return Err(invalid(format!(
-            "commit {} of the dump has no generation: it is a dump of a version too old to be restored",
+            "commit {} of the dump has no generation: the dump comes from a version that is too old to restore",
             commit.id
         )));
     }

@@ -1,4 +1,4 @@
-//! A store on which somebody else writes at a given moment.
+//! A KV store on which a concurrent write lands at a chosen moment.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,40 +6,40 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use kv::{Batch, Entry, Guard, GuardOutcome, Predicate, Store, Versioned};
 
-/// Behind what somebody else's writes land.
+/// When the concurrent write lands.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Moment {
-    /// The first scan from such a key on.
+    /// After the first scan that starts at a key with this prefix.
     Scanned(&'static str),
-    /// The first reading of keys, all of which begin so.
+    /// After the first read of keys that all have this prefix.
     Read(&'static str),
 }
 
-/// Forwards to a store, and lets somebody else's writes land once.
+/// Forwards to a store, and makes a concurrent batch land once.
 #[derive(Debug)]
-pub(super) struct Busy {
+pub(super) struct RacingStore {
     inner: Arc<dyn Store>,
     moment: Moment,
-    to_land: Mutex<Batch>,
+    pending: Mutex<Batch>,
 }
 
-impl Busy {
-    pub(super) fn store(inner: &Arc<dyn Store>, moment: Moment, to_land: Batch) -> Arc<dyn Store> {
+impl RacingStore {
+    pub(super) fn store(inner: &Arc<dyn Store>, moment: Moment, pending: Batch) -> Arc<dyn Store> {
         Arc::new(Self {
             inner: Arc::clone(inner),
             moment,
-            to_land: Mutex::new(to_land),
+            pending: Mutex::new(pending),
         })
     }
 
     async fn land(&self) -> kv::Result<()> {
-        let to_land = std::mem::take(&mut *self.to_land.lock().unwrap());
-        self.inner.batch(to_land).await
+        let pending = std::mem::take(&mut *self.pending.lock().unwrap());
+        self.inner.batch(pending).await
     }
 }
 
 #[async_trait]
-impl Store for Busy {
+impl Store for RacingStore {
     fn name(&self) -> &'static str {
         self.inner.name()
     }

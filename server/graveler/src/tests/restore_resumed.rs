@@ -1,7 +1,7 @@
-//! A restore that was cut short and is repeated: what came meanwhile is seen.
+//! An interrupted restore is repeated after others have changed the repository.
 
-use super::busy::{Busy, Moment};
 use super::dump::{bare, dump, refs, restore};
+use super::racing_store::{Moment, RacingStore};
 use crate::records::{RESTORES, Stored as _, branch_key, tag_key};
 use crate::testing::{Lake, branch, committing};
 use crate::{
@@ -44,7 +44,7 @@ async fn set(lake: &Lake, anew: &Repository, key: &[u8], value: bytes::Bytes) {
     lake.kv.set(partition.as_bytes(), key, value).await.unwrap();
 }
 
-/// `main` with a commit, a tag on it, and its dump.
+/// A lake with a commit and a tag on `main`, its dump, and a bare repository for it.
 async fn dumped() -> (Lake, RefsDump, Repository) {
     let lake = Lake::new().await;
     lake.put("main", "a=1").await;
@@ -66,7 +66,7 @@ async fn dumped() -> (Lake, RefsDump, Repository) {
 }
 
 #[tokio::test]
-async fn a_branch_that_somebody_made_elsewhere_is_not_taken_for_the_dumps() {
+async fn restore_refuses_a_branch_that_others_created_at_another_commit() {
     let (lake, dump, anew) = dumped().await;
     let head = lake.head("main").await;
     begin(&lake, &anew, &dump).await;
@@ -82,9 +82,9 @@ async fn a_branch_that_somebody_made_elsewhere_is_not_taken_for_the_dumps() {
     }
     assert!(advice.contains("reset the branch"), "{advice}");
     let main = lake.graveler.branch(&anew, &branch("main")).await.unwrap();
-    assert_eq!(main, theirs, "as it was");
+    assert_eq!(main, theirs, "the branch must stay unchanged");
 
-    // What the refusal says to do.
+    // Follow the advice of the message.
     lake.graveler
         .hard_reset(&anew, &branch("main"), head.id.as_str(), false, "me")
         .await
@@ -98,7 +98,7 @@ async fn a_branch_that_somebody_made_elsewhere_is_not_taken_for_the_dumps() {
 }
 
 #[tokio::test]
-async fn a_tag_that_somebody_made_elsewhere_is_not_taken_for_the_dumps() {
+async fn restore_refuses_a_tag_that_others_created_at_another_commit() {
     let (lake, dump, anew) = dumped().await;
     let head = lake.head("main").await;
     begin(&lake, &anew, &dump).await;
@@ -117,10 +117,10 @@ async fn a_tag_that_somebody_made_elsewhere_is_not_taken_for_the_dumps() {
 }
 
 #[tokio::test]
-async fn a_branch_that_came_with_the_restore_may_have_gone_on() {
+async fn restored_branch_may_have_moved_on() {
     let (lake, dump, anew) = dumped().await;
     restore(&lake.graveler, &anew, &dump).await.unwrap();
-    // As if it had been cut short at its very end.
+    // As if the restore had been interrupted at its very end.
     let partition = anew.partition();
     lake.kv
         .delete(RESTORES, partition.as_bytes())
@@ -140,12 +140,12 @@ async fn a_branch_that_came_with_the_restore_may_have_gone_on() {
 }
 
 #[tokio::test]
-async fn a_name_that_was_taken_meanwhile_stays_whose_it_is() {
+async fn restore_fails_if_a_name_was_taken() {
     for landed in ["before", "between"] {
         let (lake, dump, anew) = dumped().await;
         let at = lake.head("main").await.id;
         begin(&lake, &anew, &dump).await;
-        // A tag by the name of the branch; no two things have one name.
+        // A tag with the branch's name, which must be unique.
         let theirs = a_tag("main", &at);
         let landing = vec![kv::Op::Set {
             partition: anew.partition().into(),
@@ -158,10 +158,10 @@ async fn a_name_that_was_taken_meanwhile_stays_whose_it_is() {
                 lake.kv.batch(landing).await.unwrap();
                 lake.graveler.fork_for_tests()
             }
-            // Behind the look whether the name is free.
+            // After the check that the name is free.
             _ => {
-                let busy = Busy::store(&lake.kv, Moment::Read("tags/main"), landing);
-                lake.graveler.on_store_for_tests(&busy)
+                let store = RacingStore::store(&lake.kv, Moment::Read("tags/main"), landing);
+                lake.graveler.on_store_for_tests(&store)
             }
         };
         let refused = restore(&server, &anew, &dump).await;
@@ -174,9 +174,9 @@ async fn a_name_that_was_taken_meanwhile_stays_whose_it_is() {
     }
 }
 
-/// lakeFS can make both at the same moment; a dump of it is restored as it is.
+/// lakeFS can create both at the same time. A dump with both is restored as it is.
 #[tokio::test]
-async fn a_dump_may_have_a_branch_and_a_tag_of_one_name() {
+async fn branch_and_tag_of_the_same_name_in_a_dump_are_restored() {
     let (lake, _, anew) = dumped().await;
     let at = lake.head("main").await.id;
     let partition = lake.repo.partition();

@@ -1,4 +1,4 @@
-//! Takes a dump: references first, then commits, until the parents of each are in it.
+//! Creates a dump: references first, then commits until every commit's parents are included.
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use crate::records::{BranchData, Stored as _};
 use crate::{Branch, CommitId, MetaRangeId, Record, Repository, Result, Tag, Value};
 
 impl Engine {
-    /// Writes all commits, tags and branches of a repository into its storage namespace.
+    /// Writes all commits, tags and branches of a repository into its storage namespace. Uncommitted
+    /// changes are not included.
     ///
-    /// References come before commits, so that whatever a reference of the dump names is in it,
-    /// however much is committed meanwhile; and so are the parents of each commit. Uncommitted changes
-    /// are not in a dump.
+    /// References are dumped before commits, so the dump has every commit that its references name,
+    /// whatever is committed meanwhile. It also has the parents of each commit.
     pub(crate) async fn dump_refs(
         &self,
         repository: &Repository,
@@ -33,7 +33,7 @@ impl Engine {
                 break;
             }
             commits = self
-                .with_missing(repository, &commits, missing, count)
+                .add_missing(repository, &commits, missing, count)
                 .await?;
         }
         Ok(RefsDump {
@@ -66,7 +66,7 @@ impl Engine {
     }
 }
 
-/// Adds a stored record to a dump: of a branch, only what means something elsewhere.
+/// Adds a stored record to a dump. Of a branch, it keeps only what is meaningful in another repository.
 pub(super) async fn add(
     writer: &mut RecordWriter,
     entity: Entity,

@@ -1,4 +1,5 @@
-//! Settings that many change at once: one server loses no change, and two tell who is to try again.
+//! Concurrent changes of settings: one server loses none, and with two servers each change is stored
+//! or refused.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,8 +12,8 @@ use kv::testing::{Faults, FaultyStore};
 use crate::testing::Lake;
 use crate::{Error, Result};
 
-/// A server whose requests let others go first at every step.
-fn stirred(lake: &Lake, seed: u64) -> Lake {
+/// A server that yields to other tasks at every request to the store.
+fn yielding(lake: &Lake, seed: u64) -> Lake {
     let faults = Faults {
         yields: 128,
         ..Faults::default()
@@ -50,9 +51,9 @@ async fn rules(lake: &Lake) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn many_change_settings_at_once_on_one_server() {
+async fn concurrent_changes_on_one_server_are_all_stored() {
     let lake = Lake::new().await;
-    let server = stirred(&lake, 1);
+    let server = yielding(&lake, 1);
     let names: Vec<String> = (0..60).map(|n| format!("n{n:02}")).collect();
     let set = names.iter().map(|name| set_key(&server, name));
     for set in futures::future::join_all(set).await {
@@ -75,10 +76,10 @@ async fn many_change_settings_at_once_on_one_server() {
 }
 
 #[tokio::test]
-async fn of_two_servers_each_change_is_there_or_refused() {
+async fn changes_on_two_servers_are_stored_or_refused() {
     for seed in 0..20 {
         let lake = Lake::new().await;
-        let servers = [stirred(&lake, seed), stirred(&lake, seed + 1_000)];
+        let servers = [yielding(&lake, seed), yielding(&lake, seed + 1_000)];
         let names: Vec<String> = (0..20).map(|n| format!("n{n:02}")).collect();
         let set = names.iter().enumerate();
         let set = set.map(|(n, name)| set_key(&servers[n % 2], name));
@@ -95,14 +96,14 @@ async fn of_two_servers_each_change_is_there_or_refused() {
     }
 }
 
-/// Another server changes the settings each time that this one is about to do something.
+/// Another server changes the settings before each request of this one.
 #[derive(Debug)]
-struct Overtaken {
+struct OvertakenServer {
     by: Lake,
     changes: AtomicUsize,
 }
 
-impl FaultSchedule for Overtaken {
+impl FaultSchedule for OvertakenServer {
     fn should_fail(&self, _parts: u8) -> bool {
         false
     }
@@ -117,9 +118,9 @@ impl FaultSchedule for Overtaken {
 }
 
 #[tokio::test]
-async fn who_is_overtaken_each_time_is_told_to_try_again() {
+async fn change_that_loses_every_race_asks_to_retry() {
     let lake = Lake::new().await;
-    let fate = Arc::new(Overtaken {
+    let fate = Arc::new(OvertakenServer {
         by: lake.clone(),
         changes: AtomicUsize::new(0),
     });
@@ -153,9 +154,9 @@ async fn who_is_overtaken_each_time_is_told_to_try_again() {
     }
 }
 
-/// The acknowledgement of every write is lost.
+/// Every write loses its acknowledgement.
 #[tokio::test]
-async fn a_lost_acknowledgement_is_looked_into() {
+async fn lost_acknowledgements_are_resolved() {
     let lake = Lake::new().await;
     let forgetful = Faults {
         after_write: 255,

@@ -15,7 +15,7 @@ async fn four_commits() -> Lake {
     lake
 }
 
-/// main has merged dev, which wrote `d=1`, while main wrote `m=1`.
+/// `main` has merged `dev`. `dev` wrote `d=1`, `main` wrote `m=1`.
 async fn merged() -> Lake {
     let lake = four_commits().await;
     lake.branch_from("dev", "main").await;
@@ -28,7 +28,7 @@ async fn merged() -> Lake {
 }
 
 #[tokio::test]
-async fn a_revert_takes_back_one_commit_and_no_other() {
+async fn revert_undoes_only_the_given_commit() {
     let lake = four_commits().await;
     let before = lake.head("main").await;
     let commit = lake.revert("main", "main~1").await.unwrap();
@@ -41,14 +41,14 @@ async fn a_revert_takes_back_one_commit_and_no_other() {
         ("Revert main~1", "tester")
     );
     assert!(commit.metadata.is_empty());
-    // The revert reverted: all is back.
+    // Reverting the revert restores the change.
     lake.revert("main", "main").await.unwrap();
     assert_eq!(lake.show("main").await, "f0=2 f1=1 f2=1 f3=1");
     assert_eq!(lake.head("main").await.meta_range_id, before.meta_range_id);
 }
 
 #[tokio::test]
-async fn to_revert_again_is_no_change() {
+async fn second_revert_of_a_commit_is_no_change() {
     let lake = four_commits().await;
     let third = lake.head("main").await.parents[0].clone();
     lake.revert("main", third.as_str()).await.unwrap();
@@ -57,7 +57,7 @@ async fn to_revert_again_is_no_change() {
     assert!(matches!(again, Error::NoChanges(_)), "{again:?}");
     assert_eq!(
         again.to_string(),
-        "no changes: the branch has nothing left of what that commit changed"
+        "no changes: the branch no longer has the changes of that commit"
     );
     assert_eq!(lake.head("main").await, once);
     let params = RevertParams {
@@ -77,9 +77,9 @@ async fn to_revert_again_is_no_change() {
     );
 }
 
-/// Two trees without objects are one, whether or not there is a file for them.
+/// Two trees without objects are equal, even if only one of them is stored.
 #[tokio::test]
-async fn to_revert_from_nothing_is_no_change() {
+async fn revert_on_an_empty_branch_is_no_change() {
     let lake = four_commits().await;
     lake.branch_from("empty", "main~4").await;
     assert_eq!(lake.show("empty").await, "");
@@ -97,18 +97,18 @@ async fn to_revert_from_nothing_is_no_change() {
 }
 
 #[tokio::test]
-async fn what_changed_again_since_is_a_conflict() {
+async fn revert_conflicts_with_later_changes() {
     let lake = four_commits().await;
     let before = lake.head("main").await;
     let Err(Error::Conflict { keys, count }) = lake.revert("main", "main~3").await else {
-        panic!("f0 was changed again");
+        panic!("f0 was changed again, so the revert must conflict");
     };
     assert_eq!((keys, count), (vec![b"f0".to_vec()], 1));
     assert_eq!(lake.head("main").await, before);
 }
 
 #[tokio::test]
-async fn of_a_merge_the_parent_must_be_named() {
+async fn replaying_a_merge_needs_a_parent_number() {
     let lake = merged().await;
     assert!(matches!(
         lake.revert("main", "main").await,
@@ -116,7 +116,7 @@ async fn of_a_merge_the_parent_must_be_named() {
     ));
     let refused = lake.pick("main", "main").await;
     assert!(
-        matches!(refused, Err(Error::ParentToPickRequired)),
+        matches!(refused, Err(Error::CherryPickParentRequired)),
         "{refused:?}"
     );
     let refused = lake.revert("main", "main -m 3").await;
@@ -138,7 +138,7 @@ async fn of_a_merge_the_parent_must_be_named() {
     lake.revert("other", "other -m 2").await.unwrap();
     assert_eq!(lake.show("other").await, "d=1 f0=2 f1=1 f2=1 f3=1");
 
-    // What dev brought to main, and what main brought to dev.
+    // Parent 1 gives the changes of dev, parent 2 those of main.
     for (name, parent, shown) in [("one", 1, "d=1 f0=1"), ("two", 2, "f0=1 m=1")] {
         lake.branch_from(name, "dev~4").await;
         let commit = lake
@@ -151,7 +151,7 @@ async fn of_a_merge_the_parent_must_be_named() {
 }
 
 #[tokio::test]
-async fn the_first_commit_has_nothing_before_it() {
+async fn root_commit_has_no_parent_to_compare_with() {
     let lake = four_commits().await;
     for refused in [
         lake.revert("main", "main~4").await,
@@ -172,7 +172,7 @@ async fn the_first_commit_has_nothing_before_it() {
 }
 
 #[tokio::test]
-async fn a_pick_brings_one_commits_change_and_says_where_from() {
+async fn cherry_pick_applies_one_change_and_records_its_origin() {
     let lake = four_commits().await;
     lake.branch_from("side", "main~3").await;
     lake.put("side", "side=1").await;
@@ -196,7 +196,7 @@ async fn a_pick_brings_one_commits_change_and_says_where_from() {
     expect![[r#"{"cherry-pick-committer": "tester", "cherry-pick-origin": "SIDE", "job": "etl"}"#]]
         .assert_eq(&format!("{:?}", commit.metadata).replace(side.id.as_str(), "SIDE"));
 
-    // Once more: a commit all the same, of the same tree.
+    // Picking again still makes a commit, with the same tree.
     let again = lake.pick("main", side.id.as_str()).await.unwrap();
     assert_eq!(again.meta_range_id, commit.meta_range_id);
     assert_eq!(again.parents, [commit.id]);
@@ -225,7 +225,7 @@ async fn a_pick_brings_one_commits_change_and_says_where_from() {
 }
 
 #[tokio::test]
-async fn the_branch_must_be_clean_in_effect() {
+async fn replay_needs_a_branch_without_effective_changes() {
     let lake = four_commits().await;
     lake.put("main", "dirty=1").await;
     for refused in [
@@ -235,7 +235,7 @@ async fn the_branch_must_be_clean_in_effect() {
         assert!(matches!(refused, Err(Error::DirtyBranch(_))), "{refused:?}");
     }
     lake.delete("main", "dirty").await.unwrap();
-    // As the head has it: no change, and must not stand against what is taken back.
+    // A staged value that equals the head is no change, and must not hide what is reverted.
     lake.put("main", "f0=2").await;
     lake.revert("main", "main").await.unwrap();
     assert_eq!(lake.show("main").await, "f0=1 f1=1 f2=1");
@@ -243,7 +243,7 @@ async fn the_branch_must_be_clean_in_effect() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_and_what_is_read_only() {
+async fn replay_refuses_missing_references_and_read_only_repositories() {
     let mut lake = four_commits().await;
     for (on, reference) in [("main", "none"), ("none", "main")] {
         for refused in [
@@ -260,7 +260,7 @@ async fn what_is_not_there_and_what_is_read_only() {
         lake.revert("main", "main$").await,
         Err(Error::InvalidReference { .. })
     ));
-    // A protected branch takes both.
+    // A protected branch allows both.
     lake.protect("main").await;
     lake.revert("main", "main").await.unwrap();
     lake.repo.read_only = true;
@@ -280,12 +280,12 @@ async fn what_is_not_there_and_what_is_read_only() {
         .unwrap();
     assert!(
         hooks.take().is_empty(),
-        "no hooks run in a read-only repository"
+        "hooks must not run in a read-only repository"
     );
 }
 
 #[tokio::test]
-async fn hooks_judge_the_result_before_it_lands() {
+async fn hooks_judge_a_replay_before_it_lands() {
     let lake = four_commits().await;
     let before = lake.head("main").await;
     let refusing = Recorder::refusing(EventKind::PreRevert);
@@ -308,7 +308,7 @@ async fn hooks_judge_the_result_before_it_lands() {
         (pre.kind, post.kind),
         (EventKind::PreRevert, EventKind::PostRevert)
     );
-    // What stands on the branch judges, and sees both trees.
+    // The actions on the branch judge the change, and see both trees.
     assert_eq!(
         pre.actions_from,
         TreeSource::MetaRange(before.meta_range_id.clone())
@@ -324,25 +324,25 @@ async fn hooks_judge_the_result_before_it_lands() {
     );
 }
 
-/// A hook that moves the branch while it judges.
+/// Hooks during which another server moves the branch, once.
 #[derive(Debug)]
-struct Meddling {
+struct InterferingHooks {
     lake: Lake,
-    asked: std::sync::atomic::AtomicUsize,
+    judged: std::sync::atomic::AtomicUsize,
 }
 
 #[async_trait::async_trait]
-impl crate::Hooks for Meddling {
+impl crate::Hooks for InterferingHooks {
     async fn before(
         &self,
         event: &crate::Event,
     ) -> Result<crate::HookOutcome, Box<crate::Rejection>> {
         if self
-            .asked
+            .judged
             .fetch_add(1, std::sync::atomic::Ordering::Relaxed)
             == 0
         {
-            // Another server's: it does not wait for the turn.
+            // Another server does not wait for this server's turn.
             let other = self.lake.graveler.fork_for_tests();
             let mut params = merging();
             params.allow_empty = true;
@@ -359,14 +359,14 @@ impl crate::Hooks for Meddling {
 }
 
 #[tokio::test]
-async fn who_loses_the_head_works_it_out_again_and_is_judged_again() {
+async fn replay_that_loses_the_race_is_recomputed_and_judged_again() {
     let lake = four_commits().await;
     lake.branch_from("side", "main").await;
     lake.put("side", "s=1").await;
     lake.commit("side", "side").await.unwrap();
-    let hooks = Meddling {
+    let hooks = InterferingHooks {
         lake: lake.clone(),
-        asked: 0.into(),
+        judged: 0.into(),
     };
     let target = lake.head("main").await.parents[0].clone();
     let commit = lake
@@ -376,8 +376,8 @@ async fn who_loses_the_head_works_it_out_again_and_is_judged_again() {
     assert_eq!(lake.show("main").await, "f0=2 f1=1 f3=1 s=1");
     assert_eq!(commit, lake.head("main").await);
     assert_eq!(
-        hooks.asked.into_inner(),
+        hooks.judged.into_inner(),
         2,
-        "another tree is another candidate"
+        "the hooks must judge both candidates"
     );
 }

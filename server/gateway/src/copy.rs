@@ -1,7 +1,7 @@
 //! Copying objects, also between repositories.
 
 use auth::arn;
-use catalog::{Object, Repository, Upload, UploadOptions};
+use catalog::{Object, ObjectTarget, Repository, UploadOptions};
 use http::Extensions;
 use s3s::dto::{
     CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, ETag, MetadataDirective,
@@ -87,7 +87,7 @@ impl Surface {
         } else {
             None
         };
-        let to = Upload {
+        let to = ObjectTarget {
             repository: &repository,
             branch: reference,
             path,

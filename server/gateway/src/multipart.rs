@@ -1,7 +1,7 @@
 //! Multipart uploads.
 
 use auth::arn;
-use catalog::{CompletedPart, Repository, Upload, UploadOptions};
+use catalog::{CompletedPart, ObjectTarget, Repository, UploadOptions};
 use http::{Extensions, HeaderMap, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::{
@@ -344,9 +344,9 @@ impl Surface {
     }
 }
 
-fn place<'a>(repository: &'a Repository, key: &'a str) -> Upload<'a> {
+fn place<'a>(repository: &'a Repository, key: &'a str) -> ObjectTarget<'a> {
     let ObjectPath { reference, path } = ObjectPath::parse(key);
-    Upload {
+    ObjectTarget {
         repository,
         branch: reference,
         path,

@@ -1,7 +1,7 @@
 //! Writing objects: the body goes straight to the store, checked as it passes.
 
 use auth::arn;
-use catalog::{Upload, UploadOptions};
+use catalog::{ObjectTarget, UploadOptions};
 use http::StatusCode;
 use s3s::dto::{ETag, ETagCondition, PutObjectInput, PutObjectOutput};
 use s3s::{S3Request, S3Response};
@@ -37,7 +37,7 @@ impl Surface {
         if input.write_offset_bytes.is_some() || input.sse_customer_key.is_some() {
             return Err(Fault::not_implemented());
         }
-        let to = Upload {
+        let to = ObjectTarget {
             repository: &repository,
             branch: reference,
             path,
@@ -67,7 +67,7 @@ impl Surface {
     /// nothing can hold it until the write is done, and a promise of that must not be made.
     pub(crate) async fn refuse_if_match(
         &self,
-        to: Upload<'_>,
+        to: ObjectTarget<'_>,
         condition: Option<&ETagCondition>,
     ) -> Result<()> {
         let Some(condition) = condition else {

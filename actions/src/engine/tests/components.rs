@@ -11,7 +11,7 @@ fn wasm(properties: &str) -> String {
 }
 
 pub(super) async fn put_component(lake: &Lake, branch: &str, bytes: &'static [u8]) {
-    let to = Upload {
+    let to = ObjectTarget {
         repository: &lake.repository,
         branch,
         path: "hooks/gate.wasm",
@@ -81,7 +81,7 @@ async fn mistakes_of_a_hook_that_only_warns_are_warnings() {
     let gates = catalog::GateLog::default();
     let commit = lake
         .catalog
-        .noting_gates(&gates)
+        .with_gate_log(&gates)
         .commit_branch(&lake.repository, "main", commit_params("c"))
         .await
         .unwrap();

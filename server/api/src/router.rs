@@ -6,7 +6,7 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{delete, get, head, patch, post, put};
 
-use crate::guard::{guard, unknown_endpoint, set_nosniff_header};
+use crate::guard::{guard, set_nosniff_header, unknown_endpoint};
 use crate::not_implemented::not_implemented;
 use crate::{ApiState, PREFIX};
 use crate::{

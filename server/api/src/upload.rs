@@ -176,7 +176,7 @@ fn bounded_preamble(
 
 #[cfg(test)]
 mod tests {
-    use super::{metadata, content_of_form, options};
+    use super::{content_of_form, metadata, options};
     use axum::body::Body;
     use futures::TryStreamExt as _;
     use http::{HeaderMap, HeaderValue};

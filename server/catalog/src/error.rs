@@ -21,7 +21,10 @@ pub enum Error {
     #[error("{0}")]
     InvalidValue(String),
     /// The path of an object is longer than [`crate::MAX_PATH_BYTES`].
-    #[error("the path has {bytes} bytes; the maximum is {}", crate::MAX_PATH_BYTES)]
+    #[error(
+        "the path has {bytes} bytes; at most {} are allowed",
+        crate::MAX_PATH_BYTES
+    )]
     PathTooLong {
         /// The length of the path.
         bytes: usize,

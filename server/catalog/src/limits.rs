@@ -85,7 +85,7 @@ pub(crate) fn check_pull(title: &str, description: &str) -> Result<()> {
 fn check(what: &str, bytes: usize, most: usize) -> Result<()> {
     if bytes > most {
         return Err(Error::InvalidValue(format!(
-            "{what} has {bytes} bytes; the maximum is {most}"
+            "{what} has {bytes} bytes; at most {most} are allowed"
         )));
     }
     Ok(())

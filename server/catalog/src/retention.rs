@@ -110,7 +110,7 @@ impl Catalog {
         let stored = rules.encode();
         if stored.len() > MAX_RULES_BYTES {
             return Err(Error::InvalidValue(format!(
-                "the rules have {} bytes; the maximum is {MAX_RULES_BYTES}",
+                "the rules have {} bytes; at most {MAX_RULES_BYTES} are allowed",
                 stored.len()
             )));
         }

@@ -199,16 +199,13 @@ async fn invalid_requests_are_refused() {
             ..new("dev", "main")
         },
     ] {
-        assert_invalid(
-            lake.create_pull_request(&repository, bad).await,
-            "the maximum is",
-        );
+        assert_invalid(lake.create_pull_request(&repository, bad).await, "at most");
     }
     let id = open(&lake, &repository).await.id;
     assert_invalid(
         lake.update_pull_request(&repository, &id, title(&long))
             .await,
-        "the maximum is",
+        "at most",
     );
     assert_invalid(lake.pull_request(&repository, "none").await, "invalid");
     assert!(matches!(

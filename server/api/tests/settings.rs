@@ -43,7 +43,7 @@ async fn branch_protection_rules_have_an_etag() {
     assert_eq!((set.header("etag").len(), set.json()), (64, main));
     let stale = send_if(&api, Method::PUT, path, &json!([]), Some("stale")).await;
     let text = stale.expect(412).message();
-    assert_eq!(words, "Precondition failed");
+    assert_eq!(text, "Precondition failed");
     let quoted = format!("\"{}\"", set.header("etag"));
     let both = json!([{"pattern": "main"}, {"pattern": "a*"}]);
     send_if(&api, Method::PUT, path, &both, Some(&quoted))

@@ -123,7 +123,7 @@ impl Lake {
     /// Commits, and returns what the hooks said.
     async fn commit_noting(&self, branch: &str) -> catalog::Gates {
         let gates = catalog::GateLog::default();
-        let catalog = self.catalog.noting_gates(&gates);
+        let catalog = self.catalog.with_gate_log(&gates);
         let commit = catalog.commit_branch(&self.repository, branch, commit_params("c"));
         commit.await.unwrap();
         gates.gates()

@@ -10,10 +10,10 @@ pub struct ACL {
     pub permission: String,
 }
 
-/// Which upload to drop.
+/// The upload to abort.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct AbortPresignMultipartUpload {
-    /// Where the bytes are.
+    /// The address of the object's bytes.
     pub physical_address: String,
 }
 
@@ -33,7 +33,7 @@ impl std::fmt::Debug for AccessKeyCredentials {
     }
 }
 
-/// A run of the actions of one event.
+/// A run of the hooks of one event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ActionRun {
     pub run_id: String,
@@ -44,7 +44,7 @@ pub struct ActionRun {
     pub event_type: String,
     pub status: ActionRunStatus,
     pub commit_id: String,
-    /// Probable mistakes in the action files that the change added or edited.
+    /// Probable mistakes in the action files that the change adds or edits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warnings: Option<Vec<String>>,
 }
@@ -76,7 +76,7 @@ pub struct ActionRunList {
     pub results: Vec<ActionRun>,
 }
 
-/// What the log-in page may offer.
+/// The features of the login page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct AuthCapabilities {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -103,7 +103,7 @@ impl std::fmt::Debug for AuthenticationToken {
     }
 }
 
-/// Which branch to create.
+/// The branch to create.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct BranchCreation {
     pub name: String,
@@ -120,11 +120,11 @@ pub struct BranchProtectionRule {
     pub pattern: String,
 }
 
-/// Optional abilities.
+/// Optional capabilities.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct CapabilitiesConfig {}
 
-/// Which commit to pick.
+/// The commit to cherry-pick.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct CherryPickCreation {
     pub r#ref: String,
@@ -136,7 +136,7 @@ pub struct CherryPickCreation {
     pub force: Option<bool>,
 }
 
-/// Answers of the contact form.
+/// The answers in the contact form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct CommPrefsInput {
     #[serde(rename = "firstName")]
@@ -173,34 +173,34 @@ pub struct Commit {
     pub generation: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<i64>,
-    /// Runs of the hooks that let the commit through, in the order of their events. Only in the answer to what made the commit.
+    /// Ids of the hook runs that allowed the commit, in event order. Only in the response to the operation that made the commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate_run_ids: Option<Vec<String>>,
-    /// Probable mistakes in the action files that the commit adds or edits. Only in the answer to what made the commit.
+    /// Probable mistakes in the action files that the commit adds or edits. Only in the response to the operation that made the commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warnings: Option<Vec<String>>,
 }
 
-/// State of a commit that runs as a task.
+/// The status of a commit task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct CommitAsyncStatus {
     pub task_id: String,
-    /// With success or without.
+    /// Whether the task has ended, successfully or not.
     pub completed: bool,
     pub update_time: String,
-    /// 1 when the tree is stored, 2 when hooks allowed it, 3 when it landed.
+    /// 1 when the tree is stored, 2 when the hooks have allowed the change, 3 when it has landed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
-    /// The status that the commit would have been answered with, if it failed.
+    /// The HTTP status with which the synchronous commit would have failed; absent after success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_code: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Commit>,
 }
 
-/// How to commit.
+/// Message, metadata and options of the commit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct CommitCreation {
     pub message: String,
@@ -221,7 +221,7 @@ pub struct CommitList {
     pub results: Vec<Commit>,
 }
 
-/// What to say instead of the original commit's words.
+/// Message and metadata that replace those of the original commit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct CommitOverrides {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -230,7 +230,7 @@ pub struct CommitOverrides {
     pub metadata: Option<BTreeMap<String, String>>,
 }
 
-/// A commit, in full.
+/// A complete commit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct CommitRecordCreation {
     pub commit_id: String,
@@ -251,7 +251,7 @@ pub struct CommitRecordCreation {
 /// The parts to join.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct CompletePresignMultipartUpload {
-    /// Where the bytes are.
+    /// The address of the object's bytes.
     pub physical_address: String,
     pub parts: Vec<UploadPart>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -260,7 +260,7 @@ pub struct CompletePresignMultipartUpload {
     pub content_type: Option<String>,
 }
 
-/// What this server offers.
+/// The configuration of this server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct Config {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -275,7 +275,7 @@ pub struct Config {
     pub capabilities_config: Option<CapabilitiesConfig>,
 }
 
-/// What to copy as a part.
+/// The object and range to copy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct CopyPartSource {
     pub repository: String,
@@ -336,7 +336,7 @@ pub struct CustomViewer {
     pub content_types: Option<Vec<String>>,
 }
 
-/// How one path differs.
+/// A difference of one path.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Diff {
     pub r#type: DiffType,
@@ -417,26 +417,26 @@ pub struct DiffObjectStat {
     pub metadata: Option<ObjectUserMetadata>,
 }
 
-/// What went wrong.
+/// The error message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct Error {
-    /// What failed. Scripts may match on it; what varies beyond it is in the other members.
+    /// The error message. Scripts may match on it. Details are in the other fields.
     pub message: String,
-    /// What the caller can do about it, where something can be done. Made for people; its wording may change.
+    /// What the caller can do about the error, if anything. For people; the wording may change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// What hooks found, where a hook refused.
+    /// The findings of the hooks that rejected the change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub findings: Option<Vec<HookFinding>>,
-    /// Paths that both sides changed, the first thousand of them in order, where a merge, revert or cherry-pick met conflicts.
+    /// The conflicting paths of a merge, revert or cherry-pick, in order, at most a thousand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conflicts: Option<Vec<String>>,
-    /// How many paths both sides changed.
+    /// The total number of conflicting paths.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conflict_count: Option<i64>,
 }
 
-/// What went wrong, and whether it is that the group has no access level.
+/// The error message, and whether the group has no access level.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct ErrorNoACL {
     pub message: String,
@@ -462,7 +462,7 @@ pub struct ExternalPrincipal {
     pub settings: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
-/// How to tie a cloud identity.
+/// Settings of the cloud identity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct ExternalPrincipalCreation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -494,7 +494,7 @@ pub struct GarbageCollectionConfig {
     pub grace_period: Option<i64>,
 }
 
-/// Where the list of commits is.
+/// The address of the list of commits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct GarbageCollectionPrepareResponse {
     pub run_id: String,
@@ -530,7 +530,7 @@ pub struct Group {
     pub creation_date: i64,
 }
 
-/// Which group to create.
+/// The group to create.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct GroupCreation {
     pub id: String,
@@ -545,7 +545,7 @@ pub struct GroupList {
     pub results: Vec<Group>,
 }
 
-/// One thing that a hook found.
+/// A finding of a hook.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct HookFinding {
     /// Name of the action.
@@ -554,19 +554,19 @@ pub struct HookFinding {
     pub hook: String,
     /// `info`, `warning` or `error`.
     pub severity: String,
-    /// The rule that was broken.
+    /// The violated rule.
     pub rule: String,
     pub message: String,
-    /// Path of the object, where it is about one.
+    /// Path of the object, if the finding is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// Row of the object, counted from 1.
+    /// Row of the object that the finding is about, counted from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub row: Option<i64>,
-    /// Name of a column of the object.
+    /// Column of the object that the finding is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
-    /// What else the hook noted of it.
+    /// Further properties of the finding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub properties: Option<BTreeMap<String, String>>,
 }
@@ -613,7 +613,7 @@ pub struct HookRunList {
     pub results: Vec<HookRun>,
 }
 
-/// What to import.
+/// The objects to import.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct ImportCreation {
     pub paths: Vec<ImportLocation>,
@@ -622,13 +622,13 @@ pub struct ImportCreation {
     pub force: Option<bool>,
 }
 
-/// An import that was started.
+/// The import that was started.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct ImportCreationResponse {
     pub id: String,
 }
 
-/// What to import, and to where.
+/// The objects to import and their destination.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ImportLocation {
     pub r#type: ImportLocationType,
@@ -656,7 +656,7 @@ impl ImportLocationType {
     }
 }
 
-/// State of an import.
+/// The status of an import.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct ImportStatus {
     pub completed: bool,
@@ -678,7 +678,7 @@ pub struct InstallationUsageReport {
     pub reports: Vec<UsageReport>,
 }
 
-/// How people log in.
+/// Login settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct LoginConfig {
     #[serde(rename = "RBAC")]
@@ -766,7 +766,7 @@ impl std::fmt::Debug for LoginInformation {
     }
 }
 
-/// How to merge.
+/// Options of the merge.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct Merge {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -783,42 +783,42 @@ pub struct Merge {
     pub squash_merge: Option<bool>,
 }
 
-/// State of a merge that runs as a task.
+/// The status of a merge task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct MergeAsyncStatus {
     pub task_id: String,
-    /// With success or without.
+    /// Whether the task has ended, successfully or not.
     pub completed: bool,
     pub update_time: String,
-    /// 1 when the tree is stored, 2 when hooks allowed it, 3 when it landed.
+    /// 1 when the tree is stored, 2 when the hooks have allowed the change, 3 when it has landed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
-    /// The status that the merge would have been answered with, if it failed.
+    /// The HTTP status with which the synchronous merge would have failed; absent after success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_code: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<MergeResult>,
 }
 
-/// What a merge made; an empty reference if it met conflicts.
+/// The result of a merge. The reference is empty after conflicts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct MergeResult {
     pub reference: String,
-    /// What went wrong, for people to read; only where it met conflicts.
+    /// The error message, for people; only after conflicts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// What the caller can do about the conflicts. Made for people; its wording may change.
+    /// What the caller can do about the conflicts. For people; the wording may change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// Paths that both sides changed, the first thousand of them in order.
+    /// The conflicting paths in order, at most a thousand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conflicts: Option<Vec<String>>,
-    /// How many paths both sides changed.
+    /// The total number of conflicting paths.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conflict_count: Option<i64>,
-    /// Runs of the hooks that let the merge through, in the order of their events.
+    /// Ids of the hook runs that allowed the merge, in event order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate_run_ids: Option<Vec<String>>,
     /// Probable mistakes in the action files that the merge adds or edits.
@@ -826,20 +826,20 @@ pub struct MergeResult {
     pub warnings: Option<Vec<String>>,
 }
 
-/// Ranges to join.
+/// The ranges to combine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct MetaRangeCreation {
     pub ranges: Vec<RangeMetadata>,
 }
 
-/// The meta-range that was made.
+/// The new meta-range.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct MetaRangeCreationResponse {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
 }
 
-/// What to copy.
+/// The object to copy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct ObjectCopyCreation {
     pub src_path: String,
@@ -851,7 +851,7 @@ pub struct ObjectCopyCreation {
     pub shallow: Option<bool>,
 }
 
-/// What went wrong with one object.
+/// The error of one object.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct ObjectError {
     pub status_code: i64,
@@ -860,7 +860,7 @@ pub struct ObjectError {
     pub path: Option<String>,
 }
 
-/// What went wrong, object by object.
+/// The errors, one per object.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct ObjectErrorList {
     pub errors: Vec<ObjectError>,
@@ -869,7 +869,7 @@ pub struct ObjectErrorList {
 /// An object whose bytes are already stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct ObjectStageCreation {
-    /// Where the bytes are.
+    /// The address of the object's bytes.
     pub physical_address: String,
     /// Usually the hex MD5 of the bytes.
     pub checksum: String,
@@ -891,9 +891,9 @@ pub struct ObjectStageCreation {
 pub struct ObjectStats {
     pub path: String,
     pub path_type: ObjectStatsPathType,
-    /// Where the bytes are.
+    /// The address of the object's bytes.
     pub physical_address: String,
-    /// When a presigned address ends, in seconds since 1970.
+    /// When a presigned URL expires, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub physical_address_expiry: Option<i64>,
     /// Usually the hex MD5 of the bytes.
@@ -939,14 +939,14 @@ pub struct ObjectStatsList {
 /// Key-value metadata of an object.
 pub type ObjectUserMetadata = BTreeMap<String, String>;
 
-/// Where a page stands in its listing.
+/// The position of a page in its listing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct Pagination {
     pub has_more: bool,
     /// Pass as `after` to continue.
     pub next_offset: String,
     pub results: i64,
-    /// The most that one page holds.
+    /// The maximum number of results per page.
     pub max_per_page: i64,
 }
 
@@ -976,14 +976,14 @@ pub struct PolicyList {
     pub results: Vec<Policy>,
 }
 
-/// Where to continue.
+/// The position at which to continue.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct PrepareGCUncommittedRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continuation_token: Option<String>,
 }
 
-/// Where the list of addresses is, and how to continue.
+/// The address of the list of addresses, and the token for the next call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct PrepareGCUncommittedResponse {
     pub run_id: String,
@@ -992,7 +992,7 @@ pub struct PrepareGCUncommittedResponse {
     pub continuation_token: Option<String>,
 }
 
-/// State of the list of commits.
+/// The status of the preparation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct PrepareGarbageCollectionCommitsStatus {
     pub task_id: String,
@@ -1004,11 +1004,11 @@ pub struct PrepareGarbageCollectionCommitsStatus {
     pub error: Option<Error>,
 }
 
-/// An upload under way.
+/// A multipart upload in progress.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct PresignMultipartUpload {
     pub upload_id: String,
-    /// Where the bytes are.
+    /// The address of the object's bytes.
     pub physical_address: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub presigned_urls: Option<Vec<String>>,
@@ -1055,7 +1055,7 @@ impl PullRequestStatus {
     }
 }
 
-/// What can be changed of a pull request.
+/// The fields of a pull request that can be changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct PullRequestBasic {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -1089,7 +1089,7 @@ impl PullRequestBasicStatus {
     }
 }
 
-/// What to open.
+/// The pull request to open.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct PullRequestCreation {
     pub title: String,
@@ -1136,7 +1136,7 @@ pub struct RefList {
     pub results: Vec<Ref>,
 }
 
-/// A change of a branch or tag, as it was made.
+/// A change of a branch or tag.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReflogEntry {
     /// Ids of later changes sort first.
@@ -1144,23 +1144,23 @@ pub struct ReflogEntry {
     pub ref_type: ReflogEntryRefType,
     /// Name of the branch or tag.
     pub r#ref: String,
-    /// What was done: create, commit, merge, revert, cherry-pick, hard-reset, reset, delete, undo, import, restore. More may come.
+    /// The operation: create, commit, merge, revert, cherry-pick, hard-reset, reset, delete, undo, import or restore. Later versions may add more.
     pub operation: String,
-    /// Who did it; empty if no one.
+    /// The user who made the change; empty if there was none.
     pub actor: String,
-    /// When, in seconds since 1970.
+    /// The time of the change, in seconds since 1970.
     pub creation_date: i64,
-    /// The first line of the commit's message, or the source as it was named.
+    /// The first line of the commit's message, or the source as given in the request.
     pub reason: String,
-    /// Where it was before; absent if it did not exist.
+    /// The commit before the change; absent if the branch or tag did not exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_commit: Option<String>,
-    /// Where it was afterwards; absent if it was deleted.
+    /// The commit after the change; absent if the branch or tag was deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to_commit: Option<String>,
-    /// Whether uncommitted changes that it threw away are kept for an undo.
+    /// Whether an undo can restore the uncommitted changes that this change dropped.
     pub uncommitted_kept: bool,
-    /// Of an undo, the id of what it took back.
+    /// In an undo, the id of the change that was undone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undone: Option<String>,
 }
@@ -1192,7 +1192,7 @@ pub struct ReflogEntryList {
     pub results: Vec<ReflogEntry>,
 }
 
-/// Where the refs were written.
+/// The meta-ranges of the dump.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct RefsDump {
     pub commits_meta_range_id: String,
@@ -1200,7 +1200,7 @@ pub struct RefsDump {
     pub branches_meta_range_id: String,
 }
 
-/// Where to read the refs from.
+/// The meta-ranges to restore from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct RefsRestore {
     pub commits_meta_range_id: String,
@@ -1224,7 +1224,7 @@ pub struct Repository {
     pub read_only: Option<bool>,
 }
 
-/// What to create.
+/// The repository to create.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct RepositoryCreation {
     pub name: String,
@@ -1239,18 +1239,18 @@ pub struct RepositoryCreation {
     pub read_only: Option<bool>,
 }
 
-/// State of a dump.
+/// The status of a dump.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct RepositoryDumpStatus {
     pub id: String,
     pub done: bool,
     pub update_time: String,
-    /// Records of commits, tags and branches that are written.
+    /// Number of records written so far: commits, tags and branches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// What the caller can do about the error. Made for people; its wording may change.
+    /// What the caller can do about the error. For people; the wording may change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -1279,23 +1279,23 @@ pub struct RepositoryMetadataSet {
     pub metadata: BTreeMap<String, String>,
 }
 
-/// State of a restore.
+/// The status of a restore.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct RepositoryRestoreStatus {
     pub id: String,
     pub done: bool,
     pub update_time: String,
-    /// Records of commits, tags and branches that are restored.
+    /// Number of records restored so far: commits, tags and branches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// What the caller can do about the error. Made for people; its wording may change.
+    /// What the caller can do about the error. For people; the wording may change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
 
-/// What to drop.
+/// The changes to drop.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ResetCreation {
     pub r#type: ResetCreationType,
@@ -1328,7 +1328,7 @@ impl ResetCreationType {
     }
 }
 
-/// Which commit to revert.
+/// The commit to revert.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct RevertCreation {
     pub r#ref: String,
@@ -1341,7 +1341,7 @@ pub struct RevertCreation {
     pub allow_empty: Option<bool>,
 }
 
-/// Who the first administrator is.
+/// The first administrator.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct Setup {
     pub username: String,
@@ -1397,10 +1397,10 @@ impl SetupStateState {
     }
 }
 
-/// Where to write bytes.
+/// An address to which bytes can be written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct StagingLocation {
-    /// Where the bytes are.
+    /// The address of the object's bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub physical_address: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -1410,7 +1410,7 @@ pub struct StagingLocation {
     pub presigned_url_expiry: Option<i64>,
 }
 
-/// What was written there.
+/// The object that was written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct StagingMetadata {
     pub staging: StagingLocation,
@@ -1429,7 +1429,7 @@ pub struct StagingMetadata {
     pub force: Option<bool>,
 }
 
-/// What is allowed or denied, on what, when.
+/// A permission: effect, actions, resource and conditions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Statement {
     pub effect: StatementEffect,
@@ -1459,7 +1459,7 @@ impl StatementEffect {
     }
 }
 
-/// How often something was done.
+/// A usage count.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct StatsEvent {
     pub class: String,
@@ -1467,13 +1467,13 @@ pub struct StatsEvent {
     pub count: i64,
 }
 
-/// What a client did.
+/// Usage statistics of a client.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct StatsEventsList {
     pub events: Vec<StatsEvent>,
 }
 
-/// What the store offers.
+/// The capabilities of the block store.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct StorageConfig {
     pub blockstore_type: String,
@@ -1494,7 +1494,7 @@ pub struct StorageConfig {
     pub blockstore_description: Option<String>,
 }
 
-/// What each store offers.
+/// The capabilities of each block store.
 pub type StorageConfigList = Vec<StorageConfig>;
 
 /// An address in the store.
@@ -1503,7 +1503,7 @@ pub struct StorageURI {
     pub location: String,
 }
 
-/// What the identity provider answered.
+/// The response of the identity provider.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct StsAuthRequest {
     pub code: String,
@@ -1513,7 +1513,7 @@ pub struct StsAuthRequest {
     pub ttl_seconds: Option<i64>,
 }
 
-/// Which tag to create.
+/// The tag to create.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct TagCreation {
     pub id: String,
@@ -1522,13 +1522,13 @@ pub struct TagCreation {
     pub force: Option<bool>,
 }
 
-/// A task that was started.
+/// The task that was started.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct TaskCreation {
     pub id: String,
 }
 
-/// A task that was started.
+/// The task that was started.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct TaskInfo {
     pub id: String,
@@ -1541,37 +1541,37 @@ pub struct UIConfig {
     pub custom_viewers: Option<Vec<CustomViewer>>,
 }
 
-/// What the store knows.
+/// The properties in the block store.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct UnderlyingObjectProperties {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_class: Option<String>,
 }
 
-/// What to take back.
+/// The change to undo.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct UndoCreation {
     /// Id of the change, from the reflog; the latest one if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entry: Option<String>,
-    /// Also when the repository is read-only.
+    /// Also change a read-only repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub force: Option<bool>,
 }
 
-/// What a branch or tag is after an undo.
+/// A branch or tag after an undo.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UndoResult {
     /// Name of the branch or tag.
     pub id: String,
-    /// The commit that it is at now.
+    /// The current commit.
     pub commit_id: String,
-    /// Whether uncommitted changes came back as well.
+    /// Whether the undo restored uncommitted changes.
     pub uncommitted_restored: bool,
     pub undone: ReflogEntry,
 }
 
-/// The metadata to have.
+/// The new metadata.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct UpdateObjectUserMetadata {
     pub set: ObjectUserMetadata,
@@ -1590,22 +1590,22 @@ pub struct UploadPart {
     pub etag: String,
 }
 
-/// Which upload the part is of, and what to copy.
+/// The upload of the part, and the object to copy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct UploadPartCopyFrom {
-    /// Where the bytes are.
+    /// The address of the object's bytes.
     pub physical_address: String,
     pub copy_source: CopyPartSource,
 }
 
-/// Which upload the part is of.
+/// The upload of the part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct UploadPartFrom {
-    /// Where the bytes are.
+    /// The address of the object's bytes.
     pub physical_address: String,
 }
 
-/// Where to send a part.
+/// A presigned URL for a part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct UploadTo {
     pub presigned_url: String,
@@ -1631,7 +1631,7 @@ pub struct User {
     pub email: Option<String>,
 }
 
-/// Which user to create.
+/// The user to create.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct UserCreation {
     pub id: String,
@@ -1649,10 +1649,10 @@ pub struct UserList {
 /// The versions of the contract and of the server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct VersionConfig {
-    /// The version of lakeFS whose contract this is. Clients decide by it what they may ask.
+    /// The version of lakeFS with which this server is compatible. Clients decide by it which features to use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// The server's own version.
+    /// The version of Weir.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weir_version: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,7 +1,7 @@
-//! The types of the REST contract, as `server/api/openapi.yaml` has them.
+//! The types of the REST contract, generated from `server/api/openapi.yaml`.
 //!
-//! All of it is generated; nothing here knows the server's own types. Unknown
-//! members are tolerated when reading, absent ones left out when writing.
+//! They are independent of the server's own types. Deserialization ignores unknown members;
+//! serialization omits absent ones.
 
 mod generated;
 

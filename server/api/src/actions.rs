@@ -1,6 +1,6 @@
-//! Runs of hooks: what they were, how they ended, what they said.
+//! Hook runs: their status, their hooks, and the output of hooks.
 //!
-//! Refusals have lakeFS's words.
+//! Error messages are lakeFS's.
 
 use api_types as types;
 use auth::arn;
@@ -59,7 +59,7 @@ pub(crate) async fn get_run(
     Ok(Json(convert::run(found.ok_or(Error::NoRun)?)))
 }
 
-/// The hooks of a run that is not known are none.
+/// An unknown run has no hooks; it is no error.
 pub(crate) async fn list_hooks(
     State(api): State<ApiState>,
     caller: Caller,
@@ -91,7 +91,7 @@ pub(crate) async fn get_output(
     let repository = api.catalog.repository(&id).await?;
     let log = api.actions.hook_output(&repository, &run, &hook).await?;
     let log = log.ok_or(Error::NoHookOutput)?;
-    // Hooks are numbered, so that what is found has a name fit for a header.
+    // Hook run ids are numbers, so that an id that was found is safe in a header.
     let name = format!("attachment; filename={hook}.log");
     let headers = [
         (CONTENT_TYPE, "application/octet-stream".to_owned()),

@@ -1,14 +1,14 @@
-//! Parameters that pass their schema and yet cannot be read as values: an empty number, a time without a zone.
+//! Parameters that match their schema but cannot be parsed: an empty number, a time without a zone.
 //!
-//! lakeFS finds those out behind its checks of the contract, and answers them in plain text, which clients see.
+//! lakeFS detects these after its contract checks and answers in plain text, which clients see.
 
 use crate::convert::parse_date_time;
 use crate::schema::{Operation, Place, Schema};
 
-/// Bytes of a date without a time, as in `2026-01-31`.
+/// The length of a date without time, such as `2026-01-31`.
 const DATE_BYTES: usize = 10;
 
-/// What is wrong with the first query parameter that cannot be read; none if all can be.
+/// The error text for the first query parameter that cannot be parsed, or none.
 pub(crate) fn unreadable(operation: &Operation, query: &[(String, String)]) -> Option<String> {
     let parameters = operation.parameters.iter();
     let mut of_query = parameters.filter(|parameter| parameter.place == Place::Query);
@@ -34,7 +34,7 @@ pub(crate) fn unreadable(operation: &Operation, query: &[(String, String)]) -> O
     })
 }
 
-/// What is wrong with a time whose form is right.
+/// The reason why a time that matches the pattern cannot be parsed.
 fn behind_date(value: &str) -> String {
     match value.get(DATE_BYTES..).filter(|rest| !rest.is_empty()) {
         Some(rest) => format!("extra text: \"{rest}\""),
@@ -52,7 +52,7 @@ mod tests {
         let log = OPERATIONS
             .iter()
             .find(|operation| operation.id == "logCommits")
-            .expect("the log is an operation");
+            .expect("logCommits is in the contract");
         for (name, value, expected) in [
             (
                 "amount",

@@ -1,8 +1,8 @@
-//! JSON bodies: read within the server's budget of memory, measured before they are decoded.
+//! Reads JSON bodies within memory budgets.
 //!
-//! A body of numbers takes up many times its bytes once it is decoded, so values are
-//! counted first, by a walk that keeps nothing. What a request holds is reserved for
-//! as long as it runs: its bytes as they come, its values before they are made.
+//! A decoded body of numbers takes many times its size in memory. Therefore the values are
+//! counted before decoding, by a pass that allocates nothing. Each request reserves the memory for its
+//! bytes as they arrive and for its values before they are decoded, and holds it until the request ends.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,32 +15,32 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::BodyExt as _;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::error::{self, Error, Words};
+use crate::error::{self, Error, ErrorText};
 use crate::extract::ParsedBody;
 use crate::schema;
 
-/// The most that a JSON body may have.
+/// The maximum size of a JSON body.
 pub(crate) const MAX_BODY_BYTES: usize = 10 << 20;
-/// The most that a body may have of which nobody knows who sends it.
+/// The maximum size of a JSON body without authentication.
 pub(crate) const MAX_ANONYMOUS_BODY_BYTES: usize = 8 << 10;
-/// Values in a body, those inside of others and names of members included.
+/// The maximum number of values in a body, including nested values and member names.
 const MAX_VALUES: usize = 100_000;
-/// What a decoded value takes up beside its text, in the tree and in the operation's type.
+/// The memory of a decoded value without its text, in the JSON tree and in the operation's type together.
 const BYTES_PER_VALUE: usize = 128;
-/// How often a body's text is held at once: in the tree and in the operation's type, beside the body.
+/// How many copies of the text exist besides the body: in the JSON tree and in the operation's type.
 const DECODED_COPIES: usize = 2;
 
-/// What bodies of all requests may take up together.
+/// The memory that all request bodies may use together.
 #[derive(Debug, Clone)]
 pub struct BodyBudgets {
-    /// Of callers who are known.
+    /// For authenticated requests.
     pub known: ByteBudget,
-    /// Of operations that ask for no credentials: they must not take the others' share.
+    /// For operations without authentication. Separate, so that anonymous callers cannot exhaust the other budget.
     pub anonymous: ByteBudget,
 }
 
 impl BodyBudgets {
-    /// Budgets of so many bytes in all.
+    /// Splits `total_bytes` between the two budgets.
     #[must_use]
     pub fn new(total_bytes: usize) -> Self {
         let anonymous = total_bytes / 8;
@@ -51,7 +51,7 @@ impl BodyBudgets {
     }
 }
 
-/// Reads and checks the body of an operation. What it holds is given back with the reservation.
+/// Reads and validates the body of an operation. The memory stays reserved until the reservation is dropped.
 pub(crate) async fn read_json(
     body: &schema::Body,
     request: &mut Request,
@@ -67,17 +67,17 @@ pub(crate) async fn read_json(
             Ok(None)
         };
     }
-    // A form that another site's page sends with the caller's cookie has another type.
+    // Refuses HTML forms: another site's page can submit one with the user's cookie, but not with this type.
     let kind = request
         .headers()
         .get(CONTENT_TYPE)
         .map_or("", |v| v.to_str().unwrap_or_default());
     let kind = kind.split(';').next().unwrap_or_default().trim();
     if !kind.eq_ignore_ascii_case("application/json") {
-        let words = Words::message(format!(
+        let text = ErrorText::message(format!(
             "request body has an error: header Content-Type has unexpected value {kind:?}"
         ));
-        return Err(Error::InvalidWith(words.hint(
+        return Err(Error::InvalidWith(text.hint(
             "send the header `Content-Type: application/json` (curl: -H 'content-type: application/json')",
         )));
     }
@@ -95,12 +95,12 @@ fn wrong(reason: &str) -> Error {
     Error::Invalid(format!("request body has an error: {reason}"))
 }
 
-/// What ends too early is told as lakeFS does.
+/// A truncated document gets the message of lakeFS.
 fn undecodable(error: &serde_json::Error) -> Error {
     const WRONG: &str = "request body has an error: failed to decode request body";
     if error.is_eof() {
-        let words = Words::message(format!("{WRONG}: unexpected EOF"));
-        return Error::InvalidWith(words.hint(format!(
+        let text = ErrorText::message(format!("{WRONG}: unexpected EOF"));
+        return Error::InvalidWith(text.hint(format!(
             "the JSON ends at line {}, column {}, and is not complete",
             error.line(),
             error.column()
@@ -137,9 +137,9 @@ async fn read(
     Ok(bytes.freeze())
 }
 
-/// How many values a document has; counting ends a little behind [`MAX_VALUES`].
+/// Counts the values of a document. Stops soon after [`MAX_VALUES`].
 ///
-/// Strings are not kept, and nesting is bounded by the decoder.
+/// Keeps no strings. The decoder bounds the nesting.
 fn count_values(bytes: &[u8]) -> serde_json::Result<usize> {
     let mut count = 0;
     let mut document = serde_json::Deserializer::from_slice(bytes);
@@ -151,19 +151,22 @@ fn count_values(bytes: &[u8]) -> serde_json::Result<usize> {
     Ok(count)
 }
 
-/// Counts the values of a document, for [`crate::fuzzing`]: as many as it is decoded to.
+/// Counts the values of a document and checks the count against the decoded value, for [`crate::fuzzing`].
 pub(crate) fn try_values(bytes: &[u8]) {
     let Ok(count) = count_values(bytes) else {
         return;
     };
     if count <= MAX_VALUES {
         let value: serde_json::Value =
-            serde_json::from_slice(bytes).expect("what can be counted can be decoded");
-        assert!(nodes(&value) <= count, "more values than were counted");
+            serde_json::from_slice(bytes).expect("a document that can be counted can be decoded");
+        assert!(
+            nodes(&value) <= count,
+            "the document has more values than were counted"
+        );
     }
 }
 
-/// The values of a tree, names of members included.
+/// The number of values in a tree, including member names.
 fn nodes(value: &serde_json::Value) -> usize {
     1 + match value {
         serde_json::Value::Array(items) => items.iter().map(nodes).sum(),
@@ -172,11 +175,11 @@ fn nodes(value: &serde_json::Value) -> usize {
     }
 }
 
-/// Counts a value and all inside of it.
+/// Counts a value and everything nested in it.
 struct Count<'a>(&'a mut usize);
 
 impl Count<'_> {
-    fn one<E: serde::de::Error>(&mut self) -> Result<(), E> {
+    fn increment<E: serde::de::Error>(&mut self) -> Result<(), E> {
         *self.0 += 1;
         if *self.0 > MAX_VALUES {
             return Err(E::custom("too many values"));
@@ -196,7 +199,7 @@ impl<'de> DeserializeSeed<'de> for Count<'_> {
 macro_rules! count_one {
     ($($visit:ident: $kind:ty),*) => {
         $(fn $visit<E: serde::de::Error>(mut self, _: $kind) -> Result<(), E> {
-            self.one()
+            self.increment()
         })*
     };
 }
@@ -211,17 +214,17 @@ impl<'de> Visitor<'de> for Count<'_> {
     count_one!(visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str);
 
     fn visit_unit<E: serde::de::Error>(mut self) -> Result<(), E> {
-        self.one()
+        self.increment()
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
-        self.one()?;
+        self.increment()?;
         while items.next_element_seed(Count(self.0))?.is_some() {}
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
-        self.one()?;
+        self.increment()?;
         while members.next_key_seed(Count(self.0))?.is_some() {
             members.next_value_seed(Count(self.0))?;
         }
@@ -245,7 +248,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_bodies_take_up_is_reserved_until_it_is_given_back() {
+    async fn memory_of_bodies_is_reserved_until_released() {
         let budget = ByteBudget::new("request bodies", 2500);
         let document = "{\"message\": \"m\"}";
         let read = async |body: String, max_bytes: usize| {
@@ -258,7 +261,7 @@ mod tests {
         assert_eq!(refused.status(), 503);
         assert!(refused.to_string().contains("request bodies"), "{refused}");
         drop(held);
-        assert_eq!(budget.used_bytes(), 0, "a refusal holds nothing");
+        assert_eq!(budget.used_bytes(), 0, "a refused request holds no memory");
         read(large.clone(), 700).await.unwrap();
         let refused = read(large, 600).await.unwrap_err();
         assert_eq!(refused.status(), 413);
@@ -275,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_counted_without_being_kept() {
+    fn values_are_counted() {
         for (document, expected) in [
             ("0", 1),
             ("\"a\"", 1),
@@ -297,8 +300,8 @@ mod tests {
     }
 
     #[test]
-    fn a_reservation_covers_what_a_body_is_decoded_to() {
-        // The least text for the most memory, and much text.
+    fn reservation_covers_the_decoded_body() {
+        // Documents with the most memory per byte, and one with much text.
         for document in [
             format!("[{}0]", "0,".repeat(50_000)),
             format!(
@@ -317,7 +320,7 @@ mod tests {
         }
     }
 
-    /// An upper estimate of what a tree takes up: nodes of maps are at least half full.
+    /// An upper estimate of a tree's memory. Nodes of the map are at least half full.
     fn size_of_value(value: &serde_json::Value) -> usize {
         let inside = match value {
             serde_json::Value::String(text) => text.capacity(),

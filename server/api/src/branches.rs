@@ -35,7 +35,7 @@ pub(crate) async fn list_branches(
     }))
 }
 
-/// Answers the commit that the branch starts at, as plain text.
+/// Answers with the id of the branch's commit, as plain text.
 pub(crate) async fn create_branch(
     State(api): State<ApiState>,
     caller: Caller,

@@ -1,4 +1,4 @@
-//! Committing, and walking what was committed.
+//! Commits and the commit log.
 
 use api_types as types;
 use auth::arn;
@@ -67,14 +67,14 @@ pub(crate) async fn commit(
     let gates = GateLog::default();
     let made = api
         .catalog
-        .noting_gates(&gates)
+        .with_gate_log(&gates)
         .commit_branch(&repository, &branch, request)
         .await
         .during(During::Commit)?;
     Ok(answer_commit(made, gates.gates()))
 }
 
-/// The answer to what made a commit.
+/// The response to an operation that created a commit.
 pub(crate) fn answer_commit(
     commit: Commit,
     gates: Gates,
@@ -83,11 +83,11 @@ pub(crate) fn answer_commit(
     (
         StatusCode::CREATED,
         headers,
-        Json(convert::made(commit, gates)),
+        Json(convert::created_commit(commit, gates)),
     )
 }
 
-/// Tells the runs of the hooks that let a change through, for answers without a body too.
+/// Lists the hook runs that allowed a change. A header, because some of these responses have no body.
 const GATE_RUNS: HeaderName = HeaderName::from_static("x-weir-gate-run-ids");
 
 pub(crate) fn gate_headers(gates: &Gates) -> HeaderMap {

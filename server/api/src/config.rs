@@ -1,4 +1,4 @@
-//! What the server and its store offer, and what clients tell of themselves.
+//! The configuration of the server and its store, and reports of clients.
 
 use api_types as types;
 use auth::arn;
@@ -8,19 +8,19 @@ use http::StatusCode;
 
 use crate::error::Result;
 use crate::extract::Caller;
-use crate::later::is_implemented;
+use crate::not_implemented::is_implemented;
 use crate::{ApiState, CONTRACT_VERSION};
 
-/// The name by which clients know a server of this contract; others make them warn.
+/// The context that clients expect from a compatible server. With other values they print a warning.
 const VERSION_CONTEXT: &str = "lakeFS";
-/// How long bytes that no entry names yet are spared, in seconds: as long as an upload may be linked.
+/// How long garbage collection spares bytes without an entry, in seconds. Equal to the time in which an upload may be linked.
 const GRACE_PERIOD_SECS: i64 = 24 * 60 * 60;
 
 pub(crate) async fn health_check() -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-/// All of it, or the version alone for those who may not read the configuration.
+/// The full configuration, or only the version for callers without the permission to read it.
 pub(crate) async fn get_config(
     State(api): State<ApiState>,
     caller: Caller,
@@ -65,7 +65,7 @@ pub(crate) async fn get_garbage_collection_config(
     })
 }
 
-/// Takes note of nothing: this server reports to nobody.
+/// Accepts and discards client statistics. This server does not report to anyone.
 pub(crate) async fn post_stats_events(_: Caller) -> StatusCode {
     StatusCode::NO_CONTENT
 }
@@ -100,7 +100,7 @@ fn version(api: &ApiState) -> types::VersionConfig {
     }
 }
 
-/// What the store could do counts only if there is the operation that does it.
+/// Reports a capability of the store only if this server implements the corresponding operation.
 fn storage(api: &ApiState) -> types::StorageConfig {
     let info = api.catalog.store_info();
     types::StorageConfig {

@@ -1,4 +1,4 @@
-//! The services' types as the wire has them. No decisions but of form.
+//! Converts between the types of the services and of the wire. Contains no decisions.
 
 use ::actions::{HookRun, HookStatus, Run};
 use api_types as types;
@@ -12,7 +12,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::error::{Conflicts, Error, Result};
 use crate::extract::MAX_PER_PAGE;
 
-/// Where a page stands in its listing.
+/// The pagination of a page.
 pub(crate) fn pagination<T>(page: &Page<T>) -> types::Pagination {
     types::Pagination {
         has_more: page.has_more,
@@ -22,17 +22,17 @@ pub(crate) fn pagination<T>(page: &Page<T>) -> types::Pagination {
     }
 }
 
-/// A count as the wire has it.
+/// Converts a count.
 pub(crate) fn number(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// An instant as the wire writes it in words.
+/// Formats a time as RFC 3339.
 pub(crate) fn date_time(at: OffsetDateTime) -> String {
     at.format(&Rfc3339).unwrap_or_default()
 }
 
-/// Reads an instant in words.
+/// Parses an RFC 3339 time.
 pub(crate) fn parse_date_time(text: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(text, &Rfc3339).ok()
 }
@@ -82,7 +82,7 @@ pub(crate) fn tag(tag: &Tag) -> types::Ref {
     }
 }
 
-/// Seconds since 1970 as a request gives them.
+/// Converts seconds since 1970 from a request.
 pub(crate) fn instant(secs: i64) -> Result<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp(secs)
         .ok()
@@ -90,12 +90,12 @@ pub(crate) fn instant(secs: i64) -> Result<OffsetDateTime> {
         .ok_or_else(|| Error::Invalid(format!("date {secs} is out of range: years 1 to 9999")))
 }
 
-/// A merge that made nothing, with what it met.
+/// The result of a merge that failed with conflicts.
 pub(crate) fn conflicts(conflicts: Conflicts) -> types::MergeResult {
     types::MergeResult {
         reference: String::new(),
-        message: Some(conflicts.words.message),
-        hint: conflicts.words.hint,
+        message: Some(conflicts.text.message),
+        hint: conflicts.text.hint,
         conflicts: Some(conflicts.paths),
         conflict_count: Some(conflicts.count),
         ..types::MergeResult::default()
@@ -118,7 +118,7 @@ pub(crate) fn commit(commit: Commit) -> types::Commit {
     }
 }
 
-/// An object as stat and upload answer it: metadata is there even if it is empty or not asked for.
+/// An object in a stat or upload response. Metadata is always present, but empty without `with_metadata`.
 pub(crate) fn object(object: Object, with_metadata: bool) -> types::ObjectStats {
     let metadata = if with_metadata {
         object.entry.metadata
@@ -138,7 +138,7 @@ pub(crate) fn object(object: Object, with_metadata: bool) -> types::ObjectStats 
     }
 }
 
-/// A row of a listing: metadata is left out if it is empty.
+/// A row of a listing. Empty metadata is omitted.
 pub(crate) fn row(row: ObjectOrPrefix, with_metadata: bool) -> types::ObjectStats {
     match row {
         ObjectOrPrefix::Object(found) => {
@@ -160,7 +160,7 @@ pub(crate) fn row(row: ObjectOrPrefix, with_metadata: bool) -> types::ObjectStat
     }
 }
 
-/// What an object without a type is served as.
+/// The content type of an object, or the default if it has none.
 pub(crate) fn content_type(given: String) -> String {
     if given.is_empty() {
         "application/octet-stream".to_owned()
@@ -169,7 +169,7 @@ pub(crate) fn content_type(given: String) -> String {
     }
 }
 
-/// A difference. Its size is the right side's; `sized_by_left` gives a removed object the size it had.
+/// A row of a diff. Its size is the right side's. With `sized_by_left`, a removed object has its former size.
 pub(crate) fn difference(
     difference: Difference,
     sized_by_left: bool,
@@ -259,35 +259,35 @@ pub(crate) fn run(run: Run) -> types::ActionRun {
         event_type: run.event_type,
         status,
         commit_id: run.commit_id,
-        warnings: some(run.warnings),
+        warnings: non_empty(run.warnings),
     }
 }
 
-/// A list that is left out if it is empty.
-fn some(list: Vec<String>) -> Option<Vec<String>> {
+/// Converts an empty list to none.
+fn non_empty(list: Vec<String>) -> Option<Vec<String>> {
     (!list.is_empty()).then_some(list)
 }
 
-/// A commit that was just made, with what the hooks said.
-pub(crate) fn made(commit: Commit, gates: Gates) -> types::Commit {
+/// A new commit with the results of its hooks.
+pub(crate) fn created_commit(commit: Commit, gates: Gates) -> types::Commit {
     types::Commit {
-        gate_run_ids: some(gates.run_ids),
-        warnings: some(gates.warnings),
+        gate_run_ids: non_empty(gates.run_ids),
+        warnings: non_empty(gates.warnings),
         ..self::commit(commit)
     }
 }
 
-/// A merge that was just made, with what the hooks said.
-pub(crate) fn merged(commit: &CommitId, gates: Gates) -> types::MergeResult {
+/// The result of a merge with the results of its hooks.
+pub(crate) fn merge_result(commit: &CommitId, gates: Gates) -> types::MergeResult {
     types::MergeResult {
         reference: commit.to_string(),
-        gate_run_ids: some(gates.run_ids),
-        warnings: some(gates.warnings),
+        gate_run_ids: non_empty(gates.run_ids),
+        warnings: non_empty(gates.warnings),
         ..types::MergeResult::default()
     }
 }
 
-/// A hook of a run; one that was skipped never ended.
+/// A hook of a run. A skipped hook has no end time.
 pub(crate) fn hook(hook: HookRun) -> types::HookRun {
     types::HookRun {
         hook_run_id: hook.hook_run_id,
@@ -303,7 +303,7 @@ pub(crate) fn hook(hook: HookRun) -> types::HookRun {
     }
 }
 
-/// How a task failed.
+/// The failure of a task.
 pub(crate) fn failure(failure: Failure) -> types::Error {
     let findings: Vec<_> = failure.findings.iter().map(finding).collect();
     let (conflicts, conflict_count) = failure.conflicts.as_ref().map(conflicting).unzip();
@@ -316,14 +316,14 @@ pub(crate) fn failure(failure: Failure) -> types::Error {
     }
 }
 
-/// The paths that both sides changed, and how many there are in all.
+/// The conflicting paths and their total number.
 pub(crate) fn conflicting(conflicts: &catalog::Conflicts) -> (Vec<String>, i64) {
     let path = |key: &Vec<u8>| String::from_utf8_lossy(key).into_owned();
     let count = i64::try_from(conflicts.count).unwrap_or(i64::MAX);
     (conflicts.keys.iter().map(path).collect(), count)
 }
 
-/// Row and column are members of their own, as they are the places of tables.
+/// Row and column of a table are separate fields.
 pub(crate) fn finding(finding: &Finding) -> types::HookFinding {
     let mut properties = finding.properties.clone();
     let column = properties.remove("column");
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_and_prefixes() {
+    fn objects_and_prefixes_have_the_wire_format() {
         let full = json!({
             "path": "a/b", "path_type": "object", "physical_address": "local://r/data/a/b", "checksum": "e",
             "size_bytes": 3, "mtime": 1_700_000_000, "metadata": {"k": "v"}, "content_type": "application/octet-stream",
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_of_differences() {
+    fn diff_has_the_size_of_the_right_or_left_side() {
         let removed = || Difference {
             kind: DifferenceKind::Removed,
             path: "a".to_owned(),
@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_page_stands() {
+    fn pagination_has_the_wire_format() {
         let page = Page {
             results: vec![1, 2],
             has_more: true,
@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_those_that_records_can_hold() {
+    fn dates_are_limited_to_years_that_records_can_store() {
         for secs in [0, -62_135_596_800, 253_402_300_799] {
             assert_eq!(super::instant(secs).expect("a date").unix_timestamp(), secs);
         }

@@ -1,4 +1,4 @@
-//! What differs between trees, and bringing it together.
+//! Diffs, merge bases and merges.
 
 use api_types as types;
 use auth::arn;
@@ -8,7 +8,7 @@ use catalog::{CommitId, DiffQuery, EngineError, GateLog, Gates, MergeParams, Mer
 use http::{HeaderMap, StatusCode};
 
 use crate::commits::gate_headers;
-use crate::error::{Context as _, During, Error, Result, Words};
+use crate::error::{Context as _, During, Error, ErrorText, Result};
 use crate::extract::{Caller, MaybeBody, Params, Path};
 use crate::{ApiState, convert};
 
@@ -26,7 +26,7 @@ pub(crate) async fn diff_branch(
         .diff_uncommitted(&repository, &branch, &diff_query(&params))
         .await?;
     let pagination = convert::pagination(&page);
-    // A staged deletion has no size: lakeFS's clients know it as 0.
+    // lakeFS reports size 0 for staged deletions.
     let results = page.map(|d| convert::difference(d, false, false)).results;
     Ok(Json(types::DiffList {
         pagination,
@@ -71,7 +71,7 @@ fn diff_query(params: &Params) -> DiffQuery {
     }
 }
 
-/// Names the two ends the other way round than the path does, as lakeFS does.
+/// The source and destination in the response are swapped relative to the path, as in lakeFS.
 pub(crate) async fn find_merge_base(
     State(api): State<ApiState>,
     caller: Caller,
@@ -95,7 +95,7 @@ pub(crate) async fn find_merge_base(
     }))
 }
 
-/// A conflict answers a `MergeResult` as well, with no reference, and what it met beside.
+/// A conflict is answered with 409 and a `MergeResult` without a reference, which lists the conflicts.
 pub(crate) async fn merge_into_branch(
     State(api): State<ApiState>,
     caller: Caller,
@@ -112,7 +112,7 @@ pub(crate) async fn merge_into_branch(
     let gates = GateLog::default();
     match api
         .catalog
-        .noting_gates(&gates)
+        .with_gate_log(&gates)
         .merge(&repository, &source, &destination, request)
         .await
         .during(During::Merge {
@@ -129,7 +129,7 @@ pub(crate) async fn merge_into_branch(
     }
 }
 
-/// The answer to a merge that landed.
+/// The response to a successful merge.
 pub(crate) fn answer_merge(
     commit: &CommitId,
     gates: Gates,
@@ -138,7 +138,7 @@ pub(crate) fn answer_merge(
     (
         StatusCode::OK,
         headers,
-        Json(convert::merged(commit, gates)),
+        Json(convert::merge_result(commit, gates)),
     )
 }
 
@@ -152,8 +152,8 @@ pub(crate) fn merge_params(caller: Caller, body: types::Merge) -> Result<MergePa
             "dest-wins" => MergeStrategy::DestWins,
             "source-wins" => MergeStrategy::SourceWins,
             other => {
-                let words = Words::message("argument strategy: invalid value: validation error");
-                return Err(Error::InvalidWith(words.hint(format!(
+                let text = ErrorText::message("argument strategy: invalid value: validation error");
+                return Err(Error::InvalidWith(text.hint(format!(
                     "there is no merge strategy '{other}': give dest-wins or source-wins as `strategy` (lakectl: --strategy), or none at all"
                 ))));
             }

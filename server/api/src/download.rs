@@ -1,4 +1,4 @@
-//! Reading objects: whole, in part, or their headers alone. Bodies stream.
+//! Reading objects: whole, a range, or only headers. Bodies are streamed.
 
 use std::ops::Range;
 
@@ -26,8 +26,8 @@ const HTTP_DATE: &[FormatItem<'_>] = format_description!(
     "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
 );
 
-/// Types that a browser may show on this server's address: none of them runs scripts.
-const SHOWN: &[&str] = &[
+/// Content types that a browser may display on this server's origin. None of them can run scripts.
+const INLINE_TYPES: &[&str] = &[
     "text/plain",
     "application/json",
     "image/png",
@@ -100,10 +100,10 @@ fn size(object: &Object) -> u64 {
     u64::try_from(object.entry.size_bytes).unwrap_or(0)
 }
 
-/// The part that is asked for, none for the whole; outer none if there is no such part.
+/// The requested range; `Some(None)` without a range request, none if the range is not satisfiable.
 #[expect(
     clippy::option_option,
-    reason = "no such part is another thing than no part asked for"
+    reason = "an unsatisfiable range differs from no requested range"
 )]
 fn part(headers: &HeaderMap, object: &Object) -> Option<Option<Range<u64>>> {
     match headers.get(RANGE).and_then(|value| value.to_str().ok()) {
@@ -112,7 +112,7 @@ fn part(headers: &HeaderMap, object: &Object) -> Option<Option<Range<u64>>> {
     }
 }
 
-/// Length, type and place of what is sent.
+/// Sets the headers for type, length and range of the body. Returns the status.
 fn describe(
     answer: &mut HeaderMap,
     part: &Option<Range<u64>>,
@@ -142,7 +142,7 @@ fn unsatisfiable(mut answer: HeaderMap, object: &Object) -> Response {
     response
 }
 
-/// What every answer about an object says. Caches must not keep what a later permission may forbid.
+/// Headers of every response about an object. It must not be cached, because permissions may change.
 fn common_headers(object: &Object) -> Result<HeaderMap> {
     let modified = object
         .entry
@@ -163,15 +163,18 @@ fn common_headers(object: &Object) -> Result<HeaderMap> {
 }
 
 fn header(text: &str) -> Result<HeaderValue> {
-    HeaderValue::from_str(text)
-        .map_err(|_| Error::Invalid(format!("stored metadata {text:?} fits no header")))
+    HeaderValue::from_str(text).map_err(|_| {
+        Error::Invalid(format!(
+            "stored metadata {text:?} is not a valid header value"
+        ))
+    })
 }
 
 fn entity_tag(object: &Object) -> String {
     format!("\"{}\"", object.entry.etag)
 }
 
-/// Whether an `If-None-Match` names the tag, weakly or among others.
+/// Whether an `If-None-Match` header lists the tag. Weak tags match too.
 fn names_tag(given: &HeaderValue, etag: &str) -> bool {
     let Ok(given) = given.to_str() else {
         return false;
@@ -191,7 +194,7 @@ fn disposition(object: &Object) -> HeaderValue {
         .unwrap_or_default()
         .trim()
         .to_ascii_lowercase();
-    HeaderValue::from_static(if SHOWN.contains(&kind.as_str()) {
+    HeaderValue::from_static(if INLINE_TYPES.contains(&kind.as_str()) {
         "inline"
     } else {
         "attachment"
@@ -204,7 +207,7 @@ mod tests {
     use http::HeaderValue;
 
     #[test]
-    fn tags_that_are_named() {
+    fn if_none_match_compares_weakly() {
         for (given, expected) in [
             ("\"a\"", true),
             ("W/\"a\"", true),

@@ -11,9 +11,9 @@ use crate::error::{Error, Result};
 use crate::extract::{Body, Caller, Params, Path};
 use crate::{ApiState, convert};
 
-/// What whoever dumps may see.
+/// The permissions for a dump.
 const DUMP: [&str; 3] = ["fs:ListTags", "fs:ListBranches", "fs:ListCommits"];
-/// What whoever restores may make.
+/// The permissions for a restore.
 const RESTORE: [&str; 3] = ["fs:CreateTag", "fs:CreateBranch", "fs:CreateCommit"];
 
 pub(crate) async fn dump_refs(
@@ -64,7 +64,7 @@ pub(crate) async fn dump_status(
     let repository = api.catalog.repository(&id).await?;
     let task = task_id(&params)?;
     let status = api.catalog.dump_status(&repository, task).await?;
-    let (error, hint) = told(status.failure);
+    let (error, hint) = message_and_hint(status.failure);
     Ok(Json(types::RepositoryDumpStatus {
         id: status.id,
         done: status.done,
@@ -103,7 +103,7 @@ pub(crate) async fn restore_status(
     let repository = api.catalog.repository(&id).await?;
     let task = task_id(&params)?;
     let status = api.catalog.restore_status(&repository, task).await?;
-    let (error, hint) = told(status.failure);
+    let (error, hint) = message_and_hint(status.failure);
     Ok(Json(types::RepositoryRestoreStatus {
         id: status.id,
         done: status.done,
@@ -114,10 +114,9 @@ pub(crate) async fn restore_status(
     }))
 }
 
-/// What failed, and what can be done about it.
-fn told(failure: Option<Failure>) -> (Option<String>, Option<String>) {
-    let told = failure.map(|failure| (failure.message, failure.hint));
-    let (error, hint) = told.unzip();
+fn message_and_hint(failure: Option<Failure>) -> (Option<String>, Option<String>) {
+    let pair = failure.map(|failure| (failure.message, failure.hint));
+    let (error, hint) = pair.unzip();
     (error, hint.flatten())
 }
 

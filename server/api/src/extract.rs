@@ -1,7 +1,7 @@
-//! What handlers ask of a request: who asks, parameters, a JSON body.
+//! Extractors for handlers: the caller, parameters, a JSON body.
 //!
-//! The guard has checked all of it against the contract before a handler runs;
-//! what is here only hands it over.
+//! The guard has validated them against the contract before the handler runs. These extractors
+//! only read its results.
 
 use std::sync::Arc;
 
@@ -18,14 +18,14 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::schema::boolean;
 
-/// The cookie that the log-in sets; its value is the session token.
+/// The session cookie. Its value is the session token.
 pub(crate) const SESSION_COOKIE: &str = "internal_auth_session";
-/// The most that one page of a listing holds.
+/// The maximum number of results per page.
 pub(crate) const MAX_PER_PAGE: usize = 1000;
-/// What a page holds if the caller does not say.
+/// The default number of results per page.
 const DEFAULT_PER_PAGE: usize = 100;
 
-/// Finds out who asks: by `Authorization` (basic or bearer) if it is there, else by the session cookie.
+/// Authenticates the caller by the header `Authorization` (basic or bearer) if present, otherwise by the session cookie.
 pub(crate) async fn authenticate(auth: &Auth, headers: &HeaderMap) -> Result<Principal> {
     let Some(given) = headers.get(AUTHORIZATION) else {
         let token = session_cookie(headers).ok_or(auth::Error::Unauthenticated)?;
@@ -57,7 +57,7 @@ fn scheme(header: &str) -> Option<Scheme<'_>> {
     Some(Scheme::Basic(key.to_owned(), secret.to_owned()))
 }
 
-/// The session's token, if the request carries the cookie of the log-in.
+/// The session token from the session cookie.
 pub(crate) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
     headers
         .get_all(COOKIE)
@@ -69,7 +69,7 @@ pub(crate) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
         .map(|(_, value)| value)
 }
 
-/// Reads what a request says of its caller, for [`crate::fuzzing`].
+/// Parses the credentials of a request, for [`crate::fuzzing`].
 pub(crate) fn try_credentials(headers: &HeaderMap) {
     session_cookie(headers);
     if let Some(Ok(given)) = headers.get(AUTHORIZATION).map(http::HeaderValue::to_str) {
@@ -77,7 +77,7 @@ pub(crate) fn try_credentials(headers: &HeaderMap) {
     }
 }
 
-/// The authenticated asker.
+/// The authenticated caller.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller(pub(crate) Principal);
 
@@ -98,12 +98,12 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 #[from_request(via(AxumPath), rejection(Error))]
 pub(crate) struct Path<T>(pub(crate) T);
 
-/// The query's parameters, checked.
+/// The validated query parameters.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Params(pub(crate) Arc<[(String, String)]>);
 
 impl Params {
-    /// A parameter; none if it is absent or empty.
+    /// The value of a parameter; none if it is absent or empty.
     pub(crate) fn given(&self, name: &str) -> Option<&str> {
         self.0
             .iter()
@@ -112,12 +112,12 @@ impl Params {
             .filter(|value| !value.is_empty())
     }
 
-    /// A parameter; empty if it is absent.
+    /// The value of a parameter; empty if it is absent.
     pub(crate) fn text(&self, name: &str) -> &str {
         self.given(name).unwrap_or_default()
     }
 
-    /// All values of a parameter.
+    /// All values of a repeated parameter.
     pub(crate) fn list(&self, name: &str) -> Vec<String> {
         self.0
             .iter()
@@ -126,17 +126,17 @@ impl Params {
             .collect()
     }
 
-    /// A switch, off if it is absent.
+    /// A boolean parameter that defaults to false.
     pub(crate) fn flag(&self, name: &str) -> bool {
         self.given(name).and_then(boolean) == Some(true)
     }
 
-    /// A switch that is on unless it is said to be off.
+    /// A boolean parameter that defaults to true.
     pub(crate) fn flag_unless_off(&self, name: &str) -> bool {
         self.given(name).and_then(boolean) != Some(false)
     }
 
-    /// How many results a page has: 0 and -1 stand for as many as it holds.
+    /// The number of results per page. 0 and -1 stand for the maximum.
     pub(crate) fn amount(&self) -> usize {
         match self.given("amount").map(str::parse::<i64>) {
             None | Some(Err(_)) => DEFAULT_PER_PAGE,
@@ -156,15 +156,15 @@ impl<S: Sync> FromRequestParts<S> for Params {
     }
 }
 
-/// A JSON body as the guard read it.
+/// The JSON body as read by the guard.
 #[derive(Debug, Clone)]
 pub(crate) struct ParsedBody(pub(crate) Arc<Value>);
 
-/// A JSON body of the operation's type.
+/// A JSON body converted to the operation's type.
 #[derive(Debug)]
 pub(crate) struct Body<T>(pub(crate) T);
 
-/// A JSON body that may be absent.
+/// An optional JSON body.
 #[derive(Debug)]
 pub(crate) struct MaybeBody<T>(pub(crate) Option<T>);
 
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn amounts() {
+    fn amount_has_a_default_and_a_maximum() {
         for (query, expected) in [
             ("", 100),
             ("amount=", 100),
@@ -220,19 +220,19 @@ mod tests {
     }
 
     #[test]
-    fn switches_and_lists() {
+    fn boolean_and_list_parameters_are_parsed() {
         let given = params("force=true&user_metadata=false&objects=a%2Fb&objects=c&after=");
         assert!(given.flag("force") && !given.flag("bare"));
-        let of_python = params("force=True&bare=False&user_metadata=False");
-        assert!(of_python.flag("force") && !of_python.flag("bare"));
-        assert!(!of_python.flag_unless_off("user_metadata"));
+        let python_style = params("force=True&bare=False&user_metadata=False");
+        assert!(python_style.flag("force") && !python_style.flag("bare"));
+        assert!(!python_style.flag_unless_off("user_metadata"));
         assert!(!given.flag_unless_off("user_metadata") && given.flag_unless_off("other"));
         assert_eq!(given.list("objects"), ["a/b", "c"]);
         assert_eq!((given.given("after"), given.text("after")), (None, ""));
     }
 
     #[test]
-    fn schemes() {
+    fn authorization_schemes_are_parsed() {
         assert!(
             matches!(scheme("Basic YTpiOmM="), Some(Scheme::Basic(k, s)) if k == "a" && s == "b:c")
         );
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cookie_among_others() {
+    fn session_cookie_is_found_among_others() {
         let mut headers = HeaderMap::new();
         headers.append(
             "cookie",

@@ -1,7 +1,7 @@
-//! Who may make the first administrator: callers on the server's own machine, or with the setup token.
+//! Decides who may create the first administrator: local callers, and callers with the setup token.
 //!
-//! Set-up asks for no credentials, since there are none yet. Without this check whoever reaches a new
-//! server first would own it: a scanner on the network, or a page in a browser on the machine itself.
+//! Set-up cannot require credentials, because none exist yet. Without this check, whoever reaches a new server
+//! first would own it: a scanner on the network, or a web page in a browser on the same machine.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -20,22 +20,22 @@ use crate::site::{host_name, hosts, is_loopback_name};
 /// The header that carries the setup token.
 pub const SETUP_TOKEN_HEADER: &str = "x-weir-setup-token";
 
-/// The other end of a request's connection. The server adds it to every request.
+/// The remote address of a request's connection. The server adds it to every request.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub SocketAddr);
 
-/// What lets callers from elsewhere make the first administrator.
+/// The token with which remote callers may create the first administrator.
 #[derive(Clone)]
 pub struct SetupToken(String);
 
 impl SetupToken {
-    /// A token that callers have to know. One that is empty lets nobody in.
+    /// Creates a token. An empty token matches nothing.
     #[must_use]
     pub fn new(token: String) -> Self {
         Self(token)
     }
 
-    fn is(&self, given: &[u8]) -> bool {
+    fn matches(&self, given: &[u8]) -> bool {
         !self.0.is_empty() && bool::from(self.0.as_bytes().ct_eq(given))
     }
 }
@@ -46,7 +46,7 @@ impl fmt::Debug for SetupToken {
     }
 }
 
-/// A caller who may make the first administrator, or a server that has one: then nobody makes another.
+/// Proof that the caller may create the first administrator, or that one exists already, so that set-up fails anyway.
 #[derive(Debug)]
 pub(crate) struct FirstCaller;
 
@@ -56,11 +56,11 @@ impl FromRequestParts<ApiState> for FirstCaller {
     async fn from_request_parts(parts: &mut Parts, api: &ApiState) -> Result<Self, Response> {
         let peer = parts.extensions.get::<Peer>();
         let given = parts.headers.get(SETUP_TOKEN_HEADER);
-        // Who sends a token, and the wrong one, may come through a tunnel that nothing else tells of.
+        // A wrong token is refused even from loopback: the caller may come through a tunnel without forwarding headers.
         if given.is_none() && is_on_this_machine(parts, peer) {
             return Ok(Self);
         }
-        if given.is_some_and(|given| api.options.setup_token.is(given.as_bytes())) {
+        if given.is_some_and(|given| api.options.setup_token.matches(given.as_bytes())) {
             return Ok(Self);
         }
         match api.auth.setup_state().await {
@@ -71,17 +71,17 @@ impl FromRequestParts<ApiState> for FirstCaller {
     }
 }
 
-/// Whether a person or program on the server's own machine asks: over loopback, not handed on by a
-/// proxy, and not sent by a page of another site that a browser on this machine shows.
+/// Whether the request comes from a person or program on this machine: over loopback, not forwarded by a
+/// proxy, and not sent by a web page of another site in a local browser.
 fn is_on_this_machine(parts: &Parts, peer: Option<&Peer>) -> bool {
     let headers = &parts.headers;
     let is_loopback = peer.is_some_and(|peer| peer.0.ip().to_canonical().is_loopback());
     let mut names = hosts(&parts.uri, headers);
     let names_this_machine = names.all(|name| name.is_some_and(|name| is_loopback_name(&name)));
-    is_loopback && names_this_machine && !is_forwarded(headers) && !is_of_other_page(headers)
+    is_loopback && names_this_machine && !is_forwarded(headers) && !is_from_other_page(headers)
 }
 
-/// Whether a proxy says that it handed the request on for somebody else.
+/// Whether a proxy has added a header that marks the request as forwarded.
 fn is_forwarded(headers: &HeaderMap) -> bool {
     const NAMES: &[&str] = &[
         "forwarded",
@@ -101,8 +101,8 @@ fn is_forwarded(headers: &HeaderMap) -> bool {
     })
 }
 
-fn is_of_other_page(headers: &HeaderMap) -> bool {
-    let fetched_elsewhere = headers
+fn is_from_other_page(headers: &HeaderMap) -> bool {
+    let is_fetched_elsewhere = headers
         .get_all("sec-fetch-site")
         .iter()
         .any(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"));
@@ -111,14 +111,14 @@ fn is_of_other_page(headers: &HeaderMap) -> bool {
         let (_, authority) = origin.to_str().ok()?.split_once("://")?;
         host_name(authority)
     });
-    fetched_elsewhere || origins.any(|name| !name.is_some_and(|name| is_loopback_name(&name)))
+    is_fetched_elsewhere || origins.any(|name| !name.is_some_and(|name| is_loopback_name(&name)))
 }
 
-/// Reads what headers say of where a request was sent from, for [`crate::fuzzing`].
+/// Parses the headers about a request's origin, for [`crate::fuzzing`].
 pub(crate) fn try_parts(uri: &http::Uri, headers: &HeaderMap) {
     hosts(uri, headers).count();
     is_forwarded(headers);
-    is_of_other_page(headers);
+    is_from_other_page(headers);
 }
 
 fn refuse(with_token: bool) -> Response {
@@ -130,7 +130,7 @@ fn refuse(with_token: bool) -> Response {
     let error = types::Error {
         message: message.to_owned(),
         hint: Some(
-            "send the setup token in the header X-Weir-Setup-Token, or make the first administrator on the server's own machine; \
+            "send the setup token in the header X-Weir-Setup-Token, or create the first administrator on the server's own machine; \
              the server's start log prints the token, unless its configuration sets installation.setup_token"
                 .to_owned(),
         ),
@@ -157,7 +157,7 @@ mod tests {
     const HOST: (&str, &str) = ("host", "127.0.0.1:8000");
 
     #[test]
-    fn callers_on_the_machine_itself() {
+    fn local_callers_are_admitted() {
         for peer in [
             "127.0.0.1:5000",
             "127.8.8.8:1",
@@ -177,13 +177,8 @@ mod tests {
     }
 
     #[test]
-    fn callers_from_elsewhere_and_those_that_could_be() {
-        for peer in [
-            "10.0.0.7:5000",
-            "172.17.0.1:5000",
-            "[fe80::1]:9",
-            "nobody knows",
-        ] {
+    fn remote_forwarded_and_cross_site_callers_are_not_admitted() {
+        for peer in ["10.0.0.7:5000", "172.17.0.1:5000", "[fe80::1]:9", "unknown"] {
             assert!(!admitted(peer, &[HOST]), "{peer}");
         }
         for header in [
@@ -195,7 +190,7 @@ mod tests {
             ("CF-Connecting-IP", "203.0.113.9"),
             ("x-original-forwarded-for", "203.0.113.9"),
             ("x-envoy-external-address", "203.0.113.9"),
-            // A name that was made to mean this machine for a browser's next request.
+            // DNS rebinding: a name that temporarily resolves to this machine.
             ("host", "rebound.evil.example:8000"),
             ("origin", "http://evil.example"),
             ("origin", "null"),
@@ -207,7 +202,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refusal_says_what_is_wrong_and_hints_at_the_token() {
+    async fn refusal_has_a_message_and_a_hint_about_the_token() {
         for (with_token, status, message) in [
             (false, 401, "setup token required"),
             (true, 403, "wrong setup token"),
@@ -226,18 +221,18 @@ mod tests {
     }
 
     #[test]
-    fn tokens() {
+    fn setup_token_matches_only_itself() {
         let token = SetupToken::new("a token of sixteen".to_owned());
-        assert!(token.is(b"a token of sixteen"));
+        assert!(token.matches(b"a token of sixteen"));
         for wrong in [
             &b""[..],
             b"a token",
             b"a token of sixteeN",
             b"a token of sixteen ",
         ] {
-            assert!(!token.is(wrong));
+            assert!(!token.matches(wrong));
         }
-        assert!(!SetupToken::new(String::new()).is(b""));
+        assert!(!SetupToken::new(String::new()).matches(b""));
         assert!(!format!("{token:?}").contains("sixteen"));
     }
 }

@@ -1,4 +1,4 @@
-//! The parsers of this crate as functions of bytes, for `tests/fuzz`.
+//! Entry points for `tests/fuzz`: the parsers of this crate as functions of bytes.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use crate::extract::Params;
 use crate::generated::OPERATIONS;
 use crate::{body, extract, first_caller, range, site, upload};
 
-/// Pieces of a body: cut where a network might.
+/// The size of the chunks in which a body arrives.
 const PIECE_BYTES: usize = 61;
 
-/// As many headers as a connection takes.
+/// The maximum number of headers on a connection.
 const MAX_HEADERS: usize = 100;
 
-/// A form with an object: its boundary is the first line.
+/// Parses a multipart form with an object. The first line is the boundary.
 pub fn form(data: &[u8]) {
     let mut halves = data.splitn(2, |byte| *byte == b'\n');
     let boundary = String::from_utf8_lossy(halves.next().unwrap_or_default());
@@ -32,7 +32,7 @@ pub fn form(data: &[u8]) {
         .collect();
     let body = Body::from_stream(futures::stream::iter(pieces));
     block_on(async {
-        if let Ok((_, mut content)) = upload::of_form(&kind, body).await {
+        if let Ok((_, mut content)) = upload::content_of_form(&kind, body).await {
             while let Some(Ok(piece)) = content.next().await {
                 drop(piece);
             }
@@ -40,7 +40,7 @@ pub fn form(data: &[u8]) {
     });
 }
 
-/// A JSON body: the first byte chooses the operation that it is sent to.
+/// Validates a JSON body. The first byte selects the operation.
 pub fn json(data: &[u8]) {
     let Some((which, body)) = data.split_first() else {
         return;
@@ -55,12 +55,12 @@ pub fn json(data: &[u8]) {
     }
 }
 
-/// A JSON body, as its values are counted before it is decoded.
+/// Counts the values of a JSON body.
 pub fn json_values(data: &[u8]) {
     body::try_values(data);
 }
 
-/// Where a request comes from and goes to: the target in the first line, then `name:value` lines.
+/// Parses the origin and target of a request: the target in the first line, then `name:value` lines.
 pub fn site(data: &[u8]) {
     let mut lines = data.split(|byte| *byte == b'\n');
     let target = lines.next().unwrap_or_default();
@@ -70,7 +70,7 @@ pub fn site(data: &[u8]) {
         let mut halves = line.splitn(2, |byte| *byte == b':');
         let name = HeaderName::from_bytes(halves.next().unwrap_or_default());
         let value = HeaderValue::from_bytes(halves.next().unwrap_or_default());
-        // A map takes so many names.
+        // `HeaderMap` panics beyond its capacity.
         if let (Ok(name), Ok(value)) = (name, value)
             && headers.len() < MAX_HEADERS
         {
@@ -85,7 +85,7 @@ pub fn site(data: &[u8]) {
     first_caller::try_parts(&uri, &headers);
 }
 
-/// What a request says before its body: the query in the first line, then `Range`, `Authorization`, `Cookie`.
+/// Parses query and headers: the query in the first line, then `Range`, `Authorization`, `Cookie`, `If-None-Match`.
 pub fn head(data: &[u8]) {
     let mut lines = data.split(|byte| *byte == b'\n');
     let query: Arc<[(String, String)]> =

@@ -1,4 +1,4 @@
-//! Preparing garbage collection: what jobs that delete unused objects are told to keep.
+//! Preparing garbage collection: lists of the objects that a job must keep.
 
 use api_types as types;
 use auth::arn;
@@ -81,7 +81,7 @@ pub(crate) async fn prepare_uncommitted(
     Ok((StatusCode::CREATED, Json(answer)))
 }
 
-/// Without a link: no store makes presigned ones yet, and jobs read the location then.
+/// Without a presigned URL: no store supports them yet, and jobs then read the location.
 fn commits(prepared: PreparedCommits) -> types::GarbageCollectionPrepareResponse {
     types::GarbageCollectionPrepareResponse {
         run_id: prepared.run_id,

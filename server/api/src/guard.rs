@@ -1,7 +1,7 @@
-//! What happens to every request before its handler: checks against the contract, who asks, the JSON body.
+//! The middleware before every handler: validates the request, authenticates the caller, reads the JSON body.
 //!
-//! Parameters first, then the caller, then the body: nobody unknown makes the
-//! server read one. Counts and times every operation by name.
+//! Parameters come first, then the caller, then the body, so that unauthenticated callers cannot make the
+//! server read large bodies. Also counts and times every operation.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,7 +21,7 @@ use crate::generated::OPERATIONS;
 use crate::schema::Operation;
 use crate::{ApiState, PREFIX, binding, site};
 
-/// Lets requests through that follow the contract.
+/// Passes on requests that satisfy the contract.
 pub(crate) async fn guard(State(api): State<ApiState>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
@@ -33,7 +33,7 @@ pub(crate) async fn guard(State(api): State<ApiState>, request: Request, next: N
         return refusal;
     }
     let response = match admit(&api, operation, request).await {
-        // What the body takes up is held until the handler is done with it.
+        // Keep the body's memory reserved until the handler has ended.
         Ok((request, _held)) => match unreadable_parameter(operation, &request) {
             Some(answer) => answer,
             None => next.run(request).await,
@@ -44,8 +44,8 @@ pub(crate) async fn guard(State(api): State<ApiState>, request: Request, next: N
     response
 }
 
-/// Tells browsers to take no answer for what it does not say it is.
-pub(crate) async fn no_sniffing(request: Request, next: Next) -> Response {
+/// Tells browsers not to guess content types.
+pub(crate) async fn set_nosniff_header(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let header = HeaderName::from_static("x-content-type-options");
     response
@@ -54,7 +54,7 @@ pub(crate) async fn no_sniffing(request: Request, next: Next) -> Response {
     response
 }
 
-/// The operation of the contract that a route stands for.
+/// The contract's operation for the matched route.
 fn operation(request: &Request) -> Option<&'static Operation> {
     let path = request.extensions().get::<MatchedPath>()?.as_str();
     let path = path.strip_prefix(PREFIX).unwrap_or(path);
@@ -63,8 +63,8 @@ fn operation(request: &Request) -> Option<&'static Operation> {
         .find(|o| o.method == request.method().as_str() && o.path == path)
 }
 
-/// Refuses changes that the session's cookie would authorize, where a page of another site sends them:
-/// browsers add the cookie to such requests unasked.
+/// Refuses writes that are authorized only by the session cookie and come from another site's page, because
+/// browsers add the cookie to such requests automatically.
 fn refuse_other_pages(operation: &Operation, request: &Request) -> Option<Response> {
     let headers = request.headers();
     let by_cookie = operation.authenticated
@@ -75,9 +75,9 @@ fn refuse_other_pages(operation: &Operation, request: &Request) -> Option<Respon
         return None;
     }
     let error = types::Error {
-        message: "a page of another site sent this change with the session's cookie".to_owned(),
+        message: "a page of another site sent this change with the session cookie".to_owned(),
         hint: Some(
-            "send the change from a page of this server's own address (headers Origin and Sec-Fetch-Site tell whose page it is), \
+            "send the change from a page of this server (see the headers Origin and Sec-Fetch-Site), \
              or authenticate with an access key; a proxy in front of the server must pass on the header Host"
                 .to_owned(),
         ),
@@ -131,7 +131,7 @@ fn measure(operation: &Operation, method: &Method, response: &Response, started:
         .record(started.elapsed().as_secs_f64());
 }
 
-/// Answers an unknown route.
-pub(crate) async fn no_endpoint() -> Error {
+/// The response for unknown routes.
+pub(crate) async fn unknown_endpoint() -> Error {
     Error::NoEndpoint
 }

@@ -1,4 +1,4 @@
-//! Taking changes back and over: revert, cherry-pick, resets; and commits taken in as records.
+//! Revert, cherry-pick, resets, and commits recorded without a branch.
 
 use api_types as types;
 use auth::arn;
@@ -8,7 +8,7 @@ use catalog::{CherryPickParams, Commit, CommitId, GateLog, MetaRangeId, ResetSco
 use http::{HeaderMap, StatusCode};
 
 use crate::commits::{answer_commit, gate_headers};
-use crate::error::{Context as _, During, Error, Result, Words};
+use crate::error::{Context as _, During, Error, ErrorText, Result};
 use crate::extract::{Body, Caller, Params, Path};
 use crate::{ApiState, convert};
 
@@ -32,7 +32,7 @@ pub(crate) async fn revert_branch(
     };
     let gates = GateLog::default();
     api.catalog
-        .noting_gates(&gates)
+        .with_gate_log(&gates)
         .revert(&repository, &branch, &body.r#ref, request)
         .await
         .during(During::Revert)?;
@@ -62,18 +62,18 @@ pub(crate) async fn cherry_pick(
     let gates = GateLog::default();
     let made = api
         .catalog
-        .noting_gates(&gates)
+        .with_gate_log(&gates)
         .cherry_pick(&repository, &branch, &body.r#ref, request)
         .await
         .during(During::CherryPick)?;
     Ok(answer_commit(made, gates.gates()))
 }
 
-/// 0 stands for the only parent.
+/// 0 means that the commit has only one parent.
 fn parent_number(given: i64) -> Result<usize> {
     usize::try_from(given).map_err(|_| {
         Error::Invalid(format!(
-            "parent number {given} is invalid: parents are counted from 1, and 0 is the only one"
+            "parent number {given} is invalid: use 1 for the first parent, or 0 if there is only one"
         ))
     })
 }
@@ -98,7 +98,7 @@ pub(crate) async fn reset_branch(
 fn reset_scope(kind: types::ResetCreationType, path: Option<String>) -> Result<ResetScope> {
     use types::ResetCreationType as Kind;
     let missing = || {
-        Error::InvalidWith(Words::message("path is required").hint(
+        Error::InvalidWith(ErrorText::message("path is required").hint(
             "give the `path` to reset, or \"reset\" as `type` to reset all uncommitted changes",
         ))
     };
@@ -143,19 +143,19 @@ pub(crate) async fn create_commit_record(
     let repository = api.catalog.repository(&id).await?;
     let force = body.force.unwrap_or(false);
     api.catalog
-        .create_commit_record(&repository, &recorded(body)?, force)
+        .create_commit_record(&repository, &commit_from_record(body)?, force)
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn recorded(body: types::CommitRecordCreation) -> Result<Commit> {
-    let small = |what: &str, number: i64| {
+fn commit_from_record(body: types::CommitRecordCreation) -> Result<Commit> {
+    let non_negative = |what: &str, number: i64| {
         i32::try_from(number)
             .ok()
             .filter(|number| *number >= 0)
             .ok_or_else(|| Error::Invalid(format!("{what} {number} is out of range")))
     };
-    // The tree of a repository's first commit has no id.
+    // The tree of the initial commit is empty and has no id.
     let meta_range_id = match body.metarange_id.as_str() {
         "" => MetaRangeId::trusted(""),
         id => MetaRangeId::parse(id)?,
@@ -173,8 +173,8 @@ fn recorded(body: types::CommitRecordCreation) -> Result<Commit> {
         meta_range_id,
         metadata: body.metadata.unwrap_or_default(),
         parents: body.parents.into_iter().map(CommitId::trusted).collect(),
-        version: small("version", body.version)?,
-        generation: small("generation", body.generation)?,
+        version: non_negative("version", body.version)?,
+        generation: non_negative("generation", body.generation)?,
     })
 }
 
@@ -185,7 +185,7 @@ mod tests {
     use catalog::ResetScope;
 
     #[test]
-    fn what_to_reset_must_be_said() {
+    fn reset_requires_a_path_except_for_everything() {
         let path = |text: &str| Some(text.to_owned());
         for (kind, path, scope) in [
             (Kind::Reset, None, Some(ResetScope::All)),
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn parents_are_counted_from_one() {
+    fn parent_numbers_start_at_one_and_zero_means_the_only_one() {
         assert_eq!(parent_number(0).ok(), Some(0));
         assert_eq!(parent_number(2).ok(), Some(2));
         assert!(parent_number(-1).is_err());

@@ -1,9 +1,9 @@
-//! The REST API: routes, checks, extraction, authorization, conversion. No domain logic.
+//! The REST API: routes, validation, extraction, authorization, conversion. No domain logic.
 //!
-//! `router.rs` is the table of contents; a request passes `guard.rs` (contract, caller,
-//! body), then its handler: extract, authorize, one call of the catalog, convert.
-//! Failures become statuses, messages and hints in `error/mod.rs` and its folder, and nowhere else.
-//! The contract is `openapi.yaml`; `generated.rs` is made from it.
+//! `router.rs` lists all routes. A request passes `guard.rs` (contract, caller, body) and then its
+//! handler, which extracts, authorizes, calls the catalog once and converts the result.
+//! Only `error/` maps failures to statuses, messages and hints. The contract is `openapi.yaml`;
+//! `generated.rs` is generated from it.
 
 mod actions;
 mod binding;
@@ -24,8 +24,8 @@ mod gc_prepare;
 mod generated;
 mod guard;
 mod history;
-mod later;
 mod metadata;
+mod not_implemented;
 mod objects;
 mod protection;
 mod pulls;
@@ -59,10 +59,10 @@ pub use first_caller::{Peer, SETUP_TOKEN_HEADER, SetupToken};
 pub use router::{ROUTES, router};
 pub use site::{host_name, hosts, is_cross_site, is_loopback_name};
 
-/// Where the operations are.
+/// The path below which the operations are served.
 const PREFIX: &str = "/api/v1";
 
-/// What handlers share. Cheap to clone.
+/// The state that handlers share. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ApiState {
     pub catalog: Catalog,
@@ -71,28 +71,28 @@ pub struct ApiState {
     pub options: Options,
 }
 
-/// The version of lakeFS whose contract this server speaks. Clients decide by it what they may ask.
+/// The version of lakeFS that this server is compatible with. Clients decide by it which features to use.
 pub const CONTRACT_VERSION: &str = "1.84.0";
 
-/// What the API tells of the server's configuration.
+/// The configuration that the API depends on.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// This program's own version; what clients go by is [`CONTRACT_VERSION`].
+    /// The version of Weir. Clients decide by [`CONTRACT_VERSION`] instead.
     pub version: String,
     pub login_cookie_names: Vec<String>,
     pub login_failed_message: String,
     pub login_url: String,
     pub logout_url: String,
-    /// Whether cookies are marked Secure.
+    /// Whether to set the attribute Secure on cookies.
     pub secure_cookies: bool,
-    /// What callers from elsewhere make the first administrator with.
+    /// The token with which remote callers may create the first administrator.
     pub setup_token: SetupToken,
-    /// What JSON bodies may take up.
+    /// Memory budgets for JSON bodies.
     pub bodies: BodyBudgets,
 }
 
 impl ApiState {
-    /// Lets the caller go on only with all of the permissions. What is asked can be traced.
+    /// Checks that the caller has all of the permissions. Traces them for tests.
     async fn authorize<const N: usize>(
         &self,
         caller: &Caller,
@@ -105,7 +105,7 @@ impl ApiState {
         Ok(self.auth.authorize(&caller.0, &permissions).await?)
     }
 
-    /// The repository, where the caller may do `action` to it.
+    /// Loads a repository if the caller may perform `action` on it.
     async fn repository_for(
         &self,
         caller: &Caller,

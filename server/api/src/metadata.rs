@@ -1,4 +1,4 @@
-//! The files of committed trees: addresses and bytes, for clients that read trees themselves.
+//! Range and metarange files of committed trees: addresses and bytes, for clients that read trees themselves.
 
 use api_types as types;
 use auth::arn;
@@ -16,10 +16,10 @@ use crate::error::{Error, Result};
 use crate::extract::{Caller, Params, Path};
 use crate::objects::refuse_presign;
 
-/// The kinds of file, as paths name them.
+/// The kinds of files, as in the path.
 const KINDS: &[&str] = &["range", "meta_range"];
 
-/// The address of a range or a metarange: both lie in one folder, and no id serves two files.
+/// The address of a range or metarange. Both are stored in one folder, and ids are unique across both.
 pub(crate) async fn get_table_address(
     State(api): State<ApiState>,
     caller: Caller,
@@ -34,7 +34,7 @@ pub(crate) async fn get_table_address(
     ))
 }
 
-/// The bytes of a range or metarange. Browsers are told to make nothing of them.
+/// The bytes of a range or metarange. The headers keep browsers from interpreting them.
 pub(crate) async fn get_metadata_object(
     State(api): State<ApiState>,
     caller: Caller,

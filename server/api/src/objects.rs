@@ -1,4 +1,4 @@
-//! Objects by their metadata: stat, list, delete, copy.
+//! Objects without their bytes: stat, list, delete, copy.
 
 use api_types as types;
 use auth::{Permission, arn};
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::extract::{Body, Caller, Params, Path};
 use crate::{ApiState, convert};
 
-/// The most paths that one request may delete.
+/// The maximum number of paths that one request may delete.
 const MAX_DELETE_PATHS: usize = 1000;
 
 pub(crate) async fn stat_object(
@@ -63,7 +63,7 @@ pub(crate) async fn list_objects(
     }))
 }
 
-/// Links to the store are not made yet, by any store.
+/// Presigned URLs are not implemented yet for any store.
 pub(crate) fn refuse_presign(api: &ApiState, params: &Params) -> Result<()> {
     if !params.flag("presign") {
         return Ok(());
@@ -94,7 +94,7 @@ pub(crate) async fn delete_object(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Deletes what the caller may delete, and lists the rest.
+/// Deletes the objects that the caller may delete and lists the others as errors.
 pub(crate) async fn delete_objects(
     State(api): State<ApiState>,
     caller: Caller,
@@ -109,7 +109,7 @@ pub(crate) async fn delete_objects(
     }
     let (allowed, errors) = split_by_permission(&api, &caller, &id, body.paths).await?;
     if allowed.is_empty() && !errors.is_empty() {
-        // Who may delete nothing here is not told whether the repository exists.
+        // A caller without any permission must not learn whether the repository exists.
         return Ok(Json(types::ObjectErrorList { errors }));
     }
     let repository = api.catalog.repository(&id).await?;
@@ -149,7 +149,7 @@ async fn split_by_permission(
     Ok((allowed, errors))
 }
 
-/// Copies bytes; a wish to share them (`shallow`) is granted by a copy as well, which nobody can tell apart.
+/// Copies the bytes. `shallow` is treated the same: clients cannot observe whether copies share bytes.
 pub(crate) async fn copy_object(
     State(api): State<ApiState>,
     caller: Caller,

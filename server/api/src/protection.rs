@@ -1,4 +1,4 @@
-//! Branch protection rules, at their path and at their former one.
+//! Branch protection rules, at their current and their former path.
 
 use api_types as types;
 use axum::Json;
@@ -13,7 +13,7 @@ use crate::extract::{Body, Caller, Path};
 const GET: &str = "branches:GetBranchProtectionRules";
 const SET: &str = "branches:SetBranchProtectionRules";
 
-/// The rules, and in `ETag` a name of their state: bare, and empty if there never were any, as lakeFS's clients expect.
+/// The rules and their `ETag`. As in lakeFS, it has no quotes, and is empty if rules were never set.
 pub(crate) async fn get_rules(
     State(api): State<ApiState>,
     caller: Caller,
@@ -44,7 +44,7 @@ pub(crate) async fn set_rules(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The tag that the rules must have: with quotes, as HTTP wants it, or without, as `getBranchProtectionRules` gives it.
+/// The `ETag` in `If-Match`: with quotes, as HTTP requires, or without, as `getBranchProtectionRules` returns it.
 fn if_match(headers: &HeaderMap) -> Option<&str> {
     let given = headers.get(IF_MATCH)?.to_str().ok()?.trim();
     let unquoted = given
@@ -94,7 +94,7 @@ mod tests {
     use http::{HeaderMap, HeaderValue};
 
     #[test]
-    fn tags_with_and_without_quotes() {
+    fn if_match_accepts_tags_with_and_without_quotes() {
         assert_eq!(if_match(&HeaderMap::new()), None);
         for (given, tag) in [("abc", "abc"), ("\"abc\"", "abc"), ("", ""), ("\"\"", "")] {
             let mut headers = HeaderMap::new();

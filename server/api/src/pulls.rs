@@ -70,7 +70,7 @@ pub(crate) async fn get_pull_request(
     Ok(Json(convert::pull_request(pull)))
 }
 
-/// Answers 204, as lakeFS does and its web interface expects, not the contract's 200.
+/// Answers 204 instead of the contract's 200, as lakeFS does and its web interface expects.
 pub(crate) async fn update_pull_request(
     State(api): State<ApiState>,
     caller: Caller,
@@ -96,8 +96,8 @@ pub(crate) async fn update_pull_request(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Asks for the right to commit to the destination as well, which only the request tells.
-/// Conflicts are answered as those of `mergeIntoBranch` are.
+/// Also requires the permission to commit to the destination, which is known only after loading the request.
+/// Conflicts are answered like those of `mergeIntoBranch`.
 pub(crate) async fn merge_pull_request(
     State(api): State<ApiState>,
     caller: Caller,
@@ -114,7 +114,7 @@ pub(crate) async fn merge_pull_request(
     let gates = GateLog::default();
     let merged = api
         .catalog
-        .noting_gates(&gates)
+        .with_gate_log(&gates)
         .merge_pull_request(&repository, &pull, committer)
         .await;
     match merged.during(During::Merge {

@@ -1,15 +1,15 @@
-//! The `Range` header: one range of bytes, as object stores serve it.
+//! Parses the `Range` header. Like other object stores, it supports a single byte range.
 
 use std::ops::Range;
 
-/// A range that the object does not have, or more than one.
+/// A range that the object does not have, or several ranges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Unsatisfiable;
 
-/// The bytes that a header asks for of an object of `size` bytes, end exclusive.
+/// The requested bytes of an object of `size` bytes, end exclusive.
 ///
-/// `bytes=a-b` (cut at the end), `bytes=a-`, `bytes=-n` (the last n). None if the header
-/// asks for no bytes at all (another unit), so that the whole object is served.
+/// `bytes=a-b` (may exceed the end), `bytes=a-`, `bytes=-n` (the last n). None for other units: the whole object
+/// is served then.
 pub(crate) fn parse(header: &str, size: u64) -> Result<Option<Range<u64>>, Unsatisfiable> {
     let Some(spec) = header.trim().strip_prefix("bytes=") else {
         return Ok(None);
@@ -39,7 +39,7 @@ mod tests {
     use super::{Unsatisfiable, parse};
 
     #[test]
-    fn ranges() {
+    fn single_byte_ranges_are_parsed() {
         for (header, size, expected) in [
             ("bytes=2-4", 8, Ok(Some(2..5))),
             ("bytes=5-", 8, Ok(Some(5..8))),

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use catalog::{RefName, UndoOutcome, UndoParams};
 
-use crate::error::{Error, Result, Words};
+use crate::error::{Error, ErrorText, Result};
 use crate::extract::{Caller, MaybeBody, Params, Path};
 use crate::{ApiState, convert};
 
@@ -19,9 +19,12 @@ pub(crate) async fn list_reflog(
     let (branch, tag) = (params.text("branch"), params.text("tag"));
     let of = match (branch, tag) {
         ("", "") => {
-            let asked = ["fs:ListBranches", "fs:ListTags"];
-            api.authorize(&caller, asked.map(|action| (action, arn::repository(&id))))
-                .await?;
+            let actions = ["fs:ListBranches", "fs:ListTags"];
+            api.authorize(
+                &caller,
+                actions.map(|action| (action, arn::repository(&id))),
+            )
+            .await?;
             None
         }
         (branch, "") => {
@@ -36,8 +39,8 @@ pub(crate) async fn list_reflog(
         }
         _ => {
             return Err(Error::InvalidWith(
-                Words::message("both branch and tag are given")
-                    .hint("give `branch` or `tag`, or neither for all of them"),
+                ErrorText::message("both branch and tag are given")
+                    .hint("send `branch` or `tag`, or neither to list all entries"),
             ));
         }
     };
@@ -63,7 +66,7 @@ pub(crate) async fn undo_branch(
     let resource = arn::branch(&id, &branch);
     api.authorize(&caller, [("fs:RevertBranch", resource.clone())])
         .await?;
-    let undo = Undoing {
+    let undo = UndoRequest {
         of: RefName::branch(&branch)?,
         id,
         body,
@@ -81,7 +84,7 @@ pub(crate) async fn undo_tag(
     let resource = arn::tag(&id, &tag);
     api.authorize(&caller, [("fs:CreateTag", resource.clone())])
         .await?;
-    let undo = Undoing {
+    let undo = UndoRequest {
         of: RefName::tag(&tag)?,
         id,
         body,
@@ -90,24 +93,24 @@ pub(crate) async fn undo_tag(
     Ok(Json(undo_result(tag, &undo.run(&api, &caller).await?)))
 }
 
-/// An undo that was asked for.
-struct Undoing {
+/// A request to undo a change.
+struct UndoRequest {
     /// The repository.
     id: String,
     of: RefName,
     body: Option<types::UndoCreation>,
-    /// What it takes besides if it brings back what was deleted.
+    /// The additional permission for an undo that restores a deleted branch or tag.
     creation: (&'static str, String),
 }
 
-impl Undoing {
-    /// The entry is chosen first and named to the undo, so that what was allowed is what is done.
+impl UndoRequest {
+    /// Finds the entry first and passes its id to the undo, so that the authorized change is the one undone.
     async fn run(self, api: &ApiState, caller: &Caller) -> Result<UndoOutcome> {
         let repository = api.catalog.repository(&self.id).await?;
-        let asked = self.body.as_ref().and_then(|body| body.entry.as_deref());
+        let requested = self.body.as_ref().and_then(|body| body.entry.as_deref());
         let entry = api
             .catalog
-            .entry_to_undo(&repository, &self.of, asked)
+            .entry_to_undo(&repository, &self.of, requested)
             .await?;
         if entry.to.is_none() {
             api.authorize(caller, [self.creation]).await?;

@@ -42,9 +42,9 @@ pub(crate) async fn create_repository(
     params: Params,
     Body(body): Body<types::RepositoryCreation>,
 ) -> Result<(StatusCode, Json<types::Repository>)> {
-    // However it is spelled, it is the same place that is asked for; what is no namespace is refused below.
-    let spelled = api.catalog.namespace(&body.storage_namespace);
-    let namespace = arn::namespace(spelled.as_deref().unwrap_or(&body.storage_namespace));
+    // Authorize the canonical spelling of the namespace. `create_repository` refuses invalid ones below.
+    let canonical = api.catalog.namespace(&body.storage_namespace);
+    let namespace = arn::namespace(canonical.as_deref().unwrap_or(&body.storage_namespace));
     let permissions = [
         ("fs:CreateRepository", arn::repository(&body.name)),
         ("fs:AttachStorageNamespace", namespace),

@@ -1,4 +1,4 @@
-//! Rules of garbage collection, at their path and at their former one.
+//! Garbage collection rules, at their current and their former path.
 
 use std::collections::BTreeMap;
 
@@ -68,7 +68,7 @@ fn to_wire(rules: GcRules) -> types::GarbageCollectionRules {
     }
 }
 
-/// Refuses what the stored form has no room for.
+/// Refuses rules that cannot be stored.
 fn from_wire(rules: types::GarbageCollectionRules) -> Result<GcRules> {
     let mut branch_retention_days = BTreeMap::new();
     for rule in rules.branches {
@@ -78,7 +78,7 @@ fn from_wire(rules: types::GarbageCollectionRules) -> Result<GcRules> {
         {
             let branch = rule.branch_id;
             return Err(Error::Invalid(format!(
-                "branch '{branch}' has two rules, of {other} and of {days} days"
+                "branch '{branch}' has two rules, with {other} and {days} days"
             )));
         }
     }
@@ -91,7 +91,7 @@ fn from_wire(rules: types::GarbageCollectionRules) -> Result<GcRules> {
 fn days(days: i64) -> Result<i32> {
     i32::try_from(days).map_err(|_| {
         Error::Invalid(format!(
-            "{days} days are out of range, which is 0 to {}",
+            "{days} days are out of range: use 0 to {}",
             i32::MAX
         ))
     })
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_and_the_wire() {
+    fn rules_round_trip_and_invalid_rules_are_refused() {
         let rules = wire(21, &[("dev", 7), ("main", 3), ("main", 3)]);
         let read = from_wire(rules).expect("good rules");
         assert_eq!(to_wire(read), wire(21, &[("dev", 7), ("main", 3)]));

@@ -1,13 +1,13 @@
-//! All routes, one line each: method, path, operation of the contract, handler.
+//! All routes, one line each: method, path, operation id in the contract, handler.
 //!
-//! A test holds the table against the contract. `later` answers 501 by name.
+//! A test compares the table with the contract. `not_implemented` answers 501.
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{delete, get, head, patch, post, put};
 
-use crate::guard::{guard, no_endpoint, no_sniffing};
-use crate::later::later;
+use crate::guard::{guard, set_nosniff_header, unknown_endpoint};
+use crate::not_implemented::not_implemented;
 use crate::{ApiState, PREFIX};
 use crate::{
     actions, branches, commits, config, diff, download, dump, gc_prepare, history, metadata,
@@ -26,13 +26,13 @@ macro_rules! routes {
     };
 }
 
-/// The routes below `/api/v1`, and `/openapi.json`, ready to be merged into a server's router.
+/// The routes below `/api/v1` and `/openapi.json`, ready to be merged into a server's router.
 pub fn router(state: ApiState) -> Router {
     let api = routes()
-        .method_not_allowed_fallback(no_endpoint)
+        .method_not_allowed_fallback(unknown_endpoint)
         .route_layer(from_fn_with_state(state.clone(), guard))
-        .fallback(no_endpoint)
-        .layer(from_fn(no_sniffing))
+        .fallback(unknown_endpoint)
+        .layer(from_fn(set_nosniff_header))
         .with_state(state);
     Router::new()
         .nest(PREFIX, api)
@@ -48,46 +48,46 @@ routes! {
     post "/auth/login" login session::login;
     get "/user" getCurrentUser session::get_current_user;
     get "/auth/capabilities" getAuthCapabilities session::get_auth_capabilities;
-    post "/auth/external/principal/login" externalPrincipalLogin later;
-    post "/sts/login" stsLogin later;
-    get "/oidc/callback" oauthCallback later;
+    post "/auth/external/principal/login" externalPrincipalLogin not_implemented;
+    post "/sts/login" stsLogin not_implemented;
+    get "/oidc/callback" oauthCallback not_implemented;
 
     // users and their keys
     get "/auth/users" listUsers users::list_users;
     post "/auth/users" createUser users::create_user;
     get "/auth/users/{userId}" getUser users::get_user;
-    delete "/auth/users/{userId}" deleteUser later;
-    get "/auth/users/{userId}/credentials" listUserCredentials later;
+    delete "/auth/users/{userId}" deleteUser not_implemented;
+    get "/auth/users/{userId}/credentials" listUserCredentials not_implemented;
     post "/auth/users/{userId}/credentials" createCredentials users::create_credentials;
     get "/auth/users/{userId}/credentials/{accessKeyId}" getCredentials users::get_credentials;
-    delete "/auth/users/{userId}/credentials/{accessKeyId}" deleteCredentials later;
-    get "/auth/users/{userId}/groups" listUserGroups later;
-    get "/auth/users/{userId}/policies" listUserPolicies later;
-    put "/auth/users/{userId}/policies/{policyId}" attachPolicyToUser later;
-    delete "/auth/users/{userId}/policies/{policyId}" detachPolicyFromUser later;
-    post "/auth/users/{userId}/external/principals" createUserExternalPrincipal later;
-    delete "/auth/users/{userId}/external/principals" deleteUserExternalPrincipal later;
-    get "/auth/users/{userId}/external/principals/ls" listUserExternalPrincipals later;
-    get "/auth/external/principals" getExternalPrincipal later;
+    delete "/auth/users/{userId}/credentials/{accessKeyId}" deleteCredentials not_implemented;
+    get "/auth/users/{userId}/groups" listUserGroups not_implemented;
+    get "/auth/users/{userId}/policies" listUserPolicies not_implemented;
+    put "/auth/users/{userId}/policies/{policyId}" attachPolicyToUser not_implemented;
+    delete "/auth/users/{userId}/policies/{policyId}" detachPolicyFromUser not_implemented;
+    post "/auth/users/{userId}/external/principals" createUserExternalPrincipal not_implemented;
+    delete "/auth/users/{userId}/external/principals" deleteUserExternalPrincipal not_implemented;
+    get "/auth/users/{userId}/external/principals/ls" listUserExternalPrincipals not_implemented;
+    get "/auth/external/principals" getExternalPrincipal not_implemented;
 
     // groups and policies
-    get "/auth/groups" listGroups later;
-    post "/auth/groups" createGroup later;
-    get "/auth/groups/{groupId}" getGroup later;
-    delete "/auth/groups/{groupId}" deleteGroup later;
-    get "/auth/groups/{groupId}/members" listGroupMembers later;
-    put "/auth/groups/{groupId}/members/{userId}" addGroupMembership later;
-    delete "/auth/groups/{groupId}/members/{userId}" deleteGroupMembership later;
-    get "/auth/groups/{groupId}/policies" listGroupPolicies later;
-    put "/auth/groups/{groupId}/policies/{policyId}" attachPolicyToGroup later;
-    delete "/auth/groups/{groupId}/policies/{policyId}" detachPolicyFromGroup later;
-    get "/auth/groups/{groupId}/acl" getGroupACL later;
-    post "/auth/groups/{groupId}/acl" setGroupACL later;
-    get "/auth/policies" listPolicies later;
-    post "/auth/policies" createPolicy later;
-    get "/auth/policies/{policyId}" getPolicy later;
-    put "/auth/policies/{policyId}" updatePolicy later;
-    delete "/auth/policies/{policyId}" deletePolicy later;
+    get "/auth/groups" listGroups not_implemented;
+    post "/auth/groups" createGroup not_implemented;
+    get "/auth/groups/{groupId}" getGroup not_implemented;
+    delete "/auth/groups/{groupId}" deleteGroup not_implemented;
+    get "/auth/groups/{groupId}/members" listGroupMembers not_implemented;
+    put "/auth/groups/{groupId}/members/{userId}" addGroupMembership not_implemented;
+    delete "/auth/groups/{groupId}/members/{userId}" deleteGroupMembership not_implemented;
+    get "/auth/groups/{groupId}/policies" listGroupPolicies not_implemented;
+    put "/auth/groups/{groupId}/policies/{policyId}" attachPolicyToGroup not_implemented;
+    delete "/auth/groups/{groupId}/policies/{policyId}" detachPolicyFromGroup not_implemented;
+    get "/auth/groups/{groupId}/acl" getGroupACL not_implemented;
+    post "/auth/groups/{groupId}/acl" setGroupACL not_implemented;
+    get "/auth/policies" listPolicies not_implemented;
+    post "/auth/policies" createPolicy not_implemented;
+    get "/auth/policies/{policyId}" getPolicy not_implemented;
+    put "/auth/policies/{policyId}" updatePolicy not_implemented;
+    delete "/auth/policies/{policyId}" deletePolicy not_implemented;
 
     // the server
     get "/config" getConfig config::get_config;
@@ -153,29 +153,29 @@ routes! {
     head "/repositories/{repository}/refs/{ref}/objects" headObject download::head_object;
     get "/repositories/{repository}/refs/{ref}/objects/stat" statObject objects::stat_object;
     get "/repositories/{repository}/refs/{ref}/objects/ls" listObjects objects::list_objects;
-    get "/repositories/{repository}/refs/{ref}/objects/underlyingProperties" getUnderlyingProperties later;
+    get "/repositories/{repository}/refs/{ref}/objects/underlyingProperties" getUnderlyingProperties not_implemented;
     post "/repositories/{repository}/branches/{branch}/objects" uploadObject upload::upload_object;
-    put "/repositories/{repository}/branches/{branch}/objects" stageObject later;
+    put "/repositories/{repository}/branches/{branch}/objects" stageObject not_implemented;
     delete "/repositories/{repository}/branches/{branch}/objects" deleteObject objects::delete_object;
     post "/repositories/{repository}/branches/{branch}/objects/delete" deleteObjects objects::delete_objects;
     post "/repositories/{repository}/branches/{branch}/objects/copy" copyObject objects::copy_object;
     get "/repositories/{repository}/branches/{branch}/objects/stage_allowed" uploadObjectPreflight upload::preflight;
-    put "/repositories/{repository}/branches/{branch}/objects/stat/user_metadata" updateObjectUserMetadata later;
+    put "/repositories/{repository}/branches/{branch}/objects/stat/user_metadata" updateObjectUserMetadata not_implemented;
     post "/repositories/{repository}/refs/{branch}/symlink" createSymlinkFile symlinks::create_symlink_file;
 
-    // uploads straight to the store, imports
-    get "/repositories/{repository}/branches/{branch}/staging/backing" getPhysicalAddress later;
-    put "/repositories/{repository}/branches/{branch}/staging/backing" linkPhysicalAddress later;
-    post "/repositories/{repository}/branches/{branch}/staging/pmpu" createPresignMultipartUpload later;
-    put "/repositories/{repository}/branches/{branch}/staging/pmpu/{uploadId}" completePresignMultipartUpload later;
-    delete "/repositories/{repository}/branches/{branch}/staging/pmpu/{uploadId}" abortPresignMultipartUpload later;
-    put "/repositories/{repository}/branches/{branch}/staging/pmpu/{uploadId}/parts/{partNumber}" uploadPart later;
-    put "/repositories/{repository}/branches/{branch}/staging/pmpu/{uploadId}/parts/{partNumber}/copy" uploadPartCopy later;
-    get "/repositories/{repository}/branches/{branch}/import" importStatus later;
-    post "/repositories/{repository}/branches/{branch}/import" importStart later;
-    delete "/repositories/{repository}/branches/{branch}/import" importCancel later;
+    // presigned uploads, imports
+    get "/repositories/{repository}/branches/{branch}/staging/backing" getPhysicalAddress not_implemented;
+    put "/repositories/{repository}/branches/{branch}/staging/backing" linkPhysicalAddress not_implemented;
+    post "/repositories/{repository}/branches/{branch}/staging/pmpu" createPresignMultipartUpload not_implemented;
+    put "/repositories/{repository}/branches/{branch}/staging/pmpu/{uploadId}" completePresignMultipartUpload not_implemented;
+    delete "/repositories/{repository}/branches/{branch}/staging/pmpu/{uploadId}" abortPresignMultipartUpload not_implemented;
+    put "/repositories/{repository}/branches/{branch}/staging/pmpu/{uploadId}/parts/{partNumber}" uploadPart not_implemented;
+    put "/repositories/{repository}/branches/{branch}/staging/pmpu/{uploadId}/parts/{partNumber}/copy" uploadPartCopy not_implemented;
+    get "/repositories/{repository}/branches/{branch}/import" importStatus not_implemented;
+    post "/repositories/{repository}/branches/{branch}/import" importStart not_implemented;
+    delete "/repositories/{repository}/branches/{branch}/import" importCancel not_implemented;
 
-    // runs of hooks
+    // hook runs
     get "/repositories/{repository}/actions/runs" listRepositoryRuns actions::list_runs;
     get "/repositories/{repository}/actions/runs/{run_id}" getRun actions::get_run;
     get "/repositories/{repository}/actions/runs/{run_id}/hooks" listRunHooks actions::list_hooks;
@@ -213,7 +213,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn routes_are_the_operations_of_the_contract() {
+    fn routes_match_the_operations_of_the_contract() {
         let contract: BTreeSet<_> = OPERATIONS
             .iter()
             .map(|o| (o.method.to_ascii_lowercase(), o.path, o.id))
@@ -226,7 +226,7 @@ mod tests {
         let extra: Vec<_> = routes.difference(&contract).collect();
         assert!(
             missing.is_empty() && extra.is_empty(),
-            "without a route: {missing:?}; not in the contract: {extra:?}"
+            "missing routes: {missing:?}; routes outside the contract: {extra:?}"
         );
         assert_eq!(
             ROUTES.len(),

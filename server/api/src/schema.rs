@@ -1,8 +1,8 @@
-//! Checks of a request against the contract: parameters and JSON bodies.
+//! Validates requests against the contract: parameters and JSON bodies.
 //!
-//! The tables are generated; here is what they mean. Texts name the member or
-//! parameter and what is wrong with it, in the form that clients of lakeFS know.
-//! Unknown parameters and members pass, but where the contract closes an object.
+//! The tables are generated; this module interprets them. Messages name the member or parameter and the problem,
+//! in the format that clients of lakeFS know. Unknown parameters and members are ignored, except in objects that the
+//! contract closes.
 
 use std::sync::OnceLock;
 
@@ -10,12 +10,12 @@ use http::HeaderMap;
 use regex::Regex;
 use serde_json::{Map, Value};
 
-/// The form of a time; that it is one is found out when it is read.
+/// The pattern of a time. Whether it is a valid time is checked when it is parsed.
 static DATE_TIME: Pattern = Pattern::new(
     r"^[0-9]{4}-(0[1-9]|10|11|12)-(0[1-9]|[12][0-9]|3[01])T([0-1][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)(\.[0-9]+)?(Z|(\+|-)[0-9]{2}:[0-9]{2})?$",
 );
 
-/// How deep a body may nest before it is refused; the contract needs six levels.
+/// The maximum nesting of a body. The contract needs six levels.
 const MAX_DEPTH: usize = 32;
 
 /// One operation of the contract.
@@ -24,21 +24,21 @@ pub(crate) struct Operation {
     pub(crate) id: &'static str,
     pub(crate) method: &'static str,
     pub(crate) path: &'static str,
-    /// Whether callers must say who they are.
+    /// Whether the operation requires authentication.
     pub(crate) authenticated: bool,
     pub(crate) parameters: &'static [Parameter],
-    /// A JSON body; none if there is none or the handler reads it.
+    /// The JSON body; none if there is none, or the handler reads the body itself.
     pub(crate) body: Option<Body>,
 }
 
-/// Where a parameter is.
+/// Where a parameter is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     Query,
     Header,
 }
 
-/// A parameter outside of the path.
+/// A query or header parameter.
 #[derive(Debug)]
 pub(crate) struct Parameter {
     pub(crate) name: &'static str,
@@ -57,7 +57,7 @@ pub(crate) struct Body {
     pub(crate) schema: &'static Schema,
 }
 
-/// What a value must look like.
+/// The schema of a value.
 #[derive(Debug)]
 pub(crate) enum Schema {
     String {
@@ -75,10 +75,10 @@ pub(crate) enum Schema {
         items: &'static Schema,
         min_items: usize,
     },
-    /// String keys, values of one kind.
+    /// An object with arbitrary keys and values of one schema.
     Map(&'static Schema),
     Object(&'static [Property]),
-    /// An object whose other members are refused: what is misspelled would change what is done.
+    /// An object without further members: a misspelled one would change the effect of the operation.
     Closed(&'static [Property]),
     /// Any JSON object.
     Free,
@@ -92,7 +92,7 @@ pub(crate) struct Property {
     pub(crate) schema: &'static Schema,
 }
 
-/// A regular expression, compiled when first needed.
+/// A regular expression that is compiled on first use.
 #[derive(Debug)]
 pub(crate) struct Pattern {
     text: &'static str,
@@ -167,7 +167,7 @@ impl Parameter {
 
     fn check_value(&self, text: &str) -> Result<(), String> {
         if text.is_empty() {
-            // An empty number is found out when it is read: `binding`.
+            // An empty number is detected when it is parsed, see `binding`.
             return if self.allow_empty || matches!(self.schema, Schema::Integer { .. }) {
                 Ok(())
             } else {
@@ -192,7 +192,7 @@ impl Parameter {
     }
 }
 
-/// A boolean as clients write it: each language prints its own, and lakeFS takes them all.
+/// Parses a boolean. Each client language prints booleans differently, and lakeFS accepts all of these.
 pub(crate) fn boolean(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
@@ -202,7 +202,7 @@ pub(crate) fn boolean(text: &str) -> Option<bool> {
 }
 
 impl Body {
-    /// Checks a body.
+    /// Validates a body.
     pub(crate) fn check(&self, value: &Value) -> Result<(), String> {
         let mut path = Vec::new();
         self.schema.check(value, &mut path).map_err(|reason| {
@@ -219,7 +219,7 @@ impl Body {
 }
 
 impl Schema {
-    /// Checks a value and all below it; leaves the way to the culprit in `path`.
+    /// Validates a value and everything nested in it. On failure, `path` leads to the invalid value.
     fn check(&self, value: &Value, path: &mut Vec<String>) -> Result<(), String> {
         if path.len() > MAX_DEPTH {
             return Err("value nests too deep".to_owned());
@@ -250,7 +250,7 @@ impl Schema {
                         None if property.required => {
                             return Err(format!("property {:?} is missing", property.name));
                         }
-                        // Clients write null for what they leave out.
+                        // Clients send null for omitted members.
                         None => {}
                         Some(Value::Null) if !property.required => {}
                         Some(value) => property.schema.check(value, path)?,
@@ -263,7 +263,7 @@ impl Schema {
         Ok(())
     }
 
-    /// Checks a value itself, not what is below it.
+    /// Validates a value without the values nested in it.
     fn check_here(&self, value: &Value) -> Result<(), String> {
         match (self, value) {
             (
@@ -337,7 +337,7 @@ impl Schema {
     }
 }
 
-/// Refuses members that are none of the properties; names the first.
+/// Refuses members that are not in `properties`; names the first unknown one.
 fn check_known(properties: &[Property], members: &Map<String, Value>) -> Result<(), String> {
     let is_known = |name: &str| properties.iter().any(|property| property.name == name);
     let Some(unknown) = members.keys().find(|name| !is_known(name)) else {
@@ -345,7 +345,7 @@ fn check_known(properties: &[Property], members: &Map<String, Value>) -> Result<
     };
     let known: Vec<_> = properties.iter().map(|property| property.name).collect();
     Err(format!(
-        "property {unknown:?} is unknown: there are {}",
+        "property {unknown:?} is unknown: expected {}",
         known.join(", ")
     ))
 }
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters() {
+    fn invalid_query_parameters_are_refused() {
         for (text, expected) in [
             (
                 "amount=-2",
@@ -417,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn header_parameters() {
+    fn invalid_header_parameters_are_refused() {
         let check = |range: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert("range", HeaderValue::from_static(range));
@@ -432,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies() {
+    fn invalid_bodies_are_refused() {
         assert_eq!(
             refuse_body("createRepository", &json!({"name": "x"})),
             "request body has an error: doesn't match schema #/components/schemas/RepositoryCreation: \
@@ -462,18 +462,18 @@ mod tests {
             Ok(())
         );
         assert!(refuse_body("commit", &json!({"message": null})).contains("must be a string"));
-        // Misspelled, it would undo the latest change in place of the one that was meant.
+        // Otherwise a misspelled field would undo the latest change instead of the named one.
         for undo in ["undoBranch", "undoTag"] {
             assert_eq!(
                 refuse_body(undo, &json!({"entri": "x"})),
                 "request body has an error: doesn't match schema #/components/schemas/UndoCreation: \
-                 Error at \"/\": property \"entri\" is unknown: there are entry, force"
+                  Error at \"/\": property \"entri\" is unknown: expected entry, force"
             );
         }
     }
 
     #[test]
-    fn every_pattern_compiles() {
+    fn all_patterns_compile() {
         fn walk(schema: &Schema, seen: &mut usize) {
             match schema {
                 Schema::String {
@@ -501,6 +501,6 @@ mod tests {
                 .iter()
                 .for_each(|b| walk(b.schema, &mut seen));
         }
-        assert!(seen >= 4, "the contract has patterns, {seen} were seen");
+        assert!(seen >= 4, "expected patterns in the contract, found {seen}");
     }
 }

@@ -1,4 +1,4 @@
-//! Logging in and telling who is logged in.
+//! Login and the current user.
 
 use api_types as types;
 use axum::Json;
@@ -39,7 +39,7 @@ pub(crate) async fn login(
     ))
 }
 
-/// The session's cookie: out of reach of scripts, and not sent along by other sites' forms.
+/// The session cookie: not accessible to scripts (`HttpOnly`), and not sent with forms of other sites (`SameSite`).
 fn session_cookie(token: &str, expires: OffsetDateTime, secure: bool) -> Result<HeaderValue> {
     let expires = expires
         .to_offset(time::UtcOffset::UTC)
@@ -50,7 +50,7 @@ fn session_cookie(token: &str, expires: OffsetDateTime, secure: bool) -> Result<
         "{SESSION_COOKIE}={token}; Path=/; Expires={expires}; HttpOnly; SameSite=Lax{secure}"
     );
     let mut value = HeaderValue::from_str(&text)
-        .map_err(|_| Error::Invalid("the token fits no cookie".to_owned()))?;
+        .map_err(|_| Error::Invalid("the token is not a valid cookie value".to_owned()))?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -77,7 +77,7 @@ mod tests {
     use base::OffsetDateTime;
 
     #[test]
-    fn cookies() {
+    fn session_cookie_has_its_attributes_and_is_redacted() {
         let at = OffsetDateTime::from_unix_timestamp(1_700_000_000).expect("a time");
         let cookie = |secure| super::session_cookie("t.o.k", at, secure).expect("a cookie");
         assert_eq!(
@@ -87,7 +87,7 @@ mod tests {
         assert!(cookie(true).to_str().expect("ASCII").ends_with("; Secure"));
         assert!(
             !format!("{:?}", cookie(false)).contains("t.o.k"),
-            "a cookie is a secret"
+            "cookies are secret"
         );
     }
 }

@@ -1,5 +1,5 @@
-//! Setting a server up: its state, the first administrator, the contact form. Asks for no credentials,
-//! but for the setup token where the caller is not on the server's own machine.
+//! Setting up a server: its state, the first administrator, the contact form. These operations need no
+//! credentials, but remote callers need the setup token.
 
 use std::collections::BTreeMap;
 
@@ -73,7 +73,7 @@ pub(crate) async fn setup_comm_prefs(
     }
 }
 
-/// The answers under the names they are stored by.
+/// The answers of the form, by the names under which they are stored.
 fn answers(body: &types::CommPrefsInput) -> BTreeMap<String, String> {
     let mut out = BTreeMap::from([(
         "feature_updates".to_owned(),

@@ -1,13 +1,13 @@
-//! Where a browser's request comes from and which host it names: what `Host`, `Origin` and `Sec-Fetch-Site` say.
+//! The origin and host of browser requests, from `Host`, `Origin` and `Sec-Fetch-Site`.
 //!
-//! A page that a browser shows may send requests to any address its user can reach. Browsers say
-//! where such a request comes from, and scripts cannot change that.
+//! Any web page can send requests to any address that its user can reach. Browsers say where such a request comes
+//! from, and scripts cannot change that.
 
 use http::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
 use http::uri::{Authority, Uri};
 
-/// The host names that a request is addressed to, in lowercase, without port: of its `Host` headers
-/// and of its target, where that has one. `None` for one that is no host name.
+/// The host names that a request is addressed to, in lowercase, without port: from its `Host` headers
+/// and from its target, if it has an authority. `None` for an invalid host name.
 pub fn hosts<'a>(
     uri: &'a Uri,
     headers: &'a HeaderMap,
@@ -22,7 +22,7 @@ pub fn hosts<'a>(
     of_target.into_iter().chain(of_headers)
 }
 
-/// The host of `host`, `host:port` or `[address]:port`, in lowercase and without a final dot.
+/// The host in `host`, `host:port` or `[address]:port`, in lowercase and without a final dot.
 #[must_use]
 pub fn host_name(authority: &str) -> Option<String> {
     let parsed: Authority = authority.parse().ok()?;
@@ -31,7 +31,7 @@ pub fn host_name(authority: &str) -> Option<String> {
     (!authority.contains('@') && !host.is_empty()).then(|| host.to_owned())
 }
 
-/// Whether a host name always means the machine itself: `localhost`, names below it, loopback addresses.
+/// Whether a host name always refers to the machine itself: `localhost`, its subdomains, loopback addresses.
 #[must_use]
 pub fn is_loopback_name(host: &str) -> bool {
     if host == "localhost" || host.ends_with(".localhost") {
@@ -46,7 +46,7 @@ pub fn is_loopback_name(host: &str) -> bool {
         .is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
-/// Whether a browser says that another site's page sent this request.
+/// Whether a browser marked the request as sent by another site's page.
 #[must_use]
 pub fn is_cross_site(headers: &HeaderMap) -> bool {
     headers
@@ -55,10 +55,10 @@ pub fn is_cross_site(headers: &HeaderMap) -> bool {
         .any(|value| value.as_bytes().eq_ignore_ascii_case(b"cross-site"))
 }
 
-/// Whether a request that a browser's cookie would authorize may come from the page that sent it:
-/// one of this server's own. Clients that are no browsers say nothing of pages, and may.
+/// Whether a request may use the session cookie: it comes from a page of this server, or from a client that is not a
+/// browser and sends no origin.
 pub(crate) fn is_own_page(uri: &Uri, headers: &HeaderMap) -> bool {
-    // Browsers tell this themselves on secure connections, whatever a proxy made of the host.
+    // On secure connections, browsers compute this themselves, even if a proxy changes the host.
     if let Some(site) = headers.get("sec-fetch-site") {
         match site.as_bytes() {
             b"same-origin" => return true,
@@ -86,7 +86,7 @@ pub(crate) fn is_own_page(uri: &Uri, headers: &HeaderMap) -> bool {
     origins.all(|origin| own.iter().any(|own| is_same(origin, own)))
 }
 
-/// Whether an origin (`https://host:port`) is that of an authority (`host` or `host:port`).
+/// Whether an origin (`https://host:port`) matches an authority (`host` or `host:port`).
 fn is_same(origin: &HeaderValue, authority: &str) -> bool {
     let parse = |origin: &HeaderValue| {
         let (scheme, rest) = origin.to_str().ok()?.split_once("://")?;
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn all_hosts_of_a_request_are_looked_at() {
+    fn all_hosts_of_a_request_are_returned() {
         let uri = Uri::from_static("http://evil.example/api");
         let given = headers(&[("host", "localhost"), ("host", "a b")]);
         let found: Vec<_> = hosts(&uri, &given).collect();
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_this_server_and_clients_that_are_no_browsers_pass() {
+    fn own_pages_and_other_clients_may_use_the_cookie() {
         let host = ("host", "weir.example:8000");
         for given in [
             vec![host],
@@ -197,7 +197,7 @@ mod tests {
                 "{given:?}"
             );
         }
-        // HTTP/2 names the host in the target.
+        // In HTTP/2 the host is part of the target.
         let target = Uri::from_static("https://weir.example/api");
         assert!(is_own_page(
             &target,
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_others_do_not_pass() {
+    fn pages_of_other_sites_may_not_use_the_cookie() {
         let host = ("host", "weir.example:8000");
         for given in [
             vec![host, ("origin", "http://evil.example")],
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn cross_site_requests_are_told_by_the_browser() {
+    fn cross_site_requests_are_detected_by_sec_fetch_site() {
         assert!(is_cross_site(&headers(&[("sec-fetch-site", "cross-site")])));
         assert!(is_cross_site(&headers(&[
             ("sec-fetch-site", "none"),

@@ -1,4 +1,4 @@
-//! Serves the contract itself, as JSON at `/openapi.json`.
+//! Serves the contract as JSON at `/openapi.json`.
 
 use std::sync::LazyLock;
 
@@ -9,7 +9,7 @@ use crate::error::Error;
 
 const CONTRACT: &str = include_str!("../openapi.yaml");
 
-/// Read when first asked for, so that starting up costs nothing.
+/// Parsed on first use, so that it does not slow the start.
 static JSON: LazyLock<Option<serde_json::Value>> =
     LazyLock::new(|| serde_yaml_ng::from_str(CONTRACT).ok());
 
@@ -24,7 +24,7 @@ pub(crate) async fn openapi_json() -> Response {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_contract_is_json_as_well() {
+    fn contract_converts_to_json() {
         let contract = super::JSON.as_ref().expect("the contract parses");
         assert_eq!(
             contract["paths"]["/user"]["get"]["operationId"],

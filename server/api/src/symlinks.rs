@@ -1,4 +1,4 @@
-//! Symlink files for engines that read a branch straight from the store.
+//! Symlink files, for engines that read a branch directly from the store.
 
 use api_types as types;
 use auth::arn;

@@ -1,7 +1,7 @@
-//! Commits and merges as tasks: started by one request, asked for by others.
+//! Commits and merges as background tasks: one request starts them, others ask for their status.
 //!
-//! A task's failure is no failure of the request that asks for it: the answer is 200, with
-//! the status and the error that the operation would have been answered with.
+//! The failure of a task does not fail the status request. The response is 200 and contains the status and error
+//! with which the synchronous operation would have failed.
 
 use api_types as types;
 use auth::arn;
@@ -14,9 +14,9 @@ use crate::error::{Context as _, During, Result};
 use crate::extract::{Body, Caller, MaybeBody, Params, Path};
 use crate::{ApiState, commits, convert, diff};
 
-/// Runs of one commit that are looked through for its gates: the first ones, and few follow.
+/// The maximum number of runs searched for a commit's gates. The first runs are those of the gates.
 const MAX_RUNS: usize = 1_000;
-/// Events whose hooks let a commit or merge through and know what it became.
+/// Events whose hooks can reject a commit or merge and whose runs store the commit id.
 const GATES: [&str; 2] = ["pre-commit", "pre-merge"];
 
 pub(crate) async fn commit(
@@ -49,7 +49,7 @@ pub(crate) async fn commit_status(
     let result = match status.info {
         Some(commit) => {
             let gates = gates_of(&api, &repository, &commit.id).await?;
-            Some(convert::made(commit, gates))
+            Some(convert::created_commit(commit, gates))
         }
         None => None,
     };
@@ -97,7 +97,7 @@ pub(crate) async fn merge_status(
     let result = match status.info {
         Some(commit) => {
             let gates = gates_of(&api, &repository, &commit).await?;
-            Some(convert::merged(&commit, gates))
+            Some(convert::merge_result(&commit, gates))
         }
         None => None,
     };
@@ -112,7 +112,7 @@ pub(crate) async fn merge_status(
     }))
 }
 
-/// What the hooks said that let a commit through: their runs know the commit.
+/// The results of the hooks that allowed a commit, from the runs that store its id.
 async fn gates_of(api: &ApiState, repository: &Repository, commit: &CommitId) -> Result<Gates> {
     let runs = api
         .actions
@@ -128,11 +128,11 @@ async fn gates_of(api: &ApiState, repository: &Repository, commit: &CommitId) ->
     Ok(gates)
 }
 
-/// The status and the error that the operation would have been answered with.
+/// The status and error with which the synchronous operation would have failed.
 fn failure<T>(status: &TaskStatus<T>) -> (Option<i64>, Option<types::Error>) {
-    let told = |failure: &Failure| {
+    let describe = |failure: &Failure| {
         let status_code = i64::from(failure.status_code);
         (status_code, convert::failure(failure.clone()))
     };
-    status.failure.as_ref().map(told).unzip()
+    status.failure.as_ref().map(describe).unzip()
 }

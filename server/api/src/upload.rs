@@ -1,4 +1,4 @@
-//! Storing objects: the bytes of a form's field or of the body itself, streamed through.
+//! Uploading objects: streams the bytes of a form field or of the body.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,18 +15,18 @@ use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use http::header::{CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, StatusCode};
 
-use crate::error::{Context as _, During, Error, Result, Words};
+use crate::error::{Context as _, During, Error, ErrorText, Result};
 use crate::extract::{Caller, Params, Path};
 use crate::{ApiState, convert};
 
-/// The form's field with the object's bytes.
+/// The form field with the object's bytes.
 const CONTENT_FIELD: &str = "content";
-/// Headers that carry user metadata.
+/// The prefix of headers with user metadata.
 const METADATA_PREFIX: &str = "x-lakefs-meta-";
-/// Headers that carry metadata of the project's own clients, and where it goes.
+/// The prefix of headers with internal metadata of lakeFS clients, and the prefix of their keys.
 const INTERNAL_PREFIX: &str = "x-lakefs-internal-";
 const INTERNAL_KEY_PREFIX: &str = "::lakefs::";
-/// The most that a form may have before its content.
+/// The maximum size of a form before its content.
 const MAX_FORM_PREAMBLE_BYTES: usize = 1 << 20;
 
 pub(crate) async fn upload_object(
@@ -94,7 +94,7 @@ fn options(headers: &HeaderMap, force: bool) -> Result<UploadOptions> {
     })
 }
 
-/// User metadata, keys in lower case.
+/// The user metadata, with lowercase keys.
 fn metadata(headers: &HeaderMap) -> Result<BTreeMap<String, String>> {
     let mut out = BTreeMap::new();
     for (name, value) in headers {
@@ -114,7 +114,7 @@ fn metadata(headers: &HeaderMap) -> Result<BTreeMap<String, String>> {
     Ok(out)
 }
 
-/// The object's type and bytes.
+/// The object's content type and bytes.
 async fn content(request: Request) -> Result<(String, ByteStream)> {
     let kind = request
         .headers()
@@ -124,7 +124,7 @@ async fn content(request: Request) -> Result<(String, ByteStream)> {
         .to_owned();
     let body = request.into_body();
     if kind.to_ascii_lowercase().starts_with("multipart/form-data") {
-        return of_form(&kind, body).await;
+        return content_of_form(&kind, body).await;
     }
     Ok((
         kind,
@@ -134,8 +134,8 @@ async fn content(request: Request) -> Result<(String, ByteStream)> {
     ))
 }
 
-/// The first field named `content`; what comes before it is skipped, within bounds.
-pub(crate) async fn of_form(kind: &str, body: Body) -> Result<(String, ByteStream)> {
+/// The first field named `content`. Skips earlier fields up to a limit.
+pub(crate) async fn content_of_form(kind: &str, body: Body) -> Result<(String, ByteStream)> {
     let wrong = |error: multer::Error| Error::Invalid(format!("malformed form: {error}"));
     let boundary = multer::parse_boundary(kind).map_err(wrong)?;
     let reached = Arc::new(AtomicBool::new(false));
@@ -150,13 +150,13 @@ pub(crate) async fn of_form(kind: &str, body: Body) -> Result<(String, ByteStrea
             return Ok((kind, field.map_err(std::io::Error::other).boxed()));
         }
     }
-    let words = Words::message(format!("multipart upload missing key '{CONTENT_FIELD}'"));
-    Err(Error::InvalidWith(words.hint(format!(
-        "put the object's bytes into a field '{CONTENT_FIELD}' of the form"
+    let text = ErrorText::message(format!("multipart upload missing key '{CONTENT_FIELD}'"));
+    Err(Error::InvalidWith(text.hint(format!(
+        "send the object's bytes in the form field '{CONTENT_FIELD}'"
     ))))
 }
 
-/// Fails when a form goes on too long without its content: its parser keeps what it has not understood.
+/// Fails if too many bytes precede the content, because the form's parser buffers them.
 fn bounded_preamble(
     body: Body,
     reached: Arc<AtomicBool>,
@@ -166,7 +166,7 @@ fn bounded_preamble(
         let piece = piece.map_err(std::io::Error::other)?;
         if !reached.load(Ordering::Relaxed) {
             if seen > MAX_FORM_PREAMBLE_BYTES {
-                return Err(std::io::Error::other("too much before the content"));
+                return Err(std::io::Error::other("too many bytes before the content"));
             }
             seen += piece.len();
         }
@@ -176,7 +176,7 @@ fn bounded_preamble(
 
 #[cfg(test)]
 mod tests {
-    use super::{metadata, of_form, options};
+    use super::{content_of_form, metadata, options};
     use axum::body::Body;
     use futures::TryStreamExt as _;
     use http::{HeaderMap, HeaderValue};
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn metadata_of_headers() {
+    fn metadata_is_read_from_headers() {
         let given = headers(&[
             ("x-lakefs-meta-owner", "Me"),
             ("x-lakefs-internal-client-mtime", "1"),
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions() {
+    fn unsupported_conditions_are_refused() {
         assert!(
             options(&headers(&[("if-none-match", "*")]), false)
                 .expect("options")
@@ -229,7 +229,7 @@ mod tests {
 
     async fn form(text: &str) -> Result<(String, Vec<u8>), String> {
         let body = Body::from(text.replace('\n', "\r\n"));
-        let (kind, bytes) = of_form("multipart/form-data; boundary=B", body)
+        let (kind, bytes) = content_of_form("multipart/form-data; boundary=B", body)
             .await
             .map_err(|e| e.to_string())?;
         let pieces: Vec<bytes::Bytes> = bytes.try_collect().await.map_err(|e| e.to_string())?;
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn forms() {
+    async fn content_field_is_found_in_forms() {
         let content = "--B\nContent-Disposition: form-data; name=\"content\"; filename=\"t\"\nContent-Type: image/png\n\nPNG!\n";
         let other = "--B\nContent-Disposition: form-data; name=\"note\"\n\nhello\n";
         let expected = Ok(("image/png".to_owned(), b"PNG!".to_vec()));
@@ -255,9 +255,6 @@ mod tests {
                 .expect_err("a refusal")
                 .contains("'content'")
         );
-        assert!(
-            form(content).await.is_err(),
-            "a form that breaks off is no object"
-        );
+        assert!(form(content).await.is_err(), "a truncated form is refused");
     }
 }

@@ -1,4 +1,4 @@
-//! Users and their keys, as far as a server with one administrator has them.
+//! Users and access keys, limited to the single administrator of this server.
 
 use api_types as types;
 use auth::arn;
@@ -21,7 +21,7 @@ pub(crate) async fn list_users(
         .auth
         .list_users(params.text("prefix"), params.text("after"), params.amount())
         .await?;
-    // Clients of lakeFS see 0 here: the one administrator is no listing.
+    // lakeFS reports 0 here when it has a single administrator.
     let pagination = types::Pagination {
         max_per_page: 0,
         ..convert::pagination(&page)
@@ -32,7 +32,7 @@ pub(crate) async fn list_users(
     }))
 }
 
-/// There is one user, and it is there already.
+/// Always fails, because the only user exists already.
 pub(crate) async fn create_user(
     State(api): State<ApiState>,
     caller: Caller,

@@ -1,4 +1,4 @@
-//! What jobs beside the server read: trees as files, symlink files, what garbage collection keeps.
+//! Data for external jobs: files of trees, symlink files, garbage collection lists.
 
 use http::Method;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::harness::{Ask, TestApi};
 
 #[tokio::test]
-async fn trees_are_found_and_read_by_their_ids() {
+async fn trees_are_found_and_read_by_id() {
     let api = TestApi::new().await;
     api.repository("lake").await;
     api.put_object("lake", "main", "a", "1").await.expect(201);
@@ -62,7 +62,7 @@ async fn trees_are_found_and_read_by_their_ids() {
 }
 
 #[tokio::test]
-async fn symlinks_and_what_is_kept() {
+async fn symlinks_and_garbage_collection_lists_are_written() {
     let api = TestApi::new().await;
     api.repository("lake").await;
     api.put_object("lake", "main", "t/a", "1").await.expect(201);

@@ -1,4 +1,4 @@
-//! A repository that is being deleted, by a server that may have died in it.
+//! A repository in deletion, for example by a server that died during it.
 
 use bytes::Bytes;
 use http::Method;
@@ -7,9 +7,9 @@ use serde_json::json;
 
 use crate::harness::{Ask, TestApi};
 
-/// Whatever a route asks for in its query.
+/// Query parameters for all routes.
 const QUERY: &str = "path=p&dest_path=p&ref=main&id=x&task_id=x";
-/// Bodies of routes that take one before they look at the repository.
+/// Bodies of the routes that validate a body before they load the repository.
 const BODIES: &[(&str, &str)] = &[
     ("createBranch", r#"{"name": "b", "source": "main"}"#),
     ("createTag", r#"{"id": "t", "ref": "main"}"#),
@@ -32,7 +32,7 @@ const BODIES: &[(&str, &str)] = &[
     ),
 ];
 
-/// The record of a repository in deletion, as it is stored.
+/// Marks the stored record of the repository as in deletion.
 async fn mark(api: &TestApi) {
     let uid = "c000000000000000000g";
     let record = format!("\x0a\x04gone\x12\x0amem://gone\x1a\x04main\x28\x01\x32\x14{uid}");
@@ -44,12 +44,12 @@ async fn mark(api: &TestApi) {
 }
 
 #[tokio::test]
-async fn every_route_says_that_it_is_gone() {
+async fn every_route_answers_410_during_the_deletion() {
     let api = TestApi::new().await;
     mark(&api).await;
     let mut gone = Vec::new();
     for (method, path, operation) in api::ROUTES {
-        // A preflight tells of permissions alone; to delete goes on with the deletion.
+        // Preflights check only permissions, and `deleteRepository` resumes the deletion.
         let is_other = operation.ends_with("Preflight") || *operation == "deleteRepository";
         if is_other || !path.contains("{repository}") {
             continue;
@@ -75,7 +75,7 @@ async fn every_route_says_that_it_is_gone() {
         let answer = api.ask(method, &format!("{path}?{QUERY}"), ask).await;
         match answer.status {
             410 => gone.push(*operation),
-            // Not there yet, or with a body that this test does not know.
+            // Not implemented, or it needs a body that this test does not have.
             501 => {}
             400 if body.is_none() && answer.message().starts_with("request body") => {}
             other => panic!("{operation}: {other} {:?}", answer.body),
@@ -85,7 +85,7 @@ async fn every_route_says_that_it_is_gone() {
 }
 
 #[tokio::test]
-async fn its_name_is_free_when_the_deletion_is_finished() {
+async fn name_is_free_after_the_deletion() {
     let api = TestApi::new().await;
     mark(&api).await;
     let anew = json!({"name": "gone", "storage_namespace": "mem://anew"});
@@ -99,7 +99,7 @@ async fn its_name_is_free_when_the_deletion_is_finished() {
 }
 
 #[tokio::test]
-async fn whoever_deletes_it_again_finishes_it() {
+async fn second_delete_request_completes_the_deletion() {
     let api = TestApi::new().await;
     mark(&api).await;
     api.delete("/repositories/gone").await.expect(204);

@@ -1,4 +1,4 @@
-//! What answers tell of the hooks that judged a change.
+//! Hook results in responses.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::harness::TestApi;
 
-/// Lets everything through with a warning, but for a merge whose message is `no`.
+/// Allows all changes with a warning, except merges with the message `no`.
 #[derive(Debug)]
 struct Gate;
 
@@ -53,7 +53,7 @@ fn refusal(event: &Event) -> Rejection {
 }
 
 #[tokio::test]
-async fn a_change_that_lands_tells_the_runs_of_its_gates_and_their_warnings() {
+async fn successful_change_reports_hook_runs_and_warnings() {
     let api = TestApi::with_hooks(|_| Arc::new(Gate)).await;
     api.set_up().await;
     api.repository("lake").await;
@@ -107,7 +107,7 @@ async fn a_change_that_lands_tells_the_runs_of_its_gates_and_their_warnings() {
         json!(["a warning of pre-cherry-pick"]),
     );
 
-    // What was told of a commit is no part of it.
+    // The hook results belong to the response, not to the commit.
     let logged = api
         .get("/repositories/lake/refs/dev/commits")
         .await
@@ -117,7 +117,7 @@ async fn a_change_that_lands_tells_the_runs_of_its_gates_and_their_warnings() {
 }
 
 #[tokio::test]
-async fn findings_have_row_column_and_properties_of_their_own() {
+async fn findings_have_row_column_and_properties_as_fields() {
     let api = TestApi::with_hooks(|_| Arc::new(Gate)).await;
     api.set_up().await;
     api.repository("lake").await;
@@ -137,7 +137,7 @@ async fn findings_have_row_column_and_properties_of_their_own() {
 }
 
 #[tokio::test]
-async fn refusals_of_runs_have_the_words_of_lakefs() {
+async fn errors_about_runs_have_the_messages_of_lakefs() {
     let api = TestApi::new().await;
     api.repository("lake").await;
     let runs = "/repositories/lake/actions/runs";
@@ -160,10 +160,10 @@ async fn refusals_of_runs_have_the_words_of_lakefs() {
     let unknown = api.get(&format!("{runs}/none")).await.expect(404).json();
     let hint = unknown["hint"].as_str().unwrap();
     assert!(
-        hint.starts_with("the repository has no run of this id"),
+        hint.starts_with("the repository has no run with this id"),
         "{hint}"
     );
-    // As in lakeFS, the hooks of a run that is not known are none.
+    // As in lakeFS, an unknown run has no hooks.
     let hooks = api
         .get(&format!("{runs}/none/hooks"))
         .await

@@ -1,4 +1,4 @@
-//! A server in memory and a client that asks it without a socket.
+//! An in-memory server and a client that calls it without a socket.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(crate) const ACCESS_KEY: &str = "AKIAJTESTTESTTESTTEQ";
 pub(crate) const SECRET_KEY: &str = "a-secret-for-tests";
 pub(crate) const SETUP_TOKEN: &str = "a-setup-token-for-tests";
 
-/// An answer.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -47,13 +47,13 @@ impl Answer {
         self.json()["message"].as_str().unwrap().to_owned()
     }
 
-    /// What the caller is told to do about a refusal.
+    /// The hint of an error.
     #[track_caller]
     pub(crate) fn hint(&self) -> String {
         self.json()["hint"].as_str().unwrap().to_owned()
     }
 
-    /// The answer, if its status is the one expected.
+    /// Checks the status and returns the response.
     #[track_caller]
     pub(crate) fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{:?}", self.body);
@@ -61,30 +61,30 @@ impl Answer {
     }
 }
 
-/// What a request carries beside method and path.
+/// The parts of a request other than method and path.
 #[derive(Debug, Default)]
 pub(crate) struct Ask {
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Vec<u8>,
-    /// Without the administrator's key.
+    /// Whether to omit the administrator's key.
     pub(crate) anonymous: bool,
 }
 
-/// A server in memory.
+/// An in-memory server.
 pub(crate) struct TestApi {
     router: Router,
-    /// The lake behind it.
+    /// The catalog of the server.
     pub(crate) lake: TestCatalog,
     _cache: tempfile::TempDir,
 }
 
 impl TestApi {
-    /// A server that was never set up.
+    /// A server that was not set up.
     pub(crate) async fn unset() -> Self {
         Self::with_hooks(|_| Arc::new(graveler::NoHooks)).await
     }
 
-    /// A server with its administrator.
+    /// A server with an administrator.
     pub(crate) async fn new() -> Self {
         let api = Self::unset().await;
         api.set_up().await;
@@ -92,7 +92,7 @@ impl TestApi {
     }
 
     pub(crate) async fn with_hooks(hooks: impl FnOnce(&Reader) -> Arc<dyn Hooks>) -> Self {
-        crate::permissions::listen();
+        crate::permissions::start_recording();
         let lake = TestCatalog::with_hooks(hooks);
         let cache = tempfile::tempdir().unwrap();
         let auth = auth::Auth::new(
@@ -140,7 +140,7 @@ impl TestApi {
             catalog: lake
                 .catalog
                 .clone()
-                .describing_failures(api::describe_failure),
+                .describe_failures_with(api::describe_failure),
             auth,
             actions,
             options,
@@ -159,7 +159,7 @@ impl TestApi {
             .expect(200);
     }
 
-    /// Asks below `/api/v1`.
+    /// Sends a request below `/api/v1`.
     pub(crate) async fn ask(&self, method: Method, path: &str, ask: Ask) -> Answer {
         let mut request = Request::builder()
             .method(method)
@@ -174,12 +174,12 @@ impl TestApi {
         self.send(request.body(Body::from(ask.body)).unwrap()).await
     }
 
-    /// Asks as it is.
+    /// Sends a request unchanged.
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         self.send_from("127.0.0.1:5000", request).await
     }
 
-    /// Asks as it is, from an address.
+    /// Sends a request unchanged from an address.
     pub(crate) async fn send_from(&self, peer: &str, mut request: Request<Body>) -> Answer {
         request.extensions_mut().insert(Peer(peer.parse().unwrap()));
         let response = self.router.clone().oneshot(request).await.unwrap();
@@ -239,7 +239,7 @@ impl TestApi {
         .await
     }
 
-    /// Uploads bytes as they are.
+    /// Uploads bytes in a raw body.
     pub(crate) async fn put_object(
         &self,
         repository: &str,
@@ -261,7 +261,7 @@ impl TestApi {
         .await
     }
 
-    /// Commits and returns the commit's id. Time moves, so that commits have an order.
+    /// Commits and returns the commit id. Advances the clock, so that commits are ordered by time.
     pub(crate) async fn commit(&self, repository: &str, branch: &str, message: &str) -> String {
         self.lake.clock.advance(std::time::Duration::from_secs(1));
         let path = format!("/repositories/{repository}/branches/{branch}/commits");
@@ -272,7 +272,7 @@ impl TestApi {
         made.json()["id"].as_str().unwrap().to_owned()
     }
 
-    /// Creates a repository on the memory store.
+    /// Creates a repository in the in-memory block store.
     pub(crate) async fn repository(&self, name: &str) {
         let body = json!({"name": name, "storage_namespace": format!("mem://{name}")});
         self.post("/repositories", &body).await.expect(201);

@@ -1,4 +1,4 @@
-//! Records that would be too large for those who read them.
+//! Limits on the size of records and bodies.
 
 use catalog::{
     MAX_COMMIT_METADATA_BYTES, MAX_MESSAGE_BYTES, MAX_REPOSITORY_METADATA_BYTES,
@@ -19,7 +19,7 @@ fn is_refused(answer: Answer, what: &str) {
 }
 
 #[tokio::test]
-async fn commits_and_merges() {
+async fn commit_and_merge_texts_are_limited() {
     let api = TestApi::new().await;
     api.repository("lake").await;
     api.post(
@@ -31,7 +31,7 @@ async fn commits_and_merges() {
     api.put_object("lake", "dev", "a", "1").await.expect(201);
     let commits = "/repositories/lake/branches/dev/commits";
     let merge = "/repositories/lake/refs/dev/merge/main";
-    // As much as fits, and one more.
+    // At the limit, and one byte above.
     let message = "m".repeat(MAX_MESSAGE_BYTES);
     let value = "v".repeat(MAX_COMMIT_METADATA_BYTES - 1);
     for path in [commits, merge] {
@@ -46,7 +46,7 @@ async fn commits_and_merges() {
 }
 
 #[tokio::test]
-async fn user_metadata() {
+async fn user_metadata_is_limited() {
     let api = TestApi::new().await;
     api.repository("lake").await;
     let upload = async |bytes: usize| {
@@ -65,7 +65,7 @@ async fn user_metadata() {
 }
 
 #[tokio::test]
-async fn repository_metadata() {
+async fn repository_metadata_is_limited() {
     let api = TestApi::new().await;
     api.repository("lake").await;
     let set = async |key: &str, bytes: usize| {
@@ -79,7 +79,7 @@ async fn repository_metadata() {
 }
 
 #[tokio::test]
-async fn bodies_of_unknown_callers() {
+async fn anonymous_bodies_are_limited() {
     let api = TestApi::new().await;
     let ask = async |path: &str, bytes: usize| {
         let ask = Ask {
@@ -91,7 +91,7 @@ async fn bodies_of_unknown_callers() {
         };
         api.ask(Method::POST, path, ask).await
     };
-    // Every operation that asks for no credentials and has a body.
+    // Every operation that has a body and needs no credentials.
     for path in [
         "/setup_lakefs",
         "/setup_comm_prefs",
@@ -104,12 +104,12 @@ async fn bodies_of_unknown_callers() {
         let fits = ask(path, 8000).await.status;
         assert_ne!(fits, 413, "{path}");
     }
-    // All others say so before they look at it.
+    // All other operations refuse an anonymous request before they read the body.
     ask("/repositories", 8 << 10).await.expect(401);
 }
 
 #[tokio::test]
-async fn bodies_of_very_many_values() {
+async fn number_of_values_in_a_body_is_limited() {
     let api = TestApi::new().await;
     api.repository("lake").await;
     let paths = vec![""; 120_000];

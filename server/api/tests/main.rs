@@ -1,4 +1,4 @@
-//! The API in process: stories over memory stores, no ports.
+//! Tests the API in process, on in-memory stores, without ports.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 

@@ -1,4 +1,4 @@
-//! Objects: stored from bodies and forms, read whole and in part, listed, deleted, copied.
+//! Objects: uploaded from bodies and forms, read whole and in ranges, listed, deleted, copied.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ async fn upload(api: &TestApi, path: &str, headers: &[(&'static str, &str)], bod
 }
 
 #[tokio::test]
-async fn type_and_metadata_come_with_the_upload() {
+async fn upload_stores_content_type_and_metadata() {
     let api = lake().await;
     let headers = [("content-type", "text/csv"), ("x-lakefs-meta-Owner", "Me")];
     let stored = upload(&api, "a.csv", &headers, "x,y\n1,2\n")
@@ -58,7 +58,7 @@ async fn type_and_metadata_come_with_the_upload() {
 }
 
 #[tokio::test]
-async fn forms() {
+async fn object_is_uploaded_from_a_form() {
     let api = lake().await;
     let form = [("content-type", "multipart/form-data; boundary=B")];
     let part = "--B\r\nContent-Disposition: form-data; name=\"content\"; filename=\"t\"\r\nContent-Type: image/png\r\n\r\nPNG!\r\n--B--\r\n";
@@ -79,7 +79,7 @@ async fn forms() {
 }
 
 #[tokio::test]
-async fn an_upload_that_must_be_the_first() {
+async fn conditional_upload_fails_if_the_object_exists() {
     let api = lake().await;
     let once = [("if-none-match", "*")];
     upload(&api, "a", &once, "first").await.expect(201);
@@ -97,7 +97,7 @@ async fn an_upload_that_must_be_the_first() {
 }
 
 #[tokio::test]
-async fn reading_whole_and_in_part() {
+async fn objects_are_read_whole_and_in_ranges() {
     let api = lake().await;
     upload(&api, "a", &[("content-type", "text/csv")], "x,y\n1,2\n")
         .await
@@ -137,7 +137,7 @@ async fn reading_whole_and_in_part() {
 }
 
 #[tokio::test]
-async fn heads() {
+async fn head_returns_the_headers_of_get() {
     let api = lake().await;
     upload(&api, "a", &[], "12345678").await.expect(201);
     let head = async |path: &str, headers| {
@@ -170,7 +170,7 @@ async fn heads() {
 }
 
 #[tokio::test]
-async fn listing_by_delimiter_page_by_page() {
+async fn listing_with_delimiter_is_paged() {
     let api = lake().await;
     for path in ["a/1", "a/2", "b/1", "c"] {
         api.put_object("lake", "main", path, "x").await.expect(201);
@@ -210,7 +210,7 @@ async fn listing_by_delimiter_page_by_page() {
 }
 
 #[tokio::test]
-async fn deleting_and_copying() {
+async fn objects_are_deleted_and_copied() {
     let api = lake().await;
     for path in ["a", "b", "c"] {
         api.put_object("lake", "main", path, path).await.expect(201);

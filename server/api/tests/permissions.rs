@@ -1,4 +1,4 @@
-//! Which permissions the operations of versioning ask for, on which resources: those that lakeFS asks.
+//! Checks the permissions that operations require, and on which resources: the same as in lakeFS.
 
 use std::cell::RefCell;
 use std::fmt::Debug;
@@ -13,26 +13,26 @@ use tracing::{Event, Metadata, Subscriber};
 use crate::harness::{Ask, TestApi};
 
 thread_local! {
-    /// What was asked on this thread, which is that of one test.
+    /// The permissions checked on this thread, which runs a single test.
     static ASKED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Hears what is asked on every thread. The one subscriber of the process, there before the first request: which
-/// events anybody hears is noted when they first come up.
+/// Records permission checks on all threads. It is the process's only subscriber and must be set before the first
+/// request, because `tracing` caches which events are enabled when they first occur.
 #[derive(Debug)]
-struct Ears;
+struct PermissionRecorder;
 
-/// Has what is asked heard from now on. To be called before any request.
-pub(crate) fn listen() {
-    static LISTENS: Once = Once::new();
-    LISTENS.call_once(|| tracing::subscriber::set_global_default(Ears).unwrap());
+/// Starts recording. Call it before any request.
+pub(crate) fn start_recording() {
+    static STARTED: Once = Once::new();
+    STARTED.call_once(|| tracing::subscriber::set_global_default(PermissionRecorder).unwrap());
 }
 
 fn take() -> Vec<String> {
     ASKED.with(RefCell::take)
 }
 
-impl Subscriber for Ears {
+impl Subscriber for PermissionRecorder {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.target() == "api::permissions"
     }
@@ -46,9 +46,9 @@ impl Subscriber for Ears {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        let mut words = Words(Vec::new());
-        event.record(&mut words);
-        ASKED.with(|asked| asked.borrow_mut().push(words.0.join(" ")));
+        let mut values = FieldValues(Vec::new());
+        event.record(&mut values);
+        ASKED.with(|asked| asked.borrow_mut().push(values.0.join(" ")));
     }
 
     fn enter(&self, _: &Id) {}
@@ -56,9 +56,9 @@ impl Subscriber for Ears {
     fn exit(&self, _: &Id) {}
 }
 
-struct Words(Vec<String>);
+struct FieldValues(Vec<String>);
 
-impl Visit for Words {
+impl Visit for FieldValues {
     fn record_str(&mut self, _: &Field, value: &str) {
         let local = value.strip_prefix("arn:lakefs:fs:::repository/");
         self.0.push(local.unwrap_or(value).to_owned());
@@ -86,7 +86,7 @@ async fn asked(api: &TestApi, request: (&str, &str, Value)) -> String {
 }
 
 #[tokio::test]
-async fn versioning_asks_for_what_lakefs_asks_for() {
+async fn operations_require_the_permissions_of_lakefs() {
     let api = TestApi::new().await;
     let message = || json!({"message": "m"});
     let record = json!({"commit_id": "c", "version": 1, "committer": "c", "message": "m",
@@ -98,7 +98,7 @@ async fn versioning_asks_for_what_lakefs_asks_for() {
     let merge_status = format!("r/refs/s/merge/b/async/{task}/status");
     let dump = "fs:ListTags r, fs:ListBranches r, fs:ListCommits r";
     let restored = "fs:CreateTag r, fs:CreateBranch r, fs:CreateCommit r";
-    // There is no repository of that name: who asks is asked before that is told.
+    // The repository does not exist: permissions are checked before that is revealed.
     for (method, path, body, expected) in [
         ("GET", "r/branches", Value::Null, "fs:ListBranches r"),
         (
@@ -256,7 +256,7 @@ async fn versioning_asks_for_what_lakefs_asks_for() {
             Value::Null,
             "retention:SetGarbageCollectionRules r",
         ),
-        // Of our own.
+        // Operations of Weir.
         (
             "GET",
             "r/reflog",
@@ -282,7 +282,7 @@ async fn versioning_asks_for_what_lakefs_asks_for() {
         assert_eq!(asked(&api, request).await, expected, "{method} {path}");
     }
 
-    // Which branch a request is merged into is told by the request.
+    // The destination branch is known only from the pull request.
     api.repository("lake").await;
     for name in ["b", "d"] {
         let branch = json!({"name": name, "source": "main"});

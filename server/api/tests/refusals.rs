@@ -1,4 +1,4 @@
-//! What is not answered, and how: unknown routes, unknown callers, malformed requests, operations of later.
+//! Refused requests: unknown routes, unauthenticated callers, malformed requests, operations that are not implemented.
 
 use axum::body::Body;
 use http::{Method, Request};
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::harness::{Ask, TestApi};
 
 #[tokio::test]
-async fn unknown_routes_and_methods() {
+async fn unknown_routes_and_methods_are_not_found() {
     let api = TestApi::new().await;
     for (method, path) in [
         (Method::GET, "/no/such/route"),
@@ -33,7 +33,7 @@ async fn unknown_routes_and_methods() {
     );
 }
 
-/// Operations that ask for no credentials.
+/// Operations without authentication.
 const OPEN: &[&str] = &[
     "setupCommPrefs",
     "getSetupState",
@@ -47,14 +47,14 @@ const OPEN: &[&str] = &[
 ];
 
 #[tokio::test]
-async fn every_other_operation_wants_to_know_who_asks() {
+async fn all_other_operations_require_authentication() {
     let api = TestApi::new().await;
     let mut asked = 0;
     for (method, path, operation) in api::ROUTES
         .iter()
         .filter(|(.., operation)| !OPEN.contains(operation))
     {
-        // Whatever an operation may require beside.
+        // Parameters that some operations require.
         let query = "path=a&dest_path=a&ref=main&id=x&task_id=x&principalId=x";
         let uri = format!("/api/v1{}?{query}", path.replace(['{', '}'], ""));
         let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes()).unwrap();
@@ -74,7 +74,7 @@ async fn every_other_operation_wants_to_know_who_asks() {
 }
 
 #[tokio::test]
-async fn malformed_requests() {
+async fn malformed_requests_are_refused() {
     let api = TestApi::new().await;
     let send = async |kind: &str, body: &[u8]| {
         let headers = vec![("content-type", kind.to_owned())];
@@ -140,7 +140,7 @@ async fn malformed_requests() {
 }
 
 #[tokio::test]
-async fn operations_of_later_answer_by_name() {
+async fn unimplemented_operations_answer_501_with_their_name() {
     let api = TestApi::new().await;
     for (path, operation) in [
         ("/auth/groups", "listGroups"),

@@ -1,4 +1,4 @@
-//! Branch protection, rules of garbage collection and pull requests, as clients of lakeFS ask for them.
+//! Branch protection, garbage collection rules and pull requests, as clients of lakeFS use them.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ async fn send_if(
 }
 
 #[tokio::test]
-async fn branch_protection_and_its_tags() {
+async fn branch_protection_rules_have_an_etag() {
     let api = TestApi::new().await;
     api.repository("lake").await;
     let path = "/repositories/lake/settings/branch_protection";
@@ -42,8 +42,8 @@ async fn branch_protection_and_its_tags() {
     let set = api.get(path).await.expect(200);
     assert_eq!((set.header("etag").len(), set.json()), (64, main));
     let stale = send_if(&api, Method::PUT, path, &json!([]), Some("stale")).await;
-    let words = stale.expect(412).message();
-    assert_eq!(words, "Precondition failed");
+    let text = stale.expect(412).message();
+    assert_eq!(text, "Precondition failed");
     let quoted = format!("\"{}\"", set.header("etag"));
     let both = json!([{"pattern": "main"}, {"pattern": "a*"}]);
     send_if(&api, Method::PUT, path, &both, Some(&quoted))
@@ -52,7 +52,11 @@ async fn branch_protection_and_its_tags() {
 
     let refused = api.put_object("lake", "main", "p", "x").await.expect(403);
     assert_eq!(refused.message(), "cannot write to protected branch");
-    assert!(refused.hint().contains("branch main changes by merges"));
+    assert!(
+        refused
+            .hint()
+            .contains("branch main can be changed only by merges")
+    );
     let commits = "/repositories/lake/branches/main/commits";
     let refused = api
         .post(commits, &json!({"message": "m"}))
@@ -65,7 +69,7 @@ async fn branch_protection_and_its_tags() {
 }
 
 #[tokio::test]
-async fn the_former_paths_of_branch_protection() {
+async fn former_paths_of_branch_protection_work() {
     let api = TestApi::new().await;
     api.repository("lake").await;
     let path = "/repositories/lake/branch_protection";
@@ -88,7 +92,7 @@ async fn the_former_paths_of_branch_protection() {
 }
 
 #[tokio::test]
-async fn rules_of_garbage_collection() {
+async fn garbage_collection_rules_are_set_and_deleted() {
     let api = TestApi::new().await;
     api.repository("lake").await;
     let (path, former) = (
@@ -113,7 +117,7 @@ async fn rules_of_garbage_collection() {
 }
 
 #[tokio::test]
-async fn a_pull_request_from_opening_to_merge() {
+async fn pull_request_is_opened_changed_and_merged() {
     let api = TestApi::new().await;
     api.repository("lake").await;
     let dev = json!({"name": "dev", "source": "main"});
@@ -174,7 +178,7 @@ async fn a_pull_request_from_opening_to_merge() {
 }
 
 #[tokio::test]
-async fn a_conflict_of_a_pull_request_answers_a_merge_result() {
+async fn conflict_of_a_pull_request_returns_a_merge_result() {
     let api = TestApi::new().await;
     api.repository("lake").await;
     let dev = json!({"name": "dev", "source": "main"});

@@ -1,4 +1,4 @@
-//! A new server: who may ask, before and after its administrator is made.
+//! Setting up a server, and authentication before and after that.
 
 use axum::body::Body;
 use http::{Method, Request};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::harness::{ACCESS_KEY, Answer, Ask, SECRET_KEY, SETUP_TOKEN, TestApi};
 
 #[tokio::test]
-async fn a_server_is_set_up_once() {
+async fn server_is_set_up_once() {
     let api = TestApi::unset().await;
     let state = api.get_anonymous("/setup_lakefs").await.expect(200).json();
     assert_eq!(
@@ -43,9 +43,9 @@ async fn a_server_is_set_up_once() {
     api.post("/setup_comm_prefs", &form).await.expect(409);
 }
 
-/// Before, whoever reached a new server first became its administrator.
+/// Guards against a bug: whoever reached a new server first became its administrator.
 #[tokio::test]
-async fn the_first_administrator_is_made_on_the_machine_itself_or_with_the_token() {
+async fn first_administrator_requires_a_local_caller_or_the_token() {
     let api = TestApi::unset().await;
     let ask = async |peer: &str, headers: &[(&str, &str)]| -> Answer {
         let mut request = Request::post("/api/v1/setup_lakefs")
@@ -87,14 +87,14 @@ async fn the_first_administrator_is_made_on_the_machine_itself_or_with_the_token
         ("x-forwarded-for", "203.0.113.9"),
     ];
     ask(REMOTE, &token).await.expect(200);
-    // Once there is one, all are told the same as on lakeFS.
+    // Once an administrator exists, all callers get the response of lakeFS.
     ask(REMOTE, &[]).await.expect(409);
     ask(OWN, &[]).await.expect(409);
 }
 
-/// A cookie goes with every request to its host, whichever page sends it: also of another port.
+/// Browsers send a cookie with every request to its host, even from pages of other ports.
 #[tokio::test]
-async fn changes_by_cookie_come_from_own_pages_only() {
+async fn cookie_authorizes_writes_only_from_own_pages() {
     let api = TestApi::new().await;
     let key = json!({"access_key_id": ACCESS_KEY, "secret_access_key": SECRET_KEY});
     let login = api.post("/auth/login", &key).await.expect(200);
@@ -149,7 +149,7 @@ async fn changes_by_cookie_come_from_own_pages_only() {
     .await
     .expect(403);
 
-    // Own pages, programs that keep the cookie, reads, and what no browser adds by itself.
+    // Own pages, programs that store the cookie, reads, and credentials that browsers do not add themselves.
     ask(
         Method::POST,
         "/repositories",
@@ -175,7 +175,7 @@ async fn changes_by_cookie_come_from_own_pages_only() {
 }
 
 #[tokio::test]
-async fn a_session_by_token_and_by_cookie() {
+async fn session_works_by_token_and_by_cookie() {
     let api = TestApi::new().await;
     let key = json!({"access_key_id": ACCESS_KEY, "secret_access_key": SECRET_KEY});
     let login = api.post("/auth/login", &key).await.expect(200);
@@ -215,7 +215,7 @@ async fn a_session_by_token_and_by_cookie() {
 }
 
 #[tokio::test]
-async fn a_header_that_is_wrong_is_not_made_good_by_a_cookie() {
+async fn invalid_header_is_refused_despite_a_valid_cookie() {
     let api = TestApi::new().await;
     let key = json!({"access_key_id": ACCESS_KEY, "secret_access_key": SECRET_KEY});
     let login = api.post("/auth/login", &key).await.expect(200);
@@ -243,7 +243,7 @@ async fn a_header_that_is_wrong_is_not_made_good_by_a_cookie() {
 }
 
 #[tokio::test]
-async fn what_the_server_tells_of_itself() {
+async fn server_reports_its_configuration() {
     let api = TestApi::new().await;
     let config = api.get("/config").await.expect(200).json();
     assert_eq!(config["storage_config"]["blockstore_type"], "mem");
@@ -280,9 +280,9 @@ async fn what_the_server_tells_of_itself() {
     );
 }
 
-/// Clients offer what the configuration claims: each claim is held against what the server does when it is asked.
+/// Clients offer what the configuration reports, so each reported capability is compared with the server's behaviour.
 #[tokio::test]
-async fn every_claim_of_the_configuration_is_true() {
+async fn reported_capabilities_match_the_behaviour() {
     let api = TestApi::new().await;
     let config = api.get("/config").await.expect(200).json();
     let storage = &config["storage_config"];
@@ -296,7 +296,7 @@ async fn every_claim_of_the_configuration_is_true() {
     );
     api.put_object("lake", "main", "a", "1").await.expect(201);
 
-    // What is not offered answers 501, and what answers 501 is not offered.
+    // Capabilities that are not reported answer 501, and operations that answer 501 are not reported.
     let is_offered = |name: &str| storage[name] == json!(true);
     let branch = "/repositories/lake/branches/main";
     let import = json!({
@@ -333,7 +333,7 @@ async fn every_claim_of_the_configuration_is_true() {
     );
     assert!(!is_offered("pre_sign_support_ui") || is_signed);
 
-    // The forms of namespaces are those that are taken.
+    // Namespaces that match the reported pattern are accepted.
     let matches = |name: &str, text: &str| {
         let regex = regex::Regex::new(storage[name].as_str().unwrap()).unwrap();
         regex.is_match(text)
@@ -349,7 +349,7 @@ async fn every_claim_of_the_configuration_is_true() {
         assert_eq!(matches(namespaces, namespace), status == 201, "{namespace}");
     }
 
-    // One store without a name, no console, no newer version that it knows of.
+    // One unnamed store, no console, no newer version known.
     assert_eq!(config["storage_config_list"], json!([]));
     assert_eq!(storage["blockstore_id"], "");
     let named = json!({"name": "named", "storage_namespace": "mem://named", "storage_id": "other"});
@@ -366,7 +366,7 @@ async fn every_claim_of_the_configuration_is_true() {
 }
 
 #[tokio::test]
-async fn a_repository_is_made_with_sample_data_where_it_has_a_branch() {
+async fn sample_data_is_added_unless_the_repository_is_bare() {
     let api = TestApi::new().await;
     let create = async |query: &str, creation: &Value| {
         let made = api.post(&format!("/repositories{query}"), creation).await;
@@ -374,7 +374,7 @@ async fn a_repository_is_made_with_sample_data_where_it_has_a_branch() {
     };
     for read_only in [false, true] {
         let name = format!("lakes-{read_only}");
-        // As clients spell it that put the name behind the prefix.
+        // Some clients concatenate the namespace prefix and the name.
         let creation = json!({
             "name": name,
             "storage_namespace": format!("mem:///{name}"),

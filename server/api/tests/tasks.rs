@@ -1,4 +1,4 @@
-//! Commits, merges, dumps and restores that are started by one request and asked for by others.
+//! Commits, merges, dumps and restores as background tasks.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use crate::harness::{Answer, Ask, TestApi};
 
-/// More turns than a task here takes; only a failing test takes them all.
+/// More turns than any test here needs; only a failing test uses all of them.
 const MAX_TURNS: usize = 100_000;
 
-/// The status of a task when it is done; `done` is the field that says so.
+/// Waits for the end of a task and returns its status. `done` names the field that says so.
 async fn done(api: &TestApi, path: &str, done: &str) -> Value {
     for _ in 0..MAX_TURNS {
         let status = api.get(path).await.expect(200).json();
@@ -21,10 +21,10 @@ async fn done(api: &TestApi, path: &str, done: &str) -> Value {
         }
         tokio::task::yield_now().await;
     }
-    panic!("{path} is never done");
+    panic!("{path}: the task does not end");
 }
 
-/// Starts a task below `/repositories/lake` and gives its status when it is done.
+/// Starts a task below `/repositories/lake` and returns its final status.
 async fn task(api: &TestApi, path: &str, body: Value) -> Value {
     let path = format!("/repositories/lake{path}/async");
     let started = api.post(&path, &body).await.expect(202).json();
@@ -43,7 +43,7 @@ async fn put(api: &TestApi, path: &str, body: Value) -> Answer {
     api.ask(Method::PUT, path, ask).await
 }
 
-/// Refuses commits whose message is bad.
+/// Rejects commits with the message `bad`.
 #[derive(Debug)]
 struct Strict;
 
@@ -76,7 +76,7 @@ impl Hooks for Strict {
 }
 
 #[tokio::test]
-async fn a_commit_ends_as_the_synchronous_one_would_have() {
+async fn commit_task_ends_like_the_synchronous_commit() {
     let api = TestApi::with_hooks(|_| Arc::new(Strict)).await;
     api.set_up().await;
     api.repository("lake").await;
@@ -132,7 +132,7 @@ async fn a_commit_ends_as_the_synchronous_one_would_have() {
 }
 
 #[tokio::test]
-async fn a_merge_ends_as_the_synchronous_one_would_have() {
+async fn merge_task_ends_like_the_synchronous_merge() {
     let api = TestApi::new().await;
     api.repository("lake").await;
     for branch in ["dev", "other"] {
@@ -172,7 +172,7 @@ async fn a_merge_ends_as_the_synchronous_one_would_have() {
 }
 
 #[tokio::test]
-async fn a_task_is_not_found_where_it_is_not() {
+async fn unknown_task_ids_are_not_found() {
     let api = TestApi::new().await;
     api.repository("lake").await;
     api.repository("other").await;
@@ -199,7 +199,7 @@ async fn a_task_is_not_found_where_it_is_not() {
 }
 
 #[tokio::test]
-async fn a_repository_is_made_anew_from_a_dump() {
+async fn repository_is_restored_from_a_dump() {
     let api = TestApi::new().await;
     api.repository("lake").await;
     api.put_object("lake", "main", "a", "1").await.expect(201);
@@ -253,7 +253,7 @@ async fn a_repository_is_made_anew_from_a_dump() {
 }
 
 #[tokio::test]
-async fn a_task_is_found_under_its_own_branches() {
+async fn status_requires_the_original_branches() {
     let api = TestApi::new().await;
     api.repository("lake").await;
     let dev = json!({"name": "dev", "source": "main"});

@@ -1,4 +1,4 @@
-//! Branches, commits, diffs and merges, and a hook that refuses.
+//! Branches, commits, diffs and merges, and a hook that rejects merges.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::harness::{Ask, TestApi};
 
 #[tokio::test]
-async fn a_repository_from_birth_to_death() {
+async fn repository_is_created_read_and_deleted() {
     let api = TestApi::new().await;
     let body = json!({"name": "lake", "storage_namespace": "mem://lake", "default_branch": "trunk", "read_only": true});
     let made = api.post("/repositories", &body).await.expect(201).json();
@@ -35,7 +35,7 @@ async fn a_repository_from_birth_to_death() {
 }
 
 #[tokio::test]
-async fn branch_commit_merge() {
+async fn branch_is_committed_and_merged() {
     let api = TestApi::new().await;
     api.repository("lake").await;
     let branch = api
@@ -104,7 +104,7 @@ async fn branch_commit_merge() {
 }
 
 #[tokio::test]
-async fn a_conflict_answers_a_merge_result() {
+async fn conflict_returns_a_merge_result() {
     let api = TestApi::new().await;
     api.repository("lake").await;
     api.post(
@@ -145,7 +145,7 @@ async fn a_conflict_answers_a_merge_result() {
 }
 
 #[tokio::test]
-async fn tags() {
+async fn tags_are_created_and_deleted() {
     let api = TestApi::new().await;
     api.repository("lake").await;
     let tag = json!({"id": "v1", "ref": "main"});
@@ -171,7 +171,7 @@ async fn tags() {
 }
 
 #[tokio::test]
-async fn an_undo_and_the_reflog_want_to_know_who_asks() {
+async fn undo_and_reflog_require_authentication() {
     let api = TestApi::new().await;
     api.repository("lake").await;
     let head = async || {
@@ -208,10 +208,10 @@ async fn an_undo_and_the_reflog_want_to_know_who_asks() {
 }
 
 #[derive(Debug)]
-struct Refusing;
+struct RejectingHooks;
 
 #[async_trait]
-impl Hooks for Refusing {
+impl Hooks for RejectingHooks {
     async fn before(&self, event: &Event) -> Result<HookOutcome, Box<Rejection>> {
         if event.kind != EventKind::PreMerge {
             return Ok(HookOutcome::default());
@@ -239,8 +239,8 @@ impl Hooks for Refusing {
 }
 
 #[tokio::test]
-async fn a_refusing_hook_answers_what_it_found() {
-    let api = TestApi::with_hooks(|_| Arc::new(Refusing)).await;
+async fn rejection_returns_the_findings() {
+    let api = TestApi::with_hooks(|_| Arc::new(RejectingHooks)).await;
     api.set_up().await;
     api.repository("lake").await;
     api.post(
@@ -271,7 +271,7 @@ async fn a_refusing_hook_answers_what_it_found() {
 }
 
 #[tokio::test]
-async fn runs_of_hooks() {
+async fn hook_runs_are_listed_and_read() {
     let api = TestApi::new().await;
     api.repository("lake").await;
     let runs = "/repositories/lake/actions/runs";

@@ -1,11 +1,11 @@
-//! What requests name and answers tell, where only the way from one to the other can go wrong.
+//! Fields of requests and responses reach the right place in the catalog and back.
 
 use http::Method;
 use serde_json::{Value, json};
 
 use crate::harness::{Ask, TestApi};
 
-/// `main` with `a`, and `dev` that changed, added and removed objects beside it.
+/// `main` with `a`, and `dev` with changed, added and removed objects.
 async fn two_branches() -> TestApi {
     let api = TestApi::new().await;
     api.repository("lake").await;
@@ -38,7 +38,7 @@ async fn two_branches() -> TestApi {
 }
 
 #[tokio::test]
-async fn a_difference_tells_of_the_right_side_where_it_is_asked_to() {
+async fn diff_includes_the_right_side_on_request() {
     let api = two_branches().await;
     let stat = api
         .get("/repositories/lake/refs/dev/objects/stat?path=changed")
@@ -61,14 +61,17 @@ async fn a_difference_tells_of_the_right_side_where_it_is_asked_to() {
             assert_eq!(right[field], stat[field], "{kind}: {field} of {right}");
         }
         assert_eq!(right["metadata"], json!({"from": "vendor"}), "{kind}");
-        assert!(rows(&with)[0]["right"].is_object(), "{kind}: what is added");
+        assert!(
+            rows(&with)[0]["right"].is_object(),
+            "{kind}: the added object"
+        );
         let gone = &rows(&with)[2];
         assert!(gone.get("right").is_none(), "{kind}: {gone}");
     }
 }
 
 #[tokio::test]
-async fn a_tree_that_a_commit_names_is_committed() {
+async fn source_metarange_is_committed() {
     let api = two_branches().await;
     let commit = async |reference: &str| {
         let path = format!("/repositories/lake/commits/{reference}");
@@ -94,7 +97,7 @@ async fn a_tree_that_a_commit_names_is_committed() {
     assert!(bad.contains("metarange id"), "{bad}");
 }
 
-/// A commit by the names that its record has in a request.
+/// The request that records an existing commit.
 fn record_of(commit: &Value) -> Value {
     let mut record = commit.clone();
     let fields = record.as_object_mut().unwrap();
@@ -106,7 +109,7 @@ fn record_of(commit: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_commit_from_elsewhere_comes_back_as_it_was_given() {
+async fn recorded_commit_is_read_back_unchanged() {
     let api = two_branches().await;
     let commits = "/repositories/lake/commits";
     let commit = async |reference: &str| {
@@ -125,12 +128,12 @@ async fn a_commit_from_elsewhere_comes_back_as_it_was_given() {
         "version": 0,
         "id": "0".repeat(64),
     });
-    // The refusal of a wrong id tells the right one.
+    // The error for a wrong id contains the right one.
     let refused = api.post(commits, &record_of(&elsewhere)).await.expect(400);
-    let told = refused.hint();
-    let id = told.split("which is ").nth(1).unwrap();
+    let hint = refused.hint();
+    let id = hint.split("commit id ").nth(1).unwrap();
     elsewhere["id"] = json!(id[..64]);
-    // Again it is refused, and as it was.
+    // A second record of the same commit is refused and leaves the first unchanged.
     for status in [204, 409] {
         api.post(commits, &record_of(&elsewhere))
             .await
@@ -141,7 +144,7 @@ async fn a_commit_from_elsewhere_comes_back_as_it_was_given() {
 
     for (field, value, status) in [
         ("generation", json!(1), 400),
-        // The id does not cover them: it is the same commit, which is there.
+        // The id does not cover these fields, so that it is the same commit, which exists.
         ("generation", json!(5_001), 409),
         ("version", json!(1), 409),
         ("metadata", json!({"k": "w"}), 400),

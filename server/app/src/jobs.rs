@@ -41,9 +41,9 @@ pub(crate) fn start(
 ) -> JoinSet<()> {
     let mut jobs = JoinSet::new();
     jobs.spawn(sweep(layers.clone(), stop.clone()));
-    jobs.spawn(look_after_tasks(layers.clone(), stop.clone()));
-    jobs.spawn(forget_tasks(layers.clone(), stop.clone()));
-    jobs.spawn(forget_completions(layers.clone(), stop.clone()));
+    jobs.spawn(recover_tasks(layers.clone(), stop.clone()));
+    jobs.spawn(prune_tasks(layers.clone(), stop.clone()));
+    jobs.spawn(prune_completions(layers.clone(), stop.clone()));
     jobs.spawn(finish_deletions(layers.clone(), stop.clone()));
     jobs.spawn(retire_kept(layers.clone(), stop.clone()));
     jobs.spawn(prune_reflog(layers.clone(), stop.clone()));
@@ -65,20 +65,20 @@ async fn sweep(layers: Layers, stop: CancellationToken) {
     }
 }
 
-async fn look_after_tasks(layers: Layers, stop: CancellationToken) {
+async fn recover_tasks(layers: Layers, stop: CancellationToken) {
     let mut ticks = ticks(LOOK_AFTER_TASKS_EVERY);
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
             () = stop.cancelled() => return,
         }
-        if let Err(e) = layers.catalog.look_after_tasks().await {
+        if let Err(e) = layers.catalog.recover_tasks().await {
             tracing::warn!(error = %base::chain(&e), "failed to look after the tasks of servers that died; it is tried again");
         }
     }
 }
 
-async fn forget_tasks(layers: Layers, stop: CancellationToken) {
+async fn prune_tasks(layers: Layers, stop: CancellationToken) {
     let mut ticks = ticks(FORGET_TASKS_EVERY);
     loop {
         tokio::select! {
@@ -86,7 +86,7 @@ async fn forget_tasks(layers: Layers, stop: CancellationToken) {
             () = stop.cancelled() => return,
         }
         let work = async {
-            if let Err(e) = layers.catalog.forget_tasks().await {
+            if let Err(e) = layers.catalog.prune_tasks().await {
                 tracing::warn!(error = %base::chain(&e), "failed to forget tasks that are long done; it is tried again");
             }
         };
@@ -97,7 +97,7 @@ async fn forget_tasks(layers: Layers, stop: CancellationToken) {
     }
 }
 
-async fn forget_completions(layers: Layers, stop: CancellationToken) {
+async fn prune_completions(layers: Layers, stop: CancellationToken) {
     let mut ticks = ticks(FORGET_COMPLETIONS_EVERY);
     loop {
         tokio::select! {
@@ -105,7 +105,7 @@ async fn forget_completions(layers: Layers, stop: CancellationToken) {
             () = stop.cancelled() => return,
         }
         let work = async {
-            if let Err(e) = layers.catalog.forget_completions().await {
+            if let Err(e) = layers.catalog.prune_completions().await {
                 tracing::warn!(error = %base::chain(&e), "failed to forget completed multipart uploads; it is tried again");
             }
         };

@@ -59,7 +59,7 @@ pub(crate) async fn build(config: &Config) -> anyhow::Result<Layers> {
     )
     .map_err(|e| anyhow::anyhow!("failed to set up hooks: {e}"))?;
     let catalog = Catalog::new(reader, kv, Arc::new(actions.clone()), clock, ids)
-        .describing_failures(api::describe_failure);
+        .describe_failures_with(api::describe_failure);
 
     let bodies = api::BodyBudgets::new(config.http.body_memory_bytes);
     let api = api::router(api::ApiState {

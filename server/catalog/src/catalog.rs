@@ -1,11 +1,10 @@
-//! The writing half: reads, and the operations that change something.
+//! The writing half of the service: `Catalog` and its operations on branches, tags, commits and merges.
 //!
-//! References are here; repositories, objects and multipart uploads have modules
-//! of their own. Judging by hooks is the engine's: it is handed [`Hooks`] with
-//! each operation that they may refuse.
+//! Repositories, objects and multipart uploads have their own modules. Each operation that
+//! hooks may refuse passes [`Hooks`] to the engine, which runs them.
 //!
-//! What hooks hear of runs in a task of its own: a client that hangs up cannot
-//! stop it between the change and the hooks that are to be told of it.
+//! Every such operation runs in a detached task ([`Catalog::run_detached`]). A client that
+//! disconnects therefore cannot cancel it between the change and its post hooks.
 
 use std::future::Future;
 use std::ops::Deref;
@@ -20,28 +19,28 @@ use tracing::{Instrument as _, info, instrument};
 
 use crate::limits::check_commit;
 use crate::pending::Pending;
-use crate::tasks::{DescribeFailure, Tasks, describe_plainly};
+use crate::tasks::{DescribeFailure, Tasks, describe_as_internal_error};
 use crate::upload::Addresses;
 use crate::{Reader, Result};
 
-/// Everything that can be done. Cheap to clone.
+/// All operations of the service, reading and writing. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Catalog {
     reader: Reader,
     pub(crate) shared: Arc<Shared>,
     pub(crate) hooks: Arc<dyn Hooks>,
-    /// How the failure of a task is put into its record.
+    /// Converts the failure of a task to the form stored in the task's record.
     pub(crate) describe: DescribeFailure,
 }
 
-/// What writing needs besides reading.
+/// The dependencies of write operations.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) kv: Arc<dyn kv::Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdGenerator>,
     pub(crate) addresses: Addresses,
-    /// Changes that are seen through.
+    /// Counts the detached changes that are still running.
     pub(crate) pending: Pending,
     pub(crate) tasks: Arc<Tasks>,
 }
@@ -55,7 +54,7 @@ impl Deref for Catalog {
 }
 
 impl Catalog {
-    /// Puts the service together. `kv` is the store of the reader's engine.
+    /// Creates the service. `kv` must be the same store that the reader's engine uses.
     #[must_use]
     pub fn new(
         reader: Reader,
@@ -83,17 +82,17 @@ impl Catalog {
                 tasks: Arc::new(tasks),
             }),
             hooks,
-            describe: describe_plainly,
+            describe: describe_as_internal_error,
         }
     }
 
-    /// The same service, whose tasks tell of failures in the words and with the status of `describe`.
+    /// Returns the same service with `describe` as the way to describe failed tasks.
     #[must_use]
-    pub fn describing_failures(self, describe: DescribeFailure) -> Self {
+    pub fn describe_failures_with(self, describe: DescribeFailure) -> Self {
         Self { describe, ..self }
     }
 
-    /// Creates a branch at what `source` points to.
+    /// Creates a branch at the commit that `source` resolves to.
     ///
     /// # Errors
     /// Name taken or invalid; source not found; refused by a hook.
@@ -110,7 +109,7 @@ impl Catalog {
         let id = BranchId::parse(id)?;
         let (catalog, repository) = (self.clone(), repository.clone());
         let (source, actor) = (source.to_owned(), actor.to_owned());
-        self.see_through(async move {
+        self.run_detached(async move {
             let hooks = catalog.hooks.as_ref();
             Ok(catalog
                 .graveler
@@ -134,7 +133,7 @@ impl Catalog {
     ) -> Result<()> {
         let id = BranchId::parse(id)?;
         let (catalog, repository, actor) = (self.clone(), repository.clone(), actor.to_owned());
-        self.see_through(async move {
+        self.run_detached(async move {
             let hooks = catalog.hooks.as_ref();
             Ok(catalog
                 .graveler
@@ -160,7 +159,7 @@ impl Catalog {
         let id = TagId::parse(id)?;
         let (catalog, repository) = (self.clone(), repository.clone());
         let (reference, actor) = (reference.to_owned(), actor.to_owned());
-        self.see_through(async move {
+        self.run_detached(async move {
             let hooks = catalog.hooks.as_ref();
             Ok(catalog
                 .graveler
@@ -184,7 +183,7 @@ impl Catalog {
     ) -> Result<()> {
         let id = TagId::parse(id)?;
         let (catalog, repository, actor) = (self.clone(), repository.clone(), actor.to_owned());
-        self.see_through(async move {
+        self.run_detached(async move {
             let hooks = catalog.hooks.as_ref();
             Ok(catalog
                 .graveler
@@ -197,7 +196,7 @@ impl Catalog {
     /// Commits a branch's staged changes.
     ///
     /// # Errors
-    /// [`crate::Error::InvalidValue`] for too long a message or metadata; no changes; protected;
+    /// [`crate::Error::InvalidValue`] if the message or metadata is too long; no changes; protected;
     /// refused by a hook.
     #[instrument(skip_all, fields(repo.id = %repository.id, branch.id = branch))]
     pub async fn commit_branch(
@@ -209,7 +208,7 @@ impl Catalog {
         let branch = BranchId::parse(branch)?;
         check_commit(&params.message, &params.metadata)?;
         let (catalog, repository) = (self.clone(), repository.clone());
-        self.see_through(async move {
+        self.run_detached(async move {
             let hooks = catalog.hooks.as_ref();
             let commit = catalog
                 .graveler
@@ -221,7 +220,7 @@ impl Catalog {
         .await
     }
 
-    /// Merges what `source` points to into a branch.
+    /// Merges the commit that `source` resolves to into a branch.
     ///
     /// # Errors
     /// Conflicts; uncommitted changes in the destination; no changes; refused by a hook.
@@ -236,7 +235,7 @@ impl Catalog {
         let destination = BranchId::parse(destination)?;
         check_commit(&params.message, &params.metadata)?;
         let (catalog, repository, source) = (self.clone(), repository.clone(), source.to_owned());
-        self.see_through(async move {
+        self.run_detached(async move {
             let hooks = catalog.hooks.as_ref();
             let outcome = catalog
                 .graveler
@@ -248,17 +247,18 @@ impl Catalog {
         .await
     }
 
-    /// Waits for changes that go on after their clients are gone, to be called when no more come.
-    /// Tasks that have not begun yet do not begin any more.
+    /// Waits until all detached changes have ended. Call it after the last request was accepted.
+    ///
+    /// Tasks that are still queued on this server are not started.
     pub async fn drain(&self) {
         self.shared.tasks.close();
-        self.shared.pending.none().await;
+        self.shared.pending.wait_until_idle().await;
     }
 
-    /// Runs a change to its end, also when whoever waits for it goes away.
+    /// Runs a change to completion even if the caller is cancelled.
     ///
-    /// Such tasks are bounded by the places in the branches' queues.
-    pub(crate) async fn see_through<T: Send + 'static>(
+    /// The number of detached changes is bounded by the capacity of the branch queues.
+    pub(crate) async fn run_detached<T: Send + 'static>(
         &self,
         change: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
@@ -267,14 +267,14 @@ impl Catalog {
             Ok(outcome) => outcome,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                // The runtime is going down, and whoever waits here with it.
+                // The runtime is shutting down and will drop this future too.
                 Err(_) => std::future::pending().await,
             },
         }
     }
 }
 
-/// A branch as reads take it: staged changes over the head.
+/// Converts a branch to the reference that reads use: its staged changes over its head.
 pub(crate) fn resolved(branch: Branch) -> ResolvedRef {
     ResolvedRef {
         kind: RefKind::Branch,

@@ -1,16 +1,17 @@
-//! The end of multipart uploads: completed or aborted, once, whichever servers are asked and whatever dies meanwhile.
+//! Completion and abortion of multipart uploads. Exactly one of them succeeds, even if several servers are asked
+//! at the same time or a server dies.
 //!
-//! Three steps, each of which can be repeated:
+//! A completion has three steps, and each can be repeated:
 //!
-//! 1. The block store joins the parts. Of completions at the same time one list of parts wins; it gives the same
-//!    answer to the same list until it is told to forget the upload.
-//! 2. One batch stages the entry, deletes the upload's record if it is still there, and notes the answer in
-//!    `weir-multiparts-done` (`<repository partition>/<upload id>`). This decides: an abort deletes the same record on
-//!    the same condition.
+//! 1. The block store joins the parts. If completions with different lists of parts race, one list wins. The block
+//!    store gives the same result for the same list until it is told to forget the upload.
+//! 2. One batch stages the entry, deletes the upload's record if it still exists, and stores the result in
+//!    `weir-multiparts-done` (`<repository partition>/<upload id>`). This batch decides the race: an abort deletes
+//!    the same record under the same condition.
 //! 3. The block store forgets the upload.
 //!
-//! A server that dies before step 2 leaves an upload that is listed, and that the same call completes. Whoever
-//! repeats a completion gets the noted answer for [`KEEP_ANSWERS`].
+//! If a server dies before step 2, the upload is still listed and the client can complete it with the same call.
+//! A repeated completion gets the stored result for [`COMPLETION_RETENTION`].
 
 use std::time::Duration;
 
@@ -27,21 +28,21 @@ use crate::multipart::{check_number, corrupt, end_ops, key_of};
 use crate::upload::{Staged, content_type, size};
 use crate::{AddressType, Catalog, Entry, Error, Object, ObjectTarget, Result};
 
-const ANSWERS: &[u8] = b"weir-multiparts-done";
-/// How long the answer to a completion is kept for clients that did not get it.
-pub const KEEP_ANSWERS: Duration = Duration::from_secs(24 * 60 * 60);
-/// How many answers are read at a time when old ones are forgotten.
+const COMPLETIONS: &[u8] = b"weir-multiparts-done";
+/// How long the result of a completion is kept for clients that did not receive the response.
+pub const COMPLETION_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
+/// How many results are read at a time when expired ones are deleted.
 const PAGE: usize = 500;
 
 impl Catalog {
-    /// Joins the named parts and stages the object. The upload is unknown afterwards, but that the same parts named
-    /// again give the same answer for [`KEEP_ANSWERS`], whatever became of the object.
+    /// Joins the given parts and stages the object. After that the upload no longer exists, but a call with the same
+    /// parts returns the same result for [`COMPLETION_RETENTION`], even if the object has changed since.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`] for no parts or parts out of order; [`Error::InvalidPart`];
-    /// [`Error::NoSuchUpload`], also if it was aborted or completed with other parts; [`Error::PreconditionFailed`];
-    /// else as of uploads. A failure leaves the upload as it was; once its parts are joined only these
-    /// parts complete it.
+    /// [`Error::InvalidValue`] if the list is empty or out of order; [`Error::InvalidPart`];
+    /// [`Error::NoSuchUpload`], also if the upload was aborted or completed with other parts;
+    /// [`Error::PreconditionFailed`]; otherwise the same as for uploads. After a failure the upload still exists. Once
+    /// its parts are joined, only the same list of parts can complete it.
     #[instrument(skip_all, fields(repo.id = %to.repository.id, branch.id = to.branch))]
     pub async fn complete_multipart(
         &self,
@@ -54,9 +55,9 @@ impl Catalog {
         let (catalog, repository) = (self.clone(), to.repository.clone());
         let (branch, path) = (to.branch.to_owned(), to.path.to_owned());
         let (upload_id, parts) = (upload_id.to_owned(), parts.to_vec());
-        // Joining takes long and takes the parts: a client that gave up waiting, and perhaps
-        // tries again, must not leave an object that is joined but has no name.
-        self.see_through(async move {
+        // Joining is slow and consumes the parts. If the client gives up waiting and the future were dropped, the
+        // joined object would stay without an entry.
+        self.run_detached(async move {
             let to = ObjectTarget {
                 repository: &repository,
                 branch: &branch,
@@ -74,13 +75,13 @@ impl Catalog {
         parts: &[CompletedPart],
         if_absent: bool,
     ) -> Result<Object> {
-        if let Some(object) = self.answered(to, upload_id, parts).await? {
+        if let Some(object) = self.find_completion(to, upload_id, parts).await? {
             return Ok(object);
         }
         match self.complete_open(to, upload_id, parts, if_absent).await {
-            // The same call, or another one, completed or aborted the upload meanwhile.
+            // A concurrent call completed or aborted the upload.
             Err(Error::NoSuchUpload(_) | Error::Engine(graveler::Error::ConcurrentChange(_))) => {
-                let object = self.answered(to, upload_id, parts).await?;
+                let object = self.find_completion(to, upload_id, parts).await?;
                 object.ok_or_else(|| Error::NoSuchUpload(upload_id.to_owned()))
             }
             ended => ended,
@@ -108,7 +109,7 @@ impl Catalog {
                 metadata: record.metadata,
                 content_type: content_type(record.content_type),
             },
-            // Another server may be staging the same bytes.
+            // Another server may be staging an entry for the same bytes.
             owns_bytes: false,
             if_absent,
             force: false,
@@ -118,9 +119,9 @@ impl Catalog {
             .stage_with(to, staged, |object| {
                 let mut ops = end_ops(to, upload_id, &stored);
                 ops.push(Op::Set {
-                    partition: Bytes::from_static(ANSWERS),
-                    key: answer_key(to, upload_id),
-                    value: AnswerData::new(to, parts, object, now)
+                    partition: Bytes::from_static(COMPLETIONS),
+                    key: completion_key(to, upload_id),
+                    value: CompletionData::new(to, parts, object, now)
                         .encode_to_vec()
                         .into(),
                     predicate: Some(Predicate::Absent),
@@ -128,15 +129,15 @@ impl Catalog {
                 ops
             })
             .await?;
-        self.forget(&at, upload_id).await;
+        self.discard_upload(&at, upload_id).await;
         Ok(object)
     }
 
-    /// What was answered to a completion; none if the upload is not known to be completed.
+    /// Returns the stored result of a completion, or none if there is none.
     ///
     /// # Errors
-    /// [`Error::NoSuchUpload`] if it was completed with other parts, or is of another path.
-    async fn answered(
+    /// [`Error::NoSuchUpload`] if it was completed with other parts or belongs to another path.
+    async fn find_completion(
         &self,
         to: ObjectTarget<'_>,
         upload_id: &str,
@@ -148,38 +149,39 @@ impl Catalog {
         let stored = self
             .shared
             .kv
-            .get(ANSWERS, &answer_key(to, upload_id))
+            .get(COMPLETIONS, &completion_key(to, upload_id))
             .await?;
         let Some(stored) = stored else {
             return Ok(None);
         };
-        let answer = AnswerData::read(stored.value)?;
-        if answer.path != key_of(to) || answer.parts != digest_of(parts) {
+        let completion = CompletionData::read(stored.value)?;
+        if completion.path != key_of(to) || completion.parts != digest_of(parts) {
             return Err(Error::NoSuchUpload(upload_id.to_owned()));
         }
-        // A server may have died before it said so.
-        self.forget(&Location::full(&answer.physical_address), upload_id)
+        // The server that stored the result may have died before step 3.
+        self.discard_upload(&Location::full(&completion.physical_address), upload_id)
             .await;
         let value = Value {
-            identity: answer.identity.into(),
-            data: answer.entry.into(),
+            identity: completion.identity.into(),
+            data: completion.entry.into(),
         };
         let namespace = &to.repository.storage_namespace;
         let object = Object::from_value(namespace, to.path.to_owned(), &value);
         Ok(Some(object.map_err(Error::Engine)?))
     }
 
-    /// Has the block store forget an upload. What it keeps if that fails is small, and goes with the answer.
-    async fn forget(&self, at: &Location, upload_id: &str) {
+    /// Makes the block store forget a completed upload, best effort. What a failure leaves behind is small, and
+    /// [`Catalog::prune_completions`] tries again.
+    async fn discard_upload(&self, at: &Location, upload_id: &str) {
         if let Err(error) = self.block.abort_multipart(at, upload_id).await {
             warn!(%error, "failed to forget completed upload {upload_id}");
         }
     }
 
-    /// Drops an upload and its parts.
+    /// Aborts an upload and deletes its parts.
     ///
     /// # Errors
-    /// [`Error::NoSuchUpload`], also if it is completed meanwhile.
+    /// [`Error::NoSuchUpload`], also if a concurrent call completes it.
     #[instrument(skip_all, fields(repo.id = %to.repository.id, branch.id = to.branch))]
     pub async fn abort_multipart(&self, to: ObjectTarget<'_>, upload_id: &str) -> Result<()> {
         let (record, stored) = self.stored_upload(to, upload_id).await?;
@@ -192,83 +194,83 @@ impl Catalog {
             }
             ended => ended?,
         }
-        // It may have been joined by a completion that comes to nothing now.
-        self.take_back(&at).await;
+        // A concurrent completion that loses this race may have joined the parts.
+        self.delete_bytes(&at).await;
         Ok(())
     }
 
-    /// Forgets the answers to completions that are older than [`KEEP_ANSWERS`], and gives their number.
-    /// Safe to run concurrently on several servers. A record that cannot be read stays, with a warning.
+    /// Deletes results of completions older than [`COMPLETION_RETENTION`] and returns their number.
+    /// Safe to run concurrently on several servers. Skips records that it cannot read, with a warning.
     ///
     /// # Errors
     /// The record store's; the next call tries again.
-    pub async fn forget_completions(&self) -> Result<usize> {
-        let before = (self.shared.clock.now() - KEEP_ANSWERS).unix_timestamp();
-        let (mut start, mut forgotten) = (Vec::new(), 0);
+    pub async fn prune_completions(&self) -> Result<usize> {
+        let before = (self.shared.clock.now() - COMPLETION_RETENTION).unix_timestamp();
+        let (mut start, mut pruned) = (Vec::new(), 0);
         loop {
-            let rows = self.shared.kv.scan(ANSWERS, &start, PAGE).await?;
+            let rows = self.shared.kv.scan(COMPLETIONS, &start, PAGE).await?;
             let is_last = rows.len() < PAGE;
             if let Some(last) = rows.last() {
                 start = [last.key.as_ref(), &[0]].concat();
             }
             let mut ops = Vec::new();
             for row in rows {
-                let answer = match AnswerData::read(row.value) {
-                    Ok(answer) => answer,
+                let completion = match CompletionData::read(row.value) {
+                    Ok(completion) => completion,
                     Err(error) => {
                         let key = row.key.escape_ascii();
                         warn!(%error, "skipped the record of completed upload {key}");
                         continue;
                     }
                 };
-                if answer.completed_secs >= before {
+                if completion.completed_secs >= before {
                     continue;
                 }
                 let id = row.key.rsplit(|byte| *byte == b'/').next();
                 let id = id.and_then(|id| std::str::from_utf8(id).ok());
                 if let Some(id) = id {
-                    self.forget(&Location::full(&answer.physical_address), id)
+                    self.discard_upload(&Location::full(&completion.physical_address), id)
                         .await;
                 }
                 ops.push(Op::Delete {
-                    partition: Bytes::from_static(ANSWERS),
+                    partition: Bytes::from_static(COMPLETIONS),
                     key: row.key,
                 });
             }
-            forgotten += ops.len();
+            pruned += ops.len();
             if !ops.is_empty() {
                 self.shared.kv.batch(ops).await?;
             }
             if is_last {
-                return Ok(forgotten);
+                return Ok(pruned);
             }
         }
     }
 }
 
-/// What was answered to a completion.
+/// The stored result of a completion.
 #[derive(Clone, PartialEq, prost::Message)]
-struct AnswerData {
+struct CompletionData {
     /// `branch/path`.
     #[prost(string, tag = "1")]
     path: String,
-    /// SHA-256 of the numbers and tags of the parts.
+    /// SHA-256 of the part numbers and `ETag`s.
     #[prost(bytes = "vec", tag = "2")]
     parts: Vec<u8>,
-    /// Of the entry that was staged.
+    /// Identity and value of the staged entry.
     #[prost(bytes = "vec", tag = "3")]
     identity: Vec<u8>,
     #[prost(bytes = "vec", tag = "4")]
     entry: Vec<u8>,
-    /// The whole address, by which the block store knows the upload.
+    /// The full URI, by which the block store identifies the upload.
     #[prost(string, tag = "5")]
     physical_address: String,
-    /// When, in seconds since 1970.
+    /// Time of the completion, in seconds since 1970.
     #[prost(int64, tag = "6")]
     completed_secs: i64,
 }
 
-impl AnswerData {
+impl CompletionData {
     fn read(stored: Bytes) -> Result<Self> {
         Self::decode(stored).map_err(corrupt)
     }
@@ -293,10 +295,10 @@ impl AnswerData {
 
 /// Reads the record of a completed upload, for [`crate::fuzzing`].
 pub(crate) fn try_record(stored: Bytes) {
-    drop(AnswerData::read(stored));
+    drop(CompletionData::read(stored));
 }
 
-/// Stands for a list of parts, however their tags are spelled.
+/// Identifies a list of parts, independent of the spelling of their `ETag`s.
 fn digest_of(parts: &[CompletedPart]) -> Vec<u8> {
     let mut digest = Sha256::new();
     for CompletedPart { number, etag } in parts {
@@ -306,7 +308,7 @@ fn digest_of(parts: &[CompletedPart]) -> Vec<u8> {
     digest.finalize().to_vec()
 }
 
-fn answer_key(to: ObjectTarget<'_>, upload_id: &str) -> Bytes {
+fn completion_key(to: ObjectTarget<'_>, upload_id: &str) -> Bytes {
     format!("{}/{upload_id}", to.repository.partition()).into()
 }
 
@@ -322,7 +324,7 @@ fn check_parts(parts: &[CompletedPart]) -> Result<()> {
         .find(|pair| pair[0].number >= pair[1].number)
     {
         return Err(Error::InvalidValue(format!(
-            "part {} is named before part {}: parts are named in ascending order",
+            "part {} is listed before part {}; list parts in ascending order",
             pair[0].number, pair[1].number
         )));
     }

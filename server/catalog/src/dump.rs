@@ -1,7 +1,7 @@
-//! Dumps of commits, tags and branches, and repositories made anew from them.
+//! Dumps of commits, tags and branches, and restoring repositories from them.
 //!
-//! The engine writes and reads the trees; here is the manifest that names them, which backup
-//! scripts look for in the storage namespace.
+//! The engine writes and reads the trees of a dump. This module writes the manifest with their
+//! ids, which backup scripts read from the storage namespace.
 
 use bytes::Bytes;
 use graveler::{RefsDump, Repository, RestoreRefs};
@@ -10,10 +10,10 @@ use tracing::{info, instrument};
 
 use crate::{Catalog, Error, Progress, Result};
 
-/// The manifest's name in the server's folder.
+/// The file name of the manifest, below `_lakefs/`.
 const MANIFEST: &str = "refs_manifest.json";
 
-/// Names the trees of the last dump.
+/// The tree ids of the most recent dump.
 #[derive(Debug, Serialize)]
 struct Manifest<'a> {
     branches_meta_range_id: &'a str,
@@ -23,22 +23,22 @@ struct Manifest<'a> {
 
 impl Catalog {
     /// Dumps all commits, tags and branches into the storage namespace, with the manifest
-    /// `_lakefs/refs_manifest.json`. Uncommitted changes are not in it.
+    /// `_lakefs/refs_manifest.json`. Uncommitted changes are not included.
     ///
     /// # Errors
     /// The stores'.
     #[instrument(skip_all, fields(repo.id = %repository.id))]
     pub async fn dump_refs(&self, repository: &Repository) -> Result<RefsDump> {
         let (catalog, repository) = (self.clone(), repository.clone());
-        self.see_through(async move { catalog.dump(&repository, &Progress::default()).await })
+        self.run_detached(async move { catalog.dump(&repository, &Progress::default()).await })
             .await
     }
 
-    /// Fills a bare repository with what a dump in its storage namespace says.
+    /// Fills a bare repository from a dump in its storage namespace.
     ///
     /// # Errors
-    /// [`graveler::Error::InvalidValue`] if the repository has commits already or the dump is not
-    /// sound, with nothing written; [`graveler::Error::NotFound`] for a metarange that is not there.
+    /// [`graveler::Error::InvalidValue`] if the repository already has commits or the dump is invalid, with nothing
+    /// written; [`graveler::Error::NotFound`] for a missing metarange.
     #[instrument(skip_all, fields(repo.id = %repository.id))]
     pub async fn restore_refs(
         &self,
@@ -49,7 +49,7 @@ impl Catalog {
     ) -> Result<()> {
         let (catalog, repository, dump) = (self.clone(), repository.clone(), dump.clone());
         let actor = actor.to_owned();
-        self.see_through(async move {
+        self.run_detached(async move {
             catalog
                 .restore(
                     &repository,
@@ -81,7 +81,7 @@ impl Catalog {
             tags_meta_range_id: dump.tags.as_str(),
         };
         let manifest = serde_json::to_vec_pretty(&manifest).map_err(|e| {
-            Error::InvalidValue(format!("failed to write the dump's manifest: {e}"))
+            Error::InvalidValue(format!("failed to encode the manifest of the dump: {e}"))
         })?;
         self.put_internal(repository, MANIFEST, Bytes::from(manifest))
             .await?;

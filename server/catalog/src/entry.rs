@@ -1,9 +1,9 @@
-//! Objects as they are stored in the tree: the entry codec and its identity.
+//! The encoding of objects in the tree: entry and identity.
 //!
-//! The bytes are those of lakeFS's catalog protobuf as Go writes it: fields in
-//! number order, both halves of a map entry present even when empty, and map keys
-//! sorted, so that equal entries have equal bytes. Stored bytes are opaque to
-//! everyone else and never decoded to be encoded again.
+//! The bytes equal those that lakeFS writes with Go's protobuf library: fields in ascending
+//! number, map keys sorted, and both key and value of each map entry written even when empty.
+//! Equal entries therefore have equal bytes. All other code treats stored bytes as opaque and
+//! never re-encodes them.
 
 use std::collections::BTreeMap;
 
@@ -13,15 +13,15 @@ use bytes::Bytes;
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
-/// What an object's type is taken for when it has none.
+/// The content type of objects that were stored without one.
 pub const DEFAULT_CONTENT_TYPE: &str = "application/octet-stream";
 
-/// How an entry's address is read.
+/// How to interpret an entry's address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddressType {
-    /// Of old entries: full if it looks like a URI, else relative.
+    /// In old entries: a full URI if it looks like one, otherwise relative.
     ByPrefix,
-    /// Below the storage namespace.
+    /// Relative to the storage namespace.
     Relative,
     /// A complete URI.
     Full,
@@ -30,15 +30,15 @@ pub enum AddressType {
 /// An object's entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// A key below the storage namespace or a URI; see `address_type`.
+    /// A key below the storage namespace, or a URI; see `address_type`.
     pub address: String,
-    /// How `address` is read.
+    /// How to interpret `address`.
     pub address_type: AddressType,
-    /// When the object was written; in UTC.
+    /// When the object was written, in UTC.
     pub last_modified: OffsetDateTime,
-    /// The object's length.
+    /// The object's size.
     pub size_bytes: i64,
-    /// Unquoted: hex MD5, or what the store returned.
+    /// Without quotes: MD5 in hex, or the value that the store returned.
     pub etag: String,
     /// User metadata.
     pub metadata: BTreeMap<String, String>,
@@ -56,7 +56,7 @@ impl Entry {
         }
     }
 
-    /// Reads a stored value. Fields that later versions added are skipped.
+    /// Decodes a stored value. Fields of later versions are ignored.
     ///
     /// # Errors
     /// [`graveler::Error::Corrupt`].
@@ -88,7 +88,7 @@ impl Entry {
         }
     }
 
-    /// Where the object's bytes are, for an entry of a repository in `namespace`.
+    /// The location of the object's bytes. `namespace` is the storage namespace of its repository.
     #[must_use]
     pub fn location(&self, namespace: &str) -> Location {
         match self.address_type {
@@ -100,7 +100,7 @@ impl Entry {
         }
     }
 
-    /// 32 bytes over size, tag, metadata and content type; not address, path or time.
+    /// 32 bytes: a hash of size, etag, metadata and content type, but not of address, path and time.
     fn identity(&self) -> Bytes {
         let mut hash = Sha256::new();
         frame_int(&mut hash, self.size_bytes);
@@ -143,7 +143,7 @@ impl Entry {
     }
 }
 
-/// The message, for reading only: a generated writer leaves out empty map values.
+/// The protobuf message, used for decoding only: prost's encoder would omit empty map values.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Stored {
     #[prost(string, tag = "1")]
@@ -162,7 +162,7 @@ struct Stored {
     content_type: String,
 }
 
-/// An absent time reads as the epoch, as Go's protobuf reads it.
+/// Go's protobuf library reads a missing time as the epoch.
 fn read_time(time: Option<prost_types::Timestamp>) -> graveler::Result<OffsetDateTime> {
     let time = time.unwrap_or_default();
     let nanos = u32::try_from(time.nanos).map_err(corrupt)?;
@@ -205,7 +205,7 @@ fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// Zero is left out. A negative number takes ten bytes, as protobuf has it.
+/// Omits zero. A negative number takes ten bytes, as the protobuf encoding requires.
 fn put_int(out: &mut Vec<u8>, field: u8, value: i64) {
     if value != 0 {
         out.push(field << 3);
@@ -219,7 +219,7 @@ fn put_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// An empty text is left out.
+/// Omits an empty text.
 fn put_text(out: &mut Vec<u8>, field: u8, text: &str) {
     if !text.is_empty() {
         put_bytes(out, field, text.as_bytes());
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_those_of_the_format() {
+    fn encoded_bytes_match_the_format() {
         let expected = [
             "0a08",
             "646174612f702f78", // 1 address "data/p/x"
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_map_value_is_written_and_empty_fields_are_not() {
+    fn empty_map_values_are_encoded_and_empty_fields_are_omitted() {
         let bare = Entry {
             address: String::new(),
             address_type: AddressType::ByPrefix,
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn gos_zero_time_is_read_and_written() {
+    fn zero_time_of_go_round_trips() {
         let zero = Entry {
             last_modified: OffsetDateTime::from_unix_timestamp(-62_135_596_800)
                 .expect("the year 1"),
@@ -305,8 +305,8 @@ mod tests {
     }
 
     #[test]
-    fn identity_is_that_of_the_format() {
-        // Computed from the frames of the format with another implementation of SHA-256.
+    fn identity_matches_the_format() {
+        // Expected values computed from the frames with an independent implementation of SHA-256.
         assert_eq!(
             hex::encode(entry().to_value().identity),
             "cd05636b9f9154238a34a17c997f477009740b9a7bb91dfa150421e444a0afda"
@@ -336,13 +336,13 @@ mod tests {
 
     /// Entries that lakeFS staged in the installation in `tests/compat/museum`: identity and bytes.
     #[test]
-    fn entries_of_lakefs_are_written_again_as_they_were() {
+    fn entries_of_lakefs_round_trip_byte_for_byte() {
         for (identity, data) in [
             (
                 "48b5e6f37915b05a570a9bd0041f7e2c368ef091bc766e072a65899729b7c6b5",
                 "0a2e646174612f667435716237396b736475647131706238696c302f6463316c7174686b736475647131706238766730120c08f6ba8dd806108afbb6820218032220323261663634356431383539636235636136646130633438346631663337656130013a186170706c69636174696f6e2f6f637465742d73747265616d",
             ),
-            // With metadata, of the API and of the gateway.
+            // With metadata: one written through the REST API, one through the S3 gateway.
             (
                 "2f97a0609e90033d34018db268f8ac297696dac9949b933a620ef9c066bf61db",
                 "0a2e646174612f667435716237396b736475647131706238696c302f6463316c7174686b736475647131706238766830120c08f6ba8dd8061084b28395021801222036663866353737313530393064613236333234353339383864396131353031622a0b0a056f776e657212026d6530013a186170706c69636174696f6e2f6f637465742d73747265616d",
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn identity_ignores_where_and_when() {
+    fn identity_ignores_address_and_time() {
         let moved = Entry {
             address: "s3://elsewhere/x".to_owned(),
             address_type: AddressType::Full,
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_fields_are_skipped_and_broken_bytes_are_named() {
+    fn unknown_fields_are_skipped_and_invalid_bytes_are_corrupt_entries() {
         let mut value = entry().to_value();
         let mut longer = value.data.to_vec();
         longer.extend_from_slice(&hex::decode("7a0568656c6c6fa00607").expect("hex"));
@@ -418,7 +418,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_back(
+        fn encoded_entries_round_trip(
             address in ".{0,20}",
             kind in 0..3_u8,
             secs in -62_135_596_800_i64..253_402_300_799,

@@ -1,86 +1,86 @@
-//! What can go wrong in the service layer, split by what the caller does next.
+//! Errors of the service layer, split by what the caller does next.
 
 use graveler::NamespaceProblem;
 
 /// The result of a service operation.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// A service's failure. The engine's own errors pass through.
+/// The failure of a service operation. Errors of the engine pass through.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The engine's refusal or failure.
+    /// The engine refused the operation or failed.
     #[error(transparent)]
     Engine(graveler::Error),
-    /// No object at the path.
+    /// No object exists at the path.
     #[error("path {0:?} not found")]
     ObjectNotFound(String),
-    /// The entry is there, its bytes are gone.
+    /// The entry exists, but its bytes do not.
     #[error("data of {0:?} is gone")]
     DataGone(String),
-    /// A bad argument; the message says what is wrong.
+    /// An argument is invalid; the message says why.
     #[error("{0}")]
     InvalidValue(String),
-    /// An object's path that is longer than [`crate::MAX_PATH_BYTES`].
+    /// The path of an object is longer than [`crate::MAX_PATH_BYTES`].
     #[error(
-        "the path has {bytes} bytes, and has at most {}",
+        "the path has {bytes} bytes; at most {} are allowed",
         crate::MAX_PATH_BYTES
     )]
     PathTooLong {
-        /// How long it is.
+        /// The length of the path.
         bytes: usize,
     },
-    /// The namespace can't be used.
+    /// The storage namespace cannot be used.
     #[error(transparent)]
     Namespace(NamespaceProblem),
-    /// The byte range begins past the end.
+    /// The byte range starts behind the end of the object.
     #[error("range not satisfiable: the object has {size} bytes")]
     RangeNotSatisfiable {
-        /// The object's size.
+        /// The size of the object.
         size: u64,
     },
-    /// A conditional write's condition did not hold.
+    /// The condition of a conditional write does not hold.
     #[error("precondition failed")]
     PreconditionFailed,
-    /// No such multipart upload.
+    /// The multipart upload does not exist.
     #[error("no such upload {0}")]
     NoSuchUpload(String),
-    /// The repository has no rules of garbage collection: all is kept.
-    #[error("garbage collection rules not found: the repository has none, so all of it is kept")]
+    /// The repository has no garbage collection rules, so that nothing is deleted.
+    #[error("garbage collection rules not found: the repository has none and keeps all objects")]
     NoGcRules,
-    /// No such task, or one that was done long ago.
-    #[error("task '{0}' not found: tasks are kept for a day after their end")]
+    /// The task does not exist, or ended more than a day ago.
+    #[error("task '{0}' not found: tasks are kept for a day after they end")]
     TaskNotFound(String),
-    /// This server has as many tasks as it may. Retry later.
-    #[error("too many tasks are under way on this server: try again when some are done")]
+    /// This server runs the maximum number of tasks. Retry later.
+    #[error("too many tasks on this server; try again when some have ended")]
     TooManyTasks,
-    /// No such pull request.
+    /// The pull request does not exist.
     #[error("pull request {0} not found")]
     NoSuchPullRequest(String),
-    /// What can't be the id of a pull request.
-    #[error("pull request id {0:?} is invalid: it has 20 characters of 0-9a-v")]
+    /// The value is not a valid pull request id.
+    #[error("pull request id {0:?} is invalid: expected 20 characters of 0-9a-v")]
     InvalidPullRequestId(String),
-    /// A pull request of one branch onto itself.
-    #[error("source and destination branches are the same: name two")]
+    /// Source and destination of a pull request are the same branch.
+    #[error("source and destination branches are the same: name two different branches")]
     SameBranches,
-    /// The status of a pull request does not allow what is asked; says which status and what.
+    /// The pull request's status does not allow the operation; the message names both.
     #[error("bad pull request status: {0}")]
     PullRequestStatus(String),
-    /// Lost every try against others who change the request. Retry later.
-    #[error("pull request {0} keeps changing: try again")]
+    /// Concurrent changes of the pull request won every attempt. Retry later.
+    #[error("pull request {0} keeps changing; try again later")]
     PullRequestBusy(String),
-    /// A part named at completion is missing or has another tag.
+    /// A part in the list of a completion is missing or has a different `ETag`.
     #[error("invalid part: {0}")]
     InvalidPart(String),
-    /// The client's body broke off or was malformed; nothing was kept.
+    /// The client's body ended early or is malformed; nothing was stored.
     #[error("failed to read the body")]
     Body(#[source] std::io::Error),
-    /// Bytes could not be stored or read.
+    /// The block store failed to store or read bytes.
     #[error(transparent)]
     Block(block::Error),
 }
 
 impl Error {
-    /// What is wrong with an argument, and what to give instead.
+    /// An invalid argument: what is wrong, and what to send instead.
     pub(crate) fn advised(problem: impl Into<String>, advice: impl Into<String>) -> Self {
         Self::Engine(graveler::Error::advised(problem, advice))
     }

@@ -1,7 +1,7 @@
-//! A file that is written to the block store while its content is still being found out.
+//! Streams a file to the block store while its content is being generated.
 //!
-//! What is not finished is not kept: a writer that is dropped ends its body with an error, so that
-//! no reader takes the beginning of a file for all of it.
+//! An unfinished file is not stored: dropping the writer ends the body with an error, so that
+//! readers never see a truncated file.
 
 use std::sync::Arc;
 
@@ -13,22 +13,22 @@ use tracing::Instrument as _;
 
 use crate::Result;
 
-/// How much is gathered before it is handed on.
+/// How many bytes are buffered before they are sent to the store.
 const PIECE_BYTES: usize = 64 << 10;
-/// Pieces that wait for the store.
+/// The maximum number of chunks that wait for the store.
 const MAX_WAITING_PIECES: usize = 4;
 
-/// A file of the server's own in the making.
+/// An internal file of the server that is being written.
 #[derive(Debug)]
 pub(crate) struct FileWriter {
     gathered: BytesMut,
-    /// None is the end.
+    /// `None` marks the end of the file.
     pieces: mpsc::Sender<Option<Bytes>>,
     put: JoinHandle<block::Result<Put>>,
 }
 
 impl FileWriter {
-    /// Begins a file, in place of one that may be there.
+    /// Starts a file. When it is finished, it replaces an existing file.
     pub(crate) fn create(store: &Arc<dyn BlockStore>, at: Location) -> Self {
         let (pieces, waiting) = mpsc::channel(MAX_WAITING_PIECES);
         let store = Arc::clone(store);
@@ -40,10 +40,10 @@ impl FileWriter {
         }
     }
 
-    /// Adds bytes; waits while the store is behind.
+    /// Appends bytes. Waits while the store is slower than the caller.
     ///
     /// # Errors
-    /// The store's. The writer is of no more use then.
+    /// The store's. The writer cannot be used any more.
     pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.gathered.extend_from_slice(bytes);
         if self.gathered.len() >= PIECE_BYTES {
@@ -53,10 +53,10 @@ impl FileWriter {
         Ok(())
     }
 
-    /// Makes the file visible, whole.
+    /// Completes the file and makes it visible.
     ///
     /// # Errors
-    /// The store's: then there is no file.
+    /// The store's; no file is stored then.
     pub(crate) async fn finish(mut self) -> Result<()> {
         let piece = self.gathered.split().freeze();
         self.send(Some(piece)).await?;
@@ -68,7 +68,7 @@ impl FileWriter {
         if self.pieces.send(piece).await.is_ok() {
             return Ok(());
         }
-        // The store takes no more: it failed, and says how.
+        // The store stopped reading because it failed; return its error.
         self.stored().await
     }
 
@@ -77,7 +77,7 @@ impl FileWriter {
             Ok(put) => Ok(put.map(drop)?),
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                // The runtime is going down, and whoever waits here with it.
+                // The runtime is shutting down and will drop this future too.
                 Err(_) => std::future::pending().await,
             },
         }

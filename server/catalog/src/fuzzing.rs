@@ -1,6 +1,6 @@
-//! The parsers of this crate as functions of bytes, for `tests/fuzz`.
+//! Entry points for `tests/fuzz`: the parsers of this crate as functions of bytes.
 //!
-//! Nothing else calls these. They answer nothing: whatever the input, they return.
+//! No other code calls them. They return nothing; a panic is a failure.
 
 use bytes::Bytes;
 use graveler::Value;
@@ -8,7 +8,7 @@ use graveler::Value;
 use crate::Entry;
 use crate::pull_records::PullData;
 
-/// A stored record: the first byte tells of which kind.
+/// Parses a stored record. The first byte selects its type.
 pub fn record(data: &[u8]) {
     let Some((kind, rest)) = data.split_first() else {
         return;
@@ -34,7 +34,7 @@ pub fn record(data: &[u8]) {
     }
 }
 
-/// A continuation token of a garbage collection's run, or the JSON within one: the first byte tells which.
+/// Parses a continuation token of garbage collection, or the JSON inside. The first byte selects which.
 pub fn continuation(data: &[u8]) {
     let Some((kind, rest)) = data.split_first() else {
         return;

@@ -1,7 +1,7 @@
-//! Notes what hooks said of a change, for whoever asked for it.
+//! Records the results of pre hooks for callers that want to report them.
 //!
-//! The engine hears only whether hooks allow a change. A caller that is to be told more makes its change
-//! through [`Catalog::noting_gates`].
+//! The engine learns only whether hooks allow a change. A caller that needs run ids and
+//! warnings makes its change through [`Catalog::with_gate_log`].
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,28 +10,28 @@ use graveler::{Event, EventKind, HookOutcome, Hooks, Rejection};
 
 use crate::Catalog;
 
-/// What hooks said of a change that they let through.
+/// The results of the hooks that allowed a change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Gates {
-    /// Ids of their runs, in the order of events: prepare-commit, pre-commit.
+    /// Ids of the hook runs, in event order: prepare-commit, pre-commit.
     pub run_ids: Vec<String>,
     /// Probable mistakes in the action files that the change adds or edits.
     pub warnings: Vec<String>,
 }
 
-/// Hears what hooks say of one change. Cheap to clone; clones hear the same.
+/// Collects the hook results of one change. Cheap to clone; clones share their records.
 #[derive(Debug, Clone, Default)]
 pub struct GateLog {
-    heard: Arc<Mutex<Vec<(EventKind, String, HookOutcome)>>>,
+    records: Arc<Mutex<Vec<(EventKind, String, HookOutcome)>>>,
 }
 
 impl GateLog {
-    /// What was heard last of each event.
+    /// The most recent results of each event.
     #[must_use]
     pub fn gates(&self) -> Gates {
-        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let mut gates = Gates::default();
-        for (_, run_id, outcome) in heard.iter() {
+        for (_, run_id, outcome) in records.iter() {
             if outcome.ran {
                 gates.run_ids.push(run_id.clone());
             }
@@ -40,38 +40,39 @@ impl GateLog {
         gates
     }
 
-    /// A change that met another one is judged anew: what was said of it before does not count.
-    fn note(&self, event: &Event, outcome: &HookOutcome) {
-        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.retain(|(kind, ..)| *kind != event.kind);
-        heard.push((event.kind, event.run_id.clone(), outcome.clone()));
+    /// Replaces the earlier result of the same event: after a race with another change the engine
+    /// runs the hooks again, and only the last run counts.
+    fn record(&self, event: &Event, outcome: &HookOutcome) {
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        records.retain(|(kind, ..)| *kind != event.kind);
+        records.push((event.kind, event.run_id.clone(), outcome.clone()));
     }
 }
 
 impl Catalog {
-    /// The same service, whose hooks are heard by `log`: for one change.
+    /// Returns the same service with hooks whose results are recorded in `log`. Use it for one change.
     #[must_use]
-    pub fn noting_gates(&self, log: &GateLog) -> Self {
-        let mut noting = self.clone();
-        noting.hooks = Arc::new(NotedHooks {
+    pub fn with_gate_log(&self, log: &GateLog) -> Self {
+        let mut catalog = self.clone();
+        catalog.hooks = Arc::new(LoggedHooks {
             hooks: Arc::clone(&self.hooks),
             log: log.clone(),
         });
-        noting
+        catalog
     }
 }
 
 #[derive(Debug)]
-struct NotedHooks {
+struct LoggedHooks {
     hooks: Arc<dyn Hooks>,
     log: GateLog,
 }
 
 #[async_trait]
-impl Hooks for NotedHooks {
+impl Hooks for LoggedHooks {
     async fn before(&self, event: &Event) -> Result<HookOutcome, Box<Rejection>> {
         let outcome = self.hooks.before(event).await?;
-        self.log.note(event, &outcome);
+        self.log.record(event, &outcome);
         Ok(outcome)
     }
 

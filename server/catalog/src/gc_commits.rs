@@ -1,7 +1,7 @@
-//! What jobs of garbage collection are told of commits: a file of those whose objects are kept.
+//! Prepares garbage collection of committed data: writes the list of commits whose objects must be kept.
 //!
-//! The job, lakeFS's Spark client or one like it, keeps what these commits and the uncommitted
-//! objects name, and deletes the rest: a file that was not finished must not be there.
+//! A garbage collection job (lakeFS's Spark client or a similar one) keeps the objects of these commits and the
+//! uncommitted objects, and deletes all others. A truncated list would lose data, so that it must never be visible.
 
 use std::time::Duration;
 
@@ -14,40 +14,40 @@ use crate::file_writer::FileWriter;
 use crate::retention::check_writable;
 use crate::{Catalog, Error, GcRules, Progress, Result, TaskKind, TaskStatus};
 
-/// Where runs have their files. Named by lakeFS, as is all else here.
+/// Where the files of runs are stored. lakeFS defines these names and the header.
 const COMMITS_FOLDER: &str = "_lakefs/retention/gc/commits";
 const ADDRESSES_FOLDER: &str = "_lakefs/retention/gc/addresses";
 const HEADER: &str = "commit_id,expired,metarange_id\n";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Where a job finds the commits of a run.
+/// The result of a run, for the job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PreparedCommits {
-    /// Later runs sort before earlier ones.
+    /// Ids of later runs sort before those of earlier runs.
     pub run_id: String,
-    /// The full address of the file.
+    /// The full address of the list of commits.
     pub commits_location: String,
-    /// A folder for the job's own use.
+    /// A folder for the job's files.
     pub addresses_location: String,
 }
 
 impl Catalog {
-    /// Writes the commits whose objects are kept, `commits.csv`, into the folder of a new run.
+    /// Writes `commits.csv`, the list of commits whose objects are kept, into the folder of a new run.
     ///
     /// # Errors
-    /// [`Error::NoGcRules`]; read-only; a commit's record that is missing or corrupt; the stores'.
+    /// [`Error::NoGcRules`]; read-only; a missing or corrupt commit record; the stores'.
     #[instrument(skip_all, fields(repo.id = %repository.id))]
     pub async fn prepare_gc_commits(&self, repository: &Repository) -> Result<PreparedCommits> {
         self.write_kept_commits(repository, &Progress::default())
             .await
     }
 
-    /// Does the same in a task that outlives the request, and gives the task's id. It counts commits.
+    /// Like [`Catalog::prepare_gc_commits`], as a background task. Returns the task's id. Its progress counts commits.
     ///
     /// # Errors
-    /// [`Error::NoGcRules`]; read-only; as of tasks.
+    /// [`Error::NoGcRules`]; read-only; the same as for tasks.
     pub async fn submit_gc_commits(&self, repository: &Repository) -> Result<String> {
-        self.rules_to_collect_by(repository).await?;
+        self.gc_rules_of_writable(repository).await?;
         let (catalog, repository) = (self.clone(), repository.clone());
         let work = {
             let repository = repository.clone();
@@ -60,7 +60,7 @@ impl Catalog {
             .await
     }
 
-    /// Where such a task stands.
+    /// The status of such a task.
     ///
     /// # Errors
     /// [`Error::TaskNotFound`].
@@ -76,7 +76,7 @@ impl Catalog {
         Ok(status.map(PreparedCommits::from))
     }
 
-    async fn rules_to_collect_by(&self, repository: &Repository) -> Result<GcRules> {
+    async fn gc_rules_of_writable(&self, repository: &Repository) -> Result<GcRules> {
         check_writable(repository)?;
         self.gc_rules(repository).await?.ok_or(Error::NoGcRules)
     }
@@ -86,7 +86,7 @@ impl Catalog {
         repository: &Repository,
         progress: &Progress,
     ) -> Result<PreparedCommits> {
-        let rules = self.rules_to_collect_by(repository).await?;
+        let rules = self.gc_rules_of_writable(repository).await?;
         let run_id = self.shared.ids.descending_data_id();
         let below = |key: &str| Location::below(&repository.storage_namespace, key);
         let at = below(&format!("{COMMITS_FOLDER}/run_id={run_id}/commits.csv"));
@@ -103,7 +103,7 @@ impl Catalog {
             progress.set(written);
         }
         file.finish().await?;
-        info!("run {run_id} of garbage collection keeps {written} commits");
+        info!("garbage collection run {run_id} keeps {written} commits");
         Ok(PreparedCommits {
             run_id,
             commits_location: at.as_str().to_owned(),
@@ -113,7 +113,7 @@ impl Catalog {
 }
 
 fn retention(rules: &GcRules, now: OffsetDateTime) -> Retention {
-    // lakeFS has stored rules below zero, which would give up what is not even written yet.
+    // lakeFS may have stored negative days. They would expire objects before they are written.
     let days = |days: i32| {
         now.saturating_sub(
             (DAY * days.max(0).unsigned_abs())
@@ -130,7 +130,7 @@ fn retention(rules: &GcRules, now: OffsetDateTime) -> Retention {
     }
 }
 
-/// lakeFS's `GarbageCollectionPrepareCommitsInfo`, as a task keeps it.
+/// The result as stored in the task's record: lakeFS's `GarbageCollectionPrepareCommitsInfo`.
 #[derive(Clone, PartialEq, prost::Message)]
 struct StoredInfo {
     #[prost(string, tag = "1")]

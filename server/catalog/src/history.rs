@@ -1,4 +1,4 @@
-//! Changes of a branch beside commits and merges: revert, cherry-pick, resets, and commits taken in as records.
+//! Other changes of a branch: revert, cherry-pick, resets, and commits recorded without a branch.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use crate::limits::check_commit;
 use crate::{Catalog, Result};
 
 impl Catalog {
-    /// Takes back on a branch what the commit that `reference` points to changed, in a new commit.
+    /// Reverts the commit that `reference` resolves to, with a new commit on the branch.
     ///
     /// # Errors
-    /// Conflicts; uncommitted changes; a merge without a parent's number; no changes; refused by a hook.
+    /// Conflicts; uncommitted changes; a merge commit without a parent number; no changes; refused by a hook.
     #[instrument(skip_all, fields(repo.id = %repository.id, branch.id = branch))]
     pub async fn revert(
         &self,
@@ -25,7 +25,7 @@ impl Catalog {
         check_commit(&params.message, &params.metadata)?;
         let (catalog, repository) = (self.clone(), repository.clone());
         let reference = reference.to_owned();
-        self.see_through(async move {
+        self.run_detached(async move {
             let hooks = catalog.hooks.as_ref();
             let commit = catalog
                 .graveler
@@ -37,10 +37,10 @@ impl Catalog {
         .await
     }
 
-    /// Makes on a branch the change of the commit that `reference` points to, in a new commit.
+    /// Applies the changes of the commit that `reference` resolves to, with a new commit on the branch.
     ///
     /// # Errors
-    /// Conflicts; uncommitted changes; a merge without a parent's number; refused by a hook.
+    /// Conflicts; uncommitted changes; a merge commit without a parent number; refused by a hook.
     #[instrument(skip_all, fields(repo.id = %repository.id, branch.id = branch))]
     pub async fn cherry_pick(
         &self,
@@ -56,7 +56,7 @@ impl Catalog {
         )?;
         let (catalog, repository) = (self.clone(), repository.clone());
         let reference = reference.to_owned();
-        self.see_through(async move {
+        self.run_detached(async move {
             let hooks = catalog.hooks.as_ref();
             let commit = catalog
                 .graveler
@@ -68,7 +68,7 @@ impl Catalog {
         .await
     }
 
-    /// Throws away uncommitted changes of a branch; what is not staged is no error.
+    /// Drops uncommitted changes of a branch. Paths without uncommitted changes are no error.
     ///
     /// # Errors
     /// Not found; protected.
@@ -83,7 +83,7 @@ impl Catalog {
     ) -> Result<()> {
         let branch = BranchId::parse(branch)?;
         let (catalog, repository, actor) = (self.clone(), repository.clone(), actor.to_owned());
-        self.see_through(async move {
+        self.run_detached(async move {
             catalog
                 .graveler
                 .reset(&repository, &branch, scope, force, &actor)
@@ -94,8 +94,8 @@ impl Catalog {
         .await
     }
 
-    /// Moves a branch's head to the commit that `reference` points to. Uncommitted changes
-    /// stay, over the new head.
+    /// Moves a branch's head to the commit that `reference` resolves to. Uncommitted changes
+    /// stay, on top of the new head.
     ///
     /// # Errors
     /// Not found; protected.
@@ -111,7 +111,7 @@ impl Catalog {
         let branch = BranchId::parse(branch)?;
         let (catalog, repository) = (self.clone(), repository.clone());
         let (reference, actor) = (reference.to_owned(), actor.to_owned());
-        self.see_through(async move {
+        self.run_detached(async move {
             catalog
                 .graveler
                 .hard_reset(&repository, &branch, &reference, force, &actor)
@@ -122,10 +122,10 @@ impl Catalog {
         .await
     }
 
-    /// Records a commit that was made elsewhere. No branch moves.
+    /// Records a commit that was created elsewhere. No branch moves.
     ///
     /// # Errors
-    /// An id that is not that of the content; a parent or tree that is not here; recorded already.
+    /// The id does not match the content; a parent or the tree does not exist here; the commit exists already.
     #[instrument(skip_all, fields(repo.id = %repository.id, commit.id = %commit.id))]
     pub async fn create_commit_record(
         &self,

@@ -1,4 +1,4 @@
-//! The service layer: objects, branches and commits, as REST and S3 both mean them.
+//! The service layer: objects, branches and commits, as both REST and S3 need them.
 //!
 //! ```text
 //!   Catalog ── derefs to ──> Reader ──> Snapshot      one stored tree
@@ -6,12 +6,12 @@
 //!      └──── graveler ──────────┴──── block           records and trees; bytes
 //! ```
 //!
-//! [`Reader`] only looks; hooks and the read routes are given it. [`Catalog`] is a
-//! reader that also changes things. Knows no HTTP, S3 or Wasm.
+//! [`Reader`] only reads; it is what hooks and read routes get. [`Catalog`] is a `Reader`
+//! that can also write. This crate does not know HTTP, S3 or Wasm.
 //!
-//! One ordering holds everywhere: bytes are durable before the entry that names
-//! them is staged, so a crash leaves an object that garbage collection removes,
-//! never an entry without its bytes.
+//! One ordering holds everywhere: the bytes are durable before the entry that points to
+//! them is staged. A crash can therefore leave an orphaned object, which garbage collection
+//! removes, but never an entry without bytes.
 
 mod catalog;
 mod completion;
@@ -49,7 +49,7 @@ pub mod testing;
 mod upload;
 
 pub use catalog::Catalog;
-pub use completion::KEEP_ANSWERS;
+pub use completion::COMPLETION_RETENTION;
 pub use entry::{AddressType, DEFAULT_CONTENT_TYPE, Entry};
 pub use error::{Error, Result};
 pub use gates::{GateLog, Gates};
@@ -70,12 +70,12 @@ pub use sample::LAKES;
 pub use snapshot::Snapshot;
 pub use symlinks::MAX_NESTED_DIRECTORIES;
 pub use tasks::{
-    Conflicts, DescribeFailure, Description, Doing, Failure, Progress, TaskKind, TaskStatus,
+    Conflicts, DescribeFailure, Description, Failure, Progress, TaskKind, TaskOperation, TaskStatus,
 };
 
 pub use upload::{MAX_PATH_BYTES, check_path};
 
-// What the shells need of the layers below, so that they depend on this crate alone.
+// Types of lower layers that `api` and `gateway` use, re-exported so that they depend on this crate only.
 pub use block::{ByteStream, CompletedPart, Error as BlockError, PartInfo, StoreInfo, from_bytes};
 pub use graveler::{
     Branch, BranchId, BranchProtection, CherryPickParams, Commit, CommitId, CommitParams,

@@ -1,7 +1,7 @@
-//! How much text a record may hold.
+//! Limits for the text in records.
 //!
-//! Records are read, cached and listed whole, a thousand to a page: what
-//! one writer may put into one of them, all readers pay for.
+//! Records are read, cached and listed whole, up to a thousand per page, so that
+//! every reader pays for what one writer stores.
 
 use std::collections::BTreeMap;
 
@@ -20,12 +20,12 @@ pub const MAX_PULL_TITLE_BYTES: usize = 1 << 10;
 /// The longest description of a pull request, in bytes.
 pub const MAX_PULL_DESCRIPTION_BYTES: usize = 32 << 10;
 
-/// The most that a page of a listing holds, in bytes of its entries. One entry always fits.
+/// The maximum size of a page, in bytes of its entries. A page holds at least one entry, whatever its size.
 pub const MAX_PAGE_BYTES: usize = 4 << 20;
-/// What an entry takes up beside its texts.
+/// Estimated size of an entry without its texts.
 const ENTRY_BYTES: usize = 256;
 
-/// How much room a page has left: a number of entries, and of bytes.
+/// The remaining capacity of a page, in entries and in bytes.
 #[derive(Debug)]
 pub(crate) struct PageRoom {
     entries_left: usize,
@@ -40,7 +40,7 @@ impl PageRoom {
         }
     }
 
-    /// Whether an entry with so many bytes of text still fits. If so its room is taken.
+    /// Reserves room for an entry with this many bytes of text. Returns false if it does not fit.
     pub(crate) fn take(&mut self, text_bytes: usize) -> bool {
         let bytes = self.bytes + ENTRY_BYTES + text_bytes;
         let is_first = self.bytes == 0;
@@ -85,7 +85,7 @@ pub(crate) fn check_pull(title: &str, description: &str) -> Result<()> {
 fn check(what: &str, bytes: usize, most: usize) -> Result<()> {
     if bytes > most {
         return Err(Error::InvalidValue(format!(
-            "{what} has {bytes} bytes, and has at most {most}"
+            "{what} has {bytes} bytes; at most {most} are allowed"
         )));
     }
     Ok(())
@@ -103,7 +103,7 @@ mod tests {
     use super::{ENTRY_BYTES, MAX_PAGE_BYTES, PageRoom};
 
     #[test]
-    fn a_page_is_full_of_entries_or_of_bytes() {
+    fn page_is_limited_by_entries_and_by_bytes() {
         let mut few = PageRoom::new(2);
         assert!(few.take(1) && few.take(1) && !few.take(1));
         assert!(!PageRoom::new(0).take(1));
@@ -115,7 +115,7 @@ mod tests {
         let mut larger = PageRoom::new(1000);
         assert!(
             larger.take(2 * MAX_PAGE_BYTES),
-            "or a client could not go on"
+            "the first entry always fits, or clients could not continue"
         );
         assert!(!larger.take(0));
     }

@@ -1,8 +1,8 @@
 //! Folds a sorted cursor into a delimiter listing.
 //!
 //! Seeks past each common prefix instead of reading through it, so listing a
-//! "directory" costs one seek per child, not one read per object. Knows neither
-//! entries nor storage: it works on anything that is sorted by key.
+//! "directory" costs one seek per child, not one read per object. It works on any
+//! source that is sorted by key and knows neither entries nor storage.
 
 use base::Page;
 use bytes::Bytes;
@@ -10,11 +10,11 @@ use graveler::{Cursor, Diff, DiffCursor, Record};
 
 use crate::limits::PageRoom;
 
-/// Anything with a key.
+/// An item with a key.
 pub(crate) trait Keyed {
     fn key(&self) -> &Bytes;
 
-    /// The bytes of key and values, by which pages are bounded.
+    /// The size of key and values, by which pages are bounded.
     fn size_bytes(&self) -> usize {
         self.key().len()
     }
@@ -27,13 +27,13 @@ pub(crate) trait Sorted: Send {
     fn seek(&mut self, key: &[u8]);
 }
 
-/// Which rows to fold.
+/// Which items to return, and how to fold them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fold<'a> {
     pub(crate) prefix: &'a str,
-    /// Exclusive; may be a common prefix, which skips all below it.
+    /// Exclusive. May be a common prefix; everything below it is skipped.
     pub(crate) after: &'a str,
-    /// Empty: nothing is folded.
+    /// Empty: no folding.
     pub(crate) delimiter: &'a str,
     pub(crate) limit: usize,
 }
@@ -42,12 +42,12 @@ pub(crate) struct Fold<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Row<T> {
     Item(T),
-    /// Ends in the delimiter.
+    /// A common prefix, including the delimiter at its end.
     Prefix(String),
 }
 
-/// Returns up to `query.limit` rows in byte order of path, fewer where they are large ([`PageRoom`]). A page's
-/// offset is the path of its last row.
+/// Returns up to `query.limit` rows in byte order of path, or fewer if they are large ([`PageRoom`]). The offset of
+/// a page is the path of its last row.
 pub(crate) async fn fold<S: Sorted>(
     source: &mut S,
     query: Fold<'_>,
@@ -92,7 +92,7 @@ pub(crate) async fn fold<S: Sorted>(
     Ok(page)
 }
 
-/// A key as text. Keys that are no UTF-8, which no client of ours can write, show replacement characters.
+/// A key as text. Only other software can store keys that are not UTF-8; invalid bytes become replacement characters.
 pub(crate) fn text(key: &[u8]) -> String {
     String::from_utf8_lossy(key).into_owned()
 }
@@ -114,7 +114,7 @@ impl Fold<'_> {
         Some([after, b"\0"].concat())
     }
 
-    /// What `key` folds to: all up to and with the first delimiter behind the prefix.
+    /// The common prefix of `key`: everything up to and including the first delimiter behind the prefix.
     fn common_prefix<'k>(&self, key: &'k [u8]) -> Option<&'k [u8]> {
         let delimiter = self.delimiter.as_bytes();
         if delimiter.is_empty() {

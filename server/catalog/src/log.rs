@@ -1,101 +1,74 @@
-//! The log of commits with its filters.
+//! The commit log with its filters.
 //!
-//! The engine walks; here pages are cut and commits that touch nothing of
-//! interest are left out. Comparing a commit with its parent reads trees, and a filter may match
-//! nothing in a long history: a page ends after [`MAX_COMPARED`] comparisons, and all walks of the
-//! server together make [`MAX_COMPARING`] batches of them at once. A walk ends when its caller drops it.
+//! The engine walks the history; this module cuts pages and applies the path filters. Comparing a
+//! commit with its parent reads trees, and a filter may match nothing in a long history. A page
+//! therefore ends after [`MAX_COMPARISONS`] comparisons, and at most [`MAX_CONCURRENT_BATCHES`]
+//! batches of comparisons run at a time on the server. Dropping the future ends the walk.
 
 use base::Page;
 use futures::future::try_join_all;
-use graveler::{Commit, LogRequest, Repository};
+use graveler::{Commit, CommitLog, LogRequest, Repository};
 
 use crate::limits::{PageRoom, commit_bytes};
 use crate::{LogQuery, Reader, Result};
 
-/// How many commits of one walk are compared with their parents at once.
-const FILTER_WIDTH: usize = 8;
-/// Commits that one page compares at most. A page that ends here may be empty, and says that more follow.
-/// With `limit` a page says nothing of what follows, so that it has to find its matches.
-const MAX_COMPARED: usize = 5_000;
-/// Batches that all walks compare at once. A walk waits for each of its batches, so that none keeps the others out.
-pub(crate) const MAX_COMPARING: usize = 16;
+/// How many commits a walk compares with their parents concurrently.
+const BATCH_SIZE: usize = 8;
+/// The maximum number of comparisons per page. A page that ends at this limit may be empty; `has_more` is true.
+/// Not applied with `limit`: such a page cannot say that more follow, so that it has to find its matches.
+const MAX_COMPARISONS: usize = 5_000;
+/// The maximum number of batches that all walks together compare at a time. A walk acquires a permit for each
+/// batch, so that no walk starves the others.
+pub(crate) const MAX_CONCURRENT_BATCHES: usize = 16;
 
 impl Reader {
-    /// Commits reachable from a reference, newest first. A page's offset is the id of the last commit that was
-    /// looked at. A page with filters may hold fewer than there are, even none, and say that more follow.
+    /// Commits reachable from a reference, newest first. The offset of a page is the id of the last commit that was
+    /// examined. A page with filters may have fewer than `amount` commits, or none, although more follow.
     ///
     /// # Errors
-    /// If `reference`, `query.after` or `query.stop_at` names no commit.
+    /// `reference`, `query.after` or `query.stop_at` does not resolve to a commit.
     pub async fn log(
         &self,
         repository: &Repository,
         reference: &str,
         query: &LogQuery,
     ) -> Result<Page<Commit>> {
-        self.log_comparing(repository, reference, query, MAX_COMPARED)
+        self.log_bounded(repository, reference, query, MAX_COMPARISONS)
             .await
     }
 
-    async fn log_comparing(
+    async fn log_bounded(
         &self,
         repository: &Repository,
         reference: &str,
         query: &LogQuery,
-        max_compared: usize,
+        max_comparisons: usize,
     ) -> Result<Page<Commit>> {
         let mut page = Page::empty();
-        let request = LogRequest {
-            from: self.commit_id(repository, reference).await?,
-            first_parent: query.first_parent,
-            since: query.since,
-            stop_at: match &query.stop_at {
-                Some(reference) => Some(self.commit_id(repository, reference).await?),
-                None => None,
-            },
-        };
-        let after = match query.after.as_str() {
-            "" => None,
-            reference => Some(self.commit_id(repository, reference).await?),
-        };
-        if query.amount == 0 {
+        let Some(mut log) = self.open_log(repository, reference, query).await? else {
             return Ok(page);
-        }
-
-        let mut log = self.graveler.log(repository, request).await?;
-        if let Some(after) = after {
-            // The order depends on the commit the walk began at, so it begins there again.
-            loop {
-                match log.next().await? {
-                    Some(commit) if commit.id == after => break,
-                    Some(_) => {}
-                    None => return Ok(page),
-                }
-            }
-        }
-
+        };
         let filter = Filter::new(query);
         let mut room = PageRoom::new(query.amount);
         let is_bounded = !filter.is_empty() && !query.limit;
-        let mut left = if is_bounded { max_compared } else { usize::MAX };
+        let mut left = if is_bounded {
+            max_comparisons
+        } else {
+            usize::MAX
+        };
         let mut last_compared = None;
         loop {
-            let width = filter.width().min(left);
-            let mut batch = Vec::new();
-            while batch.len() < width.max(1) {
-                let Some(commit) = log.next().await? else {
-                    break;
-                };
-                batch.push(commit);
-            }
+            let batch_size = filter.batch_size().min(left);
+            let batch = next_batch(&mut log, batch_size.max(1)).await?;
             let Some(last) = batch.last() else {
                 return Ok(page);
             };
-            if width == 0 {
+            if batch_size == 0 {
                 page.has_more = true;
                 page.next_offset = last_compared.unwrap_or_default();
                 return Ok(page);
             }
-            left -= width;
+            left -= batch_size;
             last_compared = Some(last.id.to_string());
             let wanted = self.matching(repository, &filter, &batch, query).await?;
             for (commit, wanted) in batch.into_iter().zip(wanted) {
@@ -112,7 +85,7 @@ impl Reader {
                     return Ok(page);
                 }
                 page.results.push(commit);
-                // Whether more follow may take a walk to the end of history to know: `limit` leaves that out.
+                // Finding out whether more follow may mean a walk to the end of history; `limit` skips that.
                 if query.limit && page.results.len() == query.amount {
                     return Ok(page);
                 }
@@ -120,6 +93,43 @@ impl Reader {
         }
     }
 
+    /// Opens a walk behind `query.after`. Returns none if the page is empty.
+    async fn open_log(
+        &self,
+        repository: &Repository,
+        reference: &str,
+        query: &LogQuery,
+    ) -> Result<Option<CommitLog>> {
+        let request = LogRequest {
+            from: self.commit_id(repository, reference).await?,
+            first_parent: query.first_parent,
+            since: query.since,
+            stop_at: match &query.stop_at {
+                Some(reference) => Some(self.commit_id(repository, reference).await?),
+                None => None,
+            },
+        };
+        let after = match query.after.as_str() {
+            "" => None,
+            reference => Some(self.commit_id(repository, reference).await?),
+        };
+        if query.amount == 0 {
+            return Ok(None);
+        }
+        let mut log = self.graveler.log(repository, request).await?;
+        let Some(after) = after else {
+            return Ok(Some(log));
+        };
+        // The order depends on the commit at which the walk starts, so each page starts there again.
+        while let Some(commit) = log.next().await? {
+            if commit.id == after {
+                return Ok(Some(log));
+            }
+        }
+        Ok(None)
+    }
+
+    /// For each commit, whether it changed one of the paths of interest.
     async fn matching(
         &self,
         repository: &Repository,
@@ -130,13 +140,13 @@ impl Reader {
         if filter.is_empty() {
             return Ok(vec![true; commits.len()]);
         }
-        let _turn = self
-            .comparing
+        let _permit = self
+            .compare_permits
             .acquire()
             .await
             .expect("the semaphore is never closed");
-        let looks = commits.iter().map(async |commit| {
-            // The commits that a merge brought in are listed themselves, unless only first parents are.
+        let checks = commits.iter().map(async |commit| {
+            // A merge repeats the changes of commits that the log lists anyway, except with `first_parent`.
             if commit.parents.len() > 1 && !query.first_parent {
                 return Ok(false);
             }
@@ -144,11 +154,23 @@ impl Reader {
                 .touches(repository, commit, &filter.keys, &filter.prefixes)
                 .await
         });
-        Ok(try_join_all(looks).await?)
+        Ok(try_join_all(checks).await?)
     }
 }
 
-/// The paths of interest.
+/// Reads up to `size` commits; fewer at the end of the walk.
+async fn next_batch(log: &mut CommitLog, size: usize) -> Result<Vec<Commit>> {
+    let mut batch = Vec::new();
+    while batch.len() < size {
+        let Some(commit) = log.next().await? else {
+            break;
+        };
+        batch.push(commit);
+    }
+    Ok(batch)
+}
+
+/// The paths to filter by.
 struct Filter {
     keys: Vec<Vec<u8>>,
     prefixes: Vec<Vec<u8>>,
@@ -167,9 +189,9 @@ impl Filter {
         self.keys.is_empty() && self.prefixes.is_empty()
     }
 
-    /// Without a filter nothing is gained by reading ahead.
-    fn width(&self) -> usize {
-        if self.is_empty() { 1 } else { FILTER_WIDTH }
+    /// Without a filter, reading ahead gains nothing.
+    fn batch_size(&self) -> usize {
+        if self.is_empty() { 1 } else { BATCH_SIZE }
     }
 }
 
@@ -183,7 +205,7 @@ mod tests {
     use super::*;
     use crate::testing::TestCatalog;
 
-    /// Twenty commits, of which the first alone changes something below `old/`.
+    /// Twenty commits; only the first changes a path below `old/`.
     async fn lake() -> (TestCatalog, Repository) {
         let lake = TestCatalog::new();
         let repository = lake.repository("lake").await;
@@ -210,14 +232,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_page_ends_after_so_many_comparisons_and_its_offset_goes_on() {
+    async fn page_ends_at_the_comparison_limit_and_the_next_page_continues() {
         let (lake, repository) = lake().await;
-        for max_compared in [1, 3, 8, 9, 30] {
+        for max_comparisons in [1, 3, 8, 9, 30] {
             let mut query = below("old/");
             let (mut found, mut pages) = (Vec::new(), 0);
             loop {
                 let page = lake
-                    .log_comparing(&repository, "main", &query, max_compared)
+                    .log_bounded(&repository, "main", &query, max_comparisons)
                     .await
                     .unwrap();
                 found.extend(page.results.into_iter().map(|commit| commit.message));
@@ -229,50 +251,54 @@ mod tests {
                 query.after = page.next_offset;
             }
             assert_eq!(found, ["commit 0"]);
-            // With the commit that begins the repository.
-            assert_eq!(pages, 21_usize.div_ceil(max_compared), "{max_compared}");
+            // 20 commits and the initial commit of the repository.
+            assert_eq!(
+                pages,
+                21_usize.div_ceil(max_comparisons),
+                "{max_comparisons}"
+            );
         }
     }
 
     /// `lakectl annotate` takes the first result of such a page.
     #[tokio::test]
-    async fn with_limit_a_page_finds_its_matches_however_far_back() {
+    async fn page_with_limit_finds_old_matches_beyond_the_comparison_limit() {
         let (lake, repository) = lake().await;
         let query = LogQuery {
             limit: true,
             ..below("old/")
         };
         let page = lake
-            .log_comparing(&repository, "main", &query, 3)
+            .log_bounded(&repository, "main", &query, 3)
             .await
             .unwrap();
         assert_eq!(page.results.len(), 1);
         assert!(!page.has_more);
-        // Where nothing is compared nothing is bounded.
+        // Without a filter nothing is compared, so that the limit does not apply.
         let all = LogQuery {
             amount: 100,
             ..LogQuery::default()
         };
         let page = lake
-            .log_comparing(&repository, "main", &all, 3)
+            .log_bounded(&repository, "main", &all, 3)
             .await
             .unwrap();
         assert_eq!((page.results.len(), page.has_more), (21, false));
     }
 
     #[tokio::test]
-    async fn walks_with_filters_take_turns_and_end_with_their_caller() {
+    async fn filtered_walks_wait_for_permits_and_release_them_when_dropped() {
         let (lake, repository) = lake().await;
         let held = lake
-            .comparing
-            .acquire_many(MAX_COMPARING as u32)
+            .compare_permits
+            .acquire_many(MAX_CONCURRENT_BATCHES as u32)
             .await
             .unwrap();
         let query = below("old/");
         {
             let mut waiting = pin!(lake.log(&repository, "main", &query));
             for _ in 0..100 {
-                assert!(poll!(&mut waiting).is_pending(), "all turns are taken");
+                assert!(poll!(&mut waiting).is_pending(), "all permits are taken");
             }
             let free = LogQuery {
                 amount: 1,
@@ -281,10 +307,16 @@ mod tests {
             lake.log(&repository, "main", &free).await.unwrap();
         }
         drop(held);
-        // The walk that was dropped waits for no turn, and has none.
-        assert_eq!(lake.comparing.available_permits(), MAX_COMPARING);
+        // The dropped walk neither waits for a permit nor holds one.
+        assert_eq!(
+            lake.compare_permits.available_permits(),
+            MAX_CONCURRENT_BATCHES
+        );
         let page = lake.log(&repository, "main", &query).await.unwrap();
         assert_eq!(page.results.len(), 1);
-        assert_eq!(lake.comparing.available_permits(), MAX_COMPARING);
+        assert_eq!(
+            lake.compare_permits.available_permits(),
+            MAX_CONCURRENT_BATCHES
+        );
     }
 }

@@ -1,11 +1,11 @@
-//! The object `_lakefs/dummy` that marks a storage namespace as in use, also once its repository is deleted.
+//! The object `_lakefs/dummy`, which marks a storage namespace as in use, even after its repository was deleted.
 //!
-//! A creation marks the namespace before the repository exists, which proves that it can be written, but as
-//! claimed only. Claims keep nobody out: whoever claims the same namespace as well loses by the records. So a
-//! creation that comes to nothing, by whatever failure, leaves a namespace that can be used. Once the
-//! repository exists the marker says that, and keeps others out for good.
+//! The creation of a repository writes the marker before the repository exists, which also proves that the
+//! namespace is writable. At this point the marker says only "claimed". A claim does not exclude others: if two
+//! creations claim the same namespace, the repository records decide. A failed creation therefore leaves the
+//! namespace usable. Once the repository exists, the marker says "in use" and excludes others for good.
 //!
-//! To servers of lakeFS every marker is one, whatever it says.
+//! Servers of lakeFS treat any marker as "in use", whatever its text.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,26 +19,26 @@ use tracing::warn;
 use crate::Reader;
 
 const MARKER: &str = "_lakefs/dummy";
-/// Where releases of long ago put the marker.
+/// Where very old releases of lakeFS put the marker.
 const LEGACY_MARKER: &str = "dummy";
 const IN_USE: &[u8] = b"This file marks the storage namespace as in use by a repository.\n";
 const CLAIMED: &[u8] = b"A repository is about to be created in this storage namespace.\n";
 
-/// What a marker says.
+/// The meaning of a marker's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Text {
     /// A repository is about to be created.
     Claimed,
-    /// Anything else, whoever wrote it.
+    /// Any other text, including the markers of lakeFS.
     InUse,
 }
 
-/// The marker of one creation.
+/// The marker written by one creation.
 #[derive(Debug)]
 pub(crate) struct Marker<'a> {
     reader: &'a Reader,
     namespace: &'a str,
-    /// Whether this creation has written it, or may have.
+    /// Whether this creation wrote the marker, or tried to.
     is_written: AtomicBool,
 }
 
@@ -55,7 +55,7 @@ impl<'a> Marker<'a> {
         Location::below(self.namespace, MARKER)
     }
 
-    /// Refuses a namespace in which there is or was a repository.
+    /// Refuses a namespace that a repository uses or has used.
     pub(crate) async fn check(&self) -> graveler::Result<()> {
         for key in [MARKER, LEGACY_MARKER] {
             let at = Location::below(self.namespace, key);
@@ -69,32 +69,32 @@ impl<'a> Marker<'a> {
         Ok(())
     }
 
-    /// Says in the marker that the repository exists. That it can't be said is no failure of the creation.
+    /// Changes the marker to "in use". Best effort: the repository exists even if this fails.
     pub(crate) async fn confirm(&self) {
         if let Err(error) = self.write(IN_USE).await {
             warn!(%error, "failed to mark the namespace of a new repository: create {} in the store", self.at());
         }
     }
 
-    /// After a creation that came to nothing: what it wrote goes, unless the namespace is another's by now,
-    /// whose marker it may have written over.
+    /// Cleans up after a failed creation, best effort. Deletes the claim unless another repository uses the
+    /// namespace; this creation may have overwritten that repository's marker.
     pub(crate) async fn withdraw(&self) {
         if !self.is_written.load(Ordering::Relaxed) {
             return;
         }
-        if let Err(error) = self.settle().await {
-            // The claim that is left keeps nobody out.
+        if let Err(error) = self.delete_or_restore().await {
+            // A leftover claim does not exclude others.
             warn!(%error, "failed to free namespace marker {}", self.at());
         }
     }
 
-    async fn settle(&self) -> graveler::Result<()> {
+    async fn delete_or_restore(&self) -> graveler::Result<()> {
         if !self.has_repository().await? {
             if self.text(&self.at()).await? != Some(Text::Claimed) {
                 return Ok(());
             }
             self.reader.block.delete(&self.at()).await?;
-            // Whose repository came just now may have been marked before the deletion.
+            // A repository created in between may have written its marker before the deletion.
             if !self.has_repository().await? {
                 return Ok(());
             }
@@ -112,13 +112,13 @@ impl<'a> Marker<'a> {
         Ok(())
     }
 
-    /// What a marker says; none if there is no marker. One look, since a marker can go between two: another's
-    /// creation that came to nothing takes its claim away.
+    /// The meaning of a marker, or none if it does not exist. A single request reads it, because a concurrent
+    /// creation that fails may delete its claim between two requests.
     async fn text(&self, at: &Location) -> graveler::Result<Option<Text>> {
         let length = CLAIMED.len() as u64;
         let body = match self.reader.block.get(at, Some(0..length + 1)).await {
             Err(block::Error::NotFound(_)) => return Ok(None),
-            // It is empty.
+            // The marker is empty.
             Err(block::Error::RangeNotSatisfiable { .. }) => return Ok(Some(Text::InUse)),
             body => body?,
         };

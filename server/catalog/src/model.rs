@@ -1,4 +1,4 @@
-//! What services are asked and what they answer: plain data, no behaviour beyond conversion.
+//! Requests and results of the service: plain data with conversions, no other behaviour.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::Entry;
 pub struct Object {
     /// The path in the repository.
     pub path: String,
-    /// Its record.
+    /// The object's entry.
     pub entry: Entry,
     /// 32 bytes: equal identities mean equal content.
     pub identity: bytes::Bytes,
@@ -21,7 +21,7 @@ pub struct Object {
 }
 
 impl Object {
-    /// Reads a stored value of a repository in `namespace`.
+    /// Decodes a stored value of a repository whose storage namespace is `namespace`.
     pub(crate) fn from_value(
         namespace: &str,
         path: String,
@@ -42,24 +42,24 @@ impl Object {
 pub enum ObjectOrPrefix {
     /// An object.
     Object(Box<Object>),
-    /// Ends in the delimiter.
+    /// A common prefix, including the delimiter at its end.
     Prefix(String),
 }
 
-/// What to list.
+/// Which objects to list.
 #[derive(Debug, Clone)]
 pub struct ListRequest {
     /// Only paths that start with it.
     pub prefix: String,
-    /// Exclusive; may be a common prefix, which skips all below it.
+    /// Exclusive. May be a common prefix; the listing then continues behind everything below it.
     pub after: String,
-    /// Empty: recursive.
+    /// Empty for a recursive listing.
     pub delimiter: String,
-    /// The most rows to return.
+    /// The maximum number of rows to return.
     pub limit: usize,
 }
 
-/// How a path differs.
+/// The kind of a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DifferenceKind {
     Added,
@@ -84,63 +84,63 @@ pub struct Difference {
     pub right: Option<Entry>,
 }
 
-/// Which differences.
+/// Which differences to list.
 #[derive(Debug, Clone)]
 pub struct DiffQuery {
     /// Only paths that start with it.
     pub prefix: String,
-    /// Exclusive; may be a common prefix, which skips all below it.
+    /// Exclusive. May be a common prefix; the diff then continues behind everything below it.
     pub after: String,
-    /// Empty: recursive.
+    /// Empty for a recursive diff.
     pub delimiter: String,
-    /// The most rows to return.
+    /// The maximum number of rows to return.
     pub limit: usize,
 }
 
-/// Which commits.
+/// Which commits to list.
 #[derive(Debug, Clone, Default)]
 pub struct LogQuery {
-    /// A commit, as any reference, to continue after (exclusive); empty: from the start.
+    /// A reference to the commit after which the page starts (exclusive). Empty to start at the head.
     pub after: String,
-    /// The most commits to return.
+    /// The maximum number of commits to return.
     pub amount: usize,
-    /// Only commits that changed one of these paths, or something below `prefixes`.
+    /// Only commits that changed one of these paths, or a path below one of `prefixes`.
     pub objects: Vec<String>,
-    /// Only commits that changed something below one of these, or one of `objects`.
+    /// Only commits that changed a path below one of these prefixes, or one of `objects`.
     pub prefixes: Vec<String>,
-    /// Stop at the last of `amount` matching commits, without saying whether more follow.
+    /// Stop at `amount` matching commits without finding out whether more follow.
     pub limit: bool,
     /// Follow first parents only.
     pub first_parent: bool,
-    /// Leave out commits before this instant and all behind them.
+    /// Leave out commits older than this time, and their ancestors.
     pub since: Option<OffsetDateTime>,
-    /// A reference; the commit itself is included.
+    /// A reference at which the log stops; its commit is still included.
     pub stop_at: Option<String>,
 }
 
 /// How to store an object.
 #[derive(Debug, Clone, Default)]
 pub struct UploadOptions {
-    /// Empty: `application/octet-stream`.
+    /// Empty for `application/octet-stream`.
     pub content_type: String,
     /// User metadata.
     pub metadata: BTreeMap<String, String>,
-    /// Fail with [`crate::Error::PreconditionFailed`] if there is an object.
+    /// Fail with [`crate::Error::PreconditionFailed`] if the object exists.
     pub if_absent: bool,
-    /// Write to a read-only repository.
+    /// Also write to a read-only repository.
     pub force: bool,
-    /// Hex MD5 that the body must have ([`crate::Error::InvalidValue`] otherwise).
+    /// Expected MD5 of the body in hex. A mismatch fails with [`crate::Error::InvalidValue`].
     pub expected_md5: Option<String>,
 }
 
 /// Options of deletions.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct WriteOptions {
-    /// Write to a read-only repository.
+    /// Also write to a read-only repository.
     pub force: bool,
 }
 
-/// The branch and path that an upload writes to.
+/// The object that a write creates or replaces.
 #[derive(Debug, Clone, Copy)]
 pub struct ObjectTarget<'a> {
     pub repository: &'a Repository,
@@ -149,18 +149,18 @@ pub struct ObjectTarget<'a> {
     pub path: &'a str,
 }
 
-/// A multipart upload under way.
+/// A multipart upload in progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MultipartUpload {
     /// The block store's id of the upload.
     pub upload_id: String,
-    /// `branch/path`, as the gateway's key.
+    /// `branch/path`, which is the key in the S3 API.
     pub path: String,
-    /// The full URI that the bytes will have.
+    /// The full URI at which the bytes will be stored.
     pub physical_address: String,
-    /// User metadata of the object to be.
+    /// User metadata of the future object.
     pub metadata: BTreeMap<String, String>,
-    /// Content type of the object to be.
+    /// Content type of the future object.
     pub content_type: String,
     /// When the upload began.
     pub creation_date: OffsetDateTime,

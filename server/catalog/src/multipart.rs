@@ -1,13 +1,13 @@
-//! Multipart uploads: parts go to the block store, a record here says what they will be.
+//! Multipart uploads: the parts go to the block store, and a record describes the future object.
 //!
-//! The record is lakeFS's, in the partition `multiparts` under the upload's id. It
-//! does not say whose repository it is, so an index of our own, `weir-multiparts`
-//! (`<repository partition>/<branch/path>\0<upload id>`), does: it orders the
-//! listing and keeps an upload from being finished in another repository.
+//! The record is lakeFS's, in the partition `multiparts` under the upload's id. It does not name
+//! the repository. Therefore Weir keeps an index in `weir-multiparts`
+//! (`<repository partition>/<branch/path>\0<upload id>`). The index orders the listing and
+//! ensures that an upload can be completed only in its own repository.
 //!
-//! How uploads end, completed or aborted, is in `completion`. A record goes after the block store's upload has
-//! ended, never before: an upload that is still there can always be listed and aborted. Only the deletion
-//! of a repository takes the records alone, as it leaves all bytes where they are.
+//! `completion` ends uploads, by completion or abort. A record is deleted only after the block store's
+//! upload has ended, so that every upload that still exists can be listed and aborted. The exception is the
+//! deletion of a repository: it deletes the records only and leaves all bytes in place.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -27,14 +27,14 @@ use crate::{Catalog, Error, MultipartUpload, ObjectTarget, Result, UploadOptions
 
 const RECORDS: &[u8] = b"multiparts";
 const INDEX: &[u8] = b"weir-multiparts";
-/// Part numbers begin at 1; there are as many parts at most.
+/// The highest part number; the lowest is 1.
 const MAX_PARTS: u32 = 10_000;
 
 impl Catalog {
-    /// Begins an upload. Its parts become an object when it is completed.
+    /// Starts an upload. Its parts become an object at completion.
     ///
     /// # Errors
-    /// As of [`Catalog::upload`], as far as they can be known before the body.
+    /// The same as for [`Catalog::upload`], as far as they are known before the body.
     #[instrument(skip_all, fields(repo.id = %to.repository.id, branch.id = to.branch))]
     pub async fn create_multipart(
         &self,
@@ -73,21 +73,21 @@ impl Catalog {
                 predicate: Some(Predicate::Absent),
             },
         ];
-        // A deletion on another server takes the uploads that it finds: none comes behind it.
+        // The guard keeps a concurrent deletion of the repository from missing this record.
         let written = self.graveler.write_unless_deleted(to.repository, batch);
         if let Err(error) = written.await {
             if let Err(error) = self.block.abort_multipart(&at, &upload_id).await {
-                warn!(%error, "failed to abort upload {upload_id}, which no record names");
+                warn!(%error, "failed to abort upload {upload_id}, which has no record");
             }
             return Err(error.into());
         }
         record.into_upload(to.repository)
     }
 
-    /// An open upload.
+    /// An upload in progress.
     ///
     /// # Errors
-    /// [`Error::NoSuchUpload`], also if it is of another path or repository.
+    /// [`Error::NoSuchUpload`], also if it belongs to another path or repository.
     pub async fn multipart(
         &self,
         to: ObjectTarget<'_>,
@@ -98,10 +98,10 @@ impl Catalog {
             .into_upload(to.repository)
     }
 
-    /// Open uploads of a repository by path (`branch/path`), then upload id.
+    /// The uploads in progress of a repository, ordered by path (`branch/path`), then upload id.
     ///
-    /// `after` is exclusive: a path and an id, or a path with an empty id, which skips all of
-    /// that path. A page's offset is the path of its last upload.
+    /// `after` is exclusive: a path and an upload id. An empty upload id skips all uploads of the
+    /// path. The offset of a page is the path of its last upload.
     ///
     /// # Errors
     /// The record store's.
@@ -129,8 +129,8 @@ impl Catalog {
             start.max(first.clone()).as_bytes(),
         );
         loop {
-            // One more than fits tells whether more follow. Entries without a record were
-            // finished by lakeFS, which does not know of the index: they are skipped.
+            // Read one more than fits, to find out whether more follow. lakeFS does not maintain the index:
+            // an index entry without a record belongs to an upload that lakeFS ended. Skip it.
             let mut ids = Vec::new();
             while ids.len() <= limit - page.results.len() {
                 match cursor.next().await? {
@@ -164,7 +164,7 @@ impl Catalog {
         }
     }
 
-    /// Stores one part (1 to 10,000); the same number again replaces it.
+    /// Stores a part. `number` is 1 to 10,000; an earlier part with the same number is replaced.
     ///
     /// # Errors
     /// [`Error::NoSuchUpload`], [`Error::Body`], [`Error::InvalidValue`] for the number.
@@ -183,11 +183,11 @@ impl Catalog {
             .await?)
     }
 
-    /// Copies (a range of, end exclusive) an object as a part.
+    /// Copies an object, or a range of it (end exclusive), to a part.
     ///
     /// # Errors
-    /// As of [`Catalog::put_part`]; [`Error::ObjectNotFound`]; [`Error::DataGone`];
-    /// [`Error::RangeNotSatisfiable`] for a range that is empty or leaves the object.
+    /// The same as for [`Catalog::put_part`]; [`Error::ObjectNotFound`]; [`Error::DataGone`];
+    /// [`Error::RangeNotSatisfiable`] for a range that is empty or exceeds the object.
     pub async fn put_part_copy(
         &self,
         to: ObjectTarget<'_>,
@@ -213,7 +213,7 @@ impl Catalog {
             .await?)
     }
 
-    /// The parts so far, by number.
+    /// The stored parts, ordered by number.
     ///
     /// # Errors
     /// [`Error::NoSuchUpload`].
@@ -225,12 +225,12 @@ impl Catalog {
             .await?)
     }
 
-    /// The record of an upload of just this repository, branch and path.
+    /// The record of an upload, if it belongs to this repository, branch and path.
     async fn open_upload(&self, to: ObjectTarget<'_>, upload_id: &str) -> Result<UploadData> {
         Ok(self.stored_upload(to, upload_id).await?.0)
     }
 
-    /// The same, and the record as it is stored.
+    /// Like `open_upload`, and also returns the stored value with its predicate.
     pub(crate) async fn stored_upload(
         &self,
         to: ObjectTarget<'_>,
@@ -256,7 +256,7 @@ impl Catalog {
     }
 }
 
-/// Deletes the record of an upload, if it is still as it was read: an upload ends once.
+/// Operations that delete an upload's record if it has not changed since it was read. The upload ends only once.
 pub(crate) fn end_ops(to: ObjectTarget<'_>, upload_id: &str, stored: &Versioned) -> Vec<Op> {
     let records = || Bytes::from_static(RECORDS);
     let key = || Bytes::from(upload_id.to_owned());
@@ -278,7 +278,7 @@ pub(crate) fn end_ops(to: ObjectTarget<'_>, upload_id: &str, stored: &Versioned)
     ]
 }
 
-/// The record of an open upload.
+/// The record of an upload in progress.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct UploadData {
     #[prost(string, tag = "1")]
@@ -288,7 +288,7 @@ pub(crate) struct UploadData {
     path: String,
     #[prost(message, optional, tag = "3")]
     creation_date: Option<prost_types::Timestamp>,
-    /// Below the storage namespace.
+    /// Relative to the storage namespace.
     #[prost(string, tag = "4")]
     pub(crate) physical_address: String,
     #[prost(btree_map = "string, string", tag = "5")]

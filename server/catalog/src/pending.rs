@@ -1,42 +1,42 @@
-//! Counts changes that go on without whoever asked for them, so that a shutdown can wait.
+//! Counts detached changes, so that a shutdown can wait for them.
 
 use std::future::Future;
 
 use tokio::sync::watch;
 
-/// Changes under way.
+/// The number of changes in progress.
 #[derive(Debug, Default)]
 pub(crate) struct Pending(watch::Sender<usize>);
 
-/// One change; it has ended when this is dropped, also by a panic.
+/// Counts one change until it is dropped, which happens even if the change panics.
 #[derive(Debug)]
-struct Place(watch::Sender<usize>);
+struct CountGuard(watch::Sender<usize>);
 
 impl Pending {
-    /// The change, counted from now to its end.
+    /// Wraps a change so that it counts from now until it ends.
     pub(crate) fn count<F: Future>(&self, change: F) -> impl Future<Output = F::Output> + use<F> {
         self.0.send_modify(|count| *count += 1);
-        let place = Place(self.0.clone());
+        let guard = CountGuard(self.0.clone());
         async move {
-            let _place = place;
+            let _guard = guard;
             change.await
         }
     }
 
-    /// Waits until none is under way.
-    pub(crate) async fn none(&self) {
-        self.at_most(0).await;
+    /// Waits until no change is in progress.
+    pub(crate) async fn wait_until_idle(&self) {
+        self.wait_for_at_most(0).await;
     }
 
-    /// Waits until no more than so many are under way.
-    pub(crate) async fn at_most(&self, most: usize) {
+    /// Waits until at most `most` changes are in progress.
+    pub(crate) async fn wait_for_at_most(&self, most: usize) {
         let mut count = self.0.subscribe();
-        let few = count.wait_for(|count| *count <= most).await;
-        few.map(drop).expect("the sender is held here");
+        let reached = count.wait_for(|count| *count <= most).await;
+        reached.map(drop).expect("self holds the sender");
     }
 }
 
-impl Drop for Place {
+impl Drop for CountGuard {
     fn drop(&mut self) {
         self.0.send_modify(|count| *count -= 1);
     }

@@ -1,4 +1,4 @@
-//! Branch protection, as the services offer it. Enforced by the engine, below every way of writing.
+//! Branch protection rules. The engine enforces them for every kind of write.
 
 use graveler::{BranchProtection, Repository};
 use tracing::{info, instrument};
@@ -6,7 +6,7 @@ use tracing::{info, instrument};
 use crate::{Catalog, Reader, Result};
 
 impl Reader {
-    /// The rules of a repository and their tag.
+    /// The rules of a repository and their `ETag`.
     ///
     /// # Errors
     /// The record store's.
@@ -16,10 +16,10 @@ impl Reader {
 }
 
 impl Catalog {
-    /// Replaces the rules; with a tag, only if they still are those of the tag.
+    /// Replaces the rules. With `if_tag`, only if the current rules have this `ETag`.
     ///
     /// # Errors
-    /// A malformed pattern; changed meanwhile; read-only.
+    /// A malformed pattern; the rules changed; read-only.
     #[instrument(skip_all, fields(repo.id = %repository.id))]
     pub async fn set_branch_protection(
         &self,
@@ -37,7 +37,7 @@ impl Catalog {
     /// Adds one rule.
     ///
     /// # Errors
-    /// A malformed pattern; there already; read-only.
+    /// A malformed pattern; the rule exists already; read-only.
     #[instrument(skip_all, fields(repo.id = %repository.id))]
     pub async fn add_protected_pattern(
         &self,
@@ -54,7 +54,7 @@ impl Catalog {
     /// Removes one rule.
     ///
     /// # Errors
-    /// Not there; read-only.
+    /// The rule does not exist; read-only.
     #[instrument(skip_all, fields(repo.id = %repository.id))]
     pub async fn remove_protected_pattern(
         &self,

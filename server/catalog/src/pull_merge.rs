@@ -1,9 +1,11 @@
-//! The merge of a pull request.
+//! Merging pull requests.
 //!
-//! The batch that moves the destination marks the request as merged, on the condition that it is
-//! as it was when the merge began: whatever a server dies of, a request is merged and says so, or neither.
+//! The batch that moves the destination also marks the request as merged, under the condition that the
+//! request has not changed since the merge began. Even if a server dies, a request is both merged and marked,
+//! or neither.
 //!
-//! A request whose branch was merged by hand since it was opened is marked with that merge.
+//! If the source was already merged by other means since the request was opened, the request is marked with
+//! that merge commit.
 
 use std::sync::Arc;
 
@@ -17,23 +19,23 @@ use kv::{Op, Predicate};
 use tracing::{info, instrument};
 
 use crate::pull_records::{PullData, destination_at_opening, record_key};
-use crate::pulls::MAX_TRIES;
+use crate::pulls::MAX_ATTEMPTS;
 use crate::retention::check_writable;
 use crate::{Catalog, Error, PullRequest, PullStatus, Result};
 
-/// How far back on the destination a merge by hand is looked for.
-const MAX_COMMITS_LOOKED_AT: usize = 1_000;
+/// How many commits of the destination are searched for a merge made by other means.
+const MAX_COMMITS_SEARCHED: usize = 1_000;
 
 impl Catalog {
-    /// Merges the source branch into the destination, and marks the request as merged.
+    /// Merges the source branch into the destination and marks the request as merged.
     ///
-    /// A request whose branch was merged since it was opened, by whomever, is marked with that
-    /// merge, also if the branch is deleted by now.
+    /// If the source was merged by other means since the request was opened, the request is marked with that merge
+    /// commit, even if the source branch was deleted.
     ///
     /// # Errors
-    /// [`Error::NoSuchPullRequest`]; [`Error::PullRequestStatus`] if it is not open; as of
-    /// [`Catalog::merge`], which leave it open; [`Error::PullRequestBusy`] if it is changed all the
-    /// time: nothing moved.
+    /// [`Error::NoSuchPullRequest`]; [`Error::PullRequestStatus`] if it is not open; those of [`Catalog::merge`], which
+    /// leave the request open; [`Error::PullRequestBusy`] if concurrent changes won every attempt. No branch has moved
+    /// after an error.
     #[instrument(skip_all, fields(repo.id = %repository.id))]
     pub async fn merge_pull_request(
         &self,
@@ -44,7 +46,7 @@ impl Catalog {
         check_writable(repository)?;
         let (catalog, repository) = (self.clone(), repository.clone());
         let (id, committer) = (id.to_owned(), committer.to_owned());
-        self.see_through(async move {
+        self.run_detached(async move {
             let commit = catalog.merge_pull(&repository, &id, &committer).await?;
             info!(repo.id = %repository.id, "merged pull request {id} as {commit}");
             Ok(commit)
@@ -58,12 +60,12 @@ impl Catalog {
         id: &str,
         committer: &str,
     ) -> Result<CommitId> {
-        for _ in 0..MAX_TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let (pull, unchanged) = self.stored_pull(repository, id).await?;
             if pull.status != PullStatus::Open {
                 return Err(pull.cannot("be merged"));
             }
-            // A branch, whatever else may have got the name of one that was deleted.
+            // Look up a branch only: a tag may have taken the name of a deleted branch.
             let source = match self.branch(repository, &pull.source_branch).await {
                 Ok(source) => source.record.commit_id,
                 Err(missing @ Error::Engine(graveler::Error::NotFound { .. })) => {
@@ -75,7 +77,7 @@ impl Catalog {
                 }
                 Err(error) => return Err(error),
             };
-            let note = MergeNote {
+            let marker = MergeMarker {
                 partition: Bytes::from(repository.partition()),
                 pull,
                 unchanged,
@@ -85,22 +87,22 @@ impl Catalog {
                 .graveler
                 .merge_with(
                     repository,
-                    &BranchId::parse(&note.pull.destination_branch)?,
-                    &note.pull.source_branch,
+                    &BranchId::parse(&marker.pull.destination_branch)?,
+                    &marker.pull.source_branch,
                     plain_merge(committer),
                     self.hooks.as_ref(),
-                    &note,
+                    &marker,
                 )
                 .await;
             match merged {
                 Ok(merged) => return Ok(merged.commit_id),
                 Err(none @ graveler::Error::NoChanges(_)) => {
-                    let pull = &note.pull;
+                    let pull = &marker.pull;
                     return self
                         .mark_merged(repository, pull, &source, none.into())
                         .await;
                 }
-                // The request was changed meanwhile: it may be closed now.
+                // The request changed during the merge; it may be closed now. Read it again.
                 Err(graveler::Error::ConcurrentChange(_)) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -108,7 +110,7 @@ impl Catalog {
         Err(Error::PullRequestBusy(id.to_owned()))
     }
 
-    /// Marks a request with the merge that someone else made of its source; `otherwise`: there is none.
+    /// Marks a request with an existing merge commit of its source. Returns `otherwise` if there is none.
     async fn mark_merged(
         &self,
         repository: &Repository,
@@ -116,7 +118,7 @@ impl Catalog {
         source: &CommitId,
         otherwise: Error,
     ) -> Result<CommitId> {
-        let Some(merge) = self.merge_of(repository, pull, source).await? else {
+        let Some(merge) = self.find_merge(repository, pull, source).await? else {
             return Err(otherwise);
         };
         self.change_pull(repository, &pull.id, |pull| match pull.status {
@@ -131,8 +133,8 @@ impl Catalog {
         Ok(merge)
     }
 
-    /// The commit that merged `source` into the destination after the request was opened.
-    async fn merge_of(
+    /// Finds the commit that merged `source` into the destination after the request was opened.
+    async fn find_merge(
         &self,
         repository: &Repository,
         pull: &PullRequest,
@@ -141,29 +143,29 @@ impl Catalog {
         let destination = self.branch(repository, &pull.destination_branch).await?;
         let head = destination.record.commit_id;
         let is_merge = |commit: &Commit| commit.parents.get(1) == Some(source);
-        let Some(merge) = self.first_on(repository, head, is_merge).await? else {
+        let Some(merge) = self.find_first(repository, head, is_merge).await? else {
             return Ok(None);
         };
         let kv = self.shared.kv.as_ref();
         let is_later = match destination_at_opening(kv, repository, &pull.id).await? {
             Some(opening) => {
-                // What lies so far back that it was not reached may have been there.
-                let is_it = |commit: &Commit| commit.generation <= merge.generation;
-                let there = self.first_on(repository, opening, is_it).await?;
-                there.is_some_and(|commit| commit.id != merge.id)
+                // If the search for the commit ends at its limit, the merge may be older than the request.
+                let is_not_newer = |commit: &Commit| commit.generation <= merge.generation;
+                let found = self.find_first(repository, opening, is_not_newer).await?;
+                found.is_some_and(|commit| commit.id != merge.id)
             }
             None => merge.creation_date >= pull.created_at,
         };
         Ok(is_later.then_some(merge.id))
     }
 
-    /// The newest commit of a branch, by first parents from `head`, that is one of those sought;
-    /// none within [`MAX_COMMITS_LOOKED_AT`].
-    async fn first_on(
+    /// Finds the newest commit that matches among the first [`MAX_COMMITS_SEARCHED`] first parents, starting at
+    /// `head`.
+    async fn find_first(
         &self,
         repository: &Repository,
         head: CommitId,
-        is_sought: impl Fn(&Commit) -> bool,
+        matches: impl Fn(&Commit) -> bool,
     ) -> Result<Option<Commit>> {
         let request = LogRequest {
             from: head,
@@ -172,9 +174,9 @@ impl Catalog {
             stop_at: None,
         };
         let mut log = self.graveler.log(repository, request).await?;
-        for _ in 0..MAX_COMMITS_LOOKED_AT {
+        for _ in 0..MAX_COMMITS_SEARCHED {
             match log.next().await? {
-                Some(commit) if is_sought(&commit) => return Ok(Some(commit)),
+                Some(commit) if matches(&commit) => return Ok(Some(commit)),
                 Some(_) => {}
                 None => break,
             }
@@ -182,7 +184,7 @@ impl Catalog {
         Ok(None)
     }
 
-    /// The head that a branch had when it was deleted, if the reflog's newest entry of it tells.
+    /// The head of a deleted branch, if the newest reflog entry of its name is the deletion.
     async fn deleted_head(
         &self,
         repository: &Repository,
@@ -197,7 +199,7 @@ impl Catalog {
     }
 }
 
-/// A merge without a strategy, by the message that merges have.
+/// Merge parameters with the default message and no strategy.
 fn plain_merge(committer: &str) -> MergeParams {
     MergeParams {
         committer: committer.to_owned(),
@@ -221,17 +223,17 @@ impl PullRequest {
     }
 }
 
-/// Marks a request as merged in the batch that its merge lands in.
+/// Marks a request as merged in the batch that moves the destination.
 #[derive(Debug)]
-struct MergeNote {
+struct MergeMarker {
     partition: Bytes,
     pull: PullRequest,
-    /// That the request is still as it is here.
+    /// Holds while the request still equals `pull`.
     unchanged: Predicate,
     clock: Arc<dyn Clock>,
 }
 
-impl CommitParticipant for MergeNote {
+impl CommitParticipant for MergeMarker {
     fn ops(&self, commit: &Commit) -> Vec<Op> {
         let merged = self.pull.merged_as(&commit.id, self.clock.as_ref());
         vec![Op::Set {

@@ -1,5 +1,5 @@
-//! The stored form of pull requests: lakeFS's messages and keys, and where destinations were when
-//! requests were opened, which is our own.
+//! The stored form of pull requests: lakeFS's messages and keys, and Weir's own record of the destination's head
+//! at the time when a request was opened.
 
 use base::OffsetDateTime;
 use bytes::Bytes;
@@ -10,20 +10,20 @@ use prost_types::Timestamp;
 
 use crate::{Error, PullRequest, PullStatus, Result};
 
-/// Keys of the repository's partition.
+/// The prefix of keys in the repository's partition.
 pub(crate) const RECORDS: &str = "pulls/";
-/// The partition of the index by branches.
+/// The partition of lakeFS's index by branches.
 const INDEX: &[u8] = b"pulls";
-/// The partition of where destinations were.
+/// The partition of the destinations' heads at opening time.
 const OPENINGS: &[u8] = b"weir-pulls";
-/// What Go takes for no time at all: the first second of the year 1.
+/// Go's zero time: the first second of the year 1.
 const NO_TIME_SECS: i64 = -62_135_596_800;
 
 pub(crate) fn record_key(id: &str) -> Bytes {
     Bytes::from(format!("{RECORDS}{id}"))
 }
 
-/// Notes a request as the newest of its two branches.
+/// An operation that stores a request as the newest of its two branches.
 pub(crate) fn index_op(repository: &Repository, pull: &PullRequest) -> Op {
     let (source, destination) = (&pull.source_branch, &pull.destination_branch);
     let partition = repository.partition();
@@ -38,7 +38,7 @@ pub(crate) fn index_op(repository: &Repository, pull: &PullRequest) -> Op {
     }
 }
 
-/// Notes the head of the destination when a request is opened.
+/// An operation that stores the head of the destination at opening time.
 pub(crate) fn opening_op(repository: &Repository, id: &str, destination: &CommitId) -> Op {
     let opening = OpeningData {
         destination: destination.to_string(),
@@ -51,8 +51,7 @@ pub(crate) fn opening_op(repository: &Repository, id: &str, destination: &Commit
     }
 }
 
-/// The head of the destination when a request was opened; none if a lakeFS opened it, or a
-/// version of before this record.
+/// The head of the destination when a request was opened, or none if lakeFS or an old version of Weir opened it.
 ///
 /// # Errors
 /// The record store's; [`graveler::Error::Corrupt`].
@@ -190,11 +189,11 @@ fn corrupt(reason: impl std::fmt::Display) -> Error {
 mod tests {
     use super::*;
 
-    /// As lakeFS 1.84 wrote it.
+    /// A record written by lakeFS 1.84.
     const CLOSED: &[u8] = b"\n\x144oojt2hksdudq1pb8vi0\x10\x01\x1a\x0c\x08\xf6\xba\x8d\xd8\x06\x10\xd5\xd3\x8c\xa3\x02\"\nclosed one*\x05admin:\x03devB\x04mainR\x0c\x08\xf6\xba\x8d\xd8\x06\x10\xf6\xab\xec\xa7\x02";
 
     #[test]
-    fn a_request_is_stored_as_lakefs_stores_it() {
+    fn record_of_lakefs_round_trips_byte_for_byte() {
         let pull = PullData::decode(Bytes::from_static(CLOSED)).expect("decodes");
         assert_eq!(pull.id, "4oojt2hksdudq1pb8vi0");
         assert_eq!(pull.status, PullStatus::Closed);
@@ -209,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn no_time_is_none_and_what_does_not_parse_is_an_error() {
+    fn zero_time_reads_as_none_and_invalid_records_are_corrupt() {
         let mut data = <PullData as Message>::decode(CLOSED).expect("decodes");
         data.closed_at = Some(Timestamp {
             seconds: NO_TIME_SECS,

@@ -1,10 +1,10 @@
-//! Pull requests: a branch that is to be merged into another, with words about it.
+//! Pull requests: proposals to merge one branch into another, with title and description.
 //!
-//! The record is lakeFS's, in the repository's partition; the entry of the partition `pulls`
-//! that names the newest request of two branches is written for it alone. What the record has no
-//! room for, where the destination was when the request was opened, is in `weir-pulls`.
+//! The record is lakeFS's, in the repository's partition. lakeFS also keeps an index in the partition
+//! `pulls`, which names the newest request of two branches; Weir writes it for lakeFS but never reads it.
+//! Weir's own partition `weir-pulls` stores the destination's head at the time when a request was opened.
 //!
-//! Merged is final. How a request is merged: `pull_merge.rs`.
+//! The status "merged" is final. `pull_merge.rs` merges requests.
 
 use base::{OffsetDateTime, Page};
 use bytes::Bytes;
@@ -17,16 +17,16 @@ use crate::pull_records::{PullData, RECORDS, index_op, opening_op, record_key};
 use crate::retention::check_writable;
 use crate::{Catalog, Error, Result};
 
-/// How often a record is changed by compare-and-set before giving up.
-pub(crate) const MAX_TRIES: usize = 10;
+/// How often a compare-and-set of a record is tried before giving up.
+pub(crate) const MAX_ATTEMPTS: usize = 10;
 /// How many records a listing reads in one round trip.
 const LIST_PAGE: usize = 100;
 
-/// Where a request stands.
+/// The status of a pull request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PullStatus {
     Open,
-    /// Closed without a merge; may be opened again.
+    /// Closed without a merge. Can be reopened.
     Closed,
     /// Final.
     Merged,
@@ -35,23 +35,23 @@ pub enum PullStatus {
 /// A request to merge a branch into another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PullRequest {
-    /// Those of later seconds sort first.
+    /// Ids of later seconds sort first.
     pub id: String,
     pub status: PullStatus,
     pub title: String,
     pub description: String,
-    /// Who opened it.
+    /// The user who opened it.
     pub author: String,
     pub source_branch: String,
     pub destination_branch: String,
     pub created_at: OffsetDateTime,
     /// When it was closed or merged.
     pub closed_at: Option<OffsetDateTime>,
-    /// The commit that the merge made.
+    /// The merge commit.
     pub merged_commit: Option<CommitId>,
 }
 
-/// What to open.
+/// A pull request to open.
 #[derive(Debug, Clone)]
 pub struct NewPullRequest {
     pub title: String,
@@ -61,7 +61,7 @@ pub struct NewPullRequest {
     pub destination_branch: String,
 }
 
-/// What to change; none stays as it is.
+/// Fields to change. A field that is none keeps its value.
 #[derive(Debug, Clone, Default)]
 pub struct PullRequestUpdate {
     pub title: Option<String>,
@@ -69,7 +69,7 @@ pub struct PullRequestUpdate {
     pub status: Option<PullStatus>,
 }
 
-/// Which requests to list.
+/// Which pull requests to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PullFilter {
     All,
@@ -79,7 +79,7 @@ pub enum PullFilter {
 }
 
 impl PullFilter {
-    fn takes(self, status: PullStatus) -> bool {
+    fn matches(self, status: PullStatus) -> bool {
         match self {
             Self::All => true,
             Self::Open => status == PullStatus::Open,
@@ -89,11 +89,11 @@ impl PullFilter {
 }
 
 impl Catalog {
-    /// Opens a request. Two branches may have several.
+    /// Opens a pull request. The same two branches can have several.
     ///
     /// # Errors
-    /// [`Error::SameBranches`]; [`Error::InvalidValue`] for too much text; a branch is not
-    /// found; read-only.
+    /// [`Error::SameBranches`]; [`Error::InvalidValue`] if title or description are too long; branch not found;
+    /// read-only.
     #[instrument(skip_all, fields(repo.id = %repository.id))]
     pub async fn create_pull_request(
         &self,
@@ -133,7 +133,7 @@ impl Catalog {
             opening_op(repository, &pull.id, &destination.record.commit_id),
         ];
         match self.graveler.write_unless_deleted(repository, ops).await {
-            // Not known whether it took effect: look.
+            // A failed write may still have taken effect; read the record to find out.
             Err(graveler::Error::Kv(_)) if self.is_stored(&partition, &key, &value).await => {}
             written => written?,
         }
@@ -141,7 +141,7 @@ impl Catalog {
         Ok(pull)
     }
 
-    /// A request.
+    /// A pull request by id.
     ///
     /// # Errors
     /// [`Error::NoSuchPullRequest`]; [`Error::InvalidPullRequestId`].
@@ -149,7 +149,7 @@ impl Catalog {
         Ok(self.stored_pull(repository, id).await?.0)
     }
 
-    /// Requests by id (newest first) from `after` (exclusive) whose ids start with `prefix`.
+    /// Pull requests whose ids start with `prefix`, newest first, after the id `after` (exclusive).
     ///
     /// # Errors
     /// The record store's.
@@ -163,7 +163,7 @@ impl Catalog {
     ) -> Result<Page<PullRequest>> {
         let mut page: Page<PullRequest> = Page::empty();
         let (partition, first) = (repository.partition(), format!("{RECORDS}{prefix}"));
-        // The least key greater than that of `after`.
+        // The smallest key greater than that of `after`.
         let mut start = first.clone().max(format!("{RECORDS}{after}\0"));
         if limit == 0 {
             return Ok(page);
@@ -182,7 +182,7 @@ impl Catalog {
                 }
                 let pull = PullData::decode(entry.value)?;
                 start = format!("{RECORDS}{}\0", pull.id);
-                if !filter.takes(pull.status) {
+                if !filter.matches(pull.status) {
                     continue;
                 }
                 if !room.take(pull.title.len() + pull.description.len()) {
@@ -199,11 +199,11 @@ impl Catalog {
         Ok(page)
     }
 
-    /// Changes text or status. One that is merged keeps its status.
+    /// Changes title, description or status. The status of a merged request cannot change.
     ///
     /// # Errors
-    /// [`Error::NoSuchPullRequest`]; [`Error::PullRequestStatus`] for a status that it can't have; [`Error::InvalidValue`] for too
-    /// much text; [`Error::PullRequestBusy`]; read-only.
+    /// [`Error::NoSuchPullRequest`]; [`Error::PullRequestStatus`] for a forbidden status change;
+    /// [`Error::InvalidValue`] if title or description are too long; [`Error::PullRequestBusy`]; read-only.
     #[instrument(skip_all, fields(repo.id = %repository.id))]
     pub async fn update_pull_request(
         &self,
@@ -222,13 +222,16 @@ impl Catalog {
                 pull.description.clone_from(description);
             }
             match update.status {
-                Some(status) if status != pull.status => pull.turn(status, self.shared.clock.now()),
+                Some(status) if status != pull.status => {
+                    pull.set_status(status, self.shared.clock.now())
+                }
                 _ => Ok(()),
             }
         })
         .await
     }
 
+    /// The record of a pull request, and the predicate that it has not changed since.
     pub(crate) async fn stored_pull(
         &self,
         repository: &Repository,
@@ -247,7 +250,7 @@ impl Catalog {
         Ok((PullData::decode(stored.value)?, stored.predicate))
     }
 
-    /// Changes a record by compare-and-set.
+    /// Changes a record by compare-and-set, with retries.
     pub(crate) async fn change_pull(
         &self,
         repository: &Repository,
@@ -256,7 +259,7 @@ impl Catalog {
     ) -> Result<PullRequest> {
         let partition = Bytes::from(repository.partition());
         let key = record_key(id);
-        for _ in 0..MAX_TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let (before, predicate) = self.stored_pull(repository, id).await?;
             let mut pull = before.clone();
             change(&mut pull)?;
@@ -279,7 +282,7 @@ impl Catalog {
         Err(Error::PullRequestBusy(id.to_owned()))
     }
 
-    /// Whether a write took effect whose acknowledgement did not come.
+    /// Whether a write took effect although it returned an error.
     async fn is_stored(&self, partition: &[u8], key: &[u8], value: &Bytes) -> bool {
         let stored = self.shared.kv.get(partition, key).await;
         matches!(stored, Ok(Some(stored)) if stored.value == *value)
@@ -287,15 +290,15 @@ impl Catalog {
 }
 
 impl PullRequest {
-    /// Takes another status, as its people ask for it.
-    fn turn(&mut self, to: PullStatus, now: OffsetDateTime) -> Result<()> {
+    /// Opens or closes the request. Only a merge sets the status "merged".
+    fn set_status(&mut self, to: PullStatus, now: OffsetDateTime) -> Result<()> {
         match (self.status, to) {
             (PullStatus::Open, PullStatus::Closed) => self.closed_at = Some(now),
             (PullStatus::Closed, PullStatus::Open) => self.closed_at = None,
-            (PullStatus::Merged, _) => return Err(self.cannot("get another status")),
+            (PullStatus::Merged, _) => return Err(self.cannot("change its status")),
             _ => {
                 return Err(Error::InvalidValue(format!(
-                    "pull request {} becomes merged by being merged",
+                    "pull request {} cannot be set to merged: merge it instead",
                     self.id
                 )));
             }
@@ -307,7 +310,7 @@ impl PullRequest {
     pub(crate) fn cannot(&self, what: &str) -> Error {
         let status = match self.status {
             PullStatus::Open => "open",
-            PullStatus::Closed => "closed: open it again first",
+            PullStatus::Closed => "closed: reopen it first",
             PullStatus::Merged => "merged, which is final",
         };
         Error::PullRequestStatus(format!("{} cannot {what}, it is {status}", self.id))

@@ -1,7 +1,7 @@
-//! The read-only half: what the API, the gateway and hooks look at.
+//! The read-only half of the service, for the APIs and for hooks.
 //!
-//! Changes nothing but the server's own files below `_lakefs/`
-//! ([`Reader::put_internal`]), which hooks need for their logs.
+//! The one thing it writes are the server's internal files below `_lakefs/`
+//! ([`Reader::put_internal`]), because hooks need to store their logs.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,37 +15,37 @@ use graveler::{
 use tokio::sync::Semaphore;
 
 use crate::listing::{Fold, Row, fold, text};
-use crate::log::MAX_COMPARING;
+use crate::log::MAX_CONCURRENT_BATCHES;
 use crate::upload::MAX_PATH_BYTES;
 use crate::{
     DiffQuery, Difference, DifferenceKind, Entry, Error, ListRequest, Object, ObjectOrPrefix,
     Result, Snapshot,
 };
 
-/// The folder of the server's own files below a storage namespace.
+/// The folder for internal files of the server, in every storage namespace.
 const INTERNAL_FOLDER: &str = "_lakefs";
 
-/// Reads everything. Cheap to clone.
+/// All read operations. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Reader {
     pub(crate) graveler: Graveler,
     pub(crate) block: Arc<dyn BlockStore>,
-    /// Turns of logs that compare commits with their parents.
-    pub(crate) comparing: Arc<Semaphore>,
+    /// Limits how many batches of commits are compared with their parents concurrently.
+    pub(crate) compare_permits: Arc<Semaphore>,
 }
 
 impl Reader {
-    /// Puts a reader together.
+    /// Creates a reader.
     #[must_use]
     pub fn new(graveler: Graveler, block: Arc<dyn BlockStore>) -> Self {
         Self {
             graveler,
             block,
-            comparing: Arc::new(Semaphore::new(MAX_COMPARING)),
+            compare_permits: Arc::new(Semaphore::new(MAX_CONCURRENT_BATCHES)),
         }
     }
 
-    /// What clients are told of the block store.
+    /// Facts about the block store that clients may see.
     #[must_use]
     pub fn store_info(&self) -> StoreInfo {
         self.block.info()
@@ -56,7 +56,7 @@ impl Reader {
     /// A repository by name.
     ///
     /// # Errors
-    /// Not found, also for what could not be a name; in deletion.
+    /// Not found (also if `id` is not a valid name); the repository is being deleted.
     pub async fn repository(&self, id: &str) -> Result<Repository> {
         let Ok(id) = RepositoryId::parse(id) else {
             return Err(Error::Engine(graveler::Error::NotFound {
@@ -82,7 +82,8 @@ impl Reader {
             .await
     }
 
-    /// The same of those that the asker may see: pages are as full as if there were no others.
+    /// Like [`Reader::list_repositories`], but only those for which `is_visible` is true. Hidden
+    /// repositories do not count towards `limit`.
     ///
     /// # Errors
     /// The record store's.
@@ -154,10 +155,10 @@ impl Reader {
             .await?)
     }
 
-    /// The commit that any reference resolves to.
+    /// The commit that a reference resolves to.
     ///
     /// # Errors
-    /// Not found; invalid, also for `branch$`, which is no commit.
+    /// Not found; invalid. `branch$` is invalid here because it names staged changes, not a commit.
     pub async fn commit(&self, repository: &Repository, reference: &str) -> Result<Commit> {
         let id = self.commit_id(repository, reference).await?;
         Ok(self.graveler.get_commit(repository, &id).await?)
@@ -170,7 +171,7 @@ impl Reader {
     ) -> Result<CommitId> {
         let resolved = self.graveler.resolve(repository, reference).await?;
         if resolved.kind == RefKind::BranchStaging {
-            return Err(no_commit(reference));
+            return Err(not_a_commit(reference));
         }
         Ok(resolved.commit_id)
     }
@@ -233,7 +234,7 @@ impl Reader {
         )?))
     }
 
-    /// Streams an object's bytes or a range of them (end exclusive, cut at the object's end).
+    /// Streams an object's bytes, or a range of them. The range's end is exclusive and may exceed the object's size.
     ///
     /// # Errors
     /// [`Error::DataGone`] if the bytes are missing, [`Error::RangeNotSatisfiable`].
@@ -277,7 +278,7 @@ impl Reader {
 
     // ---- differences
 
-    /// Uncommitted changes of a branch, by path.
+    /// The uncommitted changes of a branch, in byte order of path.
     ///
     /// # Errors
     /// The branch's.
@@ -294,10 +295,11 @@ impl Reader {
         fold_diff(cursor, query).await
     }
 
-    /// `two_dot`: left against right; else what right changed since the merge base.
+    /// Compares two references. With `two_dot`, compares left with right directly; without it,
+    /// shows what `right` changed since the merge base.
     ///
     /// # Errors
-    /// Of the references; `branch$` is valid on the right of two-dot differences only.
+    /// Unknown or invalid references. `branch$` is valid only on the right of a two-dot diff.
     pub async fn diff_refs(
         &self,
         repository: &Repository,
@@ -310,7 +312,7 @@ impl Reader {
         for (reference, may_be_staged) in [(left, false), (right, two_dot)] {
             let resolved = self.graveler.resolve(repository, reference).await?;
             if resolved.kind == RefKind::BranchStaging && !may_be_staged {
-                return Err(no_commit(reference));
+                return Err(not_a_commit(reference));
             }
             sides.push(resolved);
         }
@@ -324,7 +326,7 @@ impl Reader {
         fold_diff(cursor, query).await
     }
 
-    /// A stored tree (empty id: the empty tree) to look around in.
+    /// Opens a stored tree for reading. An empty id stands for the empty tree.
     #[must_use]
     pub fn snapshot(&self, repository: &Repository, tree: &MetaRangeId) -> Snapshot {
         Snapshot {
@@ -334,9 +336,9 @@ impl Reader {
         }
     }
 
-    // ---- the server's own files
+    // ---- internal files of the server
 
-    /// Stores bytes of the server's own below `_lakefs/` (hook logs, manifests).
+    /// Stores an internal file of the server (hook logs, manifests) below `_lakefs/`.
     ///
     /// # Errors
     /// [`Error::InvalidValue`] for a key that would leave the folder; the block store's.
@@ -346,12 +348,12 @@ impl Reader {
         key: &str,
         body: bytes::Bytes,
     ) -> Result<()> {
-        let at = internal(repository, key)?;
+        let at = internal_location(repository, key)?;
         self.block.put(&at, block::from_bytes(body)).await?;
         Ok(())
     }
 
-    /// Reads them back; none if absent.
+    /// Reads an internal file. Returns none if it does not exist.
     ///
     /// # Errors
     /// [`Error::InvalidValue`] for a key that would leave the folder; the block store's.
@@ -360,7 +362,7 @@ impl Reader {
         repository: &Repository,
         key: &str,
     ) -> Result<Option<ByteStream>> {
-        let at = internal(repository, key)?;
+        let at = internal_location(repository, key)?;
         match self.block.get(&at, None).await {
             Ok(body) => Ok(Some(body)),
             Err(block::Error::NotFound(_)) => Ok(None),
@@ -418,15 +420,15 @@ fn try_map<T, U>(page: Page<T>, convert: impl FnMut(T) -> graveler::Result<U>) -
     })
 }
 
-fn no_commit(reference: &str) -> Error {
+fn not_a_commit(reference: &str) -> Error {
     Error::Engine(graveler::Error::InvalidReference {
         reference: reference.to_owned(),
         problem: ReferenceProblem::Staging,
     })
 }
 
-/// A key of the server's own; its parts come from ids that users may name in a request.
-fn internal(repository: &Repository, key: &str) -> Result<Location> {
+/// The location of an internal file. `key` may contain ids from a request, so that it must be checked.
+fn internal_location(repository: &Repository, key: &str) -> Result<Location> {
     if key.split('/').any(|part| matches!(part, "" | "." | "..")) || key.contains(['\\', '\0']) {
         return Err(Error::InvalidValue(format!("invalid internal key {key:?}")));
     }

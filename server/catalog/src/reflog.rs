@@ -1,4 +1,4 @@
-//! The reflog and undo: what was done to branches and tags, and taking it back.
+//! The reflog (the history of branches and tags) and undo.
 
 use base::Page;
 use graveler::{RefName, ReflogEntry, Repository, UndoOutcome, UndoParams};
@@ -7,8 +7,8 @@ use tracing::{info, instrument};
 use crate::{Catalog, Reader, Result};
 
 impl Reader {
-    /// Changes of a branch or tag, or of all of them, newest first, from `after` (the id of an
-    /// entry, exclusive). Also of references that are gone.
+    /// Changes of a branch or tag, or of all of them, newest first. `after` is the id of an entry (exclusive).
+    /// Includes references that were deleted.
     ///
     /// # Errors
     /// The record store's.
@@ -22,7 +22,7 @@ impl Reader {
         Ok(self.graveler.reflog(repository, of, after, limit).await?)
     }
 
-    /// The entry that an undo would take back: the one of this id, or the newest of the reference.
+    /// The entry that an undo would revert: the entry with this id, or the newest entry of the reference.
     ///
     /// # Errors
     /// Not found.
@@ -37,10 +37,10 @@ impl Reader {
 }
 
 impl Catalog {
-    /// Takes a change of a branch or tag back, if it is still what that change made it.
+    /// Undoes a change of a branch or tag if the reference has not changed since.
     ///
     /// # Errors
-    /// No such entry; it can't be undone; others came after it; read-only; a name that is taken.
+    /// No such entry; the change cannot be undone; later changes exist; read-only; the name is taken.
     #[instrument(skip_all, fields(repo.id = %repository.id))]
     pub async fn undo(
         &self,
@@ -49,7 +49,7 @@ impl Catalog {
         params: UndoParams,
     ) -> Result<UndoOutcome> {
         let (catalog, repository, of) = (self.clone(), repository.clone(), of.clone());
-        self.see_through(async move {
+        self.run_detached(async move {
             let undone = catalog.graveler.undo(&repository, &of, &params).await?;
             let (kind, name) = match &of {
                 RefName::Branch(branch) => ("branch", branch.as_str()),
@@ -57,7 +57,7 @@ impl Catalog {
             };
             info!(
                 commit.id = %undone.commit_id,
-                "undid {} {} of {kind} {name}, which is at {} now",
+                "undid {} {} of {kind} {name}, which is now at {}",
                 undone.entry.operation.as_str(), undone.entry.id, undone.commit_id
             );
             Ok(undone)

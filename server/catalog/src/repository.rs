@@ -1,6 +1,6 @@
 //! Repositories: creation, sample data, metadata, deletion.
 //!
-//! Everything that can be refused is refused before anything is written.
+//! All checks come before the first write.
 
 use std::collections::BTreeMap;
 
@@ -14,18 +14,21 @@ use crate::{
     Catalog, Error, MAX_REPOSITORY_METADATA_BYTES, ObjectTarget, Result, UploadOptions, sample,
 };
 
-/// The most deletions that one call goes on with.
+/// The maximum number of interrupted deletions that one call resumes.
 const MAX_DELETIONS: usize = 1_000;
 
 impl Catalog {
-    /// Creates a repository in a namespace of its own (of this store, not in use, not inside of another's or
-    /// around it), and marks that with `_lakefs/dummy`. Goes on when the caller goes away.
+    /// Creates a repository and marks its storage namespace with `_lakefs/dummy`. The namespace must belong to
+    /// this block store, be unused, and neither contain nor be contained in the namespace of another repository.
     ///
-    /// A bare repository is the target of a restore, whose namespace is in use already: it is
-    /// neither checked for that nor marked. Inside of another's it may not be either.
+    /// A bare repository is the target of a restore. Its namespace is in use already, so that it is neither
+    /// checked for use nor marked; but it must not be inside the namespace of another repository either.
+    ///
+    /// Runs to completion even if the caller is cancelled.
     ///
     /// # Errors
-    /// Name taken; invalid name or default branch; another storage than the only one; [`Error::Namespace`]; too many others are created at the same time.
+    /// Name taken; invalid name or default branch; unknown storage id; [`Error::Namespace`]; too many repositories
+    /// are being created at the same time.
     #[instrument(skip_all, fields(repo.id = %request.id))]
     pub async fn create_repository(&self, mut request: CreateRepository) -> Result<Repository> {
         RepositoryId::parse(request.id.as_str())?;
@@ -43,7 +46,7 @@ impl Catalog {
         check_storage(&request.storage_id)?;
         request.storage_namespace = self.namespace(&request.storage_namespace)?;
         let catalog = self.clone();
-        self.see_through(async move {
+        self.run_detached(async move {
             let repository = catalog.create_in_namespace(request).await?;
             info!(repo.id = %repository.id, "created repository {} in {}", repository.id, repository.storage_namespace);
             Ok(repository)
@@ -57,7 +60,7 @@ impl Catalog {
         }
         let namespace = request.storage_namespace.clone();
         let marker = Marker::new(self, &namespace);
-        // Also before it waits for its turn.
+        // An early check, so that an invalid request does not wait in the queue.
         marker.check().await?;
         let created = self.graveler.create_repository_with_claim(request, &marker);
         match created.await {
@@ -72,16 +75,16 @@ impl Catalog {
         }
     }
 
-    /// Fills a new repository with sample objects on its default branch, committed; also a read-only one. Goes on
-    /// when the caller goes away.
+    /// Uploads sample objects to the default branch of a new repository and commits them, even if the repository is
+    /// read-only. Runs to completion even if the caller is cancelled.
     ///
     /// # Errors
-    /// As of uploads and commits.
+    /// The same as for uploads and commits.
     #[instrument(skip_all, fields(repo.id = %repository.id))]
     pub async fn add_sample_data(&self, repository: &Repository, committer: &str) -> Result<()> {
         let (catalog, repository) = (self.clone(), repository.clone());
         let committer = committer.to_owned();
-        self.see_through(async move { catalog.fill_with_samples(&repository, committer).await })
+        self.run_detached(async move { catalog.fill_with_samples(&repository, committer).await })
             .await
     }
 
@@ -90,7 +93,7 @@ impl Catalog {
         let made = tokio::task::spawn_blocking(sample::objects);
         let objects = made
             .await
-            .expect("making samples does not panic, and nobody cancels it")?;
+            .expect("generating samples does not panic, and the task is never cancelled")?;
         for object in objects {
             let options = UploadOptions {
                 content_type: object.content_type.to_owned(),
@@ -118,7 +121,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Deletes a repository's records; its bytes and the namespace's marker stay.
+    /// Deletes a repository's records. Its objects and the marker in its namespace stay.
     ///
     /// # Errors
     /// Not found; read-only unless forced.
@@ -144,11 +147,11 @@ impl Catalog {
         Ok(self.graveler.repository_metadata(repository).await?)
     }
 
-    /// Sets keys of the metadata; others stay.
+    /// Sets keys of the metadata; other keys stay.
     ///
     /// # Errors
-    /// If it would have more than [`MAX_REPOSITORY_METADATA_BYTES`]; too many others change it at the same time;
-    /// read-only; the record store's.
+    /// The metadata would exceed [`MAX_REPOSITORY_METADATA_BYTES`]; too many concurrent changes; read-only; the
+    /// record store's.
     pub async fn set_repository_metadata(
         &self,
         repository: &Repository,
@@ -160,7 +163,7 @@ impl Catalog {
             .await?)
     }
 
-    /// Removes keys of the metadata; no error if absent.
+    /// Removes keys of the metadata. Missing keys are no error.
     ///
     /// # Errors
     /// The record store's.
@@ -175,8 +178,8 @@ impl Catalog {
             .await?)
     }
 
-    /// Checks a storage namespace, and gives the spelling in which repositories keep it: `local:///name` is
-    /// `local://name`. Permissions are asked for by that spelling.
+    /// Checks a storage namespace and returns its canonical spelling, which is what repositories store and
+    /// permissions are checked against: `local:///name` becomes `local://name`.
     ///
     /// # Errors
     /// [`Error::Namespace`].
@@ -199,7 +202,7 @@ impl Catalog {
         }
     }
 
-    /// Goes on with deletions that a server was stopped in, a bounded number of them. Gives that number.
+    /// Resumes interrupted deletions, at most [`MAX_DELETIONS`] of them. Returns their number.
     ///
     /// # Errors
     /// The record store's; the next call tries again.
@@ -208,7 +211,7 @@ impl Catalog {
     }
 }
 
-/// An installation has one block store, whose id is empty.
+/// An installation has exactly one block store, and its id is empty.
 fn check_storage(id: &str) -> Result<()> {
     if id.is_empty() {
         return Ok(());

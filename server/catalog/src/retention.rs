@@ -1,7 +1,7 @@
-//! For how long garbage collection keeps what no branch shows any more: the rules of a repository.
+//! Garbage collection rules of a repository: how long objects are kept that no branch shows any more.
 //!
-//! They lie in the block store, below `_lakefs/`, as the protobuf message that lakeFS and its
-//! Spark client read. An empty object stands for no rules: that is how they are deleted.
+//! They are stored in the block store below `_lakefs/`, as the protobuf message that lakeFS and its
+//! Spark client read. An empty file means that the rules were deleted.
 
 use std::collections::BTreeMap;
 
@@ -13,25 +13,25 @@ use tracing::{info, instrument};
 
 use crate::{Catalog, Error, Reader, Result};
 
-/// Where the rules lie, below `_lakefs/`. Named by lakeFS; it is no JSON.
+/// Where the rules are stored, below `_lakefs/`. The name is lakeFS's; the content is protobuf, not JSON.
 const RULES_KEY: &str = "retention/gc/rules/config.json";
-/// The largest rules that are read or stored.
+/// The maximum size of rules to read or store.
 const MAX_RULES_BYTES: usize = 16 << 20;
-/// The field of the default with the value 0, which the encoding leaves out of a message. Without
-/// it, rules of nothing but zeros would be stored as no rules.
+/// The encoded field `default_retention_days` with the value 0, which protobuf would omit. Without it, rules that
+/// are all zero would be encoded as an empty file, which means no rules.
 const ZERO_DEFAULT: &[u8] = b"\x08\x00";
 
-/// How many days what is in no branch any more is kept. Never negative.
+/// For how many days objects are kept after they were replaced or deleted. Never negative.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GcRules {
-    /// On branches that are not named, and of commits that no branch leads to.
+    /// For branches without their own rule, and for commits that are not reachable from any branch.
     pub default_retention_days: i32,
-    /// On single branches, by name; they need not exist.
+    /// By branch name. The branches need not exist.
     pub branch_retention_days: BTreeMap<String, i32>,
 }
 
 impl GcRules {
-    /// How many days a branch keeps what was replaced or deleted on it.
+    /// For how many days objects are kept after they were replaced or deleted on `branch`.
     #[must_use]
     pub fn retention_days(&self, branch: &str) -> i32 {
         let of_branch = self.branch_retention_days.get(branch);
@@ -42,7 +42,7 @@ impl GcRules {
         let days = |what: &str, days: i32| match days {
             0.. => Ok(()),
             _ => Err(Error::InvalidValue(format!(
-                "{what} is {days}, which is no number of days from 0 on"
+                "{what} is {days}, but must not be negative"
             ))),
         };
         days("default_retention_days", self.default_retention_days)?;
@@ -72,7 +72,7 @@ pub(crate) fn try_rules(stored: Bytes) {
 }
 
 impl Reader {
-    /// The rules of a repository; none if there never were any, or they were deleted.
+    /// The rules of a repository, or none if they were never set or were deleted.
     ///
     /// # Errors
     /// The block store's; [`graveler::Error::Corrupt`].
@@ -99,10 +99,10 @@ impl Reader {
 }
 
 impl Catalog {
-    /// Replaces the rules. Of two calls at the same time one wins, whole.
+    /// Replaces the rules. If two calls race, one of them wins entirely.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`] for negative days and for what can't be a branch; read-only.
+    /// [`Error::InvalidValue`] for negative days and invalid branch names; read-only.
     #[instrument(skip_all, fields(repo.id = %repository.id))]
     pub async fn set_gc_rules(&self, repository: &Repository, rules: &GcRules) -> Result<()> {
         check_writable(repository)?;
@@ -110,7 +110,7 @@ impl Catalog {
         let stored = rules.encode();
         if stored.len() > MAX_RULES_BYTES {
             return Err(Error::InvalidValue(format!(
-                "the rules have {} bytes, and at most {MAX_RULES_BYTES} are stored",
+                "the rules have {} bytes; at most {MAX_RULES_BYTES} are allowed",
                 stored.len()
             )));
         }

@@ -1,6 +1,6 @@
-//! One stored tree, to look around in: what hooks and actions see.
+//! Read access to one stored tree, for hooks and actions.
 //!
-//! Trees never change, so neither do the answers.
+//! Trees are immutable, so that repeated reads give the same results.
 
 use base::Page;
 use graveler::{Graveler, MetaRangeId, Repository};
@@ -8,7 +8,7 @@ use graveler::{Graveler, MetaRangeId, Repository};
 use crate::listing::{Fold, Keyed as _, Row, fold, text};
 use crate::{Object, Result};
 
-/// One stored tree. Cheap to clone, apart from the repository's few names.
+/// One stored tree. Cloning copies only the repository's record.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     pub(crate) graveler: Graveler,
@@ -40,7 +40,7 @@ impl Snapshot {
             .transpose()?)
     }
 
-    /// Objects below a prefix after a path (exclusive), up to `limit`, in byte order of path.
+    /// Up to `limit` objects whose paths start with `prefix` and follow `after` (exclusive), in byte order of path.
     ///
     /// # Errors
     /// The engine's, if the tree can't be read.
@@ -55,10 +55,10 @@ impl Snapshot {
         })
     }
 
-    /// What must happen to this tree to become `other`, below a prefix, after a path (exclusive).
+    /// The differences between this tree (left) and `other` (right), for paths that start with `prefix` and follow
+    /// `after` (exclusive).
     ///
-    /// Objects carry the identities of both sides. The left is none where one is
-    /// added, the right where one is removed.
+    /// The left object is none if the path was added; the right object is none if it was removed.
     ///
     /// # Errors
     /// The engine's, if a tree can't be read.

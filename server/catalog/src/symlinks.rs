@@ -1,9 +1,9 @@
-//! Symlink files: lists of addresses by which Hive and its relatives read a branch straight from the store.
+//! Symlink files: lists of addresses, through which Hive and similar engines read a branch directly from the store.
 //!
-//! One file for each directory that holds objects, at
+//! Each directory that holds objects has one file,
 //! `symlinks/REPOSITORY/REFERENCE/DIRECTORY/symlink.txt` below the storage namespace, with a full
-//! address on each line. The listing streams through: what is in memory are the files of the
-//! directories above the present path.
+//! address on each line. The listing is streamed: only the files of the current path's parent
+//! directories are open at a time.
 
 use block::Location;
 use graveler::Repository;
@@ -15,26 +15,26 @@ use crate::{Catalog, Error, Object, Result};
 
 const FOLDER: &str = "symlinks";
 const FILE: &str = "symlink.txt";
-/// Directories inside of each other that hold objects themselves, whose files are all open at the same time.
+/// The maximum nesting of directories that hold objects. Their files are all open at the same time.
 pub const MAX_NESTED_DIRECTORIES: usize = 64;
 
 /// The file of one directory.
 #[derive(Debug)]
 struct Directory {
-    /// With the slash at its end; empty for the root.
+    /// Ends in a slash; empty for the root.
     path: Vec<u8>,
     file: FileWriter,
 }
 
 impl Catalog {
-    /// Writes a symlink file for each directory at a reference, of objects whose paths start with `location`.
+    /// Writes a symlink file for each directory at a reference, for objects whose paths start with `location`.
     ///
-    /// Gives the address of the folder of all symlink files. Files of directories that are no more stay.
+    /// Returns the address of the folder of all symlink files. Files of directories that no longer exist stay.
     ///
     /// # Errors
-    /// The reference's; [`Error::InvalidValue`] for directories that the store can not name or that nest
-    /// deeper than [`MAX_NESTED_DIRECTORIES`], and for addresses of more than one line: files before
-    /// them are written by then.
+    /// The reference's; [`Error::InvalidValue`] for directory names that the store does not support, for
+    /// directories nested deeper than [`MAX_NESTED_DIRECTORIES`] and for addresses with line breaks. Files of
+    /// earlier directories are already written then.
     #[instrument(skip_all, fields(repo.id = %repository.id))]
     pub async fn export_symlinks(
         &self,
@@ -52,7 +52,7 @@ impl Catalog {
                 break;
             }
             let path = directory_of(&record.key);
-            // Paths are sorted: a directory that this one is not inside of is complete.
+            // Paths are sorted: an open directory that does not contain this path is complete.
             while let Some(complete) = open.pop_if(|open| !path.starts_with(&open.path)) {
                 complete.finish().await?;
                 written += 1;
@@ -61,10 +61,10 @@ impl Catalog {
                 if open.len() == MAX_NESTED_DIRECTORIES {
                     return Err(Error::advised(
                         format!(
-                            "more than {MAX_NESTED_DIRECTORIES} directories inside of each other hold objects, down to {:?}",
+                            "more than {MAX_NESTED_DIRECTORIES} nested directories hold objects, down to {:?}",
                             text(path)
                         ),
-                        "give a `location` inside of that directory",
+                        "set `location` to a path inside that directory",
                     ));
                 }
                 open.push(self.symlink_file(repository, reference, path));
@@ -106,29 +106,29 @@ impl Directory {
         let address = &object.physical_address;
         if address.contains(['\n', '\r']) {
             return Err(Error::InvalidValue(format!(
-                "the address of {:?} has more than one line: no symlink file can name it",
+                "the address of {:?} contains a line break, which a symlink file cannot represent",
                 object.path
             )));
         }
         let written = self.file.write(format!("{address}\n").as_bytes()).await;
-        written.map_err(|error| unnamed(&self.path, error))
+        written.map_err(|error| name_directory(&self.path, error))
     }
 
     async fn finish(self) -> Result<()> {
         let finished = self.file.finish().await;
-        finished.map_err(|error| unnamed(&self.path, error))
+        finished.map_err(|error| name_directory(&self.path, error))
     }
 }
 
-/// Objects have paths that files can not have, on some stores.
-fn unnamed(directory: &[u8], error: Error) -> Error {
+/// Names the directory in the error if the store cannot use its path as a file name.
+fn name_directory(directory: &[u8], error: Error) -> Error {
     match error {
         Error::Block(block::Error::InvalidAddress { reason, .. }) => Error::advised(
             format!(
-                "no symlink file can be written for directory {:?}: {reason}",
+                "cannot write a symlink file for directory {:?}: {reason}",
                 text(directory)
             ),
-            "give a `location` beside that directory",
+            "set `location` to a path outside that directory",
         ),
         other => other,
     }

@@ -1,7 +1,7 @@
-//! The files of committed trees as they are stored: where they lie, and their bytes.
+//! Range and metarange files of committed trees: locations and bytes.
 //!
-//! For clients that read trees themselves, such as Spark jobs. An id becomes part of a path
-//! only after it was found to be 64 hex digits.
+//! For clients that read trees themselves, such as Spark jobs. An id is used in a path only after
+//! validation (64 hex digits).
 
 use block::{ByteStream, Location};
 use graveler::Repository;
@@ -9,9 +9,9 @@ use graveler::Repository;
 use crate::{Error, Reader, Result};
 
 impl Reader {
-    /// Where the file of a range or metarange lies, below the storage namespace.
+    /// The key of a range or metarange file, relative to the storage namespace.
     ///
-    /// Does not look whether it is there: clients ask for each range of a tree.
+    /// Does not check that the file exists, because clients ask for every range of a tree.
     ///
     /// # Errors
     /// Invalid id.
@@ -19,10 +19,10 @@ impl Reader {
         Ok(self.graveler.table_key(id)?)
     }
 
-    /// Size and bytes of the file of a range or metarange.
+    /// The size and bytes of a range or metarange file.
     ///
     /// # Errors
-    /// [`Error::DataGone`] if there is none; invalid id.
+    /// [`Error::DataGone`] if the file does not exist; invalid id.
     pub async fn open_table(&self, repository: &Repository, id: &str) -> Result<(u64, ByteStream)> {
         let key = self.graveler.table_key(id)?;
         let at = Location::below(&repository.storage_namespace, &key);

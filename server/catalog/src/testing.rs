@@ -1,4 +1,4 @@
-//! A whole catalog in memory, for the tests of this crate and of those above it.
+//! A complete in-memory catalog for the tests of this crate and of the crates above it.
 //!
 //! ```no_run
 //! # async fn example() {
@@ -10,9 +10,9 @@
 //! # }
 //! ```
 //!
-//! The clock stands still until it is moved, and ids are drawn from a seed, so the
-//! same test makes the same repository each time. Helpers panic where a test would
-//! unwrap; what is to fail is called on the [`Catalog`] that this derefs to.
+//! The clock stands still until a test advances it, and ids come from a seed, so that a test
+//! creates the same repository each time. Helpers panic on errors. To test for an error, call
+//! the [`Catalog`] that `TestCatalog` dereferences to.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -30,25 +30,25 @@ use kv::Store as _;
 
 use crate::{Catalog, ListRequest, Object, ObjectOrPrefix, ObjectTarget, Reader, UploadOptions};
 
-/// The second at which the clock of a [`TestCatalog`] stands at first: 2024-05-01T00:00:00Z.
+/// The initial time of a [`TestCatalog`]'s clock: 2024-05-01T00:00:00Z.
 pub const START_UNIX_SECS: i64 = 1_714_521_600;
-/// Records that [`TestCatalog::records`] reads at most.
+/// The maximum number of records that [`TestCatalog::records`] reads.
 const MAX_RECORDS: usize = 100_000;
 /// The committer of [`TestCatalog::commit`] and of [`merge_params`].
 pub const COMMITTER: &str = "tester";
 
-/// A catalog over memory stores, with its parts in reach.
+/// A catalog on in-memory stores, with access to its parts.
 #[derive(Debug, Clone)]
 pub struct TestCatalog {
-    /// The service itself; also what this derefs to.
+    /// The service. `TestCatalog` dereferences to it.
     pub catalog: Catalog,
-    /// Stands still until advanced. Commits of one second order by id: advance between them.
+    /// Stands still until advanced. Commits with equal times are ordered by id: advance it between commits.
     pub clock: Arc<ManualClock>,
-    /// Draws from a fixed seed.
+    /// Generates ids from a fixed seed.
     pub ids: Arc<SeededIds>,
-    /// Records.
+    /// The record store.
     pub kv: Arc<kv::MemoryStore>,
-    /// Bytes; namespaces are `mem://NAME`.
+    /// The block store. Namespaces are `mem://NAME`.
     pub block: Arc<block::MemoryStore>,
 }
 
@@ -73,24 +73,23 @@ impl TestCatalog {
         Self::with_hooks(|_| Arc::new(NoHooks))
     }
 
-    /// An empty installation whose hooks are made from the reader they look through.
+    /// An empty installation. `hooks` creates its hooks from the reader.
     #[must_use]
     pub fn with_hooks(hooks: impl FnOnce(&Reader) -> Arc<dyn Hooks>) -> Self {
         Self::with_options(Options::default(), hooks)
     }
 
-    /// As [`Self::with_hooks`], with an engine tuned otherwise.
+    /// Like [`Self::with_hooks`], with other options for the engine.
     #[must_use]
     pub fn with_options(options: Options, hooks: impl FnOnce(&Reader) -> Arc<dyn Hooks>) -> Self {
-        let start =
-            OffsetDateTime::from_unix_timestamp(START_UNIX_SECS).expect("a time of our days");
+        let start = OffsetDateTime::from_unix_timestamp(START_UNIX_SECS).expect("a valid time");
         let clock = Arc::new(ManualClock::new(start));
         let kv = Arc::new(kv::MemoryStore::new());
         let block = Arc::new(block::MemoryStore::new(Arc::<ManualClock>::clone(&clock)));
         Self::over(1, options, clock, kv, block, hooks)
     }
 
-    /// Another server of the same installation: its stores, its clock, ids of its own; no hooks.
+    /// Another server of the same installation, with the same stores and clock but its own ids; no hooks.
     #[must_use]
     pub fn another_server(&self) -> Self {
         self.another_server_with_hooks(|_| Arc::new(NoHooks))
@@ -145,8 +144,8 @@ impl TestCatalog {
         }
     }
 
-    /// Another server of the same installation, whose records are asked for through `kv`, such as a
-    /// store that fails now and then; no hooks.
+    /// Another server of the same installation that accesses records through `kv`, for example a store that
+    /// injects failures; no hooks.
     #[must_use]
     pub fn through(&self, kv: &Arc<dyn kv::Store>) -> Catalog {
         let graveler = Graveler::new(
@@ -165,7 +164,7 @@ impl TestCatalog {
         )
     }
 
-    /// Another server of the same installation, whose bytes are asked for through `block`; no hooks.
+    /// Another server of the same installation that accesses bytes through `block`; no hooks.
     #[must_use]
     pub fn over_blocks(&self, block: &Arc<dyn block::BlockStore>) -> Catalog {
         let graveler = Graveler::new(
@@ -184,7 +183,7 @@ impl TestCatalog {
         )
     }
 
-    /// Another server of the same installation, all of which goes by a clock of its own; no hooks.
+    /// Another server of the same installation with a different clock in all its parts; no hooks.
     #[must_use]
     pub fn another_server_by(&self, clock: &Arc<dyn Clock>) -> Catalog {
         let graveler = Graveler::new(
@@ -203,7 +202,7 @@ impl TestCatalog {
         )
     }
 
-    /// The same installation by another clock.
+    /// The same server with a different clock in the catalog; the engine keeps its clock. No hooks.
     #[must_use]
     pub fn with_clock(&self, clock: Arc<dyn Clock>) -> Catalog {
         let reader: &Reader = &self.catalog;
@@ -223,7 +222,7 @@ impl TestCatalog {
             .expect("a new repository in a new namespace")
     }
 
-    /// Uploads text without options.
+    /// Uploads text with default options.
     pub async fn put(
         &self,
         repository: &Repository,
@@ -267,7 +266,7 @@ impl TestCatalog {
         text(self.open(&object, None).await.expect("open")).await
     }
 
-    /// Every path at a reference, in order, with a blank between.
+    /// All paths at a reference, in order, separated by spaces.
     pub async fn paths(&self, repository: &Repository, reference: &str) -> String {
         let request = ListRequest {
             prefix: String::new(),
@@ -279,7 +278,10 @@ impl TestCatalog {
             .list_objects(repository, reference, &request)
             .await
             .expect("list");
-        assert!(!page.has_more, "a test's repository fits one page");
+        assert!(
+            !page.has_more,
+            "the repository has more objects than one page"
+        );
         page.results
             .iter()
             .map(path_of)
@@ -287,7 +289,7 @@ impl TestCatalog {
             .join(" ")
     }
 
-    /// The keys of a partition of records, in order.
+    /// The keys of a partition of the record store, in order.
     pub async fn records(&self, partition: &str) -> Vec<String> {
         let entries = self
             .kv
@@ -296,7 +298,7 @@ impl TestCatalog {
             .expect("a store in memory");
         assert!(
             entries.len() < MAX_RECORDS,
-            "a test's partition fits one page"
+            "the partition has more than MAX_RECORDS records"
         );
         entries
             .iter()
@@ -304,7 +306,7 @@ impl TestCatalog {
             .collect()
     }
 
-    /// Commits a branch, then moves the clock by a second, so that commits have an order.
+    /// Commits a branch, then advances the clock by a second, so that commits are ordered by time.
     pub async fn commit(&self, repository: &Repository, branch: &str, message: &str) -> Commit {
         let commit = self
             .commit_branch(repository, branch, commit_params(message))
@@ -315,7 +317,7 @@ impl TestCatalog {
     }
 }
 
-/// How to create a repository with the default branch `main` in `mem://NAME`.
+/// A request for a repository with the default branch `main` in `mem://NAME`.
 #[must_use]
 pub fn creation(name: &str) -> CreateRepository {
     CreateRepository {
@@ -329,7 +331,7 @@ pub fn creation(name: &str) -> CreateRepository {
     }
 }
 
-/// How to commit with a message and nothing else.
+/// Commit parameters with a message and no options.
 #[must_use]
 pub fn commit_params(message: &str) -> CommitParams {
     CommitParams {
@@ -343,7 +345,7 @@ pub fn commit_params(message: &str) -> CommitParams {
     }
 }
 
-/// How to merge with the default message and strategy.
+/// Merge parameters with the default message and strategy.
 #[must_use]
 pub fn merge_params() -> MergeParams {
     MergeParams {
@@ -357,13 +359,13 @@ pub fn merge_params() -> MergeParams {
     }
 }
 
-/// Reads a whole body as text.
+/// Reads a body to its end as text.
 pub async fn text(body: block::ByteStream) -> String {
     let pieces: Vec<Bytes> = body.try_collect().await.expect("a body in memory");
     String::from_utf8(pieces.concat()).expect("a text")
 }
 
-/// The path of a listing's row.
+/// The path of a listing row.
 #[must_use]
 pub fn path_of(row: &ObjectOrPrefix) -> String {
     match row {

@@ -1,8 +1,8 @@
-//! Objects that come and go: upload, copy, delete, and the addresses of new bytes.
+//! Writing objects: upload, copy, delete, and the addresses of new bytes.
 //!
-//! Bytes are stored first, then the entry is staged. Bytes are taken back only if
-//! the entry was certainly not staged; in doubt they stay, for garbage collection
-//! can remove bytes without an entry, and nothing can restore an entry's bytes.
+//! Bytes are stored first, then the entry is staged. The bytes are deleted again only if the
+//! entry was definitely not staged. In doubt they stay: garbage collection can remove bytes
+//! without an entry, but nothing can restore the bytes of an entry.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,23 +19,22 @@ use crate::{
     UploadOptions, WriteOptions,
 };
 
-/// The longest path.
+/// The maximum length of a path.
 pub const MAX_PATH_BYTES: usize = 1024;
-/// How many addresses are made in one folder before another is begun.
+/// How many addresses share a folder.
 const PARTITION_ADDRESSES: u32 = 50_000;
-/// How long addresses are made in one folder before another is begun.
+/// For how long new addresses go to the same folder.
 const PARTITION_AGE: Duration = Duration::from_secs(60 * 60);
 
 impl Catalog {
-    /// Stores the bytes, then stages the entry. A body that fails leaves nothing.
+    /// Stores the bytes, then stages the entry. If the body fails, nothing remains.
     ///
-    /// The branch and, with `if_absent`, the path are checked before the body is
-    /// read; the latter again when the entry is staged.
+    /// The branch and, with `if_absent`, the path are checked before the body is read. The path
+    /// is checked again when the entry is staged.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`] for a path that is empty or too long, too much metadata, or another
-    /// MD5 than expected;
-    /// [`Error::PreconditionFailed`]; [`Error::Body`]; branch not found, protected, read-only.
+    /// [`Error::InvalidValue`] if the path is empty or too long, the metadata is too large or the MD5 does not
+    /// match; [`Error::PreconditionFailed`]; [`Error::Body`]; branch not found, protected, read-only.
     #[instrument(skip_all, fields(repo.id = %to.repository.id, branch.id = to.branch))]
     pub async fn upload(
         &self,
@@ -53,10 +52,13 @@ impl Catalog {
             .expected_md5
             .filter(|expected| !expected.eq_ignore_ascii_case(&put.md5))
         {
-            self.take_back(&at).await;
+            self.delete_bytes(&at).await;
             return Err(Error::advised(
-                format!("the body has MD5 {}, not {expected} as announced", put.md5),
-                "send it again",
+                format!(
+                    "the body has MD5 {}, but the request announced {expected}",
+                    put.md5
+                ),
+                "send the object again",
             ));
         }
         let entry = Entry {
@@ -77,14 +79,14 @@ impl Catalog {
         self.stage(to, staged).await
     }
 
-    /// Copies an object (also from another repository of the same store) to bytes of its own.
+    /// Copies an object and its bytes, also from another repository of the same store.
     ///
-    /// Without `options` the copy keeps type and metadata, else it gets those of the
-    /// options. It keeps the tag, so that it counts as equal content. `force` writes to
-    /// a read-only repository, as `options.force` does.
+    /// Without `options` the copy keeps content type and metadata; with them it gets those of the
+    /// options. It always keeps the `ETag`, so that it counts as equal content. `force` writes to a
+    /// read-only repository, as `options.force` does.
     ///
     /// # Errors
-    /// [`Error::ObjectNotFound`] and [`Error::DataGone`] of the source; else as of uploads.
+    /// [`Error::ObjectNotFound`] and [`Error::DataGone`] of the source; otherwise the same as for uploads.
     #[instrument(skip_all, fields(repo.id = %to.repository.id, branch.id = to.branch))]
     pub async fn copy(
         &self,
@@ -112,10 +114,10 @@ impl Catalog {
         self.stage(to, staged).await
     }
 
-    /// Copies an object within a repository by reference: both entries name the same bytes.
+    /// Copies an object within a repository by reference: both entries point to the same bytes.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`] for another repository; else as of [`Catalog::copy`].
+    /// [`Error::InvalidValue`] for another repository; otherwise the same as for [`Catalog::copy`].
     #[instrument(skip_all, fields(repo.id = %to.repository.id, branch.id = to.branch))]
     pub async fn copy_by_reference(
         &self,
@@ -124,7 +126,7 @@ impl Catalog {
         options: Option<UploadOptions>,
         force: bool,
     ) -> Result<Object> {
-        // Garbage collection looks at one repository's references only.
+        // Garbage collection of a repository does not see references from other repositories.
         if from.0.partition() != to.repository.partition() {
             return Err(Error::InvalidValue(
                 "only a full copy can cross repositories".to_owned(),
@@ -163,7 +165,7 @@ impl Catalog {
         Ok((source, staged))
     }
 
-    /// Deletes paths; those that do not exist are no error. Their bytes stay for earlier commits.
+    /// Deletes paths. Missing paths are no error. The bytes stay, because earlier commits may need them.
     ///
     /// # Errors
     /// Branch not found, protected, read-only.
@@ -180,7 +182,7 @@ impl Catalog {
             .await?;
         let keys: Vec<_> = paths
             .iter()
-            .filter(|path| check_path(path).is_ok()) // what can't exist needs no deletion
+            .filter(|path| check_path(path).is_ok()) // an invalid path cannot exist
             .map(|path| path.clone().into_bytes())
             .collect();
         if keys.is_empty() {
@@ -192,7 +194,7 @@ impl Catalog {
             .await?)
     }
 
-    /// All that can be refused before bytes are moved.
+    /// Performs all checks that are possible before bytes are transferred.
     pub(crate) async fn check_write(
         &self,
         to: ObjectTarget<'_>,
@@ -233,20 +235,20 @@ impl Catalog {
         Ok(branch)
     }
 
-    /// Stages an entry whose bytes are stored.
+    /// Stages an entry whose bytes are already stored.
     pub(crate) async fn stage(&self, to: ObjectTarget<'_>, staged: Staged) -> Result<Object> {
         self.stage_with(to, staged, |_| Vec::new()).await
     }
 
-    /// Stages an entry, and writes with it what `receipt` wants for the object, or neither.
+    /// Stages an entry and, in the same batch, writes the operations that `also_write` returns for the object.
     ///
     /// # Errors
-    /// As of uploads; [`graveler::Error::ConcurrentChange`] if a condition of the receipt does not hold.
+    /// The same as for uploads; [`graveler::Error::ConcurrentChange`] if a predicate of those operations fails.
     pub(crate) async fn stage_with(
         &self,
         to: ObjectTarget<'_>,
         staged: Staged,
-        receipt: impl FnOnce(&Object) -> Vec<kv::Op>,
+        also_write: impl FnOnce(&Object) -> Vec<kv::Op>,
     ) -> Result<Object> {
         let namespace = &to.repository.storage_namespace;
         let id = BranchId::trusted(to.branch);
@@ -263,23 +265,23 @@ impl Catalog {
             Condition::Always
         };
         let key = to.path.as_bytes();
-        let (force, receipt) = (staged.force, receipt(&object));
+        let (force, ops) = (staged.force, also_write(&object));
         let Err(error) = self
             .graveler
-            .set_with(to.repository, &id, key, value, condition, force, &receipt)
+            .set_with(to.repository, &id, key, value, condition, force, &ops)
             .await
         else {
             return Ok(object);
         };
         if is_refusal(&error) {
-            // A conditional write that is repeated after a lost race may meet itself.
+            // The engine retries after a lost race. Its first attempt may have staged this very entry.
             if matches!(error, graveler::Error::PreconditionFailed)
                 && self.is_staged(to, &object).await?
             {
                 return Ok(object);
             }
             if staged.owns_bytes {
-                self.take_back(&Location::full(&object.physical_address))
+                self.delete_bytes(&Location::full(&object.physical_address))
                     .await;
             }
         }
@@ -295,10 +297,10 @@ impl Catalog {
         Ok(found.is_some_and(|found| found.physical_address == object.physical_address))
     }
 
-    /// Deletes bytes that no entry names. If that fails they are left to garbage collection.
-    pub(crate) async fn take_back(&self, at: &Location) {
+    /// Deletes bytes that have no entry, best effort. Garbage collection removes what a failure leaves.
+    pub(crate) async fn delete_bytes(&self, at: &Location) {
         if let Err(error) = self.block.delete(at).await {
-            warn!(%error, "failed to delete {at}, which no entry names");
+            warn!(%error, "failed to delete {at}, which has no entry");
         }
     }
 }
@@ -307,13 +309,13 @@ impl Catalog {
 #[derive(Debug)]
 pub(crate) struct Staged {
     pub(crate) entry: Entry,
-    /// Whether the bytes were stored for this entry and nothing else names them.
+    /// Whether the bytes were stored for this entry, so that no other entry points to them.
     pub(crate) owns_bytes: bool,
     pub(crate) if_absent: bool,
     pub(crate) force: bool,
 }
 
-/// Whether the engine decided against a write, rather than failed somewhere in it.
+/// Whether the engine rejected the write. Other errors leave it unknown whether the write happened.
 fn is_refusal(error: &graveler::Error) -> bool {
     matches!(
         error,
@@ -326,10 +328,10 @@ fn is_refusal(error: &graveler::Error) -> bool {
     )
 }
 
-/// Checks a path that an object is to have, or is asked for by.
+/// Checks the path of an object.
 ///
 /// # Errors
-/// [`Error::InvalidValue`] for none, [`Error::PathTooLong`].
+/// [`Error::InvalidValue`] for an empty path, [`Error::PathTooLong`].
 pub fn check_path(path: &str) -> Result<()> {
     match path.len() {
         0 => Err(Error::InvalidValue("the path is empty".to_owned())),
@@ -350,10 +352,10 @@ pub(crate) fn size(bytes: u64) -> i64 {
     i64::try_from(bytes).expect("no object reaches eight exbibytes")
 }
 
-/// Makes relative addresses of new bytes: `data/<descending xid>/<xid>`.
+/// Generates relative addresses for new bytes: `data/<descending xid>/<xid>`.
 ///
-/// The folder is this process's own and changes now and then, so that a listing
-/// of the storage shows new folders first and none grows without end.
+/// Each server process uses its own folder and changes it regularly, so that a listing of the
+/// storage shows new folders first and no folder grows without bound.
 #[derive(Debug)]
 pub(crate) struct Addresses {
     clock: Arc<dyn Clock>,

@@ -1,4 +1,4 @@
-//! The service layer end to end, in memory: one module for each thing a user does.
+//! Tests of the service layer through its public API, in memory. One module per feature.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 #[path = "suite/completions.rs"]

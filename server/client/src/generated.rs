@@ -8,84 +8,84 @@ use crate::{ByteStream, Client, Result};
 /// Optional parameters of [`Client::setup`].
 #[derive(Debug, Clone, Default)]
 pub struct SetupOptions {
-    /// What the server's start log prints, or `installation.setup_token`. Not needed on the server's own machine.
+    /// The token from the server's start log, or `installation.setup_token` from its configuration. Not needed on the server's own machine.
     pub x_weir_setup_token: Option<String>,
 }
 
 /// Optional parameters of [`Client::list_users`].
 #[derive(Debug, Clone, Default)]
 pub struct ListUsersOptions {
-    /// Only what begins with this.
+    /// Only names that start with this.
     pub prefix: Option<String>,
     /// Continue after this (exclusive).
     pub after: Option<String>,
-    /// How many at most; 0 and -1 stand for as many as one page holds.
+    /// The maximum number of results. 0 and -1 stand for the maximum page size.
     pub amount: Option<i64>,
 }
 
 /// Optional parameters of [`Client::list_groups`].
 #[derive(Debug, Clone, Default)]
 pub struct ListGroupsOptions {
-    /// Only what begins with this.
+    /// Only names that start with this.
     pub prefix: Option<String>,
     /// Continue after this (exclusive).
     pub after: Option<String>,
-    /// How many at most; 0 and -1 stand for as many as one page holds.
+    /// The maximum number of results. 0 and -1 stand for the maximum page size.
     pub amount: Option<i64>,
 }
 
 /// Optional parameters of [`Client::list_policies`].
 #[derive(Debug, Clone, Default)]
 pub struct ListPoliciesOptions {
-    /// Only what begins with this.
+    /// Only names that start with this.
     pub prefix: Option<String>,
     /// Continue after this (exclusive).
     pub after: Option<String>,
-    /// How many at most; 0 and -1 stand for as many as one page holds.
+    /// The maximum number of results. 0 and -1 stand for the maximum page size.
     pub amount: Option<i64>,
 }
 
 /// Optional parameters of [`Client::list_group_members`].
 #[derive(Debug, Clone, Default)]
 pub struct ListGroupMembersOptions {
-    /// Only what begins with this.
+    /// Only names that start with this.
     pub prefix: Option<String>,
     /// Continue after this (exclusive).
     pub after: Option<String>,
-    /// How many at most; 0 and -1 stand for as many as one page holds.
+    /// The maximum number of results. 0 and -1 stand for the maximum page size.
     pub amount: Option<i64>,
 }
 
 /// Optional parameters of [`Client::list_user_credentials`].
 #[derive(Debug, Clone, Default)]
 pub struct ListUserCredentialsOptions {
-    /// Only what begins with this.
+    /// Only names that start with this.
     pub prefix: Option<String>,
     /// Continue after this (exclusive).
     pub after: Option<String>,
-    /// How many at most; 0 and -1 stand for as many as one page holds.
+    /// The maximum number of results. 0 and -1 stand for the maximum page size.
     pub amount: Option<i64>,
 }
 
 /// Optional parameters of [`Client::list_user_groups`].
 #[derive(Debug, Clone, Default)]
 pub struct ListUserGroupsOptions {
-    /// Only what begins with this.
+    /// Only names that start with this.
     pub prefix: Option<String>,
     /// Continue after this (exclusive).
     pub after: Option<String>,
-    /// How many at most; 0 and -1 stand for as many as one page holds.
+    /// The maximum number of results. 0 and -1 stand for the maximum page size.
     pub amount: Option<i64>,
 }
 
 /// Optional parameters of [`Client::list_user_policies`].
 #[derive(Debug, Clone, Default)]
 pub struct ListUserPoliciesOptions {
-    /// Only what begins with this.
+    /// Only names that start with this.
     pub prefix: Option<String>,
     /// Continue after this (exclusive).
     pub after: Option<String>,
-    /// How many at most; 0 and -1 stand for as many as one page holds.
+    /// The maximum number of results. 0 and -1 stand for the maximum page size.
     pub amount: Option<i64>,
     /// Include the policies of the groups of the user.
     pub effective: Option<bool>,
@@ -94,85 +94,85 @@ pub struct ListUserPoliciesOptions {
 /// Optional parameters of [`Client::list_user_external_principals`].
 #[derive(Debug, Clone, Default)]
 pub struct ListUserExternalPrincipalsOptions {
-    /// Only what begins with this.
+    /// Only names that start with this.
     pub prefix: Option<String>,
     /// Continue after this (exclusive).
     pub after: Option<String>,
-    /// How many at most; 0 and -1 stand for as many as one page holds.
+    /// The maximum number of results. 0 and -1 stand for the maximum page size.
     pub amount: Option<i64>,
 }
 
 /// Optional parameters of [`Client::list_group_policies`].
 #[derive(Debug, Clone, Default)]
 pub struct ListGroupPoliciesOptions {
-    /// Only what begins with this.
+    /// Only names that start with this.
     pub prefix: Option<String>,
     /// Continue after this (exclusive).
     pub after: Option<String>,
-    /// How many at most; 0 and -1 stand for as many as one page holds.
+    /// The maximum number of results. 0 and -1 stand for the maximum page size.
     pub amount: Option<i64>,
 }
 
 /// Optional parameters of [`Client::list_repositories`].
 #[derive(Debug, Clone, Default)]
 pub struct ListRepositoriesOptions {
-    /// Only what begins with this.
+    /// Only names that start with this.
     pub prefix: Option<String>,
     /// Continue after this (exclusive).
     pub after: Option<String>,
-    /// How many at most; 0 and -1 stand for as many as one page holds.
+    /// The maximum number of results. 0 and -1 stand for the maximum page size.
     pub amount: Option<i64>,
-    /// Only what contains this.
+    /// Only names that contain this.
     pub search: Option<String>,
 }
 
 /// Optional parameters of [`Client::create_repository`].
 #[derive(Debug, Clone, Default)]
 pub struct CreateRepositoryOptions {
-    /// Without branch and first commit: the target of a restore.
+    /// Create the repository without branches and commits, as the target of a restore.
     pub bare: Option<bool>,
 }
 
 /// Optional parameters of [`Client::delete_repository`].
 #[derive(Debug, Clone, Default)]
 pub struct DeleteRepositoryOptions {
-    /// Also when the repository is read-only.
+    /// Also change a read-only repository.
     pub force: Option<bool>,
 }
 
 /// Optional parameters of [`Client::set_branch_protection_rules`].
 #[derive(Debug, Clone, Default)]
 pub struct SetBranchProtectionRulesOptions {
-    /// Only if the current `ETag` is this.
+    /// Only if the current `ETag` equals this one.
     pub if_match: Option<String>,
 }
 
 /// Optional parameters of [`Client::list_tags`].
 #[derive(Debug, Clone, Default)]
 pub struct ListTagsOptions {
-    /// Only what begins with this.
+    /// Only names that start with this.
     pub prefix: Option<String>,
     /// Continue after this (exclusive).
     pub after: Option<String>,
-    /// How many at most; 0 and -1 stand for as many as one page holds.
+    /// The maximum number of results. 0 and -1 stand for the maximum page size.
     pub amount: Option<i64>,
 }
 
 /// Optional parameters of [`Client::delete_tag`].
 #[derive(Debug, Clone, Default)]
 pub struct DeleteTagOptions {
-    /// Also when the repository is read-only.
+    /// Also change a read-only repository.
     pub force: Option<bool>,
 }
 
 /// Optional parameters of [`Client::list_branches`].
 #[derive(Debug, Clone, Default)]
 pub struct ListBranchesOptions {
-    /// Only what begins with this.
+    /// Only names that start with this.
     pub prefix: Option<String>,
     /// Continue after this (exclusive).
     pub after: Option<String>,
-    /// How many at most; 0 and -1 stand for as many as one page holds.
+    /// The maximum number of results. 0 and -1 stand for the maximum page size.
     pub amount: Option<i64>,
     /// Include hidden branches.
     pub show_hidden: Option<bool>,
@@ -183,15 +183,15 @@ pub struct ListBranchesOptions {
 pub struct LogCommitsOptions {
     /// Continue after this (exclusive).
     pub after: Option<String>,
-    /// How many at most; 0 and -1 stand for as many as one page holds.
+    /// The maximum number of results. 0 and -1 stand for the maximum page size.
     pub amount: Option<i64>,
     /// Only commits that changed one of these paths.
     pub objects: Vec<String>,
     /// Only commits that changed something below one of these prefixes.
     pub prefixes: Vec<String>,
-    /// End with the last of `amount` matching commits, without saying whether more follow.
+    /// Stop at `amount` matching commits, without reporting whether more follow.
     pub limit: Option<bool>,
-    /// Follow first parents only.
+    /// Follow only first parents.
     pub first_parent: Option<bool>,
     /// Stop at commits older than this.
     pub since: Option<String>,
@@ -202,21 +202,21 @@ pub struct LogCommitsOptions {
 /// Optional parameters of [`Client::commit`].
 #[derive(Debug, Clone, Default)]
 pub struct CommitOptions {
-    /// Commit this stored tree; nothing may be staged.
+    /// Commit this stored tree. The branch must have no staged changes.
     pub source_metarange: Option<String>,
 }
 
 /// Optional parameters of [`Client::commit_async`].
 #[derive(Debug, Clone, Default)]
 pub struct CommitAsyncOptions {
-    /// Commit this stored tree; nothing may be staged.
+    /// Commit this stored tree. The branch must have no staged changes.
     pub source_metarange: Option<String>,
 }
 
 /// Optional parameters of [`Client::delete_branch`].
 #[derive(Debug, Clone, Default)]
 pub struct DeleteBranchOptions {
-    /// Also when the repository is read-only.
+    /// Also change a read-only repository.
     pub force: Option<bool>,
 }
 
@@ -229,14 +229,14 @@ pub struct ListReflogOptions {
     pub tag: Option<String>,
     /// Continue after this (exclusive).
     pub after: Option<String>,
-    /// How many at most; 0 and -1 stand for as many as one page holds.
+    /// The maximum number of results. 0 and -1 stand for the maximum page size.
     pub amount: Option<i64>,
 }
 
 /// Optional parameters of [`Client::hard_reset_branch`].
 #[derive(Debug, Clone, Default)]
 pub struct HardResetBranchOptions {
-    /// Also when the repository is read-only.
+    /// Also change a read-only repository.
     pub force: Option<bool>,
 }
 
@@ -245,11 +245,11 @@ pub struct HardResetBranchOptions {
 pub struct DiffBranchOptions {
     /// Continue after this (exclusive).
     pub after: Option<String>,
-    /// How many at most; 0 and -1 stand for as many as one page holds.
+    /// The maximum number of results. 0 and -1 stand for the maximum page size.
     pub amount: Option<i64>,
-    /// Only what begins with this.
+    /// Only names that start with this.
     pub prefix: Option<String>,
-    /// Fold what follows the first of these after the prefix into one row. Empty: do not.
+    /// Group paths into common prefixes that end at the first delimiter behind `prefix`. Empty for a recursive listing.
     pub delimiter: Option<String>,
 }
 
@@ -258,13 +258,13 @@ pub struct DiffBranchOptions {
 pub struct DiffRefsOptions {
     /// Continue after this (exclusive).
     pub after: Option<String>,
-    /// How many at most; 0 and -1 stand for as many as one page holds.
+    /// The maximum number of results. 0 and -1 stand for the maximum page size.
     pub amount: Option<i64>,
-    /// Only what begins with this.
+    /// Only names that start with this.
     pub prefix: Option<String>,
-    /// Fold what follows the first of these after the prefix into one row. Empty: do not.
+    /// Group paths into common prefixes that end at the first delimiter behind `prefix`. Empty for a recursive listing.
     pub delimiter: Option<String>,
-    /// What kind.
+    /// The kind of diff.
     pub r#type: Option<String>,
     /// Include the right side's metadata.
     pub include_right_stats: Option<bool>,
@@ -275,9 +275,9 @@ pub struct DiffRefsOptions {
 pub struct GetObjectOptions {
     /// Byte ranges, `bytes=0-99`.
     pub range: Option<String>,
-    /// `*`: only if there is no object yet. When reading: not if the object has this `ETag`.
+    /// In uploads, `*`: only if the object does not exist. In downloads: only if the object does not have this `ETag`.
     pub if_none_match: Option<String>,
-    /// Answer a link to the store instead of bytes or an address.
+    /// Return a presigned URL instead of bytes or an address.
     pub presign: Option<bool>,
 }
 
@@ -291,54 +291,54 @@ pub struct HeadObjectOptions {
 /// Optional parameters of [`Client::create_presign_multipart_upload`].
 #[derive(Debug, Clone, Default)]
 pub struct CreatePresignMultipartUploadOptions {
-    /// How many part links to answer.
+    /// The number of presigned part URLs to return.
     pub parts: Option<i64>,
 }
 
 /// Optional parameters of [`Client::get_physical_address`].
 #[derive(Debug, Clone, Default)]
 pub struct GetPhysicalAddressOptions {
-    /// Answer a link to the store instead of bytes or an address.
+    /// Return a presigned URL instead of bytes or an address.
     pub presign: Option<bool>,
 }
 
 /// Optional parameters of [`Client::link_physical_address`].
 #[derive(Debug, Clone, Default)]
 pub struct LinkPhysicalAddressOptions {
-    /// `*`: only if there is no object yet. When reading: not if the object has this `ETag`.
+    /// In uploads, `*`: only if the object does not exist. In downloads: only if the object does not have this `ETag`.
     pub if_none_match: Option<String>,
-    /// Only if the current `ETag` is this.
+    /// Only if the current `ETag` equals this one.
     pub if_match: Option<String>,
 }
 
 /// Optional parameters of [`Client::upload_object`].
 #[derive(Debug, Clone, Default)]
 pub struct UploadObjectOptions {
-    /// `*`: only if there is no object yet. When reading: not if the object has this `ETag`.
+    /// In uploads, `*`: only if the object does not exist. In downloads: only if the object does not have this `ETag`.
     pub if_none_match: Option<String>,
-    /// Only if the current `ETag` is this.
+    /// Only if the current `ETag` equals this one.
     pub if_match: Option<String>,
     /// Storage class to ask the store for.
     pub storage_class: Option<String>,
-    /// Also when the repository is read-only.
+    /// Also change a read-only repository.
     pub force: Option<bool>,
 }
 
 /// Optional parameters of [`Client::delete_object`].
 #[derive(Debug, Clone, Default)]
 pub struct DeleteObjectOptions {
-    /// Also when the repository is read-only.
+    /// Also change a read-only repository.
     pub force: Option<bool>,
-    /// Leave no deletion marker for an object that was never committed.
+    /// Do not leave a tombstone for an object that was never committed.
     pub no_tombstone: Option<bool>,
 }
 
 /// Optional parameters of [`Client::delete_objects`].
 #[derive(Debug, Clone, Default)]
 pub struct DeleteObjectsOptions {
-    /// Also when the repository is read-only.
+    /// Also change a read-only repository.
     pub force: Option<bool>,
-    /// Leave no deletion marker for an object that was never committed.
+    /// Do not leave a tombstone for an object that was never committed.
     pub no_tombstone: Option<bool>,
 }
 
@@ -347,7 +347,7 @@ pub struct DeleteObjectsOptions {
 pub struct StatObjectOptions {
     /// Include user metadata.
     pub user_metadata: Option<bool>,
-    /// Answer a link to the store instead of bytes or an address.
+    /// Return a presigned URL instead of bytes or an address.
     pub presign: Option<bool>,
 }
 
@@ -356,22 +356,22 @@ pub struct StatObjectOptions {
 pub struct ListObjectsOptions {
     /// Include user metadata.
     pub user_metadata: Option<bool>,
-    /// Answer a link to the store instead of bytes or an address.
+    /// Return a presigned URL instead of bytes or an address.
     pub presign: Option<bool>,
     /// Continue after this (exclusive).
     pub after: Option<String>,
-    /// How many at most; 0 and -1 stand for as many as one page holds.
+    /// The maximum number of results. 0 and -1 stand for the maximum page size.
     pub amount: Option<i64>,
-    /// Fold what follows the first of these after the prefix into one row. Empty: do not.
+    /// Group paths into common prefixes that end at the first delimiter behind `prefix`. Empty for a recursive listing.
     pub delimiter: Option<String>,
-    /// Only what begins with this.
+    /// Only names that start with this.
     pub prefix: Option<String>,
 }
 
 /// Optional parameters of [`Client::create_symlink_file`].
 #[derive(Debug, Clone, Default)]
 pub struct CreateSymlinkFileOptions {
-    /// Only below this path.
+    /// Only paths that start with this.
     pub location: Option<String>,
 }
 
@@ -380,7 +380,7 @@ pub struct CreateSymlinkFileOptions {
 pub struct ListRepositoryRunsOptions {
     /// Continue after this (exclusive).
     pub after: Option<String>,
-    /// How many at most; 0 and -1 stand for as many as one page holds.
+    /// The maximum number of results. 0 and -1 stand for the maximum page size.
     pub amount: Option<i64>,
     /// Only runs on this branch.
     pub branch: Option<String>,
@@ -393,32 +393,32 @@ pub struct ListRepositoryRunsOptions {
 pub struct ListRunHooksOptions {
     /// Continue after this (exclusive).
     pub after: Option<String>,
-    /// How many at most; 0 and -1 stand for as many as one page holds.
+    /// The maximum number of results. 0 and -1 stand for the maximum page size.
     pub amount: Option<i64>,
 }
 
 /// Optional parameters of [`Client::get_metadata_object`].
 #[derive(Debug, Clone, Default)]
 pub struct GetMetadataObjectOptions {
-    /// Answer a link to the store instead of bytes or an address.
+    /// Return a presigned URL instead of bytes or an address.
     pub presign: Option<bool>,
 }
 
 /// Optional parameters of [`Client::list_pull_requests`].
 #[derive(Debug, Clone, Default)]
 pub struct ListPullRequestsOptions {
-    /// Only what begins with this.
+    /// Only names that start with this.
     pub prefix: Option<String>,
     /// Continue after this (exclusive).
     pub after: Option<String>,
-    /// How many at most; 0 and -1 stand for as many as one page holds.
+    /// The maximum number of results. 0 and -1 stand for the maximum page size.
     pub amount: Option<i64>,
     /// Only pull requests in this state.
     pub status: Option<String>,
 }
 
 impl Client {
-    /// Store the contact form that follows set-up, once.
+    /// Store the contact form that follows the setup. Possible only once.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -429,7 +429,7 @@ impl Client {
             .await
     }
 
-    /// Tell whether the server was set up, and how people log in.
+    /// Get the setup state of the server and its login settings.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -437,7 +437,7 @@ impl Client {
         self.request(Method::GET, &["setup_lakefs"])?.json().await
     }
 
-    /// Make the first administrator. Answers its secret key, once. Callers that are not on the server's own machine need its setup token.
+    /// Create the first administrator. Returns the secret key, this once only. Remote callers need the setup token.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -453,7 +453,7 @@ impl Client {
             .await
     }
 
-    /// Tell who is asking.
+    /// Get the current user.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -503,7 +503,7 @@ impl Client {
             .await
     }
 
-    /// Tell what the log-in page may offer.
+    /// Get the features of the login page.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -677,7 +677,7 @@ impl Client {
             .await
     }
 
-    /// Put a user into a group.
+    /// Add a user to a group.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -690,7 +690,7 @@ impl Client {
         .await
     }
 
-    /// Take a user out of a group.
+    /// Remove a user from a group.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -720,7 +720,7 @@ impl Client {
             .await
     }
 
-    /// Create an access key. Answers its secret, once.
+    /// Create an access key. Returns its secret, this once only.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -760,7 +760,7 @@ impl Client {
         .await
     }
 
-    /// List the groups a user is in.
+    /// List the groups of a user.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -821,7 +821,7 @@ impl Client {
         .await
     }
 
-    /// Tie a cloud identity to a user.
+    /// Attach a cloud identity to a user.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -841,7 +841,7 @@ impl Client {
         .await
     }
 
-    /// Untie a cloud identity from a user.
+    /// Detach a cloud identity from a user.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -936,7 +936,7 @@ impl Client {
         .await
     }
 
-    /// Set the one access level of a group.
+    /// Set the access level of a group.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -947,7 +947,7 @@ impl Client {
             .await
     }
 
-    /// Get the one access level of a group.
+    /// Get the access level of a group.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -1000,7 +1000,7 @@ impl Client {
             .await
     }
 
-    /// Delete a repository's records. Stored bytes stay.
+    /// Delete a repository's records. Its objects stay in the block store.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -1028,7 +1028,7 @@ impl Client {
             .await
     }
 
-    /// Set keys of a repository's metadata; others stay.
+    /// Set keys of a repository's metadata. Other keys stay.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -1138,7 +1138,7 @@ impl Client {
         .await
     }
 
-    /// Write branches, tags and commits to the storage namespace and wait for it.
+    /// Dump branches, tags and commits to the storage namespace, and wait for the end.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -1148,7 +1148,7 @@ impl Client {
             .await
     }
 
-    /// Restore branches, tags and commits into a bare repository and wait for it.
+    /// Restore branches, tags and commits into a bare repository, and wait for the end.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -1162,7 +1162,7 @@ impl Client {
         .await
     }
 
-    /// Start writing branches, tags and commits to the storage namespace.
+    /// Start a dump of branches, tags and commits to the storage namespace, as a background task.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -1172,7 +1172,7 @@ impl Client {
             .await
     }
 
-    /// Tell how a dump is coming along.
+    /// Get the status of a dump.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -1187,7 +1187,7 @@ impl Client {
             .await
     }
 
-    /// Start restoring branches, tags and commits into a bare repository.
+    /// Start a restore of branches, tags and commits into a bare repository, as a background task.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -1202,7 +1202,7 @@ impl Client {
             .await
     }
 
-    /// Tell how a restore is coming along.
+    /// Get the status of a restore.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -1293,7 +1293,7 @@ impl Client {
             .await
     }
 
-    /// Create a branch. Answers the commit it starts at, as plain text.
+    /// Create a branch. Returns the id of its commit as plain text.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -1308,7 +1308,7 @@ impl Client {
             .await
     }
 
-    /// Walk the commits reachable from a reference, newest first.
+    /// List the commits reachable from a reference, newest first.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -1355,7 +1355,7 @@ impl Client {
         .await
     }
 
-    /// Start a commit of the staged changes of a branch, as a task that outlives the request.
+    /// Start a commit of the staged changes of a branch, as a background task.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -1383,7 +1383,7 @@ impl Client {
         .await
     }
 
-    /// Ask how a commit stands that was started as a task.
+    /// Get the status of a commit task.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -1410,7 +1410,7 @@ impl Client {
         .await
     }
 
-    /// Insert a commit as it is; moves no branch.
+    /// Record a commit that was created elsewhere. No branch moves.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -1476,7 +1476,7 @@ impl Client {
         .await
     }
 
-    /// Take back a change of a branch; what a deletion took away comes back.
+    /// Undo a change of a branch, for example its deletion.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -1495,7 +1495,7 @@ impl Client {
         .await
     }
 
-    /// Take back a change of a tag; what a deletion took away comes back.
+    /// Undo a change of a tag, for example its deletion.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -1514,7 +1514,7 @@ impl Client {
         .await
     }
 
-    /// List what was done to branches and tags, newest first, also to those that are gone.
+    /// List changes of branches and tags, including deleted ones, newest first.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -1532,7 +1532,7 @@ impl Client {
             .await
     }
 
-    /// Point a branch at another commit. Uncommitted changes stay, over the new head.
+    /// Move a branch to another commit. Uncommitted changes stay, on top of the new head.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -1553,7 +1553,7 @@ impl Client {
         .await
     }
 
-    /// Commit the opposite of a commit.
+    /// Revert a commit with a new commit.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -1572,7 +1572,7 @@ impl Client {
         .await
     }
 
-    /// Commit another commit's changes on a branch.
+    /// Cherry-pick a commit onto a branch.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -1597,7 +1597,7 @@ impl Client {
         .await
     }
 
-    /// Merge a reference into a branch. Conflicts answer 409 with a `MergeResult` that lists them.
+    /// Merge a reference into a branch. Conflicts return 409 with a `MergeResult` that lists them.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -1649,7 +1649,7 @@ impl Client {
         .await
     }
 
-    /// Start a merge of a reference into a branch, as a task that outlives the request.
+    /// Start a merge of a reference into a branch, as a background task.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -1677,7 +1677,7 @@ impl Client {
         .await
     }
 
-    /// Ask how a merge stands that was started as a task.
+    /// Get the status of a merge task.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -1728,7 +1728,7 @@ impl Client {
         .await
     }
 
-    /// List what differs between two references.
+    /// List the differences between two references.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -1817,7 +1817,7 @@ impl Client {
         .await
     }
 
-    /// Start a multipart upload straight to the store.
+    /// Start a multipart upload directly to the block store.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -1845,7 +1845,7 @@ impl Client {
         .await
     }
 
-    /// Join the parts of an upload to an object.
+    /// Join the parts of an upload into an object.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -1875,7 +1875,7 @@ impl Client {
         .await
     }
 
-    /// Drop an upload and its parts.
+    /// Abort an upload and delete its parts.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -1905,7 +1905,7 @@ impl Client {
         .await
     }
 
-    /// Get a link to send one part to.
+    /// Get a presigned URL for a part.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -1938,7 +1938,7 @@ impl Client {
         .await
     }
 
-    /// Copy a range of an object as a part.
+    /// Copy a range of an object to a part.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -1972,7 +1972,7 @@ impl Client {
         .await
     }
 
-    /// Get an address to write an object's bytes to.
+    /// Get an address to which an object's bytes can be written.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -2000,7 +2000,7 @@ impl Client {
         .await
     }
 
-    /// Stage an object whose bytes were written to an address given before.
+    /// Stage an object whose bytes were written to an address from `getPhysicalAddress`.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -2031,7 +2031,7 @@ impl Client {
         .await
     }
 
-    /// Tell how an import is coming along.
+    /// Get the status of an import.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -2050,7 +2050,7 @@ impl Client {
         .await
     }
 
-    /// Start importing objects that are already in the store.
+    /// Start an import of objects that are already in the block store.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -2083,7 +2083,7 @@ impl Client {
         .await
     }
 
-    /// Check that the caller may upload here.
+    /// Check that the caller may upload an object.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -2109,7 +2109,7 @@ impl Client {
         .await
     }
 
-    /// Stage an object at an address of the caller's.
+    /// Stage an object at an address that the caller chooses.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -2131,7 +2131,7 @@ impl Client {
         .await
     }
 
-    /// Store an object on a branch, from a form or a raw body.
+    /// Upload an object to a branch, from a form or a raw body.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -2157,7 +2157,7 @@ impl Client {
         .await
     }
 
-    /// Delete an object from a branch. One that does not exist is no error.
+    /// Delete an object from a branch. It is no error if the object does not exist.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -2179,7 +2179,7 @@ impl Client {
         .await
     }
 
-    /// Delete up to 1000 objects from a branch. Failures are listed one by one.
+    /// Delete up to 1000 objects from a branch. The response lists objects that could not be deleted.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -2287,7 +2287,7 @@ impl Client {
         .await
     }
 
-    /// Get what the store knows of an object.
+    /// Get an object's properties in the block store.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -2356,7 +2356,7 @@ impl Client {
         .await
     }
 
-    /// List runs of actions, newest first.
+    /// List hook runs, newest first.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -2377,7 +2377,7 @@ impl Client {
         .await
     }
 
-    /// Get a run of actions.
+    /// Get a hook run.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -2471,7 +2471,7 @@ impl Client {
         .await
     }
 
-    /// Tell where a meta-range is stored.
+    /// Get the address of a meta-range.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -2494,7 +2494,7 @@ impl Client {
         .await
     }
 
-    /// Tell where a range is stored.
+    /// Get the address of a range.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -2561,7 +2561,7 @@ impl Client {
             .await
     }
 
-    /// Write the list of commits that garbage collection must keep, and wait for it.
+    /// Write the list of commits that garbage collection must keep, and wait for the end.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -2577,7 +2577,7 @@ impl Client {
         .await
     }
 
-    /// Start writing the list of commits that garbage collection must keep.
+    /// Start to write the list of commits that garbage collection must keep, as a background task.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -2593,7 +2593,7 @@ impl Client {
         .await
     }
 
-    /// Tell how that list is coming along.
+    /// Get the status of this task.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -2617,7 +2617,7 @@ impl Client {
         .await
     }
 
-    /// Write part of the list of addresses that uncommitted objects use.
+    /// Write a part of the list of addresses that uncommitted objects use.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -2794,7 +2794,7 @@ impl Client {
         .await
     }
 
-    /// Answer that the server is up.
+    /// Check that the server is running.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -2802,7 +2802,7 @@ impl Client {
         self.request(Method::GET, &["healthcheck"])?.nothing().await
     }
 
-    /// Tell clients what this server and its store offer.
+    /// Get the capabilities of the server and its block store.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -2810,7 +2810,7 @@ impl Client {
         self.request(Method::GET, &["config"])?.json().await
     }
 
-    /// Tell the server's version.
+    /// Get the server's version.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -2821,7 +2821,7 @@ impl Client {
             .await
     }
 
-    /// Tell what the store offers.
+    /// Get the capabilities of the block store.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -2832,7 +2832,7 @@ impl Client {
             .await
     }
 
-    /// Tell how long unlinked uploads are spared.
+    /// Get how long garbage collection spares unlinked uploads.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -2842,7 +2842,7 @@ impl Client {
             .await
     }
 
-    /// Take counts of what a client did.
+    /// Receive usage statistics of a client.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -2853,7 +2853,7 @@ impl Client {
             .await
     }
 
-    /// Tell how many requests were answered, by month.
+    /// Get the number of requests per month.
     ///
     /// # Errors
     /// [`crate::Error`].
@@ -2863,7 +2863,7 @@ impl Client {
             .await
     }
 
-    /// Come back from the identity provider.
+    /// Handle the redirect from the identity provider.
     ///
     /// # Errors
     /// [`crate::Error`].

@@ -81,7 +81,7 @@ async fn mistakes_of_a_hook_that_only_warns_are_warnings() {
     let gates = catalog::GateLog::default();
     let commit = lake
         .catalog
-        .noting_gates(&gates)
+        .with_gate_log(&gates)
         .commit_branch(&lake.repository, "main", commit_params("c"))
         .await
         .unwrap();

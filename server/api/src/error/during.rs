@@ -1,12 +1,12 @@
-//! What a request was doing when it failed, where the words of an answer depend on it.
+//! The operation that failed, where the text of the error depends on it.
 
 use super::Error;
 
-/// The operation that failed. The same failure is told in other words by other operations: clients
-/// of lakeFS know an unknown reference as `commit not found` from one and as `ref: not found` from another.
+/// The operation that failed. lakeFS describes the same failure differently in different operations, for example an
+/// unknown reference as `commit not found` or as `ref: not found`, and clients match on these texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum During<'a> {
-    /// None whose words differ.
+    /// An operation without special texts.
     Any,
     Setup,
     CreateBranch,
@@ -33,13 +33,13 @@ pub(crate) enum During<'a> {
     },
 }
 
-/// Says of a failure what was being done.
+/// Adds the operation to a failure.
 pub(crate) trait Context<T> {
     fn during(self, during: During<'_>) -> Result<T, Error>;
 }
 
 impl<T, E: Into<Error>> Context<T> for Result<T, E> {
     fn during(self, during: During<'_>) -> Result<T, Error> {
-        self.map_err(|error| error.into().told(during))
+        self.map_err(|error| error.into().described(during))
     }
 }

@@ -1,94 +1,94 @@
-//! THE mapping of failures to HTTP: status (`status.rs`), words (`words.rs`), findings. No status is
-//! decided anywhere else but for successes, and the conflict of a merge, which answers a `MergeResult`.
+//! Maps all failures to HTTP responses: status (`status.rs`), message and hint (`text.rs`), findings.
 //!
-//! Every match is exhaustive, so that a new failure below can't go out unnoticed.
-//! What is the server's own fault is logged here, once, with its causes; callers
-//! are told no more than the operation that failed.
+//! No other module chooses an error status, except that merge conflicts are answered with a `MergeResult`.
+//! Every `match` is exhaustive, so that a new error of a lower layer does not compile until it is mapped.
+//! Failures of the server itself are logged here, once, with their causes; clients see only which
+//! operation failed.
 
 use api_types as types;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::response::{IntoResponse, Response};
-use catalog::{Description, Doing, EngineError};
+use catalog::{Description, EngineError, TaskOperation};
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 
 mod during;
-mod engine_words;
+mod engine_text;
 mod status;
-mod words;
+mod text;
 
 pub(crate) use during::{Context, During};
 use status::{of_auth, of_catalog};
-pub(crate) use words::Words;
+pub(crate) use text::ErrorText;
 
 /// The result of a handler.
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
-/// A request that can't be answered as asked.
+/// A failure of a request.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error(transparent)]
     Catalog(#[from] catalog::Error),
     #[error(transparent)]
     Auth(#[from] auth::Error),
-    /// Another failure, in the words of the operation that met it.
+    /// A failure whose text depends on the operation.
     #[error("{error}")]
-    Told { error: Box<Error>, words: Words },
-    /// Does not follow the contract; the message says where.
+    Described { error: Box<Error>, text: ErrorText },
+    /// The request violates the contract; the message says where.
     #[error("{0}")]
     Invalid(String),
-    /// The same, with a hint what would follow it.
+    /// The request violates the contract; the text includes a hint.
     #[error("{}", .0.message)]
-    InvalidWith(Words),
-    /// The store makes no presigned links; its kind.
+    InvalidWith(ErrorText),
+    /// The block store does not support presigned URLs. Holds the kind of the store.
     #[error("{0} adapter presigned URL: operation not supported")]
     NoPresign(&'static str),
     #[error("request body is larger than {0} bytes")]
     TooLarge(usize),
     #[error("request body has more than {0} values")]
     TooManyValues(usize),
-    /// Other requests hold the memory that this one's body needs.
+    /// Other requests use the memory that this body needs.
     #[error(transparent)]
     Busy(#[from] base::BudgetExhausted),
-    /// The store makes no presigned links, so that clients upload no parts by them.
+    /// The block store does not support presigned URLs, so that multipart uploads through them are impossible.
     #[error("presign multipart upload API is not supported")]
     NoPresignMultipart,
-    /// No such route.
+    /// The route does not exist.
     #[error("invalid API endpoint")]
     NoEndpoint,
     #[error("{0} not found")]
     NotFound(String),
-    /// There is no such run of hooks. In lakeFS's words.
+    /// The hook run does not exist. The message is lakeFS's.
     #[error("not found: not found")]
     NoRun,
-    /// There is no such hook of a run, or its log is gone. In lakeFS's words.
+    /// The run has no such hook, or its log was deleted. The message is lakeFS's.
     #[error("not found")]
     NoHookOutput,
     /// A precondition of the operation does not hold.
     #[error("{0}")]
     Precondition(String),
-    /// An operation, or a way of asking for it, that this server does not have.
+    /// This server does not implement the operation or the requested variant of it.
     #[error("{0} is not implemented in this version of Weir")]
     NotImplemented(&'static str),
 }
 
-/// The paths that a merge, revert or cherry-pick met conflicts at.
+/// The conflicts of a merge, revert or cherry-pick.
 #[derive(Debug)]
 pub(crate) struct Conflicts {
-    pub(crate) words: Words,
-    /// The first of them, in order of path.
+    pub(crate) text: ErrorText,
+    /// The first conflicting paths, in order.
     pub(crate) paths: Vec<String>,
     pub(crate) count: i64,
 }
 
 impl Error {
-    /// The status that clients decide by.
+    /// The HTTP status.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Catalog(error) => of_catalog(error),
             Self::Auth(error) => of_auth(error),
-            Self::Told { error, .. } => error.status(),
+            Self::Described { error, .. } => error.status(),
             Self::Invalid(_) | Self::InvalidWith(_) | Self::NoPresign(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge(_) | Self::TooManyValues(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -100,43 +100,43 @@ impl Error {
         }
     }
 
-    /// What people and scripts read.
-    fn words(&self) -> Words {
-        words::of(self, During::Any)
+    /// Message and hint.
+    fn text(&self) -> ErrorText {
+        text::of(self, During::Any)
     }
 
-    /// The same failure in the words of what was being done.
-    fn told(self, during: During<'_>) -> Self {
-        let words = words::of(&self, during);
-        Self::Told {
+    /// Fixes the text of the failure for the given operation.
+    fn described(self, during: During<'_>) -> Self {
+        let text = text::of(&self, during);
+        Self::Described {
             error: Box::new(self),
-            words,
+            text,
         }
     }
 
-    /// The failure itself, whoever tells of it.
-    fn itself(&self) -> &Self {
+    /// The failure without its description.
+    fn cause(&self) -> &Self {
         match self {
-            Self::Told { error, .. } => error.itself(),
+            Self::Described { error, .. } => error.cause(),
             other => other,
         }
     }
 
-    /// What contradicts each other, where that is the failure.
+    /// The conflicts, if the failure is a conflict.
     pub(crate) fn conflicts(&self) -> Option<Conflicts> {
-        let Self::Catalog(error) = self.itself() else {
+        let Self::Catalog(error) = self.cause() else {
             return None;
         };
         let (paths, count) = crate::convert::conflicting(&catalog::Conflicts::of(error)?);
         Some(Conflicts {
-            words: self.words(),
+            text: self.text(),
             paths,
             count,
         })
     }
 
     fn findings(&self) -> Option<Vec<types::HookFinding>> {
-        match self.itself() {
+        match self.cause() {
             Self::Catalog(catalog::Error::Engine(EngineError::Rejected(rejection))) => Some(
                 rejection
                     .findings
@@ -149,15 +149,15 @@ impl Error {
     }
 }
 
-/// The status and the words of a failure of the services, for what is answered later than its request.
+/// Describes a failure for clients that ask for it later, such as the failure of a task.
 #[must_use]
-pub fn describe_failure(error: &catalog::Error, doing: &Doing) -> Description {
-    let during = match doing {
-        Doing::Commit => During::Commit,
-        Doing::Merge { destination } => During::Merge { destination },
-        Doing::Other => During::Any,
+pub fn describe_failure(error: &catalog::Error, operation: &TaskOperation) -> Description {
+    let during = match operation {
+        TaskOperation::Commit => During::Commit,
+        TaskOperation::Merge { destination } => During::Merge { destination },
+        TaskOperation::Other => During::Any,
     };
-    let Words { message, hint } = words::of_catalog(error, during);
+    let ErrorText { message, hint } = text::of_catalog(error, during);
     Description {
         status_code: of_catalog(error).as_u16(),
         message,
@@ -180,16 +180,16 @@ impl From<PathRejection> for Error {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let status = self.status();
-        let is_busy = matches!(self.itself(), Self::Busy(_));
+        let is_busy = matches!(self.cause(), Self::Busy(_));
         if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED && !is_busy {
-            tracing::error!(status = status.as_u16(), error = %base::chain(self.itself()), "failed to answer a request");
+            tracing::error!(status = status.as_u16(), error = %base::chain(self.cause()), "request failed");
         }
         let findings = self.findings().filter(|findings| !findings.is_empty());
         let (conflicts, conflict_count) = self
             .conflicts()
             .map(|conflicts| (conflicts.paths, conflicts.count))
             .unzip();
-        let Words { message, hint } = self.words();
+        let ErrorText { message, hint } = self.text();
         let mut response = (
             status,
             Json(types::Error {

@@ -1,4 +1,4 @@
-//! Which status a failure is answered with.
+//! The HTTP status of each failure.
 
 use catalog::{BlockError, EngineError, StoreError};
 use http::StatusCode;
@@ -65,7 +65,7 @@ fn of_engine(error: &EngineError) -> StatusCode {
 fn of_block(error: &BlockError) -> StatusCode {
     use BlockError as E;
     match error {
-        // An entry that names bytes which are not there.
+        // The entry exists, but its bytes do not.
         E::NotFound(_) => StatusCode::GONE,
         E::InvalidAddress { .. } | E::InvalidPart(_) | E::Body(_) => StatusCode::BAD_REQUEST,
         E::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
@@ -77,12 +77,12 @@ fn of_block(error: &BlockError) -> StatusCode {
 fn of_store(error: &StoreError) -> StatusCode {
     match error {
         StoreError::SlowDown(_) => StatusCode::SERVICE_UNAVAILABLE,
-        // The store's other failures, and those it may grow, are the server's fault.
+        // All other failures of the store, including those of future versions, are the server's fault.
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
-/// A refused permission is 401 as well, as clients of lakeFS expect; 403 is for what nobody may do.
+/// A missing permission is 401 too, as clients of lakeFS expect. 403 means that no caller is allowed to do it.
 pub(super) fn of_auth(error: &auth::Error) -> StatusCode {
     use auth::Error as E;
     match error {

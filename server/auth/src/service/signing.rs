@@ -97,7 +97,8 @@ mod tests {
     fn only_short_keys_are_warned_of() {
         let warning = warning_of_short_key(MIN_SECRET_KEY_BYTES - 1).unwrap();
         assert!(
-            warning.contains("has only 15 bytes (16 are recommended)") && warning.contains("new installation"),
+            warning.contains("has only 15 bytes (16 are recommended)")
+                && warning.contains("new installation"),
             "{warning}"
         );
         assert_eq!(warning_of_short_key(MIN_SECRET_KEY_BYTES), None);

@@ -1,4 +1,4 @@
-//! Commits: of a million staged objects, and of one on top of a million.
+//! Measures commits of a million staged objects, and of one object on top of a million.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,15 +11,15 @@ use crate::measure::{mebibytes, median, millis, peak, reset_peak, seconds, timed
 use crate::target::Target;
 use crate::world::{World, commit, entry, key};
 
-/// Commits of one object.
+/// The number of commits of one object.
 const SMALL: u64 = 20;
-/// How often is looked whether the staged rows are gone.
+/// How often the benchmark checks whether the staged rows are deleted.
 const POLL: Duration = Duration::from_millis(2);
-/// What the MD5 probe hashes at once.
+/// How many bytes the MD5 probe hashes at a time.
 const PIECE: usize = 1 << 20;
-/// How much memory a commit of any size may take.
+/// The maximum memory of a commit, whatever its size.
 const MAX_GROWTH: u64 = 256 << 20;
-/// Durable writes of one commit.
+/// The maximum number of durable writes of a commit.
 const MAX_WRITES: u64 = 3;
 
 pub(crate) async fn run(world: &World) -> Result<()> {
@@ -124,7 +124,7 @@ async fn small(world: &World) -> Result<()> {
     let mut raw = world.raw().await?;
     let (mut times, mut puts) = (Vec::new(), Vec::new());
     let (mut durable, mut transactions) = (0, None);
-    // Of a server that knows the branch, and of one behind whose back it has moved.
+    // On a server that knows the branch, and on one whose cached branch is out of date.
     let (mut known, mut moved) = (Vec::new(), Vec::new());
     for i in 0..SMALL {
         let n = i * 7919 % world.objects;
@@ -141,7 +141,7 @@ async fn small(world: &World) -> Result<()> {
         times.push(spent.time);
         durable = durable.max(world.kv.take().writes);
         if let (Some(before), Some(after)) = (before, raw.transactions().await?) {
-            // One was that of the count itself.
+            // Reading the counter is a transaction itself.
             transactions = transactions.max(Some(after - before - 1));
         }
     }
@@ -203,7 +203,7 @@ async fn put(world: &World, graveler: &Graveler, n: u64, content: u64) -> Result
         .await?)
 }
 
-/// Reads and writes. Once a second the rules of protected branches are read as well.
+/// Reads and writes. Once a second these include reading the branch protection rules.
 fn requests(counts: kv::testing::Counts) -> (u64, u64) {
     (counts.reads, counts.writes)
 }

@@ -1,4 +1,4 @@
-//! Log and merge base over a long history.
+//! Measures log and merge base over a long history.
 
 use anyhow::Result;
 use graveler::{BranchId, Graveler, LogRequest, Repository};
@@ -8,7 +8,7 @@ use crate::target::Target;
 use crate::world::{World, branch, commit};
 
 const COMMITS: usize = 10_000;
-/// Commits are read by the page, not one by one: far fewer reads than commits.
+/// Commits are read in pages, so that there are far fewer reads than commits.
 const MAX_PAGES: u64 = 100;
 
 pub(crate) async fn run(world: &World) -> Result<()> {
@@ -22,7 +22,7 @@ pub(crate) async fn run(world: &World) -> Result<()> {
     commit(&world.graveler, &repo, "side", true).await?;
 
     let cold = world.cold();
-    // Branches have to be looked up: others may have moved them. Commits are what they are.
+    // Branches must be read again, because others may have moved them. Commits are immutable and cached.
     let of = async |name: &str| -> Result<String> {
         let branch = world
             .graveler

@@ -1,4 +1,4 @@
-//! A page of a listing with a delimiter: plain, and behind staged deletions.
+//! Measures a page of a listing with a delimiter: without staged changes, and behind staged deletions.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,11 +11,11 @@ use crate::measure::{median, millis, timed};
 use crate::target::Target;
 use crate::world::{PREFIXES, World, key};
 
-/// What a page behind staged deletions may cost, times a plain one.
+/// The maximum cost of a page behind staged deletions, relative to a page without them.
 const MAX_RATIO: f64 = 1.5;
 const ROUNDS: usize = 101;
 const DELETE: usize = 1_000;
-/// For so long the branch is left alone behind the deletions: they are worked out when no more come.
+/// How long the branch is idle after the deletions. The engine materializes them when no more arrive.
 const REST: Duration = Duration::from_secs(6);
 
 pub(crate) async fn run(world: &World) -> Result<()> {
@@ -93,7 +93,7 @@ fn of((time, cpu): (Duration, Duration)) -> String {
     format!("{}, {} CPU", millis(time), millis(cpu))
 }
 
-/// The medians of time and CPU time.
+/// The medians of wall time and CPU time.
 async fn page(world: &World, graveler: &Graveler, branch: &str) -> Result<(Duration, Duration)> {
     let (mut times, mut cpu) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {

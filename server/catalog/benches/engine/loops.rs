@@ -1,4 +1,4 @@
-//! Many who each branch, write, commit and merge into one branch; and many who write to it.
+//! Measures concurrent clients that branch, write, commit and merge into one branch, and that write to one branch.
 
 use anyhow::Result;
 use graveler::{BranchId, Condition, Graveler, Repository};
@@ -8,7 +8,7 @@ use crate::measure::timed;
 use crate::target::Target;
 use crate::world::{World, branch, commit, entry, merge};
 
-/// Loops of each row, so that all of them end with as many objects.
+/// The total number of loops per row, so that every row ends with the same number of objects.
 const LOOPS: u64 = 320;
 const WRITES: u64 = 2_000;
 
@@ -24,7 +24,7 @@ pub(crate) async fn run(world: &World) -> Result<()> {
             }
             _ => None,
         };
-        // One client waits for each of its writes; of many, those that come meanwhile share a transaction.
+        // A single client waits for each write. Writes of concurrent clients share transactions.
         let target = match share {
             Some(share) if clients > 1 => Target::told("grouped: 0.5", share <= 0.5),
             _ => Target::none(),
@@ -53,14 +53,14 @@ pub(crate) async fn run(world: &World) -> Result<()> {
                 "{:.0}/s",
                 f64::from(u32::try_from(LOOPS)?) / spent.time.as_secs_f64()
             ),
-            // An error ends the run.
+            // An error ends the benchmark.
             &Target::told("no error", true),
         );
     }
     Ok(())
 }
 
-/// Runs `work` for every number below `count`, `clients` at a time.
+/// Runs `work` for every number below `count`, with `clients` concurrent tasks.
 async fn all<F, R>(
     clients: u64,
     count: u64,

@@ -1,8 +1,8 @@
-//! Versioning at a million objects: `cargo xtask bench engine [OBJECTS]`.
+//! Benchmarks versioning with a million objects: `cargo xtask bench engine [OBJECTS]`.
 //!
-//! Drives the engine in process, over a local disk, on SQLite and on PostgreSQL
-//! (`WEIR_TEST_POSTGRES`). Times are told as ratios to probes of the same run, and every
-//! figure with the target it is held to and whether it meets it; counts do not depend on the machine at all.
+//! Runs the engine in process on a local disk, with SQLite and with PostgreSQL (`WEIR_TEST_POSTGRES`).
+//! Times are reported relative to probes of the same run. Every figure is printed with its target and whether it
+//! meets it. Counts do not depend on the machine.
 
 mod commits;
 mod graph;
@@ -22,7 +22,7 @@ const OBJECTS: u64 = 1_000_000;
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    // `cargo bench` adds an argument of its own.
+    // `cargo bench` adds its own argument.
     let mut arguments = std::env::args().skip(1).filter(|a| a != "--bench");
     let objects = match arguments.next() {
         None => OBJECTS,

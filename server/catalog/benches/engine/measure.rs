@@ -1,10 +1,10 @@
-//! Time, CPU time and memory of this process.
+//! Measures time, CPU time and memory of this process.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-/// Runs something, and tells what it took.
+/// Runs `work` and returns its cost.
 pub(crate) async fn timed<T>(work: impl Future<Output = Result<T>>) -> Result<(T, Spent)> {
     let (begun, before) = (Instant::now(), Load::now()?);
     let result = work.await?;
@@ -17,24 +17,24 @@ pub(crate) async fn timed<T>(work: impl Future<Output = Result<T>>) -> Result<(T
     Ok((result, spent))
 }
 
-/// What something took.
+/// The cost of an operation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Spent {
     pub(crate) time: Duration,
-    /// CPU time of all threads of this process.
+    /// CPU time of all threads of the process.
     pub(crate) cpu: Duration,
-    /// Time that its threads were ready to run and other processes had the cores.
+    /// Time in which threads were ready to run but other processes occupied the cores.
     waited: Duration,
 }
 
 impl Spent {
-    /// How many threads had work, on average; on a machine with nothing else to do, cores.
+    /// The average number of runnable threads. On an idle machine this is the number of used cores.
     pub(crate) fn busy(self) -> f64 {
         (self.cpu + self.waited).as_secs_f64() / self.time.as_secs_f64()
     }
 }
 
-/// What the scheduler says of this process's threads.
+/// Scheduler statistics of this process's threads.
 #[derive(Debug, Clone, Copy)]
 struct Load {
     ran: Duration,
@@ -45,7 +45,7 @@ impl Load {
     fn now() -> Result<Self> {
         let (mut ran, mut waited) = (0, 0);
         for thread in std::fs::read_dir("/proc/self/task")? {
-            // A thread may end meanwhile; those that idle do so after ten seconds.
+            // A thread may end between the two reads. Idle threads end after ten seconds.
             let Ok(text) = std::fs::read_to_string(thread?.path().join("schedstat")) else {
                 continue;
             };
@@ -76,19 +76,19 @@ pub(crate) fn mebibytes(bytes: u64) -> String {
     )
 }
 
-/// The middle of several.
+/// The median.
 pub(crate) fn median<T: Ord + Copy>(mut values: Vec<T>) -> T {
     values.sort_unstable();
     values[values.len() / 2]
 }
 
-/// Makes the peak of resident memory the present one, and gives it in bytes.
+/// Resets the peak of resident memory to the current value, and returns it in bytes.
 pub(crate) fn reset_peak() -> Result<u64> {
     std::fs::write("/proc/self/clear_refs", "5")?;
     peak()
 }
 
-/// The peak of resident memory since it was reset, in bytes.
+/// The peak of resident memory since the last reset, in bytes.
 pub(crate) fn peak() -> Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status

@@ -1,4 +1,4 @@
-//! A block store that counts the bytes that pass.
+//! A block store that counts transferred bytes.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use block::{
 };
 use futures::StreamExt as _;
 
-/// Forwards to a store, and counts.
+/// Forwards to another store and counts.
 #[derive(Debug)]
 pub(crate) struct CountingBlocks {
     inner: Arc<dyn BlockStore>,

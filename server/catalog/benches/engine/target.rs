@@ -1,6 +1,6 @@
-//! What a figure is held to. The verdict is computed here, so that no document has to claim one.
+//! Targets of figures. The program computes whether a figure meets its target, so that no document has to claim it.
 
-/// A bound, in words, and whether the figure keeps it.
+/// A bound as text, and whether the figure meets it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Target {
     words: String,
@@ -8,7 +8,7 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// The figure is not held to anything.
+    /// A figure without a target.
     pub(crate) fn none() -> Self {
         Self {
             words: String::new(),
@@ -16,7 +16,7 @@ impl Target {
         }
     }
 
-    /// A bound that `is_met` or not, told in `words`.
+    /// A target with the given text.
     pub(crate) fn told(words: impl Into<String>, is_met: bool) -> Self {
         Self {
             words: words.into(),
@@ -24,13 +24,13 @@ impl Target {
         }
     }
 
-    /// The figure may not be above `bound`; as it is printed, with two digits.
+    /// The figure, rounded to two digits as printed, must not exceed `bound`.
     pub(crate) fn at_most(figure: f64, bound: f64) -> Self {
         let printed = (figure * 100.0).round() / 100.0;
         Self::told(format!("{bound}"), printed <= bound)
     }
 
-    /// The two last cells of a row: the bound, and `met` or `missed`.
+    /// The last two cells of a row: the bound, and `met` or `missed`.
     pub(crate) fn cells(&self) -> String {
         let verdict = match self.is_met {
             None => "",

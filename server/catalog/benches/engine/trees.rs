@@ -1,4 +1,4 @@
-//! Differences and merges of two trees of a million objects.
+//! Measures diffs and merges of two trees with a million objects.
 
 use anyhow::Result;
 
@@ -6,7 +6,7 @@ use crate::measure::{Spent, mebibytes, millis, seconds, timed};
 use crate::target::Target;
 use crate::world::{World, diff, merge};
 
-/// Threads that work on large trees at once; the machine that measures has as many cores.
+/// The number of threads that should work on large trees: the number of cores of the benchmark machine.
 const CORES: f64 = 2.0;
 
 pub(crate) async fn run(world: &World) -> Result<()> {
@@ -33,7 +33,7 @@ async fn few(world: &World) -> Result<()> {
     let theirs = world.block.take().1;
     let (differences, diffing) = timed(count(world, "main", "few")).await?;
     let read = world.block.take().0;
-    // A range that changed is there twice, before and after; so is the metarange.
+    // A changed range exists twice, old and new, and so does the metarange.
     world.row(
         &format!(
             "diff with {differences} changes ({}), bytes read",
@@ -77,7 +77,7 @@ fn both_cores(spent: Spent) -> Target {
     Target::told("both of 2 cores", spent.busy() >= CORES)
 }
 
-/// Half of all objects on one side, some in every range on the other.
+/// Half of all objects on one side; on the other side some objects in every range.
 async fn many(world: &World) -> Result<()> {
     let n = world.objects;
     world.branch("many", "main").await?;

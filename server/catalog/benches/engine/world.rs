@@ -1,4 +1,4 @@
-//! The stores of one run, an engine over them, and what the measurements share.
+//! The stores of a run, the engine on top of them, and helpers for the measurements.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use crate::say;
 use crate::store::CountingBlocks;
 use crate::target::Target;
 
-/// Prefixes of the objects' keys.
+/// The number of key prefixes.
 pub(crate) const PREFIXES: u64 = 1_000;
-/// Records of one write.
+/// The number of records per write.
 const WRITE: usize = 1_000;
 
-/// Where the records are.
+/// The database with the records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Database {
     Sqlite,
@@ -44,7 +44,7 @@ impl Database {
     }
 }
 
-/// A connection that goes around the engine, for probes.
+/// A database connection that bypasses the engine, for probes.
 #[derive(Debug)]
 pub(crate) enum Raw {
     Sqlite(sqlx::SqliteConnection),
@@ -52,7 +52,7 @@ pub(crate) enum Raw {
 }
 
 impl Raw {
-    /// Copies a partition, for a probe to work on.
+    /// Copies a partition, so that a probe can change it.
     pub(crate) async fn copy_partition(&mut self, from: &str, to: &str) -> Result<()> {
         match self {
             Self::Sqlite(connection) => {
@@ -78,7 +78,7 @@ impl Raw {
         Ok(())
     }
 
-    /// One range delete.
+    /// Deletes a partition with one range delete.
     pub(crate) async fn delete_partition(&mut self, partition: &str) -> Result<()> {
         match self {
             Self::Sqlite(connection) => {
@@ -98,7 +98,7 @@ impl Raw {
         Ok(())
     }
 
-    /// How many transactions the server has seen that wrote something, and this one; none on SQLite.
+    /// The number of writing transactions on the server so far, including this one; none on SQLite.
     pub(crate) async fn transactions(&mut self) -> Result<Option<u64>> {
         match self {
             Self::Sqlite(_) => Ok(None),
@@ -111,7 +111,7 @@ impl Raw {
     }
 }
 
-/// Everything that a measurement needs.
+/// The environment of the measurements.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) database: Database,
@@ -179,12 +179,12 @@ impl World {
         })
     }
 
-    /// A server that has just started on the same stores: nothing is cached.
+    /// A server on the same stores that has just started, with empty caches.
     pub(crate) fn cold(&self) -> Graveler {
         engine(&self.kv, &self.block, Duration::from_secs(3600))
     }
 
-    /// A new, empty repository.
+    /// Creates an empty repository.
     pub(crate) async fn repository(&self, name: &str) -> Result<Repository> {
         repository(&self.graveler, name).await
     }
@@ -201,7 +201,7 @@ impl World {
         })
     }
 
-    /// A row of the table.
+    /// Prints a row of the table.
     pub(crate) fn row(&self, what: &str, figure: &str, target: &Target) {
         say(&format!(
             "| {} | {what} | {figure} | {} |",
@@ -210,7 +210,7 @@ impl World {
         ));
     }
 
-    /// Stages objects, many in a write.
+    /// Stages objects, many per write.
     pub(crate) async fn stage(
         &self,
         branch: &str,
@@ -329,7 +329,7 @@ pub(crate) async fn merge(
     Ok(())
 }
 
-/// The differences of two references.
+/// The differences between two references.
 pub(crate) async fn diff(
     graveler: &Graveler,
     repo: &Repository,
@@ -341,12 +341,12 @@ pub(crate) async fn diff(
     Ok(graveler.diff(repo, &left, &right).await?)
 }
 
-/// The key of an object: a thousand prefixes, each with as many.
+/// The key of an object. Objects are spread evenly over a thousand prefixes.
 pub(crate) fn key(n: u64) -> String {
     format!("data/part-{:04}/object-{:08}.parquet", n / PREFIXES, n)
 }
 
-/// What a writer stages for an object.
+/// The staged entry of an object.
 pub(crate) fn entry(n: u64, content: u64) -> Entry {
     let mixed = (n ^ (content << 40)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     Entry {

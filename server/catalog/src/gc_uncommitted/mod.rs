@@ -1,13 +1,15 @@
-//! What jobs of garbage collection are told of uncommitted objects: Parquet files of their addresses.
+//! Prepares garbage collection of uncommitted data: writes Parquet files with the addresses of staged objects.
 //!
-//! The job deletes what neither these files nor a commit names, so every object that is staged on
-//! any branch, or that an undo can stage again, has to be in one. A call lasts a bounded time and says where to go on.
+//! A garbage collection job deletes all objects that neither these files nor a commit list. So the files must list
+//! every object that is staged on any branch, or that an undo could stage again. A call takes a bounded time and
+//! returns a token with which the next call continues.
 //!
-//! Branches are gone through first, then what entries of the reflog keep: whatever leaves its branch meanwhile is kept
-//! at the end of that. What moves the other way, to a branch that was gone through already, comes last: see [`moved`].
-//! What is committed meanwhile is with the commits, which are to be listed behind all of this.
+//! A run processes all branches first, then the reflog entries that keep staged changes. Changes that leave a branch
+//! during the run are kept by such an entry and found there. Changes that move in the other direction, to a branch
+//! that was already processed, come last: see [`moved`]. Changes that are committed during the run are in the list
+//! of commits, which must be prepared after the run.
 
-mod mark;
+mod continuation;
 mod moved;
 mod part;
 #[cfg(test)]
@@ -21,12 +23,12 @@ use block::Location;
 use graveler::{Branch, Cursor, Kind, RefKind, Repository, ResolvedRef};
 use tracing::{info, instrument};
 
-use self::mark::{Mark, Moved, Place};
+use self::continuation::{Continuation, MovedScan, Source};
 use self::part::Part;
 use crate::retention::check_writable;
 use crate::{AddressType, Catalog, Entry, Error, Result};
 
-/// Reads a continuation token, or what it holds, for [`crate::fuzzing`].
+/// Parses a continuation token, or the JSON inside it, for [`crate::fuzzing`].
 pub(crate) fn try_token(is_token: bool, data: &[u8]) {
     use base64::Engine as _;
     let token = if is_token {
@@ -34,26 +36,26 @@ pub(crate) fn try_token(is_token: bool, data: &[u8]) {
     } else {
         base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(data)
     };
-    drop(Mark::parse(&token));
+    drop(Continuation::parse(&token));
 }
 
-/// How long a call gathers addresses.
+/// The maximum duration of a call.
 const MAX_CALL: Duration = Duration::from_secs(60);
-/// How many rows pass between two looks at the clock.
+/// How many rows are processed between two checks of the time.
 const ROWS_PER_LOOK: usize = 1_000;
-/// How many branches are read at a time.
+/// How many branches are listed at a time.
 const BRANCHES_PAGE: usize = 1_000;
-/// How many kept changes are read at a time; two at least, since the one to go on from is among them.
+/// How many kept changes are listed at a time. At least two, because a page includes the entry to resume from.
 const KEPT_PAGE: usize = 500;
-/// Where runs have their files. Named by lakeFS.
+/// Where the files of runs are stored. lakeFS defines this name.
 const FOLDER: &str = "_lakefs/retention/gc/uncommitted";
 
-/// How files are cut.
+/// The sizes at which row groups and files end.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
-    /// How many rows are compressed together.
+    /// The number of rows in a row group.
     group_rows: usize,
-    /// The size at which a file ends, as it is stored.
+    /// The stored size at which a file ends.
     file_bytes: usize,
 }
 
@@ -66,38 +68,38 @@ impl Default for Bounds {
     }
 }
 
-/// Where a job finds the uncommitted objects of a run.
+/// The result of a call, for the job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PreparedUncommitted {
-    /// The same for all calls of a run; later runs sort before earlier ones.
+    /// The same for all calls of a run. Ids of later runs sort before those of earlier runs.
     pub run_id: String,
-    /// The full address of the folder of the run's files.
+    /// The full address of the folder with the run's files.
     pub location: String,
-    /// To be handed to the next call; none if this was the last.
+    /// The token for the next call; none if the run is complete.
     pub continuation: Option<String>,
 }
 
-/// The files of one call.
+/// The state of one call.
 #[derive(Debug)]
 struct Run<'a> {
     catalog: &'a Catalog,
     repository: &'a Repository,
     id: String,
-    until: OffsetDateTime,
+    deadline: OffsetDateTime,
     part: Part,
     bounds: Bounds,
     files: usize,
     is_first_call: bool,
-    /// Changes that this call has gone through, [`moved::MAX_SEEN`] at most.
+    /// Moved changes that this call has processed, at most [`moved::MAX_SEEN`].
     seen: BTreeSet<String>,
 }
 
 impl Catalog {
-    /// Writes addresses and times of objects that are staged on any branch or kept for an undo, for a minute, and
-    /// says where to go on. A run that finds none has one file without rows.
+    /// Writes the addresses and times of objects that are staged on any branch or kept for an undo. Stops after a
+    /// minute and returns a token for the next call. A run without objects has one file without rows.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`] for a `continuation` that no call gave; read-only; the stores'.
+    /// [`Error::InvalidValue`] for an invalid `continuation`; read-only; the stores'.
     #[instrument(skip_all, fields(repo.id = %repository.id))]
     pub async fn prepare_gc_uncommitted(
         &self,
@@ -115,27 +117,29 @@ impl Catalog {
         bounds: Bounds,
     ) -> Result<PreparedUncommitted> {
         check_writable(repository)?;
-        let mark = continuation.map(Mark::parse).transpose()?;
-        let id = mark.as_ref().map(|mark| mark.run_id.clone());
+        let continuation = continuation.map(Continuation::parse).transpose()?;
+        let id = continuation
+            .as_ref()
+            .map(|continuation| continuation.run_id.clone());
         let mut run = Run {
             catalog: self,
             repository,
             id: id.unwrap_or_else(|| self.shared.ids.descending_data_id()),
-            until: self.shared.clock.now() + MAX_CALL,
+            deadline: self.shared.clock.now() + MAX_CALL,
             part: Part::new()?,
             bounds,
             files: 0,
-            is_first_call: mark.is_none(),
+            is_first_call: continuation.is_none(),
             seen: BTreeSet::new(),
         };
-        let stopped_at = run.gather(mark).await?;
+        let stopped_at = run.gather(continuation).await?;
         run.close_last().await?;
         info!(
-            "run {} of garbage collection: {} files of uncommitted objects",
+            "garbage collection run {} wrote {} files of uncommitted objects",
             run.id, run.files
         );
         Ok(PreparedUncommitted {
-            continuation: stopped_at.map(|mark| mark.token()),
+            continuation: stopped_at.map(|continuation| continuation.token()),
             location: run.location().as_str().to_owned(),
             run_id: run.id,
         })
@@ -143,17 +147,19 @@ impl Catalog {
 }
 
 impl Run<'_> {
-    /// Gives where it stopped, or none at the end.
-    async fn gather(&mut self, from: Option<Mark>) -> Result<Option<Mark>> {
-        let (place, path) = from.map_or((None, None), |mark| (Some(mark.place), mark.path));
+    /// Returns the position at which the time ran out, or none if the run is complete.
+    async fn gather(&mut self, from: Option<Continuation>) -> Result<Option<Continuation>> {
+        let (source, path) = from.map_or((None, None), |continuation| {
+            (Some(continuation.source), continuation.path)
+        });
         let mut after = String::new();
-        match place {
-            Some(Place::Kept(kept)) => return self.gather_kept(kept, path).await,
-            Some(Place::Moved(at)) => return self.gather_moved(at, path).await,
-            Some(Place::Branch(branch)) => {
-                let place = Place::Branch(branch.clone());
+        match source {
+            Some(Source::Kept(kept)) => return self.gather_kept(kept, path).await,
+            Some(Source::Moved(at)) => return self.gather_moved(at, path).await,
+            Some(Source::Branch(branch)) => {
+                let source = Source::Branch(branch.clone());
                 if let Some(path) = path
-                    && let Some(stopped_at) = self.gather_branch(&branch, &place, &path).await?
+                    && let Some(stopped_at) = self.gather_branch(&branch, &source, &path).await?
                 {
                     return Ok(Some(stopped_at));
                 }
@@ -169,12 +175,12 @@ impl Run<'_> {
                 .await?;
             for branch in page.results {
                 let name = branch.id.as_str();
-                let place = Place::Branch(name.to_owned());
-                if let Some(stopped_at) = self.gather_branch(name, &place, &[]).await? {
+                let source = Source::Branch(name.to_owned());
+                if let Some(stopped_at) = self.gather_branch(name, &source, &[]).await? {
                     return Ok(Some(stopped_at));
                 }
                 if self.is_over() {
-                    return Ok(Some(self.mark(place, None)));
+                    return Ok(Some(self.continuation(source, None)));
                 }
             }
             if !page.has_more {
@@ -184,12 +190,13 @@ impl Run<'_> {
         }
     }
 
-    /// What left its branch and may come back by an undo. `from` was seen down to `path`, or to its end.
+    /// Processes changes that left their branch and may return by an undo. `from` was processed up to `path`, or
+    /// completely.
     async fn gather_kept(
         &mut self,
         mut from: String,
         mut path: Option<Vec<u8>>,
-    ) -> Result<Option<Mark>> {
+    ) -> Result<Option<Continuation>> {
         let catalog = self.catalog;
         loop {
             let page = catalog
@@ -205,28 +212,28 @@ impl Run<'_> {
                 };
                 from.clone_from(&kept);
                 let records = catalog.graveler.tokens_cursor(&tokens);
-                let place = Place::Kept(kept);
-                if let Some(stopped_at) = self.gather_records(records, &place, &after).await? {
+                let source = Source::Kept(kept);
+                if let Some(stopped_at) = self.gather_records(records, &source, &after).await? {
                     return Ok(Some(stopped_at));
                 }
                 if self.is_over() {
-                    return Ok(Some(self.mark(place, None)));
+                    return Ok(Some(self.continuation(source, None)));
                 }
             }
             if is_last {
-                return self.gather_moved(Moved::default(), None).await;
+                return self.gather_moved(MovedScan::default(), None).await;
             }
         }
     }
 
-    /// The staged objects of a branch behind `after`. A branch that is gone has none.
+    /// Processes the staged objects of a branch behind `after`. A deleted branch has none.
     async fn gather_branch(
         &mut self,
         branch: &str,
-        place: &Place,
+        source: &Source,
         after: &[u8],
-    ) -> Result<Option<Mark>> {
-        match self.gather_staged(branch, place, after).await {
+    ) -> Result<Option<Continuation>> {
+        match self.gather_staged(branch, source, after).await {
             Err(Error::Engine(graveler::Error::NotFound {
                 kind: Kind::Branch, ..
             })) => Ok(None),
@@ -237,22 +244,22 @@ impl Run<'_> {
     async fn gather_staged(
         &mut self,
         branch: &str,
-        place: &Place,
+        source: &Source,
         after: &[u8],
-    ) -> Result<Option<Mark>> {
+    ) -> Result<Option<Continuation>> {
         let catalog = self.catalog;
         let found = catalog.branch(self.repository, branch).await?;
         let staged = staged(found);
         let records = catalog.graveler.cursor(self.repository, &staged).await?;
-        self.gather_records(records, place, after).await
+        self.gather_records(records, source, after).await
     }
 
     async fn gather_records(
         &mut self,
         mut records: Box<dyn Cursor>,
-        place: &Place,
+        source: &Source,
         after: &[u8],
-    ) -> Result<Option<Mark>> {
+    ) -> Result<Option<Continuation>> {
         records.seek(after);
         let mut rows = 0;
         while let Some(record) = records.next().await? {
@@ -265,7 +272,9 @@ impl Run<'_> {
             }
             rows += 1;
             if rows % ROWS_PER_LOOK == 0 && self.is_over() {
-                return Ok(Some(self.mark(place.clone(), Some(record.key.to_vec()))));
+                return Ok(Some(
+                    self.continuation(source.clone(), Some(record.key.to_vec())),
+                ));
             }
         }
         Ok(None)
@@ -273,7 +282,7 @@ impl Run<'_> {
 
     async fn add(&mut self, address: &str, created: OffsetDateTime) -> Result<()> {
         self.part.add(address, created.unix_timestamp());
-        if self.part.waiting_rows() >= self.bounds.group_rows {
+        if self.part.buffered_rows() >= self.bounds.group_rows {
             self.part.flush().await?;
             if self.part.written_bytes() >= self.bounds.file_bytes {
                 self.close().await?;
@@ -295,7 +304,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// A run has a file, so that whoever reads the folder finds one.
+    /// Writes at least one file per run, so that readers of the folder find a schema.
     async fn close_last(&mut self) -> Result<()> {
         let is_needed = self.is_first_call && self.files == 0;
         if is_needed || !self.part.is_empty() {
@@ -305,13 +314,13 @@ impl Run<'_> {
     }
 
     fn is_over(&self) -> bool {
-        self.catalog.shared.clock.now() >= self.until
+        self.catalog.shared.clock.now() >= self.deadline
     }
 
-    fn mark(&self, place: Place, path: Option<Vec<u8>>) -> Mark {
-        Mark {
+    fn continuation(&self, source: Source, path: Option<Vec<u8>>) -> Continuation {
+        Continuation {
             run_id: self.id.clone(),
-            place,
+            source,
             path,
         }
     }
@@ -322,7 +331,7 @@ impl Run<'_> {
     }
 }
 
-/// A branch without what is committed.
+/// A reference to the staged changes of a branch only.
 fn staged(branch: Branch) -> ResolvedRef {
     ResolvedRef {
         kind: RefKind::BranchStaging,
@@ -331,7 +340,7 @@ fn staged(branch: Branch) -> ResolvedRef {
     }
 }
 
-/// An address below the storage namespace; none for what lies elsewhere, which is not collected.
+/// The address relative to the storage namespace; none for objects elsewhere, which are never collected.
 fn relative<'a>(entry: &'a Entry, namespace: &str) -> Option<&'a str> {
     match entry.address_type {
         AddressType::Relative => Some(&entry.address),

@@ -1,16 +1,16 @@
-//! What moved since a run began: to where the run had been already.
+//! Finds staged objects that moved during a run to where the run had already been.
 //!
-//! An undo takes staged changes from where they are kept to a branch; a refused commit, a reset of one object or
-//! another undo writes them there into a fresh token; and a reset or deletion has them kept again. So of each
-//! change that moved some, the tokens are gone through, and behind them the branch that they came back to,
-//! as it is by then.
+//! An undo moves kept staged changes back to a branch. From there, a refused commit, a reset of one object or another
+//! undo copies them to a fresh token, and a reset or deletion keeps them in the reflog again. So for each change that
+//! moved staged objects, the run processes the moved tokens and then the branch that they moved to, in its current
+//! state.
 //!
-//! Changes are told newest first. Those that are made meanwhile are gone through in another round, until in one
-//! nothing moved: then all that moved was seen where it moved to last.
+//! A round lists such changes newest first. Changes made during a round are processed in the next round. The run is
+//! complete after a round in which nothing moved: all moved objects were then seen at their last position.
 //!
-//! Newest is by the clocks of the servers that made them, so a change may land behind one that is known. So each
-//! round goes on below where the one before began, by as much as clocks may differ, and comes to some changes again.
-//! It is the last if the changes that it came to are just those of the round before.
+//! "Newest" depends on the clocks of the servers that made the changes, so a change may be inserted behind a known one.
+//! Each round therefore continues below the first entry of the previous round, by the maximum clock skew, and visits
+//! some changes again. It is the last round if it visited exactly the changes that the previous one announced.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,83 +20,86 @@ use graveler::StagedMove;
 use sha2::{Digest as _, Sha256};
 
 use super::Run;
-use super::mark::{Mark, Moved, Place};
+use super::continuation::{Continuation, MovedScan, Source};
 use crate::Result;
 
-/// How many entries of the reflog are looked at at a time; two at least, since the one to go on from is among them.
+/// How many reflog entries are listed at a time. At least two, because a page includes the entry to resume from.
 const PAGE: usize = 500;
-/// So much the clocks of two servers may differ: entries of so long before the run, or before those of a round,
-/// count as made since.
+/// The assumed maximum difference between the clocks of two servers. A round also visits entries that are older than
+/// its lower bound by up to this much.
 const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
-/// How many changes a call knows to have gone through: more are gone through again, which does no harm.
+/// How many processed changes a call remembers. Further ones may be processed again, which is harmless.
 pub(super) const MAX_SEEN: usize = 10_000;
-/// How much of a hash tells one set of changes from another, in bytes.
-const SUM_BYTES: usize = 16;
+/// The length of the digests, in bytes.
+const DIGEST_BYTES: usize = 16;
 
 impl Run<'_> {
-    /// Goes on at an entry that was seen down to `path`, or to its end, or begins. Gives where it stopped.
+    /// Processes moved changes. With an entry in `scan`, resumes there: it was processed up to `path`, or completely.
+    /// Returns the position at which the time ran out.
     pub(super) async fn gather_moved(
         &mut self,
-        mut at: Moved,
+        mut scan: MovedScan,
         mut path: Option<Vec<u8>>,
-    ) -> Result<Option<Mark>> {
+    ) -> Result<Option<Continuation>> {
         loop {
-            if let Some(stopped_at) = self.gather_round(&mut at, path.take()).await? {
+            if let Some(stopped_at) = self.gather_round(&mut scan, path.take()).await? {
                 return Ok(Some(stopped_at));
             }
-            if at.sum == at.before {
+            if scan.digest == scan.previous_digest {
                 return Ok(None);
             }
-            at = Moved {
-                until: at.top,
-                before: at.near,
-                ..Moved::default()
+            scan = MovedScan {
+                previous_first_entry: scan.first_entry,
+                previous_digest: scan.overlap_digest,
+                ..MovedScan::default()
             };
         }
     }
 
     async fn gather_round(
         &mut self,
-        at: &mut Moved,
+        scan: &mut MovedScan,
         mut path: Option<Vec<u8>>,
-    ) -> Result<Option<Mark>> {
-        let since = self.since(&at.until);
-        // To go on at that entry, once.
-        let mut resumed = (!at.entry.is_empty()).then_some(at.anew);
+    ) -> Result<Option<Continuation>> {
+        let since = self.lower_bound(&scan.previous_first_entry);
+        // Set only for the entry at which this call resumes.
+        let mut resumed_in_branch = (!scan.entry.is_empty()).then_some(scan.in_branch);
         loop {
             let page = self
                 .catalog
                 .graveler
-                .staged_moves(self.repository, since, &at.entry, PAGE)
+                .staged_moves(self.repository, since, &scan.entry, PAGE)
                 .await?;
             let mut branches = BTreeSet::new();
             for moved in page.results {
-                if at.top.is_empty() {
-                    at.top.clone_from(&moved.entry);
+                if scan.first_entry.is_empty() {
+                    scan.first_entry.clone_from(&moved.entry);
                 }
-                let (mut anew, mut after) = (false, Some(Vec::new()));
-                if moved.entry == at.entry {
-                    match resumed.take() {
-                        Some(was_anew) => (anew, after) = (was_anew, path.take()),
+                let (mut in_branch, mut after) = (false, Some(Vec::new()));
+                if moved.entry == scan.entry {
+                    match resumed_in_branch.take() {
+                        Some(resumed) => (in_branch, after) = (resumed, path.take()),
                         None => continue,
                     }
                 } else {
-                    self.count(at, &moved);
+                    self.update_digests(scan, &moved);
                 }
-                at.entry.clone_from(&moved.entry);
+                scan.entry.clone_from(&moved.entry);
                 if moved.tokens.is_empty() || self.seen.contains(&moved.entry) {
                     continue;
                 }
-                if !anew {
-                    if let Some(stopped_at) = self.gather_tokens(at, &moved, after).await? {
+                if !in_branch {
+                    if let Some(stopped_at) = self.gather_tokens(scan, &moved, after).await? {
                         return Ok(Some(stopped_at));
                     }
                     after = Some(Vec::new());
                 }
-                // Newer moves to the same branch were seen with it.
+                // The entries are newest first: an earlier one in this page may have processed this branch.
                 if let Some(branch) = &moved.restored_to
                     && branches.insert(branch.clone())
-                    && let Some(stopped_at) = self.gather_anew(at, branch.as_str(), after).await?
+                    && let Some(stopped_at) = self
+                        .gather_moved_branch(scan, branch.as_str(), after)
+                        .await?
                 {
                     return Ok(Some(stopped_at));
                 }
@@ -108,68 +111,73 @@ impl Run<'_> {
                 return Ok(None);
             }
             if self.is_over() {
-                return Ok(Some(self.stop(at, true)));
+                return Ok(Some(self.stop(scan, true)));
             }
         }
     }
 
-    /// Down to when a round goes whose predecessor began at an entry, or the first.
-    fn since(&self, until: &str) -> OffsetDateTime {
-        let began = base::data_id_time(&self.id).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        StagedMove::made(until).map_or(began, |made| made.max(began)) - MAX_CLOCK_SKEW
+    /// The time down to which a round lists changes. `previous_first_entry` is empty in the first round.
+    fn lower_bound(&self, previous_first_entry: &str) -> OffsetDateTime {
+        let started_at = base::data_id_time(&self.id).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let previous = StagedMove::made(previous_first_entry);
+        previous.map_or(started_at, |made| made.max(started_at)) - MAX_CLOCK_SKEW
     }
 
-    /// Notes that a round came to a change.
-    fn count(&self, at: &mut Moved, moved: &StagedMove) {
+    /// Adds a visited change to the round's digests.
+    fn update_digests(&self, scan: &mut MovedScan, moved: &StagedMove) {
         if moved.tokens.is_empty() {
             return;
         }
-        let sum = Sha256::new()
-            .chain_update(&at.sum)
+        let digest = Sha256::new()
+            .chain_update(&scan.digest)
             .chain_update(&moved.entry)
             .finalize();
-        at.sum = hex::encode(&sum[..SUM_BYTES]);
-        if StagedMove::made(&moved.entry).is_some_and(|made| made >= self.since(&at.top)) {
-            at.near.clone_from(&at.sum);
+        scan.digest = hex::encode(&digest[..DIGEST_BYTES]);
+        let next_lower_bound = self.lower_bound(&scan.first_entry);
+        if StagedMove::made(&moved.entry).is_some_and(|made| made >= next_lower_bound) {
+            scan.overlap_digest.clone_from(&scan.digest);
         }
     }
 
     async fn gather_tokens(
         &mut self,
-        at: &Moved,
+        scan: &MovedScan,
         moved: &StagedMove,
         after: Option<Vec<u8>>,
-    ) -> Result<Option<Mark>> {
+    ) -> Result<Option<Continuation>> {
         let Some(after) = after.filter(|_| !moved.tokens.is_empty()) else {
             return Ok(None);
         };
         let records = self.catalog.graveler.tokens_cursor(&moved.tokens);
-        let place = self.stop(at, false).place;
-        if let Some(stopped_at) = self.gather_records(records, &place, &after).await? {
+        let source = self.stop(scan, false).source;
+        if let Some(stopped_at) = self.gather_records(records, &source, &after).await? {
             return Ok(Some(stopped_at));
         }
-        Ok(self.is_over().then(|| self.stop(at, false)))
+        Ok(self.is_over().then(|| self.stop(scan, false)))
     }
 
-    async fn gather_anew(
+    async fn gather_moved_branch(
         &mut self,
-        at: &Moved,
+        scan: &MovedScan,
         branch: &str,
         after: Option<Vec<u8>>,
-    ) -> Result<Option<Mark>> {
+    ) -> Result<Option<Continuation>> {
         let Some(after) = after else {
             return Ok(None);
         };
-        let place = self.stop(at, true).place;
-        if let Some(stopped_at) = self.gather_branch(branch, &place, &after).await? {
+        let source = self.stop(scan, true).source;
+        if let Some(stopped_at) = self.gather_branch(branch, &source, &after).await? {
             return Ok(Some(stopped_at));
         }
-        Ok(self.is_over().then(|| self.stop(at, true)))
+        Ok(self.is_over().then(|| self.stop(scan, true)))
     }
 
-    /// The end of what is at this entry.
-    fn stop(&self, at: &Moved, anew: bool) -> Mark {
-        let place = Place::Moved(Moved { anew, ..at.clone() });
-        self.mark(place, None)
+    /// The position behind everything at the current entry, in its tokens or its branch.
+    fn stop(&self, scan: &MovedScan, in_branch: bool) -> Continuation {
+        let source = Source::Moved(MovedScan {
+            in_branch,
+            ..scan.clone()
+        });
+        self.continuation(source, None)
     }
 }

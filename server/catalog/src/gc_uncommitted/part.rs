@@ -1,6 +1,6 @@
-//! One Parquet file in the making, as lakeFS's Spark client reads it: GZIP, two required columns.
+//! Writes one Parquet file as lakeFS's Spark client reads it: GZIP, two required columns.
 //!
-//! Compressing is done beside the requests. In memory are the rows of a group and the file so far.
+//! Compression runs on the blocking thread pool. The rows of one group and the file so far are in memory.
 
 use std::sync::Arc;
 
@@ -19,12 +19,12 @@ const SCHEMA: &str = "message uncommitted {
     REQUIRED INT64 creation_date;
 }";
 
-/// Rows, and the file that holds those before them.
+/// A Parquet file in memory and the rows of its next group.
 #[derive(Debug)]
 pub(super) struct Part {
     addresses: Vec<ByteArray>,
     created_secs: Vec<i64>,
-    /// None only while it is being written to.
+    /// None only while `flush` writes to it.
     file: Option<File>,
     groups: usize,
 }
@@ -57,8 +57,8 @@ impl Part {
         self.created_secs.push(created_secs);
     }
 
-    /// The rows that are not flushed yet.
-    pub(super) fn waiting_rows(&self) -> usize {
+    /// The number of rows that are not flushed yet.
+    pub(super) fn buffered_rows(&self) -> usize {
         self.addresses.len()
     }
 
@@ -66,14 +66,14 @@ impl Part {
         self.groups == 0 && self.addresses.is_empty()
     }
 
-    /// The size of what was flushed.
+    /// The number of compressed bytes so far.
     pub(super) fn written_bytes(&self) -> usize {
         self.file.as_ref().map_or(0, |file| file.0.bytes_written())
     }
 
-    /// Compresses the rows into the file.
+    /// Compresses the buffered rows and appends them to the file.
     pub(super) async fn flush(&mut self) -> Result<()> {
-        let mut file = self.file.take().expect("nobody writes to it now");
+        let mut file = self.file.take().expect("present unless a flush failed");
         let addresses = std::mem::take(&mut self.addresses);
         let created_secs = std::mem::take(&mut self.created_secs);
         let written = tokio::task::spawn_blocking(move || {
@@ -81,18 +81,18 @@ impl Part {
         });
         let written = written
             .await
-            .expect("compressing does not panic, and nobody cancels it");
+            .expect("compression does not panic, and the task is never cancelled");
         self.file = Some(written.map_err(failed)?);
         self.groups += 1;
         Ok(())
     }
 
-    /// The whole file.
+    /// Completes the file and returns its bytes.
     pub(super) async fn close(mut self) -> Result<Bytes> {
         if !self.addresses.is_empty() {
             self.flush().await?;
         }
-        let file = self.file.take().expect("nobody writes to it now");
+        let file = self.file.take().expect("present unless a flush failed");
         let bytes = file.0.into_inner().map_err(failed)?;
         Ok(Bytes::from(bytes))
     }

@@ -1,4 +1,4 @@
-//! Where files and the groups of rows in them end, and that every address is in one of them once.
+//! Tests the sizes of files and row groups, and that every address is listed exactly once.
 
 use block::BlockStore as _;
 use bytes::Bytes;
@@ -11,16 +11,16 @@ use crate::testing::TestCatalog;
 
 const OBJECTS: usize = 25;
 
-/// A file as it was found: its size, the rows of each group, its addresses.
+/// A stored file: its size, the number of rows of each group, and its addresses.
 #[derive(Debug)]
-struct Found {
+struct StoredFile {
     bytes: usize,
     groups: Vec<i64>,
     addresses: Vec<String>,
 }
 
-/// The files of a run over so many objects, in the order in which they were written.
-async fn files(bounds: Bounds) -> Vec<Found> {
+/// Runs the preparation for `OBJECTS` objects and returns its files in the order in which they were written.
+async fn files(bounds: Bounds) -> Vec<StoredFile> {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     let mut staged = Vec::new();
@@ -43,7 +43,7 @@ async fn files(bounds: Bounds) -> Vec<Found> {
         let bytes = file.len();
         let reader = SerializedFileReader::new(file).expect("Parquet");
         let rows = reader.get_row_iter(None).expect("rows");
-        found.push(Found {
+        found.push(StoredFile {
             bytes,
             groups: reader
                 .metadata()
@@ -61,13 +61,13 @@ async fn files(bounds: Bounds) -> Vec<Found> {
     let mut expected: Vec<&String> = staged.iter().collect();
     all.sort();
     expected.sort();
-    assert_eq!(all, expected, "each once");
+    assert_eq!(all, expected, "each address is listed once");
     found.sort_by_key(|file| staged.iter().position(|at| *at == file.addresses[0]));
     found
 }
 
 #[tokio::test]
-async fn a_group_ends_with_its_rows() {
+async fn row_group_ends_at_its_row_limit() {
     let one = files(Bounds {
         group_rows: 4,
         file_bytes: usize::MAX,
@@ -75,7 +75,7 @@ async fn a_group_ends_with_its_rows() {
     .await;
     assert_eq!(one.len(), 1);
     assert_eq!(one[0].groups, [4, 4, 4, 4, 4, 4, 1]);
-    // A full last group leaves no empty one behind.
+    // A full last group is not followed by an empty one.
     let full = files(Bounds {
         group_rows: 5,
         file_bytes: usize::MAX,
@@ -85,7 +85,7 @@ async fn a_group_ends_with_its_rows() {
 }
 
 #[tokio::test]
-async fn a_file_ends_at_its_size() {
+async fn file_ends_at_its_size_limit() {
     let each = files(Bounds {
         group_rows: 4,
         file_bytes: 1,
@@ -94,7 +94,7 @@ async fn a_file_ends_at_its_size() {
     let groups: Vec<_> = each.iter().map(|file| file.groups.clone()).collect();
     assert_eq!(groups, [[4], [4], [4], [4], [4], [4], [1]]);
 
-    // Of two groups and more, as soon as what is flushed is so large.
+    // The limit is checked after each flushed group, so that files have at least two groups here.
     let of_one = each[0].bytes;
     let larger = files(Bounds {
         group_rows: 4,
@@ -111,7 +111,7 @@ async fn a_file_ends_at_its_size() {
 }
 
 #[tokio::test]
-async fn what_is_cut_at_the_last_row_leaves_no_empty_file() {
+async fn limit_reached_at_the_last_row_leaves_no_empty_file() {
     let each = files(Bounds {
         group_rows: 5,
         file_bytes: 1,

@@ -1,4 +1,4 @@
-//! The fold against a model that reads everything, and how little it reads itself.
+//! Compares `fold` with a model that reads every key, and counts how many keys `fold` reads.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::{Fold, Keyed, Row, Sorted, fold, successor, text};
 
-/// Keys in memory that count what is read of them.
+/// An in-memory source that counts reads.
 #[derive(Debug)]
 struct Keys {
     keys: BTreeMap<Vec<u8>, ()>,
@@ -56,15 +56,15 @@ fn keys<'a>(keys: impl IntoIterator<Item = &'a str>) -> Keys {
     }
 }
 
-/// The rows' paths, `+` at the end if more follow.
+/// The paths of the rows, followed by `+` if more follow.
 fn list(source: &mut Keys, query: Fold<'_>) -> String {
-    let page = block_on(fold(source, query)).expect("memory does not fail");
+    let page = block_on(fold(source, query)).expect("in-memory sources do not fail");
     let mut rows: Vec<_> = page.results.iter().map(path).collect();
     if page.has_more {
         assert_eq!(
             Some(&page.next_offset),
             rows.last(),
-            "the offset is the last row's path"
+            "the offset is the path of the last row"
         );
         rows.push("+".to_owned());
     } else {
@@ -102,7 +102,7 @@ const BY_SLASH: Fold<'_> = Fold {
 };
 
 #[test]
-fn lists_as_a_tree_would() {
+fn delimiter_folds_paths_into_directories() {
     check(ALL, TREE);
     check(BY_SLASH, "a a/ a0 b/ c");
     check(
@@ -202,7 +202,7 @@ fn pages_continue_after_objects_and_prefixes() {
 }
 
 #[test]
-fn a_start_below_a_common_prefix_still_shows_it() {
+fn start_below_a_common_prefix_still_lists_the_prefix() {
     check(
         Fold {
             after: "a/1",
@@ -220,27 +220,24 @@ fn a_start_below_a_common_prefix_still_shows_it() {
 }
 
 #[test]
-fn a_directory_costs_one_read_however_much_is_below() {
+fn directory_costs_one_read_regardless_of_its_size() {
     let names: Vec<_> = (0..3)
         .flat_map(|dir| (0..1000).map(move |n| format!("d{dir}/{n}")))
         .collect();
     let mut source = keys(names.iter().map(String::as_str));
     assert_eq!(list(&mut source, BY_SLASH), "d0/ d1/ d2/");
-    assert_eq!(
-        source.reads, 4,
-        "one for each directory and one for the end"
-    );
+    assert_eq!(source.reads, 4, "one read per directory and one at the end");
 }
 
 #[test]
-fn the_successor_is_above_all_with_the_prefix() {
+fn successor_is_above_all_keys_with_the_prefix() {
     assert_eq!(successor(b"a/"), Some(b"a0".to_vec()));
     assert_eq!(successor(b"a\xff\xff"), Some(b"b".to_vec()));
     assert_eq!(successor(b"\xff"), None);
     assert_eq!(successor(b""), None);
 }
 
-/// Reads every key.
+/// The expected rows, computed by reading every key.
 fn model(all: &BTreeMap<String, ()>, query: Fold<'_>) -> Vec<String> {
     let mut rows = Vec::new();
     for key in all
@@ -265,7 +262,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: base::testing::cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn pages_put_together_are_the_model(
+    fn concatenated_pages_equal_the_model(
         all in proptest::collection::btree_map("[ab/]{1,6}", Just(()), 0..40),
         prefix in "[ab/]{0,2}",
         after in "[ab/]{0,4}",
@@ -278,7 +275,7 @@ proptest! {
         let mut offset = after.clone();
         loop {
             let mut source = keys(all.keys().map(String::as_str));
-            let page = block_on(fold(&mut source, Fold { after: &offset, ..query })).expect("memory does not fail");
+            let page = block_on(fold(&mut source, Fold { after: &offset, ..query })).expect("in-memory sources do not fail");
             prop_assert!(page.results.len() <= limit);
             prop_assert!(!page.has_more || page.results.len() == limit);
             rows.extend(page.results.iter().map(path));

@@ -1,4 +1,4 @@
-//! A hundred thousand invented lakes as a Parquet file: id, name, country, greatest depth in metres.
+//! Generates a Parquet file with a hundred thousand invented lakes: id, name, country, maximum depth in metres.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use parquet::schema::parser::parse_message_type;
 
 use super::random::Numbers;
 
-/// How many lakes there are.
+/// The number of lakes.
 pub const LAKES: usize = 100_000;
 const SEED: u64 = 20_240_601;
-/// The columns that tutorials query.
+/// The columns that lakeFS tutorials query.
 const SCHEMA: &str = "message lakes {
     REQUIRED INT64 Hylak_id;
     REQUIRED BYTE_ARRAY Lake_name (UTF8);
@@ -23,7 +23,7 @@ const SCHEMA: &str = "message lakes {
     REQUIRED DOUBLE Depth_m;
 }";
 
-/// Countries and their shares of a thousand lakes; the rest is Canada's.
+/// Countries and their share, in lakes per thousand. Canada has the rest.
 const COUNTRIES: &[(&str, usize)] = &[
     ("Russia", 190),
     ("United States of America", 110),
@@ -51,9 +51,9 @@ const COUNTRIES: &[(&str, usize)] = &[
     ("New Zealand", 3),
     ("Kenya", 3),
 ];
-const MOST: &str = "Canada";
+const REMAINDER_COUNTRY: &str = "Canada";
 
-const FIRST: &[&str] = &[
+const FIRST_WORDS: &[&str] = &[
     "Alder",
     "Amber",
     "Birch",
@@ -91,7 +91,7 @@ const FIRST: &[&str] = &[
     "Winter",
     "Wolf",
 ];
-const SECOND: &[&str] = &[
+const SECOND_WORDS: &[&str] = &[
     "Water",
     "Lake",
     "Tarn",
@@ -102,7 +102,7 @@ const SECOND: &[&str] = &[
     "Reservoir",
 ];
 
-/// The file. One row group: it is small.
+/// Encodes the file. One row group is enough for its size.
 pub(super) fn parquet() -> Result<Bytes, ParquetError> {
     let mut numbers = Numbers::new(SEED);
     let mut ids = Vec::with_capacity(LAKES);
@@ -111,7 +111,11 @@ pub(super) fn parquet() -> Result<Bytes, ParquetError> {
     let mut depths = Vec::with_capacity(LAKES);
     for id in 1..=i64::try_from(LAKES).expect("a count fits") {
         ids.push(id);
-        let name = format!("{} {}", numbers.pick(FIRST), numbers.pick(SECOND));
+        let name = format!(
+            "{} {}",
+            numbers.pick(FIRST_WORDS),
+            numbers.pick(SECOND_WORDS)
+        );
         names.push(ByteArray::from(name.into_bytes()));
         countries.push(ByteArray::from(country(&mut numbers)));
         depths.push(depth(&mut numbers));
@@ -146,17 +150,17 @@ pub(super) fn parquet() -> Result<Bytes, ParquetError> {
 }
 
 fn country(numbers: &mut Numbers) -> &'static str {
-    let mut at = numbers.below(1_000);
+    let mut number = numbers.below(1_000);
     for (country, share) in COUNTRIES {
-        match at.checked_sub(*share) {
+        match number.checked_sub(*share) {
             None => return country,
-            Some(behind) => at = behind,
+            Some(rest) => number = rest,
         }
     }
-    MOST
+    REMAINDER_COUNTRY
 }
 
-/// Most lakes are shallow: the least of three tries, in tenths of a metre.
+/// The minimum of three random numbers, in tenths of a metre, because most lakes are shallow.
 fn depth(numbers: &mut Numbers) -> f64 {
     let least = (0..3).map(|_| numbers.below(2_500)).min().unwrap_or(0);
     f64::from(u16::try_from(least + 1).expect("it is below 2,500")) / 10.0

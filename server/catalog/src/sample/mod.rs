@@ -1,8 +1,8 @@
-//! The sample repository: what a new repository is filled with if that is asked for.
+//! The sample data that a new repository can be filled with.
 //!
-//! The layout is the one that tutorials show: `README.md`, `lakes.parquet` with a hundred thousand lakes, `data/` and
-//! `images/`. All of it is our own and made here, from texts beside this file and from a seed: the same bytes each
-//! time. Lakes and countries' shares are invented.
+//! The layout follows lakeFS's tutorials: `README.md`, `lakes.parquet` with a hundred thousand lakes, `data/` and
+//! `images/`. All content is Weir's own: text files in this folder, and files generated from a fixed seed, so that
+//! every repository gets the same bytes. Lakes and countries' shares are invented.
 
 mod lakes;
 mod pictures;
@@ -25,7 +25,7 @@ pub(crate) struct SampleObject {
 const MARKDOWN: &str = "text/markdown";
 const CSV: &str = "text/csv";
 
-/// Texts as they are stored.
+/// Path, content type and content of the text files.
 const TEXTS: &[(&str, &str, &str)] = &[
     ("README.md", MARKDOWN, include_str!("README.md")),
     (
@@ -50,10 +50,10 @@ const TEXTS: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Makes all objects, in no order that matters. Takes a moment of work, so call it beside the requests.
+/// Generates all objects, in no particular order. Takes noticeable CPU time; call it on the blocking thread pool.
 ///
 /// # Errors
-/// [`Error::Block`] if a file can't be encoded.
+/// [`Error::Block`] if a file cannot be encoded.
 pub(crate) fn objects() -> Result<Vec<SampleObject>> {
     let text =
         |&(path, content_type, text): &(&'static str, &'static str, &'static str)| SampleObject {
@@ -94,11 +94,11 @@ mod tests {
 
     use super::objects;
 
-    /// Of what is stored for each sample repository, in bytes.
-    const MOST_BYTES: usize = 1_500_000;
+    /// The maximum total size of the sample data.
+    const MAX_BYTES: usize = 1_500_000;
 
     #[test]
-    fn the_sample_is_small_and_the_same_each_time() {
+    fn sample_data_is_small_and_reproducible() {
         let (first, again) = (objects().unwrap(), objects().unwrap());
         for (one, other) in first.iter().zip(&again) {
             assert!(
@@ -108,13 +108,13 @@ mod tests {
             );
         }
         let bytes: usize = first.iter().map(|object| object.bytes.len()).sum();
-        assert!(bytes < MOST_BYTES, "{bytes}");
+        assert!(bytes < MAX_BYTES, "{bytes}");
         let paths: BTreeSet<_> = first.iter().map(|object| object.path).collect();
         assert_eq!(paths.len(), first.len());
     }
 
     #[test]
-    fn pictures_are_png_of_their_size() {
+    fn pictures_are_png_files_with_the_right_dimensions() {
         for object in objects().unwrap() {
             if object.content_type == "image/png" {
                 let bytes = &object.bytes;

@@ -1,4 +1,4 @@
-//! The pictures of the sample repository, drawn point by point: a lake, and a branch that is merged.
+//! Draws the pictures of the sample data: a lake, and a branch with its merge.
 
 use std::io::{self, Write as _};
 
@@ -20,7 +20,7 @@ const PAPER: Colour = [250, 250, 246];
 const MAIN: Colour = [52, 84, 140];
 const BRANCH: Colour = [214, 112, 62];
 
-/// A picture in colours of eight bits.
+/// An RGB picture with eight bits per colour.
 #[derive(Debug)]
 pub(super) struct Picture(Vec<Colour>);
 
@@ -45,7 +45,7 @@ impl Picture {
         }
     }
 
-    /// A line of discs.
+    /// Draws a line as a series of discs.
     fn line(&mut self, from: (usize, usize), to: (usize, usize), colour: Colour) {
         let steps = from.0.abs_diff(to.0).max(from.1.abs_diff(to.1)).max(1);
         for step in 0..=steps {
@@ -54,7 +54,7 @@ impl Picture {
         }
     }
 
-    /// Fills from a height that depends on the column down to the bottom.
+    /// Fills each column from the given height down to the bottom.
     fn ground(&mut self, height: impl Fn(usize) -> usize, colour: Colour) {
         for x in 0..WIDTH {
             for y in height(x)..HEIGHT {
@@ -63,21 +63,21 @@ impl Picture {
         }
     }
 
-    /// The picture as a PNG file.
+    /// Encodes the picture as PNG.
     pub(super) fn png(&self) -> io::Result<Bytes> {
         let mut lines = ZlibEncoder::new(Vec::new(), Compression::best());
         for line in self.0.chunks(WIDTH) {
-            // Each line as it is, without a filter.
+            // PNG filter type 0: the line is stored unfiltered.
             lines.write_all(&[0])?;
             lines.write_all(line.as_flattened())?;
         }
         let side = |length: usize| {
             u32::try_from(length)
-                .expect("a side is short")
+                .expect("width and height are small")
                 .to_be_bytes()
         };
         let mut header = [side(WIDTH), side(HEIGHT)].concat();
-        // Eight bits a colour, three colours, nothing unusual.
+        // Eight bits per channel, RGB, default compression, filter and interlace methods.
         header.extend([8, 2, 0, 0, 0]);
         let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
         for (kind, content) in [
@@ -97,14 +97,14 @@ impl Picture {
     }
 }
 
-/// Zig-zag between two heights.
+/// The height of a zigzag line between `top` and `bottom`.
 fn ridge(x: usize, period: usize, top: usize, bottom: usize) -> usize {
     let at = x % period;
     let rise = at.min(period - at) * 2;
     bottom - rise * (bottom - top) / period
 }
 
-/// Mountains over a lake.
+/// Draws mountains behind a lake.
 pub(super) fn lake() -> Picture {
     let mut picture = Picture::plain(SKY);
     picture.disc((250, 38), 18, SUN);
@@ -121,7 +121,7 @@ pub(super) fn lake() -> Picture {
     picture
 }
 
-/// A line of commits, and a branch that leaves it and comes back.
+/// Draws a line of commits, and a branch that merges back.
 pub(super) fn branches() -> Picture {
     let mut picture = Picture::plain(PAPER);
     let commits = [40, 100, 160, 220, 280].map(|x| (x, 120));

@@ -1,6 +1,6 @@
-//! Numbers that look random and are the same each time.
+//! A deterministic random number generator.
 
-/// A generator: splitmix64 from a fixed seed.
+/// Splitmix64 with a fixed seed.
 #[derive(Debug)]
 pub(super) struct Numbers(u64);
 
@@ -17,13 +17,13 @@ impl Numbers {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `end`.
+    /// Returns a number less than `end`.
     pub(super) fn below(&mut self, end: usize) -> usize {
         let end = u64::try_from(end).expect("a count fits");
-        usize::try_from(self.next() % end).expect("it is below a count")
+        usize::try_from(self.next() % end).expect("it is less than a usize")
     }
 
-    /// One of several.
+    /// Picks an element.
     pub(super) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         &from[self.below(from.len())]
     }

@@ -1,26 +1,26 @@
-//! Work that outlives its request: a record that clients ask for, an owner, an end.
+//! Background tasks: work that outlives the request that started it.
 //!
 //! ```text
 //!   submit ──> tasks/ID (lakeFS's record)  +  claim: owner, attempt, work     one batch
 //!                │                              │
 //!   owner ───────┴── progress, heartbeat ───────┤   catalog/instances/OWNER, every 5 s
 //!                                               │
-//!   owner dead ── another server ── claims it: does the work again, or marks it failed
+//!   owner dead ── another server ── takes the claim: runs the work again, or marks it failed
 //!                                               │
-//!   end ──> tasks/ID done  +  claim unchanged, then gone                      one batch
+//!   end ──> tasks/ID done  +  claim unchanged, then deleted                   one batch
 //! ```
 //!
-//! The invariant: a task ends once. Its end is written together with a condition on the claim,
-//! so a server that was only slow finds its task taken and changes nothing. A change of a
-//! branch that is done by a task lands in that same batch: never twice, and never
-//! without its task knowing.
+//! The invariant: a task ends once. The batch that ends it has the condition that the claim is
+//! unchanged. A server that was merely slow finds its claim taken and changes nothing. When a task
+//! changes a branch, the change lands in the same batch: it never lands twice, and never without
+//! the end of its task.
 //!
-//! Records of a task that is done stay for [`KEPT_FOR`].
+//! Records of ended tasks are kept for [`TASK_RETENTION`].
 
-mod care;
-mod ending;
-mod heart;
+mod end;
+mod heartbeat;
 mod records;
+mod recovery;
 mod registry;
 #[cfg(test)]
 mod tests;
@@ -41,84 +41,84 @@ use self::records::TaskBranches;
 pub(crate) use self::registry::Tasks;
 use crate::{Catalog, Error, Result};
 
-/// Tasks of one server that are worked on at once; hooks may hold each for an hour.
+/// How many tasks one server runs concurrently. Hooks may occupy each of them for an hour.
 pub const MAX_RUNNING_TASKS: usize = 32;
-/// Tasks of one server that are not done, those that wait included; more are refused.
+/// How many tasks one server accepts, including those that wait to run. Further tasks are refused.
 pub const MAX_OPEN_TASKS: usize = 1_000;
-/// How long a task can be asked for after its end.
-pub const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
-/// How often a server with tasks says that it lives.
-pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
-/// A server that has said nothing for so long is dead.
-pub const DEAD_AFTER: Duration = Duration::from_secs(30);
-/// How often a task is begun, by whatever server, before it is marked failed: it may be what they
-/// die of. One that only waited was not begun, and a server that is told to stop takes its
-/// beginning back.
+/// How long the status of a task is available after its end.
+pub const TASK_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
+/// The interval at which a server with tasks writes its heartbeat.
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
+/// A server whose last heartbeat is older than this counts as dead.
+pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often a task may be started, on any server, before it is marked failed: the task itself may
+/// crash the servers. Waiting in the queue does not count. A server that shuts down does not count
+/// the attempt that it interrupts.
 pub const MAX_ATTEMPTS: u32 = 3;
-/// The most findings of hooks that are kept with a task that they refused.
+/// How many findings of hooks are stored with a rejected task.
 pub const MAX_FINDINGS: usize = 1_000;
-/// How many bytes of paths are told of a conflict at most.
+/// How many bytes of conflicting paths are stored with a failed task.
 pub const MAX_CONFLICT_BYTES: usize = 256 << 10;
-/// The random part of a task's id.
+/// The length of the random part of a task id.
 const NANOID_LENGTH: usize = 20;
 
-/// What kind of work a task does.
+/// The kind of work that a task performs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TaskKind {
-    /// What its ids begin with.
+    /// The prefix of its task ids.
     pub prefix: &'static str,
-    /// Its name in the record.
+    /// Its name in the task's record.
     pub operation: &'static str,
 }
 
 impl TaskKind {
-    /// The list of commits that garbage collection keeps.
+    /// Preparing the list of commits that garbage collection keeps.
     pub const PREPARE_GC_COMMITS: Self = Self {
         prefix: "GCPC",
         operation: "gc_prepare_commits",
     };
 }
 
-/// What a task has done so far, in units of its kind. Cheap to clone.
+/// The progress of a task, in units that depend on its kind. Cheap to clone; clones share the count.
 #[derive(Debug, Clone, Default)]
 pub struct Progress(Arc<AtomicI64>);
 
 impl Progress {
-    /// Counts units that are done.
+    /// Adds completed units.
     pub fn add(&self, units: u64) {
         let units = i64::try_from(units).unwrap_or(i64::MAX);
         self.0.fetch_add(units, Ordering::Relaxed);
     }
 
-    /// Says how many units are done in all.
+    /// Sets the total of completed units.
     pub fn set(&self, units: u64) {
         let units = i64::try_from(units).unwrap_or(i64::MAX);
         self.0.store(units, Ordering::Relaxed);
     }
 
-    /// The units that are done.
+    /// The number of completed units.
     #[must_use]
     pub fn units(&self) -> i64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// Where a task stands.
+/// The status of a task.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskStatus<I> {
     pub id: String,
-    /// With a failure or without one.
+    /// Whether the task has ended, successfully or not.
     pub done: bool,
     pub updated_at: OffsetDateTime,
-    /// In units of the task's kind.
+    /// In units that depend on the task's kind.
     pub progress: i64,
     pub failure: Option<Failure>,
-    /// The result, once it is done without failure.
+    /// The result, after success.
     pub info: Option<I>,
 }
 
 impl<I> TaskStatus<I> {
-    /// The same with its result in another form.
+    /// Converts the result.
     pub fn map<T>(self, convert: impl FnOnce(I) -> T) -> TaskStatus<T> {
         TaskStatus {
             id: self.id,
@@ -143,31 +143,31 @@ impl<I> TaskStatus<I> {
     }
 }
 
-/// What clients are told of an operation that failed.
+/// A failure, as clients see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// The status that the operation would have answered.
+    /// The HTTP status with which the synchronous operation would have failed.
     pub status_code: u16,
     pub message: String,
     /// What the caller can do about it.
     pub hint: Option<String>,
-    /// Of hooks that refused, at most [`MAX_FINDINGS`].
+    /// Findings of the hooks that rejected the change, at most [`MAX_FINDINGS`].
     pub findings: Vec<Finding>,
-    /// Where changes contradict each other.
+    /// The conflicts of a merge, revert or cherry-pick.
     pub conflicts: Option<Conflicts>,
 }
 
-/// The keys that a merge, revert or cherry-pick met conflicts at.
+/// The conflicting keys of a merge, revert or cherry-pick.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conflicts {
-    /// The first of them, ascending: at most [`MAX_CONFLICT_BYTES`].
+    /// The first keys in ascending order, up to [`MAX_CONFLICT_BYTES`].
     pub keys: Vec<Vec<u8>>,
-    /// How many there are in all.
+    /// The total number of conflicting keys.
     pub count: u64,
 }
 
 impl Conflicts {
-    /// What contradicts each other, where that is the failure.
+    /// The conflicts, if the error is a conflict.
     #[must_use]
     pub fn of(error: &Error) -> Option<Self> {
         let Error::Engine(graveler::Error::Conflict { keys, count }) = error else {
@@ -185,7 +185,7 @@ impl Conflicts {
     }
 }
 
-/// An error as the wire has it.
+/// An error as REST clients see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
     pub status_code: u16,
@@ -194,19 +194,19 @@ pub struct Description {
     pub hint: Option<String>,
 }
 
-/// What a task was doing when it failed, as far as it matters for what is told of that.
+/// The operation that a task performs, as far as descriptions of its failure depend on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Doing {
+pub enum TaskOperation {
     Commit,
     Merge { destination: String },
     Other,
 }
 
-/// Puts an error into the words and the status that the wire has for it.
-pub type DescribeFailure = fn(&Error, &Doing) -> Description;
+/// Converts an error to the message and status that REST clients see.
+pub type DescribeFailure = fn(&Error, &TaskOperation) -> Description;
 
-/// How failures are described where no wire is: status 500.
-pub(crate) fn describe_plainly(error: &Error, _: &Doing) -> Description {
+/// The default without a REST API: the error's message with status 500.
+pub(crate) fn describe_as_internal_error(error: &Error, _: &TaskOperation) -> Description {
     Description {
         status_code: 500,
         message: error.to_string(),
@@ -215,13 +215,13 @@ pub(crate) fn describe_plainly(error: &Error, _: &Doing) -> Description {
 }
 
 impl Catalog {
-    /// Starts a task and gives its id. `work` is told where to count, and gives the result's message.
+    /// Starts a task and returns its id. `work` reports its progress and returns the result message.
     ///
-    /// The task goes on when whoever asked is gone. If the server dies it is marked failed:
-    /// `work` is code and cannot be taken over.
+    /// The task continues when the caller is gone. If the server dies, the task is marked failed: `work`
+    /// is a closure, so that no other server can run it.
     ///
     /// # Errors
-    /// [`Error::TooManyTasks`]; the repository is deleted; the record store's.
+    /// [`Error::TooManyTasks`]; the repository was deleted; the record store's.
     #[instrument(skip_all, fields(repo.id = %repository.id, task.operation = kind.operation))]
     pub async fn submit_task<I, F>(
         &self,
@@ -240,47 +240,47 @@ impl Catalog {
             .await?;
         let id = ticket.id().to_owned();
         let progress = ticket.progress();
-        self.run_task(Arc::new(ticket), Doing::Other, async move {
+        self.run_task(Arc::new(ticket), TaskOperation::Other, async move {
             Ok(Bytes::from(work(progress).await?.encode_to_vec()))
         });
         Ok(id)
     }
 
-    /// Where a task of a repository stands. A task whose server died, and that nobody can take
-    /// over, is marked failed by this.
+    /// The status of a task. If its server died and no other server can take it over, this call marks
+    /// it failed.
     ///
     /// # Errors
-    /// [`Error::TaskNotFound`] if there is none of this kind with the id, or it is long done; the record store's.
+    /// [`Error::TaskNotFound`] if no task of this kind has the id, or it expired; the record store's.
     pub async fn task_status<I: Message + Default>(
         &self,
         repository: &Repository,
         kind: TaskKind,
         id: &str,
     ) -> Result<TaskStatus<I>> {
-        let status = self.task_outcome(repository, kind, id, None).await?;
-        status.map_info(|info| result_of(id, info))
+        let status = self.load_status(repository, kind, id, None).await?;
+        status.map_info(|info| decode_result(id, info))
     }
 
-    /// Where a task stands, with its result as it is stored; `of`: the branches that it is to be
-    /// of, since permissions were asked for those.
-    async fn task_outcome(
+    /// Loads the status of a task with its encoded result. With `branches`, the task must belong to these
+    /// branches: the caller was authorized for them only.
+    async fn load_status(
         &self,
         repository: &Repository,
         kind: TaskKind,
         id: &str,
-        of: Option<&TaskBranches>,
+        branches: Option<&TaskBranches>,
     ) -> Result<TaskStatus<Bytes>> {
         let not_found = || Error::TaskNotFound(id.to_owned());
-        if !is_id_of(kind, id) {
+        if !is_valid_id(kind, id) {
             return Err(not_found());
         }
         let tasks = &self.shared.tasks;
-        if let Some(of) = of
-            && !tasks.may_be_of(repository, id, of).await?
+        if let Some(branches) = branches
+            && !tasks.matches_branches(repository, id, branches).await?
         {
             return Err(not_found());
         }
-        let Some((task, info)) = tasks.look(repository, id).await? else {
+        let Some((task, info)) = tasks.load(repository, id).await? else {
             return Err(not_found());
         };
         let failure = tasks.failure_of(repository, &task).await?;
@@ -296,7 +296,7 @@ impl Catalog {
     }
 }
 
-/// Reads a stored record of tasks, for [`crate::fuzzing`].
+/// Parses a stored record of tasks, for [`crate::fuzzing`].
 pub(crate) fn try_record(kind: u8, stored: &Bytes) {
     let stored = stored.clone();
     match kind % 6 {
@@ -307,18 +307,18 @@ pub(crate) fn try_record(kind: u8, stored: &Bytes) {
         }
         1 => {
             if let Ok(claim) = records::Claim::parse(stored) {
-                drop(work::work_of(&claim.work));
+                drop(work::decode_work(&claim.work));
             }
         }
         2 => drop(TaskBranches::parse(stored)),
-        3 => drop(records::Findings::parse(stored)),
-        4 => drop(work::work_of(&stored)),
-        _ => drop(heart::last_beat(stored)),
+        3 => drop(records::FailureDetails::parse(stored)),
+        4 => drop(work::decode_work(&stored)),
+        _ => drop(heartbeat::last_beat(stored)),
     }
 }
 
-/// The result of a task as it was stored.
-fn result_of<I: Message + Default>(id: &str, stored: Bytes) -> Result<I> {
+/// Decodes the stored result of a task.
+fn decode_result<I: Message + Default>(id: &str, stored: Bytes) -> Result<I> {
     I::decode(stored).map_err(|e| {
         Error::Engine(graveler::Error::Corrupt {
             what: format!("result of task {id}"),
@@ -327,8 +327,8 @@ fn result_of<I: Message + Default>(id: &str, stored: Bytes) -> Result<I> {
     })
 }
 
-/// Whether an id is one that this kind of task could have: it becomes a part of a key.
-fn is_id_of(kind: TaskKind, id: &str) -> bool {
+/// Whether a task of this kind can have this id. Checked because the id becomes part of a key.
+fn is_valid_id(kind: TaskKind, id: &str) -> bool {
     id.strip_prefix(kind.prefix).is_some_and(|rest| {
         rest.len() == NANOID_LENGTH
             && rest

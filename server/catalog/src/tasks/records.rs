@@ -1,10 +1,11 @@
-//! Records of tasks: lakeFS's messages, and the claims that are our own.
+//! Stored records of tasks: lakeFS's messages and Weir's own.
 //!
-//! Field numbers and keys are lakeFS's, and no field is added to its messages. What it has no
-//! room for lies in partitions of ours: who works on a task and how to do it again
-//! (`weir-tasks`), what stood against it when it failed: what hooks found, where changes
-//! contradict each other, what to do about it (`weir-task-findings`), and the branches that whoever asks for it must
-//! name (`weir-task-branches`).
+//! Field numbers and keys of the former are lakeFS's, and Weir adds no fields to them. Weir's own
+//! partitions store the rest:
+//!
+//! - `weir-tasks`: claims, which say which server runs a task and how to run it again
+//! - `weir-task-findings`: why a task failed: findings of hooks, conflicts, and a hint
+//! - `weir-task-branches`: the branches that a caller must name to see a task's status
 
 use std::collections::BTreeMap;
 
@@ -20,14 +21,14 @@ use crate::{Error, Result};
 /// The partition of heartbeats.
 pub(super) const INSTANCES_PARTITION: &[u8] = b"catalog";
 pub(super) const INSTANCES: &str = "instances/";
-/// The folder of tasks in a repository's partition.
+/// The prefix of tasks in a repository's partition.
 pub(super) const TASKS: &str = "tasks/";
-/// The partition of claims: one for each task that is not done.
+/// The partition of claims. Each task that has not ended has one.
 pub(super) const CLAIMS: &[u8] = b"weir-tasks";
-/// The partition of what branches tasks are of, for as long as they can be asked for.
+/// The partition of tasks' branches. A record lives as long as its task's.
 pub(super) const BRANCHES: &[u8] = b"weir-task-branches";
-/// The partition of what stood against what a task asked for: findings of hooks, conflicts, a hint.
-pub(super) const FINDINGS: &[u8] = b"weir-task-findings";
+/// The partition of details about failed tasks.
+pub(super) const FAILURE_DETAILS: &[u8] = b"weir-task-findings";
 
 pub(super) fn task_key(id: &str) -> Bytes {
     Bytes::from(format!("{TASKS}{id}"))
@@ -37,8 +38,8 @@ pub(super) fn instance_key(id: &str) -> Bytes {
     Bytes::from(format!("{INSTANCES}{id}"))
 }
 
-/// The key of a task in the partitions of our own.
-pub(super) fn own_key(partition: &str, id: &str) -> Bytes {
+/// The key of a task in Weir's own partitions.
+pub(super) fn weir_key(partition: &str, id: &str) -> Bytes {
     Bytes::from(format!("{partition}/{id}"))
 }
 
@@ -63,12 +64,12 @@ pub(super) struct TaskData {
     pub owner_instance_id: String,
 }
 
-/// A stored task: every kind has `Task` in field 1 and, if any, its result in field 2.
+/// A stored task. Every kind has `Task` in field 1 and its result, if it has one, in field 2.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct TaskRecord {
     #[prost(message, optional, tag = "1")]
     pub task: Option<TaskData>,
-    /// The result as encoded: a nested message is stored as its bytes.
+    /// The encoded result; protobuf stores nested messages and bytes the same way.
     #[prost(bytes = "bytes", optional, tag = "2")]
     pub info: Option<Bytes>,
 }
@@ -91,7 +92,7 @@ impl TaskRecord {
         let record = Self::decode(stored).map_err(|e| corrupt(e.to_string()))?;
         let task = record
             .task
-            .ok_or_else(|| corrupt("without its first field".to_owned()))?;
+            .ok_or_else(|| corrupt("field 1 is missing".to_owned()))?;
         Ok((task, record.info))
     }
 }
@@ -103,24 +104,24 @@ pub(super) struct InstanceHeartbeat {
     pub updated_at: Option<Timestamp>,
 }
 
-/// Who works on a task. Whoever ends it writes this record in the same batch, on the condition
-/// that it is unchanged: a task has one end, however many believe that it is theirs.
+/// Says which server runs a task. The batch that ends a task also writes this record, under the condition that
+/// it is unchanged. Therefore only one server can end the task, even if several believe they own it.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Claim {
     #[prost(string, tag = "1")]
     pub repository: String,
-    /// Tells a repository from an earlier one of its name.
+    /// Distinguishes the repository from an earlier one with the same name.
     #[prost(string, tag = "2")]
     pub repository_uid: String,
     #[prost(string, tag = "3")]
     pub task_id: String,
-    /// Empty: it was given back, and is anybody's.
+    /// Empty if the owner released the task, so that any server can take it over.
     #[prost(string, tag = "4")]
     pub owner_instance_id: String,
-    /// How often work was begun and not given back: what servers may have died of.
+    /// How many attempts were started and not released. Each may have crashed its server.
     #[prost(uint32, tag = "5")]
     pub attempt: u32,
-    /// What to do, if it can be done again; empty if not.
+    /// The encoded work if another server can run it again, otherwise empty.
     #[prost(bytes = "bytes", tag = "6")]
     pub work: Bytes,
     #[prost(string, tag = "7")]
@@ -134,7 +135,7 @@ impl Claim {
     }
 
     pub(super) fn key(&self) -> Bytes {
-        own_key(&self.partition(), &self.task_id)
+        weir_key(&self.partition(), &self.task_id)
     }
 
     pub(super) fn encode(&self) -> Bytes {
@@ -152,10 +153,10 @@ impl Claim {
     }
 }
 
-/// The branches of a commit's or a merge's task, as they were named when it was started.
+/// The branches of a commit or merge task, as named by the request that started it.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub(super) struct TaskBranches {
-    /// What is merged; empty of a commit.
+    /// The source of a merge; empty for a commit.
     #[prost(string, tag = "1")]
     pub source: String,
     #[prost(string, tag = "2")]
@@ -181,10 +182,10 @@ impl TaskBranches {
     }
 }
 
-/// What stood against a task that failed. Stored only if there is something.
+/// Why a task failed. Stored only if it has content.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Findings {
-    /// What hooks found, at most [`super::MAX_FINDINGS`].
+pub(super) struct FailureDetails {
+    /// Findings of hooks, at most [`super::MAX_FINDINGS`].
     #[prost(message, repeated, tag = "1")]
     findings: Vec<FindingData>,
     #[prost(message, optional, tag = "2")]
@@ -194,13 +195,13 @@ pub(super) struct Findings {
     hint: Option<String>,
 }
 
-/// Where changes contradict each other.
+/// The conflicts of a failed merge.
 #[derive(Clone, PartialEq, Message)]
 struct ConflictsData {
-    /// The first ones, ascending, at most [`super::MAX_CONFLICT_BYTES`].
+    /// The first keys in ascending order, up to [`super::MAX_CONFLICT_BYTES`].
     #[prost(bytes = "vec", repeated, tag = "1")]
     keys: Vec<Vec<u8>>,
-    /// How many there are in all.
+    /// The total number of conflicting keys.
     #[prost(uint64, tag = "2")]
     count: u64,
 }
@@ -223,9 +224,9 @@ struct FindingData {
     properties: BTreeMap<String, String>,
 }
 
-impl Findings {
-    /// None: there is nothing to store.
-    pub(super) fn encoded(failure: &Failure) -> Option<Bytes> {
+impl FailureDetails {
+    /// Encodes the details of a failure. Returns none if it has no details.
+    pub(super) fn encode(failure: &Failure) -> Option<Bytes> {
         if failure.findings.is_empty() && failure.conflicts.is_none() && failure.hint.is_none() {
             return None;
         }
@@ -256,8 +257,8 @@ impl Findings {
         Self::decode(stored).map_err(|e| corrupt(e.to_string()))
     }
 
-    /// Adds what is stored here to a failure.
-    pub(super) fn complete(self, failure: &mut Failure) {
+    /// Adds the stored details to a failure.
+    pub(super) fn add_to(self, failure: &mut Failure) {
         let findings = self.findings.into_iter().map(|f| Finding {
             action: f.action,
             hook: f.hook,
@@ -282,7 +283,7 @@ pub(super) fn timestamp(at: OffsetDateTime) -> Timestamp {
     }
 }
 
-/// The instant of a record; long ago if it has none.
+/// Converts a stored time. A missing or invalid time becomes the epoch.
 pub(super) fn instant(at: Option<&Timestamp>) -> OffsetDateTime {
     at.and_then(|at| {
         let nanos = i128::from(at.seconds) * 1_000_000_000 + i128::from(at.nanos);
@@ -302,7 +303,7 @@ fn corrupt(reason: String) -> Error {
 mod tests {
     use super::*;
 
-    /// lakeFS's `RepositoryDumpStatus` and `RepositoryDumpInfo`, as the format names them.
+    /// lakeFS's `RepositoryDumpStatus` and `RepositoryDumpInfo`, with the field numbers of the format.
     #[derive(Clone, PartialEq, Message)]
     struct DumpStatus {
         #[prost(message, optional, tag = "1")]
@@ -318,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_is_stored_as_the_nested_message_that_lakefs_reads() {
+    fn result_is_stored_as_the_nested_message_that_lakefs_reads() {
         let task = TaskData {
             id: "DRx".into(),
             done: true,
@@ -342,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_without_a_task_is_corrupt() {
+    fn record_without_a_task_is_corrupt() {
         for broken in [&b""[..], b"\xff"] {
             let error = TaskRecord::parse(Bytes::from_static(broken)).expect_err("no task");
             assert!(error.to_string().contains("corrupt task"), "{error}");

@@ -1,11 +1,11 @@
-//! The tasks of this server: bounded places, who holds them, and how they are run.
+//! The tasks that this server runs: limits, claims, and their execution.
 //!
-//! What is here in memory only says which claims in the store this server still works on. A
-//! claim that bears its name without a place here is an orphan, and is treated like
-//! a dead server's.
+//! The in-memory state says which claims in the store this server is still working on. A claim with
+//! this server's name that is not in memory is orphaned, and is treated like a claim of a dead
+//! server.
 //!
-//! An attempt counts from when work begins, and is given back by a server that is told to stop:
-//! what is counted is of what servers may have died.
+//! Starting the work counts as an attempt. A server that shuts down releases its tasks and undoes
+//! this count, because attempts are meant to count possible crashes.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -30,74 +30,74 @@ use super::records::{
     BRANCHES, CLAIMS, Claim, INSTANCES_PARTITION, InstanceHeartbeat, TaskBranches, TaskData,
     TaskRecord, instance_key, task_key, timestamp,
 };
-use super::{Doing, MAX_OPEN_TASKS, MAX_RUNNING_TASKS, NANOID_LENGTH, Progress, TaskKind};
+use super::{MAX_OPEN_TASKS, MAX_RUNNING_TASKS, NANOID_LENGTH, Progress, TaskKind, TaskOperation};
 use crate::{Catalog, Error, Result};
 
-/// How often a claim is looked at to be given back: it changes once at most while it is this server's.
-const GIVE_BACK_TRIES: usize = 3;
+/// How often the release of a claim is retried. While this server owns the claim, it changes at most once.
+const RELEASE_ATTEMPTS: usize = 3;
 
-/// The tasks that this server works on, and what it needs for that.
+/// The tasks of this server and the services that they need.
 #[derive(Debug)]
 pub(crate) struct Tasks {
-    /// Knows whether a repository is being deleted.
+    /// Checks on writes whether the repository is being deleted.
     graveler: Graveler,
     pub(super) kv: Arc<dyn kv::Store>,
     pub(super) clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGenerator>,
-    /// The name of this server, made anew with each start.
+    /// The id of this server process, new at each start.
     pub(super) instance: String,
-    places: Arc<Semaphore>,
-    running: Arc<Semaphore>,
-    open: Mutex<Open>,
-    /// No task is begun any more.
+    open_permits: Arc<Semaphore>,
+    run_permits: Arc<Semaphore>,
+    open: Mutex<OpenTasks>,
+    /// Cancelled at shutdown: no more tasks are started.
     closing: CancellationToken,
-    /// The tasks are given up: the heart stops.
-    pub(super) given_up: CancellationToken,
+    /// Cancelled when the tasks are abandoned: the heartbeat stops.
+    pub(super) abandoned: CancellationToken,
 }
 
-/// What [`Tasks::open`] guards.
+/// The state behind the mutex [`Tasks::open`].
 #[derive(Debug, Default)]
-pub(super) struct Open {
-    /// By the key of the claim.
-    pub(super) tasks: HashMap<Bytes, Ours>,
-    /// Whether the heart beats; it stops when there is no task.
-    pub(super) beating: bool,
+pub(super) struct OpenTasks {
+    /// By the claim's key.
+    pub(super) tasks: HashMap<Bytes, OpenTask>,
+    /// Whether the heartbeat is running. It stops when there are no tasks.
+    pub(super) heartbeat_is_running: bool,
 }
 
-/// A task of this server.
+/// A task that this server owns.
 #[derive(Debug, Clone)]
-pub(super) struct Ours {
+pub(super) struct OpenTask {
     pub(super) partition: String,
     pub(super) task_id: String,
     pub(super) progress: Progress,
-    /// The units that the record tells, and since when.
-    pub(super) told: (i64, OffsetDateTime),
-    held: Arc<Mutex<Held>>,
+    /// The progress that was last written to the record, and when.
+    pub(super) reported: (i64, OffsetDateTime),
+    held: Arc<Mutex<HeldClaim>>,
     run: Option<AbortHandle>,
 }
 
-/// A claim as this server wrote it last.
+/// A claim as this server last wrote it.
 #[derive(Debug, Clone)]
-pub(super) struct Held {
+pub(super) struct HeldClaim {
     pub(super) claim: Claim,
-    /// That it is still so.
+    /// Holds while the stored claim is unchanged.
     pub(super) unchanged: Predicate,
-    /// Whether its attempt is this server's.
-    begun: bool,
+    /// Whether this server counted an attempt in the claim.
+    is_started: bool,
 }
 
-/// The right to work on a task and to end it. Dropping it gives up the place, not the claim.
+/// The right to run a task and to end it. Dropping it frees the capacity but leaves the claim in the store.
 #[derive(Debug)]
 pub(crate) struct Ticket {
     tasks: Arc<Tasks>,
     key: Bytes,
     id: String,
     operation: String,
-    held: Arc<Mutex<Held>>,
-    /// The place among those that are worked on, if there was one at once.
-    turn: Mutex<Option<OwnedSemaphorePermit>>,
+    held: Arc<Mutex<HeldClaim>>,
+    /// Present if the task could start immediately when it was claimed.
+    run_permit: Mutex<Option<OwnedSemaphorePermit>>,
     progress: Progress,
-    _place: OwnedSemaphorePermit,
+    _open_permit: OwnedSemaphorePermit,
 }
 
 impl Ticket {
@@ -105,7 +105,7 @@ impl Ticket {
         &self.id
     }
 
-    pub(super) fn held(&self) -> Held {
+    pub(super) fn held(&self) -> HeldClaim {
         lock(&self.held).clone()
     }
 
@@ -116,11 +116,11 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        // Unless this server lost the task meanwhile, and took it again.
-        if let Entry::Occupied(ours) = self.tasks.open().tasks.entry(self.key.clone())
-            && Arc::ptr_eq(&ours.get().held, &self.held)
+        // This server may have lost the task and claimed it again: then the entry belongs to the new ticket.
+        if let Entry::Occupied(entry) = self.tasks.open().tasks.entry(self.key.clone())
+            && Arc::ptr_eq(&entry.get().held, &self.held)
         {
-            ours.remove();
+            entry.remove();
         }
     }
 }
@@ -138,22 +138,22 @@ impl Tasks {
             clock,
             instance: ids.xid(),
             ids,
-            places: Arc::new(Semaphore::new(MAX_OPEN_TASKS)),
-            running: Arc::new(Semaphore::new(MAX_RUNNING_TASKS)),
+            open_permits: Arc::new(Semaphore::new(MAX_OPEN_TASKS)),
+            run_permits: Arc::new(Semaphore::new(MAX_RUNNING_TASKS)),
             open: Mutex::default(),
             closing: CancellationToken::new(),
-            given_up: CancellationToken::new(),
+            abandoned: CancellationToken::new(),
         }
     }
 
-    pub(super) fn open(&self) -> MutexGuard<'_, Open> {
+    pub(super) fn open(&self) -> MutexGuard<'_, OpenTasks> {
         lock(&self.open)
     }
 
-    /// Records a new task, with this server's heartbeat and claim, and the branches that it is of.
+    /// Stores a new task together with this server's heartbeat and claim, and the task's branches.
     ///
     /// # Errors
-    /// [`Error::TooManyTasks`]; the repository is deleted, on whichever server; the record store's.
+    /// [`Error::TooManyTasks`]; the repository was deleted, on any server; the record store's.
     pub(super) async fn submit(
         self: &Arc<Self>,
         repository: &Repository,
@@ -184,24 +184,24 @@ impl Tasks {
             branches,
         )
         .await?
-        // It was written, and has gone with its repository.
+        // The task was written and then deleted together with its repository.
         .ok_or_else(|| Error::Engine(graveler::Error::InDeletion(repository.id.to_string())))
     }
 
-    /// The claim by which this server takes a task over.
-    pub(super) fn succeeding(&self, claim: &Claim) -> Claim {
+    /// The claim with which this server takes over a task.
+    pub(super) fn claim_for_takeover(&self, claim: &Claim) -> Claim {
         Claim {
             owner_instance_id: self.instance.clone(),
             ..claim.clone()
         }
     }
 
-    /// Takes a task for this server, if the conditions on its claim and its record hold. None: they do not.
+    /// Claims a task for this server if the predicates for its claim and its record hold; otherwise returns none.
     ///
-    /// Work that need not wait begins with this, and its attempt is counted by the same write.
+    /// If there is capacity to run the task immediately, the same write counts the attempt.
     ///
     /// # Errors
-    /// As of [`Self::submit`].
+    /// The same as for [`Self::submit`].
     pub(super) async fn claim(
         self: &Arc<Self>,
         repository: &Repository,
@@ -210,13 +210,13 @@ impl Tasks {
         if_task: Predicate,
         also: Option<Op>,
     ) -> Result<Option<Ticket>> {
-        let place = Arc::clone(&self.places)
+        let open_permit = Arc::clone(&self.open_permits)
             .try_acquire_owned()
             .map_err(|_| Error::TooManyTasks)?;
         let now = timestamp(self.clock.now());
-        let turn = Arc::clone(&self.running).try_acquire_owned().ok();
-        claim.attempt += u32::from(turn.is_some());
-        let ticket = self.open_place(claim.clone(), place, turn);
+        let run_permit = Arc::clone(&self.run_permits).try_acquire_owned().ok();
+        claim.attempt += u32::from(run_permit.is_some());
+        let ticket = self.register(claim.clone(), open_permit, run_permit);
         let task = TaskData {
             id: claim.task_id.clone(),
             updated_at: Some(now),
@@ -227,7 +227,7 @@ impl Tasks {
         let heartbeat = InstanceHeartbeat {
             updated_at: Some(now),
         };
-        // The heartbeat comes with the claim, so that nobody sees a claim of the dead.
+        // Write the heartbeat in the same batch: otherwise another server could see the claim of a dead owner.
         let mut ops = vec![
             Op::Set {
                 partition: Bytes::from_static(INSTANCES_PARTITION),
@@ -249,13 +249,13 @@ impl Tasks {
             },
         ];
         ops.extend(also);
-        // Else rows were left in a repository that another server deletes just now.
+        // The guard keeps a concurrent deletion of the repository from missing these records.
         let written = self.graveler.write_unless_deleted(repository, ops).await;
         if let Err(graveler::Error::Kv(kv::Error::PredicateFailed { .. })) = written {
             return Ok(None);
         }
-        // After an error it is not known whether it took effect. If the look fails as well, the
-        // claim is found without a place later, and ended.
+        // A failed write may still have taken effect. If this read fails too, recovery will find the claim as
+        // orphaned and end it.
         match self.kv.get(CLAIMS, &claim.key()).await? {
             Some(stored) if stored.value == claim.encode() => {
                 lock(&ticket.held).unchanged = stored.predicate;
@@ -265,34 +265,34 @@ impl Tasks {
         }
     }
 
-    /// Notes that this server works on the task, and lets the heart beat.
-    fn open_place(
+    /// Adds the task to this server's open tasks and starts the heartbeat if necessary.
+    fn register(
         self: &Arc<Self>,
         claim: Claim,
-        place: OwnedSemaphorePermit,
-        turn: Option<OwnedSemaphorePermit>,
+        open_permit: OwnedSemaphorePermit,
+        run_permit: Option<OwnedSemaphorePermit>,
     ) -> Ticket {
         let progress = Progress::default();
         let (key, id) = (claim.key(), claim.task_id.clone());
         let operation = claim.operation.clone();
-        let held = Arc::new(Mutex::new(Held {
+        let held = Arc::new(Mutex::new(HeldClaim {
             claim: claim.clone(),
             unchanged: Predicate::Absent,
-            begun: turn.is_some(),
+            is_started: run_permit.is_some(),
         }));
-        let ours = Ours {
+        let open_task = OpenTask {
             partition: claim.partition(),
             task_id: claim.task_id,
             progress: progress.clone(),
-            told: (0, self.clock.now()),
+            reported: (0, self.clock.now()),
             held: Arc::clone(&held),
             run: None,
         };
         let mut open = self.open();
-        open.tasks.insert(key.clone(), ours);
-        if !open.beating {
-            open.beating = true;
-            tokio::spawn(Arc::clone(self).beat());
+        open.tasks.insert(key.clone(), open_task);
+        if !open.heartbeat_is_running {
+            open.heartbeat_is_running = true;
+            tokio::spawn(Arc::clone(self).run_heartbeat());
         }
         drop(open);
         Ticket {
@@ -301,43 +301,43 @@ impl Tasks {
             id,
             operation,
             held,
-            turn: Mutex::new(turn),
+            run_permit: Mutex::new(run_permit),
             progress,
-            _place: place,
+            _open_permit: open_permit,
         }
     }
 
-    /// Waits until a task may be worked on. None: it is not to be begun here.
-    async fn turn(&self, ticket: &Ticket) -> Option<OwnedSemaphorePermit> {
-        if let Some(turn) = lock(&ticket.turn).take() {
-            return Some(turn);
+    /// Waits until a task may run. Returns none if it must not run on this server.
+    async fn acquire_run_permit(&self, ticket: &Ticket) -> Option<OwnedSemaphorePermit> {
+        if let Some(run_permit) = lock(&ticket.run_permit).take() {
+            return Some(run_permit);
         }
-        let turn = tokio::select! {
+        let run_permit = tokio::select! {
             biased;
             () = self.closing.cancelled() => return None,
-            turn = Arc::clone(&self.running).acquire_owned() => turn.expect("the semaphore is never closed"),
+            run_permit = Arc::clone(&self.run_permits).acquire_owned() => run_permit.expect("the semaphore is never closed"),
         };
-        match self.begin(ticket).await {
-            Ok(true) => Some(turn),
+        match self.start_attempt(ticket).await {
+            Ok(true) => Some(run_permit),
             Ok(false) => None,
             Err(error) => {
-                warn!(task.id = ticket.id(), error = %base::chain(&error), "failed to begin task {}: it is looked after later", ticket.id());
+                warn!(task.id = ticket.id(), error = %base::chain(&error), "failed to start task {}; recovery will retry it", ticket.id());
                 None
             }
         }
     }
 
-    /// Counts the attempt of a task that has waited. False: it is another's by now.
-    async fn begin(&self, ticket: &Ticket) -> Result<bool> {
+    /// Counts the attempt of a task that had to wait. Returns false if another server has taken the task.
+    async fn start_attempt(&self, ticket: &Ticket) -> Result<bool> {
         let mut held = ticket.held();
         held.claim.attempt += 1;
-        held.begun = true;
-        // Before it is written: whoever is told to stop meanwhile has it to give back.
+        held.is_started = true;
+        // Update the memory before the store, so that a concurrent shutdown releases this attempt.
         *lock(&ticket.held) = held.clone();
         let value = held.claim.encode();
         let (kv, key, unchanged) = (&self.kv, &ticket.key, held.unchanged.clone());
         let written = kv.set_if(CLAIMS, key, value.clone(), unchanged).await;
-        // After an error it is not known whether it took effect.
+        // A failed write may still have taken effect.
         match kv.get(CLAIMS, key).await? {
             Some(stored) if stored.value == value => {
                 held.unchanged = stored.predicate;
@@ -351,44 +351,45 @@ impl Tasks {
         }
     }
 
-    /// Whether this server works on the task of a claim.
+    /// Whether this server is working on the task of a claim.
     pub(super) fn holds(&self, claim: &Claim) -> bool {
         claim.owner_instance_id == self.instance && self.open().tasks.contains_key(&claim.key())
     }
 
-    /// Begins no task any more: those that wait are left to others.
+    /// Stops starting tasks. Other servers will take over those that still wait.
     pub(crate) fn close(&self) {
         self.closing.cancel();
     }
 
-    /// Whether no task is begun any more.
+    /// Whether tasks are no longer started.
     pub(super) fn is_closing(&self) -> bool {
         self.closing.is_cancelled()
     }
 
-    /// Gives every task up, and says at once that this server is dead, so that others need not wait to find out.
+    /// Abandons all tasks and deletes the heartbeat, so that other servers can take them over at once.
     ///
-    /// Nobody died of what is given up, however often servers are stopped: the attempts do not count.
+    /// The interrupted attempts do not count, because the tasks did not crash the server.
     pub(crate) async fn hand_over(&self) {
         self.close();
-        let (mut runs, mut begun) = (Vec::new(), Vec::new());
-        for ours in self.open().tasks.values() {
-            runs.extend(ours.run.clone());
-            begun.extend(Some(lock(&ours.held).clone()).filter(|held| held.begun));
+        let (mut runs, mut started) = (Vec::new(), Vec::new());
+        for open_task in self.open().tasks.values() {
+            runs.extend(open_task.run.clone());
+            started.extend(Some(lock(&open_task.held).clone()).filter(|held| held.is_started));
         }
         for run in &runs {
             run.abort();
         }
-        self.given_up.cancel();
-        // At most `MAX_RUNNING_TASKS`. Before the heartbeat goes: who sees it gone counts a death.
-        join_all(begun.iter().map(|held| self.give_back(held))).await;
+        self.abandoned.cancel();
+        // At most `MAX_RUNNING_TASKS`. Release them before the heartbeat is deleted: a server that sees the
+        // heartbeat gone would count the attempts as crashes.
+        join_all(started.iter().map(|held| self.release(held))).await;
         let key = instance_key(&self.instance);
         if let Err(error) = self.kv.delete(INSTANCES_PARTITION, &key).await {
-            warn!(error = %base::chain(&error), "failed to take back the heartbeat; tasks that are left are taken over later");
+            warn!(error = %base::chain(&error), "failed to delete the heartbeat; other servers take over the tasks after a timeout");
         }
         if !runs.is_empty() {
             warn!(
-                "{} tasks are left to another server, or to the next start",
+                "left {} tasks to another server or to the next start",
                 runs.len()
             );
         }
@@ -396,19 +397,19 @@ impl Tasks {
 }
 
 impl Tasks {
-    /// Leaves a task to others as it was before this server began it, if it is still its own.
-    async fn give_back(&self, held: &Held) {
-        if let Err(error) = self.try_give_back(&held.claim).await {
+    /// Undoes the start of a task, best effort, so that another server can take it over.
+    async fn release(&self, held: &HeldClaim) {
+        if let Err(error) = self.try_release(&held.claim).await {
             let id = &held.claim.task_id;
-            warn!(task.id = id, error = %base::chain(&error), "failed to give back task {id}: it is taken over as from a server that died");
+            warn!(task.id = id, error = %base::chain(&error), "failed to release task {id}; the attempt counts as a crash");
         }
     }
 
-    /// Goes by the claim that is stored: that of a task that was to begin just now may not be there yet. After this
-    /// it cannot come any more, since it was to replace the one before.
-    async fn try_give_back(&self, begun: &Claim) -> Result<()> {
-        let key = begun.key();
-        for _ in 0..GIVE_BACK_TRIES {
+    /// Releases the stored claim. The claim of a task that is just starting may not be written yet; after the
+    /// release that write fails, because its predicate requires the previous value.
+    async fn try_release(&self, started: &Claim) -> Result<()> {
+        let key = started.key();
+        for _ in 0..RELEASE_ATTEMPTS {
             let Some(stored) = self.kv.get(CLAIMS, &key).await? else {
                 return Ok(());
             };
@@ -416,14 +417,14 @@ impl Tasks {
             if claim.owner_instance_id != self.instance {
                 return Ok(());
             }
-            let given_back = Claim {
+            let released = Claim {
                 owner_instance_id: String::new(),
-                attempt: claim.attempt.min(begun.attempt.saturating_sub(1)),
+                attempt: claim.attempt.min(started.attempt.saturating_sub(1)),
                 ..claim
             };
-            let value = given_back.encode();
+            let value = released.encode();
             match self.kv.set_if(CLAIMS, &key, value, stored.predicate).await {
-                // It ended just now, another has it, or its beginning came in between.
+                // The task ended, another server took it, or its start was written in between. Read again.
                 Err(kv::Error::PredicateFailed { .. }) => {}
                 written => return Ok(written?),
             }
@@ -437,43 +438,44 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Catalog {
-    /// Works on a task until its end, in a task of the runtime that a shutdown waits for.
+    /// Runs a task to its end in a detached task, which a shutdown waits for.
     ///
-    /// `work` gives the encoded result, `doing` is what is told of its failure. The task's end is written also if it panics.
+    /// `work` returns the encoded result. `operation` is passed to the description of a failure. The end is
+    /// written even if `work` panics.
     pub(super) fn run_task(
         &self,
         ticket: Arc<Ticket>,
-        doing: Doing,
+        operation: TaskOperation,
         work: impl Future<Output = Result<Bytes>> + Send + 'static,
     ) {
         let tasks = Arc::clone(&self.shared.tasks);
         let key = ticket.key.clone();
         let describe = self.describe;
-        let operation = ticket.operation.clone();
+        let metric_label = ticket.operation.clone();
         let run = {
             let tasks = Arc::clone(&tasks);
             async move {
-                let Some(turn) = tasks.turn(&ticket).await else {
+                let Some(run_permit) = tasks.acquire_run_permit(&ticket).await else {
                     return;
                 };
-                let began = tasks.clock.now();
-                gauge!("lakefs_async_operations_running", "operation" => operation.clone())
+                let started_at = tasks.clock.now();
+                gauge!("lakefs_async_operations_running", "operation" => metric_label.clone())
                     .increment(1.0);
                 let outcome = match AssertUnwindSafe(work).catch_unwind().await {
                     Ok(outcome) => outcome.map_err(|e| {
-                        let description = describe(&e, &doing);
+                        let description = describe(&e, &operation);
                         tasks.failure(&e, description, &ticket)
                     }),
                     Err(_) => {
                         error!(task.id = ticket.id(), "task {} panicked", ticket.id());
-                        Err(super::ending::panicked())
+                        Err(super::end::panicked())
                     }
                 };
-                drop(turn);
-                gauge!("lakefs_async_operations_running", "operation" => operation.clone())
+                drop(run_permit);
+                gauge!("lakefs_async_operations_running", "operation" => metric_label.clone())
                     .decrement(1.0);
-                let took = (tasks.clock.now() - began).as_seconds_f64();
-                histogram!("lakefs_async_operation_duration_seconds", "operation" => operation)
+                let took = (tasks.clock.now() - started_at).as_seconds_f64();
+                histogram!("lakefs_async_operation_duration_seconds", "operation" => metric_label)
                     .record(took);
                 tasks.end(&ticket, outcome).await;
             }
@@ -481,12 +483,12 @@ impl Catalog {
         let run =
             graveler::nesting::inherit_depth(self.shared.pending.count(run)).in_current_span();
         let run = tokio::spawn(run).abort_handle();
-        if let Some(ours) = tasks.open().tasks.get_mut(&key) {
-            ours.run = Some(run);
+        if let Some(open_task) = tasks.open().tasks.get_mut(&key) {
+            open_task.run = Some(run);
         }
     }
 
-    /// Gives up what this server could not finish in time. To be called last.
+    /// Abandons the tasks that this server could not finish in time. Call it last in a shutdown.
     pub async fn hand_over_tasks(&self) {
         self.shared.tasks.hand_over().await;
     }

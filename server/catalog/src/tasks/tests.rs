@@ -1,4 +1,4 @@
-//! Commits, merges, dumps and restores as tasks, and what becomes of them when servers die.
+//! Tests commits, merges, dumps and restores as tasks, and their takeover when servers die.
 
 mod stops;
 
@@ -17,31 +17,31 @@ use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
 use super::work::Work;
-use super::{Conflicts, DEAD_AFTER, KEPT_FOR, MAX_ATTEMPTS, TaskKind, TaskStatus};
+use super::{Conflicts, HEARTBEAT_TIMEOUT, MAX_ATTEMPTS, TASK_RETENTION, TaskKind, TaskStatus};
 use crate::testing::{TestCatalog, commit_params, creation, merge_params};
 use crate::{Catalog, LogQuery, Reader};
 
-/// Hooks that hold up what is said to be slow, until a place is free, and refuse what is bad.
+/// Hooks that block changes with the message "slow" until the test opens the gate, and reject those with "bad".
 #[derive(Debug)]
 struct Gate {
     entered: Semaphore,
-    free: Semaphore,
+    permits: Semaphore,
 }
 
 impl Gate {
     fn closed() -> Arc<Self> {
         Arc::new(Self {
             entered: Semaphore::new(0),
-            free: Semaphore::new(0),
+            permits: Semaphore::new(0),
         })
     }
 
-    async fn is_entered(&self) {
+    async fn wait_until_entered(&self) {
         self.entered.acquire().await.expect("open").forget();
     }
 
     fn let_through(&self, number: usize) {
-        self.free.add_permits(number);
+        self.permits.add_permits(number);
     }
 }
 
@@ -49,12 +49,12 @@ impl Gate {
 impl Hooks for Gate {
     async fn before(&self, event: &Event) -> Result<HookOutcome, Box<Rejection>> {
         let message = event.commit.as_ref().map_or("", |commit| &commit.message);
-        let judged = matches!(event.kind, EventKind::PreCommit | EventKind::PreMerge);
-        if judged && message == "slow" {
+        let is_pre_hook = matches!(event.kind, EventKind::PreCommit | EventKind::PreMerge);
+        if is_pre_hook && message == "slow" {
             self.entered.add_permits(1);
-            self.free.acquire().await.expect("open").forget();
+            self.permits.acquire().await.expect("open").forget();
         }
-        if judged && message == "bad" {
+        if is_pre_hook && message == "bad" {
             return Err(Box::new(Rejection {
                 run_id: event.run_id.clone(),
                 kind: event.kind,
@@ -70,20 +70,20 @@ impl Hooks for Gate {
     async fn after(&self, _event: Event) {}
 }
 
-fn gated(gate: &Arc<Gate>) -> impl FnOnce(&Reader) -> Arc<dyn Hooks> {
+fn hooks_at(gate: &Arc<Gate>) -> impl FnOnce(&Reader) -> Arc<dyn Hooks> {
     let gate = Arc::clone(gate);
     move |_| gate
 }
 
-/// Waits until no task of a server is worked on.
-async fn idle(server: &Catalog) {
-    server.shared.pending.none().await;
+/// Waits until a server runs no tasks.
+async fn wait_until_idle(server: &Catalog) {
+    server.shared.pending.wait_until_idle().await;
 }
 
-/// Moves the clock until who does not beat is dead, and lets a server take over.
-async fn look_after(lake: &TestCatalog, server: &Catalog) {
-    lake.clock.advance(DEAD_AFTER);
-    server.look_after_tasks().await.unwrap();
+/// Advances the clock until servers without heartbeats count as dead, then lets `server` recover their tasks.
+async fn recover_with(lake: &TestCatalog, server: &Catalog) {
+    lake.clock.advance(HEARTBEAT_TIMEOUT);
+    server.recover_tasks().await.unwrap();
 }
 
 async fn messages(lake: &Catalog, repository: &Repository) -> Vec<String> {
@@ -104,43 +104,43 @@ async fn messages(lake: &Catalog, repository: &Repository) -> Vec<String> {
         .collect()
 }
 
-fn failed<I: std::fmt::Debug>(status: &TaskStatus<I>) -> &str {
+fn failure_message<I: std::fmt::Debug>(status: &TaskStatus<I>) -> &str {
     assert!(status.done && status.info.is_none(), "{status:?}");
     &status.failure.as_ref().expect("a failure").message
 }
 
-fn succeeded<I: std::fmt::Debug>(status: TaskStatus<I>) -> I {
+fn result<I: std::fmt::Debug>(status: TaskStatus<I>) -> I {
     assert!(status.done && status.failure.is_none(), "{status:?}");
     status.info.expect("a result")
 }
 
 #[tokio::test]
-async fn a_commit_is_made_by_its_task() {
+async fn commit_task_makes_the_commit() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     lake.put(&repository, "main", "a", "1").await;
-    let asked_at = lake.shared.clock.now();
+    let requested_at = lake.shared.clock.now();
     let id = lake
         .submit_commit(&repository, "main", commit_params("one"))
         .await
         .unwrap();
-    idle(&lake).await;
+    wait_until_idle(&lake).await;
     let status = lake.commit_status(&repository, "main", &id).await.unwrap();
     assert_eq!(status.progress, 3);
-    let made: Commit = succeeded(status);
+    let made: Commit = result(status);
     assert_eq!(
         made,
         lake.catalog.commit(&repository, "main").await.unwrap()
     );
     assert_eq!(
         (made.message.as_str(), made.creation_date),
-        ("one", asked_at)
+        ("one", requested_at)
     );
     assert_eq!(lake.records("weir-tasks").await, [""; 0]);
 }
 
 #[tokio::test]
-async fn a_merge_is_made_by_its_task() {
+async fn merge_task_makes_the_merge() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     branch(&lake, &repository, "dev").await;
@@ -150,8 +150,8 @@ async fn a_merge_is_made_by_its_task() {
         .submit_merge(&repository, "dev", "main", merge_params())
         .await
         .unwrap();
-    idle(&lake).await;
-    let made: CommitId = succeeded(
+    wait_until_idle(&lake).await;
+    let made: CommitId = result(
         lake.merge_status(&repository, "dev", "main", &id)
             .await
             .unwrap(),
@@ -165,9 +165,9 @@ async fn a_merge_is_made_by_its_task() {
 }
 
 #[tokio::test]
-async fn what_fails_at_once_is_refused_and_what_fails_later_is_told_by_the_task() {
+async fn early_failures_are_refused_and_late_failures_are_in_the_status() {
     let gate = Gate::closed();
-    let lake = TestCatalog::with_hooks(gated(&gate));
+    let lake = TestCatalog::with_hooks(hooks_at(&gate));
     let repository = lake.repository("lake").await;
     for (branch, message) in [("no-such", "m".to_owned()), ("main", "m".repeat(100_000))] {
         lake.submit_commit(&repository, branch, commit_params(&message))
@@ -183,21 +183,27 @@ async fn what_fails_at_once_is_refused_and_what_fails_later_is_told_by_the_task(
         .submit_commit(&repository, "main", commit_params("empty"))
         .await
         .unwrap();
-    idle(&lake).await;
+    wait_until_idle(&lake).await;
     let status = lake
         .commit_status(&repository, "main", &empty)
         .await
         .unwrap();
-    assert!(failed(&status).starts_with("no changes"), "{status:?}");
+    assert!(
+        failure_message(&status).starts_with("no changes"),
+        "{status:?}"
+    );
 
     lake.put(&repository, "main", "a", "1").await;
     let bad = lake
         .submit_commit(&repository, "main", commit_params("bad"))
         .await
         .unwrap();
-    idle(&lake).await;
+    wait_until_idle(&lake).await;
     let status = lake.commit_status(&repository, "main", &bad).await.unwrap();
-    assert_eq!((failed(&status), status.progress), ("refused: bad", 1));
+    assert_eq!(
+        (failure_message(&status), status.progress),
+        ("refused: bad", 1)
+    );
 
     lake.commit(&repository, "main", "base").await;
     branch(&lake, &repository, "dev").await;
@@ -209,12 +215,15 @@ async fn what_fails_at_once_is_refused_and_what_fails_later_is_told_by_the_task(
         .submit_merge(&repository, "dev", "main", merge_params())
         .await
         .unwrap();
-    idle(&lake).await;
+    wait_until_idle(&lake).await;
     let status = lake
         .merge_status(&repository, "dev", "main", &conflict)
         .await
         .unwrap();
-    assert!(failed(&status).starts_with("conflict found"), "{status:?}");
+    assert!(
+        failure_message(&status).starts_with("conflict found"),
+        "{status:?}"
+    );
     let conflicts = status.failure.and_then(|failure| failure.conflicts);
     let found = Conflicts {
         keys: vec![b"a".to_vec()],
@@ -223,7 +232,7 @@ async fn what_fails_at_once_is_refused_and_what_fails_later_is_told_by_the_task(
     assert_eq!(
         conflicts,
         Some(found),
-        "as the merge itself would have told"
+        "the same conflicts as the synchronous merge reports"
     );
 }
 
@@ -234,40 +243,43 @@ async fn branch(lake: &Catalog, repository: &Repository, name: &str) {
 }
 
 #[tokio::test]
-async fn hooks_of_a_task_may_take_long_and_hold_nobody_up() {
+async fn slow_hooks_of_a_task_do_not_block_other_commits() {
     let gate = Gate::closed();
-    let lake = TestCatalog::with_hooks(gated(&gate));
+    let lake = TestCatalog::with_hooks(hooks_at(&gate));
     let repository = lake.repository("lake").await;
     lake.put(&repository, "main", "a", "1").await;
     let id = lake
         .submit_commit(&repository, "main", commit_params("slow"))
         .await
         .unwrap();
-    gate.is_entered().await;
+    gate.wait_until_entered().await;
     lake.put(&repository, "main", "b", "2").await;
     lake.commit(&repository, "main", "quick").await;
     gate.let_through(2);
-    // Everything was in the quick commit.
-    idle(&lake).await;
+    // The quick commit contains everything.
+    wait_until_idle(&lake).await;
     let status = lake.commit_status(&repository, "main", &id).await.unwrap();
-    assert!(failed(&status).starts_with("no changes"), "{status:?}");
+    assert!(
+        failure_message(&status).starts_with("no changes"),
+        "{status:?}"
+    );
     assert_eq!(
         messages(&lake, &repository).await,
         ["quick", "Repository created"]
     );
 }
 
-/// A server that dies while hooks look at a commit.
-async fn dies_in_hooks(lake: &TestCatalog, repository: &Repository) -> String {
+/// Starts a commit on a server that dies while hooks run. Returns the task id.
+async fn commit_on_dying_server(lake: &TestCatalog, repository: &Repository) -> String {
     let runtime = Runtime::new().unwrap();
     let gate = Gate::closed();
-    let server = lake.another_server_with_hooks(gated(&gate));
+    let server = lake.another_server_with_hooks(hooks_at(&gate));
     let repository = repository.clone();
     let id = runtime
         .spawn(async move {
             let params = commit_params("slow");
             let id = server.submit_commit(&repository, "main", params).await;
-            gate.is_entered().await;
+            gate.wait_until_entered().await;
             id.unwrap()
         })
         .await
@@ -277,13 +289,13 @@ async fn dies_in_hooks(lake: &TestCatalog, repository: &Repository) -> String {
 }
 
 #[tokio::test]
-async fn another_server_makes_the_commit_of_one_that_died() {
+async fn another_server_takes_over_the_commit_of_a_dead_server() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     lake.put(&repository, "main", "a", "1").await;
-    let asked_at = lake.shared.clock.now();
-    let id = dies_in_hooks(&lake, &repository).await;
-    lake.look_after_tasks().await.unwrap();
+    let requested_at = lake.shared.clock.now();
+    let id = commit_on_dying_server(&lake, &repository).await;
+    lake.recover_tasks().await.unwrap();
     assert!(
         !lake
             .commit_status(&repository, "main", &id)
@@ -292,10 +304,10 @@ async fn another_server_makes_the_commit_of_one_that_died() {
             .done
     );
 
-    look_after(&lake, &lake).await;
-    idle(&lake).await;
-    let made = succeeded(lake.commit_status(&repository, "main", &id).await.unwrap());
-    assert_eq!(made.creation_date, asked_at);
+    recover_with(&lake, &lake).await;
+    wait_until_idle(&lake).await;
+    let made = result(lake.commit_status(&repository, "main", &id).await.unwrap());
+    assert_eq!(made.creation_date, requested_at);
     assert_eq!(
         messages(&lake, &repository).await,
         ["slow", "Repository created"]
@@ -303,52 +315,52 @@ async fn another_server_makes_the_commit_of_one_that_died() {
 }
 
 #[tokio::test]
-async fn a_server_that_was_only_slow_does_not_commit_a_second_time() {
+async fn slow_server_does_not_repeat_a_commit_that_was_taken_over() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     lake.put(&repository, "main", "a", "1").await;
     let gate = Gate::closed();
-    let slow = lake.another_server_with_hooks(gated(&gate));
+    let slow = lake.another_server_with_hooks(hooks_at(&gate));
     let id = slow
         .submit_commit(&repository, "main", commit_params("slow"))
         .await
         .unwrap();
-    gate.is_entered().await;
-    look_after(&lake, &lake).await;
-    idle(&lake).await;
-    let made = succeeded(lake.commit_status(&repository, "main", &id).await.unwrap());
+    gate.wait_until_entered().await;
+    recover_with(&lake, &lake).await;
+    wait_until_idle(&lake).await;
+    let made = result(lake.commit_status(&repository, "main", &id).await.unwrap());
 
-    // There is something that it could commit now.
+    // Now the branch has a change that the slow server could commit.
     lake.put(&repository, "main", "b", "2").await;
     gate.let_through(10);
-    idle(&slow).await;
+    wait_until_idle(&slow).await;
     assert_eq!(
         messages(&lake, &repository).await,
         ["slow", "Repository created"]
     );
     assert_eq!(lake.paths(&repository, &made.id.to_string()).await, "a");
     let status = lake.commit_status(&repository, "main", &id).await.unwrap();
-    assert_eq!(succeeded(status), made);
+    assert_eq!(result(status), made);
 }
 
 #[tokio::test]
-async fn a_server_that_lost_its_task_does_not_commit_before_the_one_that_took_it() {
+async fn server_that_lost_its_task_does_not_commit_before_the_new_owner() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     lake.put(&repository, "main", "a", "1").await;
     let (first_gate, second_gate) = (Gate::closed(), Gate::closed());
-    let first = lake.another_server_with_hooks(gated(&first_gate));
-    let second = lake.another_server_with_hooks(gated(&second_gate));
+    let first = lake.another_server_with_hooks(hooks_at(&first_gate));
+    let second = lake.another_server_with_hooks(hooks_at(&second_gate));
     let id = first
         .submit_commit(&repository, "main", commit_params("slow"))
         .await
         .unwrap();
-    first_gate.is_entered().await;
-    look_after(&lake, &second).await;
-    second_gate.is_entered().await;
+    first_gate.wait_until_entered().await;
+    recover_with(&lake, &second).await;
+    second_gate.wait_until_entered().await;
 
     first_gate.let_through(10);
-    idle(&first).await;
+    wait_until_idle(&first).await;
     assert_eq!(messages(&lake, &repository).await, ["Repository created"]);
     assert!(
         !lake
@@ -358,8 +370,8 @@ async fn a_server_that_lost_its_task_does_not_commit_before_the_one_that_took_it
             .done
     );
     second_gate.let_through(10);
-    idle(&second).await;
-    succeeded(lake.commit_status(&repository, "main", &id).await.unwrap());
+    wait_until_idle(&second).await;
+    result(lake.commit_status(&repository, "main", &id).await.unwrap());
     assert_eq!(
         messages(&lake, &repository).await,
         ["slow", "Repository created"]
@@ -367,33 +379,36 @@ async fn a_server_that_lost_its_task_does_not_commit_before_the_one_that_took_it
 }
 
 #[tokio::test]
-async fn a_task_that_servers_die_of_is_not_begun_for_ever() {
+async fn task_that_crashes_servers_fails_after_the_last_attempt() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     lake.put(&repository, "main", "a", "1").await;
-    let id = dies_in_hooks(&lake, &repository).await;
+    let id = commit_on_dying_server(&lake, &repository).await;
     for _ in 1..MAX_ATTEMPTS {
-        lake.clock.advance(DEAD_AFTER);
+        lake.clock.advance(HEARTBEAT_TIMEOUT);
         let runtime = Runtime::new().unwrap();
         let gate = Gate::closed();
-        let server = lake.another_server_with_hooks(gated(&gate));
+        let server = lake.another_server_with_hooks(hooks_at(&gate));
         runtime
             .spawn(async move {
-                server.look_after_tasks().await.unwrap();
-                gate.is_entered().await;
+                server.recover_tasks().await.unwrap();
+                gate.wait_until_entered().await;
             })
             .await
             .unwrap();
         runtime.shutdown_background();
     }
-    look_after(&lake, &lake).await;
-    idle(&lake).await;
+    recover_with(&lake, &lake).await;
+    wait_until_idle(&lake).await;
     let status = lake.commit_status(&repository, "main", &id).await.unwrap();
-    assert!(failed(&status).contains("(attempt 3)"), "{status:?}");
+    assert!(
+        failure_message(&status).contains("(attempt 3 of 3)"),
+        "{status:?}"
+    );
     assert_eq!(messages(&lake, &repository).await, ["Repository created"]);
 }
 
-/// A server whose records are in another store.
+/// A server of the same installation that accesses records through `kv`.
 fn server_on(lake: &TestCatalog, kv: Arc<dyn kv::Store>, seed: u64) -> Catalog {
     let clock = Arc::<ManualClock>::clone(&lake.clock);
     let ids = Arc::new(SeededIds::new(seed, Arc::<ManualClock>::clone(&clock)));
@@ -410,8 +425,8 @@ fn server_on(lake: &TestCatalog, kv: Arc<dyn kv::Store>, seed: u64) -> Catalog {
 }
 
 #[tokio::test]
-async fn a_store_that_fails_and_loses_answers_never_makes_a_task_lie() {
-    let (mut made, mut not_made) = (0, 0);
+async fn task_status_is_true_despite_store_failures_and_lost_acknowledgements() {
+    let (mut successes, mut failures) = (0, 0);
     for seed in 0..50 {
         let lake = TestCatalog::new();
         let repository = lake.repository("lake").await;
@@ -426,16 +441,16 @@ async fn a_store_that_fails_and_loses_answers_never_makes_a_task_lie() {
         let shaky = server_on(&lake, Arc::new(store), seed + 1_000);
         let params = || commit_params("once");
         let Ok(id) = shaky.submit_commit(&repository, "main", params()).await else {
-            // It may have been noted all the same; then it is no orphan for ever.
-            look_after(&lake, &lake).await;
-            idle(&lake).await;
+            // The task may have been stored anyway. Then it must not stay orphaned.
+            recover_with(&lake, &lake).await;
+            wait_until_idle(&lake).await;
             assert_eq!(lake.records("weir-tasks").await, [""; 0], "seed {seed}");
             continue;
         };
-        idle(&shaky).await;
+        wait_until_idle(&shaky).await;
         lake.put(&repository, "main", "b", "2").await;
-        look_after(&lake, &lake).await;
-        idle(&lake).await;
+        recover_with(&lake, &lake).await;
+        wait_until_idle(&lake).await;
         let status = lake.commit_status(&repository, "main", &id).await.unwrap();
         assert!(status.done, "seed {seed}: {status:?}");
         let commits = messages(&lake, &repository).await;
@@ -443,30 +458,33 @@ async fn a_store_that_fails_and_loses_answers_never_makes_a_task_lie() {
         match status.failure {
             None => {
                 assert_eq!(commits, 1, "seed {seed}");
-                made += 1;
+                successes += 1;
             }
             Some(failure) => {
                 assert_eq!(commits, 0, "seed {seed}: {failure:?}");
-                not_made += 1;
+                failures += 1;
             }
         }
     }
-    assert!(made > 10 && not_made > 5, "{made} made, {not_made} not");
+    assert!(
+        successes > 10 && failures > 5,
+        "{successes} successes, {failures} failures"
+    );
 }
 
 #[tokio::test]
-async fn a_dump_and_a_restore_are_tasks() {
+async fn dump_and_restore_run_as_tasks() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     lake.put(&repository, "main", "a", "1").await;
     let head = lake.commit(&repository, "main", "one").await;
     let id = lake.submit_dump(&repository).await.unwrap();
     assert!(id.starts_with("DR"));
-    idle(&lake).await;
+    wait_until_idle(&lake).await;
     let status = lake.dump_status(&repository, &id).await.unwrap();
-    // A branch and two commits.
+    // One branch and two commits.
     assert_eq!(status.progress, 3);
-    let dump = succeeded(status);
+    let dump = result(status);
     let manifest = lake.get_internal(&repository, "refs_manifest.json").await;
     let manifest: Vec<_> = manifest.unwrap().unwrap().try_collect().await.unwrap();
     let expected = format!(
@@ -486,8 +504,8 @@ async fn a_dump_and_a_restore_are_tasks() {
         .await
         .unwrap();
     assert!(id.starts_with("RR"));
-    idle(&lake).await;
-    succeeded(lake.restore_status(&anew, &id).await.unwrap());
+    wait_until_idle(&lake).await;
+    result(lake.restore_status(&anew, &id).await.unwrap());
     assert_eq!(lake.catalog.commit(&anew, "main").await.unwrap(), head);
     assert_eq!(lake.read(&anew, "main", "a").await, "1");
 
@@ -495,10 +513,10 @@ async fn a_dump_and_a_restore_are_tasks() {
         .submit_restore(&anew, &dump, false, "tests")
         .await
         .unwrap();
-    idle(&lake).await;
+    wait_until_idle(&lake).await;
     let status = lake.restore_status(&anew, &again).await.unwrap();
     let not_bare = "can only restore into a bare repository";
-    assert!(failed(&status).starts_with(not_bare), "{status:?}");
+    assert!(failure_message(&status).starts_with(not_bare), "{status:?}");
     let synchronous = lake
         .restore_refs(&anew, &dump, false, "tests")
         .await
@@ -512,13 +530,13 @@ async fn a_dump_and_a_restore_are_tasks() {
     );
     assert_eq!(lake.dump_refs(&anew).await.unwrap().commits, dump.commits);
 
-    lake.clock.advance(KEPT_FOR + Duration::from_secs(1));
-    lake.forget_tasks().await.unwrap();
+    lake.clock.advance(TASK_RETENTION + Duration::from_secs(1));
+    lake.prune_tasks().await.unwrap();
     lake.restore_status(&anew, &id).await.unwrap_err();
 }
 
 #[tokio::test]
-async fn a_restore_whose_server_died_is_taken_over_wherever_it_was() {
+async fn interrupted_restore_is_continued_by_another_server() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     lake.put(&repository, "main", "a", "1").await;
@@ -531,7 +549,7 @@ async fn a_restore_whose_server_died_is_taken_over_wherever_it_was() {
             ..creation(&format!("anew-{seed}"))
         };
         let anew = lake.create_repository(anew).await.unwrap();
-        // Nothing that this server does after its claim is certain to be done or answered.
+        // After its claim, any write of this server may fail or lose its acknowledgement.
         let faults = Faults {
             before_write: 100,
             after_write: 100,
@@ -545,7 +563,7 @@ async fn a_restore_whose_server_died_is_taken_over_wherever_it_was() {
             .submit(
                 &anew,
                 TaskKind::RESTORE_REFS,
-                Work::restore(&dump, false, "tests").recipe(),
+                Work::restore(&dump, false, "tests").to_stored(),
                 None,
             )
             .await
@@ -559,11 +577,11 @@ async fn a_restore_whose_server_died_is_taken_over_wherever_it_was() {
             actor: "tests",
             token: &token,
         };
-        let cut = dying.restore(&anew, &restore, &ticket.progress()).await;
-        drop((cut, ticket));
-        look_after(&lake, &lake).await;
-        idle(&lake).await;
-        succeeded(lake.restore_status(&anew, &token).await.unwrap());
+        let interrupted = dying.restore(&anew, &restore, &ticket.progress()).await;
+        drop((interrupted, ticket));
+        recover_with(&lake, &lake).await;
+        wait_until_idle(&lake).await;
+        result(lake.restore_status(&anew, &token).await.unwrap());
         assert_eq!(lake.paths(&anew, "main").await, "a");
     }
 }

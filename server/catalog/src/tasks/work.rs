@@ -1,8 +1,8 @@
-//! Work that can be done again: what a claim tells whoever takes a task over.
+//! Work that another server can repeat: claims store it, so that the server that takes over a task can run it.
 //!
-//! Commits and merges land in one batch with their task's end, so doing one again cannot make a
-//! second commit: the batch of the first server fails if its claim is taken, and the work is
-//! not begun again once it landed. Dumps and restores may simply be repeated.
+//! Commits and merges land in the same batch as the end of their task, so that repeating them never
+//! makes a second commit. The batch of the first server fails if its claim was taken, and after the
+//! batch has landed the work is not started again. Dumps and restores are idempotent.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use prost_types::Timestamp;
 use tracing::instrument;
 
 use super::records::{TaskBranches, instant, timestamp};
-use super::registry::{Held, Tasks, Ticket};
-use super::{Doing, TaskKind, TaskStatus, result_of};
+use super::registry::{HeldClaim, Tasks, Ticket};
+use super::{TaskKind, TaskOperation, TaskStatus, decode_result};
 use crate::limits::check_commit;
 use crate::{Catalog, Result};
 
-/// What a claim holds.
+/// The work as stored in a claim.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct WorkData {
     #[prost(oneof = "Work", tags = "1, 2, 3, 4")]
@@ -42,8 +42,8 @@ pub(super) enum Work {
 }
 
 impl Work {
-    /// The work as a claim holds it.
-    pub(super) fn recipe(&self) -> Bytes {
+    /// Encodes the work for a claim.
+    pub(super) fn to_stored(&self) -> Bytes {
         let data = WorkData {
             work: Some(self.clone()),
         };
@@ -71,7 +71,7 @@ pub(super) struct CommitWork {
     message: String,
     #[prost(btree_map = "string, string", tag = "4")]
     metadata: BTreeMap<String, String>,
-    /// The time of the commit, however late it is made.
+    /// The time of the request, which becomes the time of the commit.
     #[prost(message, optional, tag = "5")]
     date: Option<Timestamp>,
     #[prost(bool, tag = "6")]
@@ -118,7 +118,7 @@ pub(super) struct RestoreWork {
     branches: String,
     #[prost(bool, tag = "4")]
     force: bool,
-    /// Who asked: told by the reflog.
+    /// The user who made the request, for the reflog.
     #[prost(string, tag = "5")]
     actor: String,
 }
@@ -165,13 +165,14 @@ impl TaskKind {
 }
 
 impl Catalog {
-    /// Starts a commit of a branch's staged changes and gives the id of its task.
+    /// Starts a commit of a branch's staged changes and returns the task id.
     ///
-    /// Progress: 1 when the tree is stored, 2 when hooks allowed it, 3 when it landed. If the
-    /// server dies, another does it again; it lands once.
+    /// Progress: 1 when the tree is stored, 2 when the hooks have allowed the commit, 3 when it has landed.
+    /// If the server dies, another server repeats the work. The commit lands only once.
     ///
     /// # Errors
-    /// Branch not found; [`crate::Error::InvalidValue`] for too long a message or metadata; [`crate::Error::TooManyTasks`].
+    /// Branch not found; [`crate::Error::InvalidValue`] if message or metadata are too long;
+    /// [`crate::Error::TooManyTasks`].
     #[instrument(skip_all, fields(repo.id = %repository.id, branch.id = branch))]
     pub async fn submit_commit(
         &self,
@@ -192,34 +193,34 @@ impl Catalog {
             force: params.force,
             source_metarange: params.source_metarange.map(|tree| tree.to_string()),
         });
-        let of = TaskBranches::commit(branch);
-        self.submit_work(repository, TaskKind::COMMIT, work, Some(&of))
+        let branches = TaskBranches::commit(branch);
+        self.submit_work(repository, TaskKind::COMMIT, work, Some(&branches))
             .await
     }
 
-    /// Where the task of a commit of this branch stands.
+    /// The status of a commit task of this branch.
     ///
     /// # Errors
-    /// As of [`Self::task_status`]; also if the task is of another branch.
+    /// The same as for [`Self::task_status`]; also if the task belongs to another branch.
     pub async fn commit_status(
         &self,
         repository: &Repository,
         branch: &str,
         id: &str,
     ) -> Result<TaskStatus<Commit>> {
-        let of = TaskBranches::commit(branch);
+        let branches = TaskBranches::commit(branch);
         let status = self
-            .task_outcome(repository, TaskKind::COMMIT, id, Some(&of))
+            .load_status(repository, TaskKind::COMMIT, id, Some(&branches))
             .await?;
         status.map_info(|info| Ok(Commit::from_record(info)?))
     }
 
-    /// Starts a merge of what `source` points to when it begins, and gives the id of its task.
+    /// Starts a merge and returns the task id. `source` is resolved when the work starts.
     ///
-    /// Progress and the death of the server: as of [`Self::submit_commit`].
+    /// For progress and takeover see [`Self::submit_commit`].
     ///
     /// # Errors
-    /// Source or destination not found; [`crate::Error::InvalidValue`] for too long a message or metadata;
+    /// Source or destination not found; [`crate::Error::InvalidValue`] if message or metadata are too long;
     /// [`crate::Error::TooManyTasks`].
     #[instrument(skip_all, fields(repo.id = %repository.id, branch.id = destination))]
     pub async fn submit_merge(
@@ -247,16 +248,16 @@ impl Catalog {
             force: params.force,
             allow_empty: params.allow_empty,
         });
-        let of = TaskBranches::merge(source, destination);
-        self.submit_work(repository, TaskKind::MERGE, work, Some(&of))
+        let branches = TaskBranches::merge(source, destination);
+        self.submit_work(repository, TaskKind::MERGE, work, Some(&branches))
             .await
     }
 
-    /// Where the task of a merge of these two stands, named as when it was started; its result is
-    /// the new commit's id.
+    /// The status of a merge task. `source` and `destination` must be spelled as in the request that started
+    /// it. The result is the id of the new commit.
     ///
     /// # Errors
-    /// As of [`Self::task_status`]; also if the task is of others.
+    /// The same as for [`Self::task_status`]; also if the task belongs to other branches.
     pub async fn merge_status(
         &self,
         repository: &Repository,
@@ -264,17 +265,17 @@ impl Catalog {
         destination: &str,
         id: &str,
     ) -> Result<TaskStatus<CommitId>> {
-        let of = TaskBranches::merge(source, destination);
+        let branches = TaskBranches::merge(source, destination);
         let status = self
-            .task_outcome(repository, TaskKind::MERGE, id, Some(&of))
+            .load_status(repository, TaskKind::MERGE, id, Some(&branches))
             .await?;
         status.map_info(|info| {
-            let merged: MergeData = result_of(id, info)?;
+            let merged: MergeData = decode_result(id, info)?;
             Ok(CommitId::trusted(merged.reference))
         })
     }
 
-    /// Starts a dump and gives the id of its task. Progress: records written.
+    /// Starts a dump and returns the task id. Progress counts written records.
     ///
     /// # Errors
     /// [`crate::Error::TooManyTasks`]; the record store's.
@@ -284,10 +285,10 @@ impl Catalog {
             .await
     }
 
-    /// Where a dump's task stands.
+    /// The status of a dump task.
     ///
     /// # Errors
-    /// As of [`Self::task_status`].
+    /// The same as for [`Self::task_status`].
     pub async fn dump_status(
         &self,
         repository: &Repository,
@@ -303,7 +304,7 @@ impl Catalog {
         })
     }
 
-    /// Starts a restore and gives the id of its task. Progress: records restored.
+    /// Starts a restore and returns the task id. Progress counts restored records.
     ///
     /// # Errors
     /// [`crate::Error::TooManyTasks`]; the record store's.
@@ -319,16 +320,16 @@ impl Catalog {
             .await
     }
 
-    /// Where a restore's task stands.
+    /// The status of a restore task.
     ///
     /// # Errors
-    /// As of [`Self::task_status`].
+    /// The same as for [`Self::task_status`].
     pub async fn restore_status(
         &self,
         repository: &Repository,
         id: &str,
     ) -> Result<TaskStatus<()>> {
-        let status = self.task_outcome(repository, TaskKind::RESTORE_REFS, id, None);
+        let status = self.load_status(repository, TaskKind::RESTORE_REFS, id, None);
         status.await?.map_info(|_| Ok(()))
     }
 
@@ -337,39 +338,41 @@ impl Catalog {
         repository: &Repository,
         kind: TaskKind,
         work: Work,
-        of: Option<&TaskBranches>,
+        branches: Option<&TaskBranches>,
     ) -> Result<String> {
         let tasks = &self.shared.tasks;
-        let ticket = tasks.submit(repository, kind, work.recipe(), of).await?;
+        let ticket = tasks
+            .submit(repository, kind, work.to_stored(), branches)
+            .await?;
         let id = ticket.id().to_owned();
-        self.do_work(ticket, repository, work);
+        self.run_work(ticket, repository, work);
         Ok(id)
     }
 
-    /// Works on a task that can be done again.
-    pub(super) fn do_work(&self, ticket: Ticket, repository: &Repository, work: Work) {
+    /// Runs repeatable work as the given task.
+    pub(super) fn run_work(&self, ticket: Ticket, repository: &Repository, work: Work) {
         let ticket = Arc::new(ticket);
         let (catalog, repository) = (self.clone(), repository.clone());
         match work {
             Work::Commit(work) => {
-                let receipt = self.receipt(&ticket, Commit::to_record);
-                self.run_task(ticket, Doing::Commit, async move {
-                    catalog.do_commit(&repository, work, &receipt).await
+                let participant = self.participant(&ticket, Commit::to_record);
+                self.run_task(ticket, TaskOperation::Commit, async move {
+                    catalog.run_commit(&repository, work, &participant).await
                 });
             }
             Work::Merge(work) => {
-                let receipt = self.receipt(&ticket, |commit| {
+                let participant = self.participant(&ticket, |commit| {
                     let reference = commit.id.to_string();
                     Bytes::from(MergeData { reference }.encode_to_vec())
                 });
                 let destination = work.destination.clone();
-                self.run_task(ticket, Doing::Merge { destination }, async move {
-                    catalog.do_merge(&repository, work, &receipt).await
+                self.run_task(ticket, TaskOperation::Merge { destination }, async move {
+                    catalog.run_merge(&repository, work, &participant).await
                 });
             }
             Work::Dump(DumpWork {}) => {
                 let progress = ticket.progress();
-                self.run_task(ticket, Doing::Other, async move {
+                self.run_task(ticket, TaskOperation::Other, async move {
                     let dump = catalog.dump(&repository, &progress).await?;
                     let info = RepositoryDumpInfo {
                         commits: dump.commits.to_string(),
@@ -382,7 +385,7 @@ impl Catalog {
             Work::Restore(work) => {
                 let progress = ticket.progress();
                 let token = ticket.id().to_owned();
-                self.run_task(ticket, Doing::Other, async move {
+                self.run_task(ticket, TaskOperation::Other, async move {
                     let dump = RefsDump {
                         commits: MetaRangeId::trusted(work.commits),
                         tags: MetaRangeId::trusted(work.tags),
@@ -401,7 +404,7 @@ impl Catalog {
         }
     }
 
-    fn receipt(&self, ticket: &Arc<Ticket>, info: fn(&Commit) -> Bytes) -> TaskParticipant {
+    fn participant(&self, ticket: &Arc<Ticket>, info: fn(&Commit) -> Bytes) -> TaskParticipant {
         TaskParticipant {
             tasks: Arc::clone(&self.shared.tasks),
             ticket: Arc::clone(ticket),
@@ -409,11 +412,11 @@ impl Catalog {
         }
     }
 
-    async fn do_commit(
+    async fn run_commit(
         &self,
         repository: &Repository,
         work: CommitWork,
-        receipt: &TaskParticipant,
+        participant: &TaskParticipant,
     ) -> Result<Bytes> {
         let branch = BranchId::parse(&work.branch)?;
         let params = CommitParams {
@@ -428,16 +431,16 @@ impl Catalog {
         let hooks = self.hooks.as_ref();
         let commit = self
             .graveler
-            .commit_with(repository, &branch, params, hooks, receipt)
+            .commit_with(repository, &branch, params, hooks, participant)
             .await?;
         Ok(commit.to_record())
     }
 
-    async fn do_merge(
+    async fn run_merge(
         &self,
         repository: &Repository,
         work: MergeWork,
-        receipt: &TaskParticipant,
+        participant: &TaskParticipant,
     ) -> Result<Bytes> {
         let destination = BranchId::parse(&work.destination)?;
         let params = MergeParams {
@@ -462,7 +465,7 @@ impl Catalog {
                 &work.source,
                 params,
                 hooks,
-                receipt,
+                participant,
             )
             .await?;
         let reference = merged.commit_id.to_string();
@@ -470,7 +473,7 @@ impl Catalog {
     }
 }
 
-/// Ends a task in the batch that its commit lands in.
+/// Ends a task in the batch in which its commit lands.
 #[derive(Debug)]
 struct TaskParticipant {
     tasks: Arc<Tasks>,
@@ -478,9 +481,9 @@ struct TaskParticipant {
     info: fn(&Commit) -> Bytes,
 }
 
-/// What [`super::Progress`] of a commit or merge tells.
-const BUILT: u64 = 1;
-const JUDGED: u64 = 2;
+/// The progress of commits and merges.
+const TREE_STORED: u64 = 1;
+const HOOKS_PASSED: u64 = 2;
 const LANDED: u64 = 3;
 
 impl CommitParticipant for TaskParticipant {
@@ -488,24 +491,24 @@ impl CommitParticipant for TaskParticipant {
         let landed = super::Progress::default();
         landed.set(LANDED);
         let outcome = Ok((self.info)(commit));
-        let Held {
+        let HeldClaim {
             claim, unchanged, ..
         } = self.ticket.held();
-        self.tasks.ending(&claim, &unchanged, outcome, &landed)
+        self.tasks.end_ops(&claim, &unchanged, outcome, &landed)
     }
 
     fn on_step(&self, step: CommitStep) {
         self.ticket.progress().set(match step {
-            CommitStep::Built => BUILT,
-            CommitStep::Judged => JUDGED,
+            CommitStep::Built => TREE_STORED,
+            CommitStep::Judged => HOOKS_PASSED,
         });
     }
 }
 
-/// What a claim says is to be done; none if it cannot be done again, or a later version wrote it.
-pub(super) fn work_of(recipe: &Bytes) -> Option<Work> {
-    if recipe.is_empty() {
+/// Decodes the work of a claim. Returns none if it is not repeatable, or is unknown because a later version wrote it.
+pub(super) fn decode_work(stored: &Bytes) -> Option<Work> {
+    if stored.is_empty() {
         return None;
     }
-    WorkData::decode(recipe.clone()).ok()?.work
+    WorkData::decode(stored.clone()).ok()?.work
 }

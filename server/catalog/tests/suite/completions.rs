@@ -1,7 +1,7 @@
-//! How multipart uploads end while others end them too, and while servers and stores fail: once.
+//! A multipart upload ends exactly once, despite concurrent completions and aborts and failing servers and stores.
 //!
-//! Two completions of one upload with other parts left an object whose size and tag were those of one and whose bytes
-//! were those of the other; a client that asked again for an answer that it had lost was told 404.
+//! Guards against two bugs. Two concurrent completions with different parts left an object with the size and `ETag` of
+//! one list and the bytes of the other. A client that lost the response and repeated the request got 404.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use block::testing::Faults as BlockFaults;
 use bytes::Bytes;
 use catalog::testing::TestCatalog;
 use catalog::{
-    Catalog, CompletedPart, Error, KEEP_ANSWERS, Object, ObjectTarget, Reader, Repository, Result,
-    UploadOptions, WriteOptions, from_bytes,
+    COMPLETION_RETENTION, Catalog, CompletedPart, Error, Object, ObjectTarget, Reader, Repository,
+    Result, UploadOptions, WriteOptions, from_bytes,
 };
 use graveler::{Graveler, NoHooks, Options};
 use kv::Store as _;
@@ -29,7 +29,7 @@ fn to(repository: &Repository) -> ObjectTarget<'_> {
     }
 }
 
-/// An upload of three parts.
+/// Creates an upload with three parts.
 async fn upload(lake: &TestCatalog, repository: &Repository) -> (String, Vec<CompletedPart>) {
     let options = UploadOptions::default();
     let begun = lake.create_multipart(to(repository), &options).await;
@@ -53,7 +53,7 @@ fn joined(parts: &[CompletedPart]) -> String {
     parts.iter().map(body).collect()
 }
 
-/// Another server of the installation, on stores that fail so often and let others go first.
+/// Another server of the same installation whose stores inject failures and yields.
 fn server(lake: &TestCatalog, seed: u64, kv: Faults, block: BlockFaults) -> Catalog {
     let fate: Arc<dyn FaultSchedule> = Arc::new(SeededFaults::new(seed, kv.yields));
     let records: Arc<dyn kv::Store> = Arc::new(FaultyStore::with_schedule(
@@ -78,7 +78,7 @@ fn server(lake: &TestCatalog, seed: u64, kv: Faults, block: BlockFaults) -> Cata
     Catalog::new(reader, records, Arc::new(NoHooks), clock, ids)
 }
 
-/// Lets others go first so often.
+/// Yields `count` times, so that other tasks run first.
 async fn turns(count: u64) {
     for _ in 0..count {
         tokio::task::yield_now().await;
@@ -90,7 +90,7 @@ fn is_unknown<T>(ended: &Result<T>) -> bool {
 }
 
 #[tokio::test]
-async fn of_completions_and_aborts_on_several_servers_one_takes_effect() {
+async fn one_of_concurrent_completions_and_aborts_takes_effect() {
     let yields = Faults {
         yields: 160,
         ..Faults::default()
@@ -111,7 +111,7 @@ async fn of_completions_and_aborts_on_several_servers_one_takes_effect() {
                 .await
         };
         let abort = async {
-            // A completion has the longer way.
+            // A completion takes more steps than an abort.
             turns(seed % 60).await;
             servers[3].abort_multipart(to(&repository), &id).await
         };
@@ -152,17 +152,17 @@ async fn of_completions_and_aborts_on_several_servers_one_takes_effect() {
     );
 }
 
-/// The bytes of objects that there are.
+/// The contents of all stored objects.
 fn data(lake: &TestCatalog) -> Vec<String> {
     let addresses = lake.block.addresses().into_iter();
     let addresses = addresses.map(|at| at.as_str().to_owned());
     addresses.filter(|at| at.contains("/data/")).collect()
 }
 
-/// Servers that die between bytes and entry, or behind the entry, and answers that are lost: the same call again
-/// completes the upload, and no other does.
+/// The server may die between storing the bytes and the entry, or before it responds. The client completes the
+/// upload by repeating the request, and other requests cannot.
 #[tokio::test]
-async fn however_stores_fail_the_same_call_completes_the_upload() {
+async fn repeated_call_completes_the_upload_despite_store_failures() {
     let (mut failures, mut lost) = (0, 0);
     for seed in base::testing::seeds(200, 10_000) {
         let lake = TestCatalog::new();
@@ -203,7 +203,7 @@ async fn however_stores_fail_the_same_call_completes_the_upload() {
             .complete_multipart(to(&repository), &id, &parts[..1], false)
             .await;
         assert!(is_unknown(&other), "seed {seed}: {other:?}");
-        // Nothing of it stays but the object and the answer.
+        // Only the object and the stored result remain.
         let again = lake
             .complete_multipart(to(&repository), &id, &parts, false)
             .await;
@@ -230,12 +230,12 @@ async fn completed() -> (TestCatalog, Repository, String, Vec<CompletedPart>, Ob
 }
 
 #[tokio::test]
-async fn a_repeated_completion_answers_and_changes_nothing() {
+async fn repeated_completion_returns_the_same_object() {
     let (lake, repository, id, parts, object) = completed().await;
     let mut quoted = parts.clone();
     quoted[0].etag = format!("\"{}\"", quoted[0].etag.to_uppercase());
     for parts in [&parts, &quoted] {
-        // Also on the condition that there is no object: it is this one.
+        // Even with `if_absent`: the existing object is the one that this upload made.
         let again = lake
             .complete_multipart(to(&repository), &id, parts, true)
             .await;
@@ -256,7 +256,7 @@ async fn a_repeated_completion_answers_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_repeated_completion_is_of_the_same_upload() {
+async fn repeated_completion_must_name_the_same_upload() {
     let (lake, repository, id, parts, _) = completed().await;
     let other = lake.repository("other").await;
     let elsewhere = [
@@ -289,10 +289,10 @@ async fn a_repeated_completion_is_of_the_same_upload() {
 }
 
 #[tokio::test]
-async fn answers_are_kept_for_a_day() {
+async fn results_of_completions_are_kept_for_a_day() {
     let (lake, repository, id, parts, object) = completed().await;
-    lake.clock.advance(KEEP_ANSWERS);
-    assert_eq!(lake.forget_completions().await.unwrap(), 0);
+    lake.clock.advance(COMPLETION_RETENTION);
+    assert_eq!(lake.prune_completions().await.unwrap(), 0);
     let again = lake.complete_multipart(to(&repository), &id, &parts, false);
     assert_eq!(again.await.unwrap(), object);
 
@@ -300,24 +300,24 @@ async fn answers_are_kept_for_a_day() {
     let last = lake.complete_multipart(to(&repository), &later, &parts, false);
     last.await.unwrap();
     lake.clock.advance(Duration::from_secs(1));
-    assert_eq!(lake.forget_completions().await.unwrap(), 1);
+    assert_eq!(lake.prune_completions().await.unwrap(), 1);
     assert_eq!(lake.records("weir-multiparts-done").await.len(), 1);
     let forgotten = lake
         .complete_multipart(to(&repository), &id, &parts, false)
         .await;
     assert!(is_unknown(&forgotten), "{forgotten:?}");
-    // The object has nothing to do with it.
+    // The object itself stays.
     assert_eq!(lake.read(&repository, "main", "big").await, joined(&parts));
 }
 
-/// A completion that is refused behind the joining leaves an upload that can be ended either way.
+/// The completion is refused after the parts were joined. The upload can then still be completed or aborted.
 #[tokio::test]
-async fn a_completion_that_is_refused_leaves_its_upload() {
+async fn refused_completion_leaves_the_upload_open() {
     for abort in [true, false] {
         let lake = TestCatalog::new();
         let repository = lake.repository("lake").await;
         let (id, parts) = upload(&lake, &repository).await;
-        // As if the object came behind the look that precedes the joining.
+        // Simulates an object that is written after the check that precedes the joining.
         let at = lake.multipart(to(&repository), &id).await.unwrap();
         let at = block::Location::full(&at.physical_address);
         let joined_here = lake.block.complete_multipart(&at, &id, &parts).await;
@@ -342,25 +342,26 @@ async fn a_completion_that_is_refused_leaves_its_upload() {
     }
 }
 
-/// One record that could not be read stopped the job for all, and for ever.
+/// Guards against a bug: one unreadable record stopped the job for all records.
 #[tokio::test]
-async fn a_record_that_cannot_be_read_keeps_no_other_one() {
+async fn unreadable_record_does_not_stop_the_pruning() {
     let (lake, repository, id, parts, _) = completed().await;
     let broken = kv::Op::Set {
         partition: Bytes::from_static(b"weir-multiparts-done"),
-        // Read before the other one.
+        // Sorts before the other record.
         key: Bytes::from_static(b"\x00\xff/broken"),
         value: Bytes::from_static(b"\xff\xff"),
         predicate: None,
     };
     lake.kv.batch(vec![broken]).await.unwrap();
-    lake.clock.advance(KEEP_ANSWERS + Duration::from_secs(1));
-    assert_eq!(lake.forget_completions().await.unwrap(), 1);
+    lake.clock
+        .advance(COMPLETION_RETENTION + Duration::from_secs(1));
+    assert_eq!(lake.prune_completions().await.unwrap(), 1);
     let kept = lake.records("weir-multiparts-done").await;
-    assert_eq!(kept.len(), 1, "the one that cannot be read");
+    assert_eq!(kept.len(), 1, "the unreadable record");
     let forgotten = lake
         .complete_multipart(to(&repository), &id, &parts, false)
         .await;
     assert!(is_unknown(&forgotten), "{forgotten:?}");
-    assert_eq!(lake.forget_completions().await.unwrap(), 0);
+    assert_eq!(lake.prune_completions().await.unwrap(), 0);
 }

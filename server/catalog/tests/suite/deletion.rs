@@ -1,4 +1,4 @@
-//! What is begun in a repository while another server deletes it: tasks, uploads. Nothing of it is left.
+//! Tasks and uploads that start while another server deletes the repository leave no records behind.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -78,14 +78,14 @@ fn is_refusal(error: &Error) -> bool {
     let gone =
         |e: &EngineError| matches!(e, EngineError::InDeletion(_) | EngineError::NotFound { .. });
     match error {
-        // Its record went with the others.
+        // The record was deleted with the repository.
         Error::NoSuchUpload(_) => true,
         Error::Engine(error) => gone(error),
         _ => false,
     }
 }
 
-/// At the turn of this number another server begins something, or deletes the repository.
+/// At a given scheduling turn, another server starts something or deletes the repository.
 #[derive(Debug)]
 struct At {
     turn: usize,
@@ -93,7 +93,7 @@ struct At {
     refused: AtomicUsize,
     lake: TestCatalog,
     repository: Repository,
-    /// None: it deletes.
+    /// What to start; none to delete the repository.
     begins: Option<&'static str>,
 }
 
@@ -137,7 +137,7 @@ async fn assert_nothing_is_left(at: &At, what: &str) {
     }
 }
 
-/// A repository, and a server beside whose steps another acts.
+/// A repository, and a server during whose steps another server acts.
 async fn beside(turn: usize, begins: Option<&'static str>) -> (Arc<At>, Catalog) {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
@@ -146,7 +146,7 @@ async fn beside(turn: usize, begins: Option<&'static str>) -> (Arc<At>, Catalog)
         .unwrap();
     lake.put(&repository, "dev", "a", "1").await;
     for what in BEGINNINGS {
-        // So that a deletion finds some of each.
+        // Ensures that the deletion finds records of each type.
         begin(&lake, &repository, what).await.unwrap();
     }
     let (kv, at) = (
@@ -168,7 +168,7 @@ async fn beside(turn: usize, begins: Option<&'static str>) -> (Arc<At>, Catalog)
 }
 
 #[tokio::test]
-async fn what_others_begin_during_a_deletion_is_refused_or_goes_with_it() {
+async fn work_started_during_a_deletion_is_refused_or_deleted() {
     for what in BEGINNINGS {
         let mut refused = 0;
         for turn in 0.. {
@@ -186,7 +186,7 @@ async fn what_others_begin_during_a_deletion_is_refused_or_goes_with_it() {
 }
 
 #[tokio::test]
-async fn nothing_begins_in_a_repository_that_others_have_deleted() {
+async fn no_work_starts_in_a_repository_that_another_server_deleted() {
     for what in BEGINNINGS {
         let mut refused = 0;
         for turn in 0.. {

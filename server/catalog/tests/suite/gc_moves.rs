@@ -1,4 +1,4 @@
-//! Garbage collection while staged changes move: whoever asks in the order of the documentation is told of each object.
+//! Garbage collection lists every object although staged changes move, if the calls are made in the documented order.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use kv::Store as _;
 
 use super::gc_prepare::{Slow, read, relative, rules, uncommitted};
 
-/// A catalog whose calls end at the first place where they may.
+/// A catalog whose calls stop at the first opportunity.
 fn slow(lake: &TestCatalog) -> Catalog {
     let clock = Slow(Arc::clone(&lake.clock), Duration::from_secs(70));
     lake.with_clock(Arc::new(clock))
 }
 
-/// A clock that is behind another.
+/// A clock that lags behind another.
 #[derive(Debug)]
 struct Behind(Arc<ManualClock>, Duration);
 
@@ -28,25 +28,25 @@ impl Clock for Behind {
     }
 }
 
-/// What somebody does between two calls.
+/// What another client does between two calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meanwhile {
     Nothing,
-    /// Deletes the branch, or takes its deletion back.
+    /// Deletes the branch, or undoes its deletion.
     Toggle,
-    /// Has what is staged on it written anew, into a fresh token, and the tokens before emptied.
+    /// Rewrites the branch's staged changes into a fresh token and empties the earlier tokens.
     Rewrite,
 }
 
 use Meanwhile::{Nothing, Rewrite, Toggle};
 
-/// A repository in which `a-moving` is deleted with an object staged on it, and others too.
+/// A repository in which the branch `a-moving` was deleted with an object staged on it, like other branches.
 struct Moving {
     lake: TestCatalog,
-    /// Where things are moved.
+    /// The server that moves the staged changes.
     server: Catalog,
     repository: Repository,
-    /// Where the object is.
+    /// The address of the object.
     address: String,
 }
 
@@ -121,7 +121,7 @@ impl Moving {
         self.lake.clock.advance(Duration::from_secs(1));
     }
 
-    /// Goes through a run, each of `script` behind one call. Gives the number of calls.
+    /// Makes all calls of a run, with one step of `script` after each. Returns the number of calls.
     async fn run(&self, script: &[Meanwhile]) -> (PreparedUncommitted, usize) {
         let slow = slow(&self.lake);
         let mut script = script.iter();
@@ -137,7 +137,7 @@ impl Moving {
                 return (prepared, calls);
             }
             if calls == 1 {
-                // So that there is more to stop at.
+                // Adds further positions at which a call can stop.
                 self.undo(&self.lake, "c-other").await;
             }
             if let Some(meanwhile) = script.next() {
@@ -148,19 +148,19 @@ impl Moving {
 }
 
 #[tokio::test]
-async fn what_moves_between_the_calls_is_named_wherever_it_goes() {
-    named_wherever_it_goes(Duration::ZERO).await;
+async fn objects_that_move_between_calls_are_listed() {
+    check_all_moves(Duration::ZERO).await;
 }
 
-/// What it does sorts behind what others did before.
+/// The entries of this server sort behind older entries of other servers.
 #[tokio::test]
-async fn what_a_server_moves_whose_clock_is_behind_is_named_as_well() {
+async fn objects_moved_by_a_server_with_a_slow_clock_are_listed() {
     for behind in [1, 299] {
-        named_wherever_it_goes(Duration::from_secs(behind)).await;
+        check_all_moves(Duration::from_secs(behind)).await;
     }
 }
 
-async fn named_wherever_it_goes(behind: Duration) {
+async fn check_all_moves(behind: Duration) {
     const LONGEST: u32 = 5;
     let mut most_calls = 0;
     for number in 0..3_usize.pow(LONGEST) {
@@ -177,7 +177,7 @@ async fn named_wherever_it_goes(behind: Duration) {
     assert!(most_calls > LONGEST as usize, "{most_calls}");
 }
 
-/// The addresses in all commits that are kept.
+/// The addresses of all objects in the commits that are kept.
 async fn in_kept_commits(lake: &TestCatalog, repository: &Repository) -> BTreeSet<String> {
     let prepared = lake.prepare_gc_commits(repository).await.unwrap();
     let mut addresses = BTreeSet::new();
@@ -192,7 +192,7 @@ async fn in_kept_commits(lake: &TestCatalog, repository: &Repository) -> BTreeSe
     addresses
 }
 
-/// All addresses of a run. Behind so many calls `b2` is committed.
+/// All addresses of a run. `b2` is committed after the given number of calls.
 async fn in_uncommitted(
     lake: &TestCatalog,
     repository: &Repository,
@@ -233,9 +233,9 @@ async fn lake_with_three_branches() -> (TestCatalog, Repository, String) {
     (lake, repository, relative(&object.physical_address))
 }
 
-/// The order that the documentation tells: uncommitted objects to the last call, then commits.
+/// The documented order: uncommitted objects up to the last call, then commits.
 #[tokio::test]
-async fn what_is_committed_between_the_calls_is_named_in_the_right_order() {
+async fn objects_committed_between_calls_are_listed_in_the_documented_order() {
     let mut calls = 1;
     for commit_behind in 0.. {
         if commit_behind > calls {
@@ -256,9 +256,9 @@ async fn what_is_committed_between_the_calls_is_named_in_the_right_order() {
     assert!(calls >= 4, "{calls}");
 }
 
-/// Why the order matters.
+/// Shows why the order matters.
 #[tokio::test]
-async fn in_the_other_order_it_would_be_lost() {
+async fn objects_committed_between_calls_are_missed_in_the_other_order() {
     let (lake, repository, address) = lake_with_three_branches().await;
     let committed = in_kept_commits(&lake, &repository).await;
     let (uncommitted, _) = in_uncommitted(&lake, &repository, 0).await;

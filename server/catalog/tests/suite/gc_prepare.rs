@@ -1,4 +1,4 @@
-//! Preparing garbage collection: what the jobs read, as they read it.
+//! Preparing garbage collection: the files, read as the jobs read them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub(super) async fn read(lake: &TestCatalog, address: &str) -> String {
 }
 
 #[tokio::test]
-async fn commits_that_are_kept_are_in_a_file() {
+async fn kept_commits_are_listed_in_a_file() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     let mut commits = Vec::new();
@@ -57,7 +57,7 @@ async fn commits_that_are_kept_are_in_a_file() {
     let file = read(&lake, &first.commits_location).await;
     let rows: Vec<&str> = file.lines().collect();
     assert_eq!(rows[0], "commit_id,expired,metarange_id");
-    // Young are the last two; the one before them was the branch's head until then.
+    // The last two are young, and the one before them was the branch's head until then.
     let expected: Vec<String> = commits[1..]
         .iter()
         .rev()
@@ -71,7 +71,7 @@ async fn commits_that_are_kept_are_in_a_file() {
 }
 
 #[tokio::test]
-async fn without_rules_there_is_nothing_to_prepare() {
+async fn preparation_without_rules_fails() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     let refused = async || {
@@ -91,7 +91,7 @@ async fn without_rules_there_is_nothing_to_prepare() {
 }
 
 #[tokio::test]
-async fn a_task_prepares_the_same() {
+async fn task_prepares_the_same_file() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     rules(&lake, &repository, 1, 1).await;
@@ -116,9 +116,9 @@ async fn a_task_prepares_the_same() {
     assert!(matches!(unknown, Err(Error::TaskNotFound(_))));
 }
 
-/// Deleting what it holds is no way to read it.
+/// Even though the objects could be read before the deletion.
 #[tokio::test]
-async fn nothing_is_collected_in_a_read_only_repository() {
+async fn read_only_repository_refuses_preparation() {
     let lake = TestCatalog::new();
     let mut request = creation("frozen");
     request.read_only = true;
@@ -134,9 +134,9 @@ async fn nothing_is_collected_in_a_read_only_repository() {
     }
 }
 
-/// Rules that lakeFS took: a time before the commit was made would give up its objects.
+/// lakeFS accepted negative days. A limit in the future would give up objects of new commits.
 #[tokio::test]
-async fn stored_rules_below_zero_count_as_zero() {
+async fn negative_days_in_stored_rules_count_as_zero() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     let config = Location::full("mem://lake/_lakefs/retention/gc/rules/config.json");
@@ -163,12 +163,12 @@ async fn stored_rules_below_zero_count_as_zero() {
     assert_eq!(
         file.lines().count(),
         3,
-        "the head, and the one that it replaced just now"
+        "the head, and the commit that it has just replaced"
     );
     assert!(file.contains(commit.id.as_str()));
 }
 
-/// Addresses and seconds, of all files of a run.
+/// The addresses and times (in seconds) in all files of a run.
 pub(super) async fn uncommitted(
     lake: &TestCatalog,
     prepared: &PreparedUncommitted,
@@ -202,7 +202,7 @@ pub(super) fn relative(address: &str) -> String {
 }
 
 #[tokio::test]
-async fn uncommitted_objects_of_all_branches_are_named() {
+async fn uncommitted_objects_of_all_branches_are_listed() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     lake.put(&repository, "main", "committed", "1").await;
@@ -234,9 +234,9 @@ async fn uncommitted_objects_of_all_branches_are_named() {
     assert_eq!(uncommitted(&lake, &prepared).await, expected);
 }
 
-/// lakeFS's client reads by these names and types.
+/// lakeFS's client depends on these names and types.
 #[tokio::test]
-async fn the_files_are_as_the_spark_client_reads_them() {
+async fn files_have_the_schema_that_the_spark_client_reads() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     let empty = lake
@@ -246,7 +246,7 @@ async fn the_files_are_as_the_spark_client_reads_them() {
     assert_eq!(
         files(&lake, &empty).await.len(),
         1,
-        "a folder with a file, though without rows"
+        "the folder has a file even without rows"
     );
     assert_eq!(uncommitted(&lake, &empty).await, []);
 
@@ -291,7 +291,7 @@ async fn the_files_are_as_the_spark_client_reads_them() {
     assert_eq!(text, parquet::basic::ConvertedType::UTF8);
 }
 
-/// A clock of which each look takes a time.
+/// A clock that advances with each reading.
 #[derive(Debug)]
 pub(super) struct Slow(pub(super) Arc<ManualClock>, pub(super) Duration);
 
@@ -303,7 +303,7 @@ impl Clock for Slow {
 }
 
 #[tokio::test]
-async fn a_call_lasts_a_minute_and_the_next_goes_on() {
+async fn call_stops_after_a_minute_and_the_next_one_resumes() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     for branch in ["b1", "b2", "b3"] {
@@ -347,9 +347,9 @@ async fn a_call_lasts_a_minute_and_the_next_goes_on() {
     assert!(calls >= 3, "{calls}");
 }
 
-/// Changes that were thrown away with their branch can be brought back: not without their objects.
+/// An undo can restore changes that were deleted with their branch, so their objects must stay.
 #[tokio::test]
-async fn what_an_undo_brings_back_is_named() {
+async fn objects_that_an_undo_can_restore_are_listed() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     let mut expected = Vec::new();
@@ -366,7 +366,7 @@ async fn what_an_undo_brings_back_is_named() {
             .unwrap();
     }
     expected.sort();
-    // What was thrown away just before a run may be named twice.
+    // Changes that were dropped just before the run may be listed twice.
     lake.clock.advance(Duration::from_secs(600));
     let slow = lake.with_clock(Arc::new(Slow(
         Arc::clone(&lake.clock),
@@ -390,9 +390,9 @@ async fn what_an_undo_brings_back_is_named() {
     assert!(calls >= 2, "{calls}");
 }
 
-/// An undo between two calls takes what was kept to a branch that was gone through already.
+/// An undo between two calls moves kept changes to a branch that was already processed.
 #[tokio::test]
-async fn what_an_undo_brings_back_during_a_run_is_named() {
+async fn objects_restored_by_an_undo_during_a_run_are_listed() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     let gone = graveler::RefName::branch("a-gone").unwrap();
@@ -411,7 +411,7 @@ async fn what_an_undo_brings_back_during_a_run_is_named() {
         .prepare_gc_uncommitted(&repository, None)
         .await
         .unwrap();
-    // `main` was gone through, and sorts behind the branch that comes back now.
+    // `main` was processed already and sorts behind the branch that is restored now.
     lake.undo(&repository, &gone, graveler::UndoParams::default())
         .await
         .unwrap();

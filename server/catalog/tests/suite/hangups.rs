@@ -1,4 +1,4 @@
-//! Clients that hang up while their change is worked out.
+//! Clients that disconnect while their change is in progress.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,10 +8,10 @@ use catalog::{CompletedPart, ObjectTarget, UploadOptions};
 use graveler::{Event, EventKind, HookOutcome, Hooks, Rejection};
 use tokio::sync::Notify;
 
-/// More turns than anything here takes; only a failing test takes them all.
+/// More turns than any test here needs; only a failing test uses all of them.
 const MAX_TURNS: usize = 10_000;
 
-/// Hooks that hold up one kind of event until they are let go, and note what they are told of.
+/// Hooks that block one kind of event until released, and record their post events.
 #[derive(Debug)]
 struct Slow {
     kind: EventKind,
@@ -30,7 +30,7 @@ impl Slow {
         })
     }
 
-    async fn is_told_of(&self, kind: EventKind) -> bool {
+    async fn has_received(&self, kind: EventKind) -> bool {
         for _ in 0..MAX_TURNS {
             if self.told.lock().unwrap().contains(&kind) {
                 return true;
@@ -57,7 +57,7 @@ impl Hooks for Slow {
 }
 
 #[tokio::test]
-async fn a_commit_lands_and_its_hooks_hear_of_it_when_the_client_is_gone() {
+async fn commit_and_its_post_hooks_complete_after_the_client_disconnects() {
     let hooks = Slow::new(EventKind::PreCommit);
     let lake = TestCatalog::with_hooks(|_| Arc::<Slow>::clone(&hooks));
     let repository = lake.repository("lake").await;
@@ -75,13 +75,13 @@ async fn a_commit_lands_and_its_hooks_hear_of_it_when_the_client_is_gone() {
     client.await.unwrap_err();
     hooks.released.notify_one();
 
-    assert!(hooks.is_told_of(EventKind::PostCommit).await);
+    assert!(hooks.has_received(EventKind::PostCommit).await);
     let head = lake.catalog.commit(&repository, "main").await.unwrap();
     assert_eq!(head.message, "one");
 }
 
 #[tokio::test]
-async fn a_merge_lands_and_its_hooks_hear_of_it_when_the_client_is_gone() {
+async fn merge_and_its_post_hooks_complete_after_the_client_disconnects() {
     let hooks = Slow::new(EventKind::PreMerge);
     let lake = TestCatalog::with_hooks(|_| Arc::<Slow>::clone(&hooks));
     let repository = lake.repository("lake").await;
@@ -102,12 +102,12 @@ async fn a_merge_lands_and_its_hooks_hear_of_it_when_the_client_is_gone() {
     client.await.unwrap_err();
     hooks.released.notify_one();
 
-    assert!(hooks.is_told_of(EventKind::PostMerge).await);
+    assert!(hooks.has_received(EventKind::PostMerge).await);
     assert_eq!(lake.read(&repository, "main", "a").await, "1");
 }
 
 #[tokio::test]
-async fn an_upload_is_completed_when_the_client_is_gone() {
+async fn multipart_completion_survives_a_disconnect() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     let to = ObjectTarget {
@@ -142,7 +142,7 @@ async fn an_upload_is_completed_when_the_client_is_gone() {
 }
 
 #[tokio::test]
-async fn a_repository_is_created_when_the_client_is_gone() {
+async fn repository_creation_survives_a_disconnect() {
     let lake = TestCatalog::new();
     let mut request = Box::pin(lake.create_repository(creation("lake")));
     assert!(futures::poll!(&mut request).is_pending());
@@ -153,7 +153,7 @@ async fn a_repository_is_created_when_the_client_is_gone() {
 }
 
 #[tokio::test]
-async fn a_shutdown_waits_for_changes_whose_clients_are_gone() {
+async fn shutdown_waits_for_changes_of_disconnected_clients() {
     let hooks = Slow::new(EventKind::PreCommit);
     let lake = TestCatalog::with_hooks(|_| Arc::<Slow>::clone(&hooks));
     let repository = lake.repository("lake").await;

@@ -1,4 +1,4 @@
-//! Commits, their log and differences, and looking around in stored trees.
+//! Commits, their log and diffs, and reading stored trees.
 
 use base::Page;
 use catalog::testing::{TestCatalog, commit_params, merge_params};
@@ -16,7 +16,7 @@ fn query(amount: usize) -> LogQuery {
     }
 }
 
-/// Messages of a page, `+` at the end if more follow.
+/// The messages of a page, followed by `+` if more follow.
 fn messages(page: &Page<Commit>) -> String {
     let mut all: Vec<_> = page
         .results
@@ -43,7 +43,7 @@ async fn check_log(
     page.next_offset
 }
 
-/// Three commits over the first: `one` writes a/1 and b/1, `two` a/2, `three` c.
+/// Three commits after the initial one: `one` writes a/1 and b/1, `two` a/2, `three` c.
 async fn three_commits() -> (TestCatalog, Repository) {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
@@ -62,7 +62,7 @@ async fn three_commits() -> (TestCatalog, Repository) {
 }
 
 #[tokio::test]
-async fn the_log_is_paged_and_filtered() {
+async fn log_is_paged_and_filtered() {
     let (lake, repository) = three_commits().await;
     let check = async |query, expected| check_log(&lake, &repository, query, expected).await;
     check(query(ALL), "three, two, one, Repository created").await;
@@ -108,7 +108,7 @@ async fn the_log_is_paged_and_filtered() {
     )
     .await;
 
-    // Limited: the walk ends with the last commit that is asked for, however far back it is.
+    // With `limit`, the walk ends with the last requested match, however old it is.
     let limited = |query| LogQuery {
         limit: true,
         ..query
@@ -152,10 +152,10 @@ async fn the_log_is_paged_and_filtered() {
     .await;
 }
 
-/// `lakectl annotate` asks for the last commit of each path. The log showed it nothing, since it looked
-/// at one commit only, and showed merges in place of the commits that they brought in.
+/// `lakectl annotate` requests the last commit of each path. Guards against two bugs: the log examined only one
+/// commit, and it listed merges instead of the commits that they merged.
 #[tokio::test]
-async fn a_log_of_paths_shows_the_commits_that_changed_them_and_no_merges() {
+async fn log_of_paths_lists_the_commits_that_changed_them_without_merges() {
     let (lake, repository) = three_commits().await;
     work_on_dev(&lake, &repository).await;
     lake.clock.advance(std::time::Duration::from_secs(1));
@@ -187,7 +187,7 @@ async fn a_log_of_paths_shows_the_commits_that_changed_them_and_no_merges() {
     check(of("a/1", false, false), "on dev, one").await;
     check(of("a/1", false, true), "on dev").await;
     check(of("c", false, false), "on dev, three").await;
-    // Along first parents the merge is the commit that changed them.
+    // In a first-parent log, the merge is the commit that changed them.
     check(of("d/1", true, false), "merge dev").await;
     check(of("a/1", true, false), "merge dev, one").await;
     check(of("e", true, true), "on main").await;
@@ -199,7 +199,7 @@ async fn a_log_of_paths_shows_the_commits_that_changed_them_and_no_merges() {
 }
 
 #[tokio::test]
-async fn staged_changes_are_no_commit() {
+async fn staged_changes_do_not_resolve_to_a_commit() {
     let (lake, repository) = three_commits().await;
     let error = lake.catalog.commit(&repository, "main$").await.unwrap_err();
     let is_refused = |error: &Error| {
@@ -229,7 +229,7 @@ fn diffs(delimiter: &str) -> DiffQuery {
     }
 }
 
-/// `+added -removed ~changed !conflict *prefix/`
+/// Renders a page as `+added -removed ~changed !conflict *prefix/`.
 fn signs(page: &Page<Difference>) -> String {
     let sign = |row: &Difference| {
         assert_eq!(row.is_prefix, row.kind == DifferenceKind::PrefixChanged);
@@ -263,7 +263,7 @@ async fn work_on_dev(lake: &TestCatalog, repository: &Repository) {
 }
 
 #[tokio::test]
-async fn differences_before_and_after_the_commit() {
+async fn diffs_before_and_after_a_commit() {
     let (lake, repository) = three_commits().await;
     work_on_dev(&lake, &repository).await;
     let uncommitted = async |query| {
@@ -326,7 +326,7 @@ async fn differences_before_and_after_the_commit() {
 }
 
 #[tokio::test]
-async fn both_sides_of_a_conflict_are_told_and_a_merge_refused() {
+async fn diff_shows_both_sides_of_a_conflict_and_the_merge_fails() {
     let (lake, repository) = three_commits().await;
     work_on_dev(&lake, &repository).await;
     lake.commit(&repository, "dev", "work").await;
@@ -369,7 +369,7 @@ async fn both_sides_of_a_conflict_are_told_and_a_merge_refused() {
 }
 
 #[tokio::test]
-async fn a_snapshot_shows_one_tree() {
+async fn snapshot_reads_one_tree() {
     let (lake, repository) = three_commits().await;
     let tree = async |reference: &str| {
         let commit = lake.catalog.commit(&repository, reference).await.unwrap();
@@ -418,7 +418,7 @@ async fn a_snapshot_shows_one_tree() {
 }
 
 #[tokio::test]
-async fn references_come_and_go() {
+async fn branches_and_tags_are_created_and_deleted() {
     let (lake, repository) = three_commits().await;
     lake.create_tag(&repository, "v1", "main~1", false, "tester")
         .await

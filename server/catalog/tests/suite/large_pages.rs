@@ -1,4 +1,4 @@
-//! Pages of large entries end by bytes. A client that follows them sees each entry once, in order.
+//! Pages of large entries are limited by bytes. A client that follows them sees each entry once, in order.
 
 use std::collections::BTreeMap;
 
@@ -17,13 +17,13 @@ fn size_of(metadata: &BTreeMap<String, String>) -> usize {
     metadata.iter().map(|(k, v)| k.len() + v.len()).sum()
 }
 
-/// A page that is full by bytes: how many entries it has, and what they hold.
+/// Checks that a page is full by bytes: it has `entries` entries with `bytes` bytes in total.
 #[track_caller]
 fn check_full(entries: usize, bytes: usize, largest: usize) {
     assert!(entries > 0 && bytes <= MAX_PAGE_BYTES, "{bytes} bytes");
     assert!(
         bytes + 3 * largest > MAX_PAGE_BYTES,
-        "ends too early: {bytes} bytes"
+        "the page ends too early: {bytes} bytes"
     );
 }
 
@@ -59,10 +59,10 @@ async fn logs_of_commits_with_large_metadata() {
         query.after = page.next_offset;
     }
     assert_eq!(found, expected);
-    assert_eq!(pages, 4, "three of a megabyte to a page");
+    assert_eq!(pages, 4, "three commits of a megabyte per page");
 }
 
-/// More objects than fit a page, each with as much metadata as one may have.
+/// Writes more objects than fit in a page, each with the maximum metadata.
 async fn large_objects(lake: &TestCatalog, repository: &Repository, branch: &str) -> Vec<String> {
     let mut paths = Vec::new();
     for n in 0..150 {
@@ -130,7 +130,7 @@ async fn listings_and_differences_of_objects_with_large_metadata() {
     assert_eq!(found, expected);
     assert_eq!(pages, 3);
 
-    // Folded to one name they are one small row.
+    // Folded to one common prefix they are one small row.
     let folded = ListRequest {
         prefix: String::new(),
         after: String::new(),

@@ -1,4 +1,4 @@
-//! Listings, differences and logs as their readers get them, page by page, against a model that reads everything.
+//! Compares paged listings, diffs and logs with a model that reads everything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
-/// Contents by path; none is a deletion.
+/// Contents by path; none deletes the path.
 type Edits = BTreeMap<String, Option<String>>;
 type Tree = BTreeMap<String, String>;
 
@@ -40,11 +40,11 @@ fn path() -> impl Strategy<Value = String> {
 }
 
 fn edits(most: usize) -> impl Strategy<Value = Edits> {
-    // Few contents: many paths have equal ones.
+    // Few different contents, so that many paths have equal ones.
     btree_map(path(), proptest::option::weighted(0.7, "[xy]"), 0..most)
 }
 
-/// An empty repository whose trees have ranges of some three entries.
+/// An empty repository whose trees have about three entries per range.
 async fn lake() -> (TestCatalog, Repository) {
     let options = Options {
         range_raggedness_entries: 3.0,
@@ -92,7 +92,7 @@ fn edited(tree: &Tree, edits: &Edits) -> Tree {
     tree
 }
 
-/// Which rows to fold, and how many at once.
+/// Which rows to fold, and the page size.
 #[derive(Debug, Clone)]
 struct Query {
     prefix: String,
@@ -113,7 +113,7 @@ fn query() -> impl Strategy<Value = Query> {
     )
 }
 
-/// The rows of sorted paths: each a path or the common prefix of some.
+/// The expected rows for sorted paths: each is a path or a common prefix.
 fn rows<'a>(paths: impl IntoIterator<Item = &'a String>, query: &Query) -> Vec<String> {
     let mut rows: Vec<String> = Vec::new();
     for path in paths {
@@ -134,7 +134,7 @@ fn rows<'a>(paths: impl IntoIterator<Item = &'a String>, query: &Query) -> Vec<S
     rows
 }
 
-/// Reads page after page, from `after` on, to the last one; gives the rows of all.
+/// Reads all pages after `after` and returns the rows of all of them.
 async fn all_pages<T>(
     after: &str,
     amount: usize,
@@ -150,7 +150,7 @@ async fn all_pages<T>(
             all.extend(page.results);
             return all;
         }
-        assert_eq!(page.results.len(), amount, "a page is full if more follow");
+        assert_eq!(page.results.len(), amount, "a page with successors is full");
         assert_eq!(page.next_offset, page.results.last().map(&offset).unwrap());
         after = page.next_offset;
         all.extend(page.results);
@@ -161,7 +161,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn listings_show_what_is_staged_over_what_is_committed(
+    fn listings_overlay_staged_on_committed_entries(
         base in edits(25), staged in edits(12), query in query(),
     ) {
         run(async {
@@ -192,7 +192,7 @@ proptest! {
     }
 
     #[test]
-    fn differences_fold_as_listings_do(
+    fn diffs_fold_like_listings(
         base in edits(20), ours in edits(10), theirs in edits(10), staged in edits(8), query in query(),
     ) {
         run(async {
@@ -248,7 +248,7 @@ proptest! {
     }
 
     #[test]
-    fn logs_have_what_touched_the_paths(
+    fn logs_list_the_commits_that_changed_the_paths(
         history in vec((any::<bool>(), edits(4)), 1..10),
         objects in vec(path(), 0..2),
         prefixes in vec("[ab/]{1,2}", 0..2),
@@ -259,7 +259,7 @@ proptest! {
         run(async {
             let (lake, repository) = lake().await;
             lake.create_branch(&repository, "dev", "main", false, false, "tester").await.unwrap();
-            // Commits on one branch or the other, and at last a merge.
+            // Commits on either branch, and finally a merge.
             let mut trees = BTreeMap::from([("main", Tree::new()), ("dev", Tree::new())]);
             let root = lake.catalog.commit(&repository, "main").await.unwrap();
             let mut log = vec![(root, false, Tree::new(), Tree::new())];
@@ -291,7 +291,7 @@ proptest! {
                     })
             };
             let in_sight = log.iter().rev().filter(|(_, on_dev, ..)| !(first_parent && *on_dev));
-            // What a merge brought in is listed by the commits that made it, but along first parents.
+            // The commits that the merge brought in list themselves, except in first-parent logs.
             let is_filtered = !objects.is_empty() || !prefixes.is_empty();
             let is_passed = |commit: &Commit| is_filtered && !first_parent && commit.parents.len() > 1;
             let is_wanted = |(commit, _, before, after): &&(Commit, bool, Tree, Tree)| {
@@ -325,7 +325,7 @@ proptest! {
     }
 }
 
-/// Whether a row is the common prefix of others: a path that ends in the delimiter is one as well.
+/// Whether a row is a common prefix. A path that ends in the delimiter is one too.
 fn is_folded(row: &str, query: &Query) -> bool {
     let rest = row.strip_prefix(query.prefix.as_str());
     !query.delimiter.is_empty() && rest.is_some_and(|rest| rest.ends_with(query.delimiter))

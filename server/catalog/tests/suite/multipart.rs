@@ -1,4 +1,4 @@
-//! Multipart uploads: from the first part to an object, and every way to go astray.
+//! Multipart uploads: the way from parts to an object, and its failures.
 
 use std::collections::BTreeMap;
 
@@ -66,7 +66,7 @@ async fn parts_become_an_object() {
     assert_eq!(
         lake.paths(&repository, "main").await,
         "",
-        "nothing shows before the end"
+        "the object is not visible before the completion"
     );
 
     let object = lake
@@ -96,7 +96,7 @@ async fn parts_become_an_object() {
 }
 
 #[tokio::test]
-async fn an_aborted_upload_is_unknown() {
+async fn aborted_upload_is_not_found() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     let to = to(&repository, "big");
@@ -109,7 +109,7 @@ async fn an_aborted_upload_is_unknown() {
 }
 
 #[tokio::test]
-async fn an_upload_belongs_to_one_path_of_one_repository() {
+async fn upload_belongs_to_one_path_of_one_repository() {
     let lake = TestCatalog::new();
     let (repository, other) = (
         lake.repository("lake").await,
@@ -135,7 +135,7 @@ async fn an_upload_belongs_to_one_path_of_one_repository() {
 }
 
 #[tokio::test]
-async fn a_completion_that_is_wrong_leaves_the_upload_as_it_was() {
+async fn invalid_completion_leaves_the_upload_unchanged() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     let to = to(&repository, "big");
@@ -177,7 +177,7 @@ async fn a_completion_that_is_wrong_leaves_the_upload_as_it_was() {
 }
 
 #[tokio::test]
-async fn parts_have_numbers_and_branches_exist() {
+async fn part_numbers_and_branches_are_checked() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     let to = to(&repository, "big");
@@ -212,7 +212,7 @@ async fn parts_have_numbers_and_branches_exist() {
 }
 
 #[tokio::test]
-async fn a_part_can_be_a_piece_of_an_object() {
+async fn part_can_copy_a_range_of_an_object() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     lake.put(&repository, "main", "src", "0123456789").await;
@@ -293,7 +293,7 @@ async fn open_uploads_are_listed_by_path_then_id() {
         (Vec::new(), false, String::new())
     );
 
-    // Another server finished one without knowing of the index.
+    // A lakeFS server completed one without updating the index.
     kv::Store::delete(lake.kv.as_ref(), b"multiparts", a.as_bytes())
         .await
         .unwrap();

@@ -1,4 +1,4 @@
-//! Creations at the same time, and creations that come to nothing: one namespace, one repository, and none lost.
+//! Concurrent and failing creations: each namespace has at most one repository, and no failure makes it unusable.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -30,7 +30,7 @@ fn faulty(lake: &TestCatalog, seed: u64, faults: Faults) -> Catalog {
     lake.through(&store)
 }
 
-/// What the namespace's marker says, if there is one.
+/// The text of the namespace's marker, if there is one.
 async fn marker(lake: &TestCatalog, namespace: &str) -> Option<String> {
     let at = Location::below(namespace, "_lakefs/dummy");
     let body = lake.block.get(&at, None).await.ok()?;
@@ -47,9 +47,9 @@ fn is_refused_namespace(result: &Result<()>) -> bool {
     )
 }
 
-/// Two servers that let each other go first at every step.
+/// Two servers that alternate at every step.
 #[tokio::test]
-async fn of_two_creations_in_one_place_one_is_refused() {
+async fn one_of_two_creations_in_the_same_namespace_is_refused() {
     let yields = Faults {
         yields: 128,
         ..Faults::default()
@@ -78,7 +78,7 @@ async fn of_two_creations_in_one_place_one_is_refused() {
         if theirs.ends_with("inner") {
             assert_eq!(marker(&lake, places[1 - winner]).await, None);
         }
-        // It keeps others out when the repository is gone.
+        // The marker stays after the repository's deletion.
         let name = ["one", "other"][winner];
         lake.delete_repository(name, false).await.unwrap();
         let again = create(&lake, "third", places[winner]).await;
@@ -88,7 +88,7 @@ async fn of_two_creations_in_one_place_one_is_refused() {
 }
 
 #[tokio::test]
-async fn who_loses_a_race_for_a_name_leaves_the_namespace_free() {
+async fn loser_of_a_race_for_a_name_leaves_the_namespace_free() {
     let yields = Faults {
         yields: 128,
         ..Faults::default()
@@ -123,7 +123,7 @@ async fn who_loses_a_race_for_a_name_leaves_the_namespace_free() {
 }
 
 #[tokio::test]
-async fn creations_take_turns() {
+async fn creations_are_serialized() {
     let lake = TestCatalog::new();
     let yields = Faults {
         yields: 128,
@@ -139,9 +139,9 @@ async fn creations_take_turns() {
     }
 }
 
-/// The record store takes no writes for a while.
+/// The record store rejects writes for a while.
 #[tokio::test]
-async fn a_creation_that_failed_leaves_the_namespace_free() {
+async fn failed_creation_leaves_the_namespace_free() {
     let lake = TestCatalog::new();
     let refusing = Faults {
         before_write: 255,
@@ -159,9 +159,9 @@ async fn a_creation_that_failed_leaves_the_namespace_free() {
     create(&lake, "lake", "mem://lake").await.unwrap();
 }
 
-/// Every write is applied, and its acknowledgement lost.
+/// Every write is applied, but its acknowledgement is lost.
 #[tokio::test]
-async fn a_creation_whose_acknowledgement_was_lost_is_there_and_marked() {
+async fn creation_with_lost_acknowledgement_succeeds_and_marks_the_namespace() {
     let forgetful = Faults {
         after_write: 255,
         ..Faults::default()
@@ -175,7 +175,7 @@ async fn a_creation_whose_acknowledgement_was_lost_is_there_and_marked() {
     }
 }
 
-/// Holds up the first write until it is let go.
+/// Blocks the first write until released.
 #[derive(Debug, Default)]
 struct Stuck {
     calls: AtomicBool,
@@ -183,7 +183,7 @@ struct Stuck {
     released: Notify,
 }
 
-/// A record store whose writes wait where the marker is written already.
+/// A record store whose writes block once the marker is written.
 #[derive(Debug)]
 struct WaitsForMarker(Arc<Stuck>, Arc<block::MemoryStore>);
 
@@ -203,9 +203,9 @@ impl FaultSchedule for WaitsForMarker {
     }
 }
 
-/// A server dies, or hangs, when it has marked the namespace and the repository is not there yet.
+/// A server dies or hangs after it marked the namespace and before the repository exists.
 #[tokio::test]
-async fn a_claim_that_nothing_came_of_keeps_nobody_out() {
+async fn abandoned_claim_does_not_exclude_others() {
     let lake = TestCatalog::new();
     let stuck = Arc::new(Stuck::default());
     let fate = WaitsForMarker(Arc::clone(&stuck), Arc::clone(&lake.block));
@@ -229,7 +229,7 @@ async fn a_claim_that_nothing_came_of_keeps_nobody_out() {
     assert!(marked.contains("in use"), "{marked}");
 }
 
-/// At the turn of this number another's creation, whose claim is there, comes to nothing.
+/// At a given scheduling turn, another creation fails and withdraws its claim.
 #[derive(Debug)]
 struct Withdrawn {
     turn: usize,
@@ -253,7 +253,7 @@ impl FaultSchedule for Withdrawn {
 }
 
 #[tokio::test]
-async fn a_claim_that_is_taken_back_just_now_keeps_nobody_out() {
+async fn claim_withdrawn_during_a_creation_does_not_disturb_it() {
     for turn in 0.. {
         let lake = TestCatalog::new();
         let at = Location::below("mem://lake", "_lakefs/dummy");

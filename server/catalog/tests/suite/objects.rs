@@ -1,4 +1,4 @@
-//! Objects: what an upload stores and refuses, listing, copies, deletions, lost bytes.
+//! Objects: uploads and their checks, listings, copies, deletions, missing bytes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,8 +41,8 @@ async fn stored(lake: &TestCatalog, object: &Object) -> bool {
         .is_some()
 }
 
-/// Ids are drawn from a seed: the first object of another installation has the address
-/// that the first object of this one has, or had.
+/// Ids are seeded, so that the first object of another installation has the same address as the first object of
+/// this one.
 async fn first_object_of_a_twin() -> Object {
     let twin = TestCatalog::new();
     let repository = twin.repository("lake").await;
@@ -59,7 +59,7 @@ fn if_absent() -> UploadOptions {
 }
 
 #[tokio::test]
-async fn an_upload_is_described_and_read_back() {
+async fn uploaded_object_is_described_and_read_back() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     let options = UploadOptions {
@@ -126,7 +126,7 @@ async fn addresses_share_a_folder_for_an_hour() {
 }
 
 #[tokio::test]
-async fn what_can_be_refused_is_refused_before_the_body_is_read() {
+async fn invalid_uploads_are_refused_before_the_body_is_read() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     lake.put(&repository, "main", "taken", "x").await;
@@ -187,10 +187,10 @@ async fn what_can_be_refused_is_refused_before_the_body_is_read() {
 }
 
 #[tokio::test]
-async fn a_conditional_write_that_loses_the_race_leaves_nothing() {
+async fn conditional_write_that_loses_the_race_leaves_no_bytes() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
-    // While the body arrives another client writes the path.
+    // Another client writes the path while the body arrives.
     let (racing, same) = (lake.clone(), repository.clone());
     let body = futures::stream::once(async move {
         racing.put(&same, "main", "x", "winner").await;
@@ -204,12 +204,12 @@ async fn a_conditional_write_that_loses_the_race_leaves_nothing() {
     assert_eq!(lake.read(&repository, "main", "x").await, "winner");
     assert!(
         !stored(&lake, &first_object_of_a_twin().await).await,
-        "the loser's bytes are gone"
+        "the loser's bytes are deleted"
     );
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_or_differs_leaves_nothing() {
+async fn broken_or_mismatched_body_leaves_no_bytes() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     let broken = futures::stream::iter([
@@ -246,7 +246,7 @@ async fn a_body_that_breaks_or_differs_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn listings_see_staged_over_committed() {
+async fn listings_overlay_staged_on_committed_objects() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     for path in ["a/1", "a/2", "b/1", "c"] {
@@ -300,7 +300,7 @@ async fn listings_see_staged_over_committed() {
 }
 
 #[tokio::test]
-async fn deleting_what_is_not_there_is_no_error() {
+async fn deleting_missing_paths_is_no_error() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     lake.put(&repository, "main", "a", "x").await;
@@ -332,7 +332,7 @@ async fn deleting_what_is_not_there_is_no_error() {
 }
 
 #[tokio::test]
-async fn a_copy_has_bytes_of_its_own_and_counts_as_equal() {
+async fn copy_has_its_own_bytes_and_equal_identity() {
     let lake = TestCatalog::new();
     let (repository, other) = (
         lake.repository("lake").await,
@@ -390,7 +390,7 @@ async fn a_copy_has_bytes_of_its_own_and_counts_as_equal() {
 }
 
 #[tokio::test]
-async fn a_copy_by_reference_shares_bytes_within_a_repository() {
+async fn copy_by_reference_shares_bytes_within_a_repository() {
     let lake = TestCatalog::new();
     let (repository, other) = (
         lake.repository("lake").await,
@@ -403,7 +403,7 @@ async fn a_copy_by_reference_shares_bytes_within_a_repository() {
         .await
         .unwrap();
     assert_eq!(copy.physical_address, source.physical_address);
-    // A refused copy must not take the shared bytes with it.
+    // A refused copy must not delete the shared bytes.
     let again = lake
         .copy_by_reference(from, to(&repository, "b"), Some(if_absent()), false)
         .await;
@@ -417,7 +417,7 @@ async fn a_copy_by_reference_shares_bytes_within_a_repository() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_gone_are_told_from_objects_that_never_were() {
+async fn missing_bytes_differ_from_missing_objects() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     let object = lake.put(&repository, "main", "a", "x").await;
@@ -474,7 +474,7 @@ async fn internal_files_stay_in_their_folder() {
 }
 
 #[tokio::test]
-async fn uploads_are_committed_by_whom_the_commit_says() {
+async fn commit_has_the_given_committer() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     lake.upload(
@@ -491,7 +491,7 @@ async fn uploads_are_committed_by_whom_the_commit_says() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_conditional_writers_one_wins() {
+async fn one_of_many_conditional_writers_wins() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     let writers = (0..16).map(|n| {
@@ -517,7 +517,7 @@ async fn of_many_conditional_writers_one_wins() {
     assert_eq!(lake.read(&repository, "main", "x").await, *body);
 }
 
-/// What a server can spawn.
+/// Compiles only for futures that a server can spawn.
 fn spawnable<T: Send>(_: T) {}
 
 #[tokio::test]
@@ -603,9 +603,9 @@ async fn reads_can_be_spawned() {
     assert_eq!(counts.await.unwrap(), [1, 0, 1, 1, 1, 1, 0]);
 }
 
-/// A write whose acknowledgement is lost must not make the upload take its bytes back.
+/// After a write with a lost acknowledgement, the upload must not delete its bytes.
 #[tokio::test]
-async fn however_the_record_store_fails_no_entry_is_without_its_bytes() {
+async fn entries_have_their_bytes_despite_record_store_failures() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     let faults = Faults {

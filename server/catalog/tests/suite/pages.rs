@@ -1,4 +1,4 @@
-//! Logs over merges, and pages of differences that are read while others write.
+//! Logs over merges, and pages of diffs that are read while other clients write.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use catalog::{
     Commit, DiffQuery, Difference, EngineError, Error, LogQuery, Repository, WriteOptions,
 };
 
-/// `one`, then `dev 1` and `dev 2` on dev beside `two` on main, both merged, then `three`.
+/// `one`, then `dev 1` and `dev 2` on dev and `two` on main, a merge of both, then `three`.
 async fn merged_history() -> (TestCatalog, Repository) {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
@@ -33,7 +33,7 @@ async fn merged_history() -> (TestCatalog, Repository) {
     (lake, repository)
 }
 
-/// All messages of a log, read by pages of `amount`.
+/// All messages of a log, read in pages of `amount`.
 async fn log(
     lake: &TestCatalog,
     repository: &Repository,
@@ -57,7 +57,7 @@ async fn log(
 }
 
 #[tokio::test]
-async fn logs_over_a_merge() {
+async fn logs_follow_both_parents_of_a_merge() {
     let (lake, repository) = merged_history().await;
     let all = LogQuery::default();
     let first_parent = LogQuery {
@@ -95,7 +95,7 @@ async fn logs_over_a_merge() {
             "three, merged, two, dev 2, dev 1, one, Repository created",
         ),
         (&first_parent, "three, merged, two, one, Repository created"),
-        // The commit that ends it is in it, by whatever names it; what is beside it is not.
+        // The commit at which the log stops is included, whichever reference names it. Commits beside it are not.
         (&stop_at("main~2"), "three, merged, two"),
         (&stop_at("dev"), "three, merged, two, dev 2"),
         (&stop_at("main"), "three"),
@@ -130,7 +130,7 @@ async fn logs_over_a_merge() {
 }
 
 #[tokio::test]
-async fn a_commit_is_found_by_whatever_names_it() {
+async fn commit_is_found_by_every_kind_of_reference() {
     let (lake, repository) = merged_history().await;
     lake.create_tag(&repository, "v1", "main~1^2", false, "tester")
         .await
@@ -161,7 +161,7 @@ fn diffs(delimiter: &str) -> DiffQuery {
     }
 }
 
-/// How often each path was shown, in pages between which others write.
+/// How often each path was listed, while other clients write between the pages.
 async fn pages(
     lake: &TestCatalog,
     repository: &Repository,
@@ -185,7 +185,7 @@ async fn pages(
             return shown;
         }
         query.after = page.next_offset;
-        // Before the place where the next page begins, behind it, and what was written by the last round.
+        // Writes before and behind the start of the next page, and to what the previous round wrote.
         for path in [format!("a{page_number}"), format!("z{page_number}/x")] {
             lake.put(repository, "main", &path, "new").await;
         }
@@ -197,11 +197,11 @@ async fn pages(
             lake.commit(repository, "main", "meanwhile").await;
         }
     }
-    unreachable!("the last page says so")
+    unreachable!("the last page has no successor")
 }
 
 #[tokio::test]
-async fn pages_lose_and_repeat_nothing_that_stays() {
+async fn unchanged_paths_are_listed_exactly_once_despite_concurrent_writes() {
     for against in [None, Some("base")] {
         let lake = TestCatalog::new();
         let repository = lake.repository("lake").await;
@@ -231,7 +231,7 @@ async fn pages_lose_and_repeat_nothing_that_stays() {
 }
 
 #[tokio::test]
-async fn staged_changes_are_compared_on_the_right_only() {
+async fn staged_changes_are_valid_only_on_the_right_of_a_diff() {
     let (lake, repository) = merged_history().await;
     for (left, right, two_dot) in [
         ("main$", "main", true),

@@ -1,4 +1,4 @@
-//! Protected branches, by every way that writes.
+//! Branch protection, for every kind of write.
 
 use catalog::testing::{TestCatalog, commit_params, merge_params};
 use catalog::{
@@ -28,7 +28,7 @@ async fn protect(lake: &TestCatalog, repository: &Repository, patterns: &[&str])
 }
 
 #[tokio::test]
-async fn no_way_of_writing_leads_to_a_protected_branch() {
+async fn protected_branch_refuses_every_kind_of_write() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     lake.put(&repository, "main", "a", "1").await;
@@ -52,7 +52,7 @@ async fn no_way_of_writing_leads_to_a_protected_branch() {
         .unwrap();
     protect(&lake, &repository, &["main"]).await;
 
-    // Nobody reads a body that is refused anyway.
+    // The body of a refused upload is not read.
     let body = Box::pin(futures::stream::poll_fn(|_| panic!("the body is read")));
     let to = at(&repository, "b");
     assert_protected(&lake.upload(to, body, options.clone()).await, "upload");
@@ -91,7 +91,7 @@ async fn no_way_of_writing_leads_to_a_protected_branch() {
     );
     assert_eq!(lake.paths(&repository, "main").await, "a");
 
-    // Merges are the way in.
+    // Merges are allowed.
     lake.put(&repository, "dev", "b", "2").await;
     lake.commit(&repository, "dev", "second").await;
     lake.merge(&repository, "dev", "main", merge_params())
@@ -99,7 +99,7 @@ async fn no_way_of_writing_leads_to_a_protected_branch() {
         .unwrap();
     assert_eq!(lake.paths(&repository, "main").await, "a b");
 
-    // What was uploaded before is not lost: the upload ends when the rule is gone.
+    // Earlier parts are not lost: the upload can be completed once the rule is removed.
     protect(&lake, &repository, &[]).await;
     lake.complete_multipart(at(&repository, "big"), &upload.upload_id, &parts, false)
         .await

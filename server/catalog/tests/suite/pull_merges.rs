@@ -1,4 +1,4 @@
-//! Merges of pull requests: by the request, by hand, and with hooks that look at them.
+//! Merging pull requests: through the request, by other means, and with hooks that inspect the merge.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use super::pulls::{assert_invalid, change, lake, new, open, prepare, status, title};
 
 #[tokio::test]
-async fn a_request_is_merged_and_says_so_or_neither() {
+async fn merge_and_status_change_are_atomic() {
     let (mut merged, mut not_merged) = (0, 0);
     for seed in 0..60 {
         let (lake, repository) = lake().await;
@@ -52,7 +52,7 @@ async fn a_request_is_merged_and_says_so_or_neither() {
     );
 }
 
-/// Hooks that hold merges up until they are let through.
+/// Hooks that block merges until released.
 #[derive(Debug)]
 struct Gate {
     entered: Semaphore,
@@ -72,7 +72,7 @@ impl Hooks for Gate {
     async fn after(&self, _: graveler::Event) {}
 }
 
-/// What becomes of a merge whose request is changed while its hooks run.
+/// Merges a request that is changed while its hooks run.
 async fn merged_while(
     change: PullRequestUpdate,
 ) -> (TestCatalog, Repository, catalog::Result<()>, PullRequest) {
@@ -98,9 +98,9 @@ async fn merged_while(
 }
 
 #[tokio::test]
-async fn a_request_that_is_closed_while_hooks_look_at_its_merge_is_not_merged() {
+async fn request_closed_while_hooks_run_is_not_merged() {
     let (lake, repository, outcome, pull) = merged_while(status(PullStatus::Closed)).await;
-    assert_invalid(outcome, "open it again first");
+    assert_invalid(outcome, "reopen it first");
     assert_eq!(
         (pull.status, pull.merged_commit),
         (PullStatus::Closed, None)
@@ -109,7 +109,7 @@ async fn a_request_that_is_closed_while_hooks_look_at_its_merge_is_not_merged() 
 }
 
 #[tokio::test]
-async fn words_that_are_changed_while_hooks_look_at_a_merge_are_kept() {
+async fn texts_changed_while_hooks_run_are_kept() {
     let (lake, repository, outcome, pull) = merged_while(title("renamed")).await;
     outcome.unwrap();
     assert_eq!(
@@ -120,7 +120,7 @@ async fn words_that_are_changed_while_hooks_look_at_a_merge_are_kept() {
 }
 
 #[tokio::test]
-async fn a_merge_by_hand_is_found_also_when_the_branch_is_gone() {
+async fn merge_by_other_means_is_found_after_the_branch_was_deleted() {
     let (lake, repository) = lake().await;
     let [merged, not_merged] = [
         open(&lake, &repository).await.id,
@@ -131,7 +131,7 @@ async fn a_merge_by_hand_is_found_also_when_the_branch_is_gone() {
     let gone = lake.merge_pull_request(&repository, &merged, "me").await;
     assert!(
         matches!(gone, Err(Error::Engine(EngineError::NotFound { .. }))),
-        "nobody merged it: {gone:?}"
+        "the branch was not merged: {gone:?}"
     );
 
     let undo = graveler::UndoParams::default();
@@ -152,7 +152,7 @@ async fn a_merge_by_hand_is_found_also_when_the_branch_is_gone() {
         (PullStatus::Merged, Some(by_hand.commit_id))
     );
 
-    // What the branch held last was not merged.
+    // The last head of the branch was not merged.
     lake.create_branch(&repository, "dev", "main", false, false, "me")
         .await
         .unwrap();
@@ -167,14 +167,14 @@ async fn a_merge_by_hand_is_found_also_when_the_branch_is_gone() {
 }
 
 #[tokio::test]
-async fn a_merge_of_before_the_request_is_not_its_merge_however_shortly_before() {
+async fn merge_made_just_before_the_request_does_not_count() {
     let (lake, repository) = lake().await;
     let merge = lake
         .merge(&repository, "dev", "main", merge_params())
         .await
         .unwrap()
         .commit_id;
-    // In the same second, and by the next commit.
+    // In the same second, one commit earlier.
     for path in ["b", "c"] {
         let pull = open(&lake, &repository).await;
         let refused = lake.merge_pull_request(&repository, &pull.id, "me").await;
@@ -186,7 +186,7 @@ async fn a_merge_of_before_the_request_is_not_its_merge_however_shortly_before()
         lake.commit(&repository, "main", path).await;
     }
 
-    // Requests that a lakeFS opened have no note of where the destination was: the clock decides.
+    // Requests opened by lakeFS have no record of the destination's head; the creation times decide.
     let theirs = open(&lake, &repository).await.id;
     for note in lake.records("weir-pulls").await {
         lake.kv
@@ -210,7 +210,7 @@ async fn a_merge_of_before_the_request_is_not_its_merge_however_shortly_before()
 }
 
 #[tokio::test]
-async fn a_merge_by_hand_is_found() {
+async fn merge_by_other_means_is_found() {
     let (lake, repository) = lake().await;
     let id = open(&lake, &repository).await.id;
     let merge = lake
@@ -218,7 +218,7 @@ async fn a_merge_by_hand_is_found() {
         .await
         .unwrap()
         .commit_id;
-    // Others went on, one with a date of long ago.
+    // Later commits follow the merge, one of them with an old date.
     lake.put(&repository, "main", "b", "1").await;
     let mut params = catalog::testing::commit_params("old");
     params.date = Some(base::OffsetDateTime::UNIX_EPOCH);
@@ -240,7 +240,7 @@ async fn a_merge_by_hand_is_found() {
 }
 
 #[tokio::test]
-async fn a_request_without_changes_is_not_merged() {
+async fn request_without_changes_is_not_merged() {
     let (lake, repository) = lake().await;
     lake.merge(&repository, "dev", "main", merge_params())
         .await
@@ -249,7 +249,7 @@ async fn a_request_without_changes_is_not_merged() {
         .await
         .unwrap();
     lake.clock.advance(Duration::from_secs(3_600));
-    // Merged before it was opened, and never changed at all.
+    // One branch was merged before the request was opened; the other has no changes.
     for source in ["dev", "same"] {
         let pull = lake
             .create_pull_request(&repository, new(source, "main"))
@@ -262,7 +262,7 @@ async fn a_request_without_changes_is_not_merged() {
         let pull = lake.pull_request(&repository, &pull.id).await.unwrap();
         assert_eq!(pull.status, PullStatus::Open);
     }
-    // It can be merged once there is something.
+    // The request can be merged once the branch has changes.
     let pull = open(&lake, &repository).await;
     change(&lake, &repository, "b").await;
     lake.merge_pull_request(&repository, &pull.id, "me")
@@ -272,7 +272,7 @@ async fn a_request_without_changes_is_not_merged() {
 }
 
 #[tokio::test]
-async fn a_conflict_leaves_the_request_open() {
+async fn conflict_leaves_the_request_open() {
     let (lake, repository) = lake().await;
     let id = open(&lake, &repository).await.id;
     lake.put(&repository, "main", "a", "other").await;
@@ -285,7 +285,7 @@ async fn a_conflict_leaves_the_request_open() {
     assert_eq!((pull.status, pull.merged_commit), (PullStatus::Open, None));
 }
 
-/// Hooks that refuse every merge.
+/// Hooks that reject every merge.
 #[derive(Debug)]
 struct NoMerges;
 
@@ -309,7 +309,7 @@ impl Hooks for NoMerges {
 }
 
 #[tokio::test]
-async fn a_refusal_of_a_hook_leaves_the_request_open() {
+async fn rejection_by_a_hook_leaves_the_request_open() {
     let (lake, repository) = prepare(TestCatalog::with_hooks(|_| Arc::new(NoMerges))).await;
     let id = open(&lake, &repository).await.id;
     assert!(matches!(

@@ -1,4 +1,4 @@
-//! Pull requests: opened, talked about, merged once.
+//! Pull requests: opening, changing, listing and closing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -37,7 +37,7 @@ pub(super) fn title(title: &str) -> PullRequestUpdate {
     }
 }
 
-/// A repository with `main`, and `dev` that is one commit ahead of it.
+/// A repository with `main` and a branch `dev` that is one commit ahead.
 pub(super) async fn lake() -> (TestCatalog, Repository) {
     prepare(TestCatalog::new()).await
 }
@@ -83,7 +83,7 @@ pub(super) fn assert_invalid<T: std::fmt::Debug>(outcome: catalog::Result<T>, wo
 }
 
 #[tokio::test]
-async fn a_request_is_opened_renamed_and_merged() {
+async fn request_is_opened_renamed_and_merged() {
     let (lake, repository) = lake().await;
     let opened = open(&lake, &repository).await;
     assert_eq!(opened.status, PullStatus::Open);
@@ -116,7 +116,7 @@ async fn a_request_is_opened_renamed_and_merged() {
     };
     assert_eq!(merged, expected);
 
-    // Merged is final; words about it are not.
+    // The status "merged" is final, but title and description can change.
     assert_invalid(
         lake.merge_pull_request(&repository, &merged.id, "me").await,
         "bad pull request status",
@@ -139,7 +139,7 @@ async fn a_request_is_opened_renamed_and_merged() {
 }
 
 #[tokio::test]
-async fn a_closed_request_is_opened_again_before_it_is_merged() {
+async fn closed_request_must_be_reopened_before_the_merge() {
     let (lake, repository) = lake().await;
     let id = open(&lake, &repository).await.id;
     let closed = lake
@@ -149,14 +149,14 @@ async fn a_closed_request_is_opened_again_before_it_is_merged() {
     assert!(closed.closed_at.is_some());
     assert_invalid(
         lake.merge_pull_request(&repository, &id, "me").await,
-        "open it again first",
+        "reopen it first",
     );
     assert_invalid(
         lake.update_pull_request(&repository, &id, status(PullStatus::Merged))
             .await,
-        "by being merged",
+        "merge it instead",
     );
-    // Closing it again is no other time of closing.
+    // Closing a closed request does not change its closing time.
     lake.clock.advance(Duration::from_secs(5));
     let again = lake
         .update_pull_request(&repository, &id, status(PullStatus::Closed))
@@ -174,7 +174,7 @@ async fn a_closed_request_is_opened_again_before_it_is_merged() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_request_is_refused() {
+async fn invalid_requests_are_refused() {
     let (lake, repository) = lake().await;
     assert_invalid(
         lake.create_pull_request(&repository, new("dev", "dev"))
@@ -199,16 +199,13 @@ async fn what_cannot_be_a_request_is_refused() {
             ..new("dev", "main")
         },
     ] {
-        assert_invalid(
-            lake.create_pull_request(&repository, bad).await,
-            "and has at most",
-        );
+        assert_invalid(lake.create_pull_request(&repository, bad).await, "at most");
     }
     let id = open(&lake, &repository).await.id;
     assert_invalid(
         lake.update_pull_request(&repository, &id, title(&long))
             .await,
-        "and has at most",
+        "at most",
     );
     assert_invalid(lake.pull_request(&repository, "none").await, "invalid");
     assert!(matches!(
@@ -218,7 +215,7 @@ async fn what_cannot_be_a_request_is_refused() {
 }
 
 #[tokio::test]
-async fn pages_of_requests_newest_first() {
+async fn requests_are_listed_newest_first_in_pages() {
     let (lake, repository) = lake().await;
     let mut ids = Vec::new();
     for n in 0..250 {
@@ -258,7 +255,7 @@ async fn pages_of_requests_newest_first() {
         walk(PullFilter::Closed, 1_000).await,
     );
     assert_eq!((open.len(), closed.len()), (124, 126));
-    assert_eq!(closed[0], ids[0], "merged is closed");
+    assert_eq!(closed[0], ids[0], "merged requests count as closed");
     assert!(open.iter().all(|id| !closed.contains(id)));
     let one = lake
         .list_pull_requests(&repository, PullFilter::All, &ids[7], "", 10)
@@ -268,7 +265,7 @@ async fn pages_of_requests_newest_first() {
 }
 
 #[tokio::test]
-async fn updates_at_the_same_time_are_all_kept() {
+async fn concurrent_updates_are_all_kept() {
     let (lake, repository) = lake().await;
     let id = open(&lake, &repository).await.id;
     let stirred = faulty(
@@ -298,7 +295,7 @@ async fn updates_at_the_same_time_are_all_kept() {
 }
 
 #[tokio::test]
-async fn a_record_whose_acknowledgement_is_lost_is_no_failure() {
+async fn write_with_lost_acknowledgement_succeeds() {
     let (lake, repository) = lake().await;
     let deaf = faulty(
         &lake,
@@ -318,7 +315,7 @@ async fn a_record_whose_acknowledgement_is_lost_is_no_failure() {
     assert_eq!(pull.title, "renamed");
 }
 
-/// Another server deletes the repository at one step of what this one does.
+/// Another server deletes the repository at one step of this server.
 #[derive(Debug)]
 struct DeletedAt(usize, AtomicUsize, TestCatalog);
 
@@ -337,7 +334,7 @@ impl FaultSchedule for DeletedAt {
 }
 
 #[tokio::test]
-async fn no_request_is_opened_in_a_repository_that_is_gone() {
+async fn no_request_is_opened_in_a_deleted_repository() {
     let mut refused = 0;
     for turn in 0.. {
         let (lake, repository) = lake().await;
@@ -360,7 +357,7 @@ async fn no_request_is_opened_in_a_repository_that_is_gone() {
 }
 
 #[tokio::test]
-async fn the_newest_request_of_two_branches_is_noted_for_lakefs() {
+async fn newest_request_of_two_branches_is_indexed_for_lakefs() {
     let (lake, repository) = lake().await;
     open(&lake, &repository).await;
     let newest = open(&lake, &repository).await.id;
@@ -373,7 +370,7 @@ async fn the_newest_request_of_two_branches_is_noted_for_lakefs() {
 }
 
 #[tokio::test]
-async fn a_read_only_repository_has_no_new_requests() {
+async fn read_only_repository_refuses_new_requests() {
     let lake = TestCatalog::new();
     let mut request = creation("lake");
     request.read_only = true;

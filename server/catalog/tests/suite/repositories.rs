@@ -1,4 +1,4 @@
-//! Creating repositories: what is refused, in which order, and what that leaves behind.
+//! Creating repositories: checks, their order, and what a refused request leaves behind.
 
 use block::{BlockStore as _, Location};
 use catalog::testing::{TestCatalog, creation};
@@ -13,7 +13,7 @@ async fn marked(lake: &TestCatalog, namespace: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_new_repository_has_a_first_commit_and_a_marked_namespace() {
+async fn new_repository_has_a_first_commit_and_a_marked_namespace() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     assert_eq!(lake.catalog.repository("lake").await.unwrap(), repository);
@@ -24,7 +24,7 @@ async fn a_new_repository_has_a_first_commit_and_a_marked_namespace() {
 }
 
 #[tokio::test]
-async fn a_taken_name_is_refused_before_the_namespace_is_looked_at() {
+async fn taken_name_is_refused_before_the_namespace_is_checked() {
     let lake = TestCatalog::new();
     lake.repository("lake").await;
     let mut request = creation("lake");
@@ -43,7 +43,7 @@ async fn a_taken_name_is_refused_before_the_namespace_is_looked_at() {
 }
 
 #[tokio::test]
-async fn a_namespace_serves_one_repository() {
+async fn namespace_serves_one_repository() {
     let lake = TestCatalog::new();
     lake.repository("lake").await;
     let mut request = creation("other");
@@ -54,21 +54,21 @@ async fn a_namespace_serves_one_repository() {
         "{error}"
     );
 
-    // Deleting the repository does not free it: its bytes are still there.
+    // Deleting the repository does not free the namespace, because its bytes stay.
     lake.delete_repository("lake", false).await.unwrap();
     assert!(matches!(
         lake.create_repository(request.clone()).await,
         Err(Error::Namespace(_))
     ));
 
-    // A restore goes to a namespace that is in use.
+    // A restore uses a namespace that is in use.
     request.bare = true;
     lake.create_repository(request).await.unwrap();
 }
 
-/// Garbage collection of the outer one would delete the objects of the inner one.
+/// Garbage collection of the outer repository would delete the objects of the inner one.
 #[tokio::test]
-async fn a_namespace_lies_in_no_other_and_around_none() {
+async fn nested_namespaces_are_refused() {
     let lake = TestCatalog::new();
     let mut request = creation("lake");
     request.storage_namespace = "mem://data/lake".to_owned();
@@ -89,7 +89,7 @@ async fn a_namespace_lies_in_no_other_and_around_none() {
         );
         assert!(
             !marked(&lake, namespace).await,
-            "refused before it is marked"
+            "the namespace is refused before it is marked"
         );
     }
     for (name, namespace) in [("beside", "mem://data/lake2"), ("other", "mem://data2")] {
@@ -99,9 +99,9 @@ async fn a_namespace_lies_in_no_other_and_around_none() {
     }
 }
 
-/// Somebody took the marker away; the repository is still there.
+/// The marker was deleted, but the repository exists.
 #[tokio::test]
-async fn a_namespace_without_its_marker_is_in_use_as_well() {
+async fn namespace_of_a_repository_without_marker_is_in_use() {
     let lake = TestCatalog::new();
     lake.repository("lake").await;
     lake.block
@@ -135,9 +135,9 @@ async fn metadata_of_a_read_only_repository_is_read_only() {
     assert!(metadata.is_empty());
 }
 
-/// A bare repository awaits its restore: there is nothing to write to yet.
+/// A bare repository has no branches until it is restored.
 #[tokio::test]
-async fn a_bare_repository_has_no_branch_to_write_to() {
+async fn bare_repository_has_no_branch_to_write_to() {
     let lake = TestCatalog::new();
     let mut request = creation("bare");
     request.bare = true;
@@ -180,7 +180,7 @@ async fn a_bare_repository_has_no_branch_to_write_to() {
 }
 
 #[tokio::test]
-async fn a_marker_of_old_releases_counts() {
+async fn marker_of_old_releases_marks_the_namespace() {
     let lake = TestCatalog::new();
     lake.block
         .put(
@@ -194,7 +194,7 @@ async fn a_marker_of_old_releases_counts() {
 }
 
 #[tokio::test]
-async fn what_is_invalid_is_refused_before_anything_is_written() {
+async fn invalid_requests_are_refused_before_anything_is_written() {
     let lake = TestCatalog::new();
     let mut request = creation("lake");
     request.default_branch = BranchId::trusted("a b");
@@ -233,7 +233,7 @@ async fn what_is_invalid_is_refused_before_anything_is_written() {
 }
 
 #[tokio::test]
-async fn unknown_names_are_not_found_whatever_they_are() {
+async fn unknown_and_invalid_names_are_not_found() {
     let lake = TestCatalog::new();
     for name in ["unknown", "Not A Name", ""] {
         for result in [
@@ -255,9 +255,9 @@ async fn unknown_names_are_not_found_whatever_they_are() {
     }
 }
 
-/// The columns and rows that tutorials query.
+/// Tutorials query these columns and rows.
 #[tokio::test]
-async fn the_sample_lakes_are_a_parquet_file() {
+async fn sample_lakes_are_a_parquet_file() {
     use parquet::file::reader::{FileReader as _, SerializedFileReader};
     use parquet::record::Field;
 

@@ -1,4 +1,4 @@
-//! Rules of garbage collection: where they lie, what they may say, how they go.
+//! Garbage collection rules: storage, validation, deletion.
 
 use std::collections::BTreeMap;
 
@@ -57,10 +57,10 @@ async fn rules_are_set_replaced_and_deleted() {
 }
 
 #[tokio::test]
-async fn they_are_stored_as_lakefs_stores_them() {
+async fn rules_are_stored_in_the_format_of_lakefs() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
-    // As lakeFS 1.84 wrote it.
+    // Written by lakeFS 1.84.
     store(&lake, &repository, b"\x08\x15\x12\x07\x0a\x03dev\x10\x07").await;
     let read = lake.gc_rules(&repository).await.unwrap();
     assert_eq!(read, Some(rules(21, &[("dev", 7)])));
@@ -75,12 +75,12 @@ async fn they_are_stored_as_lakefs_stores_them() {
     assert_eq!(
         stored(&lake, &repository).await,
         b"",
-        "an empty object is how lakeFS knows of no rules"
+        "lakeFS reads an empty file as no rules"
     );
 }
 
 #[tokio::test]
-async fn rules_of_nothing_but_zeros_are_rules() {
+async fn rules_with_only_zeros_are_not_empty() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     let at_once = rules(0, &[]);
@@ -89,7 +89,7 @@ async fn rules_of_nothing_but_zeros_are_rules() {
 }
 
 #[tokio::test]
-async fn what_could_delete_too_much_or_never_holds_is_refused() {
+async fn invalid_rules_are_refused() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     let good = rules(21, &[]);
@@ -112,7 +112,7 @@ async fn what_could_delete_too_much_or_never_holds_is_refused() {
 }
 
 #[tokio::test]
-async fn a_read_only_repository_keeps_its_rules() {
+async fn read_only_repository_keeps_its_rules() {
     let lake = TestCatalog::new();
     let mut request = creation("lake");
     request.read_only = true;
@@ -130,7 +130,7 @@ async fn a_read_only_repository_keeps_its_rules() {
 }
 
 #[tokio::test]
-async fn rules_that_do_not_parse_are_an_error_not_none() {
+async fn unreadable_rules_are_an_error() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     store(&lake, &repository, b"{}").await;

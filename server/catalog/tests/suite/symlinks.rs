@@ -1,4 +1,4 @@
-//! Symlink files: which there are, what they list, what can not be listed.
+//! Symlink files: which exist, what they list, and what cannot be listed.
 
 use block::{BlockStore as _, Location};
 use catalog::testing::{TestCatalog, text};
@@ -47,7 +47,7 @@ async fn each_directory_has_a_file_of_full_addresses() {
 
     let folder = lake.export_symlinks(&repository, "main", "").await.unwrap();
     assert_eq!(folder, "mem://lake/symlinks");
-    // What is below a directory is not in it, though its paths lie between the directory's own.
+    // Objects of a subdirectory are not listed, although their paths sort between the directory's own.
     for (key, expected) in [
         ("main/symlink.txt", &["root", "t.d"][..]),
         ("main/t/day=1/symlink.txt", &["t/day=1/a", "t/day=1/z"]),
@@ -60,13 +60,13 @@ async fn each_directory_has_a_file_of_full_addresses() {
     assert_eq!(
         file(&lake, "main/t/symlink.txt").await,
         None,
-        "no object of its own"
+        "the directory has no objects of its own"
     );
     assert!(addresses(&lake, &repository, &["root"]).await[0].starts_with("mem://lake/data/"));
 }
 
 #[tokio::test]
-async fn a_location_is_exported_alone() {
+async fn location_limits_the_export() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     for path in ["a/x", "b/day=1/x", "b/day=2/x", "c/x"] {
@@ -89,7 +89,7 @@ async fn a_location_is_exported_alone() {
 }
 
 #[tokio::test]
-async fn many_objects_in_one_directory() {
+async fn directory_with_many_objects_has_one_file() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     for number in 0..3_000 {
@@ -104,7 +104,7 @@ async fn many_objects_in_one_directory() {
 }
 
 #[tokio::test]
-async fn what_no_file_can_be_written_for_is_refused_with_the_reason() {
+async fn unsupported_directories_are_refused_with_the_reason() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     lake.put(&repository, "main", "odd//name", "").await;
@@ -125,7 +125,7 @@ async fn what_no_file_can_be_written_for_is_refused_with_the_reason() {
     }
     let error = lake.export_symlinks(&nested, "main", "").await.unwrap_err();
     assert!(
-        matches!(&error, Error::Engine(EngineError::Advised { advice, .. }) if advice.contains("`location` inside")),
+        matches!(&error, Error::Engine(EngineError::Advised { advice, .. }) if advice.contains("inside that directory")),
         "{error}"
     );
     lake.export_symlinks(&nested, "main", "d/").await.unwrap();

@@ -1,20 +1,20 @@
-//! Tasks: asked for by id, ended once, and never left hanging by a server that dies.
+//! Tasks: their status by id, their end, and their recovery when a server dies.
 
 use std::collections::BTreeMap;
 use std::future::{Future, pending};
 use std::time::Duration;
 
-use catalog::tasks::{DEAD_AFTER, KEPT_FOR, MAX_OPEN_TASKS};
+use catalog::tasks::{HEARTBEAT_TIMEOUT, MAX_OPEN_TASKS, TASK_RETENTION};
 use catalog::testing::{TestCatalog, creation};
 use catalog::{Catalog, Description, Error, TaskKind, TaskStatus};
 use graveler::{Error as EngineError, Finding, Rejection, Repository};
 use tokio::runtime::Runtime;
 
 const KIND: TaskKind = TaskKind::PREPARE_GC_COMMITS;
-/// More turns than anything here takes; only a failing test takes them all.
+/// More turns than any test here needs; only a failing test uses all of them.
 const MAX_TURNS: usize = 100_000;
 
-/// The result of tasks here: how many were counted.
+/// The result of the tasks in these tests.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Counted {
     #[prost(int64, tag = "1")]
@@ -43,8 +43,8 @@ where
     lake.submit_task(repository, KIND, move |_| work).await
 }
 
-/// A server that has begun a task which never ends, and then dies.
-async fn begun_by_the_dead(lake: &TestCatalog, repository: &Repository) -> String {
+/// Starts a task that never ends on a server that then dies. Returns the task id.
+async fn submit_on_dying_server(lake: &TestCatalog, repository: &Repository) -> String {
     let server = Runtime::new().unwrap();
     let (dying, repository) = (lake.another_server(), repository.clone());
     let id = server
@@ -56,7 +56,7 @@ async fn begun_by_the_dead(lake: &TestCatalog, repository: &Repository) -> Strin
 }
 
 #[tokio::test]
-async fn a_task_is_asked_for_by_its_id_until_a_day_after_its_end() {
+async fn status_is_available_until_a_day_after_the_end() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     let id = lake
@@ -71,22 +71,22 @@ async fn a_task_is_asked_for_by_its_id_until_a_day_after_its_end() {
     assert_eq!(found.info, Some(Counted { number: 7 }));
     assert_eq!((found.progress, found.failure), (3, None));
 
-    lake.clock.advance(KEPT_FOR);
-    lake.forget_tasks().await.unwrap();
+    lake.clock.advance(TASK_RETENTION);
+    lake.prune_tasks().await.unwrap();
     status(&lake, &repository, &id).await;
     lake.clock.advance(Duration::from_secs(1));
-    lake.forget_tasks().await.unwrap();
+    lake.prune_tasks().await.unwrap();
     let gone = lake.task_status::<Counted>(&repository, KIND, &id).await;
     assert!(matches!(gone, Err(Error::TaskNotFound(_))), "{gone:?}");
     assert_eq!(
         lake.records("catalog").await,
         [""; 0],
-        "heartbeats are forgotten too"
+        "heartbeats are deleted too"
     );
 }
 
 #[tokio::test]
-async fn a_failure_is_told_with_what_hooks_found() {
+async fn failure_includes_the_findings_of_hooks() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     let finding = Finding {
@@ -109,7 +109,7 @@ async fn a_failure_is_told_with_what_hooks_found() {
     let server = lake
         .catalog
         .clone()
-        .describing_failures(|e, _| Description {
+        .describe_failures_with(|e, _| Description {
             status_code: 412,
             message: format!("told: {e}"),
             hint: Some("do better".to_owned()),
@@ -125,13 +125,13 @@ async fn a_failure_is_told_with_what_hooks_found() {
     assert_eq!(failure.hint.as_deref(), Some("do better"));
     assert_eq!(failure.findings, [finding]);
 
-    lake.clock.advance(KEPT_FOR + Duration::from_secs(1));
-    lake.forget_tasks().await.unwrap();
+    lake.clock.advance(TASK_RETENTION + Duration::from_secs(1));
+    lake.prune_tasks().await.unwrap();
     assert_eq!(lake.records("weir-task-findings").await, [""; 0]);
 }
 
 #[tokio::test]
-async fn a_task_that_panics_fails() {
+async fn task_that_panics_fails() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     let id = submit(&lake, &repository, async { panic!("a bug") })
@@ -143,49 +143,50 @@ async fn a_task_that_panics_fails() {
 }
 
 #[tokio::test]
-async fn the_dead_are_found_by_the_job_and_the_living_are_left_alone() {
+async fn recovery_fails_tasks_of_dead_servers_only() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
-    let id = begun_by_the_dead(&lake, &repository).await;
-    lake.clock.advance(DEAD_AFTER - Duration::from_secs(1));
-    lake.look_after_tasks().await.unwrap();
+    let id = submit_on_dying_server(&lake, &repository).await;
+    lake.clock
+        .advance(HEARTBEAT_TIMEOUT - Duration::from_secs(1));
+    lake.recover_tasks().await.unwrap();
     assert!(
         !status(&lake, &repository, &id).await.done,
-        "it may still live"
+        "the server may still be alive"
     );
 
     lake.clock.advance(Duration::from_secs(1));
-    lake.look_after_tasks().await.unwrap();
+    lake.recover_tasks().await.unwrap();
     assert_eq!(lake.records("weir-tasks").await, [""; 0]);
     let failure = status(&lake, &repository, &id).await.failure.unwrap();
     assert_eq!(failure.status_code, 503);
-    assert_eq!(failure.hint.as_deref(), Some("start it again"));
+    assert_eq!(failure.hint.as_deref(), Some("submit the task again"));
 }
 
 #[tokio::test]
-async fn whoever_asks_for_a_task_of_the_dead_is_told_so_without_any_job() {
+async fn status_of_a_dead_servers_task_is_failed_without_recovery() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
-    let id = begun_by_the_dead(&lake, &repository).await;
-    lake.clock.advance(DEAD_AFTER);
+    let id = submit_on_dying_server(&lake, &repository).await;
+    lake.clock.advance(HEARTBEAT_TIMEOUT);
     let failure = status(&lake, &repository, &id).await.failure.unwrap();
     assert_eq!(failure.status_code, 503);
 }
 
 #[tokio::test]
-async fn a_server_that_stops_hands_its_tasks_over_at_once() {
+async fn server_that_stops_hands_over_its_tasks_at_once() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     let stopping = lake.another_server();
     let id = submit(&stopping, &repository, pending()).await.unwrap();
     stopping.hand_over_tasks().await;
     stopping.drain().await;
-    lake.look_after_tasks().await.unwrap();
+    lake.recover_tasks().await.unwrap();
     assert!(status(&lake, &repository, &id).await.failure.is_some());
 }
 
 #[tokio::test]
-async fn a_server_takes_no_more_tasks_than_it_has_places() {
+async fn server_refuses_tasks_beyond_its_limit() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     for _ in 0..MAX_OPEN_TASKS {
@@ -196,7 +197,7 @@ async fn a_server_takes_no_more_tasks_than_it_has_places() {
 }
 
 #[tokio::test]
-async fn tasks_go_with_their_repository() {
+async fn tasks_are_deleted_with_their_repository() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     let (go, gone) = tokio::sync::oneshot::channel::<()>();
@@ -206,7 +207,7 @@ async fn tasks_go_with_their_repository() {
     })
     .await
     .unwrap();
-    begun_by_the_dead(&lake, &repository).await;
+    submit_on_dying_server(&lake, &repository).await;
     lake.delete_repository("lake", false).await.unwrap();
     lake.create_repository(graveler::CreateRepository {
         bare: true,
@@ -216,9 +217,9 @@ async fn tasks_go_with_their_repository() {
     .unwrap();
     go.send(()).unwrap();
     lake.drain().await;
-    lake.clock.advance(DEAD_AFTER);
+    lake.clock.advance(HEARTBEAT_TIMEOUT);
     let other = lake.another_server();
-    other.look_after_tasks().await.unwrap();
+    other.recover_tasks().await.unwrap();
     assert_eq!(lake.records("weir-tasks").await, [""; 0]);
     assert_eq!(lake.records(&repository.partition()).await, [""; 0]);
 }

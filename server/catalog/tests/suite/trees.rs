@@ -1,11 +1,11 @@
-//! Trees as files: where they lie, what is in them.
+//! Files of trees: locations and content.
 
 use catalog::testing::TestCatalog;
 use catalog::{EngineError, Error};
 use futures::TryStreamExt as _;
 
 #[tokio::test]
-async fn a_commit_s_tree_is_read_as_it_is_stored() {
+async fn tree_of_a_commit_is_read_byte_for_byte() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     lake.put(&repository, "main", "a", "1").await;
@@ -24,7 +24,7 @@ async fn a_commit_s_tree_is_read_as_it_is_stored() {
 }
 
 #[tokio::test]
-async fn only_ids_of_trees_become_paths() {
+async fn only_table_ids_become_paths() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     let upper = "A".repeat(64);

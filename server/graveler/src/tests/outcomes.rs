@@ -278,7 +278,11 @@ async fn overtaken_server(lake: &Lake) -> (Lake, Arc<OvertakingServer>) {
         ..Faults::default()
     };
     let kv = Arc::clone(&lake.kv);
-    let faulty: Arc<dyn Store> = Arc::new(FaultyStore::with_schedule(kv, faults, Arc::clone(&fate) as _));
+    let faulty: Arc<dyn Store> = Arc::new(FaultyStore::with_schedule(
+        kv,
+        faults,
+        Arc::clone(&fate) as _,
+    ));
     let graveler = lake.graveler.on_store_for_tests(&faulty);
     let lake = Lake {
         graveler,

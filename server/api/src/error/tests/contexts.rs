@@ -1,12 +1,12 @@
-//! Failures of operations that have words of their own for them.
+//! Failures whose message depends on the operation.
 
 use catalog::{EngineError, Kind, ReferenceProblem};
 
 use super::failures::{conflict, malformed, not_found, taken, x};
-use crate::error::{Context as _, During, Error, Words};
+use crate::error::{Context as _, During, Error, ErrorText};
 
-/// What is told, and which text that must be.
-pub(super) fn in_context() -> Vec<(Words, &'static str)> {
+/// The texts of failures in certain operations, with the expected messages.
+pub(super) fn in_context() -> Vec<(ErrorText, &'static str)> {
     use EngineError as E;
     let no_changes = || E::NoChanges("why".to_owned());
     let merge = During::Merge { destination: "d" };
@@ -139,24 +139,24 @@ pub(super) fn in_context() -> Vec<(Words, &'static str)> {
             "parent 3: given commit does not have the given parent number",
         ),
     ];
-    let told = |error: Error, during| {
-        let told: Result<(), Error> = Err(error);
-        let Err(error) = told.during(during) else {
+    let describe = |error: Error, during| {
+        let result: Result<(), Error> = Err(error);
+        let Err(error) = result.during(during) else {
             unreachable!("it was an error")
         };
-        error.words()
+        error.text()
     };
     let engine = rows.into_iter().map(|(error, during, message)| {
         let error = Error::from(catalog::Error::from(error));
-        (told(error, during), message)
+        (describe(error, during), message)
     });
     let user = Error::from(auth::Error::NotFound("user".to_owned()));
     let administrator = Error::from(auth::Error::AlreadyExists("the administrator".to_owned()));
     engine
         .chain([
-            (told(user, During::CreateCredentials), "not found"),
+            (describe(user, During::CreateCredentials), "not found"),
             (
-                told(administrator, During::Setup),
+                describe(administrator, During::Setup),
                 "lakeFS already initialized",
             ),
         ])

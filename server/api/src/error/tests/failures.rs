@@ -1,4 +1,4 @@
-//! Every failure that there is: a new variant below belongs here.
+//! All failures with their status and message. Add every new error variant here.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use catalog::{
     StoreError,
 };
 
-use crate::error::{Error, Words};
+use crate::error::{Error, ErrorText};
 
 pub(super) fn rejection(invalid_actions: bool) -> EngineError {
     EngineError::Rejected(Box::new(Rejection {
@@ -65,15 +65,15 @@ fn storage() -> StoreError {
     }
 }
 
-/// Whether something can be done, so that there must be a hint.
+/// Whether a failure has a hint. It must have one if the caller can do something.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hint {
     Given,
-    /// The message says all there is, or it is the server's own fault.
+    /// The message is sufficient, or the server caused the failure.
     None,
 }
 
-/// Every failure, with its status and its message where nothing else is known.
+/// Every failure, with its status and its message outside of a certain operation.
 pub(super) fn every_failure() -> Vec<(Error, u16, &'static str, Hint)> {
     let all = [
         engine_failures(),
@@ -387,12 +387,7 @@ fn service_failures() -> Vec<(Error, u16, &'static str, Hint)> {
         (E::NoSuchUpload(x()), 404, "no such upload x", Hint::None),
         (E::TaskNotFound(x()), 404, "not found", Given),
         (E::NoGcRules, 404, "not found", Given),
-        (
-            E::TooManyTasks,
-            429,
-            "too many tasks are under way on this server",
-            Given,
-        ),
+        (E::TooManyTasks, 429, "too many tasks on this server", Given),
         (
             E::NoSuchPullRequest(x()),
             404,
@@ -479,7 +474,7 @@ fn store_failures() -> Vec<(Error, u16, &'static str, Hint)> {
 fn own_failures() -> Vec<(Error, u16, &'static str, Hint)> {
     use Hint::Given;
     use auth::Error as Auth;
-    let hinted = Words::message("bad").hint("do better");
+    let hinted = ErrorText::message("bad").hint("do better");
     vec![
         (
             Auth::Unauthenticated.into(),

@@ -1,32 +1,32 @@
-//! The tables: what each failure is answered with, and in which words.
+//! Tests the status, message and hint of every failure.
 
 mod contexts;
 mod failures;
 
 use std::collections::BTreeSet;
 
-use catalog::{Doing, EngineError, StoreError};
+use catalog::{EngineError, StoreError, TaskOperation};
 
 use super::{Context as _, During, Error};
 use contexts::in_context;
 use failures::{Hint, conflict, every_failure, rejection};
 
 #[test]
-fn every_failure_has_its_status_and_its_words() {
+fn every_failure_has_its_status_message_and_hint() {
     for (error, status, message, hint) in every_failure() {
         assert_eq!(error.status().as_u16(), status, "{error:?}");
-        let words = error.words();
-        assert_eq!(words.message, message, "{error:?}");
-        let given = if words.hint.is_some() {
+        let text = error.text();
+        assert_eq!(text.message, message, "{error:?}");
+        let given = if text.hint.is_some() {
             Hint::Given
         } else {
             Hint::None
         };
-        assert!(given == hint, "{error:?}: {:?}", words.hint);
+        assert!(given == hint, "{error:?}: {:?}", text.hint);
     }
 }
 
-/// Texts of lakeFS that begin with a capital, as clients know them.
+/// Messages of lakeFS that start with a capital letter.
 const RECORDED_IN_CAPITALS: &[&str] = &[
     "Already exists",
     "No data",
@@ -37,30 +37,30 @@ const RECORDED_IN_CAPITALS: &[&str] = &[
 
 #[test]
 fn texts_are_lowercase_fragments() {
-    let own = every_failure().into_iter().map(|(error, ..)| error.words());
-    for words in own.chain(in_context().into_iter().map(|(words, _)| words)) {
-        if !RECORDED_IN_CAPITALS.contains(&words.message.as_str()) {
-            assert_is_fragment(&words.message);
+    let general = every_failure().into_iter().map(|(error, ..)| error.text());
+    for text in general.chain(in_context().into_iter().map(|(text, _)| text)) {
+        if !RECORDED_IN_CAPITALS.contains(&text.message.as_str()) {
+            assert_is_fragment(&text.message);
         }
-        if let Some(hint) = words.hint {
-            // Methods of HTTP and names are written as they are.
+        if let Some(hint) = text.hint {
+            // HTTP methods are in capitals.
             if !hint.starts_with("GET ") && !hint.starts_with("HEAD ") {
                 assert_is_fragment(&hint);
             }
-            assert!(!words.message.contains(&hint), "{hint}: said twice");
+            assert!(!text.message.contains(&hint), "{hint}: repeats the message");
         }
     }
 }
 
 #[track_caller]
 fn assert_is_fragment(text: &str) {
-    let first = text.chars().next().expect("it says something");
+    let first = text.chars().next().expect("the text is not empty");
     assert!(!first.is_uppercase(), "{text}");
     assert!(!text.ends_with(['.', '!', '\n']), "{text}");
 }
 
-/// Members, parameters and flags of the wire, which the layers below have no notion of.
-const OF_THE_WIRE: &[&str] = &[
+/// Fields, parameters and flags of the API, which the lower layers must not mention.
+const API_TERMS: &[&str] = &[
     "lakectl",
     "--",
     "`",
@@ -75,61 +75,66 @@ const OF_THE_WIRE: &[&str] = &[
 ];
 
 #[test]
-fn lower_layers_know_no_member_and_no_flag() {
+fn messages_of_lower_layers_do_not_mention_fields_or_flags() {
     for (error, ..) in every_failure() {
         let (Error::Catalog(_) | Error::Auth(_)) = &error else {
             continue;
         };
         let text = error.to_string();
-        for word in OF_THE_WIRE {
+        for word in API_TERMS {
             assert!(!text.contains(word), "{word:?} in {text:?}");
         }
     }
 }
 
 #[test]
-fn operations_have_words_of_their_own() {
-    for (words, message) in in_context() {
-        assert_eq!(words.message, message);
-        assert!(words.hint.is_some(), "{message}");
+fn operations_have_their_own_messages() {
+    for (text, message) in in_context() {
+        assert_eq!(text.message, message);
+        assert!(text.hint.is_some(), "{message}");
     }
 }
 
 #[test]
-fn what_is_told_keeps_its_status_its_findings_and_its_conflicts() {
-    let told = |error: EngineError| {
+fn described_failures_keep_status_findings_and_conflicts() {
+    let describe = |error: EngineError| {
         let result: Result<(), Error> = Err(Error::from(catalog::Error::from(error)));
         result.during(During::Commit).expect_err("it was an error")
     };
-    assert_eq!(told(rejection(true)).status().as_u16(), 400);
-    assert_eq!(told(rejection(false)).findings().map(|f| f.len()), Some(1));
-    assert_eq!(told(conflict()).conflicts().map(|c| c.count), Some(3));
+    assert_eq!(describe(rejection(true)).status().as_u16(), 400);
+    assert_eq!(
+        describe(rejection(false)).findings().map(|f| f.len()),
+        Some(1)
+    );
+    assert_eq!(describe(conflict()).conflicts().map(|c| c.count), Some(3));
 }
 
-/// Tasks fail in the words of the operation that they do.
 #[test]
-fn tasks_have_the_words_of_their_operation() {
-    let failed = |doing: &Doing| {
+fn failed_tasks_have_the_messages_of_their_operation() {
+    let describe = |operation: &TaskOperation| {
         let error = catalog::Error::from(EngineError::NoChanges("why".to_owned()));
-        super::describe_failure(&error, doing)
+        super::describe_failure(&error, operation)
     };
-    let merge = Doing::Merge {
+    let merge = TaskOperation::Merge {
         destination: "main".to_owned(),
     };
-    assert_eq!(failed(&Doing::Commit).message, "commit: no changes");
-    assert_eq!(failed(&merge).message, "update branch main: no changes");
-    assert_eq!(failed(&Doing::Other).message, "no changes");
-    assert_eq!(failed(&Doing::Commit).status_code, 400);
+    assert_eq!(
+        describe(&TaskOperation::Commit).message,
+        "commit: no changes"
+    );
+    assert_eq!(describe(&merge).message, "update branch main: no changes");
+    assert_eq!(describe(&TaskOperation::Other).message, "no changes");
+    assert_eq!(describe(&TaskOperation::Commit).status_code, 400);
     assert!(
-        failed(&merge)
+        describe(&merge)
             .hint
             .is_some_and(|hint| hint.contains("--allow-empty"))
     );
 }
 
-/// A hint that names a command or a flag which lakectl does not have helps nobody.
+/// Guards against hints that name a command or flag that lakectl does not have.
 #[test]
-fn hints_name_commands_and_flags_that_lakectl_has() {
+fn commands_and_flags_in_hints_exist_in_lakectl() {
     let recorded = include_str!("../../../../../tests/compat/conformance/lakectl/recorded.jsonl");
     let mut commands = BTreeSet::new();
     let mut flags = BTreeSet::new();
@@ -138,16 +143,16 @@ fn hints_name_commands_and_flags_that_lakectl_has() {
         let Some(help) = step.get("help").filter(|help| !help.is_null()) else {
             continue;
         };
-        let words = step["argv"].as_array().expect("words of a command line");
-        let words: Vec<_> = words.iter().filter_map(|word| word.as_str()).collect();
-        commands.insert(words[..words.len() - 1].join(" "));
+        let argv = step["argv"].as_array().expect("a command line");
+        let argv: Vec<_> = argv.iter().filter_map(|word| word.as_str()).collect();
+        commands.insert(argv[..argv.len() - 1].join(" "));
         for flag in help["flags"].as_array().into_iter().flatten() {
             flags.insert(format!("--{}", flag[0].as_str().unwrap_or_default()));
         }
     }
-    let own = every_failure().into_iter().map(|(error, ..)| error.words());
-    let told = in_context().into_iter().map(|(words, _)| words);
-    for hint in own.chain(told).filter_map(|words| words.hint) {
+    let general = every_failure().into_iter().map(|(error, ..)| error.text());
+    let special = in_context().into_iter().map(|(text, _)| text);
+    for hint in general.chain(special).filter_map(|text| text.hint) {
         let words: Vec<_> = hint
             .split([' ', ',', ')', '(', ':'])
             .filter(|word| !word.is_empty())
@@ -156,16 +161,16 @@ fn hints_name_commands_and_flags_that_lakectl_has() {
             assert!(flags.contains(*flag), "{flag} in {hint:?}");
         }
         for (at, _) in hint.match_indices("lakectl ") {
-            let behind = &hint[at + "lakectl ".len()..];
-            let known =
-                |command: &String| !command.is_empty() && behind.starts_with(command.as_str());
-            assert!(commands.iter().any(known), "{behind:?} in {hint:?}");
+            let rest = &hint[at + "lakectl ".len()..];
+            let is_known =
+                |command: &String| !command.is_empty() && rest.starts_with(command.as_str());
+            assert!(commands.iter().any(is_known), "{rest:?} in {hint:?}");
         }
     }
 }
 
 #[test]
-fn a_conflict_carries_its_paths() {
+fn conflict_lists_its_paths() {
     let error = Error::from(catalog::Error::from(conflict()));
     let conflicts = error.conflicts().expect("conflicts");
     assert_eq!(
@@ -176,7 +181,7 @@ fn a_conflict_carries_its_paths() {
 }
 
 #[test]
-fn a_refusal_carries_its_findings() {
+fn rejection_lists_its_findings() {
     let error = Error::from(catalog::Error::from(rejection(false)));
     let findings = error.findings().expect("findings");
     assert_eq!(
@@ -187,7 +192,7 @@ fn a_refusal_carries_its_findings() {
 }
 
 #[test]
-fn causes_are_kept_for_the_log() {
+fn causes_are_logged_but_not_sent() {
     let source = StoreError::Storage {
         operation: "get",
         source: Box::new(std::io::Error::other("disk on fire")),
@@ -197,5 +202,5 @@ fn causes_are_kept_for_the_log() {
         base::chain(&error),
         "failed to access auth records: failed to get: disk on fire"
     );
-    assert_eq!(error.words().message, "failed to access auth records");
+    assert_eq!(error.text().message, "failed to access auth records");
 }

@@ -1,4 +1,4 @@
-//! Servers that are told to stop, tasks that only wait, and records that cannot be read.
+//! Tests shutdowns, queued tasks, and unreadable records.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -13,18 +13,19 @@ use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
 use super::{
-    Gate, branch, dies_in_hooks, failed, gated, idle, look_after, messages, server_on, succeeded,
+    Gate, branch, commit_on_dying_server, failure_message, hooks_at, messages, recover_with,
+    result, server_on, wait_until_idle,
 };
 use crate::tasks::records::Claim;
-use crate::tasks::{DEAD_AFTER, KEPT_FOR, MAX_ATTEMPTS, MAX_RUNNING_TASKS, TaskKind};
+use crate::tasks::{HEARTBEAT_TIMEOUT, MAX_ATTEMPTS, MAX_RUNNING_TASKS, TASK_RETENTION, TaskKind};
 use crate::testing::{TestCatalog, commit_params, merge_params};
 use crate::{Catalog, Error};
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct Nothing {}
 
-/// Takes every place of a server, until the semaphore has a permit for each.
-async fn fill(server: &Catalog, repository: &Repository) -> Arc<Semaphore> {
+/// Starts as many tasks as a server can run. Each permit added to the returned semaphore ends one of them.
+async fn occupy(server: &Catalog, repository: &Repository) -> Arc<Semaphore> {
     let free = Arc::new(Semaphore::new(0));
     for _ in 0..MAX_RUNNING_TASKS {
         let free = Arc::clone(&free);
@@ -41,31 +42,31 @@ async fn fill(server: &Catalog, repository: &Repository) -> Arc<Semaphore> {
 }
 
 #[tokio::test]
-async fn servers_that_are_told_to_stop_did_not_die_of_their_tasks() {
+async fn shutdowns_do_not_count_as_failed_attempts() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     lake.put(&repository, "main", "a", "1").await;
     let mut id = None;
-    // One more than deaths are put up with.
+    // One more shutdown than the number of crashes that fail a task.
     for _ in 0..=MAX_ATTEMPTS {
         let gate = Gate::closed();
-        let server = lake.another_server_with_hooks(gated(&gate));
+        let server = lake.another_server_with_hooks(hooks_at(&gate));
         match id {
             None => {
                 let params = commit_params("slow");
                 id = Some(server.submit_commit(&repository, "main", params).await);
             }
-            // At once: it need not wait until silence is death.
-            Some(_) => server.look_after_tasks().await.unwrap(),
+            // Possible at once: a server that shuts down deletes its heartbeat.
+            Some(_) => server.recover_tasks().await.unwrap(),
         }
-        gate.is_entered().await;
+        gate.wait_until_entered().await;
         server.hand_over_tasks().await;
-        idle(&server).await;
+        wait_until_idle(&server).await;
     }
     let id = id.unwrap().unwrap();
-    lake.look_after_tasks().await.unwrap();
-    idle(&lake).await;
-    succeeded(lake.commit_status(&repository, "main", &id).await.unwrap());
+    lake.recover_tasks().await.unwrap();
+    wait_until_idle(&lake).await;
+    result(lake.commit_status(&repository, "main", &id).await.unwrap());
     assert_eq!(
         messages(&lake, &repository).await,
         ["slow", "Repository created"]
@@ -73,20 +74,20 @@ async fn servers_that_are_told_to_stop_did_not_die_of_their_tasks() {
 }
 
 #[tokio::test]
-async fn a_stop_takes_back_its_own_attempt_and_no_others() {
+async fn shutdown_undoes_its_own_attempt_only() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     lake.put(&repository, "main", "a", "1").await;
-    let id = dies_in_hooks(&lake, &repository).await;
+    let id = commit_on_dying_server(&lake, &repository).await;
     for is_stopped in [true, false, true, false] {
-        lake.clock.advance(DEAD_AFTER);
+        lake.clock.advance(HEARTBEAT_TIMEOUT);
         let runtime = Runtime::new().unwrap();
         let gate = Gate::closed();
-        let server = lake.another_server_with_hooks(gated(&gate));
+        let server = lake.another_server_with_hooks(hooks_at(&gate));
         runtime
             .spawn(async move {
-                server.look_after_tasks().await.unwrap();
-                gate.is_entered().await;
+                server.recover_tasks().await.unwrap();
+                gate.wait_until_entered().await;
                 if is_stopped {
                     server.hand_over_tasks().await;
                 }
@@ -95,25 +96,28 @@ async fn a_stop_takes_back_its_own_attempt_and_no_others() {
             .unwrap();
         runtime.shutdown_background();
     }
-    look_after(&lake, &lake).await;
+    recover_with(&lake, &lake).await;
     let status = lake.commit_status(&repository, "main", &id).await.unwrap();
-    assert!(failed(&status).contains("(attempt 3)"), "{status:?}");
+    assert!(
+        failure_message(&status).contains("(attempt 3 of 3)"),
+        "{status:?}"
+    );
 }
 
 #[tokio::test]
-async fn nobody_dies_of_a_task_that_only_waits() {
+async fn deaths_while_a_task_is_queued_do_not_count() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     lake.put(&repository, "main", "a", "1").await;
     let mut id = None;
     for _ in 0..=MAX_ATTEMPTS {
-        lake.clock.advance(DEAD_AFTER);
+        lake.clock.advance(HEARTBEAT_TIMEOUT);
         let runtime = Runtime::new().unwrap();
         let (server, repository, begun) = (lake.another_server(), repository.clone(), id.clone());
         let submitted = runtime.spawn(async move {
-            fill(&server, &repository).await;
+            occupy(&server, &repository).await;
             if begun.is_some() {
-                server.look_after_tasks().await.unwrap();
+                server.recover_tasks().await.unwrap();
                 return begun;
             }
             let params = commit_params("waits");
@@ -122,109 +126,115 @@ async fn nobody_dies_of_a_task_that_only_waits() {
         id = submitted.await.unwrap();
         runtime.shutdown_background();
     }
-    look_after(&lake, &lake).await;
-    idle(&lake).await;
+    recover_with(&lake, &lake).await;
+    wait_until_idle(&lake).await;
     let id = id.unwrap();
-    succeeded(lake.commit_status(&repository, "main", &id).await.unwrap());
+    result(lake.commit_status(&repository, "main", &id).await.unwrap());
 }
 
 #[tokio::test]
-async fn a_task_that_waited_and_then_began_is_died_of() {
+async fn deaths_after_a_queued_task_started_count() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     lake.put(&repository, "main", "a", "1").await;
     let mut id = None;
     for _ in 0..MAX_ATTEMPTS {
-        lake.clock.advance(DEAD_AFTER);
+        lake.clock.advance(HEARTBEAT_TIMEOUT);
         let runtime = Runtime::new().unwrap();
         let gate = Gate::closed();
-        let server = lake.another_server_with_hooks(gated(&gate));
+        let server = lake.another_server_with_hooks(hooks_at(&gate));
         let (repository, begun) = (repository.clone(), id.clone());
         let submitted = runtime.spawn(async move {
-            let free = fill(&server, &repository).await;
+            let free = occupy(&server, &repository).await;
             let id = match begun {
                 None => {
                     let params = commit_params("slow");
                     server.submit_commit(&repository, "main", params).await.ok()
                 }
                 Some(id) => {
-                    server.look_after_tasks().await.unwrap();
+                    server.recover_tasks().await.unwrap();
                     Some(id)
                 }
             };
             free.add_permits(1);
-            gate.is_entered().await;
+            gate.wait_until_entered().await;
             id
         });
         id = submitted.await.unwrap();
         runtime.shutdown_background();
     }
-    look_after(&lake, &lake).await;
+    recover_with(&lake, &lake).await;
     let id = id.unwrap();
     let status = lake.commit_status(&repository, "main", &id).await.unwrap();
-    assert!(failed(&status).contains("(attempt 3)"), "{status:?}");
+    assert!(
+        failure_message(&status).contains("(attempt 3 of 3)"),
+        "{status:?}"
+    );
 }
 
 #[tokio::test]
-async fn a_task_that_was_taken_while_it_waited_is_not_begun() {
+async fn queued_task_that_was_taken_over_is_not_started() {
     let gate = Gate::closed();
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     lake.put(&repository, "main", "a", "1").await;
-    let waits = lake.another_server_with_hooks(gated(&gate));
-    let free = fill(&waits, &repository).await;
+    let waits = lake.another_server_with_hooks(hooks_at(&gate));
+    let free = occupy(&waits, &repository).await;
     let params = commit_params("slow");
     let id = waits.submit_commit(&repository, "main", params).await;
-    look_after(&lake, &lake).await;
-    idle(&lake).await;
+    recover_with(&lake, &lake).await;
+    wait_until_idle(&lake).await;
     free.add_permits(MAX_RUNNING_TASKS);
-    idle(&waits).await;
+    wait_until_idle(&waits).await;
     assert_eq!(gate.entered.available_permits(), 0, "its hooks did not run");
     let id = id.unwrap();
-    succeeded(lake.commit_status(&repository, "main", &id).await.unwrap());
+    result(lake.commit_status(&repository, "main", &id).await.unwrap());
 }
 
 #[tokio::test]
-async fn a_server_that_lost_a_task_and_took_it_again_works_on_it_once() {
+async fn server_that_lost_and_reclaimed_a_task_runs_it_once() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     lake.put(&repository, "main", "a", "1").await;
     let (gate, other_gate) = (Gate::closed(), Gate::closed());
-    let slow = lake.another_server_with_hooks(gated(&gate));
-    let other = lake.another_server_with_hooks(gated(&other_gate));
+    let slow = lake.another_server_with_hooks(hooks_at(&gate));
+    let other = lake.another_server_with_hooks(hooks_at(&other_gate));
     let params = commit_params("slow");
     let id = slow.submit_commit(&repository, "main", params).await;
-    gate.is_entered().await;
-    look_after(&lake, &other).await;
-    other_gate.is_entered().await;
+    gate.wait_until_entered().await;
+    recover_with(&lake, &other).await;
+    other_gate.wait_until_entered().await;
     other.hand_over_tasks().await;
-    slow.look_after_tasks().await.unwrap();
-    gate.is_entered().await;
+    slow.recover_tasks().await.unwrap();
+    gate.wait_until_entered().await;
 
-    // The first run finds out that the task is not its any more; the second goes on.
+    // The first run finds that its claim is no longer valid; the second continues.
     gate.let_through(1);
-    slow.shared.pending.at_most(1).await;
+    slow.shared.pending.wait_for_at_most(1).await;
     let known = slow.shared.tasks.open().tasks.len();
-    assert_eq!(known, 1, "the end of the first is not that of the second");
-    slow.look_after_tasks().await.unwrap();
-    assert_eq!(gate.entered.available_permits(), 0, "no third one");
+    assert_eq!(
+        known, 1,
+        "the end of the first run must not remove the second"
+    );
+    slow.recover_tasks().await.unwrap();
+    assert_eq!(gate.entered.available_permits(), 0, "no third run");
     gate.let_through(1);
-    idle(&slow).await;
+    wait_until_idle(&slow).await;
     let id = id.unwrap();
-    succeeded(lake.commit_status(&repository, "main", &id).await.unwrap());
+    result(lake.commit_status(&repository, "main", &id).await.unwrap());
     assert_eq!(
         messages(&lake, &repository).await,
         ["slow", "Repository created"]
     );
 }
 
-/// A server is told to stop at the turn of this number from when it is set.
+/// Shuts a server down at a given scheduling turn, counted from when the server is set.
 #[derive(Debug)]
 struct StoppedAt {
     turn: usize,
     turns: AtomicUsize,
     server: OnceLock<Catalog>,
-    /// Whether what is under way is given up where it waits for the stop, or goes on behind it.
+    /// Whether the store operation waits for the shutdown to abort it; otherwise it continues afterwards.
     is_cut: bool,
 }
 
@@ -250,7 +260,8 @@ impl FaultSchedule for StoppedAt {
     }
 }
 
-/// The commit's attempts behind a stop at that turn, and whether it is anybody's; none if there was no such turn.
+/// Shuts down at the given turn. Returns the commit's attempts and whether its claim is released, or none if
+/// there is no such turn.
 async fn stopped_at(turn: usize, is_cut: bool) -> Option<(u32, bool)> {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
@@ -264,16 +275,20 @@ async fn stopped_at(turn: usize, is_cut: bool) -> Option<(u32, bool)> {
     let kv = Arc::<kv::MemoryStore>::clone(&lake.kv);
     let store = FaultyStore::with_schedule(kv, Faults::default(), Arc::clone(&fate) as _);
     let server = server_on(&lake, Arc::new(store), 7);
-    let free = fill(&server, &repository).await;
+    let free = occupy(&server, &repository).await;
     let params = commit_params("waits");
     let id = server.submit_commit(&repository, "main", params).await;
     fate.server.set(server.clone()).unwrap();
     free.add_permits(1);
-    server.shared.pending.at_most(MAX_RUNNING_TASKS - 1).await;
+    server
+        .shared
+        .pending
+        .wait_for_at_most(MAX_RUNNING_TASKS - 1)
+        .await;
     if fate.turns.load(Ordering::Relaxed) <= turn {
         return None;
     }
-    idle(&server).await;
+    wait_until_idle(&server).await;
     let key = format!("{}/{}", repository.partition(), id.unwrap());
     let stored = lake.kv.get(b"weir-tasks", key.as_bytes()).await.unwrap();
     let claim = Claim::parse(stored?.value).unwrap();
@@ -281,45 +296,45 @@ async fn stopped_at(turn: usize, is_cut: bool) -> Option<(u32, bool)> {
 }
 
 #[tokio::test]
-async fn a_stop_just_as_a_task_begins_takes_the_attempt_back() {
+async fn shutdown_during_the_start_of_a_task_undoes_the_attempt() {
     for is_cut in [true, false] {
-        let mut given_back = 0;
+        let mut released = 0;
         for turn in 0.. {
             let Some((attempts, is_free)) = stopped_at(turn, is_cut).await else {
                 break;
             };
             assert_eq!(attempts, 0, "at turn {turn}, cut: {is_cut}");
-            given_back += usize::from(is_free);
+            released += usize::from(is_free);
         }
-        assert!(given_back > 3, "{given_back}");
+        assert!(released > 3, "{released}");
     }
 }
 
-/// Writes what no version has written where the first record of its kind lies.
-async fn spoil(lake: &TestCatalog, partition: &[u8], key: &str) {
-    let spoilt = Bytes::from_static(b"\xff");
+/// Overwrites a record with bytes that do not parse.
+async fn corrupt(lake: &TestCatalog, partition: &[u8], key: &str) {
+    let invalid = Bytes::from_static(b"\xff");
     lake.kv
-        .set(partition, key.as_bytes(), spoilt)
+        .set(partition, key.as_bytes(), invalid)
         .await
         .unwrap();
 }
 
 #[tokio::test]
-async fn a_record_that_cannot_be_read_stands_in_no_others_way() {
+async fn unreadable_record_does_not_block_other_tasks() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     lake.put(&repository, "main", "a", "1").await;
-    let id = dies_in_hooks(&lake, &repository).await;
+    let id = commit_on_dying_server(&lake, &repository).await;
     let partition = repository.partition();
-    spoil(&lake, b"weir-tasks", "  first").await;
-    spoil(&lake, partition.as_bytes(), "tasks/  first").await;
-    spoil(&lake, b"catalog", "instances/  first").await;
-    look_after(&lake, &lake).await;
-    idle(&lake).await;
-    succeeded(lake.commit_status(&repository, "main", &id).await.unwrap());
+    corrupt(&lake, b"weir-tasks", "  first").await;
+    corrupt(&lake, partition.as_bytes(), "tasks/  first").await;
+    corrupt(&lake, b"catalog", "instances/  first").await;
+    recover_with(&lake, &lake).await;
+    wait_until_idle(&lake).await;
+    result(lake.commit_status(&repository, "main", &id).await.unwrap());
 
-    lake.clock.advance(KEPT_FOR + Duration::from_secs(1));
-    lake.forget_tasks().await.unwrap();
+    lake.clock.advance(TASK_RETENTION + Duration::from_secs(1));
+    lake.prune_tasks().await.unwrap();
     let forgotten = lake.commit_status(&repository, "main", &id).await;
     assert!(matches!(forgotten, Err(Error::TaskNotFound(_))));
     assert_eq!(lake.records("catalog").await, ["instances/  first"]);
@@ -327,23 +342,23 @@ async fn a_record_that_cannot_be_read_stands_in_no_others_way() {
 }
 
 #[tokio::test]
-async fn a_server_whose_heartbeat_cannot_be_read_is_dead() {
+async fn server_with_unreadable_heartbeat_counts_as_dead() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
     lake.put(&repository, "main", "a", "1").await;
-    let id = dies_in_hooks(&lake, &repository).await;
+    let id = commit_on_dying_server(&lake, &repository).await;
     for beat in lake.records("catalog").await {
-        spoil(&lake, b"catalog", &beat).await;
+        corrupt(&lake, b"catalog", &beat).await;
     }
-    lake.look_after_tasks().await.unwrap();
-    idle(&lake).await;
-    succeeded(lake.commit_status(&repository, "main", &id).await.unwrap());
+    lake.recover_tasks().await.unwrap();
+    wait_until_idle(&lake).await;
+    result(lake.commit_status(&repository, "main", &id).await.unwrap());
 }
 
 #[tokio::test]
-async fn a_task_is_told_of_to_those_who_name_its_branches() {
+async fn status_requires_the_original_branches() {
     let gate = Gate::closed();
-    let lake = TestCatalog::with_hooks(gated(&gate));
+    let lake = TestCatalog::with_hooks(hooks_at(&gate));
     let repository = lake.repository("lake").await;
     branch(&lake, &repository, "dev").await;
     lake.put(&repository, "dev", "a", "1").await;
@@ -352,11 +367,11 @@ async fn a_task_is_told_of_to_those_who_name_its_branches() {
         .submit_commit(&repository, "dev", params)
         .await
         .unwrap();
-    gate.is_entered().await;
+    gate.wait_until_entered().await;
     for is_done in [false, true] {
         if is_done {
             gate.let_through(1);
-            idle(&lake).await;
+            wait_until_idle(&lake).await;
         }
         let status = lake.commit_status(&repository, "dev", &commit).await;
         assert_eq!(status.unwrap().done, is_done);
@@ -368,8 +383,8 @@ async fn a_task_is_told_of_to_those_who_name_its_branches() {
 
     let merge = lake.submit_merge(&repository, "dev", "main", merge_params());
     let merge = merge.await.unwrap();
-    idle(&lake).await;
-    succeeded(
+    wait_until_idle(&lake).await;
+    result(
         lake.merge_status(&repository, "dev", "main", &merge)
             .await
             .unwrap(),
@@ -382,13 +397,13 @@ async fn a_task_is_told_of_to_those_who_name_its_branches() {
     let other = lake.commit_status(&repository, "main", &merge).await;
     assert!(matches!(other, Err(Error::TaskNotFound(_))), "{other:?}");
 
-    // Of versions that noted no branches.
+    // Tasks of earlier versions have no record of their branches.
     let key = format!("{}/{merge}", repository.partition());
     lake.kv
         .delete(b"weir-task-branches", key.as_bytes())
         .await
         .unwrap();
-    succeeded(
+    result(
         lake.merge_status(&repository, "dev", "main", &merge)
             .await
             .unwrap(),

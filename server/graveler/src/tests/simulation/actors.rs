@@ -146,7 +146,10 @@ impl Actor {
             },
             0..6 => Action::PutMany {
                 branch,
-                keys: KEYS.into_iter().filter(|_| random.should_fail(192)).collect(),
+                keys: KEYS
+                    .into_iter()
+                    .filter(|_| random.should_fail(192))
+                    .collect(),
             },
             6..34 => Action::Put {
                 branch,

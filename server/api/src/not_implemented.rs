@@ -1,4 +1,4 @@
-//! Operations that this server does not have yet: who may not do them is told that, not more.
+//! Operations that this server does not implement. Callers without the permission get 401, others 501.
 
 use auth::{Permission, arn};
 use axum::Extension;
@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::extract::Caller;
 use crate::schema::Operation;
 
-/// What each operation takes, as lakeFS asks it. Those that are not here take nothing.
+/// The permissions for each operation, as in lakeFS. Operations that are not listed need none.
 const ACTIONS: &[(&str, &[&str])] = &[
     ("deleteUser", &["auth:DeleteUser"]),
     ("listGroups", &["auth:ListGroups"]),
@@ -66,20 +66,20 @@ const ACTIONS: &[(&str, &[&str])] = &[
     ("getUnderlyingProperties", &["fs:ReadObject"]),
 ];
 
-/// Operations that only a store can offer which makes presigned links.
+/// Operations that are possible only with a block store that supports presigned URLs.
 const PRESIGNED_MULTIPART: &[&str] = &[
     "createPresignMultipartUpload",
     "completePresignMultipartUpload",
     "abortPresignMultipartUpload",
 ];
 
-/// Whether this server does what an operation is for, by the operation's name.
+/// Whether this server implements an operation, by operation id.
 pub(crate) fn is_implemented(operation: &str) -> bool {
     !ACTIONS.iter().any(|(id, _)| *id == operation)
 }
 
-/// Answers what this server does not do yet, by name.
-pub(crate) async fn later(
+/// Answers 501 with the operation id, or 401 without the permission.
+pub(crate) async fn not_implemented(
     State(api): State<ApiState>,
     caller: Option<Extension<Caller>>,
     Extension(operation): Extension<&'static Operation>,
@@ -96,7 +96,7 @@ pub(crate) async fn later(
     Err(Error::NotImplemented(operation.id))
 }
 
-/// On the repository that the path names, or on everything.
+/// The permissions for an operation, on the repository in the path or on all resources.
 fn permissions(operation: &str, repository: Option<&str>) -> Vec<Permission> {
     let actions = ACTIONS.iter().find(|(id, _)| *id == operation);
     let resource = || repository.map_or_else(arn::all, arn::repository);
@@ -113,7 +113,7 @@ mod tests {
     use crate::generated::OPERATIONS;
 
     #[test]
-    fn each_is_an_operation_that_knows_who_asks() {
+    fn listed_operations_exist_and_are_authenticated() {
         for (id, actions) in ACTIONS {
             let operation = OPERATIONS.iter().find(|o| o.id == *id);
             assert!(operation.is_some_and(|o| o.authenticated), "{id}");
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn permissions_are_on_the_repository_of_the_path() {
+    fn permissions_name_the_repository_in_the_path() {
         let asked = permissions("importStart", Some("lake"));
         let actions: Vec<_> = asked.iter().map(|p| p.action).collect();
         assert_eq!(

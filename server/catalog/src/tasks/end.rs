@@ -1,4 +1,4 @@
-//! How a task ends: once, with a result or a failure.
+//! Ends tasks: once each, with a result or a failure.
 
 use std::time::Duration;
 
@@ -8,19 +8,20 @@ use kv::{Op, Predicate};
 use tracing::{debug, error, warn};
 
 use super::records::{
-    CLAIMS, Claim, FINDINGS, Findings, TaskData, TaskRecord, own_key, task_key, timestamp,
+    CLAIMS, Claim, FAILURE_DETAILS, FailureDetails, TaskData, TaskRecord, task_key, timestamp,
+    weir_key,
 };
-use super::registry::{Held, Tasks, Ticket};
-use super::{Conflicts, Description, Failure, MAX_FINDINGS};
+use super::registry::{HeldClaim, Tasks, Ticket};
+use super::{Conflicts, Description, Failure, MAX_ATTEMPTS, MAX_FINDINGS};
 use crate::{Error, Result};
 
-/// Between tries to write an end. After the last one the claim is left, and found as an orphan.
-const TRIES: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5), 6);
+/// Retries of the write that ends a task. If all fail, the claim stays, and recovery treats it as orphaned.
+const RETRIES: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5), 6);
 
-/// The result of a task: the encoded message, or what went wrong.
+/// The encoded result of a task, or its failure.
 pub(super) type Outcome = std::result::Result<Bytes, Failure>;
 
-/// What a task that panicked is told to have failed of.
+/// The failure of a task that panicked.
 pub(super) fn panicked() -> Failure {
     Failure {
         status_code: 500,
@@ -31,23 +32,23 @@ pub(super) fn panicked() -> Failure {
     }
 }
 
-/// What a task is told to have failed of when its server died.
+/// The failure of a task whose server died.
 pub(super) fn owner_died(operation: &str, attempts: u32) -> Failure {
-    let times = match attempts {
+    let attempt = match attempts {
         0 | 1 => String::new(),
-        more => format!(" (attempt {more})"),
+        attempt => format!(" (attempt {attempt} of {MAX_ATTEMPTS})"),
     };
     Failure {
         status_code: 503,
-        message: format!("the server that worked on {operation} stopped before it was done{times}"),
-        hint: Some("start it again".to_owned()),
+        message: format!("the server died while running {operation}{attempt}"),
+        hint: Some("submit the task again".to_owned()),
         findings: Vec::new(),
         conflicts: None,
     }
 }
 
 impl Tasks {
-    /// Puts an error into what clients are told, and logs what is the server's own fault.
+    /// Converts an error to the failure that clients see, and logs it if the server caused it.
     pub(super) fn failure(
         &self,
         error: &Error,
@@ -79,47 +80,50 @@ impl Tasks {
         }
     }
 
-    /// Writes the end of a task that this server holds. Nothing happens if it is not its own any more.
+    /// Writes the end of a task. A no-op if this server no longer owns it.
     pub(super) async fn end(&self, ticket: &Ticket, outcome: Outcome) {
-        let Held {
+        let HeldClaim {
             claim, unchanged, ..
         } = ticket.held();
-        let ops = self.ending(&claim, &unchanged, outcome, &ticket.progress());
-        let mut tries = TRIES.into_iter();
+        let ops = self.end_ops(&claim, &unchanged, outcome, &ticket.progress());
+        let mut pauses = RETRIES.into_iter();
         loop {
             let error = match self.write_end(&claim, ops.clone()).await {
                 Ok(()) => return,
                 Err(error) => error,
             };
-            let Some(pause) = tries.next() else {
-                error!(error = %base::chain(&error), "failed to store the end of task {}: it is looked after later", ticket.id());
+            let Some(pause) = pauses.next() else {
+                error!(error = %base::chain(&error), "failed to store the end of task {}; recovery will end it", ticket.id());
                 return;
             };
-            warn!(error = %base::chain(&error), "failed to store the end of task {}: trying again", ticket.id());
+            warn!(error = %base::chain(&error), "failed to store the end of task {}; retrying", ticket.id());
             #[expect(clippy::disallowed_methods, reason = "no request waits here")]
             tokio::time::sleep(pause).await;
         }
     }
 
-    /// Writes an end, unless the task has one.
+    /// Writes the end of a task, unless it has ended or another server owns it.
     pub(super) async fn write_end(&self, claim: &Claim, ops: Vec<Op>) -> Result<()> {
         match self.kv.batch(ops).await {
             Ok(()) => Ok(()),
             Err(kv::Error::PredicateFailed { index: 0 }) => {
-                // Its change landed with the end, or it was taken over, or an earlier try was this end.
-                debug!("task {} had an end already", claim.task_id);
+                // The end landed with the task's commit or in an earlier attempt, or another server took over the task.
+                debug!(
+                    "task {} has ended already or belongs to another server",
+                    claim.task_id
+                );
                 Ok(())
             }
             Err(kv::Error::PredicateFailed { .. }) => {
-                debug!("task {} is gone with its repository", claim.task_id);
+                debug!("task {} was deleted with its repository", claim.task_id);
                 Ok(self.kv.delete(CLAIMS, &claim.key()).await?)
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// The writes that end a task: all of them or none.
-    pub(super) fn ending(
+    /// The operations of the batch that ends a task.
+    pub(super) fn end_ops(
         &self,
         claim: &Claim,
         unchanged: &Predicate,
@@ -135,19 +139,19 @@ impl Tasks {
             owner_instance_id: claim.owner_instance_id.clone(),
             ..TaskData::default()
         };
-        let mut findings = None;
+        let mut details = None;
         let info = match outcome {
-            // An empty result has no field, as in the messages of lakeFS that have none.
+            // An empty result is omitted, as in lakeFS's messages without a result.
             Ok(info) => (!info.is_empty()).then_some(info),
             Err(failure) => {
-                findings = Findings::encoded(&failure);
+                details = FailureDetails::encode(&failure);
                 task.error_msg = failure.message;
                 task.status_code = i32::from(failure.status_code);
                 None
             }
         };
         let mut ops = vec![
-            // Says that the claim is unchanged, which a deletion cannot say.
+            // Checks that the claim is unchanged: a deletion cannot have a predicate.
             Op::Set {
                 partition: Bytes::from_static(CLAIMS),
                 key: claim.key(),
@@ -165,10 +169,10 @@ impl Tasks {
                 key: claim.key(),
             },
         ];
-        if let Some(value) = findings {
+        if let Some(value) = details {
             ops.push(Op::Set {
-                partition: Bytes::from_static(FINDINGS),
-                key: own_key(&claim.partition(), &claim.task_id),
+                partition: Bytes::from_static(FAILURE_DETAILS),
+                key: weir_key(&claim.partition(), &claim.task_id),
                 value,
                 predicate: None,
             });

@@ -1,6 +1,6 @@
-//! Looks after tasks: takes over what the dead left, and forgets what is long done.
+//! Takes over tasks of dead servers, and deletes expired records.
 //!
-//! Every step can be repeated and cut short, and any number of servers may do it at once.
+//! Every step is idempotent and can be interrupted. Several servers may run it concurrently.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,23 +11,23 @@ use graveler::{Repository, RepositoryId};
 use kv::{Op, Predicate};
 use tracing::{info, instrument, warn};
 
-use super::ending::owner_died;
-use super::heart::last_beat;
+use super::end::owner_died;
+use super::heartbeat::last_beat;
 use super::records::{
-    BRANCHES, CLAIMS, Claim, FINDINGS, Findings, INSTANCES, INSTANCES_PARTITION, TASKS,
-    TaskBranches, TaskData, TaskRecord, instant, own_key, task_key,
+    BRANCHES, CLAIMS, Claim, FAILURE_DETAILS, FailureDetails, INSTANCES, INSTANCES_PARTITION,
+    TASKS, TaskBranches, TaskData, TaskRecord, instant, task_key, weir_key,
 };
 use super::registry::Tasks;
-use super::work::work_of;
-use super::{Failure, KEPT_FOR, MAX_ATTEMPTS};
+use super::work::decode_work;
+use super::{Failure, MAX_ATTEMPTS, TASK_RETENTION};
 use crate::{Catalog, Error, Result};
 
-/// Repositories of one page when forgetting.
+/// How many repositories are listed at a time when expired tasks are deleted.
 const REPOSITORY_PAGE: usize = 1_000;
 
 impl Tasks {
-    /// The task as it is now; one whose server died and that nobody can take over is marked failed first.
-    pub(super) async fn look(
+    /// Loads a task. Marks it failed first if its server died and no other server can take it over.
+    pub(super) async fn load(
         &self,
         repository: &Repository,
         id: &str,
@@ -39,17 +39,17 @@ impl Tasks {
         if task.done || self.is_alive(&task.owner_instance_id).await? {
             return Ok(Some((task, info)));
         }
-        match self.kv.get(CLAIMS, &own_key(&partition, id)).await? {
+        match self.kv.get(CLAIMS, &weir_key(&partition, id)).await? {
             Some(stored) => {
                 let claim = Claim::parse(stored.value)?;
                 if !claim.work.is_empty() {
-                    // It is about to be taken over.
+                    // Another server will take it over.
                     return Ok(Some((task, info)));
                 }
-                self.bury(&claim, &stored.predicate).await?;
+                self.fail_orphaned(&claim, &stored.predicate).await?;
             }
-            // A lakeFS server's.
-            None => self.bury_unclaimed(&partition, task).await?,
+            // A task of a lakeFS server.
+            None => self.fail_unclaimed(&partition, task).await?,
         }
         self.stored(&partition, id).await
     }
@@ -59,22 +59,21 @@ impl Tasks {
         stored.map(|s| TaskRecord::parse(s.value)).transpose()
     }
 
-    /// Whether a task is of these branches, or nobody noted what it is of (as earlier versions did
-    /// not).
-    pub(super) async fn may_be_of(
+    /// Whether a task belongs to these branches. Also true for tasks of versions that did not store branches.
+    pub(super) async fn matches_branches(
         &self,
         repository: &Repository,
         id: &str,
-        of: &TaskBranches,
+        branches: &TaskBranches,
     ) -> Result<bool> {
-        let key = own_key(&repository.partition(), id);
+        let key = weir_key(&repository.partition(), id);
         Ok(match self.kv.get(BRANCHES, &key).await? {
-            Some(stored) => TaskBranches::parse(stored.value)? == *of,
+            Some(stored) => TaskBranches::parse(stored.value)? == *branches,
             None => true,
         })
     }
 
-    /// What a task that is done failed of, if it did.
+    /// The failure of an ended task, or none if it succeeded or has not ended.
     pub(super) async fn failure_of(
         &self,
         repository: &Repository,
@@ -83,7 +82,7 @@ impl Tasks {
         if !task.done || (task.error_msg.is_empty() && task.status_code == 0) {
             return Ok(None);
         }
-        let key = own_key(&repository.partition(), &task.id);
+        let key = weir_key(&repository.partition(), &task.id);
         let mut failure = Failure {
             status_code: u16::try_from(task.status_code)
                 .ok()
@@ -94,22 +93,22 @@ impl Tasks {
             findings: Vec::new(),
             conflicts: None,
         };
-        if let Some(stored) = self.kv.get(FINDINGS, &key).await? {
-            Findings::parse(stored.value)?.complete(&mut failure);
+        if let Some(stored) = self.kv.get(FAILURE_DETAILS, &key).await? {
+            FailureDetails::parse(stored.value)?.add_to(&mut failure);
         }
         Ok(Some(failure))
     }
 
-    /// Marks a task failed because its server died, if the claim is unchanged.
-    pub(super) async fn bury(&self, claim: &Claim, unchanged: &Predicate) -> Result<()> {
+    /// Marks a task of a dead server as failed, if its claim is unchanged.
+    pub(super) async fn fail_orphaned(&self, claim: &Claim, unchanged: &Predicate) -> Result<()> {
         let failure = Err(owner_died(&claim.operation, claim.attempt));
         let progress = super::Progress::default();
-        let ops = self.ending(claim, unchanged, failure, &progress);
+        let ops = self.end_ops(claim, unchanged, failure, &progress);
         self.write_end(claim, ops).await
     }
 
-    /// The same of a task that has no claim, since a lakeFS server made it.
-    async fn bury_unclaimed(&self, partition: &str, seen: TaskData) -> Result<()> {
+    /// Marks a task of a dead lakeFS server as failed. Such tasks have no claim.
+    async fn fail_unclaimed(&self, partition: &str, seen: TaskData) -> Result<()> {
         let key = task_key(&seen.id);
         let Some(stored) = self.kv.get(partition.as_bytes(), &key).await? else {
             return Ok(());
@@ -133,10 +132,10 @@ impl Tasks {
         }
     }
 
-    /// Removes what is long done from one repository.
-    async fn forget(&self, repository: &Repository) -> Result<()> {
+    /// Deletes expired tasks of one repository.
+    async fn prune(&self, repository: &Repository) -> Result<()> {
         let partition = repository.partition();
-        let oldest = self.clock.now() - KEPT_FOR;
+        let oldest = self.clock.now() - TASK_RETENTION;
         let mut cursor =
             kv::Cursor::new(Arc::clone(&self.kv), partition.as_bytes(), TASKS.as_bytes());
         while let Some(entry) = cursor.next().await? {
@@ -144,18 +143,18 @@ impl Tasks {
                 return Ok(());
             }
             let key = entry.key.clone();
-            match self.forget_older(repository, entry, oldest).await {
+            match self.prune_if_older(repository, entry, oldest).await {
                 Err(Error::Engine(graveler::Error::Corrupt { reason, .. })) => {
                     let key = String::from_utf8_lossy(&key);
-                    warn!(repo.id = %repository.id, "left a record of {key} that cannot be read: {reason}");
+                    warn!(repo.id = %repository.id, "skipped record {key}, which cannot be read: {reason}");
                 }
-                forgotten => forgotten?,
+                pruned => pruned?,
             }
         }
         Ok(())
     }
 
-    async fn forget_older(
+    async fn prune_if_older(
         &self,
         repository: &Repository,
         entry: kv::Entry,
@@ -165,29 +164,29 @@ impl Tasks {
         if instant(task.updated_at.as_ref()) >= oldest {
             return Ok(());
         }
-        // Not done and untouched for a day: the look marks it, the next round forgets it.
+        // It has not ended but was not updated for a day: `load` marks it failed, and a later round deletes it.
         if !task.done {
-            self.look(repository, &task.id).await?;
+            self.load(repository, &task.id).await?;
             return Ok(());
         }
         let partition = repository.partition();
-        let own = |own: &'static [u8]| Op::Delete {
+        let delete_own = |own: &'static [u8]| Op::Delete {
             partition: Bytes::from_static(own),
-            key: own_key(&partition, &task.id),
+            key: weir_key(&partition, &task.id),
         };
         let record = Op::Delete {
             partition: Bytes::from(partition.clone()),
             key: entry.key,
         };
-        let ops = vec![own(FINDINGS), own(BRANCHES), record];
+        let ops = vec![delete_own(FAILURE_DETAILS), delete_own(BRANCHES), record];
         self.kv.batch(ops).await?;
         metrics::counter!("lakefs_async_operations_expired_total").increment(1);
         Ok(())
     }
 
-    /// Removes heartbeats of servers that are long dead.
-    async fn forget_instances(&self) -> Result<()> {
-        let oldest = self.clock.now() - KEPT_FOR;
+    /// Deletes expired heartbeats of dead servers.
+    async fn prune_instances(&self) -> Result<()> {
+        let oldest = self.clock.now() - TASK_RETENTION;
         let start = INSTANCES.as_bytes();
         let mut cursor = kv::Cursor::new(Arc::clone(&self.kv), INSTANCES_PARTITION, start);
         while let Some(entry) = cursor.next().await? {
@@ -201,7 +200,7 @@ impl Tasks {
                 Ok(_) => {}
                 Err(error) => {
                     let key = String::from_utf8_lossy(&entry.key);
-                    warn!(error = %base::chain(&error), "left heartbeat {key}, which cannot be read");
+                    warn!(error = %base::chain(&error), "skipped heartbeat {key}, which cannot be read");
                 }
             }
         }
@@ -210,12 +209,12 @@ impl Tasks {
 }
 
 impl Catalog {
-    /// Takes over the tasks of dead servers, or marks them failed. To be run at the start and every few seconds.
+    /// Takes over tasks of dead servers, or marks them failed. Call it at the start and every few seconds.
     ///
     /// # Errors
-    /// The record store's; what was done stays done.
+    /// The record store's. Tasks handled before the error stay handled.
     #[instrument(skip_all)]
-    pub async fn look_after_tasks(&self) -> Result<()> {
+    pub async fn recover_tasks(&self) -> Result<()> {
         let tasks = &self.shared.tasks;
         let mut alive: HashMap<String, bool> = HashMap::new();
         let mut cursor = kv::Cursor::new(Arc::clone(&tasks.kv), CLAIMS, b"");
@@ -223,12 +222,12 @@ impl Catalog {
             if tasks.is_closing() {
                 return Ok(());
             }
-            // One that cannot be read, or that a later version wrote, stands in nobody else's way.
+            // An unreadable claim, for example of a later version, must not block the others.
             let claim = match Claim::parse(entry.value) {
                 Ok(claim) => claim,
                 Err(error) => {
                     let key = String::from_utf8_lossy(&entry.key);
-                    warn!(error = %base::chain(&error), "left the claim of task {key}, which cannot be read");
+                    warn!(error = %base::chain(&error), "skipped the claim of task {key}, which cannot be read");
                     continue;
                 }
             };
@@ -236,7 +235,8 @@ impl Catalog {
                 continue;
             }
             let owner = &claim.owner_instance_id;
-            // A claim of this server without a place is an orphan, but a new one may come to its place right now.
+            // A claim of this server without an open task is orphaned, but one may be registered concurrently:
+            // `take_over` checks again.
             let is_alive = match alive.get(owner) {
                 Some(&alive) => alive,
                 None => {
@@ -246,7 +246,7 @@ impl Catalog {
                 }
             };
             if !is_alive && let Err(error) = self.take_over(&claim).await {
-                warn!(error = %base::chain(&error), "failed to take over task {}; it is tried again", claim.task_id);
+                warn!(error = %base::chain(&error), "failed to take over task {}; will retry", claim.task_id);
             }
         }
         Ok(())
@@ -268,7 +268,7 @@ impl Catalog {
         {
             Ok(repository) if claim.is_of(&repository) => repository,
             Ok(_) | Err(graveler::Error::NotFound { .. } | graveler::Error::InDeletion { .. }) => {
-                info!("task {} is dropped: its repository is gone", claim.task_id);
+                info!("dropped task {}: its repository was deleted", claim.task_id);
                 return Ok(tasks.kv.delete(CLAIMS, &claim.key()).await?);
             }
             Err(error) => return Err(error.into()),
@@ -278,39 +278,45 @@ impl Catalog {
         if open.is_none_or(|(task, _)| task.done) {
             return Ok(tasks.kv.delete(CLAIMS, &claim.key()).await?);
         }
-        let work = match work_of(&claim.work) {
+        let work = match decode_work(&claim.work) {
             Some(work) if claim.attempt < MAX_ATTEMPTS => work,
             _ => {
-                info!(repo.id = %repository.id, "task {} is marked failed: its server died", claim.task_id);
-                return tasks.bury(&claim, &stored.predicate).await;
+                info!(repo.id = %repository.id, "marked task {} failed: its server died", claim.task_id);
+                return tasks.fail_orphaned(&claim, &stored.predicate).await;
             }
         };
-        let ours = tasks.succeeding(&claim);
-        // None: another server was first.
+        let new_claim = tasks.claim_for_takeover(&claim);
+        // None if another server was faster.
         if let Some(ticket) = tasks
-            .claim(&repository, ours, stored.predicate, Predicate::Exists, None)
+            .claim(
+                &repository,
+                new_claim,
+                stored.predicate,
+                Predicate::Exists,
+                None,
+            )
             .await?
         {
-            info!(repo.id = %repository.id, "task {} is taken over: its server died", claim.task_id);
-            self.do_work(ticket, &repository, work);
+            info!(repo.id = %repository.id, "took over task {}: its server died", claim.task_id);
+            self.run_work(ticket, &repository, work);
         }
         Ok(())
     }
 
-    /// Forgets tasks and heartbeats that are older than [`KEPT_FOR`]. To be run now and then.
+    /// Deletes tasks and heartbeats older than [`TASK_RETENTION`]. Call it regularly.
     ///
     /// # Errors
-    /// The record store's; what was done stays done.
+    /// The record store's. Records deleted before the error stay deleted.
     #[instrument(skip_all)]
-    pub async fn forget_tasks(&self) -> Result<()> {
+    pub async fn prune_tasks(&self) -> Result<()> {
         let mut after = String::new();
         loop {
             let page = self
                 .list_repositories("", &after, "", REPOSITORY_PAGE)
                 .await?;
             for repository in &page.results {
-                if let Err(error) = self.shared.tasks.forget(repository).await {
-                    warn!(repo.id = %repository.id, error = %base::chain(&error), "failed to forget tasks of {}; it is tried again", repository.id);
+                if let Err(error) = self.shared.tasks.prune(repository).await {
+                    warn!(repo.id = %repository.id, error = %base::chain(&error), "failed to delete expired tasks of {}; will retry", repository.id);
                 }
             }
             if !page.has_more {
@@ -318,6 +324,6 @@ impl Catalog {
             }
             after = page.next_offset;
         }
-        self.shared.tasks.forget_instances().await
+        self.shared.tasks.prune_instances().await
     }
 }

@@ -1,83 +1,83 @@
-//! What is told of the engine's failures.
+//! The texts of the engine's failures.
 //!
-//! Recorded texts of lakeFS come first (`tests/compat`): people and scripts know them. What the engine
-//! knows besides, and what can be done, is the hint.
+//! Messages are those that lakeFS was recorded with (`tests/compat`), because people and scripts know them. Further
+//! details and advice go into the hint.
 
 use catalog::{EngineError, Kind, ReferenceProblem};
 
-use super::words::{of_block, of_store};
-use super::{During, Words};
+use super::text::{of_block, of_store};
+use super::{During, ErrorText};
 
-pub(super) fn of_engine(error: &EngineError, during: During<'_>) -> Words {
+pub(super) fn of_engine(error: &EngineError, during: During<'_>) -> ErrorText {
     use EngineError as E;
     match error {
         E::NotFound { kind, id } => not_found(*kind, id, during),
         E::NotUnique { kind, id } => not_unique(*kind, id, during),
-        E::InDeletion(_) => Words::of(error).hint("its name is free when that is done: try again"),
-        E::ReadOnly(_) => Words::message("read-only repository").hint(
-            "it is changed only by operations that have `force`, with `force` given (lakectl: --force, where there is one)",
+        E::InDeletion(_) => ErrorText::of(error).hint("try again when the deletion is complete: the name is free then"),
+        E::ReadOnly(_) => ErrorText::message("read-only repository").hint(
+            "use an operation that has `force`, and set it (lakectl: --force, where available)",
         ),
         E::Protected { action, branch } => {
-            Words::message(format!("cannot {action} to protected branch")).hint(format!(
-                "branch {branch} changes by merges only: change another branch and merge it (lakectl merge)"
+            ErrorText::message(format!("cannot {action} to protected branch")).hint(format!(
+                "branch {branch} can be changed only by merges: change another branch and merge it (lakectl merge)"
             ))
         }
-        E::DefaultBranch(branch) => Words::message("cannot delete repository default branch")
-            .hint(format!("{branch} is the default branch for as long as the repository lives")),
-        E::InvalidValue(_) => Words::of(error),
+        E::DefaultBranch(branch) => ErrorText::message("cannot delete repository default branch")
+            .hint(format!("{branch} is the default branch, which cannot change")),
+        E::InvalidValue(_) => ErrorText::of(error),
         E::Advised { problem, advice } | E::MovedOn { problem, advice } => {
-            Words::message(problem).hint(advice)
+            ErrorText::message(problem).hint(advice)
         }
         E::InvalidName { kind, rule } => invalid_name(*kind, rule),
-        E::WrongCommitId { right, .. } => Words::message("commit id: invalid value: validation error")
+        E::WrongCommitId { right, .. } => ErrorText::message("commit id: invalid value: validation error")
             .hint(format!(
-                "the content has another id, which is {right}: send each member as the commit has it"
+                "the content belongs to commit id {right}: send every field exactly as the commit has it"
             )),
         E::InvalidReference { reference, problem } => invalid_reference(reference, problem, during),
         E::NoChanges(why) => no_changes(why, during),
-        E::DirtyBranch(branch) => Words::message("uncommitted changes (dirty branch)").hint(format!(
+        E::DirtyBranch(branch) => ErrorText::message("uncommitted changes (dirty branch)").hint(format!(
             "commit the changes of branch {branch} (lakectl commit) or reset them (lakectl branch reset) first"
         )),
         E::Conflict { keys, count } => conflict(keys, *count, during),
-        E::ParentRequired => Words::of(error).hint(
-            "give `parent_number` (lakectl: --parent-number): with 1 the branch goes back to what it was before the merge",
+        E::ParentRequired => ErrorText::of(error).hint(
+            "give `parent_number` (lakectl: --parent-number): with 1 the branch returns to its state before the merge",
         ),
-        E::CherryPickParentRequired => Words::of(error).hint(
-            "give `parent_number` (lakectl: --parent-number): with 1 what the merge brought is picked",
+        E::CherryPickParentRequired => ErrorText::of(error).hint(
+            "give `parent_number` (lakectl: --parent-number): 1 picks the changes that the merge brought in",
         ),
         E::NoSuchParent {
             number, parents, ..
         } => no_such_parent(*number, *parents, during),
-        E::NotBare(_) => Words::message("can only restore into a bare repository").hint(
+        E::NotBare(_) => ErrorText::message("can only restore into a bare repository").hint(
             "create one in the storage namespace of the dump (query parameter `bare`; lakectl repo create-bare) and restore into that",
         ),
-        E::NoMergeBase(left, right) => Words::message(prefixed(during, "no merge base"))
+        E::NoMergeBase(left, right) => ErrorText::message(prefixed(during, "no merge base"))
             .hint(format!("'{left}' and '{right}' have no commit in common")),
-        E::PreconditionFailed => Words::message("path already exists").hint(
-            "leave out `If-None-Match` to replace what is there, or choose another `path`",
+        E::PreconditionFailed => ErrorText::message("path already exists").hint(
+            "leave out `If-None-Match` to replace the object, or choose another `path`",
         ),
-        E::Stale(what) => Words::message("Precondition failed").hint(format!(
-            "the {what} were changed meanwhile: read them again and send their new tag as `If-Match`"
+        E::Stale(what) => ErrorText::message("Precondition failed").hint(format!(
+            "the {what} changed: read them again and send their new `ETag` as `If-Match`"
         )),
-        E::Namespace(problem) => super::words::of_namespace(problem),
-        E::TooManyTries(what) => Words::message(format!("too many concurrent changes of {what}"))
+        E::Namespace(problem) => super::text::of_namespace(problem),
+        E::TooManyTries(what) => ErrorText::message(format!("too many concurrent changes of {what}"))
             .hint("try again"),
-        E::ConcurrentChange(what) => Words::message(format!("{what} changed at the same time"))
-            .hint("look at it, and try again"),
-        E::Rejected(rejection) => Words {
+        E::ConcurrentChange(what) => ErrorText::message(format!("{what} changed at the same time"))
+            .hint("check its state, and try again"),
+        E::Rejected(rejection) => ErrorText {
             message: rejection.message.clone(),
             hint: rejection.hint.clone(),
         },
-        E::Corrupt { .. } => Words::of(error),
+        E::Corrupt { .. } => ErrorText::of(error),
         E::Kv(error) => of_store(error),
         E::Block(source) => match source {
-            catalog::BlockError::Storage { .. } => Words::of(error),
+            catalog::BlockError::Storage { .. } => ErrorText::of(error),
             refusal => of_block(refusal),
         },
     }
 }
 
-/// What begins a text about a reference, by the operation that was given it.
+/// The prefix that lakeFS adds to messages about a reference, by operation.
 fn about_reference(id: &str, during: During<'_>) -> String {
     match during {
         During::Log { reference, .. } if id == reference => "ref: ".to_owned(),
@@ -102,24 +102,24 @@ fn about_reference(id: &str, during: During<'_>) -> String {
     }
 }
 
-fn not_found(kind: Kind, id: &str, during: During<'_>) -> Words {
+fn not_found(kind: Kind, id: &str, during: During<'_>) -> ErrorText {
     match kind {
-        Kind::Repository => Words::message("repository not found").hint(format!(
-            "there is no repository '{id}': lakectl repo list shows those that there are"
+        Kind::Repository => ErrorText::message("repository not found").hint(format!(
+            "there is no repository '{id}': lakectl repo list shows the existing ones"
         )),
-        Kind::Branch => Words::message(match during {
+        Kind::Branch => ErrorText::message(match during {
             During::Upload => format!("branch '{id}' not found"),
             _ => "branch not found".to_owned(),
         })
         .hint(format!(
-            "there is no branch '{id}': lakectl branch list shows those that there are"
+            "there is no branch '{id}': lakectl branch list shows the existing ones"
         )),
-        Kind::Tag => Words::message("tag not found").hint(format!(
-            "there is no tag '{id}': lakectl tag list shows those that there are"
+        Kind::Tag => ErrorText::message("tag not found").hint(format!(
+            "there is no tag '{id}': lakectl tag list shows the existing ones"
         )),
-        Kind::Commit => Words::message("commit not found")
+        Kind::Commit => ErrorText::message("commit not found")
             .hint(format!("there is no commit '{id}' in the repository")),
-        Kind::Reference => Words::message(match during {
+        Kind::Reference => ErrorText::message(match during {
             During::GetCommit => "commit not found".to_owned(),
             _ => format!("{}not found", about_reference(id, during)),
         })
@@ -127,26 +127,26 @@ fn not_found(kind: Kind, id: &str, during: During<'_>) -> Words {
             "'{id}' names no branch, tag or commit of the repository"
         )),
         Kind::Key => {
-            Words::message("not found").hint(format!("there is no object '{id}'"))
+            ErrorText::message("not found").hint(format!("there is no object '{id}'"))
         }
-        Kind::ProtectionRule => Words::message("branch protection rule not found").hint(format!(
-            "there is no branch protection rule '{id}': lakectl branch-protect list shows those that there are"
+        Kind::ProtectionRule => ErrorText::message("branch protection rule not found").hint(format!(
+            "there is no branch protection rule '{id}': lakectl branch-protect list shows the existing ones"
         )),
-        Kind::ReflogEntry => Words::message(format!("reflog entry {id} not found"))
-            .hint("the reflog of the branch or tag has the ids of its entries"),
-        Kind::Dump => Words::message(format!(
+        Kind::ReflogEntry => ErrorText::message(format!("reflog entry {id} not found"))
+            .hint("the reflog of the branch or tag shows the ids of its entries"),
+        Kind::Dump => ErrorText::message(format!(
             "meta-range '{id}' of the dump not found in the repository's storage namespace"
         ))
         .hint("restore the dump into a repository in the namespace where it was taken"),
-        Kind::MetaRange => Words::message(format!("meta-range '{id}' not found")),
-        Kind::Range => Words::message(format!("range '{id}' not found")),
+        Kind::MetaRange => ErrorText::message(format!("meta-range '{id}' not found")),
+        Kind::Range => ErrorText::message(format!("range '{id}' not found")),
     }
 }
 
-fn not_unique(kind: Kind, id: &str, during: During<'_>) -> Words {
+fn not_unique(kind: Kind, id: &str, during: During<'_>) -> ErrorText {
     let taken = |what: &str| {
-        Words::message(format!("{what}: conflict found")).hint(format!(
-            "'{id}' is taken: branches, tags and commits share their names, choose another"
+        ErrorText::message(format!("{what}: conflict found")).hint(format!(
+            "'{id}' is taken: branches, tags and commits share one set of names, so choose another"
         ))
     };
     let (what, choose) = match (kind, during) {
@@ -173,25 +173,25 @@ fn not_unique(kind: Kind, id: &str, during: During<'_>) -> Words {
         (Kind::Dump, _) => ("dump already exists", "there is nothing to do"),
         (Kind::ReflogEntry, _) => ("reflog entry already exists", "try again"),
     };
-    Words::message(format!("{what}: not unique")).hint(format!("'{id}' is taken: {choose}"))
+    ErrorText::message(format!("{what}: not unique")).hint(format!("'{id}' is taken: {choose}"))
 }
 
-fn invalid_name(kind: Kind, rule: &str) -> Words {
+fn invalid_name(kind: Kind, rule: &str) -> ErrorText {
     match kind {
         Kind::Branch if rule.ends_with("is required") => {
-            Words::message("argument branch: required value: validation error").hint(rule)
+            ErrorText::message("argument branch: required value: validation error").hint(rule)
         }
-        Kind::Branch => Words::message(format!(
+        Kind::Branch => ErrorText::message(format!(
             "argument branch: branch id: invalid value: validation error: {rule}"
         )),
         Kind::Tag => {
-            Words::message("argument tagID: tag id: invalid value: validation error").hint(rule)
+            ErrorText::message("argument tagID: tag id: invalid value: validation error").hint(rule)
         }
-        _ => Words::message(rule),
+        _ => ErrorText::message(rule),
     }
 }
 
-fn invalid_reference(reference: &str, problem: &ReferenceProblem, during: During<'_>) -> Words {
+fn invalid_reference(reference: &str, problem: &ReferenceProblem, during: During<'_>) -> ErrorText {
     const INVALID: &str = "ref: invalid value: validation error";
     let text = match (problem, during) {
         (ReferenceProblem::Modifier(modifier), _) => {
@@ -205,17 +205,17 @@ fn invalid_reference(reference: &str, problem: &ReferenceProblem, during: During
     };
     let hint = match problem {
         ReferenceProblem::Modifier(modifier) => {
-            format!("'{modifier}' is no number of generations or of a parent: write ~N or ^N")
+            format!("'{modifier}' is not a number of generations or a parent number: write ~N or ^N")
         }
         ReferenceProblem::Staging => {
-            "leave out the '$': it names what is staged, which only objects and a two-dot difference can be read from".to_owned()
+            "leave out the '$': it names staged changes, which are valid only for reading objects and in two-dot diffs".to_owned()
         }
         ReferenceProblem::Malformed(why) => format!("reference '{reference}': {why}"),
     };
-    Words::message(format!("{}{text}", about_reference(reference, during))).hint(hint)
+    ErrorText::message(format!("{}{text}", about_reference(reference, during))).hint(hint)
 }
 
-/// What begins a text about a change of a branch, by the operation that was to make it.
+/// Adds the prefix that lakeFS uses in messages about a change of a branch, by operation.
 fn prefixed(during: During<'_>, text: &str) -> String {
     match during {
         During::Commit => format!("commit: {text}"),
@@ -225,23 +225,23 @@ fn prefixed(during: During<'_>, text: &str) -> String {
     }
 }
 
-fn no_changes(why: &str, during: During<'_>) -> Words {
+fn no_changes(why: &str, during: During<'_>) -> ErrorText {
     let advice = match during {
         During::Commit => {
             "write something first, or commit all the same with `allow_empty` (lakectl: --allow-empty-commit)"
         }
         During::Merge { .. } => {
-            "commit what is staged on it first, or merge all the same with `allow_empty` (lakectl: --allow-empty)"
+            "commit its staged changes first, or merge all the same with `allow_empty` (lakectl: --allow-empty)"
         }
         During::Revert => {
-            "make a commit all the same with `allow_empty` (lakectl: --allow-empty-commit)"
+            "create an empty commit with `allow_empty` (lakectl: --allow-empty-commit)"
         }
         _ => "there is nothing to do",
     };
-    Words::message(prefixed(during, "no changes")).hint(format!("{why}: {advice}"))
+    ErrorText::message(prefixed(during, "no changes")).hint(format!("{why}: {advice}"))
 }
 
-fn conflict(keys: &[Vec<u8>], count: u64, during: During<'_>) -> Words {
+fn conflict(keys: &[Vec<u8>], count: u64, during: During<'_>) -> ErrorText {
     let paths = if count == 1 { "path" } else { "paths" };
     let first = keys.first().map(|key| String::from_utf8_lossy(key));
     let first = first.unwrap_or_default();
@@ -249,26 +249,26 @@ fn conflict(keys: &[Vec<u8>], count: u64, during: During<'_>) -> Words {
         During::Merge { .. } => {
             "resolve them on the source branch, or give `strategy` (lakectl: --strategy) dest-wins or source-wins"
         }
-        _ => "change them on a branch and merge that",
+        _ => "make the change on another branch and merge it",
     };
-    Words::message(prefixed(during, "conflict found")).hint(format!(
+    ErrorText::message(prefixed(during, "conflict found")).hint(format!(
         "{count} {paths} changed on both sides, the first is '{first}': {advice}"
     ))
 }
 
-fn no_such_parent(number: usize, parents: usize, during: During<'_>) -> Words {
+fn no_such_parent(number: usize, parents: usize, during: During<'_>) -> ErrorText {
     const TEXT: &str = "given commit does not have the given parent number";
     let message = match during {
         During::Revert => format!("{TEXT}: parent {number}"),
         _ => format!("parent {number}: {TEXT}"),
     };
     let hint = match parents {
-        0 => "the commit has no parents: it is the first of its history".to_owned(),
+        0 => "the commit has no parents: it is the first commit".to_owned(),
         1 => "the commit has 1 parent: leave out `parent_number` (lakectl: --parent-number)"
             .to_owned(),
         more => format!(
             "the commit has {more} parents: give 1 to {more} as `parent_number` (lakectl: --parent-number)"
         ),
     };
-    Words::message(message).hint(hint)
+    ErrorText::message(message).hint(hint)
 }

@@ -125,7 +125,7 @@ impl Graveler {
                 let bytes: usize = metadata.iter().map(|(k, v)| k.len() + v.len()).sum();
                 if bytes > max_bytes {
                     return Err(crate::Error::InvalidValue(format!(
-                        "repository metadata would have {bytes} bytes, and has at most {max_bytes}"
+                        "repository metadata would have {bytes} bytes; at most {max_bytes} are allowed"
                     )));
                 }
                 Ok(())

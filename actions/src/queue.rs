@@ -1,16 +1,17 @@
-//! Work that happens after the answer: bounded in number, in order of arrival, drained at shutdown.
+//! Background work that runs after the response is sent. The queue is bounded, starts work in order
+//! of arrival, and is drained at shutdown.
 
 use std::future::Future;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-/// Pieces of work that were accepted and have not ended. Who brings more waits.
+/// Maximum number of accepted, unfinished jobs. Further callers wait.
 const MAX_PENDING: u32 = 1_024;
-/// Pieces of work under way at once.
+/// Maximum number of concurrent jobs.
 const MAX_RUNNING: usize = 8;
 
-/// A bounded queue of background work. Cheap to clone.
+/// A bounded queue of background jobs. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Queue {
     pending: Arc<Semaphore>,
@@ -25,15 +26,15 @@ impl Queue {
         }
     }
 
-    /// Accepts work; returns before it is done, but not before there is room for it.
+    /// Accepts a job. Waits for a free slot in the queue, but not for the job.
     pub(crate) async fn submit(&self, work: impl Future<Output = ()> + Send + 'static) {
-        let place = Arc::clone(&self.pending)
+        let permit = Arc::clone(&self.pending)
             .acquire_owned()
             .await
             .expect("the queue is never closed");
         let running = Arc::clone(&self.running);
         tokio::spawn(async move {
-            let _place = place;
+            let _permit = permit;
             let _turn = running
                 .acquire_owned()
                 .await
@@ -42,7 +43,7 @@ impl Queue {
         });
     }
 
-    /// Waits until all that was accepted has ended.
+    /// Waits until all accepted jobs have ended.
     pub(crate) async fn drain(&self) {
         let _all = self
             .pending
@@ -59,7 +60,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn draining_waits_for_all_and_few_run_at_once() {
+    async fn drain_waits_for_all_jobs_and_concurrency_is_limited() {
         let queue = Queue::new();
         let (done, now, most) = (
             Arc::new(AtomicUsize::new(0)),
@@ -83,7 +84,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_panics_gives_its_place_back() {
+    async fn panicking_job_releases_its_slot() {
         let queue = Queue::new();
         queue.submit(async { panic!("on purpose") }).await;
         queue.drain().await;

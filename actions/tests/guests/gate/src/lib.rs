@@ -1,6 +1,6 @@
-//! A gate that behaves as its config's `mode` says, hostile modes included.
+//! A test gate whose behavior, which may be hostile, is selected by `mode` in its config.
 //!
-//! What it learns leaves as findings, so that a test reads them like a transcript.
+//! It reports everything it learns as findings, so that tests can read them like a transcript.
 
 wit_bindgen::generate!({ path: "../../../../wit/since-v0.1.0", world: "gate" });
 
@@ -16,7 +16,7 @@ use weir::hooks::{config, event, log, report};
 struct Guest;
 
 fn say(rule: &str, message: &str) {
-    // A used-up quota is the business of the modes that test it.
+    // Only the modes that test the quota care about an exceeded quota.
     drop(report::submit(Finding::new(Severity::Info, rule, message)));
 }
 
@@ -272,7 +272,7 @@ impl exports::weir::hooks::gate_api::Guest for Guest {
             "err" => Err("the moon is in the wrong phase".into()),
             "loop" => {
                 say("before", "found before the loop");
-                // Tells the test that the loop begins.
+                // Signals to the test that the loop starts.
                 drop(tree::candidate());
                 loop {
                     std::hint::black_box(0);
@@ -377,7 +377,7 @@ impl exports::weir::hooks::gate_api::Guest for Guest {
             "hoard-scans" => {
                 let snapshot = tree::candidate().ok_or("no candidate")?;
                 let object = snapshot.open(&setting("/path")).map_err(|e| error(&e))?;
-                // One that is done with makes room for another.
+                // Dropping a handle makes room for another one.
                 for _ in 0..100 {
                     drop(object.scan(0).map_err(|e| error(&e))?);
                 }

@@ -1,8 +1,8 @@
-//! An object gate that does what an object's first line says: `fail`, `err`,
-//! `panic`, `loop`, `skip`; else it passes. Reports each object it saw.
+//! A test object gate. The first line of an object selects what it does: `fail`, `err`, `panic`,
+//! `loop`, `skip`; anything else passes. Reports each object it checked.
 //!
-//! It also tries to find traces of other instances: a counter that must be
-//! fresh, and memory beyond its own that must be zero.
+//! It also looks for traces of other instances: a counter that must be fresh, and memory beyond
+//! its own that must be zero.
 
 wit_bindgen::generate!({ path: "../../../../wit/since-v0.1.0", world: "object-gate" });
 
@@ -20,15 +20,15 @@ fn say(rule: &str, message: &str) {
     drop(report::submit(Finding::new(Severity::Info, rule, message)));
 }
 
-/// Grows the memory by 4 MiB, counts what is not zero there, and leaves a mark.
+/// Grows the memory by 4 MiB, counts non-zero bytes there, and leaves a mark.
 fn traces() -> usize {
     let pages = 64;
     let start = core::arch::wasm32::memory_grow(0, pages) * 65_536;
-    // Volatile, so that the optimiser believes neither in zeroes nor in the mark's uselessness.
+    // Volatile, so that the compiler optimizes neither the reads nor the mark away.
     let mut found = 0;
     for at in (start..start + pages * 65_536).step_by(512) {
         let p = at as *mut u8;
-        // SAFETY: the pages were just added to this instance's memory, and nothing else knows them.
+        // SAFETY: the pages were just added to this instance's memory; nothing else refers to them.
         unsafe {
             found += usize::from(p.read_volatile() != 0);
             p.write_volatile(0xAA);
@@ -78,7 +78,7 @@ impl exports::weir::hooks::object_gate_api::Guest for Guest {
                 println!("{} speaks", subject.path);
                 Ok(Verdict::Pass)
             }
-            // Compares with the object before, as a schema check would.
+            // Compares with the previous version of the object, like a schema check.
             "compare" => {
                 let before = tree::base()
                     .ok_or("no base")?

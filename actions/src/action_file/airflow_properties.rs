@@ -100,7 +100,10 @@ fn text<'a>(name: &str, node: &'a Node) -> Result<(&'a str, &'a Node), Diagnosti
         return Err(Diagnostic::new(node.at, format!("'{name}' is required")));
     };
     match value.string() {
-        None => Err(Diagnostic::new(value.at, format!("'{name}' must be text"))),
+        None => Err(Diagnostic::new(
+            value.at,
+            format!("'{name}' must be a string"),
+        )),
         Some("") => Err(Diagnostic::new(value.at, format!("'{name}' is empty"))),
         Some(text) => Ok((text, value)),
     }

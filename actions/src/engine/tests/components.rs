@@ -102,7 +102,7 @@ async fn errors_of_a_warn_only_hook_are_warnings() {
     let log = lake.output(&run.run_id, "0000_0000").await.unwrap();
     assert!(
         log.starts_with(&format!("warning: {warning}\n"))
-            && log.contains("warning, as the action asks for: component_digest"),
+            && log.contains("warning (as set in the action file): component_digest"),
         "{log}"
     );
 }

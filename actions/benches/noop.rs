@@ -1,7 +1,7 @@
-//! What one run of a gate that does nothing costs, inside of the server: store, instance, call, drop.
+//! Measures one run of a no-op gate inside the server: create store, instantiate, call, drop.
 //!
-//! `cargo xtask bench hooks` runs it. Expected: tens of microseconds; a storage
-//! read costs more.
+//! Run it with `cargo xtask bench hooks`. Expected: tens of microseconds. A storage read costs
+//! more.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -25,10 +25,10 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .expect("a runtime can be made");
-    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        .expect("failed to create the runtime");
+    let folder = tempfile::tempdir().expect("failed to create a temporary folder");
     let options = HostOptions::new(folder.path().to_owned(), Compiler::InProcess);
-    let host = Host::new(options).expect("the engine can be set up");
+    let host = Host::new(options).expect("failed to create the host");
     let mut taken = runtime.block_on(async {
         for _ in 0..WARM_UP {
             once(&host).await;
@@ -121,7 +121,7 @@ fn event() -> Event {
     }
 }
 
-/// A world with nothing in it.
+/// Trees without any objects.
 #[derive(Debug)]
 struct NoTrees;
 

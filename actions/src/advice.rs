@@ -1,21 +1,23 @@
-//! What a refusal adds to lakeFS's words: whose gate refused, and how to get a newer version of it.
+//! Hints that a refusal carries in addition to lakeFS's error text: the branch that holds the gate,
+//! and how to get a newer version of the gate.
 //!
-//! A gate that was corrected on the branch that a change goes to still judges as the change has it,
-//! until that branch is merged back. Looks at trees only after a refusal.
+//! A change is checked by the version of a gate that the change's own branch holds. If the gate was
+//! fixed on the destination branch only, the old version keeps refusing until the destination is
+//! merged back. This module reads trees only after a refusal.
 
 use graveler::{Event, EventKind};
 
-use crate::load::{Judge, LoadError, LoadedFile, Loader, Origin, Tree};
+use crate::load::{LoadError, LoadedFile, Loader, MatchedAction, Origin, Tree};
 
-/// Gates that one refusal tells of.
+/// Maximum number of gates that one refusal explains.
 const MAX_GATES: usize = 5;
 
-/// What is to be said of one gate that refused.
+/// Hint about one gate that refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Advice {
     /// `gate 'csv' of branch dev`
     pub(crate) gate: String,
-    /// `merge main into dev to update it`; none if there is no other version to get.
+    /// Example: `merge main into dev to update it`. `None` if no other version of the gate exists.
     pub(crate) remedy: Option<String>,
 }
 
@@ -28,40 +30,44 @@ impl std::fmt::Display for Advice {
     }
 }
 
-/// Tells of the gates that refused, in order, each once.
+/// Returns one hint per gate that refused, in order and without duplicates.
 pub(crate) async fn advise(
     loader: &Loader,
     event: &Event,
-    refused: &[Judge],
+    refused: &[MatchedAction],
 ) -> Result<Vec<Advice>, LoadError> {
-    let mut told = Vec::new();
-    for judge in refused.iter().take(MAX_GATES) {
-        let advice = match judge.origin {
-            Origin::Change => of_change(loader, event, judge).await?,
-            Origin::Destination => of_destination(event, judge),
+    let mut hints = Vec::new();
+    for matched in refused.iter().take(MAX_GATES) {
+        let advice = match matched.origin {
+            Origin::Change => advise_for_change(loader, event, matched).await?,
+            Origin::Destination => advise_for_destination(event, matched),
         };
-        if !told.contains(&advice) {
-            told.push(advice);
+        if !hints.contains(&advice) {
+            hints.push(advice);
         }
     }
-    Ok(told)
+    Ok(hints)
 }
 
-/// A version of the gate on another branch.
-struct Elsewhere {
+/// Another branch that may hold a different version of the gate.
+struct OtherBranch {
     branch: String,
     tree: Tree,
 }
 
-async fn of_change(loader: &Loader, event: &Event, judge: &Judge) -> Result<Advice, LoadError> {
-    let name = &judge.action.name;
+async fn advise_for_change(
+    loader: &Loader,
+    event: &Event,
+    matched: &MatchedAction,
+) -> Result<Advice, LoadError> {
+    let name = &matched.action.name;
     let Some(branch) = branch_of_change(event) else {
         let gate = format!("gate '{name}' of {}", event.source_ref);
         return Ok(Advice { gate, remedy: None });
     };
     let gate = format!("gate '{name}' of branch {branch}");
-    let remedy = match elsewhere(loader, event, &branch).await? {
-        Some(other) if is_other_version(loader, event, judge, &other.tree).await? => {
+    let remedy = match other_branch(loader, event, &branch).await? {
+        Some(other) if is_other_version(loader, event, matched, &other.tree).await? => {
             let from = other.branch;
             Some(format!(
                 "{from} has another version: merge {from} into {branch} to update it"
@@ -72,19 +78,19 @@ async fn of_change(loader: &Loader, event: &Event, judge: &Judge) -> Result<Advi
     Ok(Advice { gate, remedy })
 }
 
-fn of_destination(event: &Event, judge: &Judge) -> Advice {
-    let name = &judge.action.name;
+fn advise_for_destination(event: &Event, matched: &MatchedAction) -> Advice {
+    let name = &matched.action.name;
     let branch = event.branch.as_ref().map_or("", |branch| branch.as_str());
     Advice {
-        gate: format!("gate '{name}' of branch {branch} as it is before this change"),
+        gate: format!("gate '{name}' of branch {branch} before this change"),
         remedy: Some(format!(
-            "the change edits or removes {} or its component, and is judged by both versions: commit that edit to {branch} by itself first",
-            judge.file.path
+            "the change edits or removes {} or its component, so both versions check it: commit that edit to {branch} by itself first",
+            matched.file.path
         )),
     }
 }
 
-/// The branch that the change's own gates are read from.
+/// Returns the branch that holds the change's own gates.
 pub(crate) fn branch_of_change(event: &Event) -> Option<String> {
     match event.kind {
         EventKind::PreMerge => event.merge_source.clone(),
@@ -92,16 +98,17 @@ pub(crate) fn branch_of_change(event: &Event) -> Option<String> {
     }
 }
 
-/// Where a newer version may be: on the branch that a merge goes to; of other changes, on the default branch.
-async fn elsewhere(
+/// Returns the branch that may have a newer version of the gate: the destination of a merge, or the
+/// default branch for other changes.
+async fn other_branch(
     loader: &Loader,
     event: &Event,
     branch: &str,
-) -> Result<Option<Elsewhere>, LoadError> {
+) -> Result<Option<OtherBranch>, LoadError> {
     if let (EventKind::PreMerge, Some(destination), Some(base)) =
         (event.kind, &event.branch, &event.base)
     {
-        return Ok(Some(Elsewhere {
+        return Ok(Some(OtherBranch {
             branch: destination.to_string(),
             tree: loader.tree(&event.repository, base),
         }));
@@ -111,33 +118,35 @@ async fn elsewhere(
         return Ok(None);
     }
     let tree = loader.head(&event.repository, &default).await?;
-    Ok(tree.map(|tree| Elsewhere {
+    Ok(tree.map(|tree| OtherBranch {
         branch: default,
         tree,
     }))
 }
 
-/// Whether a tree has the gate, but another version of its file or of a component that it names.
+/// Reports whether a tree has the gate with a different version of its file or of one of its
+/// components.
 async fn is_other_version(
     loader: &Loader,
     event: &Event,
-    judge: &Judge,
+    matched: &MatchedAction,
     tree: &Tree,
 ) -> Result<bool, LoadError> {
     let files = match loader.files(event, tree).await {
         Err(LoadError::Invalid(_)) => return Ok(false),
         files => files?,
     };
-    let is_of_gate =
-        |file: &LoadedFile| file.path == judge.file.path || file.action.name == judge.action.name;
-    let Some(file) = files.files.iter().find(|file| is_of_gate(file)) else {
+    let is_gate = |file: &LoadedFile| {
+        file.path == matched.file.path || file.action.name == matched.action.name
+    };
+    let Some(file) = files.files.iter().find(|file| is_gate(file)) else {
         return Ok(false);
     };
-    if !file.is_same(&judge.file) {
+    if !file.is_same(&matched.file) {
         return Ok(true);
     }
-    for component in judge.action.components() {
-        if loader.differs(&judge.tree, tree, component).await? {
+    for component in matched.action.components() {
+        if loader.differs(&matched.tree, tree, component).await? {
             return Ok(true);
         }
     }

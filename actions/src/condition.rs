@@ -1,23 +1,25 @@
-//! The `if:` of a hook: a boolean expression over how the hooks before it ended.
+//! The `if:` expression of a hook: a boolean condition on the results of the preceding hooks.
 //!
-//! Pure. Grammar: `success()`, `failure()`, `true`, `false`, `!`/`not`, `&&`/`and`,
-//! `||`/`or`, `==`, `!=`, parentheses, and comparisons of two numbers or two texts. Anything else is
-//! refused when the file is read, not when it runs.
+//! This module has no I/O. The grammar has `success()`, `failure()`, `true`, `false`, `!`/`not`,
+//! `&&`/`and`, `||`/`or`, `==`, `!=`, parentheses, and comparisons of two numbers or two strings.
+//! The parser rejects anything else, so a bad condition is reported when the action file is read
+//! and not when the hook runs.
 
 use std::cmp::Ordering;
 
-/// Expressions within each other.
+/// Maximum nesting depth of an expression.
 const MAX_DEPTH: usize = 32;
-/// Words and signs of one expression. A chain of operators nests as deep as it is long.
+/// Maximum number of tokens in an expression. A chain of operators produces a tree as deep as the
+/// chain is long.
 const MAX_TOKENS: usize = 256;
 
-/// What the token of a text begins with: no other token can.
+/// First character of string tokens. No other token starts with it.
 const TEXT_MARK: char = '\'';
 
 /// A parsed condition.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) enum Condition {
-    /// No hook of the action failed so far. What applies where a hook has no `if`.
+    /// True while no earlier hook of the action has failed. Default for hooks without `if`.
     #[default]
     Success,
     Failure,
@@ -29,7 +31,7 @@ pub(crate) enum Condition {
 }
 
 impl Condition {
-    /// Reads an expression; an empty one means `success()`.
+    /// Parses an expression. An empty expression means `success()`.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let tokens = tokenize(text)?;
         if tokens.is_empty() {
@@ -46,7 +48,7 @@ impl Condition {
         }
     }
 
-    /// Whether the hook runs, given whether a hook before it failed.
+    /// Evaluates the condition. `failed` says whether an earlier hook of the action has failed.
     pub(crate) fn holds(&self, failed: bool) -> bool {
         match self {
             Self::Success => !failed,
@@ -188,7 +190,9 @@ impl ExpressionParser<'_> {
             return Ok(Term::Text(text.to_owned()));
         }
         if word.starts_with(|c: char| c.is_ascii_digit()) {
-            let number = word.parse().map_err(|_| format!("'{word}' is no number"))?;
+            let number = word
+                .parse()
+                .map_err(|_| format!("'{word}' is not a number"))?;
             return Ok(Term::Number(number));
         }
         match word.as_str() {
@@ -211,7 +215,7 @@ impl ExpressionParser<'_> {
     }
 }
 
-/// Part of an expression: only a condition can decide.
+/// Part of an expression. Only the `Condition` variant has a truth value.
 #[derive(Debug)]
 enum Term {
     Condition(Condition),
@@ -235,7 +239,7 @@ impl Term {
     }
 }
 
-/// Numbers and texts are constants, so what compares them is decided here.
+/// Compares two terms. Numbers and strings are constants, so the result is known while parsing.
 fn compare(left: Term, sign: &str, right: Term) -> Result<Term, String> {
     let order = match (left, right) {
         (Term::Number(a), Term::Number(b)) => a.partial_cmp(&b),
@@ -265,7 +269,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn expressions_decide_by_what_happened_before() {
+    fn conditions_depend_on_results_of_preceding_hooks() {
         // (expression, runs after success, runs after failure)
         for (text, after_success, after_failure) in [
             ("", true, false),
@@ -296,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_condition_is_refused_with_its_reason() {
+    fn invalid_conditions_are_rejected_with_a_reason() {
         for (text, reason) in [
             ("success", "'success' needs parentheses: success()"),
             (
@@ -313,7 +317,7 @@ mod tests {
             ("!1", "1 is not true or false"),
             ("1 == '1'", "'==' compares two values of the same type"),
             ("true < false", "'<' compares two values of the same type"),
-            ("1.2.3 == 1", "'1.2.3' is no number"),
+            ("1.2.3 == 1", "'1.2.3' is not a number"),
             ("'open", "a text ends with its quote and has no backslash"),
         ] {
             assert_eq!(Condition::parse(text).unwrap_err(), reason, "{text}");
@@ -322,7 +326,8 @@ mod tests {
             let reason = Condition::parse(&deep).unwrap_err();
             assert!(reason.contains("nested deeper"), "{reason}");
         }
-        // Would nest as deep as it is long, and fill the stack when it is decided or dropped.
+        // Without the limit, this expression would nest 100,000 levels deep and overflow the stack
+        // when it is evaluated or dropped.
         let long = format!("true{}", " && true".repeat(100_000));
         assert_eq!(
             Condition::parse(&long).unwrap_err(),

@@ -1,6 +1,6 @@
-//! The hooks of an installation: implements [`Hooks`] for the versioning engine, and reads runs back.
+//! Implements [`Hooks`] for the versioning engine and reads run records.
 //!
-//! A change can't edit the gate that judges it: see [`GatesSource::Both`].
+//! A change cannot edit the gate that checks it: see [`GatesSource::Both`].
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use crate::action_file::HookKind;
 use crate::advice::{advise, branch_of_change};
 use crate::env::Environment;
 use crate::execute::{Executor, Outcome};
-use crate::load::{Judge, LoadError, Loader};
+use crate::load::{LoadError, Loader, MatchedAction};
 use crate::manifest::log_key;
 use crate::nesting::{InFlight, MAX_DEPTH, MAX_IN_FLIGHT};
 use crate::preflight;
@@ -28,59 +28,62 @@ use crate::wasm::{Compiler, Host, HostOptions};
 use crate::webhook::{WebhookOptions, Webhooks};
 use crate::{HookRun, HookStatus, Run};
 
-/// Hooks read for the manifest of one run.
+/// Maximum number of hooks written to the manifest of one run.
 const MANIFEST_HOOKS: usize = 100_000;
-/// Hooks that the hint of one refusal tells of.
+/// Maximum number of hook hints in one refusal.
 const MAX_HOOK_HINTS: usize = 5;
 
-/// Whose action files judge a commit or merge before it lands.
+/// Selects the action files that check a commit or merge before it lands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum GatesSource {
-    /// Those of the change itself, as lakeFS does: a change may edit or delete its own gate.
+    /// Only the action files of the change itself, as in lakeFS. A change can edit or delete its
+    /// own gate.
     Source,
-    /// Those of the change, and beside them those of the tree it lands on that the change
-    /// edits, moves or deletes (the file, or a component that it names). The latter read their
-    /// components from the tree the change lands on, and are recorded under their own names.
-    /// Files there that do not parse judge nothing, so that they can be repaired.
+    /// The action files of the change, plus the destination's version of each file that the change
+    /// edits, moves or deletes, or whose component it edits or deletes. The destination's actions
+    /// load their components from the destination tree and are recorded under their own names.
+    /// Action files of the destination that do not parse are ignored, so that a change can repair
+    /// them.
     #[default]
     Both,
 }
 
-/// How to run.
+/// Options of [`Actions::new`].
 #[derive(Debug, Clone)]
 pub struct Options {
     pub enabled: bool,
     pub env_enabled: bool,
-    /// Only variables with this prefix are handed to hooks.
+    /// Hooks can read only environment variables whose names start with this prefix.
     pub env_prefix: String,
     pub gates_source: GatesSource,
-    /// Compiled components are kept here.
+    /// Directory of the cache of compiled components.
     pub cache_dir: PathBuf,
     pub webhook: WebhookOptions,
-    /// Who compiles components.
+    /// Compiles components outside the server's process.
     pub compiler: Compiler,
-    /// Components that are compiled at once; one repository has one at once.
+    /// Maximum number of concurrent compilations. Each repository has at most one.
     pub compile_at_once: usize,
 }
 
-/// The actions of an installation: implements [`Hooks`], reads back runs. Cheap to clone.
+/// Runs the hooks of all repositories of an installation. Implements [`Hooks`] and reads run
+/// records. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Actions {
     enabled: bool,
     gates_source: GatesSource,
     executor: Executor,
     queue: Queue,
-    /// Changes that wait for webhooks, which may make further changes.
+    /// Changes that are waiting for webhooks. A webhook may make further changes.
     in_flight: InFlight,
-    /// Of what is checked of action files before they land.
+    /// Limits of the checks on action files that a change adds or edits.
     limits: preflight::Limits,
 }
 
 impl Actions {
-    /// Puts the engine together.
+    /// Creates the hook engine.
     ///
     /// # Errors
-    /// When the Wasm engine or the webhook client can't be set up.
+    /// If the Wasm engine or the webhook client cannot be created.
     pub fn new(
         reader: Reader,
         kv: Arc<dyn kv::Store>,
@@ -120,11 +123,11 @@ impl Actions {
         })
     }
 
-    /// Runs newest first, after a run id (exclusive); of one branch or one commit, if named. A commit may be
-    /// named by the first digits of its id.
+    /// Lists runs, newest first, starting after the run id `after`. `branch` or `commit` restricts
+    /// the list to one branch or one commit. `commit` may be a prefix of a commit id.
     ///
     /// # Errors
-    /// Storage's; [`catalog::Error::InvalidValue`] if the digits are those of several commits.
+    /// Storage errors. [`catalog::Error::InvalidValue`] if several commits match the prefix.
     pub async fn list_runs(
         &self,
         repository: &Repository,
@@ -149,10 +152,10 @@ impl Actions {
         records.list(repository, filter, after, limit).await
     }
 
-    /// One run, or none.
+    /// Returns a run, or `None` if it does not exist.
     ///
     /// # Errors
-    /// Storage's.
+    /// Storage errors.
     pub async fn run(&self, repository: &Repository, run_id: &str) -> catalog::Result<Option<Run>> {
         self.executor
             .records
@@ -160,10 +163,11 @@ impl Actions {
             .await
     }
 
-    /// The hooks of a run in the order of their ids; none if there is no such run.
+    /// Lists the hooks of a run in the order of their ids. Returns `None` if the run does not
+    /// exist.
     ///
     /// # Errors
-    /// Storage's.
+    /// Storage errors.
     pub async fn list_hooks(
         &self,
         repository: &Repository,
@@ -182,10 +186,11 @@ impl Actions {
         Ok(Some(page))
     }
 
-    /// The log of one hook: empty for one that was skipped, none if there is no such hook or its log is gone.
+    /// Returns the log of a hook. The log of a skipped hook is empty. Returns `None` if the hook
+    /// does not exist or its log was deleted.
     ///
     /// # Errors
-    /// Storage's.
+    /// Storage errors.
     pub async fn hook_output(
         &self,
         repository: &Repository,
@@ -209,67 +214,71 @@ impl Actions {
             .await
     }
 
-    /// How deep in hooks a request is nested: 0 for a client's own, and one level deeper than the run whose
-    /// webhook it names by the headers that webhooks are sent with.
+    /// Returns the nesting depth of a request. A request from an ordinary client has depth 0. A
+    /// request that carries the headers of a webhook call is one level deeper than the run that
+    /// made that call.
     #[must_use]
     pub fn depth_of(&self, headers: &reqwest::header::HeaderMap) -> u32 {
         self.executor.webhooks.depth_of(headers)
     }
 
-    /// Waits for post-event work that was accepted (graceful shutdown, tests).
+    /// Waits until all accepted post-event work is finished. Used by graceful shutdown and by
+    /// tests.
     pub async fn drain(&self) {
         self.queue.drain().await;
     }
 
-    /// Runs what judges an event.
-    async fn judge(&self, event: &Arc<Event>) -> Result<Judged, LoadError> {
+    /// Finds and runs the hooks that match an event.
+    async fn run_matching(&self, event: &Arc<Event>) -> Result<EventResult, LoadError> {
         let Executor { loader, host, .. } = &self.executor;
-        let judges = loader.judges(event, self.gates_source).await?;
+        let matched_actions = loader.matching_actions(event, self.gates_source).await?;
         let environment = self.executor.webhooks.environment();
         let preflight = preflight::check(loader, host, environment, event, self.limits).await?;
         if !preflight.errors.is_empty() {
             return Err(LoadError::Invalid(preflight.errors));
         }
-        let mut hooks = judges.iter().flat_map(|judge| &judge.action.hooks);
+        let mut hooks = matched_actions
+            .iter()
+            .flat_map(|matched| &matched.action.hooks);
         let calls_out =
             hooks.any(|hook| matches!(hook.kind, HookKind::Webhook(_) | HookKind::Airflow(_)));
-        let place = (calls_out && !event.kind.is_post())
+        let slot = (calls_out && !event.kind.is_post())
             .then(|| self.in_flight.enter(&event.repository.id));
-        if let Some(None) = place {
+        if let Some(None) = slot {
             let busy =
-                format!("{MAX_IN_FLIGHT} changes of this repository wait for webhooks already");
+                format!("{MAX_IN_FLIGHT} changes of this repository are waiting for webhooks");
             return Err(LoadError::Busy(busy));
         }
-        let outcome = match judges.is_empty() {
+        let outcome = match matched_actions.is_empty() {
             true => None,
             false => Some(
                 self.executor
-                    .run(event, &judges, &preflight.warnings)
+                    .run(event, &matched_actions, &preflight.warnings)
                     .await?,
             ),
         };
-        Ok(Judged {
+        Ok(EventResult {
             warnings: preflight.texts(),
-            judges,
+            matched_actions,
             outcome,
         })
     }
 
-    /// A refusal by hooks, with whose gates they are.
-    async fn refuse(&self, event: &Event, judged: Judged, outcome: Outcome) -> Box<Rejection> {
-        let refused: Vec<Judge> = outcome
+    /// Builds the rejection of a change whose hooks failed, with hints about their gates.
+    async fn refuse(&self, event: &Event, result: EventResult, outcome: Outcome) -> Box<Rejection> {
+        let refused: Vec<MatchedAction> = outcome
             .failures
             .iter()
-            .filter_map(|failure| judged.judges.get(failure.judge).cloned())
+            .filter_map(|failure| result.matched_actions.get(failure.action).cloned())
             .collect();
         let failures: Vec<&str> = outcome.failures.iter().map(|f| f.text.as_str()).collect();
         let mut rejection = reject(event, &failures);
         rejection.findings = outcome.findings;
         let mut hints: Vec<String> = match advise(&self.executor.loader, event, &refused).await {
             Ok(advice) => advice.iter().map(ToString::to_string).collect(),
-            // The refusal stands without it.
+            // The refusal stands even if the hints cannot be computed.
             Err(e) => {
-                warn!(run.id = %event.run_id, repo.id = %event.repository.id, error = ?e, "failed to tell whose gate refused");
+                warn!(run.id = %event.run_id, repo.id = %event.repository.id, error = ?e, "failed to compute hints for a refusal");
                 Vec::new()
             }
         };
@@ -279,8 +288,8 @@ impl Actions {
         rejection
     }
 
-    /// Tells the run that let a commit through of the commit it became.
-    async fn tell_commit(&self, event: &Event, pre_run_id: &str) -> catalog::Result<()> {
+    /// Records the new commit's id in the pre-commit run that accepted it.
+    async fn record_commit(&self, event: &Event, pre_run_id: &str) -> catalog::Result<()> {
         let (repository, Some(commit)) = (&event.repository, &event.commit_id) else {
             return Ok(());
         };
@@ -300,10 +309,10 @@ impl Actions {
     }
 }
 
-/// What came of an event.
-struct Judged {
-    judges: Vec<Judge>,
-    /// None: nothing judges it.
+/// Result of running the hooks of an event.
+struct EventResult {
+    matched_actions: Vec<MatchedAction>,
+    /// `None` if no hook matches the event.
     outcome: Option<Outcome>,
     /// Probable mistakes in the action files of the change.
     warnings: Vec<String>,
@@ -322,15 +331,15 @@ impl Hooks for Actions {
             return Err(rejection);
         }
         let event = Arc::new(event.clone());
-        match self.judge(&event).await {
-            Ok(mut judged) => match judged.outcome.take() {
+        match self.run_matching(&event).await {
+            Ok(mut result) => match result.outcome.take() {
                 Some(outcome) if !outcome.failures.is_empty() => {
                     info!(run.id = %event.run_id, repo.id = %event.repository.id, "{} refused by {} hooks", event.kind.as_str(), outcome.failures.len());
-                    Err(self.refuse(&event, judged, outcome).await)
+                    Err(self.refuse(&event, result, outcome).await)
                 }
                 outcome => Ok(HookOutcome {
                     ran: outcome.is_some(),
-                    warnings: judged.warnings,
+                    warnings: result.warnings,
                 }),
             },
             Err(LoadError::Invalid(errors)) => {
@@ -344,7 +353,7 @@ impl Hooks for Actions {
                 rejection.hint = Some(HINT_BUSY.to_owned());
                 Err(rejection)
             }
-            // A gate that can't be read or recorded does not let anything through.
+            // If a gate cannot be loaded or its run cannot be recorded, the change is refused.
             Err(LoadError::Read(e)) => {
                 error!(run.id = %event.run_id, repo.id = %event.repository.id, error = ?e, "failed to run actions of {}", event.kind.as_str());
                 Err(reject(&event, &[format!("failed to run actions: {e}")]))
@@ -357,15 +366,16 @@ impl Hooks for Actions {
             return;
         }
         if event.depth > MAX_DEPTH {
-            // Its pre event was refused, if it had one.
+            // The pre-event, if there was one, was refused for the same reason.
             warn!(run.id = %event.run_id, repo.id = %event.repository.id, "{} hooks did not run: {}", event.kind.as_str(), too_deep(&event));
             return;
         }
-        // Done before the answer, so that who commits and asks for the commit's runs finds them.
+        // Awaited before the response is sent, so that a client can look up the runs of its new
+        // commit immediately.
         if let (EventKind::PostCommit, Some(pre_run_id)) = (event.kind, &event.pre_run_id)
-            && let Err(e) = self.tell_commit(&event, pre_run_id).await
+            && let Err(e) = self.record_commit(&event, pre_run_id).await
         {
-            error!(run.id = %pre_run_id, repo.id = %event.repository.id, error = ?e, "failed to tell run {pre_run_id} of its commit");
+            error!(run.id = %pre_run_id, repo.id = %event.repository.id, error = ?e, "failed to record the commit of run {pre_run_id}");
         }
         let (actions, event) = (self.clone(), Arc::new(event));
         let (repository, work) = (event.repository.id.clone(), Arc::clone(&event));
@@ -380,12 +390,13 @@ impl Hooks for Actions {
 }
 
 impl Actions {
-    /// Runs a post event. The change has landed: what fails is recorded and logged.
+    /// Runs the hooks of a post-event. The change has already landed, so failures are only recorded
+    /// and logged.
     async fn run_after(&self, event: &Arc<Event>) {
         let kind = event.kind.as_str();
-        match self.judge(event).await {
-            Ok(judged) => {
-                let failures = judged.outcome.map(|outcome| outcome.failures);
+        match self.run_matching(event).await {
+            Ok(result) => {
+                let failures = result.outcome.map(|outcome| outcome.failures);
                 let failures = failures.unwrap_or_default();
                 if !failures.is_empty() {
                     let texts: Vec<&str> = failures.iter().map(|f| f.text.as_str()).collect();
@@ -402,12 +413,12 @@ impl Actions {
     }
 }
 
-/// What helps against [`too_deep`].
+/// Hint for [`too_deep`].
 const HINT_TOO_DEEP: &str =
     "let the webhook's service change only branches whose action files do not call it";
-/// What helps where too many changes wait for webhooks.
+/// Hint for a change that is refused because too many changes wait for webhooks.
 const HINT_BUSY: &str =
-    "try again later, and check that no webhook makes changes that it judges itself";
+    "try again later, and check that no webhook makes changes that trigger the same webhook";
 
 fn too_deep(event: &Event) -> String {
     format!(
@@ -416,7 +427,7 @@ fn too_deep(event: &Event) -> String {
     )
 }
 
-/// A refusal in lakeFS's words.
+/// Builds a rejection with lakeFS's error text.
 fn reject<E: Display>(event: &Event, errors: &[E]) -> Box<Rejection> {
     Box::new(Rejection {
         run_id: event.run_id.clone(),
@@ -433,15 +444,15 @@ fn reject<E: Display>(event: &Event, errors: &[E]) -> Box<Rejection> {
     })
 }
 
-/// Where action files that cannot be used are to be corrected.
+/// Hint for a change whose action files are invalid: names the branch to fix.
 fn hint_of_invalid(event: &Event) -> Option<String> {
     let branch = branch_of_change(event)?;
     Some(format!(
-        "correct the action files on branch {branch}, or delete them there, and try again; no hook ran, so there is no run of this id"
+        "correct the action files on branch {branch}, or delete them there, and try again; no hook ran, so this run id has no record"
     ))
 }
 
-/// Errors one per line, counted.
+/// Formats errors the way lakeFS does: a count, then one error per line.
 fn multiple<E: Display>(errors: &[E]) -> String {
     let head = if errors.len() == 1 {
         "1 error occurred:".to_owned()

@@ -1,26 +1,26 @@
-//! `{{ ENV.NAME }}` in action files: values of the server's environment, by grant of a prefix.
+//! Expands `{{ ENV.NAME }}` in action files to environment variables of the server.
 //!
-//! Whatever the file names, only variables with the configured prefix are read; all
-//! others are empty. A granted variable that is not set is an error. A text that named any
-//! variable is never shown in a log.
+//! Only variables whose names start with the configured prefix are readable; all others expand to
+//! an empty string. A readable variable that is not set is an error. A string that contains a
+//! variable is masked in logs.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
 use regex::{Captures, Regex};
 
-/// What stands in logs where a text held a variable.
+/// Replaces strings with variables in logs.
 pub(crate) const MASK: &str = "*******";
 
 static VARIABLE: LazyLock<Regex> = LazyLock::new(|| {
-    // As lakeFS reads it: one space at most on either side.
+    // lakeFS accepts at most one space on either side.
     Regex::new(r"\{\{ ?ENV\.([A-Za-z0-9_]*) ?\}\}").expect("the pattern is a constant")
 });
 
-/// Reads one variable.
+/// Looks up the value of a variable.
 type Lookup = dyn Fn(&str) -> Option<String> + Send + Sync;
 
-/// The variables that hooks may use.
+/// The environment variables that hooks may read.
 #[derive(Clone)]
 pub(crate) struct Environment {
     enabled: bool,
@@ -37,18 +37,18 @@ impl fmt::Debug for Environment {
     }
 }
 
-/// A text with its variables put in.
+/// A string with its variables expanded.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Expanded {
     pub(crate) text: String,
-    /// Whether the text named variables.
+    /// Whether the string contained variables.
     pub(crate) secret: bool,
-    /// The values that were put in.
+    /// The values of the expanded variables.
     pub(crate) values: Vec<String>,
 }
 
 impl Expanded {
-    /// The text as logs may show it.
+    /// Returns the string in the form that logs may show.
     pub(crate) fn shown(&self) -> &str {
         if self.secret { MASK } else { &self.text }
     }
@@ -61,7 +61,7 @@ impl fmt::Debug for Expanded {
 }
 
 impl Environment {
-    /// The process's variables that begin with `prefix`.
+    /// Reads variables of this process whose names start with `prefix`.
     pub(crate) fn of_process(enabled: bool, prefix: &str) -> Self {
         Self::new(enabled, prefix, |name| std::env::var(name).ok())
     }
@@ -78,26 +78,28 @@ impl Environment {
         }
     }
 
-    /// Why a variable is empty for hooks, whatever the server's environment has. None if hooks may use it.
+    /// Explains why a variable is always empty for hooks. Returns `None` if hooks may read it.
     pub(crate) fn why_empty(&self, name: &str) -> Option<String> {
         let why = if !self.enabled {
             "variables are off (actions.env.enabled)".to_owned()
         } else if name.is_empty() || !name.starts_with(&self.prefix) {
             format!(
-                "hooks may use variables whose names begin with {} (actions.env.prefix)",
+                "hooks may use variables whose names start with {} (actions.env.prefix)",
                 self.prefix
             )
         } else {
             return None;
         };
         let name = base::glob::quoted(name);
-        Some(format!("variable '{name}' is sent as an empty text: {why}"))
+        Some(format!(
+            "variable '{name}' is sent as an empty string: {why}"
+        ))
     }
 
-    /// Puts in the variables that a text names.
+    /// Expands the variables of a string.
     ///
     /// # Errors
-    /// The name of a variable that hooks may use and that is not set.
+    /// If a variable that hooks may read is not set.
     pub(crate) fn expand(&self, text: &str) -> Result<Expanded, MissingVariable> {
         let mut missing = None;
         let mut values = Vec::new();
@@ -125,13 +127,13 @@ impl Environment {
     }
 }
 
-/// The names of the variables in a text.
+/// Returns the names of the variables in a string.
 pub(crate) fn variables(text: &str) -> impl Iterator<Item = &str> {
     let found = VARIABLE.captures_iter(text);
     found.filter_map(|found| found.get(1).map(|name| name.as_str()))
 }
 
-/// A variable that hooks may use is not set in the server's environment.
+/// A variable that hooks may read is not set in the server's environment.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0} not found: missing env var")]
 pub(crate) struct MissingVariable(pub(crate) String);
@@ -147,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_with_the_prefix_are_put_in_and_others_are_empty() {
+    fn variables_with_the_prefix_are_expanded_and_others_are_empty() {
         for (text, expected) in [
             ("plain", "plain"),
             (
@@ -178,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_granted_variable_that_is_not_set_is_named() {
+    fn unset_readable_variable_is_an_error() {
         let environment = Environment::new(true, "LAKEFSACTION_", |_| None);
         let missing = environment
             .expand("a {{ ENV.LAKEFSACTION_NONE }}")
@@ -191,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_with_a_variable_is_never_shown() {
+    fn strings_with_variables_are_masked() {
         let expanded = environment(true)
             .expand("Bearer {{ ENV.LAKEFSACTION_VAR }}")
             .unwrap();

@@ -1,7 +1,8 @@
-//! Runs the actions of one event and stores what they leave.
+//! Runs the actions of one event and stores their logs and records.
 //!
-//! Actions run side by side, the hooks of one action one after the other. A hook that fails does not end its
-//! action: those after it run if their condition says so. Logs are stored as hooks end, records when all have.
+//! Actions run concurrently; the hooks of one action run in sequence. After a hook fails, the
+//! remaining hooks of the action run only if their conditions allow it. Each log is stored when its
+//! hook ends; records are stored after all hooks have ended.
 
 use std::sync::Arc;
 
@@ -12,27 +13,28 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use graveler::{Event, Finding};
 
 use crate::action_file::{Hook, HookKind};
-use crate::load::{Judge, Loader, Origin};
+use crate::load::{Loader, MatchedAction, Origin};
 use crate::manifest::{log_key, manifest, manifest_key};
 use crate::output::{MAX_LOG_BYTES, Output};
 use crate::payload::payload;
 use crate::preflight::Warning;
 use crate::run::{HookRun, HookStatus, NEVER, Records, Run};
 use crate::wasm::Host;
-use crate::wasm_hook::{self, Ended, Names};
-use crate::webhook::{Failed, Webhooks};
+use crate::wasm_hook::{self, HookNames};
+use crate::webhook::{HookFailure, Webhooks};
 
-/// Actions of one event that run at once.
+/// Maximum number of actions of one event that run concurrently.
 const MAX_PARALLEL_ACTIONS: usize = 8;
-/// Findings that one refusal carries.
+/// Maximum number of findings in one refusal.
 const MAX_FINDINGS: usize = 1_000;
-/// What a Wasm hook's log may hold beside the guest's own lines: findings, summary, verdict.
+/// Size reserved in a Wasm hook's log for findings, summary and verdict, in addition to the guest's
+/// own lines.
 const REPORT_LOG_BYTES: usize = 4 << 20;
 
-/// What all actions of an event came to.
+/// Combined result of all actions of an event.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
-    /// Hook by hook, why it failed. Empty: the change may land.
+    /// One entry per failed hook. If empty, the change may land.
     pub(crate) failures: Vec<Failure>,
     pub(crate) findings: Vec<Finding>,
 }
@@ -40,12 +42,12 @@ pub(crate) struct Outcome {
 /// Why a hook failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    /// In lakeFS's words.
+    /// Error text in lakeFS's format.
     pub(crate) text: String,
-    /// What the author of the action file can do about it.
+    /// What the author of the action file can do about the failure.
     pub(crate) hint: Option<String>,
-    /// The number of its judge.
-    pub(crate) judge: usize,
+    /// Index of the failed action in the list of matched actions.
+    pub(crate) action: usize,
 }
 
 /// Runs hooks of every type. Cheap to clone.
@@ -59,56 +61,64 @@ pub(crate) struct Executor {
     pub(crate) clock: Arc<dyn Clock>,
 }
 
-/// One hook that ended, or was passed over.
-struct Step {
+/// What a hook produced when it was called.
+struct HookOutput {
+    log: Output,
+    failure: Option<HookFailure>,
+    findings: Vec<Finding>,
+}
+
+/// Result of one hook that ended or was skipped.
+struct HookResult {
     run: HookRun,
-    failure: Option<Failed>,
+    failure: Option<HookFailure>,
     findings: Vec<Finding>,
 }
 
 impl Executor {
-    /// Runs `judges` on an event and records the run, with what is probably wrong in the action files.
+    /// Runs the matched actions of an event and records the run. `warnings` lists probable mistakes
+    /// in the action files; they are stored with the run.
     ///
     /// # Errors
-    /// When a log, the manifest or the records can't be stored.
+    /// If a log, the manifest or the records cannot be stored.
     pub(crate) async fn run(
         &self,
         event: &Arc<Event>,
-        judges: &[Judge],
+        matched_actions: &[MatchedAction],
         warnings: &[Warning],
     ) -> catalog::Result<Outcome> {
         let start_time = self.clock.now();
-        let actions = stream::iter(judges.iter().cloned().enumerate())
-            .map(|(index, judge)| async move {
-                let steps = self.run_action(event, index, &judge, warnings).await;
-                steps.map(|steps| (index, steps))
+        let actions = stream::iter(matched_actions.iter().cloned().enumerate())
+            .map(|(index, matched)| async move {
+                let results = self.run_action(event, index, &matched, warnings).await;
+                results.map(|results| (index, results))
             })
             .buffered(MAX_PARALLEL_ACTIONS);
         let mut actions = std::pin::pin!(actions);
 
         let mut hooks = Vec::new();
         let mut outcome = Outcome::default();
-        while let Some((judge, steps)) = actions.try_next().await? {
-            for step in steps {
-                if let Some(failure) = step.failure {
+        while let Some((action, results)) = actions.try_next().await? {
+            for result in results {
+                if let Some(failure) = result.failure {
                     let HookRun {
                         hook_run_id,
                         action_name,
                         hook_id,
                         ..
-                    } = &step.run;
+                    } = &result.run;
                     let text = format!(
                         "hook run id '{hook_run_id}' failed on action '{action_name}' hook '{hook_id}': {}",
                         failure.message
                     );
                     let hint = failure.hint.map(|hint| format!("hook '{hook_id}': {hint}"));
-                    outcome.failures.push(Failure { text, hint, judge });
+                    outcome.failures.push(Failure { text, hint, action });
                 }
                 let room = MAX_FINDINGS - outcome.findings.len();
                 outcome
                     .findings
-                    .extend(step.findings.into_iter().take(room));
-                hooks.push(step.run);
+                    .extend(result.findings.into_iter().take(room));
+                hooks.push(result.run);
             }
         }
         let run = Run {
@@ -157,97 +167,51 @@ impl Executor {
         &self,
         event: &Arc<Event>,
         index: usize,
-        judge: &Judge,
+        matched: &MatchedAction,
         warnings: &[Warning],
-    ) -> catalog::Result<Vec<Step>> {
-        let mut steps: Vec<Step> = Vec::with_capacity(judge.action.hooks.len());
+    ) -> catalog::Result<Vec<HookResult>> {
+        let mut results: Vec<HookResult> = Vec::with_capacity(matched.action.hooks.len());
         let mut failed = false;
         let mut found = 0;
-        for (hook_index, hook) in judge.action.hooks.iter().enumerate() {
+        for (hook_index, hook) in matched.action.hooks.iter().enumerate() {
             let hook_run_id = format!("{index:04}_{hook_index:04}");
-            let mut step = if hook.condition.holds(failed) {
-                self.run_hook(event, judge, hook, hook_run_id, warnings)
+            let mut result = if hook.condition.holds(failed) {
+                self.run_hook(event, matched, hook, hook_run_id, warnings)
                     .await?
             } else {
-                Step {
-                    run: hook_run(judge, hook, hook_run_id),
+                HookResult {
+                    run: hook_run(matched, hook, hook_run_id),
                     failure: None,
                     findings: Vec::new(),
                 }
             };
-            failed |= step.failure.is_some();
-            // More would be cut from the answer in any case.
-            step.findings.truncate(MAX_FINDINGS - found);
-            found += step.findings.len();
-            steps.push(step);
+            failed |= result.failure.is_some();
+            // The refusal carries at most `MAX_FINDINGS` in any case.
+            result.findings.truncate(MAX_FINDINGS - found);
+            found += result.findings.len();
+            results.push(result);
         }
-        Ok(steps)
+        Ok(results)
     }
 
     async fn run_hook(
         &self,
         event: &Arc<Event>,
-        judge: &Judge,
+        matched: &MatchedAction,
         hook: &Hook,
         hook_run_id: String,
         warnings: &[Warning],
-    ) -> catalog::Result<Step> {
-        let mut run = hook_run(judge, hook, hook_run_id);
+    ) -> catalog::Result<HookResult> {
+        let mut run = hook_run(matched, hook, hook_run_id);
         run.start_time = self.clock.now();
-        let names = Names {
-            action: &judge.action.name,
-            hook: &hook.id,
-        };
-        let mut findings = Vec::new();
-        let (log, failure) = match &hook.kind {
-            HookKind::Webhook(webhook) => {
-                let mut log = Output::new(MAX_LOG_BYTES);
-                write_warnings(&mut log, names.action, warnings);
-                let payload = payload(event, names.action, names.hook);
-                let outcome = self.webhooks.run(webhook, event, &payload, &mut log).await;
-                (log, outcome.err())
-            }
-            HookKind::Airflow(airflow) => {
-                let mut log = Output::new(MAX_LOG_BYTES);
-                write_warnings(&mut log, names.action, warnings);
-                let payload = payload(event, names.action, names.hook);
-                let dag_run_id = dag_run_id(judge, names.hook, event, &run.hook_run_id);
-                let outcome = self
-                    .webhooks
-                    .run_dag(airflow, &dag_run_id, event, &payload, &mut log)
-                    .await;
-                (log, outcome.err())
-            }
-            HookKind::Wasm(wasm) => {
-                let mut log = Output::new(wasm.limits.log_bytes + REPORT_LOG_BYTES);
-                write_warnings(&mut log, names.action, warnings);
-                let ended = wasm_hook::run(
-                    &self.host,
-                    &self.loader,
-                    event,
-                    judge,
-                    names,
-                    wasm,
-                    &mut log,
-                )
-                .await;
-                let Ended {
-                    failure,
-                    findings: found,
-                } = ended;
-                findings = found;
-                (log, failure.map(Failed::from))
-            }
-            // A gate that cannot be run is never passed.
-            HookKind::Lua => {
-                let mut log = Output::new(MAX_LOG_BYTES);
-                write_warnings(&mut log, names.action, warnings);
-                let why =
-                    "hook type lua is not offered by this version: use wasm, webhook or airflow";
-                (log, Some(Failed::from(why.to_owned())))
-            }
-        };
-        let failure = failure.map(|failure| Failed {
+        let HookOutput {
+            log,
+            failure,
+            findings,
+        } = self
+            .call_hook(event, matched, hook, &run.hook_run_id, warnings)
+            .await;
+        let failure = failure.map(|failure| HookFailure {
             message: format!("action failed: {}", failure.message),
             ..failure
         });
@@ -266,37 +230,98 @@ impl Executor {
                 Bytes::from(log),
             )
             .await?;
-        Ok(Step {
+        Ok(HookResult {
             run,
             failure,
             findings,
         })
     }
+
+    /// Calls the runner for the hook's type.
+    async fn call_hook(
+        &self,
+        event: &Arc<Event>,
+        matched: &MatchedAction,
+        hook: &Hook,
+        hook_run_id: &str,
+        warnings: &[Warning],
+    ) -> HookOutput {
+        let names = HookNames {
+            action: &matched.action.name,
+            hook: &hook.id,
+        };
+        let log_bytes = match &hook.kind {
+            HookKind::Wasm(wasm) => wasm.limits.log_bytes + REPORT_LOG_BYTES,
+            HookKind::Webhook(_) | HookKind::Airflow(_) | HookKind::Lua => MAX_LOG_BYTES,
+        };
+        let mut log = Output::new(log_bytes);
+        write_warnings(&mut log, names.action, warnings);
+        let mut findings = Vec::new();
+        let failure = match &hook.kind {
+            HookKind::Webhook(webhook) => {
+                let payload = payload(event, names.action, names.hook);
+                let outcome = self.webhooks.run(webhook, event, &payload, &mut log).await;
+                outcome.err()
+            }
+            HookKind::Airflow(airflow) => {
+                let payload = payload(event, names.action, names.hook);
+                let dag_run_id = dag_run_id(matched, names.hook, event, hook_run_id);
+                let outcome = self
+                    .webhooks
+                    .run_dag(airflow, &dag_run_id, event, &payload, &mut log)
+                    .await;
+                outcome.err()
+            }
+            HookKind::Wasm(wasm) => {
+                let (host, loader) = (&self.host, &self.loader);
+                let outcome =
+                    wasm_hook::run(host, loader, event, matched, names, wasm, &mut log).await;
+                findings = outcome.findings;
+                outcome.failure.map(HookFailure::from)
+            }
+            // A hook that cannot run counts as failed, so that no gate is bypassed.
+            HookKind::Lua => {
+                let why = "hook type lua is not supported by this version: use wasm, webhook or airflow";
+                Some(HookFailure::from(why.to_owned()))
+            }
+        };
+        HookOutput {
+            log,
+            failure,
+            findings,
+        }
+    }
 }
 
-/// What is probably wrong in the hook's action file.
+/// Writes the probable mistakes in the hook's action file to its log.
 fn write_warnings(log: &mut Output, action: &str, warnings: &[Warning]) {
     for warning in warnings.iter().filter(|w| w.action == action) {
         log.text(&format!("warning: {}\n", warning.text));
     }
 }
 
-/// The id that Airflow knows a hook's run by. While a change edits an action file, the file's old and new version
-/// judge in one run, and Airflow takes each id once: the version of the destination has an id of its own.
-fn dag_run_id(judge: &Judge, hook_id: &str, event: &Event, hook_run_id: &str) -> String {
+/// Returns the id of a hook's run in Airflow, which refuses an id that it already has. While a change edits an action
+/// file, the old and the new version of the file run in the same run of actions. The old version's id therefore ends
+/// with the id of the hook run.
+fn dag_run_id(
+    matched: &MatchedAction,
+    hook_id: &str,
+    event: &Event,
+    hook_run_id: &str,
+) -> String {
     let id = format!("lakeFS_hook_{hook_id}_{}", event.run_id);
-    match judge.origin {
+    match matched.origin {
         Origin::Destination => format!("{id}_{hook_run_id}"),
         Origin::Change => id,
     }
 }
 
-/// The record of a hook that has not run.
-fn hook_run(judge: &Judge, hook: &Hook, hook_run_id: String) -> HookRun {
+/// Returns the record of a hook that was skipped or has not run yet.
+fn hook_run(matched: &MatchedAction, hook: &Hook, hook_run_id: String) -> HookRun {
     HookRun {
         hook_run_id,
         hook_id: hook.id.clone(),
-        action_name: judge.action.name.clone(),
+        action_name: matched.action.name.clone(),
         start_time: NEVER,
         end_time: NEVER,
         status: HookStatus::Skipped,

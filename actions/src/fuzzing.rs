@@ -1,4 +1,4 @@
-//! The parsers of this crate as functions of bytes, for `tests/fuzz`.
+//! Entry points for `tests/fuzz`: each function feeds bytes to one parser of this crate.
 
 use std::hint::black_box;
 
@@ -7,12 +7,12 @@ use crate::condition::Condition;
 use crate::env::Environment;
 use crate::{glob, nesting, schema, wasm, webhook};
 
-/// An action file.
+/// Parses an action file.
 pub fn action_file(data: &[u8]) {
     drop(Action::parse("_lakefs_actions/fuzz.yaml", data));
 }
 
-/// Globs of paths, one a line, as an action file and as a component names them.
+/// Parses path globs, one per line, the way action files and components are parsed.
 pub fn path_globs(data: &[u8]) {
     let Some(patterns) = lines(data) else {
         return;
@@ -26,7 +26,7 @@ pub fn path_globs(data: &[u8]) {
     wasm::fuzzing::rights(&patterns);
 }
 
-/// Globs of branches, one a line; the first line is the branch.
+/// Matches branch globs, one per line, against the branch in the first line.
 pub fn branch_globs(data: &[u8]) {
     let Some(mut patterns) = lines(data).filter(|lines| !lines.is_empty()) else {
         return;
@@ -39,7 +39,7 @@ pub fn branch_globs(data: &[u8]) {
     }
 }
 
-/// The `if` of a hook, and a text with variables.
+/// Parses the `if` of a hook, and expands the variables of a string.
 pub fn condition(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -51,34 +51,34 @@ pub fn condition(data: &[u8]) {
     drop(Environment::new(true, "", |name| Some(name.to_owned())).expand(text));
 }
 
-/// A WebAssembly component.
+/// Checks a WebAssembly component.
 pub fn component(data: &[u8]) {
     wasm::fuzzing::component(data);
 }
 
-/// What a component says of itself.
+/// Parses the JSON that a component's `describe` returns.
 pub fn description(data: &[u8]) {
     wasm::fuzzing::description(data);
 }
 
-/// A stored run or hook run: the first byte tells which.
+/// Decodes a stored run or hook run; the first byte selects which.
 pub fn record(data: &[u8]) {
     if let Some((kind, stored)) = data.split_first() {
         crate::run::try_record(kind % 2 == 0, stored);
     }
 }
 
-/// Whether a component nests too deep: the walk before the validator, by itself.
+/// Checks the nesting depth of a component, as is done before validation.
 pub fn component_nesting(data: &[u8]) {
     wasm::fuzzing::nesting(data);
 }
 
-/// The answer of the process that compiles components.
+/// Decodes the response of a compiler process.
 pub fn compile_answer(data: &[u8]) {
     wasm::fuzzing::compile_answer(data);
 }
 
-/// A hook's config against the schema that its component gives, which is the first line.
+/// Validates a hook's config against a schema, which is the first line.
 pub fn hook_config(data: &[u8]) {
     let Some((schema, config)) = halves(data) else {
         return;
@@ -91,12 +91,13 @@ pub fn hook_config(data: &[u8]) {
     }
 }
 
-/// The headers of a request that may come from a webhook: a run token in each line, or a user agent.
+/// Parses the headers of a request that may originate from a webhook. Each line is a run token and
+/// a user agent.
 pub fn run_marks(data: &[u8]) {
     nesting::try_headers(data);
 }
 
-/// A webhook's answer, whose first line is the secret that the request was sent with.
+/// Masks a webhook's response. The first line is the secret that was sent with the request.
 pub fn webhook_answer(data: &[u8]) {
     let Some((secret, answer)) = halves(data) else {
         return;
@@ -106,7 +107,7 @@ pub fn webhook_answer(data: &[u8]) {
     }
 }
 
-/// A webhook's URL, and the entries of `actions.webhook.allow` and `deny`, one a line.
+/// Checks a webhook's URL against entries of `actions.webhook.allow` and `deny`, one per line.
 pub fn webhook_target(data: &[u8]) {
     if let Some(mut entries) = lines(data).filter(|lines| !lines.is_empty()) {
         let url = entries.remove(0);
@@ -114,7 +115,7 @@ pub fn webhook_target(data: &[u8]) {
     }
 }
 
-/// The first line, and what follows it.
+/// Splits off the first line.
 fn halves(data: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = data.iter().position(|byte| *byte == b'\n')?;
     Some((&data[..end], &data[end + 1..]))

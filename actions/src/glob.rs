@@ -1,21 +1,23 @@
-//! Globs: of branches as Go's `path.Match` reads them, of object paths with `**`.
+//! Globs: branch globs with the syntax of Go's `path.Match`, path globs with `**`.
 //!
-//! Branch patterns come from files that lakeFS reads as well, so they mean the same here:
-//! `*` and `?` stop at `/`, classes are `[a-z]` and `[^a-z]`, a backslash escapes.
+//! lakeFS reads the same branch patterns, so they must have the same meaning here: `*` and `?` do
+//! not match `/`, classes are `[a-z]` and `[^a-z]`, and a backslash escapes the next character.
 
 use base::glob::{self, Dialect, GlobSet};
 
-/// Whether a pattern can be read at all.
+/// Reports whether a branch pattern is well-formed.
 pub(crate) fn is_branch_pattern(pattern: &str) -> bool {
     tokens(pattern).is_some()
 }
 
-/// Whether a list of branch patterns is short enough: an event's branch may be held against each of them.
+/// Checks the total length of a list of branch patterns. One event may have to be matched against
+/// all of them.
 pub(crate) fn check_branch_list(patterns: &[String]) -> Result<(), String> {
     glob::check_list(patterns).map_err(|e| e.to_string())
 }
 
-/// Whether some branch could have a name that matches, as far as the plain characters of the pattern tell.
+/// Reports whether some valid branch name could match. Considers only the literal characters of the
+/// pattern.
 pub(crate) fn can_match_branch(pattern: &str) -> bool {
     let Some(tokens) = tokens(pattern) else {
         return false;
@@ -28,14 +30,15 @@ pub(crate) fn can_match_branch(pattern: &str) -> bool {
     !tokens.is_empty() && tokens.iter().all(fits)
 }
 
-/// Whether a whole name matches. A pattern that can't be read matches nothing.
+/// Reports whether the pattern matches the whole name. A malformed pattern matches nothing.
 pub(crate) fn branch_matches(pattern: &str, name: &str) -> bool {
     let Some(tokens) = tokens(pattern) else {
         return false;
     };
     let name: Vec<char> = name.chars().collect();
     let (mut t, mut n) = (0, 0);
-    // Where to go back to: the token after the last star, and the first name character that the star has not eaten.
+    // Backtracking state: the token after the last star, and the first character not yet consumed
+    // by that star.
     let mut star: Option<(usize, usize)> = None;
     loop {
         match tokens.get(t) {
@@ -127,20 +130,20 @@ fn tokens(pattern: &str) -> Option<Vec<Token>> {
     Some(out)
 }
 
-/// The longest path that an object can have.
+/// Maximum length of an object path in bytes.
 pub(crate) const MAX_PATH_BYTES: usize = 1024;
 
-/// Whether an object could have a path that matches: paths are neither empty nor longer than [`MAX_PATH_BYTES`].
+/// Reports whether some object path could match. Paths have 1 to [`MAX_PATH_BYTES`] bytes.
 pub(crate) fn can_match_path(pattern: &str) -> bool {
     !pattern.is_empty() && literal_prefix(pattern).len() <= MAX_PATH_BYTES
 }
 
-/// Globs on whole object paths: `*` stops at `/`, `**` does not.
+/// Compiles globs that match whole object paths: `*` does not match `/`, `**` does.
 pub(crate) fn path_set(patterns: &[String]) -> Result<GlobSet, String> {
     glob::compile(patterns, Dialect::Paths).map_err(|e| e.to_string())
 }
 
-/// What every path that matches begins with.
+/// Returns the literal prefix that every matching path starts with.
 pub(crate) fn literal_prefix(pattern: &str) -> &str {
     let end = pattern
         .find(['*', '?', '[', '{', '\\'])
@@ -180,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_branch_globs_are_known_as_such() {
+    fn malformed_branch_globs_are_detected() {
         for pattern in ["[", "[]", "[a", "[a-]", "a\\", "[-x]"] {
             assert!(!is_branch_pattern(pattern), "{pattern}");
         }
@@ -188,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn branch_globs_are_bounded_like_all_others() {
+    fn length_of_branch_globs_is_limited() {
         let (longest, nested) = ("{".repeat(1024), "{".repeat(20_000));
         assert!(is_branch_pattern(&longest) && !branch_matches(&longest, "main"));
         assert!(!is_branch_pattern(&nested) && !branch_matches(&nested, &nested));
@@ -204,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn path_globs_know_two_stars() {
+    fn path_globs_support_double_stars() {
         let set = path_set(&["tables/**".to_owned(), "**/*.parquet".to_owned()]).unwrap();
         for (path, expected) in [
             ("tables/a/b", true),

@@ -1,8 +1,9 @@
-//! Hooks of a repository: action files, which of them judge an event, their runners, what a run leaves.
+//! Hooks of a repository, host side: action files, matching, runners and run records.
 //!
-//! [`Actions`] implements `graveler::Hooks`, the one call that goes up from the versioning engine. It reads
-//! through `catalog::Reader` only and changes nothing but its own records, logs and manifests. Knows
-//! no HTTP framework: webhooks are a client. What runs inside the sandbox is [`wasm`]'s.
+//! [`Actions`] implements `graveler::Hooks`, the only trait through which the versioning engine
+//! calls into a higher layer. It reads repositories through `catalog::Reader` and writes only its
+//! own run records, logs and manifests. It does not depend on an HTTP server framework; webhooks
+//! only need an HTTP client. [`wasm`] holds everything that concerns the Wasm sandbox.
 
 mod action_file;
 mod advice;

@@ -1,9 +1,9 @@
-//! Reads the action files of a tree, and decides which of two trees' actions judge a change.
+//! Loads the action files of a tree and selects the actions that check a change.
 //!
-//! Stored trees never change, so what was read of one is kept by its id; a file is
-//! kept by the address and identity of its object. A file that can't be used is an
-//! error of the tree that is about to be, but not of the tree it replaces: there,
-//! the broken file must be allowed to be repaired.
+//! Stored trees are immutable, so the parsed files of a tree are cached by tree id, and a parsed
+//! file is cached by the address and identity of its object. An invalid file in the candidate tree
+//! is an error. An invalid file in the tree that the change replaces is ignored, so that a change
+//! can repair it.
 
 use std::sync::Arc;
 
@@ -17,53 +17,54 @@ use crate::GatesSource;
 use crate::action_file::{Action, FOLDER, FileError, MAX_FILE_BYTES, MAX_FILES};
 use crate::matching;
 
-/// Files of one tree together.
+/// Maximum total size of the action files of one tree.
 const MAX_TREE_BYTES: u64 = 16 << 20;
-/// Patterns of branches and paths of one tree's files together, in bytes: an event may be held against all of them.
+/// Maximum total size of the branch and path patterns in the action files of one tree, in bytes.
+/// One event may have to be matched against all of them.
 const MAX_TREE_PATTERN_BYTES: u64 = 1 << 20;
-/// Hooks of one tree that one event runs.
+/// Maximum number of hooks that one event runs from one tree.
 const MAX_EVENT_HOOKS: usize = 1_000;
-/// Files that are kept parsed, by their bytes in the tree.
+/// Capacity of the cache of parsed files, measured by their size in the tree.
 const FILE_CACHE_BYTES: u64 = 64 << 20;
-/// Stored trees whose set of files is kept, by the bytes of the files.
+/// Capacity of the cache of file sets per stored tree, measured by the size of the files.
 const SET_CACHE_BYTES: u64 = 64 << 20;
-/// What an entry of these caches counts for, beside the bytes of files.
+/// Fixed cost of a cache entry, in addition to the size of its files.
 const ENTRY_BYTES: u64 = 1 << 10;
-/// Bytes of components kept.
+/// Capacity of the component cache in bytes.
 const COMPONENT_CACHE_BYTES: u64 = 256 << 20;
-/// The largest component that is read.
+/// Maximum size of a component in bytes.
 pub(crate) const MAX_COMPONENT_BYTES: u64 = 64 << 20;
-/// Objects listed at once.
+/// Objects per listing request.
 const LIST_PAGE: usize = 1_000;
-/// Pages and folders that are looked through for action files.
+/// Maximum number of pages and subfolders that a search for action files steps through.
 const MAX_PAGES: usize = 1_000;
 
-/// Why the actions of an event can't be told.
+/// Why the actions of an event cannot be determined.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoadError {
-    /// Files that can't be used; at least one.
+    /// Invalid action files. Contains at least one error.
     #[error("action files are not valid")]
     Invalid(Vec<FileError>),
-    /// Storage failed.
+    /// A storage operation failed.
     #[error("failed to read action files: {0}")]
     Read(#[from] catalog::Error),
-    /// Too many changes wait for the webhooks of their gates, or the server stops.
+    /// Too many changes are waiting for webhooks, or the server is shutting down.
     #[error("{0}")]
     Busy(String),
 }
 
-/// A tree to look up action files and components in.
+/// A tree from which action files and components are read.
 #[derive(Debug, Clone)]
 pub(crate) enum Tree {
     Stored(Snapshot),
-    /// A branch with its staged changes.
+    /// A branch including its staged changes.
     Branch {
         repository: Repository,
         branch: String,
     },
 }
 
-/// A file that parsed.
+/// An action file that was parsed successfully.
 #[derive(Debug)]
 pub(crate) struct LoadedFile {
     pub(crate) path: String,
@@ -80,19 +81,19 @@ impl LoadedFile {
     }
 }
 
-/// The files of one tree, by path.
+/// The action files of one tree, sorted by path.
 #[derive(Debug, Default)]
 pub(crate) struct FileSet {
     pub(crate) files: Vec<Arc<LoadedFile>>,
     pub(crate) errors: Vec<FileError>,
-    /// Of the files that parsed.
+    /// Total size of the parsed files.
     bytes: u64,
-    /// Of their patterns.
+    /// Total size of the patterns in the parsed files.
     pattern_bytes: u64,
 }
 
 impl FileSet {
-    /// Takes a file in, unless the files are too large together.
+    /// Adds a file. Fails if the set becomes too large.
     fn add(&mut self, file: Arc<LoadedFile>) -> Result<(), FileError> {
         let bytes = self.bytes + file.bytes;
         let pattern_bytes = self.pattern_bytes + file.action.pattern_bytes;
@@ -124,25 +125,25 @@ impl FileSet {
     }
 }
 
-/// Whose gate an action is.
+/// Side of the change that an action comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// The change's: what is staged, a merge's source.
+    /// The change itself: staged changes or the source of a merge.
     Change,
-    /// The tree's that the change lands on.
+    /// The tree that the change lands on.
     Destination,
 }
 
-/// An action that judges, and the tree that its components are read from.
+/// An action that matches an event, and the tree from which its components are loaded.
 #[derive(Debug, Clone)]
-pub(crate) struct Judge {
+pub(crate) struct MatchedAction {
     pub(crate) action: Arc<Action>,
     pub(crate) file: Arc<LoadedFile>,
     pub(crate) origin: Origin,
     pub(crate) tree: Tree,
 }
 
-impl Judge {
+impl MatchedAction {
     fn new(file: &Arc<LoadedFile>, origin: Origin, tree: &Tree) -> Self {
         Self {
             action: Arc::clone(&file.action),
@@ -153,11 +154,11 @@ impl Judge {
     }
 }
 
-/// Counts the hooks of a tree that an event would run.
+/// Counts the hooks that one event runs from one tree.
 #[derive(Debug, Default)]
-struct Hooks(usize);
+struct HookCount(usize);
 
-impl Hooks {
+impl HookCount {
     fn add(&mut self, file: &LoadedFile) -> Result<(), LoadError> {
         self.0 += file.action.hooks.len();
         if self.0 <= MAX_EVENT_HOOKS {
@@ -171,7 +172,7 @@ impl Hooks {
     }
 }
 
-/// Loads action files and components. Cheap to clone.
+/// Loads and caches action files and components. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Loader {
     reader: Reader,
@@ -180,7 +181,7 @@ pub(crate) struct Loader {
     components: moka::sync::Cache<FileKey, Bytes>,
 }
 
-/// Path, address and identity: equal keys mean equal bytes.
+/// Path, physical address and identity. Equal keys imply equal bytes.
 type FileKey = (String, String, Bytes);
 
 fn file_key(object: &Object) -> FileKey {
@@ -222,12 +223,12 @@ impl Loader {
         &self.reader
     }
 
-    /// A stored tree to look up action files and components in.
+    /// Returns a stored tree from which action files and components can be read.
     pub(crate) fn tree(&self, repository: &Repository, tree: &MetaRangeId) -> Tree {
         Tree::Stored(self.stored(repository, tree))
     }
 
-    /// What is committed on a branch; none if there is no such branch.
+    /// Returns the head commit's tree of a branch, or `None` if the branch does not exist.
     pub(crate) async fn head(
         &self,
         repository: &Repository,
@@ -244,52 +245,56 @@ impl Loader {
         self.reader.snapshot(repository, tree)
     }
 
-    /// The actions that judge an event: those of the change first, by path.
-    pub(crate) async fn judges(
+    /// Returns the actions that match an event. Actions of the change come first; each group is
+    /// sorted by path.
+    pub(crate) async fn matching_actions(
         &self,
         event: &Event,
         gates: GatesSource,
-    ) -> Result<Vec<Judge>, LoadError> {
+    ) -> Result<Vec<MatchedAction>, LoadError> {
         let tree = self.actions_tree(event);
         let own = self.files(event, &tree).await?;
         if !own.errors.is_empty() {
             return Err(LoadError::Invalid(own.errors.clone()));
         }
-        let mut judges = Vec::new();
-        let mut hooks = Hooks::default();
+        let mut matched_actions = Vec::new();
+        let mut hooks = HookCount::default();
         for file in &own.files {
-            // A file without hooks makes no run. What it listens to is looked at all the same: see `listens`.
-            if self.concerns(file, event).await? && !file.action.hooks.is_empty() {
+            // An action without hooks creates no run. Its `on` section is still evaluated, because
+            // evaluation can fail: see `matching_filter`.
+            if self.matches_event(file, event).await? && !file.action.hooks.is_empty() {
                 hooks.add(file)?;
-                judges.push(Judge::new(file, Origin::Change, &tree));
+                matched_actions.push(MatchedAction::new(file, Origin::Change, &tree));
             }
         }
         if let (GatesSource::Both, EventKind::PreCommit | EventKind::PreMerge, Some(base)) =
             (gates, event.kind, &event.base)
         {
             let base = Tree::Stored(self.stored(&event.repository, base));
-            // Counted apart, so that a tree with too many can be repaired, a few files at a time.
-            let mut hooks = Hooks::default();
+            // Counted separately from the change's hooks, so that a tree with too many hooks can be
+            // repaired a few files at a time.
+            let mut hooks = HookCount::default();
             for file in &self.files(event, &base).await?.files {
-                let concerned = match self.concerns(file, event).await {
-                    // As a file that does not parse: it can be repaired.
+                let matches = match self.matches_event(file, event).await {
+                    // Treated like a file that does not parse: the change may repair it.
                     Err(LoadError::Invalid(_)) => false,
-                    concerned => concerned?,
+                    matches => matches?,
                 };
-                if concerned
+                if matches
                     && !file.action.hooks.is_empty()
-                    && self.was_edited(file, &base, &own, &tree).await?
+                    && self.is_edited(file, &base, &own, &tree).await?
                 {
                     hooks.add(file)?;
-                    judges.push(Judge::new(file, Origin::Destination, &base));
+                    matched_actions.push(MatchedAction::new(file, Origin::Destination, &base));
                 }
             }
         }
-        Ok(judges)
+        Ok(matched_actions)
     }
 
-    /// Where the event's own action files are. Once the change has been turned into a stored tree, what is
-    /// staged later is no part of it, so a branch is looked at only while there is no such tree.
+    /// Returns the tree that holds the event's own action files. The branch is read only if the
+    /// change has no candidate tree yet. Otherwise, staged changes that arrive later would be
+    /// included although they are not part of the change.
     fn actions_tree(&self, event: &Event) -> Tree {
         match (&event.actions_from, &event.candidate) {
             (TreeSource::MetaRange(id), _) | (TreeSource::Branch(_), Some(id)) => {
@@ -302,14 +307,15 @@ impl Loader {
         }
     }
 
-    /// Whether a file's action runs for an event.
-    async fn concerns(&self, file: &LoadedFile, event: &Event) -> Result<bool, LoadError> {
-        let on = matching::listens(&file.action, event)
+    /// Reports whether a file's action runs for an event.
+    async fn matches_event(&self, file: &LoadedFile, event: &Event) -> Result<bool, LoadError> {
+        let on = matching::matching_filter(&file.action, event)
             .map_err(|reason| LoadError::Invalid(vec![FileError::whole(&file.path, reason)]))?;
         let Some(on) = on else {
             return Ok(false);
         };
-        // An event without the two trees changes no objects that could be told apart: the filter does not apply.
+        // An event without both trees has no set of changed objects, so the path filter does not
+        // apply.
         let (false, Some(base), Some(candidate)) =
             (on.paths.is_empty(), &event.base, &event.candidate)
         else {
@@ -319,11 +325,12 @@ impl Loader {
             self.stored(&event.repository, base),
             self.stored(&event.repository, candidate),
         );
-        Ok(matching::touches(&base, &candidate, &on.paths).await?)
+        Ok(matching::any_path_changed(&base, &candidate, &on.paths).await?)
     }
 
-    /// Whether a change edits, moves or removes a file of `base`, or a component that the file names.
-    async fn was_edited(
+    /// Reports whether a change edits, moves or removes an action file of `base` or a component
+    /// that the file names.
+    async fn is_edited(
         &self,
         file: &LoadedFile,
         base: &Tree,
@@ -336,7 +343,8 @@ impl Loader {
         for component in file.action.components() {
             let before = self.stat(base, component).await?;
             let now = self.stat(tree, component).await?;
-            // A component that was missing before can't be edited: committing it late must be possible.
+            // A component that `base` lacks cannot be edited. It must be possible to commit it
+            // after the action file.
             if before.is_some_and(|before| now.is_none_or(|now| now.identity != before.identity)) {
                 return Ok(true);
             }
@@ -344,7 +352,8 @@ impl Loader {
         Ok(false)
     }
 
-    /// Whether two trees have different objects at a path, or only one of them has one.
+    /// Reports whether the object at `path` differs between two trees, or exists in only one of
+    /// them.
     pub(crate) async fn differs(
         &self,
         one: &Tree,
@@ -355,7 +364,7 @@ impl Loader {
         Ok(identity(self.stat(one, path).await?) != identity(self.stat(other, path).await?))
     }
 
-    /// The action files of a tree.
+    /// Returns the action files of a tree.
     pub(crate) async fn files(
         &self,
         event: &Event,
@@ -417,14 +426,14 @@ impl Loader {
             )),
             Some(bytes) => {
                 let path = object.path.clone();
-                beside_requests(move || parse(path, &bytes)).await?
+                run_blocking(move || parse(path, &bytes)).await?
             }
         };
         self.files.insert(key, file.clone());
         Ok(file)
     }
 
-    /// The objects directly in the folder of action files, whatever their names.
+    /// Lists the objects directly inside the folder of action files, whatever their names.
     async fn list(&self, tree: &Tree) -> Result<Vec<Object>, LoadError> {
         let mut found = Vec::new();
         let mut after = String::new();
@@ -436,7 +445,7 @@ impl Loader {
                 }
             };
             found.extend(objects.into_iter().filter(|o| !is_folder_marker(o)));
-            // One file too many is enough to know.
+            // One file beyond the limit is enough to report the error.
             match next {
                 Some(next) if found.len() <= MAX_FILES => after = next,
                 _ => return Ok(found),
@@ -444,7 +453,7 @@ impl Loader {
         }
         Err(LoadError::Invalid(vec![FileError::whole(
             FOLDER,
-            "too many objects and folders beside the action files",
+            "too many objects and folders in the folder of action files",
         )]))
     }
 
@@ -471,7 +480,7 @@ impl Loader {
         Ok((objects.collect(), page.has_more.then_some(page.next_offset)))
     }
 
-    /// The object at a path of a tree.
+    /// Looks up the object at a path of a tree.
     async fn stat(&self, tree: &Tree, path: &str) -> Result<Option<Object>, LoadError> {
         match tree {
             Tree::Stored(snapshot) => Ok(snapshot.stat(path).await?),
@@ -485,10 +494,11 @@ impl Loader {
         }
     }
 
-    /// A component's bytes; none if there is no such object.
+    /// Reads a component. Returns `None` if the object does not exist.
     ///
     /// # Errors
-    /// Storage's; [`LoadError::Invalid`] if it is larger than [`MAX_COMPONENT_BYTES`].
+    /// Storage errors. [`LoadError::Invalid`] if the component is larger than
+    /// [`MAX_COMPONENT_BYTES`].
     pub(crate) async fn component(
         &self,
         tree: &Tree,
@@ -509,7 +519,7 @@ impl Loader {
         Ok(Some(bytes))
     }
 
-    /// An object's bytes; none if there are more than `max`.
+    /// Reads an object. Returns `None` if it is larger than `max` bytes.
     async fn read(&self, object: &Object, max: u64) -> Result<Option<Bytes>, LoadError> {
         let mut body = self.reader.open(object, None).await?;
         let mut bytes = BytesMut::new();
@@ -542,25 +552,29 @@ fn parse(path: String, bytes: &[u8]) -> Result<Arc<LoadedFile>, FileError> {
     }))
 }
 
-/// Computes something on a thread that serves no requests: a short file may stand for 100,000 values.
-async fn beside_requests<T: Send + 'static>(
+/// Runs `work` on the blocking thread pool. Parsing can be slow: aliases let a short file expand to
+/// 100,000 values.
+async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, LoadError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => Ok(done),
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(LoadError::Busy("the server stops: try again".to_owned())),
+            Err(_) => Err(LoadError::Busy(
+                "the server is shutting down: try again".to_owned(),
+            )),
         },
     }
 }
 
-/// Some clients make a folder visible by an empty object of its name.
+/// Some clients represent a folder by an empty object with the folder's name.
 fn is_folder_marker(object: &Object) -> bool {
     object.path == FOLDER && object.entry.size_bytes == 0
 }
 
-/// Objects directly in the folder of action files, and where to go on. Steps over what lies in folders below.
+/// Lists objects directly inside the folder of action files, and returns where the next page
+/// starts. Skips subfolders.
 async fn children(
     snapshot: &Snapshot,
     after: &str,
@@ -570,7 +584,8 @@ async fn children(
     for object in page.results {
         let name = object.path.strip_prefix(FOLDER).unwrap_or(&object.path);
         if let Some((folder, _)) = name.split_once('/') {
-            // No path is greater than this one and still in the folder, but for paths of code points beyond all that are assigned.
+            // `char::MAX` sorts after every assigned code point, so the next page starts behind the
+            // subfolder.
             return Ok((objects, Some(format!("{FOLDER}{folder}/{}", char::MAX))));
         }
         objects.push(object);

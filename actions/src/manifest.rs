@@ -1,16 +1,17 @@
-//! What a run leaves in the repository's storage: a log per hook and `run.manifest`, as lakeFS lays them out.
+//! Files that a run stores in the repository's storage namespace, in lakeFS's layout: one log per
+//! hook, and `run.manifest`.
 
 use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
 
 use crate::run::{HookRun, HookStatus, Run};
 
-/// Where a run's manifest is, below the folder `_lakefs` of the storage namespace.
+/// Key of a run's manifest, relative to the folder `_lakefs` of the storage namespace.
 pub(crate) fn manifest_key(run_id: &str) -> String {
     format!("actions/log/{run_id}/run.manifest")
 }
 
-/// Where a hook's log is, below the folder `_lakefs` of the storage namespace.
+/// Key of a hook's log, relative to the folder `_lakefs` of the storage namespace.
 pub(crate) fn log_key(run_id: &str, hook_run_id: &str) -> String {
     format!("actions/log/{run_id}/{hook_run_id}.log")
 }
@@ -46,7 +47,7 @@ struct HookEntry {
     passed: bool,
 }
 
-/// The manifest of a run, as JSON.
+/// Returns the manifest of a run as JSON.
 pub(crate) fn manifest(run: &Run, hooks: &[HookRun]) -> Vec<u8> {
     let rfc3339 = |at: base::OffsetDateTime| {
         at.to_offset(time::UtcOffset::UTC)
@@ -88,7 +89,7 @@ mod tests {
     use crate::run::NEVER;
 
     #[test]
-    fn a_manifest_has_the_fields_and_times_of_lakefs() {
+    fn manifest_has_lakefs_fields_and_times() {
         let run = Run {
             run_id: "4oojt2hksdudq1pb8vkg".to_owned(),
             branch_id: "acted".to_owned(),

@@ -1,20 +1,24 @@
-//! Which actions judge an event. Pure but for the last question: whether a path changed.
+//! Decides which actions match an event. Only [`any_path_changed`] does I/O, to find out whether a path
+//! changed.
 
 use catalog::{Object, Snapshot};
 use graveler::Event;
 
-use crate::action_file::{Action, On};
+use crate::action_file::{Action, EventFilter};
 use crate::glob;
 
-/// Differences read at once while looking for a changed path.
+/// Page size when reading differences.
 const PAGE: usize = 1_000;
 
-/// The filters of an action that listens to an event on its branch.
+/// Returns the filters of an action if its events and branch globs match the event.
 ///
 /// # Errors
-/// The first glob that the branch is held against and that is none. As in lakeFS, globs after one that
-/// matches are not looked at.
-pub(crate) fn listens<'a>(action: &'a Action, event: &Event) -> Result<Option<&'a On>, String> {
+/// If the branch is matched against a malformed glob. As in lakeFS, globs after the first match are
+/// not evaluated.
+pub(crate) fn matching_filter<'a>(
+    action: &'a Action,
+    event: &Event,
+) -> Result<Option<&'a EventFilter>, String> {
     let Some(on) = action.on.get(&event.kind) else {
         return Ok(None);
     };
@@ -26,7 +30,9 @@ pub(crate) fn listens<'a>(action: &'a Action, event: &Event) -> Result<Option<&'
         if !glob::is_branch_pattern(pattern) {
             let event = event.kind.as_str();
             let quoted = base::glob::quoted(pattern);
-            return Err(format!("'branches' of {event}: '{quoted}' is no glob"));
+            return Err(format!(
+                "'branches' of {event}: '{quoted}' is not a valid glob"
+            ));
         }
         if glob::branch_matches(pattern, branch) {
             return Ok(Some(on));
@@ -35,17 +41,17 @@ pub(crate) fn listens<'a>(action: &'a Action, event: &Event) -> Result<Option<&'
     Ok(None)
 }
 
-/// Whether something under `patterns` differs between two trees.
+/// Reports whether an object whose path matches `patterns` differs between two trees.
 ///
 /// # Errors
-/// Whatever reading the trees gives.
-pub(crate) async fn touches(
+/// Errors from reading the trees.
+pub(crate) async fn any_path_changed(
     base: &Snapshot,
     candidate: &Snapshot,
     patterns: &[String],
 ) -> catalog::Result<bool> {
     let Ok(set) = glob::path_set(patterns) else {
-        // Checked when the file was read.
+        // Cannot happen: the patterns were validated when the file was parsed.
         return Ok(true);
     };
     let mut prefixes: Vec<&str> = patterns.iter().map(|p| glob::literal_prefix(p)).collect();
@@ -81,7 +87,7 @@ mod tests {
     use crate::testing::event;
 
     #[test]
-    fn an_action_listens_to_its_events_on_its_branches() {
+    fn action_matches_its_events_and_branches() {
         let action = Action::parse(
             "a.yaml",
             b"name: gate\non:\n  pre-commit:\n    branches: [main, case*]\n  pre-create-tag:\n",
@@ -96,17 +102,17 @@ mod tests {
             let mut event = event(kind);
             event.branch = Some(BranchId::trusted(branch));
             assert_eq!(
-                listens(&action, &event).unwrap().is_some(),
+                matching_filter(&action, &event).unwrap().is_some(),
                 expected,
                 "{kind:?} {branch}"
             );
         }
         let mut event = event(EventKind::PreCreateTag);
         event.branch = None;
-        assert!(listens(&action, &event).unwrap().is_some());
+        assert!(matching_filter(&action, &event).unwrap().is_some());
     }
     #[test]
-    fn a_malformed_glob_is_an_error_once_a_branch_is_held_against_it() {
+    fn malformed_glob_is_an_error_only_when_evaluated() {
         let action = Action::parse(
             "a.yaml",
             b"name: gate\non:\n  pre-commit:\n    branches: [main, '[']\n",
@@ -114,15 +120,15 @@ mod tests {
         .unwrap();
         let mut event = event(EventKind::PreCommit);
         assert!(
-            listens(&action, &event).unwrap().is_some(),
-            "main matches first"
+            matching_filter(&action, &event).unwrap().is_some(),
+            "'main' must match before the malformed glob is evaluated"
         );
         event.branch = Some(BranchId::trusted("dev"));
         assert_eq!(
-            listens(&action, &event).unwrap_err(),
-            "'branches' of pre-commit: '[' is no glob"
+            matching_filter(&action, &event).unwrap_err(),
+            "'branches' of pre-commit: '[' is not a valid glob"
         );
         event.kind = EventKind::PreMerge;
-        assert!(listens(&action, &event).unwrap().is_none());
+        assert!(matching_filter(&action, &event).unwrap().is_none());
     }
 }

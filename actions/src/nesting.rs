@@ -1,8 +1,8 @@
-//! How deep hooks are nested: a webhook that changes the repository sets off hooks again.
+//! Limits nested hooks: a webhook that changes the repository triggers hooks again.
 //!
-//! A webhook's request carries the run that it belongs to and how deep that run is nested. Requests of
-//! clients that pass the headers on are counted one level deeper, and what they change is refused beyond
-//! [`MAX_DEPTH`]. A client that passes nothing on is bounded by [`InFlight`] only.
+//! A webhook request carries its run and the run's nesting depth in headers. If the webhook's
+//! client forwards these headers, its requests count as one level deeper, and changes beyond
+//! [`MAX_DEPTH`] are refused. A client that forwards nothing is limited only by [`InFlight`].
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,39 +13,40 @@ use hmac::{Hmac, Mac as _};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use sha2::Sha256;
 
-/// Levels that a change may be nested in hooks: 0 is a client's own change, 1 one that a webhook of it makes.
+/// Maximum nesting depth of a change. A client's own change has depth 0; a change made by one of
+/// its webhooks has depth 1.
 pub const MAX_DEPTH: u32 = 3;
-/// Changes of one repository whose webhooks are waited for at once, on one server.
+/// Maximum number of changes of one repository that wait for webhooks at the same time, per server.
 pub(crate) const MAX_IN_FLIGHT: usize = 256;
 
-/// The run that a webhook's request belongs to.
+/// Header with the run that a webhook request belongs to.
 const RUN_ID: HeaderName = HeaderName::from_static("x-weir-run-id");
-/// `RUN.DEPTH.MAC`: the run and how deep it is nested, signed.
+/// Header with the signed run and depth: `RUN.DEPTH.MAC`.
 const RUN_TOKEN: HeaderName = HeaderName::from_static("x-weir-run-token");
-/// Longer headers are not ours.
+/// Longer header values are ignored.
 const MAX_HEADER_BYTES: usize = 1_024;
-/// How many values of one header are looked at.
+/// Maximum number of values per header that are parsed.
 const MAX_VALUES: usize = 16;
 
-/// Marks the requests of webhooks, and finds the marks again. Cheap to clone.
+/// Adds nesting headers to webhook requests and parses them in incoming requests. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Marks {
+pub(crate) struct NestingHeaders {
     key: Arc<[u8]>,
 }
 
-impl fmt::Debug for Marks {
+impl fmt::Debug for NestingHeaders {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Marks([redacted])")
+        f.write_str("NestingHeaders([redacted])")
     }
 }
 
-impl Marks {
-    /// Marks signed with a key of the installation.
+impl NestingHeaders {
+    /// Creates headers that are signed with a key of the installation.
     pub(crate) fn new(key: &[u8]) -> Self {
         Self { key: key.into() }
     }
 
-    /// The headers of a webhook's request for an event.
+    /// Returns the headers of a webhook request for an event.
     pub(crate) fn headers(&self, event: &Event) -> HeaderMap {
         let (run, depth) = (&event.run_id, event.depth);
         let mut headers = HeaderMap::new();
@@ -59,7 +60,7 @@ impl Marks {
             (RUN_TOKEN, token),
             (USER_AGENT, agent),
         ] {
-            // Run ids are letters and digits; one that is none would say nothing of nesting.
+            // Run ids consist of letters and digits. Any other value cannot be sent and is skipped.
             if let Ok(value) = HeaderValue::from_str(&value) {
                 headers.insert(name, value);
             }
@@ -67,11 +68,12 @@ impl Marks {
         headers
     }
 
-    /// How deep what a request changes is nested: one level deeper than the deepest run that it names,
-    /// 0 if it names none.
+    /// Returns the nesting depth of a request: one more than the deepest run in its headers, or 0
+    /// without such headers.
     ///
-    /// The user agent is taken at its word, since saying too much does a client no good, and since it tells
-    /// of runs of other installations as well. The token says no more than that, but can't be mistaken.
+    /// The user agent is not verified. A client gains nothing by claiming a greater depth, and the
+    /// user agent also covers runs of other installations. The signed token carries the same
+    /// information, but cannot be confused with another program's user agent.
     pub(crate) fn depth_of(&self, headers: &HeaderMap) -> u32 {
         let texts = |name: HeaderName| {
             let values = headers.get_all(name).into_iter().take(MAX_VALUES);
@@ -108,7 +110,7 @@ impl Marks {
     }
 }
 
-/// The depth in a user agent that a webhook's request had: `weir/VERSION run/RUN depth/DEPTH`.
+/// Returns the depth in the user agent of a webhook request: `weir/VERSION run/RUN depth/DEPTH`.
 fn read_agent(agent: &str) -> Option<u32> {
     let mut words = agent
         .split_ascii_whitespace()
@@ -119,7 +121,7 @@ fn read_agent(agent: &str) -> Option<u32> {
     Some(depth.and_then(|depth| depth.parse().ok()).unwrap_or(0))
 }
 
-/// Reads the marks of a request, for [`crate::fuzzing`]: each line is a token and a user agent.
+/// Parses nesting headers for [`crate::fuzzing`]. Each line is used as a token and as a user agent.
 pub(crate) fn try_headers(data: &[u8]) {
     let mut headers = HeaderMap::new();
     for line in data.split(|byte| *byte == b'\n').take(MAX_VALUES) {
@@ -128,38 +130,38 @@ pub(crate) fn try_headers(data: &[u8]) {
             headers.append(USER_AGENT, value);
         }
     }
-    Marks::new(b"key").depth_of(&headers);
+    NestingHeaders::new(b"key").depth_of(&headers);
 }
 
-/// Changes whose webhooks are waited for, by repository. Cheap to clone.
+/// Counts changes that wait for webhooks, per repository. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct InFlight(Arc<Mutex<HashMap<RepositoryId, usize>>>);
 
-/// One change among them, until it is dropped.
+/// A slot for one waiting change. Released on drop.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct InFlightSlot {
     places: InFlight,
     repository: RepositoryId,
 }
 
 impl InFlight {
-    /// A place for one more change; none if too many are waited for. Nobody waits for a place: those who
-    /// have one may be waiting for the very change that asks.
-    pub(crate) fn enter(&self, repository: &RepositoryId) -> Option<Place> {
+    /// Takes a slot, or returns `None` if none is free. Never waits: the changes that hold slots
+    /// may be waiting for the change that asks for one, which would be a deadlock.
+    pub(crate) fn enter(&self, repository: &RepositoryId) -> Option<InFlightSlot> {
         let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = places.entry(repository.clone()).or_default();
         if *count >= MAX_IN_FLIGHT {
             return None;
         }
         *count += 1;
-        Some(Place {
+        Some(InFlightSlot {
             places: self.clone(),
             repository: repository.clone(),
         })
     }
 }
 
-impl Drop for Place {
+impl Drop for InFlightSlot {
     fn drop(&mut self) {
         let mut places = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = places.get_mut(&self.repository) {
@@ -178,32 +180,32 @@ mod tests {
     use super::*;
     use crate::testing::event;
 
-    fn marked(marks: &Marks, depth: u32) -> HeaderMap {
+    fn headers_at(nesting_headers: &NestingHeaders, depth: u32) -> HeaderMap {
         let mut event = event(EventKind::PreCommit);
         event.depth = depth;
-        marks.headers(&event)
+        nesting_headers.headers(&event)
     }
 
     #[test]
-    fn what_a_webhook_passes_on_is_counted_one_level_deeper() {
-        let marks = Marks::new(b"key");
+    fn forwarded_headers_increase_the_depth_by_one() {
+        let nesting_headers = NestingHeaders::new(b"key");
         for depth in 0..5 {
-            let headers = marked(&marks, depth);
+            let headers = headers_at(&nesting_headers, depth);
             assert_eq!(headers[&RUN_ID], "run1");
-            assert_eq!(marks.depth_of(&headers), depth + 1);
+            assert_eq!(nesting_headers.depth_of(&headers), depth + 1);
             for kept in [RUN_TOKEN, USER_AGENT] {
                 let only = HeaderMap::from_iter([(kept.clone(), headers[&kept].clone())]);
-                assert_eq!(marks.depth_of(&only), depth + 1, "{kept}");
+                assert_eq!(nesting_headers.depth_of(&only), depth + 1, "{kept}");
             }
         }
-        assert_eq!(marks.depth_of(&HeaderMap::new()), 0);
+        assert_eq!(nesting_headers.depth_of(&HeaderMap::new()), 0);
     }
 
     #[test]
-    fn a_token_that_was_changed_is_none_and_the_deepest_one_counts() {
-        let marks = Marks::new(b"key");
+    fn modified_tokens_are_ignored_and_the_deepest_valid_one_counts() {
+        let nesting_headers = NestingHeaders::new(b"key");
         let token = |depth| {
-            marked(&marks, depth)[&RUN_TOKEN]
+            headers_at(&nesting_headers, depth)[&RUN_TOKEN]
                 .to_str()
                 .unwrap()
                 .to_owned()
@@ -213,7 +215,7 @@ mod tests {
             for token in tokens {
                 headers.append(RUN_TOKEN, token.parse().unwrap());
             }
-            marks.depth_of(&headers)
+            nesting_headers.depth_of(&headers)
         };
         assert_eq!(depth(&[token(0), token(2), token(1)]), 3);
         for wrong in [
@@ -226,7 +228,7 @@ mod tests {
         ] {
             assert_eq!(depth(&[wrong]), 0);
         }
-        let other = Marks::new(b"another key");
+        let other = NestingHeaders::new(b"another key");
         assert_eq!(
             other.depth_of(&HeaderMap::from_iter([(
                 RUN_TOKEN,
@@ -237,10 +239,10 @@ mod tests {
     }
 
     #[test]
-    fn user_agents_are_taken_at_their_word() {
+    fn user_agents_are_not_verified() {
         let depth = |agent: &'static str| {
             let headers = HeaderMap::from_iter([(USER_AGENT, HeaderValue::from_static(agent))]);
-            Marks::new(b"key").depth_of(&headers)
+            NestingHeaders::new(b"key").depth_of(&headers)
         };
         for (agent, expected) in [
             ("weir/0.1.0 run/abc depth/2", 3),
@@ -259,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_bounded_by_repository_and_given_back() {
+    fn slots_are_limited_per_repository_and_released() {
         let places = InFlight::default();
         let (one, other) = (RepositoryId::trusted("one"), RepositoryId::trusted("other"));
         let taken: Vec<_> = (0..MAX_IN_FLIGHT)

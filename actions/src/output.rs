@@ -1,9 +1,9 @@
-//! The log of one hook: text in memory, bounded, stored when the hook has ended.
+//! The log of one hook. It is kept in memory with a size limit and stored when the hook has ended.
 
-/// What a webhook's log may hold. Wasm hooks have a limit of their own.
+/// Maximum size of a webhook's log in bytes. Wasm hooks have their own limit.
 pub(crate) const MAX_LOG_BYTES: usize = 1 << 20;
 
-/// A log that stops growing at its limit and says so.
+/// A log that truncates itself at its limit and says so.
 #[derive(Debug)]
 pub(crate) struct Output {
     bytes: Vec<u8>,
@@ -20,28 +20,28 @@ impl Output {
         }
     }
 
-    /// Takes the log, to be written elsewhere; what is left takes nothing more.
+    /// Moves the log out. Text written to the remaining log is dropped.
     pub(crate) fn take(&mut self) -> Self {
         std::mem::replace(self, Self::new(0))
     }
 
-    /// Appends text; what is beyond the limit is counted, not kept.
+    /// Appends text. Text beyond the limit is counted but not kept.
     pub(crate) fn text(&mut self, text: &str) {
         self.bytes(text.as_bytes());
     }
 
-    /// Appends bytes as they are.
+    /// Appends raw bytes.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         let kept = bytes.len().min(self.limit - self.bytes.len());
         self.bytes.extend_from_slice(&bytes[..kept]);
         self.dropped += bytes.len() - kept;
     }
 
-    /// The last words, which are never cut off: why the hook failed.
+    /// Ends the log. The last line, which says why the hook failed, is never truncated.
     pub(crate) fn finish(mut self, last: Option<&str>) -> Vec<u8> {
         if self.dropped > 0 {
             let note = format!(
-                "\n[log cut at {} bytes; {} more were dropped]\n",
+                "\n[log truncated at {} bytes; {} more were dropped]\n",
                 self.limit, self.dropped
             );
             self.bytes.extend_from_slice(note.as_bytes());
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_is_cut_and_the_end_is_kept() {
+    fn long_log_is_truncated_and_keeps_its_last_line() {
         let mut output = Output::new(5);
         output.text("1234");
         output.text("5678");
@@ -66,7 +66,7 @@ mod tests {
         let log = String::from_utf8_lossy(&output.finish(Some("Error: x\n"))).into_owned();
         assert_eq!(
             log,
-            "12345\n[log cut at 5 bytes; 4 more were dropped]\nError: x\n"
+            "12345\n[log truncated at 5 bytes; 4 more were dropped]\nError: x\n"
         );
     }
 }

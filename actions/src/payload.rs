@@ -1,4 +1,4 @@
-//! What a webhook is told of an event: the JSON body, field for field as lakeFS sends it.
+//! The JSON body of a webhook request, with the same fields as in lakeFS.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use graveler::Event;
 use serde::Serialize;
 use time::macros::format_description;
 
-/// The fields in the order in which they are sent; empty ones are left out.
+/// The fields in the order in which they are sent. Empty fields are omitted.
 #[derive(Debug, Serialize)]
 struct Payload<'a> {
     event_type: &'a str,
@@ -32,7 +32,7 @@ struct Payload<'a> {
     merge_source: &'a str,
 }
 
-/// The body for one hook.
+/// Returns the request body for one hook.
 pub(crate) fn payload(event: &Event, action: &str, hook: &str) -> String {
     static NO_METADATA: BTreeMap<String, String> = BTreeMap::new();
     let second = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
@@ -67,7 +67,7 @@ mod tests {
     use crate::testing::event;
 
     #[test]
-    fn a_commit_tells_of_itself() {
+    fn commit_payload_has_the_commit_fields() {
         let event = event(EventKind::PreCommit);
         assert_eq!(
             payload(&event, "gate", "first"),
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_merge_names_its_source() {
+    fn merge_payload_has_the_source() {
         let mut event = event(EventKind::PostMerge);
         event.merge_source = Some("dev".to_owned());
         event.commit_id = Some(graveler::CommitId::trusted("c1"));
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_has_neither_branch_nor_message() {
+    fn tag_payload_has_no_branch_and_no_message() {
         let mut event = event(EventKind::PreCreateTag);
         event.branch = None;
         event.commit = None;

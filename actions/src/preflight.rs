@@ -1,9 +1,9 @@
-//! Looks at the action files that a change adds or edits before it lands: what would go wrong, or not
-//! happen, once they judge.
+//! Checks action files that a change adds or edits, before the change lands, and reports what would
+//! go wrong when they run.
 //!
-//! What lakeFS accepts is a warning. A Wasm hook, which lakeFS knows nothing of, is held against its
-//! component: one that is missing, does not compile or does not take the hook's config is an error,
-//! unless the hook is only to warn of errors. Runs no hook.
+//! Problems in files that lakeFS accepts are warnings. A Wasm hook, which lakeFS does not have, is
+//! checked against its component. A component that is missing, does not compile or rejects the
+//! hook's config is an error, unless the hook has `on_error: warn`. Preflight runs no hook.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use graveler::{Event, EventKind};
 
 use crate::action_file::{
-    Action, Fault, FileError, Hook, HookKind, Node, Position, Reaction, WasmProperties,
+    Action, Diagnostic, FileError, Hook, HookKind, Node, Position, Reaction, WasmProperties,
 };
 use crate::env::Environment;
 use crate::load::{FileSet, LoadError, LoadedFile, Loader, Tree};
@@ -19,17 +19,18 @@ use crate::schema;
 use crate::wasm::{Cause, Host};
 use crate::wasm_hook::{self, NotReady};
 
-/// Warnings of one change that are told.
+/// Maximum number of warnings per change.
 const MAX_WARNINGS: usize = 100;
 
-/// What one change may ask for.
+/// Limits of the checks for one change.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Errors that are told; what follows them is not looked at.
+    /// Maximum number of reported errors. Checking stops there.
     pub(crate) errors: usize,
-    /// Hooks that are held against their components. Others are when they run.
+    /// Maximum number of hooks that are checked against their components. The remaining hooks are
+    /// checked when they run.
     pub(crate) hooks: usize,
-    /// How long the change waits: the compilation of many components may take longer.
+    /// Maximum time that the change waits for checks. Compiling many components may take longer.
     pub(crate) time: Duration,
 }
 
@@ -43,36 +44,37 @@ impl Default for Limits {
     }
 }
 
-/// What is wrong with the action files that a change adds or edits.
+/// Problems in the action files that a change adds or edits.
 #[derive(Debug, Default)]
 pub(crate) struct Preflight {
-    /// The change is refused for these.
+    /// The change is refused because of these errors.
     pub(crate) errors: Vec<FileError>,
-    /// By path, bounded.
+    /// Sorted by path; limited in number.
     pub(crate) warnings: Vec<Warning>,
-    /// Hooks that were held against their components.
+    /// Number of hooks that were checked against their components.
     checked: usize,
 }
 
-/// A probable mistake.
+/// A probable mistake in an action file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Warning {
-    /// The action's name: its hooks' logs tell it too.
+    /// Name of the action. The warning is also written to the logs of its hooks.
     pub(crate) action: String,
-    /// `_lakefs_actions/gate.yaml:3:1: unknown key 'hoks' is ignored; did you mean 'hooks'?`
+    /// Example: `_lakefs_actions/gate.yaml:3:1: unknown key 'hoks' is ignored; did you mean
+    /// 'hooks'?`
     pub(crate) text: String,
 }
 
-/// Whether the event lands a tree that may have other action files than the branch has.
+/// Reports whether the event lands a tree whose action files may differ from those of the branch.
 fn lands_a_tree(kind: EventKind) -> bool {
     use EventKind::{PreCherryPick, PreCommit, PreMerge, PreRevert};
     matches!(kind, PreCommit | PreMerge | PreRevert | PreCherryPick)
 }
 
-/// Checks what the change makes of the action files.
+/// Checks the action files that the event adds or edits.
 ///
 /// # Errors
-/// [`LoadError::Read`] when storage fails.
+/// [`LoadError::Read`] if storage fails.
 pub(crate) async fn check(
     loader: &Loader,
     host: &Host,
@@ -102,7 +104,8 @@ pub(crate) async fn check(
         after,
     };
     let mut found = Preflight::default();
-    // What was wrong before is nobody's fault here, and must be open to repair.
+    // Errors that already existed must not block this change, which may be the one that repairs
+    // them.
     let is_new = |error: &&FileError| !known.errors.contains(error);
     found.errors.extend(
         files
@@ -120,21 +123,22 @@ pub(crate) async fn check(
     };
     match tokio::time::timeout(limits.time, all).await {
         Ok(checked) => checked?,
-        // Each hook is checked again when it runs, and fails closed.
+        // Skipped hooks are checked again when they run, and then they refuse the change.
         Err(_) => found.warnings.push(Warning {
             action: String::new(),
             text: format!(
-                "not all hooks were checked within {}: mistakes in the others are told when they run",
+                "not all hooks were checked within {}: mistakes in the other hooks will be reported when they run",
                 humantime::format_duration(limits.time)
             ),
         }),
     }
-    // Each hook may have several.
+    // One hook may have several errors.
     found.errors.truncate(limits.errors);
     Ok(found)
 }
 
-/// The files of a stored tree; a tree with too many to be read has its error in the set.
+/// Returns the action files of a stored tree. If there are too many to read, the set contains that
+/// error.
 async fn files(loader: &Loader, event: &Event, tree: &Tree) -> Result<Arc<FileSet>, LoadError> {
     match loader.files(event, tree).await {
         Err(LoadError::Invalid(errors)) => Ok(Arc::new(FileSet::of_errors(errors))),
@@ -160,14 +164,14 @@ impl Check<'_> {
         found: &mut Preflight,
     ) -> Result<(), LoadError> {
         if !is_known {
-            for fault in &file.action.warnings {
-                found.warn(file, fault);
+            for diagnostic in &file.action.warnings {
+                found.warn(file, diagnostic);
             }
             for hook in &file.action.hooks {
                 for variable in &hook.variables {
                     if let Some(why) = self.environment.why_empty(&variable.name) {
                         let why = format!("hook '{}': {why}", hook.id);
-                        found.warn(file, &Fault::new(variable.at, why));
+                        found.warn(file, &Diagnostic::new(variable.at, why));
                     }
                 }
             }
@@ -192,16 +196,18 @@ impl Check<'_> {
             for problem in self.component(hook, wasm).await? {
                 match (problem.is_certain, wasm.on_error) {
                     (true, Reaction::Block) => {
-                        found.errors.push(FileError::at(&file.path, problem.fault));
+                        found
+                            .errors
+                            .push(FileError::at(&file.path, problem.diagnostic));
                     }
-                    _ => found.warn(file, &problem.fault),
+                    _ => found.warn(file, &problem.diagnostic),
                 }
             }
         }
         Ok(())
     }
 
-    /// What keeps a hook from running as its file asks.
+    /// Checks a Wasm hook against its component.
     async fn component(
         &self,
         hook: &Hook,
@@ -209,14 +215,14 @@ impl Check<'_> {
     ) -> Result<Vec<Problem>, LoadError> {
         let id = &hook.id;
         let at = wasm.component_at;
-        let told = |why: &str| Fault::new(at, format!("hook '{id}': {why}"));
+        let at_component = |why: &str| Diagnostic::new(at, format!("hook '{id}': {why}"));
         let bytes = match wasm_hook::component(self.host, self.loader, &self.after, wasm).await {
             Ok(bytes) => bytes,
             Err(NotReady {
                 cause: Cause::Storage,
                 message,
             }) => {
-                return Ok(vec![Problem::unchecked(told(&message))]);
+                return Ok(vec![Problem::unchecked(at_component(&message))]);
             }
             Err(NotReady {
                 cause: Cause::ComponentMissing,
@@ -230,10 +236,12 @@ impl Check<'_> {
                 let why = format!(
                     "component {path} not found {place}; upload it and commit it with this file, or fix 'component'"
                 );
-                return Ok(vec![Problem::certain(told(&why))]);
+                return Ok(vec![Problem::certain(at_component(&why))]);
             }
             Err(NotReady { cause, message }) => {
-                return Ok(vec![Problem::certain(told(&format!("{cause}: {message}")))]);
+                return Ok(vec![Problem::certain(at_component(&format!(
+                    "{cause}: {message}"
+                )))]);
             }
         };
         match self
@@ -242,101 +250,109 @@ impl Check<'_> {
             .await
         {
             Ok(description) => {
-                // A schema is as large as its component likes: it is held against the config beside the requests.
+                // The component chooses the size of its schema, so validation runs off the serving
+                // threads.
                 let (hook, wasm) = (id.clone(), wasm.clone());
                 let checked = self
                     .host
-                    .compute(move || config_faults(&hook, &wasm, &description));
+                    .compute(move || config_diagnostics(&hook, &wasm, &description));
                 Ok(match checked.await {
-                    Ok(faults) => faults,
+                    Ok(diagnostics) => diagnostics,
                     Err(why) => {
                         let why = format!("config could not be checked: {why}");
-                        vec![Problem::unchecked(told(&why))]
+                        vec![Problem::unchecked(at_component(&why))]
                     }
                 })
             }
             Err((cause @ (Cause::ComponentInvalid | Cause::ComponentAbi), why)) => {
                 let path = &wasm.component;
                 let why = format!("component {path} cannot be used: {cause}: {why}");
-                Ok(vec![Problem::certain(told(&why))])
+                Ok(vec![Problem::certain(at_component(&why))])
             }
-            // A server that is busy, or a component that runs but does not describe itself.
+            // The server is busy, or the component runs but does not describe itself.
             Err((cause, why)) => {
                 let path = &wasm.component;
                 let why = format!("component {path} could not be checked: {cause}: {why}");
-                Ok(vec![Problem::unchecked(told(&why))])
+                Ok(vec![Problem::unchecked(at_component(&why))])
             }
         }
     }
 }
 
-/// What the component's schema refuses in the hook's config.
-fn config_faults(id: &str, wasm: &WasmProperties, description: &serde_json::Value) -> Vec<Problem> {
+/// Returns the violations of the component's schema in the hook's config.
+fn config_diagnostics(
+    id: &str,
+    wasm: &WasmProperties,
+    description: &serde_json::Value,
+) -> Vec<Problem> {
     let Some(schema) = description.get(CONFIG_SCHEMA) else {
         return Vec::new();
     };
-    let fault = |mistake: schema::Mistake| {
+    let diagnostic = |mistake: schema::Mistake| {
         let at: Position = wasm
             .config_node
             .as_ref()
             .map_or(wasm.component_at, |node: &Node| {
                 node.place_of(&mistake.path)
             });
-        Problem::certain(Fault::new(at, format!("hook '{id}': {}", mistake.reason)))
+        Problem::certain(Diagnostic::new(
+            at,
+            format!("hook '{id}': {}", mistake.reason),
+        ))
     };
     schema::mistakes(schema, &wasm.config)
         .into_iter()
-        .map(fault)
+        .map(diagnostic)
         .collect()
 }
 
-/// Where a description has the schema of the config.
+/// JSON pointer of the config's schema in a description.
 pub(crate) const CONFIG_SCHEMA: &str = "config_schema";
 
 struct Problem {
-    /// Not if only a try would tell.
+    /// False if only running the hook would show whether it fails.
     is_certain: bool,
-    fault: Fault,
+    diagnostic: Diagnostic,
 }
 
 impl Problem {
-    fn certain(fault: Fault) -> Self {
+    fn certain(diagnostic: Diagnostic) -> Self {
         Self {
             is_certain: true,
-            fault,
+            diagnostic,
         }
     }
 
-    fn unchecked(fault: Fault) -> Self {
+    fn unchecked(diagnostic: Diagnostic) -> Self {
         Self {
             is_certain: false,
-            fault,
+            diagnostic,
         }
     }
 }
 
 impl Preflight {
-    fn warn(&mut self, file: &LoadedFile, fault: &Fault) {
+    fn warn(&mut self, file: &LoadedFile, diagnostic: &Diagnostic) {
         if self.warnings.len() < MAX_WARNINGS {
             self.warnings
-                .push(Warning::new(&file.action, &file.path, fault));
+                .push(Warning::new(&file.action, &file.path, diagnostic));
         }
     }
 
-    /// The warnings, to be read one by one.
+    /// Returns the texts of the warnings.
     pub(crate) fn texts(&self) -> Vec<String> {
         self.warnings.iter().map(|w| w.text.clone()).collect()
     }
 }
 
 impl Warning {
-    fn new(action: &Action, path: &str, fault: &Fault) -> Self {
-        let place = fault
+    fn new(action: &Action, path: &str, diagnostic: &Diagnostic) -> Self {
+        let place = diagnostic
             .at
             .map_or_else(String::new, |at| format!("{}:{}:", at.line, at.column));
         Self {
             action: action.name.clone(),
-            text: format!("{path}:{place} {}", fault.reason),
+            text: format!("{path}:{place} {}", diagnostic.reason),
         }
     }
 }

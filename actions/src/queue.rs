@@ -1,7 +1,7 @@
-//! Work that happens after the answer: bounded by repository, in order of arrival, drained at shutdown.
+//! Background jobs that run after the response is sent, in order of arrival. They are drained at shutdown.
 //!
-//! Post hooks may wait for slow services for an hour. So each repository has turns and places of its own: the slow
-//! hooks of one repository delay its own changes, and no other repository's.
+//! A post hook can wait an hour for a slow service. Each repository therefore has its own limits, so that slow hooks
+//! delay only changes of their own repository.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -10,34 +10,34 @@ use std::sync::{Arc, Mutex, PoisonError};
 use graveler::RepositoryId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Pieces of work of one repository that were accepted and have not ended. Its further changes wait.
+/// Maximum number of unfinished jobs of one repository. Further changes of the repository wait.
 const MAX_PENDING: usize = 256;
-/// Pieces of work of one repository under way at once.
+/// Maximum number of concurrent jobs of one repository.
 const MAX_RUNNING: usize = 8;
-/// Pieces of work of all repositories that have not ended; beyond it, work is refused.
+/// Maximum number of unfinished jobs of all repositories. Further jobs are refused.
 const MAX_PENDING_IN_ALL: u32 = 16_384;
 
-/// A bounded queue of background work. Cheap to clone.
+/// A bounded queue of background jobs. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Queue {
     in_all: Arc<Semaphore>,
     lanes: Arc<Mutex<HashMap<RepositoryId, Arc<Lane>>>>,
 }
 
-/// The work of one repository.
+/// The limits of one repository.
 #[derive(Debug)]
 struct Lane {
     pending: Arc<Semaphore>,
     running: Arc<Semaphore>,
 }
 
-/// The server has more pending work than it keeps.
+/// The server has reached [`MAX_PENDING_IN_ALL`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Full;
 
 impl std::fmt::Display for Full {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{MAX_PENDING_IN_ALL} post hooks are waiting already")
+        write!(f, "{MAX_PENDING_IN_ALL} events with post hooks are already waiting")
     }
 }
 
@@ -49,10 +49,10 @@ impl Queue {
         }
     }
 
-    /// Accepts work of a repository; returns before it is done. Waits while the repository has no room.
+    /// Accepts a job and returns before it is done. Waits while the repository has [`MAX_PENDING`] jobs.
     ///
     /// # Errors
-    /// [`Full`], if the server has no room.
+    /// [`Full`] if the server has no room for another job.
     pub(crate) async fn submit(
         &self,
         repository: &RepositoryId,
@@ -77,7 +77,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits until all that was accepted has ended.
+    /// Waits until all accepted jobs have ended.
     pub(crate) async fn drain(&self) {
         let _all = self
             .in_all
@@ -105,7 +105,7 @@ async fn acquire(semaphore: &Arc<Semaphore>) -> OwnedSemaphorePermit {
         .expect("the queue is never closed")
 }
 
-/// One piece of work among those of its repository. The last one takes the lane with it.
+/// A job's place in the lane of its repository. Dropping the last place removes the lane.
 struct Place {
     lane: Arc<Lane>,
     repository: RepositoryId,
@@ -120,7 +120,7 @@ impl Drop for Place {
             .lanes
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        // Lanes are cloned under this lock only: two are the map's and this one.
+        // Lanes are only cloned under this lock. A count of two means the map and this place.
         if Arc::strong_count(&self.lane) == 2 {
             lanes.remove(&self.repository);
         }
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn draining_waits_for_all_and_few_run_at_once() {
+    async fn draining_waits_for_all_jobs_and_few_run_at_once() {
         let queue = Queue::new();
         let (done, now, most) = (
             Arc::new(AtomicUsize::new(0)),
@@ -165,9 +165,9 @@ mod tests {
         assert!(queue.lanes.lock().unwrap().is_empty());
     }
 
-    /// Eight hooks that waited for slow services held up the hooks of every repository, and 1,024 every change.
+    /// Regression: eight slow hooks delayed the hooks of all repositories, and 1,024 delayed every change.
     #[tokio::test]
-    async fn hooks_that_hang_delay_their_own_repository_only() {
+    async fn hanging_hooks_delay_only_their_own_repository() {
         let queue = Queue::new();
         let (slow, other) = (repository("slow"), repository("other"));
         for _ in 0..MAX_PENDING {
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_server_refuses_work_and_keeps_nobody_waiting() {
+    async fn full_server_refuses_jobs_without_waiting() {
         let queue = Queue::new();
         for n in 0..MAX_PENDING_IN_ALL {
             let repository = repository(&format!("lake-{}", n as usize / MAX_PENDING));
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_panics_gives_its_place_back() {
+    async fn panicking_job_frees_its_place() {
         let queue = Queue::new();
         let work = async { panic!("on purpose") };
         queue.submit(&repository("lake"), work).await.unwrap();

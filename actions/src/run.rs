@@ -1,7 +1,8 @@
-//! What a run leaves in the key-value store: the run, its hooks, and the two indexes over runs.
+//! Run records in the key-value store: the run, its hooks, and two indexes over runs.
 //!
-//! Keys and messages are lakeFS's (partition `actions`). A run is written when it has ended:
-//! first its hooks, then the indexes, last the record itself, so that whoever finds a run finds all of it.
+//! Keys and messages have lakeFS's format (partition `actions`). A run is written after it has
+//! ended: first its hooks, then the index entries, then the run record. A reader that finds a run
+//! record therefore finds all of the run.
 
 use std::sync::Arc;
 
@@ -13,25 +14,25 @@ use prost::Message;
 
 const PARTITION: &[u8] = b"actions";
 
-/// How a hook ended.
+/// Result of a hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HookStatus {
     Completed,
     Failed,
-    /// Its condition did not hold. It has no times: both are [`NEVER`].
+    /// The hook's condition was false. Start and end time are both [`NEVER`].
     Skipped,
 }
 
-/// The start and end of a hook that was skipped: the first instant of year 1.
+/// Start and end time of skipped hooks: the first instant of year 1.
 pub const NEVER: OffsetDateTime = time::macros::datetime!(0001-01-01 00:00:00 UTC);
 
-/// One run of the actions of one event.
+/// One run of the actions of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
     pub run_id: String,
     /// Empty for tag events.
     pub branch_id: String,
-    /// Empty while there is no commit, and for ever if the change was refused.
+    /// Empty until the commit exists. Stays empty if the change is refused.
     pub commit_id: String,
     pub source_ref: String,
     pub event_type: String,
@@ -45,7 +46,7 @@ pub struct Run {
 /// One hook of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HookRun {
-    /// `0001_0002`: the third hook of the second action of the run.
+    /// `0001_0002` is the third hook of the second action of the run.
     pub hook_run_id: String,
     pub hook_id: String,
     pub action_name: String,
@@ -72,7 +73,7 @@ struct RunResultData {
     end_time: Option<prost_types::Timestamp>,
     #[prost(bool, tag = "8")]
     passed: bool,
-    /// Weir's own: lakeFS passes over fields that it does not know, and keeps them.
+    /// Weir's own field. lakeFS ignores and preserves unknown fields.
     #[prost(string, repeated, tag = "1000")]
     warnings: Vec<String>,
 }
@@ -101,7 +102,7 @@ struct SecondaryIndex {
     primary_key: Bytes,
 }
 
-/// Which runs to list.
+/// Selects the runs to list.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Filter<'a> {
     All,
@@ -109,7 +110,7 @@ pub(crate) enum Filter<'a> {
     Commit(&'a str),
 }
 
-/// The records of all repositories. Cheap to clone.
+/// The run records of all repositories. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Records {
     kv: Arc<dyn Store>,
@@ -123,7 +124,7 @@ impl Records {
     /// Writes a run that has ended.
     ///
     /// # Errors
-    /// The store's; the run may then be there in part, never its own record.
+    /// Storage errors. The run may then be stored partially, but without its run record.
     pub(crate) async fn save(&self, repository: &str, run: &Run, hooks: &[HookRun]) -> Result<()> {
         let mut ops = Vec::with_capacity(hooks.len() + 3);
         for hook in hooks {
@@ -159,7 +160,8 @@ impl Records {
         Ok(self.kv.batch(ops).await?)
     }
 
-    /// Tells a run of the commit that it let through. None if there is no such run, or it has a commit.
+    /// Sets the commit id of a run. Returns `None` if the run does not exist or already has a
+    /// commit.
     pub(crate) async fn set_commit(
         &self,
         repository: &str,
@@ -200,10 +202,11 @@ impl Records {
         stored.map(|stored| decode_run(&stored.value)).transpose()
     }
 
-    /// The full id of the one commit with runs whose id begins with these hex digits. None: there is none.
+    /// Resolves a prefix of a commit id to the only matching commit that has runs. Returns `None`
+    /// if there is none.
     ///
     /// # Errors
-    /// [`catalog::Error::InvalidValue`] if there are several.
+    /// [`catalog::Error::InvalidValue`] if several commits match.
     pub(crate) async fn commit_with_runs(
         &self,
         repository: &str,
@@ -220,7 +223,7 @@ impl Records {
         let Some(commit) = first.filter(|commit| commit.starts_with(digits)) else {
             return Ok(None);
         };
-        // The character after '/' in the order of keys: behind all runs of this commit.
+        // `'0'` follows `'/'` in key order, so this seeks past all runs of the commit.
         let next = self
             .commit_at(&commits, &format!("{commits}{commit}0"))
             .await?;
@@ -233,7 +236,7 @@ impl Records {
         Ok(Some(commit))
     }
 
-    /// The commit of the first index entry from `start` on.
+    /// Returns the commit of the first index entry at or after `start`.
     async fn commit_at(&self, commits: &str, start: &str) -> Result<Option<String>> {
         let found = self.kv.scan(PARTITION, start.as_bytes(), 1).await?;
         let commit = found.into_iter().next().and_then(|entry| {
@@ -244,7 +247,7 @@ impl Records {
         Ok(commit)
     }
 
-    /// Runs newest first (run ids descend in time).
+    /// Lists runs, newest first. Run ids descend over time.
     pub(crate) async fn list(
         &self,
         repository: &str,
@@ -279,7 +282,7 @@ impl Records {
         Ok(page(runs, limit, |run| &run.run_id))
     }
 
-    /// Hooks of a run in the order in which they were to run. Empty if there is no such run.
+    /// Lists the hooks of a run in execution order. Empty if the run does not exist.
     pub(crate) async fn hooks(
         &self,
         repository: &str,
@@ -308,7 +311,7 @@ impl Records {
         stored.map(|stored| decode_hook(&stored.value)).transpose()
     }
 
-    /// The runs that index entries point to; those that are gone are left out.
+    /// Loads the runs that index entries refer to. Entries whose run is missing are skipped.
     async fn primaries(&self, entries: &[Bytes]) -> Result<Vec<Run>> {
         let mut keys = Vec::with_capacity(entries.len());
         for value in entries {
@@ -326,7 +329,7 @@ impl Records {
             .collect()
     }
 
-    /// What follows `prefix` in keys beyond `after` (exclusive), and the values.
+    /// Returns key suffixes and values of the entries under `prefix` after `after` (exclusive).
     async fn entries(
         &self,
         prefix: &str,
@@ -334,7 +337,7 @@ impl Records {
         limit: usize,
     ) -> Result<Vec<(String, Bytes)>> {
         let start = format!("{prefix}{after}");
-        // One more than asked for, because the first may be `after` itself.
+        // Reads one extra entry, because the first one may be `after` itself.
         let scanned = self.kv.scan(PARTITION, start.as_bytes(), limit + 1).await?;
         let mut entries = Vec::with_capacity(limit);
         for entry in scanned {
@@ -438,7 +441,7 @@ fn encode_hook(run_id: &str, hook: &HookRun) -> Vec<u8> {
 fn decode_hook(value: &[u8]) -> Result<HookRun> {
     let data = TaskResultData::decode(value).map_err(|e| corrupt("hook run", &e))?;
     let start_time = instant(data.start_time.as_ref());
-    // The message has no third state: a hook that never started was skipped.
+    // The message has no third state. A hook without a start time was skipped.
     let status = match data.passed {
         true => HookStatus::Completed,
         false if start_time == NEVER => HookStatus::Skipped,
@@ -454,7 +457,7 @@ fn decode_hook(value: &[u8]) -> Result<HookRun> {
     })
 }
 
-/// Reads a stored run, or hook run, for [`crate::fuzzing`].
+/// Decodes a stored run or hook run for [`crate::fuzzing`].
 pub(crate) fn try_record(is_run: bool, stored: &[u8]) {
     if is_run {
         drop(decode_run(stored));
@@ -471,7 +474,7 @@ fn timestamp(at: OffsetDateTime) -> prost_types::Timestamp {
     }
 }
 
-/// An absent or impossible time is the zero time, as for lakeFS.
+/// Converts a timestamp. A missing or invalid timestamp becomes the zero time, as in lakeFS.
 fn instant(at: Option<&prost_types::Timestamp>) -> OffsetDateTime {
     let Some(at) = at else {
         return NEVER;

@@ -1,28 +1,28 @@
-//! Holds a hook's config against the JSON schema that the hook's `describe` gives.
+//! Validates a hook's config against the JSON schema that the component's `describe` returns.
 //!
-//! The schema comes from a component, so it is hostile: keywords that are not known, or not of their
-//! type, are passed over, and the walk is as deep as the config, which its file bounds. What the check
-//! passes over is left to the hook, which reads its config itself.
+//! The schema comes from a component, so it is untrusted. Unknown keywords and keywords of the
+//! wrong type are ignored, and recursion is only as deep as the config, whose depth its file
+//! limits. Anything that this check ignores is left to the hook, which parses its config itself.
 
 use serde_json::{Map, Value};
 
-/// Mistakes that are told of one config.
+/// Maximum number of mistakes reported per config.
 const MAX_MISTAKES: usize = 10;
-/// Values of an `enum` that are told.
+/// Maximum number of `enum` values listed in a message.
 const MAX_CHOICES: usize = 8;
-/// Bytes of a text of the schema that a mistake quotes.
+/// Maximum number of bytes that a message quotes from a string of the schema.
 const MAX_QUOTED: usize = 60;
 
-/// Where a config does not fit, and why.
+/// A violation of the schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mistake {
-    /// Names of keys and numbers of items, from the config inwards.
+    /// Keys and list indexes from the root of the config to the value.
     pub(crate) path: Vec<String>,
-    /// `config.required: expected a list of strings, got a string`.
+    /// Example: `config.required: expected a list of strings, got a string`.
     pub(crate) reason: String,
 }
 
-/// What does not fit, in the order of the schema; at most [`MAX_MISTAKES`].
+/// Returns the violations of the schema, at most [`MAX_MISTAKES`], in the order of the schema.
 pub(crate) fn mistakes(schema: &Value, config: &Value) -> Vec<Mistake> {
     let mut walk = Walk {
         path: Vec::new(),
@@ -38,7 +38,7 @@ struct Walk {
 }
 
 impl Walk {
-    fn tell(&mut self, reason: &str) {
+    fn report(&mut self, reason: &str) {
         if self.found.len() < MAX_MISTAKES {
             let mut at = "config".to_owned();
             for step in &self.path {
@@ -63,8 +63,8 @@ impl Walk {
             return;
         };
         if !is_of_type(schema, value) {
-            let (expected, got) = (expected(schema), told(value));
-            return self.tell(&format!("expected {expected}, got {got}"));
+            let (expected, got) = (expected(schema), describe_type(value));
+            return self.report(&format!("expected {expected}, got {got}"));
         }
         if let Some(Value::Array(choices)) = schema.get("enum")
             && !choices.contains(value)
@@ -76,7 +76,7 @@ impl Walk {
                 ""
             };
             let got = literal(value);
-            self.tell(&format!("{got} is none of {}{more}", known.join(", ")));
+            self.report(&format!("{got} is not one of {}{more}", known.join(", ")));
         }
         self.check_range(schema, value);
         match value {
@@ -99,10 +99,10 @@ impl Walk {
         };
         let bound = |name: &str| schema.get(name).and_then(Value::as_f64);
         if let Some(least) = bound("minimum").filter(|least| number < *least) {
-            self.tell(&format!("{number} is less than {least}"));
+            self.report(&format!("{number} is less than {least}"));
         }
         if let Some(most) = bound("maximum").filter(|most| number > *most) {
-            self.tell(&format!("{number} is more than {most}"));
+            self.report(&format!("{number} is more than {most}"));
         }
     }
 
@@ -118,12 +118,12 @@ impl Walk {
         };
         for name in &required {
             if !map.contains_key(*name) {
-                self.within(name, |walk| walk.tell("is required and missing"));
+                self.within(name, |walk| walk.report("is required and missing"));
             }
         }
         for (name, value) in map {
             if let Some(property) = properties.get(name) {
-                // What may be left out may be given as nothing.
+                // An optional key may be `null`.
                 if !value.is_null() || required.contains(&name.as_str()) {
                     self.within(name, |walk| walk.check(property, value));
                 }
@@ -133,11 +133,11 @@ impl Walk {
                 Some(Value::Bool(false)) => {
                     let known: Vec<String> = properties.keys().map(|k| quote(k)).collect();
                     let reason = if known.is_empty() {
-                        "is not known to the hook, which takes no config".to_owned()
+                        "is unknown: the hook takes no config".to_owned()
                     } else {
-                        format!("is not known to the hook; it knows {}", known.join(", "))
+                        format!("is unknown; the hook accepts {}", known.join(", "))
                     };
-                    self.within(name, |walk| walk.tell(&reason));
+                    self.within(name, |walk| walk.report(&reason));
                 }
                 Some(inner) => self.within(name, |walk| walk.check(inner, value)),
                 None => {}
@@ -146,7 +146,7 @@ impl Walk {
     }
 }
 
-/// Types that a schema allows; none: all.
+/// Returns the types that a schema allows. Empty means any type.
 fn types(schema: &Map<String, Value>) -> Vec<&str> {
     match schema.get("type") {
         Some(Value::String(one)) => vec![one],
@@ -165,7 +165,7 @@ fn is_of_type(schema: &Map<String, Value>, value: &Value) -> bool {
         "null" => value.is_null(),
         "number" => value.is_number(),
         "integer" => value.is_i64() || value.is_u64() || value.as_f64().is_some_and(is_whole),
-        // A type that nobody knows says nothing.
+        // An unknown type name is ignored.
         _ => true,
     };
     types.is_empty() || types.iter().any(fits)
@@ -175,7 +175,7 @@ fn is_whole(number: f64) -> bool {
     number.fract() == 0.0
 }
 
-/// `a list of strings`.
+/// Describes the expected type, for example `a list of strings`.
 fn expected(schema: &Map<String, Value>) -> String {
     let types = types(schema);
     if types.len() == 1 && types[0] == "array" {
@@ -214,8 +214,8 @@ fn plural(name: &str) -> String {
     }
 }
 
-/// What a value is.
-fn told(value: &Value) -> &'static str {
+/// Describes the type of a value.
+fn describe_type(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",
         Value::Bool(_) => "a boolean",
@@ -230,7 +230,7 @@ fn literal(value: &Value) -> String {
     quote(&value.to_string())
 }
 
-/// A text without line breaks, and not too long.
+/// Removes line breaks and truncates long text.
 fn quote(text: &str) -> String {
     let clean: String = text
         .chars()
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_named_with_its_field() {
+    fn violations_name_their_field() {
         for (config, reason) in [
             (
                 json!({"required": "month"}),
@@ -283,7 +283,7 @@ mod tests {
             ),
             (
                 json!({"required": [], "requried": 1}),
-                "config.requried: is not known to the hook; it knows flag, max, mode, null_ratio, required",
+                "config.requried: is unknown; the hook accepts flag, max, mode, null_ratio, required",
             ),
             (
                 json!({"required": [], "null_ratio": {"a": "b"}}),
@@ -303,7 +303,7 @@ mod tests {
             ),
             (
                 json!({"required": [], "mode": "loose"}),
-                "config.mode: \"loose\" is none of \"strict\", \"lax\"",
+                "config.mode: \"loose\" is not one of \"strict\", \"lax\"",
             ),
             (
                 json!({"required": [], "flag": "yes"}),
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_has_no_mistakes() {
+    fn valid_configs_have_no_mistakes() {
         for config in [
             json!({"required": []}),
             json!({"required": ["a"], "max": 3.0, "flag": null, "null_ratio": {"a": 0.5}, "mode": "lax"}),
@@ -327,9 +327,9 @@ mod tests {
         assert_eq!(mistakes(&Value::Null, &json!({"any": 1})), []);
     }
 
-    /// A component writes its own schema.
+    /// The schema comes from the component and may be anything.
     #[test]
-    fn a_hostile_schema_says_nothing_or_little() {
+    fn hostile_schema_is_ignored() {
         for schema in [
             json!(true),
             json!({"type": 7, "properties": [], "required": "x", "enum": {}, "items": 3}),

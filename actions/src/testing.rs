@@ -1,4 +1,4 @@
-//! What unit tests of this crate share.
+//! Helpers for the unit tests of this crate.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use graveler::{
 };
 use time::macros::datetime;
 
-/// A repository `repo` with a default branch `main`.
+/// Returns a repository `repo` with the default branch `main`.
 pub(crate) fn repository() -> Repository {
     Repository {
         id: RepositoryId::trusted("repo"),
@@ -29,7 +29,7 @@ pub(crate) fn repository() -> Repository {
     }
 }
 
-/// An event about a commit to `main`.
+/// Returns an event for a commit to `main`.
 pub(crate) fn event(kind: EventKind) -> Event {
     let time = datetime!(2026-03-04 05:06:07.5 UTC);
     Event {
@@ -61,10 +61,10 @@ pub(crate) fn event(kind: EventKind) -> Event {
     }
 }
 
-/// What a [`server`] was told: target, headers and body of each request.
+/// The requests that a [`server`] received: path and query, headers and body.
 pub(crate) type Seen = Arc<Mutex<Vec<(String, HeaderMap, Bytes)>>>;
 
-/// Answers with what was sent, in one piece or cut into pieces of three bytes.
+/// Responds with the request's own content, either in one piece or in pieces of three bytes.
 fn echo(path: &str, headers: &HeaderMap, uri: &Uri) -> Response {
     let value = headers.get("x-var").cloned();
     let shown = value
@@ -87,8 +87,8 @@ fn echo(path: &str, headers: &HeaderMap, uri: &Uri) -> Response {
     answer
 }
 
-/// Answers as Airflow, by the name of the DAG and by how often the same was asked before. What it answers
-/// slowly it never does.
+/// Responds like Airflow. The response depends on the DAG's name and on the number of earlier
+/// identical requests. Slow responses never arrive.
 fn airflow(path: &str, headers: &HeaderMap, before: usize) -> Response {
     let (dag, run) = path
         .split_once("/dags/")
@@ -128,7 +128,7 @@ fn airflow(path: &str, headers: &HeaderMap, before: usize) -> Response {
     }
 }
 
-/// A server that keeps what it was told and answers by path. Returns its URL.
+/// Starts a server that records requests and responds by path. Returns its URL.
 pub(crate) async fn server() -> (String, Seen) {
     async fn answer(
         State(seen): State<Seen>,

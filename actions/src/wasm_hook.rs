@@ -1,6 +1,8 @@
-//! Between an action and the Wasm host: gathers what a component is given, tells what it answered.
+//! Connects actions and the Wasm host: builds the request for a component, and interprets its
+//! report.
 //!
-//! The host runs components; here is only which one, with which trees, and how its report reads.
+//! The host runs components. This module selects the component and the trees, and formats the
+//! report.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -10,26 +12,26 @@ use graveler::{Event, Finding};
 use sha2::{Digest as _, Sha256};
 
 use crate::action_file::{Reaction, WasmProperties};
-use crate::load::{Judge, LoadError, Loader, Tree};
+use crate::load::{LoadError, Loader, MatchedAction, Tree};
 use crate::output::Output;
 use crate::preflight::CONFIG_SCHEMA;
 use crate::schema;
 use crate::wasm::{Cause, Host, Report, Request, SnapshotTrees, Verdict};
 
-/// Findings named in the sentence that refuses a change; the rest are counted.
+/// Maximum number of findings in a refusal's message. Further findings are only counted.
 const FINDINGS_IN_MESSAGE: usize = 3;
 
-/// Names of what is run.
+/// Names of the action and the hook that run.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Names<'a> {
+pub(crate) struct HookNames<'a> {
     pub(crate) action: &'a str,
     pub(crate) hook: &'a str,
 }
 
-/// How a Wasm hook ended.
+/// Outcome of a Wasm hook.
 #[derive(Debug)]
-pub(crate) struct Ended {
-    /// Why the hook failed; none if it passed or was only to warn.
+pub(crate) struct WasmOutcome {
+    /// Why the hook failed. `None` if it passed, or if its action file only asks for a warning.
     pub(crate) failure: Option<String>,
     pub(crate) findings: Vec<Finding>,
 }
@@ -39,12 +41,12 @@ pub(crate) async fn run(
     host: &Host,
     loader: &Loader,
     event: &Arc<Event>,
-    judge: &Judge,
-    names: Names<'_>,
+    matched: &MatchedAction,
+    names: HookNames<'_>,
     properties: &WasmProperties,
     log: &mut Output,
-) -> Ended {
-    let report = match ready(host, loader, event, judge, properties).await {
+) -> WasmOutcome {
+    let report = match ready(host, loader, event, matched, properties).await {
         Ok(component) => {
             host.run(request(loader, event, component, names, properties))
                 .await
@@ -54,18 +56,18 @@ pub(crate) async fn run(
     finish(host, report, properties, log).await
 }
 
-/// A report of so many findings and so many bytes of log is written at once, without a thread for it.
+/// Reports up to these sizes are written on the calling thread.
 const FEW_FINDINGS: usize = 16;
 const SHORT_LOG_BYTES: usize = 16 << 10;
 
-/// Writes the report and decides. A report may hold 16 MiB of findings and as much of a log: a long one is written
-/// beside the requests.
+/// Writes the report and decides the outcome. A report can have 16 MiB of findings and a log of the
+/// same size; long reports are written off the serving threads.
 async fn finish(
     host: &Host,
     report: Report,
     properties: &WasmProperties,
     log: &mut Output,
-) -> Ended {
+) -> WasmOutcome {
     if report.findings.len() <= FEW_FINDINGS && report.log.len() <= SHORT_LOG_BYTES {
         return write_and_decide(report, properties, log);
     }
@@ -79,22 +81,23 @@ async fn finish(
             *log = written;
             ended
         }
-        Err(failure) => Ended {
+        Err(failure) => WasmOutcome {
             failure: Some(failure),
             findings: Vec::new(),
         },
     }
 }
 
-fn write_and_decide(report: Report, properties: &WasmProperties, log: &mut Output) -> Ended {
+fn write_and_decide(report: Report, properties: &WasmProperties, log: &mut Output) -> WasmOutcome {
     write_report(log, &report);
-    Ended {
+    WasmOutcome {
         failure: decide(&report, properties, log),
         findings: report.findings,
     }
 }
 
-/// Why the hook failed, if it did: a `fail` and an answer that never came are each taken as the action says.
+/// Decides whether the hook failed, and why. `on_failure` applies to a `fail` verdict, `on_error`
+/// to a missing verdict.
 fn decide(report: &Report, properties: &WasmProperties, log: &mut Output) -> Option<String> {
     let undecided = match &report.verdict {
         Verdict::Error { cause, message } => Some((*cause, message.as_str())),
@@ -115,13 +118,13 @@ fn decide(report: &Report, properties: &WasmProperties, log: &mut Output) -> Opt
     for (reason, reaction) in failed.into_iter().chain(undecided) {
         match reaction {
             Reaction::Block => decision = decision.or(Some(reason)),
-            Reaction::Warn => log.text(&format!("warning, as the action asks for: {reason}\n")),
+            Reaction::Warn => log.text(&format!("warning (as set in the action file): {reason}\n")),
         }
     }
     decision
 }
 
-/// Why a component is not run.
+/// Why a component cannot run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NotReady {
     pub(crate) cause: Cause,
@@ -137,17 +140,17 @@ impl NotReady {
     }
 }
 
-/// The component, unless the hook's config does not fit its schema. A component that does not
-/// describe itself reads its config unchecked.
+/// Loads and compiles the component, and validates the hook's config against its schema. The config
+/// of a component without a description is not validated.
 async fn ready(
     host: &Host,
     loader: &Loader,
     event: &Event,
-    judge: &Judge,
+    matched: &MatchedAction,
     properties: &WasmProperties,
 ) -> Result<Bytes, NotReady> {
     let repository = event.repository.partition();
-    let component = component(host, loader, &judge.tree, properties).await?;
+    let component = component(host, loader, &matched.tree, properties).await?;
     let Ok(description) = host.describe(&repository, &component).await else {
         return Ok(component);
     };
@@ -168,7 +171,7 @@ async fn ready(
     Err(NotReady::new(Cause::HookError, reasons.join("; ")))
 }
 
-/// Reads the component from the tree that the action file was read from, and checks its digest.
+/// Loads the component from the tree that contains the action file, and checks its digest.
 pub(crate) async fn component(
     host: &Host,
     loader: &Loader,
@@ -180,7 +183,7 @@ pub(crate) async fn component(
         Ok(Some(bytes)) => bytes,
         Ok(None) => {
             let message = format!(
-                "there is no object {path} beside the action file; upload the component and commit it with the action"
+                "object {path} is not in the tree of the action file; upload the component and commit it with the action"
             );
             return Err(NotReady::new(Cause::ComponentMissing, message));
         }
@@ -203,8 +206,9 @@ pub(crate) async fn component(
         NotReady::new(Cause::ComponentInvalid, message)
     })?;
     if *expected != digest {
-        let message =
-            format!("component {path} has sha256 {digest}, the action asks for {expected}");
+        let message = format!(
+            "component {path} has sha256 {digest}, but the action file requires {expected}"
+        );
         return Err(NotReady::new(Cause::ComponentDigest, message));
     }
     Ok(bytes)
@@ -214,7 +218,7 @@ fn request(
     loader: &Loader,
     event: &Arc<Event>,
     component: Bytes,
-    names: Names<'_>,
+    names: HookNames<'_>,
     properties: &WasmProperties,
 ) -> Request {
     Request {
@@ -228,12 +232,12 @@ fn request(
         read: properties.read.clone(),
         limits: properties.limits.clone(),
         parallelism: properties.parallelism,
-        // What is only warned of must not hide what the gate says of other objects.
+        // With `on_error: warn`, an error on one object must not hide verdicts on the others.
         keep_going: properties.on_error == Reaction::Warn,
     }
 }
 
-/// The report of a component that could not even be run.
+/// Returns the report of a component that could not run.
 fn no_report(cause: Cause, message: String) -> Report {
     Report {
         verdict: Verdict::Error { cause, message },
@@ -250,7 +254,7 @@ fn no_report(cause: Cause, message: String) -> Report {
     }
 }
 
-/// What the hook said, what it found, how it ended, what it used.
+/// Writes the hook's log lines, findings, verdict and resource usage.
 fn write_report(log: &mut Output, report: &Report) {
     log.bytes(&report.log);
     if !report.log.is_empty() && !report.log.ends_with(b"\n") {
@@ -290,7 +294,7 @@ fn write_report(log: &mut Output, report: &Report) {
         &report.undecided,
     ) {
         log.text(&format!(
-            "undecided in part ({}): {}\n",
+            "partly undecided ({}): {}\n",
             cause.as_str(),
             one_line(message)
         ));
@@ -305,7 +309,7 @@ fn write_report(log: &mut Output, report: &Report) {
     log.text(&format!("usage: {objects} objects, {read_bytes} bytes read, {peak_memory_bytes} bytes of memory at most, {fuel} units of work\n"));
 }
 
-/// `error tables/a.parquet pii-column: user_name`.
+/// Formats a finding: `error tables/a.parquet pii-column: user_name`.
 fn finding_line(finding: &Finding) -> String {
     let mut line = one_line(&finding.severity);
     if let Some(path) = &finding.path {
@@ -323,20 +327,20 @@ fn finding_line(finding: &Finding) -> String {
     line
 }
 
-/// Why a hook that answered `fail` did: its gravest findings.
+/// Explains a `fail` verdict by the most severe findings.
 fn refusal(report: &Report) -> String {
     let errors: Vec<&Finding> = report
         .findings
         .iter()
         .filter(|f| f.severity == "error")
         .collect();
-    let told = if errors.is_empty() {
+    let reported = if errors.is_empty() {
         report.findings.iter().collect()
     } else {
         errors
     };
-    let total = told.len() as u64 + report.findings_dropped;
-    if told.is_empty() {
+    let total = reported.len() as u64 + report.findings_dropped;
+    if reported.is_empty() {
         let why = report
             .summary
             .as_deref()
@@ -347,7 +351,7 @@ fn refusal(report: &Report) -> String {
             why.unwrap_or_else(|| "the hook gave no reason".to_owned())
         );
     }
-    let lines: Vec<String> = told
+    let lines: Vec<String> = reported
         .iter()
         .take(FINDINGS_IN_MESSAGE)
         .map(|f| finding_line(f))
@@ -361,7 +365,8 @@ fn refusal(report: &Report) -> String {
     format!("verdict_fail: {}{more}", lines.join("; "))
 }
 
-/// A guest's text without line breaks and other control characters, so that it can't forge lines of a log.
+/// Removes line breaks and control characters from a guest's text, so that it cannot forge log
+/// lines.
 fn one_line(text: &str) -> String {
     text.trim()
         .chars()

@@ -1,7 +1,7 @@
-//! Runs `type: webhook`: one POST, bounded in time and size, logged with its secrets masked. The requests of
-//! `type: airflow` are made here too ([`airflow`]).
+//! Runs `type: webhook`: sends one POST request with limits on time and size, and logs it with
+//! secrets masked. Also sends the requests of `type: airflow` ([`airflow`]).
 //!
-//! The log's layout and the error texts are those of lakeFS, because people and scripts read them.
+//! Log layout and error texts match lakeFS, because people and scripts read them.
 
 mod addresses;
 mod airflow;
@@ -28,31 +28,32 @@ use url::{Host, Url};
 
 use crate::action_file::{Target, WHOLE_URL, WebhookProperties, format_duration};
 use crate::env::{Environment, Expanded};
-use crate::nesting::Marks;
+use crate::nesting::NestingHeaders;
 use crate::output::Output;
 use masking::Masker;
 use proxies::Proxies;
-use targets::Guarded;
+use targets::CheckedResolver;
 
 pub use targets::WebhookTargets;
 
-/// Redirects that are followed, to the same server only: a header may hold a secret.
+/// Maximum number of redirects. Only redirects to the same server are followed, because headers may
+/// contain secrets.
 const MAX_REDIRECTS: usize = 10;
-/// How much of an answer's body is read and logged.
+/// Maximum number of bytes of a response body that are read and logged.
 const MAX_RESPONSE_BYTES: usize = 64 << 10;
-/// How much of the name of a server that an answer leads to is told.
+/// Maximum length of a redirect target's host name in a hint.
 const MAX_HOST_CHARS: usize = 255;
 
 /// Calls webhooks. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Webhooks {
-    /// Connects to the targets themselves.
+    /// Client that connects to targets directly.
     direct: Client,
-    /// Connects to the proxies that the environment names.
+    /// Client that connects to the proxies from the environment.
     proxied: Client,
     proxies: Proxies,
     targets: Arc<WebhookTargets>,
-    marks: Marks,
+    nesting_headers: NestingHeaders,
     environment: Environment,
     clock: Arc<dyn Clock>,
     dag_poll_interval: Duration,
@@ -62,9 +63,9 @@ pub(crate) struct Webhooks {
 #[derive(Clone)]
 pub struct WebhookOptions {
     pub targets: WebhookTargets,
-    /// A key of the installation, which tells its own runs by what callbacks carry.
+    /// A key of the installation. It signs the headers that identify requests caused by webhooks.
     pub run_key: Vec<u8>,
-    /// How often Airflow is asked for the state of a DAG's run that a hook waits for.
+    /// Interval at which a waiting hook polls Airflow for the state of a DAG run.
     pub dag_poll_interval: Duration,
 }
 
@@ -101,7 +102,8 @@ impl Webhooks {
         options: WebhookOptions,
         proxies: Proxies,
     ) -> Result<Self, String> {
-        // `reqwest` brings no TLS provider. This fails only where one is installed already.
+        // `reqwest` is built without a TLS provider. This call fails only if a provider is already
+        // installed.
         let _installed = rustls::crypto::ring::default_provider().install_default();
         let targets = Arc::new(options.targets);
         let builder = || Client::builder().redirect(Policy::custom(follow));
@@ -111,34 +113,34 @@ impl Webhooks {
         };
         let direct = builder()
             .no_proxy()
-            .dns_resolver(Guarded::direct(Arc::clone(&targets)));
-        let proxied = proxies.applied(builder().dns_resolver(Guarded::of_proxies()));
+            .dns_resolver(CheckedResolver::direct(Arc::clone(&targets)));
+        let proxied = proxies.applied(builder().dns_resolver(CheckedResolver::of_proxies()));
         Ok(Self {
             direct: build(direct)?,
             proxied: build(proxied)?,
             proxies,
             targets,
-            marks: Marks::new(&options.run_key),
+            nesting_headers: NestingHeaders::new(&options.run_key),
             environment,
             clock,
             dag_poll_interval: options.dag_poll_interval,
         })
     }
 
-    /// What keeps a hook from running that names these variables.
+    /// Returns the environment variables that hooks may read.
     pub(crate) fn environment(&self) -> &Environment {
         &self.environment
     }
 
-    /// How deep in hooks a request is nested, by the headers that webhooks are sent with.
+    /// Returns the nesting depth of a request according to the headers that webhook requests carry.
     pub(crate) fn depth_of(&self, headers: &HeaderMap) -> u32 {
-        self.marks.depth_of(headers)
+        self.nesting_headers.depth_of(headers)
     }
 
-    /// The client for a URL, once the URL may be called.
+    /// Checks that the URL may be called and returns the client to use.
     async fn client_for(&self, url: &Url) -> Result<&Client, targets::Forbidden> {
         self.targets.check(url)?;
-        // Proxies are never meant for this machine itself.
+        // Proxies are never used for this machine itself.
         if is_loopback(url) || !self.proxies.intercept(url) {
             return Ok(&self.direct);
         }
@@ -146,14 +148,15 @@ impl Webhooks {
         Ok(&self.proxied)
     }
 
-    /// Delivers `payload`. Whatever happens is in the log; the error is why the hook failed.
+    /// Sends `payload` to the webhook. The log records everything; the error says why the hook
+    /// failed.
     pub(crate) async fn run(
         &self,
         hook: &WebhookProperties,
         event: &Event,
         payload: &str,
         log: &mut Output,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), HookFailure> {
         let expand = |pairs: &[(String, String)]| -> Result<Vec<(String, Expanded)>, String> {
             pairs
                 .iter()
@@ -169,7 +172,7 @@ impl Webhooks {
         let put_in = params.iter().chain(&headers);
         let masker =
             Masker::new(put_in.flat_map(|(_, text)| text.values.iter().map(String::as_str)));
-        let headers = Headers::new(headers, &self.marks.headers(event))?;
+        let headers = Headers::new(headers, &self.nesting_headers.headers(event))?;
         log.text(&request_head(&hook.shown_url, &params, &headers, payload));
 
         let (client, url) = self
@@ -192,38 +195,39 @@ impl Webhooks {
             return Ok(());
         }
         let status = answer.status.as_u16();
-        Err(Failed {
+        Err(HookFailure {
             message: format!("webhook request failed (status code: {status})"),
             hint: answer.hint,
         })
     }
 
-    /// The client for a hook's target, and the URL that it is called at.
+    /// Returns the client for a hook's target and the URL to call.
     async fn client_of<'a>(
         &self,
         method: &str,
         target: &'a Target,
         shown_url: &str,
-    ) -> Result<(&Client, &'a Url), Failed> {
+    ) -> Result<(&Client, &'a Url), HookFailure> {
         let refused = |why: &str| format!("{method} \"{shown_url}\": {why}");
         let url = match target {
             Target::Url(url) => url,
             Target::Unusable(why) => {
-                return Err(Failed {
+                return Err(HookFailure {
                     message: refused(why),
                     hint: Some(WHOLE_URL.to_owned()),
                 });
             }
         };
-        // Redirects stay on this host, so one look is enough; names are looked at whenever they are resolved.
+        // Redirects stay on this host, so one check of the URL is enough. Host names are checked
+        // whenever they are resolved.
         let client = self.client_for(url).await;
         Ok((client.map_err(|e| refused(&e.to_string()))?, url))
     }
 
-    /// Sends a request and logs what comes of it. Of the answer's body so much is kept beside the log.
+    /// Sends a request and logs the exchange. Keeps up to `keep_bytes` of the response body.
     ///
     /// # Errors
-    /// Why there is no answer, or not all of it.
+    /// If there is no response or only a part of it.
     async fn exchange(
         &self,
         request: RequestBuilder,
@@ -260,14 +264,14 @@ impl Webhooks {
 
 /// Why a hook failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Failed {
-    /// In lakeFS's words where it has some.
+pub(crate) struct HookFailure {
+    /// Uses lakeFS's text where lakeFS has one.
     pub(crate) message: String,
-    /// What the author of the action file can do about it.
+    /// What the author of the action file can do about the failure.
     pub(crate) hint: Option<String>,
 }
 
-impl From<String> for Failed {
+impl From<String> for HookFailure {
     fn from(message: String) -> Self {
         Self {
             message,
@@ -276,21 +280,21 @@ impl From<String> for Failed {
     }
 }
 
-/// What came back.
+/// A response.
 struct Answer {
     status: StatusCode,
-    /// Where it came from, behind redirects.
+    /// Final URL, after redirects.
     url: Url,
-    /// What to do about a redirect that was not followed.
+    /// Hint for a redirect that was not followed.
     hint: Option<String>,
-    /// The beginning of the body.
+    /// Start of the body.
     body: Vec<u8>,
 }
 
-/// What is called, and how it is told.
+/// The request to send and how to present it in logs.
 #[derive(Debug, Clone, Copy)]
 struct Call<'a> {
-    /// As errors name it: `Post`.
+    /// Go's name of the method in error texts, for example `Post`.
     method: &'a str,
     url: &'a Url,
     shown_url: &'a str,
@@ -322,8 +326,8 @@ fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     }
 }
 
-/// Whether a secret meant for one URL may go to the other: same host and port, or the same
-/// host by `https` where it was plain before.
+/// Reports whether a secret meant for one URL may be sent to the other: same host and port, or an
+/// upgrade from `http` to `https` on the same host.
 fn is_same_server(from: &Url, to: &Url) -> bool {
     let secured = from.scheme() == "http" && to.scheme() == "https" && to.port().is_none();
     from.host() == to.host() && (from.origin() == to.origin() || secured)
@@ -338,7 +342,7 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// The URL with the parameters beside its own, in order of name.
+/// Returns the URL with additional query parameters, sorted by name.
 fn with_params(url: &Url, params: &[(String, Expanded)]) -> Url {
     if params.is_empty() {
         return url.clone();
@@ -355,18 +359,19 @@ fn with_params(url: &Url, params: &[(String, Expanded)]) -> Url {
     url
 }
 
-/// Headers as they are sent, and as the log shows them.
+/// Headers in the form that is sent and the form that is logged.
 struct Headers {
     to_send: HeaderMap,
     shown: Vec<(String, String)>,
 }
 
 impl Headers {
-    /// What the action file names, and marks of the run, which it can't replace but for the user agent.
-    fn new(pairs: Vec<(String, Expanded)>, marks: &HeaderMap) -> Result<Self, String> {
+    /// Combines the action file's headers and the nesting headers. Of the latter, the action file
+    /// can replace only the user agent.
+    fn new(pairs: Vec<(String, Expanded)>, nesting_headers: &HeaderMap) -> Result<Self, String> {
         let mut to_send = HeaderMap::new();
         to_send.extend(
-            marks
+            nesting_headers
                 .get(USER_AGENT)
                 .map(|agent| (USER_AGENT, agent.clone())),
         );
@@ -387,7 +392,10 @@ impl Headers {
             shown.push((name, value.shown().to_owned()));
         }
         shown.sort();
-        for (name, value) in marks.iter().filter(|(name, _)| **name != USER_AGENT) {
+        for (name, value) in nesting_headers
+            .iter()
+            .filter(|(name, _)| **name != USER_AGENT)
+        {
             to_send.insert(name, value.clone());
         }
         Ok(Self { to_send, shown })
@@ -412,7 +420,8 @@ fn request_head(
     text
 }
 
-/// The answer as it would look on the wire, in Go's order: connection, length, then the others by name.
+/// Formats the response head as on the wire, in Go's order: connection, length, then the others by
+/// name.
 fn response_head(answer: &Response) -> String {
     let headers = answer.headers();
     let mut text = format!(
@@ -451,7 +460,8 @@ fn status_line(status: StatusCode) -> String {
     )
 }
 
-/// What to do about a redirect to another server, which is not followed: a request may hold a secret.
+/// Hint for a redirect to another server. Such redirects are not followed, because requests may
+/// contain secrets.
 fn hint_of_redirect(answer: &Response, masker: &Masker) -> Option<String> {
     let location = answer.headers().get(LOCATION)?.to_str().ok()?;
     let to = answer.url().join(location).ok()?;
@@ -465,19 +475,20 @@ fn hint_of_redirect(answer: &Response, masker: &Masker) -> Option<String> {
         .take(MAX_HOST_CHARS)
         .collect();
     Some(format!(
-        "the answer redirects to another server ({}); such redirects are not followed, since requests may hold secrets: set 'url' to where the service is",
+        "the response redirects to another server ({}); such redirects are not followed because requests may contain secrets: set 'url' to the final address of the service",
         masker.text(&to)
     ))
 }
 
-/// Logs the body as far as it is logged, with the secrets in it masked wherever reads end. Returns its beginning.
+/// Logs the body up to the limit, with secrets masked even if they span several reads. Returns the
+/// start of the body.
 async fn read_body(
     answer: Response,
     masker: &Masker,
     keep_bytes: usize,
     log: &mut Output,
 ) -> reqwest::Result<Vec<u8>> {
-    // More than is logged, and enough to tell a secret that the cut goes through.
+    // Reads more than is logged, so that a secret that crosses the limit is recognized.
     let most = (MAX_RESPONSE_BYTES + masker.lookahead().max(1)).max(keep_bytes);
     let mut read = Vec::new();
     let mut body = answer.bytes_stream();
@@ -503,17 +514,17 @@ async fn read_body(
     if is_cut {
         let _ = write!(
             TextLog(log),
-            "\n[answer cut at {MAX_RESPONSE_BYTES} bytes]\n"
+            "\n[response truncated at {MAX_RESPONSE_BYTES} bytes]\n"
         );
     }
     match ended {
-        // What is beyond the cut is not missed, unless it was to be read.
+        // An error after the logged part is ignored, unless the caller needs the body.
         Err(e) if !is_cut || keep_bytes > 0 => Err(e),
         _ => Ok(read),
     }
 }
 
-/// Why a request got no answer. Never holds the query, which may hold secrets.
+/// Explains why a request got no response. Never contains the query, which may contain secrets.
 fn failure(call: Call<'_>, error: &reqwest::Error, when: &str) -> String {
     let Call {
         method,
@@ -558,13 +569,13 @@ fn root_cause(error: &reqwest::Error) -> String {
         cause = source;
     }
     match cause.downcast_ref::<reqwest::Error>() {
-        // reqwest's own text names the URL with its query.
+        // reqwest's own message contains the URL with its query.
         Some(_) => "request failed".to_owned(),
         None => cause.to_string(),
     }
 }
 
-/// `x-own-header` as `X-Own-Header`.
+/// Converts `x-own-header` to `X-Own-Header`.
 fn canonical(name: &str) -> String {
     let mut upper = true;
     name.chars()
@@ -580,12 +591,12 @@ fn canonical(name: &str) -> String {
         .collect()
 }
 
-/// Masks an answer as the log shows it, for [`crate::fuzzing`].
+/// Masks a response as for the log, for [`crate::fuzzing`].
 pub(crate) fn try_answer(secret: &str, answer: &[u8]) {
     masking::try_answer(secret, answer);
 }
 
-/// Looks at a target, for [`crate::fuzzing`]: the entries are of both lists.
+/// Checks a target, for [`crate::fuzzing`]. The entries are used for both lists.
 pub(crate) fn try_target(url: &str, entries: &[String]) {
     let allowed = WebhookTargets::parse(entries, &[]).unwrap_or_default();
     let denied = WebhookTargets::parse(&[], entries).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Tests of the crate from outside.
+//! Integration tests of the crate's public API.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod wasm;

@@ -1,6 +1,6 @@
-"""The AWS command line against the S3 gateway: copy, list, sync, multipart, presign, remove.
+"""Tests the S3 gateway with the AWS command line: copy, list, sync, multipart, presign, remove.
 
-  aws_cli.py      (server in WEIR_URL, keys in ACCESS_KEY and SECRET_KEY)
+  aws_cli.py      (needs WEIR_URL, ACCESS_KEY and SECRET_KEY)
 """
 import os
 import subprocess
@@ -22,7 +22,7 @@ environment = {
 
 
 def aws(*arguments):
-    """What `aws ARGUMENTS` prints."""
+    """Runs `aws ARGUMENTS` and returns its output."""
     command = [sys.executable, os.path.join(os.path.dirname(sys.executable), "aws"), *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, f"aws {' '.join(arguments)}: {done.stdout}{done.stderr}"
@@ -37,7 +37,7 @@ def local(name, data):
     return path
 
 
-big = bytes(range(256)) * (12 << 12)  # 12 MiB: the tool sends it in parts
+big = bytes(range(256)) * (12 << 12)  # 12 MiB, so that the tool uses a multipart upload
 local("tree/a.txt", b"a")
 local("tree/deep/b.txt", b"bb")
 base = f"s3://{REPOSITORY}/main"
@@ -47,7 +47,7 @@ aws("s3", "cp", local("big.bin", big), f"{base}/big.bin")
 aws("s3", "cp", f"{base}/big.bin", os.path.join(folder, "back.bin"))
 assert open(os.path.join(folder, "back.bin"), "rb").read() == big
 aws("s3", "sync", os.path.join(folder, "tree"), f"{base}/tree")
-assert aws("s3", "sync", os.path.join(folder, "tree"), f"{base}/tree", "--size-only") == "", "a second sync has nothing to do"
+assert aws("s3", "sync", os.path.join(folder, "tree"), f"{base}/tree", "--size-only") == "", "a second sync must not copy anything"
 listed = [line.split()[-1] for line in aws("s3", "ls", f"{base}/tree/").splitlines()]
 assert listed == ["deep/", "a.txt"], listed
 deep = [line.split()[-1] for line in aws("s3", "ls", "--recursive", f"{base}/tree/").splitlines()]

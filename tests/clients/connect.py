@@ -1,4 +1,4 @@
-"""Connections of the client scripts to the server that WEIR_URL, ACCESS_KEY and SECRET_KEY name."""
+"""Creates clients for the server in WEIR_URL with ACCESS_KEY and SECRET_KEY."""
 import os
 
 import boto3
@@ -11,17 +11,17 @@ REGION = "us-east-1"
 
 
 def boto(secret=SECRET_KEY, signature="s3v4"):
-    """A boto3 client that fails at once instead of trying again."""
+    """Returns a boto3 client without retries."""
     return boto3.client(
         "s3", endpoint_url=URL, aws_access_key_id=ACCESS_KEY, aws_secret_access_key=secret, region_name=REGION,
         config=botocore.config.Config(signature_version=signature, s3={"addressing_style": "path"}, retries={"max_attempts": 0}))
 
 
 def arrow():
-    """The S3 file system of pyarrow: paths are REPOSITORY/BRANCH/PATH."""
+    """Returns pyarrow's S3 file system. Paths have the form REPOSITORY/BRANCH/PATH."""
     return pyarrow.fs.S3FileSystem(access_key=ACCESS_KEY, secret_key=SECRET_KEY, endpoint_override=URL, region=REGION)
 
 
 def lakefs_client():
-    """A client of the `lakefs` package."""
+    """Returns a client of the `lakefs` package."""
     return lakefs.Client(host=URL, username=ACCESS_KEY, password=SECRET_KEY)

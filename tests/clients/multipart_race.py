@@ -1,6 +1,6 @@
-"""Multipart uploads that several clients end at once, through two servers of one installation.
+"""Tests concurrent completions and aborts of multipart uploads through two servers of one installation.
 
-  multipart_race.py OTHER_URL       (the first server in WEIR_URL, keys in ACCESS_KEY and SECRET_KEY)
+  multipart_race.py OTHER_URL       (needs WEIR_URL of the first server, ACCESS_KEY and SECRET_KEY)
 """
 import concurrent.futures, hashlib, sys
 
@@ -18,7 +18,7 @@ connect.lakefs.Repository(BUCKET, client=connect.lakefs_client()).create(storage
 
 
 def ends(client, key, upload, parts):
-    """The tag of the object, or the code of the refusal."""
+    """Completes an upload. Returns the object's ETag or the error code."""
     named = {"Parts": [{"PartNumber": n, "ETag": tag} for n, tag in parts]}
     try:
         done = client.complete_multipart_upload(Bucket=BUCKET, Key=key, UploadId=upload, MultipartUpload=named)
@@ -70,7 +70,7 @@ with concurrent.futures.ThreadPoolExecutor(8) as pool:
         winner = lists[answers.index(tag)]
         assert [answer == tag for answer in answers] == [named == winner for named in lists], answers
         check_object(key, winner, tag)
-        # A client that lost the answer asks again, whichever server.
+        # A client that lost the response retries, on either server.
         assert ends(two, key, upload, winner) == ends(one, key, upload, winner) == tag
         assert aborts(two, key, upload) == "NoSuchUpload"
 

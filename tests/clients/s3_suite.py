@@ -1,6 +1,6 @@
-"""The S3 gateway through boto3, and by hand where boto3 would not do it: each function is one claim.
+"""Tests the S3 gateway with boto3, and with hand-made requests that boto3 would not send. Each function is one test.
 
-  s3_suite.py      (server in WEIR_URL, keys in ACCESS_KEY and SECRET_KEY)
+  s3_suite.py      (needs WEIR_URL, ACCESS_KEY and SECRET_KEY)
 """
 import hashlib
 import http.client
@@ -46,11 +46,11 @@ def refused(status, code, call, *arguments, **more):
         got = e.response["ResponseMetadata"]["HTTPStatusCode"], e.response["Error"]["Code"]
         assert got[0] == status and got[1] in (code, str(status)), f"{got} instead of {(status, code)}"
     else:
-        raise AssertionError(f"{code} was expected, it went through")
+        raise AssertionError(f"expected {code}, but the request succeeded")
 
 
 def send(method, path, headers=None, body=b""):
-    """A request as it is; returns status, headers, body."""
+    """Sends a raw request. Returns status, headers and body."""
     connection = http.client.HTTPConnection(HOST, timeout=60)
     connection.request(method, path, body, headers or {})
     answer = connection.getresponse()
@@ -63,7 +63,7 @@ def buckets_are_repositories():
     refused(404, "NoSuchBucket", s3.head_bucket, Bucket="no-such-repository")
 
 
-def an_object_comes_back_as_it_was():
+def object_round_trips():
     tag = put("main/a/one.txt", b"one\n", ContentType="text/plain", Metadata={"owner": "ada"})["ETag"]
     assert tag == f'"{hashlib.md5(b"one" + bytes([10])).hexdigest()}"', tag
     answer = s3.get_object(Bucket=B, Key="main/a/one.txt")
@@ -77,7 +77,7 @@ def an_object_comes_back_as_it_was():
     refused(404, "NoSuchKey", s3.head_object, Bucket=B, Key="main/none")
 
 
-def names_of_all_kinds():
+def special_characters_in_names():
     for name in ("with space", "plus+sign", "per%cent", "ünïcode-日本", "a&b=c?d#e", "quote'\"", "dots/../kept".replace("/../", "/.x/")):
         put(f"main/names/{name}", name.encode())
         assert get(f"main/names/{name}") == name.encode(), name
@@ -132,7 +132,7 @@ def copies():
     refused(404, "NoSuchKey", s3.copy_object, Bucket=B, Key="main/copy3", CopySource={"Bucket": B, "Key": "main/none"})
 
 
-def a_multipart_upload():
+def multipart_upload():
     parts = [bytes([n]) * (5 * MIB) for n in (1, 2)] + [b"\3" * (2 * MIB)]  # 12 MiB
     upload = s3.create_multipart_upload(Bucket=B, Key="main/multi", ContentType="x/y", Metadata={"k": "v"})["UploadId"]
     sent = [{"PartNumber": n, "ETag": s3.upload_part(Bucket=B, Key="main/multi", UploadId=upload, PartNumber=n, Body=parts[n - 1])["ETag"]} for n in (3, 1, 2)]
@@ -150,7 +150,7 @@ def a_multipart_upload():
     refused(404, "NoSuchUpload", s3.upload_part, Bucket=B, Key="main/multi", UploadId=upload, PartNumber=1, Body=b"x")
 
 
-def an_aborted_upload_leaves_nothing():
+def aborted_upload_leaves_nothing():
     upload = s3.create_multipart_upload(Bucket=B, Key="main/aborted")["UploadId"]
     s3.upload_part(Bucket=B, Key="main/aborted", UploadId=upload, PartNumber=1, Body=b"x" * MIB)
     s3.abort_multipart_upload(Bucket=B, Key="main/aborted", UploadId=upload)
@@ -158,7 +158,7 @@ def an_aborted_upload_leaves_nothing():
     refused(404, "NoSuchUpload", s3.list_parts, Bucket=B, Key="main/aborted", UploadId=upload)
 
 
-def parts_copied_from_an_object():
+def parts_can_be_copied_from_an_object():
     put("main/big-source", b"s" * (6 * MIB))
     upload = s3.create_multipart_upload(Bucket=B, Key="main/joined")["UploadId"]
     source = {"Bucket": B, "Key": "main/big-source"}
@@ -168,8 +168,8 @@ def parts_copied_from_an_object():
     assert get("main/joined") == b"s" * (6 * MIB + 10)
 
 
-def the_transfer_manager_splits_what_is_big():
-    data = bytes(range(256)) * (12 << 12)  # 12 MiB, over its limit of 8
+def transfer_manager_uses_multipart_for_large_files():
+    data = bytes(range(256)) * (12 << 12)  # 12 MiB, above boto3's multipart threshold of 8 MiB
     s3.upload_fileobj(io.BytesIO(data), B, "main/transfer")
     into = io.BytesIO()
     s3.download_fileobj(B, "main/transfer", into)
@@ -186,7 +186,7 @@ def deletions():
     assert keys(s3.list_objects_v2(Bucket=B, Prefix="main/del/")) == ([], [])
 
 
-def every_branch_is_a_folder_and_commits_are_readable():
+def branches_are_folders_and_commits_are_readable():
     put("main/versioned", b"first")
     first = repository.branch("main").commit("first").id
     repository.branch("dev").create(source_reference="main")
@@ -198,7 +198,7 @@ def every_branch_is_a_folder_and_commits_are_readable():
     except ClientError as e:
         assert 400 <= e.response["ResponseMetadata"]["HTTPStatusCode"] < 500, e
     else:
-        raise AssertionError("a commit took a write")
+        raise AssertionError("a write to a commit succeeded")
     refused(404, "NoSuchBucket", s3.get_object, Bucket="no-such-repository", Key="main/x")
 
 
@@ -211,12 +211,12 @@ def presigned_links():
     assert get("main/linked") == b"by link"
     parts = urllib.parse.urlparse(link)
     path = f"{parts.path}?{parts.query}"
-    assert send("PUT", path.replace("main/linked", "main/other"), body=b"no")[0] == 403, "a link is for one key"
-    assert send("GET", path)[0] == 403, "a link is for one method"
+    assert send("PUT", path.replace("main/linked", "main/other"), body=b"no")[0] == 403, "a link must work for one key only"
+    assert send("GET", path)[0] == 403, "a link must work for one method only"
     assert get("main/linked") == b"by link"
 
 
-def who_does_not_sign_or_signs_wrong_is_refused():
+def unsigned_and_wrongly_signed_requests_are_refused():
     assert send("GET", f"/{B}/main/linked")[0] in (401, 403, 404), "unsigned"
     anonymous = boto3.client("s3", endpoint_url=URL, region_name=REGION, config=botocore.config.Config(signature_version=botocore.UNSIGNED, s3={"addressing_style": "path"}, retries={"max_attempts": 0}))
     for call in (lambda: get("main/linked", client=anonymous), lambda: anonymous.put_object(Bucket=B, Key="main/anonymous", Body=b"x"), lambda: anonymous.list_objects_v2(Bucket=B)):
@@ -225,9 +225,9 @@ def who_does_not_sign_or_signs_wrong_is_refused():
         except ClientError as e:
             assert e.response["ResponseMetadata"]["HTTPStatusCode"] in (401, 403, 404), e
         else:
-            raise AssertionError("an unsigned request went through")
+            raise AssertionError("an unsigned request succeeded")
     status, _, body = send("GET", "/")
-    assert status == 200 and b"Bucket" not in body, "who asks for nothing by name gets the page for people, and no list"
+    assert status == 200 and b"Bucket" not in body, "an unsigned GET / must return the welcome page and no bucket list"
     refused(404, "NoSuchKey", s3.get_object, Bucket=B, Key="main/anonymous")
     wrong = boto(secret="wrong")
     refused(403, "SignatureDoesNotMatch", wrong.get_object, Bucket=B, Key="main/linked")
@@ -236,7 +236,7 @@ def who_does_not_sign_or_signs_wrong_is_refused():
 
 
 def signed(method, path, headers, payload):
-    """Headers of a request with SigV4 over `payload`, the value of x-amz-content-sha256."""
+    """Returns the headers of a request signed with SigV4. `payload` is the value of x-amz-content-sha256."""
     request = botocore.awsrequest.AWSRequest(method, URL + path, headers={**headers, "x-amz-content-sha256": payload})
     signer = botocore.auth.S3SigV4Auth(botocore.credentials.Credentials(ACCESS_KEY, SECRET_KEY), "s3", REGION)
     signer.payload = lambda _: payload
@@ -245,7 +245,7 @@ def signed(method, path, headers, payload):
     return {name.lower(): value for name, value in request.headers.items()}
 
 
-def a_body_must_be_what_was_signed():
+def body_must_match_its_signed_digest():
     path = f"/{B}/main/tampered"
     headers = signed("PUT", path, {}, hashlib.sha256(b"honest").hexdigest())
     status, _, body = send("PUT", path, headers, b"forged")
@@ -256,25 +256,25 @@ def a_body_must_be_what_was_signed():
     assert get("main/tampered") == b"honest"
 
 
-def a_chunked_body_without_a_length():
+def chunked_body_without_a_length():
     path = f"/{B}/main/chunked"
     headers = signed("PUT", path, {}, "UNSIGNED-PAYLOAD")
     lines = [f"PUT {path} HTTP/1.1", f"Host: {HOST}", *(f"{name}: {value}" for name, value in headers.items()), "Transfer-Encoding: chunked", "", ""]
     body = "".join(f"{len(piece):x}\r\n{piece}\r\n" for piece in ("piece one, ", "piece two")) + "0\r\n\r\n"
-    # All at once: a server that refuses it may do so, and hang up, before a second piece is sent.
+    # Sent in one piece, because a server that rejects it may close the connection before a second piece is sent.
     name, port = HOST.split(":")
     with socket.create_connection((name, int(port)), timeout=60) as connection:
         connection.sendall(("\r\n".join(lines) + body).encode())
         answer = http.client.HTTPResponse(connection, method="PUT")
         answer.begin()
         body = answer.read()
-    # S3 wants a length; a gateway may be kinder, but must not store half of it.
+    # S3 requires a length. The gateway may accept the body, but must not store a part of it.
     assert answer.status in (200, 411), (answer.status, body)
     if answer.status == 200:
         assert get("main/chunked") == b"piece one, piece two"
 
 
-def what_is_not_there_has_no_side_effect():
+def unsupported_operations_have_no_side_effects():
     put("main/untouched", b"as it was")
     for query in ("acl", "torrent", "retention", "legal-hold", "restore", "no-such-subresource"):
         for method in ("PUT", "POST", "DELETE"):
@@ -286,20 +286,20 @@ def what_is_not_there_has_no_side_effect():
 
 
 SUITE = [
-    buckets_are_repositories, an_object_comes_back_as_it_was, names_of_all_kinds, ranges, conditions, listings, copies,
-    a_multipart_upload, an_aborted_upload_leaves_nothing, parts_copied_from_an_object, the_transfer_manager_splits_what_is_big,
-    deletions, every_branch_is_a_folder_and_commits_are_readable, presigned_links, who_does_not_sign_or_signs_wrong_is_refused,
-    a_body_must_be_what_was_signed, a_chunked_body_without_a_length, what_is_not_there_has_no_side_effect]
+    buckets_are_repositories, object_round_trips, special_characters_in_names, ranges, conditions, listings, copies,
+    multipart_upload, aborted_upload_leaves_nothing, parts_can_be_copied_from_an_object, transfer_manager_uses_multipart_for_large_files,
+    deletions, branches_are_folders_and_commits_are_readable, presigned_links, unsigned_and_wrongly_signed_requests_are_refused,
+    body_must_match_its_signed_digest, chunked_body_without_a_length, unsupported_operations_have_no_side_effects]
 
 if __name__ == "__main__":
     import traceback
     failed = []
-    for claim in SUITE:
+    for test in SUITE:
         try:
-            claim()
-            print(f"ok      {claim.__name__}")
+            test()
+            print(f"ok      {test.__name__}")
         except Exception:
-            failed.append(claim.__name__)
-            print(f"FAILED  {claim.__name__}")
+            failed.append(test.__name__)
+            print(f"FAILED  {test.__name__}")
             traceback.print_exc()
     raise SystemExit(f"failed: {', '.join(failed)}" if failed else 0)

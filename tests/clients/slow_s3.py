@@ -1,6 +1,6 @@
-"""Uploads over S3 that stop halfway: one with a plain body, one with aws-chunked. Prints what is answered.
+"""Sends S3 uploads that stall halfway, one with a plain and one with an aws-chunked body. Prints the responses.
 
-Usage: slow_s3.py BUCKET, with WEIR_URL, ACCESS_KEY and SECRET_KEY.
+  slow_s3.py BUCKET      (needs WEIR_URL, ACCESS_KEY and SECRET_KEY)
 """
 
 import os
@@ -17,7 +17,7 @@ PATIENCE_SECS = 60
 
 
 def upload(headers, body):
-    """Sends a signed PUT with half of its body, and reads to the connection's end."""
+    """Sends a signed PUT with half of its body, and reads until the connection is closed."""
     url = f"{os.environ['WEIR_URL']}/{sys.argv[1]}/main/s3"
     request = AWSRequest(method="PUT", url=url, headers=headers)
     credentials = Credentials(os.environ["ACCESS_KEY"], os.environ["SECRET_KEY"])

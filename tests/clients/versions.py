@@ -1,8 +1,8 @@
-"""Versioning through the published `lakefs` package, as its users write it: booleans come as Python prints them.
+"""Tests versioning with the published `lakefs` package. It sends booleans in Python's spelling (True, False).
 
-  versions.py       (server in WEIR_URL, keys in ACCESS_KEY and SECRET_KEY)
+  versions.py       (needs WEIR_URL, ACCESS_KEY and SECRET_KEY)
 
-Fails at the first claim that does not hold.
+Fails at the first failed check.
 """
 import lakefs
 import lakefs_sdk
@@ -15,12 +15,12 @@ sdk = client.sdk_client
 
 
 def refused(kind, call, *words):
-    """The call must fail with the exception that the package has for the status, and say what it should."""
+    """Checks that the call fails with the package's exception for the status and with the given words."""
     try:
         call()
     except kind as error:
         missing = [word for word in words if word not in str(error)]
-        assert not missing, f"{error} does not say {missing}"
+        assert not missing, f"{error} does not contain {missing}"
         return
     raise AssertionError(f"{kind.__name__} expected")
 
@@ -59,7 +59,7 @@ refused(ConflictException, lambda: dev.merge_into("main"))
 dev.merge_into("main", strategy="source-wins", message="theirs")
 assert text(main, "a/1") == "uno"
 
-# Revert of the merge needs a parent; cherry-pick; reset of what is staged.
+# Revert of a merge (needs a parent), cherry-pick, reset of staged changes.
 refused(ConflictException, lambda: main.revert("main"), "parent")
 main.revert("main", parent_number=1)
 assert text(main, "a/1") == "eins" and paths(main) == ["a/1", "a/2"]
@@ -96,7 +96,7 @@ assert repo.ref(merged.reference).get_commit().parents[0] != first.id
 lakefs_sdk.ExperimentalApi(sdk._api).hard_reset_branch("versions", "dev", "v1", force=True)
 assert dev.get_commit().id == tag.get_commit().id
 
-# A read-only repository takes what is forced, and goes when that is said.
+# A read-only repository accepts forced writes and a forced deletion.
 readonly = sdk.repositories_api.create_repository(
     lakefs_sdk.RepositoryCreation(name="readonly", storage_namespace="local://readonly", read_only=True))
 refused(ForbiddenException, lambda: write(lakefs.Repository("readonly", client=client).branch("main"), "x", "y"))
@@ -105,4 +105,4 @@ sdk.repositories_api.delete_repository("readonly", force=True)
 bare = sdk.repositories_api.create_repository(
     lakefs_sdk.RepositoryCreation(name="bare", storage_namespace="local://versions/"), bare=True)
 assert list(lakefs.Repository("bare", client=client).branches()) == [] and bare.id == "bare"
-print("all of it holds")
+print("all checks passed")

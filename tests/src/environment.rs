@@ -1,18 +1,16 @@
-//! What the tests need from outside: the paths that `cargo xtask test` hands over, and Python clients run to their end.
+//! Environment of the tests: paths from `cargo xtask test`, and Python clients.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The value of a variable that `cargo xtask test` sets.
+/// Returns a variable that `cargo xtask test` sets.
 pub(crate) fn required(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| {
-        panic!(
-            "{name} is not set: run `cargo xtask test`, which sets up what the system tests need"
-        )
+        panic!("{name} is not set: run `cargo xtask test`, which prepares the system tests")
     })
 }
 
-/// How much a test does: `brief` in the test command, `long` in `cargo xtask soak`.
+/// Selects the amount of work: `brief` in the test command, `long` in `cargo xtask soak`.
 #[must_use]
 pub fn effort<T>(brief: T, long: T) -> T {
     if std::env::var_os("WEIR_TEST_LONG").is_some() {
@@ -22,38 +20,38 @@ pub fn effort<T>(brief: T, long: T) -> T {
     }
 }
 
-/// The folder with the example hooks, built to components.
+/// Returns the folder with the compiled example hooks.
 #[must_use]
 pub fn hooks() -> PathBuf {
     PathBuf::from(required("WEIR_TEST_HOOKS"))
 }
 
-/// The folder of the system tests.
+/// Returns the folder of the system tests.
 pub(crate) fn here() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The bytes of a guest that the host is tested with.
+/// Returns the bytes of a Wasm test guest of `actions`.
 ///
 /// # Panics
-/// If there is none of that name.
+/// If there is no guest with this name.
 #[must_use]
 pub fn fixture(name: &str) -> Vec<u8> {
     let path = here().join("../actions/tests/fixtures").join(name);
     std::fs::read(&path).unwrap_or_else(|e| panic!("failed to read {}: {e}", path.display()))
 }
 
-/// Runs a script below `tests/` with the Python clients, and returns what it printed.
+/// Runs a Python script below `tests/` and returns its output.
 ///
 /// # Panics
-/// If it fails, with its output.
+/// If the script fails, with its output.
 pub fn python(script: &str, arguments: &[&str], variables: &[(&str, &str)]) -> String {
     let mut command = Command::new(required("WEIR_TEST_PYTHON"));
     command
         .arg(here().join(script))
         .args(arguments)
         .current_dir(here());
-    // A client must not find its own settings on the machine that tests it.
+    // Clients must not pick up settings of the machine.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if ["AWS_", "LAKECTL_", "LAKEFS_", "WEIR_"]
@@ -81,11 +79,12 @@ pub fn python(script: &str, arguments: &[&str], variables: &[(&str, &str)]) -> S
     printed
 }
 
-/// Compares a server with what lakeFS answered in these areas (separated by commas), message texts
-/// included. Differences that `compat/better.txt` or `compat/AREA_later.txt` explain are allowed.
+/// Compares a server's responses, including message texts, with lakeFS's recorded responses in
+/// these areas (comma-separated). Differences that `compat/better.txt` or `compat/AREA_later.txt`
+/// explain are allowed.
 ///
 /// # Panics
-/// On any other difference, with the list of them.
+/// On any other difference, with a list of the differences.
 pub fn conformance(url: &str, areas: &str, keys: (&str, &str)) {
     for area in areas.split(',') {
         python(

@@ -1,8 +1,7 @@
-//! The harness of the system tests: a real `weir` process per test, on either database, and what drives it.
+//! Harness of the system tests: every test starts a real `weir` process with SQLite or PostgreSQL.
 //!
-//! Everything is thrown away with the test, and nothing is skipped: a test that
-//! misses something it needs fails with the command that brings it. What each test
-//! claims is in `tests/`.
+//! All data is deleted after the test. No test is skipped: if something is missing, the test fails
+//! and names the command that provides it. The tests are in `tests/`.
 
 mod environment;
 mod museum;

@@ -1,7 +1,7 @@
-//! The installation in `compat/museum`, which lakeFS made, opened by Weir on either database.
+//! The lakeFS installation in `compat/museum`, opened by Weir with either database.
 //!
-//! Each [`Museum`] is a copy of its own. The PostgreSQL dump is restored by PostgreSQL's client
-//! as an operator would; for SQLite its rows are imported.
+//! Each [`Museum`] is a separate copy. The PostgreSQL dump is restored with PostgreSQL's client, as
+//! an operator would do it; for SQLite its rows are imported.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -14,14 +14,14 @@ use kv::{Op, SqliteOptions, SqliteStore, Store as _};
 use crate::environment::{here, required};
 use crate::server::{Backend, TestServer};
 
-/// The keys of the administrator that lakeFS made.
+/// The keys of the administrator that lakeFS created.
 const KEYS: (&str, &str) = (
     "AKIAIOSFDNN7EXAMPLEQ",
     "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
 );
-/// What lakeFS encrypted the secrets with.
+/// The key with which lakeFS encrypted secrets.
 const ENCRYPTION_SECRET: &str = "some_random_secret";
-/// Rows of one partition that are read at once; none of the museum's has as many.
+/// Maximum number of rows read from one partition. No partition of the museum has more.
 const PARTITION_ROWS: usize = 10_000;
 
 /// Records by partition and key.
@@ -37,7 +37,7 @@ pub struct Museum {
 #[derive(Debug)]
 enum Database {
     Sqlite(PathBuf),
-    /// A connection string.
+    /// The connection string.
     Postgres(String),
 }
 
@@ -45,7 +45,7 @@ impl Museum {
     /// Copies the installation and starts a server on it.
     ///
     /// # Panics
-    /// If it can't be copied, or the server does not start on it.
+    /// If the installation cannot be copied, or the server does not start.
     #[must_use]
     pub fn open(backend: Backend) -> Self {
         let mut database = None;
@@ -58,7 +58,9 @@ impl Museum {
             };
             let mut settings = copied.settings();
             database = Some(copied);
-            let blocks = blocks.to_str().expect("temporary folders have plain names");
+            let blocks = blocks
+                .to_str()
+                .expect("the path of a temporary folder is not UTF-8");
             settings.extend([
                 ("WEIR_BLOCKSTORE_LOCAL_PATH", blocks.to_owned()),
                 ("WEIR_AUTH_ENCRYPT_SECRET_KEY", ENCRYPTION_SECRET.to_owned()),
@@ -67,14 +69,14 @@ impl Museum {
         });
         Self {
             server,
-            database: database.expect("the server started on a database"),
+            database: database.expect("the server has no database"),
         }
     }
 
-    /// The records as they are now, of the partitions that lakeFS wrote. The server may run.
+    /// Returns the current records of the partitions that lakeFS wrote. The server may be running.
     ///
     /// # Panics
-    /// If the database can't be read.
+    /// If the database cannot be read.
     #[must_use]
     pub fn records(&self) -> Records {
         match &self.database {
@@ -86,13 +88,14 @@ impl Museum {
         }
     }
 
-    /// The records that lakeFS left.
+    /// Returns the records as lakeFS left them.
     ///
     /// # Panics
-    /// If the dump can't be read.
+    /// If the dump cannot be read.
     #[must_use]
     pub fn records_of_lakefs() -> Records {
-        let dump = std::fs::read_to_string(file("kv.sql")).expect("the museum is there");
+        let dump =
+            std::fs::read_to_string(file("kv.sql")).expect("failed to read the museum's dump");
         let records = parse_copied(&dump);
         assert!(!records.is_empty(), "the dump has no rows");
         records
@@ -111,7 +114,7 @@ impl Database {
         let file = path.clone();
         finish(async move {
             let store = open_sqlite(file).await;
-            store.batch(rows).await.expect("the rows can be imported");
+            store.batch(rows).await.expect("failed to import the rows");
             store.close().await;
         });
         Self::Sqlite(path)
@@ -126,11 +129,14 @@ impl Database {
         let (server, parameters) = given.split_once('?').unwrap_or((&given, ""));
         let (server, _) = server
             .rsplit_once('/')
-            .expect("the connection string names a database");
+            .expect("the connection string has no database");
         let own = format!("{server}/{name}?{parameters}");
         let own = own.trim_end_matches('?').to_owned();
         let dump = file("kv.sql");
-        psql(&own, &["--file", dump.to_str().expect("a plain name")]);
+        psql(
+            &own,
+            &["--file", dump.to_str().expect("the path is not UTF-8")],
+        );
         Self::Postgres(own)
     }
 
@@ -153,7 +159,7 @@ fn file(name: &str) -> PathBuf {
 }
 
 fn unpack(into: &Path) {
-    std::fs::create_dir_all(into).expect("the server's folder can be written");
+    std::fs::create_dir_all(into).expect("failed to create the server's folder");
     let unpacked = Command::new("tar")
         .arg("-xzf")
         .arg(file("objects.tar.gz"))
@@ -161,28 +167,31 @@ fn unpack(into: &Path) {
         .arg(into)
         .status();
     assert!(
-        unpacked.expect("there is a tar command").success(),
+        unpacked.expect("failed to run tar").success(),
         "failed to unpack the museum's objects"
     );
 }
 
-/// Runs PostgreSQL's client and returns what it printed; the first error ends it.
+/// Runs PostgreSQL's client and returns its output. Stops at the first error.
 fn psql(at: &str, arguments: &[&str]) -> String {
     let output = Command::new(required("WEIR_TEST_PSQL"))
         .args(["--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1"])
         .args(arguments)
         .arg(at)
         .output()
-        .expect("PostgreSQL's client can be started");
+        .expect("failed to start psql");
     assert!(output.status.success(), "psql {arguments:?}: {output:?}");
-    String::from_utf8(output.stdout).expect("psql prints text")
+    String::from_utf8(output.stdout).expect("the output of psql is not UTF-8")
 }
 
-/// The rows of `COPY`'s text form: three columns in hex. All other lines are passed over.
+/// Parses the rows of `COPY`'s text format: three hexadecimal columns. Skips all other lines.
 fn parse_copied(text: &str) -> Records {
     let column = |hex: &str| -> Vec<u8> {
-        let digits = hex.strip_prefix("\\\\x").expect("bytes are printed in hex");
-        let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).expect("two hex digits");
+        let digits = hex
+            .strip_prefix("\\\\x")
+            .expect("a column is not hexadecimal");
+        let byte =
+            |at| u8::from_str_radix(&digits[at..at + 2], 16).expect("a column is not hexadecimal");
         (0..digits.len()).step_by(2).map(byte).collect()
     };
     text.lines()
@@ -190,7 +199,7 @@ fn parse_copied(text: &str) -> Records {
         .map(|line| {
             let columns: Vec<_> = line.split('\t').map(column).collect();
             let [partition, key, value] =
-                <[Vec<u8>; 3]>::try_from(columns).expect("a row has three columns");
+                <[Vec<u8>; 3]>::try_from(columns).expect("a row does not have three columns");
             ((partition, key), value)
         })
         .collect()
@@ -204,7 +213,7 @@ async fn open_sqlite(path: PathBuf) -> SqliteStore {
     };
     SqliteStore::open(options)
         .await
-        .expect("the database file can be opened")
+        .expect("failed to open the database file")
 }
 
 async fn scan(path: PathBuf) -> Records {
@@ -217,7 +226,7 @@ async fn scan(path: PathBuf) -> Records {
     partitions.dedup();
     for partition in partitions {
         let entries = store.scan(&partition, b"", PARTITION_ROWS).await;
-        let entries = entries.expect("the database file can be read");
+        let entries = entries.expect("failed to read the database file");
         found.extend(
             entries
                 .into_iter()
@@ -228,14 +237,14 @@ async fn scan(path: PathBuf) -> Records {
     found
 }
 
-/// Runs to the end, also when the caller is asynchronous itself.
+/// Runs a future to completion. Works inside of asynchronous callers too.
 fn finish<T: Send>(work: impl Future<Output = T> + Send) -> T {
     let run = || {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .expect("a runtime can be made")
+            .expect("failed to create a runtime")
             .block_on(work)
     };
-    std::thread::scope(|scope| scope.spawn(run).join()).expect("the work ended well")
+    std::thread::scope(|scope| scope.spawn(run).join()).expect("the work panicked")
 }

@@ -1,17 +1,17 @@
-//! Numbers that look random and come again from the same seed.
+//! Reproducible pseudorandom numbers.
 
-/// A generator (`SplitMix64`): small, fast, good enough to choose moments and sizes.
+/// A `SplitMix64` generator. It is small, fast, and good enough for choosing moments and sizes.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
 impl Random {
-    /// The same seed gives the same numbers.
+    /// Creates a generator. The same seed gives the same numbers.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// A number from `from` to `below`, which is excluded.
+    /// Returns a number from `from` (inclusive) to `below` (exclusive).
     pub fn between(&mut self, from: u64, below: u64) -> u64 {
         from + self.next() % (below - from)
     }

@@ -1,7 +1,7 @@
-//! One repository through the typed client, in the words of the tests: put, commit, merge, list.
+//! One repository, accessed through the typed client, with short methods: put, commit, merge, list.
 //!
-//! Whatever the server is not expected to refuse fails the test with the server's words;
-//! calls that may be refused return the client's result.
+//! Methods that must succeed panic with the server's error. Methods that the server may refuse
+//! return the client's result.
 
 use client::types::{
     ActionRun, BranchCreation, CherryPickCreation, Commit, CommitCreation, Diff, HookRun,
@@ -16,9 +16,9 @@ use client::{
 };
 use futures::TryStreamExt as _;
 
-/// The default branch of every repository of a test.
+/// The default branch of every test repository.
 pub const MAIN: &str = "main";
-/// Rows asked for at once.
+/// Page size.
 const PAGE: i64 = 1000;
 
 /// A repository. Cheap to clone.
@@ -29,27 +29,27 @@ pub struct Repo {
 }
 
 impl Repo {
-    /// A new repository.
+    /// Creates a repository.
     ///
     /// # Panics
-    /// If it can't be made.
+    /// If it cannot be created.
     pub async fn create(client: Client, name: &str) -> Self {
         let made = Self::try_create(client, name).await;
         made.unwrap_or_else(|e| panic!("failed to create repository {name}: {e}"))
     }
 
-    /// A new repository, in a folder of its name.
+    /// Creates a repository in a folder with its name.
     ///
     /// # Errors
-    /// The client's.
+    /// Errors of the client.
     pub async fn try_create(client: Client, name: &str) -> Result<Self> {
         Self::try_create_in(client, name, name).await
     }
 
-    /// A new repository.
+    /// Creates a repository.
     ///
     /// # Errors
-    /// The client's.
+    /// Errors of the client.
     pub async fn try_create_in(client: Client, name: &str, folder: &str) -> Result<Self> {
         let creation = RepositoryCreation {
             name: name.to_owned(),
@@ -68,7 +68,7 @@ impl Repo {
     /// Writes an object.
     ///
     /// # Errors
-    /// The client's.
+    /// Errors of the client.
     pub async fn put(&self, branch: &str, path: &str, content: impl Into<Vec<u8>>) -> Result<()> {
         let body = reqwest::Body::from(content.into());
         self.client
@@ -77,10 +77,10 @@ impl Repo {
             .map(|_| ())
     }
 
-    /// Reads an object; none if there is none.
+    /// Reads an object. Returns `None` if it does not exist.
     ///
     /// # Errors
-    /// The client's.
+    /// Errors of the client.
     pub async fn get(&self, reference: &str, path: &str) -> Result<Option<Vec<u8>>> {
         match self
             .client
@@ -93,10 +93,10 @@ impl Repo {
         }
     }
 
-    /// Commits what is staged.
+    /// Commits staged changes.
     ///
     /// # Errors
-    /// The client's.
+    /// Errors of the client.
     pub async fn commit(&self, branch: &str, message: &str) -> Result<Commit> {
         let creation = CommitCreation {
             message: message.to_owned(),
@@ -110,17 +110,17 @@ impl Repo {
     /// Merges a reference into a branch.
     ///
     /// # Errors
-    /// The client's.
+    /// Errors of the client.
     pub async fn merge(&self, source: &str, destination: &str) -> Result<MergeResult> {
         self.client
             .merge_into_branch(&self.name, source, destination, None)
             .await
     }
 
-    /// Makes a branch.
+    /// Creates a branch.
     ///
     /// # Errors
-    /// The client's.
+    /// Errors of the client.
     pub async fn branch(&self, name: &str, source: &str) -> Result<()> {
         let creation = BranchCreation {
             name: name.to_owned(),
@@ -133,10 +133,10 @@ impl Repo {
             .map(|_| ())
     }
 
-    /// The commit that a branch points at.
+    /// Returns the head commit of a branch.
     ///
     /// # Errors
-    /// The client's.
+    /// Errors of the client.
     pub async fn head(&self, branch: &str) -> Result<String> {
         self.client
             .get_branch(&self.name, branch)
@@ -144,10 +144,10 @@ impl Repo {
             .map(|b| b.commit_id)
     }
 
-    /// Paths of all objects below a prefix, in order.
+    /// Returns the paths of all objects under a prefix, in order.
     ///
     /// # Errors
-    /// The client's.
+    /// Errors of the client.
     pub async fn list(&self, reference: &str, prefix: &str) -> Result<Vec<String>> {
         let mut options = ListObjectsOptions {
             amount: Some(PAGE),
@@ -168,10 +168,10 @@ impl Repo {
         }
     }
 
-    /// What is staged on a branch.
+    /// Returns the staged changes of a branch.
     ///
     /// # Errors
-    /// The client's.
+    /// Errors of the client.
     pub async fn uncommitted(&self, branch: &str) -> Result<Vec<Diff>> {
         let mut options = DiffBranchOptions {
             amount: Some(PAGE),
@@ -191,10 +191,11 @@ impl Repo {
         }
     }
 
-    /// Commits along first parents, newest first: back to `stop_at` (included), or to the first one.
+    /// Returns the commits along first parents, newest first, back to `stop_at` (included) or to
+    /// the first commit.
     ///
     /// # Errors
-    /// The client's.
+    /// Errors of the client.
     pub async fn log(&self, reference: &str, stop_at: Option<&str>) -> Result<Vec<Commit>> {
         let mut options = LogCommitsOptions {
             amount: Some(PAGE),
@@ -219,7 +220,7 @@ impl Repo {
     /// Deletes an object.
     ///
     /// # Errors
-    /// The client's.
+    /// Errors of the client.
     pub async fn delete(&self, branch: &str, path: &str) -> Result<()> {
         self.client
             .delete_object(&self.name, branch, path, &DeleteObjectOptions::default())
@@ -229,17 +230,17 @@ impl Repo {
     /// Deletes a branch.
     ///
     /// # Errors
-    /// The client's.
+    /// Errors of the client.
     pub async fn drop_branch(&self, branch: &str) -> Result<()> {
         self.client
             .delete_branch(&self.name, branch, &DeleteBranchOptions::default())
             .await
     }
 
-    /// Takes a commit back; of a merge, against its first parent.
+    /// Reverts a commit. A merge is reverted relative to its first parent.
     ///
     /// # Errors
-    /// The client's.
+    /// Errors of the client.
     pub async fn revert(&self, branch: &str, commit: &str) -> Result<()> {
         let creation = RevertCreation {
             r#ref: commit.to_owned(),
@@ -251,10 +252,10 @@ impl Repo {
             .await
     }
 
-    /// Makes the change of a commit on a branch.
+    /// Cherry-picks a commit onto a branch.
     ///
     /// # Errors
-    /// The client's.
+    /// Errors of the client.
     pub async fn cherry_pick(&self, branch: &str, commit: &str) -> Result<Commit> {
         let creation = CherryPickCreation {
             r#ref: commit.to_owned(),
@@ -263,10 +264,10 @@ impl Repo {
         self.client.cherry_pick(&self.name, branch, &creation).await
     }
 
-    /// Throws away what is staged: at a path, or all of it.
+    /// Resets staged changes, either at a path or all of them.
     ///
     /// # Errors
-    /// The client's.
+    /// Errors of the client.
     pub async fn reset(&self, branch: &str, path: Option<&str>) -> Result<()> {
         let creation = ResetCreation {
             r#type: match path {
@@ -284,7 +285,7 @@ impl Repo {
     /// Moves a branch's head to a commit.
     ///
     /// # Errors
-    /// The client's.
+    /// Errors of the client.
     pub async fn hard_reset(&self, branch: &str, commit: &str) -> Result<()> {
         let options = HardResetBranchOptions::default();
         self.client
@@ -292,10 +293,10 @@ impl Repo {
             .await
     }
 
-    /// Takes a change of a branch back: the one of this entry of the reflog, or the latest.
+    /// Undoes the change of a branch recorded in this reflog entry, or the latest change.
     ///
     /// # Errors
-    /// The client's.
+    /// Errors of the client.
     pub async fn undo(&self, branch: &str, entry: Option<&str>) -> Result<UndoResult> {
         let creation = entry.map(|entry| UndoCreation {
             entry: Some(entry.to_owned()),
@@ -306,10 +307,10 @@ impl Repo {
             .await
     }
 
-    /// The newest run of a branch's actions, its hooks, and the log of each.
+    /// Returns the newest run of a branch, its hooks, and the log of each.
     ///
     /// # Panics
-    /// If there is none, or it can't be read.
+    /// If there is no run, or it cannot be read.
     pub async fn newest_run(&self, branch: &str) -> (ActionRun, Vec<(HookRun, String)>) {
         let options = ListRepositoryRunsOptions {
             branch: Some(branch.to_owned()),
@@ -319,7 +320,7 @@ impl Repo {
             .client
             .list_repository_runs(&self.name, &options)
             .await
-            .expect("runs can be listed");
+            .expect("failed to list runs");
         let run = runs
             .results
             .into_iter()
@@ -330,24 +331,24 @@ impl Repo {
             .list_run_hooks(&self.name, &run.run_id, &ListRunHooksOptions::default())
             .await;
         let mut logs = Vec::new();
-        for hook in hooks.expect("a run's hooks can be listed").results {
+        for hook in hooks.expect("failed to list the hooks of a run").results {
             let body = self
                 .client
                 .get_run_hook_output(&self.name, &run.run_id, &hook.hook_run_id)
                 .await;
-            let log = read_all(body.expect("a hook's log can be read"))
+            let log = read_all(body.expect("failed to read a hook's log"))
                 .await
-                .expect("a hook's log can be read");
+                .expect("failed to read a hook's log");
             logs.push((hook, String::from_utf8_lossy(&log).into_owned()));
         }
         (run, logs)
     }
 }
 
-/// All bytes of an answer.
+/// Reads the whole response body.
 ///
 /// # Errors
-/// The client's, if it breaks off.
+/// Errors of the client, for example if the body is incomplete.
 pub async fn read_all(body: ByteStream) -> Result<Vec<u8>> {
     body.try_fold(Vec::new(), |mut all, piece| async move {
         all.extend_from_slice(&piece);
@@ -356,10 +357,10 @@ pub async fn read_all(body: ByteStream) -> Result<Vec<u8>> {
     .await
 }
 
-/// The status and words of a refusal.
+/// Returns the status and the error of a refused request.
 ///
 /// # Panics
-/// If it was not refused.
+/// If the request was not refused.
 pub fn refusal<T: std::fmt::Debug>(result: Result<T>) -> (u16, client::types::Error) {
     match result {
         Err(Error::Refused { status, error, .. }) => (status, *error),

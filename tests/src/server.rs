@@ -1,6 +1,7 @@
-//! One `weir` process: own data folder, own port, own database; stopped by its process id when dropped.
+//! One `weir` process with its own data folder, port and database. On drop, it is stopped by its
+//! process id.
 //!
-//! At most [`AT_ONCE`] run at a time, however many tests cargo starts.
+//! At most [`AT_ONCE`] servers run at the same time, however many tests cargo starts.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -18,36 +19,36 @@ use tempfile::TempDir;
 use crate::environment::{conformance, python, required};
 use crate::repo::Repo;
 
-/// The administrator's name and keys on a server of a test.
+/// The administrator's name and keys on test servers.
 pub const ADMIN: (&str, &str, &str) = (
     "admin",
     "AKIAJSYSTEMTESTS000Q",
     "system-tests/secret+key000000000000000000",
 );
 
-/// Servers that run at once.
+/// Maximum number of concurrent servers.
 const AT_ONCE: usize = 2;
-/// How long a server may take until it answers; a loaded machine builds beside it.
+/// Maximum startup time. The machine may be building at the same time.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
-/// Ports below those that the system hands to clients, so that none of those takes one while a server restarts.
+/// Ports below the ephemeral range, so that no client gets the port while a server restarts.
 const PORTS: std::ops::Range<u16> = 21_000..31_000;
-/// Lines of the server's log shown when a test fails.
+/// Number of log lines shown when a test fails.
 const LOG_LINES_SHOWN: usize = 60;
 
-/// Where metadata is kept.
+/// The metadata store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
     Sqlite,
     Postgres,
 }
 
-/// Whether there is an administrator when the server has started.
+/// Whether the server has an administrator when it has started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Setup {
-    /// [`ADMIN`] is made at the first start.
+    /// [`ADMIN`] is created at the first start.
     Done,
-    /// Left to the test.
+    /// The test creates the administrator.
     Open,
 }
 
@@ -58,16 +59,16 @@ pub struct TestServer {
     dir: Arc<TempDir>,
     port: u16,
     settings: Vec<(&'static str, String)>,
-    /// What the command line has beside address and folder.
+    /// Command line flags in addition to address and folder.
     flags: &'static [&'static str],
-    /// The administrator's key and secret.
+    /// The administrator's access key and secret.
     keys: (&'static str, &'static str),
-    /// None of a server beside another one, which has the place of both.
+    /// `None` for a server started by [`TestServer::beside`], which uses the slot of the first one.
     _place: Option<Place>,
 }
 
 impl TestServer {
-    /// Starts a server that is set up, and waits until it answers.
+    /// Starts a server that is set up, and waits until it responds.
     ///
     /// # Panics
     /// If it does not start, with its log.
@@ -76,13 +77,13 @@ impl TestServer {
         Self::start_with(backend, Setup::Done)
     }
 
-    /// As [`TestServer::start`], set up or not.
+    /// Like [`TestServer::start`], with or without an administrator.
     ///
     /// # Panics
     /// If it does not start, with its log.
     #[must_use]
     pub fn start_with(backend: Backend, setup: Setup) -> Self {
-        // As the server had them that was recorded for `compat`.
+        // The settings of the lakeFS server that was recorded for `compat`.
         let mut settings = vec![
             ("LAKEFSACTION_VAR", "this_is_actions_var".to_owned()),
             ("WEIR_BLOCKSTORE_LOCAL_IMPORT_ENABLED", "true".to_owned()),
@@ -99,7 +100,7 @@ impl TestServer {
         Self::start_prepared((ADMIN.1, ADMIN.2), |_| settings)
     }
 
-    /// As [`TestServer::start`] on SQLite, with further settings (`WEIR_*` variables).
+    /// Like [`TestServer::start`] on SQLite, with additional settings (`WEIR_*` variables).
     ///
     /// # Panics
     /// If it does not start, with its log.
@@ -114,7 +115,7 @@ impl TestServer {
         Self::start_prepared((ADMIN.1, ADMIN.2), |_| settings)
     }
 
-    /// Starts a server on SQLite with these settings and no others.
+    /// Starts a server on SQLite with only these settings.
     ///
     /// # Panics
     /// If it does not start, with its log.
@@ -126,7 +127,7 @@ impl TestServer {
         Self::start_prepared((ADMIN.1, ADMIN.2), |_| owned.collect())
     }
 
-    /// Starts a quickstart, whose keys are in its folder. [`TestServer::client`] does not know them.
+    /// Starts a quickstart. Its keys are in its folder; [`TestServer::client`] does not know them.
     ///
     /// # Panics
     /// If it does not start, with its log.
@@ -138,14 +139,14 @@ impl TestServer {
         server
     }
 
-    /// `127.0.0.1` and the port.
+    /// Returns `127.0.0.1` and the port.
     #[must_use]
     pub fn address(&self) -> (&'static str, u16) {
         ("127.0.0.1", self.port)
     }
 
-    /// Starts a server on what `prepare` puts into its folder, with the settings that it returns and an
-    /// administrator of these keys, whom the folder or the settings bring.
+    /// Starts a server on a folder that `prepare` fills, with the settings that `prepare` returns.
+    /// The administrator with these keys must come from the folder or the settings.
     pub(crate) fn start_prepared(
         keys: (&'static str, &'static str),
         prepare: impl FnOnce(&Path) -> Vec<(&'static str, String)>,
@@ -163,7 +164,7 @@ impl TestServer {
         let dir = tempfile::Builder::new()
             .prefix("weir-test-")
             .tempdir()
-            .expect("the system's temporary folder can be written");
+            .expect("failed to create a temporary folder");
         let settings = prepare(dir.path());
         Self {
             process: None,
@@ -176,7 +177,7 @@ impl TestServer {
         }
     }
 
-    /// Starts another server of the same installation: the same PostgreSQL, the same folder.
+    /// Starts another server of the same installation: same PostgreSQL database, same folder.
     ///
     /// # Panics
     /// If it does not start, with its log.
@@ -195,7 +196,7 @@ impl TestServer {
         server
     }
 
-    /// Starts the process again, on the same data and the same port.
+    /// Restarts the process with the same data and port.
     ///
     /// # Panics
     /// If it does not start, with its log.
@@ -204,20 +205,20 @@ impl TestServer {
         self.spawn();
     }
 
-    /// Ends the process as a power cut would: nothing is flushed, nothing is said.
+    /// Kills the process with SIGKILL, so that it flushes nothing.
     ///
     /// # Panics
-    /// If the system refuses.
+    /// If the signal cannot be sent.
     pub fn kill9(&mut self) {
-        let mut process = self.process.take().expect("the server runs");
-        process.kill().expect("our own process can be killed");
-        process.wait().expect("our own process can be waited for");
+        let mut process = self.process.take().expect("the server is not running");
+        process.kill().expect("failed to kill the server");
+        process.wait().expect("failed to wait for the server");
     }
 
-    /// Ends the process with SIGTERM and waits until it has finished what it was doing.
+    /// Stops the process with SIGTERM and waits until it has finished.
     ///
     /// # Panics
-    /// If it does not end in time, or ends badly.
+    /// If it does not stop in time, or fails.
     pub fn stop(&mut self) {
         if self.process.is_some() {
             self.terminate();
@@ -225,72 +226,72 @@ impl TestServer {
         }
     }
 
-    /// Sends SIGTERM and does not wait.
+    /// Sends SIGTERM without waiting.
     ///
     /// # Panics
-    /// If the server does not run.
+    /// If the server is not running.
     pub fn terminate(&self) {
         let told = Command::new("kill")
             .arg("-TERM")
             .arg(self.pid().to_string())
             .status();
         assert!(
-            told.expect("there is a kill command").success(),
+            told.expect("failed to run kill").success(),
             "failed to stop the server"
         );
     }
 
-    /// Waits until a server that was told to stop has ended.
+    /// Waits until a server that was told to stop has exited.
     ///
     /// # Panics
-    /// If it does not end in time, or ends badly.
+    /// If it does not exit in time, or fails.
     pub fn wait(&mut self) {
-        let mut process = self.process.take().expect("the server runs");
+        let mut process = self.process.take().expect("the server is not running");
         let deadline = Instant::now() + STOP_TIMEOUT;
         let status = loop {
-            match process
-                .try_wait()
-                .expect("our own process can be waited for")
-            {
+            match process.try_wait().expect("failed to wait for the server") {
                 Some(status) => break status,
                 None if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(2)),
                 None => {
-                    process.kill().expect("our own process can be killed");
+                    process.kill().expect("failed to kill the server");
                     panic!("the server did not stop within {STOP_TIMEOUT:?}");
                 }
             }
         };
-        assert!(status.success(), "the server ended badly: {status}");
+        assert!(status.success(), "the server failed: {status}");
     }
 
-    /// Whether somebody accepts connections on the server's port.
+    /// Reports whether a process accepts connections on the server's port.
     #[must_use]
     pub fn accepts(&self) -> bool {
         TcpStream::connect(("127.0.0.1", self.port)).is_ok()
     }
 
-    /// Starts a server that must refuse these settings; returns what it says.
+    /// Starts a server with settings that it must reject. Returns its error message.
     ///
     /// # Panics
     /// If it starts.
     #[must_use]
     pub fn refuse_to_start(settings: &[(&str, &str)]) -> String {
-        let dir = tempfile::tempdir().expect("the system's temporary folder can be written");
+        let dir = tempfile::tempdir().expect("failed to create a temporary folder");
         let output = weir(dir.path(), free_port())
             .envs(settings.iter().copied())
             .output()
-            .expect("the server's program can be started");
+            .expect("failed to start the server");
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
-    /// The process id.
+    /// Returns the process id.
     ///
     /// # Panics
-    /// If it does not run.
+    /// If the server is not running.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.process.as_ref().expect("the server runs").id()
+        self.process
+            .as_ref()
+            .expect("the server is not running")
+            .id()
     }
 
     /// `http://127.0.0.1:PORT`.
@@ -299,43 +300,44 @@ impl TestServer {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Where its data is.
+    /// Returns the data folder.
     #[must_use]
     pub fn data(&self) -> PathBuf {
         data_in(self.dir.path())
     }
 
-    /// What it has logged so far.
+    /// Returns the log so far.
     ///
     /// # Panics
-    /// If the log can't be read.
+    /// If the log cannot be read.
     #[must_use]
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.log_path()).expect("the server's log can be read")
+        std::fs::read_to_string(self.log_path()).expect("failed to read the server's log")
     }
 
-    /// A client that asks as the administrator.
+    /// Returns a client with the administrator's keys.
     ///
     /// # Panics
-    /// Never: the address is one.
+    /// Never: the address is valid.
     #[must_use]
     pub fn client(&self) -> Client {
         let credentials = Credentials::Key {
             access_key_id: self.keys.0.to_owned(),
             secret_access_key: self.keys.1.to_owned(),
         };
-        Client::new(&self.url(), credentials).expect("our own address is one")
+        Client::new(&self.url(), credentials).expect("the server's address is valid")
     }
 
-    /// A new repository with the branch `main`.
+    /// Creates a repository with the branch `main`.
     ///
     /// # Panics
-    /// If it can't be made.
+    /// If it cannot be created.
     pub async fn repo(&self, name: &str) -> Repo {
         Repo::create(self.client(), name).await
     }
 
-    /// Runs a client script below `tests/`; it finds the server in `WEIR_URL`, `ACCESS_KEY` and `SECRET_KEY`.
+    /// Runs a client script below `tests/`. The script gets the server in `WEIR_URL`, `ACCESS_KEY`
+    /// and `SECRET_KEY`.
     ///
     /// # Panics
     /// If it fails, with its output.
@@ -352,10 +354,10 @@ impl TestServer {
         )
     }
 
-    /// Compares this server with what lakeFS answered in these areas, separated by commas.
+    /// Compares this server with lakeFS's recorded responses in these areas (comma-separated).
     ///
     /// # Panics
-    /// On any unexplained difference, with the list of them.
+    /// On any unexplained difference, with a list of the differences.
     pub fn conformance(&self, areas: &str) {
         conformance(&self.url(), areas, self.keys);
     }
@@ -365,18 +367,18 @@ impl TestServer {
     }
 
     fn spawn(&mut self) {
-        // Every client that a test makes finds a TLS provider, whichever test is the first.
+        // Installs the TLS provider, so that clients work regardless of the order of tests.
         drop(client::http_builder());
         let log = File::options()
             .create(true)
             .append(true)
             .open(self.log_path())
-            .expect("the log can be written");
+            .expect("failed to open the log");
         let mut command = weir(self.dir.path(), self.port);
         command
             .args(self.flags)
             .envs(self.settings.iter().map(|(k, v)| (k, v)))
-            .stdout(log.try_clone().expect("a file handle can be shared"))
+            .stdout(log.try_clone().expect("failed to clone the log's handle"))
             .stderr(log);
         let process = command.spawn();
         self.process =
@@ -390,14 +392,14 @@ impl TestServer {
             let ended = self
                 .process
                 .as_mut()
-                .and_then(|p| p.try_wait().expect("our own process can be waited for"));
+                .and_then(|p| p.try_wait().expect("failed to wait for the server"));
             if let Some(status) = ended {
                 self.process = None;
-                panic!("the server ended at its start: {status}");
+                panic!("the server exited during startup: {status}");
             }
             assert!(
                 Instant::now() < deadline,
-                "the server did not answer within {START_TIMEOUT:?}"
+                "the server did not respond within {START_TIMEOUT:?}"
             );
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -407,7 +409,7 @@ impl TestServer {
 impl Drop for TestServer {
     fn drop(&mut self) {
         if let Some(mut process) = self.process.take() {
-            // Both fail only if it is gone already.
+            // Fails only if the process is already gone.
             let _gone = process.kill();
             let _status = process.wait();
         }
@@ -431,7 +433,7 @@ fn show(log: &Path) {
     eprintln!("{out}----");
 }
 
-/// A place among the servers that may run at once.
+/// A slot among the servers that may run concurrently.
 #[derive(Debug)]
 struct Place;
 
@@ -440,7 +442,7 @@ static FREED: Condvar = Condvar::new();
 
 impl Place {
     fn wait() -> Self {
-        // A test that failed while it counted has counted right.
+        // A panic while the lock is held leaves the count correct.
         let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         let mut running = FREED
             .wait_while(running, |n| *n >= AT_ONCE)
@@ -457,7 +459,8 @@ impl Drop for Place {
     }
 }
 
-/// `weir run` on a port, with all it keeps below `dir`. Nothing of the machine's reaches it: no settings, no home.
+/// Returns the command `weir run` on a port, with all its data below `dir`. Clears the environment,
+/// so that it inherits neither settings nor a home folder.
 fn weir(dir: &Path, port: u16) -> Command {
     let mut command = Command::new(binary());
     command
@@ -476,20 +479,21 @@ fn data_in(dir: &Path) -> PathBuf {
     dir.join("data")
 }
 
-/// The server's program: named by `cargo xtask test`, else the one built beside this test.
+/// Returns the path of the server's program: from `cargo xtask test`, otherwise next to this test's
+/// program.
 fn binary() -> PathBuf {
     if let Some(named) = std::env::var_os("WEIR_TEST_BIN") {
         return named.into();
     }
-    let test = std::env::current_exe().expect("a test is a program");
+    let test = std::env::current_exe().expect("failed to find the test's program");
     let beside = test
         .ancestors()
         .nth(2)
-        .expect("tests lie in a folder of the profile's")
+        .expect("the test's program has no profile folder")
         .join("weir");
     assert!(
         beside.is_file(),
-        "there is no {}: run `cargo xtask test`, which builds it",
+        "{} does not exist: run `cargo xtask test`, which builds it",
         beside.display()
     );
     beside
@@ -497,7 +501,7 @@ fn binary() -> PathBuf {
 
 fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Tests of several processes start at different places.
+    // Test processes start at different ports.
     let start = u16::try_from(std::process::id() % 1000).expect("below 1000") * 10;
     for _ in PORTS {
         let step = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
@@ -509,7 +513,7 @@ fn free_port() -> u16 {
     panic!("no port from {} to {} is free", PORTS.start, PORTS.end);
 }
 
-/// The connection string of the tests' PostgreSQL, with a table that is this server's alone.
+/// Returns the connection string of the tests' PostgreSQL with a table for this server only.
 fn own_table() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let given = required("WEIR_TEST_POSTGRES");

@@ -1,13 +1,13 @@
-//! Leaves tables that a server wrote where another implementation reads them back.
+//! Saves tables that a server wrote, so that another implementation can read them.
 //!
-//! `cargo xtask test` and `soak` name a folder in `WEIR_TEST_SSTABLES`, and have RocksDB read what lies there
-//! once the tests have ended. Without the variable nothing is kept. Of each test those of
-//! [`base::testing::is_in_sample`] are kept: all tables, unless it writes hundreds.
+//! `cargo xtask test` and `soak` set `WEIR_TEST_SSTABLES` to a folder, and let RocksDB read its
+//! files after the tests. Without the variable, nothing is saved. Of each test, the tables in
+//! [`base::testing::is_in_sample`] are saved; that is all of them, unless there are hundreds.
 
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Links each `_lakefs/ID` of the sample below a server's folder into the folder of tables.
+/// Links every sampled `_lakefs/ID` below a server's folder into the folder of saved tables.
 ///
 /// # Panics
 /// If a file can be neither linked nor copied.
@@ -21,11 +21,11 @@ pub(crate) fn keep(server: &Path) {
         if kept.exists() || !base::testing::is_in_sample(id) {
             return;
         }
-        // The folder may be on another disk.
+        // Linking fails if the folder is on another disk.
         let linked = std::fs::hard_link(table, &kept);
         if linked.is_err_and(|e| e.kind() != ErrorKind::AlreadyExists) {
             std::fs::copy(table, &kept)
-                .unwrap_or_else(|e| panic!("failed to keep {}: {e}", table.display()));
+                .unwrap_or_else(|e| panic!("failed to save {}: {e}", table.display()));
         }
     });
 }
@@ -43,7 +43,7 @@ fn walk(folder: &Path, found: &mut impl FnMut(&Path, &str)) {
     }
 }
 
-/// What is in a folder; nothing if it is gone.
+/// Returns the entries of a folder, or nothing if it does not exist.
 fn entries(folder: &Path) -> impl Iterator<Item = std::fs::DirEntry> {
     std::fs::read_dir(folder).into_iter().flatten().flatten()
 }

@@ -1,4 +1,5 @@
-//! Who gets in: the first administrator, a quickstart's keys and its neighbours in the browser, hooks that call back.
+//! Access: the first administrator, a quickstart's keys and cross-site protection, hooks that call
+//! back, webhook targets.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 #[test]
-fn a_short_secret_key_is_refused_with_the_remedy() {
+fn short_secret_key_is_rejected_with_a_remedy() {
     let said = TestServer::refuse_to_start(&[("WEIR_AUTH_ENCRYPT_SECRET_KEY", "swordfish")]);
     assert!(
         said.contains("auth.encrypt.secret_key has 9 bytes, a new installation needs at least 16")
@@ -20,9 +21,10 @@ fn a_short_secret_key_is_refused_with_the_remedy() {
     );
 }
 
-/// Whoever sends a token means it: one that is wrong is refused where none would be asked for.
+/// A caller that sends a token expects it to be checked. A wrong token is rejected even where none
+/// is required.
 #[tokio::test]
-async fn a_wrong_setup_token_is_refused_on_the_machine_itself() {
+async fn wrong_setup_token_is_rejected_even_locally() {
     let server = TestServer::start_with(Backend::Sqlite, Setup::Open);
     let http = ::client::http_builder().build().unwrap();
     let ask = async |token: Option<&str>| {
@@ -42,14 +44,14 @@ async fn a_wrong_setup_token_is_refused_on_the_machine_itself() {
             "{wrong:?}: {status} {said}"
         );
     }
-    // Nobody became administrator by it.
+    // The failed attempts did not create an administrator.
     assert_eq!(ask(None).await.0, 200);
     assert_eq!(ask(Some("not the token of the log")).await.0, 409);
 }
 
-/// Before, whoever reached a new server first became its administrator.
+/// Regression test: the first caller of a new server became its administrator, from any machine.
 #[tokio::test]
-async fn who_comes_through_a_proxy_needs_the_setup_token_of_the_log() {
+async fn setup_through_a_proxy_needs_the_logged_token() {
     let server = TestServer::start_with(Backend::Sqlite, Setup::Open);
     let http = ::client::http_builder().build().unwrap();
     let ask = async |token: Option<&str>| {
@@ -75,7 +77,7 @@ async fn who_comes_through_a_proxy_needs_the_setup_token_of_the_log() {
 }
 
 #[tokio::test]
-async fn a_configured_setup_token_is_not_logged() {
+async fn configured_setup_token_is_not_logged() {
     const TOKEN: &str = "a-token-of-the-configuration";
     let server = TestServer::start_with_settings(&[("WEIR_INSTALLATION_SETUP_TOKEN", TOKEN)]);
     let log = server.log();
@@ -83,7 +85,7 @@ async fn a_configured_setup_token_is_not_logged() {
         log.contains("installation.setup_token") && !log.contains(TOKEN),
         "{log}"
     );
-    // On the machine itself it is not asked for.
+    // Local callers do not need the token.
     let nobody = Client::new(&server.url(), Credentials::None).unwrap();
     let body = SetupBody {
         username: "admin".to_owned(),
@@ -92,9 +94,9 @@ async fn a_configured_setup_token_is_not_logged() {
     nobody.setup(&SetupOptions::default(), &body).await.unwrap();
 }
 
-/// Keys that are published open every quickstart to every page and program that knows them.
+/// Published keys would open every quickstart to every page and program that knows them.
 #[tokio::test]
-async fn a_quickstart_has_random_keys_in_a_file_and_keeps_them() {
+async fn quickstart_keys_are_random_and_stored_in_a_file() {
     let mut server = TestServer::start_quickstart();
     let keys = || -> Value {
         let file = server.data().join("quickstart-credentials.json");
@@ -111,7 +113,7 @@ async fn a_quickstart_has_random_keys_in_a_file_and_keeps_them() {
     assert!(id.starts_with("AKIAJ") && secret.len() == 40, "{id}");
     let folder = format!("data folder: {}", server.data().display());
     assert_eq!(server.log().matches(&folder).count(), 1);
-    // The log of a test holds what the server printed, too.
+    // The log file of a test also contains the server's standard output.
     assert_eq!(server.log().matches(&secret).count(), 1);
     let user = async |url: String, id: &str, secret: &str| {
         let request = ::client::http_builder()
@@ -137,9 +139,9 @@ async fn a_quickstart_has_random_keys_in_a_file_and_keeps_them() {
     assert_eq!(server.log().matches(&secret).count(), 1, "printed once");
 }
 
-/// A page may let its own name lead to this machine, and read what it is answered as its own.
+/// A page can point its domain to this machine and then read responses as same-origin.
 #[tokio::test]
-async fn a_quickstart_answers_no_page_of_another_site() {
+async fn quickstart_rejects_pages_of_other_sites() {
     let server = TestServer::start_quickstart();
     let get = async |path: &str, headers: &[(&str, &str)]| {
         let mut request = ::client::http_builder()
@@ -171,13 +173,13 @@ async fn a_quickstart_answers_no_page_of_another_site() {
         );
     }
     assert_eq!(get("/_health", &[("host", "localhost:8000")]).await.0, 200);
-    // Repositories as hosts, as S3 clients name them.
+    // S3 clients use the repository as host name.
     let signed = [
         ("host", "lake.s3.local.lakefs.io"),
         ("authorization", "AWS4-HMAC-SHA256 x"),
     ];
     assert!(!get("/", &signed).await.1.contains("this machine only"));
-    // A server that is no quickstart has names that it can't know.
+    // A server that is not a quickstart cannot know all of its host names.
     let other = TestServer::start(Backend::Sqlite);
     let request = ::client::http_builder()
         .build()
@@ -188,7 +190,7 @@ async fn a_quickstart_answers_no_page_of_another_site() {
 }
 
 #[test]
-fn an_installation_with_published_keys_is_warned_of() {
+fn published_keys_cause_a_warning() {
     let server = TestServer::start_with_settings(&[
         ("WEIR_INSTALLATION_USER_NAME", "quickstart"),
         ("WEIR_INSTALLATION_ACCESS_KEY_ID", "AKIAIOSFOLQUICKSTART"),
@@ -199,12 +201,13 @@ fn an_installation_with_published_keys_is_warned_of() {
     ]);
     let log = server.log();
     assert!(
-        log.contains("published keys open this installation") && log.contains("--data folder"),
+        log.contains("this installation accepts the published keys of earlier quickstarts")
+            && log.contains("--data folder"),
         "{log}"
     );
 }
 
-/// One request as a webhook's service reads it: its headers, in lowercase.
+/// Reads one request and returns its headers in lowercase.
 async fn read_request(stream: &mut TcpStream) -> Vec<(String, String)> {
     let mut bytes = Vec::new();
     loop {
@@ -225,16 +228,16 @@ async fn read_request(stream: &mut TcpStream) -> Vec<(String, String)> {
         assert_ne!(
             stream.read_buf(&mut bytes).await.unwrap(),
             0,
-            "the request broke off"
+            "the request is incomplete"
         );
     }
 }
 
-/// What the service's commits were answered, in the order in which they were.
+/// Responses to the service's commits, in order of arrival.
 type Answers = Arc<Mutex<Vec<(u16, String)>>>;
 
-/// A service that commits to the next branch (`d1`, `d2` ...) whenever it is called, before it answers, and
-/// passes on one header of the call.
+/// Starts a service that commits to the next branch (`d1`, `d2`, ...) whenever it is called, before
+/// it responds. It forwards one header of the call.
 async fn callback_service(server: &TestServer, passed_on: &'static str) -> (String, Answers) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -272,9 +275,9 @@ async fn callback_service(server: &TestServer, passed_on: &'static str) -> (Stri
     (url, answers)
 }
 
-/// A webhook whose service commits set off itself without end.
+/// A webhook whose service makes commits that trigger the same webhook.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hook_that_calls_back_nests_three_levels_deep() {
+async fn recursive_webhook_stops_at_depth_three() {
     for passed_on in ["x-weir-run-token", "user-agent"] {
         let server = TestServer::start(Backend::Sqlite);
         let repo = server.repo("nested").await;
@@ -291,7 +294,7 @@ async fn a_hook_that_calls_back_nests_three_levels_deep() {
         }
         repo.put("d0", "a", "b").await.unwrap();
         repo.commit("d0", "by a client").await.unwrap();
-        // The deepest is answered first.
+        // The deepest commit gets its response first.
         let answers = answers.lock().unwrap().clone();
         let statuses: Vec<u16> = answers.iter().map(|(status, _)| *status).collect();
         assert_eq!(statuses, [412, 201, 201, 201], "{passed_on}: {answers:?}");
@@ -301,7 +304,7 @@ async fn a_hook_that_calls_back_nests_three_levels_deep() {
             "{}",
             answers[0].1
         );
-        // Nothing was recorded of it: no hook ran.
+        // No run was recorded for it, because no hook ran.
         let head = repo.head(MAIN).await.unwrap();
         assert_eq!(repo.head("d4").await.unwrap(), head);
         assert_ne!(repo.head("d3").await.unwrap(), head);
@@ -309,7 +312,7 @@ async fn a_hook_that_calls_back_nests_three_levels_deep() {
 }
 
 #[tokio::test]
-async fn what_the_configuration_denies_webhooks_is_told_in_the_refusal() {
+async fn refusal_names_the_denied_webhook_target() {
     let server = TestServer::start_with_settings(&[
         ("WEIR_INSTALLATION_USER_NAME", system_tests::ADMIN.0),
         ("WEIR_INSTALLATION_ACCESS_KEY_ID", system_tests::ADMIN.1),

@@ -1,15 +1,15 @@
-//! What lakeFS answered, Weir answers: the recorded conversations, on both databases.
+//! Weir responds like lakeFS: replays recorded conversations on both databases.
 //!
-//! Recordings and script are in `compat/conformance`, which is not edited here;
-//! `compat/AREA_later.txt` names the steps of an area that wait for a feature.
+//! `compat/conformance` has recordings and scripts and is not edited here. `compat/AREA_later.txt`
+//! lists the steps of an area that wait for a feature.
 
 use std::sync::{Mutex, PoisonError};
 
 use system_tests::{Backend, Museum, Records, Setup, TestServer};
 
-/// The webhook receiver of area `hooks` listens on a port that is written in the recordings.
+/// The webhook receiver of area `hooks` needs the port that is in the recordings.
 static HOOKS_PORT: Mutex<()> = Mutex::new(());
-/// So does that of area `action_files`.
+/// The same for area `action_files`.
 static ACTION_FILES_PORT: Mutex<()> = Mutex::new(());
 
 fn setup_auth_and_main(backend: Backend) {
@@ -44,7 +44,8 @@ fn s3(backend: Backend) {
     TestServer::start(backend).conformance("s3");
 }
 
-/// What `lakectl` prints of a refusal, without it: its requests are sent, and the messages are its lines.
+/// `lakectl` without its binary: the test sends its requests, and compares the messages that it
+/// would print.
 fn lakectl(backend: Backend) {
     TestServer::start(backend).python("clients/lakectl_texts.py", &[]);
 }
@@ -53,8 +54,8 @@ fn log(backend: Backend) {
     TestServer::start(backend).conformance("log");
 }
 
-/// An installation that lakeFS made is answered from as lakeFS does, ids and times included, and
-/// looking at it changes nothing in it.
+/// Weir on lakeFS's installation responds like lakeFS, including ids and times. Reading changes no
+/// records.
 fn museum(backend: Backend) {
     let mut museum = Museum::open(backend);
     museum.server.conformance("museum");
@@ -63,7 +64,7 @@ fn museum(backend: Backend) {
     assert_eq!(of_repositories(museum.records()), of_repositories(before));
 }
 
-/// Without what a server notes of itself at its start, and its count of requests.
+/// Removes records that a server writes at startup, and its request count.
 fn of_repositories(records: Records) -> Records {
     let of_server = |partition: &[u8]| matches!(partition, b"auth" | b"usage");
     let kept = records.into_iter();
@@ -72,91 +73,91 @@ fn of_repositories(records: Records) -> Records {
 }
 
 #[test]
-fn sqlite_answers_as_lakefs_in_setup_auth_and_main() {
+fn sqlite_matches_lakefs_in_setup_auth_and_main() {
     setup_auth_and_main(Backend::Sqlite);
 }
 
 #[test]
-fn postgres_answers_as_lakefs_in_setup_auth_and_main() {
+fn postgres_matches_lakefs_in_setup_auth_and_main() {
     setup_auth_and_main(Backend::Postgres);
 }
 
 #[test]
-fn sqlite_runs_hooks_as_lakefs() {
+fn sqlite_matches_lakefs_in_hooks() {
     hooks(Backend::Sqlite);
 }
 
 #[test]
-fn postgres_runs_hooks_as_lakefs() {
+fn postgres_matches_lakefs_in_hooks() {
     hooks(Backend::Postgres);
 }
 
 #[test]
-fn sqlite_reads_action_files_as_lakefs() {
+fn sqlite_matches_lakefs_in_action_files() {
     action_files(Backend::Sqlite);
 }
 
 #[test]
-fn postgres_reads_action_files_as_lakefs() {
+fn postgres_matches_lakefs_in_action_files() {
     action_files(Backend::Postgres);
 }
 
 #[test]
-fn sqlite_keeps_versions_as_lakefs() {
+fn sqlite_matches_lakefs_in_versioning() {
     versioning(Backend::Sqlite);
 }
 
 #[test]
-fn postgres_keeps_versions_as_lakefs() {
+fn postgres_matches_lakefs_in_versioning() {
     versioning(Backend::Postgres);
 }
 
 #[test]
-fn sqlite_keeps_objects_as_lakefs() {
+fn sqlite_matches_lakefs_in_objects() {
     objects(Backend::Sqlite);
 }
 
 #[test]
-fn postgres_keeps_objects_as_lakefs() {
+fn postgres_matches_lakefs_in_objects() {
     objects(Backend::Postgres);
 }
 
 #[test]
-fn sqlite_speaks_s3_as_lakefs() {
+fn sqlite_matches_lakefs_in_s3() {
     s3(Backend::Sqlite);
 }
 
 #[test]
-fn postgres_speaks_s3_as_lakefs() {
+fn postgres_matches_lakefs_in_s3() {
     s3(Backend::Postgres);
 }
 
 #[test]
-fn sqlite_tells_lakectl_what_lakefs_tells_it() {
+fn sqlite_matches_lakefs_in_lakectl() {
     lakectl(Backend::Sqlite);
 }
 
 #[test]
-fn postgres_tells_lakectl_what_lakefs_tells_it() {
+fn postgres_matches_lakefs_in_lakectl() {
     lakectl(Backend::Postgres);
 }
 
 #[test]
-fn sqlite_walks_history_as_lakefs() {
+fn sqlite_matches_lakefs_in_log() {
     log(Backend::Sqlite);
 }
 
 #[test]
-fn postgres_walks_history_as_lakefs() {
+fn postgres_matches_lakefs_in_log() {
     log(Backend::Postgres);
 }
 
 #[test]
-fn sqlite_answers_from_an_installation_of_lakefs() {
+fn sqlite_matches_lakefs_on_its_installation() {
     museum(Backend::Sqlite);
 }
 
 #[test]
-fn postgres_answers_from_an_installation_of_lakefs() {
+fn postgres_matches_lakefs_on_its_installation() {
     museum(Backend::Postgres);
 }

@@ -1,7 +1,8 @@
-//! Connections that are idle, slow or too many: each is ended, and others are served meanwhile.
+//! Connections that are idle, slow or too many: each is closed, and other clients are served
+//! meanwhile.
 //!
-//! Deadlines are short here and the tests' patience long, so that a loaded machine
-//! changes how long a test takes and not how it ends.
+//! The server's deadlines are short and the tests' timeouts are long, so that a loaded machine
+//! makes the tests slower but does not change their results.
 
 mod anonymous;
 mod floods;
@@ -23,10 +24,10 @@ const SHORT: &[(&str, &str)] = &[
     ("WEIR_HTTP_MIN_BYTES_PER_SECOND", "1000000"),
 ];
 
-/// Longer than any test: what it bounds does not happen.
+/// Longer than any test, so that the deadline never applies.
 const NEVER: &str = "1h";
 
-/// A request that is under way for as long as its body does not come.
+/// A request that stays in flight because its body never arrives.
 const HALF_A_BODY: &str = "POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\n\
      Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"access";
 
@@ -58,7 +59,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
 }
 
 #[test]
-fn connections_without_a_whole_request_are_ended() {
+fn connections_without_a_complete_request_are_closed() {
     let server = TestServer::start_set(SHORT);
     let silent = [
         ("nothing", b"".to_vec(), "no_byte"),
@@ -95,11 +96,11 @@ fn connections_without_a_whole_request_are_ended() {
         Raw::with(&server, bytes).rest();
         assert!(metric(&server, &reason) > before, "{name}");
     }
-    // A line of headers now and then has no end otherwise.
+    // Sending a header line from time to time would otherwise never end.
     let mut slow = Raw::with(&server, "GET /_health HTTP/1.1\r\nHost: localhost\r\n");
     let said = slow.trickle(b"X-A: b\r\n", Duration::from_millis(100));
     assert_eq!(String::from_utf8_lossy(&said), "");
-    // Between requests a connection lives longer, and then ends as well.
+    // An idle connection between requests lives longer, but is closed too.
     let mut idle = Raw::open(&server);
     assert_eq!(idle.ask("/_health").0, 200);
     assert!(idle.rest().is_empty());
@@ -112,7 +113,7 @@ fn connections_without_a_whole_request_are_ended() {
 }
 
 #[test]
-fn bodies_that_stop_or_trickle_are_refused() {
+fn stalled_and_trickling_bodies_are_refused() {
     let server = TestServer::start_set(SHORT);
     let repo = block_on(server.repo("slow"));
     let token = login(&server);
@@ -139,7 +140,7 @@ fn bodies_that_stop_or_trickle_are_refused() {
     }
     let mut slow = Raw::with(&server, upload("text/plain", ""));
     slow.trickle(b"x", Duration::from_millis(100));
-    // S3, by one body and by chunks.
+    // S3, with a plain body and with a chunked one.
     let printed = server.python("clients/slow_s3.py", &["slow"]);
     assert_eq!(
         printed.matches("400 RequestTimeout").count(),
@@ -152,7 +153,7 @@ fn bodies_that_stop_or_trickle_are_refused() {
 }
 
 #[test]
-fn answers_that_nobody_takes_are_cut_off() {
+fn responses_that_are_not_read_are_aborted() {
     let mut settings = SHORT.to_vec();
     settings.push(("WEIR_HTTP_BODY_TIMEOUT", NEVER));
     let server = TestServer::start_set(&settings);
@@ -170,14 +171,14 @@ fn answers_that_nobody_takes_are_cut_off() {
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
     );
-    // Who reads gets it all.
+    // A client that reads gets the complete response.
     let whole = Raw::with(&server, &request).rest();
     assert!(whole.len() > size);
     let mut raw = Raw::with(&server, &request);
     until("HTTP/1 is cut off", || slow_readers() == 1);
-    assert!(raw.rest().len() < size, "the answer was cut off");
+    assert!(raw.rest().len() < size, "the response must be incomplete");
 
-    // The window of a stream is never opened; pings are answered all the while.
+    // The client never extends the stream's window, but responds to pings all the time.
     let mut raw = Raw::with(
         &server,
         [http2_start(), http2_get(1, path, &token)].concat(),
@@ -188,7 +189,7 @@ fn answers_that_nobody_takes_are_cut_off() {
 }
 
 #[test]
-fn an_idle_connection_outlives_the_deadlines_of_requests() {
+fn idle_connection_outlives_request_deadlines() {
     let mut settings = SHORT.to_vec();
     settings.extend([
         ("WEIR_HTTP_IDLE_TIMEOUT", NEVER),
@@ -203,15 +204,16 @@ fn an_idle_connection_outlives_the_deadlines_of_requests() {
     );
     for _ in 0..2 {
         assert_eq!(raw.ask("/_health").0, 200);
-        // Longer than all of them.
+        // Longer than all of these deadlines.
         std::thread::sleep(Duration::from_secs(3));
     }
     assert_eq!(raw.ask("/_health").0, 200);
-    // A client of HTTP/2 that does not answer pings is gone, whatever the idle time.
+    // An HTTP/2 client that does not respond to pings is disconnected, regardless of the idle
+    // timeout.
     http2.rest();
 }
 
-/// So many connections, each with a request under way: the server asks for its body.
+/// Opens connections with a request in flight each: the server waits for the bodies.
 fn busy(server: &TestServer, connections: usize) -> Vec<Raw> {
     let asks_first = HALF_A_BODY
         .split_once("{")
@@ -227,7 +229,7 @@ fn busy(server: &TestServer, connections: usize) -> Vec<Raw> {
 }
 
 #[test]
-fn a_full_server_still_says_that_it_lives() {
+fn full_server_still_answers_health_checks() {
     let server = TestServer::start_set(&[
         ("WEIR_HTTP_MAX_CONNECTIONS", "20"),
         ("WEIR_HTTP_BODY_TIMEOUT", NEVER),
@@ -246,9 +248,9 @@ fn a_full_server_still_says_that_it_lives() {
         status == 503 && text.contains("retry-after: 2") && text.contains("connection: close"),
         "{text}"
     );
-    // Many who ask for nothing take the reserved places for seconds, not for good.
+    // Clients that send nothing occupy the reserved slots only for seconds.
     let silent: Vec<_> = (0..200).map(|_| Raw::open(&server)).collect();
-    until("a place for /_health", || {
+    until("a slot for /_health", || {
         get_if_open(&server, "/_health") == Some(200)
     });
     drop((held, silent));
@@ -257,7 +259,7 @@ fn a_full_server_still_says_that_it_lives() {
     });
 }
 
-/// A request whose connection may be refused.
+/// Sends a request on a connection that may be refused.
 fn get_if_open(server: &TestServer, path: &str) -> Option<u16> {
     let mut stream = std::net::TcpStream::connect(server.address()).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
@@ -269,7 +271,7 @@ fn get_if_open(server: &TestServer, path: &str) -> Option<u16> {
 }
 
 #[test]
-fn idle_connections_make_room_for_new_ones() {
+fn idle_connections_are_evicted_for_new_ones() {
     let server = TestServer::start_set(&[
         ("WEIR_HTTP_MAX_CONNECTIONS", "20"),
         ("WEIR_HTTP_BODY_TIMEOUT", NEVER),
@@ -277,8 +279,8 @@ fn idle_connections_make_room_for_new_ones() {
         ("WEIR_HTTP_FIRST_BYTE_TIMEOUT", NEVER),
         ("WEIR_HTTP_HEADERS_TIMEOUT", NEVER),
     ]);
-    // As a slow attack holds them: silent, with half a request, and idle. Connections are accepted in the
-    // order in which they came, so that the first has done nothing for longest.
+    // Connections as a slow attack holds them: silent, with an incomplete request, and idle. They
+    // are accepted in order of arrival, so the first has been idle for longest.
     let mut first = Raw::open(&server);
     let mut idle = Raw::open(&server);
     assert_eq!(idle.ask("/_health").0, 200);
@@ -286,24 +288,31 @@ fn idle_connections_make_room_for_new_ones() {
         .map(|n| Raw::with(&server, if n % 2 == 0 { "" } else { "GET /_he" }))
         .collect();
     let mut last = None;
-    // Only those that did nothing for a second make room.
-    until("a place by closing another", || {
+    // Only connections that were idle for a second are evicted.
+    until("a slot by eviction", || {
         let mut raw = Raw::open(&server);
         let is_served = raw.ask("/api/v1/healthcheck").0 == 204;
         last = Some(raw);
         is_served
     });
-    assert!(first.rest().is_empty(), "the longest idle one made room");
+    assert!(
+        first.rest().is_empty(),
+        "the longest idle connection must be evicted"
+    );
     held.push(idle);
     let closed = held
         .iter_mut()
         .filter_map(|raw| raw.is_closed().then_some(()));
-    assert_eq!(closed.count(), 0, "no other one did");
-    assert_eq!(last.unwrap().ask("/_health").0, 200, "the new one stays");
+    assert_eq!(closed.count(), 0, "no other connection may be evicted");
+    assert_eq!(
+        last.unwrap().ask("/_health").0,
+        200,
+        "the new connection must stay open"
+    );
 }
 
 #[test]
-fn one_address_has_its_share() {
+fn connections_per_address_are_limited() {
     let server = TestServer::start_set(&[
         ("WEIR_HTTP_MAX_CONNECTIONS", "1000"),
         ("WEIR_HTTP_MAX_CONNECTIONS_PER_ADDRESS", "10"),
@@ -314,13 +323,13 @@ fn one_address_has_its_share() {
     assert_eq!(get(&server, "/_health").0, 200);
     assert_eq!(get(&server, "/api/v1/healthcheck").0, 503);
     drop(held);
-    until("the address has room again", || {
+    until("the address has a free slot again", || {
         get_if_open(&server, "/api/v1/healthcheck") == Some(204)
     });
 }
 
 #[test]
-fn thousands_of_silent_connections_keep_nobody_out() {
+fn silent_connections_do_not_block_other_clients() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -337,11 +346,11 @@ fn thousands_of_silent_connections_keep_nobody_out() {
     let fields: Vec<_> = files.split_whitespace().collect();
     assert_eq!(
         fields[3], fields[4],
-        "as many as the system allows: {files}"
+        "the limit of open files must be raised: {files}"
     );
-    // More than there are places.
+    // More connections than slots.
     let silent: Vec<_> = (0..5000).map(|_| Raw::open(&server)).collect();
-    // From a second on they make room.
+    // They can be evicted after a second.
     until("others are served", || {
         get_if_open(&server, "/api/v1/healthcheck") == Some(204)
     });
@@ -353,7 +362,7 @@ fn thousands_of_silent_connections_keep_nobody_out() {
     drop(silent);
 }
 
-/// Peak memory of the server since the last call, in MiB.
+/// Returns the current memory, and a function that returns the peak since the call, both in MiB.
 fn peak_since(server: &TestServer) -> (u64, impl FnOnce() -> u64) {
     let pid = server.pid();
     let read = move |field: &str| -> u64 {
@@ -362,16 +371,16 @@ fn peak_since(server: &TestServer) -> (u64, impl FnOnce() -> u64) {
         let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
         kib >> 10
     };
-    // Resets the peak to what is held now.
+    // Resets the peak to the current value.
     std::fs::write(format!("/proc/{pid}/clear_refs"), "5").unwrap();
     (read("VmRSS"), move || read("VmHWM"))
 }
 
 #[test]
-fn json_bodies_take_up_little_whatever_they_hold() {
+fn memory_of_json_bodies_is_bounded() {
     let server = TestServer::start_set(&[]);
     let token = login(&server);
-    // Five million numbers: 160 MiB if they were decoded first.
+    // Five million numbers would take 160 MiB if they were all decoded.
     let numbers = format!("[{}0]", "0,".repeat((10 << 20) / 2 - 2));
     let (before, peak) = peak_since(&server);
     std::thread::scope(|scope| {

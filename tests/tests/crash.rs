@@ -1,11 +1,11 @@
-//! `kill -9` at random moments of writing, deleting, committing, merging and whatever else changes a
-//! branch or tag, or makes, fills or deletes a repository, many times over, on one data folder; and of one of two
-//! servers on one database.
+//! Kills the server at random moments (`kill -9`) while clients write, delete, commit, merge,
+//! change branches and tags in other ways, and create, fill and delete repositories. Repeats this
+//! many times on one data folder, and also with two servers on one database.
 //!
-//! After each restart: what was acknowledged is there, what was not is there in full
-//! or not at all, and the server starts. Each path has one writer, so that the model
-//! knows which contents it may hold. The moment is so many answers and a little later,
-//! so that a slow machine has as much to lose as a fast one.
+//! After each restart: acknowledged changes exist, other changes exist completely or not at all,
+//! and the server starts. Each path has one writer, so that the model knows its possible contents.
+//! The moment of the kill is chosen by the number of responses plus a short delay, so that slow and
+//! fast machines have the same amount of work at risk.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,34 +15,34 @@ use std::time::{Duration, Instant};
 use client::Error;
 use system_tests::{Backend, MAIN, Random, Repo, TestServer, effort};
 
-use self::chores::Chore;
-use self::errands::{Errand, Given};
-use self::lives::Life;
+use self::branch_ops::BranchOps;
+use self::maintenance::MaintenanceOps;
+use self::task_ops::{Given, TaskOps};
 
-#[path = "crash/chores.rs"]
-mod chores;
-#[path = "crash/errands.rs"]
-mod errands;
-#[path = "crash/lives.rs"]
-mod lives;
-#[path = "crash/two.rs"]
-mod two;
+#[path = "crash/branch_ops.rs"]
+mod branch_ops;
+#[path = "crash/maintenance.rs"]
+mod maintenance;
+#[path = "crash/task_ops.rs"]
+mod task_ops;
+#[path = "crash/two_servers.rs"]
+mod two_servers;
 
 const WRITERS: u64 = 4;
-/// The branch that only merges change.
+/// A branch that is changed by merges only.
 const TRUNK: &str = "trunk";
 const BIG_BYTES: usize = 300_000;
-/// Answers of one kind that a round waits for before its end.
+/// Number of responses that a round waits for before the kill.
 const ANSWERS: std::ops::Range<u64> = 1..16;
-/// How much later the end comes, in microseconds.
+/// Additional delay of the kill in microseconds.
 const LATER_US: std::ops::Range<u64> = 0..60_000;
-/// Longer than the slowest round.
+/// Longer than the slowest round takes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What a path holds: the number of the write, none if the path is empty.
+/// Content of a path: the number of the write, or `None` if there is no object.
 type Content = Option<u64>;
 
-/// Contents that each path may hold: what was acknowledged last, and what was asked for since.
+/// Possible contents of each path: the last acknowledged one, and those requested since.
 #[derive(Debug, Default)]
 struct Model(BTreeMap<String, Vec<Content>>);
 
@@ -54,20 +54,20 @@ impl Model {
             .push(content);
     }
 
-    /// The last thing asked for has happened.
+    /// Records that the last requested change has been acknowledged.
     fn acknowledge(&mut self, path: &str) {
-        let allowed = self.0.get_mut(path).expect("it was asked for");
+        let allowed = self.0.get_mut(path).expect("the change was requested");
         allowed.drain(..allowed.len() - 1);
     }
 
-    /// After a restart a path holds one thing, and goes on holding it.
+    /// Records what a path holds after a restart. It must not change afterwards.
     fn settle(&mut self, path: &str, found: Option<&[u8]>) {
-        let allowed = self.0.get_mut(path).expect("it was asked for");
+        let allowed = self.0.get_mut(path).expect("the change was requested");
         let fits = |content: &Content| content.map(|n| bytes_of(path, n)).as_deref() == found;
         let held = allowed.iter().copied().find(fits);
         let held = held.unwrap_or_else(|| {
             panic!(
-                "{path} holds {} bytes that are none of the writes {allowed:?}",
+                "{path} holds {} bytes that match none of the writes {allowed:?}",
                 found.map_or(0, <[u8]>::len)
             )
         });
@@ -75,7 +75,7 @@ impl Model {
     }
 }
 
-/// Every seventh write is big, so that it can be cut in its middle.
+/// Every seventh content is large, so that a kill can interrupt it.
 fn bytes_of(path: &str, number: u64) -> Vec<u8> {
     let line = format!("{path} {number}\n");
     let copies = if number.is_multiple_of(7) {
@@ -86,56 +86,56 @@ fn bytes_of(path: &str, number: u64) -> Vec<u8> {
     line.repeat(copies).into_bytes()
 }
 
-/// Whether the server is gone; any other failure is one of the server's.
+/// Reports whether the server is gone. Panics on any other error.
 fn is_gone(e: &Error) -> bool {
     assert!(e.status().is_none(), "{e}");
     true
 }
 
-/// What has been acknowledged in a round.
+/// Number of acknowledged operations in a round.
 #[derive(Debug, Default)]
 struct Progress {
     writes: AtomicU64,
     commits: AtomicU64,
     merges: AtomicU64,
-    /// Steps of lives.
-    steps: AtomicU64,
-    /// Parts of errands.
-    errands: AtomicU64,
-    /// Parts of chores.
-    chores: AtomicU64,
+    /// Branch operations.
+    branch_ops: AtomicU64,
+    /// Task operations.
+    task_ops: AtomicU64,
+    /// Maintenance operations.
+    maintenance: AtomicU64,
     over: AtomicBool,
 }
 
 impl Progress {
-    fn lived(&self) {
-        self.steps.fetch_add(1, Ordering::Relaxed);
+    fn count_branch_op(&self) {
+        self.branch_ops.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn ran_errand(&self) {
-        self.errands.fetch_add(1, Ordering::Relaxed);
+    fn count_task_op(&self) {
+        self.task_ops.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn did_chore(&self) {
-        self.chores.fetch_add(1, Ordering::Relaxed);
+    fn count_maintenance_op(&self) {
+        self.maintenance.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether those who work are to stop, also if the server is still there.
+    /// Reports whether workers must stop, even if the server is still running.
     fn is_over(&self) -> bool {
         self.over.load(Ordering::Relaxed)
     }
 
-    /// Returns a while after a certain number of writes, commits, merges, steps of a life or
-    /// parts of errands or chores was acknowledged.
+    /// Waits until a random number of operations of a random kind has been acknowledged, and a
+    /// short random time longer.
     fn wait(&self, random: &mut Random) {
         let answers = random.between(ANSWERS.start, ANSWERS.end);
         match random.between(0, 6) {
             0 => self.wait_for(&self.writes, 4 * answers),
             1 => self.wait_for(&self.commits, answers),
             2 => self.wait_for(&self.merges, random.between(1, 4)),
-            3 => self.wait_for(&self.steps, 2 * answers),
-            4 => self.wait_for(&self.errands, random.between(1, 9)),
-            _ => self.wait_for(&self.chores, random.between(1, 9)),
+            3 => self.wait_for(&self.branch_ops, 2 * answers),
+            4 => self.wait_for(&self.task_ops, random.between(1, 9)),
+            _ => self.wait_for(&self.maintenance, random.between(1, 9)),
         }
         std::thread::sleep(Duration::from_micros(
             random.between(LATER_US.start, LATER_US.end),
@@ -147,14 +147,14 @@ impl Progress {
         while kind.load(Ordering::Relaxed) < answers {
             assert!(
                 Instant::now() < deadline,
-                "the server does not get on: {self:?}"
+                "the server makes no progress: {self:?}"
             );
             std::thread::sleep(Duration::from_micros(200));
         }
     }
 }
 
-/// Puts, overwrites and deletes until the server is gone.
+/// Puts, overwrites and deletes objects until the server is gone.
 async fn write(repo: Repo, progress: Arc<Progress>, worker: u64, round: u64) -> Model {
     let mut random = Random::new(round * WRITERS + worker);
     let mut model = Model::default();
@@ -187,7 +187,7 @@ async fn write(repo: Repo, progress: Arc<Progress>, worker: u64, round: u64) -> 
     model
 }
 
-/// Commits until the server is gone; returns the commits that were acknowledged.
+/// Commits until the server is gone. Returns the acknowledged commits.
 async fn commit(repo: Repo, progress: Arc<Progress>) -> Vec<String> {
     let mut made = Vec::new();
     while !progress.is_over() {
@@ -206,15 +206,15 @@ async fn commit(repo: Repo, progress: Arc<Progress>) -> Vec<String> {
     made
 }
 
-/// What the merges of one round left for certain.
+/// Acknowledged merges of one round.
 #[derive(Debug, Default)]
 struct Merged {
-    /// (merge commit, path that it brought) of each that was acknowledged.
+    /// (merge commit, path of its object) of each acknowledged merge.
     done: Vec<(String, String)>,
     attempted: u64,
 }
 
-/// Branches, writes, commits and merges until the server is gone.
+/// Creates branches, writes, commits and merges until the server is gone.
 async fn merge(repo: Repo, progress: Arc<Progress>, label: String) -> Merged {
     let mut merged = Merged::default();
     while !progress.is_over() {
@@ -239,7 +239,7 @@ async fn merge(repo: Repo, progress: Arc<Progress>, label: String) -> Merged {
     merged
 }
 
-/// Heads at the last restart, and everything that is held for certain.
+/// Heads at the last restart, and all acknowledged changes.
 #[derive(Debug)]
 struct State {
     /// The repository's first commit.
@@ -249,9 +249,9 @@ struct State {
     held: BTreeMap<String, u64>,
     commits: Vec<String>,
     merges: usize,
-    lives: Vec<Life>,
-    errands: Vec<Errand>,
-    chores: Vec<Chore>,
+    branch_ops: Vec<BranchOps>,
+    task_ops: Vec<TaskOps>,
+    maintenance: Vec<MaintenanceOps>,
     given: Arc<Given>,
 }
 
@@ -267,13 +267,13 @@ impl State {
             held: BTreeMap::new(),
             commits: Vec::new(),
             merges: 0,
-            lives: Vec::new(),
-            errands: Vec::new(),
-            chores: Vec::new(),
+            branch_ops: Vec::new(),
+            task_ops: Vec::new(),
+            maintenance: Vec::new(),
         }
     }
 
-    /// What each round left is still there after all the others.
+    /// Checks that the changes of all rounds still exist.
     async fn check(&mut self, repo: &Repo) {
         if !repo.uncommitted(MAIN).await.unwrap().is_empty() {
             repo.commit(MAIN, "the rest").await.unwrap();
@@ -287,41 +287,41 @@ impl State {
             repo.list(TRUNK, "merged/").await.unwrap().len(),
             self.merges
         );
-        for life in &mut self.lives {
-            life.settle(repo).await;
+        for branch_op in &mut self.branch_ops {
+            branch_op.settle(repo).await;
         }
-        for errand in &mut self.errands {
-            errand.settle(repo, &self.given, true).await;
+        for task_op in &mut self.task_ops {
+            task_op.settle(repo, &self.given, true).await;
         }
-        for chore in &mut self.chores {
-            chore.settle(repo, &self.given, true).await;
+        for op in &mut self.maintenance {
+            op.settle(repo, &self.given, true).await;
         }
-        // The moments were such that there was something of each kind to lose.
+        // Check that operations of every kind were at risk.
         assert!(!self.held.is_empty() && !self.commits.is_empty());
-        assert!(self.merges > 0 && !self.lives.is_empty());
-        assert!(!self.errands.is_empty() && !self.chores.is_empty());
+        assert!(self.merges > 0 && !self.branch_ops.is_empty());
+        assert!(!self.task_ops.is_empty() && !self.maintenance.is_empty());
     }
 }
 
-async fn check_lives(repo: &Repo, mut lives: Vec<Life>, state: &mut State) {
-    for life in &mut lives {
-        life.settle(repo).await;
+async fn check_branch_ops(repo: &Repo, mut branch_ops: Vec<BranchOps>, state: &mut State) {
+    for branch_op in &mut branch_ops {
+        branch_op.settle(repo).await;
     }
-    state.lives.extend(lives);
+    state.branch_ops.extend(branch_ops);
 }
 
-async fn check_errands(repo: &Repo, mut errands: Vec<Errand>, state: &mut State) {
-    for errand in &mut errands {
-        errand.settle(repo, &state.given, false).await;
+async fn check_task_ops(repo: &Repo, mut task_ops: Vec<TaskOps>, state: &mut State) {
+    for task_op in &mut task_ops {
+        task_op.settle(repo, &state.given, false).await;
     }
-    state.errands.extend(errands);
+    state.task_ops.extend(task_ops);
 }
 
-async fn check_chores(repo: &Repo, mut chores: Vec<Chore>, state: &mut State) {
-    for chore in &mut chores {
-        chore.settle(repo, &state.given, false).await;
+async fn check_maintenance(repo: &Repo, mut maintenance: Vec<MaintenanceOps>, state: &mut State) {
+    for op in &mut maintenance {
+        op.settle(repo, &state.given, false).await;
     }
-    state.chores.extend(chores);
+    state.maintenance.extend(maintenance);
 }
 
 async fn check_writes(repo: &Repo, round: u64, models: Vec<Model>, state: &mut State) {
@@ -343,13 +343,13 @@ async fn check_writes(repo: &Repo, round: u64, models: Vec<Model>, state: &mut S
         assert_eq!(
             listed,
             held.keys().cloned().collect::<Vec<_>>(),
-            "the listing shows what can be read"
+            "listing and reads must agree"
         );
         state.held.extend(held);
     }
 }
 
-/// The branch's first-parent chain from its head back to `since`, without gaps.
+/// Returns the branch's first-parent chain from its head back to `since`, without gaps.
 async fn chain(repo: &Repo, branch: &str, since: &str) -> Vec<String> {
     let log = repo.log(branch, Some(since)).await.unwrap();
     let ids: Vec<String> = log.iter().map(|c| c.id.clone()).collect();
@@ -387,7 +387,7 @@ async fn check_merges(repo: &Repo, round: u64, merged: Merged, state: &mut State
     assert_eq!(
         listed.len(),
         ids.len() - 1,
-        "each merge brought its object, and no object came otherwise"
+        "every object must come from exactly one merge"
     );
     assert!(listed.len() as u64 <= merged.attempted);
     for path in &listed {
@@ -428,19 +428,19 @@ async fn one_round(
         round.to_string(),
     ));
     let root = state.root.clone();
-    let liver = tokio::spawn(lives::lead(
+    let branch_worker = tokio::spawn(branch_ops::run(
         repo.clone(),
         Arc::clone(&progress),
         round.to_string(),
         root,
     ));
-    let runner = tokio::spawn(errands::run(
+    let task_worker = tokio::spawn(task_ops::run(
         repo.clone(),
         Arc::clone(&progress),
         round.to_string(),
         Arc::clone(&state.given),
     ));
-    let helper = tokio::spawn(chores::run(
+    let maintenance_worker = tokio::spawn(maintenance::run(
         repo,
         Arc::clone(&progress),
         round.to_string(),
@@ -453,8 +453,8 @@ async fn one_round(
         models.push(writer.await.unwrap());
     }
     let (commits, merged) = (committer.await.unwrap(), merger.await.unwrap());
-    let (lives, errands) = (liver.await.unwrap(), runner.await.unwrap());
-    let chores = helper.await.unwrap();
+    let (branch_ops, task_ops) = (branch_worker.await.unwrap(), task_worker.await.unwrap());
+    let maintenance = maintenance_worker.await.unwrap();
     server.restart();
     let repo = Repo {
         client: server.client(),
@@ -463,9 +463,9 @@ async fn one_round(
     check_writes(&repo, round, models, state).await;
     check_commits(&repo, commits, state).await;
     check_merges(&repo, round, merged, state).await;
-    check_lives(&repo, lives, state).await;
-    check_errands(&repo, errands, state).await;
-    check_chores(&repo, chores, state).await;
+    check_branch_ops(&repo, branch_ops, state).await;
+    check_task_ops(&repo, task_ops, state).await;
+    check_maintenance(&repo, maintenance, state).await;
 }
 
 async fn crash(backend: Backend, rounds: u64) {
@@ -484,11 +484,11 @@ async fn crash(backend: Backend, rounds: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_acknowledged_is_lost_on_sqlite() {
+async fn acknowledged_changes_survive_crashes_on_sqlite() {
     crash(Backend::Sqlite, effort(40, 200)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_acknowledged_is_lost_on_postgres() {
+async fn acknowledged_changes_survive_crashes_on_postgres() {
     crash(Backend::Postgres, effort(20, 100)).await;
 }

@@ -1,10 +1,11 @@
-//! The shell examples of the README and of `docs/`, run as they stand in bash and in zsh against a real server.
+//! Runs the shell examples of the README and of `docs/` in bash and zsh against a real server.
 //!
-//! A block that opens with ` ```sh run ` is run, line by line, all blocks of a file in one shell and in order. Each
-//! page is run on a server of its own, and then all pages on one server, in the README's order. Each command must
-//! succeed, JSON must end its line, and what prints nothing must be told: the text behind its block says "prints
-//! nothing". `KEY:SECRET` and the usual address stand for the server's. A block `sh run alone` has a shell of its own,
-//! before the others; keys that it prints are those of the others from then on.
+//! Blocks that start with ` ```sh run ` are run line by line; all blocks of a file share one shell.
+//! Every page runs on a separate server, and then all pages run on one server in the README's
+//! order. Every command must succeed. JSON output must end with a line break. If a command prints
+//! nothing, the text after its block must say "prints nothing". `KEY:SECRET` and the default
+//! address are replaced by those of the server. A block `sh run alone` runs before the others in a
+//! separate shell; if it prints keys, the other blocks use them.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -12,20 +13,20 @@ use std::process::{Command, Stdio};
 
 use system_tests::{ADMIN, Backend, Setup, TestServer};
 
-/// The shells, with the option that keeps a person's own settings away.
+/// The shells, with the option that skips personal settings.
 const SHELLS: &[(&str, &str)] = &[("bash", "--norc"), ("zsh", "-f")];
-/// What examples call the server, and its keys.
+/// Placeholders for address and keys in examples.
 const USUAL_ADDRESS: &str = "http://127.0.0.1:8000";
 const USUAL_KEYS: &str = "KEY:SECRET";
 
-/// A file with examples.
+/// A page with examples.
 struct Page {
     file: &'static str,
-    /// Whether its first example makes the administrator, or needs one.
+    /// Whether its first example creates the administrator, or the server has one.
     setup: Setup,
 }
 
-/// In the order of the README's list. Each page makes the repositories that it uses.
+/// In the README's order. Each page creates the repositories that it uses.
 const PAGES: &[Page] = &[
     open("README.md"),
     open("docs/configuration.md"),
@@ -52,7 +53,7 @@ const fn open(file: &'static str) -> Page {
 /// A block of commands.
 #[derive(Debug, PartialEq)]
 struct Block {
-    /// The line of its first command.
+    /// Line number of its first command.
     line: usize,
     alone: bool,
     commands: Vec<String>,
@@ -60,14 +61,14 @@ struct Block {
     text_behind: String,
 }
 
-/// The blocks of a file that are run, and how many others look as if they should be.
+/// Returns the blocks to run, and the lines of other blocks that look like commands for a server.
 fn blocks(text: &str) -> (Vec<Block>, Vec<usize>) {
     let mut blocks: Vec<Block> = Vec::new();
     let mut unmarked = Vec::new();
     let mut lines = text.lines().enumerate();
     while let Some((number, line)) = lines.next() {
         let Some(info) = line.trim_end().strip_prefix("```") else {
-            // Indented code is for output and for layouts, not for commands to a server.
+            // Indented code is for output and layouts, not for commands to a server.
             if line.starts_with("    ") && line.trim_start().starts_with("curl ") {
                 unmarked.push(number + 1);
             }
@@ -96,7 +97,7 @@ fn blocks(text: &str) -> (Vec<Block>, Vec<usize>) {
     (blocks, unmarked)
 }
 
-/// Commands, each with the lines that continue it.
+/// Splits lines into commands, joining continuation lines.
 fn commands(lines: &[&str]) -> Vec<String> {
     let mut commands: Vec<String> = Vec::new();
     let mut is_open = false;
@@ -114,7 +115,7 @@ fn commands(lines: &[&str]) -> Vec<String> {
     commands
 }
 
-/// Whether a command is one that nobody expects to print: assignments, definitions, output into files.
+/// Reports whether a command prints nothing by design: assignments, definitions, redirections.
 fn is_quiet_by_nature(command: &str) -> bool {
     let name_ends = command
         .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
@@ -128,18 +129,18 @@ fn is_quiet_by_nature(command: &str) -> bool {
         || (command.starts_with("echo ") && command.contains(" >"))
 }
 
-/// What running a command gave.
+/// Result of a command.
 #[derive(Debug)]
 struct Ran {
     status: String,
     output: String,
-    /// Whether the output ends its last line, so that what follows begins a new one.
+    /// Whether the output ends with a line break.
     ends_line: bool,
 }
 
 /// Runs commands in one shell, in `folder`.
 fn run(shell: (&str, &str), folder: &Path, commands: &[&str]) -> Vec<Ran> {
-    // Refusals fail, though examples do not ask curl for it.
+    // Makes curl fail on error statuses, although examples do not pass that option.
     let mut script = "set -u\ncurl() { command curl --fail-with-body \"$@\"; }\n".to_owned();
     for command in commands {
         writeln!(
@@ -162,7 +163,7 @@ fn run(shell: (&str, &str), folder: &Path, commands: &[&str]) -> Vec<Ran> {
         .output()
         .unwrap_or_else(|e| {
             panic!(
-                "{} can't be started ({e}): run `cargo xtask test`, which installs it",
+                "{} failed to start ({e}): run `cargo xtask test`, which installs it",
                 shell.0
             )
         });
@@ -194,13 +195,13 @@ fn run(shell: (&str, &str), folder: &Path, commands: &[&str]) -> Vec<Ran> {
     ran
 }
 
-/// The programs of the tests' Python environment before those of the machine: `aws`, `python3`.
+/// Returns a search path that has the tests' Python environment first, for `aws` and `python3`.
 fn path() -> std::ffi::OsString {
     let python = std::env::var_os("WEIR_TEST_PYTHON")
         .expect("WEIR_TEST_PYTHON is not set: run `cargo xtask test`");
     let folder = PathBuf::from(python)
         .parent()
-        .expect("a program lies in a folder")
+        .expect("the program has no folder")
         .to_owned();
     let folders = std::iter::once(folder).chain(
         std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect::<Vec<_>>(),
@@ -208,14 +209,14 @@ fn path() -> std::ffi::OsString {
     std::env::join_paths(folders).unwrap()
 }
 
-/// The value of a text field of a JSON answer.
+/// Returns a string field of a JSON response.
 fn field(answer: &str, name: &str) -> Option<String> {
     let value: serde_json::Value = serde_json::from_str(answer).ok()?;
     Some(value[name].as_str()?.to_owned())
 }
 
-/// Runs all blocks of pages on one server, and those that are not alone in one shell; returns what is wrong
-/// with them.
+/// Runs all blocks of the pages on one server and returns the errors. Blocks that are not `alone`
+/// share one shell.
 fn faults(pages: &[(&str, String)], setup: Setup, shell: (&str, &str)) -> Vec<String> {
     let server = TestServer::start_with(Backend::Sqlite, setup);
     let folder = tempfile::tempdir().unwrap();
@@ -240,7 +241,7 @@ fn faults(pages: &[(&str, String)], setup: Setup, shell: (&str, &str)) -> Vec<St
 
     let mut done: Vec<&[String]> = Vec::new();
     for (file, block) in alone {
-        // The README and the page of the configuration both show how the administrator is made.
+        // The README and the configuration page both show how to create the administrator.
         if done.contains(&block.commands.as_slice()) {
             continue;
         }
@@ -274,7 +275,7 @@ fn faults(pages: &[(&str, String)], setup: Setup, shell: (&str, &str)) -> Vec<St
     faults
 }
 
-/// What is wrong with a block that ran.
+/// Returns the errors of a block that was run.
 fn judge(file: &str, block: &Block, ran: &[Ran], shell: (&str, &str)) -> Vec<String> {
     let at = format!("{file}:{}: {}", block.line, shell.0);
     let mut faults = Vec::new();
@@ -288,12 +289,12 @@ fn judge(file: &str, block: &Block, ran: &[Ran], shell: (&str, &str)) -> Vec<Str
         }
         if command.split_whitespace().any(|word| word.starts_with('#')) {
             faults.push(format!(
-                "{at}: `{command}`: zsh at a terminal knows no comments"
+                "{at}: `{command}`: interactive zsh does not support comments"
             ));
         }
         if ran.output.starts_with('{') && !ran.ends_line {
             faults.push(format!(
-                "{at}: `{command}`: the next answer or the prompt follows on the same line; give curl `-w '\\n'`"
+                "{at}: `{command}`: the output has no line break at its end; pass `-w '\\n'` to curl"
             ));
         }
         is_any_silent |= ran.output.is_empty() && !is_quiet_by_nature(command);
@@ -317,30 +318,30 @@ fn judge(file: &str, block: &Block, ran: &[Ran], shell: (&str, &str)) -> Vec<Str
     faults
 }
 
-/// Beside the crate of the tests.
+/// Reads a file relative to the tests' crate.
 fn text_of(file: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
     std::fs::read_to_string(path).unwrap()
 }
 
-/// Each page on a server of its own.
+/// Runs each page on a separate server.
 fn examples_work(shell: (&str, &str)) {
     let mut all = Vec::new();
     for page in PAGES {
         let text = (page.file, text_of(page.file));
         all.extend(faults(&[text], page.setup, shell));
     }
-    assert!(all.is_empty(), "{} faults:\n{}", all.len(), all.join("\n"));
+    assert!(all.is_empty(), "{} errors:\n{}", all.len(), all.join("\n"));
 }
 
-/// All pages one after another, in one shell on one new server, as a newcomer reads them.
+/// Runs all pages on one new server in one shell, in the order in which a newcomer reads them.
 fn examples_work_one_after_another(shell: (&str, &str)) {
     let pages: Vec<(&str, String)> = PAGES.iter().map(|p| (p.file, text_of(p.file))).collect();
     let all = faults(&pages, Setup::Open, shell);
-    assert!(all.is_empty(), "{} faults:\n{}", all.len(), all.join("\n"));
+    assert!(all.is_empty(), "{} errors:\n{}", all.len(), all.join("\n"));
 }
 
-/// The pages of the README's list, in its order.
+/// Returns the pages that the README lists, in order.
 fn listed_pages(readme: &str) -> Vec<String> {
     let row = readme.lines().find(|line| line.starts_with("| [`docs`]"));
     let links = row.expect("the README lists the pages").split("](").skip(1);
@@ -371,9 +372,9 @@ fn examples_work_one_after_another_in_zsh() {
     examples_work_one_after_another(SHELLS[1]);
 }
 
-/// [`PAGES`] has the README's order, which a newcomer follows.
+/// [`PAGES`] has the README's order.
 #[test]
-fn pages_are_run_in_the_order_of_the_readme() {
+fn pages_run_in_the_order_of_the_readme() {
     let listed = listed_pages(&text_of("README.md"));
     let run: Vec<&str> = PAGES.iter().map(|p| p.file).collect();
     let mut expected = vec!["README.md"];
@@ -386,9 +387,9 @@ fn pages_are_run_in_the_order_of_the_readme() {
     assert_eq!(run, expected);
 }
 
-/// A new page with examples is not forgotten, and none loses its marks.
+/// Every page with commands must be in the table, so that none is forgotten.
 #[test]
-fn every_page_with_commands_is_run() {
+fn every_page_with_commands_is_in_the_table() {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     for entry in std::fs::read_dir(top.join("docs")).unwrap() {
         let path = entry.unwrap().path();
@@ -407,7 +408,7 @@ fn every_page_with_commands_is_run() {
 }
 
 #[test]
-fn blocks_are_read_with_continuations_and_what_is_told_behind() {
+fn blocks_have_continuations_and_following_text() {
     let text = "a\n```sh run\nA='x\ny'\ncurl \\\n  $A\n```\nIt prints\nnothing.\n```\ncurl x\n```\n```sh run alone\nb\n```\n";
     let (found, unmarked) = blocks(text);
     assert_eq!(unmarked, [10]);

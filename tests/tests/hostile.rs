@@ -1,19 +1,20 @@
-//! Hooks that misbehave, and action files that are wrong, as their user meets them: the refusal, its words, the log.
+//! Misbehaving hooks and invalid action files from a user's point of view: refusal, message and
+//! log.
 //!
-//! What a mode of the guest does is in `actions/tests/guests`. While a hook is
-//! stopped, the server answers others.
+//! `actions/tests/guests` documents the modes of the guest. While a hook is being stopped, the
+//! server serves other requests.
 
 use std::time::{Duration, Instant};
 
 use client::types::{ActionRunStatus, HookRunStatus};
 use system_tests::{Backend, MAIN, Repo, TestServer, fixture, refusal};
 
-/// A hook, and what its refusal says.
+/// A hook, and the expected message of its refusal.
 struct Hostile {
     name: &'static str,
-    /// What the guest does.
+    /// Mode of the guest.
     mode: &'static str,
-    /// Short where it is the limit that the hook meets, long where it is another one.
+    /// Short if this limit stops the hook, long if another limit does.
     time: &'static str,
     says: &'static str,
 }
@@ -29,7 +30,7 @@ const HOSTILE: &[Hostile] = &[
         name: "allocate",
         mode: "allocate",
         time: "60s",
-        says: "limit_memory: hook wanted more than 16MiB of memory (limits.memory)",
+        says: "limit_memory: hook needed more than 16MiB of memory (limits.memory)",
     },
     Hostile {
         name: "panic",
@@ -47,7 +48,7 @@ const HOSTILE: &[Hostile] = &[
         name: "allocate-once",
         mode: "allocate-once",
         time: "60s",
-        says: "limit_memory: hook wanted more than 16MiB of memory (limits.memory)",
+        says: "limit_memory: hook needed more than 16MiB of memory (limits.memory)",
     },
     Hostile {
         name: "read-file",
@@ -57,7 +58,7 @@ const HOSTILE: &[Hostile] = &[
     },
 ];
 
-/// A branch with a hostile hook and its action file, not yet committed.
+/// Creates a branch with a staged hostile hook and its action file.
 async fn prepare(repo: &Repo, hook: &Hostile, branch: &str, on: &str) {
     repo.branch(branch, MAIN).await.unwrap();
     repo.put(branch, "hooks/hostile.wasm", fixture("test_gate.wasm"))
@@ -72,7 +73,7 @@ async fn prepare(repo: &Repo, hook: &Hostile, branch: &str, on: &str) {
         .unwrap();
 }
 
-/// Asks for other things until `work` is done; fails unless each was answered. Returns the work's result.
+/// Sends other requests until `work` is done. Panics if one fails. Returns the result of `work`.
 async fn answered_meanwhile<T: Send + 'static>(
     server: &TestServer,
     repo: &Repo,
@@ -96,7 +97,7 @@ async fn answered_meanwhile<T: Send + 'static>(
     work.await.unwrap()
 }
 
-/// The run of a refused event tells the same as the refusal did.
+/// Checks that the run of a refused event has the same message as the refusal.
 async fn check_run(repo: &Repo, branch: &str, event: &str, says: &str) {
     let (run, hooks) = repo.newest_run(branch).await;
     assert_eq!(
@@ -115,13 +116,13 @@ async fn check_run(repo: &Repo, branch: &str, event: &str, says: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hostile_hooks_are_stopped_with_their_cause() {
+async fn hostile_hooks_are_stopped_with_the_right_cause() {
     let server = TestServer::start(Backend::Sqlite);
     let repo = server.repo("hostile").await;
     repo.put(MAIN, "calm", "sea").await.unwrap();
     repo.commit(MAIN, "first").await.unwrap();
     for hook in HOSTILE {
-        // At a commit.
+        // On a commit.
         let branch = format!("commit-{}", hook.name);
         prepare(&repo, hook, &branch, "  pre-commit:\n").await;
         let before = repo.head(&branch).await.unwrap();
@@ -139,15 +140,15 @@ async fn hostile_hooks_are_stopped_with_their_cause() {
         assert_eq!(
             repo.head(&branch).await.unwrap(),
             before,
-            "{}: the branch has moved",
+            "{}: the branch must not move",
             hook.name
         );
         check_run(&repo, &branch, "pre-commit", hook.says).await;
 
-        // At a merge.
+        // On a merge.
         let (source, destination) = (format!("from-{}", hook.name), format!("to-{}", hook.name));
         prepare(&repo, hook, &source, "  pre-merge:\n").await;
-        repo.commit(&source, "nothing stops a commit")
+        repo.commit(&source, "a commit without a gate")
             .await
             .unwrap();
         repo.branch(&destination, MAIN).await.unwrap();
@@ -166,12 +167,12 @@ async fn hostile_hooks_are_stopped_with_their_cause() {
         assert_eq!(
             repo.head(&destination).await.unwrap(),
             before,
-            "{}: the branch has moved",
+            "{}: the branch must not move",
             hook.name
         );
         check_run(&repo, &destination, "pre-merge", hook.says).await;
     }
-    // Once the hook is mended, the same change lands.
+    // After the hook is fixed, the same change lands.
     let mended = Hostile {
         name: "mended",
         mode: "pass",
@@ -182,7 +183,8 @@ async fn hostile_hooks_are_stopped_with_their_cause() {
     repo.commit("mended", "calm again").await.unwrap();
 }
 
-/// Commits a component of the host's fixtures and a gate of it to a branch, and gives the commit's refusal.
+/// Commits a component and its gate to a branch. Returns the message with which the next commit is
+/// refused.
 async fn refused(repo: &Repo, component: &str, branch: &str, limits: &str) -> String {
     repo.branch(branch, MAIN).await.unwrap();
     repo.put(branch, "hooks/hostile.wasm", fixture(component))
@@ -199,10 +201,11 @@ async fn refused(repo: &Repo, component: &str, branch: &str, limits: &str) -> St
     error.message
 }
 
-/// Two nested components that passed 500 MB of text to each other ran for 9 s under a limit of 1 s, and `/_health` took
-/// 12 s meanwhile. Instructions that fill all memory held a thread that serves as well.
+/// Regression test: two nested components that passed 500 MB strings to each other ran for 9 s
+/// despite a limit of 1 s, and delayed `/_health` by 12 s. Instructions that fill all memory also
+/// blocked a serving thread.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn guests_that_can_not_be_interrupted_hold_up_nobody() {
+async fn uninterruptible_guests_do_not_block_requests() {
     let server = TestServer::start(Backend::Sqlite);
     let hostile = server.repo("stuck").await;
     let repo = server.repo("calm").await;
@@ -230,7 +233,8 @@ async fn guests_that_can_not_be_interrupted_hold_up_nobody() {
     let work = tokio::spawn(work);
     let health = format!("{}/_health", server.url());
     let http = ::client::http_builder().build().unwrap();
-    // Requests that were answered while a guest ran: a request that waits for guests sees all of their time at once.
+    // Counts responses during guest execution. A request that waited for guests would see all of
+    // their CPU time pass at once.
     let mut answered = 0;
     let mut before = time_of_guests(server.pid());
     while !work.is_finished() {
@@ -248,7 +252,7 @@ async fn guests_that_can_not_be_interrupted_hold_up_nobody() {
     assert!(answered >= 5, "{answered} requests while guests ran");
 }
 
-/// How long the guests of a server have had a processor, in nanoseconds.
+/// Returns the CPU time of a server's guest threads in nanoseconds.
 fn time_of_guests(server: u32) -> u64 {
     let threads = std::fs::read_dir(format!("/proc/{server}/task")).unwrap();
     let guests = threads.flatten().filter(|thread| {
@@ -263,7 +267,7 @@ fn time_of_guests(server: u32) -> u64 {
         .sum()
 }
 
-/// The processes that a server has compile components.
+/// Returns the compiler processes of a server.
 fn compilers(server: u32) -> Vec<u32> {
     let mut found = Vec::new();
     for process in std::fs::read_dir("/proc").unwrap().flatten() {
@@ -281,7 +285,7 @@ fn compilers(server: u32) -> Vec<u32> {
     found
 }
 
-/// Waits until something holds; fails if it does not for a minute.
+/// Waits up to a minute until a condition holds.
 async fn until(what: &str, holds: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     let mut ticks = tokio::time::interval(Duration::from_millis(20));
@@ -291,9 +295,10 @@ async fn until(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
-/// A component of 32 KB whose compilation has no end in sight, and what happens beside it and when the server goes.
+/// A component of 32 KB whose compilation does not finish. The compiler must not delay others, and
+/// must exit with the server.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_compiler_holds_up_nobody_and_ends_with_the_server() {
+async fn endless_compilation_blocks_nobody_and_ends_with_the_server() {
     let mut server = TestServer::start(Backend::Sqlite);
     let repo = server.repo("compiled").await;
     for ending in ["terminated", "killed"] {
@@ -304,7 +309,7 @@ async fn a_compiler_holds_up_nobody_and_ends_with_the_server() {
         let pid = server.pid();
         until("a compiler runs", || !compilers(pid).is_empty()).await;
         let compiler = compilers(pid)[0];
-        // The gate of another repository is compiled, and judges.
+        // The gate of another repository is compiled and runs.
         let calm = Hostile {
             name: "calm",
             mode: "pass",
@@ -313,7 +318,7 @@ async fn a_compiler_holds_up_nobody_and_ends_with_the_server() {
         };
         prepare(&repo, &calm, ending, "  pre-commit:\n").await;
         repo.commit(ending, "calm").await.unwrap();
-        // Nobody waits for it any more: it goes on for whoever tries again.
+        // The caller gives up. The compilation continues for the next attempt.
         work.abort();
         if ending == "killed" {
             server.kill9();
@@ -329,7 +334,7 @@ async fn a_compiler_holds_up_nobody_and_ends_with_the_server() {
     }
 }
 
-/// The file below, and what a commit of it is refused with.
+/// Invalid action files, and the expected message of the refusal.
 const WRONG_FILES: &[(&str, &str)] = &[
     ("name: [", "not valid YAML"),
     (
@@ -347,7 +352,7 @@ const WRONG_FILES: &[(&str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn wrong_action_files_are_told_with_their_place() {
+async fn invalid_action_files_are_refused_with_a_position() {
     let server = TestServer::start(Backend::Sqlite);
     let repo = server.repo("wrong-files").await;
     for (number, (file, says)) in WRONG_FILES.iter().enumerate() {
@@ -363,7 +368,7 @@ async fn wrong_action_files_are_told_with_their_place() {
             error.message
         );
     }
-    // The event of the file is not the one that happens: its mistakes are told all the same.
+    // Mistakes are reported although the file's event does not occur.
     let file = "name: gate\non:\n  pre-merge:\nhooks:\n  - id: one\n    type: wasm\n    properties: { component: hooks/one.wasm }\n";
     for (branch, component, says) in [
         (
@@ -398,9 +403,10 @@ async fn wrong_action_files_are_told_with_their_place() {
     }
 }
 
-/// What is probably a mistake lands, and its author reads of it: in the answer and in the run.
+/// A change with a probable mistake lands, and its author gets a warning in the response and in the
+/// run.
 #[tokio::test]
-async fn probable_mistakes_and_runs_of_gates_are_in_the_answer() {
+async fn warnings_and_runs_are_in_the_response() {
     let server = TestServer::start(Backend::Sqlite);
     let repo = server.repo("warned").await;
     repo.put(MAIN, "hooks/gate.wasm", fixture("test_gate.wasm"))
@@ -417,7 +423,7 @@ async fn probable_mistakes_and_runs_of_gates_are_in_the_answer() {
     let log = &hooks[0].1;
     assert!(log.starts_with(&format!("warning: {warning}\n")), "{log}");
 
-    // Told once: the next change does not bring the file.
+    // The warning appears once: the next change does not contain the file.
     repo.branch("dev", MAIN).await.unwrap();
     repo.put("dev", "x", "x").await.unwrap();
     let commit = repo.commit("dev", "x").await.unwrap();
@@ -430,9 +436,9 @@ async fn probable_mistakes_and_runs_of_gates_are_in_the_answer() {
     );
 }
 
-/// Row, column and properties were in the text of a refusal only.
+/// Regression test: row, column and properties were only in the text of a refusal.
 #[tokio::test]
-async fn findings_are_in_the_answer_with_their_places() {
+async fn findings_are_in_the_response_with_their_positions() {
     let server = TestServer::start(Backend::Sqlite);
     let repo = server.repo("findings").await;
     let hook = Hostile {
@@ -454,7 +460,7 @@ async fn findings_are_in_the_answer_with_their_places() {
     let [finding] = &error.findings.unwrap()[..] else {
         panic!("one finding")
     };
-    // The guest counts rows from 0, the answer from 1.
+    // The guest counts rows from 0, the response from 1.
     assert_eq!(
         (finding.row, finding.column.as_deref()),
         (Some(8), Some("delay"))

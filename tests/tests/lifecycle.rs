@@ -1,4 +1,4 @@
-//! From the first start to the last request: what a server says when it can't start, what it finishes when it stops.
+//! Startup and shutdown: error messages, graceful stop, persistence, permissions.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -8,17 +8,17 @@ use client::types::LoginInformation;
 use client::{Client, Credentials, SetupOptions};
 use system_tests::{ADMIN, Backend, MAIN, Repo, Setup, TestServer};
 
-/// Longer than anything here takes.
+/// Longer than anything in these tests takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
-fn a_start_that_fails_names_key_value_and_remedy() {
+fn startup_error_names_key_value_and_remedy() {
     let said = TestServer::refuse_to_start(&[("WEIR_DATABASE_TYPE", "oracle")]);
     assert!(
-        said.contains("database.type: oracle ($WEIR_DATABASE_TYPE) is none of `sqlite`"),
+        said.contains("database.type: oracle ($WEIR_DATABASE_TYPE) is not one of `sqlite`"),
         "{said}"
     );
-    // lakeFS's names of the same keys work, and ours win.
+    // lakeFS's names of the same variables work, and Weir's take precedence.
     let said = TestServer::refuse_to_start(&[
         ("LAKEFS_LOGGING_FORMAT", "text"),
         ("LAKEFS_LOGGING_LEVEL", "loud"),
@@ -30,7 +30,7 @@ fn a_start_that_fails_names_key_value_and_remedy() {
 }
 
 #[test]
-fn no_secret_is_told_when_a_start_fails() {
+fn startup_error_contains_no_secrets() {
     let secrets = [
         ("WEIR_DATABASE_TYPE", "postgres"),
         (
@@ -39,7 +39,7 @@ fn no_secret_is_told_when_a_start_fails() {
         ),
         ("WEIR_AUTH_ENCRYPT_SECRET_KEY", "swordfish"),
         ("WEIR_INSTALLATION_SECRET_ACCESS_KEY", "open sesame"),
-        // What makes it fail.
+        // The invalid value that prevents the start.
         ("WEIR_LOGGING_LEVEL", "loud"),
     ];
     for count in [secrets.len(), secrets.len() - 1] {
@@ -50,7 +50,7 @@ fn no_secret_is_told_when_a_start_fails() {
     }
 }
 
-/// Reads an HTTP head from a raw connection, up to the empty line.
+/// Reads the head of an HTTP message from a raw connection.
 fn read_head(connection: &mut TcpStream) -> String {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -62,7 +62,7 @@ fn read_head(connection: &mut TcpStream) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stopping_server_finishes_what_is_under_way() {
+async fn stopping_server_finishes_running_requests() {
     let mut server = TestServer::start(Backend::Sqlite);
     let repo = server.repo("lake").await;
     let login = LoginInformation {
@@ -77,7 +77,7 @@ async fn a_stopping_server_finishes_what_is_under_way() {
         "POST /api/v1/repositories/lake/branches/main/objects?path=slow HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Type: application/octet-stream\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"
     );
     upload.write_all(head.as_bytes()).unwrap();
-    // Said when the server begins to read the body: the request is under way.
+    // The server sends 100 when it starts to read the body, so the request is in flight.
     assert!(read_head(&mut upload).starts_with("HTTP/1.1 100"));
     upload.write_all(b"begun").unwrap();
     server.terminate();
@@ -85,7 +85,7 @@ async fn a_stopping_server_finishes_what_is_under_way() {
     while server.accepts() {
         assert!(
             Instant::now() < deadline,
-            "it goes on accepting connections"
+            "the server must not accept new connections"
         );
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -105,7 +105,7 @@ async fn a_stopping_server_finishes_what_is_under_way() {
 }
 
 #[tokio::test]
-async fn what_was_set_up_stays_set_up() {
+async fn setup_survives_a_restart() {
     let mut server = TestServer::start_with(Backend::Sqlite, Setup::Open);
     let nobody = Client::new(&server.url(), Credentials::None).unwrap();
     let setup = client::types::Setup {
@@ -141,7 +141,7 @@ async fn what_was_set_up_stays_set_up() {
     assert_eq!(
         log.matches(advice).count(),
         1,
-        "only before it is set up: {log}"
+        "expected only before setup: {log}"
     );
 }
 
@@ -175,9 +175,9 @@ async fn metrics_and_health_need_no_credentials() {
     );
 }
 
-/// Database and journals, objects, keys and caches: other users of the machine can look into none of them.
+/// Other users of the machine cannot read the database and its journals, objects, keys or caches.
 #[tokio::test]
-async fn what_the_server_keeps_is_its_users_alone() {
+async fn files_of_the_server_are_private() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let server = TestServer::start(Backend::Sqlite);

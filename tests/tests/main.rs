@@ -1,6 +1,6 @@
-//! The system tests: a real server process, real clients, both databases.
+//! The system tests: real server processes, real clients, both databases.
 //!
-//! Each module tells one story; the harness is `system_tests`.
+//! Each module covers one theme. The harness is the crate `system_tests`.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 

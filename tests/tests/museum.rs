@@ -1,5 +1,5 @@
-//! An installation that lakeFS made is written to: what was there stays, byte for byte where it is
-//! not what was changed.
+//! Writes to an installation that lakeFS created, and checks that all other records stay unchanged,
+//! byte for byte.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,11 @@ use client::types::{RepositoryMetadataSet, TagCreation};
 use client::{DeleteBranchOptions, DeleteTagOptions};
 use system_tests::{Backend, Museum, Records, Repo};
 
-/// All references of the museum but those that are written to.
+/// References of the museum that the test does not change.
 const UNTOUCHED: [&str; 3] = ["v1", "conflict", "acted"];
-/// Of so many objects one is read.
+/// Reads one in this many objects.
 const READ_EVERY: usize = 50;
-/// The key of a repository's record of metadata.
+/// Key of a repository's metadata record.
 const METADATA: &str = "repo-metadata";
 
 fn repo(museum: &Museum) -> Repo {
@@ -21,24 +21,24 @@ fn repo(museum: &Museum) -> Repo {
     }
 }
 
-/// The paths at a reference, and the bytes of some of them.
+/// The paths at a reference, and the bytes of some of its objects.
 type Contents = (Vec<String>, Vec<Vec<u8>>);
 
 async fn contents(repo: &Repo, reference: &str) -> Contents {
     let paths = repo.list(reference, "").await.unwrap();
-    assert!(paths.len() > 500, "{reference} has its objects");
+    assert!(paths.len() > 500, "{reference} has too few objects");
     let mut bytes = Vec::new();
     for path in paths.iter().step_by(READ_EVERY) {
         let object = repo.get(reference, path).await.unwrap();
-        bytes.push(object.expect("what is listed can be read"));
+        bytes.push(object.expect("a listed object must be readable"));
     }
     (paths, bytes)
 }
 
-/// Commits, merges and makes references, as users of the installation would go on.
+/// Commits, merges and creates references, like users of the installation.
 async fn go_on(repo: &Repo) {
     let staged = repo.uncommitted("dev").await.unwrap();
-    assert_eq!(staged.len(), 6, "what lakeFS staged is there");
+    assert_eq!(staged.len(), 6, "the staged changes of lakeFS must exist");
     let commit = repo.commit("dev", "go on").await.unwrap();
     assert_eq!(repo.uncommitted("dev").await.unwrap(), []);
     repo.merge("dev", "main").await.unwrap();
@@ -77,12 +77,12 @@ async fn go_on(repo: &Repo) {
     set.await.unwrap();
 }
 
-/// The fields of a protobuf message, in order, as they lie there.
+/// Splits a protobuf message into its fields, in order.
 fn fields(message: &[u8]) -> Vec<(u64, Vec<u8>)> {
     fn varint(rest: &mut &[u8]) -> u64 {
         let mut value = 0;
         for shift in (0..).step_by(7) {
-            let (&byte, behind) = rest.split_first().expect("a whole number");
+            let (&byte, behind) = rest.split_first().expect("an incomplete varint");
             *rest = behind;
             value |= u64::from(byte & 0x7f) << shift;
             if byte < 0x80 {
@@ -110,7 +110,7 @@ fn fields(message: &[u8]) -> Vec<(u64, Vec<u8>)> {
     fields
 }
 
-/// What lakeFS left and is not there as it was, by key. What was staged on `dev` is committed, and
+/// Returns the records of lakeFS that changed, by key. Changes staged on `dev` are committed and
 /// may be gone.
 fn rewritten(before: &Records, after: &Records) -> BTreeMap<String, [Vec<u8>; 2]> {
     let mut rewritten = BTreeMap::new();
@@ -143,8 +143,8 @@ fn assert_records_are_kept(before: &Records, after: &Records) {
             assert!(old.iter().all(|entry| new.contains(entry)), "{new:?}");
             continue;
         }
-        // Of a branch only the commit (2) and the tokens (3, 4) change, never its name (1), nor
-        // whether it is hidden (5); nothing that lakeFS does not know is added.
+        // In a branch record, only the commit (2) and the tokens (3, 4) may change, but not its
+        // name (1) or the hidden flag (5). No fields unknown to lakeFS are added.
         let lasting = |fields: &[(u64, Vec<u8>)]| -> Vec<(u64, Vec<u8>)> {
             let lasting = fields
                 .iter()
@@ -172,7 +172,7 @@ async fn goes_on(backend: Backend) {
 
     go_on(&lake).await;
     museum.server.restart();
-    // The old client's connections are gone.
+    // The old client's connections were closed by the restart.
     let lake = repo(&museum);
     for (reference, before) in untouched {
         assert_eq!(contents(&lake, reference).await, before, "{reference}");
@@ -197,11 +197,11 @@ async fn goes_on(backend: Backend) {
 }
 
 #[tokio::test]
-async fn sqlite_goes_on_from_an_installation_of_lakefs() {
+async fn sqlite_continues_an_installation_of_lakefs() {
     goes_on(Backend::Sqlite).await;
 }
 
 #[tokio::test]
-async fn postgres_goes_on_from_an_installation_of_lakefs() {
+async fn postgres_continues_an_installation_of_lakefs() {
     goes_on(Backend::Postgres).await;
 }

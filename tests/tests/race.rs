@@ -1,7 +1,8 @@
-//! Races of whole servers: writers against commits, and many who merge into one branch.
+//! Races on whole servers: writers against commits, and many clients that merge into one branch.
 //!
-//! Eight writers on one branch while it is committed fifty times: every acknowledged write is committed or
-//! still staged. Sixty-four clients that branch, write, commit and merge at once: none is told of an error.
+//! Eight writers write to one branch while it is committed fifty times: every acknowledged write
+//! must be committed or still staged. Sixty-four clients branch, write, commit and merge at once:
+//! none may get an error.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,10 +12,10 @@ use system_tests::{Backend, MAIN, Repo, TestServer};
 
 const WRITERS: usize = 8;
 const COMMITS: usize = 50;
-/// Every so manyth write goes to the writer's one path that it overwrites.
+/// Every n-th write overwrites the writer's fixed path.
 const OVERWRITE_EVERY: usize = 4;
 
-/// What one writer was told is written: path and the number it holds.
+/// Acknowledged writes: path and the number that it holds.
 type Acknowledged = BTreeMap<String, usize>;
 
 async fn write(repo: Repo, writer: usize, stop: Arc<AtomicBool>) -> Acknowledged {
@@ -33,7 +34,7 @@ async fn write(repo: Repo, writer: usize, stop: Arc<AtomicBool>) -> Acknowledged
     acknowledged
 }
 
-/// Commits until it has made fifty; one that finds nothing staged is asked for again.
+/// Commits until there are fifty commits. Retries if nothing is staged.
 async fn commit(repo: &Repo) -> Vec<String> {
     let mut made = Vec::new();
     while made.len() < COMMITS {
@@ -62,7 +63,7 @@ async fn race(backend: Backend) {
         acknowledged.extend(writer.await.unwrap());
     }
 
-    // Committed, or still staged.
+    // Committed or still staged.
     let staged: BTreeSet<String> = repo
         .uncommitted(MAIN)
         .await
@@ -82,7 +83,7 @@ async fn race(backend: Backend) {
             "{path} is lost"
         );
     }
-    // Nothing else came to be, and each path holds what was written last.
+    // There are no other objects, and each path has the last content written.
     let listed = repo.list(MAIN, "").await.unwrap();
     assert_eq!(listed, acknowledged.keys().cloned().collect::<Vec<_>>());
     for (path, number) in &acknowledged {
@@ -104,7 +105,7 @@ async fn race(backend: Backend) {
         commits.iter().rev().cloned().collect::<Vec<_>>()
     );
 
-    // One more commit takes the rest.
+    // One more commit includes the rest.
     if !staged.is_empty() {
         repo.commit(MAIN, "the rest").await.unwrap();
     }
@@ -118,18 +119,18 @@ async fn race(backend: Backend) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn writers_against_commits_on_sqlite() {
+async fn writers_race_commits_on_sqlite() {
     race(Backend::Sqlite).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn writers_against_commits_on_postgres() {
+async fn writers_race_commits_on_postgres() {
     race(Backend::Postgres).await;
 }
 
 const LOOPS: usize = 64;
 
-/// All at once, each from the branch as it finds it; whatever is refused fails the test.
+/// Runs all clients at once, each on the branch's current head. Any refusal fails the test.
 async fn loops(backend: Backend) {
     let server = TestServer::start(backend);
     let repo = server.repo("loops").await;
@@ -158,11 +159,11 @@ async fn loops(backend: Backend) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn loops_into_one_branch_on_sqlite() {
+async fn concurrent_merges_into_one_branch_on_sqlite() {
     loops(Backend::Sqlite).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn loops_into_one_branch_on_postgres() {
+async fn concurrent_merges_into_one_branch_on_postgres() {
     loops(Backend::Postgres).await;
 }

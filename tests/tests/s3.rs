@@ -1,4 +1,4 @@
-//! The S3 gateway through clients that people use: boto3 and the AWS command line.
+//! The S3 gateway with real clients: boto3 and the AWS command line.
 
 use system_tests::{Backend, TestServer};
 
@@ -18,17 +18,18 @@ fn s3_clients_on_postgres() {
     suite(Backend::Postgres);
 }
 
-/// Of several completions of one upload at once, on two servers of one installation, one wins: the object is what its
-/// answer says. Who asks again gets the same answer; who comes too late is told 404, never 500.
+/// Concurrent completions of one multipart upload on two servers: one wins, and the object matches
+/// its response. A retry gets the same response. A completion that is too late gets status 404,
+/// never 500.
 #[test]
-fn uploads_end_once_whoever_ends_them() {
+fn uploads_complete_once() {
     let server = TestServer::start(Backend::Postgres);
     let other = server.beside();
     server.python("clients/multipart_race.py", &[&other.url()]);
 }
 
 #[test]
-fn uploads_end_once_on_sqlite() {
+fn uploads_complete_once_on_sqlite() {
     let server = TestServer::start(Backend::Sqlite);
     server.python("clients/multipart_race.py", &[&server.url()]);
 }

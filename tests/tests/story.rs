@@ -1,6 +1,7 @@
-//! The main job: flights loaded through S3, committed and merged by Python clients, `main` guarded by a Wasm hook.
+//! The main use case: flights are loaded through S3, committed and merged by Python clients, and
+//! `main` is protected by a Wasm hook.
 //!
-//! `clients/story.py` tells and checks the story.
+//! `clients/story.py` runs and checks it.
 
 use system_tests::{Backend, TestServer, hooks};
 
@@ -9,9 +10,9 @@ fn story(backend: Backend) {
     let guard = hooks().join("parquet_guard.wasm");
     let transcript = server.python(
         "clients/story.py",
-        &[guard.to_str().expect("a path of ours is text")],
+        &[guard.to_str().expect("the path is not UTF-8")],
     );
-    // The last line is printed when every claim of the script was checked.
+    // The script prints its last line after all checks have passed.
     assert!(
         transcript
             .trim_end()
@@ -21,11 +22,11 @@ fn story(backend: Backend) {
 }
 
 #[test]
-fn a_guarded_main_on_sqlite() {
+fn protected_main_on_sqlite() {
     story(Backend::Sqlite);
 }
 
 #[test]
-fn a_guarded_main_on_postgres() {
+fn protected_main_on_postgres() {
     story(Backend::Postgres);
 }

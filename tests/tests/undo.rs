@@ -1,10 +1,10 @@
-//! Undo as a user of the REST contract meets it: what went wrong, who did it, and how it is taken back.
+//! Undo through the REST API: what happened, who did it, and how to undo it.
 
 use client::types::{ReflogEntry, TagCreation, UndoCreation};
 use client::{DeleteTagOptions, ListReflogOptions};
 use system_tests::{ADMIN, Backend, MAIN, Repo, TestServer, refusal};
 
-/// A lake whose `main` holds `a`, and `dev` beside it `b` as well.
+/// Creates a repository whose `main` has `a`, and whose `dev` has `b` as well.
 async fn lake(server: &TestServer) -> Repo {
     let repo = server.repo("lake").await;
     repo.put(MAIN, "a", "1").await.unwrap();
@@ -15,16 +15,16 @@ async fn lake(server: &TestServer) -> Repo {
     repo
 }
 
-/// What was done to branches and tags as the options choose, by pages of two.
-async fn told(repo: &Repo, mut options: ListReflogOptions) -> Vec<ReflogEntry> {
+/// Returns the reflog as selected by the options, in pages of two.
+async fn reflog(repo: &Repo, mut options: ListReflogOptions) -> Vec<ReflogEntry> {
     options.amount = Some(2);
-    let mut told = Vec::new();
+    let mut entries = Vec::new();
     loop {
         let page = repo.client.list_reflog(&repo.name, &options).await.unwrap();
         assert!(page.results.len() <= 2);
-        told.extend(page.results);
+        entries.extend(page.results);
         if !page.pagination.has_more {
-            return told;
+            return entries;
         }
         options.after = Some(page.pagination.next_offset);
     }
@@ -37,13 +37,13 @@ fn of(branch: &str) -> ListReflogOptions {
     }
 }
 
-fn operations(told: &[ReflogEntry]) -> Vec<String> {
+fn operations(entries: &[ReflogEntry]) -> Vec<String> {
     let operation = |entry: &ReflogEntry| format!("{} {}", entry.operation, entry.r#ref);
-    told.iter().map(operation).collect()
+    entries.iter().map(operation).collect()
 }
 
 #[tokio::test]
-async fn a_bad_merge_is_taken_back_until_others_came_after_it() {
+async fn merge_can_be_undone_until_later_changes() {
     let server = TestServer::start(Backend::Sqlite);
     let repo = lake(&server).await;
     let before = repo.head(MAIN).await.unwrap();
@@ -68,9 +68,9 @@ async fn a_bad_merge_is_taken_back_until_others_came_after_it() {
     repo.merge("dev", MAIN).await.unwrap();
     repo.put(MAIN, "c", "3").await.unwrap();
     let later = repo.commit(MAIN, "later").await.unwrap().id;
-    let told = told(&repo, of(MAIN)).await;
+    let entries = reflog(&repo, of(MAIN)).await;
     assert_eq!(
-        operations(&told),
+        operations(&entries),
         [
             "commit main",
             "merge main",
@@ -80,13 +80,16 @@ async fn a_bad_merge_is_taken_back_until_others_came_after_it() {
             "create main"
         ]
     );
-    assert!(told.iter().all(|entry| entry.actor == ADMIN.0), "{told:?}");
-    assert_eq!(told[2].undone.as_ref(), Some(&merge.id));
-    let (status, error) = refusal(repo.undo(MAIN, Some(&told[1].id)).await);
+    assert!(
+        entries.iter().all(|entry| entry.actor == ADMIN.0),
+        "{entries:?}"
+    );
+    assert_eq!(entries[2].undone.as_ref(), Some(&merge.id));
+    let (status, error) = refusal(repo.undo(MAIN, Some(&entries[1].id)).await);
     assert_eq!(status, 409);
     for part in [
         format!("now it is at commit {later}"),
-        format!("commit {} by {}", told[0].id, ADMIN.0),
+        format!("commit {} by {}", entries[0].id, ADMIN.0),
     ] {
         assert!(error.message.contains(&part), "{part}: {}", error.message);
     }
@@ -96,7 +99,7 @@ async fn a_bad_merge_is_taken_back_until_others_came_after_it() {
 }
 
 #[tokio::test]
-async fn what_was_deleted_or_reset_comes_back() {
+async fn deleted_and_reset_changes_can_be_restored() {
     let server = TestServer::start(Backend::Sqlite);
     let repo = lake(&server).await;
     repo.put("dev", "c", "3").await.unwrap();
@@ -109,8 +112,8 @@ async fn what_was_deleted_or_reset_comes_back() {
 
     let head = repo.head("dev").await.unwrap();
     repo.drop_branch("dev").await.unwrap();
-    // Whoever forgot the name finds it.
-    let newest = &told(&repo, ListReflogOptions::default()).await[0];
+    // The reflog shows the name of the deleted branch.
+    let newest = &reflog(&repo, ListReflogOptions::default()).await[0];
     assert_eq!(operations(std::slice::from_ref(newest)), ["delete dev"]);
     assert!(newest.uncommitted_kept);
     assert_eq!(newest.from_commit.as_ref(), Some(&head));
@@ -125,7 +128,7 @@ async fn what_was_deleted_or_reset_comes_back() {
     repo.commit("dev", "what came back").await.unwrap();
     assert_eq!(repo.list("dev", "").await.unwrap(), ["a", "b", "c"]);
 
-    // To delete is another permission, with hooks of its own.
+    // Deleting needs another permission and runs other hooks.
     repo.branch("new", MAIN).await.unwrap();
     let (status, error) = refusal(repo.undo("new", None).await);
     assert_eq!(status, 400);
@@ -136,7 +139,7 @@ async fn what_was_deleted_or_reset_comes_back() {
 }
 
 #[tokio::test]
-async fn a_deleted_tag_comes_back() {
+async fn deleted_tag_can_be_restored() {
     let server = TestServer::start(Backend::Sqlite);
     let repo = lake(&server).await;
     let creation = TagCreation {
@@ -160,8 +163,8 @@ async fn a_deleted_tag_comes_back() {
         tag: Some("v1".to_owned()),
         ..ListReflogOptions::default()
     };
-    let told = told(&repo, of_tag).await;
-    assert_eq!(operations(&told), ["undo v1", "delete v1", "create v1"]);
+    let entries = reflog(&repo, of_tag).await;
+    assert_eq!(operations(&entries), ["undo v1", "delete v1", "create v1"]);
     let both = ListReflogOptions {
         branch: Some(MAIN.to_owned()),
         tag: Some("v1".to_owned()),

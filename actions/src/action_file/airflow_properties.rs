@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::lua_properties::map;
 use super::suspicious::{warn, warn_unknown_keys};
 use super::webhook_properties::{Target, WHOLE_URL, read_target, read_timeout};
-use super::yaml::{Fault, Node};
+use super::yaml::{Diagnostic, Node};
 
 const KEYS: [&str; 7] = [
     "url",
@@ -17,25 +17,25 @@ const KEYS: [&str; 7] = [
     "wait_for_dag",
     "timeout",
 ];
-/// The longest URL and the longest name of a DAG, in bytes.
+/// Maximum length of a URL and of a DAG name, in bytes.
 const MAX_URL_BYTES: usize = 8 << 10;
 /// The longest name and the longest password of a user, in bytes.
 const MAX_CREDENTIAL_BYTES: usize = 4 << 10;
 
-/// Which DAG to run, with the variables of the password not yet put in.
+/// The DAG to run. Variables in the password are not yet expanded.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct AirflowProperties {
-    /// Where runs of the DAG are made: `URL/api/v1/dags/ID/dagRuns`.
+    /// Endpoint that creates runs of the DAG: `URL/api/v1/dags/ID/dagRuns`.
     pub(crate) runs: Target,
-    /// The same as logs show it.
+    /// The same URL in the form that logs may show.
     pub(crate) shown_runs: String,
     pub(crate) username: String,
     pub(crate) password: String,
-    /// What the DAG is run with, beside the event; sorted by name.
+    /// Configuration of the DAG run, in addition to the event. Sorted by name.
     pub(crate) dag_conf: BTreeMap<String, serde_json::Value>,
-    /// Whether the hook ends as the DAG's run does.
+    /// If true, the hook waits for the DAG run and takes over its result.
     pub(crate) wait_for_dag: bool,
-    /// How long a run may take that is waited for.
+    /// Maximum duration of a DAG run that the hook waits for.
     pub(crate) timeout: Duration,
 }
 
@@ -48,7 +48,7 @@ impl std::fmt::Debug for AirflowProperties {
 }
 
 impl AirflowProperties {
-    pub(super) fn read(node: &Node, warnings: &mut Vec<Fault>) -> Result<Self, Fault> {
+    pub(super) fn read(node: &Node, warnings: &mut Vec<Diagnostic>) -> Result<Self, Diagnostic> {
         warn_unknown_keys("properties.", node, &KEYS, warnings);
         let [url, dag_id, username, password] =
             ["url", "dag_id", "username", "password"].map(|name| text(name, node));
@@ -62,7 +62,7 @@ impl AirflowProperties {
         ] {
             if text.len() > most {
                 let reason = format!("'{name}' is longer than {most} bytes");
-                return Err(Fault::new(node.at, reason));
+                return Err(Diagnostic::new(node.at, reason));
             }
         }
         let dag_conf = map("dag_conf", node)?
@@ -79,13 +79,13 @@ impl AirflowProperties {
                 Err(why) => {
                     let quoted = base::glob::quoted(dag_id);
                     let reason = format!("'dag_id' '{quoted}' cannot be called: {why}");
-                    warn(warnings, Fault::new(dag_node.at, reason));
+                    warn(warnings, Diagnostic::new(dag_node.at, reason));
                     (Target::Unusable(why.to_owned()), "(malformed)".to_owned())
                 }
             },
             (Target::Unusable(why), shown) => {
                 let reason = format!("'url' '{shown}' cannot be called: {why}; {WHOLE_URL}");
-                warn(warnings, Fault::new(url_node.at, reason));
+                warn(warnings, Diagnostic::new(url_node.at, reason));
                 (Target::Unusable(why), shown)
             }
         };
@@ -101,25 +101,29 @@ impl AirflowProperties {
     }
 }
 
-/// A text that must be given.
-fn text<'a>(name: &str, node: &'a Node) -> Result<(&'a str, &'a Node), Fault> {
+/// Reads a required string.
+fn text<'a>(name: &str, node: &'a Node) -> Result<(&'a str, &'a Node), Diagnostic> {
     let Some(value) = node.get(name) else {
-        return Err(Fault::new(node.at, format!("'{name}' is required")));
+        return Err(Diagnostic::new(node.at, format!("'{name}' is required")));
     };
     match value.string() {
-        None => Err(Fault::new(value.at, format!("'{name}' must be text"))),
-        Some("") => Err(Fault::new(value.at, format!("'{name}' is empty"))),
+        None => Err(Diagnostic::new(
+            value.at,
+            format!("'{name}' must be a string"),
+        )),
+        Some("") => Err(Diagnostic::new(value.at, format!("'{name}' is empty"))),
         Some(text) => Ok((text, value)),
     }
 }
 
-/// The URL of a DAG's runs, in which the DAG's name is one segment of the path whatever characters it has.
+/// Returns the URL of a DAG's runs. The DAG's name becomes exactly one path segment, whatever
+/// characters it contains.
 fn dag_runs(mut url: url::Url, dag_id: &str) -> Result<url::Url, &'static str> {
-    // URLs have no way of writing these as a segment.
+    // These names cannot be expressed as a path segment.
     if matches!(dag_id, "." | "..") || dag_id.contains(char::is_control) {
         return Err("no DAG has this name");
     }
-    // The properties say who calls.
+    // Credentials come from the properties, not from the URL.
     let without_user = url.set_username("").and_then(|()| url.set_password(None));
     url.set_fragment(None);
     match (without_user, url.path_segments_mut()) {
@@ -132,9 +136,9 @@ fn dag_runs(mut url: url::Url, dag_id: &str) -> Result<url::Url, &'static str> {
     Ok(url)
 }
 
-/// Whether to wait for the DAG. In lakeFS only a boolean counts; a text that says `true` is taken at its
-/// word too, since a gate that waits for nothing lets everything through.
-fn read_wait(node: &Node, warnings: &mut Vec<Fault>) -> bool {
+/// Reads `wait_for_dag`. lakeFS accepts only a boolean. The string `true` is accepted here as well,
+/// because a gate that does not wait would let every change through.
+fn read_wait(node: &Node, warnings: &mut Vec<Diagnostic>) -> bool {
     let Some(value) = node.get("wait_for_dag") else {
         return false;
     };
@@ -144,13 +148,13 @@ fn read_wait(node: &Node, warnings: &mut Vec<Fault>) -> bool {
         given => {
             let waits = given == Some("true");
             let taken = if waits {
-                "taken for true"
+                "treated as true"
             } else {
                 "ignored, so the hook does not wait"
             };
             let reason =
-                format!("'wait_for_dag' is no boolean and is {taken}; write true or false");
-            warn(warnings, Fault::new(value.at, reason));
+                format!("'wait_for_dag' is not a boolean and is {taken}; write true or false");
+            warn(warnings, Diagnostic::new(value.at, reason));
             waits
         }
     }

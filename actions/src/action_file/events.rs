@@ -1,18 +1,18 @@
-//! `on:` of an action file: events and their filters.
+//! The `on:` section of an action file: events and their filters.
 
 use std::collections::BTreeMap;
 
 use graveler::EventKind;
 
-use super::On;
+use super::EventFilter;
 use super::suspicious::{warn_of_branches, warn_of_paths, warn_unknown_keys};
 use super::units::nearest;
-use super::yaml::{Fault, Node};
+use super::yaml::{Diagnostic, Node};
 use crate::glob;
 
-/// Texts of one list: as many as globs can be compiled together.
+/// Maximum number of items in a list: as many globs as can be compiled together.
 const MAX_GLOBS: usize = base::glob::MAX_PATTERNS;
-/// Keys of an event.
+/// Keys of an event's filter.
 const KEYS: [&str; 2] = ["branches", "paths"];
 
 const EVENTS: [EventKind; 17] = [
@@ -35,26 +35,26 @@ const EVENTS: [EventKind; 17] = [
     EventKind::PostCherryPick,
 ];
 
-/// The events of a file; at least one.
+/// Reads the events of an action file. There must be at least one.
 pub(super) fn read(
     root: &Node,
-    warnings: &mut Vec<Fault>,
-) -> Result<BTreeMap<EventKind, On>, Fault> {
+    warnings: &mut Vec<Diagnostic>,
+) -> Result<BTreeMap<EventKind, EventFilter>, Diagnostic> {
     let Some(on) = root.get("on") else {
-        return Err(Fault::new(root.at, "'on' is required"));
+        return Err(Diagnostic::new(root.at, "'on' is required"));
     };
     let Some(events) = on.map() else {
-        return Err(Fault::new(
+        return Err(Diagnostic::new(
             on.at,
             "'on' must be a map from events to their filters",
         ));
     };
     if events.is_empty() {
-        return Err(Fault::new(on.at, "'on' is required"));
+        return Err(Diagnostic::new(on.at, "'on' is required"));
     }
     let mut read = BTreeMap::new();
     for (key, filters) in events {
-        let kind = read_event(&key.text).map_err(|reason| Fault::new(key.at, reason))?;
+        let kind = read_event(&key.text).map_err(|reason| Diagnostic::new(key.at, reason))?;
         read.insert(kind, read_filters(kind, filters, warnings)?);
     }
     Ok(read)
@@ -65,7 +65,7 @@ fn read_event(name: &str) -> Result<EventKind, String> {
         return Ok(kind);
     }
     if name == "schedule" {
-        return Err("event 'schedule' is not offered by this version".to_owned());
+        return Err("event 'schedule' is not supported by this version".to_owned());
     }
     let hint = nearest(name, &EVENTS.map(EventKind::as_str))
         .map_or(String::new(), |known| format!("; did you mean '{known}'?"));
@@ -80,56 +80,61 @@ fn is_tag_event(kind: EventKind) -> bool {
     )
 }
 
-fn read_filters(kind: EventKind, node: &Node, warnings: &mut Vec<Fault>) -> Result<On, Fault> {
+fn read_filters(
+    kind: EventKind,
+    node: &Node,
+    warnings: &mut Vec<Diagnostic>,
+) -> Result<EventFilter, Diagnostic> {
     if node.is_null() {
-        return Ok(On::default());
+        return Ok(EventFilter::default());
     }
     if node.map().is_none() {
-        return Err(Fault::new(
+        return Err(Diagnostic::new(
             node.at,
             format!("'{}' must be a map or empty", kind.as_str()),
         ));
     }
     warn_unknown_keys(&format!("on.{}.", kind.as_str()), node, &KEYS, warnings);
-    let mut on = On::default();
+    let mut on = EventFilter::default();
     if let Some(branches) = node.get("branches") {
         on.branches = texts("branches", branches)?;
         if is_tag_event(kind) && !on.branches.is_empty() {
-            return Err(Fault::new(
+            return Err(Diagnostic::new(
                 branches.at,
                 "'branches' is not supported in tag event types",
             ));
         }
         glob::check_branch_list(&on.branches)
-            .map_err(|reason| Fault::new(branches.at, format!("'branches': {reason}")))?;
-        // lakeFS reads a glob when an event is held against it, so a malformed one is an error then.
+            .map_err(|reason| Diagnostic::new(branches.at, format!("'branches': {reason}")))?;
+        // lakeFS parses a branch glob only when an event is matched against it, so a malformed glob
+        // is only a warning here.
         warn_of_branches(branches, warnings);
     }
     if let Some(paths) = node.get("paths") {
         on.paths = texts("paths", paths)?;
         glob::path_set(&on.paths)
-            .map_err(|reason| Fault::new(paths.at, format!("'paths': {reason}")))?;
+            .map_err(|reason| Diagnostic::new(paths.at, format!("'paths': {reason}")))?;
         warn_of_paths("paths", paths, warnings);
     }
     Ok(on)
 }
 
-/// A list of texts; empty items are left out, as lakeFS does.
-pub(super) fn texts(name: &str, node: &Node) -> Result<Vec<String>, Fault> {
+/// Reads a list of strings. Skips empty items, as lakeFS does.
+pub(super) fn texts(name: &str, node: &Node) -> Result<Vec<String>, Diagnostic> {
     let Some(items) = node.list() else {
-        return Err(Fault::new(node.at, format!("'{name}' must be a list")));
+        return Err(Diagnostic::new(node.at, format!("'{name}' must be a list")));
     };
     if items.len() > MAX_GLOBS {
         let reason = format!("'{name}' has more than {MAX_GLOBS} items");
-        return Err(Fault::new(node.at, reason));
+        return Err(Diagnostic::new(node.at, reason));
     }
     items
         .iter()
         .filter(|item| !item.is_null())
         .map(|item| {
-            item.text()
-                .map(str::to_owned)
-                .ok_or_else(|| Fault::new(item.at, format!("'{name}' must be a list of texts")))
+            item.text().map(str::to_owned).ok_or_else(|| {
+                Diagnostic::new(item.at, format!("'{name}' must be a list of strings"))
+            })
         })
         .collect()
 }

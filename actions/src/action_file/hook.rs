@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::suspicious::warn_unknown_keys;
-use super::yaml::{Fault, Node, Position, Value};
+use super::yaml::{Diagnostic, Node, Position, Value};
 use super::{
     AirflowProperties, WasmProperties, WebhookProperties, check_description, lua_properties,
 };
@@ -14,58 +14,61 @@ use crate::env;
 
 const KEYS: [&str; 5] = ["id", "type", "description", "if", "properties"];
 
-/// Variables of one hook that are kept.
+/// Maximum number of variables recorded per hook.
 const MAX_VARIABLES: usize = 50;
 
 static HOOK_ID: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"^[_a-zA-Z][\-_a-zA-Z0-9]{1,255}$").expect("the pattern is a constant")
 });
 
-/// One step of an action.
+/// One hook of an action.
 #[derive(Debug, Clone)]
 pub(crate) struct Hook {
     pub(crate) id: String,
     pub(crate) condition: Condition,
     pub(crate) kind: HookKind,
-    /// The variables of the server's environment that it names where they are put in, each once.
+    /// Environment variables that the hook's properties refer to, without duplicates.
     pub(crate) variables: Vec<Variable>,
 }
 
-/// `{{ ENV.NAME }}` in a hook's properties.
+/// A reference to `{{ ENV.NAME }}` in a hook's properties.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Variable {
     pub(crate) at: Position,
     pub(crate) name: String,
 }
 
-/// What a hook does.
+/// The hook type with its properties.
 #[derive(Debug, Clone)]
 pub(crate) enum HookKind {
     Webhook(WebhookProperties),
     Wasm(Box<WasmProperties>),
     Airflow(Box<AirflowProperties>),
-    /// Known, checked, not run by this version.
+    /// Parsed and validated, but not run by this version.
     Lua,
 }
 
 pub(super) fn read_hook(
     index: usize,
     node: &Node,
-    warnings: &mut Vec<Fault>,
-) -> Result<Hook, Fault> {
+    warnings: &mut Vec<Diagnostic>,
+) -> Result<Hook, Diagnostic> {
     if node.map().is_none() {
-        return Err(Fault::new(
+        return Err(Diagnostic::new(
             node.at,
             format!("hook[{index}] must be a map with 'id', 'type' and 'properties'"),
         ));
     }
     warn_unknown_keys(&format!("hook[{index}]."), node, &KEYS, warnings);
     let Some(id) = node.get("id") else {
-        return Err(Fault::new(node.at, format!("hook[{index}] missing ID")));
+        return Err(Diagnostic::new(
+            node.at,
+            format!("hook[{index}] missing ID"),
+        ));
     };
     let Some(text) = id.text().filter(|text| HOOK_ID.is_match(text)) else {
         let why = "is invalid: use a letter or '_', then one to 255 letters, digits, '-' or '_'";
-        return Err(Fault::new(
+        return Err(Diagnostic::new(
             id.at,
             format!("hook[{index}] ID '{}' {why}", id.text().unwrap_or_default()),
         ));
@@ -75,14 +78,14 @@ pub(super) fn read_hook(
         None => Condition::default(),
         Some(expression) => {
             let text = expression.text().ok_or_else(|| {
-                Fault::new(
+                Diagnostic::new(
                     expression.at,
                     format!("hook[{index}] 'if' must be an expression"),
                 )
             })?;
             Condition::parse(text).map_err(|reason| {
                 let quoted = base::glob::quoted(text);
-                Fault::new(
+                Diagnostic::new(
                     expression.at,
                     format!("hook[{index}] 'if' '{quoted}': {reason}"),
                 )
@@ -90,7 +93,10 @@ pub(super) fn read_hook(
         }
     };
     let Some(kind) = node.get("type") else {
-        return Err(Fault::new(node.at, format!("hook[{index}] missing type")));
+        return Err(Diagnostic::new(
+            node.at,
+            format!("hook[{index}] missing type"),
+        ));
     };
     let kind = read_kind(index, kind, node, warnings)?;
     let with_variables: &[&str] = match kind {
@@ -135,23 +141,23 @@ fn read_kind(
     index: usize,
     kind: &Node,
     hook: &Node,
-    warnings: &mut Vec<Fault>,
-) -> Result<HookKind, Fault> {
+    warnings: &mut Vec<Diagnostic>,
+) -> Result<HookKind, Diagnostic> {
     let name = kind.text().unwrap_or_default();
     if !["webhook", "wasm", "lua", "airflow"].contains(&name) {
-        return Err(Fault::new(
+        return Err(Diagnostic::new(
             kind.at,
             format!("hook[{index}] type '{name}' unknown; use wasm, webhook or airflow"),
         ));
     }
     let Some(properties) = hook.get("properties") else {
-        return Err(Fault::new(
+        return Err(Diagnostic::new(
             hook.at,
             format!("hook[{index}] type '{name}': missing hook properties"),
         ));
     };
     if properties.map().is_none() {
-        return Err(Fault::new(
+        return Err(Diagnostic::new(
             properties.at,
             format!("hook[{index}] type '{name}': 'properties' must be a map"),
         ));
@@ -165,9 +171,9 @@ fn read_kind(
             AirflowProperties::read(properties, &mut found).map(|p| HookKind::Airflow(Box::new(p)))
         }
     };
-    let named = |fault: Fault| Fault {
-        reason: format!("hook[{index}] type '{name}': {}", fault.reason),
-        ..fault
+    let named = |diagnostic: Diagnostic| Diagnostic {
+        reason: format!("hook[{index}] type '{name}': {}", diagnostic.reason),
+        ..diagnostic
     };
     warnings.extend(found.into_iter().map(named));
     read.map_err(named)

@@ -1,9 +1,9 @@
-//! Action files, read and checked: line and column of each mistake.
+//! Parses and validates action files. Every error has a line and a column.
 //!
-//! Every file that lakeFS accepts is accepted, up to our bounds. What is probably a mistake in such a
-//! file is a warning ([`Action::warnings`]). What is ours alone (`type: wasm`) is strict. Reading a file
-//! runs nothing and looks at nothing else: whether a component is there and takes its config is for
-//! `crate::preflight`.
+//! Every file that lakeFS accepts is accepted, within Weir's size limits. Probable mistakes in such
+//! a file are warnings ([`Action::warnings`]). The properties of `type: wasm`, which lakeFS does
+//! not have, are validated strictly. Parsing runs nothing and reads no other object;
+//! `crate::preflight` checks whether a component exists and accepts its config.
 
 mod airflow_properties;
 mod events;
@@ -30,45 +30,45 @@ pub(crate) use hook::{Hook, HookKind};
 pub(crate) use units::format_duration;
 pub(crate) use wasm_properties::{Reaction, WasmProperties};
 pub(crate) use webhook_properties::{Target, WHOLE_URL, WebhookProperties};
-pub(crate) use yaml::{Fault, Node, Position};
+pub(crate) use yaml::{Diagnostic, Node, Position};
 
 use hook::read_hook;
 use suspicious::warn_unknown_keys;
 
-/// Where action files lie in the tree.
+/// Folder of the action files in a tree.
 pub(crate) const FOLDER: &str = "_lakefs_actions/";
-/// The largest file that is read.
+/// Maximum size of an action file in bytes.
 pub(crate) const MAX_FILE_BYTES: u64 = 1 << 20;
-/// Files of one tree.
+/// Maximum number of action files in one tree.
 pub(crate) const MAX_FILES: usize = 1_000;
-/// Hooks of one action, which run one after the other.
+/// Maximum number of hooks in one action. They run in sequence.
 pub(crate) const MAX_HOOKS: usize = 100;
 
 static NAME: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"^[0-9A-Za-z_][0-9A-Za-z_\-. ]+$").expect("the pattern is a constant")
 });
 
-/// A file that can't be used.
+/// An action file that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FileError {
     path: String,
-    fault: Fault,
+    diagnostic: Diagnostic,
 }
 
 impl FileError {
-    /// An error at a place of the file.
-    pub(crate) fn at(path: &str, fault: Fault) -> Self {
+    /// An error at a position in the file.
+    pub(crate) fn at(path: &str, diagnostic: Diagnostic) -> Self {
         Self {
             path: path.to_owned(),
-            fault,
+            diagnostic,
         }
     }
 
-    /// An error of the file as a whole.
+    /// An error that concerns the whole file.
     pub(crate) fn whole(path: &str, reason: impl Into<String>) -> Self {
         Self {
             path: path.to_owned(),
-            fault: Fault {
+            diagnostic: Diagnostic {
                 at: None,
                 reason: reason.into(),
             },
@@ -78,44 +78,44 @@ impl FileError {
 
 impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.fault.at {
+        match self.diagnostic.at {
             Some(Position { line, column }) => write!(
                 f,
                 "parsing file {}:{line}:{column}: {}",
-                self.path, self.fault.reason
+                self.path, self.diagnostic.reason
             ),
-            None => write!(f, "parsing file {}: {}", self.path, self.fault.reason),
+            None => write!(f, "parsing file {}: {}", self.path, self.diagnostic.reason),
         }
     }
 }
 
 impl std::error::Error for FileError {}
 
-/// One action file.
+/// A parsed action file.
 #[derive(Debug, Clone)]
 pub(crate) struct Action {
     pub(crate) name: String,
-    pub(crate) on: BTreeMap<EventKind, On>,
+    pub(crate) on: BTreeMap<EventKind, EventFilter>,
     pub(crate) hooks: Vec<Hook>,
-    /// What lakeFS accepts and is probably a mistake: unknown keys, globs that match nothing.
-    pub(crate) warnings: Vec<Fault>,
-    /// What keeping it takes up: a short file of aliases may become a large action.
+    /// Probable mistakes that lakeFS accepts, such as unknown keys and globs that match nothing.
+    pub(crate) warnings: Vec<Diagnostic>,
+    /// Estimated memory use. A short file with aliases can expand to a large action.
     pub(crate) weight_bytes: u64,
-    /// Of its patterns of branches and paths together.
+    /// Total size of the action's branch and path patterns.
     pub(crate) pattern_bytes: u64,
 }
 
-/// When an action runs.
+/// The filters of one event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct On {
-    /// Globs of branches; empty: all.
+pub(crate) struct EventFilter {
+    /// Branch globs. If empty, every branch matches.
     pub(crate) branches: Vec<String>,
-    /// Globs of paths of which one must have changed; empty: always.
+    /// Path globs. At least one must match a changed object. If empty, the filter does not apply.
     pub(crate) paths: Vec<String>,
 }
 
 impl Action {
-    /// Paths of the components that its hooks name.
+    /// Returns the paths of the components that the action's hooks use.
     pub(crate) fn components(&self) -> Vec<&str> {
         let mut paths = Vec::new();
         for hook in &self.hooks {
@@ -126,12 +126,12 @@ impl Action {
         paths
     }
 
-    /// Reads a file.
+    /// Parses an action file.
     ///
     /// # Errors
-    /// What is wrong first, with its place.
+    /// The first error, with its position.
     pub(crate) fn parse(path: &str, bytes: &[u8]) -> Result<Self, FileError> {
-        let fault = |fault| FileError::at(path, fault);
+        let diagnostic = |diagnostic| FileError::at(path, diagnostic);
         if bytes.len() as u64 > MAX_FILE_BYTES {
             return Err(FileError::whole(
                 path,
@@ -144,25 +144,27 @@ impl Action {
                 .filter(|b| **b == b'\n')
                 .count()
                 + 1;
-            fault(Fault::new(Position { line, column: 1 }, "not UTF-8 text"))
+            diagnostic(Diagnostic::new(
+                Position { line, column: 1 },
+                "not UTF-8 text",
+            ))
         })?;
-        let document = yaml::parse(text).map_err(fault)?;
-        let mut action = read_action(&document.root).map_err(fault)?;
+        let document = yaml::parse(text).map_err(diagnostic)?;
+        let mut action = read_action(&document.root).map_err(diagnostic)?;
         if let Some(at) = document.next {
-            let why =
-                "only the first YAML document is read; put each action into a file of its own";
-            action.warnings.insert(0, Fault::new(at, why));
+            let why = "only the first YAML document is read; put each action into a separate file";
+            action.warnings.insert(0, Diagnostic::new(at, why));
         }
         Ok(action)
     }
 }
 
-/// Keys of a file.
+/// Top-level keys of an action file.
 const KEYS: [&str; 4] = ["name", "description", "on", "hooks"];
 
-fn read_action(root: &Node) -> Result<Action, Fault> {
+fn read_action(root: &Node) -> Result<Action, Diagnostic> {
     if root.map().is_none() && !root.is_null() {
-        return Err(Fault::new(
+        return Err(Diagnostic::new(
             root.at,
             "an action file must be a map with 'name', 'on' and 'hooks'",
         ));
@@ -170,23 +172,23 @@ fn read_action(root: &Node) -> Result<Action, Fault> {
     let mut warnings = Vec::new();
     warn_unknown_keys("", root, &KEYS, &mut warnings);
     let Some(name) = root.get("name") else {
-        return Err(Fault::new(root.at, "'name' is required"));
+        return Err(Diagnostic::new(root.at, "'name' is required"));
     };
     let name = match name.text() {
         Some(text) if NAME.is_match(text) => text.to_owned(),
-        Some("") => return Err(Fault::new(name.at, "'name' is required")),
+        Some("") => return Err(Diagnostic::new(name.at, "'name' is required")),
         _ => {
             let why = "'name' is invalid: use at least two characters, letters, digits, '_', '-', '.' and spaces, with a letter, digit or '_' first";
-            return Err(Fault::new(name.at, why));
+            return Err(Diagnostic::new(name.at, why));
         }
     };
     check_description(root)?;
     let on = events::read(root, &mut warnings)?;
     let hooks = read_hooks(root, &mut warnings)?;
     if hooks.is_empty() {
-        warnings.push(Fault::new(
+        warnings.push(Diagnostic::new(
             root.at,
-            "the file has no hooks, so it runs nothing",
+            "the file has no hooks, so it does nothing",
         ));
     }
     Ok(Action {
@@ -199,7 +201,7 @@ fn read_action(root: &Node) -> Result<Action, Fault> {
     })
 }
 
-fn pattern_bytes(on: &BTreeMap<EventKind, On>, hooks: &[Hook]) -> u64 {
+fn pattern_bytes(on: &BTreeMap<EventKind, EventFilter>, hooks: &[Hook]) -> u64 {
     let of_events = on
         .values()
         .flat_map(|on| on.branches.iter().chain(&on.paths));
@@ -212,21 +214,24 @@ fn pattern_bytes(on: &BTreeMap<EventKind, On>, hooks: &[Hook]) -> u64 {
     bytes as u64
 }
 
-fn read_hooks(root: &Node, warnings: &mut Vec<Fault>) -> Result<Vec<Hook>, Fault> {
+fn read_hooks(root: &Node, warnings: &mut Vec<Diagnostic>) -> Result<Vec<Hook>, Diagnostic> {
     let mut read: Vec<Hook> = Vec::new();
     let Some(hooks) = root.get("hooks") else {
         return Ok(read);
     };
     let Some(hooks) = hooks.list() else {
-        return Err(Fault::new(hooks.at, "'hooks' must be a list"));
+        return Err(Diagnostic::new(hooks.at, "'hooks' must be a list"));
     };
     if hooks.len() > MAX_HOOKS {
-        let why = format!("{} hooks; an action may have {MAX_HOOKS}", hooks.len());
-        return Err(Fault::new(root.at, why));
+        let why = format!(
+            "{} hooks; an action may have at most {MAX_HOOKS}",
+            hooks.len()
+        );
+        return Err(Diagnostic::new(root.at, why));
     }
     for (index, node) in hooks.iter().enumerate() {
         if node.is_null() {
-            warnings.push(Fault::new(
+            warnings.push(Diagnostic::new(
                 node.at,
                 format!("hook[{index}] is empty and ignored"),
             ));
@@ -235,7 +240,7 @@ fn read_hooks(root: &Node, warnings: &mut Vec<Fault>) -> Result<Vec<Hook>, Fault
         let hook = read_hook(index, node, warnings)?;
         if read.iter().any(|h| h.id == hook.id) {
             let at = node.get("id").map_or(node.at, |id| id.at);
-            return Err(Fault::new(
+            return Err(Diagnostic::new(
                 at,
                 format!("hook[{index}] duplicate ID '{}'", hook.id),
             ));
@@ -245,12 +250,13 @@ fn read_hooks(root: &Node, warnings: &mut Vec<Fault>) -> Result<Vec<Hook>, Fault
     Ok(read)
 }
 
-/// A description is for people to read, but must be text.
-fn check_description(node: &Node) -> Result<(), Fault> {
+/// Validates the description. It has no effect, but must be a string.
+fn check_description(node: &Node) -> Result<(), Diagnostic> {
     match node.get("description") {
-        Some(description) if description.text().is_none() => {
-            Err(Fault::new(description.at, "'description' must be text"))
-        }
+        Some(description) if description.text().is_none() => Err(Diagnostic::new(
+            description.at,
+            "'description' must be a string",
+        )),
         _ => Ok(()),
     }
 }

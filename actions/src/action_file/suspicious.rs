@@ -1,17 +1,22 @@
-//! What lakeFS accepts in an action file, and what is yet hardly ever meant. Warnings, never errors.
+//! Warnings about input that lakeFS accepts but that is probably a mistake.
 
 use super::units::nearest;
-use super::yaml::{Fault, Node};
+use super::yaml::{Diagnostic, Node};
 use crate::glob;
 
-/// Warnings of one file that are kept.
+/// Maximum number of warnings per file.
 const MAX_WARNINGS: usize = 50;
 
-/// Keys that begin so are meant to be ignored: they hold anchors.
+/// Keys with this prefix are ignored on purpose: they hold anchors.
 const EXTENSION_PREFIX: &str = "x-";
 
-/// Warns of keys that nothing reads, with the key that was probably meant.
-pub(super) fn warn_unknown_keys(of: &str, node: &Node, known: &[&str], warnings: &mut Vec<Fault>) {
+/// Warns of unknown keys and suggests the closest known key.
+pub(super) fn warn_unknown_keys(
+    of: &str,
+    node: &Node,
+    known: &[&str],
+    warnings: &mut Vec<Diagnostic>,
+) {
     for (key, _) in node.map().unwrap_or_default() {
         if known.contains(&key.text.as_str()) || key.text.starts_with(EXTENSION_PREFIX) {
             continue;
@@ -21,12 +26,12 @@ pub(super) fn warn_unknown_keys(of: &str, node: &Node, known: &[&str], warnings:
             |meant| format!("did you mean '{meant}'?"),
         );
         let reason = format!("unknown key '{of}{}' is ignored; {hint}", key.text);
-        warn(warnings, Fault::new(key.at, reason));
+        warn(warnings, Diagnostic::new(key.at, reason));
     }
 }
 
-/// Warns of globs of branches that are malformed or can match no branch.
-pub(super) fn warn_of_branches(node: &Node, warnings: &mut Vec<Fault>) {
+/// Warns of branch globs that are malformed or can match no branch.
+pub(super) fn warn_of_branches(node: &Node, warnings: &mut Vec<Diagnostic>) {
     for item in node.list().unwrap_or_default() {
         let Some(pattern) = item.text() else {
             continue;
@@ -34,7 +39,7 @@ pub(super) fn warn_of_branches(node: &Node, warnings: &mut Vec<Fault>) {
         let quoted = base::glob::quoted(pattern);
         let reason = if !glob::is_branch_pattern(pattern) {
             format!(
-                "'branches': '{quoted}' is no glob; an event that is held against it is refused"
+                "'branches': '{quoted}' is not a valid glob; every event that is matched against it is refused"
             )
         } else if let Some(name) = pattern.strip_prefix("refs/heads/") {
             format!(
@@ -48,12 +53,12 @@ pub(super) fn warn_of_branches(node: &Node, warnings: &mut Vec<Fault>) {
         } else {
             continue;
         };
-        warn(warnings, Fault::new(item.at, reason));
+        warn(warnings, Diagnostic::new(item.at, reason));
     }
 }
 
-/// Warns of globs of object paths that are hardly ever meant as they are written.
-pub(super) fn warn_of_paths(name: &str, node: &Node, warnings: &mut Vec<Fault>) {
+/// Warns of path globs that are probably not written as intended.
+pub(super) fn warn_of_paths(name: &str, node: &Node, warnings: &mut Vec<Diagnostic>) {
     for item in node.list().unwrap_or_default() {
         let Some(pattern) = item.text() else {
             continue;
@@ -74,12 +79,12 @@ pub(super) fn warn_of_paths(name: &str, node: &Node, warnings: &mut Vec<Fault>) 
         } else {
             continue;
         };
-        warn(warnings, Fault::new(item.at, reason));
+        warn(warnings, Diagnostic::new(item.at, reason));
     }
 }
 
-pub(super) fn warn(warnings: &mut Vec<Fault>, fault: Fault) {
+pub(super) fn warn(warnings: &mut Vec<Diagnostic>, diagnostic: Diagnostic) {
     if warnings.len() < MAX_WARNINGS {
-        warnings.push(fault);
+        warnings.push(diagnostic);
     }
 }

@@ -1,11 +1,11 @@
-//! Files that are accepted, and what is said of those that are not.
+//! Tests of the parser: accepted files, errors and warnings.
 
 use std::time::Duration;
 
 use graveler::EventKind;
 
 use super::wasm_properties::Reaction;
-use super::{Action, HookKind, MAX_FILE_BYTES, On};
+use super::{Action, EventFilter, HookKind, MAX_FILE_BYTES};
 
 const GOOD_HOOK: &str =
     "hooks:\n  - id: aa\n    type: webhook\n    properties:\n      url: http://x\n";
@@ -36,18 +36,21 @@ fn wasm(properties: &str) -> String {
 }
 
 #[test]
-fn a_file_names_events_branches_and_hooks() {
+fn action_file_has_events_branches_and_hooks() {
     let action = parse(
         "name: Tables gate\ndescription: d\non:\n  pre-merge:\n    branches: [main, \"release-*\"]\n    paths: ['tables/**']\n  post-commit:\nhooks:\n  - id: first\n    type: webhook\n    description: d\n    if: failure()\n    properties:\n      url: http://h/p\n      timeout: 1m30s\n      query_params:\n        one: '1'\n        many: [a, b]\n        number: 7\n      headers:\n        X-Own: v\n  - id: second\n    type: lua\n    properties: {script: print(1)}\n",
     )
     .unwrap();
     assert_eq!(action.name, "Tables gate");
-    let on = On {
+    let on = EventFilter {
         branches: vec!["main".to_owned(), "release-*".to_owned()],
         paths: vec!["tables/**".to_owned()],
     };
     assert_eq!(action.on.get(&EventKind::PreMerge), Some(&on));
-    assert_eq!(action.on.get(&EventKind::PostCommit), Some(&On::default()));
+    assert_eq!(
+        action.on.get(&EventKind::PostCommit),
+        Some(&EventFilter::default())
+    );
     assert!(action.hooks[0].condition.holds(true));
     let HookKind::Webhook(webhook) = &action.hooks[0].kind else {
         panic!("{:?}", action.hooks[0])
@@ -63,7 +66,7 @@ fn a_file_names_events_branches_and_hooks() {
 }
 
 #[test]
-fn a_password_in_a_url_is_not_shown() {
+fn password_in_url_is_masked() {
     for (url, shown) in [
         ("http://x", "http://x"),
         ("http://u:p@x/y", "http://u:xxxxx@x/y"),
@@ -77,7 +80,7 @@ fn a_password_in_a_url_is_not_shown() {
 }
 
 #[test]
-fn what_lakefs_accepts_is_accepted() {
+fn files_that_lakefs_accepts_are_accepted() {
     parse(&format!(
         "name: gate\ncolour: red\non:\n  pre-commit:\n    colour: red\n{GOOD_HOOK}"
     ))
@@ -101,15 +104,16 @@ fn what_lakefs_accepts_is_accepted() {
     ));
 }
 
-/// `hoks:` and `branchs:` were accepted in silence, and the gate judged nothing, or every branch.
+/// Regression test: `hoks:` and `branchs:` were accepted without a warning, and the gate checked
+/// nothing, or every branch.
 #[test]
-fn what_lakefs_accepts_and_is_hardly_meant_is_warned_of() {
+fn probable_mistakes_are_warnings() {
     for (text, expected) in [
         (
             "name: gate\non:\n  pre-commit:\nhoks: []\n".to_owned(),
             vec![
                 "4:1: unknown key 'hoks' is ignored; did you mean 'hooks'?",
-                "1:1: the file has no hooks, so it runs nothing",
+                "1:1: the file has no hooks, so it does nothing",
             ],
         ),
         (
@@ -133,7 +137,7 @@ fn what_lakefs_accepts_and_is_hardly_meant_is_warned_of() {
                 "name: gate\non:\n  pre-commit:\n    branches: ['[', refs/heads/main, ok]\n{GOOD_HOOK}"
             ),
             vec![
-                "4:16: 'branches': '[' is no glob; an event that is held against it is refused",
+                "4:16: 'branches': '[' is not a valid glob; every event that is matched against it is refused",
                 "4:21: 'branches': 'refs/heads/main' can match no branch; name the branch only: 'main'",
             ],
         ),
@@ -153,20 +157,18 @@ fn what_lakefs_accepts_and_is_hardly_meant_is_warned_of() {
             vec![
                 "10:7: hook[0] type 'webhook': unknown key 'properties.header' is ignored; did you mean 'headers'?",
                 "8:12: hook[0] type 'webhook': 'url' 'ftp://x' cannot be called: unsupported protocol scheme \"ftp\"; write the whole URL, with its scheme: https://hooks.example.com/gate",
-                "9:16: hook[0] type 'webhook': 'timeout' is no text and is ignored, so 1m0s applies; write 10s, 1m30s or 500ms",
+                "9:16: hook[0] type 'webhook': 'timeout' is not a string and is ignored, so 1m0s applies; write 10s, 1m30s or 500ms",
             ],
         ),
         (
             webhook("      url: http://x\n      timeout: -1s\n"),
-            vec![
-                "9:16: hook[0] type 'webhook': 'timeout' '-1s' is not above zero, so 1m0s applies",
-            ],
+            vec!["9:16: hook[0] type 'webhook': 'timeout' '-1s' is not positive, so 1m0s applies"],
         ),
         (
             "name: gate\non: {pre-commit: }\nhooks: [null]\n".to_owned(),
             vec![
                 "3:9: hook[0] is empty and ignored",
-                "1:1: the file has no hooks, so it runs nothing",
+                "1:1: the file has no hooks, so it does nothing",
             ],
         ),
         (
@@ -186,7 +188,7 @@ fn what_lakefs_accepts_and_is_hardly_meant_is_warned_of() {
 }
 
 #[test]
-fn the_properties_of_lua_and_airflow_are_checked_as_in_lakefs() {
+fn lua_and_airflow_properties_are_validated_as_in_lakefs() {
     let hook = |kind: &str, properties: &str| {
         parse(&format!(
             "name: gate\non: {{pre-commit: }}\nhooks:\n  - id: aa\n    type: {kind}\n    properties: {properties}\n"
@@ -203,7 +205,7 @@ fn the_properties_of_lua_and_airflow_are_checked_as_in_lakefs() {
             hook("lua", "{args: {}}"),
             "'script' or 'script_path' is required",
         ),
-        (hook("lua", "{script: 1}"), "'script' must be text"),
+        (hook("lua", "{script: 1}"), "'script' must be a string"),
         (
             hook("lua", "{script: ''}"),
             "'script' or 'script_path' is required",
@@ -226,10 +228,10 @@ fn the_properties_of_lua_and_airflow_are_checked_as_in_lakefs() {
         ),
         (
             hook("airflow", "{url: u, dag_id: 1, username: n, password: p}"),
-            "'dag_id' must be text",
+            "'dag_id' must be a string",
         ),
         (air(", dag_conf: [1]"), "'dag_conf' must be a map"),
-        (air(", timeout: x"), "'timeout' 'x' is no duration"),
+        (air(", timeout: x"), "'timeout' 'x' is not a duration"),
     ] {
         let said = read.unwrap_err();
         assert!(said.contains(reason), "{reason}: {said}");
@@ -240,37 +242,37 @@ fn the_properties_of_lua_and_airflow_are_checked_as_in_lakefs() {
 
 fn warnings(text: &str) -> Vec<String> {
     let action = parse(text).unwrap();
-    let told = action.warnings.iter().map(|fault| {
-        let at = fault.at.unwrap();
-        format!("{}:{}: {}", at.line, at.column, fault.reason)
+    let reported = action.warnings.iter().map(|diagnostic| {
+        let at = diagnostic.at.unwrap();
+        format!("{}:{}: {}", at.line, at.column, diagnostic.reason)
     });
-    told.collect()
+    reported.collect()
 }
 
-/// A gate that is not run is not skipped, and its author is told so when the file is committed.
+/// A Lua gate is not skipped, and its author is warned when the file is committed.
 #[test]
-fn a_lua_hook_is_accepted_with_a_warning_that_it_fails() {
+fn lua_hook_is_accepted_with_a_warning() {
     let text = "name: gate\non: {pre-merge: }\nhooks:\n  - id: aa\n    type: lua\n    properties: {script: print(1)}\n";
     assert_eq!(
         warnings(text),
         [
-            "6:17: hook[0] type 'lua': Lua hooks are not run by this version: the hook fails whenever its turn comes, which refuses the change if the event is a prepare- or pre- event; use wasm, webhook or airflow"
+            "6:17: hook[0] type 'lua': Lua hooks are not run by this version: the hook always fails, and a failing prepare- or pre- hook refuses the change; use wasm, webhook or airflow"
         ]
     );
 }
 
 #[test]
-fn a_second_document_is_not_read_and_warned_of() {
+fn second_yaml_document_is_ignored_with_a_warning() {
     let one = "name: gate\non: {pre-merge: }\nhooks: [{id: aa, type: webhook, properties: {url: 'http://h'}}]\n";
     assert_eq!(
         warnings(&format!("{one}---\n{one}")),
-        ["4:1: only the first YAML document is read; put each action into a file of its own"]
+        ["4:1: only the first YAML document is read; put each action into a separate file"]
     );
     assert!(warnings(&format!("---\n{one}---\n")).is_empty());
 }
 
 #[test]
-fn a_url_without_scheme_is_accepted_with_a_warning_that_says_how_to_write_it() {
+fn url_without_scheme_is_accepted_with_a_warning() {
     let whole = "write the whole URL, with its scheme: https://hooks.example.com/gate";
     for (url, why) in [
         ("hooks.example.com/gate", "unsupported protocol scheme \"\""),
@@ -285,16 +287,19 @@ fn a_url_without_scheme_is_accepted_with_a_warning_that_says_how_to_write_it() {
         ] {
             let text =
                 format!("name: gate\non: {{pre-merge: }}\nhooks: [{{id: aa, {properties}}}]\n");
-            let [told] = &warnings(&text)[..] else {
+            let [reported] = &warnings(&text)[..] else {
                 panic!("{text}")
             };
-            assert!(told.contains(why) && told.ends_with(whole), "{told}");
+            assert!(
+                reported.contains(why) && reported.ends_with(whole),
+                "{reported}"
+            );
         }
     }
 }
 
 #[test]
-fn a_branch_that_is_named_as_a_ref_is_named_in_the_warning() {
+fn branch_written_as_full_ref_is_a_warning() {
     let text = "name: gate\non: {pre-merge: {branches: [refs/heads/main, refs/heads/x/*]}}\nhooks: [{id: aa, type: webhook, properties: {url: 'http://h'}}]\n";
     assert_eq!(
         warnings(text),
@@ -306,7 +311,7 @@ fn a_branch_that_is_named_as_a_ref_is_named_in_the_warning() {
 }
 
 #[test]
-fn airflow_waits_for_true_alone() {
+fn airflow_waits_only_for_true() {
     let hook = |waits: &str| {
         let text = format!(
             "name: gate\non: {{pre-merge: }}\nhooks:\n  - id: aa\n    type: airflow\n    properties: {{url: 'http://u:p@h/x', dag_id: d, username: n, password: p, wait_for_dag: {waits}}}\n"
@@ -327,7 +332,7 @@ fn airflow_waits_for_true_alone() {
 }
 
 #[test]
-fn variables_are_found_where_they_are_put_in() {
+fn variables_are_reported_with_their_positions() {
     let text = "name: gate\non: {pre-merge: }\nhooks:\n  - id: aa\n    type: webhook\n    properties:\n      url: 'http://h/{{ ENV.URL }}'\n      headers: {a: '{{ ENV.ONE }}{{ENV.TWO}}'}\n      query_params: {b: [x, '{{ ENV.ONE }}']}\n  - id: bb\n    type: airflow\n    properties: {url: 'http://h', dag_id: '{{ ENV.DAG }}', username: u, password: '{{ ENV.P }}'}\n";
     let action = parse(text).unwrap();
     let names = |hook: &super::Hook| -> Vec<(usize, String)> {
@@ -351,12 +356,12 @@ fn variables_are_found_where_they_are_put_in() {
 }
 
 #[test]
-fn a_select_that_can_match_nothing_is_refused() {
+fn select_that_can_match_nothing_is_rejected() {
     let long = format!("'{}*'", "x".repeat(1025));
     for (pattern, reason) in [
         (
             "''",
-            "has a glob that can match nothing, since paths have 1 to 1024 bytes",
+            "has a glob that can match nothing because paths have 1 to 1024 bytes",
         ),
         (long.as_str(), "is no glob: it is longer than 1024 bytes"),
     ] {
@@ -366,7 +371,7 @@ fn a_select_that_can_match_nothing_is_refused() {
 }
 
 #[test]
-fn a_file_at_fault_is_named_with_line_and_reason() {
+fn errors_have_file_line_and_reason() {
     let name_rule = "'name' is invalid: use at least two characters, letters, digits, '_', '-', '.' and spaces, with a letter, digit or '_' first";
     for (text, reason) in [
         ("on:\n  pre-commit:\nhooks: []\n".to_owned(), "1:1: 'name' is required".to_owned()),
@@ -374,7 +379,7 @@ fn a_file_at_fault_is_named_with_line_and_reason() {
         (format!("name: [a, b]\non:\n  pre-commit:\n{GOOD_HOOK}"), format!("1:7: {name_rule}")),
         (format!("name: gate\non:\n  pre-dance:\n{GOOD_HOOK}"), "3:3: event 'pre-dance' is not supported".to_owned()),
         (format!("name: gate\non:\n  pre-comit:\n{GOOD_HOOK}"), "3:3: event 'pre-comit' is not supported; did you mean 'pre-commit'?".to_owned()),
-        (format!("name: gate\non:\n  schedule: {{cron: '0 3 * * *'}}\n{GOOD_HOOK}"), "3:3: event 'schedule' is not offered by this version".to_owned()),
+        (format!("name: gate\non:\n  schedule: {{cron: '0 3 * * *'}}\n{GOOD_HOOK}"), "3:3: event 'schedule' is not supported by this version".to_owned()),
         (format!("name: gate\n{GOOD_HOOK}"), "1:1: 'on' is required".to_owned()),
         (format!("name: gate\non: pre-commit\n{GOOD_HOOK}"), "2:5: 'on' must be a map from events to their filters".to_owned()),
         ("name: gate\non:\n  pre-commit:\nhooks:\n  - id: aa\n    type: shell\n".to_owned(), "6:11: hook[0] type 'shell' unknown; use wasm, webhook or airflow".to_owned()),
@@ -388,8 +393,8 @@ fn a_file_at_fault_is_named_with_line_and_reason() {
         ("name: gate\non:\n  pre-commit:\nhooks:\n  - id: aa\n    type: lua\n    properties: {args: {}}\n".to_owned(), "7:17: hook[0] type 'lua': 'script' or 'script_path' is required".to_owned()),
         ("name: gate\non:\n  pre-commit:\nhooks:\n  - id: aa\n    type: airflow\n    properties: {url: x}\n".to_owned(), "7:17: hook[0] type 'airflow': 'dag_id' is required".to_owned()),
         (webhook("      timeout: 1s\n"), "8:7: hook[0] type 'webhook': 'url' is required".to_owned()),
-        (webhook("      url: 1\n"), "8:12: hook[0] type 'webhook': 'url' must be text".to_owned()),
-        (webhook("      url: http://x\n      timeout: soon\n"), "9:16: hook[0] type 'webhook': 'timeout' 'soon' is no duration; write 10s, 1m30s or 500ms".to_owned()),
+        (webhook("      url: 1\n"), "8:12: hook[0] type 'webhook': 'url' must be a string".to_owned()),
+        (webhook("      url: http://x\n      timeout: soon\n"), "9:16: hook[0] type 'webhook': 'timeout' 'soon' is not a duration; write 10s, 1m30s or 500ms".to_owned()),
         (webhook("      url: http://x\n      headers: [a]\n"), "9:16: hook[0] type 'webhook': 'headers' must be a map".to_owned()),
     ] {
         check_refused(&text, &reason);
@@ -397,7 +402,7 @@ fn a_file_at_fault_is_named_with_line_and_reason() {
 }
 
 #[test]
-fn the_hooks_of_an_action_are_bounded() {
+fn number_of_hooks_per_action_is_limited() {
     let action = |hooks: usize| {
         let hooks: String = (0..hooks)
             .map(|n| {
@@ -411,13 +416,13 @@ fn the_hooks_of_an_action_are_bounded() {
     assert_eq!(action(100).unwrap().hooks.len(), 100);
     let refused = action(132).unwrap_err();
     assert!(
-        refused.ends_with("132 hooks; an action may have 100"),
+        refused.ends_with("132 hooks; an action may have at most 100"),
         "{refused}"
     );
 }
 
 #[test]
-fn what_is_no_yaml_is_said_to_be_none() {
+fn invalid_yaml_is_rejected() {
     let said = parse("name: [").unwrap_err();
     assert!(
         said.starts_with("parsing file _lakefs_actions/gate.yaml:1:8: ")
@@ -442,7 +447,7 @@ fn what_is_no_yaml_is_said_to_be_none() {
 }
 
 #[test]
-fn a_wasm_hook_has_typed_properties() {
+fn wasm_properties_are_typed() {
     let digest = "AB".repeat(32);
     let action = parse(&wasm(&format!(
         "      sha256: {digest}\n      config:\n        forbid: [user_, ssn]\n        max: 3\n      select: {{ paths: ['**/*.parquet'], kinds: [added, changed], max_size: 20GiB }}\n      parallelism: 500\n      capabilities:\n        read: ['tables/**']\n      limits: {{ memory: 64MiB, time_per_object: 2s, read_bytes: 1GiB, findings: 10, log: 4KiB }}\n      timeout: 5m\n      on_failure: warn\n"
@@ -475,7 +480,7 @@ fn a_wasm_hook_has_typed_properties() {
 }
 
 #[test]
-fn the_properties_of_a_wasm_hook_are_strict() {
+fn wasm_properties_are_strict() {
     for (properties, reason) in [
         (
             "      compnent: x\n",
@@ -483,11 +488,11 @@ fn the_properties_of_a_wasm_hook_are_strict() {
         ),
         (
             "      retry: {attempts: 3}\n",
-            "9:7: hook[0] type 'wasm': 'retry' is not offered by this version",
+            "9:7: hook[0] type 'wasm': 'retry' is not supported by this version",
         ),
         (
             "      colour: red\n",
-            "9:7: hook[0] type 'wasm': unknown property 'colour'; known are component, sha256, config, args, select, parallelism, capabilities, limits, timeout, on_failure, on_error",
+            "9:7: hook[0] type 'wasm': unknown property 'colour'; known properties are component, sha256, config, args, select, parallelism, capabilities, limits, timeout, on_failure, on_error",
         ),
         (
             "      limits: {memry: 1GiB}\n",
@@ -495,15 +500,15 @@ fn the_properties_of_a_wasm_hook_are_strict() {
         ),
         (
             "      limits: {memory: lots}\n",
-            "9:24: hook[0] type 'wasm': 'limits.memory' 'lots' is no size; write 256MiB, 20GiB or a number of bytes",
+            "9:24: hook[0] type 'wasm': 'limits.memory' 'lots' is not a size; write 256MiB, 20GiB or a number of bytes",
         ),
         (
             "      select: {kinds: [moved]}\n",
-            "9:23: hook[0] type 'wasm': 'select.kinds': 'moved' is none of added, changed, removed",
+            "9:23: hook[0] type 'wasm': 'select.kinds': 'moved' is not one of added, changed, removed",
         ),
         (
             "      capabilities: {http: [x]}\n",
-            "9:22: hook[0] type 'wasm': 'capabilities.http' is not offered by this version",
+            "9:22: hook[0] type 'wasm': 'capabilities.http' is not supported by this version",
         ),
         (
             "      on_error: ignore\n",
@@ -519,7 +524,7 @@ fn the_properties_of_a_wasm_hook_are_strict() {
         ),
         (
             "      config: {a: 1}\n      args: {a: 1}\n",
-            "10:13: hook[0] type 'wasm': 'args' is another name of 'config'; give one of them",
+            "10:13: hook[0] type 'wasm': 'args' is an alias of 'config'; use only one of them",
         ),
     ] {
         check_refused(&wasm(properties), reason);
@@ -527,12 +532,12 @@ fn the_properties_of_a_wasm_hook_are_strict() {
     let oci = wasm("").replace("hooks/x.wasm", "oci://ghcr.io/a/b:1");
     check_refused(
         &oci,
-        "8:18: hook[0] type 'wasm': components from oci:// are not offered by this version; commit the component to this repository and name its path",
+        "8:18: hook[0] type 'wasm': components from oci:// are not supported by this version; commit the component to this repository and name its path",
     );
 }
 
 #[test]
-fn every_example_can_be_used() {
+fn every_example_is_valid() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let mut seen = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -542,12 +547,13 @@ fn every_example_can_be_used() {
         assert!(!action.hooks.is_empty(), "{}", path.display());
         seen += 1;
     }
-    assert!(seen >= 3, "the examples were found");
+    assert!(seen >= 3, "expected to find the examples");
 }
 
-/// A thousand short files of aliases held gigabytes, and counted as a few megabytes.
+/// Regression test: a thousand short files with aliases used gigabytes of memory, but only a few
+/// megabytes were accounted for.
 #[test]
-fn an_action_weighs_what_its_aliases_are_written_out() {
+fn weight_includes_expanded_aliases() {
     let mut text = "name: gate\non:\n  pre-commit:\nx-0: &a0 [xxxxxxxx, xxxxxxxx]\n".to_owned();
     for n in 1..12 {
         text.push_str(&format!("x-{n}: &a{n} [*a{0}, *a{0}]\n", n - 1));

@@ -1,8 +1,10 @@
-//! Human quantities in action files: `10s`, `1m30s`, `256MiB`; and the nearest known word to a misspelt one.
+//! Quantities in action files, such as `10s`, `1m30s` and `256MiB`, and suggestions for misspelled
+//! words.
 
 use std::time::Duration;
 
-/// Reads a duration as Go writes them: numbers with `ns`, `us`, `ms`, `s`, `m` or `h`, joined.
+/// Parses a duration in Go's format: numbers with the units `ns`, `us`, `ms`, `s`, `m` or `h`,
+/// without separators.
 pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
@@ -32,7 +34,8 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     Some(total)
 }
 
-/// Reads a size: bytes, or with `KB MB GB TB` (powers of 1000) or `KiB MiB GiB TiB` (of 1024).
+/// Parses a size in bytes. Accepts the units `KB MB GB TB` (powers of 1000) and `KiB MiB GiB TiB`
+/// (powers of 1024).
 pub(crate) fn parse_size(text: &str) -> Option<u64> {
     let (number, unit) = split_number(text)?;
     let factor: u64 = match unit.trim() {
@@ -69,7 +72,7 @@ fn split_number(text: &str) -> Option<(f64, &str)> {
     Some((text[..end].parse().ok()?, &text[end..]))
 }
 
-/// A duration as Go prints it: `1.5ms`, `2m0.25s`.
+/// Formats a duration as Go does: `1.5ms`, `2m0.25s`.
 pub(crate) fn format_duration(duration: Duration) -> String {
     let nanos = duration.as_nanos();
     let scaled = |unit: u128, digits: usize| {
@@ -104,7 +107,7 @@ pub(crate) fn format_duration(duration: Duration) -> String {
     }
 }
 
-/// The known word that was probably meant: at most two edits away.
+/// Returns the known word closest to `word`, if it is at most two edits away.
 pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     known
         .iter()
@@ -134,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_read_as_go_writes_them() {
+    fn durations_parse_in_go_format() {
         for (text, millis) in [
             ("10s", 10_000),
             ("1m30s", 90_000),
@@ -164,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_read_in_both_systems() {
+    fn sizes_parse_with_decimal_and_binary_units() {
         for (text, bytes) in [
             ("256MiB", 256 << 20),
             ("20GiB", 20 << 30),
@@ -181,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_print_as_in_go() {
+    fn durations_print_in_go_format() {
         for (nanos, text) in [
             (0, "0s"),
             (999, "999ns"),
@@ -196,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_word_finds_its_neighbour() {
+    fn misspelled_word_gets_a_suggestion() {
         assert_eq!(
             nearest("compnent", &["component", "config"]),
             Some("component")

@@ -1,4 +1,4 @@
-//! The properties of `type: wasm`. These are ours alone, so a key that is not known is an error.
+//! The properties of `type: wasm`. lakeFS does not have this type, so unknown keys are errors.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::events::texts;
 use super::suspicious::warn_of_paths;
 use super::units::{nearest, parse_size};
 use super::webhook_properties::duration;
-use super::yaml::{Fault, Node, Position};
+use super::yaml::{Diagnostic, Node, Position};
 use crate::glob;
 use crate::wasm::{Limits, Select};
 
@@ -23,14 +23,14 @@ const KEYS: [&str; 11] = [
     "on_failure",
     "on_error",
 ];
-/// Planned, and refused by name so that nobody relies on them unawares.
-const LATER_KEYS: [&str; 4] = ["verify", "retry", "cache", "secrets"];
+/// Planned keys. They are rejected by name, so that nobody relies on a key that has no effect.
+const UNSUPPORTED_KEYS: [&str; 4] = ["verify", "retry", "cache", "secrets"];
 const SELECT_KEYS: [&str; 3] = ["paths", "kinds", "max_size"];
 const CAPABILITY_KEYS: [&str; 1] = ["read"];
-const LATER_CAPABILITY_KEYS: [&str; 1] = ["http"];
+const UNSUPPORTED_CAPABILITY_KEYS: [&str; 1] = ["http"];
 const LIMIT_KEYS: [&str; 5] = ["memory", "time_per_object", "read_bytes", "findings", "log"];
 
-/// What a hook gets where its file does not say.
+/// Limits of a hook whose action file does not set them.
 const DEFAULTS: Limits = Limits {
     memory_bytes: 256 << 20,
     time_per_object: Duration::from_secs(10),
@@ -39,7 +39,7 @@ const DEFAULTS: Limits = Limits {
     findings: 1_000,
     log_bytes: 1 << 20,
 };
-/// What a hook gets at most, whatever its file says.
+/// Highest limits that an action file can set.
 const CEILINGS: Limits = Limits {
     memory_bytes: 2 << 30,
     time_per_object: Duration::from_secs(10 * 60),
@@ -51,26 +51,26 @@ const CEILINGS: Limits = Limits {
 const DEFAULT_PARALLELISM: usize = 8;
 const MAX_PARALLELISM: usize = 64;
 
-/// What to do with an answer that is no pass.
+/// What to do if a hook does not pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reaction {
-    /// The hook failed.
+    /// The hook counts as failed.
     Block,
-    /// The log says so; the hook passed.
+    /// The log has a warning, and the hook counts as passed.
     Warn,
 }
 
 /// How to run a component.
 #[derive(Debug, Clone)]
 pub(crate) struct WasmProperties {
-    /// Path in the repository, read from the tree that the action file is read from.
+    /// Path in the repository. The component is loaded from the same tree as the action file.
     pub(crate) component: String,
-    /// Where the file names the component.
+    /// Position of the component's path in the action file.
     pub(crate) component_at: Position,
-    /// Lower-case hex.
+    /// Lowercase hexadecimal digits.
     pub(crate) sha256: Option<String>,
     pub(crate) config: serde_json::Value,
-    /// The config as the file has it, for the places of its values.
+    /// The config as YAML nodes, which have the positions of its values.
     pub(crate) config_node: Option<Node>,
     pub(crate) select: Select,
     pub(crate) read: Vec<String>,
@@ -81,8 +81,8 @@ pub(crate) struct WasmProperties {
 }
 
 impl WasmProperties {
-    pub(super) fn read(node: &Node, warnings: &mut Vec<Fault>) -> Result<Self, Fault> {
-        check_keys("", node, &KEYS, &LATER_KEYS)?;
+    pub(super) fn read(node: &Node, warnings: &mut Vec<Diagnostic>) -> Result<Self, Diagnostic> {
+        check_keys("", node, &KEYS, &UNSUPPORTED_KEYS)?;
         let mut limits = read_limits(node.get("limits"))?;
         if let Some(timeout) = node.get("timeout") {
             limits.timeout = duration("timeout", timeout, CEILINGS.timeout)?;
@@ -109,10 +109,15 @@ impl WasmProperties {
     }
 }
 
-/// Refuses keys that are not known, with the one that was probably meant.
-fn check_keys(of: &str, node: &Node, known: &[&str], later: &[&str]) -> Result<(), Fault> {
+/// Rejects unknown keys and suggests the closest known key.
+fn check_keys(
+    of: &str,
+    node: &Node,
+    known: &[&str],
+    unsupported: &[&str],
+) -> Result<(), Diagnostic> {
     let Some(pairs) = node.map() else {
-        return Err(Fault::new(
+        return Err(Diagnostic::new(
             node.at,
             format!("'{}' must be a map", of.trim_end_matches('.')),
         ));
@@ -121,43 +126,43 @@ fn check_keys(of: &str, node: &Node, known: &[&str], later: &[&str]) -> Result<(
         if known.contains(&key.text.as_str()) {
             continue;
         }
-        let reason = if later.contains(&key.text.as_str()) {
-            format!("'{of}{}' is not offered by this version", key.text)
+        let reason = if unsupported.contains(&key.text.as_str()) {
+            format!("'{of}{}' is not supported by this version", key.text)
         } else {
             let hint = nearest(&key.text, known).map_or_else(
-                || format!("known are {}", known.join(", ")),
+                || format!("known properties are {}", known.join(", ")),
                 |meant| format!("did you mean '{meant}'?"),
             );
             format!("unknown property '{of}{}'; {hint}", key.text)
         };
-        return Err(Fault::new(key.at, reason));
+        return Err(Diagnostic::new(key.at, reason));
     }
     Ok(())
 }
 
-fn read_component(node: &Node) -> Result<(String, Position), Fault> {
+fn read_component(node: &Node) -> Result<(String, Position), Diagnostic> {
     let Some(component) = node.get("component") else {
-        return Err(Fault::new(
+        return Err(Diagnostic::new(
             node.at,
             "'component' is required: the path of a Wasm component in this repository",
         ));
     };
     let Some(path) = component.text() else {
-        return Err(Fault::new(
+        return Err(Diagnostic::new(
             component.at,
             "'component' must be the path of a Wasm component in this repository",
         ));
     };
     if let Some((scheme, _)) = path.split_once("://") {
         let reason = format!(
-            "components from {scheme}:// are not offered by this version; commit the component to this repository and name its path"
+            "components from {scheme}:// are not supported by this version; commit the component to this repository and name its path"
         );
-        return Err(Fault::new(component.at, reason));
+        return Err(Diagnostic::new(component.at, reason));
     }
     Ok((path.to_owned(), component.at))
 }
 
-fn read_digest(node: Option<&Node>) -> Result<Option<String>, Fault> {
+fn read_digest(node: Option<&Node>) -> Result<Option<String>, Diagnostic> {
     let Some(node) = node else {
         return Ok(None);
     };
@@ -165,24 +170,24 @@ fn read_digest(node: Option<&Node>) -> Result<Option<String>, Fault> {
         Some(text) if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) => {
             Ok(Some(text.to_ascii_lowercase()))
         }
-        _ => Err(Fault::new(node.at, "'sha256' must be 64 hex digits")),
+        _ => Err(Diagnostic::new(node.at, "'sha256' must be 64 hex digits")),
     }
 }
 
-fn read_config(node: &Node) -> Result<Option<&Node>, Fault> {
+fn read_config(node: &Node) -> Result<Option<&Node>, Diagnostic> {
     match (node.get("config"), node.get("args")) {
-        (Some(_), Some(args)) => Err(Fault::new(
+        (Some(_), Some(args)) => Err(Diagnostic::new(
             args.at,
-            "'args' is another name of 'config'; give one of them",
+            "'args' is an alias of 'config'; use only one of them",
         )),
         (Some(config), None) | (None, Some(config)) if config.map().is_none() => {
-            Err(Fault::new(config.at, "'config' must be a map"))
+            Err(Diagnostic::new(config.at, "'config' must be a map"))
         }
         (config, args) => Ok(config.or(args)),
     }
 }
 
-fn read_select(node: Option<&Node>, warnings: &mut Vec<Fault>) -> Result<Select, Fault> {
+fn read_select(node: Option<&Node>, warnings: &mut Vec<Diagnostic>) -> Result<Select, Diagnostic> {
     let Some(node) = node else {
         return Ok(Select::default());
     };
@@ -198,9 +203,9 @@ fn read_select(node: Option<&Node>, warnings: &mut Vec<Fault>) -> Result<Select,
             .iter()
             .find(|k| !["added", "changed", "removed"].contains(&k.as_str()))
         {
-            return Err(Fault::new(
+            return Err(Diagnostic::new(
                 kinds.at,
-                format!("'select.kinds': '{bad}' is none of added, changed, removed"),
+                format!("'select.kinds': '{bad}' is not one of added, changed, removed"),
             ));
         }
     }
@@ -210,7 +215,10 @@ fn read_select(node: Option<&Node>, warnings: &mut Vec<Fault>) -> Result<Select,
     Ok(select)
 }
 
-fn read_capabilities(node: Option<&Node>, warnings: &mut Vec<Fault>) -> Result<Vec<String>, Fault> {
+fn read_capabilities(
+    node: Option<&Node>,
+    warnings: &mut Vec<Diagnostic>,
+) -> Result<Vec<String>, Diagnostic> {
     let Some(node) = node else {
         return Ok(Vec::new());
     };
@@ -218,14 +226,14 @@ fn read_capabilities(node: Option<&Node>, warnings: &mut Vec<Fault>) -> Result<V
         "capabilities.",
         node,
         &CAPABILITY_KEYS,
-        &LATER_CAPABILITY_KEYS,
+        &UNSUPPORTED_CAPABILITY_KEYS,
     )?;
     node.get("read").map_or(Ok(Vec::new()), |read| {
         globs("capabilities.read", read, warnings)
     })
 }
 
-fn read_limits(node: Option<&Node>) -> Result<Limits, Fault> {
+fn read_limits(node: Option<&Node>) -> Result<Limits, Diagnostic> {
     let mut limits = DEFAULTS;
     let Some(node) = node else {
         return Ok(limits);
@@ -251,13 +259,13 @@ fn read_limits(node: Option<&Node>) -> Result<Limits, Fault> {
     Ok(limits)
 }
 
-fn read_reaction(name: &str, node: &Node) -> Result<Reaction, Fault> {
+fn read_reaction(name: &str, node: &Node) -> Result<Reaction, Diagnostic> {
     match node.get(name) {
         None => Ok(Reaction::Block),
         Some(value) => match value.text() {
             Some("block") => Ok(Reaction::Block),
             Some("warn") => Ok(Reaction::Warn),
-            _ => Err(Fault::new(
+            _ => Err(Diagnostic::new(
                 value.at,
                 format!("'{name}' must be block or warn"),
             )),
@@ -265,34 +273,39 @@ fn read_reaction(name: &str, node: &Node) -> Result<Reaction, Fault> {
     }
 }
 
-fn globs(name: &str, node: &Node, warnings: &mut Vec<Fault>) -> Result<Vec<String>, Fault> {
+fn globs(
+    name: &str,
+    node: &Node,
+    warnings: &mut Vec<Diagnostic>,
+) -> Result<Vec<String>, Diagnostic> {
     let globs = texts(name, node)?;
-    glob::path_set(&globs).map_err(|reason| Fault::new(node.at, format!("'{name}': {reason}")))?;
+    glob::path_set(&globs)
+        .map_err(|reason| Diagnostic::new(node.at, format!("'{name}': {reason}")))?;
     if let Some(bad) = globs.iter().find(|glob| !glob::can_match_path(glob)) {
         let reason = format!(
-            "'{name}' has a glob that can match nothing, since paths have 1 to {} bytes: '{bad}'",
+            "'{name}' has a glob that can match nothing because paths have 1 to {} bytes: '{bad}'",
             glob::MAX_PATH_BYTES
         );
-        return Err(Fault::new(node.at, reason));
+        return Err(Diagnostic::new(node.at, reason));
     }
     warn_of_paths(name, node, warnings);
     Ok(globs)
 }
 
-fn size(name: &str, node: &Node, max: u64) -> Result<u64, Fault> {
+fn size(name: &str, node: &Node, max: u64) -> Result<u64, Diagnostic> {
     let text = node.text().unwrap_or_default();
     match parse_size(text) {
-        Some(0) | None => Err(Fault::new(
+        Some(0) | None => Err(Diagnostic::new(
             node.at,
-            format!("'{name}' '{text}' is no size; write 256MiB, 20GiB or a number of bytes"),
+            format!("'{name}' '{text}' is not a size; write 256MiB, 20GiB or a number of bytes"),
         )),
         Some(bytes) => Ok(bytes.min(max)),
     }
 }
 
-fn count(name: &str, node: &Node, max: usize) -> Result<usize, Fault> {
+fn count(name: &str, node: &Node, max: usize) -> Result<usize, Diagnostic> {
     match node.text().and_then(|text| text.parse::<usize>().ok()) {
-        Some(0) | None => Err(Fault::new(
+        Some(0) | None => Err(Diagnostic::new(
             node.at,
             format!("'{name}' must be a whole number from 1"),
         )),

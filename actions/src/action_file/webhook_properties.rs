@@ -4,52 +4,53 @@ use std::time::Duration;
 
 use super::suspicious::{warn, warn_unknown_keys};
 use super::units::{format_duration, parse_duration};
-use super::yaml::{Fault, Node};
+use super::yaml::{Diagnostic, Node};
 
-/// How long an answer may take, where the file does not say.
+/// Default timeout for a webhook's response.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
-/// The longest URL, in bytes: servers take no longer ones.
+/// Maximum length of a URL in bytes. Servers do not accept longer ones.
 const MAX_URL_BYTES: usize = 8 << 10;
-/// The longest that a file may say.
+/// Maximum timeout that an action file can set.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
 const KEYS: [&str; 4] = ["url", "timeout", "query_params", "headers"];
 
-/// What to do about a URL that cannot be called.
+/// Hint for a URL that cannot be called.
 pub(crate) const WHOLE_URL: &str =
     "write the whole URL, with its scheme: https://hooks.example.com/gate";
 
-/// What to call, with variables not yet put in.
+/// The request to send. Variables are not yet expanded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WebhookProperties {
     pub(crate) target: Target,
-    /// The URL as the file has it, without a password.
+    /// The URL from the action file, with the password masked.
     pub(crate) shown_url: String,
     pub(crate) timeout: Duration,
-    /// In the order of the file; one name may have many values.
+    /// In the order of the file. A name may have several values.
     pub(crate) query_params: Vec<(String, String)>,
     pub(crate) headers: Vec<(String, String)>,
 }
 
-/// Where a webhook goes.
+/// The destination of a webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
     Url(url::Url),
-    /// lakeFS accepts every text as URL and fails when the hook runs: the reason.
+    /// The reason why the URL cannot be called. lakeFS accepts any string as a URL and fails when
+    /// the hook runs.
     Unusable(String),
 }
 
 impl WebhookProperties {
-    pub(super) fn read(node: &Node, warnings: &mut Vec<Fault>) -> Result<Self, Fault> {
+    pub(super) fn read(node: &Node, warnings: &mut Vec<Diagnostic>) -> Result<Self, Diagnostic> {
         warn_unknown_keys("properties.", node, &KEYS, warnings);
         let Some(url) = node.get("url") else {
-            return Err(Fault::new(node.at, "'url' is required"));
+            return Err(Diagnostic::new(node.at, "'url' is required"));
         };
         let Some(text) = url.string() else {
-            return Err(Fault::new(url.at, "'url' must be text"));
+            return Err(Diagnostic::new(url.at, "'url' must be a string"));
         };
         if text.len() > MAX_URL_BYTES {
-            return Err(Fault::new(
+            return Err(Diagnostic::new(
                 url.at,
                 format!("'url' is longer than {MAX_URL_BYTES} bytes"),
             ));
@@ -57,7 +58,7 @@ impl WebhookProperties {
         let (target, shown_url) = read_target(text);
         if let Target::Unusable(why) = &target {
             let reason = format!("'url' '{shown_url}' cannot be called: {why}; {WHOLE_URL}");
-            warn(warnings, Fault::new(url.at, reason));
+            warn(warnings, Diagnostic::new(url.at, reason));
         }
         Ok(Self {
             target,
@@ -83,22 +84,27 @@ pub(super) fn read_target(text: &str) -> (Target, String) {
             let why = "unsupported protocol scheme \"\"".to_owned();
             (Target::Unusable(why), text.to_owned())
         }
-        // Not quoted: what does not parse may hold a password that nobody can mask.
+        // The text is not quoted: a URL that does not parse may contain a password, which cannot be
+        // masked reliably.
         Err(e) => (Target::Unusable(e.to_string()), "(malformed)".to_owned()),
     }
 }
 
-/// How long an answer may take. As in lakeFS only text counts, and what is not above zero is no limit of the file's.
-pub(super) fn read_timeout(node: &Node, warnings: &mut Vec<Fault>) -> Result<Duration, Fault> {
+/// Reads the response timeout. As in lakeFS, a value that is not a string is ignored, and a value
+/// that is not positive selects the default.
+pub(super) fn read_timeout(
+    node: &Node,
+    warnings: &mut Vec<Diagnostic>,
+) -> Result<Duration, Diagnostic> {
     let Some(value) = node.get("timeout") else {
         return Ok(DEFAULT_TIMEOUT);
     };
     let default = format_duration(DEFAULT_TIMEOUT);
     let Some(text) = value.string() else {
         let reason = format!(
-            "'timeout' is no text and is ignored, so {default} applies; write 10s, 1m30s or 500ms"
+            "'timeout' is not a string and is ignored, so {default} applies; write 10s, 1m30s or 500ms"
         );
-        warn(warnings, Fault::new(value.at, reason));
+        warn(warnings, Diagnostic::new(value.at, reason));
         return Ok(DEFAULT_TIMEOUT);
     };
     let (sign, magnitude) = match text.strip_prefix('-') {
@@ -109,17 +115,17 @@ pub(super) fn read_timeout(node: &Node, warnings: &mut Vec<Fault>) -> Result<Dur
         _ if text.is_empty() => Ok(DEFAULT_TIMEOUT),
         Some(duration) if sign > 0 && !duration.is_zero() => Ok(duration.min(MAX_TIMEOUT)),
         Some(_) => {
-            let reason = format!("'timeout' '{text}' is not above zero, so {default} applies");
-            warn(warnings, Fault::new(value.at, reason));
+            let reason = format!("'timeout' '{text}' is not positive, so {default} applies");
+            warn(warnings, Diagnostic::new(value.at, reason));
             Ok(DEFAULT_TIMEOUT)
         }
-        None => Err(no_duration("timeout", value, text)),
+        None => Err(invalid_duration("timeout", value, text)),
     }
 }
 
-fn no_duration(name: &str, node: &Node, text: &str) -> Fault {
-    let reason = format!("'{name}' '{text}' is no duration; write 10s, 1m30s or 500ms");
-    Fault::new(node.at, reason)
+fn invalid_duration(name: &str, node: &Node, text: &str) -> Diagnostic {
+    let reason = format!("'{name}' '{text}' is not a duration; write 10s, 1m30s or 500ms");
+    Diagnostic::new(node.at, reason)
 }
 
 fn shown(text: &str, url: &url::Url) -> String {
@@ -133,22 +139,22 @@ fn shown(text: &str, url: &url::Url) -> String {
     }
 }
 
-/// A positive duration of at most `max`.
-pub(super) fn duration(name: &str, node: &Node, max: Duration) -> Result<Duration, Fault> {
+/// Reads a positive duration of at most `max`.
+pub(super) fn duration(name: &str, node: &Node, max: Duration) -> Result<Duration, Diagnostic> {
     let text = node.text().unwrap_or_default();
     match parse_duration(text) {
-        Some(Duration::ZERO) | None => Err(no_duration(name, node, text)),
+        Some(Duration::ZERO) | None => Err(invalid_duration(name, node, text)),
         Some(duration) => Ok(duration.min(max)),
     }
 }
 
-/// A map of texts (or, with `lists`, of lists of texts), flattened.
-fn pairs(name: &str, node: &Node, lists: bool) -> Result<Vec<(String, String)>, Fault> {
+/// Reads a map of strings as pairs. If `lists` is true, values may be lists of strings.
+fn pairs(name: &str, node: &Node, lists: bool) -> Result<Vec<(String, String)>, Diagnostic> {
     let Some(map) = node.get(name) else {
         return Ok(Vec::new());
     };
     let Some(map) = map.map() else {
-        return Err(Fault::new(map.at, format!("'{name}' must be a map")));
+        return Err(Diagnostic::new(map.at, format!("'{name}' must be a map")));
     };
     let mut out = Vec::new();
     for (key, value) in map {
@@ -156,19 +162,19 @@ fn pairs(name: &str, node: &Node, lists: bool) -> Result<Vec<(String, String)>, 
             Some(items) if lists => {
                 for item in items {
                     let text = item.text().ok_or_else(|| {
-                        Fault::new(
+                        Diagnostic::new(
                             item.at,
-                            format!("'{name}.{}' must be a list of texts", key.text),
+                            format!("'{name}.{}' must be a list of strings", key.text),
                         )
                     })?;
                     out.push((key.text.clone(), text.to_owned()));
                 }
             }
-            // Nothing is sent for what has no value.
+            // A key without a value is not sent.
             _ if value.is_null() => {}
             _ => {
                 let text = value.text().ok_or_else(|| {
-                    Fault::new(value.at, format!("'{name}.{}' must be text", key.text))
+                    Diagnostic::new(value.at, format!("'{name}.{}' must be a string", key.text))
                 })?;
                 out.push((key.text.clone(), text.to_owned()));
             }

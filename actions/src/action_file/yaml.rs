@@ -1,40 +1,40 @@
-//! YAML with positions: a small tree of scalars, lists and maps, each with its line and column.
+//! A YAML parser that keeps positions: every scalar, list and map has its line and column.
 //!
-//! Knows nothing of actions. Deserializers lose positions, and an error without
-//! one is of little use in a file of a hundred lines. Depth and size are bounded,
-//! aliases count for what they expand to.
+//! This module does not depend on action files. Deserializers lose positions, and an error without
+//! a position is hard to find in a long file. Depth and size are limited; an alias counts with the
+//! size of its expansion.
 
 use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput};
 
-/// Maps and lists within each other.
+/// Maximum nesting depth of maps and lists.
 const MAX_DEPTH: usize = 64;
-/// Nodes of one file, aliases expanded.
+/// Maximum number of nodes in a file, with aliases expanded.
 const MAX_NODES: usize = 100_000;
-/// Bytes of all texts of one file, aliases expanded.
+/// Maximum total length of all strings in a file in bytes, with aliases expanded.
 const MAX_TEXT_BYTES: usize = 4 << 20;
-/// What a fault quotes of a file.
+/// Maximum length of an error message, which may quote the file.
 const MAX_REASON_CHARS: usize = 500;
 
-/// Where something begins in a file; both count from 1.
+/// A position in a file. Both numbers start at 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Position {
     pub(crate) line: usize,
     pub(crate) column: usize,
 }
 
-/// What is wrong, and where.
+/// An error or a warning at a position.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Fault {
+pub(crate) struct Diagnostic {
     pub(crate) at: Option<Position>,
     pub(crate) reason: String,
 }
 
-impl Fault {
+impl Diagnostic {
     pub(crate) fn new(at: Position, reason: impl Into<String>) -> Self {
         let mut reason = reason.into();
-        // Whoever is refused reads this; a key of a megabyte helps nobody.
+        // Error messages may quote keys, and a key can have a megabyte.
         if let Some((end, _)) = reason.char_indices().nth(MAX_REASON_CHARS) {
             reason.truncate(end);
             reason.push('…');
@@ -60,10 +60,10 @@ pub(crate) struct Node {
     pub(crate) value: Value,
 }
 
-/// What a node holds.
+/// The content of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Value {
-    /// `plain`: without quotes, so that `1`, `true` and `null` are not text.
+    /// `plain` scalars are written without quotes. Only they can be a number, a boolean or `null`.
     Scalar {
         text: String,
         plain: bool,
@@ -81,12 +81,12 @@ pub(crate) struct Key {
 }
 
 impl Node {
-    /// Whether nothing was given: absent, `~` or `null`.
+    /// Reports whether the node is `null`, `~` or empty.
     pub(crate) fn is_null(&self) -> bool {
         matches!(&self.value, Value::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
     }
 
-    /// The text of a scalar, whatever its type.
+    /// Returns the text of a scalar, whatever its type.
     pub(crate) fn text(&self) -> Option<&str> {
         match &self.value {
             Value::Scalar { text, .. } if !self.is_null() => Some(text),
@@ -94,18 +94,18 @@ impl Node {
         }
     }
 
-    /// What a key of a map has, if it has something.
+    /// Returns the value of a key unless it is `null`.
     pub(crate) fn get(&self, key: &str) -> Option<&Self> {
         self.entry(key).filter(|value| !value.is_null())
     }
 
-    /// What a key of a map has, `null` included.
+    /// Returns the value of a key, including `null`.
     pub(crate) fn entry(&self, key: &str) -> Option<&Self> {
         let pairs = self.map()?;
         pairs.iter().find(|(k, _)| k.text == key).map(|(_, v)| v)
     }
 
-    /// The text of a scalar that YAML takes for text: not of a number, a boolean or `null`.
+    /// Returns the text of a scalar whose YAML type is string.
     pub(crate) fn string(&self) -> Option<&str> {
         let Value::Scalar { text, plain } = &self.value else {
             return None;
@@ -113,8 +113,9 @@ impl Node {
         (!plain || plain_to_json(text).is_string()).then_some(text)
     }
 
-    /// Where a value within this node begins: names of keys, numbers of items. What is not there has
-    /// the place of what should hold it.
+    /// Returns the position of the value at `path` within this node. Path segments are keys of maps
+    /// and indexes of lists. If the value does not exist, returns the position of its closest
+    /// existing parent.
     pub(crate) fn place_of(&self, path: &[String]) -> Position {
         let mut at = self;
         for step in path {
@@ -131,7 +132,7 @@ impl Node {
         at.at
     }
 
-    /// The pairs of a map; none if it is something else.
+    /// Returns the pairs of a map, or `None` for other nodes.
     pub(crate) fn map(&self) -> Option<&[(Key, Self)]> {
         match &self.value {
             Value::Map(pairs) => Some(pairs),
@@ -139,7 +140,7 @@ impl Node {
         }
     }
 
-    /// The items of a list; none if it is something else.
+    /// Returns the items of a list, or `None` for other nodes.
     pub(crate) fn list(&self) -> Option<&[Self]> {
         match &self.value {
             Value::List(items) => Some(items),
@@ -147,7 +148,7 @@ impl Node {
         }
     }
 
-    /// The same as JSON, with plain scalars typed as in YAML's core schema.
+    /// Converts the node to JSON. Plain scalars get their type from YAML's core schema.
     pub(crate) fn to_json(&self) -> serde_json::Value {
         match &self.value {
             Value::Scalar { text, plain: false } => text.as_str().into(),
@@ -161,7 +162,7 @@ impl Node {
         }
     }
 
-    /// Maps and lists within each other, this one included.
+    /// Returns the nesting depth of maps and lists. A scalar has height 0.
     fn height(&self) -> usize {
         match &self.value {
             Value::Scalar { .. } => 0,
@@ -170,7 +171,7 @@ impl Node {
         }
     }
 
-    /// What keeping the node takes up, in bytes, with its aliases written out.
+    /// Returns the estimated memory use in bytes, with aliases expanded.
     pub(crate) fn weight_bytes(&self) -> u64 {
         let Size { nodes, bytes } = self.size();
         (nodes * NODE_BYTES + bytes) as u64
@@ -197,10 +198,10 @@ impl Node {
     }
 }
 
-/// What a node counts for beside its text.
+/// Estimated memory use of a node in addition to its text.
 const NODE_BYTES: usize = 64;
 
-/// What a node takes up.
+/// Number of nodes and bytes of text.
 #[derive(Debug, Clone, Copy)]
 struct Size {
     nodes: usize,
@@ -246,16 +247,16 @@ fn plain_to_json(text: &str) -> serde_json::Value {
     }
 }
 
-/// What a text holds.
+/// The result of parsing a YAML stream.
 #[derive(Debug)]
 pub(crate) struct Document {
     pub(crate) root: Node,
-    /// Where another document begins that is not empty. Nothing else is known of it.
+    /// Position of the next document that is not empty. Its content is not parsed.
     pub(crate) next: Option<Position>,
 }
 
-/// Reads the first document of a text.
-pub(crate) fn parse(text: &str) -> Result<Document, Fault> {
+/// Parses the first document of a YAML stream.
+pub(crate) fn parse(text: &str) -> Result<Document, Diagnostic> {
     let mut builder = Builder {
         text,
         parser: Parser::new_from_str(text),
@@ -285,8 +286,8 @@ pub(crate) fn parse(text: &str) -> Result<Document, Fault> {
     }
 }
 
-fn too_deep(at: Position) -> Fault {
-    Fault::new(at, format!("nested deeper than {MAX_DEPTH} levels"))
+fn too_deep(at: Position) -> Diagnostic {
+    Diagnostic::new(at, format!("nested deeper than {MAX_DEPTH} levels"))
 }
 
 fn position(span: Span) -> Position {
@@ -300,12 +301,12 @@ struct Builder<'a> {
     text: &'a str,
     parser: Parser<'a, StrInput<'a>>,
     anchors: HashMap<usize, Node>,
-    /// Of all that was built so far.
+    /// Total size of the nodes built so far.
     size: Size,
 }
 
 impl<'a> Builder<'a> {
-    fn next(&mut self) -> Result<(Event<'a>, Span), Fault> {
+    fn next(&mut self) -> Result<(Event<'a>, Span), Diagnostic> {
         match self.parser.next_event() {
             Some(Ok(event)) => Ok(event),
             Some(Err(e)) => {
@@ -313,23 +314,24 @@ impl<'a> Builder<'a> {
                     line: e.marker().line().max(1),
                     column: e.marker().col() + 1,
                 };
-                Err(Fault::new(
+                Err(Diagnostic::new(
                     self.within_text(found),
                     format!("not valid YAML: {}", e.info()),
                 ))
             }
-            None => Err(Fault::anywhere("not valid YAML: it ends too early")),
+            None => Err(Diagnostic::anywhere("not valid YAML: it ends too early")),
         }
     }
 
-    /// Where the next document begins, unless it is empty. It need not be valid: lakeFS does not read it either.
+    /// Returns the position of the next document unless it is empty. That document may be invalid,
+    /// because lakeFS does not read it either.
     fn next_document(&mut self) -> Option<Position> {
         let mut begins = None;
         while let Some(Ok((event, span))) = self.parser.next_event() {
             match (event, begins) {
                 (Event::DocumentStart(_), _) => begins = Some(position(span)),
                 (Event::DocumentEnd, None) => {}
-                // `---` at the end of a file, perhaps with a comment.
+                // A `---` at the end of the file, possibly followed by a comment.
                 (Event::Scalar(text, ScalarStyle::Plain, ..), Some(_)) if text.is_empty() => {
                     begins = None;
                 }
@@ -337,11 +339,12 @@ impl<'a> Builder<'a> {
                 (_, begins) => return begins,
             }
         }
-        // It is broken at its very beginning.
+        // The next document has a syntax error at its start.
         begins
     }
 
-    /// The parser finds some errors on the line after the last one, which no editor shows.
+    /// The parser reports some errors on the line after the last one. Editors do not show that
+    /// line.
     fn within_text(&self, at: Position) -> Position {
         match self.text.lines().enumerate().last() {
             Some((last, line)) if at.line > last + 1 => Position {
@@ -352,16 +355,16 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn count(&mut self, at: Position, more: Size) -> Result<(), Fault> {
+    fn count(&mut self, at: Position, more: Size) -> Result<(), Diagnostic> {
         self.size = self.size.plus(more);
         if self.size.nodes > MAX_NODES {
-            return Err(Fault::new(
+            return Err(Diagnostic::new(
                 at,
                 format!("more than {MAX_NODES} values in one file"),
             ));
         }
         if self.size.bytes > MAX_TEXT_BYTES {
-            return Err(Fault::new(
+            return Err(Diagnostic::new(
                 at,
                 format!("more than {MAX_TEXT_BYTES} bytes of text in one file"),
             ));
@@ -369,7 +372,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Fault> {
+    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Diagnostic> {
         let at = position(span);
         if depth > MAX_DEPTH {
             return Err(too_deep(at));
@@ -393,8 +396,9 @@ impl<'a> Builder<'a> {
                 let target = self
                     .anchors
                     .get(&id)
-                    .ok_or_else(|| Fault::new(at, "an alias within its own anchor"))?;
-                // Counted before it is copied. A chain of aliases would nest as deep as it is long.
+                    .ok_or_else(|| Diagnostic::new(at, "an alias within its own anchor"))?;
+                // Check the limits before copying the target. Otherwise, a chain of aliases would
+                // nest as deep as the chain is long.
                 let (size, height) = (target.size(), target.height());
                 self.count(at, size)?;
                 if depth + height > MAX_DEPTH {
@@ -405,7 +409,7 @@ impl<'a> Builder<'a> {
                     value: self.anchors[&id].value.clone(),
                 });
             }
-            _ => return Err(Fault::new(at, "not valid YAML: a value is expected")),
+            _ => return Err(Diagnostic::new(at, "not valid YAML: a value is expected")),
         };
         let node = Node { at, value };
         if anchor > 0 {
@@ -415,7 +419,7 @@ impl<'a> Builder<'a> {
         Ok(node)
     }
 
-    fn items(&mut self, depth: usize) -> Result<Vec<Node>, Fault> {
+    fn items(&mut self, depth: usize) -> Result<Vec<Node>, Diagnostic> {
         let mut items = Vec::new();
         loop {
             match self.next()? {
@@ -425,7 +429,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn pairs(&mut self, depth: usize) -> Result<Vec<(Key, Node)>, Fault> {
+    fn pairs(&mut self, depth: usize) -> Result<Vec<(Key, Node)>, Diagnostic> {
         let mut pairs: Vec<(Key, Node)> = Vec::new();
         let mut merged: Vec<(Key, Node)> = Vec::new();
         let mut known = HashSet::new();
@@ -436,7 +440,7 @@ impl<'a> Builder<'a> {
             }
             let key_node = self.node(event, span, depth + 1)?;
             let Value::Scalar { text, plain } = key_node.value else {
-                return Err(Fault::new(key_node.at, "a key must be plain text"));
+                return Err(Diagnostic::new(key_node.at, "a key must be a scalar"));
             };
             let key = Key {
                 at: key_node.at,
@@ -449,7 +453,7 @@ impl<'a> Builder<'a> {
                 continue;
             }
             if !known.insert(key.text.clone()) {
-                return Err(Fault::new(
+                return Err(Diagnostic::new(
                     key.at,
                     format!("key '{}' is given twice", key.text),
                 ));
@@ -457,7 +461,7 @@ impl<'a> Builder<'a> {
             pairs.push((key, value));
         }
         for (key, value) in merged {
-            // What the map says itself wins over what it merges in.
+            // A map's own keys take precedence over merged keys.
             if known.insert(key.text.clone()) {
                 pairs.push((key, value));
             }
@@ -466,19 +470,19 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// The merge key `<<`: one map, or a list of maps of which earlier ones win.
-fn merge_into(merged: &mut Vec<(Key, Node)>, value: Node) -> Result<(), Fault> {
+/// Applies the merge key `<<`. Its value is a map or a list of maps; earlier maps take precedence.
+fn merge_into(merged: &mut Vec<(Key, Node)>, value: Node) -> Result<(), Diagnostic> {
     match value.value {
         Value::Map(pairs) => merged.extend(pairs),
         Value::List(items) => {
             for item in items {
                 let Value::Map(pairs) = item.value else {
-                    return Err(Fault::new(item.at, "'<<' merges maps only"));
+                    return Err(Diagnostic::new(item.at, "'<<' merges maps only"));
                 };
                 merged.extend(pairs);
             }
         }
-        Value::Scalar { .. } => return Err(Fault::new(value.at, "'<<' merges maps only")),
+        Value::Scalar { .. } => return Err(Diagnostic::new(value.at, "'<<' merges maps only")),
     }
     Ok(())
 }
@@ -487,12 +491,12 @@ fn merge_into(merged: &mut Vec<(Key, Node)>, value: Node) -> Result<(), Fault> {
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<Node, Fault> {
+    fn parse(text: &str) -> Result<Node, Diagnostic> {
         super::parse(text).map(|document| document.root)
     }
 
     #[test]
-    fn another_document_is_found_and_not_read() {
+    fn second_document_is_detected_but_not_parsed() {
         for (text, next) in [
             ("a: 1\n---\nb: 2\n", Some((2, 1))),
             ("---\na: 1\n...\n---\nb: [\n", Some((4, 1))),
@@ -523,7 +527,7 @@ mod tests {
     }
 
     #[test]
-    fn anchors_and_merges_expand() {
+    fn anchors_and_merge_keys_are_expanded() {
         let node = parse("base: &b {x: 1, y: 2}\nuse:\n  <<: *b\n  y: 3\n").unwrap();
         assert_eq!(
             node.get("use").unwrap().to_json(),
@@ -532,7 +536,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_of_aliases_is_refused() {
+    fn alias_bomb_is_rejected() {
         let mut text = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
         for i in 1..12 {
             let refs = vec![format!("*a{}", i - 1); 10].join(",");
@@ -547,7 +551,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_of_one_long_text_is_refused() {
+    fn repeated_long_string_is_rejected() {
         let bomb = format!(
             "a: &a {}\nb: [{}]\n",
             "x".repeat(500_000),
@@ -558,29 +562,33 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_quotes_no_more_than_helps() {
+    fn error_messages_are_truncated() {
         let key = "k".repeat(1000);
         let reason = parse(&format!("{key}: 1\n{key}: 2\n")).unwrap_err().reason;
         assert_eq!(reason.chars().count(), MAX_REASON_CHARS + 1);
     }
 
     #[test]
-    fn depth_is_bounded() {
-        let fault = parse(&"[".repeat(100)).unwrap_err();
-        assert!(fault.reason.contains("nested deeper"), "{fault:?}");
-        // Far beyond, the parser itself gives up: an error, not a full stack.
+    fn nesting_depth_is_limited() {
+        let diagnostic = parse(&"[".repeat(100)).unwrap_err();
+        assert!(
+            diagnostic.reason.contains("nested deeper"),
+            "{diagnostic:?}"
+        );
+        // Far beyond the limit, the YAML parser itself reports an error instead of overflowing the
+        // stack.
         parse(&"[".repeat(1_000_000)).unwrap_err();
     }
 
     #[test]
-    fn a_chain_of_aliases_nests_no_deeper_than_what_is_written_out() {
+    fn chain_of_aliases_counts_toward_nesting_depth() {
         let mut text = "a0: &a0 [x]\n".to_owned();
         for i in 1..200 {
             text.push_str(&format!("a{i}: &a{i} [*a{}]\n", i - 1));
         }
-        let fault = parse(&text).unwrap_err();
-        assert_eq!(fault.reason, "nested deeper than 64 levels");
-        assert_eq!(fault.at.unwrap().line, MAX_DEPTH);
+        let diagnostic = parse(&text).unwrap_err();
+        assert_eq!(diagnostic.reason, "nested deeper than 64 levels");
+        assert_eq!(diagnostic.at.unwrap().line, MAX_DEPTH);
         let shallow = text
             .lines()
             .take(MAX_DEPTH - 1)
@@ -589,9 +597,10 @@ mod tests {
         parse(&shallow).unwrap();
     }
 
-    /// The parser recurses for none of these, and gives up early or takes time that grows with the length.
+    /// The parser does not recurse for any of these inputs. It fails early, or takes time that is
+    /// linear in the length.
     #[test]
-    fn no_kind_of_nesting_fills_a_small_stack() {
+    fn deep_nesting_does_not_overflow_a_small_stack() {
         base::testing::on_small_stack(|| {
             for piece in [
                 "[", "{", "- ", "? ", "{a: ", "[a, ", "? - ", "&a [", "!!x [", "[{", ": ",
@@ -603,11 +612,11 @@ mod tests {
     }
 
     #[test]
-    fn faults_carry_their_place() {
-        let fault = parse("name: x\nname: y\n").unwrap_err();
+    fn errors_have_positions() {
+        let diagnostic = parse("name: x\nname: y\n").unwrap_err();
         assert_eq!(
-            fault,
-            Fault::new(Position { line: 2, column: 1 }, "key 'name' is given twice")
+            diagnostic,
+            Diagnostic::new(Position { line: 2, column: 1 }, "key 'name' is given twice")
         );
         assert_eq!(
             parse("name: [").unwrap_err().at,

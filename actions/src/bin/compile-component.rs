@@ -1,4 +1,5 @@
-//! The compiler's process for the tests of this crate: what `weir compile-component` is to a server.
+//! Compiler process for the tests of this crate. It does what `weir compile-component` does for a
+//! server.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Records written, listed, and learning of their commit.
+//! Tests of run records: writing, listing, and setting the commit.
 
 use kv::MemoryStore;
 use time::macros::datetime;
@@ -111,7 +111,7 @@ async fn runs_are_listed_by_branch_and_commit_and_paged() {
 }
 
 #[tokio::test]
-async fn an_index_without_its_run_is_passed_over() {
+async fn index_entry_without_run_is_skipped() {
     let (records, kv) = records();
     for id in ["1", "2", "3"] {
         records
@@ -131,7 +131,7 @@ async fn an_index_without_its_run_is_passed_over() {
 }
 
 #[tokio::test]
-async fn a_run_learns_of_its_commit_once() {
+async fn commit_of_a_run_is_set_once() {
     let (records, _) = records();
     records
         .save("repo", &run("1", "main", ""), &[])
@@ -152,7 +152,7 @@ async fn a_run_learns_of_its_commit_once() {
 }
 
 #[tokio::test]
-async fn hooks_keep_their_status() {
+async fn hook_status_round_trips() {
     let (records, _) = records();
     let hooks = [
         hook("0000_0000", HookStatus::Failed),
@@ -192,7 +192,7 @@ async fn hooks_keep_their_status() {
             .results
             .is_empty()
     );
-    // A second run of the same id is never mixed into the first.
+    // A second run with the same id is never mixed into the first.
     assert!(
         records
             .save("repo", &run("1", "main", ""), &hooks)
@@ -202,9 +202,9 @@ async fn hooks_keep_their_status() {
 }
 
 #[test]
-fn a_record_has_the_bytes_that_lakefs_reads() {
+fn record_encoding_matches_lakefs() {
     let skipped = encode_hook("r", &hook("0000_0001", HookStatus::Skipped));
-    // Zero times are written, not left out: seconds -62135596800.
+    // Zero times are encoded explicitly: seconds -62135596800.
     let zero = "2a0b0880 92b8c398feffffff01".replace(' ', "");
     assert!(
         hex::encode(&skipped).contains(&zero),
@@ -219,19 +219,19 @@ fn a_record_has_the_bytes_that_lakefs_reads() {
 }
 
 #[tokio::test]
-async fn a_run_keeps_its_warnings() {
+async fn run_keeps_its_warnings() {
     let (records, _) = records();
     let mut warned = run("r1", "main", "");
     warned.warnings = vec!["a".to_owned(), "b".to_owned()];
     records.save("repo", &warned, &[]).await.unwrap();
-    // lakeFS writes the record again when it tells the run of its commit; so do we.
+    // Like lakeFS, `set_commit` rewrites the record.
     records.set_commit("repo", "r1", "c1").await.unwrap();
     let read = records.run("repo", "r1").await.unwrap().unwrap();
     assert_eq!(read.warnings, warned.warnings);
 }
 
 #[tokio::test]
-async fn the_first_digits_of_a_commit_find_its_runs() {
+async fn commit_prefix_finds_its_runs() {
     let (records, _) = records();
     for (id, commit) in [("r1", "ab12"), ("r2", "ab12"), ("r3", "ab34"), ("r4", "c0")] {
         records

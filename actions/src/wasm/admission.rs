@@ -1,8 +1,10 @@
-//! Admission: how many instances run and how much memory they may use, over all hooks of the server.
+//! Limits how many instances run at the same time, and how much memory they use, across all hooks
+//! of the server.
 //!
-//! A repository holds at most its share, half of each: however much one asks for, the hooks of
-//! another find room. Within a share and over all, turns come in order of arrival, and nobody waits
-//! longer than [`ADMISSION_WAIT`]. What a hook waits is not taken from its time ([`Waits`]).
+//! Each repository can hold at most half of each pool, so one repository cannot block the others.
+//! Requests are served in order of arrival, first within the repository's share and then globally,
+//! and time out after [`ADMISSION_WAIT`]. Waiting time does not count toward a hook's timeout
+//! ([`Waits`]).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -14,10 +16,10 @@ use tokio::time::Instant;
 use super::limits::{ADMISSION_WAIT, INSTANCES, MEMORY_MIB};
 use super::{Cause, Failure};
 
-/// What one repository may hold of a pool.
+/// A repository can hold one part in `SHARE` of a pool.
 const SHARE: u32 = 2;
 
-/// Room for instances.
+/// Semaphores for memory and instances.
 #[derive(Debug)]
 pub(super) struct Pool {
     memory_mib: Arc<Semaphore>,
@@ -32,7 +34,8 @@ impl Pool {
         }
     }
 
-    /// Memory first, then a slot: whoever holds a slot needs nothing else of this pool.
+    /// Takes memory first, then an instance slot. A holder of a slot therefore never waits for
+    /// anything else in this pool.
     async fn take(&self, mib: u32) -> [OwnedSemaphorePermit; 2] {
         let memory = self.memory_mib.clone().acquire_many_owned(mib).await;
         let memory = memory.expect("never closed");
@@ -41,18 +44,18 @@ impl Pool {
     }
 }
 
-/// Room that is given back when this is dropped.
+/// Admission of one instance. Released on drop.
 #[derive(Debug)]
 pub(super) struct Admitted {
     _share: [OwnedSemaphorePermit; 2],
     _all: [OwnedSemaphorePermit; 2],
 }
 
-/// The room of the server, and what repositories have of it.
+/// The server's pool, and the shares of repositories.
 #[derive(Debug)]
 pub(super) struct Admission {
     all: Pool,
-    /// Of repositories whose hooks run now; others hold nothing.
+    /// Only repositories with running hooks have an entry.
     shares: Mutex<HashMap<String, Weak<Pool>>>,
     wait: Duration,
 }
@@ -70,9 +73,9 @@ impl Admission {
         }
     }
 
-    /// The share of a repository, the same for all of its hooks.
+    /// Returns the share of a repository. All of its hooks use the same share.
     pub(super) fn share(&self, repository: &str) -> Arc<Pool> {
-        // A panic while the lock was held can at worst have lost an entry that is made anew.
+        // A panic while the lock is held can at worst lose an entry, which is then recreated.
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(share) = shares.get(repository).and_then(Weak::upgrade) {
             return share;
@@ -83,11 +86,12 @@ impl Admission {
         share
     }
 
-    /// Waits for room for an instance: first in the share of its repository, then over all, so
-    /// that who waits for the rest of its repository keeps nobody else out.
+    /// Waits for room for an instance, first in the repository's share and then in the server's
+    /// pool. In this order, an instance that waits for its own repository does not occupy the
+    /// server's pool.
     ///
     /// # Errors
-    /// [`Cause::Busy`] when there is none in time.
+    /// [`Cause::Busy`] if the wait times out.
     pub(super) async fn admit(&self, share: &Pool, memory_bytes: u64) -> Result<Admitted, Failure> {
         let mib = mib(memory_bytes);
         let admitted = async {
@@ -100,7 +104,7 @@ impl Admission {
             Failure::new(
                 Cause::Busy,
                 format!(
-                    "the server is judging too many changes: no room for this hook after {}; try again",
+                    "the server is running too many hooks: no room for this hook after {}; try again",
                     humantime::format_duration(self.wait)
                 ),
             )
@@ -108,7 +112,8 @@ impl Admission {
     }
 }
 
-/// How many instances of a size fit a share at once. A hook that starts more would wait for itself.
+/// Returns how many instances of this size fit into a share at once. A hook that started more would
+/// wait for itself.
 pub(super) fn fit(memory_bytes: u64) -> usize {
     (MEMORY_MIB / SHARE / mib(memory_bytes)).clamp(1, INSTANCES / SHARE) as usize
 }
@@ -119,12 +124,12 @@ fn mib(memory_bytes: u64) -> u32 {
         .clamp(1, MEMORY_MIB / SHARE)
 }
 
-/// How long a hook stood still: instances of it waited and none ran.
+/// Measures how long a hook stood still: at least one instance was waiting and none was running.
 #[derive(Debug, Default)]
-pub(super) struct Waits(Mutex<Standing>);
+pub(super) struct Waits(Mutex<WaitState>);
 
 #[derive(Debug, Default)]
-struct Standing {
+struct WaitState {
     waiting: usize,
     running: usize,
     since: Option<Instant>,
@@ -132,29 +137,29 @@ struct Standing {
 }
 
 impl Waits {
-    fn standing(&self) -> MutexGuard<'_, Standing> {
-        // Nothing that is done under the lock panics.
+    fn state(&self) -> MutexGuard<'_, WaitState> {
+        // Code under this lock does not panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An instance that waits from now on.
-    pub(super) fn turn(&self) -> Turn<'_> {
-        self.standing().change(Instant::now(), |s| s.waiting += 1);
-        Turn {
+    /// Registers an instance that is waiting from now on.
+    pub(super) fn register(&self) -> Waiter<'_> {
+        self.state().change(Instant::now(), |s| s.waiting += 1);
+        Waiter {
             waits: self,
             runs: false,
         }
     }
 
-    /// Up to `now`.
+    /// Returns the total up to `now`.
     pub(super) fn total(&self, now: Instant) -> Duration {
-        let standing = self.standing();
-        let open = standing.since.map(|since| now.duration_since(since));
-        standing.total + open.unwrap_or_default()
+        let state = self.state();
+        let open = state.since.map(|since| now.duration_since(since));
+        state.total + open.unwrap_or_default()
     }
 }
 
-impl Standing {
+impl WaitState {
     fn change(&mut self, now: Instant, change: impl FnOnce(&mut Self)) {
         if let Some(since) = self.since.take() {
             self.total += now.duration_since(since);
@@ -164,28 +169,28 @@ impl Standing {
     }
 }
 
-/// One instance: waiting, then running until this is dropped.
+/// One instance, first waiting and then running. Unregistered on drop.
 #[derive(Debug)]
-pub(super) struct Turn<'a> {
+pub(super) struct Waiter<'a> {
     waits: &'a Waits,
     runs: bool,
 }
 
-impl Turn<'_> {
-    /// It was admitted.
+impl Waiter<'_> {
+    /// Marks the instance as running.
     pub(super) fn start(&mut self) {
         self.runs = true;
-        self.waits.standing().change(Instant::now(), |s| {
+        self.waits.state().change(Instant::now(), |s| {
             s.waiting -= 1;
             s.running += 1;
         });
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         let runs = self.runs;
-        self.waits.standing().change(Instant::now(), |s| {
+        self.waits.state().change(Instant::now(), |s| {
             if runs {
                 s.running -= 1;
             } else {
@@ -203,24 +208,28 @@ mod tests {
 
     const GIB: u64 = 1 << 30;
 
-    /// Two hooks of 2 GiB each held all memory of the server, whoever they belonged to.
+    /// Regression test: two hooks with 2 GiB each held all memory of the server, even if they
+    /// belonged to the same repository.
     #[tokio::test]
-    async fn one_repository_leaves_room_for_others() {
+    async fn one_repository_cannot_use_the_whole_pool() {
         let admission = Admission::new();
         let (greedy, other) = (admission.share("greedy"), admission.share("other"));
         let first = admission.admit(&greedy, 2 * GIB).await.unwrap();
         let same = admission.share("greedy");
         let second = admission.admit(&same, 2 * GIB);
         let mut second = std::pin::pin!(second);
-        assert!(second.as_mut().now_or_never().is_none(), "it has its half");
+        assert!(
+            second.as_mut().now_or_never().is_none(),
+            "the repository already holds its share"
+        );
         let others = admission.admit(&other, 2 * GIB).now_or_never();
-        assert!(others.unwrap().is_ok(), "nobody waits for the greedy one");
+        assert!(others.unwrap().is_ok(), "other repositories must not wait");
         drop(first);
         assert!(second.now_or_never().unwrap().is_ok());
     }
 
     #[tokio::test]
-    async fn a_wait_ends_with_the_cause() {
+    async fn wait_times_out_with_busy() {
         let admission = Admission::waiting(Duration::ZERO);
         let share = admission.share("lake");
         let _held = admission.admit(&share, 2 * GIB).await.unwrap();
@@ -229,7 +238,7 @@ mod tests {
             (failure.cause, failure.message.as_str()),
             (
                 Cause::Busy,
-                "the server is judging too many changes: no room for this hook after 0s; try again"
+                "the server is running too many hooks: no room for this hook after 0s; try again"
             )
         );
     }
@@ -244,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hook_never_waits_for_itself() {
+    fn instances_of_one_hook_fit_its_share() {
         assert_eq!(
             [fit(2 * GIB), fit(256 << 20), fit(1), fit(u64::MAX)],
             [1, 8, 32, 1]
@@ -252,18 +261,15 @@ mod tests {
     }
 
     #[test]
-    fn only_what_a_hook_stands_still_is_no_time_of_its_own() {
-        let mut standing = Standing::default();
+    fn time_counts_unless_all_instances_wait() {
+        let mut state = WaitState::default();
         let start = Instant::now();
         let at = |secs| start + Duration::from_secs(secs);
-        standing.change(at(0), |s| s.waiting += 2);
-        standing.change(at(5), |s| (s.waiting, s.running) = (1, 1));
-        standing.change(at(20), |s| s.running = 0);
-        standing.change(at(22), |s| (s.waiting, s.running) = (0, 1));
-        standing.change(at(30), |s| s.running = 0);
-        assert_eq!(
-            (standing.total, standing.since),
-            (Duration::from_secs(7), None)
-        );
+        state.change(at(0), |s| s.waiting += 2);
+        state.change(at(5), |s| (s.waiting, s.running) = (1, 1));
+        state.change(at(20), |s| s.running = 0);
+        state.change(at(22), |s| (s.waiting, s.running) = (0, 1));
+        state.change(at(30), |s| s.running = 0);
+        assert_eq!((state.total, state.since), (Duration::from_secs(7), None));
     }
 }

@@ -1,7 +1,8 @@
-//! A compiled component as bytes: what a compiler hands over and what is kept on disk.
+//! Encoding of compiled components, for the compiler process and for the disk cache.
 //!
-//! Machine code is run as it is. Bytes become a component here only, and only if this server's
-//! compiler has just made them or their tag on disk says that it once did.
+//! Loaded machine code runs without further checks. This is the only module that turns bytes into a
+//! component. Callers pass only bytes that this server's compiler has just produced, or bytes whose
+//! tag on disk proves that it produced them.
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -10,19 +11,19 @@ use super::check::World;
 use super::engine::Lane;
 use super::{Cause, Failure};
 
-/// A component that was checked and compiled.
+/// A validated and compiled component.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Artifact {
     pub(super) world: World,
     pub(super) lane: Lane,
-    /// For an engine of this lane.
+    /// Machine code for an engine of this lane.
     pub(super) code: Vec<u8>,
 }
 
 const HEADER_BYTES: usize = 2;
 
 impl Artifact {
-    /// World, lane, code.
+    /// Encodes the artifact: world, lane, code.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEADER_BYTES + self.code.len());
         bytes.push(match self.world {
@@ -37,7 +38,7 @@ impl Artifact {
         bytes
     }
 
-    /// None if nobody could have encoded these.
+    /// Decodes an artifact. Returns `None` for malformed input.
     pub(super) fn decode(mut bytes: Vec<u8>) -> Option<Self> {
         let world = match bytes.first()? {
             0 => World::Gate,
@@ -58,20 +59,21 @@ impl Artifact {
     }
 }
 
-/// Loads code that this server's compiler made.
+/// Loads code that this server's compiler produced.
 pub(super) fn load(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
     #[expect(unsafe_code, reason = "the only way to load compiled code")]
-    // SAFETY: callers hand over what an engine with this very configuration compiled: it came
-    // through the pipe of our own compiler, or from a file whose tag has been verified.
+    // SAFETY: callers pass code that an engine with this configuration compiled. It comes either
+    // through the pipe of our own compiler process, or from a file whose tag has been verified.
     unsafe {
         Component::deserialize(engine, code)
     }
 }
 
-/// What a compiler answers: an artifact, or why there is none.
+/// Result of a compilation.
 pub(super) type Compiled = Result<Artifact, Failure>;
 
-/// As a child process answers: one byte that tells which, then the artifact, or a cause and a message.
+/// Encodes the response of the compiler process: one tag byte, then either the artifact, or a cause
+/// and a message.
 pub(super) fn encode_answer(answer: &Compiled) -> Vec<u8> {
     match answer {
         Ok(artifact) => [&[0][..], &artifact.encode()].concat(),
@@ -82,7 +84,7 @@ pub(super) fn encode_answer(answer: &Compiled) -> Vec<u8> {
     }
 }
 
-/// None if the answer is not whole.
+/// Decodes a response. Returns `None` if it is incomplete or malformed.
 pub(super) fn decode_answer(mut bytes: Vec<u8>) -> Option<Compiled> {
     match bytes.first()? {
         0 => {
@@ -107,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_are_read_as_they_were_written() {
+    fn responses_round_trip() {
         let artifact = |world, lane| {
             Ok(Artifact {
                 world,

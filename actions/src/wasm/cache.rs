@@ -1,9 +1,9 @@
-//! Compiled components: in memory by digest, on disk by digest and engine.
+//! Cache of compiled components: in memory by digest, on disk by digest and engine.
 //!
-//! Compiling takes from milliseconds to a minute, so it is done once per digest, in turns
-//! (`compile/turns.rs`). What is compiled already waits for nobody who compiles: it is looked for in memory,
-//! then on disk, before anything waits. A component that can't be used is remembered too, with its
-//! cause. What is compiled outlives a restart (`disk`).
+//! Compiling takes between milliseconds and a minute. It is done once per digest, in fair order
+//! (`compile/queue.rs`). Lookups in memory and on disk happen before any waiting, so cached
+//! components never wait for the compiler. Failures are cached too. Compiled code survives a
+//! restart (`disk`).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use wasmtime::component::Linker;
 use super::artifact::{self, Artifact};
 use super::check::{self, World};
 use super::compile::Compiler;
-use super::compile::turns::Turns;
+use super::compile::queue::CompileQueue;
 use super::disk::Disk;
 use super::engine::{Engines, Lane};
 use super::guests::{Guests, host_failed};
@@ -33,64 +33,65 @@ use super::{Cause, Failure};
 
 pub(super) type ComponentDigest = [u8; 32];
 
-/// A component that only has to be instantiated.
+/// A compiled component, ready to be instantiated.
 pub(super) struct Ready {
     pub(super) digest: ComponentDigest,
     pub(super) engine: Engine,
     pub(super) lane: Lane,
     pub(super) callable: Callable,
-    /// With imports that refuse to be called.
+    /// Linked with imports that trap, for calling `describe`.
     pub(super) describe: HookPre<Describing>,
-    /// What `describe` said.
+    /// Result of `describe`.
     pub(super) description: OnceCell<Arc<Value>>,
     code_bytes: usize,
 }
 
-/// How to call it.
+/// Pre-linked component, by world.
 pub(super) enum Callable {
     Gate(GatePre<State>),
     ObjectGate(ObjectGatePre<State>),
 }
 
-/// What components of a lane are linked with.
+/// The linkers for components of one lane.
 pub(super) struct Linkers {
     pub(super) hook: Linker<State>,
-    /// For `describe`.
+    /// For calling `describe`.
     pub(super) describe: Linker<Describing>,
 }
 
-/// What a cache works with.
-pub(super) struct Parts {
+/// Dependencies of a cache.
+pub(super) struct CacheOptions {
     pub(super) engines: Engines,
     pub(super) plain: Linkers,
     pub(super) composed: Linkers,
     pub(super) compiler: Compiler,
     pub(super) guests: Arc<Guests>,
-    /// Processes that compile at once.
+    /// Maximum number of concurrent compiler processes.
     pub(super) at_once: usize,
 }
 
 struct Inner {
-    parts: Parts,
+    options: CacheOptions,
     disk: Disk,
-    turns: Turns,
-    /// Components compiled since the start, or tried to be.
+    queue: CompileQueue,
+    /// Number of compilations, including failed ones, since the start.
     compiled: AtomicU64,
 }
 
-/// Compiled components. One compilation per digest, however many ask. Cheap to clone.
+/// Cache of compiled components. Concurrent requests for the same digest share one compilation.
+/// Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Cache {
     inner: Arc<Inner>,
     ready: moka::future::Cache<ComponentDigest, Arc<Ready>>,
-    /// Why a component can't be used.
+    /// Components that cannot be used, with the reason.
     broken: moka::sync::Cache<ComponentDigest, Failure>,
 }
 
 impl Cache {
     /// # Errors
-    /// When the cache folder or its key can't be used.
-    pub(super) fn new(parts: Parts, dir: &Path) -> Result<Self, String> {
+    /// If the cache folder or its key cannot be used.
+    pub(super) fn new(options: CacheOptions, dir: &Path) -> Result<Self, String> {
         let kib = |_: &ComponentDigest, r: &Arc<Ready>| {
             u32::try_from(r.code_bytes >> 10).unwrap_or(u32::MAX).max(1)
         };
@@ -99,9 +100,9 @@ impl Cache {
             .weigher(kib)
             .build();
         let inner = Inner {
-            disk: Disk::new(dir, &parts.engines)?,
-            turns: Turns::new(parts.at_once),
-            parts,
+            disk: Disk::new(dir, &options.engines)?,
+            queue: CompileQueue::new(options.at_once),
+            options,
             compiled: AtomicU64::new(0),
         };
         Ok(Self {
@@ -114,12 +115,12 @@ impl Cache {
         })
     }
 
-    /// How often a component was compiled, or tried to be.
+    /// Returns the number of compilations, including failed ones.
     pub(super) fn compiled(&self) -> u64 {
         self.inner.compiled.load(Ordering::Relaxed)
     }
 
-    /// The component, compiled now if it never was: in the turn of `repository`.
+    /// Returns the component. Compiles it if necessary, in the compile queue of `repository`.
     pub(super) async fn get(
         &self,
         repository: &str,
@@ -127,13 +128,14 @@ impl Cache {
     ) -> Result<Arc<Ready>, Failure> {
         check::check_header(component)?;
         let bytes = component.clone();
-        let guests = &self.inner.parts.guests;
+        let guests = &self.inner.options.guests;
         let digest = guests.compute(move || Sha256::digest(&bytes).into());
         let digest: ComponentDigest = digest.await?;
         if let Some(ready) = self.known(digest).await? {
             return Ok(ready);
         }
-        // A task of its own: it goes on when nobody waits any more, and who tries again waits for the same one.
+        // The compilation runs in a separate task. It continues if the caller gives up, and a retry
+        // joins it.
         let compiled = self
             .clone()
             .compile(repository.to_owned(), digest, component.clone());
@@ -149,7 +151,7 @@ impl Cache {
         }
     }
 
-    /// What is in memory or on disk. None if it has to be compiled.
+    /// Looks in memory and on disk. Returns `None` if the component must be compiled.
     async fn known(&self, digest: ComponentDigest) -> Result<Option<Arc<Ready>>, Failure> {
         if let Some(ready) = self.ready.get(&digest).await {
             return Ok(Some(ready));
@@ -157,12 +159,12 @@ impl Cache {
         if let Some(failure) = self.broken.get(&digest) {
             return Err(failure);
         }
-        let (inner, guests) = (self.inner.clone(), &self.inner.parts.guests);
+        let (inner, guests) = (self.inner.clone(), &self.inner.options.guests);
         let kept = guests.compute(move || inner.kept(digest));
         let Some(ready) = kept.await?? else {
             return Ok(None);
         };
-        // Whoever was faster has the same.
+        // A concurrent insert has the same content.
         self.ready.insert(digest, Arc::clone(&ready)).await;
         Ok(Some(ready))
     }
@@ -173,16 +175,21 @@ impl Cache {
         digest: ComponentDigest,
         component: Bytes,
     ) -> Result<Arc<Ready>, Failure> {
-        // In the turn of its own repository, even if another one compiles the same: that may be far behind in its own queue.
-        let _turn = self.inner.turns.turn(&repository, component.len()).await?;
+        // Wait in this repository's own queue, even if another repository is compiling the same
+        // component. That repository's queue may be long.
+        let _slot = self
+            .inner
+            .queue
+            .acquire(&repository, component.len())
+            .await?;
         if let Some(ready) = self.known(digest).await? {
             return Ok(ready);
         }
         let compile = async {
             self.inner.compiled.fetch_add(1, Ordering::Relaxed);
-            let artifact = self.inner.parts.compiler.compile(component).await?;
+            let artifact = self.inner.options.compiler.compile(component).await?;
             let inner = self.inner.clone();
-            let guests = &self.inner.parts.guests;
+            let guests = &self.inner.options.guests;
             guests
                 .compute(move || inner.take(digest, &artifact))
                 .await?
@@ -199,7 +206,7 @@ impl Cache {
 }
 
 impl Inner {
-    /// What is kept on disk.
+    /// Loads the component from disk.
     fn kept(&self, digest: ComponentDigest) -> Result<Option<Arc<Ready>>, Failure> {
         let Some(artifact) = self.disk.load(&digest) else {
             return Ok(None);
@@ -207,33 +214,36 @@ impl Inner {
         match self.ready(digest, &artifact) {
             Ok(ready) => Ok(Some(ready)),
             Err(Unusable::Code(e)) => {
-                tracing::warn!(error = %e, "a compiled hook can't be loaded; compiling it again");
+                tracing::warn!(error = %e, "failed to load a compiled component from the disk cache; recompiling it");
                 Ok(None)
             }
             Err(Unusable::Component(failure)) => Err(failure),
         }
     }
 
-    /// Takes over what the compiler has made, and keeps it on disk.
+    /// Loads a compiler's artifact and stores it on disk.
     fn take(&self, digest: ComponentDigest, artifact: &Artifact) -> Result<Arc<Ready>, Failure> {
         let ready = self.ready(digest, artifact).map_err(|e| match e {
             Unusable::Code(e) => Failure::new(
                 Cause::ComponentInvalid,
-                format!("component can't be loaded: {}", e.root_cause()),
+                format!("failed to load the component: {}", e.root_cause()),
             ),
             Unusable::Component(failure) => failure,
         })?;
-        // The component works without; the next start compiles again.
+        // A failed store is not fatal: the component is compiled again after the next start.
         if let Err(e) = self.disk.store(&digest, artifact) {
-            tracing::warn!(error = %e, dir = %self.disk.dir.display(), "a compiled hook could not be kept");
+            tracing::warn!(error = %e, dir = %self.disk.dir.display(), "failed to store a compiled component in the disk cache");
         }
         Ok(ready)
     }
 
     fn ready(&self, digest: ComponentDigest, artifact: &Artifact) -> Result<Arc<Ready>, Unusable> {
         let (engine, linkers) = match artifact.lane {
-            Lane::Plain => (self.parts.engines.of(Lane::Plain), &self.parts.plain),
-            Lane::Composed => (self.parts.engines.of(Lane::Composed), &self.parts.composed),
+            Lane::Plain => (self.options.engines.of(Lane::Plain), &self.options.plain),
+            Lane::Composed => (
+                self.options.engines.of(Lane::Composed),
+                &self.options.composed,
+            ),
         };
         let compiled = artifact::load(engine, &artifact.code).map_err(Unusable::Code)?;
         let abi = |e: wasmtime::Error| {
@@ -270,9 +280,9 @@ impl Inner {
     }
 }
 
-/// Why an artifact is of no use.
+/// Why an artifact cannot be used.
 enum Unusable {
-    /// The engine does not take the code.
+    /// The engine rejects the code.
     Code(wasmtime::Error),
     /// The component does not fit this server.
     Component(Failure),

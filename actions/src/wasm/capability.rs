@@ -1,13 +1,13 @@
-//! What one hook may look at: globs of the action file, compiled.
+//! The access rights of one hook: compiled globs of the action file.
 //!
-//! Paths are matched whole; `*` stops at a slash, `**` does not. Rights are the
-//! same on every side: candidate, base and source.
+//! Globs match whole paths; `*` does not match a slash, `**` does. The same rights apply to the
+//! candidate, base and source trees.
 
 use base::glob::{self, Dialect, GlobSet};
 
 use super::{Cause, Failure, Select};
 
-/// The kinds of change, as action files name them.
+/// The kinds of change, with their names in action files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ChangeKind {
     Added,
@@ -29,10 +29,10 @@ impl ChangeKind {
     }
 }
 
-/// What a hook is shown and what it may read.
+/// Which changes a hook receives and which objects it may read.
 #[derive(Debug)]
 pub(super) struct Rights {
-    /// None: every path.
+    /// `None` selects every path.
     select: Option<GlobSet>,
     read: GlobSet,
     kinds: Vec<ChangeKind>,
@@ -40,7 +40,7 @@ pub(super) struct Rights {
 }
 
 impl Rights {
-    /// Compiles `select` (with the component's default paths if it names none) and `read`.
+    /// Compiles `select` and `read`. If `select` has no paths, the component's default paths apply.
     pub(super) fn new(
         select: &Select,
         default_paths: &[String],
@@ -72,17 +72,17 @@ impl Rights {
         })
     }
 
-    /// Whether a change at this path is for an object gate to judge.
+    /// Reports whether an object gate checks a change at this path.
     pub(super) fn selects(&self, kind: ChangeKind, path: &str) -> bool {
         self.kinds.contains(&kind) && self.select.as_ref().is_none_or(|s| s.is_match(path))
     }
 
-    /// Whether the object at this path may be looked at.
+    /// Reports whether the hook may read the object at this path.
     pub(super) fn may_read(&self, path: &str) -> bool {
         self.select.as_ref().is_none_or(|s| s.is_match(path)) || self.read.is_match(path)
     }
 
-    /// All selected paths begin with this.
+    /// Returns the common prefix of all selected paths.
     pub(super) fn prefix(&self) -> &str {
         &self.prefix
     }
@@ -93,7 +93,7 @@ fn globs(key: &str, patterns: &[String]) -> Result<GlobSet, Failure> {
         .map_err(|e| Failure::new(Cause::HookError, format!("{key}: {e}")))
 }
 
-/// The longest text that every match of every pattern begins with.
+/// Returns the longest prefix shared by all matches of all patterns.
 fn common_prefix(patterns: &[String]) -> String {
     let literal = |p: &'static str, s: &str| s.find(|c| p.contains(c)).map_or(s.len(), |at| at);
     let mut prefix: Option<&str> = None;
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_stops_at_a_slash() {
+    fn single_star_does_not_match_a_slash() {
         let r = rights(&["tables/*.csv", "**/*.parquet"], &[]);
         assert!(
             r.may_read("tables/a.csv") && r.may_read("x/y/z.parquet") && r.may_read("z.parquet")
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn reading_may_be_wider_than_what_is_judged() {
+    fn read_rights_may_exceed_the_selection() {
         let r = rights(&["tables/**"], &["schemas/*"]);
         assert!(r.may_read("schemas/a.json") && !r.selects(ChangeKind::Added, "schemas/a.json"));
         assert!(
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn no_paths_mean_all_or_the_components_default() {
+    fn missing_paths_select_all_or_the_components_default() {
         assert!(rights(&[], &[]).may_read("anything"));
         let defaults =
             Rights::new(&Select::default(), &["data/**".into()], &[]).expect("good globs");
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_prefix_is_what_all_patterns_share() {
+    fn prefix_is_shared_by_all_patterns() {
         let prefix = |p: &[&str]| rights(p, &[]).prefix().to_owned();
         assert_eq!(prefix(&["tables/a*", "tables/abc/**"]), "tables/a");
         assert_eq!(prefix(&["tables/**", "other"]), "");
@@ -167,9 +167,10 @@ mod tests {
         assert_eq!(prefix(&["é/a", "è/a"]), "");
     }
 
-    /// What a component says of its default paths was compiled as it came, on a thread of the server.
+    /// Regression test: default paths from a component were compiled without a limit on a serving
+    /// thread.
     #[test]
-    fn nested_braces_of_any_side_are_refused() {
+    fn nested_braces_are_rejected_from_every_source() {
         base::testing::on_small_stack(|| {
             let nested = format!("{}{}", "{".repeat(20_000), "}".repeat(20_000));
             let select = Select {
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_glob_or_kind_names_its_key() {
+    fn invalid_glob_or_kind_names_its_key() {
         let bad = Select {
             paths: vec!["a[".into()],
             ..Select::default()

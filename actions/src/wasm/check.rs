@@ -1,7 +1,6 @@
-//! Looks at a component before the engine does: is it one, for which world, and
-//! does it want what this server has?
-//!
-//! Answers are for the author of the hook, who else would read a linker's message.
+//! Checks a component before it is compiled: whether it is a component, which world it implements,
+//! and whether this server provides its imports. The messages are written for the author of the
+//! hook, who would otherwise see linker errors.
 
 use wasmparser::{CanonicalFunction, Encoding, Parser, Payload, Validator};
 
@@ -9,25 +8,25 @@ use super::engine::{Lane, features};
 use super::limits::{COMPONENT_BYTES, size};
 use super::{Cause, Failure, nesting, outside};
 
-/// How to call a component.
+/// The world that a component implements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum World {
     Gate,
     ObjectGate,
 }
 
-/// The version of `weir:hooks` that this server speaks.
+/// Version of `weir:hooks` that this server implements.
 pub(super) const VERSION: &str = "0.1.0";
 
 const BUILD: &str = "build for wasm32-wasip2";
 const PACKAGE: &str = "weir:hooks/";
 
-/// Whether it looks like a component at all, told without reading any of it.
+/// Checks size and magic number without parsing the component.
 pub(super) fn check_header(component: &[u8]) -> Result<(), Failure> {
     if component.len() > COMPONENT_BYTES {
         let (is, limit) = (component.len(), size(COMPONENT_BYTES as u64));
         return Err(invalid(format!(
-            "component has {is} bytes, this server takes up to {limit}"
+            "component has {is} bytes; the limit is {limit}"
         )));
     }
     match component.get(..8) {
@@ -41,7 +40,7 @@ pub(super) fn check_header(component: &[u8]) -> Result<(), Failure> {
     }
 }
 
-/// Checks, and tells the world and how it is to be interrupted.
+/// Validates a component and returns its world and lane.
 pub(super) fn check(component: &[u8]) -> Result<(World, Lane), Failure> {
     check_header(component)?;
     nesting::check(component).map_err(invalid)?;
@@ -66,17 +65,17 @@ fn invalid(message: String) -> Failure {
     Failure::new(Cause::ComponentInvalid, message)
 }
 
-/// What is told of a component without compiling it.
+/// Properties of a component that are known without compiling it.
 struct Outline {
-    /// Of the component itself, not of what is nested in it.
+    /// Imports of the component itself, without those of nested components.
     imports: Vec<String>,
     exports: Vec<String>,
     lane: Lane,
 }
 
-/// A component calls what it defines itself through the engine's adapters only if one of the two
-/// functions is defined in a nested component: a call within one component traps. What toolchains
-/// nest around exported interfaces only passes functions on.
+/// A component can call its own functions through the engine's adapters only if one of the two
+/// functions is defined in a nested component, because a call within one component traps. Nested
+/// components that toolchains generate around exported interfaces only re-export functions.
 fn outline(component: &[u8]) -> wasmparser::Result<Outline> {
     let mut outline = Outline {
         imports: Vec::new(),
@@ -117,7 +116,7 @@ fn outline(component: &[u8]) -> wasmparser::Result<Outline> {
     Ok(outline)
 }
 
-/// `weir:hooks/tree@0.1.3` is served by any 0.1; the linker sees to the rest.
+/// Accepts any 0.1 version, for example `weir:hooks/tree@0.1.3`. The linker checks the details.
 fn check_version(name: &str) -> Result<(), Failure> {
     let Some(version) = name
         .strip_prefix(PACKAGE)
@@ -137,7 +136,7 @@ fn check_version(name: &str) -> Result<(), Failure> {
     }
     Err(Failure::new(
         Cause::ComponentAbi,
-        format!("component wants weir:hooks {version}, this server has {VERSION}"),
+        format!("component requires weir:hooks {version}, but this server has {VERSION}"),
     ))
 }
 
@@ -150,7 +149,7 @@ fn check_import(name: &str) -> Result<(), Failure> {
     Err(Failure::new(
         Cause::ComponentAbi,
         format!(
-            "component imports {name}, which this server does not give to hooks: {}",
+            "component imports {name}, which this server does not provide to hooks: {}",
             outside::NOTE
         ),
     ))
@@ -189,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_component_is_told_how_to_become_one() {
+    fn non_components_are_rejected_with_a_build_hint() {
         let not = (
             Cause::ComponentInvalid,
             "this is not a WebAssembly component: build for wasm32-wasip2".to_owned(),
@@ -211,7 +210,7 @@ mod tests {
         assert_eq!(
             refusal(b"\0asm\x0d\0\x01\0").0,
             Cause::ComponentAbi,
-            "an empty component exports nothing"
+            "an empty component has no exports"
         );
         let (cause, message) = refusal(b"\0asm\x0d\0\x01\0\x01\xff\xff\xff\xff\x0fjunk");
         assert!(
@@ -220,9 +219,9 @@ mod tests {
         );
     }
 
-    /// Toolchains nest components too, to give exports their types: these are no compositions.
+    /// Toolchains nest components to give exports their types. Those are not compositions.
     #[test]
-    fn only_what_is_composed_of_components_is_interrupted_by_epochs() {
+    fn only_composed_components_use_the_composed_lane() {
         let lane = |component: &[u8]| check(component).expect("a good component").1;
         let gate = include_bytes!("../../tests/fixtures/test_gate.wasm");
         let object_gate = include_bytes!("../../tests/fixtures/test_object_gate.wasm");
@@ -233,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_match_by_minor() {
+    fn versions_match_by_minor_number() {
         assert_eq!(check_version("weir:hooks/tree@0.1.9"), Ok(()));
         assert_eq!(check_version("wasi:io/streams@0.2.6"), Ok(()));
         let wrong = check_version("weir:hooks/tree@0.3.0").expect_err("too new");
@@ -241,26 +240,26 @@ mod tests {
             (wrong.cause, wrong.message.as_str()),
             (
                 Cause::ComponentAbi,
-                "component wants weir:hooks 0.3.0, this server has 0.1.0"
+                "component requires weir:hooks 0.3.0, but this server has 0.1.0"
             )
         );
         check_version("weir:hooks/tree@0.10.0").expect_err("0.10 is not 0.1");
     }
 
     #[test]
-    fn what_hooks_do_not_get_is_named() {
+    fn unsupported_imports_are_named() {
         assert_eq!(check_import("wasi:clocks/wall-clock@0.2.6"), Ok(()));
         let message = check_import("wasi:http/outgoing-handler@0.2.0")
             .expect_err("no network")
             .message;
         assert_eq!(
             message,
-            "component imports wasi:http/outgoing-handler@0.2.0, which this server does not give to hooks: hooks have no files and no network"
+            "component imports wasi:http/outgoing-handler@0.2.0, which this server does not provide to hooks: hooks have no files and no network"
         );
     }
 
     #[test]
-    fn the_exports_tell_the_world() {
+    fn exports_determine_the_world() {
         let of = |e: &[&str]| {
             world(
                 &e.iter()

@@ -1,4 +1,4 @@
-//! Joins what instances left into one report, in the order of paths.
+//! Merges the outcomes of all instances of a hook into one report, ordered by path.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -11,7 +11,7 @@ use super::session::{Run, weight};
 use super::v0_1::Verdict as Answer;
 use super::{Cause, Failure, Report, Verdict};
 
-/// A report in the making.
+/// Builds a report.
 #[derive(Debug, Default)]
 pub(super) struct Collector {
     findings: Vec<Finding>,
@@ -31,16 +31,16 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    /// Adds one outcome; `path` is none for a gate. Tells whether to go on.
+    /// Adds one outcome. `path` is `None` for a gate. Returns whether the hook should continue.
     pub(super) fn add(&mut self, run: &Run, path: Option<&str>, outcome: Outcome) -> bool {
-        let said = outcome.said;
-        self.findings_dropped += said.findings_dropped;
-        for finding in said.findings {
+        let submitted = outcome.submitted;
+        self.findings_dropped += submitted.findings_dropped;
+        for finding in submitted.findings {
             self.find(run, finding);
         }
         self.write(run, path, &outcome.log.text(), outcome.log.was_cut());
-        self.summary = said.summary.or(self.summary.take());
-        for (name, (value, unit)) in said.metrics {
+        self.summary = submitted.summary.or(self.summary.take());
+        for (name, (value, unit)) in submitted.metrics {
             if self.metrics.len() < METRICS || self.metrics.contains_key(&name) {
                 let metric = self.metrics.entry(name).or_insert((0.0, String::new()));
                 *metric = (metric.0 + value, unit);
@@ -58,13 +58,14 @@ impl Collector {
         true
     }
 
-    /// Notes that something got no verdict. A hook that merely could not decide
-    /// about one object goes on with the next; one that broke is stopped, unless it is to keep going:
-    /// else one object made to break it would keep all after it from being judged.
+    /// Records that an object, or the whole gate, got no verdict. A hook that returned an error for
+    /// one object continues with the next. A hook that trapped or hit a limit stops, unless
+    /// `keep_going` is set; with that flag, one object that breaks the hook cannot hide the
+    /// verdicts on later objects.
     pub(super) fn error(&mut self, run: &Run, path: Option<&str>, failure: &Failure) -> bool {
         let go_on = match failure.cause {
             Cause::HookError | Cause::Denied => true,
-            // The next would wait as long.
+            // The next instance would wait just as long.
             Cause::Busy => false,
             _ => run.keep_going && path.is_some(),
         };
@@ -117,14 +118,14 @@ impl Collector {
             }
             lines.truncate(end);
             let limit = size(run.limits.log_bytes as u64);
-            lines.push_str(&format!("\n... the log was cut at {limit} (limits.log)\n"));
+            lines.push_str(&format!("\n... log truncated at {limit} (limits.log)\n"));
             self.log_cut = true;
         }
         self.log.extend_from_slice(lines.as_bytes());
     }
 
-    /// The report. A failure of any object is the verdict of the whole: it is an
-    /// answer, and no answer about another object can change it.
+    /// Finishes the report. If any object failed, the overall verdict is `Fail`, no matter what
+    /// happened with other objects.
     pub(super) fn finish(self, run: &Run) -> Report {
         let undecided = self
             .first_error
@@ -162,7 +163,7 @@ impl Collector {
 }
 
 impl Report {
-    /// Of a hook that was never called.
+    /// Returns the report of a hook that was never called.
     pub(super) fn not_run(failure: Failure) -> Self {
         Self {
             verdict: Verdict::Error {

@@ -1,7 +1,7 @@
-//! Compiled components on disk, by digest and engine.
+//! Disk cache of compiled components, by digest and engine.
 //!
-//! What is on disk is machine code that the engine would run unseen: a file is
-//! used only if its tag was made with a key that this server alone can read.
+//! The files contain machine code that runs without further checks. A file is used only if its tag
+//! was made with a key that only this server can read.
 
 use std::fs;
 use std::hash::{Hash as _, Hasher};
@@ -25,10 +25,11 @@ use super::limits::CACHE_BYTES;
 
 const TAG_BYTES: usize = 32;
 
-/// What is written changes with this.
+/// Increment when the file format changes.
 const FORMAT: u8 = 2;
 
-/// Machine code on disk: `<dir>/<engine>/<digest>.cwasm`, a tag and the artifact.
+/// Disk cache with the layout `<dir>/<engine>/<digest>.cwasm`. A file contains a tag and the
+/// artifact.
 pub(super) struct Disk {
     pub(super) dir: PathBuf,
     engine: String,
@@ -38,7 +39,7 @@ pub(super) struct Disk {
 impl Disk {
     pub(super) fn new(dir: &Path, engines: &Engines) -> Result<Self, String> {
         let mut hash = Sha(Sha256::new());
-        // The version too: what fitted another one may not fit this one.
+        // Includes the version, because code compiled for another version may not fit this one.
         (FORMAT, check::VERSION).hash(&mut hash);
         for lane in [Lane::Plain, Lane::Composed] {
             let engine = engines.of(lane);
@@ -74,19 +75,20 @@ impl Disk {
         mac
     }
 
-    /// None if it is not there, was made by somebody else, or is damaged.
+    /// Loads an artifact. Returns `None` if it is missing, damaged, or was not written by this
+    /// server.
     pub(super) fn load(&self, digest: &ComponentDigest) -> Option<Artifact> {
         let path = self.path(digest);
         let mut bytes = fs::read(&path).ok()?;
         let (tag, artifact) = bytes.split_at_checked(TAG_BYTES)?;
         if self.tag(digest, artifact).verify_slice(tag).is_err() {
-            tracing::warn!(path = %path.display(), "a compiled hook is not what this server wrote; compiling it again");
+            tracing::warn!(path = %path.display(), "a file of the disk cache was not written by this server; recompiling the component");
             return None;
         }
         bytes.drain(..TAG_BYTES);
-        // Used now: what was not used for longest goes first.
+        // Updates the modification time, because eviction removes the least recently used files.
         if let Err(e) = touch(&path) {
-            tracing::debug!(error = %e, path = %path.display(), "a compiled hook keeps its age");
+            tracing::debug!(error = %e, path = %path.display(), "failed to update the modification time of a compiled component");
         }
         Artifact::decode(bytes)
     }
@@ -113,7 +115,7 @@ impl Disk {
         self.evict(&path)
     }
 
-    /// Deletes the files not used for longest beyond [`CACHE_BYTES`], those of other engines too.
+    /// Deletes least recently used files beyond [`CACHE_BYTES`], including files of other engines.
     fn evict(&self, keep: &Path) -> std::io::Result<()> {
         let mut files: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
         for folder in fs::read_dir(&self.dir)?
@@ -121,12 +123,12 @@ impl Disk {
             .filter(|f| f.path().is_dir())
         {
             for file in fs::read_dir(folder.path())?.filter_map(Result::ok) {
-                // Whatever else lies there is not ours to delete.
+                // Other files in the folder do not belong to the cache.
                 let path = file.path();
                 if !path.extension().is_some_and(|e| e == "cwasm" || e == "tmp") {
                     continue;
                 }
-                // A file may go while we look: somebody else evicts as well.
+                // The file may disappear concurrently, because another server evicts files too.
                 if let Ok((modified, size)) =
                     file.metadata().and_then(|m| Ok((m.modified()?, m.len())))
                 {
@@ -150,27 +152,29 @@ impl Disk {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the age of a file is told by the clock of the file system"
+    reason = "file ages are compared by the file system's clock"
 )]
 fn touch(path: &Path) -> std::io::Result<()> {
     let file = fs::OpenOptions::new().append(true).open(path)?;
     file.set_modified(SystemTime::now())
 }
 
-/// Makes the folder of compiled code ours alone, and tells whom the file system takes us for. The cache
-/// folder around it may have been there, with more in it.
+/// Creates the folder of compiled code, accessible only to the server's user, and returns the user
+/// id that the file system assigns to the server. The surrounding cache folder may already exist
+/// and contain other files.
 fn folder(path: &Path) -> std::io::Result<u32> {
     let mut folders = fs::DirBuilder::new();
     folders.recursive(true).mode(0o700).create(path)?;
     let found = fs::metadata(path)?;
     if found.permissions().mode() & 0o077 != 0 {
-        // Fails if it belongs to somebody else.
+        // Fails if the folder belongs to another user.
         fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
     }
     Ok(found.uid())
 }
 
-/// Reads the key, or makes one, which must be of `owner`. Servers that start together agree on one.
+/// Reads the key or creates it. The key file must belong to `owner`. Servers that start at the same
+/// time agree on one key.
 fn key(path: &Path, owner: u32) -> std::io::Result<[u8; 32]> {
     if !path.exists() {
         let temporary = path.with_extension(unique());
@@ -197,7 +201,7 @@ fn key(path: &Path, owner: u32) -> std::io::Result<[u8; 32]> {
         .map_err(|_| refuse("is not a key of 32 bytes".to_owned()))
 }
 
-/// Writes a key to a temporary file, and makes it the key if there is none by now.
+/// Writes a key to a temporary file and links it into place unless a key exists.
 fn make_key(path: &Path, temporary: &Path) -> std::io::Result<()> {
     let mut key = [0; 32];
     rand::rngs::OsRng
@@ -210,14 +214,14 @@ fn make_key(path: &Path, temporary: &Path) -> std::io::Result<()> {
         .open(temporary)?;
     file.write_all(&key)?;
     file.sync_all()?;
-    // Unlike a rename, a link never replaces the key of somebody who was faster.
+    // Unlike a rename, a hard link never replaces a key that another server has just created.
     match fs::hard_link(temporary, path) {
         Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(e),
         _ => Ok(()),
     }
 }
 
-/// An extension for a file that no other thread or process writes.
+/// Returns a file extension that no other thread or process uses.
 fn unique() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!(
@@ -258,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_stored_is_found_again_by_the_next_start() {
+    fn stored_artifact_is_found_after_restart() {
         let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
         let disk = Disk::new(dir.path(), &engine).unwrap();
         assert!(disk.load(&[1; 32]).is_none());
@@ -268,11 +272,11 @@ mod tests {
         let left = fs::read_dir(dir.path().join(&again.engine))
             .unwrap()
             .count();
-        assert_eq!(left, 1, "no temporary file stays");
+        assert_eq!(left, 1, "temporary files must be removed");
     }
 
     #[test]
-    fn code_that_this_server_did_not_write_is_never_run() {
+    fn code_written_by_others_is_never_loaded() {
         let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
         let disk = Disk::new(dir.path(), &engine).unwrap();
         disk.store(&[1; 32], &compiled()).unwrap();
@@ -284,7 +288,7 @@ mod tests {
             fs::write(disk.path(&[1; 32]), bad).unwrap();
             assert!(disk.load(&[1; 32]).is_none());
         }
-        // Code of one component under the name of another.
+        // Code of one component under the digest of another.
         fs::write(disk.path(&[2; 32]), &good).unwrap();
         assert!(disk.load(&[2; 32]).is_none());
         // A tag made with another key.
@@ -295,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_is_for_the_owner_only() {
+    fn files_and_folders_are_private_to_the_owner() {
         let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
         let disk = Disk::new(&dir.path().join("cache"), &engine).unwrap();
         for folder in [disk.dir.clone(), disk.dir.join(&disk.engine)] {
@@ -304,9 +308,9 @@ mod tests {
         }
     }
 
-    /// What is used often must outlive what was compiled later and is not.
+    /// A frequently used file must outlive files that were compiled later but are not used.
     #[test]
-    fn a_file_that_is_used_is_young_again() {
+    fn loading_updates_the_modification_time() {
         let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
         let disk = Disk::new(dir.path(), &engine).unwrap();
         disk.store(&[1; 32], &compiled()).unwrap();
@@ -319,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_for_the_owner_only() {
+    fn key_must_be_private_to_the_owner() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
         let owner = fs::metadata(dir.path()).unwrap().uid();

@@ -1,9 +1,10 @@
-//! The engines: what is configured alike for compiling and for running.
+//! The Wasm engines. Compiling and running must use the same configuration.
 //!
-//! Two lanes. Almost every component is [`Lane::Plain`]: fuel interrupts it, because every loop and
-//! call of it costs fuel. In a [`Lane::Composed`] component, components nested in it pass values to
-//! each other; the engine copies and converts these without charging fuel, so such a component is
-//! compiled with epoch checks as well, which cost up to 70 % (docs/decisions/0012-guest-threads.md).
+//! There are two lanes. Almost every component is [`Lane::Plain`] and is interrupted by fuel,
+//! because all its loops and calls consume fuel. In a [`Lane::Composed`] component, nested
+//! components pass values to each other. The engine copies and converts these values without
+//! charging fuel, so such a component is compiled with epoch checks as well, which cost up to 70 %
+//! (docs/decisions/0012-guest-threads.md).
 
 use wasmtime::{Config, Engine, PoolingAllocationConfig, WasmFeatures};
 
@@ -20,7 +21,7 @@ pub(super) enum Lane {
     Composed,
 }
 
-/// One engine for each lane.
+/// One engine per lane.
 #[derive(Clone)]
 pub(super) struct Engines {
     plain: Engine,
@@ -29,8 +30,8 @@ pub(super) struct Engines {
 }
 
 impl Engines {
-    /// The engines of a server. A pool of instances reserves address space, which some machines
-    /// refuse; then instances are allocated on demand.
+    /// Creates the engines of a server. Pooled instances reserve address space, which some machines
+    /// do not provide; in that case, instances are allocated on demand.
     pub(super) fn new() -> Result<Self, String> {
         match Self::with_pool(true) {
             Ok(engines) => Ok(engines),
@@ -41,7 +42,8 @@ impl Engines {
         }
     }
 
-    /// With instances of plain components from a pool or not. Composed ones are rare and never pooled.
+    /// Creates the engines with or without a pool for plain components. Composed components are
+    /// rare and never pooled.
     pub(super) fn with_pool(pooled: bool) -> Result<Self, String> {
         Ok(Self {
             plain: Lane::Plain.engine(pooled)?,
@@ -63,17 +65,18 @@ impl Engines {
 }
 
 impl Lane {
-    /// An engine of this lane. What one compiles, every other one of the lane runs, pooled or not.
+    /// Creates an engine of this lane. Code compiled by one engine runs in every other engine of
+    /// the same lane, pooled or not.
     pub(super) fn engine(self, pooled: bool) -> Result<Engine, String> {
         let mut config = Config::new();
         config
             .wasm_features(!features(), false)
             .wasm_features(features(), true)
-            // Halves the cost of a host call; only hooks for WASI 0.3 would need it.
+            // Disabling this halves the cost of a host call. Only hooks for WASI 0.3 would need it.
             .concurrency_support(false)
             .consume_fuel(true)
             .epoch_interruption(self == Self::Composed)
-            // The same answer on every machine.
+            // Makes results identical on every machine.
             .cranelift_nan_canonicalization(true)
             .relaxed_simd_deterministic(true);
         if pooled {
@@ -95,10 +98,10 @@ impl Lane {
     }
 }
 
-/// What hooks may use of WebAssembly: what toolchains emit for `wasm32-wasip2`.
+/// WebAssembly features available to hooks: those that toolchains emit for `wasm32-wasip2`.
 ///
-/// Not: memories of 64 bits (that move when they grow, which copies them), threads, garbage
-/// collection, exceptions, stack switching, and what the component model has beyond WASI 0.2.
+/// Excluded are 64-bit memories (they move when they grow, which copies them), threads, garbage
+/// collection, exceptions, stack switching, and component model features beyond WASI 0.2.
 pub(super) fn features() -> WasmFeatures {
     (WasmFeatures::WASM2
         | WasmFeatures::TAIL_CALL
@@ -113,9 +116,9 @@ pub(super) fn features() -> WasmFeatures {
 mod tests {
     use super::*;
 
-    /// A child process compiles without a pool, and the server runs the code in one.
+    /// The child process compiles without a pool; the server runs the code with one.
     #[test]
-    fn what_is_compiled_without_a_pool_runs_in_one() {
+    fn code_compiled_without_a_pool_runs_in_a_pooled_engine() {
         let (with, without) = (
             Lane::Plain.engine(true).unwrap(),
             Lane::Plain.engine(false).unwrap(),

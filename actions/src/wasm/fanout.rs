@@ -1,8 +1,8 @@
-//! Runs an object gate over every change that it selects.
+//! Runs an object gate on every selected change.
 //!
-//! A fresh instance per object, a bounded number at a time on all cores, results
-//! taken in order of path. So a report is the same however objects overtake each
-//! other, and what waits to be reported is bounded too.
+//! Each object gets a fresh instance. A limited number of instances runs concurrently, and results
+//! are collected in path order. The report is therefore deterministic, and the number of results
+//! waiting to be collected is limited.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,12 +19,12 @@ use super::reads::size_of;
 use super::session::{Change, Run};
 use super::{Cause, Failure};
 
-/// Feeds the collector until the changes, the hook or its time are at an end.
+/// Feeds the collector until all changes are checked, the hook is stopped, or its time is up.
 pub(super) async fn objects(
     host: &Arc<Inner>,
     ready: &Arc<super::cache::Ready>,
     run: &Arc<Run>,
-    select: Shown,
+    select: Selection,
     collector: &mut Collector,
 ) {
     let deadline = Deadline {
@@ -32,9 +32,9 @@ pub(super) async fn objects(
         what: "(timeout)",
     };
     let at_once = select.parallelism.min(fit(run.limits.memory_bytes));
-    let judge = async {
+    let check_all = async {
         let outcomes = changes(host.clone(), run.clone(), select.max_size_bytes)
-            .map(|change| judge(host, ready, run, change))
+            .map(|change| check_object(host, ready, run, change))
             .buffered(at_once.clamp(1, PARALLELISM));
         let mut outcomes = std::pin::pin!(outcomes);
         while let Some(outcome) = outcomes.next().await {
@@ -48,12 +48,16 @@ pub(super) async fn objects(
             }
         }
     };
-    if within(deadline.after, &run.waits, judge).await.is_none() {
+    if within(deadline.after, &run.waits, check_all)
+        .await
+        .is_none()
+    {
         collector.error(run, None, &deadline.failure());
     }
 }
 
-/// What `work` comes to, if it has an end in its time. While it waits for room its clock stands.
+/// Runs `work` with a time limit. Returns `None` on timeout. The time does not advance while the
+/// hook waits for room.
 async fn within<T>(time: Duration, waits: &Waits, work: impl Future<Output = T>) -> Option<T> {
     let start = Instant::now();
     let mut work = std::pin::pin!(work);
@@ -70,16 +74,16 @@ async fn within<T>(time: Duration, waits: &Waits, work: impl Future<Output = T>)
     }
 }
 
-/// Which changes, and how many at once.
+/// The selection of changes and the concurrency of a hook.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Shown {
+pub(super) struct Selection {
     pub(super) max_size_bytes: Option<u64>,
     pub(super) parallelism: usize,
 }
 
 type Judged = Result<(String, Result<Outcome, Failure>), Failure>;
 
-async fn judge(
+async fn check_object(
     host: &Arc<Inner>,
     ready: &Arc<super::cache::Ready>,
     run: &Arc<Run>,
@@ -91,11 +95,12 @@ async fn judge(
         after: run.limits.time_per_object,
         what: "on one object (limits.time_per_object)",
     };
-    let call = host.judge(ready.clone(), run.clone(), Some(change), deadline);
+    let call = host.call(ready.clone(), run.clone(), Some(change), deadline);
     Ok((path, call.await))
 }
 
-/// The selected changes in order of path. Matched beside the requests: the globs are the user's.
+/// Streams the selected changes in path order. Matching runs off the serving threads, because users
+/// supply the globs.
 fn changes(
     host: Arc<Inner>,
     run: Arc<Run>,
@@ -112,13 +117,13 @@ fn changes(
             Failure::new(Cause::Storage, message)
         })?;
         let rights = Arc::clone(&run.rights);
-        let shown = move |c: &Change| {
+        let selection = move |c: &Change| {
             rights.selects(c.kind, &c.path)
                 && c.after
                     .as_deref()
                     .is_none_or(|o| max_size_bytes.is_none_or(|max| size_of(o) <= max))
         };
-        let select = move || page.into_iter().filter(shown).collect::<Vec<_>>();
+        let select = move || page.into_iter().filter(selection).collect::<Vec<_>>();
         let selected = host.guests.compute(select).await?;
         Ok(Some((selected, (host, run, next))))
     });
@@ -138,14 +143,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_clock_of_a_hook_stands_while_it_waits_for_room() {
+    async fn hook_time_stands_still_while_waiting_for_room() {
         let waits = Waits::default();
-        let mut turn = waits.turn();
+        let mut waiter = waits.register();
         let hook = async {
-            // Other hooks have all the room for longer than this one may take.
+            // Other hooks occupy the pool for longer than this hook's time limit.
             let room = tokio::time::timeout(Duration::from_millis(120), future::pending::<()>());
             assert!(room.await.is_err());
-            turn.start();
+            waiter.start();
             "pass"
         };
         let brief = Duration::from_millis(40);

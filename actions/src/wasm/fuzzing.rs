@@ -1,19 +1,19 @@
-//! The parsers of the host as functions of bytes, for `crate::fuzzing`.
+//! Fuzzing entry points of the Wasm host, for `crate::fuzzing`.
 
 use super::capability::{ChangeKind, Rights};
 use super::{Select, artifact, check, host, nesting};
 
-/// Looks at a component.
+/// Checks a component.
 pub(crate) fn component(data: &[u8]) {
     drop(check::check(data));
 }
 
-/// Walks through a component, as before it is validated.
+/// Checks the nesting depth of a component, as is done before validation.
 pub(crate) fn nesting(data: &[u8]) {
     drop(nesting::check(data));
 }
 
-/// Reads what a compiling process answers. What is read is written again to the same bytes.
+/// Decodes the response of a compiler process. Encoding it again must give the same bytes.
 pub(crate) fn compile_answer(data: &[u8]) {
     if let Some(answer) = artifact::decode_answer(data.to_vec()) {
         let written = artifact::encode_answer(&answer);
@@ -21,7 +21,7 @@ pub(crate) fn compile_answer(data: &[u8]) {
     }
 }
 
-/// Reads a description, and compiles the paths that it names.
+/// Parses a description and compiles the paths in it.
 pub(crate) fn description(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data)
         && let Ok(description) = host::read_description(text)

@@ -1,12 +1,13 @@
-//! Threads for guests, and for what the host computes on their account.
+//! Threads for guests, and for work that the host does on input from guests or users.
 //!
-//! The threads that serve requests never run a guest: a guest may hold its thread for seconds in one
-//! instruction, which fills or copies all of its memory, and nothing can interrupt that. Here each instance
-//! has a thread, so the system shares the processors between them and no guest waits for another to
-//! yield. The threads have a lower priority than those that serve.
+//! Guests never run on the threads that serve requests. A single instruction of a guest that fills
+//! or copies its whole memory can take seconds and cannot be interrupted. Each instance therefore
+//! runs on its own thread, and the operating system shares the CPUs between them. These threads
+//! have a lower priority than the serving threads.
 //!
-//! There are as many threads as instances are admitted at once. An instance whose deadline has passed keeps
-//! its thread and its place in [`super::admission`] until it ends, so what is stuck is counted.
+//! There are as many threads as instances that can be admitted at once. An instance whose deadline
+//! has passed keeps its thread and its admission ([`super::admission`]) until it ends, so stuck
+//! instances count toward the limit.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,9 +20,9 @@ use tokio::task::{JoinError, JoinHandle};
 use super::limits::{COMPUTATIONS, GUEST_IDLE, GUEST_NICE, INSTANCES, LOWEST_PRIORITY};
 use super::{Cause, Failure};
 
-/// The threads. They start when they are needed and end when they idle.
+/// The guest threads. They start on demand and end when idle.
 pub(super) struct Guests {
-    /// Only its threads for blocking work are used.
+    /// Only the blocking thread pool of this runtime is used.
     threads: Option<Runtime>,
     computations: Arc<Semaphore>,
 }
@@ -38,7 +39,7 @@ impl Guests {
             .thread_name("weir-guest")
             .max_blocking_threads(INSTANCES as usize + COMPUTATIONS)
             .thread_keep_alive(GUEST_IDLE)
-            .on_thread_start(step_back)
+            .on_thread_start(lower_priority)
             .build()
             .map_err(|e| format!("failed to set up the threads of hooks: {e}"))?;
         Ok(Self {
@@ -51,8 +52,8 @@ impl Guests {
         self.threads.as_ref().expect("taken only when dropped")
     }
 
-    /// Runs an admitted guest to its end on a thread of its own, whether anybody waits for it or not.
-    /// Timers and input of `guest` are those of the caller's runtime.
+    /// Runs an admitted guest to its end on its own thread, even if the caller stops waiting.
+    /// Timers and I/O of `guest` use the caller's runtime.
     pub(super) fn run<T: Send + 'static>(
         &self,
         guest: impl Future<Output = T> + Send + 'static,
@@ -62,18 +63,18 @@ impl Guests {
             .spawn_blocking(move || serving.block_on(guest))
     }
 
-    /// Computes something that may take long, beside the requests.
+    /// Runs a possibly slow computation off the serving threads.
     ///
     /// # Errors
-    /// When `work` panics.
+    /// If `work` panics.
     pub(super) async fn compute<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Failure> {
-        let turn = self.computations.clone().acquire_owned().await;
-        let turn = turn.expect("never closed");
+        let permit = self.computations.clone().acquire_owned().await;
+        let permit = permit.expect("never closed");
         let computed = self.threads().spawn_blocking(move || {
-            let _turn = turn;
+            let _permit = permit;
             work()
         });
         computed.await.map_err(|e| host_failed(&e))
@@ -81,7 +82,7 @@ impl Guests {
 }
 
 impl Drop for Guests {
-    /// Does not wait for guests: what drops this may be a thread that serves.
+    /// Does not wait for guests, because a serving thread may drop this value.
     fn drop(&mut self) {
         if let Some(threads) = self.threads.take() {
             threads.shutdown_background();
@@ -89,21 +90,22 @@ impl Drop for Guests {
     }
 }
 
-/// What a panic of the host comes to for the hook that met it.
+/// Converts a panic of the host to a failure of the hook.
 pub(super) fn host_failed(error: &JoinError) -> Failure {
-    tracing::error!(error = %error, "the host of a hook failed");
+    tracing::error!(error = %error, "the host panicked while running a hook");
     Failure::new(
         Cause::Trap,
         "the server failed while it ran this hook: see its log",
     )
 }
 
-/// On Linux a priority is a thread's. It can always be lowered.
-fn step_back() {
+/// Lowers the priority of the calling thread. On Linux, priorities are per thread, and lowering one
+/// is always permitted.
+fn lower_priority() {
     let lowered = getpriority_process(None)
         .and_then(|own| setpriority_process(None, (own + GUEST_NICE).min(LOWEST_PRIORITY)));
     if let Err(e) = lowered {
-        tracing::warn!(error = %e, "hooks run with the priority of requests");
+        tracing::warn!(error = %e, "failed to lower the priority of a hook thread");
     }
 }
 
@@ -112,7 +114,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn guests_step_back_behind_requests() {
+    async fn guest_threads_have_lower_priority() {
         let guests = Guests::new().unwrap();
         let own = getpriority_process(None).unwrap();
         let theirs = guests.run(async { getpriority_process(None).unwrap() });
@@ -124,15 +126,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_of_the_host_is_a_failure() {
+    async fn host_panic_fails_the_hook() {
         let guests = Guests::new().unwrap();
         let failure = guests.compute(|| panic!("no")).await;
         assert_eq!(failure.map(|(): ()| ()).unwrap_err().cause, Cause::Trap);
     }
 
-    /// However many guests are stuck, another has a thread.
+    /// Even if many guests are stuck, the next one gets a thread.
     #[tokio::test]
-    async fn every_admitted_guest_has_a_thread() {
+    async fn every_admitted_guest_gets_a_thread() {
         let guests = Guests::new().unwrap();
         let (release, held) = std::sync::mpsc::channel::<()>();
         let held = Arc::new(std::sync::Mutex::new(held));

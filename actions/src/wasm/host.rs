@@ -1,6 +1,6 @@
-//! The engine: set up once, shared by all hooks.
+//! The Wasm host: created once and shared by all hooks.
 //!
-//! Finds a component ready, prepares a run of it, and calls each instance when it is admitted.
+//! Loads components, prepares runs, and calls an instance once it is admitted.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -17,24 +17,24 @@ use wasmtime::component::{Linker, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::admission::{Admission, Pool, Waits};
-use super::cache::{Cache, Callable, Linkers, Parts, Ready};
+use super::cache::{Cache, CacheOptions, Callable, Linkers, Ready};
 use super::capability::Rights;
 use super::collect::Collector;
 use super::compile::Compiler;
 use super::engine::{Engines, Lane};
-use super::fanout::{self, Shown};
+use super::fanout::{self, Selection};
 use super::guests::Guests;
-use super::instance::{self, Call, Deadline, Outcome, Stopper, Turns};
+use super::instance::{self, Call, CancelHook, Deadline, Outcome, Stopper};
 use super::limits::{
     COMPILES, DESCRIBE_BYTES, DESCRIBE_MEMORY, DESCRIBE_TIME, FEW_GLOBS_BYTES, Limiter,
     STORAGE_CALLS,
 };
 use super::log::{self, Log};
-use super::session::{self, Change, Left, Run};
+use super::session::{self, Change, Run, SharedResults};
 use super::wasi::{self, Seed};
 use super::{Cause, Failure, Report, Request, Select, outside, v0_1};
 
-/// The Wasm engine with its compiled components. Cheap to clone.
+/// The Wasm engines with their compiled components. Cheap to clone.
 #[derive(Clone)]
 pub struct Host {
     inner: Arc<Inner>,
@@ -48,18 +48,18 @@ pub(super) struct Inner {
     pooled: bool,
 }
 
-/// How components are compiled and kept.
+/// How components are compiled and cached.
 #[derive(Debug, Clone)]
 pub struct HostOptions {
-    /// Compiled components are kept here.
+    /// Folder of the disk cache.
     pub cache_dir: PathBuf,
     pub compiler: Compiler,
-    /// Components that are compiled at once; one repository has one at once.
+    /// Maximum number of concurrent compilations. Each repository has at most one.
     pub compile_at_once: usize,
 }
 
 impl HostOptions {
-    /// With the usual number of compilers.
+    /// Uses the default number of concurrent compilations.
     #[must_use]
     pub fn new(cache_dir: PathBuf, compiler: Compiler) -> Self {
         Self {
@@ -80,10 +80,10 @@ impl fmt::Debug for Host {
 }
 
 impl Host {
-    /// Sets up the engines; compiled code is kept by digest.
+    /// Creates the engines. Compiled code is cached by digest.
     ///
     /// # Errors
-    /// When the engines can't be set up on this machine, or the folder can't be used.
+    /// If the engines cannot be created on this machine, or the cache folder cannot be used.
     pub fn new(options: HostOptions) -> Result<Self, String> {
         let engines = Engines::new()?;
         tracing::info!(pooled = engines.pooled(), "the engine for hooks is set up");
@@ -103,7 +103,7 @@ impl Host {
     ) -> Result<Self, String> {
         let guests = Arc::new(Guests::new()?);
         let pooled = engines.pooled();
-        let parts = Parts {
+        let parts = CacheOptions {
             plain: linkers(engines.of(Lane::Plain))?,
             composed: linkers(engines.of(Lane::Composed))?,
             engines,
@@ -122,25 +122,28 @@ impl Host {
         })
     }
 
-    /// Whether instances come from a pool, which takes about half the time.
+    /// Reports whether instances come from a pool, which takes about half the time of allocating on
+    /// demand.
     #[must_use]
     pub fn is_pooled(&self) -> bool {
         self.inner.pooled
     }
 
-    /// Runs one hook. Never panics and never outlives its limits, whatever the component does.
+    /// Runs one hook. Never panics and never exceeds its limits, whatever the component does.
     pub async fn run(&self, request: Request) -> Report {
         match self.prepare(request).await {
-            Ok((ready, run, shown)) => self.judge(&ready, &Arc::new(run), shown).await,
+            Ok((ready, run, selection)) => {
+                self.run_component(&ready, &Arc::new(run), selection).await
+            }
             Err(failure) => Report::not_run(failure),
         }
     }
 
-    /// What a component says of itself (JSON of `describe`), cached by digest. It is compiled and asked
-    /// on the account of a repository (`Repository::partition`).
+    /// Returns the component's description (the JSON of `describe`), cached by digest. Compiling
+    /// and running count toward the limits of `repository` (`Repository::partition`).
     ///
     /// # Errors
-    /// The cause and a message with what to do.
+    /// The cause, and a message that says what to do.
     pub async fn describe(
         &self,
         repository: &str,
@@ -157,7 +160,7 @@ impl Host {
             .map_err(|f: Failure| (f.cause, f.message))
     }
 
-    /// Computes something that may take long, beside the requests.
+    /// Runs a possibly slow computation off the serving threads.
     pub(crate) async fn compute<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -166,7 +169,7 @@ impl Host {
         computed.map_err(|failure| failure.message)
     }
 
-    async fn prepare(&self, mut request: Request) -> Result<(Arc<Ready>, Run, Shown), Failure> {
+    async fn prepare(&self, mut request: Request) -> Result<(Arc<Ready>, Run, Selection), Failure> {
         let repository = request.event.repository.partition();
         let ready = self
             .inner
@@ -183,11 +186,11 @@ impl Host {
             }
         }
         let rights = self.rights(&request.select, defaults, request.read).await?;
-        let shown = Shown {
+        let selection = Selection {
             max_size_bytes: request.select.max_size_bytes,
             parallelism: request.parallelism,
         };
-        let log_room = log::room(request.limits.log_bytes);
+        let log_budget = log::budget(request.limits.log_bytes);
         let run = Run {
             action: request.action,
             hook: request.hook,
@@ -202,12 +205,12 @@ impl Host {
             read: AtomicU64::new(0),
             share,
             waits: Waits::default(),
-            log_room,
+            log_budget,
         };
-        Ok((ready, run, shown))
+        Ok((ready, run, selection))
     }
 
-    /// Compiles the globs of users and components: beside the requests, unless they are few.
+    /// Compiles the globs of users and components. Long lists are compiled off the serving threads.
     async fn rights(
         &self,
         select: &Select,
@@ -224,11 +227,16 @@ impl Host {
         self.inner.guests.compute(compile).await?
     }
 
-    async fn judge(&self, ready: &Arc<Ready>, run: &Arc<Run>, shown: Shown) -> Report {
+    async fn run_component(
+        &self,
+        ready: &Arc<Ready>,
+        run: &Arc<Run>,
+        selection: Selection,
+    ) -> Report {
         let mut collector = Collector::default();
         match ready.callable {
             Callable::ObjectGate(_) => {
-                fanout::objects(&self.inner, ready, run, shown, &mut collector).await;
+                fanout::objects(&self.inner, ready, run, selection, &mut collector).await;
             }
             Callable::Gate(_) => {
                 let (each, all) = (run.limits.time_per_object, run.limits.timeout);
@@ -244,10 +252,7 @@ impl Host {
                     }
                 };
                 let inner = &self.inner;
-                match inner
-                    .judge(ready.clone(), run.clone(), None, deadline)
-                    .await
-                {
+                match inner.call(ready.clone(), run.clone(), None, deadline).await {
                     Ok(outcome) => collector.add(run, None, outcome),
                     Err(failure) => collector.error(run, None, &failure),
                 };
@@ -258,22 +263,22 @@ impl Host {
 }
 
 impl Inner {
-    /// Waits for its turn, then calls a fresh instance. The wait counts for nothing:
-    /// `deadline` is for the call, and a hook's `timeout` for all its calls.
-    pub(super) async fn judge(
+    /// Waits for admission, then calls a fresh instance. Waiting counts neither toward `deadline`,
+    /// which limits the call, nor toward the hook's `timeout`, which limits all calls.
+    pub(super) async fn call(
         &self,
         ready: Arc<Ready>,
         run: Arc<Run>,
         change: Option<Change>,
         deadline: Deadline,
     ) -> Result<Outcome, Failure> {
-        let mut turn = run.waits.turn();
+        let mut waiter = run.waits.register();
         let admitted = self
             .admission
             .admit(&run.share, run.limits.memory_bytes)
             .await?;
-        turn.start();
-        let left = Left::new(Log::new(run.limits.log_bytes, run.log_room.clone()));
+        waiter.start();
+        let left = SharedResults::new(Log::new(run.limits.log_bytes, run.log_budget.clone()));
         let stopper = Stopper::new(&ready);
         let call = Call {
             ready,
@@ -284,7 +289,7 @@ impl Inner {
             stop: stopper.token(),
         };
         let call = self.guests.run(async move {
-            // Until it has ended, whether it is waited for or not.
+            // Held until the instance has ended, even if the caller stops waiting.
             let _admitted = admitted;
             call.run().await
         });
@@ -323,18 +328,18 @@ impl Inner {
     }
 }
 
-/// Asks an instance what it is; on a thread of [`super::guests`].
+/// Calls `describe` on an instance. Runs on a thread of [`super::guests`].
 async fn describe(
     ready: &Ready,
     stop: &CancellationToken,
     deadline: Deadline,
 ) -> Result<Value, Failure> {
-    let left = Left::new(Log::new(DESCRIBE_BYTES, log::room(DESCRIBE_BYTES)));
+    let left = SharedResults::new(Log::new(DESCRIBE_BYTES, log::budget(DESCRIBE_BYTES)));
     let mut store = instance::store(
         ready,
         Describing::new(&ready.digest, &left),
         |d| &mut d.limiter,
-        Turns::new(&left, stop),
+        CancelHook::new(&left, stop),
     );
     let call = async {
         let hook = ready.describe.instantiate_async(&mut store).await?;
@@ -354,7 +359,7 @@ async fn describe(
         let is = text.len();
         return Err(Failure::new(
             Cause::HookError,
-            format!("describe returned {is} bytes, up to {DESCRIBE_BYTES} are read"),
+            format!("describe returned {is} bytes, the limit is {DESCRIBE_BYTES}"),
         ));
     }
     read_description(&text)
@@ -375,20 +380,24 @@ fn failed(e: wasmtime::Error) -> String {
     format!("failed to set up the engine for hooks: {e:#}")
 }
 
-/// Reads what a component says of itself.
+/// Parses a component's description.
 pub(super) fn read_description(text: &str) -> Result<Value, Failure> {
-    serde_json::from_str(text)
-        .map_err(|e| Failure::new(Cause::HookError, format!("describe returned no JSON: {e}")))
+    serde_json::from_str(text).map_err(|e| {
+        Failure::new(
+            Cause::HookError,
+            format!("describe returned invalid JSON: {e}"),
+        )
+    })
 }
 
-/// A list of texts in a description; empty if it is not there.
+/// Returns a list of strings from a description, or an empty list if it is missing.
 pub(super) fn texts(description: &Value, pointer: &str) -> Vec<String> {
     let items = description.pointer(pointer).and_then(Value::as_array);
     let texts = items.into_iter().flatten().filter_map(Value::as_str);
     texts.map(str::to_owned).collect()
 }
 
-/// The state of an instance that is asked to describe itself: no hook, no event.
+/// State of an instance whose `describe` is called: no hook, no event.
 pub(super) struct Describing {
     wasi: WasiCtx,
     table: ResourceTable,
@@ -396,7 +405,7 @@ pub(super) struct Describing {
 }
 
 impl Describing {
-    fn new(seed: &Seed, left: &Left) -> Self {
+    fn new(seed: &Seed, left: &SharedResults) -> Self {
         let wasi = wasi::context(seed, Duration::ZERO, &left.log);
         let limiter = Limiter::new(DESCRIBE_MEMORY, left.peak_memory_bytes.clone());
         Self {
@@ -425,9 +434,10 @@ mod tests {
         Host::with_engines(engines, Compiler::InProcess, 1, dir).unwrap()
     }
 
-    /// A broken component was compiled anew at every try, at the cost of whoever waited for the compiler.
+    /// Regression test: a broken component was compiled again on every attempt, which delayed
+    /// everyone waiting for the compiler.
     #[tokio::test]
-    async fn a_component_that_can_not_be_used_is_tried_once() {
+    async fn failed_compilation_is_cached() {
         let dir = tempfile::tempdir().unwrap();
         let host = without_pool(dir.path());
         let broken = Bytes::from_static(b"\0asm\x0d\0\x01\0\xff\xff");
@@ -435,15 +445,15 @@ mod tests {
         assert_eq!(first.0, Cause::ComponentInvalid);
         assert_eq!(host.describe("lake", &broken).await.unwrap_err(), first);
         assert_eq!(host.inner.cache.compiled(), 1);
-        // Another is another.
+        // A different broken component is compiled separately.
         let other = Bytes::from_static(b"\0asm\x0d\0\x01\0\xff\xfe");
         host.describe("lake", &other).await.unwrap_err();
         assert_eq!(host.inner.cache.compiled(), 2);
     }
 
-    /// A machine without the address space for a pool runs the same hooks.
+    /// A machine without enough address space for a pool can run the same hooks.
     #[tokio::test]
-    async fn a_pool_is_an_advantage_and_not_a_need() {
+    async fn hooks_run_without_a_pool() {
         let component =
             Bytes::from_static(include_bytes!("../../tests/fixtures/test_object_gate.wasm"));
         let dir = tempfile::tempdir().unwrap();

@@ -1,9 +1,9 @@
-//! One call into a fresh instance, and what it left.
+//! Runs one call in a fresh instance and collects the result.
 //!
-//! An instance is used once: no memory of one object, repository or user is ever
-//! seen by another. It runs on a thread of its own (`guests`). Who waits for it looks at the clock, tells it to
-//! stop at its deadline, and answers with what it has left by then whether it stops or not
-//! (docs/decisions/0012-guest-threads.md).
+//! Every instance is used once, so no memory is ever shared between objects, repositories or users.
+//! An instance runs on its own thread (`guests`). The waiting side watches the clock, tells the
+//! instance to stop at its deadline, and returns the results so far, whether or not the instance
+//! stops (docs/decisions/0012-guest-threads.md).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -24,31 +24,31 @@ use super::limits::{
     cut, size,
 };
 use super::log::Log;
-use super::session::{Change, Left, Run, Said, State};
+use super::session::{Change, Run, SharedResults, State, Submitted};
 use super::v0_1::{self, Verdict};
 use super::wasi::Seed;
 use super::{Cause, Failure, outside};
 
-/// What Rust's collections panic with when one is to hold more than any allocator gives.
+/// Panic message of Rust's collections if a capacity exceeds what any allocator can provide.
 const CAPACITY_OVERFLOW: &str = "capacity overflow";
-/// Part of what the engine says of a call that hands over more than [`HOSTCALL_BYTES`].
+/// Part of wasmtime's error for a call that passes more than [`HOSTCALL_BYTES`].
 const HOSTCALL_OVERFLOW: &str = "fuel allocated for hostcalls has been exhausted";
 
-/// How one call ended.
+/// Outcome of one call.
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) verdict: Result<Verdict, Failure>,
-    pub(super) said: Said,
+    pub(super) submitted: Submitted,
     pub(super) log: Log,
     pub(super) peak_memory_bytes: u64,
     pub(super) fuel: u64,
 }
 
-/// A limit of time with the words for whoever meets it.
+/// A time limit with its description for error messages.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline {
     pub(super) after: Duration,
-    /// `on one object (limits.time_per_object)`.
+    /// Example: `on one object (limits.time_per_object)`.
     pub(super) what: &'static str,
 }
 
@@ -62,11 +62,11 @@ impl Deadline {
     }
 }
 
-/// Tells an instance to stop: asked for, or when this is dropped.
+/// Stops an instance, either on request or on drop.
 #[derive(Debug)]
 pub(super) struct Stopper {
     token: CancellationToken,
-    /// Of a composed component: its code looks at the epoch.
+    /// Set for composed components, whose code checks the epoch.
     epochs: Option<Engine>,
 }
 
@@ -78,7 +78,7 @@ impl Stopper {
         }
     }
 
-    /// What the instance looks at.
+    /// Returns the token that the instance checks.
     pub(super) fn token(&self) -> CancellationToken {
         self.token.clone()
     }
@@ -86,7 +86,7 @@ impl Stopper {
     fn stop(&self) {
         self.token.cancel();
         if let Some(engine) = &self.epochs {
-            // Others of the lane look up as well, and go on.
+            // Other instances of the lane check their token and continue.
             engine.increment_epoch();
         }
     }
@@ -98,8 +98,8 @@ impl Drop for Stopper {
     }
 }
 
-/// Waits for a call up to its deadline. None if it has not ended then, even after it was told to stop and had
-/// a moment to do so.
+/// Waits for a call until its deadline. At the deadline, tells the call to stop and waits for a
+/// short grace period. Returns `None` if it has not ended by then.
 pub(super) async fn supervise<T>(
     mut call: JoinHandle<T>,
     stopper: Stopper,
@@ -116,33 +116,33 @@ pub(super) async fn supervise<T>(
     }
 }
 
-/// What a call that was not waited for has left.
-pub(super) fn cut_off(left: &Left, deadline: Deadline) -> Outcome {
+/// Returns the results of a call that is no longer waited for.
+pub(super) fn cut_off(left: &SharedResults, deadline: Deadline) -> Outcome {
     outcome(Err(deadline.failure()), left)
 }
 
-fn outcome(verdict: Result<Verdict, Failure>, left: &Left) -> Outcome {
+fn outcome(verdict: Result<Verdict, Failure>, left: &SharedResults) -> Outcome {
     Outcome {
         verdict,
-        said: std::mem::take(&mut left.said()),
+        submitted: std::mem::take(&mut left.submitted()),
         log: left.log.clone(),
         peak_memory_bytes: left.peak_memory_bytes.load(Ordering::Relaxed),
         fuel: left.fuel.load(Ordering::Relaxed),
     }
 }
 
-/// One call of a component: for one change, or for all of them.
+/// One call of a component, for one change (object gate) or for all changes (gate).
 pub(super) struct Call {
     pub(super) ready: Arc<Ready>,
     pub(super) run: Arc<Run>,
     pub(super) change: Option<Change>,
-    pub(super) left: Left,
+    pub(super) left: SharedResults,
     pub(super) deadline: Deadline,
     pub(super) stop: CancellationToken,
 }
 
 impl Call {
-    /// Runs to the end, or to where it is stopped; on a thread of [`super::guests`].
+    /// Runs until the call ends or is stopped. Must run on a thread of [`super::guests`].
     pub(super) async fn run(self) -> Outcome {
         let Self {
             ready,
@@ -155,8 +155,8 @@ impl Call {
         let subject = change.as_ref().map(|c| c.path.clone());
         let seed = seed(&ready, &run, change.as_ref());
         let state = State::new(run, &seed, subject, left.clone());
-        let turns = Turns::new(&left, &stop);
-        let mut store = store(&ready, state, |s| &mut s.limiter, turns);
+        let call_hook = CancelHook::new(&left, &stop);
+        let mut store = store(&ready, state, |s| &mut s.limiter, call_hook);
         let answer = until(&stop, call(&mut store, &ready, change)).await;
         let verdict = match answer {
             None => Err(deadline.failure()),
@@ -178,13 +178,14 @@ impl Call {
             _ => failure,
         });
         left.fuel.store(used(&store), Ordering::Relaxed);
-        // Gives its memory back, which may take a while: still the guest's.
+        // Dropping the store unmaps its memory, which may take a while. That time is still the
+        // guest's.
         drop(store);
         outcome(verdict, &left)
     }
 }
 
-/// The same for the same inputs.
+/// Returns the same seed for the same inputs.
 fn seed(ready: &Ready, run: &Run, change: Option<&Change>) -> Seed {
     let mut hash = Sha256::new();
     hash.update(ready.digest);
@@ -195,7 +196,8 @@ fn seed(ready: &Ready, run: &Run, change: Option<&Change>) -> Seed {
     hash.finalize().into()
 }
 
-/// What `call` comes to; none if it was stopped, which is looked at whenever it yields and when it ends.
+/// Returns the result of `call`, or `None` if it was stopped. Checks for a stop whenever the call
+/// yields and when it ends.
 pub(super) async fn until<T>(stop: &CancellationToken, call: impl Future<Output = T>) -> Option<T> {
     let answer = tokio::select! {
         biased;
@@ -230,12 +232,12 @@ async fn call(
     }
 }
 
-/// A store with every bound set.
+/// Creates a store with all limits set.
 pub(super) fn store<T: Send>(
     ready: &Ready,
     data: T,
     limiter: fn(&mut T) -> &mut Limiter,
-    turns: Turns,
+    call_hook: CancelHook,
 ) -> Store<T> {
     let mut store = Store::new(&ready.engine, data);
     store.limiter(move |data| limiter(data));
@@ -244,27 +246,27 @@ pub(super) fn store<T: Send>(
         .fuel_async_yield_interval(Some(YIELD_FUEL))
         .expect("the engine counts fuel");
     if ready.lane == Lane::Composed {
-        // The epoch moves only when an instance is to stop.
+        // The epoch advances only when an instance must stop.
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
     }
-    store.call_hook_async(turns);
+    store.call_hook_async(call_hook);
     store.set_hostcall_fuel(HOSTCALL_BYTES);
     store.set_max_component_handles(2 * HANDLES);
     store
 }
 
-/// Looks whether to stop after each host call, and yields after some: a guest that does little but call
-/// uses so little fuel that it would not be stopped for minutes.
+/// Checks for a stop after each host call, and yields after several. A guest that mostly makes host
+/// calls uses so little fuel that fuel alone would not stop it for minutes.
 #[derive(Debug)]
-pub(super) struct Turns {
+pub(super) struct CancelHook {
     calls: AtomicU32,
-    left: Left,
+    left: SharedResults,
     stop: CancellationToken,
 }
 
-impl Turns {
-    pub(super) fn new(left: &Left, stop: &CancellationToken) -> Self {
+impl CancelHook {
+    pub(super) fn new(left: &SharedResults, stop: &CancellationToken) -> Self {
         Self {
             calls: AtomicU32::new(0),
             left: left.clone(),
@@ -274,7 +276,7 @@ impl Turns {
 }
 
 #[async_trait]
-impl<T: Send> CallHookHandler<T> for Turns {
+impl<T: Send> CallHookHandler<T> for CancelHook {
     async fn handle_call_event(
         &self,
         store: StoreContextMut<'_, T>,
@@ -297,26 +299,26 @@ fn used<T>(store: &Store<T>) -> u64 {
     u64::MAX - store.get_fuel().expect("the engine counts fuel")
 }
 
-/// Why the guest could not decide. A runtime that is refused memory may tell its program, which gives up in
-/// its own words: the limit is the reason all the same.
+/// Explains why the guest returned an error. A language runtime may turn a refused allocation into
+/// its own error message, so a memory limit that was hit takes precedence over that message.
 fn gave_up(message: &str, state: &State) -> Failure {
-    let said = format!("hook could not decide: {}", cut(message, TEXT_BYTES));
+    let reason = format!("hook could not decide: {}", cut(message, TEXT_BYTES));
     match state.refused {
-        Some(cause) => Failure::new(cause, said),
+        Some(cause) => Failure::new(cause, reason),
         None if state.limiter.refused() => {
             let limit = memory_limit(&state.limiter);
-            Failure::new(Cause::LimitMemory, format!("{limit}; {said}"))
+            Failure::new(Cause::LimitMemory, format!("{limit}; {reason}"))
         }
-        None => Failure::new(Cause::HookError, said),
+        None => Failure::new(Cause::HookError, reason),
     }
 }
 
 fn memory_limit(limiter: &Limiter) -> String {
     let limit = size(limiter.limit());
-    format!("hook wanted more than {limit} of memory (limits.memory)")
+    format!("hook needed more than {limit} of memory (limits.memory)")
 }
 
-/// Why a call into a guest ended without an answer, in words for its author.
+/// Explains to the hook's author why a call ended without a verdict.
 pub(super) fn explain(
     error: &wasmtime::Error,
     limiter: &Limiter,
@@ -329,7 +331,7 @@ pub(super) fn explain(
     if let Some(failure) = error.downcast_ref::<Failure>() {
         return failure.clone();
     }
-    // A single allocation of half the address space or more is refused by the guest's own allocator, and
+    // The guest's own allocator refuses a single allocation of half the address space or more.
     // `limits.memory` is never that high.
     let panic = log.panic_message();
     if limiter.refused()
@@ -344,7 +346,7 @@ pub(super) fn explain(
         let limit = size(HOSTCALL_BYTES as u64);
         return Failure::new(
             Cause::LimitMemory,
-            format!("hook handed over more than {limit} in one call (a fixed limit)"),
+            format!("hook passed more than {limit} in one call (a fixed limit)"),
         );
     }
     let cause = refused.unwrap_or(Cause::Trap);

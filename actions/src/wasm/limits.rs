@@ -1,6 +1,6 @@
-//! Every bound of the host by name, and the limiter of guest memory.
+//! All fixed limits of the host, and the limiter of guest memory.
 //!
-//! What an action file may set is in [`super::Limits`]; these bound the rest.
+//! [`super::Limits`] holds the limits that action files can set.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,122 +8,126 @@ use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
 
-/// A component may be this large.
+/// Maximum size of a component.
 pub(super) const COMPONENT_BYTES: usize = 64 << 20;
-/// Compiled components kept in memory.
+/// Capacity of the in-memory cache of compiled components.
 pub(super) const COMPILED_BYTES: u64 = 512 << 20;
-/// Compiled components kept on disk; what was not used for longest goes first.
+/// Capacity of the disk cache of compiled components. Least recently used files are evicted first.
 pub(super) const CACHE_BYTES: u64 = 2 << 30;
-/// Processes that compile at once, unless configured otherwise. All are of low priority.
+/// Default for the number of concurrent compilers. All run at low priority.
 pub(super) const COMPILES: usize = 4;
-/// Of these, for one repository.
+/// Maximum number of concurrent compilers per repository.
 pub(super) const COMPILES_EACH: usize = 1;
-/// Components that are compiled or wait for it are held in memory: all of them, and those of one repository.
+/// Maximum memory for components that are being compiled or are waiting, in total and per
+/// repository.
 pub(super) const COMPILE_HELD_MIB: u32 = 1024;
 pub(super) const COMPILE_HELD_EACH_MIB: u32 = 128;
-/// Time on a processor for compiling one MiB of a component; ordinary ones take half of it.
+/// CPU time for compiling one MiB of a component. Ordinary components take half of it.
 pub(super) const COMPILE_TIME_PER_MIB: Duration = Duration::from_secs(5);
-/// Memory for the same, and what every compiler may have.
+/// Memory for compiling one MiB of a component, and the minimum for every compiler.
 pub(super) const COMPILE_MEMORY_PER_MIB: u64 = 64 << 20;
 pub(super) const COMPILE_MEMORY: u64 = 256 << 20;
-/// A compilation may take at least this long, waits for a processor included.
+/// Minimum wall-clock limit of a compilation, including waiting for a CPU.
 pub(super) const COMPILE_TIME: Duration = Duration::from_secs(120);
-/// Compiled code that a compiler may hand over, and what is kept of its words when it fails.
+/// Maximum size of compiled code, and of a failed compiler's error output that is kept.
 pub(super) const CODE_BYTES: u64 = 512 << 20;
 pub(super) const COMPILER_WORDS: u64 = 16 << 10;
-/// How much lower than the server's the priority of a compiler is.
+/// Difference in nice value between a compiler and the server.
 pub(super) const COMPILE_NICE: i32 = 10;
-/// The lowest priority that there is.
+/// The highest nice value, which is the lowest priority.
 pub(super) const LOWEST_PRIORITY: i32 = 19;
-/// Components of which is known that they can't be used, and for how long: a cause may have been the machine's.
+/// Capacity and time to live of the cache of unusable components. Entries expire because the cause
+/// may have been the machine and not the component.
 pub(super) const BROKEN: u64 = 1024;
 pub(super) const BROKEN_AGE: Duration = Duration::from_secs(600);
-/// A request waits this long for its component. Compilation goes on behind it.
+/// How long a request waits for a compilation. The compilation continues in the background.
 pub(super) const COMPILE_WAIT: Duration = Duration::from_secs(120);
 
-/// Instances alive at once, over all hooks: the size of the pool, each with a thread of its own.
+/// Maximum number of live instances over all hooks. It is the size of the pool; each instance has
+/// its own thread.
 pub(super) const INSTANCES: u32 = 64;
-/// Threads for what the host computes from a guest's or a user's input: globs, digests, reports.
+/// Threads for host computations on input from guests or users: globs, digests, reports.
 pub(super) const COMPUTATIONS: usize = 16;
-/// How much lower the priority of a guest's thread is than that of the threads that serve.
+/// Difference in nice value between a guest's thread and the serving threads.
 pub(super) const GUEST_NICE: i32 = 10;
-/// Globs of this length together are compiled at once, without a thread for it.
+/// Globs with a total length of up to this many bytes are compiled on the calling thread.
 pub(super) const FEW_GLOBS_BYTES: usize = 256;
-/// A thread without a guest ends after this.
+/// Idle threads end after this time.
 pub(super) const GUEST_IDLE: Duration = Duration::from_secs(60);
-/// Calls to storage under way for all guests: the threads that serve run them.
+/// Maximum number of concurrent storage calls for all guests. They run on the serving threads.
 pub(super) const STORAGE_CALLS: usize = 16;
-/// After its deadline a guest may take so much longer to say what it used, and then is not waited for.
+/// Grace period after a guest's deadline: the hook's time divided by `GRACE_PARTS`, at most
+/// `GRACE`. Then the caller stops waiting.
 pub(super) const GRACE_PARTS: u32 = 20;
 pub(super) const GRACE: Duration = Duration::from_millis(100);
-/// Guest memory that may be in use at once, by the limits of running instances.
+/// Maximum guest memory in use, counted by the limits of running instances.
 pub(super) const MEMORY_MIB: u32 = 4096;
-/// An instance waits this long for room.
+/// How long an instance waits for admission.
 pub(super) const ADMISSION_WAIT: Duration = Duration::from_secs(120);
-/// Core instances, tables and memories of one component.
+/// Maximum numbers of core instances, tables and memories per component.
 pub(super) const CORE_INSTANCES_EACH: u32 = 64;
 pub(super) const TABLES_EACH: u32 = 64;
 pub(super) const MEMORIES_EACH: u32 = 4;
 pub(super) const TABLE_ELEMENTS: usize = 40_000;
-/// Memory that stays with a slot of the pool, cleared instead of unmapped.
+/// Memory that a pool slot keeps mapped; it is cleared instead of unmapped.
 pub(super) const KEEP_RESIDENT: usize = 1 << 20;
 
-/// A hook's time is looked at no more often than this while it waits for room.
+/// Interval at which a hook's time is checked while it waits for room.
 pub(super) const TICK: Duration = Duration::from_millis(50);
 
-/// Objects of one hook judged at once, whatever its action says.
+/// Maximum number of objects that one hook checks concurrently.
 pub(super) const PARALLELISM: usize = 64;
-/// Units of work between two looks at the clock: about a millisecond.
+/// Units of fuel between two yields: about a millisecond.
 pub(super) const YIELD_FUEL: u64 = 10_000_000;
-/// Host calls between two turns for others: a call costs no fuel, however long it takes.
+/// Host calls between two yields. A host call costs no fuel, however long it takes.
 pub(super) const CALLS_PER_TURN: u32 = 16;
-/// One host call may take this long.
+/// Maximum duration of one host call.
 pub(super) const HOST_CALL: Duration = Duration::from_secs(60);
-/// What a guest may hand over in one call.
+/// Maximum number of bytes that a guest can pass in one call.
 pub(super) const HOSTCALL_BYTES: usize = 8 << 20;
-/// What a guest may ask for in one call.
+/// Maximum number of bytes that a guest can read in one call.
 pub(super) const READ_BYTES: u32 = 8 << 20;
-/// Spans in one `read-many`.
+/// Maximum number of spans in one `read-many`.
 pub(super) const SPANS: usize = 4096;
-/// Spans nearer than this are fetched as one.
+/// Spans with smaller gaps are fetched together.
 pub(super) const SPAN_GAP: u64 = 64 << 10;
-/// Fetches of one `read-many` under way at once.
+/// Maximum number of concurrent fetches per `read-many`.
 pub(super) const FETCHES: usize = 4;
-/// Scans that an instance has under way; each may hold a connection.
+/// Maximum number of open scans per instance. Each may hold a connection.
 pub(super) const SCANS: usize = 16;
-/// What `chunks.next` waits for, if the guest asks for as much.
+/// Maximum number of bytes that `chunks.next` waits for, even if the guest asks for more.
 pub(super) const CHUNK_BYTES: usize = 256 << 10;
-/// Rows of one page of a listing or a diff.
+/// Page size of listings and diffs.
 pub(super) const PAGE: usize = 1000;
-/// Objects, listings, findings and streams that an instance holds at once.
+/// Maximum number of open handles per instance: objects, listings, findings and streams.
 pub(super) const HANDLES: usize = 1024;
 
-/// The prefix and the start of a listing or diff: no path is longer.
+/// Maximum length of the prefix and the start of a listing or diff. No path is longer.
 pub(super) const PATH_BYTES: usize = 4096;
-/// Of an instance's log, so much is kept whatever others of the hook wrote.
+/// Log bytes that are kept per instance regardless of the logs of other instances.
 pub(super) const LOG_EACH: usize = 4096;
-/// Texts of a finding, and how many properties it has.
+/// Maximum length of a finding's texts and names, and maximum number of its properties.
 pub(super) const TEXT_BYTES: usize = 4096;
 pub(super) const NAME_BYTES: usize = 256;
 pub(super) const PROPERTIES: usize = 32;
-/// All properties of a finding together; what does not fit is left out.
+/// Maximum total size of a finding's properties. Further properties are dropped.
 pub(super) const PROPERTY_BYTES: usize = 8192;
-/// All findings of one instance, and of one hook; more are only counted.
+/// Maximum total size of findings per instance and per hook. Further findings are only counted.
 pub(super) const FINDINGS_BYTES: usize = 16 << 20;
 pub(super) const METRICS: usize = 100;
 pub(super) const SUMMARY_BYTES: usize = 64 << 10;
 
-/// `describe`.
+/// Limits for calling `describe`.
 pub(super) const DESCRIBE_MEMORY: u64 = 64 << 20;
 pub(super) const DESCRIBE_TIME: Duration = Duration::from_secs(1);
 pub(super) const DESCRIBE_BYTES: usize = 256 << 10;
 
-/// Counts the memory of an instance and refuses to let it grow beyond its limit.
+/// Counts the memory of an instance and rejects growth beyond the limit.
 #[derive(Debug)]
 pub(super) struct Limiter {
     limit: u64,
     used: u64,
-    /// The most that was used, told to those who answer.
+    /// Peak memory, shared with the waiting side.
     peak: Arc<AtomicU64>,
     refused: bool,
 }
@@ -138,7 +142,7 @@ impl Limiter {
         }
     }
 
-    /// Whether the guest was refused memory. If it trapped after that, this is why.
+    /// Reports whether the guest was refused memory. If it trapped afterwards, this is the reason.
     pub(super) fn refused(&self) -> bool {
         self.refused
     }
@@ -196,7 +200,7 @@ impl ResourceLimiter for Limiter {
     }
 }
 
-/// A size as action files write it: `64MiB`.
+/// Formats a size the way action files write it: `64MiB`.
 pub(super) fn size(bytes: u64) -> String {
     for (shift, unit) in [(30, "GiB"), (20, "MiB"), (10, "KiB")] {
         if bytes >= 1 << shift && bytes.trailing_zeros() >= shift {
@@ -206,7 +210,7 @@ pub(super) fn size(bytes: u64) -> String {
     format!("{bytes}B")
 }
 
-/// At most `limit` bytes of a text, cut between characters, with a mark.
+/// Truncates text to at most `limit` bytes at a character boundary and appends a mark.
 pub(super) fn cut(text: &str, limit: usize) -> String {
     const MARK: &str = " …";
     if text.len() <= limit {
@@ -224,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_counted_over_all_memories() {
+    fn limit_applies_to_all_memories_together() {
         let peak = Arc::default();
         let mut l = Limiter::new(100, Arc::clone(&peak));
         assert!(l.memory_growing(0, 60, None).expect("never fails"));
@@ -234,14 +238,14 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_cut_between_characters() {
+    fn text_is_truncated_at_character_boundaries() {
         assert_eq!(cut("short", 5), "short");
         assert_eq!(cut("éééééé", 8), "éé …");
         assert_eq!(cut("abc", 0), " …");
     }
 
     #[test]
-    fn sizes_read_like_action_files() {
+    fn sizes_use_action_file_format() {
         assert_eq!(
             [
                 size(64 << 20),

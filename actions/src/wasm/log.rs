@@ -1,8 +1,7 @@
-//! The log of one instance: lines of the hook, and what it prints.
+//! The log of one instance: log lines of the hook and its printed output.
 //!
-//! Bounded: who writes more than the limit is stopped. What is kept of all instances
-//! of a hook is bounded together: each takes from the same room. Kept outside of the
-//! instance, so that it outlives a trap.
+//! An instance that writes more than its limit is stopped. All instances of a hook share one budget
+//! for the text that is kept. The log lives outside the instance, so it survives a trap.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,34 +16,34 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use super::limits::{LOG_EACH, size};
 use super::{Cause, Failure};
 
-/// How many bytes the instances of a hook may still keep beyond [`LOG_EACH`].
-pub(super) type Room = Arc<AtomicUsize>;
+/// Number of bytes that the instances of a hook may still keep beyond [`LOG_EACH`].
+pub(super) type LogBudget = Arc<AtomicUsize>;
 
-pub(super) fn room(bytes: usize) -> Room {
+pub(super) fn budget(bytes: usize) -> LogBudget {
     Arc::new(AtomicUsize::new(bytes))
 }
 
 #[derive(Debug)]
 struct Lines {
     bytes: Vec<u8>,
-    room: Room,
-    /// Kept or not.
+    budget: LogBudget,
+    /// Bytes written, whether kept or not.
     written: usize,
     limit: usize,
     full: bool,
-    /// Something was written that was not kept.
+    /// Some output was not kept.
     cut: bool,
 }
 
-/// Shared by the instance and whoever reads what it left.
+/// A log shared by the instance and the waiting side.
 #[derive(Debug, Clone)]
 pub(super) struct Log(Arc<Mutex<Lines>>);
 
 impl Log {
-    pub(super) fn new(limit: usize, room: Room) -> Self {
+    pub(super) fn new(limit: usize, budget: LogBudget) -> Self {
         Self(Arc::new(Mutex::new(Lines {
             bytes: Vec::new(),
-            room,
+            budget,
             written: 0,
             limit,
             full: false,
@@ -53,11 +52,12 @@ impl Log {
     }
 
     fn lines(&self) -> MutexGuard<'_, Lines> {
-        // A panic while the lock was held can at worst have lost a line.
+        // A panic while the lock is held can at worst lose a line.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Appends; what does not fit is dropped and the hook is to be stopped.
+    /// Appends output. On overflow, drops the excess and returns the failure with which the hook
+    /// must stop.
     pub(super) fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut lines = self.lines();
         let room = lines.limit.saturating_sub(lines.written);
@@ -69,23 +69,23 @@ impl Log {
         Ok(())
     }
 
-    /// The reason to stop, if the hook wrote too much.
+    /// Returns the failure if the hook wrote too much.
     pub(super) fn overflow(&self) -> Option<Failure> {
         let lines = self.lines();
         lines.full.then(|| lines.overflow())
     }
 
-    /// Whether something is missing since other instances of the hook took the room.
+    /// Reports whether output is missing because other instances used up the shared budget.
     pub(super) fn was_cut(&self) -> bool {
         self.lines().cut
     }
 
-    /// The text so far.
+    /// Returns the text so far.
     pub(super) fn text(&self) -> String {
         String::from_utf8_lossy(&self.lines().bytes).into_owned()
     }
 
-    /// What a Rust guest printed when it panicked: place and message.
+    /// Extracts location and message of a Rust panic from the output.
     pub(super) fn panic_message(&self) -> Option<String> {
         let text = self.text();
         let (_, after) = text.rsplit_once("panicked at ")?;
@@ -108,7 +108,7 @@ impl Lines {
         let wanted = bytes.len() - own;
         let take = |left: usize| Some(left.saturating_sub(wanted));
         let left = self
-            .room
+            .budget
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
             .expect("the closure always answers");
         let kept = own + wanted.min(left);
@@ -143,7 +143,7 @@ impl StdoutStream for Log {
     }
 }
 
-/// Traps on overflow: an error would be ignored by most runtimes' `print`.
+/// Traps on overflow, because most runtimes ignore errors when printing.
 impl OutputStream for Log {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         Self::write(self, &bytes).map_err(|e| StreamError::Trap(e.into()))
@@ -190,8 +190,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_fit_is_cut_and_reported() {
-        let log = Log::new(8, room(8));
+    fn overflow_is_truncated_and_reported() {
+        let log = Log::new(8, budget(8));
         log.write(b"12345").expect("fits");
         assert_eq!(log.overflow(), None);
         let failure = log.write(b"67890").expect_err("does not fit");
@@ -208,10 +208,10 @@ mod tests {
         );
     }
 
-    /// 64 instances with 16 MiB each held a GiB of log for one hook.
+    /// Regression test: 64 instances with 16 MiB each held 1 GiB of log for one hook.
     #[test]
-    fn instances_of_a_hook_share_the_room_for_logs() {
-        let shared = room(10_000);
+    fn instances_of_a_hook_share_the_log_budget() {
+        let shared = budget(10_000);
         let logs: Vec<Log> = (0..8).map(|_| Log::new(10_000, shared.clone())).collect();
         for log in &logs {
             log.write(&[b'x'; 9_000]).expect("each is within its limit");
@@ -221,15 +221,15 @@ mod tests {
         assert_eq!(kept[..4], [9_001, 9_001, 4_286, 4_096]);
         assert!(kept.iter().sum::<usize>() <= 10_000 + 8 * LOG_EACH);
         assert!(!logs[0].was_cut() && logs[7].was_cut());
-        // Counted all the same: what is too much for one is too much.
+        // Dropped output still counts toward the instance's own limit.
         logs[7]
             .write(&[b'x'; 1_000])
             .expect_err("over its own limit");
     }
 
     #[test]
-    fn a_panic_is_read_from_what_was_printed() {
-        let log = Log::new(1000, room(1000));
+    fn panic_message_is_extracted_from_output() {
+        let log = Log::new(1000, budget(1000));
         log.write(
             b"hello\n\nthread '<unnamed>' (1) panicked at src/lib.rs:3:5:\nboom\nnote: run with\n",
         )

@@ -1,13 +1,14 @@
-//! Runs hooks that are WebAssembly components, sandboxed and bounded.
+//! Runs WebAssembly components as hooks, sandboxed and with resource limits.
 //!
-//! This file is what the rest of the crate sees: a [`Request`] in, a [`Report`]
-//! out. Below it, [`Host`] owns the engines; a component is checked and compiled in a process of its own
-//! (`compile`), once per digest (`cache`), waits for room (`admission`) and runs in a fresh instance per
-//! call (`instance`), on a thread of its own (`guests`). It sees the world through `session` and its WIT
-//! shim `v0_1`. `fanout` runs an object gate over every changed object.
+//! The interface to the rest of the crate is in this file: [`Host::run`] takes a [`Request`] and
+//! returns a [`Report`]. [`Host`] owns the engines. A component is validated and compiled in a
+//! separate process (`compile`), once per digest (`cache`). Each call waits for admission
+//! (`admission`) and runs in a fresh instance (`instance`) on its own thread (`guests`). Guests
+//! access trees through `session` and its WIT adapter `v0_1`. `fanout` runs an object gate on every
+//! changed object.
 //!
-//! Nothing here knows action files or run records. The invariant: whatever a
-//! component does, [`Host::run`] returns, within its limits, with a cause.
+//! This module does not depend on action files or run records. Invariant: whatever a component
+//! does, [`Host::run`] returns a verdict or a cause within its limits.
 
 mod admission;
 mod artifact;
@@ -44,31 +45,34 @@ pub use compile::{CompileLimits, Compiler, compile_job};
 pub use host::{Host, HostOptions};
 pub use tree::{Side, SnapshotTrees, Trees};
 
-/// What one hook may use. Effective limits are the lower of the server's and the action's.
+/// Resource limits of one hook. The effective limit is the lower of the server's and the action
+/// file's.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Linear memory and tables of one instance.
     pub memory_bytes: u64,
-    /// Of one object (object-gate) or the whole call (gate).
+    /// For one object (object gate) or for the whole call (gate).
     pub time_per_object: Duration,
-    /// Of the whole hook.
+    /// For the whole hook.
     pub timeout: Duration,
     /// Bytes fetched from storage by the whole hook.
     pub read_bytes: u64,
-    /// Findings that are kept; more are counted.
+    /// Maximum number of findings kept. Further findings are only counted.
     pub findings: usize,
-    /// An instance that writes more is stopped; what is kept of a whole hook is cut.
+    /// An instance that writes more is stopped. The kept log of a whole hook is truncated to this
+    /// size.
     pub log_bytes: usize,
 }
 
-/// Which changes an object gate is shown.
+/// Selects the changes that an object gate checks.
 #[derive(Debug, Clone, Default)]
 pub struct Select {
-    /// Globs on whole paths; empty: the component's own default, or all.
+    /// Globs that match whole paths. If empty, the component's default applies, or all paths.
     pub paths: Vec<String>,
-    /// `added`, `changed`, `removed`; empty: the component's own default, or added and changed.
+    /// `added`, `changed`, `removed`. If empty, the component's default applies, or added and
+    /// changed.
     pub kinds: Vec<String>,
-    /// Larger objects are not shown.
+    /// Larger objects are skipped.
     pub max_size_bytes: Option<u64>,
 }
 
@@ -80,30 +84,31 @@ pub struct Request {
     pub action: String,
     pub hook: String,
     pub event: Arc<Event>,
-    /// The trees of the event: [`SnapshotTrees`] outside of tests.
+    /// The trees of the event. [`SnapshotTrees`] except in tests.
     pub trees: Arc<dyn Trees>,
     pub config: serde_json::Value,
     pub select: Select,
-    /// Globs of paths that may be read beside the selected ones.
+    /// Globs of readable paths, in addition to the selected ones.
     pub read: Vec<String>,
     pub limits: Limits,
-    /// Objects judged at once.
+    /// Number of objects checked concurrently.
     pub parallelism: usize,
-    /// Whether an object gate that breaks on one object (a trap, a limit) is shown the rest all the same.
+    /// Whether an object gate continues with the remaining objects after it broke on one (trap or
+    /// limit).
     pub keep_going: bool,
 }
 
 /// Why a hook gave no verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// The hook said that it could not decide, or was asked to do what can't be done.
+    /// The hook returned an error or called the host with invalid arguments.
     HookError,
     Trap,
     LimitTime,
     LimitMemory,
     LimitRead,
     LimitLog,
-    /// There was no room on the server in time.
+    /// The server had no free capacity in time.
     Busy,
     ComponentMissing,
     ComponentDigest,
@@ -114,7 +119,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// The code users see: `limit_time`.
+    /// Returns the code that users see, for example `limit_time`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -141,46 +146,47 @@ impl fmt::Display for Cause {
     }
 }
 
-/// How a hook ended.
+/// Result of a hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     Pass,
     Fail,
     Skip,
-    /// No answer; findings and log up to then are kept.
+    /// No verdict. Findings and log up to the error are kept.
     Error {
         cause: Cause,
         message: String,
     },
 }
 
-/// What a hook left.
+/// Everything that a hook produced.
 #[derive(Debug, Clone)]
 pub struct Report {
     pub verdict: Verdict,
-    /// Why something got no verdict, even if another object's `Fail` decided.
+    /// Why an object got no verdict. Set even if another object's `Fail` decided the overall
+    /// verdict.
     pub undecided: Option<(Cause, String)>,
-    /// In path order, bounded by the limit. An object that got no verdict has
-    /// one whose rule is the cause.
+    /// Sorted by path, limited in number. An object without a verdict has a finding whose rule is
+    /// the cause.
     pub findings: Vec<Finding>,
-    /// Findings beyond the limit, which were dropped.
+    /// Number of findings dropped because of the limit.
     pub findings_dropped: u64,
-    /// UTF-8 lines, bounded; ends in a note if it was cut.
+    /// UTF-8 lines of limited size. Ends with a note if it was truncated.
     pub log: Vec<u8>,
-    /// Markdown, if the hook gave one.
+    /// Markdown, if the hook set a summary.
     pub summary: Option<String>,
-    /// (name, value, unit), in order of name; of an object gate, sums over objects.
+    /// (name, value, unit), sorted by name. Values of an object gate are summed over objects.
     pub metrics: Vec<(String, f64, String)>,
-    /// Objects judged; 0 for a gate.
+    /// Number of checked objects; 0 for a gate.
     pub objects: u64,
     pub read_bytes: u64,
-    /// Of the largest instance.
+    /// Peak memory of the largest instance.
     pub peak_memory_bytes: u64,
-    /// Units of work done in the guest: the same on every run with the same inputs.
+    /// Fuel consumed by the guest. Deterministic for the same inputs.
     pub fuel: u64,
 }
 
-/// No verdict, and why. What the user reads is `message`.
+/// A missing verdict with its cause. Users see `message`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 struct Failure {

@@ -1,24 +1,24 @@
-//! How deep a component nests, told before its validator sees it.
+//! Limits the nesting depth of a component before it is validated.
 //!
-//! The validator reads component types within component types by recursion and follows types that are
-//! made of types by recursion, and its time grows with the square of the depth of components. A
-//! component of 3 KB could fill the stack, which ends the process. What hooks are built to nests a few
-//! levels; the walk here goes through any nesting without recursion, and gives up at a bound.
+//! The validator recurses into nested component types and into types that refer to other types, and
+//! its time grows with the square of the nesting depth of components. A component of 3 KB could
+//! overflow the stack, which would end the process. Real hooks nest only a few levels. The walk in
+//! this file handles any nesting without recursion and stops at a limit.
 
 use wasmparser::{
     BinaryReader, ComponentAlias, ComponentDefinedType, ComponentExternName, ComponentImport,
     ComponentType, ComponentTypeRef, CoreType, Encoding, FromReader as _, Parser, Payload,
 };
 
-/// Components and modules within each other.
+/// Maximum nesting depth of components and modules.
 const MAX_COMPONENTS: usize = 16;
-/// Types of components and instances within each other.
+/// Maximum nesting depth of component and instance types.
 const MAX_TYPES: usize = 16;
-/// Types that are made of other types, in all: each may be made of the one before it.
+/// Maximum number of types that refer to other types. Each may refer to the previous one.
 const MAX_COMPOUND_TYPES: usize = 2_000;
 
-/// Refuses a component that nests deeper than the validator can bear. What is no component at all
-/// passes: the validator says what is wrong with it.
+/// Rejects a component that nests deeper than the validator can handle. Input that is not a
+/// component passes; the validator reports what is wrong with it.
 pub(super) fn check(component: &[u8]) -> Result<(), String> {
     let mut depth = 0_usize;
     let mut types = Types::default();
@@ -56,7 +56,8 @@ pub(super) fn check(component: &[u8]) -> Result<(), String> {
 
 /// Why the walk ends early.
 enum Stop {
-    /// The validator stumbles over the same bytes, and is no deeper there.
+    /// Malformed input. The validator fails at the same bytes and does not recurse deeper before it
+    /// reaches them.
     Malformed,
     TooMuch(String),
 }
@@ -67,7 +68,7 @@ impl From<wasmparser::BinaryReaderError> for Stop {
     }
 }
 
-/// What a list of declarations belongs to.
+/// The construct that a list of declarations belongs to.
 #[derive(Debug, Clone, Copy)]
 enum Owner {
     Section,
@@ -75,7 +76,7 @@ enum Owner {
     Instance,
 }
 
-/// The types of a component, of all its sections.
+/// The types of a component, over all its sections.
 #[derive(Debug, Default)]
 struct Types {
     compound: usize,
@@ -83,7 +84,7 @@ struct Types {
 
 impl Types {
     fn read_section(&mut self, reader: &mut BinaryReader<'_>) -> Result<(), Stop> {
-        // The lists that are open, outermost first, each with how much of it is to come.
+        // The open lists, outermost first, each with the number of remaining declarations.
         let mut open = vec![(Owner::Section, reader.read_var_u32()?)];
         while let Some((owner, left)) = open.last_mut() {
             if *left == 0 {
@@ -112,7 +113,7 @@ impl Types {
         Ok(())
     }
 
-    /// Reads a type, but not what an open list of declarations declares.
+    /// Reads a type, except for the declarations of a list that it opens.
     fn read_type(&mut self, reader: &mut BinaryReader<'_>) -> Result<Option<(Owner, u32)>, Stop> {
         let owner = match peek(reader)? {
             0x41 => Some(Owner::Component),
@@ -130,14 +131,14 @@ impl Types {
         self.compound += 1;
         if self.compound > MAX_COMPOUND_TYPES {
             return Err(Stop::TooMuch(format!(
-                "more than {MAX_COMPOUND_TYPES} types are made of other types"
+                "more than {MAX_COMPOUND_TYPES} types refer to other types"
             )));
         }
         Ok(list)
     }
 }
 
-/// Whether no chain of types goes on through this one.
+/// Reports whether the type refers to no other type, so that it ends every chain.
 fn is_simple(ty: &ComponentType<'_>) -> bool {
     matches!(
         ty,
@@ -153,7 +154,7 @@ fn is_simple(ty: &ComponentType<'_>) -> bool {
     )
 }
 
-/// Reads a declaration; of a type only what announces it, and whether it was one.
+/// Reads a declaration. If it declares a type, reads only its tag byte and returns true.
 fn read_declaration(reader: &mut BinaryReader<'_>) -> Result<bool, Stop> {
     match reader.read_u8()? {
         0x00 => {
@@ -181,11 +182,12 @@ mod tests {
     use super::super::check::check as check_component;
     use super::*;
 
-    /// Lists that the validator takes in one chain: with what the innermost holds its own bound is 100 types.
+    /// Length of a chain of lists that the validator accepts. With the innermost element, this is
+    /// the validator's own limit of 100 types.
     const MAX_CHAIN: usize = 99;
     const HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
 
-    /// A signed or unsigned number below 2^27, in as many bytes as either needs.
+    /// Encodes a number below 2^27 in LEB128, valid both as signed and as unsigned.
     fn number(n: usize) -> Vec<u8> {
         let byte = |at: u32| ((n >> (7 * at)) & 0x7f) as u8;
         vec![byte(0) | 0x80, byte(1) | 0x80, byte(2) | 0x80, byte(3)]
@@ -212,16 +214,17 @@ mod tests {
         (1..depth).fold(HEADER.to_vec(), |inner, _| of(&[section(4, &inner)]))
     }
 
-    /// Lists of lists, and an import of a function that takes the last.
+    /// Chained list types, and an import of a function that takes the last type.
     fn chained_types(length: usize) -> Vec<u8> {
         chains_of_types(length, length)
     }
 
-    /// The same in chains of so many: lists of the first one hold no list.
+    /// The same, but split into chains of `depth` types. The first list of each chain contains no
+    /// list.
     fn chains_of_types(length: usize, depth: usize) -> Vec<u8> {
         let mut body = number(length + 1);
         for n in 0..length {
-            // The last chain is whole.
+            // The last chain is complete.
             if n == 0 || (length - n).is_multiple_of(depth) {
                 body.extend([0x70, 0x7d]);
             } else {
@@ -237,9 +240,9 @@ mod tests {
         of(&[section(7, &body), section(10, &import)])
     }
 
-    /// Each filled the stack of the validator, or took it a time that grows with the square of the depth.
+    /// Regression test: each of these overflowed the validator's stack, or took quadratic time.
     #[test]
-    fn components_that_nest_are_refused_before_they_are_validated() {
+    fn deeply_nested_components_are_rejected_before_validation() {
         base::testing::on_small_stack(|| {
             for (component, reason) in [
                 (
@@ -265,9 +268,9 @@ mod tests {
                 (nested_components(3_000), "components are nested deeper"),
                 (
                     chained_types(MAX_COMPOUND_TYPES + 1),
-                    "types are made of other types",
+                    "types refer to other types",
                 ),
-                (chained_types(300_000), "types are made of other types"),
+                (chained_types(300_000), "types refer to other types"),
             ] {
                 let message = check_component(&component).expect_err("too deep").message;
                 assert!(message.contains(reason), "{message}");
@@ -276,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn the_deepest_that_pass_do_not_fill_a_small_stack() {
+    fn deepest_accepted_components_do_not_overflow_a_small_stack() {
         base::testing::on_small_stack(|| {
             for component in [
                 nested_types(MAX_TYPES, 0x41),
@@ -285,7 +288,7 @@ mod tests {
                 chains_of_types(MAX_COMPOUND_TYPES, MAX_CHAIN),
             ] {
                 check(&component).expect("within the bounds");
-                // They are valid components, but export nothing, or import what there is not.
+                // They are valid components, but have no exports, or imports that do not exist.
                 let failure = check_component(&component).expect_err("no hook");
                 assert_eq!(
                     failure.cause,
@@ -294,7 +297,7 @@ mod tests {
                     failure.message
                 );
             }
-            // The validator's own bound: no deeper chain reaches what follows it.
+            // The validator's own limit: it accepts no deeper chain.
             for depth in [MAX_CHAIN + 1, MAX_COMPOUND_TYPES] {
                 let deeper = chains_of_types(MAX_COMPOUND_TYPES, depth);
                 check(&deeper).expect("within the bounds");
@@ -310,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn real_hooks_are_far_from_the_bounds() {
+    fn real_hooks_are_far_below_the_limits() {
         let hook = include_bytes!("../../tests/fixtures/test_object_gate.wasm");
         let mut types = Types::default();
         for payload in Parser::new(0).parse_all(hook) {
@@ -329,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_is_left_to_the_validator() {
+    fn truncated_components_are_left_to_the_validator() {
         let whole = chained_types(20);
         for len in 0..whole.len() {
             check(&whole[..len]).expect("not for the walk to refuse");

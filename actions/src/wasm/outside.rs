@@ -1,7 +1,8 @@
-//! Notes that a guest asked for files or the network, which hooks do not have.
+//! Records that a guest tried to use files or the network, which hooks do not have.
 //!
-//! A language runtime tells its program that a file is not there or a name does not resolve, and a hook
-//! that gives up over this repeats it. Its author is to read what hooks cannot have at all.
+//! A language runtime reports such an attempt as a missing file or an unresolvable name, and a hook
+//! that fails because of it repeats that message. The note from this module tells the author the
+//! actual reason.
 
 use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView as _};
@@ -15,56 +16,56 @@ use wasmtime_wasi::sockets::WasiSocketsView as _;
 
 use super::session::State;
 
-/// What follows the message of a hook that gave up after it had asked.
+/// Appended to the error message of a hook that tried to use files or the network.
 pub(super) const NOTE: &str = "hooks have no files and no network";
 
-/// Puts the notes in front of WASI's own functions. Every file is opened below a directory that
-/// `get-directories` gives, every connection begins with a socket, and every look-up of a name takes the
-/// handle that `instance-network` gives.
+/// Wraps WASI's own functions. Every file is opened relative to a directory from `get-directories`,
+/// every connection starts with a socket, and every name lookup needs the handle from
+/// `instance-network`.
 pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
-    preopens::add_to_linker::<State, HasNoting>(linker, noting)?;
-    instance_network::add_to_linker::<State, HasNoting>(linker, noting)?;
-    tcp_create_socket::add_to_linker::<State, HasNoting>(linker, noting)?;
-    udp_create_socket::add_to_linker::<State, HasNoting>(linker, noting)?;
+    preopens::add_to_linker::<State, HasRecording>(linker, recording)?;
+    instance_network::add_to_linker::<State, HasRecording>(linker, recording)?;
+    tcp_create_socket::add_to_linker::<State, HasRecording>(linker, recording)?;
+    udp_create_socket::add_to_linker::<State, HasRecording>(linker, recording)?;
     linker.allow_shadowing(false);
     Ok(())
 }
 
-struct Noting<'a>(&'a mut State);
+struct Recording<'a>(&'a mut State);
 
-fn noting(state: &mut State) -> Noting<'_> {
-    Noting(state)
+fn recording(state: &mut State) -> Recording<'_> {
+    Recording(state)
 }
 
-struct HasNoting;
+struct HasRecording;
 
-impl HasData for HasNoting {
-    type Data<'a> = Noting<'a>;
+impl HasData for HasRecording {
+    type Data<'a> = Recording<'a>;
 }
 
-impl preopens::Host for Noting<'_> {
+impl preopens::Host for Recording<'_> {
     fn get_directories(&mut self) -> wasmtime::Result<Vec<(Resource<Descriptor>, String)>> {
         self.0.asked_outside = true;
         preopens::Host::get_directories(&mut self.0.filesystem())
     }
 }
 
-impl instance_network::Host for Noting<'_> {
+impl instance_network::Host for Recording<'_> {
     fn instance_network(&mut self) -> wasmtime::Result<Resource<Network>> {
         self.0.asked_outside = true;
         instance_network::Host::instance_network(&mut self.0.sockets())
     }
 }
 
-impl tcp_create_socket::Host for Noting<'_> {
+impl tcp_create_socket::Host for Recording<'_> {
     fn create_tcp_socket(&mut self, of: IpAddressFamily) -> SocketResult<Resource<TcpSocket>> {
         self.0.asked_outside = true;
         tcp_create_socket::Host::create_tcp_socket(&mut self.0.sockets(), of)
     }
 }
 
-impl udp_create_socket::Host for Noting<'_> {
+impl udp_create_socket::Host for Recording<'_> {
     async fn create_udp_socket(
         &mut self,
         of: IpAddressFamily,
@@ -74,13 +75,13 @@ impl udp_create_socket::Host for Noting<'_> {
     }
 }
 
-impl network::HostNetwork for Noting<'_> {
+impl network::HostNetwork for Recording<'_> {
     fn drop(&mut self, network: Resource<Network>) -> wasmtime::Result<()> {
         network::HostNetwork::drop(&mut self.0.sockets(), network)
     }
 }
 
-impl network::Host for Noting<'_> {
+impl network::Host for Recording<'_> {
     fn convert_error_code(&mut self, error: SocketError) -> wasmtime::Result<ErrorCode> {
         network::Host::convert_error_code(&mut self.0.sockets(), error)
     }

@@ -1,8 +1,7 @@
-//! Bytes of objects: spans, many spans at once, and streams of chunks.
+//! Reads object bytes: single spans, many spans at once, and streams of chunks.
 //!
-//! Every byte that is fetched is taken from the hook's budget first, those
-//! between two near spans included. No call makes the host hold more than
-//! twice [`READ_BYTES`].
+//! Every fetched byte, including gaps between nearby spans, is taken from the hook's budget first.
+//! No call makes the host hold more than twice [`READ_BYTES`].
 
 use std::ops::Range;
 
@@ -16,12 +15,12 @@ use block::ByteStream;
 use super::limits::{CHUNK_BYTES, FETCHES, READ_BYTES, SPAN_GAP, SPANS, size};
 use super::session::{Refusal, Run};
 
-/// The size of an object; a negative one in a broken entry counts as empty.
+/// Returns the size of an object. A negative size in a corrupt entry counts as 0.
 pub(super) fn size_of(object: &Object) -> u64 {
     u64::try_from(object.entry.size_bytes).unwrap_or(0)
 }
 
-/// Exactly the bytes of one span.
+/// Reads exactly the bytes of one span.
 pub(super) async fn read(
     run: &Run,
     object: &Arc<Object>,
@@ -33,7 +32,7 @@ pub(super) async fn read(
     fetch(run, object, range).await
 }
 
-/// The last bytes, or all of a shorter object.
+/// Reads the last bytes of an object, or all bytes of a shorter object.
 pub(super) async fn read_tail(
     run: &Run,
     object: &Arc<Object>,
@@ -45,7 +44,7 @@ pub(super) async fn read_tail(
     fetch(run, object, size - length..size).await
 }
 
-/// Exactly the bytes of each span, in the order asked.
+/// Reads exactly the bytes of each span, in the requested order.
 pub(super) async fn read_many(
     run: &Run,
     object: &Arc<Object>,
@@ -53,7 +52,7 @@ pub(super) async fn read_many(
 ) -> Result<Vec<Bytes>, Refusal> {
     if spans.len() > SPANS {
         return Err(Refusal::TooMuch(format!(
-            "one call may ask for {SPANS} spans"
+            "one call can read at most {SPANS} spans"
         )));
     }
     let spans: Vec<Range<u64>> = spans
@@ -83,8 +82,8 @@ pub(super) async fn read_many(
     Ok(spans.iter().map(part).collect())
 }
 
-/// What to fetch: ascending, apart, covering all spans. Joins spans that are near,
-/// as long as what lies between them stays within the bound of a call.
+/// Plans the fetches: ascending, disjoint ranges that cover all spans. Merges nearby spans as long
+/// as the gaps stay within the limit of a call.
 fn plan(spans: &[Range<u64>]) -> Vec<Range<u64>> {
     let mut sorted: Vec<Range<u64>> = spans.iter().filter(|s| !s.is_empty()).cloned().collect();
     sorted.sort_by_key(|s| (s.start, s.end));
@@ -116,7 +115,7 @@ fn within(object: &Object, offset: u64, length: u32) -> Result<Range<u64>, Refus
 fn not_too_much(bytes: u64) -> Result<(), Refusal> {
     if bytes > u64::from(READ_BYTES) {
         return Err(Refusal::TooMuch(format!(
-            "one call may ask for {}",
+            "one call can read at most {}",
             size(READ_BYTES.into())
         )));
     }
@@ -138,7 +137,7 @@ async fn fetch(run: &Run, object: &Arc<Object>, range: Range<u64>) -> Result<Byt
         while let Some(piece) = body.next().await {
             let piece =
                 piece.map_err(|e| catalog::Error::DataGone(format!("{} ({e})", object.path)))?;
-            // A store that sends more than was asked for must not grow the buffer.
+            // A store that sends too many bytes must not grow the buffer.
             let room = expected - bytes.len();
             bytes.extend_from_slice(&piece[..piece.len().min(room)]);
         }
@@ -153,13 +152,13 @@ async fn fetch(run: &Run, object: &Arc<Object>, range: Range<u64>) -> Result<Byt
     Ok(bytes)
 }
 
-/// The bytes of an object from an offset on.
+/// Streams the bytes of an object from an offset.
 #[expect(unreachable_pub, reason = "the bindings re-export what guests hold")]
 pub struct Chunks {
     object: Arc<Object>,
     at: u64,
     body: Option<ByteStream>,
-    /// Fetched and paid for, not yet handed out.
+    /// Fetched bytes, already taken from the budget, that were not returned yet.
     rest: BytesMut,
 }
 
@@ -176,7 +175,7 @@ impl Chunks {
         })
     }
 
-    /// Up to `max` bytes; none at the end.
+    /// Returns up to `max` bytes, or `None` at the end.
     pub(super) async fn next(
         &mut self,
         run: &Arc<Run>,
@@ -235,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn near_spans_are_fetched_as_one() {
+    fn nearby_spans_are_fetched_together() {
         let plan = |spans: &[Range<u64>]| {
             plan(spans)
                 .iter()
@@ -254,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_between_is_bounded_too() {
+    fn total_size_of_gaps_is_limited() {
         let spans: Vec<_> = (0..1000)
             .map(|n| n * (SPAN_GAP + 1)..n * (SPAN_GAP + 1) + 1)
             .collect();

@@ -1,8 +1,7 @@
-//! What one instance sees and leaves, whatever version of the WIT it speaks.
+//! State of a run and of its instances, independent of the WIT version.
 //!
-//! [`Run`] is shared by all instances of a hook, [`State`] belongs to one. Every
-//! look at a tree passes [`Run`], which holds it against the rights and the
-//! budget before it asks [`super::Trees`].
+//! [`Run`] is shared by all instances of a hook; [`State`] belongs to one instance. Every access to
+//! a tree goes through [`Run`], which checks rights and budget before it calls [`super::Trees`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,12 +23,12 @@ use super::limits::{
     FINDINGS_BYTES, HANDLES, HOST_CALL, Limiter, METRICS, NAME_BYTES, PAGE, PATH_BYTES,
     SUMMARY_BYTES, cut, size,
 };
-use super::log::{Log, Room};
+use super::log::{Log, LogBudget};
 use super::tree::{Side, Trees};
 use super::wasi::{self, Seed};
 use super::{Cause, Limits};
 
-/// What all instances of one hook share.
+/// State shared by all instances of one hook.
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) action: String,
@@ -40,35 +39,35 @@ pub(super) struct Run {
     pub(super) config_text: OnceLock<String>,
     pub(super) trees: Arc<dyn Trees>,
     pub(super) rights: Arc<Rights>,
-    /// Over all hooks, see [`Run::storage`].
+    /// Shared by all hooks; see [`Run::storage`].
     pub(super) storage_calls: Arc<Semaphore>,
     pub(super) limits: Limits,
     pub(super) keep_going: bool,
-    /// Fetched so far.
+    /// Bytes fetched so far.
     pub(super) read: AtomicU64,
-    /// Of its repository, for admission.
+    /// The repository's share, for admission.
     pub(super) share: Arc<Pool>,
     pub(super) waits: Waits,
-    /// What may still be kept of its instances' logs.
-    pub(super) log_room: Room,
+    /// Remaining budget for the logs of all instances.
+    pub(super) log_budget: LogBudget,
 }
 
-/// Why a look at a tree gave nothing.
+/// Why an access to a tree was refused or failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Refusal {
     NotFound,
     Denied(String),
     OutOfRange,
-    /// One call asked for too much.
+    /// One call requested too much.
     TooMuch(String),
-    /// The budget of the hook is used up.
+    /// The hook's budget is used up.
     Spent(String),
     Unavailable(String),
     Other(String),
 }
 
 impl Refusal {
-    /// The cause, if the guest gives up over this.
+    /// Returns the cause to report if the guest fails because of this refusal.
     fn cause(&self) -> Option<Cause> {
         match self {
             Self::Denied(_) => Some(Cause::Denied),
@@ -93,7 +92,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Ends a task with whoever waits for it.
+/// Aborts a task when the waiting future is dropped.
 struct AbortOnDrop(AbortHandle);
 
 impl Drop for AbortOnDrop {
@@ -129,7 +128,7 @@ impl Change {
 }
 
 impl Run {
-    /// The config as JSON, written once however often guests ask.
+    /// Returns the config as JSON. Serialized once per run.
     pub(super) fn config_text(&self) -> &str {
         self.config_text.get_or_init(|| self.config.to_string())
     }
@@ -156,16 +155,16 @@ impl Run {
         {
             Ok(_) => Ok(()),
             Err(_) => Err(Refusal::Spent(format!(
-                "this hook may read {} in all (limits.read_bytes)",
+                "this hook may read {} in total (limits.read_bytes)",
                 size(self.limits.read_bytes)
             ))),
         }
     }
 
-    /// Has storage called by the threads that serve, and waits for it, but not for ever.
+    /// Runs a storage call on the serving threads and waits for it, with a timeout.
     ///
-    /// A guest's thread may not be run for a while. If it held a connection or a lock of the store meanwhile, all
-    /// requests would wait for the guest.
+    /// A guest's low-priority thread may not be scheduled for a while. If it held a connection or a
+    /// lock of the store in that time, all requests would have to wait for it.
     pub(super) async fn storage<T, F>(
         &self,
         call: impl FnOnce(Arc<dyn Trees>) -> F,
@@ -186,7 +185,7 @@ impl Run {
             Ok(Ok(Err(e))) => Err(Refusal::Unavailable(format!("storage failed: {e}"))),
             Ok(Err(e)) => Err(Refusal::Unavailable(format!("storage failed: {e}"))),
             Err(_) => Err(Refusal::Unavailable(format!(
-                "storage gave no answer within {} s",
+                "storage did not respond within {} s",
                 HOST_CALL.as_secs()
             ))),
         }
@@ -198,7 +197,7 @@ impl Run {
         stat.await?.ok_or(Refusal::NotFound)
     }
 
-    /// One page of differences as stored, unfiltered, and where the next begins.
+    /// Returns one page of stored differences, unfiltered, and the start of the next page.
     pub(super) async fn changes(
         &self,
         prefix: String,
@@ -215,21 +214,21 @@ impl Run {
         Ok((changes, page.has_more.then_some(page.next_offset)))
     }
 
-    /// When the event happened, as guests see it.
+    /// Returns the time of the event, which is the current time for guests.
     pub(super) fn time(&self) -> Duration {
         let nanos = self.event.time.unix_timestamp_nanos().max(0) / 1_000_000;
         Duration::from_millis(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 }
 
-/// Rows, and where the next page begins if there is one.
+/// Rows, and the start of the next page if there is one.
 type Rows<T> = (Vec<T>, Option<String>);
 
-/// A position in a listing or diff. Holds no rows: a guest may keep many of these.
+/// A position in a listing or diff. It holds no rows, because a guest may keep many positions.
 #[derive(Debug)]
 pub(super) struct Position {
     prefix: String,
-    /// Where the next page begins; none when there is none.
+    /// Start of the next page; `None` at the end.
     after: Option<String>,
 }
 
@@ -238,7 +237,7 @@ impl Position {
         let after = after.unwrap_or_default();
         if prefix.len().max(after.len()) > PATH_BYTES {
             return Err(Refusal::TooMuch(format!(
-                "a prefix or path has up to {PATH_BYTES} bytes"
+                "a prefix or path must not be longer than {PATH_BYTES} bytes"
             )));
         }
         Ok(Self {
@@ -247,10 +246,10 @@ impl Position {
         })
     }
 
-    /// Up to `max` rows that may be read; none only at the end.
+    /// Returns up to `max` readable rows. The result is empty only at the end.
     ///
-    /// Asks `page` for rows after a path, up to a limit.
-    /// Fetches no more than the guest asked for, until a page had nothing to show.
+    /// `page` fetches rows after a path, up to a limit. Fetches no more rows than the guest asked
+    /// for, until a page had no readable rows.
     async fn next<T, F>(
         &mut self,
         rights: &Rights,
@@ -283,7 +282,7 @@ impl Position {
     }
 }
 
-/// Objects of a tree.
+/// Lists the objects of a tree.
 #[derive(Debug)]
 #[expect(unreachable_pub, reason = "the bindings re-export what guests hold")]
 pub struct Listing {
@@ -310,7 +309,7 @@ impl Listing {
     }
 }
 
-/// Differences from base to candidate.
+/// Lists the differences from base to candidate.
 #[derive(Debug)]
 #[expect(unreachable_pub, reason = "the bindings re-export what guests hold")]
 pub struct Changes(pub(super) Position);
@@ -328,63 +327,70 @@ impl Changes {
     }
 }
 
-/// What an instance says beside its verdict.
+/// Everything that an instance reported in addition to its verdict.
 #[derive(Debug, Default)]
-pub(super) struct Said {
+pub(super) struct Submitted {
     pub(super) findings: Vec<Finding>,
-    /// Of all findings, see [`weight`].
+    /// Total size of all findings; see [`weight`].
     pub(super) findings_bytes: usize,
     pub(super) findings_dropped: u64,
     pub(super) summary: Option<String>,
     pub(super) metrics: BTreeMap<String, (f64, String)>,
 }
 
-/// What an instance leaves, in the hands of those who answer: they take it at the deadline, even if the
-/// instance can't be stopped just then. Cheap to clone.
+/// The results of an instance. The waiting side shares them and can read them at the deadline even
+/// if the instance cannot be stopped at that time. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Left {
-    said: Arc<Mutex<Said>>,
+pub(super) struct SharedResults {
+    submitted: Arc<Mutex<Submitted>>,
     pub(super) log: Log,
-    /// As far as known.
+    /// Peak memory as far as known.
     pub(super) peak_memory_bytes: Arc<AtomicU64>,
     pub(super) fuel: Arc<AtomicU64>,
 }
 
-impl Left {
+impl SharedResults {
     pub(super) fn new(log: Log) -> Self {
         Self {
-            said: Arc::default(),
+            submitted: Arc::default(),
             log,
             peak_memory_bytes: Arc::default(),
             fuel: Arc::default(),
         }
     }
 
-    pub(super) fn said(&self) -> MutexGuard<'_, Said> {
-        // A panic while the lock was held can at worst have lost what was said then.
-        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn submitted(&self) -> MutexGuard<'_, Submitted> {
+        // A panic while the lock is held can at worst lose the report being written.
+        self.submitted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One instance.
+/// State of one instance.
 pub(super) struct State {
     pub(super) run: Arc<Run>,
     pub(super) table: ResourceTable,
     pub(super) limiter: Limiter,
-    pub(super) left: Left,
-    /// The path that an object gate judges.
+    pub(super) left: SharedResults,
+    /// Path of the object that an object gate checks.
     pub(super) subject: Option<String>,
-    /// Scans under way.
+    /// Number of open scans.
     pub(super) scans: usize,
-    /// The first refusal that explains a guest that gives up.
+    /// The first refusal that explains a later error of the guest.
     pub(super) refused: Option<Cause>,
-    /// Whether it asked for files or the network.
+    /// Whether the guest tried to use files or the network.
     pub(super) asked_outside: bool,
     wasi: WasiCtx,
 }
 
 impl State {
-    pub(super) fn new(run: Arc<Run>, seed: &Seed, subject: Option<String>, left: Left) -> Self {
+    pub(super) fn new(
+        run: Arc<Run>,
+        seed: &Seed,
+        subject: Option<String>,
+        left: SharedResults,
+    ) -> Self {
         let wasi = wasi::context(seed, run.time(), &left.log);
         let limiter = Limiter::new(run.limits.memory_bytes, left.peak_memory_bytes.clone());
         Self {
@@ -400,7 +406,7 @@ impl State {
         }
     }
 
-    /// Remembers why the guest might give up.
+    /// Records a refusal as a possible reason for a later error of the guest.
     pub(super) fn note<T>(&mut self, answer: Result<T, Refusal>) -> Result<T, Refusal> {
         if let Err(refusal) = &answer {
             self.refused = self.refused.or(refusal.cause());
@@ -410,36 +416,36 @@ impl State {
 
     pub(super) fn submit(&mut self, finding: Finding) -> Result<(), String> {
         let limit = self.run.limits.findings;
-        let mut said = self.left.said();
-        if said.findings.len() >= limit {
-            said.findings_dropped += 1;
+        let mut submitted = self.left.submitted();
+        if submitted.findings.len() >= limit {
+            submitted.findings_dropped += 1;
             return Err(format!(
-                "{limit} findings are kept, this one is only counted (limits.findings)"
+                "only {limit} findings are kept; this one is only counted (limits.findings)"
             ));
         }
-        let bytes = said.findings_bytes + weight(&finding);
+        let bytes = submitted.findings_bytes + weight(&finding);
         if bytes > FINDINGS_BYTES {
-            said.findings_dropped += 1;
+            submitted.findings_dropped += 1;
             return Err(format!(
-                "findings of {} in all are kept, this one is only counted",
+                "only {} of findings are kept; this one is only counted",
                 size(FINDINGS_BYTES as u64)
             ));
         }
-        said.findings_bytes = bytes;
-        said.findings.push(finding);
+        submitted.findings_bytes = bytes;
+        submitted.findings.push(finding);
         Ok(())
     }
 
     pub(super) fn metric(&mut self, name: &str, value: f64, unit: &str) {
         let name = cut(name, NAME_BYTES);
-        let metrics = &mut self.left.said().metrics;
+        let metrics = &mut self.left.submitted().metrics;
         if metrics.len() < METRICS || metrics.contains_key(&name) {
             metrics.insert(name, (value, cut(unit, NAME_BYTES)));
         }
     }
 
     pub(super) fn summary(&mut self, markdown: &str) {
-        self.left.said().summary = Some(cut(markdown, SUMMARY_BYTES));
+        self.left.submitted().summary = Some(cut(markdown, SUMMARY_BYTES));
     }
 }
 
@@ -452,7 +458,7 @@ impl WasiView for State {
     }
 }
 
-/// The memory that a finding takes up, in bytes.
+/// Returns the estimated memory use of a finding in bytes.
 pub(super) fn weight(finding: &Finding) -> usize {
     let properties = finding.properties.iter();
     let properties: usize = properties
@@ -470,7 +476,7 @@ pub(super) fn weight(finding: &Finding) -> usize {
         + properties
 }
 
-/// A bounded table of what an instance holds.
+/// Creates a resource table with a limited number of entries.
 pub(super) fn table() -> ResourceTable {
     let mut table = ResourceTable::new();
     table.set_max_capacity(HANDLES);

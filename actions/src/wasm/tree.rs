@@ -1,7 +1,7 @@
-//! The seam between hooks and what they look at: the trees of one event.
+//! The trees of an event, as a trait between hooks and storage.
 //!
-//! Two implementations: stored trees here, trees in memory in the tests.
-//! Capabilities are not checked here; `session` does that before it asks.
+//! There are two implementations: stored trees in this file, and in-memory trees in tests.
+//! Implementations do not check capabilities; `session` checks them before every call.
 
 use std::fmt::Debug;
 use std::ops::Range;
@@ -12,30 +12,30 @@ use block::ByteStream;
 use catalog::{Object, Reader, Result, Snapshot};
 use graveler::{Event, MetaRangeId};
 
-/// Which tree.
+/// Selects a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Side {
-    /// As it will be.
+    /// The tree after the change.
     Candidate,
-    /// As it was.
+    /// The tree before the change.
     Base,
-    /// The incoming side of a merge.
+    /// The source tree of a merge.
     Source,
 }
 
-/// The trees of one event. They never change while a hook runs.
+/// The trees of one event. They are immutable while a hook runs.
 ///
-/// Implementations list in byte order of path and return the start of the next page.
-/// Failures of storage are returned at once: neither the implementation nor the caller retries.
+/// Implementations list in byte order of paths, return where the next page starts, and retry
+/// transient errors.
 #[async_trait]
 pub trait Trees: Debug + Send + Sync {
-    /// Equal ids mean equal trees; none if the event has no such side.
+    /// Returns the id of a tree. Equal ids mean equal trees. `None` if the event has no such tree.
     fn tree_id(&self, side: Side) -> Option<String>;
 
-    /// The object at a path.
+    /// Returns the object at a path.
     async fn stat(&self, side: Side, path: &str) -> Result<Option<Object>>;
 
-    /// Up to `limit` objects below a prefix, after a path (exclusive).
+    /// Lists up to `limit` objects under a prefix, after a path (exclusive).
     async fn walk(
         &self,
         side: Side,
@@ -44,8 +44,8 @@ pub trait Trees: Debug + Send + Sync {
         limit: usize,
     ) -> Result<Page<Object>>;
 
-    /// Up to `limit` differences (before, after) from base to candidate; a base
-    /// that is missing counts as empty.
+    /// Lists up to `limit` differences (before, after) from base to candidate. A missing base
+    /// counts as an empty tree.
     async fn diff(
         &self,
         prefix: &str,
@@ -68,7 +68,7 @@ pub struct SnapshotTrees {
 }
 
 impl SnapshotTrees {
-    /// The trees that an event names.
+    /// Opens the trees that an event refers to.
     #[must_use]
     pub fn new(reader: Reader, event: &Event) -> Self {
         let at = |tree: &Option<MetaRangeId>| {

@@ -1,8 +1,8 @@
-//! The WASI that language runtimes ask for: it grants nothing and never varies.
+//! The WASI implementation for language runtimes. It grants no access and is deterministic.
 //!
-//! No files, no environment, no arguments, no network. The clock stands at the
-//! time of the event, the monotonic clock counts how often it was asked, and
-//! random numbers come from the seed. What is printed goes into the hook's log.
+//! There are no files, environment variables, arguments or network. The wall clock stands at the
+//! time of the event, the monotonic clock counts calls, and random numbers come from the seed.
+//! Printed output goes to the hook's log.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,14 +14,14 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
 use super::log::Log;
 
-/// A guest that wants more in one call traps.
+/// Maximum number of random bytes per call. A guest that requests more traps.
 const RANDOM_BYTES: u64 = 64 << 10;
-/// After so many bytes, numbers repeat.
+/// The random stream repeats after this many bytes.
 const RANDOM_PERIOD: u64 = 4096;
 
 pub(super) type Seed = [u8; 32];
 
-/// A context for one instance.
+/// Creates the context of one instance.
 pub(super) fn context(seed: &Seed, time: Duration, log: &Log) -> WasiCtx {
     let mut half = [0; 16];
     half.copy_from_slice(&seed[..16]);
@@ -29,8 +29,8 @@ pub(super) fn context(seed: &Seed, time: Duration, log: &Log) -> WasiCtx {
     builder
         .stdout(log.clone())
         .stderr(log.clone())
-        .wall_clock(Standing(time))
-        .monotonic_clock(Counting(AtomicU64::new(0)))
+        .wall_clock(FixedClock(time))
+        .monotonic_clock(CountingClock(AtomicU64::new(0)))
         .secure_random(numbers(seed, 0))
         .insecure_random(numbers(seed, 1))
         .insecure_random_seed(u128::from_le_bytes(half))
@@ -52,9 +52,9 @@ fn numbers(seed: &Seed, stream: u8) -> Deterministic {
     Deterministic::new((0..RANDOM_PERIOD / 32).flat_map(block).collect())
 }
 
-struct Standing(Duration);
+struct FixedClock(Duration);
 
-impl HostWallClock for Standing {
+impl HostWallClock for FixedClock {
     fn resolution(&self) -> Duration {
         Duration::from_millis(1)
     }
@@ -64,10 +64,11 @@ impl HostWallClock for Standing {
     }
 }
 
-/// Moves by a microsecond whenever it is asked, so that waiting for it to move ends.
-struct Counting(AtomicU64);
+/// Advances by a microsecond per call, so that a guest that waits for time to pass does not loop
+/// forever.
+struct CountingClock(AtomicU64);
 
-impl HostMonotonicClock for Counting {
+impl HostMonotonicClock for CountingClock {
     fn resolution(&self) -> u64 {
         1000
     }

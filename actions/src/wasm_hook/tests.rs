@@ -1,4 +1,4 @@
-//! How the report of a component reads.
+//! Tests of the format of a component's report.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ fn report(verdict: Verdict, findings: Vec<Finding>) -> Report {
 }
 
 #[test]
-fn a_report_reads_from_the_guests_words_to_the_usage() {
+fn report_has_log_findings_verdict_and_usage() {
     let mut report = report(
         Verdict::Fail,
         vec![
@@ -66,7 +66,7 @@ fn a_report_reads_from_the_guests_words_to_the_usage() {
 }
 
 #[test]
-fn a_refusal_names_the_first_errors() {
+fn refusal_names_the_first_errors() {
     let findings = vec![
         finding("warning", Some("w"), "w"),
         finding("error", Some("a"), "1"),

@@ -1,25 +1,25 @@
-//! Addresses that no webhook goes to, whatever the configuration says: link-local ones, and the metadata
-//! services of clouds, which hand the server's own credentials to whoever asks from the machine.
+//! Addresses that webhooks can never call, regardless of the configuration: link-local addresses
+//! and cloud metadata services, which give the server's credentials to every caller on the machine.
 //!
-//! An IPv6 address can lead to an IPv4 address in many ways; all of them are looked through.
+//! An IPv6 address can embed an IPv4 address in many ways. All of them are checked.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Metadata services by IPv4 that are not link-local: of Alibaba, Oracle (of old) and Azure.
+/// IPv4 addresses of metadata services that are not link-local: Alibaba, Oracle (legacy) and Azure.
 const METADATA_V4: [Ipv4Addr; 3] = [
     Ipv4Addr::new(100, 100, 100, 200),
     Ipv4Addr::new(192, 0, 0, 192),
     Ipv4Addr::new(168, 63, 129, 16),
 ];
 
-/// Metadata services by IPv6: of Google and Scaleway. Those of AWS (`fd00:ec2::254`, `::23`, its
-/// resolver and clock) have a network of their own.
+/// IPv6 addresses of metadata services: Google and Scaleway. The services of AWS (`fd00:ec2::254`,
+/// `::23`, its resolver and its clock) are matched by their network.
 const METADATA_V6: [Ipv6Addr; 2] = [
     Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
     Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42),
 ];
 
-/// Whether an address is link-local or a metadata service, or leads to one.
+/// Reports whether an address is link-local or a metadata service, or embeds such an address.
 pub(super) fn is_never_called(address: IpAddr) -> bool {
     let is_forbidden_v4 = |ip: Ipv4Addr| ip.is_link_local() || METADATA_V4.contains(&ip);
     match address {
@@ -34,8 +34,8 @@ pub(super) fn is_never_called(address: IpAddr) -> bool {
     }
 }
 
-/// The addresses that connecting to one may reach: itself, and IPv4 addresses that it holds. `0.0.0.0` and
-/// `::` reach this machine.
+/// Returns all addresses that a connection to `address` may reach: the address itself and embedded
+/// IPv4 addresses. `0.0.0.0` and `::` reach this machine.
 pub(super) fn reached(address: IpAddr) -> Vec<IpAddr> {
     let mut all = vec![address];
     if let IpAddr::V6(ip) = address {
@@ -48,18 +48,19 @@ pub(super) fn reached(address: IpAddr) -> Vec<IpAddr> {
     all
 }
 
-/// The IPv4 addresses that an IPv6 address leads to.
+/// Returns the IPv4 addresses embedded in an IPv6 address.
 fn inner(ip: Ipv6Addr) -> Vec<Ipv4Addr> {
     let bytes = ip.octets();
     let segments = ip.segments();
     let at = |places: [usize; 4]| Ipv4Addr::from(places.map(|place| bytes[place]));
     let last = at([12, 13, 14, 15]);
     match segments {
-        // Compatible (::/96), mapped (::ffff:0:0/96), translated (::ffff:0:0:0/96).
+        // IPv4-compatible (::/96), mapped (::ffff:0:0/96), translated (::ffff:0:0:0/96).
         [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] => vec![last],
-        // NAT64's well-known prefix.
+        // NAT64, well-known prefix.
         [0x64, 0xff9b, 0, 0, 0, 0, ..] => vec![last],
-        // NAT64's local prefix: how long the operator's own prefix is in it can't be known (RFC 6052, 2.2).
+        // NAT64, local-use prefix. The length of the operator's prefix inside it is unknown (RFC
+        // 6052, section 2.2), so every possible position is checked.
         [0x64, 0xff9b, 1, ..] => vec![
             last,
             at([9, 10, 11, 12]),
@@ -68,12 +69,13 @@ fn inner(ip: Ipv6Addr) -> Vec<Ipv4Addr> {
         ],
         // 6to4.
         [0x2002, ..] => vec![at([2, 3, 4, 5])],
-        // Teredo: the server, and the client with its bits turned over.
+        // Teredo: the server's address and the client's address, which is stored with inverted
+        // bits.
         [0x2001, 0, ..] => vec![
             at([4, 5, 6, 7]),
             Ipv4Addr::from(last.octets().map(|byte| !byte)),
         ],
-        // ISATAP, below any prefix.
+        // ISATAP, under any prefix.
         [_, _, _, _, 0 | 0x200, 0x5efe, ..] => vec![last],
         _ => Vec::new(),
     }
@@ -88,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn link_local_and_metadata_addresses_in_every_form() {
+    fn link_local_and_metadata_addresses_are_recognized_in_every_form() {
         for address in [
             "169.254.169.254",
             "169.254.170.2",
@@ -111,14 +113,14 @@ mod tests {
             "::ffff:0:169.254.169.254",
             "64:ff9b::169.254.169.254",
             "64:ff9b::100.100.100.200",
-            // The local NAT64 prefix with operators' prefixes of 96, 64, 56 and 48 bits.
+            // The local NAT64 prefix with operator prefixes of 96, 64, 56 and 48 bits.
             "64:ff9b:1::169.254.169.254",
             "64:ff9b:1:0:a9:fea9:fe00::",
             "64:ff9b:1:a9:fe:a9fe::",
             "64:ff9b:1:a9fe:a9:fe00::",
             "2002:a9fe:a9fe::1",
             "2002:a83f:8110::",
-            // Teredo: client 169.254.169.254, then a server of that address.
+            // Teredo: client 169.254.169.254, then server 169.254.169.254.
             "2001:0:4136:e378:8000:63bf:5601:5601",
             "2001:0:a9fe:a9fe::1",
             "2001:db8::5efe:169.254.169.254",
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn others_are_not_among_them() {
+    fn other_addresses_are_allowed() {
         for address in [
             "127.0.0.1",
             "10.0.0.1",
@@ -155,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_address_reaches() {
+    fn embedded_addresses_are_reached() {
         let reaches = |from: &str, to: &str| reached(ip(from)).contains(&ip(to));
         assert!(reaches("::ffff:10.0.0.1", "10.0.0.1"));
         assert!(reaches("2002:0a00:0001::", "10.0.0.1"));

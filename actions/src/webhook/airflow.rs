@@ -1,8 +1,8 @@
-//! Runs `type: airflow`: starts a DAG by Airflow's REST API, and waits for it if the hook asks for that.
+//! Runs `type: airflow`: starts a DAG through Airflow's REST API and optionally waits for it.
 //!
-//! A gate must not pass because something else than Airflow answered: only 200 counts, from the very URL that
-//! was asked, and only `success` is a state that lets a change pass. The wait ends with the hook's timeout, or when
-//! nobody waits for the hook any more.
+//! A gate must not pass because something other than Airflow responded. Only status 200 from
+//! exactly the requested URL counts as success, and only the state `success` lets a change pass.
+//! Waiting ends at the hook's timeout, or when the caller gives up.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,21 +19,22 @@ use serde_json::value::RawValue;
 use tokio::time::MissedTickBehavior;
 use url::Url;
 
-use super::{Answer, Call, Failed, Masker, TextLog, Webhooks};
+use super::{Answer, Call, HookFailure, Masker, TextLog, Webhooks};
 use crate::action_file::{AirflowProperties, format_duration};
 use crate::env::{Expanded, MASK};
 use crate::output::Output;
 
-/// How often Airflow is asked for a run's state.
+/// Interval at which Airflow is polled for the state of a run.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(5);
-/// How long one request may take. The hook's `timeout` is that of the wait.
+/// Timeout of one request. The hook's `timeout` limits the whole wait.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
-/// The largest description of a run that is read: it repeats the configuration that the run was started with.
+/// Maximum size of a run's description. It repeats the configuration with which the run was
+/// started.
 const MAX_DAG_RUN_BYTES: usize = 1 << 20;
-/// Airflow's states are short words.
+/// Maximum length of a state's name in the log. Airflow's states are short words.
 const MAX_STATE_CHARS: usize = 32;
 
-/// A run that is to be made. Fields in lakeFS's order.
+/// Request body that creates a run. The fields are in lakeFS's order.
 #[derive(Serialize)]
 struct NewDagRun<'a> {
     dag_run_id: &'a str,
@@ -47,7 +48,7 @@ enum Conf<'a> {
     Event(&'a RawValue),
 }
 
-/// What is read of a run.
+/// The fields of a run's description that are used.
 #[derive(Deserialize)]
 struct DagRun<'a> {
     #[serde(borrow)]
@@ -55,7 +56,7 @@ struct DagRun<'a> {
 }
 
 impl Webhooks {
-    /// Starts the hook's DAG as the run `run_id` of it. Whatever happens is in the log; the error is why the hook failed.
+    /// Starts the hook's DAG with the given run id. The log records everything; the error says why the hook failed.
     pub(crate) async fn run_dag(
         &self,
         hook: &AirflowProperties,
@@ -63,7 +64,7 @@ impl Webhooks {
         event: &Event,
         payload: &str,
         log: &mut Output,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), HookFailure> {
         let password = self.environment.expand(&hook.password);
         let Expanded {
             text: password,
@@ -73,7 +74,7 @@ impl Webhooks {
         let credentials = format!("{}:{password}", hook.username);
         let whole = [password.as_str(), credentials.as_str()];
         let masker = Masker::new(whole.into_iter().chain(values.iter().map(String::as_str)));
-        let mut headers = self.marks.headers(event);
+        let mut headers = self.nesting_headers.headers(event);
         headers.insert(AUTHORIZATION, basic(&credentials)?);
 
         let body = body(hook, run_id, payload)?;
@@ -107,33 +108,33 @@ impl Webhooks {
         let waited = self.wait(&run, headers, &masker, log);
         match tokio::time::timeout(hook.timeout, waited).await {
             Ok(ended) => ended,
-            Err(_) => Err(Failed {
+            Err(_) => Err(HookFailure {
                 message: format!(
-                    "airflow hook DAG did not end within {}",
+                    "airflow hook DAG did not finish within {}",
                     format_duration(hook.timeout)
                 ),
                 hint: Some(
-                    "raise 'timeout', up to 1h, or find out in Airflow why the run takes so long"
+                    "raise 'timeout', up to 1h, or check in Airflow why the run takes so long"
                         .to_owned(),
                 ),
             }),
         }
     }
 
-    /// Asks for a run's state until it has ended.
+    /// Polls the state of a run until the run has ended.
     async fn wait(
         &self,
         run: &Url,
         headers: HeaderMap,
         masker: &Masker,
         log: &mut Output,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), HookFailure> {
         let mut ticks = tokio::time::interval(self.dag_poll_interval);
-        // Airflow that is slow is not asked more often for it.
+        // If Airflow responds slowly, skip polls instead of catching up.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            // Names are resolved anew, so the target is looked at anew.
+            // The host name is resolved again for each poll, so the target is checked again.
             let refused = |e: super::targets::Forbidden| format!("Get \"{run}\": {e}");
             let client = self.client_for(run).await.map_err(refused)?;
             let call = Call {
@@ -164,7 +165,7 @@ impl Webhooks {
     }
 }
 
-/// The value of `Authorization`.
+/// Returns the value of the `Authorization` header.
 fn basic(credentials: &str) -> Result<HeaderValue, String> {
     let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(credentials)))
         .map_err(|e| format!("'username' and 'password' cannot be sent: {e}"))?;
@@ -172,7 +173,7 @@ fn basic(credentials: &str) -> Result<HeaderValue, String> {
     Ok(value)
 }
 
-/// What Airflow is sent: the hook's configuration, and the event that webhooks are told.
+/// Returns the request body: the hook's configuration and the event payload that webhooks receive.
 fn body(hook: &AirflowProperties, run_id: &str, payload: &str) -> Result<String, String> {
     let event: &RawValue =
         serde_json::from_str(payload).map_err(|e| format!("failed to write the event: {e}"))?;
@@ -188,29 +189,30 @@ fn body(hook: &AirflowProperties, run_id: &str, payload: &str) -> Result<String,
     serde_json::to_string(&run).map_err(|e| format!("failed to write 'dag_conf': {e}"))
 }
 
-/// Whether Airflow did what it was asked for. A page to log in that a redirect led to answers 200 as well.
-fn check(answer: &Answer, asked: &Url) -> Result<(), Failed> {
+/// Checks that Airflow accepted the request. A login page behind a redirect also returns status
+/// 200.
+fn check(answer: &Answer, asked: &Url) -> Result<(), HookFailure> {
     let status = answer.status.as_u16();
     let message = format!("status code ({status}): airflow hook request failed");
     if answer.status != StatusCode::OK {
         let hint = match answer.status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Some(
-                "Airflow refuses 'username' and 'password', or does not allow basic authentication"
+                "Airflow rejects 'username' and 'password', or does not allow basic authentication"
                     .to_owned(),
             ),
             StatusCode::NOT_FOUND => Some(
-                "'url' is that of Airflow's web server, without /api/v1; 'dag_id' is that of one of its DAGs"
+                "set 'url' to the address of Airflow's web server, without /api/v1, and 'dag_id' to the id of an existing DAG"
                     .to_owned(),
             ),
             _ => answer.hint.clone(),
         };
-        return Err(Failed { message, hint });
+        return Err(HookFailure { message, hint });
     }
     if answer.url != *asked {
-        return Err(Failed {
+        return Err(HookFailure {
             message: format!("redirected: {message}"),
             hint: Some(
-                "a redirect led to another URL, which started no DAG: set 'url' to where Airflow's API is, and see that it allows basic authentication"
+                "a redirect led to another URL, which started no DAG: set 'url' to the address of Airflow's API, and check that it allows basic authentication"
                     .to_owned(),
             ),
         });
@@ -218,7 +220,7 @@ fn check(answer: &Answer, asked: &Url) -> Result<(), Failed> {
     Ok(())
 }
 
-/// The state in Airflow's description of a run.
+/// Extracts the state from Airflow's description of a run.
 fn state(body: &[u8]) -> Result<Cow<'_, str>, String> {
     let is_word = |state: &str| {
         (1..=MAX_STATE_CHARS).contains(&state.len())
@@ -228,14 +230,14 @@ fn state(body: &[u8]) -> Result<Cow<'_, str>, String> {
     };
     if body.len() >= MAX_DAG_RUN_BYTES {
         return Err(format!(
-            "airflow described the DAG's run in more than {MAX_DAG_RUN_BYTES} bytes"
+            "the description of the DAG run from airflow exceeds {MAX_DAG_RUN_BYTES} bytes"
         ));
     }
-    // A list would be read as the fields in their order.
+    // serde would also accept a list and assign its items to the fields in order.
     let is_map = body.trim_ascii_start().starts_with(b"{");
     match serde_json::from_slice::<DagRun<'_>>(body) {
         Ok(run) if is_map && is_word(&run.state) => Ok(run.state),
-        _ => Err("airflow did not tell the state of the DAG's run".to_owned()),
+        _ => Err("the description of the DAG run from airflow has no state".to_owned()),
     }
 }
 

@@ -1,9 +1,9 @@
-//! Masks secrets in what a webhook answers: services echo the headers and parameters that they were sent,
-//! and the log is read by more people than may know the server's variables.
+//! Masks secrets in webhook responses. Services echo the headers and parameters that they receive,
+//! and more people can read the log than may know the server's variables.
 //!
-//! Looks for the values as they are, and as answers usually write them: percent-encoded, escaped for JSON,
-//! HTML or source text (character by character, in any mixture), in base64 at any offset, in hexadecimal
-//! digits. A receiver that hides a value in another way on purpose has it anyway.
+//! Finds values in plain form and in common encodings: percent-encoded, escaped for JSON, HTML or
+//! source code (per character, in any mixture), base64 at any offset, and hexadecimal. A receiver
+//! that encodes a value in another way on purpose already knows the value.
 
 use std::sync::Arc;
 
@@ -12,36 +12,37 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
 use crate::env::MASK;
 
-/// Shorter values are not looked for: they are part of ordinary words.
+/// Shorter values are not masked, because they occur in ordinary words.
 const MIN_SECRET_CHARS: usize = 4;
-/// Longer values are looked for piece by piece, which bounds the work of one look.
+/// Longer values are split into pieces of this length, which limits the work per comparison.
 const MAX_PIECE_CHARS: usize = 256;
-/// Pieces that are looked for. If there are more, all of the text is masked.
+/// Maximum number of pieces. With more, no part of the text is shown.
 const MAX_PIECES: usize = 1024;
-/// Comparisons of a secret's character with a place of the text, for one text. A secret of backslashes can be read
-/// in very many ways where a text has many. Behind the last comparison, all of the text is masked.
+/// Maximum number of comparisons between a secret's character and a position in one text. A secret
+/// made of backslashes can match a text with many backslashes in very many ways. When the limit is
+/// reached, the rest of the text is not shown.
 const MAX_COMPARISONS: usize = 2_000_000;
-/// The longest way of writing one character: `&#x10FFFF;`, or its UTF-8 in percent signs.
-const MAX_WRITTEN_BYTES: usize = 12;
+/// Maximum length of one encoded character: `&#x10FFFF;`, or percent-encoded UTF-8.
+const MAX_ENCODED_BYTES: usize = 12;
 
-/// What stands in a log for an answer that was not searched for secrets, or not to its end.
+/// Replaces text that was not searched for secrets.
 const NOT_SEARCHED: &str =
     "******* [the rest is not shown: searching it for secrets takes too long]";
 
-/// The values that one request was sent with. Cheap to clone.
+/// Masks the values that were sent with one request. Cheap to clone.
 #[derive(Clone, Default)]
 pub(super) struct Masker {
     pieces: Arc<Vec<Vec<char>>>,
-    /// Whether there are more pieces than are looked for.
+    /// Set if there are more pieces than [`MAX_PIECES`].
     is_overfull: bool,
 }
 
 impl Masker {
-    /// Looks for these values, and for what they look like in other writings.
+    /// Creates a masker for these values and their encodings.
     pub(super) fn new<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
         let mut pieces = Vec::new();
         for value in values.into_iter().map(str::trim) {
-            for text in writings(value) {
+            for text in encodings(value) {
                 let chars: Vec<char> = text.chars().collect();
                 let whole = chars.chunks(MAX_PIECE_CHARS);
                 pieces.extend(
@@ -59,20 +60,21 @@ impl Masker {
         }
     }
 
-    /// How many bytes beyond a cut may belong to a value that begins before it.
+    /// Returns how many bytes after a cut may belong to a value that starts before it.
     pub(super) fn lookahead(&self) -> usize {
         let longest = self.pieces.iter().map(Vec::len).max().unwrap_or(0);
-        longest * MAX_WRITTEN_BYTES
+        longest * MAX_ENCODED_BYTES
     }
 
-    /// The text with its secrets masked.
+    /// Masks the secrets in a string.
     pub(super) fn text(&self, text: &str) -> String {
         let masked = self.bytes(text.as_bytes(), text.len(), false);
         String::from_utf8_lossy(&masked).into_owned()
     }
 
-    /// The first `limit` bytes with their secrets masked, also one that goes on beyond them. `broken_off`:
-    /// the text may end within a secret, whose beginning is masked too.
+    /// Masks the secrets in the first `limit` bytes, including a secret that extends beyond them.
+    /// If `broken_off` is set, the text may end inside a secret, and the start of that secret is
+    /// masked too.
     pub(super) fn bytes(&self, text: &[u8], limit: usize, broken_off: bool) -> Vec<u8> {
         let limit = limit.min(text.len());
         if self.pieces.is_empty() || limit == 0 {
@@ -110,7 +112,7 @@ impl Masker {
         out
     }
 
-    /// The bytes that any writing of a secret can begin with.
+    /// Returns the bytes that an encoded secret can start with.
     fn starts(&self) -> [bool; 256] {
         let mut starts = [false; 256];
         for mark in b"+%\\&" {
@@ -123,16 +125,18 @@ impl Masker {
         starts
     }
 
-    /// How far a secret goes that begins here.
+    /// Returns the length of the longest secret that starts at the beginning of `text`.
     fn longest_at(&self, text: &[u8], broken_off: bool, comparisons: &mut usize) -> Option<usize> {
-        let found = self
-            .pieces
-            .iter()
-            .filter_map(|piece| match look(text, piece, comparisons) {
-                Look::Found(length) => Some(length),
-                Look::Begun(chars) if broken_off && chars >= MIN_SECRET_CHARS => Some(text.len()),
-                Look::Begun(_) | Look::No => None,
-            });
+        let found =
+            self.pieces
+                .iter()
+                .filter_map(|piece| match match_secret(text, piece, comparisons) {
+                    Match::Found(length) => Some(length),
+                    Match::Partial(chars) if broken_off && chars >= MIN_SECRET_CHARS => {
+                        Some(text.len())
+                    }
+                    Match::Partial(_) | Match::Mismatch => None,
+                });
         found.max()
     }
 }
@@ -145,8 +149,9 @@ impl std::fmt::Debug for Masker {
     }
 }
 
-/// A value, and what it is in base64 and hexadecimal digits. Other writings are found character by character.
-fn writings(value: &str) -> Vec<String> {
+/// Returns a value with its base64 and hexadecimal encodings. Other encodings are matched per
+/// character.
+fn encodings(value: &str) -> Vec<String> {
     if value.chars().count() < MIN_SECRET_CHARS {
         return Vec::new();
     }
@@ -154,7 +159,7 @@ fn writings(value: &str) -> Vec<String> {
     for offset in 0..3 {
         let mut bytes = vec![0; offset];
         bytes.extend_from_slice(value.as_bytes());
-        // Characters that are made of the value's bits alone: not of what is before and behind it.
+        // Keeps only base64 characters that depend on the value alone and not on adjacent bytes.
         let from = (offset * 8).div_ceil(6);
         let to = bytes.len() * 8 / 6;
         for engine in [&STANDARD, &URL_SAFE] {
@@ -167,55 +172,62 @@ fn writings(value: &str) -> Vec<String> {
     all
 }
 
-/// What a look at the beginning of a text came to.
-enum Look {
-    /// The secret is there, so many bytes long.
+/// Result of comparing a secret with the beginning of a text.
+enum Match {
+    /// The secret matches and has this many bytes.
     Found(usize),
-    /// The text ends after so many characters of the secret (or within one, for a single character: 0).
-    Begun(usize),
-    No,
+    /// The text ends after this many characters of the secret. For a single character, 0 means that
+    /// the text ends inside it.
+    Partial(usize),
+    Mismatch,
 }
 
-/// Looks for a secret at the beginning of a text, in any writing of each of its characters.
-fn look(text: &[u8], secret: &[char], comparisons: &mut usize) -> Look {
-    // Where the characters so far may end. Few at a time: writings of one character differ.
+/// Compares a secret with the beginning of a text. Each character may be in any encoding.
+fn match_secret(text: &[u8], secret: &[char], comparisons: &mut usize) -> Match {
+    // Possible end positions of the characters matched so far. There are only a few, because
+    // encodings of a character differ.
     let mut ends = vec![0];
     for (count, c) in secret.iter().enumerate() {
         let mut next = Vec::new();
         let mut begun = false;
         *comparisons += ends.len();
         if *comparisons > MAX_COMPARISONS {
-            return Look::No;
+            return Match::Mismatch;
         }
         for end in ends {
             let rest = &text[end..];
-            begun |= rest.is_empty() || written(*c, rest, |length| next.push(end + length));
+            begun |= rest.is_empty() || encoded_lengths(*c, rest, |length| next.push(end + length));
         }
         next.sort_unstable();
         next.dedup();
         if next.is_empty() {
-            return if begun { Look::Begun(count) } else { Look::No };
+            return if begun {
+                Match::Partial(count)
+            } else {
+                Match::Mismatch
+            };
         }
         ends = next;
     }
-    ends.last().map_or(Look::No, |end| Look::Found(*end))
+    ends.last()
+        .map_or(Match::Mismatch, |end| Match::Found(*end))
 }
 
-/// Tells the length of every writing of a character that a text begins with. Returns whether the text
-/// ends within one.
-fn written(c: char, text: &[u8], mut found: impl FnMut(usize)) -> bool {
+/// Reports the length of every encoding of a character that `text` starts with. Returns whether the
+/// text ends inside one.
+fn encoded_lengths(c: char, text: &[u8], mut found: impl FnMut(usize)) -> bool {
     let mut begun = false;
-    let mut exact = |writing: Writing<'_>| match writing.at(text) {
-        Look::Found(length) => found(length),
-        Look::Begun(_) => begun = true,
-        Look::No => {}
+    let mut exact = |writing: Encoding<'_>| match writing.at(text) {
+        Match::Found(length) => found(length),
+        Match::Partial(_) => begun = true,
+        Match::Mismatch => {}
     };
     let (mut raw, mut units) = ([0; 4], [0; 2]);
     let raw = c.encode_utf8(&mut raw).as_bytes();
-    exact(Writing::Plain(raw));
+    exact(Encoding::Plain(raw));
     match text.first() {
-        Some(b'+') if c == ' ' => exact(Writing::Plain(b"+")),
-        Some(b'%') => exact(Writing::Hex(b"%", raw)),
+        Some(b'+') if c == ' ' => exact(Encoding::Plain(b"+")),
+        Some(b'%') => exact(Encoding::Hex(b"%", raw)),
         Some(b'\\') => {
             let letter = match c {
                 '\n' => b'n',
@@ -225,11 +237,11 @@ fn written(c: char, text: &[u8], mut found: impl FnMut(usize)) -> bool {
                 '\u{c}' => b'f',
                 _ => raw[0],
             };
-            exact(Writing::Plain(
+            exact(Encoding::Plain(
                 &[b'\\', letter][..if c.is_ascii() { 2 } else { 0 }],
             ));
-            exact(Writing::Hex(b"\\x", raw));
-            exact(Writing::Utf16(c.encode_utf16(&mut units)));
+            exact(Encoding::Hex(b"\\x", raw));
+            exact(Encoding::Utf16(c.encode_utf16(&mut units)));
         }
         Some(b'&') => {
             let name: &[u8] = match c {
@@ -240,34 +252,34 @@ fn written(c: char, text: &[u8], mut found: impl FnMut(usize)) -> bool {
                 '\'' => b"&apos;",
                 _ => b"",
             };
-            exact(Writing::Plain(name));
-            exact(Writing::Reference(c));
+            exact(Encoding::Plain(name));
+            exact(Encoding::Reference(c));
         }
         _ => {}
     }
     begun
 }
 
-/// One way of writing a character.
-enum Writing<'a> {
-    /// These bytes. None: not a way.
+/// An encoding of a character.
+enum Encoding<'a> {
+    /// Literal bytes. Empty if the encoding does not exist for this character.
     Plain(&'a [u8]),
-    /// Each byte in two hexadecimal digits behind a mark.
+    /// Each byte as two hexadecimal digits after a prefix.
     Hex(&'a [u8], &'a [u8]),
-    /// Each unit in four hexadecimal digits behind `\u`.
+    /// Each UTF-16 unit as four hexadecimal digits after `\u`.
     Utf16(&'a [u16]),
-    /// `&#39;` or `&#x27;`, with zeros before the number.
+    /// `&#39;` or `&#x27;`, with optional leading zeros.
     Reference(char),
 }
 
-impl Writing<'_> {
-    /// Whether a text begins with this writing, or is the beginning of it.
-    fn at(&self, text: &[u8]) -> Look {
+impl Encoding<'_> {
+    /// Compares the encoding with the beginning of a text.
+    fn at(&self, text: &[u8]) -> Match {
         match self {
-            Self::Plain(b"") => Look::No,
-            Self::Plain(bytes) if text.starts_with(bytes) => Look::Found(bytes.len()),
-            Self::Plain(bytes) if bytes.starts_with(text) => Look::Begun(0),
-            Self::Plain(_) => Look::No,
+            Self::Plain(b"") => Match::Mismatch,
+            Self::Plain(bytes) if text.starts_with(bytes) => Match::Found(bytes.len()),
+            Self::Plain(bytes) if bytes.starts_with(text) => Match::Partial(0),
+            Self::Plain(_) => Match::Mismatch,
             Self::Hex(mark, bytes) => hex_units(text, mark, 2, bytes.iter().map(|b| (*b).into())),
             Self::Utf16(units) => hex_units(text, b"\\u", 4, units.iter().map(|u| (*u).into())),
             Self::Reference(c) => reference(text, *c),
@@ -275,36 +287,36 @@ impl Writing<'_> {
     }
 }
 
-/// Numbers in so many hexadecimal digits, in large or small letters, each behind a mark.
-fn hex_units(text: &[u8], mark: &[u8], digits: usize, units: impl Iterator<Item = u32>) -> Look {
+/// Matches numbers with a fixed count of hexadecimal digits, in either case, each after a prefix.
+fn hex_units(text: &[u8], mark: &[u8], digits: usize, units: impl Iterator<Item = u32>) -> Match {
     let mut at = 0;
     for unit in units {
         let rest = &text[at..];
         let (head, number) = rest.split_at(mark.len().min(rest.len()));
         if !mark.starts_with(head) {
-            return Look::No;
+            return Match::Mismatch;
         }
         for place in 0..digits {
             let Some(digit) = number.get(place) else {
-                return Look::Begun(0);
+                return Match::Partial(0);
             };
             let expected = unit >> (4 * (digits - 1 - place)) & 0xf;
             if char::from(*digit).to_digit(16) != Some(expected) {
-                return Look::No;
+                return Match::Mismatch;
             }
         }
         at += mark.len() + digits;
     }
-    Look::Found(at)
+    Match::Found(at)
 }
 
-fn reference(text: &[u8], c: char) -> Look {
-    let head = &text[..text.len().min(MAX_WRITTEN_BYTES)];
+fn reference(text: &[u8], c: char) -> Match {
+    let head = &text[..text.len().min(MAX_ENCODED_BYTES)];
     let Some(number) = head.strip_prefix(b"&#") else {
         return if b"&#".starts_with(head) {
-            Look::Begun(0)
+            Match::Partial(0)
         } else {
-            Look::No
+            Match::Mismatch
         };
     };
     let (number, radix) = match number.first() {
@@ -313,33 +325,34 @@ fn reference(text: &[u8], c: char) -> Look {
     };
     let Some(end) = number.iter().position(|digit| *digit == b';') else {
         return if head.len() == text.len() {
-            Look::Begun(0)
+            Match::Partial(0)
         } else {
-            Look::No
+            Match::Mismatch
         };
     };
     let value = std::str::from_utf8(&number[..end]).ok();
     let is_it = value.and_then(|v| u32::from_str_radix(v, radix).ok()) == Some(c.into());
     if is_it {
-        Look::Found(head.len() - number.len() + end + 1)
+        Match::Found(head.len() - number.len() + end + 1)
     } else {
-        Look::No
+        Match::Mismatch
     }
 }
 
-/// Masks an answer, whole and cut, for [`crate::fuzzing`]. No writing of the secret as it is may be left.
+/// Masks a response, complete and truncated, for [`crate::fuzzing`]. Panics if the secret remains
+/// in plain form.
 pub(super) fn try_answer(secret: &str, answer: &[u8]) {
     let masker = Masker::new([secret]);
     let secret = secret.trim();
     let is_looked_for = (MIN_SECRET_CHARS..=MAX_PIECE_CHARS).contains(&secret.chars().count());
     for (limit, broken_off) in [(answer.len(), false), (answer.len() / 2, true)] {
         let shown = masker.bytes(answer, limit, broken_off);
-        // The mask itself could be part of a secret with asterisks.
+        // The mask itself could be part of a secret that contains asterisks.
         if is_looked_for && !secret.contains('*') {
             let is_shown = shown
                 .windows(secret.len())
                 .any(|window| window == secret.as_bytes());
-            assert!(!is_shown, "a secret is shown");
+            assert!(!is_shown, "the secret was not masked");
         }
     }
 }

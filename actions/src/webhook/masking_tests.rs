@@ -1,4 +1,4 @@
-//! What is masked, in which writings, and what is left as it is.
+//! Tests of masking: encodings that are masked, and text that must not change.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn mask(secret: &str, text: &str) -> String {
 }
 
 #[test]
-fn a_secret_is_found_in_every_usual_writing() {
+fn secret_is_masked_in_every_common_encoding() {
     let json = serde_json::to_string(SECRET).unwrap();
     let ascii: String = SECRET
         .chars()
@@ -60,7 +60,7 @@ fn a_secret_is_found_in_every_usual_writing() {
 }
 
 #[test]
-fn a_secret_is_found_in_base64_whatever_stands_around_it() {
+fn secret_inside_base64_is_masked_at_every_offset() {
     for before in ["", "u", "us", "user:", "admin:"] {
         for after in ["", "!", "!!", "\n"] {
             let text = format!("{before}{SECRET}{after}");
@@ -83,10 +83,10 @@ fn a_secret_is_found_in_base64_whatever_stands_around_it() {
 }
 
 #[test]
-fn what_is_no_secret_is_left_as_it_is() {
+fn other_text_is_unchanged() {
     let text = "s3cret is not s3cr3t; \\u00e4 %41 &amp; +";
     assert_eq!(mask("s3cr3t!", text), text);
-    // Too short to be told from ordinary words; surrounding blanks are not sent.
+    // Too short to be distinguished from ordinary words; surrounding blanks are not sent.
     assert_eq!(mask("abc", "abc"), "abc");
     assert_eq!(mask("  \n", "  \n"), "  \n");
     assert_eq!(mask("value\n", "[value]"), "[*******]");
@@ -94,14 +94,14 @@ fn what_is_no_secret_is_left_as_it_is() {
 }
 
 #[test]
-fn of_two_secrets_the_longer_one_is_masked() {
+fn longer_of_two_matching_secrets_is_masked() {
     let masker = Masker::new(["token", "token-and-more"]);
     assert_eq!(masker.text("token-and-more, token"), "*******, *******");
     assert!(!format!("{masker:?}").contains("token"));
 }
 
 #[test]
-fn a_cut_shows_no_part_of_a_secret() {
+fn truncation_shows_no_part_of_a_secret() {
     let masker = Masker::new(["s3cret-value"]);
     let text = b"0123456789s3cret-value0123456789";
     for limit in 0..=text.len() {
@@ -113,19 +113,19 @@ fn a_cut_shows_no_part_of_a_secret() {
 }
 
 #[test]
-fn an_answer_that_breaks_off_shows_no_beginning_of_a_secret() {
+fn broken_response_shows_no_start_of_a_secret() {
     let masker = Masker::new(["s3cret-value"]);
     let shown =
         |text: &[u8], broken| String::from_utf8(masker.bytes(text, text.len(), broken)).unwrap();
     assert_eq!(shown(b"you sent s3cret-va", true), "you sent *******");
     assert_eq!(shown(b"you sent s3cret%2", true), "you sent *******");
-    // What follows tells that it was another word.
+    // The following bytes show that it is a different word.
     assert_eq!(shown(b"you sent s3cret-va", false), "you sent s3cret-va");
     assert_eq!(shown(b"its", true), "its");
 }
 
 #[test]
-fn a_long_secret_is_masked_piece_by_piece() {
+fn long_secret_is_masked_in_pieces() {
     let secret: String = (0..2_000)
         .map(|i| char::from(b'a' + (i * 7 % 26) as u8))
         .collect();
@@ -134,9 +134,9 @@ fn a_long_secret_is_masked_piece_by_piece() {
     assert!(rest.len() < 8, "{rest}");
 }
 
-/// Every place of a text could begin a secret of repeated characters: the work must stay bounded.
+/// A secret of repeated characters may start at every position; the work must stay bounded.
 #[test]
-fn repeated_characters_do_not_take_for_ever() {
+fn work_for_repeated_characters_is_bounded() {
     let secret = "a".repeat(4_000);
     let text = format!("{}b", "a".repeat(400)).repeat(100);
     assert!(!mask(&secret, &text).is_empty());
@@ -144,22 +144,23 @@ fn repeated_characters_do_not_take_for_ever() {
     assert!(!mask(&slashes, &format!("{}x", "\\".repeat(199)).repeat(100)).is_empty());
 }
 
-/// Each character of such a secret is a backslash or two, so that a text can be read in very many ways.
+/// Each character of this secret is one or two backslashes, so the number of possible matches is
+/// huge.
 #[test]
-fn a_secret_of_backslashes_does_not_keep_the_masker_busy() {
+fn work_for_backslashes_is_bounded() {
     let text = "\\".repeat(64 << 10) + "the end";
     let masker = Masker::new(["\\".repeat(300).as_str()]);
     let masked = masker.text(&text);
     assert!(!masked.contains('\\'), "{}", masked.len());
-    // A text that needs more comparisons is not shown to its end.
+    // The rest of a text that needs more comparisons is not shown.
     let secret = "\\".repeat(255) + "x";
     let masked = Masker::new([secret.as_str()]).text(&text);
     assert!(masked.ends_with(NOT_SEARCHED), "{}", masked.len());
 }
 
-/// Pieces in hexadecimal digits pushed out those of the plain text.
+/// Regression: encoded pieces crowded out the pieces of the plain value.
 #[test]
-fn many_long_secrets_are_masked_or_the_answer_is_not_shown() {
+fn long_secrets_are_masked_or_the_text_is_not_shown() {
     let long = |seed: usize| -> String {
         (0..20_000_usize)
             .map(|n| char::from(b'a' + ((n * n + n / 7 + seed) % 26) as u8))

@@ -1,5 +1,6 @@
-//! The proxies that the environment names (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`), and which
-//! requests go through one: there the proxy resolves the target's name, so that it is looked at beforehand.
+//! Proxies from the environment (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`). A proxy
+//! resolves the target's name itself, so the target must be checked before the request is sent to
+//! the proxy.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,11 +9,12 @@ use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::ClientBuilder;
 use url::Url;
 
-/// Proxies. Cheap to clone.
+/// Proxy configuration. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Proxies {
     matcher: Arc<Matcher>,
-    /// One for all requests, in tests; else those of the environment, which the client reads as well.
+    /// In tests, one proxy for all requests. Otherwise `None`: the client reads the same
+    /// environment variables.
     one: Option<reqwest::Proxy>,
 }
 
@@ -34,11 +36,11 @@ impl Proxies {
     pub(super) fn one(url: &str) -> Self {
         Self {
             matcher: Arc::new(Matcher::builder().all(url).build()),
-            one: Some(reqwest::Proxy::all(url).expect("a URL of the test's")),
+            one: Some(reqwest::Proxy::all(url).expect("the test passes a valid URL")),
         }
     }
 
-    /// A client that uses them.
+    /// Configures a client to use the proxies.
     pub(super) fn applied(&self, client: ClientBuilder) -> ClientBuilder {
         match &self.one {
             Some(proxy) => client.proxy(proxy.clone()),
@@ -46,7 +48,7 @@ impl Proxies {
         }
     }
 
-    /// Whether a request for a URL goes through a proxy.
+    /// Reports whether a request for a URL goes through a proxy.
     pub(super) fn intercept(&self, url: &Url) -> bool {
         url.as_str()
             .parse()

@@ -1,9 +1,10 @@
-//! Where webhooks may go: `actions.webhook.allow` and `deny`, and addresses that are never called.
+//! Where webhooks may connect to: `actions.webhook.allow` and `deny`, and addresses that are never
+//! called.
 //!
-//! Whoever can commit an action file chooses the URL, and the answer is in the log that they read.
-//! Addresses are looked at after names are resolved, whenever a connection is made, and it is these that
-//! are connected to: a name can't change its mind in between. Loopback and private addresses are
-//! allowed unless the configuration says otherwise: hooks are often services next door.
+//! Everyone who can commit an action file chooses the URL and can read the response in the log.
+//! Addresses are therefore checked after name resolution, on every connection, and the connection
+//! uses exactly the checked addresses; the name cannot resolve differently in between. Loopback and
+//! private addresses are allowed by default, because hooks often run next to the server.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -14,8 +15,8 @@ use url::{Host, Url};
 
 use super::addresses::{is_never_called, reached};
 
-/// Which hosts and networks webhooks may call. The default allows all but link-local addresses and
-/// metadata services, which nothing allows.
+/// Hosts and networks that webhooks may call. By default, everything is allowed except link-local
+/// addresses and metadata services, which no configuration can allow.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WebhookTargets {
     allow: Vec<Pattern>,
@@ -27,40 +28,41 @@ pub struct WebhookTargets {
 enum Pattern {
     Network(Network),
     Host(String),
-    /// `*.example.com`: with its dot.
+    /// `*.example.com`, stored with its leading dot.
     HostsBelow(String),
 }
 
-/// A CIDR.
+/// A network in CIDR notation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Network {
     address: IpAddr,
     bits: u32,
 }
 
-/// A target that no webhook may go to.
+/// A target that webhooks must not call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Forbidden {
-    #[error("{0} is a link-local address or a cloud's metadata service: webhooks may not go there")]
+    #[error("{0} is a link-local address or a cloud's metadata service: webhooks cannot call it")]
     Never(IpAddr),
-    #[error("{0} is in actions.webhook.deny of the server's configuration")]
+    #[error("{0} is in actions.webhook.deny in the server's configuration")]
     Denied(String),
-    #[error("{0} is not in actions.webhook.allow of the server's configuration")]
+    #[error("{0} is not in actions.webhook.allow in the server's configuration")]
     NotAllowed(String),
-    /// Only where a proxy would resolve the name.
+    /// Only if a proxy would resolve the name.
     #[error(
-        "{0} does not resolve here, so that its address can't be checked before a proxy is asked for it: name it in actions.webhook.allow of the server's configuration"
+        "{0} does not resolve on the server, so its address cannot be checked before the request goes to a proxy: add the name to actions.webhook.allow in the server's configuration"
     )]
     Unresolved(String),
 }
 
 impl WebhookTargets {
-    /// Reads both lists: addresses, CIDRs (`10.0.0.0/8`), host names, and names below one (`*.example.com`).
+    /// Parses both lists. Entries are addresses, networks (`10.0.0.0/8`), host names, and wildcards
+    /// (`*.example.com`).
     ///
-    /// An empty `allow` allows all. `deny` wins over `allow`.
+    /// An empty `allow` allows everything. `deny` takes precedence over `allow`.
     ///
     /// # Errors
-    /// The name of the list (`allow`, `deny`), the entry, and why it is none.
+    /// The list (`allow` or `deny`) and what is wrong with its entry.
     pub fn parse(allow: &[String], deny: &[String]) -> Result<Self, (&'static str, String)> {
         let read = |list, entries: &[String]| -> Result<Vec<Pattern>, _> {
             let read = entries.iter().map(|entry| Pattern::parse(entry));
@@ -72,11 +74,11 @@ impl WebhookTargets {
         })
     }
 
-    /// Looks at a URL's host: at the address, if it is one. What a name resolves to is looked at by
-    /// [`Guarded`] when a connection is made.
+    /// Checks a URL's host if it is an address. Names are checked by [`CheckedResolver`] when a
+    /// connection is made.
     ///
     /// # Errors
-    /// When it may not be called.
+    /// If the host must not be called.
     pub(super) fn check(&self, url: &Url) -> Result<(), Forbidden> {
         match url.host() {
             Some(Host::Ipv4(ip)) => self.check_address(ip.into(), None),
@@ -86,10 +88,12 @@ impl WebhookTargets {
         }
     }
 
-    /// Looks at what a URL's name resolves to here, for a request that a proxy will resolve again.
+    /// Resolves a URL's host name and checks the addresses, for a request whose name a proxy will
+    /// resolve again.
     ///
     /// # Errors
-    /// When one of its addresses may not be called, or it has none and its name is not allowed by itself.
+    /// If one of the addresses must not be called, or if the name does not resolve and is not
+    /// allowed by name.
     pub(super) async fn check_resolved(&self, url: &Url) -> Result<(), Forbidden> {
         let Some(Host::Domain(name)) = url.host() else {
             return Ok(());
@@ -119,7 +123,7 @@ impl WebhookTargets {
         self.allow.iter().any(|pattern| pattern.covers_name(name))
     }
 
-    /// Looks at an address, and the name that resolved to it if it was one.
+    /// Checks an address, and the name that resolved to it, if any.
     fn check_address(&self, address: IpAddr, name: Option<&str>) -> Result<(), Forbidden> {
         if is_never_called(address) {
             return Err(Forbidden::Never(address));
@@ -149,9 +153,13 @@ impl Pattern {
     fn parse(entry: &str) -> Result<Self, String> {
         let text = entry.trim();
         if let Some((address, bits)) = text.split_once('/') {
-            return Network::parse(address, bits).map(Self::Network).ok_or_else(|| {
-                format!("{text} is no CIDR, such as 10.0.0.0/8 or fd00::/8, without bits beyond its length")
-            });
+            return Network::parse(address, bits)
+                .map(Self::Network)
+                .ok_or_else(|| {
+                    format!(
+                        "{text} is not a network such as 10.0.0.0/8 or fd00::/8 without host bits"
+                    )
+                });
         }
         let address = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
         if let Ok(address) = address.unwrap_or(text).parse::<IpAddr>() {
@@ -174,7 +182,7 @@ impl Pattern {
                 })
             }
             _ => Err(format!(
-                "{text} is no address, CIDR or host name: write 10.0.0.0/8, hooks.example.com or *.example.com, without scheme and port"
+                "{text} is not an address, network or host name: write 10.0.0.0/8, hooks.example.com or *.example.com, without scheme and port"
             )),
         }
     }
@@ -193,7 +201,7 @@ impl Pattern {
     }
 }
 
-/// A name in lowercase, without the dot that names from the root end with.
+/// Returns a name in lowercase, without the trailing dot of a fully qualified name.
 fn plain_name(name: &str) -> String {
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
@@ -222,7 +230,7 @@ impl Network {
         value(self.address)
     }
 
-    /// An address of this family with the bits beyond the network's length cleared.
+    /// Returns an address of this family with the host bits cleared.
     fn masked(&self, address: IpAddr) -> u128 {
         let host_bits = Self::single(self.address).bits - self.bits;
         let cleared = value(address).checked_shr(host_bits).unwrap_or(0);
@@ -237,22 +245,23 @@ fn value(address: IpAddr) -> u128 {
     }
 }
 
-/// Resolves names as the system does, and refuses those that lead to an address that may not be called.
+/// Resolves names like the system does, and refuses names that resolve to a forbidden address.
 #[derive(Clone)]
-pub(super) struct Guarded {
+pub(super) struct CheckedResolver {
     targets: Arc<WebhookTargets>,
-    /// Whether names are those of the operator's proxies: of them only what is never called is refused.
+    /// Whether the names are those of the operator's proxies. For proxies, only the addresses that
+    /// are never called are refused.
     of_proxies: bool,
 }
 
-impl fmt::Debug for Guarded {
+impl fmt::Debug for CheckedResolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Guarded").finish_non_exhaustive()
+        f.debug_struct("CheckedResolver").finish_non_exhaustive()
     }
 }
 
-impl Guarded {
-    /// For connections to the targets themselves.
+impl CheckedResolver {
+    /// Resolver for direct connections to targets.
     pub(super) fn direct(targets: Arc<WebhookTargets>) -> Self {
         Self {
             targets,
@@ -260,7 +269,8 @@ impl Guarded {
         }
     }
 
-    /// For connections to proxies: the target is looked at beforehand, by [`WebhookTargets::check_resolved`].
+    /// Resolver for connections to proxies. [`WebhookTargets::check_resolved`] has already checked
+    /// the target.
     pub(super) fn of_proxies() -> Self {
         Self {
             targets: Arc::default(),
@@ -269,17 +279,17 @@ impl Guarded {
     }
 }
 
-impl Resolve for Guarded {
+impl Resolve for CheckedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let guard = self.clone();
+        let resolver = self.clone();
         Box::pin(async move {
             let name = name.as_str();
-            if !guard.of_proxies {
-                guard.targets.check_name(name)?;
+            if !resolver.of_proxies {
+                resolver.targets.check_name(name)?;
             }
             let found: Vec<SocketAddr> = tokio::net::lookup_host((name, 0)).await?.collect();
             for address in &found {
-                guard.targets.check_address(address.ip(), Some(name))?;
+                resolver.targets.check_address(address.ip(), Some(name))?;
             }
             Ok(Box::new(found.into_iter()) as Addrs)
         })
@@ -300,13 +310,13 @@ mod tests {
     }
 
     async fn resolve(targets: WebhookTargets, name: &str) -> Result<(), String> {
-        let guard = Guarded::direct(Arc::new(targets));
-        let found = guard.resolve(name.parse().unwrap()).await;
+        let resolver = CheckedResolver::direct(Arc::new(targets));
+        let found = resolver.resolve(name.parse().unwrap()).await;
         found.map(drop).map_err(|e| e.to_string())
     }
 
     #[test]
-    fn metadata_services_are_refused_however_they_are_written_and_whatever_is_allowed() {
+    fn metadata_services_are_always_refused() {
         let everything = targets(&["0.0.0.0/0", "::/0", "169.254.169.254"], &[]);
         for host in [
             "169.254.169.254",
@@ -330,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn services_next_door_are_allowed_by_default() {
+    fn private_addresses_are_allowed_by_default() {
         for host in [
             "127.0.0.1",
             "[::1]",
@@ -345,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_denied_is_refused_in_every_form() {
+    fn denied_targets_are_refused_in_every_form() {
         let targets = targets(
             &[],
             &[
@@ -387,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_what_is_allowed_allows_nothing_else() {
+    fn allow_list_excludes_everything_else() {
         let targets = targets(
             &["10.0.0.0/8", "2001:db8::/32", "hooks.example"],
             &["10.0.0.66", "evil.hooks.example"],
@@ -414,13 +424,13 @@ mod tests {
         let said = check(&names_only, "other.example").unwrap_err().to_string();
         assert_eq!(
             said,
-            "other.example is not in actions.webhook.allow of the server's configuration"
+            "other.example is not in actions.webhook.allow in the server's configuration"
         );
     }
 
     #[tokio::test]
-    async fn what_a_name_leads_to_is_looked_at_when_a_connection_is_made() {
-        // `localhost` stands for a name whose owner lets it lead to this machine.
+    async fn resolved_addresses_are_checked_on_connect() {
+        // `localhost` stands for a name whose owner points it to this machine.
         resolve(WebhookTargets::default(), "localhost")
             .await
             .unwrap();
@@ -438,19 +448,19 @@ mod tests {
         resolve(targets(&["localhost"], &[]), "localhost")
             .await
             .unwrap();
-        // Resolvers take addresses for names.
+        // Resolvers accept addresses as names.
         let error = resolve(WebhookTargets::default(), "169.254.169.254")
             .await
             .unwrap_err();
         assert!(error.contains("metadata service"), "{error}");
-        let by_proxy = Guarded::of_proxies()
+        let by_proxy = CheckedResolver::of_proxies()
             .resolve("169.254.169.254".parse().unwrap())
             .await;
         assert!(by_proxy.is_err());
     }
 
     #[tokio::test]
-    async fn what_a_proxy_would_resolve_is_looked_at_beforehand() {
+    async fn targets_behind_a_proxy_are_checked_first() {
         let check = async |targets: WebhookTargets, host: &str| {
             let url: Url = format!("http://{host}/x").parse().unwrap();
             targets.check_resolved(&url).await
@@ -470,17 +480,17 @@ mod tests {
     }
 
     #[test]
-    fn entries_that_are_none_are_told_with_their_list() {
+    fn invalid_entries_are_reported_with_their_list() {
         for (entry, why) in [
-            ("10.0.0.0/33", "is no CIDR"),
-            ("10.0.0.1/8", "without bits beyond its length"),
-            ("fd00::/129", "is no CIDR"),
-            ("http://hooks.example", "is no CIDR"),
+            ("10.0.0.0/33", "is not a network"),
+            ("10.0.0.1/8", "without host bits"),
+            ("fd00::/129", "is not a network"),
+            ("http://hooks.example", "is not a network"),
             ("hooks.example:8080", "without scheme and port"),
-            ("*", "no address, CIDR or host name"),
-            ("*.*.example", "no address, CIDR or host name"),
-            ("", "no address, CIDR or host name"),
-            ("a b", "no address, CIDR or host name"),
+            ("*", "not an address, network or host name"),
+            ("*.*.example", "not an address, network or host name"),
+            ("", "not an address, network or host name"),
+            ("a b", "not an address, network or host name"),
         ] {
             let (list, said) = WebhookTargets::parse(&[], &[entry.to_owned()]).unwrap_err();
             assert!(list == "deny" && said.contains(why), "{entry}: {said}");

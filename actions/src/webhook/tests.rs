@@ -1,4 +1,4 @@
-//! Webhooks against a server on this machine.
+//! Webhooks against a local test server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use base::ManualClock;
 
 use graveler::EventKind;
 
-use super::{Failed, MAX_RESPONSE_BYTES, Proxies, WebhookOptions, WebhookTargets, Webhooks};
+use super::{HookFailure, MAX_RESPONSE_BYTES, Proxies, WebhookOptions, WebhookTargets, Webhooks};
 use crate::action_file::{Target, WebhookProperties};
 use crate::env::Environment;
 use crate::output::{MAX_LOG_BYTES, Output};
@@ -47,7 +47,7 @@ async fn deliver(
     hook: &WebhookProperties,
     options: WebhookOptions,
     proxies: Proxies,
-) -> (Result<(), Failed>, String) {
+) -> (Result<(), HookFailure>, String) {
     let environment = Environment::new(true, "LAKEFSACTION_", |_| Some("s3cret".to_owned()));
     let clock = Arc::new(ManualClock::new(
         time::macros::datetime!(2026-03-04 05:06:07 UTC),
@@ -71,7 +71,7 @@ fn targets(allow: &[&str], deny: &[&str]) -> WebhookOptions {
 }
 
 #[tokio::test]
-async fn a_delivery_carries_payload_parameters_and_headers_and_is_logged() {
+async fn request_has_payload_parameters_and_headers_and_is_logged() {
     let (url, seen) = server().await;
     let mut hook = hook(&format!("{url}/tell"));
     hook.query_params = pairs(&[("one", "1"), ("many", "a"), ("many", "b")]);
@@ -103,7 +103,7 @@ async fn a_delivery_carries_payload_parameters_and_headers_and_is_logged() {
 }
 
 #[tokio::test]
-async fn a_refusal_fails_with_its_status() {
+async fn error_status_fails_the_hook() {
     let (url, _) = server().await;
     let (outcome, log) = run(&hook(&format!("{url}/fail"))).await;
     assert_eq!(
@@ -117,7 +117,7 @@ async fn a_refusal_fails_with_its_status() {
 }
 
 #[tokio::test]
-async fn silence_ends_at_the_timeout() {
+async fn missing_response_times_out() {
     let (url, _) = server().await;
     let mut hook = hook(&format!("{url}/slow"));
     hook.timeout = Duration::from_millis(50);
@@ -132,8 +132,8 @@ async fn silence_ends_at_the_timeout() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_said_without_the_secrets_of_the_query() {
-    // Bound and dropped: nobody listens there now.
+async fn connection_error_does_not_show_the_query() {
+    // The port is bound and released again, so nothing matching_filter on it.
     let free = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -152,17 +152,18 @@ async fn nobody_there_is_said_without_the_secrets_of_the_query() {
 }
 
 #[tokio::test]
-async fn an_endless_answer_is_cut() {
+async fn endless_response_is_truncated() {
     let (url, _) = server().await;
     let (outcome, log) = run(&hook(&format!("{url}/huge"))).await;
     assert_eq!(outcome, Ok(()));
     assert!(
-        log.ends_with("[answer cut at 65536 bytes]\n") && log.len() < MAX_RESPONSE_BYTES + 2_000
+        log.ends_with("[response truncated at 65536 bytes]\n")
+            && log.len() < MAX_RESPONSE_BYTES + 2_000
     );
 }
 
 #[tokio::test]
-async fn redirects_are_bounded_and_stay_on_their_host() {
+async fn redirects_are_limited_and_stay_on_their_host() {
     let (url, seen) = server().await;
     assert_eq!(run(&hook(&format!("{url}/moved"))).await.0, Ok(()));
     seen.lock().unwrap().clear();
@@ -176,9 +177,9 @@ async fn redirects_are_bounded_and_stay_on_their_host() {
     assert_eq!(error, "webhook request failed (status code: 307)");
 }
 
-/// `failed (status code: 307)` alone tells nobody that a redirect was not followed.
+/// Regression test: `failed (status code: 307)` did not say that a redirect was not followed.
 #[tokio::test]
-async fn a_failure_that_its_author_can_repair_has_a_hint() {
+async fn fixable_failure_has_a_hint() {
     let (url, _) = server().await;
     let hint = async |hook: &WebhookProperties| {
         let failed = deliver(hook, WebhookOptions::default(), Proxies::of_process())
@@ -188,7 +189,7 @@ async fn a_failure_that_its_author_can_repair_has_a_hint() {
     };
     assert_eq!(
         hint(&hook(&format!("{url}/away"))).await.unwrap(),
-        "the answer redirects to another server (http://127.0.0.2:9); such redirects are not followed, since requests may hold secrets: set 'url' to where the service is"
+        "the response redirects to another server (http://127.0.0.2:9); such redirects are not followed because requests may contain secrets: set 'url' to the final address of the service"
     );
     assert_eq!(hint(&hook(&format!("{url}/fail"))).await, None);
     let mut unusable = hook(&url);
@@ -199,19 +200,20 @@ async fn a_failure_that_its_author_can_repair_has_a_hint() {
     );
 }
 
-/// Whoever commits an action file could read the server's own credentials off the log.
+/// Otherwise, everyone who can commit an action file could read the server's own credentials in the
+/// log.
 #[tokio::test]
-async fn the_metadata_service_of_a_cloud_is_not_called() {
+async fn cloud_metadata_service_is_never_called() {
     let (outcome, log) = run(&hook("http://169.254.169.254/latest/meta-data/")).await;
     assert_eq!(
         outcome.unwrap_err(),
-        "Post \"http://169.254.169.254/latest/meta-data/\": 169.254.169.254 is a link-local address or a cloud's metadata service: webhooks may not go there"
+        "Post \"http://169.254.169.254/latest/meta-data/\": 169.254.169.254 is a link-local address or a cloud's metadata service: webhooks cannot call it"
     );
     assert!(!log.contains("Response:"), "{log}");
 }
 
 #[tokio::test]
-async fn a_header_that_would_smuggle_is_refused() {
+async fn header_with_line_break_is_rejected() {
     let mut hook = hook("http://127.0.0.1:9/x");
     hook.headers = pairs(&[("X-A", "b\r\nX-C: d")]);
     assert_eq!(
@@ -221,7 +223,7 @@ async fn a_header_that_would_smuggle_is_refused() {
 }
 
 #[test]
-fn a_secret_goes_to_no_other_port_and_never_from_https_to_plain() {
+fn secrets_are_not_sent_to_other_ports_or_from_https_to_http() {
     let same =
         |from: &str, to: &str| super::is_same_server(&from.parse().unwrap(), &to.parse().unwrap());
     assert!(same("https://a.example/x", "https://a.example:443/y"));
@@ -233,9 +235,9 @@ fn a_secret_goes_to_no_other_port_and_never_from_https_to_plain() {
     assert!(!same("https://a.example/x", "https://b.example/x"));
 }
 
-/// Services answer with what they were sent: in error pages, and in tools that show requests.
+/// Services echo requests in error pages and debugging tools.
 #[tokio::test]
-async fn a_secret_that_an_answer_echoes_is_masked() {
+async fn echoed_secret_is_masked() {
     let (url, _) = server().await;
     for path in ["echo", "echo-in-pieces"] {
         let mut hook = hook(&format!("{url}/{path}"));
@@ -245,7 +247,7 @@ async fn a_secret_that_an_answer_echoes_is_masked() {
         assert_eq!(outcome, Ok(()), "{log}");
         assert!(!log.contains("s3cret"), "{log}");
         let (_, answer) = log.split_once("\nResponse:\n").unwrap();
-        // In a header, and in the body as parameter and as header.
+        // In a header, and in the body as a parameter and as a header.
         assert!(answer.contains("X-Echo: Bearer *******\r\n"), "{answer}");
         assert!(
             answer.ends_with("you sent /*******?token=******* and Bearer *******"),
@@ -255,14 +257,14 @@ async fn a_secret_that_an_answer_echoes_is_masked() {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_shows_no_part_of_a_secret() {
+async fn broken_response_shows_no_part_of_a_secret() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut hook = hook(&format!("http://{}/x", listener.local_addr().unwrap()));
     hook.headers = pairs(&[("X-Var", "{{ ENV.LAKEFSACTION_TOKEN }}")]);
     let server = async {
         let (mut stream, _) = listener.accept().await.unwrap();
-        // All of it is sent before any answer, in one piece or two.
+        // The whole request arrives before the response is sent, in one piece or two.
         let mut request = Vec::new();
         while !request.ends_with(b"}") {
             assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
@@ -279,7 +281,7 @@ async fn an_answer_that_breaks_off_shows_no_part_of_a_secret() {
 }
 
 #[tokio::test]
-async fn what_the_configuration_denies_is_not_called() {
+async fn denied_targets_are_not_called() {
     let (url, seen) = server().await;
     let port = url.rsplit_once(':').unwrap().1;
     let refused = async |host: &str, options: WebhookOptions| {
@@ -289,7 +291,7 @@ async fn what_the_configuration_denies_is_not_called() {
         outcome.unwrap_err()
     };
     let deny = || targets(&[], &["127.0.0.0/8", "::1"]);
-    // As an address, in another form, and by a name that leads there.
+    // As an address, in another notation, and by a name that resolves to it.
     for host in [
         "127.0.0.1",
         "2130706433",
@@ -307,7 +309,7 @@ async fn what_the_configuration_denies_is_not_called() {
     assert_eq!(
         said,
         format!(
-            "Post \"http://127.0.0.1:{port}/x\": 127.0.0.1 is not in actions.webhook.allow of the server's configuration"
+            "Post \"http://127.0.0.1:{port}/x\": 127.0.0.1 is not in actions.webhook.allow in the server's configuration"
         )
     );
     let said = refused("localhost", targets(&["hooks.example"], &[])).await;
@@ -325,9 +327,9 @@ async fn what_the_configuration_denies_is_not_called() {
     }
 }
 
-/// A proxy resolves the target's name itself: what this machine knows of the name is looked at before.
+/// A proxy resolves the target's name itself, so the server checks the name first.
 #[tokio::test]
-async fn a_proxy_is_not_asked_for_what_may_not_be_called() {
+async fn forbidden_targets_are_not_sent_to_a_proxy() {
     let (proxy, seen) = server().await;
     let call = async |url: &str, options: WebhookOptions| {
         run_with(&hook(url), options, Proxies::one(&proxy)).await.0
@@ -335,7 +337,10 @@ async fn a_proxy_is_not_asked_for_what_may_not_be_called() {
     for (url, why) in [
         ("http://169.254.169.254/latest", "metadata service"),
         ("http://[64:ff9b::a9fe:a9fe]/latest", "metadata service"),
-        ("http://no-such-host.invalid/x", "does not resolve here"),
+        (
+            "http://no-such-host.invalid/x",
+            "does not resolve on the server",
+        ),
     ] {
         let said = call(url, WebhookOptions::default()).await.unwrap_err();
         assert!(said.contains(why), "{said}");
@@ -361,9 +366,9 @@ async fn a_proxy_is_not_asked_for_what_may_not_be_called() {
     assert_eq!(asked, ["http://hooks.invalid/x", "http://203.0.113.7/x"]);
 }
 
-/// What the callbacks of a webhook's service are told from clients by.
+/// The headers that identify requests caused by webhooks.
 #[tokio::test]
-async fn a_delivery_names_its_run_and_how_deep_it_is() {
+async fn request_has_run_and_depth_headers() {
     let (url, seen) = server().await;
     let mut hook = hook(&format!("{url}/tell"));
     hook.headers = pairs(&[("x-weir-run-token", "forged"), ("X-Weir-Run-Id", "forged")]);

@@ -1,6 +1,8 @@
-//! Components that were made to keep a thread or the compiler: written here as text, since no toolchain makes them.
+//! Components that try to occupy a thread or the compiler. They are written as WAT because no
+//! toolchain generates them.
 //!
-//! What is held against the clock has a generous bound: each of these ran for many seconds, or for ever, before.
+//! Time limits in these tests are generous. Before the corresponding fixes, each component ran for
+//! many seconds or forever.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +15,7 @@ use serde_json::json;
 use super::components::{component, module, nested_loops, passing_text};
 use super::{Memory, child_compiler, error, gate, host, limits, request};
 
-/// Far more than any of these takes when it is stopped, far less than when it is not.
+/// Much longer than a stopped component takes, much shorter than an unstopped one.
 const SOON: Duration = Duration::from_secs(20);
 
 fn attack(component: Bytes, limits: Limits) -> Request {
@@ -33,7 +35,7 @@ fn briefly(memory_mib: u64) -> Limits {
 
 const STOPPED: &str = "limit_time: hook was stopped after 500ms (limits.time_per_object)";
 
-/// Instructions that take long, each in a loop without end, and calls that the engine answers itself.
+/// Endless loops of instructions that take long, and of calls that the engine handles itself.
 const LONG: &[(&str, &str)] = &[
     (
         "fill",
@@ -71,7 +73,7 @@ async fn long_instructions_are_stopped_in_time() {
     }
 }
 
-/// The longest time in which a runtime with one thread did nothing else than `work`.
+/// Measures the longest pause of a single-threaded runtime while it runs `work`.
 async fn longest_pause<T>(work: impl Future<Output = T>) -> (T, Duration) {
     let longest = Arc::new(AtomicU64::new(0));
     let ticks = {
@@ -92,12 +94,12 @@ async fn longest_pause<T>(work: impl Future<Output = T>) -> (T, Duration) {
     (done, Duration::from_micros(longest.load(Ordering::Relaxed)))
 }
 
-/// Two nested components that passed a text of 500 MB to each other ran for 9 s under a limit of 1 s, and nobody
-/// else was answered for 12 s.
+/// Regression test: two nested components that passed a 500 MB string to each other ran for 9 s
+/// despite a limit of 1 s, and blocked all other requests for 12 s.
 #[tokio::test(flavor = "current_thread")]
 async fn text_between_nested_components_is_stopped_in_time() {
     let component = passing_text(100);
-    // Compiled and described apart.
+    // Compilation and `describe` are not part of the measurement.
     let described = host().describe("lake", &component).await;
     assert_eq!(described.unwrap(), json!({}));
     let started = Instant::now();
@@ -113,10 +115,10 @@ async fn text_between_nested_components_is_stopped_in_time() {
     assert!(pause < Duration::from_secs(2), "{pause:?}");
 }
 
-/// The stuck thread of such a hook is counted, and free again: another hook of the repository that needs its
-/// memory waits for it, and then runs.
+/// A stuck hook still counts toward the limits. Another hook of the repository that needs its
+/// memory waits until the stuck hook ends, and then runs.
 #[tokio::test]
-async fn a_stuck_hook_keeps_its_place_until_it_ends() {
+async fn stuck_hook_keeps_its_admission_until_it_ends() {
     let report = host().run(attack(passing_text(60), briefly(1 << 11))).await;
     assert_eq!(error(&report), STOPPED);
     let next = Request {
@@ -131,13 +133,13 @@ async fn memory_is_counted_over_nested_components() {
     let report = host().run(attack(passing_text(50), briefly(100))).await;
     assert_eq!(
         error(&report),
-        "limit_memory: hook wanted more than 100MiB of memory (limits.memory)"
+        "limit_memory: hook needed more than 100MiB of memory (limits.memory)"
     );
 }
 
-/// An instance that never comes to be, and a description without end.
+/// An instance whose start function never ends, and a `describe` call that never ends.
 #[tokio::test]
-async fn what_runs_before_the_call_is_stopped_too() {
+async fn endless_start_function_and_describe_are_stopped() {
     let forever = "(loop (br 0))";
     let start = module(&format!(
         r#"(memory (export "memory") 1)
@@ -147,7 +149,7 @@ async fn what_runs_before_the_call_is_stopped_too() {
         (func (export "describe") (result i32) (unreachable))"#
     ));
     let mut request = attack(start.clone(), briefly(16));
-    // Nothing of its description is needed.
+    // With these paths, the description is not needed.
     request.select.paths = vec!["**".to_owned()];
     request.select.kinds = vec!["added".to_owned()];
     assert_eq!(error(&host().run(request).await), STOPPED);
@@ -158,9 +160,9 @@ async fn what_runs_before_the_call_is_stopped_too() {
     );
 }
 
-/// What no hook needs can't be used: it would be one more way to keep a thread.
+/// Unneeded WebAssembly features are disabled, because each may be another way to occupy a thread.
 #[tokio::test]
-async fn proposals_that_no_hook_needs_are_refused() {
+async fn unneeded_wasm_features_are_rejected() {
     for (fields, what) in [
         ("(memory i64 1)", "memory64"),
         ("(memory 1 1 shared)", "threads"),
@@ -214,7 +216,7 @@ fn of_repository(name: &str, component: Bytes) -> Request {
 }
 
 #[tokio::test]
-async fn a_component_that_takes_too_long_to_compile_is_given_up() {
+async fn compilation_is_stopped_at_the_cpu_limit() {
     let dir = tempfile::tempdir().unwrap();
     let host = host_of(&dir, compiling(1, 4096));
     let report = host.run(attack(nested_loops(300, 3000), limits())).await;
@@ -222,7 +224,7 @@ async fn a_component_that_takes_too_long_to_compile_is_given_up() {
         error(&report),
         "component_invalid: compiling took more than 1 s of CPU time (actions.compile.cpu_time)"
     );
-    // Known from then on: nothing is compiled again.
+    // The failure is cached, so the component is not compiled again.
     let again = tokio::time::timeout(SOON, host.run(attack(nested_loops(300, 3000), limits())));
     assert_eq!(error(&again.await.unwrap()), error(&report));
     assert!(
@@ -232,7 +234,7 @@ async fn a_component_that_takes_too_long_to_compile_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_component_that_takes_too_much_memory_to_compile_is_given_up() {
+async fn compilation_is_stopped_at_the_memory_limit() {
     let dir = tempfile::tempdir().unwrap();
     let host = host_of(&dir, compiling(600, 64));
     let report = host.run(attack(nested_loops(300, 3000), limits())).await;
@@ -242,12 +244,13 @@ async fn a_component_that_takes_too_much_memory_to_compile_is_given_up() {
     );
 }
 
-/// Two components of 30 KB, which took the compiler half a minute each, held up every gate of every repository.
+/// Regression test: two components of 30 KB, each compiling for half a minute, blocked every gate
+/// of every repository.
 #[tokio::test]
-async fn compilers_of_one_repository_hold_up_no_other() {
+async fn slow_compilations_do_not_block_other_repositories() {
     let dir = tempfile::tempdir().unwrap();
     let host = host_of(&dir, compiling(600, 4096));
-    // As a first server did, before this one.
+    // Compiled by an earlier host, so that it is in the disk cache.
     let cached = of_repository("cached", super::object_gate());
     host.run(cached.clone()).await;
     let host = host_of(&dir, compiling(600, 4096));
@@ -258,7 +261,7 @@ async fn compilers_of_one_repository_hold_up_no_other() {
             tokio::spawn(async move { host.run(of_repository("hostile", component)).await })
         })
         .into();
-    // Until the first is compiled.
+    // Wait until the first component is compiled.
     while !format!("{host:?}").contains("components_compiled: 1") {
         tokio::task::yield_now().await;
     }
@@ -270,14 +273,14 @@ async fn compilers_of_one_repository_hold_up_no_other() {
     };
     let mut hostile = futures::future::join_all(hostile);
     tokio::select! {
-        reports = &mut hostile => panic!("the hostile ones were first: {reports:?}"),
+        reports = &mut hostile => panic!("the hostile components finished first: {reports:?}"),
         () = others => {}
     }
 }
 
-/// Neither what the server was told nor what it has open is the compiler's.
+/// The compiler process has neither the server's environment nor its open files.
 #[tokio::test]
-async fn the_compiler_inherits_nothing() {
+async fn compiler_process_inherits_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (seen, secret) = (dir.path().join("seen"), dir.path().join("secret"));
     let _open = std::fs::File::create(&secret).unwrap();
@@ -297,7 +300,7 @@ async fn the_compiler_inherits_nothing() {
     );
     let seen = std::fs::read_to_string(seen).unwrap();
     let (environment, files) = seen.split_once("--\n").unwrap();
-    // The shell's own.
+    // Files opened by the shell itself.
     let own = |line: &&str| {
         ["PWD=", "OLDPWD=", "SHLVL=", "_="]
             .iter()
@@ -305,16 +308,16 @@ async fn the_compiler_inherits_nothing() {
     };
     let inherited: Vec<&str> = environment.lines().filter(|line| !own(line)).collect();
     assert_eq!(inherited, ["/"]);
-    // What others left open in this process as it was started is not ours to tell.
+    // Files that this test process inherited are not the compiler's concern.
     assert!(
         files.contains("seen") && !files.contains("secret"),
         "{files}"
     );
 }
 
-/// The system tests drive a server with the same components, and have no means to make them.
+/// The system tests send the same components to a server, but cannot generate them.
 #[test]
-fn the_system_tests_have_these_components() {
+fn fixtures_of_the_system_tests_are_current() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     for (name, component) in [
         ("nested_loops.wasm", nested_loops(300, 3000)),
@@ -328,7 +331,7 @@ fn the_system_tests_have_these_components() {
         let committed = std::fs::read(&path).unwrap();
         assert!(
             committed == component,
-            "{name} is another one: write it anew with WEIR_TEST_WRITE_FIXTURES=1"
+            "{name} is outdated: regenerate it with WEIR_TEST_WRITE_FIXTURES=1"
         );
     }
 }

@@ -1,9 +1,10 @@
-//! Hostile components, written as text because no toolchain makes them. The tests of `actions` and `cargo xtask bench attacks` use them.
+//! Hostile components as WAT, because no toolchain generates them. Used by the tests of `actions`
+//! and by `cargo xtask bench attacks`.
 
 use bytes::Bytes;
 
-/// A gate whose `check` does this and then answers `pass`. It may use the memory, the table and
-/// the local `$n`.
+/// Returns a gate whose `check` runs the given instructions and then returns `pass`. They may use
+/// the memory, the table and the local `$n`.
 pub(crate) fn component(check: &str) -> Bytes {
     module(&format!(
         r#"
@@ -21,7 +22,7 @@ pub(crate) fn component(check: &str) -> Bytes {
     ))
 }
 
-/// A gate of this module, which exports `memory`, `check` and `describe`.
+/// Returns a gate from a core module that exports `memory`, `check` and `describe`.
 pub(crate) fn module(fields: &str) -> Bytes {
     let text = format!(
         r#"(component
@@ -32,7 +33,7 @@ pub(crate) fn module(fields: &str) -> Bytes {
     wat::parse_str(text).unwrap().into()
 }
 
-/// What makes a gate of the core instance `$i`.
+/// Turns the core instance `$i` into a gate.
 pub(crate) const EXPORTS: &str = r#"
     (type $verdict (enum "pass" "fail" "skip"))
     (func $describe (result string)
@@ -44,8 +45,8 @@ pub(crate) const EXPORTS: &str = r#"
     (export "weir:hooks/describe-api@0.1.0" (instance $describe-api))
     (export "weir:hooks/gate-api@0.1.0" (instance $gate-api))"#;
 
-/// Two nested components: one passes a text of so many MiB to the other again and again, which has it in
-/// UTF-16. Only the engine's adapter between them works.
+/// Two nested components. One passes a string of `mib` MiB repeatedly to the other, which uses
+/// UTF-16. All work happens in the engine's adapter between them.
 pub(crate) fn passing_text(mib: u32) -> Bytes {
     let (bytes, pages) = (mib << 20, mib << 4);
     let twice = 2 * pages;
@@ -97,8 +98,8 @@ pub(crate) fn passing_text(mib: u32) -> Bytes {
     wat::parse_str(text).unwrap().into()
 }
 
-/// So many loops in each other, around so many locals that live in all of them: what the compiler's allocation
-/// of registers takes longest for, in a few KB.
+/// Nested loops around local variables that live in all of them. For its few KB, this is the
+/// slowest input for the compiler's register allocation.
 pub(crate) fn nested_loops(loops: usize, locals: usize) -> Bytes {
     let mut body = String::new();
     for _ in 0..loops {

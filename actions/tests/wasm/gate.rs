@@ -1,4 +1,4 @@
-//! A gate that behaves: what it may see, what it says, and that both are the same each time.
+//! A well-behaved gate: what it can see and report, and that runs are deterministic.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::{
 };
 
 #[tokio::test]
-async fn verdicts_come_with_what_the_hook_said() {
+async fn verdict_has_log_metrics_and_findings() {
     let report = run_mode("pass").await;
     assert_eq!(report.verdict, Verdict::Pass);
     assert_eq!(log(&report), "INFO looked at it rows=3\n");
@@ -58,7 +58,7 @@ async fn verdicts_come_with_what_the_hook_said() {
 }
 
 #[tokio::test]
-async fn a_hook_knows_what_it_judges() {
+async fn hook_sees_the_event() {
     let config = json!({ "mode": "facts", "list": [1, { "a": "b" }] });
     let report = host().run(request(gate(), Memory::default(), config)).await;
     assert_eq!(
@@ -141,7 +141,7 @@ async fn components_that_import_an_unknown_function_are_refused() {
 }
 
 #[tokio::test]
-async fn objects_are_read_by_spans_tails_and_chunks() {
+async fn objects_can_be_read_by_spans_tails_and_chunks() {
     let trees = Arc::new(Memory::new(&[], &[("tables/a", "0123456789")]));
     let mut request = request(
         gate(),
@@ -167,7 +167,7 @@ async fn objects_are_read_by_spans_tails_and_chunks() {
             "scan at the end: true",
         ]
     );
-    // Of read-many, the two near spans came in one fetch, and it was paid for whole.
+    // `read-many` fetched the two nearby spans together, and the whole fetch was charged.
     let ranges: Vec<_> = trees
         .fetched
         .lock()
@@ -180,7 +180,7 @@ async fn objects_are_read_by_spans_tails_and_chunks() {
 }
 
 #[tokio::test]
-async fn trees_are_listed_and_compared_page_by_page() {
+async fn trees_are_listed_and_compared_in_pages() {
     let trees = Memory::new(
         &[("a/0", "x"), ("a/1", "x"), ("a/2", "xx"), ("b", "same")],
         &[
@@ -211,7 +211,7 @@ async fn trees_are_listed_and_compared_page_by_page() {
 }
 
 #[tokio::test]
-async fn what_is_not_granted_is_denied_by_name_and_absent_from_lists() {
+async fn unreadable_paths_are_denied_and_not_listed() {
     let files = [("secret/a", "s"), ("schemas/a", "s"), ("tables/a", "t")];
     let run = |mode: &str, path: &str| {
         let mut request = request(
@@ -246,7 +246,7 @@ async fn what_is_not_granted_is_denied_by_name_and_absent_from_lists() {
 }
 
 #[tokio::test]
-async fn storage_that_fails_is_the_cause() {
+async fn storage_failure_is_reported_as_cause() {
     for (fault, words) in [
         (Fault::Fails, "storage failed: "),
         (Fault::Short, "storage has fewer bytes of \"a\""),
@@ -269,7 +269,7 @@ async fn storage_that_fails_is_the_cause() {
 }
 
 #[tokio::test]
-async fn the_surroundings_grant_nothing_and_never_vary() {
+async fn environment_is_empty_and_deterministic() {
     let first = run_mode("surroundings").await;
     assert_eq!(first.verdict, Verdict::Pass, "{:?}", log(&first));
     let said = findings(&first);
@@ -291,14 +291,14 @@ async fn the_surroundings_grant_nothing_and_never_vary() {
         (findings(&again), again.fuel),
         (findings(&first), first.fuel)
     );
-    // Another config is another run of numbers.
+    // A different config changes the random numbers.
     let config = json!({ "mode": "surroundings", "salt": 1 });
     let other = host().run(request(gate(), Memory::default(), config)).await;
     assert_ne!(findings(&other)[2], said[2]);
 }
 
 #[tokio::test]
-async fn the_same_work_takes_the_same_fuel() {
+async fn fuel_is_deterministic() {
     let (first, again) = (run_mode("spin").await, run_mode("spin").await);
     assert_eq!(first.verdict, Verdict::Pass);
     assert_eq!(findings(&first), findings(&again));
@@ -306,7 +306,7 @@ async fn the_same_work_takes_the_same_fuel() {
 }
 
 #[tokio::test]
-async fn a_component_describes_itself() {
+async fn component_is_described() {
     let description = host().describe("lake", &gate()).await.unwrap();
     assert_eq!(description["name"], "test-gate");
     assert_eq!(
@@ -327,7 +327,7 @@ async fn a_component_describes_itself() {
 }
 
 #[tokio::test]
-async fn many_ask_for_one_component_at_once() {
+async fn concurrent_requests_compile_a_component_once() {
     let runs = (0..20).map(|_| run_mode("pass"));
     let reports = futures::future::join_all(runs).await;
     assert!(reports.iter().all(|r| r.verdict == Verdict::Pass));

@@ -1,4 +1,4 @@
-//! Hooks that misbehave: each is stopped, with its cause and words for its author.
+//! Misbehaving hooks. Each is stopped with the right cause and a message for its author.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,7 +20,7 @@ async fn run_component(component: impl Into<Bytes>) -> Report {
         .await
 }
 
-/// A mode that only a limit of time ends.
+/// Runs a mode that only a time limit ends.
 async fn run_briefly(mode: &str) -> Report {
     let mut request = request(gate(), Memory::default(), json!({ "mode": mode }));
     request.limits.time_per_object = Duration::from_millis(200);
@@ -28,7 +28,7 @@ async fn run_briefly(mode: &str) -> Report {
 }
 
 #[tokio::test]
-async fn a_loop_is_stopped_and_what_it_found_is_kept() {
+async fn endless_loop_is_stopped_and_findings_are_kept() {
     let report = run_briefly("loop").await;
     assert_eq!(
         error(&report),
@@ -39,7 +39,7 @@ async fn a_loop_is_stopped_and_what_it_found_is_kept() {
 }
 
 #[tokio::test]
-async fn waiting_for_the_host_is_stopped_too() {
+async fn endless_wait_is_stopped() {
     assert_eq!(
         error(&run_briefly("sleep").await),
         "limit_time: hook was stopped after 200ms (limits.time_per_object)"
@@ -47,7 +47,7 @@ async fn waiting_for_the_host_is_stopped_too() {
 }
 
 #[tokio::test]
-async fn the_timeout_of_a_gate_is_named_if_it_is_the_lower() {
+async fn message_names_the_lower_time_limit() {
     let mut request = request(gate(), Memory::default(), json!({ "mode": "loop" }));
     request.limits.timeout = Duration::from_millis(100);
     assert_eq!(
@@ -56,9 +56,9 @@ async fn the_timeout_of_a_gate_is_named_if_it_is_the_lower() {
     );
 }
 
-/// One thread for everything: a hook that did not yield would starve the rest for ever.
+/// On a single thread, a hook that did not yield would block everything else forever.
 #[tokio::test(flavor = "current_thread")]
-async fn others_are_answered_while_a_hook_loops() {
+async fn requests_are_served_while_a_hook_loops() {
     let trees = Arc::new(Memory::default());
     let mut request = request(gate(), Memory::default(), json!({ "mode": "loop" }));
     request.trees = trees.clone();
@@ -76,9 +76,9 @@ async fn others_are_answered_while_a_hook_loops() {
     }
 }
 
-/// What the host does for a guest costs no fuel: a hook that does little but call yields all the same.
+/// Host calls cost no fuel, so a hook that mostly makes host calls must yield too.
 #[tokio::test(flavor = "current_thread")]
-async fn others_are_answered_while_a_hook_calls_for_ever() {
+async fn requests_are_served_while_a_hook_makes_endless_calls() {
     let trees = Arc::new(Memory::default());
     let mut request = request(gate(), Memory::default(), json!({ "mode": "call" }));
     request.trees = trees.clone();
@@ -95,24 +95,24 @@ async fn others_are_answered_while_a_hook_calls_for_ever() {
         () = others => {}
     }
     let looks = trees.looks.load(Ordering::Relaxed);
-    assert!(looks < 2_000, "{looks} calls while others had 20 turns");
+    assert!(looks < 2_000, "{looks} host calls in 20 yields");
 }
 
 #[tokio::test]
-async fn what_a_listing_holds_is_bounded() {
+async fn path_length_of_listings_is_limited() {
     let message = error(&run_mode("hoard-prefixes").await);
     assert_eq!(
         message,
-        "hook_error: hook could not decide: budget: a prefix or path has up to 4096 bytes"
+        "hook_error: hook could not decide: budget: a prefix or path must not be longer than 4096 bytes"
     );
 }
 
 #[tokio::test]
-async fn memory_is_bounded() {
+async fn memory_is_limited() {
     let report = run_mode("allocate").await;
     assert_eq!(
         error(&report),
-        "limit_memory: hook wanted more than 16MiB of memory (limits.memory)"
+        "limit_memory: hook needed more than 16MiB of memory (limits.memory)"
     );
     assert!(
         report.peak_memory_bytes > 8 << 20 && report.peak_memory_bytes <= 16 << 20,
@@ -122,7 +122,7 @@ async fn memory_is_bounded() {
 }
 
 #[tokio::test]
-async fn a_panic_is_told_with_its_message() {
+async fn panic_message_is_reported() {
     let report = run_mode("panic").await;
     let message = error(&report);
     assert!(
@@ -134,7 +134,7 @@ async fn a_panic_is_told_with_its_message() {
 }
 
 #[tokio::test]
-async fn traps_are_told_by_name() {
+async fn traps_are_named() {
     assert_eq!(
         error(&run_mode("unreachable").await),
         "trap: hook trapped: wasm `unreachable` instruction executed"
@@ -146,7 +146,7 @@ async fn traps_are_told_by_name() {
 }
 
 #[tokio::test]
-async fn an_error_is_no_verdict() {
+async fn error_is_not_a_verdict() {
     assert_eq!(
         error(&run_mode("err").await),
         "hook_error: hook could not decide: the moon is in the wrong phase"
@@ -154,7 +154,7 @@ async fn an_error_is_no_verdict() {
 }
 
 #[tokio::test]
-async fn a_flood_of_log_lines_is_stopped_and_its_beginning_kept() {
+async fn hook_is_stopped_at_the_log_limit_and_the_log_is_kept() {
     for (mode, line) in [
         ("flood-log", "WARN tick tick"),
         ("flood-stderr", "tock tock"),
@@ -174,7 +174,7 @@ async fn a_flood_of_log_lines_is_stopped_and_its_beginning_kept() {
 }
 
 #[tokio::test]
-async fn findings_beyond_the_quota_are_counted() {
+async fn excess_findings_are_counted() {
     let report = run_mode("flood-findings").await;
     assert_eq!(report.verdict, Verdict::Fail);
     assert_eq!((report.findings.len(), report.findings_dropped), (50, 50));
@@ -183,7 +183,7 @@ async fn findings_beyond_the_quota_are_counted() {
 }
 
 #[tokio::test]
-async fn whatever_else_is_reported_is_bounded() {
+async fn metrics_and_summary_are_limited() {
     let report = run_mode("flood-reports").await;
     assert_eq!(report.verdict, Verdict::Pass);
     assert_eq!(report.metrics.len(), 100);
@@ -199,7 +199,7 @@ async fn whatever_else_is_reported_is_bounded() {
 }
 
 #[tokio::test]
-async fn handles_are_bounded() {
+async fn number_of_handles_is_limited() {
     let message = error(&run_mode("hoard-findings").await);
     assert_eq!(
         message,
@@ -208,7 +208,7 @@ async fn handles_are_bounded() {
 }
 
 #[tokio::test]
-async fn scans_under_way_are_bounded() {
+async fn number_of_open_scans_is_limited() {
     let trees = Memory::new(&[], &[("a", "0123456789")]);
     let report = host()
         .run(request(
@@ -223,21 +223,21 @@ async fn scans_under_way_are_bounded() {
 }
 
 #[tokio::test]
-async fn one_call_can_not_make_the_host_allocate_much() {
+async fn size_of_a_host_call_is_limited() {
     let mut request = request(gate(), Memory::default(), json!({ "mode": "big-string" }));
     request.limits.memory_bytes = 256 << 20;
     let message = error(&host().run(request).await);
     assert_eq!(
         message,
-        "limit_memory: hook handed over more than 8MiB in one call (a fixed limit)"
+        "limit_memory: hook passed more than 8MiB in one call (a fixed limit)"
     );
 }
 
-/// Only many small allocations were told as the limit that they met: one large one was a trap, or the
-/// hook's own words.
+/// Regression test: only many small allocations were reported as a memory limit. A single large
+/// allocation was reported as a trap or with the hook's own message.
 #[tokio::test]
-async fn one_large_allocation_is_told_as_the_limit_that_it_met() {
-    let limit = "limit_memory: hook wanted more than 16MiB of memory (limits.memory)";
+async fn single_large_allocation_is_reported_as_memory_limit() {
+    let limit = "limit_memory: hook needed more than 16MiB of memory (limits.memory)";
     for mode in ["allocate-once", "allocate-most"] {
         assert_eq!(error(&run_mode(mode).await), limit, "{mode}");
     }
@@ -250,9 +250,10 @@ async fn one_large_allocation_is_told_as_the_limit_that_it_met() {
     );
 }
 
-/// A hook repeated what its language said of a file that was not there, for whoever wrote it to guess why.
+/// Regression test: a hook that could not open a file reported only its language's error message,
+/// which did not say why.
 #[tokio::test]
-async fn a_hook_that_wants_files_or_the_network_is_told_that_there_are_none() {
+async fn message_explains_missing_files_and_network() {
     for mode in ["read-file", "connect", "resolve", "read-file-or-panic"] {
         let message = error(&run_mode(mode).await);
         assert!(
@@ -268,7 +269,7 @@ async fn a_hook_that_wants_files_or_the_network_is_told_that_there_are_none() {
 }
 
 #[tokio::test]
-async fn what_is_no_component_is_told_how_to_become_one() {
+async fn non_components_are_rejected_with_a_build_hint() {
     let not = "component_invalid: this is not a WebAssembly component: build for wasm32-wasip2";
     assert_eq!(
         error(&run_component(&b"#!/bin/sh\nexit 0\n"[..]).await),
@@ -286,7 +287,7 @@ async fn what_is_no_component_is_told_how_to_become_one() {
 }
 
 #[tokio::test]
-async fn any_damage_to_a_component_ends_in_a_report() {
+async fn damaged_component_always_gives_a_report() {
     let good = object_gate();
     for at in (8..good.len()).step_by(good.len() / 23) {
         let mut bad = good.to_vec();
@@ -297,22 +298,22 @@ async fn any_damage_to_a_component_ends_in_a_report() {
             json!(null),
         );
         request.limits.time_per_object = Duration::from_millis(500);
-        // Damage to data may go unnoticed; to all else it is told.
+        // Damage to data may go unnoticed; any other damage is reported.
         host().run(request).await;
     }
 }
 
 #[tokio::test]
-async fn a_component_for_another_version_is_told_both_versions() {
+async fn version_mismatch_names_both_versions() {
     let newer = replaced(&gate(), b"@0.1.0", b"@0.3.0");
     assert_eq!(
         error(&run_component(newer).await),
-        "component_abi: component wants weir:hooks 0.3.0, this server has 0.1.0"
+        "component_abi: component requires weir:hooks 0.3.0, but this server has 0.1.0"
     );
-    // A patch that we do not know is fine as long as only what we know is used.
+    // An unknown patch version is accepted as long as the component uses only known functions.
     let patch = replaced(&gate(), b"@0.1.0", b"@0.1.7");
     assert_eq!(run_component(patch).await.verdict, Verdict::Pass);
-    // Something newer in it is told as a mismatch, not as a crash.
+    // A newer function is reported as a mismatch; it does not crash.
     let unknown = replaced(&gate(), b"merge-source", b"merge-saucer");
     let message = error(&run_component(unknown).await);
     assert!(
@@ -337,7 +338,7 @@ pub(super) fn replaced(component: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn reading_is_bounded_over_the_whole_hook() {
+async fn read_limit_applies_to_the_whole_hook() {
     let trees = Memory::new(&[], &[("a", &"x".repeat(400))]);
     let mut request = request(gate(), trees, json!({ "mode": "read-all", "path": "a" }));
     request.limits = actions::wasm::Limits {
@@ -345,7 +346,7 @@ async fn reading_is_bounded_over_the_whole_hook() {
         ..limits()
     };
     let report = host().run(request).await;
-    let message = "limit_read: hook could not decide: budget: this hook may read 1000B in all (limits.read_bytes)";
+    let message = "limit_read: hook could not decide: budget: this hook may read 1000B in total (limits.read_bytes)";
     assert_eq!(error(&report), message);
     assert_eq!(report.read_bytes, 800);
 }

@@ -1,7 +1,6 @@
-//! The Wasm host with real components over trees in memory.
+//! Tests of the Wasm host with real components and in-memory trees.
 //!
-//! The components are committed builds of `tests/guests`; what each mode does
-//! is written there.
+//! The components are committed builds of `tests/guests`, whose sources document the modes.
 
 mod attacks;
 mod components;
@@ -34,13 +33,13 @@ use graveler::{
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-/// One engine for all tests; what it compiles is kept among the build's files.
+/// One host for all tests. Its disk cache is in the build folder.
 static HOST: LazyLock<Host> = LazyLock::new(|| {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("hooks");
     Host::new(HostOptions::new(folder, child_compiler())).unwrap()
 });
 
-/// Components are compiled as by a server: in a process of its own.
+/// Compiles components in a child process, like a server.
 fn child_compiler() -> Compiler {
     Compiler::Child {
         program: env!("CARGO_BIN_EXE_compile-component").into(),
@@ -61,7 +60,7 @@ fn object_gate() -> Bytes {
     Bytes::from_static(include_bytes!("../fixtures/test_object_gate.wasm"))
 }
 
-/// Storage that misbehaves at one path.
+/// A storage failure at one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     Fails,
@@ -70,7 +69,7 @@ enum Fault {
 
 type Files = BTreeMap<String, Object>;
 
-/// Trees in memory, in small pages and small pieces.
+/// In-memory trees with small pages and small chunks.
 #[derive(Debug, Default)]
 struct Memory {
     candidate: Files,
@@ -79,9 +78,9 @@ struct Memory {
     faults: BTreeMap<String, Fault>,
     /// (path, range) of each fetch.
     fetched: Mutex<Vec<(String, Range<u64>)>>,
-    /// Told whenever a guest asks for a tree.
+    /// Notified whenever a guest asks for a tree.
     looked: Notify,
-    /// How often guests asked for a tree.
+    /// Number of times that guests asked for a tree.
     looks: AtomicU64,
 }
 
@@ -89,7 +88,7 @@ const ROWS: usize = 3;
 const PIECE: usize = 5;
 
 impl Memory {
-    /// From text: `path=content` for each object.
+    /// Creates trees from strings of the form `path=content`.
     fn new(base: &[(&str, &str)], candidate: &[(&str, &str)]) -> Self {
         let mut trees = Self::default();
         trees.base = base.iter().map(|(p, c)| trees.file(p, c)).collect();
@@ -261,7 +260,7 @@ fn event() -> Event {
     }
 }
 
-/// Generous in time, so that a slow machine changes nothing.
+/// Generous time limits, so that the tests pass on slow machines.
 fn limits() -> Limits {
     Limits {
         memory_bytes: 16 << 20,
@@ -289,14 +288,14 @@ fn request(component: Bytes, trees: Memory, config: Value) -> Request {
     }
 }
 
-/// Runs the gate in a mode, with nothing to look at.
+/// Runs the gate in a mode, with empty trees.
 async fn run_mode(mode: &str) -> Report {
     host()
         .run(request(gate(), Memory::default(), json!({ "mode": mode })))
         .await
 }
 
-/// `rule: message` of each finding, with its path if it has one.
+/// Formats each finding as `rule: message`, with its path if it has one.
 fn findings(report: &Report) -> Vec<String> {
     let line = |f: &graveler::Finding| match &f.path {
         Some(path) => format!("{path} {}: {}", f.rule, f.message),
@@ -309,7 +308,7 @@ fn log(report: &Report) -> &str {
     std::str::from_utf8(&report.log).unwrap()
 }
 
-/// `trap: hook panicked ...`.
+/// Formats the verdict's error, for example `trap: hook panicked ...`.
 fn error(report: &Report) -> String {
     match &report.verdict {
         Verdict::Error { cause, message } => format!("{cause}: {message}"),

@@ -1,4 +1,4 @@
-//! An object gate over many objects: in order, apart from each other, joined to one report.
+//! An object gate over many objects: order, isolation, and the combined report.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ async fn run(base: &[(&str, &str)], candidate: &[(&str, &str)]) -> Report {
 }
 
 #[tokio::test]
-async fn two_hundred_objects_are_reported_in_order() {
+async fn objects_are_reported_in_order() {
     let files: Vec<(String, String)> = (0..200)
         .map(|n| (format!("data/{n:03}"), format!("object {n}")))
         .collect();
@@ -44,9 +44,9 @@ async fn two_hundred_objects_are_reported_in_order() {
     assert_eq!(report.read_bytes, bytes as u64);
 }
 
-/// Each instance grows its memory, looks for what others left and leaves a mark.
+/// Each instance grows its memory, looks for traces of other instances and leaves a mark.
 #[tokio::test]
-async fn no_object_sees_a_trace_of_another() {
+async fn instances_are_isolated() {
     let files: Vec<String> = (0..150).map(|n| format!("data/{n:03}")).collect();
     let files: Vec<(&str, &str)> = files.iter().map(|p| (p.as_str(), "x")).collect();
     for _ in 0..2 {
@@ -64,7 +64,7 @@ async fn no_object_sees_a_trace_of_another() {
 }
 
 #[tokio::test]
-async fn only_what_is_selected_is_judged() {
+async fn only_selected_objects_are_checked() {
     let base = [
         ("data/changed", "old"),
         ("data/gone", "old"),
@@ -82,7 +82,7 @@ async fn only_what_is_selected_is_judged() {
             "data/changed saw: ChangeKind::Changed new",
             "data/large saw: ChangeKind::Added 0123456789"
         ],
-        "the component's own paths, added and changed"
+        "expected the component's default paths, added and changed"
     );
     let mut request = request(object_gate(), Memory::new(&base, &candidate), json!(null));
     let kinds = ["added", "removed"].map(str::to_owned).to_vec();
@@ -102,19 +102,19 @@ async fn only_what_is_selected_is_judged() {
     assert_eq!(
         run(&base, &base).await.verdict,
         Verdict::Skip,
-        "nothing to judge"
+        "expected no object to be checked"
     );
 }
 
 #[tokio::test]
-async fn an_object_is_compared_with_its_base() {
+async fn object_can_be_compared_with_its_base() {
     let report = run(&[("data/a", "before")], &[("data/a", "compare")]).await;
     assert_eq!(report.verdict, Verdict::Pass, "{:?}", findings(&report));
     assert_eq!(findings(&report)[1], "data/a before: before");
 }
 
 #[tokio::test]
-async fn one_bad_object_fails_the_change_and_the_others_are_told() {
+async fn one_failing_object_fails_the_hook_and_all_findings_are_reported() {
     let report = run(
         &[],
         &[
@@ -159,7 +159,7 @@ async fn undecided_objects_are_counted() {
 }
 
 #[tokio::test]
-async fn a_hook_that_breaks_is_not_shown_the_rest() {
+async fn hook_stops_after_a_trap() {
     let report = run(
         &[],
         &[("data/a", "fine"), ("data/b", "panic"), ("data/c", "fine")],
@@ -180,9 +180,10 @@ async fn a_hook_that_breaks_is_not_shown_the_rest() {
     assert!(log(&report).starts_with("--- data/b\n"), "{}", log(&report));
 }
 
-/// One object made to trap kept a gate with `on_error: warn` from judging all objects after it.
+/// Regression test: with `on_error: warn`, one object that trapped kept all later objects from
+/// being checked.
 #[tokio::test]
-async fn a_hook_that_is_to_keep_going_judges_what_comes_after_a_trap() {
+async fn keep_going_checks_objects_after_a_trap() {
     let files = [
         ("data/a", "panic"),
         ("data/b", "loop"),
@@ -199,15 +200,15 @@ async fn a_hook_that_is_to_keep_going_judges_what_comes_after_a_trap() {
     assert_eq!(cause, Cause::Trap);
     assert!(message.starts_with("data/a: hook panicked: "), "{message}");
     assert!(message.ends_with(" (and 1 more)"), "{message}");
-    let told = findings(&report);
+    let found = findings(&report);
     assert!(
-        told.contains(&"data/c bad: says fail".to_owned()),
-        "{told:?}"
+        found.contains(&"data/c bad: says fail".to_owned()),
+        "{found:?}"
     );
 }
 
 #[tokio::test]
-async fn a_hook_that_is_to_keep_going_still_ends_in_time() {
+async fn keep_going_respects_the_timeout() {
     let files = [("data/a", "loop"), ("data/b", "fine")];
     let mut request = request(object_gate(), Memory::new(&[], &files), json!(null));
     request.keep_going = true;
@@ -219,8 +220,8 @@ async fn a_hook_that_is_to_keep_going_still_ends_in_time() {
 }
 
 #[tokio::test]
-async fn time_is_limited_by_object_and_in_all() {
-    // On a busy machine an object that is fine may take longer than this: there is none.
+async fn time_limits_apply_per_object_and_in_total() {
+    // Every object here exceeds the limit. On a busy machine, a good object might exceed it too.
     let loops = Memory::new(&[], &[("data/b", "loop")]);
     let mut one = request(object_gate(), loops, json!(null));
     one.limits.time_per_object = Duration::from_millis(300);
@@ -241,7 +242,7 @@ async fn time_is_limited_by_object_and_in_all() {
 }
 
 #[tokio::test]
-async fn storage_that_fails_stops_the_hook_with_its_path() {
+async fn storage_failure_stops_the_hook_and_names_the_path() {
     let trees =
         Memory::new(&[], &[("data/a", "x"), ("data/b", "x")]).with_fault("data/b", Fault::Fails);
     let report = host().run(request(object_gate(), trees, json!(null))).await;
@@ -253,7 +254,7 @@ async fn storage_that_fails_stops_the_hook_with_its_path() {
 }
 
 #[tokio::test]
-async fn the_log_of_a_whole_hook_is_cut_with_a_note() {
+async fn log_of_a_hook_is_truncated_with_a_note() {
     let files: Vec<String> = (0..40).map(|n| format!("data/{n:03}")).collect();
     let files: Vec<(&str, &str)> = files.iter().map(|p| (p.as_str(), "speak")).collect();
     let mut request = request(object_gate(), Memory::new(&[], &files), json!(null));
@@ -261,7 +262,7 @@ async fn the_log_of_a_whole_hook_is_cut_with_a_note() {
     let report = host().run(request).await;
     assert_eq!(report.verdict, Verdict::Pass);
     assert!(
-        log(&report).ends_with("\n... the log was cut at 300B (limits.log)\n"),
+        log(&report).ends_with("\n... log truncated at 300B (limits.log)\n"),
         "{}",
         log(&report)
     );
@@ -269,7 +270,7 @@ async fn the_log_of_a_whole_hook_is_cut_with_a_note() {
 }
 
 #[tokio::test]
-async fn a_bad_glob_is_told_before_anything_runs() {
+async fn invalid_glob_is_reported_before_anything_runs() {
     let mut request = request(
         object_gate(),
         Memory::new(&[], &[("data/a", "panic")]),
@@ -283,9 +284,9 @@ async fn a_bad_glob_is_told_before_anything_runs() {
     );
 }
 
-/// A gate that is made for removals would else be shown none, and pass.
+/// Otherwise, a gate for removals would get no objects and pass.
 #[tokio::test]
-async fn a_component_says_which_kinds_it_is_for() {
+async fn component_can_set_its_default_kinds() {
     let removals = replaced(
         &object_gate(),
         br#""paths":["data/**"]"#,
@@ -297,7 +298,7 @@ async fn a_component_says_which_kinds_it_is_for() {
         .await;
     assert_eq!(report.objects, 1);
     assert_eq!(report.findings[0].path.as_deref(), Some("data/old"));
-    // The action has the last word.
+    // The action file takes precedence.
     let mut asked = request(removals.into(), trees(), json!(null));
     asked.select.kinds = vec!["added".to_owned()];
     let report = host().run(asked).await;

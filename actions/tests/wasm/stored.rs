@@ -1,4 +1,4 @@
-//! The host over stored trees: what a merge into `main` would be judged by.
+//! The host with stored trees, as in a merge into `main`.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{Memory, event, findings, gate, host, object_gate, request};
 
-/// A repository whose `main` grew by one commit, and the event that would judge that commit.
+/// Creates a repository whose `main` has a new commit, and the event for that commit.
 async fn lake() -> (TestCatalog, Arc<Event>) {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
@@ -40,7 +40,7 @@ fn over(lake: &TestCatalog, event: &Arc<Event>, request: Request) -> Request {
 }
 
 #[tokio::test]
-async fn changed_objects_are_judged_beside_their_base() {
+async fn changed_objects_are_compared_with_their_base() {
     let (lake, event) = lake().await;
     let request = over(
         &lake,
@@ -60,7 +60,7 @@ async fn changed_objects_are_judged_beside_their_base() {
 }
 
 #[tokio::test]
-async fn a_gate_reads_and_lists_the_candidate() {
+async fn gate_reads_and_lists_the_candidate() {
     let (lake, event) = lake().await;
     let look = over(
         &lake,
@@ -86,9 +86,9 @@ async fn a_gate_reads_and_lists_the_candidate() {
     );
 }
 
-/// The first commit of a branch has nothing before it.
+/// The first commit of a branch has no base.
 #[tokio::test]
-async fn without_a_base_everything_is_added() {
+async fn without_a_base_all_objects_are_added() {
     let (lake, event) = lake().await;
     let event = Arc::new(Event {
         base: None,

@@ -1,5 +1,6 @@
-//! The first administrator of an installation: made at the start where its keys are known by then, else
-//! through the API, by whoever is on this machine or has the setup token. And what is said of it.
+//! The first administrator of an installation. It is created at start if its keys are known by
+//! then, otherwise through the API by a caller on this machine or with the setup token. This module
+//! also logs how to get access.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -10,25 +11,25 @@ use auth::Auth;
 use base::{IdGenerator as _, SystemClock, SystemIds};
 
 use crate::config::Config;
-use crate::quickstart::{self, Opened};
+use crate::quickstart::{self, AdminKeys};
 
-/// Characters of a setup token that nobody configured.
+/// Length of a generated setup token.
 const SETUP_TOKEN_CHARS: usize = 32;
 
-/// What was found or made at the start.
+/// State found or created at start.
 pub(crate) struct FirstStart {
-    /// None: there is no administrator yet.
+    /// False if there is no administrator yet.
     is_set_up: bool,
-    /// Of a quickstart whose keys the configuration does not give.
-    quickstart: Option<Opened>,
+    /// Set for a quickstart whose keys are not in the configuration.
+    quickstart: Option<AdminKeys>,
     published_keys: bool,
-    /// The setup token, if this start made it up.
+    /// The setup token, if this start generated one.
     random_token: Option<String>,
-    /// The folder of `--data`, or of a quickstart without it.
+    /// The folder from `--data`, or the default folder of a quickstart.
     data: Option<PathBuf>,
 }
 
-/// Gives a server without a configured setup token a random one. Returns it.
+/// Generates a setup token if none is configured, and returns it.
 pub(crate) fn ensure_setup_token(config: &mut Config) -> Option<String> {
     if config.installation.setup_token.is_some() {
         return None;
@@ -39,10 +40,10 @@ pub(crate) fn ensure_setup_token(config: &mut Config) -> Option<String> {
 }
 
 impl FirstStart {
-    /// Makes the administrator whose keys the configuration gives, or a quickstart's, unless there is one.
+    /// Creates the administrator with the configured or the quickstart's keys, unless one exists.
     ///
     /// # Errors
-    /// When records or the file of a quickstart's keys can't be read or written.
+    /// If records, or the file with the quickstart's keys, cannot be read or written.
     pub(crate) async fn set_up(
         auth: &Auth,
         config: &Config,
@@ -82,31 +83,31 @@ impl FirstStart {
         })
     }
 
-    /// Says where the server listens, how to get in, and what is not safe.
+    /// Logs the address, how to get access, and security warnings.
     pub(crate) fn announce(&self, address: SocketAddr) {
         tracing::info!(
             "Weir {} listens on http://{address}",
             env!("CARGO_PKG_VERSION")
         );
         if let Some(data) = &self.data {
-            tracing::info!("data folder: {}", shown(data).display());
+            tracing::info!("data folder: {}", absolute(data).display());
         }
         match &self.quickstart {
-            // Not logged: logs are kept, and read by others.
-            Some(Opened::New(keys, path)) => print_keys(keys, path),
-            Some(Opened::Kept(keys, path)) => tracing::info!(
-                "quickstart: access key {}; its secret is in {}",
+            // Printed and not logged, because logs are stored and have other readers.
+            Some(AdminKeys::New(keys, path)) => print_keys(keys, path),
+            Some(AdminKeys::Kept(keys, path)) => tracing::info!(
+                "quickstart: the access key is {}; its secret is in {}",
                 keys.access_key_id,
                 path.display()
             ),
-            Some(Opened::Others) => tracing::info!(
-                "quickstart: this installation was set up before; its own keys are in use, and no file of the folder holds them"
+            Some(AdminKeys::Unknown) => tracing::info!(
+                "quickstart: this installation was already set up; use its existing keys, which are not stored in the data folder"
             ),
             None => {}
         }
         if self.published_keys {
             tracing::warn!(
-                "published keys open this installation, those of earlier quickstarts: everybody who reaches it can read and delete all of it. \
+                "this installation accepts the published keys of earlier quickstarts: everyone who can connect can read and delete everything. \
                  Serve it on this machine only, and move on: start with a new --data folder, which gets keys of its own, \
                  and dump and restore the repositories (docs/dump-restore.md)"
             );
@@ -117,8 +118,8 @@ impl FirstStart {
     }
 }
 
-/// A folder as people find it, wherever they stand: the start log may be read elsewhere.
-fn shown(folder: &Path) -> PathBuf {
+/// Returns the absolute path of a folder. The log may be read from another working directory.
+fn absolute(folder: &Path) -> PathBuf {
     std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
 }
 
@@ -138,22 +139,22 @@ async fn make_administrator(
         return Ok(());
     };
     let Some(key) = key else {
-        // Nobody would ever see the secret of a key that is made here.
+        // A generated key would be useless, because nobody would see its secret.
         tracing::warn!(
-            "installation.user_name without access_key_id and secret_access_key makes no administrator: give all three, or set the server up through its API"
+            "installation.user_name without access_key_id and secret_access_key does not create an administrator: set all three, or set up the server through its API"
         );
         return Ok(());
     };
     match auth.setup(name, Some(key)).await {
-        // Another server on the same database may have come first.
+        // Another server on the same database may have created it.
         Ok(_) | Err(auth::Error::AlreadyExists(_)) => Ok(()),
-        Err(e) => Err(e).context("failed to make the first administrator"),
+        Err(e) => Err(e).context("failed to create the first administrator"),
     }
 }
 
-/// How the first administrator is made: until then nobody can do anything. `token`: unless it is configured.
+/// Explains how to create the first administrator. `token` is `None` if it is configured.
 fn how_to_set_up(address: SocketAddr, token: Option<&str>) -> String {
-    // An address that stands for all of the machine's is none to connect to.
+    // An unspecified address cannot be connected to.
     let host: IpAddr = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -167,7 +168,7 @@ fn how_to_set_up(address: SocketAddr, token: Option<&str>) -> String {
         }
     };
     format!(
-        "no administrator yet: POST /api/v1/setup_lakefs makes the first caller one, and answers with the access key: \
+        "no administrator yet: POST /api/v1/setup_lakefs creates one and returns its access key: \
          curl -H 'content-type: application/json' -d '{{\"username\": \"admin\"}}' http://{url}/api/v1/setup_lakefs \
          (from another machine, or through a proxy, add {header})"
     )
@@ -175,11 +176,11 @@ fn how_to_set_up(address: SocketAddr, token: Option<&str>) -> String {
 
 #[expect(
     clippy::print_stdout,
-    reason = "for the person who starts a quickstart, and not for the log"
+    reason = "for the person who starts a quickstart; must not be in the log"
 )]
 fn print_keys(keys: &quickstart::Keys, path: &Path) {
     println!(
-        "quickstart: keys of this installation, kept in {}\n  access key id:     {}\n  secret access key: {}",
+        "quickstart: keys of this installation, stored in {}\n  access key id:     {}\n  secret access key: {}",
         path.display(),
         keys.access_key_id,
         keys.secret_access_key
@@ -190,17 +191,17 @@ fn print_keys(keys: &quickstart::Keys, path: &Path) {
 mod tests {
     use std::path::Path;
 
-    use super::{how_to_set_up, shown};
+    use super::{absolute, how_to_set_up};
 
     #[test]
-    fn the_data_folder_is_shown_with_its_whole_path() {
-        assert_eq!(shown(Path::new("/data")), Path::new("/data"));
-        let shown = shown(Path::new("lake"));
+    fn data_folder_is_logged_with_its_absolute_path() {
+        assert_eq!(absolute(Path::new("/data")), Path::new("/data"));
+        let shown = absolute(Path::new("lake"));
         assert!(shown.is_absolute() && shown.ends_with("lake"), "{shown:?}");
     }
 
     #[test]
-    fn the_start_log_has_the_token_unless_it_is_configured() {
+    fn start_log_contains_only_generated_tokens() {
         let said = how_to_set_up("0.0.0.0:8000".parse().unwrap(), Some("t0ken"));
         assert!(
             said.contains("http://127.0.0.1:8000/") && said.contains("X-Weir-Setup-Token: t0ken"),

@@ -1,4 +1,4 @@
-//! `weir health`: asks a running server whether it answers. For containers, whose image holds no other HTTP client.
+//! `weir health`: checks whether a server responds. Container images contain no other HTTP client.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-/// How long connecting, and each read or write, may take.
+/// Timeout for connecting, and for each read and write.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// The status line is all that matters.
+/// Only the status line is needed.
 const MAX_ANSWER_BYTES: u64 = 4 << 10;
 
-/// Fails unless the server at `address` (`HOST:PORT`) answers `/_health` with 200.
+/// Fails unless the server at `address` (`HOST:PORT`) responds to `/_health` with status 200.
 ///
 /// # Errors
-/// What went wrong, with the address.
+/// The cause, with the address.
 pub fn check(address: &str) -> anyhow::Result<()> {
     let status = ask(address).with_context(|| format!("no healthy server on {address}"))?;
     if status.split(' ').nth(1) != Some("200") {
@@ -23,7 +23,7 @@ pub fn check(address: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The status line of the answer.
+/// Returns the status line of the response.
 fn ask(address: &str) -> anyhow::Result<String> {
     let resolved = address
         .to_socket_addrs()
@@ -50,7 +50,7 @@ mod tests {
 
     use super::check;
 
-    /// A server that answers one request with `answer`.
+    /// Starts a server that responds to one request with `answer`.
     fn server(answer: &'static str) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_status_200_is_healthy() {
+    fn only_status_200_is_healthy() {
         check(&server("HTTP/1.1 200 OK\r\n\r\nalive!")).unwrap();
         let error = check(&server("HTTP/1.1 503 Service Unavailable\r\n\r\n")).unwrap_err();
         assert!(

@@ -1,7 +1,7 @@
-//! Work behind the requests: emptying retired staging tokens, looking after tasks, tending the
-//! reflog, finishing deletions, forgetting completed uploads, storing usage counts.
+//! Background jobs: emptying retired staging tokens, recovering tasks, pruning the reflog,
+//! finishing deletions, deleting records of completed uploads, storing usage counts.
 //!
-//! Each job can be repeated and cut short at any point.
+//! Each job can be repeated and interrupted at any point.
 
 use std::time::Duration;
 
@@ -12,27 +12,28 @@ use tokio_util::sync::CancellationToken;
 
 use crate::wiring::Layers;
 
-/// How often histograms are compacted.
+/// Interval for compacting histograms.
 const METRICS_UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
-/// How often tasks of servers that died are looked for.
+/// Interval for looking for tasks of servers that died.
 const LOOK_AFTER_TASKS_EVERY: Duration = Duration::from_secs(10);
-/// How often tasks are forgotten that were done long ago.
+/// Interval for deleting old finished tasks.
 const FORGET_TASKS_EVERY: Duration = Duration::from_secs(60 * 60);
 
-/// How often answers to completed multipart uploads are forgotten that nobody asks for again.
+/// Interval for deleting responses of completed multipart uploads that are no longer needed for
+/// retries.
 const FORGET_COMPLETIONS_EVERY: Duration = Duration::from_secs(60 * 60);
 
-/// How often deletions of repositories that were cut short are looked for.
+/// Interval for looking for interrupted deletions of repositories.
 const FINISH_DELETIONS_EVERY: Duration = Duration::from_secs(5 * 60);
-/// How often staged changes are retired that were thrown away and kept for long enough.
+/// Interval for retiring discarded staged changes whose retention time is over.
 const RETIRE_KEPT_EVERY: Duration = Duration::from_secs(10 * 60);
-/// How often entries of the reflog are forgotten that are too old or too many: each time counts all of them.
+/// Interval for pruning the reflog. Every run counts all entries.
 const PRUNE_REFLOG_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long after a start that is done first: a server that starts has other work.
+/// Delay of the first pruning after a start, when the server has other work.
 const PRUNE_REFLOG_FIRST_AFTER: Duration = Duration::from_secs(10 * 60);
 
-/// Starts the jobs; they end when `stop` is cancelled.
+/// Starts the jobs. They end when `stop` is cancelled.
 pub(crate) fn start(
     layers: &Layers,
     usage_every: Duration,
@@ -52,11 +53,11 @@ pub(crate) fn start(
     jobs
 }
 
-/// Tokens that were retired by a server that died before it emptied them.
+/// Empties tokens that were retired by a server that died before it emptied them.
 async fn sweep(layers: Layers, stop: CancellationToken) {
     let work = async {
         if let Err(e) = layers.graveler.sweep_tokens().await {
-            tracing::warn!(error = %base::chain(&e), "failed to finish what an earlier server left; the next start tries again");
+            tracing::warn!(error = %base::chain(&e), "failed to empty the staging tokens of an earlier server; the next start retries");
         }
     };
     tokio::select! {
@@ -73,7 +74,7 @@ async fn recover_tasks(layers: Layers, stop: CancellationToken) {
             () = stop.cancelled() => return,
         }
         if let Err(e) = layers.catalog.recover_tasks().await {
-            tracing::warn!(error = %base::chain(&e), "failed to look after the tasks of servers that died; it is tried again");
+            tracing::warn!(error = %base::chain(&e), "failed to recover the tasks of servers that died; will retry");
         }
     }
 }
@@ -87,7 +88,7 @@ async fn prune_tasks(layers: Layers, stop: CancellationToken) {
         }
         let work = async {
             if let Err(e) = layers.catalog.prune_tasks().await {
-                tracing::warn!(error = %base::chain(&e), "failed to forget tasks that are long done; it is tried again");
+                tracing::warn!(error = %base::chain(&e), "failed to delete old finished tasks; will retry");
             }
         };
         tokio::select! {
@@ -106,7 +107,7 @@ async fn prune_completions(layers: Layers, stop: CancellationToken) {
         }
         let work = async {
             if let Err(e) = layers.catalog.prune_completions().await {
-                tracing::warn!(error = %base::chain(&e), "failed to forget completed multipart uploads; it is tried again");
+                tracing::warn!(error = %base::chain(&e), "failed to delete records of completed multipart uploads; will retry");
             }
         };
         tokio::select! {
@@ -116,8 +117,8 @@ async fn prune_completions(layers: Layers, stop: CancellationToken) {
     }
 }
 
-/// Deletions of repositories in which a server, this one or another, was stopped. One that another
-/// server is at just now is not disturbed by doing the same.
+/// Finishes deletions of repositories that a stopping server left unfinished. Safe to run
+/// concurrently with the server that is deleting the same repository.
 async fn finish_deletions(layers: Layers, stop: CancellationToken) {
     let mut ticks = ticks(FINISH_DELETIONS_EVERY);
     loop {
@@ -125,9 +126,11 @@ async fn finish_deletions(layers: Layers, stop: CancellationToken) {
             ticks.tick().await;
             match layers.catalog.finish_deletions().await {
                 Ok(0) => {}
-                Ok(finished) => tracing::info!("finished {finished} deletions of repositories"),
+                Ok(finished) => {
+                    tracing::info!("finished {finished} interrupted deletions of repositories")
+                }
                 Err(e) => {
-                    tracing::warn!(error = %base::chain(&e), "failed to finish deletions of repositories; the next round tries again");
+                    tracing::warn!(error = %base::chain(&e), "failed to finish deletions of repositories; will retry");
                 }
             }
         };
@@ -157,7 +160,7 @@ async fn retire_kept(layers: Layers, stop: CancellationToken) {
         }
         let work = async {
             if let Err(e) = layers.graveler.retire_kept().await {
-                tracing::warn!(error = %base::chain(&e), "failed to retire uncommitted changes that were thrown away; it is tried again");
+                tracing::warn!(error = %base::chain(&e), "failed to retire discarded uncommitted changes; will retry");
             }
         };
         tokio::select! {
@@ -176,7 +179,7 @@ async fn prune_reflog(layers: Layers, stop: CancellationToken) {
         }
         let work = async {
             if let Err(e) = layers.graveler.prune_reflog().await {
-                tracing::warn!(error = %base::chain(&e), "failed to forget old entries of the reflog; it is tried again");
+                tracing::warn!(error = %base::chain(&e), "failed to prune the reflog; will retry");
             }
         };
         tokio::select! {
@@ -195,7 +198,7 @@ async fn store_usage(layers: Layers, every: Duration, stop: CancellationToken) {
             () = stop.cancelled() => return,
         }
         if let Err(e) = layers.auth.flush_usage().await {
-            tracing::warn!(error = %base::chain(&e), "failed to store the usage count; it is kept for the next time");
+            tracing::warn!(error = %base::chain(&e), "failed to store the usage count; will retry");
         }
     }
 }
@@ -215,9 +218,9 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_start_does_not_count_the_reflog() {
+    async fn start_does_not_prune_the_reflog() {
         let mut pruning = ticks_after(PRUNE_REFLOG_FIRST_AFTER, PRUNE_REFLOG_EVERY);
-        // What is due at the start is due by now.
+        // Jobs that are due at start have run by now.
         ticks(RETIRE_KEPT_EVERY).tick().await;
         let due = tokio::select! {
             biased;

@@ -1,24 +1,24 @@
 //! The `weir` server: configuration, wiring, serving, background jobs.
 //!
-//! The only crate that names concrete drivers. Everything below it is given
-//! what it needs through its constructor.
+//! This is the only crate that refers to concrete drivers. It passes all dependencies to the lower
+//! layers through their constructors.
 
 pub mod config;
 mod first_start;
 pub mod health;
 mod jobs;
-mod leftover;
 mod local_only;
 mod parent;
 mod quickstart;
 mod secret_file;
 mod serve;
 mod telemetry;
+mod unread_body;
 mod welcome;
 mod wiring;
 
 pub use parent::Parent;
 pub use serve::{Server, run};
 
-/// The command that a server starts itself with to compile one component.
+/// The subcommand with which a server starts itself to compile one component.
 pub const COMPILE_COMMAND: &str = "compile-component";

@@ -1,8 +1,8 @@
-//! A quickstart answers its own machine only: refuses requests that name another host, or that a page of
-//! another site sent from a browser on this machine.
+//! Restricts a quickstart to this machine: rejects requests for other host names, and requests that
+//! a browser on this machine sends from a page of another site.
 //!
-//! A page may let its own name lead to `127.0.0.1` and then read what is served there as its own (DNS
-//! rebinding); the name is still in `Host`.
+//! A page can point its own domain to `127.0.0.1` and then read the responses as same-origin (DNS
+//! rebinding). The `Host` header still contains that domain.
 
 use std::sync::Arc;
 
@@ -17,19 +17,19 @@ use serde_json::json;
 use crate::config::Config;
 
 const HINT_HOST: &str =
-    "use 127.0.0.1 or localhost as host, or start the server without --quickstart";
+    "use 127.0.0.1 or localhost as the host, or start the server without --quickstart";
 const HINT_PAGE: &str = "send the request from a page of this server or from a program, not from a page of another site (header Sec-Fetch-Site)";
 
-/// The names that a quickstart answers to, beside those that always mean this machine.
+/// Host names that a quickstart accepts in addition to loopback names.
 #[derive(Debug, Clone)]
-pub(crate) struct OwnNames {
+pub(crate) struct LocalNames {
     exact: Arc<[String]>,
-    /// Base domains of the S3 gateway: names below them are repositories.
+    /// Base domains of the S3 gateway. Names below them are repositories.
     domains: Arc<[String]>,
 }
 
-impl OwnNames {
-    /// Those of a quickstart; none of a server that is not one.
+impl LocalNames {
+    /// Returns the names of a quickstart, or `None` for other servers.
     pub(crate) fn of(config: &Config) -> Option<Self> {
         let listening = api::host_name(&config.listen_address);
         let domains = config
@@ -55,11 +55,11 @@ impl OwnNames {
             || self.domains.iter().any(is_of_domain)
     }
 
-    /// Why a request is not answered, and what the caller can do; none if it is answered.
+    /// Returns why a request is rejected and a hint, or `None` if it is accepted.
     fn refusal(&self, request: &Parts) -> Option<(String, &'static str)> {
         let mut hosts = api::hosts(&request.uri, &request.headers).peekable();
         if hosts.peek().is_none() {
-            return Some(("the request names no host".to_owned(), HINT_HOST));
+            return Some(("the request has no host".to_owned(), HINT_HOST));
         }
         let foreign = hosts.find(|host| !host.as_ref().is_some_and(|host| self.include(host)));
         if let Some(host) = foreign {
@@ -74,12 +74,16 @@ impl OwnNames {
     }
 }
 
-/// Answers requests to this machine, and refuses others (403).
-pub(crate) async fn guard(State(names): State<OwnNames>, request: Request, next: Next) -> Response {
+/// Middleware that rejects requests for other hosts with status 403.
+pub(crate) async fn guard(
+    State(names): State<LocalNames>,
+    request: Request,
+    next: Next,
+) -> Response {
     let (parts, body) = request.into_parts();
     if let Some((why, hint)) = names.refusal(&parts) {
         tracing::debug!("refused a request to a quickstart: {why}");
-        let message = format!("a quickstart answers its own machine only: {why}");
+        let message = format!("a quickstart accepts requests from this machine only: {why}");
         let body = json!({ "message": message, "hint": hint });
         return (StatusCode::FORBIDDEN, Json(body)).into_response();
     }
@@ -91,7 +95,7 @@ mod tests {
     use super::*;
 
     fn refusal(uri: &str, headers: &[(&str, &str)]) -> Option<(String, &'static str)> {
-        let names = OwnNames {
+        let names = LocalNames {
             exact: ["lake.test".to_owned()].into(),
             domains: ["s3.local.lakefs.io".to_owned()].into(),
         };
@@ -103,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_to_this_machine_are_answered() {
+    fn requests_to_this_machine_are_accepted() {
         for host in [
             "127.0.0.1:8000",
             "localhost:8000",
@@ -115,14 +119,14 @@ mod tests {
         ] {
             assert_eq!(refusal("/", &[("host", host)]), None, "{host}");
         }
-        // HTTP/2 has the host in the target.
+        // HTTP/2 has the host in the request target.
         assert_eq!(refusal("http://127.0.0.1:8000/", &[]), None);
         let own_page = [("host", "localhost"), ("sec-fetch-site", "same-origin")];
         assert_eq!(refusal("/", &own_page), None);
     }
 
     #[test]
-    fn other_names_and_pages_of_other_sites_are_refused() {
+    fn other_hosts_and_cross_site_requests_are_rejected() {
         for (uri, headers) in [
             ("/", vec![("host", "rebound.example:8000")]),
             ("/", vec![("host", "localhost.rebound.example")]),

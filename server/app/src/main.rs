@@ -18,10 +18,10 @@ struct Cli {
 enum Command {
     /// Run the server: REST API and S3 gateway on one port.
     Run(RunArgs),
-    /// Compile the component on standard input: the server starts this for each component.
+    /// Compile the component on standard input. The server starts this for each component.
     #[command(name = app::COMPILE_COMMAND, hide = true)]
     CompileComponent(CompileArgs),
-    /// Exit with 0 if a server answers, and with 1 if not: a container's health check.
+    /// Exit with 0 if a server responds and with 1 otherwise. Use it as a container's health check.
     Health(HealthArgs),
 }
 
@@ -33,24 +33,26 @@ struct CompileArgs {
 
 #[derive(Debug, Args)]
 struct RunArgs {
-    /// Configuration file (YAML, lakeFS's keys). Default: ./config.yaml, ~/.lakefs/config.yaml,
-    /// /etc/lakefs/config.yaml, ~/.lakefs.yaml, the first that exists.
+    /// Configuration file (YAML with lakeFS's keys). By default, the first that exists of
+    /// ./config.yaml, ~/.lakefs/config.yaml, /etc/lakefs/config.yaml and ~/.lakefs.yaml.
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Keep everything in this folder: SQLite database, objects, caches, a generated secret key.
+    /// Store everything in this folder: SQLite database, objects, caches, and a generated secret
+    /// key.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Start with an administrator key in DIR/quickstart-credentials.json, for trying out on this machine only.
-    /// Without --data, DIR is ~/weir.
+    /// Create an administrator with keys in DIR/quickstart-credentials.json, for evaluation on this
+    /// machine only. Without --data, DIR is ~/weir.
     #[arg(long)]
     quickstart: bool,
     /// Address to listen on.
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
-    /// Write process id and address to this file, as JSON, once the server listens; remove it at the end.
+    /// Write process id and address as JSON to this file once the server listens. The server
+    /// deletes the file when it exits.
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
-    /// Stop when standard input closes: when the program that holds its other end is gone, for one.
+    /// Stop when standard input closes, for example because the program at its other end exited.
     #[arg(long)]
     stop_with_stdin: bool,
 }
@@ -63,7 +65,8 @@ struct HealthArgs {
 }
 
 fn main() -> ExitCode {
-    // Whatever is made from here on (database and its journals, objects, keys, caches, logs) is this user's alone.
+    // All files created by this process (database, objects, keys, caches, logs) are accessible only
+    // to its user.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let ended = match Cli::parse().command {
         Command::Run(args) => run(args),

@@ -1,8 +1,8 @@
-//! The program that started this server: what it is told, and what it says by going away.
+//! Integration with the program that started this server.
 //!
-//! A program that starts a server needs to know that the server which answers is its own, and a server that nobody
-//! asked to outlive that program must not. Both work without signals, shared ports or guesses: a file with the
-//! address, and standard input, which the system closes whatever the parent died of.
+//! That program needs to recognize its own server, and a server must not outlive the program unless
+//! it should. Both work without signals, fixed ports or guesses: a file with the server's address,
+//! and standard input, which the operating system closes however the parent exits.
 
 use std::io::Read as _;
 use std::net::SocketAddr;
@@ -12,46 +12,48 @@ use anyhow::Context as _;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-/// What the starting program asked for. The default is nothing.
+/// What the starting program requested. The default is nothing.
 #[derive(Debug, Default, Clone)]
 pub struct Parent {
-    /// Written once the server listens, removed when it ends.
+    /// Written once the server listens, deleted when it exits.
     pub ready_file: Option<PathBuf>,
     /// Stop when standard input closes.
     pub stop_with_stdin: bool,
 }
 
-/// What the ready file holds, as JSON.
+/// Content of the ready file, as JSON.
 #[derive(Debug, Serialize)]
 struct Ready {
-    /// The server's process id: a file left by another server is told apart by it.
+    /// The server's process id. It distinguishes the file from one left by another server.
     pid: u32,
-    /// Where it listens, with the port that the system chose for port 0.
+    /// The listening address, with the actual port if port 0 was requested.
     address: SocketAddr,
     version: &'static str,
 }
 
 impl Parent {
-    /// Writes the ready file, if one was asked for. It is removed when the returned value is dropped.
+    /// Writes the ready file, if requested. The file is deleted when the returned value is dropped.
     ///
     /// # Errors
-    /// If it can't be written.
-    pub(crate) fn tell_ready(&self, address: SocketAddr) -> anyhow::Result<ReadyFile> {
+    /// If the file cannot be written.
+    pub(crate) fn write_ready_file(&self, address: SocketAddr) -> anyhow::Result<ReadyFile> {
         if let Some(path) = &self.ready_file {
             write_whole(path, address).with_context(|| {
-                format!("--ready-file: can't write {}: choose a file in a folder that exists and can be written to", path.display())
+                format!("--ready-file: failed to write {}: choose a file in an existing, writable folder", path.display())
             })?;
         }
         Ok(ReadyFile(self.ready_file.clone()))
     }
 
-    /// Returns when the server is to stop because its parent is gone; never, unless that was asked for.
-    pub(crate) async fn gone(&self) {
+    /// Resolves when the parent is gone. Never resolves if stopping with the parent was not
+    /// requested.
+    pub(crate) async fn wait_until_gone(&self) {
         if !self.stop_with_stdin {
             return std::future::pending().await;
         }
         let (closed, wait) = oneshot::channel();
-        // A thread of its own: the runtime would wait at its end for a read on one of its threads.
+        // Uses a separate thread, because at shutdown the runtime would wait for a read on one of
+        // its own threads.
         std::thread::spawn(move || {
             let mut ignored = [0; 256];
             let mut stdin = std::io::stdin().lock();
@@ -62,10 +64,10 @@ impl Parent {
                     Ok(_) | Err(_) => {}
                 }
             }
-            // Nobody listens any more where the server stops for another reason.
+            // The receiver is gone if the server stops for another reason.
             let _stopping = closed.send(());
         });
-        // A thread that could not tell is as good as a closed input.
+        // If the thread could not send, treat it like a closed input.
         let _closed = wait.await;
     }
 }
@@ -78,7 +80,7 @@ impl Drop for ReadyFile {
     fn drop(&mut self) {
         if let Some(path) = &self.0
             && let Err(e) = std::fs::remove_file(path)
-            // Gone together with its folder.
+            // The file may have been deleted together with its folder.
             && e.kind() != std::io::ErrorKind::NotFound
         {
             tracing::warn!(error = %e, "failed to remove {}", path.display());
@@ -86,7 +88,7 @@ impl Drop for ReadyFile {
     }
 }
 
-/// A reader sees the whole file or none.
+/// Writes the file atomically, so that readers never see a partial file.
 fn write_whole(path: &Path, address: SocketAddr) -> anyhow::Result<()> {
     let ready = Ready {
         pid: std::process::id(),
@@ -105,14 +107,14 @@ mod tests {
     use super::Parent;
 
     #[test]
-    fn the_ready_file_names_process_and_address_and_goes_with_the_server() {
+    fn ready_file_has_process_and_address_and_is_deleted_at_exit() {
         let dir = tempfile::tempdir().unwrap();
         let parent = Parent {
             ready_file: Some(dir.path().join("ready.json")),
             stop_with_stdin: false,
         };
         let file = parent
-            .tell_ready("127.0.0.1:8000".parse().unwrap())
+            .write_ready_file("127.0.0.1:8000".parse().unwrap())
             .unwrap();
         let text = std::fs::read_to_string(dir.path().join("ready.json")).unwrap();
         let told: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -123,16 +125,17 @@ mod tests {
     }
 
     #[test]
-    fn a_ready_file_that_cannot_be_written_is_an_error_with_the_remedy() {
+    fn unwritable_ready_file_is_an_error_with_a_remedy() {
         let parent = Parent {
             ready_file: Some("/nonexistent/ready.json".into()),
             stop_with_stdin: false,
         };
         let error = parent
-            .tell_ready("127.0.0.1:1".parse().unwrap())
+            .write_ready_file("127.0.0.1:1".parse().unwrap())
             .unwrap_err();
         assert!(
-            format!("{error:#}").starts_with("--ready-file: can't write /nonexistent/ready.json"),
+            format!("{error:#}")
+                .starts_with("--ready-file: failed to write /nonexistent/ready.json"),
             "{error:#}"
         );
     }

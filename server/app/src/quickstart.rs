@@ -1,5 +1,5 @@
-//! The keys of a quickstart: made at random at its first start, and kept in a file of its data folder,
-//! where a program that started the server can read them as soon as it answers.
+//! The keys of a quickstart. They are generated at the first start and stored in a file of the data
+//! folder, where a program that started the server can read them as soon as the server responds.
 
 use std::path::{Path, PathBuf};
 
@@ -9,11 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::secret_file;
 
-/// The file of the keys, in the data folder: `{"access_key_id": ..., "secret_access_key": ...}`.
+/// Name of the key file in the data folder: `{"access_key_id": ..., "secret_access_key": ...}`.
 pub(crate) const CREDENTIALS_FILE: &str = "quickstart-credentials.json";
 
-/// The keys that quickstarts of lakeFS, and of Weir before its keys were random, have: anybody can read
-/// them up.
+/// Publicly documented keys of quickstarts of lakeFS, and of earlier versions of Weir.
 const PUBLISHED_KEYS: (&str, &str) = (
     "AKIAIOSFOLQUICKSTART",
     "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
@@ -26,23 +25,24 @@ pub(crate) struct Keys {
     pub(crate) secret_access_key: String,
 }
 
-/// What opens the installation of a quickstart.
-pub(crate) enum Opened {
-    /// Keys that were made at this start.
+/// The keys of a quickstart's administrator.
+pub(crate) enum AdminKeys {
+    /// Generated at this start.
     New(Keys, PathBuf),
-    /// Keys that were made at an earlier one.
+    /// Generated at an earlier start.
     Kept(Keys, PathBuf),
-    /// Keys that nobody wrote to the data folder: it was set up otherwise.
-    Others,
+    /// Not in the data folder: the installation was set up in another way.
+    Unknown,
 }
 
-/// The keys of the administrator that is to be made: those in the file, or new ones.
+/// Returns the keys for a new administrator: those in the file, or new ones. The flag says whether
+/// they are new.
 ///
-/// They are in the file before there is an administrator who has them, so that a start that is cut short
-/// loses none.
+/// The file is written before the administrator is created, so that an interrupted start does not
+/// lose the keys.
 ///
 /// # Errors
-/// When the file can't be read or made.
+/// If the file cannot be read or created.
 pub(crate) fn keys(auth: &Auth, data: &Path) -> anyhow::Result<(Keys, bool)> {
     let path = data.join(CREDENTIALS_FILE);
     if let Some(keys) = read(&path)? {
@@ -60,36 +60,44 @@ pub(crate) fn keys(auth: &Auth, data: &Path) -> anyhow::Result<(Keys, bool)> {
         Ok(()) => Ok((keys, true)),
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => match read(&path)? {
             Some(keys) => Ok((keys, false)),
-            None => bail!("{} came and went: start again", path.display()),
+            None => bail!(
+                "{} was deleted while the server started: start it again",
+                path.display()
+            ),
         },
-        Err(e) => Err(e)
-            .with_context(|| format!("failed to keep the quickstart's keys in {}", path.display())),
+        Err(e) => Err(e).with_context(|| {
+            format!(
+                "failed to store the quickstart's keys in {}",
+                path.display()
+            )
+        }),
     }
 }
 
-/// What opens a quickstart that has an administrator. `made`: keys that were made at this start.
+/// Returns the keys of a quickstart that has an administrator. `made` says whether they were
+/// generated at this start.
 ///
 /// # Errors
-/// When the file or the stored keys can't be read.
-pub(crate) async fn opened(auth: &Auth, data: &Path, made: bool) -> anyhow::Result<Opened> {
+/// If the file or the stored keys cannot be read.
+pub(crate) async fn opened(auth: &Auth, data: &Path, made: bool) -> anyhow::Result<AdminKeys> {
     let path = data.join(CREDENTIALS_FILE);
     let Some(keys) = read(&path)? else {
-        return Ok(Opened::Others);
+        return Ok(AdminKeys::Unknown);
     };
     if !opens(auth, &keys.access_key_id, &keys.secret_access_key).await? {
-        return Ok(Opened::Others);
+        return Ok(AdminKeys::Unknown);
     }
     Ok(if made {
-        Opened::New(keys, path)
+        AdminKeys::New(keys, path)
     } else {
-        Opened::Kept(keys, path)
+        AdminKeys::Kept(keys, path)
     })
 }
 
-/// Whether keys open this installation that anybody can read up.
+/// Reports whether the installation accepts the publicly documented keys.
 ///
 /// # Errors
-/// When the stored keys can't be read.
+/// If the stored keys cannot be read.
 pub(crate) async fn published_keys_open(auth: &Auth) -> anyhow::Result<bool> {
     opens(auth, PUBLISHED_KEYS.0, PUBLISHED_KEYS.1).await
 }
@@ -108,10 +116,10 @@ fn read(path: &Path) -> anyhow::Result<Option<Keys>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(e).with_context(|| format!("failed to read {}", path.display())),
     };
-    // Not the parser's words: they may hold a part of the secret.
+    // The parser's message is dropped, because it may contain a part of the secret.
     let keys = serde_json::from_str(&text).ok().with_context(|| {
         format!(
-            "{} does not hold an access key and its secret: restore it, or remove it if the installation has no administrator yet",
+            "{} does not contain an access key and its secret: restore it, or delete it if the installation has no administrator yet",
             path.display()
         )
     })?;
@@ -140,14 +148,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn keys_are_random_and_kept_in_a_file_of_the_owner() {
+    async fn keys_are_random_and_stored_in_a_private_file() {
         let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let auth = auth();
         let (first, made) = keys(&auth, dir.path()).unwrap();
         assert!(made);
         let (elsewhere, _) = keys(&auth, other.path()).unwrap();
         assert!(first != elsewhere && first.secret_access_key.len() == 40);
-        // A start that was cut short before the administrator was made goes on with the same keys.
+        // A start after an interrupted one uses the same keys.
         let (second, made) = keys(&auth, dir.path()).unwrap();
         assert!(first == second && !made);
         let files: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
@@ -159,21 +167,21 @@ mod tests {
 
         assert!(matches!(
             opened(&auth, dir.path(), true).await.unwrap(),
-            Opened::Others
+            AdminKeys::Unknown
         ));
         let key = (first.access_key_id.clone(), first.secret_access_key.clone());
         auth.setup("quickstart", Some(key)).await.unwrap();
         assert!(matches!(
             opened(&auth, dir.path(), true).await.unwrap(),
-            Opened::New(..)
+            AdminKeys::New(..)
         ));
         assert!(matches!(
             opened(&auth, dir.path(), false).await.unwrap(),
-            Opened::Kept(..)
+            AdminKeys::Kept(..)
         ));
         assert!(matches!(
             opened(&auth, other.path(), false).await.unwrap(),
-            Opened::Others
+            AdminKeys::Unknown
         ));
         assert!(!published_keys_open(&auth).await.unwrap());
     }
@@ -189,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_file_is_told_without_its_secret() {
+    fn error_for_a_damaged_file_does_not_show_the_secret() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(
             dir.path().join(CREDENTIALS_FILE),

@@ -1,4 +1,4 @@
-//! Files that hold a secret: readable by their owner only, and under their name whole or not at all.
+//! Files that contain a secret. They are readable only by their owner and created atomically.
 
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -6,11 +6,11 @@ use std::path::Path;
 
 use base::IdGenerator as _;
 
-/// Makes a file with a secret, once: a start that is cut short leaves no half of it, and of two that
-/// make it at once one is told that the other came first.
+/// Creates a file with a secret. An interrupted start leaves no partial file, and of two concurrent
+/// starts one gets `AlreadyExists`.
 ///
 /// # Errors
-/// [`io::ErrorKind::AlreadyExists`] if there is one; whatever the file system says.
+/// [`io::ErrorKind::AlreadyExists`] if the file exists; otherwise errors of the file system.
 pub(crate) fn make(path: &Path, secret: &str) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let ids = base::SystemIds::new(std::sync::Arc::new(base::SystemClock));

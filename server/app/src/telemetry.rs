@@ -1,7 +1,7 @@
 //! Logs, request ids and metrics.
 //!
-//! One line per request, at `debug` when it went well and `info` or `warn` when
-//! not; a failure is logged where it is handled. No header or body is ever logged.
+//! Each request logs one line, at level `debug` if it succeeded and `info` or `warn` if it failed.
+//! Failures are logged where they are handled. Headers and bodies are never logged.
 
 use std::any::Any;
 use std::io;
@@ -21,17 +21,17 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use crate::config::Logging;
 
-/// A request's id, in and out.
+/// Header of the request id, in requests and responses.
 pub(crate) const REQUEST_ID: &str = "x-request-id";
-/// A longer id, or one with other characters, is replaced by our own.
+/// Ids that are longer or contain other characters are replaced.
 const MAX_REQUEST_ID_BYTES: usize = 128;
 
-/// Bucket borders of request durations, in seconds.
+/// Bucket boundaries of request durations, in seconds.
 const DURATION_BUCKETS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0,
 ];
 
-/// Sends log lines where the configuration says.
+/// Initializes logging according to the configuration.
 pub(crate) fn init_logging(logging: &Logging) -> anyhow::Result<()> {
     let writer = match logging.output.as_str() {
         "-" | "" => BoxMakeWriter::new(io::stdout),
@@ -42,7 +42,7 @@ pub(crate) fn init_logging(logging: &Logging) -> anyhow::Result<()> {
                 .append(true)
                 .open(path);
             BoxMakeWriter::new(Mutex::new(
-                file.with_context(|| format!("logging.output: can't write to {path}"))?,
+                file.with_context(|| format!("logging.output: failed to open {path}"))?,
             ))
         }
     };
@@ -50,13 +50,13 @@ pub(crate) fn init_logging(logging: &Logging) -> anyhow::Result<()> {
         "{},sqlx=warn,wasmtime=warn,cranelift=warn,hyper=warn,s3s=off",
         logging.level
     ))
-    .context("logging.level is not a filter")?;
+    .context("logging.level is not a valid filter")?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer)
         .with_ansi(false)
         .with_target(false);
-    // A second initialisation happens only in tests that run several servers in one process.
+    // Initialization fails only in tests that run several servers in one process.
     let _already = if logging.json {
         builder.json().try_init()
     } else {
@@ -65,20 +65,20 @@ pub(crate) fn init_logging(logging: &Logging) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts collecting metrics; the handle prints them.
+/// Initializes metrics. The handle renders them.
 pub(crate) fn init_metrics() -> anyhow::Result<PrometheusHandle> {
     let recorder = PrometheusBuilder::new()
         .set_buckets(DURATION_BUCKETS)
         .context("failed to set up metrics")?
         .build_recorder();
     let handle = recorder.handle();
-    // Fails only where one process runs several servers; their figures are then one.
+    // Fails only if one process runs several servers, which then share their metrics.
     let _already = metrics::set_global_recorder(recorder);
     Ok(handle)
 }
 
-/// Gives each request an id, a span, a log line and its place in the metrics. A panic of a handler
-/// costs its own request and not the connection, which others may share.
+/// Middleware: assigns a request id and a span, writes the log line and the metrics. A panic in a
+/// handler fails only its own request and not the connection, which other requests may share.
 pub(crate) async fn observe(
     mut request: Request,
     next: Next,
@@ -98,7 +98,7 @@ pub(crate) async fn observe(
     let path = request.uri().path().to_owned();
     let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default(), surface, %method, path);
     let started = Instant::now();
-    // What a handler left half done is dropped with it; what is shared is never left so.
+    // Unwind safe: state of the handler is dropped, and shared state is never left inconsistent.
     let answer = AssertUnwindSafe(next.run(request))
         .catch_unwind()
         .instrument(span.clone());
@@ -121,16 +121,16 @@ pub(crate) async fn observe(
     response
 }
 
-/// Logs a panic and answers for it.
+/// Logs a panic and returns the response for it.
 fn after_panic(panic: &(dyn Any + Send)) -> Response {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    tracing::error!(panic = text.unwrap_or("of no text"), "a handler panicked");
+    tracing::error!(panic = text.unwrap_or("without text"), "a handler panicked");
     let body = serde_json::json!({"message": "internal error"});
     (http::StatusCode::INTERNAL_SERVER_ERROR, axum::Json(body)).into_response()
 }
 
-/// A bounded set of labels, whatever clients send.
+/// Maps methods to a bounded set of labels.
 fn method_label(method: &http::Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_is_answered_and_named_by_its_request() {
+    async fn panic_gets_a_response_and_is_logged_with_its_request() {
         let app = Router::new()
             .route("/panic", get(async || -> &'static str { panic!("secret") }))
             .layer(middleware::from_fn(|request: Request, next: Next| {

@@ -1,24 +1,24 @@
-//! What a person sees who opens the server's address: the version, where the documentation is, the next commands.
+//! The page at the server's root: the version, links to the documentation, and the next commands.
 //!
-//! A page for browsers and plain text for everything else, until the console comes. Nothing on it runs, and nothing
-//! of the request is shown but a host name that can't be anything else. [`DOCS`] is the documentation of this very
-//! version, as text.
+//! Browsers get HTML, all other clients plain text. The page contains no scripts, and nothing from
+//! the request except a host name that has been validated. [`DOCS`] is the documentation of this
+//! version as text.
 
 use axum::extract::Path;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// Shown where the request names no usable host.
+/// Shown if the request has no usable host.
 const USUAL_HOST: &str = "127.0.0.1:8000";
 /// Longer host names are not shown.
 const MAX_HOST_BYTES: usize = 255;
 
-/// The documentation: name, what it is about, text.
+/// The documentation: file name, topic, text.
 const DOCS: &[(&str, &str, &str)] = &[
     (
         "README.md",
-        "what Weir is, and how to begin",
+        "what Weir is and how to start",
         include_str!("../../../README.md"),
     ),
     (
@@ -33,7 +33,7 @@ const DOCS: &[(&str, &str, &str)] = &[
     ),
     (
         "versioning.md",
-        "branches, commits, merges, and the ways back",
+        "branches, commits, merges and undo",
         include_str!("../../../docs/versioning.md"),
     ),
     (
@@ -43,12 +43,12 @@ const DOCS: &[(&str, &str, &str)] = &[
     ),
     (
         "undo.md",
-        "taking back what was done to a branch",
+        "undoing changes of a branch",
         include_str!("../../../docs/undo.md"),
     ),
     (
         "branch-protection.md",
-        "branches that only merges change",
+        "protecting branches",
         include_str!("../../../docs/branch-protection.md"),
     ),
     (
@@ -73,7 +73,7 @@ const DOCS: &[(&str, &str, &str)] = &[
     ),
     (
         "retention.md",
-        "rules of garbage collection",
+        "garbage collection rules",
         include_str!("../../../docs/retention.md"),
     ),
     (
@@ -83,7 +83,7 @@ const DOCS: &[(&str, &str, &str)] = &[
     ),
     (
         "formats.md",
-        "what is stored, byte by byte",
+        "storage formats",
         include_str!("../../../docs/formats.md"),
     ),
     (
@@ -93,7 +93,7 @@ const DOCS: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// The page at `/`.
+/// Handles `/`.
 pub(crate) async fn page(headers: HeaderMap) -> Response {
     let host = headers
         .get(header::HOST)
@@ -114,7 +114,7 @@ pub(crate) async fn page(headers: HeaderMap) -> Response {
     response
 }
 
-/// One file of the documentation, at `/docs/NAME`.
+/// Handles `/docs/NAME`.
 pub(crate) async fn doc(Path(name): Path<String>) -> Response {
     match DOCS.iter().find(|(n, ..)| *n == name) {
         Some((_, _, text)) => answer("text/plain; charset=utf-8", (*text).to_owned()),
@@ -129,30 +129,30 @@ pub(crate) async fn doc(Path(name): Path<String>) -> Response {
     }
 }
 
-/// What may be shown of a `Host` header: a name or an address, with a port or without.
+/// Returns a `Host` header that is safe to display: a name or an address, optionally with a port.
 fn shown_host(value: &HeaderValue) -> Option<&str> {
     let host = value.to_str().ok()?;
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
     (!host.is_empty() && host.len() <= MAX_HOST_BYTES && host.chars().all(is_plain)).then_some(host)
 }
 
-/// What to do next: a sentence and a command.
+/// Next steps: a sentence and a command each.
 fn commands(host: &str) -> [(&'static str, String); 3] {
     [
         (
-            "Make the first administrator. The answer shows its keys, this one time; skip this where keys were given at the start.",
+            "Create the first administrator. The response shows its keys only once. Skip this step if keys were configured at the start.",
             format!(
                 "curl -H 'content-type: application/json' -d '{{\"username\": \"admin\"}}' http://{host}/api/v1/setup_lakefs"
             ),
         ),
         (
-            "Make a repository with its branch main, with those keys in place of KEY and SECRET.",
+            "Create a repository with a branch main. Replace KEY and SECRET by those keys.",
             format!(
                 "curl -u KEY:SECRET -H 'content-type: application/json' -d '{{\"name\": \"lake\", \"storage_namespace\": \"local://lake\"}}' http://{host}/api/v1/repositories"
             ),
         ),
         (
-            "Write to main as to a bucket; `aws configure` takes the same keys.",
+            "Write to main through S3. Pass the same keys to `aws configure`.",
             format!(
                 "aws --endpoint-url http://{host} --region us-east-1 s3 cp FILE s3://lake/main/FILE"
             ),
@@ -162,13 +162,13 @@ fn commands(host: &str) -> [(&'static str, String); 3] {
 
 fn text(host: &str) -> String {
     let mut out = format!(
-        "Weir {VERSION}: git for data lakes. This server speaks the REST and S3 contracts of lakeFS.\n\nDocumentation:\n"
+        "Weir {VERSION}: git for data lakes. This server implements the REST and S3 APIs of lakeFS.\n\nDocumentation:\n"
     );
     for (name, about, _) in DOCS {
         out.push_str(&format!("  http://{host}/docs/{name}  {about}\n"));
     }
     out.push_str(&format!(
-        "  http://{host}/openapi.json  the REST contract\n\nNext:\n"
+        "  http://{host}/openapi.json  the REST API\n\nNext:\n"
     ));
     for (number, (why, command)) in commands(host).iter().enumerate() {
         out.push_str(&format!("  {}. {why}\n     {command}\n", number + 1));
@@ -180,14 +180,14 @@ fn html(host: &str) -> String {
     let mut out = format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<title>Weir</title>\n<h1>Weir {VERSION}</h1>\n\
-         <p>Git for data lakes. This server speaks the REST and S3 contracts of lakeFS.</p>\n<h2>Documentation</h2>\n<ul>\n"
+         <p>Git for data lakes. This server implements the REST and S3 APIs of lakeFS.</p>\n<h2>Documentation</h2>\n<ul>\n"
     );
     for (name, about, _) in DOCS {
         out.push_str(&format!(
             "<li><a href=\"/docs/{name}\">{name}</a>: {about}</li>\n"
         ));
     }
-    out.push_str("<li><a href=\"/openapi.json\">openapi.json</a>: the REST contract</li>\n</ul>\n<h2>Next</h2>\n<ol>\n");
+    out.push_str("<li><a href=\"/openapi.json\">openapi.json</a>: the REST API</li>\n</ul>\n<h2>Next</h2>\n<ol>\n");
     for (why, command) in commands(host) {
         out.push_str(&format!(
             "<li>{}<pre>{}</pre></li>\n",
@@ -207,7 +207,7 @@ fn escape(text: &str) -> String {
         .replace('\'', "&#39;")
 }
 
-/// An answer in which nothing runs, that no other site frames and no cache keeps.
+/// Returns a response that runs no scripts, cannot be framed by other sites, and is not cached.
 fn answer(content_type: &'static str, body: String) -> Response {
     let mut response = body.into_response();
     let headers = response.headers_mut();
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn browsers_get_a_page_on_which_nothing_runs() {
+    async fn browsers_get_a_page_without_scripts() {
         let (headers, page) = ask(
             "text/html,application/xhtml+xml;q=0.9",
             b"lake.example:8000",
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn everything_else_gets_plain_text() {
+    async fn other_clients_get_plain_text() {
         for accept in ["*/*", "application/json"] {
             let (headers, text) = ask(accept, b"127.0.0.1:8001").await;
             assert_eq!(headers[header::CONTENT_TYPE], "text/plain; charset=utf-8");
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_host_that_is_none_is_not_shown() {
+    async fn invalid_host_is_not_shown() {
         for host in [
             &b"\"><script>alert(1)</script>"[..],
             b"a;rm -rf ~",
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_documentation_is_served_as_text() {
+    async fn documentation_is_served_as_text() {
         for (name, about, text) in DOCS {
             assert!(!about.is_empty() && text.starts_with("# "), "{name}");
             let response = doc(axum::extract::Path((*name).to_owned())).await;
@@ -324,7 +324,7 @@ mod tests {
         assert_eq!(response.status(), 404);
     }
 
-    /// Every page that a user reads is served: a new one is not forgotten.
+    /// Every user-facing page must be served, including new ones.
     #[test]
     fn all_documents_are_listed() {
         let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs");

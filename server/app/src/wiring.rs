@@ -1,4 +1,5 @@
-//! Puts the server together, lowest layer first. A straight line: nothing here decides anything but drivers.
+//! Composes the server in a straight line, lowest layer first. The only decisions here are the
+//! choices of drivers.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use graveler::Graveler;
 use crate::COMPILE_COMMAND;
 use crate::config::{Blockstore, Config, Database};
 
-/// The layers that serving and jobs work with.
+/// The layers that serving and jobs use.
 #[derive(Debug, Clone)]
 pub(crate) struct Layers {
     pub(crate) graveler: Graveler,
@@ -210,8 +211,8 @@ fn actions_options(config: &Config) -> actions::Options {
     }
 }
 
-/// The program that runs now, also after another one has taken its place on disk: code of another
-/// version would not fit.
+/// Returns the path of the running program. It stays valid if the file on disk is replaced, whose
+/// machine code might be incompatible.
 fn own_program() -> PathBuf {
     let running = Path::new("/proc/self/exe");
     if running.exists() {

@@ -1,29 +1,30 @@
-//! Every parser of text or bytes that others send or store, by name: what `cargo xtask fuzz` feeds, and what
-//! the replay test feeds with all inputs that were kept.
+//! All parsers of untrusted or stored text and bytes, by name. `cargo xtask fuzz` fuzzes them, and
+//! the replay test runs them on all saved inputs.
 //!
-//! A target has a folder of its name in `corpus/`. What was once a crash has a file there as well.
-//! The invariant: a parser returns, whatever its input, on a small stack and in little memory.
+//! Each target has a folder with its name in `corpus/`, which also has an input for every crash
+//! found so far. Invariant: a parser returns on any input, with a small stack and little memory.
 
-/// The stack of the thread that reads the configuration.
+/// Stack size of the thread that reads the configuration.
 const MAIN_STACK_BYTES: usize = 4 << 20;
 
-/// A parser, and the name of its folder.
+/// A parser with the name of its corpus folder.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
-    /// As in `cargo xtask fuzz NAME`.
+    /// Name for `cargo xtask fuzz NAME`.
     pub name: &'static str,
-    /// Takes any bytes; returns nothing, or panics.
+    /// Parses arbitrary bytes. Panics on a bug.
     pub run: fn(&[u8]),
 }
 
 impl Target {
-    /// Runs the parser on a thread of a small stack, so that one that recurses without bound ends the process.
+    /// Runs the parser on a thread with a small stack, so that unbounded recursion ends the
+    /// process.
     pub fn try_input(&self, input: &[u8]) {
         base::testing::on_small_stack(|| (self.run)(input));
     }
 }
 
-/// All targets, in order of name.
+/// All targets, sorted by name.
 pub const TARGETS: &[Target] = &[
     target("action_file", actions::fuzzing::action_file),
     target("address", block::fuzzing::address),
@@ -64,14 +65,14 @@ const fn target(name: &'static str, run: fn(&[u8])) -> Target {
     Target { name, run }
 }
 
-/// The target of a name.
+/// Returns the target with a name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Target> {
     TARGETS.iter().find(|target| target.name == name)
 }
 
-/// The configuration file. Its parser stops at 128 levels, which take a megabyte where nothing is optimized:
-/// the thread that reads it has more.
+/// Parses a configuration file. Its parser stops at 128 levels, which need a megabyte of stack in
+/// debug builds. The server's thread has a larger stack.
 fn configuration(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -86,13 +87,13 @@ fn configuration(data: &[u8]) {
         std::thread::Builder::new()
             .stack_size(MAIN_STACK_BYTES)
             .spawn_scoped(threads, read)
-            .expect("there is a thread to be had")
+            .expect("failed to start a thread")
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     });
 }
 
-/// A Parquet file, as hooks read its footer.
+/// Parses a Parquet file's footer, as hooks do.
 fn parquet(data: &[u8]) {
     if let Ok(file) = hooks_sdk::Object::from_bytes("fuzz.parquet", data.to_vec()).parquet() {
         let columns = file.columns();

@@ -1,4 +1,4 @@
-//! Every input that was kept goes through its parser, without a fuzzer: those that once were crashes as well.
+//! Runs every parser on all saved inputs, including those that once crashed, without a fuzzer.
 
 use std::path::{Path, PathBuf};
 
@@ -11,23 +11,23 @@ fn corpus() -> PathBuf {
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
-        .map(|entry| entry.expect("a readable folder").path())
+        .map(|entry| entry.expect("failed to read the folder").path())
         .collect();
     files.sort();
     files
 }
 
 #[test]
-fn every_parser_returns_on_every_input_that_was_kept() {
+fn every_parser_returns_on_every_saved_input() {
     for target in TARGETS {
         let inputs = files(&corpus().join(target.name));
         assert!(inputs.len() >= 2, "{} has too few inputs", target.name);
         for path in inputs {
-            let input = std::fs::read(&path).expect("a readable file");
-            // A full stack ends the process: then this is the last line.
+            let input = std::fs::read(&path).expect("failed to read the file");
+            // A stack overflow ends the process, and this is then the last line of output.
             eprintln!("{}", path.display());
             target.try_input(&input);
-            // Cut, as by a broken connection or a full disk.
+            // Truncated input, as after a broken connection or on a full disk.
             for len in [0, 1, input.len() / 2, input.len().saturating_sub(1)] {
                 target.try_input(&input[..len.min(input.len())]);
             }
@@ -36,7 +36,7 @@ fn every_parser_returns_on_every_input_that_was_kept() {
 }
 
 #[test]
-fn every_target_has_its_folder_and_every_folder_its_target() {
+fn targets_and_corpus_folders_match() {
     let folders: Vec<_> = files(&corpus())
         .iter()
         .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
@@ -45,9 +45,9 @@ fn every_target_has_its_folder_and_every_folder_its_target() {
     assert_eq!(folders, names);
 }
 
-/// Long, deep or many of everything that any of the grammars nests or lists.
+/// Long, deep or numerous repetitions of everything that any grammar nests or lists.
 #[test]
-fn no_parser_fills_its_stack_with_what_nests() {
+fn nested_input_does_not_overflow_the_stack() {
     let pieces: &[&[u8]] = &[
         b"{",
         b"[",
@@ -90,7 +90,7 @@ fn no_parser_fills_its_stack_with_what_nests() {
     ];
     for target in TARGETS {
         for piece in pieces {
-            // A full stack ends the process: then this is the last line.
+            // A stack overflow ends the process, and this is then the last line of output.
             eprintln!("{}: {}", target.name, piece.escape_ascii());
             for prefix in 0..=10_u8 {
                 let many = piece.repeat((64 << 10) / piece.len());

@@ -1,7 +1,7 @@
-//! Bodies of callers who are not known: no operation reads more than 8 KiB of one.
+//! Request bodies of unauthenticated callers: no operation reads more than 8 KiB.
 //!
-//! Kernels buffer what a client sends, so that its bytes tell nothing of what was read. The tests go by answers: one that
-//! comes while the client has sent nothing, or not all, was made without the rest.
+//! Kernel buffers hide how much of a body was read. The tests therefore use responses: a response
+//! that arrives before the client has sent the body, or all of it, did not depend on the rest.
 
 use std::collections::BTreeSet;
 
@@ -11,19 +11,19 @@ use super::NEVER;
 use super::raw::Raw;
 
 const MAX_BODY_BYTES: usize = 8 << 10;
-/// What is thrown away behind it, so that a refusal reaches its client.
+/// Maximum number of further bytes that are discarded, so that a refusal reaches its client.
 const MAX_LEFTOVER_BYTES: usize = 64 << 10;
 
-/// What a route does with a body.
+/// How a route handles a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Body {
-    /// Reads it, and refuses what is too large with 413.
+    /// Reads it, and rejects a larger one with status 413.
     Read,
-    /// Leaves it unread, and answers with this status.
+    /// Does not read it, and responds with this status.
     Unread(u16),
 }
 
-/// Every route that asks for no credentials.
+/// All routes that need no credentials.
 const ROUTES: &[(&str, &str, Body)] = &[
     ("POST", "/api/v1/setup_comm_prefs", Body::Read),
     ("POST", "/api/v1/setup_lakefs", Body::Read),
@@ -42,7 +42,7 @@ const ROUTES: &[(&str, &str, Body)] = &[
     ("POST", "/unknown", Body::Unread(404)),
 ];
 
-/// Routes whose credentials are missing or wrong.
+/// Requests with missing or wrong credentials.
 const REFUSED: &[(&str, &str, &str, u16)] = &[
     ("GET", "/api/v1/config/version", "", 401),
     ("GET", "/api/v1/config", "", 401),
@@ -94,13 +94,13 @@ fn head(method: &str, path: &str, headers: &str) -> String {
     format!("{method} {path} HTTP/1.1\r\n{host}Content-Type: application/json\r\n{headers}")
 }
 
-/// What a request is answered of whose body so many bytes are announced and none is sent.
+/// Returns the status for a request that announces a body of this length and sends none of it.
 fn announced(server: &TestServer, head: &str, length: usize) -> u16 {
     let request = format!("{head}Content-Length: {length}\r\n\r\n");
     Raw::with(server, request).answer().0
 }
 
-/// The same from a client that sends when it is asked.
+/// The same for a client that waits for `100 Continue`.
 fn announced_politely(server: &TestServer, head: &str, length: usize) -> u16 {
     announced(server, &format!("{head}Expect: 100-continue\r\n"), length)
 }
@@ -110,7 +110,7 @@ fn chunk(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn every_route_without_credentials_is_in_the_table() {
+fn table_has_every_route_without_credentials() {
     let contract = include_str!("../../../server/api/openapi.yaml");
     let (mut path, mut method) = ("", String::new());
     let mut open = BTreeSet::new();
@@ -135,7 +135,7 @@ fn every_route_without_credentials_is_in_the_table() {
 }
 
 #[test]
-fn nobody_unknown_is_read_more_than_8_kib_of() {
+fn anonymous_bodies_are_limited_to_8_kib() {
     let server = server();
     for (method, path, body) in ROUTES {
         let head = head(method, path, "");
@@ -143,12 +143,13 @@ fn nobody_unknown_is_read_more_than_8_kib_of() {
             Body::Read => 413,
             Body::Unread(status) => *status,
         };
-        // The length alone is refused: the client is not asked for a byte (that would be answered 100).
+        // The announced length is enough for a refusal. Reading the body would send status 100
+        // first.
         let status = announced_politely(&server, &head, MAX_BODY_BYTES + 1);
         assert_eq!(status, expected, "{method} {path}");
         let status = announced(&server, &head, MAX_LEFTOVER_BYTES + 1);
         assert_eq!(status, expected, "{method} {path}");
-        // Without a length: one byte too much, and no end.
+        // Without an announced length: one byte too much, in a body without end.
         let mut raw = Raw::with(
             &server,
             format!("{head}Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n"),
@@ -162,9 +163,9 @@ fn nobody_unknown_is_read_more_than_8_kib_of() {
     }
 }
 
-/// What is left of a body that is refused is taken in, or its client may see a broken connection.
+/// The rest of a refused body is drained; otherwise, its client may see a broken connection.
 #[test]
-fn what_is_thrown_away_of_a_refused_body_is_bounded() {
+fn drained_part_of_a_refused_body_is_limited() {
     let server = server();
     for (method, path, body) in ROUTES {
         let expected = match body {
@@ -173,7 +174,7 @@ fn what_is_thrown_away_of_a_refused_body_is_bounded() {
         };
         let head = head(method, path, "Transfer-Encoding: chunked\r\n\r\n");
         let mut raw = Raw::with(&server, head);
-        // More than is read, and no end. Each of the two is exceeded by a chunk.
+        // More than is read, without end. Every chunk exceeds one of the two limits.
         for _ in 0..(MAX_BODY_BYTES + MAX_LEFTOVER_BYTES) / 1024 + 2 {
             raw.send(chunk(&[b' '; 1024]));
         }
@@ -182,7 +183,7 @@ fn what_is_thrown_away_of_a_refused_body_is_bounded() {
 }
 
 #[test]
-fn a_body_of_8_kib_is_read() {
+fn body_of_8_kib_is_accepted() {
     let server = server();
     let document = "{\"access_key_id\": \"nobody\", \"secret_access_key\": \"none\"}";
     let body = format!("{document:MAX_BODY_BYTES$}");
@@ -193,7 +194,7 @@ fn a_body_of_8_kib_is_read() {
 }
 
 #[test]
-fn nothing_is_read_where_credentials_are_missing_or_wrong() {
+fn body_is_not_read_without_valid_credentials() {
     let server = server();
     for (method, path, headers, expected) in REFUSED {
         let head = head(method, path, headers);

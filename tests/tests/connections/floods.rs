@@ -1,7 +1,8 @@
-//! Clients that send what costs them nothing, without end, and requests whose line or headers are too large.
+//! Clients that send cheap data without end, and requests whose request line or headers are too
+//! large.
 //!
-//! Each flood must end by what it is and not by a deadline, but for frames that a live connection may
-//! also have: there a deadline ends it. Another client is served throughout.
+//! Every flood must be stopped by what it is and not by a deadline, except for frames that
+//! legitimate connections also send. Another client is served all the time.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,7 +11,7 @@ use system_tests::TestServer;
 use super::raw::{Flooded, Raw, field, frame, get, http2_get, http2_start};
 use super::{NEVER, SHORT};
 
-/// No deadline ends a connection.
+/// Settings without effective deadlines.
 const PATIENT: &[(&str, &str)] = &[
     ("WEIR_HTTP_FIRST_BYTE_TIMEOUT", NEVER),
     ("WEIR_HTTP_HEADERS_TIMEOUT", NEVER),
@@ -18,18 +19,18 @@ const PATIENT: &[(&str, &str)] = &[
     ("WEIR_HTTP_RESPONSE_TIMEOUT", NEVER),
     ("WEIR_HTTP_IDLE_TIMEOUT", NEVER),
 ];
-/// Kinds of frame.
+/// HTTP/2 frame types.
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const CONTINUATION: u8 = 9;
-/// The flag of a request without a body.
+/// Flag of a request without a body.
 const END_STREAM: u8 = 1;
-/// The error that a client gives a stream that it has no use for.
+/// Error code with which a client cancels a stream.
 const CANCEL: u32 = 8;
 
-/// Runs a flood, and asks for `/_health` from another client until it has ended.
+/// Runs a flood while another client requests `/_health`.
 fn with_a_bystander(server: &TestServer, flood: impl FnOnce() -> Flooded) -> Flooded {
     let has_ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -47,9 +48,10 @@ fn with_a_bystander(server: &TestServer, flood: impl FnOnce() -> Flooded) -> Flo
     })
 }
 
-/// Streams that are opened and reset at once: the server has the work, and no stream is open at any time.
+/// Streams that are opened and reset immediately. The server does the work although no stream is
+/// open at any time.
 #[test]
-fn streams_that_are_reset_at_once_end_the_connection() {
+fn rapid_reset_ends_the_connection() {
     let server = TestServer::start_set(PATIENT);
     let flooded = with_a_bystander(&server, || {
         let mut stream = 1;
@@ -67,9 +69,9 @@ fn streams_that_are_reset_at_once_end_the_connection() {
     assert_eq!(get(&server, "/_health").0, 200);
 }
 
-/// A header block that goes on and on: empty frames, small ones, and ones that are full of fields.
+/// Endless header blocks: of empty frames, small frames, and frames full of fields.
 #[test]
-fn headers_of_http2_without_end_end_the_connection() {
+fn endless_http2_headers_end_the_connection() {
     let server = TestServer::start_set(PATIENT);
     let fields: Vec<u8> = (0..300)
         .flat_map(|n| field(&format!("x-{n}"), "0123456789012345678901234567890"))
@@ -89,15 +91,15 @@ fn headers_of_http2_without_end_end_the_connection() {
                 one.repeat((16 << 10) / one.len())
             })
         });
-        // Far more than the server takes in lies in buffers on the way.
+        // Network buffers hold much more than the server reads.
         assert!(flooded.sent < 64 << 20, "{name}: {}", flooded.sent);
     }
     assert_eq!(get(&server, "/_health").0, 200);
 }
 
-/// Each of these asks the server for an answer, which a client may read or leave.
+/// Frames that require a response, which the client may read or not.
 #[test]
-fn frames_that_ask_for_an_answer_end_by_a_deadline() {
+fn control_frame_floods_end_by_a_deadline() {
     let server = TestServer::start_set(SHORT);
     for (name, one) in [
         ("settings", frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 100])),
@@ -116,7 +118,7 @@ fn frames_that_ask_for_an_answer_end_by_a_deadline() {
 }
 
 #[test]
-fn a_request_line_that_is_too_long_is_answered() {
+fn overlong_request_line_gets_a_response() {
     let server = TestServer::start_set(PATIENT);
     let ask = |target: &str| {
         let request =
@@ -136,7 +138,7 @@ fn a_request_line_that_is_too_long_is_answered() {
         many_parameters.starts_with("HTTP/1.1 414"),
         "{many_parameters}"
     );
-    // One that never ends is refused as well, before all of it came.
+    // An endless request line is rejected before all of it has arrived.
     let flooded = with_a_bystander(&server, || {
         Raw::with(&server, "GET /_health?").flood(true, || vec![b'a'; 16 << 10])
     });
@@ -148,7 +150,7 @@ fn a_request_line_that_is_too_long_is_answered() {
 }
 
 #[test]
-fn headers_that_are_too_large_are_answered() {
+fn oversized_headers_get_a_response() {
     let server = TestServer::start_set(PATIENT);
     let ask = |headers: &str| {
         let request = format!(

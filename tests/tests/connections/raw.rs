@@ -1,4 +1,4 @@
-//! Clients by hand: bytes of HTTP/1 and frames of HTTP/2, as no library would send them.
+//! Low-level clients that send raw HTTP/1 bytes and HTTP/2 frames, as no library would.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use system_tests::TestServer;
 
-/// How long a server on a loaded machine may take to do what it must.
+/// How long to wait for a server on a loaded machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A connection.
+/// A raw connection.
 pub(crate) struct Raw(TcpStream);
 
 impl Raw {
@@ -20,7 +20,7 @@ impl Raw {
         Self(stream)
     }
 
-    /// A connection that has sent something.
+    /// Opens a connection and sends some bytes.
     pub(crate) fn with(server: &TestServer, bytes: impl AsRef<[u8]>) -> Self {
         let mut raw = Self::open(server);
         raw.send(bytes);
@@ -31,7 +31,7 @@ impl Raw {
         self.0.write_all(bytes.as_ref()).unwrap();
     }
 
-    /// Whether the server has ended the connection by now.
+    /// Reports whether the server has closed the connection.
     pub(crate) fn is_closed(&mut self) -> bool {
         self.0
             .set_read_timeout(Some(Duration::from_millis(1)))
@@ -42,7 +42,8 @@ impl Raw {
         }
     }
 
-    /// Reads to the end. Panics if the server leaves the connection open; a reset is an end.
+    /// Reads to the end of the connection; a reset counts as end. Panics if the connection stays
+    /// open.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         let mut all = Vec::new();
         let mut piece = [0; 64 << 10];
@@ -60,7 +61,8 @@ impl Raw {
         }
     }
 
-    /// Sends the same again and again until the server ends the connection; what it said by then.
+    /// Sends the same bytes repeatedly until the server closes the connection. Returns what it
+    /// received.
     pub(crate) fn trickle(&mut self, bytes: &[u8], pause: Duration) -> Vec<u8> {
         let end = Instant::now() + PATIENCE;
         self.0.set_read_timeout(Some(pause)).unwrap();
@@ -80,13 +82,13 @@ impl Raw {
         }
     }
 
-    /// Sends a request on a connection that stays open, and reads the answer: its status and body.
+    /// Sends a request on a connection that stays open. Returns status and body of the response.
     pub(crate) fn ask(&mut self, path: &str) -> (u16, String) {
         self.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         self.answer()
     }
 
-    /// Reads one answer with a length.
+    /// Reads one response that has a length.
     pub(crate) fn answer(&mut self) -> (u16, String) {
         let mut text = Vec::new();
         let head_end = loop {
@@ -116,7 +118,7 @@ impl Raw {
     }
 }
 
-/// One request on a connection of its own: its status and all that came.
+/// Sends one request on a new connection. Returns its status and the complete response.
 pub(crate) fn get(server: &TestServer, path: &str) -> (u16, String) {
     let mut raw = Raw::with(
         server,
@@ -127,18 +129,18 @@ pub(crate) fn get(server: &TestServer, path: &str) -> (u16, String) {
     (status, text)
 }
 
-/// What became of a connection on which a client sent without end.
+/// Result of a connection on which a client sent data without end.
 #[derive(Debug, Default)]
 pub(crate) struct Flooded {
-    /// Bytes that the client could send, those that lay in buffers included.
+    /// Number of bytes that the client could send, including those in buffers.
     pub(crate) sent: usize,
-    /// All that the server said.
+    /// Everything that the server sent.
     pub(crate) said: Vec<u8>,
 }
 
 impl Raw {
-    /// Sends pieces until the server ends the connection, and reads all that it says meanwhile if
-    /// `reads`; else nothing before the end.
+    /// Sends pieces until the server closes the connection. If `reads` is set, reads responses
+    /// meanwhile; otherwise, only at the end.
     pub(crate) fn flood(mut self, reads: bool, mut piece: impl FnMut() -> Vec<u8>) -> Flooded {
         let mut sending = self.0.try_clone().unwrap();
         let end = Instant::now() + PATIENCE;
@@ -166,11 +168,11 @@ impl Raw {
         Flooded { sent, said }
     }
 
-    /// Sends what the server may refuse before all of it came, and reads what it answers.
+    /// Sends data that the server may reject early, and returns the response.
     pub(crate) fn send_and_rest(mut self, bytes: &[u8]) -> String {
         let mut sending = self.0.try_clone().unwrap();
         let said = std::thread::scope(|scope| {
-            // The end of the connection is the server's answer, too.
+            // If writing fails, the response is still available for reading.
             scope.spawn(move || drop(sending.write_all(bytes)));
             self.rest()
         });
@@ -178,7 +180,7 @@ impl Raw {
     }
 }
 
-/// The value of a line of `/metrics`; 0 if there is none.
+/// Returns the value of a line of `/metrics`, or 0 if it does not exist.
 pub(crate) fn metric(server: &TestServer, line: &str) -> u64 {
     let (_, text) = get(server, "/metrics");
     let value = text
@@ -187,7 +189,7 @@ pub(crate) fn metric(server: &TestServer, line: &str) -> u64 {
     value.unwrap_or(0)
 }
 
-/// Waits for something that the server does in its own time.
+/// Waits until a condition holds.
 pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !holds() {
@@ -196,7 +198,7 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// What a client of HTTP/2 begins with: the preface and its settings, which are the defaults.
+/// Returns the start of an HTTP/2 connection: preface and default settings.
 pub(crate) fn http2_start() -> Vec<u8> {
     [
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(),
@@ -205,13 +207,13 @@ pub(crate) fn http2_start() -> Vec<u8> {
     .concat()
 }
 
-/// A frame of HTTP/2.
+/// Encodes an HTTP/2 frame.
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&len[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// A request without a body, on a stream.
+/// Encodes a request without a body on a stream.
 pub(crate) fn http2_get(stream: u32, path: &str, token: &str) -> Vec<u8> {
     let mut block = Vec::new();
     let authorization = format!("Bearer {token}");
@@ -228,7 +230,7 @@ pub(crate) fn http2_get(stream: u32, path: &str, token: &str) -> Vec<u8> {
     frame(1, 0x5, stream, &block)
 }
 
-/// A field of a header block: a literal that is not to be kept, with a new name.
+/// Encodes a header field as a literal with a new name, without indexing.
 pub(crate) fn field(name: &str, value: &str) -> Vec<u8> {
     let mut block = vec![0];
     for text in [name, value] {
@@ -238,7 +240,7 @@ pub(crate) fn field(name: &str, value: &str) -> Vec<u8> {
     block
 }
 
-/// HPACK's number of seven bits.
+/// Encodes an HPACK integer with a 7-bit prefix.
 fn push_length(block: &mut Vec<u8>, len: usize) {
     let Some(mut rest) = len.checked_sub(127) else {
         block.push(u8::try_from(len).unwrap());
@@ -253,8 +255,8 @@ fn push_length(block: &mut Vec<u8>, len: usize) {
 }
 
 impl Raw {
-    /// Reads frames and answers pings, as a client does that is alive, until the server ends the
-    /// connection. Returns the bytes of data that came.
+    /// Reads frames and responds to pings like a live client until the server closes the
+    /// connection. Returns the number of received data bytes.
     pub(crate) fn live_until_ended(&mut self) -> usize {
         let mut data = 0;
         let mut header = [0; 9];

@@ -1,4 +1,4 @@
-//! How much is checked of the action files that one change brings.
+//! Limits on the checks of action files that a change adds or edits.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ async fn lake(limits: preflight::Limits, compiler: Compiler) -> Lake {
     Lake::limited(GatesSource::Both, limits, compiler).await
 }
 
-/// So many hooks of components; of an event that does not happen.
+/// Returns an action with `count` Wasm hooks for an event that does not occur in these tests.
 fn hooks(count: usize, component: &str, config: &str) -> String {
     let mut text = "name: gate\non: {post-delete-tag: }\nhooks:\n".to_owned();
     for n in 0..count {
@@ -28,7 +28,7 @@ fn hooks(count: usize, component: &str, config: &str) -> String {
 }
 
 #[test]
-fn the_limits_are_those_of_the_readme() {
+fn limits_match_the_readme() {
     let preflight::Limits {
         errors,
         hooks,
@@ -41,8 +41,8 @@ fn the_limits_are_those_of_the_readme() {
 }
 
 #[tokio::test]
-async fn the_errors_that_are_told_are_bounded() {
-    for (errors, told) in [(usize::MAX, 5), (3, 3), (1, 1)] {
+async fn number_of_reported_errors_is_limited() {
+    for (errors, reported) in [(usize::MAX, 5), (3, 3), (1, 1)] {
         let lake = lake(
             preflight::Limits {
                 errors,
@@ -56,17 +56,17 @@ async fn the_errors_that_are_told_are_bounded() {
         let message = lake.commit("main").await.unwrap_err().message;
         assert_eq!(
             message.matches("not found on branch main").count(),
-            told,
+            reported,
             "{message}"
         );
     }
 }
 
-/// One hook may have several.
+/// One hook may have several errors.
 #[tokio::test]
-async fn the_errors_of_one_hook_count_one_by_one() {
+async fn errors_of_one_hook_count_separately() {
     let guest = include_bytes!("../../../tests/fixtures/test_object_gate.wasm");
-    for (errors, told) in [(usize::MAX, 3), (2, 2)] {
+    for (errors, reported) in [(usize::MAX, 3), (2, 2)] {
         let lake = lake(
             preflight::Limits {
                 errors,
@@ -79,14 +79,18 @@ async fn the_errors_of_one_hook_count_one_by_one() {
         let yaml = hooks(1, "hooks/gate.wasm", "{forbid: [1, 2, 3]}");
         lake.gate("main", "gate.yaml", &yaml).await;
         let message = lake.commit("main").await.unwrap_err().message;
-        assert_eq!(message.matches("config.forbid.").count(), told, "{message}");
+        assert_eq!(
+            message.matches("config.forbid.").count(),
+            reported,
+            "{message}"
+        );
     }
 }
 
-/// Hooks beyond the limit are held against their components when they run.
+/// Hooks beyond the limit are checked against their components only when they run.
 #[tokio::test]
-async fn the_hooks_that_are_checked_are_bounded() {
-    for (hooks_checked, told) in [(usize::MAX, 5), (2, 2)] {
+async fn number_of_checked_hooks_is_limited() {
+    for (hooks_checked, reported) in [(usize::MAX, 5), (2, 2)] {
         let limits = preflight::Limits {
             hooks: hooks_checked,
             ..NO_LIMITS
@@ -97,15 +101,15 @@ async fn the_hooks_that_are_checked_are_bounded() {
         let message = lake.commit("main").await.unwrap_err().message;
         assert_eq!(
             message.matches("not found on branch main").count(),
-            told,
+            reported,
             "{message}"
         );
     }
 }
 
-/// A compiler that never ends: the change goes on without it.
+/// The compiler in this test never finishes, so the change proceeds with a warning.
 #[tokio::test]
-async fn the_time_that_a_change_waits_for_its_checks_is_bounded() {
+async fn checks_have_a_time_limit() {
     let never_ends = Compiler::Child {
         program: "/bin/sh".into(),
         arguments: vec!["-c".to_owned(), "sleep 600".to_owned()],
@@ -120,14 +124,16 @@ async fn the_time_that_a_change_waits_for_its_checks_is_bounded() {
     lake.gate("main", "gate.yaml", &hooks(1, "hooks/gate.wasm", "{}"))
         .await;
     assert_eq!(
-        lake.commit_noting("main").await.warnings,
-        ["not all hooks were checked within 10ms: mistakes in the others are told when they run"]
+        lake.commit_with_gates("main").await.warnings,
+        [
+            "not all hooks were checked within 10ms: mistakes in the other hooks will be reported when they run"
+        ]
     );
 }
 
-/// A short file of aliases takes long to read, and a thread that serves requests has other things to do.
+/// Parsing a short file with many aliases takes long, so it must not block a serving thread.
 #[tokio::test]
-async fn action_files_are_read_beside_the_requests() {
+async fn action_files_are_parsed_off_the_serving_threads() {
     let lake = Lake::new().await;
     lake.gate("main", "gate.yaml", "name: gate\non: {post-delete-tag: }\n")
         .await;

@@ -1,4 +1,4 @@
-//! Components that judge.
+//! Wasm hooks as gates.
 
 use super::*;
 
@@ -26,11 +26,11 @@ pub(super) async fn put_component(lake: &Lake, branch: &str, bytes: &'static [u8
         .unwrap();
 }
 
-/// The gate was accepted, and refused every change from then on.
+/// Regression test: the action file was accepted, and its gate then refused every change.
 #[tokio::test]
-async fn a_component_that_is_missing_or_another_is_told_when_its_file_is_committed() {
+async fn missing_or_wrong_component_is_reported_on_commit() {
     let lake = Lake::new().await;
-    // The event that happens is none of the file's.
+    // The event of this commit is not in the action file.
     let file = |properties: &str| wasm(properties).replace("pre-commit: , ", "");
     lake.gate("main", "gate.yaml", &file("")).await;
     let rejection = lake.commit("main").await.unwrap_err();
@@ -60,7 +60,7 @@ async fn a_component_that_is_missing_or_another_is_told_when_its_file_is_committ
 
     put_component(&lake, "main", GUEST).await;
     lake.commit("main").await.unwrap();
-    // To take the component away is a change of the gate as well.
+    // Removing the component also changes the gate.
     lake.delete("main", "hooks/gate.wasm").await;
     let message = lake.commit("main").await.unwrap_err().message;
     assert!(
@@ -71,9 +71,10 @@ async fn a_component_that_is_missing_or_another_is_told_when_its_file_is_committ
     lake.commit("main").await.unwrap();
 }
 
-/// An error that is only to warn lets the change through, and is told in the answer, the run and the log.
+/// With `on_error: warn`, an error lets the change through. It is reported in the response, the run
+/// and the log.
 #[tokio::test]
-async fn mistakes_of_a_hook_that_only_warns_are_warnings() {
+async fn errors_of_a_warn_only_hook_are_warnings() {
     let lake = Lake::new().await;
     put_component(&lake, "main", GUEST).await;
     let sha = format!("      on_error: warn\n      sha256: {}\n", "0".repeat(64));
@@ -101,14 +102,15 @@ async fn mistakes_of_a_hook_that_only_warns_are_warnings() {
     let log = lake.output(&run.run_id, "0000_0000").await.unwrap();
     assert!(
         log.starts_with(&format!("warning: {warning}\n"))
-            && log.contains("warning, as the action asks for: component_digest"),
+            && log.contains("warning (as set in the action file): component_digest"),
         "{log}"
     );
 }
 
-/// A config that the hook does not take was told by the first change with an object that it is shown.
+/// Regression test: a config that the hook does not accept was reported only by the first change to
+/// a selected object.
 #[tokio::test]
-async fn a_config_that_the_schema_refuses_is_told_when_it_is_committed() {
+async fn config_that_violates_the_schema_is_reported_on_commit() {
     let lake = Lake::new().await;
     let guest = include_bytes!("../../../tests/fixtures/test_object_gate.wasm");
     put_component(&lake, "main", guest).await;
@@ -135,7 +137,7 @@ async fn a_config_that_the_schema_refuses_is_told_when_it_is_committed() {
 }
 
 #[tokio::test]
-async fn a_component_judges_with_findings_in_the_refusal_and_the_log() {
+async fn findings_are_in_refusal_and_log() {
     let lake = Lake::new().await;
     put_component(&lake, "main", GUEST).await;
     lake.gate("main", "gate.yaml", &wasm("      config: {mode: fail}\n"))
@@ -172,10 +174,10 @@ async fn a_component_judges_with_findings_in_the_refusal_and_the_log() {
 }
 
 #[tokio::test]
-async fn a_change_cannot_swap_the_component_of_the_gate_that_judges_it() {
+async fn change_cannot_replace_the_component_of_its_gate() {
     let lake = Lake::new().await;
     put_component(&lake, "main", GUEST).await;
-    // The gate fails on merges only once `main` has it: it is committed where it does not yet judge.
+    // The gate matching_filter to merges only, so that committing it does not run it.
     lake.gate(
         "main",
         "gate.yaml",
@@ -184,7 +186,8 @@ async fn a_change_cannot_swap_the_component_of_the_gate_that_judges_it() {
     .await;
     lake.commit("main").await.unwrap();
     lake.branch("dev").await;
-    // The change keeps the file and swaps what it runs: the same code with a section that nothing reads.
+    // The change keeps the action file and replaces the component by the same code with an extra
+    // custom section.
     let mut other = GUEST.to_vec();
     other.extend(b"\x00\x02\x01x");
     put_component(&lake, "dev", other.leak()).await;
@@ -192,18 +195,19 @@ async fn a_change_cannot_swap_the_component_of_the_gate_that_judges_it() {
     let rejection = lake.merge("dev", "main").await.unwrap_err();
     let message = rejection.message;
     assert!(message.contains("2 errors occurred"), "{message}");
-    for judge in ["hook run id '0000_0000'", "hook run id '0001_0000'"] {
-        assert!(message.contains(judge), "{message}");
+    for hook_run in ["hook run id '0000_0000'", "hook run id '0001_0000'"] {
+        assert!(message.contains(hook_run), "{message}");
     }
     assert_eq!(
         rejection.hint.unwrap(),
-        "gate 'gate' of branch dev; main has another version: merge main into dev to update it; gate 'gate' of branch main as it is before this change; the change edits or removes _lakefs_actions/gate.yaml or its component, and is judged by both versions: commit that edit to main by itself first"
+        "gate 'gate' of branch dev; main has another version: merge main into dev to update it; gate 'gate' of branch main before this change; the change edits or removes _lakefs_actions/gate.yaml or its component, so both versions check it: commit that edit to main by itself first"
     );
 }
 
-/// The gate was corrected on `main` and went on refusing merges from `dev` in the same words.
+/// Regression test: after the gate was fixed on `main`, merges from `dev` were still refused
+/// without an explanation.
 #[tokio::test]
-async fn a_refusal_tells_whose_gate_refused_and_how_to_update_it() {
+async fn refusal_names_the_gates_branch_and_how_to_update_it() {
     let lake = Lake::new().await;
     let file = |mode: &str| {
         let file = wasm(&format!("      config: {{mode: {mode}}}\n"));
@@ -231,9 +235,10 @@ async fn a_refusal_tells_whose_gate_refused_and_how_to_update_it() {
     lake.merge("dev", "main").await.unwrap();
 }
 
-/// One object made to trap let all objects after it through a gate with `on_error: warn`.
+/// Regression test: with `on_error: warn`, one object that made the hook trap let all later objects
+/// through.
 #[tokio::test]
-async fn a_gate_that_only_warns_of_errors_still_refuses_what_it_fails() {
+async fn warn_on_error_still_refuses_failing_objects() {
     let lake = Lake::new().await;
     let guest = include_bytes!("../../../tests/fixtures/test_object_gate.wasm");
     put_component(&lake, "main", guest).await;

@@ -1,4 +1,4 @@
-//! Gates that a change would edit or delete.
+//! Changes that edit or delete their own gate.
 
 use super::*;
 
@@ -25,7 +25,7 @@ async fn merge_that_edits_its_gate(
 }
 
 #[tokio::test]
-async fn a_change_cannot_edit_the_gate_that_judges_it() {
+async fn change_cannot_edit_its_own_gate() {
     let harmless = TELL.replace("name: tell", "name: gate");
     for edit in [Some(harmless.as_str()), None] {
         let (lake, merged) = merge_that_edits_its_gate(GatesSource::Both, edit).await;
@@ -35,7 +35,7 @@ async fn a_change_cannot_edit_the_gate_that_judges_it() {
             "{message}"
         );
         assert!(lake.runs("main").await.starts_with("pre-merge failed"));
-        // As lakeFS does it, the change is its own judge.
+        // In lakeFS's mode, only the change's own version of the gate runs.
         merge_that_edits_its_gate(GatesSource::Source, edit)
             .await
             .1
@@ -44,7 +44,7 @@ async fn a_change_cannot_edit_the_gate_that_judges_it() {
 }
 
 #[tokio::test]
-async fn a_gate_that_a_change_leaves_alone_judges_once() {
+async fn unchanged_gate_runs_once() {
     let lake = Lake::new().await;
     lake.gate(
         "main",
@@ -62,7 +62,7 @@ async fn a_gate_that_a_change_leaves_alone_judges_once() {
 }
 
 #[tokio::test]
-async fn a_gate_is_deleted_by_a_commit_that_passes_it() {
+async fn gate_can_be_deleted_by_a_commit_that_passes_it() {
     let lake = Lake::new().await;
     lake.gate("main", "tell.yaml", "name: tell\non: {pre-commit: }\nhooks:\n  - id: tell\n    type: webhook\n    properties: {url: HOOK/tell}\n").await;
     lake.commit("main").await.unwrap();
@@ -72,7 +72,7 @@ async fn a_gate_is_deleted_by_a_commit_that_passes_it() {
     assert_eq!(
         lake.calls().await,
         ["/tell"],
-        "the old file judged its own removal"
+        "the old gate must run for its own removal"
     );
     lake.put("main", "x").await;
     lake.commit("main").await.unwrap();

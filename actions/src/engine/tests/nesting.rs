@@ -1,13 +1,13 @@
-//! Hooks that set off hooks: how deep, and how many at once.
+//! Hooks whose webhooks trigger further hooks: nesting depth and concurrency limits.
 
 use graveler::nesting;
 
 use super::*;
 use crate::nesting::{MAX_DEPTH, MAX_IN_FLIGHT};
 
-/// A webhook that changes what it judges nested without end.
+/// Regression test: a webhook that changes its own branch nested without end.
 #[tokio::test]
-async fn changes_nested_too_deep_are_refused_before_any_hook_runs() {
+async fn changes_nested_too_deep_are_refused_before_hooks_run() {
     let lake = Lake::new().await;
     lake.gate("main", "tell.yaml", TELL).await;
     for depth in 0..=MAX_DEPTH {
@@ -16,7 +16,7 @@ async fn changes_nested_too_deep_are_refused_before_any_hook_runs() {
             .await
             .unwrap();
         lake.actions.drain().await;
-        // Prepare, pre and post hooks are told how deep they are.
+        // Prepare, pre and post hooks receive their depth.
         let deliveries: Vec<_> = lake.seen.lock().unwrap().drain(..).collect();
         assert_eq!(deliveries.len(), 3);
         for (_, headers, _) in deliveries {
@@ -36,13 +36,13 @@ async fn changes_nested_too_deep_are_refused_before_any_hook_runs() {
     let hint = refused.hint.unwrap();
     assert!(hint.contains("webhook's service"), "{hint}");
     assert_eq!(lake.calls().await, Vec::<String>::new());
-    // The depth is that of the request, not of the branch.
+    // The depth belongs to the request, not to the branch.
     lake.commit("main").await.unwrap();
     assert_eq!(lake.calls().await.len(), 3);
 }
 
 #[tokio::test]
-async fn every_kind_of_change_is_refused_when_nested_too_deep() {
+async fn depth_limit_applies_to_every_kind_of_change() {
     let lake = Lake::new().await;
     lake.put("main", "a").await;
     lake.commit("main").await.unwrap();
@@ -83,9 +83,10 @@ async fn every_kind_of_change_is_refused_when_nested_too_deep() {
     .await;
 }
 
-/// What strips the headers off still ends: places are given back as the changes that have them end.
+/// The concurrency limit also stops clients that drop the headers. A slot is released when its
+/// change ends.
 #[tokio::test]
-async fn changes_that_wait_for_webhooks_are_bounded_by_repository() {
+async fn changes_waiting_for_webhooks_are_limited_per_repository() {
     let lake = Lake::new().await;
     lake.gate("main", "tell.yaml", TELL).await;
     let places: Vec<_> = (0..MAX_IN_FLIGHT)
@@ -95,14 +96,14 @@ async fn changes_that_wait_for_webhooks_are_bounded_by_repository() {
     assert!(
         refused
             .message
-            .contains("256 changes of this repository wait for webhooks"),
+            .contains("256 changes of this repository are waiting for webhooks"),
         "{}",
         refused.message
     );
     let hint = refused.hint.unwrap();
     assert!(hint.contains("try again later"), "{hint}");
     assert_eq!(lake.calls().await, Vec::<String>::new());
-    // Changes that no webhook judges do not count.
+    // Changes without webhooks do not count.
     lake.delete("main", "_lakefs_actions/tell.yaml").await;
     lake.put("main", "a").await;
     lake.commit("main").await.unwrap();
@@ -111,9 +112,9 @@ async fn changes_that_wait_for_webhooks_are_bounded_by_repository() {
     lake.commit("main").await.unwrap();
 }
 
-/// A task goes on after its request was answered, in another task of the runtime.
+/// A task continues in another runtime task after its request was answered.
 #[tokio::test]
-async fn a_commit_as_a_task_is_as_deep_as_the_request_that_began_it() {
+async fn commit_task_keeps_the_depth_of_its_request() {
     let lake = Lake::new().await;
     lake.gate("main", "tell.yaml", TELL).await;
     nesting::run_at_depth(2, async {

@@ -1,8 +1,9 @@
-//! The parent's side of a compiler in a process of its own: starts it, hands over, reads, explains.
+//! Runs the compiler in a child process: starts it, sends the component, reads and interprets the
+//! response.
 //!
-//! The child has nothing of the server's but the three pipes: no environment, no open file, no
-//! folder. It is killed when it takes too long, when the server stops, and when whoever waits for
-//! it is dropped.
+//! The child inherits only its three pipes: no environment, no other open files, no working folder.
+//! It is killed when it exceeds its deadline, when the server stops, and when the waiting future is
+//! dropped.
 
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -17,12 +18,13 @@ use crate::wasm::artifact::{Compiled, decode_answer};
 use crate::wasm::limits::{CODE_BYTES, COMPILE_TIME, COMPILER_WORDS, TEXT_BYTES, cut, size};
 use crate::wasm::{Cause, Failure};
 
-/// SIGXCPU, SIGKILL and SIGABRT, the same on every Linux.
+/// Numbers of SIGXCPU, SIGKILL and SIGABRT. They are the same on every Linux architecture that Weir
+/// supports.
 const SIGXCPU: i32 = 24;
 const SIGKILL: i32 = 9;
 const SIGABRT: i32 = 6;
 
-/// Has a child compile a component.
+/// Compiles a component in a child process.
 pub(super) async fn compile(
     program: &Path,
     arguments: &[String],
@@ -32,7 +34,7 @@ pub(super) async fn compile(
     let child = match start(program, arguments, limits) {
         Ok(child) => child,
         Err(e) => {
-            tracing::error!(error = %e, program = %program.display(), "failed to start the compiler of hooks");
+            tracing::error!(error = %e, program = %program.display(), "failed to start the hook compiler");
             return Err(Failure::new(
                 Cause::Busy,
                 "the server could not start the compiler for this component: see its log; try again",
@@ -43,21 +45,22 @@ pub(super) async fn compile(
     match tokio::time::timeout(deadline, answer(child, component)).await {
         Ok(Ok(ended)) => ended.explain(limits),
         Ok(Err(e)) => {
-            tracing::error!(error = %e, "failed to talk to the compiler of hooks");
+            tracing::error!(error = %e, "failed to communicate with the hook compiler");
             Err(broken_compiler())
         }
         // The child was killed when its future was dropped.
         Err(_) => Err(Failure::new(
             Cause::Busy,
             format!(
-                "compiling the component was stopped after {}: the server has too much to do; try again",
+                "compiling the component was stopped after {}: the server is overloaded; try again",
                 humantime::format_duration(deadline)
             ),
         )),
     }
 }
 
-/// Longer than its time on a processor: others have turns as well.
+/// Wall-clock limit. It is longer than the CPU time limit, because other processes need the CPU
+/// too.
 fn deadline(limits: CompileLimits) -> Duration {
     COMPILE_TIME.max(2 * limits.cpu_time)
 }
@@ -69,7 +72,8 @@ fn start(program: &Path, arguments: &[String], limits: CompileLimits) -> std::io
         .arg(limits.memory_bytes.to_string())
         .env_clear()
         .current_dir("/")
-        // Signals of a terminal are for the server, which then ends its children.
+        // Keeps terminal signals away from children. The server receives them and ends its children
+        // itself.
         .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -78,20 +82,21 @@ fn start(program: &Path, arguments: &[String], limits: CompileLimits) -> std::io
         .spawn()
 }
 
-/// What a child left.
-struct Ended {
+/// Result of a child process.
+struct ChildResult {
     status: ExitStatus,
     answer: Vec<u8>,
     words: String,
 }
 
-async fn answer(mut child: Child, component: &Bytes) -> std::io::Result<Ended> {
+async fn answer(mut child: Child, component: &Bytes) -> std::io::Result<ChildResult> {
     let mut stdin = child.stdin.take().expect("it was piped");
     let stdout = child.stdout.take().expect("it was piped");
     let stderr = child.stderr.take().expect("it was piped");
     let length = (component.len() as u64).to_le_bytes();
     let hand_over = async {
-        // A child that ends before it has read everything says why: its answer tells, not this error.
+        // A child that exits before it has read all input reports the reason in its response, so a
+        // write error is not reported.
         let given = async {
             stdin.write_all(&length).await?;
             stdin.write_all(component).await
@@ -107,16 +112,16 @@ async fn answer(mut child: Child, component: &Bytes) -> std::io::Result<Ended> {
     );
     let (answer, words) = (answer?, words?);
     let status = child.wait().await?;
-    // Until here the child could tell that we live.
+    // Closing standard input tells the child that the parent has read the response.
     drop(stdin);
-    Ok(Ended {
+    Ok(ChildResult {
         status,
         answer,
         words: String::from_utf8_lossy(&words).into_owned(),
     })
 }
 
-/// Up to `limit` bytes; the rest is read and dropped, so that nobody waits to write it.
+/// Reads up to `limit` bytes and discards the rest, so that the writer never blocks.
 async fn read(mut from: impl AsyncRead + Unpin, limit: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     (&mut from).take(limit).read_to_end(&mut bytes).await?;
@@ -124,12 +129,12 @@ async fn read(mut from: impl AsyncRead + Unpin, limit: u64) -> std::io::Result<V
     Ok(bytes)
 }
 
-/// A compiler that broke without a reason that we know.
+/// Failure of a compiler that crashed for an unknown reason.
 pub(super) fn broken_compiler() -> Failure {
     invalid("the compiler failed on this component: see the server's log".to_owned())
 }
 
-impl Ended {
+impl ChildResult {
     fn explain(self, limits: CompileLimits) -> Compiled {
         use std::os::unix::process::ExitStatusExt as _;
 
@@ -145,7 +150,7 @@ impl Ended {
             ))
         };
         if status.success() {
-            // The allocator's refusal of a mapping comes as an error of the compiler.
+            // A failed memory mapping is reported as an error by the compiler.
             return match decode_answer(answer) {
                 Some(Err(failure)) if failure.message.ends_with("(os error 12)") => Err(memory()),
                 Some(answer) => answer,
@@ -159,9 +164,11 @@ impl Ended {
             ))),
             Some(SIGABRT) if words.contains("memory allocation of") => Err(memory()),
             Some(SIGABRT) if words.contains("has overflowed its stack") => Err(invalid(
-                "component can't be compiled: its functions or types nest too deeply".to_owned(),
+                "failed to compile the component: its functions or types nest too deeply"
+                    .to_owned(),
             )),
-            // Not by us, who would not be here to hear of it: the machine ran out of memory.
+            // The server cannot have sent this signal, because then nobody would be waiting. The
+            // kernel's OOM killer probably did.
             Some(SIGKILL) => Err(Failure::new(
                 Cause::Busy,
                 "the compiler was killed by the system, which may be out of memory; try again",

@@ -1,8 +1,9 @@
-//! The child's side: takes its limits, reads a component, answers on standard output.
+//! The child process of the compiler: sets its limits, reads a component, and writes the response
+//! to standard output.
 //!
-//! Standard input is the component's length, the component, and then nothing until the parent is
-//! done with the answer: if it ends earlier, the parent has gone, and so does this process. That is
-//! surer than a signal at the parent's death, which Linux sends at the death of the parent's thread.
+//! Standard input carries the component's length and the component. It stays open until the parent
+//! has read the response. If it closes earlier, the parent is gone and this process exits. This is
+//! more reliable than a parent-death signal, which Linux sends when the parent's *thread* exits.
 
 use std::io::{Read, Write as _};
 use std::process::ExitCode;
@@ -14,17 +15,17 @@ use super::CompileLimits;
 use crate::wasm::artifact::encode_answer;
 use crate::wasm::limits::{COMPILE_NICE, COMPONENT_BYTES, LOWEST_PRIORITY};
 
-/// Exit status of a child whose parent has gone.
+/// Exit status if the parent is gone.
 const ABANDONED: i32 = 3;
-/// Exit status of a child that got no component.
+/// Exit status if no component was received.
 const NO_COMPONENT: u8 = 4;
-/// Files that a child may have open: its three, and what the allocator and the compiler look up.
+/// Maximum number of open files: three pipes, and what the allocator and the compiler open.
 const FILES: u64 = 32;
 
-/// Compiles the component on standard input within these limits, and answers on standard output: the
-/// whole work of a process that [`super::Compiler::Child`] starts.
+/// Compiles the component on standard input within the given limits and writes the response to
+/// standard output. This is the whole work of a process started by [`super::Compiler::Child`].
 ///
-/// The process must not have done anything before, and ends after it.
+/// Call it first thing in `main`, and exit afterwards.
 #[must_use]
 pub fn compile_job(cpu_seconds: u64, memory_bytes: u64) -> ExitCode {
     let limits = CompileLimits {
@@ -45,7 +46,7 @@ pub fn compile_job(cpu_seconds: u64, memory_bytes: u64) -> ExitCode {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(&answer).and_then(|()| stdout.flush()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(e) => fail(&format!("failed to answer: {e}")),
+        Err(e) => fail(&format!("failed to write the response: {e}")),
     }
 }
 
@@ -55,14 +56,15 @@ fn fail(message: &str) -> ExitCode {
     ExitCode::from(NO_COMPONENT)
 }
 
-/// Takes the limits. Those of data and address space both, because not every system counts the former.
+/// Sets the resource limits. Limits both data size and address space, because not every system
+/// accounts for the former.
 fn confine(limits: CompileLimits) -> std::io::Result<()> {
     let set = |resource, soft: u64, hard: u64| {
         let limit = Rlimit {
             current: Some(soft),
             maximum: Some(hard),
         };
-        // A lower limit of the system's stays.
+        // Keeps a lower limit that the system has already set.
         match setrlimit(resource, limit) {
             Err(rustix::io::Errno::PERM) => Ok(()),
             other => other,
@@ -78,9 +80,10 @@ fn confine(limits: CompileLimits) -> std::io::Result<()> {
     set(Resource::Nofile, FILES, FILES)?;
     let own = getpriority_process(None)?;
     setpriority_process(None, (own + COMPILE_NICE).min(LOWEST_PRIORITY))?;
-    // If the machine runs out of memory, let it be this process that goes. Not every system has the file.
+    // If the machine runs out of memory, the kernel should kill this process first. Not every
+    // system has this file.
     if let Err(e) = std::fs::write("/proc/self/oom_score_adj", "1000") {
-        tracing::debug!(error = %e, "the compiler is as likely to be killed as any process");
+        tracing::debug!(error = %e, "failed to raise the OOM score of the compiler");
     }
     Ok(())
 }
@@ -100,7 +103,7 @@ fn component(input: &mut impl Read) -> std::io::Result<Vec<u8>> {
     Ok(component)
 }
 
-/// Waits until nobody holds the other end of standard input.
+/// Waits until the other end of standard input is closed, then exits the process.
 fn end_with_the_parent() {
     let mut rest = [0];
     while matches!(std::io::stdin().lock().read(&mut rest), Ok(n) if n > 0) {}

@@ -1,15 +1,15 @@
-//! Compiling components: checked and compiled in one go, in a process of its own.
+//! Validates and compiles components in a separate process.
 //!
-//! A component is hostile until proven otherwise, and compiling one that was made for it takes
-//! minutes and gigabytes, or breaks the compiler. So a server has a [`Compiler::Child`] do it: a
-//! process with limits that can crash alone. Nothing but the first bytes of a component is
-//! looked at in the server itself.
+//! Components are untrusted. A malicious component can take minutes and gigabytes to compile, or
+//! crash the compiler. A server therefore uses [`Compiler::Child`], a process with resource limits
+//! that can crash without affecting the server. The server itself looks only at the first bytes of
+//! a component.
 //!
-//! Who compiles when is told by `turns`, what is kept by [`super::cache`].
+//! `queue` schedules compilations; [`super::cache`] stores the results.
 
 pub(super) mod child;
 pub(super) mod job;
-pub(super) mod turns;
+pub(super) mod queue;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,18 +21,18 @@ use super::check;
 use super::limits::{COMPILE_MEMORY, COMPILE_MEMORY_PER_MIB, COMPILE_TIME_PER_MIB};
 use super::{Cause, Failure};
 
-/// What compiling one component may take.
+/// Resource limits for compiling one component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompileLimits {
-    /// Of all threads together; whole seconds, at least one. A small component gets an eighth of it,
-    /// and 5 s for each MiB.
+    /// CPU time over all threads, in whole seconds, at least one. A small component gets an eighth
+    /// of it plus 5 s per MiB.
     pub cpu_time: Duration,
-    /// Data of the process. A small component gets a quarter of it, and 64 MiB for each MiB.
+    /// Memory of the process. A small component gets a quarter of it plus 64 MiB per MiB.
     pub memory_bytes: u64,
 }
 
 impl CompileLimits {
-    /// Those of a component of so many bytes.
+    /// Returns the limits for a component of `bytes` bytes.
     fn of(self, bytes: usize) -> Self {
         let mib = u32::try_from(bytes >> 20).unwrap_or(u32::MAX);
         let more = COMPILE_TIME_PER_MIB.saturating_mul(mib);
@@ -54,22 +54,22 @@ impl Default for CompileLimits {
     }
 }
 
-/// Who compiles.
+/// Where components are compiled.
 #[derive(Debug, Clone)]
 pub enum Compiler {
-    /// A child process for each component: `program` with `arguments`, followed by the limits in
-    /// seconds and bytes. It has to call [`compile_job`].
+    /// A child process per component. Runs `program` with `arguments`, followed by the limits in
+    /// seconds and bytes. The program must call [`compile_job`].
     Child {
         program: PathBuf,
         arguments: Vec<String>,
         limits: CompileLimits,
     },
-    /// This process, without limits: for tests and benchmarks, where no component is hostile.
+    /// In this process, without limits. Only for tests and benchmarks with trusted components.
     InProcess,
 }
 
 impl Compiler {
-    /// Checks and compiles a component.
+    /// Validates and compiles a component.
     pub(super) async fn compile(&self, component: Bytes) -> Compiled {
         match self {
             Self::Child {
@@ -83,7 +83,7 @@ impl Compiler {
             Self::InProcess => {
                 let done = tokio::task::spawn_blocking(move || compile(&component));
                 done.await.unwrap_or_else(|e| {
-                    tracing::error!(error = %e, "the compiler failed on a component");
+                    tracing::error!(error = %e, "the hook compiler panicked");
                     Err(child::broken_compiler())
                 })
             }
@@ -93,13 +93,16 @@ impl Compiler {
 
 pub use job::compile_job;
 
-/// Here and now.
+/// Compiles in the calling thread.
 fn compile(component: &[u8]) -> Compiled {
     let (world, lane) = check::check(component)?;
     let engine = lane.engine(false).map_err(invalid)?;
-    let code = engine
-        .precompile_component(component)
-        .map_err(|e| invalid(format!("component can't be compiled: {}", e.root_cause())))?;
+    let code = engine.precompile_component(component).map_err(|e| {
+        invalid(format!(
+            "failed to compile the component: {}",
+            e.root_cause()
+        ))
+    })?;
     Ok(Artifact { world, lane, code })
 }
 
@@ -112,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn small_components_get_less() {
+    fn small_components_get_lower_limits() {
         let limits = |bytes| {
             let limits = CompileLimits::default().of(bytes);
             (limits.cpu_time.as_secs(), limits.memory_bytes >> 20)

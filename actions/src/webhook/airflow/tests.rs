@@ -1,4 +1,4 @@
-//! Airflow hooks against a server on this machine.
+//! Airflow hooks against a local test server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::env::Environment;
 use crate::output::MAX_LOG_BYTES;
 use crate::testing::{Seen, event, server};
 
-/// As it is in the server's environment.
+/// The password as it is set in the server's environment.
 const PASSWORD: &str = "pa55+w0rd";
 
 fn hook(url: &str, dag_id: &str, more: &str) -> AirflowProperties {
@@ -47,7 +47,7 @@ fn polling(dag_poll_interval: Duration) -> WebhookOptions {
 async fn run_with(
     hook: &AirflowProperties,
     options: WebhookOptions,
-) -> (Result<(), Failed>, String) {
+) -> (Result<(), HookFailure>, String) {
     let mut log = Output::new(MAX_LOG_BYTES);
     let (event, payload) = (
         event(EventKind::PreCommit),
@@ -59,7 +59,7 @@ async fn run_with(
     (outcome, String::from_utf8(log.finish(None)).unwrap())
 }
 
-async fn run(hook: &AirflowProperties) -> (Result<(), Failed>, String) {
+async fn run(hook: &AirflowProperties) -> (Result<(), HookFailure>, String) {
     run_with(hook, polling(Duration::from_millis(1))).await
 }
 
@@ -71,7 +71,7 @@ fn paths(seen: &Seen) -> Vec<String> {
 const WAIT: &str = "      wait_for_dag: true\n";
 
 #[tokio::test]
-async fn a_dag_is_started_with_the_event_and_logged_as_in_lakefs() {
+async fn dag_is_started_with_the_event_and_logged_as_in_lakefs() {
     let (url, seen) = server().await;
     let (outcome, log) = run(&hook(&url, "dag1", "")).await;
     assert_eq!(outcome, Ok(()));
@@ -84,7 +84,7 @@ async fn a_dag_is_started_with_the_event_and_logged_as_in_lakefs() {
     let credentials = STANDARD.encode(format!("u:{PASSWORD}"));
     assert_eq!(header("authorization"), format!("Basic {credentials}"));
     assert_eq!(header("content-type"), "application/json");
-    // What callbacks are told from clients by.
+    // The headers that identify requests caused by webhooks.
     assert_eq!(header("x-weir-run-id"), "run1");
     assert!(header("user-agent").ends_with(" run/run1 depth/0"));
 
@@ -97,7 +97,7 @@ async fn a_dag_is_started_with_the_event_and_logged_as_in_lakefs() {
 }
 
 #[tokio::test]
-async fn a_dag_whose_name_has_slashes_or_dots_is_one_segment_of_the_path() {
+async fn dag_name_is_a_single_path_segment() {
     let (url, seen) = server().await;
     for (dag_id, path) in [
         ("a/../b", "/base/api/v1/dags/a%2F..%2Fb/dagRuns"),
@@ -118,9 +118,9 @@ async fn a_dag_whose_name_has_slashes_or_dots_is_one_segment_of_the_path() {
     assert!(paths(&seen).is_empty());
 }
 
-/// Only 200 counts, as in lakeFS.
+/// As in lakeFS, only status 200 counts.
 #[tokio::test]
-async fn a_dag_that_is_refused_fails_the_hook_with_its_status() {
+async fn rejected_dag_run_fails_the_hook_with_its_status() {
     let (url, seen) = server().await;
     for (dag_id, status, hint) in [
         ("fail", 400, None),
@@ -133,17 +133,21 @@ async fn a_dag_that_is_refused_fails_the_hook_with_its_status() {
             failed.message,
             format!("status code ({status}): airflow hook request failed")
         );
-        let told = failed.hint.as_deref();
-        assert_eq!(told.is_some(), hint.is_some(), "{told:?}");
-        assert!(told.unwrap_or_default().contains(hint.unwrap_or_default()));
+        let reported = failed.hint.as_deref();
+        assert_eq!(reported.is_some(), hint.is_some(), "{reported:?}");
+        assert!(
+            reported
+                .unwrap_or_default()
+                .contains(hint.unwrap_or_default())
+        );
         assert!(log.contains(&format!("HTTP/1.1 {status} ")), "{log}");
     }
-    assert_eq!(paths(&seen).len(), 3, "nothing is waited for");
+    assert_eq!(paths(&seen).len(), 3, "a rejected run must not be polled");
 }
 
-/// A redirect to a page to log in turns the POST into a GET, which is answered with 200.
+/// A redirect to a login page turns the POST into a GET, which returns status 200.
 #[tokio::test]
-async fn a_page_behind_a_redirect_does_not_pass_for_a_started_dag() {
+async fn redirect_to_a_page_does_not_count_as_success() {
     let (url, _) = server().await;
     let failed = run(&hook(&url, "login", "")).await.0.unwrap_err();
     assert_eq!(
@@ -154,7 +158,7 @@ async fn a_page_behind_a_redirect_does_not_pass_for_a_started_dag() {
 }
 
 #[tokio::test]
-async fn a_hook_waits_until_its_dag_succeeds() {
+async fn hook_waits_until_its_dag_succeeds() {
     let (url, seen) = server().await;
     let (outcome, log) = run(&hook(&url, "succeeds", WAIT)).await;
     assert_eq!(outcome, Ok(()));
@@ -179,7 +183,7 @@ async fn a_hook_waits_until_its_dag_succeeds() {
 }
 
 #[tokio::test]
-async fn a_hook_fails_with_the_dag_that_it_waits_for() {
+async fn hook_fails_if_its_dag_fails() {
     let (url, seen) = server().await;
     let (outcome, log) = run(&hook(&url, "fails", WAIT)).await;
     assert_eq!(outcome.unwrap_err().message, "airflow hook DAG failed");
@@ -191,22 +195,22 @@ async fn a_hook_fails_with_the_dag_that_it_waits_for() {
 }
 
 #[tokio::test]
-async fn a_wait_ends_with_the_timeout_of_the_hook() {
+async fn wait_ends_at_the_timeout() {
     let (url, _) = server().await;
     let more = format!("{WAIT}      timeout: 20ms\n");
     for dag_id in ["runs", "hangs"] {
         let failed = run(&hook(&url, dag_id, &more)).await.0.unwrap_err();
         assert_eq!(
-            failed.message, "airflow hook DAG did not end within 20ms",
+            failed.message, "airflow hook DAG did not finish within 20ms",
             "{dag_id}"
         );
         assert!(failed.hint.unwrap().contains("'timeout'"));
     }
 }
 
-/// The hook's wait is part of the change that it judges: nothing of it stays behind.
+/// The wait is part of the change; nothing of it continues after the change.
 #[tokio::test]
-async fn a_wait_ends_with_the_change_that_waits() {
+async fn wait_ends_when_the_change_is_dropped() {
     let (url, seen) = server().await;
     let hook = hook(&url, "runs", WAIT);
     let waiting =
@@ -220,13 +224,13 @@ async fn a_wait_ends_with_the_change_that_waits() {
 }
 
 #[tokio::test]
-async fn an_answer_that_tells_no_state_fails_the_hook() {
+async fn response_without_state_fails_the_hook() {
     let (url, _) = server().await;
     for dag_id in ["garbage", "nested", "long-state", "no-state", "list"] {
         let (outcome, log) = run(&hook(&url, dag_id, WAIT)).await;
         assert_eq!(
             outcome.unwrap_err().message,
-            "airflow did not tell the state of the DAG's run",
+            "the description of the DAG run from airflow has no state",
             "{dag_id}"
         );
         assert!(log.len() < MAX_RESPONSE_BYTES + 4_000, "{dag_id}");
@@ -234,24 +238,28 @@ async fn an_answer_that_tells_no_state_fails_the_hook() {
     let (outcome, log) = run(&hook(&url, "huge", WAIT)).await;
     assert_eq!(
         outcome.unwrap_err().message,
-        "airflow described the DAG's run in more than 1048576 bytes"
+        "the description of the DAG run from airflow exceeds 1048576 bytes"
     );
     assert!(
-        log.ends_with("[answer cut at 65536 bytes]\n") && log.len() < MAX_RESPONSE_BYTES + 4_000
+        log.ends_with("[response truncated at 65536 bytes]\n")
+            && log.len() < MAX_RESPONSE_BYTES + 4_000
     );
 }
 
-/// A description that repeats a large configuration is cut in the log, and read all the same.
+/// A description that repeats a large configuration is truncated in the log, but still read
+/// completely.
 #[tokio::test]
-async fn a_state_behind_more_than_is_logged_is_found() {
+async fn state_after_the_logged_part_is_found() {
     let (url, _) = server().await;
     let (outcome, log) = run(&hook(&url, "large", WAIT)).await;
     assert_eq!(outcome, Ok(()));
-    assert!(log.ends_with("[answer cut at 65536 bytes]\n\nDAG completed with state: success\n"));
+    assert!(
+        log.ends_with("[response truncated at 65536 bytes]\n\nDAG completed with state: success\n")
+    );
 }
 
 #[tokio::test]
-async fn the_password_is_masked_wherever_an_answer_echoes_it() {
+async fn echoed_password_is_masked() {
     let (url, _) = server().await;
     let mut hook = hook(&url, "echoes", WAIT);
     for password in ["{{ ENV.LAKEFSACTION_AIRFLOW }}", PASSWORD] {
@@ -270,7 +278,7 @@ async fn the_password_is_masked_wherever_an_answer_echoes_it() {
 }
 
 #[tokio::test]
-async fn a_variable_that_is_a_part_of_the_password_is_masked_too() {
+async fn variable_in_the_password_is_masked_by_itself() {
     let (url, _) = server().await;
     let mut hook = hook(&url, "tells-a-part", WAIT);
     hook.password = "prefix-{{ ENV.LAKEFSACTION_AIRFLOW }}".to_owned();
@@ -283,7 +291,7 @@ async fn a_variable_that_is_a_part_of_the_password_is_masked_too() {
 }
 
 #[tokio::test]
-async fn a_password_that_is_not_set_is_named() {
+async fn unset_password_variable_is_named() {
     let mut hook = hook("http://127.0.0.1:9", "dag1", "");
     hook.password = "{{ ENV.LAKEFSACTION_NONE }}".to_owned();
     assert_eq!(
@@ -293,7 +301,7 @@ async fn a_password_that_is_not_set_is_named() {
 }
 
 #[tokio::test]
-async fn airflow_is_called_only_where_webhooks_may_go() {
+async fn airflow_respects_webhook_targets() {
     let refused = run(&hook("http://169.254.169.254", "dag1", "")).await.0;
     let message = refused.unwrap_err().message;
     assert!(message.contains("metadata service"), "{message}");

@@ -1,10 +1,11 @@
-//! Durations as Go writes them, since lakeFS's files have them so: `300ms`, `1.5h`, `1h30m`; and days, as `7d`.
+//! Parses durations in Go's format, as in lakeFS's configuration files (`300ms`, `1.5h`, `1h30m`),
+//! and days (`7d`).
 //!
-//! Nothing else is understood: a longer unit has no one length, and a word may be a slip.
+//! Other units are rejected: longer units do not have a fixed length, and unit names may be typos.
 
 use std::time::Duration;
 
-/// Nanoseconds of each unit. The first that fits is taken, so `ms` comes before `m`.
+/// Nanoseconds per unit. The first matching unit is used, so `ms` precedes `m`.
 const UNITS: &[(&str, f64)] = &[
     ("ns", 1.0),
     ("us", 1e3),
@@ -17,7 +18,8 @@ const UNITS: &[(&str, f64)] = &[
     ("d", 86_400e9),
 ];
 
-/// None: it is no duration, or a negative one. What is too long for a number is the longest.
+/// Returns `None` for text that is not a duration, and for negative durations. Saturates on
+/// overflow.
 pub(crate) fn parse(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
@@ -45,7 +47,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn durations_are_those_of_go_and_days() {
+    fn go_durations_and_days_are_parsed() {
         for (text, millis) in [
             ("0", 0),
             ("0s", 0),
@@ -68,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_none() {
+    fn other_text_is_rejected() {
         for text in [
             "", "+", "5", "h", "3 days", "3days", "1w", "1month", "1y", "5M", "1h 30m", "-1s",
             "1..5s", ".s", "1e3s", "inf", "NaNs", "1hour", "s5",

@@ -1,15 +1,17 @@
-//! Everything below one folder (`--data`): defaults, and a secret key that is made once.
+//! Defaults for `--data`: everything is stored in one folder, including a secret key that is
+//! generated once.
 
 use std::path::Path;
 
 use super::source::{Error, Source};
 
-/// SQLite, local disk and a secret key of its own below one folder.
+/// Sets SQLite, local disk and a generated secret key in one folder as defaults.
 ///
-/// What is given otherwise wins, and is told of; a store that keeps nothing is refused.
+/// Explicit values take precedence, with a warning. Stores that do not persist anything are
+/// refused.
 pub(super) fn embedded_defaults(source: &mut Source, dir: &Path) -> Result<(), Error> {
-    compare_with_given(source, dir)?;
-    tell_of_others(source, dir);
+    check_explicit_values(source, dir)?;
+    warn_of_open_permissions(source, dir);
     let below = |name: &str| dir.join(name).display().to_string();
     source.set_default("database.type", "sqlite");
     source.set_default("database.sqlite.path", &below("metadata/weir.db"));
@@ -23,8 +25,9 @@ pub(super) fn embedded_defaults(source: &mut Source, dir: &Path) -> Result<(), E
     Ok(())
 }
 
-/// A folder that this server made is its user's alone; one that was there works on as it is.
-fn tell_of_others(source: &mut Source, dir: &Path) {
+/// Warns if other users can access the folder. A folder created by this server is private; an
+/// existing folder is not changed.
+fn warn_of_open_permissions(source: &mut Source, dir: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     let Ok(metadata) = dir.metadata() else {
         return;
@@ -38,27 +41,27 @@ fn tell_of_others(source: &mut Source, dir: &Path) {
     }
 }
 
-/// Who names a folder expects everything to be there.
-fn compare_with_given(source: &mut Source, dir: &Path) -> Result<(), Error> {
+/// Refuses stores that lose data, because `--data` promises to keep it.
+fn check_explicit_values(source: &mut Source, dir: &Path) -> Result<(), Error> {
     for (key, own) in [("database.type", "sqlite"), ("blockstore.type", "local")] {
         if source.text(key)?.as_deref() == Some("mem") {
             return Err(source.unusable(
                 key,
                 &format!(
-                    "forgets at the end what --data {} is to keep: leave out one of the two",
+                    "loses its data when the server stops, which contradicts --data {}: remove one of them",
                     dir.display()
                 ),
             ));
         }
-        tell_what_wins(source, key, dir, |given| given == own)?;
+        warn_of_override(source, key, dir, |given| given == own)?;
     }
     for key in ["database.sqlite.path", "blockstore.local.path"] {
-        tell_what_wins(source, key, dir, |given| Path::new(given).starts_with(dir))?;
+        warn_of_override(source, key, dir, |given| Path::new(given).starts_with(dir))?;
     }
     Ok(())
 }
 
-fn tell_what_wins(
+fn warn_of_override(
     source: &mut Source,
     key: &str,
     dir: &Path,
@@ -67,23 +70,24 @@ fn tell_what_wins(
     if let Some(given) = source.text(key)?.filter(|given| !agrees(given)) {
         let origin = source.origin(key).to_owned();
         source.warnings.push(format!(
-            "{key}: {given} ({origin}) wins over --data {}: not everything is kept in that folder",
+            "{key}: {given} ({origin}) overrides --data {}: not everything is stored in that folder",
             dir.display()
         ));
     }
     Ok(())
 }
 
-/// The folder's secret key; made on the first start, readable by its owner only.
+/// Reads the folder's secret key, or creates it on the first start. Only the owner can read the
+/// file.
 ///
-/// It comes under its name whole and once: a start that is cut short leaves no half of it,
-/// and of two first starts at once both get the same.
+/// The file is created atomically: an interrupted start does not leave a partial key, and
+/// concurrent first starts get the same key.
 pub(super) fn secret_key_in(dir: &Path) -> Result<String, Error> {
     use base::IdGenerator as _;
     let path = dir.join("secret_key");
     let failed = |e: std::io::Error| {
         Error(format!(
-            "--data: can't keep the secret key in {}: {e}",
+            "--data: failed to store the secret key in {}: {e}",
             path.display()
         ))
     };
@@ -95,7 +99,7 @@ pub(super) fn secret_key_in(dir: &Path) -> Result<String, Error> {
     let key = ids.nanoid(43);
     match crate::secret_file::make(&path, &key) {
         Ok(()) => Ok(key),
-        // Another start came first.
+        // A concurrent start has created the key.
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
             stored_key(&path)?.ok_or_else(|| failed(e))
         }
@@ -103,17 +107,17 @@ pub(super) fn secret_key_in(dir: &Path) -> Result<String, Error> {
     }
 }
 
-/// The key in a file; none if there is no file.
+/// Reads the key from a file. Returns `None` if the file does not exist.
 fn stored_key(path: &Path) -> Result<Option<String>, Error> {
     match std::fs::read_to_string(path) {
         Ok(key) if !key.trim().is_empty() => Ok(Some(key.trim().to_owned())),
         Ok(_) => Err(Error(format!(
-            "--data: {} is empty: restore it from a backup, or remove it to start anew (stored keys will not open then)",
+            "--data: {} is empty: restore it from a backup, or delete it to create a new key (stored access keys will be unreadable)",
             path.display()
         ))),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(Error(format!(
-            "--data: can't read the secret key in {}: {e}",
+            "--data: failed to read the secret key in {}: {e}",
             path.display()
         ))),
     }

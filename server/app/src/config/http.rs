@@ -1,4 +1,4 @@
-//! Connections: how many, from where, and how long each may keep the server waiting.
+//! Connection settings: limits, trusted networks, and deadlines.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -6,32 +6,33 @@ use std::time::Duration;
 
 use super::source::{Error, Source};
 
-/// Limits of connections and of what requests may hold before they are understood.
+/// Limits on connections, and on the memory of requests before they are parsed.
 #[derive(Debug, Clone)]
 pub struct Http {
-    /// Connections served at once; a few more only answer `/_health` and `/metrics`.
+    /// Maximum number of served connections. A few more get only `/_health` and `/metrics`.
     pub max_connections: usize,
-    /// Of these, how many one address may have; of IPv6, one network of 64 bits.
+    /// Maximum number of connections per address; for IPv6, per /64 network.
     pub max_connections_per_address: usize,
-    /// Networks whose addresses may have all of them.
+    /// Networks that are exempt from the limit per address.
     pub uncapped_addresses: Vec<Network>,
-    /// From the connection to its first byte.
+    /// From accepting the connection to its first byte.
     pub first_byte_timeout: Duration,
     /// From the first byte of a request to the end of its headers.
     pub headers_timeout: Duration,
-    /// How long a body may keep its reader waiting in all, save what it earns by its bytes.
+    /// Total time that a body may keep its reader waiting. Received bytes extend it; see
+    /// `min_bytes_per_second`.
     pub body_timeout: Duration,
-    /// How long a client may take no byte of an answer, save what it earns by those that it takes.
+    /// How long a client may read nothing from a response. Bytes that it reads extend it.
     pub response_timeout: Duration,
-    /// Each of so many bytes earns a second of waiting.
+    /// Every `min_bytes_per_second` bytes extend a deadline by one second.
     pub min_bytes_per_second: u64,
     /// How long a connection may stay open between requests.
     pub idle_timeout: Duration,
-    /// How often an HTTP/2 connection that is silent is asked whether it still lives.
+    /// Interval between pings on a silent HTTP/2 connection.
     pub http2_ping_interval: Duration,
-    /// How long it may take to answer.
+    /// Timeout for the response to a ping.
     pub http2_ping_timeout: Duration,
-    /// What the JSON and XML bodies of all requests may take up together.
+    /// Total memory for decoded JSON and XML bodies of all requests.
     pub body_memory_bytes: usize,
 }
 
@@ -54,14 +55,14 @@ impl Default for Http {
     }
 }
 
-/// The machine itself.
+/// Loopback addresses.
 const DEFAULT_UNCAPPED: [&str; 2] = ["127.0.0.0/8", "::1/128"];
 
 fn network(text: &str) -> Network {
     text.parse().expect("the default networks are well-formed")
 }
 
-/// Addresses that begin alike, written `192.0.2.0/24`, or one address.
+/// A network such as `192.0.2.0/24`, or a single address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
     address: IpAddr,
@@ -69,7 +70,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// Whether an address is in it. An IPv4 address that is written as IPv6 is taken as IPv4.
+    /// Reports whether the network contains an address. IPv4-mapped IPv6 addresses count as IPv4.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
@@ -157,9 +158,9 @@ pub(super) fn http(source: &Source) -> Result<Http, Error> {
     })
 }
 
-/// Room for one of the largest bodies as it is decoded.
+/// Enough to decode the largest allowed body.
 const MIN_BODY_MEMORY_BYTES: usize = 64 << 20;
-/// Less than this would cut off honest clients on a busy machine.
+/// Shorter timeouts would cut off well-behaved clients on a busy machine.
 const MIN_TIMEOUT: Duration = Duration::from_millis(100);
 
 fn timeout(source: &Source, key: &str, default: Duration) -> Result<Duration, Error> {
@@ -167,7 +168,7 @@ fn timeout(source: &Source, key: &str, default: Duration) -> Result<Duration, Er
     if given < MIN_TIMEOUT {
         return Err(source.unusable(
             key,
-            "is shorter than 100ms, in which no client could answer",
+            "is shorter than 100ms, which is too short for any client",
         ));
     }
     Ok(given)

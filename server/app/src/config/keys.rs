@@ -1,7 +1,7 @@
-//! Every configuration key that lakeFS documents, and those of our own.
+//! All configuration keys: those documented by lakeFS and Weir's own.
 //!
-//! A key that is listed is accepted, so that an existing file starts Weir
-//! unchanged; what of them has no effect yet is told in `docs/configuration.md`.
+//! Every listed key is accepted, so that an existing lakeFS configuration file works unchanged.
+//! `docs/configuration.md` lists the keys that have no effect yet.
 
 /// Sections and their keys, in the order of the documentation.
 const KEYS: &[(&str, &[&str])] = &[
@@ -308,7 +308,7 @@ const KEYS: &[(&str, &[&str])] = &[
     ("usage_report", &["flush_interval", "enabled"]),
 ];
 
-/// All keys, dotted.
+/// Returns all keys with dotted names.
 pub(crate) fn all() -> impl Iterator<Item = String> {
     KEYS.iter().flat_map(|(section, names)| {
         names.iter().map(move |n| {
@@ -321,12 +321,12 @@ pub(crate) fn all() -> impl Iterator<Item = String> {
     })
 }
 
-/// Whether a dotted name is a key that holds a value.
+/// Reports whether a dotted name is a key that holds a value.
 pub(crate) fn is_known(key: &str) -> bool {
     all().any(|k| k == key)
 }
 
-/// Whether a dotted name holds further keys.
+/// Reports whether a dotted name is a section.
 pub(crate) fn is_section(key: &str) -> bool {
     key.is_empty()
         || all().any(|k| {
@@ -335,7 +335,7 @@ pub(crate) fn is_section(key: &str) -> bool {
         })
 }
 
-/// Whether the value must never be printed.
+/// Reports whether a value must never be printed.
 pub(crate) fn is_secret(key: &str) -> bool {
     const SECRETS: &[&str] = &[
         "secret_key",
@@ -358,7 +358,7 @@ pub(crate) fn is_secret(key: &str) -> bool {
         .is_some_and(|last| SECRETS.contains(&last))
 }
 
-/// The known key or section that a mistyped one is closest to, if any is close.
+/// Returns the known key or section closest to a misspelled one, if any is close enough.
 pub(crate) fn nearest(key: &str) -> Option<String> {
     let sections = KEYS.iter().flat_map(|(section, _)| {
         let ends = section.match_indices('.').map(|(at, _)| at);
@@ -368,15 +368,16 @@ pub(crate) fn nearest(key: &str) -> Option<String> {
     closest(key, all().chain(sections))
 }
 
-/// The key that a mistyped environment variable, without its prefix and in small letters, is closest to.
+/// Returns the key closest to a misspelled environment variable (lowercase, without prefix).
 pub(crate) fn nearest_variable(name: &str) -> Option<String> {
     let variables = all().map(|key| key.replace('.', "_"));
     closest(name, variables).map(|name| name.to_uppercase())
 }
 
-/// One that differs in less than half of its letters, and in no more than a few.
+/// Returns the closest name that differs in fewer than half of its letters and in at most
+/// [`MAX_TYPOS`].
 fn closest(name: &str, known: impl Iterator<Item = String>) -> Option<String> {
-    // What differs in length by more differs in as many letters, and need not be compared.
+    // The distance is at least the difference in length, so longer differences need no comparison.
     known
         .filter(|k| k.len().abs_diff(name.len()) <= MAX_TYPOS)
         .map(|k| (distance(name, &k), k))
@@ -385,10 +386,10 @@ fn closest(name: &str, known: impl Iterator<Item = String>) -> Option<String> {
         .map(|(_, k)| k)
 }
 
-/// Letters in which a mistyped name differs from what was meant.
+/// Maximum edit distance of a suggestion.
 const MAX_TYPOS: usize = 3;
 
-/// Levenshtein's distance.
+/// Levenshtein distance.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

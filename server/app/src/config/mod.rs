@@ -1,8 +1,8 @@
-//! The server's configuration: lakeFS's keys, one struct per concern, checked at start.
+//! The server's configuration: lakeFS's keys, one struct per concern, validated at start.
 //!
-//! Values come, the later winning, from defaults, the YAML file, `LAKEFS_*` and
-//! `WEIR_*` variables, the command line. Errors name key, value and remedy; no
-//! secret is ever printed.
+//! Sources in ascending precedence: defaults, the YAML file, `LAKEFS_*` variables, `WEIR_*`
+//! variables, the command line. Every error names the key, its value and a remedy. Secrets are
+//! never printed.
 
 mod duration;
 mod embedded;
@@ -27,7 +27,7 @@ use self::source::Source;
 pub use self::stores::{Blockstore, Committed, Database, Undo};
 use self::stores::{blockstore, committed, database, undo};
 
-/// What the command line sets.
+/// Options from the command line.
 #[derive(Debug, Default, Clone)]
 pub struct Overrides {
     pub file: Option<PathBuf>,
@@ -36,13 +36,13 @@ pub struct Overrides {
     pub listen_address: Option<String>,
 }
 
-/// Everything the server needs to know.
+/// The complete configuration of a server.
 #[derive(Debug, Clone)]
 pub struct Config {
     pub listen_address: String,
-    /// Keys in a file of the data folder, this machine only.
+    /// Quickstart mode: keys are in a file of the data folder, and only this machine has access.
     pub quickstart: bool,
-    /// The folder that everything is kept in, where one is named.
+    /// The data folder, if one was given.
     pub data: Option<PathBuf>,
     pub logging: Logging,
     pub database: Database,
@@ -55,41 +55,41 @@ pub struct Config {
     pub actions: Actions,
     pub installation: Installation,
     pub usage_flush_interval: Duration,
-    /// Told once logging is set up.
+    /// Logged once logging is set up.
     pub warnings: Vec<String>,
 }
 
 impl Config {
-    /// Reads the configuration of this process: file, environment, command line.
+    /// Loads the configuration of this process from file, environment and command line.
     ///
     /// # Errors
-    /// Names the key, its value and what to do.
+    /// Names the key, its value and a remedy.
     pub fn load(overrides: &Overrides) -> Result<Self, Error> {
         let mut source = Source::default();
         if let Some(path) = config_file(overrides) {
             let text = std::fs::read_to_string(&path).map_err(|e| {
                 Error(format!(
-                    "can't read the configuration file {}: {e}",
+                    "failed to read the configuration file {}: {e}",
                     path.display()
                 ))
             })?;
             source.add_yaml(&text, &path.display().to_string())?;
         }
-        // Variables that are not text are not ours.
+        // Variables that are not valid Unicode are not ours.
         let variables = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
         source.add_environment(variables);
         source
             .warnings
-            .extend(file_left_unread(overrides, usual_file()));
+            .extend(unread_config_file(overrides, default_file()));
         Self::from_source(source, overrides)
     }
 
-    /// Reads a configuration from YAML alone, for tests and tools.
+    /// Parses a configuration from YAML only, for tests and tools.
     ///
     /// # Errors
-    /// As [`Config::load`].
+    /// Like [`Config::load`].
     pub fn from_yaml(text: &str, overrides: &Overrides) -> Result<Self, Error> {
         let mut source = Source::default();
         source.add_yaml(text, "config.yaml")?;
@@ -105,7 +105,8 @@ impl Config {
             embedded_defaults(&mut source, dir)?;
         }
         if data.is_some() {
-            // A folder is begun on one's own machine; who serves it to others says so.
+            // A data folder is meant for local use. Listening on other addresses must be requested
+            // explicitly.
             source.set_default("listen_address", "127.0.0.1:8000");
         }
         if overrides.quickstart {
@@ -124,7 +125,7 @@ impl Config {
         if source.bool_or("tls.enabled", false)? {
             return Err(source.unusable(
                 "tls.enabled",
-                "is not offered yet: let a proxy in front of Weir terminate TLS, and set it to false",
+                "is not supported yet: let a proxy in front of Weir terminate TLS, and set it to false",
             ));
         }
         warn_of_keys_without_effect(&mut source);
@@ -156,11 +157,12 @@ fn config_file(overrides: &Overrides) -> Option<PathBuf> {
     if overrides.data.is_some() || overrides.quickstart {
         return None;
     }
-    usual_file()
+    default_file()
 }
 
-/// Tells of a file that is there and is not read, since a folder was named and no file.
-fn file_left_unread(overrides: &Overrides, usual: Option<PathBuf>) -> Option<String> {
+/// Warns if a configuration file exists but is ignored, because a folder and no file was given on
+/// the command line.
+fn unread_config_file(overrides: &Overrides, default: Option<PathBuf>) -> Option<String> {
     let flag = match overrides {
         Overrides { file: Some(_), .. } => return None,
         Overrides { data: Some(_), .. } => "--data",
@@ -169,16 +171,16 @@ fn file_left_unread(overrides: &Overrides, usual: Option<PathBuf>) -> Option<Str
         } => "--quickstart",
         _ => return None,
     };
-    usual.map(|path| {
+    default.map(|path| {
         format!(
-            "the configuration file {path} is not read with {flag}: name it with --config if it is meant",
+            "the configuration file {path} is ignored because of {flag}: pass --config to use it",
             path = path.display()
         )
     })
 }
 
-/// The first file that exists where one is looked for.
-fn usual_file() -> Option<PathBuf> {
+/// Returns the first existing file among the default locations.
+fn default_file() -> Option<PathBuf> {
     [
         "config.yaml",
         "~/.lakefs/config.yaml",
@@ -190,9 +192,9 @@ fn usual_file() -> Option<PathBuf> {
     .find(|p| p.is_file())
 }
 
-/// Keys of features that another release will bring: accepted, and said to have no effect.
+/// Warns of keys that are accepted but have no effect yet.
 fn warn_of_keys_without_effect(source: &mut Source) {
-    const QUIET: &[&str] = &[
+    const SILENTLY_IGNORED: &[&str] = &[
         "stats.",
         "security.",
         "email_subscription.",
@@ -211,7 +213,7 @@ fn warn_of_keys_without_effect(source: &mut Source) {
         "usage_report.",
         "tls.",
     ];
-    const LOUD: &[&str] = &[
+    const IGNORED: &[&str] = &[
         "auth.api.",
         "auth.authentication_api.",
         "auth.remote_authenticator.",
@@ -222,14 +224,15 @@ fn warn_of_keys_without_effect(source: &mut Source) {
     let told: Vec<String> = source
         .given()
         .filter(|k| {
-            LOUD.iter().any(|p| k.starts_with(p)) || !QUIET.iter().any(|p| k.starts_with(p))
+            IGNORED.iter().any(|p| k.starts_with(p))
+                || !SILENTLY_IGNORED.iter().any(|p| k.starts_with(p))
         })
         .map(|k| format!("configuration key {k} has no effect in this version"))
         .collect();
     source.warnings.extend(told);
 }
 
-/// A quickstart is for trying out: its keys lie in a file, and nothing of it is encrypted on the wire.
+/// A quickstart is for evaluation only: its keys are in a file, and connections are not encrypted.
 fn refuse_quickstart_on_the_network(source: &Source) -> Result<(), Error> {
     let address = listen_address(source)?;
     let host = address.rsplit_once(':').map_or("", |(host, _)| host);
@@ -239,7 +242,7 @@ fn refuse_quickstart_on_the_network(source: &Source) -> Result<(), Error> {
     }
     Err(source.unusable(
         "listen_address",
-        "would open a quickstart to the network: use 127.0.0.1, or start without --quickstart",
+        "would expose a quickstart to the network: use 127.0.0.1, or start without --quickstart",
     ))
 }
 

@@ -1,4 +1,5 @@
-//! What runs over the stores: logging, authentication, the S3 gateway, hooks, the first administrator.
+//! Configuration of services: logging, authentication, the S3 gateway, hooks, and the first
+//! administrator.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,16 +7,16 @@ use std::time::Duration;
 
 use super::source::{self, Error, Source};
 
-/// What is logged and where.
+/// Log settings.
 #[derive(Debug, Clone)]
 pub struct Logging {
     pub json: bool,
     pub level: String,
-    /// `-` standard output, `=` standard error, else a file.
+    /// `-` for standard output, `=` for standard error, otherwise a file name.
     pub output: String,
 }
 
-/// Authentication.
+/// Authentication settings.
 #[derive(Clone)]
 pub struct Auth {
     pub secret_key: String,
@@ -38,43 +39,43 @@ impl fmt::Debug for Auth {
     }
 }
 
-/// The S3 gateway.
+/// S3 gateway settings.
 #[derive(Debug, Clone)]
 pub struct Gateway {
     pub domain_names: Vec<String>,
     pub region: String,
 }
 
-/// Hooks.
+/// Hook settings.
 #[derive(Debug, Clone)]
 pub struct Actions {
     pub enabled: bool,
     pub env_enabled: bool,
     pub env_prefix: String,
-    /// Whether the gates of the tree that a change lands on judge it as well.
+    /// Whether gates of the destination tree also check a change.
     pub gates_of_both: bool,
     pub cache_dir: PathBuf,
-    /// Where webhooks may go.
+    /// Targets that webhooks may call.
     pub webhook_targets: actions::WebhookTargets,
-    /// What compiling one component may take.
+    /// Limits for compiling one component.
     pub compile_cpu_time: Duration,
     pub compile_memory_bytes: u64,
-    /// Components that are compiled at once.
+    /// Maximum number of concurrent compilations.
     pub compile_at_once: usize,
 }
 
-/// The first administrator, made at start where the installation was never set up.
+/// The first administrator, created at start if the installation was never set up.
 #[derive(Clone, Default)]
 pub struct Installation {
     pub fixed_id: Option<String>,
     pub user_name: Option<String>,
     pub access_key_id: Option<String>,
     pub secret_access_key: Option<String>,
-    /// What callers from other machines make the administrator with.
+    /// Token with which callers on other machines can create the administrator.
     pub setup_token: Option<String>,
 }
 
-/// A setup token that is shorter could be found by trying.
+/// Shorter tokens could be guessed.
 const MIN_SETUP_TOKEN_BYTES: usize = 16;
 
 impl fmt::Debug for Installation {
@@ -99,7 +100,7 @@ pub(super) fn logging(source: &Source) -> Result<Logging, Error> {
         _ => {
             return Err(source.unusable(
                 "logging.level",
-                "is none of trace, debug, info, warn, error, none",
+                "is not one of trace, debug, info, warn, error, none",
             ));
         }
     };
@@ -119,12 +120,12 @@ pub(super) fn auth(source: &Source) -> Result<Auth, Error> {
     if mode != "none" {
         return Err(source.unusable(
             "auth.ui_config.rbac",
-            "is not offered yet: use `none` (one administrator)",
+            "is not supported yet: use `none` (one administrator)",
         ));
     }
     let secret_key = source.required(
         "auth.encrypt.secret_key",
-        "give a long random text and keep it: stored keys can't be read without it",
+        "set it to a long random string and keep it: stored access keys are unreadable without it",
     )?;
     Ok(Auth {
         secret_key,
@@ -157,7 +158,7 @@ pub(super) fn gateway(source: &Source) -> Result<Gateway, Error> {
         {
             return Err(source.unusable(
                 "gateways.s3.domain_name",
-                "has a name that ends in another one: hosts could not be told apart",
+                "has a name that is a suffix of another name, which makes host names ambiguous",
             ));
         }
     }
@@ -208,7 +209,7 @@ fn webhook_targets(source: &Source) -> Result<actions::WebhookTargets, Error> {
     actions::WebhookTargets::parse(&allow, &deny).map_err(|(list, why)| {
         source.unusable(
             &format!("actions.webhook.{list}"),
-            &format!("has an entry that can't be used: {why}"),
+            &format!("has an invalid entry: {why}"),
         )
     })
 }
@@ -236,12 +237,12 @@ pub(super) fn installation(source: &Source) -> Result<Installation, Error> {
         if token.len() < MIN_SETUP_TOKEN_BYTES || !is_text {
             return Err(source.unusable(
                 "installation.setup_token",
-                &format!("must have at least {MIN_SETUP_TOKEN_BYTES} visible ASCII characters: make one with `openssl rand -hex 16`"),
+                &format!("must have at least {MIN_SETUP_TOKEN_BYTES} visible ASCII characters: create one with `openssl rand -hex 16`"),
             ));
         }
     }
     if given.access_key_id.is_some() != given.secret_access_key.is_some() {
-        return Err(Error("installation.access_key_id and installation.secret_access_key go together: give both or none".to_owned()));
+        return Err(Error("installation.access_key_id and installation.secret_access_key must be set together: set both or neither".to_owned()));
     }
     Ok(given)
 }

@@ -1,7 +1,8 @@
-//! Measures a YAML document before it is made a tree of values.
+//! Measures a YAML document before it is decoded.
 //!
-//! An alias stands for all that its anchor holds, and anchors may hold aliases: a kilobyte can expand to
-//! gigabytes. The walk here expands aliases as the decoder does, keeps nothing, and stops at a bound.
+//! An alias expands to its anchor's value, which may contain further aliases, so a kilobyte can
+//! expand to gigabytes. This walk expands aliases like the decoder, but keeps nothing and stops at
+//! a limit.
 
 use std::fmt;
 
@@ -9,29 +10,29 @@ use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess as _, Visitor,
 };
 
-/// Values and keys of a document, aliases expanded.
+/// Maximum number of values and keys, with aliases expanded.
 const MAX_VALUES: usize = 10_000;
-/// Bytes of their texts.
+/// Maximum total size of their text.
 const MAX_TEXT_BYTES: usize = 4 << 20;
 
-/// Refuses a document that is too large once its aliases are expanded.
+/// Rejects a document that is too large after expanding aliases.
 ///
 /// # Errors
-/// As of the decoder for what is not YAML.
+/// Also returns the decoder's error if the text is not valid YAML.
 pub(super) fn check(text: &str) -> Result<(), serde_yaml_ng::Error> {
     let mut size = Size::default();
     let document = serde_yaml_ng::Deserializer::from_str(text);
     Measure(&mut size).deserialize(document)
 }
 
-/// How much has been seen.
+/// Size so far.
 #[derive(Debug, Default)]
 struct Size {
     values: usize,
     text_bytes: usize,
 }
 
-/// Adds a value and all that it holds.
+/// Adds a value and everything in it.
 struct Measure<'a>(&'a mut Size);
 
 impl Measure<'_> {
@@ -40,12 +41,12 @@ impl Measure<'_> {
         self.0.text_bytes += text_bytes;
         if self.0.values > MAX_VALUES {
             return Err(E::custom(format!(
-                "it has more than {MAX_VALUES} values, counting what its aliases stand for"
+                "it has more than {MAX_VALUES} values, with aliases expanded"
             )));
         }
         if self.0.text_bytes > MAX_TEXT_BYTES {
             return Err(E::custom(format!(
-                "it has more than {MAX_TEXT_BYTES} bytes of text, counting what its aliases stand for"
+                "it has more than {MAX_TEXT_BYTES} bytes of text, with aliases expanded"
             )));
         }
         Ok(())
@@ -105,7 +106,7 @@ impl<'de> Visitor<'de> for Measure<'_> {
         Ok(())
     }
 
-    /// A value with a tag of its own.
+    /// A value with a custom tag.
     fn visit_enum<A: EnumAccess<'de>>(mut self, tagged: A) -> Result<(), A::Error> {
         self.add(0)?;
         let ((), value) = tagged.variant_seed(Measure(self.0))?;
@@ -118,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn documents_are_measured_with_what_aliases_stand_for() {
+    fn size_includes_expanded_aliases() {
         for fits in [
             "",
             "a: 1",

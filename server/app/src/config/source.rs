@@ -1,6 +1,7 @@
-//! Where values come from: a YAML file, `WEIR_*` and `LAKEFS_*` variables, flat by dotted key.
+//! Configuration sources: a YAML file, and `WEIR_*` and `LAKEFS_*` variables, flattened to dotted
+//! keys.
 //!
-//! Typed getters remember nothing and name key, value and remedy in every error.
+//! Typed getters name the key, its value and a remedy in every error.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,24 +11,25 @@ use serde_yaml_ng::Value;
 
 use super::{duration, keys, size};
 
-/// Longer durations would leave the calendar when they are added to the present.
+/// Longer durations would overflow when added to the current time.
 const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-/// The longest file, in bytes.
+/// Maximum size of a configuration file in bytes.
 const MAX_FILE_BYTES: usize = 1 << 20;
-/// Brackets and braces within each other: the parser's time grows with the square of them.
+/// Maximum nesting of brackets and braces. The parser's time grows with the square of the nesting
+/// depth.
 const MAX_BRACKETS: usize = 64;
 
-/// A configuration that can't be used, in words for the person who wrote it.
+/// An invalid configuration. The text is written for the operator.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Error(pub String);
 
-/// Refuses a file that is longer, or nests deeper, than any configuration.
+/// Rejects a file that is larger or more deeply nested than any configuration.
 fn check_bounds(text: &str, origin: &str) -> Result<(), Error> {
     if text.len() > MAX_FILE_BYTES {
         return Err(Error(format!(
-            "{origin} is longer than {MAX_FILE_BYTES} bytes: is it the configuration?"
+            "{origin} is longer than {MAX_FILE_BYTES} bytes: check that it is a configuration file"
         )));
     }
     let mut open = 0_usize;
@@ -39,18 +41,18 @@ fn check_bounds(text: &str, origin: &str) -> Result<(), Error> {
         }
         if open > MAX_BRACKETS {
             return Err(Error(format!(
-                "{origin} has more than {MAX_BRACKETS} brackets within each other: close them, or write values below their keys, indented"
+                "{origin} has more than {MAX_BRACKETS} nested brackets: close them, or write nested values as indented keys"
             )));
         }
     }
     Ok(())
 }
 
-/// Every value that was given, by key, with where it was given.
+/// All given values by key, each with its origin.
 #[derive(Debug, Default)]
 pub(crate) struct Source {
     values: BTreeMap<String, (Value, String)>,
-    /// Things to tell once logging is set up.
+    /// Warnings to log once logging is set up.
     pub(crate) warnings: Vec<String>,
 }
 
@@ -66,7 +68,7 @@ impl Source {
         }
         if !document.is_mapping() {
             return Err(Error(format!(
-                "{origin}: expected keys such as `database:` at the top, found something else"
+                "{origin}: expected a map with keys such as `database:` at the top level"
             )));
         }
         self.flatten("", document, origin)
@@ -96,9 +98,9 @@ impl Source {
                     .insert(key.to_owned(), (value, origin.to_owned()));
                 Ok(())
             }
-            // Not shown: it may be a secret.
+            // The value is not shown because it may be a secret.
             _ if keys::is_section(key) => Err(Error(format!(
-                "{origin}: `{key}` has a value, but holds keys of its own: write them below it, indented"
+                "{origin}: `{key}` is a section, not a value: write its keys indented below it"
             ))),
             _ => {
                 let hint = keys::nearest(key)
@@ -111,7 +113,8 @@ impl Source {
         }
     }
 
-    /// Adds environment variables: `LAKEFS_DATABASE_TYPE` and `WEIR_DATABASE_TYPE` (which wins) for `database.type`.
+    /// Adds environment variables. `database.type` is set by `LAKEFS_DATABASE_TYPE` or
+    /// `WEIR_DATABASE_TYPE`; the latter takes precedence.
     pub(crate) fn add_environment(&mut self, variables: impl Iterator<Item = (String, String)>) {
         let given: BTreeMap<String, String> = variables.collect();
         for prefix in ["LAKEFS_", "WEIR_"] {
@@ -135,7 +138,7 @@ impl Source {
                     .map(|meant| format!(" (did you mean WEIR_{meant}?)"))
                     .unwrap_or_default();
                 self.warnings.push(format!(
-                    "environment variable {name} names no configuration key and is ignored{hint}"
+                    "environment variable {name} does not match any configuration key and is ignored{hint}"
                 ));
             }
         }
@@ -157,12 +160,12 @@ impl Source {
         }
     }
 
-    /// Where a value was given.
+    /// Returns the origin of a value.
     pub(crate) fn origin(&self, key: &str) -> &str {
         self.values.get(key).map_or("default", |v| v.1.as_str())
     }
 
-    /// Keys that were given.
+    /// Returns the keys that were given.
     pub(crate) fn given(&self) -> impl Iterator<Item = &str> {
         self.values.keys().map(String::as_str)
     }
@@ -177,7 +180,7 @@ impl Source {
         Error(format!("{key}: {shown} ({origin}) {why}"))
     }
 
-    /// An error about a value that was parsed well but can't be used.
+    /// Returns an error for a value that was parsed but cannot be used.
     pub(crate) fn unusable(&self, key: &str, why: &str) -> Error {
         let value = self.values.get(key).map_or(Value::Null, |v| v.0.clone());
         self.refuse(key, &value, why)
@@ -196,7 +199,7 @@ impl Source {
         Ok(self.text(key)?.unwrap_or_else(|| default.to_owned()))
     }
 
-    /// Text that must be given.
+    /// Returns a required string.
     pub(crate) fn required(&self, key: &str, remedy: &str) -> Result<String, Error> {
         match self.text(key)? {
             Some(s) if !s.is_empty() => Ok(s),
@@ -264,7 +267,7 @@ impl Source {
         Ok(self.text(key)?.map(|text| expand_home(&text)))
     }
 
-    /// A list: YAML's, or text separated by commas.
+    /// Returns a list, given either as a YAML list or as comma-separated text.
     pub(crate) fn list(&self, key: &str) -> Result<Option<Vec<String>>, Error> {
         match self.values.get(key) {
             None | Some((Value::Null, _)) => Ok(None),
@@ -299,7 +302,7 @@ fn show(value: &Value) -> String {
     }
 }
 
-/// `~/x` below the home folder; other paths as they are.
+/// Expands `~/x` to a path in the home folder. Other paths are unchanged.
 pub(crate) fn expand_home(text: &str) -> PathBuf {
     match (text.strip_prefix("~/"), std::env::var_os("HOME")) {
         (Some(rest), Some(home)) => Path::new(&home).join(rest),

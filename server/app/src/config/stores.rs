@@ -1,4 +1,5 @@
-//! Where records and bytes live, how trees are cut, and how long what was thrown away is kept.
+//! Configuration of storage: metadata, objects, the committed format, and how long undo data is
+//! kept.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,7 +7,7 @@ use std::time::Duration;
 
 use super::source::{self, Error, Source};
 
-/// Where records live.
+/// The metadata store.
 #[derive(Clone)]
 pub enum Database {
     Sqlite {
@@ -40,7 +41,7 @@ impl fmt::Debug for Database {
     }
 }
 
-/// Where objects live.
+/// The object store.
 #[derive(Debug, Clone)]
 pub enum Blockstore {
     Local {
@@ -63,12 +64,12 @@ pub struct Committed {
     pub commit_cache_entries: u64,
 }
 
-/// How long what was undone by mistake can be brought back.
+/// How long undo data is kept.
 #[derive(Debug, Clone)]
 pub struct Undo {
-    /// Uncommitted changes that a reset or a branch's deletion threw away.
+    /// Uncommitted changes discarded by a reset or by deleting a branch.
     pub keep_staged: Duration,
-    /// What was done to branches and tags.
+    /// Reflog entries of branches and tags.
     pub keep_reflog: Duration,
 }
 
@@ -97,7 +98,7 @@ pub(super) fn database(source: &Source) -> Result<Database, Error> {
                 return Err(source.unusable(
                     "database.type",
                     &format!(
-                        "with database.local.path {}: that folder holds lakeFS's Badger database, which Weir can't open; \
+                        "with database.local.path {}: that folder contains lakeFS's Badger database, which Weir cannot open; \
                          move the installation to PostgreSQL with lakeFS first, or name an empty folder",
                         dir.display()
                     ),
@@ -114,7 +115,7 @@ pub(super) fn database(source: &Source) -> Result<Database, Error> {
             connection_string: source.required(
                 "database.postgres.connection_string",
                 &format!(
-                    "database.type is postgres ({}); give it as postgres://USER:PASSWORD@HOST:5432/DATABASE",
+                    "database.type is postgres ({}); set it to postgres://USER:PASSWORD@HOST:5432/DATABASE",
                     source.origin("database.type")
                 ),
             )?,
@@ -141,11 +142,11 @@ pub(super) fn database(source: &Source) -> Result<Database, Error> {
         "mem" => Ok(Database::Memory),
         "dynamodb" | "cosmosdb" | "redis" => Err(source.unusable(
             "database.type",
-            "is not offered yet: use `sqlite` or `postgres`",
+            "is not supported yet: use `sqlite` or `postgres`",
         )),
         _ => Err(source.unusable(
             "database.type",
-            "is none of `sqlite`, `postgres`, `local`, `mem`",
+            "is not one of `sqlite`, `postgres`, `local`, `mem`",
         )),
     }
 }
@@ -169,7 +170,7 @@ pub(super) fn blockstore(source: &Source) -> Result<Blockstore, Error> {
         }),
         "mem" => Ok(Blockstore::Memory),
         "s3" | "gs" | "azure" => {
-            Err(source.unusable("blockstore.type", "is not offered yet: use `local`"))
+            Err(source.unusable("blockstore.type", "is not supported yet: use `local`"))
         }
         _ => Err(source.unusable("blockstore.type", "is neither `local` nor `mem`")),
     }

@@ -1,4 +1,4 @@
-//! Configurations as people write them, and what they are told when one is wrong.
+//! Tests of complete configurations and of error messages.
 
 use super::*;
 
@@ -23,7 +23,7 @@ fn refused(yaml: &str) -> String {
 }
 
 #[test]
-fn a_lakefs_file_starts_weir_unchanged() {
+fn lakefs_configuration_file_is_accepted() {
     let config = Config::from_yaml(MINIMAL, &Overrides::default()).unwrap();
     assert!(matches!(
         config.database,
@@ -39,7 +39,7 @@ fn a_lakefs_file_starts_weir_unchanged() {
 }
 
 #[test]
-fn a_key_without_a_value_keeps_its_default() {
+fn key_without_a_value_keeps_its_default() {
     let yaml = format!("{MINIMAL}  login_duration:\n  cache:\n    size:\n");
     let config = Config::from_yaml(&yaml, &Overrides::default()).unwrap();
     assert_eq!(config.auth.cache_size, 1024);
@@ -47,7 +47,7 @@ fn a_key_without_a_value_keeps_its_default() {
 }
 
 #[test]
-fn nothing_that_is_printed_holds_a_secret() {
+fn secrets_are_never_printed() {
     let yaml = format!(
         "{MINIMAL}installation:\n  user_name: me\n  access_key_id: AKIASECRETID\n  secret_access_key: topsecret\n"
     );
@@ -90,9 +90,12 @@ fn errors_name_key_value_and_remedy() {
         ),
         (
             "database: sqlite",
-            "config.yaml: `database` has a value, but holds keys of its own: write them below it, indented",
+            "config.yaml: `database` is a section, not a value: write its keys indented below it",
         ),
-        ("[1, 2]", "expected keys such as `database:` at the top"),
+        (
+            "[1, 2]",
+            "expected a map with keys such as `database:` at the top level",
+        ),
         ("a: [", "config.yaml is not valid YAML"),
         (
             "{}",
@@ -100,19 +103,19 @@ fn errors_name_key_value_and_remedy() {
         ),
         (
             "database: {type: oracle}",
-            "database.type: oracle (config.yaml) is none of `sqlite`, `postgres`, `local`, `mem`",
+            "database.type: oracle (config.yaml) is not one of `sqlite`, `postgres`, `local`, `mem`",
         ),
         (
             "database: {type: dynamodb}",
-            "is not offered yet: use `sqlite` or `postgres`",
+            "is not supported yet: use `sqlite` or `postgres`",
         ),
         (
             "database: {type: postgres}",
-            "database.postgres.connection_string is not set: database.type is postgres (config.yaml); give it as postgres://",
+            "database.postgres.connection_string is not set: database.type is postgres (config.yaml); set it to postgres://",
         ),
         (
             "database: {type: mem}\nblockstore: {type: s3}",
-            "blockstore.type: s3 (config.yaml) is not offered yet",
+            "blockstore.type: s3 (config.yaml) is not supported yet",
         ),
         (
             "database: {type: mem}\nblockstore: {type: mem}",
@@ -124,7 +127,7 @@ fn errors_name_key_value_and_remedy() {
         ),
         (
             "logging: {level: loud}",
-            "logging.level: loud (config.yaml) is none of",
+            "logging.level: loud (config.yaml) is not one of",
         ),
         (
             "tls: {enabled: true}",
@@ -151,7 +154,7 @@ fn errors_name_key_value_and_remedy() {
         assert!(message.contains(expected), "{yaml}: {message}");
     }
     let twice = format!("{MINIMAL}gateways:\n  s3:\n    domain_name: [s3.x.io, b.s3.x.io]\n");
-    assert!(refused(&twice).contains("ends in another one"));
+    assert!(refused(&twice).contains("is a suffix of another name"));
     let compile = format!("{MINIMAL}actions: {{compile: {{cpu_time: 0s}}}}\n");
     assert!(
         refused(&compile)
@@ -162,7 +165,7 @@ fn errors_name_key_value_and_remedy() {
 }
 
 #[test]
-fn variables_win_over_the_file_and_weirs_over_lakefs() {
+fn variables_override_the_file_and_weir_variables_override_lakefs_variables() {
     let mut source = Source::default();
     source.add_yaml(MINIMAL, "config.yaml").unwrap();
     let variables = [
@@ -192,7 +195,7 @@ fn variables_win_over_the_file_and_weirs_over_lakefs() {
 }
 
 #[test]
-fn one_folder_holds_the_embedded_default() {
+fn data_folder_sets_defaults() {
     let dir = tempfile::tempdir().unwrap();
     let overrides = Overrides {
         data: Some(dir.path().to_owned()),
@@ -205,7 +208,7 @@ fn one_folder_holds_the_embedded_default() {
     );
     assert_eq!(
         first.auth.secret_key, second.auth.secret_key,
-        "the key is kept"
+        "the key must be stable"
     );
     assert!(first.auth.secret_key.len() >= 40);
     let mode = std::os::unix::fs::PermissionsExt::mode(
@@ -223,9 +226,9 @@ fn one_folder_holds_the_embedded_default() {
     );
 }
 
-/// A folder from before, or one that somebody made: it works on, and the start says what to do.
+/// An existing folder with open permissions works, but the start logs a warning with the remedy.
 #[test]
-fn a_folder_that_is_open_to_others_is_told_of() {
+fn open_permissions_of_the_data_folder_are_a_warning() {
     let dir = tempfile::tempdir().unwrap();
     let overrides = Overrides {
         data: Some(dir.path().to_owned()),
@@ -255,7 +258,7 @@ fn set_mode(path: &std::path::Path, mode: u32) {
 }
 
 #[test]
-fn what_contradicts_the_folder_is_refused_or_told() {
+fn settings_that_contradict_the_data_folder_are_refused_or_warned_of() {
     let dir = tempfile::tempdir().unwrap();
     set_mode(dir.path(), 0o700);
     let folder = dir.path().display();
@@ -268,7 +271,7 @@ fn what_contradicts_the_folder_is_refused_or_told() {
         assert_eq!(
             error.to_string(),
             format!(
-                "{key}.type: mem (config.yaml) forgets at the end what --data {folder} is to keep: leave out one of the two"
+                "{key}.type: mem (config.yaml) loses its data when the server stops, which contradicts --data {folder}: remove one of them"
             )
         );
     }
@@ -278,10 +281,10 @@ fn what_contradicts_the_folder_is_refused_or_told() {
         Config::from_yaml(elsewhere, &overrides).unwrap().warnings,
         [
             format!(
-                "database.type: postgres (config.yaml) wins over --data {folder}: not everything is kept in that folder"
+                "database.type: postgres (config.yaml) overrides --data {folder}: not everything is stored in that folder"
             ),
             format!(
-                "blockstore.local.path: /elsewhere (config.yaml) wins over --data {folder}: not everything is kept in that folder"
+                "blockstore.local.path: /elsewhere (config.yaml) overrides --data {folder}: not everything is stored in that folder"
             ),
         ]
     );
@@ -293,26 +296,29 @@ fn what_contradicts_the_folder_is_refused_or_told() {
 }
 
 #[test]
-fn a_file_that_is_not_read_is_told_of() {
+fn ignored_configuration_file_is_a_warning() {
     let there = || Some(PathBuf::from("config.yaml"));
     let mut overrides = Overrides::default();
-    assert_eq!(file_left_unread(&overrides, there()), None);
+    assert_eq!(unread_config_file(&overrides, there()), None);
     overrides.quickstart = true;
-    let told = file_left_unread(&overrides, there()).unwrap();
+    let warning = unread_config_file(&overrides, there()).unwrap();
     assert_eq!(
-        told,
-        "the configuration file config.yaml is not read with --quickstart: name it with --config if it is meant"
+        warning,
+        "the configuration file config.yaml is ignored because of --quickstart: pass --config to use it"
     );
     overrides.data = Some(PathBuf::from("lake"));
-    let told = file_left_unread(&overrides, there()).unwrap();
-    assert!(told.contains("is not read with --data"), "{told}");
-    assert_eq!(file_left_unread(&overrides, None), None);
+    let warning = unread_config_file(&overrides, there()).unwrap();
+    assert!(
+        warning.contains("is ignored because of --data"),
+        "{warning}"
+    );
+    assert_eq!(unread_config_file(&overrides, None), None);
     overrides.file = there();
-    assert_eq!(file_left_unread(&overrides, there()), None);
+    assert_eq!(unread_config_file(&overrides, there()), None);
 }
 
 #[test]
-fn a_quickstart_listens_on_this_machine_only() {
+fn quickstart_listens_on_loopback_only() {
     let dir = tempfile::tempdir().unwrap();
     let overrides = Overrides {
         data: Some(dir.path().to_owned()),
@@ -328,19 +334,19 @@ fn a_quickstart_listens_on_this_machine_only() {
         };
         let refused = Config::from_yaml("", &open).unwrap_err().to_string();
         assert!(
-            refused.contains("open a quickstart to the network"),
+            refused.contains("expose a quickstart to the network"),
             "{refused}"
         );
     }
     assert_eq!(config.installation.user_name.as_deref(), Some("quickstart"));
     assert_eq!(
         config.installation.access_key_id, None,
-        "keys are made at the start"
+        "keys are generated at start"
     );
 }
 
 #[test]
-fn a_badger_folder_is_not_taken_for_an_empty_one() {
+fn badger_folder_is_rejected() {
     let dir = tempfile::tempdir().unwrap();
     let yaml = MINIMAL.replace("type: postgres", "type: local").replace(
         "  postgres:\n    connection_string: postgres://lakefs:hunter2@db:5432/lakefs",
@@ -357,7 +363,7 @@ fn a_badger_folder_is_not_taken_for_an_empty_one() {
 }
 
 #[test]
-fn two_first_starts_at_once_agree_on_the_key() {
+fn concurrent_first_starts_agree_on_the_key() {
     use std::os::unix::fs::PermissionsExt as _;
     for _ in 0..20 {
         let dir = tempfile::tempdir().unwrap();
@@ -374,7 +380,7 @@ fn two_first_starts_at_once_agree_on_the_key() {
         assert_eq!(
             embedded::secret_key_in(dir.path()).unwrap(),
             one,
-            "and it is kept"
+            "the key must be stored"
         );
         let files: Vec<_> = std::fs::read_dir(dir.path())
             .unwrap()
@@ -386,9 +392,10 @@ fn two_first_starts_at_once_agree_on_the_key() {
     }
 }
 
-/// A folder was served to the whole network, and its first caller became administrator.
+/// Regression test: a data folder was served to the whole network, and the first caller became
+/// administrator.
 #[test]
-fn a_folder_is_served_to_this_machine_and_a_lakefs_file_to_all() {
+fn data_folder_listens_on_loopback_and_lakefs_file_on_all_addresses() {
     let dir = tempfile::tempdir().unwrap();
     let mut overrides = Overrides {
         data: Some(dir.path().to_owned()),
@@ -408,7 +415,7 @@ fn a_folder_is_served_to_this_machine_and_a_lakefs_file_to_all() {
 }
 
 #[test]
-fn a_setup_token_is_long_and_never_printed() {
+fn setup_token_has_a_minimum_length_and_is_never_printed() {
     let with = |token: &str| format!("{MINIMAL}installation:\n  setup_token: {token}\n");
     for short in ["hunter2hunter2", "'hunter2 hunter2 hunter2'"] {
         let said = refused(&with(short));
@@ -427,7 +434,7 @@ fn a_setup_token_is_long_and_never_printed() {
 }
 
 #[test]
-fn webhook_targets_are_checked_at_the_start() {
+fn webhook_targets_are_validated_at_start() {
     let with = |lists: &str| format!("{MINIMAL}actions:\n  webhook:\n{lists}");
     let fine = with(
         "    allow: [10.0.0.0/8, hooks.example.com, '*.internal']\n    deny: '10.0.0.66, fd00::/8'\n",
@@ -435,20 +442,21 @@ fn webhook_targets_are_checked_at_the_start() {
     assert!(Config::from_yaml(&fine, &Overrides::default()).is_ok());
     let said = refused(&with("    deny: [10.0.0.1/8]\n"));
     assert!(
-        said.contains("actions.webhook.deny") && said.contains("10.0.0.1/8 is no CIDR"),
+        said.contains("actions.webhook.deny") && said.contains("10.0.0.1/8 is not a network"),
         "{said}"
     );
     assert!(refused(&with("    alow: []\n")).contains("did you mean `actions.webhook.allow`?"));
 }
 
 #[test]
-fn limits_of_connections_are_read_and_checked() {
+fn connection_limits_are_parsed_and_validated() {
     let http = Config::from_yaml(MINIMAL, &Overrides::default())
         .unwrap()
         .http;
     assert_eq!(http.max_connections, 10_000);
     assert_eq!(http.max_connections_per_address, 1024);
-    // Load balancers keep idle connections for 60 s or more: ours must outlive theirs.
+    // Load balancers keep idle connections for 60 s or longer. The server's timeout must be longer
+    // than theirs.
     assert_eq!(http.idle_timeout, Duration::from_secs(120));
     assert!(http.uncapped_addresses[0].contains("127.0.0.1".parse().unwrap()));
 
@@ -479,10 +487,10 @@ fn limits_of_connections_are_read_and_checked() {
 }
 
 #[test]
-fn a_file_that_is_no_configuration_is_refused_before_it_is_parsed() {
+fn oversized_files_are_rejected_before_parsing() {
     for (text, reason) in [
-        ("{".repeat(1 << 20), "brackets within each other"),
-        ("a: [".repeat(1000), "brackets within each other"),
+        ("{".repeat(1 << 20), "nested brackets"),
+        ("a: [".repeat(1000), "nested brackets"),
         ("#".repeat((1 << 20) + 1), "is longer than 1048576 bytes"),
     ] {
         let error = Config::from_yaml(&text, &Overrides::default()).unwrap_err();

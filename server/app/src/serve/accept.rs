@@ -1,4 +1,4 @@
-//! Accepts connections until told to stop, and gives each its place.
+//! The accept loop: accepts connections until the server stops, and registers each.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,10 +15,11 @@ use super::connection::{self, Protocols};
 use super::registry::{Admission, Registry};
 use super::reserved;
 
-/// How long to wait when no connection can be accepted, out of file descriptors for one.
+/// Pause after a failed accept, for example when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Accepts until told to stop, then waits for the connections' requests, up to `drain_timeout`.
+/// Accepts connections until `stop` is cancelled, then waits for running requests, up to
+/// `drain_timeout`.
 pub(super) async fn accept(
     listener: TcpListener,
     app: Router,
@@ -29,7 +30,7 @@ pub(super) async fn accept(
     let registry = Registry::new(limits.clone());
     let protocols = Arc::new(Protocols::new(&limits));
     let limits = Arc::new(limits);
-    // Each connection has a sender: nothing is received until the last one is gone.
+    // Each connection holds a sender, so `recv` returns when the last connection is gone.
     let (open, mut all_gone) = mpsc::channel::<()>(1);
     let sweeping = tokio::spawn(sweep(registry.clone()));
     loop {
@@ -63,12 +64,12 @@ pub(super) async fn accept(
         .await
         .is_err()
     {
-        tracing::warn!("some requests took longer than {drain_timeout:?} and are cut off");
+        tracing::warn!("aborting requests that did not finish within {drain_timeout:?}");
     }
     sweeping.abort();
 }
 
-/// The next connection; none when told to stop.
+/// Returns the next connection, or `None` when the server stops.
 async fn next(listener: &TcpListener, stop: &CancellationToken) -> Option<(TcpStream, SocketAddr)> {
     loop {
         let accepted = tokio::select! {
@@ -78,7 +79,7 @@ async fn next(listener: &TcpListener, stop: &CancellationToken) -> Option<(TcpSt
         match accepted {
             Ok(accepted) => return Some(accepted),
             Err(e) => {
-                // Out of file descriptors, or the peer is gone already.
+                // Out of file descriptors, or the peer has already disconnected.
                 tracing::warn!(error = %e, "failed to accept a connection");
                 #[expect(clippy::disallowed_methods, reason = "no request waits here")]
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -87,7 +88,7 @@ async fn next(listener: &TcpListener, stop: &CancellationToken) -> Option<(TcpSt
     }
 }
 
-/// Ends connections that are past a deadline, for as long as the server runs.
+/// Closes connections that are past a deadline, as long as the server runs.
 async fn sweep(registry: Registry) {
     let mut interval = tokio::time::interval(registry.sweep_interval());
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

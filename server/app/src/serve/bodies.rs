@@ -1,4 +1,4 @@
-//! Bodies on their way: a request's must keep coming while it is waited for, an answer's must be taken.
+//! Request bodies with a minimum rate, and response bodies that the client must read.
 
 use std::io;
 use std::pin::Pin;
@@ -13,30 +13,31 @@ use tokio::time::Sleep;
 
 use crate::config::Http;
 
-use super::patience::Patience;
 use super::track::InFlight;
+use super::wait_budget::WaitBudget;
 
-/// A request's body that fails when its client is too slow.
+/// A request body that fails if its client sends too slowly.
 ///
-/// Only the time counts in which a handler waits for the client: a client that is
-/// held up by us may take as long as we do.
+/// Only the time counts in which a handler waits for the client. Time that the handler spends on
+/// other work does not count.
 #[derive(Debug)]
 pub(super) struct Paced<B> {
     inner: B,
-    patience: Patience,
+    budget: WaitBudget,
     waiting_since: Option<Instant>,
-    /// Set at the first wait. Deadlines only move back, so it is looked at again when it fires.
+    /// Set at the first wait. Deadlines only move later, so the deadline is checked again when the
+    /// timer fires.
     alarm: Option<Pin<Box<Sleep>>>,
     was_too_slow: Arc<AtomicBool>,
 }
 
 impl<B> Paced<B> {
-    /// The body, and a flag that is raised when it fails for slowness.
+    /// Returns the body, and a flag that is set if it fails because of a slow client.
     pub(super) fn new(inner: B, limits: &Http) -> (Self, Arc<AtomicBool>) {
         let was_too_slow = Arc::new(AtomicBool::new(false));
         let body = Self {
             inner,
-            patience: Patience::new(limits.body_timeout, limits.min_bytes_per_second),
+            budget: WaitBudget::new(limits.body_timeout, limits.min_bytes_per_second),
             waiting_since: None,
             alarm: None,
             was_too_slow: Arc::clone(&was_too_slow),
@@ -44,10 +45,10 @@ impl<B> Paced<B> {
         (body, was_too_slow)
     }
 
-    /// Whether the patience has come to an end; if not, the caller is woken when it may have.
+    /// Reports whether the wait budget is used up. Otherwise, the task is woken when it may be.
     fn is_too_slow(&mut self, context: &mut Context<'_>) -> bool {
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
-        let deadline = tokio::time::Instant::from_std(since + self.patience.left());
+        let deadline = tokio::time::Instant::from_std(since + self.budget.remaining());
         let alarm = self
             .alarm
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
@@ -84,12 +85,12 @@ where
             return Poll::Pending;
         };
         if let Some(since) = self.waiting_since.take() {
-            self.patience.waited(since.elapsed());
+            self.budget.consume(since.elapsed());
         }
         if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
         {
-            self.patience.came(data.len());
+            self.budget.refill(data.len());
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
@@ -106,39 +107,39 @@ where
 fn too_slow() -> io::Error {
     io::Error::new(
         io::ErrorKind::TimedOut,
-        "the client stopped sending the request body, or sends it too slowly",
+        "the client stopped sending the request body or sent it too slowly",
     )
 }
 
-/// The most that is handed to HTTP/2 at once. It keeps what it was handed beyond a stream's window, and
-/// for all it knows the request is over when that was the last of it.
+/// Maximum size of a frame passed to HTTP/2. HTTP/2 buffers frames beyond a stream's window, and
+/// treats the request as finished once it has the last frame.
 const MAX_PIECE_BYTES: usize = 64 << 10;
 
-/// An answer's body, which keeps its request in flight and notes whether the client takes it.
+/// A response body. It keeps its request in flight and records whether the client reads it.
 #[derive(Debug)]
-pub(super) struct Sent {
+pub(super) struct ResponseBody {
     inner: Body,
-    /// What is left of a frame that was too large for one piece.
+    /// The rest of a frame that was too large for one piece.
     rest: Bytes,
     request: InFlight,
-    patience: Patience,
+    budget: WaitBudget,
     timeout: Duration,
 }
 
-impl Sent {
+impl ResponseBody {
     pub(super) fn new(inner: Body, request: InFlight, limits: &Http) -> Self {
         Self {
             inner,
             rest: Bytes::new(),
             request,
-            patience: Patience::new(limits.response_timeout, limits.min_bytes_per_second),
+            budget: WaitBudget::new(limits.response_timeout, limits.min_bytes_per_second),
             timeout: limits.response_timeout,
         }
     }
 }
 
-impl Sent {
-    /// The first piece of a frame; the rest is kept.
+impl ResponseBody {
+    /// Returns the first piece of a frame and keeps the rest.
     fn cut(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
         match frame.into_data() {
             Ok(mut data) if data.len() > MAX_PIECE_BYTES => {
@@ -151,7 +152,7 @@ impl Sent {
     }
 }
 
-impl HttpBody for Sent {
+impl HttpBody for ResponseBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -159,7 +160,7 @@ impl HttpBody for Sent {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        // More is asked for: what was given has been taken.
+        // A poll for more data means that the previous piece was consumed.
         self.request.piece_taken();
         let polled = match self.rest.is_empty() {
             true => Pin::new(&mut self.inner).poll_frame(context),
@@ -173,8 +174,8 @@ impl HttpBody for Sent {
         };
         if let Poll::Ready(Some(Ok(frame))) = &polled {
             let len = frame.data_ref().map_or(0, Bytes::len);
-            let patience = self.timeout.saturating_add(self.patience.worth(len));
-            self.request.piece_given(patience);
+            let budget = self.timeout.saturating_add(self.budget.time_for(len));
+            self.request.piece_given(budget);
         }
         polled
     }
@@ -186,7 +187,7 @@ impl HttpBody for Sent {
     fn size_hint(&self) -> SizeHint {
         let mut hint = self.inner.size_hint();
         let rest = self.rest.len() as u64;
-        // The upper bound first: the lower one must not exceed it.
+        // The upper bound is set first, because the lower one must not exceed it.
         if let Some(upper) = hint.upper() {
             hint.set_upper(upper.saturating_add(rest));
         }
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_stops_fails_and_says_so() {
+    async fn stalled_body_fails() {
         let stopped = futures::stream::iter([piece()]).chain(futures::stream::pending());
         let (body, was_too_slow) = Paced::new(StreamBody::new(stopped.boxed()), &limits());
         let error = body.collect().await.unwrap_err();
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_trickles_fails() {
+    async fn trickling_body_fails() {
         let trickle = futures::stream::unfold(
             tokio::time::interval(Duration::from_millis(10)),
             async |mut interval| {
@@ -240,13 +241,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn answers_are_handed_to_http2_in_pieces() {
+    async fn responses_are_split_for_http2() {
         let address = std::net::Ipv4Addr::LOCALHOST.into();
         let track = Track::new(Epoch::begin(), address);
         track.set_http2();
         let whole = Bytes::from(vec![b'x'; 3 * MAX_PIECE_BYTES + 1]);
         let body = Body::from(whole.clone());
-        let mut sent = Sent::new(body, track.begin_request(), &Http::default());
+        let mut sent = ResponseBody::new(body, track.begin_request(), &Http::default());
         let (mut pieces, mut joined) = (0, Vec::new());
         while let Some(frame) = sent.frame().await {
             let data = frame.unwrap().into_data().unwrap();
@@ -261,11 +262,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn time_in_which_nobody_waits_does_not_count() {
+    async fn only_waiting_time_counts() {
         let all = futures::stream::iter([piece(), piece(), piece()]);
         let (mut body, was_too_slow) = Paced::new(StreamBody::new(all), &limits());
         body.frame().await.unwrap().unwrap();
-        // Longer than the timeout: a handler at work.
+        // Longer than the timeout, but spent in a handler.
         tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(400)))
             .await
             .unwrap();

@@ -1,4 +1,4 @@
-//! One connection: HTTP/1 or HTTP/2 with its bounds, and each request with a body that must keep coming.
+//! One connection: HTTP/1 or HTTP/2 with limits, and requests whose bodies have a minimum rate.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -18,31 +18,33 @@ use tokio::net::TcpStream;
 
 use crate::config::Http;
 
-use super::bodies::{Paced, Sent};
+use super::bodies::{Paced, ResponseBody};
 use super::io::{Io, Protocol};
 use super::registry::Ticket;
 use super::track::Track;
 
-/// The most that a request's line and headers may have. User metadata of 64 KiB travels in headers.
+/// Maximum size of request line and headers. S3 user metadata of up to 64 KiB is in headers.
 const MAX_HEADER_BYTES: usize = 128 << 10;
-/// What HTTP/1 may keep of a request or an answer on its way.
+/// HTTP/1 buffer size for a request or response.
 const MAX_BUFFER_BYTES: usize = 256 << 10;
-/// Requests at once on a connection of HTTP/2.
+/// Maximum number of concurrent streams per HTTP/2 connection.
 const MAX_STREAMS: u32 = 128;
-/// Streams that a client opened and reset before they were looked at; more end the connection.
+/// Maximum number of streams that a client opened and reset before they were accepted. Exceeding it
+/// ends the connection.
 const MAX_PENDING_RESETS: usize = 32;
-/// Streams that we reset for a client's errors; more end the connection.
+/// Maximum number of streams reset because of client errors. Exceeding it ends the connection.
 const MAX_ERROR_RESETS: usize = 128;
 const MAX_FRAME_BYTES: u32 = 16 << 10;
-/// What a client of HTTP/2 may send ahead of its readers: by stream, and in all.
+/// HTTP/2 flow control windows for request bodies, per stream and per connection.
 const STREAM_WINDOW_BYTES: u32 = 256 << 10;
 const CONNECTION_WINDOW_BYTES: u32 = 512 << 10;
-/// What is kept of answers that wait for a stream's window.
+/// Maximum size of buffered response data per stream.
 const MAX_SEND_BUFFER_BYTES: usize = 256 << 10;
-/// Parameters in a request's query. Each takes up many times the bytes of the shortest one.
+/// Maximum number of query parameters. A parsed parameter uses much more memory than its shortest
+/// text.
 const MAX_QUERY_PARAMETERS: usize = 1000;
 
-/// How connections of a server are spoken with.
+/// HTTP/1 and HTTP/2 settings of a server.
 #[derive(Debug, Clone)]
 pub(super) struct Protocols {
     http1: http1::Builder,
@@ -54,7 +56,7 @@ impl Protocols {
         let mut http1 = http1::Builder::new();
         http1
             .timer(TokioTimer::new())
-            // The sweep tells an idle connection from one with half a request.
+            // The sweep distinguishes idle connections from those with an incomplete request.
             .header_read_timeout(None)
             .max_header_size(MAX_HEADER_BYTES)
             .max_buf_size(MAX_BUFFER_BYTES);
@@ -75,7 +77,7 @@ impl Protocols {
     }
 }
 
-/// Serves a connection to its end.
+/// Serves a connection until it ends.
 pub(super) async fn serve(
     socket: TcpStream,
     peer: SocketAddr,
@@ -95,7 +97,7 @@ pub(super) async fn serve(
     tokio::select! {
         biased;
         () = track.killed() => {}
-        result = speak(io, track, &protocols, requests) => {
+        result = serve_protocol(io, track, &protocols, requests) => {
             if let Err(e) = result {
                 tracing::debug!(error = %e, "connection ended");
             }
@@ -103,7 +105,7 @@ pub(super) async fn serve(
     }
 }
 
-async fn speak(
+async fn serve_protocol(
     mut io: Io<TcpStream>,
     track: &Track,
     protocols: &Protocols,
@@ -113,8 +115,8 @@ async fn speak(
         protocol = io.protocol() => protocol?,
         () = track.closing() => return Ok(()),
     };
-    // One of the two, each of another type.
-    macro_rules! until_told {
+    // A macro, because the two connection types differ.
+    macro_rules! until_closed {
         ($connection:expr) => {{
             let mut connection = pin!($connection);
             tokio::select! {
@@ -127,11 +129,11 @@ async fn speak(
     match protocol {
         None => Ok(()),
         Some(Protocol::Http1) => {
-            until_told!(protocols.http1.serve_connection(TokioIo::new(io), requests))
+            until_closed!(protocols.http1.serve_connection(TokioIo::new(io), requests))
         }
         Some(Protocol::Http2) => {
             track.set_http2();
-            until_told!(protocols.http2.serve_connection(TokioIo::new(io), requests))
+            until_closed!(protocols.http2.serve_connection(TokioIo::new(io), requests))
         }
     }
 }
@@ -146,7 +148,7 @@ struct Requests {
 }
 
 impl hyper::service::Service<Request<Incoming>> for Requests {
-    type Response = http::Response<Sent>;
+    type Response = http::Response<ResponseBody>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
@@ -156,7 +158,7 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
         let (app, limits) = (self.app.clone(), Arc::clone(&self.limits));
         Box::pin(async move {
             let response = answer(app, request, &limits).await;
-            Ok(response.map(|body| Sent::new(body, in_flight, &limits)))
+            Ok(response.map(|body| ResponseBody::new(body, in_flight, &limits)))
         })
     }
 }
@@ -178,11 +180,11 @@ async fn answer(app: Router, request: Request<Incoming>, limits: &Http) -> Respo
         Ok(response) => response,
         Err(never) => match never {},
     };
-    told_of_slowness(response, &was_too_slow)
+    explain_slow_body(response, &was_too_slow)
 }
 
-/// Says of a refusal that is for the client's slowness what it is for.
-fn told_of_slowness(response: Response, was_too_slow: &AtomicBool) -> Response {
+/// Replaces a refusal that was caused by a slow client with one that says so.
+fn explain_slow_body(response: Response, was_too_slow: &AtomicBool) -> Response {
     let is_error = response.status().is_client_error() || response.status().is_server_error();
     if !is_error || !was_too_slow.load(Ordering::Relaxed) {
         return response;
@@ -190,7 +192,7 @@ fn told_of_slowness(response: Response, was_too_slow: &AtomicBool) -> Response {
     metrics::counter!("http_connections_closed_total", "reason" => "slow_body").increment(1);
     let is_s3 = response.headers().contains_key("x-amz-request-id");
     let mut told = if is_s3 {
-        // The code and status that clients of S3 know, and try again.
+        // S3 clients know this code and status, and retry.
         let document = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>RequestTimeout</Code>\
              <Message>Your socket connection to the server was not read from or written to within the timeout period.</Message></Error>";
         let mut told = (StatusCode::BAD_REQUEST, document).into_response();
@@ -200,11 +202,11 @@ fn told_of_slowness(response: Response, was_too_slow: &AtomicBool) -> Response {
     } else {
         refusal(
             StatusCode::REQUEST_TIMEOUT,
-            "the request body stopped coming, or came too slowly",
+            "the request body stopped arriving or arrived too slowly",
             "send the request again",
         )
     };
-    // Ids by which a log is searched.
+    // Headers with ids that are needed to search the log.
     for (name, value) in response.headers() {
         if name.as_str().ends_with("request-id") {
             told.headers_mut().insert(name.clone(), value.clone());
@@ -215,11 +217,11 @@ fn told_of_slowness(response: Response, was_too_slow: &AtomicBool) -> Response {
     told
 }
 
-/// An answer that no handler gave.
+/// Returns an error response from outside the handlers.
 pub(super) fn refusal(status: StatusCode, message: &str, hint: &str) -> Response {
     let body = serde_json::json!({ "message": message, "hint": hint });
     (status, axum::Json(body)).into_response()
 }
 
-/// How long after a refusal for want of room a client may try again.
+/// Value of `Retry-After` for refusals because of full capacity.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(2);

@@ -1,19 +1,19 @@
-//! File descriptors: as many as the system gives, and no more connections than they suffice for.
+//! Raises the limit of file descriptors, and limits connections accordingly.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use super::registry::RESERVED_CONNECTIONS;
 
-/// Kept for the database, the log, the listener, ranges that are read.
+/// Reserved for the database, the log, the listener, and open range files.
 const KEPT_DESCRIPTORS: u64 = 256;
-/// A connection's socket, and the file that its request reads or writes.
+/// A connection's socket, and a file that its request reads or writes.
 const PER_CONNECTION: u64 = 2;
 
-/// Operators are warned of a lower limit. From here on, the limit suffices for 1,888 connections, and is only noted.
+/// Lower limits cause a warning. This limit is enough for 1,888 connections.
 const LOW_LIMIT: u64 = 4096;
 
-/// Raises the limit of open files to what the system allows, and returns how many connections to
-/// serve of those that are `wanted`.
+/// Raises the soft limit of open files to the hard limit. Returns how many of the `wanted`
+/// connections the limit allows.
 pub(super) fn affordable_connections(wanted: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);
     let mut raised = limit;
@@ -33,7 +33,7 @@ pub(super) fn affordable_connections(wanted: usize) -> usize {
         return wanted;
     }
     let message = format!(
-        "http.max_connections is {wanted}, but the limit of open files is {current}: {affordable} connections are served at once; \
+        "http.max_connections is {wanted}, but the limit of open files is {current}: at most {affordable} connections are served; \
          raise the limit (LimitNOFILE= of systemd, --ulimit nofile= of Docker) to {}, or lower http.max_connections",
         needed_for(wanted)
     );
@@ -45,7 +45,7 @@ pub(super) fn affordable_connections(wanted: usize) -> usize {
     affordable
 }
 
-/// Whether a limit of open files is so low that a server with ordinary traffic may reach it.
+/// Reports whether ordinary traffic may reach the limit of open files.
 fn is_low(limit: u64) -> bool {
     limit < LOW_LIMIT
 }
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_follow_from_descriptors() {
+    fn connection_limit_follows_from_descriptors() {
         for (descriptors, connections) in [(1024, 352), (256, 1), (20_320, 10_000)] {
             assert_eq!(connections_of(descriptors), connections, "{descriptors}");
         }
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn operators_are_warned_of_low_limits_only() {
+    fn only_low_limits_cause_a_warning() {
         for (limit, expected) in [(256, true), (1024, true), (4095, true)] {
             assert_eq!(is_low(limit), expected, "{limit}");
         }
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_is_raised() {
+    fn limit_is_raised() {
         assert_eq!(affordable_connections(1), 1);
         let limit = getrlimit(Resource::Nofile);
         assert_eq!(limit.current, limit.maximum);

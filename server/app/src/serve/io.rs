@@ -1,5 +1,5 @@
-//! The socket of a connection: tells HTTP/1 from HTTP/2 by its first bytes, and notes when the
-//! client sends and when it does not take what is written.
+//! The socket of a connection: detects HTTP/1 or HTTP/2 from the first bytes, and records when the
+//! client sends data and when it does not read responses.
 
 use std::io;
 use std::pin::Pin;
@@ -11,28 +11,28 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 use crate::config::Http;
 
-use super::patience::Patience;
 use super::track::{Track, millis};
+use super::wait_budget::WaitBudget;
 
-/// What a client of HTTP/2 begins with.
+/// First bytes of an HTTP/2 connection.
 const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A protocol that is served.
+/// A supported protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protocol {
     Http1,
     Http2,
 }
 
-/// A watched socket.
+/// An instrumented socket.
 #[derive(Debug)]
 pub(super) struct Io<S> {
     socket: S,
     track: Arc<Track>,
-    /// What was read to tell the protocol, and is still to be handed on.
+    /// Bytes read during protocol detection that were not yet passed on.
     first: [u8; HTTP2_PREFACE.len()],
     first_range: std::ops::Range<usize>,
-    patience: Patience,
+    budget: WaitBudget,
     blocked_since: Option<Instant>,
 }
 
@@ -43,14 +43,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
             track,
             first: [0; HTTP2_PREFACE.len()],
             first_range: 0..0,
-            patience: Patience::new(limits.response_timeout, limits.min_bytes_per_second),
+            budget: WaitBudget::new(limits.response_timeout, limits.min_bytes_per_second),
             blocked_since: None,
         }
     }
 
-    /// Reads until it is clear what is spoken. None if the client left before.
+    /// Reads until the protocol is known. Returns `None` if the client disconnected before.
     ///
-    /// Has no deadline of its own: the sweep ends connections without a request.
+    /// Has no timeout: the sweep closes connections without a request.
     pub(super) async fn protocol(&mut self) -> io::Result<Option<Protocol>> {
         let mut filled = 0;
         while filled < HTTP2_PREFACE.len() {
@@ -72,17 +72,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
         match &result {
             Poll::Pending if self.blocked_since.is_none() => {
                 self.blocked_since = Some(Instant::now());
-                let left = millis(self.patience.left());
+                let left = millis(self.budget.remaining());
                 self.track
                     .write_blocked_until(self.track.now().saturating_add(left));
             }
             Poll::Pending => {}
             Poll::Ready(Ok(bytes)) => {
                 if let Some(since) = self.blocked_since.take() {
-                    self.patience.waited(since.elapsed());
+                    self.budget.consume(since.elapsed());
                     self.track.write_went_on();
                 }
-                self.patience.came(*bytes);
+                self.budget.refill(*bytes);
             }
             Poll::Ready(Err(_)) => {
                 self.blocked_since = None;
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn protocols_are_told_apart_and_no_byte_is_lost() {
+    async fn protocol_detection_loses_no_bytes() {
         let http1 = b"GET / HTTP/1.1\r\n\r\n".as_slice();
         let looks_alike = b"PRI * HTTP/2.0\r\n\r\nXX".as_slice();
         for (sent, expected) in [
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_takes_nothing_is_noted() {
+    async fn client_that_reads_nothing_is_recorded() {
         let (mut client, mut io, track) = watched(10);
         let _request = track.begin_request();
         let limits = Http::default();

@@ -1,13 +1,15 @@
-//! One port for REST and S3: accepts, dispatches, and stops without cutting a request.
+//! Serves REST and S3 on one port: accepts connections, dispatches requests, and shuts down
+//! gracefully.
 //!
 //! ```text
-//! accept.rs        the loop; gives each connection a place, or the one answer that is left
-//!   descriptors.rs as many open files as the system allows
-//!   registry.rs    who is let in, who makes room, the sweep of deadlines
-//! connection.rs    HTTP/1 and HTTP/2 with their bounds
-//!   track.rs       what a connection's deadlines are judged by
-//!   io.rs          its socket;  bodies.rs its requests' and answers' bodies;  patience.rs
-//! reserved.rs      one short answer for connections beyond the limit
+//! accept.rs        the accept loop
+//!   descriptors.rs limit of open files
+//!   registry.rs    admission and eviction of connections, sweep of deadlines
+//! connection.rs    HTTP/1 and HTTP/2 with their limits
+//!   track.rs       state and deadlines of a connection
+//!   io.rs          socket of a connection
+//!   bodies.rs      request and response bodies; wait_budget.rs: limit for slow clients
+//! reserved.rs      one short response for connections beyond the limit
 //! ```
 
 mod accept;
@@ -15,10 +17,10 @@ mod bodies;
 mod connection;
 mod descriptors;
 mod io;
-mod patience;
 mod registry;
 mod reserved;
 mod track;
+mod wait_budget;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -40,18 +42,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::first_start::{self, FirstStart};
-use crate::local_only::{self, OwnNames};
+use crate::local_only::{self, LocalNames};
 use crate::parent::Parent;
 use crate::wiring::{self, Layers};
-use crate::{jobs, leftover, telemetry, welcome};
+use crate::{jobs, telemetry, unread_body, welcome};
 
-/// Requests under way get this long after a signal to stop.
+/// How long running requests may take after a stop signal.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Runs the server until it is told to stop: by SIGINT or SIGTERM, or as `parent` says.
+/// Runs the server until it is stopped by SIGINT, SIGTERM or `parent`.
 ///
 /// # Errors
-/// What keeps it from starting, with what to do.
+/// The reason why the server cannot start, with a remedy.
 pub fn run(config: Config, parent: &Parent) -> anyhow::Result<()> {
     telemetry::init_logging(&config.logging)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -61,29 +63,29 @@ pub fn run(config: Config, parent: &Parent) -> anyhow::Result<()> {
     let ending = runtime.block_on(async {
         let server = Server::start(config).await?;
         let mut signals = StopSignals::listen()?;
-        let _ready_file = parent.tell_ready(server.address())?;
+        let _ready_file = parent.write_ready_file(server.address())?;
         tokio::select! {
             () = signals.next() => {}
-            () = parent.gone() => {}
+            () = parent.wait_until_gone() => {}
         }
-        tracing::info!("stopping: requests under way are finished");
+        tracing::info!("stopping: waiting for running requests");
         tokio::select! {
-            () = server.stop() => anyhow::Ok(Ending::Drained),
+            () = server.stop() => anyhow::Ok(Shutdown::Drained),
             () = signals.next() => {
-                tracing::warn!("stopping at once, as told again: requests under way are cut off");
-                Ok(Ending::CutOff)
+                tracing::warn!("stopping immediately after a second signal: aborting running requests");
+                Ok(Shutdown::CutOff)
             }
         }
     })?;
-    if let Ending::CutOff = ending {
-        // Dropping the runtime would wait for work on blocking threads.
+    if let Shutdown::CutOff = ending {
+        // Dropping the runtime would wait for tasks on blocking threads.
         runtime.shutdown_background();
     }
     Ok(())
 }
 
-/// How a server came to its end.
-enum Ending {
+/// How the server stopped.
+enum Shutdown {
     Drained,
     CutOff,
 }
@@ -99,10 +101,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the stores, binds the address and begins to answer.
+    /// Opens the stores, binds the address and starts to serve.
     ///
     /// # Errors
-    /// What keeps it from starting.
+    /// The reason why the server cannot start.
     pub async fn start(mut config: Config) -> anyhow::Result<Self> {
         for warning in &config.warnings {
             tracing::warn!("{warning}");
@@ -121,7 +123,7 @@ impl Server {
             .await
             .with_context(|| {
                 format!(
-                    "listen_address: can't listen on {}: choose another address (--listen HOST:PORT), or stop what listens there",
+                    "listen_address: failed to listen on {}: choose another address (--listen HOST:PORT), or stop the program that uses it",
                     config.listen_address
                 )
             })?;
@@ -130,11 +132,12 @@ impl Server {
             .context("failed to read the bound address")?;
         let stop = CancellationToken::new();
         let app = router(&layers, metrics.clone(), &installation_id);
-        let app = match OwnNames::of(&config) {
+        let app = match LocalNames::of(&config) {
             Some(names) => app.layer(middleware::from_fn_with_state(names, local_only::guard)),
             None => app,
         };
-        // Said before anything is answered, so that who waits for an answer finds it.
+        // Logged before the first response, so that the log is complete when a client gets a
+        // response.
         first_start.announce(address);
         let mut limits = config.http.clone();
         limits.max_connections = descriptors::affordable_connections(limits.max_connections);
@@ -155,31 +158,32 @@ impl Server {
         })
     }
 
-    /// Where it listens.
+    /// Returns the listening address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Stops accepting, finishes requests and accepted post-event work, stores what is kept in memory.
+    /// Stops accepting, finishes running requests and accepted post-event hooks, and stores
+    /// in-memory state.
     pub async fn stop(mut self) {
         self.stop.cancel();
         if let Err(e) = self.accepting.await {
-            tracing::warn!(error = %e, "the accept loop ended badly");
+            tracing::warn!(error = %e, "the accept loop failed");
         }
-        // Changes first: when one has landed, hooks are still to be told of it.
+        // Changes first, because a landed change still triggers hooks.
         if tokio::time::timeout(DRAIN_TIMEOUT, self.layers.catalog.drain())
             .await
             .is_err()
         {
-            tracing::warn!("some commits or merges were still under way and are given up");
+            tracing::warn!("aborting commits or merges that did not finish in time");
         }
         self.layers.catalog.hand_over_tasks().await;
         if tokio::time::timeout(DRAIN_TIMEOUT, self.layers.actions.drain())
             .await
             .is_err()
         {
-            tracing::warn!("some post-event hooks were still running and are given up");
+            tracing::warn!("aborting post-event hooks that did not finish in time");
         }
         while self.jobs.join_next().await.is_some() {}
         if let Err(e) = self.layers.auth.flush_usage().await {
@@ -188,15 +192,15 @@ impl Server {
     }
 }
 
-/// What the outermost layer needs.
+/// State of the outermost layer.
 #[derive(Debug, Clone)]
-struct Front {
+struct FrontState {
     layers: Layers,
     ids: Arc<dyn IdGenerator>,
 }
 
 fn router(layers: &Layers, metrics: PrometheusHandle, installation_id: &str) -> Router {
-    let front = Front {
+    let front = FrontState {
         layers: layers.clone(),
         ids: Arc::new(SystemIds::new(Arc::new(SystemClock))),
     };
@@ -213,8 +217,8 @@ fn router(layers: &Layers, metrics: PrometheusHandle, installation_id: &str) -> 
         .layer(middleware::from_fn_with_state(front, dispatch))
 }
 
-/// Hands S3 requests to the gateway and all others to the routes.
-async fn dispatch(State(front): State<Front>, request: Request, next: Next) -> Response {
+/// Dispatches S3 requests to the gateway and all others to the routes.
+async fn dispatch(State(front): State<FrontState>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let is_s3 = front.layers.gateway.claims(&parts);
     let path = parts.uri.path();
@@ -232,11 +236,13 @@ async fn dispatch(State(front): State<Front>, request: Request, next: Next) -> R
         parts.version == http::Version::HTTP_11 && parts.headers.contains_key(http::header::EXPECT);
     let request = Request::from_parts(parts, body);
     let depth = front.layers.actions.depth_of(request.headers());
-    let answered = leftover::with_body_taken_in(request, |r| answer(&front, r, next, surface));
+    let answered =
+        unread_body::with_unread_body_drained(request, |r| answer(&front, r, next, surface));
     let mut response = nesting::run_at_depth(depth, answered).await;
     if may_leave_body_unread && response.status().is_client_error() {
-        // Who waits for `100 Continue` is refused before it sends; the connection can't be used
-        // again and is closed. Unless told, clients with a pool find out at their next request.
+        // A client that waits for `100 Continue` is refused before it sends its body. The
+        // connection cannot be reused and is closed. Without this header, pooled clients would
+        // notice only at their next request.
         response.headers_mut().insert(
             http::header::CONNECTION,
             http::HeaderValue::from_static("close"),
@@ -245,7 +251,12 @@ async fn dispatch(State(front): State<Front>, request: Request, next: Next) -> R
     response
 }
 
-async fn answer(front: &Front, request: Request, next: Next, surface: &'static str) -> Response {
+async fn answer(
+    front: &FrontState,
+    request: Request,
+    next: Next,
+    surface: &'static str,
+) -> Response {
     let id = front.ids.uuid();
     if surface == "s3" {
         let gateway = front.layers.gateway.clone();
@@ -267,7 +278,7 @@ async fn answer(front: &Front, request: Request, next: Next, surface: &'static s
     telemetry::observe(request, next, surface, id).await
 }
 
-/// What tells the server to stop. None that comes after the first is lost.
+/// Signals that stop the server. Signals after the first one are not lost.
 struct StopSignals {
     interrupt: Signal,
     terminate: Signal,

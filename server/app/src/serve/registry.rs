@@ -1,4 +1,5 @@
-//! All open connections: who is let in, who makes room, and the sweep that ends those past a deadline.
+//! Registry of open connections: admission, eviction, and the sweep that closes connections past a
+//! deadline.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -9,11 +10,11 @@ use crate::config::Http;
 
 use super::track::{Epoch, Track, Verdict};
 
-/// Connections beyond the limit that get one short answer each: [`super::reserved`].
+/// Connections beyond the limit that get one short response each: [`super::reserved`].
 pub(super) const RESERVED_CONNECTIONS: usize = 64;
-/// Of these, how many one address may have.
+/// Maximum number of reserved connections per address.
 const RESERVED_PER_ADDRESS: usize = 8;
-/// The sweep looks so often, or more often where a deadline is short.
+/// Bounds of the sweep interval. Short deadlines need a shorter interval.
 const MAX_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 const MIN_SWEEP_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -42,20 +43,20 @@ struct Table {
 #[derive(Debug)]
 struct Entry {
     track: Arc<Track>,
-    /// Whom it is counted to.
+    /// The address or network whose limit this connection counts toward.
     origin: IpAddr,
 }
 
-/// What becomes of a new connection.
+/// Decision about a new connection.
 #[derive(Debug)]
 pub(super) enum Admission {
     Served(Ticket),
-    /// All places are taken: one short answer.
+    /// All regular slots are taken: the connection gets one short response.
     Reserved(Ticket),
     Refused,
 }
 
-/// A connection's place, given back when dropped.
+/// A connection's slot. Released on drop.
 #[derive(Debug)]
 pub(super) struct Ticket {
     registry: Registry,
@@ -80,7 +81,8 @@ impl Registry {
         }
     }
 
-    /// Finds a place for a connection: a free one, that of the one idle for longest, or a reserved one.
+    /// Admits a connection to a free slot, to the slot of the longest idle connection, or to a
+    /// reserved slot.
     pub(super) fn admit(&self, address: IpAddr) -> Admission {
         let limits = &self.shared.limits;
         let origin = origin(address);
@@ -124,7 +126,8 @@ impl Registry {
         Admission::Reserved(self.ticket(Kind::Reserved(origin), track))
     }
 
-    /// Ends the connection that has been without a request for longest, of an origin or of all.
+    /// Closes the longest idle connection, either of one origin or of all. Returns whether there
+    /// was one.
     fn make_room(&self, table: &mut Table, of: Option<IpAddr>) -> bool {
         let now = self.shared.epoch.now();
         let longest = table
@@ -143,12 +146,12 @@ impl Registry {
         true
     }
 
-    /// Tells all clients of the end.
+    /// Asks all clients to disconnect.
     pub(super) fn close_all(&self) {
         self.table().open.values().for_each(|e| e.track.close());
     }
 
-    /// How often [`Registry::sweep`] is to be called.
+    /// Returns how often [`Registry::sweep`] must be called.
     pub(super) fn sweep_interval(&self) -> Duration {
         let limits = &self.shared.limits;
         let shortest = limits
@@ -159,7 +162,7 @@ impl Registry {
         (shortest / 4).clamp(MIN_SWEEP_INTERVAL, MAX_SWEEP_INTERVAL)
     }
 
-    /// Ends the connections that are past a deadline.
+    /// Closes the connections that are past a deadline.
     pub(super) fn sweep(&self) {
         let now = self.shared.epoch.now();
         for Entry { track, .. } in self.table().open.values() {
@@ -170,7 +173,7 @@ impl Registry {
                     track.close();
                 }
                 Verdict::Kill(reason) => {
-                    tracing::debug!(address = %track.address, reason, "connection is cut off");
+                    tracing::debug!(address = %track.address, reason, "closing the connection");
                     closed_because(reason);
                     track.kill();
                 }
@@ -187,7 +190,8 @@ impl Registry {
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
-        // Every change of the table is complete before anything can panic.
+        // A panic cannot leave the table inconsistent, because every change completes before
+        // anything can panic.
         let table = &self.shared.table;
         table.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -206,7 +210,7 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         let mut table = self.registry.table();
         match self.kind {
-            // Gone already where it made room for another.
+            // The entry is already gone if it was evicted.
             Kind::Served(id) => drop(table.remove(id)),
             Kind::Reserved(origin) => {
                 table.reserved -= 1;
@@ -225,7 +229,8 @@ fn count_down(counts: &mut HashMap<IpAddr, usize>, origin: IpAddr) {
     }
 }
 
-/// Whom a connection is counted to: whoever has an IPv6 address has the 2^64 others of its network.
+/// Returns the origin of an address. For IPv6 it is the /64 network, because a client usually
+/// controls all of its addresses.
 fn origin(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {
@@ -268,20 +273,20 @@ mod tests {
     }
 
     #[test]
-    fn places_are_counted_and_given_back() {
+    fn slots_are_counted_and_released() {
         let registry = registry(3, 2);
         let one = served(&registry, "192.0.2.1");
         let two = served(&registry, "192.0.2.1");
         let over_share = registry.admit("192.0.2.1".parse().unwrap());
         assert!(
             matches!(over_share, Admission::Reserved(_)),
-            "the address has its share"
+            "the address must be at its limit"
         );
         let three = served(&registry, "192.0.2.2");
         let over_all = registry.admit("192.0.2.3".parse().unwrap());
         assert!(
             matches!(over_all, Admission::Reserved(_)),
-            "all places are taken"
+            "all slots must be taken"
         );
         drop((one, two, three, over_share, over_all));
         let table = registry.table();
@@ -290,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_one_ipv6_network_share_their_places() {
+    fn addresses_of_one_ipv6_network_share_a_limit() {
         let registry = registry(10, 1);
         let _one = served(&registry, "2001:db8::1");
         let same = registry.admit("2001:db8::ffff:1".parse().unwrap());
@@ -302,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn the_machine_itself_has_no_cap() {
+    fn loopback_addresses_have_no_limit() {
         let registry = registry(10, 1);
         let _both = (
             served(&registry, "127.0.0.1"),
@@ -312,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn reserved_places_are_few_and_fewer_for_one_address() {
+    fn reserved_slots_are_limited_in_total_and_per_address() {
         let registry = registry(1, 1);
         let _all = served(&registry, "192.0.2.1");
         let ask = |address: String| registry.admit(address.parse().unwrap());
@@ -329,7 +334,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_past_its_deadline_is_told_by_the_sweep() {
+    async fn sweep_closes_connections_past_their_deadline() {
         let limits = Http {
             first_byte_timeout: Duration::from_millis(1),
             ..Http::default()

@@ -1,5 +1,6 @@
-//! Connections beyond the limit: each is given one short request. `/_health` and `/metrics` are
-//! answered, so that a server that is full is not taken for one that is dead; all else is 503.
+//! Connections beyond the limit. Each gets a response to one short request: `/_health` and
+//! `/metrics` work, so that a full server is not mistaken for a dead one; everything else gets
+//! status 503.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -16,12 +17,12 @@ use tokio::net::TcpStream;
 use super::connection::{RETRY_AFTER, refusal};
 use super::registry::Ticket;
 
-/// A request's line and headers, all of an answer, and the connection's end.
+/// Time limit for reading the request's head, writing the response and closing the connection.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// Hyper keeps no less.
+/// Minimum that hyper accepts.
 const MAX_BUFFER_BYTES: usize = 8 << 10;
 
-/// Answers one request and ends the connection.
+/// Responds to one request and closes the connection.
 pub(super) async fn serve(socket: TcpStream, ticket: Ticket, app: Router) {
     let answer = hyper::service::service_fn(move |request| {
         let app = app.clone();
@@ -43,7 +44,7 @@ pub(super) async fn serve(socket: TcpStream, ticket: Ticket, app: Router) {
 async fn answer(app: Router, request: Request<Incoming>) -> Response {
     let path = request.uri().path();
     if matches!(path, "/_health" | "/metrics") {
-        // Their bodies are not read, whatever they announce.
+        // The body is not read.
         let request = request.map(|_| Body::empty());
         return match tower::ServiceExt::oneshot(app, request).await {
             Ok(response) => response,
@@ -52,7 +53,7 @@ async fn answer(app: Router, request: Request<Incoming>) -> Response {
     }
     let mut response = refusal(
         StatusCode::SERVICE_UNAVAILABLE,
-        "the server has as many connections as it can serve",
+        "the server has reached its maximum number of connections",
         "try again later",
     );
     let headers = response.headers_mut();

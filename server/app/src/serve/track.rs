@@ -1,8 +1,8 @@
-//! What is known of one connection while it is served, and what its deadlines make of it.
+//! State of one connection, and the evaluation of its deadlines.
 //!
-//! Times are milliseconds since the server began to accept, so that each fits an
-//! atomic: reading and writing touch no lock. One sweep judges all connections
-//! ([`Track::verdict`]); none has timers of its own.
+//! Times are milliseconds since the server started to accept, so that each fits into an atomic and
+//! no lock is needed. One sweep evaluates all connections ([`Track::verdict`]); connections have no
+//! timers.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -14,12 +14,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Http;
 
-/// A connection without a request may be closed in favour of a new one after so long.
+/// A connection without a request can be evicted after this time.
 const EVICTABLE_AFTER: Duration = Duration::from_secs(1);
-/// How long a client that was told of the end may take to leave.
+/// How long a client may take to disconnect after it was asked to.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// Milliseconds since the server began; never 0, which stands for "not".
+/// Milliseconds since the server started. Never 0, which means "not set".
 pub(super) type Millis = u64;
 
 /// The time base of all connections of a server.
@@ -47,31 +47,31 @@ pub(super) struct Track {
     pub(super) address: IpAddr,
     accepted: Millis,
     is_http2: AtomicBool,
-    /// Requests whose answer is not complete.
+    /// Number of requests whose response is not complete.
     in_flight: AtomicUsize,
-    /// Requests ever begun.
+    /// Number of requests started so far.
     begun: AtomicU64,
-    /// When the first byte of the request came whose headers are not complete.
+    /// Time of the first byte of the request whose headers are incomplete.
     head_since: AtomicU64,
-    /// When the last request ended.
+    /// Time when the last request ended.
     quiet_since: AtomicU64,
-    /// By when the client must take a byte that waits to be written.
+    /// Deadline for the client to read pending data.
     write_deadline: AtomicU64,
-    /// By when an HTTP/2 client must take a piece of an answer: by request.
+    /// HTTP/2 deadlines for reading a piece of a response, by request.
     taken_deadlines: Mutex<HashMap<u64, Millis>>,
-    /// When the client was told of the end.
+    /// Time when the client was asked to disconnect.
     closing_since: AtomicU64,
     closing: CancellationToken,
     killed: CancellationToken,
 }
 
-/// What is to become of a connection.
+/// What to do with a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     Keep,
-    /// Its client is told, and may finish what is under way.
+    /// Ask the client to disconnect after its running requests.
     Close,
-    /// It is cut off; the reason is a label of the metrics.
+    /// Close the connection immediately. The reason is a metrics label.
     Kill(&'static str),
 }
 
@@ -102,7 +102,8 @@ impl Track {
         self.is_http2.store(true, Ordering::Relaxed);
     }
 
-    /// Bytes came. Between requests they begin the next one; HTTP/2 also sends other frames there.
+    /// Records received bytes. Between requests they start the next request, except on HTTP/2,
+    /// which also sends other frames.
     pub(super) fn bytes_read(&self) {
         let is_head = self.in_flight.load(Ordering::Relaxed) == 0
             && self.head_since.load(Ordering::Relaxed) == 0
@@ -112,7 +113,7 @@ impl Track {
         }
     }
 
-    /// Writing waits for the client, at most until then.
+    /// Records that writing is blocked by the client, with the deadline.
     pub(super) fn write_blocked_until(&self, deadline: Millis) {
         self.write_deadline.store(deadline, Ordering::Relaxed);
     }
@@ -121,7 +122,8 @@ impl Track {
         self.write_deadline.store(0, Ordering::Relaxed);
     }
 
-    /// A request's headers are complete. The request lasts as long as what is returned.
+    /// Records that a request's headers are complete. The request is in flight until the returned
+    /// value is dropped.
     pub(super) fn begin_request(self: &Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.head_since.store(0, Ordering::Relaxed);
@@ -131,12 +133,12 @@ impl Track {
         }
     }
 
-    /// Resolves when the client is to be told of the end.
+    /// Resolves when the client must be asked to disconnect.
     pub(super) async fn closing(&self) {
         self.closing.cancelled().await;
     }
 
-    /// Resolves when the connection is to be cut off.
+    /// Resolves when the connection must be closed immediately.
     pub(super) async fn killed(&self) {
         self.killed.cancelled().await;
     }
@@ -152,7 +154,8 @@ impl Track {
         self.killed.cancel();
     }
 
-    /// Since when there was no request and nothing is left to be written; none if there is one.
+    /// Returns since when the connection has had no request and no pending data. `None` if it has
+    /// either.
     fn idle_since(&self) -> Option<Millis> {
         let is_idle = self.in_flight.load(Ordering::Relaxed) == 0
             && self.write_deadline.load(Ordering::Relaxed) == 0;
@@ -162,14 +165,13 @@ impl Track {
         })
     }
 
-    /// Since when this connection does nothing for its client, if that is long enough to close it
-    /// in favour of another one.
+    /// Returns since when the connection has been idle, if it may be evicted.
     pub(super) fn evictable_since(&self, now: Millis) -> Option<Millis> {
         let since = self.idle_since()?;
         (now.saturating_sub(since) >= millis(EVICTABLE_AFTER)).then_some(since)
     }
 
-    /// Judges the connection by its deadlines.
+    /// Evaluates the connection's deadlines.
     pub(super) fn verdict(&self, now: Millis, limits: &Http) -> Verdict {
         let write_deadline = self.write_deadline.load(Ordering::Relaxed);
         if write_deadline != 0 && now > write_deadline {
@@ -206,7 +208,7 @@ impl Track {
     }
 
     fn a_piece_was_not_taken(&self, now: Millis) -> bool {
-        // HTTP/1 has one answer at a time, whose writing is watched.
+        // HTTP/1 has one response at a time, whose writes are tracked on the socket.
         self.is_http2.load(Ordering::Relaxed)
             && self
                 .taken_deadlines
@@ -217,7 +219,7 @@ impl Track {
     }
 }
 
-/// A request under way; over when dropped.
+/// A request in flight. Ends on drop.
 #[derive(Debug)]
 pub(super) struct InFlight {
     id: u64,
@@ -229,15 +231,15 @@ impl InFlight {
         self.track.is_http2.load(Ordering::Relaxed)
     }
 
-    /// The client was given a piece of the answer, and has until then to take it.
-    pub(super) fn piece_given(&self, patience: Duration) {
+    /// Records that the client got a piece of the response, and must read it within `budget`.
+    pub(super) fn piece_given(&self, budget: Duration) {
         if self.is_http2() {
-            let deadline = self.track.now().saturating_add(millis(patience));
+            let deadline = self.track.now().saturating_add(millis(budget));
             self.deadlines().insert(self.id, deadline);
         }
     }
 
-    /// The client took all it was given.
+    /// Records that the client has read everything it got.
     pub(super) fn piece_taken(&self) {
         if self.is_http2() {
             self.deadlines().remove(&self.id);
@@ -275,20 +277,20 @@ mod tests {
         }
     }
 
-    /// The verdict so many seconds from now.
+    /// Returns the verdict at `secs` seconds from now.
     fn in_secs(track: &Track, secs: u64) -> Verdict {
         track.verdict(track.now() + secs * 1000, &limits())
     }
 
     #[test]
-    fn a_silent_connection_has_until_its_first_byte() {
+    fn silent_connection_is_closed_at_the_first_byte_deadline() {
         let track = Track::new(Epoch::begin(), LOCAL);
         assert_eq!(in_secs(&track, 9), Verdict::Keep);
         assert_eq!(in_secs(&track, 11), Verdict::Kill("no_byte"));
     }
 
     #[test]
-    fn headers_have_one_deadline_however_many_pieces_come() {
+    fn header_deadline_is_not_extended_by_further_bytes() {
         let track = Track::new(Epoch::begin(), LOCAL);
         track.bytes_read();
         assert_eq!(in_secs(&track, 19), Verdict::Keep);
@@ -298,25 +300,25 @@ mod tests {
         assert_eq!(
             in_secs(&track, 100_000),
             Verdict::Keep,
-            "work takes its time"
+            "a running request has no deadline"
         );
         track.bytes_read();
         drop(request);
         assert_eq!(
             in_secs(&track, 99),
             Verdict::Keep,
-            "bytes of a body are no headers"
+            "bytes of a body are not headers"
         );
         track.bytes_read();
         assert_eq!(
             in_secs(&track, 21),
             Verdict::Kill("slow_headers"),
-            "the next request's"
+            "these are headers of the next request"
         );
     }
 
     #[test]
-    fn idle_connections_are_told_and_then_cut_off() {
+    fn idle_connections_are_closed_gracefully_then_killed() {
         let track = Track::new(Epoch::begin(), LOCAL);
         track.bytes_read();
         drop(track.begin_request());
@@ -328,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_between_requests_of_http2_are_no_headers() {
+    fn http2_frames_between_requests_are_not_headers() {
         let track = Track::new(Epoch::begin(), LOCAL);
         track.set_http2();
         track.bytes_read();
@@ -343,12 +345,12 @@ mod tests {
         assert_eq!(
             in_secs(&track, 101),
             Verdict::Close,
-            "pings keep nothing open"
+            "pings must not keep the connection open"
         );
     }
 
     #[test]
-    fn readers_that_take_nothing_are_cut_off() {
+    fn clients_that_read_nothing_are_killed() {
         let track = Track::new(Epoch::begin(), LOCAL);
         let request = track.begin_request();
         track.write_blocked_until(track.now() + 50_000);
@@ -357,7 +359,7 @@ mod tests {
         track.write_went_on();
         assert_eq!(in_secs(&track, 51), Verdict::Keep);
 
-        // HTTP/2 has a window for each stream: the socket does not show that one is shut.
+        // Every HTTP/2 stream has its own window, so a blocked stream is not visible on the socket.
         track.set_http2();
         request.piece_given(Duration::from_secs(50));
         assert_eq!(in_secs(&track, 49), Verdict::Keep);
@@ -370,20 +372,23 @@ mod tests {
     }
 
     #[test]
-    fn only_connections_without_a_request_are_evictable() {
+    fn only_idle_connections_are_evictable() {
         let track = Track::new(Epoch::begin(), LOCAL);
         let later = |secs: u64| track.now() + secs * 1000;
         assert!(track.evictable_since(later(0)).is_none(), "just accepted");
         assert!(track.evictable_since(later(2)).is_some());
         track.bytes_read();
-        assert!(track.evictable_since(later(2)).is_some(), "half a request");
+        assert!(
+            track.evictable_since(later(2)).is_some(),
+            "an incomplete request is evictable"
+        );
         let request = track.begin_request();
         assert!(track.evictable_since(later(2)).is_none());
         track.write_blocked_until(later(50));
         drop(request);
         assert!(
             track.evictable_since(later(2)).is_none(),
-            "an answer is being sent"
+            "a response is being sent"
         );
     }
 }

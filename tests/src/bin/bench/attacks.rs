@@ -1,4 +1,5 @@
-//! What other users notice while hooks attack the server: the latency of health checks and reads, and the delay of another repository's gate.
+//! Measures how hostile hooks affect other users: latency of health checks and reads, and the delay
+//! of another repository's gate.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,9 +19,9 @@ const CALM: &str = "calm";
 const HOSTILE: &str = "hostile";
 /// Time limit of each hostile hook.
 const LIMIT: Duration = Duration::from_secs(5);
-/// How long the latency is measured; shorter than [`LIMIT`], so that every hostile hook runs meanwhile.
+/// Measuring time. Shorter than [`LIMIT`], so that all hostile hooks run throughout.
 const WINDOW: Duration = Duration::from_secs(3);
-/// Commits of the calm repository's gate before the attack and during it.
+/// Number of commits of the calm repository, both before and during the attack.
 const COMMITS: usize = 20;
 
 /// One kind of hostile hook.
@@ -44,7 +45,7 @@ pub(crate) async fn run() -> Result<()> {
     let mut stopped = Vec::new();
     for attack in attacks() {
         let branches = prepare(&server, &attack).await?;
-        // Compiles the component, and is refused by its limit.
+        // The first commit compiles the component. It is refused by the time limit.
         refused_after(&server, &branches[0]).await?;
         let running: Vec<JoinHandle<Result<Duration>>> = branches
             .iter()
@@ -94,7 +95,7 @@ fn attacks() -> Vec<Attack> {
     ]
 }
 
-/// One branch for each hook of an attack, its gate and a change staged.
+/// Creates a branch for each hook of an attack, with its gate and a staged change.
 async fn prepare(server: &Server, attack: &Attack) -> Result<Vec<String>> {
     let mut branches = Vec::new();
     for n in 0..attack.at_once {
@@ -151,7 +152,7 @@ async fn gate(
         .await
 }
 
-/// Commits where the hostile gate judges, and returns when it was refused for its time.
+/// Commits to a branch with a hostile gate. Returns when the gate is stopped by its time limit.
 async fn refused_after(server: &Server, branch: &str) -> Result<Duration> {
     let asked = Instant::now();
     let answer = server
@@ -201,14 +202,15 @@ fn row(meanwhile: &str, request: &str, measured: &Measured) {
     ));
 }
 
-/// The delay of another repository's gate while two components are compiled that keep the compiler busy.
+/// Measures the delay of another repository's gate while two slow components are being compiled.
 async fn compilers(server: &Arc<Server>) -> Result<()> {
     let folder = std::env::var_os("WEIR_TEST_HOOKS")
         .map(PathBuf::from)
         .context("run `cargo xtask bench attacks`: WEIR_TEST_HOOKS is not set")?;
-    let read =
-        |name: &str| std::fs::read(folder.join(name)).with_context(|| format!("can't read {name}"));
-    // Three digests that the server has not seen: each has to be compiled.
+    let read = |name: &str| {
+        std::fs::read(folder.join(name)).with_context(|| format!("failed to read {name}"))
+    };
+    // Three digests that the server has not seen, so each must be compiled.
     let (known, alone, meanwhile) = (
         read("commit_metadata.wasm")?,
         read("format_allow_list.wasm")?,
@@ -254,7 +256,7 @@ async fn compilers(server: &Arc<Server>) -> Result<()> {
             anyhow::Ok((asked.elapsed(), answer.status(), answer.text().await?))
         }));
     }
-    // The components have reached the compiler after the second tick; the first comes at once.
+    // The first tick is immediate. After the second one, the compiler has received the components.
     let mut ticks = tokio::time::interval(Duration::from_millis(500));
     ticks.tick().await;
     ticks.tick().await;
@@ -297,7 +299,7 @@ async fn commits(server: &Server, prefix: &str) -> Result<Vec<Duration>> {
     Ok(taken)
 }
 
-/// A commit of one change to branch `known`, or to the branch `name` if there is one of its own.
+/// Commits one change to the branch `name` if it exists, otherwise to `known`.
 async fn commit_gated(server: &Server, name: &str, n: usize) -> Result<Duration> {
     let branch = if matches!(name, "before" | "during") {
         "known"

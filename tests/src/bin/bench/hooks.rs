@@ -1,4 +1,4 @@
-//! What a gate costs: a merge with and without it, and one over 1,000 changed files.
+//! Measures the cost of a gate: a merge with and without it, and a merge of 1,000 changed files.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,15 +14,16 @@ use crate::say;
 
 const MERGES: u64 = 200;
 const FILES: u64 = 1_000;
-/// Files sent at once.
+/// Number of concurrent uploads.
 const SENDERS: u64 = 16;
 
 pub(crate) async fn run() -> Result<()> {
     let folder = std::env::var_os("WEIR_TEST_HOOKS")
         .map(PathBuf::from)
         .context("run `cargo xtask bench hooks`: WEIR_TEST_HOOKS is not set")?;
-    let read =
-        |name: &str| std::fs::read(folder.join(name)).with_context(|| format!("can't read {name}"));
+    let read = |name: &str| {
+        std::fs::read(folder.join(name)).with_context(|| format!("failed to read {name}"))
+    };
     let (metadata, guard) = (read("commit_metadata.wasm")?, read("parquet_guard.wasm")?);
     let parquet = std::fs::read(concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -40,7 +41,7 @@ pub(crate) async fn run() -> Result<()> {
     ));
     let gated = merges(&server, "gated", Some(metadata)).await?;
     say(&format!(
-        "| the same, judged by commit-metadata | {} | {} |",
+        "| the same, with the gate commit-metadata | {} | {} |",
         milliseconds(gated.0),
         milliseconds(gated.1)
     ));
@@ -54,7 +55,7 @@ pub(crate) async fn run() -> Result<()> {
     let taken = fan_out(&server, guard, parquet).await?;
     let cpu = server.cpu_time()?.saturating_sub(cpu);
     say(&format!(
-        "| merge of {FILES} Parquet files, each judged by parquet-guard | {} | |",
+        "| merge of {FILES} Parquet files, each checked by parquet-guard | {} | |",
         milliseconds(taken)
     ));
     say(&format!(
@@ -62,7 +63,7 @@ pub(crate) async fn run() -> Result<()> {
         milliseconds(taken / u32::try_from(FILES)?)
     ));
     say(&format!(
-        "| server CPU for sending, committing and judging, per file | {} | |",
+        "| server CPU for uploading, committing and checking, per file | {} | |",
         milliseconds(cpu / u32::try_from(FILES)?)
     ));
     Ok(())
@@ -75,7 +76,8 @@ fn action(component: &str, paths: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Merges one change after another; the median and the 99th percentile of the merge alone.
+/// Merges changes one after another. Returns the median and the 99th percentile of the merge
+/// requests.
 async fn merges(
     server: &Arc<Server>,
     repository: &str,

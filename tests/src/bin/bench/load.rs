@@ -1,4 +1,5 @@
-//! A closed loop: so many clients, each asking again as soon as it is answered.
+//! A closed-loop load generator: every client sends its next request when the previous one is
+//! answered.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -10,18 +11,19 @@ use tokio::task::JoinSet;
 
 use crate::process::Server;
 
-/// What one loop measured.
+/// Results of one measurement.
 #[derive(Debug)]
 pub(crate) struct Measured {
     pub(crate) per_second: f64,
     pub(crate) p50: Duration,
     pub(crate) p99: Duration,
     pub(crate) longest: Duration,
-    /// Of the server, user and system.
+    /// CPU time of the server, user and system.
     pub(crate) cpu_per_operation: Duration,
 }
 
-/// Runs `operation` (given a number that no other call got) with `clients` at once for about `time`.
+/// Runs `operation` with `clients` concurrent clients for about `time`. Every call gets a different
+/// number.
 pub(crate) async fn measure<F, R>(
     server: &Arc<Server>,
     clients: usize,
@@ -35,7 +37,7 @@ where
     measure_up_to(u64::MAX, server, clients, time, operation).await
 }
 
-/// As [`measure`], for operations of which only so many were prepared.
+/// Like [`measure`], for operations that are prepared in a limited number.
 pub(crate) async fn measure_up_to<F, R>(
     count: u64,
     server: &Arc<Server>,
@@ -73,7 +75,7 @@ where
     }
     let elapsed = started.elapsed();
     let cpu = server.cpu_time()?.saturating_sub(cpu_before);
-    ensure!(!latencies.is_empty(), "no operation ended in time");
+    ensure!(!latencies.is_empty(), "no operation finished in time");
     latencies.sort_unstable();
     let done = latencies.len();
     let operations = u32::try_from(done)?;
@@ -86,7 +88,7 @@ where
     })
 }
 
-/// A duration in milliseconds, as the tables have it.
+/// Formats a duration in milliseconds for a table.
 pub(crate) fn milliseconds(duration: Duration) -> String {
     format!("{:.2}", duration.as_secs_f64() * 1000.0)
 }

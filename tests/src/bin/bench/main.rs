@@ -1,7 +1,7 @@
 //! Benchmarks of a release build: `cargo xtask bench serve | hooks | start | attacks`.
 //!
-//! Each prints one table. Figures depend on the machine, above all on how long it
-//! takes to flush to its disk; CPU time per operation is the steadiest of them.
+//! Each benchmark prints one table. Results depend on the machine, mainly on how long it takes to
+//! flush data to disk. CPU time per operation is the most stable figure.
 
 mod attacks;
 #[path = "../../../../actions/tests/wasm/components.rs"]

@@ -1,4 +1,4 @@
-//! A server of the benchmark's own, and the CPU time that it used.
+//! A server process for benchmarks, and its CPU time.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use serde_json::Value;
 pub(crate) const KEY: &str = "AKIABENCHBENCHBENCHQ";
 pub(crate) const SECRET: &str = "bench-secret-of-this-run-only";
 
-/// Where a server keeps its records.
+/// The database of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Database {
     Sqlite,
@@ -28,7 +28,7 @@ impl Database {
     }
 }
 
-/// A running server; stopped and its data removed when dropped.
+/// A running server. On drop, it is stopped and its data is deleted.
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
@@ -43,7 +43,7 @@ impl Server {
         let port = free_port()?;
         let child = command(database, &data, port)?
             .spawn()
-            .context("can't start the server")?;
+            .context("failed to start the server")?;
         let url = format!("http://127.0.0.1:{port}");
         let http = client::http_builder().pool_max_idle_per_host(256).build()?;
         let mut server = Self {
@@ -62,7 +62,7 @@ impl Server {
         while Instant::now() < deadline {
             pause.tick().await;
             if let Some(status) = self.child.try_wait()? {
-                bail!("the server ended at its start: {status}");
+                bail!("the server exited during startup: {status}");
             }
             let answer = self.http.get(format!("{}/_health", self.url)).send().await;
             if answer.is_ok_and(|a| a.status().is_success()) {
@@ -72,26 +72,26 @@ impl Server {
         bail!("the server is not ready after 30 seconds")
     }
 
-    /// User and system time of the server so far.
+    /// Returns the user and system time of the server so far.
     pub(crate) fn cpu_time(&self) -> Result<Duration> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         let after_name = stat
             .rsplit_once(") ")
-            .context("/proc/PID/stat has another form")?
+            .context("/proc/PID/stat has an unexpected format")?
             .1;
         let fields: Vec<&str> = after_name.split(' ').collect();
         let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-        // The kernel's USER_HZ is 100 on every architecture that this runs on.
+        // USER_HZ is 100 on every architecture that this runs on.
         Ok(Duration::from_millis(ticks * 10))
     }
 
-    /// Resident memory.
+    /// Returns the resident memory.
     pub(crate) fn resident_bytes(&self) -> Result<u64> {
         let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id()))?;
         let pages: u64 = statm
             .split(' ')
             .nth(1)
-            .context("/proc/PID/statm has another form")?
+            .context("/proc/PID/statm has an unexpected format")?
             .parse()?;
         Ok(pages * 4096)
     }
@@ -147,14 +147,14 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself; its data goes with the folder.
+        // It may have exited already. Its data is deleted with the folder.
         let _gone = self.child.kill();
         let _status = self.child.wait();
         let _folder = self.data.path();
     }
 }
 
-/// How a server is started on a port, records in a database.
+/// Returns the command that starts a server on a port with a database.
 pub(crate) fn command(database: Database, data: &tempfile::TempDir, port: u16) -> Result<Command> {
     let binary = std::env::var_os("WEIR_TEST_BIN")
         .map(PathBuf::from)
@@ -193,7 +193,7 @@ pub(crate) async fn check(answer: Response) -> Result<Response> {
     }
     let text = answer.text().await.unwrap_or_default();
     ensure!(status.is_success(), "{status}: {text}");
-    unreachable!("a status that is no success was refused above")
+    unreachable!("error statuses are handled above")
 }
 
 async fn drain(answer: Response) -> Result<()> {

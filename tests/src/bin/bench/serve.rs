@@ -1,4 +1,4 @@
-//! Requests that a lake gets all day, at 1, 32 and 64 clients, on each database.
+//! Measures common requests with 1, 32 and 64 clients on each database.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use crate::say;
 
 const CLIENTS: &[usize] = &[1, 32, 64];
 const REPOSITORY: &str = "bench";
-/// Where the loops merge.
+/// Repository of the merge loops.
 const LOOPS: &str = "loops";
-/// Objects that GET, stat and the listing look at.
+/// Number of objects for GET, stat and listing.
 const OBJECTS: u64 = 2_000;
 const BODY: usize = 1024;
-/// Commits that are prepared and then measured, for each number of clients.
+/// Number of commits that are prepared and measured for each number of clients.
 const COMMITS: u64 = 400;
-/// More than they take.
+/// Longer than all commits take.
 const COMMIT_TIME: Duration = Duration::from_secs(120);
 
 pub(crate) async fn run(arguments: &[&str]) -> Result<()> {
@@ -81,7 +81,7 @@ pub(crate) async fn run(arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Objects on `main`, committed; returns the commit.
+/// Creates and commits objects on `main`. Returns the commit.
 async fn prepare(server: &Arc<Server>) -> Result<String> {
     server.repository(REPOSITORY).await?;
     server.repository(LOOPS).await?;
@@ -151,7 +151,8 @@ async fn list(server: Arc<Server>, _n: u64) -> Result<()> {
         .await
 }
 
-/// Branches with one staged change each, so that the commit alone is measured, and not the queue.
+/// Creates branches with one staged change each, so that the measurement contains only commits and
+/// no waiting for a shared branch.
 async fn stage_changes(server: &Arc<Server>, clients: usize) -> Result<()> {
     for n in 0..COMMITS {
         let branch = format!("one-{clients}-{n}");
@@ -175,7 +176,7 @@ fn commit_one(clients: usize) -> impl Fn(Arc<Server>, u64) -> BoxedResult + Clon
     }
 }
 
-/// All into `main`: what a busy lake does.
+/// Merges everything into `main`, as in a busy lake.
 fn whole_loop(clients: usize) -> impl Fn(Arc<Server>, u64) -> BoxedResult + Clone {
     move |server, n| {
         Box::pin(async move {

@@ -1,4 +1,4 @@
-//! From exec to the first answer, with an empty folder and with one that was used before.
+//! Measures the time from exec to the first response, with an empty and with a used data folder.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -51,7 +51,7 @@ fn row(
     Ok(())
 }
 
-/// Starts a server, asks it without pause until it answers, and stops it.
+/// Starts a server, polls it without pause until it responds, and stops it.
 fn start_once(database: Database, data: &tempfile::TempDir, port: u16) -> Result<Duration> {
     let mut command = command(database, data, port)?;
     let started = Instant::now();

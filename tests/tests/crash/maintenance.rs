@@ -1,8 +1,10 @@
-//! Chores of one client, one after the other: a tag made, deleted and brought back; a dump and a restore as tasks; commits
-//! taken in as records; a repository made, filled and deleted; what garbage collection asks for.
+//! Maintenance operations of one client in sequence: create, delete and restore a tag; dump and
+//! restore as tasks; import commit records; create, fill and delete a repository; prepare garbage
+//! collection.
 //!
-//! Whichever the server dies in: what was acknowledged is so, the rest is so or not at all; tasks come to
-//! their end; a deletion that was begun goes on to its end by itself, and the name is free then.
+//! Whenever the server dies: acknowledged operations have taken effect, others completely or not at
+//! all. Tasks finish. A deletion that was started is completed by the server, and then the name is
+//! available again.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -12,13 +14,13 @@ use client::types::{Commit, CommitRecordCreation, RefsDump, TagCreation};
 use client::{DeleteRepositoryOptions, DeleteTagOptions, Error, Result};
 use system_tests::{MAIN, Repo};
 
-use super::errands::Given;
+use super::task_ops::Given;
 use super::{PATIENCE, Progress, is_gone};
 
-/// Between two looks at what goes on by itself.
+/// Polling interval for background work.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// What may be, the last being what was asked for last.
+/// Possible states. The last one was requested last.
 #[derive(Debug)]
 struct Possible<T>(Vec<T>);
 
@@ -37,54 +39,54 @@ impl<T: Clone + Debug + PartialEq> Possible<T> {
     }
 }
 
-/// A repository that is made and deleted.
+/// State of a repository that is created and deleted.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Stands {
+enum RepositoryState {
     Not,
     Whole,
 }
 
-/// What was begun, and what of it was acknowledged.
+/// Requested and acknowledged operations.
 #[derive(Debug)]
-pub(super) struct Chore {
+pub(super) struct MaintenanceOps {
     name: String,
     /// The commit of the tag.
     tag: Possible<Option<String>>,
-    /// Tasks: a dump, and a restore of it.
+    /// Tasks: a dump, and its restore.
     dump: Option<String>,
     dumped: Option<RefsDump>,
     restore: Option<String>,
-    /// Commits taken in: so many for certain, perhaps one more.
+    /// Number of commit records that exist for certain. There may be one more.
     recorded: usize,
     has_records: bool,
-    gone: Possible<Stands>,
+    gone: Possible<RepositoryState>,
     is_deletion_asked: bool,
-    /// A task that lists commits.
+    /// A task that prepares garbage collection.
     lists: Option<String>,
 }
 
-/// Does one chore after the other until the server is gone or the end is told.
+/// Runs maintenance operations until the server is gone or the round ends.
 pub(super) async fn run(
     repo: Repo,
     progress: Arc<Progress>,
     label: String,
     given: Arc<Given>,
-) -> Vec<Chore> {
-    let mut chores = Vec::new();
+) -> Vec<MaintenanceOps> {
+    let mut maintenance = Vec::new();
     while !progress.is_over() {
-        let mut chore = Chore::new(format!("chore-{label}-{}", chores.len()));
-        let ran = chore.run(&repo, &progress, &given).await;
-        chores.push(chore);
+        let mut op = MaintenanceOps::new(format!("maintenance-{label}-{}", maintenance.len()));
+        let ran = op.run(&repo, &progress, &given).await;
+        maintenance.push(op);
         match ran {
             Ok(()) => {}
             Err(e) if is_gone(&e) => break,
-            Err(e) => panic!("{:?}: {e}", chores.last()),
+            Err(e) => panic!("{:?}: {e}", maintenance.last()),
         }
     }
-    chores
+    maintenance
 }
 
-impl Chore {
+impl MaintenanceOps {
     fn new(name: String) -> Self {
         Self {
             name,
@@ -94,7 +96,7 @@ impl Chore {
             restore: None,
             recorded: 0,
             has_records: false,
-            gone: Possible(vec![Stands::Not]),
+            gone: Possible(vec![RepositoryState::Not]),
             is_deletion_asked: false,
             lists: None,
         }
@@ -104,7 +106,7 @@ impl Chore {
         self.tag(repo, progress, given).await?;
         self.dump_and_restore(repo, progress, given).await?;
         self.record(repo, given).await?;
-        progress.did_chore();
+        progress.count_maintenance_op();
         self.make_and_delete(repo, progress).await?;
         let (client, name) = (&repo.client, &given.dumped(repo).name);
         let prepared = client.prepare_garbage_collection_commits(name).await?;
@@ -113,7 +115,7 @@ impl Chore {
         assert!(!prepared.await?.run_id.is_empty());
         let task = client.prepare_garbage_collection_commits_async(name);
         self.lists = Some(task.await?.id);
-        progress.did_chore();
+        progress.count_maintenance_op();
         Ok(())
     }
 
@@ -128,7 +130,7 @@ impl Chore {
         self.tag.asked(root.clone());
         client.create_tag(name, &creation).await?;
         self.tag.acknowledged();
-        progress.did_chore();
+        progress.count_maintenance_op();
         self.tag.asked(None);
         let options = DeleteTagOptions::default();
         client.delete_tag(name, &self.name, &options).await?;
@@ -136,7 +138,7 @@ impl Chore {
         self.tag.asked(root);
         client.undo_tag(name, &self.name, None).await?;
         self.tag.acknowledged();
-        progress.did_chore();
+        progress.count_maintenance_op();
         Ok(())
     }
 
@@ -151,18 +153,18 @@ impl Chore {
         self.dump = Some(task.clone());
         let refs = until(|| dump_of(&dumped, &task)).await?;
         self.dumped = Some(refs.clone());
-        progress.did_chore();
+        progress.count_maintenance_op();
         let anew = self.beside(repo, "restored");
         given.make_bare(&anew).await?;
         let restore = Given::restore_of(&refs);
         let task = anew.client.restore_submit(&anew.name, &restore).await?.id;
         self.restore = Some(task.clone());
         until(|| restore_of(&anew, &task)).await?;
-        progress.did_chore();
+        progress.count_maintenance_op();
         Ok(())
     }
 
-    /// Parents first, as a mirror does.
+    /// Imports parents first, like a mirror.
     async fn record(&mut self, repo: &Repo, given: &Given) -> Result<()> {
         let mirror = self.beside(repo, "mirror");
         given.make_bare(&mirror).await?;
@@ -178,20 +180,20 @@ impl Chore {
 
     async fn make_and_delete(&mut self, repo: &Repo, progress: &Progress) -> Result<()> {
         let gone = self.beside(repo, "gone");
-        self.gone.asked(Stands::Whole);
+        self.gone.asked(RepositoryState::Whole);
         Repo::try_create(gone.client.clone(), &gone.name).await?;
         self.gone.acknowledged();
         gone.put(MAIN, "a", "a").await?;
         gone.commit(MAIN, "a").await?;
         gone.put(MAIN, "b", "b").await?;
-        progress.did_chore();
-        self.gone.asked(Stands::Not);
+        progress.count_maintenance_op();
+        self.gone.asked(RepositoryState::Not);
         self.is_deletion_asked = true;
         let options = DeleteRepositoryOptions::default();
         let deleted = gone.client.delete_repository(&gone.name, &options);
         deleted.await?;
         self.gone.acknowledged();
-        progress.did_chore();
+        progress.count_maintenance_op();
         Ok(())
     }
 
@@ -202,7 +204,8 @@ impl Chore {
         }
     }
 
-    /// All is as it was acknowledged. `to_the_end`: what goes on by itself is waited for.
+    /// Checks the state against the acknowledged operations. If `to_the_end` is set, waits for
+    /// background work.
     pub(super) async fn settle(&mut self, repo: &Repo, given: &Given, to_the_end: bool) {
         let tag = repo.client.get_tag(&repo.name, &self.name).await;
         let tag = found(tag).map(|tag| tag.commit_id);
@@ -231,19 +234,19 @@ impl Chore {
         for (number, commit) in given.commits.iter().enumerate() {
             let is_there = get(commit).await;
             if is_there {
-                assert!(number <= self.recorded, "nobody asked for {commit:?}");
+                assert!(number <= self.recorded, "{commit:?} was not requested");
             } else {
                 assert!(number >= self.recorded, "{commit:?} is lost");
             }
             is_recorded.push(is_there);
         }
-        // Whoever was told of nothing asks again.
+        // A client that got no response repeats its request.
         for (commit, was_there) in given.commits.iter().zip(is_recorded) {
             let record = record_of(commit);
             let taken = mirror.client.create_commit_record(&mirror.name, &record);
             match taken.await {
                 Ok(()) => assert!(!was_there, "{commit:?} is recorded twice"),
-                // A dead server's last write may land after the look.
+                // The last write of a dead server may land after the lookup.
                 Err(Error::Refused { status: 409, .. }) => {
                     assert!(was_there || get(commit).await, "{commit:?} is not there");
                 }
@@ -268,23 +271,23 @@ impl Chore {
                 Some(stands) => stands,
                 None => {
                     assert!(self.is_deletion_asked, "{} is being deleted", gone.name);
-                    self.gone = Possible(vec![Stands::Not]);
+                    self.gone = Possible(vec![RepositoryState::Not]);
                     return;
                 }
             },
         };
         if stands.is_some() {
-            // No half of it was made, and no half of it deleted.
+            // It was neither created nor deleted partially.
             assert!(gone.log(MAIN, None).await.unwrap().len() <= 2);
             gone.list(MAIN, "").await.unwrap();
         }
         let stands = if stands.is_some() {
-            Stands::Whole
+            RepositoryState::Whole
         } else {
-            Stands::Not
+            RepositoryState::Not
         };
         self.gone.settle(stands, &gone.name);
-        if to_the_end && stands == Stands::Not && self.is_deletion_asked {
+        if to_the_end && stands == RepositoryState::Not && self.is_deletion_asked {
             let namespace = format!("{}-again", gone.name);
             Repo::try_create_in(client.clone(), &gone.name, &namespace)
                 .await
@@ -312,13 +315,14 @@ impl Chore {
                 Ok(status.completed.then_some(status))
             });
             let ended = ended.await.unwrap();
-            // A server died of it, and it is to be started again; or it made its lists.
+            // Either servers died while running it and it must be submitted again, or it created
+            // its lists.
             assert_eq!(ended.result.is_none(), ended.error.is_some(), "{ended:?}");
         }
     }
 }
 
-/// What is there; none if there is nothing.
+/// Returns the result, or `None` if it does not exist.
 #[track_caller]
 fn found<T>(answer: Result<T>) -> Option<T> {
     match answer {
@@ -328,7 +332,7 @@ fn found<T>(answer: Result<T>) -> Option<T> {
     }
 }
 
-/// Looks until there is something.
+/// Polls until there is a result.
 async fn until<T, F>(look: impl Fn() -> F) -> Result<T>
 where
     F: Future<Output = Result<Option<T>>>,
@@ -340,11 +344,14 @@ where
         if let Some(found) = look().await? {
             return Ok(found);
         }
-        assert!(Instant::now() < deadline, "it does not come to its end");
+        assert!(
+            Instant::now() < deadline,
+            "background work did not finish in time"
+        );
     }
 }
 
-/// What a dump that is done has dumped.
+/// Returns the content of a finished dump.
 async fn dump_of(dumped: &Repo, task: &str) -> Result<Option<RefsDump>> {
     let status = dumped.client.dump_status(&dumped.name, task).await?;
     assert_eq!(status.error, None, "{task}");

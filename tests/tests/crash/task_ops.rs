@@ -1,9 +1,9 @@
-//! Errands of one client, one after the other: a commit and a merge as tasks, the merge of a pull request, a
-//! restore of refs.
+//! Task operations of one client in sequence: a commit and a merge as tasks, the merge of a pull
+//! request, and a restore of refs.
 //!
-//! Whichever the server dies in: a task that was acknowledged ends, and what it was to do is done once, or not at
-//! all and said so; a pull request is open or merged, and to merge it again puts it right; a restore that is
-//! repeated comes to its end.
+//! Whenever the server dies: an acknowledged task finishes, and its work is done once, or not at
+//! all with an error. A pull request is either open or merged, and merging it again repairs it. A
+//! repeated restore completes.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,30 +17,30 @@ use system_tests::{MAIN, Repo};
 
 use super::{PATIENCE, Progress, is_gone};
 
-/// The message of the commits that tasks make.
+/// Message of commits made by tasks.
 const MESSAGE: &str = "as a task";
-/// What a branch beside the errand's is for.
+/// Suffixes of additional branches.
 const TO_MERGE: &str = "merge";
 const TO_PULL: &str = "pull";
-/// What a task may fail of: three servers died of it.
+/// The only acceptable error of a task: three servers died while running it.
 const DIED: Option<i64> = Some(503);
-/// Between two looks at a task.
+/// Polling interval for tasks.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
-/// What all errands begin with.
+/// Common preconditions of all operations.
 #[derive(Debug)]
 pub(super) struct Given {
-    /// The first commit of the repository that the errands are run in.
+    /// The first commit of the repository in which the operations run.
     pub(super) root: String,
     /// A repository that was dumped, and its dump.
     dumped: Repo,
     dump: RefsDump,
-    /// The commits of the dumped repository's main branch, the first one first.
+    /// The commits of the dumped repository's main branch, oldest first.
     pub(super) commits: Vec<Commit>,
 }
 
 impl Given {
-    /// Makes and dumps a repository with commits, branches and tags.
+    /// Creates and dumps a repository with commits, branches and tags.
     pub(super) async fn make(repo: &Repo, root: &str) -> Self {
         let dumped = Repo::create(repo.client.clone(), "dumped").await;
         for (path, branch) in [("a", "b-1"), ("b", "b-2")] {
@@ -55,7 +55,7 @@ impl Given {
             let made = dumped.client.create_tag(&dumped.name, &tag).await;
             made.unwrap();
         }
-        // Without rules nothing is prepared for garbage collection.
+        // Garbage collection needs rules.
         let rules = GarbageCollectionRules {
             default_retention_days: 1,
             branches: Vec::new(),
@@ -72,7 +72,7 @@ impl Given {
         }
     }
 
-    /// A repository without anything, where the dump is.
+    /// Creates a bare repository for the restore.
     pub(super) async fn make_bare(&self, anew: &Repo) -> Result<()> {
         let creation = RepositoryCreation {
             name: anew.name.clone(),
@@ -90,7 +90,7 @@ impl Given {
         anew.client.restore_refs(&anew.name, &restore).await
     }
 
-    /// What restores a dump.
+    /// Converts a dump to the body of a restore request.
     pub(super) fn restore_of(dump: &RefsDump) -> RefsRestore {
         RefsRestore {
             commits_meta_range_id: dump.commits_meta_range_id.clone(),
@@ -100,7 +100,7 @@ impl Given {
         }
     }
 
-    /// The dumped repository, by the server that `repo` is on.
+    /// Returns the dumped repository on the server of `repo`.
     pub(super) fn dumped(&self, repo: &Repo) -> Repo {
         Repo {
             client: repo.client.clone(),
@@ -108,7 +108,7 @@ impl Given {
         }
     }
 
-    /// The restored repository shows what the dumped one does.
+    /// Checks that the restored repository equals the dumped one.
     pub(super) async fn check(&self, anew: &Repo) {
         let dumped = self.dumped(anew);
         for branch in [MAIN, "b-1", "b-2"] {
@@ -127,27 +127,27 @@ impl Given {
     }
 }
 
-/// A task that was acknowledged.
+/// An acknowledged task.
 #[derive(Debug)]
 struct Task {
     is_merge: bool,
     id: String,
-    /// The commit that it made, once that was told.
+    /// The commit made by the task, once known.
     made: Option<String>,
 }
 
-/// What a task says of itself.
+/// Status of a task.
 #[derive(Debug, PartialEq)]
-enum Standing {
+enum TaskState {
     Open,
     Made(String),
     Failed(Option<i64>),
 }
 
-/// How far an errand came for certain.
+/// Acknowledged progress.
 #[derive(Debug, Default)]
-pub(super) struct Errand {
-    /// Its branch; also the name of the repository that it restores.
+pub(super) struct TaskOps {
+    /// Name of the branch, and of the restored repository.
     name: String,
     tasks: Vec<Task>,
     pull: Option<String>,
@@ -157,31 +157,31 @@ pub(super) struct Errand {
     is_restored: bool,
 }
 
-/// Runs one errand after the other until the server is gone or the end is told.
+/// Runs operations in sequence until the server is gone or the round ends.
 pub(super) async fn run(
     repo: Repo,
     progress: Arc<Progress>,
     label: String,
     given: Arc<Given>,
-) -> Vec<Errand> {
-    let mut errands = Vec::new();
+) -> Vec<TaskOps> {
+    let mut task_ops = Vec::new();
     while !progress.is_over() {
-        let mut errand = Errand {
-            name: format!("errand-{label}-{}", errands.len()),
-            ..Errand::default()
+        let mut task_op = TaskOps {
+            name: format!("task-{label}-{}", task_ops.len()),
+            ..TaskOps::default()
         };
-        let ran = errand.run(&repo, &progress, &given).await;
-        errands.push(errand);
+        let ran = task_op.run(&repo, &progress, &given).await;
+        task_ops.push(task_op);
         match ran {
             Ok(()) => {}
             Err(e) if is_gone(&e) => break,
-            Err(e) => panic!("{:?}: {e}", errands.last()),
+            Err(e) => panic!("{:?}: {e}", task_ops.last()),
         }
     }
-    errands
+    task_ops
 }
 
-impl Errand {
+impl TaskOps {
     async fn run(&mut self, repo: &Repo, progress: &Progress, given: &Given) -> Result<()> {
         let on = self.name.clone();
         repo.branch(&on, &given.root).await?;
@@ -195,13 +195,13 @@ impl Errand {
         );
         let client = &repo.client;
         let task = client.commit_async(&repo.name, &on, &options, &creation);
-        self.see_through(repo, false, task.await?.id).await?;
-        progress.ran_errand();
+        self.await_task(repo, false, task.await?.id).await?;
+        progress.count_task_op();
 
         let source = self.with_commit(repo, TO_MERGE, given).await?;
         let task = client.merge_into_branch_async(&repo.name, &source, &on, None);
-        self.see_through(repo, true, task.await?.id).await?;
-        progress.ran_errand();
+        self.await_task(repo, true, task.await?.id).await?;
+        progress.count_task_op();
 
         let creation = PullRequestCreation {
             title: on.clone(),
@@ -213,14 +213,14 @@ impl Errand {
         self.pull = Some(pull.clone());
         let merged = client.merge_pull_request(&repo.name, &pull).await?;
         self.pulled = Some(merged.reference);
-        progress.ran_errand();
+        progress.count_task_op();
 
         self.is_restore_begun = true;
         let anew = self.anew(repo);
         given.make_bare(&anew).await?;
         given.restore(&anew).await?;
         self.is_restored = true;
-        progress.ran_errand();
+        progress.count_task_op();
         Ok(())
     }
 
@@ -235,7 +235,7 @@ impl Errand {
         }
     }
 
-    /// A branch with one object more than the repository's first commit.
+    /// Creates a branch with one more object than the repository's first commit.
     async fn with_commit(&self, repo: &Repo, purpose: &str, given: &Given) -> Result<String> {
         let branch = self.beside(purpose);
         repo.branch(&branch, &given.root).await?;
@@ -244,36 +244,39 @@ impl Errand {
         Ok(branch)
     }
 
-    /// Notes a task, and asks for it until it is done.
-    async fn see_through(&mut self, repo: &Repo, is_merge: bool, id: String) -> Result<()> {
+    /// Records a task and waits until it is done.
+    async fn await_task(&mut self, repo: &Repo, is_merge: bool, id: String) -> Result<()> {
         self.tasks.push(Task {
             is_merge,
             id,
             made: None,
         });
-        let task = self.tasks.last().expect("it was put there");
+        let task = self.tasks.last().expect("the task was pushed above");
         let made = match self.end_of(repo, task).await? {
-            Standing::Made(commit) => Some(commit),
+            TaskState::Made(commit) => Some(commit),
             other => panic!("{task:?} ended as {other:?}"),
         };
-        self.tasks.last_mut().expect("it was put there").made = made;
+        self.tasks
+            .last_mut()
+            .expect("the task was pushed above")
+            .made = made;
         Ok(())
     }
 
-    /// How a task ends: it does.
-    async fn end_of(&self, repo: &Repo, task: &Task) -> Result<Standing> {
+    /// Waits until a task has ended.
+    async fn end_of(&self, repo: &Repo, task: &Task) -> Result<TaskState> {
         let deadline = Instant::now() + PATIENCE;
         let mut looks = tokio::time::interval(LOOK_EVERY);
         loop {
             looks.tick().await;
             match self.look(repo, task).await? {
-                Standing::Open => assert!(Instant::now() < deadline, "{task:?} does not end"),
+                TaskState::Open => assert!(Instant::now() < deadline, "{task:?} does not end"),
                 ended => return Ok(ended),
             }
         }
     }
 
-    async fn look(&self, repo: &Repo, task: &Task) -> Result<Standing> {
+    async fn look(&self, repo: &Repo, task: &Task) -> Result<TaskState> {
         let (client, name, on) = (&repo.client, &repo.name, &self.name);
         let (completed, made, status_code) = if task.is_merge {
             let source = self.beside(TO_MERGE);
@@ -287,15 +290,15 @@ impl Errand {
             (status.completed, made, status.status_code)
         };
         Ok(match (completed, made) {
-            (false, None) => Standing::Open,
-            (true, Some(commit)) => Standing::Made(commit),
-            (true, None) => Standing::Failed(status_code),
+            (false, None) => TaskState::Open,
+            (true, Some(commit)) => TaskState::Made(commit),
+            (true, None) => TaskState::Failed(status_code),
             (false, made) => panic!("{task:?} is not done and made {made:?}"),
         })
     }
 
-    /// All is as it was acknowledged, or is put right by asking again. `to_the_end`: tasks of servers that
-    /// died are waited for.
+    /// Checks that everything acknowledged has taken effect, or that a repeated request completes
+    /// it. If `to_the_end` is set, waits for tasks of dead servers.
     pub(super) async fn settle(&mut self, repo: &Repo, given: &Given, to_the_end: bool) {
         let mut ended = Vec::new();
         for task in &self.tasks {
@@ -304,7 +307,7 @@ impl Errand {
                 false => self.look(repo, task).await.unwrap(),
             };
             if let Some(commit) = &task.made {
-                assert_eq!(standing, Standing::Made(commit.clone()), "{task:?}");
+                assert_eq!(standing, TaskState::Made(commit.clone()), "{task:?}");
             }
             ended.push(standing);
         }
@@ -319,9 +322,9 @@ impl Errand {
             };
             let made = made(&log, source.as_deref());
             match standing {
-                Standing::Made(commit) => assert_eq!(made, [commit.as_str()], "{task:?}"),
-                Standing::Failed(why) => assert_eq!((why, made), (DIED, vec![]), "{task:?}"),
-                Standing::Open => assert!(made.len() <= 1, "{task:?} made {made:?}"),
+                TaskState::Made(commit) => assert_eq!(made, [commit.as_str()], "{task:?}"),
+                TaskState::Failed(why) => assert_eq!((why, made), (DIED, vec![]), "{task:?}"),
+                TaskState::Open => assert!(made.len() <= 1, "{task:?} made {made:?}"),
             }
         }
         assert!(made(&log, None).len() <= 1, "{} in {log:?}", self.name);
@@ -363,7 +366,7 @@ impl Errand {
                 found => assert_eq!(found.unwrap().id, anew.name),
             }
             if let Err(e) = given.restore(&anew).await {
-                // It had come to its end, and nobody was told.
+                // The restore had completed, but the response was lost.
                 assert!(e.to_string().contains("bare repository"), "{e}");
             }
             self.is_restored = true;
@@ -372,7 +375,7 @@ impl Errand {
     }
 }
 
-/// The merges of `source` in a log, or the commits that tasks made.
+/// Returns the merges of `source` in a log, or the commits made by tasks.
 fn made<'a>(log: &'a [Commit], source: Option<&str>) -> Vec<&'a str> {
     let is_it = |commit: &&Commit| match source {
         Some(_) => commit.parents.get(1).map(String::as_str) == source,

@@ -1,7 +1,8 @@
-//! Two servers on one PostgreSQL, one of them killed, again and again, while both write, commit and merge.
+//! Two servers on one PostgreSQL database. One is killed repeatedly while both write, commit and
+//! merge.
 //!
-//! What either acknowledged is there, by the one that is left; and the one that is left goes on: nothing
-//! that the dead one held keeps it waiting.
+//! The surviving server has every change that either server acknowledged. It also makes progress:
+//! nothing held by the dead server blocks it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,25 +10,26 @@ use std::sync::atomic::Ordering;
 use system_tests::{Backend, MAIN, Random, Repo, TestServer, effort};
 
 use super::{
-    Merged, Progress, State, TRUNK, WRITERS, check_chores, check_commits, check_errands,
-    check_lives, check_merges, check_writes, chores, commit, errands, lives, merge, write,
+    Merged, Progress, State, TRUNK, WRITERS, branch_ops, check_branch_ops, check_commits,
+    check_maintenance, check_merges, check_task_ops, check_writes, commit, maintenance, merge,
+    task_ops, write,
 };
 
-/// What the one that is left must acknowledge after the other's death, of each kind.
-const GOES_ON: (u64, u64, u64) = (20, 2, 1);
+/// Number of writes, commits and merges that the survivor must acknowledge after the other's death.
+const REQUIRED_PROGRESS: (u64, u64, u64) = (20, 2, 1);
 
-/// Those who work with one server.
-struct Crew {
+/// The workers of one server.
+struct Workers {
     progress: Arc<Progress>,
     writers: Vec<tokio::task::JoinHandle<super::Model>>,
     committer: tokio::task::JoinHandle<Vec<String>>,
     merger: tokio::task::JoinHandle<Merged>,
-    liver: tokio::task::JoinHandle<Vec<lives::Life>>,
-    runner: tokio::task::JoinHandle<Vec<errands::Errand>>,
-    helper: tokio::task::JoinHandle<Vec<chores::Chore>>,
+    branch_worker: tokio::task::JoinHandle<Vec<branch_ops::BranchOps>>,
+    task_worker: tokio::task::JoinHandle<Vec<task_ops::TaskOps>>,
+    maintenance_worker: tokio::task::JoinHandle<Vec<maintenance::MaintenanceOps>>,
 }
 
-impl Crew {
+impl Workers {
     fn start(repo: &Repo, number: u64, round: u64, state: &State) -> Self {
         let progress = Arc::new(Progress::default());
         let share = WRITERS / 2;
@@ -38,19 +40,19 @@ impl Crew {
                 .collect(),
             committer: tokio::spawn(commit(repo.clone(), Arc::clone(&progress))),
             merger: tokio::spawn(merge(repo.clone(), Arc::clone(&progress), label.clone())),
-            liver: tokio::spawn(lives::lead(
+            branch_worker: tokio::spawn(branch_ops::run(
                 repo.clone(),
                 Arc::clone(&progress),
                 label.clone(),
                 state.root.clone(),
             )),
-            runner: tokio::spawn(errands::run(
+            task_worker: tokio::spawn(task_ops::run(
                 repo.clone(),
                 Arc::clone(&progress),
                 label.clone(),
                 Arc::clone(&state.given),
             )),
-            helper: tokio::spawn(chores::run(
+            maintenance_worker: tokio::spawn(maintenance::run(
                 repo.clone(),
                 Arc::clone(&progress),
                 label,
@@ -60,13 +62,13 @@ impl Crew {
         }
     }
 
-    /// Returns when so much more was acknowledged by this server.
-    fn wait_until_it_goes_on(&self) {
+    /// Waits until this server has acknowledged a number of further operations.
+    fn wait_for_progress(&self) {
         let progress = &self.progress;
         for (kind, more) in [
-            (&progress.writes, GOES_ON.0),
-            (&progress.commits, GOES_ON.1),
-            (&progress.merges, GOES_ON.2),
+            (&progress.writes, REQUIRED_PROGRESS.0),
+            (&progress.commits, REQUIRED_PROGRESS.1),
+            (&progress.merges, REQUIRED_PROGRESS.2),
         ] {
             progress.wait_for(kind, kind.load(Ordering::Relaxed) + more);
         }
@@ -87,34 +89,34 @@ async fn one_round(
     };
     let crews = [0, 1].map(|number: u64| {
         let repo = repo(&servers[number as usize]);
-        Crew::start(&repo, number, round, state)
+        Workers::start(&repo, number, round, state)
     });
     let victim = random.between(0, 2) as usize;
     crews[victim].progress.wait(random);
     servers[victim].kill9();
-    crews[1 - victim].wait_until_it_goes_on();
+    crews[1 - victim].wait_for_progress();
 
     let (mut models, mut commits, mut merged) = (Vec::new(), Vec::new(), Merged::default());
-    let (mut lives, mut errands, mut chores) = (Vec::new(), Vec::new(), Vec::new());
-    for crew in crews {
-        for writer in crew.writers {
+    let (mut branch_ops, mut task_ops, mut maintenance) = (Vec::new(), Vec::new(), Vec::new());
+    for workers in crews {
+        for writer in workers.writers {
             models.push(writer.await.unwrap());
         }
-        commits.extend(crew.committer.await.unwrap());
-        let more = crew.merger.await.unwrap();
+        commits.extend(workers.committer.await.unwrap());
+        let more = workers.merger.await.unwrap();
         merged.done.extend(more.done);
         merged.attempted += more.attempted;
-        lives.extend(crew.liver.await.unwrap());
-        errands.extend(crew.runner.await.unwrap());
-        chores.extend(crew.helper.await.unwrap());
+        branch_ops.extend(workers.branch_worker.await.unwrap());
+        task_ops.extend(workers.task_worker.await.unwrap());
+        maintenance.extend(workers.maintenance_worker.await.unwrap());
     }
     let left = repo(&servers[1 - victim]);
     check_writes(&left, round, models, state).await;
     check_commits(&left, commits, state).await;
     check_merges(&left, round, merged, state).await;
-    check_lives(&left, lives, state).await;
-    check_errands(&left, errands, state).await;
-    check_chores(&left, chores, state).await;
+    check_branch_ops(&left, branch_ops, state).await;
+    check_task_ops(&left, task_ops, state).await;
+    check_maintenance(&left, maintenance, state).await;
     servers[victim].restart();
     let back = repo(&servers[victim]);
     assert_eq!(back.head(MAIN).await.unwrap(), state.main);
@@ -122,7 +124,7 @@ async fn one_round(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_of_two_servers_dies_and_the_other_goes_on() {
+async fn surviving_server_keeps_all_changes_and_makes_progress() {
     let one = TestServer::start(Backend::Postgres);
     let two = one.beside();
     let repo = one.repo("two").await;

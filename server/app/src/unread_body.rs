@@ -1,8 +1,8 @@
-//! Takes in what a handler left unread of a small body, so that a refusal reaches its client.
+//! Reads the unread rest of a small request body, so that the client receives a refusal.
 //!
-//! A connection that is closed over unread bytes is reset, and a reset can
-//! overtake the answer: the client that is still sending then sees a broken
-//! connection instead of its 401 or 405. Bodies over [`MAX_BYTES`] are not waited for.
+//! Closing a connection with unread bytes resets it, and the reset can overtake the response. A
+//! client that is still sending would then see a broken connection instead of status 401 or 405.
+//! Bodies larger than [`MAX_BYTES`] are not read.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -15,35 +15,35 @@ use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tokio::sync::oneshot;
 
-/// Larger bodies are left to the connection.
+/// Larger bodies are not read.
 const MAX_BYTES: u64 = 64 << 10;
 
-/// Runs a handler, then reads what it left of a small body.
-pub(crate) async fn with_body_taken_in<F, R>(request: Request, handler: F) -> Response
+/// Runs a handler, then reads what it left unread of a small body.
+pub(crate) async fn with_unread_body_drained<F, R>(request: Request, handler: F) -> Response
 where
     F: FnOnce(Request) -> R,
     R: Future<Output = Response>,
 {
-    if !is_small_and_on_its_way(&request) {
+    if !is_small_and_unsolicited(&request) {
         return handler(request).await;
     }
     let (back, mut left) = oneshot::channel();
     let request = request.map(|body| {
-        Body::new(Lent {
+        Body::new(ReturnedBody {
             body: Some(body),
             back: Some(back),
         })
     });
     let response = handler(request).await;
-    // Nothing comes back where the handler read it all, or still reads.
+    // Nothing is returned if the handler has read the whole body or is still reading it.
     if let Ok(body) = left.try_recv() {
-        take_in(body).await;
+        drain(body).await;
     }
     response
 }
 
-/// Whether the client sends without waiting to be asked, and not too much.
-fn is_small_and_on_its_way(request: &Request) -> bool {
+/// Reports whether the body is small and the client sends it without waiting for `100 Continue`.
+fn is_small_and_unsolicited(request: &Request) -> bool {
     let headers = request.headers();
     let length = headers
         .get(CONTENT_LENGTH)
@@ -52,7 +52,7 @@ fn is_small_and_on_its_way(request: &Request) -> bool {
     !headers.contains_key(EXPECT) && (is_chunked || length.is_some_and(|l| 0 < l && l <= MAX_BYTES))
 }
 
-async fn take_in(mut body: Body) {
+async fn drain(mut body: Body) {
     let mut taken = 0;
     while let Some(Ok(frame)) = body.frame().await {
         taken += frame.data_ref().map_or(0, |data| data.len() as u64);
@@ -62,13 +62,13 @@ async fn take_in(mut body: Body) {
     }
 }
 
-/// A body that goes back when it is dropped before its end.
-struct Lent {
+/// A body that is sent back if it is dropped before its end.
+struct ReturnedBody {
     body: Option<Body>,
     back: Option<oneshot::Sender<Body>>,
 }
 
-impl http_body::Body for Lent {
+impl http_body::Body for ReturnedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -93,12 +93,12 @@ impl http_body::Body for Lent {
     }
 }
 
-impl Drop for Lent {
+impl Drop for ReturnedBody {
     fn drop(&mut self) {
         if let (Some(body), Some(back)) = (self.body.take(), self.back.take())
             && !body.is_end_stream()
         {
-            // Nobody waits for it any more where the request itself was dropped.
+            // The receiver is gone if the request itself was dropped.
             let _unwanted = back.send(body);
         }
     }
@@ -114,7 +114,7 @@ mod tests {
 
     use super::*;
 
-    /// A request of pieces that tells how many were read.
+    /// Creates a request with several body frames and a counter of frames read.
     fn request(pieces: usize, header: (&'static str, &'static str)) -> (Request, Arc<AtomicUsize>) {
         let read = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&read);
@@ -134,38 +134,38 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refused_small_body_is_read_to_its_end() {
+    async fn small_body_is_drained_after_a_refusal() {
         for header in [
             ("content-length", "10240"),
             ("transfer-encoding", "chunked"),
         ] {
             let (request, read) = request(10, header);
-            let response = with_body_taken_in(request, refuse).await;
+            let response = with_unread_body_drained(request, refuse).await;
             assert_eq!(response.status(), 401);
             assert_eq!(read.load(Ordering::Relaxed), 10, "{header:?}");
         }
     }
 
     #[tokio::test]
-    async fn large_and_unasked_bodies_are_not_waited_for() {
+    async fn large_and_unsolicited_bodies_are_not_drained() {
         for header in [("content-length", "10485760"), ("expect", "100-continue")] {
             let (request, read) = request(10_000, header);
-            with_body_taken_in(request, refuse).await;
+            with_unread_body_drained(request, refuse).await;
             assert_eq!(read.load(Ordering::Relaxed), 0, "{header:?}");
         }
         let (request, read) = request(10_000, ("transfer-encoding", "chunked"));
-        with_body_taken_in(request, refuse).await;
+        with_unread_body_drained(request, refuse).await;
         assert_eq!(read.load(Ordering::Relaxed), 65, "bounded");
     }
 
     #[tokio::test]
-    async fn a_handler_that_reads_gets_the_whole_body() {
+    async fn handler_gets_the_whole_body() {
         let (request, _) = request(10, ("content-length", "10240"));
         let echo = |request: Request| async move {
             let bytes = request.into_body().collect().await.unwrap().to_bytes();
             bytes.len().to_string().into_response()
         };
-        let response = with_body_taken_in(request, echo).await;
+        let response = with_unread_body_drained(request, echo).await;
         let text = response.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(text, "10240");
     }

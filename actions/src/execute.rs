@@ -281,7 +281,8 @@ impl Executor {
             }
             // A hook that cannot run counts as failed, so that no gate is bypassed.
             HookKind::Lua => {
-                let why = "hook type lua is not supported by this version: use wasm, webhook or airflow";
+                let why =
+                    "hook type lua is not supported by this version: use wasm, webhook or airflow";
                 Some(HookFailure::from(why.to_owned()))
             }
         };
@@ -303,12 +304,7 @@ fn write_warnings(log: &mut Output, action: &str, warnings: &[Warning]) {
 /// Returns the id of a hook's run in Airflow, which refuses an id that it already has. While a change edits an action
 /// file, the old and the new version of the file run in the same run of actions. The old version's id therefore ends
 /// with the id of the hook run.
-fn dag_run_id(
-    matched: &MatchedAction,
-    hook_id: &str,
-    event: &Event,
-    hook_run_id: &str,
-) -> String {
+fn dag_run_id(matched: &MatchedAction, hook_id: &str, event: &Event, hook_run_id: &str) -> String {
     let id = format!("lakeFS_hook_{hook_id}_{}", event.run_id);
     match matched.origin {
         Origin::Destination => format!("{id}_{hook_run_id}"),

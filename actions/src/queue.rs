@@ -37,7 +37,10 @@ pub(crate) struct Full;
 
 impl std::fmt::Display for Full {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{MAX_PENDING_IN_ALL} events with post hooks are already waiting")
+        write!(
+            f,
+            "{MAX_PENDING_IN_ALL} events with post hooks are already waiting"
+        )
     }
 }
 

@@ -225,7 +225,9 @@ async fn compilers(server: &Arc<Server>) -> Result<()> {
     say("|---|--:|--:|");
     delay("compiled gate, no attack", &before);
     new_branch(server, CALM, "alone").await?;
-    gate(server, CALM, "alone", alone, "").await?;
+    // The gate has no formats configured, so it must not see an object.
+    let no_objects = "      select:\n        paths: ['none/**']\n";
+    gate(server, CALM, "alone", alone, no_objects).await?;
     let alone = commit_gated(server, "alone", 0).await?;
     delay("new gate (commit-metadata), no attack", &[first]);
     delay("new gate (format-allow-list), no attack", &[alone]);

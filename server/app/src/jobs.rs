@@ -127,7 +127,7 @@ async fn finish_deletions(layers: Layers, stop: CancellationToken) {
             match layers.catalog.finish_deletions().await {
                 Ok(0) => {}
                 Ok(finished) => {
-                    tracing::info!("finished {finished} interrupted deletions of repositories")
+                    tracing::info!("finished {finished} interrupted deletions of repositories");
                 }
                 Err(e) => {
                     tracing::warn!(error = %base::chain(&e), "failed to finish deletions of repositories; will retry");

@@ -206,7 +206,7 @@ impl Engine {
                 // If the batch took effect, another server may have landed on top of it already.
                 Err(error) => {
                     self.resolve_ambiguous_write(repository, &record.key, error)
-                        .await?
+                        .await?;
                 }
             }
             self.refs.remember_commit(repository, commit);

@@ -246,7 +246,7 @@ impl Engine {
             // The outcome may be unknown, so the new tokens stay.
             Err(error) => {
                 self.resolve_ambiguous_write(repository, &told.key, error)
-                    .await?
+                    .await?;
             }
         }
         self.janitor.retire(staged.replaced);

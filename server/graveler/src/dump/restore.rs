@@ -206,7 +206,7 @@ impl Engine {
                 match found {
                     Some(found) => {
                         self.check_restored_here(repository, record, found.value)
-                            .await?
+                            .await?;
                     }
                     None => missing.push(record),
                 }

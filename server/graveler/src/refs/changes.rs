@@ -141,7 +141,7 @@ impl Engine {
                 }
                 Err(error) => {
                     self.resolve_ambiguous_write(repository, &record.key, error)
-                        .await?
+                        .await?;
                 }
             }
             self.retire_unless_kept(tokens);

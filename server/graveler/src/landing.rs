@@ -6,7 +6,6 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use kv::{Op, Predicate};
@@ -28,9 +27,6 @@ pub(crate) const MAX_TRIES: usize = 50;
 /// From this attempt on the branch's turn is held while hooks run, so that no other commit of this
 /// server can win the race, however slow the hooks.
 const KEEP_TURN_FROM_ATTEMPT: usize = 2;
-/// Hooks that finish within this time never cost the turn: giving it up for a moment costs more than
-/// it saves.
-const BRIEF_HOOKS: Duration = Duration::from_millis(100);
 /// Maximum number of sealed tokens of a branch. A seal that would exceed it merges them into one:
 /// each costs every read a lookup, and each refused commit may leave one.
 pub(crate) const MAX_SEALED_TOKENS: usize = 16;
@@ -221,7 +217,7 @@ impl Engine {
         Err(Error::TooManyTries(format!("branch {branch}")))
     }
 
-    /// Runs `hooks` while the branch's turn is held: for [`BRIEF_HOOKS`], or until they finish from
+    /// Runs `hooks` while the branch's turn is held: for [`Options::brief_hooks`](crate::Options::brief_hooks), or until they finish from
     /// attempt [`KEEP_TURN_FROM_ATTEMPT`] on. Returns the turn, acquired again if it was given up.
     pub(crate) async fn run_hooks_with_turn<T: Send>(
         &self,
@@ -235,7 +231,7 @@ impl Engine {
             return Ok((hooks.await?, turn));
         }
         let mut hooks = std::pin::pin!(hooks);
-        match tokio::time::timeout(BRIEF_HOOKS, &mut hooks).await {
+        match tokio::time::timeout(self.brief_hooks, &mut hooks).await {
             Ok(verdict) => Ok((verdict?, turn)),
             Err(_) => {
                 drop(turn);

@@ -31,6 +31,9 @@ pub struct Options {
     /// The longest time for which this server leaves a contended branch to another server after each
     /// change. Zero: it never waits.
     pub max_rival_backoff: Duration,
+    /// Hooks that finish within this time keep the branch's turn. After it, other changes of this
+    /// server proceed meanwhile; for brief hooks, giving up the turn costs more than it saves.
+    pub brief_hooks: Duration,
     /// How long reflog entries are kept.
     pub keep_reflog: Duration,
 }
@@ -49,6 +52,7 @@ impl Default for Options {
             materialize_after_rows: 5_000,
             materialize_when_quiet: Duration::from_secs(1),
             max_rival_backoff: Duration::from_secs(1),
+            brief_hooks: Duration::from_millis(100),
             keep_reflog: Duration::from_secs(90 * 24 * 60 * 60),
         }
     }

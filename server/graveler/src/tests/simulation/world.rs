@@ -123,8 +123,9 @@ impl Plan {
             range_raggedness_entries: 2.0,
             sstable_cache_bytes: if self.is_cold { 0 } else { 1 << 20 },
             token_grace: grace,
-            // The backoff uses the wall clock, which the seed does not control.
+            // Both use the wall clock, which the seed does not control.
             max_rival_backoff: Duration::ZERO,
+            brief_hooks: Duration::MAX,
             // For half of the seeds nearly every listing triggers a tree, since a request counts as
             // several rows.
             materialize_after_rows: if self.seed.is_multiple_of(2) {

@@ -14,8 +14,9 @@ use tokio::net::{TcpListener, TcpStream};
 fn short_secret_key_is_rejected_with_a_remedy() {
     let said = TestServer::refuse_to_start(&[("WEIR_AUTH_ENCRYPT_SECRET_KEY", "swordfish")]);
     assert!(
-        said.contains("auth.encrypt.secret_key has 9 bytes, but a new installation needs at least 16")
-            && said.contains("openssl rand -hex 32")
+        said.contains(
+            "auth.encrypt.secret_key has 9 bytes, but a new installation needs at least 16"
+        ) && said.contains("openssl rand -hex 32")
             && !said.contains("swordfish"),
         "{said}"
     );

@@ -363,7 +363,10 @@ fn select_that_can_match_nothing_is_rejected() {
             "''",
             "has a glob that can match nothing because paths have 1 to 1024 bytes",
         ),
-        (long.as_str(), "is not a valid glob: it is longer than 1024 bytes"),
+        (
+            long.as_str(),
+            "is not a valid glob: it is longer than 1024 bytes",
+        ),
     ] {
         let said = parse(&wasm(&format!("      select: {{paths: [{pattern}]}}\n"))).unwrap_err();
         assert!(said.contains(reason), "{said}");

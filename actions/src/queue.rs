@@ -21,14 +21,15 @@ const MAX_PENDING_IN_ALL: u32 = 16_384;
 #[derive(Debug, Clone)]
 pub(crate) struct Queue {
     in_all: Arc<Semaphore>,
-    lanes: Arc<Mutex<HashMap<RepositoryId, Arc<Lane>>>>,
+    lanes: Arc<Mutex<HashMap<RepositoryId, Lane>>>,
 }
 
-/// The limits of one repository.
+/// The limits of one repository, and the number of its [`Place`]s.
 #[derive(Debug)]
 struct Lane {
     pending: Arc<Semaphore>,
     running: Arc<Semaphore>,
+    places: usize,
 }
 
 /// The server has reached [`MAX_PENDING_IN_ALL`].
@@ -61,19 +62,14 @@ impl Queue {
         repository: &RepositoryId,
         work: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), Full> {
-        let mut place = Place {
-            lane: self.lane(repository),
-            repository: repository.clone(),
-            queue: self.clone(),
-            _permits: Vec::new(),
-        };
-        let in_lane = acquire(&place.lane.pending).await;
+        let mut place = self.place(repository);
+        let in_lane = acquire(&place.pending).await;
         let in_all = Arc::clone(&self.in_all)
             .try_acquire_owned()
             .map_err(|_| Full)?;
         place._permits = vec![in_lane, in_all];
         tokio::spawn(async move {
-            let _turn = acquire(&place.lane.running).await;
+            let _turn = acquire(&place.running).await;
             work.await;
             drop(place);
         });
@@ -89,15 +85,21 @@ impl Queue {
             .expect("the queue is never closed");
     }
 
-    fn lane(&self, repository: &RepositoryId) -> Arc<Lane> {
+    fn place(&self, repository: &RepositoryId) -> Place {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let lane = lanes.entry(repository.clone()).or_insert_with(|| {
-            Arc::new(Lane {
-                pending: Arc::new(Semaphore::new(MAX_PENDING)),
-                running: Arc::new(Semaphore::new(MAX_RUNNING)),
-            })
+        let lane = lanes.entry(repository.clone()).or_insert_with(|| Lane {
+            pending: Arc::new(Semaphore::new(MAX_PENDING)),
+            running: Arc::new(Semaphore::new(MAX_RUNNING)),
+            places: 0,
         });
-        Arc::clone(lane)
+        lane.places += 1;
+        Place {
+            pending: Arc::clone(&lane.pending),
+            running: Arc::clone(&lane.running),
+            repository: repository.clone(),
+            queue: self.clone(),
+            _permits: Vec::new(),
+        }
     }
 }
 
@@ -110,7 +112,8 @@ async fn acquire(semaphore: &Arc<Semaphore>) -> OwnedSemaphorePermit {
 
 /// A job's place in the lane of its repository. Dropping the last place removes the lane.
 struct Place {
-    lane: Arc<Lane>,
+    pending: Arc<Semaphore>,
+    running: Arc<Semaphore>,
     repository: RepositoryId,
     queue: Queue,
     _permits: Vec<OwnedSemaphorePermit>,
@@ -123,8 +126,11 @@ impl Drop for Place {
             .lanes
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        // Lanes are only cloned under this lock. A count of two means the map and this place.
-        if Arc::strong_count(&self.lane) == 2 {
+        let Some(lane) = lanes.get_mut(&self.repository) else {
+            return;
+        };
+        lane.places -= 1;
+        if lane.places == 0 {
             lanes.remove(&self.repository);
         }
     }
@@ -201,6 +207,19 @@ mod tests {
                 .unwrap()
                 .contains_key(&repository("other"))
         );
+    }
+
+    /// Regression: two jobs that ended at the same moment each took the other for unfinished, and the lane stayed.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn lanes_of_finished_jobs_are_removed() {
+        let queue = Queue::new();
+        for _ in 0..200 {
+            for _ in 0..4 {
+                queue.submit(&repository("lake"), async {}).await.unwrap();
+            }
+            queue.drain().await;
+            assert!(queue.lanes.lock().unwrap().is_empty());
+        }
     }
 
     #[tokio::test]

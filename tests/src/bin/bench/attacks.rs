@@ -154,6 +154,19 @@ async fn gate(
 
 /// Commits to a branch with a hostile gate. Returns when the gate is stopped by its time limit.
 async fn refused_after(server: &Server, branch: &str) -> Result<Duration> {
+    let (taken, status, text) = commit_hostile(server, branch).await?;
+    ensure!(
+        status == 412 && text.contains("limit_time"),
+        "the hostile hook of {branch} was not stopped by its time limit: {status} {text}"
+    );
+    Ok(taken)
+}
+
+/// Commits to a branch with a hostile gate. Returns how long that took, the status and the body of the response.
+async fn commit_hostile(
+    server: &Server,
+    branch: &str,
+) -> Result<(Duration, reqwest::StatusCode, String)> {
     let asked = Instant::now();
     let answer = server
         .request(
@@ -163,13 +176,7 @@ async fn refused_after(server: &Server, branch: &str) -> Result<Duration> {
         .json(&json!({ "message": "attack" }))
         .send()
         .await?;
-    let taken = asked.elapsed();
-    let (status, text) = (answer.status(), answer.text().await?);
-    ensure!(
-        status == 412 && text.contains("limit_time"),
-        "the hostile hook of {branch} was not stopped by its time limit: {status} {text}"
-    );
-    Ok(taken)
+    Ok((asked.elapsed(), answer.status(), answer.text().await?))
 }
 
 async fn latencies(server: &Arc<Server>, meanwhile: &str) -> Result<()> {
@@ -246,16 +253,7 @@ async fn compilers(server: &Arc<Server>) -> Result<()> {
         .await?;
         let server = Arc::clone(server);
         hostile.push(tokio::spawn(async move {
-            let asked = Instant::now();
-            let answer = server
-                .request(
-                    Method::POST,
-                    &format!("/repositories/{HOSTILE}/branches/{branch}/commits"),
-                )
-                .json(&json!({ "message": "attack" }))
-                .send()
-                .await?;
-            anyhow::Ok((asked.elapsed(), answer.status(), answer.text().await?))
+            commit_hostile(&server, &branch).await
         }));
     }
     // The first tick is immediate. After the second one, the compiler has received the components.

@@ -4,100 +4,138 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
-use syn::{Data, DeriveInput, Error, Expr, Field, Fields, Lit, Meta, Result, Type};
+use syn::{
+    Data, DataStruct, DeriveInput, Error, Expr, Field, Fields, Ident, Lit, Meta, Result, Type,
+};
 
 pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     let name = &input.ident;
-    let wrong = || {
-        Error::new_spanned(
+    let Data::Struct(DataStruct {
+        fields: Fields::Named(fields),
+        ..
+    }) = &input.data
+    else {
+        return Err(Error::new_spanned(
             name,
             "Config can only be derived for structs with named fields",
-        )
+        ));
     };
-    let Data::Struct(data) = &input.data else {
-        return Err(wrong());
-    };
-    let Fields::Named(fields) = &data.fields else {
-        return Err(wrong());
-    };
-
-    let mirror = format_ident!("__{name}Fields");
-    let mut mirrored = Vec::new();
-    let mut defaults = Vec::new();
-    let mut moved = Vec::new();
-    let mut properties = Vec::new();
-    let mut required = Vec::new();
-    for field in &fields.named {
-        let ident = field.ident.as_ref().expect("named fields have names");
-        let (ty, key) = (&field.ty, ident.to_string());
-        let description = doc(field);
-        moved.push(quote!(#ident: fields.#ident));
-        let mut attribute = quote!();
-        let mut default_json = quote!();
-        if let Some(expr) = default_of(field)? {
-            let function = format_ident!("__default_{name}_{ident}");
-            let path = function.to_string();
-            let value = default_value(&expr);
-            defaults.push(quote!(#[allow(non_snake_case)] fn #function() -> #ty { #value }));
-            attribute = quote!(#[serde(default = #path)]);
-            default_json = quote! {
-                if let Ok(value) = ::hooks_sdk::private::serde_json::to_value(&#function()) {
-                    schema["default"] = value;
-                }
-            };
-        } else if is_optional(ty) {
-            attribute = quote!(#[serde(default)]);
-        } else {
-            required.push(key.clone());
-        }
-        mirrored.push(quote!(#attribute #ident: #ty));
-        properties.push(quote! {{
-            let mut schema = <#ty as ::hooks_sdk::Schema>::schema();
-            if !#description.is_empty() {
-                schema["description"] = ::hooks_sdk::private::serde_json::Value::from(#description);
-            }
-            #default_json
-            properties.insert(#key.to_owned(), schema);
-        }});
-    }
-
+    let fields = fields.named.iter();
+    let fields = fields
+        .map(|field| expand_field(name, field))
+        .collect::<Result<Vec<_>>>()?;
+    let mirror = mirror(name, &fields);
+    let schema = schema(name, &fields);
+    let defaults = fields.iter().map(|field| &field.default);
     Ok(quote! {
         const _: () = {
             #(#defaults)*
-
-            #[derive(::hooks_sdk::private::serde::Deserialize)]
-            #[serde(
-                crate = "::hooks_sdk::private::serde",
-                deny_unknown_fields,
-                expecting = "a mapping"
-            )]
-            struct #mirror { #(#mirrored),* }
-
-            impl<'de> ::hooks_sdk::private::serde::Deserialize<'de> for #name {
-                fn deserialize<D: ::hooks_sdk::private::serde::Deserializer<'de>>(
-                    deserializer: D,
-                ) -> ::core::result::Result<Self, D::Error> {
-                    let fields = <#mirror as ::hooks_sdk::private::serde::Deserialize>::deserialize(deserializer)?;
-                    Ok(Self { #(#moved),* })
-                }
-            }
-
-            impl ::hooks_sdk::Schema for #name {
-                fn schema() -> ::hooks_sdk::private::serde_json::Value {
-                    let mut properties = ::hooks_sdk::private::serde_json::Map::new();
-                    #(#properties)*
-                    ::hooks_sdk::private::serde_json::json!({
-                        "type": "object",
-                        "properties": properties,
-                        "required": [#(#required),*],
-                        "additionalProperties": false,
-                    })
-                }
-            }
-
+            #mirror
+            #schema
             impl ::hooks_sdk::Config for #name {}
         };
     })
+}
+
+/// The code of one field.
+struct ExpandedField {
+    ident: Ident,
+    /// The function that returns the default value; empty if there is none.
+    default: TokenStream,
+    /// The field of the mirror.
+    mirrored: TokenStream,
+    /// The statement that adds the field to the schema's properties.
+    property: TokenStream,
+    is_required: bool,
+}
+
+fn expand_field(name: &Ident, field: &Field) -> Result<ExpandedField> {
+    let ident = field.ident.clone().expect("named fields have names");
+    let (ty, key, description) = (&field.ty, ident.to_string(), doc(field));
+    let mut default = quote!();
+    let mut attribute = quote!();
+    let mut default_json = quote!();
+    let mut is_required = false;
+    if let Some(expr) = default_of(field)? {
+        let function = format_ident!("__default_{name}_{ident}");
+        let path = function.to_string();
+        let value = default_value(&expr);
+        default = quote!(#[allow(non_snake_case)] fn #function() -> #ty { #value });
+        attribute = quote!(#[serde(default = #path)]);
+        default_json = quote! {
+            if let Ok(value) = ::hooks_sdk::private::serde_json::to_value(&#function()) {
+                schema["default"] = value;
+            }
+        };
+    } else if is_optional(ty) {
+        attribute = quote!(#[serde(default)]);
+    } else {
+        is_required = true;
+    }
+    let property = quote! {{
+        let mut schema = <#ty as ::hooks_sdk::Schema>::schema();
+        if !#description.is_empty() {
+            schema["description"] = ::hooks_sdk::private::serde_json::Value::from(#description);
+        }
+        #default_json
+        properties.insert(#key.to_owned(), schema);
+    }};
+    let mirrored = quote!(#attribute #ident: #ty);
+    Ok(ExpandedField {
+        ident,
+        default,
+        mirrored,
+        property,
+        is_required,
+    })
+}
+
+/// The private mirror of the struct, and the conversion from it.
+fn mirror(name: &Ident, fields: &[ExpandedField]) -> TokenStream {
+    let mirror = format_ident!("__{name}Fields");
+    let mirrored = fields.iter().map(|field| &field.mirrored);
+    let idents = fields.iter().map(|field| &field.ident);
+    quote! {
+        #[derive(::hooks_sdk::private::serde::Deserialize)]
+        #[serde(
+            crate = "::hooks_sdk::private::serde",
+            deny_unknown_fields,
+            expecting = "a mapping"
+        )]
+        struct #mirror { #(#mirrored),* }
+
+        impl<'de> ::hooks_sdk::private::serde::Deserialize<'de> for #name {
+            fn deserialize<D: ::hooks_sdk::private::serde::Deserializer<'de>>(
+                deserializer: D,
+            ) -> ::core::result::Result<Self, D::Error> {
+                let fields = <#mirror as ::hooks_sdk::private::serde::Deserialize>::deserialize(deserializer)?;
+                Ok(Self { #(#idents: fields.#idents),* })
+            }
+        }
+    }
+}
+
+/// The JSON schema of the struct.
+fn schema(name: &Ident, fields: &[ExpandedField]) -> TokenStream {
+    let properties = fields.iter().map(|field| &field.property);
+    let required = fields
+        .iter()
+        .filter(|field| field.is_required)
+        .map(|field| field.ident.to_string());
+    quote! {
+        impl ::hooks_sdk::Schema for #name {
+            fn schema() -> ::hooks_sdk::private::serde_json::Value {
+                let mut properties = ::hooks_sdk::private::serde_json::Map::new();
+                #(#properties)*
+                ::hooks_sdk::private::serde_json::json!({
+                    "type": "object",
+                    "properties": properties,
+                    "required": [#(#required),*],
+                    "additionalProperties": false,
+                })
+            }
+        }
+    }
 }
 
 /// The code of a default value. A string literal is converted to the field's type, usually `String`.

@@ -29,63 +29,17 @@ pub(crate) fn expand(
 ) -> Result<TokenStream> {
     let function: ItemFn = syn::parse2(item)?;
     let (paths, kinds) = options(scope, arguments)?;
-    let parameters = function
-        .sig
-        .inputs
-        .iter()
-        .map(|a| parameter(scope, a))
-        .collect::<Result<Vec<_>>>()?;
-    if scope == Scope::Object
-        && !parameters
-            .iter()
-            .any(|p| matches!(p, Parameter::Object | Parameter::Change))
-    {
-        return Err(Error::new_spanned(
-            &function.sig,
-            "an object gate needs a parameter of type `&Object` or `&Change`",
-        ));
-    }
+    let parameters = parameters(scope, &function)?;
     let config = parameters.iter().find_map(|p| match p {
-        Parameter::Config(ty) => Some(ty.as_ref().clone()),
+        Parameter::Config(ty) => Some(ty.as_ref()),
         _ => None,
     });
-    let name = &function.sig.ident;
-    let arguments: Vec<TokenStream> = parameters
-        .iter()
-        .map(|p| match p {
-            Parameter::Object => quote!(object),
-            Parameter::Change => quote!(change),
-            Parameter::Report => quote!(report),
-            Parameter::Config(_) => quote!(&config),
-        })
-        .collect();
-    let load = config
-        .as_ref()
-        .map(|ty| quote!(let config = <#ty as ::hooks_sdk::Config>::load()?;));
-    let schema = config.as_ref().map_or_else(
-        || quote!(<() as ::hooks_sdk::Schema>::schema()),
-        |ty| quote!(<#ty as ::hooks_sdk::Schema>::schema()),
-    );
-    let (world, scope_name, call, guest) = match scope {
-        Scope::Change => (
-            "weir:hooks/gate",
-            "change",
-            gate_call(name, load.as_ref(), &arguments),
-            gate_guest(),
-        ),
-        Scope::Object => {
-            let needs_object = parameters.iter().any(|p| matches!(p, Parameter::Object));
-            let call = object_gate_call(name, load.as_ref(), &arguments, needs_object);
-            (
-                "weir:hooks/object-gate",
-                "object",
-                call,
-                object_gate_guest(),
-            )
-        }
+    let schema = match config {
+        None => quote!(<() as ::hooks_sdk::Schema>::schema()),
+        Some(ty) => quote!(<#ty as ::hooks_sdk::Schema>::schema()),
     };
-    let (paths, kinds) = (paths.iter(), kinds.iter());
-
+    let call = call(scope, &function, &parameters, config);
+    let module = module(scope, &paths, &kinds);
     Ok(quote! {
         #function
 
@@ -96,7 +50,62 @@ pub(crate) fn expand(
         }
 
         #call
+        #module
+    })
+}
 
+/// Reads the parameters of the hook's function.
+fn parameters(scope: Scope, function: &ItemFn) -> Result<Vec<Parameter>> {
+    let inputs = function.sig.inputs.iter();
+    let parameters = inputs
+        .map(|argument| parameter(scope, argument))
+        .collect::<Result<Vec<_>>>()?;
+    let has_subject = parameters
+        .iter()
+        .any(|p| matches!(p, Parameter::Object | Parameter::Change));
+    if scope == Scope::Object && !has_subject {
+        return Err(Error::new_spanned(
+            &function.sig,
+            "an object gate needs a parameter of type `&Object` or `&Change`",
+        ));
+    }
+    Ok(parameters)
+}
+
+/// The function that loads the configuration and calls the hook's function.
+fn call(
+    scope: Scope,
+    function: &ItemFn,
+    parameters: &[Parameter],
+    config: Option<&Type>,
+) -> TokenStream {
+    let name = &function.sig.ident;
+    let load = config.map(|ty| quote!(let config = <#ty as ::hooks_sdk::Config>::load()?;));
+    let arguments: Vec<TokenStream> = parameters
+        .iter()
+        .map(|p| match p {
+            Parameter::Object => quote!(object),
+            Parameter::Change => quote!(change),
+            Parameter::Report => quote!(report),
+            Parameter::Config(_) => quote!(&config),
+        })
+        .collect();
+    match scope {
+        Scope::Change => gate_call(name, load.as_ref(), &arguments),
+        Scope::Object => {
+            let needs_object = parameters.iter().any(|p| matches!(p, Parameter::Object));
+            object_gate_call(name, load.as_ref(), &arguments, needs_object)
+        }
+    }
+}
+
+/// The module with the bindings of the contract and the component's exports.
+fn module(scope: Scope, paths: &[String], kinds: &[String]) -> TokenStream {
+    let (world, scope_name, guest) = match scope {
+        Scope::Change => ("weir:hooks/gate", "change", gate_guest()),
+        Scope::Object => ("weir:hooks/object-gate", "object", object_gate_guest()),
+    };
+    quote! {
         #[cfg(target_family = "wasm")]
         #[doc(hidden)]
         #[allow(warnings, clippy::all, unsafe_code)]
@@ -142,7 +151,7 @@ pub(crate) fn expand(
 
             export!(Hook);
         }
-    })
+    }
 }
 
 fn gate_call(

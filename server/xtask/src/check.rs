@@ -9,11 +9,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::shell::{cargo, run, run_within, say, tools_dir};
+use crate::install::installed;
+use crate::shell::{cargo, command, root, run, run_within, say};
 use crate::{links, tidy};
 
 /// The version of `cargo deny` to use. It is installed in the tools folder.
 const DENY_VERSION: &str = "0.20.2";
+/// The version of `cargo machete` to use. It is installed in the tools folder.
+const MACHETE_VERSION: &str = "0.9.2";
 /// If this variable is set, the check fails if advisories cannot be checked. Set it for releases.
 const REQUIRE_ADVISORIES: &str = "WEIR_REQUIRE_ADVISORIES";
 
@@ -28,6 +31,7 @@ const CHECKS: &[Check] = &[
     ("tidy", tidy::run),
     ("links", links::run),
     ("cargo fmt", formatting),
+    ("cargo machete", unused_dependencies),
     ("cargo deny", deny),
     ("cargo clippy", clippy),
     ("cargo doc", documentation),
@@ -75,8 +79,17 @@ fn documentation() -> Result<()> {
 }
 
 /// Checks licenses, sources and banned crates of all dependencies, and advisories if a database is available.
+/// Fails if a crate declares a dependency that its code does not name.
+fn unused_dependencies() -> Result<()> {
+    let program = installed("cargo-machete", MACHETE_VERSION)?;
+    run(command(program.join("cargo-machete"))
+        .arg("--with-metadata")
+        .arg(root()))
+    .context("remove these dependencies from the Cargo.toml files that the list names")
+}
+
 fn deny() -> Result<()> {
-    let program = deny_program()?;
+    let program = installed("cargo-deny", DENY_VERSION)?;
     let deny = |arguments: &[&str]| {
         let mut command = cargo();
         // Run it as `cargo deny`, which searches the PATH for the program.
@@ -134,36 +147,6 @@ fn has_copy() -> bool {
                 .flatten()
                 .any(|e| e.path().join(".git").exists() && e.path().join("crates").is_dir())
         })
-}
-
-/// Returns the folder of `cargo-deny`. Installs it if necessary.
-fn deny_program() -> Result<PathBuf> {
-    let at = tools_dir().join(format!("cargo-deny-{DENY_VERSION}"));
-    let folder = at.join("bin");
-    if folder.join("cargo-deny").is_file() {
-        return Ok(folder);
-    }
-    say(&format!(
-        "Installing cargo-deny {DENY_VERSION} in {}. This takes a few minutes, once.",
-        at.display()
-    ));
-    let build = at.join("build");
-    run(cargo()
-        .args([
-            "install",
-            "cargo-deny",
-            "--locked",
-            "--no-track",
-            "--version",
-            DENY_VERSION,
-        ])
-        // Build without optimization, because compiling takes longer than running.
-        .args(["--debug", "--config", "profile.dev.debug=false", "--root"])
-        .arg(&at)
-        .env("CARGO_TARGET_DIR", &build))
-    .context("failed to install cargo-deny")?;
-    std::fs::remove_dir_all(&build)?;
-    Ok(folder)
 }
 
 fn with_folder_first(folder: &Path) -> OsString {

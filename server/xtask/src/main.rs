@@ -6,6 +6,7 @@ mod codegen;
 mod dist;
 mod fuzz;
 mod hooks;
+mod install;
 mod links;
 mod mentions;
 mod postgres;

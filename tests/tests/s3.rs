@@ -1,4 +1,4 @@
-//! The S3 gateway with real clients: boto3 and the AWS command line.
+//! The S3 gateway with real clients: boto3, the AWS command line and pyarrow.
 
 use system_tests::{Backend, TestServer};
 
@@ -16,6 +16,12 @@ fn s3_clients_on_sqlite() {
 #[test]
 fn s3_clients_on_postgres() {
     suite(Backend::Postgres);
+}
+
+/// pyarrow creates every folder above what it writes, including the folder of the branch.
+#[test]
+fn pyarrow_writes_moves_and_deletes_datasets() {
+    TestServer::start(Backend::Sqlite).python("clients/arrow_datasets.py", &[]);
 }
 
 /// Concurrent completions of one multipart upload on two servers: one wins, and the object matches

@@ -1,7 +1,7 @@
 //! Writes objects. The body is streamed to the block store and verified on the way.
 
 use auth::arn;
-use catalog::{ObjectTarget, UploadOptions};
+use catalog::{ObjectTarget, Repository, UploadOptions};
 use http::StatusCode;
 use s3s::dto::{ETag, ETagCondition, PutObjectInput, PutObjectOutput};
 use s3s::{S3Request, S3Response};
@@ -28,12 +28,7 @@ impl S3Api {
         .await?;
         let repository = self.repository(&request.extensions, &input.bucket).await?;
         if path.is_empty() {
-            // lakeFS answers a write to a bare reference with 404 and an empty body.
-            let mut response = S3Response::new(PutObjectOutput::default());
-            response
-                .extensions
-                .insert(StatusOverride(StatusCode::NOT_FOUND));
-            return Ok(response);
+            return self.put_reference(&repository, reference, &input).await;
         }
         // Reject appends, which would otherwise replace the object, and customer-provided encryption
         // keys, which would otherwise be ignored.
@@ -64,6 +59,30 @@ impl S3Api {
             e_tag: Some(ETag::Strong(object.entry.etag)),
             ..PutObjectOutput::default()
         }))
+    }
+
+    /// Answers a write to a key without a path.
+    ///
+    /// Clients that treat keys as folders, such as pyarrow, create the folder of a branch, an empty object `BRANCH/`,
+    /// before they write below it. Nothing is stored. lakeFS answers every such write with 404 and an empty body.
+    async fn put_reference(
+        &self,
+        repository: &Repository,
+        reference: &str,
+        input: &PutObjectInput,
+    ) -> Result<S3Response<PutObjectOutput>> {
+        let mut response = S3Response::new(PutObjectOutput::default());
+        if input.key.ends_with('/') && input.content_length == Some(0) {
+            self.catalog
+                .branch(repository, reference)
+                .await
+                .map_err(write_error)?;
+        } else {
+            response
+                .extensions
+                .insert(StatusOverride(StatusCode::NOT_FOUND));
+        }
+        Ok(response)
     }
 
     /// Rejects writes with an `If-Match` condition.

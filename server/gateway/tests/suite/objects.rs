@@ -222,6 +222,19 @@ async fn missing_keys_branches_and_buckets_are_not_found() {
 }
 
 #[tokio::test]
+async fn folder_of_a_branch_can_be_created_and_stores_nothing() {
+    let lake = Lake::new().await;
+    assert_eq!(lake.put("/lake/main/", "").await.outcome(), "200");
+    assert_eq!(lake.get("/lake/main/").await.outcome(), "404 NoSuchKey");
+    assert_eq!(
+        lake.put("/lake/none/", "").await.outcome(),
+        "404 NoSuchBucket"
+    );
+    // A body has no place to be stored.
+    assert_eq!(lake.put("/lake/main/", "x").await.status, 404);
+}
+
+#[tokio::test]
 async fn body_that_does_not_match_its_headers_is_discarded() {
     let lake = Lake::new().await;
     let put = |name: &str, value: &str| {

@@ -34,7 +34,7 @@ async fn write(repo: Repo, writer: usize, stop: Arc<AtomicBool>) -> Acknowledged
     acknowledged
 }
 
-/// Commits until there are fifty commits. Retries if nothing is staged.
+/// Commits until there are [`COMMITS`] commits. Retries if nothing is staged.
 async fn commit(repo: &Repo) -> Vec<String> {
     let mut made = Vec::new();
     while made.len() < COMMITS {
@@ -119,15 +119,16 @@ async fn race(backend: Backend) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn writers_race_commits_on_sqlite() {
+async fn no_acknowledged_write_is_lost_to_commits_on_sqlite() {
     race(Backend::Sqlite).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn writers_race_commits_on_postgres() {
+async fn no_acknowledged_write_is_lost_to_commits_on_postgres() {
     race(Backend::Postgres).await;
 }
 
+/// Number of concurrent clients.
 const LOOPS: usize = 64;
 
 /// Runs all clients at once, each on the branch's current head. Any refusal fails the test.
@@ -159,11 +160,11 @@ async fn loops(backend: Backend) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn concurrent_merges_into_one_branch_on_sqlite() {
+async fn concurrent_merges_into_one_branch_all_succeed_on_sqlite() {
     loops(Backend::Sqlite).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn concurrent_merges_into_one_branch_on_postgres() {
+async fn concurrent_merges_into_one_branch_all_succeed_on_postgres() {
     loops(Backend::Postgres).await;
 }

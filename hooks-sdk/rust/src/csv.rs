@@ -104,7 +104,7 @@ impl Object {
         self.csv_with(&CsvOptions::default())
     }
 
-    /// Reads the object as a CSV file in the given dialect. Reads the header at once.
+    /// Reads the object as a CSV file in the given dialect. The header is read immediately.
     ///
     /// # Errors
     /// [`Error::Tree`] if the object cannot be read. [`Error::Other`] if the header is not valid UTF-8 or longer

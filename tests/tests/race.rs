@@ -1,8 +1,8 @@
 //! Races on whole servers: writers against commits, and many clients that merge into one branch.
 //!
 //! Eight writers write to one branch while it is committed fifty times: every acknowledged write
-//! must be committed or still staged. Sixty-four clients branch, write, commit and merge at once:
-//! none may get an error.
+//! must be committed or still staged. Sixty-four clients branch, write, commit and merge at the same
+//! time: none may get an error.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -131,7 +131,7 @@ async fn no_acknowledged_write_is_lost_to_commits_on_postgres() {
 /// Number of concurrent clients.
 const LOOPS: usize = 64;
 
-/// Runs all clients at once, each on the branch's current head. Any refusal fails the test.
+/// Runs all clients at the same time, each on the branch's current head. Any refusal fails the test.
 async fn loops(backend: Backend) {
     let server = TestServer::start(backend);
     let repo = server.repo("loops").await;

@@ -28,7 +28,7 @@ enum BranchOp {
     HardReset(usize),
     /// Deletes the branch.
     DeleteBranch,
-    /// Undoes the previous step, which must be one that an undo reverts completely.
+    /// Undoes the previous step. An undo must be able to revert that step completely.
     Undo,
 }
 

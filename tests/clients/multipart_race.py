@@ -17,7 +17,7 @@ connect.URL = connect.os.environ["WEIR_URL"]
 connect.lakefs.Repository(BUCKET, client=connect.lakefs_client()).create(storage_namespace=f"local://{BUCKET}")
 
 
-def ends(client, key, upload, parts):
+def complete(client, key, upload, parts):
     """Completes an upload. Returns the object's ETag or the error code."""
     named = {"Parts": [{"PartNumber": n, "ETag": tag} for n, tag in parts]}
     try:
@@ -27,7 +27,8 @@ def ends(client, key, upload, parts):
         return refusal(error)
 
 
-def aborts(client, key, upload):
+def abort(client, key, upload):
+    """Aborts an upload. Returns "aborted" or the error code."""
     try:
         client.abort_multipart_upload(Bucket=BUCKET, Key=key, UploadId=upload)
         return "aborted"
@@ -36,12 +37,14 @@ def aborts(client, key, upload):
 
 
 def refusal(error):
+    """Returns the code of an error, which must be NoSuchUpload."""
     status, code = error.response["ResponseMetadata"]["HTTPStatusCode"], error.response["Error"]["Code"]
     assert (status, code) == (404, "NoSuchUpload"), (status, code)
     return code
 
 
 def begin(key):
+    """Starts an upload and stores its parts. Returns its id, and number and ETag of each part."""
     upload = one.create_multipart_upload(Bucket=BUCKET, Key=key)["UploadId"]
     stored = lambda n, body: one.upload_part(Bucket=BUCKET, Key=key, UploadId=upload, PartNumber=n, Body=body)["ETag"]
     return upload, [(n, stored(n, body)) for n, body in enumerate(BODIES, 1)]
@@ -62,7 +65,7 @@ with concurrent.futures.ThreadPoolExecutor(8) as pool:
         left, right = parts[:2], parts[1:]
         lists = [left, right, left, right]
         clients = [one, two, two, one]
-        asked = [pool.submit(ends, client, key, upload, named) for client, named in zip(clients, lists)]
+        asked = [pool.submit(complete, client, key, upload, named) for client, named in zip(clients, lists)]
         answers = [future.result() for future in asked]
         won = {tag for tag in answers if tag != "NoSuchUpload"}
         assert len(won) == 1, answers
@@ -71,14 +74,14 @@ with concurrent.futures.ThreadPoolExecutor(8) as pool:
         assert [answer == tag for answer in answers] == [named == winner for named in lists], answers
         check_object(key, winner, tag)
         # A client that lost the response retries, on either server.
-        assert ends(two, key, upload, winner) == ends(one, key, upload, winner) == tag
-        assert aborts(two, key, upload) == "NoSuchUpload"
+        assert complete(two, key, upload, winner) == complete(one, key, upload, winner) == tag
+        assert abort(two, key, upload) == "NoSuchUpload"
 
     for round in range(ROUNDS):
         key = f"main/abort/{round}"
         upload, parts = begin(key)
-        completed = pool.submit(ends, one, key, upload, parts)
-        aborted = pool.submit(aborts, two, key, upload)
+        completed = pool.submit(complete, one, key, upload, parts)
+        aborted = pool.submit(abort, two, key, upload)
         completed, aborted = completed.result(), aborted.result()
         assert (completed == "NoSuchUpload") == (aborted == "aborted"), (completed, aborted)
         if aborted != "aborted":

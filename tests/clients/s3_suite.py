@@ -77,7 +77,7 @@ def object_round_trips():
     refused(404, "NoSuchKey", s3.head_object, Bucket=B, Key="main/none")
 
 
-def special_characters_in_names():
+def names_with_special_characters_round_trip():
     for name in ("with space", "plus+sign", "per%cent", "ünïcode-日本", "a&b=c?d#e", "quote'\"", "dots/../kept".replace("/../", "/.x/")):
         put(f"main/names/{name}", name.encode())
         assert get(f"main/names/{name}") == name.encode(), name
@@ -85,7 +85,7 @@ def special_characters_in_names():
     assert {"with space", "plus+sign", "per%cent", "ünïcode-日本", "a&b=c?d#e", "quote'\""} <= listed, listed
 
 
-def ranges():
+def ranges_return_the_requested_bytes():
     put("main/digits", b"0123456789")
     assert get("main/digits", Range="bytes=2-4") == b"234"
     assert get("main/digits", Range="bytes=-3") == b"789"
@@ -96,7 +96,7 @@ def ranges():
     refused(416, "InvalidRange", s3.get_object, Bucket=B, Key="main/digits", Range="bytes=50-60")
 
 
-def conditions():
+def conditional_requests_honor_etags():
     tag = put("main/conditional", b"x")["ETag"]
     assert get("main/conditional", IfMatch=tag) == b"x"
     refused(412, "PreconditionFailed", s3.get_object, Bucket=B, Key="main/conditional", IfMatch='"other"')
@@ -105,7 +105,7 @@ def conditions():
     assert get("main/conditional") == b"x"
 
 
-def listings():
+def listings_honor_delimiters_and_pages():
     for key in ("l/a", "l/b/1", "l/b/2", "l/c/1", "l/d"):
         put(f"main/{key}", b"x")
     assert keys(s3.list_objects_v2(Bucket=B, Delimiter="/"))[1] == ["main/"]
@@ -121,7 +121,7 @@ def listings():
         assert [x for p in folded for x in sum(keys(p), [])] == ["main/l/a", "main/l/b/", "main/l/c/", "main/l/d"], operation
 
 
-def copies():
+def copies_keep_or_replace_metadata():
     put("main/source", b"bytes to copy", ContentType="a/b", Metadata={"k": "v"})
     s3.copy_object(Bucket=B, Key="main/copy", CopySource={"Bucket": B, "Key": "main/source"})
     head = s3.head_object(Bucket=B, Key="main/copy")
@@ -132,7 +132,7 @@ def copies():
     refused(404, "NoSuchKey", s3.copy_object, Bucket=B, Key="main/copy3", CopySource={"Bucket": B, "Key": "main/none"})
 
 
-def multipart_upload():
+def completed_parts_become_one_object():
     parts = [bytes([n]) * (5 * MIB) for n in (1, 2)] + [b"\3" * (2 * MIB)]  # 12 MiB
     upload = s3.create_multipart_upload(Bucket=B, Key="main/multi", ContentType="x/y", Metadata={"k": "v"})["UploadId"]
     sent = [{"PartNumber": n, "ETag": s3.upload_part(Bucket=B, Key="main/multi", UploadId=upload, PartNumber=n, Body=parts[n - 1])["ETag"]} for n in (3, 1, 2)]
@@ -176,7 +176,7 @@ def transfer_manager_uses_multipart_for_large_files():
     assert into.getvalue() == data
 
 
-def deletions():
+def single_and_bulk_deletions_succeed_for_missing_keys():
     for n in range(3):
         put(f"main/del/{n}", b"x")
     s3.delete_object(Bucket=B, Key="main/del/0")
@@ -202,7 +202,7 @@ def branches_are_folders_and_commits_are_readable():
     refused(404, "NoSuchBucket", s3.get_object, Bucket="no-such-repository", Key="main/x")
 
 
-def presigned_links():
+def presigned_links_work_for_one_key_and_method():
     put("main/linked", b"linked")
     link = s3.generate_presigned_url("get_object", {"Bucket": B, "Key": "main/linked"}, ExpiresIn=60)
     assert urllib.request.urlopen(link).read() == b"linked"
@@ -256,7 +256,7 @@ def body_must_match_its_signed_digest():
     assert get("main/tampered") == b"honest"
 
 
-def chunked_body_without_a_length():
+def chunked_body_is_stored_completely_or_refused():
     path = f"/{B}/main/chunked"
     headers = signed("PUT", path, {}, "UNSIGNED-PAYLOAD")
     lines = [f"PUT {path} HTTP/1.1", f"Host: {HOST}", *(f"{name}: {value}" for name, value in headers.items()), "Transfer-Encoding: chunked", "", ""]
@@ -286,10 +286,12 @@ def unsupported_operations_have_no_side_effects():
 
 
 SUITE = [
-    buckets_are_repositories, object_round_trips, special_characters_in_names, ranges, conditions, listings, copies,
-    multipart_upload, aborted_upload_leaves_nothing, parts_can_be_copied_from_an_object, transfer_manager_uses_multipart_for_large_files,
-    deletions, branches_are_folders_and_commits_are_readable, presigned_links, unsigned_and_wrongly_signed_requests_are_refused,
-    body_must_match_its_signed_digest, chunked_body_without_a_length, unsupported_operations_have_no_side_effects]
+    buckets_are_repositories, object_round_trips, names_with_special_characters_round_trip, ranges_return_the_requested_bytes,
+    conditional_requests_honor_etags, listings_honor_delimiters_and_pages, copies_keep_or_replace_metadata, completed_parts_become_one_object,
+    aborted_upload_leaves_nothing, parts_can_be_copied_from_an_object, transfer_manager_uses_multipart_for_large_files,
+    single_and_bulk_deletions_succeed_for_missing_keys, branches_are_folders_and_commits_are_readable,
+    presigned_links_work_for_one_key_and_method, unsigned_and_wrongly_signed_requests_are_refused, body_must_match_its_signed_digest,
+    chunked_body_is_stored_completely_or_refused, unsupported_operations_have_no_side_effects]
 
 if __name__ == "__main__":
     import traceback

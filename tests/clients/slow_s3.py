@@ -1,4 +1,4 @@
-"""Sends S3 uploads that stall halfway, one with a plain and one with an aws-chunked body. Prints the responses.
+"""Sends two S3 uploads that stall halfway, with a plain and with an aws-chunked body. Prints status and code of the responses.
 
   slow_s3.py BUCKET      (needs WEIR_URL, ACCESS_KEY and SECRET_KEY)
 """

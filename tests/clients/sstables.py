@@ -2,9 +2,9 @@
 
   sstables.py FOLDER     (tables under their ids)
 
-RocksDB ingests each file, verifies its blocks and returns its records. From the records, this script computes
-the id that must be the file's name, and the expected properties; it uses no code of Weir and has its own parser
-for properties. The entries of a metarange must match its ranges, as far as they are in the folder.
+RocksDB ingests each file, verifies its blocks and returns its records. From the records, this script computes the
+expected properties, and the id, which must be the file's name. It uses no code of Weir and parses properties itself.
+The entries of a metarange must match those of its ranges that are in the folder.
 """
 import hashlib, os, re, struct, sys, tempfile
 
@@ -52,12 +52,14 @@ def block(b, offset, size):
 
 
 def handle(b, at):
+    """Returns offset and size of a block."""
     offset, at = uvarint(b, at)
     size, at = uvarint(b, at)
     return offset, size
 
 
 def properties(b):
+    """Returns the properties of a table."""
     must(b[-8:] == MAGIC and b[-FOOTER] == 1 and b[-12:-8] == b"\2\0\0\0", "not a RocksDB table of version 2 with CRC-32C")
     metaindex = block(b, *handle(b, len(b) - FOOTER + 1))
     must(list(metaindex) == [b"rocksdb.properties"], f"unexpected meta blocks: {list(metaindex)}")
@@ -110,7 +112,7 @@ def read(db, name, path):
         records.append((at.key(), at.value()))
         at.next()
     file, = family.live_files()
-    must(file["num_entries"] == len(records) and file["num_deletions"] == 0, f"RocksDB counts otherwise: {file}")
+    must(file["num_entries"] == len(records) and file["num_deletions"] == 0, f"RocksDB counts other entries: {file}")
     del at, family
     db.drop_column_family(name)
     return records
@@ -201,7 +203,7 @@ def end(child, at):
     os.close(at)
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
-        print(f"{last.decode()}: RocksDB gave up")
+        print(f"{last.decode()}: RocksDB crashed")
     return status == 0
 
 

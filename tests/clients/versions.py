@@ -1,4 +1,4 @@
-"""Tests versioning with the published `lakefs` package. It sends booleans in Python's spelling (True, False).
+"""Tests versioning with the published `lakefs` package, which sends booleans in Python's spelling (True, False).
 
   versions.py       (needs WEIR_URL, ACCESS_KEY and SECRET_KEY)
 

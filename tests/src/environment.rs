@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Returns a variable that `cargo xtask test` sets.
+/// Returns the value of an environment variable that `cargo xtask test` sets.
 pub(crate) fn required(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| {
         panic!("{name} is not set: run `cargo xtask test`, which prepares the system tests")

@@ -84,7 +84,7 @@ impl Museum {
                 let copy = "COPY (SELECT partition_key, key, value FROM kv) TO STDOUT";
                 parse_copied(&psql(at, &["--command", copy]))
             }
-            Database::Sqlite(path) => finish(scan(path.clone())),
+            Database::Sqlite(path) => block_on(scan(path.clone())),
         }
     }
 
@@ -112,7 +112,7 @@ impl Database {
         };
         let rows: Vec<Op> = Museum::records_of_lakefs().into_iter().map(set).collect();
         let file = path.clone();
-        finish(async move {
+        block_on(async move {
             let store = open_sqlite(file).await;
             store.batch(rows).await.expect("failed to import the rows");
             store.close().await;
@@ -237,8 +237,8 @@ async fn scan(path: PathBuf) -> Records {
     found
 }
 
-/// Runs a future to completion. Works inside of asynchronous callers too.
-fn finish<T: Send>(work: impl Future<Output = T> + Send) -> T {
+/// Runs a future to completion on a separate thread, so that asynchronous callers can use it too.
+fn block_on<T: Send>(work: impl Future<Output = T> + Send) -> T {
     let run = || {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -18,7 +18,7 @@ use futures::TryStreamExt as _;
 
 /// The default branch of every test repository.
 pub const MAIN: &str = "main";
-/// Page size.
+/// Number of results that each request for a page asks for.
 const PAGE: i64 = 1000;
 
 /// A repository. Cheap to clone.
@@ -38,7 +38,7 @@ impl Repo {
         made.unwrap_or_else(|e| panic!("failed to create repository {name}: {e}"))
     }
 
-    /// Creates a repository in a folder with its name.
+    /// Creates a repository whose storage namespace has the repository's name.
     ///
     /// # Errors
     /// Errors of the client.
@@ -46,7 +46,7 @@ impl Repo {
         Self::try_create_in(client, name, name).await
     }
 
-    /// Creates a repository.
+    /// Creates a repository whose storage namespace is `folder`, below the tests' namespace.
     ///
     /// # Errors
     /// Errors of the client.

@@ -1,7 +1,8 @@
 //! One `weir` process with its own data folder, port and database. On drop, it is stopped by its
 //! process id.
 //!
-//! At most [`AT_ONCE`] servers run at the same time, however many tests cargo starts.
+//! At most [`MAX_SERVERS`] servers run at the same time, plus those that [`TestServer::beside`] starts, however many
+//! tests cargo starts.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -26,8 +27,8 @@ pub const ADMIN: (&str, &str, &str) = (
     "system-tests/secret+key000000000000000000",
 );
 
-/// Maximum number of concurrent servers.
-const AT_ONCE: usize = 2;
+/// Maximum number of concurrent servers, without those that [`TestServer::beside`] starts.
+const MAX_SERVERS: usize = 2;
 /// Maximum startup time. The machine may be building at the same time.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
@@ -64,7 +65,7 @@ pub struct TestServer {
     /// The administrator's access key and secret.
     keys: (&'static str, &'static str),
     /// `None` for a server started by [`TestServer::beside`], which uses the slot of the first one.
-    _place: Option<Place>,
+    _slot: Option<Slot>,
 }
 
 impl TestServer {
@@ -105,13 +106,13 @@ impl TestServer {
     /// # Panics
     /// If it does not start, with its log.
     #[must_use]
-    pub fn start_set(given: &[(&'static str, &str)]) -> Self {
+    pub fn start_with_extra_settings(extra: &[(&'static str, &str)]) -> Self {
         let mut settings = vec![
             ("WEIR_INSTALLATION_USER_NAME", ADMIN.0.to_owned()),
             ("WEIR_INSTALLATION_ACCESS_KEY_ID", ADMIN.1.to_owned()),
             ("WEIR_INSTALLATION_SECRET_ACCESS_KEY", ADMIN.2.to_owned()),
         ];
-        settings.extend(given.iter().map(|(k, v)| (*k, (*v).to_owned())));
+        settings.extend(extra.iter().map(|(k, v)| (*k, (*v).to_owned())));
         Self::start_prepared((ADMIN.1, ADMIN.2), |_| settings)
     }
 
@@ -160,7 +161,7 @@ impl TestServer {
         keys: (&'static str, &'static str),
         prepare: impl FnOnce(&Path) -> Vec<(&'static str, String)>,
     ) -> Self {
-        let place = Place::wait();
+        let slot = Slot::wait();
         let dir = tempfile::Builder::new()
             .prefix("weir-test-")
             .tempdir()
@@ -173,7 +174,7 @@ impl TestServer {
             settings,
             flags: &[],
             keys,
-            _place: Some(place),
+            _slot: Some(slot),
         }
     }
 
@@ -190,7 +191,7 @@ impl TestServer {
             settings: self.settings.clone(),
             flags: self.flags,
             keys: self.keys,
-            _place: None,
+            _slot: None,
         };
         server.spawn();
         server
@@ -231,12 +232,12 @@ impl TestServer {
     /// # Panics
     /// If the server is not running.
     pub fn terminate(&self) {
-        let told = Command::new("kill")
+        let sent = Command::new("kill")
             .arg("-TERM")
             .arg(self.pid().to_string())
             .status();
         assert!(
-            told.expect("failed to run kill").success(),
+            sent.expect("failed to run kill").success(),
             "failed to stop the server"
         );
     }
@@ -416,12 +417,12 @@ impl Drop for TestServer {
         if std::thread::panicking() {
             show(&self.log_path());
         } else {
-            crate::sstables::keep(self.dir.path());
+            crate::sstables::save(self.dir.path());
         }
     }
 }
 
-#[expect(clippy::print_stderr, reason = "what a failed test shows")]
+#[expect(clippy::print_stderr, reason = "output of a failed test")]
 fn show(log: &Path) {
     let text = std::fs::read_to_string(log).unwrap_or_else(|e| format!("(no log: {e})"));
     let lines: Vec<&str> = text.lines().collect();
@@ -433,26 +434,26 @@ fn show(log: &Path) {
     eprintln!("{out}----");
 }
 
-/// A slot among the servers that may run concurrently.
+/// The right to run one of the [`MAX_SERVERS`] concurrent servers.
 #[derive(Debug)]
-struct Place;
+struct Slot;
 
 static RUNNING: Mutex<usize> = Mutex::new(0);
 static FREED: Condvar = Condvar::new();
 
-impl Place {
+impl Slot {
     fn wait() -> Self {
         // A panic while the lock is held leaves the count correct.
         let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         let mut running = FREED
-            .wait_while(running, |n| *n >= AT_ONCE)
+            .wait_while(running, |n| *n >= MAX_SERVERS)
             .unwrap_or_else(PoisonError::into_inner);
         *running += 1;
         Self
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
         FREED.notify_one();

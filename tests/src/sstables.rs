@@ -1,8 +1,8 @@
 //! Saves tables that a server wrote, so that another implementation can read them.
 //!
 //! `cargo xtask test` and `soak` set `WEIR_TEST_SSTABLES` to a folder, and let RocksDB read its
-//! files after the tests. Without the variable, nothing is saved. Of each test, the tables in
-//! [`base::testing::is_in_sample`] are saved; that is all of them, unless there are hundreds.
+//! files after the tests. Without the variable, nothing is saved. [`base::testing::is_in_sample`]
+//! selects the tables to save: all tables of a test, unless there are hundreds.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -11,20 +11,20 @@ use std::path::Path;
 ///
 /// # Panics
 /// If a file can be neither linked nor copied.
-pub(crate) fn keep(server: &Path) {
+pub(crate) fn save(server: &Path) {
     let Some(folder) = std::env::var_os("WEIR_TEST_SSTABLES") else {
         return;
     };
     let folder = Path::new(&folder);
     walk(server, &mut |table, id| {
-        let kept = folder.join(id);
-        if kept.exists() || !base::testing::is_in_sample(id) {
+        let saved = folder.join(id);
+        if saved.exists() || !base::testing::is_in_sample(id) {
             return;
         }
         // Linking fails if the folder is on another disk.
-        let linked = std::fs::hard_link(table, &kept);
+        let linked = std::fs::hard_link(table, &saved);
         if linked.is_err_and(|e| e.kind() != ErrorKind::AlreadyExists) {
-            std::fs::copy(table, &kept)
+            std::fs::copy(table, &saved)
                 .unwrap_or_else(|e| panic!("failed to save {}: {e}", table.display()));
         }
     });

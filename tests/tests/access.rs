@@ -140,7 +140,7 @@ async fn quickstart_keys_are_random_and_stored_in_a_file() {
     assert_eq!(server.log().matches(&secret).count(), 1, "printed once");
 }
 
-/// A page can point its domain to this machine and then read responses as same-origin.
+/// DNS rebinding: a page points its domain to this machine and can then read responses as same-origin.
 #[tokio::test]
 async fn quickstart_rejects_pages_of_other_sites() {
     let server = TestServer::start_quickstart();
@@ -208,7 +208,7 @@ fn published_keys_cause_a_warning() {
     );
 }
 
-/// Reads one request and returns its headers in lowercase.
+/// Reads one request and returns its headers, with names in lowercase.
 async fn read_request(stream: &mut TcpStream) -> Vec<(String, String)> {
     let mut bytes = Vec::new();
     loop {
@@ -234,11 +234,12 @@ async fn read_request(stream: &mut TcpStream) -> Vec<(String, String)> {
     }
 }
 
-/// Responses to the service's commits, in order of arrival.
+/// Status and text of the responses to the service's commits, in order of arrival.
 type Answers = Arc<Mutex<Vec<(u16, String)>>>;
 
 /// Starts a service that commits to the next branch (`d1`, `d2`, ...) whenever it is called, before
-/// it responds. It forwards one header of the call.
+/// it responds. It copies the header `passed_on` from the call to the commit request, by which the
+/// server recognizes nested runs.
 async fn callback_service(server: &TestServer, passed_on: &'static str) -> (String, Answers) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -276,7 +277,7 @@ async fn callback_service(server: &TestServer, passed_on: &'static str) -> (Stri
     (url, answers)
 }
 
-/// A webhook whose service makes commits that trigger the same webhook.
+/// The service of the webhook makes commits that trigger the same webhook.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn recursive_webhook_stops_at_depth_three() {
     for passed_on in ["x-weir-run-token", "user-agent"] {
@@ -305,7 +306,7 @@ async fn recursive_webhook_stops_at_depth_three() {
             "{}",
             answers[0].1
         );
-        // No run was recorded for it, because no hook ran.
+        // The refused commit did not move its branch. The commit of the level above it did.
         let head = repo.head(MAIN).await.unwrap();
         assert_eq!(repo.head("d4").await.unwrap(), head);
         assert_ne!(repo.head("d3").await.unwrap(), head);

@@ -44,8 +44,8 @@ fn s3(backend: Backend) {
     TestServer::start(backend).conformance("s3");
 }
 
-/// `lakectl` without its binary: the test sends its requests, and compares the messages that it
-/// would print.
+/// Sends the requests that `lakectl` sends, and compares the messages that `lakectl` would print.
+/// The test does not need the binary.
 fn lakectl(backend: Backend) {
     TestServer::start(backend).python("clients/lakectl_texts.py", &[]);
 }

@@ -15,6 +15,7 @@ use system_tests::{ADMIN, MAIN, TestServer};
 
 use raw::{PATIENCE, Raw, frame, get, http2_get, http2_start, metric, until};
 
+/// Settings with short deadlines.
 const SHORT: &[(&str, &str)] = &[
     ("WEIR_HTTP_FIRST_BYTE_TIMEOUT", "2s"),
     ("WEIR_HTTP_HEADERS_TIMEOUT", "2s"),
@@ -60,7 +61,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
 
 #[test]
 fn connections_without_a_complete_request_are_closed() {
-    let server = TestServer::start_set(SHORT);
+    let server = TestServer::start_with_extra_settings(SHORT);
     let silent = [
         ("nothing", b"".to_vec(), "no_byte"),
         ("half a request line", b"GET /_he".to_vec(), "slow_headers"),
@@ -114,7 +115,7 @@ fn connections_without_a_complete_request_are_closed() {
 
 #[test]
 fn stalled_and_trickling_bodies_are_refused() {
-    let server = TestServer::start_set(SHORT);
+    let server = TestServer::start_with_extra_settings(SHORT);
     let repo = block_on(server.repo("slow"));
     let token = login(&server);
     let answer = String::from_utf8(Raw::with(&server, HALF_A_BODY).rest()).unwrap();
@@ -156,7 +157,7 @@ fn stalled_and_trickling_bodies_are_refused() {
 fn responses_that_are_not_read_are_aborted() {
     let mut settings = SHORT.to_vec();
     settings.push(("WEIR_HTTP_BODY_TIMEOUT", NEVER));
-    let server = TestServer::start_set(&settings);
+    let server = TestServer::start_with_extra_settings(&settings);
     let repo = block_on(server.repo("slow"));
     let size = 48 << 20;
     block_on(repo.put(MAIN, "large", vec![b'x'; size])).unwrap();
@@ -196,7 +197,7 @@ fn idle_connection_outlives_request_deadlines() {
         ("WEIR_HTTP_HTTP2_PING_INTERVAL", "1s"),
         ("WEIR_HTTP_HTTP2_PING_TIMEOUT", "1s"),
     ]);
-    let server = TestServer::start_set(&settings);
+    let server = TestServer::start_with_extra_settings(&settings);
     let mut raw = Raw::open(&server);
     let mut http2 = Raw::with(
         &server,
@@ -230,7 +231,7 @@ fn busy(server: &TestServer, connections: usize) -> Vec<Raw> {
 
 #[test]
 fn full_server_still_answers_health_checks() {
-    let server = TestServer::start_set(&[
+    let server = TestServer::start_with_extra_settings(&[
         ("WEIR_HTTP_MAX_CONNECTIONS", "20"),
         ("WEIR_HTTP_BODY_TIMEOUT", NEVER),
     ]);
@@ -272,7 +273,7 @@ fn get_if_open(server: &TestServer, path: &str) -> Option<u16> {
 
 #[test]
 fn idle_connections_are_evicted_for_new_ones() {
-    let server = TestServer::start_set(&[
+    let server = TestServer::start_with_extra_settings(&[
         ("WEIR_HTTP_MAX_CONNECTIONS", "20"),
         ("WEIR_HTTP_BODY_TIMEOUT", NEVER),
         ("WEIR_HTTP_IDLE_TIMEOUT", NEVER),
@@ -313,7 +314,7 @@ fn idle_connections_are_evicted_for_new_ones() {
 
 #[test]
 fn connections_per_address_are_limited() {
-    let server = TestServer::start_set(&[
+    let server = TestServer::start_with_extra_settings(&[
         ("WEIR_HTTP_MAX_CONNECTIONS", "1000"),
         ("WEIR_HTTP_MAX_CONNECTIONS_PER_ADDRESS", "10"),
         ("WEIR_HTTP_UNCAPPED_ADDRESSES", "192.0.2.0/24"),
@@ -334,7 +335,7 @@ fn silent_connections_do_not_block_other_clients() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).unwrap();
-    let server = TestServer::start_set(&[
+    let server = TestServer::start_with_extra_settings(&[
         ("WEIR_HTTP_MAX_CONNECTIONS", "4000"),
         ("WEIR_HTTP_FIRST_BYTE_TIMEOUT", NEVER),
     ]);
@@ -378,7 +379,7 @@ fn peak_since(server: &TestServer) -> (u64, impl FnOnce() -> u64) {
 
 #[test]
 fn memory_of_json_bodies_is_bounded() {
-    let server = TestServer::start_set(&[]);
+    let server = TestServer::start_with_extra_settings(&[]);
     let token = login(&server);
     // Five million numbers would take 160 MiB if they were all decoded.
     let numbers = format!("[{}0]", "0,".repeat((10 << 20) / 2 - 2));

@@ -17,7 +17,7 @@ use system_tests::{Backend, MAIN, Random, Repo, TestServer, effort};
 
 use self::branch_ops::BranchOps;
 use self::maintenance::MaintenanceOps;
-use self::task_ops::{Given, TaskOps};
+use self::task_ops::{Fixture, TaskOps};
 
 #[path = "crash/branch_ops.rs"]
 mod branch_ops;
@@ -31,11 +31,12 @@ mod two_servers;
 const WRITERS: u64 = 4;
 /// A branch that is changed by merges only.
 const TRUNK: &str = "trunk";
+/// Size of large contents. All others are one line.
 const BIG_BYTES: usize = 300_000;
 /// Number of responses that a round waits for before the kill.
 const ANSWERS: std::ops::Range<u64> = 1..16;
-/// Additional delay of the kill in microseconds.
-const LATER_US: std::ops::Range<u64> = 0..60_000;
+/// Additional delay of the kill, in microseconds.
+const DELAY_US: std::ops::Range<u64> = 0..60_000;
 /// Longer than the slowest round takes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -60,7 +61,7 @@ impl Model {
         allowed.drain(..allowed.len() - 1);
     }
 
-    /// Records what a path holds after a restart. It must not change afterwards.
+    /// Checks that a path holds one of its possible contents after a restart. The content must not change afterwards.
     fn settle(&mut self, path: &str, found: Option<&[u8]>) {
         let allowed = self.0.get_mut(path).expect("the change was requested");
         let fits = |content: &Content| content.map(|n| bytes_of(path, n)).as_deref() == found;
@@ -98,11 +99,8 @@ struct Progress {
     writes: AtomicU64,
     commits: AtomicU64,
     merges: AtomicU64,
-    /// Branch operations.
     branch_ops: AtomicU64,
-    /// Task operations.
     task_ops: AtomicU64,
-    /// Maintenance operations.
     maintenance: AtomicU64,
     over: AtomicBool,
 }
@@ -138,7 +136,7 @@ impl Progress {
             _ => self.wait_for(&self.maintenance, random.between(1, 9)),
         }
         std::thread::sleep(Duration::from_micros(
-            random.between(LATER_US.start, LATER_US.end),
+            random.between(DELAY_US.start, DELAY_US.end),
         ));
     }
 
@@ -252,7 +250,7 @@ struct State {
     branch_ops: Vec<BranchOps>,
     task_ops: Vec<TaskOps>,
     maintenance: Vec<MaintenanceOps>,
-    given: Arc<Given>,
+    fixture: Arc<Fixture>,
 }
 
 impl State {
@@ -262,7 +260,7 @@ impl State {
         Self {
             main: root.clone(),
             trunk: root.clone(),
-            given: Arc::new(Given::make(repo, &root).await),
+            fixture: Arc::new(Fixture::make(repo, &root).await),
             root,
             held: BTreeMap::new(),
             commits: Vec::new(),
@@ -291,10 +289,10 @@ impl State {
             branch_op.settle(repo).await;
         }
         for task_op in &mut self.task_ops {
-            task_op.settle(repo, &self.given, true).await;
+            task_op.settle(repo, &self.fixture, true).await;
         }
         for op in &mut self.maintenance {
-            op.settle(repo, &self.given, true).await;
+            op.settle(repo, &self.fixture, true).await;
         }
         // Check that operations of every kind were at risk.
         assert!(!self.held.is_empty() && !self.commits.is_empty());
@@ -312,14 +310,14 @@ async fn check_branch_ops(repo: &Repo, mut branch_ops: Vec<BranchOps>, state: &m
 
 async fn check_task_ops(repo: &Repo, mut task_ops: Vec<TaskOps>, state: &mut State) {
     for task_op in &mut task_ops {
-        task_op.settle(repo, &state.given, false).await;
+        task_op.settle(repo, &state.fixture, false).await;
     }
     state.task_ops.extend(task_ops);
 }
 
 async fn check_maintenance(repo: &Repo, mut maintenance: Vec<MaintenanceOps>, state: &mut State) {
     for op in &mut maintenance {
-        op.settle(repo, &state.given, false).await;
+        op.settle(repo, &state.fixture, false).await;
     }
     state.maintenance.extend(maintenance);
 }
@@ -438,13 +436,13 @@ async fn one_round(
         repo.clone(),
         Arc::clone(&progress),
         round.to_string(),
-        Arc::clone(&state.given),
+        Arc::clone(&state.fixture),
     ));
     let maintenance_worker = tokio::spawn(maintenance::run(
         repo,
         Arc::clone(&progress),
         round.to_string(),
-        Arc::clone(&state.given),
+        Arc::clone(&state.fixture),
     ));
     progress.wait(random);
     server.kill9();

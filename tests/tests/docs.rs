@@ -22,7 +22,7 @@ const USUAL_KEYS: &str = "KEY:SECRET";
 /// A page with examples.
 struct Page {
     file: &'static str,
-    /// Whether its first example creates the administrator, or the server has one.
+    /// [`Setup::Open`] if the page's first example creates the administrator.
     setup: Setup,
 }
 
@@ -58,7 +58,7 @@ struct Block {
     alone: bool,
     commands: Vec<String>,
     /// The text up to the next block.
-    text_behind: String,
+    text_after: String,
 }
 
 /// Returns the blocks to run, and the lines of other blocks that look like commands for a server.
@@ -73,8 +73,8 @@ fn blocks(text: &str) -> (Vec<Block>, Vec<usize>) {
                 unmarked.push(number + 1);
             }
             if let Some(block) = blocks.last_mut() {
-                block.text_behind.push_str(line);
-                block.text_behind.push('\n');
+                block.text_after.push_str(line);
+                block.text_after.push('\n');
             }
             continue;
         };
@@ -88,7 +88,7 @@ fn blocks(text: &str) -> (Vec<Block>, Vec<usize>) {
                 line: number + 2,
                 alone: info.ends_with("alone"),
                 commands: commands(&body),
-                text_behind: String::new(),
+                text_after: String::new(),
             }),
             _ if body.iter().any(|l| l.starts_with("curl ")) => unmarked.push(number + 1),
             _ => {}
@@ -103,7 +103,7 @@ fn commands(lines: &[&str]) -> Vec<String> {
     let mut is_open = false;
     for line in lines.iter().filter(|l| !l.trim().is_empty()) {
         if is_open {
-            let last = commands.last_mut().expect("it was opened");
+            let last = commands.last_mut().expect("an open command exists");
             last.push('\n');
             last.push_str(line);
         } else {
@@ -120,9 +120,9 @@ fn is_quiet_by_nature(command: &str) -> bool {
     let name_ends = command
         .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
         .unwrap_or(command.len());
-    let behind = &command[name_ends..];
-    behind.starts_with('=')
-        || behind.starts_with("()")
+    let rest = &command[name_ends..];
+    rest.starts_with('=')
+        || rest.starts_with("()")
         || ["export ", "cd ", "mkdir "]
             .iter()
             .any(|w| command.starts_with(w))
@@ -189,7 +189,7 @@ fn run(shell: (&str, &str), folder: &Path, commands: &[&str]) -> Vec<Ran> {
     );
     assert!(
         error.trim().is_empty(),
-        "{} complains:\n{error}\n{printed}",
+        "{} printed errors:\n{error}\n{printed}",
         shell.0
     );
     ran
@@ -233,7 +233,7 @@ fn faults(pages: &[(&str, String)], setup: Setup, shell: (&str, &str)) -> Vec<St
         let (blocks, unmarked) = blocks(text);
         assert!(!blocks.is_empty(), "{file} has no block `sh run`");
         faults.extend(unmarked.iter().map(|line| {
-            format!("{file}:{line}: commands in a block without `sh run` are never tried")
+            format!("{file}:{line}: commands in a block without `sh run` are never run")
         }));
         found.extend(blocks.into_iter().map(|block| (*file, block)));
     }
@@ -299,7 +299,7 @@ fn judge(file: &str, block: &Block, ran: &[Ran], shell: (&str, &str)) -> Vec<Str
         }
         is_any_silent |= ran.output.is_empty() && !is_quiet_by_nature(command);
     }
-    let text: Vec<&str> = block.text_behind.split_whitespace().collect();
+    let text: Vec<&str> = block.text_after.split_whitespace().collect();
     let text = text.join(" ");
     let is_told = text.contains("print nothing") || text.contains("prints nothing");
     if is_any_silent != is_told {
@@ -311,7 +311,7 @@ fn judge(file: &str, block: &Block, ran: &[Ran], shell: (&str, &str)) -> Vec<Str
             .map(|(c, _)| c)
             .collect();
         faults.push(format!(
-            "{at}: the text behind the block {} \"prints nothing\"; silent: {silent:?}",
+            "{at}: the text after the block {} \"prints nothing\"; silent: {silent:?}",
             if is_told { "must not say" } else { "must say" },
         ));
     }
@@ -414,7 +414,7 @@ fn blocks_have_continuations_and_following_text() {
     assert_eq!(unmarked, [10]);
     assert_eq!(found[0].commands, ["A='x\ny'", "curl \\\n  $A"]);
     assert_eq!((found[0].line, found[0].alone), (3, false));
-    assert_eq!(found[0].text_behind, "It prints\nnothing.\n");
+    assert_eq!(found[0].text_after, "It prints\nnothing.\n");
     assert!(found[1].alone);
     for quiet in ["A=b", "weir() { x; }", "export A=b", "echo a > b"] {
         assert!(is_quiet_by_nature(quiet), "{quiet}");

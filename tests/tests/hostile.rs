@@ -9,48 +9,48 @@ use std::time::{Duration, Instant};
 use client::types::{ActionRunStatus, HookRunStatus};
 use system_tests::{Backend, MAIN, Repo, TestServer, fixture, refusal};
 
-/// A hook, and the expected message of its refusal.
-struct Hostile {
+/// A hook that runs the test guest, and the expected message of its refusal.
+struct Hook {
     name: &'static str,
     /// Mode of the guest.
     mode: &'static str,
-    /// Short if this limit stops the hook, long if another limit does.
+    /// Time limit. Short if it must stop the hook, long if another limit must.
     time: &'static str,
     says: &'static str,
 }
 
-const HOSTILE: &[Hostile] = &[
-    Hostile {
+const HOSTILE: &[Hook] = &[
+    Hook {
         name: "loop",
         mode: "loop",
         time: "1s",
         says: "limit_time: hook was stopped after 1s (limits.time_per_object)",
     },
-    Hostile {
+    Hook {
         name: "allocate",
         mode: "allocate",
         time: "60s",
         says: "limit_memory: hook needed more than 16MiB of memory (limits.memory)",
     },
-    Hostile {
+    Hook {
         name: "panic",
         mode: "panic",
         time: "60s",
         says: "no such column: delay",
     },
-    Hostile {
+    Hook {
         name: "flood",
         mode: "flood-log",
         time: "60s",
         says: "limit_log: hook wrote more than 4KiB to its log (limits.log)",
     },
-    Hostile {
+    Hook {
         name: "allocate-once",
         mode: "allocate-once",
         time: "60s",
         says: "limit_memory: hook needed more than 16MiB of memory (limits.memory)",
     },
-    Hostile {
+    Hook {
         name: "read-file",
         mode: "read-file",
         time: "60s",
@@ -59,7 +59,7 @@ const HOSTILE: &[Hostile] = &[
 ];
 
 /// Creates a branch with a staged hostile hook and its action file.
-async fn prepare(repo: &Repo, hook: &Hostile, branch: &str, on: &str) {
+async fn prepare(repo: &Repo, hook: &Hook, branch: &str, on: &str) {
     repo.branch(branch, MAIN).await.unwrap();
     repo.put(branch, "hooks/hostile.wasm", fixture("test_gate.wasm"))
         .await
@@ -173,7 +173,7 @@ async fn hostile_hooks_are_stopped_with_the_right_cause() {
         check_run(&repo, &destination, "pre-merge", hook.says).await;
     }
     // After the hook is fixed, the same change lands.
-    let mended = Hostile {
+    let mended = Hook {
         name: "mended",
         mode: "pass",
         time: "60s",
@@ -233,8 +233,8 @@ async fn uninterruptible_guests_do_not_block_requests() {
     let work = tokio::spawn(work);
     let health = format!("{}/_health", server.url());
     let http = ::client::http_builder().build().unwrap();
-    // Counts responses during guest execution. A request that waited for guests would see all of
-    // their CPU time pass at once.
+    // Count the requests during which guests used CPU time. If requests waited for the guests, all of
+    // the guests' CPU time would pass during one request.
     let mut answered = 0;
     let mut before = time_of_guests(server.pid());
     while !work.is_finished() {
@@ -310,7 +310,7 @@ async fn endless_compilation_blocks_nobody_and_ends_with_the_server() {
         until("a compiler runs", || !compilers(pid).is_empty()).await;
         let compiler = compilers(pid)[0];
         // The gate of another repository is compiled and runs.
-        let calm = Hostile {
+        let calm = Hook {
             name: "calm",
             mode: "pass",
             time: "60s",
@@ -441,7 +441,7 @@ async fn warnings_and_runs_are_in_the_response() {
 async fn findings_are_in_the_response_with_their_positions() {
     let server = TestServer::start(Backend::Sqlite);
     let repo = server.repo("findings").await;
-    let hook = Hostile {
+    let hook = Hook {
         name: "fail",
         mode: "fail",
         time: "60s",

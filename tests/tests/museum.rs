@@ -9,7 +9,7 @@ use system_tests::{Backend, Museum, Records, Repo};
 
 /// References of the museum that the test does not change.
 const UNTOUCHED: [&str; 3] = ["v1", "conflict", "acted"];
-/// Reads one in this many objects.
+/// The bytes of one object in this many are read.
 const READ_EVERY: usize = 50;
 /// Key of a repository's metadata record.
 const METADATA: &str = "repo-metadata";
@@ -36,7 +36,7 @@ async fn contents(repo: &Repo, reference: &str) -> Contents {
 }
 
 /// Commits, merges and creates references, like users of the installation.
-async fn go_on(repo: &Repo) {
+async fn change_like_users(repo: &Repo) {
     let staged = repo.uncommitted("dev").await.unwrap();
     assert_eq!(staged.len(), 6, "the staged changes of lakeFS must exist");
     let commit = repo.commit("dev", "go on").await.unwrap();
@@ -159,7 +159,7 @@ fn assert_records_are_kept(before: &Records, after: &Records) {
     }
 }
 
-async fn goes_on(backend: Backend) {
+async fn continue_installation(backend: Backend) {
     let mut museum = Museum::open(backend);
     let lake = repo(&museum);
     let mut untouched = BTreeMap::new();
@@ -170,7 +170,7 @@ async fn goes_on(backend: Backend) {
     let main = lake.head("main").await.unwrap();
     let main_before = contents(&lake, "main").await;
 
-    go_on(&lake).await;
+    change_like_users(&lake).await;
     museum.server.restart();
     // The old client's connections were closed by the restart.
     let lake = repo(&museum);
@@ -198,10 +198,10 @@ async fn goes_on(backend: Backend) {
 
 #[tokio::test]
 async fn sqlite_continues_an_installation_of_lakefs() {
-    goes_on(Backend::Sqlite).await;
+    continue_installation(Backend::Sqlite).await;
 }
 
 #[tokio::test]
 async fn postgres_continues_an_installation_of_lakefs() {
-    goes_on(Backend::Postgres).await;
+    continue_installation(Backend::Postgres).await;
 }

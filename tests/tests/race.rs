@@ -1,8 +1,8 @@
 //! Races on whole servers: writers against commits, and many clients that merge into one branch.
 //!
 //! Eight writers write to one branch while it is committed fifty times: every acknowledged write
-//! must be committed or still staged. Sixty-four clients branch, write, commit and merge at once:
-//! none may get an error.
+//! must be committed or still staged. Sixty-four clients branch, write, commit and merge at the same
+//! time: none may get an error.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -34,7 +34,7 @@ async fn write(repo: Repo, writer: usize, stop: Arc<AtomicBool>) -> Acknowledged
     acknowledged
 }
 
-/// Commits until there are fifty commits. Retries if nothing is staged.
+/// Commits until there are [`COMMITS`] commits. Retries if nothing is staged.
 async fn commit(repo: &Repo) -> Vec<String> {
     let mut made = Vec::new();
     while made.len() < COMMITS {
@@ -119,18 +119,19 @@ async fn race(backend: Backend) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn writers_race_commits_on_sqlite() {
+async fn no_acknowledged_write_is_lost_to_commits_on_sqlite() {
     race(Backend::Sqlite).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn writers_race_commits_on_postgres() {
+async fn no_acknowledged_write_is_lost_to_commits_on_postgres() {
     race(Backend::Postgres).await;
 }
 
+/// Number of concurrent clients.
 const LOOPS: usize = 64;
 
-/// Runs all clients at once, each on the branch's current head. Any refusal fails the test.
+/// Runs all clients at the same time, each on the branch's current head. Any refusal fails the test.
 async fn loops(backend: Backend) {
     let server = TestServer::start(backend);
     let repo = server.repo("loops").await;
@@ -159,11 +160,11 @@ async fn loops(backend: Backend) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn concurrent_merges_into_one_branch_on_sqlite() {
+async fn concurrent_merges_into_one_branch_all_succeed_on_sqlite() {
     loops(Backend::Sqlite).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn concurrent_merges_into_one_branch_on_postgres() {
+async fn concurrent_merges_into_one_branch_all_succeed_on_postgres() {
     loops(Backend::Postgres).await;
 }

@@ -9,12 +9,12 @@ fn suite(backend: Backend) {
 }
 
 #[test]
-fn s3_clients_on_sqlite() {
+fn s3_clients_work_on_sqlite() {
     suite(Backend::Sqlite);
 }
 
 #[test]
-fn s3_clients_on_postgres() {
+fn s3_clients_work_on_postgres() {
     suite(Backend::Postgres);
 }
 
@@ -24,11 +24,11 @@ fn pyarrow_writes_moves_and_deletes_datasets() {
     TestServer::start(Backend::Sqlite).python("clients/arrow_datasets.py", &[]);
 }
 
-/// Concurrent completions of one multipart upload on two servers: one wins, and the object matches
-/// its response. A retry gets the same response. A completion that is too late gets status 404,
-/// never 500.
+/// Two servers complete one multipart upload concurrently. One list of parts wins, and the object
+/// matches the winner's response. A retry gets the same response. Completions with other parts get
+/// status 404, never 500.
 #[test]
-fn uploads_complete_once() {
+fn uploads_complete_once_on_two_servers() {
     let server = TestServer::start(Backend::Postgres);
     let other = server.beside();
     server.python("clients/multipart_race.py", &[&other.url()]);

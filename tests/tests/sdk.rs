@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use system_tests::{ADMIN, Backend, MAIN, TestServer, refusal};
 
-/// The crates, in one version.
+/// The published crates, all in one version.
 const CRATES: &[&str] = &["hooks-sdk", "hooks-sdk-macros"];
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -73,7 +73,7 @@ fn packages() -> Vec<(&'static str, PathBuf)> {
     std::fs::create_dir_all(&unpacked).unwrap();
     let package = |name: &&'static str| {
         let archive = target.join(format!("package/{name}-{VERSION}.crate"));
-        // `m`: with the current time. Archives have a fixed time, by which cargo would not see changes.
+        // `m` sets the current time. With the archive's fixed time, cargo would not notice changes.
         succeed(
             Command::new("tar")
                 .arg("xzmf")
@@ -114,7 +114,7 @@ fn create_hook(directory: &Path, readme: &str, packages: &[(&str, PathBuf)]) {
         block(readme, "yaml", "csv_columns.wasm"),
     )
     .unwrap();
-    // The versions that are in the cache.
+    // Use the versions that are in cargo's cache.
     std::fs::copy(root().join("Cargo.lock"), directory.join("Cargo.lock")).unwrap();
 }
 
@@ -131,7 +131,7 @@ async fn example_of_the_readme_builds_outside_of_the_workspace_and_guards_a_bran
         let packaged = std::fs::read(path.join("wit/hooks.wit")).unwrap();
         assert!(
             packaged == contract,
-            "{name} contains another contract than wit/"
+            "the contract in {name} differs from wit/"
         );
         assert!(path.join("LICENSE").is_file(), "{name} contains no license");
     }
@@ -143,7 +143,7 @@ async fn example_of_the_readme_builds_outside_of_the_workspace_and_guards_a_bran
         &target,
         &["build", "--quiet", "--release", "--target", "wasm32-wasip2"],
     );
-    // Where the commands of the README look for it.
+    // Copy the component to where the commands of the README look for it.
     let component = "wasm32-wasip2/release/csv_columns.wasm";
     let place = directory.join("target").join(component);
     std::fs::create_dir_all(place.parent().unwrap()).unwrap();

@@ -22,11 +22,11 @@ fn story(backend: Backend) {
 }
 
 #[test]
-fn protected_main_on_sqlite() {
+fn hook_protects_main_on_sqlite() {
     story(Backend::Sqlite);
 }
 
 #[test]
-fn protected_main_on_postgres() {
+fn hook_protects_main_on_postgres() {
     story(Backend::Postgres);
 }

@@ -128,7 +128,7 @@ async fn deleted_and_reset_changes_can_be_restored() {
     repo.commit("dev", "what came back").await.unwrap();
     assert_eq!(repo.list("dev", "").await.unwrap(), ["a", "b", "c"]);
 
-    // Deleting needs another permission and runs other hooks.
+    // Undoing a creation would delete the branch, which needs another permission and runs other hooks.
     repo.branch("new", MAIN).await.unwrap();
     let (status, error) = refusal(repo.undo("new", None).await);
     assert_eq!(status, 400);

@@ -178,7 +178,7 @@ fn doc(field: &Field) -> String {
     lines.collect::<Vec<_>>().join(" ")
 }
 
-/// Whether a field of this type has an empty value, which applies if the configuration leaves it out.
+/// Whether the configuration may leave out a field of this type. The field is then empty.
 fn is_optional(ty: &Type) -> bool {
     let Type::Path(path) = ty else { return false };
     let last = path.path.segments.last();

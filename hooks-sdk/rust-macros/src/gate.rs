@@ -43,7 +43,8 @@ pub(crate) fn expand(
     Ok(quote! {
         #function
 
-        // Outside of the module below: `#schema` uses names of the hook's crate, the module those of the contract.
+        // Outside the module below, because `#schema` uses names from the hook's crate and the module uses names from
+        // the contract.
         #[cfg(target_family = "wasm")]
         fn __weir_schema() -> ::hooks_sdk::private::serde_json::Value {
             #schema

@@ -1,4 +1,4 @@
-//! CSV files, row by row and in little memory. Requires the feature `csv`.
+//! Reads CSV files row by row, without loading the file into memory. Requires the feature `csv`.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -8,7 +8,8 @@ use ::csv::{ErrorKind, ReaderBuilder, StringRecord};
 
 use crate::{Error, Object, ObjectReader, Result};
 
-/// A longer row is an error. Without this limit, one missing quote would load the rest of the file into memory.
+/// Maximum size of a row; a longer row is an error. Without this limit, one missing quote would load the rest of the file
+/// into memory.
 const MAX_ROW_BYTES: usize = 1 << 20;
 
 /// The dialect of a CSV file. The default is RFC 4180 with a header: commas, double quotes, column names in the
@@ -103,7 +104,7 @@ impl Object {
         self.csv_with(&CsvOptions::default())
     }
 
-    /// Reads the object as a CSV file in the given dialect. Reads the header at once.
+    /// Reads the object as a CSV file in the given dialect. The header is read immediately.
     ///
     /// # Errors
     /// [`Error::Tree`] if the object cannot be read. [`Error::Other`] if the header is not valid UTF-8 or longer
@@ -235,7 +236,7 @@ impl Read for Limited {
     }
 }
 
-/// Keeps errors of the tree, and says which row the others are about.
+/// Returns errors of the tree unchanged, and adds `place` to all other errors.
 fn explain(place: &str, error: ::csv::Error) -> Error {
     let reason = match error.into_kind() {
         ErrorKind::Io(e) => match Error::from(e) {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub struct Entry {
     /// Relative to the root of the repository, without a leading slash.
     pub path: String,
-    /// The size of the object.
+    /// The size of the object in bytes.
     pub size_bytes: u64,
     /// Objects with equal ids have equal bytes. Objects with different ids may have equal bytes too.
     pub content_id: String,
@@ -71,8 +71,9 @@ pub struct Event {
     pub actor: String,
     /// The time of the request, in milliseconds since 1970-01-01 UTC.
     pub time_ms: u64,
-    /// The new commit in `pre-merge` and in post events that follow a new commit. In events that create a branch
-    /// and in events about tags, the commit that the branch or tag points to. None in all other events.
+    /// The new commit in `pre-merge`, `post-merge`, `post-commit`, `post-revert` and `post-cherry-pick`. In events that
+    /// create a branch and in events about tags, the commit that the branch or tag points to. None in all other
+    /// events.
     pub commit_id: Option<String>,
     /// None in events that create no commit.
     pub commit_message: Option<String>,
@@ -121,15 +122,15 @@ pub struct Finding {
     pub severity: Severity,
     /// A short, stable name such as `forbidden-column`.
     pub rule: String,
-    /// For people.
+    /// The text that the user reads.
     pub message: String,
-    /// The object. In an object gate, None means the judged object.
+    /// The path of the object that the finding is about. In an object gate, None means the judged object.
     pub path: Option<String>,
     /// The column.
     pub column: Option<String>,
     /// The row, counted from 0.
     pub row: Option<u64>,
-    /// Further facts.
+    /// Additional facts by name.
     pub properties: BTreeMap<String, String>,
 }
 

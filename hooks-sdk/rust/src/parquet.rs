@@ -13,9 +13,9 @@ use parquet::schema::types::ColumnDescriptor;
 
 use crate::{Error, Object, ObjectReader, Result, Span};
 
-/// The size of the first read. Most footers fit.
+/// The size of the first read, in bytes. Most footers fit.
 const TAIL_BYTES: u32 = 64 << 10;
-/// A longer footer is an error.
+/// Maximum size of a footer, in bytes. A larger footer is an error.
 const MAX_FOOTER_BYTES: usize = 64 << 20;
 
 /// A leaf column of a Parquet file.

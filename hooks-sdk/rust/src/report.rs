@@ -1,4 +1,5 @@
-//! The findings, metrics and the summary of a hook. Each leaves at once, so that a later trap does not lose it.
+//! The findings, metrics and summary of a hook. Each is sent to the host immediately, so that a later trap does not
+//! lose it.
 
 use crate::{Finding, Result, Severity, backend};
 

@@ -1,4 +1,4 @@
-//! Native tests of hooks: objects in memory, a world of trees around them, and access to the findings.
+//! Native tests of hooks: objects in memory, the trees and the event around them, and access to the findings.
 //!
 //! ```
 //! use hooks_sdk::prelude::*;
@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::backend::native::{AMBIENT, Ambient, Tree, change_at};
+use crate::backend::native::{ENVIRONMENT, Environment, Tree, change_at};
 use crate::{Change, Event, Finding, Object, Report};
 
 /// The event, configuration and trees of a test.
@@ -88,7 +88,7 @@ impl World {
     #[must_use]
     pub fn enter(self) -> Entered {
         let (base, candidate) = (Arc::new(self.base), Arc::new(self.candidate));
-        AMBIENT.set(Ambient {
+        ENVIRONMENT.set(Environment {
             event: self.event,
             config: self.config,
             candidate: Some(Arc::clone(&candidate)),
@@ -124,7 +124,7 @@ impl Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        AMBIENT.set(Ambient::default());
+        ENVIRONMENT.set(Environment::default());
     }
 }
 

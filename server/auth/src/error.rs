@@ -21,7 +21,8 @@ pub enum Error {
     /// Not supported in this access-control mode.
     #[error("{0} is not supported by this server's access-control mode")]
     NotImplemented(String),
-    /// A stored secret cannot be decrypted, because the configured secret key differs from the one that encrypted it.
+    /// A stored secret cannot be decrypted: the configured secret key is not the key that encrypted it, or the record is
+    /// damaged.
     #[error(
         "failed to decrypt stored credentials: auth.encrypt.secret_key is not the key they were encrypted with"
     )]

@@ -20,7 +20,7 @@ const SESSIONS: &str = "weir/v1/sessions";
 
 const KEY_BYTES: usize = 32;
 
-/// Derives the key for a purpose: HKDF-SHA256 of the secret key, with the purpose as its info.
+/// Derives the key for a purpose: HKDF-SHA256 of the secret key, with the purpose as HKDF's `info` input.
 #[must_use]
 pub fn derive(secret_key: &str, purpose: &str) -> [u8; KEY_BYTES] {
     let mut key = [0; KEY_BYTES];
@@ -35,7 +35,8 @@ pub fn derive(secret_key: &str, purpose: &str) -> [u8; KEY_BYTES] {
 pub(crate) struct SigningKey(Vec<u8>);
 
 impl SigningKey {
-    /// Returns the secret key itself, as in lakeFS. For installations without the marker of derived keys.
+    /// Returns the secret key itself, as in lakeFS. Used by installations without the marker that says that keys are
+    /// derived.
     pub(crate) fn of_lakefs(secret_key: &str) -> Self {
         Self(secret_key.as_bytes().to_vec())
     }
@@ -70,7 +71,8 @@ mod tests {
         assert!(!format!("{:?}", SigningKey::of_lakefs(key)).contains(key));
     }
 
-    /// Changing the derivation would invalidate every session and requires a new value of the marker.
+    /// Changing the derivation would invalidate every session, so it requires a new value of the marker in
+    /// `service/signing.rs`.
     #[test]
     fn derivation_is_stable() {
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Authentication and authorization: set-up, access keys, session tokens, permissions, usage counts.
+//! Authentication and authorization: setup, access keys, session tokens, permissions, usage counts.
 //!
 //! Implements the single-administrator mode (`auth.ui_config.rbac: none`): one user, stored in
 //! the partition `basicAuth`, may do everything. This crate knows neither HTTP nor the catalog. Secrets never

@@ -34,7 +34,7 @@ impl Scope {
     }
 }
 
-/// Functions that return the ARNs of resources.
+/// Functions that return the ARNs (resource names in the style of AWS) of resources.
 pub mod arn {
     /// All resources.
     #[must_use]

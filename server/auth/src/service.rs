@@ -26,7 +26,7 @@ const SCHEMA_PARTITION: &[u8] = b"kv-internal-metadata";
 const SCHEMA_KEY: &[u8] = b"kv/schema/version";
 /// Version of the storage layout that this program reads and writes.
 const SCHEMA_VERSION: u32 = 4;
-/// Maximum length of access keys and user names.
+/// Maximum length of user names, access key ids and secrets, in bytes.
 const MAX_NAME_BYTES: usize = 256;
 
 /// Settings of the auth service.
@@ -38,6 +38,7 @@ pub struct Options {
     pub login_duration: Duration,
     /// Whether access keys are cached for `cache_ttl`.
     pub cache_enabled: bool,
+    /// Maximum number of cached access keys.
     pub cache_size: u64,
     pub cache_ttl: Duration,
     /// `installation.fixed_id`, if given.
@@ -86,7 +87,7 @@ impl std::fmt::Debug for CreatedCredentials {
     }
 }
 
-/// The progress of the installation's set-up.
+/// The progress of the installation's setup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetupState {
     /// Whether there is an administrator.
@@ -163,8 +164,8 @@ impl Auth {
     /// without an administrator, checks the length of the secret key and records that signing keys are derived.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`] if the layout version is unknown or the secret key is too short;
-    /// [`Error::Secret`] if the secret key is wrong.
+    /// [`Error::InvalidValue`] if the layout version or the signing method is unknown, or the secret key is too short;
+    /// [`Error::Secret`] if the secret key is wrong; any error of the store.
     pub async fn start(&self) -> Result<()> {
         let kv = &self.inner.kv;
         let version = Bytes::from(SCHEMA_VERSION.to_string());

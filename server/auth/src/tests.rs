@@ -11,12 +11,13 @@ use super::*;
 use crate::records::SUPER_ADMIN_KEY;
 use crate::{Permission, arn};
 
-struct World {
+/// The store and clock that the servers of an installation share.
+struct Installation {
     kv: Arc<MemoryStore>,
     clock: Arc<ManualClock>,
 }
 
-impl World {
+impl Installation {
     fn new() -> Self {
         let start = OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap();
         Self {
@@ -46,8 +47,8 @@ impl World {
 
 #[tokio::test]
 async fn setup_succeeds_once_and_its_key_authenticates() {
-    let world = World::new();
-    let auth = world.auth("a secret key that is long");
+    let installation = Installation::new();
+    let auth = installation.auth("a secret key that is long");
     auth.start().await.unwrap();
     assert!(!auth.setup_state().await.unwrap().initialized);
 
@@ -83,21 +84,21 @@ async fn setup_succeeds_once_and_its_key_authenticates() {
 
 #[tokio::test]
 async fn server_with_another_secret_key_does_not_start() {
-    let world = World::new();
-    world.auth("k").setup("admin", None).await.unwrap();
-    world.auth("k").start().await.unwrap();
-    let refused = world.auth("other").start().await.unwrap_err();
+    let installation = Installation::new();
+    installation.auth("k").setup("admin", None).await.unwrap();
+    installation.auth("k").start().await.unwrap();
+    let refused = installation.auth("other").start().await.unwrap_err();
     assert!(matches!(refused, Error::Secret));
     assert!(refused.to_string().contains("auth.encrypt.secret_key"));
 }
 
-/// Guards a weakness: secret keys of any length were accepted, and anyone with a session token could find a short key
+/// Regression test: secret keys of any length were accepted, and anyone with a session token could find a short key
 /// by brute force.
 #[tokio::test]
 async fn short_secret_key_is_rejected_by_new_installations_only() {
-    let world = World::new();
+    let installation = Installation::new();
     for short in ["k", "fifteen bytes.."] {
-        let refused = world.auth(short).start().await.unwrap_err();
+        let refused = installation.auth(short).start().await.unwrap_err();
         let message = refused.to_string();
         assert!(matches!(refused, Error::InvalidValue(_)), "{message}");
         assert!(
@@ -105,9 +106,9 @@ async fn short_secret_key_is_rejected_by_new_installations_only() {
             "{message}"
         );
     }
-    world.auth("sixteen bytes...").start().await.unwrap();
+    installation.auth("sixteen bytes...").start().await.unwrap();
 
-    let lakefs = World::new();
+    let lakefs = Installation::new();
     let key = lakefs.auth("k").setup("admin", None).await.unwrap();
     let existing = lakefs.auth("k");
     existing.start().await.unwrap();
@@ -121,15 +122,15 @@ async fn short_secret_key_is_rejected_by_new_installations_only() {
 #[tokio::test]
 async fn new_installation_derives_its_signing_key_and_existing_one_keeps_lakefs_method() {
     const SECRET: &str = "a secret key that is long";
-    let now = World::new().clock.now();
-    let by_lakefs = |world: &World| {
-        let ids = SeededIds::new(5, Arc::clone(&world.clock) as Arc<dyn Clock>);
+    let now = Installation::new().clock.now();
+    let by_lakefs = |installation: &Installation| {
+        let ids = SeededIds::new(5, Arc::clone(&installation.clock) as Arc<dyn Clock>);
         let key = SigningKey::of_lakefs(SECRET);
         crate::tokens::issue(&key, "admin", now, now + Duration::from_secs(60), &ids)
     };
 
     // An installation set up by lakeFS: its tokens are valid, and new tokens are signed in the same way.
-    let old = World::new();
+    let old = Installation::new();
     old.auth(SECRET)
         .setup("admin", Some(("AK".into(), "SK".into())))
         .await
@@ -141,7 +142,7 @@ async fn new_installation_derives_its_signing_key_and_existing_one_keeps_lakefs_
     crate::tokens::verify(&SigningKey::of_lakefs(SECRET), &ours, now).unwrap();
 
     // A new installation: no server accepts tokens signed with the secret key itself.
-    let new = World::new();
+    let new = Installation::new();
     let (first, second) = (new.auth(SECRET), new.auth(SECRET));
     first.start().await.unwrap();
     second.start().await.unwrap();
@@ -172,28 +173,28 @@ async fn new_installation_derives_its_signing_key_and_existing_one_keeps_lakefs_
 
 #[tokio::test]
 async fn unknown_signing_method_is_rejected() {
-    let world = World::new();
+    let installation = Installation::new();
     let (partition, key) = (crate::records::WEIR_PARTITION, crate::records::SIGNING_KEY);
-    world
+    installation
         .kv
         .set(partition, key, Bytes::from_static(b"hkdf-sha512/v2"))
         .await
         .unwrap();
-    let refused = world.auth("a secret key that is long").start().await;
+    let refused = installation.auth("a secret key that is long").start().await;
     assert!(refused.unwrap_err().to_string().contains("hkdf-sha512/v2"));
 }
 
 #[tokio::test]
 async fn concurrent_setups_create_one_administrator() {
-    let world = World::new();
-    let (a, b) = (world.auth("k"), world.auth("k"));
+    let installation = Installation::new();
+    let (a, b) = (installation.auth("k"), installation.auth("k"));
     let (a, b) = tokio::join!(a.setup("one", None), b.setup("two", None));
     assert_eq!(usize::from(a.is_ok()) + usize::from(b.is_ok()), 1);
 }
 
 #[tokio::test]
 async fn empty_names_and_keys_are_rejected() {
-    let auth = World::new().auth("k");
+    let auth = Installation::new().auth("k");
     for (name, key) in [
         ("", None),
         ("a", Some(("".into(), "s".into()))),
@@ -209,19 +210,22 @@ async fn empty_names_and_keys_are_rejected() {
 
 #[tokio::test]
 async fn session_token_expires_after_the_login_duration() {
-    let world = World::new();
-    let auth = world.auth("k");
+    let installation = Installation::new();
+    let auth = installation.auth("k");
     let key = auth
         .setup("admin", Some(("AK".into(), "SK".into())))
         .await
         .unwrap();
     let (token, expires) = auth.login(&key.access_key_id, "SK").await.unwrap();
-    assert_eq!(expires, world.clock.now() + Duration::from_secs(3600));
+    assert_eq!(
+        expires,
+        installation.clock.now() + Duration::from_secs(3600)
+    );
     assert_eq!(
         auth.authenticate_token(&token).await.unwrap().username,
         "admin"
     );
-    world.clock.advance(Duration::from_secs(3600));
+    installation.clock.advance(Duration::from_secs(3600));
     assert!(matches!(
         auth.authenticate_token(&token).await,
         Err(Error::Unauthenticated)
@@ -234,13 +238,13 @@ async fn session_token_expires_after_the_login_duration() {
 
 #[tokio::test]
 async fn token_of_a_deleted_user_is_rejected() {
-    let world = World::new();
-    let auth = world.auth("k");
+    let installation = Installation::new();
+    let auth = installation.auth("k");
     auth.setup("admin", Some(("AK".into(), "SK".into())))
         .await
         .unwrap();
     let (token, _) = auth.login("AK", "SK").await.unwrap();
-    world
+    installation
         .kv
         .delete(BASIC_PARTITION, SUPER_ADMIN_KEY)
         .await
@@ -253,13 +257,13 @@ async fn token_of_a_deleted_user_is_rejected() {
 
 #[tokio::test]
 async fn wrong_secret_key_is_reported_without_printing_it() {
-    let world = World::new();
-    world
+    let installation = Installation::new();
+    installation
         .auth("right")
         .setup("admin", Some(("AK".into(), "SK".into())))
         .await
         .unwrap();
-    let auth = world.auth("wrong-secret");
+    let auth = installation.auth("wrong-secret");
     let e = auth.authenticate_key("AK", "SK").await.unwrap_err();
     assert!(matches!(e, Error::Secret), "{e}");
     assert!(!format!("{auth:?}").contains("wrong-secret"));
@@ -267,8 +271,8 @@ async fn wrong_secret_key_is_reported_without_printing_it() {
 
 #[tokio::test]
 async fn administrator_has_exactly_one_key() {
-    let world = World::new();
-    let auth = world.auth("k");
+    let installation = Installation::new();
+    let auth = installation.auth("k");
     auth.setup("admin", Some(("AK".into(), "SK".into())))
         .await
         .unwrap();
@@ -304,8 +308,8 @@ async fn administrator_has_exactly_one_key() {
 
 #[tokio::test]
 async fn preferences_are_stored_once_and_only_after_setup() {
-    let world = World::new();
-    let auth = world.auth("k");
+    let installation = Installation::new();
+    let auth = installation.auth("k");
     let prefs = BTreeMap::from([("feature_updates".to_owned(), "true".to_owned())]);
     assert!(matches!(
         auth.set_comm_prefs(prefs.clone()).await,
@@ -322,8 +326,8 @@ async fn preferences_are_stored_once_and_only_after_setup() {
 
 #[tokio::test]
 async fn requests_are_counted_by_month_across_servers() {
-    let world = World::new();
-    let (a, b) = (world.auth("k"), world.auth("k"));
+    let installation = Installation::new();
+    let (a, b) = (installation.auth("k"), installation.auth("k"));
     a.count_request();
     b.count_request();
     b.count_request();
@@ -336,7 +340,7 @@ async fn requests_are_counted_by_month_across_servers() {
             count: 3
         }]
     );
-    world.clock.advance(Duration::from_secs(40 * 86_400));
+    installation.clock.advance(Duration::from_secs(40 * 86_400));
     a.count_request();
     assert_eq!(
         a.usage().await.unwrap().last().unwrap(),
@@ -350,20 +354,25 @@ async fn requests_are_counted_by_month_across_servers() {
 
 #[tokio::test]
 async fn error_for_another_layout_names_both_versions() {
-    let world = World::new();
-    world
+    let installation = Installation::new();
+    installation
         .kv
         .set(SCHEMA_PARTITION, SCHEMA_KEY, Bytes::from_static(b"5"))
         .await
         .unwrap();
-    let e = world.auth("k").start().await.unwrap_err().to_string();
+    let e = installation
+        .auth("k")
+        .start()
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(e.contains("version 5") && e.contains("version 4"), "{e}");
 }
 
 #[tokio::test]
 async fn installation_id_is_stable() {
-    let world = World::new();
-    let id = world.auth("k").installation_id().await.unwrap();
-    assert_eq!(id, world.auth("k").installation_id().await.unwrap());
+    let installation = Installation::new();
+    let id = installation.auth("k").installation_id().await.unwrap();
+    assert_eq!(id, installation.auth("k").installation_id().await.unwrap());
     assert_eq!(id.len(), 36);
 }

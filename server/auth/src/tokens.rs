@@ -14,7 +14,7 @@ const AUDIENCE: &str = "login";
 /// Longer tokens are rejected without parsing.
 const MAX_TOKEN_BYTES: usize = 8192;
 
-/// As in lakeFS, `aud` is a string and not a list.
+/// The claims of a session token, as in lakeFS: `aud` is a string, not a list.
 #[derive(Debug, Serialize, Deserialize)]
 struct Claims {
     #[serde(default)]

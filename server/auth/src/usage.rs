@@ -54,7 +54,7 @@ impl Usage {
     }
 }
 
-/// Returns whether the count was added. It is not if other servers changed the record during every attempt.
+/// Adds `counted` to the stored count. Returns false if other servers changed the record during every attempt.
 async fn add(
     store: &dyn Store,
     installation: &str,

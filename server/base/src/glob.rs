@@ -150,7 +150,7 @@ mod tests {
         patterns.iter().map(ToString::to_string).collect()
     }
 
-    /// Guards a bug: 20,000 nested braces overflowed the stack of the thread that compiled or dropped the pattern.
+    /// Regression test: 20,000 nested braces overflowed the stack of the thread that compiled or dropped the pattern.
     #[test]
     fn nested_braces_are_rejected_before_parsing() {
         let on_a_small_stack = || {

@@ -1,4 +1,4 @@
-//! Generates identifiers: xids (12 bytes as 20 characters of base32hex), UUIDs and nanoids.
+//! Generates identifiers: xids (12 bytes as 20 characters of base32hex), UUIDs and nanoids (random URL-safe characters).
 //!
 //! [`SystemIds`] is for production and [`SeededIds`] for tests. The layout of an xid is a storage format:
 //! 4 bytes of seconds, 3 of machine, 2 of process and 3 of counter, all big-endian, so that ids sort by time.
@@ -25,7 +25,7 @@ const NANOID: &[u8; 64] = b"_-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMN
 /// The counter has three bytes.
 const COUNTER_MASK: u32 = 0x00ff_ffff;
 
-/// Generates identifiers. Every component that creates named things receives a generator.
+/// Generates identifiers. Every component that creates ids receives a generator.
 pub trait IdGenerator: Debug + Send + Sync {
     /// Returns an ascending xid: ids of a later second sort after those of an earlier one.
     fn xid(&self) -> String;
@@ -64,7 +64,7 @@ pub fn data_id_time(id: &str) -> Option<OffsetDateTime> {
 
 /// Generates identifiers from a clock and the system's random numbers.
 ///
-/// The machine part of xids is random for each instance. Servers with the same host name, as in containers,
+/// The machine part of xids is random for each generator. Servers with the same host name, as in containers,
 /// therefore do not create the same ids.
 #[derive(Debug)]
 pub struct SystemIds {
@@ -172,7 +172,7 @@ impl IdGenerator for SeededIds {
 #[derive(Debug)]
 struct Xids {
     clock: Arc<dyn Clock>,
-    /// Three bytes of machine and two of process.
+    /// Three bytes that identify the machine and two that identify the process.
     origin: [u8; 5],
     counter: AtomicU32,
     /// The tick of the last run id.
@@ -412,7 +412,7 @@ mod tests {
         }
     }
 
-    /// Guards a bug: ids within a second ascended, so the runs of one operation were listed in reverse.
+    /// Regression test: ids within a second ascended, so the runs of one operation were listed in reverse.
     #[test]
     fn run_ids_descend_within_a_second_and_within_an_instant() {
         let clock = at(1_700_000_000);

@@ -1,7 +1,6 @@
 //! Delays for bounded retries with exponential back-off.
 //!
-//! Only background work and contended loops use them; requests never sleep on a timer. This file
-//! computes the delays, and the caller sleeps.
+//! This module only computes the delays; the caller sleeps. ARCHITECTURE.md lists the few requests that may sleep.
 
 use std::time::Duration;
 
@@ -25,10 +24,10 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Creates up to `retries` delays that double from `initial` up to `max`.
+    /// Creates a policy of `retries` delays that double from `initial` up to `max`.
     ///
-    /// Each delay is random between half and all of its nominal length, so that callers that collided once do
-    /// not collide again.
+    /// Each delay is chosen at random between 50 % and 100 % of its nominal length, so that callers that collided
+    /// once do not collide again.
     #[must_use]
     pub const fn new(initial: Duration, max: Duration, retries: u32) -> Self {
         Self {

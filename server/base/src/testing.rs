@@ -1,6 +1,7 @@
-//! Test support shared by all crates: test effort, fault schedules, sampling of written tables, small stacks.
+//! Test support shared by all crates: test effort, fault schedules, sampling of written SSTables, small stacks.
 //!
-//! There are two levels of effort: brief for the test command, and long for `cargo xtask soak`. Not used in a server.
+//! There are two levels of effort: brief for `cargo xtask test`, and long for `cargo xtask soak`. Servers do not use
+//! this module.
 
 mod sample;
 
@@ -77,8 +78,8 @@ pub type Turn<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// Decides which calls to a store fail and when each call continues.
 pub trait FaultSchedule: Debug + Send + Sync {
-    /// Returns whether a fault that affects `parts` of 256 calls affects this call.
-    fn should_fail(&self, parts: u8) -> bool;
+    /// Returns whether this call fails. `rate` is the number of calls out of 256 that fail on average.
+    fn should_fail(&self, rate: u8) -> bool;
 
     /// Waits until the call may continue.
     fn turn(&self) -> Turn<'_>;
@@ -103,12 +104,12 @@ impl SeededFaults {
 }
 
 impl FaultSchedule for SeededFaults {
-    fn should_fail(&self, parts: u8) -> bool {
+    fn should_fail(&self, rate: u8) -> bool {
         let mut rng = self
             .rng
             .lock()
             .expect("no code panics while it holds this lock");
-        rng.random::<u8>() < parts
+        rng.random::<u8>() < rate
     }
 
     fn turn(&self) -> Turn<'_> {

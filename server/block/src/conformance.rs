@@ -82,7 +82,7 @@ fn broken_after(bytes: Bytes) -> ByteStream {
     ]))
 }
 
-fn named(parts: &[PartInfo]) -> Vec<CompletedPart> {
+fn completed(parts: &[PartInfo]) -> Vec<CompletedPart> {
     parts
         .iter()
         .map(|part| CompletedPart {
@@ -116,7 +116,7 @@ impl Suite<'_> {
             self.store
                 .properties(&at)
                 .await
-                .expect("properties answer")
+                .expect("properties can be read")
                 .is_none(),
             "{at} must be absent"
         );
@@ -142,7 +142,7 @@ impl Suite<'_> {
                 .store
                 .properties(&self.at(key))
                 .await
-                .expect("properties answer")
+                .expect("properties can be read")
                 .expect("it was put");
             assert_eq!(
                 (properties.size_bytes, properties.last_modified),
@@ -190,7 +190,7 @@ impl Suite<'_> {
             assert_eq!(
                 self.read("data/r/1", Some(range))
                     .await
-                    .expect("the range is within"),
+                    .expect("the range is within the object"),
                 bytes.slice(expected)
             );
         }
@@ -227,7 +227,7 @@ impl Suite<'_> {
         let read = self
             .read("data/l/1", Some(100_000..2_500_000))
             .await
-            .expect("the range is within");
+            .expect("the range is within the object");
         assert!(
             read == bytes.slice(100_000..2_500_000),
             "a range over several chunks"
@@ -401,9 +401,9 @@ impl Suite<'_> {
             format!("{namespace}side"),
             "other://x/".to_owned(),
         ];
-        let named = self.store.canonical_namespaces(asked.to_vec()).await;
+        let canonical = self.store.canonical_namespaces(asked.to_vec()).await;
         let [place, slashed, from_root, inner, beside, foreign] =
-            <[String; 6]>::try_from(named).expect("one result per namespace");
+            <[String; 6]>::try_from(canonical).expect("one result per namespace");
         assert_eq!(place, slashed);
         assert_eq!(place, from_root);
         assert!(!place.ends_with('/'));

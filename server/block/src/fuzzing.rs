@@ -1,6 +1,6 @@
-//! The parsers of this crate as functions of bytes, for `tests/fuzz`.
+//! Entry points for the fuzzer in `tests/fuzz`: the parsers of this crate as functions of bytes.
 
-/// The address of an object, or of a namespace.
+/// Resolves the address of an object or a namespace.
 pub fn address(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data) {
         crate::local::try_address(text);

@@ -1,8 +1,9 @@
 //! Stores object bytes by physical address.
 //!
-//! A [`BlockStore`] stores complete objects. A put is durable when it returns. It stores nothing if it
-//! fails, is cancelled, or its body ends with an error. Bodies are streamed in both directions. Here an object is
-//! only an address ([`Location`]) and bytes; repositories and permissions are the caller's concern.
+//! A [`BlockStore`] stores complete objects. A put is durable when it returns. It stores nothing if it fails, if its
+//! body ends with an error, or if it is cancelled before the body is complete. Bodies are streamed in both directions.
+//! In this crate, an object is only an address ([`Location`]) and bytes; repositories and permissions are the caller's
+//! concern.
 //!
 //! Drivers: [`LocalStore`] (files below one folder, in lakeFS's layout) and [`MemoryStore`] (for tests). Both
 //! pass the [`conformance`] suite. [`testing::FaultyStore`] injects failures into a store.

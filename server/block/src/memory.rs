@@ -83,10 +83,10 @@ impl MemoryStore {
 
     async fn collect(&self, body: ByteStream) -> Result<Object> {
         let bytes: BytesMut = body.try_collect().await.map_err(Error::Body)?;
-        Ok(self.stamp(bytes.freeze()))
+        Ok(self.new_object(bytes.freeze()))
     }
 
-    fn stamp(&self, bytes: Bytes) -> Object {
+    fn new_object(&self, bytes: Bytes) -> Object {
         Object {
             md5: Md5::digest(&bytes).into(),
             last_modified: self.clock.now(),
@@ -222,7 +222,7 @@ impl BlockStore for MemoryStore {
         let object = self
             .object(from)?
             .ok_or_else(|| Error::NotFound(from.clone()))?;
-        let object = self.stamp(object.bytes);
+        let object = self.new_object(object.bytes);
         let put = object.put();
         self.state().objects.insert(to.clone(), object);
         Ok(put)
@@ -290,7 +290,7 @@ impl BlockStore for MemoryStore {
             bytes.extend_from_slice(&part.bytes);
             digests.push(part.md5);
         }
-        let object = self.stamp(bytes.freeze());
+        let object = self.new_object(bytes.freeze());
         let put = Put {
             md5: multipart_etag(&digests),
             ..object.put()

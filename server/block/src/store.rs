@@ -173,10 +173,10 @@ pub trait BlockStore: Debug + Send + Sync {
     /// Returns the parts uploaded so far, ordered by number.
     ///
     /// # Errors
-    /// [`Error::NoSuchUpload`], [`Error::Storage`].
+    /// [`Error::NoSuchUpload`], [`Error::InvalidAddress`], [`Error::Storage`].
     async fn list_parts(&self, at: &Location, upload_id: &str) -> Result<Vec<PartInfo>>;
 
-    /// Joins the listed parts, in ascending order, to the object. The ETag is S3's: the MD5 of the
+    /// Joins the listed parts, in ascending order, into the object. Its ETag is that of S3: the MD5 of the
     /// parts' MD5s, `-`, and the number of parts.
     ///
     /// If several callers, in any processes, complete an upload concurrently, one list of parts wins. Completing it
@@ -185,8 +185,8 @@ pub trait BlockStore: Debug + Send + Sync {
     ///
     /// # Errors
     /// [`Error::NoSuchUpload`] if the upload does not exist or was completed with other parts;
-    /// [`Error::InvalidPart`] if the list is empty or a part is missing, out of order or has a different ETag. The
-    /// upload then stays open. [`Error::Storage`].
+    /// [`Error::InvalidPart`] if the list is empty or a part is missing, out of order or has a different ETag, in
+    /// which case the upload stays open; [`Error::InvalidAddress`], [`Error::Storage`].
     async fn complete_multipart(
         &self,
         at: &Location,

@@ -19,7 +19,7 @@ pub enum Error {
     /// The server could not be reached, or the response was cut off.
     #[error("failed to reach the server")]
     Transport(#[from] reqwest::Error),
-    /// The response does not match the contract.
+    /// The response does not have the form that `openapi.yaml` describes.
     #[error("failed to parse the response")]
     Answer(#[from] serde_json::Error),
     /// The server's URL is invalid.

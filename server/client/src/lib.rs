@@ -139,10 +139,11 @@ mod tests {
 
     #[test]
     fn paths_are_escaped_segment_by_segment() {
-        let client = Client::new("http://127.0.0.1:1/", Credentials::None).expect("an address");
+        let client =
+            Client::new("http://127.0.0.1:1/", Credentials::None).expect("the endpoint is valid");
         let request = client
             .request(Method::GET, &["repositories", "a", "refs", "main~1/x?y"])
-            .expect("a request")
+            .expect("the URL can have a path")
             .query("path", "a b&c")
             .query_list("objects", &["x".to_owned(), "y".to_owned()])
             .into_url();

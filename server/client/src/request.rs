@@ -43,6 +43,7 @@ impl Request {
         }
     }
 
+    /// Sets a JSON body. Like all `send_*` methods, it does not send the request yet.
     pub(crate) fn send_json(self, body: &impl Serialize) -> Self {
         Self(self.0.json(body))
     }
@@ -62,18 +63,22 @@ impl Request {
         Self(self.0.header(CONTENT_TYPE, content_type).body(body))
     }
 
+    /// Sends the request and ignores the response body.
     pub(crate) async fn nothing(self) -> Result<()> {
         self.send().await.map(|_| ())
     }
 
+    /// Sends the request and parses the response body.
     pub(crate) async fn json<T: DeserializeOwned>(self) -> Result<T> {
         Ok(serde_json::from_slice(&self.send().await?.bytes().await?)?)
     }
 
+    /// Sends the request and returns the response body as text.
     pub(crate) async fn text(self) -> Result<String> {
         Ok(self.send().await?.text().await?)
     }
 
+    /// Sends the request and streams the response body.
     pub(crate) async fn bytes(self) -> Result<ByteStream> {
         Ok(self
             .send()
@@ -83,6 +88,7 @@ impl Request {
             .boxed())
     }
 
+    /// Sends the request. Converts an error status to [`Error::Refused`].
     async fn send(self) -> Result<Response> {
         let response = self.0.send().await?;
         if response.status().is_success() {
@@ -96,7 +102,7 @@ impl Request {
     pub(crate) fn into_url(self) -> String {
         self.0
             .build()
-            .expect("parts of a test are valid")
+            .expect("the request of a test is valid")
             .url()
             .to_string()
     }

@@ -15,7 +15,7 @@ use crate::{Batch, Entry, Guard, GuardOutcome, Predicate, Result, Store, Version
 pub struct Counts {
     /// Calls of `get`, `get_many` and `scan`.
     pub reads: u64,
-    /// Calls of all other methods. Each takes part in one transaction.
+    /// Calls of the writing methods: `set`, `set_if`, `delete`, `delete_partition`, `batch` and `guarded`.
     pub writes: u64,
 }
 

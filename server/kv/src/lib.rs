@@ -23,9 +23,9 @@
 //!   [`Error::Invalid`] and [`Error::SlowDown`], after which nothing was written. Dropping the future is
 //!   like an error: the write may still be applied, entirely or not at all.
 //! - **Calls do not sleep.** A request to an idle driver runs immediately. Requests to a busy driver wait
-//!   in a bounded queue and share the next transaction.
+//!   in a bounded queue or for a connection, and may share a transaction.
 //!
-//! [`conformance::run_all`] tests a driver against these guarantees.
+//! [`conformance::run_all`] tests a driver against these guarantees, except durability.
 //!
 //! # Contents
 //!

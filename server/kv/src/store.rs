@@ -96,7 +96,7 @@ impl Op {
         }
     }
 
-    /// Returns partition, key and value if this is a write without a condition.
+    /// Returns partition, key and value if this is a `Set` without a predicate.
     pub(crate) fn unconditional_set(&self) -> Option<(&Bytes, &Bytes, &Bytes)> {
         match self {
             Self::Set {
@@ -137,8 +137,8 @@ pub enum GuardOutcome {
 
 /// An ordered key-value store. Implementations are shared as `Arc<dyn Store>`.
 ///
-/// The crate's documentation lists the guarantees. An empty partition or key is
-/// [`Error::Invalid`]; an empty value is legal.
+/// The crate's documentation lists the guarantees. An empty partition or key is [`Error::Invalid`]; an empty value is
+/// legal. Every request can fail with [`Error::Storage`] or [`Error::SlowDown`]; the methods list only other errors.
 ///
 /// No method has a default implementation, so that the compiler finds methods that a wrapper does not forward.
 #[async_trait]

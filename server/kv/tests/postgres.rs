@@ -284,7 +284,7 @@ async fn slow_server(server: &str) -> String {
     slow
 }
 
-/// Guards a bug: if the caller was cancelled during BEGIN, the pool reused the connection with the open
+/// Regression test: if the caller was cancelled during BEGIN, the pool reused the connection with the open
 /// transaction. The next write on it was acknowledged, but invisible to others and lost when the connection closed.
 #[tokio::test]
 async fn cancelled_transaction_does_not_stay_open() {

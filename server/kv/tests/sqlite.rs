@@ -158,7 +158,7 @@ async fn writer_waits_for_another_process() {
         let store = Arc::clone(&store);
         async move { store.set(b"p", b"k", Bytes::from_static(b"new")).await }
     });
-    // The time that these reads take is enough for most writers to queue.
+    // The time that these reads take is enough for the writer to start waiting.
     for _ in 0..50 {
         store.get(b"p", b"taken").await.unwrap();
     }

@@ -79,7 +79,7 @@ const REFUSED: &[(&str, &str, &str, u16)] = &[
 ];
 
 fn server() -> TestServer {
-    TestServer::start_set(&[
+    TestServer::start_with_extra_settings(&[
         ("WEIR_HTTP_BODY_TIMEOUT", NEVER),
         ("WEIR_GATEWAYS_S3_DOMAIN_NAME", "s3.local.lakefs.io"),
     ])
@@ -100,8 +100,8 @@ fn announced(server: &TestServer, head: &str, length: usize) -> u16 {
     Raw::with(server, request).answer().0
 }
 
-/// The same for a client that waits for `100 Continue`.
-fn announced_politely(server: &TestServer, head: &str, length: usize) -> u16 {
+/// The same for a client that waits for `100 Continue` before it would send the body.
+fn announced_with_expect(server: &TestServer, head: &str, length: usize) -> u16 {
     announced(server, &format!("{head}Expect: 100-continue\r\n"), length)
 }
 
@@ -145,7 +145,7 @@ fn anonymous_bodies_are_limited_to_8_kib() {
         };
         // The announced length is enough for a refusal. Reading the body would send status 100
         // first.
-        let status = announced_politely(&server, &head, MAX_BODY_BYTES + 1);
+        let status = announced_with_expect(&server, &head, MAX_BODY_BYTES + 1);
         assert_eq!(status, expected, "{method} {path}");
         let status = announced(&server, &head, MAX_LEFTOVER_BYTES + 1);
         assert_eq!(status, expected, "{method} {path}");
@@ -163,7 +163,8 @@ fn anonymous_bodies_are_limited_to_8_kib() {
     }
 }
 
-/// The rest of a refused body is drained; otherwise, its client may see a broken connection.
+/// The server discards the rest of a refused body, because the client might otherwise see a broken connection instead
+/// of the response.
 #[test]
 fn drained_part_of_a_refused_body_is_limited() {
     let server = server();
@@ -174,7 +175,7 @@ fn drained_part_of_a_refused_body_is_limited() {
         };
         let head = head(method, path, "Transfer-Encoding: chunked\r\n\r\n");
         let mut raw = Raw::with(&server, head);
-        // More than is read, without end. Every chunk exceeds one of the two limits.
+        // More than the server reads and discards together, in a body without end.
         for _ in 0..(MAX_BODY_BYTES + MAX_LEFTOVER_BYTES) / 1024 + 2 {
             raw.send(chunk(&[b' '; 1024]));
         }
@@ -199,7 +200,7 @@ fn body_is_not_read_without_valid_credentials() {
     for (method, path, headers, expected) in REFUSED {
         let head = head(method, path, headers);
         for length in [1, MAX_BODY_BYTES, MAX_BODY_BYTES + 1, 10 << 20] {
-            let status = announced_politely(&server, &head, length);
+            let status = announced_with_expect(&server, &head, length);
             assert_eq!(status, *expected, "{method} {path} {headers}");
         }
         let status = announced(&server, &head, MAX_LEFTOVER_BYTES + 1);

@@ -1,8 +1,8 @@
 //! Clients that send cheap data without end, and requests whose request line or headers are too
 //! large.
 //!
-//! Every flood must be stopped by what it is and not by a deadline, except for frames that
-//! legitimate connections also send. Another client is served all the time.
+//! The server must recognize each flood and stop it before any deadline. Only floods of frames that
+//! legitimate connections also send may last until a deadline. Another client is served meanwhile.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -52,7 +52,7 @@ fn with_a_bystander(server: &TestServer, flood: impl FnOnce() -> Flooded) -> Flo
 /// open at any time.
 #[test]
 fn rapid_reset_ends_the_connection() {
-    let server = TestServer::start_set(PATIENT);
+    let server = TestServer::start_with_extra_settings(PATIENT);
     let flooded = with_a_bystander(&server, || {
         let mut stream = 1;
         Raw::with(&server, http2_start()).flood(true, || {
@@ -72,7 +72,7 @@ fn rapid_reset_ends_the_connection() {
 /// Endless header blocks: of empty frames, small frames, and frames full of fields.
 #[test]
 fn endless_http2_headers_end_the_connection() {
-    let server = TestServer::start_set(PATIENT);
+    let server = TestServer::start_with_extra_settings(PATIENT);
     let fields: Vec<u8> = (0..300)
         .flat_map(|n| field(&format!("x-{n}"), "0123456789012345678901234567890"))
         .collect();
@@ -97,10 +97,10 @@ fn endless_http2_headers_end_the_connection() {
     assert_eq!(get(&server, "/_health").0, 200);
 }
 
-/// Frames that require a response, which the client may read or not.
+/// Frames that require a response. The client either reads the responses or ignores them.
 #[test]
 fn control_frame_floods_end_by_a_deadline() {
-    let server = TestServer::start_set(SHORT);
+    let server = TestServer::start_with_extra_settings(SHORT);
     for (name, one) in [
         ("settings", frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 100])),
         ("empty settings", frame(SETTINGS, 0, 0, b"")),
@@ -119,7 +119,7 @@ fn control_frame_floods_end_by_a_deadline() {
 
 #[test]
 fn overlong_request_line_gets_a_response() {
-    let server = TestServer::start_set(PATIENT);
+    let server = TestServer::start_with_extra_settings(PATIENT);
     let ask = |target: &str| {
         let request =
             format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
@@ -151,7 +151,7 @@ fn overlong_request_line_gets_a_response() {
 
 #[test]
 fn oversized_headers_get_a_response() {
-    let server = TestServer::start_set(PATIENT);
+    let server = TestServer::start_with_extra_settings(PATIENT);
     let ask = |headers: &str| {
         let request = format!(
             "GET /_health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n"

@@ -1,5 +1,5 @@
-//! All operations that change a branch, in sequence, by one client. Whichever operation the server
-//! dies in, the branch is afterwards either in the state before it or in the state after it.
+//! All operations that change a branch, in sequence, by one client. If the server dies during an
+//! operation, the branch is afterwards in the state before or in the state after that operation.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ type State = Option<(BTreeSet<&'static str>, BTreeSet<&'static str>)>;
 #[derive(Debug, Clone, Copy)]
 enum BranchOp {
     /// Creates the branch at the repository's first commit, which is empty.
-    Make,
+    Create,
     Put(&'static str),
     Delete(&'static str),
     Commit,
@@ -26,14 +26,15 @@ enum BranchOp {
     ResetAll,
     ResetPath(&'static str),
     HardReset(usize),
-    Drop,
-    /// Undoes the previous step, which must be one that an undo reverts completely.
+    /// Deletes the branch.
+    DeleteBranch,
+    /// Undoes the previous step. An undo must be able to revert that step completely.
     Undo,
 }
 
-/// All operations that could lose something. No operation leaves the branch unchanged.
+/// The sequence of operations. It contains every kind that could lose something, and each operation changes the branch.
 const OPERATIONS: &[BranchOp] = &[
-    BranchOp::Make,
+    BranchOp::Create,
     BranchOp::Put("a"),
     BranchOp::Commit,
     BranchOp::Put("b"),
@@ -55,9 +56,9 @@ const OPERATIONS: &[BranchOp] = &[
     BranchOp::HardReset(0),
     BranchOp::Commit,
     BranchOp::Put("f"),
-    BranchOp::Drop,
+    BranchOp::DeleteBranch,
     BranchOp::Undo,
-    BranchOp::Drop,
+    BranchOp::DeleteBranch,
 ];
 
 /// A branch with its possible states.
@@ -114,7 +115,7 @@ impl BranchOps {
         self.possible.push(after.clone());
         let on = self.branch.as_str();
         match step {
-            BranchOp::Make => repo.branch(on, root).await?,
+            BranchOp::Create => repo.branch(on, root).await?,
             BranchOp::Put(path) => repo.put(on, path, path).await?,
             BranchOp::Delete(path) => repo.delete(on, path).await?,
             BranchOp::Commit => {
@@ -129,7 +130,7 @@ impl BranchOps {
             BranchOp::ResetAll => repo.reset(on, None).await?,
             BranchOp::ResetPath(path) => repo.reset(on, Some(path)).await?,
             BranchOp::HardReset(number) => repo.hard_reset(on, &self.commits[number].0).await?,
-            BranchOp::Drop => repo.drop_branch(on).await?,
+            BranchOp::DeleteBranch => repo.drop_branch(on).await?,
             BranchOp::Undo => {
                 repo.undo(on, None).await?;
             }
@@ -141,14 +142,14 @@ impl BranchOps {
 
     fn after(&self, step: BranchOp, before: State) -> State {
         match step {
-            BranchOp::Make => return Some(Default::default()),
+            BranchOp::Create => return Some(Default::default()),
             BranchOp::Undo => return self.earlier.clone(),
             _ => {}
         }
         let (mut committed, mut shown) =
             before.expect("the sequence starts by creating the branch");
         match step {
-            BranchOp::Make | BranchOp::Undo | BranchOp::Drop => return None,
+            BranchOp::Create | BranchOp::Undo | BranchOp::DeleteBranch => return None,
             BranchOp::Put(path) => {
                 shown.insert(path);
             }

@@ -14,25 +14,28 @@ use client::types::{Commit, CommitRecordCreation, RefsDump, TagCreation};
 use client::{DeleteRepositoryOptions, DeleteTagOptions, Error, Result};
 use system_tests::{MAIN, Repo};
 
-use super::task_ops::Given;
+use super::task_ops::Fixture;
 use super::{PATIENCE, Progress, is_gone};
 
 /// Polling interval for background work.
-const LOOK_EVERY: Duration = Duration::from_millis(2);
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
-/// Possible states. The last one was requested last.
+/// Possible states: the last acknowledged one, and those requested since.
 #[derive(Debug)]
 struct Possible<T>(Vec<T>);
 
 impl<T: Clone + Debug + PartialEq> Possible<T> {
+    /// Records a request that changes the state.
     fn asked(&mut self, next: T) {
         self.0.push(next);
     }
 
+    /// Records that the last request has been acknowledged.
     fn acknowledged(&mut self) {
         self.0.drain(..self.0.len() - 1);
     }
 
+    /// Checks that the found state is possible. It must not change afterwards.
     fn settle(&mut self, found: T, what: &str) {
         assert!(self.0.contains(&found), "{what}: {found:?} of {:?}", self.0);
         self.0 = vec![found];
@@ -42,8 +45,8 @@ impl<T: Clone + Debug + PartialEq> Possible<T> {
 /// State of a repository that is created and deleted.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum RepositoryState {
-    Not,
-    Whole,
+    Absent,
+    Complete,
 }
 
 /// Requested and acknowledged operations.
@@ -59,10 +62,11 @@ pub(super) struct MaintenanceOps {
     /// Number of commit records that exist for certain. There may be one more.
     recorded: usize,
     has_records: bool,
-    gone: Possible<RepositoryState>,
+    /// A repository that is created and deleted.
+    temporary: Possible<RepositoryState>,
     is_deletion_asked: bool,
     /// A task that prepares garbage collection.
-    lists: Option<String>,
+    gc_task: Option<String>,
 }
 
 /// Runs maintenance operations until the server is gone or the round ends.
@@ -70,12 +74,12 @@ pub(super) async fn run(
     repo: Repo,
     progress: Arc<Progress>,
     label: String,
-    given: Arc<Given>,
+    fixture: Arc<Fixture>,
 ) -> Vec<MaintenanceOps> {
     let mut maintenance = Vec::new();
     while !progress.is_over() {
         let mut op = MaintenanceOps::new(format!("maintenance-{label}-{}", maintenance.len()));
-        let ran = op.run(&repo, &progress, &given).await;
+        let ran = op.run(&repo, &progress, &fixture).await;
         maintenance.push(op);
         match ran {
             Ok(()) => {}
@@ -96,35 +100,35 @@ impl MaintenanceOps {
             restore: None,
             recorded: 0,
             has_records: false,
-            gone: Possible(vec![RepositoryState::Not]),
+            temporary: Possible(vec![RepositoryState::Absent]),
             is_deletion_asked: false,
-            lists: None,
+            gc_task: None,
         }
     }
 
-    async fn run(&mut self, repo: &Repo, progress: &Progress, given: &Given) -> Result<()> {
-        self.tag(repo, progress, given).await?;
-        self.dump_and_restore(repo, progress, given).await?;
-        self.record(repo, given).await?;
+    async fn run(&mut self, repo: &Repo, progress: &Progress, fixture: &Fixture) -> Result<()> {
+        self.tag(repo, progress, fixture).await?;
+        self.dump_and_restore(repo, progress, fixture).await?;
+        self.record(repo, fixture).await?;
         progress.count_maintenance_op();
-        self.make_and_delete(repo, progress).await?;
-        let (client, name) = (&repo.client, &given.dumped(repo).name);
+        self.create_and_delete(repo, progress).await?;
+        let (client, name) = (&repo.client, &fixture.dumped(repo).name);
         let prepared = client.prepare_garbage_collection_commits(name).await?;
         assert!(!prepared.gc_commits_location.is_empty());
         let prepared = client.prepare_garbage_collection_uncommitted(name, None);
         assert!(!prepared.await?.run_id.is_empty());
         let task = client.prepare_garbage_collection_commits_async(name);
-        self.lists = Some(task.await?.id);
+        self.gc_task = Some(task.await?.id);
         progress.count_maintenance_op();
         Ok(())
     }
 
-    async fn tag(&mut self, repo: &Repo, progress: &Progress, given: &Given) -> Result<()> {
+    async fn tag(&mut self, repo: &Repo, progress: &Progress, fixture: &Fixture) -> Result<()> {
         let (client, name) = (&repo.client, &repo.name);
-        let root = Some(given.root.clone());
+        let root = Some(fixture.root.clone());
         let creation = TagCreation {
             id: self.name.clone(),
-            r#ref: given.root.clone(),
+            r#ref: fixture.root.clone(),
             force: None,
         };
         self.tag.asked(root.clone());
@@ -146,30 +150,34 @@ impl MaintenanceOps {
         &mut self,
         repo: &Repo,
         progress: &Progress,
-        given: &Given,
+        fixture: &Fixture,
     ) -> Result<()> {
-        let dumped = given.dumped(repo);
+        let dumped = fixture.dumped(repo);
         let task = dumped.client.dump_submit(&dumped.name).await?.id;
         self.dump = Some(task.clone());
         let refs = until(|| dump_of(&dumped, &task)).await?;
         self.dumped = Some(refs.clone());
         progress.count_maintenance_op();
-        let anew = self.beside(repo, "restored");
-        given.make_bare(&anew).await?;
-        let restore = Given::restore_of(&refs);
-        let task = anew.client.restore_submit(&anew.name, &restore).await?.id;
+        let restored = self.beside(repo, "restored");
+        fixture.make_bare(&restored).await?;
+        let restore = Fixture::restore_of(&refs);
+        let task = restored
+            .client
+            .restore_submit(&restored.name, &restore)
+            .await?
+            .id;
         self.restore = Some(task.clone());
-        until(|| restore_of(&anew, &task)).await?;
+        until(|| restore_of(&restored, &task)).await?;
         progress.count_maintenance_op();
         Ok(())
     }
 
     /// Imports parents first, like a mirror.
-    async fn record(&mut self, repo: &Repo, given: &Given) -> Result<()> {
+    async fn record(&mut self, repo: &Repo, fixture: &Fixture) -> Result<()> {
         let mirror = self.beside(repo, "mirror");
-        given.make_bare(&mirror).await?;
+        fixture.make_bare(&mirror).await?;
         self.has_records = true;
-        for commit in &given.commits {
+        for commit in &fixture.commits {
             let record = record_of(commit);
             let taken = mirror.client.create_commit_record(&mirror.name, &record);
             taken.await?;
@@ -178,21 +186,23 @@ impl MaintenanceOps {
         Ok(())
     }
 
-    async fn make_and_delete(&mut self, repo: &Repo, progress: &Progress) -> Result<()> {
-        let gone = self.beside(repo, "gone");
-        self.gone.asked(RepositoryState::Whole);
-        Repo::try_create(gone.client.clone(), &gone.name).await?;
-        self.gone.acknowledged();
-        gone.put(MAIN, "a", "a").await?;
-        gone.commit(MAIN, "a").await?;
-        gone.put(MAIN, "b", "b").await?;
+    async fn create_and_delete(&mut self, repo: &Repo, progress: &Progress) -> Result<()> {
+        let temporary = self.beside(repo, "temporary");
+        self.temporary.asked(RepositoryState::Complete);
+        Repo::try_create(temporary.client.clone(), &temporary.name).await?;
+        self.temporary.acknowledged();
+        temporary.put(MAIN, "a", "a").await?;
+        temporary.commit(MAIN, "a").await?;
+        temporary.put(MAIN, "b", "b").await?;
         progress.count_maintenance_op();
-        self.gone.asked(RepositoryState::Not);
+        self.temporary.asked(RepositoryState::Absent);
         self.is_deletion_asked = true;
         let options = DeleteRepositoryOptions::default();
-        let deleted = gone.client.delete_repository(&gone.name, &options);
+        let deleted = temporary
+            .client
+            .delete_repository(&temporary.name, &options);
         deleted.await?;
-        self.gone.acknowledged();
+        self.temporary.acknowledged();
         progress.count_maintenance_op();
         Ok(())
     }
@@ -206,18 +216,18 @@ impl MaintenanceOps {
 
     /// Checks the state against the acknowledged operations. If `to_the_end` is set, waits for
     /// background work.
-    pub(super) async fn settle(&mut self, repo: &Repo, given: &Given, to_the_end: bool) {
+    pub(super) async fn settle(&mut self, repo: &Repo, fixture: &Fixture, to_the_end: bool) {
         let tag = repo.client.get_tag(&repo.name, &self.name).await;
         let tag = found(tag).map(|tag| tag.commit_id);
         self.tag.settle(tag, &self.name);
-        self.settle_records(repo, given).await;
-        self.settle_gone(repo, to_the_end).await;
+        self.settle_records(repo, fixture).await;
+        self.settle_temporary(repo, to_the_end).await;
         if to_the_end {
-            self.settle_tasks(repo, given).await;
+            self.settle_tasks(repo, fixture).await;
         }
     }
 
-    async fn settle_records(&mut self, repo: &Repo, given: &Given) {
+    async fn settle_records(&mut self, repo: &Repo, fixture: &Fixture) {
         if !self.has_records {
             return;
         }
@@ -231,7 +241,7 @@ impl MaintenanceOps {
             taken.is_some()
         };
         let mut is_recorded = Vec::new();
-        for (number, commit) in given.commits.iter().enumerate() {
+        for (number, commit) in fixture.commits.iter().enumerate() {
             let is_there = get(commit).await;
             if is_there {
                 assert!(number <= self.recorded, "{commit:?} was not requested");
@@ -241,7 +251,7 @@ impl MaintenanceOps {
             is_recorded.push(is_there);
         }
         // A client that got no response repeats its request.
-        for (commit, was_there) in given.commits.iter().zip(is_recorded) {
+        for (commit, was_there) in fixture.commits.iter().zip(is_recorded) {
             let record = record_of(commit);
             let taken = mirror.client.create_commit_record(&mirror.name, &record);
             match taken.await {
@@ -253,61 +263,68 @@ impl MaintenanceOps {
                 Err(e) => panic!("{commit:?} is refused: {e}"),
             }
         }
-        self.recorded = given.commits.len();
+        self.recorded = fixture.commits.len();
     }
 
-    async fn settle_gone(&mut self, repo: &Repo, to_the_end: bool) {
-        let gone = self.beside(repo, "gone");
-        let client = &gone.client;
+    async fn settle_temporary(&mut self, repo: &Repo, to_the_end: bool) {
+        let temporary = self.beside(repo, "temporary");
+        let client = &temporary.client;
         let get = || async {
-            match client.get_repository(&gone.name).await {
+            match client.get_repository(&temporary.name).await {
                 Err(e) if e.status() == Some(410) => Ok(None),
                 answer => Ok(Some(found(answer))),
             }
         };
-        let stands = match to_the_end {
+        let found = match to_the_end {
             true => until(get).await.unwrap(),
             false => match get().await.unwrap() {
-                Some(stands) => stands,
+                Some(found) => found,
                 None => {
-                    assert!(self.is_deletion_asked, "{} is being deleted", gone.name);
-                    self.gone = Possible(vec![RepositoryState::Not]);
+                    assert!(
+                        self.is_deletion_asked,
+                        "{} is being deleted without a request",
+                        temporary.name
+                    );
+                    self.temporary = Possible(vec![RepositoryState::Absent]);
                     return;
                 }
             },
         };
-        if stands.is_some() {
+        if found.is_some() {
             // It was neither created nor deleted partially.
-            assert!(gone.log(MAIN, None).await.unwrap().len() <= 2);
-            gone.list(MAIN, "").await.unwrap();
+            assert!(temporary.log(MAIN, None).await.unwrap().len() <= 2);
+            temporary.list(MAIN, "").await.unwrap();
         }
-        let stands = if stands.is_some() {
-            RepositoryState::Whole
+        let state = if found.is_some() {
+            RepositoryState::Complete
         } else {
-            RepositoryState::Not
+            RepositoryState::Absent
         };
-        self.gone.settle(stands, &gone.name);
-        if to_the_end && stands == RepositoryState::Not && self.is_deletion_asked {
-            let namespace = format!("{}-again", gone.name);
-            Repo::try_create_in(client.clone(), &gone.name, &namespace)
+        self.temporary.settle(state, &temporary.name);
+        if to_the_end && state == RepositoryState::Absent && self.is_deletion_asked {
+            let namespace = format!("{}-again", temporary.name);
+            Repo::try_create_in(client.clone(), &temporary.name, &namespace)
                 .await
                 .unwrap();
-            assert_eq!(gone.list(MAIN, "").await.unwrap(), Vec::<String>::new());
+            assert_eq!(
+                temporary.list(MAIN, "").await.unwrap(),
+                Vec::<String>::new()
+            );
         }
     }
 
-    async fn settle_tasks(&mut self, repo: &Repo, given: &Given) {
-        let dumped = given.dumped(repo);
+    async fn settle_tasks(&mut self, repo: &Repo, fixture: &Fixture) {
+        let dumped = fixture.dumped(repo);
         if let Some(task) = &self.dump {
             let refs = until(|| dump_of(&dumped, task)).await.unwrap();
             assert!(self.dumped.is_none() || self.dumped.as_ref() == Some(&refs));
         }
         if let Some(task) = &self.restore {
-            let anew = self.beside(repo, "restored");
-            until(|| restore_of(&anew, task)).await.unwrap();
-            given.check(&anew).await;
+            let restored = self.beside(repo, "restored");
+            until(|| restore_of(&restored, task)).await.unwrap();
+            fixture.check(&restored).await;
         }
-        if let Some(task) = &self.lists {
+        if let Some(task) = &self.gc_task {
             let (client, name) = (&dumped.client, &dumped.name);
             let ended = until(|| async {
                 let status = client.prepare_garbage_collection_commits_status(name, task);
@@ -333,15 +350,15 @@ fn found<T>(answer: Result<T>) -> Option<T> {
 }
 
 /// Polls until there is a result.
-async fn until<T, F>(look: impl Fn() -> F) -> Result<T>
+async fn until<T, F>(poll: impl Fn() -> F) -> Result<T>
 where
     F: Future<Output = Result<Option<T>>>,
 {
     let deadline = Instant::now() + PATIENCE;
-    let mut looks = tokio::time::interval(LOOK_EVERY);
+    let mut ticks = tokio::time::interval(POLL_INTERVAL);
     loop {
-        looks.tick().await;
-        if let Some(found) = look().await? {
+        ticks.tick().await;
+        if let Some(found) = poll().await? {
             return Ok(found);
         }
         assert!(
@@ -359,8 +376,8 @@ async fn dump_of(dumped: &Repo, task: &str) -> Result<Option<RefsDump>> {
     Ok(status.refs)
 }
 
-async fn restore_of(anew: &Repo, task: &str) -> Result<Option<()>> {
-    let status = anew.client.restore_status(&anew.name, task).await?;
+async fn restore_of(restored: &Repo, task: &str) -> Result<Option<()>> {
+    let status = restored.client.restore_status(&restored.name, task).await?;
     assert_eq!(status.error, None, "{task}");
     Ok(status.done.then_some(()))
 }

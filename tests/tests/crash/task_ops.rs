@@ -22,14 +22,14 @@ const MESSAGE: &str = "as a task";
 /// Suffixes of additional branches.
 const TO_MERGE: &str = "merge";
 const TO_PULL: &str = "pull";
-/// The only acceptable error of a task: three servers died while running it.
+/// Status of the only acceptable error of a task: three servers died while running it.
 const DIED: Option<i64> = Some(503);
 /// Polling interval for tasks.
-const LOOK_EVERY: Duration = Duration::from_millis(1);
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Common preconditions of all operations.
+/// What all operations need: a commit to start from, and a repository with its dump.
 #[derive(Debug)]
-pub(super) struct Given {
+pub(super) struct Fixture {
     /// The first commit of the repository in which the operations run.
     pub(super) root: String,
     /// A repository that was dumped, and its dump.
@@ -39,7 +39,7 @@ pub(super) struct Given {
     pub(super) commits: Vec<Commit>,
 }
 
-impl Given {
+impl Fixture {
     /// Creates and dumps a repository with commits, branches and tags.
     pub(super) async fn make(repo: &Repo, root: &str) -> Self {
         let dumped = Repo::create(repo.client.clone(), "dumped").await;
@@ -73,21 +73,21 @@ impl Given {
     }
 
     /// Creates a bare repository for the restore.
-    pub(super) async fn make_bare(&self, anew: &Repo) -> Result<()> {
+    pub(super) async fn make_bare(&self, restored: &Repo) -> Result<()> {
         let creation = RepositoryCreation {
-            name: anew.name.clone(),
+            name: restored.name.clone(),
             storage_namespace: format!("local://tests/{}", self.dumped.name),
             default_branch: Some(MAIN.to_owned()),
             ..RepositoryCreation::default()
         };
         let options = CreateRepositoryOptions { bare: Some(true) };
-        let made = anew.client.create_repository(&options, &creation).await;
+        let made = restored.client.create_repository(&options, &creation).await;
         made.map(|_| ())
     }
 
-    async fn restore(&self, anew: &Repo) -> Result<()> {
+    async fn restore(&self, restored: &Repo) -> Result<()> {
         let restore = Self::restore_of(&self.dump);
-        anew.client.restore_refs(&anew.name, &restore).await
+        restored.client.restore_refs(&restored.name, &restore).await
     }
 
     /// Converts a dump to the body of a restore request.
@@ -109,21 +109,29 @@ impl Given {
     }
 
     /// Checks that the restored repository equals the dumped one.
-    pub(super) async fn check(&self, anew: &Repo) {
-        let dumped = self.dumped(anew);
+    pub(super) async fn check(&self, restored: &Repo) {
+        let dumped = self.dumped(restored);
         for branch in [MAIN, "b-1", "b-2"] {
-            let ids = [dumped.log(branch, None), anew.log(branch, None)];
+            let ids = [dumped.log(branch, None), restored.log(branch, None)];
             let [theirs, ours] = futures::future::join_all(ids).await.try_into().unwrap();
-            assert_eq!(ours.unwrap(), theirs.unwrap(), "{branch} of {}", anew.name);
+            assert_eq!(
+                ours.unwrap(),
+                theirs.unwrap(),
+                "{branch} of {}",
+                restored.name
+            );
         }
-        let tags = [&dumped, anew].map(|repo| async {
+        let tags = [&dumped, restored].map(|repo| async {
             let options = ListTagsOptions::default();
             let listed = repo.client.list_tags(&repo.name, &options).await;
             listed.unwrap().results
         });
         let [theirs, ours] = futures::future::join_all(tags).await.try_into().unwrap();
-        assert_eq!(ours, theirs, "tags of {}", anew.name);
-        assert_eq!(anew.get("of-b", "a").await.unwrap(), Some(b"a".to_vec()));
+        assert_eq!(ours, theirs, "tags of {}", restored.name);
+        assert_eq!(
+            restored.get("of-b", "a").await.unwrap(),
+            Some(b"a".to_vec())
+        );
     }
 }
 
@@ -162,7 +170,7 @@ pub(super) async fn run(
     repo: Repo,
     progress: Arc<Progress>,
     label: String,
-    given: Arc<Given>,
+    fixture: Arc<Fixture>,
 ) -> Vec<TaskOps> {
     let mut task_ops = Vec::new();
     while !progress.is_over() {
@@ -170,7 +178,7 @@ pub(super) async fn run(
             name: format!("task-{label}-{}", task_ops.len()),
             ..TaskOps::default()
         };
-        let ran = task_op.run(&repo, &progress, &given).await;
+        let ran = task_op.run(&repo, &progress, &fixture).await;
         task_ops.push(task_op);
         match ran {
             Ok(()) => {}
@@ -182,9 +190,9 @@ pub(super) async fn run(
 }
 
 impl TaskOps {
-    async fn run(&mut self, repo: &Repo, progress: &Progress, given: &Given) -> Result<()> {
+    async fn run(&mut self, repo: &Repo, progress: &Progress, fixture: &Fixture) -> Result<()> {
         let on = self.name.clone();
-        repo.branch(&on, &given.root).await?;
+        repo.branch(&on, &fixture.root).await?;
         repo.put(&on, "a", "a").await?;
         let (options, creation) = (
             CommitAsyncOptions::default(),
@@ -198,14 +206,14 @@ impl TaskOps {
         self.await_task(repo, false, task.await?.id).await?;
         progress.count_task_op();
 
-        let source = self.with_commit(repo, TO_MERGE, given).await?;
+        let source = self.with_commit(repo, TO_MERGE, fixture).await?;
         let task = client.merge_into_branch_async(&repo.name, &source, &on, None);
         self.await_task(repo, true, task.await?.id).await?;
         progress.count_task_op();
 
         let creation = PullRequestCreation {
             title: on.clone(),
-            source_branch: self.with_commit(repo, TO_PULL, given).await?,
+            source_branch: self.with_commit(repo, TO_PULL, fixture).await?,
             destination_branch: on.clone(),
             ..PullRequestCreation::default()
         };
@@ -216,9 +224,9 @@ impl TaskOps {
         progress.count_task_op();
 
         self.is_restore_begun = true;
-        let anew = self.anew(repo);
-        given.make_bare(&anew).await?;
-        given.restore(&anew).await?;
+        let restored = self.restored(repo);
+        fixture.make_bare(&restored).await?;
+        fixture.restore(&restored).await?;
         self.is_restored = true;
         progress.count_task_op();
         Ok(())
@@ -228,7 +236,7 @@ impl TaskOps {
         format!("{}-{purpose}", self.name)
     }
 
-    fn anew(&self, repo: &Repo) -> Repo {
+    fn restored(&self, repo: &Repo) -> Repo {
         Repo {
             client: repo.client.clone(),
             name: self.name.clone(),
@@ -236,9 +244,9 @@ impl TaskOps {
     }
 
     /// Creates a branch with one more object than the repository's first commit.
-    async fn with_commit(&self, repo: &Repo, purpose: &str, given: &Given) -> Result<String> {
+    async fn with_commit(&self, repo: &Repo, purpose: &str, fixture: &Fixture) -> Result<String> {
         let branch = self.beside(purpose);
-        repo.branch(&branch, &given.root).await?;
+        repo.branch(&branch, &fixture.root).await?;
         repo.put(&branch, purpose, purpose).await?;
         repo.commit(&branch, purpose).await?;
         Ok(branch)
@@ -252,7 +260,7 @@ impl TaskOps {
             made: None,
         });
         let task = self.tasks.last().expect("the task was pushed above");
-        let made = match self.end_of(repo, task).await? {
+        let made = match self.wait_for_end(repo, task).await? {
             TaskState::Made(commit) => Some(commit),
             other => panic!("{task:?} ended as {other:?}"),
         };
@@ -264,19 +272,20 @@ impl TaskOps {
     }
 
     /// Waits until a task has ended.
-    async fn end_of(&self, repo: &Repo, task: &Task) -> Result<TaskState> {
+    async fn wait_for_end(&self, repo: &Repo, task: &Task) -> Result<TaskState> {
         let deadline = Instant::now() + PATIENCE;
-        let mut looks = tokio::time::interval(LOOK_EVERY);
+        let mut ticks = tokio::time::interval(POLL_INTERVAL);
         loop {
-            looks.tick().await;
-            match self.look(repo, task).await? {
+            ticks.tick().await;
+            match self.state_of(repo, task).await? {
                 TaskState::Open => assert!(Instant::now() < deadline, "{task:?} does not end"),
                 ended => return Ok(ended),
             }
         }
     }
 
-    async fn look(&self, repo: &Repo, task: &Task) -> Result<TaskState> {
+    /// Returns the current state of a task.
+    async fn state_of(&self, repo: &Repo, task: &Task) -> Result<TaskState> {
         let (client, name, on) = (&repo.client, &repo.name, &self.name);
         let (completed, made, status_code) = if task.is_merge {
             let source = self.beside(TO_MERGE);
@@ -299,29 +308,29 @@ impl TaskOps {
 
     /// Checks that everything acknowledged has taken effect, or that a repeated request completes
     /// it. If `to_the_end` is set, waits for tasks of dead servers.
-    pub(super) async fn settle(&mut self, repo: &Repo, given: &Given, to_the_end: bool) {
+    pub(super) async fn settle(&mut self, repo: &Repo, fixture: &Fixture, to_the_end: bool) {
         let mut ended = Vec::new();
         for task in &self.tasks {
-            let standing = match to_the_end {
-                true => self.end_of(repo, task).await.unwrap(),
-                false => self.look(repo, task).await.unwrap(),
+            let state = match to_the_end {
+                true => self.wait_for_end(repo, task).await.unwrap(),
+                false => self.state_of(repo, task).await.unwrap(),
             };
             if let Some(commit) = &task.made {
-                assert_eq!(standing, TaskState::Made(commit.clone()), "{task:?}");
+                assert_eq!(state, TaskState::Made(commit.clone()), "{task:?}");
             }
-            ended.push(standing);
+            ended.push(state);
         }
         let log = match repo.log(&self.name, None).await {
             Err(e) if e.status() == Some(404) && self.tasks.is_empty() => return,
             log => log.unwrap(),
         };
-        for (task, standing) in self.tasks.iter().zip(ended) {
+        for (task, state) in self.tasks.iter().zip(ended) {
             let source = match task.is_merge {
                 true => Some(repo.head(&self.beside(TO_MERGE)).await.unwrap()),
                 false => None,
             };
             let made = made(&log, source.as_deref());
-            match standing {
+            match state {
                 TaskState::Made(commit) => assert_eq!(made, [commit.as_str()], "{task:?}"),
                 TaskState::Failed(why) => assert_eq!((why, made), (DIED, vec![]), "{task:?}"),
                 TaskState::Open => assert!(made.len() <= 1, "{task:?} made {made:?}"),
@@ -329,7 +338,7 @@ impl TaskOps {
         }
         assert!(made(&log, None).len() <= 1, "{} in {log:?}", self.name);
         self.settle_pull(repo).await;
-        self.settle_restore(repo, given).await;
+        self.settle_restore(repo, fixture).await;
     }
 
     async fn settle_pull(&mut self, repo: &Repo) {
@@ -355,23 +364,23 @@ impl TaskOps {
         assert_eq!(made(&log, Some(&source)), [self.pulled.as_deref().unwrap()]);
     }
 
-    async fn settle_restore(&mut self, repo: &Repo, given: &Given) {
+    async fn settle_restore(&mut self, repo: &Repo, fixture: &Fixture) {
         if !self.is_restore_begun {
             return;
         }
-        let anew = self.anew(repo);
+        let restored = self.restored(repo);
         if !self.is_restored {
-            match anew.client.get_repository(&anew.name).await {
-                Err(e) if e.status() == Some(404) => given.make_bare(&anew).await.unwrap(),
-                found => assert_eq!(found.unwrap().id, anew.name),
+            match restored.client.get_repository(&restored.name).await {
+                Err(e) if e.status() == Some(404) => fixture.make_bare(&restored).await.unwrap(),
+                found => assert_eq!(found.unwrap().id, restored.name),
             }
-            if let Err(e) = given.restore(&anew).await {
+            if let Err(e) = fixture.restore(&restored).await {
                 // The restore had completed, but the response was lost.
                 assert!(e.to_string().contains("bare repository"), "{e}");
             }
             self.is_restored = true;
         }
-        given.check(&anew).await;
+        fixture.check(&restored).await;
     }
 }
 

@@ -50,13 +50,13 @@ impl Workers {
                 repo.clone(),
                 Arc::clone(&progress),
                 label.clone(),
-                Arc::clone(&state.given),
+                Arc::clone(&state.fixture),
             )),
             maintenance_worker: tokio::spawn(maintenance::run(
                 repo.clone(),
                 Arc::clone(&progress),
                 label,
-                Arc::clone(&state.given),
+                Arc::clone(&state.fixture),
             )),
             progress,
         }
@@ -87,40 +87,40 @@ async fn one_round(
         client: server.client(),
         name: name.to_owned(),
     };
-    let crews = [0, 1].map(|number: u64| {
+    let workers = [0, 1].map(|number: u64| {
         let repo = repo(&servers[number as usize]);
         Workers::start(&repo, number, round, state)
     });
     let victim = random.between(0, 2) as usize;
-    crews[victim].progress.wait(random);
+    workers[victim].progress.wait(random);
     servers[victim].kill9();
-    crews[1 - victim].wait_for_progress();
+    workers[1 - victim].wait_for_progress();
 
     let (mut models, mut commits, mut merged) = (Vec::new(), Vec::new(), Merged::default());
     let (mut branch_ops, mut task_ops, mut maintenance) = (Vec::new(), Vec::new(), Vec::new());
-    for workers in crews {
-        for writer in workers.writers {
+    for server_workers in workers {
+        for writer in server_workers.writers {
             models.push(writer.await.unwrap());
         }
-        commits.extend(workers.committer.await.unwrap());
-        let more = workers.merger.await.unwrap();
+        commits.extend(server_workers.committer.await.unwrap());
+        let more = server_workers.merger.await.unwrap();
         merged.done.extend(more.done);
         merged.attempted += more.attempted;
-        branch_ops.extend(workers.branch_worker.await.unwrap());
-        task_ops.extend(workers.task_worker.await.unwrap());
-        maintenance.extend(workers.maintenance_worker.await.unwrap());
+        branch_ops.extend(server_workers.branch_worker.await.unwrap());
+        task_ops.extend(server_workers.task_worker.await.unwrap());
+        maintenance.extend(server_workers.maintenance_worker.await.unwrap());
     }
-    let left = repo(&servers[1 - victim]);
-    check_writes(&left, round, models, state).await;
-    check_commits(&left, commits, state).await;
-    check_merges(&left, round, merged, state).await;
-    check_branch_ops(&left, branch_ops, state).await;
-    check_task_ops(&left, task_ops, state).await;
-    check_maintenance(&left, maintenance, state).await;
+    let survivor = repo(&servers[1 - victim]);
+    check_writes(&survivor, round, models, state).await;
+    check_commits(&survivor, commits, state).await;
+    check_merges(&survivor, round, merged, state).await;
+    check_branch_ops(&survivor, branch_ops, state).await;
+    check_task_ops(&survivor, task_ops, state).await;
+    check_maintenance(&survivor, maintenance, state).await;
     servers[victim].restart();
-    let back = repo(&servers[victim]);
-    assert_eq!(back.head(MAIN).await.unwrap(), state.main);
-    assert_eq!(back.head(TRUNK).await.unwrap(), state.trunk);
+    let restarted = repo(&servers[victim]);
+    assert_eq!(restarted.head(MAIN).await.unwrap(), state.main);
+    assert_eq!(restarted.head(TRUNK).await.unwrap(), state.trunk);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -101,7 +101,7 @@ impl Object {
         &self.entry
     }
 
-    /// The size of the object.
+    /// The size of the object in bytes.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
         self.entry.size_bytes

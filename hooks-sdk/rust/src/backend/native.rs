@@ -13,9 +13,9 @@ use crate::{Change, ChangeKind, Entry, Event, Finding, Level, Report, Result, Sp
 /// Objects by path.
 pub(crate) type Tree = BTreeMap<String, Object>;
 
-/// The surroundings of the running hook.
+/// What the running hook can read: the event, its configuration and the trees.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Ambient {
+pub(crate) struct Environment {
     pub(crate) event: Event,
     pub(crate) config: String,
     pub(crate) candidate: Option<Arc<Tree>>,
@@ -27,11 +27,11 @@ pub(crate) struct Ambient {
 const MAX_READ_BYTES: u32 = 1 << 20;
 
 thread_local! {
-    pub(crate) static AMBIENT: RefCell<Ambient> = RefCell::default();
+    pub(crate) static ENVIRONMENT: RefCell<Environment> = RefCell::default();
 }
 
-fn ambient<T>(f: impl FnOnce(&Ambient) -> T) -> T {
-    AMBIENT.with_borrow(f)
+fn environment<T>(f: impl FnOnce(&Environment) -> T) -> T {
+    ENVIRONMENT.with_borrow(f)
 }
 
 /// An object. Its bytes do not change while the hook runs.
@@ -99,7 +99,7 @@ impl Object {
         &self.entry
     }
 
-    /// The size of the object.
+    /// The size of the object in bytes.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
         self.entry.size_bytes
@@ -265,19 +265,19 @@ impl Changes {
 /// The tree after the change: the result of the merge, or the branch with its staged changes.
 #[must_use]
 pub fn candidate() -> Option<Snapshot> {
-    ambient(|a| a.candidate.clone()).map(Snapshot)
+    environment(|a| a.candidate.clone()).map(Snapshot)
 }
 
 /// The tree before the change.
 #[must_use]
 pub fn base() -> Option<Snapshot> {
-    ambient(|a| a.base.clone()).map(Snapshot)
+    environment(|a| a.base.clone()).map(Snapshot)
 }
 
 /// The tree of the source of a merge.
 #[must_use]
 pub fn source() -> Option<Snapshot> {
-    ambient(|a| a.source.clone()).map(Snapshot)
+    environment(|a| a.source.clone()).map(Snapshot)
 }
 
 /// Lists the changes from [`base`] to [`candidate`] whose path starts with `prefix` and is greater than `after`.
@@ -285,7 +285,7 @@ pub fn source() -> Option<Snapshot> {
 /// # Errors
 /// None in native tests.
 pub fn diff(prefix: &str, after: Option<&str>) -> Result<Changes> {
-    let (before, after_change) = ambient(|a| {
+    let (before, after_change) = environment(|a| {
         (
             a.base.clone().unwrap_or_default(),
             a.candidate.clone().unwrap_or_default(),
@@ -351,14 +351,14 @@ fn at_least_one(max: u32) -> Result<usize> {
 /// The event that the hook judges.
 #[must_use]
 pub fn event() -> Event {
-    ambient(|a| a.event.clone())
+    environment(|a| a.event.clone())
 }
 
 /// Writes a line to the log of the hook. Does nothing in native tests.
 pub fn log(_level: Level, _message: &str) {}
 
 pub(crate) fn config() -> String {
-    ambient(|a| {
+    environment(|a| {
         if a.config.is_empty() {
             "null".to_owned()
         } else {

@@ -16,7 +16,7 @@ const SCHEMA: i64 = 2;
 const NAME: i64 = 4;
 const CHILDREN: i64 = 5;
 
-/// Type ids of the protocol.
+/// Type ids of Thrift's compact protocol.
 const BINARY: u8 = 8;
 const LIST: u8 = 9;
 const STRUCT: u8 = 12;
@@ -203,6 +203,7 @@ impl<'a> Walk<'a> {
             ));
         }
         match kind {
+            // 3 is a byte, 4 to 6 are integers, 7 is a double.
             3 => drop(self.byte()?),
             4..=6 => drop(self.number()?),
             7 => drop(self.take(8)?),
@@ -210,6 +211,7 @@ impl<'a> Walk<'a> {
                 let len = self.length()?;
                 self.take(len)?;
             }
+            // Sets (10) are encoded like lists.
             LIST | 10 => self.list(Place::Other, depth + 1)?,
             STRUCT => self.structure(Place::Other, depth + 1)?,
             // Footers contain no maps and none of the unknown types.

@@ -13,7 +13,7 @@ impl Auth {
     /// Checks an access key and its secret.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] if either is wrong.
+    /// [`Error::Unauthenticated`] if either is wrong; [`Error::Secret`] if the stored secret cannot be decrypted.
     pub async fn authenticate_key(&self, access_key_id: &str, secret: &str) -> Result<Principal> {
         let known = self.known_key(access_key_id).await?;
         if bool::from(known.secret.as_bytes().ct_eq(secret.as_bytes())) {
@@ -40,7 +40,7 @@ impl Auth {
     /// Returns the secret and owner of an access key, for signature checks.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] if there is no such key.
+    /// [`Error::Unauthenticated`] if there is no such key; [`Error::Secret`] if the stored secret cannot be decrypted.
     pub async fn secret_of(&self, access_key_id: &str) -> Result<(String, Principal)> {
         let known = self.known_key(access_key_id).await?;
         Ok((known.secret.to_string(), known.principal))
@@ -49,7 +49,7 @@ impl Auth {
     /// Exchanges an access key for a session token and its expiry time.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`].
+    /// Those of [`Self::authenticate_key`].
     pub async fn login(
         &self,
         access_key_id: &str,

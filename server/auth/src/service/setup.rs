@@ -1,4 +1,4 @@
-//! Set-up of an installation: creates the administrator and stores the communication preferences, once each.
+//! Setup of an installation: creates the administrator and stores the communication preferences, once each.
 
 use std::collections::BTreeMap;
 
@@ -143,7 +143,7 @@ fn check_administrator(username: &str, access_key_id: &str, secret_access_key: &
     Ok(())
 }
 
-/// Returns the writes of a set-up. The user comes first, so that two concurrent set-ups cannot both succeed even if the
+/// Returns the writes of a setup. The user comes first, so that two concurrent setups cannot both succeed even if the
 /// driver has no transactions.
 fn setup_writes(user: &UserData, credential: &CredentialData, date: String) -> Vec<Op> {
     let set = |partition: &'static [u8], key: Vec<u8>, value: Vec<u8>, predicate| Op::Set {

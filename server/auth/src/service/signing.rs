@@ -25,7 +25,7 @@ impl Auth {
         let length = self.inner.options.secret_key.len();
         let is_short = length < MIN_SECRET_KEY_BYTES;
         if self.has_administrator().await? {
-            if let Some(warning) = warning_of_short_key(length) {
+            if let Some(warning) = short_key_warning(length) {
                 tracing::warn!("{warning}");
             }
         } else if is_short {
@@ -79,8 +79,9 @@ impl Auth {
     }
 }
 
-/// What an existing installation is told about a secret key of this many bytes; nothing if it is long enough.
-fn warning_of_short_key(bytes: usize) -> Option<String> {
+/// Returns the warning that an existing installation logs about a secret key of `bytes` bytes. Returns `None` if the key
+/// is long enough.
+fn short_key_warning(bytes: usize) -> Option<String> {
     (bytes < MIN_SECRET_KEY_BYTES).then(|| {
         format!(
             "auth.encrypt.secret_key has only {bytes} bytes ({MIN_SECRET_KEY_BYTES} are recommended): anyone with a session token can find the key by brute force; \
@@ -94,13 +95,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_short_keys_are_warned_of() {
-        let warning = warning_of_short_key(MIN_SECRET_KEY_BYTES - 1).unwrap();
+    fn only_short_keys_cause_a_warning() {
+        let warning = short_key_warning(MIN_SECRET_KEY_BYTES - 1).unwrap();
         assert!(
             warning.contains("has only 15 bytes (16 are recommended)")
                 && warning.contains("new installation"),
             "{warning}"
         );
-        assert_eq!(warning_of_short_key(MIN_SECRET_KEY_BYTES), None);
+        assert_eq!(short_key_warning(MIN_SECRET_KEY_BYTES), None);
     }
 }

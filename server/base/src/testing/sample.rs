@@ -1,21 +1,22 @@
-//! Selects which tables written by tests are kept, so that another implementation reads them back.
+//! Selects the SSTables that tests keep for another implementation to read back.
 //!
-//! Of each test, all of the first tables are kept and then a decreasing share. A test that writes very many tables
-//! therefore neither displaces the tables of other tests nor takes minutes to read back.
+//! The first tables of each test are all kept, and later tables with decreasing probability. A test that writes very
+//! many tables therefore neither displaces the tables of other tests nor takes minutes to read back.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-/// Number of first tables of each test that are always in the sample.
-const FIRST: u64 = 250;
+/// Number of tables at the start of each test that are always in the sample.
+const ALWAYS_SAMPLED: u64 = 250;
 
 /// Number of tables each test has written, by thread name. The test harness names threads after their tests.
 static WRITTEN: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
 
 /// Returns whether a table of the current thread's test is in the sample. Call it once for each table.
 ///
-/// The first [`FIRST`] tables are. The n-th table is included with probability `FIRST / n`, which adds some hundred
-/// tables each time n grows tenfold. The choice depends only on the table's id, which is the digest of its contents.
+/// The first [`ALWAYS_SAMPLED`] tables always are. Any later n-th table is included with probability
+/// `ALWAYS_SAMPLED / n`, which adds about 575 tables each time n grows tenfold. The choice depends only on n and on the
+/// table's id, which is the digest of its contents.
 ///
 /// # Panics
 /// If the id is not a hex digest.
@@ -30,7 +31,7 @@ pub fn is_in_sample(id: &str) -> bool {
     *nth += 1;
     let random = id.get(..8).and_then(|id| u32::from_str_radix(id, 16).ok());
     let random = u64::from(random.expect("the id of a table is a hex digest"));
-    random.saturating_mul(*nth) < FIRST << 32
+    random.saturating_mul(*nth) < ALWAYS_SAMPLED << 32
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::future;
 use md5::{Digest as _, Md5};
 
-use super::{ROUNDS, Suite, broken_after, hex_md5, in_pieces, named, pattern};
+use super::{ROUNDS, Suite, broken_after, completed, hex_md5, in_pieces, pattern};
 use crate::{CompletedPart, Error, Location, PartInfo, from_bytes};
 
 impl Suite<'_> {
@@ -16,7 +16,7 @@ impl Suite<'_> {
             .store
             .create_multipart(&at)
             .await
-            .expect("an upload begins");
+            .expect("an upload can be started");
         let mut infos = Vec::new();
         for (number, bytes) in parts {
             let info = self
@@ -62,7 +62,7 @@ impl Suite<'_> {
         infos.remove(1);
         let put = self
             .store
-            .complete_multipart(&at, &id, &named(&infos))
+            .complete_multipart(&at, &id, &completed(&infos))
             .await
             .expect("an upload is completed");
         let whole: Bytes = [&again[..], &parts[0].1, &parts[2].1].concat().into();
@@ -83,7 +83,7 @@ impl Suite<'_> {
                 .expect("aborting a completed or a missing upload succeeds");
             let forgotten = self
                 .store
-                .complete_multipart(&at, &id, &named(&infos))
+                .complete_multipart(&at, &id, &completed(&infos))
                 .await;
             assert!(
                 matches!(forgotten, Err(Error::NoSuchUpload(_))),
@@ -94,7 +94,7 @@ impl Suite<'_> {
             self.store
                 .properties(&at)
                 .await
-                .expect("properties answer")
+                .expect("properties can be read")
                 .is_some(),
             "the object stays"
         );
@@ -108,15 +108,15 @@ impl Suite<'_> {
         infos: &[PartInfo],
         put: &crate::Put,
     ) {
-        let mut same = named(infos);
+        let mut same = completed(infos);
         same[0].etag = format!("\"{}\"", same[0].etag.to_ascii_uppercase());
-        for parts in [&named(infos), &same] {
+        for parts in [&completed(infos), &same] {
             let again = self.store.complete_multipart(at, id, parts).await;
             assert_eq!(&again.expect("the same parts again"), put);
         }
         let refused = [
             self.store
-                .complete_multipart(at, id, &named(&infos[..1]))
+                .complete_multipart(at, id, &completed(&infos[..1]))
                 .await
                 .err(),
             self.store
@@ -130,7 +130,7 @@ impl Suite<'_> {
         }
     }
 
-    /// Guards a bug: after two concurrent completions with different parts, the size was from one and the
+    /// Regression test: after two concurrent completions with different parts, the size was from one and the
     /// bytes were from the other.
     pub(super) async fn one_of_several_concurrent_completions_wins(&self) {
         for round in 0..ROUNDS {
@@ -153,7 +153,7 @@ impl Suite<'_> {
             ];
             let ended = future::join_all(lists.iter().map(async |list| {
                 self.store
-                    .complete_multipart(&at, &id, &named(list))
+                    .complete_multipart(&at, &id, &completed(list))
                     .await
                     .map_err(|error| (matches!(error, Error::NoSuchUpload(_)), error))
             }))
@@ -182,7 +182,7 @@ impl Suite<'_> {
         for round in 0..ROUNDS {
             let key = format!("data/m/abort-{round}");
             let (at, id, infos) = self.upload(&key, &[(1, pattern(300_000, round))]).await;
-            let all = named(&infos);
+            let all = completed(&infos);
             let complete = self.store.complete_multipart(&at, &id, &all);
             let part = self
                 .store
@@ -211,7 +211,7 @@ impl Suite<'_> {
     pub(super) async fn invalid_parts_are_rejected_and_the_upload_stays(&self) {
         let parts = [(1, pattern(100, 1)), (2, pattern(100, 2))];
         let (at, id, infos) = self.upload("data/m/2", &parts).await;
-        let good = named(&infos);
+        let good = completed(&infos);
         let missing = CompletedPart {
             number: 3,
             etag: good[0].etag.clone(),
@@ -273,7 +273,7 @@ impl Suite<'_> {
                     .err(),
                 self.store.list_parts(at, id).await.err(),
                 self.store
-                    .complete_multipart(at, id, &named(&infos))
+                    .complete_multipart(at, id, &completed(&infos))
                     .await
                     .err(),
             ];
@@ -311,7 +311,7 @@ impl Suite<'_> {
             .expect("an upload is aborted");
         let gone = self
             .store
-            .complete_multipart(&at, &id, &named(&infos))
+            .complete_multipart(&at, &id, &completed(&infos))
             .await;
         assert!(matches!(gone, Err(Error::NoSuchUpload(_))), "{gone:?}");
         self.assert_absent("data/m/5").await;

@@ -34,17 +34,17 @@ async fn put_part(
     store.put_part(&at(ADDRESS), id, number, body).await
 }
 
-fn named(infos: &[PartInfo]) -> Vec<CompletedPart> {
-    let named = |info: &PartInfo| CompletedPart {
+fn completed(infos: &[PartInfo]) -> Vec<CompletedPart> {
+    let completed = |info: &PartInfo| CompletedPart {
         number: info.number,
         etag: info.etag.clone(),
     };
-    infos.iter().map(named).collect()
+    infos.iter().map(completed).collect()
 }
 
 async fn complete(store: &LocalStore, id: &str, infos: &[PartInfo]) -> crate::Result<crate::Put> {
     store
-        .complete_multipart(&at(ADDRESS), id, &named(infos))
+        .complete_multipart(&at(ADDRESS), id, &completed(infos))
         .await
 }
 
@@ -184,7 +184,9 @@ async fn completed_upload_is_unknown_at_other_addresses() {
     let (id, infos) = upload(&store, &["first"]).await;
     complete(&store, &id, &infos).await.unwrap();
     let other: Location = at("local://lake/repo/data/p/other");
-    let ended = store.complete_multipart(&other, &id, &named(&infos)).await;
+    let ended = store
+        .complete_multipart(&other, &id, &completed(&infos))
+        .await;
     assert_unknown(&ended);
     store.abort_multipart(&other, &id).await.unwrap();
     complete(&store, &id, &infos).await.unwrap();

@@ -59,7 +59,7 @@ impl Root {
 
     /// Simulates a system without `openat2`.
     #[cfg(test)]
-    pub(super) fn open_step_by_step(&self) {
+    pub(super) fn disable_openat2(&self) {
         self.has_openat2.store(false, Ordering::Relaxed);
     }
 

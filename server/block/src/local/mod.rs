@@ -2,7 +2,7 @@
 //! `<path>/<namespace without local://>/<key>`.
 //!
 //! A put streams into a temporary file, flushes it to disk and renames it, so every file is a complete
-//! object. All disk work runs on the blocking pool; a small object takes one task.
+//! object. All disk work runs on tokio's blocking pool; storing a small object takes a single task there.
 
 mod folder;
 mod multipart;
@@ -203,12 +203,12 @@ impl BlockStore for LocalStore {
     async fn canonical_namespaces(&self, namespaces: Vec<String>) -> Vec<String> {
         let inner = Arc::clone(&self.0);
         let asked = namespaces.clone();
-        let named = blocking(move || {
+        let resolved = blocking(move || {
             let canonical = |namespace: &String| inner.paths.canonical(namespace);
             Ok(namespaces.iter().map(canonical).collect())
         });
         // The blocking pool rejects work only while the process shuts down.
-        named.await.unwrap_or(asked)
+        resolved.await.unwrap_or(asked)
     }
 
     async fn put(&self, at: &Location, body: ByteStream) -> Result<Put> {

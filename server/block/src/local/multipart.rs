@@ -1,11 +1,11 @@
 //! Multipart uploads. The parts are stored in the namespace's folder, as in lakeFS, so that an open upload survives
 //! a switch between the two servers. The `parts` module lists the files.
 //!
-//! An upload ends exactly once. To complete or abort an upload, a process takes its lock and re-checks its state. A
-//! completion first publishes the object, then durably writes a completion record with the list of parts. The
-//! record is the point at which the upload is completed; marker and parts are removed afterwards. If the process
-//! dies before that point, the upload is still open. If it dies later, the upload is completed. In both cases the
-//! object consists of the parts of a single list.
+//! An upload ends exactly once. A process that completes or aborts an upload takes its lock. A completion then checks
+//! the state of the upload again, publishes the object, and durably writes a completion record with a digest of the
+//! list of parts. The upload is completed as soon as the record exists; marker and parts are removed afterwards. If the
+//! process dies before the record exists, the upload is still open. If it dies later, the upload is completed. In both
+//! cases the object consists of the parts of a single list.
 //!
 //! Storing a part takes no lock. After writing the part, the process checks the upload again. If the upload is
 //! still open, the process that ends it finds the part. If it has ended, the storing process removes the part.
@@ -21,7 +21,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::folder::Folder;
 use super::parts::{
     Completion, READ_BYTES, UploadLock, completion_name, marker_name, part_info, part_name,
-    part_numbers, read_note, remove_part, write_part_md5,
+    part_numbers, read_small_file, remove_part, write_part_md5,
 };
 use super::paths::{path_error, split};
 use super::write::{CancelFlag, CancelOnDrop, TempFile};
@@ -69,7 +69,7 @@ pub(super) struct Upload {
     at: Location,
     id: String,
     folder: Folder,
-    /// Whether the upload has a marker. Uploads started by lakeFS have none.
+    /// Whether the marker existed when the upload was read. Uploads started by lakeFS have none.
     has_marker: bool,
     completion: Option<Completion>,
     numbers: Vec<u32>,
@@ -106,8 +106,9 @@ impl Inner {
             })
         };
         let numbers = part_numbers(&folder, id).map_err(failed)?;
-        let marker = read_note(&folder, &marker_name(id)).map_err(failed)?;
-        // Read this after the marker, because the marker is removed once the completion record exists.
+        let marker = read_small_file(&folder, &marker_name(id)).map_err(failed)?;
+        // Read the record after the marker. A completion removes the marker only after it has written the record, so
+        // at least one of them is found.
         let completion = Completion::read(&folder, id, at).map_err(failed)?;
         let has_marker = match marker {
             Some(address) if address == at.as_str() => true,
@@ -159,8 +160,8 @@ impl Upload {
             || is_there(completion_name(&self.id))?)
     }
 
-    /// Removes the marker, then all parts, including those stored since the upload was found. If a part is stored
-    /// after the marker is removed, the task that stores it removes it.
+    /// Removes the marker, then all parts, including those stored since the upload was found. The task that stores a
+    /// part after the marker is removed also removes that part.
     fn clear(&self) -> io::Result<()> {
         self.folder.remove(marker_name(&self.id))?;
         for number in part_numbers(&self.folder, &self.id)? {
@@ -169,7 +170,7 @@ impl Upload {
         Ok(())
     }
 
-    /// Joins the listed parts to the object. Verifies the MD5 of each part again.
+    /// Joins the listed parts into the object. Verifies the MD5 of each part again.
     fn join(&self, inner: &Inner, named: &[CompletedPart], cancelled: &CancelFlag) -> Result<Put> {
         let failed = |source| self.failed("join the parts of", source);
         let uploaded = self.parts()?;
@@ -246,7 +247,7 @@ impl LocalStore {
         self.run(move |_| {
             let failed = |source| upload.failed("write a part of", source);
             write_part_md5(&upload.folder, &upload.id, &info).map_err(failed)?;
-            // If the upload has ended while the part was stored, nobody else removes the part.
+            // If the upload ended while the part was being stored, only this task can still remove the part.
             if upload.has_ended().map_err(failed)? {
                 remove_part(&upload.folder, &upload.id, number).map_err(failed)?;
                 return Err(Error::NoSuchUpload(upload.id.clone()));
@@ -323,9 +324,9 @@ fn is_own(id: &str) -> bool {
     id.len() == OWN_ID_BYTES && id.ends_with(OWN_SUFFIX)
 }
 
-/// Returns the folder for the files of an upload. Keys of multipart uploads have the form
-/// `data/<partition>/<name>`; for these it is the namespace's folder, above `data`. For other keys it is the
-/// object's folder. It is never the store's folder itself.
+/// Returns the folder for the files of an upload. Keys of multipart uploads usually have the form
+/// `data/<partition>/<name>`. For these, it is the namespace's folder, which contains `data`, unless that is the
+/// store's folder. In all other cases, it is the object's folder.
 fn upload_folder(path: &Path) -> PathBuf {
     let above = path
         .ancestors()

@@ -24,7 +24,7 @@ use crate::{CompletedPart, Location, PartInfo, Put};
 /// Number of bytes of a part read in one step.
 pub(super) const READ_BYTES: usize = 256 << 10;
 /// Maximum size of a small file that is read as text, in bytes. An address and a few numbers fit.
-const MAX_NOTE_BYTES: u64 = 16 << 10;
+const MAX_SMALL_FILE_BYTES: u64 = 16 << 10;
 
 pub(super) fn part_name(id: &str, number: u32) -> String {
     format!("{id}-{number:05}")
@@ -42,7 +42,7 @@ fn md5_name(part: &str) -> String {
     format!("{part}.weir-md5")
 }
 
-/// Lock to end an upload, exclusive among processes. The system releases it when the process ends.
+/// The lock that a process holds while it completes or aborts an upload. The system releases it when the process ends.
 #[derive(Debug)]
 pub(super) struct UploadLock<'a> {
     folder: &'a Folder,
@@ -104,7 +104,7 @@ impl Completion {
 
     /// Reads the completion record of an upload to `at`. Returns `None` if there is none for this address.
     pub(super) fn read(folder: &Folder, id: &str, at: &Location) -> io::Result<Option<Self>> {
-        let Some(text) = read_note(folder, &completion_name(id))? else {
+        let Some(text) = read_small_file(folder, &completion_name(id))? else {
             return Ok(None);
         };
         let mut lines = text.lines();
@@ -177,13 +177,13 @@ fn parts_digest(named: &[CompletedPart]) -> String {
 }
 
 /// Reads a small text file. Returns `None` if it does not exist.
-pub(super) fn read_note(folder: &Folder, name: &str) -> io::Result<Option<String>> {
+pub(super) fn read_small_file(folder: &Folder, name: &str) -> io::Result<Option<String>> {
     let file = match folder.open(name) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened?,
     };
     let mut text = String::new();
-    file.take(MAX_NOTE_BYTES).read_to_string(&mut text)?;
+    file.take(MAX_SMALL_FILE_BYTES).read_to_string(&mut text)?;
     Ok(Some(text))
 }
 
@@ -207,8 +207,8 @@ pub(super) fn part_info(folder: &Folder, id: &str, number: u32) -> io::Result<Pa
     let name = part_name(id, number);
     let stat = folder.stat(&name)?.ok_or(io::ErrorKind::NotFound)?;
     let (size_bytes, last_modified) = (size(&stat), modified(&stat)?);
-    let recorded = read_note(folder, &md5_name(&name))?.and_then(|note| {
-        let (etag, valid_for) = note.split_once(' ')?;
+    let recorded = read_small_file(folder, &md5_name(&name))?.and_then(|text| {
+        let (etag, valid_for) = text.split_once(' ')?;
         let is_valid = etag.len() == 32 && valid_for == fingerprint(size_bytes, last_modified);
         is_valid.then(|| etag.to_owned())
     });

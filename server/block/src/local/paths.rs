@@ -31,7 +31,7 @@ pub(super) enum ResolvedPath {
 pub(super) struct Paths {
     /// Canonical path of the store's folder.
     root: PathBuf,
-    /// The open store's folder.
+    /// The open handle of the store's folder.
     pub(super) store: Root,
     /// Path of the store's folder as configured. lakeFS records absolute addresses that start with it.
     configured: PathBuf,
@@ -180,7 +180,8 @@ impl Paths {
     }
 }
 
-/// Resolves an address, for [`crate::fuzzing`]: whatever its text, its place is below the store's folder.
+/// Resolves an address, for [`crate::fuzzing`]. Panics if the resulting path is neither below the store's folder nor in
+/// the allowed external folder.
 pub(crate) fn try_address(text: &str) {
     static PATHS: LazyLock<Paths> = LazyLock::new(|| {
         let external = ["/import".to_owned()];

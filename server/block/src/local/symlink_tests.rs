@@ -18,11 +18,11 @@ const SECRET: &[u8] = b"secret";
 /// Number of rounds of writes and deletions while a folder is being swapped for a link.
 const SWAPS: usize = 100;
 
-/// Opens a store, optionally as on a system without `openat2`.
+/// Opens a store, with or without `openat2`.
 async fn open_as(root: &Path, has_openat2: bool) -> LocalStore {
     let store = open(root).await;
     if !has_openat2 {
-        store.0.paths.store.open_step_by_step();
+        store.0.paths.store.disable_openat2();
     }
     store
 }
@@ -56,7 +56,7 @@ fn assert_refused<T>(done: crate::Result<T>) {
     );
 }
 
-/// Guards a bug: the second put used a cached folder path and wrote through the link.
+/// Regression test: the second put used a cached folder path and wrote through the link.
 #[tokio::test]
 async fn known_folder_replaced_by_a_link_is_not_followed() {
     for has_openat2 in [true, false] {

@@ -171,16 +171,16 @@ async fn full_disk_is_an_error_and_leaves_no_file() {
     );
 }
 
-/// A disk that accepts all writes and fails to flush them.
-struct LyingDisk(File);
+/// A file that accepts all writes but cannot be flushed to disk.
+struct FailingFlush(File);
 
-impl LyingDisk {
+impl FailingFlush {
     fn create(file: File) -> Box<dyn Sink> {
         Box::new(Self(file))
     }
 }
 
-impl Write for LyingDisk {
+impl Write for FailingFlush {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes)
     }
@@ -190,7 +190,7 @@ impl Write for LyingDisk {
     }
 }
 
-impl Sink for LyingDisk {
+impl Sink for FailingFlush {
     fn sync(&mut self) -> io::Result<()> {
         Err(io::Error::other("the disk failed"))
     }
@@ -199,7 +199,7 @@ impl Sink for LyingDisk {
 #[tokio::test]
 async fn failed_flush_is_an_error_and_leaves_no_file() {
     let root = TempDir::new().unwrap();
-    let store = open_with(root.path(), &[], LyingDisk::create).await;
+    let store = open_with(root.path(), &[], FailingFlush::create).await;
     let failed = store
         .put(
             &at("local://lake/data/p/x"),
@@ -348,18 +348,18 @@ async fn all_spellings_of_a_folder_have_one_canonical_form() {
         format!("local://{}/real/lake/inner", home.display()),
         format!("local://{}/configured/pond/inner", home.display()),
     ] {
-        let named = store.canonical_namespaces(vec![spelling.clone()]).await;
-        assert_eq!(named, [inner.as_str()], "{spelling}");
+        let canonical = store.canonical_namespaces(vec![spelling.clone()]).await;
+        assert_eq!(canonical, [inner.as_str()], "{spelling}");
     }
-    let named = ["local://pond", "local://new/er", "local://../x"].map(str::to_owned);
-    let named = store.canonical_namespaces(named.to_vec()).await;
+    let asked = ["local://pond", "local://new/er", "local://../x"].map(str::to_owned);
+    let canonical = store.canonical_namespaces(asked.to_vec()).await;
     let real = format!("local://{}/real", home.display());
     let expected = [
         format!("{real}/lake"),
         format!("{real}/new/er"),
         "local://../x".to_owned(),
     ];
-    assert_eq!(named, expected);
+    assert_eq!(canonical, expected);
 }
 
 #[tokio::test]
@@ -423,12 +423,12 @@ async fn upload_files_are_in_the_namespace_and_are_removed() {
         .put_part(&x, &id, 1, from_bytes(Bytes::from_static(b"one")))
         .await
         .unwrap();
-    let (file, note, marker) = (
+    let (file, md5, marker) = (
         format!("lake/repo/{id}-00001"),
         format!("lake/repo/{id}-00001.weir-md5"),
         format!("lake/repo/{id}.weir-upload"),
     );
-    assert_eq!(files(root.path()), names(&[&file, &note, &marker]));
+    assert_eq!(files(root.path()), names(&[&file, &md5, &marker]));
 
     // A part that has changed on disk is rejected.
     std::fs::write(root.path().join(&file), "two").unwrap();

@@ -63,7 +63,7 @@ impl Drop for TempFile {
             return;
         }
         if let Err(error) = self.temp.folder().remove(&self.name) {
-            // The next process that opens the store removes it.
+            // The next process that opens the store removes the file.
             tracing::warn!(%error, name = %self.name, "failed to remove a temporary file");
         }
     }
@@ -93,7 +93,8 @@ impl TempFile {
         Ok(())
     }
 
-    /// Makes the file durable and renames it to `to`, unless the request was cancelled.
+    /// Makes the file durable and renames it to `to`, unless the request was cancelled. If the last step fails, which
+    /// flushes the folder, the file remains at `to` although this returns an error.
     pub(super) fn publish(
         mut self,
         inner: &Inner,

@@ -264,7 +264,7 @@ pub(super) async fn guarded_write_honors_its_guard(store: &dyn Store) {
         assert_eq!(contents(store, &staged).await, format!("k={text}"));
     }
 
-    // The guarded writes may have predicates of their own and may write the guarded record itself.
+    // The guarded writes may have predicates too, and may write the guarded record itself.
     let conditional = vec![
         set(&staged, "k", "5", unchanged("4")),
         set(&staged, "l", "5", Some(Predicate::Absent)),

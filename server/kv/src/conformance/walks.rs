@@ -108,7 +108,8 @@ pub(super) async fn get_many_returns_values_in_request_order(store: &dyn Store) 
     fresh(store, "many").await;
 }
 
-/// Compares random walks with seeks. The sizes are close to the cursor's page sizes.
+/// Compares random reads and seeks of the cursor with a sorted map. The numbers of entries are close to the cursor's page
+/// sizes.
 pub(super) async fn cursor_matches_a_sorted_map(store: &Arc<dyn Store>) {
     for (seed, size) in [0, 1, 31, 32, 33, 96, 97, 1500].into_iter().enumerate() {
         let partition = fresh(&**store, "cursor").await;

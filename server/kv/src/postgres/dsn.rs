@@ -1,4 +1,5 @@
-//! Parses connection strings, in both of libpq's forms, and explains connection errors.
+//! Parses connection strings in both forms of PostgreSQL's clients, URL and `key=value` pairs, and explains connection
+//! errors.
 //!
 //! Accepts the same parameters as lakeFS: its own `lakefskv_table`, run-time parameters of the PostgreSQL
 //! server, and parameters of the Go connection pool, which are ignored. Error messages never
@@ -18,7 +19,7 @@ use crate::{Error, Result};
 /// Maximum length of a connection string, in bytes.
 const MAX_BYTES: usize = 16 << 10;
 const DEFAULT_TABLE: &str = "kv";
-/// Maximum length of a table name. PostgreSQL's limit is 63, and the partitions append `_99`.
+/// Maximum length of a table name, in bytes. PostgreSQL's limit is 63, and the names of partitions append up to `_99`.
 const TABLE_LENGTH: usize = 60;
 /// Ignored parameters of the Go driver and its pool. [`PostgresOptions`](super::PostgresOptions) configures the pool.
 const IGNORED: [&str; 12] = [
@@ -81,6 +82,7 @@ impl Dsn {
         Ok(dsn)
     }
 
+    /// Applies a parameter of the connection string.
     fn with(mut self, name: &str, value: &str) -> Result<Self> {
         let options = self.options;
         self.options = match name {
@@ -127,7 +129,7 @@ impl Dsn {
         )
     }
 
-    /// The error if the connection or the first query fails.
+    /// Returns the error for a failed connection or first query.
     pub(super) fn refused(&self, error: sqlx::Error) -> Error {
         let code = code(&error);
         let check = match (&error, code.as_deref()) {
@@ -155,7 +157,7 @@ impl Dsn {
         self.failed(check.into(), Some(error))
     }
 
-    /// The error if the tables do not exist and cannot be created.
+    /// Returns the error for tables that do not exist and cannot be created.
     pub(super) fn not_created(&self, error: sqlx::Error) -> Error {
         let table = &self.table;
         let check = format!(
@@ -164,7 +166,7 @@ impl Dsn {
         self.failed(check, Some(error))
     }
 
-    /// The error if the server does not answer.
+    /// Returns the error for a server that does not answer.
     pub(super) fn timed_out(&self, waited: Duration) -> Error {
         let check = format!(
             "no answer within {} s; check host, port and firewall",
@@ -186,7 +188,7 @@ impl Dsn {
 fn malformed(check: String) -> Error {
     Error::Open {
         driver: "postgres",
-        target: "by its connection string".into(),
+        target: "given by the connection string".into(),
         check,
         source: None,
     }
@@ -207,6 +209,7 @@ fn checked_table(name: &str) -> Result<String> {
     )))
 }
 
+/// Returns whether this can be the name of a run-time parameter of the server.
 fn is_parameter(name: &str) -> bool {
     !name.is_empty()
         && name

@@ -40,7 +40,7 @@ pub(super) async fn create(connection: &mut PgConnection, table: &str) -> sqlx::
     Ok(())
 }
 
-/// Returns the DDL statements. The server runs them as one transaction.
+/// Returns the statements that create the tables and the view. The server runs them as one transaction.
 fn definition(table: &str) -> String {
     let mut sql = format!(
         "CREATE TABLE IF NOT EXISTS {table} (

@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, Row as _, Sqlite};
 use super::writer::{JobResult, Outcome, Work};
 use crate::{Guard, Op, Predicate};
 
-/// Maximum number of keys that one `DeleteSome` job deletes.
+/// Maximum number of keys that one `DeleteChunk` job deletes.
 const DELETE_CHUNK: u32 = 10_000;
 /// Sizes of multi-row upserts. Rows are split into these sizes, largest first, so that only a few
 /// different statements are prepared.
@@ -25,7 +25,7 @@ pub(super) async fn apply_alone(
     work: &Work,
 ) -> sqlx::Result<Option<JobResult>> {
     match work {
-        Work::DeleteSome { partition } => delete_some(connection, partition)
+        Work::DeleteChunk { partition } => delete_chunk(connection, partition)
             .await
             .map(|outcome| Some(Ok(outcome))),
         Work::Ops { guard: None, ops } => match ops.as_slice() {
@@ -106,10 +106,10 @@ impl Transaction<'_> {
     async fn apply(&mut self, work: &Work) -> sqlx::Result<JobResult> {
         let (guard, ops) = match work {
             Work::Ops { guard, ops } => (guard, ops),
-            Work::DeleteSome { partition } => {
+            Work::DeleteChunk { partition } => {
                 self.flush().await?;
                 self.guards.retain(|(guarded, _), _| guarded != partition);
-                return delete_some(self.connection, partition).await.map(Ok);
+                return delete_chunk(self.connection, partition).await.map(Ok);
             }
         };
         if let Some(guard) = guard
@@ -253,12 +253,12 @@ async fn apply_op(connection: &mut SqliteConnection, op: &Op) -> sqlx::Result<bo
     Ok(query.execute(connection).await?.rows_affected() == 1)
 }
 
-async fn delete_some(
+async fn delete_chunk(
     connection: &mut SqliteConnection,
     partition: &Bytes,
 ) -> sqlx::Result<Outcome> {
     let result = sqlx::query(
-        // Deletes a key range, which scans the chunk twice. `key IN (...)` would look up every key separately.
+        // Deletes a range of keys. This scans the chunk twice, but `key IN (...)` would look up every key separately.
         "DELETE FROM kv WHERE partition_key = ?1
          AND key <= (SELECT max(key) FROM (SELECT key FROM kv WHERE partition_key = ?1 ORDER BY key LIMIT ?2))",
     )

@@ -1,4 +1,4 @@
-//! The SQLite driver, in write-ahead mode. It is the embedded default.
+//! The SQLite driver, with a write-ahead log (WAL). It is the embedded default.
 //!
 //! Reads use a pool of read-only connections, each with its own thread. Writes go through a bounded queue
 //! to the single [`writer`]. Readers and the writer do not block each other. Several processes may
@@ -175,7 +175,7 @@ impl Store for SqliteStore {
         let partition = Bytes::copy_from_slice(partition);
         // Delete in chunks, so that a partition of a million keys does not block the writer for seconds.
         loop {
-            let work = Work::DeleteSome {
+            let work = Work::DeleteChunk {
                 partition: partition.clone(),
             };
             if self.write("delete a partition", work).await? == Outcome::NothingLeft {

@@ -145,7 +145,7 @@ async fn layout_version(connection: &mut SqliteConnection) -> sqlx::Result<i64> 
         .await
 }
 
-/// Converts an error of opening the file to one that says what to check.
+/// Converts an error that occurred while opening the file, and adds what the operator should check.
 fn explained(path: &Path, error: sqlx::Error) -> Error {
     const SQLITE_NOTADB: &str = "26";
     let code = error

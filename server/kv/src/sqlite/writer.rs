@@ -21,13 +21,13 @@ const GROUP_JOBS: usize = 256;
 /// Once the values of a transaction reach this size, no further job joins it.
 const GROUP_BYTES: usize = 16 * 1024 * 1024;
 
-/// The task of a job.
+/// What a job does.
 #[derive(Debug)]
 pub(super) enum Work {
     /// Apply all writes or none, if the guard holds.
     Ops { guard: Option<Guard>, ops: Batch },
     /// Delete one chunk of a partition's keys.
-    DeleteSome { partition: Bytes },
+    DeleteChunk { partition: Bytes },
 }
 
 impl Work {
@@ -52,7 +52,7 @@ impl Work {
 pub(super) enum Outcome {
     Done,
     GuardFailed,
-    /// `DeleteSome` has deleted the last keys of the partition.
+    /// `DeleteChunk` has deleted the last keys of the partition.
     NothingLeft,
 }
 

@@ -26,10 +26,12 @@ const COMMITS: usize = 20;
 
 /// One kind of hostile hook.
 struct Attack {
-    what: &'static str,
+    name: &'static str,
     component: bytes::Bytes,
+    /// The memory limit of each hook.
     memory_mib: u32,
-    at_once: usize,
+    /// Number of hooks that run at the same time.
+    hooks: usize,
 }
 
 pub(crate) async fn run() -> Result<()> {
@@ -54,43 +56,43 @@ pub(crate) async fn run() -> Result<()> {
                 tokio::spawn(async move { refused_after(&server, &branch).await })
             })
             .collect();
-        latencies(&server, &format!("{} {}", attack.at_once, attack.what)).await?;
+        latencies(&server, &format!("{} {}", attack.hooks, attack.name)).await?;
         for run in running {
-            stopped.push((attack.what, run.await??));
+            stopped.push((attack.name, run.await??));
         }
     }
 
     say("");
     say("| hook with a limit of 5 s | refused after ms |");
     say("|---|--:|");
-    for (what, after) in stopped {
-        say(&format!("| {what} | {} |", milliseconds(after)));
+    for (name, after) in stopped {
+        say(&format!("| {name} | {} |", milliseconds(after)));
     }
     say("");
-    compilers(&server).await
+    measure_during_compilation(&server).await
 }
 
 fn attacks() -> Vec<Attack> {
     vec![
         Attack {
-            what: "endless loops",
+            name: "endless loops",
             component: component("(loop (br 0))"),
             memory_mib: 16,
-            at_once: 8,
+            hooks: 8,
         },
         Attack {
-            what: "hooks that fill 125 MiB again and again",
+            name: "hooks that fill 125 MiB again and again",
             component: component(
                 "(drop (memory.grow (i32.const 2000))) (loop (memory.fill (i32.const 0) (i32.const 7) (i32.mul (memory.size) (i32.const 65536))) (br 0))",
             ),
             memory_mib: 256,
-            at_once: 8,
+            hooks: 8,
         },
         Attack {
-            what: "pairs of nested components that pass 500 MB",
+            name: "pairs of nested components that pass 500 MB",
             component: passing_text(500),
             memory_mib: 2048,
-            at_once: 2,
+            hooks: 2,
         },
     ]
 }
@@ -98,8 +100,8 @@ fn attacks() -> Vec<Attack> {
 /// Creates a branch for each hook of an attack, with its gate and a staged change.
 async fn prepare(server: &Server, attack: &Attack) -> Result<Vec<String>> {
     let mut branches = Vec::new();
-    for n in 0..attack.at_once {
-        let branch = format!("{}-{n}", attack.what.replace(' ', "-"));
+    for n in 0..attack.hooks {
+        let branch = format!("{}-{n}", attack.name.replace(' ', "-"));
         new_branch(server, HOSTILE, &branch).await?;
         gate(
             server,
@@ -152,7 +154,7 @@ async fn gate(
         .await
 }
 
-/// Commits to a branch with a hostile gate. Returns when the gate is stopped by its time limit.
+/// Commits to a branch with a hostile gate and checks that the gate's time limit stops it. Returns how long the commit took.
 async fn refused_after(server: &Server, branch: &str) -> Result<Duration> {
     let (taken, status, text) = commit_hostile(server, branch).await?;
     ensure!(
@@ -162,7 +164,7 @@ async fn refused_after(server: &Server, branch: &str) -> Result<Duration> {
     Ok(taken)
 }
 
-/// Commits to a branch with a hostile gate. Returns how long that took, the status and the body of the response.
+/// Commits to a branch with a hostile gate. Returns how long the commit took, and the status and body of the response.
 async fn commit_hostile(
     server: &Server,
     branch: &str,
@@ -179,6 +181,7 @@ async fn commit_hostile(
     Ok((asked.elapsed(), answer.status(), answer.text().await?))
 }
 
+/// Measures requests of other users and prints a row for each kind. `meanwhile` names what runs at the same time.
 async fn latencies(server: &Arc<Server>, meanwhile: &str) -> Result<()> {
     let health = async |server: Arc<Server>, _n: u64| {
         let url = format!("{}/_health", server.url);
@@ -210,7 +213,7 @@ fn row(meanwhile: &str, request: &str, measured: &Measured) {
 }
 
 /// Measures the delay of another repository's gate while two slow components are being compiled.
-async fn compilers(server: &Arc<Server>) -> Result<()> {
+async fn measure_during_compilation(server: &Arc<Server>) -> Result<()> {
     let folder = std::env::var_os("WEIR_TEST_HOOKS")
         .map(PathBuf::from)
         .context("run `cargo xtask bench attacks`: WEIR_TEST_HOOKS is not set")?;
@@ -290,6 +293,7 @@ async fn compilers(server: &Arc<Server>) -> Result<()> {
     Ok(())
 }
 
+/// Makes [`COMMITS`] commits on the branch `known`. Returns how long each took, in ascending order.
 async fn commits(server: &Server, prefix: &str) -> Result<Vec<Duration>> {
     let mut taken = Vec::new();
     for n in 0..COMMITS {
@@ -299,7 +303,7 @@ async fn commits(server: &Server, prefix: &str) -> Result<Vec<Duration>> {
     Ok(taken)
 }
 
-/// Commits one change to the branch `name` if it exists, otherwise to `known`.
+/// Commits one change to the branch `name`. The names `before` and `during` stand for the branch `known`.
 async fn commit_gated(server: &Server, name: &str, n: usize) -> Result<Duration> {
     let branch = if matches!(name, "before" | "during") {
         "known"
@@ -320,6 +324,7 @@ async fn commit_gated(server: &Server, name: &str, n: usize) -> Result<Duration>
     Ok(asked.elapsed())
 }
 
+/// Prints a row with the median and the maximum of the durations.
 fn delay(what: &str, sorted: &[Duration]) {
     if let (Some(median), Some(longest)) = (sorted.get(sorted.len() / 2), sorted.last()) {
         say(&format!(

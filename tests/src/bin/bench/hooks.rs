@@ -118,6 +118,7 @@ async fn merges(
     Ok((taken[taken.len() / 2], taken[taken.len() * 99 / 100]))
 }
 
+/// Merges [`FILES`] new Parquet files, each of which a gate checks. Returns how long the merge took.
 async fn fan_out(server: &Arc<Server>, guard: Vec<u8>, parquet: Vec<u8>) -> Result<Duration> {
     let repository = "tables";
     server.repository(repository).await?;

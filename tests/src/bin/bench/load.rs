@@ -37,7 +37,7 @@ where
     measure_up_to(u64::MAX, server, clients, time, operation).await
 }
 
-/// Like [`measure`], for operations that are prepared in a limited number.
+/// Like [`measure`], but runs at most `count` operations.
 pub(crate) async fn measure_up_to<F, R>(
     count: u64,
     server: &Arc<Server>,

@@ -13,7 +13,7 @@ use crate::say;
 
 const CLIENTS: &[usize] = &[1, 32, 64];
 const REPOSITORY: &str = "bench";
-/// Repository of the merge loops.
+/// The repository in which every client repeats [`whole_loop`].
 const LOOPS: &str = "loops";
 /// Number of objects for GET, stat and listing.
 const OBJECTS: u64 = 2_000;
@@ -176,7 +176,7 @@ fn commit_one(clients: usize) -> impl Fn(Arc<Server>, u64) -> BoxedResult + Clon
     }
 }
 
-/// Merges everything into `main`, as in a busy lake.
+/// Creates a branch, writes and commits one object, and merges the branch into `main`, which all clients share.
 fn whole_loop(clients: usize) -> impl Fn(Arc<Server>, u64) -> BoxedResult + Clone {
     move |server, n| {
         Box::pin(async move {

@@ -86,7 +86,7 @@ fn details(branch: &BranchId, kind: EventKind) -> EventDetails {
             source,
         })),
         EventKind::PreCreateTag => EventDetails::PreCreateTag(tag),
-        other => unimplemented!("no test has an event of {}", other.as_str()),
+        other => panic!("no test has an event of {}", other.as_str()),
     }
 }
 

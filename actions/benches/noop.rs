@@ -14,7 +14,8 @@ use block::ByteStream;
 use bytes::Bytes;
 use catalog::Object;
 use graveler::{
-    BranchId, Event, EventKind, MetaRangeId, Repository, RepositoryId, RepositoryState, TreeSource,
+    BranchCreation, BranchId, CommitId, Event, EventDetails, MetaRangeId, Repository, RepositoryId,
+    RepositoryState,
 };
 
 const WARM_UP: usize = 200;
@@ -93,8 +94,6 @@ fn request() -> Request {
 fn event() -> Event {
     Event {
         run_id: "run".to_owned(),
-        pre_run_id: None,
-        kind: EventKind::PreCommit,
         time: OffsetDateTime::UNIX_EPOCH,
         repository: Repository {
             id: RepositoryId::trusted("bench"),
@@ -106,18 +105,14 @@ fn event() -> Event {
             read_only: false,
             storage_id: String::new(),
         },
-        branch: Some(BranchId::trusted("main")),
-        tag: None,
-        source_ref: "main".to_owned(),
-        merge_source: None,
-        commit_id: None,
-        commit: None,
         actor: "bench".to_owned(),
         depth: 0,
-        actions_from: TreeSource::MetaRange(MetaRangeId::trusted("")),
-        candidate: None,
-        base: None,
-        source: None,
+        details: EventDetails::PreCreateBranch(BranchCreation {
+            branch: BranchId::trusted("main"),
+            source: "main".to_owned(),
+            commit_id: CommitId::trusted("c"),
+            meta_range_id: MetaRangeId::trusted(""),
+        }),
     }
 }
 

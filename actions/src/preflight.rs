@@ -83,7 +83,7 @@ pub(crate) async fn check(
     limits: Limits,
 ) -> Result<Preflight, LoadError> {
     let (true, Some(base), Some(candidate)) =
-        (lands_a_tree(event.kind), &event.base, &event.candidate)
+        (lands_a_tree(event.kind()), event.base(), event.candidate())
     else {
         return Ok(Preflight::default());
     };
@@ -229,7 +229,7 @@ impl Check<'_> {
                 ..
             }) => {
                 let path = &wasm.component;
-                let place = self.event.branch.as_ref().map_or_else(
+                let place = self.event.branch().map_or_else(
                     || "in the tree".to_owned(),
                     |branch| format!("on branch {branch}"),
                 );

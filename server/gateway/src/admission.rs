@@ -1,7 +1,7 @@
 //! Checks that run before s3s verifies the signature, because s3s does not make them.
 //!
-//! They reject stale V2 dates, presigned URLs that live too long, unsigned `x-amz-` headers
-//! on presigned requests, and form uploads, which s3s would buffer in memory.
+//! They reject stale V2 dates, presigned URLs that live too long, `x-amz-` headers that a V4
+//! signature does not cover, and form uploads, which s3s would buffer in memory.
 
 use base::OffsetDateTime;
 use http::request::Parts;
@@ -14,6 +14,8 @@ use time::{Duration, PrimitiveDateTime};
 use crate::MAX_CLOCK_SKEW_SECS;
 use crate::error::{Result, S3Error};
 
+/// Headers that need not be signed: the digest of the body is part of every V4 signature, and CloudFront adds its id.
+const HARMLESS_HEADERS: [&str; 2] = ["x-amz-content-sha256", "x-amz-cf-id"];
 /// Maximum lifetime of a presigned URL.
 const MAX_EXPIRES_SECS: u64 = 7 * 24 * 60 * 60;
 
@@ -36,8 +38,12 @@ pub(crate) fn check(request: &Parts, now: OffsetDateTime) -> Result<()> {
             "HTML form uploads are not implemented".into(),
         ));
     }
-    if authorization(&request.headers).is_some_and(|value| value.starts_with("AWS ")) {
-        check_v2_date(&request.headers, now)?;
+    match authorization(&request.headers) {
+        Some(value) if value.starts_with("AWS ") => check_v2_date(&request.headers, now)?,
+        Some(value) if value.starts_with("AWS4-HMAC-SHA256") => {
+            check_covered(&request.headers, signed_headers(value))?;
+        }
+        _ => {}
     }
     let parameters = parameters(request);
     if parameters.iter().any(|(key, _)| key == "X-Amz-Signature") {
@@ -60,10 +66,7 @@ pub(crate) fn drop_malformed_range(headers: &mut HeaderMap) {
     {
         return;
     }
-    let names = authorization(headers).and_then(|value| value.split_once("SignedHeaders="));
-    let names = names
-        .and_then(|(_, rest)| rest.split([',', ' ']).next())
-        .unwrap_or_default();
+    let names = authorization(headers).map_or("", signed_headers);
     if !names.split(';').any(|name| name == "range") {
         headers.remove(header::RANGE);
     }
@@ -161,21 +164,34 @@ fn check_presigned(
     if signed_at - now > max_skew() {
         return Err(S3Error::AccessDeniedBecause("Request is not valid yet"));
     }
-    // An unsigned `x-amz-copy-source` would let the holder of an upload URL copy any object that
-    // the signer can read.
-    let signed: Vec<_> = get("X-Amz-SignedHeaders")
+    check_covered(headers, get("X-Amz-SignedHeaders").unwrap_or_default())
+}
+
+/// Returns the names of the headers that the signature in an `Authorization` header covers, separated by semicolons.
+fn signed_headers(authorization: &str) -> &str {
+    authorization
+        .split_once("SignedHeaders=")
+        .and_then(|(_, rest)| rest.split([',', ' ']).next())
         .unwrap_or_default()
-        .split(';')
-        .collect();
-    let covered = |name: &str| {
-        !name.starts_with("x-amz-") || name == "x-amz-content-sha256" || signed.contains(&name)
+}
+
+/// Rejects a request with an `x-amz-` header that its V4 signature does not cover. An unsigned `x-amz-copy-source`
+/// would turn the upload that was signed into a copy of any object that the signer can read.
+fn check_covered(headers: &HeaderMap, signed: &str) -> Result<()> {
+    let signed: Vec<_> = signed.split(';').collect();
+    let is_covered = |name: &str| {
+        !name.starts_with("x-amz-")
+            || HARMLESS_HEADERS.contains(&name)
+            || signed
+                .iter()
+                .any(|signed| signed.eq_ignore_ascii_case(name))
     };
-    if headers.keys().any(|name| !covered(name.as_str())) {
-        return Err(S3Error::AccessDeniedBecause(
-            "There were headers present in the request which were not signed",
-        ));
+    if headers.keys().all(|name| is_covered(name.as_str())) {
+        return Ok(());
     }
-    Ok(())
+    Err(S3Error::AccessDeniedBecause(
+        "There were headers present in the request which were not signed",
+    ))
 }
 
 fn max_skew() -> Duration {

@@ -54,6 +54,7 @@ pub(crate) enum S3Error {
     InvalidPart(String),
     InvalidPartOrder,
     MalformedXml,
+    DocumentTooLarge,
     MetadataTooLarge,
     /// A listing with a malformed reference or a marker outside the prefix's reference.
     BadRequest,
@@ -99,6 +100,7 @@ impl S3Error {
             Self::InvalidPart(_) => ("InvalidPart", StatusCode::BAD_REQUEST),
             Self::InvalidPartOrder => ("InvalidPartOrder", StatusCode::BAD_REQUEST),
             Self::MalformedXml => ("MalformedXML", StatusCode::BAD_REQUEST),
+            Self::DocumentTooLarge => ("MaxMessageLengthExceeded", StatusCode::BAD_REQUEST),
             Self::MetadataTooLarge => ("MetadataTooLarge", StatusCode::BAD_REQUEST),
             Self::BadRequest => ("BadRequest", StatusCode::BAD_REQUEST),
             Self::InvalidDigest => ("InvalidDigest", StatusCode::BAD_REQUEST),
@@ -147,6 +149,7 @@ impl S3Error {
             Self::InvalidPartNumber => "The requested partnumber is not satisfiable",
             Self::InvalidPartOrder => INVALID_PART_ORDER_MESSAGE,
             Self::MalformedXml => MALFORMED_XML_MESSAGE,
+            Self::DocumentTooLarge => DOCUMENT_TOO_LARGE_MESSAGE,
             Self::MetadataTooLarge => {
                 "Your metadata headers exceed the maximum allowed metadata size."
             }
@@ -204,6 +207,7 @@ const INVALID_PART_ORDER_MESSAGE: &str =
     "The list of parts was not in ascending order. Parts must be ordered by part number.";
 const MALFORMED_XML_MESSAGE: &str =
     "The XML you provided was not well-formed or did not validate against our published schema";
+const DOCUMENT_TOO_LARGE_MESSAGE: &str = "Your request was too big.";
 const PAYLOAD_HASH_MESSAGE: &str =
     "The provided 'x-amz-content-sha256' header does not match what was computed.";
 const CHUNK_TOO_LARGE_MESSAGE: &str =
@@ -241,7 +245,7 @@ pub(crate) fn default_message(code: &str) -> &'static str {
         "KeyTooLongError" => "Your key is too long",
         "InvalidURI" => "Couldn't parse the specified URI.",
         "IncompleteBody" => INCOMPLETE_BODY_MESSAGE,
-        "MaxMessageLengthExceeded" => "Your request was too big.",
+        "MaxMessageLengthExceeded" => DOCUMENT_TOO_LARGE_MESSAGE,
         "MissingContentLength" => "You must provide the Content-Length HTTP header.",
         "RequestTimeTooSkewed" => TIME_SKEWED_MESSAGE,
         "InternalError" => INTERNAL_ERROR_MESSAGE,

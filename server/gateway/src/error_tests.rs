@@ -135,6 +135,7 @@ fn errors_map_to_code_and_status() {
             "SignatureDoesNotMatch",
         ),
         (S3Error::MalformedXml, 400, "MalformedXML"),
+        (S3Error::DocumentTooLarge, 400, "MaxMessageLengthExceeded"),
         (S3Error::BadRequest, 400, "BadRequest"),
     ];
     for (error, status, code) in table {

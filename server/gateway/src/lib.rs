@@ -97,7 +97,8 @@ impl Gateway {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let domains = Domains::new(&options.domain_names);
         let mut config = S3Config::default();
-        config.xml_max_body_size = xml::MAX_BYTES;
+        // The meter of documents refuses what is larger, with an error that names the reason.
+        config.xml_max_body_size = 2 * xml::MAX_BYTES;
         config.presigned_url_max_skew_time_secs = MAX_CLOCK_SKEW_SECS;
 
         let mut builder = S3ServiceBuilder::new(S3Api::new(catalog, auth.clone(), options.region));

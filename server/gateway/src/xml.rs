@@ -57,12 +57,15 @@ pub(crate) struct DocumentMeter(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     reservation: Reservation,
+    bytes: usize,
     tags: usize,
     exceeded: Option<LimitExceeded>,
 }
 
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 enum LimitExceeded {
+    #[error("the XML document has too many bytes")]
+    Bytes,
     #[error("the XML document has too many elements")]
     Tags,
     #[error("the memory budget for request documents is used up")]
@@ -73,6 +76,7 @@ enum LimitExceeded {
 pub(crate) fn metered(body: Body, budget: &ByteBudget) -> (Body, DocumentMeter) {
     let document = DocumentMeter(Arc::new(Mutex::new(State {
         reservation: budget.reservation(),
+        bytes: 0,
         tags: 0,
         exceeded: None,
     })));
@@ -90,7 +94,10 @@ impl DocumentMeter {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let tags = count_tags(piece);
         state.tags += tags;
-        let result = if state.tags > MAX_TAGS {
+        state.bytes += piece.len();
+        let result = if state.bytes > MAX_BYTES {
+            Err(LimitExceeded::Bytes)
+        } else if state.tags > MAX_TAGS {
             Err(LimitExceeded::Tags)
         } else {
             state
@@ -106,6 +113,7 @@ impl DocumentMeter {
     pub(crate) fn error(&self) -> Option<S3Error> {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.exceeded.map(|exceeded| match exceeded {
+            LimitExceeded::Bytes => S3Error::DocumentTooLarge,
             LimitExceeded::Tags => S3Error::MalformedXml,
             LimitExceeded::Budget => S3Error::SlowDown,
         })
@@ -163,6 +171,9 @@ mod tests {
         assert_eq!(budget.used_bytes(), 0);
 
         let budget = ByteBudget::new("documents", usize::MAX);
+        let (body, refused) = metered(Body::from(vec![b' '; MAX_BYTES + 1]), &budget);
+        body.collect().await.unwrap_err();
+        assert!(matches!(refused.error(), Some(S3Error::DocumentTooLarge)));
         let (body, refused) = metered(Body::from("<a/>".repeat(MAX_TAGS + 1)), &budget);
         body.collect().await.unwrap_err();
         assert!(matches!(refused.error(), Some(S3Error::MalformedXml)));

@@ -95,3 +95,17 @@ async fn documents_with_too_many_elements_are_rejected() {
     let one = "<Delete><Object><Key>main/a</Key></Object></Delete>";
     assert_eq!(delete(one.to_owned()).await.outcome(), "200");
 }
+
+#[tokio::test]
+async fn oversized_document_is_an_error_of_the_client() {
+    let lake = Lake::new().await;
+    for target in ["/lake?delete", "/lake/main/a?uploadId=none"] {
+        let document = format!("<Delete>{}</Delete>", " ".repeat(8 << 20));
+        let call = lake.call("POST", target).body(document);
+        assert_eq!(
+            lake.send(call).await.outcome(),
+            "400 MaxMessageLengthExceeded",
+            "{target}"
+        );
+    }
+}

@@ -116,6 +116,39 @@ async fn presigned_url_is_valid_for_its_time_and_request_only() {
 
 /// The holder of an upload URL must not be able to copy objects that the signer can read.
 #[tokio::test]
+async fn signed_request_rejects_unsigned_amz_headers() {
+    let lake = Lake::new().await;
+    lake.put("/lake/main/secret", "secret").await;
+    for (name, value) in [
+        ("x-amz-copy-source", "/lake/main/secret"),
+        ("x-amz-meta-owner", "me"),
+        ("x-amz-acl", "public-read"),
+        ("x-amz-security-token", "token"),
+    ] {
+        let mut request = lake.call("PUT", "/lake/main/a").sign();
+        let added = http::HeaderName::from_static(name);
+        request.headers_mut().insert(added, value.parse().unwrap());
+        assert_eq!(
+            lake.raw(request).await.outcome(),
+            "403 AccessDenied",
+            "{name}"
+        );
+    }
+    assert_eq!(lake.paths().await, "secret");
+}
+
+/// CloudFront adds its id to requests that it forwards.
+#[tokio::test]
+async fn header_of_a_proxy_need_not_be_signed() {
+    let lake = Lake::new().await;
+    let mut request = lake.call("PUT", "/lake/main/a").sign();
+    request
+        .headers_mut()
+        .insert("x-amz-cf-id", "abc".parse().unwrap());
+    assert_eq!(lake.raw(request).await.outcome(), "200");
+}
+
+#[tokio::test]
 async fn presigned_put_rejects_an_unsigned_copy_source() {
     let lake = Lake::new().await;
     lake.put("/lake/main/secret", "secret").await;

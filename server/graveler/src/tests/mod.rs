@@ -11,6 +11,7 @@ mod hooks;
 mod materialize;
 mod merges;
 mod model;
+mod moved_base;
 mod museum;
 mod outcomes;
 mod protection;

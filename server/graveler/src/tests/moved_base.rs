@@ -1,0 +1,210 @@
+//! Heads that move while hooks judge a change, in a way that leaves the new tree as it was.
+//!
+//! A verdict depends on the tree before the change too: its action files judge the change, and what
+//! changed is counted from it. So hooks must judge again.
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+
+use crate::testing::{Lake, branch, committing, merging, picking, reverting};
+use crate::{
+    CommitParams, Event, HookOutcome, Hooks, MergeParams, MergeStrategy, NoHooks, Rejection,
+    RevertParams,
+};
+
+/// What another server does to main.
+#[derive(Debug, Clone, Copy)]
+enum Rival {
+    Commits(&'static str),
+    Deletes(&'static str),
+    ResetsTo(&'static str),
+}
+
+/// Hooks during which another server moves the head once.
+#[derive(Debug)]
+struct MovingHooks {
+    server: Lake,
+    rival: Mutex<Option<Rival>>,
+    /// The trees before and after the change, each time the hooks judged it.
+    judged: Mutex<Vec<[String; 2]>>,
+}
+
+impl MovingHooks {
+    fn new(lake: &Lake, rival: Rival) -> Self {
+        let graveler = lake.graveler.fork_for_tests();
+        Self {
+            server: Lake {
+                graveler,
+                ..lake.clone()
+            },
+            rival: Mutex::new(Some(rival)),
+            judged: Mutex::default(),
+        }
+    }
+
+    /// Asserts that the hooks judged twice: the same new tree, first on the old base, then on the
+    /// parent of the commit that landed.
+    async fn assert_judged_again(&self) {
+        let judged = self.judged.lock().unwrap().clone();
+        let [[old_base, first], [base, second]] = judged.as_slice() else {
+            panic!("the hooks must judge twice: {judged:?}");
+        };
+        assert_eq!(first, second, "the new tree must stay the same");
+        assert_ne!(old_base, base);
+        let landed = self.server.head("main").await;
+        assert_eq!(landed.meta_range_id.as_str(), second);
+        let graveler = &self.server.graveler;
+        let parent = graveler
+            .get_commit(&self.server.repo, &landed.parents[0])
+            .await
+            .unwrap();
+        assert_eq!(parent.meta_range_id.as_str(), base);
+    }
+}
+
+#[async_trait]
+impl Hooks for MovingHooks {
+    async fn before(&self, event: &Event) -> Result<HookOutcome, Box<Rejection>> {
+        let (Some(base), Some(candidate)) = (event.base(), event.candidate()) else {
+            return Ok(HookOutcome::default());
+        };
+        self.judged
+            .lock()
+            .unwrap()
+            .push([base.to_string(), candidate.to_string()]);
+        let rival = self.rival.lock().unwrap().take();
+        let server = &self.server;
+        match rival {
+            Some(Rival::Commits(changes)) => {
+                server.put("main", changes).await;
+                server.commit("main", "rival").await.unwrap();
+            }
+            Some(Rival::Deletes(keys)) => {
+                server.delete("main", keys).await.unwrap();
+                server.commit("main", "rival").await.unwrap();
+            }
+            Some(Rival::ResetsTo(reference)) => {
+                server.hard_reset("main", reference).await.unwrap();
+            }
+            None => {}
+        }
+        Ok(HookOutcome::ran())
+    }
+
+    async fn after(&self, _event: Event) {}
+}
+
+/// A lake whose branch dev has deleted the gate of main.
+async fn gate_deleted_on_dev() -> Lake {
+    let lake = Lake::new().await;
+    lake.put("main", "a=1 gate=1").await;
+    lake.commit("main", "base").await.unwrap();
+    lake.branch_from("dev", "main").await;
+    lake.delete("dev", "gate").await.unwrap();
+    lake.commit("dev", "without the gate").await.unwrap();
+    lake
+}
+
+#[tokio::test]
+async fn merge_is_judged_again() {
+    let lake = gate_deleted_on_dev().await;
+    let hooks = MovingHooks::new(&lake, Rival::Commits("gate=2"));
+    let params = MergeParams {
+        strategy: MergeStrategy::SourceWins,
+        ..merging()
+    };
+    lake.merge_with("dev", "main", params, &hooks)
+        .await
+        .unwrap();
+    hooks.assert_judged_again().await;
+}
+
+#[tokio::test]
+async fn commit_of_a_given_tree_is_judged_again() {
+    let lake = gate_deleted_on_dev().await;
+    let hooks = MovingHooks::new(&lake, Rival::Commits("gate=2"));
+    let params = CommitParams {
+        source_metarange: Some(lake.head("dev").await.meta_range_id),
+        ..committing("the tree of dev")
+    };
+    lake.graveler
+        .commit(&lake.repo, &branch("main"), params, &hooks)
+        .await
+        .unwrap();
+    hooks.assert_judged_again().await;
+}
+
+#[tokio::test]
+async fn commit_of_staged_changes_is_judged_again() {
+    let lake = Lake::new().await;
+    lake.put("main", "gate=1").await;
+    lake.commit("main", "strict").await.unwrap();
+    lake.put("main", "gate=2").await;
+    lake.commit("main", "lenient").await.unwrap();
+    lake.delete("main", "gate").await.unwrap();
+    lake.put("main", "bad=1").await;
+    let hooks = MovingHooks::new(&lake, Rival::ResetsTo("main~1"));
+    lake.graveler
+        .commit(
+            &lake.repo,
+            &branch("main"),
+            committing("without the gate"),
+            &hooks,
+        )
+        .await
+        .unwrap();
+    hooks.assert_judged_again().await;
+}
+
+#[tokio::test]
+async fn revert_is_judged_again() {
+    let lake = Lake::new().await;
+    lake.put("main", "a=1").await;
+    lake.commit("main", "base").await.unwrap();
+    lake.put("main", "gate=1").await;
+    lake.commit("main", "gate").await.unwrap();
+    let hooks = MovingHooks::new(&lake, Rival::Deletes("gate"));
+    let params = RevertParams {
+        allow_empty: true,
+        ..reverting()
+    };
+    lake.revert_with("main", "main", params, &hooks)
+        .await
+        .unwrap();
+    hooks.assert_judged_again().await;
+}
+
+#[tokio::test]
+async fn cherry_pick_is_judged_again() {
+    let lake = Lake::new().await;
+    lake.put("main", "a=1").await;
+    lake.commit("main", "base").await.unwrap();
+    lake.branch_from("dev", "main").await;
+    lake.put("dev", "bad=1 gate=1").await;
+    lake.commit("dev", "gate").await.unwrap();
+    let hooks = MovingHooks::new(&lake, Rival::Commits("gate=1"));
+    lake.pick_with("main", "dev", picking(), &hooks)
+        .await
+        .unwrap();
+    hooks.assert_judged_again().await;
+}
+
+/// A head that moves to another commit with the same tree asks for no second verdict.
+#[tokio::test]
+async fn equal_base_is_not_judged_again() {
+    let lake = gate_deleted_on_dev().await;
+    let empty = CommitParams {
+        allow_empty: true,
+        ..committing("empty")
+    };
+    lake.graveler
+        .commit(&lake.repo, &branch("main"), empty, &NoHooks)
+        .await
+        .unwrap();
+    let hooks = MovingHooks::new(&lake, Rival::ResetsTo("main~1"));
+    lake.merge_with("dev", "main", merging(), &hooks)
+        .await
+        .unwrap();
+    assert_eq!(hooks.judged.lock().unwrap().len(), 1);
+}

@@ -8,9 +8,9 @@
 use bytes::Bytes;
 use kv::Op;
 
+use crate::change::MAX_TRIES;
 use crate::committed::ChangeCursor as _;
 use crate::engine::{Engine, check_read_only, count_retry};
-use crate::landing::MAX_TRIES;
 use crate::protection::Blocked;
 use crate::records::{Stored as _, branch_key};
 use crate::reflog::RefChange;

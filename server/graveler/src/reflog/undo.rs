@@ -11,9 +11,9 @@ use kv::{Op, Predicate};
 
 use super::refusal::{moved_on_without_tokens, nothing_kept, refused_creation, undo_reason};
 use super::{RefChange, RefTarget, StoredEntry, entry_ops, kind_and_name, release_kept_ops};
+use crate::change::MAX_TRIES;
 use crate::deletion::write_unless_deleted;
 use crate::engine::{Engine, check_read_only, count_retry};
-use crate::landing::MAX_TRIES;
 use crate::protection::Blocked;
 use crate::records::{Stored as _, branch_key, tag_key};
 use crate::refs::{StoredBranch, not_found, sole_name_ops};

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use kv::{Op, Predicate};
 
 use super::manager::not_found;
+use crate::change::MAX_TRIES;
 use crate::deletion::write_unless_deleted;
 use crate::engine::{Engine, check_read_only, count_retry};
-use crate::landing::MAX_TRIES;
 use crate::records::{Stored as _, branch_key, tag_key};
 use crate::reflog::{RefChange, RefTarget};
 use crate::{

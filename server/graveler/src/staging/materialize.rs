@@ -2,7 +2,7 @@
 //!
 //! A read merges a branch's staged rows with the head's tree, row by row: after a hundred thousand
 //! staged deletions, a page of a listing reads a hundred thousand rows. Sealed tokens no longer
-//! change (a late write to one is repeated in a newer one, see [`crate::landing`]). The tree that
+//! change (a late write to one is repeated in a newer one, see [`crate::change`]). The tree that
 //! they make of the head's tree can therefore be stored once, as a commit would store it, and reads
 //! merge only newer tokens with it. The tree is remembered in memory; no record names it.
 //!

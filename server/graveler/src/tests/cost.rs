@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base::OffsetDateTime;
 use kv::testing::{CountingStore, Counts};
 
-use crate::commit::{NewCommit, new_commit};
+use crate::ident::commit_id;
 use crate::records::{Stored as _, commit_key};
 use crate::testing::{Lake, branch, value};
 use crate::{Commit, CommitId, Condition, LogRequest, MetaRangeId, Record};
@@ -150,15 +150,18 @@ async fn history(lake: &Lake, length: usize) -> (Commit, Commit, Commit) {
     let mut parents: Vec<CommitId> = Vec::new();
     let mut made = Vec::new();
     let make = async |n: usize, parents: Vec<CommitId>| {
-        let commit = new_commit(NewCommit {
+        let mut commit = Commit {
+            id: CommitId::trusted(""),
             committer: "tester".to_owned(),
             message: n.to_string(),
             metadata: BTreeMap::new(),
-            date: OffsetDateTime::from_unix_timestamp(1_600_000_000 + n as i64).unwrap(),
-            tree: MetaRangeId::trusted(""),
+            creation_date: OffsetDateTime::from_unix_timestamp(1_600_000_000 + n as i64).unwrap(),
+            meta_range_id: MetaRangeId::trusted(""),
             parents,
+            version: 1,
             generation: i32::try_from(n + 1).unwrap(),
-        });
+        };
+        commit.id = commit_id(&commit);
         lake.kv
             .set(
                 lake.repo.partition().as_bytes(),

@@ -372,7 +372,7 @@ async fn refused_commits_leave_a_bounded_number_of_tokens() {
             .await
             .unwrap()
             .record;
-        assert!(record.sealed_tokens.len() <= crate::landing::MAX_SEALED_TOKENS);
+        assert!(record.sealed_tokens.len() <= crate::change::MAX_SEALED_TOKENS);
         seen.extend(record.tokens().cloned());
         let live = format!("{} old={round}", expected.join(" "));
         assert_eq!(lake.show("main").await, live);

@@ -3,8 +3,10 @@
 //! A cherry-pick is a merge with the parent as base and the commit as source. The new commit has one
 //! parent, the branch's head, and its metadata names the original commit.
 
+use super::Target;
+use super::replay::{Replay, ReplayEvents};
+use crate::commit_participant::NoParticipant;
 use crate::engine::{Engine, check_read_only};
-use crate::replay::{Replay, ReplayEvents};
 use crate::{
     BranchId, CherryPickParams, Commit, Error, EventDetails, Hooks, Operation, Repository, Result,
 };
@@ -40,6 +42,7 @@ impl Engine {
             from: parent,
             to: picked.meta_range_id.clone(),
             committer: params.committer,
+            date: self.clock.now(),
             message: params.message.unwrap_or_else(|| picked.message.clone()),
             metadata,
             // Like lakeFS: picking a change that the branch already has still makes a commit.
@@ -49,6 +52,7 @@ impl Engine {
                 post: EventDetails::PostCherryPick,
             },
         };
-        self.replay(repository, branch, change, hooks).await
+        let target = Target { repository, branch };
+        self.apply(target, &change, hooks, &NoParticipant).await
     }
 }

@@ -4,12 +4,10 @@
 //! that no longer change. The head moves in one batch, together with the commit's record and the
 //! retirement of the tokens that the commit contains.
 
-use std::future::Future;
-use std::sync::Arc;
-
 use bytes::Bytes;
 use kv::{Op, Predicate};
 
+use super::Target;
 use crate::commit_participant::CommitParticipant;
 use crate::engine::{Engine, count_retry};
 use crate::queue::Turn;
@@ -17,35 +15,13 @@ use crate::records::{Stored as _, branch_key, commit_key};
 use crate::reflog::RefChange;
 use crate::refs::StoredBranch;
 use crate::staging::retire_op;
-use crate::{
-    Branch, BranchId, BranchRecord, Commit, Error, MetaRangeId, Operation, Repository, Result,
-};
+use crate::{Branch, BranchId, BranchRecord, Commit, Error, Operation, Repository, Result};
 
-/// How often a commit or merge is retried because the head moved. A retry recomputes only what moved,
-/// so two servers that merge into one branch all day can afford to lose often.
-pub(crate) const MAX_TRIES: usize = 50;
-/// From this attempt on the branch's turn is held while hooks run, so that no other commit of this
-/// server can win the race, however slow the hooks.
-const KEEP_TURN_FROM_ATTEMPT: usize = 2;
 /// Maximum number of sealed tokens of a branch. A seal that would exceed it merges them into one:
 /// each costs every read a lookup, and each refused commit may leave one.
 pub(crate) const MAX_SEALED_TOKENS: usize = 16;
 /// How often landing is retried after changes that left the head alone, such as a seal.
 const MAX_REBASES: usize = 20;
-
-/// A tree that the hooks allowed, and the id of their run if any action ran.
-#[derive(Debug)]
-pub(crate) struct Verdict {
-    pub tree: MetaRangeId,
-    pub run_id: Option<String>,
-}
-
-/// The state of the branch that one attempt builds on.
-#[derive(Debug, Clone)]
-pub(crate) struct Attempt {
-    pub at: StoredBranch,
-    pub head: Arc<Commit>,
-}
 
 /// The outcome of an attempt to land.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,13 +123,13 @@ impl Engine {
     /// [`Error::TooManyTries`] if the branch keeps changing.
     pub(crate) async fn land(
         &self,
-        repository: &Repository,
-        branch: &BranchId,
+        target: Target<'_>,
         at: &StoredBranch,
         commit: &mut Commit,
         operation: Operation,
         participant: &dyn CommitParticipant,
     ) -> Result<Landing> {
+        let Target { repository, branch } = target;
         let applied = &at.record.sealed_tokens;
         let mut now = at.clone();
         let mut is_recorded = false;
@@ -215,30 +191,6 @@ impl Engine {
             });
         }
         Err(Error::TooManyTries(format!("branch {branch}")))
-    }
-
-    /// Runs `hooks` while the branch's turn is held: for [`Options::brief_hooks`](crate::Options::brief_hooks), or until they finish from
-    /// attempt [`KEEP_TURN_FROM_ATTEMPT`] on. Returns the turn, acquired again if it was given up.
-    pub(crate) async fn run_hooks_with_turn<T: Send>(
-        &self,
-        repository: &Repository,
-        branch: &BranchId,
-        turn: Turn,
-        attempt: usize,
-        hooks: impl Future<Output = Result<T>> + Send,
-    ) -> Result<(T, Turn)> {
-        if attempt >= KEEP_TURN_FROM_ATTEMPT {
-            return Ok((hooks.await?, turn));
-        }
-        let mut hooks = std::pin::pin!(hooks);
-        match tokio::time::timeout(self.brief_hooks, &mut hooks).await {
-            Ok(verdict) => Ok((verdict?, turn)),
-            Err(_) => {
-                drop(turn);
-                let verdict = hooks.await?;
-                Ok((verdict, self.queue.turn(repository, branch).await?))
-            }
-        }
     }
 }
 

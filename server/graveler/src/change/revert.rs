@@ -3,8 +3,10 @@
 //! A revert is a merge with the commit as base and its parent as source. Later changes of the same
 //! keys therefore conflict, and all other changes stay.
 
+use super::Target;
+use super::replay::{Replay, ReplayEvents};
+use crate::commit_participant::NoParticipant;
 use crate::engine::{Engine, check_read_only};
-use crate::replay::{Replay, ReplayEvents};
 use crate::{
     BranchId, Commit, Error, EventDetails, Hooks, Operation, Repository, Result, RevertParams,
 };
@@ -40,6 +42,7 @@ impl Engine {
             from: reverted.meta_range_id.clone(),
             to: parent,
             committer: params.committer,
+            date: self.clock.now(),
             message,
             metadata: params.metadata,
             allow_empty: params.allow_empty,
@@ -48,6 +51,7 @@ impl Engine {
                 post: EventDetails::PostRevert,
             },
         };
-        self.replay(repository, branch, change, hooks).await
+        let target = Target { repository, branch };
+        self.apply(target, &change, hooks, &NoParticipant).await
     }
 }

@@ -1,0 +1,186 @@
+//! Commits the staged changes of a branch, or a given tree.
+//!
+//! If a hook refuses, the staged changes stay (in a sealed token, which makes no difference to reads).
+
+use async_trait::async_trait;
+use base::OffsetDateTime;
+
+use super::{COMMIT_VERSION, Candidate, Change, NewCommit, Target};
+use crate::commit_participant::CommitParticipant;
+use crate::committed::Merged;
+use crate::engine::{Engine, check_read_only, generation_after};
+use crate::protection::Blocked;
+use crate::staging::StagedChanges;
+use crate::{
+    After, BranchId, BranchRecord, Commit, CommitId, CommitParams, CommitPreparation,
+    CommitProposal, Draft, Error, EventDetails, Hooks, LandedCommit, MetaRangeId, Operation,
+    Repository, Result,
+};
+
+/// A commit of staged changes or of a given tree.
+#[derive(Debug)]
+struct NewTree {
+    params: CommitParams,
+    date: OffsetDateTime,
+}
+
+#[async_trait]
+impl Change for NewTree {
+    fn operation(&self) -> Operation {
+        Operation::Commit
+    }
+
+    async fn candidate(
+        &self,
+        engine: &Engine,
+        target: Target<'_>,
+        _before: Option<&Merged>,
+    ) -> Result<Option<Candidate>> {
+        engine.seal_and_build(target, &self.params).await
+    }
+
+    fn commit(&self, candidate: &Candidate) -> Commit {
+        candidate.commit(NewCommit {
+            committer: &self.params.committer,
+            message: &self.params.message,
+            metadata: &self.params.metadata,
+            date: self.date,
+            parents: vec![candidate.head.id.clone()],
+            generation: generation_after([candidate.head.as_ref()]),
+        })
+    }
+
+    fn pre_event(&self, proposal: CommitProposal, _id: &CommitId) -> EventDetails {
+        EventDetails::PreCommit(proposal)
+    }
+
+    fn post_event(&self, landed: After<LandedCommit>) -> EventDetails {
+        EventDetails::PostCommit(landed)
+    }
+}
+
+impl Engine {
+    pub(crate) async fn commit(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        params: CommitParams,
+        hooks: &dyn Hooks,
+        participant: &dyn CommitParticipant,
+    ) -> Result<Commit> {
+        check_read_only(repository, params.force)?;
+        let first = self.refs.branch(repository, branch).await?;
+        self.protection
+            .check(repository, branch, Blocked::Commit)
+            .await?;
+        let date = params.date.unwrap_or_else(|| self.clock.now());
+        self.run_prepare_hooks(repository, branch, &first.record, &params, date, hooks)
+            .await?;
+
+        let target = Target { repository, branch };
+        let change = NewTree { params, date };
+        self.apply(target, &change, hooks, participant).await
+    }
+
+    /// Runs the prepare-commit hooks, before anything is sealed or built.
+    async fn run_prepare_hooks(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        record: &BranchRecord,
+        params: &CommitParams,
+        date: OffsetDateTime,
+        hooks: &dyn Hooks,
+    ) -> Result<()> {
+        let head = self.refs.commit(repository, &record.commit_id).await?;
+        let draft = Draft {
+            message: params.message.clone(),
+            committer: params.committer.clone(),
+            metadata: params.metadata.clone(),
+            creation_date: date,
+            meta_range_id: head.meta_range_id.clone(),
+            parents: vec![head.id.clone()],
+            version: COMMIT_VERSION,
+        };
+        let details = EventDetails::PrepareCommit(CommitPreparation {
+            branch: branch.clone(),
+            draft,
+        });
+        let event = self.event(repository, &params.committer, details);
+        self.run_pre_hooks(hooks, &event).await.map(drop)
+    }
+
+    /// Seals the staged changes and computes the tree of their commit. `None`: the branch changed;
+    /// start over.
+    async fn seal_and_build(
+        &self,
+        target: Target<'_>,
+        params: &CommitParams,
+    ) -> Result<Option<Candidate>> {
+        let Target { repository, branch } = target;
+        let read_at = self.clock.now();
+        let at = self.refs.branch(repository, branch).await?;
+        let Some(at) = self.seal(repository, branch, at).await? else {
+            return Ok(None);
+        };
+        let head = self.refs.commit(repository, &at.record.commit_id).await?;
+        let (record, head_tree) = (&at.record, &head.meta_range_id);
+        let tree = match self.tree_to_commit(target, record, head_tree, params).await {
+            Err(Error::NoChanges(_))
+                if !self
+                    .is_branch_unchanged(repository, branch, record, read_at)
+                    .await? =>
+            {
+                return Ok(None);
+            }
+            tree => tree?,
+        };
+        Ok(Some(Candidate {
+            at,
+            head,
+            tree,
+            merged: None,
+        }))
+    }
+
+    /// Computes the tree of a commit on top of the head.
+    async fn tree_to_commit(
+        &self,
+        target: Target<'_>,
+        record: &BranchRecord,
+        head_tree: &MetaRangeId,
+        params: &CommitParams,
+    ) -> Result<MetaRangeId> {
+        let Target { repository, branch } = target;
+        let namespace = &repository.storage_namespace;
+        let sealed = &record.sealed_tokens;
+        let tree = match &params.source_metarange {
+            Some(tree) => {
+                if self.is_dirty(repository, record).await? {
+                    return Err(Error::DirtyBranch(branch.to_string()));
+                }
+                // Reading from the tree proves that it exists.
+                self.committed.cursor(namespace, tree).await?.next().await?;
+                self.check_object_tree(repository, tree).await?;
+                tree.clone()
+            }
+            None if sealed.is_empty() => head_tree.clone(),
+            None if let Some(tree) =
+                self.materialized_commit(repository, branch, head_tree, sealed) =>
+            {
+                tree
+            }
+            None => {
+                let changes = Box::new(StagedChanges::new(&self.kv, sealed));
+                match self.committed.apply(namespace, head_tree, changes).await? {
+                    (_, summary) if summary.is_empty() => head_tree.clone(),
+                    (tree, _) => tree,
+                }
+            }
+        };
+        if tree.is_same_tree(head_tree) && !params.allow_empty {
+            return Err(Error::NoChanges("nothing is staged".to_owned()));
+        }
+        Ok(tree)
+    }
+}

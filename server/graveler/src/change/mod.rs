@@ -1,0 +1,263 @@
+//! Changes of a branch that end in a new commit: commit, merge, revert, cherry-pick.
+//!
+//! [`Engine::apply`] is the one algorithm for all of them: take the branch's turn, build a candidate
+//! tree on the head, let the hooks judge it, and land it as the new head. A [`Change`] says how its
+//! tree is built, how its commit is described and which events it has.
+//!
+//! Hooks run outside of every compare-and-set. If another change moves the head in between, the
+//! candidate is built again on the new head, and hooks run again only if its tree differs.
+
+mod cherry_pick;
+mod commit;
+mod landing;
+mod merge;
+mod replay;
+mod revert;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use base::OffsetDateTime;
+
+use crate::commit_participant::{CommitParticipant, CommitStep};
+use crate::committed::Merged;
+use crate::engine::{Engine, count_retry};
+use crate::ident::commit_id;
+use crate::queue::Turn;
+use crate::refs::StoredBranch;
+use crate::{
+    After, BranchId, Commit, CommitId, CommitProposal, Draft, Error, EventDetails, Hooks,
+    LandedCommit, MetaRangeId, Operation, Repository, Result,
+};
+
+#[cfg(test)]
+pub(crate) use landing::MAX_SEALED_TOKENS;
+
+/// How often a change is retried because the head moved. A retry recomputes only what moved, so two
+/// servers that merge into one branch all day can afford to lose often.
+pub(crate) const MAX_TRIES: usize = 50;
+/// The version of commits made here: the first parent is the branch that was committed to.
+const COMMIT_VERSION: i32 = 1;
+/// From this attempt on the branch's turn is held while hooks run, so that no other commit of this
+/// server can win the race, however slow the hooks.
+const KEEP_TURN_FROM_ATTEMPT: usize = 2;
+
+/// A change of a branch.
+#[async_trait]
+pub(crate) trait Change: Send + Sync {
+    /// The kind of change, for the reflog.
+    fn operation(&self) -> Operation;
+
+    /// Builds the tree of the new commit on the branch's head. `before` is the merge of the previous
+    /// attempt. `None`: the branch changed meanwhile; start over.
+    async fn candidate(
+        &self,
+        engine: &Engine,
+        target: Target<'_>,
+        before: Option<&Merged>,
+    ) -> Result<Option<Candidate>>;
+
+    /// Describes the new commit.
+    fn commit(&self, candidate: &Candidate) -> Commit;
+
+    /// The event that asks hooks whether the change may land; `id` is the new commit's.
+    fn pre_event(&self, proposal: CommitProposal, id: &CommitId) -> EventDetails;
+
+    /// The event that tells hooks that the change landed.
+    fn post_event(&self, landed: After<LandedCommit>) -> EventDetails;
+}
+
+/// The branch that a change is made on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target<'a> {
+    pub repository: &'a Repository,
+    pub branch: &'a BranchId,
+}
+
+/// The tree of a change, and the state of the branch that it builds on.
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    pub at: StoredBranch,
+    pub head: Arc<Commit>,
+    pub tree: MetaRangeId,
+    /// How the tree was merged, so that the next attempt repeats only what moved.
+    pub merged: Option<Merged>,
+}
+
+/// A tree that the hooks allowed, and the id of their run if any action ran.
+#[derive(Debug)]
+struct Verdict {
+    tree: MetaRangeId,
+    run_id: Option<String>,
+}
+
+impl Engine {
+    /// Makes a change of a branch and returns its commit.
+    ///
+    /// # Errors
+    /// Those of the change; [`Error::Rejected`] if a hook refuses; [`Error::ConcurrentChange`] if a
+    /// predicate of the participant's writes fails; [`Error::TooManyTries`] if the head keeps moving.
+    async fn apply(
+        &self,
+        target: Target<'_>,
+        change: &dyn Change,
+        hooks: &dyn Hooks,
+        participant: &dyn CommitParticipant,
+    ) -> Result<Commit> {
+        let mut verdict: Option<Verdict> = None;
+        let mut built: Option<Candidate> = None;
+        for attempt in 0..MAX_TRIES {
+            let mut turn = self.queue.turn(target.repository, target.branch).await?;
+            let before = built.as_ref().and_then(|built| built.merged.as_ref());
+            let Some(candidate) = change.candidate(self, target, before).await? else {
+                continue;
+            };
+            participant.on_step(CommitStep::Built);
+            let mut commit = change.commit(&candidate);
+            let is_judged = |verdict: &Verdict| verdict.tree == candidate.tree;
+            if !verdict.as_ref().is_some_and(is_judged) {
+                let commits = (&commit, candidate.head.as_ref());
+                let judged = self.judge(target, (turn, attempt), change, commits, hooks);
+                let new;
+                (new, turn) = judged.await?;
+                verdict = Some(new);
+            }
+            participant.on_step(CommitStep::Judged);
+            let operation = change.operation();
+            let landing = self.land(target, &candidate.at, &mut commit, operation, participant);
+            if landing.await?.end(turn) {
+                let commits = (&commit, candidate.head.as_ref());
+                self.announce(target, change, commits, verdict, hooks).await;
+                return Ok(commit);
+            }
+            count_retry(retry_label(operation));
+            built = Some(candidate);
+        }
+        Err(Error::TooManyTries(format!("branch {}", target.branch)))
+    }
+
+    /// Runs the pre-hooks of a commit. Returns their verdict and the branch's turn, acquired again if
+    /// it was given up meanwhile.
+    async fn judge(
+        &self,
+        target: Target<'_>,
+        (turn, attempt): (Turn, usize),
+        change: &dyn Change,
+        (commit, head): (&Commit, &Commit),
+        hooks: &dyn Hooks,
+    ) -> Result<(Verdict, Turn)> {
+        let proposal = CommitProposal {
+            branch: target.branch.clone(),
+            draft: draft_of(commit),
+            base: head.meta_range_id.clone(),
+        };
+        let details = change.pre_event(proposal, &commit.id);
+        let event = self.event(target.repository, &commit.committer, details);
+        let run = self.run_pre_hooks(hooks, &event);
+        let (run_id, turn) = self.run_with_turn(target, turn, attempt, run).await?;
+        let tree = commit.meta_range_id.clone();
+        Ok((Verdict { tree, run_id }, turn))
+    }
+
+    /// Runs `hooks` while the branch's turn is held: for [`Options::brief_hooks`](crate::Options::brief_hooks), or until they finish from
+    /// attempt [`KEEP_TURN_FROM_ATTEMPT`] on. Returns the turn, acquired again if it was given up.
+    async fn run_with_turn<T: Send>(
+        &self,
+        target: Target<'_>,
+        turn: Turn,
+        attempt: usize,
+        hooks: impl Future<Output = Result<T>> + Send,
+    ) -> Result<(T, Turn)> {
+        if attempt >= KEEP_TURN_FROM_ATTEMPT {
+            return Ok((hooks.await?, turn));
+        }
+        let mut hooks = std::pin::pin!(hooks);
+        match tokio::time::timeout(self.brief_hooks, &mut hooks).await {
+            Ok(verdict) => Ok((verdict?, turn)),
+            Err(_) => {
+                drop(turn);
+                let verdict = hooks.await?;
+                let turn = self.queue.turn(target.repository, target.branch);
+                Ok((verdict, turn.await?))
+            }
+        }
+    }
+
+    /// Tells the hooks that a commit landed on `head`.
+    async fn announce(
+        &self,
+        target: Target<'_>,
+        change: &dyn Change,
+        (commit, head): (&Commit, &Commit),
+        verdict: Option<Verdict>,
+        hooks: &dyn Hooks,
+    ) {
+        let landed = LandedCommit {
+            branch: target.branch.clone(),
+            commit_id: commit.id.clone(),
+            draft: draft_of(commit),
+            base: head.meta_range_id.clone(),
+        };
+        let details = change.post_event(After {
+            pre_run_id: verdict.and_then(|verdict| verdict.run_id),
+            change: landed,
+        });
+        let event = self.event(target.repository, &commit.committer, details);
+        self.run_post_hooks(hooks, event).await;
+    }
+}
+
+/// The name of a change in the metric of retries.
+fn retry_label(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Commit => "commit",
+        Operation::Merge => "merge",
+        _ => "replay",
+    }
+}
+
+/// The commit as hooks see it.
+fn draft_of(commit: &Commit) -> Draft {
+    Draft {
+        message: commit.message.clone(),
+        committer: commit.committer.clone(),
+        metadata: commit.metadata.clone(),
+        creation_date: commit.creation_date,
+        meta_range_id: commit.meta_range_id.clone(),
+        parents: commit.parents.clone(),
+        version: commit.version,
+    }
+}
+
+/// The content of a commit that has no id yet.
+#[derive(Debug)]
+struct NewCommit<'a> {
+    committer: &'a str,
+    message: &'a str,
+    metadata: &'a BTreeMap<String, String>,
+    date: OffsetDateTime,
+    /// The branch's head first.
+    parents: Vec<CommitId>,
+    generation: i32,
+}
+
+impl Candidate {
+    /// Builds the commit of the candidate's tree and computes its id from its content.
+    fn commit(&self, new: NewCommit<'_>) -> Commit {
+        let mut commit = Commit {
+            id: CommitId::trusted(""),
+            committer: new.committer.to_owned(),
+            message: new.message.to_owned(),
+            creation_date: new.date,
+            meta_range_id: self.tree.clone(),
+            metadata: new.metadata.clone(),
+            parents: new.parents,
+            version: COMMIT_VERSION,
+            generation: new.generation,
+        };
+        commit.id = commit_id(&commit);
+        commit
+    }
+}

@@ -54,6 +54,7 @@ impl Lake {
             env_prefix: "LAKEFSACTION_".to_owned(),
             gates_source,
             cache_dir: cache.path().to_owned(),
+            code_key: CodeKey::new([7; 32]),
             compiler,
             compile_at_once: 2,
         };

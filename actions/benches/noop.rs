@@ -16,7 +16,8 @@ use block::ByteStream;
 use bytes::Bytes;
 use catalog::Object;
 use graveler::{
-    BranchId, Event, EventKind, MetaRangeId, Repository, RepositoryId, RepositoryState, TreeSource,
+    BranchCreation, BranchId, CommitId, Event, EventDetails, MetaRangeId, Repository, RepositoryId,
+    RepositoryState,
 };
 
 static GATE: LazyLock<Component> = LazyLock::new(|| {
@@ -103,8 +104,6 @@ fn request() -> Request {
 fn event() -> Event {
     Event {
         run_id: "run".to_owned(),
-        pre_run_id: None,
-        kind: EventKind::PreCommit,
         time: OffsetDateTime::UNIX_EPOCH,
         repository: Repository {
             id: RepositoryId::trusted("bench"),
@@ -116,18 +115,14 @@ fn event() -> Event {
             read_only: false,
             storage_id: String::new(),
         },
-        branch: Some(BranchId::trusted("main")),
-        tag: None,
-        source_ref: "main".to_owned(),
-        merge_source: None,
-        commit_id: None,
-        commit: None,
         actor: "bench".to_owned(),
         depth: 0,
-        actions_from: TreeSource::MetaRange(MetaRangeId::trusted("")),
-        candidate: None,
-        base: None,
-        source: None,
+        details: EventDetails::PreCreateBranch(BranchCreation {
+            branch: BranchId::trusted("main"),
+            source: "main".to_owned(),
+            commit_id: CommitId::trusted("c"),
+            meta_range_id: MetaRangeId::trusted(""),
+        }),
     }
 }
 

@@ -62,7 +62,7 @@ async fn advise_for_change(
 ) -> Result<Advice, LoadError> {
     let name = &matched.action.name;
     let Some(branch) = branch_of_change(event) else {
-        let gate = format!("gate '{name}' of {}", event.source_ref);
+        let gate = format!("gate '{name}' of {}", event.source_ref());
         return Ok(Advice { gate, remedy: None });
     };
     let gate = format!("gate '{name}' of branch {branch}");
@@ -80,7 +80,7 @@ async fn advise_for_change(
 
 fn advise_for_destination(event: &Event, matched: &MatchedAction) -> Advice {
     let name = &matched.action.name;
-    let branch = event.branch.as_ref().map_or("", |branch| branch.as_str());
+    let branch = event.branch().map_or("", |branch| branch.as_str());
     Advice {
         gate: format!("gate '{name}' of branch {branch} before this change"),
         remedy: Some(format!(
@@ -92,9 +92,9 @@ fn advise_for_destination(event: &Event, matched: &MatchedAction) -> Advice {
 
 /// Returns the branch that holds the change's own gates.
 pub(crate) fn branch_of_change(event: &Event) -> Option<String> {
-    match event.kind {
-        EventKind::PreMerge => event.merge_source.clone(),
-        _ => event.branch.as_ref().map(ToString::to_string),
+    match event.kind() {
+        EventKind::PreMerge => event.merge_source().map(str::to_owned),
+        _ => event.branch().map(ToString::to_string),
     }
 }
 
@@ -106,7 +106,7 @@ async fn other_branch(
     branch: &str,
 ) -> Result<Option<OtherBranch>, LoadError> {
     if let (EventKind::PreMerge, Some(destination), Some(base)) =
-        (event.kind, &event.branch, &event.base)
+        (event.kind(), event.branch(), event.base())
     {
         return Ok(Some(OtherBranch {
             branch: destination.to_string(),

@@ -256,7 +256,7 @@ impl Actions {
             .iter()
             .flat_map(|matched| &matched.action.hooks);
         let calls_services = hooks.any(|hook| runners.of(hook).calls_services());
-        let slot = (calls_services && !event.kind.is_post())
+        let slot = (calls_services && !event.kind().is_post())
             .then(|| self.in_flight.enter(&event.repository.id));
         if let Some(None) = slot {
             return Err(LoadError::Busy {
@@ -307,7 +307,7 @@ impl Actions {
 
     /// Records the new commit's id in the pre-commit run that accepted it.
     async fn record_commit(&self, event: &Event, pre_run_id: &str) -> catalog::Result<()> {
-        let (repository, Some(commit)) = (&event.repository, &event.commit_id) else {
+        let (repository, Some(commit)) = (&event.repository, event.commit_id()) else {
             return Ok(());
         };
         let records = &self.executor.records;
@@ -342,7 +342,7 @@ impl Hooks for Actions {
             return Ok(HookOutcome::default());
         }
         if event.depth > MAX_DEPTH {
-            info!(run.id = %event.run_id, repo.id = %event.repository.id, "{} refused at depth {}", event.kind.as_str(), event.depth);
+            info!(run.id = %event.run_id, repo.id = %event.repository.id, "{} refused at depth {}", event.kind().as_str(), event.depth);
             let mut rejection = reject(event, &[too_deep(event)]);
             rejection.hint = Some(HINT_TOO_DEEP.to_owned());
             return Err(rejection);
@@ -351,7 +351,7 @@ impl Hooks for Actions {
         match self.run_matching(&event).await {
             Ok(mut result) => match result.outcome.take() {
                 Some(outcome) if !outcome.failures.is_empty() => {
-                    info!(run.id = %event.run_id, repo.id = %event.repository.id, "{} refused by {} hooks", event.kind.as_str(), outcome.failures.len());
+                    info!(run.id = %event.run_id, repo.id = %event.repository.id, "{} refused by {} hooks", event.kind().as_str(), outcome.failures.len());
                     Err(self.refuse(&event, result, outcome).await)
                 }
                 outcome => Ok(HookOutcome {
@@ -372,7 +372,7 @@ impl Hooks for Actions {
             }
             // If a gate cannot be loaded or its run cannot be recorded, the change is refused.
             Err(LoadError::Read(e)) => {
-                error!(run.id = %event.run_id, repo.id = %event.repository.id, error = ?e, "failed to run actions of {}", event.kind.as_str());
+                error!(run.id = %event.run_id, repo.id = %event.repository.id, error = ?e, "failed to run actions of {}", event.kind().as_str());
                 Err(reject(&event, &[format!("failed to run actions: {e}")]))
             }
         }
@@ -384,12 +384,12 @@ impl Hooks for Actions {
         }
         if event.depth > MAX_DEPTH {
             // The pre-event, if there was one, was refused for the same reason.
-            warn!(run.id = %event.run_id, repo.id = %event.repository.id, "{} hooks did not run: {}", event.kind.as_str(), too_deep(&event));
+            warn!(run.id = %event.run_id, repo.id = %event.repository.id, "{} hooks did not run: {}", event.kind().as_str(), too_deep(&event));
             return;
         }
         // Awaited before the response is sent, so that a client can look up the runs of its new
         // commit immediately.
-        if let (EventKind::PostCommit, Some(pre_run_id)) = (event.kind, &event.pre_run_id)
+        if let (EventKind::PostCommit, Some(pre_run_id)) = (event.kind(), event.pre_run_id())
             && let Err(e) = self.record_commit(&event, pre_run_id).await
         {
             error!(run.id = %pre_run_id, repo.id = %event.repository.id, error = ?e, "failed to record the commit of run {pre_run_id}");
@@ -401,7 +401,7 @@ impl Hooks for Actions {
             .submit(&repository, async move { actions.run_after(&work).await })
             .await;
         if let Err(full) = submitted {
-            error!(run.id = %event.run_id, repo.id = %repository, "{} hooks did not run: {full}", event.kind.as_str());
+            error!(run.id = %event.run_id, repo.id = %repository, "{} hooks did not run: {full}", event.kind().as_str());
         }
     }
 }
@@ -410,7 +410,7 @@ impl Actions {
     /// Runs the hooks of a post-event. The change has already landed, so failures are only recorded
     /// and logged.
     async fn run_after(&self, event: &Arc<Event>) {
-        let kind = event.kind.as_str();
+        let kind = event.kind().as_str();
         match self.run_matching(event).await {
             Ok(result) => {
                 let failures = result.outcome.map(|outcome| outcome.failures);
@@ -448,10 +448,10 @@ fn too_deep(event: &Event) -> String {
 fn reject<E: Display>(event: &Event, errors: &[E]) -> Box<Rejection> {
     Box::new(Rejection {
         run_id: event.run_id.clone(),
-        kind: event.kind,
+        kind: event.kind(),
         message: format!(
             "{} hook aborted, run id '{}': {}",
-            event.kind.as_str(),
+            event.kind().as_str(),
             event.run_id,
             multiple(errors)
         ),

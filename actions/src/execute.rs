@@ -109,18 +109,13 @@ impl Executor {
         }
         let run = Run {
             run_id: event.run_id.clone(),
-            branch_id: event
-                .branch
-                .as_ref()
-                .map(ToString::to_string)
-                .unwrap_or_default(),
+            branch_id: event.branch().map(ToString::to_string).unwrap_or_default(),
             commit_id: event
-                .commit_id
-                .as_ref()
+                .commit_id()
                 .map(ToString::to_string)
                 .unwrap_or_default(),
-            source_ref: event.source_ref.clone(),
-            event_type: event.kind.as_str().to_owned(),
+            source_ref: event.source_ref().to_owned(),
+            event_type: event.kind().as_str().to_owned(),
             start_time,
             end_time: self.clock.now(),
             passed: outcome.failures.is_empty(),
@@ -130,7 +125,7 @@ impl Executor {
         self.records
             .save(event.repository.id.as_str(), &run, &hooks)
             .await?;
-        metrics::counter!("hook_runs_total", "event" => event.kind.as_str(), "passed" => if run.passed { "true" } else { "false" }).increment(1);
+        metrics::counter!("hook_runs_total", "event" => event.kind().as_str(), "passed" => if run.passed { "true" } else { "false" }).increment(1);
         Ok(outcome)
     }
 

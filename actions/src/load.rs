@@ -267,7 +267,7 @@ impl Loader {
             }
         }
         if let (GatesSource::Both, EventKind::PreCommit | EventKind::PreMerge, Some(base)) =
-            (gates, event.kind, &event.base)
+            (gates, event.kind(), event.base())
         {
             let base = Tree::Stored(self.stored(&event.repository, base));
             // Counted separately from the change's hooks, so that a tree with too many hooks can be
@@ -295,7 +295,7 @@ impl Loader {
     /// change has no candidate tree yet. Otherwise, staged changes that arrive later would be
     /// included although they are not part of the change.
     fn actions_tree(&self, event: &Event) -> Tree {
-        match (&event.actions_from, &event.candidate) {
+        match (event.actions_from(), event.candidate()) {
             (TreeSource::MetaRange(id), _) | (TreeSource::Branch(_), Some(id)) => {
                 Tree::Stored(self.stored(&event.repository, id))
             }
@@ -317,7 +317,7 @@ impl Loader {
         // An event without both trees has no set of changed objects, so the path filter does not
         // apply.
         let (false, Some(base), Some(candidate)) =
-            (on.paths.is_empty(), &event.base, &event.candidate)
+            (on.paths.is_empty(), event.base(), event.candidate())
         else {
             return Ok(true);
         };

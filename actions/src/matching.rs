@@ -20,16 +20,16 @@ pub(crate) fn matching_filter<'a>(
     action: &'a Action,
     event: &Event,
 ) -> Result<Option<&'a EventFilter>, Malformed> {
-    let Some(on) = action.on.get(&event.kind) else {
+    let Some(on) = action.on.get(&event.kind()) else {
         return Ok(None);
     };
     if on.branches.is_empty() {
         return Ok(Some(on));
     }
-    let branch = event.branch.as_ref().map_or("", |b| b.as_str());
+    let branch = event.branch().map_or("", |b| b.as_str());
     for pattern in &on.branches {
         if !glob::is_branch_pattern(pattern) {
-            let event = event.kind.as_str();
+            let event = event.kind().as_str();
             let quoted = base::glob::quoted(pattern);
             return Err(Malformed::new(format!(
                 "'branches' of {event}: '{quoted}' is not a valid glob"
@@ -82,10 +82,10 @@ pub(crate) async fn any_path_changed(
 
 #[cfg(test)]
 mod tests {
-    use graveler::{BranchId, EventKind};
+    use graveler::EventKind;
 
     use super::*;
-    use crate::testing::event;
+    use crate::testing::event_on;
 
     #[test]
     fn action_matches_its_events_and_branches() {
@@ -100,16 +100,14 @@ mod tests {
             (EventKind::PreCommit, "dev", false),
             (EventKind::PostCommit, "main", false),
         ] {
-            let mut event = event(kind);
-            event.branch = Some(BranchId::trusted(branch));
+            let event = event_on(branch, kind);
             assert_eq!(
                 matching_filter(&action, &event).unwrap().is_some(),
                 expected,
                 "{kind:?} {branch}"
             );
         }
-        let mut event = event(EventKind::PreCreateTag);
-        event.branch = None;
+        let event = event_on("main", EventKind::PreCreateTag);
         assert!(matching_filter(&action, &event).unwrap().is_some());
     }
     #[test]
@@ -119,17 +117,15 @@ mod tests {
             b"name: gate\non:\n  pre-commit:\n    branches: [main, '[']\n",
         )
         .unwrap();
-        let mut event = event(EventKind::PreCommit);
+        let filter = |branch, kind| matching_filter(&action, &event_on(branch, kind));
         assert!(
-            matching_filter(&action, &event).unwrap().is_some(),
+            filter("main", EventKind::PreCommit).unwrap().is_some(),
             "'main' must match before the malformed glob is evaluated"
         );
-        event.branch = Some(BranchId::trusted("dev"));
         assert_eq!(
-            matching_filter(&action, &event).unwrap_err().to_string(),
+            filter("dev", EventKind::PreCommit).unwrap_err().to_string(),
             "'branches' of pre-commit: '[' is not a valid glob"
         );
-        event.kind = EventKind::PreMerge;
-        assert!(matching_filter(&action, &event).unwrap().is_none());
+        assert!(filter("dev", EventKind::PreMerge).unwrap().is_none());
     }
 }

@@ -36,9 +36,9 @@ struct Payload<'a> {
 pub(crate) fn payload(event: &Event, action: &str, hook: &str) -> String {
     static NO_METADATA: BTreeMap<String, String> = BTreeMap::new();
     let second = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
-    let commit = event.commit.as_ref();
+    let commit = event.commit();
     let payload = Payload {
-        event_type: event.kind.as_str(),
+        event_type: event.kind().as_str(),
         event_time: event
             .time
             .to_offset(time::UtcOffset::UTC)
@@ -47,21 +47,21 @@ pub(crate) fn payload(event: &Event, action: &str, hook: &str) -> String {
         action_name: action,
         hook_id: hook,
         repository_id: event.repository.id.as_str(),
-        branch_id: event.branch.as_ref().map_or("", |b| b.as_str()),
-        source_ref: &event.source_ref,
-        tag_id: event.tag.as_ref().map_or("", |t| t.as_str()),
-        commit_id: event.commit_id.as_ref().map_or("", |c| c.as_str()),
+        branch_id: event.branch().map_or("", |b| b.as_str()),
+        source_ref: event.source_ref(),
+        tag_id: event.tag().map_or("", |t| t.as_str()),
+        commit_id: event.commit_id().map_or("", |c| c.as_str()),
         commit_message: commit.map_or("", |c| &c.message),
         committer: commit.map_or("", |c| &c.committer),
         commit_metadata: commit.map_or(&NO_METADATA, |c| &c.metadata),
-        merge_source: event.merge_source.as_deref().unwrap_or(""),
+        merge_source: event.merge_source().unwrap_or(""),
     };
     serde_json::to_string(&payload).expect("strings and maps of strings are JSON")
 }
 
 #[cfg(test)]
 mod tests {
-    use graveler::EventKind;
+    use graveler::{EventDetails, EventKind};
 
     use super::*;
     use crate::testing::event;
@@ -78,15 +78,9 @@ mod tests {
     #[test]
     fn merge_payload_has_the_source() {
         let mut event = event(EventKind::PostMerge);
-        event.merge_source = Some("dev".to_owned());
-        event.commit_id = Some(graveler::CommitId::trusted("c1"));
-        event.source_ref = "c1".to_owned();
-        event
-            .commit
-            .as_mut()
-            .expect("the event has a commit")
-            .metadata
-            .clear();
+        if let EventDetails::PostMerge(after) = &mut event.details {
+            after.change.commit.draft.metadata.clear();
+        }
         assert_eq!(
             payload(&event, "gate", "first"),
             r#"{"event_type":"post-merge","event_time":"2026-03-04T05:06:07Z","action_name":"gate","hook_id":"first","repository_id":"repo","branch_id":"main","source_ref":"c1","commit_id":"c1","commit_message":"with actions","committer":"admin","merge_source":"dev"}"#
@@ -95,12 +89,7 @@ mod tests {
 
     #[test]
     fn tag_payload_has_no_branch_and_no_message() {
-        let mut event = event(EventKind::PreCreateTag);
-        event.branch = None;
-        event.commit = None;
-        event.tag = Some(graveler::TagId::trusted("t"));
-        event.commit_id = Some(graveler::CommitId::trusted("c1"));
-        event.source_ref = "c1".to_owned();
+        let event = event(EventKind::PreCreateTag);
         assert_eq!(
             payload(&event, "gate", "first"),
             r#"{"event_type":"pre-create-tag","event_time":"2026-03-04T05:06:07Z","action_name":"gate","hook_id":"first","repository_id":"repo","source_ref":"c1","tag_id":"t","commit_id":"c1"}"#

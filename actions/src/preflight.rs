@@ -77,7 +77,7 @@ pub(crate) async fn check(
     limits: Limits,
 ) -> Result<Preflight, LoadError> {
     let (true, Some(base), Some(candidate)) =
-        (lands_a_tree(event.kind), &event.base, &event.candidate)
+        (lands_a_tree(event.kind()), event.base(), event.candidate())
     else {
         return Ok(Preflight::default());
     };

@@ -9,9 +9,11 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::any;
+use base::OffsetDateTime;
 use graveler::{
-    BranchId, Draft, Event, EventKind, MetaRangeId, Repository, RepositoryId, RepositoryState,
-    TreeSource,
+    After, BranchId, CommitId, CommitProposal, Draft, Event, EventDetails, EventKind, LandedCommit,
+    LandedMerge, MergeProposal, MergeSource, MetaRangeId, Repository, RepositoryId,
+    RepositoryState, TagChange, TagId,
 };
 use time::macros::datetime;
 
@@ -29,35 +31,81 @@ pub(crate) fn repository() -> Repository {
     }
 }
 
-/// Returns an event for a commit to `main`.
+/// Returns an event of a change of `main`, or of the tag `t` at the commit `c1`.
 pub(crate) fn event(kind: EventKind) -> Event {
-    let time = datetime!(2026-03-04 05:06:07.5 UTC);
+    event_on("main", kind)
+}
+
+/// Returns an event of a change of a branch. Commits are made with the id `c1`, and merges are those
+/// of `dev`.
+pub(crate) fn event_on(branch: &str, kind: EventKind) -> Event {
     Event {
         run_id: "run1".to_owned(),
-        pre_run_id: None,
-        kind,
-        time,
+        time: TIME,
         repository: repository(),
-        branch: Some(BranchId::trusted("main")),
-        tag: None,
-        source_ref: "main".to_owned(),
-        merge_source: None,
-        commit_id: None,
-        commit: Some(Draft {
-            message: "with actions".to_owned(),
-            committer: "admin".to_owned(),
-            metadata: BTreeMap::from([("k".to_owned(), "v".to_owned())]),
-            creation_date: time,
-            meta_range_id: MetaRangeId::trusted(""),
-            parents: Vec::new(),
-            version: 1,
-        }),
         actor: "admin".to_owned(),
         depth: 0,
-        actions_from: TreeSource::Branch(BranchId::trusted("main")),
-        candidate: None,
-        base: None,
-        source: None,
+        details: details(&BranchId::trusted(branch), kind),
+    }
+}
+
+const TIME: OffsetDateTime = datetime!(2026-03-04 05:06:07.5 UTC);
+
+fn details(branch: &BranchId, kind: EventKind) -> EventDetails {
+    let proposal = CommitProposal {
+        branch: branch.clone(),
+        draft: draft(),
+        base: MetaRangeId::trusted(""),
+    };
+    let landed = LandedCommit {
+        branch: branch.clone(),
+        commit_id: CommitId::trusted("c1"),
+        draft: draft(),
+        base: MetaRangeId::trusted(""),
+    };
+    let tag = TagChange {
+        tag: TagId::trusted("t"),
+        commit_id: CommitId::trusted("c1"),
+        meta_range_id: MetaRangeId::trusted(""),
+    };
+    let source = MergeSource {
+        name: "dev".to_owned(),
+        commit_id: CommitId::trusted("c0"),
+        meta_range_id: MetaRangeId::trusted(""),
+    };
+    match kind {
+        EventKind::PreCommit => EventDetails::PreCommit(proposal),
+        EventKind::PostCommit => EventDetails::PostCommit(after(landed)),
+        EventKind::PreMerge => EventDetails::PreMerge(MergeProposal {
+            commit: proposal,
+            commit_id: CommitId::trusted("c1"),
+            source,
+        }),
+        EventKind::PostMerge => EventDetails::PostMerge(after(LandedMerge {
+            commit: landed,
+            source,
+        })),
+        EventKind::PreCreateTag => EventDetails::PreCreateTag(tag),
+        other => panic!("no test has an event of {}", other.as_str()),
+    }
+}
+
+fn draft() -> Draft {
+    Draft {
+        message: "with actions".to_owned(),
+        committer: "admin".to_owned(),
+        metadata: BTreeMap::from([("k".to_owned(), "v".to_owned())]),
+        creation_date: TIME,
+        meta_range_id: MetaRangeId::trusted(""),
+        parents: Vec::new(),
+        version: 1,
+    }
+}
+
+fn after<T>(change: T) -> After<T> {
+    After {
+        pre_run_id: None,
+        change,
     }
 }
 

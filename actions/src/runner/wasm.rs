@@ -146,7 +146,7 @@ impl HookRunner for WasmRunner {
                 return problem(false, &failure.message);
             }
             Err(failure) if failure.cause == Cause::ComponentMissing => {
-                let place = spec.event.branch.as_ref().map_or_else(
+                let place = spec.event.branch().map_or_else(
                     || "in the tree".to_owned(),
                     |branch| format!("on branch {branch}"),
                 );

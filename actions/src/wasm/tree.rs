@@ -71,11 +71,9 @@ impl SnapshotTrees {
     /// Opens the trees that an event refers to.
     #[must_use]
     pub fn new(reader: Reader, event: &Event) -> Self {
-        let at = |tree: &Option<MetaRangeId>| {
-            tree.as_ref()
-                .map(|id| reader.snapshot(&event.repository, id))
-        };
-        let (candidate, base, source) = (at(&event.candidate), at(&event.base), at(&event.source));
+        let at = |tree: Option<&MetaRangeId>| tree.map(|id| reader.snapshot(&event.repository, id));
+        let (candidate, base, source) =
+            (at(event.candidate()), at(event.base()), at(event.source()));
         let empty = reader.snapshot(&event.repository, &MetaRangeId::trusted(""));
         Self {
             reader,

@@ -250,7 +250,7 @@ impl State {
 
 impl event::Host for State {
     fn kind(&mut self) -> wasmtime::Result<String> {
-        Ok(self.run.event.kind.as_str().to_owned())
+        Ok(self.run.event.kind().as_str().to_owned())
     }
     fn run_id(&mut self) -> wasmtime::Result<String> {
         Ok(self.run.event.run_id.clone())
@@ -265,13 +265,13 @@ impl event::Host for State {
         Ok(self.run.event.repository.id.to_string())
     }
     fn branch(&mut self) -> wasmtime::Result<Option<String>> {
-        Ok(self.run.event.branch.as_ref().map(ToString::to_string))
+        Ok(self.run.event.branch().map(ToString::to_string))
     }
     fn tag(&mut self) -> wasmtime::Result<Option<String>> {
-        Ok(self.run.event.tag.as_ref().map(ToString::to_string))
+        Ok(self.run.event.tag().map(ToString::to_string))
     }
     fn merge_source(&mut self) -> wasmtime::Result<Option<String>> {
-        Ok(self.run.event.merge_source.clone())
+        Ok(self.run.event.merge_source().map(str::to_owned))
     }
     fn actor(&mut self) -> wasmtime::Result<String> {
         Ok(self.run.event.actor.clone())
@@ -280,17 +280,17 @@ impl event::Host for State {
         Ok(millis(self.run.event.time))
     }
     fn commit_id(&mut self) -> wasmtime::Result<Option<String>> {
-        Ok(self.run.event.commit_id.as_ref().map(ToString::to_string))
+        Ok(self.run.event.commit_id().map(ToString::to_string))
     }
     fn commit_message(&mut self) -> wasmtime::Result<Option<String>> {
-        Ok(self.run.event.commit.as_ref().map(|c| c.message.clone()))
+        Ok(self.run.event.commit().map(|c| c.message.clone()))
     }
     fn commit_metadata(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
         Ok(self
             .run
             .event
-            .commit
-            .iter()
+            .commit()
+            .into_iter()
             .flat_map(|c| c.metadata.clone())
             .collect())
     }
@@ -298,8 +298,8 @@ impl event::Host for State {
         Ok(self
             .run
             .event
-            .commit
-            .iter()
+            .commit()
+            .into_iter()
             .flat_map(|c| &c.parents)
             .map(ToString::to_string)
             .collect())

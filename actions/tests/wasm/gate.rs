@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use actions::wasm::{Cause, Component, Select, Verdict};
 use bytes::Bytes;
-use graveler::{CommitId, Event, EventKind, TagId};
+use graveler::{CommitId, EventDetails, MetaRangeId, TagChange, TagId};
 use serde_json::json;
 
 use super::components::EXPORTS;
 use super::{
-    Fault, Memory, error, event, findings, gate, host, log, object_gate, request, run_mode,
+    Fault, Memory, error, event_of, findings, gate, host, log, object_gate, request, run_mode,
 };
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn hook_sees_the_event() {
             "what: tables gate / schema",
             r#"who: ada from Some("ingest")"#,
             "when: 1700000123000",
-            r#"commit: None Some("load of May") [("job", "7")] ["p1", "p2"]"#,
+            r#"commit: Some("merge") Some("load of May") [("job", "7")] ["p1", "p2"]"#,
             r#"config: {"list":[1,{"a":"b"}],"mode":"facts"}"#,
             r#"nested: Some("{\"a\":\"b\"}") None"#,
         ]
@@ -81,15 +81,11 @@ async fn hook_sees_the_event() {
 #[tokio::test]
 async fn events_about_tags_have_a_tag_and_its_commit() {
     let mut request = request(gate(), Memory::default(), json!({ "mode": "facts" }));
-    request.event = Arc::new(Event {
-        kind: EventKind::PreCreateTag,
-        branch: None,
-        tag: Some(TagId::trusted("v1")),
-        merge_source: None,
-        commit_id: Some(CommitId::trusted("c1")),
-        commit: None,
-        ..event()
-    });
+    request.event = Arc::new(event_of(EventDetails::PreCreateTag(TagChange {
+        tag: TagId::trusted("v1"),
+        commit_id: CommitId::trusted("c1"),
+        meta_range_id: MetaRangeId::trusted("m"),
+    })));
     let findings = findings(&host().run(request).await);
     assert!(
         findings.contains(&r#"where: lake None Some("v1")"#.to_owned())

@@ -27,8 +27,8 @@ use bytes::Bytes;
 use catalog::{AddressType, Entry, Object};
 use futures::stream;
 use graveler::{
-    BranchId, CommitId, Draft, Event, EventKind, MetaRangeId, Repository, RepositoryId,
-    RepositoryState, TreeSource,
+    BranchId, CommitId, CommitProposal, Draft, Event, EventDetails, MergeProposal, MergeSource,
+    MetaRangeId, Repository, RepositoryId, RepositoryState,
 };
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -224,12 +224,38 @@ impl Trees for Memory {
     }
 }
 
+fn time() -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(1_700_000_123).unwrap()
+}
+
 fn event() -> Event {
-    let time = OffsetDateTime::from_unix_timestamp(1_700_000_123).unwrap();
+    event_of(EventDetails::PreMerge(MergeProposal {
+        commit: CommitProposal {
+            branch: BranchId::trusted("main"),
+            draft: Draft {
+                message: "load of May".to_owned(),
+                committer: "ada".to_owned(),
+                metadata: [("job".to_owned(), "7".to_owned())].into(),
+                creation_date: time(),
+                meta_range_id: MetaRangeId::trusted("m"),
+                parents: vec![CommitId::trusted("p1"), CommitId::trusted("p2")],
+                version: 1,
+            },
+            base: MetaRangeId::trusted(""),
+        },
+        commit_id: CommitId::trusted("merge"),
+        source: MergeSource {
+            name: "ingest".to_owned(),
+            commit_id: CommitId::trusted("p2"),
+            meta_range_id: MetaRangeId::trusted("m"),
+        },
+    }))
+}
+
+fn event_of(details: EventDetails) -> Event {
+    let time = time();
     Event {
         run_id: "run-1".to_owned(),
-        pre_run_id: None,
-        kind: EventKind::PreMerge,
         time,
         repository: Repository {
             id: RepositoryId::trusted("lake"),
@@ -241,26 +267,9 @@ fn event() -> Event {
             read_only: false,
             storage_id: String::new(),
         },
-        branch: Some(BranchId::trusted("main")),
-        tag: None,
-        source_ref: "ingest".to_owned(),
-        merge_source: Some("ingest".to_owned()),
-        commit_id: None,
-        commit: Some(Draft {
-            message: "load of May".to_owned(),
-            committer: "ada".to_owned(),
-            metadata: [("job".to_owned(), "7".to_owned())].into(),
-            creation_date: time,
-            meta_range_id: MetaRangeId::trusted("m"),
-            parents: vec![CommitId::trusted("p1"), CommitId::trusted("p2")],
-            version: 1,
-        }),
         actor: "ada".to_owned(),
         depth: 0,
-        actions_from: TreeSource::MetaRange(MetaRangeId::trusted("m")),
-        candidate: Some(MetaRangeId::trusted("m")),
-        base: None,
-        source: None,
+        details,
     }
 }
 

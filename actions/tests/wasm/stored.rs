@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actions::wasm::{Request, SnapshotTrees, Verdict};
 use catalog::testing::TestCatalog;
-use graveler::Event;
+use graveler::{Event, EventDetails, MetaRangeId};
 use serde_json::json;
 
 use super::{Memory, event, findings, gate, host, object_gate, request};
@@ -21,12 +21,12 @@ async fn lake() -> (TestCatalog, Arc<Event>) {
         lake.put(&repository, "main", path, body).await;
     }
     let candidate = lake.commit(&repository, "main", "after").await;
-    let event = Event {
-        repository,
-        base: Some(base.meta_range_id),
-        candidate: Some(candidate.meta_range_id),
-        ..event()
-    };
+    let mut event = event();
+    event.repository = repository;
+    if let EventDetails::PreMerge(merge) = &mut event.details {
+        merge.commit.base = base.meta_range_id;
+        merge.commit.draft.meta_range_id = candidate.meta_range_id;
+    }
     (lake, Arc::new(event))
 }
 
@@ -86,14 +86,15 @@ async fn gate_reads_and_lists_the_candidate() {
     );
 }
 
-/// The first commit of a branch has no base.
+/// The base of a repository's first commit is the empty tree.
 #[tokio::test]
-async fn without_a_base_all_objects_are_added() {
+async fn with_an_empty_base_all_objects_are_added() {
     let (lake, event) = lake().await;
-    let event = Arc::new(Event {
-        base: None,
-        ..(*event).clone()
-    });
+    let mut event = (*event).clone();
+    if let EventDetails::PreMerge(merge) = &mut event.details {
+        merge.commit.base = MetaRangeId::trusted("");
+    }
+    let event = Arc::new(event);
     let report = host()
         .run(over(
             &lake,

@@ -16,13 +16,13 @@ struct Gate;
 #[async_trait]
 impl Hooks for Gate {
     async fn before(&self, event: &Event) -> Result<HookOutcome, Box<Rejection>> {
-        let message = event.commit.as_ref().map_or("", |draft| &draft.message);
+        let message = event.commit().map_or("", |draft| &draft.message);
         if message == "no" {
             return Err(Box::new(refusal(event)));
         }
-        let kind = event.kind.as_str();
+        let kind = event.kind().as_str();
         Ok(HookOutcome {
-            ran: event.kind != EventKind::PrepareCommit,
+            ran: event.kind() != EventKind::PrepareCommit,
             warnings: vec![format!("a warning of {kind}")],
         })
     }
@@ -44,7 +44,7 @@ fn refusal(event: &Event) -> Rejection {
     };
     Rejection {
         run_id: event.run_id.clone(),
-        kind: event.kind,
+        kind: event.kind(),
         message: "refused".to_owned(),
         invalid_actions: false,
         findings: vec![finding],

@@ -50,13 +50,13 @@ struct Strict;
 #[async_trait]
 impl Hooks for Strict {
     async fn before(&self, event: &Event) -> Result<HookOutcome, Box<Rejection>> {
-        let message = event.commit.as_ref().map_or("", |commit| &commit.message);
-        if event.kind != EventKind::PreCommit || message != "bad" {
+        let message = event.commit().map_or("", |commit| &commit.message);
+        if event.kind() != EventKind::PreCommit || message != "bad" {
             return Ok(HookOutcome::default());
         }
         Err(Box::new(Rejection {
             run_id: event.run_id.clone(),
-            kind: event.kind,
+            kind: event.kind(),
             message: "pre-commit hook aborted".to_owned(),
             hint: None,
             invalid_actions: false,

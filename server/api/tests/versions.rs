@@ -213,7 +213,7 @@ struct RejectingHooks;
 #[async_trait]
 impl Hooks for RejectingHooks {
     async fn before(&self, event: &Event) -> Result<HookOutcome, Box<Rejection>> {
-        if event.kind != EventKind::PreMerge {
+        if event.kind() != EventKind::PreMerge {
             return Ok(HookOutcome::default());
         }
         let finding = Finding {
@@ -227,7 +227,7 @@ impl Hooks for RejectingHooks {
         };
         Err(Box::new(Rejection {
             run_id: event.run_id.clone(),
-            kind: event.kind,
+            kind: event.kind(),
             message: "pre-merge hook aborted".to_owned(),
             hint: None,
             invalid_actions: false,

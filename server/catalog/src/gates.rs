@@ -44,8 +44,8 @@ impl GateLog {
     /// runs the hooks again, and only the last run counts.
     fn record(&self, event: &Event, outcome: &HookOutcome) {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        records.retain(|(kind, ..)| *kind != event.kind);
-        records.push((event.kind, event.run_id.clone(), outcome.clone()));
+        records.retain(|(kind, ..)| *kind != event.kind());
+        records.push((event.kind(), event.run_id.clone(), outcome.clone()));
     }
 }
 

@@ -4,9 +4,9 @@
 //! parent, the branch's head, and its metadata names the original commit.
 
 use crate::engine::{Engine, check_read_only};
-use crate::replay::Replay;
+use crate::replay::{Replay, ReplayEvents};
 use crate::{
-    BranchId, CherryPickParams, Commit, Error, EventKind, Hooks, Operation, Repository, Result,
+    BranchId, CherryPickParams, Commit, Error, EventDetails, Hooks, Operation, Repository, Result,
 };
 
 /// Metadata keys of a cherry-pick: the original commit's id and committer.
@@ -44,7 +44,10 @@ impl Engine {
             metadata,
             // Like lakeFS: picking a change that the branch already has still makes a commit.
             allow_empty: true,
-            events: [EventKind::PreCherryPick, EventKind::PostCherryPick],
+            events: ReplayEvents {
+                pre: EventDetails::PreCherryPick,
+                post: EventDetails::PostCherryPick,
+            },
         };
         self.replay(repository, branch, change, hooks).await
     }

@@ -15,8 +15,9 @@ use crate::landing::{Attempt, MAX_TRIES, Verdict};
 use crate::protection::Blocked;
 use crate::staging::StagedChanges;
 use crate::{
-    BranchId, BranchRecord, Commit, CommitId, CommitParams, Draft, Error, Event, EventKind, Hooks,
-    MetaRangeId, Operation, Repository, Result, TreeSource,
+    After, BranchId, BranchRecord, Commit, CommitId, CommitParams, CommitPreparation,
+    CommitProposal, Draft, Error, EventDetails, Hooks, LandedCommit, MetaRangeId, Operation,
+    Repository, Result,
 };
 
 /// The version of commits made here: the first parent is the branch that was committed to.
@@ -57,11 +58,8 @@ impl Engine {
                 generation: generation_after([work.head.as_ref()]),
             });
             if verdict.as_ref().is_none_or(|verdict| verdict.tree != tree) {
-                let mut event =
-                    self.commit_event(repository, EventKind::PreCommit, branch, &params.committer);
-                event.commit = Some(draft_of(&commit));
-                event.candidate = Some(tree.clone());
-                event.base = Some(work.head.meta_range_id.clone());
+                let details = EventDetails::PreCommit(proposal(branch, &commit, &work.head));
+                let event = self.event(repository, &params.committer, details);
                 let run_id;
                 (run_id, turn) = self
                     .run_hooks_with_turn(
@@ -87,9 +85,9 @@ impl Engine {
                 )
                 .await?;
             if landing.end(turn) {
-                let mut event =
-                    self.commit_event(repository, EventKind::PostCommit, branch, &params.committer);
-                describe_landed(&mut event, &commit, &work.head, verdict);
+                let change = landed(branch, &commit, &work.head);
+                let details = EventDetails::PostCommit(after(change, verdict));
+                let event = self.event(repository, &params.committer, details);
                 self.run_post_hooks(hooks, event).await;
                 return Ok(commit);
             }
@@ -109,10 +107,7 @@ impl Engine {
         hooks: &dyn Hooks,
     ) -> Result<()> {
         let head = self.refs.commit(repository, &record.commit_id).await?;
-        let kind = EventKind::PrepareCommit;
-        let mut event = self.commit_event(repository, kind, branch, &params.committer);
-        event.base = Some(head.meta_range_id.clone());
-        event.commit = Some(Draft {
+        let draft = Draft {
             message: params.message.clone(),
             committer: params.committer.clone(),
             metadata: params.metadata.clone(),
@@ -120,7 +115,12 @@ impl Engine {
             meta_range_id: head.meta_range_id.clone(),
             parents: vec![head.id.clone()],
             version: COMMIT_VERSION,
+        };
+        let details = EventDetails::PrepareCommit(CommitPreparation {
+            branch: branch.clone(),
+            draft,
         });
+        let event = self.event(repository, &params.committer, details);
         self.run_pre_hooks(hooks, &event).await.map(drop)
     }
 
@@ -191,20 +191,6 @@ impl Engine {
         }
         Ok(tree)
     }
-
-    fn commit_event(
-        &self,
-        repository: &Repository,
-        kind: EventKind,
-        branch: &BranchId,
-        actor: &str,
-    ) -> Event {
-        let mut event = self.event(repository, kind, actor);
-        event.branch = Some(branch.clone());
-        event.source_ref = branch.to_string();
-        event.actions_from = TreeSource::Branch(branch.clone());
-        event
-    }
 }
 
 /// The content of a commit that has no id yet.
@@ -237,7 +223,7 @@ pub(crate) fn new_commit(new: NewCommit) -> Commit {
 }
 
 /// The commit as hooks see it.
-pub(crate) fn draft_of(commit: &Commit) -> Draft {
+fn draft_of(commit: &Commit) -> Draft {
     Draft {
         message: commit.message.clone(),
         committer: commit.committer.clone(),
@@ -249,18 +235,29 @@ pub(crate) fn draft_of(commit: &Commit) -> Draft {
     }
 }
 
-/// Fills in what post-events of commits, merges and replays report.
-pub(crate) fn describe_landed(
-    event: &mut Event,
-    commit: &Commit,
-    head: &Commit,
-    verdict: Option<Verdict>,
-) {
-    event.pre_run_id = verdict.and_then(|verdict| verdict.run_id);
-    event.source_ref = commit.id.to_string();
-    event.commit_id = Some(commit.id.clone());
-    event.commit = Some(draft_of(commit));
-    event.actions_from = TreeSource::MetaRange(commit.meta_range_id.clone());
-    event.candidate = Some(commit.meta_range_id.clone());
-    event.base = Some(head.meta_range_id.clone());
+/// What hooks see of a commit before it becomes the branch's head.
+pub(crate) fn proposal(branch: &BranchId, commit: &Commit, head: &Commit) -> CommitProposal {
+    CommitProposal {
+        branch: branch.clone(),
+        draft: draft_of(commit),
+        base: head.meta_range_id.clone(),
+    }
+}
+
+/// What hooks see of a commit that became the branch's head; `head` is the one before.
+pub(crate) fn landed(branch: &BranchId, commit: &Commit, head: &Commit) -> LandedCommit {
+    LandedCommit {
+        branch: branch.clone(),
+        commit_id: commit.id.clone(),
+        draft: draft_of(commit),
+        base: head.meta_range_id.clone(),
+    }
+}
+
+/// The change as a post-event reports it.
+pub(crate) fn after<T>(change: T, verdict: Option<Verdict>) -> After<T> {
+    After {
+        pre_run_id: verdict.and_then(|verdict| verdict.run_id),
+        change,
+    }
 }

@@ -18,8 +18,8 @@ use crate::refs::Refs;
 use crate::repository_cache::RepositoryCache;
 use crate::staging::{Janitor, Materializer};
 use crate::{
-    BranchId, Commit, CommitId, Error, Event, EventKind, HookOutcome, Hooks, MetaRangeId, Options,
-    Repository, Result, StagingToken, TreeSource,
+    BranchId, Commit, CommitId, Error, Event, EventDetails, HookOutcome, Hooks, MetaRangeId,
+    Options, Repository, Result, StagingToken,
 };
 
 #[derive(Debug)]
@@ -107,27 +107,21 @@ impl Engine {
             .clone())
     }
 
-    /// An event of this kind with all optional fields empty; the caller fills them in.
-    pub(crate) fn event(&self, repository: &Repository, kind: EventKind, actor: &str) -> Event {
+    /// An event of now.
+    pub(crate) fn event(
+        &self,
+        repository: &Repository,
+        actor: &str,
+        details: EventDetails,
+    ) -> Event {
         let time = self.clock.now();
         Event {
             run_id: self.ids.descending_run_id(time),
-            pre_run_id: None,
-            kind,
             time,
             repository: repository.clone(),
-            branch: None,
-            tag: None,
-            source_ref: String::new(),
-            merge_source: None,
-            commit_id: None,
-            commit: None,
             actor: actor.to_owned(),
             depth: crate::nesting::current_depth(),
-            actions_from: TreeSource::MetaRange(MetaRangeId::trusted("")),
-            candidate: None,
-            base: None,
-            source: None,
+            details,
         }
     }
 

@@ -7,7 +7,8 @@ use prost::Message as _;
 
 use crate::records::{BranchProtectionRules, RepoMetadata, Stored as _, decode_staged};
 use crate::{
-    Branch, BranchId, Commit, Record, ReflogEntry, Repository, RepositoryId, Tag, TagId, Value,
+    Branch, BranchId, Commit, Event, Record, ReflogEntry, Repository, RepositoryId, Tag, TagId,
+    Value,
 };
 
 pub use crate::sstable::fuzzing::{block as sstable_block, table as sstable};
@@ -56,6 +57,16 @@ pub fn record(data: &[u8]) {
         6 => drop(decode_staged(stored)),
         7 => crate::committed::try_range(&of_dump(&stored)),
         kind => crate::dump::try_record(kind, &of_dump(&stored)),
+    }
+}
+
+/// Fuzzes stored events. What is read is stored and read again.
+pub fn event(data: &[u8]) {
+    if let Ok(event) = Event::decode(data)
+        && let Ok(stored) = event.encode()
+    {
+        let again = Event::decode(&stored).expect("a stored event is valid");
+        assert_eq!(again, event);
     }
 }
 

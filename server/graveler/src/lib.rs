@@ -32,6 +32,7 @@ mod diff;
 mod dump;
 mod engine;
 mod error;
+mod event;
 #[doc(hidden)]
 pub mod fuzzing;
 mod graveler;
@@ -68,10 +69,13 @@ pub use cursor::{Cursor, Record};
 pub use diff::{DiffCursor, DiffSource};
 pub use dump::{CountRecords, RefsDump, RestoreRefs};
 pub use error::{Error, Kind, Result};
-pub use graveler::Graveler;
-pub use hooks::{
-    Draft, Event, EventKind, Finding, HookOutcome, Hooks, NoHooks, Rejection, TreeSource,
+pub use event::{
+    After, BranchCreation, BranchDeletion, CommitPreparation, CommitProposal, Draft, Event,
+    EventDetails, EventKind, LandedCommit, LandedMerge, MAX_EVENT_BYTES, MergeProposal,
+    MergeSource, TagChange, TreeSource,
 };
+pub use graveler::Graveler;
+pub use hooks::{Finding, HookOutcome, Hooks, NoHooks, Rejection};
 pub use ids::{
     BranchId, CommitId, MAX_REF_NAME_BYTES, MetaRangeId, RangeId, RepositoryId, StagingToken, TagId,
 };

@@ -7,14 +7,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::commit::{NewCommit, describe_landed, draft_of, new_commit};
+use crate::commit::{NewCommit, after, landed, new_commit, proposal};
 use crate::commit_participant::{CommitParticipant, CommitStep};
 use crate::committed::Merged;
 use crate::engine::{Engine, check_read_only, count_retry, generation_after};
 use crate::landing::{Attempt, MAX_TRIES, Verdict};
 use crate::{
-    BranchId, Commit, Error, EventKind, Hooks, MergeBase, MergeOutcome, MergeParams, MergeStrategy,
-    Operation, Repository, Result, TreeSource,
+    BranchId, Commit, Error, EventDetails, Hooks, LandedMerge, MergeBase, MergeOutcome,
+    MergeParams, MergeProposal, MergeSource, MergeStrategy, Operation, Repository, Result,
 };
 
 /// Metadata key of a merge commit that holds the merge strategy.
@@ -53,6 +53,11 @@ impl Engine {
         self.refs.branch(repository, destination).await?;
         let source_id = self.refs.resolve_commit(repository, source).await?;
         let source_commit = self.refs.commit(repository, &source_id).await?;
+        let incoming = MergeSource {
+            name: source.to_owned(),
+            commit_id: source_id.clone(),
+            meta_range_id: source_commit.meta_range_id.clone(),
+        };
         let date = self.clock.now();
         let message = message_of(&params, source, destination);
         let metadata = metadata_of(&params);
@@ -84,17 +89,13 @@ impl Engine {
                 parents,
                 generation: generation_after([work.head.as_ref(), source_commit.as_ref()]),
             });
-            let mut event = self.event(repository, EventKind::PreMerge, &params.committer);
-            event.branch = Some(destination.clone());
-            event.merge_source = Some(source.to_owned());
-            event.source = Some(source_commit.meta_range_id.clone());
             if verdict.as_ref().is_none_or(|verdict| verdict.tree != tree) {
-                event.source_ref = source_id.to_string();
-                event.commit_id = Some(commit.id.clone());
-                event.commit = Some(draft_of(&commit));
-                event.actions_from = TreeSource::MetaRange(source_commit.meta_range_id.clone());
-                event.candidate = Some(tree.clone());
-                event.base = Some(work.head.meta_range_id.clone());
+                let details = EventDetails::PreMerge(MergeProposal {
+                    commit: proposal(destination, &commit, &work.head),
+                    commit_id: commit.id.clone(),
+                    source: incoming.clone(),
+                });
+                let event = self.event(repository, &params.committer, details);
                 let run_id;
                 (run_id, turn) = self
                     .run_hooks_with_turn(
@@ -120,10 +121,12 @@ impl Engine {
                 )
                 .await?;
             if landing.end(turn) {
-                event.kind = EventKind::PostMerge;
-                event.time = self.clock.now();
-                event.run_id = self.ids.descending_run_id(event.time);
-                describe_landed(&mut event, &commit, &work.head, verdict);
+                let change = LandedMerge {
+                    commit: landed(destination, &commit, &work.head),
+                    source: incoming,
+                };
+                let details = EventDetails::PostMerge(after(change, verdict));
+                let event = self.event(repository, &params.committer, details);
                 self.run_post_hooks(hooks, event).await;
                 return Ok(MergeOutcome {
                     commit_id: commit.id,

@@ -7,14 +7,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::commit::{NewCommit, describe_landed, draft_of, new_commit};
+use crate::commit::{NewCommit, after, landed, new_commit, proposal};
 use crate::commit_participant::NoParticipant;
 use crate::committed::Merged;
 use crate::engine::{Engine, count_retry, generation_after};
 use crate::landing::{MAX_TRIES, Verdict};
 use crate::{
-    BranchId, Commit, Error, EventKind, Hooks, MergeStrategy, MetaRangeId, Operation, Repository,
-    Result, TreeSource,
+    After, BranchId, Commit, CommitProposal, Error, EventDetails, Hooks, LandedCommit,
+    MergeStrategy, MetaRangeId, Operation, Repository, Result,
 };
 
 /// A difference between two trees, and the commit that applies it.
@@ -30,8 +30,14 @@ pub(crate) struct Replay {
     pub metadata: BTreeMap<String, String>,
     /// Whether to commit even if the head already has the change.
     pub allow_empty: bool,
-    /// The pre-event and the post-event.
-    pub events: [EventKind; 2],
+    pub events: ReplayEvents,
+}
+
+/// How the events of a replay are made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReplayEvents {
+    pub pre: fn(CommitProposal) -> EventDetails,
+    pub post: fn(After<LandedCommit>) -> EventDetails,
 }
 
 impl Engine {
@@ -43,7 +49,7 @@ impl Engine {
         hooks: &dyn Hooks,
     ) -> Result<Commit> {
         let date = self.clock.now();
-        let [pre, post] = change.events;
+        let ReplayEvents { pre, post } = change.events;
         let mut verdict: Option<Verdict> = None;
         let mut merged: Option<Merged> = None;
         for attempt in 0..MAX_TRIES {
@@ -65,15 +71,9 @@ impl Engine {
                 parents: vec![work.head.id.clone()],
                 generation: generation_after([work.head.as_ref()]),
             });
-            let mut event = self.event(repository, pre, &change.committer);
-            event.branch = Some(branch.clone());
             if verdict.as_ref().is_none_or(|verdict| verdict.tree != tree) {
-                event.source_ref = branch.to_string();
-                event.commit = Some(draft_of(&commit));
-                // Nothing is staged, so the branch equals its head.
-                event.actions_from = TreeSource::MetaRange(work.head.meta_range_id.clone());
-                event.candidate = Some(tree.clone());
-                event.base = Some(work.head.meta_range_id.clone());
+                let details = pre(proposal(branch, &commit, &work.head));
+                let event = self.event(repository, &change.committer, details);
                 let run_id;
                 (run_id, turn) = self
                     .run_hooks_with_turn(
@@ -97,10 +97,8 @@ impl Engine {
                 )
                 .await?;
             if landing.end(turn) {
-                event.kind = post;
-                event.time = self.clock.now();
-                event.run_id = self.ids.descending_run_id(event.time);
-                describe_landed(&mut event, &commit, &work.head, verdict);
+                let landed = landed(branch, &commit, &work.head);
+                let event = self.event(repository, &change.committer, post(after(landed, verdict)));
                 self.run_post_hooks(hooks, event).await;
                 return Ok(commit);
             }

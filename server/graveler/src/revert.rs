@@ -4,9 +4,9 @@
 //! keys therefore conflict, and all other changes stay.
 
 use crate::engine::{Engine, check_read_only};
-use crate::replay::Replay;
+use crate::replay::{Replay, ReplayEvents};
 use crate::{
-    BranchId, Commit, Error, EventKind, Hooks, Operation, Repository, Result, RevertParams,
+    BranchId, Commit, Error, EventDetails, Hooks, Operation, Repository, Result, RevertParams,
 };
 
 impl Engine {
@@ -43,7 +43,10 @@ impl Engine {
             message,
             metadata: params.metadata,
             allow_empty: params.allow_empty,
-            events: [EventKind::PreRevert, EventKind::PostRevert],
+            events: ReplayEvents {
+                pre: EventDetails::PreRevert,
+                post: EventDetails::PostRevert,
+            },
         };
         self.replay(repository, branch, change, hooks).await
     }

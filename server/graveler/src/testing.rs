@@ -484,10 +484,10 @@ impl Recorder {
 impl Hooks for Recorder {
     async fn before(&self, event: &Event) -> std::result::Result<HookOutcome, Box<Rejection>> {
         self.events.lock().unwrap().push(event.clone());
-        if self.refuse == Some(event.kind) {
+        if self.refuse == Some(event.kind()) {
             return Err(Box::new(Rejection {
                 run_id: event.run_id.clone(),
-                kind: event.kind,
+                kind: event.kind(),
                 message: "not today".to_owned(),
                 hint: None,
                 invalid_actions: false,

@@ -43,6 +43,7 @@ pub const TARGETS: &[Target] = &[
     target("connection_string", kv::fuzzing::connection_string),
     target("continuation", catalog::fuzzing::continuation),
     target("description", actions::fuzzing::description),
+    target("event", graveler::fuzzing::event),
     target("hook_config", actions::fuzzing::hook_config),
     target("parquet", parquet),
     target("path_globs", actions::fuzzing::path_globs),

@@ -48,8 +48,8 @@ impl Gate {
 #[async_trait]
 impl Hooks for Gate {
     async fn before(&self, event: &Event) -> Result<HookOutcome, Box<Rejection>> {
-        let message = event.commit.as_ref().map_or("", |commit| &commit.message);
-        let is_pre_hook = matches!(event.kind, EventKind::PreCommit | EventKind::PreMerge);
+        let message = event.commit().map_or("", |commit| &commit.message);
+        let is_pre_hook = matches!(event.kind(), EventKind::PreCommit | EventKind::PreMerge);
         if is_pre_hook && message == "slow" {
             self.entered.add_permits(1);
             self.permits.acquire().await.expect("open").forget();
@@ -57,7 +57,7 @@ impl Hooks for Gate {
         if is_pre_hook && message == "bad" {
             return Err(Box::new(Rejection {
                 run_id: event.run_id.clone(),
-                kind: event.kind,
+                kind: event.kind(),
                 message: "refused: bad".into(),
                 hint: None,
                 invalid_actions: false,

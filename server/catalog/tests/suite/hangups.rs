@@ -44,7 +44,7 @@ impl Slow {
 #[async_trait]
 impl Hooks for Slow {
     async fn before(&self, event: &Event) -> Result<HookOutcome, Box<Rejection>> {
-        if event.kind == self.kind {
+        if event.kind() == self.kind {
             self.entered.notify_one();
             self.released.notified().await;
         }
@@ -52,7 +52,7 @@ impl Hooks for Slow {
     }
 
     async fn after(&self, event: Event) {
-        self.told.lock().unwrap().push(event.kind);
+        self.told.lock().unwrap().push(event.kind());
     }
 }
 

@@ -62,7 +62,7 @@ struct Gate {
 #[async_trait::async_trait]
 impl Hooks for Gate {
     async fn before(&self, event: &graveler::Event) -> Result<HookOutcome, Box<Rejection>> {
-        if event.kind == EventKind::PreMerge {
+        if event.kind() == EventKind::PreMerge {
             self.entered.add_permits(1);
             self.free.acquire().await.unwrap().forget();
         }
@@ -292,12 +292,12 @@ struct NoMerges;
 #[async_trait::async_trait]
 impl Hooks for NoMerges {
     async fn before(&self, event: &graveler::Event) -> Result<HookOutcome, Box<Rejection>> {
-        if event.kind != EventKind::PreMerge {
+        if event.kind() != EventKind::PreMerge {
             return Ok(HookOutcome::default());
         }
         Err(Box::new(Rejection {
             run_id: event.run_id.clone(),
-            kind: event.kind,
+            kind: event.kind(),
             message: "not today".to_owned(),
             hint: None,
             invalid_actions: false,

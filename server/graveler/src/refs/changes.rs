@@ -13,8 +13,8 @@ use crate::landing::MAX_TRIES;
 use crate::records::{Stored as _, branch_key, tag_key};
 use crate::reflog::{RefChange, RefTarget};
 use crate::{
-    Branch, BranchId, BranchRecord, CommitId, Error, EventKind, Hooks, Kind, Operation, Repository,
-    Result, Tag, TagId, TreeSource,
+    After, Branch, BranchCreation, BranchDeletion, BranchId, BranchRecord, CommitId, Error,
+    EventDetails, Hooks, Kind, Operation, Repository, Result, Tag, TagChange, TagId,
 };
 
 /// The user who changes a reference, and the options of the request.
@@ -38,12 +38,14 @@ impl Engine {
         check_read_only(repository, by.force)?;
         self.check_name_free(repository, id.as_str()).await?;
         let commit_id = self.refs.resolve_commit(repository, source).await?;
-        let mut event = self.event(repository, EventKind::PreCreateBranch, by.actor);
-        event.branch = Some(id.clone());
-        source.clone_into(&mut event.source_ref);
-        event.commit_id = Some(commit_id.clone());
-        event.actions_from = TreeSource::MetaRange(self.tree_of(repository, &commit_id).await?);
-        let pre_run_id = self.run_pre_hooks(by.hooks, &event).await?;
+        let creation = BranchCreation {
+            branch: id.clone(),
+            source: source.to_owned(),
+            commit_id: commit_id.clone(),
+            meta_range_id: self.tree_of(repository, &commit_id).await?,
+        };
+        let pre = EventDetails::PreCreateBranch(creation.clone());
+        let pre_run_id = self.run_pre_ref_hooks(repository, pre, by).await?;
 
         let record = BranchRecord {
             commit_id,
@@ -67,8 +69,11 @@ impl Engine {
         };
         self.create(repository, branch.encode(), change).await?;
 
-        self.run_post_ref_hooks(event, EventKind::PostCreateBranch, pre_run_id, by)
-            .await;
+        let post = EventDetails::PostCreateBranch(After {
+            pre_run_id,
+            change: creation,
+        });
+        self.run_post_ref_hooks(repository, post, by).await;
         Ok(branch)
     }
 
@@ -83,17 +88,21 @@ impl Engine {
             return Err(Error::DefaultBranch(id.to_string()));
         }
         let stored = self.refs.branch(repository, id).await?;
-        let mut event = self.event(repository, EventKind::PreDeleteBranch, by.actor);
-        event.branch = Some(id.clone());
-        event.source_ref = stored.record.commit_id.to_string();
-        event.actions_from =
-            TreeSource::MetaRange(self.tree_of(repository, &stored.record.commit_id).await?);
-        let pre_run_id = self.run_pre_hooks(by.hooks, &event).await?;
-
         let judged = &stored.record.commit_id;
+        let deletion = BranchDeletion {
+            branch: id.clone(),
+            head: judged.clone(),
+            meta_range_id: self.tree_of(repository, judged).await?,
+        };
+        let pre = EventDetails::PreDeleteBranch(deletion.clone());
+        let pre_run_id = self.run_pre_ref_hooks(repository, pre, by).await?;
+
         self.remove_branch(repository, id, judged, by).await?;
-        self.run_post_ref_hooks(event, EventKind::PostDeleteBranch, pre_run_id, by)
-            .await;
+        let post = EventDetails::PostDeleteBranch(After {
+            pre_run_id,
+            change: deletion,
+        });
+        self.run_post_ref_hooks(repository, post, by).await;
         Ok(())
     }
 
@@ -164,9 +173,9 @@ impl Engine {
             id: id.clone(),
             commit_id,
         };
-        let mut event = self.event(repository, EventKind::PreCreateTag, by.actor);
-        self.describe_tag(repository, &tag, &mut event).await?;
-        let pre_run_id = self.run_pre_hooks(by.hooks, &event).await?;
+        let tagged = self.tag_change(repository, &tag).await?;
+        let pre = EventDetails::PreCreateTag(tagged.clone());
+        let pre_run_id = self.run_pre_ref_hooks(repository, pre, by).await?;
 
         let change = RefChange {
             reference: RefTarget::Tag(id),
@@ -180,8 +189,11 @@ impl Engine {
         };
         self.create(repository, tag.encode(), change).await?;
 
-        self.run_post_ref_hooks(event, EventKind::PostCreateTag, pre_run_id, by)
-            .await;
+        let post = EventDetails::PostCreateTag(After {
+            pre_run_id,
+            change: tagged,
+        });
+        self.run_post_ref_hooks(repository, post, by).await;
         Ok(tag)
     }
 
@@ -193,14 +205,17 @@ impl Engine {
     ) -> Result<()> {
         check_read_only(repository, by.force)?;
         let tag = self.refs.tag(repository, id).await?;
-        let mut event = self.event(repository, EventKind::PreDeleteTag, by.actor);
-        self.describe_tag(repository, &tag, &mut event).await?;
-        let pre_run_id = self.run_pre_hooks(by.hooks, &event).await?;
+        let tagged = self.tag_change(repository, &tag).await?;
+        let pre = EventDetails::PreDeleteTag(tagged.clone());
+        let pre_run_id = self.run_pre_ref_hooks(repository, pre, by).await?;
 
         self.remove_tag(repository, &tag, by).await?;
 
-        self.run_post_ref_hooks(event, EventKind::PostDeleteTag, pre_run_id, by)
-            .await;
+        let post = EventDetails::PostDeleteTag(After {
+            pre_run_id,
+            change: tagged,
+        });
+        self.run_post_ref_hooks(repository, post, by).await;
         Ok(())
     }
 
@@ -249,36 +264,32 @@ impl Engine {
         Err(Error::TooManyTries(format!("tag {}", tag.id)))
     }
 
-    async fn describe_tag(
-        &self,
-        repository: &Repository,
-        tag: &Tag,
-        event: &mut crate::Event,
-    ) -> Result<()> {
-        event.tag = Some(tag.id.clone());
-        event.source_ref = tag.commit_id.to_string();
-        event.commit_id = Some(tag.commit_id.clone());
-        event.actions_from = TreeSource::MetaRange(self.tree_of(repository, &tag.commit_id).await?);
-        Ok(())
+    async fn tag_change(&self, repository: &Repository, tag: &Tag) -> Result<TagChange> {
+        Ok(TagChange {
+            tag: tag.id.clone(),
+            commit_id: tag.commit_id.clone(),
+            meta_range_id: self.tree_of(repository, &tag.commit_id).await?,
+        })
     }
 
-    /// Sends the post-event, which repeats the fields of the pre-event.
+    async fn run_pre_ref_hooks(
+        &self,
+        repository: &Repository,
+        details: EventDetails,
+        by: RefRequest<'_>,
+    ) -> Result<Option<String>> {
+        let event = self.event(repository, by.actor, details);
+        self.run_pre_hooks(by.hooks, &event).await
+    }
+
     async fn run_post_ref_hooks(
         &self,
-        pre: crate::Event,
-        kind: EventKind,
-        pre_run_id: Option<String>,
+        repository: &Repository,
+        details: EventDetails,
         by: RefRequest<'_>,
     ) {
-        let time = self.clock.now();
-        let post = crate::Event {
-            run_id: self.ids.descending_run_id(time),
-            pre_run_id,
-            kind,
-            time,
-            ..pre
-        };
-        self.run_post_hooks(by.hooks, post).await;
+        let event = self.event(repository, by.actor, details);
+        self.run_post_hooks(by.hooks, event).await;
     }
 
     pub(crate) async fn check_name_free(&self, repository: &Repository, name: &str) -> Result<()> {

@@ -39,8 +39,8 @@ impl CommittingHooks {
 #[async_trait]
 impl Hooks for CommittingHooks {
     async fn before(&self, event: &Event) -> Result<HookOutcome, Box<Rejection>> {
-        if event.kind == EventKind::PreMerge {
-            let candidate = event.candidate.as_ref().unwrap().to_string();
+        if event.kind() == EventKind::PreMerge {
+            let candidate = event.candidate().unwrap().to_string();
             self.judged.lock().unwrap().push(candidate);
             let next = self.commits.lock().unwrap().pop();
             if let Some(changes) = next {
@@ -131,7 +131,7 @@ struct SealingHooks(Lake);
 #[async_trait]
 impl Hooks for SealingHooks {
     async fn before(&self, event: &Event) -> Result<HookOutcome, Box<Rejection>> {
-        if event.kind == EventKind::PreCommit {
+        if event.kind() == EventKind::PreCommit {
             self.0.put("main", "z=1").await;
             let (repo, main) = (&self.0.repo, branch("main"));
             let graveler = &self.0.graveler;
@@ -150,10 +150,10 @@ struct RefusingHooks;
 #[async_trait]
 impl Hooks for RefusingHooks {
     async fn before(&self, event: &Event) -> Result<HookOutcome, Box<Rejection>> {
-        match event.kind {
+        match event.kind() {
             EventKind::PreCommit => Err(Box::new(Rejection {
                 run_id: event.run_id.clone(),
-                kind: event.kind,
+                kind: event.kind(),
                 message: "refused".into(),
                 hint: None,
                 invalid_actions: false,

@@ -354,14 +354,14 @@ struct DeletingHooks(Lake);
 #[async_trait::async_trait]
 impl crate::Hooks for DeletingHooks {
     async fn before(&self, event: &Event) -> std::result::Result<HookOutcome, Box<Rejection>> {
-        assert_eq!(event.kind, EventKind::PreCreateBranch);
+        assert_eq!(event.kind(), EventKind::PreCreateBranch);
         let deleted = self.0.graveler.delete_repository(&self.0.repo.id, false);
         deleted.await.unwrap();
         Ok(HookOutcome::ran())
     }
 
     async fn after(&self, event: Event) {
-        panic!("unexpected event {:?}", event.kind);
+        panic!("unexpected event {:?}", event.kind());
     }
 }
 

@@ -13,29 +13,25 @@ fn show(events: &[Event], names: &[(&str, &str)]) -> String {
     };
     let mut lines = Vec::new();
     for event in events {
-        let mut line = event.kind.as_str().to_owned();
+        let mut line = event.kind().as_str().to_owned();
         let mut add = |key: &str, value: Option<String>| {
             if let Some(value) = value {
                 line.push_str(&format!(" {key}={value}"));
             }
         };
-        add("branch", event.branch.as_ref().map(ToString::to_string));
-        add("tag", event.tag.as_ref().map(ToString::to_string));
-        add("source_ref", Some(name(&event.source_ref)));
-        add(
-            "commit_id",
-            event.commit_id.as_ref().map(|id| name(id.as_str())),
-        );
-        add("message", event.commit.as_ref().map(|c| c.message.clone()));
+        add("branch", event.branch().map(ToString::to_string));
+        add("tag", event.tag().map(ToString::to_string));
+        add("source_ref", Some(name(event.source_ref())));
+        add("commit_id", event.commit_id().map(|id| name(id.as_str())));
+        add("message", event.commit().map(|c| c.message.clone()));
         add(
             "metadata",
             event
-                .commit
-                .as_ref()
+                .commit()
                 .map(|c| format!("{:?}", c.metadata))
                 .filter(|m| m != "{}"),
         );
-        add("merge_source", event.merge_source.clone());
+        add("merge_source", event.merge_source().map(str::to_owned));
         add("by", Some(event.actor.clone()));
         lines.push(line);
     }
@@ -88,15 +84,18 @@ async fn events_match_lakefs() {
         post-commit branch=main source_ref=<first> commit_id=<first> message=with actions metadata={"k": "v"} by=tester"#]]
     .assert_eq(&show(&committed, &[main]));
     assert_eq!(
-        committed[1].actions_from,
-        TreeSource::Branch(branch("main"))
+        committed[1].actions_from(),
+        TreeSource::Branch(&branch("main"))
     );
-    assert_eq!(committed[1].candidate.as_ref(), Some(&first.meta_range_id));
-    assert_eq!(committed[1].base.as_ref().unwrap().as_str(), "");
-    assert_eq!(committed[2].pre_run_id.as_ref(), Some(&committed[1].run_id));
+    assert_eq!(committed[1].candidate(), Some(&first.meta_range_id));
+    assert_eq!(committed[1].base().unwrap().as_str(), "");
     assert_eq!(
-        committed[2].actions_from,
-        TreeSource::MetaRange(first.meta_range_id.clone())
+        committed[2].pre_run_id(),
+        Some(committed[1].run_id.as_str())
+    );
+    assert_eq!(
+        committed[2].actions_from(),
+        TreeSource::MetaRange(&first.meta_range_id)
     );
 
     let dev = branch("dev");
@@ -130,13 +129,13 @@ async fn events_match_lakefs() {
         pre-merge branch=main source_ref=<second> commit_id=<merge> message=m metadata={".lakefs.merge.strategy": "default", "a": "b"} merge_source=dev by=tester
         post-merge branch=main source_ref=<merge> commit_id=<merge> message=m metadata={".lakefs.merge.strategy": "default", "a": "b"} merge_source=dev by=tester"#]]
     .assert_eq(&show(&merged, &names));
-    assert_eq!(merged[0].base.as_ref(), Some(&first.meta_range_id));
-    assert_eq!(merged[0].source.as_ref(), Some(&second.meta_range_id));
+    assert_eq!(merged[0].base(), Some(&first.meta_range_id));
+    assert_eq!(merged[0].source(), Some(&second.meta_range_id));
     assert_eq!(
-        merged[0].candidate,
-        Some(lake.head("main").await.meta_range_id)
+        merged[0].candidate(),
+        Some(&lake.head("main").await.meta_range_id)
     );
-    assert_eq!(merged[1].pre_run_id.as_ref(), Some(&merged[0].run_id));
+    assert_eq!(merged[1].pre_run_id(), Some(merged[0].run_id.as_str()));
 
     let tag = TagId::trusted("t");
     lake.graveler
@@ -170,7 +169,7 @@ async fn refused_changes_leave_the_repository_unchanged() {
         let hooks = Recorder::refusing(kind);
         let refused = lake.commit_with("main", committing("no"), &hooks).await;
         assert!(matches!(refused, Err(Error::Rejected(rejection)) if rejection.kind == kind));
-        assert!(hooks.take().iter().all(|event| !event.kind.is_post()));
+        assert!(hooks.take().iter().all(|event| !event.kind().is_post()));
         assert_eq!(lake.head("main").await, head);
         assert_eq!(
             lake.show("main").await,
@@ -242,7 +241,7 @@ struct InterferingHooks {
 #[async_trait::async_trait]
 impl crate::Hooks for InterferingHooks {
     async fn before(&self, event: &Event) -> Result<crate::HookOutcome, Box<crate::Rejection>> {
-        let judging = matches!(event.kind, EventKind::PreCommit | EventKind::PreMerge);
+        let judging = matches!(event.kind(), EventKind::PreCommit | EventKind::PreMerge);
         if judging && !self.done.swap(true, std::sync::atomic::Ordering::Relaxed) {
             let other = &self.other;
             other.put("main", self.stage).await;
@@ -289,7 +288,7 @@ fn count_events(hooks: &InterferingHooks, kind: EventKind) -> usize {
         .inner
         .take()
         .iter()
-        .filter(|event| event.kind == kind)
+        .filter(|event| event.kind() == kind)
         .count()
 }
 

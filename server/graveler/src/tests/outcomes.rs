@@ -87,7 +87,7 @@ struct RivalHooks(Lake);
 #[async_trait::async_trait]
 impl crate::Hooks for RivalHooks {
     async fn before(&self, event: &Event) -> std::result::Result<HookOutcome, Box<Rejection>> {
-        match event.kind {
+        match event.kind() {
             EventKind::PreCreateBranch => create_tag(&self.0, "b").await.unwrap(),
             EventKind::PreCreateTag => create_branch(&self.0, "t").await.unwrap(),
             EventKind::PreDeleteBranch => {

@@ -246,7 +246,7 @@ struct ResettingHooks {
 #[async_trait]
 impl Hooks for ResettingHooks {
     async fn before(&self, event: &Event) -> Result<HookOutcome, Box<Rejection>> {
-        if event.kind == EventKind::PreCommit && !self.done.swap(true, Ordering::Relaxed) {
+        if event.kind() == EventKind::PreCommit && !self.done.swap(true, Ordering::Relaxed) {
             let other = Lake {
                 graveler: self.lake.graveler.fork_for_tests(),
                 ..self.lake.clone()

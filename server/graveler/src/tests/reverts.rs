@@ -305,22 +305,22 @@ async fn hooks_judge_a_replay_before_it_lands() {
         .unwrap();
     let [pre, post] = <[_; 2]>::try_from(hooks.take()).unwrap();
     assert_eq!(
-        (pre.kind, post.kind),
+        (pre.kind(), post.kind()),
         (EventKind::PreRevert, EventKind::PostRevert)
     );
     // The actions on the branch judge the change, and see both trees.
     assert_eq!(
-        pre.actions_from,
-        TreeSource::MetaRange(before.meta_range_id.clone())
+        pre.actions_from(),
+        TreeSource::MetaRange(&before.meta_range_id)
     );
-    assert_eq!(pre.candidate.as_ref(), Some(&commit.meta_range_id));
-    assert_eq!(pre.base.as_ref(), Some(&before.meta_range_id));
-    assert_eq!(pre.commit.unwrap().parents, [before.id]);
-    assert_eq!(post.pre_run_id.as_ref(), Some(&pre.run_id));
+    assert_eq!(pre.candidate(), Some(&commit.meta_range_id));
+    assert_eq!(pre.base(), Some(&before.meta_range_id));
+    assert_eq!(pre.commit().unwrap().parents, [before.id]);
+    assert_eq!(post.pre_run_id(), Some(pre.run_id.as_str()));
     assert_ne!(post.run_id, pre.run_id);
     assert_eq!(
-        post.actions_from,
-        TreeSource::MetaRange(commit.meta_range_id)
+        post.actions_from(),
+        TreeSource::MetaRange(&commit.meta_range_id)
     );
 }
 

@@ -1,0 +1,222 @@
+//! Events: what hooks may see of a change.
+//!
+//! An [`Event`] is an envelope that every event has, and [`EventDetails`] with one struct per kind, or
+//! per group of kinds with the same fields. A kind has exactly the fields that lakeFS fills in for it
+//! (`facts.rs`). `record.rs` has the stored form.
+
+mod facts;
+mod record;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use base::OffsetDateTime;
+
+use crate::{BranchId, CommitId, MetaRangeId, Repository, TagId};
+
+pub use record::MAX_EVENT_BYTES;
+
+/// The kind of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EventKind {
+    PrepareCommit,
+    PreCommit,
+    PostCommit,
+    PreMerge,
+    PostMerge,
+    PreCreateBranch,
+    PostCreateBranch,
+    PreDeleteBranch,
+    PostDeleteBranch,
+    PreCreateTag,
+    PostCreateTag,
+    PreDeleteTag,
+    PostDeleteTag,
+    PreRevert,
+    PostRevert,
+    PreCherryPick,
+    PostCherryPick,
+}
+
+impl EventKind {
+    /// The name in action files and payloads: `pre-merge`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PrepareCommit => "prepare-commit",
+            Self::PreCommit => "pre-commit",
+            Self::PostCommit => "post-commit",
+            Self::PreMerge => "pre-merge",
+            Self::PostMerge => "post-merge",
+            Self::PreCreateBranch => "pre-create-branch",
+            Self::PostCreateBranch => "post-create-branch",
+            Self::PreDeleteBranch => "pre-delete-branch",
+            Self::PostDeleteBranch => "post-delete-branch",
+            Self::PreCreateTag => "pre-create-tag",
+            Self::PostCreateTag => "post-create-tag",
+            Self::PreDeleteTag => "pre-delete-tag",
+            Self::PostDeleteTag => "post-delete-tag",
+            Self::PreRevert => "pre-revert",
+            Self::PostRevert => "post-revert",
+            Self::PreCherryPick => "pre-cherry-pick",
+            Self::PostCherryPick => "post-cherry-pick",
+        }
+    }
+
+    /// Whether the event reports a change that already happened.
+    #[must_use]
+    pub fn is_post(self) -> bool {
+        self.as_str().starts_with("post-")
+    }
+}
+
+/// A tree to read action files or objects from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TreeSource<'a> {
+    /// A stored tree. Empty id: the empty tree.
+    MetaRange(&'a MetaRangeId),
+    /// A branch with its staged changes.
+    Branch(&'a BranchId),
+}
+
+/// The commit that an event is about, as far as it is known yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    pub message: String,
+    pub committer: String,
+    pub metadata: BTreeMap<String, String>,
+    pub creation_date: OffsetDateTime,
+    pub meta_range_id: MetaRangeId,
+    pub parents: Vec<CommitId>,
+    pub version: i32,
+}
+
+/// One event: who changes which repository and when, and the details of the change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// The run's id (a descending run id), made by the engine.
+    pub run_id: String,
+    pub time: OffsetDateTime,
+    pub repository: Repository,
+    /// The user who made the request.
+    pub actor: String,
+    /// Nesting depth of the change in hooks: 0 for a client's request, 1 for a request that a hook
+    /// made.
+    pub depth: u32,
+    pub details: EventDetails,
+}
+
+/// The details of a change, by kind of event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventDetails {
+    PrepareCommit(CommitPreparation),
+    PreCommit(CommitProposal),
+    PostCommit(After<LandedCommit>),
+    PreMerge(MergeProposal),
+    PostMerge(After<LandedMerge>),
+    PreRevert(CommitProposal),
+    PostRevert(After<LandedCommit>),
+    PreCherryPick(CommitProposal),
+    PostCherryPick(After<LandedCommit>),
+    PreCreateBranch(BranchCreation),
+    PostCreateBranch(After<BranchCreation>),
+    PreDeleteBranch(BranchDeletion),
+    PostDeleteBranch(After<BranchDeletion>),
+    PreCreateTag(TagChange),
+    PostCreateTag(After<TagChange>),
+    PreDeleteTag(TagChange),
+    PostDeleteTag(After<TagChange>),
+}
+
+/// A change that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct After<T> {
+    /// The run of the matching pre-event, if any action ran. The receiver adds the new commit's id to
+    /// that run's record.
+    pub pre_run_id: Option<String>,
+    pub change: T,
+}
+
+/// A commit before anything is sealed or computed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitPreparation {
+    pub branch: BranchId,
+    /// Has the head's tree, since the new tree is not computed yet.
+    pub draft: Draft,
+}
+
+/// A commit that is ready to become a branch's head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitProposal {
+    pub branch: BranchId,
+    /// Has the new tree: staged changes applied, or the merged, reverted or picked result.
+    pub draft: Draft,
+    /// The head's tree.
+    pub base: MetaRangeId,
+}
+
+/// A merge that is ready to become the destination's head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MergeProposal {
+    /// The merge commit; its branch is the destination.
+    pub commit: CommitProposal,
+    /// The id of the merge commit.
+    pub commit_id: CommitId,
+    pub source: MergeSource,
+}
+
+/// The incoming side of a merge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MergeSource {
+    /// The source as the user wrote it.
+    pub name: String,
+    pub commit_id: CommitId,
+    pub meta_range_id: MetaRangeId,
+}
+
+/// A commit that became a branch's head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LandedCommit {
+    pub branch: BranchId,
+    pub commit_id: CommitId,
+    pub draft: Draft,
+    /// The tree of the head before.
+    pub base: MetaRangeId,
+}
+
+/// A merge that became the destination's head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LandedMerge {
+    /// The merge commit; its branch is the destination.
+    pub commit: LandedCommit,
+    pub source: MergeSource,
+}
+
+/// The creation of a branch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BranchCreation {
+    pub branch: BranchId,
+    /// The source as the user wrote it.
+    pub source: String,
+    /// The commit that the source names.
+    pub commit_id: CommitId,
+    pub meta_range_id: MetaRangeId,
+}
+
+/// The deletion of a branch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BranchDeletion {
+    pub branch: BranchId,
+    pub head: CommitId,
+    pub meta_range_id: MetaRangeId,
+}
+
+/// The creation or deletion of a tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagChange {
+    pub tag: TagId,
+    /// The tagged commit.
+    pub commit_id: CommitId,
+    pub meta_range_id: MetaRangeId,
+}

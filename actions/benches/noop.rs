@@ -4,10 +4,12 @@
 //! more.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use actions::wasm::{Compiler, Host, HostOptions, Limits, Request, Select, Side, Trees, Verdict};
+use actions::wasm::{
+    CodeKey, Compiler, Component, Host, HostOptions, Limits, Request, Select, Side, Trees, Verdict,
+};
 use async_trait::async_trait;
 use base::{OffsetDateTime, Page};
 use block::ByteStream;
@@ -18,6 +20,10 @@ use graveler::{
     RepositoryState,
 };
 
+static GATE: LazyLock<Component> = LazyLock::new(|| {
+    let bytes = include_bytes!("../tests/fixtures/test_gate.wasm");
+    Component::new(Bytes::from_static(bytes))
+});
 const WARM_UP: usize = 200;
 const RUNS: usize = 5_000;
 
@@ -28,7 +34,11 @@ fn main() {
         .build()
         .expect("failed to create the runtime");
     let folder = tempfile::tempdir().expect("failed to create a temporary folder");
-    let options = HostOptions::new(folder.path().to_owned(), Compiler::InProcess);
+    let options = HostOptions::new(
+        folder.path().to_owned(),
+        CodeKey::new([1; 32]),
+        Compiler::InProcess,
+    );
     let host = Host::new(options).expect("failed to create the host");
     let mut taken = runtime.block_on(async {
         for _ in 0..WARM_UP {
@@ -70,7 +80,7 @@ async fn once(host: &Host) {
 
 fn request() -> Request {
     Request {
-        component: Bytes::from_static(include_bytes!("../tests/fixtures/test_gate.wasm")),
+        component: GATE.clone(),
         action: "bench".to_owned(),
         hook: "noop".to_owned(),
         event: Arc::new(event()),

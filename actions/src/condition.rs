@@ -7,6 +7,8 @@
 
 use std::cmp::Ordering;
 
+use crate::error::Malformed;
+
 /// Maximum nesting depth of an expression.
 const MAX_DEPTH: usize = 32;
 /// Maximum number of tokens in an expression. A chain of operators produces a tree as deep as the
@@ -32,7 +34,7 @@ pub(crate) enum Condition {
 
 impl Condition {
     /// Parses an expression. An empty expression means `success()`.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Malformed> {
         let tokens = tokenize(text)?;
         if tokens.is_empty() {
             return Ok(Self::Success);
@@ -44,7 +46,7 @@ impl Condition {
         let condition = parser.or(0)?.condition()?;
         match parser.peek() {
             None => Ok(condition),
-            Some(token) => Err(format!("'{token}' is not expected there")),
+            Some(token) => Err(Malformed::new(format!("'{token}' is not expected there"))),
         }
     }
 
@@ -62,7 +64,7 @@ impl Condition {
     }
 }
 
-fn tokenize(text: &str) -> Result<Vec<String>, String> {
+fn tokenize(text: &str) -> Result<Vec<String>, Malformed> {
     let mut tokens = Vec::new();
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
@@ -75,7 +77,11 @@ fn tokenize(text: &str) -> Result<Vec<String>, String> {
             },
             '&' | '|' | '=' => match chars.next_if_eq(&c) {
                 Some(_) => format!("{c}{c}"),
-                None => return Err(format!("'{c}' is not an operator; did you mean '{c}{c}'?")),
+                None => {
+                    return Err(Malformed::new(format!(
+                        "'{c}' is not an operator; did you mean '{c}{c}'?"
+                    )));
+                }
             },
             '<' | '>' => match chars.next_if_eq(&'=') {
                 Some(_) => format!("{c}="),
@@ -87,9 +93,9 @@ fn tokenize(text: &str) -> Result<Vec<String>, String> {
                     match chars.next() {
                         Some(end) if end == c => break text,
                         Some('\\') | None => {
-                            return Err(
-                                "a text ends with its quote and has no backslash".to_owned()
-                            );
+                            return Err(Malformed::new(
+                                "a text ends with its quote and has no backslash",
+                            ));
                         }
                         Some(inner) => text.push(inner),
                     }
@@ -109,10 +115,12 @@ fn tokenize(text: &str) -> Result<Vec<String>, String> {
                 }
                 word
             }
-            c => return Err(format!("'{c}' is not expected there")),
+            c => return Err(Malformed::new(format!("'{c}' is not expected there"))),
         };
         if tokens.len() == MAX_TOKENS {
-            return Err(format!("more than {MAX_TOKENS} words and signs"));
+            return Err(Malformed::new(format!(
+                "more than {MAX_TOKENS} words and signs"
+            )));
         }
         tokens.push(token);
     }
@@ -135,7 +143,7 @@ impl ExpressionParser<'_> {
         found
     }
 
-    fn or(&mut self, depth: usize) -> Result<Term, String> {
+    fn or(&mut self, depth: usize) -> Result<Term, Malformed> {
         let mut left = self.and(depth)?;
         while self.take(&["||", "or"]) {
             let right = self.and(depth)?.condition()?;
@@ -144,7 +152,7 @@ impl ExpressionParser<'_> {
         Ok(left)
     }
 
-    fn and(&mut self, depth: usize) -> Result<Term, String> {
+    fn and(&mut self, depth: usize) -> Result<Term, Malformed> {
         let mut left = self.equal(depth)?;
         while self.take(&["&&", "and"]) {
             let right = self.equal(depth)?.condition()?;
@@ -153,7 +161,7 @@ impl ExpressionParser<'_> {
         Ok(left)
     }
 
-    fn equal(&mut self, depth: usize) -> Result<Term, String> {
+    fn equal(&mut self, depth: usize) -> Result<Term, Malformed> {
         const COMPARISONS: [&str; 6] = ["==", "!=", "<", "<=", ">", ">="];
         let mut left = self.unary(depth)?;
         while let Some(sign) = self
@@ -166,9 +174,11 @@ impl ExpressionParser<'_> {
         Ok(left)
     }
 
-    fn unary(&mut self, depth: usize) -> Result<Term, String> {
+    fn unary(&mut self, depth: usize) -> Result<Term, Malformed> {
         if depth > MAX_DEPTH {
-            return Err(format!("nested deeper than {MAX_DEPTH} levels"));
+            return Err(Malformed::new(format!(
+                "nested deeper than {MAX_DEPTH} levels"
+            )));
         }
         if self.take(&["!", "not"]) {
             let inner = self.unary(depth + 1)?.condition()?;
@@ -179,11 +189,11 @@ impl ExpressionParser<'_> {
             return if self.take(&[")"]) {
                 Ok(inner)
             } else {
-                Err("')' is missing".to_owned())
+                Err(Malformed::new("')' is missing"))
             };
         }
         let Some(word) = self.peek().map(str::to_owned) else {
-            return Err("it ends too early".to_owned());
+            return Err(Malformed::new("it ends too early"));
         };
         self.at += 1;
         if let Some(text) = word.strip_prefix(TEXT_MARK) {
@@ -192,7 +202,7 @@ impl ExpressionParser<'_> {
         if word.starts_with(|c: char| c.is_ascii_digit()) {
             let number = word
                 .parse()
-                .map_err(|_| format!("'{word}' is not a number"))?;
+                .map_err(|_| Malformed::new(format!("'{word}' is not a number")))?;
             return Ok(Term::Number(number));
         }
         match word.as_str() {
@@ -200,7 +210,9 @@ impl ExpressionParser<'_> {
             "false" => Ok(Term::from(Condition::Literal(false))),
             "success" | "failure" => {
                 if !(self.take(&["("]) && self.take(&[")"])) {
-                    return Err(format!("'{word}' needs parentheses: {word}()"));
+                    return Err(Malformed::new(format!(
+                        "'{word}' needs parentheses: {word}()"
+                    )));
                 }
                 Ok(Term::from(if word == "success" {
                     Condition::Success
@@ -208,9 +220,9 @@ impl ExpressionParser<'_> {
                     Condition::Failure
                 }))
             }
-            _ => Err(format!(
+            _ => Err(Malformed::new(format!(
                 "'{word}' is not known; use success(), failure(), true, false, &&, || and !"
-            )),
+            ))),
         }
     }
 }
@@ -230,17 +242,17 @@ impl From<Condition> for Term {
 }
 
 impl Term {
-    fn condition(self) -> Result<Condition, String> {
+    fn condition(self) -> Result<Condition, Malformed> {
         match self {
             Self::Condition(condition) => Ok(condition),
-            Self::Number(number) => Err(format!("{number} is not true or false")),
-            Self::Text(text) => Err(format!("'{text}' is not true or false")),
+            Self::Number(number) => Err(Malformed::new(format!("{number} is not true or false"))),
+            Self::Text(text) => Err(Malformed::new(format!("'{text}' is not true or false"))),
         }
     }
 }
 
 /// Compares two terms. Numbers and strings are constants, so the result is known while parsing.
-fn compare(left: Term, sign: &str, right: Term) -> Result<Term, String> {
+fn compare(left: Term, sign: &str, right: Term) -> Result<Term, Malformed> {
     let order = match (left, right) {
         (Term::Number(a), Term::Number(b)) => a.partial_cmp(&b),
         (Term::Text(a), Term::Text(b)) => Some(a.cmp(&b)),
@@ -251,7 +263,11 @@ fn compare(left: Term, sign: &str, right: Term) -> Result<Term, String> {
                 _ => Condition::Not(Box::new(equal)),
             }));
         }
-        _ => return Err(format!("'{sign}' compares two values of the same type")),
+        _ => {
+            return Err(Malformed::new(format!(
+                "'{sign}' compares two values of the same type"
+            )));
+        }
     };
     let holds = match sign {
         "==" => order == Some(Ordering::Equal),
@@ -320,17 +336,21 @@ mod tests {
             ("1.2.3 == 1", "'1.2.3' is not a number"),
             ("'open", "a text ends with its quote and has no backslash"),
         ] {
-            assert_eq!(Condition::parse(text).unwrap_err(), reason, "{text}");
+            assert_eq!(
+                Condition::parse(text).unwrap_err().to_string(),
+                reason,
+                "{text}"
+            );
         }
         for deep in ["!".repeat(200), "(".repeat(200)] {
-            let reason = Condition::parse(&deep).unwrap_err();
+            let reason = Condition::parse(&deep).unwrap_err().to_string();
             assert!(reason.contains("nested deeper"), "{reason}");
         }
         // Without the limit, this expression would nest 100,000 levels deep and overflow the stack
         // when it is evaluated or dropped.
         let long = format!("true{}", " && true".repeat(100_000));
         assert_eq!(
-            Condition::parse(&long).unwrap_err(),
+            Condition::parse(&long).unwrap_err().to_string(),
             "more than 256 words and signs"
         );
     }

@@ -14,9 +14,9 @@ use catalog::{Reader, Repository};
 use graveler::{Event, EventKind, HookOutcome, Hooks, Rejection};
 use tracing::{error, info, warn};
 
-use crate::action_file::HookKind;
 use crate::advice::{advise, branch_of_change};
 use crate::env::Environment;
+use crate::error::SetupError;
 use crate::execute::{Executor, Outcome};
 use crate::load::{LoadError, Loader, MatchedAction};
 use crate::manifest::log_key;
@@ -24,7 +24,8 @@ use crate::nesting::{InFlight, MAX_DEPTH, MAX_IN_FLIGHT};
 use crate::preflight;
 use crate::queue::Queue;
 use crate::run::{Filter, Records};
-use crate::wasm::{Compiler, Host, HostOptions};
+use crate::runner::{AirflowRunner, HookRunner, LuaRunner, Runners, WasmRunner, WebhookRunner};
+use crate::wasm::{CodeKey, Compiler, Host, HostOptions};
 use crate::webhook::{WebhookOptions, Webhooks};
 use crate::{HookRun, HookStatus, Run};
 
@@ -58,6 +59,8 @@ pub struct Options {
     pub gates_source: GatesSource,
     /// Directory of the cache of compiled components.
     pub cache_dir: PathBuf,
+    /// Authenticates the files in that directory.
+    pub code_key: CodeKey,
     pub webhook: WebhookOptions,
     /// Compiles components outside the server's process.
     pub compiler: Compiler,
@@ -72,6 +75,7 @@ pub struct Actions {
     enabled: bool,
     gates_source: GatesSource,
     executor: Executor,
+    webhooks: Webhooks,
     queue: Queue,
     /// Changes that are waiting for webhooks. A webhook may make further changes.
     in_flight: InFlight,
@@ -89,7 +93,7 @@ impl Actions {
         kv: Arc<dyn kv::Store>,
         clock: Arc<dyn Clock>,
         options: Options,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, SetupError> {
         let environment = Environment::of_process(options.env_enabled, &options.env_prefix);
         Self::with_environment(reader, kv, clock, options, environment)
     }
@@ -100,16 +104,25 @@ impl Actions {
         clock: Arc<dyn Clock>,
         options: Options,
         environment: Environment,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, SetupError> {
+        let loader = Loader::new(reader.clone());
+        let webhooks = Webhooks::new(environment, Arc::clone(&clock), options.webhook)?;
+        let host = Host::new(HostOptions {
+            cache_dir: options.cache_dir,
+            code_key: options.code_key,
+            compiler: options.compiler,
+            compile_at_once: options.compile_at_once,
+        })?;
+        let runners: [Arc<dyn HookRunner>; 4] = [
+            Arc::new(WasmRunner::new(host, loader.clone())),
+            Arc::new(WebhookRunner::new(webhooks.clone())),
+            Arc::new(AirflowRunner::new(webhooks.clone())),
+            Arc::new(LuaRunner),
+        ];
         let executor = Executor {
             records: Records::new(kv),
-            loader: Loader::new(reader.clone()),
-            webhooks: Webhooks::new(environment, Arc::clone(&clock), options.webhook)?,
-            host: Host::new(HostOptions {
-                cache_dir: options.cache_dir,
-                compiler: options.compiler,
-                compile_at_once: options.compile_at_once,
-            })?,
+            loader,
+            runners: Runners::new(runners),
             reader,
             clock,
         };
@@ -117,6 +130,7 @@ impl Actions {
             enabled: options.enabled,
             gates_source: options.gates_source,
             executor,
+            webhooks,
             queue: Queue::new(),
             in_flight: InFlight::default(),
             limits: preflight::Limits::default(),
@@ -219,7 +233,7 @@ impl Actions {
     /// made that call.
     #[must_use]
     pub fn depth_of(&self, headers: &reqwest::header::HeaderMap) -> u32 {
-        self.executor.webhooks.depth_of(headers)
+        self.webhooks.depth_of(headers)
     }
 
     /// Waits until all accepted post-event work is finished. Used by graceful shutdown and by
@@ -230,24 +244,27 @@ impl Actions {
 
     /// Finds and runs the hooks that match an event.
     async fn run_matching(&self, event: &Arc<Event>) -> Result<EventResult, LoadError> {
-        let Executor { loader, host, .. } = &self.executor;
+        let Executor {
+            loader, runners, ..
+        } = &self.executor;
         let matched_actions = loader.matching_actions(event, self.gates_source).await?;
-        let environment = self.executor.webhooks.environment();
-        let preflight = preflight::check(loader, host, environment, event, self.limits).await?;
+        let preflight = preflight::check(loader, runners, event, self.limits).await?;
         if !preflight.errors.is_empty() {
             return Err(LoadError::Invalid(preflight.errors));
         }
         let mut hooks = matched_actions
             .iter()
             .flat_map(|matched| &matched.action.hooks);
-        let calls_out =
-            hooks.any(|hook| matches!(hook.kind, HookKind::Webhook(_) | HookKind::Airflow(_)));
-        let slot = (calls_out && !event.kind().is_post())
+        let calls_services = hooks.any(|hook| runners.of(hook).calls_services());
+        let slot = (calls_services && !event.kind().is_post())
             .then(|| self.in_flight.enter(&event.repository.id));
         if let Some(None) = slot {
-            let busy =
-                format!("{MAX_IN_FLIGHT} changes of this repository are waiting for webhooks");
-            return Err(LoadError::Busy(busy));
+            return Err(LoadError::Busy {
+                message: format!(
+                    "{MAX_IN_FLIGHT} changes of this repository are waiting for webhooks"
+                ),
+                hint: HINT_BUSY,
+            });
         }
         let outcome = match matched_actions.is_empty() {
             true => None,
@@ -348,9 +365,9 @@ impl Hooks for Actions {
                 rejection.hint = hint_of_invalid(&event);
                 Err(rejection)
             }
-            Err(LoadError::Busy(why)) => {
-                let mut rejection = reject(&event, &[why]);
-                rejection.hint = Some(HINT_BUSY.to_owned());
+            Err(LoadError::Busy { message, hint }) => {
+                let mut rejection = reject(&event, &[message]);
+                rejection.hint = Some(hint.to_owned());
                 Err(rejection)
             }
             // If a gate cannot be loaded or its run cannot be recorded, the change is refused.

@@ -12,24 +12,18 @@ use catalog::{Reader, Repository};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use graveler::{Event, Finding};
 
-use crate::action_file::{Hook, HookKind};
-use crate::load::{Loader, MatchedAction, Origin};
+use crate::action_file::Hook;
+use crate::load::{Loader, MatchedAction};
 use crate::manifest::{log_key, manifest, manifest_key};
-use crate::output::{MAX_LOG_BYTES, Output};
-use crate::payload::payload;
+use crate::output::Output;
 use crate::preflight::Warning;
 use crate::run::{HookRun, HookStatus, NEVER, Records, Run};
-use crate::wasm::Host;
-use crate::wasm_hook::{self, HookNames};
-use crate::webhook::{HookFailure, Webhooks};
+use crate::runner::{HookFailure, HookResult, Invocation, Runners};
 
 /// Maximum number of actions of one event that run concurrently.
 const MAX_PARALLEL_ACTIONS: usize = 8;
 /// Maximum number of findings in one refusal.
 const MAX_FINDINGS: usize = 1_000;
-/// Size reserved in a Wasm hook's log for findings, summary and verdict, in addition to the guest's
-/// own lines.
-const REPORT_LOG_BYTES: usize = 4 << 20;
 
 /// Combined result of all actions of an event.
 #[derive(Debug, Default)]
@@ -50,26 +44,18 @@ pub(crate) struct Failure {
     pub(crate) action: usize,
 }
 
-/// Runs hooks of every type. Cheap to clone.
+/// Runs the actions of events. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Executor {
     pub(crate) reader: Reader,
     pub(crate) records: Records,
     pub(crate) loader: Loader,
-    pub(crate) webhooks: Webhooks,
-    pub(crate) host: Host,
+    pub(crate) runners: Runners,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
-/// What a hook produced when it was called.
-struct HookOutput {
-    log: Output,
-    failure: Option<HookFailure>,
-    findings: Vec<Finding>,
-}
-
 /// Result of one hook that ended or was skipped.
-struct HookResult {
+struct EndedHook {
     run: HookRun,
     failure: Option<HookFailure>,
     findings: Vec<Finding>,
@@ -164,8 +150,8 @@ impl Executor {
         index: usize,
         matched: &MatchedAction,
         warnings: &[Warning],
-    ) -> catalog::Result<Vec<HookResult>> {
-        let mut results: Vec<HookResult> = Vec::with_capacity(matched.action.hooks.len());
+    ) -> catalog::Result<Vec<EndedHook>> {
+        let mut results: Vec<EndedHook> = Vec::with_capacity(matched.action.hooks.len());
         let mut failed = false;
         let mut found = 0;
         for (hook_index, hook) in matched.action.hooks.iter().enumerate() {
@@ -174,7 +160,7 @@ impl Executor {
                 self.run_hook(event, matched, hook, hook_run_id, warnings)
                     .await?
             } else {
-                HookResult {
+                EndedHook {
                     run: hook_run(matched, hook, hook_run_id),
                     failure: None,
                     findings: Vec::new(),
@@ -196,16 +182,24 @@ impl Executor {
         hook: &Hook,
         hook_run_id: String,
         warnings: &[Warning],
-    ) -> catalog::Result<HookResult> {
+    ) -> catalog::Result<EndedHook> {
         let mut run = hook_run(matched, hook, hook_run_id);
         run.start_time = self.clock.now();
-        let HookOutput {
+        let runner = self.runners.of(hook);
+        let mut log = Output::new(runner.log_bytes(hook));
+        write_warnings(&mut log, &matched.action.name, warnings);
+        let invocation = Invocation {
+            event,
+            matched,
+            hook,
+            hook_run_id: &run.hook_run_id,
+            log,
+        };
+        let HookResult {
             log,
             failure,
             findings,
-        } = self
-            .call_hook(event, matched, hook, &run.hook_run_id, warnings)
-            .await;
+        } = runner.run(invocation).await;
         let failure = failure.map(|failure| HookFailure {
             message: format!("action failed: {}", failure.message),
             ..failure
@@ -225,67 +219,11 @@ impl Executor {
                 Bytes::from(log),
             )
             .await?;
-        Ok(HookResult {
+        Ok(EndedHook {
             run,
             failure,
             findings,
         })
-    }
-
-    /// Calls the runner for the hook's type.
-    async fn call_hook(
-        &self,
-        event: &Arc<Event>,
-        matched: &MatchedAction,
-        hook: &Hook,
-        hook_run_id: &str,
-        warnings: &[Warning],
-    ) -> HookOutput {
-        let names = HookNames {
-            action: &matched.action.name,
-            hook: &hook.id,
-        };
-        let log_bytes = match &hook.kind {
-            HookKind::Wasm(wasm) => wasm.limits.log_bytes + REPORT_LOG_BYTES,
-            HookKind::Webhook(_) | HookKind::Airflow(_) | HookKind::Lua => MAX_LOG_BYTES,
-        };
-        let mut log = Output::new(log_bytes);
-        write_warnings(&mut log, names.action, warnings);
-        let mut findings = Vec::new();
-        let failure = match &hook.kind {
-            HookKind::Webhook(webhook) => {
-                let payload = payload(event, names.action, names.hook);
-                let outcome = self.webhooks.run(webhook, event, &payload, &mut log).await;
-                outcome.err()
-            }
-            HookKind::Airflow(airflow) => {
-                let payload = payload(event, names.action, names.hook);
-                let dag_run_id = dag_run_id(matched, names.hook, event, hook_run_id);
-                let outcome = self
-                    .webhooks
-                    .run_dag(airflow, &dag_run_id, event, &payload, &mut log)
-                    .await;
-                outcome.err()
-            }
-            HookKind::Wasm(wasm) => {
-                let (host, loader) = (&self.host, &self.loader);
-                let outcome =
-                    wasm_hook::run(host, loader, event, matched, names, wasm, &mut log).await;
-                findings = outcome.findings;
-                outcome.failure.map(HookFailure::from)
-            }
-            // A hook that cannot run counts as failed, so that no gate is bypassed.
-            HookKind::Lua => {
-                let why =
-                    "hook type lua is not supported by this version: use wasm, webhook or airflow";
-                Some(HookFailure::from(why.to_owned()))
-            }
-        };
-        HookOutput {
-            log,
-            failure,
-            findings,
-        }
     }
 }
 
@@ -293,17 +231,6 @@ impl Executor {
 fn write_warnings(log: &mut Output, action: &str, warnings: &[Warning]) {
     for warning in warnings.iter().filter(|w| w.action == action) {
         log.text(&format!("warning: {}\n", warning.text));
-    }
-}
-
-/// Returns the id of a hook's run in Airflow, which refuses an id that it already has. While a change edits an action
-/// file, the old and the new version of the file run in the same run of actions. The old version's id therefore ends
-/// with the id of the hook run.
-fn dag_run_id(matched: &MatchedAction, hook_id: &str, event: &Event, hook_run_id: &str) -> String {
-    let id = format!("lakeFS_hook_{hook_id}_{}", event.run_id);
-    match matched.origin {
-        Origin::Destination => format!("{id}_{hook_run_id}"),
-        Origin::Change => id,
     }
 }
 

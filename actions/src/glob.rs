@@ -5,6 +5,8 @@
 
 use base::glob::{self, Dialect, GlobSet};
 
+use crate::error::Malformed;
+
 /// Reports whether a branch pattern is well-formed.
 pub(crate) fn is_branch_pattern(pattern: &str) -> bool {
     tokens(pattern).is_some()
@@ -12,8 +14,8 @@ pub(crate) fn is_branch_pattern(pattern: &str) -> bool {
 
 /// Checks the total length of a list of branch patterns. One event may have to be matched against
 /// all of them.
-pub(crate) fn check_branch_list(patterns: &[String]) -> Result<(), String> {
-    glob::check_list(patterns).map_err(|e| e.to_string())
+pub(crate) fn check_branch_list(patterns: &[String]) -> Result<(), Malformed> {
+    glob::check_list(patterns).map_err(|e| Malformed::new(e.to_string()))
 }
 
 /// Reports whether some valid branch name could match. Considers only the literal characters of the
@@ -139,8 +141,8 @@ pub(crate) fn can_match_path(pattern: &str) -> bool {
 }
 
 /// Compiles globs that match whole object paths: `*` does not match `/`, `**` does.
-pub(crate) fn path_set(patterns: &[String]) -> Result<GlobSet, String> {
-    glob::compile(patterns, Dialect::Paths).map_err(|e| e.to_string())
+pub(crate) fn path_set(patterns: &[String]) -> Result<GlobSet, Malformed> {
+    glob::compile(patterns, Dialect::Paths).map_err(|e| Malformed::new(e.to_string()))
 }
 
 /// Returns the literal prefix that every matching path starts with.
@@ -220,6 +222,7 @@ mod tests {
         assert!(
             path_set(&["a[".to_owned()])
                 .unwrap_err()
+                .to_string()
                 .contains("'a[' is not a valid glob")
         );
         assert_eq!(literal_prefix("tables/2024-*/x"), "tables/2024-");

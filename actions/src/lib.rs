@@ -10,6 +10,7 @@ mod advice;
 mod condition;
 mod engine;
 mod env;
+mod error;
 mod execute;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -23,15 +24,16 @@ mod payload;
 mod preflight;
 mod queue;
 mod run;
+mod runner;
 mod schema;
 pub mod wasm;
-mod wasm_hook;
 mod webhook;
 
 #[cfg(test)]
 mod testing;
 
 pub use engine::{Actions, GatesSource, Options};
+pub use error::{Malformed, SetupError};
 pub use nesting::MAX_DEPTH;
 pub use run::{HookRun, HookStatus, NEVER, Run};
 pub use webhook::{WebhookOptions, WebhookTargets};

@@ -30,8 +30,6 @@ const FILE_CACHE_BYTES: u64 = 64 << 20;
 const SET_CACHE_BYTES: u64 = 64 << 20;
 /// Fixed cost of a cache entry, in addition to the size of its files.
 const ENTRY_BYTES: u64 = 1 << 10;
-/// Capacity of the component cache in bytes.
-const COMPONENT_CACHE_BYTES: u64 = 256 << 20;
 /// Maximum size of a component in bytes.
 pub(crate) const MAX_COMPONENT_BYTES: u64 = 64 << 20;
 /// Objects per listing request.
@@ -49,8 +47,8 @@ pub(crate) enum LoadError {
     #[error("failed to read action files: {0}")]
     Read(#[from] catalog::Error),
     /// Too many changes are waiting for webhooks, or the server is shutting down.
-    #[error("{0}")]
-    Busy(String),
+    #[error("{message}")]
+    Busy { message: String, hint: &'static str },
 }
 
 /// A tree from which action files and components are read.
@@ -178,26 +176,28 @@ pub(crate) struct Loader {
     reader: Reader,
     files: moka::sync::Cache<FileKey, Result<Arc<LoadedFile>, FileError>>,
     sets: moka::sync::Cache<(String, String), Arc<FileSet>>,
-    components: moka::sync::Cache<FileKey, Bytes>,
 }
 
-/// Path, physical address and identity. Equal keys imply equal bytes.
-type FileKey = (String, String, Bytes);
+/// Identifies the bytes of an object: equal keys imply equal bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct FileKey {
+    path: String,
+    physical_address: String,
+    identity: Bytes,
+}
 
-fn file_key(object: &Object) -> FileKey {
-    (
-        object.path.clone(),
-        object.physical_address.clone(),
-        object.identity.clone(),
-    )
+impl FileKey {
+    pub(crate) fn of(object: &Object) -> Self {
+        Self {
+            path: object.path.clone(),
+            physical_address: object.physical_address.clone(),
+            identity: object.identity.clone(),
+        }
+    }
 }
 
 impl Loader {
     pub(crate) fn new(reader: Reader) -> Self {
-        let components = moka::sync::Cache::builder()
-            .max_capacity(COMPONENT_CACHE_BYTES)
-            .weigher(|_, bytes: &Bytes| u32::try_from(bytes.len()).unwrap_or(u32::MAX))
-            .build();
         let weight = |bytes: u64| u32::try_from(bytes + ENTRY_BYTES).unwrap_or(u32::MAX);
         let files = moka::sync::Cache::builder()
             .max_capacity(FILE_CACHE_BYTES)
@@ -215,7 +215,6 @@ impl Loader {
             reader,
             files,
             sets,
-            components,
         }
     }
 
@@ -309,8 +308,9 @@ impl Loader {
 
     /// Reports whether a file's action runs for an event.
     async fn matches_event(&self, file: &LoadedFile, event: &Event) -> Result<bool, LoadError> {
-        let on = matching::matching_filter(&file.action, event)
-            .map_err(|reason| LoadError::Invalid(vec![FileError::whole(&file.path, reason)]))?;
+        let on = matching::matching_filter(&file.action, event).map_err(|reason| {
+            LoadError::Invalid(vec![FileError::whole(&file.path, reason.to_string())])
+        })?;
         let Some(on) = on else {
             return Ok(false);
         };
@@ -415,7 +415,7 @@ impl Loader {
     }
 
     async fn file(&self, object: &Object) -> Result<Result<Arc<LoadedFile>, FileError>, LoadError> {
-        let key = file_key(object);
+        let key = FileKey::of(object);
         if let Some(file) = self.files.get(&key) {
             return Ok(file);
         }
@@ -481,7 +481,7 @@ impl Loader {
     }
 
     /// Looks up the object at a path of a tree.
-    async fn stat(&self, tree: &Tree, path: &str) -> Result<Option<Object>, LoadError> {
+    pub(crate) async fn stat(&self, tree: &Tree, path: &str) -> Result<Option<Object>, LoadError> {
         match tree {
             Tree::Stored(snapshot) => Ok(snapshot.stat(path).await?),
             Tree::Branch { repository, branch } => {
@@ -494,33 +494,8 @@ impl Loader {
         }
     }
 
-    /// Reads a component. Returns `None` if the object does not exist.
-    ///
-    /// # Errors
-    /// Storage errors. [`LoadError::Invalid`] if the component is larger than
-    /// [`MAX_COMPONENT_BYTES`].
-    pub(crate) async fn component(
-        &self,
-        tree: &Tree,
-        path: &str,
-    ) -> Result<Option<Bytes>, LoadError> {
-        let Some(object) = self.stat(tree, path).await? else {
-            return Ok(None);
-        };
-        let key = file_key(&object);
-        if let Some(bytes) = self.components.get(&key) {
-            return Ok(Some(bytes));
-        }
-        let Some(bytes) = self.read(&object, MAX_COMPONENT_BYTES).await? else {
-            let reason = format!("larger than {MAX_COMPONENT_BYTES} bytes");
-            return Err(LoadError::Invalid(vec![FileError::whole(path, reason)]));
-        };
-        self.components.insert(key, bytes.clone());
-        Ok(Some(bytes))
-    }
-
     /// Reads an object. Returns `None` if it is larger than `max` bytes.
-    async fn read(&self, object: &Object, max: u64) -> Result<Option<Bytes>, LoadError> {
+    pub(crate) async fn read(&self, object: &Object, max: u64) -> Result<Option<Bytes>, LoadError> {
         let mut body = self.reader.open(object, None).await?;
         let mut bytes = BytesMut::new();
         while let Some(chunk) = body.next().await {
@@ -561,9 +536,10 @@ async fn run_blocking<T: Send + 'static>(
         Ok(done) => Ok(done),
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(LoadError::Busy(
-                "the server is shutting down: try again".to_owned(),
-            )),
+            Err(_) => Err(LoadError::Busy {
+                message: "the server is shutting down".to_owned(),
+                hint: "try again",
+            }),
         },
     }
 }

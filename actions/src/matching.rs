@@ -5,6 +5,7 @@ use catalog::{Object, Snapshot};
 use graveler::Event;
 
 use crate::action_file::{Action, EventFilter};
+use crate::error::Malformed;
 use crate::glob;
 
 /// Page size when reading differences.
@@ -18,7 +19,7 @@ const PAGE: usize = 1_000;
 pub(crate) fn matching_filter<'a>(
     action: &'a Action,
     event: &Event,
-) -> Result<Option<&'a EventFilter>, String> {
+) -> Result<Option<&'a EventFilter>, Malformed> {
     let Some(on) = action.on.get(&event.kind()) else {
         return Ok(None);
     };
@@ -30,9 +31,9 @@ pub(crate) fn matching_filter<'a>(
         if !glob::is_branch_pattern(pattern) {
             let event = event.kind().as_str();
             let quoted = base::glob::quoted(pattern);
-            return Err(format!(
+            return Err(Malformed::new(format!(
                 "'branches' of {event}: '{quoted}' is not a valid glob"
-            ));
+            )));
         }
         if glob::branch_matches(pattern, branch) {
             return Ok(Some(on));
@@ -122,7 +123,7 @@ mod tests {
             "'main' must match before the malformed glob is evaluated"
         );
         assert_eq!(
-            filter("dev", EventKind::PreCommit).unwrap_err(),
+            filter("dev", EventKind::PreCommit).unwrap_err().to_string(),
             "'branches' of pre-commit: '[' is not a valid glob"
         );
         assert!(filter("dev", EventKind::PreMerge).unwrap().is_none());

@@ -20,11 +20,6 @@ impl Output {
         }
     }
 
-    /// Moves the log out. Text written to the remaining log is dropped.
-    pub(crate) fn take(&mut self) -> Self {
-        std::mem::replace(self, Self::new(0))
-    }
-
     /// Appends text. Text beyond the limit is counted but not kept.
     pub(crate) fn text(&mut self, text: &str) {
         self.bytes(text.as_bytes());

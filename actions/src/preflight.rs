@@ -10,14 +10,9 @@ use std::time::Duration;
 
 use graveler::{Event, EventKind};
 
-use crate::action_file::{
-    Action, Diagnostic, FileError, Hook, HookKind, Node, Position, Reaction, WasmProperties,
-};
-use crate::env::Environment;
+use crate::action_file::{Action, Diagnostic, FileError, Hook};
 use crate::load::{FileSet, LoadError, LoadedFile, Loader, Tree};
-use crate::schema;
-use crate::wasm::{Cause, Host};
-use crate::wasm_hook::{self, NotReady};
+use crate::runner::{HookSpec, Runners};
 
 /// Maximum number of warnings per change.
 const MAX_WARNINGS: usize = 100;
@@ -77,8 +72,7 @@ fn lands_a_tree(kind: EventKind) -> bool {
 /// [`LoadError::Read`] if storage fails.
 pub(crate) async fn check(
     loader: &Loader,
-    host: &Host,
-    environment: &Environment,
+    runners: &Runners,
     event: &Event,
     limits: Limits,
 ) -> Result<Preflight, LoadError> {
@@ -96,8 +90,7 @@ pub(crate) async fn check(
     let known = self::files(loader, event, &before).await?;
     let check = Check {
         loader,
-        host,
-        environment,
+        runners,
         event,
         limits,
         before,
@@ -148,8 +141,7 @@ async fn files(loader: &Loader, event: &Event, tree: &Tree) -> Result<Arc<FileSe
 
 struct Check<'a> {
     loader: &'a Loader,
-    host: &'a Host,
-    environment: &'a Environment,
+    runners: &'a Runners,
     event: &'a Event,
     limits: Limits,
     before: Tree,
@@ -167,23 +159,20 @@ impl Check<'_> {
             for diagnostic in &file.action.warnings {
                 found.warn(file, diagnostic);
             }
-            for hook in &file.action.hooks {
-                for variable in &hook.variables {
-                    if let Some(why) = self.environment.why_empty(&variable.name) {
-                        let why = format!("hook '{}': {why}", hook.id);
-                        found.warn(file, &Diagnostic::new(variable.at, why));
-                    }
-                }
+        }
+        // Hooks whose validity depends on the file alone come first: they cost little.
+        for hook in &file.action.hooks {
+            if hook.kind.component().is_none() && !is_known {
+                self.hook(file, hook, found).await;
             }
         }
         for hook in &file.action.hooks {
-            let HookKind::Wasm(wasm) = &hook.kind else {
+            let Some(component) = hook.kind.component() else {
                 continue;
             };
             if found.errors.len() >= self.limits.errors || found.checked >= self.limits.hooks {
                 return Ok(());
             }
-            let component = &wasm.component;
             if is_known
                 && !self
                     .loader
@@ -193,140 +182,24 @@ impl Check<'_> {
                 continue;
             }
             found.checked += 1;
-            for problem in self.component(hook, wasm).await? {
-                match (problem.is_certain, wasm.on_error) {
-                    (true, Reaction::Block) => {
-                        found
-                            .errors
-                            .push(FileError::at(&file.path, problem.diagnostic));
-                    }
-                    _ => found.warn(file, &problem.diagnostic),
-                }
-            }
+            self.hook(file, hook, found).await;
         }
         Ok(())
     }
 
-    /// Checks a Wasm hook against its component.
-    async fn component(
-        &self,
-        hook: &Hook,
-        wasm: &WasmProperties,
-    ) -> Result<Vec<Problem>, LoadError> {
-        let id = &hook.id;
-        let at = wasm.component_at;
-        let at_component = |why: &str| Diagnostic::new(at, format!("hook '{id}': {why}"));
-        let bytes = match wasm_hook::component(self.host, self.loader, &self.after, wasm).await {
-            Ok(bytes) => bytes,
-            Err(NotReady {
-                cause: Cause::Storage,
-                message,
-            }) => {
-                return Ok(vec![Problem::unchecked(at_component(&message))]);
-            }
-            Err(NotReady {
-                cause: Cause::ComponentMissing,
-                ..
-            }) => {
-                let path = &wasm.component;
-                let place = self.event.branch().map_or_else(
-                    || "in the tree".to_owned(),
-                    |branch| format!("on branch {branch}"),
-                );
-                let why = format!(
-                    "component {path} not found {place}; upload it and commit it with this file, or fix 'component'"
-                );
-                return Ok(vec![Problem::certain(at_component(&why))]);
-            }
-            Err(NotReady { cause, message }) => {
-                return Ok(vec![Problem::certain(at_component(&format!(
-                    "{cause}: {message}"
-                )))]);
-            }
+    async fn hook(&self, file: &LoadedFile, hook: &Hook, found: &mut Preflight) {
+        let spec = HookSpec {
+            hook,
+            event: self.event,
+            tree: &self.after,
         };
-        match self
-            .host
-            .describe(&self.event.repository.partition(), &bytes)
-            .await
-        {
-            Ok(description) => {
-                // The component chooses the size of its schema, so validation runs off the serving
-                // threads.
-                let (hook, wasm) = (id.clone(), wasm.clone());
-                let checked = self
-                    .host
-                    .compute(move || config_diagnostics(&hook, &wasm, &description));
-                Ok(match checked.await {
-                    Ok(diagnostics) => diagnostics,
-                    Err(why) => {
-                        let why = format!("config could not be checked: {why}");
-                        vec![Problem::unchecked(at_component(&why))]
-                    }
-                })
+        for problem in self.runners.of(hook).validate(spec).await {
+            if problem.refuses {
+                let error = FileError::at(&file.path, problem.diagnostic);
+                found.errors.push(error);
+            } else {
+                found.warn(file, &problem.diagnostic);
             }
-            Err((cause @ (Cause::ComponentInvalid | Cause::ComponentAbi), why)) => {
-                let path = &wasm.component;
-                let why = format!("component {path} cannot be used: {cause}: {why}");
-                Ok(vec![Problem::certain(at_component(&why))])
-            }
-            // The server is busy, or the component runs but does not describe itself.
-            Err((cause, why)) => {
-                let path = &wasm.component;
-                let why = format!("component {path} could not be checked: {cause}: {why}");
-                Ok(vec![Problem::unchecked(at_component(&why))])
-            }
-        }
-    }
-}
-
-/// Returns the violations of the component's schema in the hook's config.
-fn config_diagnostics(
-    id: &str,
-    wasm: &WasmProperties,
-    description: &serde_json::Value,
-) -> Vec<Problem> {
-    let Some(schema) = description.get(CONFIG_SCHEMA) else {
-        return Vec::new();
-    };
-    let diagnostic = |mistake: schema::Mistake| {
-        let at: Position = wasm
-            .config_node
-            .as_ref()
-            .map_or(wasm.component_at, |node: &Node| {
-                node.place_of(&mistake.path)
-            });
-        Problem::certain(Diagnostic::new(
-            at,
-            format!("hook '{id}': {}", mistake.reason),
-        ))
-    };
-    schema::mistakes(schema, &wasm.config)
-        .into_iter()
-        .map(diagnostic)
-        .collect()
-}
-
-/// JSON pointer of the config's schema in a description.
-pub(crate) const CONFIG_SCHEMA: &str = "config_schema";
-
-struct Problem {
-    /// False if only running the hook would show whether it fails.
-    is_certain: bool,
-    diagnostic: Diagnostic,
-}
-
-impl Problem {
-    fn certain(diagnostic: Diagnostic) -> Self {
-        Self {
-            is_certain: true,
-            diagnostic,
-        }
-    }
-
-    fn unchecked(diagnostic: Diagnostic) -> Self {
-        Self {
-            is_certain: false,
-            diagnostic,
         }
     }
 }

@@ -5,44 +5,38 @@
 
 mod addresses;
 mod airflow;
+mod headers;
 mod masking;
 mod proxies;
+mod redirects;
 mod targets;
+mod transcript;
 
-use std::error::Error as _;
 use std::fmt::Write as _;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::Clock;
-use futures::StreamExt as _;
 use graveler::Event;
-use reqwest::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION,
-    USER_AGENT,
-};
-use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode, Version};
+use reqwest::header::HeaderMap;
+use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder, RequestBuilder, StatusCode};
 use url::{Host, Url};
 
 use crate::action_file::{Target, WHOLE_URL, WebhookProperties, format_duration};
 use crate::env::{Environment, Expanded};
+use crate::error::SetupError;
 use crate::nesting::NestingHeaders;
 use crate::output::Output;
+use crate::runner::HookFailure;
+use headers::Headers;
 use masking::Masker;
 use proxies::Proxies;
+use redirects::{follow, hint_of_redirect};
 use targets::CheckedResolver;
+use transcript::{Call, TextLog, failure, read_body, request_head, response_head, root_cause};
 
 pub use targets::WebhookTargets;
-
-/// Maximum number of redirects. Only redirects to the same server are followed, because headers may
-/// contain secrets.
-const MAX_REDIRECTS: usize = 10;
-/// Maximum number of bytes of a response body that are read and logged.
-const MAX_RESPONSE_BYTES: usize = 64 << 10;
-/// Maximum length of a redirect target's host name in a hint.
-const MAX_HOST_CHARS: usize = 255;
 
 /// Calls webhooks. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -92,7 +86,7 @@ impl Webhooks {
         environment: Environment,
         clock: Arc<dyn Clock>,
         options: WebhookOptions,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, SetupError> {
         Self::with_proxies(environment, clock, options, Proxies::of_process())
     }
 
@@ -101,16 +95,13 @@ impl Webhooks {
         clock: Arc<dyn Clock>,
         options: WebhookOptions,
         proxies: Proxies,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, SetupError> {
         // `reqwest` is built without a TLS provider. This call fails only if a provider is already
         // installed.
         let _installed = rustls::crypto::ring::default_provider().install_default();
         let targets = Arc::new(options.targets);
         let builder = || Client::builder().redirect(Policy::custom(follow));
-        let build = |b: ClientBuilder| {
-            b.build()
-                .map_err(|e| format!("failed to set up the webhook client: {}", root_cause(&e)))
-        };
+        let build = |b: ClientBuilder| b.build().map_err(|e| SetupError::Webhooks(root_cause(&e)));
         let direct = builder()
             .no_proxy()
             .dns_resolver(CheckedResolver::direct(Arc::clone(&targets)));
@@ -157,11 +148,11 @@ impl Webhooks {
         payload: &str,
         log: &mut Output,
     ) -> Result<(), HookFailure> {
-        let expand = |pairs: &[(String, String)]| -> Result<Vec<(String, Expanded)>, String> {
+        let expand = |pairs: &[(String, String)]| -> Result<Vec<(String, Expanded)>, HookFailure> {
             pairs
                 .iter()
                 .map(|(name, value)| {
-                    let value = self.environment.expand(value).map_err(|e| e.to_string())?;
+                    let value = self.environment.expand(value)?;
                     Ok((name.clone(), value))
                 })
                 .collect()
@@ -208,15 +199,10 @@ impl Webhooks {
         target: &'a Target,
         shown_url: &str,
     ) -> Result<(&Client, &'a Url), HookFailure> {
-        let refused = |why: &str| format!("{method} \"{shown_url}\": {why}");
+        let refused = |why: &str| HookFailure::new(format!("{method} \"{shown_url}\": {why}"));
         let url = match target {
             Target::Url(url) => url,
-            Target::Unusable(why) => {
-                return Err(HookFailure {
-                    message: refused(why),
-                    hint: Some(WHOLE_URL.to_owned()),
-                });
-            }
+            Target::Unusable(why) => return Err(refused(why).hint(WHOLE_URL)),
         };
         // Redirects stay on this host, so one check of the URL is enough. Host names are checked
         // whenever they are resolved.
@@ -234,7 +220,7 @@ impl Webhooks {
         call: Call<'_>,
         keep_bytes: usize,
         log: &mut Output,
-    ) -> Result<Answer, String> {
+    ) -> Result<Answer, HookFailure> {
         let masker = call.masker;
         let started = self.clock.now();
         let answer = request.send().await;
@@ -245,7 +231,8 @@ impl Webhooks {
             format_duration(elapsed)
         );
 
-        let failed = |e: &reqwest::Error, when| masker.text(&failure(call, e, when));
+        let failed =
+            |e: &reqwest::Error, when| HookFailure::new(masker.text(&failure(call, e, when)));
         let answer = answer.map_err(|e| failed(&e, "while awaiting headers"))?;
         let (status, url) = (answer.status(), answer.url().clone());
         let hint = hint_of_redirect(&answer, masker);
@@ -262,24 +249,6 @@ impl Webhooks {
     }
 }
 
-/// Why a hook failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct HookFailure {
-    /// Uses lakeFS's text where lakeFS has one.
-    pub(crate) message: String,
-    /// What the author of the action file can do about the failure.
-    pub(crate) hint: Option<String>,
-}
-
-impl From<String> for HookFailure {
-    fn from(message: String) -> Self {
-        Self {
-            message,
-            hint: None,
-        }
-    }
-}
-
 /// A response.
 struct Answer {
     status: StatusCode,
@@ -289,48 +258,6 @@ struct Answer {
     hint: Option<String>,
     /// Start of the body.
     body: Vec<u8>,
-}
-
-/// The request to send and how to present it in logs.
-#[derive(Debug, Clone, Copy)]
-struct Call<'a> {
-    /// Go's name of the method in error texts, for example `Post`.
-    method: &'a str,
-    url: &'a Url,
-    shown_url: &'a str,
-    masker: &'a Masker,
-}
-
-/// Lets `write!` append to a log.
-struct TextLog<'a>(&'a mut Output);
-
-impl std::fmt::Write for TextLog<'_> {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        self.0.text(text);
-        Ok(())
-    }
-}
-
-fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
-    if attempt.previous().len() > MAX_REDIRECTS {
-        return attempt.error(format!("stopped after {MAX_REDIRECTS} redirects"));
-    }
-    let stays = attempt
-        .previous()
-        .first()
-        .is_none_or(|first| is_same_server(first, attempt.url()));
-    if stays {
-        attempt.follow()
-    } else {
-        attempt.stop()
-    }
-}
-
-/// Reports whether a secret meant for one URL may be sent to the other: same host and port, or an
-/// upgrade from `http` to `https` on the same host.
-fn is_same_server(from: &Url, to: &Url) -> bool {
-    let secured = from.scheme() == "http" && to.scheme() == "https" && to.port().is_none();
-    from.host() == to.host() && (from.origin() == to.origin() || secured)
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -357,238 +284,6 @@ fn with_params(url: &Url, params: &[(String, Expanded)]) -> Url {
     let mut url = url.clone();
     url.query_pairs_mut().clear().extend_pairs(pairs);
     url
-}
-
-/// Headers in the form that is sent and the form that is logged.
-struct Headers {
-    to_send: HeaderMap,
-    shown: Vec<(String, String)>,
-}
-
-impl Headers {
-    /// Combines the action file's headers and the nesting headers. Of the latter, the action file
-    /// can replace only the user agent.
-    fn new(pairs: Vec<(String, Expanded)>, nesting_headers: &HeaderMap) -> Result<Self, String> {
-        let mut to_send = HeaderMap::new();
-        to_send.extend(
-            nesting_headers
-                .get(USER_AGENT)
-                .map(|agent| (USER_AGENT, agent.clone())),
-        );
-        to_send.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let mut shown = vec![("Content-Type".to_owned(), "application/json".to_owned())];
-        for (name, value) in pairs {
-            let key: HeaderName = name
-                .parse()
-                .map_err(|_| format!("header name {name:?} is not valid"))?;
-            let mut sent: HeaderValue = value
-                .text
-                .parse()
-                .map_err(|_| format!("the value of header {name:?} is not valid"))?;
-            sent.set_sensitive(value.secret);
-            to_send.insert(&key, sent);
-            let name = canonical(key.as_str());
-            shown.retain(|(n, _)| *n != name);
-            shown.push((name, value.shown().to_owned()));
-        }
-        shown.sort();
-        for (name, value) in nesting_headers
-            .iter()
-            .filter(|(name, _)| **name != USER_AGENT)
-        {
-            to_send.insert(name, value.clone());
-        }
-        Ok(Self { to_send, shown })
-    }
-}
-
-fn request_head(
-    url: &str,
-    params: &[(String, Expanded)],
-    headers: &Headers,
-    payload: &str,
-) -> String {
-    let mut text = format!("Request:\nPOST {url}\nQuery Params:\n");
-    for (name, value) in params {
-        let _ = writeln!(text, "{name}: {}", value.shown());
-    }
-    text.push_str("Headers:\n");
-    for (name, value) in &headers.shown {
-        let _ = writeln!(text, "{name}: {value}");
-    }
-    let _ = writeln!(text, "Request Body:\n{payload}");
-    text
-}
-
-/// Formats the response head as on the wire, in Go's order: connection, length, then the others by
-/// name.
-fn response_head(answer: &Response) -> String {
-    let headers = answer.headers();
-    let mut text = format!(
-        "{:?} {}\r\n",
-        answer.version(),
-        status_line(answer.status())
-    );
-    let closes = headers
-        .get(CONNECTION)
-        .map_or(answer.version() == Version::HTTP_10, |v| v == "close");
-    if closes {
-        text.push_str("Connection: close\r\n");
-    }
-    let value_text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    if let Some(length) = headers.get(CONTENT_LENGTH) {
-        let _ = write!(text, "Content-Length: {}\r\n", value_text(length));
-    }
-    let mut others: Vec<(String, String)> = headers
-        .iter()
-        .filter(|(name, _)| **name != CONNECTION && **name != CONTENT_LENGTH)
-        .map(|(name, value)| (canonical(name.as_str()), value_text(value)))
-        .collect();
-    others.sort();
-    for (name, value) in others {
-        let _ = write!(text, "{name}: {value}\r\n");
-    }
-    text.push_str("\r\n");
-    text
-}
-
-fn status_line(status: StatusCode) -> String {
-    format!(
-        "{} {}",
-        status.as_u16(),
-        status.canonical_reason().unwrap_or("")
-    )
-}
-
-/// Hint for a redirect to another server. Such redirects are not followed, because requests may
-/// contain secrets.
-fn hint_of_redirect(answer: &Response, masker: &Masker) -> Option<String> {
-    let location = answer.headers().get(LOCATION)?.to_str().ok()?;
-    let to = answer.url().join(location).ok()?;
-    if !answer.status().is_redirection() || is_same_server(answer.url(), &to) {
-        return None;
-    }
-    let to: String = to
-        .origin()
-        .ascii_serialization()
-        .chars()
-        .take(MAX_HOST_CHARS)
-        .collect();
-    Some(format!(
-        "the response redirects to another server ({}); such redirects are not followed because requests may contain secrets: set 'url' to the final address of the service",
-        masker.text(&to)
-    ))
-}
-
-/// Logs the body up to the limit, with secrets masked even if they span several reads. Returns the
-/// start of the body.
-async fn read_body(
-    answer: Response,
-    masker: &Masker,
-    keep_bytes: usize,
-    log: &mut Output,
-) -> reqwest::Result<Vec<u8>> {
-    // Reads more than is logged, so that a secret that crosses the limit is recognized.
-    let most = (MAX_RESPONSE_BYTES + masker.lookahead().max(1)).max(keep_bytes);
-    let mut read = Vec::new();
-    let mut body = answer.bytes_stream();
-    let ended = loop {
-        match body.next().await {
-            Some(Ok(chunk)) => read.extend_from_slice(&chunk[..chunk.len().min(most - read.len())]),
-            Some(Err(e)) => break Err(e),
-            None => break Ok(()),
-        }
-        if read.len() == most {
-            break Ok(());
-        }
-    };
-    // Beside the requests: the search may take many milliseconds.
-    let (search, is_broken_off) = (masker.clone(), ended.is_err());
-    let searched = tokio::task::spawn_blocking(move || {
-        let masked = search.bytes(&read, MAX_RESPONSE_BYTES, is_broken_off);
-        (masked, read)
-    });
-    let (masked, read) = searched.await.expect("masking does not panic");
-    log.bytes(&masked);
-    let is_cut = read.len() > MAX_RESPONSE_BYTES;
-    if is_cut {
-        let _ = write!(
-            TextLog(log),
-            "\n[response truncated at {MAX_RESPONSE_BYTES} bytes]\n"
-        );
-    }
-    match ended {
-        // An error after the logged part is ignored, unless the caller needs the body.
-        Err(e) if !is_cut || keep_bytes > 0 => Err(e),
-        _ => Ok(read),
-    }
-}
-
-/// Explains why a request got no response. Never contains the query, which may contain secrets.
-fn failure(call: Call<'_>, error: &reqwest::Error, when: &str) -> String {
-    let Call {
-        method,
-        url,
-        shown_url,
-        ..
-    } = call;
-    let host = url.host_str().unwrap_or_default();
-    let reason = if error.is_timeout() {
-        format!("context deadline exceeded (Client.Timeout exceeded {when})")
-    } else if let Some(kind) = io_kind(error).filter(|_| error.is_connect()) {
-        let port = url.port_or_known_default().unwrap_or_default();
-        match kind {
-            io::ErrorKind::ConnectionRefused => {
-                format!("dial tcp {host}:{port}: connect: connection refused")
-            }
-            _ if root_cause(error).contains("lookup") => {
-                format!("dial tcp: lookup {host}: no such host")
-            }
-            _ => format!("dial tcp {host}:{port}: connect: {}", root_cause(error)),
-        }
-    } else {
-        root_cause(error)
-    };
-    format!("{method} \"{shown_url}\": {reason}")
-}
-
-fn io_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if let Some(io) = cause.downcast_ref::<io::Error>() {
-            return Some(io.kind());
-        }
-        source = cause.source();
-    }
-    None
-}
-
-fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    match cause.downcast_ref::<reqwest::Error>() {
-        // reqwest's own message contains the URL with its query.
-        Some(_) => "request failed".to_owned(),
-        None => cause.to_string(),
-    }
-}
-
-/// Converts `x-own-header` to `X-Own-Header`.
-fn canonical(name: &str) -> String {
-    let mut upper = true;
-    name.chars()
-        .map(|c| {
-            let c = if upper {
-                c.to_ascii_uppercase()
-            } else {
-                c.to_ascii_lowercase()
-            };
-            upper = c == '-';
-            c
-        })
-        .collect()
 }
 
 /// Masks a response as for the log, for [`crate::fuzzing`].

@@ -8,6 +8,7 @@ use super::EventFilter;
 use super::suspicious::{warn_of_branches, warn_of_paths, warn_unknown_keys};
 use super::units::nearest;
 use super::yaml::{Diagnostic, Node};
+use crate::error::Malformed;
 use crate::glob;
 
 /// Maximum number of items in a list: as many globs as can be compiled together.
@@ -54,22 +55,26 @@ pub(super) fn read(
     }
     let mut read = BTreeMap::new();
     for (key, filters) in events {
-        let kind = read_event(&key.text).map_err(|reason| Diagnostic::new(key.at, reason))?;
+        let kind = read_event(&key.text).map_err(|e| Diagnostic::new(key.at, e.to_string()))?;
         read.insert(kind, read_filters(kind, filters, warnings)?);
     }
     Ok(read)
 }
 
-fn read_event(name: &str) -> Result<EventKind, String> {
+fn read_event(name: &str) -> Result<EventKind, Malformed> {
     if let Some(kind) = EVENTS.into_iter().find(|kind| kind.as_str() == name) {
         return Ok(kind);
     }
     if name == "schedule" {
-        return Err("event 'schedule' is not supported by this version".to_owned());
+        return Err(Malformed::new(
+            "event 'schedule' is not supported by this version",
+        ));
     }
     let hint = nearest(name, &EVENTS.map(EventKind::as_str))
         .map_or(String::new(), |known| format!("; did you mean '{known}'?"));
-    Err(format!("event '{name}' is not supported{hint}"))
+    Err(Malformed::new(format!(
+        "event '{name}' is not supported{hint}"
+    )))
 }
 
 fn is_tag_event(kind: EventKind) -> bool {

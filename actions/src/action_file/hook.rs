@@ -48,6 +48,26 @@ pub(crate) enum HookKind {
     Lua,
 }
 
+impl HookKind {
+    /// Returns the type's name in action files.
+    pub(crate) fn type_name(&self) -> &'static str {
+        match self {
+            Self::Webhook(_) => "webhook",
+            Self::Wasm(_) => "wasm",
+            Self::Airflow(_) => "airflow",
+            Self::Lua => "lua",
+        }
+    }
+
+    /// Returns the path of the component that the hook runs.
+    pub(crate) fn component(&self) -> Option<&str> {
+        match self {
+            Self::Wasm(wasm) => Some(&wasm.component),
+            Self::Webhook(_) | Self::Airflow(_) | Self::Lua => None,
+        }
+    }
+}
+
 pub(super) fn read_hook(
     index: usize,
     node: &Node,

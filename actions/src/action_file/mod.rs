@@ -117,13 +117,8 @@ pub(crate) struct EventFilter {
 impl Action {
     /// Returns the paths of the components that the action's hooks use.
     pub(crate) fn components(&self) -> Vec<&str> {
-        let mut paths = Vec::new();
-        for hook in &self.hooks {
-            if let HookKind::Wasm(wasm) = &hook.kind {
-                paths.push(wasm.component.as_str());
-            }
-        }
-        paths
+        let components = self.hooks.iter().filter_map(|hook| hook.kind.component());
+        components.collect()
     }
 
     /// Parses an action file.

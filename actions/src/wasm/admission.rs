@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::limits::{ADMISSION_WAIT, INSTANCES, MEMORY_MIB};
-use super::{Cause, Failure};
+use super::report::{Cause, Failure};
 
 /// A repository can hold one part in `SHARE` of a pool.
 const SHARE: u32 = 2;
@@ -100,15 +100,18 @@ impl Admission {
                 _all: self.all.take(mib).await,
             }
         };
-        tokio::time::timeout(self.wait, admitted).await.map_err(|_| {
-            Failure::new(
-                Cause::Busy,
-                format!(
-                    "the server is running too many hooks: no room for this hook after {}; try again",
-                    humantime::format_duration(self.wait)
-                ),
-            )
-        })
+        tokio::time::timeout(self.wait, admitted)
+            .await
+            .map_err(|_| {
+                Failure::new(
+                    Cause::Busy,
+                    format!(
+                        "the server is running too many hooks: no room for this hook after {}",
+                        humantime::format_duration(self.wait)
+                    ),
+                )
+                .hint("try again, or lower limits.memory if the hook needs less")
+            })
     }
 }
 
@@ -238,7 +241,7 @@ mod tests {
             (failure.cause, failure.message.as_str()),
             (
                 Cause::Busy,
-                "the server is running too many hooks: no room for this hook after 0s; try again"
+                "the server is running too many hooks: no room for this hook after 0s"
             )
         );
     }

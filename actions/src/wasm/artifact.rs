@@ -9,7 +9,7 @@ use wasmtime::component::Component;
 
 use super::check::World;
 use super::engine::Lane;
-use super::{Cause, Failure};
+use super::report::{Cause, Failure};
 
 /// A validated and compiled component.
 #[derive(Debug, PartialEq, Eq)]

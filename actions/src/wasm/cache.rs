@@ -9,55 +9,21 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
-use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
-use wasmtime::Engine;
-use wasmtime::component::Linker;
 
 use super::artifact::{self, Artifact};
-use super::check::{self, World};
+use super::check;
 use super::compile::Compiler;
 use super::compile::queue::CompileQueue;
-use super::disk::Disk;
+use super::component::{Component, ComponentDigest};
+use super::disk::{CodeKey, Disk};
 use super::engine::{Engines, Lane};
 use super::guests::{Guests, host_failed};
-use super::host::Describing;
 use super::limits::{BROKEN, BROKEN_AGE, COMPILE_WAIT, COMPILED_BYTES, TEXT_BYTES, cut};
-use super::session::State;
-use super::v0_1::gate::GatePre;
-use super::v0_1::hook::HookPre;
-use super::v0_1::object_gate::ObjectGatePre;
-use super::{Cause, Failure};
-
-pub(super) type ComponentDigest = [u8; 32];
-
-/// A compiled component, ready to be instantiated.
-pub(super) struct Ready {
-    pub(super) digest: ComponentDigest,
-    pub(super) engine: Engine,
-    pub(super) lane: Lane,
-    pub(super) callable: Callable,
-    /// Linked with imports that trap, for calling `describe`.
-    pub(super) describe: HookPre<Describing>,
-    /// Result of `describe`.
-    pub(super) description: OnceCell<Arc<Value>>,
-    code_bytes: usize,
-}
-
-/// Pre-linked component, by world.
-pub(super) enum Callable {
-    Gate(GatePre<State>),
-    ObjectGate(ObjectGatePre<State>),
-}
-
-/// The linkers for components of one lane.
-pub(super) struct Linkers {
-    pub(super) hook: Linker<State>,
-    /// For calling `describe`.
-    pub(super) describe: Linker<Describing>,
-}
+use super::ready::Ready;
+use super::report::{Cause, Failure};
+use super::v0_1::Linkers;
+use crate::error::SetupError;
 
 /// Dependencies of a cache.
 pub(super) struct CacheOptions {
@@ -90,8 +56,8 @@ pub(super) struct Cache {
 
 impl Cache {
     /// # Errors
-    /// If the cache folder or its key cannot be used.
-    pub(super) fn new(options: CacheOptions, dir: &Path) -> Result<Self, String> {
+    /// If the cache folder cannot be used.
+    pub(super) fn new(options: CacheOptions, dir: &Path, key: CodeKey) -> Result<Self, SetupError> {
         let kib = |_: &ComponentDigest, r: &Arc<Ready>| {
             u32::try_from(r.code_bytes >> 10).unwrap_or(u32::MAX).max(1)
         };
@@ -100,7 +66,7 @@ impl Cache {
             .weigher(kib)
             .build();
         let inner = Inner {
-            disk: Disk::new(dir, &options.engines)?,
+            disk: Disk::new(dir, key, &options.engines)?,
             queue: CompileQueue::new(options.at_once),
             options,
             compiled: AtomicU64::new(0),
@@ -124,29 +90,26 @@ impl Cache {
     pub(super) async fn get(
         &self,
         repository: &str,
-        component: &Bytes,
+        component: &Component,
     ) -> Result<Arc<Ready>, Failure> {
-        check::check_header(component)?;
-        let bytes = component.clone();
-        let guests = &self.inner.options.guests;
-        let digest = guests.compute(move || Sha256::digest(&bytes).into());
-        let digest: ComponentDigest = digest.await?;
-        if let Some(ready) = self.known(digest).await? {
+        check::check_header(component.bytes())?;
+        if let Some(ready) = self.known(component.digest()).await? {
             return Ok(ready);
         }
         // The compilation runs in a separate task. It continues if the caller gives up, and a retry
         // joins it.
         let compiled = self
             .clone()
-            .compile(repository.to_owned(), digest, component.clone());
+            .compile(repository.to_owned(), component.clone());
         match tokio::time::timeout(COMPILE_WAIT, tokio::spawn(compiled)).await {
             Ok(ended) => ended.unwrap_or_else(|e| Err(host_failed(&e))),
             Err(_) => {
                 let after = COMPILE_WAIT.as_secs();
                 Err(Failure::new(
                     Cause::LimitTime,
-                    format!("component is still being compiled after {after} s: try again later"),
-                ))
+                    format!("component is still being compiled after {after} s"),
+                )
+                .hint("try again later"))
             }
         }
     }
@@ -172,22 +135,27 @@ impl Cache {
     async fn compile(
         self,
         repository: String,
-        digest: ComponentDigest,
-        component: Bytes,
+        component: Component,
     ) -> Result<Arc<Ready>, Failure> {
+        let digest = component.digest();
         // Wait in this repository's own queue, even if another repository is compiling the same
         // component. That repository's queue may be long.
         let _slot = self
             .inner
             .queue
-            .acquire(&repository, component.len())
+            .acquire(&repository, component.bytes().len())
             .await?;
         if let Some(ready) = self.known(digest).await? {
             return Ok(ready);
         }
         let compile = async {
             self.inner.compiled.fetch_add(1, Ordering::Relaxed);
-            let artifact = self.inner.options.compiler.compile(component).await?;
+            let artifact = self
+                .inner
+                .options
+                .compiler
+                .compile(component.bytes())
+                .await?;
             let inner = self.inner.clone();
             let guests = &self.inner.options.guests;
             guests
@@ -196,7 +164,10 @@ impl Cache {
         };
         let ready = self.ready.try_get_with(digest, compile).await;
         ready.map_err(|failure| {
-            let failure = Failure::new(failure.cause, cut(&failure.message, TEXT_BYTES));
+            let failure = Failure {
+                message: cut(&failure.message, TEXT_BYTES),
+                ..Failure::clone(&failure)
+            };
             if matches!(failure.cause, Cause::ComponentInvalid | Cause::ComponentAbi) {
                 self.broken.insert(digest, failure.clone());
             }
@@ -246,34 +217,20 @@ impl Inner {
             ),
         };
         let compiled = artifact::load(engine, &artifact.code).map_err(Unusable::Code)?;
-        let abi = |e: wasmtime::Error| {
+        let guest = linkers.link(&compiled, artifact.world).map_err(|e| {
             let message = format!(
                 "component does not fit weir:hooks {}: {e:#}",
                 check::VERSION
             );
             Unusable::Component(Failure::new(Cause::ComponentAbi, message))
-        };
-        let mut describe_linker = linkers.describe.clone();
-        describe_linker
-            .define_unknown_imports_as_traps(&compiled)
-            .map_err(abi)?;
-        let describe = describe_linker
-            .instantiate_pre(&compiled)
-            .and_then(HookPre::new)
-            .map_err(abi)?;
-        let pre = linkers.hook.instantiate_pre(&compiled).map_err(abi)?;
-        let callable = match artifact.world {
-            World::Gate => Callable::Gate(GatePre::new(pre).map_err(abi)?),
-            World::ObjectGate => Callable::ObjectGate(ObjectGatePre::new(pre).map_err(abi)?),
-        };
+        })?;
         let image = compiled.image_range();
         let code_bytes = image.end as usize - image.start as usize;
         Ok(Arc::new(Ready {
             digest,
             engine: engine.clone(),
             lane: artifact.lane,
-            callable,
-            describe,
+            guest,
             description: OnceCell::new(),
             code_bytes,
         }))

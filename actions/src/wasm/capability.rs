@@ -5,7 +5,8 @@
 
 use base::glob::{self, Dialect, GlobSet};
 
-use super::{Cause, Failure, Select};
+use super::report::{Cause, Failure};
+use super::request::Select;
 
 /// The kinds of change, with their names in action files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

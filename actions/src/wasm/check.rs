@@ -6,7 +6,8 @@ use wasmparser::{CanonicalFunction, Encoding, Parser, Payload, Validator};
 
 use super::engine::{Lane, features};
 use super::limits::{COMPONENT_BYTES, size};
-use super::{Cause, Failure, nesting, outside};
+use super::report::{Cause, Failure};
+use super::{nesting, outside};
 
 /// The world that a component implements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +44,7 @@ pub(super) fn check_header(component: &[u8]) -> Result<(), Failure> {
 /// Validates a component and returns its world and lane.
 pub(super) fn check(component: &[u8]) -> Result<(World, Lane), Failure> {
     check_header(component)?;
-    nesting::check(component).map_err(invalid)?;
+    nesting::check(component).map_err(|e| invalid(e.to_string()))?;
     Validator::new_with_features(features())
         .validate_all(component)
         .map_err(|e| invalid(format!("component is not valid: {e}")))?;

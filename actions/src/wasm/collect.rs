@@ -5,11 +5,11 @@ use std::sync::atomic::Ordering;
 
 use graveler::Finding;
 
+use super::guest::Answer;
 use super::instance::Outcome;
 use super::limits::{FINDINGS_BYTES, METRICS, size};
+use super::report::{Cause, Failure, Report, Verdict};
 use super::session::{Run, weight};
-use super::v0_1::Verdict as Answer;
-use super::{Cause, Failure, Report, Verdict};
 
 /// Builds a report.
 #[derive(Debug, Default)]
@@ -86,8 +86,10 @@ impl Collector {
             || failure.message.clone(),
             |p| format!("{p}: {}", failure.message),
         );
-        self.first_error
-            .get_or_insert(Failure::new(failure.cause, message));
+        self.first_error.get_or_insert(Failure {
+            message,
+            ..failure.clone()
+        });
         go_on
     }
 
@@ -127,18 +129,16 @@ impl Collector {
     /// Finishes the report. If any object failed, the overall verdict is `Fail`, no matter what
     /// happened with other objects.
     pub(super) fn finish(self, run: &Run) -> Report {
-        let undecided = self
-            .first_error
-            .map(|Failure { cause, message }| match self.undecided {
-                0 | 1 => (cause, message),
-                n => (cause, format!("{message} (and {} more)", n - 1)),
-            });
+        let undecided = self.first_error.map(|failure| match self.undecided {
+            0 | 1 => failure,
+            n => Failure {
+                message: format!("{} (and {} more)", failure.message, n - 1),
+                ..failure
+            },
+        });
         let verdict = match &undecided {
             _ if self.failed > 0 => Verdict::Fail,
-            Some((cause, message)) => Verdict::Error {
-                cause: *cause,
-                message: message.clone(),
-            },
+            Some(failure) => Verdict::Error(failure.clone()),
             None if self.passed > 0 => Verdict::Pass,
             None => Verdict::Skip,
         };
@@ -158,28 +158,6 @@ impl Collector {
             read_bytes: run.read.load(Ordering::Relaxed),
             peak_memory_bytes: self.peak_memory_bytes,
             fuel: self.fuel,
-        }
-    }
-}
-
-impl Report {
-    /// Returns the report of a hook that was never called.
-    pub(super) fn not_run(failure: Failure) -> Self {
-        Self {
-            verdict: Verdict::Error {
-                cause: failure.cause,
-                message: failure.message.clone(),
-            },
-            undecided: Some((failure.cause, failure.message)),
-            findings: Vec::new(),
-            findings_dropped: 0,
-            log: Vec::new(),
-            summary: None,
-            metrics: Vec::new(),
-            objects: 0,
-            read_bytes: 0,
-            peak_memory_bytes: 0,
-            fuel: 0,
         }
     }
 }

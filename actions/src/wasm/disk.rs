@@ -1,43 +1,62 @@
 //! Disk cache of compiled components, by digest and engine.
 //!
 //! The files contain machine code that runs without further checks. A file is used only if its tag
-//! was made with a key that only this server can read.
+//! was made with the server's key. The key is derived from the server's secret key and never stored
+//! in the folder: whoever can write the folder cannot make the server run other code
+//! (docs/decisions/0024-code-cache.md).
 
+use std::fmt;
 use std::fs;
 use std::hash::{Hash as _, Hasher};
-use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{
-    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
-};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use hmac::{Hmac, Mac as _};
-use rand::TryRngCore as _;
 use sha2::{Digest as _, Sha256};
 
 use super::artifact::Artifact;
-use super::cache::ComponentDigest;
 use super::check;
+use super::component::ComponentDigest;
 use super::engine::{Engines, Lane};
-use super::limits::CACHE_BYTES;
+use super::limits::{CACHE_BYTES, CODE_BYTES};
+use crate::error::SetupError;
 
 const TAG_BYTES: usize = 32;
 
 /// Increment when the file format changes.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
+
+/// Authenticates compiled code on disk. Servers that share a cache folder need the same key.
+#[derive(Clone)]
+pub struct CodeKey([u8; 32]);
+
+impl CodeKey {
+    /// The key must be secret, and must not be stored in the cache folder.
+    #[must_use]
+    pub fn new(key: [u8; 32]) -> Self {
+        Self(key)
+    }
+}
+
+impl fmt::Debug for CodeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CodeKey([redacted])")
+    }
+}
 
 /// Disk cache with the layout `<dir>/<engine>/<digest>.cwasm`. A file contains a tag and the
 /// artifact.
 pub(super) struct Disk {
     pub(super) dir: PathBuf,
     engine: String,
-    key: [u8; 32],
+    key: CodeKey,
 }
 
 impl Disk {
-    pub(super) fn new(dir: &Path, engines: &Engines) -> Result<Self, String> {
+    pub(super) fn new(dir: &Path, key: CodeKey, engines: &Engines) -> Result<Self, SetupError> {
         let mut hash = Sha(Sha256::new());
         // Includes the version, because code compiled for another version may not fit this one.
         (FORMAT, check::VERSION).hash(&mut hash);
@@ -46,14 +65,10 @@ impl Disk {
             engine.precompile_compatibility_hash().hash(&mut hash);
         }
         let engine = hex::encode(&hash.0.finalize()[..16]);
-        let failed = |e: std::io::Error| {
-            format!(
-                "failed to set up the cache of compiled hooks in {}: {e}",
-                dir.display()
-            )
-        };
-        let owner = folder(&dir.join(&engine)).map_err(failed)?;
-        let key = key(&dir.join("key"), owner).map_err(failed)?;
+        folder(&dir.join(&engine)).map_err(|source| SetupError::Cache {
+            dir: dir.to_owned(),
+            source,
+        })?;
         Ok(Self {
             dir: dir.to_owned(),
             engine,
@@ -68,7 +83,7 @@ impl Disk {
     }
 
     fn tag(&self, digest: &ComponentDigest, code: &[u8]) -> Hmac<Sha256> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("any key length will do");
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key.0).expect("any key length will do");
         mac.update(self.engine.as_bytes());
         mac.update(digest);
         mac.update(code);
@@ -79,7 +94,7 @@ impl Disk {
     /// server.
     pub(super) fn load(&self, digest: &ComponentDigest) -> Option<Artifact> {
         let path = self.path(digest);
-        let mut bytes = fs::read(&path).ok()?;
+        let mut bytes = read(&path).ok()?;
         let (tag, artifact) = bytes.split_at_checked(TAG_BYTES)?;
         if self.tag(digest, artifact).verify_slice(tag).is_err() {
             tracing::warn!(path = %path.display(), "a file of the disk cache was not written by this server; recompiling the component");
@@ -93,11 +108,7 @@ impl Disk {
         Artifact::decode(bytes)
     }
 
-    pub(super) fn store(
-        &self,
-        digest: &ComponentDigest,
-        artifact: &Artifact,
-    ) -> std::io::Result<()> {
+    pub(super) fn store(&self, digest: &ComponentDigest, artifact: &Artifact) -> io::Result<()> {
         let path = self.path(digest);
         let temporary = path.with_extension(unique());
         let artifact = artifact.encode();
@@ -116,11 +127,12 @@ impl Disk {
     }
 
     /// Deletes least recently used files beyond [`CACHE_BYTES`], including files of other engines.
-    fn evict(&self, keep: &Path) -> std::io::Result<()> {
+    fn evict(&self, keep: &Path) -> io::Result<()> {
         let mut files: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
         for folder in fs::read_dir(&self.dir)?
             .filter_map(Result::ok)
-            .filter(|f| f.path().is_dir())
+            // Links are not followed, because they may lead to files of others.
+            .filter(|f| f.file_type().is_ok_and(|kind| kind.is_dir()))
         {
             for file in fs::read_dir(folder.path())?.filter_map(Result::ok) {
                 // Other files in the folder do not belong to the cache.
@@ -154,71 +166,40 @@ impl Disk {
     clippy::disallowed_methods,
     reason = "file ages are compared by the file system's clock"
 )]
-fn touch(path: &Path) -> std::io::Result<()> {
+fn touch(path: &Path) -> io::Result<()> {
     let file = fs::OpenOptions::new().append(true).open(path)?;
     file.set_modified(SystemTime::now())
 }
 
-/// Creates the folder of compiled code, accessible only to the server's user, and returns the user
-/// id that the file system assigns to the server. The surrounding cache folder may already exist
-/// and contain other files.
-fn folder(path: &Path) -> std::io::Result<u32> {
+/// Reads a regular file of at most the size of compiled code.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut bytes = Vec::new();
+    let limit = CODE_BYTES + (TAG_BYTES as u64) + 1;
+    fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 == limit {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(bytes)
+}
+
+/// Creates the folder of compiled code, accessible only to the server's user. The surrounding cache
+/// folder may already exist and contain other files.
+fn folder(path: &Path) -> io::Result<()> {
     let mut folders = fs::DirBuilder::new();
     folders.recursive(true).mode(0o700).create(path)?;
-    let found = fs::metadata(path)?;
+    let found = fs::symlink_metadata(path)?;
+    if !found.is_dir() {
+        let message = format!("{} is not a folder: delete it", path.display());
+        return Err(io::Error::new(io::ErrorKind::NotADirectory, message));
+    }
     if found.permissions().mode() & 0o077 != 0 {
         // Fails if the folder belongs to another user.
         fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
     }
-    Ok(found.uid())
-}
-
-/// Reads the key or creates it. The key file must belong to `owner`. Servers that start at the same
-/// time agree on one key.
-fn key(path: &Path, owner: u32) -> std::io::Result<[u8; 32]> {
-    if !path.exists() {
-        let temporary = path.with_extension(unique());
-        let made = make_key(path, &temporary);
-        let removed = fs::remove_file(&temporary);
-        made.and(removed)?;
-    }
-    let file = fs::File::open(path)?;
-    let found = file.metadata()?;
-    let refuse = |why: String| {
-        let message = format!("{} {why}: delete it", path.display());
-        std::io::Error::new(std::io::ErrorKind::PermissionDenied, message)
-    };
-    let mode = found.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(refuse(format!("may be read by others (mode {mode:o})")));
-    }
-    if found.uid() != owner {
-        return Err(refuse(format!("belongs to another user ({})", found.uid())));
-    }
-    let mut key = Vec::new();
-    file.take(33).read_to_end(&mut key)?;
-    key.try_into()
-        .map_err(|_| refuse("is not a key of 32 bytes".to_owned()))
-}
-
-/// Writes a key to a temporary file and links it into place unless a key exists.
-fn make_key(path: &Path, temporary: &Path) -> std::io::Result<()> {
-    let mut key = [0; 32];
-    rand::rngs::OsRng
-        .try_fill_bytes(&mut key)
-        .map_err(std::io::Error::other)?;
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(temporary)?;
-    file.write_all(&key)?;
-    file.sync_all()?;
-    // Unlike a rename, a hard link never replaces a key that another server has just created.
-    match fs::hard_link(temporary, path) {
-        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(e),
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 /// Returns a file extension that no other thread or process uses.
@@ -253,6 +234,12 @@ mod tests {
         Engines::with_pool(false).unwrap()
     }
 
+    const KEY: [u8; 32] = [1; 32];
+
+    fn open(dir: &Path, key: [u8; 32], engine: &Engines) -> Disk {
+        Disk::new(dir, CodeKey::new(key), engine).unwrap()
+    }
+
     fn compiled() -> Artifact {
         Artifact {
             world: World::Gate,
@@ -264,10 +251,10 @@ mod tests {
     #[test]
     fn stored_artifact_is_found_after_restart() {
         let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
-        let disk = Disk::new(dir.path(), &engine).unwrap();
+        let disk = open(dir.path(), KEY, &engine);
         assert!(disk.load(&[1; 32]).is_none());
         disk.store(&[1; 32], &compiled()).unwrap();
-        let again = Disk::new(dir.path(), &engine).unwrap();
+        let again = open(dir.path(), KEY, &engine);
         assert!(again.load(&[1; 32]).is_some());
         let left = fs::read_dir(dir.path().join(&again.engine))
             .unwrap()
@@ -278,7 +265,7 @@ mod tests {
     #[test]
     fn code_written_by_others_is_never_loaded() {
         let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
-        let disk = Disk::new(dir.path(), &engine).unwrap();
+        let disk = open(dir.path(), KEY, &engine);
         disk.store(&[1; 32], &compiled()).unwrap();
         let good = fs::read(disk.path(&[1; 32])).unwrap();
 
@@ -292,16 +279,16 @@ mod tests {
         fs::write(disk.path(&[2; 32]), &good).unwrap();
         assert!(disk.load(&[2; 32]).is_none());
         // A tag made with another key.
-        let other = tempfile::tempdir().unwrap();
-        let stranger = Disk::new(other.path(), &engine).unwrap();
-        fs::write(stranger.path(&[1; 32]), &good).unwrap();
-        assert!(stranger.load(&[1; 32]).is_none());
+        fs::write(disk.path(&[1; 32]), &good).unwrap();
+        assert!(disk.load(&[1; 32]).is_some());
+        let other_key = open(dir.path(), [2; 32], &engine);
+        assert!(other_key.load(&[1; 32]).is_none());
     }
 
     #[test]
     fn files_and_folders_are_private_to_the_owner() {
         let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
-        let disk = Disk::new(&dir.path().join("cache"), &engine).unwrap();
+        let disk = open(&dir.path().join("cache"), KEY, &engine);
         for folder in [disk.dir.clone(), disk.dir.join(&disk.engine)] {
             let mode = fs::metadata(folder).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o700);
@@ -312,7 +299,7 @@ mod tests {
     #[test]
     fn loading_updates_the_modification_time() {
         let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
-        let disk = Disk::new(dir.path(), &engine).unwrap();
+        let disk = open(dir.path(), KEY, &engine);
         disk.store(&[1; 32], &compiled()).unwrap();
         let path = disk.path(&[1; 32]);
         let old = SystemTime::UNIX_EPOCH;
@@ -322,27 +309,69 @@ mod tests {
         assert!(fs::metadata(&path).unwrap().modified().unwrap() > old);
     }
 
+    /// Everything that a user can try who can write the folder but does not have the key.
     #[test]
-    fn key_must_be_private_to_the_owner() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("key");
-        let owner = fs::metadata(dir.path()).unwrap().uid();
-        let first = key(&path, owner).unwrap();
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
-        assert_eq!(key(&path, owner).unwrap(), first);
-        let message = key(&path, owner + 1).unwrap_err().to_string();
-        assert!(
-            message.ends_with(&format!("belongs to another user ({owner}): delete it")),
-            "{message}"
-        );
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        let message = key(&path, owner).unwrap_err().to_string();
-        assert!(
-            message.ends_with("may be read by others (mode 644): delete it"),
-            "{message}"
-        );
+    fn planted_files_are_never_loaded() {
+        let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
+        let disk = open(dir.path(), KEY, &engine);
+        // Code with a tag that was made with another key, and that key where earlier versions of
+        // the server looked for it.
+        let attacker = [7; 32];
+        disk_of_attacker(dir.path(), attacker, &engine);
+        let restarted = open(dir.path(), KEY, &engine);
+        for disk in [&disk, &restarted] {
+            assert!(disk.load(&[1; 32]).is_none());
+        }
+        // A link to code that this server wrote for another component.
+        disk.store(&[2; 32], &compiled()).unwrap();
+        std::os::unix::fs::symlink(disk.path(&[2; 32]), disk.path(&[3; 32])).unwrap();
+        assert!(disk.load(&[3; 32]).is_none());
+        // A tag without code, and a folder instead of a file.
+        fs::write(disk.path(&[4; 32]), [0; TAG_BYTES]).unwrap();
+        assert!(disk.load(&[4; 32]).is_none());
+        fs::create_dir(disk.path(&[5; 32])).unwrap();
+        assert!(disk.load(&[5; 32]).is_none());
+        // Storing replaces what was planted.
+        disk.store(&[1; 32], &compiled()).unwrap();
+        assert!(restarted.load(&[1; 32]).is_some());
+    }
+
+    fn disk_of_attacker(dir: &Path, key: [u8; 32], engine: &Engines) {
+        let planted = dir.join("key");
+        fs::write(&planted, key).unwrap();
+        fs::set_permissions(&planted, fs::Permissions::from_mode(0o600)).unwrap();
+        let forged = open(dir, key, engine);
+        forged.store(&[1; 32], &compiled()).unwrap();
+        assert!(forged.load(&[1; 32]).is_some(), "the forgery is complete");
+    }
+
+    /// The folder holds nothing from which the key could be learned.
+    #[test]
+    fn key_is_neither_stored_nor_shown() {
+        let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
+        let disk = open(dir.path(), KEY, &engine);
+        disk.store(&[1; 32], &compiled()).unwrap();
+        let names: Vec<_> = fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(names, [disk.engine.as_str()]);
+        let stored = fs::read(disk.path(&[1; 32])).unwrap();
+        assert!(!stored.windows(KEY.len()).any(|part| part == KEY));
+        assert_eq!(format!("{:?}", disk.key), "CodeKey([redacted])");
+    }
+
+    #[test]
+    fn link_instead_of_the_folder_is_refused() {
+        let (dir, engine) = (tempfile::tempdir().unwrap(), engine());
+        let first = open(dir.path(), KEY, &engine);
+        let elsewhere = tempfile::tempdir().unwrap();
+        fs::remove_dir(dir.path().join(&first.engine)).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), dir.path().join(&first.engine)).unwrap();
+        let refused = Disk::new(dir.path(), CodeKey::new(KEY), &engine)
+            .err()
+            .unwrap();
+        let message = refused.to_string();
+        assert!(message.ends_with("is not a folder: delete it"), "{message}");
     }
 }

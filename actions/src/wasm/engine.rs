@@ -11,6 +11,7 @@ use wasmtime::{Config, Engine, PoolingAllocationConfig, WasmFeatures};
 use super::limits::{
     CORE_INSTANCES_EACH, INSTANCES, KEEP_RESIDENT, MEMORIES_EACH, TABLE_ELEMENTS, TABLES_EACH,
 };
+use crate::error::SetupError;
 
 /// How a component is interrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub(super) struct Engines {
 impl Engines {
     /// Creates the engines of a server. Pooled instances reserve address space, which some machines
     /// do not provide; in that case, instances are allocated on demand.
-    pub(super) fn new() -> Result<Self, String> {
+    pub(super) fn new() -> Result<Self, SetupError> {
         match Self::with_pool(true) {
             Ok(engines) => Ok(engines),
             Err(e) => {
@@ -44,7 +45,7 @@ impl Engines {
 
     /// Creates the engines with or without a pool for plain components. Composed components are
     /// rare and never pooled.
-    pub(super) fn with_pool(pooled: bool) -> Result<Self, String> {
+    pub(super) fn with_pool(pooled: bool) -> Result<Self, SetupError> {
         Ok(Self {
             plain: Lane::Plain.engine(pooled)?,
             composed: Lane::Composed.engine(false)?,
@@ -67,7 +68,7 @@ impl Engines {
 impl Lane {
     /// Creates an engine of this lane. Code compiled by one engine runs in every other engine of
     /// the same lane, pooled or not.
-    pub(super) fn engine(self, pooled: bool) -> Result<Engine, String> {
+    pub(super) fn engine(self, pooled: bool) -> Result<Engine, SetupError> {
         let mut config = Config::new();
         config
             .wasm_features(!features(), false)
@@ -94,7 +95,7 @@ impl Lane {
                 .async_stack_keep_resident(64 << 10);
             config.allocation_strategy(pool);
         }
-        Engine::new(&config).map_err(|e| format!("failed to set up the engine for hooks: {e:#}"))
+        Engine::new(&config).map_err(SetupError::Engine)
     }
 }
 

@@ -11,18 +11,19 @@ use futures::{Stream, StreamExt as _, stream};
 use tokio::time::Instant;
 
 use super::admission::{Waits, fit};
+use super::calls::Calls;
 use super::collect::Collector;
-use super::host::Inner;
 use super::instance::{Deadline, Outcome};
 use super::limits::{PAGE, PARALLELISM, TICK};
 use super::reads::size_of;
+use super::ready::Ready;
+use super::report::{Cause, Failure};
 use super::session::{Change, Run};
-use super::{Cause, Failure};
 
 /// Feeds the collector until all changes are checked, the hook is stopped, or its time is up.
 pub(super) async fn objects(
-    host: &Arc<Inner>,
-    ready: &Arc<super::cache::Ready>,
+    calls: &Arc<Calls>,
+    ready: &Arc<Ready>,
     run: &Arc<Run>,
     select: Selection,
     collector: &mut Collector,
@@ -33,8 +34,8 @@ pub(super) async fn objects(
     };
     let at_once = select.parallelism.min(fit(run.limits.memory_bytes));
     let check_all = async {
-        let outcomes = changes(host.clone(), run.clone(), select.max_size_bytes)
-            .map(|change| check_object(host, ready, run, change))
+        let outcomes = changes(calls.clone(), run.clone(), select.max_size_bytes)
+            .map(|change| check_object(calls, ready, run, change))
             .buffered(at_once.clamp(1, PARALLELISM));
         let mut outcomes = std::pin::pin!(outcomes);
         while let Some(outcome) = outcomes.next().await {
@@ -84,8 +85,8 @@ pub(super) struct Selection {
 type Judged = Result<(String, Result<Outcome, Failure>), Failure>;
 
 async fn check_object(
-    host: &Arc<Inner>,
-    ready: &Arc<super::cache::Ready>,
+    calls: &Arc<Calls>,
+    ready: &Arc<Ready>,
     run: &Arc<Run>,
     change: Result<Change, Failure>,
 ) -> Judged {
@@ -95,20 +96,20 @@ async fn check_object(
         after: run.limits.time_per_object,
         what: "on one object (limits.time_per_object)",
     };
-    let call = host.call(ready.clone(), run.clone(), Some(change), deadline);
+    let call = calls.call(ready.clone(), run.clone(), Some(change), deadline);
     Ok((path, call.await))
 }
 
 /// Streams the selected changes in path order. Matching runs off the serving threads, because users
 /// supply the globs.
 fn changes(
-    host: Arc<Inner>,
+    calls: Arc<Calls>,
     run: Arc<Run>,
     max_size_bytes: Option<u64>,
 ) -> impl Stream<Item = Result<Change, Failure>> + Send {
     let first = Some(String::new());
-    let state = (host, run, first);
-    let pages = stream::try_unfold(state, move |(host, run, after)| async move {
+    let state = (calls, run, first);
+    let pages = stream::try_unfold(state, move |(calls, run, after)| async move {
         let Some(after) = after else { return Ok(None) };
         let prefix = run.rights.prefix().to_owned();
         let page = run.changes(prefix, after, PAGE).await;
@@ -124,8 +125,8 @@ fn changes(
                     .is_none_or(|o| max_size_bytes.is_none_or(|max| size_of(o) <= max))
         };
         let select = move || page.into_iter().filter(selection).collect::<Vec<_>>();
-        let selected = host.guests.compute(select).await?;
-        Ok(Some((selected, (host, run, next))))
+        let selected = calls.guests.compute(select).await?;
+        Ok(Some((selected, (calls, run, next))))
     });
     pages.flat_map(|page| {
         let rows: Vec<_> = match page {

@@ -1,7 +1,8 @@
 //! Fuzzing entry points of the Wasm host, for `crate::fuzzing`.
 
 use super::capability::{ChangeKind, Rights};
-use super::{Select, artifact, check, host, nesting};
+use super::request::Select;
+use super::{artifact, check, describe, nesting};
 
 /// Checks a component.
 pub(crate) fn component(data: &[u8]) {
@@ -24,9 +25,9 @@ pub(crate) fn compile_answer(data: &[u8]) {
 /// Parses a description and compiles the paths in it.
 pub(crate) fn description(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data)
-        && let Ok(description) = host::read_description(text)
+        && let Ok(description) = describe::parse(text)
     {
-        rights(&host::texts(&description, "/defaults/paths"));
+        rights(&describe::texts(&description, "/defaults/paths"));
     }
 }
 

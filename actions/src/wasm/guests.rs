@@ -18,7 +18,8 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinHandle};
 
 use super::limits::{COMPUTATIONS, GUEST_IDLE, GUEST_NICE, INSTANCES, LOWEST_PRIORITY};
-use super::{Cause, Failure};
+use super::report::{Cause, Failure};
+use crate::error::SetupError;
 
 /// The guest threads. They start on demand and end when idle.
 pub(super) struct Guests {
@@ -34,14 +35,14 @@ impl fmt::Debug for Guests {
 }
 
 impl Guests {
-    pub(super) fn new() -> Result<Self, String> {
+    pub(super) fn new() -> Result<Self, SetupError> {
         let threads = Builder::new_current_thread()
             .thread_name("weir-guest")
             .max_blocking_threads(INSTANCES as usize + COMPUTATIONS)
             .thread_keep_alive(GUEST_IDLE)
             .on_thread_start(lower_priority)
             .build()
-            .map_err(|e| format!("failed to set up the threads of hooks: {e}"))?;
+            .map_err(SetupError::Threads)?;
         Ok(Self {
             threads: Some(threads),
             computations: Arc::new(Semaphore::new(COMPUTATIONS)),

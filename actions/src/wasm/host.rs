@@ -3,36 +3,35 @@
 //! Loads components, prepares runs, and calls an instance once it is admitted.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
-use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
-use wasmtime::Engine;
-use wasmtime::component::{Linker, ResourceTable};
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use super::admission::{Admission, Pool, Waits};
-use super::cache::{Cache, CacheOptions, Callable, Linkers, Ready};
+use super::admission::{Admission, Waits};
+use super::cache::{Cache, CacheOptions};
+use super::calls::Calls;
 use super::capability::Rights;
+use super::check::World;
 use super::collect::Collector;
 use super::compile::Compiler;
+use super::component::Component;
+use super::describe;
+use super::disk::CodeKey;
 use super::engine::{Engines, Lane};
 use super::fanout::{self, Selection};
 use super::guests::Guests;
-use super::instance::{self, Call, CancelHook, Deadline, Outcome, Stopper};
-use super::limits::{
-    COMPILES, DESCRIBE_BYTES, DESCRIBE_MEMORY, DESCRIBE_TIME, FEW_GLOBS_BYTES, Limiter,
-    STORAGE_CALLS,
-};
-use super::log::{self, Log};
-use super::session::{self, Change, Run, SharedResults};
-use super::wasi::{self, Seed};
-use super::{Cause, Failure, Report, Request, Select, outside, v0_1};
+use super::instance::Deadline;
+use super::limits::{COMPILES, FEW_GLOBS_BYTES, STORAGE_CALLS};
+use super::log;
+use super::ready::Ready;
+use super::report::{Failure, Report};
+use super::request::{Request, Select};
+use super::session::Run;
+use super::v0_1::Linkers;
+use crate::error::SetupError;
 
 /// The Wasm engines with their compiled components. Cheap to clone.
 #[derive(Clone)]
@@ -40,10 +39,9 @@ pub struct Host {
     inner: Arc<Inner>,
 }
 
-pub(super) struct Inner {
+struct Inner {
     cache: Cache,
-    admission: Admission,
-    pub(super) guests: Arc<Guests>,
+    calls: Arc<Calls>,
     storage_calls: Arc<Semaphore>,
     pooled: bool,
 }
@@ -53,6 +51,8 @@ pub(super) struct Inner {
 pub struct HostOptions {
     /// Folder of the disk cache.
     pub cache_dir: PathBuf,
+    /// Authenticates the files in the folder.
+    pub code_key: CodeKey,
     pub compiler: Compiler,
     /// Maximum number of concurrent compilations. Each repository has at most one.
     pub compile_at_once: usize,
@@ -61,9 +61,10 @@ pub struct HostOptions {
 impl HostOptions {
     /// Uses the default number of concurrent compilations.
     #[must_use]
-    pub fn new(cache_dir: PathBuf, compiler: Compiler) -> Self {
+    pub fn new(cache_dir: PathBuf, code_key: CodeKey, compiler: Compiler) -> Self {
         Self {
             cache_dir,
+            code_key,
             compiler,
             compile_at_once: COMPILES,
         }
@@ -84,38 +85,30 @@ impl Host {
     ///
     /// # Errors
     /// If the engines cannot be created on this machine, or the cache folder cannot be used.
-    pub fn new(options: HostOptions) -> Result<Self, String> {
+    pub fn new(options: HostOptions) -> Result<Self, SetupError> {
         let engines = Engines::new()?;
         tracing::info!(pooled = engines.pooled(), "the engine for hooks is set up");
-        Self::with_engines(
-            engines,
-            options.compiler,
-            options.compile_at_once,
-            &options.cache_dir,
-        )
+        Self::with_engines(engines, options)
     }
 
-    fn with_engines(
-        engines: Engines,
-        compiler: Compiler,
-        at_once: usize,
-        cache_dir: &Path,
-    ) -> Result<Self, String> {
+    fn with_engines(engines: Engines, options: HostOptions) -> Result<Self, SetupError> {
         let guests = Arc::new(Guests::new()?);
         let pooled = engines.pooled();
         let parts = CacheOptions {
-            plain: linkers(engines.of(Lane::Plain))?,
-            composed: linkers(engines.of(Lane::Composed))?,
+            plain: Linkers::new(engines.of(Lane::Plain)).map_err(SetupError::Engine)?,
+            composed: Linkers::new(engines.of(Lane::Composed)).map_err(SetupError::Engine)?,
             engines,
-            compiler,
+            compiler: options.compiler,
             guests: Arc::clone(&guests),
-            at_once,
+            at_once: options.compile_at_once,
         };
         Ok(Self {
             inner: Arc::new(Inner {
-                cache: Cache::new(parts, cache_dir)?,
-                admission: Admission::new(),
-                guests,
+                cache: Cache::new(parts, &options.cache_dir, options.code_key)?,
+                calls: Arc::new(Calls {
+                    admission: Admission::new(),
+                    guests,
+                }),
                 storage_calls: Arc::new(Semaphore::new(STORAGE_CALLS)),
                 pooled,
             }),
@@ -143,30 +136,24 @@ impl Host {
     /// and running count toward the limits of `repository` (`Repository::partition`).
     ///
     /// # Errors
-    /// The cause, and a message that says what to do.
+    /// The cause, a message, and a hint where there is one.
     pub async fn describe(
         &self,
         repository: &str,
-        component: &Bytes,
-    ) -> Result<Value, (Cause, String)> {
-        let describe = async {
-            let ready = self.inner.cache.get(repository, component).await?;
-            let share = self.inner.admission.share(repository);
-            self.inner.description(&ready, &share).await
-        };
-        describe
-            .await
-            .map(|d| Value::clone(&d))
-            .map_err(|f: Failure| (f.cause, f.message))
+        component: &Component,
+    ) -> Result<Value, Failure> {
+        let ready = self.inner.cache.get(repository, component).await?;
+        let share = self.inner.calls.admission.share(repository);
+        let description = self.inner.calls.description(&ready, &share).await?;
+        Ok(Value::clone(&description))
     }
 
     /// Runs a possibly slow computation off the serving threads.
     pub(crate) async fn compute<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, String> {
-        let computed = self.inner.guests.compute(work).await;
-        computed.map_err(|failure| failure.message)
+    ) -> Result<T, Failure> {
+        self.inner.calls.guests.compute(work).await
     }
 
     async fn prepare(&self, mut request: Request) -> Result<(Arc<Ready>, Run, Selection), Failure> {
@@ -176,13 +163,13 @@ impl Host {
             .cache
             .get(&repository, &request.component)
             .await?;
-        let share = self.inner.admission.share(&repository);
+        let share = self.inner.calls.admission.share(&repository);
         let mut defaults = Vec::new();
         if request.select.paths.is_empty() || request.select.kinds.is_empty() {
-            let description = self.inner.description(&ready, &share).await?;
-            defaults = texts(&description, "/defaults/paths");
+            let description = self.inner.calls.description(&ready, &share).await?;
+            defaults = describe::texts(&description, "/defaults/paths");
             if request.select.kinds.is_empty() {
-                request.select.kinds = texts(&description, "/defaults/kinds");
+                request.select.kinds = describe::texts(&description, "/defaults/kinds");
             }
         }
         let rights = self.rights(&request.select, defaults, request.read).await?;
@@ -224,7 +211,7 @@ impl Host {
         }
         let select = select.clone();
         let compile = move || Rights::new(&select, &defaults, &read);
-        self.inner.guests.compute(compile).await?
+        self.inner.calls.guests.compute(compile).await?
     }
 
     async fn run_component(
@@ -234,11 +221,11 @@ impl Host {
         selection: Selection,
     ) -> Report {
         let mut collector = Collector::default();
-        match ready.callable {
-            Callable::ObjectGate(_) => {
-                fanout::objects(&self.inner, ready, run, selection, &mut collector).await;
+        match ready.guest.world() {
+            World::ObjectGate => {
+                fanout::objects(&self.inner.calls, ready, run, selection, &mut collector).await;
             }
-            Callable::Gate(_) => {
+            World::Gate => {
                 let (each, all) = (run.limits.time_per_object, run.limits.timeout);
                 let deadline = if each < all {
                     Deadline {
@@ -251,8 +238,8 @@ impl Host {
                         what: "(timeout)",
                     }
                 };
-                let inner = &self.inner;
-                match inner.call(ready.clone(), run.clone(), None, deadline).await {
+                let calls = &self.inner.calls;
+                match calls.call(ready.clone(), run.clone(), None, deadline).await {
                     Ok(outcome) => collector.add(run, None, outcome),
                     Err(failure) => collector.error(run, None, &failure),
                 };
@@ -262,176 +249,29 @@ impl Host {
     }
 }
 
-impl Inner {
-    /// Waits for admission, then calls a fresh instance. Waiting counts neither toward `deadline`,
-    /// which limits the call, nor toward the hook's `timeout`, which limits all calls.
-    pub(super) async fn call(
-        &self,
-        ready: Arc<Ready>,
-        run: Arc<Run>,
-        change: Option<Change>,
-        deadline: Deadline,
-    ) -> Result<Outcome, Failure> {
-        let mut waiter = run.waits.register();
-        let admitted = self
-            .admission
-            .admit(&run.share, run.limits.memory_bytes)
-            .await?;
-        waiter.start();
-        let left = SharedResults::new(Log::new(run.limits.log_bytes, run.log_budget.clone()));
-        let stopper = Stopper::new(&ready);
-        let call = Call {
-            ready,
-            run: run.clone(),
-            change,
-            left: left.clone(),
-            deadline,
-            stop: stopper.token(),
-        };
-        let call = self.guests.run(async move {
-            // Held until the instance has ended, even if the caller stops waiting.
-            let _admitted = admitted;
-            call.run().await
-        });
-        let ended = instance::supervise(call, stopper, deadline).await?;
-        Ok(ended.unwrap_or_else(|| instance::cut_off(&left, deadline)))
-    }
-
-    async fn description(&self, ready: &Arc<Ready>, share: &Pool) -> Result<Arc<Value>, Failure> {
-        ready
-            .description
-            .get_or_try_init(|| self.describe(ready, share))
-            .await
-            .cloned()
-    }
-
-    async fn describe(&self, ready: &Arc<Ready>, share: &Pool) -> Result<Arc<Value>, Failure> {
-        let admitted = self.admission.admit(share, DESCRIBE_MEMORY).await?;
-        let deadline = Deadline {
-            after: DESCRIBE_TIME,
-            what: "of describe",
-        };
-        let stopper = Stopper::new(ready);
-        let (ready, stop) = (Arc::clone(ready), stopper.token());
-        let call = self.guests.run(async move {
-            let _admitted = admitted;
-            describe(&ready, &stop, deadline).await
-        });
-        let described = instance::supervise(call, stopper, deadline).await?;
-        let described = described.unwrap_or_else(|| Err(deadline.failure()));
-        described.map(Arc::new).map_err(|f| {
-            Failure::new(
-                f.cause,
-                format!("component does not describe itself: {}", f.message),
-            )
-        })
-    }
-}
-
-/// Calls `describe` on an instance. Runs on a thread of [`super::guests`].
-async fn describe(
-    ready: &Ready,
-    stop: &CancellationToken,
-    deadline: Deadline,
-) -> Result<Value, Failure> {
-    let left = SharedResults::new(Log::new(DESCRIBE_BYTES, log::budget(DESCRIBE_BYTES)));
-    let mut store = instance::store(
-        ready,
-        Describing::new(&ready.digest, &left),
-        |d| &mut d.limiter,
-        CancelHook::new(&left, stop),
-    );
-    let call = async {
-        let hook = ready.describe.instantiate_async(&mut store).await?;
-        hook.weir_hooks_describe_api()
-            .call_describe(&mut store)
-            .await
-    };
-    let text = match instance::until(stop, call).await {
-        None => return Err(deadline.failure()),
-        Some(Err(e)) => {
-            let limiter = &store.data().limiter;
-            return Err(instance::explain(&e, limiter, &left.log, None));
-        }
-        Some(Ok(text)) => text,
-    };
-    if text.len() > DESCRIBE_BYTES {
-        let is = text.len();
-        return Err(Failure::new(
-            Cause::HookError,
-            format!("describe returned {is} bytes, the limit is {DESCRIBE_BYTES}"),
-        ));
-    }
-    read_description(&text)
-}
-
-fn linkers(engine: &Engine) -> Result<Linkers, String> {
-    let mut hook = Linker::new(engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut hook).map_err(failed)?;
-    outside::link(&mut hook).map_err(failed)?;
-    v0_1::link(&mut hook).map_err(failed)?;
-    let mut describe = Linker::new(engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut describe).map_err(failed)?;
-    Ok(Linkers { hook, describe })
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn failed(e: wasmtime::Error) -> String {
-    format!("failed to set up the engine for hooks: {e:#}")
-}
-
-/// Parses a component's description.
-pub(super) fn read_description(text: &str) -> Result<Value, Failure> {
-    serde_json::from_str(text).map_err(|e| {
-        Failure::new(
-            Cause::HookError,
-            format!("describe returned invalid JSON: {e}"),
-        )
-    })
-}
-
-/// Returns a list of strings from a description, or an empty list if it is missing.
-pub(super) fn texts(description: &Value, pointer: &str) -> Vec<String> {
-    let items = description.pointer(pointer).and_then(Value::as_array);
-    let texts = items.into_iter().flatten().filter_map(Value::as_str);
-    texts.map(str::to_owned).collect()
-}
-
-/// State of an instance whose `describe` is called: no hook, no event.
-pub(super) struct Describing {
-    wasi: WasiCtx,
-    table: ResourceTable,
-    limiter: Limiter,
-}
-
-impl Describing {
-    fn new(seed: &Seed, left: &SharedResults) -> Self {
-        let wasi = wasi::context(seed, Duration::ZERO, &left.log);
-        let limiter = Limiter::new(DESCRIBE_MEMORY, left.peak_memory_bytes.clone());
-        Self {
-            wasi,
-            table: session::table(),
-            limiter,
-        }
-    }
-}
-
-impl WasiView for Describing {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.table,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use bytes::Bytes;
+
+    use super::super::disk::Disk;
+    use super::super::report::Cause;
     use super::*;
 
+    const GATE: &[u8] = include_bytes!("../../tests/fixtures/test_gate.wasm");
+    const OBJECT_GATE: &[u8] = include_bytes!("../../tests/fixtures/test_object_gate.wasm");
+
+    fn component(bytes: &'static [u8]) -> Component {
+        Component::new(Bytes::from_static(bytes))
+    }
+
+    fn options(dir: &Path) -> HostOptions {
+        HostOptions::new(dir.to_owned(), CodeKey::new([1; 32]), Compiler::InProcess)
+    }
+
     fn without_pool(dir: &Path) -> Host {
-        let engines = Engines::with_pool(false).unwrap();
-        Host::with_engines(engines, Compiler::InProcess, 1, dir).unwrap()
+        Host::with_engines(Engines::with_pool(false).unwrap(), options(dir)).unwrap()
     }
 
     /// Regression test: a broken component was compiled again on every attempt, which delayed
@@ -440,13 +280,13 @@ mod tests {
     async fn failed_compilation_is_cached() {
         let dir = tempfile::tempdir().unwrap();
         let host = without_pool(dir.path());
-        let broken = Bytes::from_static(b"\0asm\x0d\0\x01\0\xff\xff");
+        let broken = component(b"\0asm\x0d\0\x01\0\xff\xff");
         let first = host.describe("lake", &broken).await.unwrap_err();
-        assert_eq!(first.0, Cause::ComponentInvalid);
+        assert_eq!(first.cause, Cause::ComponentInvalid);
         assert_eq!(host.describe("lake", &broken).await.unwrap_err(), first);
         assert_eq!(host.inner.cache.compiled(), 1);
         // A different broken component is compiled separately.
-        let other = Bytes::from_static(b"\0asm\x0d\0\x01\0\xff\xfe");
+        let other = component(b"\0asm\x0d\0\x01\0\xff\xfe");
         host.describe("lake", &other).await.unwrap_err();
         assert_eq!(host.inner.cache.compiled(), 2);
     }
@@ -454,18 +294,46 @@ mod tests {
     /// A machine without enough address space for a pool can run the same hooks.
     #[tokio::test]
     async fn hooks_run_without_a_pool() {
-        let component =
-            Bytes::from_static(include_bytes!("../../tests/fixtures/test_object_gate.wasm"));
+        let component = component(OBJECT_GATE);
         let dir = tempfile::tempdir().unwrap();
         let on_demand = without_pool(dir.path());
         assert!(!on_demand.is_pooled());
-        let options = HostOptions::new(dir.path().to_owned(), Compiler::InProcess);
-        let host = Host::new(options).unwrap();
+        let host = Host::new(options(dir.path())).unwrap();
         for host in [on_demand, host] {
             assert_eq!(
                 host.describe("lake", &component).await.unwrap()["name"],
                 "test-object-gate"
             );
         }
+    }
+
+    /// A user who can write the cache folder, but does not know the key, plants code that the
+    /// compiler made for another component. The server compiles the component instead of running it.
+    #[tokio::test]
+    async fn planted_code_never_runs() {
+        let dir = tempfile::tempdir().unwrap();
+        let (gate, object_gate) = (component(GATE), component(OBJECT_GATE));
+        let artifact = Compiler::InProcess.compile(gate.bytes()).await.unwrap();
+        let attacker = CodeKey::new([9; 32]);
+        let engines = Engines::with_pool(false).unwrap();
+        let planted = Disk::new(dir.path(), attacker.clone(), &engines).unwrap();
+        planted.store(&object_gate.digest(), &artifact).unwrap();
+        // With the attacker's key, the planted code would run.
+        let fooled = HostOptions {
+            code_key: attacker,
+            ..options(dir.path())
+        };
+        let fooled = Host::with_engines(engines, fooled).unwrap();
+        let description = fooled.describe("lake", &object_gate).await.unwrap();
+        assert_eq!(description["name"], "test-gate");
+
+        let host = without_pool(dir.path());
+        let description = host.describe("lake", &object_gate).await.unwrap();
+        assert_eq!(description["name"], "test-object-gate");
+        assert_eq!(host.inner.cache.compiled(), 1);
+        // The server's own code has replaced the planted file.
+        let restarted = without_pool(dir.path());
+        restarted.describe("lake", &object_gate).await.unwrap();
+        assert_eq!(restarted.inner.cache.compiled(), 0);
     }
 }

@@ -16,18 +16,19 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use wasmtime::{CallHook, CallHookHandler, Engine, Store, StoreContextMut, Trap};
 
-use super::cache::{Callable, Ready};
 use super::engine::Lane;
+use super::guest::Answer;
 use super::guests::host_failed;
 use super::limits::{
     CALLS_PER_TURN, GRACE, GRACE_PARTS, HANDLES, HOSTCALL_BYTES, Limiter, TEXT_BYTES, YIELD_FUEL,
     cut, size,
 };
 use super::log::Log;
+use super::outside;
+use super::ready::Ready;
+use super::report::{Cause, Failure};
 use super::session::{Change, Run, SharedResults, State, Submitted};
-use super::v0_1::{self, Verdict};
 use super::wasi::Seed;
-use super::{Cause, Failure, outside};
 
 /// Panic message of Rust's collections if a capacity exceeds what any allocator can provide.
 const CAPACITY_OVERFLOW: &str = "capacity overflow";
@@ -37,7 +38,7 @@ const HOSTCALL_OVERFLOW: &str = "fuel allocated for hostcalls has been exhausted
 /// Outcome of one call.
 #[derive(Debug)]
 pub(super) struct Outcome {
-    pub(super) verdict: Result<Verdict, Failure>,
+    pub(super) verdict: Result<Answer, Failure>,
     pub(super) submitted: Submitted,
     pub(super) log: Log,
     pub(super) peak_memory_bytes: u64,
@@ -121,7 +122,7 @@ pub(super) fn cut_off(left: &SharedResults, deadline: Deadline) -> Outcome {
     outcome(Err(deadline.failure()), left)
 }
 
-fn outcome(verdict: Result<Verdict, Failure>, left: &SharedResults) -> Outcome {
+fn outcome(verdict: Result<Answer, Failure>, left: &SharedResults) -> Outcome {
     Outcome {
         verdict,
         submitted: std::mem::take(&mut left.submitted()),
@@ -157,7 +158,7 @@ impl Call {
         let state = State::new(run, &seed, subject, left.clone());
         let call_hook = CancelHook::new(&left, &stop);
         let mut store = store(&ready, state, |s| &mut s.limiter, call_hook);
-        let answer = until(&stop, call(&mut store, &ready, change)).await;
+        let answer = until(&stop, ready.guest.check(&mut store, change.as_ref())).await;
         let verdict = match answer {
             None => Err(deadline.failure()),
             Some(Err(e)) => Err(explain(
@@ -173,7 +174,7 @@ impl Call {
         let verdict = verdict.map_err(|failure| match failure.cause {
             Cause::HookError | Cause::Trap if asked_outside => {
                 let message = format!("{} ({})", failure.message, outside::NOTE);
-                Failure::new(failure.cause, message)
+                Failure { message, ..failure }
             }
             _ => failure,
         });
@@ -205,31 +206,6 @@ pub(super) async fn until<T>(stop: &CancellationToken, call: impl Future<Output 
         answer = call => answer,
     };
     (!stop.is_cancelled()).then_some(answer)
-}
-
-async fn call(
-    store: &mut Store<State>,
-    ready: &Ready,
-    change: Option<Change>,
-) -> wasmtime::Result<Result<Verdict, String>> {
-    match &ready.callable {
-        Callable::Gate(pre) => {
-            let gate = pre.instantiate_async(&mut *store).await?;
-            gate.weir_hooks_gate_api().call_check(store).await
-        }
-        Callable::ObjectGate(pre) => {
-            let gate = pre.instantiate_async(&mut *store).await?;
-            let change = change.expect("an object gate is called for a change");
-            let content = match &change.after {
-                Some(object) => Some(store.data_mut().hold(object.clone())?),
-                None => None,
-            };
-            let subject = v0_1::change(&change);
-            gate.weir_hooks_object_gate_api()
-                .call_check_object(store, &subject, content)
-                .await
-        }
-    }
 }
 
 /// Creates a store with all limits set.

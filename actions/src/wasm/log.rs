@@ -14,7 +14,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
 use super::limits::{LOG_EACH, size};
-use super::{Cause, Failure};
+use super::report::{Cause, Failure};
 
 /// Number of bytes that the instances of a hook may still keep beyond [`LOG_EACH`].
 pub(super) type LogBudget = Arc<AtomicUsize>;
@@ -67,6 +67,21 @@ impl Log {
             return Err(lines.overflow());
         }
         Ok(())
+    }
+
+    /// Appends a log line of the hook, with its fields. See [`Log::write`].
+    pub(super) fn write_line(
+        &self,
+        level: &str,
+        message: &str,
+        fields: &[(String, String)],
+    ) -> Result<(), Failure> {
+        let mut line = format!("{level} {}", message.replace('\n', "\n  "));
+        for (name, value) in fields {
+            line.extend([" ", name, "=", &value.replace('\n', "\\n")]);
+        }
+        line.push('\n');
+        self.write(line.as_bytes())
     }
 
     /// Returns the failure if the hook wrote too much.

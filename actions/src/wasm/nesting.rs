@@ -10,6 +10,8 @@ use wasmparser::{
     ComponentType, ComponentTypeRef, CoreType, Encoding, FromReader as _, Parser, Payload,
 };
 
+use crate::error::Malformed;
+
 /// Maximum nesting depth of components and modules.
 const MAX_COMPONENTS: usize = 16;
 /// Maximum nesting depth of component and instance types.
@@ -19,7 +21,7 @@ const MAX_COMPOUND_TYPES: usize = 2_000;
 
 /// Rejects a component that nests deeper than the validator can handle. Input that is not a
 /// component passes; the validator reports what is wrong with it.
-pub(super) fn check(component: &[u8]) -> Result<(), String> {
+pub(super) fn check(component: &[u8]) -> Result<(), Malformed> {
     let mut depth = 0_usize;
     let mut types = Types::default();
     for payload in Parser::new(0).parse_all(component) {
@@ -33,9 +35,9 @@ pub(super) fn check(component: &[u8]) -> Result<(), String> {
             } => {
                 depth += 1;
                 if depth > MAX_COMPONENTS {
-                    return Err(format!(
+                    return Err(Malformed::new(format!(
                         "components are nested deeper than {MAX_COMPONENTS} levels"
-                    ));
+                    )));
                 }
             }
             Payload::End(_) => depth = depth.saturating_sub(1),
@@ -44,7 +46,7 @@ pub(super) fn check(component: &[u8]) -> Result<(), String> {
                 let mut reader = BinaryReader::new(bytes, section.range().start);
                 match types.read_section(&mut reader) {
                     Err(Stop::Malformed) => return Ok(()),
-                    Err(Stop::TooMuch(reason)) => return Err(reason),
+                    Err(Stop::TooMuch(reason)) => return Err(Malformed::new(reason)),
                     Ok(()) => {}
                 }
             }
@@ -292,7 +294,7 @@ mod tests {
                 let failure = check_component(&component).expect_err("no hook");
                 assert_eq!(
                     failure.cause,
-                    crate::wasm::Cause::ComponentAbi,
+                    crate::wasm::report::Cause::ComponentAbi,
                     "{}",
                     failure.message
                 );
@@ -304,7 +306,7 @@ mod tests {
                 let failure = check_component(&deeper).expect_err("too deep");
                 assert_eq!(
                     failure.cause,
-                    crate::wasm::Cause::ComponentInvalid,
+                    crate::wasm::report::Cause::ComponentInvalid,
                     "{}",
                     failure.message
                 );

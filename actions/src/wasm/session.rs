@@ -1,7 +1,7 @@
 //! State of a run and of its instances, independent of the WIT version.
 //!
 //! [`Run`] is shared by all instances of a hook; [`State`] belongs to one instance. Every access to
-//! a tree goes through [`Run`], which checks rights and budget before it calls [`super::Trees`].
+//! a tree goes through [`Run`], which checks rights and budget before it calls [`Trees`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,13 +20,14 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use super::admission::{Pool, Waits};
 use super::capability::{ChangeKind, Rights};
 use super::limits::{
-    FINDINGS_BYTES, HANDLES, HOST_CALL, Limiter, METRICS, NAME_BYTES, PAGE, PATH_BYTES,
-    SUMMARY_BYTES, cut, size,
+    FINDINGS_BYTES, HANDLES, HOST_CALL, Limiter, METRICS, NAME_BYTES, PAGE, PATH_BYTES, PROPERTIES,
+    PROPERTY_BYTES, SUMMARY_BYTES, TEXT_BYTES, cut, size,
 };
 use super::log::{Log, LogBudget};
+use super::report::Cause;
+use super::request::Limits;
 use super::tree::{Side, Trees};
 use super::wasi::{self, Seed};
-use super::{Cause, Limits};
 
 /// State shared by all instances of one hook.
 #[derive(Debug)]
@@ -455,6 +456,20 @@ impl WasiView for State {
             ctx: &mut self.wasi,
             table: &mut self.table,
         }
+    }
+}
+
+/// Sets a property of a finding, unless the finding's properties would then exceed their limits.
+pub(super) fn set_property(finding: &mut Finding, name: &str, value: &str) {
+    let properties = &mut finding.properties;
+    let (name, value) = (cut(name, NAME_BYTES), cut(value, TEXT_BYTES));
+    let others = properties.iter().filter(|(n, _)| **n != name);
+    let bytes: usize = others.map(|(n, v)| n.len() + v.len()).sum();
+    let is_new = !properties.contains_key(&name);
+    if bytes + name.len() + value.len() <= PROPERTY_BYTES
+        && (!is_new || properties.len() < PROPERTIES)
+    {
+        properties.insert(name, value);
     }
 }
 

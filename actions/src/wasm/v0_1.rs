@@ -1,26 +1,31 @@
-//! `weir:hooks@0.1`: the bindings, and the host functions, which call [`State`].
+//! `weir:hooks@0.1`: the bindings, the host functions, which call [`State`], and the calls of a
+//! component ([`Guest`]).
 //!
-//! This file only converts types. A later version of the package gets a file like
-//! this one on top of the same `session`.
+//! This file only converts types, and no other file names the generated types. A later version of
+//! the package gets a file like this one on top of the same `session` and `guest`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use catalog::Object;
 use graveler::Finding;
-use wasmtime::component::{HasSelf, Linker, Resource};
+use wasmtime::component::{Component, HasSelf, Linker, Resource};
+use wasmtime::{Engine, Store};
 
 use super::capability::ChangeKind;
-use super::limits::{
-    HANDLES, NAME_BYTES, PROPERTIES, PROPERTY_BYTES, READ_BYTES, SCANS, TEXT_BYTES, cut,
-};
+use super::check::World;
+use super::describe::Describing;
+use super::guest::{Answer, Guest};
+use super::limits::{HANDLES, NAME_BYTES, READ_BYTES, SCANS, TEXT_BYTES, cut};
+use super::outside;
 use super::reads::{self, Chunks};
-use super::session::{self, Changes, Listing, Position, Refusal, State};
+use super::report::{Cause, Failure};
+use super::session::{self, Changes, Listing, Position, Refusal, State, set_property};
 use super::tree::Side;
-use super::{Cause, Failure};
 
 /// The world `hook`: the imports of every hook, and `describe`.
-pub(super) mod hook {
+mod hook {
     wasmtime::component::bindgen!({
         path: "../wit/since-v0.1.0",
         world: "hook",
@@ -38,7 +43,7 @@ pub(super) mod hook {
 }
 
 /// The world `gate`.
-pub(super) mod gate {
+mod gate {
     wasmtime::component::bindgen!({
         path: "../wit/since-v0.1.0",
         world: "gate",
@@ -54,7 +59,7 @@ pub(super) mod gate {
 }
 
 /// The world `object-gate`.
-pub(super) mod object_gate {
+mod object_gate {
     wasmtime::component::bindgen!({
         path: "../wit/since-v0.1.0",
         world: "object-gate",
@@ -70,22 +75,120 @@ pub(super) mod object_gate {
     });
 }
 
-pub(super) use gate::weir::hooks::answer::Verdict;
+use gate::GatePre;
+use gate::weir::hooks::answer::Verdict;
+use hook::HookPre;
 use hook::weir::hooks::{config, event, log, report, tree};
+use object_gate::ObjectGatePre;
 
 /// An object to which a guest holds a handle.
 #[expect(unreachable_pub, reason = "the bindings re-export what guests hold")]
 pub type Opened = Arc<Object>;
 
-type Answer<T> = wasmtime::Result<Result<T, tree::TreeError>>;
+type Reply<T> = wasmtime::Result<Result<T, tree::TreeError>>;
 
-/// Adds the host functions of the package to a linker.
-pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    hook::Hook::add_to_linker::<_, HasSelf<State>>(linker, |state| state)
+/// The linkers for components of one engine.
+pub(super) struct Linkers {
+    hook: Linker<State>,
+    /// For calling `describe`.
+    describe: Linker<Describing>,
+}
+
+impl Linkers {
+    /// Links the host functions of the package, and WASI.
+    pub(super) fn new(engine: &Engine) -> wasmtime::Result<Self> {
+        let mut hook = Linker::new(engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut hook)?;
+        outside::link(&mut hook)?;
+        hook::Hook::add_to_linker::<_, HasSelf<State>>(&mut hook, |state| state)?;
+        let mut describe = Linker::new(engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut describe)?;
+        Ok(Self { hook, describe })
+    }
+
+    /// Links a compiled component.
+    ///
+    /// # Errors
+    /// If it does not fit this version of the package.
+    pub(super) fn link(
+        &self,
+        compiled: &Component,
+        world: World,
+    ) -> wasmtime::Result<Box<dyn Guest>> {
+        let mut describe = self.describe.clone();
+        describe.define_unknown_imports_as_traps(compiled)?;
+        let describe = HookPre::new(describe.instantiate_pre(compiled)?)?;
+        let pre = self.hook.instantiate_pre(compiled)?;
+        let callable = match world {
+            World::Gate => Callable::Gate(GatePre::new(pre)?),
+            World::ObjectGate => Callable::ObjectGate(ObjectGatePre::new(pre)?),
+        };
+        Ok(Box::new(Linked { callable, describe }))
+    }
+}
+
+/// A component with its linked imports.
+struct Linked {
+    callable: Callable,
+    /// Linked with imports that trap.
+    describe: HookPre<Describing>,
+}
+
+enum Callable {
+    Gate(GatePre<State>),
+    ObjectGate(ObjectGatePre<State>),
+}
+
+#[async_trait]
+impl Guest for Linked {
+    fn world(&self) -> World {
+        match self.callable {
+            Callable::Gate(_) => World::Gate,
+            Callable::ObjectGate(_) => World::ObjectGate,
+        }
+    }
+
+    async fn check(
+        &self,
+        store: &mut Store<State>,
+        subject: Option<&session::Change>,
+    ) -> wasmtime::Result<Result<Answer, String>> {
+        let verdict = match &self.callable {
+            Callable::Gate(pre) => {
+                let gate = pre.instantiate_async(&mut *store).await?;
+                gate.weir_hooks_gate_api().call_check(store).await?
+            }
+            Callable::ObjectGate(pre) => {
+                let gate = pre.instantiate_async(&mut *store).await?;
+                let subject = subject.expect("an object gate is called for a change");
+                let content = match &subject.after {
+                    Some(object) => Some(store.data_mut().hold(object.clone())?),
+                    None => None,
+                };
+                gate.weir_hooks_object_gate_api()
+                    .call_check_object(store, &change(subject), content)
+                    .await?
+            }
+        };
+        Ok(verdict.map(answer))
+    }
+
+    async fn describe(&self, store: &mut Store<Describing>) -> wasmtime::Result<String> {
+        let hook = self.describe.instantiate_async(&mut *store).await?;
+        hook.weir_hooks_describe_api().call_describe(store).await
+    }
+}
+
+fn answer(verdict: Verdict) -> Answer {
+    match verdict {
+        Verdict::Pass => Answer::Pass,
+        Verdict::Fail => Answer::Fail,
+        Verdict::Skip => Answer::Skip,
+    }
 }
 
 /// Converts a change to the record that guests receive.
-pub(super) fn change(change: &session::Change) -> tree::Change {
+fn change(change: &session::Change) -> tree::Change {
     let kind = match change.kind {
         ChangeKind::Added => tree::ChangeKind::Added,
         ChangeKind::Changed => tree::ChangeKind::Changed,
@@ -129,7 +232,7 @@ impl State {
     }
 
     /// Creates a handle for the guest. Traps if the guest holds too many.
-    pub(super) fn hold<T: Send + 'static>(&mut self, item: T) -> wasmtime::Result<Resource<T>> {
+    fn hold<T: Send + 'static>(&mut self, item: T) -> wasmtime::Result<Resource<T>> {
         self.table.push(item).map_err(|_| {
             let message =
                 format!("hook holds more than {HANDLES} objects, listings or findings at once");
@@ -213,7 +316,7 @@ impl tree::Host for State {
     async fn source(&mut self) -> wasmtime::Result<Option<Resource<Side>>> {
         self.snapshot(Side::Source)
     }
-    async fn diff(&mut self, prefix: String, after: Option<String>) -> Answer<Resource<Changes>> {
+    async fn diff(&mut self, prefix: String, after: Option<String>) -> Reply<Resource<Changes>> {
         match self.answer(Position::new(prefix, after)) {
             Ok(at) => Ok(Ok(self.hold(Changes(at))?)),
             Err(e) => Ok(Err(e)),
@@ -229,12 +332,12 @@ impl tree::HostSnapshot for State {
         let side = *self.table.get(&this)?;
         Ok(self.run.trees.tree_id(side).unwrap_or_default())
     }
-    async fn stat(&mut self, this: Resource<Side>, path: String) -> Answer<tree::Entry> {
+    async fn stat(&mut self, this: Resource<Side>, path: String) -> Reply<tree::Entry> {
         let (side, run) = (*self.table.get(&this)?, self.run.clone());
         let answer = run.stat(side, path).await;
         Ok(self.answer(answer).map(|o| entry(&o)))
     }
-    async fn open(&mut self, this: Resource<Side>, path: String) -> Answer<Resource<Opened>> {
+    async fn open(&mut self, this: Resource<Side>, path: String) -> Reply<Resource<Opened>> {
         let (side, run) = (*self.table.get(&this)?, self.run.clone());
         let answer = run.stat(side, path).await;
         match self.answer(answer) {
@@ -247,7 +350,7 @@ impl tree::HostSnapshot for State {
         this: Resource<Side>,
         prefix: String,
         after: Option<String>,
-    ) -> Answer<Resource<Listing>> {
+    ) -> Reply<Resource<Listing>> {
         let side = *self.table.get(&this)?;
         match self.answer(Position::new(prefix, after)) {
             Ok(at) => Ok(Ok(self.hold(Listing { side, at })?)),
@@ -261,7 +364,7 @@ impl tree::HostSnapshot for State {
 }
 
 impl tree::HostListing for State {
-    async fn next(&mut self, this: Resource<Listing>, max: u32) -> Answer<Vec<tree::Entry>> {
+    async fn next(&mut self, this: Resource<Listing>, max: u32) -> Reply<Vec<tree::Entry>> {
         let run = self.run.clone();
         let answer = self.table.get_mut(&this)?.next(&run, max).await;
         Ok(self
@@ -275,7 +378,7 @@ impl tree::HostListing for State {
 }
 
 impl tree::HostChanges for State {
-    async fn next(&mut self, this: Resource<Changes>, max: u32) -> Answer<Vec<tree::Change>> {
+    async fn next(&mut self, this: Resource<Changes>, max: u32) -> Reply<Vec<tree::Change>> {
         let run = self.run.clone();
         let answer = self.table.get_mut(&this)?.next(&run, max).await;
         Ok(self
@@ -312,7 +415,7 @@ impl tree::HostObject for State {
             .into_iter()
             .collect())
     }
-    async fn read(&mut self, this: Resource<Opened>, at: tree::Span) -> Answer<Vec<u8>> {
+    async fn read(&mut self, this: Resource<Opened>, at: tree::Span) -> Reply<Vec<u8>> {
         let (object, run) = (self.table.get(&this)?.clone(), self.run.clone());
         let answer = reads::read(&run, &object, at.offset, at.length).await;
         Ok(self.answer(answer).map(Vec::from))
@@ -321,7 +424,7 @@ impl tree::HostObject for State {
         &mut self,
         this: Resource<Opened>,
         at: Vec<tree::Span>,
-    ) -> Answer<Vec<Vec<u8>>> {
+    ) -> Reply<Vec<Vec<u8>>> {
         let (object, run) = (self.table.get(&this)?.clone(), self.run.clone());
         let spans: Vec<_> = at.iter().map(|s| (s.offset, s.length)).collect();
         let answer = reads::read_many(&run, &object, &spans).await;
@@ -329,12 +432,12 @@ impl tree::HostObject for State {
             .answer(answer)
             .map(|parts| parts.into_iter().map(Vec::from).collect()))
     }
-    async fn read_tail(&mut self, this: Resource<Opened>, length: u32) -> Answer<Vec<u8>> {
+    async fn read_tail(&mut self, this: Resource<Opened>, length: u32) -> Reply<Vec<u8>> {
         let (object, run) = (self.table.get(&this)?.clone(), self.run.clone());
         let answer = reads::read_tail(&run, &object, length).await;
         Ok(self.answer(answer).map(Vec::from))
     }
-    async fn scan(&mut self, this: Resource<Opened>, from_offset: u64) -> Answer<Resource<Chunks>> {
+    async fn scan(&mut self, this: Resource<Opened>, from_offset: u64) -> Reply<Resource<Chunks>> {
         let object = self.table.get(&this)?.clone();
         let chunks = if self.scans < SCANS {
             Chunks::new(object, from_offset)
@@ -358,7 +461,7 @@ impl tree::HostObject for State {
 }
 
 impl tree::HostChunks for State {
-    async fn next(&mut self, this: Resource<Chunks>, max: u32) -> Answer<Option<Vec<u8>>> {
+    async fn next(&mut self, this: Resource<Chunks>, max: u32) -> Reply<Option<Vec<u8>>> {
         let run = self.run.clone();
         let answer = self.table.get_mut(&this)?.next(&run, max).await;
         Ok(self.answer(answer).map(|bytes| bytes.map(Vec::from)))
@@ -391,16 +494,7 @@ impl report::Host for State {
 
 impl State {
     fn set(&mut self, this: &Resource<Finding>, name: &str, value: &str) -> wasmtime::Result<()> {
-        let properties = &mut self.table.get_mut(this)?.properties;
-        let (name, value) = (cut(name, NAME_BYTES), cut(value, TEXT_BYTES));
-        let others = properties.iter().filter(|(n, _)| **n != name);
-        let bytes: usize = others.map(|(n, v)| n.len() + v.len()).sum();
-        let is_new = !properties.contains_key(&name);
-        if bytes + name.len() + value.len() <= PROPERTY_BYTES
-            && (!is_new || properties.len() < PROPERTIES)
-        {
-            properties.insert(name, value);
-        }
+        set_property(self.table.get_mut(this)?, name, value);
         Ok(())
     }
 }
@@ -482,12 +576,7 @@ impl log::Host for State {
             log::Level::Warn => "WARN",
             log::Level::Error => "ERROR",
         };
-        let mut line = format!("{level} {}", message.replace('\n', "\n  "));
-        for (name, value) in fields {
-            line.extend([" ", &name, "=", &value.replace('\n', "\\n")]);
-        }
-        line.push('\n');
-        Ok(self.left.log.write(line.as_bytes())?)
+        Ok(self.left.log.write_line(level, &message, &fields)?)
     }
 }
 

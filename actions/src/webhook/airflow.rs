@@ -19,10 +19,11 @@ use serde_json::value::RawValue;
 use tokio::time::MissedTickBehavior;
 use url::Url;
 
-use super::{Answer, Call, HookFailure, Masker, TextLog, Webhooks};
+use super::{Answer, Call, Masker, TextLog, Webhooks};
 use crate::action_file::{AirflowProperties, format_duration};
 use crate::env::{Expanded, MASK};
 use crate::output::Output;
+use crate::runner::HookFailure;
 
 /// Interval at which Airflow is polled for the state of a run.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(5);
@@ -70,7 +71,7 @@ impl Webhooks {
             text: password,
             values,
             ..
-        } = password.map_err(|e| e.to_string())?;
+        } = password?;
         let credentials = format!("{}:{password}", hook.username);
         let whole = [password.as_str(), credentials.as_str()];
         let masker = Masker::new(whole.into_iter().chain(values.iter().map(String::as_str)));
@@ -135,7 +136,8 @@ impl Webhooks {
         loop {
             ticks.tick().await;
             // The host name is resolved again for each poll, so the target is checked again.
-            let refused = |e: super::targets::Forbidden| format!("Get \"{run}\": {e}");
+            let refused =
+                |e: super::targets::Forbidden| HookFailure::new(format!("Get \"{run}\": {e}"));
             let client = self.client_for(run).await.map_err(refused)?;
             let call = Call {
                 method: "Get",
@@ -158,7 +160,7 @@ impl Webhooks {
             );
             match &*state {
                 "success" => return Ok(()),
-                "failed" => return Err("airflow hook DAG failed".to_owned().into()),
+                "failed" => return Err(HookFailure::new("airflow hook DAG failed")),
                 _ => {}
             }
         }
@@ -166,17 +168,17 @@ impl Webhooks {
 }
 
 /// Returns the value of the `Authorization` header.
-fn basic(credentials: &str) -> Result<HeaderValue, String> {
+fn basic(credentials: &str) -> Result<HeaderValue, HookFailure> {
     let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(credentials)))
-        .map_err(|e| format!("'username' and 'password' cannot be sent: {e}"))?;
+        .map_err(|e| HookFailure::new(format!("'username' and 'password' cannot be sent: {e}")))?;
     value.set_sensitive(true);
     Ok(value)
 }
 
 /// Returns the request body: the hook's configuration and the event payload that webhooks receive.
-fn body(hook: &AirflowProperties, run_id: &str, payload: &str) -> Result<String, String> {
-    let event: &RawValue =
-        serde_json::from_str(payload).map_err(|e| format!("failed to write the event: {e}"))?;
+fn body(hook: &AirflowProperties, run_id: &str, payload: &str) -> Result<String, HookFailure> {
+    let event: &RawValue = serde_json::from_str(payload)
+        .map_err(|e| HookFailure::new(format!("failed to write the event: {e}")))?;
     let given = hook.dag_conf.iter();
     let mut conf: BTreeMap<&str, Conf<'_>> = given
         .map(|(name, value)| (name.as_str(), Conf::Given(value)))
@@ -186,7 +188,8 @@ fn body(hook: &AirflowProperties, run_id: &str, payload: &str) -> Result<String,
         dag_run_id: run_id,
         conf,
     };
-    serde_json::to_string(&run).map_err(|e| format!("failed to write 'dag_conf': {e}"))
+    serde_json::to_string(&run)
+        .map_err(|e| HookFailure::new(format!("failed to write 'dag_conf': {e}")))
 }
 
 /// Checks that Airflow accepted the request. A login page behind a redirect also returns status
@@ -221,7 +224,7 @@ fn check(answer: &Answer, asked: &Url) -> Result<(), HookFailure> {
 }
 
 /// Extracts the state from Airflow's description of a run.
-fn state(body: &[u8]) -> Result<Cow<'_, str>, String> {
+fn state(body: &[u8]) -> Result<Cow<'_, str>, HookFailure> {
     let is_word = |state: &str| {
         (1..=MAX_STATE_CHARS).contains(&state.len())
             && state
@@ -229,15 +232,17 @@ fn state(body: &[u8]) -> Result<Cow<'_, str>, String> {
                 .all(|b| b.is_ascii_alphanumeric() || b == b'_')
     };
     if body.len() >= MAX_DAG_RUN_BYTES {
-        return Err(format!(
+        return Err(HookFailure::new(format!(
             "the description of the DAG run from airflow exceeds {MAX_DAG_RUN_BYTES} bytes"
-        ));
+        )));
     }
     // serde would also accept a list and assign its items to the fields in order.
     let is_map = body.trim_ascii_start().starts_with(b"{");
     match serde_json::from_slice::<DagRun<'_>>(body) {
         Ok(run) if is_map && is_word(&run.state) => Ok(run.state),
-        _ => Err("the description of the DAG run from airflow has no state".to_owned()),
+        _ => Err(HookFailure::new(
+            "the description of the DAG run from airflow has no state",
+        )),
     }
 }
 

@@ -14,6 +14,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
 use super::addresses::{is_never_called, reached};
+use crate::error::Malformed;
 
 /// Hosts and networks that webhooks may call. By default, everything is allowed except link-local
 /// addresses and metadata services, which no configuration can allow.
@@ -63,7 +64,7 @@ impl WebhookTargets {
     ///
     /// # Errors
     /// The list (`allow` or `deny`) and what is wrong with its entry.
-    pub fn parse(allow: &[String], deny: &[String]) -> Result<Self, (&'static str, String)> {
+    pub fn parse(allow: &[String], deny: &[String]) -> Result<Self, (&'static str, Malformed)> {
         let read = |list, entries: &[String]| -> Result<Vec<Pattern>, _> {
             let read = entries.iter().map(|entry| Pattern::parse(entry));
             read.map(|read| read.map_err(|why| (list, why))).collect()
@@ -150,15 +151,15 @@ impl WebhookTargets {
 }
 
 impl Pattern {
-    fn parse(entry: &str) -> Result<Self, String> {
+    fn parse(entry: &str) -> Result<Self, Malformed> {
         let text = entry.trim();
         if let Some((address, bits)) = text.split_once('/') {
             return Network::parse(address, bits)
                 .map(Self::Network)
                 .ok_or_else(|| {
-                    format!(
+                    Malformed::new(format!(
                         "{text} is not a network such as 10.0.0.0/8 or fd00::/8 without host bits"
-                    )
+                    ))
                 });
         }
         let address = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
@@ -181,9 +182,9 @@ impl Pattern {
                     Self::Host(host)
                 })
             }
-            _ => Err(format!(
+            _ => Err(Malformed::new(format!(
                 "{text} is not an address, network or host name: write 10.0.0.0/8, hooks.example.com or *.example.com, without scheme and port"
-            )),
+            ))),
         }
     }
 
@@ -493,7 +494,10 @@ mod tests {
             ("a b", "not an address, network or host name"),
         ] {
             let (list, said) = WebhookTargets::parse(&[], &[entry.to_owned()]).unwrap_err();
-            assert!(list == "deny" && said.contains(why), "{entry}: {said}");
+            assert!(
+                list == "deny" && said.to_string().contains(why),
+                "{entry}: {said}"
+            );
         }
         let whole = targets(&["0.0.0.0/0", "::/0", "[::1]", "10.0.0.1"], &[]);
         assert_eq!(whole.allow.len(), 4);

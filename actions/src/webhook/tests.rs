@@ -7,7 +7,8 @@ use base::ManualClock;
 
 use graveler::EventKind;
 
-use super::{HookFailure, MAX_RESPONSE_BYTES, Proxies, WebhookOptions, WebhookTargets, Webhooks};
+use super::transcript::MAX_RESPONSE_BYTES;
+use super::{HookFailure, Proxies, WebhookOptions, WebhookTargets, Webhooks};
 use crate::action_file::{Target, WebhookProperties};
 use crate::env::Environment;
 use crate::output::{MAX_LOG_BYTES, Output};
@@ -224,8 +225,9 @@ async fn header_with_line_break_is_rejected() {
 
 #[test]
 fn secrets_are_not_sent_to_other_ports_or_from_https_to_http() {
-    let same =
-        |from: &str, to: &str| super::is_same_server(&from.parse().unwrap(), &to.parse().unwrap());
+    let same = |from: &str, to: &str| {
+        super::redirects::is_same_server(&from.parse().unwrap(), &to.parse().unwrap())
+    };
     assert!(same("https://a.example/x", "https://a.example:443/y"));
     assert!(same("http://a.example:8080/x", "http://a.example:8080/y"));
     assert!(same("http://a.example/x", "https://a.example/x"));

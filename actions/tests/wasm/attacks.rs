@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use actions::wasm::{CompileLimits, Compiler, Host, HostOptions, Limits, Report, Request, Verdict};
+use actions::wasm::{
+    CompileLimits, Compiler, Component, Host, HostOptions, Limits, Report, Request, Verdict,
+};
 use bytes::Bytes;
 use serde_json::json;
 
 use super::components::{component, module, nested_loops, passing_text};
-use super::{Memory, child_compiler, error, gate, host, limits, request};
+use super::{Memory, child_compiler, code_key, error, gate, host, limits, request};
 
 /// Much longer than a stopped component takes, much shorter than an unstopped one.
 const SOON: Duration = Duration::from_secs(20);
@@ -100,7 +102,9 @@ async fn longest_pause<T>(work: impl Future<Output = T>) -> (T, Duration) {
 async fn text_between_nested_components_is_stopped_in_time() {
     let component = passing_text(100);
     // Compilation and `describe` are not part of the measurement.
-    let described = host().describe("lake", &component).await;
+    let described = host()
+        .describe("lake", &Component::new(component.clone()))
+        .await;
     assert_eq!(described.unwrap(), json!({}));
     let started = Instant::now();
     let host = host();
@@ -153,9 +157,12 @@ async fn endless_start_function_and_describe_are_stopped() {
     request.select.paths = vec!["**".to_owned()];
     request.select.kinds = vec!["added".to_owned()];
     assert_eq!(error(&host().run(request).await), STOPPED);
-    let (_, message) = host().describe("lake", &start).await.unwrap_err();
+    let failure = host()
+        .describe("lake", &Component::new(start))
+        .await
+        .unwrap_err();
     assert_eq!(
-        message,
+        failure.message,
         "component does not describe itself: hook was stopped after 1s of describe"
     );
 }
@@ -201,7 +208,7 @@ fn compiling(cpu_seconds: u64, memory_mib: u64) -> Compiler {
 fn host_of(dir: &tempfile::TempDir, compiler: Compiler) -> Host {
     Host::new(HostOptions {
         compile_at_once: 2,
-        ..HostOptions::new(dir.path().to_owned(), compiler)
+        ..HostOptions::new(dir.path().to_owned(), code_key(), compiler)
     })
     .unwrap()
 }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use actions::wasm::{Cause, Select, Verdict};
+use actions::wasm::{Cause, Component, Select, Verdict};
+use bytes::Bytes;
 use graveler::{CommitId, EventDetails, MetaRangeId, TagChange, TagId};
 use serde_json::json;
 
@@ -303,18 +304,24 @@ async fn fuel_is_deterministic() {
 
 #[tokio::test]
 async fn component_is_described() {
-    let description = host().describe("lake", &gate()).await.unwrap();
+    let description = host()
+        .describe("lake", &Component::new(gate()))
+        .await
+        .unwrap();
     assert_eq!(description["name"], "test-gate");
     assert_eq!(
-        host().describe("lake", &object_gate()).await.unwrap()["defaults"]["paths"],
+        host()
+            .describe("lake", &Component::new(object_gate()))
+            .await
+            .unwrap()["defaults"]["paths"],
         json!(["data/**"])
     );
-    let (cause, message) = host()
-        .describe("lake", &bytes::Bytes::from_static(b"junk"))
+    let failure = host()
+        .describe("lake", &Component::new(Bytes::from_static(b"junk")))
         .await
         .unwrap_err();
     assert_eq!(
-        (cause, message.as_str()),
+        (failure.cause, failure.message.as_str()),
         (
             Cause::ComponentInvalid,
             "this is not a WebAssembly component: build for wasm32-wasip2"

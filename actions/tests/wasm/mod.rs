@@ -17,8 +17,8 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use actions::wasm::{
-    CompileLimits, Compiler, Host, HostOptions, Limits, Report, Request, Select, Side, Trees,
-    Verdict,
+    CodeKey, CompileLimits, Compiler, Component, Host, HostOptions, Limits, Report, Request,
+    Select, Side, Trees, Verdict,
 };
 use async_trait::async_trait;
 use base::{OffsetDateTime, Page};
@@ -36,7 +36,7 @@ use tokio::sync::Notify;
 /// One host for all tests. Its disk cache is in the build folder.
 static HOST: LazyLock<Host> = LazyLock::new(|| {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("hooks");
-    Host::new(HostOptions::new(folder, child_compiler())).unwrap()
+    Host::new(HostOptions::new(folder, code_key(), child_compiler())).unwrap()
 });
 
 /// Compiles components in a child process, like a server.
@@ -46,6 +46,10 @@ fn child_compiler() -> Compiler {
         arguments: Vec::new(),
         limits: CompileLimits::default(),
     }
+}
+
+fn code_key() -> CodeKey {
+    CodeKey::new([7; 32])
 }
 
 fn host() -> Host {
@@ -283,7 +287,7 @@ fn limits() -> Limits {
 
 fn request(component: Bytes, trees: Memory, config: Value) -> Request {
     Request {
-        component,
+        component: Component::new(component),
         action: "tables gate".to_owned(),
         hook: "schema".to_owned(),
         event: Arc::new(event()),
@@ -320,7 +324,7 @@ fn log(report: &Report) -> &str {
 /// Formats the verdict's error, for example `trap: hook panicked ...`.
 fn error(report: &Report) -> String {
     match &report.verdict {
-        Verdict::Error { cause, message } => format!("{cause}: {message}"),
+        Verdict::Error(failure) => format!("{}: {failure}", failure.cause),
         other => panic!(
             "{other:?} instead of an error; findings {:?}",
             findings(report)

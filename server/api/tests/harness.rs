@@ -120,6 +120,7 @@ impl TestApi {
                 env_prefix: String::new(),
                 gates_source: actions::GatesSource::Both,
                 cache_dir: cache.path().to_owned(),
+                code_key: actions::wasm::CodeKey::new([7; 32]),
                 webhook: actions::WebhookOptions::default(),
                 compiler: actions::wasm::Compiler::InProcess,
                 compile_at_once: 2,

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use actions::wasm::{CompileLimits, Compiler};
+use actions::wasm::{CodeKey, CompileLimits, Compiler};
 use actions::{Actions, GatesSource};
 use anyhow::Context as _;
 use auth::Auth;
@@ -58,7 +58,7 @@ pub(crate) async fn build(config: &Config) -> anyhow::Result<Layers> {
         Arc::clone(&clock),
         actions_options(config),
     )
-    .map_err(|e| anyhow::anyhow!("failed to set up hooks: {e}"))?;
+    .context("failed to set up hooks")?;
     let catalog = Catalog::new(reader, kv, Arc::new(actions.clone()), clock, ids)
         .describe_failures_with(api::describe_failure);
 
@@ -194,6 +194,7 @@ fn actions_options(config: &Config) -> actions::Options {
             GatesSource::Source
         },
         cache_dir: config.actions.cache_dir.clone(),
+        code_key: CodeKey::new(auth::derive(&config.auth.secret_key, auth::COMPILED_CODE)),
         webhook: actions::WebhookOptions {
             targets: config.actions.webhook_targets.clone(),
             run_key: auth::derive(&config.auth.secret_key, auth::HOOK_RUNS).to_vec(),

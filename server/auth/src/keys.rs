@@ -15,6 +15,9 @@ pub const MIN_SECRET_KEY_BYTES: usize = 16;
 /// Purpose of the key that signs callbacks of hook runs.
 pub const HOOK_RUNS: &str = "weir/v1/hook-runs";
 
+/// Purpose of the key that authenticates compiled hooks on disk.
+pub const COMPILED_CODE: &str = "weir/v1/compiled-code";
+
 /// Purpose of the key that signs session tokens.
 const SESSIONS: &str = "weir/v1/sessions";
 
@@ -66,6 +69,8 @@ mod tests {
         let key = "a long random secret key";
         let (sessions, runs) = (derive(key, SESSIONS), derive(key, HOOK_RUNS));
         assert_ne!(sessions, runs);
+        let code = derive(key, COMPILED_CODE);
+        assert!(![sessions, runs].contains(&code));
         assert_ne!(derive("another secret key!", SESSIONS), sessions);
         assert_ne!(SigningKey::derived(key), SigningKey::of_lakefs(key));
         assert!(!format!("{:?}", SigningKey::of_lakefs(key)).contains(key));

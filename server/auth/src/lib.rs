@@ -17,7 +17,7 @@ mod tokens;
 mod usage;
 
 pub use error::{Error, Result};
-pub use keys::{HOOK_RUNS, MIN_SECRET_KEY_BYTES, derive};
+pub use keys::{COMPILED_CODE, HOOK_RUNS, MIN_SECRET_KEY_BYTES, derive};
 pub use permission::{Permission, Scope, arn};
 pub use principal::Principal;
 pub use service::{Auth, CreatedCredentials, Credentials, Options, SetupState, User};

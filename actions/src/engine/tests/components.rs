@@ -263,3 +263,73 @@ async fn warn_on_error_still_refuses_failing_objects() {
         rejection.message
     );
 }
+
+/// Returns the guest with a custom section of one letter, so that only one test uses this content.
+fn unique_guest(letter: u8) -> &'static [u8] {
+    let mut bytes = GUEST.to_vec();
+    bytes.extend([0, 2, 1, letter]);
+    bytes.leak()
+}
+
+/// Regression test: each run hashed its component, and a pinned component twice.
+#[tokio::test]
+async fn component_is_hashed_once_per_content() {
+    let lake = Lake::new().await;
+    let guest = unique_guest(b'h');
+    put_component(&lake, "main", guest).await;
+    let sha256 = crate::wasm::Component::new(Bytes::from_static(guest)).sha256();
+    assert_eq!(
+        crate::wasm::component_count::of(guest),
+        1,
+        "this test's own"
+    );
+    let gate = wasm(&format!(
+        "      sha256: {sha256}\n      config: {{mode: pass}}\n"
+    ));
+    // Actions run at the same time.
+    for n in 0..4 {
+        let gate = gate.replace("name: gate", &format!("name: gate {n}"));
+        lake.gate("main", &format!("{n}.yaml"), &gate).await;
+    }
+    for path in ["a", "b", "c"] {
+        lake.put("main", path).await;
+        lake.commit("main").await.unwrap();
+    }
+    assert_eq!(
+        lake.runs("main").await.matches("Completed").count(),
+        12,
+        "every hook ran"
+    );
+    assert_eq!(crate::wasm::component_count::of(guest), 1);
+}
+
+/// Regression test: the log said what to do, and the response had no hint.
+#[tokio::test]
+async fn advice_is_in_the_hint_and_not_in_the_message() {
+    let no_compiler = Compiler::Child {
+        program: "/nowhere/compiler".into(),
+        arguments: Vec::new(),
+        limits: crate::wasm::CompileLimits::default(),
+    };
+    let lake = Lake::limited(GatesSource::Both, preflight::Limits::default(), no_compiler).await;
+    put_component(&lake, "main", GUEST).await;
+    lake.gate("main", "gate.yaml", &wasm("")).await;
+    let rejection = lake.commit("main").await.unwrap_err();
+    let why = "action failed: busy: the server could not start the compiler for this component";
+    assert!(
+        rejection
+            .message
+            .ends_with(&format!("hook 'guard': {why}\n\n")),
+        "{}",
+        rejection.message
+    );
+    assert_eq!(
+        rejection.hint.as_deref(),
+        Some("gate 'gate' of branch main; hook 'guard': see the server's log; try again")
+    );
+    let log = lake.output(&rejection.run_id, "0000_0000").await.unwrap();
+    assert!(log.ends_with(&format!("\nError: {why}\n")), "{log}");
+    let verdict =
+        "verdict: none (busy): the server could not start the compiler for this component\n";
+    assert!(log.contains(verdict), "{log}");
+}

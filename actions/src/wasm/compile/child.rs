@@ -13,10 +13,11 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
-use super::{CompileLimits, invalid};
+use super::in_process::invalid;
+use super::limits::CompileLimits;
 use crate::wasm::artifact::{Compiled, decode_answer};
 use crate::wasm::limits::{CODE_BYTES, COMPILE_TIME, COMPILER_WORDS, TEXT_BYTES, cut, size};
-use crate::wasm::{Cause, Failure};
+use crate::wasm::report::{Cause, Failure};
 
 /// Numbers of SIGXCPU, SIGKILL and SIGABRT. They are the same on every Linux architecture that Weir
 /// supports.
@@ -35,10 +36,8 @@ pub(super) async fn compile(
         Ok(child) => child,
         Err(e) => {
             tracing::error!(error = %e, program = %program.display(), "failed to start the hook compiler");
-            return Err(Failure::new(
-                Cause::Busy,
-                "the server could not start the compiler for this component: see its log; try again",
-            ));
+            let message = "the server could not start the compiler for this component";
+            return Err(Failure::new(Cause::Busy, message).hint("see the server's log; try again"));
         }
     };
     let deadline = deadline(limits);
@@ -52,10 +51,11 @@ pub(super) async fn compile(
         Err(_) => Err(Failure::new(
             Cause::Busy,
             format!(
-                "compiling the component was stopped after {}: the server is overloaded; try again",
+                "compiling the component was stopped after {}: the server is overloaded",
                 humantime::format_duration(deadline)
             ),
-        )),
+        )
+        .hint("try again")),
     }
 }
 
@@ -171,8 +171,9 @@ impl ChildResult {
             // kernel's OOM killer probably did.
             Some(SIGKILL) => Err(Failure::new(
                 Cause::Busy,
-                "the compiler was killed by the system, which may be out of memory; try again",
-            )),
+                "the compiler was killed by the system, which may be out of memory",
+            )
+            .hint("try again")),
             _ if words.contains("memory allocation of") => Err(memory()),
             _ => {
                 let words = cut(words.trim(), TEXT_BYTES);

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getpriority_process, setpriority_process, setrlimit};
 
-use super::CompileLimits;
+use super::in_process;
+use super::limits::CompileLimits;
 use crate::wasm::artifact::encode_answer;
 use crate::wasm::limits::{COMPILE_NICE, COMPONENT_BYTES, LOWEST_PRIORITY};
 
@@ -23,7 +24,7 @@ const NO_COMPONENT: u8 = 4;
 const FILES: u64 = 32;
 
 /// Compiles the component on standard input within the given limits and writes the response to
-/// standard output. This is the whole work of a process started by [`super::Compiler::Child`].
+/// standard output. This is the whole work of a process started by `Compiler::Child`.
 ///
 /// Call it first thing in `main`, and exit afterwards.
 #[must_use]
@@ -42,7 +43,7 @@ pub fn compile_job(cpu_seconds: u64, memory_bytes: u64) -> ExitCode {
     if let Err(e) = std::thread::Builder::new().spawn(end_with_the_parent) {
         return fail(&format!("failed to watch the parent: {e}"));
     }
-    let answer = encode_answer(&super::compile(&component));
+    let answer = encode_answer(&in_process::compile(&component));
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(&answer).and_then(|()| stdout.flush()) {
         Ok(()) => ExitCode::SUCCESS,

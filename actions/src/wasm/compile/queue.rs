@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::wasm::limits::{COMPILE_HELD_EACH_MIB, COMPILE_HELD_MIB, COMPILES_EACH};
-use crate::wasm::{Cause, Failure};
+use crate::wasm::report::{Cause, Failure};
 
 /// Schedules the compilations of all repositories.
 #[derive(Debug)]
@@ -88,10 +88,8 @@ impl CompileQueue {
         let mib = mib.clamp(1, COMPILE_HELD_EACH_MIB);
         let slots = self.slots(repository);
         let (Some(own), Some(all)) = (slots.hold(mib), self.all.hold(mib)) else {
-            return Err(Failure::new(
-                Cause::Busy,
-                "the server is compiling too many components: try again",
-            ));
+            let message = "the server is compiling too many components";
+            return Err(Failure::new(Cause::Busy, message).hint("try again"));
         };
         Ok(CompileSlot {
             _held: [own, all],

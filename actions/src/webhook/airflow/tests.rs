@@ -6,7 +6,8 @@ use std::time::Duration;
 use base::ManualClock;
 use graveler::EventKind;
 
-use super::super::{MAX_RESPONSE_BYTES, Proxies, WebhookOptions, WebhookTargets};
+use super::super::transcript::MAX_RESPONSE_BYTES;
+use super::super::{Proxies, WebhookOptions, WebhookTargets};
 use super::*;
 use crate::action_file::{Action, HookKind};
 use crate::env::Environment;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::wasm::Cause;
 
 fn finding(severity: &str, path: Option<&str>, message: &str) -> Finding {
     Finding {
@@ -20,7 +21,8 @@ fn report(verdict: Verdict, findings: Vec<Finding>) -> Report {
     Report {
         verdict,
         findings,
-        ..no_report(Cause::Trap, String::new())
+        undecided: None,
+        ..Report::not_run(Failure::new(Cause::Trap, String::new()))
     }
 }
 

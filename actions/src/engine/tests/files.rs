@@ -1,0 +1,125 @@
+//! Which objects are action files, and the limits of a tree's files.
+
+use super::*;
+
+#[tokio::test]
+async fn invalid_action_file_blocks_only_its_branch() {
+    let lake = Lake::new().await;
+    lake.branch("other").await;
+    lake.gate("main", "gate.yaml", "name: gate\non:\n  pre-dance:\n")
+        .await;
+    lake.gate("main", "two.yaml", "on:\n").await;
+    lake.gate("main", "notes", "just: a note").await;
+    lake.gate("main", "below/nested.yaml", "not: [yaml").await;
+    let rejection = lake.commit("main").await.unwrap_err();
+    assert!(rejection.invalid_actions);
+    assert_eq!(
+        rejection.message,
+        format!(
+            "prepare-commit hook aborted, run id '{}': 3 errors occurred:\n\t* parsing file _lakefs_actions/gate.yaml:3:3: event 'pre-dance' is not supported\n\t* parsing file _lakefs_actions/notes:1:1: 'name' is required\n\t* parsing file _lakefs_actions/two.yaml:1:1: 'name' is required\n\n",
+            rejection.run_id
+        )
+    );
+    assert_eq!(
+        rejection.hint.as_deref(),
+        Some(
+            "correct the action files on branch main, or delete them there, and try again; no hook ran, so this run id has no record"
+        )
+    );
+    lake.put("other", "x").await;
+    lake.commit("other").await.unwrap();
+}
+
+/// Regression test: only files with the extension `.yaml` were read, so gates with other names were
+/// skipped.
+#[tokio::test]
+async fn every_object_in_the_folder_is_an_action_file() {
+    for name in [
+        "gate",
+        "gate.yml",
+        ".gate",
+        "gate.yaml.bak",
+        "my gate.YAML",
+        "tör",
+        "",
+    ] {
+        let lake = Lake::new().await;
+        lake.gate("main", name, REFUSE).await;
+        let message = lake.commit("main").await.unwrap_err().message;
+        assert!(message.contains("status code: 400"), "{name}: {message}");
+    }
+    let lake = Lake::new().await;
+    lake.gate("main", "", "").await;
+    lake.gate("main", "below/gate.yaml", REFUSE).await;
+    lake.gate("main", "/gate.yaml", REFUSE).await;
+    lake.commit("main").await.unwrap();
+}
+
+#[tokio::test]
+async fn duplicate_action_names_are_rejected() {
+    let lake = Lake::new().await;
+    lake.gate("main", "a.yaml", TELL).await;
+    lake.gate("main", "b.yaml", TELL).await;
+    let message = lake.commit("main").await.unwrap_err().message;
+    assert!(message.contains("parsing file _lakefs_actions/b.yaml: name 'tell' is already used by _lakefs_actions/a.yaml"), "{message}");
+}
+
+/// A tree with many small files could make every change wait for hours.
+#[tokio::test]
+async fn number_of_hooks_per_event_is_limited() {
+    let lake = Lake::new().await;
+    let hooks: String = (0..100).fold(String::new(), |mut text, n| {
+        let _ = writeln!(
+            text,
+            "  - {{id: hook{n}, type: webhook, properties: {{url: HOOK/x}}}}"
+        );
+        text
+    });
+    for n in 0..11 {
+        let yaml = format!("name: many {n}\non: {{pre-commit: }}\nhooks:\n{hooks}");
+        lake.gate("main", &format!("{n:02}.yaml"), &yaml).await;
+    }
+    let refused = lake.commit("main").await.unwrap_err();
+    assert!(refused.invalid_actions);
+    let expected = "parsing file _lakefs_actions/10.yaml: with this file there are 1100 hooks to run for one event; up to 1000 are run";
+    assert!(refused.message.contains(expected), "{}", refused.message);
+    assert!(lake.calls().await.is_empty());
+}
+
+/// A tree of short files with aliases could expand to gigabytes.
+#[tokio::test]
+async fn total_size_of_action_files_is_limited() {
+    let lake = Lake::new().await;
+    let text = "x".repeat(650_000);
+    for n in 0..6 {
+        let yaml =
+            format!("name: many {n}\non: {{pre-merge: }}\nx-0: &a {text}\nx-1: [*a, *a, *a, *a]\n");
+        lake.gate("main", &format!("{n}.yaml"), &yaml).await;
+    }
+    let refused = lake.commit("main").await.unwrap_err();
+    assert!(refused.invalid_actions);
+    let expected = "* parsing file _lakefs_actions/5.yaml: the action files have more than 16777216 bytes in all, aliases written out\n";
+    assert!(refused.message.contains(expected), "{}", refused.message);
+    lake.delete("main", "_lakefs_actions/5.yaml").await;
+    lake.commit("main").await.unwrap();
+}
+
+/// One event may have to be matched against the patterns of all files.
+#[tokio::test]
+async fn total_size_of_patterns_is_limited() {
+    let lake = Lake::new().await;
+    let many = |n: usize| vec!["a".repeat(1000); n].join(", ");
+    let (branches, paths) = (many(60), many(60));
+    for n in 0..9 {
+        let yaml = format!(
+            "name: many {n}\non: {{pre-merge: {{branches: [{branches}], paths: [{paths}]}}}}\n"
+        );
+        lake.gate("main", &format!("{n}.yaml"), &yaml).await;
+    }
+    let refused = lake.commit("main").await.unwrap_err();
+    assert!(refused.invalid_actions);
+    let expected = "* parsing file _lakefs_actions/8.yaml: the patterns of branches and paths in the action files have more than 1048576 bytes in all\n";
+    assert!(refused.message.contains(expected), "{}", refused.message);
+    lake.delete("main", "_lakefs_actions/8.yaml").await;
+    lake.commit("main").await.unwrap();
+}

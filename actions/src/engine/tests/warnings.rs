@@ -1,0 +1,62 @@
+//! Warnings about action files: in the answer, the run and the log.
+
+use super::*;
+
+/// Regression test: the variable was sent as an empty string without a warning.
+#[tokio::test]
+async fn unreadable_variable_is_a_warning_without_its_value() {
+    let lake = Lake::new().await;
+    lake.gate("main", "gate.yaml", "name: gate\non: {pre-commit: }\nhooks:\n  - id: tell\n    type: webhook\n    properties:\n      url: HOOK/tell\n      headers: {X-Token: '{{ ENV.OTHER_TOKEN }}', X-Good: '{{ ENV.LAKEFSACTION_TOKEN }}'}\n").await;
+    let gates = lake.commit_with_gates("main").await;
+    let warning = "_lakefs_actions/gate.yaml:8:26: hook 'tell': variable 'OTHER_TOKEN' is sent as an empty string: hooks may use variables whose names start with LAKEFSACTION_ (actions.env.prefix)";
+    assert_eq!(gates.warnings, [warning]);
+    let run = lake.actions.run(&lake.repository, &gates.run_ids[0]).await;
+    assert_eq!(run.unwrap().unwrap().warnings, [warning]);
+    let log = lake.output(&gates.run_ids[0], "0000_0000").await.unwrap();
+    assert!(
+        log.starts_with(&format!("warning: {warning}\n")) && !log.contains("s3cret"),
+        "{log}"
+    );
+}
+
+/// Regression test: the second action never ran, and there was no warning.
+#[tokio::test]
+async fn second_document_warning_is_in_response_and_run() {
+    let lake = Lake::new().await;
+    let one = "name: gate\non: {pre-commit: }\nhooks: [{id: tell, type: webhook, properties: {url: HOOK/one}}]\n";
+    let two = one.replace("gate", "other").replace("one", "two");
+    lake.gate("main", "gate.yaml", &format!("{one}---\n{two}"))
+        .await;
+    let gates = lake.commit_with_gates("main").await;
+    assert_eq!(
+        gates.warnings,
+        [
+            "_lakefs_actions/gate.yaml:4:1: only the first YAML document is read; put each action into a separate file"
+        ]
+    );
+    let run = lake.actions.run(&lake.repository, &gates.run_ids[0]).await;
+    assert_eq!(run.unwrap().unwrap().warnings, gates.warnings);
+    assert_eq!(lake.calls().await, ["/one"]);
+}
+
+/// The warning appears when a merge gate is committed, not at the first merge. The merge is
+/// refused.
+#[tokio::test]
+async fn lua_gate_warns_on_commit_and_refuses_merge() {
+    let lake = Lake::new().await;
+    lake.gate("main", "gate.yaml", "name: gate\non: {pre-merge: }\nhooks:\n  - id: lua\n    type: lua\n    properties: {script: print(1)}\n").await;
+    let gates = lake.commit_with_gates("main").await;
+    let [warning] = &gates.warnings[..] else {
+        panic!("{gates:?}")
+    };
+    assert!(
+        warning.contains("Lua hooks are not run by this version"),
+        "{warning}"
+    );
+    assert!(gates.run_ids.is_empty());
+    lake.branch("dev").await;
+    lake.put("dev", "a").await;
+    lake.commit("dev").await.unwrap();
+    let refused = lake.merge("dev", "main").await.unwrap_err();
+    assert!(refused.message.contains("hook type lua is not supported"));
+}

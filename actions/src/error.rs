@@ -1,0 +1,29 @@
+//! Errors that are not the verdict of a hook.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why the hook engine cannot be set up when the server starts.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    #[error("failed to set up the engine for hooks: {0:#}")]
+    Engine(wasmtime::Error),
+    #[error("failed to set up the threads of hooks: {0}")]
+    Threads(#[source] io::Error),
+    #[error("failed to set up the cache of compiled hooks in {}: {source}", .dir.display())]
+    Cache { dir: PathBuf, source: io::Error },
+    #[error("failed to set up the webhook client: {0}")]
+    Webhooks(String),
+}
+
+/// What is wrong with a text that a user wrote, for example a glob. The caller adds where the text
+/// stands.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Malformed(String);
+
+impl Malformed {
+    pub(crate) fn new(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+}

@@ -1,0 +1,174 @@
+//! Runs hooks. Each hook type has one [`HookRunner`], which is registered by the type's name.
+//!
+//! The executor knows no hook type: it looks up the runner, calls it, and records what it returns.
+//! To add a type, add its properties to `action_file`, implement [`HookRunner`] in a file below
+//! this one, and register it where `engine` is put together.
+
+mod airflow;
+mod lua;
+mod wasm;
+mod webhook;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use graveler::{Event, Finding};
+
+use crate::action_file::{Diagnostic, Hook};
+use crate::env::MissingVariable;
+use crate::load::{MatchedAction, Tree};
+use crate::output::{MAX_LOG_BYTES, Output};
+use crate::wasm::Failure;
+
+pub(crate) use airflow::AirflowRunner;
+pub(crate) use lua::LuaRunner;
+pub(crate) use wasm::WasmRunner;
+pub(crate) use webhook::WebhookRunner;
+
+/// Runs the hooks of one type.
+#[async_trait]
+pub(crate) trait HookRunner: fmt::Debug + Send + Sync {
+    /// Returns the type's name in action files.
+    fn type_name(&self) -> &'static str;
+
+    /// Reports whether hooks of this type call other services, which may change the repository
+    /// while they are called.
+    fn calls_services(&self) -> bool {
+        false
+    }
+
+    /// Returns the maximum size of the hook's log.
+    fn log_bytes(&self, _hook: &Hook) -> usize {
+        MAX_LOG_BYTES
+    }
+
+    /// Returns what is wrong with a hook as its action file names it, in the order of the file.
+    /// Does not run the hook. The parser has already checked the text of the file.
+    async fn validate(&self, spec: HookSpec<'_>) -> Vec<Problem>;
+
+    /// Runs a hook. A hook that cannot run fails, so that no gate is bypassed.
+    async fn run(&self, invocation: Invocation<'_>) -> HookResult;
+}
+
+/// A hook of an action file that a change adds or edits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HookSpec<'a> {
+    pub(crate) hook: &'a Hook,
+    pub(crate) event: &'a Event,
+    /// The tree after the change.
+    pub(crate) tree: &'a Tree,
+}
+
+/// A hook that runs for an event.
+#[derive(Debug)]
+pub(crate) struct Invocation<'a> {
+    pub(crate) event: &'a Arc<Event>,
+    pub(crate) matched: &'a MatchedAction,
+    pub(crate) hook: &'a Hook,
+    pub(crate) hook_run_id: &'a str,
+    /// The hook's log so far. The runner appends to it and returns it.
+    pub(crate) log: Output,
+}
+
+/// What a hook produced.
+#[derive(Debug)]
+pub(crate) struct HookResult {
+    pub(crate) log: Output,
+    /// `None` if the hook passed, or if its action file only asks for a warning.
+    pub(crate) failure: Option<HookFailure>,
+    pub(crate) findings: Vec<Finding>,
+}
+
+impl HookResult {
+    /// Returns the result of a hook without findings.
+    pub(crate) fn new(log: Output, outcome: Result<(), HookFailure>) -> Self {
+        Self {
+            log,
+            failure: outcome.err(),
+            findings: Vec::new(),
+        }
+    }
+}
+
+/// Why a hook failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct HookFailure {
+    /// Uses lakeFS's text where lakeFS has one.
+    pub(crate) message: String,
+    /// What the author of the action file can do about the failure.
+    pub(crate) hint: Option<String>,
+}
+
+impl HookFailure {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// Adds a hint.
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
+    }
+
+    /// The failure of a hook that was handed to the runner of another type.
+    fn of_other_type(hook: &Hook, runner: &dyn HookRunner) -> Self {
+        let (is, runs) = (hook.kind.type_name(), runner.type_name());
+        Self::new(format!("hook type {is} cannot be run as {runs}"))
+    }
+}
+
+impl From<MissingVariable> for HookFailure {
+    fn from(missing: MissingVariable) -> Self {
+        Self::new(missing.to_string())
+    }
+}
+
+impl From<Failure> for HookFailure {
+    fn from(failure: Failure) -> Self {
+        Self {
+            message: failure.message,
+            hint: failure.hint,
+        }
+    }
+}
+
+/// Something that is wrong with a hook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
+    /// Whether the change is refused. Otherwise the problem is a warning, because only running the
+    /// hook would show whether it fails, or because the hook's failures are warnings too.
+    pub(crate) refuses: bool,
+    pub(crate) diagnostic: Diagnostic,
+}
+
+/// The runners of all hook types. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Runners {
+    by_type: Arc<BTreeMap<&'static str, Arc<dyn HookRunner>>>,
+}
+
+impl Runners {
+    /// Registers each runner for its type.
+    pub(crate) fn new(runners: impl IntoIterator<Item = Arc<dyn HookRunner>>) -> Self {
+        let by_type = runners
+            .into_iter()
+            .map(|runner| (runner.type_name(), runner));
+        Self {
+            by_type: Arc::new(by_type.collect()),
+        }
+    }
+
+    /// Returns the runner of a hook. Hooks of a type without a runner always fail.
+    pub(crate) fn of(&self, hook: &Hook) -> &dyn HookRunner {
+        let registered = self.by_type.get(hook.kind.type_name());
+        registered.map_or(&LuaRunner, |runner| &**runner)
+    }
+}

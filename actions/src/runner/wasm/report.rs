@@ -1,0 +1,198 @@
+//! Writes a component's report to the hook's log, and decides from it whether the hook failed.
+
+use std::fmt::Write as _;
+
+use graveler::Finding;
+
+use crate::action_file::{Reaction, WasmProperties};
+use crate::output::Output;
+use crate::runner::{HookFailure, HookResult};
+use crate::wasm::{Failure, Host, Report, Verdict};
+
+/// Maximum number of findings in a refusal's message. Further findings are only counted.
+const FINDINGS_IN_MESSAGE: usize = 3;
+
+/// Reports up to these sizes are written on the calling thread.
+const FEW_FINDINGS: usize = 16;
+const SHORT_LOG_BYTES: usize = 16 << 10;
+
+/// Writes the report and decides the outcome. A report can have 16 MiB of findings and a log of the
+/// same size; long reports are written off the serving threads.
+pub(super) async fn finish(
+    host: &Host,
+    report: Report,
+    properties: &WasmProperties,
+    log: Output,
+) -> HookResult {
+    if report.findings.len() <= FEW_FINDINGS && report.log.len() <= SHORT_LOG_BYTES {
+        return write_and_decide(report, properties, log);
+    }
+    let properties = properties.clone();
+    let written = host.compute(move || write_and_decide(report, &properties, log));
+    written
+        .await
+        .unwrap_or_else(|failure| HookResult::new(Output::new(0), Err(failure.into())))
+}
+
+fn write_and_decide(report: Report, properties: &WasmProperties, mut log: Output) -> HookResult {
+    write_report(&mut log, &report);
+    HookResult {
+        failure: decide(&report, properties, &mut log),
+        log,
+        findings: report.findings,
+    }
+}
+
+/// Decides whether the hook failed, and why. `on_failure` applies to a `fail` verdict, `on_error`
+/// to a missing verdict.
+fn decide(report: &Report, properties: &WasmProperties, log: &mut Output) -> Option<HookFailure> {
+    let undecided = match &report.verdict {
+        Verdict::Error(failure) => Some(failure),
+        _ => report.undecided.as_ref(),
+    };
+    let failed = (report.verdict == Verdict::Fail)
+        .then(|| (HookFailure::new(refusal(report)), properties.on_failure));
+    let undecided = undecided.map(|failure| (no_verdict(failure), properties.on_error));
+    let mut decision = None;
+    for (failure, reaction) in failed.into_iter().chain(undecided) {
+        match reaction {
+            Reaction::Block => decision = decision.or(Some(failure)),
+            Reaction::Warn => log.text(&format!(
+                "warning (as set in the action file): {}\n",
+                failure.message
+            )),
+        }
+    }
+    decision
+}
+
+fn no_verdict(failure: &Failure) -> HookFailure {
+    HookFailure {
+        message: format!("{}: {}", failure.cause, one_line(&failure.message)),
+        hint: failure.hint.clone(),
+    }
+}
+
+/// Writes the hook's log lines, findings, verdict and resource usage.
+fn write_report(log: &mut Output, report: &Report) {
+    log.bytes(&report.log);
+    if !report.log.is_empty() && !report.log.ends_with(b"\n") {
+        log.text("\n");
+    }
+    for finding in &report.findings {
+        log.text(&format!("{}\n", finding_line(finding)));
+    }
+    if report.findings_dropped > 0 {
+        log.text(&format!(
+            "({} more findings were dropped at the limit)\n",
+            report.findings_dropped
+        ));
+    }
+    if let Some(summary) = &report.summary {
+        log.text(&format!("{}\n", summary.trim_end()));
+    }
+    for (name, value, unit) in &report.metrics {
+        log.text(&format!(
+            "metric {}: {value} {}\n",
+            one_line(name),
+            one_line(unit)
+        ));
+    }
+    log.text(&match &report.verdict {
+        Verdict::Pass => "verdict: pass\n".to_owned(),
+        Verdict::Skip => "verdict: skip\n".to_owned(),
+        Verdict::Fail => "verdict: fail (verdict_fail)\n".to_owned(),
+        Verdict::Error(failure) => format!(
+            "verdict: none ({}): {}\n",
+            failure.cause,
+            one_line(&failure.message)
+        ),
+    });
+    if let (false, Some(failure)) = (
+        matches!(report.verdict, Verdict::Error(_)),
+        &report.undecided,
+    ) {
+        log.text(&format!(
+            "partly undecided ({}): {}\n",
+            failure.cause,
+            one_line(&failure.message)
+        ));
+    }
+    let Report {
+        objects,
+        read_bytes,
+        peak_memory_bytes,
+        fuel,
+        ..
+    } = report;
+    log.text(&format!("usage: {objects} objects, {read_bytes} bytes read, {peak_memory_bytes} bytes of memory at most, {fuel} units of work\n"));
+}
+
+/// Formats a finding: `error tables/a.parquet pii-column: user_name`.
+fn finding_line(finding: &Finding) -> String {
+    let mut line = one_line(&finding.severity);
+    if let Some(path) = &finding.path {
+        let _ = write!(line, " {}", one_line(path));
+    }
+    let _ = write!(
+        line,
+        " {}: {}",
+        one_line(&finding.rule),
+        one_line(&finding.message)
+    );
+    for (name, value) in &finding.properties {
+        let _ = write!(line, " [{}={}]", one_line(name), one_line(value));
+    }
+    line
+}
+
+/// Explains a `fail` verdict by the most severe findings.
+fn refusal(report: &Report) -> String {
+    let errors: Vec<&Finding> = report
+        .findings
+        .iter()
+        .filter(|f| f.severity == "error")
+        .collect();
+    let reported = if errors.is_empty() {
+        report.findings.iter().collect()
+    } else {
+        errors
+    };
+    let total = reported.len() as u64 + report.findings_dropped;
+    if reported.is_empty() {
+        let why = report
+            .summary
+            .as_deref()
+            .map(one_line)
+            .filter(|s| !s.is_empty());
+        return format!(
+            "verdict_fail: {}",
+            why.unwrap_or_else(|| "the hook gave no reason".to_owned())
+        );
+    }
+    let lines: Vec<String> = reported
+        .iter()
+        .take(FINDINGS_IN_MESSAGE)
+        .map(|f| finding_line(f))
+        .collect();
+    let more = total - lines.len() as u64;
+    let more = if more > 0 {
+        format!("; and {more} more")
+    } else {
+        String::new()
+    };
+    format!("verdict_fail: {}{more}", lines.join("; "))
+}
+
+/// Removes line breaks and control characters from a guest's text, so that it cannot forge log
+/// lines.
+fn one_line(text: &str) -> String {
+    text.trim()
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+#[path = "report_tests.rs"]
+mod tests;

@@ -1,0 +1,64 @@
+//! `type: webhook`.
+
+use async_trait::async_trait;
+
+use super::{HookFailure, HookResult, HookRunner, HookSpec, Invocation, Problem};
+use crate::action_file::{Diagnostic, Hook, HookKind};
+use crate::env::Environment;
+use crate::payload::payload;
+use crate::webhook::Webhooks;
+
+/// Sends one request per hook.
+#[derive(Debug)]
+pub(crate) struct WebhookRunner {
+    webhooks: Webhooks,
+}
+
+impl WebhookRunner {
+    pub(crate) fn new(webhooks: Webhooks) -> Self {
+        Self { webhooks }
+    }
+}
+
+#[async_trait]
+impl HookRunner for WebhookRunner {
+    fn type_name(&self) -> &'static str {
+        "webhook"
+    }
+
+    fn calls_services(&self) -> bool {
+        true
+    }
+
+    async fn validate(&self, spec: HookSpec<'_>) -> Vec<Problem> {
+        unreadable_variables(spec.hook, self.webhooks.environment())
+    }
+
+    async fn run(&self, invocation: Invocation<'_>) -> HookResult {
+        let Invocation {
+            event,
+            matched,
+            hook,
+            mut log,
+            ..
+        } = invocation;
+        let HookKind::Webhook(webhook) = &hook.kind else {
+            return HookResult::new(log, Err(HookFailure::of_other_type(hook, self)));
+        };
+        let payload = payload(event, &matched.action.name, &hook.id);
+        let outcome = self.webhooks.run(webhook, event, &payload, &mut log).await;
+        HookResult::new(log, outcome)
+    }
+}
+
+/// Warns of variables that the hook refers to and must not read.
+pub(super) fn unreadable_variables(hook: &Hook, environment: &Environment) -> Vec<Problem> {
+    let unreadable = hook.variables.iter().filter_map(|variable| {
+        let why = environment.why_empty(&variable.name)?;
+        Some(Problem {
+            refuses: false,
+            diagnostic: Diagnostic::new(variable.at, format!("hook '{}': {why}", hook.id)),
+        })
+    });
+    unreadable.collect()
+}

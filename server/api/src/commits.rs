@@ -6,7 +6,7 @@ use axum::extract::State;
 use catalog::{Commit, CommitParams, GateLog, Gates, LogQuery, MetaRangeId};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use crate::error::{Context as _, During, Error, Result};
+use crate::error::{Context as _, During, Error, Result, parsed};
 use crate::extract::{Body, Caller, Params, Path};
 use crate::{ApiState, convert};
 
@@ -107,7 +107,7 @@ pub(crate) fn commit_params(
         force: body.force.unwrap_or(false),
         source_metarange: params
             .given("source_metarange")
-            .map(MetaRangeId::parse)
+            .map(|id| parsed(MetaRangeId::parse(id)))
             .transpose()?,
     })
 }

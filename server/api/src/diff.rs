@@ -3,7 +3,7 @@
 use api_types as types;
 use axum::Json;
 use axum::extract::State;
-use catalog::{CommitId, DiffQuery, EngineError, GateLog, Gates, MergeParams, MergeStrategy};
+use catalog::{CommitId, DiffQuery, GateLog, Gates, MergeParams, MergeStrategy};
 use http::{HeaderMap, StatusCode};
 
 use crate::commits::gate_headers;
@@ -77,7 +77,7 @@ pub(crate) async fn find_merge_base(
         .during(During::FindMergeBase { source: &source })?;
     let base = found
         .base
-        .ok_or_else(|| EngineError::NoMergeBase(source, destination))?;
+        .ok_or_else(|| catalog::Error::NoMergeBase(source, destination))?;
     Ok(Json(types::FindMergeBaseResult {
         source_commit_id: found.destination.to_string(),
         destination_commit_id: found.source.to_string(),

@@ -6,7 +6,7 @@ use axum::extract::State;
 use catalog::{Failure, MetaRangeId, RefsDump};
 use http::StatusCode;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, parsed};
 use crate::extract::{Body, Caller, Params, Path};
 use crate::{ApiState, convert};
 
@@ -120,9 +120,9 @@ fn dumped(dump: &RefsDump) -> types::RefsDump {
 
 fn to_restore(body: &types::RefsRestore) -> Result<(RefsDump, bool)> {
     let dump = RefsDump {
-        commits: MetaRangeId::parse(&body.commits_meta_range_id)?,
-        tags: MetaRangeId::parse(&body.tags_meta_range_id)?,
-        branches: MetaRangeId::parse(&body.branches_meta_range_id)?,
+        commits: parsed(MetaRangeId::parse(&body.commits_meta_range_id))?,
+        tags: parsed(MetaRangeId::parse(&body.tags_meta_range_id))?,
+        branches: parsed(MetaRangeId::parse(&body.branches_meta_range_id))?,
     };
     Ok((dump, body.force.unwrap_or(false)))
 }

@@ -7,7 +7,7 @@ use catalog::{CherryPickParams, Commit, CommitId, GateLog, MetaRangeId, ResetSco
 use http::{HeaderMap, StatusCode};
 
 use crate::commits::{answer_commit, gate_headers};
-use crate::error::{Context as _, During, Error, ErrorText, Result};
+use crate::error::{Context as _, During, Error, ErrorText, Result, parsed};
 use crate::extract::{Body, Caller, Params, Path};
 use crate::{ApiState, convert};
 
@@ -143,7 +143,7 @@ fn commit_from_record(body: types::CommitRecordCreation) -> Result<Commit> {
     // The tree of the initial commit is empty and has no id.
     let meta_range_id = match body.metarange_id.as_str() {
         "" => MetaRangeId::trusted(""),
-        id => MetaRangeId::parse(id)?,
+        id => parsed(MetaRangeId::parse(id))?,
     };
     if let Some(bad) = body.parents.iter().find(|id| !CommitId::is_full(id)) {
         return Err(Error::Invalid(format!(

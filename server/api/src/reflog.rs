@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use catalog::{RefName, UndoOutcome, UndoParams};
 
-use crate::error::{Error, ErrorText, Result};
+use crate::error::{Error, ErrorText, Result, parsed};
 use crate::extract::{Caller, MaybeBody, Params, Path};
 use crate::{ApiState, convert};
 
@@ -27,12 +27,12 @@ pub(crate) async fn list_reflog(
         (branch, "") => {
             let permission = Permission::new("fs:ReadBranch", arn::branch(&id, branch));
             api.authorize(&caller, &[permission]).await?;
-            Some(RefName::branch(branch)?)
+            Some(parsed(RefName::branch(branch))?)
         }
         ("", tag) => {
             let permission = Permission::new("fs:ReadTag", arn::tag(&id, tag));
             api.authorize(&caller, &[permission]).await?;
-            Some(RefName::tag(tag)?)
+            Some(parsed(RefName::tag(tag))?)
         }
         _ => {
             return Err(Error::InvalidWith(
@@ -62,7 +62,7 @@ pub(crate) async fn undo_branch(
 ) -> Result<Json<types::UndoResult>> {
     let creation = Permission::new("fs:CreateBranch", arn::branch(&id, &branch));
     let undo = UndoRequest {
-        of: RefName::branch(&branch)?,
+        of: parsed(RefName::branch(&branch))?,
         id,
         body,
         creation,
@@ -78,7 +78,7 @@ pub(crate) async fn undo_tag(
 ) -> Result<Json<types::UndoResult>> {
     let creation = Permission::new("fs:CreateTag", arn::tag(&id, &tag));
     let undo = UndoRequest {
-        of: RefName::tag(&tag)?,
+        of: parsed(RefName::tag(&tag))?,
         id,
         body,
         creation,

@@ -7,7 +7,7 @@ use axum::extract::State;
 use catalog::{BranchId, CreateRepository, RepositoryId};
 use http::StatusCode;
 
-use crate::error::Result;
+use crate::error::{Result, parsed};
 use crate::extract::{Body, Caller, Params, Path};
 use crate::{ApiState, convert};
 
@@ -43,8 +43,10 @@ pub(crate) async fn create_repository(
     Body(body): Body<types::RepositoryCreation>,
 ) -> Result<(StatusCode, Json<types::Repository>)> {
     let request = CreateRepository {
-        id: RepositoryId::parse(&body.name)?,
-        default_branch: BranchId::parse(body.default_branch.as_deref().unwrap_or(DEFAULT_BRANCH))?,
+        id: parsed(RepositoryId::parse(&body.name))?,
+        default_branch: parsed(BranchId::parse(
+            body.default_branch.as_deref().unwrap_or(DEFAULT_BRANCH),
+        ))?,
         storage_namespace: body.storage_namespace,
         read_only: body.read_only.unwrap_or(false),
         bare: params.flag("bare"),

@@ -117,10 +117,15 @@ async fn gates_of(api: &ApiState, repository: &Repository, commit: &CommitId) ->
     Ok(gates)
 }
 
+/// The status of failures whose record has no valid one.
+const INTERNAL_ERROR: i64 = 500;
+
 /// The status and error with which the synchronous operation would have failed.
 fn failure<T>(status: &TaskStatus<T>) -> (Option<i64>, Option<types::Error>) {
     let describe = |failure: &Failure| {
-        let status_code = i64::from(failure.status_code);
+        let status_code = Some(i64::from(failure.code))
+            .filter(|code| (400..600).contains(code))
+            .unwrap_or(INTERNAL_ERROR);
         (status_code, convert::failure(failure.clone()))
     };
     status.failure.as_ref().map(describe).unzip()

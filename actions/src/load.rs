@@ -235,7 +235,7 @@ impl Loader {
     ) -> Result<Option<Tree>, LoadError> {
         match self.reader.commit(repository, branch).await {
             Ok(commit) => Ok(Some(self.tree(repository, &commit.meta_range_id))),
-            Err(catalog::Error::Engine(graveler::Error::NotFound { .. })) => Ok(None),
+            Err(catalog::Error::NotFound { .. }) => Ok(None),
             Err(e) => Err(e.into()),
         }
     }
@@ -500,7 +500,7 @@ impl Loader {
         let mut bytes = BytesMut::new();
         while let Some(chunk) = body.next().await {
             let chunk = chunk.map_err(|source| {
-                catalog::Error::Block(block::Error::Storage {
+                catalog::Error::from(block::Error::Storage {
                     operation: "read",
                     location: object.path.clone(),
                     source,

@@ -228,10 +228,10 @@ impl Records {
             .commit_at(&commits, &format!("{commits}{commit}0"))
             .await?;
         if next.is_some_and(|next| next.starts_with(digits)) {
-            return Err(catalog::Error::Engine(graveler::Error::advised(
+            return Err(catalog::Error::advised(
                 format!("commit {digits} is ambiguous"),
                 "give more digits of the commit's id",
-            )));
+            ));
         }
         Ok(Some(commit))
     }
@@ -485,10 +485,10 @@ fn instant(at: Option<&prost_types::Timestamp>) -> OffsetDateTime {
 }
 
 fn corrupt(what: &str, error: &prost::DecodeError) -> catalog::Error {
-    catalog::Error::Engine(graveler::Error::Corrupt {
+    catalog::Error::Corrupt {
         what: what.to_owned(),
         reason: error.to_string(),
-    })
+    }
 }
 
 #[cfg(test)]

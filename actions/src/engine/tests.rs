@@ -230,7 +230,7 @@ impl Lake {
 
 fn rejection(error: Error) -> Box<Rejection> {
     match error {
-        Error::Engine(graveler::Error::Rejected(rejection)) => rejection,
+        Error::Rejected(rejection) => rejection,
         other => panic!("not refused by a hook: {other}"),
     }
 }

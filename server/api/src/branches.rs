@@ -1,7 +1,6 @@
 //! Branches.
 
 use api_types as types;
-use auth::arn;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
@@ -12,12 +11,9 @@ use crate::{ApiState, convert};
 
 pub(crate) async fn list_branches(
     State(api): State<ApiState>,
-    caller: Caller,
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Json<types::RefList>> {
-    api.authorize(&caller, [("fs:ListBranches", arn::repository(&id))])
-        .await?;
     let repository = api.catalog.repository(&id).await?;
     let (prefix, after, hidden) = (
         params.text("prefix"),
@@ -42,8 +38,6 @@ pub(crate) async fn create_branch(
     Path(id): Path<String>,
     Body(body): Body<types::BranchCreation>,
 ) -> Result<(StatusCode, String)> {
-    api.authorize(&caller, [("fs:CreateBranch", arn::branch(&id, &body.name))])
-        .await?;
     let repository = api.catalog.repository(&id).await?;
     let (hidden, force) = (body.hidden.unwrap_or(false), body.force.unwrap_or(false));
     let actor = &caller.0.committer;
@@ -57,11 +51,8 @@ pub(crate) async fn create_branch(
 
 pub(crate) async fn get_branch(
     State(api): State<ApiState>,
-    caller: Caller,
     Path((id, branch)): Path<(String, String)>,
 ) -> Result<Json<types::Ref>> {
-    api.authorize(&caller, [("fs:ReadBranch", arn::branch(&id, &branch))])
-        .await?;
     let repository = api.catalog.repository(&id).await?;
     Ok(Json(convert::branch(
         &api.catalog.branch(&repository, &branch).await?,
@@ -74,8 +65,6 @@ pub(crate) async fn delete_branch(
     Path((id, branch)): Path<(String, String)>,
     params: Params,
 ) -> Result<StatusCode> {
-    api.authorize(&caller, [("fs:DeleteBranch", arn::branch(&id, &branch))])
-        .await?;
     let repository = api.catalog.repository(&id).await?;
     api.catalog
         .delete_branch(

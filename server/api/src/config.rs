@@ -1,14 +1,14 @@
 //! The configuration of the server and its store, and reports of clients.
 
 use api_types as types;
-use auth::arn;
+use auth::{Permission, arn};
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 
 use crate::error::Result;
 use crate::extract::Caller;
-use crate::not_implemented::is_implemented;
+use crate::router::is_implemented;
 use crate::{ApiState, CONTRACT_VERSION};
 
 /// The context that clients expect from a compatible server. With other values they print a warning.
@@ -26,7 +26,8 @@ pub(crate) async fn get_config(
     caller: Caller,
 ) -> Result<Json<types::Config>> {
     let version_config = Some(version(&api));
-    Ok(Json(match may_read_config(&api, &caller).await {
+    let permission = Permission::new("fs:ReadConfig", arn::all());
+    Ok(Json(match api.authorize(&caller, &[permission]).await {
         Ok(()) => types::Config {
             version_config,
             storage_config: Some(storage(&api)),
@@ -49,12 +50,8 @@ pub(crate) async fn get_version(
     Json(version(&api))
 }
 
-pub(crate) async fn get_storage_config(
-    State(api): State<ApiState>,
-    caller: Caller,
-) -> Result<Json<types::StorageConfig>> {
-    may_read_config(&api, &caller).await?;
-    Ok(Json(storage(&api)))
+pub(crate) async fn get_storage_config(State(api): State<ApiState>) -> Json<types::StorageConfig> {
+    Json(storage(&api))
 }
 
 pub(crate) async fn get_garbage_collection_config(
@@ -85,10 +82,6 @@ pub(crate) async fn get_usage_report(
         installation_id,
         reports: reports.collect(),
     }))
-}
-
-async fn may_read_config(api: &ApiState, caller: &Caller) -> Result<()> {
-    api.authorize(caller, [("fs:ReadConfig", arn::all())]).await
 }
 
 fn version(api: &ApiState) -> types::VersionConfig {

@@ -1,27 +1,19 @@
 //! Dumps of commits, tags and branches into the storage namespace, and restores from them.
 
 use api_types as types;
-use auth::arn;
 use axum::Json;
 use axum::extract::State;
 use catalog::{Failure, MetaRangeId, RefsDump};
 use http::StatusCode;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, parsed};
 use crate::extract::{Body, Caller, Params, Path};
 use crate::{ApiState, convert};
 
-/// The permissions for a dump.
-const DUMP: [&str; 3] = ["fs:ListTags", "fs:ListBranches", "fs:ListCommits"];
-/// The permissions for a restore.
-const RESTORE: [&str; 3] = ["fs:CreateTag", "fs:CreateBranch", "fs:CreateCommit"];
-
 pub(crate) async fn dump_refs(
     State(api): State<ApiState>,
-    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<types::RefsDump>)> {
-    authorize(&api, &caller, DUMP, &id).await?;
     let repository = api.catalog.repository(&id).await?;
     let dump = api.catalog.dump_refs(&repository).await?;
     Ok((StatusCode::CREATED, Json(dumped(&dump))))
@@ -33,7 +25,6 @@ pub(crate) async fn restore_refs(
     Path(id): Path<String>,
     Body(body): Body<types::RefsRestore>,
 ) -> Result<StatusCode> {
-    authorize(&api, &caller, RESTORE, &id).await?;
     let repository = api.catalog.repository(&id).await?;
     let (dump, force) = to_restore(&body)?;
     let actor = &caller.0.committer;
@@ -45,10 +36,8 @@ pub(crate) async fn restore_refs(
 
 pub(crate) async fn submit_dump(
     State(api): State<ApiState>,
-    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<types::TaskInfo>)> {
-    authorize(&api, &caller, DUMP, &id).await?;
     let repository = api.catalog.repository(&id).await?;
     let id = api.catalog.submit_dump(&repository).await?;
     Ok((StatusCode::ACCEPTED, Json(types::TaskInfo { id })))
@@ -56,11 +45,9 @@ pub(crate) async fn submit_dump(
 
 pub(crate) async fn dump_status(
     State(api): State<ApiState>,
-    caller: Caller,
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Json<types::RepositoryDumpStatus>> {
-    authorize(&api, &caller, DUMP, &id).await?;
     let repository = api.catalog.repository(&id).await?;
     let task = task_id(&params)?;
     let status = api.catalog.dump_status(&repository, task).await?;
@@ -82,7 +69,6 @@ pub(crate) async fn submit_restore(
     Path(id): Path<String>,
     Body(body): Body<types::RefsRestore>,
 ) -> Result<(StatusCode, Json<types::TaskInfo>)> {
-    authorize(&api, &caller, RESTORE, &id).await?;
     let repository = api.catalog.repository(&id).await?;
     let (dump, force) = to_restore(&body)?;
     let actor = &caller.0.committer;
@@ -95,11 +81,9 @@ pub(crate) async fn submit_restore(
 
 pub(crate) async fn restore_status(
     State(api): State<ApiState>,
-    caller: Caller,
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Json<types::RepositoryRestoreStatus>> {
-    authorize(&api, &caller, RESTORE, &id).await?;
     let repository = api.catalog.repository(&id).await?;
     let task = task_id(&params)?;
     let status = api.catalog.restore_status(&repository, task).await?;
@@ -120,19 +104,6 @@ fn message_and_hint(failure: Option<Failure>) -> (Option<String>, Option<String>
     (error, hint.flatten())
 }
 
-async fn authorize(
-    api: &ApiState,
-    caller: &Caller,
-    actions: [&'static str; 3],
-    repository: &str,
-) -> Result<()> {
-    api.authorize(
-        caller,
-        actions.map(|action| (action, arn::repository(repository))),
-    )
-    .await
-}
-
 fn task_id(params: &Params) -> Result<&str> {
     params
         .given("task_id")
@@ -149,9 +120,9 @@ fn dumped(dump: &RefsDump) -> types::RefsDump {
 
 fn to_restore(body: &types::RefsRestore) -> Result<(RefsDump, bool)> {
     let dump = RefsDump {
-        commits: MetaRangeId::parse(&body.commits_meta_range_id)?,
-        tags: MetaRangeId::parse(&body.tags_meta_range_id)?,
-        branches: MetaRangeId::parse(&body.branches_meta_range_id)?,
+        commits: parsed(MetaRangeId::parse(&body.commits_meta_range_id))?,
+        tags: parsed(MetaRangeId::parse(&body.tags_meta_range_id))?,
+        branches: parsed(MetaRangeId::parse(&body.branches_meta_range_id))?,
     };
     Ok((dump, body.force.unwrap_or(false)))
 }

@@ -1,26 +1,19 @@
 //! Preparing garbage collection: lists of the objects that a job must keep.
 
 use api_types as types;
-use auth::arn;
 use axum::Json;
 use axum::extract::State;
 use catalog::PreparedCommits;
 use http::StatusCode;
 
 use crate::error::Result;
-use crate::extract::{Caller, MaybeBody, Params, Path};
+use crate::extract::{MaybeBody, Params, Path};
 use crate::{ApiState, convert};
-
-const PREPARE_COMMITS: &str = "retention:PrepareGarbageCollectionCommits";
-const PREPARE_UNCOMMITTED: &str = "retention:PrepareGarbageCollectionUncommitted";
 
 pub(crate) async fn prepare_commits(
     State(api): State<ApiState>,
-    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<types::GarbageCollectionPrepareResponse>)> {
-    api.authorize(&caller, [(PREPARE_COMMITS, arn::repository(&id))])
-        .await?;
     let repository = api.catalog.repository(&id).await?;
     let prepared = api.catalog.prepare_gc_commits(&repository).await?;
     Ok((StatusCode::CREATED, Json(commits(prepared))))
@@ -28,11 +21,8 @@ pub(crate) async fn prepare_commits(
 
 pub(crate) async fn submit_commits(
     State(api): State<ApiState>,
-    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<types::TaskCreation>)> {
-    api.authorize(&caller, [(PREPARE_COMMITS, arn::repository(&id))])
-        .await?;
     let repository = api.catalog.repository(&id).await?;
     let id = api.catalog.submit_gc_commits(&repository).await?;
     Ok((StatusCode::ACCEPTED, Json(types::TaskCreation { id })))
@@ -40,12 +30,9 @@ pub(crate) async fn submit_commits(
 
 pub(crate) async fn commits_status(
     State(api): State<ApiState>,
-    caller: Caller,
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Json<types::PrepareGarbageCollectionCommitsStatus>> {
-    api.authorize(&caller, [(PREPARE_COMMITS, arn::repository(&id))])
-        .await?;
     let repository = api.catalog.repository(&id).await?;
     let task = params.text("id");
     let status = api.catalog.gc_commits_status(&repository, task).await?;
@@ -60,12 +47,9 @@ pub(crate) async fn commits_status(
 
 pub(crate) async fn prepare_uncommitted(
     State(api): State<ApiState>,
-    caller: Caller,
     Path(id): Path<String>,
     MaybeBody(body): MaybeBody<types::PrepareGCUncommittedRequest>,
 ) -> Result<(StatusCode, Json<types::PrepareGCUncommittedResponse>)> {
-    api.authorize(&caller, [(PREPARE_UNCOMMITTED, arn::repository(&id))])
-        .await?;
     let repository = api.catalog.repository(&id).await?;
     let token = body.and_then(|body| body.continuation_token);
     let token = token.as_deref().filter(|token| !token.is_empty());

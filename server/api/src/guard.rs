@@ -1,66 +1,62 @@
-//! The middleware before every handler: validates the request, authenticates the caller, reads the JSON body.
+//! The middleware before every handler: validates the request, authenticates the caller, reads the JSON body, and
+//! checks the permissions of the route.
 //!
 //! Parameters come first, then the caller, then the body, so that unauthenticated callers cannot make the
-//! server read large bodies. Also counts and times every operation.
+//! server read large bodies. Permissions come last, because resources may be named in the body. Also counts and
+//! times every operation.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use api_types as types;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{FromRequestParts as _, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use base::Reservation;
-use http::header::{AUTHORIZATION, HeaderName};
-use http::{HeaderValue, Method, StatusCode};
+use http::header::AUTHORIZATION;
+use http::{Method, StatusCode};
 
 use crate::body::{MAX_ANONYMOUS_BODY_BYTES, MAX_BODY_BYTES, read_json};
 use crate::error::{Error, Result};
-use crate::extract::{Caller, Params, authenticate, session_cookie};
-use crate::generated::OPERATIONS;
+use crate::extract::{Caller, Params, ParsedBody, Path, authenticate, session_cookie};
+use crate::permissions::{Access, Fields};
 use crate::schema::Operation;
-use crate::{ApiState, PREFIX, binding, site};
+use crate::{ApiState, binding, site};
 
-/// Passes on requests that satisfy the contract.
-pub(crate) async fn guard(State(api): State<ApiState>, request: Request, next: Next) -> Response {
+/// What the guard of one route knows. Every route has its own, so that no request needs a search.
+#[derive(Debug, Clone)]
+pub(crate) struct Guard {
+    pub(crate) api: ApiState,
+    pub(crate) operation: &'static Operation,
+    pub(crate) access: &'static Access,
+}
+
+/// Passes on requests that satisfy the contract and whose caller has the permissions of the route.
+pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     let started = Instant::now();
+    let operation = guard.operation;
     let method = request.method().clone();
-    let Some(operation) = operation(&request) else {
+    if method != operation.method {
+        // The router passes HEAD requests to GET routes.
         return Error::NoEndpoint.into_response();
-    };
+    }
     if let Some(refusal) = refuse_other_pages(operation, &request) {
         measure(operation, &method, &refusal, started);
         return refusal;
     }
-    let response = match admit(&api, operation, request).await {
+    let response = match guard.admit(request).await {
         // Keep the body's memory reserved until the handler has ended.
         Ok((request, _held)) => match unreadable_parameter(operation, &request) {
             Some(answer) => answer,
-            None => next.run(request).await,
+            None => match guard.authorize(request).await {
+                Ok(request) => next.run(request).await,
+                Err(error) => error.into_response(),
+            },
         },
         Err(error) => error.into_response(),
     };
     measure(operation, &method, &response, started);
     response
-}
-
-/// Tells browsers not to guess content types.
-pub(crate) async fn set_nosniff_header(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let header = HeaderName::from_static("x-content-type-options");
-    response
-        .headers_mut()
-        .insert(header, HeaderValue::from_static("nosniff"));
-    response
-}
-
-/// The contract's operation for the matched route.
-fn operation(request: &Request) -> Option<&'static Operation> {
-    let path = request.extensions().get::<MatchedPath>()?.as_str();
-    let path = path.strip_prefix(PREFIX).unwrap_or(path);
-    OPERATIONS
-        .iter()
-        .find(|o| o.method == request.method().as_str() && o.path == path)
 }
 
 /// Refuses writes that are authorized only by the session cookie and come from another site's page, because
@@ -86,36 +82,57 @@ fn refuse_other_pages(operation: &Operation, request: &Request) -> Option<Respon
     Some((StatusCode::FORBIDDEN, axum::Json(error)).into_response())
 }
 
-async fn admit(
-    api: &ApiState,
-    operation: &'static Operation,
-    mut request: Request,
-) -> Result<(Request, Option<Reservation>)> {
-    let query = request.uri().query().unwrap_or_default();
-    let query: Arc<[(String, String)]> = url::form_urlencoded::parse(query.as_bytes())
-        .into_owned()
-        .collect();
-    operation
-        .check_parameters(&query, request.headers())
-        .map_err(Error::Invalid)?;
-    let bodies = &api.options.bodies;
-    let (mut budget, mut max_bytes) = (&bodies.anonymous, MAX_ANONYMOUS_BODY_BYTES);
-    if operation.authenticated {
-        let caller = Caller(authenticate(&api.auth, request.headers()).await?);
-        request.extensions_mut().insert(caller);
-        (budget, max_bytes) = (&bodies.known, MAX_BODY_BYTES);
+impl Guard {
+    async fn admit(&self, mut request: Request) -> Result<(Request, Option<Reservation>)> {
+        let (api, operation) = (&self.api, self.operation);
+        let query = request.uri().query().unwrap_or_default();
+        let query: Arc<[(String, String)]> = url::form_urlencoded::parse(query.as_bytes())
+            .into_owned()
+            .collect();
+        operation
+            .check_parameters(&query, request.headers())
+            .map_err(Error::Invalid)?;
+        let bodies = &api.options.bodies;
+        let (mut budget, mut max_bytes) = (&bodies.anonymous, MAX_ANONYMOUS_BODY_BYTES);
+        if operation.authenticated {
+            let caller = Caller(authenticate(&api.auth, request.headers()).await?);
+            request.extensions_mut().insert(caller);
+            (budget, max_bytes) = (&bodies.known, MAX_BODY_BYTES);
+        }
+        let mut held = None;
+        if let Some(body) = &operation.body
+            && let Some((parsed, reservation)) =
+                read_json(body, &mut request, budget, max_bytes).await?
+        {
+            request.extensions_mut().insert(parsed);
+            held = Some(reservation);
+        }
+        request.extensions_mut().insert(Params(query));
+        request.extensions_mut().insert(operation);
+        Ok((request, held))
     }
-    let mut held = None;
-    if let Some(body) = &operation.body
-        && let Some((parsed, reservation)) =
-            read_json(body, &mut request, budget, max_bytes).await?
-    {
-        request.extensions_mut().insert(parsed);
-        held = Some(reservation);
+
+    /// Checks the permissions of the route.
+    async fn authorize(&self, request: Request) -> Result<Request> {
+        if !matches!(self.access, Access::Requires(_)) {
+            return Ok(request);
+        }
+        let (mut parts, body) = request.into_parts();
+        let Path(path) = Path::<Vec<(String, String)>>::from_request_parts(&mut parts, &()).await?;
+        let caller = Caller::from_request_parts(&mut parts, &()).await?;
+        let Params(query) = Params::from_request_parts(&mut parts, &()).await?;
+        let parsed = parts.extensions.get::<ParsedBody>();
+        let fields = Fields {
+            path: &path,
+            query: &query,
+            body: parsed.map(|ParsedBody(value)| &**value),
+        };
+        let permissions = self.access.permissions(&self.api, fields);
+        if !permissions.is_empty() {
+            self.api.authorize(&caller, &permissions).await?;
+        }
+        Ok(Request::from_parts(parts, body))
     }
-    request.extensions_mut().insert(Params(query));
-    request.extensions_mut().insert(operation);
-    Ok((request, held))
 }
 
 fn unreadable_parameter(operation: &Operation, request: &Request) -> Option<Response> {

@@ -1,7 +1,7 @@
 //! The REST API: routes, validation, extraction, authorization, conversion. No domain logic.
 //!
-//! `router.rs` lists all routes. A request passes `guard.rs` (contract, caller, body) and then its
-//! handler, which extracts, authorizes, calls the catalog once and converts the result.
+//! `router.rs` lists all routes and their permissions. A request passes `guard.rs` (contract, caller, body,
+//! permissions) and then its handler, which extracts, calls the catalog once and converts the result.
 //! Only `error/` maps failures to statuses, messages and hints. The contract is `openapi.yaml`;
 //! `generated.rs` is generated from it.
 
@@ -27,6 +27,7 @@ mod history;
 mod metadata;
 mod not_implemented;
 mod objects;
+mod permissions;
 mod protection;
 mod pulls;
 mod range;
@@ -45,10 +46,11 @@ mod tasks;
 mod upload;
 mod users;
 
+use std::sync::Arc;
+
 use ::actions::Actions;
-use auth::{Auth, Permission, arn};
-use catalog::{Catalog, Repository};
-use tracing::trace;
+use auth::{Auth, Permission};
+use catalog::Catalog;
 
 use error::Result;
 use extract::Caller;
@@ -56,7 +58,8 @@ use extract::Caller;
 pub use body::BodyBudgets;
 pub use error::describe_failure;
 pub use first_caller::{Peer, SETUP_TOKEN_HEADER, SetupToken};
-pub use router::{ROUTES, router};
+pub use permissions::Authorizer;
+pub use router::{ROUTES, Route, router};
 pub use site::{host_name, hosts, is_cross_site, is_loopback_name};
 
 /// The path below which the operations are served.
@@ -67,8 +70,10 @@ const PREFIX: &str = "/api/v1";
 pub struct ApiState {
     pub catalog: Catalog,
     pub auth: Auth,
+    /// Checks permissions. Usually the same service as `auth`.
+    pub authorizer: Arc<dyn Authorizer>,
     pub actions: Actions,
-    pub options: Options,
+    pub options: Arc<Options>,
 }
 
 /// The version of lakeFS that this server is compatible with. Clients decide by it which features to use.
@@ -92,28 +97,8 @@ pub struct Options {
 }
 
 impl ApiState {
-    /// Checks that the caller has all of the permissions. Traces them for tests.
-    async fn authorize<const N: usize>(
-        &self,
-        caller: &Caller,
-        permissions: [(&'static str, String); N],
-    ) -> Result<()> {
-        let permissions = permissions.map(|(action, resource)| {
-            trace!(target: "api::permissions", action, resource);
-            Permission::new(action, resource)
-        });
-        Ok(self.auth.authorize(&caller.0, &permissions).await?)
-    }
-
-    /// Loads a repository if the caller may perform `action` on it.
-    async fn repository_for(
-        &self,
-        caller: &Caller,
-        action: &'static str,
-        id: &str,
-    ) -> Result<Repository> {
-        self.authorize(caller, [(action, arn::repository(id))])
-            .await?;
-        Ok(self.catalog.repository(id).await?)
+    /// Checks that the caller has all of the permissions.
+    async fn authorize(&self, caller: &Caller, permissions: &[Permission]) -> Result<()> {
+        Ok(self.authorizer.authorize(&caller.0, permissions).await?)
     }
 }

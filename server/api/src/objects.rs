@@ -16,13 +16,10 @@ const MAX_DELETE_PATHS: usize = 1000;
 
 pub(crate) async fn stat_object(
     State(api): State<ApiState>,
-    caller: Caller,
     Path((id, reference)): Path<(String, String)>,
     params: Params,
 ) -> Result<Json<types::ObjectStats>> {
     let path = params.text("path");
-    api.authorize(&caller, [("fs:ReadObject", arn::object(&id, path))])
-        .await?;
     refuse_presign(&api, &params)?;
     catalog::check_path(path)?;
     let repository = api.catalog.repository(&id).await?;
@@ -35,12 +32,9 @@ pub(crate) async fn stat_object(
 
 pub(crate) async fn list_objects(
     State(api): State<ApiState>,
-    caller: Caller,
     Path((id, reference)): Path<(String, String)>,
     params: Params,
 ) -> Result<Json<types::ObjectStatsList>> {
-    api.authorize(&caller, [("fs:ListObjects", arn::repository(&id))])
-        .await?;
     refuse_presign(&api, &params)?;
     let repository = api.catalog.repository(&id).await?;
     let request = ListRequest {
@@ -77,13 +71,10 @@ pub(crate) fn refuse_presign(api: &ApiState, params: &Params) -> Result<()> {
 
 pub(crate) async fn delete_object(
     State(api): State<ApiState>,
-    caller: Caller,
     Path((id, branch)): Path<(String, String)>,
     params: Params,
 ) -> Result<StatusCode> {
     let path = params.text("path");
-    api.authorize(&caller, [("fs:DeleteObject", arn::object(&id, path))])
-        .await?;
     let repository = api.catalog.repository(&id).await?;
     let options = WriteOptions {
         force: params.flag("force"),
@@ -132,7 +123,7 @@ async fn split_by_permission(
     let mut errors = Vec::new();
     for path in paths {
         let permission = Permission::new("fs:DeleteObject", arn::object(repository, &path));
-        match api.auth.authorize(&caller.0, &[permission]).await {
+        match api.authorizer.authorize(&caller.0, &[permission]).await {
             Ok(()) => allowed.push(path),
             Err(refusal @ auth::Error::Forbidden(_)) => {
                 let message = refusal.to_string();
@@ -152,17 +143,11 @@ async fn split_by_permission(
 /// Copies the bytes. `shallow` is treated the same: clients cannot observe whether copies share bytes.
 pub(crate) async fn copy_object(
     State(api): State<ApiState>,
-    caller: Caller,
     Path((id, branch)): Path<(String, String)>,
     params: Params,
     Body(body): Body<types::ObjectCopyCreation>,
 ) -> Result<(StatusCode, Json<types::ObjectStats>)> {
     let path = params.text("dest_path");
-    let permissions = [
-        ("fs:ReadObject", arn::object(&id, &body.src_path)),
-        ("fs:WriteObject", arn::object(&id, path)),
-    ];
-    api.authorize(&caller, permissions).await?;
     let repository = api.catalog.repository(&id).await?;
     let source = body
         .src_ref

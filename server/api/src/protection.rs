@@ -8,21 +8,17 @@ use http::{HeaderMap, StatusCode};
 
 use crate::ApiState;
 use crate::error::Result;
-use crate::extract::{Body, Caller, Path};
-
-const GET: &str = "branches:GetBranchProtectionRules";
-const SET: &str = "branches:SetBranchProtectionRules";
+use crate::extract::{Body, Path};
 
 /// The rules and their `ETag`. As in lakeFS, it has no quotes, and is empty if rules were never set.
 pub(crate) async fn get_rules(
     State(api): State<ApiState>,
-    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<(
     [(HeaderName, String); 1],
     Json<Vec<types::BranchProtectionRule>>,
 )> {
-    let repository = api.repository_for(&caller, GET, &id).await?;
+    let repository = api.catalog.repository(&id).await?;
     let found = api.catalog.branch_protection(&repository).await?;
     let rule = |pattern| types::BranchProtectionRule { pattern };
     let rules = found.patterns.into_iter().map(rule).collect();
@@ -31,12 +27,11 @@ pub(crate) async fn get_rules(
 
 pub(crate) async fn set_rules(
     State(api): State<ApiState>,
-    caller: Caller,
     Path(id): Path<String>,
     headers: HeaderMap,
     Body(body): Body<Vec<types::BranchProtectionRule>>,
 ) -> Result<StatusCode> {
-    let repository = api.repository_for(&caller, SET, &id).await?;
+    let repository = api.catalog.repository(&id).await?;
     let patterns: Vec<String> = body.into_iter().map(|rule| rule.pattern).collect();
     api.catalog
         .set_branch_protection(&repository, &patterns, if_match(&headers))
@@ -55,20 +50,18 @@ fn if_match(headers: &HeaderMap) -> Option<&str> {
 
 pub(crate) async fn may_set(
     State(api): State<ApiState>,
-    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<StatusCode> {
-    api.repository_for(&caller, SET, &id).await?;
+    api.catalog.repository(&id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 pub(crate) async fn add_rule(
     State(api): State<ApiState>,
-    caller: Caller,
     Path(id): Path<String>,
     Body(rule): Body<types::BranchProtectionRule>,
 ) -> Result<StatusCode> {
-    let repository = api.repository_for(&caller, SET, &id).await?;
+    let repository = api.catalog.repository(&id).await?;
     api.catalog
         .add_protected_pattern(&repository, &rule.pattern)
         .await?;
@@ -77,11 +70,10 @@ pub(crate) async fn add_rule(
 
 pub(crate) async fn delete_rule(
     State(api): State<ApiState>,
-    caller: Caller,
     Path(id): Path<String>,
     Body(rule): Body<types::BranchProtectionRule>,
 ) -> Result<StatusCode> {
-    let repository = api.repository_for(&caller, SET, &id).await?;
+    let repository = api.catalog.repository(&id).await?;
     api.catalog
         .remove_protected_pattern(&repository, &rule.pattern)
         .await?;

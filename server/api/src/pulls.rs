@@ -1,7 +1,7 @@
 //! Pull requests.
 
 use api_types as types;
-use auth::arn;
+use auth::{Permission, arn};
 use axum::Json;
 use axum::extract::State;
 use catalog::{GateLog, NewPullRequest, PullFilter, PullRequestUpdate, PullStatus};
@@ -13,12 +13,9 @@ use crate::{ApiState, convert, diff};
 
 pub(crate) async fn list_pull_requests(
     State(api): State<ApiState>,
-    caller: Caller,
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Json<types::PullRequestsList>> {
-    api.authorize(&caller, [("pr:ListPullRequests", arn::repository(&id))])
-        .await?;
     let repository = api.catalog.repository(&id).await?;
     let filter = match params.given("status") {
         Some("open") => PullFilter::Open,
@@ -43,8 +40,6 @@ pub(crate) async fn create_pull_request(
     Path(id): Path<String>,
     Body(body): Body<types::PullRequestCreation>,
 ) -> Result<(StatusCode, Json<types::PullRequestCreationResponse>)> {
-    api.authorize(&caller, [("pr:WritePullRequest", arn::repository(&id))])
-        .await?;
     let repository = api.catalog.repository(&id).await?;
     let new = NewPullRequest {
         title: body.title,
@@ -60,11 +55,8 @@ pub(crate) async fn create_pull_request(
 
 pub(crate) async fn get_pull_request(
     State(api): State<ApiState>,
-    caller: Caller,
     Path((id, pull)): Path<(String, String)>,
 ) -> Result<Json<types::PullRequest>> {
-    api.authorize(&caller, [("pr:ReadPullRequest", arn::repository(&id))])
-        .await?;
     let repository = api.catalog.repository(&id).await?;
     let pull = api.catalog.pull_request(&repository, &pull).await?;
     Ok(Json(convert::pull_request(pull)))
@@ -73,12 +65,9 @@ pub(crate) async fn get_pull_request(
 /// Answers 204 instead of the contract's 200, as lakeFS does and its web interface expects.
 pub(crate) async fn update_pull_request(
     State(api): State<ApiState>,
-    caller: Caller,
     Path((id, pull)): Path<(String, String)>,
     Body(body): Body<types::PullRequestBasic>,
 ) -> Result<StatusCode> {
-    api.authorize(&caller, [("pr:WritePullRequest", arn::repository(&id))])
-        .await?;
     let repository = api.catalog.repository(&id).await?;
     let status = |status| match status {
         types::PullRequestBasicStatus::Open => PullStatus::Open,
@@ -103,13 +92,11 @@ pub(crate) async fn merge_pull_request(
     caller: Caller,
     Path((id, pull)): Path<(String, String)>,
 ) -> Result<(StatusCode, HeaderMap, Json<types::MergeResult>)> {
-    api.authorize(&caller, [("pr:WritePullRequest", arn::repository(&id))])
-        .await?;
     let repository = api.catalog.repository(&id).await?;
     let to = api.catalog.pull_request(&repository, &pull).await?;
     let destination = arn::branch(&id, &to.destination_branch);
-    api.authorize(&caller, [("fs:CreateCommit", destination)])
-        .await?;
+    let permission = Permission::new("fs:CreateCommit", destination);
+    api.authorize(&caller, &[permission]).await?;
     let committer = &caller.0.committer;
     let gates = GateLog::default();
     let merged = api

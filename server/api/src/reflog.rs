@@ -1,12 +1,12 @@
 //! The reflog of branches and tags, and undo.
 
 use api_types as types;
-use auth::arn;
+use auth::{Permission, arn};
 use axum::Json;
 use axum::extract::State;
 use catalog::{RefName, UndoOutcome, UndoParams};
 
-use crate::error::{Error, ErrorText, Result};
+use crate::error::{Error, ErrorText, Result, parsed};
 use crate::extract::{Caller, MaybeBody, Params, Path};
 use crate::{ApiState, convert};
 
@@ -20,22 +20,19 @@ pub(crate) async fn list_reflog(
     let of = match (branch, tag) {
         ("", "") => {
             let actions = ["fs:ListBranches", "fs:ListTags"];
-            api.authorize(
-                &caller,
-                actions.map(|action| (action, arn::repository(&id))),
-            )
-            .await?;
+            let permissions = actions.map(|action| Permission::new(action, arn::repository(&id)));
+            api.authorize(&caller, &permissions).await?;
             None
         }
         (branch, "") => {
-            api.authorize(&caller, [("fs:ReadBranch", arn::branch(&id, branch))])
-                .await?;
-            Some(RefName::branch(branch)?)
+            let permission = Permission::new("fs:ReadBranch", arn::branch(&id, branch));
+            api.authorize(&caller, &[permission]).await?;
+            Some(parsed(RefName::branch(branch))?)
         }
         ("", tag) => {
-            api.authorize(&caller, [("fs:ReadTag", arn::tag(&id, tag))])
-                .await?;
-            Some(RefName::tag(tag)?)
+            let permission = Permission::new("fs:ReadTag", arn::tag(&id, tag));
+            api.authorize(&caller, &[permission]).await?;
+            Some(parsed(RefName::tag(tag))?)
         }
         _ => {
             return Err(Error::InvalidWith(
@@ -63,14 +60,12 @@ pub(crate) async fn undo_branch(
     Path((id, branch)): Path<(String, String)>,
     MaybeBody(body): MaybeBody<types::UndoCreation>,
 ) -> Result<Json<types::UndoResult>> {
-    let resource = arn::branch(&id, &branch);
-    api.authorize(&caller, [("fs:RevertBranch", resource.clone())])
-        .await?;
+    let creation = Permission::new("fs:CreateBranch", arn::branch(&id, &branch));
     let undo = UndoRequest {
-        of: RefName::branch(&branch)?,
+        of: parsed(RefName::branch(&branch))?,
         id,
         body,
-        creation: ("fs:CreateBranch", resource),
+        creation,
     };
     Ok(Json(undo_result(branch, &undo.run(&api, &caller).await?)))
 }
@@ -81,14 +76,12 @@ pub(crate) async fn undo_tag(
     Path((id, tag)): Path<(String, String)>,
     MaybeBody(body): MaybeBody<types::UndoCreation>,
 ) -> Result<Json<types::UndoResult>> {
-    let resource = arn::tag(&id, &tag);
-    api.authorize(&caller, [("fs:CreateTag", resource.clone())])
-        .await?;
+    let creation = Permission::new("fs:CreateTag", arn::tag(&id, &tag));
     let undo = UndoRequest {
-        of: RefName::tag(&tag)?,
+        of: parsed(RefName::tag(&tag))?,
         id,
         body,
-        creation: ("fs:CreateTag", resource),
+        creation,
     };
     Ok(Json(undo_result(tag, &undo.run(&api, &caller).await?)))
 }
@@ -100,7 +93,7 @@ struct UndoRequest {
     of: RefName,
     body: Option<types::UndoCreation>,
     /// The additional permission for an undo that restores a deleted branch or tag.
-    creation: (&'static str, String),
+    creation: Permission,
 }
 
 impl UndoRequest {
@@ -113,7 +106,7 @@ impl UndoRequest {
             .entry_to_undo(&repository, &self.of, requested)
             .await?;
         if entry.to.is_none() {
-            api.authorize(caller, [self.creation]).await?;
+            api.authorize(caller, &[self.creation]).await?;
         }
         let params = UndoParams {
             entry: Some(entry.id),

@@ -7,7 +7,7 @@ use axum::extract::State;
 use catalog::{BranchId, CreateRepository, RepositoryId};
 use http::StatusCode;
 
-use crate::error::Result;
+use crate::error::{Result, parsed};
 use crate::extract::{Body, Caller, Params, Path};
 use crate::{ApiState, convert};
 
@@ -42,17 +42,11 @@ pub(crate) async fn create_repository(
     params: Params,
     Body(body): Body<types::RepositoryCreation>,
 ) -> Result<(StatusCode, Json<types::Repository>)> {
-    // Authorize the canonical spelling of the namespace. `create_repository` refuses invalid ones below.
-    let canonical = api.catalog.namespace(&body.storage_namespace);
-    let namespace = arn::namespace(canonical.as_deref().unwrap_or(&body.storage_namespace));
-    let permissions = [
-        ("fs:CreateRepository", arn::repository(&body.name)),
-        ("fs:AttachStorageNamespace", namespace),
-    ];
-    api.authorize(&caller, permissions).await?;
     let request = CreateRepository {
-        id: RepositoryId::parse(&body.name)?,
-        default_branch: BranchId::parse(body.default_branch.as_deref().unwrap_or(DEFAULT_BRANCH))?,
+        id: parsed(RepositoryId::parse(&body.name))?,
+        default_branch: parsed(BranchId::parse(
+            body.default_branch.as_deref().unwrap_or(DEFAULT_BRANCH),
+        ))?,
         storage_namespace: body.storage_namespace,
         read_only: body.read_only.unwrap_or(false),
         bare: params.flag("bare"),
@@ -71,23 +65,17 @@ pub(crate) async fn create_repository(
 
 pub(crate) async fn get_repository(
     State(api): State<ApiState>,
-    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<types::Repository>> {
-    api.authorize(&caller, [("fs:ReadRepository", arn::repository(&id))])
-        .await?;
     let repository = api.catalog.repository(&id).await?;
     Ok(Json(convert::repository(repository)))
 }
 
 pub(crate) async fn delete_repository(
     State(api): State<ApiState>,
-    caller: Caller,
     Path(id): Path<String>,
     params: Params,
 ) -> Result<StatusCode> {
-    api.authorize(&caller, [("fs:DeleteRepository", arn::repository(&id))])
-        .await?;
     api.catalog
         .delete_repository(&id, params.flag("force"))
         .await?;
@@ -96,23 +84,17 @@ pub(crate) async fn delete_repository(
 
 pub(crate) async fn get_metadata(
     State(api): State<ApiState>,
-    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<types::RepositoryMetadata>> {
-    api.authorize(&caller, [("fs:ReadRepository", arn::repository(&id))])
-        .await?;
     let repository = api.catalog.repository(&id).await?;
     Ok(Json(api.catalog.repository_metadata(&repository).await?))
 }
 
 pub(crate) async fn set_metadata(
     State(api): State<ApiState>,
-    caller: Caller,
     Path(id): Path<String>,
     Body(body): Body<types::RepositoryMetadataSet>,
 ) -> Result<StatusCode> {
-    api.authorize(&caller, [("fs:UpdateRepository", arn::repository(&id))])
-        .await?;
     let repository = api.catalog.repository(&id).await?;
     api.catalog
         .set_repository_metadata(&repository, body.metadata)
@@ -122,12 +104,9 @@ pub(crate) async fn set_metadata(
 
 pub(crate) async fn delete_metadata(
     State(api): State<ApiState>,
-    caller: Caller,
     Path(id): Path<String>,
     Body(body): Body<types::RepositoryMetadataKeys>,
 ) -> Result<StatusCode> {
-    api.authorize(&caller, [("fs:UpdateRepository", arn::repository(&id))])
-        .await?;
     let repository = api.catalog.repository(&id).await?;
     api.catalog
         .delete_repository_metadata(&repository, &body.keys)

@@ -10,28 +10,23 @@ use http::StatusCode;
 
 use crate::ApiState;
 use crate::error::{Error, Result};
-use crate::extract::{Body, Caller, Path};
-
-const GET: &str = "retention:GetGarbageCollectionRules";
-const SET: &str = "retention:SetGarbageCollectionRules";
+use crate::extract::{Body, Path};
 
 pub(crate) async fn get_rules(
     State(api): State<ApiState>,
-    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<types::GarbageCollectionRules>> {
-    let repository = api.repository_for(&caller, GET, &id).await?;
+    let repository = api.catalog.repository(&id).await?;
     let rules = api.catalog.gc_rules(&repository).await?;
     Ok(Json(to_wire(rules.ok_or(catalog::Error::NoGcRules)?)))
 }
 
 pub(crate) async fn set_rules(
     State(api): State<ApiState>,
-    caller: Caller,
     Path(id): Path<String>,
     Body(body): Body<types::GarbageCollectionRules>,
 ) -> Result<StatusCode> {
-    let repository = api.repository_for(&caller, SET, &id).await?;
+    let repository = api.catalog.repository(&id).await?;
     api.catalog
         .set_gc_rules(&repository, &from_wire(body)?)
         .await?;
@@ -40,20 +35,18 @@ pub(crate) async fn set_rules(
 
 pub(crate) async fn delete_rules(
     State(api): State<ApiState>,
-    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<StatusCode> {
-    let repository = api.repository_for(&caller, SET, &id).await?;
+    let repository = api.catalog.repository(&id).await?;
     api.catalog.delete_gc_rules(&repository).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 pub(crate) async fn may_set(
     State(api): State<ApiState>,
-    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<StatusCode> {
-    api.repository_for(&caller, SET, &id).await?;
+    api.catalog.repository(&id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,7 +1,6 @@
 //! Tags.
 
 use api_types as types;
-use auth::arn;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
@@ -12,12 +11,9 @@ use crate::{ApiState, convert};
 
 pub(crate) async fn list_tags(
     State(api): State<ApiState>,
-    caller: Caller,
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Json<types::RefList>> {
-    api.authorize(&caller, [("fs:ListTags", arn::repository(&id))])
-        .await?;
     let repository = api.catalog.repository(&id).await?;
     let page = api
         .catalog
@@ -41,8 +37,6 @@ pub(crate) async fn create_tag(
     Path(id): Path<String>,
     Body(body): Body<types::TagCreation>,
 ) -> Result<(StatusCode, Json<types::Ref>)> {
-    api.authorize(&caller, [("fs:CreateTag", arn::tag(&id, &body.id))])
-        .await?;
     let repository = api.catalog.repository(&id).await?;
     let force = body.force.unwrap_or(false);
     let tag = api
@@ -61,11 +55,8 @@ pub(crate) async fn create_tag(
 
 pub(crate) async fn get_tag(
     State(api): State<ApiState>,
-    caller: Caller,
     Path((id, tag)): Path<(String, String)>,
 ) -> Result<Json<types::Ref>> {
-    api.authorize(&caller, [("fs:ReadTag", arn::tag(&id, &tag))])
-        .await?;
     let repository = api.catalog.repository(&id).await?;
     Ok(Json(convert::tag(
         &api.catalog.tag(&repository, &tag).await?,
@@ -78,8 +69,6 @@ pub(crate) async fn delete_tag(
     Path((id, tag)): Path<(String, String)>,
     params: Params,
 ) -> Result<StatusCode> {
-    api.authorize(&caller, [("fs:DeleteTag", arn::tag(&id, &tag))])
-        .await?;
     let repository = api.catalog.repository(&id).await?;
     api.catalog
         .delete_tag(&repository, &tag, params.flag("force"), &caller.0.committer)

@@ -48,7 +48,8 @@ async fn every_route_answers_410_during_the_deletion() {
     let api = TestApi::new().await;
     mark(&api).await;
     let mut gone = Vec::new();
-    for (method, path, operation) in api::ROUTES {
+    for route in api::ROUTES {
+        let (method, path, operation) = (route.method, route.path, &route.operation);
         // Preflights check only permissions, and `deleteRepository` resumes the deletion.
         let is_other = operation.ends_with("Preflight") || *operation == "deleteRepository";
         if is_other || !path.contains("{repository}") {

@@ -1,8 +1,10 @@
 //! An in-memory server and a client that calls it without a socket.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use api::{ApiState, Options, Peer, SetupToken};
+use api::{ApiState, Authorizer, Options, Peer, SetupToken};
+use async_trait::async_trait;
+use auth::{Permission, Principal};
 use axum::Router;
 use axum::body::Body;
 use base64::Engine as _;
@@ -70,11 +72,31 @@ pub(crate) struct Ask {
     pub(crate) anonymous: bool,
 }
 
+/// Records the permissions that the API checks.
+#[derive(Debug)]
+struct RecordingAuthorizer {
+    auth: auth::Auth,
+    asked: Arc<Mutex<Vec<Permission>>>,
+}
+
+#[async_trait]
+impl Authorizer for RecordingAuthorizer {
+    async fn authorize(
+        &self,
+        principal: &Principal,
+        permissions: &[Permission],
+    ) -> auth::Result<()> {
+        self.asked.lock().unwrap().extend_from_slice(permissions);
+        Authorizer::authorize(&self.auth, principal, permissions).await
+    }
+}
+
 /// An in-memory server.
 pub(crate) struct TestApi {
     router: Router,
     /// The catalog of the server.
     pub(crate) lake: TestCatalog,
+    asked: Arc<Mutex<Vec<Permission>>>,
     _cache: tempfile::TempDir,
 }
 
@@ -92,7 +114,6 @@ impl TestApi {
     }
 
     pub(crate) async fn with_hooks(hooks: impl FnOnce(&Reader) -> Arc<dyn Hooks>) -> Self {
-        crate::permissions::start_recording();
         let lake = TestCatalog::with_hooks(hooks);
         let cache = tempfile::tempdir().unwrap();
         let auth = auth::Auth::new(
@@ -137,18 +158,25 @@ impl TestApi {
             setup_token: SetupToken::new(SETUP_TOKEN.to_owned()),
             bodies: api::BodyBudgets::new(128 << 20),
         };
+        let asked = Arc::default();
+        let authorizer = RecordingAuthorizer {
+            auth: auth.clone(),
+            asked: Arc::clone(&asked),
+        };
         let state = ApiState {
             catalog: lake
                 .catalog
                 .clone()
                 .describe_failures_with(api::describe_failure),
             auth,
+            authorizer: Arc::new(authorizer),
             actions,
-            options,
+            options: Arc::new(options),
         };
         Self {
             router: api::router(state),
             lake,
+            asked,
             _cache: cache,
         }
     }
@@ -158,6 +186,11 @@ impl TestApi {
         self.post("/setup_lakefs", &json!({"username": "admin", "key": key}))
             .await
             .expect(200);
+    }
+
+    /// The permissions that were checked since the last call, in order.
+    pub(crate) fn take_asked(&self) -> Vec<Permission> {
+        std::mem::take(&mut self.asked.lock().unwrap())
     }
 
     /// Sends a request below `/api/v1`.

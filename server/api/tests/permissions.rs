@@ -1,71 +1,14 @@
 //! Checks the permissions that operations require, and on which resources: the same as in lakeFS.
 
-use std::cell::RefCell;
-use std::fmt::Debug;
-use std::sync::Once;
-
 use http::Method;
 use serde_json::{Value, json};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
 
 use crate::harness::{Ask, TestApi};
 
-thread_local! {
-    /// The permissions checked on this thread, which runs a single test.
-    static ASKED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Records permission checks on all threads. It is the process's only subscriber and must be set before the first
-/// request, because `tracing` caches which events are enabled when they first occur.
-#[derive(Debug)]
-struct PermissionRecorder;
-
-/// Starts recording. Call it before any request.
-pub(crate) fn start_recording() {
-    static STARTED: Once = Once::new();
-    STARTED.call_once(|| tracing::subscriber::set_global_default(PermissionRecorder).unwrap());
-}
-
-fn take() -> Vec<String> {
-    ASKED.with(RefCell::take)
-}
-
-impl Subscriber for PermissionRecorder {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "api::permissions"
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut values = FieldValues(Vec::new());
-        event.record(&mut values);
-        ASKED.with(|asked| asked.borrow_mut().push(values.0.join(" ")));
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
-struct FieldValues(Vec<String>);
-
-impl Visit for FieldValues {
-    fn record_str(&mut self, _: &Field, value: &str) {
-        let local = value.strip_prefix("arn:lakefs:fs:::repository/");
-        self.0.push(local.unwrap_or(value).to_owned());
-    }
-
-    fn record_debug(&mut self, _: &Field, value: &dyn Debug) {
-        self.0.push(format!("{value:?}"));
+fn repositories(path: &str) -> String {
+    match path {
+        "" => "/repositories".to_owned(),
+        path => format!("/repositories/{path}"),
     }
 }
 
@@ -79,10 +22,17 @@ async fn asked(api: &TestApi, request: (&str, &str, Value)) -> String {
         },
         anonymous: false,
     };
-    take();
+    api.take_asked();
     let method = Method::from_bytes(method.as_bytes()).unwrap();
-    api.ask(method, &format!("/repositories/{path}"), ask).await;
-    take().join(", ")
+    api.ask(method, &repositories(path), ask).await;
+    let asked = api.take_asked().into_iter().map(|permission| {
+        let local = permission
+            .resource
+            .strip_prefix("arn:lakefs:fs:::repository/");
+        let resource = local.unwrap_or(&permission.resource);
+        format!("{} {resource}", permission.action)
+    });
+    asked.collect::<Vec<_>>().join(", ")
 }
 
 #[tokio::test]
@@ -277,6 +227,32 @@ async fn operations_require_the_permissions_of_lakefs() {
             "fs:RevertBranch r/branch/b",
         ),
         ("POST", "r/tags/t/undo", json!({}), "fs:CreateTag r/tag/t"),
+        // One resource per path of the body, and resources of the query and the body.
+        (
+            "POST",
+            "r/branches/b/objects/delete",
+            json!({"paths": ["x", "y/z"]}),
+            "fs:DeleteObject r/object/x, fs:DeleteObject r/object/y/z",
+        ),
+        (
+            "POST",
+            "r/branches/b/objects/copy?dest_path=to",
+            json!({"src_path": "from"}),
+            "fs:ReadObject r/object/from, fs:WriteObject r/object/to",
+        ),
+        (
+            "GET",
+            "r/refs/b/objects/stat?path=a%20b",
+            Value::Null,
+            "fs:ReadObject r/object/a b",
+        ),
+        // Operations that are not implemented.
+        (
+            "DELETE",
+            "r/branches/b/import?id=i",
+            Value::Null,
+            "fs:ImportCancel r",
+        ),
     ] {
         let request = (method, path, body);
         assert_eq!(asked(&api, request).await, expected, "{method} {path}");
@@ -299,5 +275,11 @@ async fn operations_require_the_permissions_of_lakefs() {
     assert_eq!(
         asked(&api, ("PUT", &merge, Value::Null)).await,
         "pr:WritePullRequest lake, fs:CreateCommit lake/branch/d"
+    );
+
+    let new = json!({"name": "new", "storage_namespace": "mem://new"});
+    assert_eq!(
+        asked(&api, ("POST", "", new)).await,
+        "fs:CreateRepository new, fs:AttachStorageNamespace arn:lakefs:fs:::namespace/mem://new"
     );
 }

@@ -5,24 +5,24 @@
 
 use std::any::Any;
 use std::io;
-use std::panic::AssertUnwindSafe;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use anyhow::Context as _;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use futures::FutureExt as _;
-use http::HeaderValue;
+use base::IdGenerator;
+use http::{HeaderName, HeaderValue};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tower_http::request_id::{MakeRequestId, RequestId};
 use tracing::Instrument as _;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use crate::config::Logging;
 
 /// Header of the request id, in requests and responses.
-pub(crate) const REQUEST_ID: &str = "x-request-id";
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Ids that are longer or contain other characters are replaced.
 const MAX_REQUEST_ID_BYTES: usize = 128;
 
@@ -77,35 +77,55 @@ pub(crate) fn init_metrics() -> anyhow::Result<PrometheusHandle> {
     Ok(handle)
 }
 
-/// Middleware: assigns a request id and a span, writes the log line and the metrics. A panic in a
-/// handler fails only its own request and not the connection, which other requests may share.
-pub(crate) async fn observe(
-    mut request: Request,
-    next: Next,
-    surface: &'static str,
-    new_id: String,
-) -> Response {
-    let id = request
-        .headers()
-        .get(REQUEST_ID)
-        .filter(|v| is_fit(v))
-        .cloned();
-    let id = id
-        .unwrap_or_else(|| HeaderValue::from_str(&new_id).expect("generated ids are plain ASCII"));
-    request.headers_mut().insert(REQUEST_ID, id.clone());
+/// Which API a request belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Interface {
+    S3,
+    Rest,
+    Other,
+}
 
-    let method = request.method().clone();
-    let path = request.uri().path().to_owned();
-    let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default(), surface, %method, path);
+impl Interface {
+    /// The value of the label `surface` in metrics and logs.
+    fn label(self) -> &'static str {
+        match self {
+            Self::S3 => "s3",
+            Self::Rest => "api",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// Generates ids for requests without one.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestIds(pub(crate) Arc<dyn IdGenerator>);
+
+impl MakeRequestId for RequestIds {
+    fn make_request_id<B>(&mut self, _: &http::Request<B>) -> Option<RequestId> {
+        let id = HeaderValue::from_str(&self.0.uuid()).expect("generated ids are plain ASCII");
+        Some(RequestId::new(id))
+    }
+}
+
+/// Removes an id that is too long for the log or contains unusual characters.
+pub(crate) fn remove_unfit_request_id(mut request: Request) -> Request {
+    let headers = request.headers_mut();
+    if headers.get(REQUEST_ID).is_some_and(|id| !is_fit(id)) {
+        headers.remove(REQUEST_ID);
+    }
+    request
+}
+
+/// Middleware: runs the request in a span with its id, writes the log line and the metrics.
+pub(crate) async fn observe(request: Request, next: Next) -> Response {
+    let interface = request.extensions().get::<Interface>();
+    let surface = interface.copied().unwrap_or(Interface::Other).label();
+    let id = request.headers().get(REQUEST_ID);
+    let id = id.and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let (method, path) = (request.method().clone(), request.uri().path());
+    let span = tracing::info_span!("request", id, surface, %method, path);
     let started = Instant::now();
-    // Unwind safe: state of the handler is dropped, and shared state is never left inconsistent.
-    let answer = AssertUnwindSafe(next.run(request))
-        .catch_unwind()
-        .instrument(span.clone());
-    let mut response = match answer.await {
-        Ok(response) => response,
-        Err(panic) => span.in_scope(|| after_panic(panic.as_ref())),
-    };
+    let response = next.run(request).instrument(span.clone()).await;
     let elapsed = started.elapsed();
 
     let status = response.status();
@@ -117,12 +137,16 @@ pub(crate) async fn observe(
     } else {
         tracing::debug!(status = status.as_u16(), ?elapsed, "request done");
     }
-    response.headers_mut().entry(REQUEST_ID).or_insert(id);
     response
 }
 
-/// Logs a panic and returns the response for it.
-fn after_panic(panic: &(dyn Any + Send)) -> Response {
+/// Logs a panic and returns the response for it. A panic in a handler fails only its own request and not the
+/// connection, which other requests may share.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature that CatchPanicLayer requires"
+)]
+pub(crate) fn respond_to_panic(panic: Box<dyn Any + Send>) -> Response {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     tracing::error!(panic = text.unwrap_or("without text"), "a handler panicked");
@@ -155,25 +179,58 @@ mod tests {
     use axum::body::Body;
     use axum::middleware;
     use axum::routing::get;
+    use base::{SystemClock, SystemIds};
     use http_body_util::BodyExt as _;
-    use tower::ServiceExt as _;
+    use tower::util::MapRequestLayer;
+    use tower::{ServiceBuilder, ServiceExt as _};
+    use tower_http::catch_panic::CatchPanicLayer;
+    use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 
     use super::*;
 
-    #[tokio::test]
-    async fn panic_gets_a_response_and_is_logged_with_its_request() {
-        let app = Router::new()
+    /// A server whose only handler panics.
+    fn panicking() -> Router {
+        let ids = RequestIds(Arc::new(SystemIds::new(Arc::new(SystemClock))));
+        Router::new()
             .route("/panic", get(async || -> &'static str { panic!("secret") }))
-            .layer(middleware::from_fn(|request: Request, next: Next| {
-                observe(request, next, "other", "an-id".to_owned())
-            }));
+            .layer(
+                ServiceBuilder::new()
+                    .layer(MapRequestLayer::new(remove_unfit_request_id))
+                    .layer(SetRequestIdLayer::new(REQUEST_ID, ids))
+                    .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+                    .layer(middleware::from_fn(observe))
+                    .layer(CatchPanicLayer::custom(respond_to_panic)),
+            )
+    }
+
+    #[tokio::test]
+    async fn panic_gets_a_response_with_the_id_of_its_request() {
         let request = Request::get("/panic")
+            .header(REQUEST_ID, "an-id")
             .body(Body::empty())
             .expect("a request");
-        let Ok(response) = app.oneshot(request).await;
+        let Ok(response) = panicking().oneshot(request).await;
         assert_eq!(response.status(), 500);
         assert_eq!(response.headers()[REQUEST_ID], "an-id");
         let body = response.into_body().collect().await.expect("a body");
         assert_eq!(body.to_bytes(), r#"{"message":"internal error"}"#);
+    }
+
+    #[tokio::test]
+    async fn unfit_and_missing_request_ids_are_replaced() {
+        for given in [
+            None,
+            Some("a b"),
+            Some(&*"x".repeat(MAX_REQUEST_ID_BYTES + 1)),
+        ] {
+            let mut request = Request::get("/panic");
+            if let Some(id) = given {
+                request = request.header(REQUEST_ID, id);
+            }
+            let request = request.body(Body::empty()).expect("a request");
+            let Ok(response) = panicking().oneshot(request).await;
+            let id = &response.headers()[REQUEST_ID];
+            assert!(is_fit(id) && id.len() == 36, "{given:?}: {id:?}");
+        }
     }
 }

@@ -9,8 +9,10 @@ use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
+use axum::middleware::Next;
 use axum::response::Response;
-use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use http::{HeaderValue, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tokio::sync::oneshot;
@@ -18,8 +20,22 @@ use tokio::sync::oneshot;
 /// Larger bodies are not read.
 const MAX_BYTES: u64 = 64 << 10;
 
-/// Runs a handler, then reads what it left unread of a small body.
-pub(crate) async fn with_unread_body_drained<F, R>(request: Request, handler: F) -> Response
+/// Middleware: runs a handler, then reads what it left unread of a small body.
+pub(crate) async fn drain_unread_body(request: Request, next: Next) -> Response {
+    let may_wait_for_continue =
+        request.version() == Version::HTTP_11 && request.headers().contains_key(EXPECT);
+    let mut response = with_unread_body_drained(request, |request| next.run(request)).await;
+    if may_wait_for_continue && response.status().is_client_error() {
+        // A client that waits for `100 Continue` is refused before it sends its body. The
+        // connection cannot be reused and is closed. Without this header, pooled clients would
+        // notice only at their next request.
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+    response
+}
+
+async fn with_unread_body_drained<F, R>(request: Request, handler: F) -> Response
 where
     F: FnOnce(Request) -> R,
     R: Future<Output = Response>,

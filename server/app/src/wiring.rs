@@ -66,8 +66,9 @@ pub(crate) async fn build(config: &Config) -> anyhow::Result<Layers> {
     let api = api::router(api::ApiState {
         catalog: catalog.clone(),
         auth: auth.clone(),
+        authorizer: Arc::new(auth.clone()),
         actions: actions.clone(),
-        options: api_options(config, bodies.clone()),
+        options: Arc::new(api_options(config, bodies.clone())),
     });
     let gateway = Gateway::new(
         catalog.clone(),

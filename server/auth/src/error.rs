@@ -3,6 +3,9 @@
 /// The result of an auth operation.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// The cause of a failure of the record store, for the log.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// An error of an auth operation.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -27,6 +30,19 @@ pub enum Error {
         "failed to decrypt stored credentials: auth.encrypt.secret_key is not the key they were encrypted with"
     )]
     Secret,
+    /// The record store is overloaded. Retry later.
     #[error("failed to access auth records")]
-    Kv(#[from] kv::Error),
+    RecordsBusy(#[source] Cause),
+    /// The record store failed.
+    #[error("failed to access auth records")]
+    Records(#[source] Cause),
+}
+
+impl From<kv::Error> for Error {
+    fn from(error: kv::Error) -> Self {
+        match error {
+            busy @ kv::Error::SlowDown(_) => Self::RecordsBusy(busy.into()),
+            error => Self::Records(error.into()),
+        }
+    }
 }

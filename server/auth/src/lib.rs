@@ -16,7 +16,7 @@ mod service;
 mod tokens;
 mod usage;
 
-pub use error::{Error, Result};
+pub use error::{Cause, Error, Result};
 pub use keys::{COMPILED_CODE, HOOK_RUNS, MIN_SECRET_KEY_BYTES, derive};
 pub use permission::{Permission, Scope, arn};
 pub use principal::Principal;

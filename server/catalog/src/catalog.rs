@@ -19,7 +19,7 @@ use tracing::{Instrument as _, info, instrument};
 
 use crate::limits::check_commit;
 use crate::pending::Pending;
-use crate::tasks::{DescribeFailure, Tasks, describe_as_internal_error};
+use crate::tasks::{DescribeFailure, Tasks, describe_by_message};
 use crate::upload::Addresses;
 use crate::{Reader, Result};
 
@@ -82,7 +82,7 @@ impl Catalog {
                 tasks: Arc::new(tasks),
             }),
             hooks,
-            describe: describe_as_internal_error,
+            describe: describe_by_message,
         }
     }
 

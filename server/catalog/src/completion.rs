@@ -80,7 +80,7 @@ impl Catalog {
         }
         match self.complete_open(to, upload_id, parts, if_absent).await {
             // A concurrent call completed or aborted the upload.
-            Err(Error::NoSuchUpload(_) | Error::Engine(graveler::Error::ConcurrentChange(_))) => {
+            Err(Error::NoSuchUpload(_) | Error::ConcurrentChange(_)) => {
                 let object = self.find_completion(to, upload_id, parts).await?;
                 object.ok_or_else(|| Error::NoSuchUpload(upload_id.to_owned()))
             }
@@ -167,7 +167,7 @@ impl Catalog {
         };
         let namespace = &to.repository.storage_namespace;
         let object = Object::from_value(namespace, to.path.to_owned(), &value);
-        Ok(Some(object.map_err(Error::Engine)?))
+        Ok(Some(object?))
     }
 
     /// Makes the block store forget a completed upload, best effort. What a failure leaves behind is small, and

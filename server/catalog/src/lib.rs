@@ -32,6 +32,7 @@ mod marker;
 mod model;
 mod multipart;
 mod pending;
+mod problem;
 mod protection;
 mod pull_merge;
 mod pull_records;
@@ -51,7 +52,7 @@ mod upload;
 pub use catalog::Catalog;
 pub use completion::COMPLETION_RETENTION;
 pub use entry::{AddressType, DEFAULT_CONTENT_TYPE, Entry};
-pub use error::{Error, Result};
+pub use error::{Cause, Error, Result};
 pub use gates::{GateLog, Gates};
 pub use gc_commits::PreparedCommits;
 pub use gc_uncommitted::PreparedUncommitted;
@@ -63,6 +64,7 @@ pub use model::{
     DiffQuery, Difference, DifferenceKind, ListRequest, LogQuery, MultipartUpload, Object,
     ObjectOrPrefix, ObjectTarget, UploadOptions, WriteOptions,
 };
+pub use problem::{NamespaceProblem, ReferenceProblem};
 pub use pulls::{NewPullRequest, PullFilter, PullRequest, PullRequestUpdate, PullStatus};
 pub use reader::Reader;
 pub use retention::GcRules;
@@ -76,12 +78,10 @@ pub use tasks::{
 pub use upload::{MAX_PATH_BYTES, check_path};
 
 // Types of lower layers that `api` and `gateway` use, re-exported so that they depend on this crate only.
-pub use block::{ByteStream, CompletedPart, Error as BlockError, PartInfo, StoreInfo, from_bytes};
+pub use block::{ByteStream, CompletedPart, PartInfo, StoreInfo, from_bytes};
 pub use graveler::{
     Branch, BranchId, BranchProtection, CherryPickParams, Commit, CommitId, CommitParams,
-    CreateRepository, Error as EngineError, EventKind, Finding, Kind, MergeBase, MergeOutcome,
-    MergeParams, MergeStrategy, MetaRangeId, NamespaceProblem, Operation, RefName,
-    ReferenceProblem, ReflogEntry, RefsDump, Rejection, Repository, RepositoryId, RepositoryState,
-    ResetScope, RevertParams, Tag, TagId, UndoOutcome, UndoParams,
+    CreateRepository, EventKind, Finding, Kind, MergeBase, MergeOutcome, MergeParams,
+    MergeStrategy, MetaRangeId, Operation, RefName, ReflogEntry, RefsDump, Rejection, Repository,
+    RepositoryId, RepositoryState, ResetScope, RevertParams, Tag, TagId, UndoOutcome, UndoParams,
 };
-pub use kv::Error as StoreError;

@@ -329,10 +329,10 @@ impl UploadData {
 }
 
 pub(crate) fn corrupt(reason: impl std::fmt::Display) -> Error {
-    Error::Engine(graveler::Error::Corrupt {
+    Error::Corrupt {
         what: "multipart upload".to_owned(),
         reason: reason.to_string(),
-    })
+    }
 }
 
 /// Reads the record of an upload, for [`crate::fuzzing`].

@@ -68,7 +68,7 @@ impl Catalog {
             // Look up a branch only: a tag may have taken the name of a deleted branch.
             let source = match self.branch(repository, &pull.source_branch).await {
                 Ok(source) => source.record.commit_id,
-                Err(missing @ Error::Engine(graveler::Error::NotFound { .. })) => {
+                Err(missing @ Error::NotFound { .. }) => {
                     let deleted = self.deleted_head(repository, &pull.source_branch).await?;
                     return match deleted {
                         Some(source) => self.mark_merged(repository, &pull, &source, missing).await,

@@ -179,10 +179,10 @@ fn from_timestamp(at: Timestamp) -> Result<OffsetDateTime> {
 }
 
 fn corrupt(reason: impl std::fmt::Display) -> Error {
-    Error::Engine(graveler::Error::Corrupt {
+    Error::Corrupt {
         what: "pull request".to_owned(),
         reason: reason.to_string(),
-    })
+    }
 }
 
 #[cfg(test)]
@@ -221,10 +221,7 @@ mod tests {
             Bytes::from(data.encode_to_vec()),
             Bytes::from_static(b"\xff"),
         ] {
-            assert!(matches!(
-                PullData::decode(bad),
-                Err(Error::Engine(graveler::Error::Corrupt { .. }))
-            ));
+            assert!(matches!(PullData::decode(bad), Err(Error::Corrupt { .. })));
         }
     }
 }

@@ -10,7 +10,7 @@ use base::Page;
 use block::{BlockStore, ByteStream, Location, StoreInfo};
 use graveler::{
     Branch, BranchId, Commit, CommitId, Diff, DiffCursor, DiffKind, Graveler, Kind, MergeBase,
-    MetaRangeId, RefKind, ReferenceProblem, Repository, RepositoryId, ResolvedRef, Tag, TagId,
+    MetaRangeId, RefKind, Repository, RepositoryId, ResolvedRef, Tag, TagId,
 };
 use tokio::sync::Semaphore;
 
@@ -19,7 +19,7 @@ use crate::log::MAX_CONCURRENT_BATCHES;
 use crate::upload::MAX_PATH_BYTES;
 use crate::{
     DiffQuery, Difference, DifferenceKind, Entry, Error, ListRequest, Object, ObjectOrPrefix,
-    Result, Snapshot,
+    ReferenceProblem, Result, Snapshot,
 };
 
 /// The folder for internal files of the server, in every storage namespace.
@@ -59,10 +59,10 @@ impl Reader {
     /// Not found (also if `id` is not a valid name); the repository is being deleted.
     pub async fn repository(&self, id: &str) -> Result<Repository> {
         let Ok(id) = RepositoryId::parse(id) else {
-            return Err(Error::Engine(graveler::Error::NotFound {
+            return Err(Error::NotFound {
                 kind: Kind::Repository,
                 id: id.to_owned(),
-            }));
+            });
         };
         Ok(self.graveler.repository(&id).await?)
     }
@@ -421,10 +421,10 @@ fn try_map<T, U>(page: Page<T>, convert: impl FnMut(T) -> graveler::Result<U>) -
 }
 
 fn not_a_commit(reference: &str) -> Error {
-    Error::Engine(graveler::Error::InvalidReference {
+    Error::InvalidReference {
         reference: reference.to_owned(),
         problem: ReferenceProblem::Staging,
-    })
+    }
 }
 
 /// The location of an internal file. `key` may contain ids from a request, so that it must be checked.

@@ -4,14 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use graveler::{
-    BranchId, CommitParams, CreateRepository, Kind, NamespaceProblem, Repository, RepositoryId,
-};
+use graveler::{BranchId, CommitParams, CreateRepository, Kind, Repository, RepositoryId};
 use tracing::{info, instrument};
 
 use crate::marker::Marker;
 use crate::{
-    Catalog, Error, MAX_REPOSITORY_METADATA_BYTES, ObjectTarget, Result, UploadOptions, sample,
+    Catalog, Error, MAX_REPOSITORY_METADATA_BYTES, NamespaceProblem, ObjectTarget, Result,
+    UploadOptions, sample,
 };
 
 /// The maximum number of interrupted deletions that one call resumes.
@@ -36,10 +35,10 @@ impl Catalog {
             Err(graveler::Error::NotFound { .. }) => {}
             Err(error) => return Err(error.into()),
             Ok(_) => {
-                return Err(Error::Engine(graveler::Error::NotUnique {
+                return Err(Error::NotUnique {
                     kind: Kind::Repository,
                     id: request.id.to_string(),
-                }));
+                });
             }
         }
         BranchId::parse(request.default_branch.as_str())?;
@@ -128,10 +127,10 @@ impl Catalog {
     #[instrument(skip_all, fields(repo.id = id))]
     pub async fn delete_repository(&self, id: &str, force: bool) -> Result<()> {
         let Ok(id) = RepositoryId::parse(id) else {
-            return Err(Error::Engine(graveler::Error::NotFound {
+            return Err(Error::NotFound {
                 kind: Kind::Repository,
                 id: id.to_owned(),
-            }));
+            });
         };
         Ok(self.graveler.delete_repository(&id, force).await?)
     }

@@ -137,13 +137,13 @@ impl Catalog {
 pub(crate) fn check_writable(repository: &Repository) -> Result<()> {
     if repository.read_only {
         let id = repository.id.to_string();
-        return Err(Error::Engine(graveler::Error::ReadOnly(id)));
+        return Err(Error::ReadOnly(id));
     }
     Ok(())
 }
 
 fn unreadable(source: std::io::Error) -> Error {
-    Error::Block(block::Error::Storage {
+    Error::from(block::Error::Storage {
         operation: "read",
         location: RULES_KEY.to_owned(),
         source,
@@ -151,10 +151,10 @@ fn unreadable(source: std::io::Error) -> Error {
 }
 
 fn corrupt(reason: String) -> Error {
-    Error::Engine(graveler::Error::Corrupt {
+    Error::Corrupt {
         what: "garbage collection rules".to_owned(),
         reason,
-    })
+    }
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -123,7 +123,7 @@ impl Directory {
 /// Names the directory in the error if the store cannot use its path as a file name.
 fn name_directory(directory: &[u8], error: Error) -> Error {
     match error {
-        Error::Block(block::Error::InvalidAddress { reason, .. }) => Error::advised(
+        Error::InvalidAddress { reason, .. } => Error::advised(
             format!(
                 "cannot write a symlink file for directory {:?}: {reason}",
                 text(directory)

@@ -225,9 +225,7 @@ impl Catalog {
         force: bool,
     ) -> Result<Branch> {
         if repository.read_only && !force {
-            return Err(Error::Engine(graveler::Error::ReadOnly(
-                repository.id.to_string(),
-            )));
+            return Err(Error::ReadOnly(repository.id.to_string()));
         }
         let id = BranchId::parse(branch)?;
         let branch = self.graveler.branch(repository, &id).await?;

@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 use std::str::FromStr as _;
 
-use catalog::{BlockError, EngineError, Kind};
+use catalog::Kind;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use s3s::S3ErrorCode;
 
@@ -289,92 +289,76 @@ impl From<auth::Error> for S3Error {
             }
             auth::Error::InvalidValue(message) => Self::InvalidArgument(message),
             auth::Error::NotImplemented(what) => Self::NotImplemented(what.into()),
-            error @ (auth::Error::AlreadyExists(_) | auth::Error::Secret | auth::Error::Kv(_)) => {
-                Self::Internal(Box::new(error))
-            }
+            error @ (auth::Error::AlreadyExists(_)
+            | auth::Error::Secret
+            | auth::Error::RecordsBusy(_)
+            | auth::Error::Records(_)) => Self::Internal(Box::new(error)),
         }
     }
 }
 
 impl From<catalog::Error> for S3Error {
     fn from(error: catalog::Error) -> Self {
+        use catalog::Error as E;
         match error {
-            catalog::Error::Engine(error) => engine(error),
-            catalog::Error::ObjectNotFound(_) => Self::NoSuchKey,
-            catalog::Error::DataGone(_) => Self::NoSuchVersion,
-            catalog::Error::InvalidValue(message) => Self::InvalidArgument(message),
-            error @ catalog::Error::PathTooLong { .. } => Self::InvalidArgument(error.to_string()),
-            catalog::Error::RangeNotSatisfiable { size } => Self::InvalidRange { size },
-            catalog::Error::PreconditionFailed => Self::PreconditionFailed,
-            catalog::Error::NoSuchUpload(_) => Self::NoSuchUpload,
-            catalog::Error::InvalidPart(message) => Self::InvalidPart(message),
-            catalog::Error::Body(error) => crate::body::to_s3_error(&error),
-            catalog::Error::Block(error) => block(error),
-            error @ (catalog::Error::Namespace(_)
-            | catalog::Error::NoGcRules
-            | catalog::Error::TaskNotFound(_)
-            | catalog::Error::TooManyTasks
-            | catalog::Error::NoSuchPullRequest(_)
-            | catalog::Error::InvalidPullRequestId(_)
-            | catalog::Error::SameBranches
-            | catalog::Error::PullRequestStatus(_)
-            | catalog::Error::PullRequestBusy(_)) => Self::Internal(Box::new(error)),
-        }
-    }
-}
-
-fn engine(error: EngineError) -> S3Error {
-    match error {
-        EngineError::NotFound { kind, .. } => match kind {
-            Kind::Repository => S3Error::NoSuchBucket,
-            Kind::Branch => S3Error::NoSuchBranch,
-            Kind::Tag | Kind::Commit | Kind::Reference | Kind::Key => S3Error::NoSuchKey,
-            Kind::MetaRange
-            | Kind::Range
-            | Kind::Dump
-            | Kind::ProtectionRule
-            | Kind::ReflogEntry => S3Error::Internal(Box::new(error)),
-        },
-        EngineError::InDeletion(_) => S3Error::NoSuchBucket,
-        EngineError::ReadOnly(_) => S3Error::ReadOnly,
-        EngineError::Protected { .. } => S3Error::Protected,
-        EngineError::InvalidValue(message) => S3Error::InvalidArgument(message),
-        error @ (EngineError::Advised { .. }
-        | EngineError::InvalidName { .. }
-        | EngineError::InvalidReference { .. }) => S3Error::InvalidArgument(error.to_string()),
-        EngineError::PreconditionFailed => S3Error::PreconditionFailed,
-        EngineError::TooManyTries(_) => S3Error::SlowDown,
-        EngineError::ConcurrentChange(_) => S3Error::Conflict,
-        EngineError::Block(error) => block(error),
-        error @ (EngineError::NotUnique { .. }
-        | EngineError::Namespace(_)
-        | EngineError::DefaultBranch(_)
-        | EngineError::NoChanges(_)
-        | EngineError::Stale(_)
-        | EngineError::DirtyBranch(_)
-        | EngineError::Conflict { .. }
-        | EngineError::ParentRequired
-        | EngineError::CherryPickParentRequired
-        | EngineError::NoSuchParent { .. }
-        | EngineError::WrongCommitId { .. }
-        | EngineError::NotBare(_)
-        | EngineError::NoMergeBase(..)
-        | EngineError::MovedOn { .. }
-        | EngineError::Rejected(_)
-        | EngineError::Corrupt { .. }
-        | EngineError::Kv(_)) => S3Error::Internal(Box::new(error)),
-    }
-}
-
-fn block(error: BlockError) -> S3Error {
-    match error {
-        BlockError::NotFound(_) => S3Error::NoSuchVersion,
-        BlockError::RangeNotSatisfiable { size } => S3Error::InvalidRange { size },
-        BlockError::NoSuchUpload(_) => S3Error::NoSuchUpload,
-        BlockError::InvalidPart(message) => S3Error::InvalidPart(message),
-        BlockError::Body(error) => crate::body::to_s3_error(&error),
-        error @ (BlockError::InvalidAddress { .. } | BlockError::Storage { .. }) => {
-            S3Error::Internal(Box::new(error))
+            E::NotFound { kind, .. } => match kind {
+                Kind::Repository => Self::NoSuchBucket,
+                Kind::Branch => Self::NoSuchBranch,
+                Kind::Tag | Kind::Commit | Kind::Reference | Kind::Key => Self::NoSuchKey,
+                Kind::MetaRange
+                | Kind::Range
+                | Kind::Dump
+                | Kind::ProtectionRule
+                | Kind::ReflogEntry => Self::Internal(Box::new(error)),
+            },
+            E::ObjectNotFound(_) => Self::NoSuchKey,
+            E::DataGone(_) | E::BytesMissing(_) => Self::NoSuchVersion,
+            E::InDeletion(_) => Self::NoSuchBucket,
+            E::ReadOnly(_) => Self::ReadOnly,
+            E::Protected { .. } => Self::Protected,
+            E::InvalidValue(message) => Self::InvalidArgument(message),
+            error @ (E::Advised { .. }
+            | E::InvalidName { .. }
+            | E::InvalidReference { .. }
+            | E::PathTooLong { .. }) => Self::InvalidArgument(error.to_string()),
+            E::RangeNotSatisfiable { size } => Self::InvalidRange { size },
+            E::PreconditionFailed => Self::PreconditionFailed,
+            E::NoSuchUpload(_) => Self::NoSuchUpload,
+            E::InvalidPart(message) => Self::InvalidPart(message),
+            E::Body(error) => crate::body::to_s3_error(&error),
+            E::TooManyTries(_) => Self::SlowDown,
+            E::ConcurrentChange(_) => Self::Conflict,
+            error @ (E::NotUnique { .. }
+            | E::Namespace(_)
+            | E::InvalidAddress { .. }
+            | E::DefaultBranch(_)
+            | E::NoChanges(_)
+            | E::Stale(_)
+            | E::DirtyBranch(_)
+            | E::Conflict { .. }
+            | E::ParentRequired
+            | E::CherryPickParentRequired
+            | E::NoSuchParent { .. }
+            | E::WrongCommitId { .. }
+            | E::NotBare(_)
+            | E::NoMergeBase(..)
+            | E::MovedOn { .. }
+            | E::Rejected(_)
+            | E::NoGcRules
+            | E::TaskNotFound(_)
+            | E::TooManyTasks
+            | E::NoSuchPullRequest(_)
+            | E::InvalidPullRequestId(_)
+            | E::SameBranches
+            | E::PullRequestStatus(_)
+            | E::PullRequestBusy(_)
+            | E::RecordsBusy(_)
+            | E::Records(_)
+            | E::StoredData(_)
+            | E::Storage { .. }
+            | E::Corrupt { .. }
+            | E::TaskPanicked
+            | E::ServerDied { .. }) => Self::Internal(Box::new(error)),
         }
     }
 }
@@ -401,11 +385,7 @@ pub(crate) fn write_error(error: catalog::Error) -> S3Error {
 pub(crate) fn is_missing_reference(error: &catalog::Error) -> bool {
     let is_malformed = matches!(
         error,
-        catalog::Error::Engine(
-            EngineError::InvalidValue(_)
-                | EngineError::InvalidName { .. }
-                | EngineError::InvalidReference { .. }
-        )
+        catalog::Error::InvalidName { .. } | catalog::Error::InvalidReference { .. }
     );
     is_malformed || is_unknown_reference(error)
 }
@@ -414,10 +394,10 @@ pub(crate) fn is_missing_reference(error: &catalog::Error) -> bool {
 pub(crate) fn is_unknown_reference(error: &catalog::Error) -> bool {
     matches!(
         error,
-        catalog::Error::Engine(EngineError::NotFound {
+        catalog::Error::NotFound {
             kind: Kind::Branch | Kind::Tag | Kind::Commit | Kind::Reference,
             ..
-        })
+        }
     )
 }
 

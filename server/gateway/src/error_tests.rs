@@ -1,6 +1,6 @@
 //! The error response for each error of the layers below.
 
-use catalog::{EngineError, Kind};
+use catalog::Kind;
 
 use super::{S3Error, read_error, write_error};
 
@@ -11,11 +11,10 @@ fn status_and_code(error: S3Error) -> (u16, String) {
 }
 
 fn missing(kind: Kind) -> catalog::Error {
-    EngineError::NotFound {
+    catalog::Error::NotFound {
         kind,
         id: "x".to_owned(),
     }
-    .into()
 }
 
 #[test]
@@ -29,43 +28,42 @@ fn errors_map_to_code_and_status() {
         (read_error(missing(Kind::Branch)), 404, "NoSuchKey"),
         (read_error(missing(Kind::Reference)), 404, "NoSuchKey"),
         (
-            read_error(EngineError::InvalidValue(name()).into()),
+            read_error(catalog::Error::InvalidName {
+                kind: Kind::Branch,
+                rule: name(),
+            }),
             404,
             "NoSuchKey",
         ),
         (write_error(missing(Kind::Branch)), 404, "NoSuchBucket"),
         (write_error(missing(Kind::Commit)), 404, "NoSuchBucket"),
         (
-            catalog::Error::from(EngineError::ReadOnly(name())).into(),
+            catalog::Error::ReadOnly(name()).into(),
             403,
             "ErrReadOnlyRepository",
         ),
         (
-            catalog::Error::from(EngineError::Protected {
+            catalog::Error::Protected {
                 action: "write",
                 branch: name(),
-            })
+            }
             .into(),
             403,
             "ErrWriteToProtectedBranch",
         ),
+        (catalog::Error::TooManyTries(name()).into(), 503, "SlowDown"),
         (
-            catalog::Error::from(EngineError::TooManyTries(name())).into(),
-            503,
-            "SlowDown",
-        ),
-        (
-            catalog::Error::from(EngineError::ConcurrentChange(name())).into(),
+            catalog::Error::ConcurrentChange(name()).into(),
             409,
             "OperationAborted",
         ),
         (
-            catalog::Error::from(EngineError::InDeletion(name())).into(),
+            catalog::Error::InDeletion(name()).into(),
             404,
             "NoSuchBucket",
         ),
         (
-            catalog::Error::from(EngineError::NoChanges(name())).into(),
+            catalog::Error::NoChanges(name()).into(),
             500,
             "InternalError",
         ),

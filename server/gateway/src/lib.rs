@@ -122,7 +122,7 @@ impl Gateway {
     /// Returns whether a request is an S3 request: it carries an AWS signature, or its host
     /// is one of the gateway's domains.
     #[must_use]
-    pub fn claims(&self, request: &Parts) -> bool {
+    pub fn is_s3_request(&self, request: &Parts) -> bool {
         admission::is_signed(request) || self.inner.domains.serves(request)
     }
 

@@ -92,11 +92,11 @@ impl S3Api {
     pub(crate) async fn find_repository(&self, bucket: &str) -> Result<Option<Repository>> {
         match self.catalog.repository(bucket).await {
             Ok(repository) => Ok(Some(repository)),
-            Err(catalog::Error::Engine(
-                catalog::EngineError::NotFound { .. }
-                | catalog::EngineError::InvalidName { .. }
-                | catalog::EngineError::InDeletion(_),
-            )) => Ok(None),
+            Err(
+                catalog::Error::NotFound { .. }
+                | catalog::Error::InvalidName { .. }
+                | catalog::Error::InDeletion(_),
+            ) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

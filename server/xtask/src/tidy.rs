@@ -80,6 +80,13 @@ const TOP_LEVEL: &[&str] = &[
     "wit",
 ];
 
+/// Folders of the APIs. They match on errors of `catalog` and `auth` only (decision 0023).
+const APIS: &[&str] = &["server/api/src/", "server/gateway/src/"];
+/// Crates whose errors the APIs do not know.
+const BELOW_SERVICE: &[&str] = &["kv", "block", "graveler"];
+/// Folders of the crates that convert the errors of the crates below to their own.
+const SERVICES: &[&str] = &["server/catalog/src/", "server/auth/src/"];
+
 /// Maximum number of lines in a Rust file. Generated files may be longer.
 const MAX_LINES: usize = 1200;
 
@@ -191,6 +198,7 @@ fn check_file(file: &str, path: &Path, violations: &mut Vec<String>) -> Result<(
         if !is_generated && text.lines().count() > MAX_LINES {
             violations.push(format!("{file}: has more than {MAX_LINES} lines; split it"));
         }
+        check_layers(file, &text, violations);
         let unfinished = ["todo!(", "unimplemented!(", "#[ignore"];
         for (number, line) in text.lines().enumerate() {
             let is_own_list = file.ends_with("xtask/src/tidy.rs");
@@ -207,9 +215,83 @@ fn check_file(file: &str, path: &Path, violations: &mut Vec<String>) -> Result<(
     Ok(())
 }
 
+/// Checks that the APIs do not name the crates below the services, and that the services do not re-export their errors.
+fn check_layers(file: &str, text: &str, violations: &mut Vec<String>) {
+    let is_in = |folders: &[&str]| folders.iter().any(|folder| file.starts_with(folder));
+    let code = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim_start().starts_with("//"));
+    if is_in(APIS) {
+        for (number, line) in code {
+            for name in BELOW_SERVICE.iter().filter(|name| names_crate(line, name)) {
+                violations.push(format!(
+                    "{file}:{}: names the crate {name}; use what catalog exports, and match on catalog::Error",
+                    number + 1
+                ));
+            }
+        }
+    } else if is_in(SERVICES) {
+        for name in BELOW_SERVICE {
+            let start = format!("pub use {name}::");
+            let exported = text
+                .split(&start)
+                .skip(1)
+                .filter_map(|rest| rest.split(';').next());
+            let mut words = exported.flat_map(|list| list.split([' ', ',', '{', '}', '\n']));
+            if words.any(|word| word == "Error") {
+                violations.push(format!(
+                    "{file}: re-exports the error of {name}; convert it to the error of this crate"
+                ));
+            }
+        }
+    }
+}
+
+/// Whether a line has a path that starts with a crate's name, such as `kv::Error`.
+fn names_crate(line: &str, name: &str) -> bool {
+    line.match_indices(&format!("{name}::")).any(|(at, _)| {
+        let before = line[..at].chars().next_back();
+        !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':')
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::claim_of;
+    use super::{check_layers, claim_of};
+
+    #[test]
+    fn apis_do_not_know_the_errors_of_lower_layers() {
+        let count = |file: &str, text: &str| {
+            let mut violations = Vec::new();
+            check_layers(file, text, &mut violations);
+            violations.len()
+        };
+        let api = "server/api/src/error.rs";
+        for named in [
+            "kv::Error::SlowDown(_)",
+            "use block::Error;",
+            "(graveler::Error)",
+        ] {
+            assert_eq!(count(api, named), 1, "{named}");
+            assert_eq!(count("server/app/src/wiring.rs", named), 0, "{named}");
+        }
+        for other in [
+            "catalog::block::X",
+            "my_kv::Error",
+            "// kv::Error",
+            "catalog::Error",
+        ] {
+            assert_eq!(count(api, other), 0, "{other}");
+        }
+        let lib = "server/catalog/src/lib.rs";
+        assert_eq!(count(lib, "pub use kv::Error as StoreError;"), 1);
+        assert_eq!(count(lib, "pub use graveler::{\n    Branch, Error,\n};"), 1);
+        assert_eq!(
+            count(lib, "pub use graveler::{Branch, Kind};\nuse kv::Error;"),
+            0
+        );
+    }
 
     #[test]
     fn missed_targets_are_counted() {

@@ -9,12 +9,12 @@ use api_types as types;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::response::{IntoResponse, Response};
-use catalog::{Description, EngineError, TaskOperation};
+use catalog::{Description, TaskOperation};
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 
+mod catalog_text;
 mod during;
-mod engine_text;
 mod status;
 mod text;
 
@@ -137,7 +137,7 @@ impl Error {
 
     fn findings(&self) -> Option<Vec<types::HookFinding>> {
         match self.cause() {
-            Self::Catalog(catalog::Error::Engine(EngineError::Rejected(rejection))) => Some(
+            Self::Catalog(catalog::Error::Rejected(rejection)) => Some(
                 rejection
                     .findings
                     .iter()
@@ -149,6 +149,14 @@ impl Error {
     }
 }
 
+/// Converts the failure to parse a name or an id.
+pub(crate) fn parsed<T, E>(parsed: std::result::Result<T, E>) -> Result<T>
+where
+    catalog::Error: From<E>,
+{
+    Ok(parsed.map_err(catalog::Error::from)?)
+}
+
 /// Describes a failure for clients that ask for it later, such as the failure of a task.
 #[must_use]
 pub fn describe_failure(error: &catalog::Error, operation: &TaskOperation) -> Description {
@@ -157,17 +165,13 @@ pub fn describe_failure(error: &catalog::Error, operation: &TaskOperation) -> De
         TaskOperation::Merge { destination } => During::Merge { destination },
         TaskOperation::Other => During::Any,
     };
-    let ErrorText { message, hint } = text::of_catalog(error, during);
+    let ErrorText { message, hint } = catalog_text::of_catalog(error, during);
+    let status = of_catalog(error);
     Description {
-        status_code: of_catalog(error).as_u16(),
+        code: status.as_u16().into(),
+        is_server_fault: status.is_server_error(),
         message,
         hint,
-    }
-}
-
-impl From<EngineError> for Error {
-    fn from(error: EngineError) -> Self {
-        Self::Catalog(error.into())
     }
 }
 

@@ -3,9 +3,7 @@
 //! Lower layers describe failures in terms of their domain. This module uses the messages of lakeFS, which
 //! clients match on, and writes hints in terms of the caller: request fields and lakectl flags.
 
-use catalog::{BlockError, NamespaceProblem, StoreError};
-
-use super::engine_text::of_engine;
+use super::catalog_text::{DATABASE_BUSY, of_catalog};
 use super::{During, Error};
 
 /// Message and hint of a failure.
@@ -68,99 +66,6 @@ pub(super) fn of(error: &Error, during: During<'_>) -> ErrorText {
     }
 }
 
-pub(super) fn of_catalog(error: &catalog::Error, during: During<'_>) -> ErrorText {
-    use catalog::Error as E;
-    match error {
-        E::Engine(error) => of_engine(error, during),
-        E::Block(error) => of_block(error),
-        E::ObjectNotFound(path) => ErrorText::message("not found").hint(format!(
-            "there is no object '{path}': lakectl fs ls shows the existing ones"
-        )),
-        E::DataGone(path) => ErrorText::message("No data").hint(format!(
-            "the bytes of '{path}' are missing in the block store: restore them there"
-        )),
-        E::PathTooLong { bytes } => ErrorText::message(format!(
-            "argument path: invalid value: validation error: {bytes} is above maximum length ({})",
-            catalog::MAX_PATH_BYTES
-        )),
-        E::Namespace(problem) => of_namespace(problem),
-        E::RangeNotSatisfiable { size } => ErrorText::message("Requested Range Not Satisfiable")
-            .hint(format!("the object has {size} bytes, counted from 0")),
-        E::PreconditionFailed => ErrorText::message("path already exists").hint(
-            "leave out `If-None-Match` to replace the object, or choose another `path`",
-        ),
-        E::NoGcRules => ErrorText::message("not found").hint(
-            "the repository has no garbage collection rules and keeps all objects: set rules first (lakectl gc set-config)",
-        ),
-        E::TaskNotFound(id) => ErrorText::message("not found")
-            .hint(format!("there is no task '{id}': tasks are kept for a day after they end")),
-        E::TooManyTasks => ErrorText::message("too many tasks on this server")
-            .hint("try again when some have ended"),
-        E::NoSuchPullRequest(id) => ErrorText::message("pull request not found").hint(format!(
-            "there is no pull request '{id}'"
-        )),
-        E::InvalidPullRequestId(_) => ErrorText::message(
-            "argument pullRequestID: pull request id: invalid value: validation error",
-        )
-        .hint("a pull request id has 20 characters of 0-9a-v"),
-        E::SameBranches => ErrorText::message(
-            "source and destination branches are the same: same branch validation error",
-        )
-        .hint("name two different branches as `source_branch` and `destination_branch`"),
-        E::PullRequestStatus(why) => {
-            ErrorText::message("bad pull request status").hint(why.as_str())
-        }
-        E::PullRequestBusy(_) => ErrorText::message("pull request keeps changing").hint("try again"),
-        E::InvalidValue(_) | E::NoSuchUpload(_) | E::InvalidPart(_) | E::Body(_) => {
-            ErrorText::of(error)
-        }
-    }
-}
-
-pub(super) fn of_namespace(problem: &NamespaceProblem) -> ErrorText {
-    use NamespaceProblem as P;
-    const IN_USE: &str = "choose another `storage_namespace`, or make a bare repository in it to restore a dump into (query parameter `bare`; lakectl repo create-bare)";
-    match problem {
-        P::InUse { namespace, key } => ErrorText::message(format!(
-            "failed to create repository: found lakeFS objects in the storage (:{namespace}) key({key}): storage namespace already in use"
-        ))
-        .hint(IN_USE),
-        P::Overlaps { .. } => ErrorText::message(format!("failed to create repository: {problem}"))
-            .hint("choose a `storage_namespace` outside of it"),
-        P::OtherStore {
-            namespace,
-            expected,
-        } => ErrorText::message(format!("failed to match required regex {expected}: invalid namespace"))
-            .hint(format!("'{namespace}' is not in this server's store")),
-        P::Invalid { .. } => ErrorText::of(problem).hint("choose another `storage_namespace`"),
-    }
-}
-
-pub(super) fn of_block(error: &BlockError) -> ErrorText {
-    use BlockError as E;
-    match error {
-        E::NotFound(at) => ErrorText::message("No data").hint(format!(
-            "the bytes at {at} are missing in the block store: restore them there"
-        )),
-        E::RangeNotSatisfiable { size } => ErrorText::message("Requested Range Not Satisfiable")
-            .hint(format!("the object has {size} bytes, counted from 0")),
-        E::InvalidAddress { .. }
-        | E::NoSuchUpload(_)
-        | E::InvalidPart(_)
-        | E::Body(_)
-        | E::Storage { .. } => ErrorText::of(error),
-    }
-}
-
-pub(super) fn of_store(error: &StoreError) -> ErrorText {
-    match error {
-        StoreError::SlowDown(_) => {
-            ErrorText::message("failed to access records").hint("the database is busy: try again")
-        }
-        _ => ErrorText::message("failed to access records"),
-    }
-}
-
 fn of_auth(error: &auth::Error, during: During<'_>) -> ErrorText {
     use auth::Error as E;
     match error {
@@ -179,10 +84,7 @@ fn of_auth(error: &auth::Error, during: During<'_>) -> ErrorText {
         E::Unauthenticated => ErrorText::of(error).hint(
             "check the access key and the secret key (lakectl: `credentials` in its configuration), or log in again",
         ),
-        E::Forbidden(_) | E::InvalidValue(_) | E::Secret => ErrorText::of(error),
-        E::Kv(error) => ErrorText {
-            message: "failed to access auth records".to_owned(),
-            ..of_store(error)
-        },
+        E::Forbidden(_) | E::InvalidValue(_) | E::Secret | E::Records(_) => ErrorText::of(error),
+        E::RecordsBusy(_) => ErrorText::of(error).hint(DATABASE_BUSY),
     }
 }

@@ -29,21 +29,27 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::middleware::{self, Next};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use base::{IdGenerator, SystemClock, SystemIds};
+use base::{SystemClock, SystemIds};
+use gateway::Gateway;
 use graveler::nesting;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceBuilder;
+use tower::util::MapRequestLayer;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 
 use crate::config::Config;
 use crate::first_start::{self, FirstStart};
 use crate::local_only::{self, LocalNames};
 use crate::parent::Parent;
+use crate::telemetry::{Interface, REQUEST_ID, RequestIds};
 use crate::wiring::{self, Layers};
 use crate::{jobs, telemetry, unread_body, welcome};
 
@@ -133,7 +139,7 @@ impl Server {
         let stop = CancellationToken::new();
         let app = router(&layers, metrics.clone(), &installation_id);
         let app = match LocalNames::of(&config) {
-            Some(names) => app.layer(middleware::from_fn_with_state(names, local_only::guard)),
+            Some(names) => app.layer(from_fn_with_state(names, local_only::guard)),
             None => app,
         };
         // Logged before the first response, so that the log is complete when a client gets a
@@ -192,18 +198,9 @@ impl Server {
     }
 }
 
-/// State of the outermost layer.
-#[derive(Debug, Clone)]
-struct FrontState {
-    layers: Layers,
-    ids: Arc<dyn IdGenerator>,
-}
-
+/// All routes and the middleware around them. Built once: every connection clones it.
 fn router(layers: &Layers, metrics: PrometheusHandle, installation_id: &str) -> Router {
-    let front = FrontState {
-        layers: layers.clone(),
-        ids: Arc::new(SystemIds::new(Arc::new(SystemClock))),
-    };
+    let ids = RequestIds(Arc::new(SystemIds::new(Arc::new(SystemClock))));
     let alive = format!("alive! {installation_id}");
     Router::new()
         .route("/_health", get(move || std::future::ready(alive.clone())))
@@ -214,68 +211,44 @@ fn router(layers: &Layers, metrics: PrometheusHandle, installation_id: &str) -> 
         .route("/", get(welcome::page))
         .route("/docs/{name}", get(welcome::doc))
         .merge(layers.api.clone())
-        .layer(middleware::from_fn_with_state(front, dispatch))
+        .layer(
+            ServiceBuilder::new()
+                .layer(from_fn_with_state(layers.clone(), classify))
+                .layer(from_fn(unread_body::drain_unread_body))
+                .layer(MapRequestLayer::new(telemetry::remove_unfit_request_id))
+                .layer(SetRequestIdLayer::new(REQUEST_ID, ids))
+                .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+                .layer(from_fn(telemetry::observe))
+                .layer(CatchPanicLayer::custom(telemetry::respond_to_panic))
+                .layer(from_fn_with_state(layers.gateway.clone(), route_s3)),
+        )
 }
 
-/// Dispatches S3 requests to the gateway and all others to the routes.
-async fn dispatch(State(front): State<FrontState>, request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
-    let is_s3 = front.layers.gateway.claims(&parts);
-    let path = parts.uri.path();
-    let surface = if is_s3 {
-        "s3"
-    } else if path.starts_with("/api/") {
-        "api"
+/// Middleware: determines the interface and the nesting depth of a request, and counts it.
+async fn classify(State(layers): State<Layers>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let interface = if layers.gateway.is_s3_request(&parts) {
+        Interface::S3
+    } else if parts.uri.path().starts_with("/api/") {
+        Interface::Rest
     } else {
-        "other"
+        Interface::Other
     };
-    if surface != "other" {
-        front.layers.auth.count_request();
+    if interface != Interface::Other {
+        layers.auth.count_request();
     }
-    let may_leave_body_unread =
-        parts.version == http::Version::HTTP_11 && parts.headers.contains_key(http::header::EXPECT);
+    parts.extensions.insert(interface);
+    let depth = layers.actions.depth_of(&parts.headers);
     let request = Request::from_parts(parts, body);
-    let depth = front.layers.actions.depth_of(request.headers());
-    let answered =
-        unread_body::with_unread_body_drained(request, |r| answer(&front, r, next, surface));
-    let mut response = nesting::run_at_depth(depth, answered).await;
-    if may_leave_body_unread && response.status().is_client_error() {
-        // A client that waits for `100 Continue` is refused before it sends its body. The
-        // connection cannot be reused and is closed. Without this header, pooled clients would
-        // notice only at their next request.
-        response.headers_mut().insert(
-            http::header::CONNECTION,
-            http::HeaderValue::from_static("close"),
-        );
-    }
-    response
+    nesting::run_at_depth(depth, next.run(request)).await
 }
 
-async fn answer(
-    front: &FrontState,
-    request: Request,
-    next: Next,
-    surface: &'static str,
-) -> Response {
-    let id = front.ids.uuid();
-    if surface == "s3" {
-        let gateway = front.layers.gateway.clone();
-        let handler = middleware::from_fn(move |request: Request, _next: Next| {
-            let gateway = gateway.clone();
-            async move { gateway.handle(request).await.into_response() }
-        });
-        let service = Router::<()>::new()
-            .fallback(|| async { http::StatusCode::NOT_FOUND })
-            .layer(handler)
-            .layer(middleware::from_fn(move |request: Request, next: Next| {
-                telemetry::observe(request, next, surface, id.clone())
-            }));
-        return match tower::ServiceExt::oneshot(service, request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        };
+/// Middleware: passes S3 requests to the gateway and all others to the routes.
+async fn route_s3(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
+    match request.extensions().get() {
+        Some(Interface::S3) => gateway.handle(request).await.into_response(),
+        _ => next.run(request).await,
     }
-    telemetry::observe(request, next, surface, id).await
 }
 
 /// Signals that stop the server. Signals after the first one are not lost.

@@ -231,10 +231,7 @@ mod tests {
             .chain(["A".repeat(MAX_TOKEN_BYTES + 1)])
         {
             assert!(
-                matches!(
-                    Continuation::parse(&token),
-                    Err(Error::Engine(graveler::Error::Advised { .. }))
-                ),
+                matches!(Continuation::parse(&token), Err(Error::Advised { .. })),
                 "{token}"
             );
         }

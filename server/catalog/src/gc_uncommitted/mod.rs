@@ -234,9 +234,9 @@ impl Run<'_> {
         after: &[u8],
     ) -> Result<Option<Continuation>> {
         match self.gather_staged(branch, source, after).await {
-            Err(Error::Engine(graveler::Error::NotFound {
+            Err(Error::NotFound {
                 kind: Kind::Branch, ..
-            })) => Ok(None),
+            }) => Ok(None),
             other => other,
         }
     }

@@ -121,7 +121,7 @@ fn write_group(
 }
 
 fn failed(error: ParquetError) -> Error {
-    Error::Block(block::Error::Storage {
+    Error::from(block::Error::Storage {
         operation: "encode",
         location: "a file of uncommitted objects".to_owned(),
         source: std::io::Error::other(error),

@@ -81,7 +81,7 @@ pub(crate) fn objects() -> Result<Vec<SampleObject>> {
 }
 
 fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::Block(block::Error::Storage {
+    Error::from(block::Error::Storage {
         operation: "encode",
         location: "the sample data".to_owned(),
         source: std::io::Error::other(error),

@@ -12,7 +12,7 @@ use super::records::{
     weir_key,
 };
 use super::registry::{HeldClaim, Tasks, Ticket};
-use super::{Conflicts, Description, Failure, MAX_ATTEMPTS, MAX_FINDINGS};
+use super::{Conflicts, DescribeFailure, Description, Failure, MAX_FINDINGS, TaskOperation};
 use crate::{Error, Result};
 
 /// Retries of the write that ends a task. If all fail, the claim stays, and recovery treats it as orphaned.
@@ -21,65 +21,37 @@ const RETRIES: Backoff = Backoff::new(Duration::from_millis(100), Duration::from
 /// The encoded result of a task, or its failure.
 pub(super) type Outcome = std::result::Result<Bytes, Failure>;
 
-/// The failure of a task that panicked.
-pub(super) fn panicked() -> Failure {
-    Failure {
-        status_code: 500,
-        message: "the task failed unexpectedly".to_owned(),
-        hint: Some("see the server's log".to_owned()),
-        findings: Vec::new(),
-        conflicts: None,
-    }
-}
-
-/// The failure of a task whose server died.
-pub(super) fn owner_died(operation: &str, attempts: u32) -> Failure {
-    let attempt = match attempts {
-        0 | 1 => String::new(),
-        attempt => format!(" (attempt {attempt} of {MAX_ATTEMPTS})"),
-    };
-    Failure {
-        status_code: 503,
-        message: format!("the server died while running {operation}{attempt}"),
-        hint: Some("submit the task again".to_owned()),
-        findings: Vec::new(),
-        conflicts: None,
-    }
-}
-
-impl Tasks {
-    /// Converts an error to the failure that clients see, and logs it if the server caused it.
-    pub(super) fn failure(
-        &self,
-        error: &Error,
-        description: Description,
-        ticket: &Ticket,
-    ) -> Failure {
-        let Description {
-            status_code,
-            message,
-            hint,
-        } = description;
-        if status_code >= 500 {
-            error!(task.id = ticket.id(), error = %base::chain(error), "task {} failed", ticket.id());
-        }
+impl Failure {
+    /// The failure that clients see of an error.
+    pub(super) fn new(error: &Error, description: Description) -> Self {
         let findings = match error {
-            Error::Engine(graveler::Error::Rejected(rejection)) => {
+            Error::Rejected(rejection) => {
                 let mut findings = rejection.findings.clone();
                 findings.truncate(MAX_FINDINGS);
                 findings
             }
             _ => Vec::new(),
         };
-        Failure {
-            status_code,
-            message,
-            hint,
+        Self {
+            code: description.code,
+            message: description.message,
+            hint: description.hint,
             findings,
             conflicts: Conflicts::of(error),
         }
     }
 
+    /// The failure of a task whose server died in an attempt.
+    pub(super) fn of_dead_server(operation: &str, attempt: u32, describe: DescribeFailure) -> Self {
+        let error = Error::ServerDied {
+            operation: operation.to_owned(),
+            attempt,
+        };
+        Self::new(&error, describe(&error, &TaskOperation::Other))
+    }
+}
+
+impl Tasks {
     /// Writes the end of a task. A no-op if this server no longer owns it.
     pub(super) async fn end(&self, ticket: &Ticket, outcome: Outcome) {
         let HeldClaim {
@@ -146,7 +118,7 @@ impl Tasks {
             Err(failure) => {
                 details = FailureDetails::encode(&failure);
                 task.error_msg = failure.message;
-                task.status_code = i32::from(failure.status_code);
+                task.status_code = failure.code;
                 None
             }
         };

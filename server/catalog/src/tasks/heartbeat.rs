@@ -135,11 +135,9 @@ impl Tasks {
 
 /// The time of a heartbeat.
 pub(super) fn last_beat(stored: Bytes) -> Result<OffsetDateTime> {
-    let beat = InstanceHeartbeat::decode(stored).map_err(|e| {
-        crate::Error::Engine(graveler::Error::Corrupt {
-            what: "heartbeat".to_owned(),
-            reason: e.to_string(),
-        })
+    let beat = InstanceHeartbeat::decode(stored).map_err(|e| crate::Error::Corrupt {
+        what: "heartbeat".to_owned(),
+        reason: e.to_string(),
     })?;
     Ok(super::records::instant(beat.updated_at.as_ref()))
 }

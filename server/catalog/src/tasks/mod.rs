@@ -146,8 +146,8 @@ impl<I> TaskStatus<I> {
 /// A failure, as clients see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// The HTTP status with which the synchronous operation would have failed.
-    pub status_code: u16,
+    /// The number of the failure, as stored in the task's record. The layer that describes failures defines its meaning.
+    pub code: i32,
     pub message: String,
     /// What the caller can do about it.
     pub hint: Option<String>,
@@ -170,7 +170,7 @@ impl Conflicts {
     /// The conflicts, if the error is a conflict.
     #[must_use]
     pub fn of(error: &Error) -> Option<Self> {
-        let Error::Engine(graveler::Error::Conflict { keys, count }) = error else {
+        let Error::Conflict { keys, count } = error else {
             return None;
         };
         let mut bytes = 0;
@@ -185,10 +185,13 @@ impl Conflicts {
     }
 }
 
-/// An error as REST clients see it.
+/// An error as clients see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
-    pub status_code: u16,
+    /// The number of the failure, which is stored in the task's record.
+    pub code: i32,
+    /// Whether the server caused the failure, so that it must be logged.
+    pub is_server_fault: bool,
     pub message: String,
     /// What the caller can do about it.
     pub hint: Option<String>,
@@ -202,13 +205,14 @@ pub enum TaskOperation {
     Other,
 }
 
-/// Converts an error to the message and status that REST clients see.
+/// Converts an error to the number and message that clients see.
 pub type DescribeFailure = fn(&Error, &TaskOperation) -> Description;
 
-/// The default without a REST API: the error's message with status 500.
-pub(crate) fn describe_as_internal_error(error: &Error, _: &TaskOperation) -> Description {
+/// The default without a REST API: the error's own message.
+pub(crate) fn describe_by_message(error: &Error, _: &TaskOperation) -> Description {
     Description {
-        status_code: 500,
+        code: 0,
+        is_server_fault: true,
         message: error.to_string(),
         hint: None,
     }
@@ -280,7 +284,7 @@ impl Catalog {
         {
             return Err(not_found());
         }
-        let Some((task, info)) = tasks.load(repository, id).await? else {
+        let Some((task, info)) = tasks.load(repository, id, self.describe).await? else {
             return Err(not_found());
         };
         let failure = tasks.failure_of(repository, &task).await?;
@@ -319,11 +323,9 @@ pub(crate) fn try_record(kind: u8, stored: &Bytes) {
 
 /// Decodes the stored result of a task.
 fn decode_result<I: Message + Default>(id: &str, stored: Bytes) -> Result<I> {
-    I::decode(stored).map_err(|e| {
-        Error::Engine(graveler::Error::Corrupt {
-            what: format!("result of task {id}"),
-            reason: e.to_string(),
-        })
+    I::decode(stored).map_err(|e| Error::Corrupt {
+        what: format!("result of task {id}"),
+        reason: e.to_string(),
     })
 }
 

@@ -293,10 +293,10 @@ pub(super) fn instant(at: Option<&Timestamp>) -> OffsetDateTime {
 }
 
 fn corrupt(reason: String) -> Error {
-    Error::Engine(graveler::Error::Corrupt {
+    Error::Corrupt {
         what: "task".to_owned(),
         reason,
-    })
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@ use graveler::{Repository, RepositoryId};
 use kv::{Op, Predicate};
 use tracing::{info, instrument, warn};
 
-use super::end::owner_died;
 use super::heartbeat::last_beat;
 use super::records::{
     BRANCHES, CLAIMS, Claim, FAILURE_DETAILS, FailureDetails, INSTANCES, INSTANCES_PARTITION,
@@ -19,7 +18,7 @@ use super::records::{
 };
 use super::registry::Tasks;
 use super::work::decode_work;
-use super::{Failure, MAX_ATTEMPTS, TASK_RETENTION};
+use super::{DescribeFailure, Failure, MAX_ATTEMPTS, TASK_RETENTION};
 use crate::{Catalog, Error, Result};
 
 /// How many repositories are listed at a time when expired tasks are deleted.
@@ -31,6 +30,7 @@ impl Tasks {
         &self,
         repository: &Repository,
         id: &str,
+        describe: DescribeFailure,
     ) -> Result<Option<(TaskData, Option<Bytes>)>> {
         let partition = repository.partition();
         let Some((task, info)) = self.stored(&partition, id).await? else {
@@ -46,10 +46,11 @@ impl Tasks {
                     // Another server will take it over.
                     return Ok(Some((task, info)));
                 }
-                self.fail_orphaned(&claim, &stored.predicate).await?;
+                self.fail_orphaned(&claim, &stored.predicate, describe)
+                    .await?;
             }
             // A task of a lakeFS server.
-            None => self.fail_unclaimed(&partition, task).await?,
+            None => self.fail_unclaimed(&partition, task, describe).await?,
         }
         self.stored(&partition, id).await
     }
@@ -84,10 +85,7 @@ impl Tasks {
         }
         let key = weir_key(&repository.partition(), &task.id);
         let mut failure = Failure {
-            status_code: u16::try_from(task.status_code)
-                .ok()
-                .filter(|code| (400..600).contains(code))
-                .unwrap_or(500),
+            code: task.status_code,
             message: task.error_msg.clone(),
             hint: None,
             findings: Vec::new(),
@@ -100,15 +98,26 @@ impl Tasks {
     }
 
     /// Marks a task of a dead server as failed, if its claim is unchanged.
-    pub(super) async fn fail_orphaned(&self, claim: &Claim, unchanged: &Predicate) -> Result<()> {
-        let failure = Err(owner_died(&claim.operation, claim.attempt));
+    pub(super) async fn fail_orphaned(
+        &self,
+        claim: &Claim,
+        unchanged: &Predicate,
+        describe: DescribeFailure,
+    ) -> Result<()> {
+        let failure = Failure::of_dead_server(&claim.operation, claim.attempt, describe);
+        let failure = Err(failure);
         let progress = super::Progress::default();
         let ops = self.end_ops(claim, unchanged, failure, &progress);
         self.write_end(claim, ops).await
     }
 
     /// Marks a task of a dead lakeFS server as failed. Such tasks have no claim.
-    async fn fail_unclaimed(&self, partition: &str, seen: TaskData) -> Result<()> {
+    async fn fail_unclaimed(
+        &self,
+        partition: &str,
+        seen: TaskData,
+        describe: DescribeFailure,
+    ) -> Result<()> {
         let key = task_key(&seen.id);
         let Some(stored) = self.kv.get(partition.as_bytes(), &key).await? else {
             return Ok(());
@@ -117,9 +126,9 @@ impl Tasks {
         if task != seen {
             return Ok(());
         }
-        let failure = owner_died(&task.operation, 1);
+        let failure = Failure::of_dead_server(&task.operation, 1, describe);
         (task.done, task.error_msg) = (true, failure.message);
-        task.status_code = i32::from(failure.status_code);
+        task.status_code = failure.code;
         task.updated_at = Some(super::records::timestamp(self.clock.now()));
         let value = TaskRecord::of(task, info).encode();
         match self
@@ -133,7 +142,7 @@ impl Tasks {
     }
 
     /// Deletes expired tasks of one repository.
-    async fn prune(&self, repository: &Repository) -> Result<()> {
+    async fn prune(&self, repository: &Repository, describe: DescribeFailure) -> Result<()> {
         let partition = repository.partition();
         let oldest = self.clock.now() - TASK_RETENTION;
         let mut cursor =
@@ -143,8 +152,11 @@ impl Tasks {
                 return Ok(());
             }
             let key = entry.key.clone();
-            match self.prune_if_older(repository, entry, oldest).await {
-                Err(Error::Engine(graveler::Error::Corrupt { reason, .. })) => {
+            match self
+                .prune_if_older(repository, entry, oldest, describe)
+                .await
+            {
+                Err(Error::Corrupt { reason, .. }) => {
                     let key = String::from_utf8_lossy(&key);
                     warn!(repo.id = %repository.id, "skipped record {key}, which cannot be read: {reason}");
                 }
@@ -159,6 +171,7 @@ impl Tasks {
         repository: &Repository,
         entry: kv::Entry,
         oldest: OffsetDateTime,
+        describe: DescribeFailure,
     ) -> Result<()> {
         let (task, _) = TaskRecord::parse(entry.value)?;
         if instant(task.updated_at.as_ref()) >= oldest {
@@ -166,7 +179,7 @@ impl Tasks {
         }
         // It has not ended but was not updated for a day: `load` marks it failed, and a later round deletes it.
         if !task.done {
-            self.load(repository, &task.id).await?;
+            self.load(repository, &task.id, describe).await?;
             return Ok(());
         }
         let partition = repository.partition();
@@ -282,7 +295,9 @@ impl Catalog {
             Some(work) if claim.attempt < MAX_ATTEMPTS => work,
             _ => {
                 info!(repo.id = %repository.id, "marked task {} failed: its server died", claim.task_id);
-                return tasks.fail_orphaned(&claim, &stored.predicate).await;
+                return tasks
+                    .fail_orphaned(&claim, &stored.predicate, self.describe)
+                    .await;
             }
         };
         let new_claim = tasks.claim_for_takeover(&claim);
@@ -315,7 +330,7 @@ impl Catalog {
                 .list_repositories("", &after, "", REPOSITORY_PAGE)
                 .await?;
             for repository in &page.results {
-                if let Err(error) = self.shared.tasks.prune(repository).await {
+                if let Err(error) = self.shared.tasks.prune(repository, self.describe).await {
                     warn!(repo.id = %repository.id, error = %base::chain(&error), "failed to delete expired tasks of {}; will retry", repository.id);
                 }
             }

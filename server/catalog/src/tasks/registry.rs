@@ -30,7 +30,9 @@ use super::records::{
     BRANCHES, CLAIMS, Claim, INSTANCES_PARTITION, InstanceHeartbeat, TaskBranches, TaskData,
     TaskRecord, instance_key, task_key, timestamp,
 };
-use super::{MAX_OPEN_TASKS, MAX_RUNNING_TASKS, NANOID_LENGTH, Progress, TaskKind, TaskOperation};
+use super::{
+    Failure, MAX_OPEN_TASKS, MAX_RUNNING_TASKS, NANOID_LENGTH, Progress, TaskKind, TaskOperation,
+};
 use crate::{Catalog, Error, Result};
 
 /// How often the release of a claim is retried. While this server owns the claim, it changes at most once.
@@ -185,7 +187,7 @@ impl Tasks {
         )
         .await?
         // The task was written and then deleted together with its repository.
-        .ok_or_else(|| Error::Engine(graveler::Error::InDeletion(repository.id.to_string())))
+        .ok_or_else(|| Error::InDeletion(repository.id.to_string()))
     }
 
     /// The claim with which this server takes over a task.
@@ -462,13 +464,17 @@ impl Catalog {
                 gauge!("lakefs_async_operations_running", "operation" => metric_label.clone())
                     .increment(1.0);
                 let outcome = match AssertUnwindSafe(work).catch_unwind().await {
-                    Ok(outcome) => outcome.map_err(|e| {
-                        let description = describe(&e, &operation);
-                        tasks.failure(&e, description, &ticket)
+                    Ok(outcome) => outcome.map_err(|error| {
+                        let description = describe(&error, &operation);
+                        if description.is_server_fault {
+                            error!(task.id = ticket.id(), error = %base::chain(&error), "task {} failed", ticket.id());
+                        }
+                        Failure::new(&error, description)
                     }),
                     Err(_) => {
                         error!(task.id = ticket.id(), "task {} panicked", ticket.id());
-                        Err(super::end::panicked())
+                        let error = Error::TaskPanicked;
+                        Err(Failure::new(&error, describe(&error, &operation)))
                     }
                 };
                 drop(run_permit);

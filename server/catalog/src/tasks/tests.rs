@@ -522,10 +522,7 @@ async fn dump_and_restore_run_as_tasks() {
         .await
         .unwrap_err();
     assert!(
-        matches!(
-            &synchronous,
-            crate::Error::Engine(graveler::Error::NotBare(_))
-        ),
+        matches!(&synchronous, crate::Error::NotBare(_)),
         "{synchronous}"
     );
     assert_eq!(lake.dump_refs(&anew).await.unwrap().commits, dump.commits);

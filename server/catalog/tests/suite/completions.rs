@@ -188,7 +188,14 @@ async fn repeated_call_completes_the_upload_despite_store_failures() {
             {
                 Ok(object) => break object,
                 Err(error) => {
-                    let is_failure = matches!(error, Error::Block(_) | Error::Engine(_));
+                    let is_failure = matches!(
+                        error,
+                        Error::Storage { .. }
+                            | Error::Records(_)
+                            | Error::RecordsBusy(_)
+                            | Error::TooManyTries(_)
+                            | Error::ConcurrentChange(_)
+                    );
                     assert!(is_failure, "seed {seed}: {error}");
                     tries += 1;
                     failures += 1;

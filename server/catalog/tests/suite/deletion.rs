@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use base::testing::{FaultSchedule, Turn};
 use catalog::testing::{TestCatalog, commit_params, merge_params};
 use catalog::{
-    Catalog, CompletedPart, EngineError, Error, ObjectTarget, PartInfo, Repository, Result,
-    TaskKind, UploadOptions, from_bytes,
+    Catalog, CompletedPart, Error, ObjectTarget, PartInfo, Repository, Result, TaskKind,
+    UploadOptions, from_bytes,
 };
 use kv::Store;
 use kv::testing::{Faults, FaultyStore};
@@ -75,14 +75,11 @@ async fn begin(server: &Catalog, repository: &Repository, what: &str) -> Result<
 }
 
 fn is_refusal(error: &Error) -> bool {
-    let gone =
-        |e: &EngineError| matches!(e, EngineError::InDeletion(_) | EngineError::NotFound { .. });
-    match error {
+    matches!(
+        error,
         // The record was deleted with the repository.
-        Error::NoSuchUpload(_) => true,
-        Error::Engine(error) => gone(error),
-        _ => false,
-    }
+        Error::NoSuchUpload(_) | Error::InDeletion(_) | Error::NotFound { .. }
+    )
 }
 
 /// At a given scheduling turn, another server starts something or deletes the repository.

@@ -8,7 +8,7 @@ use base::{Clock, ManualClock, OffsetDateTime};
 use block::{BlockStore as _, Location};
 use bytes::Bytes;
 use catalog::testing::{TestCatalog, creation, text};
-use catalog::{EngineError, Error, GcRules, PreparedUncommitted, Repository};
+use catalog::{Error, GcRules, PreparedUncommitted, Repository};
 use futures::TryStreamExt as _;
 use parquet::basic::{Compression, Encoding, Type};
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
@@ -127,10 +127,7 @@ async fn read_only_repository_refuses_preparation() {
         lake.prepare_gc_commits(&frozen).await.map(drop),
         lake.prepare_gc_uncommitted(&frozen, None).await.map(drop),
     ] {
-        assert!(matches!(
-            refused,
-            Err(Error::Engine(EngineError::ReadOnly(_)))
-        ));
+        assert!(matches!(refused, Err(Error::ReadOnly(_))));
     }
 }
 

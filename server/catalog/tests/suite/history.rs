@@ -3,8 +3,8 @@
 use base::Page;
 use catalog::testing::{TestCatalog, commit_params, merge_params};
 use catalog::{
-    Commit, DiffQuery, Difference, DifferenceKind, EngineError, Error, LogQuery, MergeParams,
-    MetaRangeId, Object, ReferenceProblem, Repository, WriteOptions,
+    Commit, DiffQuery, Difference, DifferenceKind, Error, LogQuery, MergeParams, MetaRangeId,
+    Object, ReferenceProblem, Repository, WriteOptions,
 };
 
 const ALL: usize = 1000;
@@ -205,10 +205,10 @@ async fn staged_changes_do_not_resolve_to_a_commit() {
     let is_refused = |error: &Error| {
         matches!(
             error,
-            Error::Engine(EngineError::InvalidReference {
+            Error::InvalidReference {
                 problem: ReferenceProblem::Staging,
                 ..
-            })
+            }
         )
     };
     assert!(is_refused(&error), "{error}");
@@ -343,7 +343,7 @@ async fn diff_shows_both_sides_of_a_conflict_and_the_merge_fails() {
         .await
         .unwrap_err();
     assert!(
-        matches!(&error, Error::Engine(graveler::Error::Conflict { keys, count: 1 }) if keys == &[b"a/1".to_vec()]),
+        matches!(&error, Error::Conflict { keys, count: 1 } if keys == &[b"a/1".to_vec()]),
         "{error}"
     );
 
@@ -458,8 +458,5 @@ async fn branches_and_tags_are_created_and_deleted() {
     let nothing = lake
         .commit_branch(&repository, "main", commit_params("nothing"))
         .await;
-    assert!(matches!(
-        nothing,
-        Err(Error::Engine(EngineError::NoChanges(_)))
-    ));
+    assert!(matches!(nothing, Err(Error::NoChanges(_))));
 }

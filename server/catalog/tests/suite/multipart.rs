@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use catalog::testing::TestCatalog;
 use catalog::{
-    CompletedPart, EngineError, Error, Kind, MultipartUpload, ObjectTarget, PartInfo, Repository,
-    UploadOptions, from_bytes,
+    CompletedPart, Error, Kind, MultipartUpload, ObjectTarget, PartInfo, Repository, UploadOptions,
+    from_bytes,
 };
 
 fn to<'a>(repository: &'a Repository, path: &'a str) -> ObjectTarget<'a> {
@@ -202,10 +202,10 @@ async fn part_numbers_and_branches_are_checked() {
     assert!(
         matches!(
             error,
-            Error::Engine(EngineError::NotFound {
+            Error::NotFound {
                 kind: Kind::Branch,
                 ..
-            })
+            }
         ),
         "{error}"
     );

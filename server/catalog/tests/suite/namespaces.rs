@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use base::testing::{FaultSchedule, Turn};
 use block::{BlockStore as _, Location};
 use catalog::testing::{TestCatalog, creation};
-use catalog::{Catalog, CreateRepository, EngineError, Error, Kind, NamespaceProblem, Result};
+use catalog::{Catalog, CreateRepository, Error, Kind, NamespaceProblem, Result};
 use futures::TryStreamExt as _;
 use kv::Store;
 use kv::testing::{Faults, FaultyStore};
@@ -109,10 +109,10 @@ async fn loser_of_a_race_for_a_name_leaves_the_namespace_free() {
         assert!(
             matches!(
                 &created[loser],
-                Err(Error::Engine(EngineError::NotUnique {
+                Err(Error::NotUnique {
                     kind: Kind::Repository,
                     ..
-                }))
+                })
             ),
             "{created:?}"
         );
@@ -150,10 +150,7 @@ async fn failed_creation_leaves_the_namespace_free() {
     for seed in 0..10 {
         let server = faulty(&lake, seed, refusing);
         let failed = create(&server, "lake", "mem://lake").await;
-        assert!(
-            matches!(failed, Err(Error::Engine(EngineError::Kv(_)))),
-            "{failed:?}"
-        );
+        assert!(matches!(failed, Err(Error::Records(_))), "{failed:?}");
         assert_eq!(marker(&lake, "mem://lake").await, None);
     }
     create(&lake, "lake", "mem://lake").await.unwrap();

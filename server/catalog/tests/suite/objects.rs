@@ -11,8 +11,8 @@ use catalog::testing::{
     COMMITTER, START_UNIX_SECS, TestCatalog, commit_params, creation, merge_params, path_of, text,
 };
 use catalog::{
-    AddressType, ByteStream, Catalog, DiffQuery, EngineError, Error, Kind, ListRequest, LogQuery,
-    MetaRangeId, Object, ObjectTarget, Reader, Repository, UploadOptions, WriteOptions, from_bytes,
+    AddressType, ByteStream, Catalog, DiffQuery, Error, Kind, ListRequest, LogQuery, MetaRangeId,
+    Object, ObjectTarget, Reader, Repository, UploadOptions, WriteOptions, from_bytes,
 };
 use futures::StreamExt as _;
 use graveler::{Graveler, NoHooks, Options};
@@ -140,7 +140,7 @@ async fn invalid_uploads_are_refused_before_the_body_is_read() {
         .await
         .unwrap_err();
     assert!(
-        matches!(&error, Error::Engine(EngineError::NotFound { kind: Kind::Branch, id }) if id == "none"),
+        matches!(&error, Error::NotFound { kind: Kind::Branch, id } if id == "none"),
         "{error}"
     );
 
@@ -173,10 +173,7 @@ async fn invalid_uploads_are_refused_before_the_body_is_read() {
         .upload(to(&frozen, "x"), untouched(), UploadOptions::default())
         .await
         .unwrap_err();
-    assert!(
-        matches!(error, Error::Engine(EngineError::ReadOnly(_))),
-        "{error}"
-    );
+    assert!(matches!(error, Error::ReadOnly(_)), "{error}");
     let forced = UploadOptions {
         force: true,
         ..UploadOptions::default()
@@ -237,7 +234,7 @@ async fn broken_or_mismatched_body_leaves_no_bytes() {
         .await
         .unwrap_err();
     assert!(
-        matches!(&error, Error::Engine(EngineError::Advised { problem, .. }) if problem.contains("MD5")),
+        matches!(&error, Error::Advised { problem, .. } if problem.contains("MD5")),
         "{error}"
     );
 
@@ -322,10 +319,10 @@ async fn deleting_missing_paths_is_no_error() {
     assert!(
         matches!(
             error,
-            Error::Engine(EngineError::NotFound {
+            Error::NotFound {
                 kind: Kind::Branch,
                 ..
-            })
+            }
         ),
         "{error}"
     );

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use catalog::testing::{TestCatalog, merge_params};
-use catalog::{
-    Commit, DiffQuery, Difference, EngineError, Error, LogQuery, Repository, WriteOptions,
-};
+use catalog::{Commit, DiffQuery, Difference, Error, LogQuery, Repository, WriteOptions};
 
 /// `one`, then `dev 1` and `dev 2` on dev and `two` on main, a merge of both, then `three`.
 async fn merged_history() -> (TestCatalog, Repository) {
@@ -122,10 +120,7 @@ async fn logs_follow_both_parents_of_a_merge() {
             ..unknown
         };
         let refused = lake.log(&repository, "main", &query).await;
-        assert!(matches!(
-            refused,
-            Err(Error::Engine(graveler::Error::NotFound { .. }))
-        ));
+        assert!(matches!(refused, Err(Error::NotFound { .. })));
     }
 }
 
@@ -243,7 +238,7 @@ async fn staged_changes_are_valid_only_on_the_right_of_a_diff() {
             .diff_refs(&repository, left, right, two_dot, &diffs(""))
             .await;
         match refused {
-            Err(Error::Engine(EngineError::InvalidReference { reference, .. })) => {
+            Err(Error::InvalidReference { reference, .. }) => {
                 assert_eq!(reference, "main$");
             }
             other => panic!("{left} {right}: {other:?}"),

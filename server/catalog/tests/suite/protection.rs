@@ -1,13 +1,11 @@
 //! Branch protection, for every kind of write.
 
 use catalog::testing::{TestCatalog, commit_params, merge_params};
-use catalog::{
-    EngineError, Error, ObjectTarget, Repository, Result, UploadOptions, WriteOptions, from_bytes,
-};
+use catalog::{Error, ObjectTarget, Repository, Result, UploadOptions, WriteOptions, from_bytes};
 
 fn assert_protected<T: std::fmt::Debug>(outcome: &Result<T>, what: &str) {
     assert!(
-        matches!(outcome, Err(Error::Engine(EngineError::Protected { .. }))),
+        matches!(outcome, Err(Error::Protected { .. })),
         "{what}: {outcome:?}"
     );
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::testing::{TestCatalog, merge_params};
-use catalog::{EngineError, Error, PullRequest, PullRequestUpdate, PullStatus, Repository};
+use catalog::{Error, PullRequest, PullRequestUpdate, PullStatus, Repository};
 use graveler::{EventKind, HookOutcome, Hooks, Rejection};
 use kv::Store;
 use kv::testing::{Faults, FaultyStore};
@@ -130,7 +130,7 @@ async fn merge_by_other_means_is_found_after_the_branch_was_deleted() {
     delete().await.unwrap();
     let gone = lake.merge_pull_request(&repository, &merged, "me").await;
     assert!(
-        matches!(gone, Err(Error::Engine(EngineError::NotFound { .. }))),
+        matches!(gone, Err(Error::NotFound { .. })),
         "the branch was not merged: {gone:?}"
     );
 
@@ -160,10 +160,7 @@ async fn merge_by_other_means_is_found_after_the_branch_was_deleted() {
     delete().await.unwrap();
     let gone = lake.merge_pull_request(&repository, &not_merged, "me");
     let gone = gone.await;
-    assert!(matches!(
-        gone,
-        Err(Error::Engine(EngineError::NotFound { .. }))
-    ));
+    assert!(matches!(gone, Err(Error::NotFound { .. })));
 }
 
 #[tokio::test]
@@ -178,10 +175,7 @@ async fn merge_made_just_before_the_request_does_not_count() {
     for path in ["b", "c"] {
         let pull = open(&lake, &repository).await;
         let refused = lake.merge_pull_request(&repository, &pull.id, "me").await;
-        assert!(
-            matches!(refused, Err(Error::Engine(EngineError::NoChanges(_)))),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(Error::NoChanges(_))), "{refused:?}");
         lake.put(&repository, "main", path, "1").await;
         lake.commit(&repository, "main", path).await;
     }
@@ -195,10 +189,7 @@ async fn merge_made_just_before_the_request_does_not_count() {
             .unwrap();
     }
     let refused = lake.merge_pull_request(&repository, &theirs, "me").await;
-    assert!(matches!(
-        refused,
-        Err(Error::Engine(EngineError::NoChanges(_)))
-    ));
+    assert!(matches!(refused, Err(Error::NoChanges(_))));
     change(&lake, &repository, "d").await;
     let by_hand = lake
         .merge(&repository, "dev", "main", merge_params())
@@ -257,7 +248,7 @@ async fn request_without_changes_is_not_merged() {
             .unwrap();
         assert!(matches!(
             lake.merge_pull_request(&repository, &pull.id, "me").await,
-            Err(Error::Engine(EngineError::NoChanges(_)))
+            Err(Error::NoChanges(_))
         ));
         let pull = lake.pull_request(&repository, &pull.id).await.unwrap();
         assert_eq!(pull.status, PullStatus::Open);
@@ -279,7 +270,7 @@ async fn conflict_leaves_the_request_open() {
     lake.commit(&repository, "main", "other").await;
     assert!(matches!(
         lake.merge_pull_request(&repository, &id, "me").await,
-        Err(Error::Engine(EngineError::Conflict { .. }))
+        Err(Error::Conflict { .. })
     ));
     let pull = lake.pull_request(&repository, &id).await.unwrap();
     assert_eq!((pull.status, pull.merged_commit), (PullStatus::Open, None));
@@ -314,7 +305,7 @@ async fn rejection_by_a_hook_leaves_the_request_open() {
     let id = open(&lake, &repository).await.id;
     assert!(matches!(
         lake.merge_pull_request(&repository, &id, "me").await,
-        Err(Error::Engine(EngineError::Rejected(_)))
+        Err(Error::Rejected(_))
     ));
     let pull = lake.pull_request(&repository, &id).await.unwrap();
     assert_eq!(pull.status, PullStatus::Open);

@@ -7,8 +7,8 @@ use std::time::Duration;
 use base::testing::{FaultSchedule, Turn};
 use catalog::testing::{TestCatalog, creation};
 use catalog::{
-    Catalog, EngineError, Error, NewPullRequest, PullFilter, PullRequest, PullRequestUpdate,
-    PullStatus, Repository,
+    Catalog, Error, NewPullRequest, PullFilter, PullRequest, PullRequestUpdate, PullStatus,
+    Repository,
 };
 use kv::Store;
 use kv::testing::{Faults, FaultyStore};
@@ -185,7 +185,7 @@ async fn invalid_requests_are_refused() {
         assert!(matches!(
             lake.create_pull_request(&repository, new(source, destination))
                 .await,
-            Err(Error::Engine(EngineError::NotFound { .. }))
+            Err(Error::NotFound { .. })
         ));
     }
     let long = "x".repeat(catalog::MAX_PULL_DESCRIPTION_BYTES + 1);
@@ -387,9 +387,6 @@ async fn read_only_repository_refuses_new_requests() {
             .await
             .map(|_| ()),
     ] {
-        assert!(matches!(
-            refused,
-            Err(Error::Engine(EngineError::ReadOnly(_)))
-        ));
+        assert!(matches!(refused, Err(Error::ReadOnly(_))));
     }
 }

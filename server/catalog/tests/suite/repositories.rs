@@ -2,7 +2,7 @@
 
 use block::{BlockStore as _, Location};
 use catalog::testing::{TestCatalog, creation};
-use catalog::{BranchId, EngineError, Error, Kind, NamespaceProblem, RepositoryId};
+use catalog::{BranchId, Error, Kind, NamespaceProblem, RepositoryId};
 
 async fn marked(lake: &TestCatalog, namespace: &str) -> bool {
     lake.block
@@ -33,10 +33,10 @@ async fn taken_name_is_refused_before_the_namespace_is_checked() {
     assert!(
         matches!(
             error,
-            Error::Engine(EngineError::NotUnique {
+            Error::NotUnique {
                 kind: Kind::Repository,
                 ..
-            })
+            }
         ),
         "{error}"
     );
@@ -126,10 +126,7 @@ async fn metadata_of_a_read_only_repository_is_read_only() {
         lake.delete_repository_metadata(&frozen, &["k".to_owned()])
             .await,
     ] {
-        assert!(matches!(
-            refused,
-            Err(Error::Engine(EngineError::ReadOnly(_)))
-        ));
+        assert!(matches!(refused, Err(Error::ReadOnly(_))));
     }
     let metadata = lake.repository_metadata(&frozen).await.unwrap();
     assert!(metadata.is_empty());
@@ -146,10 +143,10 @@ async fn bare_repository_has_no_branch_to_write_to() {
         let error = result.unwrap_err();
         let is_missing = matches!(
             error,
-            Error::Engine(EngineError::NotFound {
+            Error::NotFound {
                 kind: Kind::Branch | Kind::Reference,
                 ..
-            })
+            }
         );
         assert!(is_missing, "{error}");
     };
@@ -199,17 +196,14 @@ async fn invalid_requests_are_refused_before_anything_is_written() {
     let mut request = creation("lake");
     request.default_branch = BranchId::trusted("a b");
     let error = lake.create_repository(request).await.unwrap_err();
-    assert!(
-        matches!(error, Error::Engine(EngineError::InvalidName { .. })),
-        "{error}"
-    );
+    assert!(matches!(error, Error::InvalidName { .. }), "{error}");
     assert!(!marked(&lake, "mem://lake").await);
 
     let mut request = creation("lake");
     request.storage_id = "archive".to_owned();
     let error = lake.create_repository(request).await.unwrap_err();
     assert!(
-        matches!(&error, Error::Engine(EngineError::Advised { problem, advice }) if problem.contains("storage_id") && advice.contains("leave")),
+        matches!(&error, Error::Advised { problem, advice } if problem.contains("storage_id") && advice.contains("leave")),
         "{error}"
     );
     assert!(!marked(&lake, "mem://lake").await);
@@ -218,7 +212,7 @@ async fn invalid_requests_are_refused_before_anything_is_written() {
     request.id = RepositoryId::trusted("Not A Name");
     assert!(matches!(
         lake.create_repository(request).await,
-        Err(Error::Engine(EngineError::InvalidName { .. }))
+        Err(Error::InvalidName { .. })
     ));
 
     let mut request = creation("lake");
@@ -244,10 +238,10 @@ async fn unknown_and_invalid_names_are_not_found() {
             assert!(
                 matches!(
                     error,
-                    Error::Engine(EngineError::NotFound {
+                    Error::NotFound {
                         kind: Kind::Repository,
                         ..
-                    })
+                    }
                 ),
                 "{name:?}: {error}"
             );

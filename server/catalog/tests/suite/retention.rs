@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use block::{BlockStore as _, Location};
 use bytes::Bytes;
 use catalog::testing::{TestCatalog, creation};
-use catalog::{EngineError, Error, GcRules, Repository};
+use catalog::{Error, GcRules, Repository};
 use futures::TryStreamExt as _;
 
 const STORED_AT: &str = "_lakefs/retention/gc/rules/config.json";
@@ -102,7 +102,7 @@ async fn invalid_rules_are_refused() {
     ] {
         match lake.set_gc_rules(&repository, &bad).await {
             Err(Error::InvalidValue(text)) => assert!(text.contains(words), "{text}"),
-            Err(Error::Engine(EngineError::InvalidName { rule, .. })) => {
+            Err(Error::InvalidName { rule, .. }) => {
                 assert!(rule.contains(words), "{rule}");
             }
             other => panic!("{bad:?}: {other:?}"),
@@ -121,10 +121,7 @@ async fn read_only_repository_keeps_its_rules() {
         lake.set_gc_rules(&repository, &rules(1, &[])).await,
         lake.delete_gc_rules(&repository).await,
     ] {
-        assert!(matches!(
-            refused,
-            Err(Error::Engine(EngineError::ReadOnly(_)))
-        ));
+        assert!(matches!(refused, Err(Error::ReadOnly(_))));
     }
     assert_eq!(lake.gc_rules(&repository).await.unwrap(), None);
 }
@@ -136,6 +133,6 @@ async fn unreadable_rules_are_an_error() {
     store(&lake, &repository, b"{}").await;
     assert!(matches!(
         lake.gc_rules(&repository).await,
-        Err(Error::Engine(EngineError::Corrupt { .. }))
+        Err(Error::Corrupt { .. })
     ));
 }

@@ -2,7 +2,7 @@
 
 use block::{BlockStore as _, Location};
 use catalog::testing::{TestCatalog, text};
-use catalog::{EngineError, Error, MAX_NESTED_DIRECTORIES, Repository};
+use catalog::{Error, MAX_NESTED_DIRECTORIES, Repository};
 
 async fn file(lake: &TestCatalog, key: &str) -> Option<Vec<String>> {
     let at = Location::full(&format!("mem://lake/symlinks/lake/{key}"));
@@ -85,7 +85,7 @@ async fn location_limits_the_export() {
         assert_eq!(file(&lake, &key).await.is_some(), is_there, "{key}");
     }
     let unknown = lake.export_symlinks(&repository, "none", "").await;
-    assert!(matches!(unknown, Err(Error::Engine(_))));
+    assert!(matches!(unknown, Err(Error::NotFound { .. })));
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn unsupported_directories_are_refused_with_the_reason() {
         .await
         .unwrap_err();
     assert!(
-        matches!(&error, Error::Engine(EngineError::Advised { problem, .. }) if problem.contains("\"odd//\"") && problem.contains("segment is empty")),
+        matches!(&error, Error::Advised { problem, .. } if problem.contains("\"odd//\"") && problem.contains("segment is empty")),
         "{error}"
     );
 
@@ -125,7 +125,7 @@ async fn unsupported_directories_are_refused_with_the_reason() {
     }
     let error = lake.export_symlinks(&nested, "main", "").await.unwrap_err();
     assert!(
-        matches!(&error, Error::Engine(EngineError::Advised { advice, .. }) if advice.contains("inside that directory")),
+        matches!(&error, Error::Advised { advice, .. } if advice.contains("inside that directory")),
         "{error}"
     );
     lake.export_symlinks(&nested, "main", "d/").await.unwrap();

@@ -1,7 +1,7 @@
 //! Files of trees: locations and content.
 
+use catalog::Error;
 use catalog::testing::TestCatalog;
-use catalog::{EngineError, Error};
 use futures::TryStreamExt as _;
 
 #[tokio::test]
@@ -45,10 +45,7 @@ async fn only_table_ids_become_paths() {
                 .map(drop)
                 .unwrap_err(),
         ] {
-            assert!(
-                matches!(error, Error::Engine(EngineError::InvalidValue(_))),
-                "{id}: {error}"
-            );
+            assert!(matches!(error, Error::InvalidValue(_)), "{id}: {error}");
         }
     }
     let unknown = "0".repeat(64);

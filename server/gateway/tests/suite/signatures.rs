@@ -172,7 +172,7 @@ async fn presigned_put_rejects_an_unsigned_copy_source() {
 async fn gateway_claims_signed_requests_and_its_own_domains() {
     let lake = Lake::new().await;
     let claims = |request: http::request::Builder| {
-        lake.gateway.claims(
+        lake.gateway.is_s3_request(
             &request
                 .header("host", HOST)
                 .body(())
@@ -200,7 +200,7 @@ async fn gateway_claims_signed_requests_and_its_own_domains() {
         Request::get("/api/v1/repositories").header("authorization", "Bearer eA")
     ));
     let to = |host: &str| {
-        lake.gateway.claims(
+        lake.gateway.is_s3_request(
             &Request::get("/")
                 .header("host", host)
                 .body(())

@@ -1,13 +1,13 @@
 //! Failures whose message depends on the operation.
 
-use catalog::{EngineError, Kind, ReferenceProblem};
+use catalog::{Kind, ReferenceProblem};
 
 use super::failures::{conflict, malformed, not_found, taken, x};
 use crate::error::{Context as _, During, Error, ErrorText};
 
 /// The texts of failures in certain operations, with the expected messages.
 pub(super) fn in_context() -> Vec<(ErrorText, &'static str)> {
-    use EngineError as E;
+    use catalog::Error as E;
     let no_changes = || E::NoChanges("why".to_owned());
     let merge = During::Merge { destination: "d" };
     let log = During::Log {

@@ -2,15 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use catalog::{
-    BlockError, EngineError, Finding, Kind, NamespaceProblem, ReferenceProblem, Rejection,
-    StoreError,
-};
+use catalog::{Finding, Kind, NamespaceProblem, ReferenceProblem, Rejection};
 
 use crate::error::{Error, ErrorText};
 
-pub(super) fn rejection(invalid_actions: bool) -> EngineError {
-    EngineError::Rejected(Box::new(Rejection {
+pub(super) fn rejection(invalid_actions: bool) -> catalog::Error {
+    catalog::Error::Rejected(Box::new(Rejection {
         run_id: "r".to_owned(),
         kind: catalog::EventKind::PreMerge,
         message: "pre-merge hook aborted".to_owned(),
@@ -28,23 +25,23 @@ pub(super) fn rejection(invalid_actions: bool) -> EngineError {
     }))
 }
 
-pub(super) fn conflict() -> EngineError {
-    EngineError::Conflict {
+pub(super) fn conflict() -> catalog::Error {
+    catalog::Error::Conflict {
         keys: vec![b"a/1".to_vec(), b"b".to_vec()],
         count: 3,
     }
 }
 
-pub(super) fn not_found(kind: Kind) -> EngineError {
-    EngineError::NotFound { kind, id: x() }
+pub(super) fn not_found(kind: Kind) -> catalog::Error {
+    catalog::Error::NotFound { kind, id: x() }
 }
 
-pub(super) fn taken(kind: Kind) -> EngineError {
-    EngineError::NotUnique { kind, id: x() }
+pub(super) fn taken(kind: Kind) -> catalog::Error {
+    catalog::Error::NotUnique { kind, id: x() }
 }
 
-pub(super) fn malformed(problem: ReferenceProblem) -> EngineError {
-    EngineError::InvalidReference {
+pub(super) fn malformed(problem: ReferenceProblem) -> catalog::Error {
+    catalog::Error::InvalidReference {
         reference: x(),
         problem,
     }
@@ -58,13 +55,6 @@ fn io() -> std::io::Error {
     std::io::Error::other("x")
 }
 
-fn storage() -> StoreError {
-    StoreError::Storage {
-        operation: "get",
-        source: Box::new(io()),
-    }
-}
-
 /// Whether a failure has a hint. It must have one if the caller can do something.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hint {
@@ -75,18 +65,13 @@ pub(super) enum Hint {
 
 /// Every failure, with its status and its message outside of a certain operation.
 pub(super) fn every_failure() -> Vec<(Error, u16, &'static str, Hint)> {
-    let all = [
-        engine_failures(),
-        service_failures(),
-        store_failures(),
-        own_failures(),
-    ];
+    let all = [engine_failures(), service_failures(), own_failures()];
     all.into_iter().flatten().collect()
 }
 
 fn engine_failures() -> Vec<(Error, u16, &'static str, Hint)> {
-    use EngineError as E;
     use Hint::Given;
+    use catalog::Error as E;
     let rows = [
         (
             not_found(Kind::Repository),
@@ -307,13 +292,13 @@ fn engine_failures() -> Vec<(Error, u16, &'static str, Hint)> {
             Hint::None,
         ),
         (
-            E::Kv(storage()),
+            E::Records(io().into()),
             500,
             "failed to access records",
             Hint::None,
         ),
         (
-            E::Kv(StoreError::SlowDown(x())),
+            E::RecordsBusy(io().into()),
             503,
             "failed to access records",
             Given,
@@ -425,15 +410,6 @@ fn service_failures() -> Vec<(Error, u16, &'static str, Hint)> {
             Hint::None,
         ),
         (E::Body(io()), 400, "failed to read the body", Hint::None),
-    ];
-    rows.into_iter()
-        .map(|(error, status, message, hint)| (error.into(), status, message, hint))
-        .collect()
-}
-
-fn store_failures() -> Vec<(Error, u16, &'static str, Hint)> {
-    use BlockError as E;
-    let rows = [
         (
             E::InvalidAddress {
                 address: x(),
@@ -443,31 +419,35 @@ fn store_failures() -> Vec<(Error, u16, &'static str, Hint)> {
             "invalid address \"x\": y",
             Hint::None,
         ),
-        (
-            E::RangeNotSatisfiable { size: 1 },
-            416,
-            "Requested Range Not Satisfiable",
-            Hint::Given,
-        ),
-        (E::NoSuchUpload(x()), 404, "no such upload: x", Hint::None),
-        (E::InvalidPart(x()), 400, "invalid part: x", Hint::None),
-        (E::Body(io()), 400, "failed to read the body", Hint::None),
+        (E::BytesMissing(x()), 410, "No data", Given),
         (
             E::Storage {
-                operation: "write",
-                location: "l".to_owned(),
-                source: io(),
+                message: "failed to write l".to_owned(),
+                source: io().into(),
             },
             500,
             "failed to write l",
             Hint::None,
         ),
+        (
+            E::StoredData(io().into()),
+            500,
+            "failed to access stored data",
+            Hint::None,
+        ),
+        (E::TaskPanicked, 500, "the task failed unexpectedly", Given),
+        (
+            E::ServerDied {
+                operation: "commit".to_owned(),
+                attempt: 3,
+            },
+            503,
+            "the server died while running commit (attempt 3 of 3)",
+            Given,
+        ),
     ];
     rows.into_iter()
-        .map(|(error, status, message, hint)| {
-            let error = catalog::Error::Block(error);
-            (error.into(), status, message, hint)
-        })
+        .map(|(error, status, message, hint)| (error.into(), status, message, hint))
         .collect()
 }
 
@@ -519,10 +499,16 @@ fn own_failures() -> Vec<(Error, u16, &'static str, Hint)> {
             Hint::None,
         ),
         (
-            Auth::Kv(storage()).into(),
+            Auth::Records(io().into()).into(),
             500,
             "failed to access auth records",
             Hint::None,
+        ),
+        (
+            Auth::RecordsBusy(io().into()).into(),
+            503,
+            "failed to access auth records",
+            Given,
         ),
         (Error::Invalid("bad".to_owned()), 400, "bad", Hint::None),
         (Error::InvalidWith(hinted), 400, "bad", Given),

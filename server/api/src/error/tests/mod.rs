@@ -5,7 +5,7 @@ mod failures;
 
 use std::collections::BTreeSet;
 
-use catalog::{EngineError, StoreError, TaskOperation};
+use catalog::TaskOperation;
 
 use super::{Context as _, During, Error};
 use contexts::in_context;
@@ -97,8 +97,8 @@ fn operations_have_their_own_messages() {
 
 #[test]
 fn described_failures_keep_status_findings_and_conflicts() {
-    let describe = |error: EngineError| {
-        let result: Result<(), Error> = Err(Error::from(catalog::Error::from(error)));
+    let describe = |error: catalog::Error| {
+        let result: Result<(), Error> = Err(Error::from(error));
         result.during(During::Commit).expect_err("it was an error")
     };
     assert_eq!(describe(rejection(true)).status().as_u16(), 400);
@@ -112,7 +112,7 @@ fn described_failures_keep_status_findings_and_conflicts() {
 #[test]
 fn failed_tasks_have_the_messages_of_their_operation() {
     let describe = |operation: &TaskOperation| {
-        let error = catalog::Error::from(EngineError::NoChanges("why".to_owned()));
+        let error = catalog::Error::NoChanges("why".to_owned());
         super::describe_failure(&error, operation)
     };
     let merge = TaskOperation::Merge {
@@ -124,7 +124,7 @@ fn failed_tasks_have_the_messages_of_their_operation() {
     );
     assert_eq!(describe(&merge).message, "update branch main: no changes");
     assert_eq!(describe(&TaskOperation::Other).message, "no changes");
-    assert_eq!(describe(&TaskOperation::Commit).status_code, 400);
+    assert_eq!(describe(&TaskOperation::Commit).code, 400);
     assert!(
         describe(&merge)
             .hint
@@ -171,7 +171,7 @@ fn commands_and_flags_in_hints_exist_in_lakectl() {
 
 #[test]
 fn conflict_lists_its_paths() {
-    let error = Error::from(catalog::Error::from(conflict()));
+    let error = Error::from(conflict());
     let conflicts = error.conflicts().expect("conflicts");
     assert_eq!(
         (conflicts.paths, conflicts.count),
@@ -182,7 +182,7 @@ fn conflict_lists_its_paths() {
 
 #[test]
 fn rejection_lists_its_findings() {
-    let error = Error::from(catalog::Error::from(rejection(false)));
+    let error = Error::from(rejection(false));
     let findings = error.findings().expect("findings");
     assert_eq!(
         (findings[0].rule.as_str(), findings[0].path.as_deref()),
@@ -193,14 +193,11 @@ fn rejection_lists_its_findings() {
 
 #[test]
 fn causes_are_logged_but_not_sent() {
-    let source = StoreError::Storage {
-        operation: "get",
-        source: Box::new(std::io::Error::other("disk on fire")),
-    };
-    let error = Error::from(auth::Error::Kv(source));
+    let source = std::io::Error::other("disk on fire");
+    let error = Error::from(auth::Error::Records(source.into()));
     assert_eq!(
         base::chain(&error),
-        "failed to access auth records: failed to get: disk on fire"
+        "failed to access auth records: disk on fire"
     );
     assert_eq!(error.text().message, "failed to access auth records");
 }

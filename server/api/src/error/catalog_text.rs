@@ -1,19 +1,81 @@
-//! The texts of the engine's failures.
+//! The texts of the service's failures.
 //!
 //! Messages are those that lakeFS was recorded with (`tests/compat`), because people and scripts know them. Further
 //! details and advice go into the hint.
 
-use catalog::{EngineError, Kind, ReferenceProblem};
+use catalog::{Error, Kind, NamespaceProblem, ReferenceProblem};
 
-use super::text::{of_block, of_store};
 use super::{During, ErrorText};
 
-pub(super) fn of_engine(error: &EngineError, during: During<'_>) -> ErrorText {
-    use EngineError as E;
+pub(super) fn of_catalog(error: &Error, during: During<'_>) -> ErrorText {
+    use Error as E;
     match error {
         E::NotFound { kind, id } => not_found(*kind, id, during),
         E::NotUnique { kind, id } => not_unique(*kind, id, during),
-        E::InDeletion(_) => ErrorText::of(error).hint("try again when the deletion is complete: the name is free then"),
+        E::InvalidName { kind, rule } => invalid_name(*kind, rule),
+        E::InvalidReference { reference, problem } => invalid_reference(reference, problem, during),
+        E::Advised { problem, advice } | E::MovedOn { problem, advice } => {
+            ErrorText::message(problem).hint(advice)
+        }
+        E::Namespace(problem) => of_namespace(problem),
+        E::NoChanges(why) => no_changes(why, during),
+        E::Conflict { keys, count } => conflict(keys, *count, during),
+        E::NoSuchParent {
+            number, parents, ..
+        } => no_such_parent(*number, *parents, during),
+        E::NoMergeBase(left, right) => ErrorText::message(prefixed(during, "no merge base"))
+            .hint(format!("'{left}' and '{right}' have no commit in common")),
+        E::Rejected(rejection) => ErrorText {
+            message: rejection.message.clone(),
+            hint: rejection.hint.clone(),
+        },
+        E::InvalidValue(_)
+        | E::InvalidAddress { .. }
+        | E::NoSuchUpload(_)
+        | E::InvalidPart(_)
+        | E::Body(_)
+        | E::Records(_)
+        | E::StoredData(_)
+        | E::Storage { .. }
+        | E::Corrupt { .. } => ErrorText::of(error),
+        E::InDeletion(_)
+        | E::ReadOnly(_)
+        | E::Protected { .. }
+        | E::DefaultBranch(_)
+        | E::DirtyBranch(_)
+        | E::ParentRequired
+        | E::CherryPickParentRequired
+        | E::NotBare(_)
+        | E::NoGcRules
+        | E::PullRequestStatus(_) => of_state(error),
+        E::PreconditionFailed
+        | E::Stale(_)
+        | E::TooManyTries(_)
+        | E::ConcurrentChange(_)
+        | E::PullRequestBusy(_)
+        | E::TooManyTasks
+        | E::RecordsBusy(_)
+        | E::TaskPanicked
+        | E::ServerDied { .. } => of_race(error),
+        E::ObjectNotFound(_)
+        | E::DataGone(_)
+        | E::BytesMissing(_)
+        | E::RangeNotSatisfiable { .. }
+        | E::PathTooLong { .. }
+        | E::WrongCommitId { .. }
+        | E::TaskNotFound(_)
+        | E::NoSuchPullRequest(_)
+        | E::InvalidPullRequestId(_)
+        | E::SameBranches => of_item(error),
+    }
+}
+
+/// A state of the repository or branch that does not allow the operation. Others have their own message.
+fn of_state(error: &Error) -> ErrorText {
+    use Error as E;
+    match error {
+        E::InDeletion(_) => ErrorText::of(error)
+            .hint("try again when the deletion is complete: the name is free then"),
         E::ReadOnly(_) => ErrorText::message("read-only repository").hint(
             "use an operation that has `force`, and set it (lakectl: --force, where available)",
         ),
@@ -24,56 +86,95 @@ pub(super) fn of_engine(error: &EngineError, during: During<'_>) -> ErrorText {
         }
         E::DefaultBranch(branch) => ErrorText::message("cannot delete repository default branch")
             .hint(format!("{branch} is the default branch, which cannot change")),
-        E::InvalidValue(_) => ErrorText::of(error),
-        E::Advised { problem, advice } | E::MovedOn { problem, advice } => {
-            ErrorText::message(problem).hint(advice)
-        }
-        E::InvalidName { kind, rule } => invalid_name(*kind, rule),
-        E::WrongCommitId { right, .. } => ErrorText::message("commit id: invalid value: validation error")
-            .hint(format!(
-                "the content belongs to commit id {right}: send every field exactly as the commit has it"
-            )),
-        E::InvalidReference { reference, problem } => invalid_reference(reference, problem, during),
-        E::NoChanges(why) => no_changes(why, during),
         E::DirtyBranch(branch) => ErrorText::message("uncommitted changes (dirty branch)").hint(format!(
             "commit the changes of branch {branch} (lakectl commit) or reset them (lakectl branch reset) first"
         )),
-        E::Conflict { keys, count } => conflict(keys, *count, during),
         E::ParentRequired => ErrorText::of(error).hint(
             "give `parent_number` (lakectl: --parent-number): with 1 the branch returns to its state before the merge",
         ),
         E::CherryPickParentRequired => ErrorText::of(error).hint(
             "give `parent_number` (lakectl: --parent-number): 1 picks the changes that the merge brought in",
         ),
-        E::NoSuchParent {
-            number, parents, ..
-        } => no_such_parent(*number, *parents, during),
         E::NotBare(_) => ErrorText::message("can only restore into a bare repository").hint(
             "create one in the storage namespace of the dump (query parameter `bare`; lakectl repo create-bare) and restore into that",
         ),
-        E::NoMergeBase(left, right) => ErrorText::message(prefixed(during, "no merge base"))
-            .hint(format!("'{left}' and '{right}' have no commit in common")),
-        E::PreconditionFailed => ErrorText::message("path already exists").hint(
-            "leave out `If-None-Match` to replace the object, or choose another `path`",
+        E::NoGcRules => ErrorText::message("not found").hint(
+            "the repository has no garbage collection rules and keeps all objects: set rules first (lakectl gc set-config)",
         ),
+        E::PullRequestStatus(why) => {
+            ErrorText::message("bad pull request status").hint(why.as_str())
+        }
+        _ => ErrorText::of(error),
+    }
+}
+
+/// A race, an overload or an interruption: the caller may try again. Others have their own message.
+fn of_race(error: &Error) -> ErrorText {
+    use Error as E;
+    match error {
+        E::PreconditionFailed => ErrorText::message("path already exists")
+            .hint("leave out `If-None-Match` to replace the object, or choose another `path`"),
         E::Stale(what) => ErrorText::message("Precondition failed").hint(format!(
             "the {what} changed: read them again and send their new `ETag` as `If-Match`"
         )),
-        E::Namespace(problem) => super::text::of_namespace(problem),
-        E::TooManyTries(what) => ErrorText::message(format!("too many concurrent changes of {what}"))
-            .hint("try again"),
+        E::TooManyTries(what) => {
+            ErrorText::message(format!("too many concurrent changes of {what}")).hint("try again")
+        }
         E::ConcurrentChange(what) => ErrorText::message(format!("{what} changed at the same time"))
             .hint("check its state, and try again"),
-        E::Rejected(rejection) => ErrorText {
-            message: rejection.message.clone(),
-            hint: rejection.hint.clone(),
-        },
-        E::Corrupt { .. } => ErrorText::of(error),
-        E::Kv(error) => of_store(error),
-        E::Block(source) => match source {
-            catalog::BlockError::Storage { .. } => ErrorText::of(error),
-            refusal => of_block(refusal),
-        },
+        E::PullRequestBusy(_) => {
+            ErrorText::message("pull request keeps changing").hint("try again")
+        }
+        E::TooManyTasks => ErrorText::message("too many tasks on this server")
+            .hint("try again when some have ended"),
+        E::RecordsBusy(_) => ErrorText::of(error).hint(DATABASE_BUSY),
+        E::TaskPanicked => ErrorText::of(error).hint("see the server's log"),
+        E::ServerDied { .. } => ErrorText::of(error).hint("submit the task again"),
+        _ => ErrorText::of(error),
+    }
+}
+
+/// The hint if the database is overloaded.
+pub(super) const DATABASE_BUSY: &str = "the database is busy: try again";
+
+/// An object, task or pull request that does not exist or is named wrongly. Others have their own message.
+fn of_item(error: &Error) -> ErrorText {
+    use Error as E;
+    match error {
+        E::ObjectNotFound(path) => ErrorText::message("not found").hint(format!(
+            "there is no object '{path}': lakectl fs ls shows the existing ones"
+        )),
+        E::DataGone(path) => ErrorText::message("No data").hint(format!(
+            "the bytes of '{path}' are missing in the block store: restore them there"
+        )),
+        E::BytesMissing(at) => ErrorText::message("No data").hint(format!(
+            "the bytes at {at} are missing in the block store: restore them there"
+        )),
+        E::RangeNotSatisfiable { size } => ErrorText::message("Requested Range Not Satisfiable")
+            .hint(format!("the object has {size} bytes, counted from 0")),
+        E::PathTooLong { bytes } => ErrorText::message(format!(
+            "argument path: invalid value: validation error: {bytes} is above maximum length ({})",
+            catalog::MAX_PATH_BYTES
+        )),
+        E::WrongCommitId { right, .. } => {
+            ErrorText::message("commit id: invalid value: validation error").hint(format!(
+                "the content belongs to commit id {right}: send every field exactly as the commit has it"
+            ))
+        }
+        E::TaskNotFound(id) => ErrorText::message("not found").hint(format!(
+            "there is no task '{id}': tasks are kept for a day after they end"
+        )),
+        E::NoSuchPullRequest(id) => ErrorText::message("pull request not found")
+            .hint(format!("there is no pull request '{id}'")),
+        E::InvalidPullRequestId(_) => ErrorText::message(
+            "argument pullRequestID: pull request id: invalid value: validation error",
+        )
+        .hint("a pull request id has 20 characters of 0-9a-v"),
+        E::SameBranches => ErrorText::message(
+            "source and destination branches are the same: same branch validation error",
+        )
+        .hint("name two different branches as `source_branch` and `destination_branch`"),
+        _ => ErrorText::of(error),
     }
 }
 
@@ -271,4 +372,23 @@ fn no_such_parent(number: usize, parents: usize, during: During<'_>) -> ErrorTex
         ),
     };
     ErrorText::message(message).hint(hint)
+}
+
+fn of_namespace(problem: &NamespaceProblem) -> ErrorText {
+    use NamespaceProblem as P;
+    const IN_USE: &str = "choose another `storage_namespace`, or make a bare repository in it to restore a dump into (query parameter `bare`; lakectl repo create-bare)";
+    match problem {
+        P::InUse { namespace, key } => ErrorText::message(format!(
+            "failed to create repository: found lakeFS objects in the storage (:{namespace}) key({key}): storage namespace already in use"
+        ))
+        .hint(IN_USE),
+        P::Overlaps { .. } => ErrorText::message(format!("failed to create repository: {problem}"))
+            .hint("choose a `storage_namespace` outside of it"),
+        P::OtherStore {
+            namespace,
+            expected,
+        } => ErrorText::message(format!("failed to match required regex {expected}: invalid namespace"))
+            .hint(format!("'{namespace}' is not in this server's store")),
+        P::Invalid { .. } => ErrorText::of(problem).hint("choose another `storage_namespace`"),
+    }
 }

@@ -9,11 +9,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::shell::{cargo, run, run_within, say, tools_dir};
-use crate::{links, tidy};
+use crate::shell::{cargo, run, run_within, say};
+use crate::tool::Tool;
+use crate::{book, links, tidy};
 
-/// The version of `cargo deny` to use. It is installed in the tools folder.
-const DENY_VERSION: &str = "0.20.2";
+const DENY: Tool = Tool {
+    name: "cargo-deny",
+    version: "0.20.2",
+    features: &[],
+};
 /// If this variable is set, the check fails if advisories cannot be checked. Set it for releases.
 const REQUIRE_ADVISORIES: &str = "WEIR_REQUIRE_ADVISORIES";
 
@@ -27,6 +31,7 @@ type Check = (&'static str, fn() -> Result<()>);
 const CHECKS: &[Check] = &[
     ("tidy", tidy::run),
     ("links", links::run),
+    ("docs", book::build),
     ("cargo fmt", formatting),
     ("cargo deny", deny),
     ("cargo clippy", clippy),
@@ -76,7 +81,7 @@ fn documentation() -> Result<()> {
 
 /// Checks licenses, sources and banned crates of all dependencies, and advisories if a database is available.
 fn deny() -> Result<()> {
-    let program = deny_program()?;
+    let program = DENY.install()?;
     let deny = |arguments: &[&str]| {
         let mut command = cargo();
         // Run it as `cargo deny`, which searches the PATH for the program.
@@ -134,36 +139,6 @@ fn has_copy() -> bool {
                 .flatten()
                 .any(|e| e.path().join(".git").exists() && e.path().join("crates").is_dir())
         })
-}
-
-/// Returns the folder of `cargo-deny`. Installs it if necessary.
-fn deny_program() -> Result<PathBuf> {
-    let at = tools_dir().join(format!("cargo-deny-{DENY_VERSION}"));
-    let folder = at.join("bin");
-    if folder.join("cargo-deny").is_file() {
-        return Ok(folder);
-    }
-    say(&format!(
-        "Installing cargo-deny {DENY_VERSION} in {}. This takes a few minutes, once.",
-        at.display()
-    ));
-    let build = at.join("build");
-    run(cargo()
-        .args([
-            "install",
-            "cargo-deny",
-            "--locked",
-            "--no-track",
-            "--version",
-            DENY_VERSION,
-        ])
-        // Build without optimization, because compiling takes longer than running.
-        .args(["--debug", "--config", "profile.dev.debug=false", "--root"])
-        .arg(&at)
-        .env("CARGO_TARGET_DIR", &build))
-    .context("failed to install cargo-deny")?;
-    std::fs::remove_dir_all(&build)?;
-    Ok(folder)
 }
 
 fn with_folder_first(folder: &Path) -> OsString {

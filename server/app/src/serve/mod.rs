@@ -212,7 +212,7 @@ fn router(layers: &Layers, metrics: PrometheusHandle, installation_id: &str) -> 
             get(move || std::future::ready(metrics.render())),
         )
         .route("/", get(welcome::page))
-        .route("/docs/{name}", get(welcome::doc))
+        .route("/docs/{*name}", get(welcome::doc))
         .merge(layers.api.clone())
         .layer(middleware::from_fn_with_state(front, dispatch))
 }

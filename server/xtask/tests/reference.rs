@@ -11,8 +11,7 @@ fn text_of(file: &str) -> String {
 }
 
 /// Limits of the page, one a line: the beginning of its row; its value as the page shows it; the file
-/// or folder with the constant; the constant. A limit that has no constant of its own, such as a
-/// default of the configuration, is not in the list.
+/// or folder with the constant; the constant, or the field of a struct's defaults.
 const LIMITS: &str = "
 line and headers of a request; 128 KiB; server/app/src/serve; MAX_HEADER_BYTES
 parameters in a query; 1,000; server/app/src/serve; MAX_QUERY_PARAMETERS
@@ -103,6 +102,15 @@ hooks that wait for webhooks; 256 changes; actions/src/nesting.rs; MAX_IN_FLIGHT
 nesting of changes; 3 levels; actions/src/nesting.rs; MAX_DEPTH
 post hooks of one repository; 8 events; actions/src/queue.rs; MAX_RUNNING
 post hooks of one repository; 256 unfinished; actions/src/queue.rs; MAX_PENDING
+connections |; 10,000; server/app/src/config/http.rs; max_connections
+connections of one address; 1,024; server/app/src/config/http.rs; max_connections_per_address
+first byte of a connection; 30 s; server/app/src/config/http.rs; first_byte_timeout
+headers of a request; 30 s; server/app/src/config/http.rs; headers_timeout
+waiting for a request body; 30 s; server/app/src/config/http.rs; body_timeout
+waiting for a client to read; 60 s; server/app/src/config/http.rs; response_timeout
+lowest average rate; 1,024 bytes; server/app/src/config/http.rs; min_bytes_per_second
+idle connection; 120 s; server/app/src/config/http.rs; idle_timeout
+JSON and XML bodies of all requests; 256 MiB; server/app/src/config/http.rs; body_memory_bytes
 post hooks of one server; 16,384; actions/src/queue.rs; MAX_PENDING_IN_ALL
 ";
 
@@ -112,12 +120,23 @@ fn constant(place: &str, name: &str) -> u64 {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut files = Vec::new();
     source_files(&root.join(place), &mut files);
-    let start = format!("const {name}: ");
+    let is_field = name.starts_with(|c: char| c.is_ascii_lowercase());
     let found: Vec<String> = files
         .iter()
         .filter_map(|file| {
             let text = std::fs::read_to_string(file).unwrap();
-            let rest = text.split(&start).nth(1)?.split_once('=')?.1;
+            if is_field {
+                // The defaults begin with a number or a duration, the declaration with a type.
+                let field = format!(" {name}: ");
+                let mut values = text.split(&field).skip(1);
+                let value = values.find(|rest| {
+                    rest.starts_with(|c: char| c.is_ascii_digit())
+                        || rest.starts_with("Duration::from")
+                })?;
+                return Some(value.split_once(',')?.0.to_owned());
+            }
+            let rest = text.split(&format!("const {name}: ")).nth(1)?;
+            let rest = rest.split_once('=')?.1;
             Some(rest.split_once(';')?.0.trim().to_owned())
         })
         .collect();

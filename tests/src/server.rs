@@ -88,6 +88,8 @@ impl TestServer {
         let mut settings = vec![
             ("LAKEFSACTION_VAR", "this_is_actions_var".to_owned()),
             ("WEIR_BLOCKSTORE_LOCAL_IMPORT_ENABLED", "true".to_owned()),
+            // For the page about Airflow.
+            ("LAKEFSACTION_AIRFLOW_PASSWORD", "a-secret".to_owned()),
         ];
         if setup == Setup::Done {
             settings.push(("WEIR_INSTALLATION_USER_NAME", ADMIN.0.to_owned()));

@@ -1,212 +1,138 @@
-//! Runs the shell examples of the README and of `docs/` in bash and zsh against a real server.
+//! Runs the shell examples of the README and of the book (`docs/`) in bash and zsh against a real
+//! server, and compares their output with what the pages show.
 //!
-//! Blocks that start with ` ```sh run ` are run line by line; all blocks of a file share one shell.
-//! Every page runs on a separate server, and then all pages run on one server in the README's
-//! order. Every command must succeed. JSON output must end with a line break. If a command prints
-//! nothing, the text after its block must say "prints nothing". `KEY:SECRET` and the default
-//! address are replaced by those of the server. A block `sh run alone` runs before the others in a
-//! separate shell; if it prints keys, the other blocks use them.
+//! [`blocks`] describes how blocks are marked, [`output`] how shown output is compared. Every page
+//! runs on a separate server, and then all pages run on one server in the order of the book. Every
+//! command must succeed, except the last one of a block `sh run fails`. JSON output must end with a
+//! line break. If a command prints nothing and the page shows no output, the text after its block
+//! must say "prints nothing". If a block `sh run alone` prints keys, the other blocks use them.
+//!
+//! Placeholders of the pages ([`Placeholders`]) are replaced by the values of the test.
 
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 
-use system_tests::{ADMIN, Backend, Setup, TestServer};
+use system_tests::{ADMIN, Backend, Setup, TestServer, hooks};
 
-/// The shells, with the option that skips personal settings.
-const SHELLS: &[(&str, &str)] = &[("bash", "--norc"), ("zsh", "-f")];
-/// Placeholders for address and keys in examples.
-const USUAL_ADDRESS: &str = "http://127.0.0.1:8000";
-const USUAL_KEYS: &str = "KEY:SECRET";
+use self::blocks::{Block, blocks, is_quiet_by_nature};
+use self::shell::{BASH, Ran, Shell, ZSH, run};
+
+#[path = "docs/airflow.rs"]
+mod airflow;
+#[path = "docs/blocks.rs"]
+mod blocks;
+#[path = "docs/output.rs"]
+mod output;
+#[path = "docs/shell.rs"]
+mod shell;
 
 /// A page with examples.
-struct Page {
-    file: &'static str,
-    /// [`Setup::Open`] if the page's first example creates the administrator.
-    setup: Setup,
-}
-
-/// In the README's order. Each page creates the repositories that it uses.
-const PAGES: &[Page] = &[
-    open("README.md"),
-    open("docs/configuration.md"),
-    page("docs/versioning.md"),
-    page("docs/repositories.md"),
-    page("docs/undo.md"),
-    page("docs/branch-protection.md"),
-    page("docs/pull-requests.md"),
-    page("docs/retention.md"),
-    page("docs/async.md"),
-    page("docs/dump-restore.md"),
-];
-
-const fn page(file: &'static str) -> Page {
-    let setup = Setup::Done;
-    Page { file, setup }
-}
-
-const fn open(file: &'static str) -> Page {
-    let setup = Setup::Open;
-    Page { file, setup }
-}
-
-/// A block of commands.
-#[derive(Debug, PartialEq)]
-struct Block {
-    /// Line number of its first command.
-    line: usize,
-    alone: bool,
-    commands: Vec<String>,
-    /// The text up to the next block.
-    text_after: String,
-}
-
-/// Returns the blocks to run, and the lines of other blocks that look like commands for a server.
-fn blocks(text: &str) -> (Vec<Block>, Vec<usize>) {
-    let mut blocks: Vec<Block> = Vec::new();
-    let mut unmarked = Vec::new();
-    let mut lines = text.lines().enumerate();
-    while let Some((number, line)) = lines.next() {
-        let Some(info) = line.trim_end().strip_prefix("```") else {
-            // Indented code is for output and layouts, not for commands to a server.
-            if line.starts_with("    ") && line.trim_start().starts_with("curl ") {
-                unmarked.push(number + 1);
-            }
-            if let Some(block) = blocks.last_mut() {
-                block.text_after.push_str(line);
-                block.text_after.push('\n');
-            }
-            continue;
-        };
-        let body: Vec<&str> = lines
-            .by_ref()
-            .map(|(_, l)| l)
-            .take_while(|l| !l.starts_with("```"))
-            .collect();
-        match info {
-            "sh run" | "sh run alone" => blocks.push(Block {
-                line: number + 2,
-                alone: info.ends_with("alone"),
-                commands: commands(&body),
-                text_after: String::new(),
-            }),
-            _ if body.iter().any(|l| l.starts_with("curl ")) => unmarked.push(number + 1),
-            _ => {}
-        }
-    }
-    (blocks, unmarked)
-}
-
-/// Splits lines into commands, joining continuation lines.
-fn commands(lines: &[&str]) -> Vec<String> {
-    let mut commands: Vec<String> = Vec::new();
-    let mut is_open = false;
-    for line in lines.iter().filter(|l| !l.trim().is_empty()) {
-        if is_open {
-            let last = commands.last_mut().expect("an open command exists");
-            last.push('\n');
-            last.push_str(line);
-        } else {
-            commands.push((*line).to_owned());
-        }
-        let last = commands.last().expect("just added");
-        is_open = last.ends_with('\\') || last.matches('\'').count() % 2 == 1;
-    }
-    commands
-}
-
-/// Reports whether a command prints nothing by design: assignments, definitions, redirections.
-fn is_quiet_by_nature(command: &str) -> bool {
-    let name_ends = command
-        .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .unwrap_or(command.len());
-    let rest = &command[name_ends..];
-    rest.starts_with('=')
-        || rest.starts_with("()")
-        || ["export ", "cd ", "mkdir "]
-            .iter()
-            .any(|w| command.starts_with(w))
-        || (command.starts_with("echo ") && command.contains(" >"))
-}
-
-/// Result of a command.
 #[derive(Debug)]
-struct Ran {
-    status: String,
-    output: String,
-    /// Whether the output ends with a line break.
-    ends_line: bool,
+struct Page {
+    /// Path relative to the root of the project.
+    file: String,
+    text: String,
 }
 
-/// Runs commands in one shell, in `folder`.
-fn run(shell: (&str, &str), folder: &Path, commands: &[&str]) -> Vec<Ran> {
-    // Makes curl fail on error statuses, although examples do not pass that option.
-    let mut script = "set -u\ncurl() { command curl --fail-with-body \"$@\"; }\n".to_owned();
-    for command in commands {
-        writeln!(
-            script,
-            "printf '\\n@@begin\\n'\n{command}\nprintf '\\n@@end %s\\n' \"$?\""
-        )
-        .unwrap();
+impl Page {
+    /// Whether the page's first example creates the administrator.
+    fn setup(&self) -> Setup {
+        let is_alone = |block: &Block| block.alone;
+        if blocks(&self.text).run.iter().any(is_alone) {
+            Setup::Open
+        } else {
+            Setup::Done
+        }
     }
-    let file = folder.join("examples");
-    std::fs::write(&file, script).unwrap();
-    let output = Command::new(shell.0)
-        .arg(shell.1)
-        .arg(&file)
-        .current_dir(folder)
-        .env_clear()
-        .env("PATH", path())
-        .env("HOME", folder)
-        .env("LC_ALL", "C.UTF-8")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap_or_else(|e| {
-            panic!(
-                "{} failed to start ({e}): run `cargo xtask test`, which installs it",
-                shell.0
-            )
-        });
-    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    let ran: Vec<Ran> = printed
-        .split("\n@@begin\n")
-        .skip(1)
-        .map(|part| {
-            let (output, rest) = part.split_once("\n@@end ").unwrap_or((part, "none"));
-            Ran {
-                status: rest.trim().to_owned(),
-                ends_line: output.ends_with('\n'),
-                output: output.trim().to_owned(),
-            }
-        })
-        .collect();
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(
-        ran.len(),
-        commands.len(),
-        "{} stopped early:\n{printed}\n{error}",
-        shell.0
-    );
-    assert!(
-        error.trim().is_empty(),
-        "{} printed errors:\n{error}\n{printed}",
-        shell.0
-    );
-    ran
 }
 
-/// Returns a search path that has the tests' Python environment first, for `aws` and `python3`.
-fn path() -> std::ffi::OsString {
-    let python = std::env::var_os("WEIR_TEST_PYTHON")
-        .expect("WEIR_TEST_PYTHON is not set: run `cargo xtask test`");
-    let folder = PathBuf::from(python)
-        .parent()
-        .expect("the program has no folder")
-        .to_owned();
-    let folders = std::iter::once(folder).chain(
-        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect::<Vec<_>>(),
-    );
-    std::env::join_paths(folders).unwrap()
+/// Returns the README and all pages of the book that have examples, in order.
+fn pages() -> Vec<Page> {
+    let summary = text_of("docs/SUMMARY.md");
+    let listed = summary
+        .split("](")
+        .skip(1)
+        .filter_map(|link| link.split(')').next())
+        .map(|target| format!("docs/{target}"));
+    std::iter::once("README.md".to_owned())
+        .chain(listed)
+        .map(|file| Page {
+            text: text_of(&file),
+            file,
+        })
+        .filter(|page| {
+            let found = blocks(&page.text);
+            !found.run.is_empty() || !found.mistakes.is_empty()
+        })
+        .collect()
+}
+
+/// Texts of the pages that stand for values of the test: address, keys, and ports of other servers.
+#[derive(Debug)]
+struct Placeholders(Vec<(&'static str, String)>);
+
+impl Placeholders {
+    fn new(server: &TestServer, airflow_port: u16) -> Self {
+        let mut found = Self(vec![
+            ("127.0.0.1:8000", {
+                let (host, port) = server.address();
+                format!("{host}:{port}")
+            }),
+            // Webhooks that a page starts, and Airflow.
+            ("9000", free_port().to_string()),
+            ("8080", airflow_port.to_string()),
+        ]);
+        found.set_keys(ADMIN.1, ADMIN.2);
+        found
+    }
+
+    fn set_keys(&mut self, key: &str, secret: &str) {
+        self.0
+            .retain(|(name, _)| !matches!(*name, "KEY" | "SECRET"));
+        self.0.push(("KEY", key.to_owned()));
+        self.0.push(("SECRET", secret.to_owned()));
+    }
+
+    /// Replaces placeholders, if they are whole words, by their values.
+    fn fill(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for (name, value) in &self.0 {
+            text = replace_words(&text, name, value);
+        }
+        text
+    }
+
+    /// Replaces values by their placeholders.
+    fn hide(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for (name, value) in &self.0 {
+            text = replace_words(&text, value, name);
+        }
+        text
+    }
+}
+
+fn replace_words(text: &str, from: &str, to: &str) -> String {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut result = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(from) {
+        let behind = &rest[at + from.len()..];
+        let before = rest[..at]
+            .chars()
+            .next_back()
+            .or(result.chars().next_back());
+        let is_whole = !before.is_some_and(is_word) && !behind.starts_with(is_word);
+        result.push_str(&rest[..at]);
+        result.push_str(if is_whole { to } else { from });
+        rest = behind;
+    }
+    result + rest
+}
+
+/// Returns a port that was free a moment ago.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    listener.local_addr().unwrap().port()
 }
 
 /// Returns a string field of a JSON response.
@@ -215,79 +141,93 @@ fn field(answer: &str, name: &str) -> Option<String> {
     Some(value[name].as_str()?.to_owned())
 }
 
+/// Returns a new folder for commands. Its `target/hooks` has the compiled example hooks.
+fn working_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("target")).unwrap();
+    let hooks = std::path::absolute(hooks()).unwrap();
+    std::os::unix::fs::symlink(hooks, folder.path().join("target/hooks")).unwrap();
+    folder
+}
+
 /// Runs all blocks of the pages on one server and returns the errors. Blocks that are not `alone`
 /// share one shell.
-fn faults(pages: &[(&str, String)], setup: Setup, shell: (&str, &str)) -> Vec<String> {
+fn faults(pages: &[&Page], setup: Setup, shell: Shell) -> Vec<String> {
     let server = TestServer::start_with(Backend::Sqlite, setup);
-    let folder = tempfile::tempdir().unwrap();
-    let mut keys = format!("{}:{}", ADMIN.1, ADMIN.2);
-    let url = server.url();
-    let real = |command: &str, keys: &str| {
-        command
-            .replace(USUAL_ADDRESS, &url)
-            .replace(USUAL_KEYS, keys)
-    };
+    let folder = working_folder();
+    let mut values = Placeholders::new(&server, airflow::start());
     let mut faults = Vec::new();
     let mut found: Vec<(&str, Block)> = Vec::new();
-    for (file, text) in pages {
-        let (blocks, unmarked) = blocks(text);
-        assert!(!blocks.is_empty(), "{file} has no block `sh run`");
-        faults.extend(unmarked.iter().map(|line| {
-            format!("{file}:{line}: commands in a block without `sh run` are never run")
-        }));
-        found.extend(blocks.into_iter().map(|block| (*file, block)));
+    for page in pages {
+        let read = blocks(&page.text);
+        let at = |(line, why): &(usize, &str)| format!("{}:{line}: {why}", page.file);
+        faults.extend(read.mistakes.iter().map(at));
+        found.extend(
+            read.run
+                .into_iter()
+                .map(|block| (page.file.as_str(), block)),
+        );
     }
     let (alone, together): (Vec<_>, Vec<_>) = found.iter().partition(|(_, block)| block.alone);
 
     let mut done: Vec<&[String]> = Vec::new();
     for (file, block) in alone {
-        // The README and the configuration page both show how to create the administrator.
+        // More than one page shows how to create the administrator.
         if done.contains(&block.commands.as_slice()) {
             continue;
         }
         done.push(&block.commands);
-        let commands: Vec<String> = block.commands.iter().map(|c| real(c, &keys)).collect();
-        let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
-        let ran = run(shell, folder.path(), &commands);
-        let printed = ran.iter().find_map(|r| {
-            Some(format!(
-                "{}:{}",
-                field(&r.output, "access_key_id")?,
-                field(&r.output, "secret_access_key")?
-            ))
+        let ran = run_filled(&block.commands, &values, folder.path(), shell);
+        let keys = ran.iter().find_map(|r| {
+            let key = field(&r.output, "access_key_id")?;
+            Some((key, field(&r.output, "secret_access_key")?))
         });
-        keys = printed.unwrap_or(keys);
-        faults.extend(judge(file, block, &ran, shell));
+        if let Some((key, secret)) = keys {
+            values.set_keys(&key, &secret);
+        }
+        faults.extend(judge(file, block, &ran, &values, shell));
     }
     let all: Vec<String> = together
         .iter()
-        .flat_map(|(_, block)| &block.commands)
-        .map(|c| real(c, &keys))
+        .flat_map(|(_, block)| block.commands.clone())
         .collect();
-    let all: Vec<&str> = all.iter().map(String::as_str).collect();
-    let ran = run(shell, folder.path(), &all);
+    let ran = run_filled(&all, &values, folder.path(), shell);
     let mut rest = ran.as_slice();
     for (file, block) in together {
         let (own, others) = rest.split_at(block.commands.len());
-        faults.extend(judge(file, block, own, shell));
+        faults.extend(judge(file, block, own, &values, shell));
         rest = others;
     }
     faults
 }
 
+fn run_filled(commands: &[String], values: &Placeholders, folder: &Path, shell: Shell) -> Vec<Ran> {
+    let filled: Vec<String> = commands.iter().map(|c| values.fill(c)).collect();
+    let filled: Vec<&str> = filled.iter().map(String::as_str).collect();
+    run(shell, folder, &filled)
+}
+
 /// Returns the errors of a block that was run.
-fn judge(file: &str, block: &Block, ran: &[Ran], shell: (&str, &str)) -> Vec<String> {
+fn judge(
+    file: &str,
+    block: &Block,
+    ran: &[Ran],
+    values: &Placeholders,
+    shell: Shell,
+) -> Vec<String> {
     let at = format!("{file}:{}: {}", block.line, shell.0);
     let mut faults = Vec::new();
     let mut is_any_silent = false;
-    for (command, ran) in block.commands.iter().zip(ran) {
-        if ran.status != "0" {
+    for (number, (command, ran)) in block.commands.iter().zip(ran).enumerate() {
+        let must_fail = block.fails && number + 1 == block.commands.len();
+        if (ran.status != "0") != must_fail {
             faults.push(format!(
-                "{at}: `{command}` failed ({}): {}",
+                "{at}: `{command}` ended with {}: {}",
                 ran.status, ran.output
             ));
         }
-        if command.split_whitespace().any(|word| word.starts_with('#')) {
+        let is_file = command.starts_with("cat > ");
+        if !is_file && command.split_whitespace().any(|word| word.starts_with('#')) {
             faults.push(format!(
                 "{at}: `{command}`: interactive zsh does not support comments"
             ));
@@ -299,10 +239,32 @@ fn judge(file: &str, block: &Block, ran: &[Ran], shell: (&str, &str)) -> Vec<Str
         }
         is_any_silent |= ran.output.is_empty() && !is_quiet_by_nature(command);
     }
-    let text: Vec<&str> = block.text_after.split_whitespace().collect();
+    match &block.shown {
+        Some(shown) => faults.extend(compare(&at, shown, ran, values)),
+        None => faults.extend(silence(&at, block, ran, is_any_silent)),
+    }
+    faults
+}
+
+/// Compares the output that the page shows.
+fn compare(at: &str, shown: &str, ran: &[Ran], values: &Placeholders) -> Option<String> {
+    let printed: Vec<String> = ran
+        .iter()
+        .filter(|r| !r.output.is_empty())
+        .map(|r| values.hide(&r.output))
+        .collect();
+    let printed = printed.join("\n");
+    (!output::matches(shown, &printed)).then(|| {
+        format!("{at}: the page shows other output than the commands printed, which is:\n{printed}")
+    })
+}
+
+/// Checks that the page says so if a command prints nothing.
+fn silence(at: &str, block: &Block, ran: &[Ran], is_any_silent: bool) -> Option<String> {
+    let text: Vec<&str> = block.text_behind.split_whitespace().collect();
     let text = text.join(" ");
     let is_told = text.contains("print nothing") || text.contains("prints nothing");
-    if is_any_silent != is_told {
+    (is_any_silent != is_told).then(|| {
         let silent: Vec<&String> = block
             .commands
             .iter()
@@ -310,114 +272,61 @@ fn judge(file: &str, block: &Block, ran: &[Ran], shell: (&str, &str)) -> Vec<Str
             .filter(|(_, r)| r.output.is_empty())
             .map(|(c, _)| c)
             .collect();
-        faults.push(format!(
-            "{at}: the text after the block {} \"prints nothing\"; silent: {silent:?}",
+        format!(
+            "{at}: the text behind the block {} \"prints nothing\"; silent: {silent:?}",
             if is_told { "must not say" } else { "must say" },
-        ));
-    }
-    faults
+        )
+    })
 }
 
-/// Reads a file relative to the tests' crate.
+/// Reads a file relative to the root of the project.
 fn text_of(file: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
-    std::fs::read_to_string(path).unwrap()
+    std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("failed to read {file}: {e}"))
 }
 
-/// Runs each page on a separate server.
-fn examples_work(shell: (&str, &str)) {
+/// Runs each page on a separate server. `WEIR_TEST_PAGE` selects pages by a part of their path.
+fn examples_work(shell: Shell) {
+    let selected = std::env::var("WEIR_TEST_PAGE").unwrap_or_default();
     let mut all = Vec::new();
-    for page in PAGES {
-        let text = (page.file, text_of(page.file));
-        all.extend(faults(&[text], page.setup, shell));
+    for page in pages().iter().filter(|p| p.file.contains(&selected)) {
+        all.extend(faults(&[page], page.setup(), shell));
     }
     assert!(all.is_empty(), "{} errors:\n{}", all.len(), all.join("\n"));
 }
 
 /// Runs all pages on one new server in one shell, in the order in which a newcomer reads them.
-fn examples_work_one_after_another(shell: (&str, &str)) {
-    let pages: Vec<(&str, String)> = PAGES.iter().map(|p| (p.file, text_of(p.file))).collect();
+fn examples_work_one_after_another(shell: Shell) {
+    let pages = pages();
+    let pages: Vec<&Page> = pages.iter().collect();
     let all = faults(&pages, Setup::Open, shell);
     assert!(all.is_empty(), "{} errors:\n{}", all.len(), all.join("\n"));
 }
 
-/// Returns the pages that the README lists, in order.
-fn listed_pages(readme: &str) -> Vec<String> {
-    let row = readme.lines().find(|line| line.starts_with("| [`docs`]"));
-    let links = row.expect("the README lists the pages").split("](").skip(1);
-    links
-        .filter_map(|link| link.split(')').next())
-        .filter(|target| target.ends_with(".md"))
-        .map(str::to_owned)
-        .collect()
-}
-
 #[test]
 fn examples_work_in_bash() {
-    examples_work(SHELLS[0]);
+    examples_work(BASH);
 }
 
 #[test]
 fn examples_work_in_zsh() {
-    examples_work(SHELLS[1]);
+    examples_work(ZSH);
 }
 
 #[test]
 fn examples_work_one_after_another_in_bash() {
-    examples_work_one_after_another(SHELLS[0]);
+    examples_work_one_after_another(BASH);
 }
 
 #[test]
 fn examples_work_one_after_another_in_zsh() {
-    examples_work_one_after_another(SHELLS[1]);
+    examples_work_one_after_another(ZSH);
 }
 
-/// [`PAGES`] has the README's order.
 #[test]
-fn pages_run_in_the_order_of_the_readme() {
-    let listed = listed_pages(&text_of("README.md"));
-    let run: Vec<&str> = PAGES.iter().map(|p| p.file).collect();
-    let mut expected = vec!["README.md"];
-    expected.extend(
-        listed
-            .iter()
-            .map(String::as_str)
-            .filter(|file| run.contains(file)),
+fn placeholders_are_replaced_as_whole_words() {
+    assert_eq!(
+        replace_words("AWS_KEY=KEY KEY:KEYS", "KEY", "AK"),
+        "AWS_KEY=AK AK:KEYS"
     );
-    assert_eq!(run, expected);
-}
-
-/// Every page with commands must be in the table, so that none is forgotten.
-#[test]
-fn every_page_with_commands_is_in_the_table() {
-    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    for entry in std::fs::read_dir(top.join("docs")).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if path.extension().is_none_or(|e| e != "md")
-            || PAGES.iter().any(|p| p.file == format!("docs/{name}"))
-        {
-            continue;
-        }
-        let (blocks, unmarked) = blocks(&std::fs::read_to_string(&path).unwrap());
-        assert!(
-            blocks.is_empty() && unmarked.is_empty(),
-            "docs/{name} has commands, but no row in PAGES"
-        );
-    }
-}
-
-#[test]
-fn blocks_have_continuations_and_following_text() {
-    let text = "a\n```sh run\nA='x\ny'\ncurl \\\n  $A\n```\nIt prints\nnothing.\n```\ncurl x\n```\n```sh run alone\nb\n```\n";
-    let (found, unmarked) = blocks(text);
-    assert_eq!(unmarked, [10]);
-    assert_eq!(found[0].commands, ["A='x\ny'", "curl \\\n  $A"]);
-    assert_eq!((found[0].line, found[0].alone), (3, false));
-    assert_eq!(found[0].text_after, "It prints\nnothing.\n");
-    assert!(found[1].alone);
-    for quiet in ["A=b", "weir() { x; }", "export A=b", "echo a > b"] {
-        assert!(is_quiet_by_nature(quiet), "{quiet}");
-    }
-    assert!(!is_quiet_by_nature("curl -X PUT a=b"));
 }

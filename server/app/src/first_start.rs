@@ -109,7 +109,7 @@ impl FirstStart {
             tracing::warn!(
                 "this installation accepts the published keys of earlier quickstarts: everyone who can connect can read and delete everything. \
                  Serve it on this machine only, and move on: start with a new --data folder, which gets keys of its own, \
-                 and dump and restore the repositories (docs/dump-restore.md)"
+                 and dump and restore the repositories (docs/guides/back-up-and-restore.md)"
             );
         }
         if !self.is_set_up {

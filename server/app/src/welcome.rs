@@ -14,84 +14,50 @@ const USUAL_HOST: &str = "127.0.0.1:8000";
 /// Longer host names are not shown.
 const MAX_HOST_BYTES: usize = 255;
 
-/// The documentation: file name, topic, text.
-const DOCS: &[(&str, &str, &str)] = &[
-    (
-        "README.md",
-        "what Weir is and how to start",
-        include_str!("../../../README.md"),
-    ),
-    (
-        "configuration.md",
-        "every key of the configuration",
-        include_str!("../../../docs/configuration.md"),
-    ),
-    (
-        "repositories.md",
-        "repositories, objects and listings",
-        include_str!("../../../docs/repositories.md"),
-    ),
-    (
-        "versioning.md",
-        "branches, commits, merges and undo",
-        include_str!("../../../docs/versioning.md"),
-    ),
-    (
-        "hooks.md",
-        "gates: action files, Wasm hooks, webhooks",
-        include_str!("../../../docs/hooks.md"),
-    ),
-    (
-        "undo.md",
-        "undoing changes of a branch",
-        include_str!("../../../docs/undo.md"),
-    ),
-    (
-        "branch-protection.md",
-        "protecting branches",
-        include_str!("../../../docs/branch-protection.md"),
-    ),
-    (
-        "pull-requests.md",
-        "pull requests",
-        include_str!("../../../docs/pull-requests.md"),
-    ),
-    (
-        "errors.md",
-        "error messages and hints",
-        include_str!("../../../docs/errors.md"),
-    ),
-    (
-        "load-balancers.md",
-        "limits of connections, and servers behind a load balancer",
-        include_str!("../../../docs/load-balancers.md"),
-    ),
-    (
-        "async.md",
-        "commits and merges as tasks",
-        include_str!("../../../docs/async.md"),
-    ),
-    (
-        "retention.md",
-        "garbage collection rules",
-        include_str!("../../../docs/retention.md"),
-    ),
-    (
-        "dump-restore.md",
-        "dump and restore",
-        include_str!("../../../docs/dump-restore.md"),
-    ),
-    (
-        "formats.md",
-        "storage formats",
-        include_str!("../../../docs/formats.md"),
-    ),
-    (
-        "glossary.md",
-        "the words",
-        include_str!("../../../docs/glossary.md"),
-    ),
-];
+/// Reads pages of `docs/`.
+macro_rules! pages {
+    ($($path:literal $about:literal;)+) => {
+        &[$(($path, $about, include_str!(concat!("../../../docs/", $path)))),+]
+    };
+}
+
+/// The documentation: path below `docs/`, topic, text.
+const DOCS: &[(&str, &str, &str)] = pages! {
+    "README.md" "what Weir is, and where to start";
+    "get-started/install.md" "installing and starting a server";
+    "get-started/first-repository.md" "a first repository";
+    "get-started/first-gate.md" "a first gate";
+    "guides/clients.md" "the AWS command line, lakectl and Python";
+    "guides/write-a-hook.md" "writing a hook in Rust";
+    "guides/webhook-gate.md" "writing a webhook gate";
+    "guides/airflow.md" "starting Airflow DAGs";
+    "guides/protect-a-branch.md" "protecting branches";
+    "guides/pull-requests.md" "pull requests";
+    "guides/undo.md" "undoing changes of a branch";
+    "guides/long-changes.md" "commits and merges as tasks";
+    "guides/load-balancer.md" "servers behind a load balancer";
+    "guides/open-lakefs.md" "opening an installation of lakeFS";
+    "guides/back-up-and-restore.md" "backup, dump and restore";
+    "reference/configuration.md" "every key of the configuration";
+    "reference/command-line.md" "the options of the command";
+    "reference/rest.md" "all operations of the REST API";
+    "reference/s3.md" "the operations of S3 that work";
+    "reference/repositories.md" "repositories and listings";
+    "reference/versioning.md" "branches, commits and merges";
+    "reference/hooks.md" "action files, Wasm hooks, webhooks";
+    "reference/errors.md" "error messages and hints";
+    "reference/limits.md" "every limit";
+    "reference/formats.md" "storage formats";
+    "concepts/model.md" "repositories, branches and commits";
+    "concepts/merges.md" "merges and conflicts";
+    "concepts/gates.md" "gates, and which action files judge a change";
+    "concepts/glossary.md" "terms";
+    "operations/first-start.md" "the first administrator, keys and sessions";
+    "operations/connections.md" "limits of connections, slow clients";
+    "operations/monitoring.md" "health, metrics and logs";
+    "operations/upgrades.md" "several servers, upgrades";
+    "operations/garbage-collection.md" "garbage collection";
+};
 
 /// Handles `/`.
 pub(crate) async fn page(headers: HeaderMap) -> Response {
@@ -114,7 +80,7 @@ pub(crate) async fn page(headers: HeaderMap) -> Response {
     response
 }
 
-/// Handles `/docs/NAME`.
+/// Handles `/docs/PATH`.
 pub(crate) async fn doc(Path(name): Path<String>) -> Response {
     match DOCS.iter().find(|(n, ..)| *n == name) {
         Some((_, _, text)) => answer("text/plain; charset=utf-8", (*text).to_owned()),
@@ -280,7 +246,7 @@ mod tests {
             assert_eq!(headers[header::CONTENT_TYPE], "text/plain; charset=utf-8");
             assert!(!text.contains('<'), "{text}");
             assert!(
-                text.contains("http://127.0.0.1:8001/docs/hooks.md"),
+                text.contains("http://127.0.0.1:8001/docs/reference/hooks.md"),
                 "{text}"
             );
         }
@@ -328,13 +294,15 @@ mod tests {
     #[test]
     fn all_documents_are_listed() {
         let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs");
-        for entry in std::fs::read_dir(docs).unwrap() {
-            let name = entry.unwrap().file_name().into_string().unwrap();
-            let is_for_users = name.ends_with(".md") && name != "benchmarks.md";
-            assert!(
-                !is_for_users || DOCS.iter().any(|(n, ..)| *n == name),
-                "docs/{name} is not served"
-            );
-        }
+        let summary = std::fs::read_to_string(format!("{docs}/SUMMARY.md")).unwrap();
+        let pages = summary
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next());
+        let is_for_users =
+            |page: &&str| !page.starts_with("decisions/") && *page != "operations/benchmarks.md";
+        let listed: Vec<&str> = pages.filter(is_for_users).collect();
+        let served: Vec<&str> = DOCS.iter().map(|(name, ..)| *name).collect();
+        assert_eq!(served, listed);
     }
 }

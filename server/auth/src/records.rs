@@ -1,6 +1,6 @@
 //! Stored records of users and credentials, with lakeFS's keys and field numbers.
 //!
-//! `docs/formats.md` (auth) describes the formats. Never add fields: a lakeFS server that
+//! `docs/reference/formats.md` (auth) describes the formats. Never add fields: a lakeFS server that
 //! rewrites a record would drop them.
 
 use base::OffsetDateTime;

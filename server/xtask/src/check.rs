@@ -9,14 +9,20 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::install::installed;
 use crate::shell::{cargo, command, root, run, run_within, say};
-use crate::{links, tidy};
+use crate::tool::Tool;
+use crate::{book, links, tidy};
 
-/// The version of `cargo deny` to use. It is installed in the tools folder.
-const DENY_VERSION: &str = "0.20.2";
-/// The version of `cargo machete` to use. It is installed in the tools folder.
-const MACHETE_VERSION: &str = "0.9.2";
+const DENY: Tool = Tool {
+    name: "cargo-deny",
+    version: "0.20.2",
+    features: &[],
+};
+const MACHETE: Tool = Tool {
+    name: "cargo-machete",
+    version: "0.9.2",
+    features: &[],
+};
 /// If this variable is set, the check fails if advisories cannot be checked. Set it for releases.
 const REQUIRE_ADVISORIES: &str = "WEIR_REQUIRE_ADVISORIES";
 
@@ -30,6 +36,7 @@ type Check = (&'static str, fn() -> Result<()>);
 const CHECKS: &[Check] = &[
     ("tidy", tidy::run),
     ("links", links::run),
+    ("docs", book::build),
     ("cargo fmt", formatting),
     ("cargo machete", unused_dependencies),
     ("cargo deny", deny),
@@ -78,18 +85,18 @@ fn documentation() -> Result<()> {
         ))
 }
 
-/// Checks licenses, sources and banned crates of all dependencies, and advisories if a database is available.
 /// Fails if a crate declares a dependency that its code does not name.
 fn unused_dependencies() -> Result<()> {
-    let program = installed("cargo-machete", MACHETE_VERSION)?;
+    let program = MACHETE.install()?;
     run(command(program.join("cargo-machete"))
         .arg("--with-metadata")
         .arg(root()))
-    .context("remove these dependencies from the Cargo.toml files that the list names")
+    .context("remove the listed dependencies from the Cargo.toml files")
 }
 
+/// Checks licenses, sources and banned crates of all dependencies, and advisories if a database is available.
 fn deny() -> Result<()> {
-    let program = installed("cargo-deny", DENY_VERSION)?;
+    let program = DENY.install()?;
     let deny = |arguments: &[&str]| {
         let mut command = cargo();
         // Run it as `cargo deny`, which searches the PATH for the program.

@@ -1,12 +1,14 @@
-//! Generates Rust code from `server/api/openapi.yaml`: wire types, the typed client and request checks.
+//! Generates files from `server/api/openapi.yaml`: wire types, the typed client, request checks, and the tables of
+//! `docs/reference/rest.md`.
 //!
-//! The three generated files are committed. A test generates them again and compares. The generator supports only
+//! The generated files are committed. A test generates them again and compares. The generator supports only
 //! the constructs that this contract uses and rejects all others, so that no construct is ignored silently.
 
 mod checks;
 mod client;
 mod model;
 mod names;
+mod page;
 mod types;
 
 use std::io::Write as _;
@@ -21,6 +23,9 @@ const CONTRACT: &str = "server/api/openapi.yaml";
 const TYPES: &str = "server/api-types/src/generated.rs";
 const CLIENT: &str = "server/client/src/generated.rs";
 const CHECKS: &str = "server/api/src/generated.rs";
+const PAGE: &str = "docs/reference/rest.md";
+/// The server's table of routes.
+const ROUTES: &str = "server/api/src/router.rs";
 
 /// The code generated from a contract, unformatted.
 #[derive(Debug)]
@@ -58,14 +63,18 @@ pub(crate) fn generate(openapi: &str) -> Result<Generated> {
 }
 
 /// Returns the paths of the generated files and their formatted contents.
-fn outputs(root: &Path) -> Result<[(&'static str, String); 3]> {
-    let text = std::fs::read_to_string(root.join(CONTRACT))
-        .with_context(|| format!("failed to read {CONTRACT}"))?;
+fn outputs(root: &Path) -> Result<[(&'static str, String); 4]> {
+    let read = |path: &str| {
+        std::fs::read_to_string(root.join(path)).with_context(|| format!("failed to read {path}"))
+    };
+    let text = read(CONTRACT)?;
     let generated = generate(&text)?;
+    let page = page::generate(&Contract::parse(&text)?, &read(ROUTES)?, &read(PAGE)?)?;
     Ok([
         (TYPES, format(root, &generated.types)?),
         (CLIENT, format(root, &generated.client)?),
         (CHECKS, format(root, &generated.checks)?),
+        (PAGE, page),
     ])
 }
 

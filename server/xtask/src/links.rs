@@ -1,5 +1,6 @@
 //! Checks that the files, folders and headings that Markdown links refer to exist, and so do the files that
-//! descriptions of the code mention ([`mentions`]).
+//! descriptions of the code mention ([`mentions`]). Every page below `docs/` must be in the book's table of contents,
+//! and must link only to pages of the book, because the site has no other files.
 //!
 //! Links to other sites are not checked, so that the result does not depend on the network.
 
@@ -9,6 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use pulldown_cmark::{BrokenLink, Event, LinkType, Options, Parser, Tag, TagEnd};
 
+use crate::book::{self, BOOK};
 use crate::mentions;
 use crate::shell::{command, output, root, say};
 
@@ -36,6 +38,7 @@ pub(crate) fn run() -> Result<()> {
         .filter(|f| !NOT_OURS.iter().any(|folder| f.starts_with(folder)));
     let files: Vec<&str> = ours.clone().filter(|f| f.ends_with(".md")).collect();
     let mut broken = check(&root(), &files)?;
+    broken.extend(book::unlisted(&root(), &files)?);
     let describe_code = |file: &&str| {
         let is_page = file.ends_with("README.md") || *file == "ARCHITECTURE.md";
         is_page || file.ends_with(".rs")
@@ -113,6 +116,9 @@ fn problem(
         };
         if !top.join(&named).exists() {
             return Some("there is no such file".to_owned());
+        }
+        if file.starts_with(BOOK) && !named.starts_with(BOOK) {
+            return Some("it is not part of the book; name the file instead".to_owned());
         }
         named
     };
@@ -218,7 +224,7 @@ mod tests {
             ),
             (
                 "docs/a.md",
-                "# One, `two`!\n\n## Top\n\n## Top\n\n[up](../README.md#top) [here](#top-1) [gone](#top-2) [out](../../etc/passwd) [x][y] [note]\n\n```\n[not](a link)\n```\n",
+                "# One, `two`!\n\n## Top\n\n## Top\n\n[up](../README.md#top) [same](a.md) [here](#top-1) [gone](#top-2) [out](../../etc/passwd) [x][y] [note]\n\n```\n[not](a link)\n```\n",
             ),
         ];
         for (name, text) in files {
@@ -231,6 +237,7 @@ mod tests {
                 "README.md:2: docs/b.md: there is no such file",
                 "README.md:4: docs/a.md#three: there is no such heading; the headings are: one-two, top, top-1",
                 "docs/a.md:7: [y] is not defined",
+                "docs/a.md:7: ../README.md#top: it is not part of the book; name the file instead",
                 "docs/a.md:7: #top-2: there is no such heading; the headings are: one-two, top, top-1",
                 "docs/a.md:7: ../../etc/passwd: it is outside the project",
             ]

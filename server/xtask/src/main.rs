@@ -1,12 +1,12 @@
 //! The project's commands. `cargo xtask` lists them; CI runs the same commands.
 
 mod bench;
+mod book;
 mod check;
 mod codegen;
 mod dist;
 mod fuzz;
 mod hooks;
-mod install;
 mod links;
 mod mentions;
 mod postgres;
@@ -15,6 +15,7 @@ mod setup;
 mod shell;
 mod test;
 mod tidy;
+mod tool;
 
 use std::process::ExitCode;
 
@@ -35,11 +36,15 @@ usage: cargo xtask COMMAND
   fuzz [TARGET] [--seconds N]
                          fuzz every parser of untrusted input, or only TARGET, with libFuzzer
                          (60 s each; the first build takes about 10 minutes and needs a C++ compiler)
-  check                  run all checks: house rules, links, formatting, licenses, advisories, clippy, doc comments
+  check                  run all checks: house rules, links, documentation site, formatting, licenses, advisories, clippy, doc comments
   tidy                   check the house rules that the compiler does not check
-  links                  check links between Markdown files, and the files that docs of the code mention
+  docs                   build the documentation as a site in target/docs, and check its links
+                         (the first time, this installs mdBook in target/tools, which takes some minutes)
+  links                  check links between Markdown files, the book's table of contents, and the files that docs of
+                         the code mention
   hooks [--fixtures]     build the example hooks as components (--fixtures: and rebuild the test guests)
-  codegen                generate wire types, client and request checks from server/api/openapi.yaml
+  codegen                generate wire types, client, request checks and docs/reference/rest.md from
+                         server/api/openapi.yaml
   bench NAME             run a benchmark with a release build: serve, hooks, start, attacks or engine
   dist                   build a release in target/dist: stripped server, debug symbols, checksums, container file
   setup                  install the tools that these commands need
@@ -62,6 +67,7 @@ fn main() -> ExitCode {
         ["codegen"] => codegen::run(&shell::root()),
         ["bench", rest @ ..] => bench::run_command(rest),
         ["dist"] => dist::build_release(),
+        ["docs"] => book::build(),
         ["links"] => links::run(),
         ["setup"] => setup::install_all(),
         _ => {

@@ -160,7 +160,7 @@ fn files(violations: &mut Vec<String>) -> Result<()> {
 
 /// Checks that the summary in the benchmark document matches its tables.
 fn measurements(violations: &mut Vec<String>) -> Result<()> {
-    let file = "docs/benchmarks.md";
+    let file = "docs/operations/benchmarks.md";
     let text = std::fs::read_to_string(root().join(file))
         .with_context(|| format!("failed to read {file}"))?;
     let claim = claim_of(&text);

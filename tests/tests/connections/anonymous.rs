@@ -37,7 +37,7 @@ const ROUTES: &[(&str, &str, Body)] = &[
     ("GET", "/_health", Body::Unread(200)),
     ("GET", "/metrics", Body::Unread(200)),
     ("GET", "/", Body::Unread(200)),
-    ("GET", "/docs/errors.md", Body::Unread(200)),
+    ("GET", "/docs/reference/errors.md", Body::Unread(200)),
     ("POST", "/", Body::Unread(405)),
     ("POST", "/unknown", Body::Unread(404)),
 ];

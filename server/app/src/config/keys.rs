@@ -1,7 +1,7 @@
 //! All configuration keys: those documented by lakeFS and Weir's own.
 //!
 //! Every listed key is accepted, so that an existing lakeFS configuration file works unchanged.
-//! `docs/configuration.md` lists the keys that have no effect yet.
+//! `docs/reference/configuration.md` lists the keys that have no effect yet.
 
 /// Sections and their keys, in the order of the documentation.
 const KEYS: &[(&str, &[&str])] = &[

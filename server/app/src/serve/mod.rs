@@ -209,7 +209,7 @@ fn router(layers: &Layers, metrics: PrometheusHandle, installation_id: &str) -> 
             get(move || std::future::ready(metrics.render())),
         )
         .route("/", get(welcome::page))
-        .route("/docs/{name}", get(welcome::doc))
+        .route("/docs/{*name}", get(welcome::doc))
         .merge(layers.api.clone())
         .layer(
             ServiceBuilder::new()

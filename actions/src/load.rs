@@ -266,9 +266,11 @@ impl Loader {
                 matched_actions.push(MatchedAction::new(file, Origin::Change, &tree));
             }
         }
-        if let (GatesSource::Both, EventKind::PreCommit | EventKind::PreMerge, Some(base)) =
-            (gates, event.kind(), event.base())
-        {
+        let adds_files = matches!(
+            event.kind(),
+            EventKind::PrepareCommit | EventKind::PreCommit | EventKind::PreMerge
+        );
+        if let (GatesSource::Both, true, Some(base)) = (gates, adds_files, event.base()) {
             let base = Tree::Stored(self.stored(&event.repository, base));
             // Counted separately from the change's hooks, so that a tree with too many hooks can be
             // repaired a few files at a time.

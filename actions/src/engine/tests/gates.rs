@@ -61,20 +61,34 @@ async fn unchanged_gate_runs_once() {
     assert_eq!(lake.calls().await, ["/tell"]);
 }
 
-#[tokio::test]
-async fn gate_can_be_deleted_by_a_commit_that_passes_it() {
+/// Commits a gate for `event`, then its deletion. Returns the calls of the gate for the deletion and
+/// for a later change.
+async fn calls_after_deletion(event: &str) -> [Vec<String>; 2] {
     let lake = Lake::new().await;
-    lake.gate("main", "tell.yaml", "name: tell\non: {pre-commit: }\nhooks:\n  - id: tell\n    type: webhook\n    properties: {url: HOOK/tell}\n").await;
+    let gate = format!(
+        "name: tell\non: {{{event}: }}\nhooks:\n  - id: tell\n    type: webhook\n    properties: {{url: HOOK/tell}}\n"
+    );
+    lake.gate("main", "tell.yaml", &gate).await;
     lake.commit("main").await.unwrap();
     lake.calls().await;
     lake.delete("main", "_lakefs_actions/tell.yaml").await;
     lake.commit("main").await.unwrap();
-    assert_eq!(
-        lake.calls().await,
-        ["/tell"],
-        "the old gate must run for its own removal"
-    );
+    let deleted = lake.calls().await;
     lake.put("main", "x").await;
     lake.commit("main").await.unwrap();
-    assert!(lake.calls().await.is_empty());
+    [deleted, lake.calls().await]
+}
+
+#[tokio::test]
+async fn pre_commit_gate_judges_its_own_deletion() {
+    let [deleted, later] = calls_after_deletion("pre-commit").await;
+    assert_eq!(deleted, ["/tell"]);
+    assert!(later.is_empty(), "{later:?}");
+}
+
+#[tokio::test]
+async fn prepare_commit_gate_judges_its_own_deletion() {
+    let [deleted, later] = calls_after_deletion("prepare-commit").await;
+    assert_eq!(deleted, ["/tell"]);
+    assert!(later.is_empty(), "{later:?}");
 }

@@ -2,6 +2,8 @@
 //!
 //! If a hook refuses, the staged changes stay (in a sealed token, which makes no difference to reads).
 
+use std::sync::{Mutex, PoisonError};
+
 use async_trait::async_trait;
 use base::OffsetDateTime;
 
@@ -19,13 +21,16 @@ use crate::{
 
 /// A commit of staged changes or of a given tree.
 #[derive(Debug)]
-struct NewTree {
+struct NewTree<'a> {
     params: CommitParams,
     date: OffsetDateTime,
+    hooks: &'a dyn Hooks,
+    /// The head's tree when the prepare-commit hooks last ran.
+    prepared_on: Mutex<MetaRangeId>,
 }
 
 #[async_trait]
-impl Change for NewTree {
+impl Change for NewTree<'_> {
     fn operation(&self) -> Operation {
         Operation::Commit
     }
@@ -36,7 +41,11 @@ impl Change for NewTree {
         target: Target<'_>,
         _before: Option<&Merged>,
     ) -> Result<Option<Candidate>> {
-        engine.seal_and_build(target, &self.params).await
+        let built = engine.seal_and_build(target, &self.params).await?;
+        if let Some(candidate) = &built {
+            self.prepare_again(engine, target, &candidate.head).await?;
+        }
+        Ok(built)
     }
 
     fn commit(&self, candidate: &Candidate) -> Commit {
@@ -59,6 +68,34 @@ impl Change for NewTree {
     }
 }
 
+impl NewTree<'_> {
+    /// Runs the prepare-commit hooks if the head's tree has changed since they ran: its action files
+    /// may have changed with it.
+    async fn prepare_again(
+        &self,
+        engine: &Engine,
+        target: Target<'_>,
+        head: &Commit,
+    ) -> Result<()> {
+        let is_prepared = {
+            let prepared_on = self.prepared_on.lock();
+            *prepared_on.unwrap_or_else(PoisonError::into_inner) == head.meta_range_id
+        };
+        if is_prepared {
+            return Ok(());
+        }
+        engine
+            .run_prepare_hooks(target, head, &self.params, self.date, self.hooks)
+            .await?;
+        let mut prepared_on = self
+            .prepared_on
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *prepared_on = head.meta_range_id.clone();
+        Ok(())
+    }
+}
+
 impl Engine {
     pub(crate) async fn commit(
         &self,
@@ -74,25 +111,28 @@ impl Engine {
             .check(repository, branch, Blocked::Commit)
             .await?;
         let date = params.date.unwrap_or_else(|| self.clock.now());
-        self.run_prepare_hooks(repository, branch, &first.record, &params, date, hooks)
-            .await?;
-
+        let head = self.refs.commit(repository, &first.record.commit_id).await?;
         let target = Target { repository, branch };
-        let change = NewTree { params, date };
+        self.run_prepare_hooks(target, &head, &params, date, hooks)
+            .await?;
+        let change = NewTree {
+            params,
+            date,
+            hooks,
+            prepared_on: Mutex::new(head.meta_range_id.clone()),
+        };
         self.apply(target, &change, hooks, participant).await
     }
 
-    /// Runs the prepare-commit hooks, before anything is sealed or built.
+    /// Runs the prepare-commit hooks on a branch with this head, before its change is judged.
     async fn run_prepare_hooks(
         &self,
-        repository: &Repository,
-        branch: &BranchId,
-        record: &BranchRecord,
+        Target { repository, branch }: Target<'_>,
+        head: &Commit,
         params: &CommitParams,
         date: OffsetDateTime,
         hooks: &dyn Hooks,
     ) -> Result<()> {
-        let head = self.refs.commit(repository, &record.commit_id).await?;
         let draft = Draft {
             message: params.message.clone(),
             committer: params.committer.clone(),

@@ -5,7 +5,8 @@
 //! tree is built, how its commit is described and which events it has.
 //!
 //! Hooks run outside of every compare-and-set. If another change moves the head in between, the
-//! candidate is built again on the new head, and hooks run again only if its tree differs.
+//! candidate is built again on the new head. Hooks run again only if its tree or the head's tree
+//! differs: the head's action files judge the change too, and what changed is counted from the head.
 
 mod cherry_pick;
 mod commit;
@@ -86,9 +87,10 @@ pub(crate) struct Candidate {
     pub merged: Option<Merged>,
 }
 
-/// A tree that the hooks allowed, and the id of their run if any action ran.
+/// The change of a head's tree that the hooks allowed, and the id of their run if any action ran.
 #[derive(Debug)]
 struct Verdict {
+    base: MetaRangeId,
     tree: MetaRangeId,
     run_id: Option<String>,
 }
@@ -116,7 +118,9 @@ impl Engine {
             };
             participant.on_step(CommitStep::Built);
             let mut commit = change.commit(&candidate);
-            let is_judged = |verdict: &Verdict| verdict.tree == candidate.tree;
+            let is_judged = |verdict: &Verdict| {
+                verdict.tree == candidate.tree && verdict.base == candidate.head.meta_range_id
+            };
             if !verdict.as_ref().is_some_and(is_judged) {
                 let commits = (&commit, candidate.head.as_ref());
                 let judged = self.judge(target, (turn, attempt), change, commits, hooks);
@@ -157,8 +161,12 @@ impl Engine {
         let event = self.event(target.repository, &commit.committer, details);
         let run = self.run_pre_hooks(hooks, &event);
         let (run_id, turn) = self.run_with_turn(target, turn, attempt, run).await?;
-        let tree = commit.meta_range_id.clone();
-        Ok((Verdict { tree, run_id }, turn))
+        let verdict = Verdict {
+            base: head.meta_range_id.clone(),
+            tree: commit.meta_range_id.clone(),
+            run_id,
+        };
+        Ok((verdict, turn))
     }
 
     /// Runs `hooks` while the branch's turn is held: for [`Options::brief_hooks`](crate::Options::brief_hooks), or until they finish from

@@ -28,6 +28,8 @@ struct MovingHooks {
     rival: Mutex<Option<Rival>>,
     /// The trees before and after the change, each time the hooks judged it.
     judged: Mutex<Vec<[String; 2]>>,
+    /// The trees before the change, each time the prepare-commit hooks ran.
+    prepared: Mutex<Vec<String>>,
 }
 
 impl MovingHooks {
@@ -40,6 +42,7 @@ impl MovingHooks {
             },
             rival: Mutex::new(Some(rival)),
             judged: Mutex::default(),
+            prepared: Mutex::default(),
         }
     }
 
@@ -52,6 +55,9 @@ impl MovingHooks {
         };
         assert_eq!(first, second, "the new tree must stay the same");
         assert_ne!(old_base, base);
+        let prepared = self.prepared.lock().unwrap().clone();
+        let is_commit = !prepared.is_empty();
+        assert!(!is_commit || prepared == [old_base.clone(), base.clone()]);
         let landed = self.server.head("main").await;
         assert_eq!(landed.meta_range_id.as_str(), second);
         let graveler = &self.server.graveler;
@@ -66,7 +72,9 @@ impl MovingHooks {
 #[async_trait]
 impl Hooks for MovingHooks {
     async fn before(&self, event: &Event) -> Result<HookOutcome, Box<Rejection>> {
-        let (Some(base), Some(candidate)) = (event.base(), event.candidate()) else {
+        let base = event.base().unwrap();
+        let Some(candidate) = event.candidate() else {
+            self.prepared.lock().unwrap().push(base.to_string());
             return Ok(HookOutcome::default());
         };
         self.judged

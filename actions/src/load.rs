@@ -517,7 +517,7 @@ impl Loader {
     }
 }
 
-fn parse(path: String, bytes: &[u8]) -> Result<Arc<LoadedFile>, FileError> {
+pub(crate) fn parse(path: String, bytes: &[u8]) -> Result<Arc<LoadedFile>, FileError> {
     let action = Action::parse(&path, bytes)?;
     Ok(Arc::new(LoadedFile {
         path,

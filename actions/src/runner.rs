@@ -172,3 +172,6 @@ impl Runners {
         registered.map_or(&LuaRunner, |runner| &**runner)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -205,6 +205,21 @@ impl Lake {
         out
     }
 
+    /// Returns the id of a branch's head commit.
+    async fn head(&self, branch: &str) -> graveler::CommitId {
+        let branch = self.catalog.branch(&self.repository, branch).await;
+        branch.unwrap().record.commit_id
+    }
+
+    /// Returns the runs of a commit.
+    async fn runs_of(&self, commit: &str) -> Vec<Run> {
+        let runs = self
+            .actions
+            .list_runs(&self.repository, None, Some(commit), "", 10)
+            .await;
+        runs.unwrap().results
+    }
+
     /// Returns the newest run of a commit.
     async fn run_of(&self, commit: &str) -> Run {
         let runs = self

@@ -1,10 +1,11 @@
 //! Misbehaving hooks. Each is stopped with the right cause and a message for its author.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use actions::wasm::{Report, Verdict};
+use actions::wasm::{Cause, Report, Verdict};
 use bytes::Bytes;
 use serde_json::json;
 
@@ -56,14 +57,15 @@ async fn message_names_the_lower_time_limit() {
     );
 }
 
-/// On a single thread, a hook that did not yield would block everything else forever.
-#[tokio::test(flavor = "current_thread")]
-async fn requests_are_served_while_a_hook_loops() {
+/// Serves other requests on the same thread while a hook runs an endless mode. Returns the number
+/// of the hook's host calls until then, and the hook's report after its time limit.
+async fn serve_beside(mode: &str) -> (u64, Report) {
     let trees = Arc::new(Memory::default());
-    let mut request = request(gate(), Memory::default(), json!({ "mode": "loop" }));
+    let mut request = request(gate(), Memory::default(), json!({ "mode": mode }));
     request.trees = trees.clone();
+    request.limits.time_per_object = Duration::from_secs(5);
     let host = host();
-    let hook = host.run(request);
+    let mut hook = std::pin::pin!(host.run(request));
     let others = async {
         trees.looked.notified().await;
         for _ in 0..20 {
@@ -71,31 +73,28 @@ async fn requests_are_served_while_a_hook_loops() {
         }
     };
     tokio::select! {
-        report = hook => panic!("the loop ended: {:?}", report.verdict),
+        report = &mut hook => panic!("the hook ended first: {:?}", report.verdict),
         () = others => {}
     }
+    let looks = trees.looks.load(Ordering::Relaxed);
+    (looks, hook.await)
+}
+
+const STOPPED: &str = "limit_time: hook was stopped after 5s (limits.time_per_object)";
+
+/// On a single thread, a hook that did not yield would block everything else forever.
+#[tokio::test(flavor = "current_thread")]
+async fn requests_are_served_while_a_hook_loops() {
+    let (_, report) = serve_beside("loop").await;
+    assert_eq!(error(&report), STOPPED);
 }
 
 /// Host calls cost no fuel, so a hook that mostly makes host calls must yield too.
 #[tokio::test(flavor = "current_thread")]
 async fn requests_are_served_while_a_hook_makes_endless_calls() {
-    let trees = Arc::new(Memory::default());
-    let mut request = request(gate(), Memory::default(), json!({ "mode": "call" }));
-    request.trees = trees.clone();
-    let host = host();
-    let hook = host.run(request);
-    let others = async {
-        trees.looked.notified().await;
-        for _ in 0..20 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::select! {
-        report = hook => panic!("the loop ended: {:?}", report.verdict),
-        () = others => {}
-    }
-    let looks = trees.looks.load(Ordering::Relaxed);
+    let (looks, report) = serve_beside("call").await;
     assert!(looks < 2_000, "{looks} host calls in 20 yields");
+    assert_eq!(error(&report), STOPPED);
 }
 
 #[tokio::test]
@@ -134,11 +133,15 @@ async fn panic_message_is_reported() {
 }
 
 #[tokio::test]
-async fn traps_are_named() {
+async fn unreachable_instruction_is_named() {
     assert_eq!(
         error(&run_mode("unreachable").await),
         "trap: hook trapped: wasm `unreachable` instruction executed"
     );
+}
+
+#[tokio::test]
+async fn stack_overflow_is_named() {
     assert_eq!(
         error(&run_mode("descend").await),
         "trap: hook trapped: call stack exhausted"
@@ -153,24 +156,27 @@ async fn error_is_not_a_verdict() {
     );
 }
 
+async fn check_log_limit(mode: &str, line: &str) {
+    let report = run_mode(mode).await;
+    assert_eq!(
+        error(&report),
+        "limit_log: hook wrote more than 4KiB to its log (limits.log)"
+    );
+    assert!(
+        log(&report).starts_with(line) && report.log.len() <= 4200,
+        "{} bytes",
+        report.log.len()
+    );
+}
+
 #[tokio::test]
-async fn hook_is_stopped_at_the_log_limit_and_the_log_is_kept() {
-    for (mode, line) in [
-        ("flood-log", "WARN tick tick"),
-        ("flood-stderr", "tock tock"),
-    ] {
-        let report = run_mode(mode).await;
-        assert_eq!(
-            error(&report),
-            "limit_log: hook wrote more than 4KiB to its log (limits.log)",
-            "{mode}"
-        );
-        assert!(
-            log(&report).starts_with(line) && report.log.len() <= 4200,
-            "{mode}: {} bytes",
-            report.log.len()
-        );
-    }
+async fn log_lines_beyond_the_limit_stop_the_hook_and_the_log_is_kept() {
+    check_log_limit("flood-log", "WARN tick tick").await;
+}
+
+#[tokio::test]
+async fn printed_output_beyond_the_limit_stops_the_hook_and_the_log_is_kept() {
+    check_log_limit("flood-stderr", "tock tock").await;
 }
 
 #[tokio::test]
@@ -233,51 +239,81 @@ async fn size_of_a_host_call_is_limited() {
     );
 }
 
+const MEMORY_LIMIT: &str = "limit_memory: hook needed more than 16MiB of memory (limits.memory)";
+
 /// Regression test: only many small allocations were reported as a memory limit. A single large
 /// allocation was reported as a trap or with the hook's own message.
 #[tokio::test]
-async fn single_large_allocation_is_reported_as_memory_limit() {
-    let limit = "limit_memory: hook needed more than 16MiB of memory (limits.memory)";
-    for mode in ["allocate-once", "allocate-most"] {
-        assert_eq!(error(&run_mode(mode).await), limit, "{mode}");
-    }
+async fn allocation_of_more_than_the_limit_is_reported_as_memory_limit() {
+    assert_eq!(error(&run_mode("allocate-once").await), MEMORY_LIMIT);
+}
+
+#[tokio::test]
+async fn allocation_of_most_of_the_address_space_is_reported_as_memory_limit() {
+    assert_eq!(error(&run_mode("allocate-most").await), MEMORY_LIMIT);
+}
+
+#[tokio::test]
+async fn message_of_a_hook_that_caught_the_failed_allocation_follows_the_limit() {
     let caught = error(&run_mode("allocate-caught").await);
-    assert!(
-        caught.starts_with(&format!(
-            "{limit}; hook could not decide: memory allocation failed"
-        )),
-        "{caught}"
-    );
+    let start = format!("{MEMORY_LIMIT}; hook could not decide: memory allocation failed");
+    assert!(caught.starts_with(&start), "{caught}");
 }
 
 /// Regression test: a hook that could not open a file reported only its language's error message,
 /// which did not say why.
-#[tokio::test]
-async fn message_explains_missing_files_and_network() {
-    for mode in ["read-file", "connect", "resolve", "read-file-or-panic"] {
-        let message = error(&run_mode(mode).await);
-        assert!(
-            message.ends_with(" (hooks have no files and no network)"),
-            "{mode}: {message}"
-        );
-    }
-    let other = error(&run_mode("err").await);
-    assert_eq!(
-        other,
-        "hook_error: hook could not decide: the moon is in the wrong phase"
+async fn check_outside(mode: &str, start: &str) {
+    let message = error(&run_mode(mode).await);
+    assert!(
+        message.starts_with(start) && message.ends_with(" (hooks have no files and no network)"),
+        "{message}"
     );
 }
 
 #[tokio::test]
-async fn non_components_are_rejected_with_a_build_hint() {
-    let not = "component_invalid: this is not a WebAssembly component: build for wasm32-wasip2";
+async fn message_explains_missing_files() {
+    check_outside("read-file", "hook_error: hook could not decide: ").await;
+}
+
+#[tokio::test]
+async fn message_explains_missing_files_after_a_panic() {
+    check_outside("read-file-or-panic", "trap: hook panicked: ").await;
+}
+
+#[tokio::test]
+async fn message_explains_missing_connections() {
+    check_outside("connect", "hook_error: hook could not decide: ").await;
+}
+
+#[tokio::test]
+async fn message_explains_missing_name_lookups() {
+    check_outside("resolve", "hook_error: hook could not decide: ").await;
+}
+
+const NOT_A_COMPONENT: &str =
+    "component_invalid: this is not a WebAssembly component: build for wasm32-wasip2";
+
+#[tokio::test]
+async fn script_is_rejected_with_a_build_hint() {
+    let report = run_component(&b"#!/bin/sh\nexit 0\n"[..]).await;
+    assert_eq!(error(&report), NOT_A_COMPONENT);
+}
+
+#[tokio::test]
+async fn empty_object_is_rejected_with_a_build_hint() {
+    assert_eq!(error(&run_component(&b""[..]).await), NOT_A_COMPONENT);
+}
+
+#[tokio::test]
+async fn core_module_is_rejected_with_a_build_hint() {
     assert_eq!(
-        error(&run_component(&b"#!/bin/sh\nexit 0\n"[..]).await),
-        not
+        error(&run_component(&b"\0asm\x01\0\0\0"[..]).await),
+        "component_invalid: this is a core WebAssembly module, not a component: build for wasm32-wasip2"
     );
-    assert_eq!(error(&run_component(&b""[..]).await), not);
-    let core = "component_invalid: this is a core WebAssembly module, not a component: build for wasm32-wasip2";
-    assert_eq!(error(&run_component(&b"\0asm\x01\0\0\0"[..]).await), core);
+}
+
+#[tokio::test]
+async fn half_a_component_is_rejected() {
     let half = gate().slice(..gate().len() / 2);
     let message = error(&run_component(half).await);
     assert!(
@@ -286,21 +322,34 @@ async fn non_components_are_rejected_with_a_build_hint() {
     );
 }
 
+/// Damage to data may go unnoticed. Any other damage is reported as the fault of the component, or
+/// by the limit that ended it.
 #[tokio::test]
-async fn damaged_component_always_gives_a_report() {
+async fn damaged_component_gives_a_verdict_or_a_cause() {
     let good = object_gate();
+    let mut causes = BTreeMap::<&str, usize>::new();
     for at in (8..good.len()).step_by(good.len() / 23) {
         let mut bad = good.to_vec();
         bad[at] ^= 0x55;
-        let mut request = request(
-            bad.into(),
-            Memory::new(&[], &[("data/a", "x")]),
-            json!(null),
-        );
+        let trees = Memory::new(&[], &[("data/a", "x")]);
+        let mut request = request(bad.into(), trees, json!(null));
         request.limits.time_per_object = Duration::from_millis(500);
-        // Damage to data may go unnoticed; any other damage is reported.
-        host().run(request).await;
+        let report = host().run(request).await;
+        let Verdict::Error(failure) = &report.verdict else {
+            *causes.entry("verdict").or_default() += 1;
+            continue;
+        };
+        *causes.entry(failure.cause.as_str()).or_default() += 1;
+        let ended_by = match failure.cause {
+            Cause::ComponentInvalid | Cause::ComponentAbi => "component",
+            Cause::Trap | Cause::HookError => "hook",
+            Cause::LimitTime => "(limits.time_per_object)",
+            Cause::LimitMemory => "(limits.memory)",
+            other => panic!("byte {at}: {other}: {failure}"),
+        };
+        assert!(failure.message.contains(ended_by), "byte {at}: {failure}");
     }
+    assert!(causes.contains_key("component_invalid"), "{causes:?}");
 }
 
 #[tokio::test]
@@ -310,10 +359,18 @@ async fn version_mismatch_names_both_versions() {
         error(&run_component(newer).await),
         "component_abi: component requires weir:hooks 0.3.0, but this server has 0.1.0"
     );
-    // An unknown patch version is accepted as long as the component uses only known functions.
+}
+
+/// An unknown patch version is accepted as long as the component uses only known functions.
+#[tokio::test]
+async fn unknown_patch_version_is_accepted() {
     let patch = replaced(&gate(), b"@0.1.0", b"@0.1.7");
     assert_eq!(run_component(patch).await.verdict, Verdict::Pass);
-    // A newer function is reported as a mismatch; it does not crash.
+}
+
+/// A newer function is reported as a mismatch; it does not crash.
+#[tokio::test]
+async fn unknown_function_is_reported_as_a_mismatch() {
     let unknown = replaced(&gate(), b"merge-source", b"merge-saucer");
     let message = error(&run_component(unknown).await);
     assert!(

@@ -26,41 +26,60 @@ pub(super) async fn put_component(lake: &Lake, branch: &str, bytes: &'static [u8
         .unwrap();
 }
 
-/// Regression test: the action file was accepted, and its gate then refused every change.
-#[tokio::test]
-async fn missing_or_wrong_component_is_reported_on_commit() {
+/// Returns an action file whose event is not that of a commit.
+fn merge_gate(properties: &str) -> String {
+    wasm(properties).replace("pre-commit: , ", "")
+}
+
+/// Commits an action file with a component, and returns why the commit is refused.
+async fn refusal_of(component: Option<&'static [u8]>, properties: &str) -> String {
     let lake = Lake::new().await;
-    // The event of this commit is not in the action file.
-    let file = |properties: &str| wasm(properties).replace("pre-commit: , ", "");
-    lake.gate("main", "gate.yaml", &file("")).await;
+    if let Some(bytes) = component {
+        put_component(&lake, "main", bytes).await;
+    }
+    lake.gate("main", "gate.yaml", &merge_gate(properties))
+        .await;
     let rejection = lake.commit("main").await.unwrap_err();
     assert!(rejection.invalid_actions);
-    assert!(
-        rejection.message.contains("* parsing file _lakefs_actions/gate.yaml:7:18: hook 'guard': component hooks/gate.wasm not found on branch main; upload it and commit it with this file, or fix 'component'"),
-        "{}",
-        rejection.message
-    );
+    rejection.message
+}
 
-    put_component(&lake, "main", GUEST).await;
+/// Regression test: the action file was accepted, and its gate then refused every change.
+#[tokio::test]
+async fn missing_component_is_reported_on_commit() {
+    let message = refusal_of(None, "").await;
+    assert!(
+        message.contains("* parsing file _lakefs_actions/gate.yaml:7:18: hook 'guard': component hooks/gate.wasm not found on branch main; upload it and commit it with this file, or fix 'component'"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn wrong_digest_is_reported_on_commit() {
     let sha = format!("      sha256: {}\n", "0".repeat(64));
-    lake.gate("main", "gate.yaml", &file(&sha)).await;
-    let message = lake.commit("main").await.unwrap_err().message;
+    let message = refusal_of(Some(GUEST), &sha).await;
     assert!(
         message.contains("hook 'guard': component_digest: component hooks/gate.wasm has sha256 "),
         "{message}"
     );
+}
 
-    put_component(&lake, "main", b"not wasm").await;
-    lake.gate("main", "gate.yaml", &file("")).await;
-    let message = lake.commit("main").await.unwrap_err().message;
+#[tokio::test]
+async fn object_that_is_no_component_is_reported_on_commit() {
+    let message = refusal_of(Some(b"not wasm"), "").await;
     assert!(
         message.contains("component hooks/gate.wasm cannot be used: component_invalid: this is not a WebAssembly component"),
         "{message}"
     );
+}
 
+/// Removing the component also changes the gate.
+#[tokio::test]
+async fn removed_component_is_reported_on_commit() {
+    let lake = Lake::new().await;
     put_component(&lake, "main", GUEST).await;
+    lake.gate("main", "gate.yaml", &merge_gate("")).await;
     lake.commit("main").await.unwrap();
-    // Removing the component also changes the gate.
     lake.delete("main", "hooks/gate.wasm").await;
     let message = lake.commit("main").await.unwrap_err().message;
     assert!(
@@ -177,7 +196,7 @@ async fn findings_are_in_refusal_and_log() {
 async fn change_cannot_replace_the_component_of_its_gate() {
     let lake = Lake::new().await;
     put_component(&lake, "main", GUEST).await;
-    // The gate matching_filter to merges only, so that committing it does not run it.
+    // The gate applies to merges only, so that committing it does not run it.
     lake.gate(
         "main",
         "gate.yaml",

@@ -48,6 +48,11 @@ async fn every_object_in_the_folder_is_an_action_file() {
         let message = lake.commit("main").await.unwrap_err().message;
         assert!(message.contains("status code: 400"), "{name}: {message}");
     }
+}
+
+/// A folder marker, and objects in folders below.
+#[tokio::test]
+async fn folders_in_the_folder_are_no_action_files() {
     let lake = Lake::new().await;
     lake.gate("main", "", "").await;
     lake.gate("main", "below/gate.yaml", REFUSE).await;

@@ -16,25 +16,44 @@ fn rejection_message_matches_lakefs() {
 }
 
 #[tokio::test]
-async fn commit_and_merge_call_webhooks_and_record_runs() {
+async fn commit_calls_webhooks_and_its_runs_have_the_commit() {
     let lake = Lake::new().await;
     lake.gate("main", "tell.yaml", TELL).await;
     let commit = lake.commit("main").await.unwrap();
     assert_eq!(lake.calls().await.len(), 3);
-    let runs = lake
-        .actions
-        .list_runs(&lake.repository, None, Some(&commit), "", 10)
-        .await
-        .unwrap();
-    // The pre-commit run has the id of the new commit.
-    let kinds: Vec<_> = runs
-        .results
-        .iter()
-        .map(|run| run.event_type.as_str())
-        .collect();
-    assert_eq!(kinds.len(), 2, "{kinds:?}");
-    assert!(kinds.contains(&"pre-commit") && kinds.contains(&"post-commit"));
+    let runs = lake.runs_of(&commit).await;
+    let mut kinds: Vec<_> = runs.iter().map(|run| run.event_type.as_str()).collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["post-commit", "pre-commit"]);
+}
 
+#[tokio::test]
+async fn manifest_of_the_pre_commit_run_has_the_commit() {
+    let lake = Lake::new().await;
+    lake.gate("main", "tell.yaml", TELL).await;
+    let commit = lake.commit("main").await.unwrap();
+    let runs = lake.runs_of(&commit).await;
+    let pre = runs
+        .iter()
+        .find(|run| run.event_type == "pre-commit")
+        .unwrap();
+    let manifest = lake
+        .catalog
+        .get_internal(
+            &lake.repository,
+            &format!("actions/log/{}/run.manifest", pre.run_id),
+        )
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(text(manifest).await.contains(&commit));
+}
+
+#[tokio::test]
+async fn merge_calls_webhooks_and_records_runs_on_the_destination() {
+    let lake = Lake::new().await;
+    lake.gate("main", "tell.yaml", TELL).await;
+    lake.commit("main").await.unwrap();
     lake.branch("dev").await;
     lake.put("dev", "x").await;
     lake.commit("dev").await.unwrap();
@@ -53,46 +72,31 @@ async fn commit_and_merge_call_webhooks_and_record_runs() {
             "prepare-commit passed no commit: 0000_0000 tell/tell Completed",
         ]
     );
-    // The manifest of the pre-commit run has the commit id too.
-    let run = lake
-        .actions
-        .list_runs(&lake.repository, None, Some(&commit), "", 10)
-        .await
-        .unwrap()
-        .results;
-    let pre = run
-        .iter()
-        .find(|run| run.event_type == "pre-commit")
-        .unwrap();
-    let manifest = lake
-        .catalog
-        .get_internal(
-            &lake.repository,
-            &format!("actions/log/{}/run.manifest", pre.run_id),
-        )
-        .await
-        .unwrap()
-        .unwrap();
-    assert!(text(manifest).await.contains(&commit));
+}
+
+/// An action whose first hook fails, followed by a hook for failures and a hook for successes.
+const CONDITIONS: &str = "name: gate\non:\n  pre-commit:\n    branches: ['ma*']\nhooks:\n  - id: bad_one\n    type: webhook\n    properties: {url: HOOK/fail}\n  - id: on_failure\n    type: webhook\n    if: failure()\n    properties: {url: HOOK/cleanup}\n  - id: on_success\n    type: webhook\n    properties: {url: HOOK/never}\n";
+
+/// Returns a lake whose commit to `main` was refused.
+async fn refused_commit() -> (Lake, Box<Rejection>) {
+    let lake = Lake::new().await;
+    lake.gate("main", "gate.yaml", CONDITIONS).await;
+    let rejection = lake.commit("main").await.unwrap_err();
+    (lake, rejection)
 }
 
 #[tokio::test]
 async fn refused_commit_leaves_branch_unchanged() {
     let lake = Lake::new().await;
-    lake.gate(
-        "main",
-        "gate.yaml",
-        "name: gate\non:\n  pre-commit:\n    branches: ['ma*']\nhooks:\n  - id: bad_one\n    type: webhook\n    properties: {url: HOOK/fail}\n  - id: on_failure\n    type: webhook\n    if: failure()\n    properties: {url: HOOK/cleanup}\n  - id: on_success\n    type: webhook\n    properties: {url: HOOK/never}\n",
-    )
-    .await;
-    let head = lake
-        .catalog
-        .branch(&lake.repository, "main")
-        .await
-        .unwrap()
-        .record
-        .commit_id;
-    let rejection = lake.commit("main").await.unwrap_err();
+    lake.gate("main", "gate.yaml", CONDITIONS).await;
+    let head = lake.head("main").await;
+    lake.commit("main").await.unwrap_err();
+    assert_eq!(lake.head("main").await, head);
+}
+
+#[tokio::test]
+async fn refusal_names_run_hook_and_reason() {
+    let (_lake, rejection) = refused_commit().await;
     let run = &rejection.run_id;
     assert!(!rejection.invalid_actions);
     assert_eq!(
@@ -101,37 +105,50 @@ async fn refused_commit_leaves_branch_unchanged() {
             "pre-commit hook aborted, run id '{run}': 1 error occurred:\n\t* hook run id '0000_0000' failed on action 'gate' hook 'bad_one': action failed: webhook request failed (status code: 400)\n\n"
         )
     );
-    assert_eq!(
-        lake.catalog
-            .branch(&lake.repository, "main")
-            .await
-            .unwrap()
-            .record
-            .commit_id,
-        head
-    );
+}
+
+#[tokio::test]
+async fn hooks_after_a_failure_run_by_their_conditions() {
+    let (lake, _) = refused_commit().await;
     assert_eq!(lake.calls().await, ["/fail", "/cleanup"]);
     assert_eq!(
         lake.runs("main").await,
         "pre-commit failed no commit: 0000_0000 gate/bad_one Failed, 0000_0001 gate/on_failure Completed, 0000_0002 gate/on_success Skipped\n"
     );
-    let log = lake.output(run, "0000_0000").await.unwrap();
+}
+
+#[tokio::test]
+async fn log_of_a_failed_hook_ends_with_the_reason() {
+    let (lake, rejection) = refused_commit().await;
+    let log = lake.output(&rejection.run_id, "0000_0000").await.unwrap();
     assert!(
         log.ends_with("checkedError: action failed: webhook request failed (status code: 400)\n"),
         "{log}"
     );
-    assert_eq!(lake.output(run, "0000_0002").await.as_deref(), Some(""));
-    assert_eq!(lake.output(run, "0000_0009").await, None);
-    assert_eq!(lake.output("../../x", "../y").await, None);
-    assert!(
-        lake.actions
-            .list_hooks(&lake.repository, "none", "", 10)
-            .await
-            .unwrap()
-            .is_none()
-    );
+}
 
-    // A gate does not run for other branches.
+#[tokio::test]
+async fn log_of_a_skipped_hook_is_empty() {
+    let (lake, rejection) = refused_commit().await;
+    let log = lake.output(&rejection.run_id, "0000_0002").await;
+    assert_eq!(log.as_deref(), Some(""));
+}
+
+#[tokio::test]
+async fn unknown_runs_and_hooks_have_no_logs() {
+    let (lake, rejection) = refused_commit().await;
+    assert_eq!(lake.output(&rejection.run_id, "0000_0009").await, None);
+    assert_eq!(lake.output("../../x", "../y").await, None);
+    let hooks = lake
+        .actions
+        .list_hooks(&lake.repository, "none", "", 10)
+        .await;
+    assert!(hooks.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn gate_does_not_run_for_other_branches() {
+    let lake = Lake::new().await;
     lake.branch("other").await;
     lake.gate(
         "other",
@@ -175,7 +192,10 @@ async fn action_without_hooks_creates_no_run() {
         assert!(!gates.warnings.is_empty());
         assert_eq!(lake.runs("main").await, "");
     }
-    // Another action with hooks does create a run that can be looked up.
+}
+
+#[tokio::test]
+async fn action_without_hooks_does_not_hide_the_run_of_another_action() {
     let lake = Lake::new().await;
     lake.gate("main", "none.yaml", "name: none\non: {pre-commit: }\n")
         .await;

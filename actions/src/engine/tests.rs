@@ -59,10 +59,11 @@ impl Lake {
         };
         let environment = Environment::new(true, "LAKEFSACTION_", |_| Some("s3cret".to_owned()));
         let mut actions = None;
-        let catalog = TestCatalog::with_hooks(|reader| {
+        let catalog = TestCatalog::with_recording_hooks(|reader, files| {
             let kv = Arc::new(kv::MemoryStore::new());
             let mut made = Actions::with_environment(
                 reader.clone(),
+                files.clone(),
                 kv,
                 Arc::new(ManualClock::new(
                     time::macros::datetime!(2026-03-04 05:06:07 UTC),
@@ -299,6 +300,7 @@ async fn commit_and_merge_call_webhooks_and_record_runs() {
         .unwrap();
     let manifest = lake
         .catalog
+        .reader()
         .get_internal(
             &lake.repository,
             &format!("actions/log/{}/run.manifest", pre.run_id),
@@ -320,6 +322,7 @@ async fn refused_commit_leaves_branch_unchanged() {
     .await;
     let head = lake
         .catalog
+        .reader()
         .branch(&lake.repository, "main")
         .await
         .unwrap()
@@ -336,6 +339,7 @@ async fn refused_commit_leaves_branch_unchanged() {
     );
     assert_eq!(
         lake.catalog
+            .reader()
             .branch(&lake.repository, "main")
             .await
             .unwrap()

@@ -1,12 +1,14 @@
-//! Generates Rust code from `server/api/openapi.yaml`: wire types, the typed client and request checks.
+//! Generates Rust code from `server/api/openapi.yaml`: wire types, the typed client, request checks and query
+//! parameters.
 //!
-//! The three generated files are committed. A test generates them again and compares. The generator supports only
+//! The four generated files are committed. A test generates them again and compares. The generator supports only
 //! the constructs that this contract uses and rejects all others, so that no construct is ignored silently.
 
 mod checks;
 mod client;
 mod model;
 mod names;
+mod queries;
 mod types;
 
 use std::io::Write as _;
@@ -21,6 +23,7 @@ const CONTRACT: &str = "server/api/openapi.yaml";
 const TYPES: &str = "server/api-types/src/generated.rs";
 const CLIENT: &str = "server/client/src/generated.rs";
 const CHECKS: &str = "server/api/src/generated.rs";
+const QUERIES: &str = "server/api/src/query/generated.rs";
 
 /// The code generated from a contract, unformatted.
 #[derive(Debug)]
@@ -31,6 +34,8 @@ pub(crate) struct Generated {
     pub(crate) client: String,
     /// Tables with which the server checks requests.
     pub(crate) checks: String,
+    /// Structs with the query parameters of each operation.
+    pub(crate) queries: String,
 }
 
 /// Writes the generated files below `root`, the workspace's folder.
@@ -44,7 +49,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Generates types, client and checks from a contract's text.
+/// Generates types, client, checks and query parameters from a contract's text.
 ///
 /// # Errors
 /// If the contract uses an unsupported construct. The error names the operation or schema.
@@ -54,11 +59,12 @@ pub(crate) fn generate(openapi: &str) -> Result<Generated> {
         types: types::generate(&contract)?,
         client: client::generate(&contract)?,
         checks: checks::generate(&contract)?,
+        queries: queries::generate(&contract)?,
     })
 }
 
 /// Returns the paths of the generated files and their formatted contents.
-fn outputs(root: &Path) -> Result<[(&'static str, String); 3]> {
+fn outputs(root: &Path) -> Result<[(&'static str, String); 4]> {
     let text = std::fs::read_to_string(root.join(CONTRACT))
         .with_context(|| format!("failed to read {CONTRACT}"))?;
     let generated = generate(&text)?;
@@ -66,6 +72,7 @@ fn outputs(root: &Path) -> Result<[(&'static str, String); 3]> {
         (TYPES, format(root, &generated.types)?),
         (CLIENT, format(root, &generated.client)?),
         (CHECKS, format(root, &generated.checks)?),
+        (QUERIES, format(root, &generated.queries)?),
     ])
 }
 
@@ -179,6 +186,15 @@ components:
             generated.checks.contains("\"deep\""),
             "{}",
             generated.checks
+        );
+        assert!(
+            generated
+                .queries
+                .contains("pub(crate) struct GetThingQuery {")
+                && generated.queries.contains("pub(crate) deep: Option<bool>,")
+                && !generated.queries.contains("id: String"),
+            "{}",
+            generated.queries
         );
         Ok(())
     }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use base::{Clock, Page};
 use block::ByteStream;
 use bytes::Bytes;
-use catalog::{Reader, Repository};
+use catalog::{InternalFiles, Reader, Repository};
 use graveler::{Event, EventKind, HookOutcome, Hooks, Rejection};
 use tracing::{error, info, warn};
 
@@ -90,16 +90,18 @@ impl Actions {
     /// If the Wasm engine or the webhook client cannot be created.
     pub fn new(
         reader: Reader,
+        files: InternalFiles,
         kv: Arc<dyn kv::Store>,
         clock: Arc<dyn Clock>,
         options: Options,
     ) -> Result<Self, SetupError> {
         let environment = Environment::of_process(options.env_enabled, &options.env_prefix);
-        Self::with_environment(reader, kv, clock, options, environment)
+        Self::with_environment(reader, files, kv, clock, options, environment)
     }
 
     pub(crate) fn with_environment(
         reader: Reader,
+        files: InternalFiles,
         kv: Arc<dyn kv::Store>,
         clock: Arc<dyn Clock>,
         options: Options,
@@ -124,6 +126,7 @@ impl Actions {
             loader,
             runners: Runners::new(runners),
             reader,
+            files,
             clock,
         };
         Ok(Self {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use base::Clock;
 use bytes::Bytes;
-use catalog::{Reader, Repository};
+use catalog::{InternalFiles, Reader, Repository};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use graveler::{Event, Finding};
 
@@ -48,6 +48,8 @@ pub(crate) struct Failure {
 #[derive(Debug, Clone)]
 pub(crate) struct Executor {
     pub(crate) reader: Reader,
+    /// Stores the logs and manifests of runs.
+    pub(crate) files: InternalFiles,
     pub(crate) records: Records,
     pub(crate) loader: Loader,
     pub(crate) runners: Runners,
@@ -135,8 +137,8 @@ impl Executor {
         run: &Run,
         hooks: &[HookRun],
     ) -> catalog::Result<()> {
-        self.reader
-            .put_internal(
+        self.files
+            .put(
                 repository,
                 &manifest_key(&run.run_id),
                 manifest(run, hooks).into(),
@@ -212,8 +214,8 @@ impl Executor {
         run.end_time = self.clock.now();
         let last = failure.as_ref().map(|f| format!("Error: {}\n", f.message));
         let log = log.finish(last.as_deref());
-        self.reader
-            .put_internal(
+        self.files
+            .put(
                 &event.repository,
                 &log_key(&event.run_id, &run.hook_run_id),
                 Bytes::from(log),

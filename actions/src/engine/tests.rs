@@ -64,10 +64,11 @@ impl Lake {
         };
         let environment = Environment::new(true, "LAKEFSACTION_", |_| Some("s3cret".to_owned()));
         let mut actions = None;
-        let catalog = TestCatalog::with_hooks(|reader| {
+        let catalog = TestCatalog::with_recording_hooks(|reader, files| {
             let kv = Arc::new(kv::MemoryStore::new());
             let mut made = Actions::with_environment(
                 reader.clone(),
+                files.clone(),
                 kv,
                 Arc::new(ManualClock::new(
                     time::macros::datetime!(2026-03-04 05:06:07 UTC),

@@ -31,7 +31,7 @@ async fn lake() -> (TestCatalog, Arc<Event>) {
 }
 
 fn over(lake: &TestCatalog, event: &Arc<Event>, request: Request) -> Request {
-    let trees = Arc::new(SnapshotTrees::new((*lake.catalog).clone(), event));
+    let trees = Arc::new(SnapshotTrees::new(lake.catalog.reader().clone(), event));
     Request {
         event: event.clone(),
         trees,

@@ -11,30 +11,25 @@ use base::Page;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 
 use crate::error::{Error, Result};
-use crate::extract::{Params, Path};
+use crate::extract::Path;
+use crate::query::{ListRepositoryRunsQuery, ListRunHooksQuery, Query, given};
 use crate::{ApiState, convert};
 
 pub(crate) async fn list_runs(
     State(api): State<ApiState>,
     Path(id): Path<String>,
-    params: Params,
+    Query(query): Query<ListRepositoryRunsQuery>,
 ) -> Result<Json<types::ActionRunList>> {
-    let (branch, commit) = (params.given("branch"), params.given("commit"));
+    let (branch, commit) = (given(&query.branch), given(&query.commit));
     if branch.is_some() && commit.is_some() {
         return Err(Error::Invalid(
             "can't use both branchID and MergedCommitID: parameters conflict".to_owned(),
         ));
     }
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     let page = api
         .actions
-        .list_runs(
-            &repository,
-            branch,
-            commit,
-            params.text("after"),
-            params.amount(),
-        )
+        .list_runs(&repository, branch, commit, &query.after, query.amount)
         .await?;
     let pagination = convert::pagination(&page);
     Ok(Json(types::ActionRunList {
@@ -47,7 +42,7 @@ pub(crate) async fn get_run(
     State(api): State<ApiState>,
     Path((id, run)): Path<(String, String)>,
 ) -> Result<Json<types::ActionRun>> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     let found = api.actions.run(&repository, &run).await?;
     Ok(Json(convert::run(found.ok_or(Error::NoRun)?)))
 }
@@ -56,12 +51,12 @@ pub(crate) async fn get_run(
 pub(crate) async fn list_hooks(
     State(api): State<ApiState>,
     Path((id, run)): Path<(String, String)>,
-    params: Params,
+    Query(query): Query<ListRunHooksQuery>,
 ) -> Result<Json<types::HookRunList>> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     let page = api
         .actions
-        .list_hooks(&repository, &run, params.text("after"), params.amount())
+        .list_hooks(&repository, &run, &query.after, query.amount)
         .await?;
     let page = page.unwrap_or_else(Page::empty);
     let pagination = convert::pagination(&page);
@@ -75,7 +70,7 @@ pub(crate) async fn get_output(
     State(api): State<ApiState>,
     Path((id, run, hook)): Path<(String, String, String)>,
 ) -> Result<Response> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     let log = api.actions.hook_output(&repository, &run, &hook).await?;
     let log = log.ok_or(Error::NoHookOutput)?;
     // Hook run ids are numbers, so that an id that was found is safe in a header.

@@ -6,23 +6,24 @@ use axum::extract::State;
 use http::StatusCode;
 
 use crate::error::{Context as _, During, Result};
-use crate::extract::{Body, Caller, Params, Path};
+use crate::extract::{Body, Caller, Path};
+use crate::query::{DeleteBranchQuery, ListBranchesQuery, Query};
 use crate::{ApiState, convert};
 
 pub(crate) async fn list_branches(
     State(api): State<ApiState>,
     Path(id): Path<String>,
-    params: Params,
+    Query(query): Query<ListBranchesQuery>,
 ) -> Result<Json<types::RefList>> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     let (prefix, after, hidden) = (
-        params.text("prefix"),
-        params.text("after"),
-        params.flag("show_hidden"),
+        &query.prefix,
+        &query.after,
+        query.show_hidden.unwrap_or(false),
     );
     let page = api
-        .catalog
-        .list_branches(&repository, prefix, after, hidden, params.amount())
+        .reader()
+        .list_branches(&repository, prefix, after, hidden, query.amount)
         .await?;
     let pagination = convert::pagination(&page);
     Ok(Json(types::RefList {
@@ -38,7 +39,7 @@ pub(crate) async fn create_branch(
     Path(id): Path<String>,
     Body(body): Body<types::BranchCreation>,
 ) -> Result<(StatusCode, String)> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     let (hidden, force) = (body.hidden.unwrap_or(false), body.force.unwrap_or(false));
     let actor = &caller.0.committer;
     let branch = api
@@ -53,9 +54,9 @@ pub(crate) async fn get_branch(
     State(api): State<ApiState>,
     Path((id, branch)): Path<(String, String)>,
 ) -> Result<Json<types::Ref>> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     Ok(Json(convert::branch(
-        &api.catalog.branch(&repository, &branch).await?,
+        &api.reader().branch(&repository, &branch).await?,
     )))
 }
 
@@ -63,14 +64,14 @@ pub(crate) async fn delete_branch(
     State(api): State<ApiState>,
     caller: Caller,
     Path((id, branch)): Path<(String, String)>,
-    params: Params,
+    Query(query): Query<DeleteBranchQuery>,
 ) -> Result<StatusCode> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     api.catalog
         .delete_branch(
             &repository,
             &branch,
-            params.flag("force"),
+            query.force.unwrap_or(false),
             &caller.0.committer,
         )
         .await?;

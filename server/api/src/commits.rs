@@ -7,27 +7,28 @@ use catalog::{Commit, CommitParams, GateLog, Gates, LogQuery, MetaRangeId};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::error::{Context as _, During, Error, Result, parsed};
-use crate::extract::{Body, Caller, Params, Path};
+use crate::extract::{Body, Caller, Path};
+use crate::query::{CommitQuery, LogCommitsQuery, Query, given};
 use crate::{ApiState, convert};
 
 pub(crate) async fn log_commits(
     State(api): State<ApiState>,
     Path((id, reference)): Path<(String, String)>,
-    params: Params,
+    Query(query): Query<LogCommitsQuery>,
 ) -> Result<Json<types::CommitList>> {
     if reference.contains(char::is_whitespace) {
         return Err(Error::Invalid(
             "argument ref: ref: invalid value: validation error".to_owned(),
         ));
     }
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     let page = api
-        .catalog
-        .log(&repository, &reference, &log_query(&params))
+        .reader()
+        .log(&repository, &reference, &log_query(&query))
         .await
         .during(During::Log {
             reference: &reference,
-            after: params.text("after"),
+            after: &query.after,
         })?;
     let pagination = convert::pagination(&page);
     Ok(Json(types::CommitList {
@@ -36,16 +37,16 @@ pub(crate) async fn log_commits(
     }))
 }
 
-fn log_query(params: &Params) -> LogQuery {
+fn log_query(query: &LogCommitsQuery) -> LogQuery {
     LogQuery {
-        after: params.text("after").to_owned(),
-        amount: params.amount(),
-        objects: params.list("objects"),
-        prefixes: params.list("prefixes"),
-        limit: params.flag("limit"),
-        first_parent: params.flag("first_parent"),
-        since: params.given("since").and_then(convert::parse_date_time),
-        stop_at: params.given("stop_at").map(str::to_owned),
+        after: query.after.clone(),
+        amount: query.amount,
+        objects: query.objects.clone(),
+        prefixes: query.prefixes.clone(),
+        limit: query.limit.unwrap_or(false),
+        first_parent: query.first_parent.unwrap_or(false),
+        since: given(&query.since).and_then(convert::parse_date_time),
+        stop_at: given(&query.stop_at).map(str::to_owned),
     }
 }
 
@@ -53,11 +54,11 @@ pub(crate) async fn commit(
     State(api): State<ApiState>,
     caller: Caller,
     Path((id, branch)): Path<(String, String)>,
-    params: Params,
+    Query(query): Query<CommitQuery>,
     Body(body): Body<types::CommitCreation>,
 ) -> Result<(StatusCode, HeaderMap, Json<types::Commit>)> {
-    let repository = api.catalog.repository(&id).await?;
-    let request = commit_params(caller, &params, body)?;
+    let repository = api.reader().repository(&id).await?;
+    let request = commit_params(caller, &query.source_metarange, body)?;
     let gates = GateLog::default();
     let made = api
         .catalog
@@ -95,7 +96,7 @@ pub(crate) fn gate_headers(gates: &Gates) -> HeaderMap {
 
 pub(crate) fn commit_params(
     caller: Caller,
-    params: &Params,
+    source_metarange: &str,
     body: types::CommitCreation,
 ) -> Result<CommitParams> {
     Ok(CommitParams {
@@ -105,8 +106,7 @@ pub(crate) fn commit_params(
         date: body.date.map(convert::instant).transpose()?,
         allow_empty: body.allow_empty.unwrap_or(false),
         force: body.force.unwrap_or(false),
-        source_metarange: params
-            .given("source_metarange")
+        source_metarange: given(source_metarange)
             .map(|id| parsed(MetaRangeId::parse(id)))
             .transpose()?,
     })
@@ -116,7 +116,7 @@ pub(crate) async fn get_commit(
     State(api): State<ApiState>,
     Path((id, commit)): Path<(String, String)>,
 ) -> Result<Json<types::Commit>> {
-    let repository = api.catalog.repository(&id).await?;
-    let found = api.catalog.commit(&repository, &commit).await;
+    let repository = api.reader().repository(&id).await?;
+    let found = api.reader().commit(&repository, &commit).await;
     Ok(Json(convert::commit(found.during(During::GetCommit)?)))
 }

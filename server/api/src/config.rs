@@ -95,7 +95,7 @@ fn version(api: &ApiState) -> types::VersionConfig {
 
 /// Reports a capability of the store only if this server implements the corresponding operation.
 fn storage(api: &ApiState) -> types::StorageConfig {
-    let info = api.catalog.store_info();
+    let info = api.reader().store_info();
     types::StorageConfig {
         blockstore_type: info.kind.to_owned(),
         blockstore_namespace_example: info.namespace_example,

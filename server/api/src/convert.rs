@@ -10,7 +10,7 @@ use catalog::{
 use time::format_description::well_known::Rfc3339;
 
 use crate::error::{Conflicts, Error, Result};
-use crate::extract::MAX_PER_PAGE;
+use crate::query::MAX_PER_PAGE;
 
 /// The pagination of a page.
 pub(crate) fn pagination<T>(page: &Page<T>) -> types::Pagination {

@@ -8,18 +8,25 @@ use http::{HeaderMap, StatusCode};
 
 use crate::commits::gate_headers;
 use crate::error::{Context as _, During, Error, ErrorText, Result};
-use crate::extract::{Caller, MaybeBody, Params, Path};
+use crate::extract::{Caller, MaybeBody, Path};
+use crate::query::{DiffBranchQuery, DiffRefsQuery, Query, given};
 use crate::{ApiState, convert};
 
 pub(crate) async fn diff_branch(
     State(api): State<ApiState>,
     Path((id, branch)): Path<(String, String)>,
-    params: Params,
+    Query(query): Query<DiffBranchQuery>,
 ) -> Result<Json<types::DiffList>> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
+    let request = DiffQuery {
+        prefix: query.prefix,
+        after: query.after,
+        delimiter: query.delimiter,
+        limit: query.amount,
+    };
     let page = api
-        .catalog
-        .diff_uncommitted(&repository, &branch, &diff_query(&params))
+        .reader()
+        .diff_uncommitted(&repository, &branch, &request)
         .await?;
     let pagination = convert::pagination(&page);
     // lakeFS reports size 0 for staged deletions.
@@ -33,18 +40,24 @@ pub(crate) async fn diff_branch(
 pub(crate) async fn diff_refs(
     State(api): State<ApiState>,
     Path((id, left, right)): Path<(String, String, String)>,
-    params: Params,
+    Query(query): Query<DiffRefsQuery>,
 ) -> Result<Json<types::DiffList>> {
-    let repository = api.catalog.repository(&id).await?;
-    let two_dot = params.given("type") == Some("two_dot");
+    let repository = api.reader().repository(&id).await?;
+    let two_dot = given(&query.r#type) == Some("two_dot");
+    let request = DiffQuery {
+        prefix: query.prefix,
+        after: query.after,
+        delimiter: query.delimiter,
+        limit: query.amount,
+    };
     let page = api
-        .catalog
-        .diff_refs(&repository, &left, &right, two_dot, &diff_query(&params))
+        .reader()
+        .diff_refs(&repository, &left, &right, two_dot, &request)
         .await
         .during(During::Diff)?;
     let (pagination, with_right) = (
         convert::pagination(&page),
-        params.flag("include_right_stats"),
+        query.include_right_stats.unwrap_or(false),
     );
     let results = page
         .map(|d| convert::difference(d, true, with_right))
@@ -55,23 +68,14 @@ pub(crate) async fn diff_refs(
     }))
 }
 
-fn diff_query(params: &Params) -> DiffQuery {
-    DiffQuery {
-        prefix: params.text("prefix").to_owned(),
-        after: params.text("after").to_owned(),
-        delimiter: params.text("delimiter").to_owned(),
-        limit: params.amount(),
-    }
-}
-
 /// The source and destination in the response are swapped relative to the path, as in lakeFS.
 pub(crate) async fn find_merge_base(
     State(api): State<ApiState>,
     Path((id, source, destination)): Path<(String, String, String)>,
 ) -> Result<Json<types::FindMergeBaseResult>> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     let found = api
-        .catalog
+        .reader()
         .find_merge_base(&repository, &source, &destination)
         .await
         .during(During::FindMergeBase { source: &source })?;
@@ -93,7 +97,7 @@ pub(crate) async fn merge_into_branch(
     MaybeBody(body): MaybeBody<types::Merge>,
 ) -> Result<(StatusCode, HeaderMap, Json<types::MergeResult>)> {
     let request = merge_params(caller, body.unwrap_or_default())?;
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     let gates = GateLog::default();
     match api
         .catalog

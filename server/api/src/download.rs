@@ -17,8 +17,9 @@ use time::format_description::FormatItem;
 use time::macros::format_description;
 
 use crate::error::{Error, Result};
-use crate::extract::{Params, Path};
+use crate::extract::Path;
 use crate::objects::refuse_presign;
+use crate::query::{GetObjectQuery, HeadObjectQuery, Query};
 use crate::{ApiState, convert, range};
 
 const HTTP_DATE: &[FormatItem<'_>] = format_description!(
@@ -40,14 +41,14 @@ const INLINE_TYPES: &[&str] = &[
 pub(crate) async fn get_object(
     State(api): State<ApiState>,
     Path((id, reference)): Path<(String, String)>,
-    params: Params,
+    Query(query): Query<GetObjectQuery>,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let path = params.text("path");
-    refuse_presign(&api, &params)?;
+    let path = &query.path;
+    refuse_presign(&api, query.presign)?;
     catalog::check_path(path)?;
-    let repository = api.catalog.repository(&id).await?;
-    let object = api.catalog.stat(&repository, &reference, path).await?;
+    let repository = api.reader().repository(&id).await?;
+    let object = api.reader().stat(&repository, &reference, path).await?;
     let etag = entity_tag(&object);
     if headers
         .get_all(IF_NONE_MATCH)
@@ -67,19 +68,19 @@ pub(crate) async fn get_object(
         return Ok(unsatisfiable(answer, &object));
     };
     let status = describe(&mut answer, &part, &object)?;
-    let bytes = api.catalog.open(&object, part).await?;
+    let bytes = api.reader().open(&object, part).await?;
     Ok((status, answer, Body::from_stream(bytes)).into_response())
 }
 
 pub(crate) async fn head_object(
     State(api): State<ApiState>,
     Path((id, reference)): Path<(String, String)>,
-    params: Params,
+    Query(query): Query<HeadObjectQuery>,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let path = params.text("path");
-    let repository = api.catalog.repository(&id).await?;
-    let object = api.catalog.stat(&repository, &reference, path).await?;
+    let path = &query.path;
+    let repository = api.reader().repository(&id).await?;
+    let object = api.reader().stat(&repository, &reference, path).await?;
     let mut answer = common_headers(&object)?;
     answer.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     let Some(part) = part(&headers, &object) else {

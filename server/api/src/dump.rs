@@ -7,14 +7,15 @@ use catalog::{Failure, MetaRangeId, RefsDump};
 use http::StatusCode;
 
 use crate::error::{Error, Result, parsed};
-use crate::extract::{Body, Caller, Params, Path};
+use crate::extract::{Body, Caller, Path};
+use crate::query::{DumpStatusQuery, Query, RestoreStatusQuery, given};
 use crate::{ApiState, convert};
 
 pub(crate) async fn dump_refs(
     State(api): State<ApiState>,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<types::RefsDump>)> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     let dump = api.catalog.dump_refs(&repository).await?;
     Ok((StatusCode::CREATED, Json(dumped(&dump))))
 }
@@ -25,7 +26,7 @@ pub(crate) async fn restore_refs(
     Path(id): Path<String>,
     Body(body): Body<types::RefsRestore>,
 ) -> Result<StatusCode> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     let (dump, force) = to_restore(&body)?;
     let actor = &caller.0.committer;
     api.catalog
@@ -38,7 +39,7 @@ pub(crate) async fn submit_dump(
     State(api): State<ApiState>,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<types::TaskInfo>)> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     let id = api.catalog.submit_dump(&repository).await?;
     Ok((StatusCode::ACCEPTED, Json(types::TaskInfo { id })))
 }
@@ -46,10 +47,10 @@ pub(crate) async fn submit_dump(
 pub(crate) async fn dump_status(
     State(api): State<ApiState>,
     Path(id): Path<String>,
-    params: Params,
+    Query(query): Query<DumpStatusQuery>,
 ) -> Result<Json<types::RepositoryDumpStatus>> {
-    let repository = api.catalog.repository(&id).await?;
-    let task = task_id(&params)?;
+    let repository = api.reader().repository(&id).await?;
+    let task = given_task(&query.task_id)?;
     let status = api.catalog.dump_status(&repository, task).await?;
     let (error, hint) = message_and_hint(status.failure);
     Ok(Json(types::RepositoryDumpStatus {
@@ -69,7 +70,7 @@ pub(crate) async fn submit_restore(
     Path(id): Path<String>,
     Body(body): Body<types::RefsRestore>,
 ) -> Result<(StatusCode, Json<types::TaskInfo>)> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     let (dump, force) = to_restore(&body)?;
     let actor = &caller.0.committer;
     let task = api.catalog.submit_restore(&repository, &dump, force, actor);
@@ -82,10 +83,10 @@ pub(crate) async fn submit_restore(
 pub(crate) async fn restore_status(
     State(api): State<ApiState>,
     Path(id): Path<String>,
-    params: Params,
+    Query(query): Query<RestoreStatusQuery>,
 ) -> Result<Json<types::RepositoryRestoreStatus>> {
-    let repository = api.catalog.repository(&id).await?;
-    let task = task_id(&params)?;
+    let repository = api.reader().repository(&id).await?;
+    let task = given_task(&query.task_id)?;
     let status = api.catalog.restore_status(&repository, task).await?;
     let (error, hint) = message_and_hint(status.failure);
     Ok(Json(types::RepositoryRestoreStatus {
@@ -104,10 +105,8 @@ fn message_and_hint(failure: Option<Failure>) -> (Option<String>, Option<String>
     (error, hint.flatten())
 }
 
-fn task_id(params: &Params) -> Result<&str> {
-    params
-        .given("task_id")
-        .ok_or_else(|| Error::Invalid("task_id is empty".to_owned()))
+fn given_task(id: &str) -> Result<&str> {
+    given(id).ok_or_else(|| Error::Invalid("task_id is empty".to_owned()))
 }
 
 fn dumped(dump: &RefsDump) -> types::RefsDump {

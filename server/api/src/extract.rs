@@ -1,4 +1,4 @@
-//! Extractors for handlers: the caller, parameters, a JSON body.
+//! Extractors for handlers: the caller, the path, a JSON body. `query` has those for query parameters.
 //!
 //! The guard has validated them against the contract before the handler runs. These extractors
 //! only read its results.
@@ -16,14 +16,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::schema::boolean;
 
 /// The session cookie. Its value is the session token.
 pub(crate) const SESSION_COOKIE: &str = "internal_auth_session";
-/// The maximum number of results per page.
-pub(crate) const MAX_PER_PAGE: usize = 1000;
-/// The default number of results per page.
-const DEFAULT_PER_PAGE: usize = 100;
 
 /// Authenticates the caller by the header `Authorization` (basic or bearer) if present, otherwise by the session cookie.
 pub(crate) async fn authenticate(auth: &Auth, headers: &HeaderMap) -> Result<Principal> {
@@ -98,64 +93,6 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 #[from_request(via(AxumPath), rejection(Error))]
 pub(crate) struct Path<T>(pub(crate) T);
 
-/// The validated query parameters.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Params(pub(crate) Arc<[(String, String)]>);
-
-impl Params {
-    /// The value of a parameter; none if it is absent or empty.
-    pub(crate) fn given(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(given, _)| given == name)
-            .map(|(_, value)| value.as_str())
-            .filter(|value| !value.is_empty())
-    }
-
-    /// The value of a parameter; empty if it is absent.
-    pub(crate) fn text(&self, name: &str) -> &str {
-        self.given(name).unwrap_or_default()
-    }
-
-    /// All values of a repeated parameter.
-    pub(crate) fn list(&self, name: &str) -> Vec<String> {
-        self.0
-            .iter()
-            .filter(|(given, _)| given == name)
-            .map(|(_, value)| value.clone())
-            .collect()
-    }
-
-    /// A boolean parameter that defaults to false.
-    pub(crate) fn flag(&self, name: &str) -> bool {
-        self.given(name).and_then(boolean) == Some(true)
-    }
-
-    /// A boolean parameter that defaults to true.
-    pub(crate) fn flag_unless_off(&self, name: &str) -> bool {
-        self.given(name).and_then(boolean) != Some(false)
-    }
-
-    /// The number of results per page. 0 and -1 stand for the maximum.
-    pub(crate) fn amount(&self) -> usize {
-        match self.given("amount").map(str::parse::<i64>) {
-            None | Some(Err(_)) => DEFAULT_PER_PAGE,
-            Some(Ok(amount)) => match usize::try_from(amount) {
-                Ok(amount @ 1..=MAX_PER_PAGE) => amount,
-                _ => MAX_PER_PAGE,
-            },
-        }
-    }
-}
-
-impl<S: Sync> FromRequestParts<S> for Params {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_default())
-    }
-}
-
 /// The JSON body as read by the guard.
 #[derive(Debug, Clone)]
 pub(crate) struct ParsedBody(pub(crate) Arc<Value>);
@@ -195,41 +132,8 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Body<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Params, Scheme, scheme, session_cookie};
+    use super::{Scheme, scheme, session_cookie};
     use http::{HeaderMap, HeaderValue};
-
-    fn params(query: &str) -> Params {
-        Params(
-            url::form_urlencoded::parse(query.as_bytes())
-                .into_owned()
-                .collect(),
-        )
-    }
-
-    #[test]
-    fn amount_has_a_default_and_a_maximum() {
-        for (query, expected) in [
-            ("", 100),
-            ("amount=", 100),
-            ("amount=7", 7),
-            ("amount=0", 1000),
-            ("amount=-1", 1000),
-        ] {
-            assert_eq!(params(query).amount(), expected, "{query}");
-        }
-    }
-
-    #[test]
-    fn boolean_and_list_parameters_are_parsed() {
-        let given = params("force=true&user_metadata=false&objects=a%2Fb&objects=c&after=");
-        assert!(given.flag("force") && !given.flag("bare"));
-        let python_style = params("force=True&bare=False&user_metadata=False");
-        assert!(python_style.flag("force") && !python_style.flag("bare"));
-        assert!(!python_style.flag_unless_off("user_metadata"));
-        assert!(!given.flag_unless_off("user_metadata") && given.flag_unless_off("other"));
-        assert_eq!(given.list("objects"), ["a/b", "c"]);
-        assert_eq!((given.given("after"), given.text("after")), (None, ""));
-    }
 
     #[test]
     fn authorization_schemes_are_parsed() {

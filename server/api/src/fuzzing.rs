@@ -9,9 +9,9 @@ use futures::executor::block_on;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
-use crate::extract::Params;
 use crate::generated::OPERATIONS;
-use crate::{body, extract, first_caller, range, site, upload};
+use crate::query::Params;
+use crate::{body, extract, first_caller, query, range, site, upload};
 
 /// The size of the chunks in which a body arrives.
 const PIECE_BYTES: usize = 61;
@@ -88,7 +88,7 @@ pub fn site(data: &[u8]) {
 /// Parses query and headers: the query in the first line, then `Range`, `Authorization`, `Cookie`, `If-None-Match`.
 pub fn head(data: &[u8]) {
     let mut lines = data.split(|byte| *byte == b'\n');
-    let query: Arc<[(String, String)]> =
+    let parameters: Arc<[(String, String)]> =
         url::form_urlencoded::parse(lines.next().unwrap_or_default())
             .into_owned()
             .collect();
@@ -99,11 +99,9 @@ pub fn head(data: &[u8]) {
         }
     }
     for operation in OPERATIONS {
-        drop(operation.check_parameters(&query, &headers));
+        drop(operation.check_parameters(&parameters, &headers));
     }
-    let params = Params(query);
-    params.amount();
-    params.flag("force");
+    query::try_params(&Params(parameters));
     if let Some(Ok(text)) = headers.get("range").map(HeaderValue::to_str) {
         for size in [0, 1, 1 << 20, u64::MAX] {
             drop(range::parse(text, size));

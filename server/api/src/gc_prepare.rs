@@ -7,14 +7,15 @@ use catalog::PreparedCommits;
 use http::StatusCode;
 
 use crate::error::Result;
-use crate::extract::{MaybeBody, Params, Path};
+use crate::extract::{MaybeBody, Path};
+use crate::query::{PrepareGarbageCollectionCommitsStatusQuery, Query};
 use crate::{ApiState, convert};
 
 pub(crate) async fn prepare_commits(
     State(api): State<ApiState>,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<types::GarbageCollectionPrepareResponse>)> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     let prepared = api.catalog.prepare_gc_commits(&repository).await?;
     Ok((StatusCode::CREATED, Json(commits(prepared))))
 }
@@ -23,7 +24,7 @@ pub(crate) async fn submit_commits(
     State(api): State<ApiState>,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<types::TaskCreation>)> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     let id = api.catalog.submit_gc_commits(&repository).await?;
     Ok((StatusCode::ACCEPTED, Json(types::TaskCreation { id })))
 }
@@ -31,10 +32,10 @@ pub(crate) async fn submit_commits(
 pub(crate) async fn commits_status(
     State(api): State<ApiState>,
     Path(id): Path<String>,
-    params: Params,
+    Query(query): Query<PrepareGarbageCollectionCommitsStatusQuery>,
 ) -> Result<Json<types::PrepareGarbageCollectionCommitsStatus>> {
-    let repository = api.catalog.repository(&id).await?;
-    let task = params.text("id");
+    let repository = api.reader().repository(&id).await?;
+    let task = &query.id;
     let status = api.catalog.gc_commits_status(&repository, task).await?;
     Ok(Json(types::PrepareGarbageCollectionCommitsStatus {
         task_id: status.id,
@@ -50,7 +51,7 @@ pub(crate) async fn prepare_uncommitted(
     Path(id): Path<String>,
     MaybeBody(body): MaybeBody<types::PrepareGCUncommittedRequest>,
 ) -> Result<(StatusCode, Json<types::PrepareGCUncommittedResponse>)> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     let token = body.and_then(|body| body.continuation_token);
     let token = token.as_deref().filter(|token| !token.is_empty());
     let prepared = api

@@ -18,8 +18,9 @@ use http::{Method, StatusCode};
 
 use crate::body::{MAX_ANONYMOUS_BODY_BYTES, MAX_BODY_BYTES, read_json};
 use crate::error::{Error, Result};
-use crate::extract::{Caller, Params, ParsedBody, Path, authenticate, session_cookie};
+use crate::extract::{Caller, ParsedBody, Path, authenticate, session_cookie};
 use crate::permissions::{Access, Fields};
+use crate::query::Params;
 use crate::schema::Operation;
 use crate::{ApiState, binding, site};
 
@@ -120,7 +121,7 @@ impl Guard {
         let (mut parts, body) = request.into_parts();
         let Path(path) = Path::<Vec<(String, String)>>::from_request_parts(&mut parts, &()).await?;
         let caller = Caller::from_request_parts(&mut parts, &()).await?;
-        let Params(query) = Params::from_request_parts(&mut parts, &()).await?;
+        let Params(query) = parts.extensions.get().cloned().unwrap_or_default();
         let parsed = parts.extensions.get::<ParsedBody>();
         let fields = Fields {
             path: &path,

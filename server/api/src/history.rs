@@ -8,7 +8,8 @@ use http::{HeaderMap, StatusCode};
 
 use crate::commits::{answer_commit, gate_headers};
 use crate::error::{Context as _, During, Error, ErrorText, Result, parsed};
-use crate::extract::{Body, Caller, Params, Path};
+use crate::extract::{Body, Caller, Path};
+use crate::query::{HardResetBranchQuery, Query};
 use crate::{ApiState, convert};
 
 pub(crate) async fn revert_branch(
@@ -17,7 +18,7 @@ pub(crate) async fn revert_branch(
     Path((id, branch)): Path<(String, String)>,
     Body(body): Body<types::RevertCreation>,
 ) -> Result<(StatusCode, HeaderMap)> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     let overrides = body.commit_overrides.unwrap_or_default();
     let request = RevertParams {
         committer: caller.0.committer,
@@ -42,7 +43,7 @@ pub(crate) async fn cherry_pick(
     Path((id, branch)): Path<(String, String)>,
     Body(body): Body<types::CherryPickCreation>,
 ) -> Result<(StatusCode, HeaderMap, Json<types::Commit>)> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     let overrides = body.commit_overrides.unwrap_or_default();
     let request = CherryPickParams {
         committer: caller.0.committer,
@@ -76,7 +77,7 @@ pub(crate) async fn reset_branch(
     Path((id, branch)): Path<(String, String)>,
     Body(body): Body<types::ResetCreation>,
 ) -> Result<StatusCode> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     let (scope, force) = (reset_scope(body.r#type, body.path)?, body.force);
     let actor = &caller.0.committer;
     api.catalog
@@ -108,10 +109,10 @@ pub(crate) async fn hard_reset_branch(
     State(api): State<ApiState>,
     caller: Caller,
     Path((id, branch)): Path<(String, String)>,
-    params: Params,
+    Query(query): Query<HardResetBranchQuery>,
 ) -> Result<StatusCode> {
-    let repository = api.catalog.repository(&id).await?;
-    let (reference, force) = (params.text("ref"), params.flag("force"));
+    let repository = api.reader().repository(&id).await?;
+    let (reference, force) = (&query.r#ref, query.force.unwrap_or(false));
     let actor = &caller.0.committer;
     api.catalog
         .hard_reset_branch(&repository, &branch, reference, force, actor)
@@ -125,7 +126,7 @@ pub(crate) async fn create_commit_record(
     Path(id): Path<String>,
     Body(body): Body<types::CommitRecordCreation>,
 ) -> Result<StatusCode> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     let force = body.force.unwrap_or(false);
     api.catalog
         .create_commit_record(&repository, &commit_from_record(body)?, force)

@@ -30,6 +30,7 @@ mod objects;
 mod permissions;
 mod protection;
 mod pulls;
+mod query;
 mod range;
 mod reflog;
 mod repositories;
@@ -50,7 +51,7 @@ use std::sync::Arc;
 
 use ::actions::Actions;
 use auth::{Auth, Permission};
-use catalog::Catalog;
+use catalog::{Catalog, Reader};
 
 use error::Result;
 use extract::Caller;
@@ -97,6 +98,11 @@ pub struct Options {
 }
 
 impl ApiState {
+    /// The read operations of the catalog.
+    fn reader(&self) -> &Reader {
+        self.catalog.reader()
+    }
+
     /// Checks that the caller has all of the permissions.
     async fn authorize(&self, caller: &Caller, permissions: &[Permission]) -> Result<()> {
         Ok(self.authorizer.authorize(&caller.0, permissions).await?)

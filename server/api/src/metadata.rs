@@ -12,8 +12,9 @@ use http::header::{
 
 use crate::ApiState;
 use crate::error::{Error, Result};
-use crate::extract::{Params, Path};
+use crate::extract::Path;
 use crate::objects::refuse_presign;
+use crate::query::{GetMetadataObjectQuery, Query};
 
 /// The kinds of files, as in the path.
 const KINDS: &[&str] = &["range", "meta_range"];
@@ -23,8 +24,8 @@ pub(crate) async fn get_table_address(
     State(api): State<ApiState>,
     Path((id, table)): Path<(String, String)>,
 ) -> Result<([(http::HeaderName, String); 1], Json<types::StorageURI>)> {
-    api.catalog.repository(&id).await?;
-    let location = api.catalog.table_key(&table)?;
+    api.reader().repository(&id).await?;
+    let location = api.reader().table_key(&table)?;
     Ok((
         [(LOCATION, location.clone())],
         Json(types::StorageURI { location }),
@@ -35,9 +36,9 @@ pub(crate) async fn get_table_address(
 pub(crate) async fn get_metadata_object(
     State(api): State<ApiState>,
     Path((id, kind, table)): Path<(String, String, String)>,
-    params: Params,
+    Query(query): Query<GetMetadataObjectQuery>,
 ) -> Response {
-    let mut answer = match bytes(&api, [&id, &kind, &table], &params).await {
+    let mut answer = match bytes(&api, [&id, &kind, &table], query.presign).await {
         Ok(answer) => answer,
         Err(refusal) => refusal.into_response(),
     };
@@ -50,16 +51,20 @@ pub(crate) async fn get_metadata_object(
     answer
 }
 
-async fn bytes(api: &ApiState, [id, kind, table]: [&str; 3], params: &Params) -> Result<Response> {
+async fn bytes(
+    api: &ApiState,
+    [id, kind, table]: [&str; 3],
+    presign: Option<bool>,
+) -> Result<Response> {
     if !KINDS.contains(&kind) {
         return Err(Error::Invalid(format!(
             "type {kind:?} must be one of {}",
             KINDS.join(", ")
         )));
     }
-    refuse_presign(api, params)?;
-    let repository = api.catalog.repository(id).await?;
-    let (size_bytes, bytes) = api.catalog.open_table(&repository, table).await?;
+    refuse_presign(api, presign)?;
+    let repository = api.reader().repository(id).await?;
+    let (size_bytes, bytes) = api.reader().open_table(&repository, table).await?;
     let headers = [
         (
             CONTENT_TYPE,

@@ -19,7 +19,7 @@ pub(crate) async fn not_implemented(
     State(api): State<ApiState>,
     Extension(operation): Extension<&'static Operation>,
 ) -> Result<()> {
-    if PRESIGNED_MULTIPART.contains(&operation.id) && !api.catalog.store_info().presign_support {
+    if PRESIGNED_MULTIPART.contains(&operation.id) && !api.reader().store_info().presign_support {
         return Err(Error::NoPresignMultipart);
     }
     Err(Error::NotImplemented(operation.id))

@@ -8,7 +8,11 @@ use catalog::{ListRequest, ObjectTarget, WriteOptions};
 use http::StatusCode;
 
 use crate::error::{Error, Result};
-use crate::extract::{Body, Caller, Params, Path};
+use crate::extract::{Body, Caller, Path};
+use crate::query::{
+    CopyObjectQuery, DeleteObjectQuery, DeleteObjectsQuery, ListObjectsQuery, Query,
+    StatObjectQuery,
+};
 use crate::{ApiState, convert};
 
 /// The maximum number of paths that one request may delete.
@@ -17,39 +21,39 @@ const MAX_DELETE_PATHS: usize = 1000;
 pub(crate) async fn stat_object(
     State(api): State<ApiState>,
     Path((id, reference)): Path<(String, String)>,
-    params: Params,
+    Query(query): Query<StatObjectQuery>,
 ) -> Result<Json<types::ObjectStats>> {
-    let path = params.text("path");
-    refuse_presign(&api, &params)?;
+    let path = &query.path;
+    refuse_presign(&api, query.presign)?;
     catalog::check_path(path)?;
-    let repository = api.catalog.repository(&id).await?;
-    let object = api.catalog.stat(&repository, &reference, path).await?;
+    let repository = api.reader().repository(&id).await?;
+    let object = api.reader().stat(&repository, &reference, path).await?;
     Ok(Json(convert::object(
         object,
-        params.flag_unless_off("user_metadata"),
+        query.user_metadata.unwrap_or(true),
     )))
 }
 
 pub(crate) async fn list_objects(
     State(api): State<ApiState>,
     Path((id, reference)): Path<(String, String)>,
-    params: Params,
+    Query(query): Query<ListObjectsQuery>,
 ) -> Result<Json<types::ObjectStatsList>> {
-    refuse_presign(&api, &params)?;
-    let repository = api.catalog.repository(&id).await?;
+    refuse_presign(&api, query.presign)?;
+    let repository = api.reader().repository(&id).await?;
     let request = ListRequest {
-        prefix: params.text("prefix").to_owned(),
-        after: params.text("after").to_owned(),
-        delimiter: params.text("delimiter").to_owned(),
-        limit: params.amount(),
+        prefix: query.prefix.clone(),
+        after: query.after.clone(),
+        delimiter: query.delimiter.clone(),
+        limit: query.amount,
     };
     let page = api
-        .catalog
+        .reader()
         .list_objects(&repository, &reference, &request)
         .await?;
     let (pagination, metadata) = (
         convert::pagination(&page),
-        params.flag_unless_off("user_metadata"),
+        query.user_metadata.unwrap_or(true),
     );
     Ok(Json(types::ObjectStatsList {
         pagination,
@@ -58,11 +62,11 @@ pub(crate) async fn list_objects(
 }
 
 /// Presigned URLs are not implemented yet for any store.
-pub(crate) fn refuse_presign(api: &ApiState, params: &Params) -> Result<()> {
-    if !params.flag("presign") {
+pub(crate) fn refuse_presign(api: &ApiState, presign: Option<bool>) -> Result<()> {
+    if presign != Some(true) {
         return Ok(());
     }
-    let info = api.catalog.store_info();
+    let info = api.reader().store_info();
     if info.presign_support {
         return Err(Error::NotImplemented("presign"));
     }
@@ -72,12 +76,12 @@ pub(crate) fn refuse_presign(api: &ApiState, params: &Params) -> Result<()> {
 pub(crate) async fn delete_object(
     State(api): State<ApiState>,
     Path((id, branch)): Path<(String, String)>,
-    params: Params,
+    Query(query): Query<DeleteObjectQuery>,
 ) -> Result<StatusCode> {
-    let path = params.text("path");
-    let repository = api.catalog.repository(&id).await?;
+    let path = &query.path;
+    let repository = api.reader().repository(&id).await?;
     let options = WriteOptions {
-        force: params.flag("force"),
+        force: query.force.unwrap_or(false),
     };
     api.catalog
         .delete_objects(&repository, &branch, &[path.to_owned()], options)
@@ -90,7 +94,7 @@ pub(crate) async fn delete_objects(
     State(api): State<ApiState>,
     caller: Caller,
     Path((id, branch)): Path<(String, String)>,
-    params: Params,
+    Query(query): Query<DeleteObjectsQuery>,
     Body(body): Body<types::PathList>,
 ) -> Result<Json<types::ObjectErrorList>> {
     if body.paths.len() > MAX_DELETE_PATHS {
@@ -103,9 +107,9 @@ pub(crate) async fn delete_objects(
         // A caller without any permission must not learn whether the repository exists.
         return Ok(Json(types::ObjectErrorList { errors }));
     }
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     let options = WriteOptions {
-        force: params.flag("force"),
+        force: query.force.unwrap_or(false),
     };
     api.catalog
         .delete_objects(&repository, &branch, &allowed, options)
@@ -144,11 +148,11 @@ async fn split_by_permission(
 pub(crate) async fn copy_object(
     State(api): State<ApiState>,
     Path((id, branch)): Path<(String, String)>,
-    params: Params,
+    Query(query): Query<CopyObjectQuery>,
     Body(body): Body<types::ObjectCopyCreation>,
 ) -> Result<(StatusCode, Json<types::ObjectStats>)> {
-    let path = params.text("dest_path");
-    let repository = api.catalog.repository(&id).await?;
+    let path = &query.dest_path;
+    let repository = api.reader().repository(&id).await?;
     let source = body
         .src_ref
         .as_deref()

@@ -18,8 +18,8 @@ pub(crate) async fn get_rules(
     [(HeaderName, String); 1],
     Json<Vec<types::BranchProtectionRule>>,
 )> {
-    let repository = api.catalog.repository(&id).await?;
-    let found = api.catalog.branch_protection(&repository).await?;
+    let repository = api.reader().repository(&id).await?;
+    let found = api.reader().branch_protection(&repository).await?;
     let rule = |pattern| types::BranchProtectionRule { pattern };
     let rules = found.patterns.into_iter().map(rule).collect();
     Ok(([(ETAG, found.tag)], Json(rules)))
@@ -31,7 +31,7 @@ pub(crate) async fn set_rules(
     headers: HeaderMap,
     Body(body): Body<Vec<types::BranchProtectionRule>>,
 ) -> Result<StatusCode> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     let patterns: Vec<String> = body.into_iter().map(|rule| rule.pattern).collect();
     api.catalog
         .set_branch_protection(&repository, &patterns, if_match(&headers))
@@ -52,7 +52,7 @@ pub(crate) async fn may_set(
     State(api): State<ApiState>,
     Path(id): Path<String>,
 ) -> Result<StatusCode> {
-    api.catalog.repository(&id).await?;
+    api.reader().repository(&id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -61,7 +61,7 @@ pub(crate) async fn add_rule(
     Path(id): Path<String>,
     Body(rule): Body<types::BranchProtectionRule>,
 ) -> Result<StatusCode> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     api.catalog
         .add_protected_pattern(&repository, &rule.pattern)
         .await?;
@@ -73,7 +73,7 @@ pub(crate) async fn delete_rule(
     Path(id): Path<String>,
     Body(rule): Body<types::BranchProtectionRule>,
 ) -> Result<StatusCode> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     api.catalog
         .remove_protected_pattern(&repository, &rule.pattern)
         .await?;

@@ -8,24 +8,25 @@ use catalog::{GateLog, NewPullRequest, PullFilter, PullRequestUpdate, PullStatus
 use http::{HeaderMap, StatusCode};
 
 use crate::error::{Context as _, During, Result};
-use crate::extract::{Body, Caller, Params, Path};
+use crate::extract::{Body, Caller, Path};
+use crate::query::{ListPullRequestsQuery, Query, given};
 use crate::{ApiState, convert, diff};
 
 pub(crate) async fn list_pull_requests(
     State(api): State<ApiState>,
     Path(id): Path<String>,
-    params: Params,
+    Query(query): Query<ListPullRequestsQuery>,
 ) -> Result<Json<types::PullRequestsList>> {
-    let repository = api.catalog.repository(&id).await?;
-    let filter = match params.given("status") {
+    let repository = api.reader().repository(&id).await?;
+    let filter = match given(&query.status) {
         Some("open") => PullFilter::Open,
         Some("closed") => PullFilter::Closed,
         _ => PullFilter::All,
     };
-    let (prefix, after) = (params.text("prefix"), params.text("after"));
+    let (prefix, after) = (&query.prefix, &query.after);
     let page = api
         .catalog
-        .list_pull_requests(&repository, filter, prefix, after, params.amount())
+        .list_pull_requests(&repository, filter, prefix, after, query.amount)
         .await?;
     let pagination = convert::pagination(&page);
     Ok(Json(types::PullRequestsList {
@@ -40,7 +41,7 @@ pub(crate) async fn create_pull_request(
     Path(id): Path<String>,
     Body(body): Body<types::PullRequestCreation>,
 ) -> Result<(StatusCode, Json<types::PullRequestCreationResponse>)> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     let new = NewPullRequest {
         title: body.title,
         description: body.description.unwrap_or_default(),
@@ -57,7 +58,7 @@ pub(crate) async fn get_pull_request(
     State(api): State<ApiState>,
     Path((id, pull)): Path<(String, String)>,
 ) -> Result<Json<types::PullRequest>> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     let pull = api.catalog.pull_request(&repository, &pull).await?;
     Ok(Json(convert::pull_request(pull)))
 }
@@ -68,7 +69,7 @@ pub(crate) async fn update_pull_request(
     Path((id, pull)): Path<(String, String)>,
     Body(body): Body<types::PullRequestBasic>,
 ) -> Result<StatusCode> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     let status = |status| match status {
         types::PullRequestBasicStatus::Open => PullStatus::Open,
         types::PullRequestBasicStatus::Closed => PullStatus::Closed,
@@ -92,7 +93,7 @@ pub(crate) async fn merge_pull_request(
     caller: Caller,
     Path((id, pull)): Path<(String, String)>,
 ) -> Result<(StatusCode, HeaderMap, Json<types::MergeResult>)> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     let to = api.catalog.pull_request(&repository, &pull).await?;
     let destination = arn::branch(&id, &to.destination_branch);
     let permission = Permission::new("fs:CreateCommit", destination);

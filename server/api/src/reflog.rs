@@ -7,17 +7,18 @@ use axum::extract::State;
 use catalog::{RefName, UndoOutcome, UndoParams};
 
 use crate::error::{Error, ErrorText, Result, parsed};
-use crate::extract::{Caller, MaybeBody, Params, Path};
+use crate::extract::{Caller, MaybeBody, Path};
+use crate::query::{ListReflogQuery, Query};
 use crate::{ApiState, convert};
 
 pub(crate) async fn list_reflog(
     State(api): State<ApiState>,
     caller: Caller,
     Path(id): Path<String>,
-    params: Params,
+    Query(query): Query<ListReflogQuery>,
 ) -> Result<Json<types::ReflogEntryList>> {
-    let (branch, tag) = (params.text("branch"), params.text("tag"));
-    let of = match (branch, tag) {
+    let (branch, tag) = (&query.branch, &query.tag);
+    let of = match (branch.as_str(), tag.as_str()) {
         ("", "") => {
             let actions = ["fs:ListBranches", "fs:ListTags"];
             let permissions = actions.map(|action| Permission::new(action, arn::repository(&id)));
@@ -41,10 +42,10 @@ pub(crate) async fn list_reflog(
             ));
         }
     };
-    let repository = api.catalog.repository(&id).await?;
-    let (after, amount) = (params.text("after"), params.amount());
+    let repository = api.reader().repository(&id).await?;
+    let (after, amount) = (&query.after, query.amount);
     let page = api
-        .catalog
+        .reader()
         .reflog(&repository, of.as_ref(), after, amount)
         .await?;
     let pagination = convert::pagination(&page);
@@ -99,10 +100,10 @@ struct UndoRequest {
 impl UndoRequest {
     /// Finds the entry first and passes its id to the undo, so that the authorized change is the one undone.
     async fn run(self, api: &ApiState, caller: &Caller) -> Result<UndoOutcome> {
-        let repository = api.catalog.repository(&self.id).await?;
+        let repository = api.reader().repository(&self.id).await?;
         let requested = self.body.as_ref().and_then(|body| body.entry.as_deref());
         let entry = api
-            .catalog
+            .reader()
             .entry_to_undo(&repository, &self.of, requested)
             .await?;
         if entry.to.is_none() {

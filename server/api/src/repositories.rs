@@ -8,7 +8,8 @@ use catalog::{BranchId, CreateRepository, RepositoryId};
 use http::StatusCode;
 
 use crate::error::{Result, parsed};
-use crate::extract::{Body, Caller, Params, Path};
+use crate::extract::{Body, Caller, Path};
+use crate::query::{CreateRepositoryQuery, DeleteRepositoryQuery, ListRepositoriesQuery, Query};
 use crate::{ApiState, convert};
 
 const DEFAULT_BRANCH: &str = "main";
@@ -16,18 +17,14 @@ const DEFAULT_BRANCH: &str = "main";
 pub(crate) async fn list_repositories(
     State(api): State<ApiState>,
     caller: Caller,
-    params: Params,
+    Query(query): Query<ListRepositoriesQuery>,
 ) -> Result<Json<types::RepositoryList>> {
     let scope = api.auth.scope(&caller.0, "fs:ListRepositories").await?;
     let is_visible = |id: &RepositoryId| scope.covers(&arn::repository(id.as_str()));
-    let (prefix, after, search) = (
-        params.text("prefix"),
-        params.text("after"),
-        params.text("search"),
-    );
+    let (prefix, after, search) = (&query.prefix, &query.after, &query.search);
     let page = api
-        .catalog
-        .list_visible_repositories(prefix, after, search, params.amount(), is_visible)
+        .reader()
+        .list_visible_repositories(prefix, after, search, query.amount, is_visible)
         .await?;
     let pagination = convert::pagination(&page);
     Ok(Json(types::RepositoryList {
@@ -39,7 +36,7 @@ pub(crate) async fn list_repositories(
 pub(crate) async fn create_repository(
     State(api): State<ApiState>,
     caller: Caller,
-    params: Params,
+    Query(query): Query<CreateRepositoryQuery>,
     Body(body): Body<types::RepositoryCreation>,
 ) -> Result<(StatusCode, Json<types::Repository>)> {
     let request = CreateRepository {
@@ -49,7 +46,7 @@ pub(crate) async fn create_repository(
         ))?,
         storage_namespace: body.storage_namespace,
         read_only: body.read_only.unwrap_or(false),
-        bare: params.flag("bare"),
+        bare: query.bare.unwrap_or(false),
         storage_id: body.storage_id.unwrap_or_default(),
         creator: caller.0.committer.clone(),
     };
@@ -67,17 +64,17 @@ pub(crate) async fn get_repository(
     State(api): State<ApiState>,
     Path(id): Path<String>,
 ) -> Result<Json<types::Repository>> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     Ok(Json(convert::repository(repository)))
 }
 
 pub(crate) async fn delete_repository(
     State(api): State<ApiState>,
     Path(id): Path<String>,
-    params: Params,
+    Query(query): Query<DeleteRepositoryQuery>,
 ) -> Result<StatusCode> {
     api.catalog
-        .delete_repository(&id, params.flag("force"))
+        .delete_repository(&id, query.force.unwrap_or(false))
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -86,7 +83,7 @@ pub(crate) async fn get_metadata(
     State(api): State<ApiState>,
     Path(id): Path<String>,
 ) -> Result<Json<types::RepositoryMetadata>> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     Ok(Json(api.catalog.repository_metadata(&repository).await?))
 }
 
@@ -95,7 +92,7 @@ pub(crate) async fn set_metadata(
     Path(id): Path<String>,
     Body(body): Body<types::RepositoryMetadataSet>,
 ) -> Result<StatusCode> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     api.catalog
         .set_repository_metadata(&repository, body.metadata)
         .await?;
@@ -107,7 +104,7 @@ pub(crate) async fn delete_metadata(
     Path(id): Path<String>,
     Body(body): Body<types::RepositoryMetadataKeys>,
 ) -> Result<StatusCode> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     api.catalog
         .delete_repository_metadata(&repository, &body.keys)
         .await?;

@@ -16,8 +16,8 @@ pub(crate) async fn get_rules(
     State(api): State<ApiState>,
     Path(id): Path<String>,
 ) -> Result<Json<types::GarbageCollectionRules>> {
-    let repository = api.catalog.repository(&id).await?;
-    let rules = api.catalog.gc_rules(&repository).await?;
+    let repository = api.reader().repository(&id).await?;
+    let rules = api.reader().gc_rules(&repository).await?;
     Ok(Json(to_wire(rules.ok_or(catalog::Error::NoGcRules)?)))
 }
 
@@ -26,7 +26,7 @@ pub(crate) async fn set_rules(
     Path(id): Path<String>,
     Body(body): Body<types::GarbageCollectionRules>,
 ) -> Result<StatusCode> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     api.catalog
         .set_gc_rules(&repository, &from_wire(body)?)
         .await?;
@@ -37,7 +37,7 @@ pub(crate) async fn delete_rules(
     State(api): State<ApiState>,
     Path(id): Path<String>,
 ) -> Result<StatusCode> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     api.catalog.delete_gc_rules(&repository).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -46,7 +46,7 @@ pub(crate) async fn may_set(
     State(api): State<ApiState>,
     Path(id): Path<String>,
 ) -> Result<StatusCode> {
-    api.catalog.repository(&id).await?;
+    api.reader().repository(&id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

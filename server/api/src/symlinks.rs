@@ -7,15 +7,16 @@ use http::StatusCode;
 
 use crate::ApiState;
 use crate::error::Result;
-use crate::extract::{Params, Path};
+use crate::extract::Path;
+use crate::query::{CreateSymlinkFileQuery, Query};
 
 pub(crate) async fn create_symlink_file(
     State(api): State<ApiState>,
     Path((id, branch)): Path<(String, String)>,
-    params: Params,
+    Query(query): Query<CreateSymlinkFileQuery>,
 ) -> Result<(StatusCode, Json<types::StorageURI>)> {
-    let location = params.text("location");
-    let repository = api.catalog.repository(&id).await?;
+    let location = &query.location;
+    let repository = api.reader().repository(&id).await?;
     let location = api
         .catalog
         .export_symlinks(&repository, &branch, location)

@@ -6,23 +6,19 @@ use axum::extract::State;
 use http::StatusCode;
 
 use crate::error::{Context as _, During, Result};
-use crate::extract::{Body, Caller, Params, Path};
+use crate::extract::{Body, Caller, Path};
+use crate::query::{DeleteTagQuery, ListTagsQuery, Query};
 use crate::{ApiState, convert};
 
 pub(crate) async fn list_tags(
     State(api): State<ApiState>,
     Path(id): Path<String>,
-    params: Params,
+    Query(query): Query<ListTagsQuery>,
 ) -> Result<Json<types::RefList>> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     let page = api
-        .catalog
-        .list_tags(
-            &repository,
-            params.text("prefix"),
-            params.text("after"),
-            params.amount(),
-        )
+        .reader()
+        .list_tags(&repository, &query.prefix, &query.after, query.amount)
         .await?;
     let pagination = convert::pagination(&page);
     Ok(Json(types::RefList {
@@ -37,7 +33,7 @@ pub(crate) async fn create_tag(
     Path(id): Path<String>,
     Body(body): Body<types::TagCreation>,
 ) -> Result<(StatusCode, Json<types::Ref>)> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     let force = body.force.unwrap_or(false);
     let tag = api
         .catalog
@@ -57,9 +53,9 @@ pub(crate) async fn get_tag(
     State(api): State<ApiState>,
     Path((id, tag)): Path<(String, String)>,
 ) -> Result<Json<types::Ref>> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     Ok(Json(convert::tag(
-        &api.catalog.tag(&repository, &tag).await?,
+        &api.reader().tag(&repository, &tag).await?,
     )))
 }
 
@@ -67,11 +63,16 @@ pub(crate) async fn delete_tag(
     State(api): State<ApiState>,
     caller: Caller,
     Path((id, tag)): Path<(String, String)>,
-    params: Params,
+    Query(query): Query<DeleteTagQuery>,
 ) -> Result<StatusCode> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     api.catalog
-        .delete_tag(&repository, &tag, params.flag("force"), &caller.0.committer)
+        .delete_tag(
+            &repository,
+            &tag,
+            query.force.unwrap_or(false),
+            &caller.0.committer,
+        )
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }

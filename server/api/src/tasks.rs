@@ -10,7 +10,8 @@ use catalog::{CommitId, Failure, Gates, Repository, TaskStatus};
 use http::StatusCode;
 
 use crate::error::{Context as _, During, Result};
-use crate::extract::{Body, Caller, MaybeBody, Params, Path};
+use crate::extract::{Body, Caller, MaybeBody, Path};
+use crate::query::{CommitAsyncQuery, Query};
 use crate::{ApiState, commits, convert, diff};
 
 /// The maximum number of runs searched for a commit's gates. The first runs are those of the gates.
@@ -22,11 +23,11 @@ pub(crate) async fn commit(
     State(api): State<ApiState>,
     caller: Caller,
     Path((id, branch)): Path<(String, String)>,
-    params: Params,
+    Query(query): Query<CommitAsyncQuery>,
     Body(body): Body<types::CommitCreation>,
 ) -> Result<(StatusCode, Json<types::TaskCreation>)> {
-    let repository = api.catalog.repository(&id).await?;
-    let request = commits::commit_params(caller, &params, body)?;
+    let repository = api.reader().repository(&id).await?;
+    let request = commits::commit_params(caller, &query.source_metarange, body)?;
     let task = api.catalog.submit_commit(&repository, &branch, request);
     let id = task.await.during(During::Commit)?;
     Ok((StatusCode::ACCEPTED, Json(types::TaskCreation { id })))
@@ -36,7 +37,7 @@ pub(crate) async fn commit_status(
     State(api): State<ApiState>,
     Path((id, branch, task)): Path<(String, String, String)>,
 ) -> Result<Json<types::CommitAsyncStatus>> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     let status = api.catalog.commit_status(&repository, &branch, &task);
     let status = status.await?;
     let (status_code, error) = failure(&status);
@@ -65,7 +66,7 @@ pub(crate) async fn merge(
     MaybeBody(body): MaybeBody<types::Merge>,
 ) -> Result<(StatusCode, Json<types::TaskCreation>)> {
     let request = diff::merge_params(caller, body.unwrap_or_default())?;
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     let catalog = &api.catalog;
     let task = catalog.submit_merge(&repository, &source, &destination, request);
     let id = task.await.during(During::Merge {
@@ -78,7 +79,7 @@ pub(crate) async fn merge_status(
     State(api): State<ApiState>,
     Path((id, source, destination, task)): Path<(String, String, String, String)>,
 ) -> Result<Json<types::MergeAsyncStatus>> {
-    let repository = api.catalog.repository(&id).await?;
+    let repository = api.reader().repository(&id).await?;
     let catalog = &api.catalog;
     let status = catalog.merge_status(&repository, &source, &destination, &task);
     let status = status.await?;

@@ -15,7 +15,8 @@ use http::header::{CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, StatusCode};
 
 use crate::error::{Context as _, During, Error, ErrorText, Result};
-use crate::extract::{Params, Path};
+use crate::extract::Path;
+use crate::query::{Query, UploadObjectQuery};
 use crate::{ApiState, convert};
 
 /// The form field with the object's bytes.
@@ -31,12 +32,12 @@ const MAX_FORM_PREAMBLE_BYTES: usize = 1 << 20;
 pub(crate) async fn upload_object(
     State(api): State<ApiState>,
     Path((id, branch)): Path<(String, String)>,
-    params: Params,
+    Query(query): Query<UploadObjectQuery>,
     request: Request,
 ) -> Result<(StatusCode, Json<types::ObjectStats>)> {
-    let path = params.text("path");
-    let mut options = options(request.headers(), params.flag("force"))?;
-    let repository = api.catalog.repository(&id).await?;
+    let path = &query.path;
+    let mut options = options(request.headers(), query.force.unwrap_or(false))?;
+    let repository = api.reader().repository(&id).await?;
     let (content_type, bytes) = content(request).await?;
     options.content_type = content_type;
     let object = api

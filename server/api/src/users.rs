@@ -6,16 +6,17 @@ use axum::extract::State;
 use http::StatusCode;
 
 use crate::error::{Context as _, During, Result};
-use crate::extract::{Body, Params, Path};
+use crate::extract::{Body, Path};
+use crate::query::{ListUsersQuery, Query};
 use crate::{ApiState, convert};
 
 pub(crate) async fn list_users(
     State(api): State<ApiState>,
-    params: Params,
+    Query(query): Query<ListUsersQuery>,
 ) -> Result<Json<types::UserList>> {
     let page = api
         .auth
-        .list_users(params.text("prefix"), params.text("after"), params.amount())
+        .list_users(&query.prefix, &query.after, query.amount)
         .await?;
     // lakeFS reports 0 here when it has a single administrator.
     let pagination = types::Pagination {

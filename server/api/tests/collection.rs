@@ -80,7 +80,7 @@ async fn symlinks_and_garbage_collection_lists_are_written() {
         default_retention_days: 7,
         ..catalog::GcRules::default()
     };
-    let repository = api.lake.catalog.repository("lake").await.unwrap();
+    let repository = api.lake.catalog.reader().repository("lake").await.unwrap();
     api.lake.set_gc_rules(&repository, &rules).await.unwrap();
     let prepared = post("gc/prepare_commits").await.expect(201).json();
     let run = prepared["run_id"].as_str().unwrap();

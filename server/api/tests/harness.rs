@@ -10,8 +10,8 @@ use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use catalog::Reader;
 use catalog::testing::TestCatalog;
+use catalog::{InternalFiles, Reader};
 use graveler::Hooks;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -130,9 +130,9 @@ impl TestApi {
             },
         );
         auth.start().await.unwrap();
-        let reader: &Reader = &lake.catalog;
         let actions = actions::Actions::new(
-            reader.clone(),
+            lake.catalog.reader().clone(),
+            InternalFiles::new(Arc::<block::MemoryStore>::clone(&lake.block)),
             Arc::<kv::MemoryStore>::clone(&lake.kv),
             Arc::<base::ManualClock>::clone(&lake.clock),
             actions::Options {

@@ -1,232 +1,264 @@
-//! Background jobs: emptying retired staging tokens, recovering tasks, pruning the reflog,
-//! finishing deletions, deleting records of completed uploads, storing usage counts.
+//! Background jobs: one table, and one runner for all of them.
 //!
-//! Each job can be repeated and interrupted at any point.
+//! Every job can be repeated and interrupted at any point, and is safe to run concurrently on several servers. Each
+//! server therefore runs all of them; there is no leader.
 
+use std::error::Error;
+use std::pin::Pin;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::wiring::Layers;
 
-/// Interval for compacting histograms.
-const METRICS_UPKEEP_EVERY: Duration = Duration::from_secs(5);
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// Interval for looking for tasks of servers that died.
-const LOOK_AFTER_TASKS_EVERY: Duration = Duration::from_secs(10);
-/// Interval for deleting old finished tasks.
-const FORGET_TASKS_EVERY: Duration = Duration::from_secs(60 * 60);
+/// When a job runs.
+#[derive(Debug, Clone, Copy)]
+enum Schedule {
+    /// Once, at the start.
+    Once,
+    /// At the start, and again after each interval.
+    Every(Duration),
+    /// Like `Every`, but not at the start, when the server has other work.
+    EveryAfter { first: Duration, interval: Duration },
+}
 
-/// Interval for deleting responses of completed multipart uploads that are no longer needed for
-/// retries.
-const FORGET_COMPLETIONS_EVERY: Duration = Duration::from_secs(60 * 60);
+/// What happens to a running job when the server stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OnStop {
+    /// It is dropped. The next start or another server does the rest.
+    Interrupt,
+    /// The server waits for it: the work is short.
+    Finish,
+}
 
-/// Interval for looking for interrupted deletions of repositories.
-const FINISH_DELETIONS_EVERY: Duration = Duration::from_secs(5 * 60);
-/// Interval for retiring discarded staged changes whose retention time is over.
-const RETIRE_KEPT_EVERY: Duration = Duration::from_secs(10 * 60);
-/// Interval for pruning the reflog. Every run counts all entries.
-const PRUNE_REFLOG_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Delay of the first pruning after a start, when the server has other work.
-const PRUNE_REFLOG_FIRST_AFTER: Duration = Duration::from_secs(10 * 60);
+type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
+type Work = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Outcome> + Send>> + Send + Sync>;
+
+/// A row of the table.
+struct Job {
+    /// For the log.
+    name: &'static str,
+    /// What the job does, to complete "failed to ...".
+    task: &'static str,
+    schedule: Schedule,
+    on_stop: OnStop,
+    work: Work,
+}
+
+/// Creates a row. `work` gets a clone of `parts` in every run.
+fn job<P, F, E>(
+    name: &'static str,
+    task: &'static str,
+    schedule: Schedule,
+    on_stop: OnStop,
+    parts: &P,
+    work: impl Fn(P) -> F + Send + Sync + 'static,
+) -> Job
+where
+    P: Clone + Send + Sync + 'static,
+    F: Future<Output = Result<(), E>> + Send + 'static,
+    E: Into<Box<dyn Error + Send + Sync>> + 'static,
+{
+    let parts = parts.clone();
+    Job {
+        name,
+        task,
+        schedule,
+        on_stop,
+        work: Box::new(move || {
+            let run = work(parts.clone());
+            Box::pin(async move { run.await.map_err(Into::into) })
+        }),
+    }
+}
 
 /// Starts the jobs. They end when `stop` is cancelled.
 pub(crate) fn start(
     layers: &Layers,
     usage_every: Duration,
-    metrics: PrometheusHandle,
+    metrics: &PrometheusHandle,
     stop: &CancellationToken,
 ) -> JoinSet<()> {
-    let mut jobs = JoinSet::new();
-    jobs.spawn(sweep(layers.clone(), stop.clone()));
-    jobs.spawn(recover_tasks(layers.clone(), stop.clone()));
-    jobs.spawn(prune_tasks(layers.clone(), stop.clone()));
-    jobs.spawn(prune_completions(layers.clone(), stop.clone()));
-    jobs.spawn(finish_deletions(layers.clone(), stop.clone()));
-    jobs.spawn(retire_kept(layers.clone(), stop.clone()));
-    jobs.spawn(prune_reflog(layers.clone(), stop.clone()));
-    jobs.spawn(store_usage(layers.clone(), usage_every, stop.clone()));
-    jobs.spawn(keep_metrics(metrics, stop.clone()));
+    let mut running = JoinSet::new();
+    for job in table(layers, usage_every, metrics) {
+        running.spawn(run(job, stop.clone()));
+    }
+    running
+}
+
+fn table(layers: &Layers, usage_every: Duration, metrics: &PrometheusHandle) -> Vec<Job> {
+    use OnStop::{Finish, Interrupt};
+    use Schedule::{Every, EveryAfter, Once};
+    let Layers {
+        graveler,
+        catalog,
+        auth,
+        ..
+    } = layers;
+    let usage_every = usage_every.max(SECOND);
+    // Every run counts all entries.
+    let daily = EveryAfter {
+        first: 10 * MINUTE,
+        interval: 24 * HOUR,
+    };
+    #[rustfmt::skip]
+    let jobs = vec![
+        job("sweep_tokens", "empty the staging tokens of an earlier server", Once, Interrupt, graveler,
+            |graveler| async move { graveler.sweep_tokens().await.map(drop) }),
+        job("recover_tasks", "recover the tasks of servers that died", Every(10 * SECOND), Finish, catalog,
+            |catalog| async move { catalog.recover_tasks().await }),
+        job("prune_tasks", "delete old finished tasks", Every(HOUR), Interrupt, catalog,
+            |catalog| async move { catalog.prune_tasks().await }),
+        job("prune_completions", "delete records of completed multipart uploads", Every(HOUR), Interrupt, catalog,
+            |catalog| async move { catalog.prune_completions().await.map(drop) }),
+        job("finish_deletions", "finish deletions of repositories", Every(5 * MINUTE), Interrupt, catalog,
+            |catalog| async move {
+                let finished = catalog.finish_deletions().await?;
+                if finished > 0 {
+                    tracing::info!("finished {finished} interrupted deletions of repositories");
+                }
+                catalog::Result::Ok(())
+            }),
+        job("retire_kept", "retire discarded uncommitted changes", Every(10 * MINUTE), Interrupt, graveler,
+            |graveler| async move { graveler.retire_kept().await.map(drop) }),
+        job("prune_reflog", "prune the reflog", daily, Interrupt, graveler,
+            |graveler| async move { graveler.prune_reflog().await.map(drop) }),
+        job("store_usage", "store the usage count", Every(usage_every), Finish, auth,
+            |auth| async move { auth.flush_usage().await }),
+        job("compact_histograms", "compact the histograms of the metrics", Every(5 * SECOND), Finish, metrics,
+            |metrics| async move { metrics.run_upkeep(); auth::Result::Ok(()) }),
+    ];
     jobs
 }
 
-/// Empties tokens that were retired by a server that died before it emptied them.
-async fn sweep(layers: Layers, stop: CancellationToken) {
-    let work = async {
-        if let Err(e) = layers.graveler.sweep_tokens().await {
-            tracing::warn!(error = %base::chain(&e), "failed to empty the staging tokens of an earlier server; the next start retries");
-        }
+/// Runs a job by its schedule until `stop` is cancelled.
+async fn run(job: Job, stop: CancellationToken) {
+    let mut ticks = ticks(job.schedule);
+    let interrupted = match job.on_stop {
+        OnStop::Interrupt => stop.clone(),
+        OnStop::Finish => CancellationToken::new(),
     };
-    tokio::select! {
-        () = work => {}
-        () = stop.cancelled() => {}
-    }
-}
-
-async fn recover_tasks(layers: Layers, stop: CancellationToken) {
-    let mut ticks = ticks(LOOK_AFTER_TASKS_EVERY);
     loop {
         tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
             _ = ticks.tick() => {}
-            () = stop.cancelled() => return,
         }
-        if let Err(e) = layers.catalog.recover_tasks().await {
-            tracing::warn!(error = %base::chain(&e), "failed to recover the tasks of servers that died; will retry");
-        }
-    }
-}
-
-async fn prune_tasks(layers: Layers, stop: CancellationToken) {
-    let mut ticks = ticks(FORGET_TASKS_EVERY);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = stop.cancelled() => return,
-        }
-        let work = async {
-            if let Err(e) = layers.catalog.prune_tasks().await {
-                tracing::warn!(error = %base::chain(&e), "failed to delete old finished tasks; will retry");
-            }
+        let outcome = tokio::select! {
+            outcome = (job.work)() => outcome,
+            () = interrupted.cancelled() => return,
         };
-        tokio::select! {
-            () = work => {}
-            () = stop.cancelled() => return,
+        let is_last = matches!(job.schedule, Schedule::Once);
+        if let Err(e) = outcome {
+            let task = job.task;
+            let retry = if is_last {
+                "the next start retries"
+            } else {
+                "will retry"
+            };
+            tracing::warn!(job = job.name, error = %base::chain(e.as_ref()), "failed to {task}; {retry}");
+        }
+        if is_last {
+            return;
         }
     }
 }
 
-async fn prune_completions(layers: Layers, stop: CancellationToken) {
-    let mut ticks = ticks(FORGET_COMPLETIONS_EVERY);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = stop.cancelled() => return,
-        }
-        let work = async {
-            if let Err(e) = layers.catalog.prune_completions().await {
-                tracing::warn!(error = %base::chain(&e), "failed to delete records of completed multipart uploads; will retry");
-            }
-        };
-        tokio::select! {
-            () = work => {}
-            () = stop.cancelled() => return,
-        }
-    }
-}
-
-/// Finishes deletions of repositories that a stopping server left unfinished. Safe to run
-/// concurrently with the server that is deleting the same repository.
-async fn finish_deletions(layers: Layers, stop: CancellationToken) {
-    let mut ticks = ticks(FINISH_DELETIONS_EVERY);
-    loop {
-        let work = async {
-            ticks.tick().await;
-            match layers.catalog.finish_deletions().await {
-                Ok(0) => {}
-                Ok(finished) => {
-                    tracing::info!("finished {finished} interrupted deletions of repositories");
-                }
-                Err(e) => {
-                    tracing::warn!(error = %base::chain(&e), "failed to finish deletions of repositories; will retry");
-                }
-            }
-        };
-        tokio::select! {
-            () = work => {}
-            () = stop.cancelled() => return,
-        }
-    }
-}
-
-fn ticks(every: Duration) -> tokio::time::Interval {
-    ticks_after(Duration::ZERO, every)
-}
-
-fn ticks_after(first: Duration, every: Duration) -> tokio::time::Interval {
-    let mut ticks = tokio::time::interval_at(Instant::now() + first, every);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+fn ticks(schedule: Schedule) -> tokio::time::Interval {
+    let (first, interval) = match schedule {
+        // Only the first tick is used.
+        Schedule::Once => (Duration::ZERO, HOUR),
+        Schedule::Every(interval) => (Duration::ZERO, interval),
+        Schedule::EveryAfter { first, interval } => (first, interval),
+    };
+    let mut ticks = tokio::time::interval_at(Instant::now() + first, interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
-}
-
-async fn retire_kept(layers: Layers, stop: CancellationToken) {
-    let mut ticks = ticks(RETIRE_KEPT_EVERY);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = stop.cancelled() => return,
-        }
-        let work = async {
-            if let Err(e) = layers.graveler.retire_kept().await {
-                tracing::warn!(error = %base::chain(&e), "failed to retire discarded uncommitted changes; will retry");
-            }
-        };
-        tokio::select! {
-            () = work => {}
-            () = stop.cancelled() => return,
-        }
-    }
-}
-
-async fn prune_reflog(layers: Layers, stop: CancellationToken) {
-    let mut ticks = ticks_after(PRUNE_REFLOG_FIRST_AFTER, PRUNE_REFLOG_EVERY);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = stop.cancelled() => return,
-        }
-        let work = async {
-            if let Err(e) = layers.graveler.prune_reflog().await {
-                tracing::warn!(error = %base::chain(&e), "failed to prune the reflog; will retry");
-            }
-        };
-        tokio::select! {
-            () = work => {}
-            () = stop.cancelled() => return,
-        }
-    }
-}
-
-async fn store_usage(layers: Layers, every: Duration, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(every.max(Duration::from_secs(1)));
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = stop.cancelled() => return,
-        }
-        if let Err(e) = layers.auth.flush_usage().await {
-            tracing::warn!(error = %base::chain(&e), "failed to store the usage count; will retry");
-        }
-    }
-}
-
-async fn keep_metrics(metrics: PrometheusHandle, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(METRICS_UPKEEP_EVERY);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => metrics.run_upkeep(),
-            () = stop.cancelled() => return,
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+    use tokio::sync::{Notify, watch};
+
     use super::*;
 
-    #[tokio::test]
-    async fn start_does_not_prune_the_reflog() {
-        let mut pruning = ticks_after(PRUNE_REFLOG_FIRST_AFTER, PRUNE_REFLOG_EVERY);
-        // Jobs that are due at start have run by now.
-        ticks(RETIRE_KEPT_EVERY).tick().await;
-        let due = tokio::select! {
-            biased;
-            _ = pruning.tick() => true,
-            () = std::future::ready(()) => false,
+    /// A job that reports its runs, and fails every time.
+    fn reporting(schedule: Schedule) -> (Job, UnboundedReceiver<()>) {
+        let (ran, runs) = unbounded_channel();
+        let work = |ran: UnboundedSender<()>| async move {
+            ran.send(()).expect("the test receives");
+            Err("it always fails")
         };
-        assert!(!due);
+        let job = job("report", "report", schedule, OnStop::Finish, &ran, work);
+        (job, runs)
+    }
+
+    #[tokio::test]
+    async fn job_runs_by_its_schedule_although_it_fails() {
+        let stop = CancellationToken::new();
+        let (once, mut runs_once) = reporting(Schedule::Once);
+        run(once, stop.clone()).await;
+        runs_once.recv().await.expect("one run");
+        assert_eq!(runs_once.recv().await, None, "the job has ended");
+
+        let (later, mut runs_later) = reporting(Schedule::EveryAfter {
+            first: HOUR,
+            interval: Duration::from_millis(1),
+        });
+        let later = tokio::spawn(run(later, stop.clone()));
+        let (often, mut runs) = reporting(Schedule::Every(Duration::from_millis(1)));
+        let often = tokio::spawn(run(often, stop.clone()));
+        for _ in 0..3 {
+            runs.recv().await.expect("another run");
+        }
+        assert!(runs_later.is_empty(), "it does not run at the start");
+        stop.cancel();
+        often.await.expect("the job ends");
+        later.await.expect("the job ends");
+        assert_eq!(runs_later.recv().await, None);
+    }
+
+    #[tokio::test]
+    async fn stop_interrupts_a_run_or_waits_for_it() {
+        for on_stop in [OnStop::Interrupt, OnStop::Finish] {
+            let state = Arc::new((watch::Sender::new("waiting"), Notify::new()));
+            let work = |state: Arc<(watch::Sender<&'static str>, Notify)>| async move {
+                state.0.send_replace("running");
+                state.1.notified().await;
+                state.0.send_replace("finished");
+                auth::Result::Ok(())
+            };
+            let slow = job("slow", "be slow", Schedule::Once, on_stop, &state, work);
+            let stop = CancellationToken::new();
+            let ending = tokio::spawn(run(slow, stop.clone()));
+            let mut seen = state.0.subscribe();
+            seen.wait_for(|state| *state == "running")
+                .await
+                .expect("the job starts");
+            stop.cancel();
+            if on_stop == OnStop::Finish {
+                for _ in 0..100 {
+                    tokio::task::yield_now().await;
+                }
+                assert!(!ending.is_finished());
+                state.1.notify_one();
+            }
+            ending.await.expect("the job ends");
+            let expected = match on_stop {
+                OnStop::Interrupt => "running",
+                OnStop::Finish => "finished",
+            };
+            assert_eq!(*seen.borrow(), expected);
+        }
     }
 }

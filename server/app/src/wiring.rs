@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use auth::Auth;
 use base::{Clock, IdGenerator, SystemClock, SystemIds};
 use block::BlockStore;
-use catalog::{Catalog, Reader};
+use catalog::{Catalog, InternalFiles, Reader};
 use gateway::Gateway;
 use graveler::Graveler;
 
@@ -51,9 +51,10 @@ pub(crate) async fn build(config: &Config) -> anyhow::Result<Layers> {
         Arc::clone(&ids),
         graveler_options(config),
     );
-    let reader = Reader::new(graveler.clone(), block);
+    let reader = Reader::new(graveler.clone(), Arc::clone(&block));
     let actions = Actions::new(
         reader.clone(),
+        InternalFiles::new(block),
         Arc::clone(&kv),
         Arc::clone(&clock),
         actions_options(config),
@@ -128,7 +129,11 @@ async fn open_database(database: &Database) -> anyhow::Result<Arc<dyn kv::Store>
         }
         Database::Memory => Arc::new(kv::MemoryStore::default()),
     };
-    Ok(Arc::new(kv::Metered::new(store)))
+    let store = kv::MeteredStore::new(store);
+    kv::check_schema_version(&store)
+        .await
+        .context("failed to prepare the database")?;
+    Ok(Arc::new(store))
 }
 
 async fn open_blockstore(

@@ -22,10 +22,6 @@ use crate::records::{
 use crate::usage::{self, MonthlyUsage, Usage};
 use crate::{Error, Principal, Result, secrets};
 
-const SCHEMA_PARTITION: &[u8] = b"kv-internal-metadata";
-const SCHEMA_KEY: &[u8] = b"kv/schema/version";
-/// Version of the storage layout that this program reads and writes.
-const SCHEMA_VERSION: u32 = 4;
 /// Maximum length of user names, access key ids and secrets, in bytes.
 const MAX_NAME_BYTES: usize = 256;
 
@@ -159,33 +155,14 @@ impl Auth {
 
     /// Prepares the store and checks the configuration against it.
     ///
-    /// Checks the version of the storage layout, or records it in a new store. Checks that the secret key decrypts
-    /// a stored credential, so that a wrong key fails the start instead of every request. For an installation
-    /// without an administrator, checks the length of the secret key and records that signing keys are derived.
+    /// Checks that the secret key decrypts a stored credential, so that a wrong key fails the start instead of every
+    /// request. For an installation without an administrator, checks the length of the secret key and records that
+    /// signing keys are derived.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`] if the layout version or the signing method is unknown, or the secret key is too short;
-    /// [`Error::Secret`] if the secret key is wrong; any error of the store.
+    /// [`Error::InvalidValue`] if the signing method is unknown or the secret key is too short; [`Error::Secret`] if the
+    /// secret key is wrong; any error of the store.
     pub async fn start(&self) -> Result<()> {
-        let kv = &self.inner.kv;
-        let version = Bytes::from(SCHEMA_VERSION.to_string());
-        match kv.get(SCHEMA_PARTITION, SCHEMA_KEY).await? {
-            None => match kv
-                .set_if(SCHEMA_PARTITION, SCHEMA_KEY, version, Predicate::Absent)
-                .await
-            {
-                Ok(()) | Err(kv::Error::PredicateFailed { .. }) => {}
-                Err(e) => return Err(e.into()),
-            },
-            Some(found) if found.value == version => {}
-            Some(found) => {
-                return Err(Error::InvalidValue(format!(
-                    "the database has layout version {}, but this program supports version {SCHEMA_VERSION}: \
-                     migrate the database with the lakeFS release that wrote it, or use a newer Weir",
-                    String::from_utf8_lossy(&found.value)
-                )));
-            }
-        }
         self.installation_id().await?;
         self.check_secret_key().await?;
         self.prepare_signing().await

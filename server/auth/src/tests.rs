@@ -353,23 +353,6 @@ async fn requests_are_counted_by_month_across_servers() {
 }
 
 #[tokio::test]
-async fn error_for_another_layout_names_both_versions() {
-    let installation = Installation::new();
-    installation
-        .kv
-        .set(SCHEMA_PARTITION, SCHEMA_KEY, Bytes::from_static(b"5"))
-        .await
-        .unwrap();
-    let e = installation
-        .auth("k")
-        .start()
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(e.contains("version 5") && e.contains("version 4"), "{e}");
-}
-
-#[tokio::test]
 async fn installation_id_is_stable() {
     let installation = Installation::new();
     let id = installation.auth("k").installation_id().await.unwrap();

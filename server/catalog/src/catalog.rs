@@ -7,13 +7,13 @@
 //! disconnects therefore cannot cancel it between the change and its post hooks.
 
 use std::future::Future;
-use std::ops::Deref;
 use std::sync::Arc;
 
 use base::{Clock, IdGenerator};
+use block::BlockStore;
 use graveler::{
-    Branch, BranchId, Commit, CommitParams, Hooks, MergeOutcome, MergeParams, RefKind, Repository,
-    ResolvedRef, Tag, TagId,
+    Branch, BranchId, Commit, CommitParams, Graveler, Hooks, MergeOutcome, MergeParams, RefKind,
+    Repository, ResolvedRef, Tag, TagId,
 };
 use tracing::{Instrument as _, info, instrument};
 
@@ -21,12 +21,15 @@ use crate::limits::check_commit;
 use crate::pending::Pending;
 use crate::tasks::{DescribeFailure, Tasks, describe_by_message};
 use crate::upload::Addresses;
-use crate::{Reader, Result};
+use crate::{InternalFiles, Reader, Result};
 
-/// All operations of the service, reading and writing. Cheap to clone.
+/// The operations that change something. [`Catalog::reader`] has those that read. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Catalog {
     reader: Reader,
+    pub(crate) graveler: Graveler,
+    pub(crate) block: Arc<dyn BlockStore>,
+    pub(crate) internal_files: InternalFiles,
     pub(crate) shared: Arc<Shared>,
     pub(crate) hooks: Arc<dyn Hooks>,
     /// Converts the failure of a task to the form stored in the task's record.
@@ -45,14 +48,6 @@ pub(crate) struct Shared {
     pub(crate) tasks: Arc<Tasks>,
 }
 
-impl Deref for Catalog {
-    type Target = Reader;
-
-    fn deref(&self) -> &Reader {
-        &self.reader
-    }
-}
-
 impl Catalog {
     /// Creates the service. `kv` must be the same store that the reader's engine uses.
     #[must_use]
@@ -64,8 +59,9 @@ impl Catalog {
         ids: Arc<dyn IdGenerator>,
     ) -> Self {
         let graveler = reader.graveler.clone();
+        let block = Arc::clone(&reader.block);
         let tasks = Tasks::new(
-            graveler,
+            graveler.clone(),
             Arc::clone(&kv),
             Arc::clone(&clock),
             Arc::clone(&ids),
@@ -73,6 +69,9 @@ impl Catalog {
         let addresses = Addresses::new(Arc::clone(&clock), Arc::clone(&ids));
         Self {
             reader,
+            graveler,
+            internal_files: InternalFiles::new(Arc::clone(&block)),
+            block,
             shared: Arc::new(Shared {
                 kv,
                 clock,
@@ -84,6 +83,12 @@ impl Catalog {
             hooks,
             describe: describe_by_message,
         }
+    }
+
+    /// The read operations.
+    #[must_use]
+    pub fn reader(&self) -> &Reader {
+        &self.reader
     }
 
     /// Returns the same service with `describe` as the way to describe failed tasks.

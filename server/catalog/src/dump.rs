@@ -83,7 +83,8 @@ impl Catalog {
         let manifest = serde_json::to_vec_pretty(&manifest).map_err(|e| {
             Error::InvalidValue(format!("failed to encode the manifest of the dump: {e}"))
         })?;
-        self.put_internal(repository, MANIFEST, Bytes::from(manifest))
+        self.internal_files
+            .put(repository, MANIFEST, Bytes::from(manifest))
             .await?;
         info!("dumped the refs of {}", repository.id);
         Ok(dump)

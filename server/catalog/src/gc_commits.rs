@@ -78,7 +78,10 @@ impl Catalog {
 
     async fn gc_rules_of_writable(&self, repository: &Repository) -> Result<GcRules> {
         check_writable(repository)?;
-        self.gc_rules(repository).await?.ok_or(Error::NoGcRules)
+        self.reader()
+            .gc_rules(repository)
+            .await?
+            .ok_or(Error::NoGcRules)
     }
 
     async fn write_kept_commits(

@@ -1,13 +1,13 @@
 //! The service layer: objects, branches and commits, as both REST and S3 need them.
 //!
 //! ```text
-//!   Catalog ── derefs to ──> Reader ──> Snapshot      one stored tree
-//!      │ hooks, clock, ids      │
-//!      └──── graveler ──────────┴──── block           records and trees; bytes
+//!   Catalog ── reader() ──> Reader ──> Snapshot      one stored tree
+//!      │ hooks, clock, ids     │
+//!      └──── graveler ─────────┴──── block           records and trees; bytes
 //! ```
 //!
-//! [`Reader`] only reads; it is what hooks and read routes get. [`Catalog`] is a `Reader`
-//! that can also write. This crate does not know HTTP, S3 or Wasm.
+//! [`Catalog`] writes. [`Reader`] reads and cannot write; it is what hooks and read routes get. Hooks record their
+//! logs through [`InternalFiles`]. This crate does not know HTTP, S3 or Wasm.
 //!
 //! One ordering holds everywhere: the bytes are durable before the entry that points to
 //! them is staged. A crash can therefore leave an orphaned object, which garbage collection
@@ -25,6 +25,7 @@ mod gates;
 mod gc_commits;
 mod gc_uncommitted;
 mod history;
+mod internal_files;
 mod limits;
 mod listing;
 mod log;
@@ -56,6 +57,7 @@ pub use error::{Cause, Error, Result};
 pub use gates::{GateLog, Gates};
 pub use gc_commits::PreparedCommits;
 pub use gc_uncommitted::PreparedUncommitted;
+pub use internal_files::InternalFiles;
 pub use limits::{
     MAX_COMMIT_METADATA_BYTES, MAX_MESSAGE_BYTES, MAX_PAGE_BYTES, MAX_PULL_DESCRIPTION_BYTES,
     MAX_PULL_TITLE_BYTES, MAX_REPOSITORY_METADATA_BYTES, MAX_USER_METADATA_BYTES,

@@ -239,6 +239,7 @@ mod tests {
             let (mut found, mut pages) = (Vec::new(), 0);
             loop {
                 let page = lake
+                    .reader()
                     .log_bounded(&repository, "main", &query, max_comparisons)
                     .await
                     .unwrap();
@@ -269,6 +270,7 @@ mod tests {
             ..below("old/")
         };
         let page = lake
+            .reader()
             .log_bounded(&repository, "main", &query, 3)
             .await
             .unwrap();
@@ -280,6 +282,7 @@ mod tests {
             ..LogQuery::default()
         };
         let page = lake
+            .reader()
             .log_bounded(&repository, "main", &all, 3)
             .await
             .unwrap();
@@ -290,13 +293,14 @@ mod tests {
     async fn filtered_walks_wait_for_permits_and_release_them_when_dropped() {
         let (lake, repository) = lake().await;
         let held = lake
+            .reader()
             .compare_permits
             .acquire_many(MAX_CONCURRENT_BATCHES as u32)
             .await
             .unwrap();
         let query = below("old/");
         {
-            let mut waiting = pin!(lake.log(&repository, "main", &query));
+            let mut waiting = pin!(lake.reader().log(&repository, "main", &query));
             for _ in 0..100 {
                 assert!(poll!(&mut waiting).is_pending(), "all permits are taken");
             }
@@ -304,18 +308,22 @@ mod tests {
                 amount: 1,
                 ..LogQuery::default()
             };
-            lake.log(&repository, "main", &free).await.unwrap();
+            lake.reader().log(&repository, "main", &free).await.unwrap();
         }
         drop(held);
         // The dropped walk neither waits for a permit nor holds one.
         assert_eq!(
-            lake.compare_permits.available_permits(),
+            lake.reader().compare_permits.available_permits(),
             MAX_CONCURRENT_BATCHES
         );
-        let page = lake.log(&repository, "main", &query).await.unwrap();
+        let page = lake
+            .reader()
+            .log(&repository, "main", &query)
+            .await
+            .unwrap();
         assert_eq!(page.results.len(), 1);
         assert_eq!(
-            lake.compare_permits.available_permits(),
+            lake.reader().compare_permits.available_permits(),
             MAX_CONCURRENT_BATCHES
         );
     }

@@ -16,7 +16,7 @@ use futures::TryStreamExt as _;
 use graveler::{NamespaceClaim, NamespaceProblem};
 use tracing::warn;
 
-use crate::Reader;
+use crate::Catalog;
 
 const MARKER: &str = "_lakefs/dummy";
 /// Where very old releases of lakeFS put the marker.
@@ -36,16 +36,16 @@ enum Text {
 /// The marker written by one creation.
 #[derive(Debug)]
 pub(crate) struct Marker<'a> {
-    reader: &'a Reader,
+    catalog: &'a Catalog,
     namespace: &'a str,
     /// Whether this creation wrote the marker, or tried to.
     is_written: AtomicBool,
 }
 
 impl<'a> Marker<'a> {
-    pub(crate) fn new(reader: &'a Reader, namespace: &'a str) -> Self {
+    pub(crate) fn new(catalog: &'a Catalog, namespace: &'a str) -> Self {
         Self {
-            reader,
+            catalog,
             namespace,
             is_written: AtomicBool::new(false),
         }
@@ -93,7 +93,7 @@ impl<'a> Marker<'a> {
             if self.text(&self.at()).await? != Some(Text::Claimed) {
                 return Ok(());
             }
-            self.reader.block.delete(&self.at()).await?;
+            self.catalog.block.delete(&self.at()).await?;
             // A repository created in between may have written its marker before the deletion.
             if !self.has_repository().await? {
                 return Ok(());
@@ -103,12 +103,12 @@ impl<'a> Marker<'a> {
     }
 
     async fn has_repository(&self) -> graveler::Result<bool> {
-        self.reader.graveler.has_namespace(self.namespace).await
+        self.catalog.graveler.has_namespace(self.namespace).await
     }
 
     async fn write(&self, text: &'static [u8]) -> graveler::Result<()> {
         let body = block::from_bytes(Bytes::from_static(text));
-        self.reader.block.put(&self.at(), body).await?;
+        self.catalog.block.put(&self.at(), body).await?;
         Ok(())
     }
 
@@ -116,7 +116,7 @@ impl<'a> Marker<'a> {
     /// creation that fails may delete its claim between two requests.
     async fn text(&self, at: &Location) -> graveler::Result<Option<Text>> {
         let length = CLAIMED.len() as u64;
-        let body = match self.reader.block.get(at, Some(0..length + 1)).await {
+        let body = match self.catalog.block.get(at, Some(0..length + 1)).await {
             Err(block::Error::NotFound(_)) => return Ok(None),
             // The marker is empty.
             Err(block::Error::RangeNotSatisfiable { .. }) => return Ok(Some(Text::InUse)),

@@ -198,7 +198,7 @@ impl Catalog {
     ) -> Result<PartInfo> {
         check_number(number)?;
         let record = self.open_upload(to, upload_id).await?;
-        let source = self.stat(from.0, from.1, from.2).await?;
+        let source = self.reader().stat(from.0, from.1, from.2).await?;
         let size = u64::try_from(source.entry.size_bytes).unwrap_or(0);
         if range
             .as_ref()
@@ -206,7 +206,7 @@ impl Catalog {
         {
             return Err(Error::RangeNotSatisfiable { size });
         }
-        let body = self.open(&source, range).await?;
+        let body = self.reader().open(&source, range).await?;
         Ok(self
             .block
             .put_part(&record.at(to.repository), upload_id, number, body)

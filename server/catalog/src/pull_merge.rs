@@ -66,7 +66,7 @@ impl Catalog {
                 return Err(pull.cannot("be merged"));
             }
             // Look up a branch only: a tag may have taken the name of a deleted branch.
-            let source = match self.branch(repository, &pull.source_branch).await {
+            let source = match self.reader().branch(repository, &pull.source_branch).await {
                 Ok(source) => source.record.commit_id,
                 Err(missing @ Error::NotFound { .. }) => {
                     let deleted = self.deleted_head(repository, &pull.source_branch).await?;
@@ -140,7 +140,10 @@ impl Catalog {
         pull: &PullRequest,
         source: &CommitId,
     ) -> Result<Option<CommitId>> {
-        let destination = self.branch(repository, &pull.destination_branch).await?;
+        let destination = self
+            .reader()
+            .branch(repository, &pull.destination_branch)
+            .await?;
         let head = destination.record.commit_id;
         let is_merge = |commit: &Commit| commit.parents.get(1) == Some(source);
         let Some(merge) = self.find_first(repository, head, is_merge).await? else {
@@ -191,7 +194,10 @@ impl Catalog {
         branch: &str,
     ) -> Result<Option<CommitId>> {
         let branch = RefName::Branch(BranchId::parse(branch)?);
-        let newest = self.reflog(repository, Some(&branch), "", 1).await?;
+        let newest = self
+            .reader()
+            .reflog(repository, Some(&branch), "", 1)
+            .await?;
         let newest = newest.results.into_iter().next();
         Ok(newest
             .filter(|entry| entry.operation == Operation::Delete)

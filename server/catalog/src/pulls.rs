@@ -105,8 +105,11 @@ impl Catalog {
         if new.source_branch == new.destination_branch {
             return Err(Error::SameBranches);
         }
-        self.branch(repository, &new.source_branch).await?;
-        let destination = self.branch(repository, &new.destination_branch).await?;
+        self.reader().branch(repository, &new.source_branch).await?;
+        let destination = self
+            .reader()
+            .branch(repository, &new.destination_branch)
+            .await?;
         let now = self.shared.clock.now();
         let pull = PullRequest {
             id: self.shared.ids.descending_run_id(now),

@@ -1,7 +1,4 @@
-//! The read-only half of the service, for the APIs and for hooks.
-//!
-//! The one thing it writes are the server's internal files below `_lakefs/`
-//! ([`Reader::put_internal`]), because hooks need to store their logs.
+//! The read-only half of the service, for the APIs and for hooks. It has no way to write.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,9 +18,6 @@ use crate::{
     DiffQuery, Difference, DifferenceKind, Entry, Error, ListRequest, Object, ObjectOrPrefix,
     ReferenceProblem, Result, Snapshot,
 };
-
-/// The folder for internal files of the server, in every storage namespace.
-const INTERNAL_FOLDER: &str = "_lakefs";
 
 /// All read operations. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -335,40 +329,6 @@ impl Reader {
             tree: tree.clone(),
         }
     }
-
-    // ---- internal files of the server
-
-    /// Stores an internal file of the server (hook logs, manifests) below `_lakefs/`.
-    ///
-    /// # Errors
-    /// [`Error::InvalidValue`] for a key that would leave the folder; the block store's.
-    pub async fn put_internal(
-        &self,
-        repository: &Repository,
-        key: &str,
-        body: bytes::Bytes,
-    ) -> Result<()> {
-        let at = internal_location(repository, key)?;
-        self.block.put(&at, block::from_bytes(body)).await?;
-        Ok(())
-    }
-
-    /// Reads an internal file. Returns none if it does not exist.
-    ///
-    /// # Errors
-    /// [`Error::InvalidValue`] for a key that would leave the folder; the block store's.
-    pub async fn get_internal(
-        &self,
-        repository: &Repository,
-        key: &str,
-    ) -> Result<Option<ByteStream>> {
-        let at = internal_location(repository, key)?;
-        match self.block.get(&at, None).await {
-            Ok(body) => Ok(Some(body)),
-            Err(block::Error::NotFound(_)) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
 }
 
 async fn fold_diff(mut cursor: DiffCursor, query: &DiffQuery) -> Result<Page<Difference>> {
@@ -425,15 +385,4 @@ fn not_a_commit(reference: &str) -> Error {
         reference: reference.to_owned(),
         problem: ReferenceProblem::Staging,
     }
-}
-
-/// The location of an internal file. `key` may contain ids from a request, so that it must be checked.
-fn internal_location(repository: &Repository, key: &str) -> Result<Location> {
-    if key.split('/').any(|part| matches!(part, "" | "." | "..")) || key.contains(['\\', '\0']) {
-        return Err(Error::InvalidValue(format!("invalid internal key {key:?}")));
-    }
-    Ok(Location::below(
-        &repository.storage_namespace,
-        &format!("{INTERNAL_FOLDER}/{key}"),
-    ))
 }

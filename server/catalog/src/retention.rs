@@ -114,7 +114,9 @@ impl Catalog {
                 stored.len()
             )));
         }
-        self.put_internal(repository, RULES_KEY, stored).await?;
+        self.internal_files
+            .put(repository, RULES_KEY, stored)
+            .await?;
         info!(repo.id = %repository.id, "set garbage collection rules of {}", repository.id);
         Ok(())
     }
@@ -126,7 +128,8 @@ impl Catalog {
     #[instrument(skip_all, fields(repo.id = %repository.id))]
     pub async fn delete_gc_rules(&self, repository: &Repository) -> Result<()> {
         check_writable(repository)?;
-        self.put_internal(repository, RULES_KEY, Bytes::new())
+        self.internal_files
+            .put(repository, RULES_KEY, Bytes::new())
             .await?;
         info!(repo.id = %repository.id, "deleted garbage collection rules of {}", repository.id);
         Ok(())

@@ -28,7 +28,10 @@ use graveler::{
 
 use kv::Store as _;
 
-use crate::{Catalog, ListRequest, Object, ObjectOrPrefix, ObjectTarget, Reader, UploadOptions};
+use crate::{
+    Catalog, InternalFiles, ListRequest, Object, ObjectOrPrefix, ObjectTarget, Reader,
+    UploadOptions,
+};
 
 /// The initial time of a [`TestCatalog`]'s clock: 2024-05-01T00:00:00Z.
 pub const START_UNIX_SECS: i64 = 1_714_521_600;
@@ -76,12 +79,23 @@ impl TestCatalog {
     /// An empty installation. `hooks` creates its hooks from the reader.
     #[must_use]
     pub fn with_hooks(hooks: impl FnOnce(&Reader) -> Arc<dyn Hooks>) -> Self {
+        Self::with_recording_hooks(|reader, _| hooks(reader))
+    }
+
+    /// An empty installation whose hooks write internal files.
+    #[must_use]
+    pub fn with_recording_hooks(
+        hooks: impl FnOnce(&Reader, &InternalFiles) -> Arc<dyn Hooks>,
+    ) -> Self {
         Self::with_options(Options::default(), hooks)
     }
 
-    /// Like [`Self::with_hooks`], with other options for the engine.
+    /// Like [`Self::with_recording_hooks`], with other options for the engine.
     #[must_use]
-    pub fn with_options(options: Options, hooks: impl FnOnce(&Reader) -> Arc<dyn Hooks>) -> Self {
+    pub fn with_options(
+        options: Options,
+        hooks: impl FnOnce(&Reader, &InternalFiles) -> Arc<dyn Hooks>,
+    ) -> Self {
         let start = OffsetDateTime::from_unix_timestamp(START_UNIX_SECS).expect("a valid time");
         let clock = Arc::new(ManualClock::new(start));
         let kv = Arc::new(kv::MemoryStore::new());
@@ -106,7 +120,7 @@ impl TestCatalog {
             Arc::clone(&self.clock),
             Arc::clone(&self.kv),
             Arc::clone(&self.block),
-            hooks,
+            |reader, _| hooks(reader),
         )
     }
 
@@ -116,7 +130,7 @@ impl TestCatalog {
         clock: Arc<ManualClock>,
         kv: Arc<kv::MemoryStore>,
         block: Arc<block::MemoryStore>,
-        hooks: impl FnOnce(&Reader) -> Arc<dyn Hooks>,
+        hooks: impl FnOnce(&Reader, &InternalFiles) -> Arc<dyn Hooks>,
     ) -> Self {
         let ids = Arc::new(SeededIds::new(seed, Arc::<ManualClock>::clone(&clock)));
         let graveler = Graveler::new(
@@ -127,7 +141,8 @@ impl TestCatalog {
             options,
         );
         let reader = Reader::new(graveler, Arc::<block::MemoryStore>::clone(&block));
-        let hooks = hooks(&reader);
+        let files = InternalFiles::new(Arc::<block::MemoryStore>::clone(&block));
+        let hooks = hooks(&reader, &files);
         let catalog = Catalog::new(
             reader,
             Arc::<kv::MemoryStore>::clone(&kv),
@@ -205,14 +220,19 @@ impl TestCatalog {
     /// The same server with a different clock in the catalog; the engine keeps its clock. No hooks.
     #[must_use]
     pub fn with_clock(&self, clock: Arc<dyn Clock>) -> Catalog {
-        let reader: &Reader = &self.catalog;
         Catalog::new(
-            reader.clone(),
+            self.catalog.reader().clone(),
             Arc::<kv::MemoryStore>::clone(&self.kv),
             Arc::new(NoHooks),
             clock,
             Arc::<SeededIds>::clone(&self.ids),
         )
+    }
+
+    /// Writes internal files of this installation.
+    #[must_use]
+    pub fn internal_files(&self) -> InternalFiles {
+        InternalFiles::new(Arc::<block::MemoryStore>::clone(&self.block))
     }
 
     /// Creates a repository with the default branch `main` in `mem://NAME`.
@@ -262,8 +282,12 @@ impl TestCatalog {
 
     /// Reads a whole object as text.
     pub async fn read(&self, repository: &Repository, reference: &str, path: &str) -> String {
-        let object = self.stat(repository, reference, path).await.expect("stat");
-        text(self.open(&object, None).await.expect("open")).await
+        let object = self
+            .reader()
+            .stat(repository, reference, path)
+            .await
+            .expect("stat");
+        text(self.reader().open(&object, None).await.expect("open")).await
     }
 
     /// All paths at a reference, in order, separated by spaces.
@@ -275,6 +299,7 @@ impl TestCatalog {
             limit: 1000,
         };
         let page = self
+            .reader()
             .list_objects(repository, reference, &request)
             .await
             .expect("list");

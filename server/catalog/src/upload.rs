@@ -150,7 +150,7 @@ impl Catalog {
             check_user_metadata(&options.metadata)?;
         }
         self.check_write(to, if_absent, force).await?;
-        let source = self.stat(repository, reference, path).await?;
+        let source = self.reader().stat(repository, reference, path).await?;
         let mut entry = source.entry.clone();
         if let Some(options) = options {
             entry.content_type = content_type(options.content_type);
@@ -291,7 +291,10 @@ impl Catalog {
             .graveler
             .branch(to.repository, &BranchId::trusted(to.branch))
             .await?;
-        let found = self.find(to.repository, &resolved(branch), to.path).await?;
+        let found = self
+            .reader()
+            .find(to.repository, &resolved(branch), to.path)
+            .await?;
         Ok(found.is_some_and(|found| found.physical_address == object.physical_address))
     }
 

@@ -52,6 +52,7 @@ impl S3Api {
             let limit = PAGE.min(wanted - buckets.len());
             let page = self
                 .catalog
+                .reader()
                 .list_visible_repositories(prefix, &after, "", limit, is_visible)
                 .await?;
             buckets.extend(page.results.into_iter().map(|repository| Bucket {

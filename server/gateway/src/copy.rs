@@ -136,6 +136,7 @@ impl S3Api {
         let repository = self.repository(request, bucket).await?;
         let object = self
             .catalog
+            .reader()
             .stat(&repository, reference, path)
             .await
             .map_err(|error| match error {

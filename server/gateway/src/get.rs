@@ -48,7 +48,11 @@ impl S3Api {
         };
         conditions.check(&object.entry.etag, object.entry.last_modified)?;
         let requested = RequestedRange::new(&object, input.range, input.part_number)?;
-        let bytes = self.catalog.open(&object, requested.range.clone()).await?;
+        let bytes = self
+            .catalog
+            .reader()
+            .open(&object, requested.range.clone())
+            .await?;
         let output = GetObjectOutput {
             accept_ranges: Some("bytes".to_owned()),
             body: Some(streaming_blob(bytes)),
@@ -169,6 +173,7 @@ impl S3Api {
             return Err(S3Error::NoSuchKey);
         }
         self.catalog
+            .reader()
             .stat(&repository, reference, path)
             .await
             .map_err(|error| match error {

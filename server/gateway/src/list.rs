@@ -175,6 +175,7 @@ impl S3Api {
         let after = ObjectPath::parse(query.after).reference;
         let page = self
             .catalog
+            .reader()
             .list_branches(repository, query.prefix, after, false, limit)
             .await?;
         Ok(ListPage {
@@ -217,6 +218,7 @@ impl S3Api {
         };
         let found = match self
             .catalog
+            .reader()
             .list_objects(repository, reference, &list)
             .await
         {

@@ -97,7 +97,12 @@ impl S3Api {
         let Some(condition) = condition else {
             return Ok(());
         };
-        match self.catalog.stat(to.repository, to.branch, to.path).await {
+        match self
+            .catalog
+            .reader()
+            .stat(to.repository, to.branch, to.path)
+            .await
+        {
             Ok(object) if matches_tag(condition, &object.entry.etag) => Err(
                 S3Error::NotImplemented("If-Match is not implemented for writes".into()),
             ),

@@ -90,7 +90,7 @@ impl S3Api {
 
     /// Returns the repository of a bucket, or `None` if it does not exist or the name is invalid.
     pub(crate) async fn find_repository(&self, bucket: &str) -> Result<Option<Repository>> {
-        match self.catalog.repository(bucket).await {
+        match self.catalog.reader().repository(bucket).await {
             Ok(repository) => Ok(Some(repository)),
             Err(
                 catalog::Error::NotFound { .. }

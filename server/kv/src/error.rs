@@ -34,6 +34,17 @@ pub enum Error {
         #[source]
         source: Option<Box<dyn StdError + Send + Sync>>,
     },
+    /// The records have a layout that this program does not know.
+    #[error(
+        "the database has layout version {found}, but this program supports version {supported}: \
+         migrate the database with the lakeFS release that wrote it, or use a newer Weir"
+    )]
+    SchemaVersion {
+        /// The stored version.
+        found: String,
+        /// The version that this program reads and writes.
+        supported: u32,
+    },
     /// The store failed. It is unknown whether a write was applied.
     #[error("failed to {operation}")]
     Storage {

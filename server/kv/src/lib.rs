@@ -2,7 +2,8 @@
 //!
 //! A record has a two-level address: a *partition* and a *key* within the partition. Both are
 //! non-empty byte strings. Keys of a partition are ordered bytewise and can be scanned.
-//! Partitions cannot be listed. This crate does not interpret the bytes.
+//! Partitions cannot be listed. This crate does not interpret the bytes, except for the version of their layout
+//! ([`check_schema_version`]).
 //!
 //! # Guarantees of a driver
 //!
@@ -31,7 +32,7 @@
 //!
 //! [`MemoryStore`] is the reference implementation, [`SqliteStore`] the embedded default, and
 //! [`PostgresStore`] the driver for several servers, with lakeFS's table layout. [`Cursor`] iterates over
-//! a partition of any store. [`Metered`] measures a store, [`testing::FaultyStore`] injects failures, and
+//! a partition of any store. [`MeteredStore`] measures a store, [`testing::FaultyStore`] injects failures, and
 //! [`testing::CountingStore`] counts requests.
 
 pub mod conformance;
@@ -46,13 +47,15 @@ pub mod fuzzing;
 mod memory;
 mod metered;
 mod postgres;
+mod schema_version;
 mod sqlite;
 mod store;
 
 pub use cursor::Cursor;
 pub use error::{Error, Result};
 pub use memory::MemoryStore;
-pub use metered::{Metered, REQUEST_DURATION, REQUEST_FAILURES};
+pub use metered::{MeteredStore, REQUEST_DURATION, REQUEST_FAILURES};
 pub use postgres::{PostgresOptions, PostgresStore};
+pub use schema_version::check_schema_version;
 pub use sqlite::{SqliteOptions, SqliteStore};
 pub use store::{Batch, Entry, Guard, GuardOutcome, Op, Predicate, Store, Versioned};

@@ -17,11 +17,11 @@ pub const REQUEST_FAILURES: &str = "kv_request_failures_total";
 
 /// Forwards requests to a store and reports them to the process's metrics recorder.
 #[derive(Debug)]
-pub struct Metered {
+pub struct MeteredStore {
     inner: Arc<dyn Store>,
 }
 
-impl Metered {
+impl MeteredStore {
     /// Wraps `inner`.
     #[must_use]
     pub fn new(inner: Arc<dyn Store>) -> Self {
@@ -58,7 +58,7 @@ impl Metered {
 }
 
 #[async_trait]
-impl Store for Metered {
+impl Store for MeteredStore {
     fn name(&self) -> &'static str {
         self.inner.name()
     }

@@ -23,7 +23,7 @@ async fn memory_store_conforms() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn metered_store_conforms() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-    conformance::run_all(Arc::new(kv::Metered::new(store))).await;
+    conformance::run_all(Arc::new(kv::MeteredStore::new(store))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kv::testing::{Faults, FaultyStore};
-use kv::{MemoryStore, Metered, Predicate, Store as _};
+use kv::{MemoryStore, MeteredStore, Predicate, Store as _};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
 #[test]
@@ -16,7 +16,7 @@ fn durations_and_failures_are_reported_by_driver_and_operation() {
         .unwrap();
     metrics::with_local_recorder(&recorder, || {
         runtime.block_on(async {
-            let store = Metered::new(Arc::new(MemoryStore::new()));
+            let store = MeteredStore::new(Arc::new(MemoryStore::new()));
             store.set(b"p", b"k", Bytes::new()).await.unwrap();
             store.get(b"p", b"k").await.unwrap();
             store.get(b"p", b"k").await.unwrap();
@@ -30,7 +30,7 @@ fn durations_and_failures_are_reported_by_driver_and_operation() {
                 read: 255,
                 ..Faults::default()
             };
-            let broken = Metered::new(Arc::new(FaultyStore::new(
+            let broken = MeteredStore::new(Arc::new(FaultyStore::new(
                 Arc::new(MemoryStore::new()),
                 1,
                 faults,

@@ -1,5 +1,5 @@
-//! Generates files from `server/api/openapi.yaml`: wire types, the typed client, request checks, and the tables of
-//! `docs/reference/rest.md`.
+//! Generates files from `server/api/openapi.yaml`: wire types, the typed client, request checks, query parameters, and
+//! the tables of `docs/reference/rest.md`.
 //!
 //! The generated files are committed. A test generates them again and compares. The generator supports only
 //! the constructs that this contract uses and rejects all others, so that no construct is ignored silently.
@@ -9,6 +9,7 @@ mod client;
 mod model;
 mod names;
 mod page;
+mod queries;
 mod types;
 
 use std::io::Write as _;
@@ -26,6 +27,7 @@ const CHECKS: &str = "server/api/src/generated.rs";
 const PAGE: &str = "docs/reference/rest.md";
 /// The server's table of routes.
 const ROUTES: &str = "server/api/src/router.rs";
+const QUERIES: &str = "server/api/src/query/generated.rs";
 
 /// The code generated from a contract, unformatted.
 #[derive(Debug)]
@@ -36,6 +38,8 @@ pub(crate) struct Generated {
     pub(crate) client: String,
     /// Tables with which the server checks requests.
     pub(crate) checks: String,
+    /// Structs with the query parameters of each operation.
+    pub(crate) queries: String,
 }
 
 /// Writes the generated files below `root`, the workspace's folder.
@@ -49,7 +53,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Generates types, client and checks from a contract's text.
+/// Generates types, client, checks and query parameters from a contract's text.
 ///
 /// # Errors
 /// If the contract uses an unsupported construct. The error names the operation or schema.
@@ -59,11 +63,12 @@ pub(crate) fn generate(openapi: &str) -> Result<Generated> {
         types: types::generate(&contract)?,
         client: client::generate(&contract)?,
         checks: checks::generate(&contract)?,
+        queries: queries::generate(&contract)?,
     })
 }
 
 /// Returns the paths of the generated files and their formatted contents.
-fn outputs(root: &Path) -> Result<[(&'static str, String); 4]> {
+fn outputs(root: &Path) -> Result<[(&'static str, String); 5]> {
     let read = |path: &str| {
         std::fs::read_to_string(root.join(path)).with_context(|| format!("failed to read {path}"))
     };
@@ -75,6 +80,7 @@ fn outputs(root: &Path) -> Result<[(&'static str, String); 4]> {
         (CLIENT, format(root, &generated.client)?),
         (CHECKS, format(root, &generated.checks)?),
         (PAGE, page),
+        (QUERIES, format(root, &generated.queries)?),
     ])
 }
 
@@ -188,6 +194,15 @@ components:
             generated.checks.contains("\"deep\""),
             "{}",
             generated.checks
+        );
+        assert!(
+            generated
+                .queries
+                .contains("pub(crate) struct GetThingQuery {")
+                && generated.queries.contains("pub(crate) deep: Option<bool>,")
+                && !generated.queries.contains("id: String"),
+            "{}",
+            generated.queries
         );
         Ok(())
     }

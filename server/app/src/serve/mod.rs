@@ -154,7 +154,7 @@ impl Server {
             stop.clone(),
             DRAIN_TIMEOUT,
         ));
-        let jobs = jobs::start(&layers, config.usage_flush_interval, metrics, &stop);
+        let jobs = jobs::start(&layers, config.usage_flush_interval, &metrics, &stop);
         Ok(Self {
             address,
             layers,

@@ -248,7 +248,7 @@ impl Run<'_> {
         after: &[u8],
     ) -> Result<Option<Continuation>> {
         let catalog = self.catalog;
-        let found = catalog.branch(self.repository, branch).await?;
+        let found = catalog.reader().branch(self.repository, branch).await?;
         let staged = staged(found);
         let records = catalog.graveler.cursor(self.repository, &staged).await?;
         self.gather_records(records, source, after).await

@@ -327,6 +327,7 @@ impl Catalog {
         let mut after = String::new();
         loop {
             let page = self
+                .reader()
                 .list_repositories("", &after, "", REPOSITORY_PAGE)
                 .await?;
             for repository in &page.results {

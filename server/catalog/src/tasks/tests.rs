@@ -97,7 +97,7 @@ async fn messages(lake: &Catalog, repository: &Repository) -> Vec<String> {
         since: None,
         stop_at: None,
     };
-    let log = lake.log(repository, "main", &query).await.unwrap();
+    let log = lake.reader().log(repository, "main", &query).await.unwrap();
     log.results
         .into_iter()
         .map(|commit| commit.message)
@@ -130,7 +130,11 @@ async fn commit_task_makes_the_commit() {
     let made: Commit = result(status);
     assert_eq!(
         made,
-        lake.catalog.commit(&repository, "main").await.unwrap()
+        lake.catalog
+            .reader()
+            .commit(&repository, "main")
+            .await
+            .unwrap()
     );
     assert_eq!(
         (made.message.as_str(), made.creation_date),
@@ -156,7 +160,12 @@ async fn merge_task_makes_the_merge() {
             .await
             .unwrap(),
     );
-    let head = lake.catalog.commit(&repository, "main").await.unwrap();
+    let head = lake
+        .catalog
+        .reader()
+        .commit(&repository, "main")
+        .await
+        .unwrap();
     assert_eq!(
         (made, head.message.as_str()),
         (head.id, "Merge 'dev' into 'main'")
@@ -485,7 +494,10 @@ async fn dump_and_restore_run_as_tasks() {
     // One branch and two commits.
     assert_eq!(status.progress, 3);
     let dump = result(status);
-    let manifest = lake.get_internal(&repository, "refs_manifest.json").await;
+    let manifest = lake
+        .reader()
+        .get_internal(&repository, "refs_manifest.json")
+        .await;
     let manifest: Vec<_> = manifest.unwrap().unwrap().try_collect().await.unwrap();
     let expected = format!(
         "{{\n  \"branches_meta_range_id\": \"{}\",\n  \"commits_meta_range_id\": \"{}\",\n  \"tags_meta_range_id\": \"{}\"\n}}",
@@ -506,7 +518,10 @@ async fn dump_and_restore_run_as_tasks() {
     assert!(id.starts_with("RR"));
     wait_until_idle(&lake).await;
     result(lake.restore_status(&anew, &id).await.unwrap());
-    assert_eq!(lake.catalog.commit(&anew, "main").await.unwrap(), head);
+    assert_eq!(
+        lake.catalog.reader().commit(&anew, "main").await.unwrap(),
+        head
+    );
     assert_eq!(lake.read(&anew, "main", "a").await, "1");
 
     let again = lake

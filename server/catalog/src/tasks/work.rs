@@ -181,7 +181,7 @@ impl Catalog {
         params: CommitParams,
     ) -> Result<String> {
         check_commit(&params.message, &params.metadata)?;
-        self.branch(repository, branch).await?;
+        self.reader().branch(repository, branch).await?;
         let date = params.date.unwrap_or_else(|| self.shared.clock.now());
         let work = Work::Commit(CommitWork {
             branch: branch.to_owned(),
@@ -231,8 +231,8 @@ impl Catalog {
         params: MergeParams,
     ) -> Result<String> {
         check_commit(&params.message, &params.metadata)?;
-        self.branch(repository, destination).await?;
-        self.commit_id(repository, source).await?;
+        self.reader().branch(repository, destination).await?;
+        self.reader().commit_id(repository, source).await?;
         let work = Work::Merge(MergeWork {
             source: source.to_owned(),
             destination: destination.to_owned(),

@@ -143,7 +143,11 @@ async fn one_of_concurrent_completions_and_aborts_takes_effect() {
         let whole = joined(parts);
         assert_eq!(lake.read(&repository, "main", "big").await, whole);
         assert_eq!(object.entry.size_bytes, i64::try_from(whole.len()).unwrap());
-        let staged = lake.stat(&repository, "main", "big").await.unwrap();
+        let staged = lake
+            .reader()
+            .stat(&repository, "main", "big")
+            .await
+            .unwrap();
         assert_eq!(&staged, object, "seed {seed}");
     }
     assert!(
@@ -205,7 +209,13 @@ async fn repeated_call_completes_the_upload_despite_store_failures() {
         };
         lost += u32::from(tries > 0);
         assert_eq!(lake.read(&repository, "main", "big").await, joined(&parts));
-        assert_eq!(lake.stat(&repository, "main", "big").await.unwrap(), object);
+        assert_eq!(
+            lake.reader()
+                .stat(&repository, "main", "big")
+                .await
+                .unwrap(),
+            object
+        );
         let other = lake
             .complete_multipart(to(&repository), &id, &parts[..1], false)
             .await;

@@ -95,7 +95,11 @@ impl Moving {
     }
 
     async fn is_there(&self) -> bool {
-        self.lake.branch(&self.repository, "a-moving").await.is_ok()
+        self.lake
+            .reader()
+            .branch(&self.repository, "a-moving")
+            .await
+            .is_ok()
     }
 
     async fn does(&self, meanwhile: Meanwhile) {
@@ -185,7 +189,7 @@ async fn in_kept_commits(lake: &TestCatalog, repository: &Repository) -> BTreeSe
         let commit = row.split(',').next().unwrap();
         let paths = lake.paths(repository, commit).await;
         for path in paths.split_whitespace() {
-            let object = lake.stat(repository, commit, path).await.unwrap();
+            let object = lake.reader().stat(repository, commit, path).await.unwrap();
             addresses.insert(relative(&object.physical_address));
         }
     }

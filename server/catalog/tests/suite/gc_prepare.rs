@@ -107,7 +107,13 @@ async fn task_prepares_the_same_file() {
     assert!(status.failure.is_none(), "{status:?}");
     assert_eq!(status.progress, 1);
     let file = read(&lake, &status.info.unwrap().commits_location).await;
-    let root = lake.catalog.commit(&repository, "main").await.unwrap().id;
+    let root = lake
+        .catalog
+        .reader()
+        .commit(&repository, "main")
+        .await
+        .unwrap()
+        .id;
     assert_eq!(
         file,
         format!("commit_id,expired,metarange_id\n{root},false,\n")
@@ -143,7 +149,8 @@ async fn negative_days_in_stored_rules_count_as_zero() {
         .await
         .unwrap();
     assert_eq!(
-        lake.gc_rules(&repository)
+        lake.reader()
+            .gc_rules(&repository)
             .await
             .unwrap()
             .unwrap()

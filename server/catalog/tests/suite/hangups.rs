@@ -76,7 +76,12 @@ async fn commit_and_its_post_hooks_complete_after_the_client_disconnects() {
     hooks.released.notify_one();
 
     assert!(hooks.has_received(EventKind::PostCommit).await);
-    let head = lake.catalog.commit(&repository, "main").await.unwrap();
+    let head = lake
+        .catalog
+        .reader()
+        .commit(&repository, "main")
+        .await
+        .unwrap();
     assert_eq!(head.message, "one");
 }
 
@@ -133,7 +138,7 @@ async fn multipart_completion_survives_a_disconnect() {
     drop(request);
 
     for _ in 0..MAX_TURNS {
-        if lake.stat(&repository, "main", "big").await.is_ok() {
+        if lake.reader().stat(&repository, "main", "big").await.is_ok() {
             break;
         }
         tokio::task::yield_now().await;
@@ -148,7 +153,7 @@ async fn repository_creation_survives_a_disconnect() {
     assert!(futures::poll!(&mut request).is_pending());
     drop(request);
     lake.drain().await;
-    let repository = lake.catalog.repository("lake").await.unwrap();
+    let repository = lake.catalog.reader().repository("lake").await.unwrap();
     lake.put(&repository, "main", "a", "1").await;
 }
 

@@ -38,7 +38,7 @@ async fn check_log(
     query: LogQuery,
     expected: &str,
 ) -> String {
-    let page = lake.log(repository, "main", &query).await.unwrap();
+    let page = lake.reader().log(repository, "main", &query).await.unwrap();
     assert_eq!(messages(&page), expected, "{query:?}");
     page.next_offset
 }
@@ -125,7 +125,12 @@ async fn log_is_paged_and_filtered() {
     };
     check(limited(behind_two), "one").await;
 
-    let one = lake.catalog.commit(&repository, "main~2").await.unwrap();
+    let one = lake
+        .catalog
+        .reader()
+        .commit(&repository, "main~2")
+        .await
+        .unwrap();
     check(
         LogQuery {
             stop_at: Some(one.id.to_string()),
@@ -201,7 +206,12 @@ async fn log_of_paths_lists_the_commits_that_changed_them_without_merges() {
 #[tokio::test]
 async fn staged_changes_do_not_resolve_to_a_commit() {
     let (lake, repository) = three_commits().await;
-    let error = lake.catalog.commit(&repository, "main$").await.unwrap_err();
+    let error = lake
+        .catalog
+        .reader()
+        .commit(&repository, "main$")
+        .await
+        .unwrap_err();
     let is_refused = |error: &Error| {
         matches!(
             error,
@@ -212,9 +222,10 @@ async fn staged_changes_do_not_resolve_to_a_commit() {
         )
     };
     assert!(is_refused(&error), "{error}");
-    let logged = lake.log(&repository, "main$", &query(1)).await;
+    let logged = lake.reader().log(&repository, "main$", &query(1)).await;
     assert!(is_refused(&logged.unwrap_err()));
     let compared = lake
+        .reader()
         .diff_refs(&repository, "main", "main$", false, &diffs(""))
         .await;
     assert!(is_refused(&compared.unwrap_err()));
@@ -269,6 +280,7 @@ async fn diffs_before_and_after_a_commit() {
     let uncommitted = async |query| {
         signs(
             &lake
+                .reader()
                 .diff_uncommitted(&repository, "dev", &query)
                 .await
                 .unwrap(),
@@ -289,6 +301,7 @@ async fn diffs_before_and_after_a_commit() {
     let between = async |left, right, two_dot, query| {
         signs(
             &lake
+                .reader()
                 .diff_refs(&repository, left, right, two_dot, &query)
                 .await
                 .unwrap(),
@@ -310,6 +323,7 @@ async fn diffs_before_and_after_a_commit() {
         ..diffs("/")
     };
     let page = lake
+        .reader()
         .diff_refs(&repository, "main", "dev", false, &paged)
         .await
         .unwrap();
@@ -333,6 +347,7 @@ async fn diff_shows_both_sides_of_a_conflict_and_the_merge_fails() {
     lake.put(&repository, "main", "a/1", "otherwise").await;
     lake.commit(&repository, "main", "otherwise").await;
     let page = lake
+        .reader()
         .diff_refs(&repository, "main", "dev", false, &diffs(""))
         .await
         .unwrap();
@@ -362,6 +377,7 @@ async fn diff_shows_both_sides_of_a_conflict_and_the_merge_fails() {
         .unwrap();
     assert_eq!(lake.paths(&repository, "main").await, "a/1 a/2 b/1 d/1");
     let base = lake
+        .reader()
         .find_merge_base(&repository, "dev", "main")
         .await
         .unwrap();
@@ -372,15 +388,20 @@ async fn diff_shows_both_sides_of_a_conflict_and_the_merge_fails() {
 async fn snapshot_reads_one_tree() {
     let (lake, repository) = three_commits().await;
     let tree = async |reference: &str| {
-        let commit = lake.catalog.commit(&repository, reference).await.unwrap();
-        lake.snapshot(&repository, &commit.meta_range_id)
+        let commit = lake
+            .catalog
+            .reader()
+            .commit(&repository, reference)
+            .await
+            .unwrap();
+        lake.reader().snapshot(&repository, &commit.meta_range_id)
     };
     let (old, new) = (tree("main~1").await, tree("main").await);
     assert!(old.stat("c").await.unwrap().is_none());
     assert!(old.stat("").await.unwrap().is_none());
     assert_eq!(
         new.stat("c").await.unwrap().unwrap(),
-        lake.stat(&repository, "main", "c").await.unwrap()
+        lake.reader().stat(&repository, "main", "c").await.unwrap()
     );
 
     let paths = |page: &Page<Object>| {
@@ -408,7 +429,9 @@ async fn snapshot_reads_one_tree() {
     };
     assert_eq!(added.path, "c");
 
-    let empty = lake.snapshot(&repository, &MetaRangeId::trusted(""));
+    let empty = lake
+        .reader()
+        .snapshot(&repository, &MetaRangeId::trusted(""));
     assert_eq!(empty.tree_id().as_str(), "");
     assert_eq!(paths(&empty.walk("", "", 9).await.unwrap()), "");
     assert_eq!(
@@ -425,21 +448,31 @@ async fn branches_and_tags_are_created_and_deleted() {
         .unwrap();
     assert_eq!(
         lake.catalog
+            .reader()
             .commit(&repository, "v1")
             .await
             .unwrap()
             .message,
         "two"
     );
-    assert_eq!(lake.tag(&repository, "v1").await.unwrap().id.as_str(), "v1");
+    assert_eq!(
+        lake.reader()
+            .tag(&repository, "v1")
+            .await
+            .unwrap()
+            .id
+            .as_str(),
+        "v1"
+    );
     lake.delete_tag(&repository, "v1", false, "tester")
         .await
         .unwrap();
-    assert!(lake.tag(&repository, "v1").await.is_err());
+    assert!(lake.reader().tag(&repository, "v1").await.is_err());
     lake.create_branch(&repository, "dev", "main", false, false, "tester")
         .await
         .unwrap();
     let names: Vec<_> = lake
+        .reader()
         .list_branches(&repository, "", "", false, 9)
         .await
         .unwrap()
@@ -454,7 +487,7 @@ async fn branches_and_tags_are_created_and_deleted() {
     lake.delete_branch(&repository, "dev", false, "tester")
         .await
         .unwrap();
-    assert!(lake.branch(&repository, "dev").await.is_err());
+    assert!(lake.reader().branch(&repository, "dev").await.is_err());
     let nothing = lake
         .commit_branch(&repository, "main", commit_params("nothing"))
         .await;

@@ -48,7 +48,11 @@ async fn logs_of_commits_with_large_metadata() {
     };
     let (mut found, mut pages) = (Vec::new(), 0);
     loop {
-        let page = lake.log(&repository, "main", &query).await.unwrap();
+        let page = lake
+            .reader()
+            .log(&repository, "main", &query)
+            .await
+            .unwrap();
         let bytes = page.results.iter().map(|c| size_of(&c.metadata)).sum();
         found.extend(page.results.iter().map(|c| c.message.clone()));
         pages += 1;
@@ -93,6 +97,7 @@ async fn listings_and_differences_of_objects_with_large_metadata() {
     let (mut found, mut pages) = (Vec::new(), 0);
     loop {
         let page = lake
+            .reader()
             .list_objects(&repository, "main", &request)
             .await
             .unwrap();
@@ -117,6 +122,7 @@ async fn listings_and_differences_of_objects_with_large_metadata() {
     let (mut found, mut pages) = (Vec::new(), 0);
     loop {
         let page = lake
+            .reader()
             .diff_uncommitted(&repository, "main", &query)
             .await
             .unwrap();
@@ -138,6 +144,7 @@ async fn listings_and_differences_of_objects_with_large_metadata() {
         limit: 1000,
     };
     let page = lake
+        .reader()
         .list_objects(&repository, "main", &folded)
         .await
         .unwrap();

@@ -50,7 +50,7 @@ async fn lake() -> (TestCatalog, Repository) {
         range_raggedness_entries: 3.0,
         ..Options::default()
     };
-    let lake = TestCatalog::with_options(options, |_| Arc::new(NoHooks));
+    let lake = TestCatalog::with_options(options, |_, _| Arc::new(NoHooks));
     let repository = lake.repository("lake").await;
     lake.clock.advance(Duration::from_secs(1));
     (lake, repository)
@@ -179,7 +179,7 @@ proptest! {
                         delimiter: query.delimiter.to_owned(),
                         limit: query.amount,
                     };
-                    lake.list_objects(&repository, reference, &request).await.unwrap()
+                    lake.reader().list_objects(&repository, reference, &request).await.unwrap()
                 });
                 let listed: Vec<_> = listed.await.iter().map(path_of).collect();
                 prop_assert_eq!(listed, rows(tree.keys(), &query), "{}", reference);
@@ -228,10 +228,10 @@ proptest! {
                         limit: query.amount,
                     };
                     match what {
-                        "uncommitted" => lake.diff_uncommitted(&repository, "theirs", &query).await,
-                        "two-dot" => lake.diff_refs(&repository, "ours", "theirs", true, &query).await,
-                        "with staged" => lake.diff_refs(&repository, "ours", "theirs$", true, &query).await,
-                        _ => lake.diff_refs(&repository, "ours", "theirs", false, &query).await,
+                        "uncommitted" => lake.reader().diff_uncommitted(&repository, "theirs", &query).await,
+                        "two-dot" => lake.reader().diff_refs(&repository, "ours", "theirs", true, &query).await,
+                        "with staged" => lake.reader().diff_refs(&repository, "ours", "theirs$", true, &query).await,
+                        _ => lake.reader().diff_refs(&repository, "ours", "theirs", false, &query).await,
                     }
                     .unwrap()
                 };
@@ -261,7 +261,7 @@ proptest! {
             lake.create_branch(&repository, "dev", "main", false, false, "tester").await.unwrap();
             // Commits on either branch, and finally a merge.
             let mut trees = BTreeMap::from([("main", Tree::new()), ("dev", Tree::new())]);
-            let root = lake.catalog.commit(&repository, "main").await.unwrap();
+            let root = lake.catalog.reader().commit(&repository, "main").await.unwrap();
             let mut log = vec![(root, false, Tree::new(), Tree::new())];
             for (on_dev, edits) in &history {
                 let on = if *on_dev { "dev" } else { "main" };
@@ -275,7 +275,7 @@ proptest! {
             let mut params = merge_params();
             (params.allow_empty, params.strategy) = (true, catalog::MergeStrategy::SourceWins);
             let merged = lake.merge(&repository, "dev", "main", params).await.unwrap();
-            let merged = lake.catalog.commit(&repository, merged.commit_id.as_str()).await.unwrap();
+            let merged = lake.catalog.reader().commit(&repository, merged.commit_id.as_str()).await.unwrap();
             let mut tree = Tree::new();
             for path in lake.paths(&repository, merged.id.as_str()).await.split_whitespace() {
                 tree.insert(path.to_owned(), lake.read(&repository, merged.id.as_str(), path).await);
@@ -308,14 +308,14 @@ proptest! {
                 ..LogQuery::default()
             };
             if limit {
-                let page = lake.log(&repository, "main", &query(String::new())).await.unwrap();
+                let page = lake.reader().log(&repository, "main", &query(String::new())).await.unwrap();
                 let found: Vec<_> = page.results.iter().map(|commit| commit.id.to_string()).collect();
                 let wanted = in_sight.filter(is_wanted).take(amount);
                 prop_assert_eq!(&found, &wanted.map(id).collect::<Vec<_>>());
                 prop_assert!(!page.has_more);
             } else {
                 let found = all_pages("", amount, |commit: &Commit| commit.id.to_string(), async |after| {
-                    lake.log(&repository, "main", &query(after)).await.unwrap()
+                    lake.reader().log(&repository, "main", &query(after)).await.unwrap()
                 });
                 let found: Vec<_> = found.await.iter().map(|commit| commit.id.to_string()).collect();
                 prop_assert_eq!(found, in_sight.filter(is_wanted).map(id).collect::<Vec<_>>());

@@ -83,15 +83,23 @@ async fn uploaded_object_is_described_and_read_back() {
     );
 
     assert_eq!(
-        lake.stat(&repository, "main", "a/one.txt").await.unwrap(),
+        lake.reader()
+            .stat(&repository, "main", "a/one.txt")
+            .await
+            .unwrap(),
         object
     );
     assert_eq!(lake.read(&repository, "main", "a/one.txt").await, "one\n");
     assert_eq!(
-        text(lake.open(&object, Some(1..3)).await.unwrap()).await,
+        text(lake.reader().open(&object, Some(1..3)).await.unwrap()).await,
         "ne"
     );
-    let error = lake.open(&object, Some(9..10)).await.err().unwrap();
+    let error = lake
+        .reader()
+        .open(&object, Some(9..10))
+        .await
+        .err()
+        .unwrap();
     assert!(
         matches!(error, Error::RangeNotSatisfiable { size: 4 }),
         "{error}"
@@ -270,6 +278,7 @@ async fn listings_overlay_staged_on_committed_objects() {
         limit: 1,
     };
     let page = lake
+        .reader()
         .list_objects(&repository, "main", &request)
         .await
         .unwrap();
@@ -283,6 +292,7 @@ async fn listings_overlay_staged_on_committed_objects() {
     );
     request.after = page.next_offset;
     let page = lake
+        .reader()
         .list_objects(&repository, "main", &request)
         .await
         .unwrap();
@@ -306,7 +316,11 @@ async fn deleting_missing_paths_is_no_error() {
         .await
         .unwrap();
     assert_eq!(lake.paths(&repository, "main").await, "");
-    let error = lake.stat(&repository, "main", "a").await.unwrap_err();
+    let error = lake
+        .reader()
+        .stat(&repository, "main", "a")
+        .await
+        .unwrap_err();
     assert!(
         matches!(&error, Error::ObjectNotFound(path) if path == "a"),
         "{error}"
@@ -422,9 +436,9 @@ async fn missing_bytes_differ_from_missing_objects() {
         .delete(&Location::full(&object.physical_address))
         .await
         .unwrap();
-    let found = lake.stat(&repository, "main", "a").await.unwrap();
+    let found = lake.reader().stat(&repository, "main", "a").await.unwrap();
     assert!(
-        matches!(lake.open(&found, None).await.err().unwrap(), Error::DataGone(path) if path == "a")
+        matches!(lake.reader().open(&found, None).await.err().unwrap(), Error::DataGone(path) if path == "a")
     );
     let copied = lake
         .copy(
@@ -441,10 +455,12 @@ async fn missing_bytes_differ_from_missing_objects() {
 async fn internal_files_stay_in_their_folder() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
-    lake.put_internal(&repository, "actions/log/r/h.log", "said".into())
+    lake.internal_files()
+        .put(&repository, "actions/log/r/h.log", "said".into())
         .await
         .unwrap();
     let body = lake
+        .reader()
         .get_internal(&repository, "actions/log/r/h.log")
         .await
         .unwrap()
@@ -453,16 +469,23 @@ async fn internal_files_stay_in_their_folder() {
     let at = Location::full("mem://lake/_lakefs/actions/log/r/h.log");
     assert!(lake.block.properties(&at).await.unwrap().is_some());
     assert!(
-        lake.get_internal(&repository, "actions/none")
+        lake.reader()
+            .get_internal(&repository, "actions/none")
             .await
             .unwrap()
             .is_none()
     );
     for key in ["../x", "a/../../x", "/x", "a//b", "", "a/./b", "a\\b"] {
-        let error = lake.get_internal(&repository, key).await.err().unwrap();
+        let error = lake
+            .reader()
+            .get_internal(&repository, key)
+            .await
+            .err()
+            .unwrap();
         assert!(matches!(error, Error::InvalidValue(_)), "{key}: {error}");
         assert!(
-            lake.put_internal(&repository, key, Bytes::new())
+            lake.internal_files()
+                .put(&repository, key, Bytes::new())
                 .await
                 .is_err(),
             "{key}"
@@ -510,7 +533,10 @@ async fn one_of_many_conditional_writers_wins() {
     let [(body, object)] = &winners[..] else {
         panic!("{} writers won", winners.len())
     };
-    assert_eq!(lake.stat(&repository, "main", "x").await.unwrap(), *object);
+    assert_eq!(
+        lake.reader().stat(&repository, "main", "x").await.unwrap(),
+        *object
+    );
     assert_eq!(lake.read(&repository, "main", "x").await, *body);
 }
 
@@ -560,25 +586,31 @@ async fn reads_can_be_spawned() {
         ..LogQuery::default()
     };
     let counts = tokio::spawn(async move {
-        let snapshot = lake.snapshot(&repository, &commit.meta_range_id);
-        let empty = lake.snapshot(&repository, &MetaRangeId::trusted(""));
+        let snapshot = lake.reader().snapshot(&repository, &commit.meta_range_id);
+        let empty = lake
+            .reader()
+            .snapshot(&repository, &MetaRangeId::trusted(""));
         [
-            lake.list_objects(&repository, "main", &request)
+            lake.reader()
+                .list_objects(&repository, "main", &request)
                 .await
                 .unwrap()
                 .results
                 .len(),
-            lake.diff_uncommitted(&repository, "main", &diffs)
+            lake.reader()
+                .diff_uncommitted(&repository, "main", &diffs)
                 .await
                 .unwrap()
                 .results
                 .len(),
-            lake.diff_refs(&repository, "main~1", "main", false, &diffs)
+            lake.reader()
+                .diff_refs(&repository, "main~1", "main", false, &diffs)
                 .await
                 .unwrap()
                 .results
                 .len(),
-            lake.log(&repository, "main", &log)
+            lake.reader()
+                .log(&repository, "main", &log)
                 .await
                 .unwrap()
                 .results
@@ -653,7 +685,13 @@ async fn entries_have_their_bytes_despite_record_store_failures() {
         {
             Ok(object) => {
                 acknowledged += 1;
-                assert_eq!(lake.stat(&repository, "main", &path).await.unwrap(), object);
+                assert_eq!(
+                    lake.reader()
+                        .stat(&repository, "main", &path)
+                        .await
+                        .unwrap(),
+                    object
+                );
             }
             Err(Error::PreconditionFailed) => {}
             Err(_) => failed += 1,

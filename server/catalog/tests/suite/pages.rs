@@ -44,7 +44,7 @@ async fn log(
         ..query.clone()
     };
     loop {
-        let page = lake.log(repository, "main", &query).await.unwrap();
+        let page = lake.reader().log(repository, "main", &query).await.unwrap();
         assert!(page.results.len() <= amount);
         messages.extend(page.results.into_iter().map(|c: Commit| c.message));
         if !page.has_more {
@@ -66,7 +66,12 @@ async fn logs_follow_both_parents_of_a_merge() {
         stop_at: Some(reference.to_owned()),
         ..all.clone()
     };
-    let two = lake.catalog.commit(&repository, "main~2").await.unwrap();
+    let two = lake
+        .catalog
+        .reader()
+        .commit(&repository, "main~2")
+        .await
+        .unwrap();
     let since = LogQuery {
         since: Some(two.creation_date),
         ..all.clone()
@@ -119,7 +124,7 @@ async fn logs_follow_both_parents_of_a_merge() {
             amount: 1,
             ..unknown
         };
-        let refused = lake.log(&repository, "main", &query).await;
+        let refused = lake.reader().log(&repository, "main", &query).await;
         assert!(matches!(refused, Err(Error::NotFound { .. })));
     }
 }
@@ -130,7 +135,13 @@ async fn commit_is_found_by_every_kind_of_reference() {
     lake.create_tag(&repository, "v1", "main~1^2", false, "tester")
         .await
         .unwrap();
-    let id = lake.catalog.commit(&repository, "v1").await.unwrap().id;
+    let id = lake
+        .catalog
+        .reader()
+        .commit(&repository, "v1")
+        .await
+        .unwrap()
+        .id;
     for (reference, message) in [
         ("main", "three"),
         ("main@", "three"),
@@ -142,7 +153,12 @@ async fn commit_is_found_by_every_kind_of_reference() {
         (&id.as_str()[..16], "dev 2"),
         (&format!("{}~2", &id.as_str()[..16]), "one"),
     ] {
-        let commit = lake.catalog.commit(&repository, reference).await.unwrap();
+        let commit = lake
+            .catalog
+            .reader()
+            .commit(&repository, reference)
+            .await
+            .unwrap();
         assert_eq!(commit.message, message, "{reference}");
     }
 }
@@ -166,9 +182,14 @@ async fn pages(
     let mut shown: BTreeMap<String, usize> = BTreeMap::new();
     for page_number in 0_i32.. {
         let page = match against {
-            None => lake.diff_uncommitted(repository, "main", &query).await,
+            None => {
+                lake.reader()
+                    .diff_uncommitted(repository, "main", &query)
+                    .await
+            }
             Some(left) => {
-                lake.diff_refs(repository, left, "main$", true, &query)
+                lake.reader()
+                    .diff_refs(repository, left, "main$", true, &query)
                     .await
             }
         };
@@ -235,6 +256,7 @@ async fn staged_changes_are_valid_only_on_the_right_of_a_diff() {
         ("main", "main$", false),
     ] {
         let refused = lake
+            .reader()
             .diff_refs(&repository, left, right, two_dot, &diffs(""))
             .await;
         match refused {

@@ -29,7 +29,12 @@ async fn merge_and_status_change_are_atomic() {
         let outcome = shaky.merge_pull_request(&repository, &id, "me").await;
 
         let pull = lake.pull_request(&repository, &id).await.unwrap();
-        let head = lake.catalog.commit(&repository, "main").await.unwrap();
+        let head = lake
+            .catalog
+            .reader()
+            .commit(&repository, "main")
+            .await
+            .unwrap();
         if head.parents.len() == 2 {
             assert_eq!(
                 (pull.status, pull.merged_commit.as_ref()),

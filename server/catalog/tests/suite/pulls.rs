@@ -101,7 +101,12 @@ async fn request_is_opened_renamed_and_merged() {
         .await
         .unwrap();
     assert_eq!(lake.paths(&repository, "main").await, "a");
-    let head = lake.catalog.commit(&repository, "main").await.unwrap();
+    let head = lake
+        .catalog
+        .reader()
+        .commit(&repository, "main")
+        .await
+        .unwrap();
     assert_eq!(head.id, merge);
     assert_eq!(head.message, "Merge 'dev' into 'main'");
     assert_eq!(head.committer, "merger");

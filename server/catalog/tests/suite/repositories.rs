@@ -16,8 +16,16 @@ async fn marked(lake: &TestCatalog, namespace: &str) -> bool {
 async fn new_repository_has_a_first_commit_and_a_marked_namespace() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
-    assert_eq!(lake.catalog.repository("lake").await.unwrap(), repository);
-    let commit = lake.catalog.commit(&repository, "main").await.unwrap();
+    assert_eq!(
+        lake.catalog.reader().repository("lake").await.unwrap(),
+        repository
+    );
+    let commit = lake
+        .catalog
+        .reader()
+        .commit(&repository, "main")
+        .await
+        .unwrap();
     assert_eq!(commit.message, "Repository created");
     assert!(marked(&lake, "mem://lake").await);
     assert_eq!(lake.paths(&repository, "main").await, "");
@@ -231,7 +239,7 @@ async fn unknown_and_invalid_names_are_not_found() {
     let lake = TestCatalog::new();
     for name in ["unknown", "Not A Name", ""] {
         for result in [
-            lake.catalog.repository(name).await.map(drop),
+            lake.catalog.reader().repository(name).await.map(drop),
             lake.delete_repository(name, true).await,
         ] {
             let error = result.unwrap_err();
@@ -259,10 +267,11 @@ async fn sample_lakes_are_a_parquet_file() {
     let repository = lake.create_repository(creation("lake")).await.unwrap();
     lake.add_sample_data(&repository, "admin").await.unwrap();
     let object = lake
+        .reader()
         .stat(&repository, "main", "lakes.parquet")
         .await
         .unwrap();
-    let body = lake.open(&object, None).await.unwrap();
+    let body = lake.reader().open(&object, None).await.unwrap();
     let read: Vec<bytes::Bytes> = futures::TryStreamExt::try_collect(body).await.unwrap();
     let file = SerializedFileReader::new(bytes::Bytes::from(read.concat())).unwrap();
     let (mut rows, mut in_denmark, mut deepest) = (0_i64, 0, 0.0_f64);
@@ -305,6 +314,7 @@ async fn sample_data_is_committed() {
     );
     assert_eq!(
         lake.catalog
+            .reader()
             .commit(&repository, "main")
             .await
             .unwrap()

@@ -36,12 +36,12 @@ async fn store(lake: &TestCatalog, repository: &Repository, bytes: &'static [u8]
 async fn rules_are_set_replaced_and_deleted() {
     let lake = TestCatalog::new();
     let repository = lake.repository("lake").await;
-    assert_eq!(lake.gc_rules(&repository).await.unwrap(), None);
+    assert_eq!(lake.reader().gc_rules(&repository).await.unwrap(), None);
 
     let first = rules(21, &[("main", 7), ("dev", 3)]);
     lake.set_gc_rules(&repository, &first).await.unwrap();
     assert_eq!(
-        lake.gc_rules(&repository).await.unwrap(),
+        lake.reader().gc_rules(&repository).await.unwrap(),
         Some(first.clone())
     );
     assert_eq!(first.retention_days("main"), 7);
@@ -49,10 +49,13 @@ async fn rules_are_set_replaced_and_deleted() {
 
     let second = rules(14, &[]);
     lake.set_gc_rules(&repository, &second).await.unwrap();
-    assert_eq!(lake.gc_rules(&repository).await.unwrap(), Some(second));
+    assert_eq!(
+        lake.reader().gc_rules(&repository).await.unwrap(),
+        Some(second)
+    );
 
     lake.delete_gc_rules(&repository).await.unwrap();
-    assert_eq!(lake.gc_rules(&repository).await.unwrap(), None);
+    assert_eq!(lake.reader().gc_rules(&repository).await.unwrap(), None);
     lake.delete_gc_rules(&repository).await.unwrap();
 }
 
@@ -62,7 +65,7 @@ async fn rules_are_stored_in_the_format_of_lakefs() {
     let repository = lake.repository("lake").await;
     // Written by lakeFS 1.84.
     store(&lake, &repository, b"\x08\x15\x12\x07\x0a\x03dev\x10\x07").await;
-    let read = lake.gc_rules(&repository).await.unwrap();
+    let read = lake.reader().gc_rules(&repository).await.unwrap();
     assert_eq!(read, Some(rules(21, &[("dev", 7)])));
 
     let written = rules(21, &[("dev", 7)]);
@@ -85,7 +88,10 @@ async fn rules_with_only_zeros_are_not_empty() {
     let repository = lake.repository("lake").await;
     let at_once = rules(0, &[]);
     lake.set_gc_rules(&repository, &at_once).await.unwrap();
-    assert_eq!(lake.gc_rules(&repository).await.unwrap(), Some(at_once));
+    assert_eq!(
+        lake.reader().gc_rules(&repository).await.unwrap(),
+        Some(at_once)
+    );
 }
 
 #[tokio::test]
@@ -108,7 +114,10 @@ async fn invalid_rules_are_refused() {
             other => panic!("{bad:?}: {other:?}"),
         }
     }
-    assert_eq!(lake.gc_rules(&repository).await.unwrap(), Some(good));
+    assert_eq!(
+        lake.reader().gc_rules(&repository).await.unwrap(),
+        Some(good)
+    );
 }
 
 #[tokio::test]
@@ -123,7 +132,7 @@ async fn read_only_repository_keeps_its_rules() {
     ] {
         assert!(matches!(refused, Err(Error::ReadOnly(_))));
     }
-    assert_eq!(lake.gc_rules(&repository).await.unwrap(), None);
+    assert_eq!(lake.reader().gc_rules(&repository).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -132,7 +141,7 @@ async fn unreadable_rules_are_an_error() {
     let repository = lake.repository("lake").await;
     store(&lake, &repository, b"{}").await;
     assert!(matches!(
-        lake.gc_rules(&repository).await,
+        lake.reader().gc_rules(&repository).await,
         Err(Error::Corrupt { .. })
     ));
 }

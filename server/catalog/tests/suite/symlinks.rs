@@ -13,7 +13,7 @@ async fn file(lake: &TestCatalog, key: &str) -> Option<Vec<String>> {
 async fn addresses(lake: &TestCatalog, repository: &Repository, paths: &[&str]) -> Vec<String> {
     let mut addresses = Vec::new();
     for path in paths {
-        let object = lake.stat(repository, "main", path).await.unwrap();
+        let object = lake.reader().stat(repository, "main", path).await.unwrap();
         addresses.push(object.physical_address);
     }
     addresses

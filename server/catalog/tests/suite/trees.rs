@@ -11,9 +11,12 @@ async fn tree_of_a_commit_is_read_byte_for_byte() {
     lake.put(&repository, "main", "a", "1").await;
     let commit = lake.commit(&repository, "main", "first").await;
     let tree = commit.meta_range_id.as_str();
-    assert_eq!(lake.table_key(tree).unwrap(), format!("_lakefs/{tree}"));
+    assert_eq!(
+        lake.reader().table_key(tree).unwrap(),
+        format!("_lakefs/{tree}")
+    );
 
-    let (size_bytes, body) = lake.open_table(&repository, tree).await.unwrap();
+    let (size_bytes, body) = lake.reader().open_table(&repository, tree).await.unwrap();
     let pieces: Vec<bytes::Bytes> = body.try_collect().await.unwrap();
     let bytes = pieces.concat();
     assert_eq!(bytes.len() as u64, size_bytes);
@@ -39,8 +42,9 @@ async fn only_table_ids_become_paths() {
         &"0".repeat(65),
     ] {
         for error in [
-            lake.table_key(id).unwrap_err(),
-            lake.open_table(&repository, id)
+            lake.reader().table_key(id).unwrap_err(),
+            lake.reader()
+                .open_table(&repository, id)
                 .await
                 .map(drop)
                 .unwrap_err(),
@@ -49,8 +53,9 @@ async fn only_table_ids_become_paths() {
         }
     }
     let unknown = "0".repeat(64);
-    lake.table_key(&unknown).unwrap();
+    lake.reader().table_key(&unknown).unwrap();
     let error = lake
+        .reader()
         .open_table(&repository, &unknown)
         .await
         .map(drop)

@@ -20,7 +20,13 @@ async fn deleting_missing_objects_succeeds() {
         );
     }
     assert_eq!(lake.paths().await, "");
-    assert!(lake.catalog.branch(&lake.repository, "main").await.is_ok());
+    assert!(
+        lake.catalog
+            .reader()
+            .branch(&lake.repository, "main")
+            .await
+            .is_ok()
+    );
     assert_eq!(
         lake.send(lake.call("DELETE", "/none/main/a"))
             .await

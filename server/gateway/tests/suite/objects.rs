@@ -17,6 +17,7 @@ async fn object_is_read_back_whole_and_in_ranges() {
     );
     let stored = lake
         .catalog
+        .reader()
         .stat(&lake.repository, "main", "a/two.csv")
         .await
         .unwrap()

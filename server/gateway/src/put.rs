@@ -74,6 +74,7 @@ impl S3Api {
         let mut response = S3Response::new(PutObjectOutput::default());
         if input.key.ends_with('/') && input.content_length == Some(0) {
             self.catalog
+                .reader()
                 .branch(repository, reference)
                 .await
                 .map_err(write_error)?;

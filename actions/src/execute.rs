@@ -18,7 +18,8 @@ use crate::manifest::{log_key, manifest, manifest_key};
 use crate::output::Output;
 use crate::preflight::Warning;
 use crate::run::{HookRun, HookStatus, NEVER, Records, Run};
-use crate::runner::{HookFailure, HookResult, Invocation, Runners};
+use crate::runner::registry::Runners;
+use crate::runner::{HookFailure, HookResult, Invocation};
 
 /// Maximum number of actions of one event that run concurrently.
 const MAX_PARALLEL_ACTIONS: usize = 8;

@@ -12,7 +12,8 @@ use graveler::{Event, EventKind};
 
 use crate::action_file::{Action, Diagnostic, FileError, Hook};
 use crate::load::{FileSet, LoadError, LoadedFile, Loader, Tree};
-use crate::runner::{HookSpec, Runners};
+use crate::runner::HookSpec;
+use crate::runner::registry::Runners;
 
 /// Maximum number of warnings per change.
 const MAX_WARNINGS: usize = 100;

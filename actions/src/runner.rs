@@ -4,12 +4,12 @@
 //! To add a type, add its properties to `action_file`, implement [`HookRunner`] in a file below
 //! this one, and register it where `engine` is put together.
 
-mod airflow;
-mod lua;
-mod wasm;
-mod webhook;
+pub(crate) mod airflow;
+pub(crate) mod lua;
+pub(crate) mod registry;
+pub(crate) mod wasm;
+pub(crate) mod webhook;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -21,11 +21,6 @@ use crate::env::MissingVariable;
 use crate::load::{MatchedAction, Tree};
 use crate::output::{MAX_LOG_BYTES, Output};
 use crate::wasm::Failure;
-
-pub(crate) use airflow::AirflowRunner;
-pub(crate) use lua::LuaRunner;
-pub(crate) use wasm::WasmRunner;
-pub(crate) use webhook::WebhookRunner;
 
 /// Runs the hooks of one type.
 #[async_trait]
@@ -147,30 +142,6 @@ pub(crate) struct Problem {
     /// hook would show whether it fails, or because the hook's failures are warnings too.
     pub(crate) refuses: bool,
     pub(crate) diagnostic: Diagnostic,
-}
-
-/// The runners of all hook types. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(crate) struct Runners {
-    by_type: Arc<BTreeMap<&'static str, Arc<dyn HookRunner>>>,
-}
-
-impl Runners {
-    /// Registers each runner for its type.
-    pub(crate) fn new(runners: impl IntoIterator<Item = Arc<dyn HookRunner>>) -> Self {
-        let by_type = runners
-            .into_iter()
-            .map(|runner| (runner.type_name(), runner));
-        Self {
-            by_type: Arc::new(by_type.collect()),
-        }
-    }
-
-    /// Returns the runner of a hook. Hooks of a type without a runner always fail.
-    pub(crate) fn of(&self, hook: &Hook) -> &dyn HookRunner {
-        let registered = self.by_type.get(hook.kind.type_name());
-        registered.map_or(&LuaRunner, |runner| &**runner)
-    }
 }
 
 #[cfg(test)]

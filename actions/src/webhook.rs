@@ -38,6 +38,9 @@ use transcript::{Call, TextLog, failure, read_body, request_head, response_head,
 
 pub use targets::WebhookTargets;
 
+/// Interval at which Airflow is polled for the state of a DAG run.
+const DAG_POLL_INTERVAL: Duration = Duration::from_secs(5);
+
 /// Calls webhooks. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Webhooks {
@@ -68,7 +71,7 @@ impl Default for WebhookOptions {
         Self {
             targets: WebhookTargets::default(),
             run_key: Vec::new(),
-            dag_poll_interval: airflow::POLL_INTERVAL,
+            dag_poll_interval: DAG_POLL_INTERVAL,
         }
     }
 }

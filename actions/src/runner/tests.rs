@@ -4,6 +4,10 @@ use base::ManualClock;
 use catalog::testing::TestCatalog;
 use graveler::EventKind;
 
+use super::airflow::AirflowRunner;
+use super::registry::Runners;
+use super::wasm::WasmRunner;
+use super::webhook::WebhookRunner;
 use super::*;
 use crate::env::Environment;
 use crate::load::{self, Loader, Origin};

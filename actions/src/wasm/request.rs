@@ -47,7 +47,7 @@ pub struct Request {
     pub action: String,
     pub hook: String,
     pub event: Arc<Event>,
-    /// The trees of the event. [`SnapshotTrees`] except in tests.
+    /// The trees of the event. [`super::SnapshotTrees`] except in tests.
     pub trees: Arc<dyn Trees>,
     pub config: serde_json::Value,
     pub select: Select,

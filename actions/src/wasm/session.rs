@@ -415,22 +415,23 @@ impl State {
         answer
     }
 
-    pub(super) fn submit(&mut self, finding: Finding) -> Result<(), String> {
+    /// Keeps a finding, unless the instance has reached its limits.
+    pub(super) fn submit(&mut self, finding: Finding) -> Result<(), Refusal> {
         let limit = self.run.limits.findings;
         let mut submitted = self.left.submitted();
         if submitted.findings.len() >= limit {
             submitted.findings_dropped += 1;
-            return Err(format!(
+            return Err(Refusal::TooMuch(format!(
                 "only {limit} findings are kept; this one is only counted (limits.findings)"
-            ));
+            )));
         }
         let bytes = submitted.findings_bytes + weight(&finding);
         if bytes > FINDINGS_BYTES {
             submitted.findings_dropped += 1;
-            return Err(format!(
+            return Err(Refusal::TooMuch(format!(
                 "only {} of findings are kept; this one is only counted",
                 size(FINDINGS_BYTES as u64)
-            ));
+            )));
         }
         submitted.findings_bytes = bytes;
         submitted.findings.push(finding);

@@ -476,7 +476,7 @@ impl tree::HostChunks for State {
 impl report::Host for State {
     fn submit(&mut self, item: Resource<Finding>) -> wasmtime::Result<Result<(), String>> {
         let finding = self.table.delete(item)?;
-        Ok(State::submit(self, finding))
+        Ok(State::submit(self, finding).map_err(|refusal| refusal.to_string()))
     }
     fn metric(&mut self, name: String, value: f64, unit: String) -> wasmtime::Result<()> {
         State::metric(self, &name, value, &unit);

@@ -25,8 +25,6 @@ use crate::env::{Expanded, MASK};
 use crate::output::Output;
 use crate::runner::HookFailure;
 
-/// Interval at which Airflow is polled for the state of a run.
-pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// Timeout of one request. The hook's `timeout` limits the whole wait.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// Maximum size of a run's description. It repeats the configuration with which the run was

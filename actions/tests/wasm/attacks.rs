@@ -120,7 +120,11 @@ async fn text_between_nested_components_is_stopped_in_time() {
     assert_eq!(described.unwrap(), json!({}));
     let started = Instant::now();
     let host = host();
-    let run = host.run(attack(component, briefly(400)));
+    // A repository of its own, so that it does not wait for the memory of hooks in other tests.
+    let run = host.run(Request {
+        limits: briefly(400),
+        ..of_repository("text", component)
+    });
     let (report, pause) = longest_pause(run).await;
     assert_eq!(error(&report), STOPPED);
     assert!(

@@ -208,7 +208,7 @@ impl Lake {
 
     /// Returns the id of a branch's head commit.
     async fn head(&self, branch: &str) -> graveler::CommitId {
-        let branch = self.catalog.branch(&self.repository, branch).await;
+        let branch = self.catalog.reader().branch(&self.repository, branch).await;
         branch.unwrap().record.commit_id
     }
 

@@ -111,7 +111,7 @@ async fn wasm_runner_fails_a_hook_of_another_type() {
         Compiler::InProcess,
     );
     let lake = TestCatalog::new();
-    let loader = Loader::new((*lake.catalog).clone());
+    let loader = Loader::new(lake.catalog.reader().clone());
     let runner = WasmRunner::new(Host::new(options).unwrap(), loader);
     let why = failure(&runner, &matched(), 3).await;
     assert_eq!(why, "hook type airflow cannot be run as wasm");

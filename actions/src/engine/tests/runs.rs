@@ -39,6 +39,7 @@ async fn manifest_of_the_pre_commit_run_has_the_commit() {
         .unwrap();
     let manifest = lake
         .catalog
+        .reader()
         .get_internal(
             &lake.repository,
             &format!("actions/log/{}/run.manifest", pre.run_id),

@@ -181,6 +181,7 @@ impl Paths {
 }
 
 /// Resolves an address, for [`crate::fuzzing`]: whatever its text, its place is below the store's folder.
+#[cfg(any(test, feature = "testing"))]
 pub(crate) fn try_address(text: &str) {
     static PATHS: LazyLock<Paths> = LazyLock::new(|| {
         let external = ["/import".to_owned()];

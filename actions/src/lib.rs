@@ -12,6 +12,7 @@ mod engine;
 mod env;
 mod error;
 mod execute;
+#[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod glob;

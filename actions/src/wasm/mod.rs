@@ -23,6 +23,7 @@ mod describe;
 mod disk;
 mod engine;
 mod fanout;
+#[cfg(any(test, feature = "testing"))]
 pub(crate) mod fuzzing;
 mod guest;
 mod guests;

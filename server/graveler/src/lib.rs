@@ -32,6 +32,7 @@ mod dump;
 mod engine;
 mod error;
 mod event;
+#[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod graveler;

@@ -182,6 +182,7 @@ impl Paths {
 
 /// Resolves an address, for [`crate::fuzzing`]. Panics if the resulting path is neither below the store's folder nor in
 /// the allowed external folder.
+#[cfg(any(test, feature = "testing"))]
 pub(crate) fn try_address(text: &str) {
     static PATHS: LazyLock<Paths> = LazyLock::new(|| {
         let external = ["/import".to_owned()];

@@ -5,16 +5,12 @@
 //! current state. A key that nobody writes meanwhile is returned exactly once if it differs,
 //! otherwise not at all. Changes that are committed meanwhile no longer count as uncommitted.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use base::OffsetDateTime;
 use bytes::Bytes;
 
-use crate::engine::Engine;
-use crate::ref_diff::{StagedDiff, Step};
-use crate::staging::StagedChanges;
-use crate::{Branch, Diff, DiffSource, Error, MetaRangeId, Repository, Result};
+use crate::staged_diff::{StagedDiff, Step};
+use crate::{Branch, Diff, DiffSource, Error, Graveler, MetaRangeId, Repository, Result};
 
 /// How many reads in a row may finish too late while the branch changes.
 const MAX_LATE_READS: u32 = 10;
@@ -22,7 +18,7 @@ const MAX_LATE_READS: u32 = 10;
 /// The difference from a tree to a branch with its staged changes.
 #[derive(Debug)]
 pub(crate) struct BranchDiff {
-    engine: Arc<Engine>,
+    engine: Graveler,
     repository: Repository,
     /// `None`: the branch's current head.
     left: Option<MetaRangeId>,
@@ -39,7 +35,7 @@ pub(crate) struct BranchDiff {
 impl BranchDiff {
     /// `read_at` is the time before the branch's record was read.
     pub(crate) async fn open(
-        engine: &Arc<Engine>,
+        engine: &Graveler,
         repository: &Repository,
         left: Option<MetaRangeId>,
         branch: Branch,
@@ -47,7 +43,7 @@ impl BranchDiff {
     ) -> Result<Self> {
         let diff = open_diff(engine, repository, left.as_ref(), &branch).await?;
         Ok(Self {
-            engine: Arc::clone(engine),
+            engine: engine.clone(),
             repository: repository.clone(),
             left,
             branch,
@@ -62,7 +58,7 @@ impl BranchDiff {
     /// Reloads the branch if its tokens may soon be emptied.
     async fn refresh(&mut self) -> Result<()> {
         let now = self.engine.clock.now();
-        if now - self.read_at >= self.engine.token_grace / 2 {
+        if now - self.read_at >= self.engine.staging.token_grace / 2 {
             self.reload(now).await?;
         }
         Ok(())
@@ -72,7 +68,7 @@ impl BranchDiff {
     /// meanwhile. Returns whether the branch changed; the caller must then discard what it read.
     async fn discard_if_late(&mut self) -> Result<bool> {
         let now = self.engine.clock.now();
-        if now - self.read_at <= self.engine.token_grace / 2 {
+        if now - self.read_at <= self.engine.staging.token_grace / 2 {
             return Ok(false);
         }
         self.reload(now).await
@@ -105,13 +101,13 @@ impl BranchDiff {
 }
 
 async fn open_diff(
-    engine: &Engine,
+    engine: &Graveler,
     repository: &Repository,
     left: Option<&MetaRangeId>,
     branch: &Branch,
 ) -> Result<StagedDiff> {
     let head = engine.tree_of(repository, &branch.record.commit_id).await?;
-    let staged = StagedChanges::new(&engine.kv, branch.record.tokens());
+    let staged = engine.staging.changes(branch.record.tokens());
     engine
         .staged_over(repository, left.unwrap_or(&head), &head, staged)
         .await

@@ -10,17 +10,22 @@
 use bytes::Bytes;
 use kv::{Op, Predicate};
 
-use crate::deletion::write_unless_deleted;
-use crate::engine::{Engine, check_read_only};
+use crate::checks::check_read_only;
 use crate::ident::commit_id;
 use crate::records::{Stored as _, commit_key};
-use crate::{Commit, Error, Kind, Repository, Result};
+use crate::{Commit, Error, Graveler, Kind, Repository, Result};
 
 /// Maximum number of parents of an imported commit; commits made here have at most two.
 const MAX_PARENTS: usize = 16;
 
-impl Engine {
-    pub(crate) async fn create_commit_record(
+impl Graveler {
+    /// Stores the record of a commit that another server made; no branch moves.
+    ///
+    /// # Errors
+    /// [`crate::Error::WrongCommitId`] if the id does not match the content;
+    /// [`crate::Error::InvalidValue`] if a parent or the tree is missing; [`crate::Error::NotUnique`]
+    /// if the commit is recorded already.
+    pub async fn create_commit_record(
         &self,
         repository: &Repository,
         commit: &Commit,
@@ -36,7 +41,7 @@ impl Engine {
             value: commit.encode(),
             predicate: Some(Predicate::Absent),
         };
-        match write_unless_deleted(self.kv.as_ref(), repository, vec![op]).await {
+        match self.refs.write_unless_deleted(repository, vec![op]).await {
             Err(Error::Kv(kv::Error::PredicateFailed { .. })) => Err(Error::NotUnique {
                 kind: Kind::Commit,
                 id: commit.id.to_string(),

@@ -14,11 +14,12 @@ mod create;
 mod dump_record;
 mod entity;
 mod restore;
+mod restores;
 
 use self::entity::Entity;
-pub use self::restore::RestoreRefs;
-use crate::engine::Engine;
-use crate::{Error, MetaRangeId, Repository, Result};
+pub use self::restores::RestoreRefs;
+pub(crate) use self::restores::Restores;
+use crate::{Error, MetaRangeId};
 
 /// Parses a record of a dump, for [`crate::fuzzing`].
 #[cfg(any(test, feature = "testing"))]
@@ -45,18 +46,6 @@ impl RefsDump {
             (Entity::Tag, &self.tags),
             (Entity::Branch, &self.branches),
         ]
-    }
-}
-
-impl Engine {
-    async fn tree(
-        &self,
-        repository: &Repository,
-        tree: &MetaRangeId,
-    ) -> Result<Box<dyn crate::Cursor>> {
-        self.committed
-            .cursor(&repository.storage_namespace, tree)
-            .await
     }
 }
 

@@ -10,6 +10,20 @@
 //!                  +--> staging token, sealed tokens           (staging/)
 //! ```
 //!
+//! The operations are methods of [`Graveler`], split over files by theme. Only collaborators access the
+//! key-value store, each the records of one kind:
+//!
+//! | collaborator | records |
+//! |---|---|
+//! | `Refs` (`refs/`) | branches, tags, commits |
+//! | `Staging` (`staging/`) | staged changes, retired tokens |
+//! | `Reflog` (`reflog/`) | changes of references |
+//! | `Repositories` (`repository_records.rs`) | repositories and their metadata |
+//! | `Protection` (`protection.rs`) | branch protection rules |
+//! | `Restores` (`dump/restores.rs`) | restores in progress |
+//!
+//! Stored trees (`committed/`) lie in the block store.
+//!
 //! Invariants, at every moment and across crashes and races:
 //! - An acknowledged write is in a token that its branch names, or in a commit that is an ancestor of
 //!   the branch's head.
@@ -22,20 +36,22 @@ pub mod ident;
 pub mod sstable;
 
 mod branch_diff;
+mod branch_protection;
 mod change;
+mod checks;
 mod commit_participant;
 mod commit_record;
 mod cursor;
 mod deletion;
 mod diff;
 mod dump;
-mod engine;
 mod error;
 mod event;
 #[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod graveler;
+mod guarded_write;
 mod hooks;
 mod ids;
 mod model;
@@ -47,18 +63,25 @@ mod protection;
 mod queue;
 mod records;
 mod ref_diff;
+mod reference_changes;
+mod references;
 mod reflog;
+mod reflogs;
 mod refs;
 mod repositories;
 mod repository_cache;
 mod repository_metadata;
+mod repository_records;
 mod reset;
 mod retention;
+mod staged_diff;
 mod staging;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+mod undo;
+mod values;
 
 pub use commit_participant::{CommitParticipant, CommitStep, NoParticipant};
 pub use cursor::{Cursor, Record};

@@ -9,10 +9,8 @@
 
 use async_trait::async_trait;
 
-use crate::engine::Engine;
-use crate::records::{REPOSITORIES, REPOSITORY_PREFIX};
-use crate::refs::{Listing, list};
-use crate::{CreateRepository, Error, NamespaceProblem, Repository, Result};
+use crate::refs::Listing;
+use crate::{CreateRepository, Error, Graveler, NamespaceProblem, Repository, Result};
 
 /// How many repositories are read in one round trip.
 const PAGE: usize = 1_000;
@@ -39,7 +37,7 @@ impl NamespaceClaim for NoNamespaceClaim {
     }
 }
 
-impl Engine {
+impl Graveler {
     /// Refuses a namespace that lies inside another repository's or contains it: garbage collection
     /// of one repository would see the other's objects as its own unreferenced ones.
     pub(crate) async fn check_overlap(&self, request: &CreateRepository) -> Result<()> {
@@ -58,8 +56,8 @@ impl Engine {
         }))
     }
 
-    /// Whether a repository in any state has exactly this namespace.
-    pub(crate) async fn has_namespace(&self, namespace: &str) -> Result<bool> {
+    /// Whether a repository in any state has exactly this storage namespace, in any spelling.
+    pub async fn has_namespace(&self, namespace: &str) -> Result<bool> {
         let found = self.repository_at(namespace, |one, other| one == other);
         Ok(found.await?.is_some())
     }
@@ -89,15 +87,7 @@ impl Engine {
                 after: &after,
                 limit: PAGE,
             };
-            let page = list(
-                self.kv.as_ref(),
-                REPOSITORIES,
-                REPOSITORY_PREFIX,
-                range,
-                |r: &Repository| r.id.to_string(),
-                |_| true,
-            )
-            .await?;
+            let page = self.repositories.list(range, |_| true).await?;
             let theirs = page.results.iter().map(|r| r.storage_namespace.clone());
             let theirs = self.canonical(theirs.collect()).await;
             let mut pairs = page.results.into_iter().zip(theirs);

@@ -16,8 +16,8 @@ use moka::sync::Cache;
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
-use crate::deletion::write_unless_deleted;
-use crate::engine::{check_read_only, count_retry};
+use crate::checks::{check_read_only, count_retry};
+use crate::guarded_write::write_unless_deleted;
 use crate::ids::MAX_REF_NAME_BYTES;
 use crate::records::{BlockedActions, BranchProtectionRules, PROTECTED_BRANCHES, ProtectionRule};
 use crate::{BranchId, BranchProtection, Error, Kind, Repository, Result};

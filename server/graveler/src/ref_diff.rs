@@ -1,26 +1,20 @@
 //! Differences between references: uncommitted changes, two references, two references since their
 //! merge base.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
-use bytes::Bytes;
-
 use crate::branch_diff::BranchDiff;
-use crate::committed::{Change, ChangeCursor as _};
 use crate::cursor::Lookup;
-use crate::engine::Engine;
 use crate::refs::committed_side;
+use crate::staged_diff::StagedDiff;
 use crate::staging::StagedChanges;
 use crate::{
-    Branch, BranchId, BranchRecord, Commit, Diff, DiffCursor, DiffKind, DiffSource, Error,
+    Branch, BranchId, BranchRecord, Commit, DiffCursor, DiffSource as _, Error, Graveler,
     MetaRangeId, RefKind, Repository, ResolvedRef, Result,
 };
 
-impl Engine {
-    /// Uncommitted changes of a branch.
-    pub(crate) async fn diff_uncommitted(
-        self: &Arc<Self>,
+impl Graveler {
+    /// Uncommitted changes of a branch, in key order.
+    pub async fn diff_uncommitted(
+        &self,
         repository: &Repository,
         branch: &BranchId,
     ) -> Result<DiffCursor> {
@@ -41,7 +35,7 @@ impl Engine {
         record: &BranchRecord,
     ) -> Result<DiffCursor> {
         let head = self.tree_of(repository, &record.commit_id).await?;
-        let sealed = StagedChanges::new(&self.kv, &record.sealed_tokens);
+        let sealed = self.staging.changes(&record.sealed_tokens);
         Ok(DiffCursor::new(
             self.staged_over(repository, &head, &head, sealed).await?,
         ))
@@ -59,7 +53,7 @@ impl Engine {
                 repository,
                 &head,
                 &head,
-                StagedChanges::new(&self.kv, record.tokens()),
+                self.staging.changes(record.tokens()),
             )
             .await?
             .next()
@@ -67,8 +61,10 @@ impl Engine {
             .is_some())
     }
 
-    pub(crate) async fn diff(
-        self: &Arc<Self>,
+    /// Two-dot diff: the changes that turn `left` into `right`. A branch means its head; `branch$` on
+    /// the right means the branch with its staged changes.
+    pub async fn diff(
+        &self,
         repository: &Repository,
         left: &ResolvedRef,
         right: &ResolvedRef,
@@ -91,7 +87,21 @@ impl Engine {
         }
     }
 
-    pub(crate) async fn compare(
+    /// The difference between two stored trees.
+    pub async fn diff_trees(
+        &self,
+        repository: &Repository,
+        left: &MetaRangeId,
+        right: &MetaRangeId,
+    ) -> Result<DiffCursor> {
+        self.committed
+            .diff(&repository.storage_namespace, left, right)
+            .await
+    }
+
+    /// Three-dot diff: the changes of `right` since its merge base with `left`. A key that both sides
+    /// changed is a conflict.
+    pub async fn compare(
         &self,
         repository: &Repository,
         left: &ResolvedRef,
@@ -111,7 +121,9 @@ impl Engine {
             .await
     }
 
-    pub(crate) async fn touches(
+    /// Whether a commit changed one of `keys`, or any key below one of `prefixes`, compared with its
+    /// first parent.
+    pub async fn touches(
         &self,
         repository: &Repository,
         commit: &Commit,
@@ -162,115 +174,7 @@ impl Engine {
         } else {
             Some(self.committed.diff(namespace, left, head).await?)
         };
-        Ok(StagedDiff {
-            committed,
-            difference: None,
-            staged,
-            change: None,
-            base: Lookup::new(self.committed.cursor(namespace, left).await?),
-        })
-    }
-}
-
-/// Staged changes on top of the difference between two trees.
-#[derive(Debug)]
-pub(crate) struct StagedDiff {
-    /// From the left tree to the head; `None` if they are the same tree.
-    committed: Option<DiffCursor>,
-    difference: Option<Diff>,
-    staged: StagedChanges,
-    change: Option<Change>,
-    /// The left tree's records, looked up for staged keys.
-    base: Lookup,
-}
-
-/// The result of one step: of one staged change or one difference between the trees.
-#[derive(Debug)]
-pub(crate) enum Step {
-    Found(Diff),
-    /// The staged change of this key makes no difference.
-    Same(Bytes),
-    End,
-}
-
-impl StagedDiff {
-    /// Advances by one key. Dropping the future loses no change.
-    pub(crate) async fn step(&mut self) -> Result<Step> {
-        if self.change.is_none() {
-            self.change = self.staged.next().await?;
-        }
-        if let (None, Some(committed)) = (&self.difference, &mut self.committed) {
-            self.difference = committed.next().await?;
-        }
-        let difference = self.difference.as_ref().map(|difference| &difference.key);
-        let (key, differs) = match (&self.change, difference) {
-            (None, None) => return Ok(Step::End),
-            (Some(change), at) if at.is_none_or(|at| *at >= change.key) => {
-                (change.key.clone(), at == Some(&change.key))
-            }
-            _ => return Ok(self.difference.take().map_or(Step::End, Step::Found)),
-        };
-        // Trees that agree on the identity may still differ in bytes, so read the left one.
-        let at_base = if differs {
-            None
-        } else {
-            self.base.get(&key).await?
-        };
-        // No await from here on: a dropped future must not lose what is taken below.
-        let left = if differs {
-            self.difference.take().and_then(|found| found.left)
-        } else {
-            at_base
-        };
-        let right = self.change.take().and_then(|change| change.value);
-        let kind = match (&left, &right) {
-            (None, None) => return Ok(Step::Same(key)),
-            (Some(left), Some(right)) if left.identity == right.identity => {
-                return Ok(Step::Same(key));
-            }
-            (None, Some(_)) => DiffKind::Added,
-            (Some(_), Some(_)) => DiffKind::Changed,
-            (Some(_), None) => DiffKind::Removed,
-        };
-        Ok(Step::Found(Diff {
-            kind,
-            key,
-            left,
-            right,
-        }))
-    }
-}
-
-#[async_trait]
-impl DiffSource for StagedDiff {
-    async fn next(&mut self) -> Result<Option<Diff>> {
-        loop {
-            match self.step().await? {
-                Step::Found(diff) => return Ok(Some(diff)),
-                Step::Same(_) => {}
-                Step::End => return Ok(None),
-            }
-        }
-    }
-
-    fn seek(&mut self, key: &[u8]) {
-        if self
-            .change
-            .as_ref()
-            .is_none_or(|change| change.key.as_ref() < key)
-        {
-            self.change = None;
-            self.staged.seek(key);
-        }
-        if self
-            .difference
-            .as_ref()
-            .is_none_or(|difference| difference.key.as_ref() < key)
-        {
-            self.difference = None;
-            if let Some(committed) = &mut self.committed {
-                committed.seek(key);
-            }
-        }
+        let base = Lookup::new(self.committed.cursor(namespace, left).await?);
+        Ok(StagedDiff::new(committed, staged, base))
     }
 }

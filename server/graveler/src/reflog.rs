@@ -17,20 +17,23 @@ mod prune;
 mod read;
 mod record;
 mod refusal;
-mod undo;
 
-pub(crate) use self::prune::MAX_ENTRIES;
-#[cfg(test)]
-pub(crate) use self::prune::MaxEntries;
-use base::OffsetDateTime;
+pub(crate) use self::prune::{MAX_ENTRIES, MaxEntries};
+pub(crate) use self::refusal::{
+    moved_on_without_tokens, nothing_kept, refused_creation, undo_reason,
+};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{Clock, IdGenerator, OffsetDateTime};
 use bytes::Bytes;
-use kv::{Op, Predicate};
+use kv::{Op, Predicate, Store};
 
-use crate::engine::Engine;
 use crate::records::{BRANCHES, Stored as _, TAGS};
-use crate::staging::retire_op;
+use crate::staging::{Staging, retire_op};
 use crate::{
-    BranchId, CommitId, Operation, RefName, ReflogEntry, Repository, Result, StagingToken, TagId,
+    BranchId, CommitId, Operation, Options, RefName, ReflogEntry, Repository, Result, StagingToken,
+    TagId,
 };
 
 /// The prefix of reflog partition names; the name of the repository's partition follows.
@@ -66,9 +69,9 @@ pub(crate) struct RefChange<'a> {
 
 /// An entry and the predicate for a compare-and-set of it.
 #[derive(Debug, Clone)]
-struct StoredEntry {
-    entry: ReflogEntry,
-    predicate: Predicate,
+pub(crate) struct StoredEntry {
+    pub entry: ReflogEntry,
+    pub predicate: Predicate,
 }
 
 /// The writes of an entry, and the entry's key, which shows afterwards whether they took effect.
@@ -115,24 +118,50 @@ impl<'a> RefChange<'a> {
     }
 }
 
-impl Engine {
+/// The reflog of all repositories.
+#[derive(Debug)]
+pub(crate) struct Reflog {
+    kv: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdGenerator>,
+    staging: Arc<Staging>,
+    /// See `Options::keep_staged`.
+    pub keep_staged: Duration,
+    /// See `Options::keep_reflog`.
+    keep_reflog: Duration,
+}
+
+impl Reflog {
+    pub(crate) fn new(
+        kv: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdGenerator>,
+        staging: Arc<Staging>,
+        options: &Options,
+    ) -> Self {
+        Self {
+            kv,
+            clock,
+            ids,
+            staging,
+            keep_staged: options.keep_staged,
+            keep_reflog: options.keep_reflog,
+        }
+    }
+
     /// The writes that record a change. Add them to the batch that makes the change, after its
     /// compare-and-set.
     ///
     /// The entry keeps staged changes that the change discards for an undo. If nothing is to be kept,
-    /// the writes retire the tokens instead. In either case call [`Engine::retire_unless_kept`] after
+    /// the writes retire the tokens instead. In either case call [`Self::retire_unless_kept`] after
     /// the batch.
-    pub(crate) fn reflog_ops(&self, repository: &Repository, change: RefChange<'_>) -> Vec<Op> {
-        self.reflog_write(repository, change).ops
+    pub(crate) fn ops(&self, repository: &Repository, change: RefChange<'_>) -> Vec<Op> {
+        self.write(repository, change).ops
     }
 
-    /// [`Engine::reflog_ops`] with the entry's key, for [`Engine::resolve_ambiguous_write`].
-    pub(crate) fn reflog_write(
-        &self,
-        repository: &Repository,
-        change: RefChange<'_>,
-    ) -> ReflogWrite {
-        let entry = self.new_reflog_entry(change);
+    /// [`Self::ops`] with the entry's key, for [`Self::resolve_ambiguous_write`].
+    pub(crate) fn write(&self, repository: &Repository, change: RefChange<'_>) -> ReflogWrite {
+        let entry = self.new_entry(change);
         let mut ops = entry_ops(repository, &entry);
         if entry.kept_tokens.is_empty() {
             ops.extend(change.discarded.iter().map(retire_op));
@@ -161,10 +190,10 @@ impl Engine {
         }
     }
 
-    fn new_reflog_entry(&self, change: RefChange<'_>) -> ReflogEntry {
+    pub(crate) fn new_entry(&self, change: RefChange<'_>) -> ReflogEntry {
         let keeps = self.keep_staged.as_secs() > 0;
         ReflogEntry {
-            id: self.new_reflog_id(),
+            id: self.new_id(),
             reference: change.reference.into(),
             operation: change.operation,
             actor: change.actor.to_owned(),
@@ -183,15 +212,15 @@ impl Engine {
     }
 
     /// Empties discarded tokens unless an entry keeps them. Call it after the batch with their
-    /// [`Engine::reflog_ops`] took effect.
+    /// [`Self::ops`] took effect.
     pub(crate) fn retire_unless_kept(&self, tokens: Vec<StagingToken>) {
         if self.keep_staged.as_secs() == 0 {
-            self.janitor.retire(tokens);
+            self.staging.retire(tokens);
         }
     }
 
     /// A new entry id; it sorts before all ids that were generated earlier.
-    fn new_reflog_id(&self) -> String {
+    fn new_id(&self) -> String {
         // The second part keeps ids unique that are generated in the same nanosecond.
         let nanos = nanos(self.clock.now());
         format!("{:016x}{}", !nanos, self.ids.descending_data_id())
@@ -204,7 +233,7 @@ pub(crate) fn reflog_partition(repository: &Repository) -> Bytes {
 }
 
 /// The writes of a new entry and of the keys that refer to it.
-fn entry_ops(repository: &Repository, entry: &ReflogEntry) -> Vec<Op> {
+pub(crate) fn entry_ops(repository: &Repository, entry: &ReflogEntry) -> Vec<Op> {
     let partition = reflog_partition(repository);
     let key = entry_key(&entry.reference, &entry.id);
     let set = |key: Bytes, value: Bytes| Op::Set {
@@ -243,7 +272,7 @@ fn kept_key(entry: &ReflogEntry) -> Bytes {
 
 /// The writes that remove kept tokens from an entry, if it still has them. They make restoring and
 /// retiring the tokens mutually exclusive.
-fn release_kept_ops(repository: &Repository, stored: &StoredEntry) -> Vec<Op> {
+pub(crate) fn release_kept_ops(repository: &Repository, stored: &StoredEntry) -> Vec<Op> {
     let entry = &stored.entry;
     if entry.kept_tokens.is_empty() {
         return Vec::new();
@@ -279,7 +308,7 @@ fn nanos(time: OffsetDateTime) -> u64 {
 }
 
 /// The reference's kind and name, for messages.
-fn kind_and_name(reference: &RefName) -> (&'static str, &str) {
+pub(crate) fn kind_and_name(reference: &RefName) -> (&'static str, &str) {
     match reference {
         RefName::Branch(branch) => ("branch", branch.as_str()),
         RefName::Tag(tag) => ("tag", tag.as_str()),

@@ -9,18 +9,16 @@ use base::Page;
 use bytes::Bytes;
 use kv::{Op, Predicate};
 
-use crate::engine::{Engine, count_retry, generation_after};
+use crate::checks::{count_retry, generation_after};
 use crate::ident::commit_id;
-use crate::namespaces::NamespaceClaim;
-use crate::records::{
-    CREATIONS, LATEST_CREATION, REPOSITORIES, REPOSITORY_PREFIX, Stored as _, branch_key,
-    commit_key, repository_key,
-};
+use crate::namespaces::{NamespaceClaim, NoNamespaceClaim};
+use crate::records::{CREATIONS, LATEST_CREATION, Stored as _, branch_key, commit_key};
 use crate::reflog::{RefChange, RefTarget};
-use crate::refs::{Listing, list, not_found};
+use crate::refs::Listing;
+use crate::repository_records::id_taken;
 use crate::{
-    Branch, BranchRecord, Commit, CommitId, CreateRepository, Error, Kind, MetaRangeId, Operation,
-    Repository, RepositoryId, RepositoryState, Result,
+    Branch, BranchRecord, Commit, CommitId, CreateRepository, Error, Graveler, MetaRangeId,
+    Operation, Repository, RepositoryId, RepositoryState, Result,
 };
 
 /// How often a compare-and-set of a record is tried.
@@ -28,11 +26,20 @@ const MAX_TRIES: usize = 10;
 /// The name of the creations' common record, for errors.
 const ALL_REPOSITORIES: &str = "the list of repositories";
 
-impl Engine {
-    /// Creates a repository in a namespace that no other repository shares, even if other servers
-    /// create repositories concurrently. Every creation changes `weir-namespaces`; if that record
-    /// changed, the checks are repeated.
-    pub(crate) async fn create_repository(
+impl Graveler {
+    /// Creates a repository; unless it is bare, with a first commit and its default branch.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotUnique`] if the name is taken; [`crate::Error::Namespace`] if the namespace
+    /// lies inside another repository's, contains it or, unless the new repository is bare, equals
+    /// it; [`crate::Error::TooManyTries`].
+    pub async fn create_repository(&self, request: CreateRepository) -> Result<Repository> {
+        self.create_repository_with_claim(request, &NoNamespaceClaim)
+            .await
+    }
+
+    /// Like [`Self::create_repository`], and claims the namespace before the repository exists.
+    pub async fn create_repository_with_claim(
         &self,
         request: CreateRepository,
         claim: &dyn NamespaceClaim,
@@ -43,8 +50,7 @@ impl Engine {
             .turn_for_record(of_all, LATEST_CREATION, ALL_REPOSITORIES)
             .await?;
         for _ in 0..MAX_TRIES {
-            let latest = self.kv.get(CREATIONS, LATEST_CREATION).await?;
-            let latest = latest.map_or(Predicate::Absent, |stored| stored.predicate);
+            let latest = self.repositories.latest_creation().await?;
             self.check_id_free(&request.id).await?;
             self.check_overlap(&request).await?;
             claim.claim().await?;
@@ -57,7 +63,7 @@ impl Engine {
     }
 
     async fn check_id_free(&self, id: &RepositoryId) -> Result<()> {
-        match self.stored_repository(id).await {
+        match self.repositories.stored(id).await {
             Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
             Ok((there, _)) if there.state == RepositoryState::InDeletion => {
@@ -84,36 +90,12 @@ impl Engine {
             read_only: request.read_only,
             storage_id: request.storage_id.clone(),
         };
-        let mut ops = vec![Op::Set {
-            partition: Bytes::from_static(CREATIONS),
-            key: Bytes::from_static(LATEST_CREATION),
-            // Unique per creation, so that every change of the record is noticed.
-            value: Bytes::from(repository.partition()),
-            predicate: Some(latest),
-        }];
-        if !request.bare {
-            ops.extend(self.first_records(&repository, &request.creator));
-        }
-        ops.push(Op::Set {
-            partition: Bytes::from_static(REPOSITORIES),
-            key: repository_key(&request.id),
-            value: repository.encode(),
-            predicate: Some(Predicate::Absent),
-        });
-        let before = self.repositories.changes();
-        match self.kv.batch(ops).await {
-            Ok(()) => {}
-            Err(kv::Error::PredicateFailed { index: 0 }) => return Ok(None),
-            // A lakeFS server created the repository; it does not write `weir-namespaces`.
-            Err(kv::Error::PredicateFailed { .. }) => return Err(id_taken(&request.id)),
-            // The outcome is unknown, so read the record back.
-            Err(error) => match self.stored_repository(&repository.id).await {
-                Ok((stored, _)) if stored == repository => {}
-                _ => return Err(error.into()),
-            },
-        }
-        self.repositories.remember(&repository, before);
-        Ok(Some(repository))
+        let first_records = match request.bare {
+            true => Vec::new(),
+            false => self.first_records(&repository, &request.creator),
+        };
+        let created = self.repositories.create(&repository, first_records, latest);
+        Ok(created.await?.then_some(repository))
     }
 
     fn first_records(&self, repository: &Repository, creator: &str) -> Vec<Op> {
@@ -133,7 +115,9 @@ impl Engine {
             id: repository.default_branch.clone(),
             record: BranchRecord {
                 commit_id: root.id.clone(),
-                staging_token: self.new_staging_token(repository, &repository.default_branch),
+                staging_token: self
+                    .staging
+                    .new_token(repository, &repository.default_branch),
                 sealed_tokens: Vec::new(),
                 hidden: false,
             },
@@ -163,61 +147,38 @@ impl Engine {
                 predicate: None,
             },
         ];
-        ops.extend(self.reflog_ops(repository, change));
+        ops.extend(self.reflog.ops(repository, change));
         ops
     }
 
     /// The repository's record, cached for a bounded time.
-    pub(crate) async fn repository(&self, id: &RepositoryId) -> Result<Repository> {
-        if let Some(repository) = self.repositories.get(id) {
-            return Ok(repository);
-        }
-        let before = self.repositories.changes();
-        let (repository, _) = self.stored_repository(id).await?;
-        if repository.state == RepositoryState::InDeletion {
-            return Err(Error::InDeletion(id.to_string()));
-        }
-        self.repositories.remember(&repository, before);
-        Ok(repository)
+    ///
+    /// # Errors
+    /// [`crate::Error::NotFound`], [`crate::Error::InDeletion`].
+    pub async fn repository(&self, id: &RepositoryId) -> Result<Repository> {
+        self.repositories.get(id).await
     }
 
-    pub(crate) async fn stored_repository(
+    /// Visible repositories in order of name, starting after `after` (exclusive), at most `limit`.
+    /// The names start with `prefix` and contain `search`.
+    pub async fn list_repositories(
         &self,
-        id: &RepositoryId,
-    ) -> Result<(Repository, Predicate)> {
-        match self.kv.get(REPOSITORIES, &repository_key(id)).await? {
-            Some(stored) => Ok((Repository::decode(stored.value)?, stored.predicate)),
-            None => Err(not_found(Kind::Repository, id.as_str())),
-        }
-    }
-
-    /// Visible active repositories in order of name.
-    pub(crate) async fn list_repositories(
-        &self,
-        range: Listing<'_>,
+        prefix: &str,
+        after: &str,
         search: &str,
+        limit: usize,
         is_visible: impl Fn(&RepositoryId) -> bool + Send,
     ) -> Result<Page<Repository>> {
+        let range = Listing {
+            prefix,
+            after,
+            limit,
+        };
         let keep = move |r: &Repository| {
             r.state == RepositoryState::Active
                 && r.id.as_str().contains(search)
                 && is_visible(&r.id)
         };
-        list(
-            self.kv.as_ref(),
-            REPOSITORIES,
-            REPOSITORY_PREFIX,
-            range,
-            |r: &Repository| r.id.to_string(),
-            keep,
-        )
-        .await
-    }
-}
-
-fn id_taken(id: &RepositoryId) -> Error {
-    Error::NotUnique {
-        kind: Kind::Repository,
-        id: id.to_string(),
+        self.repositories.list(range, keep).await
     }
 }

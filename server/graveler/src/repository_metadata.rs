@@ -3,31 +3,64 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use kv::{Op, Predicate};
+use kv::Predicate;
 use prost::Message as _;
 
-use crate::deletion::write_unless_deleted;
-use crate::engine::{Engine, check_read_only, count_retry};
+use crate::checks::{check_read_only, count_retry};
 use crate::records::{REPOSITORY_METADATA, RepoMetadata};
-use crate::{Error, Repository, Result};
+use crate::{Error, Graveler, Repository, Result};
 
 /// How often the compare-and-set is tried against other servers.
 const MAX_TRIES: usize = 10;
 
-impl Engine {
-    /// All metadata; empty if none was ever set.
-    pub(crate) async fn repository_metadata(
+impl Graveler {
+    /// All metadata of a repository.
+    pub async fn repository_metadata(
         &self,
         repository: &Repository,
     ) -> Result<BTreeMap<String, String>> {
-        let stored = self
-            .kv
-            .get(repository.partition().as_bytes(), REPOSITORY_METADATA)
-            .await?;
+        let stored = self.repositories.metadata(repository).await?;
         stored.map_or_else(
             || Ok(BTreeMap::new()),
             |stored| decode_metadata(stored.value),
         )
+    }
+
+    /// Sets some metadata keys and leaves the others.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidValue`] if all keys and values together would exceed `max_bytes`;
+    /// [`crate::Error::TooManyTries`] if other servers keep changing the metadata.
+    pub async fn set_repository_metadata(
+        &self,
+        repository: &Repository,
+        set: BTreeMap<String, String>,
+        max_bytes: usize,
+    ) -> Result<()> {
+        self.change_repository_metadata(repository, |metadata| {
+            metadata.extend(set.clone());
+            let bytes: usize = metadata.iter().map(|(k, v)| k.len() + v.len()).sum();
+            if bytes > max_bytes {
+                return Err(Error::InvalidValue(format!(
+                    "repository metadata would have {bytes} bytes; at most {max_bytes} are allowed"
+                )));
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Deletes some metadata keys. Missing keys are not an error.
+    pub async fn delete_repository_metadata(
+        &self,
+        repository: &Repository,
+        keys: &[String],
+    ) -> Result<()> {
+        self.change_repository_metadata(repository, |metadata| {
+            metadata.retain(|key, _| !keys.contains(key));
+            Ok(())
+        })
+        .await
     }
 
     /// Changes the metadata by compare-and-set. Changes on one server take turns, so only other
@@ -41,30 +74,25 @@ impl Engine {
         let (partition, what) = (repository.partition(), name(repository));
         let _turn = self
             .queue
-            .turn_for_record(partition.clone(), REPOSITORY_METADATA, &what)
+            .turn_for_record(partition, REPOSITORY_METADATA, &what)
             .await?;
         for _ in 0..MAX_TRIES {
-            let stored = self.kv.get(partition.as_bytes(), REPOSITORY_METADATA);
-            let (mut metadata, predicate) = match stored.await? {
+            let (mut metadata, predicate) = match self.repositories.metadata(repository).await? {
                 Some(stored) => (decode_metadata(stored.value)?, stored.predicate),
                 None => (BTreeMap::new(), Predicate::Absent),
             };
             change(&mut metadata)?;
             let value = Bytes::from(RepoMetadata { metadata }.encode_to_vec());
-            let op = Op::Set {
-                partition: Bytes::from(partition.clone()),
-                key: Bytes::from_static(REPOSITORY_METADATA),
-                value: value.clone(),
-                predicate: Some(predicate),
-            };
-            match write_unless_deleted(self.kv.as_ref(), repository, vec![op]).await {
+            let written = self
+                .repositories
+                .set_metadata(repository, value.clone(), predicate);
+            match written.await {
                 Err(Error::Kv(kv::Error::PredicateFailed { .. })) => {
                     count_retry("repository_metadata");
                 }
                 // The outcome is unknown, so read the record back.
                 Err(error @ Error::Kv(_)) => {
-                    let stored = self.kv.get(partition.as_bytes(), REPOSITORY_METADATA).await;
-                    return match stored {
+                    return match self.repositories.metadata(repository).await {
                         Ok(Some(stored)) if stored.value == value => Ok(()),
                         _ => Err(error),
                     };

@@ -9,14 +9,16 @@ use bytes::Bytes;
 use kv::Op;
 
 use crate::change::MAX_TRIES;
+use crate::checks::{check_read_only, count_retry};
 use crate::committed::ChangeCursor as _;
-use crate::engine::{Engine, check_read_only, count_retry};
 use crate::protection::Blocked;
 use crate::records::{Stored as _, branch_key};
 use crate::reflog::RefChange;
 use crate::refs::StoredBranch;
-use crate::staging::{FreshToken, KeyScope, Rewritten, StagedChanges, retire_op};
-use crate::{Branch, BranchId, BranchRecord, Error, Operation, Repository, ResetScope, Result};
+use crate::staging::{FreshToken, KeyScope, Rewritten, retire_op};
+use crate::{
+    Branch, BranchId, BranchRecord, Error, Graveler, Operation, Repository, ResetScope, Result,
+};
 
 /// Options of a reset.
 #[derive(Debug, Clone, Copy)]
@@ -26,15 +28,20 @@ pub(crate) struct ResetBy<'a> {
     pub force: bool,
 }
 
-impl Engine {
-    /// Discards uncommitted changes; the keys then read as committed.
-    pub(crate) async fn reset(
+impl Graveler {
+    /// Discards uncommitted changes. A scope in which nothing is staged is not an error.
+    ///
+    /// # Errors
+    /// [`crate::Error::Protected`] on a protected branch.
+    pub async fn reset(
         &self,
         repository: &Repository,
         branch: &BranchId,
         scope: ResetScope,
-        by: ResetBy<'_>,
+        force: bool,
+        actor: &str,
     ) -> Result<()> {
+        let by = ResetBy { actor, force };
         check_read_only(repository, by.force)?;
         self.refs.branch(repository, branch).await?;
         self.protection
@@ -65,11 +72,7 @@ impl Engine {
             let read_at = self.clock.now();
             let at = self.refs.branch(repository, branch).await?;
             let tokens: Vec<_> = at.record.tokens().cloned().collect();
-            if StagedChanges::new(&self.kv, &tokens)
-                .next()
-                .await?
-                .is_none()
-            {
+            if self.staging.changes(&tokens).next().await?.is_none() {
                 if self
                     .is_branch_unchanged(repository, branch, &at.record, read_at)
                     .await?
@@ -79,7 +82,7 @@ impl Engine {
                 continue;
             }
             let record = BranchRecord {
-                staging_token: self.new_staging_token(repository, branch),
+                staging_token: self.staging.new_token(repository, branch),
                 sealed_tokens: Vec::new(),
                 ..at.record.clone()
             };
@@ -90,7 +93,7 @@ impl Engine {
             };
             let next = (record, Rewritten::default());
             if self.replace(repository, branch, &at, next, change).await? {
-                self.retire_unless_kept(tokens);
+                self.reflog.retire_unless_kept(tokens);
                 return Ok(());
             }
         }
@@ -140,17 +143,19 @@ impl Engine {
         Err(Error::TooManyTries(format!("branch {branch}")))
     }
 
-    /// Moves the head to the commit that `reference` names.
+    /// Moves a branch's head to the commit that `reference` names. Staged changes stay staged.
     ///
-    /// Staged changes stay on top of the new head, except those that made no difference to the old
-    /// head: they are dropped.
-    pub(crate) async fn hard_reset(
+    /// # Errors
+    /// [`crate::Error::Protected`] on a protected branch.
+    pub async fn hard_reset(
         &self,
         repository: &Repository,
         branch: &BranchId,
         reference: &str,
-        by: ResetBy<'_>,
+        force: bool,
+        actor: &str,
     ) -> Result<()> {
+        let by = ResetBy { actor, force };
         check_read_only(repository, by.force)?;
         self.refs.branch(repository, branch).await?;
         for blocked in [Blocked::StagingWrite, Blocked::Commit] {
@@ -194,7 +199,7 @@ impl Engine {
         at: &StoredBranch,
     ) -> Result<Rewritten> {
         let replaced = at.record.sealed_tokens.clone();
-        let mut fresh = FreshToken::new(self, repository, branch);
+        let mut fresh = FreshToken::new(&self.staging, repository, branch);
         let copied = async {
             let mut differences = self.diff_sealed(repository, &at.record).await?;
             while let Some(difference) = differences.next().await? {
@@ -232,24 +237,25 @@ impl Engine {
             predicate: Some(at.predicate.clone()),
         }];
         ops.extend(staged.replaced.iter().map(retire_op));
-        let told = self.reflog_write(repository, change);
+        let told = self.reflog.write(repository, change);
         ops.extend(told.ops);
-        match self.kv.batch(ops).await {
+        match self.refs.write(ops).await {
             Ok(()) => {}
             Err(kv::Error::PredicateFailed { .. }) => {
                 count_retry("reset");
                 for token in staged.fresh {
-                    self.retire_unused_token(token).await;
+                    self.staging.retire_unused(token).await;
                 }
                 return Ok(false);
             }
             // The outcome may be unknown, so the new tokens stay.
             Err(error) => {
-                self.resolve_ambiguous_write(repository, &told.key, error)
+                self.reflog
+                    .resolve_ambiguous_write(repository, &told.key, error)
                     .await?;
             }
         }
-        self.janitor.retire(staged.replaced);
+        self.staging.retire(staged.replaced);
         Ok(true)
     }
 }

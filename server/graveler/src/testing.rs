@@ -14,7 +14,6 @@ use bytes::Bytes;
 use kv::Store;
 use prost::Message as _;
 
-use crate::engine::Engine;
 use crate::records::{BlockedActions, BranchProtectionRules, PROTECTED_BRANCHES, ProtectionRule};
 use crate::{
     BranchId, CherryPickParams, Commit, CommitParams, Condition, CreateRepository, Cursor,
@@ -181,7 +180,7 @@ impl Lake {
 
     /// Stores the tree of the staged changes.
     pub(crate) async fn materialize(&self, on: &str) {
-        let (engine, on) = (&self.graveler.engine, branch(on));
+        let (engine, on) = (&self.graveler, branch(on));
         let sealed = engine.seal_for_tests(&self.repo, &on).await;
         engine.materialize_for_tests(&self.repo, &on, sealed).await;
     }
@@ -505,30 +504,21 @@ impl Hooks for Recorder {
 impl Graveler {
     /// Another server on the same stores, with empty caches.
     pub(crate) fn fork_for_tests(&self) -> Self {
-        self.on_store_for_tests(&self.engine.kv)
+        self.on_store_for_tests(self.refs.kv_for_tests())
     }
 
     /// Another server on the same objects, with its records in `kv`.
     pub(crate) fn on_store_for_tests(&self, kv: &Arc<dyn Store>) -> Self {
-        self.with_stores_for_tests(kv, Arc::clone(&self.engine.block))
+        self.with_stores_for_tests(kv, Arc::clone(&self.block))
     }
 
     /// Another server on the same records, with its objects in `block`.
     pub(crate) fn on_blocks_for_tests(&self, block: Arc<dyn BlockStore>) -> Self {
-        self.with_stores_for_tests(&self.engine.kv, block)
+        self.with_stores_for_tests(self.refs.kv_for_tests(), block)
     }
 
     fn with_stores_for_tests(&self, kv: &Arc<dyn Store>, block: Arc<dyn BlockStore>) -> Self {
-        let engine = &self.engine;
-        let (clock, ids) = (Arc::clone(&engine.clock), Arc::clone(&engine.ids));
-        Self {
-            engine: Arc::new(Engine::new(
-                Arc::clone(kv),
-                block,
-                clock,
-                ids,
-                &Options::default(),
-            )),
-        }
+        let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
+        Self::new(Arc::clone(kv), block, clock, ids, Options::default())
     }
 }

@@ -5,18 +5,25 @@
 
 use super::Target;
 use super::replay::{Replay, ReplayEvents};
+use crate::checks::check_read_only;
 use crate::commit_participant::NoParticipant;
-use crate::engine::{Engine, check_read_only};
 use crate::{
-    BranchId, CherryPickParams, Commit, Error, EventDetails, Hooks, Operation, Repository, Result,
+    BranchId, CherryPickParams, Commit, Error, EventDetails, Graveler, Hooks, Operation,
+    Repository, Result,
 };
 
 /// Metadata keys of a cherry-pick: the original commit's id and committer.
 const ORIGIN_KEY: &str = "cherry-pick-origin";
 const COMMITTER_KEY: &str = "cherry-pick-committer";
 
-impl Engine {
-    pub(crate) async fn cherry_pick(
+impl Graveler {
+    /// Applies the change of the commit that `reference` names, in a new commit. Commits even if the
+    /// branch already has the change.
+    ///
+    /// # Errors
+    /// As with [`Self::merge`]; [`crate::Error::CherryPickParentRequired`] for a merge commit without
+    /// a parent number.
+    pub async fn cherry_pick(
         &self,
         repository: &Repository,
         branch: &BranchId,

@@ -8,15 +8,14 @@ use async_trait::async_trait;
 use base::OffsetDateTime;
 
 use super::{COMMIT_VERSION, Candidate, Change, NewCommit, Target};
-use crate::commit_participant::CommitParticipant;
+use crate::checks::{check_read_only, generation_after};
+use crate::commit_participant::{CommitParticipant, NoParticipant};
 use crate::committed::Merged;
-use crate::engine::{Engine, check_read_only, generation_after};
 use crate::protection::Blocked;
-use crate::staging::StagedChanges;
 use crate::{
     After, BranchId, BranchRecord, Commit, CommitId, CommitParams, CommitPreparation,
-    CommitProposal, Draft, Error, EventDetails, Hooks, LandedCommit, MetaRangeId, Operation,
-    Repository, Result,
+    CommitProposal, Draft, Error, EventDetails, Graveler, Hooks, LandedCommit, MetaRangeId,
+    Operation, Repository, Result,
 };
 
 /// A commit of staged changes or of a given tree.
@@ -37,7 +36,7 @@ impl Change for NewTree<'_> {
 
     async fn candidate(
         &self,
-        engine: &Engine,
+        engine: &Graveler,
         target: Target<'_>,
         _before: Option<&Merged>,
     ) -> Result<Option<Candidate>> {
@@ -73,7 +72,7 @@ impl NewTree<'_> {
     /// may have changed with it.
     async fn prepare_again(
         &self,
-        engine: &Engine,
+        graveler: &Graveler,
         target: Target<'_>,
         head: &Commit,
     ) -> Result<()> {
@@ -84,7 +83,7 @@ impl NewTree<'_> {
         if is_prepared {
             return Ok(());
         }
-        engine
+        graveler
             .run_prepare_hooks(target, head, &self.params, self.date, self.hooks)
             .await?;
         let mut prepared_on = self
@@ -96,8 +95,29 @@ impl NewTree<'_> {
     }
 }
 
-impl Engine {
-    pub(crate) async fn commit(
+impl Graveler {
+    /// Commits the staged changes.
+    ///
+    /// # Errors
+    /// [`crate::Error::NoChanges`] if nothing is staged (unless allowed), [`crate::Error::Rejected`]
+    /// if a hook refuses.
+    pub async fn commit(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        params: CommitParams,
+        hooks: &dyn Hooks,
+    ) -> Result<Commit> {
+        self.commit_with(repository, branch, params, hooks, &NoParticipant)
+            .await
+    }
+
+    /// Like [`Self::commit`], and adds the participant's writes to the batch that makes the commit
+    /// the head.
+    ///
+    /// # Errors
+    /// Also [`crate::Error::ConcurrentChange`] if a predicate of those writes fails; nothing moved.
+    pub async fn commit_with(
         &self,
         repository: &Repository,
         branch: &BranchId,
@@ -211,7 +231,7 @@ impl Engine {
                 tree
             }
             None => {
-                let changes = Box::new(StagedChanges::new(&self.kv, sealed));
+                let changes = Box::new(self.staging.changes(sealed));
                 match self.committed.apply(namespace, head_tree, changes).await? {
                     (_, summary) if summary.is_empty() => head_tree.clone(),
                     (tree, _) => tree,

@@ -8,14 +8,16 @@ use bytes::Bytes;
 use kv::{Op, Predicate};
 
 use super::Target;
+use crate::checks::count_retry;
 use crate::commit_participant::CommitParticipant;
-use crate::engine::{Engine, count_retry};
 use crate::queue::Turn;
 use crate::records::{Stored as _, branch_key, commit_key};
 use crate::reflog::RefChange;
 use crate::refs::StoredBranch;
 use crate::staging::retire_op;
-use crate::{Branch, BranchId, BranchRecord, Commit, Error, Operation, Repository, Result};
+use crate::{
+    Branch, BranchId, BranchRecord, Commit, Error, Graveler, Operation, Repository, Result,
+};
 
 /// Maximum number of sealed tokens of a branch. A seal that would exceed it merges them into one:
 /// each costs every read a lookup, and each refused commit may leave one.
@@ -44,7 +46,7 @@ impl Landing {
     }
 }
 
-impl Engine {
+impl Graveler {
     /// Seals the token that takes writes, unless it is empty. `None`: the branch changed; start over.
     pub(crate) async fn seal(
         &self,
@@ -52,18 +54,16 @@ impl Engine {
         branch: &BranchId,
         at: StoredBranch,
     ) -> Result<Option<StoredBranch>> {
-        if self
-            .kv
-            .scan(at.record.staging_token.as_str().as_bytes(), b"", 1)
-            .await?
-            .is_empty()
-        {
+        if self.staging.is_empty(&at.record.staging_token).await? {
             return Ok(Some(at));
         }
         let is_full = at.record.sealed_tokens.len() >= MAX_SEALED_TOKENS;
         let (merged, kept) = if is_full {
             let tokens = &at.record.sealed_tokens;
-            (self.compacted(repository, branch, tokens).await?, &[][..])
+            (
+                self.staging.compacted(repository, branch, tokens).await?,
+                &[][..],
+            )
         } else {
             (None, at.record.sealed_tokens.as_slice())
         };
@@ -74,7 +74,7 @@ impl Engine {
             .collect();
         let record = BranchRecord {
             commit_id: at.record.commit_id.clone(),
-            staging_token: self.new_staging_token(repository, branch),
+            staging_token: self.staging.new_token(repository, branch),
             sealed_tokens,
             hidden: at.record.hidden,
         };
@@ -94,15 +94,15 @@ impl Engine {
             predicate: Some(at.predicate),
         }];
         ops.extend(replaced.iter().map(retire_op));
-        match self.kv.batch(ops).await {
+        match self.refs.write(ops).await {
             Ok(()) => {
-                self.janitor.retire(replaced);
+                self.staging.retire(replaced);
                 Ok(Some(self.refs.branch(repository, branch).await?))
             }
             Err(kv::Error::PredicateFailed { .. }) => {
                 count_retry("seal");
                 if let Some(merged) = merged {
-                    self.retire_unused_token(merged).await;
+                    self.staging.retire_unused(merged).await;
                 }
                 Ok(None)
             }
@@ -151,11 +151,11 @@ impl Engine {
             ops.extend(head_ops(repository, branch, branch_record, &now, at));
             let change = RefChange::head(branch, operation, &at.record.commit_id, &commit.id);
             let change = change.by(&commit.committer, &commit.message);
-            let record = self.reflog_write(repository, change);
+            let record = self.reflog.write(repository, change);
             ops.extend(record.ops);
             let own = ops.len();
             ops.extend(participant.ops(commit));
-            match self.kv.batch(ops).await {
+            match self.refs.write(ops).await {
                 Ok(()) => {}
                 Err(kv::Error::PredicateFailed { index }) if index >= own => {
                     return Err(Error::ConcurrentChange(format!("branch {branch}")));
@@ -177,12 +177,13 @@ impl Engine {
                 }
                 // If the batch took effect, another server may have landed on top of it already.
                 Err(error) => {
-                    self.resolve_ambiguous_write(repository, &record.key, error)
+                    self.reflog
+                        .resolve_ambiguous_write(repository, &record.key, error)
                         .await?;
                 }
             }
             self.refs.remember_commit(repository, commit);
-            self.janitor.retire(applied.clone());
+            self.staging.retire(applied.clone());
             // Changes on this server take turns, so only another server can have sealed a token
             // meanwhile.
             return Ok(match newer {

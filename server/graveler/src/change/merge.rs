@@ -7,14 +7,14 @@ use async_trait::async_trait;
 use base::OffsetDateTime;
 
 use super::{Candidate, Change, NewCommit, Target};
-use crate::commit_participant::CommitParticipant;
+use crate::checks::{check_read_only, generation_after};
+use crate::commit_participant::{CommitParticipant, NoParticipant};
 use crate::committed::Merged;
-use crate::engine::{Engine, check_read_only, generation_after};
 use crate::refs::StoredBranch;
 use crate::{
-    After, BranchId, Commit, CommitId, CommitProposal, Error, EventDetails, Hooks, LandedCommit,
-    LandedMerge, MergeBase, MergeOutcome, MergeParams, MergeProposal, MergeSource, MergeStrategy,
-    Operation, Repository, Result,
+    After, BranchId, Commit, CommitId, CommitProposal, Error, EventDetails, Graveler, Hooks,
+    LandedCommit, LandedMerge, MergeBase, MergeOutcome, MergeParams, MergeProposal, MergeSource,
+    MergeStrategy, Operation, Repository, Result,
 };
 
 /// Metadata key of a merge commit that holds the merge strategy.
@@ -40,7 +40,7 @@ impl Change for Merge {
 
     async fn candidate(
         &self,
-        engine: &Engine,
+        engine: &Graveler,
         target: Target<'_>,
         before: Option<&Merged>,
     ) -> Result<Option<Candidate>> {
@@ -107,7 +107,7 @@ impl Merge {
     /// merge would change nothing, and that is not allowed.
     async fn merged(
         &self,
-        engine: &Engine,
+        engine: &Graveler,
         repository: &Repository,
         destination: &Commit,
         before: Option<&Merged>,
@@ -157,8 +157,9 @@ impl Merge {
     }
 }
 
-impl Engine {
-    pub(crate) async fn find_merge_base(
+impl Graveler {
+    /// The nearest common ancestor of two references.
+    pub async fn find_merge_base(
         &self,
         repository: &Repository,
         source: &str,
@@ -177,7 +178,36 @@ impl Engine {
         })
     }
 
-    pub(crate) async fn merge(
+    /// Merges a reference into a branch.
+    ///
+    /// # Errors
+    /// [`crate::Error::DirtyBranch`], [`crate::Error::NoChanges`], [`crate::Error::Conflict`],
+    /// [`crate::Error::NoMergeBase`] or [`crate::Error::Rejected`]; the branch is then unchanged.
+    pub async fn merge(
+        &self,
+        repository: &Repository,
+        destination: &BranchId,
+        source: &str,
+        params: MergeParams,
+        hooks: &dyn Hooks,
+    ) -> Result<MergeOutcome> {
+        self.merge_with(
+            repository,
+            destination,
+            source,
+            params,
+            hooks,
+            &NoParticipant,
+        )
+        .await
+    }
+
+    /// Like [`Self::merge`], and adds the participant's writes to the batch that makes the commit the
+    /// head.
+    ///
+    /// # Errors
+    /// Also [`crate::Error::ConcurrentChange`] if a predicate of those writes fails; nothing moved.
+    pub async fn merge_with(
         &self,
         repository: &Repository,
         destination: &BranchId,

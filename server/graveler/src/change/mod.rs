@@ -1,6 +1,6 @@
 //! Changes of a branch that end in a new commit: commit, merge, revert, cherry-pick.
 //!
-//! [`Engine::apply`] is the one algorithm for all of them: take the branch's turn, build a candidate
+//! [`Graveler::apply`] is the one algorithm for all of them: take the branch's turn, build a candidate
 //! tree on the head, let the hooks judge it, and land it as the new head. A [`Change`] says how its
 //! tree is built, how its commit is described and which events it has.
 //!
@@ -22,14 +22,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use base::OffsetDateTime;
 
+use crate::checks::count_retry;
 use crate::commit_participant::{CommitParticipant, CommitStep};
 use crate::committed::Merged;
-use crate::engine::{Engine, count_retry};
 use crate::ident::commit_id;
 use crate::queue::Turn;
 use crate::refs::StoredBranch;
 use crate::{
-    After, BranchId, Commit, CommitId, CommitProposal, Draft, Error, EventDetails, Hooks,
+    After, BranchId, Commit, CommitId, CommitProposal, Draft, Error, EventDetails, Graveler, Hooks,
     LandedCommit, MetaRangeId, Operation, Repository, Result,
 };
 
@@ -55,7 +55,7 @@ pub(crate) trait Change: Send + Sync {
     /// attempt. `None`: the branch changed meanwhile; start over.
     async fn candidate(
         &self,
-        engine: &Engine,
+        engine: &Graveler,
         target: Target<'_>,
         before: Option<&Merged>,
     ) -> Result<Option<Candidate>>;
@@ -95,7 +95,7 @@ struct Verdict {
     run_id: Option<String>,
 }
 
-impl Engine {
+impl Graveler {
     /// Makes a change of a branch and returns its commit.
     ///
     /// # Errors

@@ -9,11 +9,11 @@ use async_trait::async_trait;
 use base::OffsetDateTime;
 
 use super::{Candidate, Change, NewCommit, Target};
+use crate::checks::generation_after;
 use crate::committed::Merged;
-use crate::engine::{Engine, generation_after};
 use crate::{
-    After, Commit, CommitId, CommitProposal, Error, EventDetails, LandedCommit, MergeStrategy,
-    MetaRangeId, Operation, Repository, Result,
+    After, Commit, CommitId, CommitProposal, Error, EventDetails, Graveler, LandedCommit,
+    MergeStrategy, MetaRangeId, Operation, Repository, Result,
 };
 
 /// A difference between two trees, and the commit that applies it.
@@ -48,7 +48,7 @@ impl Change for Replay {
 
     async fn candidate(
         &self,
-        engine: &Engine,
+        engine: &Graveler,
         target: Target<'_>,
         before: Option<&Merged>,
     ) -> Result<Option<Candidate>> {
@@ -90,7 +90,7 @@ impl Replay {
     /// Applies the difference to the head's tree. `before` is the previous attempt's result.
     async fn replayed(
         &self,
-        engine: &Engine,
+        engine: &Graveler,
         repository: &Repository,
         head: &MetaRangeId,
         before: Option<&Merged>,
@@ -121,7 +121,7 @@ impl Replay {
     }
 }
 
-impl Engine {
+impl Graveler {
     /// The metarange id of a commit's parent, counted from 1.
     pub(crate) async fn parent_tree(
         &self,

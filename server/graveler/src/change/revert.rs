@@ -5,14 +5,21 @@
 
 use super::Target;
 use super::replay::{Replay, ReplayEvents};
+use crate::checks::check_read_only;
 use crate::commit_participant::NoParticipant;
-use crate::engine::{Engine, check_read_only};
 use crate::{
-    BranchId, Commit, Error, EventDetails, Hooks, Operation, Repository, Result, RevertParams,
+    BranchId, Commit, Error, EventDetails, Graveler, Hooks, Operation, Repository, Result,
+    RevertParams,
 };
 
-impl Engine {
-    pub(crate) async fn revert(
+impl Graveler {
+    /// Reverts the commit that `reference` names, in a new commit.
+    ///
+    /// # Errors
+    /// [`crate::Error::Conflict`] and others as with [`Self::merge`];
+    /// [`crate::Error::ParentRequired`] for a merge commit without a parent number;
+    /// [`crate::Error::NoChanges`] if the branch no longer has the commit's changes (unless allowed).
+    pub async fn revert(
         &self,
         repository: &Repository,
         branch: &BranchId,

@@ -6,13 +6,12 @@ use super::RefsDump;
 use super::closure::MAX_IDS;
 use super::dump_record::DumpRecord;
 use super::entity::{ENTITY, Entity};
-use crate::engine::Engine;
-use crate::{CommitId, Error, Kind, MetaRangeId, Repository, Result, Tag};
+use crate::{CommitId, Error, Graveler, Kind, MetaRangeId, Repository, Result, Tag};
 
 const IDS_OF_DUMP: &str = "give all three ids that the dump answered";
 const ANOTHER_DUMP: &str = "take another dump";
 
-impl Engine {
+impl Graveler {
     /// Reads a whole dump and checks everything that can be checked.
     pub(super) async fn check_dump(&self, repository: &Repository, dump: &RefsDump) -> Result<()> {
         // A dump always has all three trees, even without tags. Without this check, an omitted one
@@ -32,7 +31,7 @@ impl Engine {
             self.check_entity(repository, entity, tree)
                 .await
                 .map_err(name_dump_if_missing)?;
-            let mut cursor = self.tree(repository, tree).await?;
+            let mut cursor = self.tree_cursor(repository, tree).await?;
             while let Some(record) = cursor.next().await? {
                 match DumpRecord::parse(entity, &record)? {
                     DumpRecord::Commit(_) => {}

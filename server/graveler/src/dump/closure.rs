@@ -10,12 +10,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::CountRecords;
-use super::create::add;
 use super::entity::Entity;
-use crate::engine::Engine;
 use crate::records::Stored as _;
 use crate::refs::missing_commit;
-use crate::{Commit, CommitId, Cursor, Error, MetaRangeId, Repository, Result};
+use crate::{Commit, CommitId, Cursor, Error, Graveler, MetaRangeId, Repository, Result};
 
 /// Maximum number of ids in memory for the parent check, 16 MB. Larger dumps are checked in parts.
 pub(crate) const MAX_IDS: usize = 500_000;
@@ -25,7 +23,7 @@ pub(crate) const MAX_MISSING: usize = 10_000;
 /// Missing parents, each with a commit that names it.
 pub(crate) type Missing = BTreeMap<CommitId, CommitId>;
 
-impl Engine {
+impl Graveler {
     /// Parents that a dump's commits name but the dump lacks; if there are more than [`MAX_MISSING`],
     /// some of them.
     pub(crate) async fn missing_parents(
@@ -34,12 +32,12 @@ impl Engine {
         commits: &MetaRangeId,
         max_ids: usize,
     ) -> Result<Missing> {
-        let mut ids = self.tree(repository, commits).await?;
+        let mut ids = self.tree_cursor(repository, commits).await?;
         let mut missing = Missing::new();
         let mut after = None;
         loop {
             let part = Part::read(ids.as_mut(), after, max_ids).await?;
-            let mut children = self.tree(repository, commits).await?;
+            let mut children = self.tree_cursor(repository, commits).await?;
             while let Some(record) = children.next().await? {
                 let child = Commit::decode(record.value.data)?;
                 for parent in child.parents.iter().filter(|parent| part.lacks(parent)) {
@@ -71,7 +69,7 @@ impl Engine {
     ) -> Result<MetaRangeId> {
         let added = self.ancestry(repository, commits, missing).await?;
         let mut added = added.into_iter().peekable();
-        let mut present = self.tree(repository, commits).await?;
+        let mut present = self.tree_cursor(repository, commits).await?;
         let mut writer = self
             .committed
             .record_writer(&repository.storage_namespace, Entity::Commit.properties());
@@ -83,7 +81,9 @@ impl Engine {
             };
             while let Some((id, commit)) = added.next_if(|(id, _)| is_before(id)) {
                 let key = Bytes::copy_from_slice(id.as_str().as_bytes());
-                add(&mut writer, Entity::Commit, key, commit.encode()).await?;
+                Entity::Commit
+                    .add_to(&mut writer, key, commit.encode())
+                    .await?;
                 count(1);
             }
             match record {

@@ -1,25 +1,16 @@
 //! Creates a dump: references first, then commits until every commit's parents are included.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use prost::Message as _;
 
 use super::closure::MAX_IDS;
 use super::entity::Entity;
 use super::{CountRecords, RefsDump};
-use crate::committed::RecordWriter;
-use crate::engine::Engine;
-use crate::records::{BranchData, Stored as _};
-use crate::{Branch, CommitId, MetaRangeId, Record, Repository, Result, Tag, Value};
+use crate::{Graveler, MetaRangeId, Repository, Result};
 
-impl Engine {
-    /// Writes all commits, tags and branches of a repository into its storage namespace. Uncommitted
-    /// changes are not included.
-    ///
-    /// References are dumped before commits, so the dump has every commit that its references name,
-    /// whatever is committed meanwhile. It also has the parents of each commit.
-    pub(crate) async fn dump_refs(
+impl Graveler {
+    /// Writes all commits, tags and branches into the storage namespace; uncommitted changes are not
+    /// included. Calls `count` as records are written.
+    pub async fn dump_refs(
         &self,
         repository: &Repository,
         count: CountRecords<'_>,
@@ -50,8 +41,7 @@ impl Engine {
         count: CountRecords<'_>,
     ) -> Result<MetaRangeId> {
         let folder = entity.folder().as_bytes();
-        let partition = repository.partition();
-        let mut cursor = kv::Cursor::new(Arc::clone(&self.kv), partition.as_bytes(), folder);
+        let mut cursor = self.refs.records(repository, entity.folder());
         let mut writer = self
             .committed
             .record_writer(&repository.storage_namespace, entity.properties());
@@ -59,43 +49,11 @@ impl Engine {
             let Some(id) = entry.key.strip_prefix(folder) else {
                 break;
             };
-            add(&mut writer, entity, Bytes::copy_from_slice(id), entry.value).await?;
+            entity
+                .add_to(&mut writer, Bytes::copy_from_slice(id), entry.value)
+                .await?;
             count(1);
         }
         writer.finish().await
     }
-}
-
-/// Adds a stored record to a dump. Of a branch, it keeps only what is meaningful in another repository.
-pub(super) async fn add(
-    writer: &mut RecordWriter,
-    entity: Entity,
-    id: Bytes,
-    stored: Bytes,
-) -> Result<()> {
-    let (identity, data) = match entity {
-        Entity::Commit => (id.clone(), stored),
-        Entity::Tag => (bytes_of(&Tag::decode(stored.clone())?.commit_id), stored),
-        Entity::Branch => {
-            let branch = Branch::decode(stored)?;
-            let data = BranchData {
-                id: branch.id.to_string(),
-                commit_id: branch.record.commit_id.to_string(),
-                hidden: branch.record.hidden,
-                ..BranchData::default()
-            };
-            let identity = bytes_of(&branch.record.commit_id);
-            (identity, Bytes::from(data.encode_to_vec()))
-        }
-    };
-    writer
-        .add(Record {
-            key: id,
-            value: Value { identity, data },
-        })
-        .await
-}
-
-fn bytes_of(commit: &CommitId) -> Bytes {
-    Bytes::copy_from_slice(commit.as_str().as_bytes())
 }

@@ -3,18 +3,17 @@
 
 use bytes::Bytes;
 use kv::{Op, Predicate};
-use prost::Message as _;
 
 use super::dump_record::DumpRecord;
 use super::entity::Entity;
-use super::{CountRecords, RefsDump};
-use crate::deletion::write_unless_deleted;
-use crate::engine::{Engine, check_read_only};
-use crate::records::{BRANCHES, COMMITS, RESTORES, Stored as _, TAGS};
-use crate::refs::sole_name_ops;
+use super::restores::RestoreData;
+use super::{CountRecords, RefsDump, RestoreRefs};
+use crate::checks::check_read_only;
+use crate::records::{BRANCHES, COMMITS, Stored as _, TAGS};
+use crate::reference_changes::sole_name_ops;
 use crate::{
-    Branch, BranchRecord, CommitId, Error, Kind, MetaRangeId, Operation, RefName, Repository,
-    Result, Tag,
+    Branch, BranchRecord, CommitId, Error, Graveler, Kind, MetaRangeId, Operation, RefName,
+    Repository, Result, Tag,
 };
 
 /// Number of records in one batch of a restore.
@@ -24,51 +23,21 @@ const MAX_TRIES: usize = 10;
 /// Number of reflog entries read at a time.
 const REFLOG_PAGE: usize = 500;
 
-/// Parameters of a restore.
-#[derive(Debug, Clone, Copy)]
-pub struct RestoreRefs<'a> {
-    pub dump: &'a RefsDump,
-    /// Whether to restore even into a read-only repository.
-    pub force: bool,
-    /// The user who requests it, for the reflog.
-    pub actor: &'a str,
-    /// Identifies repeated requests for one restore: once it is done, repeating it does nothing.
-    /// Empty if the caller never repeats it.
-    pub token: &'a str,
-}
-
-/// The record of a restore that has begun or is done: its dump and its token.
-#[derive(Clone, PartialEq, prost::Message)]
-struct RestoreData {
-    #[prost(string, tag = "1")]
-    commits: String,
-    #[prost(string, tag = "2")]
-    tags: String,
-    #[prost(string, tag = "3")]
-    branches: String,
-    #[prost(string, tag = "4")]
-    token: String,
-    #[prost(bool, tag = "5")]
-    done: bool,
-}
-
-impl Engine {
-    /// Fills a bare repository from a dump. Recomputes and checks each commit's id.
+impl Graveler {
+    /// Fills a bare repository from a dump in its storage namespace. Every commit's id is recomputed
+    /// and checked. Repeating an interrupted restore resumes it.
     ///
     /// # Errors
-    /// [`Error::NotBare`] if the repository has commits or references, unless an interrupted restore
-    /// of the same dump wrote them; [`Error::InvalidValue`] if the dump is inconsistent. Nothing is
-    /// written then.
-    /// [`Error::MovedOn`] if a reference was created meanwhile at another commit than the dump's, and
-    /// [`Error::NotUnique`] if its name was taken. Records written before that stay.
-    pub(crate) async fn restore_refs(
+    /// [`crate::Error::NotBare`] if the repository is not bare; [`crate::Error::InvalidValue`] if the
+    /// dump is inconsistent. Nothing is written then.
+    pub async fn restore_refs(
         &self,
         repository: &Repository,
         restore: &RestoreRefs<'_>,
         count: CountRecords<'_>,
     ) -> Result<()> {
         check_read_only(repository, restore.force)?;
-        match self.restored(repository).await? {
+        match self.restores.get(repository).await? {
             Some(begun)
                 if begun.done && !restore.token.is_empty() && begun.token == restore.token =>
             {
@@ -87,31 +56,11 @@ impl Engine {
         self.finish_restore(repository, restore).await
     }
 
-    async fn restored(&self, repository: &Repository) -> Result<Option<RestoreData>> {
-        let partition = repository.partition();
-        let stored = self.kv.get(RESTORES, partition.as_bytes()).await?;
-        stored
-            .map(|stored| {
-                RestoreData::decode(stored.value).map_err(|e| Error::Corrupt {
-                    what: "restore".to_owned(),
-                    reason: e.to_string(),
-                })
-            })
-            .transpose()
-    }
-
     /// Checks that the repository has nothing that a restore could damage.
     async fn check_bare(&self, repository: &Repository) -> Result<()> {
-        let partition = repository.partition();
         for folder in [COMMITS, TAGS, BRANCHES] {
-            let found = self
-                .kv
-                .scan(partition.as_bytes(), folder.as_bytes(), 1)
-                .await?;
-            if found
-                .first()
-                .is_some_and(|entry| entry.key.starts_with(folder.as_bytes()))
-            {
+            let start = (folder, folder.as_bytes());
+            if !self.refs.rows(repository, start, 1).await?.is_empty() {
                 return Err(Error::NotBare(repository.id.to_string()));
             }
         }
@@ -124,15 +73,14 @@ impl Engine {
         repository: &Repository,
         restore: &RestoreRefs<'_>,
     ) -> Result<()> {
-        let op = Op::Set {
-            partition: Bytes::from_static(RESTORES),
-            key: Bytes::from(repository.partition()),
-            value: RestoreData::of(restore, false),
-            predicate: Some(Predicate::Absent),
-        };
-        match write_unless_deleted(self.kv.as_ref(), repository, vec![op]).await {
+        let record = RestoreData::of(restore, false);
+        match self
+            .restores
+            .set(repository, &record, Some(Predicate::Absent))
+            .await
+        {
             Err(Error::Kv(kv::Error::PredicateFailed { .. })) => {
-                match self.restored(repository).await? {
+                match self.restores.get(repository).await? {
                     Some(begun) => begun.check_same(restore.dump),
                     None => Err(Error::ConcurrentChange(format!(
                         "repository {}",
@@ -149,15 +97,10 @@ impl Engine {
         repository: &Repository,
         restore: &RestoreRefs<'_>,
     ) -> Result<()> {
-        let op = Op::Set {
-            partition: Bytes::from_static(RESTORES),
-            key: Bytes::from(repository.partition()),
-            value: RestoreData::of(restore, true),
-            predicate: None,
-        };
-        match write_unless_deleted(self.kv.as_ref(), repository, vec![op]).await {
+        let record = RestoreData::of(restore, true);
+        match self.restores.set(repository, &record, None).await {
             // The outcome is unknown, so read the record back.
-            Err(error @ Error::Kv(_)) => match self.restored(repository).await {
+            Err(error @ Error::Kv(_)) => match self.restores.get(repository).await {
                 Ok(Some(begun)) if begun.done => Ok(()),
                 _ => Err(error),
             },
@@ -172,7 +115,7 @@ impl Engine {
         restore: &RestoreRefs<'_>,
         count: CountRecords<'_>,
     ) -> Result<()> {
-        let mut cursor = self.tree(repository, tree).await?;
+        let mut cursor = self.tree_cursor(repository, tree).await?;
         loop {
             let mut page = Vec::with_capacity(RESTORE_BATCH);
             while page.len() < RESTORE_BATCH
@@ -197,10 +140,9 @@ impl Engine {
         page: &[DumpRecord],
         restore: &RestoreRefs<'_>,
     ) -> Result<()> {
-        let partition = Bytes::from(repository.partition());
         let keys: Vec<Bytes> = page.iter().map(DumpRecord::key).collect();
         for _ in 0..MAX_TRIES {
-            let found = self.kv.get_many(&partition, &keys).await?;
+            let found = self.refs.stored(repository, &keys).await?;
             let mut missing = Vec::new();
             for (record, found) in page.iter().zip(found) {
                 match found {
@@ -215,7 +157,7 @@ impl Engine {
                 return Ok(());
             }
             let ops = self.write_ops(repository, &missing, restore).await?;
-            match write_unless_deleted(self.kv.as_ref(), repository, ops).await {
+            match self.refs.write_unless_deleted(repository, ops).await {
                 // Another server restores the same dump, or someone took a name: check again.
                 Err(Error::Kv(kv::Error::PredicateFailed { .. })) => {}
                 written => return written,
@@ -237,7 +179,7 @@ impl Engine {
         let rivals: Vec<Bytes> = missing.iter().filter_map(|r| r.other_kind_key()).collect();
         let mut rivals = match rivals.as_slice() {
             [] => Vec::new(),
-            keys => self.kv.get_many(&partition, keys).await?,
+            keys => self.refs.stored(repository, keys).await?,
         }
         .into_iter();
         let mut ops = Vec::new();
@@ -260,7 +202,7 @@ impl Engine {
                         .await?;
                 }
             }
-            ops.extend(self.reflog_ops(repository, change));
+            ops.extend(self.reflog.ops(repository, change));
         }
         Ok(ops)
     }
@@ -362,45 +304,12 @@ impl Engine {
                 id: id.clone(),
                 record: BranchRecord {
                     commit_id: commit_id.clone(),
-                    staging_token: self.new_staging_token(repository, id),
+                    staging_token: self.staging.new_token(repository, id),
                     sealed_tokens: Vec::new(),
                     hidden: *hidden,
                 },
             }
             .encode(),
         }
-    }
-}
-
-impl RestoreData {
-    fn of(restore: &RestoreRefs<'_>, done: bool) -> Bytes {
-        let data = Self {
-            commits: restore.dump.commits.to_string(),
-            tags: restore.dump.tags.to_string(),
-            branches: restore.dump.branches.to_string(),
-            token: restore.token.to_owned(),
-            done,
-        };
-        Bytes::from(data.encode_to_vec())
-    }
-
-    fn check_same(&self, dump: &RefsDump) -> Result<()> {
-        let begun = [&self.commits, &self.tags, &self.branches];
-        if begun
-            == [
-                dump.commits.as_str(),
-                dump.tags.as_str(),
-                dump.branches.as_str(),
-            ]
-        {
-            return Ok(());
-        }
-        Err(Error::advised(
-            "a restore of another dump into this repository was interrupted",
-            format!(
-                "repeat that restore (commits {}, tags {}, branches {}), or delete the repository and create it again",
-                self.commits, self.tags, self.branches
-            ),
-        ))
     }
 }

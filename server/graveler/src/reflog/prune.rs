@@ -13,10 +13,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use kv::Op;
 
-use super::{KEPT, PAGE, StoredEntry, TIMELINE, nanos, reflog_partition, release_kept_ops};
-use crate::engine::Engine;
+use super::{KEPT, PAGE, Reflog, StoredEntry, TIMELINE, nanos, reflog_partition, release_kept_ops};
 use crate::records::{BRANCHES, Stored as _, TAGS};
-use crate::refs::Listing;
 use crate::staging::retire_op;
 use crate::{ReflogEntry, Repository, Result};
 
@@ -34,50 +32,10 @@ pub(crate) const MAX_ENTRIES: MaxEntries = MaxEntries {
     per_repository: 1_000_000,
 };
 
-impl Engine {
-    /// Retires the staged changes, in all repositories, that entries have kept for long enough.
-    /// Returns the number of these entries.
-    pub(crate) async fn retire_kept(&self) -> Result<usize> {
-        let mut retired = 0;
-        let mut after = String::new();
-        loop {
-            let page = self.repositories_after(&after).await?;
-            for repository in &page.results {
-                retired += self.retire_kept_in(repository).await?;
-            }
-            if !page.has_more {
-                return Ok(retired);
-            }
-            after = page.next_offset;
-        }
-    }
-
-    /// Removes entries, in all repositories, that are too old or too many. Returns their number.
-    pub(crate) async fn prune_reflog(&self, max: MaxEntries) -> Result<usize> {
-        let mut pruned = 0;
-        let mut after = String::new();
-        loop {
-            let page = self.repositories_after(&after).await?;
-            for repository in &page.results {
-                pruned += self.prune_in(repository, max).await?;
-            }
-            if !page.has_more {
-                return Ok(pruned);
-            }
-            after = page.next_offset;
-        }
-    }
-
-    async fn repositories_after(&self, after: &str) -> Result<base::Page<Repository>> {
-        let range = Listing {
-            prefix: "",
-            after,
-            limit: PAGE,
-        };
-        self.list_repositories(range, "", |_| true).await
-    }
-
-    async fn retire_kept_in(&self, repository: &Repository) -> Result<usize> {
+impl Reflog {
+    /// Retires what entries of one repository have kept for long enough. Returns the number of these
+    /// entries.
+    pub(crate) async fn retire_kept(&self, repository: &Repository) -> Result<usize> {
         let partition = reflog_partition(repository);
         let due = self.ago(self.keep_staged);
         let mut retired = 0;
@@ -111,7 +69,7 @@ impl Engine {
         ops.extend(stored.entry.kept_tokens.iter().map(retire_op));
         match self.kv.batch(ops).await {
             Ok(()) => {
-                self.janitor.retire(stored.entry.kept_tokens);
+                self.staging.retire(stored.entry.kept_tokens);
                 Ok(true)
             }
             Err(kv::Error::PredicateFailed { .. }) => Ok(false),
@@ -119,7 +77,8 @@ impl Engine {
         }
     }
 
-    async fn prune_in(&self, repository: &Repository, max: MaxEntries) -> Result<usize> {
+    /// Removes entries of one repository that are too old or too many. Returns their number.
+    pub(crate) async fn prune(&self, repository: &Repository, max: MaxEntries) -> Result<usize> {
         let due = self.ago(self.keep_reflog);
         let oldest = format!("{TIMELINE}{:016x}", !due).into_bytes();
         let mut pruned = self.prune_from(repository, &oldest).await?;
@@ -251,7 +210,7 @@ impl Engine {
 
     /// Removes the reflog of a repository whose branches are gone, and retires the tokens that its
     /// entries keep.
-    pub(crate) async fn forget_reflog(&self, repository: &Repository) -> Result<()> {
+    pub(crate) async fn forget(&self, repository: &Repository) -> Result<()> {
         let partition = reflog_partition(repository);
         loop {
             let page = self.kv.scan(&partition, KEPT.as_bytes(), PAGE).await?;
@@ -279,7 +238,7 @@ impl Engine {
                 key: row.key,
             }));
             self.kv.batch(ops).await?;
-            self.janitor.retire(tokens);
+            self.staging.retire(tokens);
         }
         Ok(self.kv.delete_partition(&partition).await?)
     }

@@ -4,8 +4,9 @@ use base::{OffsetDateTime, Page};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
-use super::{KEPT, StoredEntry, TIMELINE, entry_key, folder, made_at, nanos, reflog_partition};
-use crate::engine::Engine;
+use super::{
+    KEPT, Reflog, StoredEntry, TIMELINE, entry_key, folder, made_at, nanos, reflog_partition,
+};
 use crate::records::Stored as _;
 use crate::refs::{Listing, list};
 use crate::{Error, RefName, ReflogEntry, Repository, Result, StagedMove, StagingToken};
@@ -15,10 +16,11 @@ const ENTRY_ID_BYTES: usize = 36;
 /// How many entries are checked concurrently for kept tokens that are empty.
 const LOOKS_AT_ONCE: usize = 8;
 
-impl Engine {
-    /// Entries of one reference or of all, newest first. Kept tokens without staged changes are left
-    /// out.
-    pub(crate) async fn reflog(
+impl Reflog {
+    /// Changes of one reference, or of all, newest first. Includes references that no longer exist.
+    ///
+    /// Starts after the entry id `after` (exclusive) and returns at most `limit` entries.
+    pub(crate) async fn list(
         &self,
         repository: &Repository,
         of: Option<&RefName>,
@@ -56,10 +58,9 @@ impl Engine {
 
     /// The entry without its kept tokens if all of them are empty. A deleted branch keeps its tokens
     /// even if nothing was staged.
-    pub(super) async fn without_empty_tokens(&self, mut entry: ReflogEntry) -> Result<ReflogEntry> {
+    pub(crate) async fn without_empty_tokens(&self, mut entry: ReflogEntry) -> Result<ReflogEntry> {
         for token in &entry.kept_tokens {
-            let row = self.kv.scan(token.as_str().as_bytes(), b"", 1).await?;
-            if !row.is_empty() {
+            if !self.staging.is_empty(token).await? {
                 return Ok(entry);
             }
         }
@@ -81,7 +82,7 @@ impl Engine {
     }
 
     /// One stored entry.
-    pub(super) async fn reflog_entry(
+    pub(crate) async fn entry(
         &self,
         repository: &Repository,
         reference: &RefName,
@@ -133,8 +134,10 @@ impl Engine {
         })
     }
 
-    /// Staged changes that entries keep for an undo, oldest first, starting at `from`: each with its
-    /// position in that order.
+    /// Staged changes that left their branch and are kept for an undo, oldest first, at most `limit`.
+    ///
+    /// Each item is a position, where a later call can start (`from`; empty means the first), and the
+    /// tokens.
     pub(crate) async fn kept_staged(
         &self,
         repository: &Repository,
@@ -160,8 +163,9 @@ impl Engine {
         Ok(kept)
     }
 
-    /// Changes since `since`, newest first, starting at the entry `from`, with the staged changes
-    /// that each moved. Examines `limit` entries. The next offset is the id of the last one.
+    /// Reference changes since `since`, newest first, with the staged changes that each moved.
+    ///
+    /// Examines `limit` reflog entries, starting at the entry `from` (empty: the newest).
     pub(crate) async fn staged_moves(
         &self,
         repository: &Repository,

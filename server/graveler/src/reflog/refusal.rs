@@ -1,17 +1,16 @@
 //! Error messages for changes that cannot be undone. Each says what to do instead.
 
-use super::{PAGE, folder, kind_and_name, reflog_partition};
-use crate::engine::Engine;
+use super::{PAGE, Reflog, folder, kind_and_name, reflog_partition};
 use crate::records::Stored as _;
 use crate::{CommitId, Error, RefName, ReflogEntry, Repository, Result};
 
 /// How many later changes a message names.
 const MAX_NAMED: usize = 5;
 
-impl Engine {
+impl Reflog {
     /// The error for an undo whose reference changed since: names its current state, the later
     /// changes and a remedy.
-    pub(super) async fn moved_on(
+    pub(crate) async fn moved_on(
         &self,
         repository: &Repository,
         entry: &ReflogEntry,
@@ -80,7 +79,7 @@ impl Engine {
 }
 
 /// The error for a redo of a reset whose tokens were merged with others or committed.
-pub(super) fn moved_on_without_tokens(entry: &ReflogEntry) -> Error {
+pub(crate) fn moved_on_without_tokens(entry: &ReflogEntry) -> Error {
     let (kind, name) = kind_and_name(&entry.reference);
     Error::MovedOn {
         problem: format!(
@@ -91,7 +90,7 @@ pub(super) fn moved_on_without_tokens(entry: &ReflogEntry) -> Error {
     }
 }
 
-pub(super) fn refused_creation(entry: &ReflogEntry) -> Error {
+pub(crate) fn refused_creation(entry: &ReflogEntry) -> Error {
     let (kind, name) = kind_and_name(&entry.reference);
     Error::advised(
         format!(
@@ -103,7 +102,7 @@ pub(super) fn refused_creation(entry: &ReflogEntry) -> Error {
     )
 }
 
-pub(super) fn nothing_kept(entry: &ReflogEntry) -> Error {
+pub(crate) fn nothing_kept(entry: &ReflogEntry) -> Error {
     let (kind, name) = kind_and_name(&entry.reference);
     Error::InvalidValue(format!(
         "{} {} left the head of {kind} {name} where it was, and no uncommitted changes that it threw away are kept, or kept any more: there is nothing to undo",
@@ -113,7 +112,7 @@ pub(super) fn nothing_kept(entry: &ReflogEntry) -> Error {
 }
 
 /// The reason of an undo: the operation and reason of the undone entry.
-pub(super) fn undo_reason(entry: &ReflogEntry) -> String {
+pub(crate) fn undo_reason(entry: &ReflogEntry) -> String {
     match entry.reason.as_str() {
         "" => entry.operation.as_str().to_owned(),
         reason => format!("{}: {reason}", entry.operation.as_str()),

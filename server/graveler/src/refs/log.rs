@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use base::OffsetDateTime;
 
+use super::Refs;
 use super::walk::Walk;
-use crate::engine::Engine;
 use crate::{Commit, CommitId, LogRequest, Repository, Result};
 
 /// A log in progress.
 #[derive(Debug)]
 pub struct CommitLog {
-    engine: Arc<Engine>,
+    refs: Arc<Refs>,
     repository: Repository,
     next: BinaryHeap<(OffsetDateTime, CommitId)>,
     seen: HashSet<CommitId>,
@@ -27,12 +27,12 @@ pub struct CommitLog {
 
 impl CommitLog {
     pub(crate) async fn new(
-        engine: Arc<Engine>,
+        refs: Arc<Refs>,
         repository: Repository,
         request: LogRequest,
     ) -> Result<Self> {
         let mut log = Self {
-            engine,
+            refs,
             repository,
             next: BinaryHeap::new(),
             seen: HashSet::new(),
@@ -53,7 +53,7 @@ impl CommitLog {
         let Some((_, id)) = self.next.pop() else {
             return Ok(None);
         };
-        let commit = self.engine.refs.commit(&self.repository, &id).await?;
+        let commit = self.refs.commit(&self.repository, &id).await?;
         if self.stop_at.as_ref() == Some(&id) {
             self.next.clear();
         } else {
@@ -73,7 +73,7 @@ impl CommitLog {
             .filter(|id| self.seen.insert((*id).clone()))
             .cloned()
             .collect();
-        let refs = &self.engine.refs;
+        let refs = &self.refs;
         for commit in refs.step(&self.repository, &new, &mut self.walk).await? {
             if self.since.is_none_or(|since| commit.creation_date >= since) {
                 self.next.push((commit.creation_date, commit.id.clone()));

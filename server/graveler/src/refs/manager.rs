@@ -6,20 +6,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kv::{Predicate, Store};
+use kv::{Batch, Op, Predicate, Store, Versioned};
 use moka::sync::Cache;
 
-use crate::records::{BRANCHES, COMMITS, Stored, TAGS, branch_key, commit_key, tag_key};
+use super::listing::{Listing, list};
+use crate::guarded_write::write_unless_deleted;
+use crate::records::{BRANCHES, COMMITS, Stored as _, TAGS, branch_key, commit_key, tag_key};
 use crate::{
     Branch, BranchId, BranchRecord, Commit, CommitId, Error, Kind, Repository, Result, Tag, TagId,
 };
 
 const MAX_CACHED_BRANCHES: u64 = 10_000;
-/// Maximum number of records that a listing reads in one round trip.
-const LIST_PAGE: usize = 1_000;
-/// Minimum number of records that a listing reads in one round trip, since some of them may be
-/// filtered out.
-const MIN_LIST_PAGE: usize = 100;
 
 /// A branch's record and the predicate for a compare-and-set of it.
 #[derive(Debug, Clone)]
@@ -58,6 +55,11 @@ impl Refs {
                 .build(),
             recent: Cache::new(MAX_CACHED_BRANCHES),
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn kv_for_tests(&self) -> &Arc<dyn Store> {
+        &self.kv
     }
 
     /// The branch's current record.
@@ -222,6 +224,68 @@ impl Refs {
         );
     }
 
+    /// The stored record of a tag, for a compare-and-set; `None` if there is none.
+    pub(crate) async fn stored_tag(
+        &self,
+        repository: &Repository,
+        id: &TagId,
+    ) -> Result<Option<Versioned>> {
+        let key = tag_key(id.as_str());
+        let partition = repository.partition();
+        Ok(self.kv.get(partition.as_bytes(), &key).await?)
+    }
+
+    /// Stored records of any kind, in the order of `keys`.
+    pub(crate) async fn stored(
+        &self,
+        repository: &Repository,
+        keys: &[Bytes],
+    ) -> Result<Vec<Option<Versioned>>> {
+        let partition = repository.partition();
+        Ok(self.kv.get_many(partition.as_bytes(), keys).await?)
+    }
+
+    /// All stored records of one kind, given the folder of their keys, in order of key. The cursor
+    /// does not stop at the end of the folder.
+    pub(crate) fn records(&self, repository: &Repository, folder: &str) -> kv::Cursor {
+        let partition = repository.partition();
+        kv::Cursor::new(
+            Arc::clone(&self.kv),
+            partition.as_bytes(),
+            folder.as_bytes(),
+        )
+    }
+
+    /// At most `limit` rows of one kind, starting at the key `start` in the folder.
+    pub(crate) async fn rows(
+        &self,
+        repository: &Repository,
+        (folder, start): (&str, &[u8]),
+        limit: usize,
+    ) -> Result<Vec<kv::Entry>> {
+        let partition = repository.partition();
+        let mut rows = self.kv.scan(partition.as_bytes(), start, limit).await?;
+        rows.retain(|row| row.key.starts_with(folder.as_bytes()));
+        Ok(rows)
+    }
+
+    /// Writes a batch that changes references, with the records that belong to the change.
+    pub(crate) async fn write(&self, ops: Batch) -> std::result::Result<(), kv::Error> {
+        self.kv.batch(ops).await
+    }
+
+    /// Like [`Self::write`], unless the repository is being deleted.
+    ///
+    /// # Errors
+    /// Those of [`write_unless_deleted`].
+    pub(crate) async fn write_unless_deleted(
+        &self,
+        repository: &Repository,
+        ops: Vec<Op>,
+    ) -> Result<()> {
+        write_unless_deleted(self.kv.as_ref(), repository, ops).await
+    }
+
     /// Branches in order of name, filtered by `keep`.
     pub(crate) async fn list_branches(
         &self,
@@ -256,68 +320,6 @@ impl Refs {
         )
         .await
     }
-}
-
-/// The names to list.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Listing<'a> {
-    pub prefix: &'a str,
-    /// Exclusive.
-    pub after: &'a str,
-    pub limit: usize,
-}
-
-/// One page of the records below `folder` of a partition, in order of name, filtered by `keep`.
-pub(crate) async fn list<T: Stored>(
-    kv: &dyn Store,
-    partition: &[u8],
-    folder: &str,
-    range: Listing<'_>,
-    name: impl Fn(&T) -> String + Send,
-    keep: impl Fn(&T) -> bool + Send,
-) -> Result<base::Page<T>> {
-    let prefix = format!("{folder}{}", range.prefix);
-    let after = format!("{folder}{}", range.after);
-    let mut start = prefix.clone().into_bytes();
-    if !range.after.is_empty() && after.as_bytes() >= start.as_slice() {
-        start = successor(after.as_bytes());
-    }
-    let mut page = base::Page::empty();
-    loop {
-        let limit = range
-            .limit
-            .saturating_add(1)
-            .saturating_sub(page.results.len())
-            .clamp(MIN_LIST_PAGE, LIST_PAGE);
-        let entries = kv.scan(partition, &start, limit).await?;
-        let last_page = entries.len() < limit;
-        for entry in entries {
-            if !entry.key.starts_with(prefix.as_bytes()) {
-                return Ok(page);
-            }
-            start = successor(&entry.key);
-            let record = T::decode(entry.value)?;
-            if !keep(&record) {
-                continue;
-            }
-            if page.results.len() == range.limit {
-                page.has_more = true;
-                page.next_offset = page.results.last().map(&name).unwrap_or_default();
-                return Ok(page);
-            }
-            page.results.push(record);
-        }
-        if last_page {
-            return Ok(page);
-        }
-    }
-}
-
-/// The first key after `key`.
-fn successor(key: &[u8]) -> Vec<u8> {
-    let mut next = key.to_vec();
-    next.push(0);
-    next
 }
 
 pub(crate) fn not_found(kind: Kind, id: &str) -> Error {

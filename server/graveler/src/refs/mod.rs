@@ -1,6 +1,6 @@
 //! References: branches, tags, commits, and the expressions that name them.
 
-mod changes;
+mod listing;
 mod log;
 mod manager;
 mod merge_base;
@@ -8,9 +8,9 @@ mod parse;
 mod resolve;
 mod walk;
 
-pub(crate) use changes::{RefRequest, sole_name_ops};
+pub(crate) use listing::{Listing, list};
 pub use log::CommitLog;
-pub(crate) use manager::{Listing, Refs, StoredBranch, list, missing_commit, not_found};
+pub(crate) use manager::{Refs, StoredBranch, missing_commit, not_found};
 pub(crate) use resolve::committed_side;
 
 /// Parses an expression, for [`crate::fuzzing`].

@@ -42,7 +42,7 @@ impl KeptCommits<'_> {
         max_indexed: usize,
     ) -> Result<BTreeMap<[u8; 32], Node>> {
         let mut found = BTreeMap::new();
-        let mut commits = Commits::new(self.engine.kv.as_ref(), self.repository);
+        let mut commits = Commits::new(&self.engine.refs, self.repository);
         loop {
             let part = CommitIndex(commits.next(max_indexed).await?);
             let is_last = part.0.len() < max_indexed;
@@ -75,7 +75,7 @@ impl KeptCommits<'_> {
             mark(&part.0);
             return Ok(has_child);
         }
-        let mut all = Commits::new(self.engine.kv.as_ref(), self.repository);
+        let mut all = Commits::new(&self.engine.refs, self.repository);
         loop {
             let children = all.next(COMMITS_PAGE).await?;
             if children.is_empty() {
@@ -126,6 +126,7 @@ impl KeptCommits<'_> {
     async fn start_at_abandoned_heads(&mut self, retention: &Retention) -> Result<()> {
         let undo_from = self.engine.clock.now().saturating_sub(
             self.engine
+                .reflog
                 .keep_staged
                 .try_into()
                 .unwrap_or(time::Duration::MAX),
@@ -135,6 +136,7 @@ impl KeptCommits<'_> {
         loop {
             let page = self
                 .engine
+                .reflog
                 .changes(self.repository, &after, ENTRIES_PAGE)
                 .await?;
             let is_over = page.results.iter().any(|entry| entry.time < earliest);

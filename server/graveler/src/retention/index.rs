@@ -1,6 +1,7 @@
 //! Commits in compact form, 112 bytes each, for the walk.
 
 use crate::records::{COMMITS, Stored as _};
+use crate::refs::Refs;
 use crate::{Commit, Error, MetaRangeId, Repository, Result};
 
 /// Maximum number of commits in memory, 56 MB. A longer history is processed in parts, and commits
@@ -69,17 +70,17 @@ impl CommitIndex {
 /// Reads the commits of a repository in order of id.
 #[derive(Debug)]
 pub(super) struct Commits<'a> {
-    kv: &'a dyn kv::Store,
-    partition: String,
+    refs: &'a Refs,
+    repository: &'a Repository,
     start: Vec<u8>,
     ended: bool,
 }
 
 impl<'a> Commits<'a> {
-    pub(super) fn new(kv: &'a dyn kv::Store, repository: &Repository) -> Self {
+    pub(super) fn new(refs: &'a Refs, repository: &'a Repository) -> Self {
         Self {
-            kv,
-            partition: repository.partition(),
+            refs,
+            repository,
             start: COMMITS.into(),
             ended: false,
         }
@@ -90,20 +91,15 @@ impl<'a> Commits<'a> {
         let mut nodes = Vec::new();
         while !self.ended && nodes.len() < limit {
             let page = PAGE.min(limit - nodes.len());
-            let entries = self
-                .kv
-                .scan(self.partition.as_bytes(), &self.start, page)
-                .await?;
-            self.ended = entries.len() < page;
-            for entry in entries {
-                if !entry.key.starts_with(COMMITS.as_bytes()) {
-                    self.ended = true;
-                    break;
-                }
+            let start = (COMMITS, self.start.as_slice());
+            let rows = self.refs.rows(self.repository, start, page).await?;
+            // Fewer rows also if the rest of the page is of other kinds.
+            self.ended = rows.len() < page;
+            for row in rows {
                 self.start.clear();
-                self.start.extend_from_slice(&entry.key);
+                self.start.extend_from_slice(&row.key);
                 self.start.push(0);
-                nodes.push(Node::of(&Commit::decode(entry.value)?)?);
+                nodes.push(Node::of(&Commit::decode(row.value)?)?);
             }
         }
         debug_assert!(nodes.is_sorted_by(|a, b| a.id < b.id));

@@ -24,9 +24,8 @@ use base::OffsetDateTime;
 
 pub(crate) use self::index::MAX_INDEXED_COMMITS;
 use self::index::{CommitIndex, Node};
-use crate::engine::Engine;
 use crate::refs::missing_commit;
-use crate::{BranchId, CommitId, Error, MetaRangeId, Repository, Result};
+use crate::{BranchId, CommitId, Error, Graveler, MetaRangeId, Repository, Result};
 
 /// The times before which a commit is too old to keep its ancestors.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +61,7 @@ pub struct KeptCommit {
 /// from there on.
 #[derive(Debug)]
 pub struct KeptCommits<'a> {
-    engine: &'a Engine,
+    engine: &'a Graveler,
     repository: &'a Repository,
     index: CommitIndex,
     /// Kept commits that are not returned yet, highest generation first, so that all children of a
@@ -72,7 +71,7 @@ pub struct KeptCommits<'a> {
 
 impl<'a> KeptCommits<'a> {
     pub(crate) async fn open(
-        engine: &'a Engine,
+        engine: &'a Graveler,
         repository: &'a Repository,
         retention: &Retention,
         max_indexed: usize,
@@ -140,5 +139,20 @@ impl<'a> KeptCommits<'a> {
         }
         let id = CommitId::trusted(hex::encode(id));
         Node::of(&*self.engine.refs.commit(self.repository, &id).await?)
+    }
+}
+
+#[expect(
+    clippy::missing_errors_doc,
+    reason = "the errors all operations share are named once, on the type"
+)]
+impl Graveler {
+    /// The commits that garbage collection must keep.
+    pub async fn kept_commits<'a>(
+        &'a self,
+        repository: &'a Repository,
+        retention: &Retention,
+    ) -> Result<KeptCommits<'a>> {
+        KeptCommits::open(self, repository, retention, MAX_INDEXED_COMMITS).await
     }
 }

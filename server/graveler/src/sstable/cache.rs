@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::block::Block;
-use super::reader::Table;
+use super::table::Table;
 
 /// The default size of the cache for opened tables (properties and top index), in bytes.
 pub const DEFAULT_TABLE_CACHE_BYTES: u64 = 16 << 20;

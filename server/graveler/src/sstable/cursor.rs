@@ -11,7 +11,8 @@ use bytes::Bytes;
 use super::block::{Block, KeyForm};
 use super::error::{Error, Result};
 use super::read_ahead::{DecodeAhead, ReadAhead};
-use super::reader::{Reader, Record, read_exact};
+use super::reader::{Reader, Record};
+use super::table::read_exact;
 
 /// Number of record blocks after a seek that go into the cache, about 1 MiB. The blocks of a longer
 /// walk are unlikely to be needed again soon, and caching them would evict blocks that are.
@@ -38,8 +39,16 @@ struct Position {
     at: usize,
 }
 
+impl Reader {
+    /// A cursor before the first record.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        Cursor::new(self.clone())
+    }
+}
+
 impl Cursor {
-    pub(super) fn new(reader: Reader) -> Self {
+    fn new(reader: Reader) -> Self {
         let path = vec![Position {
             block: Arc::clone(&reader.table.root),
             at: 0,

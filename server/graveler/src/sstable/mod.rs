@@ -27,6 +27,7 @@ mod properties;
 mod read_ahead;
 mod reader;
 mod source;
+mod table;
 #[cfg(test)]
 mod test_tables;
 mod writer;

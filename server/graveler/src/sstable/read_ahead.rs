@@ -13,7 +13,8 @@ use tokio::task::JoinHandle;
 use super::block::{Block, KeyForm};
 use super::error::{Error, Result};
 use super::format::BlockHandle;
-use super::reader::{Reader, read_exact};
+use super::reader::Reader;
+use super::table::read_exact;
 
 /// Length of the first piece that is read ahead.
 const MIN_READ_AHEAD_BYTES: usize = 16 << 10;

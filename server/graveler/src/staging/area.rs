@@ -8,14 +8,13 @@ use base::OffsetDateTime;
 use bytes::Bytes;
 use kv::{Batch, Guard, GuardOutcome, Op, Predicate};
 
-use crate::engine::{Engine, check_read_only, count_retry};
+use crate::checks::{check_read_only, count_retry};
 use crate::protection::Blocked;
 use crate::records::{branch_key, decode_staged, encode_staged};
 use crate::refs::StoredBranch;
 use crate::staging::Layers;
 use crate::{
-    Branch, BranchId, BranchRecord, Condition, Error, Record, Repository, Result, StagingToken,
-    Value,
+    Branch, BranchId, BranchRecord, Condition, Error, Graveler, Record, Repository, Result, Value,
 };
 
 /// How often a write is tried against a branch that keeps changing. Every commit or merge changes the
@@ -49,20 +48,7 @@ impl<'a> Write<'a> {
     }
 }
 
-impl Engine {
-    async fn staged_in(
-        &self,
-        tokens: impl Iterator<Item = &StagingToken> + Send,
-        key: &[u8],
-    ) -> Result<Option<Option<Value>>> {
-        for token in tokens {
-            if let Some(stored) = self.kv.get(token.as_str().as_bytes(), key).await? {
-                return Ok(Some(decode_staged(stored.value)?));
-            }
-        }
-        Ok(None)
-    }
-
+impl Graveler {
     /// The value of a key on a branch: staged, else committed (unless `staged_only`).
     pub(crate) async fn value_on(
         &self,
@@ -76,7 +62,11 @@ impl Engine {
             let read_at = self.clock.now();
             let at = changed.as_ref().unwrap_or(branch);
             let value = match staged_only {
-                true => self.staged_in(at.record.tokens(), key).await?.flatten(),
+                true => self
+                    .staging
+                    .newest(at.record.tokens(), key)
+                    .await?
+                    .flatten(),
                 false => self.value_at(repository, at, key).await?,
             };
             let (id, record) = (&branch.id, &at.record);
@@ -100,7 +90,7 @@ impl Engine {
         record: &BranchRecord,
         read_at: OffsetDateTime,
     ) -> Result<Option<BranchRecord>> {
-        if self.is_recent(read_at) {
+        if self.staging.is_recent(read_at) {
             return Ok(None);
         }
         let now = self.refs.branch(repository, branch).await?.record;
@@ -129,7 +119,7 @@ impl Engine {
         let record = &branch.record;
         if self.is_materialized(repository, &branch.id) {
             let Layers { tokens, tree } = self.layers(repository, branch).await?;
-            return match self.staged_in(tokens.iter(), key).await? {
+            return match self.staging.newest(tokens.iter(), key).await? {
                 Some(staged) => Ok(staged),
                 None => {
                     let namespace = &repository.storage_namespace;
@@ -137,7 +127,7 @@ impl Engine {
                 }
             };
         }
-        match self.staged_in(record.tokens(), key).await? {
+        match self.staging.newest(record.tokens(), key).await? {
             Some(staged) => Ok(staged),
             None => self.committed_value(repository, record, key).await,
         }
@@ -153,6 +143,79 @@ impl Engine {
         self.committed
             .get(&repository.storage_namespace, &tree, key)
             .await
+    }
+
+    /// Stages a value.
+    ///
+    /// # Errors
+    /// [`crate::Error::PreconditionFailed`] if the condition does not hold,
+    /// [`crate::Error::TooManyTries`] if the branch keeps changing.
+    pub async fn set(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        key: &[u8],
+        value: Value,
+        condition: Condition,
+        force: bool,
+    ) -> Result<()> {
+        self.set_with(repository, branch, key, value, condition, force, &[])
+            .await
+    }
+
+    /// Like [`Self::set`], and writes `extra_ops` together with the value, all or nothing.
+    ///
+    /// # Errors
+    /// Also [`crate::Error::ConcurrentChange`] if a predicate of `extra_ops` fails.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the arguments of `set` and one more"
+    )]
+    pub async fn set_with(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        key: &[u8],
+        value: Value,
+        condition: Condition,
+        force: bool,
+        extra_ops: &[Op],
+    ) -> Result<()> {
+        let write = Write::Set {
+            key,
+            value: &value,
+            condition,
+            extra_ops,
+        };
+        let written = self.write(repository, branch, write, force).await;
+        written.map(drop)
+    }
+
+    /// Stages values unconditionally, many in one write of the store. Not atomic: a failure may leave
+    /// some of them written.
+    pub async fn set_many(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        records: &[Record],
+        force: bool,
+    ) -> Result<()> {
+        self.write(repository, branch, Write::SetMany(records), force)
+            .await
+            .map(drop)
+    }
+
+    /// Deletes keys. Missing keys are not an error.
+    pub async fn delete(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        keys: &[Vec<u8>],
+        force: bool,
+    ) -> Result<()> {
+        self.write(repository, branch, Write::Delete(keys), force)
+            .await
+            .map(|deleted| self.note_deletions(repository, branch, deleted))
     }
 
     /// Stages a change, in chunks of [`MAX_BATCH_KEYS`] keys; each chunk is one write of the store.
@@ -213,10 +276,10 @@ impl Engine {
             Write::Set {
                 condition: Condition::IfAbsent,
                 ..
-            } if !self.kv.is_transactional() => None,
+            } if !self.staging.is_transactional() => None,
             _ => self.refs.cached_branch(repository, branch),
         };
-        let is_transactional = self.kv.is_transactional();
+        let is_transactional = self.staging.is_transactional();
         let mut is_retry = false;
         let mut tries = 0;
         while tries < MAX_WRITE_TRIES {
@@ -251,12 +314,12 @@ impl Engine {
                 key: key.clone(),
                 predicate: stored.predicate,
             };
-            match self.kv.guarded(&guard, ops).await {
+            match self.staging.write_guarded(&guard, ops).await {
                 Ok(GuardOutcome::Written) => {
                     if !is_transactional && !extra_ops.is_empty() {
                         // Only after the guard held: a retry would collide with these records of the
                         // attempt before.
-                        let written = self.kv.batch(extra_ops.to_vec()).await;
+                        let written = self.staging.write(extra_ops.to_vec()).await;
                         written.map_err(|error| extra_ops_error(branch, error))?;
                     }
                     return Ok(written);
@@ -309,14 +372,15 @@ impl Engine {
                 condition: Condition::IfAbsent,
                 ..
             } => {
-                let in_token = self.kv.get(&token, key).await?;
+                let in_token = self.staging.row(&stored.record.staging_token, key).await?;
                 let predicate = in_token
                     .as_ref()
                     .map_or(Predicate::Absent, |found| found.predicate.clone());
                 let present = match in_token {
                     Some(found) => decode_staged(found.value)?,
                     None => match self
-                        .staged_in(stored.record.sealed_tokens.iter(), key)
+                        .staging
+                        .newest(stored.record.sealed_tokens.iter(), key)
                         .await?
                     {
                         Some(staged) => staged,
@@ -361,7 +425,7 @@ impl Engine {
                 return Ok(known);
             }
             let asked: Vec<Bytes> = open.iter().map(|key| Bytes::copy_from_slice(key)).collect();
-            let found = self.kv.get_many(token.as_str().as_bytes(), &asked).await?;
+            let found = self.staging.rows(token, &asked).await?;
             let mut left = Vec::new();
             for (key, found) in open.into_iter().zip(found) {
                 match found {

@@ -8,9 +8,8 @@
 use bytes::Bytes;
 use kv::{Batch, Op};
 
-use super::{StagedChanges, retire_op};
+use super::Staging;
 use crate::committed::{Change, ChangeCursor as _};
-use crate::engine::Engine;
 use crate::records::encode_staged;
 use crate::{BranchId, Repository, Result, StagingToken, Value};
 
@@ -19,7 +18,7 @@ const MAX_BATCH_KEYS: usize = 1_000;
 /// How many bytes of values go into one write of the store; the last value may exceed it.
 const MAX_BATCH_BYTES: usize = 4 << 20;
 
-impl Engine {
+impl Staging {
     /// Merges `tokens` (newest first) into a new token that no branch names yet; `None` if they are
     /// empty.
     pub(crate) async fn compacted(
@@ -34,28 +33,17 @@ impl Engine {
     }
 
     async fn copy_staged(&self, tokens: &[StagingToken], fresh: &mut FreshToken<'_>) -> Result<()> {
-        let mut changes = StagedChanges::new(&self.kv, tokens);
+        let mut changes = self.changes(tokens);
         while let Some(Change { key, value }) = changes.next().await? {
             fresh.add(key, value.as_ref()).await?;
         }
         Ok(())
     }
-
-    /// Retires a token that no branch came to name. Call it only when that is certain, since retired
-    /// tokens are emptied even if a branch names them.
-    pub(crate) async fn retire_unused_token(&self, token: StagingToken) {
-        match self.kv.batch(vec![retire_op(&token)]).await {
-            Ok(()) => self.janitor.retire(vec![token]),
-            Err(error) => {
-                tracing::warn!(%token, error = &error as &dyn std::error::Error, "failed to retire an unused staging token; its records stay");
-            }
-        }
-    }
 }
 
 /// A token that is being filled, in writes of bounded size.
 pub(crate) struct FreshToken<'e> {
-    engine: &'e Engine,
+    staging: &'e Staging,
     token: StagingToken,
     batch: Batch,
     batch_bytes: usize,
@@ -63,10 +51,10 @@ pub(crate) struct FreshToken<'e> {
 }
 
 impl<'e> FreshToken<'e> {
-    pub(crate) fn new(engine: &'e Engine, repository: &Repository, branch: &BranchId) -> Self {
+    pub(crate) fn new(staging: &'e Staging, repository: &Repository, branch: &BranchId) -> Self {
         Self {
-            engine,
-            token: engine.new_staging_token(repository, branch),
+            staging,
+            token: staging.new_token(repository, branch),
             batch: Batch::new(),
             batch_bytes: 0,
             is_stored: false,
@@ -92,11 +80,7 @@ impl<'e> FreshToken<'e> {
     async fn store(&mut self) -> Result<()> {
         self.is_stored = true;
         self.batch_bytes = 0;
-        Ok(self
-            .engine
-            .kv
-            .batch(std::mem::take(&mut self.batch))
-            .await?)
+        Ok(self.staging.write(std::mem::take(&mut self.batch)).await?)
     }
 
     /// Writes the rest and returns the token; `None` if nothing was added.
@@ -112,7 +96,7 @@ impl<'e> FreshToken<'e> {
             Ok(()) => Ok(self.is_stored.then_some(self.token)),
             Err(error) => {
                 if self.is_stored {
-                    self.engine.retire_unused_token(self.token).await;
+                    self.staging.retire_unused(self.token).await;
                 }
                 Err(error)
             }

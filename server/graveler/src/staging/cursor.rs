@@ -1,15 +1,12 @@
 //! Cursor over a branch: staged changes on top of the head's tree.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use base::OffsetDateTime;
 use bytes::Bytes;
 
 use super::{Layers, StagedChanges};
 use crate::committed::{Change, ChangeCursor as _};
-use crate::engine::Engine;
-use crate::{Branch, BranchRecord, Cursor, Error, Record, Repository, Result};
+use crate::{Branch, BranchRecord, Cursor, Error, Graveler, Record, Repository, Result};
 
 /// How many reads in a row may finish too late while the branch changes.
 const MAX_LATE_READS: u32 = 10;
@@ -21,7 +18,7 @@ const MAX_LATE_READS: u32 = 10;
 /// branch had it at some moment between opening and end, and none is missed.
 #[derive(Debug)]
 pub(crate) struct BranchCursor {
-    engine: Arc<Engine>,
+    engine: Graveler,
     repository: Repository,
     branch: Branch,
     /// Whether to leave out the committed tree (`branch$`).
@@ -42,13 +39,13 @@ pub(crate) struct BranchCursor {
 
 impl BranchCursor {
     pub(crate) async fn open(
-        engine: Arc<Engine>,
+        engine: Graveler,
         repository: Repository,
         branch: Branch,
         staged_only: bool,
     ) -> Result<Self> {
         let read_at = engine.clock.now();
-        let staged = StagedChanges::new(&engine.kv, []);
+        let staged = engine.staging.changes([]);
         let mut cursor = Self {
             engine,
             repository,
@@ -71,11 +68,11 @@ impl BranchCursor {
     async fn open_layers(&mut self) -> Result<()> {
         self.reported_rows = 0;
         if self.staged_only {
-            self.staged = StagedChanges::new(&self.engine.kv, self.branch.record.tokens());
+            self.staged = self.engine.staging.changes(self.branch.record.tokens());
         } else {
             let Layers { tokens, tree } =
                 self.engine.layers(&self.repository, &self.branch).await?;
-            self.staged = StagedChanges::new(&self.engine.kv, &tokens);
+            self.staged = self.engine.staging.changes(&tokens);
             self.committed = Some(
                 self.engine
                     .committed
@@ -89,7 +86,7 @@ impl BranchCursor {
     /// Reloads the branch if its tokens may soon be emptied.
     async fn refresh(&mut self) -> Result<()> {
         let now = self.engine.clock.now();
-        if now - self.read_at >= self.engine.token_grace / 2 {
+        if now - self.read_at >= self.engine.staging.token_grace / 2 {
             self.reload(now).await?;
         }
         Ok(())
@@ -99,7 +96,7 @@ impl BranchCursor {
     /// meanwhile. Returns whether the branch changed; what was read is then discarded.
     async fn discard_if_late(&mut self) -> Result<bool> {
         let now = self.engine.clock.now();
-        if now - self.read_at <= self.engine.token_grace / 2 {
+        if now - self.read_at <= self.engine.staging.token_grace / 2 {
             return Ok(false);
         }
         self.reload(now).await

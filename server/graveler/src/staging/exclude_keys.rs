@@ -22,8 +22,9 @@ use bytes::Bytes;
 use super::{FreshToken, StagedChanges};
 use crate::committed::{Change, ChangeCursor as _};
 use crate::cursor::Lookup;
-use crate::engine::Engine;
-use crate::{BranchId, BranchRecord, MetaRangeId, Repository, Result, StagingToken, Value};
+use crate::{
+    BranchId, BranchRecord, Graveler, MetaRangeId, Repository, Result, StagingToken, Value,
+};
 
 /// How many keys outside the scope are copied at most: as many as fit into one write of the store.
 pub(crate) const MAX_FOLDED_KEYS: usize = 1_000;
@@ -85,7 +86,7 @@ pub(crate) struct Rewritten {
     pub replaced: Vec<StagingToken>,
 }
 
-impl Engine {
+impl Graveler {
     /// Replacements for a branch's sealed tokens with which the keys in scope read as committed.
     /// `None`: they already do.
     pub(crate) async fn sealed_without(
@@ -103,7 +104,7 @@ impl Engine {
         }
         let (folded, older) = sealed.split_at(self.foldable(sealed, scope).await?);
         let mut masked = MaskedKeys::open(self, repository, &head, older, scope).await?;
-        let mut fresh = FreshToken::new(self, repository, branch);
+        let mut fresh = FreshToken::new(&self.staging, repository, branch);
         let filled = self.fill(&mut fresh, folded, scope, &mut masked).await;
         let top = fresh.finish(filled).await?;
         let mut rewritten = Rewritten {
@@ -159,18 +160,14 @@ impl Engine {
         rewritten: &mut Rewritten,
     ) -> Result<()> {
         if let Some(last) = rewritten.tokens.last()
-            && self
-                .kv
-                .scan(last.as_str().as_bytes(), b"", 1)
-                .await?
-                .is_empty()
+            && self.staging.is_empty(last).await?
         {
             rewritten.replaced.extend(rewritten.tokens.pop());
         }
         // Empty, so nothing has to be retired if the branch does not come to name it.
         rewritten
             .tokens
-            .push(self.new_staging_token(repository, branch));
+            .push(self.staging.new_token(repository, branch));
         Ok(())
     }
 }
@@ -182,9 +179,9 @@ struct ChangesOutside<'a> {
 }
 
 impl<'a> ChangesOutside<'a> {
-    fn new(engine: &Engine, tokens: &[StagingToken], scope: &'a KeyScope) -> Self {
+    fn new(engine: &Graveler, tokens: &[StagingToken], scope: &'a KeyScope) -> Self {
         Self {
-            changes: StagedChanges::new(&engine.kv, tokens),
+            changes: engine.staging.changes(tokens),
             scope,
         }
     }
@@ -213,14 +210,14 @@ struct MaskedKeys<'a> {
 
 impl<'a> MaskedKeys<'a> {
     async fn open(
-        engine: &Engine,
+        engine: &Graveler,
         repository: &Repository,
         head: &MetaRangeId,
         tokens: &[StagingToken],
         scope: &'a KeyScope,
     ) -> Result<Self> {
         let namespace = &repository.storage_namespace;
-        let mut changes = StagedChanges::new(&engine.kv, tokens);
+        let mut changes = engine.staging.changes(tokens);
         changes.seek(scope.start());
         Ok(Self {
             changes,

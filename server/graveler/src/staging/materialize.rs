@@ -20,213 +20,21 @@
 //! [`WORK_PER_ROW`] times the work of the reads that caused it. Deletions count like skipped rows
 //! once no more of them arrive, so that the next listing finds a tree and the next commit reuses it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use super::StagedChanges;
-use crate::engine::Engine;
+use super::materializer::{BranchState, Layers, Materialized, Working};
 use crate::{
-    Branch, BranchId, BranchRecord, CommitId, Error, MetaRangeId, Options, Repository, Result,
+    Branch, BranchId, BranchRecord, CommitId, Error, Graveler, MetaRangeId, Repository, Result,
     StagingToken,
 };
 
-/// Maximum number of branches remembered; the least recently read is forgotten first.
-const MAX_BRANCHES: u64 = 1_000;
-/// Maximum number of trees that one server makes concurrently. Further requests are dropped; a later
-/// read repeats them.
-const MAX_AT_A_TIME: usize = 2;
 /// Maximum number of rows read and written for a tree, per row that reads skipped since the last one.
 const WORK_PER_ROW: u64 = 4;
 /// Factor by which a failure raises the threshold for the next attempt.
 const AFTER_FAILURE: u64 = 8;
-/// How often at most a branch is checked for being quiet. If deletions never stop, only reads trigger
-/// the work.
-const MAX_QUIET_CHECKS: usize = 60;
 
-type Key = (String, BranchId);
-
-/// The tree that some sealed tokens make of a head's tree.
-#[derive(Debug, PartialEq, Eq)]
-struct Materialized {
-    head: MetaRangeId,
-    /// Newest first, never empty.
-    tokens: Vec<StagingToken>,
-    tree: MetaRangeId,
-    /// Whether a commit would make the same tree. For equal identities a commit keeps the head's
-    /// bytes, while reads return the staged ones.
-    matches_commit: bool,
-}
-
-impl Materialized {
-    /// The sealed tokens of a branch that are not in the tree; `None` if the tree does not belong to
-    /// this state of the branch.
-    fn newer<'r>(
-        &self,
-        head: &MetaRangeId,
-        sealed: &'r [StagingToken],
-    ) -> Option<&'r [StagingToken]> {
-        (self.head == *head)
-            .then(|| sealed.strip_suffix(self.tokens.as_slice()))
-            .flatten()
-    }
-}
-
-/// The staged rows that reads have skipped since the last tree, and how many trigger the next one.
-#[derive(Debug)]
-struct SkippedRows {
-    count: u64,
-    threshold: u64,
-}
-
-#[derive(Debug)]
-struct BranchState {
-    latest: Mutex<Option<Arc<Materialized>>>,
-    skipped: Mutex<SkippedRows>,
-    is_working: AtomicBool,
-    /// Keys deleted since a task last waited for deletions to stop.
-    deleted: AtomicU64,
-    is_waiting: AtomicBool,
-}
-
-/// The trees of the branches that this server reads, and the work on them.
-#[derive(Debug)]
-pub(crate) struct Materializer {
-    branches: Cache<Key, Arc<BranchState>>,
-    slots: Arc<Semaphore>,
-    /// See `Options::materialize_after_rows`.
-    after_rows: u64,
-    /// See `Options::materialize_when_quiet`.
-    when_quiet: Duration,
-}
-
-/// Permission to work on one branch, until dropped.
-struct Working {
-    branch: Arc<BranchState>,
-    _slot: OwnedSemaphorePermit,
-}
-
-impl Drop for Working {
-    fn drop(&mut self) {
-        self.branch.is_working.store(false, Ordering::Release);
-    }
-}
-
-/// What a read merges: tokens on top of a tree.
-#[derive(Debug)]
-pub(crate) struct Layers {
-    /// Newest first.
-    pub tokens: Vec<StagingToken>,
-    pub tree: MetaRangeId,
-}
-
-impl Materializer {
-    pub(crate) fn new(options: &Options) -> Self {
-        Self {
-            branches: Cache::builder()
-                .max_capacity(MAX_BRANCHES)
-                .eviction_policy(EvictionPolicy::lru())
-                .build(),
-            slots: Arc::new(Semaphore::new(MAX_AT_A_TIME)),
-            after_rows: options.materialize_after_rows.max(1),
-            when_quiet: options.materialize_when_quiet,
-        }
-    }
-
-    /// The number of skipped rows after which a read reports them.
-    pub(crate) fn after_rows(&self) -> u64 {
-        self.after_rows
-    }
-
-    fn latest(&self, repository: &Repository, branch: &BranchId) -> Option<Arc<Materialized>> {
-        let state = self
-            .branches
-            .get(&(repository.partition(), branch.clone()))?;
-        let latest = state.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        latest.clone()
-    }
-
-    fn state(&self, repository: &Repository, branch: &BranchId) -> Arc<BranchState> {
-        let key = (repository.partition(), branch.clone());
-        self.branches.get_with(key, || {
-            Arc::new(BranchState {
-                latest: Mutex::default(),
-                skipped: Mutex::new(SkippedRows {
-                    count: 0,
-                    threshold: self.after_rows,
-                }),
-                is_working: AtomicBool::new(false),
-                deleted: AtomicU64::new(0),
-                is_waiting: AtomicBool::new(false),
-            })
-        })
-    }
-
-    /// Counts deletions. Returns the branch if they are many and no task waits for their end yet.
-    fn note_deletions(
-        &self,
-        repository: &Repository,
-        branch: &BranchId,
-        keys: u64,
-    ) -> Option<Arc<BranchState>> {
-        if self.when_quiet.is_zero() {
-            return None;
-        }
-        let state = self.state(repository, branch);
-        let deleted = state.deleted.fetch_add(keys, Ordering::Relaxed) + keys;
-        (deleted >= self.after_rows && !state.is_waiting.swap(true, Ordering::AcqRel))
-            .then_some(state)
-    }
-
-    /// Counts rows that a read skipped. Returns a permit if a tree is due and a slot is free.
-    fn add_skipped(&self, state: &Arc<BranchState>, rows: u64) -> Option<Working> {
-        let mut skipped = state.skipped.lock().unwrap_or_else(PoisonError::into_inner);
-        skipped.count = skipped.count.saturating_add(rows);
-        if skipped.count < skipped.threshold {
-            return None;
-        }
-        let slot = Arc::clone(&self.slots).try_acquire_owned().ok()?;
-        if state.is_working.swap(true, Ordering::AcqRel) {
-            return None;
-        }
-        skipped.count = 0;
-        drop(skipped);
-        Some(Working {
-            branch: Arc::clone(state),
-            _slot: slot,
-        })
-    }
-}
-
-impl BranchState {
-    /// Waits until nothing was deleted for `quiet`. Returns `false` if that did not happen within
-    /// [`MAX_QUIET_CHECKS`] intervals.
-    async fn wait_until_quiet(&self, quiet: Duration) -> bool {
-        let mut before = self.deleted.load(Ordering::Relaxed);
-        let mut looks = tokio::time::interval(quiet);
-        looks.tick().await;
-        for _ in 0..MAX_QUIET_CHECKS {
-            looks.tick().await;
-            let now = self.deleted.load(Ordering::Relaxed);
-            if now == before {
-                return true;
-            }
-            before = now;
-        }
-        false
-    }
-
-    fn set_threshold(&self, threshold: impl FnOnce(u64) -> u64) {
-        let mut skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
-        skipped.threshold = threshold(skipped.threshold);
-    }
-}
-
-impl Engine {
+impl Graveler {
     /// The tokens and the tree that a read of the branch merges.
     pub(crate) async fn layers(&self, repository: &Repository, branch: &Branch) -> Result<Layers> {
         let BranchRecord {
@@ -273,12 +81,7 @@ impl Engine {
 
     /// Counts staged rows that a read skipped, and starts making a tree when one is due. Returns at
     /// once.
-    pub(crate) fn note_skipped_rows(
-        self: &Arc<Self>,
-        repository: &Repository,
-        branch: &BranchId,
-        rows: u64,
-    ) {
+    pub(crate) fn note_skipped_rows(&self, repository: &Repository, branch: &BranchId, rows: u64) {
         // Making a tree seals the branch, which a read-only repository does not allow.
         if repository.read_only {
             return;
@@ -287,7 +90,7 @@ impl Engine {
         let Some(working) = self.materializer.add_skipped(&state, rows) else {
             return;
         };
-        let (engine, repository, branch) = (Arc::clone(self), repository.clone(), branch.clone());
+        let (engine, repository, branch) = (self.clone(), repository.clone(), branch.clone());
         tokio::spawn(async move {
             engine.work(&repository, &branch, &working.branch).await;
         });
@@ -295,19 +98,14 @@ impl Engine {
 
     /// Counts deleted keys, and starts making a tree once they are many and no more arrive. Returns
     /// at once.
-    pub(crate) fn note_deletions(
-        self: &Arc<Self>,
-        repository: &Repository,
-        branch: &BranchId,
-        keys: u64,
-    ) {
+    pub(crate) fn note_deletions(&self, repository: &Repository, branch: &BranchId, keys: u64) {
         if repository.read_only {
             return;
         }
         let Some(state) = self.materializer.note_deletions(repository, branch, keys) else {
             return;
         };
-        let (engine, repository, branch) = (Arc::clone(self), repository.clone(), branch.clone());
+        let (engine, repository, branch) = (self.clone(), repository.clone(), branch.clone());
         tokio::spawn(async move {
             let before = engine.head(&repository, &branch).await;
             let is_quiet = state.wait_until_quiet(engine.materializer.when_quiet).await;
@@ -408,7 +206,7 @@ impl Engine {
     ) -> Result<u64> {
         let tokens = record.sealed_tokens;
         let head = self.tree_of(repository, &record.commit_id).await?;
-        let changes = Box::new(StagedChanges::new(&self.kv, &tokens));
+        let changes = Box::new(self.staging.changes(&tokens));
         let namespace = &repository.storage_namespace;
         let applied = self
             .committed
@@ -431,25 +229,9 @@ impl Engine {
     }
 }
 
-#[cfg(test)]
-impl Materializer {
-    /// Waits until no tree is being made.
-    pub(crate) async fn settled(&self) {
-        let all = u32::try_from(MAX_AT_A_TIME).expect("a few");
-        let _places = self.slots.acquire_many(all).await.expect("never closed");
-    }
-
-    /// Whether a task waits for deletions on the branch to stop.
-    pub(crate) fn waits(&self, repository: &Repository, branch: &BranchId) -> bool {
-        self.state(repository, branch)
-            .is_waiting
-            .load(Ordering::Acquire)
-    }
-}
-
 /// Single steps of the work.
 #[cfg(test)]
-impl Engine {
+impl Graveler {
     pub(crate) async fn seal_for_tests(
         &self,
         repository: &Repository,

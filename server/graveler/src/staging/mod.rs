@@ -15,8 +15,9 @@ mod cursor;
 mod exclude_keys;
 mod janitor;
 mod materialize;
+mod materializer;
+mod store;
 
-pub(crate) use area::Write;
 pub(crate) use changes::StagedChanges;
 pub(crate) use compact::FreshToken;
 pub(crate) use cursor::{BranchCursor, TokensCursor};
@@ -24,4 +25,5 @@ pub(crate) use cursor::{BranchCursor, TokensCursor};
 pub(crate) use exclude_keys::MAX_FOLDED_KEYS;
 pub(crate) use exclude_keys::{KeyScope, Rewritten};
 pub(crate) use janitor::{Janitor, retire_op};
-pub(crate) use materialize::{Layers, Materializer};
+pub(crate) use materializer::{Layers, Materializer};
+pub(crate) use store::Staging;

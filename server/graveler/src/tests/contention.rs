@@ -177,7 +177,7 @@ async fn winner_of_a_race_backs_off_before_the_next_turn() {
         let graveler = &lake.graveler;
         let landed = graveler.commit(repo, &main, committing("ours"), hooks);
         landed.await.unwrap();
-        let mut next = Box::pin(graveler.engine.queue.turn(repo, &main));
+        let mut next = Box::pin(graveler.queue.turn(repo, &main));
         let turn = futures::poll!(&mut next);
         assert_eq!(turn.is_pending(), waits);
         if waits {

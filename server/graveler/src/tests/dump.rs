@@ -60,8 +60,8 @@ pub(super) async fn refs(graveler: &Graveler, repo: &Repository) -> String {
         told.push(format!("{} {}", tag.id, tag.commit_id));
     }
     for entry in graveler
-        .engine
-        .kv
+        .refs
+        .kv_for_tests()
         .scan(repo.partition().as_bytes(), b"commits/", 100_000)
         .await
         .unwrap()
@@ -244,11 +244,7 @@ async fn restore_needs_a_bare_repository_and_repeats_only_with_its_token() {
 pub(super) async fn tree(lake: &Lake, entity: &str, records: &[(&str, Bytes)]) -> MetaRangeId {
     let properties = BTreeMap::from([("entity".to_owned(), entity.to_owned())]);
     let namespace = &lake.repo.storage_namespace;
-    let mut writer = lake
-        .graveler
-        .engine
-        .committed
-        .record_writer(namespace, properties);
+    let mut writer = lake.graveler.committed.record_writer(namespace, properties);
     for (key, data) in records {
         let record = Record {
             key: Bytes::copy_from_slice(key.as_bytes()),
@@ -400,11 +396,7 @@ async fn restore_of_another_dump_is_refused_while_one_is_unfinished() {
         actor: "tests",
         token: "",
     };
-    lake.graveler
-        .engine
-        .begin_restore(&anew, &begun)
-        .await
-        .unwrap();
+    lake.graveler.begin_restore(&anew, &begun).await.unwrap();
     let refused = restore(&lake.graveler, &anew, &other).await;
     check_refused(refused, "a restore of another dump");
 
@@ -437,7 +429,7 @@ async fn restore_of_another_dump_is_refused_while_one_is_unfinished() {
 async fn dump_tables_have_properties_that_are_part_of_their_ids() {
     let lake = Lake::new().await;
     let dump = dump(&lake).await;
-    let committed = &lake.graveler.engine.committed;
+    let committed = &lake.graveler.committed;
     let namespace = &lake.repo.storage_namespace;
     let mut properties = BTreeMap::new();
     for name in ["type", "entity", "schema_name", "schema_definition"] {

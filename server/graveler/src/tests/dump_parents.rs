@@ -110,7 +110,7 @@ async fn missing_parents_are_found_with_any_part_size() {
             .map(|commit| (commit.id.as_str(), commit.encode()))
             .collect();
         let commits = tree(&lake, "commit", &without).await;
-        let engine = &lake.graveler.engine;
+        let engine = &lake.graveler;
         for max_ids in [1 + gone % 7, 33, 100, 101] {
             let missing = engine.missing_parents(&lake.repo, &commits, max_ids).await;
             let missing: Vec<_> = missing.unwrap().into_keys().collect();

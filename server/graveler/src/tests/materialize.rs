@@ -42,17 +42,17 @@ async fn staged_over() -> Lake {
 }
 
 fn has_tree(lake: &Lake) -> bool {
-    let engine = &lake.graveler.engine;
+    let engine = &lake.graveler;
     engine.is_materialized(&lake.repo, &branch("main"))
 }
 
 async fn seal(lake: &Lake) -> BranchRecord {
-    let engine = &lake.graveler.engine;
+    let engine = &lake.graveler;
     engine.seal_for_tests(&lake.repo, &branch("main")).await
 }
 
 async fn finish(lake: &Lake, sealed: BranchRecord) {
-    let engine = &lake.graveler.engine;
+    let engine = &lake.graveler;
     engine
         .materialize_for_tests(&lake.repo, &branch("main"), sealed)
         .await;
@@ -199,7 +199,7 @@ async fn stage_many(lake: &Lake, deleted: usize) {
 
 /// Waits for the background work.
 async fn wait_for_work(lake: &Lake) {
-    lake.graveler.engine.materializer.settled().await;
+    lake.graveler.materializer.settled().await;
 }
 
 async fn count(lake: &Lake) -> usize {
@@ -251,7 +251,6 @@ async fn next_tree_waits_for_a_share_of_the_last_cost() {
     wait_for_work(&lake).await;
     let due = lake
         .graveler
-        .engine
         .skipped_rows_threshold(&lake.repo, &branch("main"));
     // Four thousand changes were read, and as many remaining records were written.
     assert_eq!(due, 2_000);
@@ -291,7 +290,6 @@ async fn failed_tree_is_not_retried_at_once_and_reads_continue() {
     assert!(!has_tree(&lake));
     let due = lake
         .graveler
-        .engine
         .skipped_rows_threshold(&lake.repo, &branch("main"));
     assert_eq!(due, 8 * 400, "only one attempt must be made");
 }
@@ -331,7 +329,7 @@ async fn lake_with_quiet_time(when_quiet: Duration) -> Lake {
 
 /// Waits until no task waits for deletions to stop, and the work is done.
 async fn wait_until_idle(lake: &Lake) {
-    let materializer = &lake.graveler.engine.materializer;
+    let materializer = &lake.graveler.materializer;
     let mut looks = tokio::time::interval(Duration::from_millis(1));
     while materializer.waits(&lake.repo, &branch("main")) {
         looks.tick().await;
@@ -360,7 +358,7 @@ async fn deletions_count_like_skipped_rows() {
     // Deletions of missing keys do not count.
     let missing: Vec<String> = (0..60).map(|n| format!("missing/{n}")).collect();
     lake.delete("main", &missing.join(" ")).await.unwrap();
-    let materializer = &lake.graveler.engine.materializer;
+    let materializer = &lake.graveler.materializer;
     assert!(!materializer.waits(&lake.repo, &branch("main")));
 
     // The tree costs about 800 rows, so the next one is due after a quarter of that.
@@ -369,12 +367,11 @@ async fn deletions_count_like_skipped_rows() {
     assert!(has_tree(&lake));
     assert!(
         lake.graveler
-            .engine
             .skipped_rows_threshold(&lake.repo, &branch("main"))
             > 150
     );
     let sealed = async || {
-        let refs = &lake.graveler.engine.refs;
+        let refs = &lake.graveler.refs;
         let record = refs
             .branch(&lake.repo, &branch("main"))
             .await
@@ -400,7 +397,7 @@ async fn few_or_committed_deletions_make_no_tree() {
     let lake = lake_with_quiet_time(Duration::from_secs(3600)).await;
     stage_many(&lake, 60).await;
     let before = lake.head("main").await.id;
-    let (engine, main) = (&lake.graveler.engine, branch("main"));
+    let (engine, main) = (&lake.graveler, branch("main"));
     assert!(
         engine
             .would_work_when_idle(&lake.repo, &main, &before)

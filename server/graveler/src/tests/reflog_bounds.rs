@@ -19,7 +19,7 @@ async fn prune(lake: &Lake, per_reference: usize, per_repository: usize) -> usiz
         per_reference,
         per_repository,
     };
-    lake.graveler.engine.prune_reflog(max).await.unwrap()
+    lake.graveler.prune_reflog_to(max).await.unwrap()
 }
 
 /// The number of rows in each folder of the reflog.

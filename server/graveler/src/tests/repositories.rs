@@ -288,11 +288,7 @@ async fn late_deletion_does_not_affect_a_new_repository_of_the_name() {
         .create_repository(new_repository("lake"))
         .await
         .unwrap();
-    lake.graveler
-        .engine
-        .purge_repository(&marked)
-        .await
-        .unwrap();
+    lake.graveler.purge_repository(&marked).await.unwrap();
     assert_eq!(
         other.fork_for_tests().repository(&anew.id).await.unwrap(),
         anew
@@ -300,11 +296,7 @@ async fn late_deletion_does_not_affect_a_new_repository_of_the_name() {
     other.branch(&anew, &branch("main")).await.unwrap();
     // Not even if the new repository is being deleted too and its rows still exist.
     mark(&lake, &anew).await;
-    lake.graveler
-        .engine
-        .purge_repository(&marked)
-        .await
-        .unwrap();
+    lake.graveler.purge_repository(&marked).await.unwrap();
     let record = lake.kv.get(REPOSITORIES, &repository_key(&anew.id)).await;
     assert!(record.unwrap().is_some());
 }
@@ -383,7 +375,6 @@ async fn nested_namespaces_overlap() {
     let overlapping = async |namespace: &str, or_same| {
         let found = lake
             .graveler
-            .engine
             .overlapping_repository(namespace, or_same)
             .await;
         found.unwrap().is_some()
@@ -445,7 +436,7 @@ async fn namespaces_are_compared_in_canonical_form() {
         import_enabled: false,
         allowed_external_prefixes: Vec::new(),
     };
-    let ids = Arc::clone(&lake.graveler.engine.ids);
+    let ids = Arc::clone(&lake.graveler.ids);
     let block = block::LocalStore::open(options, ids).await.unwrap();
     let graveler = lake.graveler.on_blocks_for_tests(Arc::new(block));
     let absolute = |below: &str| format!("local://{}/{below}", folder.path().display());
@@ -468,10 +459,7 @@ async fn namespaces_are_compared_in_canonical_form() {
         ("local://other/lake/inner".to_owned(), Some("absolute")),
         ("local://other/lakeside".to_owned(), None),
     ] {
-        let found = graveler
-            .engine
-            .overlapping_repository(&namespace, true)
-            .await;
+        let found = graveler.overlapping_repository(&namespace, true).await;
         let found = found.unwrap().map(|found| found.id.to_string());
         assert_eq!(found.as_deref(), expected, "{namespace}");
     }

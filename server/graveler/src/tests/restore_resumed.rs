@@ -16,7 +16,7 @@ async fn begin(lake: &Lake, anew: &Repository, dump: &RefsDump) {
         actor: "tests",
         token: "",
     };
-    let engine = &lake.graveler.engine;
+    let engine = &lake.graveler;
     engine.begin_restore(anew, &begun).await.unwrap();
 }
 

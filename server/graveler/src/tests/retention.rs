@@ -97,7 +97,7 @@ impl History {
         let lake = Lake::new().await;
         let repo = repository("history");
         self.store(&lake, &repo).await;
-        let engine = &lake.graveler.engine;
+        let engine = &lake.graveler;
         let mut kept = KeptCommits::open(engine, &repo, retention, max_indexed)
             .await
             .unwrap();

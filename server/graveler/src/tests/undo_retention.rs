@@ -24,7 +24,7 @@ async fn kept(lake: &Lake, default: u32, dev: Option<u32>) -> BTreeSet<CommitId>
 }
 
 async fn walked(lake: &Lake, retention: &Retention, max_indexed: usize) -> BTreeSet<CommitId> {
-    let engine = &lake.graveler.engine;
+    let engine = &lake.graveler;
     let kept = KeptCommits::open(engine, &lake.repo, retention, max_indexed).await;
     let (mut kept, mut ids) = (kept.unwrap(), BTreeSet::new());
     while let Some(commit) = kept.next().await.unwrap() {

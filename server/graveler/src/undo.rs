@@ -9,29 +9,31 @@
 use bytes::Bytes;
 use kv::{Op, Predicate};
 
-use super::refusal::{moved_on_without_tokens, nothing_kept, refused_creation, undo_reason};
-use super::{RefChange, RefTarget, StoredEntry, entry_ops, kind_and_name, release_kept_ops};
 use crate::change::MAX_TRIES;
-use crate::deletion::write_unless_deleted;
-use crate::engine::{Engine, check_read_only, count_retry};
+use crate::checks::{check_read_only, count_retry};
 use crate::protection::Blocked;
 use crate::records::{Stored as _, branch_key, tag_key};
-use crate::refs::{StoredBranch, not_found, sole_name_ops};
+use crate::reference_changes::sole_name_ops;
+use crate::reflog::{
+    RefChange, RefTarget, StoredEntry, entry_ops, kind_and_name, moved_on_without_tokens,
+    nothing_kept, refused_creation, release_kept_ops, undo_reason,
+};
+use crate::refs::{StoredBranch, not_found};
 use crate::staging::retire_op;
 use crate::{
-    Branch, BranchId, BranchRecord, CommitId, Error, Kind, Operation, RefName, ReflogEntry,
-    Repository, Result, Tag, TagId, UndoOutcome, UndoParams,
+    Branch, BranchId, BranchRecord, CommitId, Error, Graveler, Kind, Operation, RefName,
+    ReflogEntry, Repository, Result, Tag, TagId, UndoOutcome, UndoParams,
 };
 
 /// Longer strings cannot be entry ids.
 const MAX_ID_BYTES: usize = 64;
 
-impl Engine {
+impl Graveler {
     /// The entry that an undo would undo: the given one, or the newest of the reference.
     ///
     /// # Errors
-    /// [`Error::NotFound`].
-    pub(crate) async fn entry_to_undo(
+    /// [`crate::Error::NotFound`] if there is none.
+    pub async fn entry_to_undo(
         &self,
         repository: &Repository,
         reference: &RefName,
@@ -47,16 +49,23 @@ impl Engine {
                 .ok_or_else(|| not_found(Kind::ReflogEntry, &format!("of {kind} {name}")));
         };
         let found = match id.len() {
-            ..=MAX_ID_BYTES => self.reflog_entry(repository, reference, id).await?,
+            ..=MAX_ID_BYTES => self.reflog.entry(repository, reference, id).await?,
             _ => None,
         };
         match found {
-            Some(found) => self.without_empty_tokens(found.entry).await,
+            Some(found) => self.reflog.without_empty_tokens(found.entry).await,
             None => Err(not_found(Kind::ReflogEntry, id)),
         }
     }
 
-    pub(crate) async fn undo(
+    /// Undoes a change of a reference, provided that the reference still is what the change made it.
+    ///
+    /// Undoing an undo is a redo. Hooks do not run: the reference had this state before.
+    ///
+    /// # Errors
+    /// [`crate::Error::MovedOn`] if the reference changed since; [`crate::Error::InvalidValue`] for
+    /// changes that cannot be undone.
+    pub async fn undo(
         &self,
         repository: &Repository,
         reference: &RefName,
@@ -68,12 +77,15 @@ impl Engine {
             .entry_to_undo(repository, reference, params.entry.as_deref())
             .await?;
         for _ in 0..MAX_TRIES {
-            let found = self.reflog_entry(repository, reference, &chosen.id).await?;
+            let found = self.reflog.entry(repository, reference, &chosen.id).await?;
             let found = found.ok_or_else(|| not_found(Kind::ReflogEntry, &chosen.id))?;
             let Some(before) = found.entry.from.clone() else {
                 return Err(refused_creation(&found.entry));
             };
-            let effective = self.without_empty_tokens(found.entry.clone()).await?;
+            let effective = self
+                .reflog
+                .without_empty_tokens(found.entry.clone())
+                .await?;
             let by = UndoContext {
                 repository,
                 found: &found,
@@ -109,7 +121,7 @@ impl Engine {
         };
         let head = now.as_ref().map(|now| &now.record.commit_id);
         if head != entry.to.as_ref() {
-            return Err(self.moved_on(by.repository, entry, head).await?);
+            return Err(self.reflog.moved_on(by.repository, entry, head).await?);
         }
         match now {
             None => self.restore_branch(by, branch).await,
@@ -131,7 +143,7 @@ impl Engine {
         self.check_name_free(by.repository, branch.as_str()).await?;
         let record = BranchRecord {
             commit_id: by.before.clone(),
-            staging_token: self.new_staging_token(by.repository, branch),
+            staging_token: self.staging.new_token(by.repository, branch),
             sealed_tokens: by.found.entry.kept_tokens.clone(),
             hidden: by.found.entry.hidden,
         };
@@ -164,10 +176,10 @@ impl Engine {
         ops.extend(kept.replaced.iter().map(retire_op));
         let undone = self.land_undo(by, self.undo_entry(by), ops).await?;
         match &undone {
-            Some(_) => self.janitor.retire(kept.replaced),
+            Some(_) => self.staging.retire(kept.replaced),
             None => {
                 for token in kept.fresh {
-                    self.retire_unused_token(token).await;
+                    self.staging.retire_unused(token).await;
                 }
             }
         }
@@ -209,7 +221,7 @@ impl Engine {
             return Err(moved_on_without_tokens(&by.found.entry));
         };
         let reason = undo_reason(&by.found.entry);
-        let mut undo = self.new_reflog_entry(RefChange {
+        let mut undo = self.reflog.new_entry(RefChange {
             discarded: again,
             ..RefChange::head(branch, Operation::Undo, by.before, by.before).by(by.actor, &reason)
         });
@@ -224,7 +236,7 @@ impl Engine {
         }
         let undone = self.land_undo(by, undo, ops).await?;
         if undone.is_some() {
-            self.retire_unless_kept(again.to_vec());
+            self.reflog.retire_unless_kept(again.to_vec());
         }
         Ok(undone)
     }
@@ -236,7 +248,9 @@ impl Engine {
             Err(error) => return Err(error),
         };
         if now != by.found.entry.to {
-            let moved = self.moved_on(by.repository, &by.found.entry, now.as_ref());
+            let moved = self
+                .reflog
+                .moved_on(by.repository, &by.found.entry, now.as_ref());
             return Err(moved.await?);
         }
         self.check_name_free(by.repository, id.as_str()).await?;
@@ -265,13 +279,14 @@ impl Engine {
         ops.extend(release_kept_ops(by.repository, by.found));
         ops.extend(entry_ops(by.repository, &undo));
         // Guarded, since a running deletion may be past this reference already.
-        match write_unless_deleted(self.kv.as_ref(), by.repository, ops).await {
+        match self.refs.write_unless_deleted(by.repository, ops).await {
             Ok(()) => {}
             Err(Error::Kv(kv::Error::PredicateFailed { .. })) => return Ok(None),
             // The outcome is unknown, so look for the undo's entry, which has a unique id.
             Err(error @ Error::Kv(_)) => {
                 let landed = self
-                    .reflog_entry(by.repository, &undo.reference, &undo.id)
+                    .reflog
+                    .entry(by.repository, &undo.reference, &undo.id)
                     .await;
                 if !matches!(landed, Ok(Some(_))) {
                     return Err(error);
@@ -289,7 +304,7 @@ impl Engine {
     /// The entry of an undo: from the commit after the undone change to the commit before it.
     fn undo_entry(&self, by: UndoContext<'_>) -> ReflogEntry {
         let entry = &by.found.entry;
-        let mut undo = self.new_reflog_entry(RefChange {
+        let mut undo = self.reflog.new_entry(RefChange {
             reference: match &entry.reference {
                 RefName::Branch(branch) => RefTarget::Branch(branch),
                 RefName::Tag(tag) => RefTarget::Tag(tag),

@@ -6,15 +6,14 @@
 use bytes::Bytes;
 use kv::{Op, Predicate};
 
-use super::manager::not_found;
 use crate::change::MAX_TRIES;
-use crate::deletion::write_unless_deleted;
-use crate::engine::{Engine, check_read_only, count_retry};
+use crate::checks::{check_read_only, count_retry};
 use crate::records::{Stored as _, branch_key, tag_key};
 use crate::reflog::{RefChange, RefTarget};
+use crate::refs::not_found;
 use crate::{
     After, Branch, BranchCreation, BranchDeletion, BranchId, BranchRecord, CommitId, Error,
-    EventDetails, Hooks, Kind, Operation, Repository, Result, Tag, TagChange, TagId,
+    EventDetails, Graveler, Hooks, Kind, Operation, Repository, Result, Tag, TagChange, TagId,
 };
 
 /// The user who changes a reference, and the options of the request.
@@ -26,15 +25,30 @@ pub(crate) struct RefRequest<'a> {
     pub hooks: &'a dyn Hooks,
 }
 
-impl Engine {
-    pub(crate) async fn create_branch(
+impl Graveler {
+    /// Creates a branch at the commit that `source` names.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotUnique`] if a branch, tag or commit has the name.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is one field of the request; upper layers name them"
+    )]
+    pub async fn create_branch(
         &self,
         repository: &Repository,
         id: &BranchId,
         source: &str,
         hidden: bool,
-        by: RefRequest<'_>,
+        force: bool,
+        actor: &str,
+        hooks: &dyn Hooks,
     ) -> Result<Branch> {
+        let by = RefRequest {
+            actor,
+            force,
+            hooks,
+        };
         check_read_only(repository, by.force)?;
         self.check_name_free(repository, id.as_str()).await?;
         let commit_id = self.refs.resolve_commit(repository, source).await?;
@@ -49,7 +63,7 @@ impl Engine {
 
         let record = BranchRecord {
             commit_id,
-            staging_token: self.new_staging_token(repository, id),
+            staging_token: self.staging.new_token(repository, id),
             sealed_tokens: Vec::new(),
             hidden,
         };
@@ -77,12 +91,23 @@ impl Engine {
         Ok(branch)
     }
 
-    pub(crate) async fn delete_branch(
+    /// Deletes a branch with its uncommitted changes.
+    ///
+    /// # Errors
+    /// [`crate::Error::DefaultBranch`] for the default branch.
+    pub async fn delete_branch(
         &self,
         repository: &Repository,
         id: &BranchId,
-        by: RefRequest<'_>,
+        force: bool,
+        actor: &str,
+        hooks: &dyn Hooks,
     ) -> Result<()> {
+        let by = RefRequest {
+            actor,
+            force,
+            hooks,
+        };
         check_read_only(repository, by.force)?;
         if *id == repository.default_branch {
             return Err(Error::DefaultBranch(id.to_string()));
@@ -140,32 +165,44 @@ impl Engine {
             .encode();
             let key = branch_key(id.as_str());
             let mut ops = delete_ops(repository, &key, value, stored.predicate);
-            let record = self.reflog_write(repository, change);
+            let record = self.reflog.write(repository, change);
             ops.extend(record.ops);
-            match self.kv.batch(ops).await {
+            match self.refs.write(ops).await {
                 Ok(()) => {}
                 Err(kv::Error::PredicateFailed { .. }) => {
                     count_retry("delete");
                     continue;
                 }
                 Err(error) => {
-                    self.resolve_ambiguous_write(repository, &record.key, error)
+                    self.reflog
+                        .resolve_ambiguous_write(repository, &record.key, error)
                         .await?;
                 }
             }
-            self.retire_unless_kept(tokens);
+            self.reflog.retire_unless_kept(tokens);
             return Ok(());
         }
         Err(Error::TooManyTries(format!("branch {id}")))
     }
 
-    pub(crate) async fn create_tag(
+    /// Creates a tag of the commit that `source` names.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotUnique`] if a branch, tag or commit has the name.
+    pub async fn create_tag(
         &self,
         repository: &Repository,
         id: &TagId,
         source: &str,
-        by: RefRequest<'_>,
+        force: bool,
+        actor: &str,
+        hooks: &dyn Hooks,
     ) -> Result<Tag> {
+        let by = RefRequest {
+            actor,
+            force,
+            hooks,
+        };
         check_read_only(repository, by.force)?;
         self.check_name_free(repository, id.as_str()).await?;
         let commit_id = self.refs.resolve_commit(repository, source).await?;
@@ -197,12 +234,20 @@ impl Engine {
         Ok(tag)
     }
 
-    pub(crate) async fn delete_tag(
+    /// Deletes a tag.
+    pub async fn delete_tag(
         &self,
         repository: &Repository,
         id: &TagId,
-        by: RefRequest<'_>,
+        force: bool,
+        actor: &str,
+        hooks: &dyn Hooks,
     ) -> Result<()> {
+        let by = RefRequest {
+            actor,
+            force,
+            hooks,
+        };
         check_read_only(repository, by.force)?;
         let tag = self.refs.tag(repository, id).await?;
         let tagged = self.tag_change(repository, &tag).await?;
@@ -237,25 +282,25 @@ impl Engine {
             discarded: &[],
         };
         let key = tag_key(tag.id.as_str());
-        let partition = repository.partition();
         for _ in 0..MAX_TRIES {
-            let stored = self.kv.get(partition.as_bytes(), &key).await?;
+            let stored = self.refs.stored_tag(repository, &tag.id).await?;
             let stored = stored.ok_or_else(|| not_found(Kind::Tag, tag.id.as_str()))?;
             if Tag::decode(stored.value.clone())? != *tag {
                 return Err(Error::ConcurrentChange(format!("tag {}", tag.id)));
             }
             let mut ops = delete_ops(repository, &key, stored.value, stored.predicate);
-            let record = self.reflog_write(repository, change);
+            let record = self.reflog.write(repository, change);
             ops.extend(record.ops);
             // Unlike branches, tags are removed after the reflog when a repository is deleted.
-            return match write_unless_deleted(self.kv.as_ref(), repository, ops).await {
+            return match self.refs.write_unless_deleted(repository, ops).await {
                 // The tag is gone or different by now: read it again.
                 Err(Error::Kv(kv::Error::PredicateFailed { .. })) => {
                     count_retry("delete");
                     continue;
                 }
                 Err(Error::Kv(error)) => {
-                    self.resolve_ambiguous_write(repository, &record.key, error)
+                    self.reflog
+                        .resolve_ambiguous_write(repository, &record.key, error)
                         .await
                 }
                 written => written,
@@ -325,36 +370,19 @@ impl Engine {
             predicate: Some(Predicate::Absent),
         }];
         ops.extend(sole_name_ops(repository, change.reference));
-        let record = self.reflog_write(repository, change);
+        let record = self.reflog.write(repository, change);
         ops.extend(record.ops);
         // Hooks may have run for minutes, so check now that the repository still exists.
-        match write_unless_deleted(self.kv.as_ref(), repository, ops).await {
+        match self.refs.write_unless_deleted(repository, ops).await {
             Err(Error::Kv(kv::Error::PredicateFailed { index: 0 })) => Err(not_unique(kind, name)),
             Err(Error::Kv(kv::Error::PredicateFailed { .. })) => Err(not_unique(other, name)),
             Err(Error::Kv(error)) => {
-                self.resolve_ambiguous_write(repository, &record.key, error)
+                self.reflog
+                    .resolve_ambiguous_write(repository, &record.key, error)
                     .await
             }
             written => written,
         }
-    }
-
-    pub(crate) async fn get_commit(
-        &self,
-        repository: &Repository,
-        id: &CommitId,
-    ) -> Result<crate::Commit> {
-        // Accepts a unique prefix too, as lakeFS does.
-        if !CommitId::is_full(id.as_str()) {
-            let full = if crate::ids::is_lower_hex(id.as_str()) {
-                self.refs.commit_by_prefix(repository, id.as_str()).await?
-            } else {
-                None
-            };
-            let full = full.ok_or_else(|| not_found(Kind::Commit, id.as_str()))?;
-            return Ok(self.refs.commit(repository, &full).await?.as_ref().clone());
-        }
-        Ok(self.refs.commit(repository, id).await?.as_ref().clone())
     }
 }
 

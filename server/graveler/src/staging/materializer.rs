@@ -1,0 +1,220 @@
+//! Which branches have a stored tree of their staged changes, and when the next one is due.
+//!
+//! `materialize.rs` makes the trees.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{BranchId, MetaRangeId, Options, Repository, StagingToken};
+
+/// Maximum number of branches remembered; the least recently read is forgotten first.
+const MAX_BRANCHES: u64 = 1_000;
+/// Maximum number of trees that one server makes concurrently. Further requests are dropped; a later
+/// read repeats them.
+const MAX_AT_A_TIME: usize = 2;
+/// How often at most a branch is checked for being quiet. If deletions never stop, only reads trigger
+/// the work.
+const MAX_QUIET_CHECKS: usize = 60;
+
+type Key = (String, BranchId);
+
+/// The tree that some sealed tokens make of a head's tree.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Materialized {
+    pub(super) head: MetaRangeId,
+    /// Newest first, never empty.
+    pub(super) tokens: Vec<StagingToken>,
+    pub(super) tree: MetaRangeId,
+    /// Whether a commit would make the same tree. For equal identities a commit keeps the head's
+    /// bytes, while reads return the staged ones.
+    pub(super) matches_commit: bool,
+}
+
+impl Materialized {
+    /// The sealed tokens of a branch that are not in the tree; `None` if the tree does not belong to
+    /// this state of the branch.
+    pub(super) fn newer<'r>(
+        &self,
+        head: &MetaRangeId,
+        sealed: &'r [StagingToken],
+    ) -> Option<&'r [StagingToken]> {
+        (self.head == *head)
+            .then(|| sealed.strip_suffix(self.tokens.as_slice()))
+            .flatten()
+    }
+}
+
+/// The staged rows that reads have skipped since the last tree, and how many trigger the next one.
+#[derive(Debug)]
+pub(super) struct SkippedRows {
+    count: u64,
+    pub(super) threshold: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct BranchState {
+    pub(super) latest: Mutex<Option<Arc<Materialized>>>,
+    pub(super) skipped: Mutex<SkippedRows>,
+    is_working: AtomicBool,
+    /// Keys deleted since a task last waited for deletions to stop.
+    pub(super) deleted: AtomicU64,
+    pub(super) is_waiting: AtomicBool,
+}
+
+/// The trees of the branches that this server reads, and the work on them.
+#[derive(Debug)]
+pub(crate) struct Materializer {
+    branches: Cache<Key, Arc<BranchState>>,
+    slots: Arc<Semaphore>,
+    /// See `Options::materialize_after_rows`.
+    pub(super) after_rows: u64,
+    /// See `Options::materialize_when_quiet`.
+    pub(super) when_quiet: Duration,
+}
+
+/// Permission to work on one branch, until dropped.
+pub(super) struct Working {
+    pub(super) branch: Arc<BranchState>,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.branch.is_working.store(false, Ordering::Release);
+    }
+}
+
+/// What a read merges: tokens on top of a tree.
+#[derive(Debug)]
+pub(crate) struct Layers {
+    /// Newest first.
+    pub tokens: Vec<StagingToken>,
+    pub tree: MetaRangeId,
+}
+
+impl Materializer {
+    pub(crate) fn new(options: &Options) -> Self {
+        Self {
+            branches: Cache::builder()
+                .max_capacity(MAX_BRANCHES)
+                .eviction_policy(EvictionPolicy::lru())
+                .build(),
+            slots: Arc::new(Semaphore::new(MAX_AT_A_TIME)),
+            after_rows: options.materialize_after_rows.max(1),
+            when_quiet: options.materialize_when_quiet,
+        }
+    }
+
+    /// The number of skipped rows after which a read reports them.
+    pub(crate) fn after_rows(&self) -> u64 {
+        self.after_rows
+    }
+
+    pub(super) fn latest(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+    ) -> Option<Arc<Materialized>> {
+        let state = self
+            .branches
+            .get(&(repository.partition(), branch.clone()))?;
+        let latest = state.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        latest.clone()
+    }
+
+    pub(super) fn state(&self, repository: &Repository, branch: &BranchId) -> Arc<BranchState> {
+        let key = (repository.partition(), branch.clone());
+        self.branches.get_with(key, || {
+            Arc::new(BranchState {
+                latest: Mutex::default(),
+                skipped: Mutex::new(SkippedRows {
+                    count: 0,
+                    threshold: self.after_rows,
+                }),
+                is_working: AtomicBool::new(false),
+                deleted: AtomicU64::new(0),
+                is_waiting: AtomicBool::new(false),
+            })
+        })
+    }
+
+    /// Counts deletions. Returns the branch if they are many and no task waits for their end yet.
+    pub(super) fn note_deletions(
+        &self,
+        repository: &Repository,
+        branch: &BranchId,
+        keys: u64,
+    ) -> Option<Arc<BranchState>> {
+        if self.when_quiet.is_zero() {
+            return None;
+        }
+        let state = self.state(repository, branch);
+        let deleted = state.deleted.fetch_add(keys, Ordering::Relaxed) + keys;
+        (deleted >= self.after_rows && !state.is_waiting.swap(true, Ordering::AcqRel))
+            .then_some(state)
+    }
+
+    /// Counts rows that a read skipped. Returns a permit if a tree is due and a slot is free.
+    pub(super) fn add_skipped(&self, state: &Arc<BranchState>, rows: u64) -> Option<Working> {
+        let mut skipped = state.skipped.lock().unwrap_or_else(PoisonError::into_inner);
+        skipped.count = skipped.count.saturating_add(rows);
+        if skipped.count < skipped.threshold {
+            return None;
+        }
+        let slot = Arc::clone(&self.slots).try_acquire_owned().ok()?;
+        if state.is_working.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        skipped.count = 0;
+        drop(skipped);
+        Some(Working {
+            branch: Arc::clone(state),
+            _slot: slot,
+        })
+    }
+}
+
+impl BranchState {
+    /// Waits until nothing was deleted for `quiet`. Returns `false` if that did not happen within
+    /// [`MAX_QUIET_CHECKS`] intervals.
+    pub(super) async fn wait_until_quiet(&self, quiet: Duration) -> bool {
+        let mut before = self.deleted.load(Ordering::Relaxed);
+        let mut looks = tokio::time::interval(quiet);
+        looks.tick().await;
+        for _ in 0..MAX_QUIET_CHECKS {
+            looks.tick().await;
+            let now = self.deleted.load(Ordering::Relaxed);
+            if now == before {
+                return true;
+            }
+            before = now;
+        }
+        false
+    }
+
+    pub(super) fn set_threshold(&self, threshold: impl FnOnce(u64) -> u64) {
+        let mut skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
+        skipped.threshold = threshold(skipped.threshold);
+    }
+}
+
+#[cfg(test)]
+impl Materializer {
+    /// Waits until no tree is being made.
+    pub(crate) async fn settled(&self) {
+        let all = u32::try_from(MAX_AT_A_TIME).expect("a few");
+        let _places = self.slots.acquire_many(all).await.expect("never closed");
+    }
+
+    /// Whether a task waits for deletions on the branch to stop.
+    pub(crate) fn waits(&self, repository: &Repository, branch: &BranchId) -> bool {
+        self.state(repository, branch)
+            .is_waiting
+            .load(Ordering::Acquire)
+    }
+}

@@ -30,6 +30,7 @@ use base::IdGenerator;
 use bytes::Bytes;
 
 use self::multipart::UploadLocks;
+#[cfg(any(test, feature = "testing"))]
 pub(crate) use self::paths::try_address;
 use self::paths::{Paths, split};
 use self::temp::TempFolder;

@@ -131,7 +131,10 @@ impl Graveler {
             .check(repository, branch, Blocked::Commit)
             .await?;
         let date = params.date.unwrap_or_else(|| self.clock.now());
-        let head = self.refs.commit(repository, &first.record.commit_id).await?;
+        let head = self
+            .refs
+            .commit(repository, &first.record.commit_id)
+            .await?;
         let target = Target { repository, branch };
         self.run_prepare_hooks(target, &head, &params, date, hooks)
             .await?;

@@ -11,6 +11,7 @@ mod condition;
 mod engine;
 mod env;
 mod execute;
+#[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod glob;

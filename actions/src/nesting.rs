@@ -122,6 +122,7 @@ fn read_agent(agent: &str) -> Option<u32> {
 }
 
 /// Parses nesting headers for [`crate::fuzzing`]. Each line is used as a token and as a user agent.
+#[cfg(any(test, feature = "testing"))]
 pub(crate) fn try_headers(data: &[u8]) {
     let mut headers = HeaderMap::new();
     for line in data.split(|byte| *byte == b'\n').take(MAX_VALUES) {

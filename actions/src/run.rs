@@ -458,6 +458,7 @@ fn decode_hook(value: &[u8]) -> Result<HookRun> {
 }
 
 /// Decodes a stored run or hook run for [`crate::fuzzing`].
+#[cfg(any(test, feature = "testing"))]
 pub(crate) fn try_record(is_run: bool, stored: &[u8]) {
     if is_run {
         drop(decode_run(stored));

@@ -20,6 +20,7 @@ mod compile;
 mod disk;
 mod engine;
 mod fanout;
+#[cfg(any(test, feature = "testing"))]
 pub(crate) mod fuzzing;
 mod guests;
 mod host;

@@ -341,6 +341,7 @@ fn reference(text: &[u8], c: char) -> Match {
 
 /// Masks a response, complete and truncated, for [`crate::fuzzing`]. Panics if the secret remains
 /// in plain form.
+#[cfg(any(test, feature = "testing"))]
 pub(super) fn try_answer(secret: &str, answer: &[u8]) {
     let masker = Masker::new([secret]);
     let secret = secret.trim();

@@ -163,7 +163,7 @@ async fn run(job: Job, stop: CancellationToken) {
             } else {
                 "will retry"
             };
-            tracing::warn!(job = job.name, error = %base::chain(e.as_ref()), "failed to {task}; {retry}");
+            tracing::warn!(job = job.name, error = %base::error_chain(e.as_ref()), "failed to {task}; {retry}");
         }
         if is_last {
             return;

@@ -23,7 +23,7 @@ pub struct Parent {
 
 /// Content of the ready file, as JSON.
 #[derive(Debug, Serialize)]
-struct Ready {
+struct ReadyFileContent {
     /// The server's process id. It distinguishes the file from one left by another server.
     pid: u32,
     /// The listening address, with the actual port if port 0 was requested.
@@ -90,7 +90,7 @@ impl Drop for ReadyFile {
 
 /// Writes the file atomically, so that readers never see a partial file.
 fn write_whole(path: &Path, address: SocketAddr) -> anyhow::Result<()> {
-    let ready = Ready {
+    let ready = ReadyFileContent {
         pid: std::process::id(),
         address,
         version: env!("CARGO_PKG_VERSION"),

@@ -20,7 +20,7 @@ pub use time::OffsetDateTime;
 
 /// Formats an error and all its sources on one line, separated by colons.
 #[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
+pub fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

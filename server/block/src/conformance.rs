@@ -97,7 +97,7 @@ impl Suite<'_> {
         Location::below(self.namespace, key)
     }
 
-    async fn put(&self, key: &str, bytes: &Bytes) -> crate::Put {
+    async fn put(&self, key: &str, bytes: &Bytes) -> crate::PutResult {
         self.store
             .put(&self.at(key), from_bytes(bytes.clone()))
             .await

@@ -7,9 +7,12 @@
 //! Drivers: [`LocalStore`] (files below one folder, in lakeFS's layout) and [`MemoryStore`] (for tests). Both
 //! pass the [`conformance`] suite. [`testing::FaultyStore`] injects failures into a store.
 
+#[cfg(any(test, feature = "testing"))]
 pub mod conformance;
+#[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
 mod error;
@@ -24,5 +27,6 @@ pub use local::{LocalOptions, LocalStore};
 pub use location::Location;
 pub use memory::MemoryStore;
 pub use store::{
-    BlockStore, ByteStream, CompletedPart, ObjectProperties, PartInfo, Put, StoreInfo, from_bytes,
+    BlockStore, ByteStream, CompletedPart, ObjectProperties, PartInfo, PutResult, StoreInfo,
+    from_bytes,
 };

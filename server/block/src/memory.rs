@@ -16,7 +16,7 @@ use crate::location::{require_name, trim_slashes};
 use crate::multipart::{check_number, multipart_etag, normalized, select_parts};
 use crate::store::{clamp_range, from_bytes};
 use crate::{
-    BlockStore, ByteStream, CompletedPart, Error, Location, ObjectProperties, PartInfo, Put,
+    BlockStore, ByteStream, CompletedPart, Error, Location, ObjectProperties, PartInfo, PutResult,
     Result, StoreInfo,
 };
 
@@ -48,7 +48,7 @@ struct Upload {
     at: Location,
     parts: BTreeMap<u32, Object>,
     /// The parts with which the upload was completed, and the result.
-    completed: Option<(Vec<CompletedPart>, Put)>,
+    completed: Option<(Vec<CompletedPart>, PutResult)>,
 }
 
 impl Default for MemoryStore {
@@ -132,8 +132,8 @@ impl Upload {
 }
 
 impl Object {
-    fn put(&self) -> Put {
-        Put {
+    fn put(&self) -> PutResult {
+        PutResult {
             size_bytes: self.bytes.len() as u64,
             md5: hex::encode(self.md5),
             last_modified: self.last_modified,
@@ -184,7 +184,7 @@ impl BlockStore for MemoryStore {
             .collect()
     }
 
-    async fn put(&self, at: &Location, body: ByteStream) -> Result<Put> {
+    async fn put(&self, at: &Location, body: ByteStream) -> Result<PutResult> {
         check(at.as_str())?;
         let object = self.collect(body).await?;
         let put = object.put();
@@ -217,7 +217,7 @@ impl BlockStore for MemoryStore {
         Ok(())
     }
 
-    async fn copy(&self, from: &Location, to: &Location) -> Result<Put> {
+    async fn copy(&self, from: &Location, to: &Location) -> Result<PutResult> {
         check(to.as_str())?;
         let object = self
             .object(from)?
@@ -274,7 +274,7 @@ impl BlockStore for MemoryStore {
         at: &Location,
         upload_id: &str,
         parts: &[CompletedPart],
-    ) -> Result<Put> {
+    ) -> Result<PutResult> {
         let mut state = self.state();
         let upload = state.any_upload(at, upload_id)?;
         if let Some((completed_parts, put)) = &upload.completed {
@@ -291,7 +291,7 @@ impl BlockStore for MemoryStore {
             digests.push(part.md5);
         }
         let object = self.stamp(bytes.freeze());
-        let put = Put {
+        let put = PutResult {
             md5: multipart_etag(&digests),
             ..object.put()
         };

@@ -34,7 +34,7 @@ pub(crate) fn clamp_range(range: Option<Range<u64>>, size: u64) -> Result<Range<
 
 /// The result of storing an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Put {
+pub struct PutResult {
     /// The size in bytes.
     pub size_bytes: u64,
     /// Hex MD5 of the bytes. For a multipart object, its S3 ETag instead.
@@ -124,7 +124,7 @@ pub trait BlockStore: Debug + Send + Sync {
     ///
     /// # Errors
     /// [`Error::InvalidAddress`], [`Error::Body`], [`Error::Storage`].
-    async fn put(&self, at: &Location, body: ByteStream) -> Result<Put>;
+    async fn put(&self, at: &Location, body: ByteStream) -> Result<PutResult>;
 
     /// Streams an object or a range of it. The end of the range is exclusive and may exceed the object's size.
     ///
@@ -149,7 +149,7 @@ pub trait BlockStore: Debug + Send + Sync {
     ///
     /// # Errors
     /// Those of [`Self::get`] and [`Self::put`].
-    async fn copy(&self, from: &Location, to: &Location) -> Result<Put>;
+    async fn copy(&self, from: &Location, to: &Location) -> Result<PutResult>;
 
     /// Starts a multipart upload to `at` and returns its id.
     ///
@@ -192,7 +192,7 @@ pub trait BlockStore: Debug + Send + Sync {
         at: &Location,
         upload_id: &str,
         parts: &[CompletedPart],
-    ) -> Result<Put>;
+    ) -> Result<PutResult>;
 
     /// Removes an upload and its parts. Succeeds if it does not exist. If the upload is completed, the object
     /// stays and only the record of the completion is removed.

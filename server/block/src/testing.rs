@@ -11,7 +11,7 @@ use base::testing::FaultSchedule;
 use futures::StreamExt as _;
 
 use crate::{
-    BlockStore, ByteStream, CompletedPart, Error, Location, ObjectProperties, PartInfo, Put,
+    BlockStore, ByteStream, CompletedPart, Error, Location, ObjectProperties, PartInfo, PutResult,
     Result, StoreInfo,
 };
 
@@ -113,7 +113,7 @@ impl BlockStore for FaultyStore {
         self.inner.canonical_namespaces(namespaces).await
     }
 
-    async fn put(&self, at: &Location, body: ByteStream) -> Result<Put> {
+    async fn put(&self, at: &Location, body: ByteStream) -> Result<PutResult> {
         self.write(at, self.inner.put(at, body)).await
     }
 
@@ -133,7 +133,7 @@ impl BlockStore for FaultyStore {
         self.write(at, self.inner.delete(at)).await
     }
 
-    async fn copy(&self, from: &Location, to: &Location) -> Result<Put> {
+    async fn copy(&self, from: &Location, to: &Location) -> Result<PutResult> {
         self.write(to, self.inner.copy(from, to)).await
     }
 
@@ -161,7 +161,7 @@ impl BlockStore for FaultyStore {
         at: &Location,
         upload_id: &str,
         parts: &[CompletedPart],
-    ) -> Result<Put> {
+    ) -> Result<PutResult> {
         self.write(at, self.inner.complete_multipart(at, upload_id, parts))
             .await
     }

@@ -294,6 +294,7 @@ impl CompletionData {
 }
 
 /// Reads the record of a completed upload, for [`crate::fuzzing`].
+#[cfg(any(test, feature = "testing"))]
 pub(crate) fn try_record(stored: Bytes) {
     drop(CompletionData::read(stored));
 }

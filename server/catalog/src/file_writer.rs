@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use block::{BlockStore, ByteStream, Location, Put};
+use block::{BlockStore, ByteStream, Location, PutResult};
 use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -24,7 +24,7 @@ pub(crate) struct FileWriter {
     gathered: BytesMut,
     /// `None` marks the end of the file.
     pieces: mpsc::Sender<Option<Bytes>>,
-    put: JoinHandle<block::Result<Put>>,
+    put: JoinHandle<block::Result<PutResult>>,
 }
 
 impl FileWriter {

@@ -19,6 +19,7 @@ mod dump;
 mod entry;
 mod error;
 mod file_writer;
+#[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod gates;
@@ -47,6 +48,7 @@ mod snapshot;
 mod symlinks;
 mod tables;
 pub mod tasks;
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod upload;
 

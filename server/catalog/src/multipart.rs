@@ -336,6 +336,7 @@ pub(crate) fn corrupt(reason: impl std::fmt::Display) -> Error {
 }
 
 /// Reads the record of an upload, for [`crate::fuzzing`].
+#[cfg(any(test, feature = "testing"))]
 pub(crate) fn try_record(stored: &[u8]) {
     if let Ok(upload) = UploadData::read(stored) {
         drop(upload.created());

@@ -69,6 +69,7 @@ pub(crate) async fn destination_at_opening(
 }
 
 /// Reads a stored record, for [`crate::fuzzing`].
+#[cfg(any(test, feature = "testing"))]
 pub(crate) fn try_opening(stored: Bytes) {
     drop(OpeningData::decode(stored));
 }

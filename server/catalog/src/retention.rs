@@ -67,6 +67,7 @@ impl GcRules {
 }
 
 /// Reads stored rules, for [`crate::fuzzing`].
+#[cfg(any(test, feature = "testing"))]
 pub(crate) fn try_rules(stored: Bytes) {
     drop(StoredRules::decode(stored));
 }

@@ -88,7 +88,7 @@ pub(crate) fn receive(
 /// Classifies an error of s3s's body stream. Its error types are private, so only the text
 /// distinguishes them.
 fn classify(error: &(dyn std::error::Error + 'static)) -> BodyError {
-    let text = base::chain(error);
+    let text = base::error_chain(error);
     if text.contains("Sha256Mismatch") {
         BodyError::PayloadHash
     } else if text.contains("SignatureMismatch") {

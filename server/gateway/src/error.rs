@@ -188,7 +188,7 @@ impl S3Error {
 
     fn log(&self) {
         if let Self::Internal(source) = self {
-            tracing::error!(error = %base::chain(source.as_ref()), "S3 request failed");
+            tracing::error!(error = %base::error_chain(source.as_ref()), "S3 request failed");
         }
     }
 }

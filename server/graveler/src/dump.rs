@@ -21,6 +21,7 @@ use crate::engine::Engine;
 use crate::{Error, MetaRangeId, Repository, Result};
 
 /// Parses a record of a dump, for [`crate::fuzzing`].
+#[cfg(any(test, feature = "testing"))]
 pub(crate) fn try_record(kind: u8, record: &crate::Record) {
     let entity = [Entity::Commit, Entity::Tag, Entity::Branch][usize::from(kind % 3)];
     drop(dump_record::DumpRecord::parse(entity, record));

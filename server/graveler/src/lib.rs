@@ -32,6 +32,7 @@ mod diff;
 mod dump;
 mod engine;
 mod error;
+#[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod graveler;

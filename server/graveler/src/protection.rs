@@ -298,6 +298,7 @@ impl Compiled {
 }
 
 /// Compiles stored rules, for [`crate::fuzzing`].
+#[cfg(any(test, feature = "testing"))]
 pub(crate) fn try_rules(rules: &BranchProtectionRules) {
     if let Ok(compiled) = Compiled::of(rules) {
         compiled.commit.is_match("release-1");
@@ -305,6 +306,7 @@ pub(crate) fn try_rules(rules: &BranchProtectionRules) {
 }
 
 /// Checks and compiles a new pattern, for [`crate::fuzzing`].
+#[cfg(any(test, feature = "testing"))]
 pub(crate) fn try_pattern(pattern: &str) {
     if let Ok(glob) = rule(pattern).and(glob(pattern).map_err(|e| corrupt(e.to_string()))) {
         glob.compile_matcher().is_match("release-1");

@@ -35,13 +35,17 @@
 //! a partition of any store. [`MeteredStore`] measures a store, [`testing::FaultyStore`] injects failures, and
 //! [`testing::CountingStore`] counts requests.
 
+#[cfg(any(test, feature = "testing"))]
 pub mod conformance;
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
 mod batcher;
+#[cfg(any(test, feature = "testing"))]
 mod counting;
 mod cursor;
 mod error;
+#[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod memory;

@@ -87,6 +87,9 @@ const BELOW_SERVICE: &[&str] = &["kv", "block", "graveler"];
 /// Folders of the crates that convert the errors of the crates below to their own.
 const SERVICES: &[&str] = &["server/catalog/src/", "server/auth/src/"];
 
+/// The crate that no program depends on. It may enable the features for tests.
+const FUZZER: &str = "fuzz";
+
 /// Maximum number of lines in a Rust file. Generated files may be longer.
 const MAX_LINES: usize = 1200;
 
@@ -131,6 +134,13 @@ fn dependencies(violations: &mut Vec<String>) -> Result<()> {
             let is_dev = dependency["kind"].as_str() == Some("dev");
             if names.contains(to) && !is_dev && !may.contains(&to) {
                 violations.push(format!("{name} must not depend on {to}"));
+            }
+            let mut features = dependency["features"].as_array().into_iter().flatten();
+            let for_tests = features.any(|feature| feature == "testing");
+            if for_tests && !is_dev && name != FUZZER {
+                violations.push(format!(
+                    "{name} must not enable the feature testing of {to}, except in dev-dependencies"
+                ));
             }
         }
     }

@@ -186,7 +186,7 @@ impl IntoResponse for Error {
         let status = self.status();
         let is_busy = matches!(self.cause(), Self::Busy(_));
         if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED && !is_busy {
-            tracing::error!(status = status.as_u16(), error = %base::chain(self.cause()), "request failed");
+            tracing::error!(status = status.as_u16(), error = %base::error_chain(self.cause()), "request failed");
         }
         let findings = self.findings().filter(|findings| !findings.is_empty());
         let (conflicts, conflict_count) = self

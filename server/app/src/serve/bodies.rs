@@ -13,7 +13,7 @@ use tokio::time::Sleep;
 
 use crate::config::Http;
 
-use super::track::InFlight;
+use super::connection_state::InFlight;
 use super::wait_budget::WaitBudget;
 
 /// A request body that fails if its client sends too slowly.
@@ -201,7 +201,7 @@ mod tests {
     use futures::StreamExt as _;
     use http_body_util::{BodyExt as _, StreamBody};
 
-    use super::super::track::{Epoch, Track};
+    use super::super::connection_state::{ConnectionState, Epoch};
     use super::*;
 
     fn limits() -> Http {
@@ -243,7 +243,7 @@ mod tests {
     #[tokio::test]
     async fn responses_are_split_for_http2() {
         let address = std::net::Ipv4Addr::LOCALHOST.into();
-        let track = Track::new(Epoch::begin(), address);
+        let track = ConnectionState::new(Epoch::begin(), address);
         track.set_http2();
         let whole = Bytes::from(vec![b'x'; 3 * MAX_PIECE_BYTES + 1]);
         let body = Body::from(whole.clone());

@@ -19,9 +19,9 @@ use tokio::net::TcpStream;
 use crate::config::Http;
 
 use super::bodies::{Paced, ResponseBody};
-use super::io::{Io, Protocol};
+use super::connection_state::ConnectionState;
 use super::registry::Ticket;
-use super::track::Track;
+use super::socket::{Protocol, TrackedSocket};
 
 /// Maximum size of request line and headers. S3 user metadata of up to 64 KiB is in headers.
 const MAX_HEADER_BYTES: usize = 128 << 10;
@@ -87,7 +87,7 @@ pub(super) async fn serve(
     app: Router,
 ) {
     let track = &ticket.track;
-    let io = Io::new(socket, Arc::clone(track), &limits);
+    let io = TrackedSocket::new(socket, Arc::clone(track), &limits);
     let requests = Requests {
         app,
         peer: api::Peer(peer),
@@ -106,8 +106,8 @@ pub(super) async fn serve(
 }
 
 async fn serve_protocol(
-    mut io: Io<TcpStream>,
-    track: &Track,
+    mut io: TrackedSocket<TcpStream>,
+    track: &ConnectionState,
     protocols: &Protocols,
     requests: Requests,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -143,7 +143,7 @@ async fn serve_protocol(
 struct Requests {
     app: Router,
     peer: api::Peer,
-    track: Arc<Track>,
+    track: Arc<ConnectionState>,
     limits: Arc<Http>,
 }
 

@@ -2,24 +2,24 @@
 //! gracefully.
 //!
 //! ```text
-//! accept.rs        the accept loop
-//!   descriptors.rs limit of open files
-//!   registry.rs    admission and eviction of connections, sweep of deadlines
-//! connection.rs    HTTP/1 and HTTP/2 with their limits
-//!   track.rs       state and deadlines of a connection
-//!   io.rs          socket of a connection
-//!   bodies.rs      request and response bodies; wait_budget.rs: limit for slow clients
-//! reserved.rs      one short response for connections beyond the limit
+//! accept.rs              the accept loop
+//!   descriptors.rs       limit of open files
+//!   registry.rs          admission and eviction of connections, sweep of deadlines
+//! connection.rs          HTTP/1 and HTTP/2 with their limits
+//!   connection_state.rs  state and deadlines of a connection
+//!   socket.rs            the socket of a connection
+//!   bodies.rs            request and response bodies; wait_budget.rs: limit for slow clients
+//! reserved.rs            one short response for connections beyond the limit
 //! ```
 
 mod accept;
 mod bodies;
 mod connection;
+mod connection_state;
 mod descriptors;
-mod io;
 mod registry;
 mod reserved;
-mod track;
+mod socket;
 mod wait_budget;
 
 use std::net::SocketAddr;
@@ -193,7 +193,7 @@ impl Server {
         }
         while self.jobs.join_next().await.is_some() {}
         if let Err(e) = self.layers.auth.flush_usage().await {
-            tracing::warn!(error = %base::chain(&e), "failed to store the usage count");
+            tracing::warn!(error = %base::error_chain(&e), "failed to store the usage count");
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::config::Http;
 
-use super::track::{Epoch, Track, Verdict};
+use super::connection_state::{ConnectionState, Epoch, Verdict};
 
 /// Connections beyond the limit that get one short response each: [`super::reserved`].
 pub(super) const RESERVED_CONNECTIONS: usize = 64;
@@ -42,7 +42,7 @@ struct Table {
 
 #[derive(Debug)]
 struct Entry {
-    track: Arc<Track>,
+    track: Arc<ConnectionState>,
     /// The address or network whose limit this connection counts toward.
     origin: IpAddr,
 }
@@ -61,7 +61,7 @@ pub(super) enum Admission {
 pub(super) struct Ticket {
     registry: Registry,
     kind: Kind,
-    pub(super) track: Arc<Track>,
+    pub(super) track: Arc<ConnectionState>,
 }
 
 #[derive(Debug)]
@@ -90,7 +90,7 @@ impl Registry {
             .uncapped_addresses
             .iter()
             .any(|network| network.contains(address));
-        let track = Track::new(self.shared.epoch, origin);
+        let track = ConnectionState::new(self.shared.epoch, origin);
         let mut table = self.table();
         let own = table.per_address.get(&origin).copied().unwrap_or(0);
         let has_place = if is_capped && own >= limits.max_connections_per_address {
@@ -181,7 +181,7 @@ impl Registry {
         }
     }
 
-    fn ticket(&self, kind: Kind, track: Arc<Track>) -> Ticket {
+    fn ticket(&self, kind: Kind, track: Arc<ConnectionState>) -> Ticket {
         Ticket {
             registry: self.clone(),
             kind,

@@ -106,7 +106,7 @@ impl Suite<'_> {
         at: &Location,
         id: &str,
         infos: &[PartInfo],
-        put: &crate::Put,
+        put: &crate::PutResult,
     ) {
         let mut same = named(infos);
         same[0].etag = format!("\"{}\"", same[0].etag.to_ascii_uppercase());

@@ -42,7 +42,11 @@ fn named(infos: &[PartInfo]) -> Vec<CompletedPart> {
     infos.iter().map(named).collect()
 }
 
-async fn complete(store: &LocalStore, id: &str, infos: &[PartInfo]) -> crate::Result<crate::Put> {
+async fn complete(
+    store: &LocalStore,
+    id: &str,
+    infos: &[PartInfo],
+) -> crate::Result<crate::PutResult> {
     store
         .complete_multipart(&at(ADDRESS), id, &named(infos))
         .await

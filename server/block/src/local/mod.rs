@@ -30,13 +30,14 @@ use base::IdGenerator;
 use bytes::Bytes;
 
 use self::multipart::UploadLocks;
+#[cfg(any(test, feature = "testing"))]
 pub(crate) use self::paths::try_address;
 use self::paths::{Paths, split};
 use self::temp::TempFolder;
 use self::write::CreateSink;
 use crate::store::clamp_range;
 use crate::{
-    BlockStore, ByteStream, CompletedPart, Error, Location, ObjectProperties, PartInfo, Put,
+    BlockStore, ByteStream, CompletedPart, Error, Location, ObjectProperties, PartInfo, PutResult,
     Result, StoreInfo,
 };
 
@@ -211,10 +212,10 @@ impl BlockStore for LocalStore {
         named.await.unwrap_or(asked)
     }
 
-    async fn put(&self, at: &Location, body: ByteStream) -> Result<Put> {
+    async fn put(&self, at: &Location, body: ByteStream) -> Result<PutResult> {
         let path = self.0.paths.inside(at)?;
         let stored = self.store(at, path, body).await?;
-        Ok(Put {
+        Ok(PutResult {
             size_bytes: stored.size_bytes,
             md5: hex::encode(stored.md5),
             last_modified: stored.last_modified,
@@ -269,7 +270,7 @@ impl BlockStore for LocalStore {
         .await
     }
 
-    async fn copy(&self, from: &Location, to: &Location) -> Result<Put> {
+    async fn copy(&self, from: &Location, to: &Location) -> Result<PutResult> {
         let body = self.get(from, None).await?;
         // The body is read from the store, so an error of the body is a storage error.
         self.put(to, body).await.map_err(|error| match error {
@@ -303,7 +304,7 @@ impl BlockStore for LocalStore {
         at: &Location,
         upload_id: &str,
         parts: &[CompletedPart],
-    ) -> Result<Put> {
+    ) -> Result<PutResult> {
         self.join_parts(at, upload_id, parts).await
     }
 

@@ -28,7 +28,7 @@ use super::write::{CancelFlag, CancelOnDrop, TempFile};
 use super::{Inner, LocalStore};
 use crate::multipart::{check_number, multipart_etag, select_parts};
 use crate::store::from_bytes;
-use crate::{ByteStream, CompletedPart, Error, Location, PartInfo, Put, Result};
+use crate::{ByteStream, CompletedPart, Error, Location, PartInfo, PutResult, Result};
 
 /// Maximum length of an upload id, in bytes.
 const MAX_UPLOAD_ID_BYTES: usize = 128;
@@ -170,7 +170,12 @@ impl Upload {
     }
 
     /// Joins the listed parts to the object. Verifies the MD5 of each part again.
-    fn join(&self, inner: &Inner, named: &[CompletedPart], cancelled: &CancelFlag) -> Result<Put> {
+    fn join(
+        &self,
+        inner: &Inner,
+        named: &[CompletedPart],
+        cancelled: &CancelFlag,
+    ) -> Result<PutResult> {
         let failed = |source| self.failed("join the parts of", source);
         let uploaded = self.parts()?;
         let picked = select_parts(&uploaded, named)?;
@@ -203,7 +208,7 @@ impl Upload {
         }
         let to = inner.paths.inside(&self.at)?;
         let stored = pending.publish(inner, &self.at, &to, cancelled)?;
-        Ok(Put {
+        Ok(PutResult {
             size_bytes: stored.size_bytes,
             md5: multipart_etag(&digests),
             last_modified: stored.last_modified,
@@ -262,7 +267,7 @@ impl LocalStore {
         at: &Location,
         id: &str,
         named: &[CompletedPart],
-    ) -> Result<Put> {
+    ) -> Result<PutResult> {
         let cancel = CancelOnDrop::default();
         let _guard = self.0.upload_locks.lock(id).await;
         let (at, id, named, cancelled) = (at.clone(), id.to_owned(), named.to_vec(), cancel.flag());
@@ -294,7 +299,7 @@ fn complete(
     id: &str,
     named: &[CompletedPart],
     cancelled: &CancelFlag,
-) -> Result<Put> {
+) -> Result<PutResult> {
     let found = inner.upload(at, id)?;
     let locked = UploadLock::acquire(&found.folder, id);
     let _lock = locked.map_err(|source| found.failed("lock the upload of", source))?;

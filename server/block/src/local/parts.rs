@@ -19,7 +19,7 @@ use md5::{Digest as _, Md5};
 use super::folder::{Folder, modified, size};
 use super::temp::TempFolder;
 use crate::multipart::{MAX_PART_NUMBER, normalized};
-use crate::{CompletedPart, Location, PartInfo, Put};
+use crate::{CompletedPart, Location, PartInfo, PutResult};
 
 /// Number of bytes of a part read in one step.
 pub(super) const READ_BYTES: usize = 256 << 10;
@@ -86,11 +86,11 @@ impl Drop for UploadLock<'_> {
 pub(super) struct Completion {
     /// Digest of the list of parts.
     parts: String,
-    put: Put,
+    put: PutResult,
 }
 
 impl Completion {
-    pub(super) fn new(named: &[CompletedPart], put: Put) -> Self {
+    pub(super) fn new(named: &[CompletedPart], put: PutResult) -> Self {
         Self {
             parts: parts_digest(named),
             put,
@@ -98,7 +98,7 @@ impl Completion {
     }
 
     /// Returns the result, or `None` if the upload was completed with a different list of parts.
-    pub(super) fn result_for(self, named: &[CompletedPart]) -> Option<Put> {
+    pub(super) fn result_for(self, named: &[CompletedPart]) -> Option<PutResult> {
         (self.parts == parts_digest(named)).then_some(self.put)
     }
 
@@ -111,7 +111,7 @@ impl Completion {
         let mut next = || lines.next().unwrap_or_default();
         let (parts, md5, size, nanos, address) = (next(), next(), next(), next(), next());
         let put = || {
-            Some(Put {
+            Some(PutResult {
                 size_bytes: size.parse().ok()?,
                 md5: md5.to_owned(),
                 last_modified: OffsetDateTime::from_unix_timestamp_nanos(nanos.parse().ok()?)
@@ -133,7 +133,7 @@ impl Completion {
         id: &str,
         at: &Location,
     ) -> io::Result<()> {
-        let Put {
+        let PutResult {
             size_bytes,
             md5,
             last_modified,

@@ -7,8 +7,7 @@
 use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Component, Path, PathBuf};
-use std::sync::LazyLock;
+use std::path::{Path, PathBuf};
 
 use super::folder::{Folder, Root, is_link_error};
 use super::temp::TEMP_FOLDER;
@@ -181,7 +180,11 @@ impl Paths {
 }
 
 /// Resolves an address, for [`crate::fuzzing`]: whatever its text, its place is below the store's folder.
+#[cfg(any(test, feature = "testing"))]
 pub(crate) fn try_address(text: &str) {
+    use std::path::Component;
+    use std::sync::LazyLock;
+
     static PATHS: LazyLock<Paths> = LazyLock::new(|| {
         let external = ["/import".to_owned()];
         Paths::open(&std::env::temp_dir(), &external).expect("the folder of temporary files opens")

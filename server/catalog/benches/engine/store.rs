@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use block::{
-    BlockStore, ByteStream, CompletedPart, Location, ObjectProperties, PartInfo, Put, Result,
+    BlockStore, ByteStream, CompletedPart, Location, ObjectProperties, PartInfo, PutResult, Result,
     StoreInfo,
 };
 use futures::StreamExt as _;
@@ -49,7 +49,7 @@ impl BlockStore for CountingBlocks {
         self.inner.canonical_namespaces(namespaces).await
     }
 
-    async fn put(&self, at: &Location, body: ByteStream) -> Result<Put> {
+    async fn put(&self, at: &Location, body: ByteStream) -> Result<PutResult> {
         let put = self.inner.put(at, body).await?;
         self.written.fetch_add(put.size_bytes, Ordering::Relaxed);
         Ok(put)
@@ -75,7 +75,7 @@ impl BlockStore for CountingBlocks {
         self.inner.delete(at).await
     }
 
-    async fn copy(&self, from: &Location, to: &Location) -> Result<Put> {
+    async fn copy(&self, from: &Location, to: &Location) -> Result<PutResult> {
         self.inner.copy(from, to).await
     }
 
@@ -102,7 +102,7 @@ impl BlockStore for CountingBlocks {
         at: &Location,
         id: &str,
         parts: &[CompletedPart],
-    ) -> Result<Put> {
+    ) -> Result<PutResult> {
         self.inner.complete_multipart(at, id, parts).await
     }
 

@@ -130,7 +130,7 @@ mod tests {
 
     fn chain(error: impl Into<Error>) -> (String, String) {
         let error = error.into();
-        (error.to_string(), base::chain(&error).to_string())
+        (error.to_string(), base::error_chain(&error).to_string())
     }
 
     #[test]

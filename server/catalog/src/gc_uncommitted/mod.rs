@@ -29,6 +29,7 @@ use crate::retention::check_writable;
 use crate::{AddressType, Catalog, Entry, Error, Result};
 
 /// Parses a continuation token, or the JSON inside it, for [`crate::fuzzing`].
+#[cfg(any(test, feature = "testing"))]
 pub(crate) fn try_token(is_token: bool, data: &[u8]) {
     use base64::Engine as _;
     let token = if is_token {

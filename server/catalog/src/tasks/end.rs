@@ -65,10 +65,10 @@ impl Tasks {
                 Err(error) => error,
             };
             let Some(pause) = pauses.next() else {
-                error!(error = %base::chain(&error), "failed to store the end of task {}; recovery will end it", ticket.id());
+                error!(error = %base::error_chain(&error), "failed to store the end of task {}; recovery will end it", ticket.id());
                 return;
             };
-            warn!(error = %base::chain(&error), "failed to store the end of task {}; retrying", ticket.id());
+            warn!(error = %base::error_chain(&error), "failed to store the end of task {}; retrying", ticket.id());
             #[expect(clippy::disallowed_methods, reason = "no request waits here")]
             tokio::time::sleep(pause).await;
         }

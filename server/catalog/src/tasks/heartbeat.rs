@@ -47,11 +47,11 @@ impl Tasks {
             return false;
         };
         if let Err(error) = self.write_heartbeat().await {
-            warn!(error = %base::chain(&error), "failed to write the heartbeat; other servers take over the tasks if this continues");
+            warn!(error = %base::error_chain(&error), "failed to write the heartbeat; other servers take over the tasks if this continues");
         }
         for open_task in stale {
             if let Err(error) = self.write_progress(&open_task).await {
-                warn!(error = %base::chain(&error), "failed to store the progress of task {}", open_task.task_id);
+                warn!(error = %base::error_chain(&error), "failed to store the progress of task {}", open_task.task_id);
             }
         }
         true
@@ -126,7 +126,7 @@ impl Tasks {
         match last_beat(beat.value) {
             Ok(beat) => Ok(self.clock.now() - beat < HEARTBEAT_TIMEOUT),
             Err(error) => {
-                warn!(error = %base::chain(&error), "cannot read the heartbeat of server {instance}; treating the server as dead");
+                warn!(error = %base::error_chain(&error), "cannot read the heartbeat of server {instance}; treating the server as dead");
                 Ok(false)
             }
         }

@@ -301,6 +301,7 @@ impl Catalog {
 }
 
 /// Parses a stored record of tasks, for [`crate::fuzzing`].
+#[cfg(any(test, feature = "testing"))]
 pub(crate) fn try_record(kind: u8, stored: &Bytes) {
     let stored = stored.clone();
     match kind % 6 {

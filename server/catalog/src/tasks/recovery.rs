@@ -213,7 +213,7 @@ impl Tasks {
                 Ok(_) => {}
                 Err(error) => {
                     let key = String::from_utf8_lossy(&entry.key);
-                    warn!(error = %base::chain(&error), "skipped heartbeat {key}, which cannot be read");
+                    warn!(error = %base::error_chain(&error), "skipped heartbeat {key}, which cannot be read");
                 }
             }
         }
@@ -240,7 +240,7 @@ impl Catalog {
                 Ok(claim) => claim,
                 Err(error) => {
                     let key = String::from_utf8_lossy(&entry.key);
-                    warn!(error = %base::chain(&error), "skipped the claim of task {key}, which cannot be read");
+                    warn!(error = %base::error_chain(&error), "skipped the claim of task {key}, which cannot be read");
                     continue;
                 }
             };
@@ -259,7 +259,7 @@ impl Catalog {
                 }
             };
             if !is_alive && let Err(error) = self.take_over(&claim).await {
-                warn!(error = %base::chain(&error), "failed to take over task {}; will retry", claim.task_id);
+                warn!(error = %base::error_chain(&error), "failed to take over task {}; will retry", claim.task_id);
             }
         }
         Ok(())
@@ -332,7 +332,7 @@ impl Catalog {
                 .await?;
             for repository in &page.results {
                 if let Err(error) = self.shared.tasks.prune(repository, self.describe).await {
-                    warn!(repo.id = %repository.id, error = %base::chain(&error), "failed to delete expired tasks of {}; will retry", repository.id);
+                    warn!(repo.id = %repository.id, error = %base::error_chain(&error), "failed to delete expired tasks of {}; will retry", repository.id);
                 }
             }
             if !page.has_more {

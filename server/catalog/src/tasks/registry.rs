@@ -323,7 +323,7 @@ impl Tasks {
             Ok(true) => Some(run_permit),
             Ok(false) => None,
             Err(error) => {
-                warn!(task.id = ticket.id(), error = %base::chain(&error), "failed to start task {}; recovery will retry it", ticket.id());
+                warn!(task.id = ticket.id(), error = %base::error_chain(&error), "failed to start task {}; recovery will retry it", ticket.id());
                 None
             }
         }
@@ -387,7 +387,7 @@ impl Tasks {
         join_all(started.iter().map(|held| self.release(held))).await;
         let key = instance_key(&self.instance);
         if let Err(error) = self.kv.delete(INSTANCES_PARTITION, &key).await {
-            warn!(error = %base::chain(&error), "failed to delete the heartbeat; other servers take over the tasks after a timeout");
+            warn!(error = %base::error_chain(&error), "failed to delete the heartbeat; other servers take over the tasks after a timeout");
         }
         if !runs.is_empty() {
             warn!(
@@ -403,7 +403,7 @@ impl Tasks {
     async fn release(&self, held: &HeldClaim) {
         if let Err(error) = self.try_release(&held.claim).await {
             let id = &held.claim.task_id;
-            warn!(task.id = id, error = %base::chain(&error), "failed to release task {id}; the attempt counts as a crash");
+            warn!(task.id = id, error = %base::error_chain(&error), "failed to release task {id}; the attempt counts as a crash");
         }
     }
 
@@ -467,7 +467,7 @@ impl Catalog {
                     Ok(outcome) => outcome.map_err(|error| {
                         let description = describe(&error, &operation);
                         if description.is_server_fault {
-                            error!(task.id = ticket.id(), error = %base::chain(&error), "task {} failed", ticket.id());
+                            error!(task.id = ticket.id(), error = %base::error_chain(&error), "task {} failed", ticket.id());
                         }
                         Failure::new(&error, description)
                     }),

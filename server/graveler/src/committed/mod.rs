@@ -56,6 +56,7 @@ pub use self::merge::MAX_REPORTED_CONFLICTS;
 pub use self::rebase::Merged;
 
 /// Parses a metarange's record, for [`crate::fuzzing`].
+#[cfg(any(test, feature = "testing"))]
 pub(crate) fn try_range(record: &Record) {
     let id = [b'a'; 64];
     drop(metarange::RangeRef::parse(&crate::sstable::Record {

@@ -14,6 +14,7 @@ pub(crate) use manager::{Listing, Refs, StoredBranch, list, missing_commit, not_
 pub(crate) use resolve::committed_side;
 
 /// Parses an expression, for [`crate::fuzzing`].
+#[cfg(any(test, feature = "testing"))]
 pub(crate) fn try_expression(text: &str) {
     drop(parse::parse(text));
 }

@@ -19,6 +19,7 @@ mod cache;
 mod cursor;
 mod error;
 mod format;
+#[cfg(any(test, feature = "testing"))]
 pub(crate) mod fuzzing;
 #[cfg(test)]
 mod naive;

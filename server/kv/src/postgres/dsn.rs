@@ -43,6 +43,7 @@ pub(super) struct Dsn {
 }
 
 /// Parses a connection string, for [`crate::fuzzing`].
+#[cfg(any(test, feature = "testing"))]
 pub(super) fn try_parse(text: &str) {
     if let Ok(dsn) = Dsn::parse(text) {
         drop(dsn.target());

@@ -30,6 +30,7 @@ use sql::Sql;
 use transaction::Applied;
 
 /// Parses a connection string, for [`crate::fuzzing`].
+#[cfg(any(test, feature = "testing"))]
 pub(crate) fn try_connection_string(text: &str) {
     dsn::try_parse(text);
 }

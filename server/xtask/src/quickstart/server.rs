@@ -30,7 +30,7 @@ pub(super) struct Server {
 
 /// What `weir run --ready-file` writes.
 #[derive(Deserialize)]
-struct Ready {
+struct ReadyFileContent {
     pid: u32,
     address: SocketAddr,
 }
@@ -96,7 +96,7 @@ impl Server {
                     .with_context(|| format!("failed to read {}", self.ready_file.display()));
             }
         };
-        let ready: Ready = serde_json::from_str(&text)
+        let ready: ReadyFileContent = serde_json::from_str(&text)
             .with_context(|| format!("{} is malformed", self.ready_file.display()))?;
         if ready.pid != self.child.id() {
             bail!(

@@ -196,7 +196,7 @@ fn causes_are_logged_but_not_sent() {
     let source = std::io::Error::other("disk on fire");
     let error = Error::from(auth::Error::Records(source.into()));
     assert_eq!(
-        base::chain(&error),
+        base::error_chain(&error),
         "failed to access auth records: disk on fire"
     );
     assert_eq!(error.text().message, "failed to access auth records");

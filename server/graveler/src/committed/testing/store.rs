@@ -6,8 +6,8 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use block::{
-    BlockStore, ByteStream, CompletedPart, Location, ObjectProperties, PartInfo, Put, StoreInfo,
-    from_bytes,
+    BlockStore, ByteStream, CompletedPart, Location, ObjectProperties, PartInfo, PutResult,
+    StoreInfo, from_bytes,
 };
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
@@ -157,7 +157,7 @@ impl BlockStore for CountingStore {
         namespaces
     }
 
-    async fn put(&self, at: &Location, mut body: ByteStream) -> block::Result<Put> {
+    async fn put(&self, at: &Location, mut body: ByteStream) -> block::Result<PutResult> {
         let mut bytes = BytesMut::new();
         while let Some(piece) = body.next().await {
             bytes.extend_from_slice(&piece.map_err(block::Error::Body)?);
@@ -169,7 +169,7 @@ impl BlockStore for CountingStore {
         let size_bytes = bytes.len() as u64;
         state.objects.insert(at.as_str().to_owned(), bytes.freeze());
         state.puts.push(id_of(at));
-        Ok(Put {
+        Ok(PutResult {
             size_bytes,
             md5: String::new(),
             last_modified: time::OffsetDateTime::UNIX_EPOCH,
@@ -207,7 +207,7 @@ impl BlockStore for CountingStore {
         Err(failure("delete", at))
     }
 
-    async fn copy(&self, from: &Location, _to: &Location) -> block::Result<Put> {
+    async fn copy(&self, from: &Location, _to: &Location) -> block::Result<PutResult> {
         Err(failure("copy", from))
     }
 
@@ -234,7 +234,7 @@ impl BlockStore for CountingStore {
         at: &Location,
         _id: &str,
         _parts: &[CompletedPart],
-    ) -> block::Result<Put> {
+    ) -> block::Result<PutResult> {
         Err(failure("complete", at))
     }
 

@@ -174,7 +174,7 @@ pub(super) enum Answer {
 
 impl Answer {
     pub(super) fn of(error: &Error) -> Self {
-        let text = base::chain(error);
+        let text = base::error_chain(error);
         match error {
             Error::NotFound {
                 kind: Kind::Branch | Kind::Reference,

@@ -1,7 +1,7 @@
 //! State of one connection, and the evaluation of its deadlines.
 //!
 //! Times are milliseconds since the server started to accept, so that each fits into an atomic and
-//! no lock is needed. One sweep evaluates all connections ([`Track::verdict`]); connections have no
+//! no lock is needed. One sweep evaluates all connections ([`ConnectionState::verdict`]); connections have no
 //! timers.
 
 use std::collections::HashMap;
@@ -42,7 +42,7 @@ pub(super) fn millis(duration: Duration) -> Millis {
 
 /// The state of one connection.
 #[derive(Debug)]
-pub(super) struct Track {
+pub(super) struct ConnectionState {
     epoch: Epoch,
     pub(super) address: IpAddr,
     accepted: Millis,
@@ -75,7 +75,7 @@ pub(super) enum Verdict {
     Kill(&'static str),
 }
 
-impl Track {
+impl ConnectionState {
     pub(super) fn new(epoch: Epoch, address: IpAddr) -> Arc<Self> {
         Arc::new(Self {
             epoch,
@@ -223,7 +223,7 @@ impl Track {
 #[derive(Debug)]
 pub(super) struct InFlight {
     id: u64,
-    track: Arc<Track>,
+    track: Arc<ConnectionState>,
 }
 
 impl InFlight {
@@ -278,20 +278,20 @@ mod tests {
     }
 
     /// Returns the verdict at `secs` seconds from now.
-    fn in_secs(track: &Track, secs: u64) -> Verdict {
+    fn in_secs(track: &ConnectionState, secs: u64) -> Verdict {
         track.verdict(track.now() + secs * 1000, &limits())
     }
 
     #[test]
     fn silent_connection_is_closed_at_the_first_byte_deadline() {
-        let track = Track::new(Epoch::begin(), LOCAL);
+        let track = ConnectionState::new(Epoch::begin(), LOCAL);
         assert_eq!(in_secs(&track, 9), Verdict::Keep);
         assert_eq!(in_secs(&track, 11), Verdict::Kill("no_byte"));
     }
 
     #[test]
     fn header_deadline_is_not_extended_by_further_bytes() {
-        let track = Track::new(Epoch::begin(), LOCAL);
+        let track = ConnectionState::new(Epoch::begin(), LOCAL);
         track.bytes_read();
         assert_eq!(in_secs(&track, 19), Verdict::Keep);
         track.bytes_read();
@@ -319,7 +319,7 @@ mod tests {
 
     #[test]
     fn idle_connections_are_closed_gracefully_then_killed() {
-        let track = Track::new(Epoch::begin(), LOCAL);
+        let track = ConnectionState::new(Epoch::begin(), LOCAL);
         track.bytes_read();
         drop(track.begin_request());
         assert_eq!(in_secs(&track, 99), Verdict::Keep);
@@ -331,7 +331,7 @@ mod tests {
 
     #[test]
     fn http2_frames_between_requests_are_not_headers() {
-        let track = Track::new(Epoch::begin(), LOCAL);
+        let track = ConnectionState::new(Epoch::begin(), LOCAL);
         track.set_http2();
         track.bytes_read();
         assert_eq!(
@@ -351,7 +351,7 @@ mod tests {
 
     #[test]
     fn clients_that_read_nothing_are_killed() {
-        let track = Track::new(Epoch::begin(), LOCAL);
+        let track = ConnectionState::new(Epoch::begin(), LOCAL);
         let request = track.begin_request();
         track.write_blocked_until(track.now() + 50_000);
         assert_eq!(in_secs(&track, 49), Verdict::Keep);
@@ -373,7 +373,7 @@ mod tests {
 
     #[test]
     fn only_idle_connections_are_evictable() {
-        let track = Track::new(Epoch::begin(), LOCAL);
+        let track = ConnectionState::new(Epoch::begin(), LOCAL);
         let later = |secs: u64| track.now() + secs * 1000;
         assert!(track.evictable_since(later(0)).is_none(), "just accepted");
         assert!(track.evictable_since(later(2)).is_some());

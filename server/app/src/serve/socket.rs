@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 use crate::config::Http;
 
-use super::track::{Track, millis};
+use super::connection_state::{ConnectionState, millis};
 use super::wait_budget::WaitBudget;
 
 /// First bytes of an HTTP/2 connection.
@@ -26,9 +26,9 @@ pub(super) enum Protocol {
 
 /// An instrumented socket.
 #[derive(Debug)]
-pub(super) struct Io<S> {
+pub(super) struct TrackedSocket<S> {
     socket: S,
-    track: Arc<Track>,
+    track: Arc<ConnectionState>,
     /// Bytes read during protocol detection that were not yet passed on.
     first: [u8; HTTP2_PREFACE.len()],
     first_range: std::ops::Range<usize>,
@@ -36,8 +36,8 @@ pub(super) struct Io<S> {
     blocked_since: Option<Instant>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
-    pub(super) fn new(socket: S, track: Arc<Track>, limits: &Http) -> Self {
+impl<S: AsyncRead + AsyncWrite + Unpin> TrackedSocket<S> {
+    pub(super) fn new(socket: S, track: Arc<ConnectionState>, limits: &Http) -> Self {
         Self {
             socket,
             track,
@@ -93,7 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Io<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TrackedSocket<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -115,7 +115,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Io<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Io<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TrackedSocket<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -154,19 +154,19 @@ mod tests {
 
     use tokio::io::AsyncWriteExt as _;
 
-    use super::super::track::{Epoch, Verdict};
+    use super::super::connection_state::{Epoch, Verdict};
     use super::*;
 
     fn watched(
         capacity: usize,
     ) -> (
         tokio::io::DuplexStream,
-        Io<tokio::io::DuplexStream>,
-        Arc<Track>,
+        TrackedSocket<tokio::io::DuplexStream>,
+        Arc<ConnectionState>,
     ) {
         let (client, server) = tokio::io::duplex(capacity);
-        let track = Track::new(Epoch::begin(), IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let io = Io::new(server, Arc::clone(&track), &Http::default());
+        let track = ConnectionState::new(Epoch::begin(), IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let io = TrackedSocket::new(server, Arc::clone(&track), &Http::default());
         (client, io, track)
     }
 

@@ -1,6 +1,6 @@
 //! Implements [`Hooks`] for the versioning engine and reads run records.
 //!
-//! A change cannot edit the gate that checks it: see [`GatesSource::Both`].
+//! A change cannot edit the gate that checks it: see [`GatesSource::Both`](crate::GatesSource::Both).
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -18,6 +18,7 @@ use crate::advice::{advise, branch_of_change};
 use crate::env::Environment;
 use crate::error::SetupError;
 use crate::execute::{Executor, Outcome};
+use crate::gates_source::GatesSource;
 use crate::load::{LoadError, Loader, MatchedAction};
 use crate::manifest::log_key;
 use crate::nesting::{InFlight, MAX_DEPTH, MAX_IN_FLIGHT};
@@ -38,21 +39,6 @@ use crate::{HookRun, HookStatus, Run};
 const MANIFEST_HOOKS: usize = 100_000;
 /// Maximum number of hook hints in one refusal.
 const MAX_HOOK_HINTS: usize = 5;
-
-/// Selects the action files that check a commit or merge before it lands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum GatesSource {
-    /// Only the action files of the change itself, as in lakeFS. A change can edit or delete its
-    /// own gate.
-    Source,
-    /// The action files of the change, plus the destination's version of each file that the change
-    /// edits, moves or deletes, or whose component it edits or deletes. The destination's actions
-    /// load their components from the destination tree and are recorded under their own names.
-    /// Action files of the destination that do not parse are ignored, so that a change can repair
-    /// them.
-    #[default]
-    Both,
-}
 
 /// Options of [`Actions::new`].
 #[derive(Debug, Clone)]

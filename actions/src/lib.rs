@@ -15,6 +15,7 @@ mod execute;
 #[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod gates_source;
 mod glob;
 mod load;
 mod manifest;
@@ -33,8 +34,9 @@ mod webhook;
 #[cfg(test)]
 mod testing;
 
-pub use engine::{Actions, GatesSource, Options};
+pub use engine::{Actions, Options};
 pub use error::{Malformed, SetupError};
+pub use gates_source::GatesSource;
 pub use nesting::MAX_DEPTH;
 pub use run::{HookRun, HookStatus, NEVER, Run};
 pub use webhook::{WebhookOptions, WebhookTargets};

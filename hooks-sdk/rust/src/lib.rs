@@ -42,6 +42,7 @@ mod model;
 #[cfg(feature = "parquet")]
 pub mod parquet;
 mod reader;
+mod recorded;
 mod report;
 mod run;
 #[cfg(not(target_family = "wasm"))]

@@ -1,23 +1,14 @@
 //! The findings, metrics and summary of a hook. Each is sent to the host immediately, so that a later trap does not
 //! lose it.
 
+use crate::recorded::Recorded;
 use crate::{Finding, Result, Severity, backend};
 
 /// Receives findings, metrics and a summary. One error finding makes the hook fail.
 #[derive(Debug, Default)]
 pub struct Report {
     errors: u64,
-    #[cfg(not(target_family = "wasm"))]
     pub(crate) recorded: Recorded,
-}
-
-/// The contents of a report in a native test.
-#[cfg(not(target_family = "wasm"))]
-#[derive(Debug, Default)]
-pub(crate) struct Recorded {
-    pub(crate) findings: Vec<Finding>,
-    pub(crate) metrics: Vec<(String, f64, String)>,
-    pub(crate) summary: Option<String>,
 }
 
 impl Report {
@@ -54,19 +45,19 @@ impl Report {
     /// Same as [`Report::error`].
     pub fn submit(&mut self, finding: Finding) -> Result<()> {
         self.errors += u64::from(finding.severity == Severity::Error);
-        backend::submit(self, finding);
+        backend::submit(&mut self.recorded, finding);
         Ok(())
     }
 
     /// Records a number such as a row count. A later value replaces an earlier one of the same name. In an object
     /// gate, the host adds up the values of all objects.
     pub fn metric(&mut self, name: &str, value: f64, unit: &str) {
-        backend::metric(self, name, value, unit);
+        backend::metric(&mut self.recorded, name, value, unit);
     }
 
     /// Sets a summary in Markdown for the reader of the run. A later summary replaces an earlier one.
     pub fn summary(&mut self, markdown: &str) {
-        backend::summary(self, markdown);
+        backend::summary(&mut self.recorded, markdown);
     }
 
     /// The number of error findings so far.

@@ -2,19 +2,22 @@
 
 use api_types as types;
 use auth::{Permission, arn};
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use http::StatusCode;
 
 use crate::error::Result;
 use crate::extract::Caller;
-use crate::router::is_implemented;
 use crate::{ApiState, CONTRACT_VERSION};
 
 /// The context that clients expect from a compatible server. With other values they print a warning.
 const VERSION_CONTEXT: &str = "lakeFS";
 /// How long garbage collection spares bytes without an entry, in seconds. Equal to the time in which an upload may be linked.
 const GRACE_PERIOD_SECS: i64 = 24 * 60 * 60;
+
+/// Returns whether this server implements an operation, by operation id. The router knows that.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct IsImplemented(pub(crate) fn(&str) -> bool);
 
 pub(crate) async fn health_check() -> StatusCode {
     StatusCode::NO_CONTENT
@@ -23,6 +26,7 @@ pub(crate) async fn health_check() -> StatusCode {
 /// The full configuration, or only the version for callers without the permission to read it.
 pub(crate) async fn get_config(
     State(api): State<ApiState>,
+    Extension(is_implemented): Extension<IsImplemented>,
     caller: Caller,
 ) -> Result<Json<types::Config>> {
     let version_config = Some(version(&api));
@@ -30,7 +34,7 @@ pub(crate) async fn get_config(
     Ok(Json(match api.authorize(&caller, &[permission]).await {
         Ok(()) => types::Config {
             version_config,
-            storage_config: Some(storage(&api)),
+            storage_config: Some(storage(&api, is_implemented)),
             storage_config_list: Some(Vec::new()),
             ui_config: Some(types::UIConfig::default()),
             capabilities_config: Some(types::CapabilitiesConfig::default()),
@@ -50,8 +54,11 @@ pub(crate) async fn get_version(
     Json(version(&api))
 }
 
-pub(crate) async fn get_storage_config(State(api): State<ApiState>) -> Json<types::StorageConfig> {
-    Json(storage(&api))
+pub(crate) async fn get_storage_config(
+    State(api): State<ApiState>,
+    Extension(is_implemented): Extension<IsImplemented>,
+) -> Json<types::StorageConfig> {
+    Json(storage(&api, is_implemented))
 }
 
 pub(crate) async fn get_garbage_collection_config(
@@ -94,7 +101,7 @@ fn version(api: &ApiState) -> types::VersionConfig {
 }
 
 /// Reports a capability of the store only if this server implements the corresponding operation.
-fn storage(api: &ApiState) -> types::StorageConfig {
+fn storage(api: &ApiState, IsImplemented(is_implemented): IsImplemented) -> types::StorageConfig {
     let info = api.reader().store_info();
     types::StorageConfig {
         blockstore_type: info.kind.to_owned(),

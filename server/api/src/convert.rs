@@ -4,12 +4,12 @@ use ::actions::{HookRun, HookStatus, Run};
 use api_types as types;
 use base::{OffsetDateTime, Page};
 use catalog::{
-    Branch, Commit, CommitId, Difference, DifferenceKind, Entry, Failure, Finding, Gates, Object,
+    Branch, Commit, CommitId, Difference, DifferenceKind, Entry, Failure, Gates, Object,
     ObjectOrPrefix, PullRequest, PullStatus, RefName, ReflogEntry, Repository, Tag,
 };
 use time::format_description::well_known::Rfc3339;
 
-use crate::error::{Conflicts, Error, Result};
+use crate::error::{Conflicts, Error, Result, conflicting, finding};
 use crate::query::MAX_PER_PAGE;
 
 /// The pagination of a page.
@@ -313,34 +313,6 @@ pub(crate) fn failure(failure: Failure) -> types::Error {
         findings: (!findings.is_empty()).then_some(findings),
         conflicts,
         conflict_count,
-    }
-}
-
-/// The conflicting paths and their total number.
-pub(crate) fn conflicting(conflicts: &catalog::Conflicts) -> (Vec<String>, i64) {
-    let path = |key: &Vec<u8>| String::from_utf8_lossy(key).into_owned();
-    let count = i64::try_from(conflicts.count).unwrap_or(i64::MAX);
-    (conflicts.keys.iter().map(path).collect(), count)
-}
-
-/// Row and column of a table are separate fields.
-pub(crate) fn finding(finding: &Finding) -> types::HookFinding {
-    let mut properties = finding.properties.clone();
-    let column = properties.remove("column");
-    let row = properties.get("row").and_then(|row| row.parse().ok());
-    if row.is_some() {
-        properties.remove("row");
-    }
-    types::HookFinding {
-        action: finding.action.clone(),
-        hook: finding.hook.clone(),
-        severity: finding.severity.clone(),
-        rule: finding.rule.clone(),
-        message: finding.message.clone(),
-        path: finding.path.clone(),
-        row,
-        column,
-        properties: (!properties.is_empty()).then_some(properties),
     }
 }
 

@@ -2,9 +2,9 @@
 //!
 //! A test compares the table with the contract. `not_implemented` answers 501.
 
-use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, delete, get, head, patch, post, put};
+use axum::{Extension, Router};
 use http::{HeaderName, HeaderValue};
 use tower_http::set_header::SetResponseHeaderLayer;
 
@@ -88,6 +88,7 @@ pub fn router(state: ApiState) -> Router {
             HeaderName::from_static("x-content-type-options"),
             HeaderValue::from_static("nosniff"),
         ))
+        .layer(Extension(config::IsImplemented(is_implemented)))
         .with_state(state);
     Router::new()
         .nest(PREFIX, api)
@@ -95,7 +96,7 @@ pub fn router(state: ApiState) -> Router {
 }
 
 /// Whether this server implements an operation, by operation id.
-pub(crate) fn is_implemented(operation: &str) -> bool {
+fn is_implemented(operation: &str) -> bool {
     ROUTES
         .iter()
         .any(|route| route.operation == operation && route.is_implemented)

@@ -16,6 +16,7 @@ pub mod fuzzing;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+mod address_checks;
 mod error;
 mod local;
 mod location;

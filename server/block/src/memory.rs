@@ -12,7 +12,8 @@ use bytes::{Bytes, BytesMut};
 use futures::TryStreamExt as _;
 use md5::{Digest as _, Md5};
 
-use crate::location::{require_name, trim_slashes};
+use crate::address_checks::{check_segments, require_name};
+use crate::location::trim_slashes;
 use crate::multipart::{check_number, multipart_etag, normalized, select_parts};
 use crate::store::{clamp_range, from_bytes};
 use crate::{
@@ -145,7 +146,7 @@ fn check(address: &str) -> Result<()> {
     let Some(rest) = address.strip_prefix(SCHEME) else {
         return Err(Error::invalid(address, "it does not start with mem://"));
     };
-    crate::location::check_segments(address, rest)
+    check_segments(address, rest)
 }
 
 /// Converts `mem:///NAME` to `mem://NAME`.

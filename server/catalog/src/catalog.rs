@@ -17,10 +17,10 @@ use graveler::{
 };
 use tracing::{Instrument as _, info, instrument};
 
+use crate::addresses::Addresses;
 use crate::limits::check_commit;
 use crate::pending::Pending;
 use crate::tasks::{DescribeFailure, Tasks, describe_by_message};
-use crate::upload::Addresses;
 use crate::{InternalFiles, Reader, Result};
 
 /// The operations that change something. [`Catalog::reader`] has those that read. Cheap to clone.

@@ -13,8 +13,10 @@
 //! them is staged. A crash can therefore leave an orphaned object, which garbage collection
 //! removes, but never an entry without bytes.
 
+mod addresses;
 mod catalog;
 mod completion;
+mod constants;
 mod dump;
 mod entry;
 mod error;
@@ -69,7 +71,8 @@ pub use model::{
     ObjectOrPrefix, ObjectTarget, UploadOptions, WriteOptions,
 };
 pub use problem::{NamespaceProblem, ReferenceProblem};
-pub use pulls::{NewPullRequest, PullFilter, PullRequest, PullRequestUpdate, PullStatus};
+pub use pull_records::{PullRequest, PullStatus};
+pub use pulls::{NewPullRequest, PullFilter, PullRequestUpdate};
 pub use reader::Reader;
 pub use retention::GcRules;
 pub use sample::LAKES;
@@ -79,7 +82,8 @@ pub use tasks::{
     Conflicts, DescribeFailure, Description, Failure, Progress, TaskKind, TaskOperation, TaskStatus,
 };
 
-pub use upload::{MAX_PATH_BYTES, check_path};
+pub use constants::MAX_PATH_BYTES;
+pub use upload::check_path;
 
 // Types of lower layers that `api` and `gateway` use, re-exported so that they depend on this crate only.
 pub use block::{ByteStream, CompletedPart, PartInfo, StoreInfo, from_bytes};

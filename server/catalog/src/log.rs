@@ -9,6 +9,7 @@ use base::Page;
 use futures::future::try_join_all;
 use graveler::{Commit, CommitLog, LogRequest, Repository};
 
+use crate::constants::MAX_CONCURRENT_BATCHES;
 use crate::limits::{PageRoom, commit_bytes};
 use crate::{LogQuery, Reader, Result};
 
@@ -17,9 +18,6 @@ const BATCH_SIZE: usize = 8;
 /// The maximum number of comparisons per page. A page that ends at this limit may be empty; `has_more` is true.
 /// Not applied with `limit`: such a page cannot say that more follow, so that it has to find its matches.
 const MAX_COMPARISONS: usize = 5_000;
-/// The maximum number of batches that all walks together compare at a time. A walk acquires a permit for each
-/// batch, so that no walk starves the others.
-pub(crate) const MAX_CONCURRENT_BATCHES: usize = 16;
 
 impl Reader {
     /// Commits reachable from a reference, newest first. The offset of a page is the id of the last commit that was

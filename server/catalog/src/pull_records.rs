@@ -8,7 +8,36 @@ use kv::Op;
 use prost::Message;
 use prost_types::Timestamp;
 
-use crate::{Error, PullRequest, PullStatus, Result};
+use crate::{Error, Result};
+
+/// The status of a pull request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PullStatus {
+    Open,
+    /// Closed without a merge. Can be reopened.
+    Closed,
+    /// Final.
+    Merged,
+}
+
+/// A request to merge a branch into another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PullRequest {
+    /// Ids of later seconds sort first.
+    pub id: String,
+    pub status: PullStatus,
+    pub title: String,
+    pub description: String,
+    /// The user who opened it.
+    pub author: String,
+    pub source_branch: String,
+    pub destination_branch: String,
+    pub created_at: OffsetDateTime,
+    /// When it was closed or merged.
+    pub closed_at: Option<OffsetDateTime>,
+    /// The merge commit.
+    pub merged_commit: Option<CommitId>,
+}
 
 /// The prefix of keys in the repository's partition.
 pub(crate) const RECORDS: &str = "pulls/";

@@ -8,48 +8,19 @@
 
 use base::{OffsetDateTime, Page};
 use bytes::Bytes;
-use graveler::{CommitId, Repository};
+use graveler::Repository;
 use kv::{Op, Predicate};
 use tracing::{info, instrument};
 
 use crate::limits::{PageRoom, check_pull};
 use crate::pull_records::{PullData, RECORDS, index_op, opening_op, record_key};
 use crate::retention::check_writable;
-use crate::{Catalog, Error, Result};
+use crate::{Catalog, Error, PullRequest, PullStatus, Result};
 
 /// How often a compare-and-set of a record is tried before giving up.
 pub(crate) const MAX_ATTEMPTS: usize = 10;
 /// How many records a listing reads in one round trip.
 const LIST_PAGE: usize = 100;
-
-/// The status of a pull request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PullStatus {
-    Open,
-    /// Closed without a merge. Can be reopened.
-    Closed,
-    /// Final.
-    Merged,
-}
-
-/// A request to merge a branch into another.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PullRequest {
-    /// Ids of later seconds sort first.
-    pub id: String,
-    pub status: PullStatus,
-    pub title: String,
-    pub description: String,
-    /// The user who opened it.
-    pub author: String,
-    pub source_branch: String,
-    pub destination_branch: String,
-    pub created_at: OffsetDateTime,
-    /// When it was closed or merged.
-    pub closed_at: Option<OffsetDateTime>,
-    /// The merge commit.
-    pub merged_commit: Option<CommitId>,
-}
 
 /// A pull request to open.
 #[derive(Debug, Clone)]

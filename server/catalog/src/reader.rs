@@ -11,9 +11,8 @@ use graveler::{
 };
 use tokio::sync::Semaphore;
 
+use crate::constants::{MAX_CONCURRENT_BATCHES, MAX_PATH_BYTES};
 use crate::listing::{Fold, Row, fold, text};
-use crate::log::MAX_CONCURRENT_BATCHES;
-use crate::upload::MAX_PATH_BYTES;
 use crate::{
     DiffQuery, Difference, DifferenceKind, Entry, Error, ListRequest, Object, ObjectOrPrefix,
     ReferenceProblem, Result, Snapshot,

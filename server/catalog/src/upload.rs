@@ -4,27 +4,17 @@
 //! entry was definitely not staged. In doubt they stay: garbage collection can remove bytes
 //! without an entry, but nothing can restore the bytes of an entry.
 
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-use base::{Clock, IdGenerator, OffsetDateTime};
 use block::{ByteStream, Location};
 use graveler::{Branch, BranchId, Condition, Repository};
 use tracing::{instrument, warn};
 
 use crate::catalog::resolved;
+use crate::constants::MAX_PATH_BYTES;
 use crate::limits::check_user_metadata;
 use crate::{
     AddressType, Catalog, DEFAULT_CONTENT_TYPE, Entry, Error, Object, ObjectTarget, Result,
     UploadOptions, WriteOptions,
 };
-
-/// The maximum length of a path.
-pub const MAX_PATH_BYTES: usize = 1024;
-/// How many addresses share a folder.
-const PARTITION_ADDRESSES: u32 = 50_000;
-/// For how long new addresses go to the same folder.
-const PARTITION_AGE: Duration = Duration::from_secs(60 * 60);
 
 impl Catalog {
     /// Stores the bytes, then stages the entry. If the body fails, nothing remains.
@@ -351,55 +341,4 @@ pub(crate) fn content_type(given: String) -> String {
 
 pub(crate) fn size(bytes: u64) -> i64 {
     i64::try_from(bytes).expect("no object reaches eight exbibytes")
-}
-
-/// Generates relative addresses for new bytes: `data/<descending xid>/<xid>`.
-///
-/// Each server process uses its own folder and changes it regularly, so that a listing of the
-/// storage shows new folders first and no folder grows without bound.
-#[derive(Debug)]
-pub(crate) struct Addresses {
-    clock: Arc<dyn Clock>,
-    ids: Arc<dyn IdGenerator>,
-    partition: Mutex<Option<Partition>>,
-}
-
-#[derive(Debug)]
-struct Partition {
-    id: String,
-    since: OffsetDateTime,
-    made: u32,
-}
-
-impl Addresses {
-    pub(crate) fn new(clock: Arc<dyn Clock>, ids: Arc<dyn IdGenerator>) -> Self {
-        Self {
-            clock,
-            ids,
-            partition: Mutex::new(None),
-        }
-    }
-
-    pub(crate) fn next(&self) -> String {
-        let now = self.clock.now();
-        let mut current = self
-            .partition
-            .lock()
-            .expect("no holder of the partition panics");
-        let partition = current
-            .take_if(|partition| {
-                partition.made < PARTITION_ADDRESSES && now - partition.since < PARTITION_AGE
-            })
-            .unwrap_or_else(|| Partition {
-                id: self.ids.descending_data_id(),
-                since: now,
-                made: 0,
-            });
-        let address = format!("data/{}/{}", partition.id, self.ids.xid());
-        *current = Some(Partition {
-            made: partition.made + 1,
-            ..partition
-        });
-        address
-    }
 }

@@ -18,6 +18,7 @@ use s3s::checksum::ChecksumHasher;
 use s3s::crypto::Checksum as _;
 use s3s::dto::StreamingBlob;
 
+use crate::body_error::BodyError;
 use crate::error::{Result, S3Error};
 
 /// S3's checksums: name of the header or trailer, and name in error messages.
@@ -28,36 +29,6 @@ const CHECKSUMS: [(&str, &str); 5] = [
     ("x-amz-checksum-sha1", "SHA1"),
     ("x-amz-checksum-sha256", "SHA256"),
 ];
-
-/// How a body differs from what the headers announce. The block stores pass it on inside an [`io::Error`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum BodyError {
-    #[error("the body does not match the announced {0}")]
-    Digest(&'static str),
-    #[error("the body does not match the signed SHA-256")]
-    PayloadHash,
-    #[error("a chunk does not match its signature")]
-    ChunkSignature,
-    #[error("the body does not have the announced format or length")]
-    Incomplete,
-    #[error("a signed chunk is larger than allowed")]
-    ChunkTooLarge,
-}
-
-/// Converts the error of a failed body stream.
-pub(crate) fn to_s3_error(error: &io::Error) -> S3Error {
-    match error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<BodyError>())
-    {
-        Some(BodyError::Digest(what)) => S3Error::BadDigest(what),
-        Some(BodyError::PayloadHash) => S3Error::PayloadHashMismatch,
-        Some(BodyError::ChunkSignature) => S3Error::ChunkSignatureMismatch,
-        Some(BodyError::ChunkTooLarge) => S3Error::EntityTooLarge,
-        // Any other error means that the connection broke, so the client never reads this response.
-        Some(BodyError::Incomplete) | None => S3Error::IncompleteBody,
-    }
-}
 
 /// Wraps a request body in a stream that fails at its end if the body does not match the headers.
 ///

@@ -11,7 +11,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
 
-use crate::body::BodyError;
+use crate::body_error::BodyError;
 
 /// Maximum size of a signed chunk. Clients send 64 KiB to 1 MiB.
 const MAX_SIGNED_CHUNK_BYTES: u64 = 16 * 1024 * 1024;

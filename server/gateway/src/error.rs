@@ -7,11 +7,14 @@
 //! writes with [`write_error`].
 
 use std::borrow::Cow;
+use std::io;
 use std::str::FromStr as _;
 
 use catalog::Kind;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use s3s::S3ErrorCode;
+
+use crate::body_error::BodyError;
 
 /// The result of a gateway operation.
 pub(crate) type Result<T> = std::result::Result<T, S3Error>;
@@ -325,7 +328,7 @@ impl From<catalog::Error> for S3Error {
             E::PreconditionFailed => Self::PreconditionFailed,
             E::NoSuchUpload(_) => Self::NoSuchUpload,
             E::InvalidPart(message) => Self::InvalidPart(message),
-            E::Body(error) => crate::body::to_s3_error(&error),
+            E::Body(error) => body(&error),
             E::TooManyTries(_) => Self::SlowDown,
             E::ConcurrentChange(_) => Self::Conflict,
             error @ (E::NotUnique { .. }
@@ -360,6 +363,21 @@ impl From<catalog::Error> for S3Error {
             | E::TaskPanicked
             | E::ServerDied { .. }) => Self::Internal(Box::new(error)),
         }
+    }
+}
+
+/// Converts the error of a failed body stream.
+fn body(error: &io::Error) -> S3Error {
+    match error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<BodyError>())
+    {
+        Some(BodyError::Digest(what)) => S3Error::BadDigest(what),
+        Some(BodyError::PayloadHash) => S3Error::PayloadHashMismatch,
+        Some(BodyError::ChunkSignature) => S3Error::ChunkSignatureMismatch,
+        Some(BodyError::ChunkTooLarge) => S3Error::EntityTooLarge,
+        // Any other error means that the connection broke, so the client never reads this response.
+        Some(BodyError::Incomplete) | None => S3Error::IncompleteBody,
     }
 }
 

@@ -17,6 +17,7 @@
 mod admission;
 mod auth;
 mod body;
+mod body_error;
 mod bucket;
 mod chunked;
 mod conditions;

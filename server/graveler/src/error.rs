@@ -152,3 +152,11 @@ pub(crate) fn counted_parents(count: usize) -> String {
         more => format!("{more} parents"),
     }
 }
+
+/// The error for something that does not exist.
+pub(crate) fn not_found(kind: Kind, id: &str) -> Error {
+    Error::NotFound {
+        kind,
+        id: id.to_owned(),
+    }
+}

@@ -6,8 +6,8 @@
 use bytes::Bytes;
 use kv::{Guard, GuardOutcome, Op, Store};
 
+use crate::error::not_found;
 use crate::records::{REPOSITORIES, Stored as _, repository_key};
-use crate::refs::not_found;
 use crate::{Error, Kind, Repository, RepositoryState, Result};
 
 /// Writes a batch, all or nothing, if the repository exists and no server is deleting it. The

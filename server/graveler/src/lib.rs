@@ -68,6 +68,7 @@ mod references;
 mod reflog;
 mod reflogs;
 mod refs;
+mod rejection;
 mod repositories;
 mod repository_cache;
 mod repository_metadata;
@@ -94,7 +95,7 @@ pub use event::{
     MergeSource, TagChange, TreeSource,
 };
 pub use graveler::Graveler;
-pub use hooks::{Finding, HookOutcome, Hooks, NoHooks, Rejection};
+pub use hooks::{HookOutcome, Hooks, NoHooks};
 pub use ids::{
     BranchId, CommitId, MAX_REF_NAME_BYTES, MetaRangeId, RangeId, RepositoryId, StagingToken, TagId,
 };
@@ -108,4 +109,5 @@ pub use namespaces::{NamespaceClaim, NoNamespaceClaim};
 pub use options::Options;
 pub use problem::{NamespaceProblem, ReferenceProblem};
 pub use refs::CommitLog;
+pub use rejection::{Finding, Rejection};
 pub use retention::{KeptCommit, KeptCommits, Retention};

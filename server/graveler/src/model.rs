@@ -197,7 +197,7 @@ impl StagedMove {
     /// may have landed after it.
     #[must_use]
     pub fn made(entry: &str) -> Option<OffsetDateTime> {
-        let nanos = crate::reflog::made_at(entry)?;
+        let nanos = made_at(entry)?;
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(nanos)).ok()
     }
 
@@ -409,4 +409,14 @@ pub struct LogRequest {
     pub since: Option<OffsetDateTime>,
     /// Stops after this commit, which is still returned.
     pub stop_at: Option<CommitId>,
+}
+
+/// Length of the first part of an id: the time in hex digits, bitwise inverted.
+const ID_NANOS: usize = 16;
+
+/// The time in an entry id, in nanoseconds since 1970; `None` if `id` is malformed.
+pub(crate) fn made_at(id: &str) -> Option<u64> {
+    u64::from_str_radix(id.get(..ID_NANOS)?, 16)
+        .ok()
+        .map(|nanos| !nanos)
 }

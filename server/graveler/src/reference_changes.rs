@@ -8,9 +8,9 @@ use kv::{Op, Predicate};
 
 use crate::change::MAX_TRIES;
 use crate::checks::{check_read_only, count_retry};
+use crate::error::not_found;
 use crate::records::{Stored as _, branch_key, tag_key};
 use crate::reflog::{RefChange, RefTarget};
-use crate::refs::not_found;
 use crate::{
     After, Branch, BranchCreation, BranchDeletion, BranchId, BranchRecord, CommitId, Error,
     EventDetails, Graveler, Hooks, Kind, Operation, Repository, Result, Tag, TagChange, TagId,

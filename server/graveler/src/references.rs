@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use base::Page;
 
-use crate::refs::{CommitLog, Listing, not_found};
+use crate::error::not_found;
+use crate::refs::{CommitLog, Listing};
 use crate::{
     Branch, BranchId, CommitId, Error, Graveler, Kind, LogRequest, Repository, ResolvedRef, Result,
     Tag, TagId,

@@ -43,8 +43,6 @@ const TIMELINE: &str = "log/";
 const KEPT: &str = "kept/";
 /// Maximum length of an entry's reason, usually the first line of a commit message.
 const MAX_REASON_BYTES: usize = 200;
-/// Length of the first part of an id: the time in hex digits, bitwise inverted.
-const ID_NANOS: usize = 16;
 /// How many entries are read at a time.
 pub(crate) const PAGE: usize = 500;
 
@@ -294,13 +292,6 @@ pub(crate) fn release_kept_ops(repository: &Repository, stored: &StoredEntry) ->
             key: kept_key(entry),
         },
     ]
-}
-
-/// The time in an entry id, in nanoseconds since 1970; `None` if `id` is malformed.
-pub(crate) fn made_at(id: &str) -> Option<u64> {
-    u64::from_str_radix(id.get(..ID_NANOS)?, 16)
-        .ok()
-        .map(|nanos| !nanos)
 }
 
 fn nanos(time: OffsetDateTime) -> u64 {

@@ -7,12 +7,13 @@ use base::Page;
 use bytes::Bytes;
 use kv::{Batch, Op, Predicate, Store, Versioned};
 
+use crate::error::not_found;
 use crate::guarded_write::write_unless_deleted;
 use crate::records::{
     CREATIONS, LATEST_CREATION, REPOSITORIES, REPOSITORY_METADATA, REPOSITORY_PREFIX,
     SHARED_PARTITIONS, Stored as _, repository_key,
 };
-use crate::refs::{Listing, list, not_found};
+use crate::refs::{Listing, list};
 use crate::repository_cache::RepositoryCache;
 use crate::{Error, Kind, Repository, RepositoryId, RepositoryState, Result};
 

@@ -11,6 +11,7 @@ use kv::{Op, Predicate};
 
 use crate::change::MAX_TRIES;
 use crate::checks::{check_read_only, count_retry};
+use crate::error::not_found;
 use crate::protection::Blocked;
 use crate::records::{Stored as _, branch_key, tag_key};
 use crate::reference_changes::sole_name_ops;
@@ -18,7 +19,7 @@ use crate::reflog::{
     RefChange, RefTarget, StoredEntry, entry_ops, kind_and_name, moved_on_without_tokens,
     nothing_kept, refused_creation, release_kept_ops, undo_reason,
 };
-use crate::refs::{StoredBranch, not_found};
+use crate::refs::StoredBranch;
 use crate::staging::retire_op;
 use crate::{
     Branch, BranchId, BranchRecord, CommitId, Error, Graveler, Kind, Operation, RefName,

@@ -3,6 +3,7 @@
 mod bench;
 mod book;
 mod check;
+mod circles;
 mod codegen;
 mod dist;
 mod fuzz;

@@ -1,8 +1,7 @@
 //! The backend for Wasm targets: calls the host and converts its types to those of the SDK.
 
-use crate::{
-    Change, ChangeKind, Entry, Event, Finding, Level, Report, Result, Severity, Span, TreeError,
-};
+use crate::recorded::Recorded;
+use crate::{Change, ChangeKind, Entry, Event, Finding, Level, Result, Severity, Span, TreeError};
 
 /// The bindings of the imported interfaces. The macros generate those of the exports in the hook's crate.
 #[doc(hidden)]
@@ -325,7 +324,7 @@ pub(crate) fn config() -> String {
     wit::config::all()
 }
 
-pub(crate) fn submit(_report: &mut Report, finding: Finding) {
+pub(crate) fn submit(_recorded: &mut Recorded, finding: Finding) {
     let severity = match finding.severity {
         Severity::Info => wit::report::Severity::Info,
         Severity::Warning => wit::report::Severity::Warning,
@@ -347,10 +346,10 @@ pub(crate) fn submit(_report: &mut Report, finding: Finding) {
     let _over_limit = wit::report::submit(item);
 }
 
-pub(crate) fn metric(_report: &mut Report, name: &str, value: f64, unit: &str) {
+pub(crate) fn metric(_recorded: &mut Recorded, name: &str, value: f64, unit: &str) {
     wit::report::metric(name, value, unit);
 }
 
-pub(crate) fn summary(_report: &mut Report, markdown: &str) {
+pub(crate) fn summary(_recorded: &mut Recorded, markdown: &str) {
     wit::report::summary(markdown);
 }

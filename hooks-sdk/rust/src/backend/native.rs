@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::{Change, ChangeKind, Entry, Event, Finding, Level, Report, Result, Span, TreeError};
+use crate::recorded::Recorded;
+use crate::{Change, ChangeKind, Entry, Event, Finding, Level, Result, Span, TreeError};
 
 /// Objects by path.
 pub(crate) type Tree = BTreeMap<String, Object>;
@@ -367,18 +368,17 @@ pub(crate) fn config() -> String {
     })
 }
 
-pub(crate) fn submit(report: &mut Report, finding: Finding) {
-    report.recorded.findings.push(finding);
+pub(crate) fn submit(recorded: &mut Recorded, finding: Finding) {
+    recorded.findings.push(finding);
 }
 
-pub(crate) fn metric(report: &mut Report, name: &str, value: f64, unit: &str) {
-    report.recorded.metrics.retain(|(n, _, _)| n != name);
-    report
-        .recorded
+pub(crate) fn metric(recorded: &mut Recorded, name: &str, value: f64, unit: &str) {
+    recorded.metrics.retain(|(n, _, _)| n != name);
+    recorded
         .metrics
         .push((name.to_owned(), value, unit.to_owned()));
 }
 
-pub(crate) fn summary(report: &mut Report, markdown: &str) {
-    report.recorded.summary = Some(markdown.to_owned());
+pub(crate) fn summary(recorded: &mut Recorded, markdown: &str) {
+    recorded.summary = Some(markdown.to_owned());
 }

@@ -14,13 +14,16 @@ use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 
 mod catalog_text;
+mod details;
 mod during;
+mod error_text;
 mod status;
 mod text;
 
+pub(crate) use details::{conflicting, finding};
 pub(crate) use during::{Context, During};
+pub(crate) use error_text::ErrorText;
 use status::{of_auth, of_catalog};
-pub(crate) use text::ErrorText;
 
 /// The result of a handler.
 pub(crate) type Result<T> = std::result::Result<T, Error>;
@@ -127,7 +130,7 @@ impl Error {
         let Self::Catalog(error) = self.cause() else {
             return None;
         };
-        let (paths, count) = crate::convert::conflicting(&catalog::Conflicts::of(error)?);
+        let (paths, count) = conflicting(&catalog::Conflicts::of(error)?);
         Some(Conflicts {
             text: self.text(),
             paths,
@@ -137,13 +140,9 @@ impl Error {
 
     fn findings(&self) -> Option<Vec<types::HookFinding>> {
         match self.cause() {
-            Self::Catalog(catalog::Error::Rejected(rejection)) => Some(
-                rejection
-                    .findings
-                    .iter()
-                    .map(crate::convert::finding)
-                    .collect(),
-            ),
+            Self::Catalog(catalog::Error::Rejected(rejection)) => {
+                Some(rejection.findings.iter().map(finding).collect())
+            }
             _ => None,
         }
     }

@@ -4,39 +4,7 @@
 //! clients match on, and writes hints in terms of the caller: request fields and lakectl flags.
 
 use super::catalog_text::{DATABASE_BUSY, of_catalog};
-use super::{During, Error};
-
-/// Message and hint of a failure.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ErrorText {
-    /// What failed. Scripts match on it.
-    pub(crate) message: String,
-    /// What the caller can do about it, if anything.
-    pub(crate) hint: Option<String>,
-}
-
-impl ErrorText {
-    /// A text without a hint.
-    pub(crate) fn message(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            hint: None,
-        }
-    }
-
-    /// The error's own message, without a hint.
-    pub(super) fn of(error: &impl std::fmt::Display) -> Self {
-        Self::message(error.to_string())
-    }
-
-    /// Sets the hint.
-    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
-        Self {
-            hint: Some(hint.into()),
-            ..self
-        }
-    }
-}
+use super::{During, Error, ErrorText};
 
 /// The text of a failure of the given operation.
 pub(super) fn of(error: &Error, during: During<'_>) -> ErrorText {

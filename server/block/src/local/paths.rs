@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use super::folder::{Folder, Root, is_link_error};
 use super::temp::TEMP_FOLDER;
-use crate::location::{check_segments, require_name, trim_slashes};
+use crate::address_checks::{check_segments, require_name};
+use crate::location::trim_slashes;
 use crate::{Error, Location, Result};
 
 pub(super) const SCHEME: &str = "local://";

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use graveler::BranchId;
 use serde::{Deserialize, Serialize};
 
-use crate::upload::MAX_PATH_BYTES;
+use crate::constants::MAX_PATH_BYTES;
 use crate::{Error, Result};
 
 /// The maximum length of a token that is parsed.

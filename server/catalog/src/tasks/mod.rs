@@ -17,11 +17,14 @@
 //!
 //! Records of ended tasks are kept for [`TASK_RETENTION`].
 
+mod describe;
 mod end;
 mod heartbeat;
+mod limits;
 mod records;
 mod recovery;
 mod registry;
+mod run;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -29,7 +32,6 @@ mod work;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
 
 use base::OffsetDateTime;
 use bytes::Bytes;
@@ -37,28 +39,16 @@ use graveler::{Finding, Repository};
 use prost::Message;
 use tracing::instrument;
 
+pub(crate) use self::describe::describe_by_message;
+pub use self::describe::{DescribeFailure, Description, TaskOperation};
+pub use self::limits::{
+    HEARTBEAT_INTERVAL, HEARTBEAT_TIMEOUT, MAX_ATTEMPTS, MAX_CONFLICT_BYTES, MAX_FINDINGS,
+    MAX_OPEN_TASKS, MAX_RUNNING_TASKS, TASK_RETENTION,
+};
 use self::records::TaskBranches;
 pub(crate) use self::registry::Tasks;
 use crate::{Catalog, Error, Result};
 
-/// How many tasks one server runs concurrently. Hooks may occupy each of them for an hour.
-pub const MAX_RUNNING_TASKS: usize = 32;
-/// How many tasks one server accepts, including those that wait to run. Further tasks are refused.
-pub const MAX_OPEN_TASKS: usize = 1_000;
-/// How long the status of a task is available after its end.
-pub const TASK_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
-/// The interval at which a server with tasks writes its heartbeat.
-pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
-/// A server whose last heartbeat is older than this counts as dead.
-pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often a task may be started, on any server, before it is marked failed: the task itself may
-/// crash the servers. Waiting in the queue does not count. A server that shuts down does not count
-/// the attempt that it interrupts.
-pub const MAX_ATTEMPTS: u32 = 3;
-/// How many findings of hooks are stored with a rejected task.
-pub const MAX_FINDINGS: usize = 1_000;
-/// How many bytes of conflicting paths are stored with a failed task.
-pub const MAX_CONFLICT_BYTES: usize = 256 << 10;
 /// The length of the random part of a task id.
 const NANOID_LENGTH: usize = 20;
 
@@ -182,39 +172,6 @@ impl Conflicts {
             keys: keys.iter().take_while(fits).cloned().collect(),
             count: *count,
         })
-    }
-}
-
-/// An error as clients see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Description {
-    /// The number of the failure, which is stored in the task's record.
-    pub code: i32,
-    /// Whether the server caused the failure, so that it must be logged.
-    pub is_server_fault: bool,
-    pub message: String,
-    /// What the caller can do about it.
-    pub hint: Option<String>,
-}
-
-/// The operation that a task performs, as far as descriptions of its failure depend on it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TaskOperation {
-    Commit,
-    Merge { destination: String },
-    Other,
-}
-
-/// Converts an error to the number and message that clients see.
-pub type DescribeFailure = fn(&Error, &TaskOperation) -> Description;
-
-/// The default without a REST API: the error's own message.
-pub(crate) fn describe_by_message(error: &Error, _: &TaskOperation) -> Description {
-    Description {
-        code: 0,
-        is_server_fault: true,
-        message: error.to_string(),
-        hint: None,
     }
 }
 

@@ -9,31 +9,25 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base::{Clock, IdGenerator, OffsetDateTime};
 use bytes::Bytes;
-use futures::FutureExt as _;
 use futures::future::join_all;
 use graveler::{Graveler, Repository};
 use kv::{Op, Predicate};
-use metrics::{gauge, histogram};
 use prost::Message as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, error, warn};
+use tracing::warn;
 
 use super::records::{
     BRANCHES, CLAIMS, Claim, INSTANCES_PARTITION, InstanceHeartbeat, TaskBranches, TaskData,
     TaskRecord, instance_key, task_key, timestamp,
 };
-use super::{
-    Failure, MAX_OPEN_TASKS, MAX_RUNNING_TASKS, NANOID_LENGTH, Progress, TaskKind, TaskOperation,
-};
-use crate::{Catalog, Error, Result};
+use super::{MAX_OPEN_TASKS, MAX_RUNNING_TASKS, NANOID_LENGTH, Progress, TaskKind};
+use crate::{Error, Result};
 
 /// How often the release of a claim is retried. While this server owns the claim, it changes at most once.
 const RELEASE_ATTEMPTS: usize = 3;
@@ -75,7 +69,7 @@ pub(super) struct OpenTask {
     /// The progress that was last written to the record, and when.
     pub(super) reported: (i64, OffsetDateTime),
     held: Arc<Mutex<HeldClaim>>,
-    run: Option<AbortHandle>,
+    pub(super) run: Option<AbortHandle>,
 }
 
 /// A claim as this server last wrote it.
@@ -92,9 +86,9 @@ pub(super) struct HeldClaim {
 #[derive(Debug)]
 pub(crate) struct Ticket {
     tasks: Arc<Tasks>,
-    key: Bytes,
+    pub(super) key: Bytes,
     id: String,
-    operation: String,
+    pub(super) operation: String,
     held: Arc<Mutex<HeldClaim>>,
     /// Present if the task could start immediately when it was claimed.
     run_permit: Mutex<Option<OwnedSemaphorePermit>>,
@@ -310,7 +304,7 @@ impl Tasks {
     }
 
     /// Waits until a task may run. Returns none if it must not run on this server.
-    async fn acquire_run_permit(&self, ticket: &Ticket) -> Option<OwnedSemaphorePermit> {
+    pub(super) async fn acquire_run_permit(&self, ticket: &Ticket) -> Option<OwnedSemaphorePermit> {
         if let Some(run_permit) = lock(&ticket.run_permit).take() {
             return Some(run_permit);
         }
@@ -437,65 +431,4 @@ impl Tasks {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Catalog {
-    /// Runs a task to its end in a detached task, which a shutdown waits for.
-    ///
-    /// `work` returns the encoded result. `operation` is passed to the description of a failure. The end is
-    /// written even if `work` panics.
-    pub(super) fn run_task(
-        &self,
-        ticket: Arc<Ticket>,
-        operation: TaskOperation,
-        work: impl Future<Output = Result<Bytes>> + Send + 'static,
-    ) {
-        let tasks = Arc::clone(&self.shared.tasks);
-        let key = ticket.key.clone();
-        let describe = self.describe;
-        let metric_label = ticket.operation.clone();
-        let run = {
-            let tasks = Arc::clone(&tasks);
-            async move {
-                let Some(run_permit) = tasks.acquire_run_permit(&ticket).await else {
-                    return;
-                };
-                let started_at = tasks.clock.now();
-                gauge!("lakefs_async_operations_running", "operation" => metric_label.clone())
-                    .increment(1.0);
-                let outcome = match AssertUnwindSafe(work).catch_unwind().await {
-                    Ok(outcome) => outcome.map_err(|error| {
-                        let description = describe(&error, &operation);
-                        if description.is_server_fault {
-                            error!(task.id = ticket.id(), error = %base::error_chain(&error), "task {} failed", ticket.id());
-                        }
-                        Failure::new(&error, description)
-                    }),
-                    Err(_) => {
-                        error!(task.id = ticket.id(), "task {} panicked", ticket.id());
-                        let error = Error::TaskPanicked;
-                        Err(Failure::new(&error, describe(&error, &operation)))
-                    }
-                };
-                drop(run_permit);
-                gauge!("lakefs_async_operations_running", "operation" => metric_label.clone())
-                    .decrement(1.0);
-                let took = (tasks.clock.now() - started_at).as_seconds_f64();
-                histogram!("lakefs_async_operation_duration_seconds", "operation" => metric_label)
-                    .record(took);
-                tasks.end(&ticket, outcome).await;
-            }
-        };
-        let run =
-            graveler::nesting::inherit_depth(self.shared.pending.count(run)).in_current_span();
-        let run = tokio::spawn(run).abort_handle();
-        if let Some(open_task) = tasks.open().tasks.get_mut(&key) {
-            open_task.run = Some(run);
-        }
-    }
-
-    /// Abandons the tasks that this server could not finish in time. Call it last in a shutdown.
-    pub async fn hand_over_tasks(&self) {
-        self.shared.tasks.hand_over().await;
-    }
 }

@@ -5,6 +5,7 @@
 //! (`facts.rs`). `record.rs` has the stored form.
 
 mod facts;
+mod kind;
 mod record;
 #[cfg(test)]
 mod tests;
@@ -15,61 +16,8 @@ use base::OffsetDateTime;
 
 use crate::{BranchId, CommitId, MetaRangeId, Repository, TagId};
 
+pub use kind::EventKind;
 pub use record::MAX_EVENT_BYTES;
-
-/// The kind of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum EventKind {
-    PrepareCommit,
-    PreCommit,
-    PostCommit,
-    PreMerge,
-    PostMerge,
-    PreCreateBranch,
-    PostCreateBranch,
-    PreDeleteBranch,
-    PostDeleteBranch,
-    PreCreateTag,
-    PostCreateTag,
-    PreDeleteTag,
-    PostDeleteTag,
-    PreRevert,
-    PostRevert,
-    PreCherryPick,
-    PostCherryPick,
-}
-
-impl EventKind {
-    /// The name in action files and payloads: `pre-merge`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::PrepareCommit => "prepare-commit",
-            Self::PreCommit => "pre-commit",
-            Self::PostCommit => "post-commit",
-            Self::PreMerge => "pre-merge",
-            Self::PostMerge => "post-merge",
-            Self::PreCreateBranch => "pre-create-branch",
-            Self::PostCreateBranch => "post-create-branch",
-            Self::PreDeleteBranch => "pre-delete-branch",
-            Self::PostDeleteBranch => "post-delete-branch",
-            Self::PreCreateTag => "pre-create-tag",
-            Self::PostCreateTag => "post-create-tag",
-            Self::PreDeleteTag => "pre-delete-tag",
-            Self::PostDeleteTag => "post-delete-tag",
-            Self::PreRevert => "pre-revert",
-            Self::PostRevert => "post-revert",
-            Self::PreCherryPick => "pre-cherry-pick",
-            Self::PostCherryPick => "post-cherry-pick",
-        }
-    }
-
-    /// Whether the event reports a change that already happened.
-    #[must_use]
-    pub fn is_post(self) -> bool {
-        self.as_str().starts_with("post-")
-    }
-}
 
 /// A tree to read action files or objects from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,9 +4,8 @@ use base::{OffsetDateTime, Page};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
-use super::{
-    KEPT, Reflog, StoredEntry, TIMELINE, entry_key, folder, made_at, nanos, reflog_partition,
-};
+use super::{KEPT, Reflog, StoredEntry, TIMELINE, entry_key, folder, nanos, reflog_partition};
+use crate::model::made_at;
 use crate::records::Stored as _;
 use crate::refs::{Listing, list};
 use crate::{Error, RefName, ReflogEntry, Repository, Result, StagedMove, StagingToken};

@@ -10,6 +10,7 @@ use kv::{Batch, Op, Predicate, Store, Versioned};
 use moka::sync::Cache;
 
 use super::listing::{Listing, list};
+use crate::error::not_found;
 use crate::guarded_write::write_unless_deleted;
 use crate::records::{BRANCHES, COMMITS, Stored as _, TAGS, branch_key, commit_key, tag_key};
 use crate::{
@@ -319,13 +320,6 @@ impl Refs {
             |_| true,
         )
         .await
-    }
-}
-
-pub(crate) fn not_found(kind: Kind, id: &str) -> Error {
-    Error::NotFound {
-        kind,
-        id: id.to_owned(),
     }
 }
 

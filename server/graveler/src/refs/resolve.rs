@@ -5,10 +5,10 @@
 //! as a tag name.
 
 use super::Refs;
-use super::manager::not_found;
 use super::parse::{MODIFIERS, Modifiers, Step, parse};
 use super::walk::Walk;
 use crate::error::counted_parents;
+use crate::error::not_found;
 use crate::ids::is_lower_hex;
 use crate::{
     CommitId, Error, Kind, RefKind, ReferenceProblem, Repository, ResolvedRef, Result, TagId,

@@ -8,6 +8,7 @@ mod dsn;
 mod layout;
 mod read;
 mod retry;
+mod rows;
 mod sql;
 mod transaction;
 mod write;
@@ -18,14 +19,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use sqlx::postgres::{PgPool, PgPoolOptions, PgRow};
-use sqlx::{Connection as _, Executor as _, Row as _};
+use sqlx::postgres::{PgPool, PgPoolOptions};
+use sqlx::{Connection as _, Executor as _};
 
 use crate::batcher::{Batcher, Limits};
 use crate::store::{check_address, check_ops, check_partition};
 use crate::{Batch, Entry, Error, Guard, GuardOutcome, Op, Predicate, Result, Store, Versioned};
 use dsn::Dsn;
 use retry::{failed, retry_read, retry_rolled_back};
+use rows::column;
 use sql::Sql;
 use transaction::Applied;
 
@@ -345,9 +347,4 @@ impl Store for PostgresStore {
         self.transact("apply a guarded write", Some(guard), &ops)
             .await
     }
-}
-
-/// Returns a `bytea` column, which must not be null.
-fn column(row: &PgRow, index: usize) -> Bytes {
-    Bytes::from(row.get::<Vec<u8>, _>(index))
 }

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgPool};
 
+use super::Sql;
 use super::retry::{failed, retry_read};
-use super::{Sql, column};
+use super::rows::column;
 use crate::Result;
 use crate::batcher::Handler;
 

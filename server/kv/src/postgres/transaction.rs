@@ -13,8 +13,8 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgPool, Postgres};
 use sqlx::{Connection as _, Transaction};
 
-use super::write::Rows;
-use super::{Sql, column};
+use super::Sql;
+use super::rows::{Rows, column};
 use crate::{Guard, Op, Predicate};
 
 /// The outcome of a transaction that did not fail.

@@ -9,14 +9,12 @@ use sqlx::postgres::{PgConnection, PgPool};
 
 use super::Sql;
 use super::retry::{failed, retry_rolled_back};
+use super::rows::{Row, Rows};
 use super::transaction::TransactionConnection;
 use crate::batcher::Handler;
 use crate::{Guard, GuardOutcome, Op, Predicate, Result};
 
 const OPERATION: &str = "write values";
-
-/// A partition, a key and a value.
-pub(super) type Row = (Bytes, Bytes, Bytes);
 
 /// Unconditional writes, optionally under a guard that a share lock can enforce.
 pub(super) struct Request {
@@ -159,48 +157,6 @@ impl Writer {
         }
         transaction.commit().await?;
         Ok(outcomes)
-    }
-}
-
-/// The array parameters of an upsert. A statement may write a row only once, so the last write to a row wins.
-pub(super) struct Rows<'a> {
-    partitions: Vec<&'a [u8]>,
-    keys: Vec<&'a [u8]>,
-    values: Vec<&'a [u8]>,
-}
-
-impl<'a> Rows<'a> {
-    pub(super) fn new(rows: impl IntoIterator<Item = &'a Row>) -> Self {
-        let last: BTreeMap<(&[u8], &[u8]), &[u8]> = rows
-            .into_iter()
-            .map(|(partition, key, value)| ((partition.as_ref(), key.as_ref()), value.as_ref()))
-            .collect();
-        let mut arrays = Self {
-            partitions: Vec::new(),
-            keys: Vec::new(),
-            values: Vec::new(),
-        };
-        for ((partition, key), value) in last {
-            arrays.partitions.push(partition);
-            arrays.keys.push(key);
-            arrays.values.push(value);
-        }
-        arrays
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.keys.len()
-    }
-
-    /// Binds the arrays to $1, $2 and $3.
-    pub(super) fn bind(
-        &self,
-        statement: &sqlx::SqlStr,
-    ) -> sqlx::query::Query<'_, sqlx::Postgres, sqlx::postgres::PgArguments> {
-        sqlx::query(statement.clone())
-            .bind(&self.partitions)
-            .bind(&self.keys)
-            .bind(&self.values)
     }
 }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{AssertSqlSafe, Row as _, Sqlite};
 
-use super::writer::{JobResult, Outcome, Work};
+use super::job::{JobResult, Outcome, Work};
 use crate::{Guard, Op, Predicate};
 
 /// Maximum number of keys that one `DeleteChunk` job deletes.

@@ -5,6 +5,7 @@
 //! open the file; a writer waits up to [`BUSY_TIMEOUT`] for the writer of another process.
 
 mod group;
+mod job;
 mod open;
 mod writer;
 
@@ -18,7 +19,8 @@ use sqlx::{AssertSqlSafe, Row as _};
 
 use crate::store::{check_address, check_ops, check_partition};
 use crate::{Batch, Entry, Error, Guard, GuardOutcome, Op, Predicate, Result, Store, Versioned};
-use writer::{Outcome, Work, Writer};
+use job::{Outcome, Work};
+use writer::Writer;
 
 /// How long a write waits for another process that is writing to the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

@@ -6,13 +6,13 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use sqlx::Connection as _;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::job::{JobResult, Outcome, Work};
 use super::{SqliteOptions, failed, group, open};
-use crate::{Batch, Error, Guard, Op, Result};
+use crate::{Error, Result};
 
 /// Capacity of the queue to the writer. Callers wait while it is full.
 const QUEUED_JOBS: usize = 1024;
@@ -20,44 +20,6 @@ const QUEUED_JOBS: usize = 1024;
 const GROUP_JOBS: usize = 256;
 /// Once the values of a transaction reach this size, no further job joins it.
 const GROUP_BYTES: usize = 16 * 1024 * 1024;
-
-/// What a job does.
-#[derive(Debug)]
-pub(super) enum Work {
-    /// Apply all writes or none, if the guard holds.
-    Ops { guard: Option<Guard>, ops: Batch },
-    /// Delete one chunk of a partition's keys.
-    DeleteChunk { partition: Bytes },
-}
-
-impl Work {
-    fn bytes(&self) -> usize {
-        let Self::Ops { ops, .. } = self else {
-            return 0;
-        };
-        ops.iter()
-            .map(|op| {
-                if let Op::Set { value, .. } = op {
-                    value.len()
-                } else {
-                    0
-                }
-            })
-            .sum()
-    }
-}
-
-/// The outcome of a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
-    Done,
-    GuardFailed,
-    /// `DeleteChunk` has deleted the last keys of the partition.
-    NothingLeft,
-}
-
-/// The result of a job within its group: its outcome, or the index of the write whose predicate failed.
-pub(super) type JobResult = std::result::Result<Outcome, usize>;
 
 #[derive(Debug)]
 struct Job {

@@ -2,14 +2,13 @@
 //!
 //! The engine walks the history; this module cuts pages and applies the path filters. Comparing a
 //! commit with its parent reads trees, and a filter may match nothing in a long history. A page
-//! therefore ends after [`MAX_COMPARISONS`] comparisons, and at most [`MAX_CONCURRENT_BATCHES`]
-//! batches of comparisons run at a time on the server. Dropping the future ends the walk.
+//! therefore ends after [`MAX_COMPARISONS`] comparisons, and at most
+//! [`MAX_CONCURRENT_BATCHES`](crate::constants::MAX_CONCURRENT_BATCHES) batches of comparisons run at a time on the server. Dropping the future ends the walk.
 
 use base::Page;
 use futures::future::try_join_all;
 use graveler::{Commit, CommitLog, LogRequest, Repository};
 
-use crate::constants::MAX_CONCURRENT_BATCHES;
 use crate::limits::{PageRoom, commit_bytes};
 use crate::{LogQuery, Reader, Result};
 
@@ -201,6 +200,7 @@ mod tests {
     use futures::poll;
 
     use super::*;
+    use crate::constants::MAX_CONCURRENT_BATCHES;
     use crate::testing::TestCatalog;
 
     /// Twenty commits; only the first changes a path below `old/`.

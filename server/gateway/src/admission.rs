@@ -14,7 +14,7 @@ use time::{Duration, PrimitiveDateTime};
 use crate::MAX_CLOCK_SKEW_SECS;
 use crate::error::{Result, S3Error};
 
-/// Headers that need not be signed: the digest of the body is part of every V4 signature, and CloudFront adds its id.
+/// Headers that need not be signed: the digest of the body is part of every V4 signature, and `CloudFront` adds its id.
 const HARMLESS_HEADERS: [&str; 2] = ["x-amz-content-sha256", "x-amz-cf-id"];
 /// Maximum lifetime of a presigned URL.
 const MAX_EXPIRES_SECS: u64 = 7 * 24 * 60 * 60;
